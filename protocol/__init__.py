@@ -1,0 +1,6 @@
+"""What is said: every byte format of Mooring and the rules that go with it.
+
+Sans-IO: bytes in, bytes or values out. What may not live here: sockets, pins, files, clock reads, threads, and
+imports of any other room. All modules run on CPython and on MicroPython alike; cryptography is passed in as the
+`crypto` argument (see `protocol.crypto`), so one set of rules serves the lock, the edge agent and the province.
+"""

@@ -1,0 +1,179 @@
+"""COSE (RFC 9052) as far as Mooring needs it: Sign1, Mac0 and Encrypt0 structures, and EC2 keys.
+
+Headers, structures and their to-be-authenticated bytes live here; what an algorithm does lives behind `crypto`.
+"""
+
+from protocol import cbor
+from protocol.crypto import COORDINATE_BYTES
+from protocol.errors import FormatError, VerificationError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from protocol.crypto import Crypto
+
+# Header parameters (IANA COSE registry).
+ALG = 1
+CRIT = 2
+TYP = 16
+X5CHAIN = 33
+EK = -4  # encapsulated key, draft-ietf-cose-hpke
+
+# Algorithms.
+ES256 = -7
+ES384 = -35
+HMAC_256 = 5
+HPKE_P256_AES128 = 35  # HPKE-0 in draft-ietf-cose-hpke: DHKEM(P-256), HKDF-SHA256, AES-128-GCM
+
+SIGNATURE_ALGORITHMS = {ES256: ("P-256", "SHA-256"), ES384: ("P-384", "SHA-384")}
+"""COSE algorithm to (curve, hash). ISO/IEC 18013-5 ties each algorithm to its curve."""
+
+_CURVES = {1: "P-256", 2: "P-384"}
+_CURVE_IDS = {"P-256": 1, "P-384": 2}
+_PRIME = {
+    "P-256": 2**256 - 2**224 + 2**192 + 2**96 - 1,
+    "P-384": 2**384 - 2**128 - 2**96 + 2**32 - 1,
+}
+_B = {
+    "P-256": 0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B,
+    "P-384": 0xB3312FA7E23EE7E4988E056BE3F82D19181D9C6EFE8141120314088F5013875AC656398D8A2ED19D2A85C8EDD3EC2AEF,
+}
+
+
+class Message:
+    """A COSE_Sign1, COSE_Mac0 (4 members) or COSE_Encrypt0 (3 members): headers, payload, authenticator."""
+
+    def __init__(
+        self,
+        protected_bytes: bytes,
+        protected: "dict[Any, Any]",
+        unprotected: "dict[Any, Any]",
+        payload: "bytes | None",
+        authenticator: bytes,
+    ) -> None:
+        self.protected_bytes = protected_bytes
+        self.protected = protected
+        self.unprotected = unprotected
+        self.payload = payload
+        self.authenticator = authenticator
+
+    @property
+    def algorithm(self) -> "Any":
+        """The `alg` of the protected header, or None. An unprotected `alg` does not count."""
+        return self.protected.get(ALG)
+
+
+def parse(item: "Any", members: int = 4) -> Message:
+    """A decoded COSE array as a Message; `members` is 4 for Sign1 and Mac0, 3 for Encrypt0.
+
+    Takes the untagged array, or the array in one tag. Raises FormatError `cose.form`, VerificationError `cose.crit` for
+    critical headers, none of which we know.
+    """
+    if isinstance(item, cbor.Tag) and item.number in (16, 17, 18):
+        item = item.value
+    if not isinstance(item, list) or len(item) != members:
+        raise FormatError("cose.form", "not a COSE array of the right length")
+    protected_bytes, unprotected, payload = item[0], item[1], item[2]
+    authenticator = item[3] if members == 4 else b""
+    if not isinstance(protected_bytes, bytes) or not isinstance(unprotected, dict):
+        raise FormatError("cose.form", "headers of the wrong type")
+    if not (payload is None or isinstance(payload, bytes)) or not isinstance(authenticator, bytes):
+        raise FormatError("cose.form", "payload or authenticator of the wrong type")
+    protected = cbor.decode(protected_bytes) if protected_bytes else {}
+    if not isinstance(protected, dict):
+        raise FormatError("cose.form", "the protected header is not a map")
+    for label in protected:
+        if label in unprotected:
+            raise FormatError("cose.form", "a header parameter appears twice")
+    if CRIT in protected or CRIT in unprotected:
+        raise VerificationError("cose.crit", "critical header parameters that we do not know")
+    return Message(protected_bytes, protected, unprotected, payload, authenticator)
+
+
+def sig_structure(protected: bytes, payload: bytes, external_aad: bytes = b"") -> bytes:
+    """Bytes that a COSE_Sign1 signature covers (RFC 9052 section 4.4)."""
+    return cbor.encode(["Signature1", protected, external_aad, payload])
+
+
+def mac_structure(protected: bytes, payload: bytes, external_aad: bytes = b"") -> bytes:
+    """Bytes that a COSE_Mac0 tag covers (RFC 9052 section 6.3)."""
+    return cbor.encode(["MAC0", protected, external_aad, payload])
+
+
+def enc_structure(protected: bytes, external_aad: bytes = b"") -> bytes:
+    """Additional data of a COSE_Encrypt0 (RFC 9052 section 5.3)."""
+    return cbor.encode(["Encrypt0", protected, external_aad])
+
+
+def sign1(
+    crypto: "Crypto",
+    private: bytes,
+    payload: bytes,
+    protected: "dict[Any, Any] | None" = None,
+    unprotected: "dict[Any, Any] | None" = None,
+    detached: bool = False,
+) -> "list[Any]":
+    """An ES256 COSE_Sign1 over `payload`, as the array to encode; `detached` leaves the payload out of it."""
+    headers: dict[Any, Any] = {ALG: ES256}
+    headers.update(protected or {})
+    protected_bytes = cbor.encode(headers)
+    signature = crypto.sign(private, sig_structure(protected_bytes, payload))
+    return [protected_bytes, unprotected or {}, None if detached else payload, signature]
+
+
+def verify_sign1(
+    crypto: "Crypto", message: Message, key: "tuple[str, bytes]", payload: "bytes | None" = None
+) -> None:
+    """Check a COSE_Sign1 with `key` (curve, public); `payload` is the detached content, if it is detached.
+
+    Raises VerificationError: `cose.algorithm` unknown or not of the key's curve, `cose.signature` wrong.
+    """
+    curve, public = key
+    expected = SIGNATURE_ALGORITHMS.get(message.algorithm) if isinstance(message.algorithm, int) else None
+    if expected is None or expected[0] != curve:
+        raise VerificationError("cose.algorithm", "signature algorithm unknown or not of the key's curve")
+    content = message.payload if payload is None else payload
+    if content is None:
+        raise FormatError("cose.form", "no payload to verify")
+    signed = sig_structure(message.protected_bytes, content)
+    if not crypto.verify(curve, public, expected[1], signed, message.authenticator):
+        raise VerificationError("cose.signature", "the signature is not good")
+
+
+def encode_key(curve: str, public: bytes) -> bytes:
+    """A public key as an EC2 COSE_Key (RFC 9053 section 7.1.1), encoded."""
+    size = COORDINATE_BYTES[curve]
+    return cbor.encode({1: 2, -1: _CURVE_IDS[curve], -2: public[1 : 1 + size], -3: public[1 + size :]})
+
+
+def parse_key(item: "Any") -> "tuple[str, bytes]":
+    """A decoded EC2 COSE_Key as (curve, uncompressed point). Does not check that the point is on the curve; use does.
+
+    Raises FormatError `cose.key`.
+    """
+    if not isinstance(item, dict) or item.get(1) != 2:
+        raise FormatError("cose.key", "not an EC2 key")
+    curve_id = item.get(-1)
+    curve = _CURVES.get(curve_id) if isinstance(curve_id, int) else None
+    x, y = item.get(-2), item.get(-3)
+    if curve is None or not isinstance(x, bytes) or len(x) != COORDINATE_BYTES[curve]:
+        raise FormatError("cose.key", "curve or coordinate not supported")
+    if isinstance(y, bool):
+        y = _decompress(curve, x, y)
+    if not isinstance(y, bytes) or len(y) != len(x):
+        raise FormatError("cose.key", "coordinate of the wrong length")
+    return curve, b"\x04" + x + y
+
+
+def _decompress(curve: str, x: bytes, odd: bool) -> bytes:
+    """y from x and its sign bit; both primes are 3 mod 4, so a square root is one power."""
+    p = _PRIME[curve]
+    number = int.from_bytes(x, "big")
+    square = (number * number * number - 3 * number + _B[curve]) % p
+    y = pow(square, (p + 1) >> 2, p)
+    if number >= p or y * y % p != square:
+        raise FormatError("cose.key", "no point has this x")
+    if (y & 1) != odd:
+        y = p - y
+    return y.to_bytes(len(x), "big")

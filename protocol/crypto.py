@@ -1,0 +1,60 @@
+"""The one interface to cryptography. Two modules implement it, function for function:
+
+- `protocol.crypto_cpython`, over the `cryptography` package (edge agent, simulator, tools);
+- `firmware.crypto`, our own, for MicroPython.
+
+Both must give the same answers; tests hold them against each other. A public key is the uncompressed point
+`04 || X || Y`; a private key is a big-endian scalar of the curve's size; a signature is `r || s` (RFC 9053 section 2.1).
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class Crypto(Protocol):
+        """What a module must offer to be passed as `crypto`."""
+
+        def random(self, length: int) -> bytes:
+            """`length` bytes from the system's cryptographic generator."""
+
+        def digest(self, name: str, data: bytes) -> bytes:
+            """Hash of `data`; `name` is "SHA-256", "SHA-384" or "SHA-512"."""
+
+        def hmac_sha256(self, key: bytes, data: bytes) -> bytes:
+            """HMAC-SHA-256 (RFC 2104), 32 bytes."""
+
+        def hkdf_extract(self, salt: bytes, secret: bytes) -> bytes:
+            """HKDF-Extract with SHA-256 (RFC 5869 section 2.2), 32 bytes."""
+
+        def hkdf_expand(self, pseudorandom_key: bytes, info: bytes, length: int) -> bytes:
+            """HKDF-Expand with SHA-256 (RFC 5869 section 2.3)."""
+
+        def verify(self, curve: str, public: bytes, hash_name: str, message: bytes, signature: bytes) -> bool:
+            """ECDSA: is `signature` good for `message`? False also for a key that is no point on the curve."""
+
+        def sign(self, private: bytes, message: bytes) -> bytes:
+            """ES256: ECDSA on P-256 with SHA-256."""
+
+        def generate(self, curve: str) -> tuple[bytes, bytes]:
+            """A fresh key pair, (private, public)."""
+
+        def public(self, curve: str, private: bytes) -> bytes:
+            """The public key of `private`. Raises VerificationError `crypto.key` for a scalar out of range."""
+
+        def ecdh(self, curve: str, private: bytes, public: bytes) -> bytes:
+            """X coordinate of the shared point. Raises VerificationError `crypto.key` for a point not on the curve."""
+
+        def seal_gcm(self, key: bytes, nonce: bytes, plaintext: bytes, aad: bytes) -> bytes:
+            """AES-GCM (128- or 256-bit key, 12-byte nonce): ciphertext followed by its 16-byte tag."""
+
+        def open_gcm(self, key: bytes, nonce: bytes, sealed: bytes, aad: bytes) -> bytes:
+            """Plaintext of `sealed`. Raises VerificationError `crypto.tag`."""
+
+
+COORDINATE_BYTES = {"P-256": 32, "P-384": 48}
+"""Supported curves and the size of a coordinate, scalar and half signature."""
+
+
+def hkdf(crypto: "Crypto", secret: bytes, salt: bytes, info: bytes, length: int) -> bytes:
+    """HKDF-SHA-256 (RFC 5869), extract then expand."""
+    return crypto.hkdf_expand(crypto.hkdf_extract(salt, secret), info, length)

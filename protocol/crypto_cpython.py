@@ -1,0 +1,119 @@
+"""The `protocol.crypto` interface over the `cryptography` package (CPython only)."""
+
+import hashlib
+import hmac
+import os
+from typing import Final
+
+from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from protocol.crypto import COORDINATE_BYTES
+from protocol.errors import VerificationError
+
+_CURVES: Final[dict[str, ec.EllipticCurve]] = {"P-256": ec.SECP256R1(), "P-384": ec.SECP384R1()}
+_HASHES: Final[dict[str, type[hashes.HashAlgorithm]]] = {
+    "SHA-256": hashes.SHA256,
+    "SHA-384": hashes.SHA384,
+    "SHA-512": hashes.SHA512,
+}
+
+
+def random(length: int) -> bytes:
+    """`length` bytes from the operating system."""
+    return os.urandom(length)
+
+
+def digest(name: str, data: bytes) -> bytes:
+    """Hash of `data`; `name` is "SHA-256", "SHA-384" or "SHA-512"."""
+    return hashlib.new(name.replace("-", "").lower(), data).digest()
+
+
+def hmac_sha256(key: bytes, data: bytes) -> bytes:
+    """HMAC-SHA-256 (RFC 2104)."""
+    return hmac.digest(key, data, "sha256")
+
+
+def hkdf_extract(salt: bytes, secret: bytes) -> bytes:
+    """HKDF-Extract with SHA-256 (RFC 5869 section 2.2); an empty salt stands for 32 zero bytes."""
+    return hmac.digest(salt or bytes(32), secret, "sha256")
+
+
+def hkdf_expand(pseudorandom_key: bytes, info: bytes, length: int) -> bytes:
+    """HKDF-Expand with SHA-256 (RFC 5869 section 2.3)."""
+    return HKDFExpand(algorithm=hashes.SHA256(), length=length, info=info).derive(pseudorandom_key)
+
+
+def _load(curve: str, public_key: bytes) -> ec.EllipticCurvePublicKey:
+    if len(public_key) != 1 + 2 * COORDINATE_BYTES[curve] or public_key[0] != 4:
+        raise VerificationError("crypto.key", "not an uncompressed point")
+    try:
+        return ec.EllipticCurvePublicKey.from_encoded_point(_CURVES[curve], public_key)
+    except ValueError:
+        raise VerificationError("crypto.key", "the point is not on the curve") from None
+
+
+def _private(curve: str, private: bytes) -> ec.EllipticCurvePrivateKey:
+    try:
+        return ec.derive_private_key(int.from_bytes(private, "big"), _CURVES[curve])
+    except ValueError:
+        raise VerificationError("crypto.key", "the scalar is out of range") from None
+
+
+def verify(curve: str, public: bytes, hash_name: str, message: bytes, signature: bytes) -> bool:
+    """ECDSA verification; False for anything malformed."""
+    size = COORDINATE_BYTES[curve]
+    if len(signature) != 2 * size:
+        return False
+    encoded = encode_dss_signature(
+        int.from_bytes(signature[:size], "big"), int.from_bytes(signature[size:], "big")
+    )
+    try:
+        _load(curve, public).verify(encoded, message, ec.ECDSA(_HASHES[hash_name]()))
+    except (InvalidSignature, VerificationError):
+        return False
+    return True
+
+
+def sign(private: bytes, message: bytes) -> bytes:
+    """ES256."""
+    r, s = decode_dss_signature(_private("P-256", private).sign(message, ec.ECDSA(hashes.SHA256())))
+    return r.to_bytes(32, "big") + s.to_bytes(32, "big")
+
+
+def _encoded(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+
+
+def generate(curve: str) -> tuple[bytes, bytes]:
+    """A fresh key pair, (private, public)."""
+    key = ec.generate_private_key(_CURVES[curve])
+    return key.private_numbers().private_value.to_bytes(COORDINATE_BYTES[curve], "big"), _encoded(key)
+
+
+def public(curve: str, private: bytes) -> bytes:
+    """The public key of `private`."""
+    return _encoded(_private(curve, private))
+
+
+def ecdh(curve: str, private: bytes, public: bytes) -> bytes:
+    """X coordinate of the shared point."""
+    return _private(curve, private).exchange(ec.ECDH(), _load(curve, public))
+
+
+def seal_gcm(key: bytes, nonce: bytes, plaintext: bytes, aad: bytes) -> bytes:
+    """AES-GCM: ciphertext followed by the 16-byte tag."""
+    return AESGCM(key).encrypt(nonce, plaintext, aad)
+
+
+def open_gcm(key: bytes, nonce: bytes, sealed: bytes, aad: bytes) -> bytes:
+    """Plaintext of `sealed`. Raises VerificationError `crypto.tag`."""
+    try:
+        return AESGCM(key).decrypt(nonce, sealed, aad)
+    except (InvalidTag, ValueError):
+        raise VerificationError("crypto.tag", "the sealed bytes are not authentic") from None

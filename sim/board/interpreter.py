@@ -1,0 +1,63 @@
+"""Finds the interpreter that runs the lock, and builds the command line that starts it."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from protocol.errors import ConfigError
+
+ROOT = Path(__file__).resolve().parents[2]
+"""The checkout; the lock imports `firmware` and `protocol` from here, as they stand."""
+
+STAND_INS = ROOT / "sim" / "board" / "modules"
+HEAP = "512k"
+"""Heap of the lock. Objects are twice as wide here as on the chip, so this is less than it sounds."""
+
+
+@dataclass(frozen=True)
+class Interpreter:
+    """A program that can run the lock: `runtime` is "micropython" or "cpython", `version` what it says of itself."""
+
+    runtime: str
+    version: str
+    program: str
+
+    def command(self, script: Path, *arguments: str) -> list[str]:
+        """Command line that runs `script` with `arguments`."""
+        heap = ["-X", f"heapsize={HEAP}"] if self.runtime == "micropython" else []
+        return [self.program, *heap, str(script), *arguments]
+
+    def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Process environment with the lock's module path set."""
+        paths = os.pathsep.join((str(ROOT), str(STAND_INS)))
+        variable = "MICROPYPATH" if self.runtime == "micropython" else "PYTHONPATH"
+        value = paths + os.pathsep + ".frozen" if self.runtime == "micropython" else paths
+        return {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", variable: value, **(extra or {})}
+
+    def __str__(self) -> str:
+        return f"{self.runtime} {self.version}"
+
+
+@cache
+def find(runtime: str = "micropython") -> Interpreter:
+    """The interpreter for `runtime`. Raises ConfigError `interpreter.missing`, with the remedy."""
+    if runtime == "cpython":
+        return Interpreter("cpython", sys.version.split()[0], sys.executable)
+    beside = Path(sys.executable).parent / "micropython"
+    program = str(beside) if beside.exists() else shutil.which("micropython")
+    if program is None:
+        raise ConfigError(
+            "interpreter.missing",
+            "no MicroPython here: its wheel has no build for this machine. Put a MicroPython 1.29 unix port named "
+            "`micropython` on PATH, or choose --runtime cpython",
+        )
+    question = "import sys; print('.'.join(map(str, sys.implementation[1][:3])))"
+    answer = subprocess.run([program, "-c", question], capture_output=True, text=True, timeout=20, check=False)
+    if answer.returncode != 0:
+        raise ConfigError("interpreter.broken", f"{program} does not run: {answer.stderr.strip()[-200:]}")
+    return Interpreter("micropython", answer.stdout.strip(), program)
