@@ -1,8 +1,9 @@
 """CBOR (RFC 8949), the strict subset that Mooring reads and writes, on both runtimes.
 
 Reading refuses what a parser on a lock should not have to survive: indefinite lengths, duplicate map keys, nesting
-beyond `MAX_DEPTH`, lengths beyond the buffer, invalid UTF-8, reserved simple values, trailing bytes. Lengths that are
-not the shortest are accepted by `decode`, since real wallets write them (cbor-x does); `decode_deterministic` refuses
+beyond `MAX_DEPTH`, more than `MAX_ITEMS` items, lengths beyond the buffer, invalid UTF-8, reserved simple values,
+trailing bytes. ISO/IEC 18013-5 clause 8.1 forbids indefinite lengths in an mdoc. It forbids lengths that are not the
+shortest as well, but real wallets write those (cbor-x does), so `decode` accepts them; `decode_deterministic` refuses
 them and is what Mooring's own formats use. Writing is always deterministic (RFC 8949 section 4.2.1).
 
 Tag 24 items keep their exact bytes (`Encoded.raw`): digests and signatures cover them as they came.
@@ -12,6 +13,10 @@ import struct
 
 MAX_DEPTH = 16
 """Deepest nesting accepted. The deepest known mdoc element needs 9."""
+
+MAX_ITEMS = 2048
+"""Most items, keys included, that one `decode` builds. A byte of input can cost a hundred bytes of heap (an empty map),
+so a limit on bytes alone does not bound memory. A driving licence has about 200 in its largest part, the MSO."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,13 +41,19 @@ class Raw:
 class Encoded(Raw):
     """A tag 24 item: `raw` is the whole tagged item as it came, `content` the CBOR bytes inside its byte string."""
 
-    def __init__(self, raw: bytes, content: bytes) -> None:
+    def __init__(self, raw: bytes, content: "bytes | memoryview") -> None:
         super().__init__(raw)
-        self.content = content
+        # The content is the tail of `raw`; a second copy of a portrait is more than a lock can spare.
+        self._at = len(raw) - len(content)
+
+    @property
+    def content(self) -> bytes:
+        """The CBOR bytes inside."""
+        return self.raw[self._at :]
 
     def decode(self) -> "Any":
         """The item inside. Raises FormatError."""
-        return decode(self.content)
+        return _whole(self.raw, self._at)
 
 
 class Tag:
@@ -94,7 +105,7 @@ def _write(item: "Any", out: bytearray) -> None:
         out.extend(_head(2, len(item)))
         out.extend(item)
     elif isinstance(item, str):
-        text = item.encode()
+        text = _utf8(item)
         out.extend(_head(3, len(text)))
         out.extend(text)
     elif isinstance(item, (list, tuple)):
@@ -113,6 +124,14 @@ def _write(item: "Any", out: bytearray) -> None:
         _write(item.value, out)
     else:
         raise FormatError("cbor.type", "cannot encode this type")
+
+
+def _utf8(text: str) -> bytes:
+    for character in text:
+        # CPython would raise an error of its own here, MicroPython would write ill-formed bytes.
+        if 0xD800 <= ord(character) <= 0xDFFF:
+            raise FormatError("cbor.utf8", "text holds a surrogate")
+    return text.encode()
 
 
 def _pairs(item: "dict[Any, Any]") -> "list[tuple[Any, bytes]]":
@@ -185,76 +204,108 @@ def _text(raw: bytes) -> str:
         text = str(raw, "utf-8")
     except UnicodeError:
         raise FormatError("cbor.utf8", "text is not UTF-8")
-    # MicroPython's decoder lets some ill-formed sequences through; a clean round trip does not.
-    if any(0xD800 <= ord(c) <= 0xDFFF or ord(c) > 0x10FFFF for c in text) or text.encode() != raw:
+    if len(text) == len(raw):
+        return text
+    # MicroPython lets overlong forms, surrogates and numbers past U+10FFFF through. An overlong form stands for a
+    # character whose shortest form is shorter, so the lengths give it away.
+    shortest = 0
+    for character in text:
+        number = ord(character)
+        shortest += 1 if number < 0x80 else 2 if number < 0x800 else 3 if number < 0x10000 else 4
+        if 0xD800 <= number <= 0xDFFF or number > 0x10FFFF:
+            raise FormatError("cbor.utf8", "text is not UTF-8")
+    if shortest != len(raw):
         raise FormatError("cbor.utf8", "text is not UTF-8")
     return text
 
 
-def _read(data: bytes, at: int, depth: int) -> "tuple[Any, int]":
-    if depth > MAX_DEPTH:
-        raise FormatError("cbor.depth", "nested too deeply")
-    start = at
-    major, argument, at = _argument(data, at)
-    if major == 0:
-        return argument, at
-    if major == 1:
-        return -1 - argument, at
-    if major == 2 or major == 3:
-        end = at + argument
-        if end > len(data):
+class _Reader:
+    """One walk over `data`; `at` is where it stands, `left` how many items it may still build."""
+
+    def __init__(self, data: bytes, at: int) -> None:
+        self.data = data
+        self.at = at
+        self.left = MAX_ITEMS
+
+    def item(self, depth: int) -> "Any":
+        if depth > MAX_DEPTH:
+            raise FormatError("cbor.depth", "nested too deeply")
+        self.left -= 1
+        if self.left < 0:
+            raise FormatError("cbor.items", "too many items")
+        start = self.at
+        major, argument, self.at = _argument(self.data, start)
+        if major == 0:
+            return argument
+        if major == 1:
+            return -1 - argument
+        if major == 2 or major == 3:
+            raw = self._string(argument)
+            return raw if major == 2 else _text(raw)
+        if major == 4:
+            self._room(argument)
+            items = []
+            for _ in range(argument):
+                items.append(self.item(depth + 1))
+            return items
+        if major == 5:
+            self._room(argument * 2)
+            return self._map(argument, depth)
+        if major == 6:
+            return self._tagged(argument, start, depth)
+        value, self.at = _simple(self.data, start)
+        return value
+
+    def _room(self, items: int) -> None:
+        if items > len(self.data) - self.at:
             raise _truncated()
-        raw = bytes(data[at:end])
-        return (raw if major == 2 else _text(raw)), end
-    if major == 4:
-        if argument > len(data) - at:
-            raise _truncated()
-        items = []
-        for _ in range(argument):
-            item, at = _read(data, at, depth + 1)
-            items.append(item)
-        return items, at
-    if major == 5:
-        if argument * 2 > len(data) - at:
-            raise _truncated()
-        return _read_map(data, at, argument, depth)
-    if major == 6:
-        if argument == 24:
-            inner, length, inside = _argument(data, at)
-            end = inside + length
-            if inner != 2:
-                raise FormatError("cbor.tag24", "tag 24 must hold a byte string")
-            if end > len(data):
-                raise _truncated()
-            return Encoded(bytes(data[start:end]), bytes(data[inside:end])), end
-        value, at = _read(data, at, depth + 1)
-        return Tag(argument, value), at
-    return _simple(data, start)
+
+    def _string(self, length: int) -> bytes:
+        self._room(length)
+        start = self.at
+        self.at += length
+        return bytes(self.data[start : self.at])
+
+    def _map(self, pairs: int, depth: int) -> "dict[Any, Any]":
+        result: dict[Any, Any] = {}
+        for _ in range(pairs):
+            key = self.item(depth + 1)
+            if not isinstance(key, (int, str, bytes)) or isinstance(key, bool):
+                raise FormatError("cbor.key", "a map key must be an integer, text or bytes")
+            if key in result:
+                raise FormatError("cbor.duplicate", "a map key appears twice")
+            result[key] = self.item(depth + 1)
+        return result
+
+    def _tagged(self, number: int, start: int, depth: int) -> "Tag | Encoded":
+        if number != 24:
+            return Tag(number, self.item(depth + 1))
+        major, length, self.at = _argument(self.data, self.at)
+        if major != 2:
+            raise FormatError("cbor.tag24", "tag 24 must hold a byte string")
+        self._room(length)
+        inside = self.at
+        self.at += length
+        return Encoded(bytes(self.data[start : self.at]), memoryview(self.data)[inside : self.at])
 
 
-def _read_map(data: bytes, at: int, pairs: int, depth: int) -> "tuple[dict[Any, Any], int]":
-    result: dict[Any, Any] = {}
-    for _ in range(pairs):
-        key, at = _read(data, at, depth + 1)
-        if not isinstance(key, (int, str, bytes)) or isinstance(key, bool):
-            raise FormatError("cbor.key", "a map key must be an integer, text or bytes")
-        if key in result:
-            raise FormatError("cbor.duplicate", "a map key appears twice")
-        result[key], at = _read(data, at, depth + 1)
-    return result, at
+def _whole(data: bytes, at: int) -> "Any":
+    reader = _Reader(data, at)
+    item = reader.item(0)
+    if reader.at != len(data):
+        raise FormatError("cbor.trailing", "bytes after the item")
+    return item
 
 
 def decode_prefix(data: bytes, at: int = 0) -> "tuple[Any, int]":
     """The item that starts at offset `at`, and the offset after it. Raises FormatError."""
-    return _read(data, at, 0)
+    reader = _Reader(data, at)
+    return reader.item(0), reader.at
 
 
 def decode(data: bytes) -> "Any":
     """The one item that `data` holds. Raises FormatError, also for trailing bytes."""
-    item, end = _read(data, 0, 0)
-    if end != len(data):
-        raise FormatError("cbor.trailing", "bytes after the item")
-    return item
+    return _whole(data, 0)
 
 
 def decode_deterministic(data: bytes) -> "Any":

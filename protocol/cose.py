@@ -20,6 +20,11 @@ TYP = 16
 X5CHAIN = 33
 EK = -4  # encapsulated key, draft-ietf-cose-hpke
 
+# CBOR tags of the structures (RFC 9052 table 1); ISO/IEC 18013-5 uses the untagged forms.
+ENCRYPT0_TAG = 16
+MAC0_TAG = 17
+SIGN1_TAG = 18
+
 # Algorithms.
 ES256 = -7
 ES384 = -35
@@ -51,12 +56,14 @@ class Message:
         unprotected: "dict[Any, Any]",
         payload: "bytes | None",
         authenticator: bytes,
+        tag: "int | None" = None,
     ) -> None:
         self.protected_bytes = protected_bytes
         self.protected = protected
         self.unprotected = unprotected
         self.payload = payload
         self.authenticator = authenticator
+        self.tag = tag
 
     @property
     def algorithm(self) -> "Any":
@@ -67,10 +74,12 @@ class Message:
 def parse(item: "Any", members: int = 4) -> Message:
     """A decoded COSE array as a Message; `members` is 4 for Sign1 and Mac0, 3 for Encrypt0.
 
-    Takes the untagged array, or the array in one tag. Raises FormatError `cose.form`, VerificationError `cose.crit` for
+    Takes the untagged array, or the array in its tag. Raises FormatError `cose.form`, VerificationError `cose.crit` for
     critical headers, none of which we know.
     """
-    if isinstance(item, cbor.Tag) and item.number in (16, 17, 18):
+    tag = None
+    if isinstance(item, cbor.Tag) and item.number in ((SIGN1_TAG, MAC0_TAG) if members == 4 else (ENCRYPT0_TAG,)):
+        tag = item.number
         item = item.value
     if not isinstance(item, list) or len(item) != members:
         raise FormatError("cose.form", "not a COSE array of the right length")
@@ -83,12 +92,14 @@ def parse(item: "Any", members: int = 4) -> Message:
     protected = cbor.decode(protected_bytes) if protected_bytes else {}
     if not isinstance(protected, dict):
         raise FormatError("cose.form", "the protected header is not a map")
-    for label in protected:
-        if label in unprotected:
+    for label in unprotected:
+        if not isinstance(label, (int, str)):
+            raise FormatError("cose.form", "a header label must be an integer or text")
+        if label in protected:
             raise FormatError("cose.form", "a header parameter appears twice")
     if CRIT in protected or CRIT in unprotected:
         raise VerificationError("cose.crit", "critical header parameters that we do not know")
-    return Message(protected_bytes, protected, unprotected, payload, authenticator)
+    return Message(protected_bytes, protected, unprotected, payload, authenticator, tag)
 
 
 def sig_structure(protected: bytes, payload: bytes, external_aad: bytes = b"") -> bytes:
@@ -130,15 +141,43 @@ def verify_sign1(
     Raises VerificationError: `cose.algorithm` unknown or not of the key's curve, `cose.signature` wrong.
     """
     curve, public = key
-    expected = SIGNATURE_ALGORITHMS.get(message.algorithm) if isinstance(message.algorithm, int) else None
+    expected = SIGNATURE_ALGORITHMS.get(message.algorithm) if type(message.algorithm) is int else None
     if expected is None or expected[0] != curve:
         raise VerificationError("cose.algorithm", "signature algorithm unknown or not of the key's curve")
-    content = message.payload if payload is None else payload
-    if content is None:
-        raise FormatError("cose.form", "no payload to verify")
+    content = _content(message, payload, MAC0_TAG)
     signed = sig_structure(message.protected_bytes, content)
     if not crypto.verify(curve, public, expected[1], signed, message.authenticator):
         raise VerificationError("cose.signature", "the signature is not good")
+
+
+def verify_mac0(crypto: "Crypto", message: Message, key: bytes, payload: "bytes | None" = None) -> None:
+    """Check an HMAC 256/256 COSE_Mac0 with `key`; `payload` is the detached content, if it is detached.
+
+    Raises VerificationError: `cose.algorithm` any other algorithm, `cose.mac` wrong.
+    """
+    if type(message.algorithm) is not int or message.algorithm != HMAC_256:
+        raise VerificationError("cose.algorithm", "the MAC algorithm must be HMAC 256/256")
+    expected = crypto.hmac_sha256(key, mac_structure(message.protected_bytes, _content(message, payload, SIGN1_TAG)))
+    if not same(expected, message.authenticator):
+        raise VerificationError("cose.mac", "the MAC is not good")
+
+
+def _content(message: Message, payload: "bytes | None", foreign_tag: int) -> bytes:
+    if message.tag == foreign_tag:
+        raise FormatError("cose.form", "tagged as another structure")
+    if (message.payload is None) == (payload is None):
+        raise FormatError("cose.form", "the payload must be either inside or detached")
+    return payload if message.payload is None else message.payload  # type: ignore[return-value]  # checked above
+
+
+def same(left: bytes, right: bytes) -> bool:
+    """Are two secrets equal? Takes the same time wherever they differ; only their lengths show."""
+    if len(left) != len(right):
+        return False
+    difference = 0
+    for one, other in zip(left, right):
+        difference |= one ^ other
+    return difference == 0
 
 
 def encode_key(curve: str, public: bytes) -> bytes:
@@ -152,10 +191,10 @@ def parse_key(item: "Any") -> "tuple[str, bytes]":
 
     Raises FormatError `cose.key`.
     """
-    if not isinstance(item, dict) or item.get(1) != 2:
+    if not isinstance(item, dict) or type(item.get(1)) is not int or item[1] != 2:
         raise FormatError("cose.key", "not an EC2 key")
     curve_id = item.get(-1)
-    curve = _CURVES.get(curve_id) if isinstance(curve_id, int) else None
+    curve = _CURVES.get(curve_id) if type(curve_id) is int else None
     x, y = item.get(-2), item.get(-3)
     if curve is None or not isinstance(x, bytes) or len(x) != COORDINATE_BYTES[curve]:
         raise FormatError("cose.key", "curve or coordinate not supported")

@@ -1,0 +1,62 @@
+# Each target first makes what it needs: .venv with the pinned versions of requirements.lock (by .ci/environment).
+# PYTHON=/path/to/python3 chooses the interpreter; ARGS="..." is handed on, as in make test ARGS="-k journal".
+
+PY := .venv/bin/python
+READY := .venv/ready
+TYPINGS := .venv/typings/ready
+ARGS ?=
+export PYTHON
+unexport PYTHONHOME PYTHONPATH
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check fuzz soak bench lock clean FORCE
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+
+demo: $(READY) ## see a guest's first check-in, two refusals and an outage that heals
+	@$(PY) -m sim demo $(ARGS)
+
+test: $(READY) ## run the tests
+	@$(PY) -m pytest $(ARGS)
+
+check: $(READY) $(TYPINGS) ## formatting, lint, types on both runtimes, and who may import whom
+	$(PY) -m ruff format --check --quiet .
+	$(PY) -m ruff check --quiet .
+	$(PY) -m mypy
+	$(PY) -m mypy --config-file .ci/mypy-lock.ini firmware
+	$(PY) -m mypy --config-file .ci/mypy-lock.ini sim/board/boot.py sim/board/modules
+	$(PY) -m pytest tests/test_rooms.py
+
+fuzz: $(READY) ## run the property tests alone, with forty times the examples
+	HYPOTHESIS_PROFILE=long $(PY) -m pytest -m hypothesis $(ARGS)
+
+soak: $(READY) ## run every test, property tests as in fuzz
+	HYPOTHESIS_PROFILE=long $(PY) -m pytest $(ARGS)
+
+bench: $(READY) ## run the measurements
+	@$(PY) -m pytest -m bench --capture=no $(ARGS)
+
+# For every platform at once and with hashes, but without the name of the index the versions were found at.
+COMPILE := .venv/uv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
+
+lock: $(READY) ## move the lock files to the newest versions that pyproject.toml allows
+	$(PY) -m pip install --quiet --upgrade --target .venv/uv 'uv>=0.9,<1'
+	$(COMPILE) --group sim --group test --group check --output-file requirements.lock pyproject.toml
+	$(COMPILE) --group typings --output-file requirements.typings.lock
+
+clean: ## remove .venv and all that was generated
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .demo build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A moved environment, or one whose interpreter has gone, is not ready whatever its date says.
+ifneq ($(shell cat $(READY) 2>/dev/null && $(PY) -c 'print("runs")' 2>/dev/null),$(CURDIR) runs)
+$(READY): FORCE
+endif
+
+$(READY): requirements.lock
+	@.ci/environment
+
+$(TYPINGS): requirements.typings.lock $(READY)
+	@.ci/environment typings

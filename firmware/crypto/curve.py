@@ -1,0 +1,75 @@
+"""Short Weierstrass curves y^2 = x^3 - 3x + b over a prime field, of prime order: their numbers and their points.
+
+Everything that knows a particular curve is in `CURVES`; all arithmetic takes the curve as an argument, so a further
+curve with a = -3 (SM2's) is one more entry.
+"""
+
+from protocol.errors import VerificationError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    Affine = tuple[int, int]
+    """A point other than infinity: x and y in [0, p - 1]."""
+
+
+class Curve:
+    """Domain parameters (SEC 1, section 3.1.1) with cofactor 1, and the tables of the base point, made when needed."""
+
+    def __init__(self, size: int, p: int, n: int, b: int, base: "Affine") -> None:
+        self.size = size
+        """Bytes of a coordinate and of a scalar."""
+        self.p = p
+        self.n = n
+        self.b = b
+        self.base = base
+        self.odd_multiples: "list[Affine]" = []
+        """1, 3, 5, ... times the base point, for verification."""
+        self.comb: "list[Affine]" = []
+        """The comb of the base point, for secret scalars."""
+
+
+CURVES = {
+    # SP 800-186, section 3.2.1.3
+    "P-256": Curve(
+        32,
+        0xFFFFFFFF00000001000000000000000000000000FFFFFFFFFFFFFFFFFFFFFFFF,
+        0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551,
+        0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B,
+        (
+            0x6B17D1F2E12C4247F8BCE6E563A440F277037D812DEB33A0F4A13945D898C296,
+            0x4FE342E2FE1A7F9B8EE7EB4A7C0F9E162BCE33576B315ECECBB6406837BF51F5,
+        ),
+    ),
+    # SP 800-186, section 3.2.1.4
+    "P-384": Curve(
+        48,
+        0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEFFFFFFFF0000000000000000FFFFFFFF,
+        0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFC7634D81F4372DDF581A0DB248B0A77AECEC196ACCC52973,
+        0xB3312FA7E23EE7E4988E056BE3F82D19181D9C6EFE8141120314088F5013875AC656398D8A2ED19D2A85C8EDD3EC2AEF,
+        (
+            0xAA87CA22BE8B05378EB1C71EF320AD746E1D3B628BA79B9859F741E082542A385502F25DBF55296C3A545E3872760AB7,
+            0x3617DE4A96262C6F5D9E98BF9292DC29F8F41DBD289A147CE9DA3113B5F0B8C00A60B1CE1D7E819D7A431D7C90EA0E5F,
+        ),
+    ),
+}
+
+
+def decode_point(curve: Curve, data: bytes) -> "Affine":
+    """The point in `data`, `04 || X || Y`, with public key validation (SP 800-56A revision 3, section 5.6.2.3.3).
+
+    The cofactor is 1, so a point on the curve that is not infinity (which this form cannot say) has order n.
+    Raises VerificationError `crypto.key` for another form or length, a coordinate >= p, a point not on the curve.
+    """
+    size, p = curve.size, curve.p
+    if len(data) != 1 + 2 * size or data[0] != 4:
+        raise VerificationError("crypto.key", "not an uncompressed point")
+    x = int.from_bytes(data[1 : 1 + size], "big")
+    y = int.from_bytes(data[1 + size :], "big")
+    if x >= p or y >= p or (y * y - (x * x - 3) * x - curve.b) % p:
+        raise VerificationError("crypto.key", "the point is not on the curve")
+    return x, y
+
+
+def encode_point(curve: Curve, point: "Affine") -> bytes:
+    """`point` as `04 || X || Y` (SEC 1, section 2.3.3)."""
+    return b"\x04" + point[0].to_bytes(curve.size, "big") + point[1].to_bytes(curve.size, "big")

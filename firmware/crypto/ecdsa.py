@@ -1,0 +1,85 @@
+"""ECDSA (FIPS 186-5, section 6), with signatures `r || s` (RFC 9053, section 2.1)."""
+
+from hashlib import sha256
+
+from firmware.crypto.curve import CURVES, decode_point
+from firmware.crypto.hkdf import hmac_sha256
+from firmware.crypto.keys import decode_scalar
+from firmware.crypto.modular import inverse, random_below
+from firmware.crypto.multiples import combine
+from firmware.crypto.secret_multiples import multiply_base
+from protocol.errors import VerificationError
+
+
+def verify(curve_name: str, public: bytes, digest: bytes, signature: bytes) -> bool:
+    """Is `signature` good for the message with this `digest`? (FIPS 186-5, section 6.4.2)
+
+    False for anything malformed. Everything here is public, so time may tell all. The last comparison is made without
+    an inversion: r is compared with the point's x = X / Z^2 as r * Z^2 with X (Guide, section 4.4.1, remark).
+    """
+    curve = CURVES[curve_name]
+    size, p, n = curve.size, curve.p, curve.n
+    if len(signature) != 2 * size:
+        return False
+    r = int.from_bytes(signature[:size], "big")
+    s = int.from_bytes(signature[size:], "big")
+    if not (0 < r < n and 0 < s < n):
+        return False
+    try:
+        point = decode_point(curve, public)
+    except VerificationError:
+        return False
+    w = inverse(s, n)
+    x, _, z = combine(curve, int.from_bytes(digest[:size], "big") * w % n, r * w % n, point)
+    if not z:
+        return False
+    square = z * z % p
+    # x was reduced modulo n to give r, so it may be r + n where that is still a coordinate.
+    return r * square % p == x or (r + n < p and (r + n) * square % p == x)
+
+
+def sign(private: bytes, message: bytes, extra: bytes) -> bytes:
+    """ES256: P-256 with SHA-256. Raises VerificationError `crypto.key` for a private key out of range.
+
+    The nonce comes from key and message (RFC 6979), so that a weak generator cannot give the key away; `extra`, fresh
+    random bytes mixed in as section 3.6 there describes, makes it differ from call to call, so that a fault made
+    during one of two equal calls cannot either. An empty `extra` gives the deterministic signature.
+
+    Time tells nothing useful: the multiplication is blinded (`secret_multiples`), and where key and nonce meet
+    arithmetic whose time depends on its operands, above all the inversion, they are multiplied by a random number.
+    """
+    curve = CURVES["P-256"]
+    n = curve.n
+    secret = decode_scalar(curve, private)
+    e = int.from_bytes(sha256(message).digest(), "big")
+    nonces = _Nonces(private + (e % n).to_bytes(32, "big") + extra)
+    while True:
+        k = nonces.next()
+        if not 0 < k < n:
+            continue
+        r = multiply_base(curve, k)[0] % n
+        blind = random_below(n, curve.size)
+        s = (blind * secret % n * r + blind * e) % n * inverse(blind * k, n) % n
+        if r and s:
+            return r.to_bytes(32, "big") + s.to_bytes(32, "big")
+
+
+class _Nonces:
+    """HMAC_DRBG with SHA-256, as RFC 6979, section 3.2 uses it for P-256: 32 bytes at a time."""
+
+    def __init__(self, seed: bytes) -> None:
+        self._key = bytes(32)
+        self._value = b"\x01" * 32
+        for separator in (b"\x00", b"\x01"):
+            self._update(separator + seed)
+
+    def _update(self, data: bytes) -> None:
+        self._key = hmac_sha256(self._key, self._value + data)
+        self._value = hmac_sha256(self._key, self._value)
+
+    def next(self) -> int:
+        """The next candidate for k, in [0, 2^256 - 1]."""
+        self._value = hmac_sha256(self._key, self._value)
+        candidate = int.from_bytes(self._value, "big")
+        self._update(b"\x00")
+        return candidate

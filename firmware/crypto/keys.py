@@ -1,0 +1,47 @@
+"""Key pairs, and what two of them agree on: ECDH (SEC 1, section 3.3.1; SP 800-56A revision 3, section 5.7.1.2).
+
+All multiplications with a private key go through `secret_multiples`, which says what time tells and what blinds it.
+"""
+
+from firmware.crypto.curve import CURVES, decode_point, encode_point
+from firmware.crypto.modular import random_below
+from firmware.crypto.secret_multiples import multiply, multiply_base
+from protocol.errors import VerificationError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from firmware.crypto.curve import Curve
+
+
+def decode_scalar(curve: "Curve", private: bytes) -> int:
+    """The scalar in [1, n - 1] that `private` holds, big-endian in exactly the curve's size.
+
+    Raises VerificationError `crypto.key`.
+    """
+    scalar = int.from_bytes(private, "big")
+    if len(private) != curve.size or not 0 < scalar < curve.n:
+        raise VerificationError("crypto.key", "the scalar is out of range")
+    return scalar
+
+
+def generate(curve_name: str) -> "tuple[bytes, bytes]":
+    """A fresh key pair, (private, public)."""
+    curve = CURVES[curve_name]
+    scalar = random_below(curve.n, curve.size)
+    return scalar.to_bytes(curve.size, "big"), encode_point(curve, multiply_base(curve, scalar))
+
+
+def public(curve_name: str, private: bytes) -> bytes:
+    """The public key of `private`. Raises VerificationError `crypto.key` for a scalar out of range."""
+    curve = CURVES[curve_name]
+    return encode_point(curve, multiply_base(curve, decode_scalar(curve, private)))
+
+
+def ecdh(curve_name: str, private: bytes, public: bytes) -> bytes:
+    """X coordinate of the shared point. Raises VerificationError `crypto.key` for a bad scalar or a bad point.
+
+    A validated point has the prime order n, so the shared point is never infinity.
+    """
+    curve = CURVES[curve_name]
+    point = decode_point(curve, public)
+    return multiply(curve, decode_scalar(curve, private), point)[0].to_bytes(curve.size, "big")

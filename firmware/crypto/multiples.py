@@ -1,0 +1,72 @@
+"""u1 * G + u2 * Q for public u1, u2 and Q: what ECDSA verification computes. Never for secrets: its time tells them."""
+
+from firmware.crypto.points import add, double, odd_multiples
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from firmware.crypto.curve import Affine, Curve
+    from firmware.crypto.points import Jacobian
+
+# Widths of the windows. A point's table has 2^(width - 2) entries: 16 for the base point, made once and kept (below
+# 3 KB of heap); 8 for the other, made each time, where one bit more costs as much as it saves.
+_BASE_WIDTH = 6
+_WIDTH = 5
+
+
+def _windows(scalar: int, width: int, length: int) -> bytearray:
+    """Width-`width` non-adjacent form (Guide, Algorithm 3.35): at place i the digit of 2^i, modulo 2^`width`.
+
+    A digit is 0, or odd, below 2^(width - 1) in magnitude and followed by width - 1 zeros or more.
+    """
+    digits = bytearray(length)
+    mask = (1 << width) - 1
+    half = 1 << width - 1
+    place = 0
+    while scalar:
+        low = scalar & 0xFFFF
+        if not low:
+            scalar >>= 16
+            place += 16
+            continue
+        zeros = 0
+        while not low & 1:
+            low >>= 1
+            zeros += 1
+        scalar >>= zeros
+        place += zeros
+        digit = scalar & mask
+        digits[place] = digit
+        scalar >>= width
+        if digit & half:
+            scalar += 1
+        place += width
+    return digits
+
+
+def combine(curve: "Curve", u1: int, u2: int, point: "Affine") -> "Jacobian":
+    """`u1` * base point + `u2` * `point`, for scalars in [0, n - 1] (interleaving, Guide, Algorithm 3.51)."""
+    if not curve.odd_multiples:
+        curve.odd_multiples = odd_multiples(curve, curve.base, 1 << _BASE_WIDTH - 2)
+    base_table = curve.odd_multiples
+    table = odd_multiples(curve, point, 1 << _WIDTH - 2)
+    length = 8 * curve.size + 1
+    base_digits = _windows(u1, _BASE_WIDTH, length)
+    digits = _windows(u2, _WIDTH, length)
+    result = (1, 1, 0)
+    doublings = 0
+    for place in range(length - 1, -1, -1):
+        doublings += 1
+        digit = digits[place]
+        base_digit = base_digits[place]
+        if digit or base_digit:
+            if result[2]:
+                result = double(curve, result, doublings)
+            doublings = 0
+            if digit:
+                negative = digit >= 1 << _WIDTH - 1
+                result = add(curve, result, table[((1 << _WIDTH) - digit if negative else digit) >> 1], negative)
+            if base_digit:
+                negative = base_digit >= 1 << _BASE_WIDTH - 1
+                magnitude = (1 << _BASE_WIDTH) - base_digit if negative else base_digit
+                result = add(curve, result, base_table[magnitude >> 1], negative)
+    return double(curve, result, doublings)

@@ -1,0 +1,98 @@
+"""Everything the lock holds, opened from flash once at boot, and the one way in for signed statements."""
+
+from firmware.clock import Clock
+from firmware.console import log
+from firmware.journal import Journal
+from firmware.standing import KINDS, Standing
+from firmware.stays import Stays
+from protocol import statement
+from protocol.errors import FormatError, MooringError, RefusedError
+from protocol.grant import Grant, commitment_key
+from protocol.receipt import Receipt
+from protocol.signed_time import SignedTime
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from firmware.identity import Identity
+    from firmware.journal import BlockDevice
+    from firmware.store import Store
+    from protocol.crypto import Crypto
+
+
+class Lock:
+    """The lock's memory: identity, clock, standing, journal and stays."""
+
+    def __init__(self, crypto: "Crypto", store: "Store", identity: "Identity", journal: "BlockDevice") -> None:
+        self.crypto = crypto
+        self.identity = identity
+        self.clock = Clock(crypto, store, identity.lock_id)
+        self.standing = Standing(crypto, store, identity)
+        self.journal = Journal(journal)
+        self.stays = Stays(store, self.journal)
+        self._commitment_key: tuple[bytes, bytes] | None = None
+
+    def commitment_key(self) -> bytes:
+        """The key that guest commitments of this listing's platform are made with; one ECDH per placement."""
+        placement = self.standing.placement
+        if placement is None:
+            raise RefusedError("door.unplaced", "no placement names a platform")
+        platform = placement.platform_key
+        if self._commitment_key is None or self._commitment_key[0] != platform:
+            self._commitment_key = (platform, commitment_key(self.crypto, self.identity.private, platform))
+        return self._commitment_key[1]
+
+    # --- what the edge link asks for ---------------------------------------------------------------------------------
+
+    def hello(self) -> "tuple[bytes, int, int, dict[str, int], bytes | None, bytes]":
+        """(lock id, next counter, receipted through, statement serials, time nonce or None, identity public key)."""
+        return (
+            self.identity.lock_id,
+            self.journal.next_counter,
+            self.journal.through,
+            self.standing.serials(),
+            self.clock.nonce(),
+            self.identity.public,
+        )
+
+    def records_from(self, counter: int) -> "Iterator[tuple[int, bytes]]":
+        """(counter, record) of every record from `counter` on that still waits for its receipt."""
+        return self.journal.records_from(counter)
+
+    def deliver(self, data: bytes) -> "tuple[str, str | None]":
+        """Take a statement from a courier. Returns its kind ("?" if it has none) and None, or the code of the refusal.
+
+        Nothing here trusts the courier: every statement is verified against the province's key, or against the
+        platform's that the placement names.
+        """
+        kind, code = "?", None
+        try:
+            kind = statement.kind_of(data)
+            self._take(kind, data)
+        except MooringError as error:
+            code = error.code
+        log("statement.refused" if code else "statement.taken", kind=kind, code=code)
+        return kind, code
+
+    def _take(self, kind: str, data: bytes) -> None:
+        crypto, anchor = self.crypto, self.identity.anchor
+        if kind in KINDS:
+            self.standing.accept(kind, data)
+        elif kind == "time":
+            self.clock.accept(SignedTime.parse(statement.open(crypto, data, kind, anchor)))
+        elif kind == "receipt":
+            receipt = Receipt.parse(statement.open(crypto, data, kind, anchor))
+            if receipt.lock_id != self.identity.lock_id:
+                raise RefusedError("receipt.lock", "the receipt is for another lock")
+            self.journal.receipt(receipt.through, receipt.head)
+        elif kind == "grant":
+            placement = self.standing.placement
+            if placement is None:
+                raise RefusedError("door.unplaced", "no placement names a platform")
+            grant = Grant.parse(statement.open(crypto, data, kind, placement.platform_key))
+            if grant.listing != placement.listing:
+                raise RefusedError("grant.listing", "the grant is for another listing")
+            self.stays.accept(grant, self.clock.interval()[0])
+        else:
+            raise FormatError("statement.kind", "no statement for a lock")

@@ -1,0 +1,89 @@
+"""Boot: make the outputs inert, open what the flash holds, then serve the reader, the edge link and the watchdog."""
+
+import asyncio
+
+import bluetooth
+import esp32
+from machine import UART, WDT
+
+from firmware import crypto, identity, pins, ticks
+from firmware.console import log
+from firmware.door import Door
+from firmware.link import Link
+from firmware.lock import Lock
+from firmware.nfc.apdu_bridge import ApduBridge
+from firmware.signals import Signals
+from firmware.store import Store
+from firmware.strike import Strike
+from protocol.errors import MooringError, TransportError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from firmware.nfc import CardReader
+
+WATCHDOG_MS = 30000
+"""Longer than the slowest tap on the chip; a loop that has not come round by then is stuck."""
+
+_LOOP_MS = 1000
+
+
+def main(state: str) -> None:
+    """Run the lock for ever. `state` is the folder where the littlefs file system is mounted."""
+    strike = Strike(pins.STRIKE)  # first of all: the strike is inert before anything can fail
+    signals = Signals()
+    try:
+        asyncio.run(_run(state, strike, signals))
+    except MooringError as error:
+        signals.show("fault")
+        log("lock.halted", code=error.code)
+    finally:
+        strike.shut()
+
+
+async def _run(state: str, strike: Strike, signals: Signals) -> None:
+    store = Store(state)
+    own = identity.load(crypto, store)
+    if own is None:
+        log("lock.unenrolled")
+        signals.show("fault")
+        return
+    lock = Lock(crypto, store, own, esp32.Partition.find(esp32.Partition.TYPE_DATA, label="journal")[0])
+    link = Link(bluetooth.BLE(), lock)
+    door = Door(lock, strike, signals, link.wake)
+    uart = UART(pins.NFC_UART, 115200, tx=pins.NFC_TX, rx=pins.NFC_RX)
+    log("lock.ready", lock=own.lock_id.hex(), next=lock.journal.next_counter, receipted=lock.journal.through)
+    tasks = [
+        asyncio.create_task(_serve_reader(ApduBridge(uart), door, signals)),
+        asyncio.create_task(link.run()),
+    ]
+    await _watch(lock, tasks)
+
+
+async def _serve_reader(reader: "CardReader", door: Door, signals: Signals) -> None:
+    signals.show("idle")
+    while True:
+        try:
+            card = await reader.wait_for_card()
+        except TransportError as error:
+            log("reader.trouble", code=error.code)
+            continue
+        try:
+            await door.tap(card)
+        finally:
+            await card.release()
+
+
+async def _watch(lock: Lock, tasks: "list[asyncio.Task[None]]") -> None:
+    """Feed the watchdog only while every task lives and the event loop comes round."""
+    watchdog = WDT(timeout=WATCHDOG_MS)
+    while True:
+        for task in tasks:
+            if task.done():
+                try:
+                    await task
+                except Exception as error:
+                    log("lock.task_failed", error=type(error).__name__)
+                return  # unfed from here on: the watchdog restarts the lock
+        watchdog.feed()
+        lock.clock.tick()
+        await asyncio.sleep(_LOOP_MS / 1000)

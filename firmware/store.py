@@ -1,0 +1,40 @@
+"""Small named files that change whole or not at all: a new file is written beside the old one and renamed over it.
+
+littlefs makes the rename atomic and `close` durable, so a power cut leaves the old content or the new, never a mixture.
+"""
+
+import os
+
+from protocol.errors import StorageError
+
+_NEW = ".new"
+
+
+class Store:
+    """The files of one folder (on the lock: the littlefs mount)."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+
+    def read(self, name: str) -> "bytes | None":
+        """Content of `name`, or None if it was never written."""
+        try:
+            with open(self._path(name), "rb") as file:
+                return file.read()
+        except OSError as error:
+            if error.args[0] == 2:  # ENOENT
+                return None
+            raise StorageError("store.read", name)
+
+    def write(self, name: str, content: bytes) -> None:
+        """Replace `name`; on return the content is durable. Raises StorageError, and then the old content stands."""
+        path = self._path(name)
+        try:
+            with open(path + _NEW, "wb") as file:
+                file.write(content)
+            os.rename(path + _NEW, path)
+        except OSError:
+            raise StorageError("store.write", name)
+
+    def _path(self, name: str) -> str:
+        return self._folder + "/" + name

@@ -1,0 +1,161 @@
+"""APDUs (ISO/IEC 7816-4) as far as an mdoc reader needs them: commands, chaining, response collection, DO 53.
+
+Sans-IO: everything takes and gives bytes. A status word other than success raises TransportError `apdu.status`.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+from protocol.errors import FormatError, TransportError
+
+OK = 0x9000
+SHORT_DATA = 255
+"""Most data bytes in a short command; a short response holds one more."""
+EXTENDED_DATA = 65535
+
+SELECT = 0xA4
+READ_BINARY = 0xB0
+UPDATE_BINARY = 0xD6
+ENVELOPE = 0xC3
+GET_RESPONSE = 0xC0
+_CHAINING = 0x10
+
+
+class Response:
+    """A response APDU: `data` and the two status bytes as one number, `status`."""
+
+    def __init__(self, data: bytes, status: int) -> None:
+        self.data = data
+        self.status = status
+
+
+def command(cla: int, ins: int, p1: int, p2: int, data: bytes = b"", le: int = 0, extended: bool = False) -> bytes:
+    """A command APDU of any of the four cases (clause 5.2).
+
+    `le` is the most response bytes wanted: 0 leaves Le out, 256 (extended: 65536) is written as zeros.
+    Raises FormatError `apdu.range`.
+    """
+    limit = EXTENDED_DATA if extended else SHORT_DATA
+    if len(data) > limit or le < 0 or le > limit + 1:
+        raise FormatError("apdu.range", "more data or Le than this form of APDU can hold")
+    out = bytearray((cla, ins, p1, p2))
+    if not extended:
+        if data:
+            out.append(len(data))
+            out.extend(data)
+        if le:
+            out.append(le & 0xFF)
+        return bytes(out)
+    if data:
+        out.append(0)
+        out.extend(len(data).to_bytes(2, "big"))
+        out.extend(data)
+    elif le:
+        out.append(0)  # one zero byte announces the extended form, whichever field comes first
+    if le:
+        out.extend((le & 0xFFFF).to_bytes(2, "big"))
+    return bytes(out)
+
+
+def parse_response(raw: bytes) -> Response:
+    """`raw` as a Response. Raises FormatError `apdu.response` when it has no status word or more data than 65536."""
+    if not 2 <= len(raw) <= EXTENDED_DATA + 3:
+        raise FormatError("apdu.response", "a response APDU has a status word and at most 65536 data bytes")
+    return Response(raw[:-2], raw[-2] << 8 | raw[-1])
+
+
+def expect_ok(raw: bytes) -> bytes:
+    """The data of a response whose status must be 9000. Raises FormatError, TransportError `apdu.status`."""
+    response = parse_response(raw)
+    if response.status != OK:
+        raise refused(response.status)
+    return response.data
+
+
+def refused(status: int) -> TransportError:
+    """The error for a status word that is no success."""
+    return TransportError("apdu.status", f"status word {status:04X}")
+
+
+def chain(ins: int, p1: int, p2: int, data: bytes, le: int, size: int, extended: bool = False) -> "Iterator[bytes]":
+    """`data` as chained commands of at most `size` data bytes each (clause 5.3.3).
+
+    CLA is 10 on all but the last, and only the last carries Le: what answers the others is a bare status word.
+    """
+    at = 0
+    while len(data) - at > size:
+        yield command(_CHAINING, ins, p1, p2, data[at : at + size], 0, extended)
+        at += size
+    yield command(0x00, ins, p1, p2, data[at:], le, extended)
+
+
+class Collector:
+    """Puts a response together from the first answer and GET RESPONSEs (clause 5.3.4).
+
+    Holders are not trusted to honour Le: an answer may be shorter or longer than what was asked for. What bounds
+    the exchange is `limit`, the most bytes accepted in all, and that every GET RESPONSE must bring at least one.
+    """
+
+    def __init__(self, limit: int, le: int = SHORT_DATA + 1) -> None:
+        self.data = bytearray()
+        self._limit = limit
+        self._le = le
+        self._asked = False
+        self._corrected = False
+
+    def push(self, raw: bytes) -> "bytes | None":
+        """Take a response APDU; returns the GET RESPONSE to send next, or None when `data` is complete.
+
+        Raises TransportError `apdu.status`, `apdu.stalled` for an answer without progress, `apdu.too_long`.
+        """
+        response = parse_response(raw)
+        high, low = response.status >> 8, response.status & 0xFF
+        if high == 0x6C and self._asked and not self._corrected and not response.data:
+            self._corrected = True  # "wrong Le, XX would be right": once, then it counts as an error
+            return command(0, GET_RESPONSE, 0, 0, le=low or SHORT_DATA + 1)
+        if response.status != OK and high != 0x61:
+            raise refused(response.status)
+        if len(self.data) + len(response.data) > self._limit:
+            raise TransportError("apdu.too_long", "the response is longer than we accept")
+        self.data.extend(response.data)
+        if response.status == OK:
+            return None
+        if self._asked and not response.data:
+            raise TransportError("apdu.stalled", "more bytes announced, none sent")
+        self._asked = True
+        self._corrected = False
+        return command(0, GET_RESPONSE, 0, 0, le=low or self._le, extended=not low and self._le > SHORT_DATA + 1)
+
+
+def wrap_do53(data: bytes) -> bytes:
+    """`data` in a discretionary data object, tag 53, with the shortest BER length (ISO/IEC 18013-5 clause 8.3.3.1.2)."""
+    size = len(data)
+    if size < 0x80:
+        head = bytes((0x53, size))
+    elif size < 0x100:
+        head = bytes((0x53, 0x81, size))
+    elif size < 0x10000:
+        head = bytes((0x53, 0x82, size >> 8, size & 0xFF))
+    else:
+        raise FormatError("apdu.range", "too long for a data object")
+    return head + data
+
+
+def unwrap_do53(raw: bytes) -> bytes:
+    """What the one data object 53 in `raw` holds.
+
+    Lengths that are not the shortest are accepted, as BER allows them; indefinite ones, lengths of more than three
+    bytes, missing and trailing bytes are not. Raises FormatError `apdu.do53`.
+    """
+    if len(raw) < 2 or raw[0] != 0x53:
+        raise FormatError("apdu.do53", "not a data object 53")
+    size, at = raw[1], 2
+    if size >= 0x80:
+        at += size - 0x80
+        if not 0x81 <= size <= 0x83 or len(raw) < at:
+            raise FormatError("apdu.do53", "length not supported")
+        size = int.from_bytes(raw[2:at], "big")
+    if len(raw) - at != size:
+        raise FormatError("apdu.do53", "the length does not match the bytes")
+    return bytes(raw[at:])

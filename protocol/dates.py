@@ -1,0 +1,124 @@
+"""Dates as text and as seconds since 1970-01-01T00:00:00Z, without `datetime`, which the lock does not have.
+
+Text forms: RFC 3339 (CBOR tag 0, `tdate` in ISO/IEC 18013-5) and the UTCTime and GeneralizedTime of a certificate
+(RFC 5280 section 4.1.2.5).
+"""
+
+from protocol.errors import FormatError
+
+_DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+
+
+def _leap(year: int) -> bool:
+    return year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+
+
+def _invalid() -> FormatError:
+    return FormatError("date.form", "not a date of the form it must have")
+
+
+def _number(text: str, start: int, length: int) -> int:
+    digits = text[start : start + length]
+    if len(digits) != length:
+        raise _invalid()
+    value = 0
+    for digit in digits:
+        if not "0" <= digit <= "9":  # not isdigit(): that takes digits of every script
+            raise _invalid()
+        value = value * 10 + ord(digit) - 48
+    return value
+
+
+def day(year: int, month: int, day_of_month: int) -> int:
+    """Days from 1970-01-01 to a date of the Gregorian calendar. Raises FormatError `date.form`."""
+    if not 1 <= month <= 12:
+        raise _invalid()
+    if not 1 <= day_of_month <= _DAYS[month - 1] + (1 if month == 2 and _leap(year) else 0):
+        raise _invalid()
+    # Years that begin in March put the leap day last, so that the days before a month follow one formula.
+    shifted = year - (1 if month <= 2 else 0)
+    months = (month + 9) % 12
+    return shifted * 365 + shifted // 4 - shifted // 100 + shifted // 400 + (153 * months + 2) // 5 + day_of_month - 719469
+
+
+def _seconds(days: int, hour: int, minute: int, second: int) -> int:
+    # RFC 3339 knows second 60; it counts as the first of the next minute, as POSIX time has it.
+    if hour > 23 or minute > 59 or second > 60:
+        raise _invalid()
+    return days * 86400 + hour * 3600 + minute * 60 + second
+
+
+def from_rfc3339(text: str) -> int:
+    """Seconds since 1970 of an RFC 3339 date-time; a fraction of a second is cut off. Raises FormatError `date.form`."""
+    # "2026-11-23T16:52:01" and then a fraction or none, then Z or an offset.
+    if len(text) < 20 or text[4] != "-" or text[7] != "-" or text[10] not in "Tt" or text[13] != ":" or text[16] != ":":
+        raise _invalid()
+    days = day(_number(text, 0, 4), _number(text, 5, 2), _number(text, 8, 2))
+    seconds = _seconds(days, _number(text, 11, 2), _number(text, 14, 2), _number(text, 17, 2))
+    at = 19
+    if text[at] == ".":
+        at += 1
+        start = at
+        while at < len(text) and "0" <= text[at] <= "9":
+            at += 1
+        if at == start:
+            raise _invalid()
+    zone = text[at:]
+    if zone == "Z" or zone == "z":
+        return seconds
+    if len(zone) != 6 or zone[0] not in "+-" or zone[3] != ":":
+        raise _invalid()
+    hours, minutes = _number(zone, 1, 2), _number(zone, 4, 2)
+    if hours > 23 or minutes > 59:
+        raise _invalid()
+    offset = hours * 3600 + minutes * 60
+    return seconds - offset if zone[0] == "+" else seconds + offset
+
+
+def from_full_date(text: str) -> int:
+    """Days since 1970 of an RFC 3339 full-date, YYYY-MM-DD. Raises FormatError `date.form`."""
+    if len(text) != 10 or text[4] != "-" or text[7] != "-":
+        raise _invalid()
+    return day(_number(text, 0, 4), _number(text, 5, 2), _number(text, 8, 2))
+
+
+def from_asn1(text: str) -> int:
+    """Seconds since 1970 of a certificate's UTCTime (13 characters) or GeneralizedTime (15). Raises FormatError
+    `date.form`, also for the fractions and offsets that DER and RFC 5280 forbid.
+    """
+    if len(text) == 13:
+        year = _number(text, 0, 2)
+        year += 1900 if year >= 50 else 2000
+    elif len(text) == 15:
+        year = _number(text, 0, 4)
+    else:
+        raise _invalid()
+    at = len(text) - 11
+    if text[-1] != "Z":
+        raise _invalid()
+    second = _number(text, at + 8, 2)
+    if second > 59:
+        raise _invalid()
+    days = day(year, _number(text, at, 2), _number(text, at + 2, 2))
+    return _seconds(days, _number(text, at + 4, 2), _number(text, at + 6, 2), second)
+
+
+def to_rfc3339(seconds: int) -> str:
+    """RFC 3339 text in UTC of seconds since 1970, for years 0 to 9999."""
+    days, rest = seconds // 86400, seconds % 86400
+    era_day = days + 719468
+    era = era_day // 146097
+    era_day -= era * 146097
+    year_of_era = (era_day - era_day // 1460 + era_day // 36524 - era_day // 146096) // 365
+    day_of_year = era_day - (365 * year_of_era + year_of_era // 4 - year_of_era // 100)
+    months = (5 * day_of_year + 2) // 153
+    month = months + 3 if months < 10 else months - 9
+    year = year_of_era + era * 400 + (1 if month <= 2 else 0)
+    return "%04d-%02d-%02dT%02d:%02d:%02dZ" % (
+        year,
+        month,
+        day_of_year - (153 * months + 2) // 5 + 1,
+        rest // 3600,
+        rest // 60 % 60,
+        rest % 60,
+    )

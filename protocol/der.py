@@ -1,0 +1,111 @@
+"""Reading DER (ITU-T X.690), as far as certificates need it: definite, shortest lengths and low tag numbers only.
+
+Nothing here recurses, so nesting costs no stack; a reader never leaves the bounds of the element it was opened on.
+"""
+
+from protocol.errors import FormatError
+
+BOOLEAN = 0x01
+INTEGER = 0x02
+BIT_STRING = 0x03
+OCTET_STRING = 0x04
+OBJECT_IDENTIFIER = 0x06
+UTC_TIME = 0x17
+GENERALIZED_TIME = 0x18
+SEQUENCE = 0x30
+SET = 0x31
+
+
+class Reader:
+    """A walk over the elements of `data` from `at` to `end`."""
+
+    def __init__(self, data: bytes, at: int = 0, end: "int | None" = None) -> None:
+        self.data = data
+        self.at = at
+        self.end = len(data) if end is None else end
+
+    def __bool__(self) -> bool:
+        return self.at < self.end
+
+    def peek(self) -> int:
+        """Tag of the next element, or -1 at the end."""
+        return self.data[self.at] if self.at < self.end else -1
+
+    def _step(self) -> "tuple[int, int]":
+        """Start and end of the next element's content; moves past the element."""
+        at = self.at
+        if at + 2 > self.end:
+            raise FormatError("der.truncated", "the element ends before its length says")
+        if self.data[at] & 31 == 31:
+            raise FormatError("der.tag", "tag numbers from 31 on are not used here")
+        length = self.data[at + 1]
+        at += 2
+        if length >= 0x80:
+            size = length & 0x7F
+            # Certificates stay below 64 KB.
+            if size == 0 or size > 2:
+                raise FormatError("der.length", "indefinite or overly long length")
+            if at + size > self.end:
+                raise FormatError("der.truncated", "the element ends before its length says")
+            length = int.from_bytes(self.data[at : at + size], "big")
+            if length < (0x80 if size == 1 else 0x100):
+                raise FormatError("der.length", "length not in its shortest form")
+            at += size
+        if at + length > self.end:
+            raise FormatError("der.truncated", "the element ends before its length says")
+        self.at = at + length
+        return at, at + length
+
+    def _expect(self, tag: int) -> None:
+        if self.peek() != tag:
+            raise FormatError("der.unexpected", "another element stands here")
+
+    def enter(self, tag: int) -> "Reader":
+        """A reader of the content of the next element, which must have `tag`. Raises FormatError."""
+        self._expect(tag)
+        start, end = self._step()
+        return Reader(self.data, start, end)
+
+    def content(self, tag: int) -> bytes:
+        """Content of the next element, which must have `tag`. Raises FormatError."""
+        self._expect(tag)
+        start, end = self._step()
+        return bytes(self.data[start:end])
+
+    def element(self, tag: int) -> bytes:
+        """The next element whole, head included. Raises FormatError."""
+        self._expect(tag)
+        start = self.at
+        _, end = self._step()
+        return bytes(self.data[start:end])
+
+    def skip(self) -> None:
+        """Pass over the next element, whatever it is. Raises FormatError."""
+        self._step()
+
+    def finish(self) -> None:
+        """Raises FormatError `der.trailing` unless everything has been read."""
+        if self.at != self.end:
+            raise FormatError("der.trailing", "bytes after the element")
+
+    def boolean(self) -> bool:
+        """A BOOLEAN. Raises FormatError."""
+        content = self.content(BOOLEAN)
+        if content != b"\x00" and content != b"\xff":
+            raise FormatError("der.boolean", "not a boolean")
+        return content == b"\xff"
+
+    def unsigned(self) -> int:
+        """An INTEGER that is not negative. Raises FormatError."""
+        content = self.content(INTEGER)
+        if not content or content[0] & 0x80 or (len(content) > 1 and content[0] == 0 and content[1] < 0x80):
+            raise FormatError("der.integer", "negative, empty or not in its shortest form")
+        return int.from_bytes(content, "big")
+
+    def bits(self) -> "tuple[bytes, int]":
+        """A BIT STRING: its bytes, and how many bits of the last one are unused. Raises FormatError."""
+        content = self.content(BIT_STRING)
+        unused = content[0] if content else 8
+        if unused > 7 or (unused and len(content) == 1) or (unused and content[-1] & ((1 << unused) - 1)):
+            raise FormatError("der.bits", "not a bit string")
+        return content[1:], unused

@@ -1,0 +1,129 @@
+"""Grant: the platform's permission for one stay, and the keyed commitments that name its guests (statement.cddl).
+
+A commitment is an HMAC under a key that only the platform and this one lock can compute (static ECDH between the
+platform's key and the lock's identity key). The couriers between them, and whoever dumps a lock's flash without its
+identity key, cannot test a guessed document number against it.
+"""
+
+from protocol import cbor, statement
+from protocol.crypto import hkdf
+from protocol.errors import FormatError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from protocol.crypto import Crypto
+
+KIND = "grant"
+MAX_GUESTS = 32
+
+
+def _is_guests(value: "Any") -> bool:
+    return statement.is_positive(value) and bool(value <= MAX_GUESTS)
+
+
+def _is_commitments(value: "Any") -> bool:
+    if not isinstance(value, list) or len(value) > MAX_GUESTS:
+        return False
+    return all(statement.is_bytes32(item) for item in value) and len(set(value)) == len(value)
+
+
+_RULES = {
+    1: statement.is_version_1,
+    2: statement.is_bytes16,
+    3: statement.is_positive,
+    4: statement.is_label,
+    5: statement.is_positive,
+    6: statement.is_positive,
+    7: _is_guests,
+    8: _is_commitments,
+    9: statement.is_bool,
+}
+
+
+class Grant:
+    """One stay: `valid_from` to `until` in epoch seconds, `guests` the most who may check in.
+
+    `commitments` name the guests; empty means that the platform named none. A higher `serial` of the same `grant_id`
+    replaces the lower one: that is how a stay is extended or `cancelled`.
+    """
+
+    def __init__(
+        self,
+        grant_id: bytes,
+        serial: int,
+        listing: str,
+        valid_from: int,
+        until: int,
+        guests: int,
+        commitments: "list[bytes]",
+        cancelled: bool = False,
+    ) -> None:
+        self.grant_id = grant_id
+        self.serial = serial
+        self.listing = listing
+        self.valid_from = valid_from
+        self.until = until
+        self.guests = guests
+        self.commitments = commitments
+        self.cancelled = cancelled
+
+    @staticmethod
+    def parse(body: "dict[Any, Any]") -> "Grant":
+        """The grant in an opened statement's body. Raises FormatError `grant.form`."""
+        _check(body)
+        return Grant(*[body[key] for key in range(2, 10)])
+
+    def body(self) -> "dict[Any, Any]":
+        """Body for `statement.sign`. Raises FormatError `grant.form`."""
+        return _check(
+            {
+                1: 1,
+                2: self.grant_id,
+                3: self.serial,
+                4: self.listing,
+                5: self.valid_from,
+                6: self.until,
+                7: self.guests,
+                8: self.commitments,
+                9: self.cancelled,
+            }
+        )
+
+
+def _check(body: "dict[Any, Any]") -> "dict[Any, Any]":
+    statement.check(KIND, body, _RULES)
+    if body[5] >= body[6]:
+        raise FormatError("grant.form", "the stay ends before it starts")
+    if len(body[8]) > body[7]:
+        raise FormatError("grant.form", "more guests named than may stay")
+    return body
+
+
+def commitment_key(crypto: "Crypto", own_private: bytes, other_public: bytes) -> bytes:
+    """Key of the commitments between a platform and a lock, 32 bytes, the same from either side.
+
+    One static-static ECDH, made when a placement changes and not at a tap, so its timing tells nothing of a guest.
+    Raises VerificationError `crypto.key` for a point not on the curve.
+    """
+    shared = crypto.ecdh("P-256", own_private, other_public)
+    return hkdf(crypto, shared, b"", b"mooring/guest-commitment", 32)
+
+
+def commitment(crypto: "Crypto", key: bytes, grant_id: bytes, document_number: str, birth_date: str) -> bytes:
+    """Commitment to one guest of one stay, 32 bytes; `birth_date` is YYYY-MM-DD. Differs from stay to stay."""
+    named = [grant_id, canonical_number(document_number), birth_date]
+    return crypto.hmac_sha256(key, cbor.encode(named))
+
+
+def canonical_number(document_number: str) -> str:
+    """`document_number` without spaces, ASCII letters upper-cased.
+
+    ASCII only, because the two runtimes disagree on upper-casing anything else.
+    """
+    kept = bytearray()
+    for byte in document_number.encode():
+        if byte != 0x20:
+            kept.append(byte - 32 if 0x61 <= byte <= 0x7A else byte)
+    return bytes(kept).decode()

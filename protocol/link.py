@@ -1,0 +1,257 @@
+"""What lock and edge agent say to each other over GATT: parts, messages, and the limits of both. Sans-IO.
+
+A message is a deterministic CBOR array (`link.cddl`). It travels in parts, each one ATT value: a first byte that says
+whether more follows, then a slice of the message, as ISO/IEC 18013-5 section 8.3.3.1.1.6 frames its own BLE messages.
+Nothing here protects content: records are sealed and signed by the lock, statements signed by province or platform.
+"""
+
+from protocol import cbor
+from protocol.errors import FormatError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+VERSION = 1
+
+SERVICE = "4d6f6f72-696e-672d-8a00-000000000001"
+DOWN = "4d6f6f72-696e-672d-8a00-000000000002"
+"""Characteristic the edge writes (with response, which is its flow control)."""
+UP = "4d6f6f72-696e-672d-8a00-000000000003"
+"""Characteristic the lock notifies."""
+COMPANY = 0xFFFF
+"""Company identifier of the advertised manufacturer data: the value reserved for those without one."""
+
+HELLO = 1
+RECORD = 2
+RESULT = 3
+PULL = 16
+DELIVER = 17
+
+MESSAGE_LIMIT = 8192
+"""Longest message in bytes. A trust list is the largest statement; a record is far below."""
+CREDIT_LIMIT = 64
+"""Most records one PULL may ask for; more buys no speed and costs the edge its bound on memory."""
+PREFIX_BYTES = 6
+"""Bytes of the lock id in the advertisement: what 31 bytes leave room for."""
+
+_MORE = 1
+_LAST = 0
+_U64 = 0x10000000000000000
+
+
+class Parts:
+    """Iterates over the parts of `message` for a connection of `mtu` bytes (23 to 517, the ATT MTU)."""
+
+    def __init__(self, message: bytes, mtu: int) -> None:
+        if not 0 < len(message) <= MESSAGE_LIMIT:
+            raise FormatError("link.too_long", "a message is 1 to %d bytes" % MESSAGE_LIMIT)
+        self._message = memoryview(message)
+        # Three bytes of the MTU are ATT's (opcode and handle), one is ours.
+        self._step = max(mtu, 23) - 4
+        self._at = 0
+
+    def __iter__(self) -> "Parts":
+        return self
+
+    def __next__(self) -> bytes:
+        at = self._at
+        if at >= len(self._message):
+            raise StopIteration
+        self._at = at + self._step
+        more = _MORE if self._at < len(self._message) else _LAST
+        return bytes((more,)) + bytes(self._message[at : self._at])
+
+
+def split(message: bytes, mtu: int) -> "list[bytes]":
+    """All parts of `message` for an ATT MTU of `mtu`. Raises FormatError `link.too_long`."""
+    return list(Parts(message, mtu))
+
+
+class Assembler:
+    """Puts the parts of one direction of one connection together; holds at most `limit` bytes.
+
+    After a FormatError it is empty again, and fit for the next message.
+    """
+
+    def __init__(self, limit: int = MESSAGE_LIMIT) -> None:
+        self._limit = limit
+        self._parts = bytearray()
+
+    def push(self, part: bytes) -> "bytes | None":
+        """Take one part; the whole message if this was its last part, else None.
+
+        Raises FormatError `link.part` (empty, or an unknown first byte) or `link.too_long`.
+        """
+        if len(part) < 2 or part[0] > _MORE:
+            self.reset()
+            raise FormatError("link.part", "a part is a first byte of 0 or 1 and at least one byte more")
+        if len(self._parts) + len(part) - 1 > self._limit:
+            self.reset()
+            raise FormatError("link.too_long", "the message exceeds its limit")
+        self._parts.extend(memoryview(part)[1:])
+        if part[0] == _MORE:
+            return None
+        message = bytes(self._parts)
+        self.reset()
+        return message
+
+    def reset(self) -> None:
+        """Forget a half-received message."""
+        self._parts = bytearray()
+
+
+class Hello:
+    """What a lock says of itself.
+
+    `lock_id` 16 bytes; `next_counter` the counter its next record will have; `receipted_through` the last counter
+    covered by a receipt (0: none); `held` maps the kind of each statement it holds to that statement's serial;
+    `time_nonce` 16 bytes to be answered by a signed time, or None; `identity_public` its key, a 65-byte point.
+    """
+
+    def __init__(
+        self,
+        lock_id: bytes,
+        next_counter: int,
+        receipted_through: int,
+        held: "dict[str, int]",
+        time_nonce: "bytes | None",
+        identity_public: bytes,
+    ) -> None:
+        self.lock_id = lock_id
+        self.next_counter = next_counter
+        self.receipted_through = receipted_through
+        self.held = held
+        self.time_nonce = time_nonce
+        self.identity_public = identity_public
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Hello) and self.encode() == other.encode()
+
+    def __hash__(self) -> int:
+        return hash(self.lock_id)
+
+    def encode(self) -> bytes:
+        """The HELLO message."""
+        return cbor.encode(
+            [
+                HELLO,
+                VERSION,
+                self.lock_id,
+                self.next_counter,
+                self.receipted_through,
+                self.held,
+                self.time_nonce,
+                self.identity_public,
+            ]
+        )
+
+
+def hello(
+    lock_id: bytes,
+    next_counter: int,
+    receipted_through: int,
+    held: "dict[str, int]",
+    time_nonce: "bytes | None",
+    identity_public: bytes,
+) -> bytes:
+    """The HELLO message, lock to edge; arguments as of `Hello`."""
+    return Hello(lock_id, next_counter, receipted_through, held, time_nonce, identity_public).encode()
+
+
+def record(sealed_record: bytes) -> bytes:
+    """The RECORD message, lock to edge: one record as journaled."""
+    return cbor.encode([RECORD, sealed_record])
+
+
+def result(kind: str, code: "str | None") -> bytes:
+    """The RESULT message, lock to edge: what became of a delivered statement; `code` None means accepted."""
+    return cbor.encode([RESULT, kind, code])
+
+
+def pull(from_counter: int, credit: int) -> bytes:
+    """The PULL message, edge to lock: records from `from_counter` on, at most `credit` of them (0: only a HELLO)."""
+    return cbor.encode([PULL, from_counter, credit])
+
+
+def deliver(statement: bytes) -> bytes:
+    """The DELIVER message, edge to lock: one signed statement."""
+    return cbor.encode([DELIVER, statement])
+
+
+def _is_uint(item: "Any") -> bool:
+    return isinstance(item, int) and not isinstance(item, bool) and 0 <= item < _U64
+
+
+def _is_bytes(item: "Any", size: int) -> bool:
+    return isinstance(item, bytes) and len(item) == size
+
+
+def _is_name(item: "Any") -> bool:
+    return isinstance(item, str) and 0 < len(item) <= 64
+
+
+def _parse_hello(items: "list[Any]") -> Hello:
+    # The version comes first, so that a later version may change everything after it and still be named as such.
+    if len(items) < 2 or items[1] != VERSION or isinstance(items[1], bool):
+        raise FormatError("link.version", "a HELLO of a version this side does not speak")
+    if len(items) != 8:
+        raise _form("HELLO")
+    lock_id, next_counter, receipted, held, nonce, public = items[2:]
+    good = _is_bytes(lock_id, 16) and _is_uint(next_counter) and _is_uint(receipted)
+    good = good and next_counter >= 1 and receipted < next_counter
+    good = good and isinstance(held, dict) and all(_is_name(k) and _is_uint(v) for k, v in held.items())
+    good = good and (nonce is None or _is_bytes(nonce, 16))
+    if not (good and _is_bytes(public, 65) and public[0] == 4):
+        raise _form("HELLO")
+    return Hello(lock_id, next_counter, receipted, held, nonce, public)
+
+
+def _form(name: str) -> FormatError:
+    return FormatError("link.form", "not a " + name + " as link.cddl defines it")
+
+
+def parse(message: bytes) -> "tuple[Any, ...]":
+    """One message as a tuple that starts with its type.
+
+    `(HELLO, Hello)`, `(RECORD, record)`, `(RESULT, kind, code or None)`, `(PULL, from_counter, credit)` or
+    `(DELIVER, statement)`. Raises FormatError: `cbor.*`, `link.too_long`, `link.form`, `link.version`, `link.type`.
+    """
+    if len(message) > MESSAGE_LIMIT:
+        raise FormatError("link.too_long", "the message exceeds its limit")
+    items = cbor.decode_deterministic(message)
+    if not isinstance(items, list) or not items or not _is_uint(items[0]):
+        raise _form("message")
+    kind = items[0]
+    if kind == HELLO:
+        return (HELLO, _parse_hello(items))
+    if kind == RECORD or kind == DELIVER:
+        if len(items) != 2 or not isinstance(items[1], bytes) or not items[1]:
+            raise _form("RECORD" if kind == RECORD else "DELIVER")
+        return (kind, items[1])
+    if kind == RESULT:
+        if len(items) != 3 or not _is_name(items[1]) or not (items[2] is None or _is_name(items[2])):
+            raise _form("RESULT")
+        return (RESULT, items[1], items[2])
+    if kind == PULL:
+        good = len(items) == 3 and _is_uint(items[1]) and items[1] >= 1 and _is_uint(items[2])
+        if not (good and items[2] <= CREDIT_LIMIT):
+            raise _form("PULL")
+        return (PULL, items[1], items[2])
+    raise FormatError("link.type", "a message type this side does not know")
+
+
+def advertisement(lock_id: bytes) -> bytes:
+    """Advertising data of a lock, exactly 31 bytes: flags, the service UUID, and the start of the lock id.
+
+    Core Specification Supplement, part A, sections 1.1, 1.3 and 1.4.
+    """
+    service = bytes.fromhex(SERVICE.replace("-", ""))
+    little_endian = bytes(service[15 - i] for i in range(16))
+    return (
+        b"\x02\x01\x06"
+        + b"\x11\x07"
+        + little_endian
+        + bytes((3 + PREFIX_BYTES, 0xFF, COMPANY & 0xFF, COMPANY >> 8))
+        + lock_id[:PREFIX_BYTES]
+    )

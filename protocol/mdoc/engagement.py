@@ -1,0 +1,139 @@
+"""DeviceEngagement (ISO/IEC 18013-5 clause 8.2.1.1): what the mdoc says of itself before a session exists.
+
+The raw bytes are kept and used as they came: SessionTranscript covers them, and a wallet's encoding is its own
+(Apple sends version 1.1 with keys 5 and 6, which are unknown here and accepted).
+"""
+
+from protocol import cbor, cose
+from protocol.errors import FormatError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+CIPHER_SUITE_1 = 1
+"""The one cipher suite that clause 9.1.5.2 defines."""
+
+METHOD_NFC = 1
+METHOD_BLE = 2
+
+
+class Nfc:
+    """NFC data retrieval: most data bytes in a command to the mdoc and in a response from it."""
+
+    def __init__(self, max_command: int, max_response: int) -> None:
+        self.max_command = max_command
+        self.max_response = max_response
+
+
+class Ble:
+    """BLE data retrieval. UUIDs are 16 bytes, big-endian; None where the mdoc gave none.
+
+    `central`: the mdoc can be the central (the reader is the GATT server, with `central_uuid` as its service);
+    `peripheral`: the mdoc can be the GATT server, with `peripheral_uuid`.
+    """
+
+    def __init__(
+        self,
+        central: bool,
+        peripheral: bool,
+        central_uuid: "bytes | None" = None,
+        peripheral_uuid: "bytes | None" = None,
+        address: "bytes | None" = None,
+    ) -> None:
+        self.central = central
+        self.peripheral = peripheral
+        self.central_uuid = central_uuid
+        self.peripheral_uuid = peripheral_uuid
+        self.address = address
+
+
+class DeviceEngagement:
+    """A parsed DeviceEngagement.
+
+    `raw` is it as it came; `e_device_key_bytes` the tagged EDeviceKeyBytes as they came; `curve` and `public` the key
+    in them; `nfc` and `ble` what key 2 (DeviceRetrievalMethods) offers, None where it does not.
+    """
+
+    def __init__(
+        self, raw: bytes, version: str, key: cbor.Encoded, curve: str, public: bytes, nfc: "Nfc | None", ble: "Ble | None"
+    ) -> None:
+        self.raw = raw
+        self.version = version
+        self.e_device_key_bytes = key.raw
+        self.curve = curve
+        self.public = public
+        self.nfc = nfc
+        self.ble = ble
+
+    @property
+    def tagged(self) -> bytes:
+        """DeviceEngagementBytes: `raw` in tag 24, as SessionTranscript takes it."""
+        return cbor.wrap(self.raw).raw
+
+
+def parse_device_engagement(raw: bytes) -> DeviceEngagement:
+    """`raw` (the untagged map) as DeviceEngagement.
+
+    Raises FormatError: `cbor.*`, `cose.key` for a key we cannot use, `engagement.version`, `engagement.suite`,
+    `engagement.form`.
+    """
+    item = cbor.decode(raw)
+    if not isinstance(item, dict):
+        raise _form("not a map")
+    version = item.get(0)
+    if not isinstance(version, str) or not version.startswith("1."):
+        raise FormatError("engagement.version", "only versions 1.x are known")
+    security = item.get(1)
+    if not isinstance(security, list) or len(security) < 2:
+        raise _form("no security element")
+    if security[0] != CIPHER_SUITE_1 or isinstance(security[0], bool):
+        raise FormatError("engagement.suite", "only cipher suite 1 is known")
+    key = security[1]
+    if not isinstance(key, cbor.Encoded):
+        raise _form("EDeviceKeyBytes must be a tagged byte string")
+    curve, public = cose.parse_key(key.decode())
+    nfc, ble = _methods(item.get(2))
+    return DeviceEngagement(raw, version, key, curve, public, nfc, ble)
+
+
+def _form(why: str) -> FormatError:
+    return FormatError("engagement.form", why)
+
+
+def _methods(methods: "Any") -> "tuple[Nfc | None, Ble | None]":
+    """Key 2. Methods, versions and options that are not known are passed over, as the standard reserves them."""
+    if methods is None:
+        return None, None
+    if not isinstance(methods, list):
+        raise _form("DeviceRetrievalMethods is not an array")
+    nfc = ble = None
+    for method in methods:
+        if not isinstance(method, list) or len(method) < 3 or not isinstance(method[2], dict):
+            raise _form("a DeviceRetrievalMethod of the wrong shape")
+        if method[1] != 1:
+            continue
+        options = method[2]
+        if method[0] == METHOD_NFC:
+            nfc = Nfc(_number(options.get(0)), _number(options.get(1)))
+        elif method[0] == METHOD_BLE:
+            ble = Ble(
+                options.get(1) is True,
+                options.get(0) is True,
+                _octets(options.get(11), 16),
+                _octets(options.get(10), 16),
+                _octets(options.get(20), 6),
+            )
+    return nfc, ble
+
+
+def _number(value: "Any") -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise _form("a length that is no positive number")
+    return value
+
+
+def _octets(value: "Any", length: int) -> "bytes | None":
+    if value is not None and (not isinstance(value, bytes) or len(value) != length):
+        raise _form("an address or UUID of the wrong length")
+    return value

@@ -1,0 +1,146 @@
+"""Session establishment and encryption (ISO/IEC 18013-5 clause 9.1.1), the reader's side. Sans-IO."""
+
+from protocol import cbor, cose
+from protocol.crypto import hkdf
+from protocol.errors import FormatError, TransportError, VerificationError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from protocol.crypto import Crypto
+    from protocol.mdoc.engagement import DeviceEngagement
+
+# SessionData status (clause 9.1.1.4, table 20).
+ENCRYPTION_ERROR = 10
+CBOR_ERROR = 11
+TERMINATION = 20
+
+_READER_IV = bytes(8)
+_MDOC_IV = bytes(7) + b"\x01"
+_TAG_LENGTH = 16
+
+
+def session_transcript(device_engagement_bytes: bytes, e_reader_key_bytes: bytes, handover: "Any") -> bytes:
+    """SessionTranscript (clause 9.1.5.1), encoded and untagged.
+
+    The first two arguments are encoded and in tag 24; `handover` is the item itself: None, `[Hs, Hr / None]`, ...
+    """
+    return cbor.encode([cbor.Raw(device_engagement_bytes), cbor.Raw(e_reader_key_bytes), handover])
+
+
+def salt(crypto: "Crypto", transcript: bytes) -> bytes:
+    """SHA-256 of SessionTranscriptBytes, the salt of every key that a session derives."""
+    return crypto.digest("SHA-256", cbor.wrap(transcript).raw)
+
+
+def session_keys(crypto: "Crypto", shared: bytes, transcript: bytes) -> "tuple[bytes, bytes]":
+    """(SKReader, SKDevice), 32 bytes each, from the ECDH secret `shared` (clause 9.1.1.5)."""
+    key = crypto.hkdf_extract(salt(crypto, transcript), shared)
+    return crypto.hkdf_expand(key, b"SKReader", 32), crypto.hkdf_expand(key, b"SKDevice", 32)
+
+
+def session_data(data: "bytes | None", status: "int | None") -> bytes:
+    """SessionData, encoded."""
+    message: dict[str, Any] = {}
+    if data is not None:
+        message["data"] = data
+    if status is not None:
+        message["status"] = status
+    return cbor.encode(message)
+
+
+def parse_session_data(raw: bytes) -> "tuple[bytes | None, int | None]":
+    """SessionData as (data, status), at least one of them there.
+
+    Keys that are not known are passed over. Raises FormatError `cbor.*`, `session.form`.
+    """
+    message = cbor.decode(raw)
+    if not isinstance(message, dict):
+        raise FormatError("session.form", "SessionData is not a map")
+    data = message.get("data")
+    status = message.get("status")
+    if data is None and status is None:
+        raise FormatError("session.form", "SessionData with neither data nor status")
+    if data is not None and (not isinstance(data, bytes) or len(data) < _TAG_LENGTH):
+        raise FormatError("session.form", "data must be bytes and hold an authentication tag")
+    if status is not None and (not isinstance(status, int) or isinstance(status, bool) or status < 0):
+        raise FormatError("session.form", "status must be an unsigned number")
+    return data, status
+
+
+class ReaderSession:
+    """The reader's end of one session.
+
+    `private` and `public` are the reader's ephemeral key, on the curve of `engagement`'s key, used for this session
+    and no other. `transcript` is the encoded SessionTranscript. Raises VerificationError `crypto.key` when the
+    mdoc's key is no point on its curve.
+    """
+
+    def __init__(
+        self, crypto: "Crypto", private: bytes, public: bytes, engagement: "DeviceEngagement", handover: "Any"
+    ) -> None:
+        self._crypto = crypto
+        self._e_reader_key = cbor.wrap(cose.encode_key(engagement.curve, public))
+        self.transcript = session_transcript(engagement.tagged, self._e_reader_key.raw, handover)
+        shared = crypto.ecdh(engagement.curve, private, engagement.public)
+        sk_reader, sk_device = session_keys(crypto, shared, self.transcript)
+        self._sk_reader: bytes | None = sk_reader
+        self._sk_device: bytes | None = sk_device
+        self._sent = 0
+        self._received = 0
+
+    def establish(self, request: bytes) -> bytes:
+        """SessionEstablishment that carries the encoded DeviceRequest `request`. Once per session, and first."""
+        if self._sent:
+            raise TransportError("session.state", "the session is established already")
+        return cbor.encode({"eReaderKey": self._e_reader_key, "data": self._seal(request)})
+
+    def request(self, request: bytes) -> bytes:
+        """SessionData with a further DeviceRequest."""
+        if not self._sent:
+            raise TransportError("session.state", "the session is not established yet")
+        return session_data(self._seal(request), None)
+
+    def open(self, message: bytes) -> "tuple[bytes | None, int | None]":
+        """(decrypted data or None, status or None) of a SessionData from the mdoc.
+
+        Raises FormatError when it is not SessionData, VerificationError `session.encryption` when the data is not
+        authentic or not the next message; the session is over then, and `close(error_status(error))` says so.
+        """
+        if self._sk_device is None:
+            raise _closed()
+        data, status = parse_session_data(message)
+        if data is None:
+            return None, status
+        self._received += 1
+        nonce = _MDOC_IV + self._received.to_bytes(4, "big")
+        try:
+            return self._crypto.open_gcm(self._sk_device, nonce, data, b""), status
+        except VerificationError:
+            raise VerificationError("session.encryption", "the mdoc's message does not decrypt")
+
+    def close(self, status: int = TERMINATION) -> bytes:
+        """SessionData that ends the session, with the keys forgotten."""
+        self._sk_reader = self._sk_device = None
+        return session_data(None, status)
+
+    def _seal(self, plaintext: bytes) -> bytes:
+        if self._sk_reader is None:
+            raise _closed()
+        self._sent += 1
+        return self._crypto.seal_gcm(self._sk_reader, _READER_IV + self._sent.to_bytes(4, "big"), plaintext, b"")
+
+
+def _closed() -> TransportError:
+    return TransportError("session.state", "the session is closed")
+
+
+def error_status(error: Exception) -> int:
+    """The status that tells the mdoc why its message was refused."""
+    return CBOR_ERROR if isinstance(error, FormatError) else ENCRYPTION_ERROR
+
+
+def e_mac_key(crypto: "Crypto", shared: bytes, transcript: bytes) -> bytes:
+    """EMacKey (clause 9.1.3.5) from the ECDH secret of the reader's ephemeral key and the mdoc's device key."""
+    return hkdf(crypto, shared, salt(crypto, transcript), b"EMacKey", 32)

@@ -1,0 +1,175 @@
+"""Verification of a DeviceResponse: everything holds, or nothing of it is shown.
+
+Every refusal is a FormatError or a VerificationError with one of these codes:
+
+| code | refused because |
+| --- | --- |
+| `cbor.*`, `cose.form`, `cose.crit` | the bytes are not the strict CBOR or COSE that we read |
+| `mdoc.too_long`, `mdoc.too_many` | longer than `MAX_RESPONSE`, more documents or elements than we read |
+| `mdoc.memory` | reading it takes more memory than the lock has |
+| `mdoc.form` | a member is missing or of the wrong type |
+| `mdoc.session_transcript` | the SessionTranscript given is not one |
+| `mdoc.clock` | the time is not known from both sides |
+| `mdoc.version` | DeviceResponse version other than 1.x |
+| `mdoc.status` | status other than 0 (10 general error, 11 CBOR decoding error, 12 CBOR validation error) |
+| `mdoc.no_documents` | status 0 without a document |
+| `mdoc.duplicate_document` | the same document type twice |
+| `mdoc.doctype_not_accepted` | a document type that the caller did not allow |
+| `mdoc.x5chain` | no x5chain, or not one to three certificates |
+| `mdoc.certificate` | a certificate is malformed |
+| `mdoc.self_issued` | the x5chain brings a self-issued certificate along |
+| `mdoc.untrusted` | no trusted IACA has the name that issued the path |
+| `mdoc.root_doctype` | the IACA is not trusted for this document type |
+| `mdoc.chain_names`, `mdoc.chain_key_identifier` | names, or key identifiers, do not chain |
+| `mdoc.chain_signature`, `mdoc.chain_key` | a signature in the path is wrong; a key is of an unknown kind |
+| `mdoc.chain_validity` | a certificate is not valid over the whole time interval |
+| `mdoc.chain_critical` | a critical extension that we do not know |
+| `mdoc.chain_ca`, `mdoc.chain_key_usage`, `mdoc.chain_path_length` | an issuer is no CA, may not sign certificates, or not at this depth |
+| `mdoc.chain_country`, `mdoc.chain_state` | DS certificate and IACA name different places |
+| `mdoc.ds_key_usage`, `mdoc.ds_extended_key_usage` | the DS certificate is not for signing documents |
+| `mdoc.issuer_algorithm` | issuerAuth algorithm absent, unprotected, unknown, or not of the key's curve |
+| `mdoc.issuer_signature` | the issuer's signature is wrong |
+| `mdoc.mso_version`, `mdoc.digest_algorithm` | an MSO version or a digest algorithm we do not know |
+| `mdoc.device_key` | the device key is of an unknown kind, or no point on its curve |
+| `mdoc.doctype` | document and MSO differ in document type |
+| `mdoc.signed_outside_ds` | signed outside the DS certificate's validity |
+| `mdoc.validity_order` | not signed <= validFrom <= validUntil |
+| `mdoc.not_yet_valid`, `mdoc.expired` | the time interval is not wholly inside the MSO's validity |
+| `mdoc.unknown_namespace`, `mdoc.unknown_digest` | the issuer signed no such name space or digest ID |
+| `mdoc.digest` | an element does not match its digest |
+| `mdoc.duplicate_digest`, `mdoc.duplicate_element` | a digest ID or element twice in a name space |
+| `mdoc.issuing_country`, `mdoc.issuing_jurisdiction` | a licence names another place than its DS certificate |
+| `mdoc.key_authorization` | the device signed an element that the issuer did not authorize |
+| `mdoc.device_auth` | not exactly one of deviceSignature and deviceMac |
+| `mdoc.device_payload` | its payload is not null |
+| `mdoc.device_algorithm` | its algorithm is not of the device key's curve, or not HMAC 256/256 |
+| `mdoc.reader_key` | a deviceMac without a reader key on the device key's curve |
+| `mdoc.device_signature`, `mdoc.device_mac` | another key, another session or other content |
+
+Revocation (MSO `status`) is left to the caller: `VerifiedDocument.status` carries the reference.
+"""
+
+from protocol import cbor, cose
+from protocol.errors import FormatError, VerificationError
+from protocol.mdoc import chain, device_signed, issuer_signed, response
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from protocol.crypto import Crypto
+    from protocol.mdoc.mso import MobileSecurityObject
+    from protocol.x509 import Certificate
+
+DOC_TYPES = [
+    "org.iso.18013.5.1.mDL",
+    "org.iso.23220.photoid.1",
+    "org.iso.23220.photoID.1",
+    "eu.europa.ec.eudi.pid.1",
+    "org.mooring.cn.resident-id.1",
+]
+"""Document types accepted unless the caller says otherwise."""
+
+
+class VerifiedDocument:
+    """A document of which everything was verified.
+
+    `elements` is {name space: {element: value}} as the issuer signed them; values are as `protocol.cbor` decodes them,
+    a full-date is `cbor.Tag(1004, text)`. `device_elements`, in the same form, are only the device's own word, which the
+    issuer allowed it. `device_key` is (curve, public); `mso_hash` the SHA-256 of the issuerAuth payload, which names
+    this credential; `valid_until`, in seconds since 1970, the earliest end of MSO and certificates; `country` the DS
+    certificate's; `status` the MSO's revocation reference or None.
+    """
+
+    def __init__(
+        self,
+        doc_type: str,
+        elements: "dict[str, dict[str, Any]]",
+        device_elements: "dict[str, dict[str, Any]]",
+        mso: "MobileSecurityObject",
+        mso_hash: bytes,
+        signer: chain.DocumentSigner,
+    ) -> None:
+        self.doc_type = doc_type
+        self.elements = elements
+        self.device_elements = device_elements
+        self.device_key = mso.device_key
+        self.mso_hash = mso_hash
+        self.valid_until = min(mso.valid_until, signer.valid_until)
+        self.country = signer.country
+        self.status = mso.status
+
+
+def verify(
+    crypto: "Crypto",
+    device_response: bytes,
+    session_transcript: bytes,
+    roots: "list[chain.TrustRoot | Certificate | bytes]",
+    now: "tuple[int, int | None]",
+    reader_private: "bytes | None" = None,
+    doc_types: "list[str] | None" = None,
+    path: "Any" = chain.verify_path,
+) -> "list[VerifiedDocument]":
+    """Verify a DeviceResponse whole and return its documents.
+
+    `session_transcript` is the encoded SessionTranscript of the session that brought it; `roots` the trusted IACAs
+    (TrustRoot, Certificate or DER); `now` the interval (earliest, latest) in seconds since 1970 that the true time lies
+    in; `reader_private` the reader's session key, needed for a deviceMac; `doc_types` the document types allowed,
+    `DOC_TYPES` if None. `path` stands for `chain.verify_path` and may be one that remembers its answers.
+
+    Raises FormatError, VerificationError with the codes above; FormatError `der.*`, `x509.*` for a root that is no
+    certificate.
+    """
+    earliest, latest = now
+    if latest is None or earliest > latest:
+        raise VerificationError("mdoc.clock", "the time is not known well enough")
+    allowed = DOC_TYPES if doc_types is None else doc_types
+    anchors = [root if isinstance(root, chain.TrustRoot) else chain.TrustRoot(root) for root in roots]
+    try:
+        _check_transcript(session_transcript)
+        answer = response.parse(device_response)
+        _check_documents(answer, allowed)
+        verified = []
+        for document in answer.documents:
+            signer = path(crypto, _x5chain(document.issuer_auth), anchors, (earliest, latest))
+            if not signer.root.trusts(document.doc_type):
+                raise VerificationError("mdoc.root_doctype", "the IACA is not trusted for this document type")
+            mso = issuer_signed.authenticate(crypto, document, signer, (earliest, latest))
+            elements = issuer_signed.elements(crypto, document, mso, signer)
+            device_elements = device_signed.elements(document, mso)
+            device_signed.authenticate(crypto, document, mso, session_transcript, reader_private)
+            mso_hash = crypto.digest("SHA-256", document.issuer_auth.payload or b"")
+            verified.append(VerifiedDocument(document.doc_type, elements, device_elements, mso, mso_hash, signer))
+    except MemoryError:
+        raise FormatError("mdoc.memory", "reading it takes more memory than there is")
+    return verified
+
+
+def _check_transcript(session_transcript: bytes) -> None:
+    try:
+        transcript = cbor.decode(session_transcript)
+    except FormatError as error:
+        raise FormatError("mdoc.session_transcript", "not a SessionTranscript (" + error.code + ")")
+    if not isinstance(transcript, list) or len(transcript) != 3:
+        raise FormatError("mdoc.session_transcript", "a SessionTranscript has three members")
+
+
+def _check_documents(answer: response.DeviceResponse, allowed: "list[str]") -> None:
+    if answer.status != 0:
+        raise VerificationError("mdoc.status", "the mdoc reports an error")
+    if not answer.documents:
+        raise VerificationError("mdoc.no_documents", "the response holds no document")
+    seen = []
+    for document in answer.documents:
+        if document.doc_type in seen:
+            raise VerificationError("mdoc.duplicate_document", "the same document type twice")
+        if document.doc_type not in allowed:
+            raise VerificationError("mdoc.doctype_not_accepted", "this document type is not accepted here")
+        seen.append(document.doc_type)
+
+
+def _x5chain(issuer_auth: cose.Message) -> "list[Certificate]":
+    header = issuer_auth.unprotected.get(cose.X5CHAIN, issuer_auth.protected.get(cose.X5CHAIN))
+    if header is None:
+        raise VerificationError("mdoc.x5chain", "issuerAuth has no x5chain")
+    return chain.x5chain(header)

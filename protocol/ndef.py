@@ -1,0 +1,138 @@
+"""NDEF messages (NFC Forum Data Exchange Format): records read and written, strictly and within limits.
+
+Records are found by what they are, never by where they stand: wallets differ in their order. Chunked records are
+refused; nothing in an mdoc engagement needs them.
+"""
+
+from protocol.errors import FormatError
+
+# Type name formats.
+EMPTY = 0
+WELL_KNOWN = 1
+MIME = 2
+EXTERNAL = 4
+_UNKNOWN = 5
+_UNCHANGED = 6
+
+_MB = 0x80
+_ME = 0x40
+_CF = 0x20
+_SR = 0x10
+_IL = 0x08
+
+MAX_MESSAGE = 4096
+"""Longest message accepted, in bytes. The longest known handover message is below 600."""
+MAX_RECORDS = 16
+
+
+class Record:
+    """One record: type name format, type, id and payload."""
+
+    def __init__(self, tnf: int, type: bytes, id: bytes, payload: bytes) -> None:
+        self.tnf = tnf
+        self.type = type
+        self.id = id
+        self.payload = payload
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Record) and (self.tnf, self.type, self.id, self.payload) == (
+            other.tnf,
+            other.type,
+            other.id,
+            other.payload,
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.tnf, self.type, self.id))
+
+
+def parse(message: bytes) -> "list[Record]":
+    """The records of `message`, which must hold one message and nothing else.
+
+    Raises FormatError: `ndef.truncated`, `ndef.trailing`, `ndef.limit`, `ndef.chunked`, `ndef.form`.
+    """
+    if len(message) > MAX_MESSAGE:
+        raise FormatError("ndef.limit", "the message is longer than we accept")
+    records: list[Record] = []
+    at = 0
+    while True:
+        if len(records) == MAX_RECORDS:
+            raise FormatError("ndef.limit", "more records than we accept")
+        flags = _byte(message, at)
+        if bool(flags & _MB) != (not records):
+            raise FormatError("ndef.form", "the begin flag belongs on the first record and only there")
+        record, at = _record(message, at)
+        records.append(record)
+        if flags & _ME:
+            break
+    if at != len(message):
+        raise FormatError("ndef.trailing", "bytes after the last record")
+    return records
+
+
+def _byte(message: bytes, at: int) -> int:
+    if at >= len(message):
+        raise FormatError("ndef.truncated", "the message ends inside a record")
+    return message[at]
+
+
+def _record(message: bytes, at: int) -> "tuple[Record, int]":
+    flags = message[at]
+    tnf = flags & 7
+    if flags & _CF or tnf == _UNCHANGED:
+        raise FormatError("ndef.chunked", "chunked records are not accepted")
+    type_length = _byte(message, at + 1)
+    at += 2
+    width = 1 if flags & _SR else 4
+    _byte(message, at + width - 1)
+    payload_length = int.from_bytes(message[at : at + width], "big")
+    at += width
+    id_length = 0
+    if flags & _IL:
+        id_length = _byte(message, at)
+        at += 1
+    if at + type_length + id_length + payload_length > len(message):
+        raise FormatError("ndef.truncated", "the message ends inside a record")
+    if tnf == 7 or (tnf == _UNKNOWN and type_length) or (tnf in (WELL_KNOWN, MIME, EXTERNAL) and not type_length):
+        raise FormatError("ndef.form", "type name format and type do not fit each other")
+    if tnf == EMPTY and (type_length or id_length or payload_length):
+        raise FormatError("ndef.form", "an empty record is not empty")
+    after_type = at + type_length
+    after_id = after_type + id_length
+    end = after_id + payload_length
+    return Record(tnf, message[at:after_type], message[after_type:after_id], message[after_id:end]), end
+
+
+def encode(records: "list[Record]") -> bytes:
+    """`records` as one message; records of up to 255 payload bytes take the short form. Raises FormatError."""
+    out = bytearray()
+    for index, record in enumerate(records):
+        if len(record.type) > 255 or len(record.id) > 255:
+            raise FormatError("ndef.limit", "type or id longer than 255 bytes")
+        short = len(record.payload) < 256
+        flags = record.tnf | (_SR if short else 0) | (_IL if record.id else 0)
+        flags |= (_MB if index == 0 else 0) | (_ME if index == len(records) - 1 else 0)
+        out.append(flags)
+        out.append(len(record.type))
+        out.extend(len(record.payload).to_bytes(1 if short else 4, "big"))
+        if record.id:
+            out.append(len(record.id))
+        out.extend(record.type)
+        out.extend(record.id)
+        out.extend(record.payload)
+    return bytes(out)
+
+
+def find(records: "list[Record]", tnf: int, type: bytes) -> "Record | None":
+    """The one record of this kind, or None. Raises FormatError `ndef.ambiguous` if there are several.
+
+    External and MIME types compare without regard to case (NFC Forum RTD; RFC 2045).
+    """
+    found = None
+    for record in records:
+        same = record.type == type if tnf == WELL_KNOWN else record.type.lower() == type.lower()
+        if record.tnf == tnf and same:
+            if found is not None:
+                raise FormatError("ndef.ambiguous", "several records of a kind that may appear once")
+            found = record
+    return found

@@ -1,0 +1,277 @@
+"""Jurisdiction profile: what the law wants registered, as data (profile.cddl; profiles/*.json is the same in JSON).
+
+One profile drives both ends. The lock asks a wallet for what the profile maps and nothing else, and turns elements of
+any document type into the canonical fields below; the province checks records against the same profile.
+"""
+
+from protocol import dates, record, statement
+from protocol.errors import FormatError, RefusedError, VerificationError
+from protocol.grant import canonical_number
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+KIND = "profile"
+
+CANONICAL = ("name", "sex", "ethnicity", "birth_date", "address", "id_type", "id_number", "nationality")
+"""Fields of a registration. Times and the room are in the record itself."""
+
+SEXES = ("male", "female", "other", "unknown")
+
+RESIDENT = "resident"
+FOREIGN = "foreign"
+
+# ISO/IEC 5218 codes as mDL and photo ID use them (9 stands for X there), and the PID rulebook's 3 to 6 beyond it.
+_SEX_CODES = {0: "unknown", 1: "male", 2: "female", 3: "other", 4: "other", 5: "other", 6: "other", 9: "other"}
+_SPACES = " \t\r\n\u00a0\u3000"
+_CJK = 0x2E80  # from here on scripts write a name without a space inside
+
+
+class Profile:
+    """A parsed profile. `serial` is its version: a lock replaces one only by a higher one.
+
+    `deadline_seconds` and `foreign_deadline_seconds` are the time the law leaves for a registration (0 is at once),
+    `retention_days` how long the province keeps one.
+    """
+
+    def __init__(self, body: "dict[Any, Any]") -> None:
+        self.id: str = body["id"]
+        self.serial: int = body["version"]
+        self.deadline_seconds: int = body["deadline_seconds"]
+        self.foreign_deadline_seconds: int = body["foreign_deadline_seconds"]
+        self.retention_days: int = body["retention_days"]
+        self._documents: dict[str, dict[str, Any]] = body["documents"]
+        self._required: dict[str, list[str]] = body["fields"]
+
+    @staticmethod
+    def parse(body: "dict[Any, Any]") -> "Profile":
+        """The profile in an opened statement's body.
+
+        Raises FormatError `profile.form`, VerificationError `profile.never` when it would ask a wallet for an element
+        that it says must not be collected.
+        """
+        statement.check(KIND, body, _RULES)
+        for document in body["documents"].values():
+            _check_document(document, body["fields"][document["class"]], body["never"])
+        id_types = [document["id_type"] for document in body["documents"].values()]
+        if len(set(id_types)) != len(id_types):
+            raise FormatError("profile.form", "two document types share one id_type")
+        return Profile(body)
+
+    def doc_types(self) -> "list[str]":
+        """Document types that this profile knows, sorted."""
+        return sorted(self._documents)
+
+    def request(self, doc_types: "list[str]") -> "dict[str, dict[str, list[str]]]":
+        """What to ask a wallet for: {docType: {namespace: [element]}}, for those of `doc_types` that are known here."""
+        items: dict[str, dict[str, list[str]]] = {}
+        for doc_type in doc_types:
+            if doc_type in self._documents:
+                name_spaces: dict[str, list[str]] = {}
+                for paths in self._documents[doc_type]["fields"].values():
+                    for name_space, element in paths:
+                        name_spaces.setdefault(name_space, []).append(element)
+                items[doc_type] = {name_space: sorted(set(elements)) for name_space, elements in name_spaces.items()}
+        return items
+
+    def fields(self, doc_type: str, elements: "dict[str, dict[str, Any]]") -> "dict[str, str]":
+        """Canonical fields from verified `elements`, {namespace: {element: value}} as CBOR decodes them.
+
+        `name` joins all its elements, family name first; any other field takes the first of its elements that is there.
+        Raises RefusedError `profile.document` for a type not in the profile, `profile.missing` when a required field is
+        not there, `profile.value` when an element is not what its standard says.
+        """
+        document = self._documents.get(doc_type)
+        if document is None:
+            raise RefusedError("profile.document", "a document type that does not register here")
+        fields = {"id_type": str(document["id_type"])}
+        for name, paths in document["fields"].items():
+            found = []
+            for name_space, element in paths:
+                value = elements.get(name_space, {}).get(element)
+                if value is not None and value != "":
+                    found.append(value)
+            text = _canonical(name, found) if found else ""
+            if text:
+                fields[name] = text
+        for name in self._required[document["class"]]:
+            if name not in fields:
+                raise RefusedError("profile.missing", "the document does not show its " + name)
+        return fields
+
+    def check_record(self, body: "dict[Any, Any]") -> None:
+        """Check an opened record body against the profile, as the province does.
+
+        Raises VerificationError: `profile.id` made under another profile; for a check-in also `profile.time` no upper
+        end of its time, `profile.document` unknown id_type, `profile.missing`, `profile.extra` more than may be
+        collected, `profile.value` not canonical.
+        """
+        if body[record.PROFILE_ID] != self.id:
+            raise VerificationError("profile.id", "made under another profile")
+        if body[record.KIND] != record.CHECK_IN:
+            return
+        if body[record.LATEST] is None:
+            raise VerificationError("profile.time", "a check-in whose latest time is unknown")
+        fields = body[record.FIELDS]
+        document = self._of_id_type(fields.get("id_type"))
+        for name in self._required[document["class"]]:
+            if not fields.get(name):
+                raise VerificationError("profile.missing", name + " is missing")
+        for name, text in fields.items():
+            if name != "id_type" and name not in document["fields"]:
+                raise VerificationError("profile.extra", "a field that this document does not register")
+            if not _is_canonical(name, text):
+                raise VerificationError("profile.value", name + " is not in canonical form")
+
+    def class_of(self, id_type: str) -> str:
+        """RESIDENT or FOREIGN. Raises VerificationError `profile.document`."""
+        return str(self._of_id_type(id_type)["class"])
+
+    def _of_id_type(self, id_type: "str | None") -> "dict[str, Any]":
+        for document in self._documents.values():
+            if document["id_type"] == id_type:
+                return document
+        raise VerificationError("profile.document", "an id_type that this profile does not know")
+
+
+# --- canonical forms -------------------------------------------------------------------------------------------------
+
+
+def _canonical(name: str, found: "list[Any]") -> str:
+    if name == "name":
+        return _join([_text(name, value) for value in found])
+    value = found[0]
+    if name == "sex":
+        text = _SEX_CODES.get(value) if isinstance(value, int) and not isinstance(value, bool) else None
+    elif name == "birth_date":
+        text = _date(value)
+    elif name == "nationality":
+        # A PID lists all nationalities; the registration has room for one.
+        listed = value[0] if isinstance(value, list) and value else value
+        text = canonical_number(_text(name, listed))
+    elif name == "id_number":
+        text = canonical_number(_text(name, value))
+    else:
+        text = _text(name, value)
+    if text is None or not _is_canonical(name, text):
+        raise RefusedError("profile.value", name + " is not what its standard says")
+    return text
+
+
+def _is_canonical(name: str, text: str) -> bool:
+    if name == "sex":
+        return text in SEXES
+    if name == "birth_date":
+        return _is_date(text)
+    if name == "nationality":
+        return len(text) in (2, 3) and all("A" <= c <= "Z" for c in text)
+    if name == "id_number":
+        return canonical_number(text) == text
+    return text == _text(name, text)
+
+
+def _text(name: str, value: "Any") -> str:
+    """`value` with every run of white space as one space, none at the ends, and no control characters."""
+    if not isinstance(value, str) or len(value) > 512:
+        raise RefusedError("profile.value", name + " is not text, or too long")
+    words = [""]
+    for character in value:
+        if character in _SPACES:
+            if words[-1]:
+                words.append("")
+        elif ord(character) >= 32 and ord(character) != 127:
+            words[-1] += character
+    return " ".join([word for word in words if word])
+
+
+def _join(parts: "list[str]") -> str:
+    joined = ""
+    for part in parts:
+        if joined and part and not (ord(joined[-1]) >= _CJK and ord(part[0]) >= _CJK):
+            joined += " "
+        joined += part
+    return joined
+
+
+def _date(value: "Any") -> "str | None":
+    """YYYY-MM-DD from a full-date (tag 1004), a tdate (tag 0), or the structure of ISO/IEC 23220-2 6.3.1.1.3."""
+    if isinstance(value, dict):
+        value = value.get("birth_date")
+    # `Tag` and text; duck-typed, so that a decoder with a tag class of its own serves as well.
+    text = getattr(value, "value", value)
+    return text[:10] if isinstance(text, str) and (len(text) == 10 or text[10:11] == "T") else None
+
+
+def _is_date(text: str) -> bool:
+    if len(text) != 10 or text[4] != "-" or text[7] != "-":
+        return False
+    digits = text[:4] + text[5:7] + text[8:]
+    if not all("0" <= c <= "9" for c in digits):
+        return False
+    try:
+        dates.day(int(digits[:4]), int(digits[4:6]), int(digits[6:]))
+    except FormatError:
+        return False
+    return text >= "1800"
+
+
+# --- form ------------------------------------------------------------------------------------------------------------
+
+
+def _check_document(document: "dict[str, Any]", required: "list[str]", never: "list[str]") -> None:
+    for paths in document["fields"].values():
+        for _, element in paths:
+            if _is_forbidden(element, never):
+                raise VerificationError("profile.never", "asks for an element that must not be collected")
+    for name in required:
+        if name != "id_type" and name not in document["fields"]:
+            raise FormatError("profile.form", "a required field that a document type cannot show")
+
+
+def _is_forbidden(element: str, never: "list[str]") -> bool:
+    return any(element == name or (name[-1] == "*" and element.startswith(name[:-1])) for name in never)
+
+
+def _is_labels(value: "Any") -> bool:
+    return isinstance(value, list) and len(value) <= 64 and all(statement.is_label(item) for item in value)
+
+
+def _is_required(value: "Any") -> bool:
+    if not isinstance(value, dict) or set(value) != {FOREIGN, RESIDENT}:
+        return False
+    return all(_is_labels(names) and names and all(name in CANONICAL for name in names) for names in value.values())
+
+
+def _is_documents(value: "Any") -> bool:
+    if not isinstance(value, dict) or not 0 < len(value) <= 16:
+        return False
+    return all(statement.is_label(doc_type) and _is_document(entry) for doc_type, entry in value.items())
+
+
+def _is_document(entry: "Any") -> bool:
+    if not isinstance(entry, dict) or set(entry) != {"class", "fields", "id_type"}:
+        return False
+    if not statement.is_label(entry["id_type"]) or not isinstance(entry["fields"], dict):
+        return False
+    if not isinstance(entry["class"], str) or entry["class"] not in (RESIDENT, FOREIGN):
+        return False
+    return all(name in CANONICAL and name != "id_type" and _is_paths(paths) for name, paths in entry["fields"].items())
+
+
+def _is_paths(value: "Any") -> bool:
+    if not isinstance(value, list) or not 0 < len(value) <= 4:
+        return False
+    return all(_is_labels(path) and len(path) == 2 for path in value)
+
+
+_RULES = {
+    "id": statement.is_label,
+    "version": statement.is_positive,
+    "deadline_seconds": statement.is_uint,
+    "foreign_deadline_seconds": statement.is_uint,
+    "retention_days": statement.is_positive,
+    "never": _is_labels,
+    "fields": _is_required,
+    "documents": _is_documents,
+}

@@ -1,0 +1,216 @@
+"""The record: what a lock seals to the province, signs, and chains to the record before it (record.cddl).
+
+The header (lock id, counter, previous hash) is in clear, for couriers need it; the body is sealed with HPKE, and the
+header is its additional data, so a body cannot be moved to another place in the chain. The chain runs over payloads,
+not over signatures: an ECDSA signature can be altered by anyone and stay good, a payload cannot.
+"""
+
+import hashlib
+
+from protocol import cbor, cose, hpke, placement, statement
+from protocol.errors import FormatError, VerificationError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from protocol.crypto import Crypto
+
+CHECK_IN = 1
+ENTRY = 2
+"""Kinds of record."""
+
+# Members of a body.
+PADDING = 0
+KIND = 1
+EARLIEST = 2
+LATEST = 3
+LISTING_CODE = 4
+GRANT_ID = 5
+GUEST = 6
+PROFILE_ID = 7
+FIELDS = 8
+METHOD = 9
+
+GENESIS = bytes(32)
+"""`previous` of record number 1."""
+
+MAX_BYTES = 4096
+"""Longest record read."""
+
+_TYPE = "mooring/record"
+_INFO = b"mooring/record"
+_BLOCK = 64  # bodies are padded to multiples of this, so that a length tells little of a name or an address
+_PROTECTED = cbor.encode({cose.ALG: cose.ES256, cose.TYP: _TYPE})
+_SEALED_PROTECTED = cbor.encode({cose.ALG: cose.HPKE_P256_AES128})
+
+
+class Record:
+    """A parsed record; nothing in it is verified. `raw` is the whole COSE_Sign1, `payload` what it signs.
+
+    `payload_hash` is the SHA-256 of the payload: the record's name in the chain, in receipts and in refusals.
+    """
+
+    def __init__(self, raw: bytes, message: cose.Message, payload: bytes, header: "list[Any]") -> None:
+        self.raw = raw
+        self.message = message
+        self.payload = payload
+        self.lock_id: bytes = header[1]
+        self.counter: int = header[2]
+        self.previous: bytes = header[3]
+        self.sealed: bytes = header[4]
+        self.signature = message.authenticator
+        self.payload_hash = payload_hash(payload)
+
+
+def payload_hash(payload: bytes) -> bytes:
+    """Hash of a record's payload, 32 bytes; the next record's `previous`."""
+    return hashlib.sha256(payload).digest()
+
+
+# --- at the lock -----------------------------------------------------------------------------------------------------
+
+
+def seal(
+    crypto: "Crypto",
+    sealing_public: bytes,
+    lock_id: bytes,
+    counter: int,
+    previous: bytes,
+    body: "dict[Any, Any]",
+    encapsulation: "tuple[bytes, bytes] | None" = None,
+) -> bytes:
+    """Payload of record `counter`: `body` sealed to the province's key and bound to its place in the chain.
+
+    `encapsulation` is a result of `hpke.encapsulate` towards the same key, never used before; made here when absent.
+    Raises FormatError `record.form` when the body is not what record.cddl allows.
+    """
+    plaintext = _pad(check_body(body))
+    aad = cose.enc_structure(_SEALED_PROTECTED, _place(lock_id, counter, previous))
+    enc, ciphertext = hpke.seal_encapsulated(
+        crypto, encapsulation or hpke.encapsulate(crypto, sealing_public), _INFO, aad, plaintext
+    )
+    sealed = cbor.encode([_SEALED_PROTECTED, {cose.EK: enc}, ciphertext])
+    return cbor.encode([1, lock_id, counter, previous, sealed])
+
+
+def sign(crypto: "Crypto", private: bytes, payload: bytes) -> bytes:
+    """The record: `payload` signed ES256 by the lock's identity key."""
+    return cbor.encode(cose.sign1(crypto, private, payload, {cose.TYP: _TYPE}))
+
+
+def _place(lock_id: bytes, counter: int, previous: bytes) -> bytes:
+    return cbor.encode([1, lock_id, counter, previous])
+
+
+def _pad(body: "dict[Any, Any]") -> bytes:
+    padded = dict(body)
+    bare = len(cbor.encode(body)) + 1  # the key of the padding
+    # Two steps and not one, for the head of the padding grows by a byte from 24 bytes on and so skips a length.
+    for length in range(2 * _BLOCK):
+        if (bare + (1 if length < 24 else 2) + length) % _BLOCK == 0:
+            padded[PADDING] = bytes(length)
+            break
+    return cbor.encode(padded)
+
+
+# --- anywhere --------------------------------------------------------------------------------------------------------
+
+
+def parse(data: bytes) -> Record:
+    """The record that `data` holds, unverified: what a courier needs. Raises FormatError `record.form` or `cbor.*`."""
+    if len(data) > MAX_BYTES:
+        raise FormatError("record.form", "longer than any record")
+    message = cose.parse(cbor.decode_deterministic(data))
+    payload = message.payload
+    if message.protected_bytes != _PROTECTED or message.unprotected or payload is None:
+        raise FormatError("record.form", "not the headers of a record")
+    if len(message.authenticator) != 64:
+        raise FormatError("record.form", "signature of the wrong length")
+    header = cbor.decode_deterministic(payload)
+    if not isinstance(header, list) or len(header) != 5 or not statement.is_version_1(header[0]):
+        raise FormatError("record.form", "not the payload of a version 1 record")
+    if not statement.is_bytes16(header[1]) or not statement.is_positive(header[2]):
+        raise FormatError("record.form", "lock id or counter of the wrong form")
+    if not statement.is_bytes32(header[3]) or not isinstance(header[4], bytes):
+        raise FormatError("record.form", "previous hash or sealed body of the wrong form")
+    if (header[2] == 1) != (header[3] == GENESIS):
+        raise FormatError("record.form", "the first record, and only it, follows nothing")
+    return Record(bytes(data), message, payload, header)
+
+
+def verify(crypto: "Crypto", record: "Record | bytes", identity_public: bytes) -> Record:
+    """`record`, once the lock that owns `identity_public` (65-byte point) is known to have signed it.
+
+    Raises FormatError as `parse`, VerificationError `record.lock` when the key is not that of its lock id,
+    `cose.signature`.
+    """
+    parsed = record if isinstance(record, Record) else parse(record)
+    if placement.lock_id(crypto, identity_public) != parsed.lock_id:
+        raise VerificationError("record.lock", "the record names another lock")
+    cose.verify_sign1(crypto, parsed.message, ("P-256", identity_public))
+    return parsed
+
+
+# --- at the province -------------------------------------------------------------------------------------------------
+
+
+def open_body(crypto: "Crypto", record: "Record | bytes", sealing_private: bytes) -> "dict[Any, Any]":
+    """The body of `record`, without its padding. Does not verify the signature.
+
+    Raises FormatError `record.form` or `hpke.form`, VerificationError `crypto.tag` or `crypto.key`.
+    """
+    parsed = record if isinstance(record, Record) else parse(record)
+    sealed = cose.parse(cbor.decode_deterministic(parsed.sealed), 3)
+    enc = sealed.unprotected.get(cose.EK)
+    if sealed.protected_bytes != _SEALED_PROTECTED or len(sealed.unprotected) != 1 or not isinstance(enc, bytes):
+        raise FormatError("record.form", "not the headers of a sealed body")
+    aad = cose.enc_structure(_SEALED_PROTECTED, _place(parsed.lock_id, parsed.counter, parsed.previous))
+    plaintext = hpke.open(crypto, sealing_private, enc, _INFO, aad, sealed.payload or b"")
+    body = cbor.decode_deterministic(plaintext)
+    padding = body.pop(PADDING, None) if isinstance(body, dict) else None
+    if not isinstance(padding, bytes) or any(padding) or len(plaintext) % _BLOCK:
+        raise FormatError("record.form", "the body is not padded")
+    return check_body(body)
+
+
+def check_body(body: "Any") -> "dict[Any, Any]":
+    """`body`, once it has the form of record.cddl, without padding. Raises FormatError `record.form`."""
+    rules = dict(_RULES)
+    if isinstance(body, dict) and body.get(KIND) == CHECK_IN:
+        rules[FIELDS] = _is_fields
+    statement.check("record", body, rules)
+    if body[LATEST] is not None and body[LATEST] < body[EARLIEST]:
+        raise FormatError("record.form", "the time interval is reversed")
+    checked: dict[Any, Any] = body
+    return checked
+
+
+def _is_kind(value: "Any") -> bool:
+    return statement.is_uint(value) and value in (CHECK_IN, ENTRY)
+
+
+def _is_latest(value: "Any") -> bool:
+    return value is None or statement.is_uint(value)
+
+
+def _is_grant_id(value: "Any") -> bool:
+    return value is None or statement.is_bytes16(value)
+
+
+def _is_fields(value: "Any") -> bool:
+    if not isinstance(value, dict) or not 0 < len(value) <= 32:
+        return False
+    return all(statement.is_label(key) and isinstance(text, str) and len(text) <= 512 for key, text in value.items())
+
+
+_RULES = {
+    KIND: _is_kind,
+    EARLIEST: statement.is_uint,
+    LATEST: _is_latest,
+    LISTING_CODE: statement.is_label,
+    GRANT_ID: _is_grant_id,
+    GUEST: statement.is_positive,
+    PROFILE_ID: statement.is_label,
+    METHOD: statement.is_label,
+}

@@ -1,0 +1,283 @@
+"""What edge agent and province say to each other over MQTT 5 (uplink.cddl).
+
+Topics carry the edge's name and nothing else; messages carry records and statements as opaque bytes, which the
+parties at the ends verify. A PUBACK is the broker's word only: custody of a record ends with a receipt.
+"""
+
+import json
+
+from protocol import cbor
+from protocol.errors import FormatError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+ROOT = "mooring/1/"
+
+UP = "up"
+RECEIPT = "receipt"
+CMD = "cmd"
+STATE = "state"
+LEAVES = (UP, RECEIPT, CMD, STATE)
+
+PROVINCE_FILTER = "$share/province/mooring/1/+/up"
+"""Shared subscription of the province's consumers: each message goes to one of them."""
+
+BATCH = 1
+TIME_REQUEST = 2
+LOCK_SEEN = 3
+"""First member of a message on `up`."""
+
+MAX_MESSAGE = 131072
+"""Longest message read. Half of what the strictest broker in use (rumqttd as configured in sim/broker.py) lets pass."""
+MAX_RECORDS = 256
+MAX_STATEMENTS = 256
+MAX_BYTES = 8192
+"""Longest record or statement: neither could cross the link between lock and edge if it were longer."""
+MAX_HELD = 32
+EDGE_NAME_LENGTH = 32
+
+_EDGE_NAME = "abcdefghijklmnopqrstuvwxyz0123456789-"
+_CODE = "abcdefghijklmnopqrstuvwxyz0123456789-_."
+_VERSION = "abcdefghijklmnopqrstuvwxyz0123456789-.+"
+
+
+# --- topics ----------------------------------------------------------------------------------------------------------
+
+
+def is_edge_name(name: "Any") -> bool:
+    """1 to 32 of a-z, 0-9 and hyphen: safe in a topic, a certificate name and a broker's access list."""
+    return isinstance(name, str) and 0 < len(name) <= EDGE_NAME_LENGTH and all(c in _EDGE_NAME for c in name)
+
+
+def topic(edge: str, leaf: str) -> str:
+    """Topic `leaf` (one of LEAVES) of `edge`. Raises FormatError `uplink.topic`."""
+    if not is_edge_name(edge) or leaf not in LEAVES:
+        raise FormatError("uplink.topic", "not an edge name, or no such topic")
+    return ROOT + edge + "/" + leaf
+
+
+def edge_of(name: str) -> "tuple[str, str]":
+    """The (edge, leaf) that a topic names. Raises FormatError `uplink.topic`."""
+    parts = name[len(ROOT) :].split("/")
+    if not name.startswith(ROOT) or len(parts) != 2 or not is_edge_name(parts[0]) or parts[1] not in LEAVES:
+        raise FormatError("uplink.topic", "not a topic of an edge")
+    return parts[0], parts[1]
+
+
+# --- messages --------------------------------------------------------------------------------------------------------
+
+
+class Batch:
+    """Records on their way up. `batch_id`, 8 bytes, names the batch in logs only; records are keyed by themselves."""
+
+    def __init__(self, batch_id: bytes, records: "list[bytes]") -> None:
+        self.batch_id = batch_id
+        self.records = records
+
+    def encode(self) -> bytes:
+        """The message. Raises FormatError `uplink.form`."""
+        _check(_is_bstr(self.batch_id, 8), "batch id")
+        _check(_is_list_of_bytes(self.records, 1, MAX_RECORDS), "records")
+        return _encode([BATCH, self.batch_id, self.records])
+
+
+class TimeRequest:
+    """A lock asks what time it is; `nonce`, 16 bytes, must come back in the signed answer."""
+
+    def __init__(self, lock_id: bytes, nonce: bytes) -> None:
+        self.lock_id = lock_id
+        self.nonce = nonce
+
+    def encode(self) -> bytes:
+        """The message. Raises FormatError `uplink.form`."""
+        _check(_is_bstr(self.lock_id, 16) and _is_bstr(self.nonce, 16), "lock id or nonce")
+        return _encode([TIME_REQUEST, self.lock_id, self.nonce])
+
+
+class LockSeen:
+    """A lock is in reach: its identity key (65-byte point) and the serial of each kind of statement it holds."""
+
+    def __init__(self, lock_id: bytes, identity_public: bytes, held: "dict[str, int]") -> None:
+        self.lock_id = lock_id
+        self.identity_public = identity_public
+        self.held = held
+
+    def encode(self) -> bytes:
+        """The message. Raises FormatError `uplink.form`."""
+        _check(_is_bstr(self.lock_id, 16), "lock id")
+        _check(_is_bstr(self.identity_public, 65) and self.identity_public[0] == 4, "identity key")
+        _check(_is_held(self.held), "held statements")
+        return _encode([LOCK_SEEN, self.lock_id, self.identity_public, self.held])
+
+
+class Refusal:
+    """A record that the province will not commit, by its payload hash, and the stable code of the reason."""
+
+    def __init__(self, lock_id: bytes, counter: int, payload_hash: bytes, code: str) -> None:
+        self.lock_id = lock_id
+        self.counter = counter
+        self.payload_hash = payload_hash
+        self.code = code
+
+    def items(self) -> "list[Any]":
+        """The refusal as an array to encode. Raises FormatError `uplink.form`."""
+        _check(_is_bstr(self.lock_id, 16) and _is_counter(self.counter), "lock id or counter of a refusal")
+        _check(_is_bstr(self.payload_hash, 32) and _is_code(self.code), "hash or code of a refusal")
+        return [self.lock_id, self.counter, self.payload_hash, self.code]
+
+
+class Receipts:
+    """What the province answers to batches: receipt statements, and records it refused to commit."""
+
+    def __init__(self, statements: "list[bytes]", refusals: "list[Refusal]") -> None:
+        self.statements = statements
+        self.refusals = refusals
+
+    def encode(self) -> bytes:
+        """The message. Raises FormatError `uplink.form`."""
+        _check(_is_list_of_bytes(self.statements, 0, MAX_STATEMENTS), "receipts")
+        _check(len(self.refusals) <= MAX_RECORDS, "refusals")
+        return _encode([1, self.statements, [refusal.items() for refusal in self.refusals]])
+
+
+class Command:
+    """Statements for one lock; the edge hands them over as they are."""
+
+    def __init__(self, lock_id: bytes, statements: "list[bytes]") -> None:
+        self.lock_id = lock_id
+        self.statements = statements
+
+    def encode(self) -> bytes:
+        """The message. Raises FormatError `uplink.form`."""
+        _check(_is_bstr(self.lock_id, 16), "lock id")
+        _check(_is_list_of_bytes(self.statements, 1, MAX_STATEMENTS), "statements")
+        return _encode([1, self.lock_id, self.statements])
+
+
+def parse_up(data: bytes) -> "Batch | TimeRequest | LockSeen":
+    """A message on `up`. Raises FormatError `uplink.form`, `uplink.too_long` or `cbor.*`."""
+    items = _decode(data)
+    kind, count = items[0], len(items)
+    message: "Batch | TimeRequest | LockSeen"
+    if kind == BATCH and count == 3:
+        message = Batch(items[1], items[2])
+    elif kind == TIME_REQUEST and count == 3:
+        message = TimeRequest(items[1], items[2])
+    elif kind == LOCK_SEEN and count == 4:
+        message = LockSeen(items[1], items[2], items[3])
+    else:
+        raise _form("kind of message")
+    message.encode()
+    return message
+
+
+def parse_receipts(data: bytes) -> Receipts:
+    """A message on `receipt`. Raises FormatError `uplink.form`, `uplink.too_long` or `cbor.*`."""
+    items = _decode(data)
+    _check(items[0] == 1 and len(items) == 3, "version or length")
+    _check(isinstance(items[2], list), "refusals")
+    refusals = []
+    for item in items[2]:
+        _check(isinstance(item, list) and len(item) == 4, "a refusal")
+        refusals.append(Refusal(item[0], item[1], item[2], item[3]))
+    message = Receipts(items[1], refusals)
+    message.encode()
+    return message
+
+
+def parse_command(data: bytes) -> Command:
+    """A message on `cmd`. Raises FormatError `uplink.form`, `uplink.too_long` or `cbor.*`."""
+    items = _decode(data)
+    _check(items[0] == 1 and len(items) == 3, "version or length")
+    message = Command(items[1], items[2])
+    message.encode()
+    return message
+
+
+# --- state -----------------------------------------------------------------------------------------------------------
+
+
+def state(online: bool, version: str) -> bytes:
+    """The retained birth (`online`) or the last will of an edge of software `version`: JSON, for any dashboard.
+
+    Raises FormatError `uplink.form`.
+    """
+    _check(_is_version(version), "version")
+    # Built by hand: the order of members must be the same on both runtimes.
+    return ('{"state":"' + ("online" if online else "offline") + '","version":"' + version + '"}').encode()
+
+
+def parse_state(data: bytes) -> "tuple[bool, str]":
+    """(online, version) of a message on `state`. Raises FormatError `uplink.form`."""
+    if len(data) > 256:
+        raise FormatError("uplink.too_long", "longer than any state")
+    try:
+        content = json.loads(bytes(data).decode())
+    except (ValueError, RuntimeError):
+        raise _form("not JSON")
+    _check(isinstance(content, dict) and content.get("state") in ("online", "offline"), "state")
+    version = content.get("version")
+    _check(_is_version(version), "version")
+    return content["state"] == "online", str(version)
+
+
+# --- rules -----------------------------------------------------------------------------------------------------------
+
+
+def _encode(items: "list[Any]") -> bytes:
+    data = cbor.encode(items)
+    if len(data) > MAX_MESSAGE:
+        raise FormatError("uplink.too_long", "longer than any message")
+    return data
+
+
+def _decode(data: bytes) -> "list[Any]":
+    if len(data) > MAX_MESSAGE:
+        raise FormatError("uplink.too_long", "longer than any message")
+    items = cbor.decode_deterministic(data)
+    if not isinstance(items, list) or not items or not isinstance(items[0], int) or isinstance(items[0], bool):
+        raise _form("not an array that starts with a number")
+    return items
+
+
+def _form(what: str) -> FormatError:
+    return FormatError("uplink.form", what)
+
+
+def _check(good: bool, what: str) -> None:
+    if not good:
+        raise _form(what)
+
+
+def _is_bstr(value: "Any", size: int) -> bool:
+    return isinstance(value, bytes) and len(value) == size
+
+
+def _is_list_of_bytes(value: "Any", least: int, most: int) -> bool:
+    if not isinstance(value, list) or not least <= len(value) <= most:
+        return False
+    return all(isinstance(item, bytes) and 0 < len(item) <= MAX_BYTES for item in value)
+
+
+def _is_counter(value: "Any") -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 1 << 53
+
+
+def _is_text_of(value: "Any", alphabet: str, most: int) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= most and all(c in alphabet for c in value)
+
+
+def _is_code(value: "Any") -> bool:
+    return _is_text_of(value, _CODE, 64)
+
+
+def _is_version(value: "Any") -> bool:
+    return _is_text_of(value, _VERSION, 32)
+
+
+def _is_held(value: "Any") -> bool:
+    if not isinstance(value, dict) or len(value) > MAX_HELD:
+        return False
+    return all(_is_code(kind) and (serial == 0 or _is_counter(serial)) for kind, serial in value.items())

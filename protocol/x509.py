@@ -1,0 +1,212 @@
+"""X.509 version 3 certificates (RFC 5280), the parts that a path to an IACA is judged by.
+
+Parsing says what a certificate holds and refuses what is not well-formed; whether it may be trusted is decided by
+`protocol.mdoc.chain`. Keys and signatures of kinds we do not know leave `curve` or `signature_hash` at None instead of
+being refused, so that one odd IACA does not spoil a whole trust list; such a certificate verifies nothing.
+"""
+
+from protocol import dates, der
+from protocol.crypto import COORDINATE_BYTES
+from protocol.errors import FormatError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from protocol.crypto import Crypto
+
+MAX_CERTIFICATE = 4096
+"""Longest certificate read, in bytes. Real IACA and DS certificates have 450 to 1,000."""
+
+# Bits of KeyUsage, as masks on the first byte.
+DIGITAL_SIGNATURE = 0x80
+KEY_CERT_SIGN = 0x04
+
+_EC_PUBLIC_KEY = b"\x06\x07\x2a\x86\x48\xce\x3d\x02\x01"
+_CURVES = {
+    b"\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07": "P-256",
+    b"\x06\x05\x2b\x81\x04\x00\x22": "P-384",
+}
+# Whole AlgorithmIdentifier of ecdsa-with-SHA256, -SHA384 and -SHA512: no parameters (RFC 5758 section 3.2).
+_ECDSA = b"\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03"
+_HASHES = {2: "SHA-256", 3: "SHA-384", 4: "SHA-512"}
+
+_COUNTRY = b"\x55\x04\x06"
+_STATE = b"\x55\x04\x08"
+
+_SUBJECT_KEY_IDENTIFIER = b"\x55\x1d\x0e"
+_KEY_USAGE = b"\x55\x1d\x0f"
+_BASIC_CONSTRAINTS = b"\x55\x1d\x13"
+_AUTHORITY_KEY_IDENTIFIER = b"\x55\x1d\x23"
+_EXTENDED_KEY_USAGE = b"\x55\x1d\x25"
+
+
+class Certificate:
+    """A parsed certificate.
+
+    `raw` is the DER, `tbs` its signed part; `issuer` and `subject` are DER names, compared byte for byte; `not_before`
+    and `not_after` are seconds since 1970; `country` and `state` come from the subject and may be None; `key_usage` is
+    the first byte of the extension or None; `extended_key_usage` holds the contents of the object identifiers or is
+    None; `unknown_critical` tells that it has a critical extension which we do not process.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        """Parse DER. Raises FormatError `der.*` or `x509.*`."""
+        if len(data) > MAX_CERTIFICATE:
+            raise FormatError("x509.too_long", "longer than any certificate we read")
+        self.raw = bytes(data)
+        outside = der.Reader(self.raw)
+        certificate = outside.enter(der.SEQUENCE)
+        outside.finish()
+        self.tbs = certificate.element(der.SEQUENCE)
+        algorithm = certificate.element(der.SEQUENCE)
+        self.signature, unused = certificate.bits()
+        certificate.finish()
+        if unused:
+            raise FormatError("x509.signature", "the signature is not a whole number of bytes")
+
+        self.signature_hash: "str | None" = None
+        if len(algorithm) == 12 and algorithm[:11] == _ECDSA:
+            self.signature_hash = _HASHES.get(algorithm[11])
+        self.is_ca = False
+        self.path_length: "int | None" = None
+        self.key_usage: "int | None" = None
+        self.extended_key_usage: "list[bytes] | None" = None
+        self.subject_key_identifier: "bytes | None" = None
+        self.authority_key_identifier: "bytes | None" = None
+        self.unknown_critical = False
+
+        tbs = der.Reader(self.tbs).enter(der.SEQUENCE)
+        if tbs.peek() != 0xA0:
+            raise FormatError("x509.version", "not a version 3 certificate")
+        version = tbs.enter(0xA0)
+        if version.unsigned() != 2:
+            raise FormatError("x509.version", "not a version 3 certificate")
+        version.finish()
+        tbs.content(der.INTEGER)  # serial number; RFC 5280 asks us to cope with any
+        if tbs.element(der.SEQUENCE) != algorithm:
+            raise FormatError("x509.algorithm", "the two algorithm fields differ")
+        self.issuer = tbs.element(der.SEQUENCE)
+        validity = tbs.enter(der.SEQUENCE)
+        self.not_before = _time(validity)
+        self.not_after = _time(validity)
+        validity.finish()
+        self.subject = tbs.element(der.SEQUENCE)
+        self.country = _attribute(self.subject, _COUNTRY)
+        self.state = _attribute(self.subject, _STATE)
+        self.curve, self.public = _public_key(tbs.enter(der.SEQUENCE))
+        for unique_identifier in (0x81, 0x82):
+            if tbs.peek() == unique_identifier:
+                tbs.skip()
+        if tbs.peek() == 0xA3:
+            extensions = tbs.enter(0xA3)
+            self._read_extensions(extensions.enter(der.SEQUENCE))
+            extensions.finish()
+        tbs.finish()
+
+    def _read_extensions(self, extensions: der.Reader) -> None:
+        seen = []
+        while extensions:
+            extension = extensions.enter(der.SEQUENCE)
+            identifier = extension.content(der.OBJECT_IDENTIFIER)
+            critical = extension.peek() == der.BOOLEAN and extension.boolean()
+            value = der.Reader(extension.content(der.OCTET_STRING))
+            extension.finish()
+            if identifier in seen:
+                raise FormatError("x509.extension", "an extension appears twice")
+            seen.append(identifier)
+            if identifier == _BASIC_CONSTRAINTS:
+                constraints = value.enter(der.SEQUENCE)
+                self.is_ca = constraints.peek() == der.BOOLEAN and constraints.boolean()
+                if constraints:
+                    self.path_length = constraints.unsigned()
+                constraints.finish()
+            elif identifier == _KEY_USAGE:
+                bits, _ = value.bits()
+                self.key_usage = bits[0] if bits else 0
+            elif identifier == _EXTENDED_KEY_USAGE:
+                purposes = value.enter(der.SEQUENCE)
+                self.extended_key_usage = []
+                while purposes:
+                    self.extended_key_usage.append(purposes.content(der.OBJECT_IDENTIFIER))
+            elif identifier == _SUBJECT_KEY_IDENTIFIER:
+                self.subject_key_identifier = value.content(der.OCTET_STRING)
+            elif identifier == _AUTHORITY_KEY_IDENTIFIER:
+                authority = value.enter(der.SEQUENCE)
+                if authority.peek() == 0x80:
+                    self.authority_key_identifier = authority.content(0x80)
+                while authority:
+                    authority.skip()
+            else:
+                self.unknown_critical = self.unknown_critical or critical
+                continue
+            value.finish()
+
+    @property
+    def self_issued(self) -> bool:
+        """Does it name itself as its issuer? (RFC 5280 section 3.2)"""
+        return self.issuer == self.subject
+
+    def verifies(self, crypto: "Crypto", other: "Certificate") -> bool:
+        """Is the signature of `other` made with the key of this certificate?"""
+        if self.curve is None or other.signature_hash is None:
+            return False
+        signature = _raw_signature(other.signature, COORDINATE_BYTES[self.curve])
+        return signature is not None and crypto.verify(
+            self.curve, self.public, other.signature_hash, other.tbs, signature
+        )
+
+
+def _time(validity: der.Reader) -> int:
+    tag = validity.peek()
+    if tag not in (der.UTC_TIME, der.GENERALIZED_TIME):
+        raise FormatError("x509.validity", "not a time")
+    content = validity.content(tag)
+    # DER leaves each form one length only; from_asn1 tells them apart by it.
+    if len(content) != (13 if tag == der.UTC_TIME else 15) or max(content) > 0x7F:
+        raise FormatError("x509.validity", "not a time of the form it must have")
+    return dates.from_asn1(str(content, "ascii"))
+
+
+def _attribute(name: bytes, wanted: bytes) -> "bytes | None":
+    """Value of the attribute type `wanted` in a DER name, or None. Raises FormatError if it is there twice."""
+    found = None
+    sets = der.Reader(name).enter(der.SEQUENCE)
+    while sets:
+        attributes = sets.enter(der.SET)
+        while attributes:
+            attribute = attributes.enter(der.SEQUENCE)
+            kind = attribute.content(der.OBJECT_IDENTIFIER)
+            value = attribute.content(attribute.peek())
+            attribute.finish()
+            if kind == wanted:
+                if found is not None:
+                    raise FormatError("x509.name", "a name gives two countries or states")
+                found = value
+    return found
+
+
+def _public_key(info: der.Reader) -> "tuple[str | None, bytes]":
+    algorithm = info.enter(der.SEQUENCE)
+    kind = algorithm.element(der.OBJECT_IDENTIFIER)
+    parameters = algorithm.element(algorithm.peek()) if algorithm else b""
+    algorithm.finish()
+    public, unused = info.bits()
+    info.finish()
+    curve = _CURVES.get(parameters) if kind == _EC_PUBLIC_KEY else None
+    if curve is None or unused or len(public) != 1 + 2 * COORDINATE_BYTES[curve] or public[0] != 4:
+        return None, b""
+    return curve, public
+
+
+def _raw_signature(encoded: bytes, size: int) -> "bytes | None":
+    """`r || s` of an ECDSA-Sig-Value (RFC 3279 section 2.2.3), or None if it is none for this curve."""
+    try:
+        outside = der.Reader(encoded)
+        values = outside.enter(der.SEQUENCE)
+        outside.finish()
+        r, s = values.unsigned(), values.unsigned()
+        values.finish()
+    except FormatError:
+        return None
+    if r >> (8 * size) or s >> (8 * size):
+        return None
+    return r.to_bytes(size, "big") + s.to_bytes(size, "big")

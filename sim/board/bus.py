@@ -1,0 +1,120 @@
+"""The host's end of the board bus: what the lock does with its pins, when; and the inputs it sees.
+
+The stand-in `machine` connects here (MOORING_BOARD) and sends one JSON line per change. A watchdog that is not fed in
+time is reported to `on_watchdog`, which is expected to kill the lock's process: a stuck process cannot reset itself.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+PinName = int | str
+
+
+@dataclass(frozen=True)
+class BoardEvent:
+    """One line from the board: `at` is the host's `time.monotonic()`, `ticks` the lock's milliseconds."""
+
+    at: float
+    ticks: int
+    facts: dict[str, Any]
+
+
+class BoardBus:
+    """Collects the events of one lock, over all its reboots; `values` is the last known level of each output."""
+
+    def __init__(self, on_watchdog: Callable[[], None] | None = None) -> None:
+        self.history: list[BoardEvent] = []
+        self.values: dict[PinName, int] = {}
+        self.address = ""
+        """What MOORING_BOARD must be, once `listening`."""
+        self.on_watchdog = on_watchdog
+        self._inputs: dict[PinName, int] = {}
+        self._changed = asyncio.Condition()
+        self._writer: asyncio.StreamWriter | None = None
+        self._watchdog_seconds = 0.0
+        self._watchdog: asyncio.TimerHandle | None = None
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator["BoardBus"]:
+        """Serve the board on a loopback port of the system's choice."""
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        host, port = server.sockets[0].getsockname()[:2]
+        self.address = f"{host}:{port}"
+        try:
+            yield self
+        finally:
+            self._stop_watchdog()
+            server.close()
+            if self._writer is not None:
+                self._writer.close()
+
+    def set_input(self, pin: PinName, value: int) -> None:
+        """Drive an input of the lock; kept over its reboots."""
+        self._inputs[pin] = value
+        if self._writer is not None:
+            self._writer.write(_line(pin, value))
+
+    async def wait_for(self, pin: PinName, value: int, timeout: float = 10.0) -> BoardEvent:
+        """The next change of output `pin` to `value`, or the current state if it is that already.
+
+        Raises TimeoutError.
+        """
+        async with asyncio.timeout(timeout), self._changed:
+            await self._changed.wait_for(lambda: self.values.get(pin) == value)
+            return next(e for e in reversed(self.history) if e.facts.get("pin") == pin)
+
+    def changes(self, pin: PinName) -> list[BoardEvent]:
+        """All reported levels of one output, oldest first."""
+        return [event for event in self.history if event.facts.get("pin") == pin]
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writer = writer
+        for pin, value in self._inputs.items():
+            writer.write(_line(pin, value))
+        try:
+            while line := await reader.readline():
+                await self._take(json.loads(line))
+        except (ConnectionError, ValueError):
+            pass  # The board lost its power in the middle of a line.
+        finally:
+            if self._writer is writer:
+                self._writer = None
+                self._stop_watchdog()
+                # Without power every output is inert.
+                async with self._changed:
+                    self.values = dict.fromkeys(self.values, 0)
+                    self._changed.notify_all()
+            writer.close()
+
+    async def _take(self, facts: dict[str, Any]) -> None:
+        async with self._changed:
+            self.history.append(BoardEvent(time.monotonic(), int(facts.get("t", 0)), facts))
+            if "pin" in facts:
+                self.values[facts["pin"]] = facts["value"]
+            self._changed.notify_all()
+        if "wdt" in facts:
+            self._watchdog_seconds = facts["wdt"] / 1000
+        if "wdt" in facts or "feed" in facts:
+            self._arm_watchdog()
+
+    def _arm_watchdog(self) -> None:
+        self._stop_watchdog()
+        self._watchdog = asyncio.get_running_loop().call_later(self._watchdog_seconds, self._expire)
+
+    def _stop_watchdog(self) -> None:
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+            self._watchdog = None
+
+    def _expire(self) -> None:
+        if self.on_watchdog is not None:
+            self.on_watchdog()
+
+
+def _line(pin: PinName, value: int) -> bytes:
+    return json.dumps({"pin": pin, "value": value}).encode() + b"\n"

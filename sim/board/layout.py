@@ -1,0 +1,28 @@
+"""Where things are in the lock's flash. Read by both runtimes: the stand-in `esp32` and the host's tools.
+
+One image file holds the partitions back to back, as a partition table on the chip would place them.
+"""
+
+SECTOR = 4096
+"""Smallest erasable unit in bytes; also the block size of the partitions."""
+
+APP, DATA = 0, 1
+"""Partition types of ESP-IDF."""
+
+PARTITIONS = (
+    # label, type, subtype, offset, size. 0x81 is ESP-IDF's data subtype for a file system, 0x40 the first free one.
+    ("vfs", DATA, 0x81, 0, 512 * 1024),
+    ("journal", DATA, 0x40, 512 * 1024, 256 * 1024),
+)
+
+IMAGE_SIZE = 768 * 1024
+ERASED = 0xFF
+
+OPERATIONS_SUFFIX = ".ops"
+OPERATIONS_FORMAT = "<QQQQ"
+"""Counters beside the image, since the last boot: programs, erases, bytes programmed, 1 if power was cut."""
+
+POWER_CUT_EXIT = 66
+WATCHDOG_EXIT = 70
+RESET_EXIT = 71
+"""Exit codes by which the host tells why the board stopped."""

@@ -1,0 +1,306 @@
+"""Stand-in for MicroPython's `bluetooth`: the peripheral role of `BLE`, over a radio in a host process.
+
+Where NimBLE on the chip holds values and buffers, this module holds them; what goes on the air goes to
+`sim.radio.lock_radio` (MOORING_RADIO=host:port) in small binary frames, none of which waits for an answer. Events come
+back on the same socket and reach the irq handler from an asyncio task, so they need a running loop. As on the chip:
+values are cut to their buffer (20 bytes unless set), a subscription is not reported, and notifications fail with
+ENOMEM while the stack has no buffers left.
+"""
+
+import asyncio
+import json
+import os
+import socket
+import struct
+import sys
+
+_MICROPYTHON = sys.implementation.name == "micropython"
+
+FLAG_BROADCAST = 0x0001
+FLAG_READ = 0x0002
+FLAG_WRITE_NO_RESPONSE = 0x0004
+FLAG_WRITE = 0x0008
+FLAG_NOTIFY = 0x0010
+FLAG_INDICATE = 0x0020
+FLAG_AUTHENTICATED_SIGNED_WRITE = 0x0040
+FLAG_AUX_WRITE = 0x0100
+FLAG_READ_ENCRYPTED = 0x0200
+FLAG_READ_AUTHENTICATED = 0x0400
+FLAG_READ_AUTHORIZED = 0x0800
+FLAG_WRITE_ENCRYPTED = 0x1000
+FLAG_WRITE_AUTHENTICATED = 0x2000
+FLAG_WRITE_AUTHORIZED = 0x4000
+
+_IRQ_CENTRAL_CONNECT = 1
+_IRQ_CENTRAL_DISCONNECT = 2
+_IRQ_GATTS_WRITE = 3
+_IRQ_GATTS_INDICATE_DONE = 20
+_IRQ_MTU_EXCHANGED = 21
+
+# Frames: length of the payload, type, two numbers, payload. Events use the irq numbers above, and these.
+_HEADER = ">HBHH"
+_HEADER_BYTES = 7
+_EVENT_ADDRESS = 100
+_EVENT_SENT = 101
+_ADVERTISE, _STOP_ADVERTISING, _SERVICES, _VALUE, _NOTIFY, _INDICATE, _UPDATE, _DISCONNECT, _CONFIG = range(1, 10)
+
+_BUFFERS = 8
+"""Notifications the stack takes before it says ENOMEM; NimBLE's default pool is of this order."""
+_ENOMEM, _ENODEV, _EINVAL, _EOPNOTSUPP, _ENOTCONN = 12, 19, 22, 95, 107
+_DEFAULT_BUFFER = 20
+
+
+class UUID:
+    """As `bluetooth.UUID`: from an int (16 bits), a string, or little-endian bytes of 2, 4 or 16."""
+
+    def __init__(self, value):
+        if isinstance(value, int):
+            raw = value.to_bytes(2, "little")
+        elif isinstance(value, str):
+            raw = bytes.fromhex(value.replace("-", ""))
+            raw = bytes(raw[15 - i] for i in range(16))
+        else:
+            raw = bytes(value)
+        if len(raw) not in (2, 4, 16):
+            raise ValueError("a UUID has 2, 4 or 16 bytes")
+        self._raw = raw
+
+    def __iter__(self):
+        return iter(self._raw)
+
+    def __len__(self):
+        return len(self._raw)
+
+    def __getitem__(self, index):
+        return self._raw[index]
+
+    def __eq__(self, other):
+        return isinstance(other, UUID) and self._raw == other._raw
+
+    def __hash__(self):
+        return hash(self._raw)
+
+    def __repr__(self):
+        return "UUID(%s)" % "".join("%02x" % byte for byte in reversed(self._raw))
+
+
+class BLE:
+    """As `bluetooth.BLE`, a singleton; the central role raises OSError(EOPNOTSUPP)."""
+
+    _instance = None
+
+    def __new__(cls):
+        if cls._instance is None:
+            cls._instance = object.__new__(cls)
+            cls._instance._reset()
+        return cls._instance
+
+    def _reset(self):
+        self._socket = None
+        self._task = None
+        self._handler = None
+        self._values = {}
+        self._sizes = {}
+        self._append = set()
+        self._connections = {}
+        self._mtu = 256
+        self._name = b"MPY BLE"
+        self._advertised = b""
+        self._address = bytes(6)
+
+    def active(self, active=None):
+        """Switch the radio on or off; returns whether it is on."""
+        if active is None:
+            return self._socket is not None
+        if active and self._socket is None:
+            self._open()
+        elif not active and self._socket is not None:
+            self._task.cancel()
+            self._socket.close()
+            handler = self._handler
+            self._reset()
+            self._handler = handler
+        return self._socket is not None
+
+    def _open(self):
+        address = os.getenv("MOORING_RADIO")
+        if not address:
+            raise OSError(_ENODEV)
+        host, _, port = address.rpartition(":")
+        connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        connection.connect(socket.getaddrinfo(host, int(port))[0][-1])
+        if not _MICROPYTHON:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # The radio introduces itself first; it is the only thing ever waited for.
+        first = b""
+        while len(first) < _HEADER_BYTES + 6:
+            data = connection.recv(_HEADER_BYTES + 6 - len(first))
+            if not data:
+                raise OSError(_ENODEV)
+            first += data
+        self._address = first[_HEADER_BYTES:]
+        self._socket = connection
+        self._send(_CONFIG, 0, self._mtu, self._name)
+        self._task = asyncio.create_task(self._pump(connection))
+
+    async def _pump(self, connection):
+        if _MICROPYTHON:
+            reader = asyncio.StreamReader(connection)
+        else:
+            reader, _ = await asyncio.open_connection(sock=connection.dup())
+        try:
+            while True:
+                length, event, a, b = struct.unpack(_HEADER, await reader.readexactly(_HEADER_BYTES))
+                self._event(event, a, b, await reader.readexactly(length) if length else b"")
+        except (EOFError, OSError):
+            # The host's radio went away, as if the antenna had come off: connections end, nothing is heard any more.
+            for handle in list(self._connections):
+                self._event(_IRQ_CENTRAL_DISCONNECT, handle, 0, bytes(7))
+
+    def _event(self, event, a, b, payload):
+        if event == _EVENT_SENT:
+            if a in self._connections:
+                self._connections[a] -= 1
+            return
+        data = None
+        if event == _IRQ_CENTRAL_CONNECT:
+            self._connections[a] = 0
+            data = (a, payload[0], memoryview(payload)[1:])
+        elif event == _IRQ_CENTRAL_DISCONNECT:
+            if self._connections.pop(a, None) is None:
+                return
+            data = (a, payload[0], memoryview(payload)[1:])
+        elif event == _IRQ_GATTS_WRITE:
+            size = self._sizes.get(b, _DEFAULT_BUFFER)
+            if b in self._append:
+                payload = self._values.get(b, b"") + payload
+            self._values[b] = payload[:size]
+            data = (a, b)
+        elif event == _IRQ_MTU_EXCHANGED:
+            data = (a, b)
+        elif event == _IRQ_GATTS_INDICATE_DONE:
+            data = (a, b, payload[0])
+        if data is not None and self._handler is not None:
+            self._handler(event, data)
+
+    def _send(self, kind, a, b, payload=b""):
+        if self._socket is None:
+            raise OSError(_ENODEV)
+        frame = struct.pack(_HEADER, len(payload), kind, a, b) + payload
+        try:
+            self._socket.write(frame) if _MICROPYTHON else self._socket.sendall(frame)
+        except OSError:
+            # As above: a dead radio takes everything and sends nothing.
+            pass
+
+    def config(self, *names, **settings):
+        """Read one of mac, mtu, gap_name, rxbuf, addr_mode; or set by keyword."""
+        if names:
+            known = {"mac": (1, self._address), "mtu": self._mtu, "gap_name": self._name, "rxbuf": 512, "addr_mode": 1}
+            if len(names) != 1 or names[0] not in known:
+                raise ValueError("unknown config param")
+            return known[names[0]]
+        for name, value in settings.items():
+            if name == "mtu":
+                if not 23 <= value <= 517:
+                    raise OSError(_EINVAL)
+                self._mtu = value
+            elif name == "gap_name":
+                self._name = value.encode() if isinstance(value, str) else bytes(value)
+            elif name not in ("rxbuf", "addr_mode", "bond", "mitm", "io", "le_secure"):
+                raise ValueError("unknown config param")
+        if self._socket is not None:
+            self._send(_CONFIG, 0, self._mtu, self._name)
+
+    def irq(self, handler):
+        """`handler(event, data)` for events; None for none."""
+        self._handler = handler
+
+    def gap_advertise(self, interval_us, adv_data=None, *, resp_data=None, connectable=True):
+        """Advertise every `interval_us` microseconds, None to stop. There are no scan responses on this air."""
+        if interval_us is None:
+            self._send(_STOP_ADVERTISING, 0, 0)
+            return
+        if adv_data is not None:
+            self._advertised = bytes(adv_data)
+        if len(self._advertised) > 31:
+            raise OSError(_EINVAL)
+        self._send(_ADVERTISE, max(20, interval_us // 1000), 1 if connectable else 0, self._advertised)
+
+    def gap_disconnect(self, conn_handle):
+        """Close a connection; False if there is none of this handle."""
+        if conn_handle not in self._connections:
+            return False
+        self._send(_DISCONNECT, conn_handle, 0)
+        return True
+
+    def gatts_register_services(self, services_definition):
+        """Replace the services; returns the value handles, a tuple of tuples in order of definition."""
+        if self._socket is None:
+            raise OSError(_ENODEV)
+        handle = 0x10
+        described, handles = [], []
+        for service in services_definition:
+            row, own = [], []
+            for characteristic in service[1]:
+                handle += 2
+                own.append(handle)
+                descriptors = []
+                entry = [bytes(characteristic[0]).hex(), characteristic[1], handle, descriptors]
+                for descriptor in characteristic[2] if len(characteristic) > 2 else ():
+                    handle += 1
+                    own.append(handle)
+                    descriptors.append([bytes(descriptor[0]).hex(), descriptor[1], handle])
+                row.append(entry)
+            described.append([bytes(service[0]).hex(), row])
+            handles.append(tuple(own))
+        self._values.clear()
+        self._sizes.clear()
+        self._append.clear()
+        self._send(_SERVICES, 0, 0, json.dumps(described).encode())
+        return tuple(handles)
+
+    def gatts_read(self, value_handle):
+        """The local value; in append mode, reading empties it."""
+        value = self._values.get(value_handle, b"")
+        if value_handle in self._append:
+            self._values[value_handle] = b""
+        return value
+
+    def gatts_write(self, value_handle, data, send_update=False):
+        """Set the local value; with `send_update`, notify or indicate to those subscribed."""
+        self._values[value_handle] = bytes(data)
+        self._send(_UPDATE if send_update else _VALUE, 0, value_handle, bytes(data))
+
+    def gatts_set_buffer(self, value_handle, len, append=False):
+        """Room for values written from outside, bytes; `append` collects them until read."""
+        self._sizes[value_handle] = len
+        if append:
+            self._append.add(value_handle)
+        else:
+            self._append.discard(value_handle)
+
+    def _take_buffer(self, conn_handle):
+        waiting = self._connections.get(conn_handle)
+        if waiting is None:
+            raise OSError(_ENOTCONN)
+        if waiting >= _BUFFERS:
+            raise OSError(_ENOMEM)
+        self._connections[conn_handle] = waiting + 1
+
+    def gatts_notify(self, conn_handle, value_handle, data=None):
+        """Notify `data`, or the local value, whether or not the peer has subscribed."""
+        self._take_buffer(conn_handle)
+        self._send(_NOTIFY, conn_handle, value_handle, self._values.get(value_handle, b"") if data is None else data)
+
+    def gatts_indicate(self, conn_handle, value_handle, data=None):
+        """As `gatts_notify`, confirmed by an event."""
+        self._take_buffer(conn_handle)
+        self._send(_INDICATE, conn_handle, value_handle, self._values.get(value_handle, b"") if data is None else data)
+
+    def _central(self, *_, **__):
+        raise OSError(_EOPNOTSUPP)
+
+    gap_scan = gap_connect = gap_pair = gap_passkey = _central
+    gattc_discover_services = gattc_discover_characteristics = gattc_discover_descriptors = _central
+    gattc_read = gattc_write = gattc_exchange_mtu = _central

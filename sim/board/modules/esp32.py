@@ -1,0 +1,181 @@
+"""Stand-in for MicroPython's `esp32`: `Partition` over a NOR flash image in a host file (MOORING_FLASH).
+
+Programming clears bits and never sets them; only erasing a 4096-byte sector does. MOORING_POWER_CUT=n, or n:torn, cuts
+the power at the n-th program or erase since boot (1 is the first): the operation is not done, or half done, and
+nothing else of this process ever runs.
+"""
+
+import os
+import struct
+import sys
+
+from sim.board import layout
+
+_MICROPYTHON = sys.implementation.name == "micropython"
+
+
+def _read_cut():
+    setting = os.getenv("MOORING_POWER_CUT") or ""
+    at, _, mode = setting.partition(":")
+    if mode not in ("", "torn") or not (at.isdigit() or not setting):
+        raise ValueError("MOORING_POWER_CUT is n or n:torn")
+    return int(at or "0"), mode == "torn"
+
+
+class _Flash:
+    """The image file; every change passes here."""
+
+    def __init__(self, path):
+        # Unbuffered, as a buffer would survive what flash does not.
+        self.file = open(path, "r+b") if _MICROPYTHON else open(path, "r+b", buffering=0)
+        size = self.file.seek(0, 2)
+        if size != layout.IMAGE_SIZE:
+            raise OSError("flash image %s has %d bytes, not %d" % (path, size, layout.IMAGE_SIZE))
+        name = path + layout.OPERATIONS_SUFFIX
+        self.counters = open(name, "wb") if _MICROPYTHON else open(name, "wb", buffering=0)
+        self.programs = self.erases = self.programmed = 0
+        self.cut_at, self.torn = _read_cut()
+        self._count(0)
+
+    def read(self, offset, buffer):
+        self.file.seek(offset)
+        self.file.readinto(buffer)
+
+    def program(self, offset, data):
+        if self._is_cut():
+            if self.torn:
+                self._program(offset, _torn_program(data))
+            self._cut()
+        self._program(offset, data)
+        self.programs += 1
+        self.programmed += len(data)
+        self._count(0)
+
+    def erase(self, offset):
+        if self._is_cut():
+            if self.torn:
+                self._write(offset, self._torn_erase(offset))
+            self._cut()
+        self._write(offset, b"\xff" * layout.SECTOR)
+        self.erases += 1
+        self._count(0)
+
+    def _program(self, offset, data):
+        length = len(data)
+        old = bytearray(length)
+        self.read(offset, old)
+        if old != b"\xff" * length:
+            # As integers: a loop over bytes would dominate the run time of an exhaustive cut test.
+            both = int.from_bytes(old, "big") & int.from_bytes(data, "big")
+            data = both.to_bytes(length, "big")
+        self._write(offset, data)
+
+    def _write(self, offset, data):
+        self.file.seek(offset)
+        self.file.write(data)
+
+    def _torn_erase(self, offset):
+        # The first half is erased; in the rest some bits have already flipped, others not.
+        block = bytearray(layout.SECTOR)
+        self.read(offset, block)
+        half = layout.SECTOR // 2
+        return b"\xff" * half + bytes(byte | (0xA5 if i & 1 else 0) for i, byte in enumerate(block[half:]))
+
+    def _is_cut(self):
+        return self.cut_at and self.programs + self.erases + 1 == self.cut_at
+
+    def _count(self, cut):
+        self.counters.seek(0)
+        self.counters.write(struct.pack(layout.OPERATIONS_FORMAT, self.programs, self.erases, self.programmed, cut))
+
+    def _cut(self):
+        self._count(1)
+        if not _MICROPYTHON:
+            os._exit(layout.POWER_CUT_EXIT)
+        # MicroPython has no _exit, and SystemExit would run `finally` blocks that a power cut does not run. The signal
+        # is named for the occasion and is deadly by default; where it does not exist, SIGKILL is as good.
+        while True:
+            os.system("kill -s PWR $PPID || kill -s KILL $PPID")
+
+
+def _torn_program(data):
+    half = len(data) // 2
+    rest = len(data) - half
+    if not rest:
+        return bytes(data)
+    # The byte where it stopped has only some of its bits cleared.
+    return bytes(data[:half]) + bytes((data[half] | 0x0F,)) + b"\xff" * (rest - 1)
+
+
+_flash = None
+
+
+def _open():
+    global _flash
+    if _flash is None:
+        path = os.getenv("MOORING_FLASH")
+        if not path:
+            raise OSError("MOORING_FLASH names no flash image")
+        _flash = _Flash(path)
+    return _flash
+
+
+class Partition:
+    """As `esp32.Partition`, for the data partitions of `sim.board.layout`; a block device, simple and extended."""
+
+    TYPE_APP = layout.APP
+    TYPE_DATA = layout.DATA
+
+    def __init__(self, id, block_size=layout.SECTOR):
+        for label, kind, subtype, offset, size in layout.PARTITIONS:
+            if label == id:
+                self._info = (kind, subtype, offset, size, label, False)
+                self._offset, self._size, self._block = offset, size, block_size
+                self._flash = _open()
+                return
+        raise OSError(2)
+
+    @classmethod
+    def find(cls, type=layout.APP, subtype=0xFF, label=None, block_size=layout.SECTOR):
+        """Partitions of this type; subtype 0xff and label None mean any."""
+        return [
+            cls(row[0], block_size)
+            for row in layout.PARTITIONS
+            if row[1] == type and subtype in (0xFF, row[2]) and label in (None, row[0])
+        ]
+
+    def info(self):
+        """(type, subtype, address, size, label, encrypted)."""
+        return self._info
+
+    def _place(self, block, offset, length):
+        start = block * self._block + offset
+        # ESP-IDF answers ESP_ERR_INVALID_SIZE, which the port raises as OSError.
+        if start < 0 or start + length > self._size:
+            raise OSError(-0x104, "outside the partition")
+        return self._offset + start
+
+    def readblocks(self, block_num, buf, offset=0):
+        """Fill `buf` from `block_num`, `offset` bytes into it."""
+        self._flash.read(self._place(block_num, offset, len(buf)), buf)
+
+    def writeblocks(self, block_num, buf, offset=None):
+        """Without `offset`: erase what `buf` covers, then program it. With `offset`: program only."""
+        place = self._place(block_num, offset or 0, len(buf))
+        if offset is None:
+            for start in range(place, place + len(buf), layout.SECTOR):
+                self._flash.erase(start)
+        self._flash.program(place, buf)
+
+    def ioctl(self, op, arg):
+        """1-3 (init, deinit, sync): 0; 4: block count; 5: block size; 6: erase block `arg`."""
+        if op == 4:
+            return self._size // self._block
+        if op == 5:
+            return self._block
+        if op == 6:
+            start = self._place(arg, 0, self._block)
+            for sector in range(start, start + self._block, layout.SECTOR):
+                self._flash.erase(sector)
+            return 0
+        return 0 if op in (1, 2, 3) else None

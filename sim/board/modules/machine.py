@@ -1,0 +1,350 @@
+"""Stand-in for MicroPython's `machine`: Pin, PWM, UART, WDT, reset. Extends the built-in module where there is one.
+
+Outputs are reported to the board bus (MOORING_BOARD=host:port, see `sim.board.bus`) as JSON lines, inputs come from
+it. Without a bus everything works, unseen. UART n is a byte stream to MOORING_UARTn=host:port.
+"""
+
+import io
+import json
+import os
+import select
+import socket
+import sys
+import time
+
+from sim.board import layout
+
+_MICROPYTHON = sys.implementation.name == "micropython"
+
+if _MICROPYTHON:
+    # The documented way to extend a built-in module: import it with nothing on the path that could shadow it.
+    _path = list(sys.path)
+    sys.path.clear()
+    try:
+        from machine import *  # noqa: F403 -- the built-in module's members, whatever they are in this build
+    finally:
+        sys.path.extend(_path)
+
+PWRON_RESET, HARD_RESET, WDT_RESET, DEEPSLEEP_RESET, SOFT_RESET = 1, 2, 3, 4, 5
+
+
+def _ticks():
+    return time.ticks_ms() if _MICROPYTHON else time.monotonic_ns() // 1_000_000
+
+
+def _connect(address):
+    host, _, port = address.rpartition(":")
+    connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    connection.connect(socket.getaddrinfo(host, int(port))[0][-1])
+    if not _MICROPYTHON:
+        # Small messages that wait for an acknowledgement would cost 40 ms each.
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
+
+
+class _Bus:
+    """The line to the host. A host that went away is no reason for the lock to stop."""
+
+    def __init__(self):
+        self.pins = {}
+        self.socket = None
+        self._rest = b""
+        address = os.getenv("MOORING_BOARD")
+        if address:
+            self.socket = _connect(address)
+            self._poll = select.poll()
+            self._poll.register(self.socket, select.POLLIN)
+
+    def report(self, **facts):
+        if self.socket is None:
+            return
+        facts["t"] = _ticks()
+        line = json.dumps(facts).encode() + b"\n"
+        try:
+            self.socket.write(line) if _MICROPYTHON else self.socket.sendall(line)
+        except OSError:
+            self.socket = None
+
+    def take_inputs(self):
+        """Apply what the host has set since; never waits."""
+        while self.socket is not None and self._poll.poll(0):
+            data = self.socket.recv(1024)
+            if not data:
+                self.socket = None
+                return
+            lines = (self._rest + data).split(b"\n")
+            self._rest = lines.pop()
+            for line in lines:
+                facts = json.loads(line)
+                pin = self.pins.get(facts["pin"])
+                if pin is not None:
+                    pin._set_input(facts["value"])
+
+
+_bus = _Bus()
+
+
+class Pin:
+    """As `machine.Pin`. `id` is a number or a name; an output starts at `value`, and at 0 when none is given."""
+
+    IN, OUT, OPEN_DRAIN = 1, 3, 7
+    PULL_UP, PULL_DOWN = 2, 1
+    IRQ_RISING, IRQ_FALLING = 1, 2
+
+    def __init__(self, id, mode=-1, pull=-1, *, value=None, drive=None, hold=None):
+        self._id = id
+        self._mode = self.IN
+        self._value = 1 if pull == self.PULL_UP else 0
+        self._handler = None
+        self._trigger = 0
+        earlier = _bus.pins.get(id)
+        if earlier is not None:
+            self._mode, self._value = earlier._mode, earlier._value
+        _bus.pins[id] = self
+        self.init(mode, pull, value=value)
+
+    def init(self, mode=-1, pull=-1, *, value=None, drive=None, hold=None):
+        if mode != -1:
+            self._mode = mode
+        if value is not None:
+            self._value = 1 if value else 0
+        if mode == self.OUT:
+            _bus.report(pin=self._id, value=self._value, mode="out")
+
+    def value(self, x=None):
+        """Read, or with `x` set."""
+        if x is None:
+            _bus.take_inputs()
+            return self._value
+        x = 1 if x else 0
+        if self._mode != self.IN:
+            if x != self._value:
+                self._value = x
+                _bus.report(pin=self._id, value=x)
+        return None
+
+    def __call__(self, x=None):
+        return self.value(x)
+
+    def on(self):
+        self.value(1)
+
+    def off(self):
+        self.value(0)
+
+    def toggle(self):
+        self.value(1 - self._value)
+
+    def irq(self, handler=None, trigger=IRQ_RISING | IRQ_FALLING, **_):
+        """Call `handler(pin)` on edges. Here it runs from an asyncio task, so it needs a running loop."""
+        self._handler, self._trigger = handler, trigger
+        _start_watching()
+
+    def _set_input(self, value):
+        value = 1 if value else 0
+        if self._mode != self.IN or value == self._value:
+            return
+        self._value = value
+        if self._handler is not None and self._trigger & (self.IRQ_RISING if value else self.IRQ_FALLING):
+            self._handler(self)
+
+    def __repr__(self):
+        return "Pin(%r)" % (self._id,)
+
+
+_watching = False
+
+
+def _start_watching():
+    """Apply inputs as they come, for pins with an irq; without one, reading the pin is early enough."""
+    global _watching
+    if _watching or _bus.socket is None:
+        return
+    _watching = True
+    import asyncio
+
+    if _MICROPYTHON:
+        asyncio.create_task(_watch())
+    else:
+        loop = asyncio.get_running_loop()
+        loop.add_reader(_bus.socket, _take_or_stop, loop, _bus.socket)
+
+
+def _watch():
+    # A plain generator, which is what a MicroPython task is; it sleeps in the poller as asyncio's own streams do.
+    from asyncio import core
+
+    while _bus.socket is not None:
+        yield core._io_queue.queue_read(_bus.socket)
+        _bus.take_inputs()
+
+
+def _take_or_stop(loop, connection):
+    _bus.take_inputs()
+    if _bus.socket is None:
+        loop.remove_reader(connection)
+
+
+class PWM:
+    """As `machine.PWM`: frequency in Hz, duty as 0 to 65535 or 0 to 1023, reported when it changes."""
+
+    def __init__(self, dest, freq=-1, duty=-1, duty_u16=-1, duty_ns=-1, invert=False):
+        self._pin = dest._id if isinstance(dest, Pin) else dest
+        self._freq, self._duty = 5000, 32768
+        self.init(freq=freq, duty=duty, duty_u16=duty_u16, duty_ns=duty_ns)
+
+    def init(self, freq=-1, duty=-1, duty_u16=-1, duty_ns=-1, invert=False):
+        before = (self._freq, self._duty)
+        if freq != -1:
+            self._freq = freq
+        if duty_u16 != -1:
+            self._duty = duty_u16
+        elif duty != -1:
+            self._duty = min(65535, duty * 64)
+        elif duty_ns != -1:
+            self._duty = min(65535, duty_ns * self._freq * 65536 // 1_000_000_000)
+        if before != (self._freq, self._duty):
+            _bus.report(pwm=self._pin, freq=self._freq, duty=self._duty)
+
+    def freq(self, value=None):
+        if value is None:
+            return self._freq
+        return self.init(freq=value)
+
+    def duty_u16(self, value=None):
+        if value is None:
+            return self._duty
+        return self.init(duty_u16=value)
+
+    def duty(self, value=None):
+        if value is None:
+            return self._duty // 64
+        return self.init(duty=value)
+
+    def deinit(self):
+        self.init(duty_u16=0)
+
+
+class UART(io.IOBase if _MICROPYTHON else object):
+    """As `machine.UART`: an unbuffered stream that never blocks on reading; None from a read means nothing is there.
+
+    On MicroPython it is a stream for asyncio; the poller gets the socket's descriptor, so waiting costs nothing.
+    """
+
+    INV_TX, INV_RX, RTS, CTS = 32, 4, 2, 1
+
+    def __init__(self, id, baudrate=9600, **options):
+        self._id = id
+        self.baudrate = baudrate
+        address = os.getenv("MOORING_UART%d" % id)
+        # Without a peer: a socket that nothing ever arrives at, so that waiting for it is still free.
+        self._socket = _connect(address) if address else socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._peer = bool(address)
+        self._poll = select.poll()
+        self._poll.register(self._socket, select.POLLIN)
+
+    def init(self, baudrate=9600, **options):
+        self.baudrate = baudrate
+
+    def deinit(self):
+        self._socket.close()
+
+    def fileno(self):
+        return self._socket.fileno()
+
+    def any(self):
+        """Bytes that can be read at once (at most 4096)."""
+        if not self._peer or not self._poll.poll(0):
+            return 0
+        return len(self._socket.recv(4096, socket.MSG_PEEK))
+
+    def read(self, nbytes=4096):
+        if not self._peer or not self._poll.poll(0):
+            return None
+        return self._socket.recv(nbytes)
+
+    def readinto(self, buf, nbytes=None):
+        data = self.read(len(buf) if nbytes is None else min(nbytes, len(buf)))
+        if data is None:
+            return None
+        buf[: len(data)] = data
+        return len(data)
+
+    def readline(self):
+        line = b""
+        while not line.endswith(b"\n"):
+            byte = self.read(1)
+            if not byte:
+                return line or None
+            line += byte
+        return line
+
+    def write(self, buf):
+        if self._peer:
+            self._socket.write(buf) if _MICROPYTHON else self._socket.sendall(buf)
+        return len(buf)
+
+    def flush(self):
+        pass
+
+    def txdone(self):
+        return True
+
+    def ioctl(self, request, argument):
+        if request == 10:  # MP_STREAM_GET_FILENO
+            return self._socket.fileno()
+        if request == 3:  # MP_STREAM_POLL
+            ready = self._poll.poll(0) if self._peer else ()
+            return argument & (4 | (1 if ready else 0))
+        return 0 if request in (1, 4, 11) else -22
+
+
+class WDT:
+    """As `machine.WDT`. Late feeding ends the process at the feed; no feeding at all is what the host's bus notices."""
+
+    def __init__(self, id=0, timeout=5000):
+        self._timeout = timeout
+        self._fed = _ticks()
+        _bus.report(wdt=timeout)
+
+    def feed(self):
+        now = _ticks()
+        late = now - self._fed if not _MICROPYTHON else time.ticks_diff(now, self._fed)
+        if late > self._timeout:
+            _stop("watchdog", layout.WATCHDOG_EXIT)
+        self._fed = now
+        _bus.report(feed=1)
+
+
+def _stop(cause, code):
+    _bus.report(stop=cause)
+    sys.exit(code)
+
+
+def reset():
+    """End the process; the host starts the board again, as it does at exit code 71."""
+    _stop("reset", layout.RESET_EXIT)
+
+
+def reset_cause():
+    """What the host says started the board (MOORING_RESET_CAUSE, a number), PWRON_RESET by default."""
+    return int(os.getenv("MOORING_RESET_CAUSE") or PWRON_RESET)
+
+
+def unique_id():
+    """Six bytes, MOORING_UNIQUE_ID in hex, or a fixed value."""
+    return bytes.fromhex(os.getenv("MOORING_UNIQUE_ID") or "6d6f6f72696e")
+
+
+def freq(*_):
+    """The reference chip's clock, Hz."""
+    return 160_000_000
+
+
+def disable_irq():
+    """No interrupts here: nothing to disable."""
+    return 0
+
+
+def enable_irq(state):
+    """See `disable_irq`."""

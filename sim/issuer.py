@@ -1,0 +1,166 @@
+"""Issues credentials with pymdoccbor, an independent library, so that our verifier is not judged by its own kin.
+
+Its output is taken as it comes. What a caller has to know of pymdoccbor 1.4.0:
+
+- validity comes as dates without a time of day. `validFrom` is the first one or now, whichever is later; `validUntil`
+  is the end of the second. A credential that expired yesterday can be had, but its `validFrom` and `signed` are then
+  now, after its `validUntil`, which no issuer would sign. Verifiers must refuse it either way.
+- elements named birth_date, expiry_date, issue_date and issuance_date become full-dates (tag 1004), at the top and one
+  level down, and it writes the tags into the caller's own nested values: a copy is handed over.
+- a list of text under any name but `nationality` makes it fail; a tuple is written as the same CBOR array and passes.
+- a device key given as PEM loses leading zero bytes of its coordinates; given as COSE labels, as here, it does not.
+- `status` of its `new` lands beside the documents instead of in the MobileSecurityObject; its `revocation` lands
+  in the MobileSecurityObject, where ISO/IEC 18013-5 has it.
+- x5chain takes what it is given; handed the document signer alone, as here, the root stays out of it.
+"""
+
+import copy
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import cbor2
+from cryptography.hazmat.primitives.asymmetric import ec
+from pymdoccbor.mdoc.issuer import MdocCborIssuer
+
+from sim.pki import Identity
+
+MDL = "org.iso.18013.5.1.mDL"
+PHOTO_ID = "org.iso.23220.photoid.1"
+PID = "eu.europa.ec.eudi.pid.1"
+RESIDENT_ID = "org.mooring.cn.resident-id.1"
+
+
+def issue(
+    doc_type: str,
+    data: dict[str, dict[str, Any]],
+    device_public: bytes,
+    signer: Identity,
+    valid_from: date | None = None,
+    valid_until: date | None = None,
+    revocation: dict[str, Any] | None = None,
+) -> bytes:
+    """An IssuerSigned structure, encoded, ready for a phone.
+
+    `data` is {namespace: {element: value}}; `device_public` the phone's key for it, an uncompressed point on P-256 or
+    P-384; `signer` the document signer (P-256 signs ES256, P-384 ES384). Validity is today to a year from now unless
+    given. `revocation` becomes `status` of the MobileSecurityObject.
+    """
+    today = datetime.now(UTC).date()
+    p384 = isinstance(signer.key.curve, ec.SECP384R1)
+    algorithm = "ES384" if p384 else "ES256"
+    issuer = MdocCborIssuer(
+        private_key={
+            "KTY": "EC2",
+            "CURVE": "P_384" if p384 else "P_256",
+            "ALG": algorithm,
+            "D": signer.private,
+            "KID": b"document-signer",
+        },
+        alg=algorithm,
+    )
+    size = len(device_public) // 2
+    issued = issuer.new(
+        data=copy.deepcopy(data),
+        doctype=doc_type,
+        validity={
+            "issuance_date": (valid_from or today).isoformat(),
+            "expiry_date": (valid_until or today + timedelta(days=365)).isoformat(),
+        },
+        devicekeyinfo={
+            1: 2,
+            -1: 1 if size == 32 else 2,
+            -2: device_public[1 : 1 + size],
+            -3: device_public[1 + size :],
+        },
+        x509_chain=[signer.der],
+        revocation=revocation,
+    )
+    return cbor2.dumps(issued["documents"][0]["issuerSigned"])
+
+
+def specimen(doc_type: str, **changes: Any) -> dict[str, dict[str, Any]]:
+    """Data of an invented person in a document of `doc_type`, with `changes` to single elements by name.
+
+    Raises KeyError for a document type or an element that the specimen does not have.
+    """
+    data = copy.deepcopy(_SPECIMENS[doc_type])
+    for name, value in changes.items():
+        home = next((elements for elements in data.values() if name in elements), None)
+        if home is None:
+            raise KeyError(name)
+        home[name] = value
+    return data
+
+
+_PORTRAIT = bytes.fromhex("ffd8ffe000104a46494600010100000100010000ffd9")
+
+_SPECIMENS: dict[str, dict[str, dict[str, Any]]] = {
+    MDL: {
+        "org.iso.18013.5.1": {
+            "family_name": "Lindqvist",
+            "given_name": "Astrid",
+            "birth_date": "1991-04-17",
+            "sex": 2,
+            "issue_date": "2024-05-02",
+            "expiry_date": "2034-05-02",
+            "issuing_country": "SE",
+            "issuing_authority": "Transportstyrelsen TEST",
+            "document_number": "SE910417T",
+            "portrait": _PORTRAIT,
+            "driving_privileges": [
+                {"vehicle_category_code": "B", "issue_date": "2011-06-01", "expiry_date": "2034-05-02"}
+            ],
+            "un_distinguishing_sign": "S",
+            "nationality": "SE",
+            "resident_address": "Provgatan 7, Göteborg",
+            "age_over_18": True,
+        }
+    },
+    PHOTO_ID: {
+        "org.iso.23220.1": {
+            "family_name_unicode": "Moreau",
+            "given_name_unicode": "Élodie",
+            "birth_date": "1988-11-30",
+            "sex": 2,
+            "issue_date": "2025-01-15",
+            "expiry_date": "2035-01-15",
+            "issuing_country": "FR",
+            "issuing_authority_unicode": "Préfecture TEST",
+            "document_number": "18TEST0042",
+            "nationality": "FR",
+            "portrait": _PORTRAIT,
+            "age_over_18": True,
+        },
+        "org.iso.23220.photoid.1": {"person_id": "FR-88-1130-7", "travel_document_number": "18TEST0042"},
+    },
+    PID: {
+        "eu.europa.ec.eudi.pid.1": {
+            "family_name": "Ferreira",
+            "given_name": "Tomás",
+            "birth_date": "1979-02-08",
+            "sex": 1,
+            "nationality": "PT",
+            "document_number": "PT7902087",
+            "personal_administrative_number": "PT-7902087-TEST",
+            "issuing_country": "PT",
+            "issuing_authority": "IRN TEST",
+            "issuance_date": "2025-03-01",
+            "expiry_date": "2030-03-01",
+            "resident_address": "Rua do Ensaio 3, Porto",
+        }
+    },
+    RESIDENT_ID: {
+        "org.mooring.cn.resident-id.1": {
+            "name": "林小满",
+            "sex": "female",
+            "ethnicity": "汉",
+            "birth_date": "1993-05-21",
+            "address": "示例省示例市测试路一号",
+            "id_number": "110105199305210028",
+            "issuing_authority": "示例市公安局 TEST",
+            "issue_date": "2022-08-01",
+            "expiry_date": "2042-08-01",
+            "portrait": _PORTRAIT,
+        }
+    },
+}

@@ -1,0 +1,248 @@
+"""What the province holds: SQLite in WAL mode with synchronous FULL, so that committed means on the disk.
+
+`(lock_id, counter)` is the key of a record from end to end; a second record under one key is never stored beside the
+first but kept apart, in quarantine.
+"""
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from protocol import record
+
+QUARANTINE_ROWS = 1000
+"""Most rows kept in quarantine: anyone can make records of a lock that does not exist, the disk must not be theirs."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS locks (
+  lock_id BLOB PRIMARY KEY, identity BLOB NOT NULL, listing TEXT NOT NULL, room TEXT NOT NULL, status TEXT NOT NULL,
+  platform_key BLOB NOT NULL, profile TEXT NOT NULL, edge TEXT, through INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE IF NOT EXISTS statements (
+  kind TEXT NOT NULL, name TEXT NOT NULL, serial INTEGER NOT NULL, statement BLOB NOT NULL, PRIMARY KEY (kind, name));
+CREATE TABLE IF NOT EXISTS grants (
+  lock_id BLOB NOT NULL, grant_id BLOB NOT NULL, serial INTEGER NOT NULL, until INTEGER NOT NULL,
+  statement BLOB NOT NULL, PRIMARY KEY (lock_id, grant_id));
+CREATE TABLE IF NOT EXISTS records (
+  lock_id BLOB NOT NULL, counter INTEGER NOT NULL, payload_hash BLOB NOT NULL, previous BLOB NOT NULL,
+  record BLOB NOT NULL, kind INTEGER NOT NULL, earliest INTEGER NOT NULL, latest INTEGER, listing TEXT NOT NULL,
+  grant_id BLOB, guest INTEGER NOT NULL, fields TEXT, method TEXT NOT NULL, verdict TEXT NOT NULL,
+  committed_at INTEGER NOT NULL, PRIMARY KEY (lock_id, counter)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS quarantine (
+  lock_id BLOB NOT NULL, counter INTEGER NOT NULL, payload_hash BLOB NOT NULL, code TEXT NOT NULL, record BLOB NOT NULL,
+  seen INTEGER NOT NULL DEFAULT 1, first_seen INTEGER NOT NULL, PRIMARY KEY (lock_id, counter, payload_hash));
+CREATE TABLE IF NOT EXISTS receipts (
+  lock_id BLOB NOT NULL, through INTEGER NOT NULL, head BLOB NOT NULL, time INTEGER NOT NULL, statement BLOB NOT NULL,
+  PRIMARY KEY (lock_id, through));
+CREATE TABLE IF NOT EXISTS tally (name TEXT PRIMARY KEY, count INTEGER NOT NULL);
+"""
+
+
+@dataclass(frozen=True)
+class Lock:
+    """A registered lock: its identity key (65-byte point), where it is, the edge it was last heard through, and the
+    last counter of its unbroken run of committed records."""
+
+    lock_id: bytes
+    identity: bytes
+    listing: str
+    room: str
+    status: str
+    platform_key: bytes
+    profile: str
+    edge: str | None
+    through: int
+
+
+@dataclass(frozen=True)
+class Registration:
+    """One committed record, opened. `fields` is empty for an entry; times in epoch seconds."""
+
+    lock_id: bytes
+    counter: int
+    payload_hash: bytes
+    kind: int
+    earliest: int
+    latest: int | None
+    listing: str
+    grant_id: bytes | None
+    guest: int
+    fields: dict[str, str]
+    method: str
+    verdict: str
+    committed_at: int
+
+
+class Store:
+    """One connection, usable from any thread; several stores, in several processes, may share one file."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._lock = threading.RLock()
+        self._db = sqlite3.connect(folder / "province.db", timeout=30, isolation_level=None, check_same_thread=False)
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=FULL")
+        self._db.executescript(_SCHEMA)
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All of it on disk at the end, or none of it. Others who write wait."""
+        with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    def _rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        with self._lock:
+            return self._db.execute(query, values).fetchall()
+
+    def _write(self, query: str, *values: Any) -> None:
+        with self._lock:
+            self._db.execute(query, values)
+
+    # --- locks and statements ----------------------------------------------------------------------------------------
+
+    def put_lock(self, lock: Lock) -> None:
+        """Add a lock, or change its placement; what was heard from it stays."""
+        self._write(
+            "INSERT INTO locks (lock_id, identity, listing, room, status, platform_key, profile) VALUES (?,?,?,?,?,?,?) "
+            "ON CONFLICT (lock_id) DO UPDATE SET listing=excluded.listing, room=excluded.room, "
+            "status=excluded.status, platform_key=excluded.platform_key, profile=excluded.profile",
+            *(lock.lock_id, lock.identity, lock.listing, lock.room, lock.status, lock.platform_key, lock.profile),
+        )
+
+    def locks(self) -> list[Lock]:
+        """Every registered lock."""
+        return [Lock(*row) for row in self._rows("SELECT * FROM locks ORDER BY listing, lock_id")]
+
+    def lock(self, lock_id: bytes) -> Lock | None:
+        """The lock of that id."""
+        rows = self._rows("SELECT * FROM locks WHERE lock_id=?", lock_id)
+        return Lock(*rows[0]) if rows else None
+
+    def heard(self, lock_id: bytes, edge: str) -> None:
+        """Note the edge that speaks for a lock now."""
+        self._write("UPDATE locks SET edge=? WHERE lock_id=? AND edge IS NOT ?", edge, lock_id, edge)
+
+    def put_statement(self, kind: str, name: str, serial: int, statement: bytes) -> None:
+        """Keep the statement of that kind now in force for `name` (a lock id in hex, a profile id, or empty)."""
+        self._write("INSERT OR REPLACE INTO statements VALUES (?,?,?,?)", kind, name, serial, statement)
+
+    def statement(self, kind: str, name: str) -> tuple[int, bytes] | None:
+        """(serial, statement) in force, or None."""
+        rows = self._rows("SELECT serial, statement FROM statements WHERE kind=? AND name=?", kind, name)
+        return (rows[0][0], rows[0][1]) if rows else None
+
+    def put_grant(self, lock_id: bytes, grant_id: bytes, serial: int, until: int, statement: bytes) -> None:
+        """Queue a grant for a lock; a higher serial replaces a lower one."""
+        self._write(
+            "INSERT INTO grants VALUES (?,?,?,?,?) ON CONFLICT (lock_id, grant_id) DO UPDATE SET serial=excluded.serial, "
+            "until=excluded.until, statement=excluded.statement WHERE excluded.serial > grants.serial",
+            *(lock_id, grant_id, serial, until, statement),
+        )
+
+    def grants(self, lock_id: bytes, now: int) -> list[bytes]:
+        """Grants of a lock whose stay is not over."""
+        rows = self._rows("SELECT statement FROM grants WHERE lock_id=? AND until>=? ORDER BY until", lock_id, now)
+        return [row[0] for row in rows]
+
+    # --- records -----------------------------------------------------------------------------------------------------
+
+    def hash_of(self, lock_id: bytes, counter: int) -> bytes | None:
+        """Payload hash of the committed record, or None."""
+        rows = self._rows("SELECT payload_hash FROM records WHERE lock_id=? AND counter=?", lock_id, counter)
+        return rows[0][0] if rows else None
+
+    def previous_of(self, lock_id: bytes, counter: int) -> bytes | None:
+        """The hash that the committed record says comes before it, or None."""
+        rows = self._rows("SELECT previous FROM records WHERE lock_id=? AND counter=?", lock_id, counter)
+        return rows[0][0] if rows else None
+
+    def put_record(self, item: record.Record, body: dict[Any, Any], verdict: str, now: int) -> None:
+        """Commit a verified record with its opened body. Raises sqlite3.IntegrityError when its key is taken."""
+        fields = body.get(record.FIELDS)
+        self._write(
+            "INSERT INTO records VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            *(item.lock_id, item.counter, item.payload_hash, item.previous, item.raw),
+            *(body[record.KIND], body[record.EARLIEST], body[record.LATEST], body[record.LISTING_CODE]),
+            *(body[record.GRANT_ID], body[record.GUEST]),
+            None if fields is None else json.dumps(fields, ensure_ascii=False, sort_keys=True),
+            *(body[record.METHOD], verdict, now),
+        )
+
+    def advance(self, lock_id: bytes) -> tuple[int, bytes] | None:
+        """Move a lock's `through` over the unbroken run of its records; (through, payload hash there), or None at 0."""
+        through = self._rows("SELECT through FROM locks WHERE lock_id=?", lock_id)[0][0]
+        head = self.hash_of(lock_id, through)
+        while (following := self.hash_of(lock_id, through + 1)) is not None:
+            through, head = through + 1, following
+        self._write("UPDATE locks SET through=? WHERE lock_id=?", through, lock_id)
+        return None if head is None else (through, head)
+
+    def quarantine(self, item: record.Record, code: str, now: int) -> None:
+        """Keep a record that was refused, up to QUARANTINE_ROWS; a known one only counts."""
+        self._write(
+            "INSERT INTO quarantine (lock_id, counter, payload_hash, code, record, first_seen) SELECT ?,?,?,?,?,? "
+            "WHERE (SELECT COUNT(*) FROM quarantine) < ? OR EXISTS (SELECT 1 FROM quarantine WHERE lock_id=? AND counter=? "
+            "AND payload_hash=?) ON CONFLICT (lock_id, counter, payload_hash) DO UPDATE SET seen=seen+1, code=excluded.code",
+            *(item.lock_id, item.counter, item.payload_hash, code, item.raw, now, QUARANTINE_ROWS),
+            *(item.lock_id, item.counter, item.payload_hash),
+        )
+
+    def registrations(self, kind: int | None = None) -> list[Registration]:
+        """Committed records, opened, in the order of each lock; of one kind, or all."""
+        rows = self._rows(
+            "SELECT lock_id, counter, payload_hash, kind, earliest, latest, listing, grant_id, guest, fields, method, verdict, "
+            "committed_at FROM records WHERE ? IS NULL OR kind=? ORDER BY lock_id, counter",
+            *(kind, kind),
+        )
+        return [Registration(*row[:9], json.loads(row[9]) if row[9] else {}, *row[10:]) for row in rows]
+
+    def record_bytes(self, lock_id: bytes, counter: int) -> bytes | None:
+        """The committed record as the lock signed it: evidence in a dispute."""
+        rows = self._rows("SELECT record FROM records WHERE lock_id=? AND counter=?", lock_id, counter)
+        return rows[0][0] if rows else None
+
+    def count(self, lock_id: bytes | None = None) -> int:
+        """How many records are committed, of one lock or of all."""
+        return int(self._rows("SELECT COUNT(*) FROM records WHERE ?1 IS NULL OR lock_id=?1", lock_id)[0][0])
+
+    def quarantined(self) -> list[tuple[bytes, int, bytes, str, int]]:
+        """(lock id, counter, payload hash, code, times seen) of what was refused."""
+        rows = self._rows("SELECT lock_id, counter, payload_hash, code, seen FROM quarantine ORDER BY lock_id, counter")
+        return [(row[0], row[1], row[2], row[3], row[4]) for row in rows]
+
+    # --- receipts and tally ------------------------------------------------------------------------------------------
+
+    def put_receipt(self, lock_id: bytes, through: int, head: bytes, time: int, statement: bytes) -> None:
+        """Keep a signed receipt."""
+        self._write("INSERT INTO receipts VALUES (?,?,?,?,?)", lock_id, through, head, time, statement)
+
+    def receipt(self, lock_id: bytes) -> tuple[int, bytes] | None:
+        """(through, statement) of the lock's latest receipt, or None."""
+        rows = self._rows(
+            "SELECT through, statement FROM receipts WHERE lock_id=? ORDER BY through DESC LIMIT 1", lock_id
+        )
+        return (rows[0][0], rows[0][1]) if rows else None
+
+    def count_up(self, name: str, by: int = 1) -> None:
+        """Add to a tally (of duplicates, of unreadable messages, ...)."""
+        if by:
+            self._write("INSERT INTO tally VALUES (?,?) ON CONFLICT (name) DO UPDATE SET count=count+excluded.count", name, by)
+
+    def tally(self) -> dict[str, int]:
+        """Every tally by name."""
+        return dict(self._rows("SELECT name, count FROM tally ORDER BY name"))

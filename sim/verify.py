@@ -1,0 +1,214 @@
+"""`python -m sim verify FILE`: the firmware's verifier judges one DeviceResponse, by default on MicroPython.
+
+FILE is a JSON object: `device_response`, `session_transcript`, `trust_roots` (a list), all in hex; `time`, ISO 8601, UTC
+unless it has an offset; and if wanted `reader_private_key` (hex; a deviceMac needs it) and `doc_types` (a list of text).
+"""
+
+import argparse
+import json
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from protocol import cbor, crypto_cpython
+from protocol.crypto import COORDINATE_BYTES
+from protocol.errors import ConfigError, FormatError, MooringError
+from protocol.mdoc.response import MAX_RESPONSE
+from protocol.x509 import Certificate
+from sim.board import interpreter, verify_main
+
+ACCEPTED, REJECTED, UNUSABLE = 0, 1, 2
+"""Exit codes."""
+
+MAX_FILE = 64 * 1024 * 1024
+"""Longest FILE read, in bytes."""
+
+TIMEOUT_SECONDS = 60.0
+"""Longest wait for the lock's verdict."""
+
+_SCRIPT = interpreter.ROOT / "sim" / "board" / "verify_main.py"
+
+
+@dataclass(frozen=True)
+class Case:
+    """What FILE holds, in bytes and seconds since 1970."""
+
+    device_response: bytes
+    session_transcript: bytes
+    trust_roots: list[bytes]
+    time: int
+    reader_private_key: bytes | None
+    doc_types: list[str] | None
+
+    def inputs(self) -> list[Any]:
+        """As `verify_main` takes them."""
+        return [
+            # The first byte too many is enough for the lock to refuse the rest.
+            self.device_response[: MAX_RESPONSE + 1],
+            self.session_transcript[: MAX_RESPONSE + 1],
+            self.trust_roots,
+            [self.time, self.time],
+            self.reader_private_key,
+            self.doc_types,
+        ]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments on `parser`."""
+    parser.description = __doc__
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = (
+        'prints {"accepted", "runtime", "documents": [{"docType", "elements"}], "error": null | {"code", "message"}}\n'
+        "exit code: 0 accepted, 1 rejected, 2 FILE cannot be used (or the interpreter is missing)"
+    )
+    parser.add_argument("file", metavar="FILE", help="the JSON file that holds the case")
+    parser.add_argument(
+        "--runtime",
+        choices=("micropython", "cpython"),
+        default="micropython",
+        help="the interpreter to run the verifier on (default: %(default)s, as on the lock)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Judge `args.file` on `args.runtime`, print the verdict as one JSON object, return the exit code."""
+    runtime = args.runtime
+    try:
+        case = load(Path(args.file))
+        lock = interpreter.find(runtime)
+        runtime = str(lock)
+        verdict = _on_lock(lock, case) if lock.runtime == "micropython" else _here(case)
+    except ConfigError as error:
+        _print(runtime, [], {"code": error.code, "message": error.message})
+        return UNUSABLE
+    error = verdict["error"]
+    _print(runtime, verdict["documents"], error)
+    return ACCEPTED if error is None else REJECTED
+
+
+def _print(runtime: str, documents: list[Any], error: Mapping[str, str] | None) -> None:
+    accepted = error is None
+    print(json.dumps({"accepted": accepted, "runtime": runtime, "documents": documents, "error": error}))
+
+
+# --- reading FILE ----------------------------------------------------------------------------------------------------
+
+
+def load(path: Path) -> Case:
+    """The case in the file `path`. Raises ConfigError `file.*`."""
+    try:
+        with path.open("rb") as source:
+            data = source.read(MAX_FILE + 1)
+    except (OSError, ValueError) as error:  # ValueError: a path with a null character
+        raise ConfigError("file.unreadable", f"FILE cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    if len(data) > MAX_FILE:
+        raise ConfigError("file.too_long", "FILE is longer than 64 MiB")
+    try:
+        content = json.loads(data)
+    except (ValueError, RecursionError):
+        raise ConfigError("file.json", "FILE is not JSON") from None
+    if not isinstance(content, dict):
+        raise ConfigError("file.json", "FILE must hold one JSON object")
+    reader_key = content.get("reader_private_key")
+    return Case(
+        _hex(content.get("device_response"), "device_response"),
+        _hex(content.get("session_transcript"), "session_transcript"),
+        _roots(content.get("trust_roots")),
+        _time(content.get("time")),
+        None if reader_key is None else _private_key(_hex(reader_key, "reader_private_key")),
+        _doc_types(content.get("doc_types")),
+    )
+
+
+def _hex(value: object, name: str) -> bytes:
+    if not isinstance(value, str):
+        raise ConfigError(f"file.{name}", f"`{name}` must be text in hex")
+    try:
+        return bytes.fromhex(value)
+    except ValueError:
+        raise ConfigError(f"file.{name}", f"`{name}` is not hex") from None
+
+
+def _roots(value: object) -> list[bytes]:
+    if not isinstance(value, list):
+        raise ConfigError("file.trust_roots", "`trust_roots` must be a list of certificates in hex")
+    roots = [_hex(each, "trust_roots") for each in value]
+    for root in roots:
+        try:
+            Certificate(root)
+        except FormatError as error:
+            raise ConfigError("file.trust_roots", f"`trust_roots` holds what is no certificate ({error.code})") from None
+    return roots
+
+
+def _time(value: object) -> int:
+    if not isinstance(value, str):
+        raise ConfigError("file.time", "`time` must be text in ISO 8601")
+    try:
+        moment = datetime.fromisoformat(value)
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(seconds=1)
+    except (ValueError, OverflowError):
+        raise ConfigError("file.time", "`time` is not ISO 8601") from None
+
+
+def _private_key(scalar: bytes) -> bytes:
+    for curve, size in COORDINATE_BYTES.items():
+        if len(scalar) == size:
+            try:
+                crypto_cpython.public(curve, scalar)
+            except MooringError:
+                break
+            return scalar
+    raise ConfigError("file.reader_private_key", "`reader_private_key` is no private key of P-256 or P-384")
+
+
+def _doc_types(value: object) -> list[str] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise ConfigError("file.doc_types", "`doc_types` must be a list of text")
+    try:
+        cbor.encode(value)
+    except FormatError:
+        raise ConfigError("file.doc_types", "`doc_types` holds text that is not Unicode") from None
+    return value
+
+
+# --- judging ---------------------------------------------------------------------------------------------------------
+
+
+def _here(case: Case) -> dict[str, Any]:
+    return verify_main.judge(crypto_cpython, case.inputs())
+
+
+def _on_lock(lock: interpreter.Interpreter, case: Case) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        inputs = Path(folder, "inputs.cbor")
+        inputs.write_bytes(cbor.encode(case.inputs()))
+        try:
+            done = subprocess.run(
+                lock.command(_SCRIPT, str(inputs)),
+                env=lock.environment(),
+                capture_output=True,
+                timeout=TIMEOUT_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return _fault("lock.timeout", "the lock gave no verdict in time")
+    try:
+        verdict = json.loads(done.stdout)
+    except ValueError:
+        verdict = None
+    if done.returncode != 0 or not isinstance(verdict, dict):
+        return _fault("lock.crashed", f"the lock gave no verdict (exit code {done.returncode})")
+    return verdict
+
+
+def _fault(code: str, message: str) -> dict[str, Any]:
+    return {"documents": [], "error": {"code": code, "message": message}}

@@ -1,0 +1,25 @@
+"""Shared settings of all tests: how hard property tests try, and which programs this run found to test with."""
+
+import os
+import shutil
+
+import hypothesis
+
+from protocol.errors import ConfigError
+from sim.board import interpreter
+
+# Derandomized: the same tree gives the same answer everywhere. `make fuzz` and `make soak` look further afield.
+hypothesis.settings.register_profile("default", max_examples=50, derandomize=True, deadline=None)
+hypothesis.settings.register_profile("long", max_examples=2000, deadline=None, print_blob=True)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+def pytest_report_header() -> list[str]:
+    """Names the interpreter that will run the lock, and the broker found beside the embedded one."""
+    try:
+        found = interpreter.find()
+        lock = f"{found}, {found.program}"
+    except ConfigError as missing:
+        lock = f"no interpreter: {missing.message}"
+    mosquitto = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
+    return [f"lock: {lock}", f"mosquitto: {mosquitto or 'not found; the embedded broker alone is tested'}"]

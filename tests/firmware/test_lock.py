@@ -1,0 +1,220 @@
+"""What the lock takes from a courier: only what province or platform signed, for this lock, and newer than what it has."""
+
+from pathlib import Path
+
+import pytest
+
+from firmware import identity, stays
+from firmware.lock import Lock
+from firmware.store import Store
+from protocol import cbor, record, statement
+from protocol import crypto_cpython as crypto
+from protocol.errors import StorageError
+from protocol.grant import Grant, commitment
+from protocol.placement import Placement
+from protocol.receipt import Receipt
+from protocol.signed_time import SignedTime
+from protocol.trust import TrustList
+from tests.firmware.flash_device import FlashDevice
+
+PROVINCE = crypto.generate("P-256")
+PLATFORM = crypto.generate("P-256")
+SEALING = crypto.generate("P-256")
+NOW = 1_800_000_000
+
+
+class Bench:
+    """A lock on a bench: its folder and flash survive `reboot`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store = Store(str(folder))
+        self.flash = FlashDevice(8)
+        self.request = cbor.decode(identity.enrol(crypto, self.store, PROVINCE[1]))
+        self.lock = self.reboot()
+
+    def reboot(self) -> Lock:
+        own = identity.load(crypto, self.store)
+        assert own is not None
+        self.lock = Lock(crypto, self.store, own, self.flash)
+        return self.lock
+
+    def placement(self, serial: int = 1, lock_id: bytes | None = None, status: str = "active") -> bytes:
+        body = Placement(
+            serial, lock_id or self.lock.identity.lock_id, "HZ-1", status, PLATFORM[1], SEALING[1], "CN", "302", [b"c"]
+        ).body()
+        return statement.sign(crypto, PROVINCE[0], "placement", body)
+
+    def grant(self, serial: int = 1, signer: bytes = PLATFORM[0], **changes: object) -> bytes:
+        fields: dict[str, object] = {
+            "grant_id": b"G" * 16,
+            "serial": serial,
+            "listing": "HZ-1",
+            "valid_from": NOW - 100,
+            "until": NOW + 86400,
+            "guests": 2,
+            "commitments": [b"a" * 32, b"b" * 32],
+        }
+        fields.update(changes)
+        return statement.sign(crypto, signer, "grant", Grant(**fields).body())  # type: ignore[arg-type]  # by keyword
+
+    def record(self) -> bytes:
+        lock = self.lock
+        body = {
+            record.KIND: record.ENTRY,
+            record.EARLIEST: 1,
+            record.LATEST: None,
+            record.LISTING_CODE: "HZ-1",
+            record.GRANT_ID: b"G" * 16,
+            record.GUEST: 1,
+            record.PROFILE_ID: "CN",
+            record.METHOD: "mdoc",
+        }
+        counter, head = lock.journal.next_counter, lock.journal.head
+        payload = record.seal(crypto, SEALING[1], lock.identity.lock_id, counter, head, body)
+        return record.sign(crypto, lock.identity.private, payload)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def test_enrolment_is_signed_by_the_key_it_names_and_asks_for_the_same_lock_again(bench: Bench) -> None:
+    version, public, reader_public, signature = bench.request
+    claim = cbor.encode([version, public, reader_public])
+    assert crypto.verify("P-256", public, "SHA-256", claim, signature)
+    assert cbor.decode(identity.enrol(crypto, bench.store, PROVINCE[1]))[1:3] == [public, reader_public]
+
+
+def test_a_lock_of_one_province_cannot_be_enrolled_by_another(bench: Bench) -> None:
+    with pytest.raises(StorageError, match=r"identity\.anchored"):
+        identity.enrol(crypto, bench.store, PLATFORM[1])
+
+
+def test_a_placement_by_the_province_is_taken_and_survives_a_reboot(bench: Bench) -> None:
+    assert bench.lock.deliver(bench.placement()) == ("placement", None)
+    assert bench.reboot().standing.serials() == {"placement": 1}
+
+
+def test_a_placement_by_anyone_else_is_refused(bench: Bench) -> None:
+    forged = statement.sign(crypto, PLATFORM[0], "placement", statement.open(crypto, bench.placement(), "placement", PROVINCE[1]))
+    assert bench.lock.deliver(forged) == ("placement", "cose.signature")
+    assert bench.lock.standing.placement is None
+
+
+def test_a_placement_for_another_lock_is_refused(bench: Bench) -> None:
+    assert bench.lock.deliver(bench.placement(lock_id=bytes(16))) == ("placement", "placement.lock")
+
+
+def test_an_older_placement_cannot_come_back(bench: Bench) -> None:
+    old = bench.placement(serial=1)
+    bench.lock.deliver(bench.placement(serial=2, status="suspended"))
+    assert bench.lock.deliver(old) == ("placement", "placement.serial")
+    assert bench.reboot().deliver(old) == ("placement", "placement.serial")
+
+
+def test_the_same_placement_again_is_no_error(bench: Bench) -> None:
+    same = bench.placement()
+    bench.lock.deliver(same)
+    assert bench.lock.deliver(same) == ("placement", None)
+
+
+def test_one_kind_of_statement_cannot_pass_for_another(bench: Bench) -> None:
+    body = TrustList(1, NOW, [(b"der", ["org.iso.18013.5.1.mDL"])]).body()
+    relabelled = statement.sign(crypto, PROVINCE[0], "placement", body)
+    assert bench.lock.deliver(relabelled)[1] == "placement.form"
+
+
+def test_garbage_is_refused_with_a_code(bench: Bench) -> None:
+    for garbage in (b"", b"\xff", b"\x80", bytes(300), b"\x9f" * 100):
+        kind, code = bench.lock.deliver(garbage)
+        assert kind == "?" and code is not None
+
+
+def test_a_grant_needs_the_platform_that_the_placement_names(bench: Bench) -> None:
+    assert bench.lock.deliver(bench.grant()) == ("grant", "door.unplaced")
+    bench.lock.deliver(bench.placement())
+    assert bench.lock.deliver(bench.grant(signer=PROVINCE[0])) == ("grant", "cose.signature")
+    assert bench.lock.deliver(bench.grant(listing="HZ-2")) == ("grant", "grant.listing")
+    assert bench.lock.deliver(bench.grant()) == ("grant", None)
+
+
+def test_an_older_grant_cannot_undo_a_cancellation(bench: Bench) -> None:
+    bench.lock.deliver(bench.placement())
+    bench.lock.deliver(bench.grant(serial=1))
+    bench.lock.deliver(bench.grant(serial=2, cancelled=True))
+    assert bench.lock.deliver(bench.grant(serial=1)) == ("grant", "grant.serial")
+    assert bench.reboot().stays.all()[0].grant.cancelled
+
+
+def test_a_stay_that_is_over_is_refused_once_the_clock_knows(bench: Bench) -> None:
+    bench.lock.deliver(bench.placement())
+    nonce = bench.lock.clock.nonce()
+    assert nonce is not None
+    body = SignedTime(nonce, NOW, bench.lock.identity.lock_id).body()
+    assert bench.lock.deliver(statement.sign(crypto, PROVINCE[0], "time", body)) == ("time", None)
+    assert bench.lock.deliver(bench.grant(valid_from=1, until=NOW - 1)) == ("grant", "grant.over")
+
+
+def test_more_stays_than_a_room_can_have_are_refused(bench: Bench) -> None:
+    bench.lock.deliver(bench.placement())
+    for number in range(stays.MAX_STAYS):
+        assert bench.lock.deliver(bench.grant(grant_id=bytes([number]) * 16)) == ("grant", None)
+    assert bench.lock.deliver(bench.grant(grant_id=b"\xee" * 16)) == ("grant", "grant.many")
+
+
+def test_a_signed_time_by_the_edge_agent_is_refused(bench: Bench) -> None:
+    nonce = bench.lock.clock.nonce()
+    assert nonce is not None
+    body = SignedTime(nonce, NOW, bench.lock.identity.lock_id).body()
+    assert bench.lock.deliver(statement.sign(crypto, PLATFORM[0], "time", body)) == ("time", "cose.signature")
+    assert bench.lock.clock.interval()[1] is None
+
+
+def test_only_a_receipt_by_the_province_for_this_lock_ends_custody(bench: Bench) -> None:
+    lock = bench.lock
+    lock.journal.append(bench.record(), stays.note(b"G" * 16, 1))
+    mine = Receipt(lock.identity.lock_id, 1, lock.journal.head, NOW)
+    other = Receipt(bytes(16), 1, lock.journal.head, NOW)
+    assert lock.deliver(statement.sign(crypto, PLATFORM[0], "receipt", mine.body()))[1] == "cose.signature"
+    assert lock.deliver(statement.sign(crypto, PROVINCE[0], "receipt", other.body()))[1] == "receipt.lock"
+    assert len(list(lock.records_from(1))) == 1
+    assert lock.deliver(statement.sign(crypto, PROVINCE[0], "receipt", mine.body())) == ("receipt", None)
+    assert list(lock.records_from(1)) == []
+
+
+def test_a_check_in_whose_checkpoint_was_lost_to_a_power_cut_is_known_from_the_journal(bench: Bench) -> None:
+    bench.lock.deliver(bench.placement())
+    bench.lock.deliver(bench.grant())
+    bench.lock.journal.append(bench.record(), stays.note(b"G" * 16, 2))  # and the power goes before stays.record
+    assert bench.reboot().stays.all()[0].checked_in == [2]
+
+
+def test_a_changed_guest_list_keeps_who_is_in(bench: Bench) -> None:
+    bench.lock.deliver(bench.placement())
+    bench.lock.deliver(bench.grant())
+    bench.lock.journal.append(bench.record(), stays.note(b"G" * 16, 2))
+    bench.lock.stays.record(1, stays.note(b"G" * 16, 2))
+    bench.lock.deliver(bench.grant(serial=2, commitments=[b"b" * 32, b"c" * 32]))
+    assert bench.lock.stays.all()[0].checked_in == [1]
+
+
+def test_the_platform_and_the_lock_derive_the_same_commitments(bench: Bench) -> None:
+    from protocol.grant import commitment_key
+
+    bench.lock.deliver(bench.placement())
+    theirs = commitment_key(crypto, PLATFORM[0], bench.lock.identity.public)
+    mine = bench.lock.commitment_key()
+    assert commitment(crypto, mine, b"G" * 16, "AB 123", "1990-01-01") == commitment(
+        crypto, theirs, b"G" * 16, "ab123", "1990-01-01"
+    )
+    courier = commitment_key(crypto, crypto.generate("P-256")[0], bench.lock.identity.public)
+    assert courier != mine
+
+
+def test_a_statement_swapped_in_flash_stops_the_boot(bench: Bench) -> None:
+    bench.lock.deliver(bench.placement())
+    forged = statement.sign(crypto, PLATFORM[0], "placement", statement.open(crypto, bench.placement(), "placement", PROVINCE[1]))
+    bench.store.write("placement", forged)
+    with pytest.raises(Exception, match=r"cose\.signature"):
+        bench.reboot()
