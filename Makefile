@@ -9,7 +9,7 @@ export PYTHON
 unexport PYTHONHOME PYTHONPATH
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fuzz soak bench lock clean FORCE
+.PHONY: help demo test check lint types rooms fuzz soak bench lock clean FORCE
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
@@ -20,12 +20,17 @@ demo: $(READY) ## see a guest's first check-in, two refusals and an outage that 
 test: $(READY) ## run the tests
 	@$(PY) -m pytest $(ARGS)
 
-check: $(READY) $(TYPINGS) ## formatting, lint, types on both runtimes, and who may import whom
-	$(PY) -m ruff format --check --quiet .
+check: lint types rooms ## formatting, lint, types on both runtimes, and who may import whom
+
+lint: $(READY)
+	$(PY) -m ruff format --check .
 	$(PY) -m ruff check --quiet .
+
+types: $(READY) $(TYPINGS)
 	$(PY) -m mypy
-	$(PY) -m mypy --config-file .ci/mypy-lock.ini firmware
-	$(PY) -m mypy --config-file .ci/mypy-lock.ini sim/board/boot.py sim/board/modules
+	$(PY) -m mypy --config-file .ci/mypy-lock.ini
+
+rooms: $(READY)
 	$(PY) -m pytest tests/test_rooms.py
 
 fuzz: $(READY) ## run the property tests alone, with forty times the examples
@@ -39,10 +44,10 @@ bench: $(READY) ## run the measurements
 
 # For every platform at once and with hashes, but without the name of the index the versions were found at.
 COMPILE := .venv/uv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
-	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
+	--system-certs --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
 lock: $(READY) ## move the lock files to the newest versions that pyproject.toml allows
-	$(PY) -m pip install --quiet --upgrade --target .venv/uv 'uv>=0.9,<1'
+	$(PY) -m pip install --quiet --upgrade --target .venv/uv 'uv>=0.13,<0.14'
 	$(COMPILE) --group sim --group test --group check --output-file requirements.lock pyproject.toml
 	$(COMPILE) --group typings --output-file requirements.typings.lock
 

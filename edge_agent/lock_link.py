@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import random
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -35,11 +36,13 @@ HELLO_SECONDS = 10.0
 """The lock answers within two connection intervals; longer means it is not our firmware, or stuck."""
 RESULT_SECONDS = 30.0
 """A statement costs the lock a signature check in Python (seconds at 160 MHz) and a flash write."""
+STEADY_SECONDS = 10.0
+"""A connection that brought nothing for so long, and lasted, was idle and not failing."""
 DISCONNECT_SECONDS = 5.0
 """BlueZ answers a disconnect at once or never."""
 
-_FAILURES = (BleakError, OSError, EOFError, asyncio.TimeoutError)
-"""What a bleak backend raises when radio or D-Bus fail: EOFError is a closed system bus."""
+_FAILURES = (BleakError, OSError, EOFError)
+"""What a bleak backend raises when radio or D-Bus fail (TimeoutError is an OSError): EOFError is a closed bus."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,7 @@ class LockLink:
         self._gate = gate
         self._session: _Session | None = None
         self._missing: int | None = None
+        self._worked = False
 
     @property
     def connected(self) -> bool:
@@ -118,13 +122,15 @@ class LockLink:
         """Keep the link up until cancelled. Never raises TransportError: see `last_error`."""
         failures = 0
         while True:
+            self._worked, started = False, time.monotonic()
             try:
                 await self._connection()
             except MooringError as error:
                 self.last_error = error
                 _log.warning("link to %s: %s", self.address, error)
                 # A connection that worked starts the series anew, so that a lock which merely rebooted is back soon.
-                failures = 1 if self._worked else failures + 1
+                steady = self._worked or time.monotonic() - started >= CONNECT_SECONDS + STEADY_SECONDS
+                failures = 1 if steady else failures + 1
             await asyncio.sleep(self._backoff.wait(failures))
 
     async def deliver(self, statement: bytes) -> str | None:
@@ -140,13 +146,12 @@ class LockLink:
 
     async def _connection(self) -> None:
         """One connection from start to loss; always ends in an exception."""
-        self._worked = False
         session = _Session(self.address)
         try:
             async with self._gate or contextlib.nullcontext():
                 await session.open()
             hello = await session.greet()
-            self._session, self.last_error, self._worked = session, None, True
+            self._session, self.last_error = session, None
             await self._on_hello(hello)
             await self._stream(session, hello)
         finally:
@@ -177,6 +182,7 @@ class LockLink:
             if header.counter > expected:
                 _log.error("lock %s has no records %d to %d", hello.lock_id.hex(), expected, header.counter - 1)
             await self._on_record(hello.lock_id, message)
+            self._worked = True
             expected = header.counter + 1
             if expected >= renew_at:
                 # Renewed at half, so that the lock need not pause for our answer.
@@ -211,7 +217,7 @@ class _Session:
                 await self._client.start_notify(up, self._on_part)
         except BleakDeviceNotFoundError as error:
             raise TransportError("lock.unreachable", "not in radio range, or without power") from error
-        except asyncio.TimeoutError as error:
+        except TimeoutError as error:
             raise TransportError("lock.unreachable", f"no connection within {CONNECT_SECONDS:.0f} s") from error
         except _FAILURES as error:
             advice = "if this stays, restart bluetooth.service" if "InProgress" in str(error) else "trying again"
@@ -230,7 +236,7 @@ class _Session:
         try:
             async with asyncio.timeout(HELLO_SECONDS):
                 first = await self.next_message()
-        except asyncio.TimeoutError as error:
+        except TimeoutError as error:
             raise TransportError("lock.silent", f"no HELLO within {HELLO_SECONDS:.0f} s") from error
         if not isinstance(first, Hello):
             raise TransportError("lock.protocol", "a record before HELLO")
@@ -243,12 +249,13 @@ class _Session:
     async def deliver(self, statement: bytes) -> str | None:
         async with self._delivering:
             self._raise_if_ended()
-            result = self._result = asyncio.get_running_loop().create_future()
+            result: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+            self._result = result
             try:
                 await self._write(link.deliver(statement))
                 async with asyncio.timeout(RESULT_SECONDS):
                     return await result
-            except asyncio.TimeoutError as error:
+            except TimeoutError as error:
                 # A late RESULT must not be taken for the answer to a later statement, so the connection ends.
                 silent = TransportError("lock.silent", f"no RESULT within {RESULT_SECONDS:.0f} s")
                 self._end(silent)

@@ -3,3 +3,17 @@
 What may not live here: byte formats (they are in `protocol`), imports of any room but `protocol`, personal data at
 rest. The modules also import under CPython, where property tests exercise them.
 """
+
+import gc
+import sys
+
+BOOT_THRESHOLD = 8192
+"""Bytes between collections while modules load. What they leave then lies together at the start of the heap; without it
+the largest free block after boot is 6 KB, with it 246 KB (measured on the 512 KB heap)."""
+
+RUN_THRESHOLD = 131072
+"""Bytes between collections from then on: a tap's short-lived numbers are cleared away before they fill the heap and
+scatter what stays. It costs a verification 7 % over collecting only when full; half of it would cost 39 %."""
+
+if sys.implementation.name == "micropython":
+    gc.threshold(BOOT_THRESHOLD)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from firmware.signals import Signals
     from firmware.strike import Strike
     from protocol.grant import Grant
+    from protocol.mdoc.chain import TrustRoot
     from protocol.mdoc.verifier import VerifiedDocument
     from protocol.profile import Profile
 
@@ -78,33 +79,27 @@ class Door:
         self._record(decision, document, profile, interval)
         return decision
 
-    def _ready(self) -> "tuple[Profile, list[tuple[bytes, list[str]]]]":
+    def _ready(self) -> "tuple[Profile, list[TrustRoot]]":
         """The profile and issuers to judge by. Raises RefusedError `door.unplaced` before the lock has its papers."""
         standing = self._lock.standing
         if standing.placement is None or standing.profile is None or standing.trust is None:
             raise RefusedError("door.unplaced", "placement, profile or trust list is missing")
         if standing.profile.id != standing.placement.profile_id:
             raise RefusedError("door.unplaced", "the profile held is not the one the placement names")
-        return standing.profile, standing.trust.issuers
+        return standing.profile, standing.roots
 
     async def _read(
-        self, card: "Card", profile: "Profile", roots: "list[tuple[bytes, list[str]]]"
+        self, card: "Card", profile: "Profile", roots: "list[TrustRoot]"
     ) -> "Presentation":
-        placement = self._lock.standing.placement
+        lock, placement = self._lock, self._lock.standing.placement
         assert placement is not None
-        accepted = [doc_type for _, doc_types in roots for doc_type in doc_types]
-        return await read_mdoc(
-            card,
-            self._lock.crypto,
-            profile.request(accepted),
-            self._lock.identity.reader_private,
-            placement.reader_chain,
-        )
+        items = profile.request(_accepted(roots))
+        return await read_mdoc(card, lock.crypto, items, lock.identity.reader_private, placement.reader_chain)
 
     def _verify(
         self,
         presentation: "Presentation",
-        roots: "list[tuple[bytes, list[str]]]",
+        roots: "list[TrustRoot]",
         interval: "tuple[int, int | None]",
     ) -> "list[VerifiedDocument]":
         earliest, latest = interval
@@ -117,6 +112,7 @@ class Door:
             roots,
             now=now,
             reader_private=presentation.reader_private,
+            doc_types=_accepted(roots),
         )
 
     def _decide(
@@ -176,6 +172,11 @@ class Door:
         journal.append(sealed, note)
         lock.stays.record(counter, note)
         log("journal.durable", counter=counter, ms=ticks.since(ticks.now(), mark))
+
+
+def _accepted(roots: "list[TrustRoot]") -> "list[str]":
+    """Document types that some trusted issuer may issue."""
+    return [doc_type for root in roots for doc_type in root.doc_types or []]
 
 
 def _signal_for(error: MooringError) -> str:

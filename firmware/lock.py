@@ -86,6 +86,7 @@ class Lock:
             if receipt.lock_id != self.identity.lock_id:
                 raise RefusedError("receipt.lock", "the receipt is for another lock")
             self.journal.receipt(receipt.through, receipt.head)
+            log("journal.receipted", through=self.journal.through, free=self.journal.free_sectors())
         elif kind == "grant":
             placement = self.standing.placement
             if placement is None:

@@ -1,12 +1,14 @@
 """Boot: make the outputs inert, open what the flash holds, then serve the reader, the edge link and the watchdog."""
 
 import asyncio
+import gc
+import sys
 
 import bluetooth
 import esp32
 from machine import UART, WDT
 
-from firmware import crypto, identity, pins, ticks
+from firmware import RUN_THRESHOLD, crypto, identity, pins
 from firmware.console import log
 from firmware.door import Door
 from firmware.link import Link
@@ -26,11 +28,16 @@ WATCHDOG_MS = 30000
 
 _LOOP_MS = 1000
 
+_MICROPYTHON = sys.implementation.name == "micropython"
+
 
 def main(state: str) -> None:
     """Run the lock for ever. `state` is the folder where the littlefs file system is mounted."""
     strike = Strike(pins.STRIKE)  # first of all: the strike is inert before anything can fail
     signals = Signals()
+    gc.collect()
+    if _MICROPYTHON:
+        gc.threshold(RUN_THRESHOLD)
     try:
         asyncio.run(_run(state, strike, signals))
     except MooringError as error:
@@ -51,7 +58,9 @@ async def _run(state: str, strike: Strike, signals: Signals) -> None:
     link = Link(bluetooth.BLE(), lock)
     door = Door(lock, strike, signals, link.wake)
     uart = UART(pins.NFC_UART, 115200, tx=pins.NFC_TX, rx=pins.NFC_RX)
-    log("lock.ready", lock=own.lock_id.hex(), next=lock.journal.next_counter, receipted=lock.journal.through)
+    gc.collect()
+    free = gc.mem_free() if _MICROPYTHON else 0
+    log("lock.ready", lock=own.lock_id.hex(), next=lock.journal.next_counter, receipted=lock.journal.through, heap=free)
     tasks = [
         asyncio.create_task(_serve_reader(ApduBridge(uart), door, signals)),
         asyncio.create_task(link.run()),

@@ -1,4 +1,4 @@
-"""The mdoc reader (ISO/IEC 18013-5): from a card in the field to a decrypted DeviceResponse. Judging it is not done here.
+"""The mdoc reader (ISO/IEC 18013-5): from a card in the field to a decrypted, unjudged DeviceResponse.
 
     engagement over NFC ─▶ handover ─▶ session ─▶ request ─▶ response ─▶ termination
 
@@ -94,8 +94,8 @@ async def read_mdoc(
     """Ask the mdoc behind `card` for `items` ({document type: {namespace: [element]}}).
 
     `reader_private` and `reader_chain` authenticate this reader (P-256; DER, its certificate first). `ephemeral` makes
-    the session key pair for a curve, `crypto.generate` if None; a pair must never be given twice. `mark(event, **facts)`
-    hears of each phase, in numbers only. The card is not released; that is the caller's.
+    the session key pair for a curve, `crypto.generate` if None; a pair must never be given twice. `mark(event,
+    **facts)` hears of each phase, in numbers only. The card is not released; that is the caller's.
 
     Raises TransportError (`nfc.*`, `apdu.*`, `reader.timeout`, `session.state`), FormatError and VerificationError for
     what the holder sent wrong, RefusedError `session.declined` when the holder ended the session without an answer.
@@ -198,7 +198,7 @@ class _NfcRetrieval:
         more = collector.push(await self._send(message, self._le, self._extended, timeout_ms))
         while more is not None:
             more = collector.push(await self._line.transceive(more))
-        return apdu.unwrap_do53(collector.data)
+        return apdu.unwrap_do53(bytes(collector.data))
 
     async def farewell(self, message: bytes) -> None:
         """Tell the mdoc that the session is over. One that has left already does not spoil what it presented."""

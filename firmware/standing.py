@@ -2,6 +2,7 @@
 
 from protocol import statement
 from protocol.errors import RefusedError
+from protocol.mdoc.chain import TrustRoot
 from protocol.placement import Placement
 from protocol.profile import Profile
 from protocol.trust import TrustList
@@ -26,6 +27,8 @@ class Standing:
         self.placement: Placement | None = None
         self.trust: TrustList | None = None
         self.profile: Profile | None = None
+        self.roots: list[TrustRoot] = []
+        """The IACAs of the trust list, parsed once, each with the document types it is trusted for."""
         for kind in KINDS:
             raw = store.read(kind)
             if raw is not None:
@@ -45,6 +48,7 @@ class Standing:
             self.placement = form
         elif isinstance(form, TrustList):
             self.trust = form
+            self.roots = _roots(form)
         else:
             self.profile = form
 
@@ -57,9 +61,15 @@ class Standing:
             if form.serial == held.serial and data == self._store.read(kind):
                 return
             raise RefusedError(kind + ".serial", "a newer one is held")
+        if isinstance(form, TrustList):
+            _roots(form)  # a list that cannot be used must not replace one that can
         self._store.write(kind, data)
         self._hold(form)
 
     def serials(self) -> "dict[str, int]":
         """Serial of each statement held, by kind."""
         return {kind: form.serial for kind, form in self._held().items() if form is not None}
+
+
+def _roots(trust: TrustList) -> "list[TrustRoot]":
+    return [TrustRoot(certificate, doc_types) for certificate, doc_types in trust.issuers]

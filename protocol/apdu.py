@@ -3,11 +3,11 @@
 Sans-IO: everything takes and gives bytes. A status word other than success raises TransportError `apdu.status`.
 """
 
+from protocol.errors import FormatError, TransportError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-from protocol.errors import FormatError, TransportError
 
 OK = 0x9000
 SHORT_DATA = 255
@@ -129,7 +129,7 @@ class Collector:
 
 
 def wrap_do53(data: bytes) -> bytes:
-    """`data` in a discretionary data object, tag 53, with the shortest BER length (ISO/IEC 18013-5 clause 8.3.3.1.2)."""
+    """`data` in a discretionary data object, tag 53, with the shortest BER length (ISO/IEC 18013-5, 8.3.3.1.2)."""
     size = len(data)
     if size < 0x80:
         head = bytes((0x53, size))

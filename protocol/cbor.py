@@ -11,6 +11,8 @@ Tag 24 items keep their exact bytes (`Encoded.raw`): digests and signatures cove
 
 import struct
 
+from protocol.errors import FormatError
+
 MAX_DEPTH = 16
 """Deepest nesting accepted. The deepest known mdoc element needs 9."""
 
@@ -22,7 +24,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-from protocol.errors import FormatError
+    Buffer = bytes | bytearray | memoryview
 
 
 class Raw:
@@ -152,7 +154,7 @@ def _truncated() -> FormatError:
     return FormatError("cbor.truncated", "the item ends before its length says")
 
 
-def _argument(data: bytes, at: int) -> "tuple[int, int, int]":
+def _argument(data: "Buffer", at: int) -> "tuple[int, int, int]":
     """Head at `at`: (major type, argument, offset after the head)."""
     if at >= len(data):
         raise _truncated()
@@ -170,7 +172,7 @@ def _argument(data: bytes, at: int) -> "tuple[int, int, int]":
     return major, int.from_bytes(data[at:end], "big"), end
 
 
-def _simple(data: bytes, at: int) -> "tuple[Any, int]":
+def _simple(data: "Buffer", at: int) -> "tuple[Any, int]":
     info = data[at] & 31
     if info == 20 or info == 21:
         return info == 21, at + 1
@@ -219,10 +221,16 @@ def _text(raw: bytes) -> str:
     return text
 
 
+def _slice(data: "Buffer", start: int, end: int) -> bytes:
+    part = data[start:end]
+    # `bytes(part)` would copy once more on MicroPython; `data` may be a bytearray or memoryview there.
+    return part if isinstance(part, bytes) else bytes(part)
+
+
 class _Reader:
     """One walk over `data`; `at` is where it stands, `left` how many items it may still build."""
 
-    def __init__(self, data: bytes, at: int) -> None:
+    def __init__(self, data: "Buffer", at: int) -> None:
         self.data = data
         self.at = at
         self.left = MAX_ITEMS
@@ -264,7 +272,7 @@ class _Reader:
         self._room(length)
         start = self.at
         self.at += length
-        return bytes(self.data[start : self.at])
+        return _slice(self.data, start, self.at)
 
     def _map(self, pairs: int, depth: int) -> "dict[Any, Any]":
         result: dict[Any, Any] = {}
@@ -286,10 +294,10 @@ class _Reader:
         self._room(length)
         inside = self.at
         self.at += length
-        return Encoded(bytes(self.data[start : self.at]), memoryview(self.data)[inside : self.at])
+        return Encoded(_slice(self.data, start, self.at), memoryview(self.data)[inside : self.at])
 
 
-def _whole(data: bytes, at: int) -> "Any":
+def _whole(data: "Buffer", at: int) -> "Any":
     reader = _Reader(data, at)
     item = reader.item(0)
     if reader.at != len(data):
@@ -297,18 +305,18 @@ def _whole(data: bytes, at: int) -> "Any":
     return item
 
 
-def decode_prefix(data: bytes, at: int = 0) -> "tuple[Any, int]":
+def decode_prefix(data: "Buffer", at: int = 0) -> "tuple[Any, int]":
     """The item that starts at offset `at`, and the offset after it. Raises FormatError."""
     reader = _Reader(data, at)
     return reader.item(0), reader.at
 
 
-def decode(data: bytes) -> "Any":
+def decode(data: "Buffer") -> "Any":
     """The one item that `data` holds. Raises FormatError, also for trailing bytes."""
     return _whole(data, 0)
 
 
-def decode_deterministic(data: bytes) -> "Any":
+def decode_deterministic(data: "Buffer") -> "Any":
     """As `decode`, and refuses any encoding other than the deterministic one, so that one value has one form."""
     item = decode(data)
     if encode(item) != data:

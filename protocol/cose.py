@@ -133,9 +133,7 @@ def sign1(
     return [protected_bytes, unprotected or {}, None if detached else payload, signature]
 
 
-def verify_sign1(
-    crypto: "Crypto", message: Message, key: "tuple[str, bytes]", payload: "bytes | None" = None
-) -> None:
+def verify_sign1(crypto: "Crypto", message: Message, key: "tuple[str, bytes]", payload: "bytes | None" = None) -> None:
     """Check a COSE_Sign1 with `key` (curve, public); `payload` is the detached content, if it is detached.
 
     Raises VerificationError: `cose.algorithm` unknown or not of the key's curve, `cose.signature` wrong.
@@ -206,7 +204,7 @@ def parse_key(item: "Any") -> "tuple[str, bytes]":
 
 
 def _decompress(curve: str, x: bytes, odd: bool) -> bytes:
-    """y from x and its sign bit; both primes are 3 mod 4, so a square root is one power."""
+    """Y from x and its sign bit; both primes are 3 mod 4, so a square root is one power."""
     p = _PRIME[curve]
     number = int.from_bytes(x, "big")
     square = (number * number * number - 3 * number + _B[curve]) % p

@@ -38,7 +38,9 @@ def day(year: int, month: int, day_of_month: int) -> int:
     # Years that begin in March put the leap day last, so that the days before a month follow one formula.
     shifted = year - (1 if month <= 2 else 0)
     months = (month + 9) % 12
-    return shifted * 365 + shifted // 4 - shifted // 100 + shifted // 400 + (153 * months + 2) // 5 + day_of_month - 719469
+    return (
+        shifted * 365 + shifted // 4 - shifted // 100 + shifted // 400 + (153 * months + 2) // 5 + day_of_month - 719469
+    )
 
 
 def _seconds(days: int, hour: int, minute: int, second: int) -> int:
@@ -49,7 +51,7 @@ def _seconds(days: int, hour: int, minute: int, second: int) -> int:
 
 
 def from_rfc3339(text: str) -> int:
-    """Seconds since 1970 of an RFC 3339 date-time; a fraction of a second is cut off. Raises FormatError `date.form`."""
+    """Seconds since 1970 of an RFC 3339 date-time, any fraction of a second cut off. Raises FormatError `date.form`."""
     # "2026-11-23T16:52:01" and then a fraction or none, then Z or an offset.
     if len(text) < 20 or text[4] != "-" or text[7] != "-" or text[10] not in "Tt" or text[13] != ":" or text[16] != ":":
         raise _invalid()

@@ -188,7 +188,7 @@ def _is_bytes(item: "Any", size: int) -> bool:
 
 
 def _is_name(item: "Any") -> bool:
-    return isinstance(item, str) and 0 < len(item) <= 64
+    return isinstance(item, str) and 0 < len(item.encode()) <= 64
 
 
 def _parse_hello(items: "list[Any]") -> Hello:
@@ -249,8 +249,7 @@ def advertisement(lock_id: bytes) -> bytes:
     service = bytes.fromhex(SERVICE.replace("-", ""))
     little_endian = bytes(service[15 - i] for i in range(16))
     return (
-        b"\x02\x01\x06"
-        + b"\x11\x07"
+        b"\x02\x01\x06\x11\x07"
         + little_endian
         + bytes((3 + PREFIX_BYTES, 0xFF, COMPANY & 0xFF, COMPANY >> 8))
         + lock_id[:PREFIX_BYTES]

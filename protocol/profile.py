@@ -204,13 +204,8 @@ def _date(value: "Any") -> "str | None":
 
 
 def _is_date(text: str) -> bool:
-    if len(text) != 10 or text[4] != "-" or text[7] != "-":
-        return False
-    digits = text[:4] + text[5:7] + text[8:]
-    if not all("0" <= c <= "9" for c in digits):
-        return False
     try:
-        dates.day(int(digits[:4]), int(digits[4:6]), int(digits[6:]))
+        dates.from_full_date(text)
     except FormatError:
         return False
     return text >= "1800"

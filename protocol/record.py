@@ -121,7 +121,10 @@ def parse(data: bytes) -> Record:
     """The record that `data` holds, unverified: what a courier needs. Raises FormatError `record.form` or `cbor.*`."""
     if len(data) > MAX_BYTES:
         raise FormatError("record.form", "longer than any record")
-    message = cose.parse(cbor.decode_deterministic(data))
+    item = cbor.decode_deterministic(data)
+    if isinstance(item, cbor.Tag):
+        raise FormatError("record.form", "a record carries no tag")
+    message = cose.parse(item)
     payload = message.payload
     if message.protected_bytes != _PROTECTED or message.unprotected or payload is None:
         raise FormatError("record.form", "not the headers of a record")

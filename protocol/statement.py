@@ -57,7 +57,10 @@ def kind_of(data: bytes) -> str:
 def _parse(data: bytes) -> cose.Message:
     if len(data) > MAX_BYTES:
         raise FormatError("statement.form", "longer than any statement")
-    message = cose.parse(cbor.decode_deterministic(data))
+    item = cbor.decode_deterministic(data)
+    if isinstance(item, cbor.Tag):
+        raise FormatError("statement.form", "a statement carries no tag")
+    message = cose.parse(item)
     kind = message.protected.get(cose.TYP)
     known = isinstance(kind, str) and kind.startswith(_TYPE) and kind[len(_TYPE) :] in KINDS
     if not known or message.unprotected or message.payload is None:

@@ -265,6 +265,10 @@ def _is_counter(value: "Any") -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 1 << 53
 
 
+def _is_serial(value: "Any") -> bool:
+    return _is_counter(value) or (value == 0 and not isinstance(value, bool) and isinstance(value, int))
+
+
 def _is_text_of(value: "Any", alphabet: str, most: int) -> bool:
     return isinstance(value, str) and 0 < len(value) <= most and all(c in alphabet for c in value)
 
@@ -280,4 +284,4 @@ def _is_version(value: "Any") -> bool:
 def _is_held(value: "Any") -> bool:
     if not isinstance(value, dict) or len(value) > MAX_HELD:
         return False
-    return all(_is_code(kind) and (serial == 0 or _is_counter(serial)) for kind, serial in value.items())
+    return all(_is_code(kind) and _is_serial(serial) for kind, serial in value.items())

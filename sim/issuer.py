@@ -29,6 +29,9 @@ PHOTO_ID = "org.iso.23220.photoid.1"
 PID = "eu.europa.ec.eudi.pid.1"
 RESIDENT_ID = "org.mooring.cn.resident-id.1"
 
+COUNTRY = {MDL: "SE", PHOTO_ID: "FR", PID: "PT", RESIDENT_ID: "CN"}
+"""Where the specimens below come from: the country of the IACA that has to stand behind them."""
+
 
 def issue(
     doc_type: str,
@@ -152,11 +155,12 @@ _SPECIMENS: dict[str, dict[str, dict[str, Any]]] = {
     RESIDENT_ID: {
         "org.mooring.cn.resident-id.1": {
             "name": "林小满",
-            "sex": "female",
+            "sex": 2,
             "ethnicity": "汉",
             "birth_date": "1993-05-21",
-            "address": "示例省示例市测试路一号",
-            "id_number": "110105199305210028",
+            "resident_address": "示例省示例市测试路一号",
+            # Region 990101 does not exist, so this number is nobody's; its check character is right.
+            "document_number": "990101199305210028",
             "issuing_authority": "示例市公安局 TEST",
             "issue_date": "2022-08-01",
             "expiry_date": "2042-08-01",

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +34,8 @@ class LockProcess:
         self._reading: asyncio.Task[None] | None = None
         self._changed = asyncio.Condition()
         self.console: list[ConsoleLine] = []
+        self.ended = True
+        """Is the power off, and the console read to its end?"""
 
     async def start(self, extra: Mapping[str, str] | None = None) -> None:
         """Boot. `extra` adds to the environment of this boot only (faults)."""
@@ -43,6 +45,7 @@ class LockProcess:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
+        self.ended = False
         self._reading = asyncio.create_task(self._read())
 
     async def _read(self) -> None:
@@ -57,30 +60,41 @@ class LockProcess:
                         self.console.append(line)
                         self._changed.notify_all()
         async with self._changed:
+            self.ended = True
             self._changed.notify_all()
 
     async def wait_for(
         self, event: str, *, since: int = 0, timeout: float = 20, where: Callable[[ConsoleLine], bool] | None = None
     ) -> ConsoleLine:
-        """The first `event` among console lines from index `since` on. Raises TransportError `lock.silent`."""
+        """The first `event` among console lines from index `since` on, of those that `where` holds for.
+
+        Raises TransportError `lock.silent` after `timeout` seconds, `lock.ended` when the lock ended before it.
+        """
+        return await self.wait_for_any((event,), since=since, timeout=timeout, where=where)
+
+    async def wait_for_any(
+        self,
+        events: Sequence[str],
+        *,
+        since: int = 0,
+        timeout: float = 20,
+        where: Callable[[ConsoleLine], bool] | None = None,
+    ) -> ConsoleLine:
+        """As `wait_for`, for whichever of `events` comes first."""
 
         def find() -> ConsoleLine | None:
-            wanted = (line for line in self.console[since:] if line.event == event)
+            wanted = (line for line in self.console[since:] if line.event in events)
             return next((line for line in wanted if where is None or where(line)), None)
 
         async with self._changed:
             try:
-                await asyncio.wait_for(self._changed.wait_for(lambda: find() is not None or self._ended), timeout)
+                await asyncio.wait_for(self._changed.wait_for(lambda: find() is not None or self.ended), timeout)
             except TimeoutError:
-                raise TransportError("lock.silent", f"no {event} in {timeout:.0f} s; see {self._log}") from None
+                raise TransportError("lock.silent", f"no {events[0]} in {timeout:.0f} s; see {self._log}") from None
             found = find()
         if found is None:
-            raise TransportError("lock.ended", f"the lock ended before {event}; see {self._log}")
+            raise TransportError("lock.ended", f"the lock ended before {events[0]}; see {self._log}")
         return found
-
-    @property
-    def _ended(self) -> bool:
-        return self._reading is None or self._reading.done() or (self._process is not None and self._process.returncode is not None)
 
     async def wait_ended(self, timeout: float = 20) -> int:
         """Wait for the process to end by itself (a power cut by the flash) and return its exit code."""

@@ -62,7 +62,7 @@ def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
     )
 
 
-def _hash(curve: ec.EllipticCurve) -> hashes.HashAlgorithm:
+def _hash(curve: ec.EllipticCurve) -> hashes.SHA256 | hashes.SHA384:
     return hashes.SHA384() if isinstance(curve, ec.SECP384R1) else hashes.SHA256()
 
 

@@ -1,10 +1,11 @@
 """`python -m sim verify FILE`: the firmware's verifier judges one DeviceResponse, by default on MicroPython.
 
-FILE is a JSON object: `device_response`, `session_transcript`, `trust_roots` (a list), all in hex; `time`, ISO 8601, UTC
-unless it has an offset; and if wanted `reader_private_key` (hex; a deviceMac needs it) and `doc_types` (a list of text).
+FILE is a JSON object: `device_response`, `session_transcript`, `trust_roots` (a list), all in hex; `time`, ISO 8601,
+UTC unless it has an offset; and if wanted `reader_private_key` (hex; a deviceMac needs it) and `doc_types` (a list).
 """
 
 import argparse
+import io
 import json
 import subprocess
 import tempfile
@@ -82,12 +83,11 @@ def run(args: argparse.Namespace) -> int:
         lock = interpreter.find(runtime)
         runtime = str(lock)
         verdict = _on_lock(lock, case) if lock.runtime == "micropython" else _here(case)
-    except ConfigError as error:
-        _print(runtime, [], {"code": error.code, "message": error.message})
+    except ConfigError as unusable:
+        _print(runtime, [], {"code": unusable.code, "message": unusable.message})
         return UNUSABLE
-    error = verdict["error"]
-    _print(runtime, verdict["documents"], error)
-    return ACCEPTED if error is None else REJECTED
+    _print(runtime, verdict["documents"], verdict["error"])
+    return ACCEPTED if verdict["error"] is None else REJECTED
 
 
 def _print(runtime: str, documents: list[Any], error: Mapping[str, str] | None) -> None:
@@ -104,7 +104,9 @@ def load(path: Path) -> Case:
         with path.open("rb") as source:
             data = source.read(MAX_FILE + 1)
     except (OSError, ValueError) as error:  # ValueError: a path with a null character
-        raise ConfigError("file.unreadable", f"FILE cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        raise ConfigError(
+            "file.unreadable", f"FILE cannot be read: {getattr(error, 'strerror', None) or error}"
+        ) from None
     if len(data) > MAX_FILE:
         raise ConfigError("file.too_long", "FILE is longer than 64 MiB")
     try:
@@ -141,7 +143,9 @@ def _roots(value: object) -> list[bytes]:
         try:
             Certificate(root)
         except FormatError as error:
-            raise ConfigError("file.trust_roots", f"`trust_roots` holds what is no certificate ({error.code})") from None
+            raise ConfigError(
+                "file.trust_roots", f"`trust_roots` holds what is no certificate ({error.code})"
+            ) from None
     return roots
 
 
@@ -184,7 +188,10 @@ def _doc_types(value: object) -> list[str] | None:
 
 
 def _here(case: Case) -> dict[str, Any]:
-    return verify_main.judge(crypto_cpython, case.inputs())
+    written = io.StringIO()
+    verify_main.judge(crypto_cpython, case.inputs(), written)
+    verdict: dict[str, Any] = json.loads(written.getvalue())
+    return verdict
 
 
 def _on_lock(lock: interpreter.Interpreter, case: Case) -> dict[str, Any]:

@@ -35,6 +35,9 @@ ON_THE_LOCK = SANS_IO | {
 }
 """What `firmware` may import; all of it is in MicroPython 1.29 for the ESP32-C6."""
 
+LOCK_TAKES_BODY = {"TYPE_CHECKING": False, "_MICROPYTHON": True}
+"""Conditions on imports, and whether the lock runs the branch under them. mypy is told the same."""
+
 LONGEST = 450
 EMPTY_WORDS = {"util", "utils", "helper", "helpers", "common", "misc", "manager", "managers"}
 
@@ -70,11 +73,12 @@ def imports(file: Path) -> Iterator[Import]:
         elif isinstance(node, ast.ImportFrom):
             for alias in node.names:
                 yield Import(name(file), node.lineno, "." * node.level + f"{node.module or ''}.{alias.name}", executed)
-        elif isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
-            for child in node.body:
-                yield from walk(child, False)
-            for child in node.orelse:
-                yield from walk(child, executed)
+        elif isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id in LOCK_TAKES_BODY:
+            takes_body = LOCK_TAKES_BODY[node.test.id]
+            for statement in node.body:
+                yield from walk(statement, executed and takes_body)
+            for statement in node.orelse:
+                yield from walk(statement, executed and not takes_body)
         else:
             for child in ast.iter_child_nodes(node):
                 yield from walk(child, executed)

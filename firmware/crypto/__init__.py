@@ -1,0 +1,69 @@
+"""The lock's own cryptography: the interface of `protocol.crypto`, function for function, in portable MicroPython.
+
+Pass this package as `crypto`. What lives here: curves and big numbers, ECDSA, ECDH, HMAC and HKDF, SHA-384 and
+SHA-512, AES-GCM. What may not: any byte format of the protocol, and any state except tables of public points. Wherever
+a secret is involved, the module's docstring says what time tells and what blinds it. Between MicroPython and
+CPython only the block cipher (`block`) and the compiled form of GHASH (`ghash_viper`) differ.
+"""
+
+import os
+from hashlib import sha256
+
+from firmware.crypto import ecdsa, gcm, keys
+from firmware.crypto.hkdf import hkdf_expand, hkdf_extract, hmac_sha256
+
+__all__ = [
+    "digest",
+    "ecdh",
+    "generate",
+    "hkdf_expand",
+    "hkdf_extract",
+    "hmac_sha256",
+    "open_gcm",
+    "public",
+    "random",
+    "seal_gcm",
+    "sign",
+    "verify",
+]
+
+ecdh = keys.ecdh
+generate = keys.generate
+open_gcm = gcm.open_sealed
+public = keys.public
+seal_gcm = gcm.seal
+
+
+def random(length: int) -> bytes:
+    """`length` bytes from the system's generator: the chip's, which is a true one while its radio runs."""
+    return os.urandom(length)
+
+
+def digest(name: str, data: bytes) -> bytes:
+    """Hash of `data`; `name` is "SHA-256", "SHA-384" or "SHA-512". Raises ValueError for any other."""
+    if name == "SHA-256":
+        return sha256(data).digest()
+    # The long hashes take heap only where a certificate chain uses them.
+    from firmware.crypto import sha512
+
+    if name == "SHA-384":
+        return sha512.sha384(data)
+    if name == "SHA-512":
+        return sha512.sha512(data)
+    raise ValueError("no such hash: " + name)
+
+
+def verify(curve: str, public: bytes, hash_name: str, message: bytes, signature: bytes) -> bool:
+    """ECDSA (FIPS 186-5, section 6.4.2): is `signature`, `r || s`, good for `message`?
+
+    False for anything malformed, a key that is no point of the curve included.
+    """
+    return ecdsa.verify(curve, public, digest(hash_name, message), signature)
+
+
+def sign(private: bytes, message: bytes) -> bytes:
+    """ES256, `r || s`, with a nonce made from key, message and fresh random bytes (`ecdsa.sign` says why).
+
+    Raises VerificationError `crypto.key` for a private key out of range.
+    """
+    return ecdsa.sign(private, message, os.urandom(32))

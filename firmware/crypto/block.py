@@ -1,15 +1,17 @@
 """The AES block cipher, a block at a time or many: the chip's own on MicroPython, `cryptography`'s on CPython.
 
-This is the only thing in this package that another hand wrote; modes of operation are ours on both interpreters. On
+Besides SHA-256, this is all that the package takes from elsewhere; modes of operation are ours on both interpreters. On
 an ESP32 `cryptolib` drives the AES accelerator, whose time does not depend on key or data.
 """
 
 import sys
 
-if sys.implementation.name == "micropython":
-    from cryptolib import aes  # type: ignore[import-not-found, unused-ignore]  # MicroPython's own module
+_MICROPYTHON = sys.implementation.name == "micropython"
 
-    def encrypt_blocks(key: bytes, blocks: bytes) -> bytes:
+if _MICROPYTHON:
+    from cryptolib import aes
+
+    def encrypt_blocks(key: bytes, blocks: "bytes | bytearray") -> bytes:
         """AES-128 or AES-256 of each 16-byte block in `blocks`. Raises ValueError for another length of `key`."""
         if len(key) not in (16, 32):
             raise ValueError("AES key of the wrong length")
@@ -19,7 +21,7 @@ if sys.implementation.name == "micropython":
 else:
     from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-    def encrypt_blocks(key: bytes, blocks: bytes) -> bytes:
+    def encrypt_blocks(key: bytes, blocks: "bytes | bytearray") -> bytes:
         """AES-128 or AES-256 of each 16-byte block in `blocks`. Raises ValueError for another length of `key`."""
         if len(key) not in (16, 32):
             raise ValueError("AES key of the wrong length")

@@ -14,8 +14,8 @@ from protocol.errors import VerificationError
 def verify(curve_name: str, public: bytes, digest: bytes, signature: bytes) -> bool:
     """Is `signature` good for the message with this `digest`? (FIPS 186-5, section 6.4.2)
 
-    False for anything malformed. Everything here is public, so time may tell all. The last comparison is made without
-    an inversion: r is compared with the point's x = X / Z^2 as r * Z^2 with X (Guide, section 4.4.1, remark).
+    False for anything malformed. Everything here is public, so time may tell all. The last comparison needs no
+    inversion: the point's x is X / Z^2, so r * Z^2 is compared with X.
     """
     curve = CURVES[curve_name]
     size, p, n = curve.size, curve.p, curve.n

@@ -1,6 +1,6 @@
 """u1 * G + u2 * Q for public u1, u2 and Q: what ECDSA verification computes. Never for secrets: its time tells them."""
 
-from firmware.crypto.points import add, double, odd_multiples
+from firmware.crypto.points import add, compact, double, odd_multiples
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def _windows(scalar: int, width: int, length: int) -> bytearray:
 def combine(curve: "Curve", u1: int, u2: int, point: "Affine") -> "Jacobian":
     """`u1` * base point + `u2` * `point`, for scalars in [0, n - 1] (interleaving, Guide, Algorithm 3.51)."""
     if not curve.odd_multiples:
-        curve.odd_multiples = odd_multiples(curve, curve.base, 1 << _BASE_WIDTH - 2)
+        curve.odd_multiples = compact(curve, odd_multiples(curve, curve.base, 1 << _BASE_WIDTH - 2))
     base_table = curve.odd_multiples
     table = odd_multiples(curve, point, 1 << _WIDTH - 2)
     length = 8 * curve.size + 1

@@ -86,3 +86,13 @@ def odd_multiples(curve: "Curve", point: "Affine", count: int) -> "list[Affine]"
         step_x, z = middle, z * run % p
         points.append((x, y, z))
     return [point] + affine(curve, points)
+
+
+def compact(curve: "Curve", points: "list[Affine]") -> "list[Affine]":
+    """The same points in two thirds of the heap, for tables that stay: MicroPython's `%` leaves its result the room of
+    its dividend."""
+    size = curve.size
+    return [
+        (int.from_bytes(x.to_bytes(size, "big"), "big"), int.from_bytes(y.to_bytes(size, "big"), "big"))
+        for x, y in points
+    ]

@@ -12,7 +12,7 @@ An observer of power or radiation on the chip is not kept out by this, and nothi
 import os
 
 from firmware.crypto.modular import random_below
-from firmware.crypto.points import add, affine, double, odd_multiples
+from firmware.crypto.points import add, affine, compact, double, odd_multiples
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,21 +42,22 @@ def _walk(curve: "Curve", table: "list[Affine]", digits: "list[int]", doublings:
     p = curve.p
     half = len(table)
     z = random_below(p, curve.size)
-    result = None
-    for digit in digits:
+    square = z * z % p
+    # The number spelt is positive, so its first sign is +, and the first entry is taken as it is.
+    x, y = table[digits[0] - half]
+    result: "Jacobian" = (x * square % p, y * square % p * z % p, z)
+    for digit in digits[1:]:
         negative = digit < half
         entry = table[half - 1 - digit if negative else digit - half]
-        if result is None:
-            square = z * z % p
-            y = p - entry[1] if negative else entry[1]
-            result = (entry[0] * square % p, y * square % p * z % p, z)
-        else:
-            result = add(curve, double(curve, result, doublings), entry, negative)
+        result = add(curve, double(curve, result, doublings), entry, negative)
     return affine(curve, [result])[0]
 
 
 def multiply(curve: "Curve", scalar: int, point: "Affine") -> "Affine":
-    """`scalar` * `point`, for a scalar in [1, n - 1] (fixed window, after Joye and Tunstall, "Exponent recoding", 2009)."""
+    """`scalar` * `point`, for a scalar in [1, n - 1].
+
+    Fixed window of odd digits: Joye and Tunstall, "Exponent recoding and regular exponentiation algorithms" (2009).
+    """
     length = (8 * curve.size + _BLINDING_BITS + 1) // _WINDOW + 1
     bits = _signed_bits(curve, scalar, length * _WINDOW)
     mask = (1 << _WINDOW) - 1
@@ -65,11 +66,13 @@ def multiply(curve: "Curve", scalar: int, point: "Affine") -> "Affine":
 
 
 def multiply_base(curve: "Curve", scalar: int) -> "Affine":
-    """`scalar` * base point, for a scalar in [1, n - 1] (signed comb: Hamburg, "Fast and compact elliptic-curve
-    cryptography", 2012, section 3.3). The first call on a curve makes the comb and takes about twice as long."""
+    """`scalar` * base point, for a scalar in [1, n - 1]; the first call on a curve takes longer, to make its comb.
+
+    Comb of signed teeth: Hamburg, "Fast and compact elliptic-curve cryptography" (2012).
+    """
     spacing = (8 * curve.size + _BLINDING_BITS + 1) // _TEETH + 1
     if not curve.comb:
-        curve.comb = _comb(curve, spacing)
+        curve.comb = compact(curve, _comb(curve, spacing))
     bits = _signed_bits(curve, scalar, spacing * _TEETH)
     digits = []
     for place in range(spacing - 1, -1, -1):
@@ -81,7 +84,7 @@ def multiply_base(curve: "Curve", scalar: int) -> "Affine":
 
 
 def _comb(curve: "Curve", spacing: int) -> "list[Affine]":
-    """At place i the sum of the teeth 2^(spacing * j) * G: the top one, plus or minus the others as the bits of i say."""
+    """At place i: the top tooth, plus or minus each other as the bits of i say. Tooth j is 2^(spacing * j) * G."""
     teeth: "list[Jacobian]" = [(curve.base[0], curve.base[1], 1)]
     for _ in range(_TEETH - 1):
         teeth.append(double(curve, teeth[-1], spacing))

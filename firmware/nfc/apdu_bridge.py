@@ -6,6 +6,7 @@ reports a card once, when it comes, and answers each COMMAND with one RESPONSE, 
 """
 
 import asyncio
+import sys
 
 from firmware import ticks
 from protocol.errors import TransportError
@@ -106,7 +107,7 @@ class BridgeCard:
         if frame is None:
             raise TransportError("nfc.timeout", "the card did not answer in time")
         kind, content = frame
-        if kind == GONE or kind == PRESENT:
+        if kind in (GONE, PRESENT):
             self._bridge.keep(frame)
             raise TransportError("nfc.gone", "the card was taken away")
         if kind == TROUBLE:
@@ -123,6 +124,26 @@ class BridgeCard:
             await self._bridge.send(RELEASE, b"")
 
 
+class _Polled:
+    """A UART as an asyncio stream where asyncio cannot wait for one itself: on CPython, under the board stand-in."""
+
+    def __init__(self, uart: "Any") -> None:
+        self._uart = uart
+
+    async def read(self, size: int) -> bytes:
+        while True:
+            data = self._uart.read(size)
+            if data is not None:
+                return bytes(data)
+            await asyncio.sleep(0.001)
+
+    def write(self, data: bytes) -> None:
+        self._uart.write(data)
+
+    async def drain(self) -> None:
+        self._uart.flush()
+
+
 class ApduBridge:
     """A `firmware.nfc.CardReader` on `uart`, a `machine.UART`; or, with `writer`, on a pair of asyncio streams."""
 
@@ -130,7 +151,8 @@ class ApduBridge:
         self._reader: Any = uart
         self._writer: Any = writer
         if writer is None:
-            self._reader = self._writer = asyncio.StreamReader(uart)
+            stream: Any = asyncio.StreamReader if sys.implementation.name == "micropython" else _Polled
+            self._reader = self._writer = stream(uart)
         self._frames = Frames()
         self._kept: tuple[int, bytes] | None = None
 

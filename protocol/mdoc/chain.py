@@ -1,4 +1,4 @@
-"""The path from a document signer (DS) certificate to a trusted IACA (ISO/IEC 18013-5 clause 9.3.3, RFC 5280 section 6).
+"""The path from a document signer (DS) certificate to a trusted IACA: ISO/IEC 18013-5 clause 9.3.3, RFC 5280 section 6.
 
 Stands apart from the response, because it alone depends on nothing that a guest brings fresh: `verify_path` gives the
 same `DocumentSigner` for the same certificates, roots and validity, so whoever wants to may remember it.
@@ -140,7 +140,7 @@ def _check_issuer(issuer: Certificate, issued: Certificate, below: int) -> None:
 def _check_place(document_signer: Certificate, anchor: Certificate) -> None:
     # Annex B.1: the country is mandatory in both, and the same; the state too, if the IACA names one.
     country = anchor.country or b""
-    if len(country) != 2 or not all([0x41 <= letter & 0xDF <= 0x5A for letter in country]):
+    if len(country) != 2 or not all(0x41 <= letter & 0xDF <= 0x5A for letter in country):
         raise VerificationError("mdoc.chain_country", "the IACA does not say which country it is of")
     if document_signer.country != country:
         raise VerificationError("mdoc.chain_country", "DS certificate and IACA are not of the same country")

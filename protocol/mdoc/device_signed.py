@@ -85,6 +85,8 @@ def _mac_key(
     """EMacKey (clause 9.1.3.5)."""
     curve, public = device_key
     if reader_private is None or len(reader_private) != COORDINATE_BYTES[curve]:
-        raise VerificationError("mdoc.reader_key", "a deviceMac needs the reader's private key, on the device key's curve")
+        raise VerificationError(
+            "mdoc.reader_key", "a deviceMac needs the reader's private key, on the device key's curve"
+        )
     salt = crypto.digest("SHA-256", cbor.wrap(session_transcript).raw)
     return hkdf(crypto, crypto.ecdh(curve, reader_private, public), salt, b"EMacKey", 32)

@@ -56,7 +56,14 @@ class DeviceEngagement:
     """
 
     def __init__(
-        self, raw: bytes, version: str, key: cbor.Encoded, curve: str, public: bytes, nfc: "Nfc | None", ble: "Ble | None"
+        self,
+        raw: bytes,
+        version: str,
+        key: cbor.Encoded,
+        curve: str,
+        public: bytes,
+        nfc: "Nfc | None",
+        ble: "Ble | None",
     ) -> None:
         self.raw = raw
         self.version = version

@@ -90,4 +90,6 @@ def _check_place(values: "dict[str, Any]", signer: "DocumentSigner") -> None:
     jurisdiction = values.get("issuing_jurisdiction")
     if signer.state is not None and jurisdiction is not None:
         if not isinstance(jurisdiction, str) or jurisdiction.encode() != signer.state:
-            raise VerificationError("mdoc.issuing_jurisdiction", "issuing_jurisdiction is not the DS certificate's state")
+            raise VerificationError(
+                "mdoc.issuing_jurisdiction", "issuing_jurisdiction is not the DS certificate's state"
+            )

@@ -46,14 +46,11 @@ class MobileSecurityObject:
         if not isinstance(authorizations, dict):
             raise invalid("keyAuthorizations")
         self.authorized_name_spaces = _texts(authorizations.get("nameSpaces", []))
-        self.authorized_elements: "dict[str, list[str]]" = authorizations.get("dataElements", {})
-        if not isinstance(self.authorized_elements, dict):
-            raise invalid("keyAuthorizations")
-        for name_space, elements in self.authorized_elements.items():
+        self.authorized_elements = _authorized_elements(authorizations.get("dataElements", {}))
+        for name_space in self.authorized_elements:
             # Clause 9.1.2.4: a name space is authorized as a whole or by element, not both.
-            if not isinstance(name_space, str) or name_space in self.authorized_name_spaces:
+            if name_space in self.authorized_name_spaces:
                 raise invalid("keyAuthorizations")
-            _texts(elements)
 
         validity = member(item, "validityInfo", dict, "validityInfo")
         self.signed = _date(validity, "signed")
@@ -82,6 +79,16 @@ def _texts(item: "Any") -> "list[str]":
     for text in item:
         if not isinstance(text, str):
             raise invalid("keyAuthorizations")
+    return item
+
+
+def _authorized_elements(item: "Any") -> "dict[str, list[str]]":
+    if not isinstance(item, dict):
+        raise invalid("keyAuthorizations")
+    for name_space, elements in item.items():
+        if not isinstance(name_space, str):
+            raise invalid("keyAuthorizations")
+        _texts(elements)
     return item
 
 

@@ -1,11 +1,7 @@
 """NFC engagement (ISO/IEC 18013-5 clause 8.2.2): reading the mdoc's Type 4 Tag, static or negotiated. Sans-IO.
 
-    engagement = NfcEngagement()
-    command = engagement.start()
-    while command is not None:
-        ...wait engagement.wait_ms...
-        command = engagement.push(response to command)
-    engagement.handover
+`NfcEngagement.start()` gives the first command and `push(response)` each next one, until it gives None and
+`handover` is there. `wait_ms` is to be waited before the command last given is sent.
 """
 
 from protocol import apdu, ndef

@@ -13,7 +13,7 @@ VERSION = "1.0"
 
 def items_request(doc_type: str, name_spaces: "dict[str, list[str]]", intent_to_retain: bool) -> cbor.Encoded:
     """ItemsRequestBytes for one document: namespaces with the elements asked for."""
-    asked = {name_space: {name: intent_to_retain for name in names} for name_space, names in name_spaces.items()}
+    asked = {name_space: dict.fromkeys(names, intent_to_retain) for name_space, names in name_spaces.items()}
     return cbor.wrap(cbor.encode({"docType": doc_type, "nameSpaces": asked}))
 
 

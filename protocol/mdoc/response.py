@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 MAX_RESPONSE = 65536
-"""Longest DeviceResponse read, in bytes: twice a licence with its largest usual portrait, and within the lock's heap."""
+"""Longest DeviceResponse read, in bytes: twice a licence with a large portrait, and within the heap of the lock."""
 
 MAX_DOCUMENTS = 4
 MAX_ELEMENTS = 128
@@ -57,7 +57,9 @@ class Document:
             self.name_spaces = _name_spaces(member(issuer_signed, "nameSpaces", dict, "nameSpaces"))
         self.issuer_auth = cose.parse(issuer_signed.get("issuerAuth"))
         device_signed = member(item, "deviceSigned", dict, "deviceSigned")
-        self.device_name_spaces: cbor.Encoded = member(device_signed, "nameSpaces", cbor.Encoded, "DeviceNameSpacesBytes")
+        self.device_name_spaces: cbor.Encoded = member(
+            device_signed, "nameSpaces", cbor.Encoded, "DeviceNameSpacesBytes"
+        )
         device_auth = member(device_signed, "deviceAuth", dict, "deviceAuth")
         self.device_signature = _message(device_auth, "deviceSignature")
         self.device_mac = _message(device_auth, "deviceMac")

@@ -1,7 +1,6 @@
 """Session establishment and encryption (ISO/IEC 18013-5 clause 9.1.1), the reader's side. Sans-IO."""
 
 from protocol import cbor, cose
-from protocol.crypto import hkdf
 from protocol.errors import FormatError, TransportError, VerificationError
 
 TYPE_CHECKING = False
@@ -139,8 +138,3 @@ def _closed() -> TransportError:
 def error_status(error: Exception) -> int:
     """The status that tells the mdoc why its message was refused."""
     return CBOR_ERROR if isinstance(error, FormatError) else ENCRYPTION_ERROR
-
-
-def e_mac_key(crypto: "Crypto", shared: bytes, transcript: bytes) -> bytes:
-    """EMacKey (clause 9.1.3.5) from the ECDH secret of the reader's ephemeral key and the mdoc's device key."""
-    return hkdf(crypto, shared, salt(crypto, transcript), b"EMacKey", 32)

@@ -24,7 +24,8 @@ Every refusal is a FormatError or a VerificationError with one of these codes:
 | `mdoc.chain_signature`, `mdoc.chain_key` | a signature in the path is wrong; a key is of an unknown kind |
 | `mdoc.chain_validity` | a certificate is not valid over the whole time interval |
 | `mdoc.chain_critical` | a critical extension that we do not know |
-| `mdoc.chain_ca`, `mdoc.chain_key_usage`, `mdoc.chain_path_length` | an issuer is no CA, may not sign certificates, or not at this depth |
+| `mdoc.chain_ca`, `mdoc.chain_key_usage` | an issuing certificate is no CA's, or may not sign certificates |
+| `mdoc.chain_path_length` | more certificates follow than a CA in the path allows |
 | `mdoc.chain_country`, `mdoc.chain_state` | DS certificate and IACA name different places |
 | `mdoc.ds_key_usage`, `mdoc.ds_extended_key_usage` | the DS certificate is not for signing documents |
 | `mdoc.issuer_algorithm` | issuerAuth algorithm absent, unprotected, unknown, or not of the key's curve |
@@ -75,10 +76,10 @@ class VerifiedDocument:
     """A document of which everything was verified.
 
     `elements` is {name space: {element: value}} as the issuer signed them; values are as `protocol.cbor` decodes them,
-    a full-date is `cbor.Tag(1004, text)`. `device_elements`, in the same form, are only the device's own word, which the
-    issuer allowed it. `device_key` is (curve, public); `mso_hash` the SHA-256 of the issuerAuth payload, which names
-    this credential; `valid_until`, in seconds since 1970, the earliest end of MSO and certificates; `country` the DS
-    certificate's; `status` the MSO's revocation reference or None.
+    a full-date is `cbor.Tag(1004, text)`. `device_elements`, in the same form, are only the device's own word, given
+    by leave of the issuer. `device_key` is (curve, public); `mso_hash` the SHA-256 of the issuerAuth payload, a name
+    for this credential; `valid_until`, in seconds since 1970, the earliest end of MSO and certificates; `country` that
+    of the DS certificate; `status` the MSO's revocation reference or None.
     """
 
     def __init__(

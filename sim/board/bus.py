@@ -12,6 +12,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from sim.loopback import serving
+
 PinName = int | str
 
 
@@ -42,16 +44,11 @@ class BoardBus:
     @asynccontextmanager
     async def listening(self) -> AsyncIterator["BoardBus"]:
         """Serve the board on a loopback port of the system's choice."""
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        host, port = server.sockets[0].getsockname()[:2]
-        self.address = f"{host}:{port}"
-        try:
-            yield self
-        finally:
-            self._stop_watchdog()
-            server.close()
-            if self._writer is not None:
-                self._writer.close()
+        async with serving(self._serve) as self.address:
+            try:
+                yield self
+            finally:
+                self._stop_watchdog()
 
     def set_input(self, pin: PinName, value: int) -> None:
         """Drive an input of the lock; kept over its reboots."""
@@ -77,10 +74,9 @@ class BoardBus:
         for pin, value in self._inputs.items():
             writer.write(_line(pin, value))
         try:
-            while line := await reader.readline():
+            # A last line without its end is one that the board was writing when it lost its power.
+            while (line := await reader.readline()).endswith(b"\n"):
                 await self._take(json.loads(line))
-        except (ConnectionError, ValueError):
-            pass  # The board lost its power in the middle of a line.
         finally:
             if self._writer is writer:
                 self._writer = None
@@ -89,7 +85,6 @@ class BoardBus:
                 async with self._changed:
                     self.values = dict.fromkeys(self.values, 0)
                     self._changed.notify_all()
-            writer.close()
 
     async def _take(self, facts: dict[str, Any]) -> None:
         async with self._changed:

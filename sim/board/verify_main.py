@@ -2,9 +2,10 @@
 
 As a script: `micropython verify_main.py INPUTS`, where INPUTS is a file with the CBOR array
 `[device_response, session_transcript, [* root], [earliest, latest], reader_private / null, [* docType] / null]`.
-Prints one line of JSON `{"documents": [...], "error": null | {"code", "message"}, "heap_used": bytes}`.
+Prints one JSON object `{"documents": [{"docType", "elements"}], "error": null | {"code", "message"}}`.
 """
 
+import gc
 import json
 import sys
 
@@ -14,70 +15,97 @@ from protocol.mdoc import verifier
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, TextIO
 
     from protocol.crypto import Crypto
 
 _TDATE = 0
 _FULL_DATE = 1004
+_CHUNK = 256
 
 
-def _shown(value: "Any") -> "Any":
-    """`value` in JSON's types: bytes in hex, dates as their text, what JSON cannot say as text."""
-    if isinstance(value, (bytes, bytearray)):
-        return bytes(value).hex()
-    if isinstance(value, cbor.Encoded):
-        return value.content.hex()
-    if isinstance(value, cbor.Tag):
-        if value.number in (_TDATE, _FULL_DATE):
-            return _shown(value.value)
-        return {"tag": value.number, "value": _shown(value.value)}
-    if isinstance(value, list):
-        return [_shown(each) for each in value]
-    if isinstance(value, dict):
-        return {_key(key): _shown(each) for key, each in value.items()}
-    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
-        return str(value)
-    return value
-
-
-def _key(key: "int | str | bytes") -> str:
-    return key if isinstance(key, str) else key.hex() if isinstance(key, bytes) else str(key)
-
-
-def judge(crypto: "Crypto", inputs: "list[Any]") -> "dict[str, Any]":
-    """The verdict on `inputs` (see the module's docstring) as a JSON object: documents and error."""
+def judge(crypto: "Crypto", inputs: "list[Any]", out: "TextIO") -> None:
+    """Write the verdict on `inputs` (see the module's docstring) to `out`."""
     device_response, session_transcript, roots, now, reader_private, doc_types = inputs
     try:
         documents = verifier.verify(
             crypto, device_response, session_transcript, roots, (now[0], now[1]), reader_private, doc_types
         )
     except MooringError as error:
-        return {"documents": [], "error": {"code": error.code, "message": error.message}}
+        refuse(error.code, error.message, out)
+        return
     shown = []
     for document in documents:
-        entry = {"docType": document.doc_type, "elements": _shown(document.elements)}
+        entry = {"docType": document.doc_type, "elements": document.elements}
         if document.device_elements:
-            entry["deviceElements"] = _shown(document.device_elements)
+            entry["deviceElements"] = document.device_elements
         shown.append(entry)
-    return {"documents": shown, "error": None}
+    _write({"documents": shown, "error": None}, out)
+
+
+def refuse(code: str, message: str, out: "TextIO") -> None:
+    """Write a verdict that rejects."""
+    _write({"documents": [], "error": {"code": code, "message": message}}, out)
+
+
+def _write(value: "Any", out: "TextIO") -> None:
+    """`value` as JSON, piece by piece: in one string, a portrait in hex would not fit into the lock's heap.
+
+    Bytes become hex, dates their text; what JSON cannot say becomes text.
+    """
+    if isinstance(value, cbor.Encoded):
+        value = value.content
+    elif isinstance(value, cbor.Tag):
+        dated = value.number in (_TDATE, _FULL_DATE)
+        value = value.value if dated else {"tag": value.number, "value": value.value}
+    if isinstance(value, (bytes, bytearray)):
+        out.write('"')
+        for at in range(0, len(value), _CHUNK):
+            out.write(value[at : at + _CHUNK].hex())
+        out.write('"')
+    elif isinstance(value, list):
+        opening = "["
+        for each in value:
+            out.write(opening)
+            _write(each, out)
+            opening = ","
+        out.write("]" if value else "[]")
+    elif isinstance(value, dict):
+        opening = "{"
+        for key, each in value.items():
+            out.write(opening)
+            out.write(json.dumps(key if isinstance(key, str) else key.hex() if isinstance(key, bytes) else str(key)))
+            out.write(":")
+            _write(each, out)
+            opening = ","
+        out.write("}" if value else "{}")
+    elif isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        out.write(json.dumps(str(value)))
+    else:
+        out.write(json.dumps(value))
+
+
+def _read(path: str) -> "list[Any]":
+    with open(path, "rb") as source:
+        # Into one piece of the right size; read() would grow it by doubling.
+        data = bytearray(source.seek(0, 2))
+        source.seek(0)
+        source.readinto(data)
+    inputs: list[Any] = cbor.decode(data)
+    return inputs
 
 
 def _main(path: str) -> None:
-    import gc
-
     from firmware import crypto
 
+    # Compiling the modules strewed garbage over the heap; large pieces want it in one.
+    gc.collect()
     try:
-        with open(path, "rb") as source:
-            inputs = cbor.decode(source.read())
-        verdict = judge(crypto, inputs)
+        inputs = _read(path)
+        gc.collect()
+        judge(crypto, inputs, sys.stdout)
     except MemoryError:
-        verdict = {"documents": [], "error": {"code": "lock.memory", "message": "more than the lock's memory holds"}}
-    if hasattr(gc, "mem_alloc"):
-        verdict["heap_used"] = gc.mem_alloc()
-    # Straight to the stream: a portrait in hex, once more as a whole line, would not fit.
-    json.dump(verdict, sys.stdout)
+        refuse("lock.memory", "more than the lock's memory holds", sys.stdout)
     print()
 
 

@@ -1,8 +1,8 @@
-"""The province: commits records, signs receipts, time, placements, trust lists and the profile; a stand-in that keeps its
-promises for real (one SQLite transaction a batch, then the acknowledgement, then the receipt).
+"""The province: commits records, signs receipts, time, placements, trust lists and the profile. A stand-in that keeps
+its promises for real: one SQLite transaction a batch, then the acknowledgement, then the receipt.
 
-Here: its keys, its store, its registry (the rules), its consumer (MQTT) and a command that shows what it holds. Not here:
-anything that runs on a lock or an edge agent, or that either could import.
+Here: its keys, its store, its registry (the rules), its consumer (MQTT) and a command that shows what it holds. Not
+here: anything that runs on a lock or an edge agent, or that either could import.
 """
 
 from sim.province.keys import Keys

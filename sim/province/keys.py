@@ -1,5 +1,7 @@
-"""The province's two keys: one signs statements, one opens sealed records. Test keys, made on the spot; no real province
-keeps both on one disk."""
+"""The province's two keys: one signs statements, one opens sealed records.
+
+Test keys, made on the spot; no real province keeps both on one disk.
+"""
 
 import json
 import os
@@ -44,5 +46,7 @@ class Keys:
             held = json.loads(path.read_text())
             signing, sealing = bytes.fromhex(held["signing"]), bytes.fromhex(held["sealing"])
         except (ValueError, KeyError, TypeError):
-            raise ConfigError("province.keys", f"{path} does not hold a province's keys; remove it for new ones") from None
+            raise ConfigError(
+                "province.keys", f"{path} does not hold a province's keys; remove it for new ones"
+            ) from None
         return Keys(signing, crypto.public("P-256", signing), sealing, crypto.public("P-256", sealing))

@@ -1,5 +1,7 @@
-"""Quality of what was registered: a verdict on each committed record, for officers to read. Never a rule of the door, and
-never a reason not to commit: a guest whose number is mistyped in the register still slept there."""
+"""Quality of what was registered: a verdict on each committed record, for officers to read.
+
+Never a rule of the door, and never a reason not to commit: a guest with a flawed document still slept there.
+"""
 
 from typing import Any
 
@@ -7,7 +9,8 @@ from protocol import dates, record
 from protocol.errors import MooringError, VerificationError
 from protocol.profile import Profile
 
-GOOD = "good"
+GOOD = "ok"
+RESIDENT_ID = "resident-id"
 
 # GB 11643-1999: weights 2^(18-i) mod 11 of the digits, and the check character by the sum modulo 11.
 _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
@@ -23,7 +26,7 @@ def verdict(profile: Profile | None, body: dict[Any, Any]) -> str:
         profile.check_record(body)
         if body[record.KIND] == record.CHECK_IN:
             _check_birth_date(body)
-            if body[record.FIELDS]["id_type"] == "resident-id":
+            if body[record.FIELDS].get("id_type") == RESIDENT_ID:
                 check_resident_id(body[record.FIELDS])
     except MooringError as error:
         return error.code
@@ -31,8 +34,8 @@ def verdict(profile: Profile | None, body: dict[Any, Any]) -> str:
 
 
 def _check_birth_date(body: dict[Any, Any]) -> None:
-    year, month, day = (int(part) for part in body[record.FIELDS]["birth_date"].split("-"))
-    if dates.day(year, month, day) * 86400 > body[record.LATEST]:
+    born = body[record.FIELDS].get("birth_date")
+    if born is not None and dates.from_full_date(born) * 86400 > body[record.LATEST]:
         raise VerificationError("registration.birth-date", "born after the check-in")
 
 
@@ -43,16 +46,17 @@ def check_digit(number: str) -> str:
 
 
 def check_resident_id(fields: dict[str, str]) -> None:
-    """Check a resident's `id_number` in itself and against `birth_date` and `sex`.
+    """Check a resident's `id_number` in itself, and against `birth_date` and `sex` where they are registered.
 
-    Raises VerificationError: `resident-id.form`, `resident-id.check-digit`, `resident-id.birth-date`, `resident-id.sex`.
+    Raises VerificationError: `resident-id.form`, `resident-id.check-digit`, `resident-id.birth-date`,
+    `resident-id.sex`.
     """
-    number = fields["id_number"]
+    number = fields.get("id_number", "")
     if len(number) != 18 or not (number[:17].isascii() and number[:17].isdigit()):
         raise VerificationError("resident-id.form", "not 17 digits and a check character")
     if check_digit(number) != number[17]:
         raise VerificationError("resident-id.check-digit", "the check character does not fit")
-    if number[6:14] != fields["birth_date"].replace("-", ""):
+    if "birth_date" in fields and number[6:14] != fields["birth_date"].replace("-", ""):
         raise VerificationError("resident-id.birth-date", "the number tells another birth date")
-    if fields["sex"] != ("male" if int(number[16]) % 2 else "female"):
+    if "sex" in fields and fields["sex"] != ("male" if int(number[16]) % 2 else "female"):
         raise VerificationError("resident-id.sex", "the number tells another sex")

@@ -118,8 +118,8 @@ class Store:
     def put_lock(self, lock: Lock) -> None:
         """Add a lock, or change its placement; what was heard from it stays."""
         self._write(
-            "INSERT INTO locks (lock_id, identity, listing, room, status, platform_key, profile) VALUES (?,?,?,?,?,?,?) "
-            "ON CONFLICT (lock_id) DO UPDATE SET listing=excluded.listing, room=excluded.room, "
+            "INSERT INTO locks (lock_id, identity, listing, room, status, platform_key, profile) "
+            "VALUES (?,?,?,?,?,?,?) ON CONFLICT (lock_id) DO UPDATE SET listing=excluded.listing, room=excluded.room, "
             "status=excluded.status, platform_key=excluded.platform_key, profile=excluded.profile",
             *(lock.lock_id, lock.identity, lock.listing, lock.room, lock.status, lock.platform_key, lock.profile),
         )
@@ -149,7 +149,8 @@ class Store:
     def put_grant(self, lock_id: bytes, grant_id: bytes, serial: int, until: int, statement: bytes) -> None:
         """Queue a grant for a lock; a higher serial replaces a lower one."""
         self._write(
-            "INSERT INTO grants VALUES (?,?,?,?,?) ON CONFLICT (lock_id, grant_id) DO UPDATE SET serial=excluded.serial, "
+            "INSERT INTO grants VALUES (?,?,?,?,?) "
+            "ON CONFLICT (lock_id, grant_id) DO UPDATE SET serial=excluded.serial, "
             "until=excluded.until, statement=excluded.statement WHERE excluded.serial > grants.serial",
             *(lock_id, grant_id, serial, until, statement),
         )
@@ -196,8 +197,9 @@ class Store:
         """Keep a record that was refused, up to QUARANTINE_ROWS; a known one only counts."""
         self._write(
             "INSERT INTO quarantine (lock_id, counter, payload_hash, code, record, first_seen) SELECT ?,?,?,?,?,? "
-            "WHERE (SELECT COUNT(*) FROM quarantine) < ? OR EXISTS (SELECT 1 FROM quarantine WHERE lock_id=? AND counter=? "
-            "AND payload_hash=?) ON CONFLICT (lock_id, counter, payload_hash) DO UPDATE SET seen=seen+1, code=excluded.code",
+            "WHERE (SELECT COUNT(*) FROM quarantine) < ? "
+            "OR EXISTS (SELECT 1 FROM quarantine WHERE lock_id=? AND counter=? AND payload_hash=?) "
+            "ON CONFLICT (lock_id, counter, payload_hash) DO UPDATE SET seen=seen+1, code=excluded.code",
             *(item.lock_id, item.counter, item.payload_hash, code, item.raw, now, QUARANTINE_ROWS),
             *(item.lock_id, item.counter, item.payload_hash),
         )
@@ -205,11 +207,12 @@ class Store:
     def registrations(self, kind: int | None = None) -> list[Registration]:
         """Committed records, opened, in the order of each lock; of one kind, or all."""
         rows = self._rows(
-            "SELECT lock_id, counter, payload_hash, kind, earliest, latest, listing, grant_id, guest, fields, method, verdict, "
-            "committed_at FROM records WHERE ? IS NULL OR kind=? ORDER BY lock_id, counter",
+            "SELECT lock_id, counter, payload_hash, kind, earliest, latest, listing, grant_id, guest, fields, method, "
+            "verdict, committed_at FROM records WHERE ? IS NULL OR kind=? ORDER BY lock_id, counter",
             *(kind, kind),
         )
-        return [Registration(*row[:9], json.loads(row[9]) if row[9] else {}, *row[10:]) for row in rows]
+        opened = ((*row[:9], json.loads(row[9]) if row[9] else {}, *row[10:]) for row in rows)
+        return [Registration(*row) for row in opened]
 
     def record_bytes(self, lock_id: bytes, counter: int) -> bytes | None:
         """The committed record as the lock signed it: evidence in a dispute."""
@@ -241,7 +244,9 @@ class Store:
     def count_up(self, name: str, by: int = 1) -> None:
         """Add to a tally (of duplicates, of unreadable messages, ...)."""
         if by:
-            self._write("INSERT INTO tally VALUES (?,?) ON CONFLICT (name) DO UPDATE SET count=count+excluded.count", name, by)
+            self._write(
+                "INSERT INTO tally VALUES (?,?) ON CONFLICT (name) DO UPDATE SET count=count+excluded.count", name, by
+            )
 
     def tally(self) -> dict[str, int]:
         """Every tally by name."""

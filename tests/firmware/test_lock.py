@@ -97,7 +97,9 @@ def test_a_placement_by_the_province_is_taken_and_survives_a_reboot(bench: Bench
 
 
 def test_a_placement_by_anyone_else_is_refused(bench: Bench) -> None:
-    forged = statement.sign(crypto, PLATFORM[0], "placement", statement.open(crypto, bench.placement(), "placement", PROVINCE[1]))
+    forged = statement.sign(
+        crypto, PLATFORM[0], "placement", statement.open(crypto, bench.placement(), "placement", PROVINCE[1])
+    )
     assert bench.lock.deliver(forged) == ("placement", "cose.signature")
     assert bench.lock.standing.placement is None
 
@@ -214,7 +216,9 @@ def test_the_platform_and_the_lock_derive_the_same_commitments(bench: Bench) -> 
 
 def test_a_statement_swapped_in_flash_stops_the_boot(bench: Bench) -> None:
     bench.lock.deliver(bench.placement())
-    forged = statement.sign(crypto, PLATFORM[0], "placement", statement.open(crypto, bench.placement(), "placement", PROVINCE[1]))
+    forged = statement.sign(
+        crypto, PLATFORM[0], "placement", statement.open(crypto, bench.placement(), "placement", PROVINCE[1])
+    )
     bench.store.write("placement", forged)
     with pytest.raises(Exception, match=r"cose\.signature"):
         bench.reboot()

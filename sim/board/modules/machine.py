@@ -152,22 +152,21 @@ class Pin:
         return "Pin(%r)" % (self._id,)
 
 
-_watching = False
+_watching = None
 
 
 def _start_watching():
     """Apply inputs as they come, for pins with an irq; without one, reading the pin is early enough."""
     global _watching
-    if _watching or _bus.socket is None:
+    if _watching is not None or _bus.socket is None:
         return
-    _watching = True
     import asyncio
 
     if _MICROPYTHON:
-        asyncio.create_task(_watch())
+        _watching = asyncio.create_task(_watch())
     else:
-        loop = asyncio.get_running_loop()
-        loop.add_reader(_bus.socket, _take_or_stop, loop, _bus.socket)
+        _watching = asyncio.get_running_loop()
+        _watching.add_reader(_bus.socket, _take_or_stop, _watching, _bus.socket)
 
 
 def _watch():

@@ -1,0 +1,163 @@
+"""The command of the edge agent: `python -m edge_agent COMMAND`; see `--help`."""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from edge_agent import config, database, inventory, log, status
+from edge_agent.agent import VERSION, Agent
+from edge_agent.notify import Notifier
+from protocol.errors import ConfigError, MooringError
+
+OK, FAILED, UNUSABLE, NOT_WORKING = 0, 1, 2, 3
+
+_EPILOG = """\
+configuration:
+  /etc/mooring-edge/mooring-edge.toml, or --config FILE, or MOORING_EDGE_CONFIG. A start:
+    python -m edge_agent print-config > mooring-edge.toml
+  Any key as an environment variable: mqtt.host is MOORING_EDGE_MQTT_HOST; lists are separated by commas.
+
+exit codes:
+  0  done; for status: the agent runs and the broker is connected
+  1  it failed, for a reason that is printed (disk, another agent, …)
+  2  the command line or the configuration cannot be used; the message says what to change
+  3  status only: the agent does not run, or has no broker
+
+Custody of a record ends with the province's receipt. Until then it is in the outbox, and in the lock as well; so
+losing this machine loses no record.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code. Prints errors as one line, never a traceback for what people can mend."""
+    options = _parser().parse_args(arguments)
+    try:
+        if options.command == "print-config":
+            print(config.default_text(), end="")
+            return OK
+        settings = config.load(options.config, os.environ)
+        return {"run": _run, "check-config": _check, "status": _status, "queue": _queue}[options.command](
+            settings, options
+        )
+    except MooringError as error:
+        if getattr(options, "json", False):
+            print(json.dumps({"ok": False, "error": {"code": error.code, "message": error.message}}))
+        else:
+            print(f"mooring-edge: {error}", file=sys.stderr)
+        return UNUSABLE if isinstance(error, ConfigError) else FAILED
+    except BrokenPipeError:
+        # The reader of our output (`| head`) has left; say nothing more, also not at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m edge_agent",
+        description="Carries sealed records from Mooring locks (Bluetooth) to the province (MQTT), and signed "
+        "statements back. It can read neither.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"mooring-edge {VERSION}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, text: str, with_json: bool = True) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        command.add_argument("--config", type=Path, metavar="FILE", help="configuration file")
+        if with_json:
+            command.add_argument("--json", action="store_true", help="one JSON object, last on stdout")
+        return command
+
+    run = add("run", "run the agent until SIGTERM or SIGINT; logs go to stdout", with_json=False)
+    run.add_argument("--json-log", action="store_true", help="log one JSON object a line, whatever log.json says")
+    add("check-config", "check the configuration and show what is in force")
+    add("status", "say whether the agent works: broker, locks, outbox")
+    queue = add("queue", "show what waits for a receipt, by lock, and what was kept aside")
+    queue.add_argument("--quarantine", action="store_true", help="list each record that was kept aside, and why")
+    commands.add_parser("print-config", help="print an annotated default configuration")
+    return parser
+
+
+def _run(settings: config.Config, options: argparse.Namespace) -> int:
+    log.start(settings.log.level, settings.log.json or options.json_log)
+
+    async def serve() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        await Agent(settings, Notifier(os.environ)).run(stop)
+
+    asyncio.run(serve())
+    return OK
+
+
+def _check(settings: config.Config, options: argparse.Namespace) -> int:
+    facts = {
+        "ok": True,
+        "source": str(settings.source) if settings.source else None,
+        "name": settings.name,
+        "state_dir": str(settings.state_dir),
+        "mqtt": {"host": settings.mqtt.host, "port": settings.mqtt.port, "tls": bool(settings.mqtt.ca)},
+        "locks": list(settings.locks.addresses),
+        "receipts_verified": settings.province_public_key is not None,
+    }
+    if options.json:
+        print(json.dumps(facts))
+        return OK
+    print(f"{settings.source or 'no file, defaults and environment only'}: good")
+    print(f"  edge {settings.name}, outbox in {settings.state_dir}")
+    print(f"  broker {settings.mqtt.host}:{settings.mqtt.port}, {'TLS' if settings.mqtt.ca else 'without TLS'}")
+    print(f"  locks: {', '.join(settings.locks.addresses) or 'searched for'}")
+    if settings.province_public_key is None:
+        print("  note: province_public_key is not set, so receipts are not verified here, only at the locks")
+    return OK
+
+
+def _status(settings: config.Config, options: argparse.Namespace) -> int:
+    running = status.is_running(settings.state_dir)
+    said = status.read(settings.state_dir) if running else {}
+    broker, locks = bool(said.get("broker")), said.get("locks", [])
+    with contextlib.closing(database.open_for_reading(settings.outbox_path)) as connection:
+        held = inventory.counts(connection)
+    working = running and broker
+    if options.json:
+        facts = {"ok": working, "running": running, "broker": broker, "locks": locks, "outbox": vars(held)}
+        print(json.dumps(facts))
+        return OK if working else NOT_WORKING
+    print(f"agent    {'running' if running else 'not running'}")
+    print(f"broker   {'connected' if broker else 'not connected'}")
+    print(f"locks    {sum(lock['connected'] for lock in locks)} of {len(locks)} connected")
+    oldest = "" if held.oldest_seconds is None else f", oldest {held.oldest_seconds:.0f} s"
+    print(f"outbox   {held.records} records, {held.bytes} bytes{oldest}")
+    print(f"         {held.quarantined} kept aside, {held.statements} statements wait for locks")
+    return OK if working else NOT_WORKING
+
+
+def _queue(settings: config.Config, options: argparse.Namespace) -> int:
+    with contextlib.closing(database.open_for_reading(settings.outbox_path)) as connection:
+        held = inventory.counts(connection)
+        by_lock = inventory.queue_by_lock(connection)
+        aside = inventory.quarantine(connection) if options.quarantine else []
+    if options.json:
+        facts: dict[str, object] = {"ok": True, "records": held.records, "bytes": held.bytes, "locks": by_lock}
+        facts |= {"oldest_seconds": held.oldest_seconds, "quarantined": held.quarantined}
+        print(json.dumps(facts | ({"quarantine": aside} if options.quarantine else {})))
+        return OK
+    print(f"{held.records} records, {held.bytes} bytes; {held.quarantined} kept aside")
+    for row in by_lock:
+        print(f"  {row['lock']}  {row['records']} records, counters {row['first']} to {row['last']}")
+    for row in aside:
+        print(f"  aside {row['lock']} counter {row['counter']}: {row['code']}")
+    return OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

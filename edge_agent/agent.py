@@ -1,0 +1,244 @@
+"""The agent: links to locks, outbox and uplink wired together in one event loop.
+
+Up: record, outbox, batch. Down: receipt into the outbox, which forgets, and on to the lock, which forgets; statements
+to the lock that they name. Nothing here opens a record or judges a statement.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from edge_agent import config, log, status
+from edge_agent.downlink import Downlink
+from edge_agent.held import Held
+from edge_agent.known_lock import KnownLock, LinkFactory
+from edge_agent.lock_link import CONNECTING_AT_ONCE, LockLink, discover
+from edge_agent.notify import Notifier
+from edge_agent.outbox import Outbox
+from edge_agent.uplink import Uplink
+from protocol import crypto_cpython, placement, record, uplink
+from protocol.errors import StorageError, TransportError, VerificationError
+from protocol.link import Hello
+
+VERSION: Final = "0.1.0"
+TICK_SECONDS: Final = 1.0
+"""Housekeeping; also the longest that a `status` command lags behind."""
+ASK_TIME_SECONDS: Final = 30.0
+"""A lock that waits for the time refuses new guests, so an unanswered request is repeated soon."""
+ANNOUNCE_SECONDS: Final = 600.0
+"""Locks in reach are announced again: a broker may have lost the last announcement, acknowledged or not."""
+
+
+class Agent:
+    """One edge agent on one state directory. `make_link` and `search` stand for `LockLink` and `discover`."""
+
+    def __init__(
+        self,
+        settings: config.Config,
+        notifier: Notifier,
+        *,
+        make_link: LinkFactory = LockLink,
+        search: Callable[[float], Awaitable[list[tuple[str, bytes]]]] = discover,
+    ) -> None:
+        self._settings, self._notifier = settings, notifier
+        self._make_link, self._search = make_link, search
+        self._outbox: Outbox
+        self._downlink: Downlink
+        self._uplink: Uplink
+        self._locks: dict[str, KnownLock] = {}
+        self._gate = asyncio.Semaphore(CONNECTING_AT_ONCE)
+        self._shown: dict[str, object] = {}
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set. Raises StorageError or ConfigError when there is no use in going on."""
+        settings = self._settings
+        with status.only_one(settings.state_dir):
+            self._outbox = Outbox(
+                settings.outbox_path,
+                max_bytes=settings.outbox.max_mb * 1_000_000,
+                reserve_bytes=settings.outbox.disk_reserve_mb * 1_000_000,
+            )
+            try:
+                self._uplink = Uplink(
+                    settings,
+                    self._outbox,
+                    VERSION,
+                    on_receipts=lambda message: self._downlink.on_receipts(message),
+                    on_command=lambda message: self._downlink.on_command(message),
+                    on_online=self._on_online,
+                    on_offline=self._show,
+                )
+                self._downlink = Downlink(
+                    self._outbox,
+                    Held(self._outbox.connection),
+                    self._locks,
+                    settings.province_public_key,
+                    self._uplink.settled,
+                )
+                await self._work_until(stop)
+            finally:
+                self._outbox.close()
+                status.remove(settings.state_dir)
+                log.info("agent.stopped")
+
+    async def _work_until(self, stop: asyncio.Event) -> None:
+        log.info("agent.started", edge=self._settings.name, version=VERSION)
+        if self._settings.province_public_key is None:
+            log.warning("receipt.unverified", reason="province_public_key is not set; only locks verify receipts")
+        worker, stopper = asyncio.ensure_future(self._work()), asyncio.ensure_future(stop.wait())
+        try:
+            await asyncio.wait({worker, stopper}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._notifier.stopping()
+            worker.cancel()
+            stopper.cancel()
+            results = await asyncio.gather(worker, stopper, return_exceptions=True)
+        failure = results[0]
+        if isinstance(failure, BaseException) and not isinstance(failure, asyncio.CancelledError):
+            while isinstance(failure, BaseExceptionGroup):
+                failure = failure.exceptions[0]
+            raise failure
+
+    async def _work(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._uplink.run())
+            tasks.create_task(self._tick())
+            for address in self._settings.locks.addresses:
+                self._add_lock(address, tasks)
+            if not self._settings.locks.addresses:
+                tasks.create_task(self._look_for_locks(tasks))
+            self._notifier.ready()
+
+    def _add_lock(self, address: str, tasks: asyncio.TaskGroup) -> None:
+        lock = self._locks[address] = KnownLock(address)
+
+        async def on_hello(hello: Hello) -> None:
+            self._on_hello(lock, hello)
+
+        lock.link = self._make_link(
+            address,
+            on_hello=on_hello,
+            on_record=self._on_record,
+            next_counter=self._next_counter,
+            credit=self._settings.locks.credit,
+            gate=self._gate,
+        )
+        tasks.create_task(lock.link.run())
+        tasks.create_task(self._downlink.deliver(lock))
+
+    async def _look_for_locks(self, tasks: asyncio.TaskGroup) -> None:
+        while True:
+            try:
+                for address, _prefix in await self._search(self._settings.locks.scan_seconds):
+                    if address not in self._locks:
+                        log.info("lock.found", address=address)
+                        self._add_lock(address, tasks)
+            except TransportError as error:
+                log.warning("radio.unavailable", code=error.code, reason=error.message)
+            await asyncio.sleep(self._settings.locks.scan_every_seconds)
+
+    async def _tick(self) -> None:
+        fed = 0.0
+        while True:
+            for lock in self._locks.values():
+                if lock.connected:
+                    self._announce(lock)
+            self._show()
+            # Fed here, after work was done and the disk has answered, so that the watchdog sees a hang of either.
+            self._outbox.check()
+            limit = self._notifier.watchdog_seconds
+            if limit is not None and time.monotonic() - fed >= limit / 3:
+                fed = time.monotonic()
+                self._notifier.alive()
+            await asyncio.sleep(min(TICK_SECONDS, limit / 4) if limit else TICK_SECONDS)
+
+    def _show(self) -> None:
+        locks = [
+            {
+                "address": lock.address,
+                "lock": lock.hello.lock_id.hex() if lock.hello else None,
+                "connected": lock.connected,
+            }
+            for lock in self._locks.values()
+        ]
+        shown: dict[str, object] = {"broker": self._uplink.online, "locks": locks}
+        if shown != self._shown:
+            self._shown = shown
+            status.write(self._settings.state_dir, shown)
+            connected = sum(lock.connected for lock in self._locks.values())
+            broker = "connected" if self._uplink.online else "out of reach"
+            self._notifier.status(f"broker {broker}, {connected} of {len(self._locks)} locks connected")
+
+    # --- from the locks ----------------------------------------------------------------------------------------------
+
+    def _on_hello(self, lock: KnownLock, hello: Hello) -> None:
+        if placement.lock_id(crypto_cpython, hello.identity_public) != hello.lock_id:
+            raise VerificationError("lock.identity", "the lock id is not that of the key it shows")
+        if lock.hello is None or lock.hello.lock_id != hello.lock_id or lock.announced is None:
+            log.info("lock.seen", lock=hello.lock_id, next_counter=hello.next_counter, address=lock.address)
+        lock.hello = hello
+        self._outbox.lock_seen(hello)
+        self._announce(lock)
+        lock.due.set()
+
+    def _next_counter(self, hello: Hello) -> int:
+        known = self._outbox.known_through(hello.lock_id)
+        if hello.next_counter <= known:
+            # Its journal went back. What it sends again is either what we have, or a conflict to be kept aside.
+            log.error("lock.regressed", lock=hello.lock_id, next_counter=hello.next_counter, known_through=known)
+            return hello.receipted_through + 1
+        return max(known, hello.receipted_through) + 1
+
+    async def _on_record(self, lock_id: bytes, data: bytes) -> None:
+        parsed = record.parse(data)
+        try:
+            outcome = self._put(parsed, self._outbox.identity(lock_id))
+        except StorageError as error:
+            log.error("record.not_stored", lock=lock_id, counter=parsed.counter, code=error.code, reason=error.message)
+            raise
+        if outcome == "stored":
+            log.info("record.stored", lock=lock_id, counter=parsed.counter, bytes=len(data))
+            self._uplink.wake()
+        elif outcome == "duplicate":
+            log.debug("record.duplicate", lock=lock_id, counter=parsed.counter)
+        else:
+            log.error("record.quarantined", lock=lock_id, counter=parsed.counter, code=outcome)
+
+    def _put(self, parsed: record.Record, identity_public: bytes) -> str:
+        """Store a record; returns "stored", "duplicate", or the code under which it was kept aside."""
+        try:
+            # Anyone in range can claim a lock's id. A record that the lock did not sign must not take the place of the
+            # one that it will sign.
+            record.verify(crypto_cpython, parsed, identity_public)
+        except VerificationError as error:
+            self._outbox.keep_forged(parsed.lock_id, parsed.counter, parsed.raw, error.code)
+            return error.code
+        outcome = self._outbox.put(parsed)
+        return "outbox.conflict" if outcome == "conflict" else outcome
+
+    # --- to the province ---------------------------------------------------------------------------------------------
+
+    def _on_online(self) -> None:
+        for lock in self._locks.values():
+            lock.announced = lock.asked = None
+            if lock.connected:
+                self._announce(lock)
+        self._show()
+
+    def _announce(self, lock: KnownLock) -> None:
+        """Tell the province what a lock holds, and ask the time for it, unless that was done a short while ago."""
+        hello, now = lock.hello, time.monotonic()
+        if hello is None or not self._uplink.online:
+            return
+        told = lock.announced
+        if told is None or told[0] != hello.held or now - told[1] >= ANNOUNCE_SECONDS:
+            seen = uplink.LockSeen(hello.lock_id, hello.identity_public, hello.held)
+            if self._uplink.send(seen.encode()):
+                lock.announced = (hello.held, now)
+        nonce = hello.time_nonce
+        asked = lock.asked
+        if nonce is not None and (asked is None or asked[0] != nonce or now - asked[1] >= ASK_TIME_SECONDS):
+            if self._uplink.send(uplink.TimeRequest(hello.lock_id, nonce).encode()):
+                lock.asked = (nonce, now)
+                log.info("time.requested", lock=hello.lock_id)

@@ -1,0 +1,219 @@
+"""One MQTT 5 connection to the broker, from CONNECT to loss, on paho's network thread.
+
+A connection is used once: what paho still held in memory when it ended is dropped with it, because the outbox, not
+paho, knows what must be sent again. The session ends with the connection too (clean start, no expiry): receipts are
+given again for records sent again, and the province answers LOCK SEEN with what a lock lacks, so nothing depends on
+a broker's memory. (rumqttd, for one, does not give unacknowledged messages to a returning session.)
+"""
+
+import asyncio
+import contextlib
+import ssl
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from paho.mqtt import client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from edge_agent.config import Mqtt
+from protocol import uplink
+from protocol.errors import ConfigError, TransportError
+
+CONNECT_SECONDS: Final = 5.0
+"""TCP and TLS on a mobile uplink take two; this also bounds how long a stop can hang on an attempt."""
+ANSWER_SECONDS: Final = 10.0
+"""CONNACK and SUBACK; a broker in a reconnect storm may queue us for seconds."""
+GOODBYE_SECONDS: Final = 2.0
+"""For the broker to take our `offline` at a clean stop; its last will would say the same."""
+IN_FLIGHT: Final = 20
+"""QoS 1 messages under way in each direction. 20 is what Mosquitto allows, and paho with 1,000 is slower and fat."""
+PACKET_OVERHEAD: Final = 512
+"""Bytes of a PUBLISH that are not payload, generously."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message from the province; `leaf` is `receipt` or `cmd`. Acknowledge once its content is durable."""
+
+    leaf: str
+    payload: bytes
+    mid: int
+
+
+class BrokerConnection:
+    """A connection that is up, with our topics subscribed and the retained birth published.
+
+    `messages` yields Message; `lost` is set when the connection has ended. `on_acknowledged(mid, refusal)` is called
+    in the event loop for each PUBACK, `refusal` being the broker's reason or None.
+    """
+
+    def __init__(
+        self, settings: Mqtt, edge: str, version: str, on_acknowledged: Callable[[int, str | None], None]
+    ) -> None:
+        self.messages: asyncio.Queue[Message] = asyncio.Queue()
+        self.lost = asyncio.Event()
+        self.max_payload = uplink.MAX_MESSAGE
+        """Longest payload that we and the broker accept."""
+        self._reason = "the connection ended"
+        self._settings, self._edge, self._version = settings, edge, version
+        self._on_acknowledged = on_acknowledged
+        self._in_flight = IN_FLIGHT
+        self._unacknowledged: dict[int, float] = {}
+        self._loop = asyncio.get_running_loop()
+        self._connected: asyncio.Future[tuple[ReasonCode, Properties | None]] = self._loop.create_future()
+        self._subscribed: asyncio.Future[list[ReasonCode]] = self._loop.create_future()
+        self._client = self._make_client()
+
+    # --- from the event loop -----------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Connect, subscribe, announce. Raises TransportError: `broker.unreachable`, `.refused`, `.silent`."""
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho left it without types
+        properties.ReceiveMaximum = IN_FLIGHT
+        properties.MaximumPacketSize = uplink.MAX_MESSAGE + PACKET_OVERHEAD
+        try:
+            await asyncio.to_thread(
+                self._client.connect,
+                self._settings.host,
+                self._settings.port,
+                self._settings.keepalive_seconds,
+                clean_start=True,
+                properties=properties,
+            )
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
+            raise TransportError("broker.unreachable", f"{reason}; check mqtt.host, mqtt.port and TLS") from error
+        self._client.loop_start()
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                reason_code, answer = await self._unless_lost(self._connected)
+                if reason_code.is_failure:
+                    raise TransportError("broker.refused", f"{reason_code}; check the certificate and mqtt settings")
+                self._respect(answer)
+                topics = [(uplink.topic(self._edge, leaf), 1) for leaf in (uplink.RECEIPT, uplink.CMD)]
+                self._client.subscribe(topics)
+                if any(code.is_failure for code in await self._unless_lost(self._subscribed)):
+                    raise TransportError("broker.refused", "the broker's access list keeps us from our own topics")
+        except TimeoutError as error:
+            raise TransportError("broker.silent", f"no answer within {ANSWER_SECONDS:.0f} s") from error
+        self.publish(uplink.STATE, uplink.state(True, self._version), retain=True)
+
+    def publish(self, leaf: str, payload: bytes, retain: bool = False) -> int:
+        """Hand a message to the network thread; returns its `mid`. Raises TransportError `broker.lost`."""
+        if self.lost.is_set():
+            raise TransportError("broker.lost", self._reason)
+        info = self._client.publish(uplink.topic(self._edge, leaf), payload, qos=1, retain=retain)
+        if info.rc not in (paho.MQTT_ERR_SUCCESS, paho.MQTT_ERR_NO_CONN):
+            raise TransportError("broker.lost", paho.error_string(info.rc))
+        self._unacknowledged[info.mid] = time.monotonic()
+        return info.mid
+
+    @property
+    def has_room(self) -> bool:
+        """May another message be published before a PUBACK comes?"""
+        return len(self._unacknowledged) < self._in_flight
+
+    @property
+    def waiting_since(self) -> float | None:
+        """When (`time.monotonic`) the oldest message without a PUBACK was published; None if there is none."""
+        return min(self._unacknowledged.values(), default=None)
+
+    def acknowledge(self, message: Message) -> None:
+        """Send the PUBACK of a message. In order of arrival: rumqttd drops a client that acknowledges out of order."""
+        self._client.ack(message.mid, 1)
+
+    async def ended(self) -> TransportError:
+        """Wait for the end of the connection; returns why."""
+        await self.lost.wait()
+        return TransportError("broker.lost", self._reason)
+
+    async def close(self) -> None:
+        """End the connection; with a clean goodbye if it still stands."""
+        if not self.lost.is_set() and self._client.is_connected():
+            topic = uplink.topic(self._edge, uplink.STATE)
+            info = self._client.publish(topic, uplink.state(False, self._version), qos=1, retain=True)
+            # Without this answer the broker publishes nothing false: `online` stays until the next birth or will.
+            with contextlib.suppress(RuntimeError, ValueError):
+                await asyncio.to_thread(info.wait_for_publish, GOODBYE_SECONDS)
+        self._client.disconnect()
+        await asyncio.to_thread(self._client.loop_stop)
+
+    async def _unless_lost(self, answer: "asyncio.Future[Any]") -> Any:
+        lost = asyncio.ensure_future(self.lost.wait())
+        try:
+            await asyncio.wait({answer, lost}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            lost.cancel()
+        if not answer.done():
+            raise TransportError("broker.unreachable", self._reason)
+        return answer.result()
+
+    def _respect(self, answer: Properties | None) -> None:
+        """The broker's limits (MQTT 5 section 3.2.2.3); paho heeds none, nor lets its own be set from now on."""
+        self._in_flight = min(IN_FLIGHT, getattr(answer, "ReceiveMaximum", IN_FLIGHT))
+        packet = getattr(answer, "MaximumPacketSize", self.max_payload + PACKET_OVERHEAD)
+        self.max_payload = min(self.max_payload, packet - PACKET_OVERHEAD)
+
+    # --- paho's thread -----------------------------------------------------------------------------------------------
+
+    def _make_client(self) -> paho.Client:
+        client = paho.Client(
+            CallbackAPIVersion.VERSION2,
+            # The broker ends an older connection of the same name, so two agents cannot both be this edge.
+            client_id=f"mooring-edge-{self._edge}",
+            protocol=paho.MQTTv5,
+            manual_ack=True,
+            reconnect_on_failure=False,
+        )
+        client.connect_timeout = CONNECT_SECONDS
+        client.max_inflight_messages_set(IN_FLIGHT)
+        client.will_set(uplink.topic(self._edge, uplink.STATE), uplink.state(False, self._version), qos=1, retain=True)
+        if self._settings.ca:
+            client.tls_set_context(_tls(self._settings))
+        client.on_connect = lambda _c, _u, _f, code, props: self._post(_resolve, self._connected, (code, props))
+        client.on_subscribe = lambda _c, _u, _m, codes, _p: self._post(_resolve, self._subscribed, codes)
+        client.on_disconnect = lambda _c, _u, _f, code, _p: self._post(self._end, str(code))
+        client.on_publish = lambda _c, _u, mid, code, _p: self._post(
+            self._take_puback, mid, str(code) if code.is_failure else None
+        )
+        client.on_message = lambda _c, _u, message: self._post(self._arrived, message)
+        return client
+
+    def _post(self, call: Callable[..., None], *arguments: object) -> None:
+        # The loop is closed when the process is ending; there is nobody left to tell.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(call, *arguments)
+
+    def _end(self, reason: str) -> None:
+        self._reason = reason
+        self.lost.set()
+
+    def _take_puback(self, mid: int, refusal: str | None) -> None:
+        self._unacknowledged.pop(mid, None)
+        self._on_acknowledged(mid, refusal)
+
+    def _arrived(self, message: paho.MQTTMessage) -> None:
+        leaf = message.topic.rpartition("/")[2]
+        self.messages.put_nowait(Message(leaf, bytes(message.payload), message.mid))
+
+
+def _resolve(future: "asyncio.Future[Any]", value: object) -> None:
+    if not future.done():
+        future.set_result(value)
+
+
+def _tls(settings: Mqtt) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=settings.ca)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if settings.cert:
+            context.load_cert_chain(settings.cert, settings.key)
+    except (OSError, ssl.SSLError) as error:
+        reason = error.strerror or type(error).__name__
+        raise ConfigError("config.file", f"mqtt.ca, mqtt.cert or mqtt.key cannot be used: {reason}") from error
+    return context

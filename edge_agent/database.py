@@ -1,0 +1,148 @@
+"""The SQLite file under the outbox: durable settings, schema, and SQLite's errors in words that help.
+
+Losing this file loses no record: each lock keeps its own until a receipt covers them, and sends them again.
+"""
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from protocol.errors import StorageError
+
+APPLICATION_ID = 0x4D6F6F72
+SCHEMA_VERSION = 1
+BUSY_MS = 5000
+"""The agent is the only writer; a `queue` command beside it holds no lock longer than a read."""
+WAL_LIMIT_BYTES = 4_000_000
+"""The write-ahead log is cut back to this after a burst."""
+
+_SCHEMA = """
+CREATE TABLE records (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,   -- order of arrival; never used again, so that a cursor stays good
+    lock_id BLOB NOT NULL, counter INTEGER NOT NULL,
+    payload_hash BLOB NOT NULL, previous BLOB NOT NULL,
+    record BLOB NOT NULL, stored_at REAL NOT NULL,
+    UNIQUE (lock_id, counter)
+);
+CREATE TABLE quarantine (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    lock_id BLOB NOT NULL, counter INTEGER NOT NULL,
+    record_hash BLOB NOT NULL, authentic INTEGER NOT NULL,
+    record BLOB NOT NULL, code TEXT NOT NULL, stored_at REAL NOT NULL,
+    UNIQUE (lock_id, counter, record_hash)
+);
+CREATE TABLE statements (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    lock_id BLOB NOT NULL, kind TEXT NOT NULL, digest BLOB NOT NULL,
+    statement BLOB NOT NULL, held_at REAL NOT NULL,
+    UNIQUE (lock_id, digest)
+);
+CREATE TABLE locks (
+    lock_id BLOB PRIMARY KEY,
+    identity_public BLOB, next_counter INTEGER NOT NULL DEFAULT 0,
+    told_through INTEGER NOT NULL DEFAULT 0,      -- what the lock itself says a receipt covered
+    receipted_through INTEGER NOT NULL DEFAULT 0, -- what the last receipt that we accepted covers
+    receipted_head BLOB, seen_at REAL
+);
+"""
+
+_ADVICE = {
+    sqlite3.SQLITE_FULL: ("outbox.full", "the disk is full; free some space, nothing that is held is lost"),
+    sqlite3.SQLITE_BUSY: ("outbox.busy", "another process holds the outbox; stop it"),
+    sqlite3.SQLITE_LOCKED: ("outbox.busy", "another process holds the outbox; stop it"),
+    sqlite3.SQLITE_READONLY: ("outbox.access", "cannot write; check owner and permissions of state_dir"),
+    sqlite3.SQLITE_CANTOPEN: ("outbox.access", "cannot open; check that state_dir exists and its permissions"),
+    sqlite3.SQLITE_PERM: ("outbox.access", "cannot open; check owner and permissions of state_dir"),
+    sqlite3.SQLITE_IOERR: ("outbox.io", "the disk does not read or write; check it, an SD card may be worn out"),
+}
+_CORRUPT = (
+    "outbox.corrupt",
+    "the outbox is damaged; stop the agent, move the file aside, start again: locks send again what has no receipt",
+)
+
+
+@contextlib.contextmanager
+def errors() -> Iterator[None]:
+    """SQLite's errors as StorageError with a stable code and what to do."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        primary = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        code, advice = _ADVICE.get(primary, _CORRUPT)
+        raise StorageError(code, advice) from error
+
+
+def open_for_writing(path: Path) -> sqlite3.Connection:
+    """The outbox at `path`, made if missing. Raises StorageError, `outbox.version` for a newer schema."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Records are sealed, yet what is not for others to copy should not be theirs to read.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        advice = f"cannot make {path}: {error.strerror}; check state_dir and its permissions"
+        raise StorageError("outbox.access", advice) from error
+    with errors():
+        connection = sqlite3.connect(path, timeout=BUSY_MS / 1000, isolation_level=None)
+        try:
+            _check_version(connection)
+            connection.execute("PRAGMA journal_mode = WAL")
+            # FULL, not NORMAL: a commit in WAL mode must reach the disk before the lock is told to go on.
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
+            if connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+                raise StorageError(*_CORRUPT)
+            if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+                connection.executescript(
+                    f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA application_id = {APPLICATION_ID};"
+                    f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+                )
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def open_for_reading(path: Path) -> sqlite3.Connection:
+    """The outbox for a look beside a running agent. Raises StorageError, `outbox.missing` if there is none."""
+    if not path.exists():
+        raise StorageError("outbox.missing", f"{path} does not exist; the agent has not run with this state_dir")
+    with errors():
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_MS / 1000)
+        connection.isolation_level = None
+        try:
+            if _check_version(connection) == 0:
+                raise StorageError("outbox.missing", f"{path} is empty; the agent has not run with this state_dir")
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def _check_version(connection: sqlite3.Connection) -> int:
+    application = connection.execute("PRAGMA application_id").fetchone()[0]
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > SCHEMA_VERSION:
+        raise StorageError(
+            "outbox.version", f"made by a newer agent (schema {version}, this one knows {SCHEMA_VERSION}); update"
+        )
+    tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+    if application != APPLICATION_ID and tables:
+        raise StorageError("outbox.foreign", "a SQLite file of some other program; choose another state_dir")
+    return int(version)
+
+
+@contextlib.contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All or nothing, and on disk when it returns. Raises StorageError."""
+    with errors():
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            # A full disk may have ended the transaction already.
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")

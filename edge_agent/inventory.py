@@ -1,0 +1,53 @@
+"""What an outbox holds, for people: counts and lists that a command reads beside a running agent."""
+
+import sqlite3
+import time
+from dataclasses import dataclass
+
+from edge_agent import database
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What the outbox holds: rows and bytes in the queue, age of the oldest in seconds, rows elsewhere."""
+
+    records: int
+    bytes: int
+    oldest_seconds: float | None
+    quarantined: int
+    statements: int
+    locks: int
+
+
+def counts(connection: sqlite3.Connection) -> Counts:
+    """What the outbox behind `connection` holds. Raises StorageError."""
+    with database.errors():
+        row = connection.execute(
+            "SELECT count(*), coalesce(sum(length(record)), 0), min(stored_at) FROM records"
+        ).fetchone()
+        others = connection.execute(
+            "SELECT (SELECT count(*) FROM quarantine), (SELECT count(*) FROM statements), (SELECT count(*) FROM locks)"
+        ).fetchone()
+    oldest = None if row[2] is None else max(0.0, round(time.time() - row[2], 3))
+    return Counts(row[0], row[1], oldest, *others)
+
+
+def queue_by_lock(connection: sqlite3.Connection) -> list[dict[str, object]]:
+    """Queue of each lock: `lock`, `records`, `first` and `last` counter, `receipted_through`. Raises StorageError."""
+    with database.errors():
+        rows = connection.execute(
+            "SELECT hex(r.lock_id), count(*), min(r.counter), max(r.counter), coalesce(max(l.receipted_through), 0) "
+            "FROM records r LEFT JOIN locks l USING (lock_id) GROUP BY r.lock_id ORDER BY 1"
+        ).fetchall()
+    names = ("lock", "records", "first", "last", "receipted_through")
+    return [dict(zip(names, (row[0].lower(), *row[1:]), strict=True)) for row in rows]
+
+
+def quarantine(connection: sqlite3.Connection) -> list[dict[str, object]]:
+    """What was kept aside: `lock`, `counter`, `code`, `bytes`. Raises StorageError."""
+    with database.errors():
+        rows = connection.execute(
+            "SELECT hex(lock_id), counter, code, length(record) FROM quarantine ORDER BY id"
+        ).fetchall()
+    names = ("lock", "counter", "code", "bytes")
+    return [dict(zip(names, (row[0].lower(), *row[1:]), strict=True)) for row in rows]

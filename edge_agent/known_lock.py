@@ -1,0 +1,57 @@
+"""A lock as the agent knows it while it runs, and what the agent needs of the link to it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from protocol.link import Hello
+
+
+class Link(Protocol):
+    """What the agent needs of a link; `edge_agent.lock_link.LockLink` is the one in use."""
+
+    @property
+    def connected(self) -> bool:
+        """Has the lock said HELLO on a connection that stands?"""
+
+    async def run(self) -> None:
+        """Keep the link up until cancelled."""
+
+    async def deliver(self, statement: bytes) -> str | None:
+        """Hand over a statement; returns the lock's refusal or None. Raises TransportError, FormatError."""
+
+
+class LinkFactory(Protocol):
+    """Makes the link to a lock; the parameters are those of `LockLink`."""
+
+    def __call__(
+        self,
+        address: str,
+        *,
+        on_hello: Callable[[Hello], Awaitable[None]],
+        on_record: Callable[[bytes, bytes], Awaitable[None]],
+        next_counter: Callable[[Hello], int],
+        credit: int,
+        gate: asyncio.Semaphore,
+    ) -> Link:
+        """The link to the lock at `address`."""
+
+
+class KnownLock:
+    """A lock at an address: its link and what it said last."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.link: Link | None = None
+        self.hello: Hello | None = None
+        self.due = asyncio.Event()
+        """Something may be waiting to be delivered."""
+        self.time_answer: bytes | None = None
+        self.asked: tuple[bytes, float] | None = None
+        """Nonce and moment of the last time request."""
+        self.announced: tuple[dict[str, int], float] | None = None
+
+    @property
+    def connected(self) -> bool:
+        """Is it in reach now?"""
+        return self.link is not None and self.link.connected and self.hello is not None

@@ -1,0 +1,47 @@
+"""What systemd (Type=notify, WatchdogSec=) is told; nothing where there is no systemd. Source: sd_notify(3)."""
+
+import os
+import socket
+from collections.abc import Mapping
+from typing import Final
+
+MAX_STATUS: Final = 200
+
+
+class Notifier:
+    """Sends states to the socket in NOTIFY_SOCKET; without it every call does nothing."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        address = environment.get("NOTIFY_SOCKET", "")
+        # A leading @ stands for the abstract namespace, whose names begin with a zero byte.
+        self._address = "\0" + address[1:] if address.startswith("@") else address
+        ours = environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+        limit = environment.get("WATCHDOG_USEC", "")
+        self.watchdog_seconds: float | None = int(limit) / 1e6 if ours and limit.isdigit() and int(limit) else None
+        """systemd restarts us after so long without `alive`; None: no watchdog."""
+
+    def _send(self, state: str) -> None:
+        if not self._address:
+            return
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+            try:
+                channel.sendto(state.encode(), self._address)
+            except OSError:
+                # systemd being restarted is not a reason for the agent to stop; the watchdog would say so if it were.
+                return
+
+    def ready(self) -> None:
+        """The outbox is open and the links are starting."""
+        self._send("READY=1")
+
+    def alive(self) -> None:
+        """The loop has done its work once more."""
+        self._send("WATCHDOG=1")
+
+    def status(self, text: str) -> None:
+        """One line for `systemctl status`."""
+        self._send("STATUS=" + text[:MAX_STATUS])
+
+    def stopping(self) -> None:
+        """A clean stop has begun."""
+        self._send("STOPPING=1")

@@ -1,0 +1,272 @@
+"""The outbox: records on their way from lock to province, on disk before the lock is told to go on.
+
+One record a commit: a building makes under a megabyte a day, so a disk flush for each is cheap, and then "the edge
+has it" has one meaning. A row leaves by a receipt only; what cannot be forwarded is kept aside, never overwritten.
+"""
+
+import hashlib
+import shutil
+import sqlite3
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from edge_agent import database
+from protocol.errors import StorageError, VerificationError
+from protocol.link import Hello
+from protocol.receipt import Receipt
+from protocol.record import Record
+
+Key = tuple[bytes, int]
+"""(lock id, counter): the idempotency key from end to end."""
+
+MEGABYTE: Final = 1_000_000
+FORGED_LIMIT: Final = 1000
+"""Records without the lock's signature kept for a look. Anyone in range can make more; they must not fill the disk."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A queued record; `id` gives the order of arrival."""
+
+    id: int
+    lock_id: bytes
+    counter: int
+    record: bytes
+
+
+class Outbox:
+    """The outbox at `path`; `max_bytes` of records at most, and nothing taken in below `reserve_bytes` of free disk."""
+
+    def __init__(self, path: Path, *, max_bytes: int = 512 * MEGABYTE, reserve_bytes: int = 0) -> None:
+        self._path, self._max_bytes, self._reserve_bytes = path, max_bytes, reserve_bytes
+        self._db = database.open_for_writing(path)
+        self._bytes: int = self._one("SELECT coalesce(sum(length(record)), 0) FROM records")
+        self._bytes += self._one("SELECT coalesce(sum(length(record)), 0) FROM quarantine")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The database, for `edge_agent.held`, which shares its transactions."""
+        return self._db
+
+    def _one(self, query: str, *values: object) -> int:
+        with database.errors():
+            row = self._db.execute(query, values).fetchone()
+        return 0 if row is None or row[0] is None else int(row[0])
+
+    # --- locks -------------------------------------------------------------------------------------------------------
+
+    def lock_seen(self, hello: Hello) -> None:
+        """Keep what a lock says of itself. Its word on receipts rules over ours, unless one waits to be delivered.
+
+        A lock that was never convinced by a receipt still holds its records, and they must be fetched again.
+        """
+        with database.transaction(self._db):
+            self._db.execute(
+                "INSERT INTO locks (lock_id, identity_public, next_counter, told_through, seen_at) VALUES (?,?,?,?,?) "
+                "ON CONFLICT (lock_id) DO UPDATE SET identity_public = excluded.identity_public, seen_at = "
+                "excluded.seen_at, next_counter = excluded.next_counter, told_through = excluded.told_through",
+                (hello.lock_id, hello.identity_public, hello.next_counter, hello.receipted_through, time.time()),
+            )
+            self._db.execute(
+                "DELETE FROM statements WHERE lock_id = ?1 AND kind = 'receipt' AND EXISTS "
+                "(SELECT 1 FROM locks WHERE lock_id = ?1 AND receipted_through <= ?2)",
+                (hello.lock_id, hello.receipted_through),
+            )
+            self._db.execute(
+                "UPDATE locks SET receipted_through = told_through, receipted_head = NULL WHERE lock_id = ?1 AND "
+                "receipted_through > told_through AND NOT EXISTS "
+                "(SELECT 1 FROM statements WHERE lock_id = ?1 AND kind = 'receipt')",
+                (hello.lock_id,),
+            )
+
+    def knows(self, lock_id: bytes) -> bool:
+        """Has this lock ever been seen here?"""
+        return self._one("SELECT count(*) FROM locks WHERE lock_id = ?", lock_id) > 0
+
+    def identity(self, lock_id: bytes) -> bytes:
+        """Identity key of a lock, 65-byte point, as it showed it; empty for a lock never seen."""
+        with database.errors():
+            row = self._db.execute("SELECT identity_public FROM locks WHERE lock_id = ?", (lock_id,)).fetchone()
+        return row[0] if row is not None and row[0] is not None else b""
+
+    def check(self) -> None:
+        """Read something, for the watchdog's sake. Raises StorageError."""
+        self._one("SELECT id FROM records LIMIT 1")
+
+    def known_through(self, lock_id: bytes) -> int:
+        """Highest counter of a lock that is here or receipted; the next record wanted is the one after."""
+        return max(
+            self._one("SELECT max(counter) FROM records WHERE lock_id = ?", lock_id),
+            self._one("SELECT max(counter) FROM quarantine WHERE lock_id = ? AND authentic", lock_id),
+            self._one("SELECT receipted_through FROM locks WHERE lock_id = ?", lock_id),
+        )
+
+    # --- records in --------------------------------------------------------------------------------------------------
+
+    def put(self, record: Record) -> Literal["stored", "duplicate", "conflict"]:
+        """Take a record whose signature was verified; it is on disk when this returns.
+
+        Another payload under a key that is taken goes to quarantine. Raises StorageError: `outbox.limit`,
+        `outbox.reserve`, or what `edge_agent.database` names; then the record is not here and the lock must keep it.
+        """
+        receipted = self._receipted(record.lock_id)
+        if receipted is not None and record.counter <= receipted[0]:
+            if record.counter < receipted[0] or receipted[1] in (None, record.payload_hash):
+                return "duplicate"
+            return self._conflict(record)
+        with database.errors():
+            row = self._db.execute(
+                "SELECT payload_hash FROM records WHERE lock_id = ? AND counter = ?", (record.lock_id, record.counter)
+            ).fetchone()
+        if row is not None:
+            # By payload: the signature of the same payload may differ, since ECDSA is randomised and malleable.
+            return "duplicate" if row[0] == record.payload_hash else self._conflict(record)
+        if self._one(
+            "SELECT count(*) FROM quarantine WHERE lock_id = ? AND counter = ? AND record_hash = ?",
+            record.lock_id,
+            record.counter,
+            hashlib.sha256(record.raw).digest(),
+        ):
+            return "duplicate"
+        self._make_room(len(record.raw))
+        with database.transaction(self._db):
+            self._db.execute(
+                "INSERT INTO records (lock_id, counter, payload_hash, previous, record, stored_at) "
+                "VALUES (?,?,?,?,?,?)",
+                (
+                    record.lock_id,
+                    record.counter,
+                    record.payload_hash,
+                    record.previous,
+                    record.raw,
+                    time.time(),
+                ),
+            )
+        self._bytes += len(record.raw)
+        return "stored"
+
+    def keep_forged(self, lock_id: bytes, counter: int, record: bytes, code: str) -> bool:
+        """Keep aside a record that is not the lock's own work. False if there are too many of those already."""
+        if self._one("SELECT count(*) FROM quarantine WHERE NOT authentic") >= FORGED_LIMIT:
+            return False
+        self._make_room(len(record))
+        with database.transaction(self._db):
+            return self._keep_aside(lock_id, counter, record, code, authentic=False)
+
+    def _conflict(self, record: Record) -> Literal["conflict"]:
+        self._make_room(len(record.raw))
+        with database.transaction(self._db):
+            self._keep_aside(record.lock_id, record.counter, record.raw, "outbox.conflict", authentic=True)
+        return "conflict"
+
+    def _keep_aside(self, lock_id: bytes, counter: int, record: bytes, code: str, authentic: bool) -> bool:
+        done = self._db.execute(
+            "INSERT OR IGNORE INTO quarantine (lock_id, counter, record_hash, authentic, record, code, stored_at) "
+            "VALUES (?,?,?,?,?,?,?)",
+            (lock_id, counter, hashlib.sha256(record).digest(), authentic, record, code, time.time()),
+        )
+        self._bytes += len(record) if done.rowcount else 0
+        return done.rowcount > 0
+
+    def _make_room(self, size: int) -> None:
+        if self._bytes + size > self._max_bytes:
+            raise StorageError(
+                "outbox.limit", "outbox.max_mb is reached; is the province in reach? locks keep what does not fit"
+            )
+        # Deleting needs disk too (it writes the log first), so taking in stops while there is room left for that.
+        if self._reserve_bytes and shutil.disk_usage(self._path.parent).free < self._reserve_bytes + size:
+            raise StorageError("outbox.reserve", "less free disk than outbox.disk_reserve_mb; free some space")
+
+    # --- records out -------------------------------------------------------------------------------------------------
+
+    def batch(self, after: int, max_bytes: int, max_records: int) -> list[Stored]:
+        """Records with `id` above `after` in order of arrival, up to both limits; at least one if there is one."""
+        taken: list[Stored] = []
+        size = 0
+        with database.errors():
+            cursor = self._db.execute(
+                "SELECT id, lock_id, counter, record FROM records WHERE id > ? ORDER BY id LIMIT ?",
+                (after, max_records),
+            )
+            for row in cursor:
+                size += len(row[3])
+                if taken and size > max_bytes:
+                    break
+                taken.append(Stored(*row))
+            cursor.close()
+        return taken
+
+    def apply_receipt(self, receipt: Receipt, statement: bytes) -> list[Key]:
+        """Forget what a receipt covers, and hold the receipt for the lock, in one transaction. Returns the keys gone.
+
+        The caller has verified the signature. Raises VerificationError and changes nothing: `receipt.regressed` below
+        an earlier receipt, `receipt.conflict` same counter but another head, `receipt.chain` if any record held here
+        is not the one whose hash its successor, or the receipt, names.
+        """
+        lock_id, through = receipt.lock_id, receipt.through
+        earlier, earlier_head = self._receipted(lock_id) or (0, None)
+        if through < earlier:
+            raise VerificationError("receipt.regressed", "below an earlier receipt")
+        if through == earlier and earlier_head not in (None, receipt.head):
+            raise VerificationError("receipt.conflict", "another head than an earlier receipt of the same counter")
+        with database.transaction(self._db):
+            self._check_chain(receipt)
+            gone = self._db.execute(
+                "DELETE FROM records WHERE lock_id = ? AND counter <= ? RETURNING counter, length(record)",
+                (lock_id, through),
+            ).fetchall()
+            self._db.execute(
+                "INSERT INTO locks (lock_id, receipted_through, receipted_head) VALUES (?,?,?) "
+                "ON CONFLICT (lock_id) DO UPDATE SET "
+                "receipted_through = excluded.receipted_through, receipted_head = excluded.receipted_head",
+                (lock_id, through, receipt.head),
+            )
+            if self._told_through(lock_id) < through:
+                # The newest is enough: receipts are cumulative.
+                self._db.execute("DELETE FROM statements WHERE lock_id = ? AND kind = 'receipt'", (lock_id,))
+                self._db.execute(
+                    "INSERT INTO statements (lock_id, kind, digest, statement, held_at) VALUES (?,'receipt',?,?,?)",
+                    (lock_id, hashlib.sha256(statement).digest(), statement, time.time()),
+                )
+        self._bytes -= sum(row[1] for row in gone)
+        return [(lock_id, row[0]) for row in gone]
+
+    def _check_chain(self, receipt: Receipt) -> None:
+        expected = {receipt.through: receipt.head}
+        for counter, payload_hash, previous in self._db.execute(
+            "SELECT counter, payload_hash, previous FROM records "
+            "WHERE lock_id = ? AND counter <= ? ORDER BY counter DESC",
+            (receipt.lock_id, receipt.through),
+        ):
+            if expected.get(counter, payload_hash) != payload_hash:
+                raise VerificationError("receipt.chain", f"record {counter} held here is not the one committed")
+            expected = {counter - 1: previous}
+
+    def refuse(self, lock_id: bytes, counter: int, payload_hash: bytes, code: str) -> list[Key]:
+        """Move the record that the province will never commit out of the queue and aside. Returns the keys moved."""
+        with database.transaction(self._db):
+            row = self._db.execute(
+                "DELETE FROM records WHERE lock_id = ? AND counter = ? AND payload_hash = ? RETURNING record",
+                (lock_id, counter, payload_hash),
+            ).fetchone()
+            if row is None:
+                return []
+            self._bytes -= len(row[0])
+            self._keep_aside(lock_id, counter, row[0], code, authentic=True)
+        return [(lock_id, counter)]
+
+    def _receipted(self, lock_id: bytes) -> tuple[int, bytes | None] | None:
+        with database.errors():
+            row = self._db.execute(
+                "SELECT receipted_through, receipted_head FROM locks WHERE lock_id = ?", (lock_id,)
+            ).fetchone()
+        return None if row is None else (row[0], row[1])
+
+    def _told_through(self, lock_id: bytes) -> int:
+        return self._one("SELECT told_through FROM locks WHERE lock_id = ?", lock_id)

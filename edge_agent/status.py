@@ -1,0 +1,77 @@
+"""Whether an agent runs on a state directory, and what it last said of itself, for the commands beside it."""
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from protocol.errors import StorageError
+
+_LOCK = "agent.lock"
+_FILE = "status.json"
+
+
+@contextlib.contextmanager
+def only_one(state_dir: Path) -> Iterator[None]:
+    """Hold the state directory for this process. Raises StorageError `outbox.busy`, `outbox.access`.
+
+    A file lock ends with its process, however that dies, so nothing stale is left to clean up.
+    """
+    try:
+        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(state_dir / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        advice = f"cannot use {state_dir}: {error.strerror}; check state_dir and its permissions"
+        raise StorageError("outbox.access", advice) from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StorageError("outbox.busy", f"another agent runs on {state_dir}; stop it first") from None
+        yield
+    finally:
+        os.close(handle)
+
+
+def is_running(state_dir: Path) -> bool:
+    """Does an agent hold the state directory?"""
+    try:
+        handle = os.open(state_dir / _LOCK, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
+def write(state_dir: Path, facts: dict[str, object]) -> None:
+    """Replace what the agent says of itself. Written on change only, so that it does not wear the card."""
+    temporary = state_dir / (_FILE + ".new")
+    try:
+        temporary.write_text(json.dumps(facts), encoding="utf-8")
+        temporary.replace(state_dir / _FILE)
+    except OSError:
+        # A full disk must not stop the delivery of what is held; `status` then shows the last state written.
+        return
+
+
+def read(state_dir: Path) -> dict[str, Any]:
+    """What the agent last said of itself; empty if there is nothing readable."""
+    try:
+        content = json.loads((state_dir / _FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def remove(state_dir: Path) -> None:
+    """At a clean stop."""
+    with contextlib.suppress(OSError):
+        (state_dir / _FILE).unlink(missing_ok=True)

@@ -1,0 +1,265 @@
+"""The way up: batches from the outbox to the province, again and again until receipts cover them.
+
+A batch is under way from its publication until every record in it is settled (receipted, or refused by the
+province); a PUBACK is only a sign that the broker lives. Nothing is queued in memory beyond `window` batches.
+"""
+
+import asyncio
+import contextlib
+import os
+import random
+import time
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Final
+
+from edge_agent import config, log
+from edge_agent.broker import BrokerConnection, Message
+from edge_agent.outbox import Key, Outbox
+from protocol import uplink
+from protocol.errors import FormatError, MooringError, TransportError
+
+FIRST_WAIT: Final = 1.0
+"""Seconds before the first reconnect: a broker that merely restarts is back in about one."""
+LONGEST_WAIT: Final = 120.0
+"""An outage of hours must not cost two minutes more than needed, nor drain an LTE tariff with handshakes."""
+STEADY_SECONDS: Final = 30.0
+"""A connection that lasted so long starts the series of waits anew; a shorter one is a broker that throws us out."""
+PUBACK_SECONDS: Final = 30.0
+"""A broker that takes longer is hung, whatever TCP says; keepalive alone would find out a minute later."""
+RESEND_LIMIT: Final = 600.0
+"""Longest wait between sending the same records again while the province is silent."""
+
+
+def reconnect_wait(failures: int) -> float:
+    """Seconds to wait after `failures` (>= 1) failed connections. Half of it is jitter, or a province's edges, cut off
+    in the same second, would all come back in the same second."""
+    ceiling = min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** min(failures - 1, 32))
+    return ceiling * random.uniform(0.5, 1.0)
+
+
+class _UnderWay:
+    """A published batch: keys not yet settled, row ids, and when it went."""
+
+    def __init__(self, batch_id: bytes, ids: set[int], keys: set[Key], size: int) -> None:
+        self.batch_id, self.ids, self.keys, self.size = batch_id, ids, keys, size
+        self.sent = time.monotonic()
+        self.mid: int | None = None
+
+
+class Uplink:
+    """Keeps a connection to the broker and drains `outbox` through it.
+
+    `on_receipts(Receipts)` and `on_command(Command)` are called for what comes down; when they return, the content
+    is durable and the message is acknowledged. `on_online()` is called when the connection is up. A MooringError from
+    a handler leaves the message unacknowledged, and is logged.
+    """
+
+    def __init__(
+        self,
+        settings: config.Config,
+        outbox: Outbox,
+        version: str,
+        *,
+        on_receipts: Callable[[uplink.Receipts], None],
+        on_command: Callable[[uplink.Command], None],
+        on_online: Callable[[], None],
+        on_offline: Callable[[], None],
+    ) -> None:
+        self._settings, self._outbox, self._version = settings, outbox, version
+        self._on_receipts, self._on_command = on_receipts, on_command
+        self._on_online, self._on_offline = on_online, on_offline
+        self._connection: BrokerConnection | None = None
+        self._wake = asyncio.Event()
+        self._under_way: list[_UnderWay] = []
+        self._cursor = 0
+        self._due_again = False
+        self._patience = float(settings.uplink.receipt_timeout_seconds)
+
+    @property
+    def online(self) -> bool:
+        """Is there a working connection to the broker now?"""
+        return self._connection is not None
+
+    @property
+    def under_way(self) -> int:
+        """Batches published and not settled."""
+        return len(self._under_way)
+
+    def wake(self) -> None:
+        """A record was stored."""
+        self._wake.set()
+
+    def send(self, payload: bytes) -> bool:
+        """Publish a message on `up` now; False when offline or too much is under way: say it again later."""
+        if self._connection is None or not self._connection.has_room:
+            return False
+        try:
+            self._connection.publish(uplink.UP, payload)
+        except TransportError:
+            return False
+        return True
+
+    def settled(self, keys: Iterable[Key]) -> None:
+        """These records have left the outbox."""
+        gone = set(keys)
+        for batch in self._under_way:
+            batch.keys -= gone
+        if gone:
+            self._patience = float(self._settings.uplink.receipt_timeout_seconds)
+        self._under_way = [batch for batch in self._under_way if batch.keys]
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Stay connected and drain until cancelled."""
+        failures = 0
+        while True:
+            began = time.monotonic()
+            error = await self._connect_and_serve()
+            failures = 1 if time.monotonic() - began > STEADY_SECONDS else failures + 1
+            wait = reconnect_wait(failures)
+            log.warning("broker.lost", code=error.code, reason=error.message, retry_seconds=round(wait, 2))
+            await asyncio.sleep(wait)
+
+    async def _connect_and_serve(self) -> TransportError:
+        """One connection; returns why it ended. Raises StorageError or ConfigError, which no new connection mends."""
+        connection = BrokerConnection(self._settings.mqtt, self._settings.name, self._version, self._acknowledged)
+        try:
+            await connection.open()
+            self._start_over()
+            self._connection = connection
+            log.info("broker.connected", host=self._settings.mqtt.host, port=self._settings.mqtt.port)
+            self._on_online()
+            return await _first_end(self._pump(connection), self._receive(connection), connection.ended())
+        except TransportError as error:
+            return error
+        finally:
+            was_online, self._connection = self._connection is not None, None
+            if was_online:
+                self._on_offline()
+            await connection.close()
+
+    def _start_over(self) -> None:
+        """On a new connection everything without a receipt is sent again: the broker may have lost what it took."""
+        self._under_way.clear()
+        self._cursor, self._due_again = 0, False
+        self._patience = float(self._settings.uplink.receipt_timeout_seconds)
+
+    # --- up ----------------------------------------------------------------------------------------------------------
+
+    async def _pump(self, connection: BrokerConnection) -> TransportError:
+        while True:
+            self._wake.clear()
+            self._check_broker(connection)
+            self._expire()
+            pause = self._publish_next(connection)
+            if pause > 0:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await self._wake.wait()
+            else:
+                # Let receipts in between two batches of a long backlog.
+                await asyncio.sleep(0)
+
+    def _publish_next(self, connection: BrokerConnection) -> float:
+        """Publish a batch if it is time to; returns the seconds after which to look again, 0 at once."""
+        batching = self._settings.uplink
+        if len(self._under_way) >= batching.window or not connection.has_room:
+            return self._next_deadline(connection)
+        most = min(batching.batch_bytes, connection.max_payload - uplink.MAX_BYTES)
+        sent = set().union(*(batch.ids for batch in self._under_way))
+        found = self._outbox.batch(self._cursor, most, uplink.MAX_RECORDS)
+        rows = [row for row in found if row.id not in sent]
+        if found and not rows:
+            self._cursor = found[-1].id
+            return 0
+        if not rows:
+            return self._turn_round(connection)
+        size = sum(len(row.record) for row in rows)
+        # A lone record goes at once: waiting for company only pays while the province is busy with others.
+        gathering = bool(self._under_way) and len(found) < uplink.MAX_RECORDS
+        waited = time.monotonic() - self._under_way[-1].sent if self._under_way else 0.0
+        if gathering and size < most * 3 // 4 and waited < batching.batch_ms / 1000:
+            return max(batching.batch_ms / 1000 - waited, 0.001)
+        batch_id = os.urandom(8)
+        under_way = _UnderWay(batch_id, {row.id for row in rows}, {(row.lock_id, row.counter) for row in rows}, size)
+        under_way.mid = connection.publish(uplink.UP, uplink.Batch(batch_id, [row.record for row in rows]).encode())
+        self._under_way.append(under_way)
+        self._cursor = rows[-1].id
+        log.info("batch.sent", batch=batch_id, records=len(rows), bytes=size)
+        return 0
+
+    def _expire(self) -> None:
+        """Batches without a receipt for too long give their place in the window to others, and are due again.
+
+        Going round instead of starting over: records that the province will never receipt (one before them is
+        missing) must not keep later ones of other locks waiting.
+        """
+        now = time.monotonic()
+        late = [batch for batch in self._under_way if now - batch.sent >= self._patience]
+        if late:
+            log.warning("receipt.late", batches=len(late), seconds=self._patience)
+            self._under_way = [batch for batch in self._under_way if batch not in late]
+            self._due_again = True
+            self._patience = min(self._patience * 2, RESEND_LIMIT)
+
+    def _turn_round(self, connection: BrokerConnection) -> float:
+        """The end of the outbox is reached: go back to its start if something there is due again."""
+        if self._due_again:
+            self._due_again, self._cursor = False, 0
+            log.info("batch.again")
+            return 0
+        return self._next_deadline(connection)
+
+    def _next_deadline(self, connection: BrokerConnection) -> float:
+        """Seconds until a batch is late or a PUBACK overdue; a long time if nothing is under way."""
+        deadlines = [batch.sent + self._patience for batch in self._under_way]
+        if connection.waiting_since is not None:
+            deadlines.append(connection.waiting_since + PUBACK_SECONDS)
+        return max(min(deadlines, default=time.monotonic() + PUBACK_SECONDS) - time.monotonic(), 0.001)
+
+    def _check_broker(self, connection: BrokerConnection) -> None:
+        since = connection.waiting_since
+        if since is not None and time.monotonic() - since >= PUBACK_SECONDS:
+            raise TransportError("broker.silent", f"no PUBACK within {PUBACK_SECONDS:.0f} s")
+
+    def _acknowledged(self, mid: int, refusal: str | None) -> None:
+        self._wake.set()
+        batch = next((batch for batch in self._under_way if batch.mid == mid), None)
+        if refusal is not None:
+            # Stays under way: the wait for its receipt is the wait before trying again.
+            log.warning("batch.rejected", batch=batch.batch_id if batch else "", reason=refusal)
+        elif batch is not None:
+            log.debug("batch.acknowledged", batch=batch.batch_id)
+
+    # --- down --------------------------------------------------------------------------------------------------------
+
+    async def _receive(self, connection: BrokerConnection) -> TransportError:
+        while True:
+            message = await connection.messages.get()
+            try:
+                self._handle(message)
+            except FormatError as error:
+                # What cannot be read now cannot be read later; unacknowledged it would block what follows.
+                log.error("downlink.unreadable", leaf=message.leaf, code=error.code)
+            except MooringError as error:
+                log.error("downlink.failed", leaf=message.leaf, code=error.code, reason=error.message)
+                raise TransportError("downlink.failed", error.code) from error
+            connection.acknowledge(message)
+
+    def _handle(self, message: Message) -> None:
+        if message.leaf == uplink.RECEIPT:
+            self._on_receipts(uplink.parse_receipts(message.payload))
+        else:
+            self._on_command(uplink.parse_command(message.payload))
+
+
+async def _first_end(*parts: Coroutine[object, object, TransportError]) -> TransportError:
+    """Run all until one ends. Raises what ended it, or returns its reason."""
+    tasks = [asyncio.ensure_future(part) for part in parts]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        return done.pop().result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

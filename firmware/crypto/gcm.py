@@ -1,0 +1,68 @@
+"""AES-GCM with a 12-byte nonce and a 16-byte tag (SP 800-38D, section 7)."""
+
+import sys
+from struct import pack, pack_into
+
+from firmware.crypto.block import encrypt_blocks
+from protocol.errors import VerificationError
+
+_MICROPYTHON = sys.implementation.name == "micropython"
+
+if _MICROPYTHON:
+    try:
+        from firmware.crypto.ghash_viper import ghash
+    except SyntaxError:  # a MicroPython whose compiler has no native emitter for its chip
+        from firmware.crypto.ghash import ghash
+else:
+    from firmware.crypto.ghash import ghash
+
+_NONCE = 12
+_TAG = 16
+_BATCH = 64
+"""Blocks of key stream made at once: bounds what a long message takes from the heap."""
+
+
+def _tag(key: bytes, nonce: bytes, ciphertext: bytes, aad: bytes) -> bytes:
+    """The tag of `ciphertext` and `aad`. The hash key is the cipher of zeros; counter 1 masks the hash."""
+    first = encrypt_blocks(key, bytes(16) + nonce + b"\x00\x00\x00\x01")
+    hashed = ghash(first[:16], aad, ciphertext, pack(">QQ", 8 * len(aad), 8 * len(ciphertext)))
+    return bytes([left ^ right for left, right in zip(hashed, first[16:])])
+
+
+def _count(key: bytes, nonce: bytes, data: bytes) -> bytes:
+    """`data` exclusive-or the key stream, whose blocks are numbered from 2 on."""
+    counters = bytearray((nonce + bytes(4)) * min(_BATCH, len(data) + 15 >> 4))
+    counter = 2
+    pieces = []
+    for start in range(0, len(data), 16 * _BATCH):
+        piece = data[start : start + 16 * _BATCH]
+        for place in range(12, len(piece) + 12, 16):
+            pack_into(">I", counters, place, counter)
+            counter += 1
+        stream = encrypt_blocks(key, counters)[: len(piece)]
+        mixed = int.from_bytes(piece, "big") ^ int.from_bytes(stream, "big")
+        pieces.append(mixed.to_bytes(len(piece), "big"))
+    return b"".join(pieces)
+
+
+def seal(key: bytes, nonce: bytes, plaintext: bytes, aad: bytes) -> bytes:
+    """Ciphertext of `plaintext`, followed by the tag. Raises ValueError for a key not of 16 or 32 bytes, or a nonce
+    not of 12."""
+    if len(nonce) != _NONCE:
+        raise ValueError("GCM nonce of the wrong length")
+    ciphertext = _count(key, nonce, plaintext)
+    return ciphertext + _tag(key, nonce, ciphertext, aad)
+
+
+def open_sealed(key: bytes, nonce: bytes, sealed: bytes, aad: bytes) -> bytes:
+    """Plaintext of `sealed`. Raises VerificationError `crypto.tag`, before anything is decrypted; ValueError for a key
+    not of 16 or 32 bytes. The comparison of tags takes the same time wherever they differ."""
+    ciphertext, tag = sealed[:-_TAG], sealed[-_TAG:]
+    if len(nonce) != _NONCE or len(tag) != _TAG:
+        raise VerificationError("crypto.tag", "the sealed bytes are not authentic")
+    difference = 0
+    for left, right in zip(tag, _tag(key, nonce, ciphertext, aad)):
+        difference |= left ^ right
+    if difference:
+        raise VerificationError("crypto.tag", "the sealed bytes are not authentic")
+    return _count(key, nonce, ciphertext)

@@ -1,0 +1,282 @@
+"""The lock's end of the edge link: a GATT server that streams the journal up and takes statements down.
+
+The edge is a courier that need not be honest. It gets what it could record anyway (sealed records, public facts) and
+can offer statements that verify or do not. What it may cost is bounded: memory by one message being assembled and a
+small inbox, attention by pauses after refusals, connections by a limit and a time to speak up.
+
+The irq handler only takes notes; `run` does the work. A connection belongs to this link from its first write to DOWN
+on, so connections for another service may come and go beside it.
+"""
+
+import asyncio
+import sys
+
+import bluetooth
+
+from firmware import ticks
+from firmware.console import log
+from protocol import link
+from protocol.errors import FormatError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any, Protocol
+
+    class LockMemory(Protocol):
+        """What the link needs of the lock."""
+
+        def hello(self) -> "tuple[bytes, int, int, dict[str, int], bytes | None, bytes]":
+            """The facts of a HELLO, in the order of `protocol.link.hello`."""
+
+        def records_from(self, counter: int) -> "Iterator[tuple[int, bytes]]":
+            """(counter, record) of the records held, from `counter` on."""
+
+        def deliver(self, data: bytes) -> "tuple[str, str | None]":
+            """Take a statement; its kind, and None or the code of the refusal."""
+
+
+_CONNECT = 1
+_DISCONNECT = 2
+_WRITE = 3
+_MTU = 21
+
+PREFERRED_MTU = 247
+"""Fills one link-layer packet of 251 bytes; more would only be cut into several."""
+ADVERTISE_US = 200000
+"""Advertising interval: an edge finds a lock within a second, and the radio is idle 99% of the time."""
+CONNECTIONS = 3
+"""Connections at a time, of the four that NimBLE has on this chip; one stays free for a phone."""
+SILENT_MS = 10000
+"""A connection that has not written to DOWN by then is not an edge, and makes room."""
+INBOX_BYTES = 12288
+"""Messages waiting to be handled: one of the longest, and some small ones."""
+RETRY_SECONDS = 0.01
+"""Wait while the stack has no buffer: about one connection interval."""
+STUCK_MS = 20000
+"""A peer that takes nothing for so long is not coming back."""
+PATIENCE = 3
+"""Refused statements in a row before the lock takes its time: each costs it a signature check."""
+
+_NOT_CONNECTED = 107, 128  # ENOTCONN: of Linux, and of lwIP, whose numbers the ESP32 port uses
+
+
+class Link:
+    """The link over `ble` (a `bluetooth.BLE`) for `lock`: `run` for ever, `wake` after a record or changed fact."""
+
+    def __init__(self, ble: "Any", lock: "LockMemory") -> None:
+        self._ble = ble
+        self._lock = lock
+        # On the chip irqs come from the radio's own thread, and only this flag wakes a sleeping loop from there. The
+        # unix port would poll for it every millisecond, and runs its irqs in the loop anyway.
+        self._flag: Any = getattr(asyncio, "ThreadSafeFlag" if sys.platform == "esp32" else "Event")()
+        self._connections: dict[int, int] = {}  # handle: when it came
+        self._unwelcome: list[tuple[int, str]] = []
+        self._advertise_due = True
+        self._down = self._up = 0
+        self._mtus: dict[int, int] = {}
+        self._peer: int | None = None
+        self._session = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        """A new session: nothing of the last peer is left."""
+        self._session += 1
+        self._assembler = link.Assembler()
+        self._inbox: list[bytes] = []
+        self._inbox_bytes = 0
+        self._greet = False
+        self._told: tuple[Any, ...] | None = None
+        self._pulled_from = self._next = self._credit = 0
+        self._refusals = 0
+
+    def wake(self) -> None:
+        """Tell the link that there is a new record, or that a fact of the HELLO has changed."""
+        self._flag.set()
+
+    async def run(self) -> None:
+        """Serve edges until cancelled."""
+        self._start()
+        while True:
+            try:
+                await asyncio.wait_for(self._flag.wait(), SILENT_MS / 1000 if self._has_strangers() else None)
+            except asyncio.TimeoutError:
+                pass
+            self._flag.clear()
+            self._tidy()
+            while await self._step():
+                # The door comes first: let every other task run between two messages.
+                await asyncio.sleep(0)
+                self._tidy()
+
+    # --- radio -------------------------------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        ble = self._ble
+        ble.irq(self._irq)
+        ble.active(True)
+        ble.config(mtu=PREFERRED_MTU, gap_name="Mooring")
+        down = (bluetooth.UUID(link.DOWN), bluetooth.FLAG_WRITE | bluetooth.FLAG_WRITE_NO_RESPONSE)
+        up = (bluetooth.UUID(link.UP), bluetooth.FLAG_NOTIFY)
+        ((self._down, self._up),) = ble.gatts_register_services(((bluetooth.UUID(link.SERVICE), (down, up)),))
+        ble.gatts_set_buffer(self._down, 512)
+        self._flag.set()
+
+    def _irq(self, event: int, data: "Any") -> None:
+        try:
+            self._note(event, data)
+        except FormatError as error:
+            self._unwelcome.append((data[0], error.code))
+        except MemoryError:
+            self._unwelcome.append((data[0], "link.memory"))
+        self._flag.set()
+
+    def _note(self, event: int, data: "Any") -> None:
+        if event == _WRITE:
+            if data[1] == self._down:
+                self._take_part(data[0])
+        elif event == _CONNECT:
+            if len(self._connections) >= CONNECTIONS:
+                self._unwelcome.append((data[0], "link.full"))
+            self._connections[data[0]] = ticks.now()
+            self._mtus[data[0]] = 23
+            self._advertise_due = True
+        elif event == _DISCONNECT:
+            self._connections.pop(data[0], None)
+            self._mtus.pop(data[0], None)
+            if data[0] == self._peer:
+                self._peer = None
+                self._begin()
+            self._advertise_due = True
+        elif event == _MTU:
+            self._mtus[data[0]] = data[1]
+
+    def _take_part(self, connection: int) -> None:
+        if self._peer is None and connection in self._connections:
+            self._peer = connection
+            self._begin()
+        if connection != self._peer:
+            self._unwelcome.append((connection, "link.busy"))
+            return
+        # Read here: the next write may overwrite the value before `run` comes round.
+        message = self._assembler.push(self._ble.gatts_read(self._down))
+        if message is None:
+            return
+        if self._inbox_bytes + len(message) > INBOX_BYTES:
+            raise FormatError("link.flood", "more messages than can be taken")
+        self._inbox.append(message)
+        self._inbox_bytes += len(message)
+
+    def _has_strangers(self) -> bool:
+        return any(handle != self._peer for handle in self._connections)
+
+    def _tidy(self) -> None:
+        """Send away who should not be here, and be found by others."""
+        now = ticks.now()
+        for handle, since in list(self._connections.items()):
+            if handle != self._peer and ticks.since(now, since) >= SILENT_MS:
+                self._unwelcome.append((handle, "link.silent"))
+        while self._unwelcome:
+            handle, code = self._unwelcome.pop()
+            self._drop(handle, code)
+        if self._advertise_due:
+            self._advertise_due = False
+            if len(self._connections) < CONNECTIONS:
+                self._ble.gap_advertise(ADVERTISE_US, link.advertisement(self._lock.hello()[0]))
+
+    def _drop(self, handle: int, code: str) -> None:
+        if handle not in self._connections:
+            return
+        log("link.dropped", code=code)
+        if handle == self._peer:
+            # From here on nothing it has sent counts; its handle stays known until the radio says it is gone.
+            self._peer = None
+            self._begin()
+        try:
+            self._ble.gap_disconnect(handle)
+        except OSError:
+            pass  # it went by itself
+
+    # --- conversation ------------------------------------------------------------------------------------------------
+
+    async def _step(self) -> bool:
+        """Do the next thing there is to do for the peer; False if there is nothing."""
+        if self._peer is None:
+            return False
+        if self._inbox:
+            message = self._inbox.pop(0)
+            self._inbox_bytes -= len(message)
+            try:
+                await self._handle(link.parse(message))
+            except FormatError as error:
+                self._drop_peer(error.code)
+            return True
+        facts = self._lock.hello() if self._told is not None or self._greet else None
+        if facts is not None and (self._greet or _without_counter(facts) != self._told):
+            self._greet = False
+            self._told = _without_counter(facts)
+            await self._send(link.hello(*facts))
+            return True
+        if self._credit:
+            for counter, record in self._lock.records_from(self._next):
+                self._next = counter + 1
+                self._credit -= 1
+                await self._send(link.record(record))
+                return True
+        return False
+
+    async def _handle(self, message: "tuple[Any, ...]") -> None:
+        kind = message[0]
+        if kind == link.PULL:
+            self._pull(message[1], message[2])
+        elif kind == link.DELIVER:
+            session = self._session
+            if self._refusals >= PATIENCE:
+                await asyncio.sleep(min(0.2 * self._refusals, 5))
+            if session != self._session:
+                return
+            name, code = self._lock.deliver(message[1])
+            self._refusals = 0 if code is None else self._refusals + 1
+            await self._send(link.result(name, code))
+        else:
+            raise FormatError("link.type", "a message in the wrong direction")
+
+    def _pull(self, start: int, credit: int) -> None:
+        if credit == 0:
+            self._greet = True
+        elif self._pulled_from < start <= self._next:
+            # "Stored up to here": what was sent since is on its way, and counts against the new credit.
+            self._credit = max(0, credit - (self._next - start))
+            self._pulled_from = start
+            return
+        self._pulled_from = self._next = start
+        self._credit = credit
+
+    async def _send(self, message: bytes) -> None:
+        session, peer = self._session, self._peer
+        blocked = None
+        for part in link.Parts(message, self._mtus.get(peer, 23) if peer is not None else 23):
+            while session == self._session:
+                try:
+                    self._ble.gatts_notify(peer, self._up, part)
+                    blocked = None
+                    break
+                except OSError as error:
+                    # No buffer free, most likely. The stack does not say when there is one again.
+                    now = ticks.now()
+                    blocked = now if blocked is None else blocked
+                    if error.args[0] in _NOT_CONNECTED or ticks.since(now, blocked) > STUCK_MS:
+                        self._drop_peer("link.stuck")
+                        return
+                await asyncio.sleep(RETRY_SECONDS)
+            if session != self._session:
+                return
+
+    def _drop_peer(self, code: str) -> None:
+        if self._peer is not None:
+            self._drop(self._peer, code)
+
+
+def _without_counter(facts: "tuple[Any, ...]") -> "tuple[Any, ...]":
+    # A record tells its own counter; a HELLO for each would double the messages.
+    return (facts[0],) + facts[2:]

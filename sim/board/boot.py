@@ -1,0 +1,68 @@
+"""Boots the lock: mounts its file system, then runs the firmware. Run by MicroPython, or by the CPython runtime.
+
+`python -m sim` and the tests start it with the module path and the environment of `sim.board.interpreter`; flash,
+pins, UART and radio are found through MOORING_FLASH, MOORING_BOARD, MOORING_UART1 and MOORING_RADIO.
+"""
+
+import sys
+
+MOUNT_POINT = "/state"
+CORRUPT_EXIT = 65
+"""Exit code when the file system can neither be mounted nor is blank: nothing may be formatted away silently."""
+
+
+def mount() -> str:
+    """Mount the state partition, formatting it if it is blank. Returns the folder that holds the lock's state.
+
+    Ends the process with `CORRUPT_EXIT` if the partition holds something else than a file system.
+    """
+    if sys.implementation.name != "micropython":
+        return _host_folder()
+    import esp32
+    import vfs
+
+    partition = esp32.Partition.find(esp32.Partition.TYPE_DATA, label="vfs")[0]
+    try:
+        vfs.mount(vfs.VfsLfs2(partition), MOUNT_POINT)
+    except OSError:
+        if not _is_blank(partition):
+            # 0 stands for the ticks: the clock that the console counts with is the firmware's.
+            print("0 boot.corrupt partition=vfs advice=re-enrol")
+            sys.exit(CORRUPT_EXIT)
+        vfs.VfsLfs2.mkfs(partition)
+        vfs.mount(vfs.VfsLfs2(partition), MOUNT_POINT)
+    return MOUNT_POINT
+
+
+def _is_blank(partition: "object") -> bool:
+    """Was this partition never successfully formatted?
+
+    Formatting writes a superblock of at most 64 bytes to the start of blocks 0 and 1; a power cut in the middle leaves
+    part of that and nothing else. The first file ever written goes beyond it.
+    """
+    block = bytearray(4096)
+    erased = b"\xff" * 4096
+    for number in range(partition.ioctl(4, 0)):
+        partition.readblocks(number, block)
+        if block[64 if number < 2 else 0 :] != erased[64 if number < 2 else 0 :]:
+            return False
+    return True
+
+
+def _host_folder() -> str:
+    """CPython has no littlefs: a folder beside the image stands in for it."""
+    import os
+
+    from sim.board import cpython_runtime
+
+    cpython_runtime.install()
+    folder = os.environ["MOORING_FLASH"] + ".state"
+    os.makedirs(folder, exist_ok=True)
+    return folder
+
+
+if __name__ == "__main__":
+    state = mount()
+    from firmware.main import main
+
+    main(state)

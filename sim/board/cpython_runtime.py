@@ -1,0 +1,82 @@
+"""Gives CPython the few things that MicroPython's asyncio has and the firmware uses, for `--runtime cpython`."""
+
+import asyncio
+from typing import Any
+
+
+class DeviceStream:
+    """A stream over a device object with `fileno`, `read` and `write`: MicroPython's `asyncio.StreamReader(uart)`."""
+
+    def __init__(self, device: Any, _extra: Any = None) -> None:
+        self._device = device
+        self._pending = bytearray()
+
+    async def _readable(self) -> None:
+        loop = asyncio.get_running_loop()
+        ready: asyncio.Future[None] = loop.create_future()
+        loop.add_reader(self._device.fileno(), _settle, ready)
+        try:
+            await ready
+        finally:
+            loop.remove_reader(self._device.fileno())
+
+    async def read(self, n: int = -1) -> bytes | None:
+        """At most `n` bytes once there are any."""
+        await self._readable()
+        data: bytes | None = self._device.read(n if n > 0 else 4096)
+        return data
+
+    async def readexactly(self, n: int) -> bytes:
+        """Exactly `n` bytes. Raises EOFError."""
+        data = b""
+        while len(data) < n:
+            more = await self.read(n - len(data))
+            if more == b"":
+                raise EOFError
+            data += more or b""
+        return data
+
+    async def readline(self) -> bytes:
+        """Up to a newline."""
+        line = b""
+        while not line.endswith(b"\n"):
+            more = await self.read(1)
+            if more == b"":
+                break
+            line += more or b""
+        return line
+
+    def write(self, data: bytes) -> None:
+        """Queue `data` until `drain`."""
+        self._pending += data
+
+    async def drain(self) -> None:
+        """Write what is queued."""
+        data, self._pending = bytes(self._pending), bytearray()
+        self._device.write(data)
+
+
+def _settle(ready: "asyncio.Future[None]") -> None:
+    if not ready.done():
+        ready.set_result(None)
+
+
+def _stream_reader(first: Any = None, *arguments: Any, **options: Any) -> Any:
+    if hasattr(first, "fileno"):
+        return DeviceStream(first)
+    return _StreamReader(*(() if first is None else (first,)), *arguments, **options)
+
+
+def _stream_writer(first: Any, *arguments: Any, **options: Any) -> Any:
+    if hasattr(first, "fileno"):
+        return DeviceStream(first)
+    return _StreamWriter(first, *arguments, **options)
+
+
+_StreamReader, _StreamWriter = asyncio.StreamReader, asyncio.StreamWriter
+
+
+def install() -> None:
+    """Let `asyncio.StreamReader` and `StreamWriter` take a device; asyncio itself keeps using its own classes."""
+    setattr(asyncio, "StreamReader", _stream_reader)  # noqa: B010 -- mypy rejects assigning to a type
+    setattr(asyncio, "StreamWriter", _stream_writer)  # noqa: B010

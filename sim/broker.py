@@ -1,0 +1,183 @@
+"""An MQTT 5 broker in a process of its own: the `iotcore` wheel (rumqttd inside), or Mosquitto where it is installed.
+
+Neither is asked to remember anything over a restart, since nothing in Mooring may depend on a broker's memory.
+
+What rumqttd 0.20 does differently from Mosquitto (found by trying), and clients here therefore heed:
+- a returning session that held unacknowledged messages of a shared subscription makes its router panic: the port
+  still accepts, and nobody is answered any more. So: clean start, no session expiry.
+- it drops a client that acknowledges out of order, and ignores a client's Receive Maximum.
+- unacknowledged messages of a consumer that went away are given to nobody. Only a receipt ends custody.
+"""
+
+import contextlib
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Literal, Self
+
+from protocol.errors import ConfigError, TransportError
+
+Kind = Literal["iotcore", "mosquitto"]
+
+START_SECONDS: Final = 15.0
+"""A loaded two-core machine needs one or two."""
+STOP_SECONDS: Final = 5.0
+MAX_PAYLOAD: Final = 262144
+
+_RUMQTTD = """\
+id = 0
+[router]
+id = 0
+max_connections = 1000
+max_outgoing_packet_count = 200
+max_segment_size = 104857600
+max_segment_count = 10
+[v5.1]
+name = "v5"
+listen = "127.0.0.1:{port}"
+next_connection_delay_ms = 1
+[v5.1.connections]
+connection_timeout_ms = 60000
+max_payload_size = {payload}
+max_inflight_count = 100
+dynamic_filters = true
+"""
+
+_MOSQUITTO = """\
+listener {port} 127.0.0.1
+allow_anonymous true
+persistence false
+message_size_limit {payload}
+"""
+
+# CONNECT of MQTT 5: clean start, keepalive 5 s, no properties, client id "ready".
+_CONNECT: Final = b"\x10\x12\x00\x04MQTT\x05\x02\x00\x05\x00\x00\x05ready"
+_CONNACK: Final = 0x20
+
+
+def available() -> list[Kind]:
+    """The brokers that can be started here; "iotcore" always comes first."""
+    return ["iotcore", "mosquitto"] if _mosquitto() else ["iotcore"]
+
+
+def _mosquitto() -> str | None:
+    # Debian puts it where only root's PATH looks.
+    return shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
+
+
+def free_port() -> int:
+    """A loopback TCP port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Broker:
+    """A broker on `host`:`port` (loopback; free port if none is given), started at once; a context manager.
+
+    `stop` and `start` make an outage: the port stays the same. Raises ConfigError `broker.missing` when `kind` is not
+    installed, TransportError `broker.start` when it does not come up.
+    """
+
+    host: Final = "127.0.0.1"
+
+    def __init__(self, kind: Kind = "iotcore", port: int | None = None) -> None:
+        if kind not in available():
+            raise ConfigError("broker.missing", "Mosquitto is not installed; on Debian: apt-get install mosquitto")
+        self.kind = kind
+        self.port = port or free_port()
+        self._folder = tempfile.TemporaryDirectory(prefix="mooring-broker-")
+        self._process: subprocess.Popen[bytes] | None = None
+        try:
+            self.start()
+        except BaseException:
+            self._folder.cleanup()
+            raise
+
+    @property
+    def running(self) -> bool:
+        """Is the process there?"""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        """Start the broker and wait until it answers a CONNECT. Nothing happens if it runs."""
+        if self.running:
+            return
+        template = _RUMQTTD if self.kind == "iotcore" else _MOSQUITTO
+        # rumqttd tells the format of its configuration by the name.
+        settings = Path(self._folder.name, "broker.toml" if self.kind == "iotcore" else "broker.conf")
+        settings.write_text(template.format(port=self.port, payload=MAX_PAYLOAD))
+        with Path(self._folder.name, "broker.log").open("ab") as output:
+            self._process = subprocess.Popen(
+                self._command(settings),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                # A session of its own: Ctrl-C in a terminal is for the demo, which then stops its broker in order.
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while not self.answers():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                raise TransportError("broker.start", f"{self.kind} does not come up: {self.log()[-500:]}")
+            time.sleep(0.02)
+
+    def _command(self, settings: Path) -> list[str]:
+        if self.kind == "mosquitto":
+            return [str(_mosquitto()), "-c", str(settings)]
+        return [sys.executable, "-m", "iotcore", "--config", str(settings), "--log-level", "CRITICAL"]
+
+    def answers(self) -> bool:
+        """Does the broker answer a CONNECT? Accepting TCP is not enough: rumqttd does that with a dead router too."""
+        try:
+            with socket.create_connection((self.host, self.port), timeout=0.5) as probe:
+                probe.sendall(_CONNECT)
+                answered = probe.recv(4)[:1] == bytes((_CONNACK,))
+                with contextlib.suppress(OSError):
+                    probe.sendall(b"\xe0\x00")  # DISCONNECT
+                return answered
+        except OSError:
+            return False
+
+    def stop(self) -> None:
+        """Stop the process; what it held in memory is gone, as after a crash. Twice is once."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def kill(self) -> None:
+        """As `stop`, without a goodbye to the clients."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait()
+
+    def log(self) -> str:
+        """What the process has printed."""
+        path = Path(self._folder.name, "broker.log")
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def close(self) -> None:
+        """Stop, and remove what was on disk."""
+        self.stop()
+        self._folder.cleanup()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

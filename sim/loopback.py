@@ -1,0 +1,38 @@
+"""Serves one handler on a loopback TCP port, and leaves nothing running behind when it is done."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def serving(handler: Handler) -> AsyncIterator[str]:
+    """Serve `handler` on a port of the system's choice; yields "127.0.0.1:port".
+
+    A connection that breaks ends its handler quietly: whoever was on the other side lost its power or was killed.
+    """
+    running: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+
+    async def guarded(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        running[task] = writer
+        try:
+            with suppress(ConnectionError, asyncio.IncompleteReadError):
+                await handler(reader, writer)
+        finally:
+            writer.close()
+            del running[task]
+
+    server = await asyncio.start_server(guarded, "127.0.0.1", 0)
+    host, port = server.sockets[0].getsockname()[:2]
+    try:
+        yield f"{host}:{port}"
+    finally:
+        server.close()
+        for writer in list(running.values()):
+            writer.close()
+        # With its connection closed each handler comes to its end by itself, having cleaned up.
+        await asyncio.gather(*running, return_exceptions=True)

@@ -1,0 +1,73 @@
+"""Invented guests. Their data is searched for, after every scenario, wherever it must not be."""
+
+import random
+from dataclasses import dataclass
+from typing import Any
+
+from sim import issuer
+
+_FOREIGN = (("Lindqvist", "Astrid"), ("Bergström", "Nils"), ("Håkansson", "Elin"), ("Wallenius", "Oskar"))
+_RESIDENT = ("林晓梅", "周子涵", "陈思远", "吴雅琴")
+_NO_REGION = "990101"  # no such region, so a number that starts so is nobody's
+
+
+@dataclass(frozen=True)
+class Person:
+    """Someone who does not exist, with a document of `doc_type`. Dates are YYYY-MM-DD."""
+
+    doc_type: str
+    family_name: str
+    given_name: str
+    country: str
+    birth_date: str
+    document_number: str
+    sex: int
+
+    @property
+    def name(self) -> str:
+        """Full name as people say it."""
+        return f"{self.given_name} {self.family_name}" if self.given_name else self.family_name
+
+    @staticmethod
+    def invent(chance: random.Random, doc_type: str) -> "Person":
+        """Someone new; unique by their document number."""
+        birth_date = f"{chance.randint(1955, 2004)}-{chance.randint(1, 12):02d}-{chance.randint(1, 28):02d}"
+        sex = chance.choice((1, 2))
+        if doc_type == issuer.RESIDENT_ID:
+            serial = f"{chance.randint(0, 99):02d}" + chance.choice("13579" if sex == 1 else "02468")
+            stem = _NO_REGION + birth_date.replace("-", "") + serial
+            return Person(doc_type, chance.choice(_RESIDENT), "", "CN", birth_date, stem + check_digit(stem), sex)
+        family, given = chance.choice(_FOREIGN)
+        number = f"SE{chance.randint(10**7, 10**8 - 1)}"
+        return Person(doc_type, family, given, "SE", birth_date, number, sex)
+
+    def document(self) -> dict[str, dict[str, Any]]:
+        """The data of their document, as an issuer would sign it."""
+        if self.doc_type == issuer.RESIDENT_ID:
+            return issuer.specimen(
+                self.doc_type,
+                name=self.family_name,
+                birth_date=self.birth_date,
+                document_number=self.document_number,
+                sex=self.sex,
+            )
+        return issuer.specimen(
+            self.doc_type,
+            family_name=self.family_name,
+            given_name=self.given_name,
+            birth_date=self.birth_date,
+            document_number=self.document_number,
+            sex=self.sex,
+        )
+
+    def secrets(self) -> list[bytes]:
+        """Byte strings that must appear nowhere but on the phone and at the province."""
+        words = [self.family_name, self.given_name, self.document_number]
+        forms = [word.encode() for word in words if word] + [self.document_number.encode().hex().encode()]
+        return [form for form in forms if len(form) >= 4]
+
+
+def check_digit(stem: str) -> str:
+    """Last character of a resident ID number (GB 11643-1999, ISO 7064 MOD 11-2) for its first 17 digits."""
+    total = sum(int(digit) * (2 ** (17 - index) % 11) for index, digit in enumerate(stem))
+    return "10X98765432"[total % 11]

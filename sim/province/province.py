@@ -1,0 +1,164 @@
+"""The province in one object, for scenarios and tests: store, registry and one consumer in this process."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from protocol import crypto_cpython as crypto
+from protocol import placement, uplink
+from protocol.errors import ConfigError
+from sim.province.consumer import Consumer
+from sim.province.keys import Keys
+from sim.province.registry import Message, Registry
+from sim.province.store import Lock, Registration, Store
+
+
+class Province:
+    """Holds its data and keys in `data_dir`; talks MQTT 5 to the broker at `broker_host`:`broker_port` once started.
+
+    `clock` gives epoch seconds: it is the province's word of the time, in receipts and in signed time.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        broker_host: str,
+        broker_port: int,
+        clock: Callable[[], float] = time.time,
+        after_commit: Callable[[], None] | None = None,
+    ) -> None:
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.keys = Keys.load_or_generate(data_dir)
+        self.store = Store(data_dir)
+        self.registry = Registry(self.store, self.keys, clock)
+        self._clock = clock
+        self._broker = (broker_host, broker_port)
+        self._after_commit = after_commit
+        self._consumer: Consumer | None = None
+
+    @property
+    def public(self) -> bytes:
+        """The key that signs everything the province says: what an installer pins on a lock."""
+        return self.keys.signing_public
+
+    @property
+    def connected(self) -> bool:
+        """Does a broker feed us now?"""
+        return self._consumer is not None and self._consumer.subscribed
+
+    # --- running -----------------------------------------------------------------------------------------------------
+
+    def start(self, timeout: float = 10) -> None:
+        """Connect and wait until subscribed, then repeat the latest receipts. Raises ConfigError `province.broker`."""
+        self.resume(timeout)
+
+    def stop(self) -> None:
+        """Disconnect and close the store."""
+        self.pause()
+        self.store.close()
+
+    def pause(self) -> None:
+        """Go away from the broker, as in an outage of the province; what is held stays."""
+        if self._consumer is not None:
+            self._consumer.stop()
+            self._consumer = None
+
+    def resume(self, timeout: float = 10) -> None:
+        """Come back after `pause`. Raises ConfigError `province.broker` when the broker cannot be reached in time."""
+        if self._consumer is not None:
+            return
+        consumer = Consumer(self.registry, *self._broker, after_commit=self._after_commit)
+        self._consumer = consumer
+        consumer.start()
+        if not self.wait_for(lambda _: consumer.subscribed, timeout):
+            self.pause()
+            raise ConfigError("province.broker", f"no broker at {self._broker} that lets us subscribe")
+        # A receipt lost between commit and publication is only late: said again here, and at each sighting of a lock.
+        for lock in self.store.locks():
+            receipt = self.store.receipt(lock.lock_id)
+            if lock.edge is not None and receipt is not None:
+                self._publish([(lock.edge, uplink.RECEIPT, uplink.Receipts([receipt[1]], []).encode())])
+
+    def wait_for(self, predicate: Callable[[Store], bool], timeout: float = 10) -> bool:
+        """True as soon as `predicate(store)` holds, False when `timeout` seconds have passed without."""
+        until = time.monotonic() + timeout
+        with self.registry.changed:
+            while not predicate(self.store):
+                left = until - time.monotonic()
+                if left <= 0:
+                    return False
+                # Bounded, because another process may be the one that writes.
+                self.registry.changed.wait(min(left, 0.1))
+        return True
+
+    def _publish(self, messages: list[Message]) -> None:
+        if self._consumer is not None:
+            self._consumer.publish(messages)
+
+    def _tell(self, lock_id: bytes, statements: list[bytes]) -> None:
+        """Hand statements to the edge that last spoke for a lock; if there is none, they go when the lock is seen."""
+        lock = self.store.lock(lock_id)
+        if lock is not None and lock.edge is not None and statements:
+            self._publish([(lock.edge, uplink.CMD, uplink.Command(lock_id, statements).encode())])
+
+    # --- acting ------------------------------------------------------------------------------------------------------
+
+    def register_lock(
+        self,
+        identity_public: bytes,
+        *,
+        listing: str,
+        room: str,
+        platform_key: bytes,
+        reader_chain: list[bytes],
+        profile: str = "CN",
+        status: str = placement.ACTIVE,
+    ) -> bytes:
+        """Bind a lock (65-byte identity key) to a listing code; again, to change it. Returns the placement statement.
+
+        `reader_chain`: DER certificates of the lock's mdoc reader key, leaf first. Raises as `Registry.place`.
+        """
+        lock_id = placement.lock_id(crypto, identity_public)
+        lock = Lock(lock_id, identity_public, listing, room, status, platform_key, profile, None, 0)
+        signed = self.registry.place(lock, reader_chain)
+        self._tell(lock_id, [signed])
+        return signed
+
+    def set_status(self, lock_id: bytes, status: str) -> bytes:
+        """Make a placement `active`, `suspended` or `revoked`. Returns the new placement statement.
+
+        Raises ConfigError `placement.lock` for a lock that is not registered.
+        """
+        lock = self.store.lock(lock_id)
+        if lock is None:
+            raise ConfigError("placement.lock", "no such lock is registered")
+        return self.register_lock(
+            lock.identity,
+            listing=lock.listing,
+            room=lock.room,
+            platform_key=lock.platform_key,
+            reader_chain=self.registry.reader_chain(lock_id),
+            profile=lock.profile,
+            status=status,
+        )
+
+    def trust(self, issuers: list[tuple[bytes, list[str]]]) -> bytes:
+        """Publish a trust list: (IACA certificate DER, [docType]) each. Returns the statement."""
+        signed = self.registry.trust(issuers)
+        for lock in self.store.locks():
+            self._tell(lock.lock_id, [signed])
+        return signed
+
+    def queue_grant(self, lock_id: bytes, grant: bytes) -> None:
+        """Relay a platform's grant to a lock, now or when it is seen. Raises as `Registry.queue_grant`."""
+        self.registry.queue_grant(lock_id, grant)
+        self._tell(lock_id, [grant])
+
+    def registrations(self, kind: int | None = None) -> list[Registration]:
+        """Committed records, opened; of one kind (protocol.record.CHECK_IN, ENTRY), or all."""
+        return self.store.registrations(kind)
+
+    def statements_for(self, lock_id: bytes) -> list[bytes]:
+        """Everything a lock fresh from the installer should be given. Empty for a lock that is not registered."""
+        lock = self.store.lock(lock_id)
+        return [] if lock is None else self.registry.lacking(lock, {})

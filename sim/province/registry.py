@@ -1,0 +1,257 @@
+"""What the province does with one message from an edge, whatever it holds: commit, answer, or refuse; never fail.
+
+No network here: bytes in, messages out. Everything that a message changes is on disk when `handle` returns.
+"""
+
+import json
+import logging
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from protocol import crypto_cpython as crypto
+from protocol import placement, record, statement, uplink
+from protocol.errors import ConfigError, FormatError, MooringError, VerificationError
+from protocol.grant import Grant
+from protocol.placement import Placement
+from protocol.profile import Profile
+from protocol.receipt import Receipt
+from protocol.signed_time import SignedTime
+from protocol.trust import TrustList
+from sim.province.keys import Keys
+from sim.province.quality import GOOD, verdict
+from sim.province.store import Lock, Store
+
+Message = tuple[str, str, bytes]
+"""(edge, leaf of the topic, payload) to publish."""
+
+PROFILES = {
+    path.stem.upper(): json.loads(path.read_text())
+    for path in sorted((Path(placement.__file__).parent / "profiles").glob("*.json"))
+}
+"""The jurisdiction profiles in the repository, as statement bodies, by id."""
+
+_log = logging.getLogger("mooring.province")
+
+
+class Registry:
+    """The rules, over one store. `changed` is notified after every change of the store made here."""
+
+    def __init__(self, store: Store, keys: Keys, clock: Callable[[], float]) -> None:
+        self.store = store
+        self.changed = threading.Condition()
+        self._keys = keys
+        self._clock = clock
+        self._profiles: dict[str, Profile] = {}
+        for body in PROFILES.values():
+            self._take_profile(body)
+
+    def _now(self) -> int:
+        return int(self._clock())
+
+    def _notify(self) -> None:
+        with self.changed:
+            self.changed.notify_all()
+
+    # --- what the province says of itself ----------------------------------------------------------------------------
+
+    def _take_profile(self, body: dict[str, object]) -> None:
+        profile = Profile.parse(body)
+        self._profiles[profile.id] = profile
+        with self.store.transaction():
+            held = self.store.statement("profile", profile.id)
+            if held is None or held[0] < profile.serial:
+                signed = statement.sign(crypto, self._keys.signing_private, "profile", body)
+                self.store.put_statement("profile", profile.id, profile.serial, signed)
+
+    def place(self, lock: Lock, reader_chain: list[bytes]) -> bytes:
+        """Register a lock, or change its placement, and return the placement statement of the next serial.
+
+        Raises ConfigError `placement.taken` when another lock is placed at that listing code, or this one at another;
+        `placement.profile` for a profile that is not known here; FormatError `placement.form`.
+        """
+        if lock.profile not in self._profiles:
+            raise ConfigError("placement.profile", f"no profile {lock.profile!r} here; known: {sorted(self._profiles)}")
+        with self.store.transaction():
+            for other in self.store.locks():
+                if (other.lock_id == lock.lock_id) != (other.listing == lock.listing) and other.status != "revoked":
+                    raise ConfigError(
+                        "placement.taken",
+                        f"lock {other.lock_id.hex()} is placed at {other.listing}; "
+                        f"lock {lock.lock_id.hex()} was to be placed at {lock.listing}",
+                    )
+            held = self.store.statement("placement", lock.lock_id.hex())
+            form = Placement(
+                1 if held is None else held[0] + 1,
+                lock.lock_id,
+                lock.listing,
+                lock.status,
+                lock.platform_key,
+                self._keys.sealing_public,
+                lock.profile,
+                lock.room,
+                reader_chain,
+            )
+            signed = statement.sign(crypto, self._keys.signing_private, "placement", form.body())
+            self.store.put_lock(lock)
+            self.store.put_statement("placement", lock.lock_id.hex(), form.serial, signed)
+        self._notify()
+        return signed
+
+    def reader_chain(self, lock_id: bytes) -> list[bytes]:
+        """The reader certificates in a lock's placement; empty for a lock that has none."""
+        held = self.store.statement("placement", lock_id.hex())
+        if held is None:
+            return []
+        return Placement.parse(statement.open(crypto, held[1], "placement", self._keys.signing_public)).reader_chain
+
+    def trust(self, issuers: list[tuple[bytes, list[str]]]) -> bytes:
+        """Replace the trust list: (IACA certificate DER, [docType]) each. Returns the statement of the next serial."""
+        with self.store.transaction():
+            held = self.store.statement("trust-list", "")
+            form = TrustList(1 if held is None else held[0] + 1, self._now(), issuers)
+            signed = statement.sign(crypto, self._keys.signing_private, "trust-list", form.body())
+            self.store.put_statement("trust-list", "", form.serial, signed)
+        self._notify()
+        return signed
+
+    def queue_grant(self, lock_id: bytes, data: bytes) -> None:
+        """Take a grant for a lock from its platform.
+
+        Raises ConfigError `grant.lock` for a lock that is not registered, FormatError or VerificationError when the
+        platform that its placement names did not sign this.
+        """
+        lock = self.store.lock(lock_id)
+        if lock is None:
+            raise ConfigError("grant.lock", "no such lock is registered")
+        grant = Grant.parse(statement.open(crypto, data, "grant", lock.platform_key))
+        with self.store.transaction():
+            self.store.put_grant(lock_id, grant.grant_id, grant.serial, grant.until, data)
+        self._notify()
+
+    def lacking(self, lock: Lock, held: dict[str, int]) -> list[bytes]:
+        """Statements that a lock holding serials `held` should have, in the order in which it can use them."""
+        wanted = [("placement", lock.lock_id.hex()), ("profile", lock.profile), ("trust-list", "")]
+        lacked = []
+        for kind, name in wanted:
+            current = self.store.statement(kind, name)
+            if current is not None and current[0] > held.get(kind, 0):
+                lacked.append(current[1])
+        return lacked + self.store.grants(lock.lock_id, self._now())
+
+    # --- what an edge sends ------------------------------------------------------------------------------------------
+
+    def handle(self, edge: str, payload: bytes) -> list[Message]:
+        """Do what one message on `up` asks and return the answers. A message that asks for nothing good is counted."""
+        try:
+            message = uplink.parse_up(payload)
+        except FormatError as error:
+            _log.warning("edge %s: unreadable message: %s", edge, error.code)
+            self.tally("messages unreadable")
+            return []
+        if isinstance(message, uplink.Batch):
+            answers = [(edge, uplink.RECEIPT, self._commit(edge, message.records).encode())]
+        elif isinstance(message, uplink.TimeRequest):
+            answers = self._tell_time(edge, message)
+        else:
+            answers = self._meet(edge, message)
+        self._notify()
+        return answers
+
+    def tally(self, name: str, by: int = 1) -> None:
+        """Count something worth showing."""
+        with self.store.transaction():
+            self.store.count_up(name, by)
+        self._notify()
+
+    def _tell_time(self, edge: str, request: uplink.TimeRequest) -> list[Message]:
+        if self.store.lock(request.lock_id) is None:
+            self.tally("time requests of unknown locks")
+            return []
+        answer = SignedTime(request.nonce, self._now(), request.lock_id).body()
+        signed = statement.sign(crypto, self._keys.signing_private, "time", answer)
+        return [(edge, uplink.CMD, uplink.Command(request.lock_id, [signed]).encode())]
+
+    def _meet(self, edge: str, seen: uplink.LockSeen) -> list[Message]:
+        lock = self.store.lock(seen.lock_id)
+        if lock is None or lock.identity != seen.identity_public:
+            _log.warning("edge %s: sees lock %s, which is not registered", edge, seen.lock_id.hex()[:8])
+            self.tally("sightings of unknown locks")
+            return []
+        with self.store.transaction():
+            self.store.heard(lock.lock_id, edge)
+        answers: list[Message] = []
+        lacked = self.lacking(lock, seen.held)
+        if lacked:
+            answers.append((edge, uplink.CMD, uplink.Command(lock.lock_id, lacked).encode()))
+        receipt = self.store.receipt(lock.lock_id)
+        if receipt is not None:
+            answers.append((edge, uplink.RECEIPT, uplink.Receipts([receipt[1]], []).encode()))
+        return answers
+
+    def _commit(self, edge: str, records: list[bytes]) -> uplink.Receipts:
+        touched: set[bytes] = set()
+        refusals: list[uplink.Refusal] = []
+        counts: dict[str, int] = {}
+        with self.store.transaction():
+            for data in records:
+                try:
+                    item = record.parse(data)
+                except MooringError:
+                    counts["records unreadable"] = counts.get("records unreadable", 0) + 1
+                    continue
+                try:
+                    outcome = self._commit_one(item)
+                    touched.add(item.lock_id)
+                except MooringError as error:
+                    outcome = "records refused"
+                    self.store.quarantine(item, error.code, self._now())
+                    refusals.append(uplink.Refusal(item.lock_id, item.counter, item.payload_hash, error.code))
+                    _log.warning(
+                        "edge %s: lock %s record %d refused: %s", edge, item.lock_id.hex()[:8], item.counter, error.code
+                    )
+                counts[outcome] = counts.get(outcome, 0) + 1
+            for name, count in counts.items():
+                self.store.count_up(name, count)
+            receipts = []
+            for lock_id in sorted(touched):
+                self.store.heard(lock_id, edge)
+                receipts += self._receipt(lock_id)
+        return uplink.Receipts(receipts, refusals)
+
+    def _commit_one(self, item: record.Record) -> str:
+        lock = self.store.lock(item.lock_id)
+        if lock is None:
+            raise VerificationError("record.unknown-lock", "no such lock is registered")
+        committed = self.store.hash_of(item.lock_id, item.counter)
+        if committed == item.payload_hash:
+            return "records delivered again"
+        record.verify(crypto, item, lock.identity)
+        if committed is not None:
+            raise VerificationError("record.equivocation", "the lock signed two records of one number")
+        before = self.store.hash_of(item.lock_id, item.counter - 1)
+        after = self.store.previous_of(item.lock_id, item.counter + 1)
+        if (before is not None and before != item.previous) or (after is not None and after != item.payload_hash):
+            raise VerificationError("record.chain", "the record does not fit between its neighbours")
+        body = record.open_body(crypto, item, self._keys.sealing_private)
+        judged = verdict(self._profiles.get(lock.profile), body)
+        if body[record.LISTING_CODE] != lock.listing and judged == GOOD:
+            judged = "registration.listing"
+        self.store.put_record(item, body, judged, self._now())
+        return "records committed"
+
+    def _receipt(self, lock_id: bytes) -> list[bytes]:
+        """The lock's receipt, signed anew when it reaches further than the last one."""
+        reached = self.store.advance(lock_id)
+        if reached is None:
+            return []
+        held = self.store.receipt(lock_id)
+        if held is not None and held[0] == reached[0]:
+            return [held[1]]
+        through, head = reached
+        now = self._now()
+        signed = statement.sign(
+            crypto, self._keys.signing_private, "receipt", Receipt(lock_id, through, head, now).body()
+        )
+        self.store.put_receipt(lock_id, through, head, now, signed)
+        return [signed]

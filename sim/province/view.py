@@ -1,0 +1,141 @@
+"""What the province holds, for people (rich tables) and for programs (one JSON object)."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from protocol import record
+from protocol.profile import CANONICAL
+from sim.province.quality import GOOD
+from sim.province.store import Lock, Registration, Store
+
+KINDS = {record.CHECK_IN: "check-in", record.ENTRY: "entry"}
+
+
+def _time(seconds: int | None) -> str:
+    return "unknown" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def delay(item: Registration) -> int | None:
+    """Seconds from the check-in to the commit, at most; None while the lock could not know the time."""
+    return None if item.latest is None else max(0, item.committed_at - item.earliest)
+
+
+def _lock_json(store: Store, lock: Lock) -> dict[str, Any]:
+    counters = [item.counter for item in store.registrations() if item.lock_id == lock.lock_id]
+    last = max(counters, default=0)
+    receipt = store.receipt(lock.lock_id)
+    return {
+        "lock_id": lock.lock_id.hex(),
+        "listing": lock.listing,
+        "room": lock.room,
+        "status": lock.status,
+        "profile": lock.profile,
+        "edge": lock.edge,
+        "records": len(counters),
+        "last_counter": last,
+        "missing": sorted(set(range(1, last + 1)) - set(counters))[:20],
+        "receipted_through": receipt[0] if receipt else 0,
+    }
+
+
+def _record_json(item: Registration, rooms: dict[bytes, str]) -> dict[str, Any]:
+    return {
+        "lock_id": item.lock_id.hex(),
+        "counter": item.counter,
+        "payload_hash": item.payload_hash.hex(),
+        "kind": KINDS.get(item.kind, str(item.kind)),
+        "earliest": item.earliest,
+        "latest": item.latest,
+        "listing": item.listing,
+        "room": rooms.get(item.lock_id),
+        "grant_id": item.grant_id.hex() if item.grant_id else None,
+        "guest": item.guest,
+        "fields": item.fields,
+        "method": item.method,
+        "verdict": item.verdict,
+        "committed_at": item.committed_at,
+        "delay_seconds": delay(item),
+    }
+
+
+def as_json(store: Store) -> dict[str, Any]:
+    """Locks, records, quarantine and tallies, ready for `json.dumps`."""
+    rooms = {lock.lock_id: lock.room for lock in store.locks()}
+    return {
+        "locks": [_lock_json(store, lock) for lock in store.locks()],
+        "records": [_record_json(item, rooms) for item in store.registrations()],
+        "quarantine": [
+            {"lock_id": row[0].hex(), "counter": row[1], "payload_hash": row[2].hex(), "code": row[3], "seen": row[4]}
+            for row in store.quarantined()
+        ],
+        "tally": store.tally(),
+    }
+
+
+def show(store: Store, console: Console) -> None:
+    """Print it all as tables."""
+    console.print(_locks_table(store))
+    console.print(_check_ins_table(store))
+    entries = store.registrations(record.ENTRY)
+    if entries:
+        console.print(_entries_table(entries))
+    quarantined = store.quarantined()
+    if quarantined:
+        table = Table("lock", "counter", "payload hash", "why", "seen", title="Quarantine: refused, kept as evidence")
+        for lock_id, counter, payload_hash, code, seen in quarantined:
+            table.add_row(lock_id.hex()[:8], str(counter), payload_hash.hex()[:16], f"[red]{code}[/red]", str(seen))
+        console.print(table)
+    counts = ", ".join(f"{count} {name}" for name, count in store.tally().items())
+    console.print(f"Since the beginning: {counts or 'nothing yet'}.")
+
+
+def _locks_table(store: Store) -> Table:
+    table = Table(
+        *("listing", "room", "lock", "status", "edge", "records", "receipt through", "missing"),
+        title="Locks: one room, one code, one key",
+    )
+    for lock in store.locks():
+        facts = _lock_json(store, lock)
+        missing = ", ".join(str(counter) for counter in facts["missing"])
+        table.add_row(
+            *(escape(lock.listing), escape(lock.room), lock.lock_id.hex()[:8], lock.status, lock.edge or "-"),
+            *(str(facts["records"]), str(facts["receipted_through"]), f"[red]{missing}[/red]" if missing else "-"),
+        )
+    return table
+
+
+def _verdict(item: Registration) -> str:
+    return f"[green]{item.verdict}[/green]" if item.verdict == GOOD else f"[yellow]{item.verdict}[/yellow]"
+
+
+def _check_ins_table(store: Store) -> Table:
+    table = Table("where", "in, UTC", "guest", "verdict", title="Registrations: opened here and nowhere else")
+    rooms = {lock.lock_id: lock.room for lock in store.locks()}
+    for item in store.registrations(record.CHECK_IN):
+        fields = "\n".join(
+            f"[dim]{name}[/dim] {escape(item.fields[name])}" for name in CANONICAL if name in item.fields
+        )
+        spread = (item.latest - item.earliest) if item.latest is not None else 0
+        where = f"{item.listing}\nroom {rooms.get(item.lock_id, '?')}\nguest {item.guest}, {item.method}"
+        seconds = delay(item)
+        late = "" if seconds is None else f"\n{seconds} s to commit"
+        number = f"\nlock {item.lock_id.hex()[:8]} #{item.counter}"
+        table.add_row(
+            escape(where + number), f"{_time(item.earliest)}\nor up to {spread} s later{late}", fields, _verdict(item)
+        )
+        table.add_section()
+    return table
+
+
+def _entries_table(entries: list[Registration]) -> Table:
+    table = Table("where", "in, UTC", "guest", "by", "lock", "verdict", title="Entries: later openings")
+    for item in entries:
+        number = f"{item.lock_id.hex()[:8]} #{item.counter}"
+        table.add_row(
+            escape(item.listing), _time(item.earliest), str(item.guest), escape(item.method), number, _verdict(item)
+        )
+    return table

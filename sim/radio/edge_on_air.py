@@ -1,0 +1,30 @@
+"""Runs the real edge agent with its adapter on the simulated air:
+
+    python -m sim.radio.edge_on_air --hci 127.0.0.1:4711 -- run --config edge.toml
+
+Everything after `--` goes to the edge agent's own entry point, `edge_agent.__main__.main`, unchanged.
+"""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+from typing import cast
+
+from sim.radio import bleak_backend
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point; returns the edge agent's own exit code."""
+    parser = argparse.ArgumentParser(prog="sim.radio.edge_on_air", description=__doc__)
+    parser.add_argument("--hci", required=True, metavar="HOST:PORT", help="where the air serves HCI")
+    parser.add_argument("agent", nargs=argparse.REMAINDER, help="arguments of the edge agent, after --")
+    options = parser.parse_args(arguments)
+    agent_arguments = options.agent[1:] if options.agent[:1] == ["--"] else options.agent
+    entry = cast("Callable[[list[str]], int]", importlib.import_module("edge_agent.__main__").main)
+    with bleak_backend.install(options.hci):
+        return entry(agent_arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,183 @@
+"""The radio chip of one lock: serves the stand-in `bluetooth` module and owns a bumble device on the air.
+
+Frames are those of `sim/board/modules/bluetooth.py`. The device lives as long as the lock's connection: a lock that
+loses its power leaves the air, and its peers see a supervision timeout.
+"""
+
+import asyncio
+import json
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from bumble import gatt
+from bumble.att import Attribute
+from bumble.core import UUID
+from bumble.device import AdvertisingType, Connection, Device
+from bumble.hci import Address
+from bumble.host import Host
+
+from sim.loopback import serving
+from sim.radio.air import Air
+
+_HEADER = struct.Struct(">HBHH")
+_CONNECT, _DISCONNECT_EVENT, _WRITE, _INDICATED, _MTU, _ADDRESS, _SENT = 1, 2, 3, 20, 21, 100, 101
+_ADVERTISE, _STOP_ADVERTISING, _SERVICES, _VALUE, _NOTIFY, _INDICATE, _UPDATE, _DISCONNECT, _CONFIG = range(1, 10)
+
+# bluetooth.FLAG_* and the ATT properties share their low byte (Core, Vol 3, Part G, 3.3.1.1).
+_PROPERTIES = 0x3E
+_READ, _ANY_WRITE = 0x02, 0x0C
+
+
+class LockRadio:
+    """The radio at `address` ("F0:…"; the two top bits of a random static address are set). One lock at a time."""
+
+    def __init__(self, air: Air, address: str) -> None:
+        self.address = address
+        self.endpoint = ""
+        """What MOORING_RADIO must be, once `listening`."""
+        self.on_air = asyncio.Event()
+        """Set while the lock advertises."""
+        self._air = air
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator["LockRadio"]:
+        """Serve the lock on a loopback port of the system's choice."""
+        async with serving(self._serve) as self.endpoint:
+            yield self
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        controller = self._air.controller(f"lock-{self.address}", self.address)
+        device = Device(self.address, Address(self.address), host=Host(controller, controller))
+        chip = _Chip(device, writer, self.on_air, self._air.advertising_scale)
+        try:
+            await chip.device.power_on()
+            chip.send(_ADDRESS, 0, 0, bytes(Address(self.address))[::-1])
+            while True:
+                length, kind, a, b = _HEADER.unpack(await reader.readexactly(_HEADER.size))
+                await chip.handle(kind, a, b, await reader.readexactly(length) if length else b"")
+        finally:
+            self.on_air.clear()
+            chip.closed = True
+            self._air.power_off(controller)
+
+
+class _Chip:
+    """One power-on of the radio."""
+
+    def __init__(
+        self, device: Device, writer: asyncio.StreamWriter, on_air: asyncio.Event, advertising_scale: float
+    ) -> None:
+        self.device = device
+        self.writer = writer
+        self.closed = False
+        self.on_air = on_air
+        self._advertising_scale = advertising_scale
+        self._values: dict[int, bytes] = {}
+        self._characteristics: dict[int, gatt.Characteristic[bytes]] = {}
+        device.on(Device.EVENT_CONNECTION, self._on_connection)
+
+    def send(self, event: int, a: int, b: int, payload: bytes = b"") -> None:
+        if not self.closed and not self.writer.is_closing():
+            self.writer.write(_HEADER.pack(len(payload), event, a, b) + payload)
+
+    async def handle(self, kind: int, a: int, b: int, payload: bytes) -> None:
+        """One frame from the lock."""
+        if kind in (_NOTIFY, _INDICATE):
+            await self._push(kind, a, b, payload)
+        elif kind == _VALUE:
+            self._values[b] = payload
+        elif kind == _UPDATE:
+            self._values[b] = payload
+            await self.device.notify_subscribers(self._characteristics[b], payload)
+        elif kind == _ADVERTISE:
+            interval = max(20.0, a * self._advertising_scale)
+            await self.device.start_advertising(
+                advertising_type=AdvertisingType.UNDIRECTED_CONNECTABLE_SCANNABLE,
+                advertising_data=payload,
+                scan_response_data=b"",
+                advertising_interval_min=interval,
+                advertising_interval_max=interval,
+            )
+            self.on_air.set()
+        elif kind == _STOP_ADVERTISING:
+            await self.device.stop_advertising()
+            self.on_air.clear()
+        elif kind == _SERVICES:
+            self._register(json.loads(payload))
+        elif kind == _DISCONNECT:
+            if (connection := self.device.lookup_connection(a)) is not None:
+                await connection.disconnect()
+        elif kind == _CONFIG:
+            # The ATT server answers an MTU exchange with this (Core, Vol 3, Part F, 3.4.2.2).
+            self.device.gatt_server.max_mtu = b
+
+    async def _push(self, kind: int, handle: int, value_handle: int, payload: bytes) -> None:
+        connection = self.device.lookup_connection(handle)
+        characteristic = self._characteristics.get(value_handle)
+        if connection is None or characteristic is None:
+            return
+        if kind == _NOTIFY:
+            await self.device.notify_subscriber(connection, characteristic, payload, force=True)
+            await connection.drain()
+        else:
+            await self.device.indicate_subscriber(connection, characteristic, payload, force=True)
+            self.send(_INDICATED, handle, value_handle, b"\0")
+        self.send(_SENT, handle, 0)
+
+    def _register(self, services: list[Any]) -> None:
+        for service_uuid, rows in services:
+            characteristics = []
+            for uuid, flags, handle, descriptors in rows:
+                characteristic = self._characteristic(uuid, flags, handle, descriptors)
+                self._characteristics[handle] = characteristic
+                characteristics.append(characteristic)
+            self.device.add_service(gatt.Service(_uuid(service_uuid), characteristics))
+
+    def _characteristic(
+        self, uuid: str, flags: int, handle: int, descriptors: list[Any]
+    ) -> "gatt.Characteristic[bytes]":
+        return gatt.Characteristic(
+            _uuid(uuid),
+            gatt.Characteristic.Properties(flags & _PROPERTIES),
+            _permissions(flags),
+            gatt.CharacteristicValue(
+                read=lambda _connection: self._values.get(handle, b""),
+                write=lambda connection, value: self._on_write(connection, handle, value),
+            ),
+            [
+                gatt.Descriptor(_uuid(d_uuid), _permissions(d_flags), self._values.get(d_handle, b""))
+                for d_uuid, d_flags, d_handle in descriptors
+            ],
+        )
+
+    def _on_write(self, connection: Connection, handle: int, value: bytes) -> None:
+        self.send(_WRITE, connection.handle, handle, value)
+
+    def _on_connection(self, connection: Connection) -> None:
+        self.on_air.clear()
+        peer = bytes((connection.peer_address.address_type,)) + bytes(connection.peer_address)[::-1]
+
+        def on_disconnection(_reason: int) -> None:
+            self.send(_DISCONNECT_EVENT, connection.handle, 0, peer)
+
+        def on_mtu() -> None:
+            self.send(_MTU, connection.handle, connection.att_mtu)
+
+        connection.on(Connection.EVENT_DISCONNECTION, on_disconnection)
+        connection.on(Connection.EVENT_CONNECTION_ATT_MTU_UPDATE, on_mtu)
+        self.send(_CONNECT, connection.handle, 0, peer)
+
+
+def _uuid(little_endian_hex: str) -> UUID:
+    return UUID.from_bytes(bytes.fromhex(little_endian_hex))
+
+
+def _permissions(flags: int) -> Attribute.Permissions:
+    permissions = Attribute.Permissions(0)
+    if flags & _READ:
+        permissions |= Attribute.Permissions.READABLE
+    if flags & _ANY_WRITE:
+        permissions |= Attribute.Permissions.WRITEABLE
+    return permissions

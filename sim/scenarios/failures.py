@@ -1,0 +1,68 @@
+"""What breaks around the door, and what must hold all the same."""
+
+import asyncio
+
+from protocol.record import CHECK_IN
+from sim.board import flash
+from sim.scenarios.story import Script, story
+from sim.world import LOCK_ADDRESS
+
+
+@story("network-outage", "The broker is down, then the Bluetooth too: guests get in, and later nothing is lost or twice.")
+async def network_outage(script: Script) -> None:
+    world = script.world
+    first, second, third = world.visitor(), world.visitor(), world.visitor()
+    await world.book(first, second, third)
+    await asyncio.to_thread(world.broker.stop)
+    tap = await world.tap(first)
+    script.promise("without a broker the first guest gets in", tap.opened)
+    world.air.set_in_range(LOCK_ADDRESS, False)
+    tap = await world.tap(second)
+    script.promise("without broker and Bluetooth the second guest gets in", tap.opened)
+    script.promise("the province knows of neither yet", world.province.store.count() == 0)
+    script.promise("the lock keeps both records", world.journaled() == 2 and world.receipted() == 0)
+    await world.stop_edge()
+    await world.start_edge()
+    world.air.set_in_range(LOCK_ADDRESS, True)
+    await asyncio.to_thread(world.broker.start)
+    tap = await world.tap(third)
+    script.promise("the third guest gets in", tap.opened)
+    await world.settle(3)
+    registrations = world.province.registrations(CHECK_IN)
+    script.promise("after the outage the province holds all three, each once", len(registrations) == 3)
+    script.promise("in the order they happened", [item.counter for item in registrations] == [1, 2, 3])
+
+
+@story("power-cut", "The lock loses its power in the middle of writing to flash, again and again, while guests check in.")
+async def power_cut(script: Script) -> None:
+    world = script.world
+    guests = [world.visitor() for _ in range(3)]
+    await world.book(*guests)
+    image = world.folder / "flash.img"
+    for number, guest in enumerate(guests):
+        await world.lock.kill()
+        await world.boot()
+        quiet = flash.operations(image).total
+        # The next operations are the tap's own: the record in the journal, then the checkpoint of the stays.
+        cut = quiet + 1 + world.random.randrange(3)
+        mode = world.random.choice(("clean", "torn"))
+        await world.lock.kill()
+        await world.boot({"MOORING_POWER_CUT": f"{cut}:{mode}" if mode == "torn" else str(cut)})
+        tap = await world.tap(guest)
+        if not world.lock.ended:
+            await world.lock.kill()  # it got past the cut: take the power away while the door stands open
+        opened = tap.opened
+        await world.boot()
+        script.promise(
+            f"cut {number + 1} ({mode}, flash operation {cut}): an opening has its record",
+            world.next_counter() - 1 >= world.openings(),
+        )
+        if not opened:
+            again = await world.tap(guest)
+            script.promise(f"the guest taps again and gets in ({'opened' if again.opened else again.refusal})", again.opened)
+    expected = world.next_counter() - 1
+    await world.settle(expected)
+    registrations = world.province.registrations()
+    check_ins = [item for item in registrations if item.kind == CHECK_IN]
+    script.promise("each guest is registered exactly once", sorted(item.guest for item in check_ins) == [1, 2, 3])
+    script.promise("no counter is missing or used twice", [item.counter for item in registrations] == list(range(1, expected + 1)))

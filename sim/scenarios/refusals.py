@@ -1,0 +1,77 @@
+"""Guests who are not let in, and why."""
+
+from dataclasses import replace
+from typing import get_args
+
+from sim import pki
+from sim.phone.response import Tamper
+from sim.scenarios.story import Script, story
+from sim.world import DAY, Tap
+
+
+def _refused(script: Script, tap: Tap, who: str, *codes: str) -> None:
+    script.promise(f"{who} is refused ({tap.refusal})", not tap.opened and tap.refusal in codes)
+
+
+@story("stranger", "A real, valid document of someone who has no booking here; then one of an issuer nobody trusts.")
+async def stranger(script: Script) -> None:
+    world = script.world
+    expected = world.visitor()
+    await world.book(expected)
+    _refused(script, await world.tap(world.visitor()), "a stranger with good papers", "grant.none")
+    forger = pki.document_signer(pki.authority("TEST IACA SE", "SE"))
+    double = world.visitor(signer=forger)
+    double.person = expected.person
+    _refused(
+        script, await world.tap(double), "a document by an issuer of the same name", "mdoc.chain_key_identifier", "mdoc.chain_signature"
+    )
+    script.promise("the strike never moved", world.openings() == 0)
+    script.promise("nothing was registered", world.province.store.count() == 0 and world.journaled() == 0)
+
+
+_CODES = {
+    "element-value": ("mdoc.digest",),
+    "extra-element": ("mdoc.unknown_digest", "mdoc.digest"),
+    "doc-type": ("mdoc.doctype", "mdoc.doctype_not_accepted"),
+    "issuer-signature": ("mdoc.issuer_signature",),
+    "device-signature": ("mdoc.device_signature",),
+    "session-data": ("crypto.tag",),
+}
+
+
+@story("tampered", "A booked guest's phone alters what the issuer signed, in every way it could; then plays fair.")
+async def tampered(script: Script) -> None:
+    world = script.world
+    guest = world.visitor()
+    await world.book(guest)
+    for kind in get_args(Tamper):
+        guest.phone.tamper = kind
+        _refused(script, await world.tap(guest), f"a response with a tampered {kind}", *_CODES[kind])
+    script.promise("the strike never moved", world.openings() == 0)
+    guest.phone.tamper = None
+    script.promise("the same phone, honest again, opens the door", (await world.tap(guest)).opened)
+    await world.settle(1)
+
+
+@story("expired", "A document whose validity ended yesterday, in the hands of the guest it was issued to.", offset=3 * DAY)
+async def expired(script: Script) -> None:
+    world = script.world
+    guest = world.visitor(days_valid=2)
+    await world.book(guest)
+    _refused(script, await world.tap(guest), "an expired document", "mdoc.expired")
+    script.promise("the strike never moved", world.openings() == 0)
+    script.promise("nothing was registered", world.province.store.count() == 0)
+
+
+@story("replayed", "Someone records a guest's response off the air and presents it in a tap of their own.")
+async def replayed(script: Script) -> None:
+    world = script.world
+    guest = world.visitor()
+    await world.book(guest)
+    honest = await world.tap(guest)
+    script.promise("the guest is let in", honest.opened)
+    thief = replace(guest, phone=replace(guest.phone, replay=honest.outcome.device_response))
+    _refused(script, await world.tap(thief), "the recording", "mdoc.device_signature")
+    await world.settle(1)
+    script.promise("the strike moved once, for the guest", world.openings() == 1)
+    script.promise("one registration, not two", world.province.store.count() == 1)

@@ -1,0 +1,197 @@
+"""What a scenario is, how it is run, and what comes out of it."""
+
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from protocol.errors import ConfigError, MooringError
+from protocol.record import CHECK_IN
+from sim.board.interpreter import find
+from sim.world import World, build
+
+
+@dataclass
+class Promise:
+    """One claim of a scenario and whether it held."""
+
+    claim: str
+    held: bool
+
+
+@dataclass
+class Script:
+    """What a scenario works with: the world, and the promises it makes about it."""
+
+    world: World
+    promises: list[Promise] = field(default_factory=list)
+
+    def promise(self, claim: str, held: bool) -> None:
+        """Note a claim and whether it holds now."""
+        self.promises.append(Promise(claim, held))
+        self.world.on_step(("✓ " if held else "✗ ") + claim)
+
+
+@dataclass(frozen=True)
+class Story:
+    """A scenario: `tells` is its one-line description, `offset` shifts the clock of its world, in seconds."""
+
+    name: str
+    tells: str
+    play: Callable[[Script], Awaitable[None]]
+    offset: int = 0
+
+
+stories: dict[str, Story] = {}
+"""All scenarios by name, in the order of their definition."""
+
+
+def story(name: str, tells: str, offset: int = 0) -> Callable[[Callable[[Script], Awaitable[None]]], Story]:
+    """Decorator: makes a scenario of an async function."""
+
+    def add(play: Callable[[Script], Awaitable[None]]) -> Story:
+        stories[name] = Story(name, tells, play, offset)
+        return stories[name]
+
+    return add
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a scenario; `as_json` is the stable form of `python -m sim run --json`.
+
+    opened: how often the strike moved. records: what the province committed. receipts: records the lock holds a receipt
+    for. duplicates: registrations held more than once. phases_ms: phases of the first opening, milliseconds.
+    """
+
+    scenario: str
+    seed: int
+    ok: bool
+    opened: int
+    records: int
+    receipts: int
+    duplicates: int
+    lock_runtime: str
+    phases_ms: dict[str, float]
+    promises: list[Promise]
+    error: str | None
+    seconds: float
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "scenario": self.scenario,
+            "ok": self.ok,
+            "opened": self.opened,
+            "records": self.records,
+            "receipts": self.receipts,
+            "duplicates": self.duplicates,
+            "lock_runtime": self.lock_runtime,
+            "phases_ms": self.phases_ms,
+            "seed": self.seed,
+            "seconds": round(self.seconds, 2),
+            "promises": [{"claim": promise.claim, "held": promise.held} for promise in self.promises],
+            "error": self.error,
+        }
+
+
+async def perform(
+    chosen: Story,
+    seed: int = 1,
+    runtime: str = "micropython",
+    folder: Path | None = None,
+    on_step: Callable[[str], None] | None = None,
+) -> Result:
+    """Run a scenario in a fresh world; with `folder`, everything it leaves behind is kept there.
+
+    Raises ConfigError for what the machine lacks; whatever goes wrong in the world itself is in the Result.
+    """
+    with tempfile.TemporaryDirectory(prefix="mooring-") as temporary:
+        home = folder or Path(temporary)
+        home.mkdir(parents=True, exist_ok=True)
+        began = time.monotonic()
+        try:
+            async with build(home, seed, runtime, chosen.offset, on_step) as world:
+                script = Script(world)
+                error = await _play(chosen, script)
+                return _result(chosen, script, seed, error, time.monotonic() - began)
+        except ConfigError:
+            raise
+        except MooringError as problem:
+            # The world itself did not come up: nothing opened, nothing held.
+            runs_on = str(find(runtime))
+            seconds = time.monotonic() - began
+            return Result(chosen.name, seed, False, 0, 0, 0, 0, runs_on, {}, [], str(problem), seconds)
+
+
+async def _play(chosen: Story, script: Script) -> str | None:
+    try:
+        await chosen.play(script)
+        _general(script)
+    except MooringError as problem:
+        return str(problem)
+    return None
+
+
+def _result(chosen: Story, script: Script, seed: int, error: str | None, seconds: float) -> Result:
+    world = script.world
+    return Result(
+        scenario=chosen.name,
+        seed=seed,
+        ok=error is None and bool(script.promises) and all(promise.held for promise in script.promises),
+        opened=world.openings(),
+        records=world.province.store.count(),
+        receipts=world.receipted(),
+        duplicates=world.duplicates(),
+        lock_runtime=str(world.interpreter),
+        phases_ms=phases(world),
+        promises=script.promises,
+        error=error,
+        seconds=seconds,
+    )
+
+
+def _general(script: Script) -> None:
+    """What every scenario promises, whatever its story."""
+    world = script.world
+    registrations = world.province.registrations()
+    script.promise("no registration is held twice", world.duplicates() == 0)
+    script.promise("every opening has its record", world.openings() <= len(registrations))
+    script.promise(
+        "every record passes the province's checks", all(item.verdict == "ok" for item in registrations)
+    )
+    script.promise("every check-in is complete", all(item.fields for item in registrations if item.kind == CHECK_IN))
+    exposed = world.exposed()
+    script.promise(
+        "no guest's data is readable on the lock, at the edge or in a log"
+        + (": " + ", ".join(exposed) if exposed else ""),
+        not exposed,
+    )
+
+
+_CONSOLE_PHASES = (
+    ("engagement", "nfc.engaged"),
+    ("session", "mdoc.session"),
+    ("response", "mdoc.response"),
+    ("verification", "mdoc.verified"),
+    ("sealing", "record.sealed"),
+    ("journal", "journal.durable"),
+    ("tap_to_open", "tap.opened"),
+)
+
+
+def phases(world: World) -> dict[str, float]:
+    """Phases of the first opening in milliseconds: those of the tap, then the record's way after the strike moved."""
+    tap = next((tap for tap in world.taps if tap.opened), None)
+    if tap is None:
+        return {}
+    found = {name: tap.milliseconds(event) for name, event in _CONSOLE_PHASES}
+    result = {name: value for name, value in found.items() if value is not None}
+    receipt = next(
+        (line for line in world.lock.console if line.event == "journal.receipted" and line.at > tap.began), None
+    )
+    if receipt is not None and tap.opened_at is not None:
+        result["open_to_receipt"] = round((receipt.at - tap.opened_at) * 1000, 1)
+    return result

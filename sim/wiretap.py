@@ -1,0 +1,48 @@
+"""A listener at the broker: everything an honest-but-curious network operator could see and keep."""
+
+import threading
+import time
+from dataclasses import dataclass
+
+from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+
+from protocol.errors import TransportError
+
+
+@dataclass(frozen=True)
+class Overheard:
+    """One MQTT message: when it passed (seconds, monotonic), its topic and payload."""
+
+    at: float
+    topic: str
+    payload: bytes
+
+
+class Wiretap:
+    """Subscribed to everything under `mooring/1` from `start` to `stop`; comes back by itself after an outage."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self.heard: list[Overheard] = []
+        self._address = (host, port)
+        self._subscribed = threading.Event()
+        self._client = Client(CallbackAPIVersion.VERSION2, "wiretap", protocol=MQTTProtocolVersion.MQTTv5)
+        self._client.on_connect = lambda client, *_: client.subscribe("mooring/1/#", qos=0) and None
+        self._client.on_subscribe = lambda *_: self._subscribed.set()
+        self._client.on_message = self._hear
+        self._client.reconnect_delay_set(1, 2)
+
+    def start(self, timeout: float = 10) -> None:
+        """Connect and return once listening. Raises TransportError `wiretap.deaf`."""
+        self._client.connect(*self._address)
+        self._client.loop_start()
+        if not self._subscribed.wait(timeout):
+            raise TransportError("wiretap.deaf", "the broker did not confirm the subscription")
+
+    def stop(self) -> None:
+        """Disconnect."""
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def _hear(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
+        self.heard.append(Overheard(time.monotonic(), message.topic, message.payload))

@@ -1,0 +1,377 @@
+"""One door and everything it needs, in software: lock, radio, edge agent, broker, province, platform, guests.
+
+The lock and the edge agent are processes of their own, running the code that ships; the rest lives in this process.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import random
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import cbor2
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from firmware import pins
+from protocol.errors import ConfigError, TransportError
+from protocol.record import CHECK_IN
+from sim import issuer, pki
+from sim.board import flash
+from sim.board.bus import BoardBus
+from sim.board.interpreter import ROOT, Interpreter, find
+from sim.broker import Broker
+from sim.lock_process import ConsoleLine, LockProcess
+from sim.people import Person
+from sim.phone.bridge import Bridge
+from sim.phone.phone import Phone, TapOutcome
+from sim.phone.response import Authentication, Credential
+from sim.platform import Booking, Guest, Platform
+from sim.province.province import Province
+from sim.radio.air import Air
+from sim.radio.lock_radio import LockRadio
+from sim.wiretap import Wiretap
+
+LISTING = "330106-7K2M9Q"
+ROOM = "West Lake Lane 12, room 302"
+LOCK_ADDRESS = "F0:00:00:00:00:01"
+DAY = 86400
+
+
+@dataclass(frozen=True)
+class Tap:
+    """One tap, from every side: the phone's outcome, and what lock and board did during it."""
+
+    outcome: TapOutcome
+    began: float
+    console: list[ConsoleLine]
+    opened_at: float | None
+
+    @property
+    def opened(self) -> bool:
+        """Did the strike move?"""
+        return self.opened_at is not None
+
+    @property
+    def refusal(self) -> str | None:
+        """Code of the lock's refusal."""
+        line = next((line for line in self.console if line.event in ("tap.refused", "tap.failed")), None)
+        return None if line is None else line.facts.get("code", line.facts.get("error"))
+
+    def milliseconds(self, event: str) -> float | None:
+        """What the lock's console says a phase took."""
+        line = next((line for line in self.console if line.event == event), None)
+        return None if line is None else float(line.facts["ms"])
+
+
+@dataclass
+class Visitor:
+    """A person with a phone on which the issuer put a document."""
+
+    person: Person
+    phone: Phone
+    doc_type: str
+
+    @property
+    def name(self) -> str:
+        """As the door's neighbours would call them."""
+        return self.person.name
+
+    def booking_name(self) -> Guest:
+        """What the platform knows of them."""
+        return Guest(self.person.document_number, self.person.birth_date)
+
+
+@dataclass
+class World:
+    """Built by `build`; everything in it is running. `offset` shifts the province's clock, and so everyone's."""
+
+    folder: Path
+    random: random.Random
+    interpreter: Interpreter
+    offset: int
+    iacas: Mapping[str, pki.Identity]
+    signers: Mapping[str, pki.Identity]
+    reader_root: pki.Identity
+    platform: Platform
+    broker: Broker
+    province: Province
+    air: Air
+    radio: LockRadio
+    bus: BoardBus
+    bridge: Bridge
+    lock: LockProcess
+    hci: str
+    wiretap: Wiretap
+    commits: list[float]
+    identity_public: bytes = b""
+    lock_id: bytes = b""
+    edge: asyncio.subprocess.Process | None = None
+    taps: list[Tap] = field(default_factory=list)
+    people: list[Person] = field(default_factory=list)
+    on_step: Callable[[str], None] = lambda text: None
+
+    # --- time and people ---------------------------------------------------------------------------------------------
+
+    def now(self) -> int:
+        """The true time in this world, seconds since 1970."""
+        return int(time.time()) + self.offset
+
+    def visitor(
+        self,
+        doc_type: str = issuer.MDL,
+        authentication: Authentication = "signature",
+        signer: pki.Identity | None = None,
+        days_valid: int = 365,
+    ) -> Visitor:
+        """Someone new, with a document issued today by pymdoccbor for a key that only their phone has."""
+        person = Person.invent(self.random, doc_type)
+        self.people.append(person)
+        key = ec.generate_private_key(ec.SECP256R1())
+        public = key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+        until = datetime.now(UTC).date() + timedelta(days=days_valid)
+        issued = issuer.issue(doc_type, person.document(), public, signer or self.signers[person.country], valid_until=until)
+        phone = Phone(
+            [Credential(doc_type, issued, key)], [self.reader_root.certificate], authentication=authentication
+        )
+        return Visitor(person, phone, doc_type)
+
+    async def book(self, *visitors: Visitor, begins: int = -3600, ends: int = 2 * DAY) -> Booking:
+        """A stay for these people, from `begins` to `ends` seconds from now; returns once the lock holds its grant."""
+        now = self.now()
+        booking = self.platform.book(
+            self.identity_public, LISTING, now + begins, now + ends, [v.booking_name() for v in visitors]
+        )
+        before = len(self.lock.console)
+        self.province.queue_grant(self.lock_id, self.platform.grant(booking))
+        await self.lock.wait_for("statement.taken", since=before, where=lambda line: line.facts["kind"] == "grant")
+        return booking
+
+    # --- the lock ----------------------------------------------------------------------------------------------------
+
+    async def install(self) -> None:
+        """What an installer does: the lock makes its keys, the province binds them to the listing."""
+        command = self.interpreter.command(ROOT / "sim" / "board" / "enrol.py", self.province.public.hex())
+        environment = self.interpreter.environment({"MOORING_FLASH": str(self.folder / "flash.img")})
+        enrolment = await asyncio.create_subprocess_exec(
+            *command, env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        )
+        said, _ = await enrolment.communicate()
+        words = said.decode().split()
+        if enrolment.returncode != 0 or len(words) < 2 or words[-2] != "request":
+            raise ConfigError("world.enrolment", f"the lock did not enrol: {said.decode()[-300:]}")
+        _, self.identity_public, reader_public, _ = cbor2.loads(bytes.fromhex(words[-1]))
+        self.province.register_lock(
+            self.identity_public,
+            listing=LISTING,
+            room=ROOM,
+            platform_key=self.platform.public,
+            reader_chain=[pki.reader_certificate(self.reader_root, reader_public, "TEST door of " + LISTING)],
+        )
+        self.lock_id = self.province.store.locks()[0].lock_id
+        trusted = {"SE": [issuer.MDL, issuer.PHOTO_ID, issuer.PID], "CN": [issuer.RESIDENT_ID]}
+        self.province.trust([(self.iacas[country].der, doc_types) for country, doc_types in trusted.items()])
+
+    async def boot(self, extra: Mapping[str, str] | None = None, papers: bool = False) -> None:
+        """Power the lock up; with `papers`, return only once it holds what the province signs for it, and the time."""
+        before = len(self.lock.console)
+        await self.lock.start(extra)
+        await self.lock.wait_for("lock.ready", since=before)
+        await self.lock.wait_for("statement.taken", since=before, where=lambda line: line.facts["kind"] == "time")
+        if papers:
+            for kind in ("placement", "profile", "trust-list"):
+                await self.lock.wait_for(
+                    "statement.taken", since=before, where=lambda line, kind=kind: line.facts["kind"] == kind
+                )
+
+    async def tap(self, visitor: Visitor) -> Tap:
+        """Hold the visitor's phone to the reader until the lock has answered."""
+        before, events = len(self.lock.console), len(self.bus.history)
+        began = time.monotonic()
+        outcome = await visitor.phone.tap(self.bridge)
+        with contextlib.suppress(TransportError):  # a lock that lost its power says nothing more
+            await self._answered(before)
+        opened = next(
+            (e.at for e in self.bus.history[events:] if e.facts.get("pin") == pins.STRIKE and e.facts.get("value") == 1),
+            None,
+        )
+        tap = Tap(outcome, began, self.lock.console[before:], opened)
+        self.taps.append(tap)
+        return tap
+
+    async def _answered(self, before: int) -> ConsoleLine:
+        answers = ("tap.opened", "tap.refused", "tap.failed")
+        return await self.lock.wait_for_any(answers, since=before)
+
+    # --- the edge agent and the network ------------------------------------------------------------------------------
+
+    async def start_edge(self) -> None:
+        """Start the edge agent in a process of its own, its adapter on the simulated air."""
+        state = self.folder / "edge"
+        config = self.folder / "edge.toml"
+        config.write_text(
+            f'name = "edge-1"\nstate_dir = "{state}"\nprovince_public_key = "{self.province.public.hex()}"\n'
+            f'[mqtt]\nhost = "{self.broker.host}"\nport = {self.broker.port}\n'
+            "[uplink]\nbatch_ms = 50\nreceipt_timeout_seconds = 5\n"
+            f'[locks]\naddresses = ["{LOCK_ADDRESS}"]\n[log]\njson = true\n'
+        )
+        with (self.folder / "edge.log").open("ab") as log:
+            self.edge = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "sim.radio.edge_on_air", "--hci", self.hci, "--", "run", "--config", str(config)),
+                cwd=ROOT,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+            )
+
+    async def stop_edge(self) -> None:
+        """Take the edge agent's power away."""
+        if self.edge is not None and self.edge.returncode is None:
+            self.edge.kill()
+            await self.edge.wait()
+
+    async def until(self, what: str, condition: Callable[[], bool], timeout: float = 30) -> None:
+        """Wait for a state of the world that no single event announces. Raises TransportError `world.waited`."""
+        deadline = time.monotonic() + timeout
+        while not condition():
+            if time.monotonic() > deadline:
+                raise TransportError("world.waited", f"{what}: not within {timeout:.0f} s; see {self.folder}")
+            await asyncio.sleep(0.02)
+
+    async def settle(self, records: int) -> None:
+        """Wait until the province holds so many records and the lock knows it by receipt."""
+        await self.until(
+            f"{records} records at the province, {records} receipted at the lock",
+            lambda: self.province.store.count() >= records and self.receipted() >= records,
+        )
+
+    # --- what came of it ---------------------------------------------------------------------------------------------
+
+    def edge_events(self, event: str) -> list[tuple[float, dict[str, Any]]]:
+        """Lines of the edge agent's log with this event: (seconds, monotonic; facts), oldest first."""
+        skew = time.time() - time.monotonic()
+        lines = (self.folder / "edge.log").read_text().splitlines()
+        parsed = [json.loads(line) for line in lines if line.startswith("{")]
+        return [(line["time"] - skew, line) for line in parsed if line["event"] == event]
+
+    def openings(self) -> int:
+        """How often the strike opened, over all boots."""
+        return sum(1 for event in self.bus.changes(pins.STRIKE) if event.facts.get("value") == 1)
+
+    def receipted(self) -> int:
+        """Records that the lock holds a receipt for."""
+        lines = [line for line in self.lock.console if line.event in ("journal.receipted", "lock.ready")]
+        return max((int(line.facts.get("through", line.facts.get("receipted", 0))) for line in lines), default=0)
+
+    def journaled(self) -> int:
+        """Records that the lock says are durable."""
+        counters = [int(line.facts["counter"]) for line in self.lock.console if line.event == "journal.durable"]
+        return len(set(counters))
+
+    def next_counter(self) -> int:
+        """The next record's counter, as the lock said at its last boot or wrote since."""
+        boot = max(n for n, line in enumerate(self.lock.console) if line.event == "lock.ready")
+        written = [int(line.facts["counter"]) for line in self.lock.console[boot:] if line.event == "journal.durable"]
+        return max([int(self.lock.console[boot].facts["next"]), *(counter + 1 for counter in written)])
+
+    def duplicates(self) -> int:
+        """Registrations that the province holds more than once for one guest of one stay."""
+        check_ins = [(r.lock_id, r.grant_id, r.guest) for r in self.province.registrations(CHECK_IN)]
+        return len(check_ins) - len(set(check_ins))
+
+    def exposed(self) -> list[str]:
+        """Where a guest's personal data can be read but must not: files of lock and edge, logs, MQTT. None is promised."""
+        needles = [needle for person in self.people for needle in person.secrets()]
+        heard = {message.topic for message in self.wiretap.heard if any(n in message.payload for n in needles)}
+        found = sorted("MQTT " + topic for topic in heard)
+        for path in sorted(self.folder.rglob("*")):
+            if path.is_file() and "province" not in path.relative_to(self.folder).parts:
+                content = path.read_bytes()
+                if any(needle in content for needle in needles):
+                    found.append(str(path.relative_to(self.folder)))
+        return found
+
+
+@asynccontextmanager
+async def build(
+    folder: Path, seed: int = 1, runtime: str = "micropython", offset: int = 0, on_step: Callable[[str], None] | None = None
+) -> AsyncIterator[World]:
+    """A running world in `folder`, with a lock that is installed, booted and in touch with the province.
+
+    Raises ConfigError for what the machine lacks, TransportError when the parts do not find each other.
+    """
+    say = on_step or (lambda text: None)
+    chance = random.Random(seed)
+    random.seed(seed)
+    async with AsyncExitStack() as stack:
+        say("starting the broker and the province")
+        broker = stack.enter_context(Broker("iotcore"))
+        iacas = {country: pki.authority(f"TEST IACA {country}", country) for country in ("CN", "SE")}
+        reader_root = pki.authority("TEST reader root")
+        commits: list[float] = []
+        province = Province(
+            folder / "province",
+            broker.host,
+            broker.port,
+            clock=lambda: time.time() + offset,
+            after_commit=lambda: commits.append(time.monotonic()),
+        )
+        await asyncio.to_thread(province.start)
+        stack.callback(province.stop)
+        wiretap = Wiretap(broker.host, broker.port)
+        await asyncio.to_thread(wiretap.start)
+        stack.callback(wiretap.stop)
+        say("putting the radio on the air")
+        air = Air()
+        radio = await stack.enter_async_context(LockRadio(air, LOCK_ADDRESS).listening())
+        hci = await stack.enter_async_context(air.serving_hci())
+        bus = await stack.enter_async_context(BoardBus().listening())
+        bridge = Bridge()
+        uart = await bridge.start()
+        stack.push_async_callback(bridge.stop)
+        image = flash.create(folder / "flash.img")
+        interpreter = find(runtime)
+        environment = {
+            "MOORING_FLASH": str(image),
+            "MOORING_BOARD": bus.address,
+            "MOORING_RADIO": radio.endpoint,
+            "MOORING_UART1": uart,
+        }
+        lock = LockProcess(interpreter, environment, folder / "lock.log")
+        world = World(
+            folder=folder,
+            random=chance,
+            interpreter=interpreter,
+            offset=offset,
+            iacas=iacas,
+            signers={country: pki.document_signer(iaca) for country, iaca in iacas.items()},
+            reader_root=reader_root,
+            platform=Platform(),
+            broker=broker,
+            province=province,
+            air=air,
+            radio=radio,
+            bus=bus,
+            bridge=bridge,
+            lock=lock,
+            hci=hci,
+            wiretap=wiretap,
+            commits=commits,
+            on_step=say,
+        )
+        stack.push_async_callback(world.stop_edge)
+        stack.push_async_callback(lock.kill)
+        await world.start_edge()
+        say("installing the lock: it makes its keys, the province binds them to a listing")
+        await world.install()
+        say("booting the lock: it fetches placement, profile, trust list and the signed time over BLE")
+        await world.boot(papers=True)
+        yield world

@@ -1,0 +1,12 @@
+from collections.abc import Iterator
+
+import pytest
+
+from sim.broker import Broker, available
+
+
+@pytest.fixture(params=available())
+def broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
+    """The embedded broker, and Mosquitto where it is installed."""
+    with Broker(request.param) as running:
+        yield running

@@ -1,0 +1,61 @@
+"""A lock's side of the record format, for tests of the edge: a key, a chain, and HELLOs. No door, no radio."""
+
+from dataclasses import dataclass, field
+
+from protocol import crypto_cpython as crypto
+from protocol import placement, record, statement
+from protocol.link import Hello
+from protocol.receipt import Receipt
+from protocol.record import Record
+from protocol.signed_time import SignedTime
+
+SEALING_PRIVATE, SEALING_PUBLIC = crypto.generate("P-256")
+PROVINCE_PRIVATE, PROVINCE_PUBLIC = crypto.generate("P-256")
+
+BODY = {1: 2, 2: 1_800_000_000, 3: None, 4: "LC-1", 5: None, 6: 1, 7: "CN", 9: "mdoc"}
+
+
+@dataclass
+class SigningLock:
+    """Signs records like a lock; `records` is its journal."""
+
+    private: bytes = b""
+    public: bytes = b""
+    records: list[Record] = field(default_factory=list)
+    receipted_through: int = 0
+    held: dict[str, int] = field(default_factory=dict)
+    nonce: bytes | None = None
+
+    def __post_init__(self) -> None:
+        self.private, self.public = crypto.generate("P-256")
+        self.lock_id = placement.lock_id(crypto, self.public)
+
+    def make(self, previous: bytes | None = None, counter: int | None = None) -> Record:
+        """A record that would come next (or at the given place), not journaled."""
+        last = self.records[-1].payload_hash if self.records else record.GENESIS
+        number = counter or len(self.records) + 1
+        payload = record.seal(crypto, SEALING_PUBLIC, self.lock_id, number, previous or last, BODY)
+        return record.parse(record.sign(crypto, self.private, payload))
+
+    def journal(self, count: int = 1) -> list[Record]:
+        """Append `count` records and return them."""
+        for _ in range(count):
+            self.records.append(self.make())
+        return self.records[-count:]
+
+    def hello(self) -> Hello:
+        return Hello(
+            self.lock_id, len(self.records) + 1, self.receipted_through, dict(self.held), self.nonce, self.public
+        )
+
+    def receipt(self, through: int, private: bytes = PROVINCE_PRIVATE, head: bytes | None = None) -> bytes:
+        """A receipt statement for this lock's records."""
+        body = Receipt(self.lock_id, through, head or self.records[through - 1].payload_hash, 1_800_000_001).body()
+        return statement.sign(crypto, private, "receipt", body)
+
+    def time_answer(self, nonce: bytes) -> bytes:
+        return statement.sign(crypto, PROVINCE_PRIVATE, "time", SignedTime(nonce, 1_800_000_002, self.lock_id).body())
+
+
+def opened(signed: bytes) -> Receipt:
+    return Receipt.parse(statement.open(crypto, signed, "receipt", PROVINCE_PUBLIC))

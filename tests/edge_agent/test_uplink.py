@@ -1,0 +1,282 @@
+"""The way up, against real brokers and a real consumer."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from edge_agent import config
+from edge_agent import uplink as edge_uplink
+from edge_agent.outbox import Outbox
+from edge_agent.uplink import LONGEST_WAIT, Uplink, reconnect_wait
+from protocol import uplink
+from protocol.errors import StorageError
+from sim.broker import Broker, free_port
+from tests.edge_agent.counting_province import CountingProvince
+from tests.edge_agent.signing_lock import SigningLock, opened
+
+
+@pytest.fixture(autouse=True)
+def _quick_reconnects(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(edge_uplink, "FIRST_WAIT", 0.2)
+
+
+class Edge:
+    """An outbox with its uplink, and the receipts handled as the agent does."""
+
+    def __init__(self, folder: Path, port: int, **batching: int) -> None:
+        settings = config.load(None, {"MOORING_EDGE_STATE_DIR": str(folder), "MOORING_EDGE_MQTT_PORT": str(port)})
+        self.settings = replace(settings, uplink=replace(settings.uplink, **batching))
+        self.outbox = Outbox(self.settings.outbox_path)
+        self.emptied, self.online, self.offline = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self.commands: list[uplink.Command] = []
+        self.commanded = asyncio.Event()
+        self.fail_receipts = 0
+        self.uplink = Uplink(
+            self.settings,
+            self.outbox,
+            "0.1.0",
+            on_receipts=self._on_receipts,
+            on_command=self._on_command,
+            on_online=lambda: (self.offline.clear(), self.online.set())[1],
+            on_offline=lambda: (self.online.clear(), self.offline.set())[1],
+        )
+
+    def _on_receipts(self, message: uplink.Receipts) -> None:
+        if self.fail_receipts:
+            self.fail_receipts -= 1
+            raise StorageError("outbox.io", "made to fail")
+        for signed in message.statements:
+            self.uplink.settled(self.outbox.apply_receipt(opened(signed), signed))
+        for item in message.refusals:
+            self.uplink.settled(self.outbox.refuse(item.lock_id, item.counter, item.payload_hash, item.code))
+        if not self.outbox.batch(0, 1, 1):
+            self.emptied.set()
+
+    def _on_command(self, message: uplink.Command) -> None:
+        self.commands.append(message)
+        self.commanded.set()
+
+    def store(self, lock: SigningLock, count: int) -> None:
+        self.emptied.clear()
+        for item in lock.journal(count):
+            self.outbox.put(item)
+        self.uplink.wake()
+
+    async def until_empty(self, seconds: float = 15) -> None:
+        async with asyncio.timeout(seconds):
+            await self.emptied.wait()
+
+
+@contextlib.asynccontextmanager
+async def running(folder: Path, port: int, **batching: int) -> AsyncIterator[Edge]:
+    edge = Edge(folder, port, **batching)
+    task = asyncio.ensure_future(edge.uplink.run())
+    try:
+        yield edge
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        edge.outbox.close()
+
+
+async def _off_loop(call: Callable[..., object], *arguments: object) -> None:
+    await asyncio.to_thread(call, *arguments)
+
+
+def _run(story: Callable[[], Awaitable[None]]) -> None:
+    async def limited() -> None:
+        async with asyncio.timeout(40):
+            await story()
+
+    asyncio.run(limited())
+
+
+def test_every_record_arrives_once_and_the_outbox_is_empty_after_the_receipts(broker: Broker, tmp_path: Path) -> None:
+    async def story() -> None:
+        lock = SigningLock()
+        with CountingProvince(broker.port, lock) as province:
+            async with running(tmp_path, broker.port) as edge:
+                edge.store(lock, 100)
+                await edge.until_empty()
+            assert sorted(counter for _, counter in province.committed) == list(range(1, 101))
+            assert sum(map(len, province.batches())) == 100, "nothing was sent twice"
+
+    _run(story)
+
+
+def test_batches_keep_to_their_size(broker: Broker, tmp_path: Path) -> None:
+    async def story() -> None:
+        lock = SigningLock()
+        with CountingProvince(broker.port, lock) as province:
+            async with running(tmp_path, broker.port, batch_bytes=4096) as edge:
+                edge.store(lock, 60)
+                await edge.until_empty()
+            assert max(province.sizes) <= 4096 + 64
+            assert max(map(len, province.batches())) > 3, "and are used"
+
+    _run(story)
+
+
+def test_a_lone_record_does_not_wait_for_company(broker: Broker, tmp_path: Path) -> None:
+    async def story() -> None:
+        lock = SigningLock()
+        with CountingProvince(broker.port, lock):
+            async with running(tmp_path, broker.port, batch_ms=5000) as edge:
+                await edge.online.wait()
+                edge.store(lock, 1)
+                await edge.until_empty(2.5)
+
+    _run(story)
+
+
+def test_without_receipts_no_more_than_the_window_is_under_way(broker: Broker, tmp_path: Path) -> None:
+    async def story() -> None:
+        lock = SigningLock()
+        with CountingProvince(broker.port, lock, mute=True) as province:
+            async with running(tmp_path, broker.port, batch_bytes=1024, window=3) as edge:
+                edge.store(lock, 20)
+                await _off_loop(province.wait, lambda: len(province.batches()) >= 3)
+                assert edge.uplink.under_way == 3
+                assert len(province.batches()) == 3
+                # The province finds its voice: one receipt makes room for the rest.
+                province.mute = False
+                through = max(max(batch) for batch in province.batches())
+                message = uplink.Receipts([lock.receipt(through)], []).encode()
+                province.send("edge", uplink.RECEIPT, message)
+                await edge.until_empty()
+            assert len(province.committed) == 20
+
+    _run(story)
+
+
+def test_what_the_broker_acknowledged_and_lost_is_sent_again(broker: Broker, tmp_path: Path) -> None:
+    async def story() -> None:
+        lock = SigningLock()
+        with CountingProvince(broker.port, lock) as province:
+            province.lose_batches = 1
+            async with running(tmp_path, broker.port, receipt_timeout_seconds=1) as edge:
+                edge.store(lock, 5)
+                await edge.until_empty()
+            assert len(province.committed) == 5
+            assert len(province.batches()) >= 2
+
+    _run(story)
+
+
+def test_an_outage_of_the_broker_heals_with_nothing_lost_and_nothing_twice(broker: Broker, tmp_path: Path) -> None:
+    async def story() -> None:
+        lock = SigningLock()
+        with CountingProvince(broker.port, lock) as province:
+            # The edge may be back before the consumer is, and rumqttd acknowledges what nobody is there to take.
+            async with running(tmp_path, broker.port, receipt_timeout_seconds=1) as edge:
+                edge.store(lock, 3)
+                await edge.until_empty()
+                await _off_loop(broker.kill)
+                await edge.offline.wait()
+                edge.store(lock, 7)
+                assert len(edge.outbox.batch(0, 10**6, 100)) == 7
+                await _off_loop(broker.start)
+                await edge.until_empty()
+            assert sorted(counter for _, counter in province.committed) == list(range(1, 11))
+
+    _run(story)
+
+
+def test_an_agent_that_starts_before_its_broker_waits_for_it(tmp_path: Path) -> None:
+    async def story() -> None:
+        lock, port = SigningLock(), free_port()
+        async with running(tmp_path, port, receipt_timeout_seconds=1) as edge:
+            edge.store(lock, 2)
+            with await asyncio.to_thread(Broker, "iotcore", port), CountingProvince(port, lock):
+                await edge.until_empty()
+
+    _run(story)
+
+
+def test_a_poison_record_is_kept_aside_and_blocks_nothing(broker: Broker, tmp_path: Path) -> None:
+    async def story() -> None:
+        lock, other = SigningLock(), SigningLock()
+        with CountingProvince(broker.port, lock, other) as province:
+            province.refuse[(lock.lock_id, 2)] = "profile.missing"
+            async with running(tmp_path, broker.port) as edge:
+                edge.store(lock, 4)
+                edge.store(other, 2)
+                await edge.until_empty()
+                aside = edge.outbox.connection.execute("SELECT counter, code, record FROM quarantine").fetchall()
+            assert aside == [(2, "profile.missing", lock.records[1].raw)]
+            assert len(province.committed) == 5
+
+    _run(story)
+
+
+def test_records_that_never_get_a_receipt_do_not_keep_another_locks_records_waiting(
+    broker: Broker, tmp_path: Path
+) -> None:
+    async def story() -> None:
+        stuck, other = SigningLock(), SigningLock()
+        # The province gives no receipts for a lock it does not know.
+        with CountingProvince(broker.port, other) as province:
+            async with running(tmp_path, broker.port, batch_bytes=1024, window=2, receipt_timeout_seconds=1) as edge:
+                edge.store(stuck, 6)
+                edge.store(other, 2)
+                await _off_loop(province.wait, lambda: (other.lock_id, 2) in province.committed)
+                assert edge.uplink.online
+
+    _run(story)
+
+
+def test_a_receipt_that_could_not_be_stored_comes_again(broker: Broker, tmp_path: Path) -> None:
+    async def story() -> None:
+        lock = SigningLock()
+        with CountingProvince(broker.port, lock):
+            async with running(tmp_path, broker.port, receipt_timeout_seconds=1) as edge:
+                edge.fail_receipts = 1
+                edge.store(lock, 2)
+                await edge.until_empty()
+
+    _run(story)
+
+
+def test_what_cannot_be_read_is_passed_over(broker: Broker, tmp_path: Path) -> None:
+    async def story() -> None:
+        lock = SigningLock()
+        with CountingProvince(broker.port, lock) as province:
+            async with running(tmp_path, broker.port) as edge:
+                await edge.online.wait()
+                for leaf in (uplink.RECEIPT, uplink.CMD):
+                    province.send("edge", leaf, b"\x9f not a message")
+                good = uplink.Command(lock.lock_id, [b"statement"])
+                province.send("edge", uplink.CMD, good.encode())
+                await edge.commanded.wait()
+                assert edge.commands[0].encode() == good.encode()
+                assert edge.uplink.online
+
+    _run(story)
+
+
+def test_the_state_topic_tells_birth_and_death(broker: Broker, tmp_path: Path) -> None:
+    async def story() -> None:
+        with CountingProvince(broker.port) as province:
+            async with running(tmp_path, broker.port) as edge:
+                await edge.online.wait()
+                await _off_loop(province.wait, lambda: (True, False) in province.states)
+            await _off_loop(province.wait, lambda: (False, False) in province.states)
+        with CountingProvince(broker.port) as late:
+            await _off_loop(late.wait, lambda: late.states)
+            assert late.states == [(False, True)], "retained for whoever looks later"
+
+    _run(story)
+
+
+def test_reconnects_back_off_with_jitter_and_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(edge_uplink, "FIRST_WAIT", 1.0)
+    for failures in (1, 2, 5, 10, 10_000):
+        waits = {reconnect_wait(failures) for _ in range(50)}
+        ceiling = min(LONGEST_WAIT, 2.0 ** min(failures - 1, 60))
+        assert len(waits) > 25
+        assert ceiling / 2 <= min(waits) <= max(waits) <= ceiling

@@ -1,0 +1,55 @@
+"""Run by MicroPython in the link tests: the real `firmware.link` over a lock that holds made-up records.
+
+A statement whose bytes start with "no" is refused; "grow" journals one more record; "fresh" changes a fact.
+"""
+
+import asyncio
+import os
+
+import bluetooth
+
+from firmware.link import Link
+from protocol import cbor
+
+PROTECTED = cbor.encode({1: -7, 16: "mooring/record"})
+LOCK_ID = bytes(range(16))
+
+
+def record(counter):
+    """A record by its form alone; couriers do not check signatures."""
+    previous = bytes(32) if counter == 1 else bytes((counter % 255 + 1,)) * 32
+    payload = cbor.encode([1, LOCK_ID, counter, previous, b"\x5a" * 500])
+    return cbor.encode([PROTECTED, {}, payload, bytes(64)])
+
+
+class FakeLock:
+    def __init__(self, count):
+        self.count = count
+        self.through = 0
+        self.nonce = None
+        self.delivered = []
+
+    def hello(self):
+        return (LOCK_ID, self.count + 1, self.through, {"placement": 3}, self.nonce, b"\x04" + bytes(64))
+
+    def records_from(self, counter):
+        for number in range(max(counter, self.through + 1), self.count + 1):
+            yield number, record(number)
+
+    def deliver(self, data):
+        if data == b"grow":
+            self.count += 1
+        elif data == b"fresh":
+            self.nonce = bytes(16)
+        return "grant", "grant.window" if data.startswith(b"no") else None
+
+
+async def main():
+    lock = FakeLock(int(os.getenv("MOORING_TEST_RECORDS") or "0"))
+    link = Link(bluetooth.BLE(), lock)
+    link.wake()
+    print("ready")
+    await link.run()
+
+
+asyncio.run(main())

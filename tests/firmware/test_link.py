@@ -1,0 +1,249 @@
+"""The lock's end of the link, on the real interpreter, against edges that are honest, broken or hostile."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from bleak import BleakClient
+from bleak.exc import BleakError
+from bumble.core import BaseBumbleError
+from bumble.hci import Address
+
+from protocol import link, record
+from sim.radio.bleak_backend import install
+from tests.radio_world import ADDRESS, RadioWorld, radio_world
+
+
+CONNECTIONS = 3
+"""`firmware.link.CONNECTIONS`; the module itself imports only where there is a `bluetooth`."""
+
+
+class Edge:
+    """A bare GATT client that says what it is told to, right or wrong."""
+
+    def __init__(self) -> None:
+        self.gone = asyncio.Event()
+        self.client = BleakClient(ADDRESS, disconnected_callback=lambda _: self.gone.set())
+        self.messages: asyncio.Queue[tuple[object, ...]] = asyncio.Queue()
+        self.sizes: list[int] = []
+        self._assembler = link.Assembler()
+
+    async def __aenter__(self) -> "Edge":
+        await self.client.connect()
+        await self.client.start_notify(link.UP, self._on_part)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.client.disconnect()
+
+    def _on_part(self, _sender: object, part: bytearray) -> None:
+        self.sizes.append(len(part))
+        if (message := self._assembler.push(bytes(part))) is not None:
+            self.messages.put_nowait(link.parse(message))
+
+    async def raw(self, data: bytes) -> None:
+        await self.client.write_gatt_char(link.DOWN, data, response=True)
+
+    async def say(self, message: bytes) -> None:
+        for part in link.split(message, self.client.mtu_size):
+            await self.raw(part)
+
+    async def hear(self, timeout: float = 5) -> tuple[object, ...]:
+        return await asyncio.wait_for(self.messages.get(), timeout)
+
+    async def hear_records(self, count: int) -> list[int]:
+        counters = []
+        for _ in range(count):
+            kind, content = await self.hear()
+            assert kind == link.RECORD and isinstance(content, bytes)
+            counters.append(record.parse(content).counter)
+        return counters
+
+    async def hears_nothing(self) -> bool:
+        """Nothing more comes: shown by a question whose answer is the next thing to arrive."""
+        await self.say(link.deliver(b"marker"))
+        return (await self.hear())[0] == link.RESULT
+
+
+def run(records: int, scenario: Callable[[RadioWorld], Awaitable[None]], runtime: str = "micropython") -> None:
+    async def world() -> None:
+        async with radio_world() as air:
+            await air.boot(records, runtime)
+            await scenario(air)
+
+    asyncio.run(world())
+
+
+@asynccontextmanager
+async def greeted() -> AsyncIterator[Edge]:
+    async with Edge() as edge:
+        await edge.say(link.pull(1, 0))
+        kind, hello = await edge.hear()
+        assert kind == link.HELLO and isinstance(hello, link.Hello)
+        yield edge
+
+
+@pytest.mark.parametrize("runtime", ["micropython", "cpython"])
+@pytest.mark.parametrize("mtu", [23, 247])
+def test_hello_records_and_results_pass_at_the_smallest_and_the_usual_mtu(mtu: int, runtime: str) -> None:
+    async def scenario(world: RadioWorld) -> None:
+        world.adapter.mtu = mtu
+        async with greeted() as edge:
+            assert edge.client.mtu_size == mtu
+            await edge.say(link.pull(1, 2))
+            assert await edge.hear_records(2) == [1, 2]
+            await edge.say(link.deliver(b"s" * 3000))
+            assert await edge.hear() == (link.RESULT, "grant", None)
+            assert max(edge.sizes) == mtu - 3
+
+    run(2, scenario, runtime)
+
+
+def test_the_lock_is_silent_until_the_edge_has_spoken() -> None:
+    async def scenario(_world: RadioWorld) -> None:
+        async with Edge() as edge:
+            assert await edge.hears_nothing()
+
+    run(3, scenario)
+
+
+def test_credit_bounds_the_stream_and_a_renewal_repeats_nothing() -> None:
+    async def scenario(_world: RadioWorld) -> None:
+        async with greeted() as edge:
+            await edge.say(link.pull(1, 4))
+            assert await edge.hear_records(4) == [1, 2, 3, 4]
+            assert await edge.hears_nothing()
+            await edge.say(link.pull(3, 4))  # 1 and 2 are stored; 3 and 4 are on their way
+            assert await edge.hear_records(2) == [5, 6]
+            assert await edge.hears_nothing()
+
+    run(9, scenario)
+
+
+def test_any_other_pull_starts_over() -> None:
+    async def scenario(_world: RadioWorld) -> None:
+        async with greeted() as edge:
+            await edge.say(link.pull(3, 2))
+            assert await edge.hear_records(2) == [3, 4]
+            await edge.say(link.pull(3, 1))
+            assert await edge.hear_records(1) == [3]
+            await edge.say(link.pull(1, 1))
+            assert await edge.hear_records(1) == [1]
+            await edge.say(link.pull(8, 5))
+            assert await edge.hear_records(2) == [8, 9]
+
+    run(9, scenario)
+
+
+def test_records_made_later_follow_on_the_same_credit_and_changed_facts_are_told() -> None:
+    async def scenario(_world: RadioWorld) -> None:
+        async with greeted() as edge:
+            await edge.say(link.pull(2, 5))
+            await edge.say(link.deliver(b"grow"))
+            assert await edge.hear() == (link.RESULT, "grant", None)
+            assert await edge.hear_records(1) == [2]
+            await edge.say(link.deliver(b"fresh"))
+            assert (await edge.hear())[0] == link.RESULT
+            kind, hello = await edge.hear()
+            assert kind == link.HELLO and isinstance(hello, link.Hello) and hello.time_nonce == bytes(16)
+
+    run(1, scenario)
+
+
+def test_a_refused_statement_is_answered_with_its_code() -> None:
+    async def scenario(_world: RadioWorld) -> None:
+        async with greeted() as edge:
+            await edge.say(link.deliver(b"no"))
+            assert await edge.hear() == (link.RESULT, "grant", "grant.window")
+
+    run(0, scenario)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [b"\x02x"],
+        [b"\x00"],
+        [b"\x00\xff\xff"],
+        [b"\x00" + link.record(b"r")],
+        [b"\x00" + link.pull(1, 1) + b"\x00"],
+        [b"\x01" + bytes(200)] * 60,
+        [b"\x00" + link.deliver(b"x" * 200)] * 400,
+    ],
+    ids=["part", "empty", "garbage", "direction", "trailing", "endless", "flood"],
+)
+def test_an_edge_that_breaks_the_rules_is_dropped_and_the_next_one_served(parts: list[bytes]) -> None:
+    async def scenario(_world: RadioWorld) -> None:
+        async with Edge() as rogue:
+            try:
+                for part in parts:
+                    await rogue.raw(part)
+            except BleakError:
+                pass  # cut off in the middle, as it should be
+            if len(parts) < 400:
+                await asyncio.wait_for(rogue.gone.wait(), 5)
+        async with greeted() as edge:
+            await edge.say(link.pull(1, 1))
+            assert await edge.hear_records(1) == [1]
+
+    run(1, scenario)
+
+
+def test_random_bytes_never_stop_the_lock() -> None:
+    async def scenario(_world: RadioWorld) -> None:
+        chance = random.Random(7)
+        for _ in range(12):
+            async with Edge() as rogue:
+                try:
+                    for _ in range(20):
+                        await rogue.raw(chance.randbytes(chance.randint(1, 240)))
+                except BleakError:
+                    continue
+        async with greeted():
+            pass
+
+    run(0, scenario)
+
+
+def test_there_is_one_edge_at_a_time_and_the_second_is_sent_away() -> None:
+    async def scenario(world: RadioWorld) -> None:
+        async with greeted() as first:
+            with install(await world.another_adapter(1)):
+                async with Edge() as second:
+                    await second.say(link.pull(1, 0))
+                    await asyncio.wait_for(second.gone.wait(), 5)
+                    assert second.messages.empty() and not first.gone.is_set()
+            await first.say(link.deliver(b"still"))
+            assert (await first.hear())[0] == link.RESULT
+        async with greeted():
+            pass
+
+    run(0, scenario)
+
+
+def test_a_crowd_of_connections_leaves_the_edge_its_place() -> None:
+    async def scenario(world: RadioWorld) -> None:
+        async with greeted() as edge:
+            connected = 0
+            for adapter in [await world.another_adapter(number) for number in range(4)]:
+                try:
+                    await adapter.device.connect_le(Address(ADDRESS), timeout=0.6)
+                    connected += 1
+                except BaseBumbleError:
+                    pass  # the lock does not advertise while it is full
+            assert connected == CONNECTIONS - 1
+            await edge.say(link.deliver(b"still"))
+            assert (await edge.hear())[0] == link.RESULT
+
+    run(0, scenario)
+
+
+def test_notifications_wait_for_buffers_and_none_is_lost() -> None:
+    async def scenario(_world: RadioWorld) -> None:
+        async with greeted() as edge:
+            await edge.say(link.pull(1, 64))
+            assert await edge.hear_records(64) == list(range(1, 65))
+
+    run(64, scenario)

@@ -1,0 +1,99 @@
+"""The neighbours of the attacks that must be accepted."""
+
+from dataclasses import replace
+
+import cbor2
+from cryptography.hazmat.primitives import hashes
+
+from tests.protocol.attacks.building import (
+    _ANY,
+    _CLIENT_AUTH,
+    DAY,
+    PID,
+    Build,
+    _renewed_root,
+    _scoped,
+    answer,
+    at,
+    authorizing,
+    below,
+    drop,
+    mac,
+    one,
+    put,
+    through,
+    under,
+)
+from tests.protocol.credential import (
+    DOCUMENT_SIGNER,
+    DS,
+    IACA,
+    INTERMEDIATE,
+    MDL,
+    MDL_NAME_SPACE,
+    NOW,
+    SIGNED,
+    Credential,
+    name,
+    present,
+    tdate,
+)
+
+GOOD: dict[str, Build] = {
+    "a deviceSignature": one(),
+    "a deviceMac": mac(),
+    "a deviceSignature on P-384": one(curve="P-384"),
+    "a deviceMac on P-384": mac(curve="P-384"),
+    "an issuer on P-384": one(iaca=replace(IACA, curve="P-384"), ds=replace(DS, curve="P-384")),
+    "a path signed with SHA-512": below(hash_algorithm=hashes.SHA512()),
+    "digests of SHA-384": one(digest_algorithm="SHA-384"),
+    "digests of SHA-512": one(digest_algorithm="SHA-512"),
+    "two documents": lambda: present(Credential(), Credential(doc_type=PID)),
+    "version 1.1": answer(put("version", "1.1")),
+    "documentErrors beside a document": answer(put("documentErrors", [{PID: 0}])),
+    "members that later editions add": one(change_mso=put("status", {"status_list": {"idx": 1, "uri": "u"}})),
+    "an x5chain as an array of one": one(change_issuer_auth=lambda m: put(1, 33, [m[1][33]])(m)),
+    "an intermediate where the IACA allows one": through(INTERMEDIATE),
+    "an IACA renewed under the same name": _renewed_root,
+    "an IACA trusted for this type": _scoped([MDL]),
+    "certificates without key identifiers": lambda: present(
+        Credential(
+            iaca=replace(IACA, subject_key_identifier=None),
+            ds=replace(DS, authority_key_identifier=None, subject_key_identifier=None),
+        )
+    ),
+    "an unknown extension that is not critical": under(extra=((_ANY, False),)),
+    "another purpose beside the document signer's": under(purposes=(_CLIENT_AUTH, DOCUMENT_SIGNER)),
+    "IACA and DS certificate of one state": lambda: present(
+        Credential(
+            iaca=replace(IACA, subject=name("Utopia IACA", "UT", "UT-1")),
+            ds=replace(DS, subject=name("Utopia DS", "UT", "UT-1")),
+            elements={MDL_NAME_SPACE: {"issuing_country": "UT", "issuing_jurisdiction": "UT-1"}},
+        )
+    ),
+    "the first second of validity": at(SIGNED, SIGNED),
+    "the last second of validity": at(NOW + 60 * DAY, NOW + 60 * DAY),
+    "a clock uncertain within the validity": at(SIGNED, NOW + 60 * DAY),
+    "a date with fraction and offset": one(
+        change_mso=put("validityInfo", "validUntil", cbor2.CBORTag(0, "2026-06-15T14:00:00.999+02:00"))
+    ),
+    "an expected update in the validity": one(change_mso=put("validityInfo", "expectedUpdate", tdate(NOW + DAY))),
+    "issuerAuth in its tag": one(
+        change_document=lambda d: put("issuerSigned", "issuerAuth", cbor2.CBORTag(18, d["issuerSigned"]["issuerAuth"]))(
+            d
+        )
+    ),
+    "an authorized name space signed by the device": one(
+        device_elements={"org.example": {"nickname": "E"}}, **authorizing(nameSpaces=["org.example"])
+    ),
+    "an authorized element signed by the device": one(
+        device_elements={"org.example": {"nickname": "E"}}, **authorizing(dataElements={"org.example": ["nickname"]})
+    ),
+    "no elements at all": one(
+        elements={MDL_NAME_SPACE: {"given_name": "E"}}, change_document=drop("issuerSigned", "nameSpaces")
+    ),
+    "a portrait of 30 KB": one(elements={MDL_NAME_SPACE: {"portrait": bytes(range(250)) * 120}}),
+    "a document type that only the caller allows": lambda: present(
+        Credential(doc_type="org.iso.7367.1.mVRC"), doc_types=["org.iso.7367.1.mVRC"]
+    ),
+}

@@ -1,0 +1,111 @@
+"""Attacks on the path from the DS certificate to an IACA."""
+
+from dataclasses import replace
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+
+from tests.protocol.attacks.building import (
+    _ANY,
+    _CLIENT_AUTH,
+    DAY,
+    Build,
+    _forged_ds_certificate,
+    _names_that_do_not_chain,
+    _namesake_root,
+    _own_root_in_x5chain,
+    _unrelated_root,
+    below,
+    drop,
+    one,
+    put,
+    through,
+    under,
+)
+from tests.protocol.credential import (
+    DS,
+    IACA,
+    INTERMEDIATE,
+    NOW,
+    Credential,
+    key_usage,
+    name,
+    present,
+)
+
+PATH: dict[str, tuple[str, Build]] = {
+    # x5chain and the path
+    "no x5chain": ("mdoc.x5chain", one(change_issuer_auth=drop(1, 33))),
+    "an empty x5chain": ("mdoc.x5chain", one(change_issuer_auth=put(1, 33, []))),
+    "an x5chain of four": (
+        "mdoc.x5chain",
+        one(change_issuer_auth=put(1, 33, [DS.certificate(IACA)] * 4)),
+    ),
+    "an x5chain that is text": ("mdoc.x5chain", one(change_issuer_auth=put(1, 33, "certificate"))),
+    "an x5chain of numbers": ("mdoc.certificate", one(change_issuer_auth=put(1, 33, [1]))),
+    "a DS certificate that is not DER": ("mdoc.certificate", one(ds_certificate=b"\x30\x80\x00\x00")),
+    "a DS certificate with bytes after it": ("mdoc.certificate", one(ds_certificate=DS.certificate(IACA) + b"\x00")),
+    "a trust anchor brought along": ("mdoc.self_issued", _own_root_in_x5chain),
+    "no trust roots": ("mdoc.untrusted", lambda: present(roots=[])),
+    "an unrelated trust root": ("mdoc.untrusted", _unrelated_root),
+    "a trust root of the same name with another key": ("mdoc.chain_signature", _namesake_root),
+    "a DS certificate that the IACA did not sign": ("mdoc.chain_signature", _forged_ds_certificate),
+    "names that do not chain": ("mdoc.chain_names", _names_that_do_not_chain),
+    "an expired DS certificate": ("mdoc.chain_validity", under(not_after=NOW - DAY)),
+    "a DS certificate of tomorrow": ("mdoc.chain_validity", under(not_before=NOW + DAY)),
+    "an expired IACA": ("mdoc.chain_validity", below(not_after=NOW - DAY)),
+    "an IACA of tomorrow": ("mdoc.chain_validity", below(not_before=NOW + DAY)),
+    "an expired intermediate": ("mdoc.chain_validity", through(replace(INTERMEDIATE, not_after=NOW - DAY))),
+    "an unknown critical extension in the DS certificate": ("mdoc.chain_critical", under(extra=((_ANY, True),))),
+    "an unknown critical extension in the IACA": ("mdoc.chain_critical", below(extra=((_ANY, True),))),
+    "critical name constraints": (
+        "mdoc.chain_critical",
+        below(extra=((x509.NameConstraints(None, [x509.DNSName("utopia")]), True),)),
+    ),
+    "an IACA that is no CA": (
+        "mdoc.chain_ca",
+        below(constraints=x509.BasicConstraints(ca=False, path_length=None)),
+    ),
+    "an IACA without basic constraints": ("mdoc.chain_ca", below(constraints=None)),
+    "an IACA that may not sign certificates": ("mdoc.chain_key_usage", below(usage=key_usage(digital_signature=True))),
+    "an IACA without key usage": ("mdoc.chain_key_usage", below(usage=None)),
+    "an intermediate below an IACA that allows none": ("mdoc.chain_path_length", through(INTERMEDIATE, iaca=IACA)),
+    "an end entity that issues certificates": (
+        "mdoc.chain_ca",
+        through(replace(INTERMEDIATE, constraints=None, usage=key_usage(digital_signature=True))),
+    ),
+    "key identifiers that differ": ("mdoc.chain_key_identifier", under(authority_key_identifier=b"someone else")),
+    "a DS certificate that may not sign": ("mdoc.ds_key_usage", under(usage=key_usage(key_cert_sign=True))),
+    "a DS certificate without key usage": ("mdoc.ds_key_usage", under(usage=None)),
+    "a CA's certificate as DS certificate": (
+        "mdoc.ds_key_usage",
+        under(constraints=x509.BasicConstraints(ca=True, path_length=0)),
+    ),
+    "a DS certificate without extended key usage": ("mdoc.ds_extended_key_usage", under(purposes=())),
+    "a TLS client certificate as DS certificate": ("mdoc.ds_extended_key_usage", under(purposes=(_CLIENT_AUTH,))),
+    "a DS certificate of another country": ("mdoc.chain_country", under(subject=name("Utopia DS", "XX"))),
+    "a DS certificate without a country": ("mdoc.chain_country", under(subject=name("Utopia DS", None))),
+    "an IACA without a country": ("mdoc.chain_country", below(subject=name("Utopia IACA", None))),
+    "a country that is no code": (
+        "mdoc.chain_country",
+        lambda: present(
+            Credential(iaca=replace(IACA, subject=name("I", "U1")), ds=replace(DS, subject=name("D", "U1")))
+        ),
+    ),
+    "a DS certificate without the state of its IACA": (
+        "mdoc.chain_state",
+        below(subject=name("Utopia IACA", "UT", "UT-1")),
+    ),
+    "a DS certificate of another state": (
+        "mdoc.chain_state",
+        lambda: present(
+            Credential(
+                iaca=replace(IACA, subject=name("Utopia IACA", "UT", "UT-1")),
+                ds=replace(DS, subject=name("Utopia DS", "UT", "UT-2")),
+            )
+        ),
+    ),
+    "a DS key on P-521": ("mdoc.chain_key", under(curve="P-521")),
+    "an IACA key on P-521": ("mdoc.chain_key", below(curve="P-521")),
+    "a path signed with SHA-224": ("mdoc.chain_signature", below(hash_algorithm=hashes.SHA224())),
+}

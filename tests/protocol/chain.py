@@ -1,0 +1,56 @@
+"""A lock's chain of records, made as a lock makes it, for tests of whoever reads them."""
+
+from typing import Any
+
+from protocol import crypto_cpython as crypto
+from protocol import placement, record
+
+RESIDENT = {
+    "id_type": "resident-id",
+    "name": "王小明",
+    "sex": "male",
+    "ethnicity": "汉",
+    "birth_date": "1990-03-07",
+    "address": "浙江省杭州市西湖区文三路138号",
+    "id_number": "330106199003070014",
+}
+"""Nobody: the number is made up, with a check character that fits."""
+
+NOW = 1_795_000_000
+
+
+def check_in(**fields: str) -> dict[Any, Any]:
+    """Body of a resident's check-in, with some fields changed; a field that is empty is left out."""
+    shown = {name: text for name, text in {**RESIDENT, **fields}.items() if text}
+    return {1: 1, 2: NOW - 3, 3: NOW, 4: "HZ-0001", 5: bytes(16), 6: 1, 7: "CN", 8: shown, 9: "mdoc"}
+
+
+def entry() -> dict[Any, Any]:
+    """Body of a later opening, at a time of which only the floor is known."""
+    return {1: 2, 2: NOW, 3: None, 4: "HZ-0001", 5: bytes(16), 6: 1, 7: "CN", 9: "mdoc"}
+
+
+class Chain:
+    """`records` in the order of their counters, sealed to `sealing_public` and signed by the lock's identity key."""
+
+    def __init__(self, sealing_public: bytes) -> None:
+        self.private, self.public = crypto.generate("P-256")
+        self.lock_id = placement.lock_id(crypto, self.public)
+        self.sealing_public = sealing_public
+        self.records: list[bytes] = []
+        self._head = record.GENESIS
+
+    def payload(self, body: dict[Any, Any], counter: int, previous: bytes) -> bytes:
+        """The sealed payload of a record that may or may not fit into the chain."""
+        return record.seal(crypto, self.sealing_public, self.lock_id, counter, previous, body)
+
+    def sign(self, payload: bytes) -> bytes:
+        """A record of that payload."""
+        return record.sign(crypto, self.private, payload)
+
+    def append(self, body: dict[Any, Any]) -> bytes:
+        """The next record."""
+        payload = self.payload(body, len(self.records) + 1, self._head)
+        self._head = record.payload_hash(payload)
+        self.records.append(self.sign(payload))
+        return self.records[-1]

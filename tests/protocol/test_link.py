@@ -1,0 +1,174 @@
+"""The words between lock and edge: each is read as it was written, and nothing else is read."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocol import cbor, link
+from protocol.errors import FormatError
+from tests.on_lock import run_on_lock
+
+PUBLIC = b"\x04" + bytes(64)
+HELLO = link.Hello(bytes(16), 8, 5, {"placement": 3, "trust-list": 1}, bytes(16), PUBLIC)
+
+
+def hello_with(index: int, value: object) -> bytes:
+    items = cbor.decode(HELLO.encode())
+    items[index] = value
+    return cbor.encode(items)
+
+
+# --- parts -----------------------------------------------------------------------------------------------------------
+
+
+@given(st.binary(min_size=1, max_size=link.MESSAGE_LIMIT), st.integers(23, 517))
+def test_a_message_arrives_whole_at_any_mtu(message: bytes, mtu: int) -> None:
+    parts = link.split(message, mtu)
+    assert all(2 <= len(part) <= mtu - 3 for part in parts)
+    assembler = link.Assembler()
+    assert [assembler.push(part) for part in parts] == [None] * (len(parts) - 1) + [message]
+
+
+def test_messages_follow_each_other_without_mixing() -> None:
+    assembler = link.Assembler()
+    arrived = [assembler.push(part) for message in (b"a" * 50, b"b") for part in link.split(message, 23)]
+    assert [message for message in arrived if message] == [b"a" * 50, b"b"]
+
+
+def test_a_message_of_no_or_too_many_bytes_is_not_sent() -> None:
+    for message in (b"", bytes(link.MESSAGE_LIMIT + 1)):
+        with pytest.raises(FormatError, match=r"link\.too_long"):
+            link.split(message, 247)
+
+
+@pytest.mark.parametrize("part", [b"", b"\x00", b"\x01", b"\x02a", b"\xffa"])
+def test_a_malformed_part_is_refused(part: bytes) -> None:
+    with pytest.raises(FormatError, match=r"link\.part"):
+        link.Assembler().push(part)
+
+
+def test_an_endless_message_is_refused_at_the_limit_and_leaves_nothing_behind() -> None:
+    assembler = link.Assembler(limit=100)
+    assembler.push(b"\x01" + bytes(99))
+    assembler.push(b"\x01" + bytes(1))
+    with pytest.raises(FormatError, match=r"link\.too_long"):
+        assembler.push(b"\x01" + bytes(1))
+    assert assembler.push(b"\x00new") == b"new"
+
+
+# --- messages --------------------------------------------------------------------------------------------------------
+
+
+def test_each_message_is_read_as_it_was_written() -> None:
+    assert link.parse(HELLO.encode()) == (link.HELLO, HELLO)
+    assert link.parse(link.hello(bytes(16), 1, 0, {}, None, PUBLIC))[1].time_nonce is None
+    assert link.parse(link.record(b"r")) == (link.RECORD, b"r")
+    assert link.parse(link.result("time", None)) == (link.RESULT, "time", None)
+    assert link.parse(link.result("time", "time.nonce")) == (link.RESULT, "time", "time.nonce")
+    assert link.parse(link.pull(1, 0)) == (link.PULL, 1, 0)
+    assert link.parse(link.pull(2**64 - 1, link.CREDIT_LIMIT)) == (link.PULL, 2**64 - 1, link.CREDIT_LIMIT)
+    assert link.parse(link.deliver(b"s")) == (link.DELIVER, b"s")
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        (b"", "cbor.truncated"),
+        (link.pull(1, 1) + b"\x00", "cbor.trailing"),
+        (b"\x83\x18\x10\x01\x01", "cbor.deterministic"),
+        (bytes(link.MESSAGE_LIMIT + 1), "link.too_long"),
+        (cbor.encode([]), "link.form"),
+        (cbor.encode({}), "link.form"),
+        (cbor.encode([True, 1]), "link.form"),
+        (cbor.encode([3.5 > 3, b""]), "link.form"),
+        (cbor.encode([99]), "link.type"),
+        (cbor.encode([link.PULL, 0, 1]), "link.form"),
+        (cbor.encode([link.PULL, 1]), "link.form"),
+        (cbor.encode([link.PULL, 1, link.CREDIT_LIMIT + 1]), "link.form"),
+        (cbor.encode([link.PULL, 1, -1]), "link.form"),
+        (cbor.encode([link.PULL, 1, 1, 1]), "link.form"),
+        (cbor.encode([link.RECORD, b""]), "link.form"),
+        (cbor.encode([link.RECORD, "text"]), "link.form"),
+        (cbor.encode([link.DELIVER]), "link.form"),
+        (cbor.encode([link.RESULT, "", None]), "link.form"),
+        (cbor.encode([link.RESULT, "time", 0]), "link.form"),
+        (cbor.encode([link.RESULT, "x" * 65, None]), "link.form"),
+        (cbor.encode([link.HELLO]), "link.version"),
+        (hello_with(1, 2), "link.version"),
+        (hello_with(1, True), "link.version"),
+        (hello_with(2, bytes(15)), "link.form"),
+        (hello_with(3, 0), "link.form"),
+        (hello_with(4, 8), "link.form"),
+        (hello_with(5, {"placement": -1}), "link.form"),
+        (hello_with(5, {1: 1}), "link.form"),
+        (hello_with(6, bytes(15)), "link.form"),
+        (hello_with(7, bytes(65)), "link.form"),
+        (cbor.encode([*cbor.decode(HELLO.encode()), 1]), "link.form"),
+    ],
+)
+def test_what_link_cddl_does_not_define_is_refused(message: bytes, code: str) -> None:
+    with pytest.raises(FormatError) as refused:
+        link.parse(message)
+    assert refused.value.code == code
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_do_anything_but_parse_or_be_refused(message: bytes) -> None:
+    try:
+        parsed = link.parse(message)
+    except FormatError:
+        return
+    assert parsed[0] in (link.HELLO, link.RECORD, link.RESULT, link.PULL, link.DELIVER)
+
+
+_ITEMS = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.binary(max_size=70) | st.text(max_size=70),
+    lambda inner: st.lists(inner, max_size=8) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=12,
+)
+
+
+@given(st.sampled_from([1, 2, 3, 16, 17]), st.lists(_ITEMS, max_size=8))
+def test_a_parsed_message_has_one_form_only(kind: int, rest: list[object]) -> None:
+    message = cbor.encode([kind, *rest])
+    try:
+        parsed = link.parse(message)
+    except FormatError:
+        return
+    writers = {2: link.record, 3: link.result, 16: link.pull, 17: link.deliver}
+    again = parsed[1].encode() if kind == 1 else writers[kind](*parsed[1:])  # type: ignore[operator]  # of one kind each
+    assert again == message
+
+
+def test_the_lock_reads_and_refuses_the_same_bytes() -> None:
+    good = [HELLO.encode(), link.record(b"r" * 700), link.result("grant", "grant.window"), link.pull(7, 16)]
+    messages = good + [m[:-1] for m in good] + [m + b"\x00" for m in good]
+    messages += [bytes(b ^ (1 if i == at else 0) for i, b in enumerate(m)) for m in good for at in range(0, 30, 3)]
+
+    def verdict(message: bytes) -> str:
+        try:
+            return str(link.parse(message)[0])
+        except FormatError as error:
+            return error.code
+
+    source = """
+from protocol import link
+from protocol.errors import FormatError
+def verdict(message):
+    try:
+        return str(link.parse(message)[0])
+    except FormatError as error:
+        return error.code
+answer([verdict(bytes.fromhex(m)) for m in given])
+"""
+    assert run_on_lock(source, [m.hex() for m in messages]) == [verdict(m) for m in messages]
+
+
+# --- advertising -----------------------------------------------------------------------------------------------------
+
+
+def test_an_advertisement_fills_31_bytes_and_names_the_service() -> None:
+    advertised = link.advertisement(bytes(range(16)))
+    assert len(advertised) == 31
+    assert advertised[5:21][::-1].hex() == link.SERVICE.replace("-", "")
+    assert advertised[21:] == bytes((9, 0xFF, 0xFF, 0xFF)) + bytes(range(6))

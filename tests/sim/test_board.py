@@ -1,0 +1,193 @@
+"""The stand-in `machine` shows the host what the lock does with its pins, and gives it a UART that waits for free."""
+
+import asyncio
+import os
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from sim.board import interpreter, layout
+from sim.board.bus import BoardBus
+
+RUNTIMES = ("micropython", "cpython")
+HOST_SIDE = "import sys\nif sys.implementation.name == 'cpython':\n    from sim.board import cpython_runtime\n    cpython_runtime.install()\n"
+
+
+@asynccontextmanager
+async def board(
+    folder: Path, source: str, runtime: str, environment: dict[str, str]
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A lock's process that runs `source`."""
+    script = folder / "board_script.py"
+    script.write_text(HOST_SIDE + source)
+    lock = interpreter.find(runtime)
+    process = await asyncio.create_subprocess_exec(
+        *lock.command(script), env=lock.environment(environment), stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_every_change_of_an_output_is_seen_with_its_time(tmp_path: Path, runtime: str) -> None:
+    source = """
+from machine import PWM, Pin
+strike = Pin(10, Pin.OUT, value=0)
+strike.on(); strike.on(); strike.off()
+buzzer = PWM(Pin(21), freq=1000, duty_u16=0)
+buzzer.freq(1760); buzzer.duty_u16(32768)
+"""
+
+    async def scenario() -> None:
+        async with (
+            BoardBus().listening() as bus,
+            board(tmp_path, source, runtime, {"MOORING_BOARD": bus.address}) as lock,
+        ):
+            opened = await bus.wait_for(10, 1)
+            assert await lock.wait() == 0
+            await bus.wait_for(10, 0)
+            assert [event.facts["value"] for event in bus.changes(10)] == [0, 1, 0]
+            assert opened.facts["value"] == 0 or opened.ticks >= bus.changes(10)[0].ticks
+            tones = [(e.facts["freq"], e.facts["duty"]) for e in bus.history if "pwm" in e.facts]
+            assert tones == [(1000, 0), (1760, 0), (1760, 32768)]
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_an_input_reaches_the_lock_by_reading_and_by_irq(tmp_path: Path, runtime: str) -> None:
+    source = """
+import asyncio
+from machine import Pin
+door = Pin("door", Pin.IN, Pin.PULL_UP)
+seen = Pin("seen", Pin.OUT, value=0)
+async def main():
+    done = asyncio.Event()
+    def edge(pin):
+        seen.value(1 - pin.value())
+        done.set()
+    door.irq(edge, Pin.IRQ_FALLING)
+    await done.wait()
+    await asyncio.sleep(5)
+asyncio.run(main())
+"""
+
+    async def scenario() -> None:
+        async with BoardBus().listening() as bus, board(tmp_path, source, runtime, {"MOORING_BOARD": bus.address}):
+            await bus.wait_for("seen", 0)
+            bus.set_input("door", 0)
+            await bus.wait_for("seen", 1)
+
+    asyncio.run(scenario())
+
+
+def test_outputs_are_inert_once_the_power_is_gone(tmp_path: Path) -> None:
+    source = "from machine import Pin\nimport time\nPin(10, Pin.OUT, value=1)\ntime.sleep(30)\n"
+
+    async def scenario() -> None:
+        async with BoardBus().listening() as bus:
+            async with board(tmp_path, source, "micropython", {"MOORING_BOARD": bus.address}):
+                await bus.wait_for(10, 1)
+            await bus.wait_for(10, 0)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_uart_carries_bytes_both_ways_and_idles_without_load(tmp_path: Path, runtime: str) -> None:
+    source = """
+import asyncio
+from machine import UART
+uart = UART(1, 115200)
+async def main():
+    stream = asyncio.StreamReader(uart)
+    stream.write(bytes(range(256)))
+    await stream.drain()
+    echoed = await stream.readexactly(256)
+    stream.write(echoed)
+    await stream.drain()
+    while await stream.read(16) != b"end":
+        pass
+asyncio.run(main())
+"""
+
+    async def scenario() -> None:
+        chip_is_done = asyncio.Event()
+
+        async def chip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(await reader.readexactly(256))
+            assert await reader.readexactly(256) == bytes(range(256))
+            await asyncio.sleep(0.5)  # a quiet line, in which the lock should do nothing
+            writer.write(b"end")
+            chip_is_done.set()
+            await reader.read()
+            writer.close()
+
+        server = await asyncio.start_server(chip, "127.0.0.1", 0)
+        host, port = server.sockets[0].getsockname()[:2]
+        async with server, board(tmp_path, source, runtime, {"MOORING_UART1": f"{host}:{port}"}) as lock:
+            await asyncio.wait_for(chip_is_done.wait(), 10)
+            _, status, usage = await asyncio.to_thread(os.wait4, lock.pid, 0)
+            assert status == 0
+            if runtime == "micropython":
+                assert usage.ru_utime + usage.ru_stime < 0.25
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_without_a_host_everything_works_in_silence(tmp_path: Path, runtime: str) -> None:
+    source = """
+from machine import PWM, Pin, UART, WDT, reset_cause, unique_id, PWRON_RESET
+Pin(10, Pin.OUT, value=0).on()
+PWM(Pin(21), freq=1000, duty_u16=1)
+WDT(timeout=1000).feed()
+uart = UART(1, 9600)
+assert uart.read(1) is None and uart.any() == 0 and uart.write(b"abc") == 3
+assert reset_cause() == PWRON_RESET and len(unique_id()) == 6
+"""
+    script = tmp_path / "silent.py"
+    script.write_text(source)
+    lock = interpreter.find(runtime)
+    subprocess.run(lock.command(script), env=lock.environment(), check=True, timeout=20)
+
+
+def test_the_built_in_machine_is_extended_and_not_hidden(tmp_path: Path) -> None:
+    script = tmp_path / "extended.py"
+    script.write_text("import machine\nassert machine.mem32 and machine.Pin\n")
+    lock = interpreter.find()
+    subprocess.run(lock.command(script), env=lock.environment(), check=True, timeout=20)
+
+
+@pytest.mark.parametrize(
+    ("source", "code"),
+    [
+        ("import machine\nmachine.reset()", layout.RESET_EXIT),
+        ("import machine, time\nw = machine.WDT(timeout=20)\ntime.sleep(0.05)\nw.feed()", layout.WATCHDOG_EXIT),
+        ("import machine, time\nw = machine.WDT(timeout=2000)\ntime.sleep(0.05)\nw.feed()", 0),
+    ],
+)
+def test_the_exit_code_tells_why_the_board_stopped(tmp_path: Path, source: str, code: int) -> None:
+    script = tmp_path / "stops.py"
+    script.write_text(source)
+    lock = interpreter.find()
+    assert subprocess.run(lock.command(script), env=lock.environment(), check=False, timeout=20).returncode == code
+
+
+def test_a_watchdog_that_is_never_fed_again_is_noticed_by_the_host(tmp_path: Path) -> None:
+    source = "import machine, time\nw = machine.WDT(timeout=100)\nw.feed()\ntime.sleep(30)\n"
+
+    async def scenario() -> None:
+        expired = asyncio.Event()
+        async with BoardBus(on_watchdog=expired.set).listening() as bus:
+            async with board(tmp_path, source, "micropython", {"MOORING_BOARD": bus.address}):
+                await asyncio.wait_for(expired.wait(), 5)
+
+    asyncio.run(scenario())

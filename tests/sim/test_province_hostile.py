@@ -1,0 +1,97 @@
+"""Hostile and broken input at the province: counted, passed over, bounded, and never told to a log."""
+
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from protocol import cbor, record, uplink
+from sim.platform import Platform
+from sim.province import Province, store
+from tests.protocol.chain import NOW, RESIDENT, Chain, check_in, entry
+from tests.sim.edge_side import EDGE, deliver, place, receipts
+
+
+@pytest.fixture
+def province(tmp_path: Path) -> Iterator[Province]:
+    """A province that is not connected to anything; its clock stands still."""
+    province = Province(tmp_path, "127.0.0.1", 1, clock=lambda: NOW + 5)
+    yield province
+    province.stop()
+
+
+@pytest.fixture
+def platform() -> Platform:
+    return Platform()
+
+
+@pytest.fixture
+def chain(province: Province, platform: Platform) -> Chain:
+    """A registered lock with five records: a check-in and four entries."""
+    chain = Chain(province.keys.sealing_public)
+    place(province, chain, platform)
+    chain.append(check_in())
+    for _ in range(4):
+        chain.append(entry())
+    return chain
+
+
+@settings(max_examples=100)
+@given(st.binary(max_size=300))
+def test_no_message_breaks_the_province(tmp_path_factory: pytest.TempPathFactory, payload: bytes) -> None:
+    province = _shared(tmp_path_factory)
+    assert province.registry.handle(EDGE, payload) == []
+
+
+@settings(max_examples=60)
+@given(at=st.integers(0, 400), bit=st.integers(0, 7))
+def test_no_bit_turned_in_a_batch_breaks_the_province_or_passes(
+    tmp_path_factory: pytest.TempPathFactory, at: int, bit: int
+) -> None:
+    province = _shared(tmp_path_factory)
+    chain = Chain(province.keys.sealing_public)
+    place(province, chain, Platform(), chain.lock_id.hex())
+    good = uplink.Batch(bytes(8), [chain.append({**entry(), 4: chain.lock_id.hex()})]).encode()
+    at = at % len(good)
+    province.registry.handle(EDGE, good[:at] + bytes((good[at] ^ 1 << bit,)) + good[at + 1 :])
+    # Turned in the batch id, the bit is nobody's business; anywhere else, nothing may be committed.
+    in_batch_id = 3 <= at < 11
+    assert province.store.count(chain.lock_id) == (1 if in_batch_id else 0)
+
+
+_held: list[Province] = []
+
+
+def _shared(factory: pytest.TempPathFactory) -> Province:
+    """One province for a whole property test: making a database for each example is what would take the time."""
+    if not _held:
+        _held.append(Province(factory.mktemp("shared"), "127.0.0.1", 1, clock=lambda: NOW))
+    return _held[0]
+
+
+def test_quarantine_is_bounded_however_many_forgeries_come(
+    province: Province, chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "QUARANTINE_ROWS", 20)
+    stranger = Chain(province.keys.sealing_public)
+    forged = [stranger.append(entry()) for _ in range(50)]
+    assert len(deliver(province, *forged).refusals) == 50
+    deliver(province, *forged)
+    rows = province.store.quarantined()
+    assert len(rows) == 20 and all(row[4] == 2 for row in rows)
+    assert [r.through for r in receipts(province, deliver(province, *chain.records))] == [5]
+
+
+def test_no_log_line_names_a_guest(province: Province, chain: Chain, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    deliver(province, *chain.records, Chain(province.keys.sealing_public).append(check_in()))
+    deliver(province, chain.sign(chain.payload(check_in(), 1, record.GENESIS)))
+    province.registry.handle(EDGE, cbor.encode([1, bytes(8), [RESIDENT]]))
+    assert len(caplog.records) == 3
+    for text in RESIDENT.values():
+        assert text not in caplog.text or text in ("male", "resident-id")
+    assert json.dumps(RESIDENT["name"])[1:-1] not in caplog.text

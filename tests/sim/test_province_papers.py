@@ -1,0 +1,135 @@
+"""What the province tells a lock: the time, its papers, its grants; and to whom it tells nothing."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from protocol import crypto_cpython as crypto
+from protocol import placement, statement, uplink
+from protocol.errors import ConfigError, VerificationError
+from protocol.placement import Placement
+from protocol.profile import Profile
+from protocol.signed_time import SignedTime
+from protocol.trust import TrustList
+from sim.platform import Guest, Platform
+from sim.province import Province
+from tests.protocol.chain import NOW, Chain, check_in, entry
+from tests.sim.edge_side import EDGE, deliver, kinds, place, receipts, seen
+
+
+@pytest.fixture
+def province(tmp_path: Path) -> Iterator[Province]:
+    """A province that is not connected to anything; its clock stands still."""
+    province = Province(tmp_path, "127.0.0.1", 1, clock=lambda: NOW + 5)
+    yield province
+    province.stop()
+
+
+@pytest.fixture
+def platform() -> Platform:
+    return Platform()
+
+
+@pytest.fixture
+def chain(province: Province, platform: Platform) -> Chain:
+    """A registered lock with five records: a check-in and four entries."""
+    chain = Chain(province.keys.sealing_public)
+    place(province, chain, platform)
+    chain.append(check_in())
+    for _ in range(4):
+        chain.append(entry())
+    return chain
+
+
+def test_a_lock_is_told_the_time_against_its_own_nonce(province: Province, chain: Chain) -> None:
+    nonce = bytes(range(16))
+    [(_, leaf, payload)] = province.registry.handle(EDGE, uplink.TimeRequest(chain.lock_id, nonce).encode())
+    command = uplink.parse_command(payload)
+    told = SignedTime.parse(statement.open(crypto, command.statements[0], "time", province.public))
+    assert (leaf, command.lock_id) == (uplink.CMD, chain.lock_id)
+    assert (told.nonce, told.time, told.lock_id) == (nonce, NOW + 5, chain.lock_id)
+
+
+def test_nobody_is_told_the_time_for_a_lock_that_is_not_registered(province: Province) -> None:
+    assert province.registry.handle(EDGE, uplink.TimeRequest(bytes(16), bytes(16)).encode()) == []
+
+
+def test_a_lock_that_holds_nothing_is_sent_all_it_needs_and_then_no_more(province: Province, chain: Chain) -> None:
+    province.trust([(b"\x30\x01", ["org.iso.18013.5.1.mDL"])])
+    assert kinds(seen(province, chain, {})) == ["placement", "profile", "trust-list"]
+    assert kinds(seen(province, chain, {"placement": 1, "profile": 1, "trust-list": 1})) == []
+    province.trust([(b"\x30\x02", ["org.iso.18013.5.1.mDL"])])
+    province.set_status(chain.lock_id, placement.SUSPENDED)
+    assert kinds(seen(province, chain, {"placement": 1, "profile": 1, "trust-list": 1})) == ["placement", "trust-list"]
+
+
+def test_what_a_lock_is_sent_is_in_the_form_that_a_lock_reads(province: Province, chain: Chain) -> None:
+    issuer = (b"\x30\x01", ["org.iso.18013.5.1.mDL", "eu.europa.ec.eudi.pid.1"])
+    province.trust([issuer])
+    forms: dict[str, Any] = {"placement": Placement, "profile": Profile, "trust-list": TrustList}
+    held = {
+        kind: form.parse(statement.open(crypto, data, kind, province.public))
+        for data, (kind, form) in zip(province.statements_for(chain.lock_id), forms.items(), strict=True)
+    }
+    assert held["placement"].lock_id == chain.lock_id and held["placement"].sealing_key == province.keys.sealing_public
+    assert held["trust-list"].issuers == [issuer] and held["trust-list"].issued_at == NOW + 5
+    assert held["profile"].id == held["placement"].profile_id == "CN"
+
+
+def test_a_lost_receipt_is_said_again_when_the_lock_is_seen(province: Province, chain: Chain) -> None:
+    deliver(province, *chain.records)
+    held = {"placement": 1, "profile": 1, "trust-list": 1}
+    [(leaf, payload)] = seen(province, chain, held)
+    assert leaf == uplink.RECEIPT
+    assert [r.through for r in receipts(province, uplink.parse_receipts(payload))] == [5]
+
+
+def test_a_sighting_with_another_key_than_the_registered_one_is_not_answered(province: Province, chain: Chain) -> None:
+    message = uplink.LockSeen(chain.lock_id, crypto.generate("P-256")[1], {}).encode()
+    assert province.registry.handle(EDGE, message) == []
+    assert province.store.tally() == {"sightings of unknown locks": 1}
+
+
+def test_a_change_of_placement_has_a_higher_serial(province: Province, chain: Chain, platform: Platform) -> None:
+    assert place(province, chain, platform).serial == 2
+    signed = province.set_status(chain.lock_id, placement.REVOKED)
+    form = Placement.parse(statement.open(crypto, signed, "placement", province.public))
+    assert (form.serial, form.status, form.reader_chain) == (3, "revoked", [b"\x30\x00"])
+
+
+def test_one_room_has_one_code_and_one_lock_and_the_refusal_names_both_sides(
+    province: Province, chain: Chain, platform: Platform
+) -> None:
+    other = Chain(province.keys.sealing_public)
+    for each, listing in ((other, "HZ-0001"), (chain, "HZ-0002")):
+        with pytest.raises(ConfigError) as caught:
+            place(province, each, platform, listing)
+        assert caught.value.code == "placement.taken"
+        assert "HZ-0001" in caught.value.message and each.lock_id.hex() in caught.value.message
+    province.set_status(chain.lock_id, placement.REVOKED)
+    assert place(province, other, platform).listing == "HZ-0001"
+
+
+def test_a_grant_is_relayed_while_its_stay_lasts_and_its_newest_form_only(
+    province: Province, chain: Chain, platform: Platform
+) -> None:
+    over = platform.book(chain.public, "HZ-0001", NOW - 200, NOW - 100, [])
+    stay = platform.book(chain.public, "HZ-0001", NOW, NOW + 3600, [Guest("E1", "1990-03-07")])
+    longer = platform.extend(stay, NOW + 7200)
+    for booking in (over, longer, stay):
+        province.queue_grant(chain.lock_id, platform.grant(booking))
+    [(_, payload)] = seen(province, chain, {"placement": 1, "profile": 1})
+    [relayed] = uplink.parse_command(payload).statements
+    assert statement.open(crypto, relayed, "grant", platform.public)[3] == 2
+
+
+def test_a_grant_that_another_platform_signed_is_not_relayed(province: Province, chain: Chain) -> None:
+    stranger = Platform()
+    forged = stranger.grant(stranger.book(chain.public, "HZ-0001", NOW, NOW + 3600, []))
+    with pytest.raises(VerificationError) as caught:
+        province.queue_grant(chain.lock_id, forged)
+    assert caught.value.code == "cose.signature"
+    with pytest.raises(ConfigError):
+        province.queue_grant(bytes(16), forged)

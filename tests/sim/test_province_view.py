@@ -1,0 +1,89 @@
+"""The command that shows what a province holds."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from protocol import uplink
+from sim.platform import Platform
+from sim.province import Province
+from sim.province.__main__ import main
+from tests.protocol.chain import NOW, RESIDENT, Chain, check_in, entry
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """The folder of a province with one lock, a gap in its records, a flawed one, and one in quarantine."""
+    province = Province(tmp_path, "127.0.0.1", 1, clock=lambda: NOW + 5)
+    chain = Chain(province.keys.sealing_public)
+    province.register_lock(
+        chain.public, listing="HZ-0001", room="1201", platform_key=Platform().public, reader_chain=[b"\x30\x00"]
+    )
+    for body in (check_in(), check_in(ethnicity=""), entry(), entry()):
+        chain.append(body)
+    stranger = Chain(province.keys.sealing_public).append(entry())
+    records = [*chain.records[:2], chain.records[3], stranger]
+    province.registry.handle("edge-1", uplink.Batch(bytes(8), records).encode())
+    province.stop()
+    return tmp_path
+
+
+def test_the_tables_show_people_what_is_held_and_what_is_wrong(
+    data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    assert main(["show", "--data", str(data)]) == 0
+    shown = capsys.readouterr().out
+    for text in (*RESIDENT.values(), "HZ-0001", "1201", "profile.missing", "record.unknown-lock", "edge-1"):
+        assert text in shown
+
+
+def test_a_name_cannot_write_into_the_tables_of_officers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    province = Province(tmp_path, "127.0.0.1", 1, clock=lambda: NOW + 5)
+    chain = Chain(province.keys.sealing_public)
+    province.register_lock(
+        chain.public, listing="[b]1", room="[/]", platform_key=Platform().public, reader_chain=[b"\x30\x00"]
+    )
+    record = chain.append({**check_in(name="[red]ok[/dim]"), 4: "[b]1"})
+    province.registry.handle("edge-1", uplink.Batch(bytes(8), [record]).encode())
+    province.stop()
+    assert main(["show", "--data", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert "[red]ok[/dim]" in shown and "[b]1" in shown and "room [/]" in shown
+
+
+def test_the_json_holds_the_same_for_programs(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", "--data", str(data), "--json"]) == 0
+    held = json.loads(capsys.readouterr().out)
+    [lock] = held["locks"]
+    assert (lock["records"], lock["last_counter"], lock["missing"], lock["receipted_through"]) == (3, 4, [3], 2)
+    first = held["records"][0]
+    assert (first["fields"], first["verdict"], first["kind"], first["room"]) == (RESIDENT, "ok", "check-in", "1201")
+    assert first["delay_seconds"] == 8
+    assert [item["verdict"] for item in held["records"]] == ["ok", "profile.missing", "ok"]
+    assert held["records"][2]["delay_seconds"] is None, "an entry at a time that the lock could not know"
+    assert [item["code"] for item in held["quarantine"]] == ["record.unknown-lock"]
+    assert held["tally"] == {"records committed": 3, "records refused": 1}
+
+
+def test_a_folder_without_a_province_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", "--data", str(tmp_path)]) == 2
+    assert str(tmp_path) in capsys.readouterr().err
+    assert not (tmp_path / "province.db").exists()
+
+
+def test_keys_that_are_not_keys_are_named_and_not_overwritten(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "keys.json").write_text('{"signing": "00"}')
+    assert main(["run", "--data", str(tmp_path), "--port", "1"]) == 2
+    assert "keys.json" in capsys.readouterr().err
+    assert (tmp_path / "keys.json").read_text() == '{"signing": "00"}'
+
+
+def test_keys_are_readable_by_their_owner_alone(data: Path) -> None:
+    assert (data / "keys.json").stat().st_mode & 0o077 == 0
