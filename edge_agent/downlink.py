@@ -36,13 +36,14 @@ class Downlink:
 
     def on_receipts(self, message: uplink.Receipts) -> None:
         """Forget what is committed, keep aside what is refused. Raises StorageError."""
-        for signed in message.statements:
-            self._apply_receipt(signed)
+        # Refusals first: a receipt in the same message may pass over the refused record, which must not be forgotten.
         for refusal in message.refusals:
             moved = self._outbox.refuse(refusal.lock_id, refusal.counter, refusal.payload_hash, refusal.code)
             if moved:
                 log.error("record.refused", lock=refusal.lock_id, counter=refusal.counter, code=refusal.code)
                 self._settled(moved)
+        for signed in message.statements:
+            self._apply_receipt(signed)
 
     def _apply_receipt(self, signed: bytes) -> None:
         try:

@@ -99,7 +99,8 @@ class Link:
         self._start()
         while True:
             try:
-                await asyncio.wait_for(self._flag.wait(), SILENT_MS / 1000 if self._has_strangers() else None)
+                look_again = self._advertise_due or self._has_strangers()
+                await asyncio.wait_for(self._flag.wait(), SILENT_MS / 1000 if look_again else None)
             except asyncio.TimeoutError:
                 pass
             self._flag.clear()
@@ -179,10 +180,13 @@ class Link:
         while self._unwelcome:
             handle, code = self._unwelcome.pop()
             self._drop(handle, code)
-        if self._advertise_due:
-            self._advertise_due = False
-            if len(self._connections) < CONNECTIONS:
+        if self._advertise_due and len(self._connections) < CONNECTIONS:
+            try:
                 self._ble.gap_advertise(ADVERTISE_US, link.advertisement(self._lock.hello()[0]))
+                self._advertise_due = False
+            except OSError as error:
+                # The radio may still be busy with a connection that ends; this is tried again with the next look.
+                log("link.hidden", error=error.args[0])
 
     def _drop(self, handle: int, code: str) -> None:
         if handle not in self._connections:

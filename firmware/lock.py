@@ -72,7 +72,10 @@ class Lock:
             self._take(kind, data)
         except MooringError as error:
             code = error.code
-        log("statement.refused" if code else "statement.taken", kind=kind, code=code)
+        if code is None:
+            log("statement.taken", kind=kind)
+        else:
+            log("statement.refused", kind=kind, code=code)
         return kind, code
 
     def _take(self, kind: str, data: bytes) -> None:

@@ -74,8 +74,8 @@ async def _check_in(console: Console, script: Script) -> None:
     await world.book(guest)
     _heading(console, 1, f"{guest.name} checks in")
     console.print(
-        f"  Booked: listing {LISTING} ({ROOM}). The lock knows the guest only as a keyed hash in a grant that the\n"
-        f"  platform signed. In the phone: a driving licence ({guest.doc_type}), issued by pymdoccbor.\n"
+        f"  Booked: listing {LISTING} ({ROOM}). The lock knows the guest only as a keyed hash\n"
+        f"  in a grant that the platform signed. In the phone: a driving licence, issued by pymdoccbor.\n"
     )
     tap = await world.tap(guest)
     script.promise("the booked guest's tap opened the door", tap.opened)
@@ -107,7 +107,7 @@ async def _refusals(console: Console, script: Script) -> None:
     for column in ("who", "the lock says", "why", "strike", "recorded"):
         table.add_column(column)
     before = world.openings(), world.province.store.count()
-    stranger = world.visitor(issuer.PHOTO_ID)
+    stranger = world.visitor(issuer.MDL)
     tap = await world.tap(stranger)
     _refusal_row(table, "a stranger with a real, valid document", tap, "no grant names this guest")
     script.promise("a stranger without a grant stayed outside", not tap.opened and tap.refusal == "grant.none")

@@ -103,13 +103,17 @@ class LockProcess:
         await self._reading
         return code
 
-    async def kill(self) -> None:
-        """Take the power away, now."""
-        if self._process is None:
-            return
-        if self._process.returncode is None:
+    def power_off(self) -> None:
+        """Take the power away, now; `kill` also waits until the process is gone."""
+        if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
+
+    async def kill(self) -> None:
+        """Take the power away and wait until the process has ended and its console is read."""
+        if self._process is None:
+            return
+        self.power_off()
         await self._process.wait()
         if self._reading is not None:
             await self._reading

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sim import issuer
+from sim.province.quality import check_digit
 
 _FOREIGN = (("Lindqvist", "Astrid"), ("Bergström", "Nils"), ("Håkansson", "Elin"), ("Wallenius", "Oskar"))
 _RESIDENT = ("林晓梅", "周子涵", "陈思远", "吴雅琴")
@@ -66,8 +67,3 @@ class Person:
         forms = [word.encode() for word in words if word] + [self.document_number.encode().hex().encode()]
         return [form for form in forms if len(form) >= 4]
 
-
-def check_digit(stem: str) -> str:
-    """Last character of a resident ID number (GB 11643-1999, ISO 7064 MOD 11-2) for its first 17 digits."""
-    total = sum(int(digit) * (2 ** (17 - index) % 11) for index, digit in enumerate(stem))
-    return "10X98765432"[total % 11]

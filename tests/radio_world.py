@@ -24,10 +24,10 @@ class RadioWorld:
     adapter: bleak_backend.Adapter
     process: asyncio.subprocess.Process | None = None
 
-    async def boot(self, records: int = 0, runtime: str = "micropython") -> None:
+    async def boot(self, records: int = 0, runtime: str = "micropython", **settings: str) -> None:
         """Start the lock with `records` in its journal, and wait until it advertises."""
         lock = interpreter.find(runtime)
-        extra = {"MOORING_RADIO": self.radio.endpoint, "MOORING_TEST_RECORDS": str(records)}
+        extra = {"MOORING_RADIO": self.radio.endpoint, "MOORING_TEST_RECORDS": str(records), **settings}
         self.process = await asyncio.create_subprocess_exec(*lock.command(BOARD), env=lock.environment(extra))
         async with asyncio.timeout(10):
             await self.radio.on_air.wait()

@@ -10,6 +10,8 @@ from protocol.x509 import DIGITAL_SIGNATURE, KEY_CERT_SIGN, Certificate
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from protocol.crypto import Crypto
 
 MAX_CERTIFICATES = 3
@@ -22,7 +24,7 @@ MDL_DOCUMENT_SIGNER = b"\x28\x81\x8c\x5d\x05\x01\x02"
 class TrustRoot:
     """A trusted IACA certificate, for all document types or only for those in `doc_types`."""
 
-    def __init__(self, certificate: "Certificate | bytes", doc_types: "list[str] | None" = None) -> None:
+    def __init__(self, certificate: "Certificate | bytes", doc_types: "Sequence[str] | None" = None) -> None:
         """Takes a Certificate or its DER. Raises FormatError `der.*`, `x509.*`."""
         self.certificate = certificate if isinstance(certificate, Certificate) else Certificate(certificate)
         self.doc_types = doc_types

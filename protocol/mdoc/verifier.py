@@ -56,11 +56,14 @@ from protocol.mdoc import chain, device_signed, issuer_signed, response
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from protocol.crypto import Crypto
     from protocol.mdoc.mso import MobileSecurityObject
     from protocol.x509 import Certificate
+
+    PathVerifier = Callable[[Crypto, list[Certificate], list[chain.TrustRoot], tuple[int, int]], chain.DocumentSigner]
 
 DOC_TYPES = [
     "org.iso.18013.5.1.mDL",
@@ -105,11 +108,11 @@ def verify(
     crypto: "Crypto",
     device_response: bytes,
     session_transcript: bytes,
-    roots: "list[chain.TrustRoot | Certificate | bytes]",
+    roots: "Sequence[chain.TrustRoot | Certificate | bytes]",
     now: "tuple[int, int | None]",
     reader_private: "bytes | None" = None,
-    doc_types: "list[str] | None" = None,
-    path: "Any" = chain.verify_path,
+    doc_types: "Sequence[str] | None" = None,
+    path: "PathVerifier" = chain.verify_path,
 ) -> "list[VerifiedDocument]":
     """Verify a DeviceResponse whole and return its documents.
 
@@ -155,7 +158,7 @@ def _check_transcript(session_transcript: bytes) -> None:
         raise FormatError("mdoc.session_transcript", "a SessionTranscript has three members")
 
 
-def _check_documents(answer: response.DeviceResponse, allowed: "list[str]") -> None:
+def _check_documents(answer: response.DeviceResponse, allowed: "Sequence[str]") -> None:
     if answer.status != 0:
         raise VerificationError("mdoc.status", "the mdoc reports an error")
     if not answer.documents:

@@ -6,6 +6,10 @@ pins, UART and radio are found through MOORING_FLASH, MOORING_BOARD, MOORING_UAR
 
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import esp32
+
 MOUNT_POINT = "/state"
 CORRUPT_EXIT = 65
 """Exit code when the file system can neither be mounted nor is blank: nothing may be formatted away silently."""
@@ -34,7 +38,7 @@ def mount() -> str:
     return MOUNT_POINT
 
 
-def _is_blank(partition: "object") -> bool:
+def _is_blank(partition: "esp32.Partition") -> bool:
     """Was this partition never successfully formatted?
 
     Formatting writes a superblock of at most 64 bytes to the start of blocks 0 and 1; a power cut in the middle leaves

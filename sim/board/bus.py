@@ -56,14 +56,26 @@ class BoardBus:
         if self._writer is not None:
             self._writer.write(_line(pin, value))
 
-    async def wait_for(self, pin: PinName, value: int, timeout: float = 10.0) -> BoardEvent:
-        """The next change of output `pin` to `value`, or the current state if it is that already.
+    async def wait_for(
+        self, pin: PinName, value: int, *, since: int | None = None, timeout: float = 10.0
+    ) -> BoardEvent:
+        """The first report of output `pin` at `value` among `history[since:]`; waits for it if it is yet to come.
 
-        Raises TimeoutError.
+        Without `since`: the report that made it `value` if it is that now, else the next one. Raises TimeoutError.
         """
+        start = len(self.history) if since is None else since
+
+        def find() -> BoardEvent | None:
+            wanted = (e for e in self.history[start:] if e.facts.get("pin") == pin and e.facts["value"] == value)
+            return next(wanted, None)
+
+        if since is None and self.values.get(pin) == value:
+            return self.changes(pin)[-1]
         async with asyncio.timeout(timeout), self._changed:
-            await self._changed.wait_for(lambda: self.values.get(pin) == value)
-            return next(e for e in reversed(self.history) if e.facts.get("pin") == pin)
+            await self._changed.wait_for(lambda: find() is not None)
+        found = find()
+        assert found is not None
+        return found
 
     def changes(self, pin: PinName) -> list[BoardEvent]:
         """All reported levels of one output, oldest first."""
@@ -81,10 +93,10 @@ class BoardBus:
             if self._writer is writer:
                 self._writer = None
                 self._stop_watchdog()
-                # Without power every output is inert.
-                async with self._changed:
-                    self.values = dict.fromkeys(self.values, 0)
-                    self._changed.notify_all()
+                # Without power every output is inert, which the board can no longer say.
+                for pin, level in list(self.values.items()):
+                    if level:
+                        await self._take({"pin": pin, "value": 0, "power": "off"})
 
     async def _take(self, facts: dict[str, Any]) -> None:
         async with self._changed:

@@ -39,11 +39,11 @@ async def power_cut(script: Script) -> None:
     guests = [world.visitor() for _ in range(3)]
     await world.book(*guests)
     image = world.folder / "flash.img"
+    await world.lock.kill()
+    await world.boot()
+    quiet = flash.operations(image).total
     for number, guest in enumerate(guests):
-        await world.lock.kill()
-        await world.boot()
-        quiet = flash.operations(image).total
-        # The next operations are the tap's own: the record in the journal, then the checkpoint of the stays.
+        # Beyond what booting takes, the next operations are the tap's own: the journal, then the checkpoint of the stays.
         cut = quiet + 1 + world.random.randrange(3)
         mode = world.random.choice(("clean", "torn"))
         await world.lock.kill()

@@ -35,7 +35,7 @@ _CODES = {
     "doc-type": ("mdoc.doctype", "mdoc.doctype_not_accepted"),
     "issuer-signature": ("mdoc.issuer_signature",),
     "device-signature": ("mdoc.device_signature",),
-    "session-data": ("crypto.tag",),
+    "session-data": ("session.encryption",),
 }
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from protocol.errors import ConfigError, MooringError
 from protocol.record import CHECK_IN
 from sim.board.interpreter import find
-from sim.world import World, build
+from sim.world import JUST_NOW, World, build
 
 
 @dataclass
@@ -41,14 +41,14 @@ class Story:
     name: str
     tells: str
     play: Callable[[Script], Awaitable[None]]
-    offset: int = 0
+    offset: int = JUST_NOW
 
 
 stories: dict[str, Story] = {}
 """All scenarios by name, in the order of their definition."""
 
 
-def story(name: str, tells: str, offset: int = 0) -> Callable[[Callable[[Script], Awaitable[None]]], Story]:
+def story(name: str, tells: str, offset: int = JUST_NOW) -> Callable[[Callable[[Script], Awaitable[None]]], Story]:
     """Decorator: makes a scenario of an async function."""
 
     def add(play: Callable[[Script], Awaitable[None]]) -> Story:

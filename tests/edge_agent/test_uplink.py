@@ -49,10 +49,10 @@ class Edge:
         if self.fail_receipts:
             self.fail_receipts -= 1
             raise StorageError("outbox.io", "made to fail")
-        for signed in message.statements:
-            self.uplink.settled(self.outbox.apply_receipt(opened(signed), signed))
         for item in message.refusals:
             self.uplink.settled(self.outbox.refuse(item.lock_id, item.counter, item.payload_hash, item.code))
+        for signed in message.statements:
+            self.uplink.settled(self.outbox.apply_receipt(opened(signed), signed))
         if not self.outbox.batch(0, 1, 1):
             self.emptied.set()
 

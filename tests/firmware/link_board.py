@@ -8,14 +8,19 @@ import os
 
 import bluetooth
 
+import firmware.link
 from firmware.link import Link
 from protocol import cbor
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PROTECTED = cbor.encode({1: -7, 16: "mooring/record"})
 LOCK_ID = bytes(range(16))
 
 
-def record(counter):
+def record(counter: int) -> bytes:
     """A record by its form alone; couriers do not check signatures."""
     previous = bytes(32) if counter == 1 else bytes((counter % 255 + 1,)) * 32
     payload = cbor.encode([1, LOCK_ID, counter, previous, b"\x5a" * 500])
@@ -23,20 +28,19 @@ def record(counter):
 
 
 class FakeLock:
-    def __init__(self, count):
+    def __init__(self, count: int) -> None:
         self.count = count
         self.through = 0
-        self.nonce = None
-        self.delivered = []
+        self.nonce: bytes | None = None
 
-    def hello(self):
+    def hello(self) -> "tuple[bytes, int, int, dict[str, int], bytes | None, bytes]":
         return (LOCK_ID, self.count + 1, self.through, {"placement": 3}, self.nonce, b"\x04" + bytes(64))
 
-    def records_from(self, counter):
+    def records_from(self, counter: int) -> "Iterator[tuple[int, bytes]]":
         for number in range(max(counter, self.through + 1), self.count + 1):
             yield number, record(number)
 
-    def deliver(self, data):
+    def deliver(self, data: bytes) -> "tuple[str, str | None]":
         if data == b"grow":
             self.count += 1
         elif data == b"fresh":
@@ -44,7 +48,8 @@ class FakeLock:
         return "grant", "grant.window" if data.startswith(b"no") else None
 
 
-async def main():
+async def main() -> None:
+    firmware.link.SILENT_MS = int(os.getenv("MOORING_TEST_SILENT_MS") or firmware.link.SILENT_MS)
     lock = FakeLock(int(os.getenv("MOORING_TEST_RECORDS") or "0"))
     link = Link(bluetooth.BLE(), lock)
     link.wake()

@@ -15,7 +15,6 @@ from protocol import link, record
 from sim.radio.bleak_backend import install
 from tests.radio_world import ADDRESS, RadioWorld, radio_world
 
-
 CONNECTIONS = 3
 """`firmware.link.CONNECTIONS`; the module itself imports only where there is a `bluetooth`."""
 
@@ -247,3 +246,33 @@ def test_notifications_wait_for_buffers_and_none_is_lost() -> None:
             assert await edge.hear_records(64) == list(range(1, 65))
 
     run(64, scenario)
+
+
+def test_a_connection_that_never_speaks_makes_room() -> None:
+    async def world() -> None:
+        async with radio_world() as air:
+            await air.boot(MOORING_TEST_SILENT_MS="200")
+            async with Edge() as mute:
+                await asyncio.wait_for(mute.gone.wait(), 5)
+            async with greeted() as edge:
+                with install(await air.another_adapter(1)):
+                    async with Edge() as mute:
+                        await asyncio.wait_for(mute.gone.wait(), 5)
+                assert not edge.gone.is_set()
+
+    asyncio.run(world())
+
+
+def test_refusals_in_a_row_slow_a_courier_down_and_an_accepted_statement_ends_that() -> None:
+    async def scenario(_world: RadioWorld) -> None:
+        async with greeted() as edge:
+            loop, times = asyncio.get_running_loop(), []
+            for statement in (b"no", b"no", b"no", b"no", b"yes", b"yes"):
+                before = loop.time()
+                await edge.say(link.deliver(statement))
+                await edge.hear()
+                times.append(loop.time() - before)
+            assert max(times[:3]) < 0.4 < min(times[3:5])
+            assert times[5] < 0.4
+
+    run(0, scenario)

@@ -70,7 +70,9 @@ def test_a_damaged_message_is_read_or_refused_with_a_format_error(message: Any, 
 scalars = st.none() | st.booleans() | st.integers(-5, 5) | st.binary(max_size=70) | st.text(max_size=5)
 trees = st.recursive(
     scalars,
-    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.integers(0, 5) | st.text(max_size=3), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=5) | st.dictionaries(st.integers(0, 5) | st.text(max_size=3), inner, max_size=3)
+    ),
     max_leaves=12,
 )
 

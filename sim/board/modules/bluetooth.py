@@ -10,11 +10,9 @@ ENOMEM while the stack has no buffers left.
 import asyncio
 import json
 import os
-import socket
 import struct
-import sys
 
-_MICROPYTHON = sys.implementation.name == "micropython"
+from sim.board.line import MICROPYTHON, connect, send
 
 FLAG_BROADCAST = 0x0001
 FLAG_READ = 0x0002
@@ -126,11 +124,7 @@ class BLE:
         address = os.getenv("MOORING_RADIO")
         if not address:
             raise OSError(_ENODEV)
-        host, _, port = address.rpartition(":")
-        connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        connection.connect(socket.getaddrinfo(host, int(port))[0][-1])
-        if not _MICROPYTHON:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection = connect(address)
         # The radio introduces itself first; it is the only thing ever waited for.
         first = b""
         while len(first) < _HEADER_BYTES + 6:
@@ -144,7 +138,7 @@ class BLE:
         self._task = asyncio.create_task(self._pump(connection))
 
     async def _pump(self, connection):
-        if _MICROPYTHON:
+        if MICROPYTHON:
             reader = asyncio.StreamReader(connection)
         else:
             reader, _ = await asyncio.open_connection(sock=connection.dup())
@@ -188,7 +182,7 @@ class BLE:
             raise OSError(_ENODEV)
         frame = struct.pack(_HEADER, len(payload), kind, a, b) + payload
         try:
-            self._socket.write(frame) if _MICROPYTHON else self._socket.sendall(frame)
+            send(self._socket, frame)
         except OSError:
             # As above: a dead radio takes everything and sends nothing.
             pass

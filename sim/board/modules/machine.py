@@ -5,7 +5,6 @@ it. Without a bus everything works, unseen. UART n is a byte stream to MOORING_U
 """
 
 import io
-import json
 import os
 import select
 import socket
@@ -13,10 +12,9 @@ import sys
 import time
 
 from sim.board import layout
+from sim.board.line import MICROPYTHON, BoardLine, connect, send, ticks
 
-_MICROPYTHON = sys.implementation.name == "micropython"
-
-if _MICROPYTHON:
+if MICROPYTHON:
     # The documented way to extend a built-in module: import it with nothing on the path that could shadow it.
     _path = list(sys.path)
     sys.path.clear()
@@ -28,60 +26,7 @@ if _MICROPYTHON:
 PWRON_RESET, HARD_RESET, WDT_RESET, DEEPSLEEP_RESET, SOFT_RESET = 1, 2, 3, 4, 5
 
 
-def _ticks():
-    return time.ticks_ms() if _MICROPYTHON else time.monotonic_ns() // 1_000_000
-
-
-def _connect(address):
-    host, _, port = address.rpartition(":")
-    connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    connection.connect(socket.getaddrinfo(host, int(port))[0][-1])
-    if not _MICROPYTHON:
-        # Small messages that wait for an acknowledgement would cost 40 ms each.
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return connection
-
-
-class _Bus:
-    """The line to the host. A host that went away is no reason for the lock to stop."""
-
-    def __init__(self):
-        self.pins = {}
-        self.socket = None
-        self._rest = b""
-        address = os.getenv("MOORING_BOARD")
-        if address:
-            self.socket = _connect(address)
-            self._poll = select.poll()
-            self._poll.register(self.socket, select.POLLIN)
-
-    def report(self, **facts):
-        if self.socket is None:
-            return
-        facts["t"] = _ticks()
-        line = json.dumps(facts).encode() + b"\n"
-        try:
-            self.socket.write(line) if _MICROPYTHON else self.socket.sendall(line)
-        except OSError:
-            self.socket = None
-
-    def take_inputs(self):
-        """Apply what the host has set since; never waits."""
-        while self.socket is not None and self._poll.poll(0):
-            data = self.socket.recv(1024)
-            if not data:
-                self.socket = None
-                return
-            lines = (self._rest + data).split(b"\n")
-            self._rest = lines.pop()
-            for line in lines:
-                facts = json.loads(line)
-                pin = self.pins.get(facts["pin"])
-                if pin is not None:
-                    pin._set_input(facts["value"])
-
-
-_bus = _Bus()
+_bus = BoardLine()
 
 
 class Pin:
@@ -116,11 +61,10 @@ class Pin:
         if x is None:
             _bus.take_inputs()
             return self._value
-        x = 1 if x else 0
         if self._mode != self.IN:
-            if x != self._value:
-                self._value = x
-                _bus.report(pin=self._id, value=x)
+            # Every write is reported, also one that changes nothing: opening an open strike is an act of its own.
+            self._value = 1 if x else 0
+            _bus.report(pin=self._id, value=self._value)
         return None
 
     def __call__(self, x=None):
@@ -140,7 +84,7 @@ class Pin:
         self._handler, self._trigger = handler, trigger
         _start_watching()
 
-    def _set_input(self, value):
+    def set_from_outside(self, value):
         value = 1 if value else 0
         if self._mode != self.IN or value == self._value:
             return
@@ -162,7 +106,7 @@ def _start_watching():
         return
     import asyncio
 
-    if _MICROPYTHON:
+    if MICROPYTHON:
         _watching = asyncio.create_task(_watch())
     else:
         _watching = asyncio.get_running_loop()
@@ -224,7 +168,7 @@ class PWM:
         self.init(duty_u16=0)
 
 
-class UART(io.IOBase if _MICROPYTHON else object):
+class UART(io.IOBase if MICROPYTHON else object):
     """As `machine.UART`: an unbuffered stream that never blocks on reading; None from a read means nothing is there.
 
     On MicroPython it is a stream for asyncio; the poller gets the socket's descriptor, so waiting costs nothing.
@@ -237,7 +181,7 @@ class UART(io.IOBase if _MICROPYTHON else object):
         self.baudrate = baudrate
         address = os.getenv("MOORING_UART%d" % id)
         # Without a peer: a socket that nothing ever arrives at, so that waiting for it is still free.
-        self._socket = _connect(address) if address else socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket = connect(address) if address else socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._peer = bool(address)
         self._poll = select.poll()
         self._poll.register(self._socket, select.POLLIN)
@@ -280,7 +224,7 @@ class UART(io.IOBase if _MICROPYTHON else object):
 
     def write(self, buf):
         if self._peer:
-            self._socket.write(buf) if _MICROPYTHON else self._socket.sendall(buf)
+            send(self._socket, buf)
         return len(buf)
 
     def flush(self):
@@ -303,12 +247,12 @@ class WDT:
 
     def __init__(self, id=0, timeout=5000):
         self._timeout = timeout
-        self._fed = _ticks()
+        self._fed = ticks()
         _bus.report(wdt=timeout)
 
     def feed(self):
-        now = _ticks()
-        late = now - self._fed if not _MICROPYTHON else time.ticks_diff(now, self._fed)
+        now = ticks()
+        late = now - self._fed if not MICROPYTHON else time.ticks_diff(now, self._fed)
         if late > self._timeout:
             _stop("watchdog", layout.WATCHDOG_EXIT)
         self._fed = now

@@ -11,15 +11,12 @@ from cryptography import x509
 from tests.protocol.credential import (
     DS,
     IACA,
-    INTERMEDIATE,
     MDL_NAME_SPACE,
     Authority,
     Case,
     Credential,
-    name,
     present,
     seconds,
-    session_transcript,
 )
 
 Build = Callable[[], Case]
@@ -103,79 +100,9 @@ def flip_last(data: bytes) -> bytes:
     return data[:-1] + bytes([data[-1] ^ 1])
 
 
-def _swap_values(elements: list[Any]) -> None:
-    first, second = cbor2.loads(elements[0].value), cbor2.loads(elements[1].value)
-    elements[0] = reopened(elements[0], elementValue=second["elementValue"])
-    elements[1] = reopened(elements[1], elementValue=first["elementValue"])
-
-
-def _same_element_twice(item: Any) -> None:
-    if item["elementIdentifier"] == "given_name":
-        item["elementIdentifier"] = "family_name"
-
-
-def _mac_beside_the_signature(document: Any) -> None:
-    auth = document["deviceSigned"]["deviceAuth"]
-    auth["deviceMac"] = [cbor2.dumps({1: 5}), {}, None, bytes(32)]
-
-
-def _duplicate(response: Any) -> None:
-    response["documents"].append(response["documents"][0])
-
-
-def _forged_neighbour() -> Case:
-    return present(Credential(), Credential(doc_type=PID, change_issuer_auth=put(3, bytes(64))))
-
-
-def _replayed() -> Case:
-    return present(session=session_transcript(nonce=b"another handover"))
-
-
-def _unrelated_root() -> Case:
-    other = Authority(name("Utopia other IACA"))
-    return present(roots=[(other.certificate(other), None)])
-
-
-def _namesake_root() -> Case:
-    namesake = replace(IACA, key_name="namesake")
-    return present(roots=[(namesake.certificate(namesake), None)])
-
-
-def _renewed_root() -> Case:
-    renewed = replace(IACA, key_name="renewed")
-    return present(roots=[(renewed.certificate(renewed), None), (IACA.certificate(IACA), None)])
-
-
-def _own_root_in_x5chain() -> Case:
-    mallory = Authority(name("Mallory IACA"))
-    ds = replace(DS, authority_key_identifier=None)
-    chain = [ds.certificate(mallory), mallory.certificate(mallory)]
-    return present(Credential(ds=ds, change_issuer_auth=put(1, 33, chain)), roots=[(IACA.certificate(IACA), None)])
-
-
-def _names_that_do_not_chain() -> Case:
-    other = replace(INTERMEDIATE, subject=name("Utopia other intermediate"))
-    chain = [BELOW_INTERMEDIATE.certificate(INTERMEDIATE), other.certificate(PATHLEN_1)]
-    return present(Credential(iaca=PATHLEN_1, ds=BELOW_INTERMEDIATE, change_issuer_auth=put(1, 33, chain)))
-
-
-def _forged_ds_certificate() -> Case:
-    mallory = replace(IACA, key_name="mallory")
-    return present(Credential(ds_certificate=DS.certificate(mallory)))
-
-
-def _scoped(doc_types: list[str]) -> Build:
+def scoped(doc_types: list[str]) -> Build:
     return lambda: present(roots=[(IACA.certificate(IACA), doc_types)])
 
 
-def _point_off_the_curve(item: Any) -> None:
-    item["deviceKeyInfo"]["deviceKey"][-3] = flip_last(item["deviceKeyInfo"]["deviceKey"][-3])
-
-
-def _algorithm_unprotected(message: Any) -> None:
-    message[0] = b""
-    message[1][1] = -7
-
-
-_ANY = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4.5"), b"\x05\x00")
-_CLIENT_AUTH = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.2")
+ANY = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4.5"), b"\x05\x00")
+CLIENT_AUTH = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.2")

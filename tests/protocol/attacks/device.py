@@ -1,27 +1,32 @@
 """Attacks on mdoc authentication."""
 
+from typing import Any
+
 import cbor2
 
-from tests.protocol.attacks.building import (
-    PID,
-    Build,
-    _mac_beside_the_signature,
-    _point_off_the_curve,
-    _replayed,
-    authorizing,
-    drop,
-    flip_last,
-    mac,
-    one,
-    put,
-)
+from tests.protocol.attacks.building import PID, Build, authorizing, drop, flip_last, mac, one, put
 from tests.protocol.credential import (
     MDL_NAME_SPACE,
+    Case,
     Credential,
     key,
     present,
     session_transcript,
 )
+
+
+def _mac_beside_the_signature(document: Any) -> None:
+    auth = document["deviceSigned"]["deviceAuth"]
+    auth["deviceMac"] = [cbor2.dumps({1: 5}), {}, None, bytes(32)]
+
+
+def _replayed() -> Case:
+    return present(session=session_transcript(nonce=b"another handover"))
+
+
+def _point_off_the_curve(item: Any) -> None:
+    item["deviceKeyInfo"]["deviceKey"][-3] = flip_last(item["deviceKeyInfo"]["deviceKey"][-3])
+
 
 DEVICE: dict[str, tuple[str, Build]] = {
     # mdoc authentication

@@ -2,24 +2,11 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import cbor2
 
-from tests.protocol.attacks.building import (
-    DAY,
-    Build,
-    _algorithm_unprotected,
-    _same_element_twice,
-    _swap_values,
-    at,
-    drop,
-    flip_last,
-    items,
-    mso,
-    one,
-    put,
-    reopened,
-)
+from tests.protocol.attacks.building import DAY, Build, at, drop, flip_last, items, mso, one, put, reopened
 from tests.protocol.credential import (
     DS,
     MDL,
@@ -29,6 +16,23 @@ from tests.protocol.credential import (
     key,
     name,
 )
+
+
+def _swap_values(elements: list[Any]) -> None:
+    first, second = cbor2.loads(elements[0].value), cbor2.loads(elements[1].value)
+    elements[0] = reopened(elements[0], elementValue=second["elementValue"])
+    elements[1] = reopened(elements[1], elementValue=first["elementValue"])
+
+
+def _same_element_twice(item: Any) -> None:
+    if item["elementIdentifier"] == "given_name":
+        item["elementIdentifier"] = "family_name"
+
+
+def _algorithm_unprotected(message: Any) -> None:
+    message[0] = b""
+    message[1][1] = -7
+
 
 ISSUER: dict[str, tuple[str, Build]] = {
     # issuerAuth

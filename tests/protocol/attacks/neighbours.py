@@ -6,13 +6,11 @@ import cbor2
 from cryptography.hazmat.primitives import hashes
 
 from tests.protocol.attacks.building import (
-    _ANY,
-    _CLIENT_AUTH,
+    ANY,
+    CLIENT_AUTH,
     DAY,
     PID,
     Build,
-    _renewed_root,
-    _scoped,
     answer,
     at,
     authorizing,
@@ -21,6 +19,7 @@ from tests.protocol.attacks.building import (
     mac,
     one,
     put,
+    scoped,
     through,
     under,
 )
@@ -33,11 +32,18 @@ from tests.protocol.credential import (
     MDL_NAME_SPACE,
     NOW,
     SIGNED,
+    Case,
     Credential,
     name,
     present,
     tdate,
 )
+
+
+def _renewed_root() -> Case:
+    renewed = replace(IACA, key_name="renewed")
+    return present(roots=[(renewed.certificate(renewed), None), (IACA.certificate(IACA), None)])
+
 
 GOOD: dict[str, Build] = {
     "a deviceSignature": one(),
@@ -55,15 +61,15 @@ GOOD: dict[str, Build] = {
     "an x5chain as an array of one": one(change_issuer_auth=lambda m: put(1, 33, [m[1][33]])(m)),
     "an intermediate where the IACA allows one": through(INTERMEDIATE),
     "an IACA renewed under the same name": _renewed_root,
-    "an IACA trusted for this type": _scoped([MDL]),
+    "an IACA trusted for this type": scoped([MDL]),
     "certificates without key identifiers": lambda: present(
         Credential(
             iaca=replace(IACA, subject_key_identifier=None),
             ds=replace(DS, authority_key_identifier=None, subject_key_identifier=None),
         )
     ),
-    "an unknown extension that is not critical": under(extra=((_ANY, False),)),
-    "another purpose beside the document signer's": under(purposes=(_CLIENT_AUTH, DOCUMENT_SIGNER)),
+    "an unknown extension that is not critical": under(extra=((ANY, False),)),
+    "another purpose beside the document signer's": under(purposes=(CLIENT_AUTH, DOCUMENT_SIGNER)),
     "IACA and DS certificate of one state": lambda: present(
         Credential(
             iaca=replace(IACA, subject=name("Utopia IACA", "UT", "UT-1")),

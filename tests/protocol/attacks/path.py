@@ -6,15 +6,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from tests.protocol.attacks.building import (
-    _ANY,
-    _CLIENT_AUTH,
+    ANY,
+    BELOW_INTERMEDIATE,
+    CLIENT_AUTH,
     DAY,
+    PATHLEN_1,
     Build,
-    _forged_ds_certificate,
-    _names_that_do_not_chain,
-    _namesake_root,
-    _own_root_in_x5chain,
-    _unrelated_root,
     below,
     drop,
     one,
@@ -27,11 +24,42 @@ from tests.protocol.credential import (
     IACA,
     INTERMEDIATE,
     NOW,
+    Authority,
+    Case,
     Credential,
     key_usage,
     name,
     present,
 )
+
+
+def _unrelated_root() -> Case:
+    other = Authority(name("Utopia other IACA"))
+    return present(roots=[(other.certificate(other), None)])
+
+
+def _namesake_root() -> Case:
+    namesake = replace(IACA, key_name="namesake")
+    return present(roots=[(namesake.certificate(namesake), None)])
+
+
+def _own_root_in_x5chain() -> Case:
+    mallory = Authority(name("Mallory IACA"))
+    ds = replace(DS, authority_key_identifier=None)
+    chain = [ds.certificate(mallory), mallory.certificate(mallory)]
+    return present(Credential(ds=ds, change_issuer_auth=put(1, 33, chain)), roots=[(IACA.certificate(IACA), None)])
+
+
+def _names_that_do_not_chain() -> Case:
+    other = replace(INTERMEDIATE, subject=name("Utopia other intermediate"))
+    chain = [BELOW_INTERMEDIATE.certificate(INTERMEDIATE), other.certificate(PATHLEN_1)]
+    return present(Credential(iaca=PATHLEN_1, ds=BELOW_INTERMEDIATE, change_issuer_auth=put(1, 33, chain)))
+
+
+def _forged_ds_certificate() -> Case:
+    mallory = replace(IACA, key_name="mallory")
+    return present(Credential(ds_certificate=DS.certificate(mallory)))
+
 
 PATH: dict[str, tuple[str, Build]] = {
     # x5chain and the path
@@ -56,8 +84,8 @@ PATH: dict[str, tuple[str, Build]] = {
     "an expired IACA": ("mdoc.chain_validity", below(not_after=NOW - DAY)),
     "an IACA of tomorrow": ("mdoc.chain_validity", below(not_before=NOW + DAY)),
     "an expired intermediate": ("mdoc.chain_validity", through(replace(INTERMEDIATE, not_after=NOW - DAY))),
-    "an unknown critical extension in the DS certificate": ("mdoc.chain_critical", under(extra=((_ANY, True),))),
-    "an unknown critical extension in the IACA": ("mdoc.chain_critical", below(extra=((_ANY, True),))),
+    "an unknown critical extension in the DS certificate": ("mdoc.chain_critical", under(extra=((ANY, True),))),
+    "an unknown critical extension in the IACA": ("mdoc.chain_critical", below(extra=((ANY, True),))),
     "critical name constraints": (
         "mdoc.chain_critical",
         below(extra=((x509.NameConstraints(None, [x509.DNSName("utopia")]), True),)),
@@ -82,7 +110,7 @@ PATH: dict[str, tuple[str, Build]] = {
         under(constraints=x509.BasicConstraints(ca=True, path_length=0)),
     ),
     "a DS certificate without extended key usage": ("mdoc.ds_extended_key_usage", under(purposes=())),
-    "a TLS client certificate as DS certificate": ("mdoc.ds_extended_key_usage", under(purposes=(_CLIENT_AUTH,))),
+    "a TLS client certificate as DS certificate": ("mdoc.ds_extended_key_usage", under(purposes=(CLIENT_AUTH,))),
     "a DS certificate of another country": ("mdoc.chain_country", under(subject=name("Utopia DS", "XX"))),
     "a DS certificate without a country": ("mdoc.chain_country", under(subject=name("Utopia DS", None))),
     "an IACA without a country": ("mdoc.chain_country", below(subject=name("Utopia IACA", None))),

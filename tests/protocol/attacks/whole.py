@@ -1,23 +1,24 @@
 """Attacks on the response as a whole, and on which documents are taken."""
 
 from dataclasses import replace
+from typing import Any
 
-from tests.protocol.attacks.building import (
-    PID,
-    Build,
-    _duplicate,
-    _forged_neighbour,
-    _scoped,
-    answer,
-    drop,
-    items,
-    one,
-    put,
-)
+from tests.protocol.attacks.building import PID, Build, answer, drop, items, one, put, scoped
 from tests.protocol.credential import (
+    Case,
+    Credential,
     present,
     session_transcript,
 )
+
+
+def _duplicate(response: Any) -> None:
+    response["documents"].append(response["documents"][0])
+
+
+def _forged_neighbour() -> Case:
+    return present(Credential(), Credential(doc_type=PID, change_issuer_auth=put(3, bytes(64))))
+
 
 WHOLE: dict[str, tuple[str, Build]] = {
     # The response as a whole
@@ -68,6 +69,6 @@ WHOLE: dict[str, tuple[str, Build]] = {
     "a document type not accepted here": ("mdoc.doctype_not_accepted", one(doc_type="org.iso.7367.1.mVRC")),
     "a document type that the caller left out": ("mdoc.doctype_not_accepted", lambda: present(doc_types=[PID])),
     "an empty list of accepted types": ("mdoc.doctype_not_accepted", lambda: present(doc_types=[])),
-    "an IACA trusted for other types only": ("mdoc.root_doctype", _scoped([PID])),
+    "an IACA trusted for other types only": ("mdoc.root_doctype", scoped([PID])),
     "a document type mismatch": ("mdoc.doctype", one(change_mso=put("docType", PID))),
 }

@@ -1,0 +1,79 @@
+"""The stand-ins' lines to the host: a TCP connection, and the board bus over one. Runs on both runtimes of the lock."""
+
+import json
+import os
+import select
+import socket
+import sys
+import time
+
+MICROPYTHON = sys.implementation.name == "micropython"
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def ticks() -> int:
+    """The lock's milliseconds."""
+    # Looked up by name, for each runtime has only one of them.
+    return int(getattr(time, "ticks_ms")() if MICROPYTHON else time.monotonic_ns() // 1_000_000)  # noqa: B009
+
+
+def connect(address: str) -> socket.socket:
+    """A connection to "host:port". Raises OSError."""
+    host, _, port = address.rpartition(":")
+    connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    connection.connect(socket.getaddrinfo(host, int(port))[0][-1])
+    if not MICROPYTHON:
+        # Small messages that wait for an acknowledgement would cost 40 ms each.
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
+
+
+def send(connection: "Any", data: bytes) -> None:
+    """Send all of `data`. Raises OSError."""
+    # MicroPython's socket is a stream, whose write is the one that is complete.
+    if MICROPYTHON:
+        connection.write(data)
+    else:
+        connection.sendall(data)
+
+
+class BoardLine:
+    """The board bus, `sim.board.bus`, if MOORING_BOARD names one. A host that went away is no reason to stop."""
+
+    def __init__(self) -> None:
+        self.pins: dict[Any, Any] = {}
+        self.socket: Any = None
+        self._rest = b""
+        address = os.getenv("MOORING_BOARD")
+        if address:
+            self.socket = connect(address)
+            self._poll = select.poll()
+            self._poll.register(self.socket, select.POLLIN)
+
+    def report(self, **facts: "Any") -> None:
+        """Send one event, with the time."""
+        if self.socket is None:
+            return
+        facts["t"] = ticks()
+        try:
+            send(self.socket, json.dumps(facts).encode() + b"\n")
+        except OSError:
+            self.socket = None
+
+    def take_inputs(self) -> None:
+        """Apply what the host has set since; never waits."""
+        while self.socket is not None and self._poll.poll(0):
+            data = self.socket.recv(1024)
+            if not data:
+                self.socket = None
+                return
+            lines = (self._rest + data).split(b"\n")
+            self._rest = lines.pop()
+            for line in lines:
+                facts = json.loads(line)
+                pin = self.pins.get(facts["pin"])
+                if pin is not None:
+                    pin.set_from_outside(facts["value"])

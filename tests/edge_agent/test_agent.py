@@ -1,0 +1,353 @@
+"""The whole agent against a real broker and disk; the radio link alone is replaced, by one that speaks no Bluetooth."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from edge_agent import config, database, inventory
+from edge_agent import uplink as edge_uplink
+from edge_agent.agent import Agent
+from edge_agent.notify import Notifier
+from protocol import crypto_cpython as crypto
+from protocol import record, statement, uplink
+from protocol.errors import MooringError, StorageError, TransportError
+from protocol.link import Hello
+from sim.broker import Broker
+from tests.edge_agent.counting_province import CountingProvince
+from tests.edge_agent.signing_lock import PROVINCE_PUBLIC, SigningLock, opened
+
+
+@pytest.fixture(autouse=True)
+def _quick_reconnects(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(edge_uplink, "FIRST_WAIT", 0.2)
+
+
+class WiredLink:
+    """A link by wire: the same interface and the same order of calls as `edge_agent.lock_link.LockLink`."""
+
+    def __init__(
+        self,
+        lock: SigningLock,
+        on_hello: Callable[[Hello], Awaitable[None]],
+        on_record: Callable[[bytes, bytes], Awaitable[None]],
+        next_counter: Callable[[Hello], int],
+    ) -> None:
+        self.lock = lock
+        self.connected = False
+        self.delivered: list[tuple[str, bytes]] = []
+        self.answers: dict[str, str] = {}
+        self.errors: list[MooringError] = []
+        self.pulled: list[int] = []
+        self.reachable = asyncio.Event()
+        self.reachable.set()
+        self.changed = asyncio.Event()
+        self.news = asyncio.Event()
+        self._dropped = False
+        self._on_hello, self._on_record, self._next_counter = on_hello, on_record, next_counter
+
+    async def run(self) -> None:
+        while True:
+            await self.reachable.wait()
+            try:
+                await self._connection()
+            except MooringError as error:
+                self.errors.append(error)
+                self.changed.set()
+            self.connected = False
+            await asyncio.sleep(0.02)
+
+    async def _connection(self) -> None:
+        self.connected = True
+        hello = self.lock.hello()
+        await self._on_hello(hello)
+        at = max(self._next_counter(hello), hello.receipted_through + 1)
+        self.pulled.append(at)
+        self._dropped = False
+        while self.reachable.is_set() and not self._dropped:
+            while at <= len(self.lock.records):
+                await self._on_record(self.lock.lock_id, self.lock.records[at - 1].raw)
+                at += 1
+            self.changed.set()
+            self.news.clear()
+            await self.news.wait()
+            await self._on_hello(self.lock.hello())
+
+    def lose(self) -> None:
+        """Out of reach, until `reachable` is set."""
+        self.reachable.clear()
+        self.news.set()
+
+    def reconnect(self) -> None:
+        self._dropped = True
+        self.news.set()
+
+    async def deliver(self, signed: bytes) -> str | None:
+        if not self.connected:
+            raise TransportError("lock.not_connected", "")
+        kind = statement.kind_of(signed)
+        self.delivered.append((kind, signed))
+        if kind == "receipt" and kind not in self.answers:
+            self.lock.receipted_through = opened(signed).through
+            self.news.set()
+        self.changed.set()
+        return self.answers.get(kind)
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        async with asyncio.timeout(15):
+            while not condition():
+                self.changed.clear()
+                await self.changed.wait()
+
+
+class Building:
+    """An agent, its links by address, and where it keeps its things."""
+
+    def __init__(self, folder: Path, port: int, *locks: SigningLock, key: str = PROVINCE_PUBLIC.hex()) -> None:
+        self.locks = {f"L{number}": lock for number, lock in enumerate(locks)}
+        self.links: dict[str, WiredLink] = {}
+        self.settings = config.load(
+            None,
+            {
+                "MOORING_EDGE_STATE_DIR": str(folder),
+                "MOORING_EDGE_MQTT_PORT": str(port),
+                "MOORING_EDGE_PROVINCE_PUBLIC_KEY": key,
+                "MOORING_EDGE_UPLINK_RECEIPT_TIMEOUT_SECONDS": "1",
+            },
+        )
+        self.stop = asyncio.Event()
+
+    async def _search(self, _seconds: float) -> list[tuple[str, bytes]]:
+        return [(address, lock.lock_id[:6]) for address, lock in self.locks.items()]
+
+    def _make_link(
+        self,
+        address: str,
+        *,
+        on_hello: Callable[[Hello], Awaitable[None]],
+        on_record: Callable[[bytes, bytes], Awaitable[None]],
+        next_counter: Callable[[Hello], int],
+        credit: int,
+        gate: asyncio.Semaphore,
+    ) -> WiredLink:
+        assert credit > 0 and not gate.locked()
+        self.links[address] = WiredLink(self.locks[address], on_hello, on_record, next_counter)
+        return self.links[address]
+
+    @contextlib.asynccontextmanager
+    async def open(self) -> AsyncIterator["WiredLink"]:
+        self.stop.clear()
+        self.agent = Agent(self.settings, Notifier({}), make_link=self._make_link, search=self._search)
+        task = asyncio.ensure_future(self.agent.run(self.stop))
+        try:
+            await eventually(lambda: task.done() or len(self.links) == len(self.locks))
+            yield self.links["L0"]
+        finally:
+            self.stop.set()
+            await task
+        self.links.clear()
+
+    def counts(self) -> inventory.Counts:
+        with contextlib.closing(database.open_for_reading(self.settings.outbox_path)) as connection:
+            return inventory.counts(connection)
+
+
+async def eventually(condition: Callable[[], object], seconds: float = 15) -> None:
+    """Until `condition()` holds for what is on disk, which has no event to wait for."""
+    for _ in range(int(seconds / 0.02)):
+        if condition():
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("it did not come to hold")
+
+
+def _run(story: Callable[[], Awaitable[None]]) -> None:
+    async def limited() -> None:
+        async with asyncio.timeout(40):
+            await story()
+
+    asyncio.run(limited())
+
+
+def test_records_go_up_and_their_receipt_comes_back_to_the_lock(broker: Broker, tmp_path: Path) -> None:
+    async def story() -> None:
+        lock = SigningLock()
+        lock.journal(5)
+        building = Building(tmp_path, broker.port, lock)
+        with CountingProvince(broker.port, lock) as province:
+            async with building.open() as link:
+                await link.until(lambda: lock.receipted_through == 5)
+            assert [counter for _, counter in sorted(province.committed)] == [1, 2, 3, 4, 5]
+            assert {kind for kind, _ in link.delivered} == {"receipt"}
+        held = building.counts()
+        assert (held.records, held.statements, held.quarantined) == (0, 0, 0)
+
+    _run(story)
+
+
+def test_records_taken_during_an_outage_survive_a_restart_of_the_agent(tmp_path: Path) -> None:
+    async def story() -> None:
+        lock = SigningLock()
+        lock.journal(4)
+        with Broker() as broker:
+            await asyncio.to_thread(broker.stop)
+            building = Building(tmp_path, broker.port, lock)
+            async with building.open() as link:
+                await eventually(lambda: building.counts().records == 4)
+            await asyncio.to_thread(broker.start)
+            with CountingProvince(broker.port, lock) as province:
+                async with building.open() as link:
+                    await link.until(lambda: lock.receipted_through == 4)
+                    assert link.pulled[0] == 5, "the lock was not asked again for what is on disk"
+                assert len(province.committed) == 4
+
+    _run(story)
+
+
+def test_a_receipt_waits_for_a_lock_that_is_away(tmp_path: Path) -> None:
+    async def story() -> None:
+        lock = SigningLock()
+        lock.journal(2)
+        with Broker() as broker, CountingProvince(broker.port, lock, mute=True) as province:
+            building = Building(tmp_path, broker.port, lock)
+            async with building.open() as link:
+                await asyncio.to_thread(province.wait, lambda: len(province.committed) == 2)
+                link.lose()
+                province.send("edge", uplink.RECEIPT, uplink.Receipts([lock.receipt(2)], []).encode())
+                await eventually(lambda: building.counts().records == 0)
+                assert building.counts().statements == 1
+                link.reachable.set()
+                await link.until(lambda: lock.receipted_through == 2)
+
+    _run(story)
+
+
+def test_a_forged_receipt_deletes_nothing(tmp_path: Path) -> None:
+    async def story() -> None:
+        lock = SigningLock()
+        lock.journal(2)
+        forger, _ = crypto.generate("P-256")
+        with Broker() as broker, CountingProvince(broker.port, lock, mute=True) as province:
+            building = Building(tmp_path, broker.port, lock)
+            async with building.open() as link:
+                await asyncio.to_thread(province.wait, lambda: len(province.committed) == 2)
+                forged = uplink.Receipts([lock.receipt(2, private=forger)], []).encode()
+                province.send("edge", uplink.RECEIPT, forged)
+                # A command behind it on the same connection shows that the receipt was handled.
+                lock.nonce = b"n" * 16
+                link.news.set()
+                await asyncio.to_thread(
+                    province.wait, lambda: any(isinstance(said, uplink.TimeRequest) for said in province.heard)
+                )
+                province.send("edge", uplink.CMD, uplink.Command(lock.lock_id, [lock.time_answer(lock.nonce)]).encode())
+                await link.until(lambda: link.delivered)
+                assert building.counts().records == 2
+                assert [kind for kind, _ in link.delivered] == ["time"]
+
+    _run(story)
+
+
+def test_a_time_answer_reaches_the_lock_only_while_its_nonce_is_outstanding(tmp_path: Path) -> None:
+    async def story() -> None:
+        lock = SigningLock()
+        lock.nonce = b"1" * 16
+        with Broker() as broker, CountingProvince(broker.port, lock) as province:
+            building = Building(tmp_path, broker.port, lock)
+            async with building.open() as link:
+                await asyncio.to_thread(
+                    province.wait, lambda: any(isinstance(said, uplink.TimeRequest) for said in province.heard)
+                )
+                stale, good = lock.time_answer(b"0" * 16), lock.time_answer(b"1" * 16)
+                province.send("edge", uplink.CMD, uplink.Command(lock.lock_id, [stale, good]).encode())
+                await link.until(lambda: link.delivered)
+                assert link.delivered == [("time", good)]
+
+    _run(story)
+
+
+def test_statements_are_held_until_the_lock_gives_its_result(tmp_path: Path) -> None:
+    async def story() -> None:
+        lock = SigningLock()
+        private, _ = crypto.generate("P-256")
+        grants = [statement.sign(crypto, private, "grant", {1: number}) for number in range(3)]
+        with Broker() as broker, CountingProvince(broker.port, lock) as province:
+            building = Building(tmp_path, broker.port, lock)
+            async with building.open() as link:
+                await asyncio.to_thread(
+                    province.wait, lambda: any(isinstance(said, uplink.LockSeen) for said in province.heard)
+                )
+                link.lose()
+                link.answers["grant"] = "grant.stale"
+                unknown = uplink.Command(bytes(16), grants).encode()
+                for command in (unknown, uplink.Command(lock.lock_id, grants).encode()):
+                    province.send("edge", uplink.CMD, command)
+                await eventually(lambda: building.counts().statements == 3)
+                link.reachable.set()
+                await link.until(lambda: len(link.delivered) == 3)
+                assert [signed for _, signed in link.delivered] == grants
+        assert building.counts().statements == 0, "also what the lock refused is done with"
+
+    _run(story)
+
+
+def test_a_record_the_lock_did_not_sign_is_kept_aside_and_does_not_take_a_place(tmp_path: Path) -> None:
+    async def story() -> None:
+        lock, forger = SigningLock(), SigningLock()
+        lock.journal(2)
+        genuine = lock.records[1]
+        lock.records[1] = record.parse(record.sign(crypto, forger.private, genuine.payload))
+        with Broker() as broker, CountingProvince(broker.port, lock, mute=True) as province:
+            building = Building(tmp_path, broker.port, lock)
+            async with building.open() as link:
+                await eventually(lambda: building.counts().quarantined == 1)
+                lock.records[1] = genuine
+                link.reconnect()
+                await asyncio.to_thread(province.wait, lambda: len(province.committed) == 2)
+            assert province.committed[(lock.lock_id, 2)] == genuine.raw
+
+    _run(story)
+
+
+def test_a_lock_that_shows_another_locks_id_is_refused(tmp_path: Path) -> None:
+    async def story() -> None:
+        lock = SigningLock()
+        lock.lock_id = SigningLock().lock_id
+        with Broker() as broker:
+            building = Building(tmp_path, broker.port, lock)
+            async with building.open() as link:
+                await link.until(lambda: link.errors)
+                assert link.errors[0].code == "lock.identity"
+
+    _run(story)
+
+
+def test_a_lock_whose_journal_went_back_is_pulled_from_its_receipt_and_conflicts_are_kept(tmp_path: Path) -> None:
+    async def story() -> None:
+        lock = SigningLock()
+        lock.journal(3)
+        with Broker() as broker, CountingProvince(broker.port, lock, mute=True):
+            building = Building(tmp_path, broker.port, lock)
+            async with building.open() as link:
+                await eventually(lambda: building.counts().records == 3)
+                lock.records.clear()
+                lock.journal(1)
+                link.reconnect()
+                await eventually(lambda: building.counts().quarantined == 1)
+            assert building.counts().records == 3
+
+    _run(story)
+
+
+def test_two_agents_do_not_share_a_state_directory(tmp_path: Path) -> None:
+    async def story() -> None:
+        with Broker() as broker:
+            building = Building(tmp_path, broker.port, SigningLock())
+            async with building.open():
+                second = Building(tmp_path, broker.port, SigningLock())
+                with pytest.raises(StorageError) as refusal:
+                    await Agent(second.settings, Notifier({}), make_link=second._make_link).run(asyncio.Event())
+                assert refusal.value.code == "outbox.busy"
+
+    _run(story)

@@ -1,0 +1,192 @@
+"""The commands as an operator meets them: exit codes, JSON, signals, systemd."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_agent.__main__ import main
+from edge_agent.notify import Notifier
+from edge_agent.outbox import Outbox
+from sim.broker import Broker, free_port
+from tests.edge_agent.signing_lock import SigningLock
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for variable in [name for name in os.environ if name.startswith("MOORING_EDGE_")]:
+        monkeypatch.delenv(variable)
+    path = tmp_path / "edge.toml"
+    path.write_text(
+        f'state_dir = "{tmp_path / "state"}"\n[mqtt]\nport = {free_port()}\n[locks]\naddresses = ["AA:BB"]\n'
+    )
+    return path
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """The one JSON object, last on stdout."""
+    content: dict[str, Any] = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
+    return content
+
+
+def test_print_config_prints_what_check_config_accepts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["print-config"]) == 0
+    path = tmp_path / "printed.toml"
+    path.write_text(capsys.readouterr().out)
+    assert main(["check-config", "--config", str(path), "--json"]) == 0
+    assert said(capsys)["ok"] is True
+
+
+def test_check_config_shows_what_is_in_force(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check-config", "--config", str(file)]) == 0
+    shown = capsys.readouterr().out
+    assert "AA:BB" in shown and "not verified here" in shown
+
+
+def test_a_bad_configuration_is_exit_code_2_with_one_line_and_no_traceback(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text("[mqtt]\nhots = 'a'")
+    for command in ("run", "check-config", "status", "queue"):
+        assert main([command, "--config", str(file)]) == 2
+        printed = capsys.readouterr()
+        assert printed.err.count("\n") == 1 and "did you mean mqtt.host?" in printed.err
+    assert main(["status", "--config", str(file), "--json"]) == 2
+    assert said(capsys) == {"ok": False, "error": {"code": "config.unknown_key", "message": _any_text}}
+
+
+class _AnyText:
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, str) and bool(other)
+
+    __hash__ = None  # type: ignore[assignment]  # equal to every text, so it cannot have a hash
+
+
+_any_text = _AnyText()
+
+
+def test_an_unknown_command_is_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["fly"])
+    assert ended.value.code == 2
+    capsys.readouterr()
+
+
+def test_help_explains_exit_codes_and_configuration(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    assert "exit codes" in shown and "MOORING_EDGE_MQTT_HOST" in shown
+
+
+def test_queue_and_status_without_an_outbox_say_so(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("queue", "status"):
+        assert main([command, "--config", str(file), "--json"]) == 1
+        assert said(capsys)["error"]["code"] == "outbox.missing"
+
+
+def test_queue_lists_what_waits_and_what_was_kept_aside(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lock = SigningLock()
+    with contextlib.closing(Outbox(tmp_path / "state" / "outbox.sqlite3")) as outbox:
+        for item in lock.journal(3):
+            outbox.put(item)
+        outbox.refuse(lock.lock_id, 3, lock.records[2].payload_hash, "profile.missing")
+        assert main(["queue", "--config", str(file), "--json", "--quarantine"]) == 0
+        shown = said(capsys)
+    assert (shown["records"], shown["quarantined"]) == (2, 1)
+    assert shown["locks"] == [{"lock": lock.lock_id.hex(), "records": 2, "first": 1, "last": 2, "receipted_through": 0}]
+    assert shown["quarantine"][0]["code"] == "profile.missing"
+    assert main(["queue", "--config", str(file), "--quarantine"]) == 0
+    assert "profile.missing" in capsys.readouterr().out
+
+
+def test_status_without_an_agent_is_exit_code_3(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Outbox(tmp_path / "state" / "outbox.sqlite3").close()
+    assert main(["status", "--config", str(file), "--json"]) == 3
+    shown = said(capsys)
+    assert (shown["ok"], shown["running"], shown["broker"], shown["outbox"]["records"]) == (False, False, False, 0)
+    assert main(["status", "--config", str(file)]) == 3
+    assert "not running" in capsys.readouterr().out
+
+
+@contextlib.contextmanager
+def _systemd(folder: Path) -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(folder / "notify"))
+        listener.settimeout(20)
+        yield listener
+
+
+def _until(listener: socket.socket, state: str) -> list[str]:
+    heard: list[str] = []
+    while state not in heard:
+        heard.append(listener.recv(4096).decode())
+    return heard
+
+
+def test_a_running_agent_tells_systemd_feeds_its_watchdog_and_stops_cleanly_on_sigterm(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Broker() as broker, _systemd(tmp_path) as listener:
+        environment = {
+            **os.environ,
+            "NOTIFY_SOCKET": str(tmp_path / "notify"),
+            "WATCHDOG_USEC": "900000",
+            "MOORING_EDGE_MQTT_PORT": str(broker.port),
+        }
+        with subprocess.Popen(
+            [sys.executable, "-m", "edge_agent", "run", "--config", str(file), "--json-log"],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as agent:
+            _until(listener, "READY=1")
+            _until(listener, "STATUS=broker connected, 0 of 1 locks connected")
+            _until(listener, "WATCHDOG=1")
+            assert main(["status", "--config", str(file), "--json"]) == 0
+            assert said(capsys)["locks"] == [{"address": "AA:BB", "lock": None, "connected": False}]
+            agent.send_signal(signal.SIGTERM)
+            _until(listener, "STOPPING=1")
+            out, errors = agent.communicate(timeout=20)
+        assert agent.returncode == 0
+        assert "Traceback" not in errors
+        events = [json.loads(line)["event"] for line in out.splitlines()]
+        assert events[0] == "agent.started" and events[-1] == "agent.stopped" and "broker.connected" in events
+    assert main(["status", "--config", str(file), "--json"]) == 3
+
+
+def test_a_damaged_outbox_stops_the_agent_with_exit_code_1_and_advice(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "outbox.sqlite3").write_bytes(b"this is no database" * 100)
+    done = subprocess.run(
+        [sys.executable, "-m", "edge_agent", "run", "--config", str(file)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "outbox.corrupt" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_an_abstract_socket_and_a_foreign_watchdog_are_understood() -> None:
+    name = f"\0mooring-test-{os.getpid()}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(name)
+        notifier = Notifier({"NOTIFY_SOCKET": "@" + name[1:], "WATCHDOG_USEC": "2000000", "WATCHDOG_PID": "1"})
+        notifier.ready()
+        assert listener.recv(100) == b"READY=1"
+    assert notifier.watchdog_seconds is None
+    assert Notifier({"WATCHDOG_USEC": "2000000"}).watchdog_seconds == 2.0
+    Notifier({}).alive()
+    Notifier({"NOTIFY_SOCKET": "/nonexistent/socket"}).ready()

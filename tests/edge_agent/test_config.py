@@ -1,0 +1,101 @@
+"""Settings: every mistake is named with what to do, and none passes silently."""
+
+from pathlib import Path
+
+import pytest
+
+from edge_agent import config
+from protocol.errors import ConfigError
+
+
+def load(text: str, tmp_path: Path, **environment: str) -> config.Config:
+    path = tmp_path / "edge.toml"
+    path.write_text(text)
+    return config.load(path, environment)
+
+
+def refusal(text: str, tmp_path: Path, **environment: str) -> ConfigError:
+    with pytest.raises(ConfigError) as raised:
+        load(text, tmp_path, **environment)
+    return raised.value
+
+
+def test_the_printed_default_is_a_good_configuration_equal_to_the_defaults(tmp_path: Path) -> None:
+    printed, bare = load(config.default_text(), tmp_path), load("", tmp_path)
+    assert printed == bare
+    assert (bare.mqtt.port, bare.locks.addresses, bare.province_public_key) == (1883, (), None)
+
+
+def test_a_file_overrides_defaults_and_the_environment_overrides_the_file(tmp_path: Path) -> None:
+    text = 'name = "pi-1"\n[mqtt]\nhost = "a"\nport = 1\n[locks]\naddresses = ["AA"]\n'
+    loaded = load(
+        text,
+        tmp_path,
+        MOORING_EDGE_MQTT_PORT="8883",
+        MOORING_EDGE_LOCKS_ADDRESSES="BB, CC",
+        MOORING_EDGE_LOG_JSON="true",
+    )
+    assert (loaded.name, loaded.mqtt.host, loaded.mqtt.port) == ("pi-1", "a", 8883)
+    assert loaded.locks.addresses == ("BB", "CC")
+    assert loaded.log.json
+
+
+def test_the_environment_can_name_the_file(tmp_path: Path) -> None:
+    (tmp_path / "x.toml").write_text('name = "x"')
+    assert config.load(None, {"MOORING_EDGE_CONFIG": str(tmp_path / "x.toml")}).name == "x"
+
+
+def test_other_programs_variables_are_left_alone(tmp_path: Path) -> None:
+    load("", tmp_path, MOORING_RADIO="x", HOME="y")
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "says"),
+    [
+        ("[mqtt]\nhots = 'a'", "config.unknown_key", "did you mean mqtt.host?"),
+        ("host = 'a'", "config.unknown_key", "did you mean mqtt.host?"),
+        ("zzzzzz = 1", "config.unknown_key", "print-config"),
+        ("[mqtt]\nport = '1883'", "config.type", "a whole number"),
+        ("[mqtt]\nport = true", "config.type", "a whole number"),
+        ("[locks]\naddresses = [1]", "config.type", "a list of texts"),
+        ("[log]\njson = 1", "config.type", "true or false"),
+        ("mqtt = 1", "config.unknown_key", "mqtt in "),
+        ("[mqtt]\nport = 70000", "config.value", "1 to 65535"),
+        ("[locks]\ncredit = 65", "config.value", "1 to 64"),
+        ("name = 'Li Lei'", "config.value", "a-z"),
+        ("state_dir = ''", "config.value", "name a directory"),
+        ("[mqtt]\nhost = ''", "config.value", "name the broker"),
+        ("[log]\nlevel = 'loud'", "config.value", "debug"),
+        ("[locks]\naddresses = ['A', 'A']", "config.value", "twice"),
+        ("[mqtt]\ncert = 'x'", "config.value", "both or none"),
+        ("[mqtt]\ncert = 'x'\nkey = 'y'", "config.value", "needs mqtt.ca"),
+        ("[mqtt]\nca = '/nonexistent/ca.pem'", "config.file", "/nonexistent/ca.pem"),
+        ("province_public_key = '04ff'", "config.value", "130 hex digits"),
+        ("province_public_key = 'zz'", "config.value", "130 hex digits"),
+        ("name = ", "config.syntax", "not TOML"),
+    ],
+)
+def test_a_mistake_is_named_with_its_remedy(tmp_path: Path, text: str, code: str, says: str) -> None:
+    error = refusal(text, tmp_path)
+    assert error.code == code
+    assert says in error.message
+
+
+def test_a_mistake_in_the_environment_names_the_variable(tmp_path: Path) -> None:
+    error = refusal("", tmp_path, MOORING_EDGE_MQTT_PROT="1")
+    assert error.code == "config.unknown_key" and "MOORING_EDGE_MQTT_PORT" in error.message
+    assert "MOORING_EDGE_MQTT_PORT" in refusal("", tmp_path, MOORING_EDGE_MQTT_PORT="x").message
+    assert "true or false" in refusal("", tmp_path, MOORING_EDGE_LOG_JSON="maybe").message
+
+
+def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as raised:
+        config.load(tmp_path / "none.toml", {})
+    assert raised.value.code == "config.missing" and "print-config" in raised.value.message
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "edge.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError) as raised:
+        config.load(tmp_path / "edge.toml", {})
+    assert raised.value.code == "config.syntax"
