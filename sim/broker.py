@@ -52,6 +52,7 @@ _MOSQUITTO = """\
 listener {port} 127.0.0.1
 allow_anonymous true
 persistence false
+set_tcp_nodelay true
 message_size_limit {payload}
 """
 

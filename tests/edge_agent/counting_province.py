@@ -3,6 +3,7 @@
 It says nothing of sealing or profiles (`sim.province` does); what is tested here is custody.
 """
 
+import socket
 import threading
 from collections.abc import Callable
 from types import TracebackType
@@ -38,6 +39,7 @@ class CountingProvince:
             [(uplink.PROVINCE_FILTER, 1), (uplink.ROOT + "+/state", 1)]
         )
         self._client.on_subscribe = lambda *_: self._ready.set()
+        self._client.on_socket_open = _send_at_once
         self._client.on_message = self._on_message
         self._client.connect("127.0.0.1", port, clean_start=True)
         self._client.loop_start()
@@ -47,10 +49,10 @@ class CountingProvince:
         edge, leaf = uplink.edge_of(message.topic)
         with self._changed:
             if leaf == uplink.STATE:
-                self.states.append((uplink.parse_state(message.payload)[0], message.retain))
+                self.states.append((uplink.parse_state(bytes(message.payload))[0], message.retain))
             else:
                 self.sizes.append(len(message.payload))
-                self._take(edge, uplink.parse_up(message.payload))
+                self._take(edge, uplink.parse_up(bytes(message.payload)))
             self._changed.notify_all()
         client.ack(message.mid, message.qos)
 
@@ -105,3 +107,7 @@ class CountingProvince:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _send_at_once(_client: paho.Client, _data: object, channel: Any) -> None:
+    channel.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

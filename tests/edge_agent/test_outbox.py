@@ -317,6 +317,7 @@ def test_after_kill_9_in_mid_stream_nothing_acknowledged_is_lost_and_nothing_is_
     lock.journal(120)
     lines = "".join(item.raw.hex() + "\n" for item in lock.records)
     acknowledged = 0
+    kept: list[int] = []
     for stop_after in (20, 50, 120):
         # The lock sends everything again from the start: it does not know what the dead agent had.
         with subprocess.Popen(

@@ -41,8 +41,8 @@ class Edge:
             "0.1.0",
             on_receipts=self._on_receipts,
             on_command=self._on_command,
-            on_online=lambda: (self.offline.clear(), self.online.set())[1],
-            on_offline=lambda: (self.online.clear(), self.offline.set())[1],
+            on_online=self._on_online,
+            on_offline=self._on_offline,
         )
 
     def _on_receipts(self, message: uplink.Receipts) -> None:
@@ -55,6 +55,14 @@ class Edge:
             self.uplink.settled(self.outbox.apply_receipt(opened(signed), signed))
         if not self.outbox.batch(0, 1, 1):
             self.emptied.set()
+
+    def _on_online(self) -> None:
+        self.offline.clear()
+        self.online.set()
+
+    def _on_offline(self) -> None:
+        self.online.clear()
+        self.offline.set()
 
     def _on_command(self, message: uplink.Command) -> None:
         self.commands.append(message)
