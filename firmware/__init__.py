@@ -15,5 +15,6 @@ RUN_THRESHOLD = 131072
 """Bytes between collections from then on: a tap's short-lived numbers are cleared away before they fill the heap and
 scatter what stays. It costs a verification 7 % over collecting only when full; half of it would cost 39 %."""
 
-if sys.implementation.name == "micropython":
+_MICROPYTHON = sys.implementation.name == "micropython"
+if _MICROPYTHON:
     gc.threshold(BOOT_THRESHOLD)

@@ -1,7 +1,7 @@
 """Time on a lock that is offline: an interval `[earliest, latest]` that is sure to hold the true time.
 
-`earliest` stands on a floor that never goes back: persisted, raised by every signed time. `latest` is unknown after a cold
-start, until the province answers a nonce of ours. Between answers both ends move with the crystal's worst drift.
+`earliest` stands on a floor that never goes back: persisted, raised by every signed time. `latest` is unknown after a
+cold start, until the province answers a nonce of ours. Between answers both move with the crystal's worst drift.
 """
 
 from firmware import ticks
@@ -91,8 +91,8 @@ class Clock:
     def accept(self, signed: "SignedTime") -> None:
         """Take a verified signed time. Raises VerificationError `time.nonce` or `time.rollback`.
 
-        The answer was made between our question and now, so the true time is at least what it says, and at most that plus
-        the age of the question. One nonce serves once.
+        The answer was made between our question and now, so the true time is at least what it says, and at most
+        that plus the age of the question. One nonce serves once.
         """
         self._advance()
         if self._nonce is None or signed.nonce != self._nonce or signed.lock_id != self._lock_id:

@@ -21,6 +21,7 @@ from protocol.mdoc.verifier import verify
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from firmware.lock import Lock
     from firmware.nfc import Card
@@ -54,7 +55,7 @@ class Door:
             self._signals.answer(_signal_for(error))
             log("tap.refused", code=error.code, ms=ticks.since(ticks.now(), started))
             return
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  the last line of a door that must stay shut and stay alive
             # A defect, or memory exhausted by a hostile phone. Named by type only: its text might hold a guest's data.
             self._signals.answer("fault")
             log("tap.failed", error=type(error).__name__, ms=ticks.since(ticks.now(), started))
@@ -88,9 +89,7 @@ class Door:
             raise RefusedError("door.unplaced", "the profile held is not the one the placement names")
         return standing.profile, standing.roots
 
-    async def _read(
-        self, card: "Card", profile: "Profile", roots: "list[TrustRoot]"
-    ) -> "Presentation":
+    async def _read(self, card: "Card", profile: "Profile", roots: "list[TrustRoot]") -> "Presentation":
         lock, placement = self._lock, self._lock.standing.placement
         assert placement is not None
         items = profile.request(_accepted(roots))
@@ -149,7 +148,7 @@ class Door:
         if check_in and journal.free_sectors() < RESERVED_SECTORS:
             raise StorageError("journal.full", "too many records wait for a receipt")
         mark = ticks.now()
-        body = {
+        body: dict[Any, Any] = {
             record.KIND: decision.kind,
             record.EARLIEST: interval[0],
             record.LATEST: interval[1],
@@ -162,9 +161,7 @@ class Door:
         if check_in:
             body[record.FIELDS] = profile.fields(document.doc_type, document.elements)
         counter = journal.next_counter
-        payload = record.seal(
-            lock.crypto, placement.sealing_key, lock.identity.lock_id, counter, journal.head, body
-        )
+        payload = record.seal(lock.crypto, placement.sealing_key, lock.identity.lock_id, counter, journal.head, body)
         sealed = record.sign(lock.crypto, lock.identity.private, payload)
         log("record.sealed", bytes=len(sealed), ms=ticks.since(ticks.now(), mark))
         mark = ticks.now()

@@ -39,8 +39,8 @@ def load(crypto: "Crypto", store: "Store") -> "Identity | None":
 def enrol(crypto: "Crypto", store: "Store", province_public: bytes) -> bytes:
     """Make the keys if there are none, pin the province's key, and return the enrolment request.
 
-    The request is CBOR `[1, identity public key, reader public key, signature]`, signed by the identity key over the first
-    three. Keys that exist are kept: enrolling again asks again for the same lock. Raises StorageError
+    The request is CBOR `[1, identity public key, reader public key, signature]`, signed by the identity key over
+    the first three. Keys that exist are kept: enrolling again asks again for the same lock. Raises StorageError
     `identity.anchored` when another province is pinned already; only a factory reset changes that.
     """
     anchor = store.read(_ANCHOR)

@@ -3,13 +3,13 @@
 A ring of 4 KB sectors, each opened by a header and filled with frames that are programmed once, in one operation:
 
     sector header   magic "MRJ1", sequence u32, first counter u32, receipted-through u32, head, CRC-32  52 bytes
-    frame           length u16, note length u8, 0xA5, counter u32, CRC-32, record, note, padding to 4   12 bytes + content
+    frame           length u16, note length u8, 0xA5, counter u32, CRC-32, record, note, padding to 4  12 bytes + these
     mark            the same with length 0: "records up to `counter` have a receipt"
 
-A power cut leaves a torn frame whose CRC fails; nothing was acknowledged for it, so it is left behind and the next record
-opens a new sector. Sectors are erased only when a receipt covers every record in them, and at that idle moment, not
-during a tap. A raw partition rather than a file: a file system copies its tail block at each sync (measured in
-docs/journal.md), a log does not. The note is the lock's own memory of what the record did to its stays; it never leaves.
+A power cut leaves a torn frame whose CRC fails; nothing was acknowledged for it, so it is left behind and the next
+record opens a new sector. Sectors are erased only when a receipt covers every record in them, at that idle moment,
+not during a tap. A raw partition rather than a file: a file system copies its tail block at each sync (measured in
+docs/journal.md), a log does not. The note is the lock's own memory of what the record did to its stays.
 """
 
 import struct
@@ -26,9 +26,14 @@ if TYPE_CHECKING:
     class BlockDevice(Protocol):
         """The part of MicroPython's extended block device interface that the journal needs."""
 
-        def readblocks(self, block: int, buf: bytearray, offset: int) -> object: ...
-        def writeblocks(self, block: int, buf: bytes, offset: int) -> object: ...
-        def ioctl(self, op: int, arg: int) -> int: ...
+        def readblocks(self, block: int, buf: bytearray, offset: int) -> object:
+            """Fill `buf` from `offset` in `block`."""
+
+        def writeblocks(self, block: int, buf: bytes, offset: int) -> object:
+            """Program `buf` at `offset` in `block`, which is erased there."""
+
+        def ioctl(self, op: int, arg: int) -> int:
+            """4: number of blocks; 6: erase block `arg`."""
 
 
 SECTOR = 4096
@@ -48,14 +53,14 @@ _BLOCK_COUNT, _BLOCK_ERASE = 4, 6
 class Journal:
     """Opened on a block device, which it scans once; `next_counter`, `head` and `through` are what it found.
 
-    `head` is the payload hash of the newest record (32 zero bytes before the first), `through` the highest counter that a
-    receipt covers.
+    `head` is the payload hash of the newest record (32 zero bytes before the first), `through` the highest
+    counter that a receipt covers.
     """
 
     def __init__(self, device: "BlockDevice") -> None:
         self._device = device
         self._count = device.ioctl(_BLOCK_COUNT, 0)
-        # By sector: (sequence, first counter, end of the last good frame), or None if blank. A torn tail ends at SECTOR.
+        # By sector: (sequence, first counter, end of the last good frame; SECTOR after a torn one), or None if blank.
         self._sectors: list[tuple[int, int, int] | None] = [None] * self._count
         self._current = -1
         self.next_counter = 1
@@ -76,7 +81,7 @@ class Journal:
         last = b""
         found.sort()
         for sequence, sector, (_, first, through, head) in found:
-            # Sectors go only under a receipt, so what lies before the oldest one has its receipt even if the mark is lost.
+            # Sectors go only under a receipt, so what lies before the oldest one has it, even if the mark is lost.
             self.through = max(self.through, through, 0 if self._current >= 0 else first - 1)
             self.next_counter = first
             self.head = head
@@ -195,8 +200,8 @@ class Journal:
     def receipt(self, through: int, head: bytes) -> None:
         """Take note of a verified receipt: records up to `through` are the province's now, and their sectors are freed.
 
-        Raises VerificationError `receipt.ahead` for records this lock never made, `receipt.head` when the province holds
-        another record under that counter. A receipt older than one already taken changes nothing.
+        Raises VerificationError `receipt.ahead` for records this lock never made, `receipt.head` when the
+        province holds another record under that counter. A receipt older than one already taken changes nothing.
         """
         if through >= self.next_counter:
             raise VerificationError("receipt.ahead", "a receipt for records that this lock has not made")

@@ -59,7 +59,9 @@ async def _run(state: str, strike: Strike, signals: Signals) -> None:
     door = Door(lock, strike, signals, link.wake)
     uart = UART(pins.NFC_UART, 115200, tx=pins.NFC_TX, rx=pins.NFC_RX)
     gc.collect()
-    free = gc.mem_free() if _MICROPYTHON else 0
+    free = 0
+    if _MICROPYTHON:
+        free = gc.mem_free()
     log("lock.ready", lock=own.lock_id.hex(), next=lock.journal.next_counter, receipted=lock.journal.through, heap=free)
     tasks = [
         asyncio.create_task(_serve_reader(ApduBridge(uart), door, signals)),
@@ -90,7 +92,7 @@ async def _watch(lock: Lock, tasks: "list[asyncio.Task[None]]") -> None:
             if task.done():
                 try:
                     await task
-                except Exception as error:
+                except Exception as error:  # noqa: BLE001  whatever it was: name it, and let the watchdog restart
                     log("lock.task_failed", error=type(error).__name__)
                 return  # unfed from here on: the watchdog restarts the lock
         watchdog.feed()

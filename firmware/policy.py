@@ -32,8 +32,8 @@ def decide(
 ) -> Decision:
     """Judge a verified guest. `guest_number` says which guest of a grant this is, or None.
 
-    Raises RefusedError: `door.unplaced`, `door.revoked`, `door.suspended`, `clock.unknown`, `grant.none`, `grant.early`,
-    `grant.over`, `grant.full`.
+    Raises RefusedError: `door.unplaced`, `door.revoked`, `door.suspended`, `clock.unknown`, `grant.none`,
+    `grant.early`, `grant.over`, `grant.full`.
     """
     if placement is None:
         raise RefusedError("door.unplaced", "no placement binds this lock to a listing")

@@ -1,4 +1,4 @@
-"""What the guest perceives: a colour and a tone for each state of the door. docs/door-signals.md shows them in a table."""
+"""What the guest perceives: a colour and a tone for each state of the door (table in docs/door-signals.md)."""
 
 import asyncio
 

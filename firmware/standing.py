@@ -1,4 +1,4 @@
-"""The lock's standing: the province-signed statements it acts under, kept in flash, each replaced only by a newer one."""
+"""The lock's standing: the province-signed statements it acts under, in flash, each replaced only by a newer one."""
 
 from protocol import statement
 from protocol.errors import RefusedError
@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from firmware.store import Store
     from protocol.crypto import Crypto
 
-_FORMS = {"placement": Placement, "trust-list": TrustList, "profile": Profile}
-KINDS = tuple(_FORMS)
+KINDS = ("placement", "trust-list", "profile")
 
 
 class Standing:
@@ -35,10 +34,15 @@ class Standing:
                 self._hold(self._open(kind, raw))
 
     def _open(self, kind: str, data: bytes) -> "Placement | TrustList | Profile":
-        form = _FORMS[kind].parse(statement.open(self._crypto, data, kind, self._identity.anchor))
-        if isinstance(form, Placement) and form.lock_id != self._identity.lock_id:
+        body = statement.open(self._crypto, data, kind, self._identity.anchor)
+        if kind == "trust-list":
+            return TrustList.parse(body)
+        if kind == "profile":
+            return Profile.parse(body)
+        placement = Placement.parse(body)
+        if placement.lock_id != self._identity.lock_id:
             raise RefusedError("placement.lock", "the placement is for another lock")
-        return form
+        return placement
 
     def _held(self) -> "dict[str, Placement | TrustList | Profile | None]":
         return {"placement": self.placement, "trust-list": self.trust, "profile": self.profile}

@@ -64,7 +64,7 @@ class Stays:
     def accept(self, grant: Grant, earliest: int) -> None:
         """Take a verified grant. `earliest` is the clock's lower end, in seconds.
 
-        Raises RefusedError: `grant.serial` older than the one held, `grant.over` past already, `grant.many` no room left.
+        Raises RefusedError: `grant.serial` older than the one held, `grant.over` past already, `grant.many` no room.
         """
         held = self._stays.get(grant.grant_id)
         if held is not None:

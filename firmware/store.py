@@ -20,7 +20,7 @@ class Store:
         """Content of `name`, or None if it was never written."""
         try:
             with open(self._path(name), "rb") as file:
-                return file.read()
+                return bytes(file.read())
         except OSError as error:
             if error.args[0] == 2:  # ENOENT
                 return None

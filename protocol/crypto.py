@@ -4,7 +4,8 @@
 - `firmware.crypto`, our own, for MicroPython.
 
 Both must give the same answers; tests hold them against each other. A public key is the uncompressed point
-`04 || X || Y`; a private key is a big-endian scalar of the curve's size; a signature is `r || s` (RFC 9053 section 2.1).
+`04 || X || Y`; a private key is a big-endian scalar of the curve's size; a signature is `r || s`
+(RFC 9053 section 2.1).
 """
 
 TYPE_CHECKING = False

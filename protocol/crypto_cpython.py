@@ -70,9 +70,7 @@ def verify(curve: str, public: bytes, hash_name: str, message: bytes, signature:
     size = COORDINATE_BYTES[curve]
     if len(signature) != 2 * size:
         return False
-    encoded = encode_dss_signature(
-        int.from_bytes(signature[:size], "big"), int.from_bytes(signature[size:], "big")
-    )
+    encoded = encode_dss_signature(int.from_bytes(signature[:size], "big"), int.from_bytes(signature[size:], "big"))
     try:
         _load(curve, public).verify(encoded, message, ec.ECDSA(_HASHES[hash_name]()))
     except (InvalidSignature, VerificationError):

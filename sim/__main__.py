@@ -16,7 +16,9 @@ OK, BROKEN, UNUSABLE = 0, 1, 2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of `python -m sim`; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m sim", description="Mooring in software: a door, its world, and what can go wrong.")
+    parser = argparse.ArgumentParser(
+        prog="python -m sim", description="Mooring in software: a door, its world, and what can go wrong."
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     listing = commands.add_parser("list", help="the scenarios and what they tell")
@@ -38,10 +40,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     run.add_argument("--keep", type=Path, metavar="FOLDER", help="keep flash image, databases and logs here")
 
-    judge = commands.add_parser("verify", help="let the firmware's verifier judge a DeviceResponse", description=verify.__doc__)
+    judge = commands.add_parser(
+        "verify", help="let the firmware's verifier judge a DeviceResponse", description=verify.__doc__
+    )
     verify.add_arguments(judge)
 
-    show = commands.add_parser("demo", help="a guest's first check-in as a timeline, two refusals, and an outage that heals")
+    show = commands.add_parser(
+        "demo", help="a guest's first check-in as a timeline, two refusals, and an outage that heals"
+    )
     show.add_argument("--runtime", choices=("micropython", "cpython"), default="micropython")
 
     chosen = parser.parse_args(arguments)

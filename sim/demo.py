@@ -1,4 +1,4 @@
-"""`python -m sim demo`: a guest's first check-in for someone who has never seen one, two refusals, and an outage that heals.
+"""`python -m sim demo`: a guest's first check-in for newcomers, two refusals, and an outage that heals.
 
 Everything shown was measured or read from the running parts a moment before; the exit code is 0 only if all of it held.
 """
@@ -24,13 +24,17 @@ WIDTH = 118
 
 
 async def show(runtime: str = "micropython", seed: int | None = None) -> int:
-    """Tell the whole story on stdout. Returns 0 if every promise held, else 1. Raises ConfigError for what is missing."""
+    """Tell the story on stdout. Returns 0 if every promise held, else 1. Raises ConfigError for what is missing."""
     console = Console(width=WIDTH, highlight=False)
     began = time.monotonic()
     console.print()
     console.print("[bold]Mooring[/bold]  one door, from a guest's tap to the province's receipt")
-    console.print("[dim]Real: the firmware and its interpreter, the edge agent, MQTT, SQLite, littlefs, the credential. Software: the[/dim]")
-    console.print("[dim]board's chips, the radio waves, the phone, the province. Every person here is invented.[/dim]\n")
+    console.print(
+        "[dim]Real: firmware and interpreter, edge agent, MQTT, SQLite, littlefs, credential. In software: the[/dim]"
+    )
+    console.print(
+        "[dim]board's chips, the radio waves, the phone, the province. Every person here is invented.[/dim]\n"
+    )
     promises: list[Promise] = []
     error: str | None = None
     with tempfile.TemporaryDirectory(prefix="mooring-demo-") as folder:
@@ -85,7 +89,9 @@ async def _check_in(console: Console, script: Script) -> None:
     script.promise("the lock trimmed its journal on the receipt", world.receipted() == 1)
     console.print(timeline.table(timeline.moments(world, tap)))
     opened = ((tap.opened_at or tap.began) - tap.began) * 1000
-    console.print(f"\n  Tap to open door: [bold]{opened:.0f} ms[/bold] here. Nothing before the strike waited for any network.\n")
+    console.print(
+        f"\n  Tap to open door: [bold]{opened:.0f} ms[/bold] here. Nothing before the strike waited for any network.\n"
+    )
     console.print(timeline.views(world, tap, guest))
     console.print()
     console.print(timeline.knowledge(world, tap, guest))
@@ -117,7 +123,9 @@ async def _refusals(console: Console, script: Script) -> None:
     tap = await world.tap(cheat)
     _refusal_row(table, "a booked guest who altered the document", tap, "an element is not what the issuer signed")
     script.promise("a tampered credential stayed outside", not tap.opened and tap.refusal == "mdoc.digest")
-    script.promise("neither moved the strike nor was registered", before == (world.openings(), world.province.store.count()))
+    script.promise(
+        "neither moved the strike nor was registered", before == (world.openings(), world.province.store.count())
+    )
     console.print(table)
     console.print("\n  Both saw a red light and heard a low tone; the door behaves the same whatever the reason.\n")
 
@@ -154,7 +162,9 @@ async def _outage(console: Console, script: Script) -> None:
     once = all(_registered(world, guest) == 1 for guest in guests)
     script.promise("after the outage both are registered, each exactly once", once)
     script.promise("every record in the order it was made", _in_order(world))
-    console.print(f"  The broker is back: {healed:.1f} s later the province has all {held + 2} records, each once, all receipted.\n")
+    console.print(
+        f"  The broker is back: {healed:.1f} s later the province has all {held + 2}, each once, each receipted.\n"
+    )
 
 
 def _in_order(world: World) -> bool:
@@ -168,4 +178,6 @@ def _verdict(console: Console, promises: list[Promise], error: str | None, secon
         lines.append(f"[red]✗ went wrong: {error}[/red]")
     held = error is None and bool(promises) and all(promise.held for promise in promises)
     title = f"all {len(promises)} promises held" if held else "[red]NOT all promises held[/red]"
-    console.print(Panel("\n".join(lines), title=f"{title}, {seconds:.0f} s", width=WIDTH, border_style="green" if held else "red"))
+    console.print(
+        Panel("\n".join(lines), title=f"{title}, {seconds:.0f} s", width=WIDTH, border_style="green" if held else "red")
+    )

@@ -66,4 +66,3 @@ class Person:
         words = [self.family_name, self.given_name, self.document_number]
         forms = [word.encode() for word in words if word] + [self.document_number.encode().hex().encode()]
         return [form for form in forms if len(form) >= 4]
-

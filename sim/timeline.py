@@ -40,11 +40,19 @@ def _phone(tap: Tap) -> list[Moment]:
         elif event.name == "asked":
             elements = sum(len(names) for item in tap.outcome.asked for names in item.elements.values())
             said.append(
-                Moment(at, "phone", f"verifies who asks: {escape(str(tap.outcome.reader))}; {elements} elements over all document types")
+                Moment(
+                    at,
+                    "phone",
+                    f"verifies who asks: {escape(str(tap.outcome.reader))}; {elements} elements over all documents",
+                )
             )
         elif event.name == "presented":
             shared = sum(len(names) for spaces in tap.outcome.shared.values() for names in spaces.values())
-            said.append(Moment(at, "phone", f"agrees, and signs an answer for this session only: {shared} elements, no portrait"))
+            said.append(
+                Moment(
+                    at, "phone", f"agrees, and signs an answer for this session only: {shared} elements, no portrait"
+                )
+            )
     return said
 
 
@@ -75,7 +83,11 @@ def _beyond(world: World, tap: Tap) -> list[Moment]:
     said = []
     for at, facts in world.edge_events("record.stored"):
         if at >= tap.began:
-            said.append(Moment(at, "edge", f"over BLE: sealed record {facts['counter']} in the outbox, durable, unreadable here"))
+            said.append(
+                Moment(
+                    at, "edge", f"over BLE: sealed record {facts['counter']} in the outbox, durable, unreadable here"
+                )
+            )
     for message in world.wiretap.heard:
         leaf = message.topic.rsplit("/", 1)[1]
         if message.at < tap.began or leaf not in ("up", "receipt"):
@@ -106,7 +118,11 @@ def table(said: list[Moment]) -> Table:
         took = "" if moment.took is None else f"{moment.took:.0f} ms"
         bar = "" if moment.took is None else "█" * max(1, round(_BAR * moment.took / longest))
         result.add_row(
-            f"{(moment.at - start) * 1000:.0f}", f"[{colour}]{moment.who}[/{colour}]", moment.what, took, f"[{colour}]{bar}[/{colour}]"
+            f"{(moment.at - start) * 1000:.0f}",
+            f"[{colour}]{moment.who}[/{colour}]",
+            moment.what,
+            took,
+            f"[{colour}]{bar}[/{colour}]",
         )
     return result
 
@@ -149,9 +165,21 @@ def knowledge(world: World, tap: Tap, guest: Visitor) -> Table:
     result.add_column("could not read")
     result.add_column(f"searched for {len(needles)} of the guest's data")
     result.add_row("phone", "everything: it is the guest's", "", "")
-    result.add_row("lock, in RAM", "the elements asked for, for the length of the tap", "the portrait: never asked for", "")
-    result.add_row("lock, in flash", "counter, hashes, grant id, guest number", "name, birth date, document number", f"768 KiB: {hits}")
-    result.add_row("edge agent", "lock id, counter, sizes, times of day", "who, which document, check-in or entry", f"{at_rest // 1024} KiB: {hits}")
+    result.add_row(
+        "lock, in RAM", "the elements asked for, for the length of the tap", "the portrait: never asked for", ""
+    )
+    result.add_row(
+        "lock, in flash",
+        "counter, hashes, grant id, guest number",
+        "name, birth date, document number",
+        f"768 KiB: {hits}",
+    )
+    result.add_row(
+        "edge agent",
+        "lock id, counter, sizes, times of day",
+        "who, which document, check-in or entry",
+        f"{at_rest // 1024} KiB: {hits}",
+    )
     result.add_row("broker", "the same as the edge agent", "the same as the edge agent", f"{heard} bytes: {hits}")
     result.add_row("platform", "its own booking", "that the guest arrived, and with which document", "hears nothing")
     result.add_row("province", "the registration, complete", "nothing more, and it cannot open the door", "")

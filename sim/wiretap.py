@@ -45,4 +45,4 @@ class Wiretap:
         self._client.loop_stop()
 
     def _hear(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
-        self.heard.append(Overheard(time.monotonic(), message.topic, message.payload))
+        self.heard.append(Overheard(time.monotonic(), message.topic, bytes(message.payload)))

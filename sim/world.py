@@ -141,7 +141,9 @@ class World:
         key = ec.generate_private_key(ec.SECP256R1())
         public = key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
         until = datetime.now(UTC).date() + timedelta(days=days_valid)
-        issued = issuer.issue(doc_type, person.document(), public, signer or self.signers[person.country], valid_until=until)
+        issued = issuer.issue(
+            doc_type, person.document(), public, signer or self.signers[person.country], valid_until=until
+        )
         phone = Phone(
             [Credential(doc_type, issued, key)], [self.reader_root.certificate], authentication=authentication
         )
@@ -155,7 +157,7 @@ class World:
         )
         before = len(self.lock.console)
         self.province.queue_grant(self.lock_id, self.platform.grant(booking))
-        await self.lock.wait_for("statement.taken", since=before, where=lambda line: line.facts["kind"] == "grant")
+        await self._taken("grant", before)
         return booking
 
     # --- the lock ----------------------------------------------------------------------------------------------------
@@ -188,12 +190,12 @@ class World:
         before = len(self.lock.console)
         await self.lock.start(extra)
         await self.lock.wait_for("lock.ready", since=before)
-        await self.lock.wait_for("statement.taken", since=before, where=lambda line: line.facts["kind"] == "time")
-        if papers:
-            for kind in ("placement", "profile", "trust-list"):
-                await self.lock.wait_for(
-                    "statement.taken", since=before, where=lambda line, kind=kind: line.facts["kind"] == kind
-                )
+        for kind in ("time", "placement", "profile", "trust-list") if papers else ("time",):
+            await self._taken(kind, before)
+
+    async def _taken(self, kind: str, since: int) -> None:
+        """Wait until the lock has taken a statement of that kind."""
+        await self.lock.wait_for("statement.taken", since=since, where=lambda line: line.facts["kind"] == kind)
 
     async def tap(self, visitor: Visitor) -> Tap:
         """Hold the visitor's phone to the reader until the lock has answered."""
@@ -202,7 +204,9 @@ class World:
         outcome = await visitor.phone.tap(self.bridge)
 
         def strike() -> float | None:
-            moved = (e for e in self.bus.history[events:] if e.facts.get("pin") == pins.STRIKE and e.facts["value"] == 1)
+            moved = (
+                e for e in self.bus.history[events:] if e.facts.get("pin") == pins.STRIKE and e.facts["value"] == 1
+            )
             return next((event.at for event in moved), None)
 
         with contextlib.suppress(TransportError):  # a lock that lost its power says nothing more
@@ -232,7 +236,17 @@ class World:
         )
         with (self.folder / "edge.log").open("ab") as log:
             self.edge = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "sim.radio.edge_on_air", "--hci", self.hci, "--", "run", "--config", str(config)),
+                *(
+                    sys.executable,
+                    "-m",
+                    "sim.radio.edge_on_air",
+                    "--hci",
+                    self.hci,
+                    "--",
+                    "run",
+                    "--config",
+                    str(config),
+                ),
                 cwd=ROOT,
                 stdout=log,
                 stderr=log,
@@ -295,7 +309,7 @@ class World:
         return len(check_ins) - len(set(check_ins))
 
     def exposed(self) -> list[str]:
-        """Where a guest's personal data can be read but must not: files of lock and edge, logs, MQTT. None is promised."""
+        """Where a guest's data can be read and must not: files of lock and edge, logs, MQTT. None is promised."""
         needles = [needle for person in self.people for needle in person.secrets()]
         heard = {message.topic for message in self.wiretap.heard if any(n in message.payload for n in needles)}
         found = sorted("MQTT " + topic for topic in heard)
@@ -309,7 +323,11 @@ class World:
 
 @asynccontextmanager
 async def build(
-    folder: Path, seed: int = 1, runtime: str = "micropython", offset: int = JUST_NOW, on_step: Callable[[str], None] | None = None
+    folder: Path,
+    seed: int = 1,
+    runtime: str = "micropython",
+    offset: int = JUST_NOW,
+    on_step: Callable[[str], None] | None = None,
 ) -> AsyncIterator[World]:
     """A running world in `folder`, with a lock that is installed, booted and in touch with the province.
 

@@ -24,7 +24,7 @@ ITEMS = {
 
 
 @cache
-def iaca(doc_type: str = issuer.MDL) -> pki.Identity:
+def iaca(doc_type: str) -> pki.Identity:
     return pki.authority("IACA", issuer.COUNTRY[doc_type])
 
 

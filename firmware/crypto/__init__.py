@@ -42,7 +42,7 @@ def random(length: int) -> bytes:
 def digest(name: str, data: bytes) -> bytes:
     """Hash of `data`; `name` is "SHA-256", "SHA-384" or "SHA-512". Raises ValueError for any other."""
     if name == "SHA-256":
-        return sha256(data).digest()
+        return bytes(sha256(data).digest())
     # The long hashes take heap only where a certificate chain uses them.
     from firmware.crypto import sha512
 

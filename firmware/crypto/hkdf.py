@@ -22,7 +22,7 @@ def hmac_sha256(key: bytes, data: bytes) -> bytes:
     inner.update(data)
     outer = sha256(_padded(key, 0x5C))
     outer.update(inner.digest())
-    return outer.digest()
+    return bytes(outer.digest())
 
 
 def hkdf_extract(salt: bytes, secret: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""What an installer's laptop does to a new lock, run on the lock's interpreter: make keys, pin the province, ask to enrol.
+"""What an installer's laptop does to a new lock, on the lock's interpreter: make keys, pin the province, ask to enrol.
 
 `argv[1]` is the province's public key in hex. Prints one line, `request <hex>`, or `refused <code>`.
 """

@@ -48,11 +48,6 @@ class Bridge:
             self._writer.close()  # its listener reads the end of the stream and ends
         await asyncio.gather(*self._serving)
 
-    @property
-    def on_line(self) -> bool:
-        """Is a board there?"""
-        return self._writer is not None
-
     async def connected(self) -> None:
         """Returns once a board is on the line."""
         await self._line.wait()
@@ -74,7 +69,8 @@ class Bridge:
             writer.close()
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+        # Cancelled when the loop ends under it, which the streams of Python 3.11 would report as an error.
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             while True:
                 head = await reader.readexactly(3)
                 content = await reader.readexactly(int.from_bytes(head[1:], "big"))

@@ -41,7 +41,7 @@ class TapOutcome:
     `reader` is the verified name of who asked; `asked` the elements asked for and whether they will be kept; `shared`
     what was given, {document type: {namespace: [element]}}; `status` the last session status received;
     `device_response` and `session_transcript` what a recorder on this phone would hold. `received` and `sent` count
-    APDU bytes.
+    APDU bytes, `seconds` is the length of the whole contact.
     """
 
     result: Result
@@ -103,7 +103,6 @@ class Transaction:
             apdus=before.apdus + 1,
             received=before.received + len(command),
             sent=before.sent + len(answer),
-            seconds=time.monotonic() - self._began,
         )
         return answer
 
@@ -114,6 +113,7 @@ class Transaction:
     def end(self, *, patience_lost: bool) -> TapOutcome:
         """The contact is over: its outcome."""
         self._note("removed", apdus=self._outcome.apdus, patience_lost=patience_lost)
+        self._outcome = replace(self._outcome, seconds=time.monotonic() - self._began)
         return self.outcome()
 
     def _note(self, name: str, **facts: object) -> None:
@@ -204,9 +204,9 @@ class Phone:
         """
         transaction = self.touch()
         patience_lost = False
-        await reader.present(b"\x08\x00\x00\x01")
         try:
             async with asyncio.timeout(patience):
+                await reader.present(b"\x08\x00\x00\x01")
                 while (command := await reader.command()) is not None:
                     if tear_off_after is not None and transaction.outcome().apdus >= tear_off_after:
                         break

@@ -1,7 +1,7 @@
 """Whole-system scenarios: each is a short story with promises, told on a running `sim.world.World`.
 
-A scenario's name is its claim's handle: `python -m sim run NAME`. Promises are checked, never assumed; `ok` is true only
-if every one of them held and nothing went wrong on the way.
+A scenario's name is its claim's handle: `python -m sim run NAME`. Promises are checked, never assumed; `ok` is true
+only if every one of them held and nothing went wrong on the way.
 """
 
 from sim.scenarios import arrivals, failures, refusals

@@ -6,7 +6,7 @@ from sim.scenarios.story import Script, story
 
 
 @story("first-checkin", "A booked guest taps: the door opens, and the province holds the registration.")
-async def first_checkin(script: Script) -> None:
+async def _first_checkin(script: Script) -> None:
     world = script.world
     guest = world.visitor()
     await world.book(guest)
@@ -22,7 +22,7 @@ async def first_checkin(script: Script) -> None:
 
 
 @story("two-guests", "Two guests of one stay, with different documents and different device authentication.")
-async def two_guests(script: Script) -> None:
+async def _two_guests(script: Script) -> None:
     world = script.world
     first = world.visitor(issuer.MDL, "signature")
     second = world.visitor(issuer.RESIDENT_ID, "mac")

@@ -14,7 +14,7 @@ def _refused(script: Script, tap: Tap, who: str, *codes: str) -> None:
 
 
 @story("stranger", "A real, valid document of someone who has no booking here; then one of an issuer nobody trusts.")
-async def stranger(script: Script) -> None:
+async def _stranger(script: Script) -> None:
     world = script.world
     expected = world.visitor()
     await world.book(expected)
@@ -23,7 +23,11 @@ async def stranger(script: Script) -> None:
     double = world.visitor(signer=forger)
     double.person = expected.person
     _refused(
-        script, await world.tap(double), "a document by an issuer of the same name", "mdoc.chain_key_identifier", "mdoc.chain_signature"
+        script,
+        await world.tap(double),
+        "a document by an issuer of the same name",
+        "mdoc.chain_key_identifier",
+        "mdoc.chain_signature",
     )
     script.promise("the strike never moved", world.openings() == 0)
     script.promise("nothing was registered", world.province.store.count() == 0 and world.journaled() == 0)
@@ -40,7 +44,7 @@ _CODES = {
 
 
 @story("tampered", "A booked guest's phone alters what the issuer signed, in every way it could; then plays fair.")
-async def tampered(script: Script) -> None:
+async def _tampered(script: Script) -> None:
     world = script.world
     guest = world.visitor()
     await world.book(guest)
@@ -53,8 +57,10 @@ async def tampered(script: Script) -> None:
     await world.settle(1)
 
 
-@story("expired", "A document whose validity ended yesterday, in the hands of the guest it was issued to.", offset=3 * DAY)
-async def expired(script: Script) -> None:
+@story(
+    "expired", "A document whose validity ended yesterday, in the hands of the guest it was issued to.", offset=3 * DAY
+)
+async def _expired(script: Script) -> None:
     world = script.world
     guest = world.visitor(days_valid=2)
     await world.book(guest)
@@ -64,7 +70,7 @@ async def expired(script: Script) -> None:
 
 
 @story("replayed", "Someone records a guest's response off the air and presents it in a tap of their own.")
-async def replayed(script: Script) -> None:
+async def _replayed(script: Script) -> None:
     world = script.world
     guest = world.visitor()
     await world.book(guest)

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware import clock as clock_module
+from firmware import ticks
 from firmware.clock import Clock
 from firmware.store import Store
 from protocol import crypto_cpython as crypto
@@ -36,7 +37,7 @@ class Crystal:
 @pytest.fixture
 def crystal(monkeypatch: pytest.MonkeyPatch) -> Crystal:
     made = Crystal()
-    monkeypatch.setattr(clock_module.ticks, "now", made.now)
+    monkeypatch.setattr(ticks, "now", made.now)
     return made
 
 
@@ -128,7 +129,7 @@ def test_the_true_time_is_always_inside(
     crystal = Crystal(ppm)
     folder = tmp_path_factory.mktemp("clock")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(clock_module.ticks, "now", crystal.now)
+        patch.setattr(ticks, "now", crystal.now)
         clock = open_clock(folder)
         floor = 0
         for what, ms in story:

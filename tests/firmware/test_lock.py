@@ -1,4 +1,4 @@
-"""What the lock takes from a courier: only what province or platform signed, for this lock, and newer than what it has."""
+"""What the lock takes from a courier: only what province or platform signed, for this lock, newer than what it has."""
 
 from pathlib import Path
 

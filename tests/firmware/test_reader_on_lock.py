@@ -38,7 +38,10 @@ async def tap(reader, items):
 
 async def main():
     reader = ApduBridge(UART(1, 115200))
-    answer([await tap(reader, items) for items in given["taps"]])
+    said = []
+    for items in given["taps"]:
+        said.append(await tap(reader, items))
+    answer(said)
 
 asyncio.run(main())
 """
@@ -61,7 +64,7 @@ def read_on_lock(
             outcomes.append(await phone.tap(bridge, **tapping))
         await bridge.stop()
 
-    thread = threading.Thread(target=asyncio.run, args=(guests(),))
+    thread = threading.Thread(target=asyncio.run, args=(guests(),), daemon=True)
     thread.start()
     listening.wait()
     monkeypatch.setenv("MOORING_UART1", address)
@@ -75,7 +78,9 @@ def read_on_lock(
 def elements(said: list[str]) -> dict[str, dict[str, Any]]:
     response, transcript, private = (bytes.fromhex(value) for value in said)
     now = int(time.time())
-    (document,) = verify(crypto, response, transcript, [tap.iaca().der], now=(now, now), reader_private=private)
+    (document,) = verify(
+        crypto, response, transcript, [tap.iaca(issuer.MDL).der], now=(now, now), reader_private=private
+    )
     return document.elements
 
 

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,7 +22,7 @@ from protocol.errors import FormatError, MooringError, TransportError
         ((0, 0xC3, 0, 0, b"", 65536, True), "00c30000000000"),
     ],
 )
-def test_all_four_cases_have_their_short_and_extended_form(arguments: tuple[int, ...], expected: str) -> None:
+def test_all_four_cases_have_their_short_and_extended_form(arguments: tuple[Any, ...], expected: str) -> None:
     assert apdu.command(*arguments).hex() == expected
 
 
@@ -58,7 +60,7 @@ def test_chained_commands_carry_all_data_and_only_the_last_has_le(data: bytes, s
 
 def collect(responses: list[bytes], limit: int = 1000, le: int = 256) -> tuple[bytes, list[str]]:
     collector = apdu.Collector(limit, le)
-    asked = []
+    asked: list[str] = []
     for response in responses:
         command = collector.push(response)
         if command is None:

@@ -3,6 +3,7 @@ from typing import Any
 import cbor2
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from protocol import cbor, cose
 from protocol import crypto_cpython as crypto
@@ -75,7 +76,7 @@ def test_reader_authentication_is_that_of_annex_d() -> None:
     assert content.hex() == vectors.load("annex_d/annex_d_derived.json")["reader_authentication_bytes"]
     auth = cose.parse(cbor.decode(annex["reader_auth"]))
     public = x509.load_der_x509_certificate(annex["reader_cert"]).public_key()
-    point = public.public_bytes(pki.Encoding.X962, pki.PublicFormat.UncompressedPoint)
+    point = public.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
     cose.verify_sign1(crypto, auth, ("P-256", point), content)
 
 

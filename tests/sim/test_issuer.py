@@ -60,7 +60,7 @@ def test_revocation_is_told_in_the_mobile_security_object() -> None:
 def test_the_callers_data_is_left_as_it_was() -> None:
     data = issuer.specimen(issuer.MDL)
     device = tap.point(ec.generate_private_key(ec.SECP256R1()))
-    issuer.issue(issuer.MDL, data, device, pki.document_signer(tap.iaca()))
+    issuer.issue(issuer.MDL, data, device, pki.document_signer(tap.iaca(issuer.MDL)))
     assert data == issuer.specimen(issuer.MDL)
 
 

@@ -1,0 +1,130 @@
+"""The whole system, for real: every scenario on the real interpreter, and the commands that people and CI call."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from protocol.errors import TransportError
+from sim.board.interpreter import ROOT
+from sim.scenarios import Result, perform, stories
+from sim.scenarios.story import Script, Story
+
+
+def command(*arguments: str, timeout: float = 120) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "sim", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+def run(story: Story, seed: int = 1, runtime: str = "micropython", folder: Path | None = None) -> Result:
+    return asyncio.run(perform(story, seed, runtime, folder))
+
+
+EXPECTED = {
+    # scenario: openings and records that its story must leave, whatever the seed
+    "first-checkin": (1, 1),
+    "two-guests": (2, 2),
+    "stranger": (0, 0),
+    "tampered": (1, 1),
+    "expired": (0, 0),
+    "replayed": (1, 1),
+    "network-outage": (3, 3),
+}
+
+
+@pytest.mark.parametrize("name", list(stories))
+def test_a_scenario_keeps_its_promises(name: str) -> None:
+    result = run(stories[name])
+    broken = [promise.claim for promise in result.promises if not promise.held]
+    assert result.ok, (broken, result.error)
+    assert result.lock_runtime.startswith("micropython 1.")
+    assert (result.receipts, result.duplicates) == (result.records, 0)
+    if name in EXPECTED:
+        assert (result.opened, result.records) == EXPECTED[name]
+
+
+@pytest.mark.parametrize("seed", [2, 3])
+def test_power_cuts_at_other_moments_lose_nothing_either(seed: int) -> None:
+    result = run(stories["power-cut"], seed)
+    assert result.ok, ([promise.claim for promise in result.promises if not promise.held], result.error)
+
+
+def test_the_same_firmware_serves_a_check_in_on_cpython() -> None:
+    result = run(stories["first-checkin"], runtime="cpython")
+    assert result.ok, (result.promises, result.error)
+    assert result.lock_runtime.startswith("cpython 3.")
+
+
+def test_a_broken_promise_is_not_ok() -> None:
+    async def play(script: Script) -> None:
+        script.promise("the door opened", script.world.openings() == 1)
+
+    assert not run(Story("nothing-happens", "nobody taps", play)).ok
+
+
+def test_a_story_that_goes_wrong_is_not_ok() -> None:
+    async def play(script: Script) -> None:
+        script.promise("all is well so far", True)
+        raise TransportError("test.lost", "the phone fell into the lake")
+
+    result = run(Story("falls-apart", "something breaks", play))
+    assert not result.ok
+    assert result.error is not None and result.error.startswith("test.lost")
+
+
+def test_a_story_without_promises_is_not_ok() -> None:
+    async def play(script: Script) -> None:
+        script.world.folder.joinpath("lock.log").write_text("")
+
+    result = run(Story("silent", "claims nothing", play))
+    assert [promise.claim for promise in result.promises][:1] == ["no registration is held twice"]
+
+
+def test_personal_data_in_a_file_of_the_edge_is_found(tmp_path: Path) -> None:
+    async def play(script: Script) -> None:
+        visitor = script.world.visitor()
+        script.world.folder.joinpath("edge", "leak").write_text("guest " + visitor.person.document_number)
+
+    result = run(Story("leak", "an edge agent that keeps what it must not", play), folder=tmp_path)
+    assert not result.ok
+    assert any("edge/leak" in promise.claim for promise in result.promises if not promise.held)
+
+
+def test_run_prints_one_json_object_last_and_exits_0() -> None:
+    done = command("run", "first-checkin", "--json", "--seed", "5")
+    assert done.returncode == 0, done.stderr
+    said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    assert {"scenario", "ok", "opened", "records", "receipts", "duplicates", "lock_runtime", "phases_ms"} <= said.keys()
+    assert (said["scenario"], said["ok"], said["opened"], said["records"]) == ("first-checkin", True, 1, 1)
+    assert said["phases_ms"]["tap_to_open"] > 0
+
+
+def test_an_unknown_scenario_is_named_and_exits_2() -> None:
+    done = command("run", "no-such-story")
+    assert done.returncode == 2
+    assert "no-such-story" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_list_names_every_scenario_with_what_it_tells() -> None:
+    done = command("list")
+    assert done.returncode == 0
+    assert all(name in done.stdout and story.tells in done.stdout for name, story in stories.items())
+    assert [item["name"] for item in json.loads(command("list", "--json").stdout)["scenarios"]] == list(stories)
+
+
+def test_the_demo_holds_what_it_shows_and_ends_by_itself() -> None:
+    done = command("demo", timeout=60)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
+    for shown in ("the strike opens", "committed", "journal trimmed", "grant.none", "mdoc.digest", "promises held"):
+        assert shown in done.stdout
+    assert "✗" not in done.stdout
