@@ -1,0 +1,86 @@
+"""The PN532's high speed UART: how its frames get there and back. An SPI or I2C line has the same five methods."""
+
+import asyncio
+import sys
+
+from protocol.errors import TransportError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+POWER_UP_BAUDRATE = 115200
+
+_WAKE = b"\x55\x55" + bytes(14)
+"""Edges that wake the chip, and the time it takes to (user manual, 7.2.11): what comes during it is lost."""
+
+
+class _Polled:
+    """A UART as an asyncio stream where asyncio cannot wait for one itself: on CPython, under the board stand-in."""
+
+    def __init__(self, uart: "Any") -> None:
+        self._uart = uart
+
+    async def read(self, size: int) -> bytes:
+        while True:
+            data = self._uart.read(size)
+            if data is not None:
+                return bytes(data)
+            await asyncio.sleep(0.001)
+
+    def write(self, data: bytes) -> None:
+        self._uart.write(data)
+
+    async def drain(self) -> None:
+        self._uart.flush()
+
+
+class Hsu:
+    """The line on `uart`, a `machine.UART` at 115200 baud with an `rxbuf` of 600 bytes or more.
+
+    With `writer`, `uart` is the reading half of a pair of asyncio streams, whose speed cannot be changed.
+    """
+
+    def __init__(self, uart: "Any", writer: "Any" = None) -> None:
+        self._uart: Any = uart if writer is None else None
+        self._reader: Any = uart
+        self._writer: Any = writer
+        if writer is None:
+            stream: Any = asyncio.StreamReader if sys.implementation.name == "micropython" else _Polled
+            self._reader = self._writer = stream(uart)
+
+    async def write(self, data: bytes) -> None:
+        """Send `data`, a whole frame."""
+        self._writer.write(data)
+        await self._writer.drain()
+
+    async def read(self, timeout_ms: int) -> bytes:
+        """What has come, as soon as anything has; empty after `timeout_ms`. Cancelling loses no bytes.
+
+        Raises TransportError `nfc.reader` when the line is closed.
+        """
+        try:
+            data = await asyncio.wait_for(self._reader.read(512), timeout_ms / 1000)
+        except asyncio.TimeoutError:
+            return b""
+        if data is None:  # a UART that was ready and has nothing after all
+            return b""
+        if data == b"":
+            raise TransportError("nfc.reader", "the line to the reader chip is closed")
+        return bytes(data)
+
+    async def wake(self) -> None:
+        """Wake the chip from power-down; the frame that follows is the first it understands."""
+        await self.write(_WAKE)
+
+    async def set_baudrate(self, baudrate: int) -> None:
+        """Go on at `baudrate`, once everything written so far has left at the old one."""
+        if self._uart is not None:
+            self._uart.flush()
+            await asyncio.sleep(0.002)
+            self._uart.init(baudrate=baudrate)
+
+    @property
+    def fixed(self) -> bool:
+        """Is the speed of this line none of ours to set?"""
+        return self._uart is None

@@ -1,0 +1,165 @@
+"""ISO-DEP, the half-duplex block protocol of ISO/IEC 14443-4, in the reader's role, on the host.
+
+`IsoDep` is the protocol itself: blocks in, blocks out. `activate` and `exchange` run it over any way to send a block
+and wait for one. Chips that can do it themselves use frames of 64 bytes; here they are 256 bytes long.
+"""
+
+import asyncio
+
+from firmware import ticks
+from protocol.errors import FormatError, TransportError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class Transceive(Protocol):
+        """Sends one block, without its CRC, and gives the answer: None if none came or it was damaged."""
+
+        async def __call__(self, block: bytes, wait_ms: int, limit_ms: int) -> "bytes | None":
+            """`wait_ms`: how long the card may take. `limit_ms`: how long the caller can wait in any case."""
+
+
+FSD = 256
+"""Longest frame that this side takes, its two bytes of CRC included."""
+_RATS = b"\xe0\x80"  # FSDI 8, CID 0
+_SIZES = (16, 24, 32, 40, 48, 64, 96, 128, 256)
+
+_ACTIVATION_MS = 30
+"""Clause 5.2.7 allows a card 4.8 ms for its ATS; peers in the field wait this long, and some phones need it."""
+_LONGEST_WAIT_MS = 4950
+"""FWTmax, clause 7.2."""
+
+_CHAINING = 0x10
+_ACK = 0xA2
+_NAK = 0xB2
+_WTX = b"\xf2"
+DESELECT = b"\xc2"
+
+RETRIES = 4
+"""Recoveries in a row that bring nothing before a card counts as gone."""
+
+RATES = (106, 212, 424)
+"""Bit rates that `activate` can agree on, kbit/s."""
+
+
+class Ats:
+    """What an answer to select says (clause 5.2): `fsc` bytes in a frame the card takes, `fwt_ms` it may take for an
+    answer, `guard_ms` it needs before the first command, `rates` in kbit/s that it has in both directions.
+
+    Raises FormatError `nfc.ats`.
+    """
+
+    def __init__(self, raw: bytes) -> None:
+        size = len(raw)
+        if not size or raw[0] != size:
+            raise FormatError("nfc.ats", "an answer to select that is not as long as it says")
+        fsci, ta, tb = 2, 0, 0x40
+        if size > 1:
+            fsci, at = raw[1] & 0x0F, 2
+            if size < 2 + (raw[1] >> 4 & 1) + (raw[1] >> 5 & 1) + (raw[1] >> 6 & 1):
+                raise FormatError("nfc.ats", "an answer to select without the bytes it announces")
+            if raw[1] & 0x10:
+                ta, at = raw[at], at + 1
+            if raw[1] & 0x20:
+                tb = raw[at]
+        fwi, sfgi = tb >> 4, tb & 0x0F
+        # Values kept for the future count as the defaults; frames beyond ours are of no use to us.
+        self.fsc = _SIZES[min(fsci, 8)]
+        self.fwt_ms = _milliseconds(4 if fwi == 15 else fwi)
+        self.guard_ms = _milliseconds(sfgi) if 0 < sfgi < 15 else 0
+        self.rates = [106] + [rate for bit, rate in ((1, 212), (2, 424)) if ta & bit and ta >> 4 & bit]
+
+
+def _milliseconds(exponent: int) -> int:
+    """256 * 16 / fc * 2**exponent, the measure of clauses 5.2.5 and 7.2, rounded up."""
+    return (4096000 << exponent) // 13560000 + 1
+
+
+class IsoDep:
+    """The blocks of one activated card (clause 7.5). `fsc` is the card's longest frame, `limit` our longest response."""
+
+    def __init__(self, fsc: int, limit: int) -> None:
+        self.multiplier = 1
+        """How many frame waiting times the card may take for the answer to the block just given."""
+        self.response = b""
+        """The response, once `push` has returned None."""
+        self._piece = fsc - 3
+        self._limit = limit
+        self._number = 0
+        self._command = b""
+        self._at = 0
+        self._taken = bytearray()
+        self._receiving = False
+        self._retries = 0
+        self._asked = False
+
+    def start(self, command: bytes) -> bytes:
+        """The first block of `command`. Any earlier exchange must be complete."""
+        self._command, self._at = command, 0
+        self._taken = bytearray()
+        self.response = b""
+        self._receiving = False
+        self._retries = 0
+        return self._information()
+
+    def push(self, block: "bytes | None") -> "bytes | None":
+        """Take the card's answer, None where there was none: the next block to send, or None at the end.
+
+        Raises TransportError `nfc.gone` when recovery leads nowhere, `nfc.too_long`.
+        """
+        self.multiplier = 1
+        if block and len(block) <= FSD - 2:
+            kind = block[0]
+            if kind & 0xEE == 0x02 and kind & 1 == self._number and (self._receiving or self._sent_all()):
+                return self._information_taken(block)
+            if kind & 0xFE == _ACK and not self._receiving and len(block) == 1:
+                if kind & 1 != self._number:
+                    # Rule 6, as an answer to our question alone: a block sent twice would be taken for two.
+                    if self._asked:
+                        return self._recover(self._information)
+                elif not self._sent_all():
+                    self._retries = 0
+                    self._at += self._piece
+                    self._number ^= 1
+                    return self._information()
+            elif block[:1] == _WTX and len(block) == 2 and 1 <= block[1] & 0x3F <= 59:
+                self._retries = 0
+                self._asked = False
+                self.multiplier = block[1] & 0x3F
+                return _WTX + bytes((self.multiplier,))
+        return self._recover(self._inquiry)
+
+    def _sent_all(self) -> bool:
+        return self._at + self._piece >= len(self._command)
+
+    def _information(self) -> bytes:
+        self._asked = False
+        first = 0x02 | self._number | (0 if self._sent_all() else _CHAINING)
+        return bytes((first,)) + self._command[self._at : self._at + self._piece]
+
+    def _information_taken(self, block: bytes) -> "bytes | None":
+        self._number ^= 1
+        self._taken.extend(block[1:])
+        if len(self._taken) > self._limit:
+            raise TransportError("nfc.too_long", "the response is longer than we accept")
+        if not block[0] & _CHAINING:
+            self.response = bytes(self._taken)
+            self._taken = bytearray()
+            return None
+        self._receiving = True
+        if len(block) > 1:
+            self._retries = 0
+            return self._inquiry()
+        return self._recover(self._inquiry)  # a chain of nothing must end as well
+
+    def _inquiry(self) -> bytes:
+        """R(ACK) while the card is chaining (rules 2 and 5), R(NAK) else (rule 4)."""
+        self._asked = not self._receiving
+        return bytes(((_ACK if self._receiving else _NAK) | self._number,))
+
+    def _recover(self, way: "type[IsoDep] | object") -> bytes:
+        self._retries += 1
+        if self._retries > RETRIES:
+            raise TransportError("nfc.gone", "the card answers no more")
+        return way()  # type: ignore[operator]

@@ -1,0 +1,408 @@
+"""A board on a serial port that runs MicroPython: finds it, looks into it, and puts a stage onto it, by way of mpremote.
+
+A send that is interrupted leaves a lock that does not start, never one that runs two versions mixed: `main.py` goes first and
+comes last. Nothing outside `firmware/`, `protocol/` and `main.py` is touched, so keys, journal and stays remain.
+"""
+
+import json
+import os
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from protocol.errors import ConfigError, TransportError
+from tools.software import MAIN, ROOMS, Entry, Stage, compiled_for, find_program
+
+MINIMUM = (1, 24)
+"""Oldest MicroPython that the firmware runs on."""
+
+RESERVE = 64 * 1024
+"""Bytes that stay free on the board, for what the lock itself keeps there."""
+
+ANSWER_SECONDS = 30.0
+_SILENCE_SECONDS = 60.0
+"""How long a board may say nothing: while it is looked into, and while it is written to."""
+
+_MARK = "\x02"
+_BLOCK = 4096
+
+# The lock's watchdog outlives Ctrl-C and soft reset. Set to two minutes, it spares a send in progress, and restarts a
+# board whose installer walked away.
+_FEED = """
+try:
+    from machine import WDT
+    WDT(timeout=120000).feed()
+except ImportError:
+    pass
+"""
+
+# The report ends in a listing of [path, size, digest]; folders have size -1.
+_INSPECT = (
+    _FEED
+    + """
+import gc, hashlib, json, os, sys
+gc.collect()
+def tell(value):
+    print("\\x02" + json.dumps(value))
+def walk(path):
+    try:
+        kind, size = os.stat("/" + path)[0], os.stat("/" + path)[6]
+    except OSError:
+        return
+    if kind & 0x4000:
+        tell([path, -1, ""])
+        for each in os.ilistdir("/" + path):
+            walk(path + "/" + each[0])
+        return
+    digest, buffer = hashlib.sha256(), bytearray(1024)
+    with open("/" + path, "rb") as file:
+        while True:
+            count = file.readinto(buffer)
+            if not count:
+                break
+            digest.update(memoryview(buffer)[:count])
+    tell([path, size, "".join("%02x" % each for each in digest.digest())])
+try:
+    from esp32 import Partition
+    journal = [each.info()[3] for each in Partition.find(Partition.TYPE_DATA, label="journal")]
+except ImportError:
+    journal = []
+disk = os.statvfs("/")
+tell({"name": sys.implementation[0], "version": list(sys.implementation[1])[:3], "machine": os.uname()[4],
+    "free": disk[0] * disk[3], "journal": journal[0] if journal else 0,
+    "mpy": getattr(sys.implementation, "_mpy", 0)})
+for each in ROOMS:
+    walk(each)
+tell(None)
+"""
+)
+
+_PREPARE = (
+    _FEED
+    + """
+import os
+for path in REMOVE:
+    try:
+        os.remove("/" + path)
+    except OSError as error:
+        if error.args[0] != 2:
+            raise
+for path in REMOVE_FOLDERS:
+    os.rmdir("/" + path)
+for path in FOLDERS:
+    os.mkdir("/" + path)
+"""
+)
+
+_RESTART = "import machine\nmachine.reset()"
+
+
+@dataclass(frozen=True)
+class Port:
+    """A serial port on which a board may be: device name, and what its USB side says of itself."""
+
+    device: str
+    description: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a board says of itself. `free` and `journal` (size of that partition, 0 without one) in bytes; `mpy` as
+    `sys.implementation._mpy`; `files` and `folders` are those of the lock's software."""
+
+    name: str
+    version: tuple[int, ...]
+    machine: str
+    free: int
+    journal: int
+    mpy: int
+    files: dict[str, Entry] = field(repr=False)
+    folders: frozenset[str] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a send would do: entries to write, paths and folders to remove, folders to make, entries that stand already."""
+
+    write: tuple[Entry, ...]
+    remove: tuple[str, ...]
+    remove_folders: tuple[str, ...]
+    make_folders: tuple[str, ...]
+    unchanged: int
+
+    @property
+    def size(self) -> int:
+        """Bytes to be written."""
+        return sum(entry.size for entry in self.write)
+
+    @property
+    def is_empty(self) -> bool:
+        """Does the board hold exactly this software already?"""
+        return not (self.write or self.remove or self.remove_folders)
+
+
+# --- ports -----------------------------------------------------------------------------------------------------------
+
+
+def candidates() -> list[Port]:
+    """USB serial ports of this computer. Raises ConfigError `program.missing` without pyserial."""
+    try:
+        # pyserial has no types of its own.
+        from serial.tools.list_ports import comports  # type: ignore[import-untyped,unused-ignore]
+    except ImportError:
+        raise ConfigError(
+            "program.missing", "finding the port needs pyserial. Name it: --port, or install it"
+        ) from None
+    return [Port(each.device, each.description) for each in sorted(comports()) if each.vid is not None]
+
+
+def choose(named: str | None, present: Callable[[], list[Port]] = candidates) -> str:
+    """The port to use: `named`, or the only one present. Raises ConfigError `port.none`, `port.several`: never a guess."""
+    if named is not None:
+        return named
+    ports = present()
+    if not ports:
+        raise ConfigError("port.none", "no board found. Plug it in with a USB cable that carries data, or name --port")
+    if len(ports) > 1:
+        listed = "".join(f"\n  --port {port.device}    {port.description}" for port in ports)
+        raise ConfigError("port.several", f"there are {len(ports)} ports. Say which one it is:{listed}")
+    return ports[0].device
+
+
+def diagnose(port: str) -> TransportError:
+    """Why `port` cannot be opened, with what to do about it: `port.missing`, `port.permission` or `port.busy`."""
+    local = port.startswith("/")
+    if local and not os.path.exists(port):
+        return TransportError("port.missing", f"there is no {port}. Plug the board in and try again")
+    if local and not os.access(port, os.R_OK | os.W_OK):
+        remedy = f"Linux: sudo usermod -aG dialout {os.environ.get('USER', '$USER')}, then log out and in again"
+        return TransportError("port.permission", f"this user may not use {port}. {remedy}")
+    advice = "Close every serial monitor, editor or other program that has it open, and try again"
+    return TransportError("port.busy", f"{port} is in use by another program, or is no serial port. {advice}")
+
+
+# --- the board -------------------------------------------------------------------------------------------------------
+
+
+class Board:
+    """A board on `port`. `answer_seconds` is how long it may keep silent while it is looked into."""
+
+    def __init__(self, port: str, answer_seconds: float = ANSWER_SECONDS) -> None:
+        self.port = port
+        self._answer_seconds = answer_seconds
+        self._program = find_program("mpremote")
+        self._reached = False
+
+    @contextmanager
+    def opened(self) -> Iterator["Board"]:
+        """Within, the lock stands still; afterwards, come what may, the board restarts if it was ever reached."""
+        if self.port.startswith("/") and not os.access(self.port, os.R_OK | os.W_OK):
+            raise diagnose(self.port)
+        try:
+            yield self
+        except BaseException:
+            # The reason is on its way up; that the restart fails too, as it will on an unplugged board, adds nothing.
+            if self._reached:
+                self._call("resume", "exec", "--no-follow", _RESTART, seconds=self._answer_seconds)
+            raise
+        self._run("resume", "exec", "--no-follow", _RESTART, seconds=self._answer_seconds)
+
+    def inspect(self) -> Found:
+        """Ask the board what it is and what it holds. Raises TransportError `port.*`, `board.silent`, `board.trouble`."""
+        # The first call does a soft reset: it ends the lock, and gives a clean heap.
+        first = [] if self._reached else ["soft-reset", "+"]
+        script = _INSPECT.replace("ROOMS", repr((*ROOMS, MAIN)))
+        told: list[Any] = []
+        for line in self._run("resume", *first, "exec", script, seconds=self._answer_seconds):
+            if line.startswith(_MARK):
+                self._reached = True
+                told.append(_parse(line[1:]))
+        if not told or told[-1] is not None:
+            raise TransportError("board.trouble", f"{self.port} broke off while it was looked into. Try again")
+        return _found(told[0], told[1:-1])
+
+    def apply(self, plan: Plan, stage: Stage, progress: Callable[[int, int, str], None]) -> None:
+        """Carry out `plan`; `progress(number, of, path)` is called as each file begins.
+
+        Raises TransportError: `port.lost`, `transfer.failed`, and `transfer.verify` when the board does not hold what it
+        was sent; then it does not start the lock.
+        """
+        main_first = sorted(plan.write, key=lambda entry: (entry.path == MAIN, entry.path))
+        removed = list(dict.fromkeys([MAIN, *plan.remove]))
+        self._prepare(removed, plan.remove_folders, plan.make_folders)
+        commands: list[str] = []
+        for number, entry in enumerate(main_first):
+            if number % 8 == 0:
+                commands += ["exec", _FEED, "+"]
+            commands += ["fs", "cp", "-f", str(stage.folder / entry.path), f":/{entry.path}", "+"]
+        started = 0
+        for line in self._run("resume", *commands[:-1], seconds=_SILENCE_SECONDS, written=True):
+            if line.startswith("cp ") and started < len(main_first):
+                progress(started + 1, len(main_first), main_first[started].path)
+                started += 1
+        wrong = sorted(set(self.inspect().files.values()) ^ set(stage.entries), key=lambda entry: entry.path)
+        if wrong:
+            self._prepare([MAIN], (), ())
+            advice = "Send again; if it fails again, the board's flash may be worn out"
+            raise TransportError("transfer.verify", f"{wrong[0].path} on the board is not what was sent. {advice}")
+
+    def _prepare(self, remove: list[str], remove_folders: tuple[str, ...], folders: tuple[str, ...]) -> None:
+        script = f"REMOVE = {remove!r}\nREMOVE_FOLDERS = {remove_folders!r}\nFOLDERS = {folders!r}\n" + _PREPARE
+        self._run("resume", "exec", script, seconds=_SILENCE_SECONDS, written=True)
+
+    def _run(self, *commands: str, seconds: float, written: bool = False) -> list[str]:
+        """`_call`, with mpremote's words for failure turned into ours."""
+        status, lines, silent = self._call(*commands, seconds=seconds)
+        if status == 0:
+            return lines
+        said = "\n".join(lines)
+        incomplete = " The software on the board is incomplete and does not start; send again." if written else ""
+        if "failed to access" in said:
+            reason = diagnose(self.port)
+            raise TransportError(reason.code, reason.message + incomplete)
+        if any(
+            word in said for word in ("SerialException", "Input/output error", "Errno 5]", "Errno 6]", "disconnected")
+        ):
+            raise TransportError(
+                "port.lost", f"the board on {self.port} went away. Check cable and power, try again.{incomplete}"
+            )
+        if silent or "could not enter raw repl" in said:
+            if self._reached:
+                raise TransportError("port.lost", f"the board on {self.port} fell silent. Try again.{incomplete}")
+            raise TransportError(
+                "board.silent",
+                f"nothing on {self.port} answers as MicroPython. Is it the right port? Press RESET on the board and try "
+                "again; a new board needs MicroPython first (docs/installing.md)",
+            )
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "mpremote failed without a word")
+        if written:
+            raise TransportError("transfer.failed", f"{last}.{incomplete}")
+        raise TransportError("board.trouble", f"{self.port}: {last}. Press RESET on the board and try again")
+
+    def _call(self, *commands: str, seconds: float) -> tuple[int, list[str], bool]:
+        """Run mpremote. Returns its exit status, its lines (stdout and stderr), and whether it was silent for `seconds`."""
+        command = [*self._program, "connect", self.port, *commands]
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            encoding="utf-8",
+            errors="replace",
+        )
+        silent = threading.Event()
+        lines: list[str] = []
+
+        def give_up() -> None:
+            silent.set()
+            process.kill()
+
+        timer = threading.Timer(seconds, give_up)
+        timer.start()
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                timer.cancel()
+                lines.append(line.rstrip("\r\n"))
+                timer = threading.Timer(seconds, give_up)
+                timer.start()
+            return process.wait(), lines, silent.is_set()
+        finally:
+            timer.cancel()
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+
+
+def _parse(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise TransportError("board.trouble", "the line to the board garbles what is said. Try another cable") from None
+
+
+def _found(said: Any, listed: list[Any]) -> Found:
+    try:
+        files = {str(path): Entry(str(path), int(size), str(digest)) for path, size, digest in listed if size >= 0}
+        folders = frozenset(str(path) for path, size, _ in listed if size < 0)
+        return Found(
+            str(said["name"]),
+            tuple(int(part) for part in said["version"]),
+            str(said["machine"]),
+            int(said["free"]),
+            int(said["journal"]),
+            int(said["mpy"]),
+            files,
+            folders,
+        )
+    except (KeyError, TypeError, ValueError):
+        raise TransportError("board.trouble", "the board's answer makes no sense. Press RESET and try again") from None
+
+
+# --- deciding --------------------------------------------------------------------------------------------------------
+
+
+def plan(found: Found, stage: Stage) -> Plan:
+    """What has to change on the board for it to hold `stage` and nothing else of the lock's software."""
+    wanted = {entry.path: entry for entry in stage.entries}
+    write = tuple(entry for path, entry in wanted.items() if found.files.get(path) != entry)
+    # A stale module is not harmless: MicroPython takes a .py before the .mpy of the same name.
+    remove = tuple(sorted(found.files.keys() - wanted.keys()))
+    folders = {parent.as_posix() for path in wanted for parent in PurePosixPath(path).parents if parent.name}
+    return Plan(
+        write,
+        remove,
+        tuple(sorted(found.folders - folders, reverse=True)),
+        tuple(sorted(folders - found.folders)),
+        len(wanted) - len(write),
+    )
+
+
+def check(found: Found, stage: Stage, planned: Plan) -> None:
+    """Can this board run the lock? Raises ConfigError `board.interpreter`, `board.old`, `board.journal`, `board.mpy`,
+    `board.full`."""
+    version = ".".join(map(str, found.version))
+    if found.name != "micropython":
+        raise ConfigError("board.interpreter", f"the board runs {found.name}; the lock needs MicroPython")
+    if found.version[:2] < MINIMUM:
+        least = ".".join(map(str, MINIMUM))
+        raise ConfigError("board.old", f"the board has MicroPython {version}; put {least} or newer onto it first")
+    if not found.journal:
+        raise ConfigError(
+            "board.journal",
+            "the board has no partition named journal. Flash it with the table that `flash.py partitions` prints "
+            "(docs/installing.md)",
+        )
+    for entry in stage.entries:
+        if entry.path.endswith(".mpy"):
+            needs, sub_version, architecture = compiled_for((Path(stage.folder) / entry.path).read_bytes())
+            fits = needs == found.mpy & 0xFF
+            if fits and architecture is not None:
+                fits = architecture == found.mpy >> 10 & 15 and sub_version == found.mpy >> 8 & 3
+            if not fits:
+                raise ConfigError(
+                    "board.mpy",
+                    f"{entry.path} was compiled for another board. Stage again without --compile or other --arch",
+                )
+    # Overwritten files give back their blocks, but only once the new ones are closed: the largest counts twice.
+    after = sum(_blocks(entry.size) for entry in stage.entries) - sum(_blocks(e.size) for e in found.files.values())
+    need = (
+        after
+        + max((_blocks(entry.size) for entry in planned.write), default=0)
+        + 2 * _BLOCK * len(planned.make_folders)
+    )
+    if planned.write and need + RESERVE > found.free:
+        raise ConfigError(
+            "board.full",
+            f"the board has {found.free} bytes free, and this needs {need} and {RESERVE} in reserve. Remove files of yours, or "
+            "stage with --compile",
+        )
+
+
+def _blocks(size: int) -> int:
+    return -(-size // _BLOCK) * _BLOCK

