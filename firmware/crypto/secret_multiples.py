@@ -5,7 +5,9 @@ scalar is rewritten in digits none of which is 0, so no operation is ever left o
 for some values than for others, but none of the values repeats: the walk starts on a Z drawn at random, which makes
 every coordinate of every later point random, and it follows k + r * n for a random 32-bit r, which renews the digits
 (their signs choose between an addition and a subtraction). So the time varies from call to call with fresh random
-numbers, and not with k. The length of k does not show either, because k + r * n always fills the same digits.
+numbers, and not with k. The length of k does not show either, because k + r * n always fills the same digits. One
+operation differs, a last addition that is a doubling, if k is 2 times its last digit: an even number up to 30, which
+no key or nonce drawn at random ever is.
 An observer of power or radiation on the chip is not kept out by this, and nothing here claims to.
 """
 
