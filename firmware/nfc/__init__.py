@@ -39,5 +39,7 @@ if TYPE_CHECKING:
 
             A card left lying after its release is not reported again before it has been taken away: a phone left on
             the reader must not repeat the act. Cancelling is safe. Raises TransportError `nfc.reader` when the chip
-            needs more than the driver's own recovery; calling again is the next attempt.
+            needs more than the driver's own recovery; calling again is the next attempt. Raises `nfc.collision`, where
+            the chip can tell, when several cards are in the field: none is picked, and it is said once, not again
+            until the field was empty; a card that is left alone there is then reported.
             """

@@ -50,9 +50,12 @@ class Hsu:
             self._reader = self._writer = stream(uart)
 
     async def write(self, data: bytes) -> None:
-        """Send `data`, a whole frame."""
-        self._writer.write(data)
-        await self._writer.drain()
+        """Send `data`, a whole frame. Raises TransportError `nfc.reader` when the line is closed."""
+        try:
+            self._writer.write(data)
+            await self._writer.drain()
+        except OSError:
+            raise TransportError("nfc.reader", "the line to the reader chip is closed")
 
     async def read(self, timeout_ms: int) -> bytes:
         """What has come, as soon as anything has; empty after `timeout_ms`. Cancelling loses no bytes.
@@ -63,6 +66,8 @@ class Hsu:
             data = await asyncio.wait_for(self._reader.read(512), timeout_ms / 1000)
         except asyncio.TimeoutError:
             return b""
+        except OSError:
+            data = b""
         if data is None:  # a UART that was ready and has nothing after all
             return b""
         if data == b"":

@@ -11,10 +11,11 @@ from protocol.errors import FormatError, TransportError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from typing import Protocol
 
     class Transceive(Protocol):
-        """Sends one block, without its CRC, and gives the answer: None if none came or it was damaged."""
+        """Sends one block, without its CRC, and gives the answer: None for silence, empty if it did not come whole."""
 
         async def __call__(self, block: bytes, wait_ms: int, limit_ms: int) -> "bytes | None":
             """`wait_ms`: how long the card may take. `limit_ms`: how long the caller can wait in any case."""
@@ -36,8 +37,10 @@ _NAK = 0xB2
 _WTX = b"\xf2"
 DESELECT = b"\xc2"
 
-RETRIES = 4
-"""Recoveries in a row that bring nothing before a card counts as gone."""
+SILENCES = 4
+"""Waits in a row that nothing ends before a card counts as gone."""
+FAILURES = 8
+"""Attempts in a row that bring nothing new, be it only damage, before it does."""
 
 RATES = (106, 212, 424)
 """Bit rates that `activate` can agree on, kbit/s."""
@@ -77,7 +80,7 @@ def _milliseconds(exponent: int) -> int:
 
 
 class IsoDep:
-    """The blocks of one activated card (clause 7.5). `fsc` is the card's longest frame, `limit` our longest response."""
+    """The blocks of one activated card (clause 7.5). `fsc`: the card's longest frame. `limit`: our longest response."""
 
     def __init__(self, fsc: int, limit: int) -> None:
         self.multiplier = 1
@@ -91,7 +94,8 @@ class IsoDep:
         self._at = 0
         self._taken = bytearray()
         self._receiving = False
-        self._retries = 0
+        self._failures = 0
+        self._silences = 0
         self._asked = False
 
     def start(self, command: bytes) -> bytes:
@@ -100,15 +104,16 @@ class IsoDep:
         self._taken = bytearray()
         self.response = b""
         self._receiving = False
-        self._retries = 0
+        self._failures = self._silences = 0
         return self._information()
 
     def push(self, block: "bytes | None") -> "bytes | None":
-        """Take the card's answer, None where there was none: the next block to send, or None at the end.
+        """Take the card's answer (None: silence, empty: damaged): the next block to send, or None at the end.
 
         Raises TransportError `nfc.gone` when recovery leads nowhere, `nfc.too_long`.
         """
         self.multiplier = 1
+        self._silences = self._silences + 1 if block is None else 0
         if block and len(block) <= FSD - 2:
             kind = block[0]
             if kind & 0xEE == 0x02 and kind & 1 == self._number and (self._receiving or self._sent_all()):
@@ -119,12 +124,12 @@ class IsoDep:
                     if self._asked:
                         return self._recover(self._information)
                 elif not self._sent_all():
-                    self._retries = 0
+                    self._failures = 0
                     self._at += self._piece
                     self._number ^= 1
                     return self._information()
             elif block[:1] == _WTX and len(block) == 2 and 1 <= block[1] & 0x3F <= 59:
-                self._retries = 0
+                self._failures = 0
                 self._asked = False
                 self.multiplier = block[1] & 0x3F
                 return _WTX + bytes((self.multiplier,))
@@ -149,7 +154,7 @@ class IsoDep:
             return None
         self._receiving = True
         if len(block) > 1:
-            self._retries = 0
+            self._failures = 0
             return self._inquiry()
         return self._recover(self._inquiry)  # a chain of nothing must end as well
 
@@ -158,8 +163,50 @@ class IsoDep:
         self._asked = not self._receiving
         return bytes(((_ACK if self._receiving else _NAK) | self._number,))
 
-    def _recover(self, way: "type[IsoDep] | object") -> bytes:
-        self._retries += 1
-        if self._retries > RETRIES:
+    def _recover(self, way: "Callable[[], bytes]") -> bytes:
+        self._failures += 1
+        if self._failures >= FAILURES or self._silences >= SILENCES:
             raise TransportError("nfc.gone", "the card answers no more")
-        return way()  # type: ignore[operator]
+        return way()
+
+
+async def activate(
+    transceive: "Transceive",
+    limit: int,
+    max_rate: int = 106,
+    set_rate: "Callable[[int], Awaitable[None]] | None" = None,
+) -> "tuple[IsoDep, Ats]":
+    """Make the card just selected speak ISO-DEP, with responses of at most `limit` bytes.
+
+    Above 106 kbit/s, `set_rate` is awaited with the rate once the card has agreed to it (PPS, clause 5.3). Raises
+    TransportError `nfc.gone`, FormatError `nfc.ats`: the card must then be selected again.
+    """
+    answer = await transceive(_RATS, _ACTIVATION_MS, _ACTIVATION_MS + 100)
+    if not answer:
+        raise TransportError("nfc.gone", "no answer to select")
+    ats = Ats(answer)
+    if ats.guard_ms:
+        await asyncio.sleep(ats.guard_ms / 1000)
+    rate = max(rate for rate in ats.rates if rate <= max(max_rate, 106))
+    if rate > 106 and set_rate is not None:
+        step = RATES.index(rate)
+        answer = await transceive(bytes((0xD0, 0x11, step << 2 | step)), ats.fwt_ms, ats.fwt_ms + 100)
+        if answer != b"\xd0":
+            raise TransportError("nfc.gone", "the card did not agree to a faster rate")
+        await set_rate(rate)
+    return IsoDep(ats.fsc, limit), ats
+
+
+async def exchange(protocol: IsoDep, fwt_ms: int, command: bytes, transceive: "Transceive", timeout_ms: int) -> bytes:
+    """Send `command`, return the response. Raises TransportError `nfc.timeout`, `nfc.gone`, `nfc.too_long`; what is
+    left of the exchange then cannot be known, and the card is of no more use.
+    """
+    started = ticks.now()
+    block: bytes | None = protocol.start(command)
+    while block is not None:
+        left = timeout_ms - ticks.since(ticks.now(), started)
+        if left <= 0:
+            raise TransportError("nfc.timeout", "the card did not answer in time")
+        wait = min(fwt_ms * protocol.multiplier, _LONGEST_WAIT_MS)
+        block = protocol.push(await transceive(block, wait, left))
+    return protocol.response

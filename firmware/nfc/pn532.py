@@ -1,0 +1,185 @@
+"""Driver of the PN532: polls for cards and speaks ISO-DEP to them on the host, in frames of 256 bytes.
+
+The field is on only while it looks and while a card is in use. What the chip forgets, mangles or never says is put
+right here, or ends as one error; nothing waits without end but for a card to come.
+"""
+
+import asyncio
+
+from firmware import ticks
+from firmware.console import log
+from firmware.nfc.iso_dep import DESELECT, activate, exchange
+from firmware.nfc.pn532_chip import Pn532
+from protocol.errors import FormatError, TransportError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from firmware.nfc.iso_dep import Ats, IsoDep
+    from firmware.nfc.pn532_chip import Line, Target
+
+MAX_COMMAND = 4096
+MAX_RESPONSE = 4096
+"""Most data bytes in an APDU here. The memory of the lock sets it; longer messages are chained."""
+
+POLL_MS = 50
+"""Rest between two looks for a card, with the field off."""
+ABSENT_POLLS = 3
+"""Looks in a row that must find nothing before a card counts as taken away: a phone at the edge of the field blinks."""
+
+CHECK_MS = 10 * 1000
+"""How often the chip must prove that it is alive."""
+REFRESH_MS = 10 * 60 * 1000
+"""How often an idle chip is set up anew. Some go deaf on the air alone after hours, and still answer the host."""
+
+_BACKOFF_MS = 250
+_LONGEST_BACKOFF_MS = 8000
+_FAREWELL_MS = 100
+_OVERHEAD = 2  # the status word of a response
+
+
+class Pn532Card:
+    """A `firmware.nfc.Card` in the field of a PN532."""
+
+    max_command = MAX_COMMAND
+    max_response = MAX_RESPONSE
+
+    def __init__(self, chip: Pn532, protocol: "IsoDep", ats: "Ats") -> None:
+        self._chip = chip
+        self._protocol = protocol
+        self._ats = ats
+        self._gone = False
+        self._released = False
+
+    async def transceive(self, command: bytes, timeout_ms: int = 1000) -> bytes:
+        """See `firmware.nfc.Card`."""
+        if self._gone or self._released:
+            raise TransportError("nfc.gone", "the card is gone")
+        self._gone = True  # until an answer says otherwise: half an exchange cannot be gone on with
+        response = await exchange(self._protocol, self._ats.fwt_ms, command, self._chip.thru, timeout_ms)
+        self._gone = False
+        return response
+
+    async def release(self) -> None:
+        """See `firmware.nfc.Card`."""
+        if self._released:
+            return
+        self._released = True
+        try:
+            if not self._gone:
+                await self._chip.thru(DESELECT, self._ats.fwt_ms, _FAREWELL_MS)
+            await self._chip.field(False)
+        except TransportError as error:
+            log("nfc.release_failed", code=error.code)  # the next look switches it off in any case
+
+
+class Pn532Reader:
+    """A `firmware.nfc.CardReader` on a PN532.
+
+    line: an `Hsu`, or another `Line`. baudrate: what to speak once the chip is found. max_rate: fastest speed on the
+    air, kbit/s; above 106 nothing has been tried on a chip that exists. announce: a frame sent into the field before
+    each look, for phones that wait for one. reset: pulls the chip's reset line, if it is wired.
+    """
+
+    def __init__(
+        self,
+        line: "Line",
+        baudrate: int = 921600,
+        max_rate: int = 106,
+        announce: bytes = b"",
+        reset: "Callable[[], None] | None" = None,
+    ) -> None:
+        self.chip = Pn532(line, baudrate)
+        self._max_rate = max_rate
+        self._announce = announce
+        self._reset = reset
+        self._ready = False
+        self._started = 0
+        self._checked = 0
+        self._failures = 0
+        # From power-up on: a lock that was reset during a tap must not take the phone still lying there for a new one.
+        self._absent = 0
+        self._armed = False
+        self._crowd_told = False
+
+    async def wait_for_card(self) -> Pn532Card:
+        """See `firmware.nfc.CardReader`. Raises TransportError `nfc.collision` too, once, when there are several."""
+        while True:
+            try:
+                card = await self._look()
+            except TransportError as error:
+                if error.code != "nfc.reader":
+                    raise
+                await self._back_off()
+                continue
+            if card is not None:
+                return card
+            await asyncio.sleep(POLL_MS / 1000)
+
+    async def _look(self) -> "Pn532Card | None":
+        await self._keep_alive()
+        if self._announce:
+            await self.chip.field(True)
+            await self.chip.broadcast(self._announce)
+        found = await self.chip.select()
+        card = await self._judge(found)
+        if card is None:
+            await self.chip.field(False)
+        self._failures = 0
+        return card
+
+    async def _judge(self, found: "list[Target]") -> "Pn532Card | None":
+        if not found:
+            self._absent += 1
+            if self._absent >= ABSENT_POLLS:
+                self._armed = True
+                self._crowd_told = False
+            return None
+        self._absent = 0
+        if not self._armed:
+            return None
+        if len(found) > 1:
+            if not self._crowd_told:
+                self._crowd_told = True
+                await self.chip.field(False)
+                raise TransportError("nfc.collision", "more than one card in the field")
+            return None
+        return await self._activate() if found[0].iso_dep else None
+
+    async def _activate(self) -> "Pn532Card | None":
+        """The card just selected, or None if it is not to be had this time; the next look tries again."""
+        try:
+            protocol, ats = await activate(self.chip.thru, MAX_RESPONSE + _OVERHEAD, self._max_rate, self.chip.set_rate)
+        except FormatError as error:
+            log("nfc.not_activated", code=error.code)
+            return None
+        except TransportError as error:
+            if error.code == "nfc.reader":
+                raise
+            log("nfc.not_activated", code=error.code)
+            return None
+        self._armed = False
+        return Pn532Card(self.chip, protocol, ats)
+
+    async def _keep_alive(self) -> None:
+        now = ticks.now()
+        if not self._ready or ticks.since(now, self._started) >= REFRESH_MS:
+            self._ready = False
+            await self.chip.start()
+            self._ready = True
+            self._started = self._checked = ticks.now()
+        elif ticks.since(now, self._checked) >= CHECK_MS:
+            await self.chip.check()
+            self._checked = ticks.now()
+
+    async def _back_off(self) -> None:
+        """Try once more at once, then after rests that double. Raises TransportError `nfc.reader` after each rest."""
+        self._ready = False
+        self._failures += 1
+        if self._failures == 1:
+            return
+        if self._reset is not None:
+            self._reset()
+        await asyncio.sleep(min(_BACKOFF_MS << min(self._failures - 2, 8), _LONGEST_BACKOFF_MS) / 1000)
+        raise TransportError("nfc.reader", "the reader chip does not recover")

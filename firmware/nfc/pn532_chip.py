@@ -1,0 +1,314 @@
+"""The PN532 itself: commands over a line, and the way back when line or chip fail (user manual UM0701-02).
+
+A line is an `Hsu` or another `Line`. Answers carry nothing that says which question they belong to,
+so a question goes out only on a line known to be empty; after any doubt an echo with a number of its own proves it.
+"""
+
+import asyncio
+
+from firmware import ticks
+from firmware.nfc import pn532_frames as frames
+from firmware.nfc.hsu import POWER_UP_BAUDRATE
+from protocol.errors import TransportError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class Line(Protocol):
+        """What carries frames to the chip and back: an `Hsu`, or SPI or I2C, where reading begins with readiness."""
+
+        @property
+        def fixed(self) -> bool:
+            """Is the speed of this line none of ours to set?"""
+
+        async def write(self, data: bytes) -> None:
+            """Send a whole frame. Raises TransportError `nfc.reader`."""
+
+        async def read(self, timeout_ms: int) -> bytes:
+            """What has come, as soon as anything has; empty after `timeout_ms`. Raises TransportError `nfc.reader`."""
+
+        async def wake(self) -> None:
+            """Wake the chip from power-down."""
+
+        async def set_baudrate(self, baudrate: int) -> None:
+            """Go on at `baudrate`; nothing on a line with a clock of its own."""
+
+
+_DIAGNOSE = 0x00
+_GET_FIRMWARE_VERSION = 0x02
+_WRITE_REGISTER = 0x08
+_READ_REGISTER = 0x06
+_SET_SERIAL_BAUDRATE = 0x10
+_SET_PARAMETERS = 0x12
+_SAM_CONFIGURATION = 0x14
+_RF_CONFIGURATION = 0x32
+_IN_COMMUNICATE_THRU = 0x42
+_IN_LIST_PASSIVE_TARGET = 0x4A
+_IN_SELECT = 0x54
+
+_BAUDRATES = (9600, 19200, 38400, 57600, 115200, 230400, 460800, 921600, 1288000)
+
+_ACK_MS = 50
+"""An ACK is due within 15 ms (6.2.2); the rest is for a busy event loop."""
+_COMMAND_MS = 250
+_ECHO_MS = 100
+_TRIES = 3
+_NACKS = 2
+
+_BIT_FRAMING = 0x633D
+_TX_MODE = 0x6302
+_RX_MODE = 0x6303
+_RX_THRESHOLD = 0x6308
+_MOD_WIDTH = 0x6314
+_MIF_NFC = 0x630C
+_ANALOG = {212: (0x85, 0x15, 0x8A), 424: (0x85, 0x08, 0xB2)}
+"""The chip's own values at these rates (7.3.1, item 0D), which it loads by itself only for its own ISO-DEP."""
+
+_SILENCE = 0x01
+_DAMAGED = 0x02
+"""Status of InCommunicateThru (7.1): no answer, and one of the ways an answer can be wrong."""
+
+_NO_TIMEOUT = 0
+_LONGEST_TIMER = 16
+
+
+def _timer(milliseconds: int) -> int:
+    """The chip's timer setting for at least so long: 100 us * 2**(n - 1), or none beyond 3.2 s."""
+    setting = 1
+    while 100 << (setting - 1) < milliseconds * 1000:
+        setting += 1
+        if setting > _LONGEST_TIMER:
+            return _NO_TIMEOUT
+    return setting
+
+
+class Target:
+    """A card that has been selected: number, SENS_RES and SEL_RES (ATQA, SAK) and UID."""
+
+    def __init__(self, number: int, sens_res: bytes, sel_res: int, uid: bytes) -> None:
+        self.number = number
+        self.sens_res = sens_res
+        self.sel_res = sel_res
+        self.uid = uid
+
+    @property
+    def iso_dep(self) -> bool:
+        """Does it speak ISO/IEC 14443-4?"""
+        return bool(self.sel_res & 0x20)
+
+
+def _targets(answer: bytes) -> "list[Target]":
+    """The content of an InListPassiveTarget response. Raises TransportError `nfc.reader`."""
+    found = []
+    at = 1
+    for _ in range(answer[0] if answer else 0):
+        if len(answer) < at + 5 or len(answer) < at + 5 + answer[at + 4]:
+            raise TransportError("nfc.reader", "the chip's list of targets is cut short")
+        end = at + 5 + answer[at + 4]
+        found.append(Target(answer[at], answer[at + 1 : at + 3], answer[at + 3], answer[at + 5 : end]))
+        at = end
+    return found
+
+
+class Pn532:
+    """The chip on `line`, spoken to at `baudrate` where the line's speed is ours to set.
+
+    Every method raises TransportError `nfc.reader` when the chip does not answer as it must, within a second or so.
+    `start` must have succeeded first, and is the way back from such an error. One caller at a time. Cancelling is safe.
+    """
+
+    def __init__(self, line: "Line", baudrate: int = POWER_UP_BAUDRATE) -> None:
+        self.version = b""
+        """IC, version, revision and support byte, as the chip says them."""
+        self.commands = 0
+        """Commands sent, repeated ones and echoes included."""
+        self._line = line
+        self._frames = frames.Frames()
+        self._baudrate = POWER_UP_BAUDRATE if line.fixed else baudrate
+        self._doubt = True
+        self._echo = 0
+        self._timer = -1
+
+    async def start(self) -> None:
+        """Bring the chip from whatever it is in to rest: configured, field off."""
+        await self._find()
+        version = await self.command(_GET_FIRMWARE_VERSION)
+        if version[:1] != b"\x32":
+            raise TransportError("nfc.reader", "the chip is no PN532")
+        self.version = version
+        await self.command(_SET_PARAMETERS, b"\x00")  # no ATS of its own, no automatic RATS
+        await self.field(False)
+        self._timer = -1
+        await self._set_timer(_timer(50))
+        await self._configure(0x04, b"\x00")  # no repetitions of its own in InCommunicateThru
+        await self._configure(0x05, b"\x01\x00\x01")  # look for a card twice, not for ever
+
+    async def _find(self) -> None:
+        """Wake the chip, at its power-up speed or the one it had when the lock was reset, and agree on a speed."""
+        speeds = (POWER_UP_BAUDRATE, self._baudrate)
+        for baudrate in speeds[: 2 if speeds[0] != speeds[1] else 1]:
+            await self._line.set_baudrate(baudrate)
+            for _ in range(2):
+                # A warm reset leaves the chip in the middle of a command, which an ACK ends; then it can be woken.
+                await self._line.write(frames.ACK_BYTES)
+                await self._line.wake()
+                if await self._ask(_SAM_CONFIGURATION, b"\x01\x00\x00", _COMMAND_MS) is None:
+                    continue
+                await self._certain()
+                if baudrate != self._baudrate:
+                    await self._set_baudrate()
+                return
+        raise TransportError("nfc.reader", "the chip does not answer")
+
+    async def _set_baudrate(self) -> None:
+        await self.command(_SET_SERIAL_BAUDRATE, bytes((_BAUDRATES.index(self._baudrate),)))
+        await self._line.write(frames.ACK_BYTES)  # the chip changes over when it has this (7.2.7)
+        await self._line.set_baudrate(self._baudrate)
+        await asyncio.sleep(0.002)
+        await self._certain()
+
+    # --- what the reader needs of it ---------------------------------------------------------------------------------
+
+    async def field(self, on: bool) -> None:
+        """Switch the field. Cards lose their power and forget everything when it goes."""
+        await self._configure(0x01, b"\x01" if on else b"\x00")
+
+    async def select(self) -> "list[Target]":
+        """Switch the field on and look for type A cards; at most two are told apart. A single one is selected."""
+        found = _targets(await self.command(_IN_LIST_PASSIVE_TARGET, b"\x02\x00"))
+        if len(found) == 1:
+            # Looking for a second one may have put the first one to sleep.
+            status = await self.command(_IN_SELECT, bytes((found[0].number,)))
+            if status[:1] != b"\x00":
+                return []
+        return found
+
+    async def thru(self, block: bytes, wait_ms: int, limit_ms: int) -> "bytes | None":
+        """Send a block with its CRC, return the answer without; None for silence, empty if it did not come whole.
+
+        The card may take `wait_ms`. The line gets at most `limit_ms`, and losing a frame there is losing the block: it
+        is never sent twice from here.
+        """
+        await self._set_timer(_timer(wait_ms))
+        await self._clear_doubt()
+        # Longer than the chip's own timer, which is up to twice what was asked for, and the way over a slow line.
+        answer = await self._ask(_IN_COMMUNICATE_THRU, block, min(limit_ms, 2 * wait_ms + 150))
+        status = _DAMAGED if not answer else answer[0] & 0x3F
+        if status == _SILENCE:
+            return None
+        return b"" if status or not answer else answer[1:]
+
+    async def broadcast(self, frame: bytes) -> None:
+        """Send a frame with its CRC that no card answers, with the field on."""
+        await self.thru(frame, 1, _COMMAND_MS)
+
+    async def set_rate(self, rate: int) -> None:
+        """Set the speed on the air, kbit/s, until the next `select`."""
+        speed = {106: 0, 212: 1, 424: 2}[rate] << 4
+        values = await self.command(_READ_REGISTER, _addresses(_TX_MODE, _RX_MODE))
+        if len(values) != 2:
+            raise TransportError("nfc.reader", "not the registers that were asked for")
+        settings = [(_TX_MODE, values[0] & 0x8F | speed), (_RX_MODE, values[1] & 0x8F | speed)]
+        if rate in _ANALOG:
+            settings += list(zip((_RX_THRESHOLD, _MOD_WIDTH, _MIF_NFC), _ANALOG[rate]))
+        await self.command(_WRITE_REGISTER, b"".join(_addresses(name) + bytes((value,)) for name, value in settings))
+
+    async def check(self) -> None:
+        """Is the chip alive? Writes and reads a register that must be zero when no odd bits are being sent."""
+        await self.command(_WRITE_REGISTER, _addresses(_BIT_FRAMING) + b"\x00")
+        if await self.command(_READ_REGISTER, _addresses(_BIT_FRAMING)) != b"\x00":
+            raise TransportError("nfc.reader", "a register does not hold what was written")
+
+    # --- commands ----------------------------------------------------------------------------------------------------
+
+    async def command(self, code: int, data: bytes = b"", timeout_ms: int = _COMMAND_MS) -> bytes:
+        """What the chip answers to a command that may be repeated."""
+        for _ in range(_TRIES):
+            await self._clear_doubt()
+            answer = await self._ask(code, data, timeout_ms)
+            if answer is not None:
+                return answer
+        raise TransportError("nfc.reader", "the chip does not answer")
+
+    async def _configure(self, item: int, data: bytes) -> None:
+        await self.command(_RF_CONFIGURATION, bytes((item,)) + data)
+
+    async def _set_timer(self, setting: int) -> None:
+        if setting != self._timer:
+            self._timer = -1
+            await self._configure(0x02, bytes((0, 0x0B, setting)))
+            self._timer = setting
+
+    async def _ask(self, code: int, data: bytes, timeout_ms: int) -> "bytes | None":
+        """One command, once. None if its answer was not seen, which leaves the line in doubt."""
+        self._doubt = True
+        self.commands += 1
+        await self._line.write(frames.encode(bytes((frames.TO_CHIP, code)) + data))
+        return await self._answer(code, timeout_ms)
+
+    async def _answer(self, code: int, timeout_ms: int) -> "bytes | None":
+        acknowledged, nacks = False, 0
+        started, limit = ticks.now(), _ACK_MS
+        head = bytes((frames.FROM_CHIP, code + 1))
+        while True:
+            frame = await self._frame(limit - ticks.since(ticks.now(), started))
+            if frame is None:
+                return None
+            kind, content = frame
+            if not acknowledged:
+                # Whatever comes before the ACK belongs to an earlier question.
+                if kind == frames.ACK:
+                    acknowledged, started, limit = True, ticks.now(), timeout_ms
+            elif kind == frames.CONTENT and content[:2] == head:
+                self._doubt = False
+                return content[2:]
+            elif kind == frames.ERROR:
+                return None
+            elif kind == frames.BROKEN and nacks < _NACKS:
+                nacks += 1
+                await self._line.write(frames.NACK_BYTES)
+
+    async def _frame(self, timeout_ms: int) -> "tuple[int, bytes] | None":
+        started = ticks.now()
+        while True:
+            frame = self._frames.take()
+            if frame is not None:
+                return frame
+            left = timeout_ms - ticks.since(ticks.now(), started)
+            if left <= 0:
+                return None
+            self._frames.push(await self._line.read(left))
+
+    # --- certainty ---------------------------------------------------------------------------------------------------
+
+    async def _clear_doubt(self) -> None:
+        if self._doubt:
+            await self._certain()
+
+    async def _certain(self) -> None:
+        """Stop what the chip may be doing, and read until nothing old can be on its way any more.
+
+        The line keeps order, so all that comes before the echo of a fresh number is old, and nothing after it is.
+        """
+        self._doubt = True
+        for _ in range(_TRIES):
+            await self._line.write(frames.ACK_BYTES)
+            await asyncio.sleep(0.001)
+            self._echo = (self._echo + 1) & 0xFFFFFF
+            said = bytes((0,)) + self._echo.to_bytes(3, "big")
+            self.commands += 1
+            await self._line.write(frames.encode(bytes((frames.TO_CHIP, _DIAGNOSE)) + said))
+            started = ticks.now()
+            while True:
+                frame = await self._frame(_ECHO_MS - ticks.since(ticks.now(), started))
+                if frame is None:
+                    break
+                if frame == (frames.CONTENT, bytes((frames.FROM_CHIP, _DIAGNOSE + 1)) + said):
+                    self._doubt = False
+                    return
+        raise TransportError("nfc.reader", "the chip does not answer")
+
+
+def _addresses(*registers: int) -> bytes:
+    return b"".join(register.to_bytes(2, "big") for register in registers)

@@ -1,0 +1,122 @@
+"""The air before the chip: which cards are in the field, what is said there, what it takes and what goes wrong."""
+
+import asyncio
+from dataclasses import dataclass
+
+from sim.nfc.card import Card
+from sim.nfc.faults import Chance, Faults
+
+FRAME_DELAY = 1236 / 13_560_000
+"""Frame delay time between what the reader and the card say, seconds (ISO/IEC 14443-3, 6.2.1.1)."""
+CRC_SIZE = 2
+
+
+def seconds_on_air(size: int, rate: int = 106) -> float:
+    """How long a frame of `size` bytes takes, CRC included: nine bits a byte, and its start and end."""
+    return (9 * size + 2) / (rate / 106 * 13_560_000 / 128)
+
+
+@dataclass
+class Counts:
+    """Frames and bytes on the air since `reset`. Bytes hold the CRC. Activation up to SELECT is not in `frames`."""
+
+    looks: int = 0
+    frames_out: int = 0
+    frames_in: int = 0
+    bytes_out: int = 0
+    bytes_in: int = 0
+
+    @property
+    def frames(self) -> int:
+        """Both directions."""
+        return self.frames_out + self.frames_in
+
+
+class Antenna:
+    """The field and the cards in it; `paced`: everything takes the time it would take."""
+
+    def __init__(self, faults: Faults, chance: Chance, paced: bool) -> None:
+        self.field = False
+        self.cards: list[Card] = []
+        self.counts = Counts()
+        self.empty_looks = 0
+        """Looks in a row that found nothing there."""
+        self.looked = asyncio.Condition()
+        self._faults = faults
+        self._chance = chance
+        self._paced = paced
+        self._talking: dict[Card, asyncio.Task[bytes | None]] = {}
+
+    def switch(self, on: bool) -> None:
+        """Switch the field."""
+        self.field = on
+        for card in self.cards:
+            card.power(on)
+
+    def bring(self, card: Card) -> None:
+        """Lay a card on the reader."""
+        self.cards.append(card)
+        card.power(self.field)
+
+    def take(self, card: Card) -> None:
+        """Take a card away."""
+        if card in self.cards:
+            self.cards.remove(card)
+            card.power(False)
+            card.commands.put_nowait(None)
+            if not self.cards:
+                self.empty_looks = 0
+
+    async def look(self, halted_too: bool = False, uid: bytes | None = None) -> Card | None:
+        """Ask who is there and select the one with the lowest UID, or the one with `uid`."""
+        self.switch(True)
+        self.counts.looks += 1
+        if self._paced:
+            await asyncio.sleep(0.003)
+        awake = [card for card in self.cards if card.wakes(halted_too) and uid in (None, card.uid)]
+        if not awake or self._chance.strikes(self._faults.air_lost):
+            async with self.looked:
+                self.empty_looks = 0 if self.cards else self.empty_looks + 1
+                self.looked.notify_all()
+            return None
+        chosen = min(awake, key=lambda card: card.uid)
+        chosen.select()
+        return chosen
+
+    async def exchange(self, block: bytes, seconds: float | None, rate: int) -> bytes | None:
+        """Send a block; the answer, or None for a damaged one. Raises TimeoutError after `seconds` of silence."""
+        self.counts.frames_out += 1
+        self.counts.bytes_out += len(block) + CRC_SIZE
+        if self._paced:
+            await asyncio.sleep(seconds_on_air(len(block) + CRC_SIZE, rate) + FRAME_DELAY)
+        async with asyncio.timeout(seconds):
+            answer = await self._heard(block, rate)
+        self.counts.frames_in += 1
+        self.counts.bytes_in += len(answer) + CRC_SIZE
+        if self._paced:
+            await asyncio.sleep(seconds_on_air(len(answer) + CRC_SIZE, rate) + FRAME_DELAY)
+        return None if self._chance.strikes(self._faults.air_damaged) else answer
+
+    async def _heard(self, block: bytes, rate: int) -> bytes:
+        """What comes back; never returns where nothing does."""
+        card = next((card for card in self.cards if card.state in ("active", "protocol")), None)
+        damaged = self._chance.strikes(self._faults.air_lost) or self._chance.strikes(self._faults.air_damaged)
+        if self.field and card is not None and card.rate == rate and card not in self._talking and not damaged:
+            card.blocks += 1
+            if self._faults.tear_off_at is not None and card.blocks > self._faults.tear_off_at:
+                self.take(card)
+            # A card goes on with what it does when the chip no longer listens.
+            task = asyncio.create_task(card.receive(block))
+            self._talking[card] = task
+            task.add_done_callback(lambda _: self._talking.pop(card, None))
+            answer = await asyncio.shield(task)
+            if answer is not None and card in self.cards and not self._chance.strikes(self._faults.air_lost):
+                return answer
+        await asyncio.Event().wait()
+        raise AssertionError("an event that nobody sets")
+
+    async def close(self) -> None:
+        """End what cards are still doing."""
+        for task in list(self._talking.values()):
+            task.cancel()
+        await asyncio.gather(*self._talking.values(), return_exceptions=True)

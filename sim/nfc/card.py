@@ -1,0 +1,178 @@
+"""A contactless card or phone, from power-up to APDUs: ISO/IEC 14443-3 states and 14443-4 blocks, the PICC's part."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Literal
+
+State = Literal["off", "idle", "halted", "active", "protocol"]
+
+_RATS = 0xE0
+_PPS = 0xD0
+_DESELECT = b"\xc2"
+_SIZES = (16, 24, 32, 40, 48, 64, 96, 128, 256)
+_CARRIER = 13_560_000
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What a card says of itself: frame size, waiting time and guard time as the indices of clause 5.2, bit rates as
+    TA(1). wtxm: how many waiting times it asks for when it needs longer. sel_res: SAK, 20 for ISO-DEP.
+    """
+
+    fsci: int = 8
+    fwi: int = 8
+    sfgi: int = 0
+    rates: int = 0x00
+    wtxm: int = 4
+    sel_res: int = 0x20
+    sens_res: bytes = b"\x00\x04"
+    historical: bytes = b""
+
+    @property
+    def fwt(self) -> float:
+        """Frame waiting time, seconds."""
+        return float(4096 * 2**self.fwi / _CARRIER)
+
+
+class Card:
+    """One card. The application behind it takes `commands` (None: the reader has let go) and fills `answers`.
+
+    `wtx_storm`: how many times it asks for more time before each answer, ready or not.
+    """
+
+    def __init__(self, uid: bytes, traits: Traits | None = None, wtx_storm: int = 0) -> None:
+        self.uid = uid
+        self.traits = traits or Traits()
+        self.state: State = "off"
+        self.rate = 106
+        self.blocks = 0
+        """Blocks sent to it since it came, its RATS included."""
+        self.activations = 0
+        self.commands: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self.answers: asyncio.Queue[bytes] = asyncio.Queue()
+        self._wtx_storm = wtx_storm
+        self._reset()
+
+    def _reset(self) -> None:
+        self._number = 1  # rule C
+        self._fsd = 32
+        self._last = b""
+        self._incoming = bytearray()
+        self._outgoing: list[bytes] = []
+        self._waiting = False
+        self._storm = 0
+        self._fresh = False
+        self._served = False
+        self.rate = 106
+
+    # --- ISO/IEC 14443-3 ---------------------------------------------------------------------------------------------
+
+    def power(self, on: bool) -> None:
+        """The field comes or goes."""
+        if on and self.state == "off":
+            self.state = "idle"
+        elif not on:
+            self._let_go()
+            self.state = "off"
+            self._reset()
+
+    def wakes(self, halted_too: bool) -> bool:
+        """Does it answer REQA, or with `halted_too` WUPA?"""
+        return self.state == "idle" or (halted_too and self.state == "halted")
+
+    def select(self) -> None:
+        """It has been selected by its UID."""
+        self.state = "active"
+
+    def halt(self) -> None:
+        """HLTA, or DESELECT."""
+        self._let_go()
+        self.state = "halted"
+        self._reset()
+
+    def _let_go(self) -> None:
+        # What happened before the first command is nothing that the application knows of.
+        if self.state == "protocol" and self._served:
+            self.commands.put_nowait(None)
+
+    # --- ISO/IEC 14443-4 ---------------------------------------------------------------------------------------------
+
+    async def receive(self, block: bytes) -> bytes | None:
+        """The answer to one error-free block; None where a card stays silent."""
+        if self.state == "active" and block[0] == _RATS and len(block) == 2 and self.traits.sel_res & 0x20:
+            return self._answer_to_select(block[1])
+        if self.state != "protocol":
+            return None
+        fresh, self._fresh = self._fresh, False
+        first = block[0]
+        if first & 0xF0 == _PPS and fresh:
+            return self._agree(block)
+        if block == _DESELECT:
+            self.halt()
+            return _DESELECT
+        if first & 0xEE == 0x02:
+            return await self._information(block)
+        if first & 0xEE == 0xA2 and len(block) == 1:
+            return self._receive_ready(acknowledged=not first & 0x10, number=first & 1)
+        if first == 0xF2 and len(block) == 2 and self._waiting:
+            return await self._answer(self.traits.fwt * (self._last[1] & 0x3F))
+        return None
+
+    def _answer_to_select(self, parameter: int) -> bytes:
+        self.state, self._fresh = "protocol", True
+        self.activations += 1
+        self._fsd = _SIZES[min(parameter >> 4, 8)]
+        traits = self.traits
+        body = bytes((0x70 | traits.fsci, traits.rates, traits.fwi << 4 | traits.sfgi, 0x00)) + traits.historical
+        return bytes((len(body) + 1,)) + body
+
+    def _agree(self, block: bytes) -> bytes | None:
+        if len(block) != 3 or block[1] != 0x11:
+            return None
+        up, down = block[2] & 3, block[2] >> 2 & 3
+        if up != down or (up and not (self.traits.rates >> (up - 1) & 1)):
+            return None
+        self.rate = 106 << up
+        return block[:1]
+
+    async def _information(self, block: bytes) -> bytes | None:
+        self._number ^= 1  # rule D
+        self._incoming += block[1:]
+        if block[0] & 0x10:
+            return self._send(bytes((0xA2 | self._number,)))
+        command, self._incoming = bytes(self._incoming), bytearray()
+        self.commands.put_nowait(command)
+        self._served = True
+        self._waiting, self._storm = True, self._wtx_storm
+        return await self._answer(self.traits.fwt)
+
+    def _receive_ready(self, acknowledged: bool, number: int) -> bytes | None:
+        if number == self._number:
+            return self._last or None  # rule 11
+        if not acknowledged:
+            return bytes((0xA2 | self._number,))  # rule 12
+        self._number ^= 1  # rules E and 13
+        return self._next() if self._outgoing else None
+
+    async def _answer(self, seconds: float) -> bytes:
+        """The application's answer if it comes in time, else a plea for more."""
+        if self._storm:
+            self._storm -= 1
+            return self._send(bytes((0xF2, 1)))
+        try:
+            async with asyncio.timeout(seconds * 0.6):
+                answer = await self.answers.get()
+        except TimeoutError:
+            return self._send(bytes((0xF2, self.traits.wtxm)))
+        self._waiting = False
+        size = self._fsd - 3
+        self._outgoing = [answer[at : at + size] for at in range(0, len(answer), size)] or [b""]
+        return self._next()
+
+    def _next(self) -> bytes:
+        piece = self._outgoing.pop(0)
+        return self._send(bytes((0x02 | self._number | (0x10 if self._outgoing else 0),)) + piece)
+
+    def _send(self, block: bytes) -> bytes:
+        self._last = block
+        return block

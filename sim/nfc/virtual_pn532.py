@@ -1,0 +1,209 @@
+"""A PN532 board with its line and its field: where a host connects and where phones are held to it.
+
+The host is the lock, by TCP (address in MOORING_UART1); a program that opens a serial port, by a pty; or a driver in
+this process. On the other side it is a `sim.phone.phone.Field`, as `sim.phone.bridge.Bridge` is.
+"""
+
+import asyncio
+import contextlib
+import os
+import tty
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sim.nfc.antenna import Antenna
+from sim.nfc.card import Card, Traits
+from sim.nfc.chip import Chip
+from sim.nfc.faults import Chance, Faults
+
+
+@dataclass
+class LineCounts:
+    """Frames and bytes on the host line."""
+
+    to_chip: int = 0
+    from_chip: int = 0
+    bytes_to_chip: int = 0
+    bytes_from_chip: int = 0
+
+
+class VirtualPn532:
+    """The board.
+
+    faults: see `Faults`. paced: everything takes its time on the air and on the line. traits: of the phones that are
+    presented. looks_between: how often the field must have been seen empty before the next phone comes, as people
+    take longer to swap phones than a reader to notice; 0 for those who do not.
+    """
+
+    def __init__(
+        self,
+        faults: Faults | None = None,
+        *,
+        paced: bool = False,
+        traits: Traits | None = None,
+        looks_between: int = 10,
+    ) -> None:
+        self._faults = faults or Faults()
+        self._traits = traits or Traits()
+        self._looks_between = looks_between
+        self._paced = paced
+        self._chance = Chance(self._faults.seed)
+        self.antenna = Antenna(self._faults, self._chance, paced)
+        self.chip = Chip(self.antenna, self._faults, self._chance, self._emit)
+        self.line = LineCounts()
+        self._write: Callable[[bytes], None] | None = None
+        self._leaving: asyncio.Queue[tuple[bytes, bool]] = asyncio.Queue()
+        self._leaves: asyncio.Task[None] | None = None
+        self._server: asyncio.Server | None = None
+        self._serving: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+        self._connected = asyncio.Event()
+        self._terminal: tuple[int, int] | None = None
+        self._card: Card | None = None
+
+    # --- hosts -------------------------------------------------------------------------------------------------------
+
+    async def start(self, host: str = "127.0.0.1", port: int = 0) -> str:
+        """Listen; returns "host:port" for MOORING_UART1. A host that reboots connects anew, to a chip that ran on."""
+        self._server = await asyncio.start_server(self._accept, host, port)
+        address = self._server.sockets[0].getsockname()
+        return f"{address[0]}:{address[1]}"
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving[task] = writer
+
+        def write(data: bytes) -> None:
+            if not writer.is_closing():
+                writer.write(data)
+
+        self.attach(write)
+        try:
+            with contextlib.suppress(ConnectionError):
+                while data := await reader.read(4096):
+                    self.hear(data)
+        finally:
+            del self._serving[task]
+            if self._write is write:
+                self._write = None
+                self._connected.clear()
+                if self._card is not None:
+                    self._card.commands.put_nowait(None)  # a door that went dark is one that people turn away from
+            writer.close()
+
+    def open_terminal(self) -> str:
+        """A pty with the chip behind it; returns the path of the serial port."""
+        inner, outer = os.openpty()
+        # Raw from the start, and held open here: a program that closes and reopens it must find it as it was.
+        tty.setraw(outer)
+        os.set_blocking(inner, False)
+        self._terminal = inner, outer
+        asyncio.get_running_loop().add_reader(inner, lambda: self.hear(os.read(inner, 4096)))
+
+        def write(data: bytes) -> None:
+            os.write(inner, data)
+
+        self.attach(write)
+        return os.ttyname(outer)
+
+    def attach(self, write: Callable[[bytes], None]) -> None:
+        """Be connected to a host that takes bytes by `write`; what it says goes to `hear`."""
+        self._write = write
+        self.antenna.empty_looks = 0  # by another host, who can have told this one nothing
+        if self._leaves is None:
+            self._leaves = asyncio.create_task(self._leave())
+        self._connected.set()
+
+    def hear(self, data: bytes, baudrate: int | None = None) -> None:
+        """Bytes from the host."""
+        self.line.to_chip += 1
+        self.line.bytes_to_chip += len(data)
+        if self._chance.strikes(self._faults.line_lost):
+            return
+        if self._chance.strikes(self._faults.line_damaged):
+            data = self._chance.damage(data)
+        self.chip.take(data, baudrate)
+
+    def noise(self, garbage: bytes) -> None:
+        """Put `garbage` on the line to the host."""
+        self._leaving.put_nowait((garbage, False))
+
+    def _emit(self, frame: bytes) -> None:
+        self._leaving.put_nowait((frame, True))
+
+    async def _leave(self) -> None:
+        """Frames on their way to the host, one after the other."""
+        while True:
+            data, counted = await self._leaving.get()
+            if self._paced:
+                await asyncio.sleep(len(data) * 10 / self.chip.baudrate)
+            if counted:
+                self.line.from_chip += 1
+                self.line.bytes_from_chip += len(data)
+                if self._chance.strikes(self._faults.line_late):
+                    await asyncio.sleep(self._faults.late_seconds)
+                if self._chance.strikes(self._faults.line_lost):
+                    continue
+                if self._chance.strikes(self._faults.line_damaged):
+                    data = self._chance.damage(data)
+            # Without a host on the line the bytes go nowhere, as on a real wire.
+            if self._write is not None:
+                self._write(data)
+
+    async def stop(self) -> None:
+        """Take everything's power away."""
+        await self.chip.close()
+        await self.antenna.close()
+        if self._server is not None:
+            self._server.close()
+        for writer in self._serving.values():
+            writer.close()  # its listener reads the end of the stream and ends
+        await asyncio.gather(*self._serving)
+        if self._leaves is not None:
+            self._leaves.cancel()
+            await asyncio.gather(self._leaves, return_exceptions=True)
+        if self._terminal is not None:
+            asyncio.get_running_loop().remove_reader(self._terminal[0])
+            for descriptor in self._terminal:
+                os.close(descriptor)
+            self._terminal = None
+
+    @property
+    def on_line(self) -> bool:
+        """Is a host there?"""
+        return self._write is not None
+
+    async def connected(self) -> None:
+        """Returns once a host is on the line."""
+        await self._connected.wait()
+
+    # --- phones: `sim.phone.phone.Field` -----------------------------------------------------------------------------
+
+    def card(self, uid: bytes) -> Card:
+        """A card with this board's traits, not yet brought to it."""
+        return Card(uid, self._traits, self._faults.wtx_storm)
+
+    async def present(self, uid: bytes) -> None:
+        """Hold a phone to the reader. Waits until the reader has seen that the last one has gone."""
+        await self.connected()
+        async with self.antenna.looked:
+            await self.antenna.looked.wait_for(lambda: self.antenna.empty_looks >= self._looks_between)
+        self._card = self.card(uid)
+        self.antenna.bring(self._card)
+
+    async def command(self) -> bytes | None:
+        """The next command for the phone; None once the reader has let go, the phone is out of the field, or the host
+        is no longer on the line.
+        """
+        return None if self._card is None else await self._card.commands.get()
+
+    async def respond(self, response: bytes) -> None:
+        """The phone's response."""
+        if self._card is not None:
+            self._card.answers.put_nowait(response)
+
+    async def remove(self) -> None:
+        """The phone has been taken away."""
+        if self._card is not None:
+            self.antenna.take(self._card)
+            self._card = None

@@ -1,0 +1,131 @@
+"""The PN532 driver on the lock's own interpreter and heap, the chip at the other end of the UART."""
+
+import asyncio
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from protocol import crypto_cpython as crypto
+from protocol.mdoc.verifier import verify
+from sim import issuer
+from sim.nfc.card import Traits
+from sim.nfc.faults import Faults
+from sim.nfc.virtual_pn532 import VirtualPn532
+from sim.phone.phone import Phone, TapOutcome
+from tests import tap
+from tests.on_lock import run_on_lock
+
+READ = """
+import asyncio, gc
+from machine import UART
+from firmware import crypto
+gc.collect()
+before = gc.mem_alloc()
+from firmware.nfc.hsu import Hsu
+from firmware.nfc.pn532 import Pn532Reader
+gc.collect()
+code = gc.mem_alloc() - before
+from firmware.reader import read_mdoc
+from protocol.errors import MooringError
+
+chain = [bytes.fromhex(der) for der in given["chain"]]
+
+async def tap(reader, items):
+    card = await reader.wait_for_card()
+    try:
+        shown = await read_mdoc(card, crypto, items, bytes.fromhex(given["private"]), chain)
+        return [shown.device_response.hex(), shown.session_transcript.hex(), shown.reader_private.hex()]
+    except MooringError as error:
+        return error.code
+    finally:
+        await card.release()
+
+async def main():
+    reader = Pn532Reader(Hsu(UART(1, 115200)))
+    taps = []
+    for items in given["taps"]:
+        taps.append(await tap(reader, items))
+    answer({"taps": taps, "version": list(reader.chip.version), "code": code})
+
+asyncio.run(main())
+"""
+
+LICENCE = {issuer.MDL: tap.ITEMS[issuer.MDL]}
+
+
+def read_on_lock(
+    monkeypatch: pytest.MonkeyPatch, board: VirtualPn532, phones: list[Phone], items: list[Any], **tapping: Any
+) -> tuple[dict[str, Any], list[TapOutcome]]:
+    """What the lock says of each tap, and what each phone says of it."""
+    listening = threading.Event()
+    done = threading.Event()
+    outcomes: list[TapOutcome] = []
+    address = ""
+
+    async def guests() -> None:
+        nonlocal address
+        address = await board.start()
+        listening.set()
+        for phone in phones:
+            outcomes.append(await phone.tap(board, **tapping))
+        await asyncio.to_thread(done.wait)
+        await board.stop()
+
+    thread = threading.Thread(target=asyncio.run, args=(guests(),), daemon=True)
+    thread.start()
+    listening.wait()
+    monkeypatch.setenv("MOORING_UART1", address)
+    private = tap.reader_key()[0].hex()
+    given = {"taps": items, "private": private, "chain": [der.hex() for der in tap.reader_chain()]}
+    try:
+        said = run_on_lock(READ, given, timeout=60)
+    finally:
+        done.set()
+    thread.join()
+    return said, outcomes
+
+
+def elements(said: list[str]) -> dict[str, dict[str, Any]]:
+    response, transcript, private = (bytes.fromhex(value) for value in said)
+    now = int(time.time())
+    (document,) = verify(
+        crypto, response, transcript, [tap.iaca(issuer.MDL).der], now=(now, now), reader_private=private
+    )
+    return document.elements
+
+
+def test_the_lock_reads_signature_mac_nine_kilobytes_and_a_holder_who_thinks_longer_than_a_waiting_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    large = {issuer.MDL: {"org.iso.18013.5.1": ["portrait"]}}
+    phones = [
+        tap.phone(),
+        tap.phone(authentication="mac"),
+        tap.phone(tap.credential(issuer.MDL, portrait=7500)),
+        tap.phone(consent_seconds=0.4),
+        tap.phone(reader_roots=[]),
+    ]
+    said, outcomes = read_on_lock(monkeypatch, VirtualPn532(), phones, [LICENCE, LICENCE, large, LICENCE, LICENCE])
+    taps = said["taps"]
+    for shown in (taps[0], taps[1], taps[3]):
+        assert sorted(elements(shown)["org.iso.18013.5.1"]) == LICENCE[issuer.MDL]["org.iso.18013.5.1"]
+    assert len(elements(taps[2])["org.iso.18013.5.1"]["portrait"]) == 7500
+    assert taps[4] == "session.declined"
+    assert [outcome.result for outcome in outcomes] == [*["presented"] * 4, "unknown-reader"]
+    assert said["version"] == [0x32, 1, 6, 7]
+
+
+def test_the_driver_takes_less_than_a_tenth_of_the_heap(monkeypatch: pytest.MonkeyPatch) -> None:
+    said, _ = read_on_lock(monkeypatch, VirtualPn532(), [tap.phone()], [LICENCE])
+    print("driver on the heap, bytes:", said["code"])
+    assert said["code"] < 51200
+
+
+@pytest.mark.parametrize("faults", [Faults(tear_off_at=9), Faults(tear_off_at=9, stuck=True)], ids=["torn", "stuck"])
+def test_a_phone_torn_away_leaves_the_lock_ready_for_the_next(monkeypatch: pytest.MonkeyPatch, faults: Faults) -> None:
+    board = VirtualPn532(faults, traits=Traits(fwi=4))
+    said, outcomes = read_on_lock(monkeypatch, board, [tap.phone()] * 2, [LICENCE] * 2)
+    assert said["taps"] == ["nfc.gone", "nfc.gone"]
+    assert [outcome.result for outcome in outcomes] == ["unfinished", "unfinished"]

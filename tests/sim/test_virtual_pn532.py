@@ -1,0 +1,237 @@
+"""The virtual PN532 by itself: what the manual says that each command does, byte by byte."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sim.nfc import frames
+from sim.nfc.card import Card, Traits
+from sim.nfc.faults import Faults
+from sim.nfc.virtual_pn532 import VirtualPn532
+from tests.firmware import pn532_scene as scene
+
+ACK = "0000ff00ff00"
+WAKE = bytes.fromhex("5555") + bytes(14)
+
+
+class Host:
+    """The far end of the line, in the hands of a test. Everything that comes is kept in `heard`."""
+
+    def __init__(self, board: VirtualPn532) -> None:
+        self.board = board
+        self.heard = b""
+        board.attach(self._take)
+
+    def _take(self, data: bytes) -> None:
+        self.heard += data
+
+    async def say(self, data: bytes | str, seconds: float = 0.5) -> str:
+        """What comes back within so many seconds, in hex."""
+        self.heard = b""
+        self.board.hear(bytes.fromhex(data) if isinstance(data, str) else data)
+        await asyncio.sleep(seconds)
+        return self.heard.hex()
+
+    async def command(self, content: str, seconds: float = 0.5) -> str:
+        """The content of the response to a command (both without TFI), after its ACK."""
+        data = b"\xd4" + bytes.fromhex(content)
+        head = bytes((len(data), -len(data) & 0xFF)) if len(data) < 256 else b"\xff\xff" + len(data).to_bytes(2, "big")
+        head += bytes((-sum(head[2:]) & 0xFF,)) if len(data) >= 256 else b""
+        said = await self.say(b"\0\0\xff" + head + data + bytes((-sum(data) & 0xFF, 0)), seconds)
+        assert said.startswith(ACK)
+        answer = bytes.fromhex(said.removeprefix(ACK))
+        if answer == frames.SYNTAX_ERROR:
+            return "error"
+        start = 8 if answer[3:5] == b"\xff\xff" else 5
+        assert answer[start] == 0xD5 and answer[start + 1] == data[1] + 1 and sum(answer[start:-1]) & 0xFF == 0
+        return answer[start + 1 : -2].hex()
+
+
+def with_host(story: Callable[[Host], Awaitable[None]], faults: Faults | None = None, **settings: object) -> None:
+    async def scenery() -> None:
+        async with scene.board(faults, **settings) as board:
+            host = Host(board)
+            board.hear(WAKE)
+            await story(host)
+
+    scene.run(scenery())
+
+
+def test_a_sleeping_chip_misses_what_does_not_wake_it_first() -> None:
+    async def story() -> None:
+        async with scene.board() as board:
+            host = Host(board)
+            assert await host.say("0000ff02fed4022a00") == ""
+            assert await host.say(bytes(10) + bytes.fromhex("0000ff02fed4022a00")) == ACK + "0000ff06fad50332010607e800"
+
+    scene.run(story())
+
+
+def test_each_command_answers_as_the_manual_says() -> None:
+    async def story(host: Host) -> None:
+        for said, answer in {
+            "00 00 4d6f": "01004d6f",
+            "00 01": "0100",
+            "00 02": "0100",
+            "00 09": "error",
+            "02": "0332010607",
+            "04": "0500000000",
+            "08 6305 4a 6306 17": "09",
+            "06 6305 6306 6307": "074a1700",
+            "06 63": "error",
+            "08 6305": "error",
+            "12 00": "13",
+            "14 01 00 00": "15",
+            "14 09": "error",
+            "32 01 01": "33",
+            "32 02 000b0a": "33",
+            "32 04 00": "33",
+            "32 05 010001": "33",
+            "32 0a 59f43f114d8561": "33",
+            "32 07 00": "error",
+            "40 01 00": "4127",
+            "44 00": "4500",
+            "44 01": "4527",
+            "52 00": "5300",
+            "54 01": "5527",
+            "4a 01 00": "4b00",
+            "06 6339": "0726",  # the REQA that nobody answered
+            "4a 01 03 00": "4b00",
+            "4a 03 00": "error",
+            "42": "error",
+            "42 b2": "4301",
+            "99": "error",
+            "10 0c": "error",
+            "10 04": "11",
+        }.items():
+            assert (said, await host.command(said)) == (said, answer)
+
+    with_host(story)
+
+
+def test_the_longest_frame_there_and_back_is_extended() -> None:
+    async def story(host: Host) -> None:
+        data = "00" + bytes(range(256)).hex() + "00010203"
+        assert await host.command("00" + data) == "01" + data
+
+    with_host(story)
+
+
+def test_a_damaged_frame_is_not_acknowledged() -> None:
+    async def story(host: Host) -> None:
+        for damaged in ("0000ff02fed4022b00", "0000ff02ffd4022a00", "0000ff02fed5022900", "00ff"):
+            assert await host.say(damaged) == ""
+        assert await host.say("0000ff02fed4022a00") != ""
+
+    with_host(story)
+
+
+def test_an_ack_ends_the_command_that_runs_and_a_nack_repeats_the_last_answer() -> None:
+    async def story(host: Host) -> None:
+        assert await host.say("0000ff04fcd44a0100e100", 5) == ACK  # looks for a card for ever
+        assert await host.say("0000ff00ff00") == ""
+        assert host.board.chip.aborted == 1
+        assert await host.command("00 00 61") == "010061"
+        assert await host.say("0000ffff0000") == "0000ff04fcd5010061c900"
+
+    with_host(story)
+
+
+def test_a_chip_that_was_left_in_the_middle_of_a_command_hears_an_ack_alone() -> None:
+    async def story(host: Host) -> None:
+        assert await host.say(WAKE + bytes.fromhex("0000ff02fed4022a00")) == ""
+        assert await host.say("0000ff00ff00") == ""
+        assert await host.command("02") == "0332010607"
+
+    with_host(story, Faults(stuck=True))
+
+
+def test_power_down_needs_another_wake() -> None:
+    async def story(host: Host) -> None:
+        assert await host.command("16 20") == "1700"
+        assert await host.say("0000ff02fed4022a00") == ""
+        await host.say(WAKE)
+        assert await host.command("02") == "0332010607"
+
+    with_host(story)
+
+
+def test_targets_are_listed_selected_and_released() -> None:
+    async def story(host: Host) -> None:
+        await host.command("12 00")
+        await host.command("32 05 010001")
+        first, second = Card(b"\x08abc"), Card(b"\x08xyz")
+
+        def states() -> tuple[str, str]:
+            return first.state, second.state
+
+        host.board.antenna.bring(first)
+        assert await host.command("4a 02 00") == "4b01010004200408616263"
+        assert await host.command("54 01") == "5500" and states() == ("active", "off")
+        assert await host.command("42 e080") == "43000578008000" and states() == ("protocol", "off")
+        host.board.antenna.bring(second)
+        assert (
+            await host.command("4a 02 00") == "4b0101000420040878797a"
+        )  # the first speaks ISO-DEP and no longer hears
+        assert await host.command("32 01 00") == "33"
+        assert states() == ("off", "off")
+        assert await host.command("4a 02 00") == "4b020100042004086162630200042004" + "0878797a"
+        assert states() == ("halted", "active")
+        assert await host.command("04") == "05000102" + "01000010" + "02000010" + "00"
+        assert await host.command("54 01") == "5500" and states() == ("active", "halted")
+        assert await host.command("52 00") == "5300" and await host.command("54 01") == "5527"
+
+    with_host(story)
+
+
+def test_the_chips_own_iso_dep_reads_and_writes_in_frames_of_64_bytes() -> None:
+    async def story(host: Host) -> None:
+        card = Card(b"\x08abc", Traits(fwi=4))
+        host.board.antenna.bring(card)
+        assert (await host.command("4a 01 00")).endswith("0578004000")  # SetParameters' automatic RATS, with its ATS
+        before = host.board.antenna.counts.frames
+        card.answers.put_nowait(bytes(range(256)) * 2)
+        said = await host.command("40 01" + "5a" * 100)
+        assert said == "4140" + (bytes(range(256)) + bytes(range(6))).hex()
+        assert await host.command("40 01") == "4100" + bytes(range(6, 256)).hex()
+        assert await card.commands.get() == b"\x5a" * 100
+        assert host.board.antenna.counts.frames - before == 2 * (2 + 9 - 1)
+
+    with_host(story)
+
+
+def test_a_speed_is_changed_when_the_host_has_acknowledged() -> None:
+    async def story(host: Host) -> None:
+        assert await host.command("10 07") == "11" and host.board.chip.baudrate == 115200
+        await host.say("0000ff00ff00")
+        assert host.board.chip.baudrate == 921600
+        host.board.hear(bytes.fromhex("0000ff02fed4022a00"), 115200)
+        await asyncio.sleep(0.1)
+        assert host.heard == b""
+
+    with_host(story)
+
+
+@given(st.binary(max_size=600), st.integers(1, 100))
+def test_no_bytes_of_a_host_make_the_chip_fail(data: bytes, step: int) -> None:
+    buffer = bytearray()
+    for at in range(0, len(data), step):
+        buffer += data[at : at + step]
+        frames.parse(buffer)
+    assert len(buffer) <= 600
+
+
+@pytest.mark.parametrize("paced", [False, True])
+def test_what_is_paced_takes_its_time(paced: bool) -> None:
+    async def story(host: Host) -> None:
+        began = scene.now()
+        while b"\xd5\x03" not in host.heard:
+            await asyncio.sleep(0.0001)
+            if scene.now() - began < 0.00015:
+                host.board.hear(bytes.fromhex("0000ff02fed4022a00"))
+        assert (scene.now() - began > 0.0015) is paced  # 19 bytes of ACK and answer at 115200 baud
+
+    with_host(story, paced=paced)

@@ -1,0 +1,53 @@
+"""nfcpy, which knows real chips, reads a phone through ours over a serial port: a peer that keeps our chip honest."""
+
+import asyncio
+import logging
+from typing import Any
+
+import nfc
+import pytest
+from nfc.clf import RemoteTarget, pn532, transport
+
+from sim.nfc.virtual_pn532 import VirtualPn532
+from tests import tap
+
+
+def read_tag(port: str) -> dict[str, Any]:
+    """What nfcpy finds on `port`."""
+    clf = nfc.ContactlessFrontend()
+    clf.device = pn532.init(transport.TTY(port))
+    try:
+        while (target := clf.sense(RemoteTarget("106A"), iterations=5, interval=0.02)) is None:
+            pass
+        tag = nfc.tag.activate(clf, target)
+        assert tag.ndef is not None
+        return {
+            "chip": str(clf.device.chipset_name),
+            "baudrate": clf.device.chipset.transport.baudrate,
+            "type": tag.type,
+            "identifier": bytes(tag.identifier),
+            "ndef": bytes(tag.ndef.octets),
+            "present": tag.is_present,
+        }
+    finally:
+        clf.close()
+
+
+@pytest.mark.filterwarnings("default::DeprecationWarning")
+def test_nfcpy_activates_a_phone_as_a_type_4_tag_and_reads_its_handover(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+
+    async def scene() -> dict[str, Any]:
+        board = VirtualPn532(looks_between=0)
+        port = board.open_terminal()
+        guest = asyncio.create_task(tap.phone().tap(board))
+        try:
+            return await asyncio.to_thread(read_tag, port)
+        finally:
+            await guest
+            await board.stop()
+
+    found = tap.run(scene())
+    assert (found["chip"], found["type"], found["identifier"]) == ("PN532v1.6", "Type4Tag", b"\x08\x00\x00\x01")
+    assert found["baudrate"] > 115200 and found["present"]
+    assert b"iso.org:18013:deviceengagement" in found["ndef"] and b"iso.org:18013:nfc" in found["ndef"]
