@@ -1,6 +1,7 @@
 """The mdoc reader (ISO/IEC 18013-5): from a card in the field to a decrypted, unjudged DeviceResponse.
 
-    engagement over NFC ─▶ handover ─▶ session ─▶ request ─▶ response ─▶ termination
+    engagement over NFC ─▶ handover ─┬─▶ NFC ─┬─▶ session ─▶ request ─▶ response ─▶ termination
+                                     └─▶ BLE ─┘
 
 Every failure ends as a MooringError, within `TOTAL_MS`. Nothing here is remembered after a read but what it returns.
 """
@@ -11,7 +12,7 @@ from firmware import ticks
 from firmware.console import log
 from protocol import apdu
 from protocol.errors import FormatError, MooringError, RefusedError, TransportError, VerificationError
-from protocol.mdoc import session
+from protocol.mdoc import ble, session
 from protocol.mdoc.engagement import Nfc
 from protocol.mdoc.handover import handover_request
 from protocol.mdoc.nfc_engagement import NfcEngagement
@@ -22,6 +23,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from firmware.mdoc_ble import MdocBle
+    from firmware.mdoc_ble.session import Session
     from firmware.nfc import Card
     from protocol.crypto import Crypto
     from protocol.mdoc.handover import Handover
@@ -31,6 +34,13 @@ if TYPE_CHECKING:
 
 MDOC_APPLICATION = b"\xa0\x00\x00\x02\x48\x04\x00"
 
+PREFERRED_CARRIER = "nfc"
+"""Which retrieval to use with an mdoc that offers both: "nfc" or "ble".
+
+NFC needs no connection to be found and set up, works only at arm's length, and leaves the edge link alone, which a BLE
+session interrupts. For BLE speaks that the holder may take the phone away from the reader to agree.
+"""
+
 MAX_RESPONSE = 16384
 """Longest encrypted response accepted, in bytes. The largest we know, with a portrait, is near 9 KB."""
 
@@ -38,8 +48,10 @@ STEP_MS = 1500
 """Longest wait for the answer to one command."""
 CONSENT_MS = 20000
 """Longest wait for the first answer to a request: the holder may have to look at the phone and agree."""
-TOTAL_MS = 25000
-"""Longest read, from first contact on."""
+TOTAL_MS = 35000
+"""Longest read, from first contact on: engagement, a connection over BLE, the holder's consent, the transfer."""
+_FRAME_BYTES = 64
+"""Longest that SessionData is beyond the encrypted response it carries."""
 _FAREWELL_MS = 500
 
 
@@ -47,8 +59,8 @@ class Presentation:
     """What a holder presented, decrypted and unverified.
 
     `device_response` and `session_transcript` are encoded CBOR; `reader_private` is the session's ephemeral key on
-    `curve`, which a deviceMac is checked with. `read_ms`, `round_trips`, `sent` and `received` (bytes of APDUs) say
-    what it took.
+    `curve`, which a deviceMac is checked with. `carrier` is "nfc" or "ble"; `read_ms`, `round_trips` (APDUs), `sent`
+    and `received` (bytes of APDUs and BLE parts) say what it took.
     """
 
     def __init__(
@@ -58,6 +70,7 @@ class Presentation:
         self.session_transcript = session_transcript
         self.reader_private = reader_private
         self.curve = curve
+        self.carrier = line.carrier
         self.read_ms = ticks.since(ticks.now(), line.started)
         self.round_trips = line.round_trips
         self.sent = line.sent
@@ -69,6 +82,7 @@ class _Line:
 
     def __init__(self, card: "Card") -> None:
         self.card = card
+        self.carrier = "nfc"
         self.started = ticks.now()
         self.round_trips = 0
         self.sent = 0
@@ -90,18 +104,24 @@ async def read_mdoc(
     reader_chain: "list[bytes]",
     ephemeral: "KeySource | None" = None,
     mark: "Mark" = log,
+    mdoc_ble: "MdocBle | None" = None,
 ) -> Presentation:
     """Ask the mdoc behind `card` for `items` ({document type: {namespace: [element]}}).
 
     `reader_private` and `reader_chain` authenticate this reader (P-256; DER, its certificate first). `ephemeral` makes
     the session key pair for a curve, `crypto.generate` if None; a pair must never be given twice. `mark(event,
-    **facts)` hears of each phase, in numbers only. The card is not released; that is the caller's.
+    **facts)` hears of each phase, in numbers and codes only; of them, `ble.asked` is the moment from which the holder
+    has to act on the phone. `mdoc_ble` is the radio for BLE retrieval; without it this reader has NFC alone.
 
-    Raises TransportError (`nfc.*`, `apdu.*`, `reader.timeout`, `session.state`), FormatError and VerificationError for
-    what the holder sent wrong, RefusedError `session.declined` when the holder ended the session without an answer.
+    The card is released as soon as retrieval goes over BLE, so that nobody need hold a phone to the reader; otherwise
+    that is the caller's.
+
+    Raises TransportError (`nfc.*`, `apdu.*`, `ble.*`, `reader.timeout`, `session.state`), FormatError and
+    VerificationError for what the holder sent wrong, RefusedError `session.declined` when the holder ended the session
+    without an answer, `reader.no_carrier` when the mdoc offers no retrieval that this reader has.
     """
     line = _Line(card)
-    read = _read(line, crypto, items, reader_private, reader_chain, ephemeral or crypto.generate, mark)
+    read = _read(line, crypto, items, reader_private, reader_chain, ephemeral or crypto.generate, mark, mdoc_ble)
     try:
         return await asyncio.wait_for(read, TOTAL_MS / 1000)
     except asyncio.TimeoutError:
@@ -116,31 +136,38 @@ async def _read(
     reader_chain: "list[bytes]",
     ephemeral: "KeySource",
     mark: "Mark",
+    mdoc_ble: "MdocBle | None",
 ) -> Presentation:
-    handover = await _engage(line)
+    handover = await _engage(line, crypto, mdoc_ble is not None)
     mark("nfc.engaged", ms=ticks.since(ticks.now(), line.started), apdus=line.round_trips)
-    if handover.nfc is None:
-        raise RefusedError("reader.no_carrier", "the mdoc offers no way of retrieval that this door has")
-    retrieval = _NfcRetrieval(line, handover.nfc)
-    await retrieval.select()
-    began = ticks.now()
-    curve = handover.engagement.curve
-    private, public = ephemeral(curve)
-    own = ReaderSession(crypto, private, public, handover.engagement, handover.item())
-    request = own.establish(build_device_request(crypto, items, own.transcript, reader_private, reader_chain))
-    mark("mdoc.session", ms=ticks.since(ticks.now(), began), bytes=len(request))
-    began = ticks.now()
-    message = await retrieval.exchange(request, CONSENT_MS)
-    response = await _open(own, message, retrieval)
-    mark("mdoc.response", ms=ticks.since(ticks.now(), began), bytes=len(response))
+    retrieval = _retrieval(line, handover, crypto, mdoc_ble)
+    try:
+        await retrieval.begin(mark)
+        # A phone on BLE takes its time to find the lock, which is spent here on the session's keys and the request.
+        began = ticks.now()
+        curve = handover.engagement.curve
+        private, public = ephemeral(curve)
+        own = ReaderSession(crypto, private, public, handover.engagement, handover.item())
+        request = own.establish(build_device_request(crypto, items, own.transcript, reader_private, reader_chain))
+        mark("mdoc.session", ms=ticks.since(ticks.now(), began), bytes=len(request))
+        await retrieval.ready(mark)
+        began = ticks.now()
+        message = await retrieval.exchange(request, CONSENT_MS, mark)
+        response = await _open(own, message, retrieval)
+        mark("mdoc.response", ms=ticks.since(ticks.now(), began), bytes=len(response))
+    finally:
+        retrieval.close()
     presentation = Presentation(response, own.transcript, private, curve, line)
     mark("mdoc.read", ms=presentation.read_ms, apdus=line.round_trips, sent=line.sent, received=line.received)
     return presentation
 
 
-async def _engage(line: _Line) -> "Handover":
+async def _engage(line: _Line, crypto: "Crypto", with_ble: bool) -> "Handover":
     offer = Nfc(line.card.max_command, line.card.max_response)
-    engagement = NfcEngagement(handover_request(offer))
+    # A UUID for this transaction and no other, in case the mdoc leaves the choice to us.
+    uuid = ble.new_uuid(crypto.random(16)) if with_ble else None
+    request = handover_request(offer, ble.READER_ROLE if with_ble else None, uuid)
+    engagement = NfcEngagement(request)
     command: bytes | None = engagement.start()
     while command is not None:
         if engagement.wait_ms:
@@ -150,7 +177,20 @@ async def _engage(line: _Line) -> "Handover":
     return engagement.handover
 
 
-async def _open(own: ReaderSession, message: bytes, retrieval: "_NfcRetrieval") -> bytes:
+def _retrieval(
+    line: _Line, handover: "Handover", crypto: "Crypto", mdoc_ble: "MdocBle | None"
+) -> "_NfcRetrieval | _BleRetrieval":
+    """The carrier to use of those that both sides have."""
+    offer = handover.ble if mdoc_ble is not None else None
+    if handover.nfc is not None and (offer is None or PREFERRED_CARRIER == "nfc"):
+        return _NfcRetrieval(line, handover.nfc)
+    if offer is None or mdoc_ble is None:
+        raise RefusedError("reader.no_carrier", "the mdoc offers no way of retrieval that this door has")
+    ident = ble.ident(crypto, handover.engagement.e_device_key_bytes)
+    return _BleRetrieval(line, mdoc_ble.session(offer, ident, MAX_RESPONSE + _FRAME_BYTES))
+
+
+async def _open(own: ReaderSession, message: bytes, retrieval: "_NfcRetrieval | _BleRetrieval") -> bytes:
     """The DeviceResponse in `message`; the holder is told how it went and the session ends either way."""
     try:
         data, status = own.open(message)
@@ -187,12 +227,15 @@ class _NfcRetrieval:
         most = min(offered.max_response, line.card.max_response)
         self._le = most if self._extended else min(most, apdu.SHORT_DATA + 1)
 
-    async def select(self) -> None:
+    async def begin(self, _mark: "Mark") -> None:
         """Select the mdoc application."""
         command = apdu.command(0, apdu.SELECT, 4, 0, MDOC_APPLICATION, apdu.SHORT_DATA + 1)
         apdu.expect_ok(await self._line.transceive(command))
 
-    async def exchange(self, message: bytes, timeout_ms: int) -> bytes:
+    async def ready(self, _mark: "Mark") -> None:
+        """The mdoc is there already."""
+
+    async def exchange(self, message: bytes, timeout_ms: int, _mark: "Mark") -> bytes:
         """Send `message`, return the mdoc's. `timeout_ms` is for the first answer, `STEP_MS` for all after it."""
         collector = apdu.Collector(MAX_RESPONSE, self._le)
         more = collector.push(await self._send(message, self._le, self._extended, timeout_ms))
@@ -207,6 +250,9 @@ class _NfcRetrieval:
         except TransportError as error:
             log("mdoc.farewell_unheard", code=error.code)
 
+    def close(self) -> None:
+        """The card is the caller's to release."""
+
     async def _send(self, message: bytes, le: int, extended: bool, timeout_ms: int) -> bytes:
         """`message` in a data object and as many ENVELOPEs as it takes; the answer to the last."""
         size = self._size if extended else min(self._size, apdu.SHORT_DATA)
@@ -217,3 +263,41 @@ class _NfcRetrieval:
             last = command
         assert last is not None
         return await self._line.transceive(last, timeout_ms)
+
+
+class _BleRetrieval:
+    """A `firmware.mdoc_ble` session, begun from a card in the field."""
+
+    def __init__(self, line: _Line, own: "Session") -> None:
+        line.carrier = "ble"
+        self._line = line
+        self._session = own
+
+    async def begin(self, mark: "Mark") -> None:
+        """Be there for the phone, and let the card go."""
+        began = ticks.now()
+        await self._session.begin()
+        mark("ble.waiting", mode=self._session.mode, ms=ticks.since(ticks.now(), began))
+        await self._line.card.release()
+
+    async def ready(self, mark: "Mark") -> None:
+        """Wait for the phone."""
+        began = ticks.now()
+        await self._session.ready()
+        mark("ble.started", ms=ticks.since(ticks.now(), began), mtu=self._session.mtu)
+
+    async def exchange(self, message: bytes, timeout_ms: int, mark: "Mark") -> bytes:
+        """Send `message`, return the mdoc's."""
+        answer = await self._session.exchange(message, timeout_ms, mark)
+        self._line.sent += self._session.sent
+        self._line.received += self._session.received
+        mark("ble.answered", parts=self._session.parts_received, bytes=self._session.received)
+        return answer
+
+    async def farewell(self, message: bytes) -> None:
+        """Tell the mdoc that the session is over."""
+        await self._session.farewell(message)
+
+    def close(self) -> None:
+        """Let the phone go."""
+        self._session.close()

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
+_END_SECONDS = 5.0
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -35,4 +36,8 @@ async def serving(handler: Handler) -> AsyncIterator[str]:
         for writer in list(running.values()):
             writer.close()
         # With its connection closed each handler comes to its end by itself, having cleaned up.
+        if running:
+            _, stuck = await asyncio.wait(list(running), timeout=_END_SECONDS)
+            for task in stuck:
+                task.cancel()
         await asyncio.gather(*running, return_exceptions=True)

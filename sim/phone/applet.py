@@ -44,10 +44,25 @@ class _Command:
 
 
 class Applet:
-    """Takes command APDUs, gives response APDUs. `on_message` takes each session message and may return one."""
+    """Takes command APDUs, gives response APDUs. `on_message` takes each session message and may return one.
 
-    def __init__(self, ndef_message: bytes, on_message: Callable[[bytes], bytes | None], habits: Habits) -> None:
+    `on_ndef`, for a phone that negotiates, takes each NDEF message that the reader writes and returns the one it finds
+    next; without it the file cannot be written. `engaged` is true once the reader has read `last_message`, or, without
+    that, anything.
+    """
+
+    def __init__(
+        self,
+        ndef_message: bytes,
+        on_message: Callable[[bytes], bytes | None],
+        habits: Habits,
+        on_ndef: Callable[[bytes], bytes | None] | None = None,
+        last_message: bytes | None = None,
+    ) -> None:
         size = len(ndef_message).to_bytes(2, "big")
+        self._on_ndef = on_ndef
+        self._last_message = last_message
+        self._written = bytearray()
         self._habits = habits
         self._files = {
             b"\xe1\x03": bytes.fromhex("000f20")
@@ -74,6 +89,8 @@ class Applet:
             return self._select(command)
         if command.ins == 0xB0 and self._application == NDEF_APPLICATION:
             return self._read_binary(command)
+        if command.ins == 0xD6 and self._application == NDEF_APPLICATION and self._on_ndef is not None:
+            return self._update_binary(command, self._on_ndef)
         if command.ins == 0xC3 and self._application == MDOC_APPLICATION:
             return self._envelope(command)
         if command.ins == 0xC0 and self._application == MDOC_APPLICATION:
@@ -104,8 +121,28 @@ class Applet:
         if offset >= len(content):
             return _WRONG_OFFSET
         end = len(content) if self._habits.ignore_le else offset + command.le
-        self.engaged = self.engaged or (self._file == b"\xe1\x04" and offset > 0)
+        if self._file == b"\xe1\x04" and offset > 0:
+            self.engaged = self.engaged or self._last_message in (None, content[2:])
         return content[offset:end] + _OK
+
+    def _update_binary(self, command: _Command, on_ndef: Callable[[bytes], bytes | None]) -> bytes:
+        """The file is written in one command, or with NLEN 0 first, then the content, then NLEN (Type 4 Tag, 4.5)."""
+        if self._file != b"\xe1\x04":
+            return _CONDITIONS
+        offset = command.p1 << 8 | command.p2
+        end = offset + len(command.data)
+        if end > 0x7FFF:
+            return _WRONG_OFFSET
+        self._written.extend(bytes(max(0, end - len(self._written))))
+        self._written[offset:end] = command.data
+        size = int.from_bytes(self._written[:2], "big")
+        if size and offset == 0 and len(self._written) >= size + 2:
+            answer = on_ndef(bytes(self._written[2 : size + 2]))
+            self._written = bytearray()
+            if answer is None:
+                return _WRONG_DATA
+            self._files[b"\xe1\x04"] = len(answer).to_bytes(2, "big") + answer
+        return _OK
 
     def _envelope(self, command: _Command) -> bytes:
         if len(command.data) > self._habits.max_command:

@@ -1,7 +1,34 @@
-"""What the phone says first: a DeviceEngagement with a fresh key, inside a static Handover Select."""
+"""What the phone says first: a DeviceEngagement with a fresh key, and a handover, static or negotiated."""
+
+import uuid as uuid_module
+from dataclasses import dataclass
+from typing import Literal
 
 import cbor2
 from cryptography.hazmat.primitives.asymmetric import ec
+
+Mode = Literal["central", "peripheral"]
+"""What the phone is on the connection: "central" is mdoc central client mode, "peripheral" mdoc peripheral server."""
+
+LE_ROLES: dict[frozenset[Mode], int] = {
+    frozenset({"peripheral"}): 0,
+    frozenset({"central"}): 1,
+    frozenset({"central", "peripheral"}): 3,
+}
+_SERVICE = b"urn:nfc:sn:handover"
+
+
+@dataclass(frozen=True)
+class BleOffer:
+    """BLE retrieval as offered in one handover: the modes, and the service's UUID, None to take the reader's."""
+
+    modes: frozenset[Mode]
+    uuid: uuid_module.UUID | None
+
+    @property
+    def mode(self) -> Mode:
+        """The mode a reader should choose: the phone as central if it can."""
+        return "central" if "central" in self.modes else "peripheral"
 
 
 def cose_key(public: ec.EllipticCurvePublicKey) -> dict[int, object]:
@@ -26,18 +53,57 @@ def device_engagement(public: ec.EllipticCurvePublicKey) -> bytes:
     return cbor2.dumps({0: "1.0", 1: [1, cbor2.CBORTag(24, cbor2.dumps(cose_key(public)))]})
 
 
-def _record(tnf: int, kind: bytes, identifier: bytes, payload: bytes, first: bool, last: bool) -> bytes:
-    flags = tnf | 0x10 | (0x80 if first else 0) | (0x40 if last else 0) | (0x08 if identifier else 0)
-    head = bytes((flags, len(kind), len(payload)))
+def e_device_key_bytes(public: ec.EllipticCurvePublicKey) -> bytes:
+    """EDeviceKeyBytes as `device_engagement` has them."""
+    return cbor2.dumps(cbor2.CBORTag(24, cbor2.dumps(cose_key(public))))
+
+
+def _record(tnf: int, kind: bytes, identifier: bytes, payload: bytes) -> bytes:
+    head = bytes((tnf | 0x10 | (0x08 if identifier else 0), len(kind), len(payload)))
     return head + (bytes((len(identifier),)) if identifier else b"") + kind + identifier + payload
 
 
-def handover_select(engagement: bytes, max_command: int, max_response: int) -> bytes:
-    """A static Handover Select that offers NFC retrieval with these lengths."""
-    carrier = _record(1, b"ac", b"", b"\x01\x03nfc\x01\x04mdoc", True, True)
-    lengths = b"\x03\x01" + max_command.to_bytes(2, "big") + b"\x04\x02" + max_response.to_bytes(3, "big")
-    return (
-        _record(1, b"Hs", b"", b"\x15" + carrier, True, False)
-        + _record(4, b"iso.org:18013:deviceengagement", b"mdoc", engagement, False, False)
-        + _record(4, b"iso.org:18013:nfc", b"nfc", b"\x01" + lengths, False, True)
+def _message(*records: bytes) -> bytes:
+    """An NDEF message: the first record says that it begins, the last that it ends."""
+    marked = [bytearray(record) for record in records]
+    marked[0][0] |= 0x80
+    marked[-1][0] |= 0x40
+    return b"".join(marked)
+
+
+def handover_select(
+    engagement: bytes, max_command: int, max_response: int, nfc: bool = True, ble: BleOffer | None = None
+) -> bytes:
+    """A Handover Select that offers NFC retrieval with these lengths, BLE, or both."""
+    carriers, records = [], []
+    if ble is not None:
+        carriers.append(_record(1, b"ac", b"", b"\x01\x010\x01\x04mdoc"))
+        oob = bytes((2, 0x1C, LE_ROLES[ble.modes]))
+        if ble.uuid is not None:
+            oob += b"\x11\x07" + ble.uuid.bytes[::-1]
+        records.append(_record(2, b"application/vnd.bluetooth.le.oob", b"0", oob))
+    if nfc:
+        carriers.append(_record(1, b"ac", b"", b"\x01\x03nfc\x01\x04mdoc"))
+        lengths = b"\x03\x01" + max_command.to_bytes(2, "big") + b"\x04\x02" + max_response.to_bytes(3, "big")
+        records.append(_record(4, b"iso.org:18013:nfc", b"nfc", b"\x01" + lengths))
+    return _message(
+        _record(1, b"Hs", b"", b"\x15" + (_message(*carriers) if carriers else b"")),
+        _record(4, b"iso.org:18013:deviceengagement", b"mdoc", engagement),
+        *records,
     )
+
+
+SERVICE_PARAMETER = _message(
+    _record(1, b"Tp", b"", b"\x10" + bytes((len(_SERVICE),)) + _SERVICE + b"\x00\x08\x0f\xff\xff")
+)
+"""What the tag of a phone that negotiates says first: it has the handover service, and needs up to 2 ms an answer."""
+SERVICE_SELECT = _message(_record(1, b"Ts", b"", bytes((len(_SERVICE),)) + _SERVICE))
+SERVICE_GRANTED = _message(_record(1, b"Te", b"", b"\x00"))
+
+
+def requested_uuid(handover_request: bytes) -> uuid_module.UUID | None:
+    """The UUID in the BLE record of a reader's Handover Request."""
+    mark = b"application/vnd.bluetooth.le.oob0"
+    at = handover_request.find(mark)
+    found = handover_request.find(b"\x11\x07", at) if at >= 0 else -1
+    return None if found < 0 else uuid_module.UUID(bytes=handover_request[found + 2 : found + 18][::-1])

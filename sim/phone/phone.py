@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
@@ -11,6 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from sim.phone import engagement, request, response
 from sim.phone.applet import Applet, Habits
+from sim.phone.ble import BleJob, BleLine
+from sim.phone.engagement import BleOffer, Mode
 from sim.phone.request import Asked
 from sim.phone.response import Authentication, Credential, Tamper
 from sim.phone.session import CBOR_ERROR, TERMINATION, HolderSession, SessionError, status_message
@@ -22,6 +25,7 @@ Result = Literal[
     "no-document",  # nothing of what was asked for is on this phone
     "unreadable",  # the reader's message could not be decrypted or read
     "unfinished",  # the contact ended before a request came
+    "unmet",  # the reader was not found over BLE, or was not the one whose tag was read
 ]
 
 
@@ -53,6 +57,7 @@ class TapOutcome:
     received: int = 0
     sent: int = 0
     seconds: float = 0.0
+    carrier: Literal["nfc", "ble"] = "nfc"
     device_response: bytes = b""
     session_transcript: bytes = b""
     events: Sequence[Event] = ()
@@ -82,9 +87,20 @@ class Transaction:
         self._began = time.monotonic()
         key = ec.generate_private_key(phone.curve)
         said = engagement.device_engagement(key.public_key())
-        select = engagement.handover_select(said, phone.habits.max_command, phone.habits.max_response)
+        self._e_device_key_bytes = engagement.e_device_key_bytes(key.public_key())
+        own_uuid = None if phone.negotiates else uuid.uuid4()
+        self.ble = BleOffer(phone.ble_modes, own_uuid) if phone.ble_modes else None
+        """What it offers for BLE; with the UUID of the reader once that is known."""
+        select = engagement.handover_select(
+            said, phone.habits.max_command, phone.habits.max_response, phone.nfc, self.ble
+        )
         self._session = HolderSession(key, said, select)
-        self._applet = Applet(select, self._on_message, phone.habits)
+        self._select = select
+        if phone.negotiates:
+            first = engagement.SERVICE_PARAMETER
+            self._applet = Applet(first, self._on_message, phone.habits, self._negotiate, select)
+        else:
+            self._applet = Applet(select, self._on_message, phone.habits)
         self._outcome = TapOutcome("unfinished")
         self._events: list[Event] = []
         self.thinking = 0.0
@@ -115,6 +131,45 @@ class Transaction:
         self._note("removed", apdus=self._outcome.apdus, patience_lost=patience_lost)
         self._outcome = replace(self._outcome, seconds=time.monotonic() - self._began)
         return self.outcome()
+
+    @property
+    def engaged(self) -> bool:
+        """Has the reader read the handover to its end?"""
+        return self._applet.engaged
+
+    @property
+    def asked(self) -> bool:
+        """Has the reader opened a session?"""
+        return bool(self._session.transcript)
+
+    def ble_job(self) -> BleJob:
+        """What the phone's Bluetooth has to do after a handover to BLE."""
+        assert self.ble is not None and self.ble.uuid is not None
+        return BleJob(self.ble.mode, self.ble.uuid, self._e_device_key_bytes)
+
+    def take(self, message: bytes) -> bytes | None:
+        """A session message that came over BLE; the answer to it."""
+        self._outcome = replace(self._outcome, carrier="ble")
+        return self._on_message(message)
+
+    def unmet(self, why: str) -> None:
+        """The reader could not be talked to over BLE."""
+        self._note("unmet", why=why)
+        self._outcome = replace(self._outcome, result="unmet", carrier="ble")
+
+    def moved(self, received: int, sent: int) -> None:
+        """Count bytes of BLE parts."""
+        before = self._outcome
+        self._outcome = replace(before, received=before.received + received, sent=before.sent + sent)
+
+    def _negotiate(self, message: bytes) -> bytes | None:
+        """Tag NDEF Exchange Protocol: the service is selected, then the Handover Request comes."""
+        if message == engagement.SERVICE_SELECT:
+            return engagement.SERVICE_GRANTED
+        self._session.handover_request = message
+        if self.ble is not None and self.ble.uuid is None:
+            self.ble = replace(self.ble, uuid=engagement.requested_uuid(message))
+        return self._select
 
     def _note(self, name: str, **facts: object) -> None:
         event = Event(time.monotonic() - self._began, name, facts)
@@ -178,8 +233,9 @@ class Phone:
     credentials: what it holds. reader_roots: the reader authorities it knows; it answers nobody else.
     authentication: deviceSignature or deviceMac. curve: of its session keys (P-256 unless given). consent: the owner's
     answer to being asked; consent_seconds how long that takes. tamper: what a dishonest owner's software changes.
-    replay: a recorded DeviceResponse to present instead of an honest one. habits: see `Habits`. on_event: hears of
-    each moment of a tap.
+    replay: a recorded DeviceResponse to present instead of an honest one. habits: see `Habits`. nfc, ble_modes: the
+    retrieval it offers. negotiates: its handover is a negotiated one. radio: its Bluetooth, needed with `ble_modes`.
+    on_event: hears of each moment of a tap.
     """
 
     credentials: Sequence[Credential]
@@ -191,6 +247,10 @@ class Phone:
     tamper: Tamper | None = None
     replay: bytes | None = None
     habits: Habits = field(default_factory=Habits)
+    nfc: bool = True
+    ble_modes: frozenset[Mode] = frozenset()
+    negotiates: bool = False
+    radio: BleLine | None = None
     on_event: Callable[[Event], None] = _unheard
 
     def touch(self) -> Transaction:
@@ -199,6 +259,8 @@ class Phone:
 
     async def tap(self, reader: Field, tear_off_after: int | None = None, patience: float = 30.0) -> TapOutcome:
         """Hold the phone to `reader` until the reader lets go; the owner gives up after `patience` seconds.
+
+        After a handover to BLE the phone is taken away from the reader, and the session goes on over `radio`.
 
         `tear_off_after`: the phone is taken away instead of giving its answer to the command after so many.
         """
@@ -219,4 +281,33 @@ class Phone:
             patience_lost = True
         finally:
             await reader.remove()
+        if transaction.engaged and not transaction.asked and transaction.ble is not None and not patience_lost:
+            await self.go_on(transaction, patience)
         return transaction.end(patience_lost=patience_lost)
+
+    async def go_on(self, transaction: Transaction, patience: float = 30.0) -> None:
+        """The rest of a transaction over BLE."""
+        assert self.radio is not None and transaction.ble is not None
+        if transaction.ble.uuid is None:
+            transaction.unmet("no-uuid")
+            return
+        line = self.radio
+        try:
+            async with asyncio.timeout(patience):
+                await line.open(transaction.ble_job())
+                while (message := await line.receive()) is not None:
+                    answer = transaction.take(message)
+                    if transaction.thinking:
+                        await asyncio.sleep(transaction.thinking)
+                        transaction.thinking = 0.0
+                    if answer is not None:
+                        await line.send(answer)
+                    elif transaction.outcome().status is not None:
+                        break
+        except ConnectionError as error:
+            transaction.unmet(str(error))
+        except TimeoutError:
+            transaction.unmet("patience")
+        finally:
+            await line.close()
+            transaction.moved(*line.moved)

@@ -31,6 +31,8 @@ class HolderSession:
         self._key = key
         self._engagement = engagement
         self._select = select
+        self.handover_request: bytes | None = None
+        """The reader's Handover Request, where handover was negotiated."""
         self._received = 0
         self._sent = 0
         self._sk_reader: AESGCM | None = None
@@ -70,7 +72,7 @@ class HolderSession:
         public = load_cose_key(cbor2.loads(e_reader_key.value))
         shared = self._key.exchange(ec.ECDH(), public)
         engagement = cbor2.CBORTag(24, self._engagement)
-        self.transcript = cbor2.dumps([engagement, e_reader_key, [self._select, None]])
+        self.transcript = cbor2.dumps([engagement, e_reader_key, [self._select, self.handover_request]])
         self.reader_public = public
         self._sk_reader = AESGCM(self.derive(shared, b"SKReader"))
         self._sk_device = AESGCM(self.derive(shared, b"SKDevice"))

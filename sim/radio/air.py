@@ -1,14 +1,16 @@
 """The ether: every controller of the simulated world hangs on one `Air`, which may lose, delay and cut.
 
 Over bumble's LocalLink, with what it lacks for our use: advertisements reach only those who listen (with 200 locks the
-fan-out was most of the load), a radio can be out of range or without power, a cancelled connection attempt ends, and
-an adapter can be attached from another process as HCI over TCP.
+fan-out was most of the load), a radio can be out of range or without power, a cancelled connection attempt ends, of
+two who connect at once one fails, and an adapter can be attached from another process as HCI over TCP.
 """
 
 import asyncio
 import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Literal
 
 from bumble import hci, ll
 from bumble.controller import Controller
@@ -23,6 +25,12 @@ class AirController(Controller):
     """A BLE controller. The ACL length is the one that data length extension gives (Core, Vol 6, Part B, 2.4)."""
 
     le_acl_data_packet_length = 251
+
+    def on_le_connect_ind(self, packet: ll.ConnectInd) -> None:
+        """A peer that comes anew has lost its last connection, which the base class would keep beside the new one."""
+        if self.le_legacy_advertiser.enabled and (stale := self.le_connections.get(packet.initiator_address)):
+            self.on_le_disconnected(stale, hci.HCI_ErrorCode.CONNECTION_TIMEOUT_ERROR)
+        super().on_le_connect_ind(packet)
 
     def on_hci_le_create_connection_cancel_command(
         self, _command: hci.HCI_LE_Create_Connection_Cancel_Command
@@ -47,12 +55,49 @@ class AirController(Controller):
         return hci.HCI_StatusReturnParameters(hci.HCI_ErrorCode.SUCCESS)
 
 
+_NOTICE_SECONDS = 0.05
+"""Until one end notices that the other is not there. A real link takes seconds; nothing here needs that."""
+
+PART_OPCODES = {0x1B: "notification", 0x52: "write"}
+"""ATT PDUs that carry parts of messages, of the lock's link and of mdoc sessions alike."""
+
+
+@dataclass
+class PartFault:
+    """Something that happens once to a part: the `at`-th (from 1) of those that match, from now on.
+
+    `what`: "drop", "duplicate", "delay" (by `seconds`, with everything behind it on that way) or "cut" (the connection
+    breaks instead). `carried_by` narrows it to "notification" or "write", `longer_than` to values of more than so many
+    bytes: 1 leaves the State characteristic out. `between` narrows it to connections of the radio with this address.
+    """
+
+    what: Literal["drop", "duplicate", "delay", "cut"]
+    at: int
+    carried_by: Literal["notification", "write"] | None = None
+    longer_than: int = 1
+    seconds: float = 0.2
+    between: str | None = None
+    happened: bool = False
+
+    def strikes(self, pdu: bytes, ends: tuple[hci.Address, hci.Address]) -> bool:
+        """Is it this packet's turn?"""
+        kind = PART_OPCODES.get(pdu[4]) if len(pdu) > 7 and pdu[2:4] == b"\x04\x00" else None
+        if self.happened or kind is None or self.carried_by not in (None, kind) or len(pdu) - 7 <= self.longer_than:
+            return False
+        if self.between is not None and hci.Address(self.between) not in ends:
+            return False
+        self.at -= 1
+        self.happened = self.at == 0
+        return self.happened
+
+
 class Air(LocalLink):
     """The link layer between all controllers, and its faults.
 
     `delay_seconds` is added to each data packet; `cut_after` n > 0 cuts the connection that carries the n-th data
-    packet from now. `advertising_scale` shortens every advertising interval, for those in a hurry. Addresses are
-    written "AA:BB:CC:DD:EE:FF" and are random static ones.
+    packet from now; `faults` are for single parts of messages. `data_packets` and `heard` count what was on the air,
+    the latter by ATT opcode as (packets, bytes). `advertising_scale` shortens every advertising interval, for those in
+    a hurry. Addresses are written "AA:BB:CC:DD:EE:FF" and are random static ones.
     """
 
     def __init__(self, advertising_scale: float = 1.0) -> None:
@@ -61,6 +106,9 @@ class Air(LocalLink):
         self.delay_seconds = 0.0
         self.cut_after = 0
         self.data_packets = 0
+        self.heard: dict[int, tuple[int, int]] = {}
+        self.faults: list[PartFault] = []
+        self._held_up: dict[tuple[bytes, bytes], float] = {}
         self._unreachable: set[bytes] = set()
         self._adapters = itertools.count(1)
 
@@ -122,6 +170,22 @@ class Air(LocalLink):
                 wanted = controller.le_scan_enable or sought
             if wanted:
                 loop.call_soon(controller.on_ll_advertising_pdu, packet)
+        if isinstance(packet, ll.ConnectInd):
+            # Whoever was not heard, because another was faster, notices after six intervals (Core, Vol 6, Part B, 4.5).
+            self._notice_later(sender_controller, packet.advertiser_address)
+
+    def _notice_later(self, controller: Controller, peer_address: hci.Address) -> None:
+        """End this connection before long, if by then only this end still believes in it."""
+        connection = controller.le_connections.get(peer_address)
+
+        def notice() -> None:
+            peer = self.find_le_controller(peer_address)
+            if connection is None or controller.le_connections.get(peer_address) is not connection:
+                return  # it ended, and what may be there now is another
+            if peer is None or controller.random_address not in peer.le_connections:
+                controller.on_le_disconnected(connection, hci.HCI_ErrorCode.CONNECTION_FAILED_TO_BE_ESTABLISHED_ERROR)
+
+        asyncio.get_running_loop().call_later(_NOTICE_SECONDS, notice)
 
     def send_acl_data(
         self,
@@ -131,20 +195,36 @@ class Air(LocalLink):
         data: bytes,
     ) -> None:
         receiver = self.find_le_controller(destination_address)
-        if receiver is None:
-            return
         source = sender_controller.random_address
+        if receiver is None or source not in receiver.le_connections:
+            self._notice_later(sender_controller, destination_address)
+            return
         self.data_packets += 1
         if self.cut_after:
             self.cut_after -= 1
             if not self.cut_after:
                 self._cut(sender_controller, receiver)
                 return
+        if data[2:4] == b"\x04\x00":
+            packets, size = self.heard.get(data[4], (0, 0))
+            self.heard[data[4]] = (packets + 1, size + len(data))
+        struck = next((fault for fault in self.faults if fault.strikes(data, (source, destination_address))), None)
+        if struck is not None and struck.what == "cut":
+            self._cut(sender_controller, receiver)
+            return
+        if struck is not None and struck.what == "drop":
+            return
         loop = asyncio.get_running_loop()
-        if self.delay_seconds:
-            loop.call_later(self.delay_seconds, _receive, receiver, source, transport, data)
-        else:
-            loop.call_soon(_receive, receiver, source, transport, data)
+        way = (bytes(source), bytes(destination_address))
+        now = loop.time()
+        arrives = max(now + self.delay_seconds, self._held_up.get(way, 0.0))
+        if struck is not None and struck.what == "delay":
+            arrives = self._held_up[way] = arrives + struck.seconds
+        for _ in range(2 if struck is not None and struck.what == "duplicate" else 1):
+            if arrives > now:
+                loop.call_at(arrives, _receive, receiver, source, transport, data)
+            else:
+                loop.call_soon(_receive, receiver, source, transport, data)
 
     def send_ll_control_pdu(
         self, sender_address: hci.Address, receiver_address: hci.Address, packet: ll.ControlPdu

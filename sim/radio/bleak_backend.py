@@ -225,6 +225,9 @@ class AirClient(BaseBleakClient):
                 raise BleakError(f"connection failed: {error}") from error
         self._connection = connection
         connection.on(Connection.EVENT_DISCONNECTION, self._on_disconnection)
+        if adapter.device.lookup_connection(connection.handle) is not connection:
+            self._connection = None
+            raise BleakError("disconnected")  # as soon as it was there, so that no event told of it
         try:
             await self._guard(connection.gatt_client.request_mtu(adapter.mtu))
             self.services = await self._guard(self._discover(connection))

@@ -8,26 +8,29 @@ import asyncio
 import json
 import struct
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from bumble import gatt
+from bumble import gatt, gatt_server
 from bumble.att import Attribute
-from bumble.core import UUID
+from bumble.core import UUID, BaseBumbleError
 from bumble.device import AdvertisingType, Connection, Device
-from bumble.hci import Address
+from bumble.hci import Address, Role
 from bumble.host import Host
 
 from sim.loopback import serving
 from sim.radio.air import Air
+from sim.radio.lock_radio_client import ClientRole
 
 _HEADER = struct.Struct(">HBHH")
 _CONNECT, _DISCONNECT_EVENT, _WRITE, _INDICATED, _MTU, _ADDRESS, _SENT = 1, 2, 3, 20, 21, 100, 101
+_CONNECT_AS_CENTRAL, _DISCONNECT_AS_CENTRAL = 7, 8
 _ADVERTISE, _STOP_ADVERTISING, _SERVICES, _VALUE, _NOTIFY, _INDICATE, _UPDATE, _DISCONNECT, _CONFIG = range(1, 10)
 
 # bluetooth.FLAG_* and the ATT properties share their low byte (Core, Vol 3, Part G, 3.3.1.1).
 _PROPERTIES = 0x3E
 _READ, _ANY_WRITE = 0x02, 0x0C
+_DRAIN_SECONDS = 2.0
 
 
 class LockRadio:
@@ -60,6 +63,7 @@ class LockRadio:
         finally:
             self.on_air.clear()
             chip.closed = True
+            chip.client.close()
             self._air.power_off(controller)
 
 
@@ -76,6 +80,7 @@ class _Chip:
         self._advertising_scale = advertising_scale
         self._values: dict[int, bytes] = {}
         self._characteristics: dict[int, gatt.Characteristic[bytes]] = {}
+        self.client = ClientRole(device, self.send)
         device.on(Device.EVENT_CONNECTION, self._on_connection)
 
     def send(self, event: int, a: int, b: int, payload: bytes = b"") -> None:
@@ -105,13 +110,15 @@ class _Chip:
             await self.device.stop_advertising()
             self.on_air.clear()
         elif kind == _SERVICES:
-            self._register(json.loads(payload))
+            await self._replace_services(json.loads(payload))
         elif kind == _DISCONNECT:
             if (connection := self.device.lookup_connection(a)) is not None:
-                await connection.disconnect()
+                self.client.start(_end(connection))  # the peer has its say; nothing else waits for that
         elif kind == _CONFIG:
             # The ATT server answers an MTU exchange with this (Core, Vol 3, Part F, 3.4.2.2).
             self.device.gatt_server.max_mtu = b
+        else:
+            await self.client.handle(kind, a, b, payload)
 
     async def _push(self, kind: int, handle: int, value_handle: int, payload: bytes) -> None:
         connection = self.device.lookup_connection(handle)
@@ -120,13 +127,22 @@ class _Chip:
             return
         if kind == _NOTIFY:
             await self.device.notify_subscriber(connection, characteristic, payload, force=True)
-            await connection.drain()
+            await _drained(connection)
         else:
             await self.device.indicate_subscriber(connection, characteristic, payload, force=True)
             self.send(_INDICATED, handle, value_handle, b"\0")
         self.send(_SENT, handle, 0)
 
-    def _register(self, services: list[Any]) -> None:
+    async def _replace_services(self, services: list[Any]) -> None:
+        # The stack refuses this while somebody is connected; one whose connection it has not heard of yet is such.
+        for connection in list(self.device.connections.values()):
+            await _end(connection)
+        mtu = self.device.gatt_server.max_mtu
+        self.device.gatt_server = gatt_server.Server(self.device)
+        self.device.gatt_server.max_mtu = mtu
+        self.device.add_default_services()
+        self._characteristics.clear()
+        self._values.clear()
         for service_uuid, rows in services:
             characteristics = []
             for uuid, flags, handle, descriptors in rows:
@@ -156,18 +172,35 @@ class _Chip:
         self.send(_WRITE, connection.handle, handle, value)
 
     def _on_connection(self, connection: Connection) -> None:
-        self.on_air.clear()
+        if connection.role != Role.CENTRAL:
+            self.on_air.clear()
         peer = bytes((connection.peer_address.address_type,)) + bytes(connection.peer_address)[::-1]
 
+        central = connection.role == Role.CENTRAL
+
         def on_disconnection(_reason: int) -> None:
-            self.send(_DISCONNECT_EVENT, connection.handle, 0, peer)
+            self.send(_DISCONNECT_AS_CENTRAL if central else _DISCONNECT_EVENT, connection.handle, 0, peer)
 
         def on_mtu() -> None:
             self.send(_MTU, connection.handle, connection.att_mtu)
 
         connection.on(Connection.EVENT_DISCONNECTION, on_disconnection)
         connection.on(Connection.EVENT_CONNECTION_ATT_MTU_UPDATE, on_mtu)
-        self.send(_CONNECT, connection.handle, 0, peer)
+        if central:
+            self.client.listen(connection)
+        self.send(_CONNECT_AS_CENTRAL if central else _CONNECT, connection.handle, 0, peer)
+
+
+async def _drained(connection: Connection) -> None:
+    # What is queued while the connection ends is never reported as sent; the lock hears of the end soon enough.
+    with suppress(TimeoutError, ValueError):
+        async with asyncio.timeout(_DRAIN_SECONDS):
+            await connection.drain()
+
+
+async def _end(connection: Connection) -> None:
+    with suppress(BaseBumbleError):  # it may end by itself at the same time
+        await connection.disconnect()
 
 
 def _uuid(little_endian_hex: str) -> UUID:

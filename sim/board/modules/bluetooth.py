@@ -1,10 +1,11 @@
-"""Stand-in for MicroPython's `bluetooth`: the peripheral role of `BLE`, over a radio in a host process.
+"""Stand-in for MicroPython's `bluetooth`: both roles of `BLE`, over a radio in a host process.
 
 Where NimBLE on the chip holds values and buffers, this module holds them; what goes on the air goes to
 `sim.radio.lock_radio` (MOORING_RADIO=host:port) in small binary frames, none of which waits for an answer. Events come
 back on the same socket and reach the irq handler from an asyncio task, so they need a running loop. As on the chip:
-values are cut to their buffer (20 bytes unless set), a subscription is not reported, and notifications fail with
-ENOMEM while the stack has no buffers left.
+values are cut to their buffer (20 bytes unless set), a subscription is not reported, notifications and writes without
+response fail with ENOMEM while the stack has no buffers left, services can be registered only while no connection,
+advertising, scan or connection attempt is alive (EBUSY), and what a handler is given is not valid after it returns.
 """
 
 import asyncio
@@ -32,6 +33,16 @@ FLAG_WRITE_AUTHORIZED = 0x4000
 _IRQ_CENTRAL_CONNECT = 1
 _IRQ_CENTRAL_DISCONNECT = 2
 _IRQ_GATTS_WRITE = 3
+_IRQ_SCAN_RESULT = 5
+_IRQ_SCAN_DONE = 6
+_IRQ_PERIPHERAL_CONNECT = 7
+_IRQ_PERIPHERAL_DISCONNECT = 8
+_IRQ_GATTC_SERVICE_RESULT = 9
+_IRQ_GATTC_CHARACTERISTIC_RESULT = 11
+_IRQ_GATTC_DESCRIPTOR_RESULT = 13
+_IRQ_GATTC_READ_RESULT = 15
+_IRQ_GATTC_NOTIFY = 18
+_IRQ_GATTC_INDICATE = 19
 _IRQ_GATTS_INDICATE_DONE = 20
 _IRQ_MTU_EXCHANGED = 21
 
@@ -41,11 +52,16 @@ _HEADER_BYTES = 7
 _EVENT_ADDRESS = 100
 _EVENT_SENT = 101
 _ADVERTISE, _STOP_ADVERTISING, _SERVICES, _VALUE, _NOTIFY, _INDICATE, _UPDATE, _DISCONNECT, _CONFIG = range(1, 10)
+_SCAN, _CONNECT, _DISCOVER, _READ, _WRITE, _COMMAND, _EXCHANGE_MTU = range(10, 17)
+_OF_SERVICES, _OF_CHARACTERISTICS, _OF_DESCRIPTORS = range(3)
+_NO_HANDLE = 0xFFFF
 
 _BUFFERS = 8
-"""Notifications the stack takes before it says ENOMEM; NimBLE's default pool is of this order."""
-_ENOMEM, _ENODEV, _EINVAL, _EOPNOTSUPP, _ENOTCONN = 12, 19, 22, 95, 107
+"""Notifications, and writes without response, that the stack takes before it says ENOMEM: NimBLE's order of size."""
+_ENOMEM, _EBUSY, _ENODEV, _EINVAL, _EOPNOTSUPP, _ENOTCONN, _EALREADY = 12, 16, 19, 22, 95, 107, 114
 _DEFAULT_BUFFER = 20
+_CONNECTIONS = 4
+"""CONFIG_BT_NIMBLE_MAX_CONNECTIONS of MicroPython's boards."""
 
 
 class UUID:
@@ -83,7 +99,7 @@ class UUID:
 
 
 class BLE:
-    """As `bluetooth.BLE`, a singleton; the central role raises OSError(EOPNOTSUPP)."""
+    """As `bluetooth.BLE`, a singleton; pairing raises OSError(EOPNOTSUPP)."""
 
     _instance = None
 
@@ -101,6 +117,8 @@ class BLE:
         self._sizes = {}
         self._append = set()
         self._connections = {}
+        self._server_roles = set()
+        self._advertising = self._scanning = self._connecting = False
         self._mtu = 256
         self._name = b"MPY BLE"
         self._advertised = b""
@@ -150,32 +168,75 @@ class BLE:
             # The host's radio went away, as if the antenna had come off: connections end, nothing is heard any more.
             for handle in list(self._connections):
                 self._event(_IRQ_CENTRAL_DISCONNECT, handle, 0, bytes(7))
+                # The event of the other role is not for this connection, and is dropped.
+                self._event(_IRQ_PERIPHERAL_DISCONNECT, handle, 0, bytes(7))
 
     def _event(self, event, a, b, payload):
         if event == _EVENT_SENT:
             if a in self._connections:
                 self._connections[a] -= 1
             return
-        data = None
+        data = (
+            self._server_data(event, a, b, payload)
+            if event < 5 or event > 19
+            else self._client_data(event, a, b, payload)
+        )
+        if data is not None and self._handler is not None:
+            self._handler(event, data)
+
+    def _server_data(self, event, a, b, payload):
         if event == _IRQ_CENTRAL_CONNECT:
+            self._advertising = False
             self._connections[a] = 0
-            data = (a, payload[0], memoryview(payload)[1:])
-        elif event == _IRQ_CENTRAL_DISCONNECT:
-            if self._connections.pop(a, None) is None:
-                return
-            data = (a, payload[0], memoryview(payload)[1:])
-        elif event == _IRQ_GATTS_WRITE:
+            self._server_roles.add(a)
+            return (a, payload[0], memoryview(payload)[1:])
+        if event == _IRQ_CENTRAL_DISCONNECT:
+            if a not in self._server_roles:
+                return None
+            self._server_roles.discard(a)
+            self._connections.pop(a, None)
+            return (a, payload[0], memoryview(payload)[1:])
+        if event == _IRQ_GATTS_WRITE:
             size = self._sizes.get(b, _DEFAULT_BUFFER)
             if b in self._append:
                 payload = self._values.get(b, b"") + payload
             self._values[b] = payload[:size]
-            data = (a, b)
-        elif event == _IRQ_MTU_EXCHANGED:
-            data = (a, b)
-        elif event == _IRQ_GATTS_INDICATE_DONE:
-            data = (a, b, payload[0])
-        if data is not None and self._handler is not None:
-            self._handler(event, data)
+            return (a, b)
+        if event == _IRQ_MTU_EXCHANGED:
+            return (a, b)
+        if event == _IRQ_GATTS_INDICATE_DONE:
+            return (a, b, payload[0])
+        return None
+
+    def _client_data(self, event, a, b, payload):
+        view = memoryview(payload)
+        if event == _IRQ_SCAN_RESULT:
+            return (payload[0], view[1:7], payload[7], b - 256, view[8:]) if self._scanning else None
+        if event == _IRQ_SCAN_DONE:
+            self._scanning = False
+            return ()
+        if event == _IRQ_PERIPHERAL_CONNECT:
+            self._connecting = False
+            self._connections[a] = 0
+            return (a, payload[0], view[1:])
+        if event == _IRQ_PERIPHERAL_DISCONNECT:
+            if a == _NO_HANDLE:
+                self._connecting = False
+            elif a in self._server_roles or self._connections.pop(a, None) is None:
+                return None
+            return (a, payload[0], view[1:])
+        if event == _IRQ_GATTC_SERVICE_RESULT:
+            start, end = struct.unpack(">HH", payload[:4])
+            return (a, start, end, UUID(payload[4:]))
+        if event == _IRQ_GATTC_CHARACTERISTIC_RESULT:
+            declared, value, properties = struct.unpack(">HHB", payload[:5])
+            return (a, declared, value, properties, UUID(payload[5:]))
+        if event == _IRQ_GATTC_DESCRIPTOR_RESULT:
+            return (a, b, UUID(payload))
+        if event in (_IRQ_GATTC_READ_RESULT, _IRQ_GATTC_NOTIFY, _IRQ_GATTC_INDICATE):
+            return (a, b, view)
+        # What is left are the ends of procedures: with the handle they were about, or without.
+        return (a, b, payload[0]) if payload else (a, b)
 
     def _send(self, kind, a, b, payload=b""):
         if self._socket is None:
@@ -213,12 +274,16 @@ class BLE:
     def gap_advertise(self, interval_us, adv_data=None, *, resp_data=None, connectable=True):
         """Advertise every `interval_us` microseconds, None to stop. There are no scan responses on this air."""
         if interval_us is None:
+            self._advertising = False
             self._send(_STOP_ADVERTISING, 0, 0)
             return
         if adv_data is not None:
             self._advertised = bytes(adv_data)
         if len(self._advertised) > 31:
             raise OSError(_EINVAL)
+        if len(self._connections) >= _CONNECTIONS:
+            raise OSError(_ENOMEM)
+        self._advertising = True
         self._send(_ADVERTISE, max(20, interval_us // 1000), 1 if connectable else 0, self._advertised)
 
     def gap_disconnect(self, conn_handle):
@@ -232,6 +297,8 @@ class BLE:
         """Replace the services; returns the value handles, a tuple of tuples in order of definition."""
         if self._socket is None:
             raise OSError(_ENODEV)
+        if self._connections or self._advertising or self._scanning or self._connecting:
+            raise OSError(_EBUSY)
         handle = 0x10
         described, handles = [], []
         for service in services_definition:
@@ -292,9 +359,69 @@ class BLE:
         self._take_buffer(conn_handle)
         self._send(_INDICATE, conn_handle, value_handle, self._values.get(value_handle, b"") if data is None else data)
 
-    def _central(self, *_, **__):
+    def gap_scan(self, duration_ms=0, interval_us=1280000, window_us=11250, active=False):
+        """Report advertisements for so long, 0 for ever; None stops."""
+        if duration_ms is None:
+            if self._scanning:
+                self._send(_SCAN, 0, 0)
+            return
+        if self._scanning or self._connecting:
+            raise OSError(_EALREADY)
+        self._scanning = True
+        self._send(_SCAN, 1, 0, struct.pack(">I", duration_ms))
+
+    def gap_connect(
+        self, addr_type, addr=None, scan_duration_ms=2000, min_conn_interval_us=None, max_conn_interval_us=None
+    ):
+        """Connect to a peripheral; `gap_connect(None)` gives up."""
+        if addr_type is None:
+            if not self._connecting:
+                raise OSError(_EALREADY)
+            self._send(_CONNECT, 0, 0)
+            return
+        if len(addr) != 6:
+            raise ValueError("invalid addr")
+        if self._connecting:
+            raise OSError(_EALREADY)
+        if len(self._connections) >= _CONNECTIONS:
+            raise OSError(_ENOMEM)
+        self.gap_scan(None)
+        self._connecting = True
+        self._send(_CONNECT, 1, 0, struct.pack(">IB", scan_duration_ms, addr_type) + bytes(addr))
+
+    def _as_client(self, kind, conn_handle, b, payload=b""):
+        if conn_handle not in self._connections:
+            raise OSError(_ENOTCONN)
+        self._send(kind, conn_handle, b, payload)
+
+    def gattc_discover_services(self, conn_handle, uuid=None):
+        """Report the peer's services, or those with this UUID."""
+        self._as_client(_DISCOVER, conn_handle, _OF_SERVICES, struct.pack(">HH", 1, 0xFFFF) + bytes(uuid or b""))
+
+    def gattc_discover_characteristics(self, conn_handle, start_handle, end_handle, uuid=None):
+        """Report the characteristics in a range of handles."""
+        span = struct.pack(">HH", start_handle, end_handle)
+        self._as_client(_DISCOVER, conn_handle, _OF_CHARACTERISTICS, span + bytes(uuid or b""))
+
+    def gattc_discover_descriptors(self, conn_handle, start_handle, end_handle):
+        """Report the attributes behind `start_handle`, which NimBLE takes for the characteristic's value."""
+        self._as_client(_DISCOVER, conn_handle, _OF_DESCRIPTORS, struct.pack(">HH", start_handle + 1, end_handle))
+
+    def gattc_read(self, conn_handle, value_handle):
+        """Read a value of the peer."""
+        self._as_client(_READ, conn_handle, value_handle)
+
+    def gattc_write(self, conn_handle, value_handle, data, mode=0):
+        """Write a value of the peer, without (0) or with (1) response."""
+        if mode == 0:
+            self._take_buffer(conn_handle)
+        self._as_client(_WRITE if mode else _COMMAND, conn_handle, value_handle, bytes(data))
+
+    def gattc_exchange_mtu(self, conn_handle):
+        """Propose the MTU set by `config`."""
+        self._as_client(_EXCHANGE_MTU, conn_handle, self._mtu)
+
+    def _pairing(self, *_, **__):
         raise OSError(_EOPNOTSUPP)
 
-    gap_scan = gap_connect = gap_pair = gap_passkey = _central
-    gattc_discover_services = gattc_discover_characteristics = gattc_discover_descriptors = _central
-    gattc_read = gattc_write = gattc_exchange_mtu = _central
+    gap_pair = gap_passkey = _pairing

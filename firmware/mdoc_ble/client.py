@@ -1,0 +1,237 @@
+"""mdoc peripheral server mode (ISO/IEC 18013-5 clause 8.3.3.1.1.4): the phone is the GATT server."""
+
+import bluetooth
+
+from firmware import ticks
+from firmware.console import log
+from firmware.mdoc_ble import session
+from firmware.mdoc_ble.session import Session, lost
+from firmware.radio import MTU_EXCHANGED
+from protocol.errors import TransportError
+from protocol.mdoc import ble
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from firmware.radio import Radio
+
+_SCAN_RESULT = 5
+_PERIPHERAL_CONNECT = 7
+_PERIPHERAL_DISCONNECT = 8
+_SERVICE_RESULT = 9
+_SERVICE_DONE = 10
+_CHARACTERISTIC_RESULT = 11
+_CHARACTERISTIC_DONE = 12
+_DESCRIPTOR_RESULT = 13
+_DESCRIPTOR_DONE = 14
+_WRITE_DONE = 17
+_NOTIFY = 18
+_DONE = MTU_EXCHANGED, _SERVICE_DONE, _CHARACTERISTIC_DONE, _DESCRIPTOR_DONE, _WRITE_DONE
+
+SCAN_US = 30000
+"""Scan interval and window: listen all the time. The phone is at the door and the guest waits."""
+INTERVAL_US = 15000, 30000
+"""Connection interval asked for: the shortest that every phone takes, and twice that."""
+ATTEMPTS = 3
+"""Connections made to a phone before it counts as one that cannot be talked to."""
+
+_SUBSCRIBE = b"\x01\x00"
+_WITH_RESPONSE = 1
+_CONFIGURATION = 0x2902  # Client Characteristic Configuration descriptor
+
+
+class ClientSession(Session):
+    """The lock looks for the phone that advertises `service`, and connects to it.
+
+    The edge link is not touched: nothing has to be registered.
+    """
+
+    mode = "client"
+
+    def __init__(self, radio: "Radio", service: bytes, longest: int) -> None:
+        Session.__init__(self, radio, service, longest)
+        self._scanning = False
+        self._forget()
+
+    def _forget(self) -> None:
+        """Nothing is known of the phone."""
+        self._found: tuple[int, bytes] | None = None
+        self._awaited = 0
+        self._status: int | None = None
+        self._range: tuple[int, int] | None = None
+        self._handles: dict[str, int] = {}
+        self._descriptors: list[int] = []
+        self._outbox = self._inbox = self._state = 0
+        self._gone = False
+
+    async def begin(self) -> None:
+        """Look for the phone."""
+        self._scan()
+
+    async def ready(self) -> None:
+        """Find the phone, connect, subscribe and write State = 01; what fails before that is tried again."""
+        since = ticks.now()
+        trouble = TransportError("ble.no_phone", "the phone was not found")
+        for _ in range(ATTEMPTS):
+            while self._found is None:
+                left = session.CONNECT_MS - ticks.since(ticks.now(), since)
+                if left <= 0:
+                    raise trouble
+                await self._wake(left)
+            try:
+                await self._connect(self._found)
+                return
+            except TransportError as error:
+                trouble = error
+                log("ble.retry", code=error.code)
+            await self._hang_up()
+            self._forget()
+            self._scan()
+        raise trouble
+
+    async def _connect(self, phone: "tuple[int, bytes]") -> None:
+        radio = self._ble
+        self._stop_scan()
+        await self._step(_PERIPHERAL_CONNECT, radio.gap_connect, phone[0], phone[1], session.STEP_MS, *INTERVAL_US)
+        connection = self._connection
+        try:
+            await self._step(MTU_EXCHANGED, radio.gattc_exchange_mtu, connection)
+        except TransportError as error:
+            if error.code != "ble.stack":
+                raise
+            # Refused by our own stack: the phone has exchanged it already.
+        uuid = bluetooth.UUID(ble.uuid_text(self._service))
+        await self._step(_SERVICE_DONE, radio.gattc_discover_services, connection, uuid)
+        if self._range is None:
+            raise TransportError("ble.service", "the phone does not have the service it promised")
+        start, end = self._range
+        await self._step(_CHARACTERISTIC_DONE, radio.gattc_discover_characteristics, connection, start, end)
+        self._state = self._handles.get(ble.MDOC_STATE, 0)
+        self._outbox = self._handles.get(ble.MDOC_CLIENT2SERVER, 0)
+        self._inbox = self._handles.get(ble.MDOC_SERVER2CLIENT, 0)
+        if 0 in (self._state, self._outbox, self._inbox):
+            raise TransportError("ble.service", "the phone's service lacks a characteristic")
+        # One look at all that follows the first value finds the configuration descriptors of both.
+        first = min(self._state, self._inbox)
+        await self._step(_DESCRIPTOR_DONE, radio.gattc_discover_descriptors, connection, first, end)
+        for value in (self._state, self._inbox):
+            behind = [handle for handle in self._descriptors if handle > value]
+            if not behind:
+                raise TransportError("ble.service", "the phone's service cannot notify")
+            await self._step(_WRITE_DONE, radio.gattc_write, connection, min(behind), _SUBSCRIBE, _WITH_RESPONSE)
+        try:
+            self._say(ble.START)
+        except OSError:
+            raise lost()
+        self.started = True
+
+    async def _step(self, event: int, call: "Any", *arguments: "Any") -> None:
+        """Do something that ends with `event`. Raises TransportError."""
+        self._expect(event)
+        try:
+            call(*arguments)
+        except OSError:
+            raise TransportError("ble.stack", "the radio does not take a command")
+        since = ticks.now()
+        while self._status is None:
+            left = session.STEP_MS + session.STEP_MS // 2 - ticks.since(ticks.now(), since)
+            if left <= 0:
+                raise TransportError("ble.silent", "the phone says nothing more")
+            self._check_there()
+            await self._wake(left)
+        if self._status:
+            raise TransportError("ble.refused", "the phone refused a step of the connection")
+
+    def _expect(self, event: int) -> None:
+        self._awaited, self._status = event, None
+
+    def _check_there(self) -> None:
+        if self._gone:
+            raise lost()
+
+    async def _hang_up(self) -> None:
+        """End what is left of a connection, so that the next one can be made."""
+        if self._connection is not None:
+            try:
+                await self._step(_PERIPHERAL_DISCONNECT, self._ble.gap_disconnect, self._connection)
+            except TransportError as error:
+                log("ble.hanging", code=error.code)
+            self._connection = None
+
+    def _irq(self, event: int, data: "Any") -> None:
+        if event == _SCAN_RESULT:
+            if self._found is None and ble.advertises(data[4], self._service):
+                self._found = (data[0], bytes(data[1]))
+                self._flag.set()
+            return
+        if event == _PERIPHERAL_CONNECT:
+            if self._awaited == event and self._connection is None:
+                self._connection = data[0]
+                self._status = 0
+        elif event == _PERIPHERAL_DISCONNECT:
+            self._on_disconnect(data[0])
+        elif self._connection is None or data[0] != self._connection:
+            return
+        elif event == _NOTIFY:
+            if data[1] == self._inbox:
+                self._take(bytes(data[2]))
+            elif data[1] == self._state and bytes(data[2]) == ble.END:
+                self._end()
+        else:
+            self._on_answer(event, data)
+        self._flag.set()
+
+    def _on_disconnect(self, connection: int) -> None:
+        if self._awaited == _PERIPHERAL_CONNECT and self._status is None:
+            self._status = 1  # the attempt failed
+        elif connection == self._connection:
+            if self._awaited == _PERIPHERAL_DISCONNECT:
+                self._status = 0
+            if self.started:
+                self._lose()
+            self._connection = None
+            self._gone = True
+
+    def _on_answer(self, event: int, data: "Any") -> None:
+        # The UUIDs given to a handler are gone when it returns: what is looked for is compared here.
+        if event == _SERVICE_RESULT:
+            self._range = (data[1], data[2])
+        elif event == _CHARACTERISTIC_RESULT:
+            for name in (ble.MDOC_STATE, ble.MDOC_CLIENT2SERVER, ble.MDOC_SERVER2CLIENT):
+                if data[4] == bluetooth.UUID(name):
+                    self._handles[name] = data[2]
+        elif event == _DESCRIPTOR_RESULT:
+            if data[2] == bluetooth.UUID(_CONFIGURATION):
+                self._descriptors.append(data[1])
+        elif event in _DONE and event == self._awaited:
+            self._status = 0 if event == MTU_EXCHANGED else data[-1]
+
+    def _scan(self) -> None:
+        self._scanning = True
+        try:
+            self._ble.gap_scan(0, SCAN_US, SCAN_US)
+        except OSError:
+            raise TransportError("ble.stack", "the radio does not scan")
+
+    def _stop_scan(self) -> None:
+        if self._scanning:
+            self._scanning = False
+            try:
+                self._ble.gap_scan(None)
+            except OSError:
+                pass  # it ended by itself
+
+    def _stop(self) -> None:
+        self._stop_scan()
+        if self._awaited == _PERIPHERAL_CONNECT and self._status is None:
+            try:
+                self._ble.gap_connect(None)
+            except OSError:
+                pass  # it has just ended
+
+    def _write(self, part: bytes) -> None:
+        self._ble.gattc_write(self._connection, self._outbox, part, 0)
+
+    def _say(self, state: bytes) -> None:
+        self._ble.gattc_write(self._connection, self._state, state, 0)

@@ -1,0 +1,109 @@
+"""mdoc central client mode (ISO/IEC 18013-5 clause 8.3.3.1.1.3): the phone connects, this lock is the GATT server."""
+
+import bluetooth
+
+from firmware import ticks
+from firmware.console import log
+from firmware.mdoc_ble import session
+from firmware.mdoc_ble.session import Session
+from firmware.radio import CENTRAL_CONNECT, CENTRAL_DISCONNECT, GATTS_WRITE
+from protocol.errors import TransportError
+from protocol.mdoc import ble
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from firmware.radio import Radio
+
+ADVERTISE_US = 30000
+"""Advertising interval while a phone is expected: seconds of it cost little, and a wait at the door much."""
+_LOOK_AGAIN_MS = 200
+
+
+class ServerSession(Session):
+    """mdoc central client mode: the phone connects to the service `service` that this lock advertises."""
+
+    mode = "server"
+
+    def __init__(self, radio: "Radio", service: bytes, longest: int, ident: bytes) -> None:
+        Session.__init__(self, radio, service, longest)
+        self._own_ident = ident
+        self._state = self._inbox = self._outbox = 0
+        self._strangers: list[int] = []
+        self._advertise_due = False
+
+    async def begin(self) -> None:
+        """Register the service of this transaction, in the edge link's absence, and advertise it."""
+        to_state = bluetooth.FLAG_NOTIFY | bluetooth.FLAG_WRITE_NO_RESPONSE
+        characteristics = (
+            (bluetooth.UUID(ble.READER_STATE), to_state),
+            (bluetooth.UUID(ble.READER_CLIENT2SERVER), bluetooth.FLAG_WRITE_NO_RESPONSE),
+            (bluetooth.UUID(ble.READER_SERVER2CLIENT), bluetooth.FLAG_NOTIFY),
+            (bluetooth.UUID(ble.READER_IDENT), bluetooth.FLAG_READ),
+        )
+        service = (bluetooth.UUID(ble.uuid_text(self._service)), characteristics)
+        self._state, self._inbox, self._outbox, ident = await self._radio.serve(service)
+        self._ble.gatts_set_buffer(self._inbox, ble.LONGEST_PART)
+        self._ble.gatts_write(ident, self._own_ident)
+        self._advertise_due = True
+        self._tend()
+
+    async def ready(self) -> None:
+        """Wait for the phone's State = 01."""
+        since = ticks.now()
+        while not self.started:
+            self._check()
+            left = session.CONNECT_MS - ticks.since(ticks.now(), since)
+            if left <= 0:
+                raise TransportError("ble.no_phone", "the phone did not come")
+            await self._wake(min(left, _LOOK_AGAIN_MS))
+        self._advertise_due = False
+        self._radio.let_link_advertise()
+
+    def _irq(self, event: int, data: "Any") -> None:
+        connection = data[0]
+        if event == GATTS_WRITE:
+            # Read here: the next write may overwrite the value before anyone else comes round.
+            self._take_write(connection, data[1], self._ble.gatts_read(data[1]))
+        elif event == CENTRAL_CONNECT:
+            self._advertise_due = not self.started  # the stack stops advertising when someone connects
+        elif event == CENTRAL_DISCONNECT:
+            self._advertise_due = not self.started
+            if connection == self._connection:
+                self._lose()
+        self._flag.set()
+
+    def _take_write(self, connection: int, handle: int, value: bytes) -> None:
+        if self._connection is None and not self.started and handle == self._state and value == ble.START:
+            self._connection = connection
+            self.started = True
+        elif connection != self._connection:
+            self._strangers.append(connection)
+        elif handle == self._inbox:
+            self._take(value)
+        elif handle == self._state and value == ble.END:
+            self._end()
+
+    def _tend(self) -> None:
+        while self._strangers:
+            log("ble.stranger")
+            try:
+                self._ble.gap_disconnect(self._strangers.pop())
+            except OSError:
+                pass  # it went by itself
+        if self._advertise_due and not self.started and not self._finished:
+            try:
+                self._radio.advertise(ADVERTISE_US, ble.advertisement(self._service))
+                self._advertise_due = False
+            except OSError:
+                pass  # all connections in use, or one is ending: this comes round again
+
+    def _stop(self) -> None:
+        self._advertise_due = False
+
+    def _write(self, part: bytes) -> None:
+        self._ble.gatts_notify(self._connection, self._outbox, part)
+
+    def _say(self, state: bytes) -> None:
+        self._ble.gatts_notify(self._connection, self._state, state)

@@ -1,0 +1,224 @@
+"""What both modes of BLE retrieval share: the messages in parts, the limits, and the ways a session ends."""
+
+import asyncio
+
+from firmware import ticks
+from firmware.console import log
+from firmware.radio import flag
+from protocol.errors import FormatError, MooringError, RefusedError, TransportError
+from protocol.mdoc import ble
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from firmware.radio import Radio
+
+    Mark = Callable[..., None]
+
+CONNECT_MS = 8000
+"""Longest wait for a phone that was engaged over NFC to be there with State = 01."""
+STEP_MS = 2000
+"""Longest wait for the next part of a message, and for each step of a connection that the lock makes."""
+STUCK_MS = 5000
+"""A phone that takes nothing for so long is not coming back."""
+LINGER_MS = 1000
+"""How long a phone that was told that it is over has to hang up by itself, so that it gets the last message."""
+
+_RETRY_SECONDS = 0.005
+_NOT_CONNECTED = 107, 128  # ENOTCONN: of Linux, and of lwIP, whose numbers the ESP32 port uses
+
+
+class Session:
+    """What both modes share. `mtu`, `parts_sent`, `parts_received`, `sent` and `received` (bytes) say what it took."""
+
+    mode = ""
+
+    def __init__(self, radio: "Radio", service: bytes, longest: int) -> None:
+        self._radio = radio
+        self._ble = radio.ble
+        self._service = service
+        self._flag = flag()
+        self._assembler = ble.Assembler(longest)
+        self._connection: int | None = None
+        self._over: MooringError | None = None
+        self._message: bytes | None = None
+        self._silent = False  # we said the last word: what comes now is not looked at
+        self._linger: asyncio.Task[None] | None = None
+        self._finished = False
+        self.started = False
+        self.parts_sent = self.parts_received = self.sent = self.received = 0
+        radio.borrow(self._irq)
+
+    @property
+    def mtu(self) -> int:
+        """ATT MTU of the connection."""
+        connection = self._connection
+        return ble.SMALLEST_MTU if connection is None else self._radio.mtus.get(connection, ble.SMALLEST_MTU)
+
+    # --- what the reader calls ---------------------------------------------------------------------------------------
+
+    async def begin(self) -> None:
+        """Be there for the phone. Raises TransportError `ble.stack`."""
+
+    async def ready(self) -> None:
+        """Wait until the session may begin (State = 01). Raises TransportError `ble.no_phone` and what went wrong."""
+
+    async def exchange(self, message: bytes, timeout_ms: int, mark: "Mark") -> bytes:
+        """Send `message`, return the phone's. `timeout_ms` is for the first part of it, `STEP_MS` for each other.
+
+        `mark("ble.asked", parts=…, mtu=…)` is called once the message is out: from here on it is up to the holder.
+        Raises RefusedError `session.declined` when the phone ends the session instead, TransportError `ble.lost`,
+        `ble.silent`, `ble.stuck`, and FormatError `ble.*` for parts that cannot be.
+        """
+        await self._send(message)
+        mark("ble.asked", parts=self.parts_sent, mtu=self.mtu)
+        return await self._receive(timeout_ms)
+
+    async def _receive(self, timeout_ms: int) -> bytes:
+        seen, since, wait = self.parts_received, ticks.now(), timeout_ms
+        while self._message is None:
+            self._check()
+            if self.parts_received != seen:
+                seen, since, wait = self.parts_received, ticks.now(), STEP_MS
+            left = wait - ticks.since(ticks.now(), since)
+            if left <= 0:
+                raise TransportError("ble.silent", "the phone says nothing more")
+            await self._wake(left)
+        message, self._message = self._message, None
+        return message
+
+    async def farewell(self, message: bytes) -> None:
+        """Tell the phone that the session is over: `message`, then State = 02. One that has left is no trouble."""
+        self._silent = True
+        try:
+            await self._send(message)
+            self._say(ble.END)
+        except MooringError as error:
+            log("mdoc.farewell_unheard", code=error.code)
+        except OSError:
+            log("mdoc.farewell_unheard", code="ble.stuck")
+
+    def close(self) -> None:
+        """Let go, now or, when a farewell is still on its way, as soon as the phone has hung up. Never raises."""
+        if self._finished:
+            return
+        if self._silent and self._over is None and self._connection is not None:
+            self._linger = asyncio.create_task(self._outlast())
+        else:
+            if self._connection is not None and self._over is None:
+                try:
+                    self._say(ble.END)
+                except OSError:
+                    pass  # it is about to learn by the disconnection
+            self.finish()
+
+    def finish(self) -> None:
+        """Let go now. Never raises; a second call does nothing."""
+        if self._finished:
+            return
+        self._finished = True
+        if self._linger is not None:
+            self._linger.cancel()
+        self._stop()
+        if self._connection is not None:
+            try:
+                self._ble.gap_disconnect(self._connection)
+            except OSError:
+                pass  # it went by itself
+        self._radio.give_back()
+
+    async def _outlast(self) -> None:
+        since = ticks.now()
+        while self._over is None and ticks.since(ticks.now(), since) < LINGER_MS:
+            await self._wake(LINGER_MS)
+        self._linger = None
+        self.finish()
+
+    # --- what the modes do differently -------------------------------------------------------------------------------
+
+    def _irq(self, event: int, data: "Any") -> None:
+        raise NotImplementedError
+
+    def _stop(self) -> None:
+        """End whatever looks for the phone."""
+
+    def _tend(self) -> None:
+        """Do what an event has made necessary."""
+
+    def _write(self, part: bytes) -> None:
+        raise NotImplementedError
+
+    def _say(self, state: bytes) -> None:
+        raise NotImplementedError
+
+    # --- shared steps ------------------------------------------------------------------------------------------------
+
+    async def _wake(self, most_ms: int) -> None:
+        try:
+            await asyncio.wait_for(self._flag.wait(), most_ms / 1000)
+        except asyncio.TimeoutError:
+            pass
+        self._flag.clear()
+        self._tend()
+
+    def _check(self) -> None:
+        if self._over is not None:
+            raise self._over
+
+    async def _send(self, message: bytes) -> None:
+        blocked = None
+        for part in ble.Parts(message, self.mtu):
+            while True:
+                self._check()
+                try:
+                    self._write(part)
+                    blocked = None
+                    break
+                except OSError as error:
+                    # No buffer free, most likely. The stack does not say when there is one again.
+                    now = ticks.now()
+                    blocked = now if blocked is None else blocked
+                    if error.args[0] in _NOT_CONNECTED:
+                        raise lost()
+                    if ticks.since(now, blocked) > STUCK_MS:
+                        raise TransportError("ble.stuck", "the phone takes nothing")
+                await asyncio.sleep(_RETRY_SECONDS)
+            self.parts_sent += 1
+            self.sent += len(part)
+
+    def _take(self, part: bytes) -> None:
+        """A part from the phone. Runs in the radio's handler."""
+        if self._silent or self._over is not None:
+            return
+        self.parts_received += 1
+        self.received += len(part)
+        try:
+            message = self._assembler.push(part)
+        except FormatError as error:
+            self._over = error
+            return
+        except MemoryError:
+            self._over = TransportError("ble.memory", "no memory for the phone's message")
+            return
+        if message is None:
+            return
+        if self._message is None:
+            self._message = message
+        else:
+            self._over = FormatError("ble.unasked", "messages that nobody asked for")
+
+    def _end(self) -> None:
+        if self._over is None:
+            self._over = RefusedError("session.declined", "the holder ended the session without an answer")
+
+    def _lose(self) -> None:
+        self._connection = None
+        if self._over is None:
+            self._over = lost()
+
+
+def lost() -> TransportError:
+    """The connection is gone."""
+    return TransportError("ble.lost", "the connection was lost")

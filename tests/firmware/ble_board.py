@@ -1,0 +1,119 @@
+"""Run by MicroPython in the BLE tests: the real reader and radio, beside a made-up link that echoes what it is sent.
+
+It serves taps for ever, one line of JSON each. `MOORING_TEST_READER` names a file with the reader's key and chain, and
+what to ask for.
+"""
+
+import asyncio
+import json
+import os
+import time
+
+import bluetooth
+from machine import UART
+
+import firmware.mdoc_ble.session
+import firmware.reader
+from firmware import crypto
+from firmware.mdoc_ble import MdocBle
+from firmware.nfc.apdu_bridge import ApduBridge
+from firmware.radio import CENTRAL_CONNECT, CENTRAL_DISCONNECT, GATTS_WRITE, Radio
+from protocol.errors import MooringError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+SERVICE = "4d6f6f72-0000-0000-0000-0000000000e0"
+ECHO = "4d6f6f72-0000-0000-0000-0000000000e1"
+FLAGS = b"\x02\x01\x06"
+
+
+class EchoLink:
+    """Uses the radio as `firmware.link` does."""
+
+    def __init__(self, radio: Radio) -> None:
+        self.radio = radio
+        self.due = asyncio.Event()
+        self.handle = 0
+        self.heard: list[tuple[int, bytes]] = []
+        self.comings = self.goings = 0
+
+    def start(self) -> None:
+        self.radio.irq(self.on_event)
+        self.radio.active(True)
+        self.radio.config(mtu=247, gap_name="Mooring")
+        flags = bluetooth.FLAG_WRITE | bluetooth.FLAG_NOTIFY
+        ((self.handle,),) = self.radio.gatts_register_services(
+            ((bluetooth.UUID(SERVICE), ((bluetooth.UUID(ECHO), flags),)),)
+        )
+        self.radio.gatts_set_buffer(self.handle, 512)
+        self.due.set()
+
+    def on_event(self, event: int, data: "Any") -> None:
+        if event == GATTS_WRITE:
+            self.heard.append((data[0], self.radio.gatts_read(self.handle)))
+        elif event == CENTRAL_CONNECT:
+            self.comings += 1
+        elif event == CENTRAL_DISCONNECT:
+            self.goings += 1
+        self.due.set()
+
+    async def run(self) -> None:
+        while True:
+            await self.due.wait()
+            self.due.clear()
+            while self.heard:
+                connection, value = self.heard.pop(0)
+                try:
+                    self.radio.gatts_notify(connection, self.handle, value)
+                except OSError:
+                    say(echo="lost")
+            self.radio.gap_advertise(200000, FLAGS)
+
+
+def say(**facts: "Any") -> None:
+    print(json.dumps(facts))
+
+
+async def tap(reader: ApduBridge, mdoc_ble: MdocBle, given: "dict[str, Any]") -> None:
+    marks: dict[str, Any] = {}
+
+    def mark(event: str, **facts: "Any") -> None:
+        marks[event] = facts
+        say(mark=event)
+
+    card = await reader.wait_for_card()
+    began = getattr(time, "ticks_ms")()  # noqa: B009  only this runtime has it
+    chain = [bytes.fromhex(der) for der in given["chain"]]
+    try:
+        shown = await firmware.reader.read_mdoc(
+            card, crypto, given["items"], bytes.fromhex(given["private"]), chain, mark=mark, mdoc_ble=mdoc_ble
+        )
+        said: Any = [shown.device_response.hex(), shown.session_transcript.hex(), shown.reader_private.hex()]
+    except MooringError as error:
+        said = error.code
+    finally:
+        await card.release()
+    say(read=said, marks=marks, ms=getattr(time, "ticks_ms")() - began)  # noqa: B009
+
+
+async def main() -> None:
+    with open(os.getenv("MOORING_TEST_READER") or "") as file:  # noqa: ASYNC230  before anything runs
+        given = json.load(file)
+    for name, value in given.get("limits", {}).items():
+        setattr(firmware.mdoc_ble.session, name, value)
+    firmware.reader.PREFERRED_CARRIER = given.get("carrier", "nfc")
+    radio = Radio(bluetooth.BLE())
+    link = EchoLink(radio)
+    link.start()
+    echoing = asyncio.create_task(link.run())
+    mdoc_ble = MdocBle(radio)
+    reader = ApduBridge(UART(1, 115200))
+    say(ready=True)
+    while not echoing.done():
+        await tap(reader, mdoc_ble, given)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
