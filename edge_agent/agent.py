@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from edge_agent import config, log, status
+from edge_agent.credentials import Credentials
 from edge_agent.downlink import Downlink
 from edge_agent.held import Held
 from edge_agent.known_lock import KnownLock, LinkFactory
@@ -18,7 +19,7 @@ from edge_agent.notify import Notifier
 from edge_agent.outbox import Outbox
 from edge_agent.uplink import Uplink
 from protocol import crypto_cpython, placement, record, uplink
-from protocol.errors import StorageError, TransportError, VerificationError
+from protocol.errors import FormatError, StorageError, TransportError, VerificationError
 from protocol.link import Hello
 
 VERSION: Final = "0.1.0"
@@ -28,6 +29,10 @@ ASK_TIME_SECONDS: Final = 30.0
 """A lock that waits for the time refuses new guests, so an unanswered request is repeated soon."""
 ANNOUNCE_SECONDS: Final = 600.0
 """Locks in reach are announced again: a broker may have lost the last announcement, acknowledged or not."""
+ASK_PASS_SECONDS: Final = 30.0
+"""Between requests for an edge pass while there is none, or a lock has refused the one there is."""
+RENEW_PASS_SECONDS: Final = 6 * 3600.0
+"""Between requests otherwise: the province answers when it has a newer one, which it makes long before the end."""
 
 
 class Agent:
@@ -45,6 +50,8 @@ class Agent:
         self._make_link, self._search = make_link, search
         self._outbox: Outbox
         self._downlink: Downlink
+        self._credentials: Credentials
+        self._asked_pass: float | None = None
         self._uplink: Uplink
         self._locks: dict[str, KnownLock] = {}
         self._gate = asyncio.Semaphore(CONNECTING_AT_ONCE)
@@ -60,12 +67,14 @@ class Agent:
                 reserve_bytes=settings.outbox.disk_reserve_mb * 1_000_000,
             )
             try:
+                self._credentials = Credentials(settings.state_dir, settings.province_public_key)
                 self._uplink = Uplink(
                     settings,
                     self._outbox,
                     VERSION,
                     on_receipts=lambda message: self._downlink.on_receipts(message),
                     on_command=lambda message: self._downlink.on_command(message),
+                    on_pass=self._on_pass,
                     on_online=self._on_online,
                     on_offline=self._show,
                 )
@@ -84,6 +93,9 @@ class Agent:
 
     async def _work_until(self, stop: asyncio.Event) -> None:
         log.info("agent.started", edge=self._settings.name, version=VERSION)
+        if not self._credentials.available.is_set():
+            key, reason = self._credentials.public, "locks are not connected before the province has given one"
+            log.warning("pass.none", key=key, reason=reason)
         if self._settings.province_public_key is None:
             log.warning("receipt.unverified", reason="province_public_key is not set; only locks verify receipts")
         worker, stopper = asyncio.ensure_future(self._work()), asyncio.ensure_future(stop.wait())
@@ -121,6 +133,7 @@ class Agent:
             on_hello=on_hello,
             on_record=self._on_record,
             next_counter=self._next_counter,
+            credentials=self._credentials,
             credit=self._settings.locks.credit,
             gate=self._gate,
         )
@@ -144,6 +157,7 @@ class Agent:
             for lock in self._locks.values():
                 if lock.connected:
                     self._announce(lock)
+            self._ask_pass()
             self._show()
             # Fed here, after work was done and the disk has answered, so that the watchdog sees a hang of either.
             self._outbox.check()
@@ -224,7 +238,25 @@ class Agent:
             lock.announced = lock.asked = None
             if lock.connected:
                 self._announce(lock)
+        self._asked_pass = None
+        self._ask_pass()
         self._show()
+
+    def _ask_pass(self) -> None:
+        """Ask the province for an edge pass, if that was not done a short while ago."""
+        known, now = self._credentials, time.monotonic()
+        wait = ASK_PASS_SECONDS if known.refused or not known.available.is_set() else RENEW_PASS_SECONDS
+        if not self._uplink.online or (self._asked_pass is not None and now - self._asked_pass < wait):
+            return
+        if self._uplink.send(uplink.PassRequest(known.public, known.issued_at).encode()):
+            self._asked_pass = now
+
+    def _on_pass(self, signed: bytes) -> None:
+        try:
+            if self._credentials.take(signed):
+                log.info("pass.accepted", issued_at=self._credentials.issued_at)
+        except (FormatError, VerificationError) as error:
+            log.error("pass.refused", code=error.code)
 
     def _announce(self, lock: KnownLock) -> None:
         """Tell the province what a lock holds, and ask the time for it, unless that was done a short while ago."""

@@ -39,7 +39,7 @@ PACKET_OVERHEAD: Final = 512
 
 @dataclass(frozen=True)
 class Message:
-    """A message from the province; `leaf` is `receipt` or `cmd`. Acknowledge once its content is durable."""
+    """A message from the province; `leaf` is `receipt`, `cmd` or `pass`. Acknowledge once its content is durable."""
 
     leaf: str
     payload: bytes
@@ -96,7 +96,7 @@ class BrokerConnection:
                 if reason_code.is_failure:
                     raise TransportError("broker.refused", f"{reason_code}; check the certificate and mqtt settings")
                 self._respect(answer)
-                topics = [(uplink.topic(self._edge, leaf), 1) for leaf in (uplink.RECEIPT, uplink.CMD)]
+                topics = [(uplink.topic(self._edge, leaf), 1) for leaf in (uplink.RECEIPT, uplink.CMD, uplink.PASS)]
                 self._client.subscribe(topics)
                 if any(code.is_failure for code in await self._unless_lost(self._subscribed)):
                     raise TransportError("broker.refused", "the broker's access list keeps us from our own topics")

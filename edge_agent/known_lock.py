@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+from edge_agent.credentials import Credentials
 from protocol.link import Hello
 
 
@@ -31,6 +32,7 @@ class LinkFactory(Protocol):
         on_hello: Callable[[Hello], Awaitable[None]],
         on_record: Callable[[bytes, bytes], Awaitable[None]],
         next_counter: Callable[[Hello], int],
+        credentials: Credentials,
         credit: int,
         gate: asyncio.Semaphore,
     ) -> Link:

@@ -5,9 +5,11 @@ has it" has one meaning. A row leaves by a receipt only; what cannot be forwarde
 """
 
 import hashlib
+import json
 import shutil
 import sqlite3
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -185,14 +187,27 @@ class Outbox:
 
     # --- records out -------------------------------------------------------------------------------------------------
 
-    def batch(self, after: int, max_bytes: int, max_records: int) -> list[Stored]:
-        """Records with `id` above `after` in order of arrival, up to both limits; at least one if there is one."""
+    def batch(
+        self,
+        after: int,
+        max_bytes: int,
+        max_records: int,
+        *,
+        only: Collection[bytes] | None = None,
+        without: Collection[bytes] = (),
+    ) -> list[Stored]:
+        """Records with `id` above `after` in order of arrival, up to both limits; at least one if there is one.
+
+        `only`, `without`: ids of the locks whose records are meant, or not meant; all when absent.
+        """
         taken: list[Stored] = []
         size = 0
         with database.errors():
             cursor = self._db.execute(
-                "SELECT id, lock_id, counter, record FROM records WHERE id > ? ORDER BY id LIMIT ?",
-                (after, max_records),
+                "SELECT id, lock_id, counter, record FROM records WHERE id > ?1 "
+                "AND (?2 IS NULL OR hex(lock_id) IN (SELECT value FROM json_each(?2))) "
+                "AND hex(lock_id) NOT IN (SELECT value FROM json_each(?3)) ORDER BY id LIMIT ?4",
+                (after, None if only is None else _as_json(only), _as_json(without), max_records),
             )
             for row in cursor:
                 size += len(row[3])
@@ -201,6 +216,10 @@ class Outbox:
                 taken.append(Stored(*row))
             cursor.close()
         return taken
+
+    def newest(self) -> int:
+        """The highest `id` of a record here, 0 if there is none."""
+        return self._one("SELECT max(id) FROM records")
 
     def apply_receipt(self, receipt: Receipt, statement: bytes) -> list[Key]:
         """Forget what a receipt covers, and hold the receipt for the lock, in one transaction. Returns the keys gone.
@@ -270,3 +289,7 @@ class Outbox:
 
     def _told_through(self, lock_id: bytes) -> int:
         return self._one("SELECT told_through FROM locks WHERE lock_id = ?", lock_id)
+
+
+def _as_json(locks: Collection[bytes]) -> str:
+    return json.dumps([lock_id.hex().upper() for lock_id in locks])

@@ -1,7 +1,12 @@
 """The way up: batches from the outbox to the province, again and again until receipts cover them.
 
 A batch is under way from its publication until every record in it is settled (receipted, or refused by the
-province); a PUBACK is only a sign that the broker lives. Nothing is queued in memory beyond `window` batches.
+province), or has waited too long for that; a PUBACK is only a sign that the broker lives. Nothing is queued in memory
+beyond `window` batches, and REPEATS.
+
+A lock of which the province says nothing, because it is not registered yet or because a record is missing, is silent.
+Its records are sent again and again for as long as it takes, on a lane of their own, so that they take no place from
+those of other locks.
 """
 
 import asyncio
@@ -27,7 +32,10 @@ STEADY_SECONDS: Final = 30.0
 PUBACK_SECONDS: Final = 30.0
 """A broker that takes longer is hung, whatever TCP says; keepalive alone would find out a minute later."""
 RESEND_LIMIT: Final = 600.0
-"""Longest wait between sending the same records again while the province is silent."""
+"""Longest wait between sending the same records again while the province is silent about them."""
+REPEATS: Final = 4
+"""Batches of silent locks under way at a time, beside the window: after an outage of the province this is the way back
+of a building's backlog, and until then, at one batch each for a receipt timeout, a few KB/s."""
 
 
 def reconnect_wait(failures: int) -> float:
@@ -46,12 +54,20 @@ class _UnderWay:
         self.mid: int | None = None
 
 
+class _Lane:
+    """A way through the outbox in order of arrival: up to which row it has come, and what it has under way."""
+
+    def __init__(self, window: int) -> None:
+        self.window, self.cursor = window, 0
+        self.under_way: list[_UnderWay] = []
+
+
 class Uplink:
     """Keeps a connection to the broker and drains `outbox` through it.
 
-    `on_receipts(Receipts)` and `on_command(Command)` are called for what comes down; when they return, the content
-    is durable and the message is acknowledged. `on_online()` is called when the connection is up. A MooringError from
-    a handler leaves the message unacknowledged, and is logged.
+    `on_receipts(Receipts)`, `on_command(Command)` and `on_pass(statement)` are called for what comes down; when they
+    return, the content is durable and the message is acknowledged. `on_online()` is called when the connection is up. A
+    MooringError from a handler leaves the message unacknowledged, and is logged.
     """
 
     def __init__(
@@ -62,18 +78,17 @@ class Uplink:
         *,
         on_receipts: Callable[[uplink.Receipts], None],
         on_command: Callable[[uplink.Command], None],
+        on_pass: Callable[[bytes], None],
         on_online: Callable[[], None],
         on_offline: Callable[[], None],
     ) -> None:
         self._settings, self._outbox, self._version = settings, outbox, version
-        self._on_receipts, self._on_command = on_receipts, on_command
+        self._on_receipts, self._on_command, self._on_pass = on_receipts, on_command, on_pass
         self._on_online, self._on_offline = on_online, on_offline
         self._connection: BrokerConnection | None = None
         self._wake = asyncio.Event()
-        self._under_way: list[_UnderWay] = []
-        self._cursor = 0
-        self._due_again = False
-        self._patience = float(settings.uplink.receipt_timeout_seconds)
+        self._timeout = float(settings.uplink.receipt_timeout_seconds)
+        self._start_over()
 
     @property
     def online(self) -> bool:
@@ -83,7 +98,7 @@ class Uplink:
     @property
     def under_way(self) -> int:
         """Batches published and not settled."""
-        return len(self._under_way)
+        return sum(len(lane.under_way) for lane in self._lanes)
 
     def wake(self) -> None:
         """A record was stored."""
@@ -102,11 +117,12 @@ class Uplink:
     def settled(self, keys: Iterable[Key]) -> None:
         """These records have left the outbox."""
         gone = set(keys)
-        for batch in self._under_way:
-            batch.keys -= gone
+        for lane in self._lanes:
+            for batch in lane.under_way:
+                batch.keys -= gone
+            lane.under_way = [batch for batch in lane.under_way if batch.keys]
         if gone:
-            self._patience = float(self._settings.uplink.receipt_timeout_seconds)
-        self._under_way = [batch for batch in self._under_way if batch.keys]
+            self._province_speaks({lock_id for lock_id, _ in gone})
         self._wake.set()
 
     async def run(self) -> None:
@@ -140,9 +156,11 @@ class Uplink:
 
     def _start_over(self) -> None:
         """On a new connection everything without a receipt is sent again: the broker may have lost what it took."""
-        self._under_way.clear()
-        self._cursor, self._due_again = 0, False
-        self._patience = float(self._settings.uplink.receipt_timeout_seconds)
+        self._fresh, self._repeated = _Lane(self._settings.uplink.window), _Lane(REPEATS)
+        self._lanes = (self._fresh, self._repeated)
+        self._silent: set[bytes] = set()
+        self._patience = self._timeout
+        self._repeat_at = self._heard = time.monotonic()
 
     # --- up ----------------------------------------------------------------------------------------------------------
 
@@ -162,59 +180,88 @@ class Uplink:
 
     def _publish_next(self, connection: BrokerConnection) -> float:
         """Publish a batch if it is time to; returns the seconds after which to look again, 0 at once."""
+        return min(self._publish_from(connection, lane) for lane in self._lanes)
+
+    def _publish_from(self, connection: BrokerConnection, lane: _Lane) -> float:
         batching = self._settings.uplink
-        if len(self._under_way) >= batching.window or not connection.has_room:
+        idle = lane is self._repeated and not self._silent
+        if idle or len(lane.under_way) >= lane.window or not connection.has_room:
             return self._next_deadline(connection)
         most = min(batching.batch_bytes, connection.max_payload - uplink.MAX_BYTES)
-        sent = set().union(*(batch.ids for batch in self._under_way))
-        found = self._outbox.batch(self._cursor, most, uplink.MAX_RECORDS)
+        if lane is self._fresh:
+            found = self._outbox.batch(lane.cursor, most, uplink.MAX_RECORDS, without=self._silent)
+        else:
+            found = self._outbox.batch(lane.cursor, most, uplink.MAX_RECORDS, only=self._silent)
+        sent = {row_id for each in self._lanes for batch in each.under_way for row_id in batch.ids}
         rows = [row for row in found if row.id not in sent]
         if found and not rows:
-            self._cursor = found[-1].id
+            lane.cursor = found[-1].id
             return 0
         if not rows:
-            return self._turn_round(connection)
+            return self._end_of(lane, connection)
         size = sum(len(row.record) for row in rows)
         # A lone record goes at once: waiting for company only pays while the province is busy with others.
-        gathering = bool(self._under_way) and len(found) < uplink.MAX_RECORDS
-        waited = time.monotonic() - self._under_way[-1].sent if self._under_way else 0.0
+        gathering = bool(lane.under_way) and len(found) < uplink.MAX_RECORDS
+        waited = time.monotonic() - lane.under_way[-1].sent if lane.under_way else 0.0
         if gathering and size < most * 3 // 4 and waited < batching.batch_ms / 1000:
             return max(batching.batch_ms / 1000 - waited, 0.001)
         batch_id = os.urandom(8)
         under_way = _UnderWay(batch_id, {row.id for row in rows}, {(row.lock_id, row.counter) for row in rows}, size)
         under_way.mid = connection.publish(uplink.UP, uplink.Batch(batch_id, [row.record for row in rows]).encode())
-        self._under_way.append(under_way)
-        self._cursor = rows[-1].id
+        lane.under_way.append(under_way)
+        lane.cursor = rows[-1].id
         log.info("batch.sent", batch=batch_id, records=len(rows), bytes=size)
         return 0
 
-    def _expire(self) -> None:
-        """Batches without a receipt for too long give their place in the window to others, and are due again.
-
-        Going round instead of starting over: records that the province will never receipt (one before them is
-        missing) must not keep later ones of other locks waiting.
-        """
+    def _end_of(self, lane: _Lane, connection: BrokerConnection) -> float:
+        """A lane has come to the end of the outbox. What arrives later goes on from there; silent locks start anew."""
+        lane.cursor = self._outbox.newest()
         now = time.monotonic()
-        late = [batch for batch in self._under_way if now - batch.sent >= self._patience]
-        if late:
-            log.warning("receipt.late", batches=len(late), seconds=self._patience)
-            self._under_way = [batch for batch in self._under_way if batch not in late]
-            self._due_again = True
-            self._patience = min(self._patience * 2, RESEND_LIMIT)
-
-    def _turn_round(self, connection: BrokerConnection) -> float:
-        """The end of the outbox is reached: go back to its start if something there is due again."""
-        if self._due_again:
-            self._due_again, self._cursor = False, 0
-            log.info("batch.again")
-            return 0
+        if lane is self._repeated and now >= self._repeat_at:
+            if self._outbox.batch(0, 1, 1, only=self._silent):
+                log.info("batch.again", locks=len(self._silent))
+                lane.cursor = 0
+                self._patience = min(self._patience * 2, max(RESEND_LIMIT, self._timeout))
+                self._repeat_at = now + self._patience
+                return 0
+            self._silent.clear()
         return self._next_deadline(connection)
 
+    def _expire(self) -> None:
+        """Batches without a receipt for too long give their place to others, and the locks in them are silent."""
+        now = time.monotonic()
+        late = {lane: [batch for batch in lane.under_way if now - batch.sent >= self._timeout] for lane in self._lanes}
+        batches = [batch for lane in self._lanes for batch in late[lane]]
+        if not batches:
+            return
+        for lane in self._lanes:
+            lane.under_way = [batch for batch in lane.under_way if batch not in late[lane]]
+        self._silent |= {lock_id for batch in batches for lock_id, _ in batch.keys}
+        log.warning("receipt.late", batches=len(batches), silent_locks=len(self._silent), seconds=self._timeout)
+        for batch in late[self._fresh]:
+            # Perhaps the broker merely lost it: once more at once, and from then on less and less often.
+            self._repeated.cursor = min(self._repeated.cursor, min(batch.ids) - 1)
+            self._patience = self._timeout * 2
+            self._repeat_at = now + self._patience
+
+    def _province_speaks(self, of: set[bytes]) -> None:
+        """Records of these locks were settled, so theirs go the usual way again."""
+        now = time.monotonic()
+        if self._silent & of:
+            self._silent -= of
+            self._fresh.cursor = 0
+        if now - self._heard >= self._patience:
+            # It spoke of nobody for longer than we would wait: it was away, and the others need not wait any longer.
+            self._repeat_at = now
+        self._heard = now
+
     def _next_deadline(self, connection: BrokerConnection) -> float:
-        """Seconds until a batch is late or a PUBACK overdue; a long time if nothing is under way."""
-        deadlines = [batch.sent + self._patience for batch in self._under_way]
+        """Seconds until a batch is late, a PUBACK overdue or a repetition due; a long time if nothing is under way."""
+        deadlines = [batch.sent + self._timeout for lane in self._lanes for batch in lane.under_way]
         if connection.waiting_since is not None:
             deadlines.append(connection.waiting_since + PUBACK_SECONDS)
+        if self._silent and len(self._repeated.under_way) < REPEATS:
+            deadlines.append(self._repeat_at)
         return max(min(deadlines, default=time.monotonic() + PUBACK_SECONDS) - time.monotonic(), 0.001)
 
     def _check_broker(self, connection: BrokerConnection) -> None:
@@ -224,7 +271,7 @@ class Uplink:
 
     def _acknowledged(self, mid: int, refusal: str | None) -> None:
         self._wake.set()
-        batch = next((batch for batch in self._under_way if batch.mid == mid), None)
+        batch = next((batch for lane in self._lanes for batch in lane.under_way if batch.mid == mid), None)
         if refusal is not None:
             # Stays under way: the wait for its receipt is the wait before trying again.
             log.warning("batch.rejected", batch=batch.batch_id if batch else "", reason=refusal)
@@ -249,6 +296,8 @@ class Uplink:
     def _handle(self, message: Message) -> None:
         if message.leaf == uplink.RECEIPT:
             self._on_receipts(uplink.parse_receipts(message.payload))
+        elif message.leaf == uplink.PASS:
+            self._on_pass(message.payload)
         else:
             self._on_command(uplink.parse_command(message.payload))
 

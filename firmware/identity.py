@@ -1,6 +1,6 @@
 """The lock's own keys. They are made on the lock and never leave it; what leaves is a request signed by one of them."""
 
-from protocol import cbor, placement
+from protocol import cbor, link_session, placement
 from protocol.errors import StorageError
 
 TYPE_CHECKING = False
@@ -10,19 +10,32 @@ if TYPE_CHECKING:
 
 _KEYS = "keys"
 _ANCHOR = "anchor"
+_LINK = "link"
 
 
 class Identity:
-    """Two P-256 key pairs (records; mdoc reader authentication) and the province's key that everything else hangs on.
+    """Three P-256 keys (records; mdoc reader authentication; edge link) and the province's, which all else hangs on.
 
-    `public` and `reader_public` are 65-byte points; `anchor` is the province's public key as the installer wrote it.
+    `public` is a 65-byte point; `anchor` is the province's public key as the installer wrote it; `link` is the key pair
+    of the edge link, and `link_proof` says under the identity key whose it is. The link has a key of its own because
+    anyone in range can make it multiply points of their choice: the key that signs records stays out of that.
     """
 
-    def __init__(self, crypto: "Crypto", private: bytes, reader_private: bytes, anchor: bytes) -> None:
+    def __init__(
+        self,
+        crypto: "Crypto",
+        private: bytes,
+        reader_private: bytes,
+        anchor: bytes,
+        link: "tuple[bytes, bytes]",
+        link_proof: bytes,
+    ) -> None:
         self.private = private
         self.public = crypto.public("P-256", private)
         self.reader_private = reader_private
         self.anchor = anchor
+        self.link = link
+        self.link_proof = link_proof
         self.lock_id = placement.lock_id(crypto, self.public)
 
 
@@ -33,7 +46,21 @@ def load(crypto: "Crypto", store: "Store") -> "Identity | None":
         return None
     if len(keys) != 64:
         raise StorageError("identity.corrupt", "the key file is not two keys long")
-    return Identity(crypto, keys[:32], keys[32:], anchor)
+    link, proof = _link_key(crypto, store, keys[:32])
+    return Identity(crypto, keys[:32], keys[32:], anchor, link, proof)
+
+
+def _link_key(crypto: "Crypto", store: "Store", private: bytes) -> "tuple[tuple[bytes, bytes], bytes]":
+    """The link's key pair and its proof; made at enrolment, or at the first boot of a lock enrolled without."""
+    held = store.read(_LINK)
+    if held is None:
+        link = crypto.generate("P-256")
+        proof = link_session.prove(crypto, (private, crypto.public("P-256", private)), link[1])
+        store.write(_LINK, link[0] + link[1] + proof)
+        return link, proof
+    if len(held) <= 97:
+        raise StorageError("identity.corrupt", "the file of the link key is too short")
+    return (held[:32], held[32:97]), held[97:]
 
 
 def enrol(crypto: "Crypto", store: "Store", province_public: bytes) -> bytes:
@@ -51,6 +78,7 @@ def enrol(crypto: "Crypto", store: "Store", province_public: bytes) -> bytes:
         keys = crypto.generate("P-256")[0] + crypto.generate("P-256")[0]
         store.write(_KEYS, keys)
     store.write(_ANCHOR, province_public)
+    _link_key(crypto, store, keys[:32])
     public, reader_public = crypto.public("P-256", keys[:32]), crypto.public("P-256", keys[32:])
     claim = cbor.encode([1, public, reader_public])
     return cbor.encode([1, public, reader_public, crypto.sign(keys[:32], claim)])

@@ -1,8 +1,10 @@
 """The lock's end of the edge link: a GATT server that streams the journal up and takes statements down.
 
-The edge is a courier that need not be honest. It gets what it could record anyway (sealed records, public facts) and
-can offer statements that verify or do not. What it may cost is bounded: memory by one message being assembled and a
-small inbox, attention by pauses after refusals, connections by a limit and a time to speak up.
+Nothing is said before the handshake of `link_session`, which only an edge with a pass from the province gets through;
+each message after it is sealed, and one that does not open ends the connection. Even so an edge is a courier that
+need not be honest: it gets records that it cannot read, and can offer statements that verify or do not. What anybody
+may cost is bounded: memory by one message being assembled, a small inbox and one statement in pieces, attention by a
+purse for handshakes and by pauses after refusals, connections by a limit and a time to prove oneself.
 
 The irq handler only takes notes; `run` does the work. A connection belongs to this link from its first write to DOWN
 on, so connections for another service may come and go beside it.
@@ -10,21 +12,29 @@ on, so connections for another service may come and go beside it.
 
 import asyncio
 import sys
+from hashlib import sha256
 
 import bluetooth
 
 from firmware import ticks
 from firmware.console import log
-from protocol import link
-from protocol.errors import FormatError
+from protocol import link, link_session
+from protocol.errors import FormatError, MooringError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any, Protocol
 
+    from firmware.admission import Admission
+
     class LockMemory(Protocol):
         """What the link needs of the lock."""
+
+        admission: Admission
+
+        def judge(self, edge_pass: bytes, edge_public: bytes) -> str:
+            """Name of the edge. Raises MooringError for a pass that is not good for it here and now."""
 
         def hello(self) -> "tuple[bytes, int, int, dict[str, int], bytes | None, bytes]":
             """The facts of a HELLO, in the order of `protocol.link.hello`."""
@@ -48,9 +58,12 @@ ADVERTISE_US = 200000
 CONNECTIONS = 3
 """Connections at a time, of the four that NimBLE has on this chip; one stays free for a phone."""
 SILENT_MS = 10000
-"""A connection that has not written to DOWN by then is not an edge, and makes room."""
-INBOX_BYTES = 12288
-"""Messages waiting to be handled: one of the longest, and some small ones."""
+"""A connection that has not written to DOWN by then, or not proven itself, is not an edge, and makes room. The chip's
+own part in a handshake takes some two seconds."""
+INBOX_BYTES = 8192
+"""Messages waiting to be handled: some of the longest, which an edge sends without waiting for an answer."""
+FAREWELL_SECONDS = 0.5
+"""Between telling an edge why it is refused and ending the connection: for the last notification to leave."""
 RETRY_SECONDS = 0.01
 """Wait while the stack has no buffer: about one connection interval."""
 STUCK_MS = 20000
@@ -76,13 +89,19 @@ class Link:
         self._down = self._up = 0
         self._mtus: dict[int, int] = {}
         self._peer: int | None = None
-        self._session = 0
+        self._peer_since = 0
+        self._connection = 0
+        # Of a statement in pieces: digest, size, and what is here of it. Outlives the connection.
+        self._pieces: tuple[bytes, int, bytearray] | None = None
         self._begin()
 
     def _begin(self) -> None:
-        """A new session: nothing of the last peer is left."""
-        self._session += 1
-        self._assembler = link.Assembler()
+        """A new connection: nothing of the last peer is left."""
+        self._connection += 1
+        self._responder: link_session.Responder | None = None
+        self._session: link_session.Session | None = None
+        self._offered = False
+        self._assembler = link.Assembler(link_session.OPEN_LIMIT)
         self._inbox: list[bytes] = []
         self._inbox_bytes = 0
         self._greet = False
@@ -99,6 +118,7 @@ class Link:
         self._start()
         while True:
             try:
+                self._lock.admission.prepare()
                 look_again = self._advertise_due or self._has_strangers()
                 await asyncio.wait_for(self._flag.wait(), SILENT_MS / 1000 if look_again else None)
             except asyncio.TimeoutError:
@@ -155,6 +175,7 @@ class Link:
     def _take_part(self, connection: int) -> None:
         if self._peer is None and connection in self._connections:
             self._peer = connection
+            self._peer_since = ticks.now()
             self._begin()
         if connection != self._peer:
             self._unwelcome.append((connection, "link.busy"))
@@ -169,7 +190,8 @@ class Link:
         self._inbox_bytes += len(message)
 
     def _has_strangers(self) -> bool:
-        return any(handle != self._peer for handle in self._connections)
+        proven = None if self._session is None else self._peer
+        return any(handle != proven for handle in self._connections)
 
     def _tidy(self) -> None:
         """Send away who should not be here, and be found by others."""
@@ -177,6 +199,8 @@ class Link:
         for handle, since in list(self._connections.items()):
             if handle != self._peer and ticks.since(now, since) >= SILENT_MS:
                 self._unwelcome.append((handle, "link.silent"))
+        if self._peer is not None and self._session is None and ticks.since(now, self._peer_since) >= SILENT_MS:
+            self._unwelcome.append((self._peer, "link.unproven"))
         while self._unwelcome:
             handle, code = self._unwelcome.pop()
             self._drop(handle, code)
@@ -210,11 +234,18 @@ class Link:
         if self._inbox:
             message = self._inbox.pop(0)
             self._inbox_bytes -= len(message)
+            connection = self._connection
             try:
-                await self._handle(link.parse(message))
-            except FormatError as error:
-                self._drop_peer(error.code)
+                if self._session is None:
+                    await self._shake_hands(message)
+                else:
+                    await self._handle(link.parse(self._session.open(message)))
+            except MooringError as error:
+                if connection == self._connection:
+                    self._drop_peer(error.code)
             return True
+        if self._session is None:
+            return False
         facts = self._lock.hello() if self._told is not None or self._greet else None
         if facts is not None and (self._greet or _without_counter(facts) != self._told):
             self._greet = False
@@ -229,21 +260,86 @@ class Link:
                 return True
         return False
 
+    async def _shake_hands(self, message: bytes) -> None:
+        """Take an OPEN or a FINISH. The door gets its turn between any two multiplications."""
+        connection, began = self._connection, ticks.now()
+        if self._responder is None:
+            responder = self._lock.admission.begin(message)
+            # From here on no second OPEN gets through on this connection, whatever becomes of this one.
+            self._responder = responder
+            self._assembler.limit = link_session.FINISH_LIMIT
+            responder.opened(message)
+            await asyncio.sleep(0)
+            answer = responder.answer()
+            await asyncio.sleep(0)
+            log("link.answered", ms=ticks.since(ticks.now(), began))
+            if connection == self._connection:
+                await self._send_parts(answer)
+            return
+        edge_public, edge_pass, session = self._responder.finished(message)
+        await asyncio.sleep(0)
+        edge, refusal = "", None
+        try:
+            edge = self._lock.judge(edge_pass, edge_public)
+        except MooringError as error:
+            refusal = error
+        if connection != self._connection:
+            return
+        self._session = session
+        if refusal is not None:
+            # Said to the holder of a key, and sealed; whoever only listens learns nothing of it.
+            await self._send(link.result("edge-pass", refusal.code))
+            await asyncio.sleep(FAREWELL_SECONDS)
+            raise refusal
+        self._lock.admission.proven()
+        self._assembler.limit = link.DOWN_LIMIT
+        self._greet = True
+        log("link.proven", edge=edge, ms=ticks.since(ticks.now(), began))
+
     async def _handle(self, message: "tuple[Any, ...]") -> None:
         kind = message[0]
         if kind == link.PULL:
             self._pull(message[1], message[2])
         elif kind == link.DELIVER:
-            session = self._session
-            if self._refusals >= PATIENCE:
-                await asyncio.sleep(min(0.2 * self._refusals, 5))
-            if session != self._session:
-                return
-            name, code = self._lock.deliver(message[1])
-            self._refusals = 0 if code is None else self._refusals + 1
-            await self._send(link.result(name, code))
+            await self._take_statement(message[1])
+        elif kind == link.OFFER:
+            await self._take_offer(message[1], message[2])
+        elif kind == link.PIECE:
+            await self._take_piece(message[1])
         else:
             raise FormatError("link.type", "a message in the wrong direction")
+
+    async def _take_statement(self, statement: bytes) -> None:
+        connection = self._connection
+        if self._refusals >= PATIENCE:
+            await asyncio.sleep(min(0.2 * self._refusals, 5))
+        if connection != self._connection:
+            return
+        name, code = self._lock.deliver(statement)
+        self._refusals = 0 if code is None else self._refusals + 1
+        await self._send(link.result(name, code))
+
+    async def _take_offer(self, digest: bytes, size: int) -> None:
+        if self._pieces is None or self._pieces[:2] != (digest, size):
+            self._pieces = (digest, size, bytearray())
+        self._offered = True
+        await self._send(link.want(len(self._pieces[2])))
+
+    async def _take_piece(self, content: bytes) -> None:
+        if self._pieces is None or not self._offered:
+            raise FormatError("link.piece", "a piece of nothing that was offered")
+        digest, size, held = self._pieces
+        if len(held) + len(content) > size:
+            raise FormatError("link.piece", "more than was offered")
+        held.extend(content)
+        if len(held) < size:
+            return
+        self._pieces, self._offered = None, False
+        if sha256(held).digest() == digest:
+            await self._take_statement(bytes(held))
+        else:
+            self._refusals += 1
+            await self._send(link.result("?", "link.digest"))
 
     def _pull(self, start: int, credit: int) -> None:
         if credit == 0:
@@ -257,10 +353,14 @@ class Link:
         self._credit = credit
 
     async def _send(self, message: bytes) -> None:
-        session, peer = self._session, self._peer
+        if self._session is not None:
+            await self._send_parts(self._session.seal(message))
+
+    async def _send_parts(self, message: bytes) -> None:
+        connection, peer = self._connection, self._peer
         blocked = None
         for part in link.Parts(message, self._mtus.get(peer, 23) if peer is not None else 23):
-            while session == self._session:
+            while connection == self._connection:
                 try:
                     self._ble.gatts_notify(peer, self._up, part)
                     blocked = None
@@ -273,7 +373,7 @@ class Link:
                         self._drop_peer("link.stuck")
                         return
                 await asyncio.sleep(RETRY_SECONDS)
-            if session != self._session:
+            if connection != self._connection:
                 return
 
     def _drop_peer(self, code: str) -> None:

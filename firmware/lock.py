@@ -1,7 +1,9 @@
 """Everything the lock holds, opened from flash once at boot, and the one way in for signed statements."""
 
+from firmware.admission import Admission
 from firmware.clock import Clock
 from firmware.console import log
+from firmware.edge_passes import EdgePasses
 from firmware.journal import Journal
 from firmware.standing import KINDS, Standing
 from firmware.stays import Stays
@@ -31,6 +33,8 @@ class Lock:
         self.standing = Standing(crypto, store, identity)
         self.journal = Journal(journal)
         self.stays = Stays(store, self.journal)
+        self.admission = Admission(crypto, identity)
+        self._edge_passes = EdgePasses(crypto, store, identity, self.clock)
         self._commitment_key: tuple[bytes, bytes] | None = None
 
     def commitment_key(self) -> bytes:
@@ -59,6 +63,10 @@ class Lock:
     def records_from(self, counter: int) -> "Iterator[tuple[int, bytes]]":
         """(counter, record) of every record from `counter` on that still waits for its receipt."""
         return self.journal.records_from(counter)
+
+    def judge(self, edge_pass: bytes, edge_public: bytes) -> str:
+        """Name of the edge that has proven to hold `edge_public`. Raises as `EdgePasses.judge` for no good pass."""
+        return self._edge_passes.judge(edge_pass, edge_public).edge
 
     def deliver(self, data: bytes) -> "tuple[str, str | None]":
         """Take a statement from a courier. Returns its kind ("?" if it has none) and None, or the code of the refusal.

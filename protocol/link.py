@@ -1,8 +1,9 @@
 """What lock and edge agent say to each other over GATT: parts, messages, and the limits of both. Sans-IO.
 
-A message is a deterministic CBOR array (`link.cddl`). It travels in parts, each one ATT value: a first byte that says
-whether more follows, then a slice of the message, as ISO/IEC 18013-5 section 8.3.3.1.1.6 frames its own BLE messages.
-Nothing here protects content: records are sealed and signed by the lock, statements signed by province or platform.
+A message is a deterministic CBOR array (`link.cddl`), sealed by the session of `link_session`, whose handshake opens
+every connection. It travels in parts, each one ATT value: a first byte that says whether more follows, then a slice,
+as ISO/IEC 18013-5 section 8.3.3.1.1.6 frames its own BLE messages. A statement too long for one message goes as an
+offer and pieces, and goes on at another connection where the last one broke off.
 """
 
 from protocol import cbor
@@ -25,11 +26,21 @@ COMPANY = 0xFFFF
 HELLO = 1
 RECORD = 2
 RESULT = 3
+WANT = 4
 PULL = 16
 DELIVER = 17
+OFFER = 18
+PIECE = 19
 
 MESSAGE_LIMIT = 8192
-"""Longest message in bytes. A trust list is the largest statement; a record is far below."""
+"""Longest message in bytes, sealed. What goes up is at most a record."""
+PIECE_BYTES = 1024
+"""Longest statement that is delivered whole, and longest piece of a longer one: what an interruption costs at most,
+and what a lock must hold twice while it opens a message."""
+DOWN_LIMIT = PIECE_BYTES + 32
+"""Longest message to a lock, sealed."""
+STATEMENT_LIMIT = 8192
+"""Longest statement. A trust list is the largest."""
 CREDIT_LIMIT = 64
 """Most records one PULL may ask for; more buys no speed and costs the edge its bound on memory."""
 PREFIX_BYTES = 6
@@ -47,8 +58,9 @@ class Parts:
         if not 0 < len(message) <= MESSAGE_LIMIT:
             raise FormatError("link.too_long", "a message is 1 to %d bytes" % MESSAGE_LIMIT)
         self._message = memoryview(message)
-        # Three bytes of the MTU are ATT's (opcode and handle), one is ours.
-        self._step = max(mtu, 23) - 4
+        # Three bytes of the MTU are ATT's (opcode and handle), one is ours; no value is longer than 512 bytes (Core
+        # Specification, Vol 3, Part F, 3.2.9).
+        self._step = min(max(mtu, 23) - 3, 512) - 1
         self._at = 0
 
     def __iter__(self) -> "Parts":
@@ -71,11 +83,11 @@ def split(message: bytes, mtu: int) -> "list[bytes]":
 class Assembler:
     """Puts the parts of one direction of one connection together; holds at most `limit` bytes.
 
-    After a FormatError it is empty again, and fit for the next message.
+    After a FormatError it is empty again, and fit for the next message. `limit` may change between messages.
     """
 
     def __init__(self, limit: int = MESSAGE_LIMIT) -> None:
-        self._limit = limit
+        self.limit = limit
         self._parts = bytearray()
 
     def push(self, part: bytes) -> "bytes | None":
@@ -86,7 +98,7 @@ class Assembler:
         if len(part) < 2 or part[0] > _MORE:
             self.reset()
             raise FormatError("link.part", "a part is a first byte of 0 or 1 and at least one byte more")
-        if len(self._parts) + len(part) - 1 > self._limit:
+        if len(self._parts) + len(part) - 1 > self.limit:
             self.reset()
             raise FormatError("link.too_long", "the message exceeds its limit")
         self._parts.extend(memoryview(part)[1:])
@@ -175,8 +187,23 @@ def pull(from_counter: int, credit: int) -> bytes:
 
 
 def deliver(statement: bytes) -> bytes:
-    """The DELIVER message, edge to lock: one signed statement."""
+    """The DELIVER message, edge to lock: one signed statement of at most PIECE_BYTES."""
     return cbor.encode([DELIVER, statement])
+
+
+def offer(digest: bytes, size: int) -> bytes:
+    """The OFFER message, edge to lock: a statement of `size` bytes with this SHA-256. A WANT answers it."""
+    return cbor.encode([OFFER, digest, size])
+
+
+def want(offset: int) -> bytes:
+    """The WANT message, lock to edge: go on with what was offered at `offset`; what lies before is held."""
+    return cbor.encode([WANT, offset])
+
+
+def piece(content: bytes) -> bytes:
+    """The PIECE message, edge to lock: the next bytes of what was offered. A RESULT answers the last one."""
+    return cbor.encode([PIECE, content])
 
 
 def _is_uint(item: "Any") -> bool:
@@ -214,8 +241,9 @@ def _form(name: str) -> FormatError:
 def parse(message: bytes) -> "tuple[Any, ...]":
     """One message as a tuple that starts with its type.
 
-    `(HELLO, Hello)`, `(RECORD, record)`, `(RESULT, kind, code or None)`, `(PULL, from_counter, credit)` or
-    `(DELIVER, statement)`. Raises FormatError: `cbor.*`, `link.too_long`, `link.form`, `link.version`, `link.type`.
+    `(HELLO, Hello)`, `(RECORD, record)`, `(RESULT, kind, code or None)`, `(WANT, offset)`,
+    `(PULL, from_counter, credit)`, `(DELIVER, statement)`, `(OFFER, digest, size)` or `(PIECE, bytes)`.
+    Raises FormatError: `cbor.*`, `link.too_long`, `link.form`, `link.version`, `link.type`.
     """
     if len(message) > MESSAGE_LIMIT:
         raise FormatError("link.too_long", "the message exceeds its limit")
@@ -225,10 +253,20 @@ def parse(message: bytes) -> "tuple[Any, ...]":
     kind = items[0]
     if kind == HELLO:
         return (HELLO, _parse_hello(items))
-    if kind == RECORD or kind == DELIVER:
-        if len(items) != 2 or not isinstance(items[1], bytes) or not items[1]:
-            raise _form("RECORD" if kind == RECORD else "DELIVER")
+    if kind == RECORD or kind == DELIVER or kind == PIECE:
+        most = MESSAGE_LIMIT if kind == RECORD else PIECE_BYTES
+        if len(items) != 2 or not isinstance(items[1], bytes) or not 0 < len(items[1]) <= most:
+            raise _form("RECORD" if kind == RECORD else "DELIVER or PIECE")
         return (kind, items[1])
+    if kind == OFFER:
+        good = len(items) == 3 and _is_bytes(items[1], 32) and _is_uint(items[2])
+        if not (good and PIECE_BYTES < items[2] <= STATEMENT_LIMIT):
+            raise _form("OFFER")
+        return (OFFER, items[1], items[2])
+    if kind == WANT:
+        if len(items) != 2 or not _is_uint(items[1]) or items[1] >= STATEMENT_LIMIT:
+            raise _form("WANT")
+        return (WANT, items[1])
     if kind == RESULT:
         if len(items) != 3 or not _is_name(items[1]) or not (items[2] is None or _is_name(items[2])):
             raise _form("RESULT")

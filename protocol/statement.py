@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from protocol.crypto import Crypto
 
-KINDS = ("placement", "trust-list", "profile", "time", "receipt", "grant")
+KINDS = ("placement", "trust-list", "profile", "time", "receipt", "grant", "edge-pass")
 
 MAX_BYTES = 8192
 """Longest statement read: the largest message that the link to a lock carries."""
@@ -43,15 +43,30 @@ def open(crypto: "Crypto", data: bytes, kind: str, public: bytes) -> "dict[Any, 
     if message.protected[cose.TYP] != _TYPE + kind:
         raise VerificationError("statement.kind", "a statement of another kind")
     cose.verify_sign1(crypto, message, ("P-256", public))
-    body = cbor.decode_deterministic(message.payload or b"")
-    if not isinstance(body, dict):
-        raise FormatError("statement.form", "the body is not a map")
-    return body
+    return _body(message)
+
+
+def read(data: bytes, kind: str) -> "dict[Any, Any]":
+    """The body of a statement of `kind`, unverified: for cheap checks before `open`, and for couriers.
+
+    Raises FormatError `statement.form` or `cbor.*`, VerificationError `statement.kind` for another kind.
+    """
+    message = _parse(data)
+    if message.protected[cose.TYP] != _TYPE + kind:
+        raise VerificationError("statement.kind", "a statement of another kind")
+    return _body(message)
 
 
 def kind_of(data: bytes) -> str:
     """Kind that `data` says it is; unverified, for routing only. Raises FormatError."""
     return str(_parse(data).protected[cose.TYP])[len(_TYPE) :]
+
+
+def _body(message: cose.Message) -> "dict[Any, Any]":
+    body = cbor.decode_deterministic(message.payload or b"")
+    if not isinstance(body, dict):
+        raise FormatError("statement.form", "the body is not a map")
+    return body
 
 
 def _parse(data: bytes) -> cose.Message:

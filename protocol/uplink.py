@@ -18,8 +18,9 @@ ROOT = "mooring/1/"
 UP = "up"
 RECEIPT = "receipt"
 CMD = "cmd"
+PASS = "pass"  # noqa: S105  an edge pass, no password
 STATE = "state"
-LEAVES = (UP, RECEIPT, CMD, STATE)
+LEAVES = (UP, RECEIPT, CMD, PASS, STATE)
 
 PROVINCE_FILTER = "$share/province/mooring/1/+/up"
 """Shared subscription of the province's consumers: each message goes to one of them."""
@@ -27,6 +28,7 @@ PROVINCE_FILTER = "$share/province/mooring/1/+/up"
 BATCH = 1
 TIME_REQUEST = 2
 LOCK_SEEN = 3
+PASS_REQUEST = 4
 """First member of a message on `up`."""
 
 MAX_MESSAGE = 131072
@@ -112,8 +114,31 @@ class LockSeen:
         return _encode([LOCK_SEEN, self.lock_id, self.identity_public, self.held])
 
 
+class PassRequest:
+    """An edge asks for an edge pass for its key (65-byte point), newer than `issued_at` (0: it has none).
+
+    On `pass` comes back the statement itself, if there is one to give. Who may ask for which edge is for the broker's
+    access list to say; a pass for a key that the asker does not hold would be of no use to it.
+    """
+
+    def __init__(self, edge_public: bytes, issued_at: int) -> None:
+        self.edge_public = edge_public
+        self.issued_at = issued_at
+
+    def encode(self) -> bytes:
+        """The message. Raises FormatError `uplink.form`."""
+        _check(_is_bstr(self.edge_public, 65) and self.edge_public[0] == 4, "edge key")
+        _check(_is_serial(self.issued_at), "time of issue")
+        return _encode([PASS_REQUEST, self.edge_public, self.issued_at])
+
+
 class Refusal:
-    """A record that the province will not commit, by its payload hash, and the stable code of the reason."""
+    """A record that the province will never commit, by its payload hash, and the stable code of the reason.
+
+    Only for what is not authentic (`cose.signature`), or is not the first authentic record of its counter
+    (`record.equivocation`). Whatever else a lock signed is committed, for a receipt covers every counter up to one; and
+    of a lock that is not registered the province says nothing, for that may pass.
+    """
 
     def __init__(self, lock_id: bytes, counter: int, payload_hash: bytes, code: str) -> None:
         self.lock_id = lock_id
@@ -129,7 +154,10 @@ class Refusal:
 
 
 class Receipts:
-    """What the province answers to batches: receipt statements, and records it refused to commit."""
+    """What the province answers to batches: receipt statements, and records it refused to commit.
+
+    Read the refusals first, then the receipts in their order: where a lock broke its hash chain, each side has its own.
+    """
 
     def __init__(self, statements: "list[bytes]", refusals: "list[Refusal]") -> None:
         self.statements = statements
@@ -156,17 +184,19 @@ class Command:
         return _encode([1, self.lock_id, self.statements])
 
 
-def parse_up(data: bytes) -> "Batch | TimeRequest | LockSeen":
+def parse_up(data: bytes) -> "Batch | TimeRequest | LockSeen | PassRequest":
     """A message on `up`. Raises FormatError `uplink.form`, `uplink.too_long` or `cbor.*`."""
     items = _decode(data)
     kind, count = items[0], len(items)
-    message: "Batch | TimeRequest | LockSeen"
+    message: "Batch | TimeRequest | LockSeen | PassRequest"
     if kind == BATCH and count == 3:
         message = Batch(items[1], items[2])
     elif kind == TIME_REQUEST and count == 3:
         message = TimeRequest(items[1], items[2])
     elif kind == LOCK_SEEN and count == 4:
         message = LockSeen(items[1], items[2], items[3])
+    elif kind == PASS_REQUEST and count == 3:
+        message = PassRequest(items[1], items[2])
     else:
         raise _form("kind of message")
     message.encode()

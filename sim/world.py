@@ -394,6 +394,7 @@ async def build(
         )
         stack.push_async_callback(world.stop_edge)
         stack.push_async_callback(lock.kill)
+        province.admit_edge("edge-1")
         await world.start_edge()
         say("installing the lock: it makes its keys, the province binds them to a listing")
         await world.install()

@@ -39,6 +39,13 @@ def _parser() -> argparse.ArgumentParser:
         "--data", type=Path, required=True, metavar="DIR", help="the province's data folder; made if missing"
     )
     run.add_argument("--host", default="127.0.0.1", help="the broker's host (default %(default)s)")
+    run.add_argument(
+        "--admit",
+        action="append",
+        default=[],
+        metavar="EDGE",
+        help="let the edge of this name have a pass for all locks, with the next key that asks; may be repeated",
+    )
     run.add_argument("--port", type=int, default=1883, help="the broker's MQTT 5 port (default %(default)s)")
     return parser
 
@@ -55,8 +62,10 @@ def _show(folder: Path, as_json: bool) -> int:
     return 0
 
 
-def _run(folder: Path, host: str, port: int) -> int:
+def _run(folder: Path, host: str, port: int, admitted: list[str]) -> int:
     province = Province(folder, host, port)
+    for edge in admitted:
+        province.admit_edge(edge)
     over = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: over.set())
@@ -73,7 +82,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if chosen.command == "show":
             return _show(chosen.data, chosen.json)
-        return _run(chosen.data, chosen.host, chosen.port)
+        return _run(chosen.data, chosen.host, chosen.port, chosen.admit)
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 2

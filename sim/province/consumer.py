@@ -5,6 +5,7 @@ else: the broker or the edge sends again, and the store knows the record by its 
 """
 
 import logging
+import socket
 import sqlite3
 from collections.abc import Callable
 from typing import Any
@@ -36,6 +37,7 @@ class Consumer:
         self._after_commit = after_commit
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5, manual_ack=True)
         self._client.reconnect_delay_set(min_delay=1, max_delay=5)
+        self._client.on_socket_open = _send_at_once
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = self._on_subscribe
         self._client.on_disconnect = self._on_disconnect
@@ -93,3 +95,8 @@ class Consumer:
             self._after_commit()
         client.ack(message.mid, message.qos)
         self.publish(answers)
+
+
+def _send_at_once(_client: mqtt.Client, _data: object, channel: Any) -> None:
+    # Else a receipt behind a PUBACK waits for the broker's delayed ACK: 40 ms of each check-in's way.
+    channel.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

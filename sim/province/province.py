@@ -103,6 +103,10 @@ class Province:
 
     # --- acting ------------------------------------------------------------------------------------------------------
 
+    def admit_edge(self, edge: str, locks: list[bytes] | None = None) -> None:
+        """Let an edge have a pass. Raises as `Edges.admit`."""
+        self.registry.edges.admit(edge, locks)
+
     def register_lock(
         self,
         identity_public: bytes,
@@ -155,7 +159,7 @@ class Province:
         self._tell(lock_id, [grant])
 
     def registrations(self, kind: int | None = None) -> list[Registration]:
-        """Committed records, opened; of one kind (protocol.record.CHECK_IN, ENTRY), or all."""
+        """Good records, opened; of one kind (protocol.record.CHECK_IN, ENTRY), or all. `store.records` has the rest."""
         return self.store.registrations(kind)
 
     def statements_for(self, lock_id: bytes) -> list[bytes]:

@@ -6,8 +6,11 @@ No network here: bytes in, messages out. Everything that a message changes is on
 import json
 import logging
 import threading
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from protocol import crypto_cpython as crypto
 from protocol import placement, record, statement, uplink
@@ -18,9 +21,10 @@ from protocol.profile import Profile
 from protocol.receipt import Receipt
 from protocol.signed_time import SignedTime
 from protocol.trust import TrustList
+from sim.province.edges import Edges
 from sim.province.keys import Keys
 from sim.province.quality import GOOD, verdict
-from sim.province.store import Lock, Store
+from sim.province.store import CHAIN, Lock, Store
 
 Message = tuple[str, str, bytes]
 """(edge, leaf of the topic, payload) to publish."""
@@ -39,6 +43,7 @@ class Registry:
 
     def __init__(self, store: Store, keys: Keys, clock: Callable[[], float]) -> None:
         self.store = store
+        self.edges = Edges(store, keys, clock)
         self.changed = threading.Condition()
         self._keys = keys
         self._clock = clock
@@ -142,7 +147,10 @@ class Registry:
     # --- what an edge sends ------------------------------------------------------------------------------------------
 
     def handle(self, edge: str, payload: bytes) -> list[Message]:
-        """Do what one message on `up` asks and return the answers. A message that asks for nothing good is counted."""
+        """Do what one message on `up` asks and return the answers. A message that asks for nothing good is counted.
+
+        Nothing at all is answered about a lock that is not registered: that may pass, and a refusal would not.
+        """
         try:
             message = uplink.parse_up(payload)
         except FormatError as error:
@@ -150,9 +158,12 @@ class Registry:
             self.tally("messages unreadable")
             return []
         if isinstance(message, uplink.Batch):
-            answers = [(edge, uplink.RECEIPT, self._commit(edge, message.records).encode())]
+            answers = self._commit(edge, message.records)
         elif isinstance(message, uplink.TimeRequest):
             answers = self._tell_time(edge, message)
+        elif isinstance(message, uplink.PassRequest):
+            edge_pass = self.edges.answer(edge, message)
+            answers = [] if edge_pass is None else [(edge, uplink.PASS, edge_pass)]
         else:
             answers = self._meet(edge, message)
         self._notify()
@@ -189,69 +200,119 @@ class Registry:
             answers.append((edge, uplink.RECEIPT, uplink.Receipts([receipt[1]], []).encode()))
         return answers
 
-    def _commit(self, edge: str, records: list[bytes]) -> uplink.Receipts:
-        touched: set[bytes] = set()
+    def _commit(self, edge: str, records: list[bytes]) -> list[Message]:
+        delivered: dict[bytes, set[int]] = {}
         refusals: list[uplink.Refusal] = []
-        counts: dict[str, int] = {}
+        counts: Counter[str] = Counter()
+        unknown: Counter[bytes] = Counter()
         with self.store.transaction():
             for data in records:
                 try:
                     item = record.parse(data)
                 except MooringError:
-                    counts["records unreadable"] = counts.get("records unreadable", 0) + 1
+                    counts["records unreadable"] += 1
+                    continue
+                lock = self.store.lock(item.lock_id)
+                if lock is None:
+                    # It may be registered a minute from now. Not a word of it: the edge keeps and resends it.
+                    unknown[item.lock_id] += 1
                     continue
                 try:
-                    outcome = self._commit_one(item)
-                    touched.add(item.lock_id)
+                    counts.update(self._commit_one(edge, lock, item))
+                    delivered.setdefault(item.lock_id, set()).add(item.counter)
                 except MooringError as error:
-                    outcome = "records refused"
+                    counts["records refused"] += 1
                     self.store.quarantine(item, error.code, self._now())
                     refusals.append(uplink.Refusal(item.lock_id, item.counter, item.payload_hash, error.code))
-                    _log.warning(
-                        "edge %s: lock %s record %d refused: %s", edge, item.lock_id.hex()[:8], item.counter, error.code
-                    )
-                counts[outcome] = counts.get(outcome, 0) + 1
+                    _log.warning("edge %s: %s refused: %s", edge, _name(item), error.code)
+            for lock_id, number in unknown.items():
+                _log.warning("edge %s: %d records of lock %s, which is not registered", edge, number, lock_id.hex()[:8])
+                counts["records of unknown locks"] += number
             for name, count in counts.items():
                 self.store.count_up(name, count)
             receipts = []
-            for lock_id in sorted(touched):
+            for lock_id in sorted(delivered):
                 self.store.heard(lock_id, edge)
-                receipts += self._receipt(lock_id)
-        return uplink.Receipts(receipts, refusals)
+                receipts += self._receipts(lock_id, delivered[lock_id])
+        return _answers(edge, receipts, refusals)
 
-    def _commit_one(self, item: record.Record) -> str:
-        lock = self.store.lock(item.lock_id)
-        if lock is None:
-            raise VerificationError("record.unknown-lock", "no such lock is registered")
+    def _commit_one(self, edge: str, lock: Lock, item: record.Record) -> list[str]:
+        """Commit what is authentic and the first of its counter; returns what to count.
+
+        Raises VerificationError for the rest: what the lock did not sign, and a second record of one counter.
+        """
         committed = self.store.hash_of(item.lock_id, item.counter)
         if committed == item.payload_hash:
-            return "records delivered again"
+            return ["records delivered again"]
         record.verify(crypto, item, lock.identity)
         if committed is not None:
             raise VerificationError("record.equivocation", "the lock signed two records of one number")
+        body, judged = self._judge(lock, item)
+        self.store.put_record(item, body, judged, self._now())
+        if body is not None and judged != CHAIN:
+            return ["records committed"]
+        _log.warning("edge %s: %s is committed as evidence only: %s", edge, _name(item), judged)
+        return ["records committed", "records unusable"]
+
+    def _judge(self, lock: Lock, item: record.Record) -> tuple[dict[Any, Any] | None, str]:
+        """The body of an authentic record, None if it cannot be opened, and the verdict on it.
+
+        Never a refusal: receipts are cumulative, so one record left out would hold back those of all that follow it,
+        until the lock's journal is full.
+        """
         before = self.store.hash_of(item.lock_id, item.counter - 1)
         after = self.store.previous_of(item.lock_id, item.counter + 1)
-        if (before is not None and before != item.previous) or (after is not None and after != item.payload_hash):
-            raise VerificationError("record.chain", "the record does not fit between its neighbours")
-        body = record.open_body(crypto, item, self._keys.sealing_private)
+        fits = before in (None, item.previous) and after in (None, item.payload_hash)
+        try:
+            body = record.open_body(crypto, item, self._keys.sealing_private)
+        except MooringError as error:
+            return None, error.code if fits else CHAIN
+        if not fits:
+            return body, CHAIN
         judged = verdict(self._profiles.get(lock.profile), body)
         if body[record.LISTING_CODE] != lock.listing and judged == GOOD:
             judged = "registration.listing"
-        self.store.put_record(item, body, judged, self._now())
-        return "records committed"
+        return body, judged
 
-    def _receipt(self, lock_id: bytes) -> list[bytes]:
-        """The lock's receipt, signed anew when it reaches further than the last one."""
+    def _receipts(self, lock_id: bytes, counters: set[int]) -> list[bytes]:
+        """The lock's latest receipt, and before it one for each end of its chain that `counters` lead up to.
+
+        Whoever holds records on both sides of a break cannot tell from the later head that the earlier ones are those
+        committed, and must not forget them. So each side gets a receipt with a head of its own.
+        """
         reached = self.store.advance(lock_id)
         if reached is None:
             return []
-        held = self.store.receipt(lock_id)
-        if held is not None and held[0] == reached[0]:
-            return [held[1]]
-        through, head = reached
+        ends = self.store.chain_ends(lock_id, min(counters), reached)
+        following = (bisect_left(ends, counter) for counter in counters)
+        wanted = {ends[at] for at in following if at < len(ends)} | {reached}
+        return [self._receipt(lock_id, through) for through in sorted(wanted)]
+
+    def _receipt(self, lock_id: bytes, through: int) -> bytes:
+        """The receipt through that counter, signed when it is given for the first time."""
+        held = self.store.receipt(lock_id, through)
+        if held is not None:
+            return held[1]
+        head = self.store.hash_of(lock_id, through)
+        if head is None:
+            raise ValueError("a receipt through a counter that is not committed")
         now = self._now()
-        signed = statement.sign(
-            crypto, self._keys.signing_private, "receipt", Receipt(lock_id, through, head, now).body()
-        )
+        body = Receipt(lock_id, through, head, now).body()
+        signed = statement.sign(crypto, self._keys.signing_private, "receipt", body)
         self.store.put_receipt(lock_id, through, head, now, signed)
-        return [signed]
+        return signed
+
+
+def _name(item: record.Record) -> str:
+    return f"lock {item.lock_id.hex()[:8]} record {item.counter}"
+
+
+def _answers(edge: str, receipts: list[bytes], refusals: list[uplink.Refusal]) -> list[Message]:
+    """As few messages as hold them, none for nothing. Refusals go first: a receipt may reach over a refused record."""
+    parts = [receipts[at : at + uplink.MAX_STATEMENTS] for at in range(0, len(receipts), uplink.MAX_STATEMENTS)]
+    if refusals and not parts:
+        parts = [[]]
+    return [
+        (edge, uplink.RECEIPT, uplink.Receipts(part, [] if number else refusals).encode())
+        for number, part in enumerate(parts)
+    ]

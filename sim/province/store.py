@@ -1,7 +1,7 @@
 """What the province holds: SQLite in WAL mode with synchronous FULL, so that committed means on the disk.
 
 `(lock_id, counter)` is the key of a record from end to end; a second record under one key is never stored beside the
-first but kept apart, in quarantine.
+first but kept apart, in quarantine. Every committed record is there as the lock signed it, even if nobody can open it.
 """
 
 import json
@@ -14,9 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from protocol import record
+from sim.province.quality import GOOD
+
+UNOPENED = 0
+"""`kind` of a committed record whose body could not be opened or read."""
+
+CHAIN = "record.chain"
+"""Verdict on a record whose `previous` is not the hash of the record before it, or that the one after does not name."""
 
 QUARANTINE_ROWS = 1000
-"""Most rows kept in quarantine: anyone can make records of a lock that does not exist, the disk must not be theirs."""
+"""Most rows kept in quarantine: anyone can make records that a lock did not sign, the disk must not be theirs."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS locks (
@@ -29,15 +36,17 @@ CREATE TABLE IF NOT EXISTS grants (
   statement BLOB NOT NULL, PRIMARY KEY (lock_id, grant_id));
 CREATE TABLE IF NOT EXISTS records (
   lock_id BLOB NOT NULL, counter INTEGER NOT NULL, payload_hash BLOB NOT NULL, previous BLOB NOT NULL,
-  record BLOB NOT NULL, kind INTEGER NOT NULL, earliest INTEGER NOT NULL, latest INTEGER, listing TEXT NOT NULL,
+  record BLOB NOT NULL, kind INTEGER NOT NULL, earliest INTEGER, latest INTEGER, listing TEXT NOT NULL,
   grant_id BLOB, guest INTEGER NOT NULL, fields TEXT, method TEXT NOT NULL, verdict TEXT NOT NULL,
   committed_at INTEGER NOT NULL, PRIMARY KEY (lock_id, counter)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS chain_breaks ON records (lock_id, counter) WHERE verdict='record.chain';
 CREATE TABLE IF NOT EXISTS quarantine (
   lock_id BLOB NOT NULL, counter INTEGER NOT NULL, payload_hash BLOB NOT NULL, code TEXT NOT NULL, record BLOB NOT NULL,
   seen INTEGER NOT NULL DEFAULT 1, first_seen INTEGER NOT NULL, PRIMARY KEY (lock_id, counter, payload_hash));
 CREATE TABLE IF NOT EXISTS receipts (
   lock_id BLOB NOT NULL, through INTEGER NOT NULL, head BLOB NOT NULL, time INTEGER NOT NULL, statement BLOB NOT NULL,
   PRIMARY KEY (lock_id, through));
+CREATE TABLE IF NOT EXISTS edges (name TEXT PRIMARY KEY, public BLOB, locks BLOB);
 CREATE TABLE IF NOT EXISTS tally (name TEXT PRIMARY KEY, count INTEGER NOT NULL);
 """
 
@@ -60,13 +69,16 @@ class Lock:
 
 @dataclass(frozen=True)
 class Registration:
-    """One committed record, opened. `fields` is empty for an entry; times in epoch seconds."""
+    """One committed record, opened. `fields` is empty for an entry; times in epoch seconds.
+
+    Of one that could not be opened, `kind` is UNOPENED, `verdict` says why, and what the body would tell is empty.
+    """
 
     lock_id: bytes
     counter: int
     payload_hash: bytes
     kind: int
-    earliest: int
+    earliest: int | None
     latest: int | None
     listing: str
     grant_id: bytes | None
@@ -146,6 +158,19 @@ class Store:
         rows = self._rows("SELECT serial, statement FROM statements WHERE kind=? AND name=?", kind, name)
         return (rows[0][0], rows[0][1]) if rows else None
 
+    def put_edge(self, name: str, public: bytes | None, locks: list[bytes] | None) -> None:
+        """Admit an edge: its key, None until it asks for a pass; ids of the locks it may serve, None for all."""
+        listed = None if locks is None else b"".join(locks)
+        self._write("INSERT OR REPLACE INTO edges VALUES (?,?,?)", name, public, listed)
+
+    def edge(self, name: str) -> tuple[bytes | None, list[bytes] | None] | None:
+        """(key, lock ids) of an admitted edge; None for any other."""
+        rows = self._rows("SELECT public, locks FROM edges WHERE name=?", name)
+        if not rows:
+            return None
+        public, locks = rows[0]
+        return public, None if locks is None else [locks[at : at + 16] for at in range(0, len(locks), 16)]
+
     def put_grant(self, lock_id: bytes, grant_id: bytes, serial: int, until: int, statement: bytes) -> None:
         """Queue a grant for a lock; a higher serial replaces a lower one."""
         self._write(
@@ -172,26 +197,39 @@ class Store:
         rows = self._rows("SELECT previous FROM records WHERE lock_id=? AND counter=?", lock_id, counter)
         return rows[0][0] if rows else None
 
-    def put_record(self, item: record.Record, body: dict[Any, Any], verdict: str, now: int) -> None:
-        """Commit a verified record with its opened body. Raises sqlite3.IntegrityError when its key is taken."""
-        fields = body.get(record.FIELDS)
+    def put_record(self, item: record.Record, body: dict[Any, Any] | None, verdict: str, now: int) -> None:
+        """Commit a verified record with its opened body, None if it cannot be opened.
+
+        Raises sqlite3.IntegrityError when its key is taken.
+        """
+        told = body or {record.KIND: UNOPENED, record.LISTING_CODE: "", record.GUEST: 0, record.METHOD: ""}
+        fields = told.get(record.FIELDS)
         self._write(
             "INSERT INTO records VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
             *(item.lock_id, item.counter, item.payload_hash, item.previous, item.raw),
-            *(body[record.KIND], body[record.EARLIEST], body[record.LATEST], body[record.LISTING_CODE]),
-            *(body[record.GRANT_ID], body[record.GUEST]),
+            *(told[record.KIND], told.get(record.EARLIEST), told.get(record.LATEST), told[record.LISTING_CODE]),
+            *(told.get(record.GRANT_ID), told[record.GUEST]),
             None if fields is None else json.dumps(fields, ensure_ascii=False, sort_keys=True),
-            *(body[record.METHOD], verdict, now),
+            *(told[record.METHOD], verdict, now),
         )
 
-    def advance(self, lock_id: bytes) -> tuple[int, bytes] | None:
-        """Move a lock's `through` over the unbroken run of its records; (through, payload hash there), or None at 0."""
-        through = self._rows("SELECT through FROM locks WHERE lock_id=?", lock_id)[0][0]
-        head = self.hash_of(lock_id, through)
-        while (following := self.hash_of(lock_id, through + 1)) is not None:
-            through, head = through + 1, following
+    def advance(self, lock_id: bytes) -> int | None:
+        """Move a lock's `through` over the unbroken run of its counters; the new one, or None at 0."""
+        through: int = self._rows("SELECT through FROM locks WHERE lock_id=?", lock_id)[0][0]
+        while self.hash_of(lock_id, through + 1) is not None:
+            through += 1
         self._write("UPDATE locks SET through=? WHERE lock_id=?", through, lock_id)
-        return None if head is None else (through, head)
+        return through or None
+
+    def chain_ends(self, lock_id: bytes, first: int, last: int) -> list[int]:
+        """Counters from `first` to `last` after which the chain of a lock is broken, or may be, in order."""
+        rows = self._rows(
+            "SELECT counter FROM records WHERE lock_id=? AND verdict='record.chain' AND counter BETWEEN ? AND ?",
+            *(lock_id, first, last + 1),
+        )
+        # A record of that verdict does not fit the one before it, or does not fit the one after.
+        ends = {end for row in rows for end in (row[0] - 1, row[0])}
+        return sorted(end for end in ends if first <= end <= last)
 
     def quarantine(self, item: record.Record, code: str, now: int) -> None:
         """Keep a record that was refused, up to QUARANTINE_ROWS; a known one only counts."""
@@ -205,7 +243,11 @@ class Store:
         )
 
     def registrations(self, kind: int | None = None) -> list[Registration]:
-        """Committed records, opened, in the order of each lock; of one kind, or all."""
+        """The good ones of the committed records, in the order of each lock; of one kind, or all."""
+        return [item for item in self.records(kind) if item.verdict == GOOD]
+
+    def records(self, kind: int | None = None) -> list[Registration]:
+        """Every committed record with its verdict, in the order of each lock; of one kind (UNOPENED is one), or all."""
         rows = self._rows(
             "SELECT lock_id, counter, payload_hash, kind, earliest, latest, listing, grant_id, guest, fields, method, "
             "verdict, committed_at FROM records WHERE ? IS NULL OR kind=? ORDER BY lock_id, counter",
@@ -234,10 +276,12 @@ class Store:
         """Keep a signed receipt."""
         self._write("INSERT INTO receipts VALUES (?,?,?,?,?)", lock_id, through, head, time, statement)
 
-    def receipt(self, lock_id: bytes) -> tuple[int, bytes] | None:
-        """(through, statement) of the lock's latest receipt, or None."""
+    def receipt(self, lock_id: bytes, through: int | None = None) -> tuple[int, bytes] | None:
+        """(through, statement) of the lock's latest receipt, or of the one through that counter, or None."""
         rows = self._rows(
-            "SELECT through, statement FROM receipts WHERE lock_id=? ORDER BY through DESC LIMIT 1", lock_id
+            "SELECT through, statement FROM receipts WHERE lock_id=?1 AND (?2 IS NULL OR through=?2) "
+            "ORDER BY through DESC LIMIT 1",
+            *(lock_id, through),
         )
         return (rows[0][0], rows[0][1]) if rows else None
 

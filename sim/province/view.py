@@ -1,4 +1,7 @@
-"""What the province holds, for people (rich tables) and for programs (one JSON object)."""
+"""What the province holds, for people (rich tables) and for programs (one JSON object).
+
+Every committed record is shown with its verdict, whatever a lock put into it: nothing that it signed breaks a table.
+"""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -10,23 +13,47 @@ from rich.table import Table
 from protocol import record
 from protocol.profile import CANONICAL
 from sim.province.quality import GOOD
-from sim.province.store import Lock, Registration, Store
+from sim.province.store import CHAIN, UNOPENED, Lock, Registration, Store
 
-KINDS = {record.CHECK_IN: "check-in", record.ENTRY: "entry"}
+KINDS = {record.CHECK_IN: "check-in", record.ENTRY: "entry", UNOPENED: "unopened"}
+
+_YEAR_10000 = 253402300800
+_MISSING_SHOWN = 20
 
 
 def _time(seconds: int | None) -> str:
-    return "unknown" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    if seconds is None:
+        return "unknown"
+    if seconds >= _YEAR_10000:
+        return f"impossible: {seconds}"
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def delay(item: Registration) -> int | None:
     """Seconds from the check-in to the commit, at most; None while the lock could not know the time."""
-    return None if item.latest is None else max(0, item.committed_at - item.earliest)
+    if item.latest is None or item.earliest is None:
+        return None
+    return max(0, item.committed_at - item.earliest)
+
+
+def unusable(item: Registration) -> bool:
+    """Is it committed as evidence only: not opened, or not fitting into its lock's chain?"""
+    return item.kind == UNOPENED or item.verdict == CHAIN
+
+
+def _missing(counters: list[int]) -> list[int]:
+    """The first counters not among `counters` (in order) and below the last of them. The last may be any number."""
+    missing: list[int] = []
+    before = 0
+    for counter in counters:
+        missing += range(before + 1, min(counter, before + 1 + _MISSING_SHOWN))
+        before = counter
+    return missing[:_MISSING_SHOWN]
 
 
 def _lock_json(store: Store, lock: Lock) -> dict[str, Any]:
-    counters = [item.counter for item in store.registrations() if item.lock_id == lock.lock_id]
-    last = max(counters, default=0)
+    records = [item for item in store.records() if item.lock_id == lock.lock_id]
+    counters = [item.counter for item in records]
     receipt = store.receipt(lock.lock_id)
     return {
         "lock_id": lock.lock_id.hex(),
@@ -36,8 +63,9 @@ def _lock_json(store: Store, lock: Lock) -> dict[str, Any]:
         "profile": lock.profile,
         "edge": lock.edge,
         "records": len(counters),
-        "last_counter": last,
-        "missing": sorted(set(range(1, last + 1)) - set(counters))[:20],
+        "unusable": sum(map(unusable, records)),
+        "last_counter": max(counters, default=0),
+        "missing": _missing(counters),
         "receipted_through": receipt[0] if receipt else 0,
     }
 
@@ -67,7 +95,7 @@ def as_json(store: Store) -> dict[str, Any]:
     rooms = {lock.lock_id: lock.room for lock in store.locks()}
     return {
         "locks": [_lock_json(store, lock) for lock in store.locks()],
-        "records": [_record_json(item, rooms) for item in store.registrations()],
+        "records": [_record_json(item, rooms) for item in store.records()],
         "quarantine": [
             {"lock_id": row[0].hex(), "counter": row[1], "payload_hash": row[2].hex(), "code": row[3], "seen": row[4]}
             for row in store.quarantined()
@@ -80,9 +108,12 @@ def show(store: Store, console: Console) -> None:
     """Print it all as tables."""
     console.print(_locks_table(store))
     console.print(_check_ins_table(store))
-    entries = store.registrations(record.ENTRY)
+    entries = store.records(record.ENTRY)
     if entries:
         console.print(_entries_table(entries))
+    evidence = [item for item in store.records() if unusable(item)]
+    if evidence:
+        console.print(_evidence_table(evidence))
     quarantined = store.quarantined()
     if quarantined:
         table = Table("lock", "counter", "payload hash", "why", "seen", title="Quarantine: refused, kept as evidence")
@@ -109,17 +140,18 @@ def _locks_table(store: Store) -> Table:
 
 
 def _verdict(item: Registration) -> str:
-    return f"[green]{item.verdict}[/green]" if item.verdict == GOOD else f"[yellow]{item.verdict}[/yellow]"
+    colour = "green" if item.verdict == GOOD else "red" if unusable(item) else "yellow"
+    return f"[{colour}]{escape(item.verdict)}[/{colour}]"
 
 
 def _check_ins_table(store: Store) -> Table:
     table = Table("where", "in, UTC", "guest", "verdict", title="Registrations: opened here and nowhere else")
     rooms = {lock.lock_id: lock.room for lock in store.locks()}
-    for item in store.registrations(record.CHECK_IN):
+    for item in store.records(record.CHECK_IN):
         fields = "\n".join(
             f"[dim]{name}[/dim] {escape(item.fields[name])}" for name in CANONICAL if name in item.fields
         )
-        spread = (item.latest - item.earliest) if item.latest is not None else 0
+        spread = 0 if item.latest is None or item.earliest is None else item.latest - item.earliest
         where = f"{item.listing}\nroom {rooms.get(item.lock_id, '?')}\nguest {item.guest}, {item.method}"
         seconds = delay(item)
         late = "" if seconds is None else f"\n{seconds} s to commit"
@@ -138,4 +170,16 @@ def _entries_table(entries: list[Registration]) -> Table:
         table.add_row(
             escape(item.listing), _time(item.earliest), str(item.guest), escape(item.method), number, _verdict(item)
         )
+    return table
+
+
+def _evidence_table(items: list[Registration]) -> Table:
+    table = Table(
+        *("lock", "counter", "what", "why", "payload hash", "committed, UTC"),
+        title="Signed by the lock and of no use: committed and receipted as evidence, not registrations",
+    )
+    for item in items:
+        what = KINDS.get(item.kind, str(item.kind))
+        name = (item.lock_id.hex()[:8], str(item.counter), what)
+        table.add_row(*name, _verdict(item), item.payload_hash.hex()[:16], _time(item.committed_at))
     return table

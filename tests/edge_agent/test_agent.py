@@ -7,17 +7,20 @@ from pathlib import Path
 
 import pytest
 
+from edge_agent import agent as edge_agent_module
 from edge_agent import config, database, inventory
 from edge_agent import uplink as edge_uplink
 from edge_agent.agent import Agent
+from edge_agent.credentials import Credentials
 from edge_agent.notify import Notifier
 from protocol import crypto_cpython as crypto
 from protocol import record, statement, uplink
+from protocol.edge_pass import KIND, EdgePass
 from protocol.errors import MooringError, StorageError, TransportError
 from protocol.link import Hello
 from sim.broker import Broker
 from tests.edge_agent.counting_province import CountingProvince
-from tests.edge_agent.signing_lock import PROVINCE_PUBLIC, SigningLock, opened
+from tests.edge_agent.signing_lock import PROVINCE_PRIVATE, PROVINCE_PUBLIC, SigningLock, opened
 
 
 @pytest.fixture(autouse=True)
@@ -129,10 +132,12 @@ class Building:
         on_hello: Callable[[Hello], Awaitable[None]],
         on_record: Callable[[bytes, bytes], Awaitable[None]],
         next_counter: Callable[[Hello], int],
+        credentials: Credentials,
         credit: int,
         gate: asyncio.Semaphore,
     ) -> WiredLink:
         assert credit > 0 and not gate.locked()
+        self.credentials = credentials
         self.links[address] = WiredLink(self.locks[address], on_hello, on_record, next_counter)
         return self.links[address]
 
@@ -351,3 +356,41 @@ def test_two_agents_do_not_share_a_state_directory(tmp_path: Path) -> None:
                 assert refusal.value.code == "outbox.busy"
 
     _run(story)
+
+
+def test_an_agent_asks_for_a_pass_takes_it_and_asks_again_when_a_lock_refuses_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(edge_agent_module, "ASK_PASS_SECONDS", 0.1)
+
+    async def story() -> None:
+        lock = SigningLock()
+        with Broker() as broker, CountingProvince(broker.port, lock) as province:
+            building = Building(tmp_path, broker.port, lock)
+            async with building.open():
+                asked = _asked(province)
+                await asyncio.to_thread(province.wait, asked)
+                known = building.credentials
+                request = asked()[-1]
+                assert (request.edge_public, request.issued_at) == (known.public, 0)
+                forged = EdgePass(100, "edge", known.public, 200).body()
+                province.send("edge", uplink.PASS, statement.sign(crypto, crypto.generate("P-256")[0], KIND, forged))
+                province.send("edge", uplink.PASS, _pass(known.public, 100))
+                await asyncio.wait_for(known.available.wait(), 10)
+                assert known.issued_at == 100
+                settled = len(asked())
+                known.refused = True
+                await asyncio.to_thread(province.wait, lambda: len(asked()) > settled)
+                assert asked()[-1].issued_at == 100
+                province.send("edge", uplink.PASS, _pass(known.public, 101))
+                await eventually(lambda: known.issued_at == 101)
+
+    _run(story)
+
+
+def _asked(province: CountingProvince) -> Callable[[], list[uplink.PassRequest]]:
+    return lambda: [said for said in province.heard if isinstance(said, uplink.PassRequest)]
+
+
+def _pass(public: bytes, issued_at: int) -> bytes:
+    return statement.sign(crypto, PROVINCE_PRIVATE, KIND, EdgePass(issued_at, "edge", public, 1_900_000_000).body())

@@ -1,20 +1,23 @@
 """The edge's end of the link: resumes where it stopped, asks only for what is stored, survives radio and lock."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+import random
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
 from edge_agent import lock_link
+from edge_agent.credentials import KEY_FILE, Credentials
 from edge_agent.lock_link import Backoff, LockLink
 from protocol import link, record
-from protocol.errors import StorageError, TransportError
-from tests.edge_agent import rogue_lock
-from tests.edge_agent.rogue_lock import ROGUE_ADDRESS, RogueLock
+from protocol.errors import MooringError, StorageError, TransportError
+from tests.edge_agent.rogue_lock import KEYS, LOCK_ID
+from tests.link_keys import EDGE_PRIVATE, NOW
 from tests.radio_world import ADDRESS, RadioWorld, radio_world
 
-LOCK_ID = bytes(range(16))
 HASTY = Backoff(first=0.02, limit=0.1)
 
 
@@ -52,13 +55,30 @@ class Store:
             await self.changed.wait_for(condition)
 
 
+def without_pass() -> Credentials:
+    """The edge's key of the link tests."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, KEY_FILE).write_bytes(EDGE_PRIVATE)
+        return Credentials(Path(folder), KEYS.province[1])
+
+
+def credentials(edge_pass: bytes | None = None) -> Credentials:
+    """The edge's key of the link tests, and a pass."""
+    known = without_pass()
+    known.take(edge_pass or KEYS.edge_pass())
+    return known
+
+
 @asynccontextmanager
-async def linked(store: Store, credit: int = 8, address: str = ADDRESS) -> AsyncIterator[LockLink]:
+async def linked(
+    store: Store, credit: int = 8, address: str = ADDRESS, known: Credentials | None = None
+) -> AsyncIterator[LockLink]:
     lock = LockLink(
         address,
         on_hello=store.on_hello,
         on_record=store.on_record,
         next_counter=store.next_counter,
+        credentials=known or credentials(),
         credit=credit,
         backoff=HASTY,
     )
@@ -71,13 +91,24 @@ async def linked(store: Store, credit: int = 8, address: str = ADDRESS) -> Async
             await running
 
 
-def run(records: int, scenario: Callable[[RadioWorld, Store], Awaitable[None]]) -> None:
+def run(records: int, scenario: Callable[[RadioWorld, Store], Awaitable[None]], **settings: str) -> None:
     async def world() -> None:
         async with radio_world() as air:
-            await air.boot(records)
+            await air.boot(records, **settings)
             await scenario(air, Store())
 
     asyncio.run(world())
+
+
+async def error_of(lock: LockLink) -> MooringError:
+    async with asyncio.timeout(5):
+        while lock.last_error is None:  # noqa: ASYNC110 -- the link tells its state, and no more
+            await asyncio.sleep(0.01)
+    return lock.last_error
+
+
+async def error_code(lock: LockLink) -> str:
+    return (await error_of(lock)).code
 
 
 def test_discovery_names_locks_and_only_locks() -> None:
@@ -107,7 +138,7 @@ def test_credit_is_renewed_only_after_storage() -> None:
             assert await lock.deliver(b"marker") is None  # all that credit allows was sent before this answer
             sent = world.air.data_packets
             assert await lock.deliver(b"marker") is None
-            assert world.air.data_packets - sent < 8  # question, answer and their acknowledgements: no record
+            assert world.air.data_packets - sent < 20  # question, answer and their acknowledgements: no record
             store.hold.set()
             await store.until(lambda: len(store.counters) == 12)
         assert store.counters == list(range(1, 13))
@@ -209,134 +240,83 @@ def test_a_credit_beyond_the_protocols_limit_is_a_mistake(credit: int) -> None:
     store = Store()
     with pytest.raises(ValueError, match="credit"):
         LockLink(
-            ADDRESS, on_hello=store.on_hello, on_record=store.on_record, next_counter=store.next_counter, credit=credit
+            ADDRESS,
+            on_hello=store.on_hello,
+            on_record=store.on_record,
+            next_counter=store.next_counter,
+            credentials=credentials(),
+            credit=credit,
         )
 
 
-# --- locks that are not what they claim ------------------------------------------------------------------------------
-
-Answer = Callable[[tuple[object, ...]], Iterable[bytes]]
+# --- passes and pieces -----------------------------------------------------------------------------------------------
 
 
-def whole(message: bytes) -> bytes:
-    """`message` as one part."""
-    return b"\x00" + message
+def test_without_a_pass_no_lock_is_connected_and_with_one_it_is() -> None:
+    async def scenario(world: RadioWorld, store: Store) -> None:
+        known = without_pass()
+        before = world.air.data_packets
+        async with linked(store, known=known):
+            await asyncio.sleep(0.2)  # long enough for several attempts, of which there must be none
+            assert world.air.data_packets == before
+            known.take(KEYS.edge_pass())
+            await store.until(lambda: bool(store.hellos))
+
+    run(0, scenario)
 
 
-def polite_until(pull_answer: Iterable[bytes]) -> Answer:
-    """Greets as a lock should, and answers the pull for records with `pull_answer`."""
-    parts = list(pull_answer)
-    return lambda message: [whole(rogue_lock.hello(100))] if message[2] == 0 else parts
+def test_a_lock_that_refuses_the_pass_says_why_and_a_newer_pass_mends_it() -> None:
+    async def scenario(_world: RadioWorld, store: Store) -> None:
+        known = credentials(KEYS.edge_pass(issued_at=NOW - 1000, not_after=NOW - 1))
+        async with linked(store, known=known) as lock:
+            error = await error_of(lock)
+            assert error.code == "lock.pass_refused" and "edge-pass.expired" in error.message
+            assert known.refused and not store.hellos
+            known.take(KEYS.edge_pass())
+            await store.until(lambda: bool(store.hellos))
+            assert not known.refused
+
+    run(0, scenario, MOORING_TEST_TIME=str(NOW))
 
 
-def run_rogue(
-    answer: Answer, scenario: Callable[[Store, LockLink], Awaitable[None]], with_service: bool = True
-) -> None:
-    async def world() -> None:
-        async with radio_world() as air:
-            await RogueLock(air.air, answer).start(with_service)
-            store = Store()
-            async with linked(store, address=ROGUE_ADDRESS) as lock:
-                await scenario(store, lock)
+def test_a_lock_that_the_pass_does_not_list_is_left_before_it_learns_who_asks() -> None:
+    async def scenario(_world: RadioWorld, store: Store) -> None:
+        known = credentials(KEYS.edge_pass(locks=[bytes(16)]))
+        async with linked(store, known=known) as lock:
+            assert await error_code(lock) == "lock.foreign_pass"
+            assert not store.hellos
 
-    asyncio.run(world())
+    run(0, scenario)
 
 
-async def error_code(lock: LockLink) -> str:
-    async with asyncio.timeout(5):
-        while lock.last_error is None:  # noqa: ASYNC110 -- the link tells its state, and no more
-            await asyncio.sleep(0.01)
-    return lock.last_error.code
+@pytest.mark.parametrize("size", [1, link.PIECE_BYTES, link.PIECE_BYTES + 1, link.STATEMENT_LIMIT])
+def test_a_statement_of_any_size_is_delivered(size: int) -> None:
+    async def scenario(_world: RadioWorld, store: Store) -> None:
+        async with linked(store) as lock:
+            await store.until(lambda: bool(store.hellos))
+            assert await lock.deliver(b"s" * size) is None
+            assert await lock.deliver(b"no" + b"s" * (size - 2) if size > 2 else b"no") == "grant.window"
+
+    run(0, scenario)
 
 
-@pytest.mark.parametrize(
-    "pull_answer",
-    [
-        [b"\x07garbage"],
-        [whole(b"\xff")],
-        [whole(link.pull(1, 1))],
-        [whole(rogue_lock.record(1)), whole(rogue_lock.record(2, lock_id=bytes(16)))],
-        [whole(rogue_lock.hello(100, lock_id=bytes(16)))],
-        [whole(rogue_lock.record(1))] * 400,
-        [b"\x01" + bytes(300)] * 40,
-    ],
-    ids=["part", "message", "direction", "other lock", "other identity", "flood", "endless"],
-)
-def test_a_lock_that_breaks_the_protocol_is_left(pull_answer: list[bytes]) -> None:
-    async def scenario(_store: Store, lock: LockLink) -> None:
-        assert await error_code(lock) == "lock.protocol"
+@pytest.mark.parametrize("packets", [5, 40, 80])
+def test_a_long_statement_cut_off_anywhere_arrives_and_goes_on_where_it_was(packets: int) -> None:
+    async def scenario(world: RadioWorld, store: Store) -> None:
+        statement = random.Random(packets).randbytes(link.STATEMENT_LIMIT)
+        world.adapter.mtu = 100
+        async with linked(store) as lock:
+            await store.until(lambda: bool(store.hellos))
+            before = world.air.data_packets
+            world.air.cut_after = packets
+            with pytest.raises(TransportError):
+                await lock.deliver(statement)
+            spent, hellos = world.air.data_packets - before, len(store.hellos)
+            await store.until(lambda: len(store.hellos) > hellos)
+            before = world.air.data_packets
+            assert await lock.deliver(statement) is None
+            rest = world.air.data_packets - before
+        whole = 2 * len(statement) / 93  # a part of 93 bytes, and its acknowledgement
+        assert rest < whole - spent + 2 * 2 * link.PIECE_BYTES / 93, "at most the piece under way is sent again"
 
-    run_rogue(polite_until(pull_answer), scenario)
-
-
-def test_a_record_without_a_records_form_is_left_to_the_lock() -> None:
-    async def scenario(store: Store, lock: LockLink) -> None:
-        assert await error_code(lock) == "record.form"
-        assert store.counters == []
-
-    run_rogue(polite_until([whole(link.record(b"\x84\x40\xa0\x40\x40"))]), scenario)
-
-
-def test_a_radio_without_the_service_is_foreign() -> None:
-    async def scenario(_store: Store, lock: LockLink) -> None:
-        assert await error_code(lock) == "lock.foreign"
-
-    run_rogue(lambda _: [], scenario, with_service=False)
-
-
-def test_a_lock_that_says_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lock_link, "HELLO_SECONDS", 0.1)
-
-    async def scenario(_store: Store, lock: LockLink) -> None:
-        assert await error_code(lock) == "lock.silent"
-
-    run_rogue(lambda _: [], scenario)
-
-
-def test_a_statement_without_an_answer_ends_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lock_link, "RESULT_SECONDS", 0.1)
-
-    def answer(message: tuple[object, ...]) -> list[bytes]:
-        return [whole(rogue_lock.hello(1))] if message[0] == link.PULL and message[2] == 0 else []
-
-    async def scenario(store: Store, lock: LockLink) -> None:
-        await store.until(lambda: bool(store.hellos))
-        with pytest.raises(TransportError, match=r"lock\.silent"):
-            await lock.deliver(b"statement")
-        assert await error_code(lock) == "lock.silent"
-
-    run_rogue(answer, scenario)
-
-
-def test_a_missing_record_is_asked_for_again_and_passed_over_only_if_it_does_not_exist() -> None:
-    pulls: list[object] = []
-
-    def answer(message: tuple[object, ...]) -> list[bytes]:
-        if message[2] == 0:
-            return [whole(rogue_lock.hello(5))]
-        pulls.append(message[1])
-        # Record 2 is lost on the way at first; record 4 never existed.
-        counters = {1: [1, 3], 2: [2, 3, 5], 4: [5]}.get(message[1], []) if isinstance(message[1], int) else []
-        return [whole(rogue_lock.record(counter)) for counter in counters]
-
-    async def scenario(store: Store, _lock: LockLink) -> None:
-        await store.until(lambda: store.counters == [1, 2, 3, 5])
-        assert pulls[:3] == [1, 2, 4]
-
-    run_rogue(answer, scenario)
-
-
-def test_records_that_a_receipt_covers_are_not_asked_for() -> None:
-    pulls: list[object] = []
-
-    def answer(message: tuple[object, ...]) -> list[bytes]:
-        if message[2] == 0:
-            return [whole(rogue_lock.hello(9, receipted_through=6))]
-        pulls.append(message[1])
-        return [whole(rogue_lock.record(7)), whole(rogue_lock.record(8))]
-
-    async def scenario(store: Store, _lock: LockLink) -> None:
-        await store.until(lambda: store.counters == [7, 8])
-        assert pulls[0] == 7
-
-    run_rogue(answer, scenario)
+    run(0, scenario)

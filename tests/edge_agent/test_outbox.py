@@ -86,6 +86,19 @@ def test_a_batch_respects_bytes_and_count_but_always_has_one(outbox: Outbox, loc
     assert len(outbox.batch(0, 1, 100)) == 1
 
 
+def test_a_batch_is_of_some_locks_or_of_all_but_some(outbox: Outbox, lock: SigningLock) -> None:
+    other = SigningLock()
+    for one in (lock, other, lock):
+        fill(outbox, one, 1)
+    rows = outbox.batch(0, 10**6, 10)
+    assert outbox.newest() == rows[-1].id
+    assert outbox.batch(0, 10**6, 10, only=[lock.lock_id]) == [rows[0], rows[2]]
+    assert outbox.batch(0, 10**6, 10, without=[lock.lock_id]) == [rows[1]]
+    assert outbox.batch(0, 10**6, 10, only=[lock.lock_id, other.lock_id]) == rows
+    assert outbox.batch(0, 10**6, 10, only=[]) == []
+    assert outbox.batch(0, 10**6, 1, without=[lock.lock_id]) == [rows[1]], "others do not count towards the limit"
+
+
 def test_a_receipt_deletes_what_it_covers_and_waits_for_the_lock(outbox: Outbox, lock: SigningLock) -> None:
     fill(outbox, lock, 5)
     signed = lock.receipt(3)
@@ -148,6 +161,19 @@ def test_a_record_whose_successor_names_another_is_not_deleted(outbox: Outbox, l
         outbox.apply_receipt(opened(signed), signed)
     assert refusal.value.code == "receipt.chain"
     assert counters(outbox) == [1, 2, 3]
+
+
+def test_a_break_in_the_chain_is_passed_with_a_receipt_for_each_side(outbox: Outbox, lock: SigningLock) -> None:
+    fill(outbox, lock, 2)
+    lock.records.append(lock.make(previous=b"\5" * 32))
+    outbox.put(lock.records[2])
+    fill(outbox, lock, 1)
+    sides = [(opened(signed), signed) for signed in (lock.receipt(2), lock.receipt(4))]
+    with pytest.raises(VerificationError) as refusal:
+        outbox.apply_receipt(*sides[1])
+    assert refusal.value.code == "receipt.chain"
+    assert [len(outbox.apply_receipt(*side)) for side in sides] == [2, 2]
+    assert [held.statement for held in Held(outbox.connection).waiting(lock.lock_id)] == [sides[1][1]]
 
 
 def test_a_receipt_beyond_what_is_held_is_the_provinces_word(outbox: Outbox, lock: SigningLock) -> None:

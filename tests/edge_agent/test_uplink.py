@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from edge_agent import config
 from edge_agent import uplink as edge_uplink
 from edge_agent.outbox import Outbox
 from edge_agent.uplink import LONGEST_WAIT, Uplink, reconnect_wait
-from protocol import uplink
+from protocol import record, uplink
 from protocol.errors import StorageError
 from sim.broker import Broker, free_port
 from tests.edge_agent.counting_province import CountingProvince
@@ -35,12 +36,14 @@ class Edge:
         self.commands: list[uplink.Command] = []
         self.commanded = asyncio.Event()
         self.fail_receipts = 0
+        self.passes: list[bytes] = []
         self.uplink = Uplink(
             self.settings,
             self.outbox,
             "0.1.0",
             on_receipts=self._on_receipts,
             on_command=self._on_command,
+            on_pass=self.passes.append,
             on_online=self._on_online,
             on_offline=self._on_offline,
         )
@@ -234,6 +237,81 @@ def test_records_that_never_get_a_receipt_do_not_keep_another_locks_records_wait
                 edge.store(other, 2)
                 await _off_loop(province.wait, lambda: (other.lock_id, 2) in province.committed)
                 assert edge.uplink.online
+
+    _run(story)
+
+
+def _locks_of(batch: uplink.Batch) -> set[bytes]:
+    return {record.parse(raw).lock_id for raw in batch.records}
+
+
+def test_a_lock_without_answers_takes_no_place_from_another_however_much_it_holds(
+    broker: Broker, tmp_path: Path
+) -> None:
+    async def story() -> None:
+        stuck, other = SigningLock(), SigningLock()
+        with CountingProvince(broker.port, other) as province:
+            async with running(tmp_path, broker.port, batch_bytes=1024, window=1, receipt_timeout_seconds=3) as edge:
+                edge.store(stuck, 20)
+                await _off_loop(province.wait, lambda: len(province.batches()) >= 1 + edge_uplink.REPEATS)
+                assert edge.uplink.under_way == edge_uplink.REPEATS, "the one place of the window is free again"
+                for number in range(1, 6):
+                    edge.store(other, 1)
+                    await _off_loop(province.wait, lambda number=number: (other.lock_id, number) in province.committed)
+                heard = [_locks_of(said) for said in province.heard if isinstance(said, uplink.Batch)]
+                assert heard[1 + edge_uplink.REPEATS :] == [{other.lock_id}] * 5, "nor do answers make it repeat sooner"
+
+    _run(story)
+
+
+def test_records_without_an_answer_are_sent_again_less_and_less_often(broker: Broker, tmp_path: Path) -> None:
+    async def story() -> None:
+        lock = SigningLock()
+        with CountingProvince(broker.port) as province:
+            async with running(tmp_path, broker.port, receipt_timeout_seconds=1) as edge:
+                edge.store(lock, 2)
+                times = []
+                for sent in (1, 2, 3, 4):
+                    await _off_loop(province.wait, lambda sent=sent: len(province.batches()) >= sent)
+                    times.append(asyncio.get_running_loop().time())
+                waits = [after - before for before, after in itertools.pairwise(times)]
+                # 1, 2 and 4 seconds; a busy machine may see one of them late and so the next one short.
+                assert waits[0] > 0.5 and waits[1] > 1.3 and waits[2] > 2.6
+
+    _run(story)
+
+
+def test_a_lock_that_is_registered_late_gets_everything_through(broker: Broker, tmp_path: Path) -> None:
+    async def story() -> None:
+        lock, other = SigningLock(), SigningLock()
+        with CountingProvince(broker.port, other) as province:
+            async with running(tmp_path, broker.port, batch_bytes=1024, window=2, receipt_timeout_seconds=1) as edge:
+                edge.store(lock, 30)
+                edge.store(other, 1)
+                await _off_loop(province.wait, lambda: (other.lock_id, 1) in province.committed)
+                await _off_loop(province.wait, lambda: len(province.batches()) >= 6)
+                edge.store(lock, 5)
+                province.register(lock)
+                await edge.until_empty()
+            assert {counter for lock_id, counter in province.committed if lock_id == lock.lock_id} == set(range(1, 36))
+
+    _run(story)
+
+
+def test_a_later_record_of_a_lock_with_a_gap_is_sent_when_it_comes(broker: Broker, tmp_path: Path) -> None:
+    async def story() -> None:
+        lock = SigningLock()
+        lock.journal(1)
+        with CountingProvince(broker.port, lock) as province:
+            async with running(tmp_path, broker.port, receipt_timeout_seconds=1) as edge:
+                edge.store(lock, 3)
+                await _off_loop(province.wait, lambda: len(province.batches()) >= 2)
+                edge.store(lock, 1)
+                await _off_loop(province.wait, lambda: (lock.lock_id, 5) in province.committed)
+                assert province.batches()[2:] == [[5]], "long before the others are due again"
+                edge.outbox.put(lock.records[0])
+                edge.uplink.wake()
+                await edge.until_empty()
 
     _run(story)
 

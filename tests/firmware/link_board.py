@@ -1,6 +1,7 @@
 """Run by MicroPython in the link tests: the real `firmware.link` over a lock that holds made-up records.
 
-A statement whose bytes start with "no" is refused; "grow" journals one more record; "fresh" changes a fact.
+Keys are those of `tests.link_keys`; admission and the judging of edge passes are real. A statement whose bytes start
+with "no" is refused; "grow" journals one more record; "fresh" changes a fact.
 """
 
 import asyncio
@@ -9,15 +10,21 @@ import os
 import bluetooth
 
 import firmware.link
+from firmware import crypto
+from firmware.admission import Admission
+from firmware.edge_passes import EdgePasses
+from firmware.identity import Identity
 from firmware.link import Link
 from protocol import cbor
+from tests.link_keys import LinkKeys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PROTECTED = cbor.encode({1: -7, 16: "mooring/record"})
-LOCK_ID = bytes(range(16))
+KEYS = LinkKeys(crypto)
+LOCK_ID = KEYS.lock_id
 
 
 def record(counter: int) -> bytes:
@@ -27,14 +34,41 @@ def record(counter: int) -> bytes:
     return cbor.encode([PROTECTED, {}, payload, bytes(64)])
 
 
+class Files:
+    """A store without flash."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+
+    def read(self, name: str) -> "bytes | None":
+        return self.files.get(name)
+
+    def write(self, name: str, content: bytes) -> None:
+        self.files[name] = content
+
+
+class Clock:
+    """A clock that stands still, where MOORING_TEST_TIME says; without it, after a cold start without a floor."""
+
+    def interval(self) -> "tuple[int, int | None]":
+        now = os.getenv("MOORING_TEST_TIME")
+        return (int(now), int(now)) if now else (0, None)
+
+
 class FakeLock:
     def __init__(self, count: int) -> None:
+        identity = Identity(crypto, KEYS.lock[0], KEYS.lock[0], KEYS.province[1], KEYS.link, KEYS.proof())
+        self.admission = Admission(crypto, identity)
+        self.passes = EdgePasses(crypto, Files(), identity, Clock())  # type: ignore[arg-type]  # no flash, no crystal
         self.count = count
         self.through = 0
         self.nonce: bytes | None = None
 
     def hello(self) -> "tuple[bytes, int, int, dict[str, int], bytes | None, bytes]":
-        return (LOCK_ID, self.count + 1, self.through, {"placement": 3}, self.nonce, b"\x04" + bytes(64))
+        return (LOCK_ID, self.count + 1, self.through, {"placement": 3}, self.nonce, KEYS.lock[1])
+
+    def judge(self, edge_pass: bytes, edge_public: bytes) -> str:
+        return self.passes.judge(edge_pass, edge_public).edge
 
     def records_from(self, counter: int) -> "Iterator[tuple[int, bytes]]":
         for number in range(max(counter, self.through + 1), self.count + 1):

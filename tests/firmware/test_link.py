@@ -11,18 +11,26 @@ from bleak.exc import BleakError
 from bumble.core import BaseBumbleError
 from bumble.hci import Address
 
+from protocol import crypto_cpython as crypto
 from protocol import link, record
+from protocol.link_session import Initiator, Session
 from sim.radio.bleak_backend import install
+from tests.link_keys import LinkKeys
 from tests.radio_world import ADDRESS, RadioWorld, radio_world
 
 CONNECTIONS = 3
 """`firmware.link.CONNECTIONS`; the module itself imports only where there is a `bluetooth`."""
 
 
+KEYS = LinkKeys(crypto)
+
+
 class Edge:
-    """A bare GATT client that says what it is told to, right or wrong."""
+    """A bare GATT client that says what it is told to, right or wrong. `handshake` makes what it says sealed."""
 
     def __init__(self) -> None:
+        self.session: Session | None = None
+        self.unsealed: asyncio.Queue[bytes] = asyncio.Queue()
         self.gone = asyncio.Event()
         self.client = BleakClient(ADDRESS, disconnected_callback=lambda _: self.gone.set())
         self.messages: asyncio.Queue[tuple[object, ...]] = asyncio.Queue()
@@ -30,7 +38,14 @@ class Edge:
         self._assembler = link.Assembler()
 
     async def __aenter__(self) -> "Edge":
-        await self.client.connect()
+        for attempts_left in range(4, -1, -1):
+            try:
+                await self.client.connect()
+                break
+            except BleakError:  # not every connection comes up, on this air as on a real one
+                if not attempts_left:
+                    raise
+        self.gone.clear()
         await self.client.start_notify(link.UP, self._on_part)
         return self
 
@@ -39,15 +54,31 @@ class Edge:
 
     def _on_part(self, _sender: object, part: bytearray) -> None:
         self.sizes.append(len(part))
-        if (message := self._assembler.push(bytes(part))) is not None:
-            self.messages.put_nowait(link.parse(message))
+        message = self._assembler.push(bytes(part))
+        if message is not None and self.session is not None:
+            self.messages.put_nowait(link.parse(self.session.open(message)))
+        elif message is not None:
+            self.unsealed.put_nowait(message)
 
     async def raw(self, data: bytes) -> None:
         await self.client.write_gatt_char(link.DOWN, data, response=True)
 
-    async def say(self, message: bytes) -> None:
+    async def say_unsealed(self, message: bytes) -> None:
         for part in link.split(message, self.client.mtu_size):
             await self.raw(part)
+
+    async def say(self, message: bytes) -> None:
+        assert self.session is not None
+        await self.say_unsealed(self.session.seal(message))
+
+    async def handshake(self, edge_pass: bytes | None = None, static: tuple[bytes, bytes] | None = None) -> None:
+        """Prove ourselves; what the lock makes of it is heard next."""
+        initiator = Initiator(crypto, static or KEYS.edge)
+        await self.say_unsealed(initiator.open())
+        assert initiator.answered(await asyncio.wait_for(self.unsealed.get(), 5)) == KEYS.lock[1]
+        finish, session = initiator.finish(edge_pass or KEYS.edge_pass())
+        self.session = session
+        await self.say_unsealed(finish)
 
     async def hear(self, timeout: float = 5) -> tuple[object, ...]:
         return await asyncio.wait_for(self.messages.get(), timeout)
@@ -66,10 +97,12 @@ class Edge:
         return (await self.hear())[0] == link.RESULT
 
 
-def run(records: int, scenario: Callable[[RadioWorld], Awaitable[None]], runtime: str = "micropython") -> None:
+def run(
+    records: int, scenario: Callable[[RadioWorld], Awaitable[None]], runtime: str = "micropython", **settings: str
+) -> None:
     async def world() -> None:
         async with radio_world() as air:
-            await air.boot(records, runtime)
+            await air.boot(records, runtime, **settings)
             await scenario(air)
 
     asyncio.run(world())
@@ -78,7 +111,7 @@ def run(records: int, scenario: Callable[[RadioWorld], Awaitable[None]], runtime
 @asynccontextmanager
 async def greeted() -> AsyncIterator[Edge]:
     async with Edge() as edge:
-        await edge.say(link.pull(1, 0))
+        await edge.handshake()
         kind, hello = await edge.hear()
         assert kind == link.HELLO and isinstance(hello, link.Hello)
         yield edge
@@ -93,17 +126,21 @@ def test_hello_records_and_results_pass_at_the_smallest_and_the_usual_mtu(mtu: i
             assert edge.client.mtu_size == mtu
             await edge.say(link.pull(1, 2))
             assert await edge.hear_records(2) == [1, 2]
-            await edge.say(link.deliver(b"s" * 3000))
+            await edge.say(link.deliver(b"s" * link.PIECE_BYTES))
             assert await edge.hear() == (link.RESULT, "grant", None)
             assert max(edge.sizes) == mtu - 3
 
     run(2, scenario, runtime)
 
 
-def test_the_lock_is_silent_until_the_edge_has_spoken() -> None:
+def test_the_lock_says_one_hello_when_the_edge_is_proven_and_no_record_before_it_is_asked() -> None:
     async def scenario(_world: RadioWorld) -> None:
         async with Edge() as edge:
+            await edge.handshake()
+            assert (await edge.hear())[0] == link.HELLO
             assert await edge.hears_nothing()
+            await edge.say(link.pull(1, 0))
+            assert (await edge.hear())[0] == link.HELLO
 
     run(3, scenario)
 
@@ -166,28 +203,61 @@ def test_a_refused_statement_is_answered_with_its_code() -> None:
         [b"\x02x"],
         [b"\x00"],
         [b"\x00\xff\xff"],
-        [b"\x00" + link.record(b"r")],
-        [b"\x00" + link.pull(1, 1) + b"\x00"],
-        [b"\x01" + bytes(200)] * 60,
-        [b"\x00" + link.deliver(b"x" * 200)] * 400,
+        [b"\x00" + link.pull(1, 0)],
+        [b"\x00" + link.deliver(b"statement")],
+        [b"\x01" + bytes(70)] * 3,
     ],
-    ids=["part", "empty", "garbage", "direction", "trailing", "endless", "flood"],
+    ids=["part", "empty", "garbage", "pull", "statement", "endless"],
 )
-def test_an_edge_that_breaks_the_rules_is_dropped_and_the_next_one_served(parts: list[bytes]) -> None:
+def test_a_stranger_who_says_anything_but_an_opening_is_dropped_and_the_next_one_served(parts: list[bytes]) -> None:
     async def scenario(_world: RadioWorld) -> None:
         async with Edge() as rogue:
+            await cut_off(rogue, parts)
+            assert rogue.unsealed.empty()
+        async with greeted() as edge:
+            await edge.say(link.pull(1, 1))
+            assert await edge.hear_records(1) == [1]
+
+    run(1, scenario)
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [b"\xff\xff"],
+        [link.record(b"r")],
+        [link.pull(1, 1) + b"\x00"],
+        [link.piece(b"of nothing")],
+        [link.offer(bytes(32), 1025), *[link.piece(bytes(1024))] * 2],
+        [link.deliver(b"x" * 200)] * 400,
+    ],
+    ids=["garbage", "direction", "trailing", "stray piece", "too many pieces", "flood"],
+)
+def test_an_edge_that_breaks_the_rules_is_dropped_and_the_next_one_served(messages: list[bytes]) -> None:
+    async def scenario(_world: RadioWorld) -> None:
+        async with greeted() as rogue:
             try:
-                for part in parts:
-                    await rogue.raw(part)
+                for message in messages:
+                    await rogue.say(message)
             except BleakError:
                 pass  # cut off in the middle, as it should be
-            if len(parts) < 400:
+            if len(messages) < 400:
                 await asyncio.wait_for(rogue.gone.wait(), 5)
         async with greeted() as edge:
             await edge.say(link.pull(1, 1))
             assert await edge.hear_records(1) == [1]
 
     run(1, scenario)
+
+
+async def cut_off(rogue: Edge, parts: list[bytes]) -> None:
+    """The lock ends the connection over these parts."""
+    try:
+        for part in parts:
+            await rogue.raw(part)
+    except BleakError:
+        pass  # in the middle of them
+    await asyncio.wait_for(rogue.gone.wait(), 5)
 
 
 def test_random_bytes_never_stop_the_lock() -> None:
@@ -211,9 +281,9 @@ def test_there_is_one_edge_at_a_time_and_the_second_is_sent_away() -> None:
         async with greeted() as first:
             with install(await world.another_adapter(1)):
                 async with Edge() as second:
-                    await second.say(link.pull(1, 0))
+                    await second.say_unsealed(Initiator(crypto, KEYS.edge).open())
                     await asyncio.wait_for(second.gone.wait(), 5)
-                    assert second.messages.empty() and not first.gone.is_set()
+                    assert second.unsealed.empty() and not first.gone.is_set()
             await first.say(link.deliver(b"still"))
             assert (await first.hear())[0] == link.RESULT
         async with greeted():

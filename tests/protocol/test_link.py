@@ -6,8 +6,10 @@ from hypothesis import strategies as st
 
 from protocol import cbor, link
 from protocol.errors import FormatError
+from protocol.link_session import TAG_BYTES
 from tests.on_lock import run_on_lock
 
+KINDS = (link.HELLO, link.RECORD, link.RESULT, link.WANT, link.PULL, link.DELIVER, link.OFFER, link.PIECE)
 PUBLIC = b"\x04" + bytes(64)
 HELLO = link.Hello(bytes(16), 8, 5, {"placement": 3, "trust-list": 1}, bytes(16), PUBLIC)
 
@@ -24,7 +26,7 @@ def hello_with(index: int, value: object) -> bytes:
 @given(st.binary(min_size=1, max_size=link.MESSAGE_LIMIT), st.integers(23, 517))
 def test_a_message_arrives_whole_at_any_mtu(message: bytes, mtu: int) -> None:
     parts = link.split(message, mtu)
-    assert all(2 <= len(part) <= mtu - 3 for part in parts)
+    assert all(2 <= len(part) <= min(mtu - 3, 512) for part in parts)
     assembler = link.Assembler()
     assert [assembler.push(part) for part in parts] == [None] * (len(parts) - 1) + [message]
 
@@ -67,7 +69,15 @@ def test_each_message_is_read_as_it_was_written() -> None:
     assert link.parse(link.result("time", "time.nonce")) == (link.RESULT, "time", "time.nonce")
     assert link.parse(link.pull(1, 0)) == (link.PULL, 1, 0)
     assert link.parse(link.pull(2**64 - 1, link.CREDIT_LIMIT)) == (link.PULL, 2**64 - 1, link.CREDIT_LIMIT)
-    assert link.parse(link.deliver(b"s")) == (link.DELIVER, b"s")
+    assert link.parse(link.deliver(b"s" * link.PIECE_BYTES)) == (link.DELIVER, b"s" * link.PIECE_BYTES)
+    assert link.parse(link.offer(bytes(32), link.STATEMENT_LIMIT)) == (link.OFFER, bytes(32), link.STATEMENT_LIMIT)
+    assert link.parse(link.want(0)) == (link.WANT, 0)
+    assert link.parse(link.piece(b"p")) == (link.PIECE, b"p")
+
+
+def test_the_longest_message_down_fits_the_room_that_a_lock_has_for_it() -> None:
+    longest = max(len(link.piece(bytes(link.PIECE_BYTES))), len(link.deliver(bytes(link.PIECE_BYTES))))
+    assert longest + TAG_BYTES <= link.DOWN_LIMIT
 
 
 @pytest.mark.parametrize(
@@ -90,6 +100,16 @@ def test_each_message_is_read_as_it_was_written() -> None:
         (cbor.encode([link.RECORD, b""]), "link.form"),
         (cbor.encode([link.RECORD, "text"]), "link.form"),
         (cbor.encode([link.DELIVER]), "link.form"),
+        (cbor.encode([link.DELIVER, bytes(link.PIECE_BYTES + 1)]), "link.form"),
+        (cbor.encode([link.PIECE, bytes(link.PIECE_BYTES + 1)]), "link.form"),
+        (cbor.encode([link.PIECE, b""]), "link.form"),
+        (cbor.encode([link.OFFER, bytes(31), 2000]), "link.form"),
+        (cbor.encode([link.OFFER, bytes(32), link.PIECE_BYTES]), "link.form"),
+        (cbor.encode([link.OFFER, bytes(32), link.STATEMENT_LIMIT + 1]), "link.form"),
+        (cbor.encode([link.OFFER, bytes(32)]), "link.form"),
+        (cbor.encode([link.WANT, link.STATEMENT_LIMIT]), "link.form"),
+        (cbor.encode([link.WANT, -1]), "link.form"),
+        (cbor.encode([link.WANT]), "link.form"),
         (cbor.encode([link.RESULT, "", None]), "link.form"),
         (cbor.encode([link.RESULT, "time", 0]), "link.form"),
         (cbor.encode([link.RESULT, "x" * 65, None]), "link.form"),
@@ -118,7 +138,7 @@ def test_no_bytes_do_anything_but_parse_or_be_refused(message: bytes) -> None:
         parsed = link.parse(message)
     except FormatError:
         return
-    assert parsed[0] in (link.HELLO, link.RECORD, link.RESULT, link.PULL, link.DELIVER)
+    assert parsed[0] in KINDS
 
 
 _ITEMS = st.recursive(
@@ -128,20 +148,22 @@ _ITEMS = st.recursive(
 )
 
 
-@given(st.sampled_from([1, 2, 3, 16, 17]), st.lists(_ITEMS, max_size=8))
+@given(st.sampled_from(KINDS), st.lists(_ITEMS, max_size=8))
 def test_a_parsed_message_has_one_form_only(kind: int, rest: list[object]) -> None:
     message = cbor.encode([kind, *rest])
     try:
         parsed = link.parse(message)
     except FormatError:
         return
-    writers = {2: link.record, 3: link.result, 16: link.pull, 17: link.deliver}
+    writers = {2: link.record, 3: link.result, 4: link.want, 16: link.pull, 17: link.deliver}
+    writers |= {18: link.offer, 19: link.piece}
     again = parsed[1].encode() if kind == 1 else writers[kind](*parsed[1:])  # type: ignore[operator]  # of one kind each
     assert again == message
 
 
 def test_the_lock_reads_and_refuses_the_same_bytes() -> None:
     good = [HELLO.encode(), link.record(b"r" * 700), link.result("grant", "grant.window"), link.pull(7, 16)]
+    good += [link.offer(bytes(32), 4000), link.want(1024), link.piece(b"p" * 99)]
     messages = good + [m[:-1] for m in good] + [m + b"\x00" for m in good]
     messages += [bytes(b ^ (1 if i == at else 0) for i, b in enumerate(m)) for m in good for at in range(0, 30, 3)]
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from protocol import cbor, cose, statement
 from protocol import crypto_cpython as crypto
+from protocol.edge_pass import EdgePass
 from protocol.errors import FormatError, MooringError, VerificationError
 from protocol.grant import Grant
 from protocol.placement import Placement, lock_id
@@ -29,6 +30,7 @@ FORMS: dict[str, Any] = {
     "time": SignedTime(bytes(16), 1_795_000_000, LOCK),
     "receipt": Receipt(LOCK, 41, bytes(32), 1_795_000_000),
     "grant": Grant(bytes(16), 1, "HZ-0001", 1_795_000_000, 1_795_086_400, 2, [bytes(32), b"\x01" * 32]),
+    "edge-pass": EdgePass(1_795_000_000, "edge-1", POINT, 1_797_592_000, [LOCK]),
 }
 BODIES: dict[str, dict[Any, Any]] = {kind: form.body() for kind, form in FORMS.items()}
 BODIES["profile"] = PROFILES["CN"]
@@ -154,7 +156,8 @@ def test_a_body_with_a_member_too_few_or_too_many_is_rejected(kind: str) -> None
 @pytest.mark.parametrize("kind", sorted(FORMS))
 @pytest.mark.parametrize("wrong", [None, -1, 2**64 - 1, "", "x" * 9000, b"", [], {}, {"a": 1, 2: 2}, [None], 1.5])
 def test_a_member_of_the_wrong_type_or_range_is_rejected(kind: str, wrong: Any) -> None:
-    allowed = {("grant", 8, "[]")}  # a grant may name nobody
+    # A grant may name nobody, and a pass need not list locks.
+    allowed = {("grant", 8, "[]"), ("edge-pass", 6, "None")}
     for key in BODIES[kind]:
         if (kind, key, str(wrong)) not in allowed:
             with pytest.raises(FormatError) as caught:
@@ -212,6 +215,7 @@ def test_the_lock_takes_and_rejects_the_same_statements() -> None:
         """
 import firmware.crypto as crypto
 from protocol import statement
+from protocol.edge_pass import EdgePass
 from protocol.errors import MooringError
 from protocol.grant import Grant
 from protocol.placement import Placement
@@ -220,7 +224,7 @@ from protocol.receipt import Receipt
 from protocol.signed_time import SignedTime
 from protocol.trust import TrustList
 forms = {"placement": Placement, "trust-list": TrustList, "profile": Profile, "time": SignedTime, "receipt": Receipt,
-         "grant": Grant}
+         "grant": Grant, "edge-pass": EdgePass}
 key = bytes.fromhex(given["key"])
 def code(data, kind):
     try:
@@ -239,10 +243,10 @@ answer({
         {"key": KEYS.signing_public.hex(), "good": good, "forged": forged},
     )
     assert answer == {
-        "good": [None] * 6,
-        "forged": ["cose.signature"] * 6,
-        "crossed": ["statement.kind"] * 6,
-        "trailing": ["cbor.trailing"] * 6,
+        "good": [None] * 7,
+        "forged": ["cose.signature"] * 7,
+        "crossed": ["statement.kind"] * 7,
+        "trailing": ["cbor.trailing"] * 7,
     }
 
 

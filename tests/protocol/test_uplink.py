@@ -21,6 +21,7 @@ refusals = st.builds(uplink.Refusal, lock_ids, counters, hashes, codes)
 ups = st.one_of(
     st.builds(uplink.Batch, st.binary(min_size=8, max_size=8), blobs),
     st.builds(uplink.TimeRequest, lock_ids, lock_ids),
+    st.builds(uplink.PassRequest, st.just(KEY), st.integers(0, (1 << 53) - 1)),
     st.builds(
         uplink.LockSeen, lock_ids, st.just(KEY), st.dictionaries(codes, st.integers(0, (1 << 53) - 1), max_size=5)
     ),
@@ -93,7 +94,12 @@ def test_any_well_formed_cbor_is_read_or_refused_with_a_format_error(items: list
         {},
         1,
         [True, bytes(8), [b"r"]],
-        [4, bytes(8), [b"r"]],
+        [5, bytes(8), [b"r"]],
+        [4, KEY],
+        [4, KEY[1:], 0],
+        [4, b"\x02" + bytes(64), 0],
+        [4, KEY, -1],
+        [4, KEY, True],
         [1, bytes(7), [b"r"]],
         [1, bytes(8), []],
         [1, bytes(8), [b""]],

@@ -20,10 +20,14 @@ def place(province: Province, chain: Chain, platform: Platform, listing: str = "
 
 
 def deliver(province: Province, *records: bytes) -> uplink.Receipts:
-    """What the province answers to one batch."""
-    [(edge, leaf, payload)] = province.registry.handle(EDGE, uplink.Batch(bytes(8), list(records)).encode())
-    assert (edge, leaf) == (EDGE, uplink.RECEIPT)
-    return uplink.parse_receipts(payload)
+    """What the province answers to one batch; nothing, if it is silent."""
+    heard = uplink.Receipts([], [])
+    for edge, leaf, payload in province.registry.handle(EDGE, uplink.Batch(bytes(8), list(records)).encode()):
+        assert (edge, leaf) == (EDGE, uplink.RECEIPT)
+        answer = uplink.parse_receipts(payload)
+        assert answer.statements or answer.refusals
+        heard = uplink.Receipts(heard.statements + answer.statements, heard.refusals + answer.refusals)
+    return heard
 
 
 def receipts(province: Province, answer: uplink.Receipts) -> list[Receipt]:

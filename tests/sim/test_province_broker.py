@@ -15,7 +15,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from protocol import crypto_cpython as crypto
-from protocol import statement, uplink
+from protocol import record, statement, uplink
 from protocol.errors import ConfigError
 from protocol.receipt import Receipt
 from sim import broker as brokers
@@ -105,6 +105,12 @@ def placed(province: Province) -> Chain:
     for body in (check_in(), entry(), entry(), entry()):
         chain.append(body)
     return chain
+
+
+def forged(chain: Chain) -> bytes:
+    """Another first record of that lock, which it did not sign."""
+    stranger, _ = crypto.generate("P-256")
+    return record.sign(crypto, stranger, chain.payload(check_in(), 1, record.GENESIS))
 
 
 def test_a_batch_comes_back_as_a_receipt(province: Province, courier: Courier) -> None:
@@ -224,11 +230,13 @@ def test_hostile_messages_are_acknowledged_counted_and_passed_over(province: Pro
     for garbage in (b"", b"\xff" * 100, b"\x9f" * 50, b"\x81" * 5000, b"\x5b" + b"\xff" * 8, os.urandom(2000)):
         courier.send(garbage)
     courier.batch(stranger.append(check_in()), b"\x00", chain.records[0][:-1])
+    courier.batch(Chain(province.keys.sealing_public).append(check_in()), forged(chain))
     courier.batch(*chain.records)
     refused = uplink.parse_receipts(courier.answer(uplink.RECEIPT))
-    assert [refusal.code for refusal in refused.refusals] == ["record.unknown-lock"]
+    assert [refusal.code for refusal in refused.refusals] == ["cose.signature"]
     assert courier.through(province.public) == [4]
-    assert province.store.tally()["messages unreadable"] == 6
+    tally = province.store.tally()
+    assert (tally["messages unreadable"], tally["records of unknown locks"], tally["records unreadable"]) == (6, 2, 2)
 
 
 def test_a_province_without_a_broker_says_so(tmp_path: Path) -> None:

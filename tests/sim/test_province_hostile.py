@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocol import cbor, record, uplink
+from protocol import crypto_cpython as crypto
 from sim.platform import Platform
 from sim.province import Province, store
 from tests.protocol.chain import NOW, RESIDENT, Chain, check_in, entry
@@ -77,8 +78,8 @@ def test_quarantine_is_bounded_however_many_forgeries_come(
     province: Province, chain: Chain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store, "QUARANTINE_ROWS", 20)
-    stranger = Chain(province.keys.sealing_public)
-    forged = [stranger.append(entry()) for _ in range(50)]
+    stranger, _ = crypto.generate("P-256")
+    forged = [record.sign(crypto, stranger, chain.payload(entry(), 1, record.GENESIS)) for _ in range(50)]
     assert len(deliver(province, *forged).refusals) == 50
     deliver(province, *forged)
     rows = province.store.quarantined()

@@ -5,16 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from protocol import uplink
+from protocol import crypto_cpython as crypto
+from protocol import record, uplink
 from sim.platform import Platform
-from sim.province import Province
+from sim.province import Keys, Province
 from sim.province.__main__ import main
 from tests.protocol.chain import NOW, RESIDENT, Chain, check_in, entry
 
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """The folder of a province with one lock, a gap in its records, a flawed one, and one in quarantine."""
+    """The folder of a province with one lock, a gap in its records, a flawed one, and a forged one in quarantine."""
     province = Province(tmp_path, "127.0.0.1", 1, clock=lambda: NOW + 5)
     chain = Chain(province.keys.sealing_public)
     province.register_lock(
@@ -22,8 +23,10 @@ def data(tmp_path: Path) -> Path:
     )
     for body in (check_in(), check_in(ethnicity=""), entry(), entry()):
         chain.append(body)
-    stranger = Chain(province.keys.sealing_public).append(entry())
-    records = [*chain.records[:2], chain.records[3], stranger]
+    stranger, _ = crypto.generate("P-256")
+    forged = record.sign(crypto, stranger, chain.payload(entry(), 3, record.parse(chain.records[1]).payload_hash))
+    unknown = Chain(province.keys.sealing_public).append(entry())
+    records = [*chain.records[:2], chain.records[3], forged, unknown]
     province.registry.handle("edge-1", uplink.Batch(bytes(8), records).encode())
     province.stop()
     return tmp_path
@@ -35,7 +38,7 @@ def test_the_tables_show_people_what_is_held_and_what_is_wrong(
     monkeypatch.setenv("COLUMNS", "160")
     assert main(["show", "--data", str(data)]) == 0
     shown = capsys.readouterr().out
-    for text in (*RESIDENT.values(), "HZ-0001", "1201", "profile.missing", "record.unknown-lock", "edge-1"):
+    for text in (*RESIDENT.values(), "HZ-0001", "1201", "profile.missing", "cose.signature", "edge-1"):
         assert text in shown
 
 
@@ -48,8 +51,8 @@ def test_a_name_cannot_write_into_the_tables_of_officers(
     province.register_lock(
         chain.public, listing="[b]1", room="[/]", platform_key=Platform().public, reader_chain=[b"\x30\x00"]
     )
-    record = chain.append({**check_in(name="[red]ok[/dim]"), 4: "[b]1"})
-    province.registry.handle("edge-1", uplink.Batch(bytes(8), [record]).encode())
+    named = chain.append({**check_in(name="[red]ok[/dim]"), 4: "[b]1"})
+    province.registry.handle("edge-1", uplink.Batch(bytes(8), [named]).encode())
     province.stop()
     assert main(["show", "--data", str(tmp_path)]) == 0
     shown = capsys.readouterr().out
@@ -66,8 +69,37 @@ def test_the_json_holds_the_same_for_programs(data: Path, capsys: pytest.Capture
     assert first["delay_seconds"] == 8
     assert [item["verdict"] for item in held["records"]] == ["ok", "profile.missing", "ok"]
     assert held["records"][2]["delay_seconds"] is None, "an entry at a time that the lock could not know"
-    assert [item["code"] for item in held["quarantine"]] == ["record.unknown-lock"]
-    assert held["tally"] == {"records committed": 3, "records refused": 1}
+    assert [item["code"] for item in held["quarantine"]] == ["cose.signature"]
+    assert held["tally"] == {"records committed": 3, "records of unknown locks": 1, "records refused": 1}
+
+
+def test_records_of_no_use_are_shown_as_evidence_and_an_absurd_one_breaks_no_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    province = Province(tmp_path, "127.0.0.1", 1, clock=lambda: NOW + 5)
+    chain = Chain(Keys.generate().sealing_public)
+    province.register_lock(
+        chain.public, listing="HZ-0001", room="1201", platform_key=Platform().public, reader_chain=[b"\x30\x00"]
+    )
+    unopenable = chain.append(check_in())
+    chain.sealing_public = province.keys.sealing_public
+    last = 2**53 - 1
+    absurd = chain.sign(chain.payload({**check_in(), 2: last, 3: last}, last, bytes(31) + b"\x01"))
+    province.registry.handle("edge-1", uplink.Batch(bytes(8), [unopenable, absurd]).encode())
+    province.stop()
+    assert main(["show", "--data", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    for text in ("as evidence", "unopened", "crypto.tag", record.parse(unopenable).payload_hash.hex()[:16], str(last)):
+        assert text in shown
+    assert main(["show", "--data", str(tmp_path), "--json"]) == 0
+    held = json.loads(capsys.readouterr().out)
+    first = held["records"][0]
+    assert (first["kind"], first["verdict"], first["fields"], first["earliest"]) == ("unopened", "crypto.tag", {}, None)
+    [lock] = held["locks"]
+    assert (lock["records"], lock["unusable"], lock["receipted_through"]) == (2, 1, 1)
+    assert lock["missing"] == list(range(2, 22))
+    assert held["tally"]["records unusable"] == 1
 
 
 def test_a_folder_without_a_province_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

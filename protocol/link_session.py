@@ -1,0 +1,296 @@
+"""How lock and edge prove themselves to each other and keep their words to themselves: `Noise_XX_P256_AESGCM_SHA256`.
+
+The handshake is pattern XX of the Noise Protocol Framework (revision 34, sections 5 and 7.5) to the letter, over P-256:
+a public key is the 65-byte point, a DH output the x-coordinate. The edge initiates (link_session.cddl has the forms):
+
+    -> e                    OPEN
+    <- e, ee, s, es         ANSWER   payload: the proof that the static key is the lock's, under its identity key
+    -> s, se                FINISH   payload: the edge pass; the edge's first messages may follow at once
+
+The lock multiplies three times (ee, es, se); its ephemeral key can be made while the door is idle. What XX gives: both
+sides proven, forward secrecy, the statics bound to this transcript (no unknown key share, no replay, no impersonation
+of others to someone whose own key is lost), and neither identity visible to who only listens. An active stranger learns
+the lock's identity, whose front is advertised anyway; the edge shows its own only to a lock that is proven.
+
+Static keys serve this handshake and nothing else. The lock's identity key signs the proof once, under a `typ` of its
+own, so no stranger in range can make it work. There is one version, it is part of the prologue, and nothing is ever
+said unsealed, so there is nothing to be talked down to.
+"""
+
+from protocol import cbor, cose
+from protocol.errors import FormatError, VerificationError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from protocol.crypto import Crypto
+
+    KeyPair = tuple[bytes, bytes]
+
+VERSION = 1
+
+OPEN = 32
+ANSWER = 33
+FINISH = 34
+
+TAG_BYTES = 16
+"""What sealing adds to a message: the GCM tag. The counter is not sent; GATT keeps order, a loss ends the session."""
+POINT_BYTES = 65
+OPEN_LIMIT = 80
+"""Longest OPEN: all that a stranger can make the lock hold."""
+PASS_LIMIT = 4096
+"""Longest edge pass: one that lists 224 locks."""
+FINISH_LIMIT = PASS_LIMIT + 128
+MESSAGES_LIMIT = 1 << 32
+"""Messages sealed with one key. No connection comes near; AES-GCM itself bears it (SP 800-38D, section 8.3)."""
+
+_NAME = b"Noise_XX_P256_AESGCM_SHA256"
+_PROOF_TYPE = "mooring/link-key"
+
+
+# --- proof that a static key is a lock's -----------------------------------------------------------------------------
+
+
+def _signed(identity_public: bytes, link_public: bytes) -> bytes:
+    protected = cbor.encode({cose.ALG: cose.ES256, cose.TYP: _PROOF_TYPE})
+    return cose.sig_structure(protected, cbor.encode([1, identity_public, link_public]))
+
+
+def prove(crypto: "Crypto", identity: "KeyPair", link_public: bytes) -> bytes:
+    """Proof that `link_public` is the link key of the lock with the key pair `identity` (private, public)."""
+    return cbor.encode([identity[1], crypto.sign(identity[0], _signed(identity[1], link_public))])
+
+
+def _check_proof(crypto: "Crypto", proof: bytes, link_public: bytes) -> bytes:
+    items = cbor.decode_deterministic(proof)
+    good = isinstance(items, list) and len(items) == 2
+    if not (good and _is_bytes(items[0], POINT_BYTES) and _is_bytes(items[1], 64)):
+        raise _form("proof")
+    identity_public: bytes = items[0]
+    if not crypto.verify("P-256", identity_public, "SHA-256", _signed(identity_public, link_public), items[1]):
+        raise VerificationError("link.proof", "the link key is not that of the lock it names")
+    return identity_public
+
+
+# --- Noise: state of a handshake (section 5.2) -----------------------------------------------------------------------
+
+
+class _Symmetric:
+    def __init__(self, crypto: "Crypto") -> None:
+        self._crypto = crypto
+        self._hash = self._chain = _NAME + bytes(32 - len(_NAME))
+        self._key = b""
+        self._count = 0
+        self.mix_hash(cbor.encode(["mooring/link", VERSION]))  # the prologue
+
+    def mix_hash(self, data: bytes) -> None:
+        self._hash = self._crypto.digest("SHA-256", self._hash + data)
+
+    def mix_key(self, secret: bytes) -> None:
+        self._chain, self._key = self._expand(secret)
+        self._count = 0
+
+    def _expand(self, secret: bytes) -> "KeyPair":
+        # Noise's HKDF with two outputs is RFC 5869 with the chaining key as salt and no info.
+        both = self._crypto.hkdf_expand(self._crypto.hkdf_extract(self._chain, secret), b"", 64)
+        return both[:32], both[32:]
+
+    def seal(self, plaintext: bytes) -> bytes:
+        """EncryptAndHash."""
+        sealed = self._crypto.seal_gcm(self._key, _nonce(self._count), plaintext, self._hash)
+        self._count += 1
+        self.mix_hash(sealed)
+        return sealed
+
+    def open(self, sealed: bytes) -> bytes:
+        """DecryptAndHash. Raises VerificationError `link.handshake`."""
+        try:
+            plaintext = self._crypto.open_gcm(self._key, _nonce(self._count), sealed, self._hash)
+        except VerificationError:
+            raise VerificationError("link.handshake", "the other side has other keys, or somebody is in between")
+        self._count += 1
+        self.mix_hash(sealed)
+        return plaintext
+
+    def split(self) -> "KeyPair":
+        """Keys (initiator to responder, responder to initiator)."""
+        return self._expand(b"")
+
+
+def _nonce(count: int) -> bytes:
+    return bytes(4) + count.to_bytes(8, "big")
+
+
+class Session:
+    """Seals and opens what follows the handshake, strictly in order, each direction under a key of its own.
+
+    Whatever does not open ends the session: after a VerificationError nothing more is opened, and the connection must
+    be dropped.
+    """
+
+    def __init__(self, crypto: "Crypto", send_key: bytes, receive_key: bytes) -> None:
+        self._crypto = crypto
+        self._send_key = send_key
+        self._receive_key: "bytes | None" = receive_key
+        self._sent = self._received = 0
+
+    def seal(self, message: bytes) -> bytes:
+        """The next message, sealed. Raises VerificationError `link.exhausted` after MESSAGES_LIMIT."""
+        if self._sent >= MESSAGES_LIMIT:
+            raise VerificationError("link.exhausted", "the key has served; connect again")
+        sealed = self._crypto.seal_gcm(self._send_key, _nonce(self._sent), message, b"")
+        self._sent += 1
+        return sealed
+
+    def open(self, sealed: bytes) -> bytes:
+        """The other side's next message. Raises VerificationError `link.seal`: altered, repeated, or not the next."""
+        key = self._receive_key
+        if key is None or self._received >= MESSAGES_LIMIT:
+            raise VerificationError("link.seal", "the session is over")
+        try:
+            message = self._crypto.open_gcm(key, _nonce(self._received), sealed, b"")
+        except VerificationError:
+            self._receive_key = None
+            raise VerificationError("link.seal", "not the next message of the other side")
+        self._received += 1
+        return message
+
+
+# --- the two sides ---------------------------------------------------------------------------------------------------
+
+
+class Initiator:
+    """The edge's side: `open`, `answered`, `finish`, in this order and once each.
+
+    `static` and `ephemeral` are P-256 key pairs (private, public); an ephemeral one is given by test vectors only.
+    """
+
+    def __init__(self, crypto: "Crypto", static: "KeyPair", ephemeral: "KeyPair | None" = None) -> None:
+        self._crypto = crypto
+        self._static = static
+        self._ephemeral = ephemeral or crypto.generate("P-256")
+        self._state = _Symmetric(crypto)
+        self._their_ephemeral = b""
+
+    def open(self) -> bytes:
+        """The OPEN message."""
+        self._state.mix_hash(self._ephemeral[1])
+        self._state.mix_hash(b"")  # the empty payload
+        return cbor.encode([OPEN, VERSION, self._ephemeral[1]])
+
+    def answered(self, message: bytes) -> bytes:
+        """Take the lock's ANSWER; returns the lock's identity key, a 65-byte point, which is proven.
+
+        Raises FormatError `cbor.*`, `link.form`; VerificationError `crypto.key`, `link.handshake`, `link.proof`.
+        """
+        _, ephemeral, sealed_static, sealed_proof = _parse(
+            message, ANSWER, (POINT_BYTES, POINT_BYTES + TAG_BYTES, None), "ANSWER"
+        )
+        state, crypto = self._state, self._crypto
+        state.mix_hash(ephemeral)
+        state.mix_key(crypto.ecdh("P-256", self._ephemeral[0], ephemeral))  # ee
+        static = state.open(sealed_static)
+        state.mix_key(crypto.ecdh("P-256", self._ephemeral[0], static))  # es
+        self._their_ephemeral = ephemeral
+        return _check_proof(crypto, state.open(sealed_proof), static)
+
+    def finish(self, edge_pass: bytes) -> "tuple[bytes, Session]":
+        """The FINISH message, and the session that it begins. Raises FormatError `link.too_long`."""
+        if not 0 < len(edge_pass) <= PASS_LIMIT:
+            raise FormatError("link.too_long", "no edge pass has this size")
+        state = self._state
+        sealed_static = state.seal(self._static[1])
+        state.mix_key(self._crypto.ecdh("P-256", self._static[0], self._their_ephemeral))  # se
+        message = cbor.encode([FINISH, sealed_static, state.seal(edge_pass)])
+        send_key, receive_key = state.split()
+        return message, Session(self._crypto, send_key, receive_key)
+
+
+class Responder:
+    """The lock's side: `opened`, `answer`, `finished`, in this order and once each.
+
+    Each of the three multiplies once, so that a lock can attend to its door in between. `ephemeral` must be fresh.
+    """
+
+    def __init__(self, crypto: "Crypto", static: "KeyPair", proof: bytes, ephemeral: "KeyPair") -> None:
+        self._crypto = crypto
+        self._static = static
+        self._proof = proof
+        self._ephemeral = ephemeral
+        self._state = _Symmetric(crypto)
+        self._their_ephemeral = b""
+
+    def opened(self, message: bytes) -> None:
+        """Take the edge's OPEN. Raises as `parse_open`, and VerificationError `crypto.key` for what is no point."""
+        self._their_ephemeral = parse_open(message)
+        state = self._state
+        state.mix_hash(self._their_ephemeral)
+        state.mix_hash(b"")
+        state.mix_hash(self._ephemeral[1])
+        state.mix_key(self._crypto.ecdh("P-256", self._ephemeral[0], self._their_ephemeral))  # ee
+
+    def answer(self) -> bytes:
+        """The ANSWER message."""
+        state = self._state
+        sealed_static = state.seal(self._static[1])
+        state.mix_key(self._crypto.ecdh("P-256", self._static[0], self._their_ephemeral))  # es
+        return cbor.encode([ANSWER, self._ephemeral[1], sealed_static, state.seal(self._proof)])
+
+    def finished(self, message: bytes) -> "tuple[bytes, bytes, Session]":
+        """Take the edge's FINISH: (its static key, which it has proven to hold; its pass, not judged yet; the session).
+
+        Raises FormatError `cbor.*`, `link.form`; VerificationError `crypto.key`, `link.handshake`.
+        """
+        _, sealed_static, sealed_pass = _parse(message, FINISH, (POINT_BYTES + TAG_BYTES, None), "FINISH")
+        state = self._state
+        static = state.open(sealed_static)
+        state.mix_key(self._crypto.ecdh("P-256", self._ephemeral[0], static))  # se
+        edge_pass = state.open(sealed_pass)
+        receive_key, send_key = state.split()
+        return static, edge_pass, Session(self._crypto, send_key, receive_key)
+
+
+# --- forms -----------------------------------------------------------------------------------------------------------
+
+
+def parse_open(message: bytes) -> bytes:
+    """The ephemeral key in an OPEN. Costs nothing: what is refused here has not made the lock multiply.
+
+    Raises FormatError `cbor.*`, `link.form`, `link.version`.
+    """
+    items = _items(message, OPEN_LIMIT)
+    # The version comes first, so that a later one may change everything after it and still be named as such.
+    if len(items) >= 2 and items[0] == OPEN and (items[1] != VERSION or isinstance(items[1], bool)):
+        raise FormatError("link.version", "an OPEN of a version this side does not speak")
+    if len(items) != 3 or items[0] != OPEN or not _is_bytes(items[2], POINT_BYTES) or items[2][0] != 4:
+        raise _form("OPEN")
+    ephemeral: bytes = items[2]
+    return ephemeral
+
+
+def _parse(message: bytes, kind: int, sizes: "tuple[int | None, ...]", name: str) -> "list[Any]":
+    items = _items(message, FINISH_LIMIT)
+    if len(items) != len(sizes) + 1 or items[0] != kind:
+        raise _form(name)
+    for item, size in zip(items[1:], sizes):
+        if not isinstance(item, bytes) or (size is None and len(item) <= TAG_BYTES) or (size and len(item) != size):
+            raise _form(name)
+    return items
+
+
+def _items(message: bytes, limit: int) -> "list[Any]":
+    if len(message) > limit:
+        raise FormatError("link.too_long", "the message exceeds its limit")
+    items = cbor.decode_deterministic(message)
+    if not isinstance(items, list) or not items or not isinstance(items[0], int) or isinstance(items[0], bool):
+        raise _form("handshake message")
+    return items
+
+
+def _is_bytes(item: "Any", size: int) -> bool:
+    return isinstance(item, bytes) and len(item) == size
+
+
+def _form(name: str) -> FormatError:
+    return FormatError("link.form", "not a " + name + " as link_session.cddl defines it")

@@ -1,0 +1,90 @@
+"""The edge's key and pass: made once, kept to itself, and nothing taken that is not for it."""
+
+from pathlib import Path
+
+import pytest
+
+from edge_agent.credentials import KEY_FILE, PASS_FILE, Credentials
+from protocol import crypto_cpython as crypto
+from protocol.errors import ConfigError, FormatError, MooringError, StorageError
+from tests.link_keys import NOW, LinkKeys
+
+KEYS = LinkKeys(crypto)
+
+
+def edge(folder: Path, province: bytes | None = KEYS.province[1]) -> Credentials:
+    (folder / KEY_FILE).write_bytes(KEYS.edge[0])
+    return Credentials(folder, province)
+
+
+def test_the_key_is_made_once_and_nobody_else_may_read_it(tmp_path: Path) -> None:
+    first, second = Credentials(tmp_path, None), Credentials(tmp_path, None)
+    assert first.static == second.static and first.public == crypto.public("P-256", first.static[0])
+    assert (tmp_path / KEY_FILE).stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == [KEY_FILE]
+
+
+@pytest.mark.parametrize("content", [b"", bytes(32), b"x" * 31, b"\xff" * 32])
+def test_a_key_file_that_holds_no_key_is_named_and_not_replaced(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / KEY_FILE).write_bytes(content)
+    with pytest.raises(ConfigError, match=r"link\.key"):
+        Credentials(tmp_path, None)
+    assert (tmp_path / KEY_FILE).read_bytes() == content
+
+
+def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match=r"link\.key"):
+        Credentials(tmp_path / "missing", None)
+
+
+def test_a_pass_survives_a_restart(tmp_path: Path) -> None:
+    known = edge(tmp_path)
+    assert not known.available.is_set() and not known.admits(KEYS.lock_id)
+    known.take(KEYS.edge_pass())
+    again = Credentials(tmp_path, KEYS.province[1])
+    assert again.available.is_set() and again.issued_at == NOW
+    assert again.edge_pass == known.edge_pass
+
+
+def test_a_newer_pass_replaces_an_older_and_not_the_other_way_round(tmp_path: Path) -> None:
+    known = edge(tmp_path)
+    known.take(KEYS.edge_pass(issued_at=NOW + 1))
+    known.refused = True
+    taken = [(known.take(KEYS.edge_pass(issued_at=NOW + later)), known.refused) for later in (0, 2)]
+    assert taken == [(False, True), (True, False)]
+    assert known.issued_at == NOW + 2
+
+
+def test_a_pass_for_another_edges_key_is_refused(tmp_path: Path) -> None:
+    known = edge(tmp_path)
+    with pytest.raises(MooringError, match=r"edge-pass\.key"):
+        known.take(KEYS.edge_pass(public=KEYS.lock[1]))
+    assert not known.available.is_set()
+
+
+def test_a_pass_that_the_province_did_not_sign_is_refused_where_its_key_is_known(tmp_path: Path) -> None:
+    forged = KEYS.edge_pass(signer=KEYS.edge[0])
+    with pytest.raises(MooringError, match=r"cose\.signature"):
+        edge(tmp_path).take(forged)
+    assert edge(tmp_path, province=None).take(forged), "without it the locks will tell"
+
+
+def test_what_is_no_pass_is_refused(tmp_path: Path) -> None:
+    for data in (b"", b"\xff" * 100, KEYS.edge_pass() + b"\0"):
+        with pytest.raises(FormatError):
+            edge(tmp_path).take(data)
+
+
+def test_a_damaged_pass_on_disk_is_passed_over_and_another_is_taken(tmp_path: Path) -> None:
+    (tmp_path / PASS_FILE).write_bytes(b"torn")
+    known = edge(tmp_path)
+    assert not known.available.is_set()
+    assert known.take(KEYS.edge_pass())
+
+
+def test_a_list_in_the_pass_says_which_locks_are_served(tmp_path: Path) -> None:
+    known = edge(tmp_path)
+    known.take(KEYS.edge_pass(locks=[KEYS.lock_id]))
+    assert known.admits(KEYS.lock_id) and not known.admits(bytes(16))
+    known.take(KEYS.edge_pass(issued_at=NOW + 1))
+    assert known.admits(bytes(16))

@@ -1,0 +1,44 @@
+"""Keys of the link tests, fixed so that a test and the lock it starts on MicroPython know them both. Runs on either."""
+
+from protocol import link_session, placement, statement
+from protocol.edge_pass import KIND, EdgePass
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from protocol.crypto import Crypto
+
+LOCK_PRIVATE = b"\x11" * 32
+LINK_PRIVATE = b"\x12" * 32
+PROVINCE_PRIVATE = b"\x13" * 32
+EDGE_PRIVATE = b"\x14" * 32
+
+NOW = 1800000000
+
+
+class LinkKeys:
+    """The lock's identity and link key, the province's and the edge's: pairs (private, public)."""
+
+    def __init__(self, crypto: "Crypto") -> None:
+        self.crypto = crypto
+        self.lock, self.link, self.province, self.edge = [
+            (private, crypto.public("P-256", private))
+            for private in (LOCK_PRIVATE, LINK_PRIVATE, PROVINCE_PRIVATE, EDGE_PRIVATE)
+        ]
+        self.lock_id = placement.lock_id(crypto, self.lock[1])
+
+    def proof(self) -> bytes:
+        """The lock's proof for its link key."""
+        return link_session.prove(self.crypto, self.lock, self.link[1])
+
+    def edge_pass(
+        self,
+        issued_at: int = NOW,
+        not_after: int = NOW + 86400,
+        edge: str = "edge-1",
+        public: "bytes | None" = None,
+        locks: "list[bytes] | None" = None,
+        signer: "bytes | None" = None,
+    ) -> bytes:
+        """A pass for the edge's key, or for `public`, signed by the province, or by `signer`."""
+        body = EdgePass(issued_at, edge, public or self.edge[1], not_after, locks).body()
+        return statement.sign(self.crypto, signer or self.province[0], KIND, body)
