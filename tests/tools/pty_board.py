@@ -11,12 +11,13 @@ import signal
 import subprocess
 import termios
 import threading
+import time
 import tty
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
-from sim.board import flash, interpreter, layout
+from sim.board import flash, interpreter
 
 _DISK_BYTES = 0x1C0000
 """The vfs partition of the reference board."""
@@ -37,8 +38,10 @@ class Disk:
             self.file.flush()
         return {{4: {blocks}, 5: 4096}}.get(operation, 0)
 disk = Disk()
-for name in {hardware}:
-    __import__(name)
+if {hardware}:
+    import bluetooth, machine
+    from esp32 import Partition
+    Partition.find(Partition.TYPE_DATA, label="journal")  # opens its image, while the host's files can be seen
 vfs.umount("/")
 try:
     vfs.mount(vfs.VfsLfs2(disk), "/")
@@ -47,6 +50,7 @@ except OSError:
     vfs.mount(vfs.VfsLfs2(disk), "/")
 os.chdir("/")
 sys.path[:] = ["", ".frozen", "/lib"]
+print("board is up")
 {extra}
 """
 
@@ -66,8 +70,8 @@ def stand_ins(folder: Path) -> Path:
     board.mkdir(parents=True)
     (folder / "sim" / "__init__.py").touch()
     (board / "__init__.py").touch()
-    for module in ("layout", "line"):
-        shutil.copy(interpreter.ROOT / "sim" / "board" / f"{module}.py", board)
+    for name in ("layout", "line"):
+        shutil.copy(interpreter.ROOT / "sim" / "board" / f"{name}.py", board)
     for module in interpreter.STAND_INS.glob("*.py"):
         shutil.copy(module, folder)
     return folder
@@ -76,11 +80,20 @@ def stand_ins(folder: Path) -> Path:
 class PtyBoard:
     """Runs while in a `with` block; `port` is what a serial port's device name would be.
 
-    `extra` is run before the prompt appears; without `hardware` there are no ESP32 modules. `cut_after` unplugs the board once
-    that many bytes have come in.
+    `extra` is run before the prompt appears; without `hardware` there are no ESP32 modules. The board loses the first
+    `deaf` bytes that come in, and is unplugged at the `cut_after`th. After Ctrl-C, a program has `patience` seconds.
     """
 
-    def __init__(self, folder: Path, *, extra: str = "", hardware: bool = True, cut_after: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        extra: str = "",
+        hardware: bool = True,
+        cut_after: int | None = None,
+        deaf: int = 0,
+        patience: float = 2.0,
+    ) -> None:
         self._folder = folder
         folder.mkdir(exist_ok=True)
         disk = folder / "disk"
@@ -88,8 +101,7 @@ class PtyBoard:
             disk.write_bytes(b"\xff" * _DISK_BYTES)
             flash.create(folder / "flash")
             stand_ins(folder / "modules")
-        names = ["machine", "esp32", "bluetooth"] if hardware else []
-        prelude = _PRELUDE.format(disk=str(disk), blocks=_DISK_BYTES // 4096, hardware=names, extra=extra)
+        prelude = _PRELUDE.format(disk=str(disk), blocks=_DISK_BYTES // 4096, hardware=hardware, extra=extra)
         (folder / "prompt.py").write_text(prelude)
         (folder / "start.py").write_text(prelude + _RUN_MAIN)
         modules = folder / "modules" if hardware else folder / "none"
@@ -99,6 +111,10 @@ class PtyBoard:
             "MOORING_FLASH": str(folder / "flash"),
         }
         self._cut_after = cut_after
+        self._deaf = deaf
+        self._booted = False
+        self._patience = patience
+        self._interrupt_at = 0.0
         self._console = b""
         self._said = threading.Condition()
         self.written = 0
@@ -110,10 +126,11 @@ class PtyBoard:
         """All that the board has sent."""
         return self._console.decode("utf-8", "replace")
 
-    def wait_for(self, text: str, timeout: float = 15) -> None:
-        """Wait until the board has sent `text`."""
+    def wait_for(self, text: str, times: int = 1, timeout: float = 15) -> None:
+        """Wait until the board has sent `text` so many times."""
         with self._said:
-            assert self._said.wait_for(lambda: text.encode() in self._console, timeout), self.console[-1500:]
+            arrived = self._said.wait_for(lambda: self._console.count(text.encode()) >= times, timeout)
+        assert arrived, self.console[-1500:]
 
     def __enter__(self) -> "PtyBoard":
         self._host, self._line = pty.openpty()
@@ -125,7 +142,9 @@ class PtyBoard:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         os.write(self._wake_out, b"x")
         self._thread.join()
         self._power_off()
@@ -135,13 +154,11 @@ class PtyBoard:
 
     def _power_on(self, script: str) -> None:
         self._chip, own = pty.openpty()
-        settings = tty.cfmakeraw if hasattr(tty, "cfmakeraw") else None
-        del settings
+        self._booted = False
         tty.setraw(own)
-        # Ctrl-C interrupts a running program here as it does on the chip; at the prompt it is an ordinary character.
+        # The prompt takes this flag away and running a program brings it back: so `_interrupt` can tell the two apart.
         mode = termios.tcgetattr(own)
         mode[3] |= termios.ISIG
-        mode[6][termios.VQUIT] = mode[6][termios.VSUSP] = b"\0"
         termios.tcsetattr(own, termios.TCSANOW, mode)
         command = [interpreter.find().program, "-X", f"heapsize={interpreter.HEAP}", "-i", str(self._folder / script)]
         self._process = subprocess.Popen(
@@ -152,7 +169,6 @@ class PtyBoard:
             env=self._environment,
             cwd=self._folder,
             start_new_session=True,
-            preexec_fn=lambda: _own_terminal(own),
         )
         os.close(own)
 
@@ -164,8 +180,11 @@ class PtyBoard:
 
     def _run(self) -> None:
         raw = False
+        waiting = b""
         while True:
-            ready = select.select([self._host, self._chip, self._wake_in], [], [])[0]
+            # What comes in before the interpreter is up waits, where a chip would lose it; `deaf` is for that.
+            listening = [self._host, self._chip] if self._booted else [self._chip]
+            ready = select.select([*listening, self._wake_in], [], [], 0.002 if waiting else None)[0]
             if self._wake_in in ready:
                 return
             if self._host in ready:
@@ -177,38 +196,53 @@ class PtyBoard:
                     os.close(self._line)
                     os.close(self._host)
                     return
-                for byte in data:
+                lost = min(self._deaf, len(data))
+                self._deaf -= lost
+                waiting += data[lost:]
+                for byte in data[lost:]:
                     raw = byte == 1 or (raw and byte != 2)
-                os.write(self._chip, data)
             if self._chip in ready:
                 try:
                     data = os.read(self._chip, 4096)
                 except OSError:  # EIO: the process has ended
                     data = b""
                 if data:
+                    self._booted = self._booted or b"board is up" in data
                     self._send(data)
-                    continue
-                status = self._process.wait()
-                os.close(self._chip)
-                if raw and status == 0:
-                    self._send(b"MPY: soft reboot\r\n")
-                    self._power_on("prompt.py")
-                    os.write(self._chip, b"\x01")
                 else:
-                    raw = False
-                    self._power_on("start.py")
+                    soft = self._process.wait() == 0 and raw
+                    os.close(self._chip)
+                    self._power_on("prompt.py" if soft else "start.py")
+                    raw = soft
+                    waiting = b"\x01" if soft else b""
+                    if soft:
+                        self._send(b"MPY: soft reboot\r\n")
+            if waiting and self._booted:
+                waiting = self._feed(waiting)
+
+    def _feed(self, data: bytes) -> bytes:
+        """Give `data` to the interpreter if it is at its prompt. Returns what has to wait.
+
+        Ctrl-C interrupts a running program, as it does on the chip; but here the signal strikes in the middle of
+        anything, the heap's own upkeep included, so programs that end by themselves are left to do so. What follows it
+        waits, for taking up the prompt discards it here, though not on the chip.
+        """
+        if not termios.tcgetattr(self._chip)[3] & termios.ISIG:
+            self._interrupt_at = 0.0
+            os.write(self._chip, data)
+            return b""
+        if b"\x03" not in data:
+            return data
+        now = time.monotonic()
+        self._interrupt_at = self._interrupt_at or now + self._patience
+        if now < self._interrupt_at:
+            return data
+        self._interrupt_at = 0.0
+        self._process.send_signal(signal.SIGINT)
+        return data.replace(b"\x03", b"")
 
     def _send(self, data: bytes) -> None:
         os.write(self._host, data)
         with self._said:
             self._console += data
             self._said.notify_all()
-
-
-def _own_terminal(descriptor: int) -> None:
-    import fcntl
-
-    fcntl.ioctl(descriptor, termios.TIOCSCTTY, 0)
-
-
-assert layout.RESET_EXIT and signal.SIGINT
