@@ -286,6 +286,10 @@ def test_another_version_is_named_and_there_is_none_to_talk_down_to() -> None:
         (cbor.encode([link_session.OPEN, 1, E + bytes(20)]), "link.too_long"),
         (cbor.encode([link_session.OPEN, 1, OFF_CURVE]), "crypto.key"),
     ],
+    ids=[
+        *("empty", "unknown type", "type is a truth value", "no version", "no key", "short key"),
+        *("compressed key", "one member more", "trailing byte", "long key", "off the curve"),
+    ],
 )
 def test_what_is_no_opening_is_refused(message: bytes, code: str) -> None:
     assert refusal(lambda: LOCK.responder().opened(message)) == code
