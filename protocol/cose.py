@@ -28,21 +28,42 @@ SIGN1_TAG = 18
 # Algorithms.
 ES256 = -7
 ES384 = -35
+ES512 = -36
 HMAC_256 = 5
 HPKE_P256_AES128 = 35  # HPKE-0 in draft-ietf-cose-hpke: DHKEM(P-256), HKDF-SHA256, AES-128-GCM
 
-SIGNATURE_ALGORITHMS = {ES256: ("P-256", "SHA-256"), ES384: ("P-384", "SHA-384")}
+# Private use (below -65536 in both registries): nobody has registered the SM suite. docs/formats.md lists them as well.
+SM2_SM3 = -65537
+"""Algorithm: SM2 signature (GB/T 32918.2) over SM3 (GB/T 32905), user id 1234567812345678, `r || s`."""
+SM2_CURVE = -65537
+"""Curve of an EC2 key: the one that GB/T 32918.5 recommends."""
+
+SIGNATURE_ALGORITHMS = {
+    ES256: ("P-256", "SHA-256"),
+    ES384: ("P-384", "SHA-384"),
+    ES512: ("P-521", "SHA-512"),
+    SM2_SM3: ("SM2", "SM3"),
+}
 """COSE algorithm to (curve, hash). ISO/IEC 18013-5 ties each algorithm to its curve."""
 
-_CURVES = {1: "P-256", 2: "P-384"}
-_CURVE_IDS = {"P-256": 1, "P-384": 2}
+_CURVES = {1: "P-256", 2: "P-384", 3: "P-521", SM2_CURVE: "SM2"}
+_CURVE_IDS = {name: number for number, name in _CURVES.items()}
+# For decompression: all these curves are y^2 = x^3 - 3x + b.
 _PRIME = {
     "P-256": 2**256 - 2**224 + 2**192 + 2**96 - 1,
     "P-384": 2**384 - 2**128 - 2**96 + 2**32 - 1,
+    "P-521": 2**521 - 1,
+    "SM2": 2**256 - 2**224 - 2**96 + 2**64 - 1,
 }
 _B = {
     "P-256": 0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B,
     "P-384": 0xB3312FA7E23EE7E4988E056BE3F82D19181D9C6EFE8141120314088F5013875AC656398D8A2ED19D2A85C8EDD3EC2AEF,
+    "P-521": int(
+        "51953EB9618E1C9A1F929A21A0B68540EEA2DA725B99B315F3B8B489918EF109E156193951EC7E937B1652C0BD3BB1BF07"
+        "3573DF883D2C34F1EF451FD46B503F00",
+        16,
+    ),
+    "SM2": 0x28E9FA9E9D9F5E344D5A9E4BCF6509A7F39789F515AB8F92DDBCBD414D940E93,
 }
 
 
@@ -204,7 +225,7 @@ def parse_key(item: "Any") -> "tuple[str, bytes]":
 
 
 def _decompress(curve: str, x: bytes, odd: bool) -> bytes:
-    """Y from x and its sign bit; both primes are 3 mod 4, so a square root is one power."""
+    """Y from x and its sign bit; all the primes are 3 mod 4, so a square root is one power."""
     p = _PRIME[curve]
     number = int.from_bytes(x, "big")
     square = (number * number * number - 3 * number + _B[curve]) % p

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
             """`length` bytes from the system's cryptographic generator."""
 
         def digest(self, name: str, data: bytes) -> bytes:
-            """Hash of `data`; `name` is "SHA-256", "SHA-384" or "SHA-512"."""
+            """Hash of `data`; `name` is "SHA-256", "SHA-384", "SHA-512" or "SM3"."""
 
         def hmac_sha256(self, key: bytes, data: bytes) -> bytes:
             """HMAC-SHA-256 (RFC 2104), 32 bytes."""
@@ -31,7 +31,9 @@ if TYPE_CHECKING:
             """HKDF-Expand with SHA-256 (RFC 5869 section 2.3)."""
 
         def verify(self, curve: str, public: bytes, hash_name: str, message: bytes, signature: bytes) -> bool:
-            """ECDSA: is `signature` good for `message`? False also for a key that is no point on the curve."""
+            """ECDSA, or on curve "SM2" the SM2 signature: is `signature` good for `message`?
+
+            False also for a key that is no point on the curve, and for "SM2" without "SM3" or the reverse."""
 
         def sign(self, private: bytes, message: bytes) -> bytes:
             """ES256: ECDSA on P-256 with SHA-256."""
@@ -52,8 +54,20 @@ if TYPE_CHECKING:
             """Plaintext of `sealed`. Raises VerificationError `crypto.tag`."""
 
 
-COORDINATE_BYTES = {"P-256": 32, "P-384": 48}
-"""Supported curves and the size of a coordinate, scalar and half signature."""
+COORDINATE_BYTES = {"P-256": 32, "P-384": 48, "P-521": 66, "SM2": 32}
+"""Curves of signatures that can be verified, and the size of a coordinate, scalar and half signature."""
+
+AGREEMENT_CURVES = ("P-256", "P-384")
+"""Curves that `generate`, `public` and `ecdh` serve: those of mdoc sessions and of our own keys."""
+
+NIST = "nist"
+SM = "sm"
+SUITES = (NIST, SM)
+
+
+def suite(algorithm: str) -> str:
+    """The suite, NIST or SM, that a curve or hash by this name belongs to."""
+    return SM if algorithm in ("SM2", "SM3") else NIST
 
 
 def hkdf(crypto: "Crypto", secret: bytes, salt: bytes, info: bytes, length: int) -> bytes:

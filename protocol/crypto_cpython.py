@@ -13,10 +13,15 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from protocol import sm2_cpython
 from protocol.crypto import COORDINATE_BYTES
 from protocol.errors import VerificationError
 
-_CURVES: Final[dict[str, ec.EllipticCurve]] = {"P-256": ec.SECP256R1(), "P-384": ec.SECP384R1()}
+_CURVES: Final[dict[str, ec.EllipticCurve]] = {
+    "P-256": ec.SECP256R1(),
+    "P-384": ec.SECP384R1(),
+    "P-521": ec.SECP521R1(),
+}
 _HASHES: Final[dict[str, type[hashes.HashAlgorithm]]] = {
     "SHA-256": hashes.SHA256,
     "SHA-384": hashes.SHA384,
@@ -30,7 +35,9 @@ def random(length: int) -> bytes:
 
 
 def digest(name: str, data: bytes) -> bytes:
-    """Hash of `data`; `name` is "SHA-256", "SHA-384" or "SHA-512"."""
+    """Hash of `data`; `name` is "SHA-256", "SHA-384", "SHA-512" or "SM3"."""
+    if name == "SM3":
+        return sm2_cpython.sm3(data)
     return hashlib.new(name.replace("-", "").lower(), data).digest()
 
 
@@ -66,7 +73,9 @@ def _private(curve: str, private: bytes) -> ec.EllipticCurvePrivateKey:
 
 
 def verify(curve: str, public: bytes, hash_name: str, message: bytes, signature: bytes) -> bool:
-    """ECDSA verification; False for anything malformed."""
+    """ECDSA or SM2 verification; False for anything malformed."""
+    if curve == "SM2" or hash_name == "SM3":
+        return curve == "SM2" and hash_name == "SM3" and sm2_cpython.verify(public, message, signature)
     size = COORDINATE_BYTES[curve]
     if len(signature) != 2 * size:
         return False

@@ -24,10 +24,17 @@ _EC_PUBLIC_KEY = b"\x06\x07\x2a\x86\x48\xce\x3d\x02\x01"
 _CURVES = {
     b"\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07": "P-256",
     b"\x06\x05\x2b\x81\x04\x00\x22": "P-384",
+    b"\x06\x05\x2b\x81\x04\x00\x23": "P-521",
+    b"\x06\x08\x2a\x81\x1c\xcf\x55\x01\x82\x2d": "SM2",
 }
 # Whole AlgorithmIdentifier of ecdsa-with-SHA256, -SHA384 and -SHA512: no parameters (RFC 5758 section 3.2).
 _ECDSA = b"\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03"
 _HASHES = {2: "SHA-256", 3: "SHA-384", 4: "SHA-512"}
+# SM2 with SM3, 1.2.156.10197.1.501. GM/T 0015 leaves the parameters out; certificates with a NULL there are about.
+_SM2_WITH_SM3 = (
+    b"\x30\x0a\x06\x08\x2a\x81\x1c\xcf\x55\x01\x83\x75",
+    b"\x30\x0c\x06\x08\x2a\x81\x1c\xcf\x55\x01\x83\x75\x05\x00",
+)
 
 _COUNTRY = b"\x55\x04\x06"
 _STATE = b"\x55\x04\x08"
@@ -42,10 +49,11 @@ _EXTENDED_KEY_USAGE = b"\x55\x1d\x25"
 class Certificate:
     """A parsed certificate.
 
-    `raw` is the DER, `tbs` its signed part; `issuer` and `subject` are DER names, compared byte for byte; `not_before`
-    and `not_after` are seconds since 1970; `country` and `state` come from the subject and may be None; `key_usage` is
-    the first byte of the extension or None; `extended_key_usage` holds the contents of the object identifiers or is
-    None; `unknown_critical` tells that it has a critical extension which we do not process.
+    `raw` is the DER, `tbs` its signed part; `serial` the bytes of the serial number; `issuer` and `subject` are DER
+    names, compared byte for byte; `not_before` and `not_after` are seconds since 1970; `country` and `state` come from
+    the subject and may be None; `key_usage` is the first byte of the extension or None; `extended_key_usage` holds the
+    contents of the object identifiers or is None; `unknown_critical` tells that it has a critical extension which we do
+    not process.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -63,9 +71,7 @@ class Certificate:
         if unused:
             raise FormatError("x509.signature", "the signature is not a whole number of bytes")
 
-        self.signature_hash: "str | None" = None
-        if len(algorithm) == 12 and algorithm[:11] == _ECDSA:
-            self.signature_hash = _HASHES.get(algorithm[11])
+        self.signature_hash = hash_of(algorithm)
         self.is_ca = False
         self.path_length: "int | None" = None
         self.key_usage: "int | None" = None
@@ -81,13 +87,13 @@ class Certificate:
         if version.unsigned() != 2:
             raise FormatError("x509.version", "not a version 3 certificate")
         version.finish()
-        tbs.content(der.INTEGER)  # serial number; RFC 5280 asks us to cope with any
+        self.serial = tbs.content(der.INTEGER)  # RFC 5280 asks us to cope with any
         if tbs.element(der.SEQUENCE) != algorithm:
             raise FormatError("x509.algorithm", "the two algorithm fields differ")
         self.issuer = tbs.element(der.SEQUENCE)
         validity = tbs.enter(der.SEQUENCE)
-        self.not_before = _time(validity)
-        self.not_after = _time(validity)
+        self.not_before = read_time(validity)
+        self.not_after = read_time(validity)
         validity.finish()
         self.subject = tbs.element(der.SEQUENCE)
         self.country = _attribute(self.subject, _COUNTRY)
@@ -147,15 +153,27 @@ class Certificate:
 
     def verifies(self, crypto: "Crypto", other: "Certificate") -> bool:
         """Is the signature of `other` made with the key of this certificate?"""
-        if self.curve is None or other.signature_hash is None:
+        return self.signed(crypto, other.signature_hash, other.tbs, other.signature)
+
+    def signed(self, crypto: "Crypto", signature_hash: "str | None", tbs: bytes, signature: bytes) -> bool:
+        """Is the DER `signature` over `tbs` made with the key of this certificate? `signature_hash` as of `hash_of`."""
+        if self.curve is None or signature_hash is None:
             return False
-        signature = _raw_signature(other.signature, COORDINATE_BYTES[self.curve])
-        return signature is not None and crypto.verify(
-            self.curve, self.public, other.signature_hash, other.tbs, signature
-        )
+        raw = _raw_signature(signature, COORDINATE_BYTES[self.curve])
+        return raw is not None and crypto.verify(self.curve, self.public, signature_hash, tbs, raw)
 
 
-def _time(validity: der.Reader) -> int:
+def hash_of(algorithm: bytes) -> "str | None":
+    """The hash of a signature with this DER AlgorithmIdentifier ("SM3" stands for SM2 with SM3), or None if unknown."""
+    if algorithm in _SM2_WITH_SM3:
+        return "SM3"
+    if len(algorithm) == 12 and algorithm[:11] == _ECDSA:
+        return _HASHES.get(algorithm[11])
+    return None
+
+
+def read_time(validity: der.Reader) -> int:
+    """The next UTCTime or GeneralizedTime, in seconds since 1970. Raises FormatError."""
     tag = validity.peek()
     if tag not in (der.UTC_TIME, der.GENERALIZED_TIME):
         raise FormatError("x509.validity", "not a time")

@@ -23,7 +23,7 @@ MAY_IMPORT = {
 }
 """Rooms, and the other rooms each may import."""
 
-CPYTHON_ONLY = {"protocol/crypto_cpython.py"}
+CPYTHON_ONLY = {"protocol/crypto_cpython.py", "protocol/sm2_cpython.py"}
 """Files of the dual-runtime rooms that the lock never loads."""
 
 SANS_IO = {"array", "binascii", "collections", "errno", "hashlib", "io", "json", "math", "micropython", "struct", "sys"}

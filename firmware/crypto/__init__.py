@@ -1,9 +1,9 @@
 """The lock's own cryptography: the interface of `protocol.crypto`, function for function, in portable MicroPython.
 
-Pass this package as `crypto`. What lives here: curves and big numbers, ECDSA, ECDH, HMAC and HKDF, SHA-384 and
-SHA-512, AES-GCM. What may not: any byte format of the protocol, and any state except tables of public points. Wherever
-a secret is involved, the module's docstring says what time tells and what blinds it. Between MicroPython and
-CPython only the block cipher (`block`) and the compiled form of GHASH (`ghash_viper`) differ.
+Pass this package as `crypto`. What lives here: curves and big numbers, ECDSA, SM2, ECDH, HMAC and HKDF, SHA-384,
+SHA-512 and SM3, AES-GCM. What may not: any byte format of the protocol, and any state except what follows from public
+keys. Wherever a secret is involved, the module's docstring says what time tells and what blinds it. Between MicroPython
+and CPython only the block cipher (`block`) and the compiled form of GHASH (`ghash_viper`) differ.
 """
 
 import os
@@ -40,10 +40,14 @@ def random(length: int) -> bytes:
 
 
 def digest(name: str, data: bytes) -> bytes:
-    """Hash of `data`; `name` is "SHA-256", "SHA-384" or "SHA-512". Raises ValueError for any other."""
+    """Hash of `data`; `name` is "SHA-256", "SHA-384", "SHA-512" or "SM3". Raises ValueError for any other."""
     if name == "SHA-256":
         return bytes(sha256(data).digest())
-    # The long hashes take heap only where a certificate chain uses them.
+    # The other hashes take heap only where an issuer uses them.
+    if name == "SM3":
+        from firmware.crypto.sm3 import sm3
+
+        return sm3(data)
     from firmware.crypto import sha512
 
     if name == "SHA-384":
@@ -54,10 +58,14 @@ def digest(name: str, data: bytes) -> bytes:
 
 
 def verify(curve: str, public: bytes, hash_name: str, message: bytes, signature: bytes) -> bool:
-    """ECDSA (FIPS 186-5, section 6.4.2): is `signature`, `r || s`, good for `message`?
+    """ECDSA (FIPS 186-5, section 6.4.2), or SM2 on that curve: is `signature`, `r || s`, good for `message`?
 
-    False for anything malformed, a key that is no point of the curve included.
+    False for anything malformed, a key that is no point of the curve included, and for SM2 with any hash but SM3.
     """
+    if curve == "SM2" or hash_name == "SM3":
+        from firmware.crypto import sm2
+
+        return curve == "SM2" and hash_name == "SM3" and sm2.verify(public, message, signature)
     return ecdsa.verify(curve, public, digest(hash_name, message), signature)
 
 

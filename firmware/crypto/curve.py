@@ -1,7 +1,7 @@
 """Short Weierstrass curves y^2 = x^3 - 3x + b over a prime field, of prime order: their numbers and their points.
 
-Everything that knows a particular curve is in `CURVES`; all arithmetic takes the curve as an argument, so a further
-curve with a = -3 (SM2's) is one more entry.
+Everything that knows a particular curve is in `CURVES`; all arithmetic takes the curve as an argument. P-521 and SM2
+are there to verify what issuers and devices signed; no key of ours is on them.
 """
 
 from protocol.errors import VerificationError
@@ -49,6 +49,40 @@ CURVES = {
         (
             0xAA87CA22BE8B05378EB1C71EF320AD746E1D3B628BA79B9859F741E082542A385502F25DBF55296C3A545E3872760AB7,
             0x3617DE4A96262C6F5D9E98BF9292DC29F8F41DBD289A147CE9DA3113B5F0B8C00A60B1CE1D7E819D7A431D7C90EA0E5F,
+        ),
+    ),
+    # SP 800-186, section 3.2.1.5
+    "P-521": Curve(
+        66,
+        (1 << 521) - 1,
+        (1 << 521) - 0x5AE79787C40D069948033FEB708F65A2FC44A36477663B851449048E16EC79BF7,
+        int(
+            "51953EB9618E1C9A1F929A21A0B68540EEA2DA725B99B315F3B8B489918EF109E156193951EC7E937B1652C0BD3BB1BF07"
+            "3573DF883D2C34F1EF451FD46B503F00",
+            16,
+        ),
+        (
+            int(
+                "C6858E06B70404E9CD9E3ECB662395B4429C648139053FB521F828AF606B4D3DBAA14B5E77EFE75928FE1DC127A2FFA8DE"
+                "3348B3C1856A429BF97E7E31C2E5BD66",
+                16,
+            ),
+            int(
+                "11839296A789A3BC0045C8A5FB42C7D1BD998F54449579B446817AFBD17273E662C97EE72995EF42640C550B9013FAD0761"
+                "353C7086A272C24088BE94769FD16650",
+                16,
+            ),
+        ),
+    ),
+    # GB/T 32918.5-2017
+    "SM2": Curve(
+        32,
+        0xFFFFFFFEFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF00000000FFFFFFFFFFFFFFFF,
+        0xFFFFFFFEFFFFFFFFFFFFFFFFFFFFFFFF7203DF6B21C6052B53BBF40939D54123,
+        0x28E9FA9E9D9F5E344D5A9E4BCF6509A7F39789F515AB8F92DDBCBD414D940E93,
+        (
+            0x32C4AE2C1F1981195F9904466A39C9948FE30BBFF2660BE1715A4589334C74C7,
+            0xBC3736A2F4F6779C59BDCEE36B692153D0A9877CC62A474002DF32E52139F0A0,
         ),
     ),
 }

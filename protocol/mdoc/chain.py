@@ -38,7 +38,7 @@ class DocumentSigner:
     """A DS certificate with a good path: `curve` and `public` are its key, `not_before` and `not_after` its own
     validity, `valid_from` and `valid_until` that of the whole path, all in seconds since 1970; `country` is the two
     letters of its subject, `state` the bytes of the subject's state or province, or None; `root` is the TrustRoot that
-    the path ends at.
+    the path ends at; `algorithms` names the curves and hashes that the path stands on.
     """
 
     def __init__(self, path: "list[Certificate]", root: TrustRoot) -> None:
@@ -52,6 +52,7 @@ class DocumentSigner:
         self.country = str(certificate.country or b"", "ascii")  # two letters: _check_place
         self.state = certificate.state
         self.root = root
+        self.algorithms = [each.curve or "" for each in path] + [each.signature_hash or "" for each in path[:-1]]
 
 
 def x5chain(header: object) -> "list[Certificate]":

@@ -4,7 +4,7 @@ Codes of the errors: see the table in `protocol.mdoc.verifier`.
 """
 
 from protocol import cbor, cose
-from protocol.crypto import COORDINATE_BYTES, hkdf
+from protocol.crypto import AGREEMENT_CURVES, COORDINATE_BYTES, hkdf
 from protocol.errors import FormatError, VerificationError
 from protocol.mdoc.response import invalid
 
@@ -82,9 +82,9 @@ _CODES = {
 def _mac_key(
     crypto: "Crypto", device_key: "tuple[str, bytes]", session_transcript: bytes, reader_private: "bytes | None"
 ) -> bytes:
-    """EMacKey (clause 9.1.3.5)."""
+    """EMacKey (clause 9.1.3.5). Sessions are on NIST curves, so a device key of the SM suite can sign only."""
     curve, public = device_key
-    if reader_private is None or len(reader_private) != COORDINATE_BYTES[curve]:
+    if curve not in AGREEMENT_CURVES or reader_private is None or len(reader_private) != COORDINATE_BYTES[curve]:
         raise VerificationError(
             "mdoc.reader_key", "a deviceMac needs the reader's private key, on the device key's curve"
         )

@@ -5,6 +5,7 @@ The raw bytes are kept and used as they came: SessionTranscript covers them, and
 """
 
 from protocol import cbor, cose
+from protocol.crypto import AGREEMENT_CURVES
 from protocol.errors import FormatError
 
 TYPE_CHECKING = False
@@ -100,6 +101,8 @@ def parse_device_engagement(raw: bytes) -> DeviceEngagement:
     if not isinstance(key, cbor.Encoded):
         raise _form("EDeviceKeyBytes must be a tagged byte string")
     curve, public = cose.parse_key(key.decode())
+    if curve not in AGREEMENT_CURVES:
+        raise FormatError("cose.key", "no session can be made on the curve of this key")
     nfc, ble = _methods(item.get(2))
     return DeviceEngagement(raw, version, key, curve, public, nfc, ble)
 

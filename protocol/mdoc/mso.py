@@ -8,8 +8,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-DIGEST_BYTES = {"SHA-256": 32, "SHA-384": 48, "SHA-512": 64}
-"""Digest algorithms of the standard (table 21) and their lengths."""
+DIGEST_BYTES = {"SHA-256": 32, "SHA-384": 48, "SHA-512": 64, "SM3": 32}
+"""Digest algorithms of the standard (table 21) and of the SM suite, and their lengths."""
 
 
 class MobileSecurityObject:

@@ -36,6 +36,7 @@ Every refusal is a FormatError or a VerificationError with one of these codes:
 | `mdoc.signed_outside_ds` | signed outside the DS certificate's validity |
 | `mdoc.validity_order` | not signed <= validFrom <= validUntil |
 | `mdoc.not_yet_valid`, `mdoc.expired` | the time interval is not wholly inside the MSO's validity |
+| `mdoc.suite` | it stands on algorithms of a suite that the caller did not allow |
 | `mdoc.unknown_namespace`, `mdoc.unknown_digest` | the issuer signed no such name space or digest ID |
 | `mdoc.digest` | an element does not match its digest |
 | `mdoc.duplicate_digest`, `mdoc.duplicate_element` | a digest ID or element twice in a name space |
@@ -51,6 +52,7 @@ Revocation (MSO `status`) is left to the caller: `VerifiedDocument.status` carri
 """
 
 from protocol import cbor, cose
+from protocol.crypto import suite
 from protocol.errors import FormatError, VerificationError
 from protocol.mdoc import chain, device_signed, issuer_signed, response
 
@@ -112,6 +114,7 @@ def verify(
     now: "tuple[int, int | None]",
     reader_private: "bytes | None" = None,
     doc_types: "Sequence[str] | None" = None,
+    suites: "Sequence[str] | None" = None,
     path: "PathVerifier" = chain.verify_path,
 ) -> "list[VerifiedDocument]":
     """Verify a DeviceResponse whole and return its documents.
@@ -119,7 +122,8 @@ def verify(
     `session_transcript` is the encoded SessionTranscript of the session that brought it; `roots` the trusted IACAs
     (TrustRoot, Certificate or DER); `now` the interval (earliest, latest) in seconds since 1970 that the true time lies
     in; `reader_private` the reader's session key, needed for a deviceMac; `doc_types` the document types allowed,
-    `DOC_TYPES` if None. `path` stands for `chain.verify_path` and may be one that remembers its answers.
+    `DOC_TYPES` if None; `suites` the suites of algorithms allowed (`crypto.SUITES`), all if None. `path` stands for
+    `chain.verify_path` and may be one that remembers its answers.
 
     Raises FormatError, VerificationError with the codes above; FormatError `der.*`, `x509.*` for a root that is no
     certificate.
@@ -139,6 +143,8 @@ def verify(
             if not signer.root.trusts(document.doc_type):
                 raise VerificationError("mdoc.root_doctype", "the IACA is not trusted for this document type")
             mso = issuer_signed.authenticate(crypto, document, signer, (earliest, latest))
+            if suites is not None:
+                _check_suites(signer.algorithms + [mso.digest_algorithm, mso.device_key[0]], suites)
             elements = issuer_signed.elements(crypto, document, mso, signer)
             device_elements = device_signed.elements(document, mso)
             device_signed.authenticate(crypto, document, mso, session_transcript, reader_private)
@@ -170,6 +176,12 @@ def _check_documents(answer: response.DeviceResponse, allowed: "Sequence[str]") 
         if document.doc_type not in allowed:
             raise VerificationError("mdoc.doctype_not_accepted", "this document type is not accepted here")
         seen.append(document.doc_type)
+
+
+def _check_suites(algorithms: "list[str]", allowed: "Sequence[str]") -> None:
+    for algorithm in algorithms:
+        if suite(algorithm) not in allowed:
+            raise VerificationError("mdoc.suite", "algorithms of a suite that is not allowed here")
 
 
 def _x5chain(issuer_auth: cose.Message) -> "list[Certificate]":

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from sim.phone.session import HolderSession
+from sim.sm2 import PrivateKey as SM2PrivateKey
 
 Authentication = Literal["signature", "mac"]
 Tamper = Literal[
@@ -29,7 +30,7 @@ class Credential:
 
     doc_type: str
     issuer_signed: bytes
-    device_key: ec.EllipticCurvePrivateKey
+    device_key: ec.EllipticCurvePrivateKey | SM2PrivateKey
 
 
 def build(
@@ -89,7 +90,7 @@ def _document(
 
 
 def _device_signed(
-    key: ec.EllipticCurvePrivateKey,
+    key: ec.EllipticCurvePrivateKey | SM2PrivateKey,
     doc_type: str,
     session: HolderSession,
     authentication: Authentication,
@@ -98,7 +99,12 @@ def _device_signed(
     name_spaces = cbor2.CBORTag(24, cbor2.dumps({}))
     content = ["DeviceAuthentication", cbor2.loads(session.transcript), doc_type, name_spaces]
     covered = cbor2.dumps(cbor2.CBORTag(24, cbor2.dumps(content)))
-    if authentication == "mac":
+    if isinstance(key, SM2PrivateKey):
+        # Sessions are on NIST curves, so a key of the SM suite has nobody to agree with: it signs.
+        protected = cbor2.dumps({1: -65537})
+        proof = key.sign(cbor2.dumps(["Signature1", protected, b"", covered]))
+        authentication = "signature"
+    elif authentication == "mac":
         assert session.reader_public is not None
         mac_key = session.derive(key.exchange(ec.ECDH(), session.reader_public), b"EMacKey")
         protected = cbor2.dumps({1: 5})

@@ -26,13 +26,19 @@ NOW = datetime(2026, 6, 15, 12, tzinfo=UTC)
 SIGNED = NOW - timedelta(days=30)
 DOCUMENT_SIGNER = ObjectIdentifier("1.0.18013.5.1.2")
 
-CURVES: dict[str, ec.EllipticCurve] = {"P-256": ec.SECP256R1(), "P-384": ec.SECP384R1(), "P-521": ec.SECP521R1()}
-SIZES = {"P-256": 32, "P-384": 48, "P-521": 66}
-ALGORITHMS = {"P-256": -7, "P-384": -35, "P-521": -36}
+CURVES: dict[str, ec.EllipticCurve] = {
+    "P-256": ec.SECP256R1(),
+    "P-384": ec.SECP384R1(),
+    "P-521": ec.SECP521R1(),
+    "brainpoolP256r1": ec.BrainpoolP256R1(),
+}
+SIZES = {"P-256": 32, "P-384": 48, "P-521": 66, "brainpoolP256r1": 32}
+ALGORITHMS = {"P-256": -7, "P-384": -35, "P-521": -36, "brainpoolP256r1": -7}
 HASHES: dict[str, hashes.HashAlgorithm] = {
     "P-256": hashes.SHA256(),
     "P-384": hashes.SHA384(),
     "P-521": hashes.SHA512(),
+    "brainpoolP256r1": hashes.SHA256(),
 }
 
 Change = Callable[[Any], None]
@@ -219,7 +225,7 @@ class Credential:
         size = SIZES[self.curve]
         device_key = {
             1: 2,
-            -1: {"P-256": 1, "P-384": 2, "P-521": 3}[self.curve],
+            -1: {"P-256": 1, "P-384": 2, "P-521": 3, "brainpoolP256r1": 256}[self.curve],
             -2: numbers.x.to_bytes(size, "big"),
             -3: numbers.y.to_bytes(size, "big"),
         }

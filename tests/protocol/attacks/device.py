@@ -97,6 +97,18 @@ DEVICE: dict[str, tuple[str, Build]] = {
         "mdoc.device_mac",
         lambda: present(Credential(method="deviceMac"), reader_private=bytes(31) + b"\x01"),
     ),
+    "a MAC with a device key on P-521, where no session can be": (
+        "mdoc.reader_key",
+        mac(curve="P-521"),
+    ),
+    "a device key on a Brainpool curve": (
+        "mdoc.device_key",
+        one(change_mso=put("deviceKeyInfo", "deviceKey", -1, 256)),
+    ),
+    "a device key of EdDSA": (
+        "mdoc.device_key",
+        one(change_mso=put("deviceKeyInfo", "deviceKey", {1: 1, -1: 6, -2: bytes(32)})),
+    ),
     "a device key off its curve under a MAC": ("mdoc.device_key", mac(change_mso=_point_off_the_curve)),
     "a device key off its curve": ("mdoc.device_signature", one(change_mso=_point_off_the_curve)),
 }

@@ -51,6 +51,8 @@ GOOD: dict[str, Build] = {
     "a deviceSignature on P-384": one(curve="P-384"),
     "a deviceMac on P-384": mac(curve="P-384"),
     "an issuer on P-384": one(iaca=replace(IACA, curve="P-384"), ds=replace(DS, curve="P-384")),
+    "an issuer on P-521": one(iaca=replace(IACA, curve="P-521"), ds=replace(DS, curve="P-521")),
+    "a deviceSignature on P-521": one(curve="P-521"),
     "a path signed with SHA-512": below(hash_algorithm=hashes.SHA512()),
     "digests of SHA-384": one(digest_algorithm="SHA-384"),
     "digests of SHA-512": one(digest_algorithm="SHA-512"),

@@ -133,7 +133,7 @@ PATH: dict[str, tuple[str, Build]] = {
             )
         ),
     ),
-    "a DS key on P-521": ("mdoc.chain_key", under(curve="P-521")),
-    "an IACA key on P-521": ("mdoc.chain_key", below(curve="P-521")),
+    "a DS key on a Brainpool curve": ("mdoc.chain_key", under(curve="brainpoolP256r1")),
+    "an IACA key on a Brainpool curve": ("mdoc.chain_key", below(curve="brainpoolP256r1")),
     "a path signed with SHA-224": ("mdoc.chain_signature", below(hash_algorithm=hashes.SHA224())),
 }

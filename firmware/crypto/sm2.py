@@ -1,0 +1,55 @@
+"""Verification of SM2 signatures (GB/T 32918.2-2016, section 7), with SM3 and the default user id."""
+
+from firmware.crypto.curve import CURVES, decode_point
+from firmware.crypto.multiples import combine
+from firmware.crypto.sm3 import sm3
+from protocol.errors import VerificationError
+
+USER_ID = b"1234567812345678"
+"""The id that GM/T 0009 has signers use where nothing else is agreed, as in certificates."""
+
+_KEPT = 8
+_known: "dict[bytes, bytes]" = {}
+"""Z of keys used lately, by key: it depends on the key alone, and issuers' keys come back with every guest."""
+
+
+def identity_digest(public: bytes) -> bytes:
+    """Z (section 5.5): what stands for signer, curve and key in every digest. `public` must be a point of the curve."""
+    digest = _known.get(public)
+    if digest is None:
+        curve = CURVES["SM2"]
+        numbers = (curve.p - 3, curve.b, curve.base[0], curve.base[1])
+        parameters = b"".join([number.to_bytes(32, "big") for number in numbers])
+        digest = sm3((8 * len(USER_ID)).to_bytes(2, "big") + USER_ID + parameters + public[1:])
+        if len(_known) >= _KEPT:
+            _known.clear()
+        _known[public] = digest
+    return digest
+
+
+def verify(public: bytes, message: bytes, signature: bytes) -> bool:
+    """Is `signature`, `r || s`, good for `message`? False for anything malformed. Everything here is public.
+
+    As in `ecdsa`, the point's x is X / Z^2, and (r - e) * Z^2 is compared with X instead of inverting Z.
+    """
+    curve = CURVES["SM2"]
+    size, p, n = curve.size, curve.p, curve.n
+    if len(signature) != 2 * size:
+        return False
+    r = int.from_bytes(signature[:size], "big")
+    s = int.from_bytes(signature[size:], "big")
+    t = (r + s) % n
+    if not (0 < r < n and 0 < s < n and t):
+        return False
+    try:
+        point = decode_point(curve, public)
+    except VerificationError:
+        return False
+    e = int.from_bytes(sm3(identity_digest(public) + message), "big")
+    x, _, z = combine(curve, s, t, point)
+    if not z:
+        return False
+    square = z * z % p
+    wanted = (r - e) % n
+    # x was reduced modulo n, so it may be n more where that is still a coordinate.
+    return wanted * square % p == x or (wanted + n < p and (wanted + n) * square % p == x)
