@@ -9,9 +9,8 @@ network. Every way out that is not an opening ends in a MooringError with its co
 
 import gc
 
-from firmware import policy, stays, ticks
+from firmware import policy, ticks
 from firmware.console import log
-from firmware.journal import RESERVED_SECTORS
 from firmware.reader import read_mdoc
 from protocol import record
 from protocol.errors import MooringError, RefusedError, StorageError, TransportError
@@ -21,7 +20,6 @@ from protocol.mdoc.verifier import verify
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
 
     from firmware.lock import Lock
     from firmware.nfc import Card
@@ -48,11 +46,14 @@ class Door:
         """Serve one presented phone from first contact to the light it leaves with. Never raises."""
         started = ticks.now()
         log("tap.start")
+        recorder = self._lock.recorder
+        recorder.busy = True
         self._signals.show("reading")
         try:
             decision = await self._admit(card)
         except MooringError as error:
             self._signals.answer(_signal_for(error))
+            recorder.refused(error)
             log("tap.refused", code=error.code, ms=ticks.since(ticks.now(), started))
             return
         except Exception as error:  # noqa: BLE001  the last line of a door that must stay shut and stay alive
@@ -61,6 +62,7 @@ class Door:
             log("tap.failed", error=type(error).__name__, ms=ticks.since(ticks.now(), started))
             return
         finally:
+            recorder.busy = False
             gc.collect()  # the guest's data is dead from here on: do not let it linger on the heap
         self._strike.open()
         self._signals.answer("allowed")
@@ -142,33 +144,12 @@ class Door:
         interval: "tuple[int, int | None]",
     ) -> None:
         """Seal, sign and make durable the record of this opening; the stays follow. Raises StorageError."""
-        lock, journal, placement = self._lock, self._lock.journal, self._lock.standing.placement
-        assert placement is not None
-        check_in = decision.kind == record.CHECK_IN
-        if check_in and journal.free_sectors() < RESERVED_SECTORS:
-            raise StorageError("journal.full", "too many records wait for a receipt")
-        mark = ticks.now()
-        body: dict[Any, Any] = {
-            record.KIND: decision.kind,
-            record.EARLIEST: interval[0],
-            record.LATEST: interval[1],
-            record.LISTING_CODE: placement.listing,
-            record.GRANT_ID: decision.stay.grant.grant_id,
-            record.GUEST: decision.number,
-            record.PROFILE_ID: placement.profile_id,
-            record.METHOD: "mdoc",
-        }
-        if check_in:
-            body[record.FIELDS] = profile.fields(document.doc_type, document.elements)
-        counter = journal.next_counter
-        payload = record.seal(lock.crypto, placement.sealing_key, lock.identity.lock_id, counter, journal.head, body)
-        sealed = record.sign(lock.crypto, lock.identity.private, payload)
-        log("record.sealed", bytes=len(sealed), ms=ticks.since(ticks.now(), mark))
-        mark = ticks.now()
-        note = stays.note(decision.stay.grant.grant_id, decision.number)
-        journal.append(sealed, note)
-        lock.stays.record(counter, note)
-        log("journal.durable", counter=counter, ms=ticks.since(ticks.now(), mark))
+        fields = None
+        if decision.kind == record.CHECK_IN:
+            fields = profile.fields(document.doc_type, document.elements)
+        self._lock.recorder.opening(
+            decision.kind, decision.stay.grant.grant_id, decision.number, "mdoc", interval, fields
+        )
 
 
 def _accepted(roots: "list[TrustRoot]") -> "list[str]":

@@ -7,20 +7,22 @@ A ring of 4 KB sectors, each opened by a header and filled with frames that are 
     mark            the same with length 0: "records up to `counter` have a receipt"
 
 A power cut leaves a torn frame whose CRC fails; nothing was acknowledged for it, so it is left behind and the next
-record opens a new sector. Sectors are erased only when a receipt covers every record in them, at that idle moment,
-not during a tap. A raw partition rather than a file: a file system copies its tail block at each sync (measured in
-docs/journal.md), a log does not. The note is the lock's own memory of what the record did to its stays.
+record opens a new sector. Sectors are erased only when a receipt covers every record in them: several at a time, while
+the door is idle, once fewer than half are blank. A raw partition rather than a file: a file system copies its tail
+block at each sync (measured in docs/journal.md), a log does not. The note is the lock's own memory of what the record
+did. The last two sectors of the partition are the tally's (`firmware/tally.py`).
 """
 
 import struct
 from binascii import crc32
 
+from firmware import tally
 from protocol import record as records
 from protocol.errors import StorageError, VerificationError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Protocol
 
     class BlockDevice(Protocol):
@@ -37,8 +39,10 @@ if TYPE_CHECKING:
 
 
 SECTOR = 4096
-RESERVED_SECTORS = 4
-"""Sectors that check-ins leave free, so that guests already registered can still be recorded coming in."""
+RECORD_BYTES = 720
+"""Room that a record and its note take, at most, as long as its body is one block."""
+RECLAIM = 4
+"""Most sectors erased in one go: 45 ms each on the chip, and a guest may be coming."""
 
 _MAGIC = b"MRJ1"
 _HEADER = ">4sIII32sI"
@@ -53,19 +57,21 @@ _BLOCK_COUNT, _BLOCK_ERASE = 4, 6
 class Journal:
     """Opened on a block device, which it scans once; `next_counter`, `head` and `through` are what it found.
 
-    `head` is the payload hash of the newest record (32 zero bytes before the first), `through` the highest
-    counter that a receipt covers.
+    `head` is the payload hash of the newest record (32 zero bytes before the first) and `last_note` its note, `through`
+    the highest counter that a receipt covers. `before_erase` is called before notes are erased that it may depend on.
     """
 
     def __init__(self, device: "BlockDevice") -> None:
         self._device = device
-        self._count = device.ioctl(_BLOCK_COUNT, 0)
+        self._count = device.ioctl(_BLOCK_COUNT, 0) - tally.SECTORS
         # By sector: (sequence, first counter, end of the last good frame; SECTOR after a torn one), or None if blank.
         self._sectors: list[tuple[int, int, int] | None] = [None] * self._count
         self._current = -1
         self.next_counter = 1
         self.through = 0
         self.head = bytes(32)
+        self.last_note = b""
+        self.before_erase: "Callable[[], None]" = _nothing
         self._scan()
 
     # --- opening -----------------------------------------------------------------------------------------------------
@@ -91,6 +97,7 @@ class Journal:
                 end = at + _padded(_FRAME_BYTES + length + note_length)
                 if length:
                     last = self._read(sector, at + _FRAME_BYTES, length)
+                    self.last_note = self._read(sector, at + _FRAME_BYTES + length, note_length)
                     self.next_counter = counter + 1
                 else:
                     self.through = max(self.through, counter)
@@ -133,9 +140,19 @@ class Journal:
 
     # --- appending ---------------------------------------------------------------------------------------------------
 
+    @property
+    def sectors(self) -> int:
+        """Sectors in the ring."""
+        return self._count
+
     def free_sectors(self) -> int:
-        """Sectors that hold nothing and can be opened at once."""
-        return sum(1 for sector in self._sectors if sector is None)
+        """Sectors that hold nothing without a receipt, so that records can have them."""
+        return sum(1 for state in self._sectors if state is None) + len(self._covered())
+
+    def has_room(self) -> bool:
+        """Does a record of RECORD_BYTES fit?"""
+        current = self._sectors[self._current] if self._current >= 0 else None
+        return self.free_sectors() > 0 or (current is not None and current[2] + RECORD_BYTES <= SECTOR)
 
     def append(self, record: bytes, note: bytes) -> None:
         """Make `record` durable, with the lock's own `note` (at most 255 bytes). Raises StorageError `journal.full` or
@@ -146,6 +163,7 @@ class Journal:
         self._program(self.next_counter, record, note)
         self.next_counter += 1
         self.head = parsed.payload_hash
+        self.last_note = note
 
     def _program(self, counter: int, record: bytes, note: bytes) -> None:
         head = struct.pack(">HBBI", len(record), len(note), _FRAME_MARK, counter)
@@ -169,7 +187,9 @@ class Journal:
     def _open_sector(self) -> "tuple[int, int, int]":
         sector = (self._current + 1) % self._count
         if self._sectors[sector] is not None:
-            raise StorageError("journal.full", "every sector holds records without a receipt")
+            if sector not in self._covered():
+                raise StorageError("journal.full", "every sector holds records without a receipt")
+            self._erase_all([sector])
         newest = self._sectors[self._current] if self._current >= 0 else None
         sequence = 1 if newest is None else newest[0] + 1
         header = struct.pack(_HEADER[:-1], _MAGIC, sequence, self.next_counter, self.through, self.head)
@@ -198,7 +218,7 @@ class Journal:
             yield number, record
 
     def receipt(self, through: int, head: bytes) -> None:
-        """Take note of a verified receipt: records up to `through` are the province's now, and their sectors are freed.
+        """Take note of a verified receipt: records up to `through` are the province's now, and their sectors are free.
 
         Raises VerificationError `receipt.ahead` for records this lock never made, `receipt.head` when the
         province holds another record under that counter. A receipt older than one already taken changes nothing.
@@ -214,15 +234,31 @@ class Journal:
         else:
             raise VerificationError("receipt.head", "no record to hold the receipt against")
         self.through = through
-        for sector, state in enumerate(self._sectors):
-            if state is not None and sector != self._current and self._first_after(state[0]) <= through + 1:
-                self._erase(sector)
         try:
             self._program(through, b"", b"")
         except StorageError as error:
             # A full ring has no room for the mark. It counts until the next boot; then the province receipts again.
             if error.code != "journal.full":
                 raise
+
+    def reclaim(self) -> bool:
+        """Erase some of the sectors that receipts cover, if fewer than half are blank. True if there is more to do.
+
+        Not one by one as they are covered: `before_erase` may have to write, and so writes once for many.
+        """
+        blank = sum(1 for state in self._sectors if state is None)
+        covered = self._covered()
+        if 2 * blank >= self._count or not covered:
+            return False
+        self._erase_all(covered[:RECLAIM])
+        return len(covered) > RECLAIM
+
+    def _covered(self) -> "list[int]":
+        """Sectors, oldest first, of whose records each has a receipt."""
+        held = [(state[0], state[1], sector) for sector, state in enumerate(self._sectors) if state is not None]
+        held.sort()
+        # What a sector holds ends where the next one begins; the newest one is in use.
+        return [held[at][2] for at in range(len(held) - 1) if held[at + 1][1] <= self.through + 1]
 
     def _first_after(self, sequence: int) -> int:
         """First counter of the sector that follows the one with `sequence`."""
@@ -237,6 +273,11 @@ class Journal:
             self._device.readblocks(sector, buffer, at)
         return bytes(buffer)
 
+    def _erase_all(self, sectors: "list[int]") -> None:
+        self.before_erase()
+        for sector in sectors:
+            self._erase(sector)
+
     def _erase(self, sector: int) -> None:
         self._device.ioctl(_BLOCK_ERASE, sector)
         self._sectors[sector] = None
@@ -244,3 +285,7 @@ class Journal:
 
 def _padded(length: int) -> int:
     return (length + 3) & ~3
+
+
+def _nothing() -> None:
+    pass

@@ -5,8 +5,10 @@ from firmware.clock import Clock
 from firmware.console import log
 from firmware.edge_passes import EdgePasses
 from firmware.journal import Journal
+from firmware.recorder import Recorder
 from firmware.standing import KINDS, Standing
 from firmware.stays import Stays
+from firmware.tally import Tally
 from protocol import statement
 from protocol.errors import FormatError, MooringError, RefusedError
 from protocol.grant import Grant, commitment_key
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Lock:
-    """The lock's memory: identity, clock, standing, journal and stays."""
+    """The lock's memory: identity, clock, standing, journal and stays, and the recorder that writes them."""
 
     def __init__(self, crypto: "Crypto", store: "Store", identity: "Identity", journal: "BlockDevice") -> None:
         self.crypto = crypto
@@ -33,6 +35,8 @@ class Lock:
         self.standing = Standing(crypto, store, identity)
         self.journal = Journal(journal)
         self.stays = Stays(store, self.journal)
+        tally = Tally(journal, self.journal.last_note)
+        self.recorder = Recorder(crypto, identity, self.standing, self.clock, self.journal, tally, self.stays)
         self.admission = Admission(crypto, identity)
         self._edge_passes = EdgePasses(crypto, store, identity, self.clock)
         self._commitment_key: tuple[bytes, bytes] | None = None
@@ -90,13 +94,17 @@ class Lock:
         crypto, anchor = self.crypto, self.identity.anchor
         if kind in KINDS:
             self.standing.accept(kind, data)
+            self.recorder.news()
         elif kind == "time":
+            before = self.clock.interval()
             self.clock.accept(SignedTime.parse(statement.open(crypto, data, kind, anchor)))
+            self.recorder.clock_moved(before)
         elif kind == "receipt":
             receipt = Receipt.parse(statement.open(crypto, data, kind, anchor))
             if receipt.lock_id != self.identity.lock_id:
                 raise RefusedError("receipt.lock", "the receipt is for another lock")
             self.journal.receipt(receipt.through, receipt.head)
+            self.recorder.news()
             log("journal.receipted", through=self.journal.through, free=self.journal.free_sectors())
         elif kind == "grant":
             placement = self.standing.placement

@@ -6,6 +6,7 @@ import sys
 
 import bluetooth
 import esp32
+import machine
 from machine import UART, WDT
 
 from firmware import RUN_THRESHOLD, crypto, identity, pins
@@ -17,6 +18,7 @@ from firmware.nfc.apdu_bridge import ApduBridge
 from firmware.signals import Signals
 from firmware.store import Store
 from firmware.strike import Strike
+from protocol import record
 from protocol.errors import MooringError, TransportError
 
 TYPE_CHECKING = False
@@ -28,6 +30,13 @@ WATCHDOG_MS = 30000
 
 _LOOP_MS = 1000
 
+_BOOTS = {
+    machine.PWRON_RESET: "power-on",
+    machine.HARD_RESET: "reset",  # of the chip's pin, or of a supply that sank
+    machine.WDT_RESET: "watchdog",
+    machine.DEEPSLEEP_RESET: "wake",
+    machine.SOFT_RESET: "soft",
+}
 _MICROPYTHON = sys.implementation.name == "micropython"
 
 
@@ -57,6 +66,8 @@ async def _run(state: str, strike: Strike, signals: Signals) -> None:
     lock = Lock(crypto, store, own, esp32.Partition.find(esp32.Partition.TYPE_DATA, label="journal")[0])
     link = Link(bluetooth.BLE(), lock)
     door = Door(lock, strike, signals, link.wake)
+    lock.recorder.on_record = link.wake
+    lock.recorder.event(record.BOOT, _BOOTS.get(machine.reset_cause(), "other"))
     uart = UART(pins.NFC_UART, 115200, tx=pins.NFC_TX, rx=pins.NFC_RX)
     gc.collect()
     free = 0
@@ -66,6 +77,7 @@ async def _run(state: str, strike: Strike, signals: Signals) -> None:
     tasks = [
         asyncio.create_task(_serve_reader(ApduBridge(uart), door, signals)),
         asyncio.create_task(link.run()),
+        asyncio.create_task(lock.recorder.run()),
     ]
     await _watch(lock, tasks)
 

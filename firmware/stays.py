@@ -1,7 +1,8 @@
 """The stays this lock knows: the grants for them, and which guests have checked in.
 
 At rest it holds grants (guests only as keyed commitments) and guest numbers; no name, document number or portrait. The
-file is a checkpoint: the journal's notes say what happened after it, so a power cut between the two loses nothing.
+file is a checkpoint: the journal's notes say what happened after it, so an opening writes no more than its record.
+It is written again when a grant changes, and before the journal erases notes that it does not know of.
 """
 
 from protocol import cbor
@@ -39,11 +40,10 @@ class Stays:
         raw = store.read(_FILE)
         if raw is not None:
             self._load(cbor.decode(raw))
-        behind = self._applied
-        for counter, _, note_bytes in journal.entries_from(behind + 1):
+        self._changed = False
+        for counter, _, note_bytes in journal.entries_from(self._applied + 1):
             self._apply(counter, note_bytes)
-        if self._applied != behind:
-            self._save()
+        journal.before_erase = self.checkpoint
 
     def _load(self, saved: "Any") -> None:
         if not isinstance(saved, list) or len(saved) != 2:
@@ -56,6 +56,12 @@ class Stays:
     def _save(self) -> None:
         stays = [[stay.grant.body(), stay.checked_in] for stay in self._stays.values()]
         self._store.write(_FILE, cbor.encode([self._applied, stays]))
+        self._changed = False
+
+    def checkpoint(self) -> None:
+        """Write what the journal's notes have changed since the last time, if anything. Raises StorageError."""
+        if self._changed:
+            self._save()
 
     def all(self) -> "list[Stay]":
         """Every stay, in no particular order."""
@@ -86,14 +92,17 @@ class Stays:
     def record(self, counter: int, note_bytes: bytes) -> None:
         """Bring the stays up to the journal entry `counter` that was just appended with `note_bytes`."""
         self._apply(counter, note_bytes)
-        self._save()
 
     def _apply(self, counter: int, note_bytes: bytes) -> None:
-        grant_id, number = cbor.decode(note_bytes)
+        self._applied = counter
+        noted = cbor.decode(note_bytes)
+        if len(noted) != 2:
+            return  # of an event, or of entries that were counted: nobody checked in
+        grant_id, number = noted
         stay = self._stays.get(grant_id)
         if stay is not None and number not in stay.checked_in:
             stay.checked_in.append(number)
-        self._applied = counter
+            self._changed = True
 
 
 def note(grant_id: bytes, number: int) -> bytes:

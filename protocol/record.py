@@ -18,10 +18,45 @@ if TYPE_CHECKING:
 
 CHECK_IN = 1
 ENTRY = 2
-"""Kinds of record."""
+REFUSAL = 3
+DOOR = 4
+TAMPER = 5
+BOOT = 6
+TIME = 7
+MECHANICAL = 8
+"""Kinds of record: openings (the first two), and events, of which `EVENTS` says what can be told."""
+
+OPENINGS = (CHECK_IN, ENTRY)
+
+EVENTS = {
+    # Why someone stayed outside, as a class that names nobody.
+    REFUSAL: (
+        "document",
+        "issuer",
+        "expired",
+        "revoked",
+        "stranger",
+        "window",
+        "places",
+        "placement",
+        "clock",
+        "profile",
+        "pin",
+        "key",
+        "storage",
+        "other",
+    ),
+    # The door contact. Forced: opened without any opening before it; found-open: already so when the lock booted.
+    DOOR: ("opened", "closed", "forced", "held", "found-open"),
+    TAMPER: ("opened", "closed"),
+    BOOT: ("power-on", "reset", "watchdog", "wake", "soft", "other"),
+    # The clock's upper end became known after a cold start; or a signed time moved an end by more than drift would.
+    TIME: ("known", "moved"),
+    MECHANICAL: ("key",),
+}
+"""Each kind of event with the values of WHAT; few and closed, so that a lock can count them in little room."""
 
 # Members of a body.
-PADDING = 0
 KIND = 1
 EARLIEST = 2
 LATEST = 3
@@ -31,6 +66,8 @@ GUEST = 6
 PROFILE_ID = 7
 FIELDS = 8
 METHOD = 9
+WHAT = 10
+COUNT = 11
 
 GENESIS = bytes(32)
 """`previous` of record number 1."""
@@ -40,7 +77,11 @@ MAX_BYTES = 4096
 
 _TYPE = "mooring/record"
 _INFO = b"mooring/record"
-_BLOCK = 64  # bodies are padded to multiples of this, so that a length tells little of a name or an address
+BLOCK = 384
+"""Bodies are padded to multiples of this, so that all kinds of record are of one length, save a check-in with more to
+tell than fits; and six records fill a sector of the journal."""
+
+_END_OF_BODY = b"\x80"
 _PROTECTED = cbor.encode({cose.ALG: cose.ES256, cose.TYP: _TYPE})
 _SEALED_PROTECTED = cbor.encode({cose.ALG: cose.HPKE_P256_AES128})
 
@@ -85,7 +126,7 @@ def seal(
     `encapsulation` is a result of `hpke.encapsulate` towards the same key, never used before; made here when absent.
     Raises FormatError `record.form` when the body is not what record.cddl allows.
     """
-    plaintext = _pad(check_body(body))
+    plaintext = _pad(cbor.encode(check_body(body)))
     aad = cose.enc_structure(_SEALED_PROTECTED, _place(lock_id, counter, previous))
     enc, ciphertext = hpke.seal_encapsulated(
         crypto, encapsulation or hpke.encapsulate(crypto, sealing_public), _INFO, aad, plaintext
@@ -103,15 +144,10 @@ def _place(lock_id: bytes, counter: int, previous: bytes) -> bytes:
     return cbor.encode([1, lock_id, counter, previous])
 
 
-def _pad(body: "dict[Any, Any]") -> bytes:
-    padded = dict(body)
-    bare = len(cbor.encode(body)) + 1  # the key of the padding
-    # Two steps and not one, for the head of the padding grows by a byte from 24 bytes on and so skips a length.
-    for length in range(2 * _BLOCK):
-        if (bare + (1 if length < 24 else 2) + length) % _BLOCK == 0:
-            padded[PADDING] = bytes(length)
-            break
-    return cbor.encode(padded)
+def _pad(body: bytes) -> bytes:
+    """Padding of ISO/IEC 9797-1, method 2: it fits every length, which a member of the map with a head would not."""
+    padded = body + _END_OF_BODY
+    return padded + bytes(-len(padded) % BLOCK)
 
 
 # --- anywhere --------------------------------------------------------------------------------------------------------
@@ -170,27 +206,32 @@ def open_body(crypto: "Crypto", record: "Record | bytes", sealing_private: bytes
         raise FormatError("record.form", "not the headers of a sealed body")
     aad = cose.enc_structure(_SEALED_PROTECTED, _place(parsed.lock_id, parsed.counter, parsed.previous))
     plaintext = hpke.open(crypto, sealing_private, enc, _INFO, aad, sealed.payload or b"")
-    body = cbor.decode_deterministic(plaintext)
-    padding = body.pop(PADDING, None) if isinstance(body, dict) else None
-    if not isinstance(padding, bytes) or any(padding) or len(plaintext) % _BLOCK:
+    bare = plaintext.rstrip(b"\x00")
+    if not bare.endswith(_END_OF_BODY) or len(plaintext) % BLOCK:
         raise FormatError("record.form", "the body is not padded")
-    return check_body(body)
+    return check_body(cbor.decode_deterministic(bare[:-1]))
 
 
 def check_body(body: "Any") -> "dict[Any, Any]":
     """`body`, once it has the form of record.cddl, without padding. Raises FormatError `record.form`."""
-    rules = dict(_RULES)
-    if isinstance(body, dict) and body.get(KIND) == CHECK_IN:
-        rules[FIELDS] = _is_fields
-    statement.check("record", body, rules)
+    kind = body.get(KIND) if isinstance(body, dict) else None
+    if not statement.is_uint(kind):
+        raise FormatError("record.form", "no kind of record")
+    if kind in OPENINGS:
+        rules = dict(_OPENING_RULES)
+        rules.update(_CHECK_IN_RULES if kind == CHECK_IN else _ENTRY_RULES)
+    elif kind in EVENTS:
+        rules = dict(_EVENT_RULES)
+    else:
+        raise FormatError("record.form", "a kind of record that this version does not have")
+    checked = statement.check("record", body, rules)
+    if kind in EVENTS and body[WHAT] not in EVENTS[kind]:
+        raise FormatError("record.form", "an event that this version does not have")
     if body[LATEST] is not None and body[LATEST] < body[EARLIEST]:
         raise FormatError("record.form", "the time interval is reversed")
-    checked: dict[Any, Any] = body
+    if kind == ENTRY and body[GUEST] is None and body[COUNT] == 1:
+        raise FormatError("record.form", "one entry, and by nobody in particular")
     return checked
-
-
-def _is_kind(value: "Any") -> bool:
-    return statement.is_uint(value) and value in (CHECK_IN, ENTRY)
 
 
 def _is_latest(value: "Any") -> bool:
@@ -207,13 +248,20 @@ def _is_fields(value: "Any") -> bool:
     return all(statement.is_label(key) and isinstance(text, str) and len(text) <= 512 for key, text in value.items())
 
 
-_RULES = {
-    KIND: _is_kind,
+def _is_guest(value: "Any") -> bool:
+    return value is None or statement.is_positive(value)
+
+
+_COMMON_RULES = {
+    KIND: statement.is_positive,
     EARLIEST: statement.is_uint,
     LATEST: _is_latest,
     LISTING_CODE: statement.is_label,
-    GRANT_ID: _is_grant_id,
-    GUEST: statement.is_positive,
     PROFILE_ID: statement.is_label,
-    METHOD: statement.is_label,
 }
+_OPENING_RULES = dict(_COMMON_RULES)
+_OPENING_RULES.update({GRANT_ID: _is_grant_id, METHOD: statement.is_label})
+_CHECK_IN_RULES = {GUEST: statement.is_positive, FIELDS: _is_fields}
+_ENTRY_RULES = {GUEST: _is_guest, COUNT: statement.is_positive}
+_EVENT_RULES = dict(_COMMON_RULES)
+_EVENT_RULES.update({WHAT: statement.is_label, COUNT: statement.is_positive})

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from firmware import pins
 from protocol.errors import ConfigError, TransportError
-from protocol.record import CHECK_IN
+from protocol.record import CHECK_IN, OPENINGS
 from sim import issuer, pki
 from sim.board import flash
 from sim.board.bus import BoardBus
@@ -267,11 +267,15 @@ class World:
                 raise TransportError("world.waited", f"{what}: not within {timeout:.0f} s; see {self.folder}")
             await asyncio.sleep(0.02)
 
+    async def drain(self) -> None:
+        """Wait until the lock holds a receipt for all that it has written."""
+        await self.until("all records receipted", lambda: self.receipted_through() >= self.next_counter() - 1)
+
     async def settle(self, records: int) -> None:
-        """Wait until the province holds so many records and the lock knows it by receipt."""
+        """Wait until the province holds records of so many openings and the lock knows it by receipt."""
         await self.until(
-            f"{records} records at the province, {records} receipted at the lock",
-            lambda: self.province.store.count() >= records and self.receipted() >= records,
+            f"{records} openings recorded at the province and receipted at the lock",
+            lambda: self.recorded() >= records and self.receipted() >= records,
         )
 
     # --- what came of it ---------------------------------------------------------------------------------------------
@@ -287,21 +291,35 @@ class World:
         """How often the strike opened, over all boots."""
         return sum(1 for event in self.bus.changes(pins.STRIKE) if event.facts.get("value") == 1)
 
+    def recorded(self) -> int:
+        """Records of openings that the province committed, whatever its verdict."""
+        return sum(1 for item in self.province.store.records() if item.kind in OPENINGS)
+
     def receipted(self) -> int:
-        """Records that the lock holds a receipt for."""
+        """Records of openings that the lock holds a receipt for."""
+        through = self.receipted_through()
+        return sum(1 for item in self.province.store.records() if item.kind in OPENINGS and item.counter <= through)
+
+    def receipted_through(self) -> int:
+        """The highest counter, of whatever record, that the lock holds a receipt for."""
         lines = [line for line in self.lock.console if line.event in ("journal.receipted", "lock.ready")]
         return max((int(line.facts.get("through", line.facts.get("receipted", 0))) for line in lines), default=0)
 
     def journaled(self) -> int:
-        """Records that the lock says are durable."""
-        counters = [int(line.facts["counter"]) for line in self.lock.console if line.event == "journal.durable"]
-        return len(set(counters))
+        """Records of openings that the lock says are durable."""
+        return len({line.facts["counter"] for line in self.lock.console if line.event == "journal.durable"})
 
     def next_counter(self) -> int:
         """The next record's counter, as the lock said at its last boot or wrote since."""
         boot = max(n for n, line in enumerate(self.lock.console) if line.event == "lock.ready")
-        written = [int(line.facts["counter"]) for line in self.lock.console[boot:] if line.event == "journal.durable"]
+        durable = ("journal.durable", "event.durable")
+        written = [int(line.facts["counter"]) for line in self.lock.console[boot:] if line.event in durable]
         return max([int(self.lock.console[boot].facts["next"]), *(counter + 1 for counter in written)])
+
+    def unbroken(self) -> bool:
+        """Does the province hold every counter up to the last that the lock has used?"""
+        counters = [item.counter for item in self.province.store.records()]
+        return counters == list(range(1, self.next_counter()))
 
     def duplicates(self) -> int:
         """Registrations that the province holds more than once for one guest of one stay."""

@@ -159,8 +159,12 @@ class Province:
         self._tell(lock_id, [grant])
 
     def registrations(self, kind: int | None = None) -> list[Registration]:
-        """Good records, opened; of one kind (protocol.record.CHECK_IN, ENTRY), or all. `store.records` has the rest."""
+        """Good records of openings; of one kind (protocol.record.CHECK_IN, ENTRY), or both. `store` has the rest."""
         return self.store.registrations(kind)
+
+    def events(self, kind: int | None = None) -> list[Registration]:
+        """Good records of events; of one kind (of `protocol.record.EVENTS`), or all."""
+        return self.store.events(kind)
 
     def statements_for(self, lock_id: bytes) -> list[bytes]:
         """Everything a lock fresh from the installer should be given. Empty for a lock that is not registered."""

@@ -37,7 +37,8 @@ CREATE TABLE IF NOT EXISTS grants (
 CREATE TABLE IF NOT EXISTS records (
   lock_id BLOB NOT NULL, counter INTEGER NOT NULL, payload_hash BLOB NOT NULL, previous BLOB NOT NULL,
   record BLOB NOT NULL, kind INTEGER NOT NULL, earliest INTEGER, latest INTEGER, listing TEXT NOT NULL,
-  grant_id BLOB, guest INTEGER NOT NULL, fields TEXT, method TEXT NOT NULL, verdict TEXT NOT NULL,
+  grant_id BLOB, guest INTEGER, fields TEXT, method TEXT NOT NULL, what TEXT NOT NULL, count INTEGER NOT NULL,
+  verdict TEXT NOT NULL,
   committed_at INTEGER NOT NULL, PRIMARY KEY (lock_id, counter)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS chain_breaks ON records (lock_id, counter) WHERE verdict='record.chain';
 CREATE TABLE IF NOT EXISTS quarantine (
@@ -69,9 +70,11 @@ class Lock:
 
 @dataclass(frozen=True)
 class Registration:
-    """One committed record, opened. `fields` is empty for an entry; times in epoch seconds.
+    """One committed record, opened: a registration, an entry or an event. Times in epoch seconds.
 
-    Of one that could not be opened, `kind` is UNOPENED, `verdict` says why, and what the body would tell is empty.
+    `fields` is there for a check-in only, `what` for an event; `count` is how often it happened, from `earliest` to
+    `latest`; `guest` is None for an event, and for entries that were counted together. Of a record that could not be
+    opened, `kind` is UNOPENED, `verdict` says why, and what the body would tell is empty.
     """
 
     lock_id: bytes
@@ -82,9 +85,11 @@ class Registration:
     latest: int | None
     listing: str
     grant_id: bytes | None
-    guest: int
+    guest: int | None
     fields: dict[str, str]
     method: str
+    what: str
+    count: int
     verdict: str
     committed_at: int
 
@@ -202,15 +207,15 @@ class Store:
 
         Raises sqlite3.IntegrityError when its key is taken.
         """
-        told = body or {record.KIND: UNOPENED, record.LISTING_CODE: "", record.GUEST: 0, record.METHOD: ""}
+        told = body or {record.KIND: UNOPENED, record.LISTING_CODE: ""}
         fields = told.get(record.FIELDS)
         self._write(
-            "INSERT INTO records VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            "INSERT INTO records VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
             *(item.lock_id, item.counter, item.payload_hash, item.previous, item.raw),
             *(told[record.KIND], told.get(record.EARLIEST), told.get(record.LATEST), told[record.LISTING_CODE]),
-            *(told.get(record.GRANT_ID), told[record.GUEST]),
+            *(told.get(record.GRANT_ID), told.get(record.GUEST)),
             None if fields is None else json.dumps(fields, ensure_ascii=False, sort_keys=True),
-            *(told[record.METHOD], verdict, now),
+            *(told.get(record.METHOD, ""), told.get(record.WHAT, ""), told.get(record.COUNT, 1), verdict, now),
         )
 
     def advance(self, lock_id: bytes) -> int | None:
@@ -243,14 +248,18 @@ class Store:
         )
 
     def registrations(self, kind: int | None = None) -> list[Registration]:
-        """The good ones of the committed records, in the order of each lock; of one kind, or all."""
-        return [item for item in self.records(kind) if item.verdict == GOOD]
+        """The good records of openings, in the order of each lock; of one kind, or both."""
+        return [item for item in self.records(kind) if item.verdict == GOOD and item.kind in record.OPENINGS]
+
+    def events(self, kind: int | None = None) -> list[Registration]:
+        """The good records of events, in the order of each lock; of one kind, or all."""
+        return [item for item in self.records(kind) if item.verdict == GOOD and item.kind in record.EVENTS]
 
     def records(self, kind: int | None = None) -> list[Registration]:
         """Every committed record with its verdict, in the order of each lock; of one kind (UNOPENED is one), or all."""
         rows = self._rows(
             "SELECT lock_id, counter, payload_hash, kind, earliest, latest, listing, grant_id, guest, fields, method, "
-            "verdict, committed_at FROM records WHERE ? IS NULL OR kind=? ORDER BY lock_id, counter",
+            "what, count, verdict, committed_at FROM records WHERE ? IS NULL OR kind=? ORDER BY lock_id, counter",
             *(kind, kind),
         )
         opened = ((*row[:9], json.loads(row[9]) if row[9] else {}, *row[10:]) for row in rows)

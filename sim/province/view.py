@@ -3,6 +3,7 @@
 Every committed record is shown with its verdict, whatever a lock put into it: nothing that it signed breaks a table.
 """
 
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,7 +16,18 @@ from protocol.profile import CANONICAL
 from sim.province.quality import GOOD
 from sim.province.store import CHAIN, UNOPENED, Lock, Registration, Store
 
-KINDS = {record.CHECK_IN: "check-in", record.ENTRY: "entry", UNOPENED: "unopened"}
+KINDS = {
+    UNOPENED: "unopened",
+    record.CHECK_IN: "check-in",
+    record.ENTRY: "entry",
+    record.REFUSAL: "refusal",
+    record.DOOR: "door",
+    record.TAMPER: "tamper",
+    record.BOOT: "boot",
+    record.TIME: "time",
+    record.MECHANICAL: "mechanical",
+}
+_ALARMS = ((record.DOOR, "forced"), (record.DOOR, "held"), (record.TAMPER, "opened"))
 
 _YEAR_10000 = 253402300800
 _MISSING_SHOWN = 20
@@ -51,6 +63,14 @@ def _missing(counters: list[int]) -> list[int]:
     return missing[:_MISSING_SHOWN]
 
 
+def _happened(records: list[Registration]) -> dict[str, int]:
+    """How often each kind of thing happened, which may be more often than there are records of it."""
+    counts: Counter[str] = Counter()
+    for item in records:
+        counts[KINDS.get(item.kind, str(item.kind))] += item.count
+    return dict(counts)
+
+
 def _lock_json(store: Store, lock: Lock) -> dict[str, Any]:
     records = [item for item in store.records() if item.lock_id == lock.lock_id]
     counters = [item.counter for item in records]
@@ -64,6 +84,7 @@ def _lock_json(store: Store, lock: Lock) -> dict[str, Any]:
         "edge": lock.edge,
         "records": len(counters),
         "unusable": sum(map(unusable, records)),
+        "happened": _happened(records),
         "last_counter": max(counters, default=0),
         "missing": _missing(counters),
         "receipted_through": receipt[0] if receipt else 0,
@@ -84,6 +105,8 @@ def _record_json(item: Registration, rooms: dict[bytes, str]) -> dict[str, Any]:
         "guest": item.guest,
         "fields": item.fields,
         "method": item.method,
+        "what": item.what,
+        "count": item.count,
         "verdict": item.verdict,
         "committed_at": item.committed_at,
         "delay_seconds": delay(item),
@@ -111,6 +134,9 @@ def show(store: Store, console: Console) -> None:
     entries = store.records(record.ENTRY)
     if entries:
         console.print(_entries_table(entries))
+    events = [item for item in store.records() if item.kind in record.EVENTS]
+    if events:
+        console.print(_events_table(events))
     evidence = [item for item in store.records() if unusable(item)]
     if evidence:
         console.print(_evidence_table(evidence))
@@ -164,11 +190,27 @@ def _check_ins_table(store: Store) -> Table:
 
 
 def _entries_table(entries: list[Registration]) -> Table:
-    table = Table("where", "in, UTC", "guest", "by", "lock", "verdict", title="Entries: later openings")
+    table = Table("where", "in, UTC", "times", "guest", "by", "lock", "verdict", title="Entries: later openings")
     for item in entries:
         number = f"{item.lock_id.hex()[:8]} #{item.counter}"
+        guest = "several" if item.guest is None else str(item.guest)
         table.add_row(
-            escape(item.listing), _time(item.earliest), str(item.guest), escape(item.method), number, _verdict(item)
+            *(escape(item.listing), _time(item.earliest), str(item.count), guest, escape(item.method), number),
+            _verdict(item),
+        )
+    return table
+
+
+def _events_table(events: list[Registration]) -> Table:
+    table = Table("where", "from, UTC", "to, UTC", "what", "times", "lock", "verdict", title="Events")
+    for item in events:
+        number = f"{item.lock_id.hex()[:8]} #{item.counter}"
+        what = escape(f"{KINDS[item.kind]}: {item.what}")
+        if (item.kind, item.what) in _ALARMS:
+            what = f"[red]{what}[/red]"
+        table.add_row(
+            *(escape(item.listing), _time(item.earliest), _time(item.latest), what, str(item.count), number),
+            _verdict(item),
         )
     return table
 

@@ -30,7 +30,7 @@ async def _stranger(script: Script) -> None:
         "mdoc.chain_signature",
     )
     script.promise("the strike never moved", world.openings() == 0)
-    script.promise("nothing was registered", world.province.store.count() == 0 and world.journaled() == 0)
+    script.promise("nothing was registered", world.recorded() == 0 and world.journaled() == 0)
 
 
 _CODES = {
@@ -66,7 +66,7 @@ async def _expired(script: Script) -> None:
     await world.book(guest)
     _refused(script, await world.tap(guest), "an expired document", "mdoc.expired")
     script.promise("the strike never moved", world.openings() == 0)
-    script.promise("nothing was registered", world.province.store.count() == 0)
+    script.promise("nothing was registered", world.recorded() == 0)
 
 
 @story("replayed", "Someone records a guest's response off the air and presents it in a tap of their own.")
@@ -80,4 +80,4 @@ async def _replayed(script: Script) -> None:
     _refused(script, await world.tap(thief), "the recording", "mdoc.device_signature")
     await world.settle(1)
     script.promise("the strike moved once, for the guest", world.openings() == 1)
-    script.promise("one registration, not two", world.province.store.count() == 1)
+    script.promise("one registration, not two", world.recorded() == 1)

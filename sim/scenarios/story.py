@@ -62,8 +62,8 @@ def story(name: str, tells: str, offset: int = JUST_NOW) -> Callable[[Callable[[
 class Result:
     """What came of a scenario; `as_json` is the stable form of `python -m sim run --json`.
 
-    opened: how often the strike moved. records: what the province committed. receipts: records the lock holds a receipt
-    for. duplicates: registrations held more than once. phases_ms: phases of the first opening, milliseconds.
+    opened: how often the strike moved. records: records of openings that the province committed. receipts: those the
+    lock holds a receipt for. duplicates: registrations held more than once. phases_ms: of the first opening.
     """
 
     scenario: str
@@ -142,7 +142,7 @@ def _result(chosen: Story, script: Script, seed: int, error: str | None, seconds
         seed=seed,
         ok=error is None and bool(script.promises) and all(promise.held for promise in script.promises),
         opened=world.openings(),
-        records=world.province.store.count(),
+        records=world.recorded(),
         receipts=world.receipted(),
         duplicates=world.duplicates(),
         lock_runtime=str(world.interpreter),

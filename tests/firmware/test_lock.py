@@ -68,6 +68,7 @@ class Bench:
             record.GUEST: 1,
             record.PROFILE_ID: "CN",
             record.METHOD: "mdoc",
+            record.COUNT: 1,
         }
         counter, head = lock.journal.next_counter, lock.journal.head
         payload = record.seal(crypto, SEALING[1], lock.identity.lock_id, counter, head, body)

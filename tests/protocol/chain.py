@@ -27,7 +27,12 @@ def check_in(**fields: str) -> dict[Any, Any]:
 
 def entry() -> dict[Any, Any]:
     """Body of a later opening, at a time of which only the floor is known."""
-    return {1: 2, 2: NOW, 3: None, 4: "HZ-0001", 5: bytes(16), 6: 1, 7: "CN", 9: "mdoc"}
+    return {1: 2, 2: NOW, 3: None, 4: "HZ-0001", 5: bytes(16), 6: 1, 7: "CN", 9: "mdoc", 11: 1}
+
+
+def event(kind: int, what: str, count: int = 1) -> dict[Any, Any]:
+    """Body of an event, or of several of the same."""
+    return {1: kind, 2: NOW - 3, 3: NOW, 4: "HZ-0001", 7: "CN", 10: what, 11: count}
 
 
 class Chain:

@@ -15,7 +15,7 @@ from protocol import crypto_cpython as crypto
 from protocol.errors import FormatError, MooringError, VerificationError
 from sim.province import Keys
 from tests.on_lock import run_on_lock
-from tests.protocol.chain import Chain, check_in, entry
+from tests.protocol.chain import NOW, Chain, check_in, entry, event
 
 KEYS = Keys.generate()
 CHAIN = Chain(KEYS.sealing_public)
@@ -172,7 +172,10 @@ def test_no_single_bit_can_be_turned(at: int, bit: int) -> None:
     "changed",
     [
         {1: 3},
+        {1: 99},
         {1: True},
+        {1: None},
+        {1: [1]},
         {2: -1},
         {2: None},
         {3: 5},
@@ -202,6 +205,39 @@ def test_an_entry_never_carries_fields_and_a_check_in_never_lacks_them() -> None
         CHAIN.payload({**entry(), 1: record.CHECK_IN}, 1, record.GENESIS)
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        *({1: kind} for kind in (record.CHECK_IN, record.ENTRY, record.DOOR, 9)),
+        *({10: what} for what in ("mdoc.digest", "forced", "", None, 1)),
+        *({11: count} for count in (0, -1, None, True)),
+        {2: NOW + 1},
+        {5: bytes(16)},
+        {6: 1},
+        {8: {"name": "somebody"}},
+        {9: "mdoc"},
+    ],
+)
+def test_an_event_of_another_form_is_never_sealed_and_has_no_place_for_a_guest(changed: dict[int, Any]) -> None:
+    with pytest.raises(FormatError) as caught:
+        CHAIN.payload({**event(record.REFUSAL, "stranger"), **changed}, 1, record.GENESIS)
+    assert caught.value.code == "record.form"
+
+
+def test_every_event_opens_at_the_province_as_the_lock_wrote_it() -> None:
+    for kind, whats in record.EVENTS.items():
+        for what in whats:
+            assert opened(CHAIN.sign(CHAIN.payload(event(kind, what, 7), 1, record.GENESIS))) == event(kind, what, 7)
+
+
+def test_only_entries_counted_together_may_leave_open_whose_they_were() -> None:
+    together = {**entry(), 6: None, 11: 40}
+    assert opened(CHAIN.sign(CHAIN.payload(together, 1, record.GENESIS))) == together
+    for body in ({**together, 11: 1}, {**check_in(), 6: None}):
+        with pytest.raises(FormatError):
+            CHAIN.payload(body, 1, record.GENESIS)
+
+
 def test_a_body_that_is_not_padded_or_padded_with_something_is_rejected() -> None:
     def sealed_as_is(plaintext: bytes) -> bytes:
         protected = cbor.encode({cose.ALG: cose.HPKE_P256_AES128})
@@ -210,21 +246,33 @@ def test_a_body_that_is_not_padded_or_padded_with_something_is_rejected() -> Non
         return resigned([1, CHAIN.lock_id, 1, record.GENESIS, cbor.encode([protected, {cose.EK: enc}, ciphertext])])
 
     bare = cbor.encode(entry())
-    telling = cbor.encode({**entry(), 0: b"\x01" * ((62 - len(bare)) % 64)})
-    for plaintext in (bare, telling, b"", b"\xf6"):
+    telling = bare + b"\x80" + b"\x01" * (record.BLOCK - 1 - len(bare))
+    short = bare + b"\x80" + bytes(63)
+    for plaintext in (bare, telling, short, bytes(record.BLOCK), b"", b"\xf6"):
         with pytest.raises(FormatError):
             opened(sealed_as_is(plaintext))
 
 
+def length(body: dict[Any, Any]) -> int:
+    """Length of a record with that body, at a place in the chain that is the same for all."""
+    return len(CHAIN.sign(CHAIN.payload(body, 2, FIRST.payload_hash)))
+
+
+def test_a_length_does_not_tell_a_check_in_from_an_entry_or_an_event() -> None:
+    events = [event(kind, what, 1000) for kind, whats in record.EVENTS.items() for what in whats]
+    foreign = check_in(name="Maria Antonia Fernandez de la Vega", nationality="ESP", ethnicity="", address="x" * 120)
+    bodies = [check_in(), foreign, entry(), *events]
+    assert len({length(body) for body in bodies}) == 1
+
+
 @settings(max_examples=60)
-@given(st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "Zs")), min_size=1, max_size=200))
-def test_a_length_tells_little_since_bodies_are_padded_to_whole_blocks(name: str) -> None:
-    payload = CHAIN.payload(check_in(name=name), 1, record.GENESIS)
-    sealed = record.parse(CHAIN.sign(payload)).sealed
-    ciphertext = cbor.decode(sealed)[2]
-    assert (len(ciphertext) - 16) % 64 == 0
-    assert len(ciphertext) - 16 - len(cbor.encode(check_in(name=name))) < 64 + 3
-    assert opened(CHAIN.sign(payload)) == check_in(name=name)
+@given(st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "Zs")), min_size=1, max_size=400))
+def test_bodies_are_padded_to_whole_blocks_whatever_their_length(name: str) -> None:
+    data = CHAIN.sign(CHAIN.payload(check_in(name=name), 1, record.GENESIS))
+    ciphertext = cbor.decode(record.parse(data).sealed)[2]
+    assert (len(ciphertext) - 16) % record.BLOCK == 0
+    assert len(ciphertext) - 16 - len(cbor.encode(check_in(name=name))) <= record.BLOCK
+    assert opened(data) == check_in(name=name)
 
 
 # --- the two runtimes, and a library that is not ours ----------------------------------------------------------------

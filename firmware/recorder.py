@@ -1,0 +1,329 @@
+"""Who makes a record: the one way from the door, the sensors, the clock and the boot into the journal.
+
+An opening is recorded in one act, before the strike moves. An event is counted in the tally, at once and durably, and
+becomes a record when the door is idle; so it never delays an opening. What it may cost is bounded, for anyone can fail
+at a door all night: how often the tally is written, how many records an hour come of it, and how much of the journal.
+
+    sectors free     events               check-in   entry of a registered guest
+    half or more     a record each        a record   a record
+    fewer            counted              a record   a record
+    fewer than 4     counted              refused    a record
+    no room at all   counted              refused    counted
+
+Nothing that was counted is lost: with the next receipt there is room, and it becomes records.
+"""
+
+import asyncio
+
+from firmware import stays, ticks
+from firmware.console import log
+from firmware.tally import Line, Tally
+from protocol import hpke, record
+from protocol.errors import MooringError, StorageError, TransportError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from firmware.clock import Clock
+    from firmware.identity import Identity
+    from firmware.journal import Journal
+    from firmware.standing import Standing
+    from firmware.stays import Stays
+    from protocol.crypto import Crypto
+    from protocol.placement import Placement
+
+    Interval = tuple[int, int | None]
+
+RESERVED_SECTORS = 4
+"""Sectors that check-ins leave free, so that guests already registered can still be recorded one by one."""
+
+SLOTS, SLOT_MS = 16, 30000
+"""Events that are counted in flash at once, and the time in which another may be; in between they add up in RAM."""
+
+RECORDS, RECORD_MS = 20, 180000
+"""Records of events that may be made at once after an hour of quiet, and the time in which another may be."""
+RECORDS_AT_BOOT = 4
+"""A lock that is made to boot again and again must not be generous each time."""
+
+QUIET_MS = 30000
+"""How long a boot, a change of the clock or a refusal waits for more of its like. What alarms does not wait."""
+_ALARMS = (record.DOOR, record.TAMPER, record.MECHANICAL, record.ENTRY)
+
+MOVED_SECONDS = 10
+"""Change of either end of the time interval that is worth a record: twice what drift makes of six hours."""
+
+_REASONS = (
+    # What a code begins with, and its reason class. The first that fits counts.
+    ("mdoc.chain_", "issuer"),
+    ("mdoc.ds_", "issuer"),
+    ("mdoc.untrusted", "issuer"),
+    ("mdoc.root_doctype", "issuer"),
+    ("mdoc.issuer_", "issuer"),
+    ("mdoc.expired", "expired"),
+    ("mdoc.not_yet_valid", "expired"),
+    ("mdoc.revoked", "revoked"),
+    ("mdoc.", "document"),
+    ("session.", "document"),
+    ("grant.none", "stranger"),
+    ("grant.full", "places"),
+    ("grant.", "window"),
+    ("door.", "placement"),
+    ("clock.", "clock"),
+    ("profile.", "profile"),
+    ("pin.", "pin"),
+    ("key.", "key"),
+    ("journal.", "storage"),
+    ("store.", "storage"),
+)
+
+
+class Purse:
+    """`most` coins, and one more each `every_ms`; full at the beginning unless `held` says otherwise."""
+
+    def __init__(self, most: int, every_ms: int, held: "int | None" = None) -> None:
+        self._most = most
+        self._every_ms = every_ms
+        self._held = most if held is None else held
+        self._since = ticks.now()
+
+    def holds(self) -> bool:
+        """Is there a coin?"""
+        grown = ticks.since(ticks.now(), self._since) // self._every_ms
+        if grown:
+            self._held = min(self._most, self._held + grown)
+            self._since = ticks.now()
+        return self._held > 0
+
+    def draw(self) -> None:
+        """Take a coin that is there."""
+        self._held -= 1
+
+
+class Recorder:
+    """Makes the lock's records. `on_record` is called when there is a new one that no opening made; `busy` keeps it
+    from making any while the door serves a guest."""
+
+    def __init__(
+        self,
+        crypto: "Crypto",
+        identity: "Identity",
+        standing: "Standing",
+        clock: "Clock",
+        journal: "Journal",
+        tally: Tally,
+        known: "Stays",
+    ) -> None:
+        self._crypto = crypto
+        self._identity = identity
+        self._standing = standing
+        self._clock = clock
+        self._journal = journal
+        self._tally = tally
+        self._stays = known
+        self._slots = Purse(SLOTS, SLOT_MS)
+        self._records = Purse(RECORDS, RECORD_MS, RECORDS_AT_BOOT)
+        self._waiting: dict[Any, Line] = {}  # events that the tally may not be written for yet
+        self._noticed: int | None = ticks.now()
+        self._encapsulation: tuple[bytes, tuple[bytes, bytes]] | None = None
+        self._news = asyncio.Event()
+        self.on_record: "Callable[[], None]" = _nothing
+        self.busy = False
+
+    # --- openings ----------------------------------------------------------------------------------------------------
+
+    def opening(
+        self,
+        kind: int,
+        grant_id: bytes,
+        guest: int,
+        method: str,
+        interval: "Interval",
+        fields: "dict[str, str] | None" = None,
+    ) -> None:
+        """Record an opening: CHECK_IN with its canonical `fields`, or ENTRY. Durable on return; the stays follow.
+
+        Raises StorageError `journal.full` for a check-in that has no room left, `journal.flash`; then nothing was
+        recorded and the door must stay shut. An entry always has room.
+        """
+        journal = self._journal
+        if kind == record.CHECK_IN and journal.free_sectors() < RESERVED_SECTORS:
+            raise StorageError("journal.full", "too many records wait for a receipt")
+        mark = ticks.now()
+        if kind == record.ENTRY and not journal.has_room():
+            self._tally.add(Line(kind, method, interval[0], interval[1], 1, grant_id, guest))
+            log("entry.counted", ms=ticks.since(ticks.now(), mark))
+            return
+        body = self._common(kind, interval[0], interval[1])
+        body.update({record.GRANT_ID: grant_id, record.GUEST: guest, record.METHOD: method})
+        if kind == record.ENTRY:
+            body[record.COUNT] = 1
+        else:
+            body[record.FIELDS] = fields
+        sealed = self._seal(body)
+        log("record.sealed", bytes=len(sealed), ms=ticks.since(ticks.now(), mark))
+        mark = ticks.now()
+        counter, note = journal.next_counter, stays.note(grant_id, guest)
+        journal.append(sealed, note)
+        self._stays.record(counter, note)
+        log("journal.durable", counter=counter, ms=ticks.since(ticks.now(), mark))
+
+    # --- events ------------------------------------------------------------------------------------------------------
+
+    def event(self, kind: int, what: str, earliest: "int | None" = None) -> None:
+        """Count an event of `protocol.record.EVENTS` that happens now, or began at `earliest`. Never raises."""
+        now = self._clock.interval()
+        line = Line(kind, what, now[0] if earliest is None else earliest, now[1])
+        waiting = self._waiting.get(line.key())
+        if waiting is None:
+            self._waiting[line.key()] = line
+        else:
+            waiting.join(line)
+        if self._slots.holds():
+            self._count(line.key())
+        self._news.set()
+
+    def refused(self, error: MooringError) -> None:
+        """Count a refusal under its reason class. A phone that went away was not refused."""
+        if not isinstance(error, TransportError):
+            self.event(record.REFUSAL, reason(error.code))
+
+    def clock_moved(self, before: "Interval") -> None:
+        """Count what a signed time did to the interval that was `before`."""
+        earliest, latest = self._clock.interval()
+        if before[1] is None:
+            self.event(record.TIME, "known", before[0])
+        elif earliest - before[0] > MOVED_SECONDS or abs((latest or 0) - before[1]) > MOVED_SECONDS:
+            self.event(record.TIME, "moved", before[0])
+
+    def news(self) -> None:
+        """There may be room again: a receipt has come, or a placement with a key to seal to."""
+        self._news.set()
+
+    def _count(self, key: "Any") -> None:
+        """Write what waits in RAM under `key` to the tally."""
+        line = self._waiting.pop(key)
+        self._slots.draw()
+        if self._noticed is None:
+            self._noticed = ticks.now()
+        try:
+            self._tally.add(line)
+        except StorageError as error:
+            log("event.lost", kind=line.kind, code=error.code)
+
+    # --- while the door is idle --------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Make records of what was counted, and room, until cancelled."""
+        while True:
+            more = False
+            if not self.busy:
+                try:
+                    more = await self._work()
+                except StorageError as error:
+                    log("recorder.trouble", code=error.code)
+            if more:
+                await asyncio.sleep(0)
+                continue
+            try:
+                await asyncio.wait_for(self._news.wait(), 1 if self._open() else None)
+            except asyncio.TimeoutError:
+                pass
+            self._news.clear()
+
+    def _open(self) -> bool:
+        return bool(self._waiting or self._tally.lines() or self.busy)
+
+    async def _work(self) -> bool:
+        """Do one small thing. True if there is more that can be done now."""
+        for key in list(self._waiting):
+            if self._slots.holds():
+                self._count(key)
+        if self._journal.reclaim():
+            return True
+        self._tally.tidy()
+        placement = self._standing.placement
+        if placement is None:
+            return False
+        if self._encapsulation is None or self._encapsulation[0] != placement.sealing_key:
+            # The half of sealing that knows nothing of the record, so that the next opening need not wait for it.
+            made = hpke.encapsulate(self._crypto, placement.sealing_key)
+            self._encapsulation = (placement.sealing_key, made)
+            return True
+        line = self._due()
+        if line is None:
+            return False
+        self._record(line)
+        return True
+
+    def _due(self) -> "Line | None":
+        """The line to make a record of now, if any."""
+        lines = self._tally.lines()
+        if not lines:
+            self._noticed = None
+            return None
+        noticed = ticks.now() if self._noticed is None else self._noticed
+        self._noticed = noticed
+        waited = ticks.since(ticks.now(), noticed) >= QUIET_MS
+        if not waited and all(line.kind not in _ALARMS for line in lines):
+            return None
+        half = 2 * self._journal.free_sectors() >= self._journal.sectors
+        for line in lines:
+            if self._journal.has_room() if line.kind == record.ENTRY else half and self._records.holds():
+                return line
+        return None
+
+    def _record(self, line: Line) -> None:
+        """Make one record of a line of the tally. Whatever the power does in between, it becomes one and not two."""
+        body = self._common(line.kind, line.earliest, line.latest)
+        body[record.COUNT] = line.count
+        if line.kind == record.ENTRY:
+            body.update({record.GRANT_ID: line.grant_id, record.GUEST: line.guest or None, record.METHOD: line.what})
+        else:
+            body[record.WHAT] = line.what
+            self._records.draw()
+        counter, note = self._journal.next_counter, line.note()
+        self._journal.append(self._seal(body), note)
+        self._stays.record(counter, note)
+        self._tally.close(line)
+        log("event.durable", counter=counter, kind=line.kind, count=line.count)
+        self.on_record()
+
+    # --- making a record ---------------------------------------------------------------------------------------------
+
+    def _placement(self) -> "Placement":
+        placement = self._standing.placement
+        assert placement is not None, "nothing is recorded before there is a key to seal it to"
+        return placement
+
+    def _common(self, kind: int, earliest: int, latest: "int | None") -> "dict[Any, Any]":
+        placement = self._placement()
+        return {
+            record.KIND: kind,
+            record.EARLIEST: earliest,
+            record.LATEST: latest,
+            record.LISTING_CODE: placement.listing,
+            record.PROFILE_ID: placement.profile_id,
+        }
+
+    def _seal(self, body: "dict[Any, Any]") -> bytes:
+        key, made = self._placement().sealing_key, None
+        if self._encapsulation is not None and self._encapsulation[0] == key:
+            made = self._encapsulation[1]
+        self._encapsulation = None  # it serves once
+        lock_id, journal = self._identity.lock_id, self._journal
+        payload = record.seal(self._crypto, key, lock_id, journal.next_counter, journal.head, body, made)
+        return record.sign(self._crypto, self._identity.private, payload)
+
+
+def reason(code: str) -> str:
+    """Reason class of an error's code: one of `protocol.record.EVENTS[REFUSAL]`."""
+    for beginning, reason_class in _REASONS:
+        if code.startswith(beginning):
+            return reason_class
+    return "other"
+
+
+def _nothing() -> None:
+    pass
