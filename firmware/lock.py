@@ -33,6 +33,7 @@ class Lock:
         self.identity = identity
         self.clock = Clock(crypto, store, identity.lock_id)
         self.standing = Standing(crypto, store, identity)
+        self._learn_time()
         self.journal = Journal(journal)
         self.stays = Stays(store, self.journal)
         tally = Tally(journal, self.journal.last_note)
@@ -50,6 +51,17 @@ class Lock:
         if self._commitment_key is None or self._commitment_key[0] != platform:
             self._commitment_key = (platform, commitment_key(self.crypto, self.identity.private, platform))
         return self._commitment_key[1]
+
+    def _learn_time(self) -> None:
+        """The floor rises to when the province signed the trust list: that is durable anyway, and checked at boot."""
+        if self.standing.trust is not None:
+            self.clock.later_than(self.standing.trust.issued_at)
+
+    def tick(self) -> bool:
+        """Call about once a second. True when it has become time to ask the province for the time."""
+        for stay in self.stays.all():
+            self.clock.settle(stay.grant.until)
+        return self.clock.tick()
 
     # --- what the edge link asks for ---------------------------------------------------------------------------------
 
@@ -94,6 +106,7 @@ class Lock:
         crypto, anchor = self.crypto, self.identity.anchor
         if kind in KINDS:
             self.standing.accept(kind, data)
+            self._learn_time()
             self.recorder.news()
         elif kind == "time":
             before = self.clock.interval()
@@ -104,6 +117,7 @@ class Lock:
             if receipt.lock_id != self.identity.lock_id:
                 raise RefusedError("receipt.lock", "the receipt is for another lock")
             self.journal.receipt(receipt.through, receipt.head)
+            self.clock.later_than(receipt.time)
             self.recorder.news()
             log("journal.receipted", through=self.journal.through, free=self.journal.free_sectors())
         elif kind == "grant":

@@ -79,7 +79,7 @@ async def _run(state: str, strike: Strike, signals: Signals) -> None:
         asyncio.create_task(link.run()),
         asyncio.create_task(lock.recorder.run()),
     ]
-    await _watch(lock, tasks)
+    await _watch(lock, link, tasks)
 
 
 async def _serve_reader(reader: "CardReader", door: Door, signals: Signals) -> None:
@@ -96,7 +96,7 @@ async def _serve_reader(reader: "CardReader", door: Door, signals: Signals) -> N
             await card.release()
 
 
-async def _watch(lock: Lock, tasks: "list[asyncio.Task[None]]") -> None:
+async def _watch(lock: Lock, link: Link, tasks: "list[asyncio.Task[None]]") -> None:
     """Feed the watchdog only while every task lives and the event loop comes round."""
     watchdog = WDT(timeout=WATCHDOG_MS)
     while True:
@@ -108,5 +108,6 @@ async def _watch(lock: Lock, tasks: "list[asyncio.Task[None]]") -> None:
                     log("lock.task_failed", error=type(error).__name__)
                 return  # unfed from here on: the watchdog restarts the lock
         watchdog.feed()
-        lock.clock.tick()
+        if lock.tick():
+            link.wake()  # an idle link would not look whether there is a question about the time
         await asyncio.sleep(_LOOP_MS / 1000)

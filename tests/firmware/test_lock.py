@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from firmware import identity, stays
+from firmware import identity, stays, ticks
 from firmware.lock import Lock
 from firmware.store import Store
 from protocol import cbor, record, statement
@@ -15,6 +15,7 @@ from protocol.placement import Placement
 from protocol.receipt import Receipt
 from protocol.signed_time import SignedTime
 from protocol.trust import TrustList
+from sim import pki
 from tests.firmware.flash_device import FlashDevice
 
 PROVINCE = crypto.generate("P-256")
@@ -172,6 +173,44 @@ def test_a_signed_time_by_the_edge_agent_is_refused(bench: Bench) -> None:
     body = SignedTime(nonce, NOW, bench.lock.identity.lock_id).body()
     assert bench.lock.deliver(statement.sign(crypto, PLATFORM[0], "time", body)) == ("time", "cose.signature")
     assert bench.lock.clock.interval()[1] is None
+
+
+def trust_list(serial: int, issued_at: int) -> bytes:
+    root = pki.authority("IACA", "SE").der
+    body = TrustList(serial, issued_at, [(root, ["org.iso.18013.5.1.mDL"])]).body()
+    return statement.sign(crypto, PROVINCE[0], "trust-list", body)
+
+
+def test_the_floor_rises_with_the_trust_list_and_with_receipts_and_no_older_one_lowers_it(bench: Bench) -> None:
+    bench.lock.deliver(bench.placement())
+    assert bench.lock.deliver(trust_list(1, NOW)) == ("trust-list", None)
+    assert bench.lock.clock.interval() == (NOW, None)
+    assert bench.reboot().clock.interval() == (NOW, None)
+    bench.lock.journal.append(bench.record(), stays.note(b"G" * 16, 1))
+    late = Receipt(bench.lock.identity.lock_id, 1, bench.lock.journal.head, NOW + 60)
+    assert bench.lock.deliver(statement.sign(crypto, PROVINCE[0], "receipt", late.body())) == ("receipt", None)
+    assert bench.lock.clock.interval()[0] == NOW + 60
+    assert bench.lock.deliver(trust_list(2, NOW - 60)) == ("trust-list", None)
+    assert bench.lock.clock.interval()[0] == NOW + 60
+
+
+def test_a_stay_that_ended_while_the_lock_ran_is_over_after_a_power_cut(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.lock.deliver(bench.placement())
+    bench.lock.deliver(trust_list(1, NOW))
+    bench.lock.deliver(bench.grant(until=NOW + 20))
+    began = ticks.now()
+    monkeypatch.setattr(ticks, "now", lambda: began + 30_000)
+    bench.lock.tick()
+    assert bench.reboot().clock.interval()[0] > NOW + 20
+
+
+def test_a_trust_list_by_anyone_else_raises_no_floor(bench: Bench) -> None:
+    body = statement.open(crypto, trust_list(1, NOW), "trust-list", PROVINCE[1])
+    forged = statement.sign(crypto, PLATFORM[0], "trust-list", body)
+    assert bench.lock.deliver(forged) == ("trust-list", "cose.signature")
+    assert bench.lock.clock.interval() == (0, None)
 
 
 def test_only_a_receipt_by_the_province_for_this_lock_ends_custody(bench: Bench) -> None:
