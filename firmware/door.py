@@ -1,36 +1,31 @@
-"""The door: what happens between a tap and the strike.
+"""The door: what happens between somebody's arrival and the strike.
 
-    card ─▶ read ─▶ verify ─▶ decide ─▶ record (durable) ─▶ strike
-              └────────┴─────────┴──────────┴─▶ stays shut, says why in a colour and a tone
+    phone ─▶ read ─▶ verify ─┐
+                             ├─▶ decide ─▶ record (durable) ─▶ strike
+    (any other way to come) ─┘      │          │
+                                    └──────────┴─▶ stays shut, says so in a colour and a tone
 
-Opening and recording are one act: the strike moves only after the record is in flash. Nothing here waits for a
-network. Every way out that is not an opening ends in a MooringError with its code; the door stays shut.
+However somebody comes, they end in the same decide, record, open. Opening and recording are one act: the strike moves
+only after the record is in flash. Nothing here waits for a network. Every way out that is not an opening ends in a
+MooringError with its code, and in `_refuse`. The rules by which it is decided are in docs/door-rules.md.
 """
 
 import gc
 
-from firmware import policy, ticks
+from firmware import documents, policy, ticks
 from firmware.console import log
-from firmware.reader import read_mdoc
-from protocol import record
-from protocol.errors import MooringError, RefusedError, StorageError, TransportError
-from protocol.grant import commitment
-from protocol.mdoc.verifier import verify
+from protocol.errors import MooringError, StorageError, TransportError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
+    from firmware.claims import Claim
     from firmware.lock import Lock
     from firmware.nfc import Card
     from firmware.policy import Decision
-    from firmware.reader import Presentation
     from firmware.signals import Signals
     from firmware.strike import Strike
-    from protocol.grant import Grant
-    from protocol.mdoc.chain import TrustRoot
-    from protocol.mdoc.verifier import VerifiedDocument
-    from protocol.profile import Profile
 
 
 class Door:
@@ -44,117 +39,54 @@ class Door:
 
     async def tap(self, card: "Card") -> None:
         """Serve one presented phone from first contact to the light it leaves with. Never raises."""
+        await self._serve(documents.present(self._lock, card))
+
+    # --- however they came -------------------------------------------------------------------------------------------
+
+    async def _serve(self, arrival: "Awaitable[Sequence[Claim]]") -> None:
         started = ticks.now()
         log("tap.start")
-        recorder = self._lock.recorder
-        recorder.busy = True
+        self._lock.recorder.busy = True
         self._signals.show("reading")
         try:
-            decision = await self._admit(card)
+            kind = await self._admit(arrival)
         except MooringError as error:
-            self._signals.answer(_signal_for(error))
-            recorder.refused(error)
+            self._refuse(error, _signal_for(error))
             log("tap.refused", code=error.code, ms=ticks.since(ticks.now(), started))
-            return
         except Exception as error:  # noqa: BLE001  the last line of a door that must stay shut and stay alive
             # A defect, or memory exhausted by a hostile phone. Named by type only: its text might hold a guest's data.
-            self._signals.answer("fault")
+            self._refuse(error, "fault")
             log("tap.failed", error=type(error).__name__, ms=ticks.since(ticks.now(), started))
-            return
+        else:
+            self._strike.open()
+            self._signals.answer("allowed")
+            log("tap.opened", kind=kind, ms=ticks.since(ticks.now(), started))
+            self._on_record()
         finally:
-            recorder.busy = False
+            self._lock.recorder.busy = False
             gc.collect()  # the guest's data is dead from here on: do not let it linger on the heap
-        self._strike.open()
-        self._signals.answer("allowed")
-        log("tap.opened", kind=decision.kind, ms=ticks.since(ticks.now(), started))
-        self._on_record()
 
-    async def _admit(self, card: "Card") -> "Decision":
-        """Read, verify, decide, record: returns only when the opening is allowed and its record durable."""
-        profile, roots = self._ready()
-        presentation = await self._read(card, profile, roots)
+    async def _admit(self, arrival: "Awaitable[Sequence[Claim]]") -> int:
+        """Kind of the opening; returns only when it is allowed and its record durable. Raises any MooringError."""
+        claims = await arrival
         interval = self._lock.clock.interval()
-        mark = ticks.now()
-        documents = self._verify(presentation, roots, interval)
-        log("mdoc.verified", documents=len(documents), ms=ticks.since(ticks.now(), mark))
-        decision, document = self._decide(documents, profile, interval)
+        decision = self._decide(claims, interval)
+        self._lock.recorder.opening(decision, interval)
+        return decision.kind
+
+    def _decide(self, claims: "Sequence[Claim]", interval: "tuple[int, int | None]") -> "Decision":
+        """The opening that the rules allow to whoever made `claims`. Raises RefusedError."""
+        lock = self._lock
+        placement, profile = lock.papers()
+        decision = policy.decide(placement, profile, lock.stays.all(), interval, claims)
         log("door.decided", kind=decision.kind, guest=decision.number)
-        self._record(decision, document, profile, interval)
         return decision
 
-    def _ready(self) -> "tuple[Profile, list[TrustRoot]]":
-        """The profile and issuers to judge by. Raises RefusedError `door.unplaced` before the lock has its papers."""
-        standing = self._lock.standing
-        if standing.placement is None or standing.profile is None or standing.trust is None:
-            raise RefusedError("door.unplaced", "placement, profile or trust list is missing")
-        if standing.profile.id != standing.placement.profile_id:
-            raise RefusedError("door.unplaced", "the profile held is not the one the placement names")
-        return standing.profile, standing.roots
-
-    async def _read(self, card: "Card", profile: "Profile", roots: "list[TrustRoot]") -> "Presentation":
-        lock, placement = self._lock, self._lock.standing.placement
-        assert placement is not None
-        items = profile.request(_accepted(roots))
-        return await read_mdoc(card, lock.crypto, items, lock.identity.reader_private, placement.reader_chain)
-
-    def _verify(
-        self,
-        presentation: "Presentation",
-        roots: "list[TrustRoot]",
-        interval: "tuple[int, int | None]",
-    ) -> "list[VerifiedDocument]":
-        earliest, latest = interval
-        # With the upper end unknown only guests already checked in can pass `decide`; for them the floor is the time.
-        now = (earliest, earliest if latest is None else latest)
-        return verify(
-            self._lock.crypto,
-            presentation.device_response,
-            presentation.session_transcript,
-            roots,
-            now=now,
-            reader_private=presentation.reader_private,
-            doc_types=_accepted(roots),
-        )
-
-    def _decide(
-        self, documents: "list[VerifiedDocument]", profile: "Profile", interval: "tuple[int, int | None]"
-    ) -> "tuple[Decision, VerifiedDocument]":
-        lock = self._lock
-        key = lock.commitment_key()
-        refusal = RefusedError("grant.none", "no grant names this guest")
-        for document in documents:
-            fields = profile.fields(document.doc_type, document.elements)
-
-            def guest_number(grant: "Grant", fields: "dict[str, str]" = fields) -> "int | None":
-                mine = commitment(lock.crypto, key, grant.grant_id, fields["id_number"], fields["birth_date"])
-                return grant.commitments.index(mine) + 1 if mine in grant.commitments else None
-
-            try:
-                decision = policy.decide(lock.standing.placement, lock.stays.all(), interval, guest_number)
-                return decision, document
-            except RefusedError as error:
-                refusal = error
-        raise refusal
-
-    def _record(
-        self,
-        decision: "Decision",
-        document: "VerifiedDocument",
-        profile: "Profile",
-        interval: "tuple[int, int | None]",
-    ) -> None:
-        """Seal, sign and make durable the record of this opening; the stays follow. Raises StorageError."""
-        fields = None
-        if decision.kind == record.CHECK_IN:
-            fields = profile.fields(document.doc_type, document.elements)
-        self._lock.recorder.opening(
-            decision.kind, decision.stay.grant.grant_id, decision.number, "mdoc", interval, fields
-        )
-
-
-def _accepted(roots: "list[TrustRoot]") -> "list[str]":
-    """Document types that some trusted issuer may issue."""
-    return [doc_type for root in roots for doc_type in root.doc_types or []]
+    def _refuse(self, error: Exception, signal: str) -> None:
+        """The one place that every refusal passes: nothing has moved, and nothing will."""
+        self._signals.answer(signal)
+        if isinstance(error, MooringError):
+            self._lock.recorder.refused(error)
 
 
 def _signal_for(error: MooringError) -> str:

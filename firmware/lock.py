@@ -1,5 +1,6 @@
 """Everything the lock holds, opened from flash once at boot, and the one way in for signed statements."""
 
+from firmware import policy
 from firmware.admission import Admission
 from firmware.clock import Clock
 from firmware.console import log
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from firmware.journal import BlockDevice
     from firmware.store import Store
     from protocol.crypto import Crypto
+    from protocol.placement import Placement
+    from protocol.profile import Profile
 
 
 class Lock:
@@ -41,6 +44,15 @@ class Lock:
         self.admission = Admission(crypto, identity)
         self._edge_passes = EdgePasses(crypto, store, identity, self.clock)
         self._commitment_key: tuple[bytes, bytes] | None = None
+
+    def papers(self) -> "tuple[Placement, Profile]":
+        """Placement and profile to judge by. Raises RefusedError `door.unplaced` before the lock has all its papers."""
+        standing = self.standing
+        if standing.placement is None or standing.profile is None or standing.trust is None:
+            raise RefusedError("door.unplaced", "placement, profile or trust list is missing")
+        if standing.profile.id != standing.placement.profile_id:
+            raise RefusedError("door.unplaced", "the profile held is not the one the placement names")
+        return standing.placement, standing.profile
 
     def commitment_key(self) -> bytes:
         """The key that guest commitments of this listing's platform are made with; one ECDH per placement."""
@@ -125,8 +137,7 @@ class Lock:
             if placement is None:
                 raise RefusedError("door.unplaced", "no placement names a platform")
             grant = Grant.parse(statement.open(crypto, data, kind, placement.platform_key))
-            if grant.listing != placement.listing:
-                raise RefusedError("grant.listing", "the grant is for another listing")
+            policy.check_grant(placement, self.stays.held(grant.grant_id), grant)
             self.stays.accept(grant, self.clock.interval()[0])
         else:
             raise FormatError("statement.kind", "no statement for a lock")

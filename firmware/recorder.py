@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from firmware.clock import Clock
     from firmware.identity import Identity
     from firmware.journal import Journal
+    from firmware.policy import Decision
     from firmware.standing import Standing
     from firmware.stays import Stays
     from protocol.crypto import Crypto
@@ -68,6 +69,8 @@ _REASONS = (
     ("session.", "document"),
     ("grant.none", "stranger"),
     ("grant.full", "places"),
+    ("grant.unnamed", "places"),
+    ("grant.guardian", "guardian"),
     ("grant.", "window"),
     ("door.", "placement"),
     ("clock.", "clock"),
@@ -133,34 +136,28 @@ class Recorder:
 
     # --- openings ----------------------------------------------------------------------------------------------------
 
-    def opening(
-        self,
-        kind: int,
-        grant_id: bytes,
-        guest: int,
-        method: str,
-        interval: "Interval",
-        fields: "dict[str, str] | None" = None,
-    ) -> None:
-        """Record an opening: CHECK_IN with its canonical `fields`, or ENTRY. Durable on return; the stays follow.
+    def opening(self, decision: "Decision", interval: "Interval") -> None:
+        """Record the opening that was decided, a CHECK_IN or an ENTRY. Durable on return; the stays follow.
 
         Raises StorageError `journal.full` for a check-in that has no room left, `journal.flash`; then nothing was
         recorded and the door must stay shut. An entry always has room.
         """
-        journal = self._journal
+        journal, kind, guest = self._journal, decision.kind, decision.guest
+        grant_id, method = decision.stay.grant.grant_id, decision.claim.method
         if kind == record.CHECK_IN and journal.free_sectors() < RESERVED_SECTORS:
             raise StorageError("journal.full", "too many records wait for a receipt")
         mark = ticks.now()
         if kind == record.ENTRY and not journal.has_room():
-            self._tally.add(Line(kind, method, interval[0], interval[1], 1, grant_id, guest))
+            self._tally.add(Line(kind, method, interval[0], interval[1], 1, grant_id, decision.number))
             log("entry.counted", ms=ticks.since(ticks.now(), mark))
             return
         body = self._common(kind, interval[0], interval[1])
-        body.update({record.GRANT_ID: grant_id, record.GUEST: guest, record.METHOD: method})
+        body.update({record.GRANT_ID: grant_id, record.GUEST: decision.number, record.METHOD: method})
+        body[record.OCCUPANCY] = decision.stay.occupancy(1, guest)
         if kind == record.ENTRY:
             body[record.COUNT] = 1
         else:
-            body[record.FIELDS] = fields
+            body[record.FIELDS] = decision.fields
         sealed = self._seal(body)
         log("record.sealed", bytes=len(sealed), ms=ticks.since(ticks.now(), mark))
         mark = ticks.now()
@@ -279,7 +276,9 @@ class Recorder:
         body = self._common(line.kind, line.earliest, line.latest)
         body[record.COUNT] = line.count
         if line.kind == record.ENTRY:
+            stay = self._stays.held(line.grant_id)
             body.update({record.GRANT_ID: line.grant_id, record.GUEST: line.guest or None, record.METHOD: line.what})
+            body[record.OCCUPANCY] = None if stay is None else stay.occupancy(line.count)
         else:
             body[record.WHAT] = line.what
             self._records.draw()

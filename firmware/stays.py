@@ -1,13 +1,17 @@
-"""The stays this lock knows: the grants for them, and which guests have checked in.
+"""The stays this lock knows: the grants for them, who has checked in under each, and how often each opened the door.
 
-At rest it holds grants (guests only as keyed commitments) and guest numbers; no name, document number or portrait. The
-file is a checkpoint: the journal's notes say what happened after it, so an opening writes no more than its record.
-It is written again when a grant changes, and before the journal erases notes that it does not know of.
+At rest it holds grants and guests as keyed commitments; no name, document number or portrait. The file is a checkpoint:
+the journal's notes say what happened after it, so an opening writes no more than its record. It is written again when
+a grant changes, and before the journal erases notes that it does not know of.
+
+A grant that can still come back in an older version is never forgotten without a trace: what is left of it is a
+tombstone, its serial, until the horizon that the grant itself names has passed.
 """
 
 from protocol import cbor
 from protocol.errors import RefusedError, StorageError
 from protocol.grant import Grant
+from protocol.record import ENTRY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,15 +23,63 @@ if TYPE_CHECKING:
 MAX_STAYS = 16
 """Current and next stays of one room; more than that is a mistake or an attack."""
 
+MAX_REMEMBERED = 64
+"""Stays and tombstones together. Each stay holds the room that its tombstone will need, so a cancellation of a stay is
+never turned away; what is, once all room is taken, is a stay that is new here."""
+
+LINGER_SECONDS = 86400
+"""How long a stay that is over keeps its guests, in case an extension was held up on its way."""
+
 _FILE = "stays"
 
 
-class Stay:
-    """One grant and the numbers (from 1, in the grant's order) of the guests who have checked in under it."""
+class Guest:
+    """One who has checked in. `named`: a version of the grant named them. `adult`: was of age, beyond doubt."""
 
-    def __init__(self, grant: Grant, checked_in: "list[int]") -> None:
+    def __init__(self, commitment: bytes, named: bool, adult: bool) -> None:
+        self.commitment = commitment
+        self.named = named
+        self.adult = adult
+
+
+class Stay:
+    """One grant and what happened under it. A guest's number is their place in `guests`, from 1, and stays theirs."""
+
+    def __init__(self, grant: Grant, guests: "list[Guest]", openings: int) -> None:
         self.grant = grant
-        self.checked_in = checked_in
+        self.guests = guests
+        self.openings = openings
+
+    def number(self, commitment: bytes) -> "int | None":
+        """Number of the guest of that commitment, or None for one who has not checked in."""
+        for number, guest in enumerate(self.guests, 1):
+            if guest.commitment == commitment:
+                return number
+        return None
+
+    def belongs(self, number: int) -> bool:
+        """Is this guest still one of the stay's? Whom the grant named and names no more is not."""
+        guest = self.guests[number - 1]
+        return not guest.named or guest.commitment in self.grant.commitments
+
+    def present(self) -> "list[int]":
+        """Numbers of the guests who have checked in and still belong to the stay."""
+        return [number for number in range(1, len(self.guests) + 1) if self.belongs(number)]
+
+    def unnamed(self) -> int:
+        """How many of those the grant does not name."""
+        return sum(1 for guest in self.guests if not guest.named)
+
+    def occupancy(self, openings: int, joining: "Guest | None" = None) -> "list[int]":
+        """Member OCCUPANCY of the record of so many more openings, with the guest who checks in by it."""
+        present = len(self.present()) + (1 if joining is not None else 0)
+        return [self.grant.guests, present, self.openings + openings, self.grant.until]
+
+    def renew(self, grant: Grant) -> None:
+        """Go on under a newer version of the grant."""
+        self.grant = grant
+        for guest in self.guests:
+            guest.named = guest.named or guest.commitment in grant.commitments
 
 
 class Stays:
@@ -36,6 +88,10 @@ class Stays:
     def __init__(self, store: "Store", journal: "Journal") -> None:
         self._store = store
         self._stays: dict[bytes, Stay] = {}
+        self._tombstones: dict[bytes, tuple[int, int]] = {}  # grant id: (serial, horizon)
+        self._floor = (
+            0  # the latest time by which something was forgotten; after a reboot the clock may stand before it
+        )
         self._applied = 0
         raw = store.read(_FILE)
         if raw is not None:
@@ -46,16 +102,22 @@ class Stays:
         journal.before_erase = self.checkpoint
 
     def _load(self, saved: "Any") -> None:
-        if not isinstance(saved, list) or len(saved) != 2:
+        if not isinstance(saved, list) or len(saved) != 4:
             raise StorageError("stays.corrupt", "the checkpoint is not in its form")
-        self._applied = saved[0]
-        for body, checked_in in saved[1]:
+        self._applied, self._floor = saved[0], saved[1]
+        for body, guests, openings in saved[2]:
             grant = Grant.parse(body)
-            self._stays[grant.grant_id] = Stay(grant, checked_in)
+            self._stays[grant.grant_id] = Stay(grant, [Guest(*guest) for guest in guests], openings)
+        for grant_id, serial, horizon in saved[3]:
+            self._tombstones[grant_id] = (serial, horizon)
 
     def _save(self) -> None:
-        stays = [[stay.grant.body(), stay.checked_in] for stay in self._stays.values()]
-        self._store.write(_FILE, cbor.encode([self._applied, stays]))
+        stays = [
+            [stay.grant.body(), [[g.commitment, g.named, g.adult] for g in stay.guests], stay.openings]
+            for stay in self._stays.values()
+        ]
+        tombstones = [[grant_id, serial, horizon] for grant_id, (serial, horizon) in self._tombstones.items()]
+        self._store.write(_FILE, cbor.encode([self._applied, self._floor, stays, tombstones]))
         self._changed = False
 
     def checkpoint(self) -> None:
@@ -64,30 +126,71 @@ class Stays:
             self._save()
 
     def all(self) -> "list[Stay]":
-        """Every stay, in no particular order."""
+        """Every stay, in no particular order; none of them is cancelled."""
         return list(self._stays.values())
 
-    def accept(self, grant: Grant, earliest: int) -> None:
-        """Take a verified grant. `earliest` is the clock's lower end, in seconds.
+    def held(self, grant_id: bytes) -> "Stay | None":
+        """The stay of that grant, or None."""
+        return self._stays.get(grant_id)
 
-        Raises RefusedError: `grant.serial` older than the one held, `grant.over` past already, `grant.many` no room.
+    # --- grants ------------------------------------------------------------------------------------------------------
+
+    def accept(self, grant: Grant, earliest: int) -> None:
+        """Take a verified grant, of a new stay or a newer version of one. `earliest` is the clock's lower end, seconds.
+
+        Raises RefusedError: `grant.serial` not newer than what is known, `grant.horizon` it hides an end that the stay
+        once had, `grant.closed` the stay was cancelled or is long over, `grant.over` past already, `grant.many` no
+        room.
         """
-        held = self._stays.get(grant.grant_id)
-        if held is not None:
-            if grant.serial == held.grant.serial and grant.body() == held.grant.body():
+        self._forget(earliest)
+        stay = self._stays.get(grant.grant_id)
+        if stay is not None:
+            held = stay.grant
+            if grant.serial == held.serial and grant.body() == held.body():
                 return
-            if grant.serial <= held.grant.serial:
-                raise RefusedError("grant.serial", "a newer form of this grant is held")
-        if grant.until < earliest:
-            raise RefusedError("grant.over", "the stay has passed")
-        for grant_id in [key for key, stay in self._stays.items() if stay.grant.until < earliest]:
-            del self._stays[grant_id]
-        if held is None and len(self._stays) >= MAX_STAYS:
-            raise RefusedError("grant.many", "no room for another stay")
-        # A changed guest list renumbers people; those already in are found again by their commitments.
-        checked_in = [] if held is None else _renumbered(held, grant)
-        self._stays[grant.grant_id] = Stay(grant, checked_in)
+            _check_newer(grant, held.serial, held.horizon)
+            stay.renew(grant)
+        elif grant.grant_id in self._tombstones:
+            serial, horizon = self._tombstones[grant.grant_id]
+            if grant.serial == serial and grant.cancelled:
+                return
+            _check_newer(grant, serial, horizon)
+            if not grant.cancelled:
+                raise RefusedError("grant.closed", "the stay was cancelled, or is long over")
+            stay = Stay(grant, [], 0)
+        else:
+            self._check_room(grant)
+            stay = Stay(grant, [], 0)
+        self._stays[grant.grant_id] = stay
+        if grant.cancelled:
+            self._bury(stay)
         self._save()
+
+    def _check_room(self, grant: Grant) -> None:
+        """Is there room for a stay that is new here?"""
+        if (grant.horizon if grant.cancelled else grant.until) < self._floor:
+            raise RefusedError("grant.over", "the stay has passed")
+        if len(self._stays) >= MAX_STAYS:
+            for stay in [stay for stay in self._stays.values() if stay.grant.until < self._floor]:
+                self._bury(stay)
+        if len(self._stays) >= MAX_STAYS or len(self._stays) + len(self._tombstones) >= MAX_REMEMBERED:
+            raise RefusedError("grant.many", "no room for another stay")
+
+    def _forget(self, earliest: int) -> None:
+        """Let go of what can no longer come back, by the clock's lower end."""
+        self._floor = floor = max(self._floor, earliest)
+        for stay in [stay for stay in self._stays.values() if stay.grant.until + LINGER_SECONDS < floor]:
+            self._bury(stay)
+        for grant_id in [key for key, (_, horizon) in self._tombstones.items() if horizon < floor]:
+            del self._tombstones[grant_id]
+
+    def _bury(self, stay: Stay) -> None:
+        grant = stay.grant
+        del self._stays[grant.grant_id]
+        if grant.horizon >= self._floor:
+            self._tombstones[grant.grant_id] = (grant.serial, grant.horizon)
+
+    # --- openings ----------------------------------------------------------------------------------------------------
 
     def record(self, counter: int, note_bytes: bytes) -> None:
         """Bring the stays up to the journal entry `counter` that was just appended with `note_bytes`."""
@@ -96,24 +199,27 @@ class Stays:
     def _apply(self, counter: int, note_bytes: bytes) -> None:
         self._applied = counter
         noted = cbor.decode(note_bytes)
-        if len(noted) != 2:
-            return  # of an event, or of entries that were counted: nobody checked in
-        grant_id, number = noted
+        if len(noted) == 2:
+            grant_id, guest, openings = noted[0], noted[1], 1
+        elif noted[1] == ENTRY:
+            grant_id, guest, openings = noted[3], None, noted[5]  # entries that were counted: `tally.Line.note`
+        else:
+            return  # an event
         stay = self._stays.get(grant_id)
-        if stay is not None and number not in stay.checked_in:
-            stay.checked_in.append(number)
+        if stay is not None:
+            stay.openings += openings
+            if guest:
+                stay.guests.append(Guest(*guest))
             self._changed = True
 
 
-def note(grant_id: bytes, number: int) -> bytes:
-    """The journal note for guest `number` of a grant coming in."""
-    return cbor.encode([grant_id, number])
+def _check_newer(grant: Grant, serial: int, horizon: int) -> None:
+    if grant.serial <= serial:
+        raise RefusedError("grant.serial", "a newer version of this grant was taken")
+    if grant.horizon < horizon:
+        raise RefusedError("grant.horizon", "an earlier version had a later end")
 
 
-def _renumbered(held: Stay, grant: Grant) -> "list[int]":
-    kept = []
-    for number in held.checked_in:
-        commitment = held.grant.commitments[number - 1]
-        if commitment in grant.commitments:
-            kept.append(grant.commitments.index(commitment) + 1)
-    return kept
+def note(grant_id: bytes, guest: "Guest | None" = None) -> bytes:
+    """The journal note for an opening under a grant; with the `guest` who checks in by it."""
+    return cbor.encode([grant_id, [guest.commitment, guest.named, guest.adult] if guest else None])

@@ -32,7 +32,7 @@ SECTORS = 2
 _SLOT = 64
 _SLOTS = SECTOR // _SLOT - 1
 _KEPT = 48
-"""Most lines after tidying up; what may have to stay apart is 30 events and one line for each of 16 stays."""
+"""Most lines after tidying up; what may have to stay apart is 31 events and one line for each of 16 stays."""
 
 _MAGIC = b"MRT1"
 _HEADER = ">4sIII"
@@ -79,7 +79,7 @@ class Line:
     def note(self) -> bytes:
         """The journal's note for the record that this line becomes: should the power go before the line is closed, the
         next boot knows that it has been written."""
-        return cbor.encode([self.number, self.kind, self.what, self.grant_id, self.guest])
+        return cbor.encode([self.number, self.kind, self.what, self.grant_id, self.guest, self.count])
 
     def join(self, other: "Line") -> None:
         """Count `other` together with this one."""
@@ -165,7 +165,7 @@ class Tally:
 
     def _settle(self, note: bytes) -> None:
         named = cbor.decode(note) if note else None
-        if not isinstance(named, list) or len(named) != 5:
+        if not isinstance(named, list) or len(named) != 6:
             return
         line = self._lines.get((named[1], named[2], named[3], named[4]))
         if line is not None and line.number == named[0]:

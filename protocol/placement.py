@@ -13,6 +13,13 @@ ACTIVE = "active"
 SUSPENDED = "suspended"
 REVOKED = "revoked"
 
+NAMED = "named"
+UNNAMED = "unnamed"
+WALK_IN = "walk-in"
+"""Whom a listing admits: guests that a grant names; companions of theirs too; or whoever comes first under a grant."""
+
+MAX_DOORS = 16
+
 
 def lock_id(crypto: "Crypto", identity_public: bytes) -> bytes:
     """Name of a lock, 16 bytes: the front of the SHA-256 of its identity key (65-byte point), so it proves itself."""
@@ -21,6 +28,14 @@ def lock_id(crypto: "Crypto", identity_public: bytes) -> bytes:
 
 def _is_status(value: "Any") -> bool:
     return isinstance(value, str) and value in (ACTIVE, SUSPENDED, REVOKED)
+
+
+def _is_admits(value: "Any") -> bool:
+    return isinstance(value, str) and value in (NAMED, UNNAMED, WALK_IN)
+
+
+def _is_door(value: "Any") -> bool:
+    return statement.is_positive(value) and bool(value <= MAX_DOORS)
 
 
 def _is_chain(value: "Any") -> bool:
@@ -40,13 +55,17 @@ _RULES = {
     8: statement.is_label,
     9: statement.is_label,
     10: _is_chain,
+    11: _is_admits,
+    12: _is_door,
 }
 
 
 class Placement:
     """`platform_key` signs grants; `sealing_key` is the HPKE key records are sealed to; both are 65-byte points.
 
-    `reader_chain`: DER certificates for reader authentication, leaf first.
+    `reader_chain`: DER certificates for reader authentication, leaf first. `status` is ACTIVE, SUSPENDED or REVOKED,
+    `admits` NAMED, UNNAMED or WALK_IN; `door` is the number of this door within the listing, from 1. What each of
+    them does at the door is in docs/door-rules.md.
     """
 
     def __init__(
@@ -60,6 +79,8 @@ class Placement:
         profile_id: str,
         room: str,
         reader_chain: "list[bytes]",
+        admits: str,
+        door: int,
     ) -> None:
         self.serial = serial
         self.lock_id = lock_id
@@ -70,12 +91,14 @@ class Placement:
         self.profile_id = profile_id
         self.room = room
         self.reader_chain = reader_chain
+        self.admits = admits
+        self.door = door
 
     @staticmethod
     def parse(body: "dict[Any, Any]") -> "Placement":
         """The placement in an opened statement's body. Raises FormatError `placement.form`."""
         statement.check(KIND, body, _RULES)
-        return Placement(*[body[key] for key in range(2, 11)])
+        return Placement(*[body[key] for key in range(2, 13)])
 
     def body(self) -> "dict[Any, Any]":
         """Body for `statement.sign`. Raises FormatError `placement.form`."""
@@ -92,6 +115,8 @@ class Placement:
                 8: self.profile_id,
                 9: self.room,
                 10: self.reader_chain,
+                11: self.admits,
+                12: self.door,
             },
             _RULES,
         )

@@ -6,7 +6,7 @@ any document type into the canonical fields below; the province checks records a
 
 from protocol import dates, record, statement
 from protocol.errors import FormatError, RefusedError, VerificationError
-from protocol.grant import canonical_number
+from protocol.grant import RELATIONS, canonical_number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,7 +15,15 @@ if TYPE_CHECKING:
 KIND = "profile"
 
 CANONICAL = ("name", "sex", "ethnicity", "birth_date", "address", "id_type", "id_number", "nationality")
-"""Fields of a registration. Times and the room are in the record itself."""
+"""Fields of a registration that a document shows. Times and the room are in the record itself."""
+
+GUARDIAN = "guardian"
+RELATION = "relation"
+OF_MINORS = (GUARDIAN, RELATION)
+"""Fields that only a minor's registration has, and that no document shows: the guest number of the adult of the same
+stay who answers for the minor, or NOBODY; and what that adult is to the minor, one of `grant.RELATIONS`."""
+
+NOBODY = "nobody"
 
 SEXES = ("male", "female", "other", "unknown")
 
@@ -32,7 +40,7 @@ class Profile:
     """A parsed profile. `serial` is its version: a lock replaces one only by a higher one.
 
     `deadline_seconds` and `foreign_deadline_seconds` are the time the law leaves for a registration (0 is at once),
-    `retention_days` how long the province keeps one.
+    `retention_days` how long the province keeps one. `adult_first`: a minor checks in only after an adult of the stay.
     """
 
     def __init__(self, body: "dict[Any, Any]") -> None:
@@ -43,6 +51,10 @@ class Profile:
         self.retention_days: int = body["retention_days"]
         self._documents: dict[str, dict[str, Any]] = body["documents"]
         self._required: dict[str, list[str]] = body["fields"]
+        minors = body["minors"]
+        self._of_age: int = minors["of_age"]
+        self._minor_fields: list[str] = minors["fields"]
+        self.adult_first: bool = minors["adult_first"]
 
     @staticmethod
     def parse(body: "dict[Any, Any]") -> "Profile":
@@ -54,6 +66,8 @@ class Profile:
         statement.check(KIND, body, _RULES)
         for document in body["documents"].values():
             _check_document(document, body["fields"][document["class"]], body["never"])
+        if body["minors"]["of_age"] and not all("birth_date" in names for names in body["fields"].values()):
+            raise FormatError("profile.form", "rules for minors, and a class that need not show its birth date")
         id_types = [document["id_type"] for document in body["documents"].values()]
         if len(set(id_types)) != len(id_types):
             raise FormatError("profile.form", "two document types share one id_type")
@@ -100,12 +114,33 @@ class Profile:
                 raise RefusedError("profile.missing", "the document does not show its " + name)
         return fields
 
+    def is_minor(self, birth_date: str, now: int) -> bool:
+        """May someone born on that day (YYYY-MM-DD) be a minor at `now`, the earliest that it may be, in seconds?
+
+        Of age is who has had the birthday everywhere on earth: the day begins last at UTC-12, and who was born on
+        29 February waits for 1 March. Raises FormatError `date.form`.
+        """
+        dates.from_full_date(birth_date)
+        if not self._of_age:
+            return False
+        year = int(birth_date[:4]) + self._of_age
+        try:
+            day = dates.from_full_date("%04d" % year + birth_date[4:])
+        except FormatError:
+            day = dates.from_full_date("%04d-03-01" % year)
+        return now < day * 86400 + 43200
+
+    def of_minor(self, guardian: "int | None", relation: str) -> "dict[str, str]":
+        """Those of OF_MINORS that this profile wants, for a minor's registration."""
+        shown = {GUARDIAN: NOBODY if guardian is None else str(guardian), RELATION: relation}
+        return {name: shown[name] for name in self._minor_fields}
+
     def check_record(self, body: "dict[Any, Any]") -> None:
         """Check an opened record body against the profile, as the province does.
 
         Raises VerificationError: `profile.id` made under another profile; for a check-in also `profile.time` no upper
         end of its time, `profile.document` unknown id_type, `profile.missing`, `profile.extra` more than may be
-        collected, `profile.value` not canonical.
+        collected, `profile.value` not canonical, `profile.guardian` a minor alone where an adult must come first.
         """
         if body[record.PROFILE_ID] != self.id:
             raise VerificationError("profile.id", "made under another profile")
@@ -115,14 +150,19 @@ class Profile:
             raise VerificationError("profile.time", "a check-in whose latest time is unknown")
         fields = body[record.FIELDS]
         document = self._of_id_type(fields.get("id_type"))
-        for name in self._required[document["class"]]:
+        minor = "birth_date" in fields and _is_date(fields["birth_date"])
+        minor = minor and self.is_minor(fields["birth_date"], body[record.EARLIEST])
+        of_minor = self._minor_fields if minor else []
+        for name in self._required[document["class"]] + of_minor:
             if not fields.get(name):
                 raise VerificationError("profile.missing", name + " is missing")
         for name, text in fields.items():
-            if name != "id_type" and name not in document["fields"]:
+            if name != "id_type" and name not in document["fields"] and name not in of_minor:
                 raise VerificationError("profile.extra", "a field that this document does not register")
             if not _is_canonical(name, text):
                 raise VerificationError("profile.value", name + " is not in canonical form")
+        if minor and self.adult_first and fields.get(GUARDIAN) == NOBODY:
+            raise VerificationError("profile.guardian", "a minor without an adult")
 
     def class_of(self, id_type: str) -> str:
         """RESIDENT or FOREIGN. Raises VerificationError `profile.document`."""
@@ -164,6 +204,10 @@ def _is_canonical(name: str, text: str) -> bool:
         return text in SEXES
     if name == "birth_date":
         return _is_date(text)
+    if name == GUARDIAN:
+        return text == NOBODY or (_is_number(text) and text[0] != "0")
+    if name == RELATION:
+        return text in RELATIONS
     if name == "nationality":
         return len(text) in (2, 3) and all("A" <= c <= "Z" for c in text)
     if name == "id_number":
@@ -211,6 +255,10 @@ def _is_date(text: str) -> bool:
     return text >= "1800"
 
 
+def _is_number(text: str) -> bool:
+    return 0 < len(text) <= 4 and all("0" <= c <= "9" for c in text)
+
+
 # --- form ------------------------------------------------------------------------------------------------------------
 
 
@@ -236,6 +284,15 @@ def _is_required(value: "Any") -> bool:
     if not isinstance(value, dict) or set(value) != {FOREIGN, RESIDENT}:
         return False
     return all(_is_labels(names) and names and all(name in CANONICAL for name in names) for names in value.values())
+
+
+def _is_minors(value: "Any") -> bool:
+    if not isinstance(value, dict) or set(value) != {"adult_first", "fields", "of_age"}:
+        return False
+    if not statement.is_bool(value["adult_first"]) or not statement.is_uint(value["of_age"]) or value["of_age"] > 99:
+        return False
+    names = value["fields"]
+    return isinstance(names, list) and len(names) <= 2 and all(name in OF_MINORS for name in names)
 
 
 def _is_documents(value: "Any") -> bool:
@@ -268,5 +325,6 @@ _RULES = {
     "retention_days": statement.is_positive,
     "never": _is_labels,
     "fields": _is_required,
+    "minors": _is_minors,
     "documents": _is_documents,
 }

@@ -38,6 +38,7 @@ EVENTS = {
         "stranger",
         "window",
         "places",
+        "guardian",
         "placement",
         "clock",
         "profile",
@@ -68,6 +69,7 @@ FIELDS = 8
 METHOD = 9
 WHAT = 10
 COUNT = 11
+OCCUPANCY = 12
 
 GENESIS = bytes(32)
 """`previous` of record number 1."""
@@ -252,6 +254,16 @@ def _is_guest(value: "Any") -> bool:
     return value is None or statement.is_positive(value)
 
 
+def _is_occupancy(value: "Any") -> bool:
+    if not isinstance(value, list) or len(value) != 4 or not statement.is_uint(value[1]):
+        return False
+    return all(statement.is_positive(value[at]) for at in (0, 2, 3))
+
+
+def _is_occupancy_if_known(value: "Any") -> bool:
+    return value is None or _is_occupancy(value)
+
+
 _COMMON_RULES = {
     KIND: statement.is_positive,
     EARLIEST: statement.is_uint,
@@ -261,7 +273,7 @@ _COMMON_RULES = {
 }
 _OPENING_RULES = dict(_COMMON_RULES)
 _OPENING_RULES.update({GRANT_ID: _is_grant_id, METHOD: statement.is_label})
-_CHECK_IN_RULES = {GUEST: statement.is_positive, FIELDS: _is_fields}
-_ENTRY_RULES = {GUEST: _is_guest, COUNT: statement.is_positive}
+_CHECK_IN_RULES = {GUEST: statement.is_positive, FIELDS: _is_fields, OCCUPANCY: _is_occupancy}
+_ENTRY_RULES = {GUEST: _is_guest, COUNT: statement.is_positive, OCCUPANCY: _is_occupancy_if_known}
 _EVENT_RULES = dict(_COMMON_RULES)
 _EVENT_RULES.update({WHAT: statement.is_label, COUNT: statement.is_positive})

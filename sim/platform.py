@@ -5,20 +5,29 @@ from dataclasses import dataclass, replace
 
 from protocol import crypto_cpython as crypto
 from protocol import statement
-from protocol.grant import Grant, commitment, commitment_key
+from protocol.grant import UNSTATED, Grant, commitment, commitment_key, mask_ties
 
 
 @dataclass(frozen=True)
 class Guest:
-    """Whom a booking names: document number as on the document, birth date as YYYY-MM-DD."""
+    """Whom a booking names: document number as on the document, birth date as YYYY-MM-DD.
+
+    Of a minor it may state the adult who answers for them, by place among the booking's guests from 1 (0: nobody), and
+    what that adult is to them (`protocol.grant.RELATIONS`).
+    """
 
     document_number: str
     birth_date: str
+    adult: int = 0
+    relation: str = UNSTATED
 
 
 @dataclass(frozen=True)
 class Booking:
-    """A stay as the platform knows it. `places` is the most guests who may check in; times in epoch seconds."""
+    """A stay as the platform knows it. `places` is the most guests who may stay at once; times in epoch seconds.
+
+    `horizon` is the latest end that the stay ever had.
+    """
 
     grant_id: bytes
     serial: int
@@ -28,7 +37,8 @@ class Booking:
     until: int
     places: int
     guests: tuple[Guest, ...]
-    cancelled: bool = False
+    cancelled: bool
+    horizon: int
 
 
 class Platform:
@@ -49,15 +59,39 @@ class Platform:
     ) -> Booking:
         """A new booking for the room whose lock has that identity key; as many places as guests unless said."""
         return Booking(
-            os.urandom(16), 1, lock_identity, listing, valid_from, until, places or max(1, len(guests)), tuple(guests)
+            grant_id=os.urandom(16),
+            serial=1,
+            lock_identity=lock_identity,
+            listing=listing,
+            valid_from=valid_from,
+            until=until,
+            places=places or max(1, len(guests)),
+            guests=tuple(guests),
+            cancelled=False,
+            horizon=until,
         )
 
-    def extend(self, booking: Booking, until: int) -> Booking:
-        """The booking with another end, of the next serial."""
-        return replace(booking, serial=booking.serial + 1, until=until)
+    def change(
+        self,
+        booking: Booking,
+        until: int | None = None,
+        guests: list[Guest] | None = None,
+        places: int | None = None,
+    ) -> Booking:
+        """The booking with another end (a later one extends it, an earlier one shortens it), other guests or places,
+        of the next serial."""
+        until = until or booking.until
+        return replace(
+            booking,
+            serial=booking.serial + 1,
+            until=until,
+            horizon=max(booking.horizon, until),
+            guests=booking.guests if guests is None else tuple(guests),
+            places=places or booking.places,
+        )
 
     def cancel(self, booking: Booking) -> Booking:
-        """The booking cancelled, of the next serial."""
+        """The booking cancelled for good, of the next serial."""
         return replace(booking, serial=booking.serial + 1, cancelled=True)
 
     def grant(self, booking: Booking) -> bytes:
@@ -67,14 +101,17 @@ class Platform:
             commitment(crypto, key, booking.grant_id, guest.document_number, guest.birth_date)
             for guest in booking.guests
         ]
+        ties = [(guest.adult, guest.relation) for guest in booking.guests]
         form = Grant(
-            booking.grant_id,
-            booking.serial,
-            booking.listing,
-            booking.valid_from,
-            booking.until,
-            booking.places,
-            named,
-            booking.cancelled,
+            grant_id=booking.grant_id,
+            serial=booking.serial,
+            listing=booking.listing,
+            valid_from=booking.valid_from,
+            until=booking.until,
+            guests=booking.places,
+            commitments=named,
+            cancelled=booking.cancelled,
+            horizon=booking.horizon,
+            ties=mask_ties(crypto, key, booking.grant_id, booking.serial, named, ties),
         )
         return statement.sign(crypto, self._private, "grant", form.body())

@@ -10,7 +10,7 @@ from protocol.errors import ConfigError
 from sim.province.consumer import Consumer
 from sim.province.keys import Keys
 from sim.province.registry import Message, Registry
-from sim.province.store import Lock, Registration, Store
+from sim.province.store import Listing, Lock, Registration, Store
 
 
 class Province:
@@ -123,10 +123,15 @@ class Province:
         `reader_chain`: DER certificates of the lock's mdoc reader key, leaf first. Raises as `Registry.place`.
         """
         lock_id = placement.lock_id(crypto, identity_public)
-        lock = Lock(lock_id, identity_public, listing, room, status, platform_key, profile, None, 0)
+        lock = Lock(lock_id, identity_public, listing, room, status, platform_key, profile)
         signed = self.registry.place(lock, reader_chain)
         self._tell(lock_id, [signed])
         return signed
+
+    def declare_listing(self, code: str, *, doors: int = 1, admits: str = placement.NAMED) -> None:
+        """Declare a listing's doors and whom it admits, and tell its locks. Raises as `Registry.declare`."""
+        for lock_id, signed in self.registry.declare(Listing(code, doors, admits)):
+            self._tell(lock_id, [signed])
 
     def set_status(self, lock_id: bytes, status: str) -> bytes:
         """Make a placement `active`, `suspended` or `revoked`. Returns the new placement statement.

@@ -9,6 +9,7 @@ import threading
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from protocol.trust import TrustList
 from sim.province.edges import Edges
 from sim.province.keys import Keys
 from sim.province.quality import GOOD, verdict
-from sim.province.store import CHAIN, Lock, Store
+from sim.province.store import CHAIN, Listing, Lock, Store
 
 Message = tuple[str, str, bytes]
 """(edge, leaf of the topic, payload) to publish."""
@@ -69,38 +70,81 @@ class Registry:
                 signed = statement.sign(crypto, self._keys.signing_private, "profile", body)
                 self.store.put_statement("profile", profile.id, profile.serial, signed)
 
+    def declare(self, listing: Listing) -> list[tuple[bytes, bytes]]:
+        """Declare how many doors a listing has and whom it admits. Returns (lock id, new placement) of its locks.
+
+        Raises ConfigError `placement.doors` when it has more locks than doors then, FormatError `placement.form`.
+        """
+        with self.store.transaction():
+            locks = [lock for lock in self.store.locks() if lock.listing == listing.code]
+            standing = [lock for lock in locks if lock.status != placement.REVOKED]
+            if any(lock.door > listing.doors for lock in standing):
+                named = ", ".join(lock.lock_id.hex() for lock in standing)
+                raise ConfigError("placement.doors", f"listing {listing.code} has more locks than doors: {named}")
+            self.store.put_listing(listing)
+            signed = [(lock.lock_id, self._sign_placement(lock, self.reader_chain(lock.lock_id))) for lock in locks]
+        self._notify()
+        return signed
+
     def place(self, lock: Lock, reader_chain: list[bytes]) -> bytes:
         """Register a lock, or change its placement, and return the placement statement of the next serial.
 
-        Raises ConfigError `placement.taken` when another lock is placed at that listing code, or this one at another;
-        `placement.profile` for a profile that is not known here; FormatError `placement.form`.
+        A lock that is new to a listing takes its first free door. Raises ConfigError `placement.lock_taken` when this
+        lock is placed at another listing code, `placement.listing_taken` when every door of that listing has another
+        lock, `placement.profile` for a profile that is not known here; FormatError `placement.form`.
         """
         if lock.profile not in self._profiles:
             raise ConfigError("placement.profile", f"no profile {lock.profile!r} here; known: {sorted(self._profiles)}")
         with self.store.transaction():
-            for other in self.store.locks():
-                if (other.lock_id == lock.lock_id) != (other.listing == lock.listing) and other.status != "revoked":
-                    raise ConfigError(
-                        "placement.taken",
-                        f"lock {other.lock_id.hex()} is placed at {other.listing}; "
-                        f"lock {lock.lock_id.hex()} was to be placed at {lock.listing}",
-                    )
-            held = self.store.statement("placement", lock.lock_id.hex())
-            form = Placement(
-                1 if held is None else held[0] + 1,
-                lock.lock_id,
-                lock.listing,
-                lock.status,
-                lock.platform_key,
-                self._keys.sealing_public,
-                lock.profile,
-                lock.room,
-                reader_chain,
-            )
-            signed = statement.sign(crypto, self._keys.signing_private, "placement", form.body())
-            self.store.put_lock(lock)
-            self.store.put_statement("placement", lock.lock_id.hex(), form.serial, signed)
+            placed = replace(lock, door=self._door_for(lock))
+            self.store.put_lock(placed)
+            signed = self._sign_placement(placed, reader_chain)
         self._notify()
+        return signed
+
+    def _door_for(self, lock: Lock) -> int:
+        held = self.store.lock(lock.lock_id)
+        if held is not None and held.status != placement.REVOKED and held.listing != lock.listing:
+            raise ConfigError(
+                "placement.lock_taken",
+                f"lock {lock.lock_id.hex()} is placed at listing {held.listing}, "
+                f"and was to be placed at listing {lock.listing}; revoke the one first",
+            )
+        others = {
+            other.door: other.lock_id.hex()
+            for other in self.store.locks()
+            if other.listing == lock.listing and other.lock_id != lock.lock_id and other.status != placement.REVOKED
+        }
+        if held is not None and held.listing == lock.listing:
+            if held.door not in others or lock.status == placement.REVOKED:
+                return held.door
+        doors = self.store.listing(lock.listing).doors
+        free = [door for door in range(1, doors + 1) if door not in others]
+        if not free:
+            raise ConfigError(
+                "placement.listing_taken",
+                f"listing {lock.listing} has {doors} door{'s' if doors > 1 else ''}, with lock "
+                f"{', lock '.join(others.values())}; lock {lock.lock_id.hex()} was to be placed there",
+            )
+        return free[0]
+
+    def _sign_placement(self, lock: Lock, reader_chain: list[bytes]) -> bytes:
+        held = self.store.statement("placement", lock.lock_id.hex())
+        form = Placement(
+            serial=1 if held is None else held[0] + 1,
+            lock_id=lock.lock_id,
+            listing=lock.listing,
+            status=lock.status,
+            platform_key=lock.platform_key,
+            sealing_key=self._keys.sealing_public,
+            profile_id=lock.profile,
+            room=lock.room,
+            reader_chain=reader_chain,
+            admits=self.store.listing(lock.listing).admits,
+            door=lock.door,
+        )
+        signed = statement.sign(crypto, self._keys.signing_private, "placement", form.body())
+        self.store.put_statement("placement", lock.lock_id.hex(), form.serial, signed)
         return signed
 
     def reader_chain(self, lock_id: bytes) -> list[bytes]:

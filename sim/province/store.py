@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from protocol import record
+from protocol import placement, record
 from sim.province.quality import GOOD
 
 UNOPENED = 0
@@ -26,9 +26,11 @@ QUARANTINE_ROWS = 1000
 """Most rows kept in quarantine: anyone can make records that a lock did not sign, the disk must not be theirs."""
 
 _SCHEMA = """
+CREATE TABLE IF NOT EXISTS listings (code TEXT PRIMARY KEY, doors INTEGER NOT NULL, admits TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS locks (
   lock_id BLOB PRIMARY KEY, identity BLOB NOT NULL, listing TEXT NOT NULL, room TEXT NOT NULL, status TEXT NOT NULL,
-  platform_key BLOB NOT NULL, profile TEXT NOT NULL, edge TEXT, through INTEGER NOT NULL DEFAULT 0);
+  platform_key BLOB NOT NULL, profile TEXT NOT NULL, edge TEXT, through INTEGER NOT NULL DEFAULT 0,
+  door INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS statements (
   kind TEXT NOT NULL, name TEXT NOT NULL, serial INTEGER NOT NULL, statement BLOB NOT NULL, PRIMARY KEY (kind, name));
 CREATE TABLE IF NOT EXISTS grants (
@@ -53,9 +55,18 @@ CREATE TABLE IF NOT EXISTS tally (name TEXT PRIMARY KEY, count INTEGER NOT NULL)
 
 
 @dataclass(frozen=True)
+class Listing:
+    """What was declared of a listing: how many doors it has, and whom it admits (`protocol.placement`)."""
+
+    code: str
+    doors: int = 1
+    admits: str = placement.NAMED
+
+
+@dataclass(frozen=True)
 class Lock:
-    """A registered lock: its identity key (65-byte point), where it is, the edge it was last heard through, and the
-    last counter of its unbroken run of committed records."""
+    """A registered lock: its identity key (65-byte point), where it is, the edge it was last heard through, the last
+    counter of its unbroken run of committed records, and which of its listing's doors it is."""
 
     lock_id: bytes
     identity: bytes
@@ -64,8 +75,9 @@ class Lock:
     status: str
     platform_key: bytes
     profile: str
-    edge: str | None
-    through: int
+    edge: str | None = None
+    through: int = 0
+    door: int = 1
 
 
 @dataclass(frozen=True)
@@ -135,11 +147,22 @@ class Store:
     def put_lock(self, lock: Lock) -> None:
         """Add a lock, or change its placement; what was heard from it stays."""
         self._write(
-            "INSERT INTO locks (lock_id, identity, listing, room, status, platform_key, profile) "
-            "VALUES (?,?,?,?,?,?,?) ON CONFLICT (lock_id) DO UPDATE SET listing=excluded.listing, room=excluded.room, "
-            "status=excluded.status, platform_key=excluded.platform_key, profile=excluded.profile",
+            "INSERT INTO locks (lock_id, identity, listing, room, status, platform_key, profile, door) "
+            "VALUES (?,?,?,?,?,?,?,?) ON CONFLICT (lock_id) DO UPDATE SET listing=excluded.listing, "
+            "room=excluded.room, status=excluded.status, platform_key=excluded.platform_key, "
+            "profile=excluded.profile, door=excluded.door",
             *(lock.lock_id, lock.identity, lock.listing, lock.room, lock.status, lock.platform_key, lock.profile),
+            lock.door,
         )
+
+    def put_listing(self, listing: Listing) -> None:
+        """Declare a listing, or declare it anew."""
+        self._write("INSERT OR REPLACE INTO listings VALUES (?,?,?)", listing.code, listing.doors, listing.admits)
+
+    def listing(self, code: str) -> Listing:
+        """The listing of that code; one of which nothing was declared has one door and admits guests by name."""
+        rows = self._rows("SELECT * FROM listings WHERE code=?", code)
+        return Listing(*rows[0]) if rows else Listing(code)
 
     def locks(self) -> list[Lock]:
         """Every registered lock."""

@@ -12,7 +12,7 @@ from protocol.signed_time import SignedTime
 SEALING_PRIVATE, SEALING_PUBLIC = crypto.generate("P-256")
 PROVINCE_PRIVATE, PROVINCE_PUBLIC = crypto.generate("P-256")
 
-BODY = {1: 2, 2: 1_800_000_000, 3: None, 4: "LC-1", 5: None, 6: 1, 7: "CN", 9: "mdoc", 11: 1}
+BODY = {1: 2, 2: 1_800_000_000, 3: None, 4: "LC-1", 5: None, 6: 1, 7: "CN", 9: "mdoc", 11: 1, 12: None}
 
 
 @dataclass

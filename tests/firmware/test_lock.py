@@ -22,6 +22,7 @@ PROVINCE = crypto.generate("P-256")
 PLATFORM = crypto.generate("P-256")
 SEALING = crypto.generate("P-256")
 NOW = 1_800_000_000
+BEN = stays.Guest(b"b" * 32, True, True)
 
 
 class Bench:
@@ -41,7 +42,17 @@ class Bench:
 
     def placement(self, serial: int = 1, lock_id: bytes | None = None, status: str = "active") -> bytes:
         body = Placement(
-            serial, lock_id or self.lock.identity.lock_id, "HZ-1", status, PLATFORM[1], SEALING[1], "CN", "302", [b"c"]
+            serial,
+            lock_id or self.lock.identity.lock_id,
+            "HZ-1",
+            status,
+            PLATFORM[1],
+            SEALING[1],
+            "CN",
+            "302",
+            [b"c"],
+            "named",
+            1,
         ).body()
         return statement.sign(crypto, PROVINCE[0], "placement", body)
 
@@ -54,8 +65,11 @@ class Bench:
             "until": NOW + 86400,
             "guests": 2,
             "commitments": [b"a" * 32, b"b" * 32],
+            "cancelled": False,
         }
         fields.update(changes)
+        fields.setdefault("horizon", fields["until"])
+        fields.setdefault("ties", bytes(2 * len(fields["commitments"])))  # type: ignore[arg-type]  # a list
         return statement.sign(crypto, signer, "grant", Grant(**fields).body())  # type: ignore[arg-type]  # by keyword
 
     def record(self) -> bytes:
@@ -70,6 +84,7 @@ class Bench:
             record.PROFILE_ID: "CN",
             record.METHOD: "mdoc",
             record.COUNT: 1,
+            record.OCCUPANCY: [2, 1, 1, NOW],
         }
         counter, head = lock.journal.next_counter, lock.journal.head
         payload = record.seal(crypto, SEALING[1], lock.identity.lock_id, counter, head, body)
@@ -148,7 +163,9 @@ def test_an_older_grant_cannot_undo_a_cancellation(bench: Bench) -> None:
     bench.lock.deliver(bench.grant(serial=1))
     bench.lock.deliver(bench.grant(serial=2, cancelled=True))
     assert bench.lock.deliver(bench.grant(serial=1)) == ("grant", "grant.serial")
-    assert bench.reboot().stays.all()[0].grant.cancelled
+    assert bench.reboot().stays.all() == []
+    assert bench.lock.deliver(bench.grant(serial=1)) == ("grant", "grant.serial")
+    assert bench.lock.deliver(bench.grant(serial=3)) == ("grant", "grant.closed")
 
 
 def test_a_stay_that_is_over_is_refused_once_the_clock_knows(bench: Bench) -> None:
@@ -186,7 +203,7 @@ def test_the_floor_rises_with_the_trust_list_and_with_receipts_and_no_older_one_
     assert bench.lock.deliver(trust_list(1, NOW)) == ("trust-list", None)
     assert bench.lock.clock.interval() == (NOW, None)
     assert bench.reboot().clock.interval() == (NOW, None)
-    bench.lock.journal.append(bench.record(), stays.note(b"G" * 16, 1))
+    bench.lock.journal.append(bench.record(), stays.note(b"G" * 16))
     late = Receipt(bench.lock.identity.lock_id, 1, bench.lock.journal.head, NOW + 60)
     assert bench.lock.deliver(statement.sign(crypto, PROVINCE[0], "receipt", late.body())) == ("receipt", None)
     assert bench.lock.clock.interval()[0] == NOW + 60
@@ -215,7 +232,7 @@ def test_a_trust_list_by_anyone_else_raises_no_floor(bench: Bench) -> None:
 
 def test_only_a_receipt_by_the_province_for_this_lock_ends_custody(bench: Bench) -> None:
     lock = bench.lock
-    lock.journal.append(bench.record(), stays.note(b"G" * 16, 1))
+    lock.journal.append(bench.record(), stays.note(b"G" * 16))
     mine = Receipt(lock.identity.lock_id, 1, lock.journal.head, NOW)
     other = Receipt(bytes(16), 1, lock.journal.head, NOW)
     assert lock.deliver(statement.sign(crypto, PLATFORM[0], "receipt", mine.body()))[1] == "cose.signature"
@@ -228,17 +245,19 @@ def test_only_a_receipt_by_the_province_for_this_lock_ends_custody(bench: Bench)
 def test_a_check_in_whose_checkpoint_was_lost_to_a_power_cut_is_known_from_the_journal(bench: Bench) -> None:
     bench.lock.deliver(bench.placement())
     bench.lock.deliver(bench.grant())
-    bench.lock.journal.append(bench.record(), stays.note(b"G" * 16, 2))  # and the power goes before stays.record
-    assert bench.reboot().stays.all()[0].checked_in == [2]
+    bench.lock.journal.append(bench.record(), stays.note(b"G" * 16, BEN))  # and the power goes before stays.record
+    assert [guest.commitment for guest in bench.reboot().stays.all()[0].guests] == [b"b" * 32]
 
 
 def test_a_changed_guest_list_keeps_who_is_in(bench: Bench) -> None:
     bench.lock.deliver(bench.placement())
     bench.lock.deliver(bench.grant())
-    bench.lock.journal.append(bench.record(), stays.note(b"G" * 16, 2))
-    bench.lock.stays.record(1, stays.note(b"G" * 16, 2))
+    bench.lock.journal.append(bench.record(), stays.note(b"G" * 16, BEN))
+    bench.lock.stays.record(1, stays.note(b"G" * 16, BEN))
     bench.lock.deliver(bench.grant(serial=2, commitments=[b"b" * 32, b"c" * 32]))
-    assert bench.lock.stays.all()[0].checked_in == [1]
+    assert bench.lock.stays.all()[0].present() == [1]
+    bench.lock.deliver(bench.grant(serial=3, commitments=[b"a" * 32, b"c" * 32]))
+    assert bench.reboot().stays.all()[0].present() == [], "and one whom it names no more is out"
 
 
 def test_the_platform_and_the_lock_derive_the_same_commitments(bench: Bench) -> None:

@@ -18,16 +18,19 @@ RESIDENT = {
 
 NOW = 1_795_000_000
 
+OCCUPANCY = [2, 1, 1, NOW + 86400]
+"""Booked, checked in, openings, end of the stay."""
+
 
 def check_in(**fields: str) -> dict[Any, Any]:
     """Body of a resident's check-in, with some fields changed; a field that is empty is left out."""
     shown = {name: text for name, text in {**RESIDENT, **fields}.items() if text}
-    return {1: 1, 2: NOW - 3, 3: NOW, 4: "HZ-0001", 5: bytes(16), 6: 1, 7: "CN", 8: shown, 9: "mdoc"}
+    return {1: 1, 2: NOW - 3, 3: NOW, 4: "HZ-0001", 5: bytes(16), 6: 1, 7: "CN", 8: shown, 9: "mdoc", 12: OCCUPANCY}
 
 
 def entry() -> dict[Any, Any]:
     """Body of a later opening, at a time of which only the floor is known."""
-    return {1: 2, 2: NOW, 3: None, 4: "HZ-0001", 5: bytes(16), 6: 1, 7: "CN", 9: "mdoc", 11: 1}
+    return {1: 2, 2: NOW, 3: None, 4: "HZ-0001", 5: bytes(16), 6: 1, 7: "CN", 9: "mdoc", 11: 1, 12: OCCUPANCY}
 
 
 def event(kind: int, what: str, count: int = 1) -> dict[Any, Any]:

@@ -25,6 +25,8 @@ def form(**changed: object) -> Grant:
         "guests": 2,
         "commitments": [bytes(32)],
         "cancelled": False,
+        "horizon": UNTIL,
+        "ties": bytes(2),
     }
     return Grant(**{**members, **changed})  # type: ignore[arg-type]  # wrong types are the point of some tests
 
@@ -33,11 +35,17 @@ def form(**changed: object) -> Grant:
     "changed",
     [
         {"valid_from": UNTIL, "until": FROM},
+        {"horizon": UNTIL - 1},
+        {"horizon": None},
+        {"ties": b""},
+        {"ties": bytes(3)},
+        {"ties": bytes(66)},
+        {"ties": [0, 0]},
         {"until": FROM},
         {"guests": 0},
         {"guests": 33},
-        {"guests": 1, "commitments": [bytes(32), b"\x01" * 32]},
-        {"commitments": [bytes(32), bytes(32)]},
+        {"guests": 1, "commitments": [bytes(32), b"\x01" * 32], "ties": bytes(4)},
+        {"commitments": [bytes(32), bytes(32)], "ties": bytes(4)},
         {"commitments": [bytes(31)]},
         {"commitments": None},
         {"cancelled": 0},
@@ -54,7 +62,7 @@ def test_a_grant_of_a_wrong_form_can_neither_be_made_nor_read(changed: dict[str,
 
 
 def test_a_grant_may_name_nobody_and_may_be_cancelled() -> None:
-    assert Grant.parse(form(commitments=[]).body()).commitments == []
+    assert Grant.parse(form(commitments=[], ties=b"").body()).commitments == []
     assert Grant.parse(form(cancelled=True).body()).cancelled
 
 
@@ -143,7 +151,7 @@ def test_a_grant_says_nothing_of_a_guest_in_clear() -> None:
 def test_an_extension_and_a_cancellation_carry_higher_serials_of_the_same_stay() -> None:
     platform, (_, public) = Platform(), crypto.generate("P-256")
     booking = platform.book(public, "HZ-0001", FROM, UNTIL, [Guest("E12345678", "1990-03-07")], places=2)
-    longer = platform.extend(booking, UNTIL + 3600)
+    longer = platform.change(booking, until=UNTIL + 3600)
     off = platform.cancel(longer)
     read = [
         Grant.parse(statement.open(crypto, platform.grant(each), "grant", platform.public))

@@ -285,7 +285,8 @@ private, public = crypto.generate("P-256")
 lock = placement.lock_id(crypto, public)
 previous, records = record.GENESIS, []
 for counter, fields in enumerate(given["fields"], 1):
-    body = {1: 1, 2: 100, 3: 160, 4: "HZ-0001", 5: bytes(16), 6: counter, 7: "CN", 8: fields, 9: "mdoc"}
+    body = {1: 1, 2: 100, 3: 160, 4: "HZ-0001", 5: bytes(16), 6: counter, 7: "CN", 8: fields, 9: "mdoc",
+            12: [2, 1, 1, 900]}
     idle = hpke.encapsulate(crypto, sealing) if counter % 2 else None
     payload = record.seal(crypto, sealing, lock, counter, previous, body, idle)
     previous = record.payload_hash(payload)

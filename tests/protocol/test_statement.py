@@ -25,11 +25,24 @@ POINT = KEYS.sealing_public
 LOCK = bytes(range(16))
 
 FORMS: dict[str, Any] = {
-    "placement": Placement(7, LOCK, "HZ-0001", "active", POINT, POINT, "CN", "1201", [b"\x30\x00", b"\x30\x01"]),
+    "placement": Placement(
+        7, LOCK, "HZ-0001", "active", POINT, POINT, "CN", "1201", [b"\x30\x00", b"\x30\x01"], "named", 1
+    ),
     "trust-list": TrustList(3, 1_795_000_000, [(b"\x30\x00", ["org.iso.18013.5.1.mDL", "eu.europa.ec.eudi.pid.1"])]),
     "time": SignedTime(bytes(16), 1_795_000_000, LOCK),
     "receipt": Receipt(LOCK, 41, bytes(32), 1_795_000_000),
-    "grant": Grant(bytes(16), 1, "HZ-0001", 1_795_000_000, 1_795_086_400, 2, [bytes(32), b"\x01" * 32]),
+    "grant": Grant(
+        bytes(16),
+        1,
+        "HZ-0001",
+        1_795_000_000,
+        1_795_086_400,
+        2,
+        [bytes(32), b"\x01" * 32],
+        False,
+        1_795_090_000,
+        bytes(4),
+    ),
     "edge-pass": EdgePass(1_795_000_000, "edge-1", POINT, 1_797_592_000, [LOCK]),
 }
 BODIES: dict[str, dict[Any, Any]] = {kind: form.body() for kind, form in FORMS.items()}

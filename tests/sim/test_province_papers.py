@@ -103,11 +103,14 @@ def test_one_room_has_one_code_and_one_lock_and_the_refusal_names_both_sides(
     province: Province, chain: Chain, platform: Platform
 ) -> None:
     other = Chain(province.keys.sealing_public)
-    for each, listing in ((other, "HZ-0001"), (chain, "HZ-0002")):
-        with pytest.raises(ConfigError) as caught:
-            place(province, each, platform, listing)
-        assert caught.value.code == "placement.taken"
-        assert "HZ-0001" in caught.value.message and each.lock_id.hex() in caught.value.message
+    with pytest.raises(ConfigError) as caught:
+        place(province, other, platform, "HZ-0001")
+    assert caught.value.code == "placement.listing_taken"
+    assert other.lock_id.hex() in caught.value.message and chain.lock_id.hex() in caught.value.message
+    with pytest.raises(ConfigError) as caught:
+        place(province, chain, platform, "HZ-0002")
+    assert caught.value.code == "placement.lock_taken"
+    assert "HZ-0001" in caught.value.message and "HZ-0002" in caught.value.message
     province.set_status(chain.lock_id, placement.REVOKED)
     assert place(province, other, platform).listing == "HZ-0001"
 
@@ -117,7 +120,7 @@ def test_a_grant_is_relayed_while_its_stay_lasts_and_its_newest_form_only(
 ) -> None:
     over = platform.book(chain.public, "HZ-0001", NOW - 200, NOW - 100, [])
     stay = platform.book(chain.public, "HZ-0001", NOW, NOW + 3600, [Guest("E1", "1990-03-07")])
-    longer = platform.extend(stay, NOW + 7200)
+    longer = platform.change(stay, until=NOW + 7200)
     for booking in (over, longer, stay):
         province.queue_grant(chain.lock_id, platform.grant(booking))
     [(_, payload)] = seen(province, chain, {"placement": 1, "profile": 1})

@@ -60,7 +60,7 @@ def test_a_good_registration_and_a_good_entry_are_called_good() -> None:
     [
         (CN, check_in(id_number="330106199003070015"), "resident-id.check-digit"),
         (CN, check_in(address=""), "profile.missing"),
-        (CN, {**check_in(birth_date="2100-01-01"), 3: NOW}, "registration.birth-date"),
+        (CN, {**check_in(birth_date="2100-01-01", guardian="1", relation="parent"), 3: NOW}, "registration.birth-date"),
         (None, check_in(), "profile.id"),
     ],
 )

@@ -1,0 +1,56 @@
+"""Who stands at the door, as far as it was shown: one claim for each way of showing it.
+
+A claim has a `method`, which goes into the record; says by `guest_of` which guest of a stay it is, if it is one who has
+checked in; and by `commitment` who it would check in as, if it shows an identity at all.
+"""
+
+from protocol.grant import commitment
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    from firmware.stays import Stay
+    from protocol.crypto import Crypto
+    from protocol.grant import Grant
+
+    class Claim(Protocol):
+        """What `policy.decide` judges."""
+
+        method: str
+        fields: "dict[str, str]"
+        """What was shown to be registered, in canonical form; empty if nothing was."""
+
+        def guest_of(self, stay: Stay) -> "int | None":
+            """Number of the guest of `stay` that this is, or None for none who has checked in."""
+
+        def commitment(self, grant: Grant) -> "bytes | None":
+            """Whom this would check in under `grant`, or None where no identity is shown."""
+
+        def tie(self, grant: Grant) -> "tuple[int, str]":
+            """Whose minor the grant says that this is; as `Grant.tie`."""
+
+
+class DocumentClaim:
+    """A verified document whose holder is present. `key` is that of the commitments of this lock's platform."""
+
+    method = "mdoc"
+
+    def __init__(self, crypto: "Crypto", key: bytes, fields: "dict[str, str]") -> None:
+        self._crypto = crypto
+        self._key = key
+        self.fields = fields
+
+    def guest_of(self, stay: "Stay") -> "int | None":
+        """As Claim."""
+        return stay.number(self.commitment(stay.grant))
+
+    def commitment(self, grant: "Grant") -> bytes:
+        """As Claim."""
+        return commitment(
+            self._crypto, self._key, grant.grant_id, self.fields["id_number"], self.fields.get("birth_date", "")
+        )
+
+    def tie(self, grant: "Grant") -> "tuple[int, str]":
+        """As Claim. Raises RefusedError `grant.tie`."""
+        return grant.tie(self._crypto, self._key, self.commitment(grant))
