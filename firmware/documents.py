@@ -9,19 +9,25 @@ from protocol.mdoc.verifier import verify
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from firmware.lock import Lock
+    from firmware.mdoc_ble import MdocBle
     from firmware.nfc import Card
+    from firmware.reader import Mark
     from protocol.mdoc.chain import TrustRoot
 
 
-async def present(lock: "Lock", card: "Card") -> "list[DocumentClaim]":
-    """A claim for each document that the phone presents; all verified. Raises any MooringError."""
+async def present(lock: "Lock", card: "Card", mark: "Mark", mdoc_ble: "MdocBle | None") -> "list[DocumentClaim]":
+    """A claim for each document that the phone presents; all verified. `mark` and `mdoc_ble` as in `read_mdoc`.
+
+    Raises any MooringError.
+    """
     placement, profile = lock.papers()
     roots = lock.standing.roots
     doc_types = _accepted(roots)
     items = profile.request(doc_types)
-    presentation = await read_mdoc(card, lock.crypto, items, lock.identity.reader_private, placement.reader_chain)
+    own, chain = lock.identity.reader_private, placement.reader_chain
+    presentation = await read_mdoc(card, lock.crypto, items, own, chain, lock.session_keys.take, mark, mdoc_ble)
     earliest, latest = lock.clock.interval()
-    mark = ticks.now()
+    began = ticks.now()
     documents = verify(
         lock.crypto,
         presentation.device_response,
@@ -32,7 +38,7 @@ async def present(lock: "Lock", card: "Card") -> "list[DocumentClaim]":
         reader_private=presentation.reader_private,
         doc_types=doc_types,
     )
-    log("mdoc.verified", documents=len(documents), ms=ticks.since(ticks.now(), mark))
+    log("mdoc.verified", documents=len(documents), ms=ticks.since(ticks.now(), began))
     key = lock.commitment_key()
     return [DocumentClaim(lock.crypto, key, profile.fields(each.doc_type, each.elements)) for each in documents]
 

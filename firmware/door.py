@@ -19,27 +19,55 @@ from protocol.errors import MooringError, StorageError, TransportError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
+    from typing import Any
 
     from firmware.claims import Claim
     from firmware.lock import Lock
+    from firmware.mdoc_ble import MdocBle
     from firmware.nfc import Card
     from firmware.policy import Decision
     from firmware.signals import Signals
     from firmware.strike import Strike
 
 
-class Door:
-    """One door. `on_record` is called after each new record, to wake the link to the edge agent."""
+ASK_MS = 600
+"""A phone that answers sooner than this wants nothing of its holder."""
 
-    def __init__(self, lock: "Lock", strike: "Strike", signals: "Signals", on_record: "Callable[[], None]") -> None:
+_OF_THE_STAY = "door", "grant", "clock"
+_OF_THE_PHONE = "session", "reader", "ble", "apdu", "ndef", "handover", "engagement", "cbor"
+"""Families of codes that the guest's document has no part in."""
+
+
+class Door:
+    """One door. `on_record` is called after each new record, to wake the link to the edge agent. `mdoc_ble` is the
+    radio for phones that are read over BLE; without it this door reads over NFC alone.
+    """
+
+    def __init__(
+        self,
+        lock: "Lock",
+        strike: "Strike",
+        signals: "Signals",
+        on_record: "Callable[[], None]",
+        mdoc_ble: "MdocBle | None" = None,
+    ) -> None:
         self._lock = lock
         self._strike = strike
         self._signals = signals
         self._on_record = on_record
+        self._mdoc_ble = mdoc_ble
 
     async def tap(self, card: "Card") -> None:
         """Serve one presented phone from first contact to the light it leaves with. Never raises."""
-        await self._serve(documents.present(self._lock, card))
+        await self._serve(documents.present(self._lock, card, self._mark, self._mdoc_ble))
+
+    def _mark(self, event: str, **facts: "Any") -> None:
+        """A phase of a read has come."""
+        log(event, **facts)
+        if event == "mdoc.asked":
+            self._signals.show("ask", ASK_MS)  # it is the holder's turn, and most phones need nothing of them
+        elif event == "mdoc.response":
+            self._signals.show("reading")
 
     # --- however they came -------------------------------------------------------------------------------------------
 
@@ -90,9 +118,14 @@ class Door:
 
 
 def _signal_for(error: MooringError) -> str:
-    """A lost connection asks for another try; a flash that fails is a fault; everything else is a refusal."""
+    """A lost connection asks for another try, and a flash that fails is a fault. Everything else is refused, and how
+    often that sounds tells a guest where to turn: to the host, to another document, to the phone.
+    """
     if isinstance(error, TransportError):
         return "again"
     if isinstance(error, StorageError):
         return "fault"
-    return "refused"
+    family = error.code.split(".")[0]
+    if family in _OF_THE_STAY:
+        return "refused_stay"
+    return "refused_phone" if family in _OF_THE_PHONE else "refused_document"

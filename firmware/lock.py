@@ -7,6 +7,7 @@ from firmware.console import log
 from firmware.edge_passes import EdgePasses
 from firmware.journal import Journal
 from firmware.recorder import Recorder
+from firmware.session_keys import SessionKeys
 from firmware.standing import KINDS, Standing
 from firmware.stays import Stays
 from firmware.tally import Tally
@@ -42,6 +43,7 @@ class Lock:
         tally = Tally(journal, self.journal.last_note)
         self.recorder = Recorder(crypto, identity, self.standing, self.clock, self.journal, tally, self.stays)
         self.admission = Admission(crypto, identity)
+        self.session_keys = SessionKeys(crypto)
         self._edge_passes = EdgePasses(crypto, store, identity, self.clock)
         self._commitment_key: tuple[bytes, bytes] | None = None
 

@@ -110,8 +110,8 @@ async def read_mdoc(
 
     `reader_private` and `reader_chain` authenticate this reader (P-256; DER, its certificate first). `ephemeral` makes
     the session key pair for a curve, `crypto.generate` if None; a pair must never be given twice. `mark(event,
-    **facts)` hears of each phase, in numbers and codes only; of them, `ble.asked` is the moment from which the holder
-    has to act on the phone. `mdoc_ble` is the radio for BLE retrieval; without it this reader has NFC alone.
+    **facts)` hears of each phase, in numbers and codes only; of them, `mdoc.asked` is the moment from which the holder
+    may have to act on the phone. `mdoc_ble` is the radio for BLE retrieval; without it this reader has NFC alone.
 
     The card is released as soon as retrieval goes over BLE, so that nobody need hold a phone to the reader; otherwise
     that is the caller's.
@@ -235,9 +235,11 @@ class _NfcRetrieval:
     async def ready(self, _mark: "Mark") -> None:
         """The mdoc is there already."""
 
-    async def exchange(self, message: bytes, timeout_ms: int, _mark: "Mark") -> bytes:
+    async def exchange(self, message: bytes, timeout_ms: int, mark: "Mark") -> bytes:
         """Send `message`, return the mdoc's. `timeout_ms` is for the first answer, `STEP_MS` for all after it."""
         collector = apdu.Collector(MAX_RESPONSE, self._le)
+        # Said before the last command goes out, for what comes back from it is the answer.
+        mark("mdoc.asked")
         more = collector.push(await self._send(message, self._le, self._extended, timeout_ms))
         while more is not None:
             more = collector.push(await self._line.transceive(more))

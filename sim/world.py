@@ -30,8 +30,8 @@ from sim.board.bus import BoardBus
 from sim.board.interpreter import ROOT, Interpreter, find
 from sim.broker import Broker
 from sim.lock_process import ConsoleLine, LockProcess
+from sim.nfc.virtual_pn532 import VirtualPn532
 from sim.people import Person
-from sim.phone.bridge import Bridge
 from sim.phone.phone import Phone, TapOutcome
 from sim.phone.response import Authentication, Credential
 from sim.platform import Booking, Guest, Platform
@@ -44,6 +44,9 @@ LISTING = "330106-7K2M9Q"
 ROOM = "West Lake Lane 12, room 302"
 LOCK_ADDRESS = "F0:00:00:00:00:01"
 DAY = 86400
+SWAP_LOOKS = 8
+"""Looks at an empty field before the next phone is held to the reader. The lock polls with two looks each, and takes
+the last phone for gone after three polls."""
 JUST_NOW = 120
 """Seconds that the world is ahead of this machine. Documents come from pymdoccbor, which signs them valid from this
 moment on; a lock that knows the time to a second or two rightly refuses one that may not be valid yet."""
@@ -110,7 +113,7 @@ class World:
     air: Air
     radio: LockRadio
     bus: BoardBus
-    bridge: Bridge
+    reader: VirtualPn532
     lock: LockProcess
     hci: str
     wiretap: Wiretap
@@ -201,7 +204,7 @@ class World:
         """Hold the visitor's phone to the reader until the lock has answered."""
         before, events = len(self.lock.console), len(self.bus.history)
         began = time.monotonic()
-        outcome = await visitor.phone.tap(self.bridge)
+        outcome = await visitor.phone.tap(self.reader)
 
         def strike() -> float | None:
             moved = (
@@ -377,9 +380,9 @@ async def build(
         radio = await stack.enter_async_context(LockRadio(air, LOCK_ADDRESS).listening())
         hci = await stack.enter_async_context(air.serving_hci())
         bus = await stack.enter_async_context(BoardBus(lambda: lock.power_off()).listening())
-        bridge = Bridge()
-        uart = await bridge.start()
-        stack.push_async_callback(bridge.stop)
+        reader = VirtualPn532(looks_between=SWAP_LOOKS)
+        uart = await reader.start()
+        stack.push_async_callback(reader.stop)
         image = flash.create(folder / "flash.img")
         interpreter = find(runtime)
         environment = {
@@ -403,7 +406,7 @@ async def build(
             air=air,
             radio=radio,
             bus=bus,
-            bridge=bridge,
+            reader=reader,
             lock=lock,
             hci=hci,
             wiretap=wiretap,

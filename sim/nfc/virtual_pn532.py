@@ -1,7 +1,7 @@
 """A PN532 board with its line and its field: where a host connects and where phones are held to it.
 
 The host is the lock, by TCP (address in MOORING_UART1); a program that opens a serial port, by a pty; or a driver in
-this process. On the other side it is a `sim.phone.phone.Field`, as `sim.phone.bridge.Bridge` is.
+this process. On the other side it is a `sim.phone.phone.Field`.
 """
 
 import asyncio

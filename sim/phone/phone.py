@@ -64,7 +64,7 @@ class TapOutcome:
 
 
 class Field(Protocol):
-    """The reader's field, as a phone feels it. `sim.phone.bridge.Bridge` is one."""
+    """The reader's field, as a phone feels it. `sim.nfc.virtual_pn532.VirtualPn532` is one."""
 
     async def present(self, uid: bytes) -> None:
         """Be noticed."""
