@@ -59,15 +59,17 @@ class Presentation:
     """What a holder presented, decrypted and unverified.
 
     `device_response` and `session_transcript` are encoded CBOR; `reader_private` is the session's ephemeral key on
-    `curve`, which a deviceMac is checked with. `carrier` is "nfc" or "ble"; `read_ms`, `round_trips` (APDUs), `sent`
-    and `received` (bytes of APDUs and BLE parts) say what it took.
+    `curve`, which a deviceMac is checked with; `stay_key` is what the session gave birth to
+    (`protocol.stay_key`). `carrier` is "nfc" or "ble"; `read_ms`, `round_trips` (APDUs), `sent` and `received` (bytes
+    of APDUs and BLE parts) say what it took.
     """
 
     def __init__(
-        self, device_response: bytes, session_transcript: bytes, reader_private: bytes, curve: str, line: "_Line"
+        self, device_response: bytes, session: ReaderSession, reader_private: bytes, curve: str, line: "_Line"
     ) -> None:
         self.device_response = device_response
-        self.session_transcript = session_transcript
+        self.session_transcript = session.transcript
+        self.stay_key = session.stay_key
         self.reader_private = reader_private
         self.curve = curve
         self.carrier = line.carrier
@@ -157,7 +159,7 @@ async def _read(
         mark("mdoc.response", ms=ticks.since(ticks.now(), began), bytes=len(response))
     finally:
         retrieval.close()
-    presentation = Presentation(response, own.transcript, private, curve, line)
+    presentation = Presentation(response, own, private, curve, line)
     mark("mdoc.read", ms=presentation.read_ms, apdus=line.round_trips, sent=line.sent, received=line.received)
     return presentation
 

@@ -1,7 +1,7 @@
 """The path from a document signer (DS) certificate to a trusted IACA: ISO/IEC 18013-5 clause 9.3.3, RFC 5280 section 6.
 
-Stands apart from the response, because it alone depends on nothing that a guest brings fresh: `verify_path` gives the
-same `DocumentSigner` for the same certificates, roots and validity, so whoever wants to may remember it.
+Stands apart from the response, because it alone depends on nothing that a guest brings fresh: what costs time in it,
+the signatures, may be remembered (`protocol.mdoc.remembered`), while everything else is judged anew.
 Codes of the errors: see the table in `protocol.mdoc.verifier`.
 """
 

@@ -58,14 +58,13 @@ from protocol.mdoc import chain, device_signed, issuer_signed, response
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from typing import Any
 
     from protocol.crypto import Crypto
     from protocol.mdoc.mso import MobileSecurityObject
     from protocol.x509 import Certificate
 
-    PathVerifier = Callable[[Crypto, list[Certificate], list[chain.TrustRoot], tuple[int, int]], chain.DocumentSigner]
 
 DOC_TYPES = [
     "org.iso.18013.5.1.mDL",
@@ -115,15 +114,16 @@ def verify(
     reader_private: "bytes | None" = None,
     doc_types: "Sequence[str] | None" = None,
     suites: "Sequence[str] | None" = None,
-    path: "PathVerifier" = chain.verify_path,
+    issuers: "Crypto | None" = None,
 ) -> "list[VerifiedDocument]":
     """Verify a DeviceResponse whole and return its documents.
 
     `session_transcript` is the encoded SessionTranscript of the session that brought it; `roots` the trusted IACAs
     (TrustRoot, Certificate or DER); `now` the interval (earliest, latest) in seconds since 1970 that the true time lies
     in; `reader_private` the reader's session key, needed for a deviceMac; `doc_types` the document types allowed,
-    `DOC_TYPES` if None; `suites` the suites of algorithms allowed (`crypto.SUITES`), all if None. `path` stands for
-    `chain.verify_path` and may be one that remembers its answers.
+    `DOC_TYPES` if None; `suites` the suites of algorithms allowed (`crypto.SUITES`), all if None. `issuers`
+    stands for `crypto` where signatures of issuers are verified, and may be one that remembers which were good
+    (`protocol.mdoc.remembered`); it takes the place of no other check.
 
     Raises FormatError, VerificationError with the codes above; FormatError `der.*`, `x509.*` for a root that is no
     certificate.
@@ -139,10 +139,10 @@ def verify(
         _check_documents(answer, allowed)
         verified = []
         for document in answer.documents:
-            signer = path(crypto, _x5chain(document.issuer_auth), anchors, (earliest, latest))
+            signer = chain.verify_path(issuers or crypto, _x5chain(document.issuer_auth), anchors, (earliest, latest))
             if not signer.root.trusts(document.doc_type):
                 raise VerificationError("mdoc.root_doctype", "the IACA is not trusted for this document type")
-            mso = issuer_signed.authenticate(crypto, document, signer, (earliest, latest))
+            mso = issuer_signed.authenticate(issuers or crypto, document, signer, (earliest, latest))
             if suites is not None:
                 _check_suites(signer.algorithms + [mso.digest_algorithm, mso.device_key[0]], suites)
             elements = issuer_signed.elements(crypto, document, mso, signer)
