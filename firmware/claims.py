@@ -20,6 +20,8 @@ if TYPE_CHECKING:
         method: str
         fields: "dict[str, str]"
         """What was shown to be registered, in canonical form; empty if nothing was."""
+        barred: "str | None"
+        """Code of why this may not check in, good as it is for one who has; None if it may."""
 
         def guest_of(self, stay: Stay) -> "int | None":
             """Number of the guest of `stay` that this is, or None for none who has checked in."""
@@ -32,14 +34,16 @@ if TYPE_CHECKING:
 
 
 class DocumentClaim:
-    """A verified document whose holder is present. `key` is that of the commitments of this lock's platform."""
+    """A verified document whose holder is present. `key` is that of the commitments of this lock's platform; `barred`
+    as in Claim."""
 
     method = "mdoc"
 
-    def __init__(self, crypto: "Crypto", key: bytes, fields: "dict[str, str]") -> None:
+    def __init__(self, crypto: "Crypto", key: bytes, fields: "dict[str, str]", barred: "str | None" = None) -> None:
         self._crypto = crypto
         self._key = key
         self.fields = fields
+        self.barred = barred
 
     def guest_of(self, stay: "Stay") -> "int | None":
         """As Claim."""

@@ -37,10 +37,16 @@ async def present(lock: "Lock", card: "Card", mark: "Mark", mdoc_ble: "MdocBle |
         now=(earliest, earliest if latest is None else latest),
         reader_private=presentation.reader_private,
         doc_types=doc_types,
+        suites=profile.trust.suites,
+        revocation=lock.standing.revocation,
     )
     log("mdoc.verified", documents=len(documents), ms=ticks.since(ticks.now(), began))
     key = lock.commitment_key()
-    return [DocumentClaim(lock.crypto, key, profile.fields(each.doc_type, each.elements)) for each in documents]
+    claims = []
+    for each in documents:
+        barred = lock.standing.bars(each, latest)
+        claims.append(DocumentClaim(lock.crypto, key, profile.fields(each.doc_type, each.elements), barred))
+    return claims
 
 
 def _accepted(roots: "list[TrustRoot]") -> "list[str]":

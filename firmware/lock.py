@@ -119,7 +119,7 @@ class Lock:
     def _take(self, kind: str, data: bytes) -> None:
         crypto, anchor = self.crypto, self.identity.anchor
         if kind in KINDS:
-            self.standing.accept(kind, data)
+            self.standing.accept(kind, data, self.clock.interval())
             self._learn_time()
             self.recorder.news()
         elif kind == "time":

@@ -25,6 +25,10 @@ _REASONS = (
     "door.revoked",
     "door.suspended",
     "clock.unknown",
+    "trust-list.stale",
+    "crl.stale",
+    "status-list.stale",
+    "mdoc.unlisted",
     "grant.early",
     "grant.unnamed",
     "grant.full",
@@ -114,6 +118,8 @@ def _judge(
         raise RefusedError("door." + placement.status, "the listing admits nobody new; running stays are honoured")
     if latest is None:
         raise RefusedError("clock.unknown", "new check-ins wait for a signed time")
+    if claim.barred is not None:
+        raise RefusedError(claim.barred, "whether the document is revoked cannot be said well enough to check in")
     if earliest < grant.valid_from:
         raise RefusedError("grant.early", "the stay has not begun, or may not have")
     named = commitment in grant.commitments

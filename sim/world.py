@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from firmware import pins
 from protocol.errors import ConfigError, TransportError
 from protocol.record import CHECK_IN, OPENINGS
+from protocol.trust import Issuer
 from sim import issuer, pki
 from sim.board import flash
 from sim.board.bus import BoardBus
@@ -186,7 +187,7 @@ class World:
         )
         self.lock_id = self.province.store.locks()[0].lock_id
         trusted = {"SE": [issuer.MDL, issuer.PHOTO_ID, issuer.PID], "CN": [issuer.RESIDENT_ID]}
-        self.province.trust([(self.iacas[country].der, doc_types) for country, doc_types in trusted.items()])
+        self.province.trust([Issuer(self.iacas[country].der, doc_types) for country, doc_types in trusted.items()])
 
     async def boot(self, extra: Mapping[str, str] | None = None, papers: bool = False) -> None:
         """Power the lock up; with `papers`, return only once it holds what the province signs for it, and the time."""

@@ -26,9 +26,12 @@ class Somebody:
 
     method = "mdoc"
 
-    def __init__(self, name: str, born: str | None = ADULT, tie: tuple[int, str] = NO_TIE) -> None:
+    def __init__(
+        self, name: str, born: str | None = ADULT, tie: tuple[int, str] = NO_TIE, barred: str | None = None
+    ) -> None:
         self._name = name
         self._tie = tie
+        self.barred = barred
         self.fields = {} if born is None else {"birth_date": born}
 
     def guest_of(self, stay: Stay) -> int | None:
