@@ -169,7 +169,12 @@ class Recorder:
     # --- events ------------------------------------------------------------------------------------------------------
 
     def event(self, kind: int, what: str, earliest: "int | None" = None) -> None:
-        """Count an event of `protocol.record.EVENTS` that happens now, or began at `earliest`. Never raises."""
+        """Count an event of `protocol.record.EVENTS` that happens now, or began at `earliest`.
+
+        Raises no StorageError: what the flash does not take is logged and lost, and nothing waits for it.
+        """
+        if what not in record.EVENTS[kind]:
+            raise ValueError("no such event")  # here, and not when it can no longer be sealed
         now = self._clock.interval()
         line = Line(kind, what, now[0] if earliest is None else earliest, now[1])
         waiting = self._waiting.get(line.key())
