@@ -19,16 +19,15 @@ from firmware.nfc.hsu import POWER_UP_BAUDRATE, Hsu
 from firmware.nfc.pn532 import Pn532Reader
 from firmware.radio import Radio
 from firmware.serving import serve
+from firmware.sensors import Sensors
 from firmware.signals import Signals
 from firmware.store import Store
 from firmware.strike import Strike
-from protocol import record
+from firmware.watch import WATCHDOG_MS, watch
+from protocol import fittings, record
 from protocol.errors import MooringError
+from protocol.fittings import Fittings
 
-WATCHDOG_MS = 30000
-"""Longer than the slowest tap on the chip; a loop that has not come round by then is stuck."""
-
-_LOOP_MS = 1000
 _RECEIVE_BUFFER = 1024
 """Bytes that the UART holds between two turns of the loop: more than the longest frame of the chip."""
 
@@ -65,11 +64,15 @@ async def _run(state: str, strike: Strike, signals: Signals) -> None:
         log("lock.unenrolled")
         signals.halt()
         return
+    watchdog = WDT(timeout=WATCHDOG_MS)  # from here on a boot that hangs is cut short too
+    fitted = Fittings.parse(store.read(fittings.FILE) or b"{}")
+    strike.fit(fitted.fail_safe)
     lock = Lock(crypto, store, own, esp32.Partition.find(esp32.Partition.TYPE_DATA, label="journal")[0])
     radio = Radio(bluetooth.BLE())
     link = Link(radio, lock)
     door = Door(lock, strike, signals, link.wake, MdocBle(radio))
     lock.recorder.on_record = link.wake
+    sensors = Sensors(fitted, strike, lock.recorder)
     lock.recorder.event(record.BOOT, _BOOTS.get(machine.reset_cause(), "other"))
     uart = UART(pins.NFC_UART, POWER_UP_BAUDRATE, tx=pins.NFC_TX, rx=pins.NFC_RX, rxbuf=_RECEIVE_BUFFER)
     reader = Pn532Reader(Hsu(uart))
@@ -82,24 +85,13 @@ async def _run(state: str, strike: Strike, signals: Signals) -> None:
         asyncio.create_task(serve(reader, door, signals)),
         asyncio.create_task(link.run()),
         asyncio.create_task(lock.recorder.run()),
+        asyncio.create_task(sensors.run()),
     ]
-    await _watch(lock, link, tasks)
 
-
-async def _watch(lock: Lock, link: Link, tasks: "list[asyncio.Task[None]]") -> None:
-    """Feed the watchdog only while every task lives and the event loop comes round."""
-    watchdog = WDT(timeout=WATCHDOG_MS)
-    while True:
-        for task in tasks:
-            if task.done():
-                try:
-                    await task
-                except Exception as error:  # noqa: BLE001  whatever it was: name it, and let the watchdog restart
-                    log("lock.task_failed", error=type(error).__name__)
-                return  # unfed from here on: the watchdog restarts the lock
-        watchdog.feed()
+    def tick() -> None:
         if lock.tick():
             link.wake()  # an idle link would not look whether there is a question about the time
         if not lock.recorder.busy:
             lock.session_keys.prepare()
-        await asyncio.sleep(_LOOP_MS / 1000)
+
+    await watch(watchdog, tasks, lambda: lock.recorder.busy, tick)

@@ -44,9 +44,7 @@ SLOTS, SLOT_MS = 16, 30000
 """Events that are counted in flash at once, and the time in which another may be; in between they add up in RAM."""
 
 RECORDS, RECORD_MS = 20, 180000
-"""Records of events that may be made at once after an hour of quiet, and the time in which another may be."""
-RECORDS_AT_BOOT = 4
-"""A lock that is made to boot again and again must not be generous each time."""
+"""Records of events that may be made at once after an hour of quiet or a boot, and the time in which another may be."""
 
 QUIET_MS = 30000
 """How long a boot, a change of the clock or a refusal waits for more of its like. What alarms does not wait."""
@@ -83,12 +81,12 @@ _REASONS = (
 
 
 class Purse:
-    """`most` coins, and one more each `every_ms`; full at the beginning unless `held` says otherwise."""
+    """`most` coins, full at the beginning, and one more each `every_ms`."""
 
-    def __init__(self, most: int, every_ms: int, held: "int | None" = None) -> None:
+    def __init__(self, most: int, every_ms: int) -> None:
         self._most = most
         self._every_ms = every_ms
-        self._held = most if held is None else held
+        self._held = most
         self._since = ticks.now()
 
     def holds(self) -> bool:
@@ -126,7 +124,7 @@ class Recorder:
         self._tally = tally
         self._stays = known
         self._slots = Purse(SLOTS, SLOT_MS)
-        self._records = Purse(RECORDS, RECORD_MS, RECORDS_AT_BOOT)
+        self._records = Purse(RECORDS, RECORD_MS)
         self._waiting: dict[Any, Line] = {}  # events that the tally may not be written for yet
         self._noticed: int | None = ticks.now()
         self._encapsulation: tuple[bytes, tuple[bytes, bytes]] | None = None

@@ -57,7 +57,7 @@ class Sensors:
         self._recorder = recorder
         self._touched: int | None = None  # when key or handle last was, or is
         self._open_since: int | None = None
-        self._first = True
+        self._looks = 0
 
     async def run(self) -> None:
         """Look at the inputs until cancelled."""
@@ -69,6 +69,7 @@ class Sensors:
 
     def look(self) -> None:
         """One look at each input, and events for what it shows."""
+        self._looks += 1
         # The causes before the door that opens because of them.
         for name in ("key", "handle", "tamper", "contact"):
             switch = self._switches.get(name)
@@ -78,27 +79,23 @@ class Sensors:
                 self._touched = ticks.now()
         if self._open_since is not None and ticks.since(ticks.now(), self._open_since) >= self._held_ms:
             self._open_since = None  # once for each time it stands open
-            self._event(record.DOOR, "held")
+            self._recorder.event(record.DOOR, "held")
 
     def _tell(self, name: str, active: bool) -> None:
+        log("sensor." + name, active=int(active))
         if name == "key" and active:
-            self._event(record.MECHANICAL, "key")
+            self._recorder.event(record.MECHANICAL, "key")
         elif name == "tamper":
-            self._event(record.TAMPER, "opened" if active else "closed")
+            self._recorder.event(record.TAMPER, "opened" if active else "closed")
         elif name == "contact":
             self._open_since = ticks.now() if active else None
-            self._event(record.DOOR, self._opening() if active else "closed")
+            self._recorder.event(record.DOOR, self._opening() if active else "closed")
 
     def _opening(self) -> str:
-        """Why the door is open. Only a lock that sees the inside handle can tell a guest who leaves from an intruder."""
+        """Why the door is open. Only a lock that sees the inside handle can tell who leaves from who breaks in."""
+        if self._looks <= 2:
+            return "found-open"
         for since in (self._strike.opened_at, self._touched):
             if since is not None and ticks.since(ticks.now(), since) < EXPLAINED_MS:
                 return "opened"
         return "forced" if "handle" in self._switches else "opened"
-
-    def _event(self, kind: int, what: str) -> None:
-        log("sensor." + _NAMES[kind], what=what)
-        self._recorder.event(kind, what)
-
-
-_NAMES = {record.DOOR: "door", record.TAMPER: "tamper", record.MECHANICAL: "mechanical"}

@@ -2,8 +2,6 @@
 
 import asyncio
 
-from machine import WDT
-
 from firmware import ticks
 from firmware.console import log
 
@@ -11,21 +9,24 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from machine import WDT
+
 WATCHDOG_MS = 30000
 """Longer than the slowest step on the chip; a loop that has not come round by then is stuck."""
 
 SERVED_MS = 120000
-"""Longer than the longest tap, with a holder who takes their time; a door that has served one guest for so long hangs."""
+"""Longer than the longest tap, with a holder who takes their time; a door that serves one guest for so long hangs."""
 
 _LOOP_MS = 1000
 
 
-async def watch(tasks: "list[asyncio.Task[None]]", busy: "Callable[[], bool]", tick: "Callable[[], object]") -> None:
-    """Feed the watchdog and call `tick` about once a second; returns, to feed no more, when the lock should restart.
+async def watch(
+    watchdog: "WDT", tasks: "list[asyncio.Task[None]]", busy: "Callable[[], bool]", tick: "Callable[[], object]"
+) -> None:
+    """Feed `watchdog` and call `tick` about once a second; returns, to feed no more, when the lock should restart.
 
     `busy` says whether the door serves a guest. A task that ended is a reason, and so is a guest who is never done.
     """
-    watchdog = WDT(timeout=WATCHDOG_MS)
     free = ticks.now()
     while True:
         for task in tasks:

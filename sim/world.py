@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from firmware import pins
 from protocol.errors import ConfigError, TransportError
+from protocol.fittings import Fittings
 from protocol.record import CHECK_IN, OPENINGS
 from protocol.trust import Issuer
 from sim import issuer, pki
@@ -48,6 +49,8 @@ DAY = 86400
 SWAP_LOOKS = 8
 """Looks at an empty field before the next phone is held to the reader. The lock polls with two looks each, and takes
 the last phone for gone after three polls."""
+BARE = Fittings()
+"""A fail-secure strike, and no inputs."""
 JUST_NOW = 120
 """Seconds that the world is ahead of this machine. Documents come from pymdoccbor, which signs them valid from this
 moment on; a lock that knows the time to a second or two rightly refuses one that may not be valid yet."""
@@ -119,6 +122,7 @@ class World:
     hci: str
     wiretap: Wiretap
     commits: list[float]
+    fittings: Fittings
     identity_public: bytes = b""
     lock_id: bytes = b""
     edge: asyncio.subprocess.Process | None = None
@@ -168,7 +172,9 @@ class World:
 
     async def install(self) -> None:
         """What an installer does: the lock makes its keys, the province binds them to the listing."""
-        command = self.interpreter.command(ROOT / "sim" / "board" / "enrol.py", self.province.public.hex())
+        enrol = ROOT / "sim" / "board" / "enrol.py"
+        fitted = self.fittings.encode().decode()
+        command = self.interpreter.command(enrol, self.province.public.hex(), fitted)
         environment = self.interpreter.environment({"MOORING_FLASH": str(self.folder / "flash.img")})
         enrolment = await asyncio.create_subprocess_exec(
             *command, env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
@@ -221,6 +227,16 @@ class World:
         tap = Tap(outcome, began, self.lock.console[before:], opened)
         self.taps.append(tap)
         return tap
+
+    def pin(self, name: str) -> int:
+        """Number of the pin that a switch of the door is wired to."""
+        return {"contact": pins.CONTACT, "handle": pins.HANDLE, "key": pins.KEY, "tamper": pins.TAMPER}[name]
+
+    async def switch(self, name: str, value: int) -> None:
+        """Move one of the door's switches (0: at rest), and wait until the lock has noticed."""
+        before = len(self.lock.console)
+        self.bus.set_input(self.pin(name), value)
+        await self.lock.wait_for("sensor." + name, since=before, where=lambda line: line.facts["active"] == str(value))
 
     async def _answered(self, before: int) -> ConsoleLine:
         answers = ("tap.opened", "tap.refused", "tap.failed")
@@ -350,6 +366,7 @@ async def build(
     runtime: str = "micropython",
     offset: int = JUST_NOW,
     on_step: Callable[[str], None] | None = None,
+    fittings: Fittings = BARE,
 ) -> AsyncIterator[World]:
     """A running world in `folder`, with a lock that is installed, booted and in touch with the province.
 
@@ -381,6 +398,8 @@ async def build(
         radio = await stack.enter_async_context(LockRadio(air, LOCK_ADDRESS).listening())
         hci = await stack.enter_async_context(air.serving_hci())
         bus = await stack.enter_async_context(BoardBus(lambda: lock.power_off()).listening())
+        for pin in (pins.CONTACT, pins.HANDLE, pins.KEY, pins.TAMPER):
+            bus.set_input(pin, 0)  # at rest: door shut, nobody at handle or key, cover on
         reader = VirtualPn532(looks_between=SWAP_LOOKS)
         uart = await reader.start()
         stack.push_async_callback(reader.stop)
@@ -412,6 +431,7 @@ async def build(
             hci=hci,
             wiretap=wiretap,
             commits=commits,
+            fittings=fittings,
             on_step=say,
         )
         stack.push_async_callback(world.stop_edge)
