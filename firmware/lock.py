@@ -124,8 +124,10 @@ class Lock:
             self.recorder.news()
         elif kind == "time":
             before = self.clock.interval()
-            self.clock.accept(SignedTime.parse(statement.open(crypto, data, kind, anchor)))
-            self.recorder.clock_moved(before)
+            try:
+                self.clock.accept(SignedTime.parse(statement.open(crypto, data, kind, anchor)))
+            finally:
+                self.recorder.clock_changed(before)
         elif kind == "receipt":
             receipt = Receipt.parse(statement.open(crypto, data, kind, anchor))
             if receipt.lock_id != self.identity.lock_id:

@@ -18,8 +18,8 @@ from firmware.mdoc_ble import MdocBle
 from firmware.nfc.hsu import POWER_UP_BAUDRATE, Hsu
 from firmware.nfc.pn532 import Pn532Reader
 from firmware.radio import Radio
-from firmware.serving import serve
 from firmware.sensors import Sensors
+from firmware.serving import serve
 from firmware.signals import Signals
 from firmware.store import Store
 from firmware.strike import Strike

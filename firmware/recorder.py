@@ -50,9 +50,6 @@ QUIET_MS = 30000
 """How long a boot, a change of the clock or a refusal waits for more of its like. What alarms does not wait."""
 _ALARMS = (record.DOOR, record.TAMPER, record.MECHANICAL, record.ENTRY)
 
-MOVED_SECONDS = 10
-"""Change of either end of the time interval that is worth a record: twice what drift makes of six hours."""
-
 _REASONS = (
     # What a code begins with, and its reason class. The first that fits counts.
     ("mdoc.chain_", "issuer"),
@@ -189,13 +186,11 @@ class Recorder:
         if not isinstance(error, TransportError):
             self.event(record.REFUSAL, reason(error.code))
 
-    def clock_moved(self, before: "Interval") -> None:
-        """Count what a signed time did to the interval that was `before`."""
-        earliest, latest = self._clock.interval()
-        if before[1] is None:
-            self.event(record.TIME, "known", before[0])
-        elif earliest - before[0] > MOVED_SECONDS or abs((latest or 0) - before[1]) > MOVED_SECONDS:
-            self.event(record.TIME, "moved", before[0])
+    def clock_changed(self, before: "Interval") -> None:
+        """Count what an answer of the province did to the interval that was `before`."""
+        _, latest = self._clock.interval()
+        if (latest is None) != (before[1] is None):
+            self.event(record.TIME, "doubted" if latest is None else "known", before[0])
 
     def news(self) -> None:
         """There may be room again: a receipt has come, or a placement with a key to seal to."""

@@ -45,8 +45,8 @@ class Platform:
     """Holds a P-256 key; a placement must name its `public` for a lock to believe its grants."""
 
     def __init__(self, private: bytes | None = None) -> None:
-        self._private = private or crypto.generate("P-256")[0]
-        self.public = crypto.public("P-256", self._private)
+        self.private = private or crypto.generate("P-256")[0]
+        self.public = crypto.public("P-256", self.private)
 
     def book(
         self,
@@ -96,7 +96,7 @@ class Platform:
 
     def grant(self, booking: Booking) -> bytes:
         """The signed grant for a booking. Raises FormatError `grant.form` for a booking that cannot be."""
-        key = commitment_key(crypto, self._private, booking.lock_identity)
+        key = commitment_key(crypto, self.private, booking.lock_identity)
         named = [
             commitment(crypto, key, booking.grant_id, guest.document_number, guest.birth_date)
             for guest in booking.guests
@@ -114,4 +114,4 @@ class Platform:
             horizon=booking.horizon,
             ties=mask_ties(crypto, key, booking.grant_id, booking.serial, named, ties),
         )
-        return statement.sign(crypto, self._private, "grant", form.body())
+        return statement.sign(crypto, self.private, "grant", form.body())

@@ -5,7 +5,6 @@ The lock and the edge agent are processes of their own, running the code that sh
 
 import asyncio
 import contextlib
-import json
 import os
 import random
 import sys
@@ -15,7 +14,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import cbor2
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -24,13 +22,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from firmware import pins
 from protocol.errors import ConfigError, TransportError
 from protocol.fittings import Fittings
-from protocol.record import CHECK_IN, OPENINGS
 from protocol.trust import Issuer
 from sim import issuer, pki
 from sim.board import flash
 from sim.board.bus import BoardBus
 from sim.board.interpreter import ROOT, Interpreter, find
 from sim.broker import Broker
+from sim.findings import Findings
 from sim.lock_process import ConsoleLine, LockProcess
 from sim.nfc.virtual_pn532 import VirtualPn532
 from sim.people import Person
@@ -101,8 +99,11 @@ class Visitor:
 
 
 @dataclass
-class World:
-    """Built by `build`; everything in it is running. `offset` shifts the province's clock, and so everyone's."""
+class World(Findings):
+    """Built by `build`; everything in it is running. `offset` shifts the province's clock, and so everyone's.
+
+    `secret_digits` and `secret_keys` are what a scenario wants searched for as well: PINs, keys of stays.
+    """
 
     folder: Path
     random: random.Random
@@ -128,6 +129,8 @@ class World:
     edge: asyncio.subprocess.Process | None = None
     taps: list[Tap] = field(default_factory=list)
     people: list[Person] = field(default_factory=list)
+    secret_digits: list[str] = field(default_factory=list)
+    secret_keys: list[bytes] = field(default_factory=list)
     on_step: Callable[[str], None] = lambda text: None
 
     # --- time and people ---------------------------------------------------------------------------------------------
@@ -297,66 +300,6 @@ class World:
             f"{records} openings recorded at the province and receipted at the lock",
             lambda: self.recorded() >= records and self.receipted() >= records,
         )
-
-    # --- what came of it ---------------------------------------------------------------------------------------------
-
-    def edge_events(self, event: str) -> list[tuple[float, dict[str, Any]]]:
-        """Lines of the edge agent's log with this event: (seconds, monotonic; facts), oldest first."""
-        skew = time.time() - time.monotonic()
-        lines = (self.folder / "edge.log").read_text().splitlines()
-        parsed = [json.loads(line) for line in lines if line.startswith("{")]
-        return [(line["time"] - skew, line) for line in parsed if line["event"] == event]
-
-    def openings(self) -> int:
-        """How often the strike opened, over all boots."""
-        return sum(1 for event in self.bus.changes(pins.STRIKE) if event.facts.get("value") == 1)
-
-    def recorded(self) -> int:
-        """Records of openings that the province committed, whatever its verdict."""
-        return sum(1 for item in self.province.store.records() if item.kind in OPENINGS)
-
-    def receipted(self) -> int:
-        """Records of openings that the lock holds a receipt for."""
-        through = self.receipted_through()
-        return sum(1 for item in self.province.store.records() if item.kind in OPENINGS and item.counter <= through)
-
-    def receipted_through(self) -> int:
-        """The highest counter, of whatever record, that the lock holds a receipt for."""
-        lines = [line for line in self.lock.console if line.event in ("journal.receipted", "lock.ready")]
-        return max((int(line.facts.get("through", line.facts.get("receipted", 0))) for line in lines), default=0)
-
-    def journaled(self) -> int:
-        """Records of openings that the lock says are durable."""
-        return len({line.facts["counter"] for line in self.lock.console if line.event == "journal.durable"})
-
-    def next_counter(self) -> int:
-        """The next record's counter, as the lock said at its last boot or wrote since."""
-        boot = max(n for n, line in enumerate(self.lock.console) if line.event == "lock.ready")
-        durable = ("journal.durable", "event.durable")
-        written = [int(line.facts["counter"]) for line in self.lock.console[boot:] if line.event in durable]
-        return max([int(self.lock.console[boot].facts["next"]), *(counter + 1 for counter in written)])
-
-    def unbroken(self) -> bool:
-        """Does the province hold every counter up to the last that the lock has used?"""
-        counters = [item.counter for item in self.province.store.records()]
-        return counters == list(range(1, self.next_counter()))
-
-    def duplicates(self) -> int:
-        """Registrations that the province holds more than once for one guest of one stay."""
-        check_ins = [(r.lock_id, r.grant_id, r.guest) for r in self.province.registrations(CHECK_IN)]
-        return len(check_ins) - len(set(check_ins))
-
-    def exposed(self) -> list[str]:
-        """Where a guest's data can be read and must not: files of lock and edge, logs, MQTT. None is promised."""
-        needles = [needle for person in self.people for needle in person.secrets()]
-        heard = {message.topic for message in self.wiretap.heard if any(n in message.payload for n in needles)}
-        found = sorted("MQTT " + topic for topic in heard)
-        for path in sorted(self.folder.rglob("*")):
-            if path.is_file() and "province" not in path.relative_to(self.folder).parts:
-                content = path.read_bytes()
-                if any(needle in content for needle in needles):
-                    found.append(str(path.relative_to(self.folder)))
-        return found
 
 
 @asynccontextmanager

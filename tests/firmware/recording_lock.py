@@ -8,14 +8,17 @@ import pytest
 
 from firmware import identity, ticks
 from firmware.lock import Lock
+from firmware.policy import Decision
+from firmware.stays import Guest
 from firmware.store import Store
-from protocol import cbor, record, statement
 from protocol import crypto_cpython as crypto
+from protocol import record, statement
 from protocol.grant import Grant
 from protocol.placement import Placement
 from protocol.receipt import Receipt
 from protocol.signed_time import SignedTime
 from tests.firmware.flash_device import FlashDevice
+from tests.firmware.rules import Somebody, who
 
 PROVINCE = crypto.generate("P-256")
 PLATFORM = crypto.generate("P-256")
@@ -36,10 +39,12 @@ class RecordingLock:
         identity.enrol(crypto, self.store, PROVINCE[1])
         self.lock = self.reboot()
         placed = Placement(
-            1, self.lock.identity.lock_id, "HZ-1", "active", PLATFORM[1], SEALING[1], "CN", "302", [b"c"]
+            *(1, self.lock.identity.lock_id, "HZ-1", "active", PLATFORM[1], SEALING[1], "CN", "302", [b"c"], "named", 1)
         )
         self.take("placement", placed.body())
-        self.take("grant", Grant(STAY, 1, "HZ-1", NOW - 100, NOW + 10**7, 2, [b"a" * 32, b"b" * 32]).body(), PLATFORM)
+        until = NOW + 10**7
+        grant = Grant(STAY, 1, "HZ-1", NOW - 100, until, 2, [who("a"), who("b")], False, until, bytes(4))
+        self.take("grant", grant.body(), PLATFORM)
 
     def reboot(self) -> Lock:
         """Boot again from what the flash holds."""
@@ -53,11 +58,16 @@ class RecordingLock:
         """Deliver a statement, which must be taken."""
         assert self.lock.deliver(statement.sign(crypto, signer[0], kind, body)) == (kind, None)
 
-    def tell_time(self, now: int = NOW) -> None:
-        """Answer the lock's question for the time."""
+    def answer_time(self, now: int) -> str | None:
+        """Answer the lock's question for the time; the code of the refusal, or None."""
         nonce = self.lock.clock.nonce()
         assert nonce is not None
-        self.take("time", SignedTime(nonce, now, self.lock.identity.lock_id).body())
+        body = SignedTime(nonce, now, self.lock.identity.lock_id).body()
+        return self.lock.deliver(statement.sign(crypto, PROVINCE[0], "time", body))[1]
+
+    def tell_time(self, now: int = NOW) -> None:
+        """Answer it with a time that is taken."""
+        assert self.answer_time(now) is None
 
     def receipt(self, through: int | None = None) -> None:
         """The province has all records, or those up to `through`."""
@@ -84,11 +94,22 @@ class RecordingLock:
 
     def enter(self, guest: int = 1) -> None:
         """A registered guest's opening."""
-        self.lock.recorder.opening(record.ENTRY, STAY, guest, "mdoc", self.lock.clock.interval())
+        self._open(record.ENTRY, guest, self.lock.clock.interval())
 
     def check_in(self, guest: int = 1) -> None:
         """A guest's first opening."""
-        self.lock.recorder.opening(record.CHECK_IN, STAY, guest, "mdoc", (NOW, NOW + 1), FIELDS)
+        self._open(record.CHECK_IN, guest, (NOW, NOW + 1), Guest(who("ab"[guest - 1]), True, True), FIELDS)
+
+    def _open(
+        self,
+        kind: int,
+        number: int,
+        interval: tuple[int, int | None],
+        guest: Guest | None = None,
+        fields: dict[str, str] | None = None,
+    ) -> None:
+        decided = Decision(kind, self.lock.stays.all()[0], Somebody("a"), number, guest, fields)
+        self.lock.recorder.opening(decided, interval)
 
     def bodies(self) -> list[dict[Any, Any]]:
         """Bodies of all records in the journal, as the province opens them."""
@@ -108,8 +129,3 @@ class RecordingLock:
                 return False
             previous = parsed.payload_hash
         return True
-
-
-def decoded(note: bytes) -> Any:
-    """A journal note."""
-    return cbor.decode(note)

@@ -62,7 +62,7 @@ def test_a_line_named_by_the_journals_last_note_has_become_a_record_before_the_p
     assert said(Tally(device, note)) == [(DOOR, "opened", b"", 0, 2)]
 
 
-@pytest.mark.parametrize("note", [b"", b"\x80", b"\x82\x50" + bytes(16) + b"\x01", b"\x85\x01\x02\x03\x04\x05"])
+@pytest.mark.parametrize("note", [b"", b"\x80", b"\x82\x50" + bytes(16) + b"\x01", b"\x86\x01\x02\x03\x04\x05\x06"])
 def test_the_note_of_any_other_record_says_nothing_of_a_line(note: bytes) -> None:
     device = FlashDevice(4)
     Tally(device).add(Line(DOOR, "opened", 10, 10))
