@@ -49,6 +49,8 @@ SWAP_LOOKS = 8
 the last phone for gone after three polls."""
 BARE = Fittings()
 """A fail-secure strike, and no inputs."""
+NOTICE_SECONDS = 1.0
+"""After a phone has left, for what the lock has said of it to be heard."""
 JUST_NOW = 120
 """Seconds that the world is ahead of this machine. Documents come from pymdoccbor, which signs them valid from this
 moment on; a lock that knows the time to a second or two rightly refuses one that may not be valid yet."""
@@ -210,11 +212,11 @@ class World(Findings):
         """Wait until the lock has taken a statement of that kind."""
         await self.lock.wait_for("statement.taken", since=since, where=lambda line: line.facts["kind"] == kind)
 
-    async def tap(self, visitor: Visitor) -> Tap:
-        """Hold the visitor's phone to the reader until the lock has answered."""
+    async def tap(self, visitor: Visitor, **tapping: Any) -> Tap:
+        """Hold the visitor's phone to the reader until the lock has answered. `tapping` is for `Phone.tap`."""
         before, events = len(self.lock.console), len(self.bus.history)
         began = time.monotonic()
-        outcome = await visitor.phone.tap(self.reader)
+        outcome = await visitor.phone.tap(self.reader, **tapping)
 
         def strike() -> float | None:
             moved = (
@@ -242,8 +244,9 @@ class World(Findings):
         await self.lock.wait_for("sensor." + name, since=before, where=lambda line: line.facts["active"] == str(value))
 
     async def _answered(self, before: int) -> ConsoleLine:
-        answers = ("tap.opened", "tap.refused", "tap.failed")
-        return await self.lock.wait_for_any(answers, since=before)
+        # The phone has left by now: a tap that has not begun will not begin any more.
+        await self.lock.wait_for("tap.start", since=before, timeout=NOTICE_SECONDS)
+        return await self.lock.wait_for_any(("tap.opened", "tap.refused", "tap.failed"), since=before, timeout=40)
 
     # --- the edge agent and the network ------------------------------------------------------------------------------
 

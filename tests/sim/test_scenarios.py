@@ -40,6 +40,11 @@ EXPECTED = {
     "replayed": (1, 1),
     "network-outage": (3, 3),
     "tamper": (1, 1),
+    "nfc-static": (2, 2),
+    "nfc-negotiated": (2, 2),
+    "ble-server": (2, 2),
+    "ble-central": (2, 2),
+    "two-phones": (3, 3),
 }
 
 
