@@ -13,11 +13,14 @@ if TYPE_CHECKING:
     from firmware.stays import Stay
     from protocol.crypto import Crypto
     from protocol.grant import Grant
+    from protocol.mdoc.remembered import Recollection
 
     class Claim(Protocol):
         """What `policy.decide` judges."""
 
         method: str
+        traces: "Traces | None"
+        """What the visit leaves behind for the next one, if it opens."""
         fields: "dict[str, str]"
         """What was shown to be registered, in canonical form; empty if nothing was."""
         barred: "str | None"
@@ -33,17 +36,33 @@ if TYPE_CHECKING:
             """Whose minor the grant says that this is; as `Grant.tie`."""
 
 
+class Traces:
+    """Of a presentation: the stay key that its session gave birth to, and its issuers' signatures."""
+
+    def __init__(self, stay_key: bytes, issuers: "Recollection") -> None:
+        self.stay_key = stay_key
+        self.issuers = issuers
+
+
 class DocumentClaim:
     """A verified document whose holder is present. `key` is that of the commitments of this lock's platform; `barred`
     as in Claim."""
 
     method = "mdoc"
 
-    def __init__(self, crypto: "Crypto", key: bytes, fields: "dict[str, str]", barred: "str | None" = None) -> None:
+    def __init__(
+        self,
+        crypto: "Crypto",
+        key: bytes,
+        fields: "dict[str, str]",
+        barred: "str | None" = None,
+        traces: "Traces | None" = None,
+    ) -> None:
         self._crypto = crypto
         self._key = key
         self.fields = fields
         self.barred = barred
+        self.traces = traces
 
     def guest_of(self, stay: "Stay") -> "int | None":
         """As Claim."""
@@ -58,3 +77,28 @@ class DocumentClaim:
     def tie(self, grant: "Grant") -> "tuple[int, str]":
         """As Claim. Raises RefusedError `grant.tie`."""
         return grant.tie(self._crypto, self._key, self.commitment(grant))
+
+
+class ReturningGuest:
+    """One who has checked in and shows something else than an ID. `method` is "pin" or "stay-key"; `guest` is their
+    grant id and commitment."""
+
+    barred: "str | None" = None
+    traces: "Traces | None" = None
+
+    def __init__(self, method: str, guest: "tuple[bytes, bytes]") -> None:
+        self.method = method
+        self.fields: dict[str, str] = {}
+        self._grant_id, self._commitment = guest
+
+    def guest_of(self, stay: "Stay") -> "int | None":
+        """As Claim."""
+        return stay.number(self._commitment) if stay.grant.grant_id == self._grant_id else None
+
+    def commitment(self, _grant: "Grant") -> None:
+        """As Claim: nobody checks in by this."""
+        return
+
+    def tie(self, _grant: "Grant") -> "tuple[int, str]":
+        """As Claim: nobody's minor."""
+        return 0, ""

@@ -1,13 +1,16 @@
 """From a phone at the reader to claims: read an mdoc, verify it, and take from it what the profile registers."""
 
 from firmware import ticks
-from firmware.claims import DocumentClaim
+from firmware.claims import DocumentClaim, Traces
 from firmware.console import log
 from firmware.reader import read_mdoc
 from protocol.mdoc.verifier import verify
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from firmware.claims import Claim
     from firmware.lock import Lock
     from firmware.mdoc_ble import MdocBle
     from firmware.nfc import Card
@@ -15,12 +18,14 @@ if TYPE_CHECKING:
     from protocol.mdoc.chain import TrustRoot
 
 
-async def present(lock: "Lock", card: "Card", mark: "Mark", mdoc_ble: "MdocBle | None") -> "list[DocumentClaim]":
-    """A claim for each document that the phone presents; all verified. `mark` and `mdoc_ble` as in `read_mdoc`.
-
-    Raises any MooringError.
+async def present(lock: "Lock", card: "Card", mark: "Mark", mdoc_ble: "MdocBle | None") -> "Sequence[Claim]":
+    """A claim for each document that the phone presents, all verified; or one for its stay key, and then no document
+    is asked for. `mark` and `mdoc_ble` as in `read_mdoc`. Raises any MooringError.
     """
     placement, profile = lock.papers()
+    known = await lock.reentry.by_key(card)
+    if known:
+        return known
     roots = lock.standing.roots
     doc_types = _accepted(roots)
     items = profile.request(doc_types)
@@ -28,6 +33,7 @@ async def present(lock: "Lock", card: "Card", mark: "Mark", mdoc_ble: "MdocBle |
     presentation = await read_mdoc(card, lock.crypto, items, own, chain, lock.session_keys.take, mark, mdoc_ble)
     earliest, latest = lock.clock.interval()
     began = ticks.now()
+    recollection = lock.reentry.issuers.recollect()
     documents = verify(
         lock.crypto,
         presentation.device_response,
@@ -39,13 +45,15 @@ async def present(lock: "Lock", card: "Card", mark: "Mark", mdoc_ble: "MdocBle |
         doc_types=doc_types,
         suites=profile.trust.suites,
         revocation=lock.standing.revocation,
+        issuers=recollection,
     )
-    log("mdoc.verified", documents=len(documents), ms=ticks.since(ticks.now(), began))
-    key = lock.commitment_key()
+    recalled = recollection.recalled
+    log("mdoc.verified", documents=len(documents), ms=ticks.since(ticks.now(), began), recalled=recalled)
+    key, traces = lock.commitment_key(), Traces(presentation.stay_key, recollection)
     claims = []
     for each in documents:
         barred = lock.standing.bars(each, latest)
-        claims.append(DocumentClaim(lock.crypto, key, profile.fields(each.doc_type, each.elements), barred))
+        claims.append(DocumentClaim(lock.crypto, key, profile.fields(each.doc_type, each.elements), barred, traces))
     return claims
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 ASK_MS = 600
 """A phone that answers sooner than this wants nothing of its holder."""
 
-_OF_THE_STAY = "door", "grant", "clock", "trust-list", "crl", "status-list"
+_OF_THE_STAY = "door", "grant", "clock", "pin", "trust-list", "crl", "status-list"
 _OF_THE_PHONE = "session", "reader", "ble", "apdu", "ndef", "handover", "engagement", "cbor"
 """Families of codes that the guest's document has no part in."""
 
@@ -61,6 +61,10 @@ class Door:
         """Serve one presented phone from first contact to the light it leaves with. Never raises."""
         await self._serve(documents.present(self._lock, card, self._mark, self._mdoc_ble))
 
+    async def enter(self, pin: str) -> None:
+        """Serve what was typed on the keypad, as `tap` does a phone."""
+        await self._serve(self._lock.reentry.by_pin(pin))
+
     def _mark(self, event: str, **facts: "Any") -> None:
         """A phase of a read has come."""
         log(event, **facts)
@@ -74,10 +78,10 @@ class Door:
     async def _serve(self, arrival: "Awaitable[Sequence[Claim]]") -> None:
         started = ticks.now()
         log("tap.start")
-        self._lock.recorder.busy = True
+        self._lock.recorder.busy += 1
         self._signals.show("reading")
         try:
-            kind = await self._admit(arrival)
+            decision = await self._admit(arrival)
         except MooringError as error:
             self._refuse(error, _signal_for(error))
             log("tap.refused", code=error.code, ms=ticks.since(ticks.now(), started))
@@ -88,19 +92,20 @@ class Door:
         else:
             self._strike.open()
             self._signals.answer("allowed")
-            log("tap.opened", kind=kind, ms=ticks.since(ticks.now(), started))
+            log("tap.opened", kind=decision.kind, ms=ticks.since(ticks.now(), started))
             self._on_record()
+            self._lock.reentry.remember(decision)
         finally:
-            self._lock.recorder.busy = False
+            self._lock.recorder.busy -= 1
             gc.collect()  # the guest's data is dead from here on: do not let it linger on the heap
 
-    async def _admit(self, arrival: "Awaitable[Sequence[Claim]]") -> int:
-        """Kind of the opening; returns only when it is allowed and its record durable. Raises any MooringError."""
+    async def _admit(self, arrival: "Awaitable[Sequence[Claim]]") -> "Decision":
+        """The opening, returned only when it is allowed and its record durable. Raises any MooringError."""
         claims = await arrival
         interval = self._lock.clock.interval()
         decision = self._decide(claims, interval)
         self._lock.recorder.opening(decision, interval)
-        return decision.kind
+        return decision
 
     def _decide(self, claims: "Sequence[Claim]", interval: "tuple[int, int | None]") -> "Decision":
         """The opening that the rules allow to whoever made `claims`. Raises RefusedError."""
@@ -125,6 +130,8 @@ def _signal_for(error: MooringError) -> str:
         return "again"
     if isinstance(error, StorageError):
         return "fault"
+    if error.code == "pin.wait":
+        return "busy"
     family = error.code.split(".")[0]
     if family in _OF_THE_STAY:
         return "refused_stay"

@@ -7,6 +7,7 @@ from firmware.console import log
 from firmware.edge_passes import EdgePasses
 from firmware.journal import Journal
 from firmware.recorder import Recorder
+from firmware.reentry import Reentry
 from firmware.session_keys import SessionKeys
 from firmware.standing import KINDS, Standing
 from firmware.stays import Stays
@@ -46,6 +47,7 @@ class Lock:
         self.session_keys = SessionKeys(crypto)
         self._edge_passes = EdgePasses(crypto, store, identity, self.clock)
         self._commitment_key: tuple[bytes, bytes] | None = None
+        self.reentry = Reentry(self, store)
 
     def papers(self) -> "tuple[Placement, Profile]":
         """Placement and profile to judge by. Raises RefusedError `door.unplaced` before the lock has all its papers."""
@@ -75,6 +77,7 @@ class Lock:
         """Call about once a second. True when it has become time to ask the province for the time."""
         for stay in self.stays.all():
             self.clock.settle(stay.grant.until)
+        self.reentry.forget()
         return self.clock.tick()
 
     # --- what the edge link asks for ---------------------------------------------------------------------------------
@@ -121,6 +124,8 @@ class Lock:
         if kind in KINDS:
             self.standing.accept(kind, data, self.clock.interval())
             self._learn_time()
+            if kind == "trust-list":
+                self.reentry.issuers.retain(())
             self.recorder.news()
         elif kind == "time":
             before = self.clock.interval()
@@ -143,5 +148,6 @@ class Lock:
             grant = Grant.parse(statement.open(crypto, data, kind, placement.platform_key))
             policy.check_grant(placement, self.stays.held(grant.grant_id), grant)
             self.stays.accept(grant, self.clock.interval()[0])
+            self.reentry.forget()
         else:
             raise FormatError("statement.kind", "no statement for a lock")

@@ -9,9 +9,10 @@ import esp32
 import machine
 from machine import UART, WDT
 
-from firmware import RUN_THRESHOLD, crypto, identity, pins
+from firmware import RUN_THRESHOLD, crypto, identity, keypad, pins
 from firmware.console import log
 from firmware.door import Door
+from firmware.keypad import Keypad
 from firmware.link import Link
 from firmware.lock import Lock
 from firmware.mdoc_ble import MdocBle
@@ -83,6 +84,7 @@ async def _run(state: str, strike: Strike, signals: Signals) -> None:
     log("lock.ready", lock=own.lock_id.hex(), next=lock.journal.next_counter, receipted=lock.journal.through, heap=free)
     tasks = [
         asyncio.create_task(serve(reader, door, signals)),
+        asyncio.create_task(keypad.serve(Keypad(pins.KEYPAD_D0, pins.KEYPAD_D1), door)),
         asyncio.create_task(link.run()),
         asyncio.create_task(lock.recorder.run()),
         asyncio.create_task(sensors.run()),

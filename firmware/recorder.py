@@ -127,7 +127,7 @@ class Recorder:
         self._encapsulation: tuple[bytes, tuple[bytes, bytes]] | None = None
         self._news = asyncio.Event()
         self.on_record: "Callable[[], None]" = _nothing
-        self.busy = False
+        self.busy = 0
 
     # --- openings ----------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from protocol import crypto_cpython as crypto
 from protocol import statement
 from protocol.grant import UNSTATED, Grant, commitment, commitment_key, mask_ties
+from protocol.stay_pin import stay_pin
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,12 @@ class Platform:
     def cancel(self, booking: Booking) -> Booking:
         """The booking cancelled for good, of the next serial."""
         return replace(booking, serial=booking.serial + 1, cancelled=True)
+
+    def pin(self, booking: Booking, guest: Guest) -> str:
+        """The stay PIN to tell a guest of the booking; it opens once that guest has checked in."""
+        key = commitment_key(crypto, self._private, booking.lock_identity)
+        mine = commitment(crypto, key, booking.grant_id, guest.document_number, guest.birth_date)
+        return stay_pin(crypto, key, booking.grant_id, mine)
 
     def grant(self, booking: Booking) -> bytes:
         """The signed grant for a booking. Raises FormatError `grant.form` for a booking that cannot be."""

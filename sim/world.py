@@ -9,7 +9,7 @@ import os
 import random
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -28,6 +28,7 @@ from sim import issuer, pki
 from sim.board import flash
 from sim.board.bus import BoardBus
 from sim.board.interpreter import ROOT, Interpreter, find
+from sim.board.keypad import WiegandKeypad
 from sim.broker import Broker
 from sim.findings import Findings
 from sim.lock_process import ConsoleLine, LockProcess
@@ -122,6 +123,7 @@ class World(Findings):
     radio: LockRadio
     bus: BoardBus
     reader: VirtualPn532
+    keypad: WiegandKeypad
     lock: LockProcess
     hci: str
     wiretap: Wiretap
@@ -215,9 +217,22 @@ class World(Findings):
 
     async def tap(self, visitor: Visitor, **tapping: Any) -> Tap:
         """Hold the visitor's phone to the reader until the lock has answered. `tapping` is for `Phone.tap`."""
+        return await self._at_the_door(visitor.phone.tap(self.reader, **tapping))
+
+    async def enter(self, keys: str) -> Tap:
+        """Type on the keypad, with `#` at the end, until the lock has answered."""
+
+        async def typing() -> TapOutcome:
+            for key in keys:
+                self.keypad.press(key)
+            return TapOutcome("unfinished")
+
+        return await self._at_the_door(typing())
+
+    async def _at_the_door(self, act: Awaitable[TapOutcome]) -> Tap:
         before, events = len(self.lock.console), len(self.bus.history)
         began = time.monotonic()
-        outcome = await visitor.phone.tap(self.reader, **tapping)
+        outcome = await act
 
         def strike() -> float | None:
             moved = (
@@ -374,6 +389,7 @@ async def build(
             radio=radio,
             bus=bus,
             reader=reader,
+            keypad=WiegandKeypad(bus, pins.KEYPAD_D0, pins.KEYPAD_D1),
             lock=lock,
             hci=hci,
             wiretap=wiretap,

@@ -1,5 +1,6 @@
 """Placements, grants, stays and claims as the rules of the door see them, without a signature in sight."""
 
+from firmware.claims import Traces
 from firmware.stays import Guest, Stay
 from protocol.grant import NO_TIE, Grant
 from protocol.placement import Placement
@@ -25,6 +26,7 @@ class Somebody:
     """A claim by one who shows a document, or none (`born` None): then only as a guest who has checked in before."""
 
     method = "mdoc"
+    traces: Traces | None = None
 
     def __init__(
         self, name: str, born: str | None = ADULT, tie: tuple[int, str] = NO_TIE, barred: str | None = None
