@@ -96,4 +96,4 @@ async def _run(state: str, strike: Strike, signals: Signals) -> None:
         if not lock.recorder.busy:
             lock.session_keys.prepare()
 
-    await watch(watchdog, tasks, lambda: lock.recorder.busy, tick)
+    await watch(watchdog, tasks, lambda: lock.recorder.busy > 0, tick)

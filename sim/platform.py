@@ -97,7 +97,7 @@ class Platform:
 
     def pin(self, booking: Booking, guest: Guest) -> str:
         """The stay PIN to tell a guest of the booking; it opens once that guest has checked in."""
-        key = commitment_key(crypto, self._private, booking.lock_identity)
+        key = commitment_key(crypto, self.private, booking.lock_identity)
         mine = commitment(crypto, key, booking.grant_id, guest.document_number, guest.birth_date)
         return stay_pin(crypto, key, booking.grant_id, mine)
 

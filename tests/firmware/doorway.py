@@ -17,7 +17,7 @@ from protocol import cbor, record, statement
 from protocol import crypto_cpython as crypto
 from protocol.placement import NAMED, Placement
 from protocol.signed_time import SignedTime
-from protocol.trust import TrustList
+from protocol.trust import Issuer, TrustList
 from sim import issuer, pki
 from sim.people import Person
 from sim.phone.phone import Phone, Transaction
@@ -112,7 +112,7 @@ class Doorway:
         self.deliver("placement", body)
 
     def trust(self, *roots: bytes) -> None:
-        body = TrustList(self.next_serial(), self.now, [(root, [issuer.MDL]) for root in roots]).body()
+        body = TrustList(self.next_serial(), self.now, [Issuer(root, [issuer.MDL]) for root in roots]).body()
         self.deliver("trust-list", body)
 
     def tell_time(self) -> None:
@@ -169,7 +169,6 @@ class Doorway:
         self.outputs.done.clear()
         asyncio.run(work)
 
-    @property
     def opened(self) -> bool:
         """Did the last visit move the strike?"""
         return "open" in self.outputs.done
