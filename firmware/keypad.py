@@ -76,7 +76,7 @@ class Keypad:
         typed = ""
         while True:
             try:
-                key = await asyncio.wait_for(self._key(), PAUSE_MS / 1000 if typed else None)
+                key: str = await asyncio.wait_for(self._key(), PAUSE_MS / 1000 if typed else None)
             except asyncio.TimeoutError:
                 key = "*"
             if key == "*":
