@@ -1,5 +1,7 @@
 """Everything the lock holds, opened from flash once at boot, and the one way in for signed statements."""
 
+import gc
+
 from firmware import policy
 from firmware.admission import Admission
 from firmware.clock import Clock
@@ -108,6 +110,7 @@ class Lock:
         platform's that the placement names.
         """
         kind, code = "?", None
+        gc.collect()
         try:
             kind = statement.kind_of(data)
             self._take(kind, data)
