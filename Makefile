@@ -38,8 +38,8 @@ rooms: $(READY)
 fuzz: $(READY) ## run the property tests alone, with forty times the examples
 	HYPOTHESIS_PROFILE=long $(PY) -m pytest -m hypothesis $(ARGS)
 
-soak: $(READY) ## run every test, property tests as in fuzz
-	HYPOTHESIS_PROFILE=long $(PY) -m pytest $(ARGS)
+soak: $(READY) ## tap hundreds of times through noise on both radios, and see a table of what came of it
+	@$(PY) -m sim soak $(ARGS)
 
 bench: $(READY) ## run the measurements
 	@$(PY) -m pytest -m bench --capture=no $(ARGS)

@@ -1,27 +1,39 @@
 """From a phone at the reader to claims: read an mdoc, verify it, and take from it what the profile registers."""
 
 from firmware import ticks
-from firmware.claims import DocumentClaim
+from firmware.claims import DocumentClaim, Traces
 from firmware.console import log
 from firmware.reader import read_mdoc
 from protocol.mdoc.verifier import verify
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from firmware.claims import Claim
     from firmware.lock import Lock
+    from firmware.mdoc_ble import MdocBle
     from firmware.nfc import Card
+    from firmware.reader import Mark
     from protocol.mdoc.chain import TrustRoot
 
 
-async def present(lock: "Lock", card: "Card") -> "list[DocumentClaim]":
-    """A claim for each document that the phone presents; all verified. Raises any MooringError."""
+async def present(lock: "Lock", card: "Card", mark: "Mark", mdoc_ble: "MdocBle | None") -> "Sequence[Claim]":
+    """A claim for each document that the phone presents, all verified; or one for its stay key, and then no document
+    is asked for. `mark` and `mdoc_ble` as in `read_mdoc`. Raises any MooringError.
+    """
     placement, profile = lock.papers()
+    known = await lock.reentry.by_key(card)
+    if known:
+        return known
     roots = lock.standing.roots
     doc_types = _accepted(roots)
     items = profile.request(doc_types)
-    presentation = await read_mdoc(card, lock.crypto, items, lock.identity.reader_private, placement.reader_chain)
+    own, chain = lock.identity.reader_private, placement.reader_chain
+    presentation = await read_mdoc(card, lock.crypto, items, own, chain, lock.session_keys.take, mark, mdoc_ble)
     earliest, latest = lock.clock.interval()
-    mark = ticks.now()
+    began = ticks.now()
+    recollection = lock.reentry.issuers.recollect()
     documents = verify(
         lock.crypto,
         presentation.device_response,
@@ -31,10 +43,18 @@ async def present(lock: "Lock", card: "Card") -> "list[DocumentClaim]":
         now=(earliest, earliest if latest is None else latest),
         reader_private=presentation.reader_private,
         doc_types=doc_types,
+        suites=profile.trust.suites,
+        revocation=lock.standing.revocation,
+        issuers=recollection,
     )
-    log("mdoc.verified", documents=len(documents), ms=ticks.since(ticks.now(), mark))
-    shown = [profile.fields(each.doc_type, each.elements) for each in documents]
-    return [DocumentClaim(lock.crypto, lock.commitment_key, fields) for fields in shown]
+    recalled = recollection.recalled
+    log("mdoc.verified", documents=len(documents), ms=ticks.since(ticks.now(), began), recalled=recalled)
+    key, traces = lock.commitment_key(), Traces(presentation.stay_key, recollection)
+    claims = []
+    for each in documents:
+        barred = lock.standing.bars(each, latest)
+        claims.append(DocumentClaim(lock.crypto, key, profile.fields(each.doc_type, each.elements), barred, traces))
+    return claims
 
 
 def _accepted(roots: "list[TrustRoot]") -> "list[str]":

@@ -19,38 +19,69 @@ from protocol.errors import MooringError, StorageError, TransportError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
+    from typing import Any
 
     from firmware.claims import Claim
     from firmware.lock import Lock
+    from firmware.mdoc_ble import MdocBle
     from firmware.nfc import Card
     from firmware.policy import Decision
     from firmware.signals import Signals
     from firmware.strike import Strike
 
 
-class Door:
-    """One door. `on_record` is called after each new record, to wake the link to the edge agent."""
+ASK_MS = 600
+"""A phone that answers sooner than this wants nothing of its holder."""
 
-    def __init__(self, lock: "Lock", strike: "Strike", signals: "Signals", on_record: "Callable[[], None]") -> None:
+_OF_THE_STAY = "door", "grant", "clock", "pin", "trust-list", "crl", "status-list"
+_OF_THE_PHONE = "session", "reader", "ble", "apdu", "ndef", "handover", "engagement", "cbor"
+"""Families of codes that the guest's document has no part in."""
+
+
+class Door:
+    """One door. `on_record` is called after each new record, to wake the link to the edge agent. `mdoc_ble` is the
+    radio for phones that are read over BLE; without it this door reads over NFC alone.
+    """
+
+    def __init__(
+        self,
+        lock: "Lock",
+        strike: "Strike",
+        signals: "Signals",
+        on_record: "Callable[[], None]",
+        mdoc_ble: "MdocBle | None" = None,
+    ) -> None:
         self._lock = lock
         self._strike = strike
         self._signals = signals
         self._on_record = on_record
+        self._mdoc_ble = mdoc_ble
 
     async def tap(self, card: "Card") -> None:
         """Serve one presented phone from first contact to the light it leaves with. Never raises."""
-        await self.serve(documents.present(self._lock, card))
+        await self._serve(documents.present(self._lock, card, self._mark, self._mdoc_ble))
+
+    async def enter(self, pin: str) -> None:
+        """Serve what was typed on the keypad, as `tap` does a phone."""
+        await self._serve(self._lock.reentry.by_pin(pin))
+
+    def _mark(self, event: str, **facts: "Any") -> None:
+        """A phase of a read has come."""
+        log(event, **facts)
+        if event == "mdoc.asked":
+            self._signals.show("ask", ASK_MS)  # it is the holder's turn, and most phones need nothing of them
+        elif event == "mdoc.response":
+            self._signals.show("reading")
 
     # --- however they came -------------------------------------------------------------------------------------------
 
-    async def serve(self, arrival: "Awaitable[Sequence[Claim]]") -> None:
-        """Serve somebody who comes in any way; `arrival` says who they are, or raises. Never raises itself."""
+    async def _serve(self, arrival: "Awaitable[Sequence[Claim]]") -> None:
         started = ticks.now()
         log("tap.start")
-        self._lock.recorder.busy = True
+        self._lock.recorder.busy += 1
         self._signals.show("reading")
         try:
-            kind = await self._admit(arrival)
+            decision = await self._admit(arrival)
         except MooringError as error:
             self._refuse(error, _signal_for(error))
             log("tap.refused", code=error.code, ms=ticks.since(ticks.now(), started))
@@ -61,19 +92,20 @@ class Door:
         else:
             self._strike.open()
             self._signals.answer("allowed")
-            log("tap.opened", kind=kind, ms=ticks.since(ticks.now(), started))
+            log("tap.opened", kind=decision.kind, ms=ticks.since(ticks.now(), started))
             self._on_record()
+            self._lock.reentry.remember(decision)
         finally:
-            self._lock.recorder.busy = False
+            self._lock.recorder.busy -= 1
             gc.collect()  # the guest's data is dead from here on: do not let it linger on the heap
 
-    async def _admit(self, arrival: "Awaitable[Sequence[Claim]]") -> int:
-        """Kind of the opening; returns only when it is allowed and its record durable. Raises any MooringError."""
+    async def _admit(self, arrival: "Awaitable[Sequence[Claim]]") -> "Decision":
+        """The opening, returned only when it is allowed and its record durable. Raises any MooringError."""
         claims = await arrival
         interval = self._lock.clock.interval()
         decision = self._decide(claims, interval)
         self._lock.recorder.opening(decision, interval)
-        return decision.kind
+        return decision
 
     def _decide(self, claims: "Sequence[Claim]", interval: "tuple[int, int | None]") -> "Decision":
         """The opening that the rules allow to whoever made `claims`. Raises RefusedError."""
@@ -91,9 +123,16 @@ class Door:
 
 
 def _signal_for(error: MooringError) -> str:
-    """A lost connection asks for another try; a flash that fails is a fault; everything else is a refusal."""
+    """A lost connection asks for another try, and a flash that fails is a fault. Everything else is refused, and how
+    often that sounds tells a guest where to turn: to the host, to another document, to the phone.
+    """
     if isinstance(error, TransportError):
         return "again"
     if isinstance(error, StorageError):
         return "fault"
-    return "refused"
+    if error.code == "pin.wait":
+        return "busy"
+    family = error.code.split(".")[0]
+    if family in _OF_THE_STAY:
+        return "refused_stay"
+    return "refused_phone" if family in _OF_THE_PHONE else "refused_document"

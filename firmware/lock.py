@@ -1,5 +1,7 @@
 """Everything the lock holds, opened from flash once at boot, and the one way in for signed statements."""
 
+import gc
+
 from firmware import policy
 from firmware.admission import Admission
 from firmware.clock import Clock
@@ -7,6 +9,8 @@ from firmware.console import log
 from firmware.edge_passes import EdgePasses
 from firmware.journal import Journal
 from firmware.recorder import Recorder
+from firmware.reentry import Reentry
+from firmware.session_keys import SessionKeys
 from firmware.standing import KINDS, Standing
 from firmware.stays import Stays
 from firmware.tally import Tally
@@ -42,8 +46,10 @@ class Lock:
         tally = Tally(journal, self.journal.last_note)
         self.recorder = Recorder(crypto, identity, self.standing, self.clock, self.journal, tally, self.stays)
         self.admission = Admission(crypto, identity)
+        self.session_keys = SessionKeys(crypto)
         self._edge_passes = EdgePasses(crypto, store, identity, self.clock)
-        self._commitment_keys: dict[bytes, bytes] = {}
+        self._commitment_key: tuple[bytes, bytes] | None = None
+        self.reentry = Reentry(self, store)
 
     def papers(self) -> "tuple[Placement, Profile]":
         """Placement and profile to judge by. Raises RefusedError `door.unplaced` before the lock has all its papers."""
@@ -54,11 +60,15 @@ class Lock:
             raise RefusedError("door.unplaced", "the profile held is not the one the placement names")
         return standing.placement, standing.profile
 
-    def commitment_key(self, platform: bytes) -> bytes:
-        """The key of guest commitments by that platform (65-byte point). One ECDH for each, at its first use."""
-        if platform not in self._commitment_keys:
-            self._commitment_keys[platform] = commitment_key(self.crypto, self.identity.private, platform)
-        return self._commitment_keys[platform]
+    def commitment_key(self) -> bytes:
+        """The key that guest commitments of this listing's platform are made with; one ECDH per placement."""
+        placement = self.standing.placement
+        if placement is None:
+            raise RefusedError("door.unplaced", "no placement names a platform")
+        platform = placement.platform_key
+        if self._commitment_key is None or self._commitment_key[0] != platform:
+            self._commitment_key = (platform, commitment_key(self.crypto, self.identity.private, platform))
+        return self._commitment_key[1]
 
     def _learn_time(self) -> None:
         """The floor rises to when the province signed the trust list: that is durable anyway, and checked at boot."""
@@ -69,6 +79,7 @@ class Lock:
         """Call about once a second. True when it has become time to ask the province for the time."""
         for stay in self.stays.all():
             self.clock.settle(stay.grant.until)
+        self.reentry.forget()
         return self.clock.tick()
 
     # --- what the edge link asks for ---------------------------------------------------------------------------------
@@ -99,6 +110,7 @@ class Lock:
         platform's that the placement names.
         """
         kind, code = "?", None
+        gc.collect()
         try:
             kind = statement.kind_of(data)
             self._take(kind, data)
@@ -113,13 +125,17 @@ class Lock:
     def _take(self, kind: str, data: bytes) -> None:
         crypto, anchor = self.crypto, self.identity.anchor
         if kind in KINDS:
-            self.standing.accept(kind, data)
+            self.standing.accept(kind, data, self.clock.interval())
             self._learn_time()
+            if kind == "trust-list":
+                self.reentry.issuers.retain(())
             self.recorder.news()
         elif kind == "time":
             before = self.clock.interval()
-            self.clock.accept(SignedTime.parse(statement.open(crypto, data, kind, anchor)))
-            self.recorder.clock_moved(before)
+            try:
+                self.clock.accept(SignedTime.parse(statement.open(crypto, data, kind, anchor)))
+            finally:
+                self.recorder.clock_changed(before)
         elif kind == "receipt":
             receipt = Receipt.parse(statement.open(crypto, data, kind, anchor))
             if receipt.lock_id != self.identity.lock_id:
@@ -134,6 +150,7 @@ class Lock:
                 raise RefusedError("door.unplaced", "no placement names a platform")
             grant = Grant.parse(statement.open(crypto, data, kind, placement.platform_key))
             policy.check_grant(placement, self.stays.held(grant.grant_id), grant)
-            self.stays.accept(grant, placement.platform_key, self.clock.interval()[0])
+            self.stays.accept(grant, self.clock.interval()[0])
+            self.reentry.forget()
         else:
             raise FormatError("statement.kind", "no statement for a lock")

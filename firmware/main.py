@@ -9,26 +9,28 @@ import esp32
 import machine
 from machine import UART, WDT
 
-from firmware import RUN_THRESHOLD, crypto, identity, pins
+from firmware import RUN_THRESHOLD, crypto, identity, keypad, pins
 from firmware.console import log
 from firmware.door import Door
+from firmware.keypad import Keypad
 from firmware.link import Link
 from firmware.lock import Lock
-from firmware.nfc.apdu_bridge import ApduBridge
+from firmware.mdoc_ble import MdocBle
+from firmware.nfc.hsu import POWER_UP_BAUDRATE, Hsu
+from firmware.nfc.pn532 import Pn532Reader
+from firmware.radio import Radio
+from firmware.sensors import Sensors
+from firmware.serving import serve
 from firmware.signals import Signals
 from firmware.store import Store
 from firmware.strike import Strike
-from protocol import record
-from protocol.errors import MooringError, TransportError
+from firmware.watch import WATCHDOG_MS, watch
+from protocol import fittings, record
+from protocol.errors import MooringError
+from protocol.fittings import Fittings
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from firmware.nfc import CardReader
-
-WATCHDOG_MS = 30000
-"""Longer than the slowest tap on the chip; a loop that has not come round by then is stuck."""
-
-_LOOP_MS = 1000
+_RECEIVE_BUFFER = 1024
+"""Bytes that the UART holds between two turns of the loop: more than the longest frame of the chip."""
 
 _BOOTS = {
     machine.PWRON_RESET: "power-on",
@@ -50,7 +52,7 @@ def main(state: str) -> None:
     try:
         asyncio.run(_run(state, strike, signals))
     except MooringError as error:
-        signals.show("fault")
+        signals.halt()
         log("lock.halted", code=error.code)
     finally:
         strike.shut()
@@ -61,53 +63,37 @@ async def _run(state: str, strike: Strike, signals: Signals) -> None:
     own = identity.load(crypto, store)
     if own is None:
         log("lock.unenrolled")
-        signals.show("fault")
+        signals.halt()
         return
+    watchdog = WDT(timeout=WATCHDOG_MS)  # from here on a boot that hangs is cut short too
+    fitted = Fittings.parse(store.read(fittings.FILE) or b"{}")
+    strike.fit(fitted.fail_safe)
     lock = Lock(crypto, store, own, esp32.Partition.find(esp32.Partition.TYPE_DATA, label="journal")[0])
-    link = Link(bluetooth.BLE(), lock)
-    door = Door(lock, strike, signals, link.wake)
+    radio = Radio(bluetooth.BLE())
+    link = Link(radio, lock)
+    door = Door(lock, strike, signals, link.wake, MdocBle(radio))
     lock.recorder.on_record = link.wake
+    sensors = Sensors(fitted, strike, lock.recorder)
     lock.recorder.event(record.BOOT, _BOOTS.get(machine.reset_cause(), "other"))
-    uart = UART(pins.NFC_UART, 115200, tx=pins.NFC_TX, rx=pins.NFC_RX)
+    uart = UART(pins.NFC_UART, POWER_UP_BAUDRATE, tx=pins.NFC_TX, rx=pins.NFC_RX, rxbuf=_RECEIVE_BUFFER)
+    reader = Pn532Reader(Hsu(uart))
     gc.collect()
     free = 0
     if _MICROPYTHON:
         free = gc.mem_free()
     log("lock.ready", lock=own.lock_id.hex(), next=lock.journal.next_counter, receipted=lock.journal.through, heap=free)
     tasks = [
-        asyncio.create_task(_serve_reader(ApduBridge(uart), door, signals)),
+        asyncio.create_task(serve(reader, door, signals)),
+        asyncio.create_task(keypad.serve(Keypad(pins.KEYPAD_D0, pins.KEYPAD_D1), door)),
         asyncio.create_task(link.run()),
         asyncio.create_task(lock.recorder.run()),
+        asyncio.create_task(sensors.run()),
     ]
-    await _watch(lock, link, tasks)
 
-
-async def _serve_reader(reader: "CardReader", door: Door, signals: Signals) -> None:
-    signals.show("idle")
-    while True:
-        try:
-            card = await reader.wait_for_card()
-        except TransportError as error:
-            log("reader.trouble", code=error.code)
-            continue
-        try:
-            await door.tap(card)
-        finally:
-            await card.release()
-
-
-async def _watch(lock: Lock, link: Link, tasks: "list[asyncio.Task[None]]") -> None:
-    """Feed the watchdog only while every task lives and the event loop comes round."""
-    watchdog = WDT(timeout=WATCHDOG_MS)
-    while True:
-        for task in tasks:
-            if task.done():
-                try:
-                    await task
-                except Exception as error:  # noqa: BLE001  whatever it was: name it, and let the watchdog restart
-                    log("lock.task_failed", error=type(error).__name__)
-                return  # unfed from here on: the watchdog restarts the lock
-        watchdog.feed()
+    def tick() -> None:
         if lock.tick():
             link.wake()  # an idle link would not look whether there is a question about the time
-        await asyncio.sleep(_LOOP_MS / 1000)
+        if not lock.recorder.busy:
+            lock.session_keys.prepare()
+
+    await watch(watchdog, tasks, lambda: lock.recorder.busy > 0, tick)

@@ -8,3 +8,10 @@ BUZZER = 21
 NFC_UART = 1
 NFC_TX = 4
 NFC_RX = 5
+KEYPAD_D0 = 22
+KEYPAD_D1 = 23
+CONTACT = 0
+"""Inputs, with the chip's pull-up; each a loop closed to ground at rest. Which are wired is in the fittings."""
+HANDLE = 1
+KEY = 2
+TAMPER = 3

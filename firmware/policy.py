@@ -25,6 +25,10 @@ _REASONS = (
     "door.revoked",
     "door.suspended",
     "clock.unknown",
+    "trust-list.stale",
+    "crl.stale",
+    "status-list.stale",
+    "mdoc.unlisted",
     "grant.early",
     "grant.unnamed",
     "grant.full",
@@ -98,7 +102,7 @@ def _judge(
     if grant.listing != placement.listing:
         raise RefusedError("grant.none", "the grant is for another listing")
     number = claim.guest_of(stay)
-    commitment = claim.commitment(stay)
+    commitment = claim.commitment(grant)
     if number is None:
         if commitment is None or not (commitment in grant.commitments or _takes_unnamed(placement, grant)):
             raise RefusedError("grant.none", "no grant names this guest")
@@ -114,6 +118,8 @@ def _judge(
         raise RefusedError("door." + placement.status, "the listing admits nobody new; running stays are honoured")
     if latest is None:
         raise RefusedError("clock.unknown", "new check-ins wait for a signed time")
+    if claim.barred is not None:
+        raise RefusedError(claim.barred, "whether the document is revoked cannot be said well enough to check in")
     if earliest < grant.valid_from:
         raise RefusedError("grant.early", "the stay has not begun, or may not have")
     named = commitment in grant.commitments
@@ -147,7 +153,7 @@ def _check_place(placement: "Placement", stay: "Stay", named: bool) -> None:
 def _guardian(profile: "Profile", stay: "Stay", claim: "Claim") -> "tuple[int | None, str]":
     """The adult who answers for a minor, and the relation: whom the grant ties them to, or else the first who is in."""
     adults = [number for number in stay.present() if stay.guests[number - 1].adult]
-    place, relation = claim.tie(stay)
+    place, relation = claim.tie(stay.grant)
     if place:
         tied = stay.number(stay.grant.commitments[place - 1])
         if tied in adults:

@@ -59,15 +59,17 @@ class Presentation:
     """What a holder presented, decrypted and unverified.
 
     `device_response` and `session_transcript` are encoded CBOR; `reader_private` is the session's ephemeral key on
-    `curve`, which a deviceMac is checked with. `carrier` is "nfc" or "ble"; `read_ms`, `round_trips` (APDUs), `sent`
-    and `received` (bytes of APDUs and BLE parts) say what it took.
+    `curve`, which a deviceMac is checked with; `stay_key` is what the session gave birth to
+    (`protocol.stay_key`). `carrier` is "nfc" or "ble"; `read_ms`, `round_trips` (APDUs), `sent` and `received` (bytes
+    of APDUs and BLE parts) say what it took.
     """
 
     def __init__(
-        self, device_response: bytes, session_transcript: bytes, reader_private: bytes, curve: str, line: "_Line"
+        self, device_response: bytes, session: ReaderSession, reader_private: bytes, curve: str, line: "_Line"
     ) -> None:
         self.device_response = device_response
-        self.session_transcript = session_transcript
+        self.session_transcript = session.transcript
+        self.stay_key = session.stay_key
         self.reader_private = reader_private
         self.curve = curve
         self.carrier = line.carrier
@@ -110,8 +112,8 @@ async def read_mdoc(
 
     `reader_private` and `reader_chain` authenticate this reader (P-256; DER, its certificate first). `ephemeral` makes
     the session key pair for a curve, `crypto.generate` if None; a pair must never be given twice. `mark(event,
-    **facts)` hears of each phase, in numbers and codes only; of them, `ble.asked` is the moment from which the holder
-    has to act on the phone. `mdoc_ble` is the radio for BLE retrieval; without it this reader has NFC alone.
+    **facts)` hears of each phase, in numbers and codes only; of them, `mdoc.asked` is the moment from which the holder
+    may have to act on the phone. `mdoc_ble` is the radio for BLE retrieval; without it this reader has NFC alone.
 
     The card is released as soon as retrieval goes over BLE, so that nobody need hold a phone to the reader; otherwise
     that is the caller's.
@@ -157,7 +159,7 @@ async def _read(
         mark("mdoc.response", ms=ticks.since(ticks.now(), began), bytes=len(response))
     finally:
         retrieval.close()
-    presentation = Presentation(response, own.transcript, private, curve, line)
+    presentation = Presentation(response, own, private, curve, line)
     mark("mdoc.read", ms=presentation.read_ms, apdus=line.round_trips, sent=line.sent, received=line.received)
     return presentation
 
@@ -235,9 +237,11 @@ class _NfcRetrieval:
     async def ready(self, _mark: "Mark") -> None:
         """The mdoc is there already."""
 
-    async def exchange(self, message: bytes, timeout_ms: int, _mark: "Mark") -> bytes:
+    async def exchange(self, message: bytes, timeout_ms: int, mark: "Mark") -> bytes:
         """Send `message`, return the mdoc's. `timeout_ms` is for the first answer, `STEP_MS` for all after it."""
         collector = apdu.Collector(MAX_RESPONSE, self._le)
+        # Said before the last command goes out, for what comes back from it is the answer.
+        mark("mdoc.asked")
         more = collector.push(await self._send(message, self._le, self._extended, timeout_ms))
         while more is not None:
             more = collector.push(await self._line.transceive(more))

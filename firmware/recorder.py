@@ -44,16 +44,11 @@ SLOTS, SLOT_MS = 16, 30000
 """Events that are counted in flash at once, and the time in which another may be; in between they add up in RAM."""
 
 RECORDS, RECORD_MS = 20, 180000
-"""Records of events that may be made at once after an hour of quiet, and the time in which another may be."""
-RECORDS_AT_BOOT = 4
-"""A lock that is made to boot again and again must not be generous each time."""
+"""Records of events that may be made at once after an hour of quiet or a boot, and the time in which another may be."""
 
 QUIET_MS = 30000
 """How long a boot, a change of the clock or a refusal waits for more of its like. What alarms does not wait."""
 _ALARMS = (record.DOOR, record.TAMPER, record.MECHANICAL, record.ENTRY)
-
-MOVED_SECONDS = 10
-"""Change of either end of the time interval that is worth a record: twice what drift makes of six hours."""
 
 _REASONS = (
     # What a code begins with, and its reason class. The first that fits counts.
@@ -83,12 +78,12 @@ _REASONS = (
 
 
 class Purse:
-    """`most` coins, and one more each `every_ms`; full at the beginning unless `held` says otherwise."""
+    """`most` coins, full at the beginning, and one more each `every_ms`."""
 
-    def __init__(self, most: int, every_ms: int, held: "int | None" = None) -> None:
+    def __init__(self, most: int, every_ms: int) -> None:
         self._most = most
         self._every_ms = every_ms
-        self._held = most if held is None else held
+        self._held = most
         self._since = ticks.now()
 
     def holds(self) -> bool:
@@ -126,13 +121,13 @@ class Recorder:
         self._tally = tally
         self._stays = known
         self._slots = Purse(SLOTS, SLOT_MS)
-        self._records = Purse(RECORDS, RECORD_MS, RECORDS_AT_BOOT)
+        self._records = Purse(RECORDS, RECORD_MS)
         self._waiting: dict[Any, Line] = {}  # events that the tally may not be written for yet
         self._noticed: int | None = ticks.now()
         self._encapsulation: tuple[bytes, tuple[bytes, bytes]] | None = None
         self._news = asyncio.Event()
         self.on_record: "Callable[[], None]" = _nothing
-        self.busy = False
+        self.busy = 0
 
     # --- openings ----------------------------------------------------------------------------------------------------
 
@@ -169,7 +164,12 @@ class Recorder:
     # --- events ------------------------------------------------------------------------------------------------------
 
     def event(self, kind: int, what: str, earliest: "int | None" = None) -> None:
-        """Count an event of `protocol.record.EVENTS` that happens now, or began at `earliest`. Never raises."""
+        """Count an event of `protocol.record.EVENTS` that happens now, or began at `earliest`.
+
+        Raises no StorageError: what the flash does not take is logged and lost, and nothing waits for it.
+        """
+        if what not in record.EVENTS[kind]:
+            raise ValueError("no such event")  # here, and not when it can no longer be sealed
         now = self._clock.interval()
         line = Line(kind, what, now[0] if earliest is None else earliest, now[1])
         waiting = self._waiting.get(line.key())
@@ -186,13 +186,11 @@ class Recorder:
         if not isinstance(error, TransportError):
             self.event(record.REFUSAL, reason(error.code))
 
-    def clock_moved(self, before: "Interval") -> None:
-        """Count what a signed time did to the interval that was `before`."""
-        earliest, latest = self._clock.interval()
-        if before[1] is None:
-            self.event(record.TIME, "known", before[0])
-        elif earliest - before[0] > MOVED_SECONDS or abs((latest or 0) - before[1]) > MOVED_SECONDS:
-            self.event(record.TIME, "moved", before[0])
+    def clock_changed(self, before: "Interval") -> None:
+        """Count what an answer of the province did to the interval that was `before`."""
+        _, latest = self._clock.interval()
+        if (latest is None) != (before[1] is None):
+            self.event(record.TIME, "doubted" if latest is None else "known", before[0])
 
     def news(self) -> None:
         """There may be room again: a receipt has come, or a placement with a key to seal to."""

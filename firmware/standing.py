@@ -1,19 +1,26 @@
 """The lock's standing: the province-signed statements it acts under, in flash, each replaced only by a newer one."""
 
-from protocol import statement
+from firmware.console import log
+from firmware.revocation import Revocation
+from protocol import revocation_list, statement
 from protocol.errors import RefusedError
 from protocol.mdoc.chain import TrustRoot
 from protocol.placement import Placement
 from protocol.profile import Profile
 from protocol.trust import TrustList
+from protocol.trust_rules import ACCEPT, REFUSE_ALL, TRUST_LIST
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from firmware.identity import Identity
     from firmware.store import Store
     from protocol.crypto import Crypto
+    from protocol.mdoc.verifier import VerifiedDocument
 
-KINDS = ("placement", "trust-list", "profile")
+_SINGLE = ("placement", "trust-list", "profile")
+"""Kinds of which there is one each; of revocation lists there are several (firmware/revocation.py)."""
+
+KINDS = _SINGLE + (revocation_list.KIND,)
 
 
 class Standing:
@@ -28,7 +35,10 @@ class Standing:
         self.profile: Profile | None = None
         self.roots: list[TrustRoot] = []
         """The IACAs of the trust list, parsed once, each with the document types it is trusted for."""
-        for kind in KINDS:
+        self.revocation = Revocation(crypto, store, identity.anchor)
+        self.trust_epoch = 0
+        """Changes whenever trust does: what was concluded from trust list or revocation lists holds no longer."""
+        for kind in _SINGLE:
             raw = store.read(kind)
             if raw is not None:
                 self._hold(self._open(kind, raw))
@@ -44,7 +54,7 @@ class Standing:
             raise RefusedError("placement.lock", "the placement is for another lock")
         return placement
 
-    def _held(self) -> "dict[str, Placement | TrustList | Profile | None]":
+    def _single(self) -> "dict[str, Placement | TrustList | Profile | None]":
         return {"placement": self.placement, "trust-list": self.trust, "profile": self.profile}
 
     def _hold(self, form: "Placement | TrustList | Profile") -> None:
@@ -53,14 +63,23 @@ class Standing:
         elif isinstance(form, TrustList):
             self.trust = form
             self.roots = _roots(form)
+            self.revocation.adopt(form, self.roots)
+            self.trust_epoch += 1
         else:
             self.profile = form
 
-    def accept(self, kind: str, data: bytes) -> None:
-        """Verify and take a statement of one of KINDS. Raises VerificationError, FormatError, or RefusedError
-        `<kind>.serial` for one that is older than the one held, or another of the same serial."""
+    def accept(self, kind: str, data: bytes, now: "tuple[int, int | None]") -> None:
+        """Verify and take a statement of one of KINDS; the time lies in the interval `now`.
+
+        Raises VerificationError, FormatError, or RefusedError `<kind>.serial` for one that is older than the one held,
+        or another of the same serial; of a revocation list also as `Revocation.accept`.
+        """
+        if kind == revocation_list.KIND:
+            self.revocation.accept(data, now)
+            self.trust_epoch += 1
+            return
         form = self._open(kind, data)
-        held = self._held()[kind]
+        held = self._single()[kind]
         if held is not None and form.serial <= held.serial:
             if form.serial == held.serial and data == self._store.read(kind):
                 return
@@ -71,9 +90,38 @@ class Standing:
         self._hold(form)
 
     def serials(self) -> "dict[str, int]":
-        """Serial of each statement held, by kind."""
-        return {kind: form.serial for kind, form in self._held().items() if form is not None}
+        """Serial of each statement held, by kind; of each revocation list by its name."""
+        serials = {kind: form.serial for kind, form in self._single().items() if form is not None}
+        serials.update(self.revocation.serials())
+        return serials
+
+    def bars(self, document: "VerifiedDocument", latest: "int | None") -> "str | None":
+        """Why a verified document may not check in, by the profile's rules for lists that may be stale at `latest`, the
+        latest that it can be now (None: unknown); None if it may.
+
+        `trust-list.stale`, `crl.stale` or `status-list.stale` if such a list may be; `mdoc.unlisted` if the document
+        refers to one that the trust list does not name. Raises RefusedError with one of the first three where the
+        profile wants nobody let in then, whether they have checked in or not.
+        """
+        assert self.profile is not None and self.trust is not None
+        rules = self.profile.trust
+        if latest is None or latest > self.trust.issued_at + rules.max_age[TRUST_LIST]:
+            code: str | None = "trust-list.stale"
+        else:
+            code = self.revocation.stale(document.root, document.status, rules, latest)
+        if code is not None:
+            log("trust.stale", code=code)
+            if rules.stale == REFUSE_ALL:
+                raise RefusedError(code, "what would say that the document is revoked is missing, or may be too old")
+            if rules.stale != ACCEPT:
+                return code
+        if rules.unlisted != ACCEPT and self.revocation.unlisted(document.root, document.status):
+            return "mdoc.unlisted"
+        return None
 
 
 def _roots(trust: TrustList) -> "list[TrustRoot]":
-    return [TrustRoot(certificate, doc_types) for certificate, doc_types in trust.issuers]
+    return [
+        TrustRoot(issuer.certificate, issuer.doc_types, issuer.trusted_from, issuer.trusted_until)
+        for issuer in trust.issuers
+    ]

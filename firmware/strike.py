@@ -1,35 +1,51 @@
-"""The strike: the one output that lets someone in. Inert from reset, and open only for a bounded pulse.
+"""The strike: the one output that lets someone in. Without current from reset on, and open only for a bounded pulse.
 
-Egress is mechanical and does not pass through here.
+The pulse is ended by a hardware timer, not by a task: its interrupt is served between any two steps of the interpreter,
+so a loop that never comes round again leaves the door shut all the same. What stops the interpreter itself is ended by
+the watchdog, whose reset takes the current away. Egress is mechanical and does not pass through here.
 """
 
-import asyncio
+from machine import Pin, Timer
 
-from machine import Pin
+from firmware import ticks
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 PULSE_MS = 3000
 """How long one opening lasts: time to push the door, short enough that it is shut before the next guest."""
 
+_TIMER = 0
+
 
 class Strike:
-    """An electric strike on one pin. `fail_safe` strikes are held shut by current, so their level is inverted."""
+    """An electric strike on one pin. Fail-secure until `fit` says otherwise: shut without current."""
 
-    def __init__(self, pin: int, fail_safe: bool = False) -> None:
+    def __init__(self, pin: int) -> None:
+        self._pin = Pin(pin, Pin.OUT, value=0)
+        self._shut = 0
+        self._timer = Timer(_TIMER)
+        self.opened_at: int | None = None
+        """Ticks of the last opening, None before the first."""
+
+    def fit(self, fail_safe: bool) -> None:
+        """Tell what kind it is. A fail-safe strike is held shut by current, so its level is inverted: it stands open
+        without power, and until this call while the lock boots."""
         self._shut = 1 if fail_safe else 0
-        self._pin = Pin(pin, Pin.OUT, value=self._shut)
-        self._pulse: asyncio.Task[None] | None = None
+        self._pin.value(self._shut)
 
     def open(self) -> None:
         """Open now and shut again after PULSE_MS; opening an open strike begins the pulse anew."""
-        if self._pulse is not None:
-            self._pulse.cancel()
+        # The end before the beginning: if there were no timer to be had, the door would stay shut.
+        self._timer.init(mode=Timer.ONE_SHOT, period=PULSE_MS, callback=self._over)
+        self.opened_at = ticks.now()
         self._pin.value(1 - self._shut)
-        self._pulse = asyncio.create_task(self._shut_later())
 
-    async def _shut_later(self) -> None:
-        await asyncio.sleep(PULSE_MS / 1000)
+    def _over(self, _timer: "Any") -> None:
         self._pin.value(self._shut)
 
     def shut(self) -> None:
         """Shut at once, whatever is going on."""
         self._pin.value(self._shut)
+        self._timer.deinit()

@@ -4,7 +4,7 @@ One profile drives both ends. The lock asks a wallet for what the profile maps a
 any document type into the canonical fields below; the province checks records against the same profile.
 """
 
-from protocol import dates, record, statement
+from protocol import dates, record, statement, trust_rules
 from protocol.errors import FormatError, RefusedError, VerificationError
 from protocol.grant import RELATIONS, canonical_number
 
@@ -41,6 +41,7 @@ class Profile:
 
     `deadline_seconds` and `foreign_deadline_seconds` are the time the law leaves for a registration (0 is at once),
     `retention_days` how long the province keeps one. `adult_first`: a minor checks in only after an adult of the stay.
+    `trust`: the rules for issuers and revocation.
     """
 
     def __init__(self, body: "dict[Any, Any]") -> None:
@@ -49,6 +50,7 @@ class Profile:
         self.deadline_seconds: int = body["deadline_seconds"]
         self.foreign_deadline_seconds: int = body["foreign_deadline_seconds"]
         self.retention_days: int = body["retention_days"]
+        self.trust = trust_rules.TrustRules(body["trust"])
         self._documents: dict[str, dict[str, Any]] = body["documents"]
         self._required: dict[str, list[str]] = body["fields"]
         minors = body["minors"]
@@ -327,4 +329,5 @@ _RULES = {
     "fields": _is_required,
     "minors": _is_minors,
     "documents": _is_documents,
+    "trust": trust_rules.is_rules,
 }

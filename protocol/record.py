@@ -51,8 +51,8 @@ EVENTS = {
     DOOR: ("opened", "closed", "forced", "held", "found-open"),
     TAMPER: ("opened", "closed"),
     BOOT: ("power-on", "reset", "watchdog", "wake", "soft", "other"),
-    # The clock's upper end became known after a cold start; or a signed time moved an end by more than drift would.
-    TIME: ("known", "moved"),
+    # The clock's upper end became known, as after a cold start; or was given up, for an answer contradicted it.
+    TIME: ("known", "doubted"),
     MECHANICAL: ("key",),
 }
 """Each kind of event with the values of WHAT; few and closed, so that a lock can count them in little room."""

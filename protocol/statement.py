@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from protocol.crypto import Crypto
 
-KINDS = ("placement", "trust-list", "profile", "time", "receipt", "grant", "edge-pass")
+KINDS = ("placement", "trust-list", "profile", "time", "receipt", "grant", "edge-pass", "revocation-list")
 
 MAX_BYTES = 8192
 """Longest statement read: the largest message that the link to a lock carries."""

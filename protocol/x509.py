@@ -19,6 +19,7 @@ MAX_CERTIFICATE = 4096
 # Bits of KeyUsage, as masks on the first byte.
 DIGITAL_SIGNATURE = 0x80
 KEY_CERT_SIGN = 0x04
+CRL_SIGN = 0x02
 
 _EC_PUBLIC_KEY = b"\x06\x07\x2a\x86\x48\xce\x3d\x02\x01"
 _CURVES = {

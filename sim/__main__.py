@@ -50,6 +50,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     show.add_argument("--runtime", choices=("micropython", "cpython"), default="micropython")
 
+    many = commands.add_parser(
+        "soak", help="the radios' scenarios with many seeds, and a table", description="Exit code 0 only if all held."
+    )
+    many.add_argument("--seeds", type=int, default=200, metavar="N", help="seeds of noisy-air (default 200)")
+    many.add_argument("--others", type=int, default=5, metavar="N", help="seeds of each other scenario (default 5)")
+    many.add_argument("--jobs", type=int, default=2, metavar="N", help="worlds at a time (default 2)")
+    many.add_argument("--runtime", choices=("micropython", "cpython"), default="micropython")
+
     chosen = parser.parse_args(arguments)
     try:
         if chosen.command == "list":
@@ -58,6 +66,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _run(chosen)
         if chosen.command == "verify":
             return verify.run(chosen)
+        if chosen.command == "soak":
+            from sim import soak
+
+            return soak.run(chosen.seeds, chosen.others, chosen.jobs, chosen.runtime)
         from sim import demo
 
         return asyncio.run(demo.show(chosen.runtime))

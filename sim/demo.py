@@ -16,7 +16,7 @@ from rich.table import Table
 from protocol.errors import MooringError
 from protocol.record import CHECK_IN
 from sim import issuer, timeline
-from sim.board.interpreter import HEAP
+from sim.board.interpreter import LOCK_KB
 from sim.scenarios.story import Promise, Script
 from sim.world import LISTING, ROOM, Tap, Visitor, World, build
 
@@ -43,7 +43,8 @@ async def show(runtime: str = "micropython", seed: int | None = None) -> int:
             async with build(Path(folder), seed or 7, runtime, on_step=say) as world:
                 script = Script(world, promises)
                 world.on_step = lambda text: None
-                say(f"lock on {world.interpreter}, heap {HEAP}; edge agent is process {world.edge and world.edge.pid}")
+                edge = world.edge and world.edge.pid
+                say(f"lock on {world.interpreter}, heap {LOCK_KB} KB; edge agent is process {edge}")
                 console.print()
                 await _check_in(console, script)
                 await _refusals(console, script)

@@ -61,8 +61,13 @@ class Person:
             sex=self.sex,
         )
 
-    def secrets(self) -> list[bytes]:
-        """Byte strings that must appear nowhere but on the phone and at the province."""
-        words = [self.family_name, self.given_name, self.document_number]
-        forms = [word.encode() for word in words if word] + [self.document_number.encode().hex().encode()]
-        return [form for form in forms if len(form) >= 4]
+    def secrets(self) -> list[str]:
+        """What must be readable nowhere but on the phone and at the province."""
+        words = [self.family_name, self.given_name, self.name, self.document_number, self.birth_date]
+        addresses = [
+            value
+            for elements in self.document().values()
+            for name, value in elements.items()
+            if "address" in name and isinstance(value, str)
+        ]
+        return [word for word in words + addresses if word]

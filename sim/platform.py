@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from protocol import crypto_cpython as crypto
 from protocol import statement
 from protocol.grant import UNSTATED, Grant, commitment, commitment_key, mask_ties
+from protocol.stay_pin import stay_pin
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,8 @@ class Platform:
     """Holds a P-256 key; a placement must name its `public` for a lock to believe its grants."""
 
     def __init__(self, private: bytes | None = None) -> None:
-        self._private = private or crypto.generate("P-256")[0]
-        self.public = crypto.public("P-256", self._private)
+        self.private = private or crypto.generate("P-256")[0]
+        self.public = crypto.public("P-256", self.private)
 
     def book(
         self,
@@ -94,9 +95,15 @@ class Platform:
         """The booking cancelled for good, of the next serial."""
         return replace(booking, serial=booking.serial + 1, cancelled=True)
 
+    def pin(self, booking: Booking, guest: Guest) -> str:
+        """The stay PIN to tell a guest of the booking; it opens once that guest has checked in."""
+        key = commitment_key(crypto, self.private, booking.lock_identity)
+        mine = commitment(crypto, key, booking.grant_id, guest.document_number, guest.birth_date)
+        return stay_pin(crypto, key, booking.grant_id, mine)
+
     def grant(self, booking: Booking) -> bytes:
         """The signed grant for a booking. Raises FormatError `grant.form` for a booking that cannot be."""
-        key = commitment_key(crypto, self._private, booking.lock_identity)
+        key = commitment_key(crypto, self.private, booking.lock_identity)
         named = [
             commitment(crypto, key, booking.grant_id, guest.document_number, guest.birth_date)
             for guest in booking.guests
@@ -114,4 +121,4 @@ class Platform:
             horizon=booking.horizon,
             ties=mask_ties(crypto, key, booking.grant_id, booking.serial, named, ties),
         )
-        return statement.sign(crypto, self._private, "grant", form.body())
+        return statement.sign(crypto, self.private, "grant", form.body())

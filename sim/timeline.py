@@ -155,7 +155,7 @@ def views(world: World, tap: Tap, guest: Visitor) -> Table:
 def knowledge(world: World, tap: Tap, guest: Visitor) -> Table:
     """Who could read what, searched for just now."""
     exposed = world.exposed()
-    needles = guest.person.secrets()
+    needles = world.search().size
     heard = sum(len(message.payload) for message in world.wiretap.heard)
     at_rest = sum(path.stat().st_size for path in (world.folder / "edge").rglob("*") if path.is_file())
     hits = "[red]found: " + escape(", ".join(exposed)) + "[/red]" if exposed else "0 hits"
@@ -163,7 +163,7 @@ def knowledge(world: World, tap: Tap, guest: Visitor) -> Table:
     result.add_column("party")
     result.add_column("could read")
     result.add_column("could not read")
-    result.add_column(f"searched for {len(needles)} of the guest's data")
+    result.add_column(f"searched for {needles} forms of guests' data")
     result.add_row("phone", "everything: it is the guest's", "", "")
     result.add_row(
         "lock, in RAM", "the elements asked for, for the length of the tap", "the portrait: never asked for", ""

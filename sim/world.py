@@ -5,12 +5,11 @@ The lock and the edge agent are processes of their own, running the code that sh
 
 import asyncio
 import contextlib
-import json
 import os
 import random
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -23,15 +22,18 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from firmware import pins
 from protocol.errors import ConfigError, TransportError
-from protocol.record import CHECK_IN, OPENINGS
+from protocol.fittings import Fittings
+from protocol.trust import Issuer
 from sim import issuer, pki
 from sim.board import flash
 from sim.board.bus import BoardBus
 from sim.board.interpreter import ROOT, Interpreter, find
+from sim.board.keypad import WiegandKeypad
 from sim.broker import Broker
+from sim.findings import Findings
 from sim.lock_process import ConsoleLine, LockProcess
+from sim.nfc.virtual_pn532 import VirtualPn532
 from sim.people import Person
-from sim.phone.bridge import Bridge
 from sim.phone.phone import Phone, TapOutcome
 from sim.phone.response import Authentication, Credential
 from sim.platform import Booking, Guest, Platform
@@ -44,6 +46,13 @@ LISTING = "330106-7K2M9Q"
 ROOM = "West Lake Lane 12, room 302"
 LOCK_ADDRESS = "F0:00:00:00:00:01"
 DAY = 86400
+SWAP_LOOKS = 8
+"""Looks at an empty field before the next phone is held to the reader. The lock polls with two looks each, and takes
+the last phone for gone after three polls."""
+BARE = Fittings()
+"""A fail-secure strike, and no inputs."""
+NOTICE_SECONDS = 1.0
+"""After a phone has left, for what the lock has said of it to be heard."""
 JUST_NOW = 120
 """Seconds that the world is ahead of this machine. Documents come from pymdoccbor, which signs them valid from this
 moment on; a lock that knows the time to a second or two rightly refuses one that may not be valid yet."""
@@ -94,8 +103,11 @@ class Visitor:
 
 
 @dataclass
-class World:
-    """Built by `build`; everything in it is running. `offset` shifts the province's clock, and so everyone's."""
+class World(Findings):
+    """Built by `build`; everything in it is running. `offset` shifts the province's clock, and so everyone's.
+
+    `secret_digits` and `secret_keys` are what a scenario wants searched for as well: PINs, keys of stays.
+    """
 
     folder: Path
     random: random.Random
@@ -110,16 +122,20 @@ class World:
     air: Air
     radio: LockRadio
     bus: BoardBus
-    bridge: Bridge
+    reader: VirtualPn532
+    keypad: WiegandKeypad
     lock: LockProcess
     hci: str
     wiretap: Wiretap
     commits: list[float]
+    fittings: Fittings
     identity_public: bytes = b""
     lock_id: bytes = b""
     edge: asyncio.subprocess.Process | None = None
     taps: list[Tap] = field(default_factory=list)
     people: list[Person] = field(default_factory=list)
+    secret_digits: list[str] = field(default_factory=list)
+    secret_keys: list[bytes] = field(default_factory=list)
     on_step: Callable[[str], None] = lambda text: None
 
     # --- time and people ---------------------------------------------------------------------------------------------
@@ -164,7 +180,9 @@ class World:
 
     async def install(self) -> None:
         """What an installer does: the lock makes its keys, the province binds them to the listing."""
-        command = self.interpreter.command(ROOT / "sim" / "board" / "enrol.py", self.province.public.hex())
+        enrol = ROOT / "sim" / "board" / "enrol.py"
+        fitted = self.fittings.encode().decode()
+        command = self.interpreter.command(enrol, self.province.public.hex(), fitted)
         environment = self.interpreter.environment({"MOORING_FLASH": str(self.folder / "flash.img")})
         enrolment = await asyncio.create_subprocess_exec(
             *command, env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
@@ -183,7 +201,7 @@ class World:
         )
         self.lock_id = self.province.store.locks()[0].lock_id
         trusted = {"SE": [issuer.MDL, issuer.PHOTO_ID, issuer.PID], "CN": [issuer.RESIDENT_ID]}
-        self.province.trust([(self.iacas[country].der, doc_types) for country, doc_types in trusted.items()])
+        self.province.trust([Issuer(self.iacas[country].der, doc_types) for country, doc_types in trusted.items()])
 
     async def boot(self, extra: Mapping[str, str] | None = None, papers: bool = False) -> None:
         """Power the lock up; with `papers`, return only once it holds what the province signs for it, and the time."""
@@ -197,11 +215,24 @@ class World:
         """Wait until the lock has taken a statement of that kind."""
         await self.lock.wait_for("statement.taken", since=since, where=lambda line: line.facts["kind"] == kind)
 
-    async def tap(self, visitor: Visitor) -> Tap:
-        """Hold the visitor's phone to the reader until the lock has answered."""
+    async def tap(self, visitor: Visitor, **tapping: Any) -> Tap:
+        """Hold the visitor's phone to the reader until the lock has answered. `tapping` is for `Phone.tap`."""
+        return await self._at_the_door(visitor.phone.tap(self.reader, **tapping))
+
+    async def enter(self, keys: str) -> Tap:
+        """Type on the keypad, with `#` at the end, until the lock has answered."""
+
+        async def typing() -> TapOutcome:
+            for key in keys:
+                self.keypad.press(key)
+            return TapOutcome("unfinished")
+
+        return await self._at_the_door(typing())
+
+    async def _at_the_door(self, act: Awaitable[TapOutcome]) -> Tap:
         before, events = len(self.lock.console), len(self.bus.history)
         began = time.monotonic()
-        outcome = await visitor.phone.tap(self.bridge)
+        outcome = await act
 
         def strike() -> float | None:
             moved = (
@@ -218,9 +249,20 @@ class World:
         self.taps.append(tap)
         return tap
 
+    def pin(self, name: str) -> int:
+        """Number of the pin that a switch of the door is wired to."""
+        return {"contact": pins.CONTACT, "handle": pins.HANDLE, "key": pins.KEY, "tamper": pins.TAMPER}[name]
+
+    async def switch(self, name: str, value: int) -> None:
+        """Move one of the door's switches (0: at rest), and wait until the lock has noticed."""
+        before = len(self.lock.console)
+        self.bus.set_input(self.pin(name), value)
+        await self.lock.wait_for("sensor." + name, since=before, where=lambda line: line.facts["active"] == str(value))
+
     async def _answered(self, before: int) -> ConsoleLine:
-        answers = ("tap.opened", "tap.refused", "tap.failed")
-        return await self.lock.wait_for_any(answers, since=before)
+        # The phone has left by now: a tap that has not begun will not begin any more.
+        await self.lock.wait_for("tap.start", since=before, timeout=NOTICE_SECONDS)
+        return await self.lock.wait_for_any(("tap.opened", "tap.refused", "tap.failed"), since=before, timeout=40)
 
     # --- the edge agent and the network ------------------------------------------------------------------------------
 
@@ -278,66 +320,6 @@ class World:
             lambda: self.recorded() >= records and self.receipted() >= records,
         )
 
-    # --- what came of it ---------------------------------------------------------------------------------------------
-
-    def edge_events(self, event: str) -> list[tuple[float, dict[str, Any]]]:
-        """Lines of the edge agent's log with this event: (seconds, monotonic; facts), oldest first."""
-        skew = time.time() - time.monotonic()
-        lines = (self.folder / "edge.log").read_text().splitlines()
-        parsed = [json.loads(line) for line in lines if line.startswith("{")]
-        return [(line["time"] - skew, line) for line in parsed if line["event"] == event]
-
-    def openings(self) -> int:
-        """How often the strike opened, over all boots."""
-        return sum(1 for event in self.bus.changes(pins.STRIKE) if event.facts.get("value") == 1)
-
-    def recorded(self) -> int:
-        """Records of openings that the province committed, whatever its verdict."""
-        return sum(1 for item in self.province.store.records() if item.kind in OPENINGS)
-
-    def receipted(self) -> int:
-        """Records of openings that the lock holds a receipt for."""
-        through = self.receipted_through()
-        return sum(1 for item in self.province.store.records() if item.kind in OPENINGS and item.counter <= through)
-
-    def receipted_through(self) -> int:
-        """The highest counter, of whatever record, that the lock holds a receipt for."""
-        lines = [line for line in self.lock.console if line.event in ("journal.receipted", "lock.ready")]
-        return max((int(line.facts.get("through", line.facts.get("receipted", 0))) for line in lines), default=0)
-
-    def journaled(self) -> int:
-        """Records of openings that the lock says are durable."""
-        return len({line.facts["counter"] for line in self.lock.console if line.event == "journal.durable"})
-
-    def next_counter(self) -> int:
-        """The next record's counter, as the lock said at its last boot or wrote since."""
-        boot = max(n for n, line in enumerate(self.lock.console) if line.event == "lock.ready")
-        durable = ("journal.durable", "event.durable")
-        written = [int(line.facts["counter"]) for line in self.lock.console[boot:] if line.event in durable]
-        return max([int(self.lock.console[boot].facts["next"]), *(counter + 1 for counter in written)])
-
-    def unbroken(self) -> bool:
-        """Does the province hold every counter up to the last that the lock has used?"""
-        counters = [item.counter for item in self.province.store.records()]
-        return counters == list(range(1, self.next_counter()))
-
-    def duplicates(self) -> int:
-        """Registrations that the province holds more than once for one guest of one stay."""
-        check_ins = [(r.lock_id, r.grant_id, r.guest) for r in self.province.registrations(CHECK_IN)]
-        return len(check_ins) - len(set(check_ins))
-
-    def exposed(self) -> list[str]:
-        """Where a guest's data can be read and must not: files of lock and edge, logs, MQTT. None is promised."""
-        needles = [needle for person in self.people for needle in person.secrets()]
-        heard = {message.topic for message in self.wiretap.heard if any(n in message.payload for n in needles)}
-        found = sorted("MQTT " + topic for topic in heard)
-        for path in sorted(self.folder.rglob("*")):
-            if path.is_file() and "province" not in path.relative_to(self.folder).parts:
-                content = path.read_bytes()
-                if any(needle in content for needle in needles):
-                    found.append(str(path.relative_to(self.folder)))
-        return found
-
 
 @asynccontextmanager
 async def build(
@@ -346,6 +328,7 @@ async def build(
     runtime: str = "micropython",
     offset: int = JUST_NOW,
     on_step: Callable[[str], None] | None = None,
+    fittings: Fittings = BARE,
 ) -> AsyncIterator[World]:
     """A running world in `folder`, with a lock that is installed, booted and in touch with the province.
 
@@ -377,9 +360,11 @@ async def build(
         radio = await stack.enter_async_context(LockRadio(air, LOCK_ADDRESS).listening())
         hci = await stack.enter_async_context(air.serving_hci())
         bus = await stack.enter_async_context(BoardBus(lambda: lock.power_off()).listening())
-        bridge = Bridge()
-        uart = await bridge.start()
-        stack.push_async_callback(bridge.stop)
+        for pin in (pins.CONTACT, pins.HANDLE, pins.KEY, pins.TAMPER):
+            bus.set_input(pin, 0)  # at rest: door shut, nobody at handle or key, cover on
+        reader = VirtualPn532(looks_between=SWAP_LOOKS)
+        uart = await reader.start()
+        stack.push_async_callback(reader.stop)
         image = flash.create(folder / "flash.img")
         interpreter = find(runtime)
         environment = {
@@ -403,11 +388,13 @@ async def build(
             air=air,
             radio=radio,
             bus=bus,
-            bridge=bridge,
+            reader=reader,
+            keypad=WiegandKeypad(bus, pins.KEYPAD_D0, pins.KEYPAD_D1),
             lock=lock,
             hci=hci,
             wiretap=wiretap,
             commits=commits,
+            fittings=fittings,
             on_step=say,
         )
         stack.push_async_callback(world.stop_edge)

@@ -17,8 +17,8 @@ from protocol import crypto_cpython as crypto
 from protocol.mdoc.verifier import verify
 from sim import issuer
 from sim.board import interpreter
+from sim.nfc.virtual_pn532 import VirtualPn532
 from sim.phone.ble import BleHabits, PhoneBluetooth
-from sim.phone.bridge import Bridge
 from sim.phone.phone import Phone, TapOutcome
 from sim.radio import bleak_backend
 from sim.radio.air import Air
@@ -48,7 +48,7 @@ class BleWorld:
 
     air: Air
     hci: str
-    bridge: Bridge
+    reader: VirtualPn532
     process: asyncio.subprocess.Process
     phones: int = 0
     log: list[dict[str, Any]] = field(default_factory=list)
@@ -94,7 +94,7 @@ class BleWorld:
 
     async def tapped(self, phone: Phone, **tapping: Any) -> tuple[Read, TapOutcome]:
         """One tap, from both sides."""
-        outcome, read = await asyncio.gather(phone.tap(self.bridge, **tapping), self.read())
+        outcome, read = await asyncio.gather(phone.tap(self.reader, **tapping), self.read())
         return read, outcome
 
 
@@ -104,7 +104,7 @@ async def ble_world(
 ) -> AsyncIterator[BleWorld]:
     """A lock that has booted and serves taps. `limits` are constants of `firmware.mdoc_ble.session`."""
     air = Air(advertising_scale=0.1)
-    bridge = Bridge()
+    reader = VirtualPn532(looks_between=8)
     lock = interpreter.find()
     given = {
         "private": tap.reader_key()[0].hex(),
@@ -118,12 +118,12 @@ async def ble_world(
         file.write_text(json.dumps(given))  # noqa: ASYNC240  a few hundred bytes, before anything runs
         radio = LockRadio(air, ADDRESS)
         async with radio.listening(), air.serving_hci() as hci:
-            uart = await bridge.start()
+            uart = await reader.start()
             extra = {"MOORING_RADIO": radio.endpoint, "MOORING_UART1": uart, "MOORING_TEST_READER": str(file)}
             process = await asyncio.create_subprocess_exec(
                 *lock.command(BOARD), env=lock.environment(extra), stdout=asyncio.subprocess.PIPE, limit=1 << 20
             )
-            world = BleWorld(air, hci, bridge, process)
+            world = BleWorld(air, hci, reader, process)
             try:
                 while "ready" not in await world.line():
                     pass
@@ -132,7 +132,7 @@ async def ble_world(
                 if process.returncode is None:
                     process.kill()
                 await process.wait()
-                await bridge.stop()
+                await reader.stop()
 
 
 class EchoEdge:

@@ -8,7 +8,7 @@ import hypothesis
 from protocol.errors import ConfigError
 from sim.board import interpreter
 
-# Derandomized: the same tree gives the same answer everywhere. `make fuzz` and `make soak` look further afield.
+# Derandomized: the same tree gives the same answer everywhere. `make fuzz` looks further afield.
 hypothesis.settings.register_profile("default", max_examples=50, derandomize=True, deadline=None)
 hypothesis.settings.register_profile("long", max_examples=2000, deadline=None, print_blob=True)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))

@@ -68,12 +68,12 @@ class Session:
     async def exchange(self, message: bytes, timeout_ms: int, mark: "Mark") -> bytes:
         """Send `message`, return the phone's. `timeout_ms` is for the first part of it, `STEP_MS` for each other.
 
-        `mark("ble.asked", parts=…, mtu=…)` is called once the message is out: from here on it is up to the holder.
+        `mark("mdoc.asked", parts=…, mtu=…)` is called once the message is out: from here on it is up to the holder.
         Raises RefusedError `session.declined` when the phone ends the session instead, TransportError `ble.lost`,
         `ble.silent`, `ble.stuck`, and FormatError `ble.*` for parts that cannot be.
         """
         await self._send(message)
-        mark("ble.asked", parts=self.parts_sent, mtu=self.mtu)
+        mark("mdoc.asked", parts=self.parts_sent, mtu=self.mtu)
         return await self._receive(timeout_ms)
 
     async def _receive(self, timeout_ms: int) -> bytes:

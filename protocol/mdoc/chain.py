@@ -1,7 +1,7 @@
 """The path from a document signer (DS) certificate to a trusted IACA: ISO/IEC 18013-5 clause 9.3.3, RFC 5280 section 6.
 
-Stands apart from the response, because it alone depends on nothing that a guest brings fresh: `verify_path` gives the
-same `DocumentSigner` for the same certificates, roots and validity, so whoever wants to may remember it.
+Stands apart from the response, because it alone depends on nothing that a guest brings fresh: what costs time in it,
+the signatures, may be remembered (`protocol.mdoc.remembered`), while everything else is judged anew.
 Codes of the errors: see the table in `protocol.mdoc.verifier`.
 """
 
@@ -22,12 +22,21 @@ MDL_DOCUMENT_SIGNER = b"\x28\x81\x8c\x5d\x05\x01\x02"
 
 
 class TrustRoot:
-    """A trusted IACA certificate, for all document types or only for those in `doc_types`."""
+    """A trusted IACA certificate, for all document types or only for those in `doc_types`, and trusted from
+    `trusted_from` to `trusted_until` (seconds since 1970; None where that end is open)."""
 
-    def __init__(self, certificate: "Certificate | bytes", doc_types: "Sequence[str] | None" = None) -> None:
+    def __init__(
+        self,
+        certificate: "Certificate | bytes",
+        doc_types: "Sequence[str] | None" = None,
+        trusted_from: "int | None" = None,
+        trusted_until: "int | None" = None,
+    ) -> None:
         """Takes a Certificate or its DER. Raises FormatError `der.*`, `x509.*`."""
         self.certificate = certificate if isinstance(certificate, Certificate) else Certificate(certificate)
         self.doc_types = doc_types
+        self.trusted_from = trusted_from
+        self.trusted_until = trusted_until
 
     def trusts(self, doc_type: str) -> bool:
         """May documents of this type come from this root?"""
@@ -38,7 +47,8 @@ class DocumentSigner:
     """A DS certificate with a good path: `curve` and `public` are its key, `not_before` and `not_after` its own
     validity, `valid_from` and `valid_until` that of the whole path, all in seconds since 1970; `country` is the two
     letters of its subject, `state` the bytes of the subject's state or province, or None; `root` is the TrustRoot that
-    the path ends at; `algorithms` names the curves and hashes that the path stands on.
+    the path ends at; `algorithms` names the curves and hashes that the path stands on; `serial` is the number of the
+    certificate that the root signed, the DS certificate itself unless there is another in between.
     """
 
     def __init__(self, path: "list[Certificate]", root: TrustRoot) -> None:
@@ -52,6 +62,7 @@ class DocumentSigner:
         self.country = str(certificate.country or b"", "ascii")  # two letters: _check_place
         self.state = certificate.state
         self.root = root
+        self.serial = path[-2].serial
         self.algorithms = [each.curve or "" for each in path] + [each.signature_hash or "" for each in path[:-1]]
 
 
@@ -99,6 +110,7 @@ def verify_path(
         try:
             # An IACA may have renewed its key under the same name, so another root may still fit.
             _check_usable(anchor, now)
+            _check_trusted(root, now)
             _check_issuer(anchor, top, len(certificates) - 1)
             _check_place(certificates[0], anchor)
             _check_signatures(crypto, certificates + [anchor])
@@ -123,6 +135,13 @@ def _check_usable(certificate: Certificate, now: "tuple[int, int]") -> None:
         raise VerificationError("mdoc.chain_validity", "a certificate is not valid now")
     if certificate.curve is None:
         raise VerificationError("mdoc.chain_key", "a certificate has a key of a kind we do not know")
+
+
+def _check_trusted(root: TrustRoot, now: "tuple[int, int]") -> None:
+    if root.trusted_from is not None and now[0] < root.trusted_from:
+        raise VerificationError("mdoc.root_validity", "the IACA is not trusted yet")
+    if root.trusted_until is not None and now[1] > root.trusted_until:
+        raise VerificationError("mdoc.root_validity", "the IACA is no longer trusted")
 
 
 def _check_issuer(issuer: Certificate, issued: Certificate, below: int) -> None:

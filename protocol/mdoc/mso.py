@@ -17,7 +17,7 @@ class MobileSecurityObject:
 
     `digests` maps name space to digest ID to digest; `device_key` is (curve, public); `authorized_name_spaces` and
     `authorized_elements` are the keyAuthorizations; `signed`, `valid_from`, `valid_until` are seconds since 1970;
-    `status` is the revocation reference as it came, or None.
+    `status` is the revocation reference as it came, or None (`protocol.mdoc.status`).
     """
 
     def __init__(self, payload: bytes) -> None:

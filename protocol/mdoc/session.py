@@ -1,6 +1,6 @@
 """Session establishment and encryption (ISO/IEC 18013-5 clause 9.1.1), the reader's side. Sans-IO."""
 
-from protocol import cbor, cose
+from protocol import cbor, cose, stay_key
 from protocol.errors import FormatError, TransportError, VerificationError
 
 TYPE_CHECKING = False
@@ -74,6 +74,9 @@ class ReaderSession:
     `private` and `public` are the reader's ephemeral key, on the curve of `engagement`'s key, used for this session
     and no other. `transcript` is the encoded SessionTranscript. Raises VerificationError `crypto.key` when the
     mdoc's key is no point on its curve.
+
+    `stay_key` is what the session gives birth to beside its own keys (`protocol.stay_key`); it outlives `close`, and is
+    worth something only once the mdoc has been verified and its holder checked in.
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class ReaderSession:
         self.transcript = session_transcript(engagement.tagged, self._e_reader_key.raw, handover)
         shared = crypto.ecdh(engagement.curve, private, engagement.public)
         sk_reader, sk_device = session_keys(crypto, shared, self.transcript)
+        self.stay_key = stay_key.derive(crypto, shared, salt(crypto, self.transcript))
         self._sk_reader: bytes | None = sk_reader
         self._sk_device: bytes | None = sk_device
         self._sent = 0

@@ -20,6 +20,8 @@ Every refusal is a FormatError or a VerificationError with one of these codes:
 | `mdoc.self_issued` | the x5chain brings a self-issued certificate along |
 | `mdoc.untrusted` | no trusted IACA has the name that issued the path |
 | `mdoc.root_doctype` | the IACA is not trusted for this document type |
+| `mdoc.root_validity` | the IACA is not trusted over the whole time interval |
+| `mdoc.ds_revoked` | a CRL of the IACA lists the certificate that it signed |
 | `mdoc.chain_names`, `mdoc.chain_key_identifier` | names, or key identifiers, do not chain |
 | `mdoc.chain_signature`, `mdoc.chain_key` | a signature in the path is wrong; a key is of an unknown kind |
 | `mdoc.chain_validity` | a certificate is not valid over the whole time interval |
@@ -36,6 +38,8 @@ Every refusal is a FormatError or a VerificationError with one of these codes:
 | `mdoc.signed_outside_ds` | signed outside the DS certificate's validity |
 | `mdoc.validity_order` | not signed <= validFrom <= validUntil |
 | `mdoc.not_yet_valid`, `mdoc.expired` | the time interval is not wholly inside the MSO's validity |
+| `mdoc.revoked`, `mdoc.suspended` | the issuer's status list or identifier list says so |
+| `mdoc.status_unknown`, `mdoc.status_index` | the status list has a status that nobody defined, or no such entry |
 | `mdoc.suite` | it stands on algorithms of a suite that the caller did not allow |
 | `mdoc.unknown_namespace`, `mdoc.unknown_digest` | the issuer signed no such name space or digest ID |
 | `mdoc.digest` | an element does not match its digest |
@@ -48,24 +52,31 @@ Every refusal is a FormatError or a VerificationError with one of these codes:
 | `mdoc.reader_key` | a deviceMac without a reader key on the device key's curve |
 | `mdoc.device_signature`, `mdoc.device_mac` | another key, another session or other content |
 
-Revocation (MSO `status`) is left to the caller: `VerifiedDocument.status` carries the reference.
+Lists of what is revoked are asked if the caller has them (`revocation`); how old they may be is the caller's affair.
 """
 
 from protocol import cbor, cose
 from protocol.crypto import suite
 from protocol.errors import FormatError, VerificationError
 from protocol.mdoc import chain, device_signed, issuer_signed, response
+from protocol.mdoc.status import StatusReference
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from typing import Any
+    from collections.abc import Sequence
+    from typing import Any, Protocol
 
     from protocol.crypto import Crypto
     from protocol.mdoc.mso import MobileSecurityObject
     from protocol.x509 import Certificate
 
-    PathVerifier = Callable[[Crypto, list[Certificate], list[chain.TrustRoot], tuple[int, int]], chain.DocumentSigner]
+    class Revocation(Protocol):
+        """What the caller knows of revoked certificates and documents."""
+
+        def check(self, root: chain.TrustRoot, serial: bytes, status: StatusReference) -> None:
+            """Raises VerificationError if a list says that the certificate with `serial`, which `root` signed, or the
+            document that `status` refers to, is revoked."""
+
 
 DOC_TYPES = [
     "org.iso.18013.5.1.mDL",
@@ -84,7 +95,7 @@ class VerifiedDocument:
     a full-date is `cbor.Tag(1004, text)`. `device_elements`, in the same form, are only the device's own word, given
     by leave of the issuer. `device_key` is (curve, public); `mso_hash` the SHA-256 of the issuerAuth payload, a name
     for this credential; `valid_until`, in seconds since 1970, the earliest end of MSO and certificates; `country` that
-    of the DS certificate; `status` the MSO's revocation reference or None.
+    of the DS certificate; `root` the TrustRoot of its path; `status` the MSO's revocation reference.
     """
 
     def __init__(
@@ -95,6 +106,7 @@ class VerifiedDocument:
         mso: "MobileSecurityObject",
         mso_hash: bytes,
         signer: chain.DocumentSigner,
+        status: StatusReference,
     ) -> None:
         self.doc_type = doc_type
         self.elements = elements
@@ -103,7 +115,8 @@ class VerifiedDocument:
         self.mso_hash = mso_hash
         self.valid_until = min(mso.valid_until, signer.valid_until)
         self.country = signer.country
-        self.status = mso.status
+        self.root = signer.root
+        self.status = status
 
 
 def verify(
@@ -115,15 +128,17 @@ def verify(
     reader_private: "bytes | None" = None,
     doc_types: "Sequence[str] | None" = None,
     suites: "Sequence[str] | None" = None,
-    path: "PathVerifier" = chain.verify_path,
+    issuers: "Crypto | None" = None,
+    revocation: "Revocation | None" = None,
 ) -> "list[VerifiedDocument]":
     """Verify a DeviceResponse whole and return its documents.
 
     `session_transcript` is the encoded SessionTranscript of the session that brought it; `roots` the trusted IACAs
     (TrustRoot, Certificate or DER); `now` the interval (earliest, latest) in seconds since 1970 that the true time lies
     in; `reader_private` the reader's session key, needed for a deviceMac; `doc_types` the document types allowed,
-    `DOC_TYPES` if None; `suites` the suites of algorithms allowed (`crypto.SUITES`), all if None. `path` stands for
-    `chain.verify_path` and may be one that remembers its answers.
+    `DOC_TYPES` if None; `suites` the suites of algorithms allowed (`crypto.SUITES`), all if None. `issuers`
+    stands for `crypto` where signatures of issuers are verified, and may be one that remembers which were good
+    (`protocol.mdoc.remembered`); it takes the place of no other check. `revocation` are the lists of what is revoked.
 
     Raises FormatError, VerificationError with the codes above; FormatError `der.*`, `x509.*` for a root that is no
     certificate.
@@ -139,17 +154,22 @@ def verify(
         _check_documents(answer, allowed)
         verified = []
         for document in answer.documents:
-            signer = path(crypto, _x5chain(document.issuer_auth), anchors, (earliest, latest))
+            signer = chain.verify_path(issuers or crypto, _x5chain(document.issuer_auth), anchors, (earliest, latest))
             if not signer.root.trusts(document.doc_type):
                 raise VerificationError("mdoc.root_doctype", "the IACA is not trusted for this document type")
-            mso = issuer_signed.authenticate(crypto, document, signer, (earliest, latest))
+            mso = issuer_signed.authenticate(issuers or crypto, document, signer, (earliest, latest))
+            status = StatusReference(mso.status)
+            if revocation is not None:
+                revocation.check(signer.root, signer.serial, status)
             if suites is not None:
                 _check_suites(signer.algorithms + [mso.digest_algorithm, mso.device_key[0]], suites)
             elements = issuer_signed.elements(crypto, document, mso, signer)
             device_elements = device_signed.elements(document, mso)
             device_signed.authenticate(crypto, document, mso, session_transcript, reader_private)
             mso_hash = crypto.digest("SHA-256", document.issuer_auth.payload or b"")
-            verified.append(VerifiedDocument(document.doc_type, elements, device_elements, mso, mso_hash, signer))
+            verified.append(
+                VerifiedDocument(document.doc_type, elements, device_elements, mso, mso_hash, signer, status)
+            )
     except MemoryError:
         raise FormatError("mdoc.memory", "reading it takes more memory than there is")
     return verified

@@ -85,6 +85,7 @@ class BoardBus:
         self._writer = writer
         for pin, value in self._inputs.items():
             writer.write(_line(pin, value))
+        writer.write(b"\n")
         try:
             # A last line without its end is one that the board was writing when it lost its power.
             while (line := await reader.readline()).endswith(b"\n"):

@@ -15,8 +15,11 @@ ROOT = Path(__file__).resolve().parents[2]
 """The checkout; the lock imports `firmware` and `protocol` from here, as they stand."""
 
 STAND_INS = ROOT / "sim" / "board" / "modules"
-HEAP = "512k"
+LOCK_KB = 512
 """Heap of the lock. Objects are twice as wide here as on the chip, so this is less than it sounds."""
+STAND_INS_KB = 35
+"""What the stand-ins for `machine`, `bluetooth` and `esp32` take of it, which on the chip are no Python at all."""
+HEAP = f"{LOCK_KB + STAND_INS_KB}k"
 
 
 @dataclass(frozen=True)

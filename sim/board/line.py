@@ -45,6 +45,7 @@ class BoardLine:
 
     def __init__(self) -> None:
         self.pins: dict[Any, Any] = {}
+        self.levels: dict[Any, Any] = {}
         self.socket: Any = None
         self._rest = b""
         address = os.getenv("MOORING_BOARD")
@@ -52,6 +53,9 @@ class BoardLine:
             self.socket = connect(address)
             self._poll = select.poll()
             self._poll.register(self.socket, select.POLLIN)
+            # A chip has its inputs from the first moment on; the host ends the list of them with an empty line.
+            while self.socket is not None and None not in self.levels:
+                self._take(self.socket.recv(1024))
 
     def report(self, **facts: "Any") -> None:
         """Send one event, with the time."""
@@ -66,14 +70,17 @@ class BoardLine:
     def take_inputs(self) -> None:
         """Apply what the host has set since; never waits."""
         while self.socket is not None and self._poll.poll(0):
-            data = self.socket.recv(1024)
-            if not data:
-                self.socket = None
-                return
-            lines = (self._rest + data).split(b"\n")
-            self._rest = lines.pop()
-            for line in lines:
-                facts = json.loads(line)
-                pin = self.pins.get(facts["pin"])
-                if pin is not None:
-                    pin.set_from_outside(facts["value"])
+            self._take(self.socket.recv(1024))
+
+    def _take(self, data: bytes) -> None:
+        if not data:
+            self.socket = None
+            return
+        lines = (self._rest + data).split(b"\n")
+        self._rest = lines.pop()
+        for line in lines:
+            facts = json.loads(line) if line else {"pin": None, "value": 0}
+            self.levels[facts["pin"]] = facts["value"]
+            pin = self.pins.get(facts["pin"])
+            if pin is not None:
+                pin.set_from_outside(facts["value"])

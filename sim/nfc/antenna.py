@@ -42,8 +42,9 @@ class Antenna:
         self.empty_looks = 0
         """Looks in a row that found nothing there."""
         self.looked = asyncio.Condition()
-        self._faults = faults
-        self._chance = chance
+        self.faults = faults
+        self.chance = chance
+        """Both as of now: see `VirtualPn532.go_wrong`."""
         self._paced = paced
         self._talking: dict[Card, asyncio.Task[bytes | None]] = {}
 
@@ -74,7 +75,7 @@ class Antenna:
         if self._paced:
             await asyncio.sleep(0.003)
         awake = [card for card in self.cards if card.wakes(halted_too) and uid in (None, card.uid)]
-        if not awake or self._chance.strikes(self._faults.air_lost):
+        if not awake or self.chance.strikes(self.faults.air_lost):
             async with self.looked:
                 self.empty_looks = 0 if self.cards else self.empty_looks + 1
                 self.looked.notify_all()
@@ -95,22 +96,22 @@ class Antenna:
         self.counts.bytes_in += len(answer) + CRC_SIZE
         if self._paced:
             await asyncio.sleep(seconds_on_air(len(answer) + CRC_SIZE, rate) + FRAME_DELAY)
-        return None if self._chance.strikes(self._faults.air_damaged) else answer
+        return None if self.chance.strikes(self.faults.air_damaged) else answer
 
     async def _heard(self, block: bytes, rate: int) -> bytes:
         """What comes back; never returns where nothing does."""
         card = next((card for card in self.cards if card.state in ("active", "protocol")), None)
-        damaged = self._chance.strikes(self._faults.air_lost) or self._chance.strikes(self._faults.air_damaged)
+        damaged = self.chance.strikes(self.faults.air_lost) or self.chance.strikes(self.faults.air_damaged)
         if self.field and card is not None and card.rate == rate and card not in self._talking and not damaged:
             card.blocks += 1
-            if self._faults.tear_off_at is not None and card.blocks > self._faults.tear_off_at:
+            if self.faults.tear_off_at is not None and card.blocks > self.faults.tear_off_at:
                 self.take(card)
             # A card goes on with what it does when the chip no longer listens.
             task = asyncio.create_task(card.receive(block))
             self._talking[card] = task
             task.add_done_callback(lambda _: self._talking.pop(card, None))
             answer = await asyncio.shield(task)
-            if answer is not None and card in self.cards and not self._chance.strikes(self._faults.air_lost):
+            if answer is not None and card in self.cards and not self.chance.strikes(self.faults.air_lost):
                 return answer
         await asyncio.Event().wait()
         raise AssertionError("an event that nobody sets")

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from sim.nfc import frames
 from sim.nfc.antenna import Antenna
 from sim.nfc.card import Card
-from sim.nfc.faults import Chance, Faults
+from sim.nfc.faults import Faults
 from sim.nfc.own_iso_dep import RATS, OwnIsoDep, ProtocolError
 
 BAUDRATES = (9600, 19200, 38400, 57600, 115200, 230400, 460800, 921600, 1288000)
@@ -33,7 +33,7 @@ Handler = Callable[[bytes], Awaitable[bytes | None]]
 class Chip:
     """Takes bytes from the host (`take`), gives frames to `emit` in the order they leave it."""
 
-    def __init__(self, antenna: Antenna, faults: Faults, chance: Chance, emit: Callable[[bytes], None]) -> None:
+    def __init__(self, antenna: Antenna, faults: Faults, emit: Callable[[bytes], None]) -> None:
         self.baudrate = POWER_UP_BAUDRATE
         self.commands = 0
         self.asleep = not faults.stuck
@@ -41,7 +41,6 @@ class Chip:
         self.aborted = 0
         self._antenna = antenna
         self._faults = faults
-        self._chance = chance
         self._emit = emit
         self._buffer = bytearray()
         self._work: asyncio.Task[None] | None = None
@@ -148,6 +147,11 @@ class Chip:
     def _say(self, frame: bytes) -> None:
         self._last = frame
         self._emit(frame)
+
+    def go_wrong(self, faults: Faults) -> None:
+        """Have other faults from now on; `stuck` is of power-up alone."""
+        self._faults = faults
+        self._wakes_left = faults.deaf_wakes
 
     async def close(self) -> None:
         """End the command that is running."""

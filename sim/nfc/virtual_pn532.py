@@ -1,7 +1,7 @@
 """A PN532 board with its line and its field: where a host connects and where phones are held to it.
 
 The host is the lock, by TCP (address in MOORING_UART1); a program that opens a serial port, by a pty; or a driver in
-this process. On the other side it is a `sim.phone.phone.Field`, as `sim.phone.bridge.Bridge` is.
+this process. On the other side it is a `sim.phone.phone.Field`.
 """
 
 import asyncio
@@ -44,12 +44,13 @@ class VirtualPn532:
         looks_between: int = 10,
     ) -> None:
         self._faults = faults or Faults()
-        self._traits = traits or Traits()
+        self.traits = traits or Traits()
+        """Of the phones to come."""
         self._looks_between = looks_between
         self._paced = paced
         self._chance = Chance(self._faults.seed)
         self.antenna = Antenna(self._faults, self._chance, paced)
-        self.chip = Chip(self.antenna, self._faults, self._chance, self._emit)
+        self.chip = Chip(self.antenna, self._faults, self._emit)
         self.line = LineCounts()
         self._write: Callable[[bytes], None] | None = None
         self._leaving: asyncio.Queue[tuple[bytes, bool]] = asyncio.Queue()
@@ -59,6 +60,12 @@ class VirtualPn532:
         self._connected = asyncio.Event()
         self._terminal: tuple[int, int] | None = None
         self._card: Card | None = None
+
+    def go_wrong(self, faults: Faults) -> None:
+        """Have other faults from now on, by the seed they bring."""
+        self._faults = self.antenna.faults = faults
+        self._chance = self.antenna.chance = Chance(faults.seed)
+        self.chip.go_wrong(faults)
 
     # --- hosts -------------------------------------------------------------------------------------------------------
 
@@ -181,7 +188,7 @@ class VirtualPn532:
 
     def card(self, uid: bytes) -> Card:
         """A card with this board's traits, not yet brought to it."""
-        return Card(uid, self._traits, self._faults.wtx_storm)
+        return Card(uid, self.traits, self._faults.wtx_storm)
 
     async def present(self, uid: bytes) -> None:
         """Hold a phone to the reader. Waits until the reader has seen that the last one has gone."""

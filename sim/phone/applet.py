@@ -1,7 +1,10 @@
-"""What a reader sees over ISO-DEP: a Type 4 Tag with one NDEF file, and the mdoc application beside it."""
+"""What a reader sees over ISO-DEP: a Type 4 Tag with one NDEF file, the mdoc application, and the stay-key app."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from sim.phone import stay_key
+from sim.phone.stay_key import StayKeys
 
 NDEF_APPLICATION = bytes.fromhex("d2760000850101")
 MDOC_APPLICATION = bytes.fromhex("a0000002480400")
@@ -48,7 +51,7 @@ class Applet:
 
     `on_ndef`, for a phone that negotiates, takes each NDEF message that the reader writes and returns the one it finds
     next; without it the file cannot be written. `engaged` is true once the reader has read `last_message`, or, without
-    that, anything.
+    that, anything. `stay_keys`: what the stay-key app holds, on a phone that has one.
     """
 
     def __init__(
@@ -58,10 +61,12 @@ class Applet:
         habits: Habits,
         on_ndef: Callable[[bytes], bytes | None] | None = None,
         last_message: bytes | None = None,
+        stay_keys: StayKeys | None = None,
     ) -> None:
         size = len(ndef_message).to_bytes(2, "big")
         self._on_ndef = on_ndef
         self._last_message = last_message
+        self._stay_keys = stay_keys
         self._written = bytearray()
         self._habits = habits
         self._files = {
@@ -93,11 +98,20 @@ class Applet:
             return self._update_binary(command, self._on_ndef)
         if command.ins == 0xC3 and self._application == MDOC_APPLICATION:
             return self._envelope(command)
+        if command.ins == 0x82 and self._application == stay_key.APPLICATION and self._stay_keys is not None:
+            proof = self._stay_keys.authenticate(command.data)
+            return _WRONG_DATA if proof is None else proof + _OK
         if command.ins == 0xC0 and self._application == MDOC_APPLICATION:
             return self._more(command.le) if self._outgoing else _CONDITIONS
         return _UNKNOWN_INS
 
     def _select(self, command: _Command) -> bytes:
+        if command.p1 == 4 and command.data == stay_key.APPLICATION:
+            challenge = None if self._stay_keys is None else self._stay_keys.select()
+            if challenge is None:
+                return _NOT_FOUND
+            self._application, self._file = command.data, None
+            return challenge + _OK
         if command.p1 == 4:
             if command.data not in (NDEF_APPLICATION, MDOC_APPLICATION):
                 return _NOT_FOUND

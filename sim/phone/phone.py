@@ -10,16 +10,18 @@ from typing import Literal, Protocol
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from sim.phone import engagement, request, response
+from sim.phone import engagement, request, response, stay_key
 from sim.phone.applet import Applet, Habits
 from sim.phone.ble import BleJob, BleLine
 from sim.phone.engagement import BleOffer, Mode
 from sim.phone.request import Asked
 from sim.phone.response import Authentication, Credential, Tamper
 from sim.phone.session import CBOR_ERROR, TERMINATION, HolderSession, SessionError, status_message
+from sim.phone.stay_key import StayKeys
 
 Result = Literal[
     "presented",  # the reader got a DeviceResponse
+    "recognized",  # the reader proved to know a stay key of this phone, and got this phone's proof
     "declined",  # the owner said no
     "unknown-reader",  # the reader could not be verified, so the phone did not answer
     "no-document",  # nothing of what was asked for is on this phone
@@ -64,7 +66,7 @@ class TapOutcome:
 
 
 class Field(Protocol):
-    """The reader's field, as a phone feels it. `sim.phone.bridge.Bridge` is one."""
+    """The reader's field, as a phone feels it. `sim.nfc.virtual_pn532.VirtualPn532` is one."""
 
     async def present(self, uid: bytes) -> None:
         """Be noticed."""
@@ -98,9 +100,9 @@ class Transaction:
         self._select = select
         if phone.negotiates:
             first = engagement.SERVICE_PARAMETER
-            self._applet = Applet(first, self._on_message, phone.habits, self._negotiate, select)
+            self._applet = Applet(first, self._on_message, phone.habits, self._negotiate, select, phone.stay_keys)
         else:
-            self._applet = Applet(select, self._on_message, phone.habits)
+            self._applet = Applet(select, self._on_message, phone.habits, stay_keys=phone.stay_keys)
         self._outcome = TapOutcome("unfinished")
         self._events: list[Event] = []
         self.thinking = 0.0
@@ -111,6 +113,9 @@ class Transaction:
         """The response APDU to `command`."""
         engaged = self._applet.engaged
         answer = self._applet.process(command)
+        if stay_key.answered(command) and self._phone.stay_keys is not None and self._phone.stay_keys.recognized:
+            self._outcome = replace(self._outcome, result="recognized")
+            self._note("recognized")
         if self._applet.engaged and not engaged:
             self._note("engaged", apdus=self._outcome.apdus + 1)
         before = self._outcome
@@ -209,6 +214,8 @@ class Transaction:
         answer = phone.replay or response.build(wanted, self._session, phone.authentication, phone.tamper)
         self._outcome = replace(self._outcome, result="presented", shared=shared, device_response=answer)
         self._note("presented", bytes=len(answer))
+        if phone.stay_keys is not None:
+            phone.stay_keys.add(self._session.stay_key)
         message = self._session.seal(answer)
         return response.corrupt(message) if phone.tamper == "session-data" else message
 
@@ -234,8 +241,8 @@ class Phone:
     authentication: deviceSignature or deviceMac. curve: of its session keys (P-256 unless given). consent: the owner's
     answer to being asked; consent_seconds how long that takes. tamper: what a dishonest owner's software changes.
     replay: a recorded DeviceResponse to present instead of an honest one. habits: see `Habits`. nfc, ble_modes: the
-    retrieval it offers. negotiates: its handover is a negotiated one. radio: its Bluetooth, needed with `ble_modes`.
-    on_event: hears of each moment of a tap.
+    retrieval it offers. negotiates: its handover is a negotiated one. stay_keys: the keys in its stay-key app, if it
+    has one. radio: its Bluetooth, needed with `ble_modes`. on_event: hears of each moment of a tap.
     """
 
     credentials: Sequence[Credential]
@@ -250,6 +257,7 @@ class Phone:
     nfc: bool = True
     ble_modes: frozenset[Mode] = frozenset()
     negotiates: bool = False
+    stay_keys: StayKeys | None = None
     radio: BleLine | None = None
     on_event: Callable[[Event], None] = _unheard
 

@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from sim.phone import stay_key
 from sim.phone.engagement import load_cose_key
 
 ENCRYPTION_ERROR = 10
@@ -38,6 +39,7 @@ class HolderSession:
         self._sk_reader: AESGCM | None = None
         self._sk_device: AESGCM | None = None
         self.transcript = b""
+        self.stay_key = b""
         self.reader_public: ec.EllipticCurvePublicKey | None = None
 
     def salt(self) -> bytes:
@@ -76,6 +78,7 @@ class HolderSession:
         self.reader_public = public
         self._sk_reader = AESGCM(self.derive(shared, b"SKReader"))
         self._sk_device = AESGCM(self.derive(shared, b"SKDevice"))
+        self.stay_key = self.derive(shared, stay_key.INFO)
 
     def seal(self, plaintext: bytes, status: int | None = None) -> bytes:
         """SessionData with `plaintext`, encrypted."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from protocol import crypto_cpython as crypto
 from protocol import placement, uplink
 from protocol.errors import ConfigError
+from protocol.trust import Issuer, ListEntry
 from sim.province.consumer import Consumer
 from sim.province.keys import Keys
 from sim.province.registry import Message, Registry
@@ -151,9 +152,19 @@ class Province:
             status=status,
         )
 
-    def trust(self, issuers: list[tuple[bytes, list[str]]]) -> bytes:
-        """Publish a trust list: (IACA certificate DER, [docType]) each. Returns the statement."""
-        signed = self.registry.trust(issuers)
+    def trust(self, issuers: list[Issuer], lists: list[ListEntry] | None = None) -> bytes:
+        """Publish a trust list: the issuers, and the lists that judge them. Returns the statement.
+
+        To be repeated before locks find it stale (the profile's `trust`), changed or not.
+        """
+        return self._tell_all(self.registry.trust(issuers, lists or []))
+
+    def publish_list(self, number: int, content: bytes) -> bytes:
+        """Pass on an issuer's CRL, status list or identifier list under its number in the trust list. Returns the
+        statement. Raises as `Registry.publish_list`."""
+        return self._tell_all(self.registry.publish_list(number, content))
+
+    def _tell_all(self, signed: bytes) -> bytes:
         for lock in self.store.locks():
             self._tell(lock.lock_id, [signed])
         return signed

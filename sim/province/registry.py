@@ -14,14 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from protocol import crypto_cpython as crypto
-from protocol import placement, record, statement, uplink
+from protocol import placement, record, revocation_list, statement, uplink
 from protocol.errors import ConfigError, FormatError, MooringError, VerificationError
 from protocol.grant import Grant
 from protocol.placement import Placement
 from protocol.profile import Profile
 from protocol.receipt import Receipt
+from protocol.revocation_list import RevocationList
 from protocol.signed_time import SignedTime
-from protocol.trust import TrustList
+from protocol.trust import MAX_LISTS, Issuer, ListEntry, TrustList
 from sim.province.edges import Edges
 from sim.province.keys import Keys
 from sim.province.quality import GOOD, verdict
@@ -154,13 +155,26 @@ class Registry:
             return []
         return Placement.parse(statement.open(crypto, held[1], "placement", self._keys.signing_public)).reader_chain
 
-    def trust(self, issuers: list[tuple[bytes, list[str]]]) -> bytes:
-        """Replace the trust list: (IACA certificate DER, [docType]) each. Returns the statement of the next serial."""
+    def trust(self, issuers: list[Issuer], lists: list[ListEntry]) -> bytes:
+        """Replace the trust list. Returns the statement of the next serial. Raises FormatError `trust-list.form`."""
         with self.store.transaction():
             held = self.store.statement("trust-list", "")
-            form = TrustList(1 if held is None else held[0] + 1, self._now(), issuers)
+            form = TrustList(1 if held is None else held[0] + 1, self._now(), issuers, lists)
             signed = statement.sign(crypto, self._keys.signing_private, "trust-list", form.body())
             self.store.put_statement("trust-list", "", form.serial, signed)
+        self._notify()
+        return signed
+
+    def publish_list(self, number: int, content: bytes) -> bytes:
+        """Publish an issuer's CRL or token under its number in the trust list. Returns the next statement.
+
+        Raises FormatError `revocation-list.form` for one longer than a lock can receive.
+        """
+        with self.store.transaction():
+            held = self.store.statement(revocation_list.KIND, str(number))
+            form = RevocationList(1 if held is None else held[0] + 1, number, content)
+            signed = statement.sign(crypto, self._keys.signing_private, revocation_list.KIND, form.body())
+            self.store.put_statement(revocation_list.KIND, str(number), form.serial, signed)
         self._notify()
         return signed
 
@@ -181,10 +195,12 @@ class Registry:
     def lacking(self, lock: Lock, held: dict[str, int]) -> list[bytes]:
         """Statements that a lock holding serials `held` should have, in the order in which it can use them."""
         wanted = [("placement", lock.lock_id.hex()), ("profile", lock.profile), ("trust-list", "")]
+        wanted += [(revocation_list.KIND, str(number)) for number in range(1, MAX_LISTS + 1)]
         lacked = []
         for kind, name in wanted:
             current = self.store.statement(kind, name)
-            if current is not None and current[0] > held.get(kind, 0):
+            reported = revocation_list.name(int(name)) if kind == revocation_list.KIND else kind
+            if current is not None and current[0] > held.get(reported, 0):
                 lacked.append(current[1])
         return lacked + self.store.grants(lock.lock_id, self._now())
 

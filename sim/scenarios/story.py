@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from protocol.errors import ConfigError, MooringError
+from protocol.fittings import Fittings
 from protocol.record import CHECK_IN
 from sim.board.interpreter import find
-from sim.world import JUST_NOW, World, build
+from sim.world import BARE, JUST_NOW, World, build
 
 
 @dataclass
@@ -36,23 +37,27 @@ class Script:
 
 @dataclass(frozen=True)
 class Story:
-    """A scenario: `tells` is its one-line description, `offset` shifts the clock of its world, in seconds."""
+    """A scenario: `tells` is its one-line description, `offset` shifts the clock of its world, in seconds, `fittings`
+    says what is wired to its lock."""
 
     name: str
     tells: str
     play: Callable[[Script], Awaitable[None]]
     offset: int = JUST_NOW
+    fittings: Fittings = BARE
 
 
 stories: dict[str, Story] = {}
 """All scenarios by name, in the order of their definition."""
 
 
-def story(name: str, tells: str, offset: int = JUST_NOW) -> Callable[[Callable[[Script], Awaitable[None]]], Story]:
+def story(
+    name: str, tells: str, offset: int = JUST_NOW, fittings: Fittings = BARE
+) -> Callable[[Callable[[Script], Awaitable[None]]], Story]:
     """Decorator: makes a scenario of an async function."""
 
     def add(play: Callable[[Script], Awaitable[None]]) -> Story:
-        stories[name] = Story(name, tells, play, offset)
+        stories[name] = Story(name, tells, play, offset, fittings)
         return stories[name]
 
     return add
@@ -113,7 +118,7 @@ async def perform(
         home.mkdir(parents=True, exist_ok=True)
         began = time.monotonic()
         try:
-            async with build(home, seed, runtime, chosen.offset, on_step) as world:
+            async with build(home, seed, runtime, chosen.offset, on_step, chosen.fittings) as world:
                 script = Script(world)
                 error = await _play(chosen, script)
                 return _result(chosen, script, seed, error, time.monotonic() - began)
@@ -164,6 +169,10 @@ def _general(script: Script) -> None:
         all(item.verdict == "ok" for item in world.province.store.records()),
     )
     script.promise("every check-in is complete", all(item.fields for item in registrations if item.kind == CHECK_IN))
+    script.promise(
+        "no tap ended in a defect or for want of memory",
+        not any(line.event == "tap.failed" for line in world.lock.console),
+    )
     exposed = world.exposed()
     script.promise(
         "no guest's data is readable on the lock, at the edge or in a log"

@@ -16,13 +16,17 @@ import firmware.mdoc_ble.session
 import firmware.reader
 from firmware import crypto
 from firmware.mdoc_ble import MdocBle
-from firmware.nfc.apdu_bridge import ApduBridge
+from firmware.nfc.hsu import Hsu
+from firmware.nfc.pn532 import Pn532Reader
 from firmware.radio import CENTRAL_CONNECT, CENTRAL_DISCONNECT, GATTS_WRITE, Radio
+from firmware.serving import serve
 from protocol.errors import MooringError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from firmware.nfc import Card
 
 SERVICE = "4d6f6f72-0000-0000-0000-0000000000e0"
 ECHO = "4d6f6f72-0000-0000-0000-0000000000e1"
@@ -76,26 +80,41 @@ def say(**facts: "Any") -> None:
     print(json.dumps(facts))
 
 
-async def tap(reader: ApduBridge, mdoc_ble: MdocBle, given: "dict[str, Any]") -> None:
-    marks: dict[str, Any] = {}
+class Door:
+    """Reads, and says what it read."""
 
-    def mark(event: str, **facts: "Any") -> None:
-        marks[event] = facts
-        say(mark=event)
+    def __init__(self, mdoc_ble: MdocBle, given: "dict[str, Any]") -> None:
+        self.mdoc_ble = mdoc_ble
+        self.given = given
+        self.chain = [bytes.fromhex(der) for der in given["chain"]]
 
-    card = await reader.wait_for_card()
-    began = getattr(time, "ticks_ms")()  # noqa: B009  only this runtime has it
-    chain = [bytes.fromhex(der) for der in given["chain"]]
-    try:
-        shown = await firmware.reader.read_mdoc(
-            card, crypto, given["items"], bytes.fromhex(given["private"]), chain, mark=mark, mdoc_ble=mdoc_ble
-        )
-        said: Any = [shown.device_response.hex(), shown.session_transcript.hex(), shown.reader_private.hex()]
-    except MooringError as error:
-        said = error.code
-    finally:
-        await card.release()
-    say(read=said, marks=marks, ms=getattr(time, "ticks_ms")() - began)  # noqa: B009
+    async def tap(self, card: "Card") -> None:
+        marks: dict[str, Any] = {}
+
+        def mark(event: str, **facts: "Any") -> None:
+            marks[event] = facts
+            say(mark=event)
+
+        items, private = self.given["items"], bytes.fromhex(self.given["private"])
+        began = getattr(time, "ticks_ms")()  # noqa: B009  only this runtime has it
+        try:
+            shown = await firmware.reader.read_mdoc(
+                card, crypto, items, private, self.chain, mark=mark, mdoc_ble=self.mdoc_ble
+            )
+            said: Any = [shown.device_response.hex(), shown.session_transcript.hex(), shown.reader_private.hex()]
+        except MooringError as error:
+            said = error.code
+        say(read=said, marks=marks, ms=getattr(time, "ticks_ms")() - began)  # noqa: B009
+
+
+class Lights:
+    """Says what would be seen."""
+
+    def show(self, name: str, after_ms: int = 0) -> None:
+        say(shows=name)
+
+    def aside(self, name: str) -> None:
+        say(aside=name)
 
 
 async def main() -> None:
@@ -109,10 +128,10 @@ async def main() -> None:
     link.start()
     echoing = asyncio.create_task(link.run())
     mdoc_ble = MdocBle(radio)
-    reader = ApduBridge(UART(1, 115200))
+    reader = Pn532Reader(Hsu(UART(1, 115200)))
     say(ready=True)
-    while not echoing.done():
-        await tap(reader, mdoc_ble, given)
+    await serve(reader, Door(mdoc_ble, given), Lights())  # type: ignore[arg-type]  # what `serve` uses of them
+    echoing.cancel()
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Placements, grants, stays and claims as the rules of the door see them, without a signature in sight."""
 
+from firmware.claims import Traces
 from firmware.stays import Guest, Stay
 from protocol.grant import NO_TIE, Grant
 from protocol.placement import Placement
@@ -14,7 +15,6 @@ ADULT, CHILD = "1990-03-07", "2015-06-01"
 CN = Profile.parse(PROFILES["CN"])
 
 _POINT = b"\x04" + bytes(64)
-PLATFORM = _POINT
 
 
 def who(name: str) -> bytes:
@@ -26,19 +26,23 @@ class Somebody:
     """A claim by one who shows a document, or none (`born` None): then only as a guest who has checked in before."""
 
     method = "mdoc"
+    traces: Traces | None = None
 
-    def __init__(self, name: str, born: str | None = ADULT, tie: tuple[int, str] = NO_TIE) -> None:
+    def __init__(
+        self, name: str, born: str | None = ADULT, tie: tuple[int, str] = NO_TIE, barred: str | None = None
+    ) -> None:
         self._name = name
         self._tie = tie
+        self.barred = barred
         self.fields = {} if born is None else {"birth_date": born}
 
     def guest_of(self, stay: Stay) -> int | None:
         return stay.number(who(self._name))
 
-    def commitment(self, stay: Stay) -> bytes | None:
+    def commitment(self, grant: Grant) -> bytes | None:
         return who(self._name) if self.fields else None
 
-    def tie(self, stay: Stay) -> tuple[int, str]:
+    def tie(self, grant: Grant) -> tuple[int, str]:
         return self._tie
 
 
@@ -78,4 +82,4 @@ def stay(of: Grant, *guests: tuple[str, str] | str) -> Stay:
     for each in guests:
         name, born = (each, ADULT) if isinstance(each, str) else each
         inside.append(Guest(who(name), who(name) in of.commitments, born == ADULT))
-    return Stay(of, PLATFORM, inside, len(inside))
+    return Stay(of, inside, len(inside))

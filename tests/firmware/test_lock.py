@@ -14,7 +14,7 @@ from protocol.grant import Grant, commitment
 from protocol.placement import Placement
 from protocol.receipt import Receipt
 from protocol.signed_time import SignedTime
-from protocol.trust import TrustList
+from protocol.trust import Issuer, TrustList
 from sim import pki
 from tests.firmware.flash_device import FlashDevice
 
@@ -139,7 +139,7 @@ def test_the_same_placement_again_is_no_error(bench: Bench) -> None:
 
 
 def test_one_kind_of_statement_cannot_pass_for_another(bench: Bench) -> None:
-    body = TrustList(1, NOW, [(b"der", ["org.iso.18013.5.1.mDL"])]).body()
+    body = TrustList(1, NOW, [Issuer(b"der", ["org.iso.18013.5.1.mDL"])]).body()
     relabelled = statement.sign(crypto, PROVINCE[0], "placement", body)
     assert bench.lock.deliver(relabelled)[1] == "placement.form"
 
@@ -194,7 +194,7 @@ def test_a_signed_time_by_the_edge_agent_is_refused(bench: Bench) -> None:
 
 def trust_list(serial: int, issued_at: int) -> bytes:
     root = pki.authority("IACA", "SE").der
-    body = TrustList(serial, issued_at, [(root, ["org.iso.18013.5.1.mDL"])]).body()
+    body = TrustList(serial, issued_at, [Issuer(root, ["org.iso.18013.5.1.mDL"])]).body()
     return statement.sign(crypto, PROVINCE[0], "trust-list", body)
 
 
@@ -265,7 +265,7 @@ def test_the_platform_and_the_lock_derive_the_same_commitments(bench: Bench) -> 
 
     bench.lock.deliver(bench.placement())
     theirs = commitment_key(crypto, PLATFORM[0], bench.lock.identity.public)
-    mine = bench.lock.commitment_key(PLATFORM[1])
+    mine = bench.lock.commitment_key()
     assert commitment(crypto, mine, b"G" * 16, "AB 123", "1990-01-01") == commitment(
         crypto, theirs, b"G" * 16, "ab123", "1990-01-01"
     )

@@ -31,10 +31,10 @@ def run(story: Callable[[BleWorld], Awaitable[None]], **settings: Any) -> None:
 async def engaged(world: BleWorld, phone: Phone) -> Transaction:
     """The phone has been read at the reader and taken away; its Bluetooth has done nothing yet."""
     transaction = phone.touch()
-    await world.bridge.present(b"\x08\x00\x00\x01")
-    while (command := await world.bridge.command()) is not None:
-        await world.bridge.respond(transaction.process(command))
-    await world.bridge.remove()
+    await world.reader.present(b"\x08\x00\x00\x01")
+    while (command := await world.reader.command()) is not None:
+        await world.reader.respond(transaction.process(command))
+    await world.reader.remove()
     return transaction
 
 
@@ -100,11 +100,11 @@ def test_a_phone_that_offers_both_is_read_over_nfc_or_ble_as_the_constant_says()
 def test_the_lock_says_when_it_is_the_holders_turn_and_has_let_the_card_go_by_then() -> None:
     async def story(world: BleWorld) -> None:
         holder = await world.phone(CENTRAL, consent_seconds=0.5)
-        tapping = asyncio.create_task(holder.tap(world.bridge))
-        await world.heard("ble.asked")
+        tapping = asyncio.create_task(holder.tap(world.reader))
+        await world.heard("mdoc.asked")
         assert not tapping.done()
         order = [line["mark"] for line in world.log if "mark" in line]
-        assert order == ["nfc.engaged", "ble.waiting", "mdoc.session", "ble.started", "ble.asked"]
+        assert order == ["nfc.engaged", "ble.waiting", "mdoc.session", "ble.started", "mdoc.asked"]
         assert (await world.read()).code is None and (await tapping).result == "presented"
 
     run(story)
@@ -195,7 +195,7 @@ def test_of_two_phones_the_second_is_sent_away_and_the_first_does_not_notice() -
         assert isinstance(second.radio, PhoneBluetooth)
         transaction = await engaged(world, first)
         going = asyncio.create_task(first.go_on(transaction))
-        await world.heard("ble.asked")
+        await world.heard("mdoc.asked")
         await second.radio.begin(Address(ADDRESS), transaction.ble_job())
         assert await asyncio.wait_for(second.radio.receive(), 5) is None and second.radio.parts == (0, 0)
         assert not going.done()
@@ -220,19 +220,19 @@ def test_a_phone_that_met_the_wrong_reader_leaves_by_itself() -> None:
     run(story)
 
 
-def test_a_second_tap_during_a_session_is_neither_served_nor_does_it_disturb() -> None:
+def test_a_second_phone_during_a_session_is_told_to_wait_and_disturbs_nothing() -> None:
     async def story(world: BleWorld) -> None:
-        first = await world.phone(CENTRAL, consent_seconds=0.8)
-        going = asyncio.create_task(first.tap(world.bridge))
-        await world.heard("ble.asked")
-        await world.bridge.present(b"\x08\x00\x00\x09")
-        assert world.bridge.frames_ignored == 0
+        first = await world.phone(CENTRAL, consent_seconds=1.5)
+        going = asyncio.create_task(first.tap(world.reader))
+        await world.heard("mdoc.asked")
+        second = asyncio.create_task(tap.phone().tap(world.reader))
+        while (await world.line()).get("aside") != "busy":
+            assert not going.done()
+        second.cancel()
         read = await world.read()
         assert read.code is None and (await going).result == "presented"
-        # The card that was held there meanwhile is the next one to be served.
-        assert await asyncio.wait_for(world.bridge.command(), 5) is not None
-        await world.bridge.remove()
-        assert (await world.read()).code == "nfc.gone"
+        read, outcome = await world.tapped(tap.phone())
+        assert read.code is None and outcome.carrier == "nfc"
 
     run(story)
 
@@ -242,8 +242,8 @@ def test_the_edge_link_comes_back_by_itself_and_works_during_the_session_and_aft
         async with edge_beside(world) as edge:
             assert await edge.echo(b"before") == b"before"
             first = await world.phone(CENTRAL, consent_seconds=1.0)
-            going = asyncio.create_task(first.tap(world.bridge))
-            await world.heard("ble.asked")
+            going = asyncio.create_task(first.tap(world.reader))
+            await world.heard("mdoc.asked")
             assert await edge.echo(b"during") == b"during"
             assert edge.arrivals == 2, "sent away once, for the registration of the service"
             assert (await world.read()).code is None and (await going).result == "presented"

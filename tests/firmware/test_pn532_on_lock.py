@@ -13,6 +13,7 @@ from sim import issuer
 from sim.nfc.card import Traits
 from sim.nfc.faults import Faults
 from sim.nfc.virtual_pn532 import VirtualPn532
+from sim.phone.applet import Habits
 from sim.phone.phone import Phone, TapOutcome
 from tests import tap
 from tests.on_lock import run_on_lock
@@ -96,24 +97,30 @@ def elements(said: list[str]) -> dict[str, dict[str, Any]]:
     return document.elements
 
 
-def test_the_lock_reads_signature_mac_nine_kilobytes_and_a_holder_who_thinks_longer_than_a_waiting_time(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_the_lock_reads_phone_after_phone_whatever_their_habits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Signature and MAC, short APDUs and a holder that ignores Le, 9 KB, one who thinks longer than a waiting time."""
     large = {issuer.MDL: {"org.iso.18013.5.1": ["portrait"]}}
+    short = Habits(max_read=15, max_command=255, max_response=256, chunk=100, ignore_le=True)
     phones = [
         tap.phone(),
         tap.phone(authentication="mac"),
-        tap.phone(tap.credential(issuer.MDL, portrait=7500)),
+        tap.phone(habits=short),
         tap.phone(consent_seconds=0.4),
+        tap.phone(negotiates=True, habits=Habits(empty_polls=2)),
+        tap.phone(tap.credential(issuer.MDL, portrait=7500)),
         tap.phone(reader_roots=[]),
+        tap.phone(tamper="session-data"),
     ]
-    said, outcomes = read_on_lock(monkeypatch, VirtualPn532(), phones, [LICENCE, LICENCE, large, LICENCE, LICENCE])
+    items = [*[LICENCE] * 5, large, LICENCE, LICENCE]
+    said, outcomes = read_on_lock(monkeypatch, VirtualPn532(looks_between=8), phones, items)
     taps = said["taps"]
-    for shown in (taps[0], taps[1], taps[3]):
+    for shown in taps[:5]:
         assert sorted(elements(shown)["org.iso.18013.5.1"]) == LICENCE[issuer.MDL]["org.iso.18013.5.1"]
-    assert len(elements(taps[2])["org.iso.18013.5.1"]["portrait"]) == 7500
-    assert taps[4] == "session.declined"
-    assert [outcome.result for outcome in outcomes] == [*["presented"] * 4, "unknown-reader"]
+    assert len(elements(taps[5])["org.iso.18013.5.1"]["portrait"]) == 7500
+    assert taps[6:] == ["session.declined", "session.encryption"]
+    assert [outcome.result for outcome in outcomes] == [*["presented"] * 6, "unknown-reader", "presented"]
+    assert [outcome.status for outcome in outcomes] == [*[20] * 6, None, 10]
+    assert outcomes[0].reader == "TEST door"
     assert said["version"] == [0x32, 1, 6, 7]
 
 

@@ -123,6 +123,18 @@ def test_a_registered_guest_enters_by_the_floor_alone() -> None:
     assert refusal([stay(BOTH, "ann")], interval=(END + 1, None)) == "grant.over"
 
 
+# --- the document's standing -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", ["trust-list.stale", "crl.stale", "status-list.stale", "mdoc.unlisted"])
+def test_a_document_of_which_too_little_is_known_checks_nobody_in_and_lets_in_who_has(code: str) -> None:
+    ann = Somebody("ann", barred=code)
+    assert refusal([stay(BOTH)], ann) == code
+    assert judge([stay(BOTH, "ann")], ann).kind == ENTRY
+    assert refusal([stay(BOTH)], Somebody("zoe", barred=code)) == "grant.none", "a stranger learns nothing of it"
+    assert judge([stay(BOTH)], ann, Somebody("ann")).claim.barred is None, "another document of theirs serves"
+
+
 # --- the placement ---------------------------------------------------------------------------------------------------
 
 

@@ -16,6 +16,7 @@ from protocol.mdoc.verifier import VerifiedDocument, verify
 from sim import issuer
 from sim.phone.applet import Habits
 from sim.phone.phone import Phone, TapOutcome
+from sim.phone.stay_key import StayKeys
 from tests import tap
 
 MDL_ITEMS = {issuer.MDL: tap.ITEMS[issuer.MDL]}
@@ -67,6 +68,18 @@ def test_every_document_type_that_the_issuer_issues_is_read(doc_type: str) -> No
     (document,) = verified(read(tap.phone(tap.credential(doc_type)), items)[0], doc_type)
     shown = {name_space: sorted(elements) for name_space, elements in document.elements.items()}
     assert shown == items[doc_type]
+
+
+@pytest.mark.parametrize("curve", [ec.SECP256R1(), ec.SECP384R1()])
+def test_phone_and_lock_each_have_the_sessions_stay_key_and_nobody_said_it(curve: ec.EllipticCurve) -> None:
+    phone = tap.phone(curve=curve, stay_keys=StayKeys())
+    transaction, card = tap.touch(phone)
+    first = tap.run(read_mdoc(card, crypto, MDL_ITEMS, tap.reader_key()[0], list(tap.reader_chain()), mark=silent))
+    assert transaction.outcome().result == "presented"
+    assert phone.stay_keys is not None and phone.stay_keys.keys == [first.stay_key]
+    said = b"".join(command + response for command, response in card.exchanges)
+    assert all(first.stay_key[at : at + 8] not in said for at in range(0, 32, 8))
+    assert read(phone)[0].stay_key != first.stay_key
 
 
 def test_only_what_was_asked_for_leaves_the_phone() -> None:

@@ -132,7 +132,7 @@ class Authority:
         for extension, critical in self.extra:
             builder = builder.add_extension(extension, critical=critical)
         algorithm: Any = issuer.hash_algorithm or HASHES[issuer.curve]
-        return builder.sign(issuer.key(), algorithm).public_bytes(Encoding.DER)
+        return builder.sign(issuer.key(), algorithm, ecdsa_deterministic=True).public_bytes(Encoding.DER)
 
 
 IACA = Authority(name("Utopia IACA"), not_after=datetime(2035, 1, 1, tzinfo=UTC))
@@ -285,7 +285,8 @@ def tdate(moment: datetime) -> cbor2.CBORTag:
 
 
 def ecdsa(private: ec.EllipticCurvePrivateKey, data: bytes, size: int, algorithm: hashes.HashAlgorithm) -> bytes:
-    r, s = decode_dss_signature(private.sign(data, ec.ECDSA(algorithm)))
+    # Deterministic, so that a document made twice is the same document to whoever remembers it.
+    r, s = decode_dss_signature(private.sign(data, ec.ECDSA(algorithm, deterministic_signing=True)))
     return r.to_bytes(size, "big") + s.to_bytes(size, "big")
 
 

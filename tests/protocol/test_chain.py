@@ -80,6 +80,33 @@ def test_an_anchor_need_not_be_self_signed() -> None:
     assert path([DS.certificate(crossed)], crossed.certificate(above)).country == "UT"
 
 
+def test_a_root_counts_in_the_time_in_which_it_is_trusted_and_no_other() -> None:
+    start, end = INSTANT[0], INSTANT[0] + 60
+    certificates, root = [Certificate(DS.certificate(IACA))], IACA.certificate(IACA)
+
+    def judged(trusted_from: int | None, trusted_until: int | None) -> str | None:
+        anchors = [chain.TrustRoot(root, None, trusted_from, trusted_until)]
+        try:
+            chain.verify_path(crypto_cpython, certificates, anchors, (start, end))
+        except VerificationError as refusal:
+            return refusal.code
+        return None
+
+    assert [judged(*times) for times in ((None, None), (start, None), (None, end), (start, end))] == [None] * 4
+    assert [judged(start + 1, None), judged(None, end - 1)] == ["mdoc.root_validity"] * 2
+
+
+def test_a_root_that_is_no_longer_trusted_does_not_hide_one_that_is() -> None:
+    root = IACA.certificate(IACA)
+    anchors = [chain.TrustRoot(root, None, None, INSTANT[0] - 1), chain.TrustRoot(root)]
+    assert chain.verify_path(crypto_cpython, [Certificate(DS.certificate(IACA))], anchors, INSTANT).root is anchors[1]
+
+
+def test_the_serial_number_is_of_the_certificate_that_the_root_signed() -> None:
+    signer = path([DS.certificate(IACA)], IACA.certificate(IACA))
+    assert signer.serial == (1234567).to_bytes(3, "big")
+
+
 def test_a_root_without_limits_serves_every_document_type() -> None:
     root = IACA.certificate(IACA)
     assert chain.TrustRoot(root).trusts("any")

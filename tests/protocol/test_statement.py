@@ -14,8 +14,9 @@ from protocol.grant import Grant
 from protocol.placement import Placement, lock_id
 from protocol.profile import Profile
 from protocol.receipt import Receipt
+from protocol.revocation_list import RevocationList
 from protocol.signed_time import SignedTime
-from protocol.trust import TrustList
+from protocol.trust import CRL, IDENTIFIER_LIST, STATUS_LIST, Issuer, ListEntry, TrustList
 from sim.province import Keys
 from sim.province.registry import PROFILES
 from tests.on_lock import run_on_lock
@@ -23,12 +24,26 @@ from tests.on_lock import run_on_lock
 KEYS = Keys.generate()
 POINT = KEYS.sealing_public
 LOCK = bytes(range(16))
+KEY = {1: 2, -1: 1, -2: bytes(32), -3: bytes(32)}
 
 FORMS: dict[str, Any] = {
     "placement": Placement(
         7, LOCK, "HZ-0001", "active", POINT, POINT, "CN", "1201", [b"\x30\x00", b"\x30\x01"], "named", 1
     ),
-    "trust-list": TrustList(3, 1_795_000_000, [(b"\x30\x00", ["org.iso.18013.5.1.mDL", "eu.europa.ec.eudi.pid.1"])]),
+    "trust-list": TrustList(
+        3,
+        1_795_000_000,
+        [
+            Issuer(b"\x30\x00", ["org.iso.18013.5.1.mDL", "eu.europa.ec.eudi.pid.1"], 1_790_000_000, None),
+            Issuer(b"\x30\x01", ["org.mooring.cn.resident-id.1"]),
+        ],
+        [
+            ListEntry(1, CRL, 0),
+            ListEntry(2, STATUS_LIST, 0, "https://iaca.example/status/1", KEY),
+            ListEntry(16, IDENTIFIER_LIST, 1, "https://iaca.example/ids", {**KEY, -1: -65537}),
+        ],
+    ),
+    "revocation-list": RevocationList(7, 2, b"\x30\x00"),
     "time": SignedTime(bytes(16), 1_795_000_000, LOCK),
     "receipt": Receipt(LOCK, 41, bytes(32), 1_795_000_000),
     "grant": Grant(
@@ -169,8 +184,8 @@ def test_a_body_with_a_member_too_few_or_too_many_is_rejected(kind: str) -> None
 @pytest.mark.parametrize("kind", sorted(FORMS))
 @pytest.mark.parametrize("wrong", [None, -1, 2**64 - 1, "", "x" * 9000, b"", [], {}, {"a": 1, 2: 2}, [None], 1.5])
 def test_a_member_of_the_wrong_type_or_range_is_rejected(kind: str, wrong: Any) -> None:
-    # A grant may name nobody, and a pass need not list locks.
-    allowed = {("grant", 8, "[]"), ("edge-pass", 6, "None")}
+    # A grant may name nobody, a pass need not list locks, and nothing may be said of revocation.
+    allowed = {("grant", 8, "[]"), ("edge-pass", 6, "None"), ("trust-list", 5, "[]")}
     for key in BODIES[kind]:
         if (kind, key, str(wrong)) not in allowed:
             with pytest.raises(FormatError) as caught:
@@ -188,10 +203,33 @@ def test_a_member_of_the_wrong_type_or_range_is_rejected(kind: str, wrong: Any) 
         ("placement", 6, b"\x02" + bytes(64)),
         ("placement", 9, "12\n01"),
         ("placement", 10, [b"\x30"] * 5),
-        ("trust-list", 4, [{1: b"\x30", 2: []}]),
-        ("trust-list", 4, [{1: b"\x30", 2: ["a", "a"]}]),
-        ("trust-list", 4, [{1: b"\x30", 2: ["a"], 3: 0}]),
-        ("trust-list", 4, [{1: b"\x30", "b": ["a"]}]),
+        ("trust-list", 4, [{1: b"\x30", 2: [], 3: None, 4: None}]),
+        ("trust-list", 4, [{1: b"\x30", 2: ["a", "a"], 3: None, 4: None}]),
+        ("trust-list", 4, [{1: b"\x30", 2: ["a"], 3: -1, 4: None}]),
+        ("trust-list", 4, [{1: b"\x30", 2: ["a"], 3: None, 4: "never"}]),
+        ("trust-list", 4, [{1: b"\x30", 2: ["a"]}]),
+        ("trust-list", 4, [{1: b"\x30", 2: ["a"], 3: None, 4: None}] * 33),
+        ("trust-list", 5, None),
+        ("trust-list", 5, [{1: 1, 2: 1, 3: 2, 4: "", 5: None}]),
+        ("trust-list", 5, [{1: 1, 2: 1, 3: 0, 4: "", 5: None}] * 2),
+        ("trust-list", 5, [{1: 17, 2: 1, 3: 0, 4: "", 5: None}]),
+        ("trust-list", 5, [{1: 0, 2: 1, 3: 0, 4: "", 5: None}]),
+        ("trust-list", 5, [{1: 1, 2: 4, 3: 0, 4: "", 5: None}]),
+        ("trust-list", 5, [{1: 1, 2: True, 3: 0, 4: "", 5: None}]),
+        ("trust-list", 5, [{1: 1, 2: 1, 3: 0, 4: "https://x", 5: None}]),
+        ("trust-list", 5, [{1: 1, 2: 1, 3: 0, 4: "", 5: KEY}]),
+        ("trust-list", 5, [{1: 1, 2: 2, 3: 0, 4: "", 5: KEY}]),
+        ("trust-list", 5, [{1: 1, 2: 2, 3: 0, 4: "https://x", 5: None}]),
+        ("trust-list", 5, [{1: 1, 2: 2, 3: 0, 4: "https://x", 5: {**KEY, -1: 9}}]),
+        ("trust-list", 5, [{1: 1, 2: 2, 3: 0, 4: "https://x", 5: {**KEY, -2: bytes(31)}}]),
+        ("trust-list", 5, [{1: 1, 2: 2, 3: 0, 4: "https://x", 5: {**KEY, -4: bytes(32)}}]),
+        ("trust-list", 5, [{1: 1, 2: 2, 3: 0, 4: "u" * 256, 5: KEY}]),
+        ("trust-list", 5, [{1: 1, 2: 2, 3: 0, 4: b"uri", 5: KEY}]),
+        ("revocation-list", 3, 0),
+        ("revocation-list", 3, 17),
+        ("revocation-list", 4, b""),
+        ("revocation-list", 4, bytes(8065)),
+        ("revocation-list", 4, "text"),
         ("time", 3, 0),
     ],
 )
@@ -234,10 +272,11 @@ from protocol.grant import Grant
 from protocol.placement import Placement
 from protocol.profile import Profile
 from protocol.receipt import Receipt
+from protocol.revocation_list import RevocationList
 from protocol.signed_time import SignedTime
 from protocol.trust import TrustList
 forms = {"placement": Placement, "trust-list": TrustList, "profile": Profile, "time": SignedTime, "receipt": Receipt,
-         "grant": Grant, "edge-pass": EdgePass}
+         "grant": Grant, "edge-pass": EdgePass, "revocation-list": RevocationList}
 key = bytes.fromhex(given["key"])
 def code(data, kind):
     try:
@@ -256,10 +295,10 @@ answer({
         {"key": KEYS.signing_public.hex(), "good": good, "forged": forged},
     )
     assert answer == {
-        "good": [None] * 7,
-        "forged": ["cose.signature"] * 7,
-        "crossed": ["statement.kind"] * 7,
-        "trailing": ["cbor.trailing"] * 7,
+        "good": [None] * 8,
+        "forged": ["cose.signature"] * 8,
+        "crossed": ["statement.kind"] * 8,
+        "trailing": ["cbor.trailing"] * 8,
     }
 
 

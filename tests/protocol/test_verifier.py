@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from protocol import cbor, crypto_cpython
 from protocol.dates import from_rfc3339
 from protocol.errors import FormatError, VerificationError
-from protocol.mdoc import chain, verifier
+from protocol.mdoc import verifier
 from protocol.mdoc.chain import TrustRoot
 from tests import vectors
 from tests.on_lock import run_on_lock
@@ -143,21 +143,6 @@ def test_validity_ends_with_the_certificates_if_they_end_first() -> None:
     long_lived = Credential(valid_until=DS.not_after.replace(year=2030))
     (document,) = verify(present(long_lived))
     assert document.valid_until == seconds(DS.not_after)
-
-
-def test_a_remembered_path_answers_for_the_chain_and_for_nothing_else() -> None:
-    remembered: list[chain.DocumentSigner] = []
-
-    def recall(*arguments: Any) -> chain.DocumentSigner:
-        if not remembered:
-            remembered.append(chain.verify_path(*arguments))
-        return remembered[0]
-
-    assert verify(present(), path=recall)
-    assert verify(present(), path=recall)
-    with pytest.raises(VerificationError) as refusal:
-        verify(REJECTED["a bad issuer signature"][1](), path=recall)
-    assert refusal.value.code == "mdoc.issuer_signature"
 
 
 def test_nothing_is_shown_of_a_good_document_beside_a_bad_one() -> None:

@@ -1,20 +1,20 @@
-"""The phone by itself, spoken to with bare APDUs, and its end of the reader module."""
+"""The phone by itself, spoken to with bare APDUs, and as a hand holds it to a reader."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import cbor2
 import ndef
 import pytest
 
-from firmware.nfc.apdu_bridge import ApduBridge
-from firmware.reader import read_mdoc
-from protocol import crypto_cpython as crypto
+from firmware.nfc.hsu import Hsu
+from firmware.nfc.pn532 import Pn532Reader
 from protocol.errors import TransportError
-from sim import issuer
-from sim.phone.bridge import Bridge
-from sim.phone.phone import Event, Transaction
+from sim.nfc.virtual_pn532 import VirtualPn532
+from sim.phone.phone import Event, TapOutcome, Transaction
 from tests import tap
+from tests.firmware import pn532_scene as scene
 
 SELECT_NDEF = bytes.fromhex("00a4040007d276000085010100")
 SELECT_MDOC = bytes.fromhex("00a4040007a000000248040000")
@@ -89,25 +89,19 @@ def test_a_session_message_that_is_no_cbor_map_is_answered_with_status_11() -> N
     assert cbor2.loads(answer[2:-2]) == {"status": 11}
 
 
-def in_the_field(story: Callable[[Bridge, ApduBridge], Awaitable[None]], bit_rate: int | None = None) -> None:
-    async def scene() -> None:
-        bridge = Bridge(bit_rate)
-        host, port = (await bridge.start()).split(":")
-        reader, writer = await asyncio.open_connection(host, int(port))
-        try:
-            await story(bridge, ApduBridge(reader, writer))
-        finally:
-            writer.close()
-            await bridge.stop()
+def in_the_field(story: Callable[[VirtualPn532, Pn532Reader], Awaitable[None]], **settings: Any) -> None:
+    async def play() -> None:
+        async with scene.reader(**settings) as (driver, board):
+            await story(board, driver)
 
-    tap.run(scene())
+    scene.run(play())
 
 
 def test_a_tap_ends_when_the_reader_lets_go_and_tells_its_moments() -> None:
     heard: list[Event] = []
 
-    async def story(bridge: Bridge, reader: ApduBridge) -> None:
-        tapping = asyncio.create_task(tap.phone(on_event=heard.append).tap(bridge))
+    async def story(board: VirtualPn532, reader: Pn532Reader) -> None:
+        tapping = asyncio.create_task(tap.phone(on_event=heard.append).tap(board))
         card = await reader.wait_for_card()
         assert await card.transceive(SELECT_NDEF) == b"\x90\x00"
         await card.release()
@@ -120,27 +114,26 @@ def test_a_tap_ends_when_the_reader_lets_go_and_tells_its_moments() -> None:
 
 
 def test_an_impatient_guest_takes_the_phone_away() -> None:
-    async def story(bridge: Bridge, reader: ApduBridge) -> None:
-        tapping = asyncio.create_task(tap.phone().tap(bridge, patience=0.05))
-        card = await reader.wait_for_card()
-        outcome = await tapping
+    async def story(board: VirtualPn532, reader: Pn532Reader) -> None:
+        waiting = asyncio.create_task(reader.wait_for_card())
+        outcome = await tap.phone().tap(board, patience=2)
         assert outcome.result == "unfinished" and outcome.events[-1].facts["patience_lost"] is True
         with pytest.raises(TransportError, match=r"nfc\.gone"):
-            await card.transceive(SELECT_NDEF)
+            await (await waiting).transceive(SELECT_NDEF)
 
     in_the_field(story)
 
 
-def test_the_release_of_a_phone_already_taken_away_does_not_end_the_next_tap() -> None:
-    async def story(bridge: Bridge, reader: ApduBridge) -> None:
-        first = asyncio.create_task(tap.phone().tap(bridge, tear_off_after=0))
+def test_a_phone_taken_away_before_the_reader_let_go_does_not_spoil_the_next_tap() -> None:
+    async def story(board: VirtualPn532, reader: Pn532Reader) -> None:
+        first = asyncio.create_task(tap.phone().tap(board, tear_off_after=0))
         card = await reader.wait_for_card()
         with pytest.raises(TransportError, match=r"nfc\.gone"):
             await card.transceive(SELECT_NDEF)
         await first
-        second = asyncio.create_task(tap.phone().tap(bridge))
-        following = await reader.wait_for_card()
         await card.release()
+        second = asyncio.create_task(tap.phone().tap(board))
+        following = await reader.wait_for_card()
         assert await following.transceive(SELECT_NDEF) == b"\x90\x00"
         await following.release()
         assert (await second).apdus == 1
@@ -148,56 +141,33 @@ def test_the_release_of_a_phone_already_taken_away_does_not_end_the_next_tap() -
     in_the_field(story)
 
 
-def test_noise_on_the_line_does_not_keep_a_tap_from_being_noticed() -> None:
-    async def story(bridge: Bridge, reader: ApduBridge) -> None:
-        await bridge.connected()
-        bridge.noise(b"\x00\xff\x55\x03")
-        tapping = asyncio.create_task(tap.phone().tap(bridge))
-        card = await reader.wait_for_card()
-        await card.release()
-        assert (await tapping).apdus == 0
-
-    in_the_field(story)
-
-
 def test_a_lock_that_goes_dark_ends_the_tap_and_one_that_comes_back_is_served() -> None:
-    async def scene() -> None:
-        bridge = Bridge()
-        host, port = (await bridge.start()).split(":")
+    async def story() -> None:
+        board = VirtualPn532(looks_between=8)
+        host, port = (await board.start()).split(":")
         for _ in range(2):
-            reader, writer = await asyncio.open_connection(host, int(port))
-            await bridge.connected()
-            tapping = asyncio.create_task(tap.phone().tap(bridge))
-            await ApduBridge(reader, writer).wait_for_card()
-            writer.close()
+            incoming, outgoing = await asyncio.open_connection(host, int(port))
+            await board.connected()
+            tapping = asyncio.create_task(tap.phone().tap(board))
+            card = await Pn532Reader(Hsu(incoming, outgoing)).wait_for_card()
+            assert await card.transceive(SELECT_NDEF) == b"\x90\x00"
+            outgoing.close()
             assert (await tapping).result == "unfinished"
-        await bridge.stop()
+        await board.stop()
 
-    tap.run(scene())
+    tap.run(story())
 
 
 def test_the_owner_takes_time_to_agree_and_the_reader_waits() -> None:
-    phone = tap.phone(consent_seconds=0.05)
+    phone = tap.phone(consent_seconds=5)
+    outcomes: list[TapOutcome] = []
 
-    async def story(bridge: Bridge, reader: ApduBridge) -> None:
-        tapping = asyncio.create_task(phone.tap(bridge))
-        served = await reader.wait_for_card()
-        items = {issuer.MDL: tap.ITEMS[issuer.MDL]}
-        await read_mdoc(served, crypto, items, tap.reader_key()[0], list(tap.reader_chain()))
-        await served.release()
-        outcome = await tapping
-        assert outcome.result == "presented" and outcome.seconds > 0.05
-        assert [event.name for event in outcome.events] == ["tap", "engaged", "asked", "presented", "ended", "removed"]
+    async def story(board: VirtualPn532, reader: Pn532Reader) -> None:
+        began = scene.now()
+        _, outcome = await scene.visit(reader, board, phone)
+        outcomes.append(outcome)
+        assert scene.now() - began > 5
 
     in_the_field(story)
-
-
-def test_a_slow_air_makes_a_tap_take_its_time() -> None:
-    async def story(bridge: Bridge, reader: ApduBridge) -> None:
-        tapping = asyncio.create_task(tap.phone().tap(bridge))
-        card = await reader.wait_for_card()
-        await card.transceive(SELECT_NDEF)
-        await card.release()
-        assert (await tapping).seconds >= 0.9 * 15 * 8 / 10600
-
-    in_the_field(story, bit_rate=10600)
+    assert outcomes[0].result == "presented"
+    assert [event.name for event in outcomes[0].events] == ["tap", "engaged", "asked", "presented", "ended", "removed"]

@@ -18,6 +18,7 @@ from protocol import crypto_cpython as crypto
 from protocol import record, statement, uplink
 from protocol.errors import ConfigError
 from protocol.receipt import Receipt
+from protocol.trust import Issuer
 from sim import broker as brokers
 from sim.board.interpreter import ROOT
 from sim.platform import Guest, Platform
@@ -217,7 +218,7 @@ def test_time_papers_and_grants_reach_the_edge_of_the_lock_and_no_other(
     booking = PLATFORM.book(chain.public, "HZ-0001", NOW, NOW + 3600, [Guest("E1", "1990-03-07")])
     province.queue_grant(chain.lock_id, PLATFORM.grant(booking))
     assert uplink.parse_command(courier.answer(uplink.CMD)).lock_id == chain.lock_id
-    province.trust([(b"\x30\x01", ["org.iso.18013.5.1.mDL"])])
+    province.trust([Issuer(b"\x30\x01", ["org.iso.18013.5.1.mDL"])])
     [trust] = uplink.parse_command(courier.answer(uplink.CMD)).statements
     assert statement.kind_of(trust) == "trust-list"
     assert other.answers.empty()

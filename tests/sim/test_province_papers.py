@@ -8,11 +8,12 @@ import pytest
 
 from protocol import crypto_cpython as crypto
 from protocol import placement, statement, uplink
-from protocol.errors import ConfigError, VerificationError
+from protocol.errors import ConfigError, FormatError, VerificationError
 from protocol.placement import Placement
 from protocol.profile import Profile
+from protocol.revocation_list import MAX_CONTENT, RevocationList
 from protocol.signed_time import SignedTime
-from protocol.trust import TrustList
+from protocol.trust import CRL, Issuer, ListEntry, TrustList
 from sim.platform import Guest, Platform
 from sim.province import Province
 from tests.protocol.chain import NOW, Chain, check_in, entry
@@ -57,16 +58,37 @@ def test_nobody_is_told_the_time_for_a_lock_that_is_not_registered(province: Pro
 
 
 def test_a_lock_that_holds_nothing_is_sent_all_it_needs_and_then_no_more(province: Province, chain: Chain) -> None:
-    province.trust([(b"\x30\x01", ["org.iso.18013.5.1.mDL"])])
+    province.trust([Issuer(b"\x30\x01", ["org.iso.18013.5.1.mDL"])])
     assert kinds(seen(province, chain, {})) == ["placement", "profile", "trust-list"]
     assert kinds(seen(province, chain, {"placement": 1, "profile": 1, "trust-list": 1})) == []
-    province.trust([(b"\x30\x02", ["org.iso.18013.5.1.mDL"])])
+    province.trust([Issuer(b"\x30\x02", ["org.iso.18013.5.1.mDL"])])
     province.set_status(chain.lock_id, placement.SUSPENDED)
     assert kinds(seen(province, chain, {"placement": 1, "profile": 1, "trust-list": 1})) == ["placement", "trust-list"]
 
 
+def test_a_lock_is_sent_each_list_that_it_does_not_hold_in_its_newest_form(province: Province, chain: Chain) -> None:
+    province.trust([Issuer(b"\x30\x01", ["org.iso.18013.5.1.mDL"])], [ListEntry(1, CRL, 0), ListEntry(2, CRL, 0)])
+    province.publish_list(1, b"first")
+    province.publish_list(2, b"other")
+    papers = {"placement": 1, "profile": 1, "trust-list": 1}
+    assert kinds(seen(province, chain, {})) == [*papers, "revocation-list", "revocation-list"]
+    assert kinds(seen(province, chain, {**papers, "revocation-list.1": 1, "revocation-list.2": 1})) == []
+    province.publish_list(2, b"newer")
+    (lacked,) = province.registry.lacking(
+        province.store.locks()[0], {**papers, "revocation-list.1": 1, "revocation-list.2": 1}
+    )
+    form = RevocationList.parse(statement.open(crypto, lacked, "revocation-list", province.public))
+    assert (form.serial, form.number, form.content) == (2, 2, b"newer")
+
+
+def test_a_list_too_long_for_a_lock_is_not_published(province: Province) -> None:
+    with pytest.raises(FormatError) as refusal:
+        province.publish_list(1, bytes(MAX_CONTENT + 1))
+    assert refusal.value.code == "revocation-list.form"
+
+
 def test_what_a_lock_is_sent_is_in_the_form_that_a_lock_reads(province: Province, chain: Chain) -> None:
-    issuer = (b"\x30\x01", ["org.iso.18013.5.1.mDL", "eu.europa.ec.eudi.pid.1"])
+    issuer = Issuer(b"\x30\x01", ["org.iso.18013.5.1.mDL", "eu.europa.ec.eudi.pid.1"])
     province.trust([issuer])
     forms: dict[str, Any] = {"placement": Placement, "profile": Profile, "trust-list": TrustList}
     held = {

@@ -1,4 +1,4 @@
-"""Stand-in for MicroPython's `machine`: Pin, PWM, UART, WDT, reset. Extends the built-in module where there is one.
+"""Stand-in for MicroPython's `machine`: Pin, PWM, Timer, UART, WDT, reset. Extends the built-in one where there is one.
 
 Outputs are reported to the board bus (MOORING_BOARD=host:port, see `sim.board.bus`) as JSON lines, inputs come from
 it. Without a bus everything works, unseen. UART n is a byte stream to MOORING_UARTn=host:port.
@@ -45,6 +45,8 @@ class Pin:
         earlier = _bus.pins.get(id)
         if earlier is not None:
             self._mode, self._value = earlier._mode, earlier._value
+        elif id in _bus.levels:
+            self._value = _bus.levels[id]
         _bus.pins[id] = self
         self.init(mode, pull, value=value)
 
@@ -166,6 +168,50 @@ class PWM:
 
     def deinit(self):
         self.init(duty_u16=0)
+
+
+class Timer:
+    """As `machine.Timer` of the ESP32 port: the callback of a one-shot runs between two steps of the interpreter, also
+    of a loop that never yields. What stops the interpreter itself stops it too."""
+
+    ONE_SHOT, PERIODIC = 0, 1
+
+    def __init__(self, id):
+        self._turn = 0
+
+    def init(self, *, mode=PERIODIC, period=-1, callback=None, hard=False):
+        if mode != self.ONE_SHOT or period <= 0:
+            raise ValueError("only one-shots here")
+        self._turn += 1
+        _later(period, self._expire, (self._turn, callback))
+
+    def deinit(self):
+        self._turn += 1
+
+    def _expire(self, armed):
+        turn, callback = armed
+        if turn == self._turn and callback is not None:
+            callback(self)
+
+
+def _later(period, expire, armed):
+    if not MICROPYTHON:
+        import threading
+
+        thread = threading.Timer(period / 1000, expire, (armed,))
+        thread.daemon = True
+        thread.start()
+        return
+    import _thread
+
+    from micropython import schedule
+
+    def wait():
+        # The thread does no more than wait: the scheduler brings the callback to the main thread, as an interrupt does.
+        time.sleep_ms(period)
+        schedule(expire, armed)
+
+    _thread.start_new_thread(wait, ())
 
 
 class UART(io.IOBase if MICROPYTHON else object):

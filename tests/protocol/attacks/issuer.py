@@ -82,6 +82,9 @@ ISSUER: dict[str, tuple[str, Build]] = {
         mso(put("validityInfo", "validUntil", cbor2.CBORTag(0, "2027-02-29T00:00:00Z"))),
     ),
     "an MSO without validity": ("mdoc.form", mso(drop("validityInfo"))),
+    "an MSO with a status list without a uri": ("mdoc.form", mso(put("status", {"status_list": {"idx": 1}}))),
+    "an MSO with a negative index": ("mdoc.form", mso(put("status", {"status_list": {"idx": -1, "uri": "u"}}))),
+    "an MSO with a textual identifier": ("mdoc.form", mso(put("status", {"identifier_list": {"id": "i", "uri": "u"}}))),
     # Validity
     "an expired MSO": ("mdoc.expired", one(valid_until=NOW - timedelta(seconds=1))),
     "an MSO of tomorrow": ("mdoc.not_yet_valid", one(valid_from=NOW + timedelta(seconds=1))),

@@ -60,6 +60,10 @@ GOOD: dict[str, Build] = {
     "version 1.1": answer(put("version", "1.1")),
     "documentErrors beside a document": answer(put("documentErrors", [{PID: 0}])),
     "members that later editions add": one(change_mso=put("status", {"status_list": {"idx": 1, "uri": "u"}})),
+    "an identifier list": one(
+        change_mso=put("status", {"identifier_list": {"id": b"i", "uri": "u", "certificate": b""}})
+    ),
+    "a status of a kind that nobody knows yet": one(change_mso=put("status", {"other": 1})),
     "an x5chain as an array of one": one(change_issuer_auth=lambda m: put(1, 33, [m[1][33]])(m)),
     "an intermediate where the IACA allows one": through(INTERMEDIATE),
     "an IACA renewed under the same name": _renewed_root,

@@ -1,0 +1,81 @@
+"""The reader's task: one phone after the other to the door, and a word to those who come in between.
+
+A read that goes on over BLE lets its phone go, and the reader is free while it lasts. Who is held to it then is told
+that the door is busy; the guest being served does not notice.
+"""
+
+import asyncio
+
+from firmware.console import log
+from protocol.errors import TransportError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from firmware.door import Door
+    from firmware.nfc import Card, CardReader
+    from firmware.signals import Signals
+
+
+WELL_MS = 15000
+"""A reader chip that has not complained for so long is well again: longer than a driver rests between two attempts."""
+
+
+class _Held:
+    """The card at the reader, as the door has it, and whether it has been let go."""
+
+    def __init__(self, card: "Card") -> None:
+        self.max_command = card.max_command
+        self.max_response = card.max_response
+        self.free = asyncio.Event()
+        self._card = card
+
+    async def transceive(self, command: bytes, timeout_ms: int = 1000) -> bytes:
+        """See `firmware.nfc.Card`."""
+        return await self._card.transceive(command, timeout_ms)
+
+    async def release(self) -> None:
+        """See `firmware.nfc.Card`."""
+        await self._card.release()
+        self.free.set()
+
+
+async def serve(reader: "CardReader", door: "Door", signals: "Signals") -> None:
+    """Serve for ever. `door.tap` must not raise."""
+    signals.show("idle")
+    tap: asyncio.Task[None] | None = None
+    troubled = False
+    while True:
+        elsewhere = tap is not None and not tap.done()
+        try:
+            wait = reader.wait_for_card()
+            card = await (asyncio.wait_for(wait, WELL_MS / 1000) if troubled else wait)
+        except TransportError as error:
+            log("reader.trouble", code=error.code)
+            if error.code == "nfc.collision":
+                signals.aside("busy")
+            elif not troubled:
+                troubled = True
+                if not elsewhere:
+                    signals.show("fault")
+            continue
+        except asyncio.TimeoutError:
+            log("reader.well")
+            troubled = False
+            if not elsewhere:
+                signals.show("idle")
+            continue
+        if tap is not None and not tap.done():
+            log("tap.busy")
+            signals.aside("busy")
+            await card.release()
+            continue
+        held = _Held(card)
+        tap = asyncio.create_task(_tap(door, held))
+        await held.free.wait()
+
+
+async def _tap(door: "Door", card: "_Held") -> None:
+    try:
+        await door.tap(card)
+    finally:
+        await card.release()

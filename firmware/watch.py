@@ -1,0 +1,46 @@
+"""The watchdog is fed by one task, and only while all others do their work; unfed, it restarts the lock."""
+
+import asyncio
+
+from firmware import ticks
+from firmware.console import log
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from machine import WDT
+
+WATCHDOG_MS = 30000
+"""Longer than the slowest step on the chip; a loop that has not come round by then is stuck."""
+
+SERVED_MS = 120000
+"""Longer than the longest tap, with a holder who takes their time; a door that serves one guest for so long hangs."""
+
+_LOOP_MS = 1000
+
+
+async def watch(
+    watchdog: "WDT", tasks: "list[asyncio.Task[None]]", busy: "Callable[[], bool]", tick: "Callable[[], object]"
+) -> None:
+    """Feed `watchdog` and call `tick` about once a second; returns, to feed no more, when the lock should restart.
+
+    `busy` says whether the door serves a guest. A task that ended is a reason, and so is a guest who is never done.
+    """
+    free = ticks.now()
+    while True:
+        for task in tasks:
+            if task.done():
+                try:
+                    await task
+                except Exception as error:  # noqa: BLE001  whatever it was: name it, and let the watchdog restart
+                    log("lock.task_failed", error=type(error).__name__)
+                return
+        if not busy():
+            free = ticks.now()
+        elif ticks.since(ticks.now(), free) >= SERVED_MS:
+            log("lock.stuck", ms=ticks.since(ticks.now(), free))
+            return
+        watchdog.feed()
+        tick()
+        await asyncio.sleep(_LOOP_MS / 1000)

@@ -1,0 +1,112 @@
+"""Certificate revocation lists (RFC 5280 section 5): complete, direct ones, signed by the CA whose certificates they
+list. That is what an IACA issues (ISO/IEC 18013-5 Annex B.1.5).
+
+A delta CRL, an indirect one or one for a part of the certificates says so in a critical extension; all of those are
+refused, as is any other critical extension.
+"""
+
+from protocol import der, x509
+from protocol.errors import FormatError, VerificationError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from protocol.crypto import Crypto
+    from protocol.x509 import Certificate
+
+_AUTHORITY_KEY_IDENTIFIER = b"\x55\x1d\x23"
+_CRL_NUMBER = b"\x55\x1d\x14"
+
+
+class CRL:
+    """A parsed list: `issuer` is a DER name, `this_update` and `next_update` are seconds since 1970."""
+
+    def __init__(self, data: bytes) -> None:
+        """Parse DER. Raises FormatError `der.*`, `crl.*`, `x509.validity`; VerificationError `crl.critical`."""
+        outside = der.Reader(data)
+        whole = outside.enter(der.SEQUENCE)
+        outside.finish()
+        self._tbs = whole.element(der.SEQUENCE)
+        algorithm = whole.element(der.SEQUENCE)
+        self._signature, unused = whole.bits()
+        whole.finish()
+        self._hash = x509.hash_of(algorithm)
+        self._authority_key_identifier: "bytes | None" = None
+        tbs = der.Reader(self._tbs).enter(der.SEQUENCE)
+        if unused or tbs.peek() != der.INTEGER or tbs.unsigned() != 1:
+            raise FormatError("crl.version", "not a version 2 CRL")
+        if tbs.element(der.SEQUENCE) != algorithm:
+            raise FormatError("crl.algorithm", "the two algorithm fields differ")
+        self.issuer = tbs.element(der.SEQUENCE)
+        self.this_update = x509.read_time(tbs)
+        if tbs.peek() not in (der.UTC_TIME, der.GENERALIZED_TIME):
+            raise FormatError("crl.next_update", "does not say when the next one comes")
+        self.next_update = x509.read_time(tbs)
+        if self.next_update < self.this_update:
+            raise FormatError("crl.next_update", "the next one comes before this one")
+        self._entries: "der.Reader | None" = None
+        if tbs.peek() == der.SEQUENCE:
+            self._entries = tbs.enter(der.SEQUENCE)
+            self._serials()  # once to the end, so that what cannot be read is refused before anybody relies on it
+        if tbs.peek() != 0xA0:
+            raise FormatError("crl.extensions", "a version 2 CRL has extensions")
+        extensions = tbs.enter(0xA0)
+        self._read_extensions(extensions.enter(der.SEQUENCE))
+        extensions.finish()
+        tbs.finish()
+
+    def _read_extensions(self, extensions: der.Reader) -> None:
+        while extensions:
+            identifier, critical, content = _extension(extensions)
+            value = der.Reader(content)
+            if identifier == _AUTHORITY_KEY_IDENTIFIER:
+                authority = value.enter(der.SEQUENCE)
+                if authority.peek() == 0x80:
+                    self._authority_key_identifier = authority.content(0x80)
+            elif identifier == _CRL_NUMBER:
+                value.unsigned()
+            elif critical:
+                raise VerificationError("crl.critical", "a critical extension: a delta, indirect or partial CRL")
+
+    def _serials(self) -> "list[bytes]":
+        """Serial numbers of all entries."""
+        found = []
+        if self._entries is not None:
+            entries = der.Reader(self._entries.data, self._entries.at, self._entries.end)
+            while entries:
+                entry = entries.enter(der.SEQUENCE)
+                found.append(entry.content(der.INTEGER))
+                x509.read_time(entry)
+                if entry:
+                    extensions = entry.enter(der.SEQUENCE)
+                    while extensions:
+                        if _extension(extensions)[1]:
+                            raise VerificationError("crl.critical", "a critical extension of an entry")
+                entry.finish()
+        return found
+
+    def verify(self, crypto: "Crypto", issuer: "Certificate") -> None:
+        """Is this the list of `issuer`, signed by it?
+
+        Raises VerificationError `crl.issuer` for another name, key or use of it, `crl.signature`.
+        """
+        wanted, offered = self._authority_key_identifier, issuer.subject_key_identifier
+        if self.issuer != issuer.subject or (wanted is not None and offered is not None and wanted != offered):
+            raise VerificationError("crl.issuer", "the CRL of another issuer")
+        if issuer.key_usage is None or not issuer.key_usage & x509.CRL_SIGN:
+            raise VerificationError("crl.issuer", "the issuer may not sign CRLs")
+        if not issuer.signed(crypto, self._hash, self._tbs, self._signature):
+            raise VerificationError("crl.signature", "the CRL's signature is not good")
+
+    def revokes(self, serial: bytes) -> bool:
+        """Is the certificate with this serial number (content of its INTEGER) revoked, or on hold?"""
+        return serial in self._serials()
+
+
+def _extension(extensions: der.Reader) -> "tuple[bytes, bool, bytes]":
+    """(object identifier, critical, content) of the next extension."""
+    extension = extensions.enter(der.SEQUENCE)
+    identifier = extension.content(der.OBJECT_IDENTIFIER)
+    critical = extension.peek() == der.BOOLEAN and extension.boolean()
+    content = extension.content(der.OCTET_STRING)
+    extension.finish()
+    return identifier, critical, content

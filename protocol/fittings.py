@@ -1,0 +1,68 @@
+"""Fittings: what is wired to a lock and how, as its installer wrote it down (fittings.cddl). JSON, for people to read.
+
+The lock believes it without a signature: whoever can write it can write the firmware beside it.
+"""
+
+import json
+
+from protocol.errors import ConfigError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+FILE = "fittings"
+"""Name of the file in the lock's state folder."""
+
+FAIL_SECURE = "fail-secure"
+FAIL_SAFE = "fail-safe"
+
+INPUTS = ("contact", "handle", "key", "tamper")
+"""Switches that may be there: the door's contact, the inside handle, the mechanical key's cylinder, the cover."""
+
+HELD_SECONDS = 60
+"""How long a door may stand open before it is told, unless the fittings say otherwise."""
+
+
+class Fittings:
+    """`fail_safe`: is the strike held shut by current, so that it opens when the power goes? `inputs`: which of INPUTS
+    are wired, each a loop that is closed to ground at rest."""
+
+    def __init__(
+        self, fail_safe: bool = False, inputs: "tuple[str, ...]" = (), held_seconds: int = HELD_SECONDS
+    ) -> None:
+        self.fail_safe = fail_safe
+        self.inputs = inputs
+        self.held_seconds = held_seconds
+
+    @staticmethod
+    def parse(data: bytes) -> "Fittings":
+        """The fittings that `data` tells of. Raises ConfigError `fittings.form`, with what to mend."""
+        try:
+            told = json.loads(data.decode())
+        except ValueError:  # of the decoder and of UTF-8
+            told = None
+        if not isinstance(told, dict):
+            raise ConfigError("fittings.form", "not a JSON object")
+        for name in told:
+            if name not in ("strike", "inputs", "held_seconds"):
+                raise ConfigError("fittings.form", "a member that is none: strike, inputs and held_seconds are")
+        strike = told.get("strike", FAIL_SECURE)
+        if strike not in (FAIL_SECURE, FAIL_SAFE):
+            raise ConfigError("fittings.form", "strike is fail-secure or fail-safe")
+        inputs = told.get("inputs", [])
+        if not isinstance(inputs, list) or any(name not in INPUTS for name in inputs) or len(set(inputs)) < len(inputs):
+            raise ConfigError("fittings.form", "inputs is a list of some of: " + ", ".join(INPUTS))
+        held = told.get("held_seconds", HELD_SECONDS)
+        if not isinstance(held, int) or isinstance(held, bool) or not 1 <= held <= 3600:
+            raise ConfigError("fittings.form", "held_seconds is a whole number from 1 to 3600")
+        return Fittings(strike == FAIL_SAFE, tuple(inputs), held)
+
+    def encode(self) -> bytes:
+        """The file's content."""
+        told: dict[str, Any] = {
+            "strike": FAIL_SAFE if self.fail_safe else FAIL_SECURE,
+            "inputs": sorted(self.inputs),
+            "held_seconds": self.held_seconds,
+        }
+        return json.dumps(told).encode()

@@ -1,0 +1,110 @@
+"""Status lists and identifier lists: what an issuer says later of documents that it signed once.
+
+Both are CWTs (RFC 8392) in a COSE_Sign1. A Token Status List (draft-ietf-oauth-status-list, claim 65533) has one to
+eight bits for each document, by index, compressed; an identifier list (ISO/IEC 18013-5 second edition, clause 12.3.6,
+claim 65530) names the revoked ones. `status_token.cddl` has the forms. What a token holds is bounded by its statement;
+a status list is never inflated as a whole (see `firmware.inflate`).
+"""
+
+from protocol import cbor, cose
+from protocol.errors import FormatError, VerificationError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from protocol.crypto import Crypto
+
+STATUS_TYPE = "application/statuslist+cwt"
+IDENTIFIER_TYPE = "application/identifierlist+cwt"
+
+# Claims (IANA CWT registry; the last three from the two specifications above).
+_SUBJECT = 2
+_EXPIRES = 4
+_NOT_BEFORE = 5
+_ISSUED = 6
+_IDENTIFIER_LIST = 65530
+_STATUS_LIST = 65533
+
+MAX_INFLATED = 1 << 20
+"""Longest status list, in bytes once inflated: eight million documents of one bit. Reading its last entry inflates it
+to its end, which must not take longer than a guest waits."""
+
+VALID = 0
+INVALID = 1
+SUSPENDED = 2
+
+
+class StatusToken:
+    """A parsed token, not yet verified.
+
+    `uri` is its `sub`; `issued` and `expires` are seconds since 1970, `not_before` too or None. A status list has
+    `bits` (1, 2, 4 or 8 for each document) and `compressed` (zlib); in an identifier list `bits` is 0, and
+    `identifiers` maps each revoked identifier to what is said of it.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        """Raises FormatError `cbor.*`, `cose.form`, `status-list.form`; VerificationError `cose.crit`."""
+        self._message = cose.parse(cbor.decode(data))
+        claims = cbor.decode(self._message.payload or b"")
+        kind = self._message.protected.get(cose.TYP)
+        if not isinstance(claims, dict) or kind not in (STATUS_TYPE, IDENTIFIER_TYPE):
+            raise _form("not a token of a known type")
+        self.uri: str = _member(claims, _SUBJECT, str)
+        self.issued: int = _time(claims, _ISSUED)
+        # The second edition of ISO/IEC 18013-5 demands what the draft only recommends.
+        self.expires: int = _time(claims, _EXPIRES)
+        self.not_before: "int | None" = _time(claims, _NOT_BEFORE) if _NOT_BEFORE in claims else None
+        self.bits = 0
+        self.compressed = b""
+        self.identifiers: "dict[Any, Any]" = {}
+        if kind == STATUS_TYPE:
+            status_list = _member(claims, _STATUS_LIST, dict)
+            self.bits = _member(status_list, "bits", int)
+            self.compressed = _member(status_list, "lst", bytes)
+            if self.bits not in (1, 2, 4, 8):
+                raise _form("entries have 1, 2, 4 or 8 bits")
+        else:
+            self.identifiers = _member(_member(claims, _IDENTIFIER_LIST, dict), "identifiers", dict)
+            if _STATUS_LIST in claims or not all(isinstance(identifier, bytes) for identifier in self.identifiers):
+                raise _form("not an identifier list")
+
+    def verify(self, crypto: "Crypto", key: "tuple[str, bytes]", uri: str) -> None:
+        """Is this the list of `uri`, signed by `key` (curve, public)?
+
+        Raises VerificationError `status-list.uri`, `status-list.signature`.
+        """
+        if self.uri != uri:
+            raise VerificationError("status-list.uri", "the list of another uri")
+        try:
+            cose.verify_sign1(crypto, self._message, key)
+        except VerificationError:
+            raise VerificationError("status-list.signature", "not signed by the key that the trust list names")
+
+    def place(self, index: int) -> "tuple[int, int]":
+        """(byte, shift) of entry `index` in the inflated list; the entry fills `bits` bits from there (section 4.1)."""
+        per_byte = 8 // self.bits
+        return index // per_byte, index % per_byte * self.bits
+
+    def entry(self, byte: int, shift: int) -> int:
+        """The status in `byte`, at `shift`."""
+        return byte >> shift & (1 << self.bits) - 1
+
+
+def _form(what: str) -> FormatError:
+    return FormatError("status-list.form", what)
+
+
+def _member(item: "dict[Any, Any]", key: "Any", kind: "Any") -> "Any":
+    value = item.get(key)
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise _form("claim or member " + str(key) + " is missing or of the wrong type")
+    return value
+
+
+def _time(claims: "dict[Any, Any]", key: int) -> int:
+    # NumericDate (RFC 8392 section 2) may have a fraction.
+    value = claims.get(key)
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < 1 << 53:
+        raise _form("claim " + str(key) + " is missing or no time")
+    return int(value)

@@ -1,0 +1,50 @@
+"""What a jurisdiction's law makes of trust: the member `trust` of a profile (profile.cddl)."""
+
+from protocol import statement
+from protocol.crypto import SUITES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+ACCEPT = "accept"
+REFUSE = "refuse"
+REFUSE_NEW = "refuse-new"
+REFUSE_ALL = "refuse-all"
+
+TRUST_LIST = "trust_list"
+CRL = "crl"
+STATUS_LIST = "status_list"
+AGES = (TRUST_LIST, CRL, STATUS_LIST)
+
+
+class TrustRules:
+    """Parsed rules.
+
+    `suites` are the suites of algorithms that documents may stand on. `max_age` maps each of AGES to the seconds after
+    its issue in which such a list is fresh; its own end may come earlier. `stale` says what a list that may be older
+    than that means for the documents it judges: ACCEPT, REFUSE_NEW (no check-in; whoever has checked in gets in) or
+    REFUSE_ALL (nobody by document). `unlisted` says the same of a document whose issuer refers to a list that the trust
+    list does not name: ACCEPT, or REFUSE to check in with it.
+    """
+
+    def __init__(self, item: "dict[str, Any]") -> None:
+        """`item` must satisfy `is_rules`."""
+        self.suites: "list[str]" = item["suites"]
+        self.max_age: "dict[str, int]" = item["max_age_seconds"]
+        self.stale: str = item["stale"]
+        self.unlisted: str = item["unlisted"]
+
+
+def is_rules(value: "Any") -> bool:
+    """Has `value` the form of the member?"""
+    if not isinstance(value, dict) or set(value) != {"suites", "max_age_seconds", "stale", "unlisted"}:
+        return False
+    suites, ages = value["suites"], value["max_age_seconds"]
+    if not isinstance(suites, list) or not suites or not all(name in SUITES for name in suites):
+        return False
+    if len(set(suites)) != len(suites) or not isinstance(ages, dict) or set(ages) != set(AGES):
+        return False
+    if not all(statement.is_positive(age) for age in ages.values()):
+        return False
+    return value["stale"] in (ACCEPT, REFUSE_NEW, REFUSE_ALL) and value["unlisted"] in (ACCEPT, REFUSE)

@@ -1,0 +1,24 @@
+"""A Wiegand keypad in 8-bit mode, as its maker describes it: a burst of eight pulses on two wires for each key."""
+
+from sim.board.bus import BoardBus
+
+_VALUES = {**{str(digit): digit for digit in range(10)}, "*": 10, "#": 11}
+
+
+class WiegandKeypad:
+    """Wired to the pins `d0` and `d1` of the board on `bus`."""
+
+    def __init__(self, bus: BoardBus, d0: int, d1: int) -> None:
+        self._bus = bus
+        self._wires = (d0, d1)
+
+    def press(self, key: str) -> None:
+        """Send one key: its value in the low four bits, their complement in the high four."""
+        value = _VALUES[key]
+        self.send(f"{(15 - value) << 4 | value:08b}")
+
+    def send(self, bits: str) -> None:
+        """Send any burst of bits."""
+        for bit in bits:
+            for level in (0, 1):
+                self._bus.set_input(self._wires[int(bit)], level)

@@ -1,0 +1,88 @@
+"""What came of it all: counted and searched from every party's own words, for scenarios to promise about."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from firmware import pins
+from protocol.record import CHECK_IN, OPENINGS
+from sim.board.bus import BoardBus
+from sim.exposure import Search
+from sim.lock_process import LockProcess
+from sim.people import Person
+from sim.platform import Platform
+from sim.province.province import Province
+from sim.wiretap import Wiretap
+
+
+class Findings:
+    """The part of a World that only looks."""
+
+    folder: Path
+    province: Province
+    platform: Platform
+    bus: BoardBus
+    lock: LockProcess
+    wiretap: Wiretap
+    people: list[Person]
+    secret_digits: list[str]
+    secret_keys: list[bytes]
+
+    def edge_events(self, event: str) -> list[tuple[float, dict[str, Any]]]:
+        """Lines of the edge agent's log with this event: (seconds, monotonic; facts), oldest first."""
+        skew = time.time() - time.monotonic()
+        lines = (self.folder / "edge.log").read_text().splitlines()
+        parsed = [json.loads(line) for line in lines if line.startswith("{")]
+        return [(line["time"] - skew, line) for line in parsed if line["event"] == event]
+
+    def openings(self) -> int:
+        """How often the strike opened, over all boots."""
+        return sum(1 for event in self.bus.changes(pins.STRIKE) if event.facts.get("value") == 1)
+
+    def recorded(self) -> int:
+        """Records of openings that the province committed, whatever its verdict."""
+        return sum(1 for item in self.province.store.records() if item.kind in OPENINGS)
+
+    def receipted(self) -> int:
+        """Records of openings that the lock holds a receipt for."""
+        through = self.receipted_through()
+        return sum(1 for item in self.province.store.records() if item.kind in OPENINGS and item.counter <= through)
+
+    def receipted_through(self) -> int:
+        """The highest counter, of whatever record, that the lock holds a receipt for."""
+        lines = [line for line in self.lock.console if line.event in ("journal.receipted", "lock.ready")]
+        return max((int(line.facts.get("through", line.facts.get("receipted", 0))) for line in lines), default=0)
+
+    def journaled(self) -> int:
+        """Records of openings that the lock says are durable."""
+        return len({line.facts["counter"] for line in self.lock.console if line.event == "journal.durable"})
+
+    def next_counter(self) -> int:
+        """The next record's counter, as the lock said at its last boot or wrote since."""
+        boot = max(n for n, line in enumerate(self.lock.console) if line.event == "lock.ready")
+        durable = ("journal.durable", "event.durable")
+        written = [int(line.facts["counter"]) for line in self.lock.console[boot:] if line.event in durable]
+        return max([int(self.lock.console[boot].facts["next"]), *(counter + 1 for counter in written)])
+
+    def unbroken(self) -> bool:
+        """Does the province hold every counter up to the last that the lock has used?"""
+        counters = [item.counter for item in self.province.store.records()]
+        return counters == list(range(1, self.next_counter()))
+
+    def duplicates(self) -> int:
+        """Registrations that the province holds more than once for one guest of one stay."""
+        check_ins = [(r.lock_id, r.grant_id, r.guest) for r in self.province.registrations(CHECK_IN)]
+        return len(check_ins) - len(set(check_ins))
+
+    def search(self) -> Search:
+        """For all guests' data, for PINs and keys that a scenario knows of, and for keys that only one may hold."""
+        keys = self.province.keys
+        owned = [keys.signing_private, keys.sealing_private, self.platform.private, *self.secret_keys]
+        return Search((text for person in self.people for text in person.secrets()), owned, self.secret_digits)
+
+    def exposed(self) -> list[str]:
+        """Where any of that can be read and must not: files of lock and edge, logs, MQTT. None is promised."""
+        search = self.search()
+        heard = {m.topic for m in self.wiretap.heard if search.hits(m.payload) or search.hits(m.topic.encode())}
+        return sorted("MQTT " + topic for topic in heard) + search.files(self.folder, without="province")

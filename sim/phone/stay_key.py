@@ -1,0 +1,62 @@
+"""The stay-key app on a phone: what a wallet may add so that its owner need not show the ID again (stay_key.cddl).
+
+Written against the description, not against our lock: it knows neither which lock it meets nor whether its check-in
+was accepted. It keeps the keys of its last sessions; what a lock proves to know, that one it answers.
+"""
+
+import hmac
+import os
+
+import cbor2
+
+APPLICATION = bytes.fromhex("f04d6f6f72696e6701")
+INFO = b"mooring/stay-key"
+_MOST = 4
+
+
+def answered(command: bytes) -> bool:
+    """Is this command the one that asks for the phone's proof?"""
+    return command[1:2] == b"\x82"
+
+
+class StayKeys:
+    """The keys on one phone, newest first. `recognized`: did the last lock prove to know one of them?"""
+
+    def __init__(self) -> None:
+        self.keys: list[bytes] = []
+        self.recognized = False
+        self._nonce: bytes | None = None
+
+    def add(self, key: bytes) -> None:
+        """The key of a session in which the ID was presented."""
+        self.keys = [key, *self.keys][:_MOST]
+
+    def select(self) -> bytes | None:
+        """The challenge; None if there is no key, and so nothing to select."""
+        self.recognized = False
+        if not self.keys:
+            return None
+        self._nonce = os.urandom(16)
+        return cbor2.dumps([1, self._nonce])
+
+    def authenticate(self, data: bytes) -> bytes | None:
+        """The answer to AUTHENTICATE; None if it is not one, or not the first since `select`."""
+        nonce, self._nonce = self._nonce, None
+        try:
+            version, lock_nonce, proofs = cbor2.loads(data)
+        except (cbor2.CBORDecodeError, TypeError, ValueError):
+            return None
+        formed = isinstance(lock_nonce, bytes) and isinstance(proofs, bytes) and len(lock_nonce) == 16
+        if nonce is None or version != 1 or not formed or len(proofs) not in (64, 192):
+            return None
+        answer = os.urandom(16)
+        known = {proofs[at : at + 8] for at in range(0, len(proofs), 8)}
+        for key in self.keys:
+            if _mac(key, b"/lock", nonce, lock_nonce)[:8] in known:
+                self.recognized = True
+                answer = _mac(key, b"/phone", nonce, lock_nonce)[:16]
+        return cbor2.dumps([1, answer])
+
+
+def _mac(key: bytes, whose: bytes, nonce: bytes, lock_nonce: bytes) -> bytes:
+    return hmac.digest(key, INFO + whose + nonce + lock_nonce, "sha256")

@@ -1,0 +1,70 @@
+"""What the door itself tells, with or without a guest."""
+
+from protocol.fittings import INPUTS, Fittings
+from protocol.record import BOOT, CHECK_IN, DOOR, MECHANICAL, TAMPER
+from sim.scenarios.story import Script, story
+from sim.world import World
+
+_WATCHED = Fittings(inputs=INPUTS, held_seconds=1)
+_ALARMS = (DOOR, MECHANICAL, TAMPER)
+_BY_THE_WATCHDOG = {"MOORING_RESET_CAUSE": "3"}
+
+
+async def _written(world: World, alarms: int) -> None:
+    """Wait until the lock has made so many records of what its switches told."""
+    kinds = [str(kind) for kind in _ALARMS]
+    await world.until(
+        f"{alarms} records of the door",
+        lambda: sum(e.event == "event.durable" and e.facts["kind"] in kinds for e in world.lock.console) >= alarms,
+    )
+
+
+@story(
+    "tamper",
+    "The door is forced, opened with a key, held open, its lock's cover taken off: all of it ends at the province.",
+    fittings=_WATCHED,
+)
+async def _tamper(script: Script) -> None:
+    world = script.world
+    expected: list[tuple[int, str]] = []
+
+    async def move(name: str, value: int, *told: tuple[int, str]) -> None:
+        """Move a switch, and let the lock write down what that tells before anything else happens."""
+        await world.switch(name, value)
+        expected.extend(told)
+        await _written(world, len(expected))
+
+    guest = world.visitor()
+    await world.book(guest)
+    await move("contact", 1, (DOOR, "forced"))
+    await move("contact", 0, (DOOR, "closed"))
+    script.promise("the strike did not move when the door was forced", world.openings() == 0)
+    await move("key", 1, (MECHANICAL, "key"))
+    await move("contact", 1, (DOOR, "opened"))
+    await move("key", 0)
+    await move("contact", 0, (DOOR, "closed"))
+    script.promise("a guest gets in as if nothing had been", (await world.tap(guest)).opened)
+    await move("contact", 1, (DOOR, "opened"))
+    await move("contact", 0, (DOOR, "closed"))
+    await move("handle", 1)
+    await move("contact", 1, (DOOR, "opened"), (DOOR, "held"))
+    await move("handle", 0)
+    await move("contact", 0, (DOOR, "closed"))
+    await move("tamper", 1, (TAMPER, "opened"))
+    # With the cover off someone takes the power away, and the door is open when it comes back. No courier is near.
+    await world.lock.kill()
+    await world.stop_edge()
+    world.bus.set_input(world.pin("contact"), 1)
+    await world.lock.start(_BY_THE_WATCHDOG)
+    expected += [(TAMPER, "opened"), (DOOR, "found-open")]
+    await _written(world, len(expected))
+    await world.start_edge()
+    await move("contact", 0, (DOOR, "closed"))
+    await move("tamper", 0, (TAMPER, "closed"))
+    await world.drain()
+    events = [(item.kind, item.what) for item in world.province.events() if item.kind in _ALARMS]
+    script.promise(f"the province knows all {len(expected)} events, in the order they happened", events == expected)
+    boots = [item.what for item in world.province.events(BOOT)]
+    script.promise("and what made the lock boot", boots == ["power-on", "watchdog"])
+    script.promise("the guest is registered once", len(world.province.registrations(CHECK_IN)) == 1)
+    script.promise("no counter is missing or used twice", world.unbroken())

@@ -1,0 +1,139 @@
+"""Taps through noise on every way: what a seed makes go wrong, and what came of each guest's attempts."""
+
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, fields
+from typing import Literal
+
+from sim import issuer
+from sim.nfc.card import Traits
+from sim.nfc.faults import Faults
+from sim.phone.applet import Habits
+from sim.phone.ble import BleHabits
+from sim.phone.ble_process import BleProcess
+from sim.radio.air import PartFault
+from sim.world import Tap, Visitor, World
+
+PATIENCE = 12.0
+"""Seconds that a guest holds a phone to a door that says nothing."""
+
+
+@dataclass
+class Tally:
+    """What came of guests' taps. A tap counts once, however often it had to be tried.
+
+    taps: of guests who may come in. at_once: opened at the first try. again: at the second, the one re-tap. unfinished:
+    not even then. wrong: openings for somebody who may not come in, or without a record. wedged: times after which the
+    door did not serve a clean tap.
+    """
+
+    taps: int = 0
+    at_once: int = 0
+    again: int = 0
+    unfinished: int = 0
+    wrong: int = 0
+    wedged: int = 0
+
+    def add(self, other: "Tally") -> None:
+        """Count what `other` counted as well."""
+        for item in fields(self):
+            setattr(self, item.name, getattr(self, item.name) + getattr(other, item.name))
+
+
+def habits(chance: random.Random) -> Habits:
+    """A wallet's ways with APDUs: short or extended, reads large or small, one that ignores Le, one that fills late."""
+    short = chance.random() < 0.3
+    return Habits(
+        max_read=chance.choice((15, 59, 255, 0x7FFF)),
+        max_command=255 if short else chance.choice((1000, 0xFFFF)),
+        max_response=256 if short else chance.choice((1000, 0x10000)),
+        chunk=chance.choice((None, 100, 250)),
+        ignore_le=chance.random() < 0.2,
+        empty_polls=chance.randrange(3),
+    )
+
+
+def traits(chance: random.Random) -> Traits:
+    """A phone's ways with blocks: frame size, waiting time."""
+    return Traits(fsci=chance.choice((2, 5, 8)), fwi=chance.choice((5, 7, 8)), sfgi=chance.choice((0, 4)))
+
+
+def nfc_noise(chance: random.Random) -> Faults:
+    """Up to one block in six does not make it there and back. Real air is better, real lines are much better."""
+    return Faults(
+        chance.randrange(1 << 30),
+        air_lost=chance.uniform(0, 0.03),
+        air_damaged=chance.uniform(0, 0.03),
+        line_lost=chance.uniform(0, 0.01),
+        line_damaged=chance.uniform(0, 0.01),
+        line_late=chance.uniform(0, 0.01),
+        wtx_storm=chance.randrange(3),
+    )
+
+
+def part_fault(chance: random.Random, phone: str) -> PartFault:
+    """Something that happens to one part of a message between the lock and the phone with that address."""
+    what: Literal["drop", "duplicate", "delay", "cut"] = chance.choice(("drop", "duplicate", "delay", "cut"))
+    way: Literal["notification", "write"] = chance.choice(("notification", "write"))
+    # Five bytes and more: a part, and not a State.
+    return PartFault(what, chance.randint(1, 8), way, longer_than=4, between=phone)
+
+
+class Crew:
+    """Guests of one stay with different phones, a stranger, and the door they come to."""
+
+    def __init__(
+        self, world: World, guests: list[Visitor], over_ble: Visitor, stranger: Visitor, bluetooth: BleProcess
+    ) -> None:
+        self.world = world
+        self.guests = guests
+        self.over_ble = over_ble
+        self.stranger = stranger
+        self.bluetooth = bluetooth
+
+    async def round(self, seed: int) -> Tally:
+        """Everybody taps once in the noise of `seed`, then one of them without."""
+        world, chance, tally = self.world, random.Random(seed), Tally()
+        self.over_ble.phone.ble_modes = frozenset({chance.choice(("central", "peripheral"))})
+        everybody = [*self.guests, self.over_ble, self.stranger]
+        chance.shuffle(everybody)
+        for visitor in everybody:
+            world.reader.traits = traits(chance)
+            world.reader.go_wrong(nfc_noise(chance))
+            visitor.phone.habits = habits(chance)
+            world.air.faults = [part_fault(chance, self.bluetooth.address)] if chance.random() < 0.5 else []
+            if visitor is self.stranger:
+                tally.wrong += (await self._try(visitor)).opened
+            else:
+                await self._attempt(visitor, tally)
+        world.reader.go_wrong(Faults())
+        world.air.faults = []
+        tally.wedged += not (await self._try(self.guests[0])).opened
+        return tally
+
+    async def _attempt(self, visitor: Visitor, tally: Tally) -> None:
+        tally.taps += 1
+        if (await self._try(visitor)).opened:
+            tally.at_once += 1
+        elif (await self._try(visitor)).opened:
+            tally.again += 1
+        else:
+            tally.unfinished += 1
+
+    async def _try(self, visitor: Visitor) -> Tap:
+        return await self.world.tap(visitor, patience=PATIENCE)
+
+
+@asynccontextmanager
+async def crew(world: World) -> AsyncIterator[Crew]:
+    """Three guests of one stay and a stranger. The one who is read over BLE has a Bluetooth host of its own process."""
+    static = world.visitor()
+    negotiating = world.visitor(issuer.RESIDENT_ID, "mac")
+    negotiating.phone.negotiates = True
+    over_ble = world.visitor()
+    over_ble.phone.nfc = False
+    async with BleProcess(world.hci, BleHabits(mtu=185)) as bluetooth:
+        over_ble.phone.radio = bluetooth
+        await world.book(static, negotiating, over_ble)
+        yield Crew(world, [static, negotiating], over_ble, world.visitor(), bluetooth)

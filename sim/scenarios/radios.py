@@ -1,0 +1,189 @@
+"""Both radios: each way that a phone can be read, phones torn away, noise, and two phones at once.
+
+The seed chooses the phones' ways and what goes wrong.
+"""
+
+import asyncio
+from typing import Literal
+
+from sim.nfc.faults import Faults
+from sim.phone.applet import Habits
+from sim.phone.ble import BleHabits
+from sim.phone.ble_process import BleProcess
+from sim.phone.engagement import Mode
+from sim.radio.air import PartFault
+from sim.scenarios import noise
+from sim.scenarios.story import Script, story
+from sim.world import Tap, Visitor
+
+_ROUNDS = 2
+
+
+async def _nfc(script: Script, negotiates: bool) -> None:
+    """A guest is let in over NFC, whatever the phone's ways; who says no, or has no booking, is not."""
+    world, chance = script.world, script.world.random
+    guests = [world.visitor(authentication=way) for way in ("signature", "mac")]
+    await world.book(*guests)
+    for guest in guests:
+        guest.phone.negotiates = negotiates
+        guest.phone.habits = noise.habits(chance)
+        world.reader.traits = noise.traits(chance)
+        tap = await world.tap(guest)
+        script.promise(f"a phone is read over NFC and opens the door: {guest.phone.habits}", _carried(tap, "nfc"))
+    stranger = world.visitor()
+    stranger.phone.negotiates = negotiates
+    refused(script, await world.tap(stranger), "a stranger read in the same way", "grant.none")
+    guests[0].phone.consent = lambda asked: False
+    refused(script, await world.tap(guests[0]), "a guest who says no on the phone", "session.declined")
+    await world.settle(2)
+    script.promise("the strike moved for the two guests, once each", world.openings() == 2)
+
+
+@story(
+    "nfc-static", "Static handover and retrieval over NFC, with phones whose APDUs and blocks have ways of their own."
+)
+async def _nfc_static(script: Script) -> None:
+    await _nfc(script, negotiates=False)
+    silent = script.world.visitor()
+    silent.phone.nfc = False
+    refused(script, await script.world.tap(silent), "a phone that offers no retrieval", "reader.no_carrier")
+
+
+@story(
+    "nfc-negotiated", "Negotiated handover over NFC, with phones whose NDEF file is empty at first; one stays empty."
+)
+async def _nfc_negotiated(script: Script) -> None:
+    await _nfc(script, negotiates=True)
+    empty = script.world.visitor()
+    empty.phone.negotiates, empty.phone.habits = True, Habits(empty_polls=1000)
+    refused(script, await script.world.tap(empty), "a phone whose file stays empty", "nfc.empty")
+
+
+async def _ble(script: Script, mode: Mode) -> None:
+    """A guest is let in over BLE; a broken connection and a no on the phone leave the door shut; the edge stays."""
+    world, chance = script.world, script.world.random
+    mtu = chance.choice((23, 185, 247, 515))
+    async with BleProcess(world.hci, BleHabits(mtu=mtu)) as bluetooth:
+        guest, stranger = world.visitor(), world.visitor()
+        for visitor in (guest, stranger):
+            phone = visitor.phone
+            phone.nfc, phone.ble_modes, phone.radio = False, frozenset({mode}), bluetooth
+            phone.negotiates = chance.random() < 0.5
+        await world.book(guest)
+        script.promise(
+            f"a phone is read over BLE at MTU {mtu} and opens the door", _carried(await world.tap(guest), "ble")
+        )
+        script.promise("it spoke at that MTU", bluetooth.mtu == mtu)
+        refused(script, await world.tap(stranger), "a stranger read in the same way", "grant.none")
+        way: Literal["notification", "write"] = chance.choice(("notification", "write"))
+        part = chance.randint(1, 5)
+        world.air.faults = [PartFault("cut", part, way, longer_than=4, between=bluetooth.address)]
+        refused(script, await world.tap(guest), f"a connection cut at {way} {part}", "ble.lost", "ble.no_phone")
+        world.air.faults = []
+        script.promise("the same phone is let in at the next tap", (await world.tap(guest)).opened)
+        guest.phone.consent = lambda asked: False
+        refused(script, await world.tap(guest), "a guest who says no on the phone", "session.declined")
+    await world.settle(2)
+    script.promise("the strike moved twice, for the guest", world.openings() == 2)
+
+
+@story("ble-server", "Retrieval over BLE from a phone that is the central: the lock is the server. A cut, a no.")
+async def _ble_server(script: Script) -> None:
+    await _ble(script, "central")
+
+
+@story("ble-central", "Retrieval over BLE from a phone that is the peripheral: the lock is the central. A cut, a no.")
+async def _ble_central(script: Script) -> None:
+    await _ble(script, "peripheral")
+
+
+@story("tear-off", "A phone torn away at any block, again and again: an opening has its record, or there is none.")
+async def _tear_off(script: Script) -> None:
+    world, chance = script.world, script.world.random
+    guest = world.visitor()
+    await world.book(guest)
+    opened = 0
+    for block in sorted(chance.sample(range(40), 4)):
+        world.reader.traits = noise.traits(chance)
+        world.reader.go_wrong(Faults(tear_off_at=block))
+        torn = await world.tap(guest)
+        world.reader.go_wrong(Faults())
+        opened += torn.opened
+        script.promise(
+            f"torn away at block {block}: {torn.refusal or 'not noticed' if not torn.opened else 'had presented'}",
+            world.openings() == opened and torn.refusal in (None, "nfc.gone", "nfc.timeout"),
+        )
+        again = await world.tap(guest)
+        opened += again.opened
+        script.promise("the next tap is served", again.opened)
+    await world.settle(opened)
+    script.promise("each opening has its record, and no other", world.recorded() == world.openings() == opened)
+
+
+@story(
+    "noisy-air", "Frames are lost, damaged and late, between phone, chip and lock: guests get in, a stranger does not."
+)
+async def _noisy_air(script: Script) -> None:
+    world = script.world
+    tally = noise.Tally()
+    async with noise.crew(world) as crew:
+        for _ in range(_ROUNDS):
+            tally.add(await crew.round(world.random.randrange(1 << 30)))
+    script.promise(
+        f"of {tally.taps} taps {tally.at_once} opened at once and {tally.again} at the second try",
+        tally.unfinished <= 1 and tally.taps == tally.at_once + tally.again + tally.unfinished,
+    )
+    script.promise("nobody came in who may not", tally.wrong == 0)
+    script.promise("the door served a clean tap after each round", tally.wedged == 0)
+    await world.settle(world.openings())
+
+
+@story("two-phones", "Two phones at the reader at once; and a second one while a first is being read over BLE.")
+async def _two_phones(script: Script) -> None:
+    world = script.world
+    first, second, stranger = world.visitor(), world.visitor(), world.visitor()
+    await world.book(first, second)
+    await _two_in_the_field(script, first)
+    async with BleProcess(world.hci) as bluetooth:
+        phone = first.phone
+        phone.nfc, phone.ble_modes, phone.radio = (
+            False,
+            frozenset({world.random.choice(("central", "peripheral"))}),
+            bluetooth,
+        )
+        phone.consent_seconds = 1.5
+        before = len(world.lock.console)
+        tapping = asyncio.create_task(world.tap(first))
+        await world.lock.wait_for("mdoc.asked", since=before)
+        other = asyncio.create_task(world.random.choice((second, stranger)).phone.tap(world.reader))
+        await world.lock.wait_for("tap.busy", since=before)
+        other.cancel()
+        tap = await tapping
+        script.promise("who comes in between is told that the door is busy", not tapping.cancelled())
+        script.promise("the guest being read over BLE does not notice", _carried(tap, "ble"))
+    script.promise("then the other guest is let in", (await world.tap(second)).opened)
+    refused(script, await world.tap(stranger), "and a stranger is not", "grant.none")
+    await world.settle(3)
+    script.promise("the strike moved three times", world.openings() == 3)
+
+
+async def _two_in_the_field(script: Script, guest: Visitor) -> None:
+    world = script.world
+    beside = world.reader.card(b"\x08\x00\x00\x02")
+    before = len(world.lock.console)
+    world.reader.antenna.bring(beside)
+    tapping = asyncio.create_task(world.tap(guest))
+    await world.lock.wait_for("reader.trouble", since=before, where=lambda line: line.facts["code"] == "nfc.collision")
+    said = [line.event for line in world.lock.console[before:]]
+    script.promise("of two phones at the reader neither is picked", "tap.start" not in said)
+    world.reader.antenna.take(beside)
+    script.promise("the one that is left alone there is let in", (await tapping).opened)
+
+
+def _carried(tap: Tap, carrier: str) -> bool:
+    return tap.opened and tap.outcome.carrier == carrier
+
+
+def refused(script: Script, tap: Tap, who: str, *codes: str) -> None:
+    """Promise that `tap` left the door shut, with one of `codes`."""
+    script.promise(f"{who} is refused ({tap.refusal})", not tap.opened and tap.refusal in codes)

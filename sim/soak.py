@@ -1,0 +1,138 @@
+"""`python -m sim soak`: the scenarios of the radios with many seeds, and what came of them in one table.
+
+`noisy-air` plays many seeds in one world, as a door lives on; every other scenario has a world of its own for each.
+"""
+
+import asyncio
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from protocol.errors import MooringError
+from sim.scenarios import noise, perform, radios, stories
+from sim.world import build
+
+NOISY = "noisy-air"
+SEEDS_A_WORLD = 20
+FINISHED = 0.99
+"""Share of taps that must open the door with at most one re-tap."""
+
+
+@dataclass
+class Batch:
+    """What came of some seeds of one scenario. broken: seed and what went wrong, for each that did not hold."""
+
+    scenario: str
+    seeds: int = 0
+    tally: noise.Tally = field(default_factory=noise.Tally)
+    broken: list[tuple[int, str]] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def add(self, other: "Batch") -> None:
+        """Count what `other` counted as well."""
+        self.seeds += other.seeds
+        self.tally.add(other.tally)
+        self.broken += other.broken
+        self.seconds += other.seconds
+
+    @property
+    def holds(self) -> bool:
+        """Was everything as it must be?"""
+        return not self.broken and self.tally.unfinished <= self.tally.taps * (1 - FINISHED)
+
+
+def run(seeds: int, others: int, jobs: int, runtime: str) -> int:
+    """Play `seeds` seeds of noisy air and `others` of each other scenario of the radios, `jobs` worlds at a time.
+
+    Tells how it goes on stdout, then the table. Returns 0 if all held, else 1. Raises ConfigError.
+    """
+    console = Console(width=118, highlight=False)
+    found: dict[str, Batch] = {name: Batch(name) for name in (NOISY, *_others())}
+    total = seeds + others * len(_others())
+    began = time.monotonic()
+    with ProcessPoolExecutor(jobs) as pool:
+        pending: list[Future[Batch]] = [pool.submit(_noisy, part, runtime) for part in _parts(range(1, seeds + 1))]
+        for name in _others():
+            pending += [pool.submit(_one, name, seed, runtime) for seed in range(1, others + 1)]
+        for done in as_completed(pending):
+            batch = done.result()
+            found[batch.scenario].add(batch)
+            played = sum(each.seeds for each in found.values())
+            wrong = "".join(f"; [red]seed {seed}: {what}[/red]" for seed, what in batch.broken)
+            console.print(f"  {played:>4} of {total} seeds, {time.monotonic() - began:.0f} s: {batch.scenario}{wrong}")
+    console.print(_table(list(found.values())))
+    return 0 if all(batch.holds for batch in found.values()) else 1
+
+
+def _others() -> list[str]:
+    return [name for name, story in stories.items() if story.play.__module__ == radios.__name__ and name != NOISY]
+
+
+def _parts(seeds: range) -> Iterator[range]:
+    for at in range(0, len(seeds), SEEDS_A_WORLD):
+        yield seeds[at : at + SEEDS_A_WORLD]
+
+
+def _noisy(seeds: Sequence[int], runtime: str) -> Batch:
+    batch = Batch(NOISY)
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="mooring-soak-") as folder:
+        asyncio.run(_play_noise(batch, seeds, Path(folder), runtime))
+    batch.seconds = time.monotonic() - began
+    return batch
+
+
+async def _play_noise(batch: Batch, seeds: Sequence[int], folder: Path, runtime: str) -> None:
+    seed = seeds[0]
+    try:
+        async with build(folder, seed, runtime) as world, noise.crew(world) as crew:
+            for seed in seeds:
+                batch.seeds += 1
+                tally = await crew.round(seed)
+                batch.tally.add(tally)
+                if tally.wrong or tally.wedged:
+                    batch.broken.append((seed, f"{tally.wrong} wrong openings, {tally.wedged} times wedged"))
+            await world.settle(world.openings())
+            failed = [line.facts["error"] for line in world.lock.console if line.event == "tap.failed"]
+            if failed or world.recorded() != world.openings() or world.duplicates() or world.exposed():
+                batch.broken.append((seed, f"records do not fit the openings, or taps failed: {failed}"))
+    except MooringError as error:
+        batch.broken.append((seed, str(error)))
+
+
+def _one(name: str, seed: int, runtime: str) -> Batch:
+    began = time.monotonic()
+    result = asyncio.run(perform(stories[name], seed, runtime))
+    broken = [promise.claim for promise in result.promises if not promise.held] + [result.error or ""] * (not result.ok)
+    tally = noise.Tally()
+    return Batch(name, 1, tally, [] if result.ok else [(seed, "; ".join(broken))], time.monotonic() - began)
+
+
+def _table(batches: list[Batch]) -> Table:
+    table = Table(show_edge=False, header_style="dim")
+    for column in (
+        "scenario",
+        "seeds",
+        "taps",
+        "at once",
+        "re-tap",
+        "unfinished",
+        "wrong",
+        "wedged",
+        "s a seed",
+        "held",
+    ):
+        table.add_column(column, justify="left" if column == "scenario" else "right")
+    for batch in batches:
+        tally = batch.tally
+        counts = (tally.taps, tally.at_once, tally.again, tally.unfinished, tally.wrong, tally.wedged)
+        shown = [str(count) if tally.taps else "" for count in counts]
+        held = "[green]yes[/green]" if batch.holds else "[red]NO[/red]"
+        table.add_row(batch.scenario, str(batch.seeds), *shown, f"{batch.seconds / max(batch.seeds, 1):.1f}", held)
+    return table

@@ -1,0 +1,205 @@
+"""A whole door on CPython: the lock's real memory and rules, real phones, and outputs that only note what they did."""
+
+import asyncio
+import random
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from firmware import door, identity, ticks
+from firmware.door import Door
+from firmware.lock import Lock
+from firmware.store import Store
+from protocol import cbor, record, statement
+from protocol import crypto_cpython as crypto
+from protocol.placement import NAMED, Placement
+from protocol.signed_time import SignedTime
+from protocol.trust import Issuer, TrustList
+from sim import issuer, pki
+from sim.people import Person
+from sim.phone.phone import Phone, Transaction
+from sim.phone.response import Credential
+from sim.phone.stay_key import StayKeys
+from sim.platform import Booking, Guest, Platform
+from sim.province.registry import PROFILES
+from tests import tap
+from tests.firmware.flash_device import FlashDevice
+
+LISTING = "HZ-1"
+DAY = 86400
+
+
+class Outputs:
+    """Strike and signals: what was done to them, in order."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+
+    def open(self) -> None:
+        self.done.append("open")
+
+    def show(self, name: str, after_ms: int = 0) -> None:
+        self.done.append("show " + name)
+
+    def answer(self, name: str) -> None:
+        self.done.append("answer " + name)
+
+
+class CountingStore(Store):
+    """A store that counts writes, and keeps the names of what was written."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(folder)
+        self.written: list[str] = []
+
+    def write(self, name: str, content: bytes) -> None:
+        super().write(name, content)
+        self.written.append(name)
+
+
+class Doorway:
+    """A door that is placed, trusts one issuer and knows the time. Time passes by `run`; `reboot` is a power cut."""
+
+    def __init__(self, folder: Path, monkeypatch: Any) -> None:
+        self.true_ms = int(time.time() + 120) * 1000
+        self._booted_ms = self.true_ms
+        monkeypatch.setattr(ticks, "now", lambda: self.true_ms - self._booted_ms)
+        # A tenth of a second each in the heap of a test run; on the lock it is not to be missed.
+        monkeypatch.setattr(door, "gc", SimpleNamespace(collect=lambda: None))
+        self._chance = random.Random(1)
+        self.province, self.sealing = crypto.generate("P-256"), crypto.generate("P-256")
+        self.platform = Platform()
+        self.store = CountingStore(str(folder))
+        self.flash = FlashDevice(32)
+        self.outputs = Outputs()
+        identity.enrol(crypto, self.store, self.province[1])
+        self._serial = 0
+        self.reboot(0)
+        self.place()
+        self.trust(tap.iaca(issuer.MDL).der)
+        self.deliver("profile", PROFILES["CN"])
+
+    # --- what the province and the platform do -----------------------------------------------------------------------
+
+    def deliver(self, kind: str, body: dict[Any, Any]) -> None:
+        self.take(statement.sign(crypto, self.province[0], kind, body))
+
+    def take(self, signed: bytes) -> None:
+        kind, code = self.lock.deliver(signed)
+        assert code is None, (kind, code)
+
+    def next_serial(self) -> int:
+        self._serial += 1
+        return self._serial
+
+    def place(self, status: str = "active") -> None:
+        body = Placement(
+            self.next_serial(),
+            self.lock.identity.lock_id,
+            LISTING,
+            status,
+            self.platform.public,
+            self.sealing[1],
+            "CN",
+            "302",
+            [pki.reader_certificate(tap.reader_root(), self.reader_public)],
+            NAMED,
+            1,
+        ).body()
+        self.deliver("placement", body)
+
+    def trust(self, *roots: bytes) -> None:
+        body = TrustList(self.next_serial(), self.now, [Issuer(root, [issuer.MDL]) for root in roots]).body()
+        self.deliver("trust-list", body)
+
+    def tell_time(self) -> None:
+        nonce = self.lock.clock.nonce()
+        if nonce is not None:
+            self.deliver("time", SignedTime(nonce, self.now, self.lock.identity.lock_id).body())
+
+    def book(self, *guests: "Visitor", ends: int = 2 * DAY, places: int | None = None) -> Booking:
+        named = [guest.named for guest in guests]
+        public = self.lock.identity.public
+        booking = self.platform.book(public, LISTING, self.now - 3600, self.now + ends, named, places)
+        self.take(self.platform.grant(booking))
+        return booking
+
+    # --- what happens at the door ------------------------------------------------------------------------------------
+
+    @property
+    def now(self) -> int:
+        return self.true_ms // 1000
+
+    @property
+    def reader_public(self) -> bytes:
+        return crypto.public("P-256", self.lock.identity.reader_private)
+
+    def run(self, seconds: int) -> None:
+        """Let time pass, with the main loop coming round now and then."""
+        for _ in range(20):
+            self.true_ms += seconds * 50
+            self.lock.tick()
+
+    def reboot(self, dark_seconds: int = 0, told: bool = True) -> None:
+        self.true_ms += dark_seconds * 1000
+        self._booted_ms = self.true_ms
+        own = identity.load(crypto, self.store)
+        assert own is not None
+        self.lock = Lock(crypto, self.store, own, self.flash)
+        self.door = Door(self.lock, self.outputs, self.outputs, lambda: None)  # type: ignore[arg-type]  # outputs
+        if told:
+            self.tell_time()
+
+    def visitor(self) -> "Visitor":
+        return Visitor(Person.invent(self._chance, issuer.MDL))
+
+    def tap(self, phone: Phone) -> Transaction:
+        """Hold the phone to the reader; what came of it is in `answer`."""
+        transaction, self.card = tap.touch(phone)
+        self._serve(self.door.tap(self.card))
+        return transaction
+
+    def enter(self, typed: str) -> None:
+        self._serve(self.door.enter(typed))
+
+    def _serve(self, work: Any) -> None:
+        self.outputs.done.clear()
+        asyncio.run(work)
+
+    def opened(self) -> bool:
+        """Did the last visit move the strike?"""
+        return "open" in self.outputs.done
+
+    def records(self) -> list[dict[Any, Any]]:
+        """Bodies of all records, as the province would open them."""
+        found = self.lock.journal.records_from(1)
+        return [record.open_body(crypto, sealed, self.sealing[0]) for _, sealed in found]
+
+    def methods(self) -> list[str]:
+        """How each recorded opening was done."""
+        return [body[record.METHOD] for body in self.records() if body[record.KIND] in record.OPENINGS]
+
+
+class Visitor:
+    """Somebody with a driving licence on a phone that can keep a stay key."""
+
+    def __init__(self, person: Person) -> None:
+        self.person = person
+        self.named = Guest(person.document_number, person.birth_date)
+        key = ec.generate_private_key(ec.SECP256R1())
+        signer = pki.document_signer(tap.iaca(issuer.MDL))
+        issued = issuer.issue(issuer.MDL, person.document(), tap.point(key), signer)
+        self.credential = Credential(issuer.MDL, issued, key)
+        self.keys = StayKeys()
+        self.phone = tap.phone(self.credential, stay_keys=self.keys)
+        self.plain_phone = tap.phone(self.credential)
+
+
+def stored_keys(doorway: Doorway) -> list[Any]:
+    """What is in the file of stay keys."""
+    raw = doorway.store.read("stay-keys")
+    found: list[Any] = [] if raw is None else cbor.decode(raw)
+    return found

@@ -1,0 +1,146 @@
+"""The same lists on the lock's own interpreter, under its heap: taken, refused and asked as CPython does."""
+
+import zlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+
+from firmware.inflate import byte_at, measure
+from protocol.errors import FormatError
+from sim import revocation
+from tests.firmware.revocation_bench import (
+    CRL,
+    DAY,
+    IDENTIFIERS,
+    NOW,
+    OTHER,
+    SIGNER,
+    STATUS,
+    URI,
+    Bench,
+    crl,
+    identifiers,
+    status,
+)
+from tests.firmware.test_revocation import a_million_documents
+from tests.on_lock import run_on_lock
+
+ON_LOCK = """
+import gc
+from firmware import crypto, identity
+from firmware.standing import Standing
+from firmware.store import Store
+from protocol.errors import MooringError
+from protocol.mdoc.status import StatusReference
+store = Store(given["folder"])
+own = identity.load(crypto, store)
+standing = Standing(crypto, store, own)
+def code(call, *arguments):
+    gc.collect()
+    try:
+        call(*arguments)
+    except MooringError as error:
+        return error.code
+now = (given["now"], given["now"])
+taken = []
+for name in given["statements"]:
+    kind, path = name.split(":")
+    with open(path, "rb") as file:
+        taken.append(code(standing.accept, kind, file.read(), now))
+standing = Standing(crypto, store, own)
+def asked(serial, status):
+    return code(standing.revocation.check, standing.roots[0], bytes.fromhex(serial), StatusReference(status))
+answer({"taken": taken, "asked": [asked(*one) for one in given["asked"]], "serials": standing.serials()})
+"""
+
+
+def test_the_lock_takes_and_asks_lists_as_cpython_does(tmp_path: Path) -> None:
+    large, revoked, valid = a_million_documents()
+    contents: list[tuple[int, bytes]] = [
+        (STATUS, large),
+        (CRL, crl(*range(2**120, 2**120 + 180))),
+        (IDENTIFIERS, identifiers(*(number.to_bytes(16, "big") for number in range(400)))),
+        (CRL, crl(by=OTHER)),
+        (CRL, crl(extensions=[(x509.DeltaCRLIndicator(1), True)])),
+        (CRL, crl(expires=NOW - 1)),
+        (STATUS, status()[:-1]),
+        (STATUS, b"\x81" * 5000),
+        (STATUS, status({1: 1}, issued=NOW - DAY)),
+        (STATUS, revocation.sign_token(SIGNER, {16: "application/statuslist+cwt"}, bomb())),
+    ]
+    (tmp_path / "here").mkdir()
+    (tmp_path / "there").mkdir()
+    here, there = Bench(tmp_path / "here"), Bench(tmp_path / "there")
+    here.trusting()
+    there.trusting()
+    statements, expected = [], []
+    for number, (slot, content) in enumerate(contents, 1):
+        path = tmp_path / f"{number}.statement"
+        path.write_bytes(here.signed(slot, content, number))
+        statements.append(f"revocation-list:{path}")
+        expected.append(here.take("revocation-list", path.read_bytes()))
+    assert expected[:3] == [None] * 3 and None not in expected[3:]
+    asked: list[tuple[str, Any]] = [
+        ((2**120 + 179).to_bytes(16, "big").hex(), None),
+        ("05", None),
+        ("05", revocation.reference(URI, revoked)),
+        ("05", revocation.reference(URI, valid)),
+        ("05", revocation.reference(URI, 10**7)),
+    ]
+    answer = run_on_lock(
+        ON_LOCK, {"folder": str(tmp_path / "there"), "now": NOW, "statements": statements, "asked": asked}
+    )
+    assert answer["taken"] == expected
+    assert answer["asked"] == ["mdoc.ds_revoked", None, "mdoc.revoked", None, "mdoc.status_index"]
+    assert answer["serials"] == here.standing.serials()
+
+
+def bomb() -> dict[int, Any]:
+    """Claims of a list that inflates to seven megabytes."""
+    return {2: URI, 4: NOW + DAY, 6: NOW, 65533: {"bits": 1, "lst": revocation.pack({}, 7 * 8 * 10**6)}}
+
+
+STREAMS = [
+    revocation.pack({}, 1),
+    revocation.pack({17: 1}, 10**5),
+    revocation.pack({}, 10**5)[:-5],
+    revocation.pack({}, 10**5)[:-1] + b"\x00",
+    revocation.pack({}, 10**5) + b"\x00",
+    b"",
+    b"x",
+    b"not a zlib stream",
+    b"\x78\xbb" + bytes(20),
+]
+
+
+def _measured(data: bytes) -> int | str:
+    try:
+        return measure(data, 10**5)
+    except FormatError as error:
+        return error.code
+
+
+@pytest.mark.parametrize("stream", STREAMS, ids=range(len(STREAMS)))
+def test_a_stream_is_measured_or_refused_alike(stream: bytes) -> None:
+    answer = run_on_lock(
+        """
+from firmware.inflate import measure
+from protocol.errors import FormatError
+try:
+    answer(measure(bytes.fromhex(given), 100000))
+except FormatError as error:
+    answer(error.code)
+""",
+        stream.hex(),
+    )
+    assert answer == _measured(stream)
+
+
+def test_single_bytes_are_those_of_the_whole() -> None:
+    content = bytes(range(256)) * 5
+    packed = zlib.compress(content)
+    assert [byte_at(packed, offset) for offset in (0, 1, 511, 512, 513, 1279)] == [0, 1, 255, 0, 1, 255]
+    assert byte_at(packed, len(content)) is None
+    assert measure(packed, len(content)) == len(content)

@@ -1,0 +1,126 @@
+"""The strike has no current from reset on and opens for a bounded pulse, whatever becomes of the loop: on the real
+interpreter, as the host sees the pin."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from firmware import pins
+from sim.board.bus import BoardBus
+from tests.sim.test_board import board
+
+PULSE = "from firmware import strike\nstrike.PULSE_MS = 300\n"
+"""A shorter pulse, so that the test is."""
+
+
+@asynccontextmanager
+async def running(folder: Path, source: str, runtime: str = "micropython") -> AsyncIterator[BoardBus]:
+    """A board that runs `source`, seen from outside."""
+    async with BoardBus().listening() as bus, board(folder, PULSE + source, runtime, {"MOORING_BOARD": bus.address}):
+        yield bus
+
+
+def levels(bus: BoardBus) -> list[int]:
+    return [event.facts["value"] for event in bus.changes(pins.STRIKE)]
+
+
+MADE = "from firmware import pins\ndoor = strike.Strike(pins.STRIKE)\n"
+FITTED = {"fail-secure": MADE + "door.fit(False)\n", "fail-safe": MADE + "door.fit(True)\n"}
+OPEN = {"fail-secure": 1, "fail-safe": 0}
+
+
+@pytest.mark.parametrize("runtime", ["micropython", "cpython"])
+@pytest.mark.parametrize("kind", FITTED)
+def test_an_opening_is_a_pulse_and_its_end_needs_no_event_loop(tmp_path: Path, kind: str, runtime: str) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path, FITTED[kind] + "door.open()\nwhile True:\n    pass\n", runtime) as bus:
+            await bus.wait_for(pins.STRIKE, OPEN[kind], since=2)
+            opened = len(levels(bus)) - 1
+            shut = await bus.wait_for(pins.STRIKE, 1 - OPEN[kind], since=opened + 1)
+            assert levels(bus) == [0, 1 - OPEN[kind], OPEN[kind], 1 - OPEN[kind]]
+            assert shut.ticks - bus.changes(pins.STRIKE)[opened].ticks >= 290
+
+    asyncio.run(scenario())
+
+
+def test_before_anything_is_known_of_it_the_strike_has_no_current(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path, MADE + "import time\ntime.sleep(30)\n") as bus:
+            await bus.wait_for(pins.STRIKE, 0)
+            assert levels(bus) == [0]
+
+    asyncio.run(scenario())
+
+
+def test_opening_an_open_strike_begins_the_pulse_anew_and_ends_it_once(tmp_path: Path) -> None:
+    source = """
+import time
+door.open()
+time.sleep_ms(200)
+door.open()
+for _ in range(60):
+    time.sleep_ms(10)
+"""
+
+    async def scenario() -> None:
+        async with running(tmp_path, FITTED["fail-secure"] + source) as bus:
+            await bus.wait_for(pins.STRIKE, 1, since=2)
+            shut = await bus.wait_for(pins.STRIKE, 0, since=3)
+            first = bus.changes(pins.STRIKE)[2]
+            assert shut.ticks - first.ticks >= 490
+            assert levels(bus) == [0, 0, 1, 1, 0]
+
+    asyncio.run(scenario())
+
+
+def test_shutting_at_once_ends_the_pulse_and_its_timer_does_nothing_more(tmp_path: Path) -> None:
+    source = "door.open()\ndoor.shut()\nimport time\nfor _ in range(50):\n    time.sleep_ms(10)\ndoor.open()\n"
+
+    async def scenario() -> None:
+        async with running(tmp_path, FITTED["fail-secure"] + source) as bus:
+            await bus.wait_for(pins.STRIKE, 1, since=4)
+            assert levels(bus)[:5] == [0, 0, 1, 0, 1]
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("kind", FITTED)
+def test_a_power_cut_while_open_leaves_a_fail_secure_strike_shut_and_a_fail_safe_one_open(
+    tmp_path: Path, kind: str
+) -> None:
+    async def scenario() -> None:
+        async with BoardBus().listening() as bus:
+            source = PULSE.replace("300", "60000") + FITTED[kind] + "door.open()\nimport time\ntime.sleep(30)\n"
+            async with board(tmp_path, source, "micropython", {"MOORING_BOARD": bus.address}):
+                await bus.wait_for(pins.STRIKE, OPEN[kind], since=2)
+            async with asyncio.timeout(5):
+                while bus.values[pins.STRIKE]:
+                    await bus.wait_for(pins.STRIKE, 0)
+            assert bus.values[pins.STRIKE] == 0, "no current: shut if fail-secure, open if fail-safe"
+
+    asyncio.run(scenario())
+
+
+def test_a_timer_that_cannot_be_had_leaves_the_door_shut(tmp_path: Path) -> None:
+    source = """
+def broken(**_):
+    raise OSError(12)
+door._timer.init = broken
+try:
+    door.open()
+except OSError:
+    print("refused")
+import time
+time.sleep(30)
+"""
+
+    async def scenario() -> None:
+        async with running(tmp_path, FITTED["fail-secure"] + source) as bus:
+            await bus.wait_for(pins.STRIKE, 0, since=1)
+            await asyncio.sleep(0.1)
+            assert 1 not in levels(bus)
+
+    asyncio.run(scenario())

@@ -1,0 +1,76 @@
+"""What an installer writes down about a lock's wiring is read strictly, and what is missing is the safe choice."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocol.errors import ConfigError
+from protocol.fittings import HELD_SECONDS, INPUTS, Fittings
+from tests.on_lock import run_on_lock
+
+
+def test_a_lock_of_which_nothing_is_told_has_a_fail_secure_strike_and_no_inputs() -> None:
+    told = Fittings.parse(b"{}")
+    assert (told.fail_safe, told.inputs, told.held_seconds) == (False, (), HELD_SECONDS)
+
+
+@given(st.booleans(), st.sets(st.sampled_from(INPUTS)), st.integers(1, 3600))
+def test_what_was_written_is_read_again(fail_safe: bool, inputs: set[str], held: int) -> None:
+    told = Fittings.parse(Fittings(fail_safe, tuple(inputs), held).encode())
+    assert (told.fail_safe, set(told.inputs), told.held_seconds) == (fail_safe, inputs, held)
+
+
+WRONG: list[Any] = [
+    [],
+    None,
+    7,
+    {"strike": "fail-open"},
+    {"strike": True},
+    {"strike": None},
+    {"inputs": "contact"},
+    {"inputs": ["window"]},
+    {"inputs": ["contact", "contact"]},
+    {"inputs": [["contact"]]},
+    {"inputs": {"contact": True}},
+    {"held_seconds": 0},
+    {"held_seconds": 3601},
+    {"held_seconds": "60"},
+    {"held_seconds": True},
+    {"held_seconds": 1.5},
+    {"failsafe": True},
+]
+
+
+@pytest.mark.parametrize("told", WRONG, ids=json.dumps)
+def test_what_cannot_be_meant_is_refused_with_what_to_mend(told: Any) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Fittings.parse(json.dumps(told).encode())
+    assert caught.value.code == "fittings.form" and caught.value.message
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"\xff\xfe", b'{"strike": "fail-safe"', b"{}{}"])
+def test_bytes_that_are_no_json_are_refused(data: bytes) -> None:
+    with pytest.raises(ConfigError):
+        Fittings.parse(data)
+
+
+def test_the_lock_reads_and_refuses_the_same() -> None:
+    source = """
+from protocol.errors import ConfigError
+from protocol.fittings import Fittings
+def read(text):
+    try:
+        told = Fittings.parse(text.encode())
+    except ConfigError as error:
+        return error.code
+    return [told.fail_safe, sorted(told.inputs), told.held_seconds]
+answer([read(text) for text in given])
+"""
+    good = Fittings(True, ("tamper", "contact"), 5).encode().decode()
+    texts = [good, "{}", *(json.dumps(told) for told in WRONG), "", "{", '{"strike": "fail-safe"']
+    said = run_on_lock(source, texts)
+    assert said[:2] == [[True, ["contact", "tamper"], 5], [False, [], HELD_SECONDS]]
+    assert said[2:] == ["fittings.form"] * (len(texts) - 2)

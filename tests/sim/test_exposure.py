@@ -1,0 +1,123 @@
+"""The search that every scenario ends with finds what is planted, in every place and form, and nothing else."""
+
+import asyncio
+import base64
+import json
+from pathlib import Path
+
+import pytest
+
+from sim.exposure import Search
+from sim.scenarios import perform
+from sim.scenarios.story import Script, Story
+from sim.wiretap import Overheard
+
+TEXT = "Bergström-Åkesson"
+KEY = bytes(range(100, 132))
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        TEXT.encode(),
+        TEXT.encode("utf-16-le"),
+        TEXT.encode().hex().encode(),
+        TEXT.encode().hex().upper().encode(),
+        json.dumps({"name": TEXT}).encode(),
+        *(base64.b64encode(b"x" * before + TEXT.encode() + b"after") for before in range(5)),
+    ],
+)
+def test_a_text_is_found_in_every_form_a_program_would_leave_it_in(form: bytes) -> None:
+    assert Search([TEXT]).hits(b"\xff" * 100 + form + b"\x00" * 100)
+    assert not Search(["Somebody Else"]).hits(form)
+
+
+def test_a_key_is_found_as_bytes_and_as_text() -> None:
+    search = Search([], [KEY])
+    encoded = [base64.b64encode(b"x" * before + KEY + b"xyz") for before in range(3)]
+    assert all(search.hits(form) for form in (KEY, KEY.hex().encode(), *encoded))
+    assert not search.hits(KEY[:-1])
+
+
+def test_digits_are_found_on_their_own_and_not_inside_a_longer_number() -> None:
+    search = Search([], (), ["482913"])
+    assert search.hits(b"pin=482913 ok") and search.hits(b"\xff\xff482913\x00")
+    assert not search.hits(b"1482913") and not search.hits(b"4829130") and not search.hits(b"482914")
+
+
+@pytest.mark.parametrize("digits", ["12345", "", "12a456"])
+def test_digits_that_chance_would_hit_are_no_needle(digits: str) -> None:
+    with pytest.raises(ValueError, match="too short"):
+        Search([], (), [digits])
+
+
+def test_an_empty_search_finds_nothing() -> None:
+    assert not Search([]).hits(b"anything")
+
+
+PLACES = {
+    # Where something is planted: file of the world's folder, and offset into it (None: at its end).
+    "flash.img": ("flash.img", 700),
+    "flash.img, the journal": ("flash.img", 512 * 1024 + 5000),
+    "flash.img, the tally": ("flash.img", 512 * 1024 + 63 * 4096 + 900),
+    "lock.log": ("lock.log", None),
+    "edge.log": ("edge.log", None),
+    "edge/anything": ("edge/anything", None),
+}
+
+
+def plant(folder: Path, place: str, content: bytes) -> None:
+    """Write `content` where PLACES says, and nowhere else."""
+    name, offset = PLACES[place]
+    path = folder / name
+    held = path.read_bytes() if path.exists() else b""
+    at = len(held) if offset is None else offset
+    path.write_bytes(held[:at] + content + held[at + len(content) :])
+
+
+def test_leaks_planted_in_every_place_break_the_promise_of_every_scenario(tmp_path: Path) -> None:
+    found: dict[str, list[str]] = {}
+
+    async def play(script: Script) -> None:
+        world = script.world
+        person = world.visitor().person
+        world.secret_digits.append("482913")
+        world.secret_keys.append(KEY)
+        await world.lock.kill()
+        await world.stop_edge()
+        script.promise("nothing is exposed before anything is planted", world.exposed() == [])
+        secrets = {
+            "a number": person.document_number.encode(),
+            "a birth date": person.birth_date.encode(),
+            "a name": person.name.encode().hex().encode(),
+            "a PIN": b"pin=482913\n",
+            "a key of a stay": KEY,
+            "the province's sealing key": world.province.keys.sealing_private,
+            "the platform's key": world.platform.private.hex().encode(),
+        }
+        for number, (what, content) in enumerate(secrets.items()):
+            # The first in every place, each of the others in one.
+            places = list(PLACES)[number % len(PLACES) :][: 1 if number else None]
+            for place in places:
+                name = PLACES[place][0]
+                before = (world.folder / name).read_bytes() if (world.folder / name).exists() else None
+                plant(world.folder, place, content)
+                found[f"{what} in {place}"] = world.exposed()
+                if before is None:
+                    (world.folder / name).unlink()
+                else:
+                    (world.folder / name).write_bytes(before)
+            heard = len(world.wiretap.heard)
+            world.wiretap.heard.append(Overheard(0.0, "mooring/1/edge-1/up", b"\x01" + content))
+            found[f"{what} in MQTT"] = world.exposed()
+            del world.wiretap.heard[heard:]
+        world.wiretap.heard.append(Overheard(0.0, "mooring/1/edge-1/" + person.document_number, b""))
+
+    story = Story("leaks", "everything leaks", play)
+    result = asyncio.run(perform(story, folder=tmp_path))
+    assert len(found) == len(PLACES) + 6 + 7
+    for where, names in found.items():
+        place = where.split(" in ")[1].split(",")[0]
+        assert len(names) == 1 and place in names[0], (where, names)
+    broken = [promise.claim for promise in result.promises if not promise.held]
+    assert len(broken) == 1 and "MQTT mooring/1/edge-1/" in broken[0], "a topic can leak as well"
