@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -19,7 +20,7 @@ from sim.scenarios import noise, perform, radios, stories
 from sim.world import build
 
 NOISY = "noisy-air"
-SEEDS_A_WORLD = 20
+SEEDS_A_WORLD = 10
 FINISHED = 0.99
 """Share of taps that must open the door with at most one re-tap."""
 
@@ -66,6 +67,7 @@ def run(seeds: int, others: int, jobs: int, runtime: str) -> int:
             played = sum(each.seeds for each in found.values())
             wrong = "".join(f"; [red]seed {seed}: {what}[/red]" for seed, what in batch.broken)
             console.print(f"  {played:>4} of {total} seeds, {time.monotonic() - began:.0f} s: {batch.scenario}{wrong}")
+            sys.stdout.flush()  # into a file too, a line at a time
     console.print(_table(list(found.values())))
     return 0 if all(batch.holds for batch in found.values()) else 1
 
