@@ -34,6 +34,9 @@ PREFERRED_MTU = 515
 """Room for the longest part: 512 bytes, the longest attribute value, and the three of ATT."""
 SMALLEST_MTU = 23
 LONGEST_PART = 512
+_PACKET = 251
+"""Longest packet of the link layer, once its length has been extended (Core, Vol 6, Part B, 2.4)."""
+_HEADERS = 7  # of L2CAP, four bytes, and of ATT, three
 
 READER_ROLE = 0x02
 """LE role in our Handover Request: peripheral or central, peripheral preferred (Core Supplement part A, 1.17)."""
@@ -58,8 +61,13 @@ def new_uuid(random: bytes) -> bytes:
 
 
 def part_size(mtu: int) -> int:
-    """Longest part, in bytes, for an ATT MTU of `mtu`."""
-    return min(max(mtu, SMALLEST_MTU) - 3, LONGEST_PART)
+    """Best part, in bytes, for an ATT MTU of `mtu`: the longest that fills its packets.
+
+    A few bytes more than fill a packet would cost another one: at MTU 515 each part would take three instead of two.
+    """
+    longest = min(max(mtu, SMALLEST_MTU) - 3, LONGEST_PART)
+    packets = (longest + _HEADERS) // _PACKET
+    return packets * _PACKET - _HEADERS if packets else longest
 
 
 class Parts:

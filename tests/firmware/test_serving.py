@@ -54,8 +54,8 @@ class Scene:
     def __init__(self, doorway: Doorway, board: VirtualPn532) -> None:
         self.doorway = doorway
         self.board = board
-        self.seen = doorway.outputs
-        assert isinstance(self.seen, Seen)
+        assert isinstance(doorway.outputs, Seen)
+        self.seen: Seen = doorway.outputs
 
     async def until(self, what: str, since: float = 0) -> float:
         """When something can be seen for the first time since then."""

@@ -34,6 +34,15 @@ def test_a_message_survives_its_parts_at_every_mtu(message: bytes, mtu: int) -> 
     assert max(map(len, parts)) <= min(mtu - 3, 512)
 
 
+@pytest.mark.parametrize(
+    ("mtu", "longest"), [(23, 20), (185, 182), (247, 244), (300, 244), (497, 244), (498, 495), (515, 495)]
+)
+def test_parts_fill_the_packets_of_the_link_layer(mtu: int, longest: int) -> None:
+    parts = list(ble.Parts(bytes(3000), mtu))
+    assert max(map(len, parts)) == longest
+    assert mtu < 247 or (longest + 7) % 251 == 0
+
+
 @pytest.mark.parametrize(("mtu", "parts"), [(515, 7), (185, 19), (23, 174), (517, 7), (0, 174)])
 def test_the_largest_response_of_our_vectors_takes_the_parts_that_the_standard_implies(mtu: int, parts: int) -> None:
     assert len(list(ble.Parts(bytes(3293), mtu))) == parts
