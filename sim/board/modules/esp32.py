@@ -20,6 +20,9 @@ def _read_cut():
     return int(at or "0"), mode == "torn"
 
 
+_BLANK = b"\xff" * 256
+
+
 class _Flash:
     """The image file; every change passes here."""
 
@@ -54,7 +57,9 @@ class _Flash:
             if self.torn:
                 self._write(offset, self._torn_erase(offset))
             self._cut()
-        self._write(offset, b"\xff" * layout.SECTOR)
+        # Piece by piece: the chip erases without a sector's worth of the lock's heap.
+        for at in range(offset, offset + layout.SECTOR, len(_BLANK)):
+            self._write(at, _BLANK)
         self.erases += 1
         self._count(0)
 
