@@ -215,7 +215,7 @@ class Recorder:
             more = False
             if not self.busy:
                 try:
-                    more = await self._work()
+                    more = self.work()
                 except StorageError as error:
                     log("recorder.trouble", code=error.code)
             if more:
@@ -230,8 +230,8 @@ class Recorder:
     def _open(self) -> bool:
         return bool(self._waiting or self._tally.lines() or self.busy)
 
-    async def _work(self) -> bool:
-        """Do one small thing. True if there is more that can be done now."""
+    def work(self) -> bool:
+        """Do one small thing. True if there is more that can be done now. Raises StorageError."""
         for key in list(self._waiting):
             if self._slots.holds():
                 self._count(key)

@@ -1,6 +1,5 @@
 """A placed lock on flash that may lose its power, and a province that opens its records: for tests of the recorder."""
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -84,13 +83,10 @@ class RecordingLock:
     def rest(self, steps: int = 1000) -> None:
         """Let the recorder do all that it can do now, the door being idle."""
 
-        async def work() -> None:
-            for _ in range(steps):
-                if not await self.lock.recorder._work():
-                    return
-            raise AssertionError("the recorder never comes to rest")
-
-        asyncio.run(work())
+        for _ in range(steps):
+            if not self.lock.recorder.work():
+                return
+        raise AssertionError("the recorder never comes to rest")
 
     def enter(self, guest: int = 1) -> None:
         """A registered guest's opening."""
