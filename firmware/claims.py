@@ -8,11 +8,11 @@ from protocol.grant import commitment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Protocol
 
     from firmware.stays import Stay
     from protocol.crypto import Crypto
-    from protocol.grant import Grant
     from protocol.mdoc.remembered import Recollection
 
     class Claim(Protocol):
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
         def guest_of(self, stay: Stay) -> "int | None":
             """Number of the guest of `stay` that this is, or None for none who has checked in."""
 
-        def commitment(self, grant: Grant) -> "bytes | None":
-            """Whom this would check in under `grant`, or None where no identity is shown."""
+        def commitment(self, stay: Stay) -> "bytes | None":
+            """Whom this would check in under `stay`, or None where no identity is shown."""
 
-        def tie(self, grant: Grant) -> "tuple[int, str]":
-            """Whose minor the grant says that this is; as `Grant.tie`."""
+        def tie(self, stay: Stay) -> "tuple[int, str]":
+            """Whose minor the grant of `stay` says that this is; as `Grant.tie`."""
 
 
 class Traces:
@@ -45,38 +45,37 @@ class Traces:
 
 
 class DocumentClaim:
-    """A verified document whose holder is present. `key` is that of the commitments of this lock's platform; `barred`
-    as in Claim."""
+    """A verified document whose holder is present. `key_of` gives the key of commitments by a platform;
+    `barred` as in Claim."""
 
     method = "mdoc"
 
     def __init__(
         self,
         crypto: "Crypto",
-        key: bytes,
+        key_of: "Callable[[bytes], bytes]",
         fields: "dict[str, str]",
         barred: "str | None" = None,
         traces: "Traces | None" = None,
     ) -> None:
         self._crypto = crypto
-        self._key = key
+        self._key_of = key_of
         self.fields = fields
         self.barred = barred
         self.traces = traces
 
     def guest_of(self, stay: "Stay") -> "int | None":
         """As Claim."""
-        return stay.number(self.commitment(stay.grant))
+        return stay.number(self.commitment(stay))
 
-    def commitment(self, grant: "Grant") -> bytes:
+    def commitment(self, stay: "Stay") -> bytes:
         """As Claim."""
-        return commitment(
-            self._crypto, self._key, grant.grant_id, self.fields["id_number"], self.fields.get("birth_date", "")
-        )
+        key, number, born = self._key_of(stay.platform), self.fields["id_number"], self.fields.get("birth_date", "")
+        return commitment(self._crypto, key, stay.grant.grant_id, number, born)
 
-    def tie(self, grant: "Grant") -> "tuple[int, str]":
+    def tie(self, stay: "Stay") -> "tuple[int, str]":
         """As Claim. Raises RefusedError `grant.tie`."""
-        return grant.tie(self._crypto, self._key, self.commitment(grant))
+        return stay.grant.tie(self._crypto, self._key_of(stay.platform), self.commitment(stay))
 
 
 class ReturningGuest:
@@ -95,10 +94,10 @@ class ReturningGuest:
         """As Claim."""
         return stay.number(self._commitment) if stay.grant.grant_id == self._grant_id else None
 
-    def commitment(self, _grant: "Grant") -> None:
+    def commitment(self, _stay: "Stay") -> None:
         """As Claim: nobody checks in by this."""
         return
 
-    def tie(self, _grant: "Grant") -> "tuple[int, str]":
+    def tie(self, _stay: "Stay") -> "tuple[int, str]":
         """As Claim: nobody's minor."""
         return 0, ""

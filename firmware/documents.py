@@ -49,11 +49,11 @@ async def present(lock: "Lock", card: "Card", mark: "Mark", mdoc_ble: "MdocBle |
     )
     recalled = recollection.recalled
     log("mdoc.verified", documents=len(documents), ms=ticks.since(ticks.now(), began), recalled=recalled)
-    key, traces = lock.commitment_key(), Traces(presentation.stay_key, recollection)
+    traces = Traces(presentation.stay_key, recollection)
     claims = []
     for each in documents:
-        barred = lock.standing.bars(each, latest)
-        claims.append(DocumentClaim(lock.crypto, key, profile.fields(each.doc_type, each.elements), barred, traces))
+        fields, barred = profile.fields(each.doc_type, each.elements), lock.standing.bars(each, latest)
+        claims.append(DocumentClaim(lock.crypto, lock.commitment_key, fields, barred, traces))
     return claims
 
 

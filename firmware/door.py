@@ -59,11 +59,11 @@ class Door:
 
     async def tap(self, card: "Card") -> None:
         """Serve one presented phone from first contact to the light it leaves with. Never raises."""
-        await self._serve(documents.present(self._lock, card, self._mark, self._mdoc_ble))
+        await self.serve(documents.present(self._lock, card, self._mark, self._mdoc_ble))
 
     async def enter(self, pin: str) -> None:
         """Serve what was typed on the keypad, as `tap` does a phone."""
-        await self._serve(self._lock.reentry.by_pin(pin))
+        await self.serve(self._lock.reentry.by_pin(pin))
 
     def _mark(self, event: str, **facts: "Any") -> None:
         """A phase of a read has come."""
@@ -75,7 +75,8 @@ class Door:
 
     # --- however they came -------------------------------------------------------------------------------------------
 
-    async def _serve(self, arrival: "Awaitable[Sequence[Claim]]") -> None:
+    async def serve(self, arrival: "Awaitable[Sequence[Claim]]") -> None:
+        """Serve somebody who comes in any way; `arrival` says who they are, or raises. Never raises itself."""
         started = ticks.now()
         log("tap.start")
         self._lock.recorder.busy += 1

@@ -48,7 +48,7 @@ class Lock:
         self.admission = Admission(crypto, identity)
         self.session_keys = SessionKeys(crypto)
         self._edge_passes = EdgePasses(crypto, store, identity, self.clock)
-        self._commitment_key: tuple[bytes, bytes] | None = None
+        self._commitment_keys: dict[bytes, bytes] = {}
         self.reentry = Reentry(self, store)
 
     def papers(self) -> "tuple[Placement, Profile]":
@@ -60,15 +60,11 @@ class Lock:
             raise RefusedError("door.unplaced", "the profile held is not the one the placement names")
         return standing.placement, standing.profile
 
-    def commitment_key(self) -> bytes:
-        """The key that guest commitments of this listing's platform are made with; one ECDH per placement."""
-        placement = self.standing.placement
-        if placement is None:
-            raise RefusedError("door.unplaced", "no placement names a platform")
-        platform = placement.platform_key
-        if self._commitment_key is None or self._commitment_key[0] != platform:
-            self._commitment_key = (platform, commitment_key(self.crypto, self.identity.private, platform))
-        return self._commitment_key[1]
+    def commitment_key(self, platform: bytes) -> bytes:
+        """The key of guest commitments by that platform (65-byte point). One ECDH for each, at its first use."""
+        if platform not in self._commitment_keys:
+            self._commitment_keys[platform] = commitment_key(self.crypto, self.identity.private, platform)
+        return self._commitment_keys[platform]
 
     def _learn_time(self) -> None:
         """The floor rises to when the province signed the trust list: that is durable anyway, and checked at boot."""
@@ -150,7 +146,7 @@ class Lock:
                 raise RefusedError("door.unplaced", "no placement names a platform")
             grant = Grant.parse(statement.open(crypto, data, kind, placement.platform_key))
             policy.check_grant(placement, self.stays.held(grant.grant_id), grant)
-            self.stays.accept(grant, self.clock.interval()[0])
+            self.stays.accept(grant, placement.platform_key, self.clock.interval()[0])
             self.reentry.forget()
         else:
             raise FormatError("statement.kind", "no statement for a lock")

@@ -102,7 +102,7 @@ def _judge(
     if grant.listing != placement.listing:
         raise RefusedError("grant.none", "the grant is for another listing")
     number = claim.guest_of(stay)
-    commitment = claim.commitment(grant)
+    commitment = claim.commitment(stay)
     if number is None:
         if commitment is None or not (commitment in grant.commitments or _takes_unnamed(placement, grant)):
             raise RefusedError("grant.none", "no grant names this guest")
@@ -153,7 +153,7 @@ def _check_place(placement: "Placement", stay: "Stay", named: bool) -> None:
 def _guardian(profile: "Profile", stay: "Stay", claim: "Claim") -> "tuple[int | None, str]":
     """The adult who answers for a minor, and the relation: whom the grant ties them to, or else the first who is in."""
     adults = [number for number in stay.present() if stay.guests[number - 1].adult]
-    place, relation = claim.tie(stay.grant)
+    place, relation = claim.tie(stay)
     if place:
         tied = stay.number(stay.grant.commitments[place - 1])
         if tied in adults:

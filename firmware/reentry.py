@@ -109,11 +109,16 @@ class Reentry:
         if not stay_pin.is_pin(typed):
             raise RefusedError("pin.form", "a PIN has eight digits")
         self._attempts.charge()
-        key, shown, found = lock.commitment_key(), typed.encode(), None
+        shown, found = typed.encode(), None
         for guest in self.guests():
-            if cose.same(shown, stay_pin.stay_pin(lock.crypto, key, guest[0], guest[1]).encode()):
+            if cose.same(shown, self._pin(guest).encode()):
                 found = guest
         if found is None:
             raise RefusedError("pin.wrong", "nobody's PIN who is in")
         self._attempts.right()
         return [ReturningGuest("pin", found)]
+
+    def _pin(self, guest: "Guest") -> str:
+        stay = self._lock.stays.held(guest[0])
+        assert stay is not None
+        return stay_pin.stay_pin(self._lock.crypto, self._lock.commitment_key(stay.platform), guest[0], guest[1])

@@ -43,10 +43,14 @@ class Guest:
 
 
 class Stay:
-    """One grant and what happened under it. A guest's number is their place in `guests`, from 1, and stays theirs."""
+    """One grant, the key of the platform that signed it, and what happened under it.
 
-    def __init__(self, grant: Grant, guests: "list[Guest]", openings: int) -> None:
+    A guest's number is their place in `guests`, from 1, and stays theirs.
+    """
+
+    def __init__(self, grant: Grant, platform: bytes, guests: "list[Guest]", openings: int) -> None:
         self.grant = grant
+        self.platform = platform
         self.guests = guests
         self.openings = openings
 
@@ -105,15 +109,15 @@ class Stays:
         if not isinstance(saved, list) or len(saved) != 4:
             raise StorageError("stays.corrupt", "the checkpoint is not in its form")
         self._applied, self._floor = saved[0], saved[1]
-        for body, guests, openings in saved[2]:
+        for body, platform, guests, openings in saved[2]:
             grant = Grant.parse(body)
-            self._stays[grant.grant_id] = Stay(grant, [Guest(*guest) for guest in guests], openings)
+            self._stays[grant.grant_id] = Stay(grant, platform, [Guest(*guest) for guest in guests], openings)
         for grant_id, serial, horizon in saved[3]:
             self._tombstones[grant_id] = (serial, horizon)
 
     def _save(self) -> None:
         stays = [
-            [stay.grant.body(), [[g.commitment, g.named, g.adult] for g in stay.guests], stay.openings]
+            [stay.grant.body(), stay.platform, [[g.commitment, g.named, g.adult] for g in stay.guests], stay.openings]
             for stay in self._stays.values()
         ]
         tombstones = [[grant_id, serial, horizon] for grant_id, (serial, horizon) in self._tombstones.items()]
@@ -135,36 +139,42 @@ class Stays:
 
     # --- grants ------------------------------------------------------------------------------------------------------
 
-    def accept(self, grant: Grant, earliest: int) -> None:
-        """Take a verified grant, of a new stay or a newer version of one. `earliest` is the clock's lower end, seconds.
+    def accept(self, grant: Grant, platform: bytes, earliest: int) -> None:
+        """Take a grant that `platform` signed, of a new stay or a newer version of one. `earliest` is the clock's
+        lower end, in seconds.
 
-        Raises RefusedError: `grant.serial` not newer than what is known, `grant.horizon` it hides an end that the stay
-        once had, `grant.closed` the stay was cancelled or is long over, `grant.over` past already, `grant.many` no
-        room.
+        Raises RefusedError: `grant.platform` the stay is another platform's, `grant.serial` not newer than what is
+        known, `grant.horizon` it hides an end that the stay once had, `grant.closed` the stay was cancelled or is long
+        over, `grant.over` past already, `grant.many` no room.
         """
         self._forget(earliest)
         stay = self._stays.get(grant.grant_id)
         if stay is not None:
             held = stay.grant
+            if platform != stay.platform:
+                raise RefusedError("grant.platform", "another platform granted this stay")
             if grant.serial == held.serial and grant.body() == held.body():
+                self.checkpoint()
                 return
             _check_newer(grant, held.serial, held.horizon)
             stay.renew(grant)
         elif grant.grant_id in self._tombstones:
             serial, horizon = self._tombstones[grant.grant_id]
             if grant.serial == serial and grant.cancelled:
+                self.checkpoint()
                 return
             _check_newer(grant, serial, horizon)
             if not grant.cancelled:
                 raise RefusedError("grant.closed", "the stay was cancelled, or is long over")
-            stay = Stay(grant, [], 0)
+            stay = Stay(grant, platform, [], 0)
         else:
             self._check_room(grant)
-            stay = Stay(grant, [], 0)
+            stay = Stay(grant, platform, [], 0)
         self._stays[grant.grant_id] = stay
         if grant.cancelled:
             self._bury(stay)
-        self._save()
+        self._changed = True
+        self.checkpoint()
 
     def _check_room(self, grant: Grant) -> None:
         """Is there room for a stay that is new here?"""
@@ -179,10 +189,14 @@ class Stays:
     def _forget(self, earliest: int) -> None:
         """Let go of what can no longer come back, by the clock's lower end."""
         self._floor = floor = max(self._floor, earliest)
-        for stay in [stay for stay in self._stays.values() if stay.grant.until + LINGER_SECONDS < floor]:
+        past = [stay for stay in self._stays.values() if stay.grant.until + LINGER_SECONDS < floor]
+        for stay in past:
             self._bury(stay)
-        for grant_id in [key for key, (_, horizon) in self._tombstones.items() if horizon < floor]:
+        passed = [key for key, (_, horizon) in self._tombstones.items() if horizon < floor]
+        for grant_id in passed:
             del self._tombstones[grant_id]
+        if past or passed:
+            self._save()  # whatever becomes of the grant that brought us here: no reboot undoes this
 
     def _bury(self, stay: Stay) -> None:
         grant = stay.grant

@@ -15,6 +15,7 @@ ADULT, CHILD = "1990-03-07", "2015-06-01"
 CN = Profile.parse(PROFILES["CN"])
 
 _POINT = b"\x04" + bytes(64)
+PLATFORM = _POINT
 
 
 def who(name: str) -> bytes:
@@ -39,10 +40,10 @@ class Somebody:
     def guest_of(self, stay: Stay) -> int | None:
         return stay.number(who(self._name))
 
-    def commitment(self, grant: Grant) -> bytes | None:
+    def commitment(self, stay: Stay) -> bytes | None:
         return who(self._name) if self.fields else None
 
-    def tie(self, grant: Grant) -> tuple[int, str]:
+    def tie(self, stay: Stay) -> tuple[int, str]:
         return self._tie
 
 
@@ -82,4 +83,4 @@ def stay(of: Grant, *guests: tuple[str, str] | str) -> Stay:
     for each in guests:
         name, born = (each, ADULT) if isinstance(each, str) else each
         inside.append(Guest(who(name), who(name) in of.commitments, born == ADULT))
-    return Stay(of, inside, len(inside))
+    return Stay(of, PLATFORM, inside, len(inside))

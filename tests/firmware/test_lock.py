@@ -265,7 +265,7 @@ def test_the_platform_and_the_lock_derive_the_same_commitments(bench: Bench) -> 
 
     bench.lock.deliver(bench.placement())
     theirs = commitment_key(crypto, PLATFORM[0], bench.lock.identity.public)
-    mine = bench.lock.commitment_key()
+    mine = bench.lock.commitment_key(PLATFORM[1])
     assert commitment(crypto, mine, b"G" * 16, "AB 123", "1990-01-01") == commitment(
         crypto, theirs, b"G" * 16, "ab123", "1990-01-01"
     )

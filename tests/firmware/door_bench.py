@@ -1,0 +1,150 @@
+"""A door on a bench: real lock, journal, stays, clock and recorder, on CPython, with its time in our hands.
+
+In place of the strike's coil, the light and the phone stand a list of what happened and documents that have been read.
+"""
+
+import asyncio
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from firmware import identity, ticks
+from firmware.claims import DocumentClaim
+from firmware.door import Door
+from firmware.lock import Lock
+from firmware.store import Store
+from protocol import crypto_cpython as crypto
+from protocol import record, statement
+from protocol.errors import MooringError
+from protocol.placement import Placement
+from protocol.receipt import Receipt
+from protocol.signed_time import SignedTime
+from protocol.trust import Issuer, TrustList
+from sim import pki
+from sim.platform import Guest, Platform
+from sim.province.registry import PROFILES
+from tests.firmware.flash_device import FlashDevice
+
+if TYPE_CHECKING:
+    from firmware.claims import Claim
+
+LISTING = "HZ-1"
+NOW = 1_795_000_000
+SECTORS = 16
+
+PROVINCE, SEALING = crypto.generate("P-256"), crypto.generate("P-256")
+PLATFORM = Platform()
+IACA = pki.authority("IACA", "SE").der
+
+
+class Outputs:
+    """Strike and signals in one: `seen` is what they were told, in order, each with the journal's next counter then."""
+
+    def __init__(self, lock: Lock) -> None:
+        self._lock = lock
+        self.seen: list[tuple[str, int]] = []
+
+    def open(self) -> None:
+        self.seen.append(("open", self._lock.journal.next_counter))
+
+    def show(self, name: str, after_ms: int = 0) -> None:
+        self.seen.append((name, self._lock.journal.next_counter))
+
+    answer = show
+
+
+class Bench:
+    """A lock that has its papers and knows the time. `wait` lets time pass, `reboot` keeps the flash and no more."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._ms = 1000
+        monkeypatch.setattr(ticks, "now", lambda: self._ms)
+        self._store = Store(str(folder))
+        self._flash = FlashDevice(SECTORS)
+        self._serials = itertools.count(1)
+        identity.enrol(crypto, self._store, PROVINCE[1])
+        self.now = NOW
+        self.reboot()
+        self.deliver("profile", PROFILES["CN"])
+        self.deliver("trust-list", TrustList(1, NOW - 999, [Issuer(IACA, ["org.iso.18013.5.1.mDL"])]).body())
+        self.place()
+        self.tell_time()
+
+    def reboot(self) -> None:
+        own = identity.load(crypto, self._store)
+        assert own is not None
+        self.lock = Lock(crypto, self._store, own, self._flash)
+        self.outputs = Outputs(self.lock)
+        self.door = Door(self.lock, self.outputs, self.outputs, lambda: None)  # type: ignore[arg-type]  # see Outputs
+
+    def wait(self, seconds: int) -> None:
+        self.now += seconds
+        self._ms += seconds * 1000
+        self.lock.tick()
+
+    # --- what couriers bring -----------------------------------------------------------------------------------------
+
+    def deliver(self, kind: str, body: dict[Any, Any]) -> str | None:
+        return self.lock.deliver(statement.sign(crypto, PROVINCE[0], kind, body))[1]
+
+    def place(self, status: str = "active", admits: str = "named", platform: Platform = PLATFORM) -> None:
+        form = Placement(
+            *(next(self._serials), self.lock.identity.lock_id, LISTING, status, platform.public, SEALING[1]),
+            *("CN", "302", [b"certificate"], admits, 1),
+        )
+        assert self.deliver("placement", form.body()) is None
+
+    def tell_time(self) -> None:
+        nonce = self.lock.clock.nonce()
+        if nonce is not None:
+            assert self.deliver("time", SignedTime(nonce, self.now, self.lock.identity.lock_id).body()) is None
+
+    def receipt(self) -> None:
+        journal = self.lock.journal
+        if journal.next_counter > 1:
+            through, lock_id = journal.next_counter - 1, self.lock.identity.lock_id
+            assert self.deliver("receipt", Receipt(lock_id, through, journal.head, self.now).body()) is None
+
+    # --- who comes ---------------------------------------------------------------------------------------------------
+
+    def claim(self, guest: Guest) -> DocumentClaim:
+        """A document of theirs, read and verified."""
+        fields = {"name": "X", "id_number": guest.document_number, "birth_date": guest.birth_date}
+        return DocumentClaim(crypto, self.lock.commitment_key, fields)
+
+    def come(self, *guests: Guest) -> dict[Any, Any] | str:
+        """Somebody with one document or more: the body of the record of their opening, or why they stay outside."""
+        return self.serve([self.claim(guest) for guest in guests])
+
+    def serve(self, claims: "Sequence[Claim] | Exception") -> dict[Any, Any] | str:
+        """What the door does for an arrival that brings claims, or fails."""
+        refused: list[str] = []
+
+        async def arrival() -> "Sequence[Claim]":
+            if isinstance(claims, Exception):
+                raise claims
+            return claims
+
+        refuse = self.door._refuse
+
+        def note(error: Exception, signal: str) -> None:
+            refused.append(error.code if isinstance(error, MooringError) else type(error).__name__)
+            refuse(error, signal)
+
+        self.door._refuse = note  # type: ignore[method-assign]  # to hear what the console would say
+        before, counter = len(self.outputs.seen), self.lock.journal.next_counter
+        asyncio.run(self.door.serve(arrival()))
+        self.door._refuse = refuse  # type: ignore[method-assign]
+        happened = self.outputs.seen[before:]
+        if refused:
+            assert "open" not in [name for name, _ in happened] and self.lock.journal.next_counter == counter
+            return refused[0]
+        assert happened == [("reading", counter), ("open", counter + 1), ("allowed", counter + 1)], (
+            "record, then strike"
+        )
+        sealed = list(self.lock.records_from(counter))
+        assert [number for number, _ in sealed] == [counter]
+        return record.open_body(crypto, record.verify(crypto, sealed[0][1], self.lock.identity.public), SEALING[0])

@@ -1,0 +1,139 @@
+"""The door itself: whoever comes, a record and then the strike, or neither; and what it shows."""
+
+from pathlib import Path
+
+import pytest
+
+from firmware import identity
+from firmware.claims import DocumentClaim
+from firmware.lock import Lock
+from firmware.store import Store
+from protocol import crypto_cpython as crypto
+from protocol import record
+from protocol.errors import FormatError, RefusedError, StorageError, TransportError, VerificationError
+from sim.platform import Guest, Platform
+from tests.firmware.door_bench import LISTING, NOW, PLATFORM, PROVINCE, Bench
+from tests.firmware.flash_device import FlashDevice
+
+ANN, BEN = Guest("A1", "1990-03-07"), Guest("B2", "1991-04-08")
+KIM = Guest("K3", "2015-06-01", adult=2, relation="parent")
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    return Bench(tmp_path, monkeypatch)
+
+
+def book(bench: Bench, *guests: Guest, platform: Platform = PLATFORM, places: int | None = None) -> None:
+    public = bench.lock.identity.public
+    booking = platform.book(public, LISTING, bench.now - 99, bench.now + 86400, list(guests), places)
+    assert bench.lock.deliver(platform.grant(booking)) == ("grant", None)
+
+
+def told(outcome: object) -> dict[int, object]:
+    assert isinstance(outcome, dict), outcome
+    return outcome
+
+
+def test_each_opening_is_recorded_before_the_strike_moves_and_says_who_stays(bench: Bench) -> None:
+    book(bench, ANN, BEN)
+    first, again, second = told(bench.come(ANN)), told(bench.come(ANN)), told(bench.come(BEN))
+    kinds = [(body[record.KIND], body[record.GUEST]) for body in (first, again, second)]
+    assert kinds == [(record.CHECK_IN, 1), (record.ENTRY, 1), (record.CHECK_IN, 2)]
+    until = NOW + 86400
+    # Two may sleep here; until the third opening one had registered.
+    occupancy = [body[record.OCCUPANCY] for body in (first, again, second)]
+    assert occupancy == [[2, 1, 1, until], [2, 1, 2, until], [2, 2, 3, until]]
+    assert record.FIELDS in first and record.FIELDS not in again
+
+
+def test_a_child_is_registered_with_the_parent_whom_the_booking_states(bench: Bench) -> None:
+    book(bench, ANN, BEN, KIM)
+    assert bench.come(KIM) == "grant.guardian"
+    told(bench.come(ANN))
+    told(bench.come(BEN))
+    fields = told(bench.come(KIM))[record.FIELDS]
+    assert isinstance(fields, dict)
+    assert (fields["guardian"], fields["relation"]) == ("2", "parent")
+
+
+def test_a_tie_to_nobody_is_refused(bench: Bench) -> None:
+    book(bench, ANN, Guest("K3", "2015-06-01", adult=9, relation="parent"))
+    told(bench.come(ANN))
+    assert bench.come(KIM) == "grant.tie"
+
+
+def test_without_its_papers_the_lock_opens_for_nobody(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    identity.enrol(crypto, store, PROVINCE[1])
+    own = identity.load(crypto, store)
+    assert own is not None
+    with pytest.raises(RefusedError, match=r"door\.unplaced"):
+        Lock(crypto, store, own, FlashDevice(8)).papers()
+
+
+def test_a_profile_that_the_placement_does_not_name_is_no_paper(bench: Bench) -> None:
+    book(bench, ANN)
+    assert bench.lock.standing.placement is not None
+    bench.lock.standing.placement.profile_id = "ES"
+    assert bench.come(ANN) == "door.unplaced"
+
+
+def test_running_stays_outlive_a_change_of_the_platform_and_its_key(bench: Bench) -> None:
+    book(bench, ANN, BEN)
+    told(bench.come(ANN))
+    bench.place(platform=Platform())
+    for _ in range(2):
+        assert told(bench.come(ANN))[record.KIND] == record.ENTRY
+        bench.reboot()
+    bench.tell_time()
+    assert told(bench.come(BEN))[record.KIND] == record.CHECK_IN
+
+
+def test_a_check_in_needs_room_in_the_journal_and_an_entry_does_not(bench: Bench) -> None:
+    book(bench, ANN, BEN)
+    told(bench.come(ANN))
+    while bench.lock.journal.free_sectors() >= 4:
+        told(bench.come(ANN))
+    assert bench.come(BEN) == "journal.full"
+    assert told(bench.come(ANN))[record.KIND] == record.ENTRY
+    bench.receipt()
+    assert told(bench.come(BEN))[record.KIND] == record.CHECK_IN
+
+
+@pytest.mark.parametrize(
+    ("error", "signal"),
+    [
+        (TransportError("nfc.gone", ""), "again"),
+        (StorageError("journal.flash", ""), "fault"),
+        (RefusedError("grant.none", ""), "refused_stay"),
+        (VerificationError("mdoc.expired", ""), "refused_document"),
+        (RefusedError("pin.wait", ""), "busy"),
+        (FormatError("cbor.form", ""), "refused_phone"),
+        (MemoryError(), "fault"),
+        (ZeroDivisionError(), "fault"),
+    ],
+)
+def test_whatever_goes_wrong_on_arrival_the_door_stays_shut_and_says_so(
+    bench: Bench, error: Exception, signal: str
+) -> None:
+    book(bench, ANN)
+    assert isinstance(bench.serve(error), str)
+    assert [name for name, _ in bench.outputs.seen] == ["reading", signal]
+    told(bench.come(ANN))
+
+
+def test_an_arrival_without_claims_is_nobody(bench: Bench) -> None:
+    book(bench, ANN)
+    assert bench.serve([]) == "grant.none"
+
+
+def test_a_claim_knows_its_guest_under_the_key_of_each_stay(bench: Bench) -> None:
+    book(bench, ANN)
+    other = Platform()
+    bench.place(platform=other)
+    book(bench, ANN, platform=other)
+    claim: DocumentClaim = bench.claim(ANN)
+    commitments = [claim.commitment(stay) for stay in bench.lock.stays.all()]
+    assert len(set(commitments)) == 2
+    assert all(claim.commitment(stay) in stay.grant.commitments for stay in bench.lock.stays.all())
