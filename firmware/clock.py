@@ -34,7 +34,7 @@ WIDE_MS = 60 * 1000
 WIDE_REFRESH_MS = 900 * 1000
 """An interval wider than the first, because an answer took long to come, is asked about again after the second."""
 
-DOUBT_MS = 60 * 1000
+DOUBT_MS = 600 * 1000
 """After a contradiction the next answer is asked for no sooner."""
 
 DARK_MS = 7 * 24 * 3600 * 1000
@@ -152,7 +152,7 @@ class Clock:
         heard = stated + 1000 + age
         if heard < earliest:
             raise self._contradiction("time.rollback", "the signed time lies before the floor")
-        if not self._plausible(stated):
+        if not self._doubted and not self._plausible(stated):
             raise self._contradiction("time.ahead", "the signed time lies beyond what can have passed")
         if latest is not None and age > WIDE_MS:
             heard = min(heard, latest)  # a courier that sat on the answer does not even widen the interval
@@ -164,7 +164,8 @@ class Clock:
     def later_than(self, seconds: int) -> None:
         """The true time is not before `seconds`, as a verified statement of the province says of its own making.
 
-        Such a statement answers no nonce, so it may be old and only raises the floor; one that cannot be is passed by.
+        Such a statement answers no nonce: it may be old, so it only raises the floor; and nothing confirms it, so one
+        that contradicts the interval is passed by.
         """
         earliest, latest = self._bounds()
         if seconds * 1000 > earliest and self._plausible(seconds * 1000):
@@ -172,7 +173,7 @@ class Clock:
 
     def _plausible(self, stated: int) -> bool:
         earliest, latest = self._bounds()
-        if latest is None and earliest and not self._doubted:
+        if latest is None and earliest:
             latest = earliest + DARK_MS
         return latest is None or stated <= latest
 

@@ -44,5 +44,9 @@ class Wiretap:
         self._client.disconnect()
         self._client.loop_stop()
 
+    def replay(self, message: Overheard) -> None:
+        """Say again what was heard: nobody's name is on it, and a broker may do so too."""
+        self._client.publish(message.topic, message.payload, qos=1)
+
     def _hear(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
         self.heard.append(Overheard(time.monotonic(), message.topic, bytes(message.payload)))

@@ -40,6 +40,7 @@ from sim.platform import Booking, Guest, Platform
 from sim.province.province import Province
 from sim.radio.air import Air
 from sim.radio.lock_radio import LockRadio
+from sim.true_time import TrueTime
 from sim.wiretap import Wiretap
 
 LISTING = "330106-7K2M9Q"
@@ -104,7 +105,7 @@ class Visitor:
 
 @dataclass
 class World(Findings):
-    """Built by `build`; everything in it is running. `offset` shifts the province's clock, and so everyone's.
+    """Built by `build`; everything in it is running.
 
     `secret_digits` and `secret_keys` are what a scenario wants searched for as well: PINs, keys of stays.
     """
@@ -112,7 +113,7 @@ class World(Findings):
     folder: Path
     random: random.Random
     interpreter: Interpreter
-    offset: int
+    time: TrueTime
     iacas: Mapping[str, pki.Identity]
     signers: Mapping[str, pki.Identity]
     reader_root: pki.Identity
@@ -142,7 +143,7 @@ class World(Findings):
 
     def now(self) -> int:
         """The true time in this world, seconds since 1970."""
-        return int(time.time()) + self.offset
+        return int(self.time.now())
 
     def visitor(
         self,
@@ -332,11 +333,13 @@ async def build(
 ) -> AsyncIterator[World]:
     """A running world in `folder`, with a lock that is installed, booted and in touch with the province.
 
-    Raises ConfigError for what the machine lacks, TransportError when the parts do not find each other.
+    `offset`: how far its time is ahead of this machine's, in seconds. Raises ConfigError for what the machine lacks,
+    TransportError when the parts do not find each other.
     """
     say = on_step or (lambda text: None)
     chance = random.Random(seed)
     random.seed(seed)
+    true_time = TrueTime(offset)
     async with AsyncExitStack() as stack:
         say("starting the broker and the province")
         broker = stack.enter_context(Broker("iotcore"))
@@ -347,7 +350,7 @@ async def build(
             folder / "province",
             broker.host,
             broker.port,
-            clock=lambda: time.time() + offset,
+            clock=true_time.at_the_province,
             after_commit=lambda: commits.append(time.monotonic()),
         )
         await asyncio.to_thread(province.start)
@@ -378,7 +381,7 @@ async def build(
             folder=folder,
             random=chance,
             interpreter=interpreter,
-            offset=offset,
+            time=true_time,
             iacas=iacas,
             signers={country: pki.document_signer(iaca) for country, iaca in iacas.items()},
             reader_root=reader_root,

@@ -4,7 +4,19 @@ A scenario's name is its claim's handle: `python -m sim run NAME`. Promises are 
 only if every one of them held and nothing went wrong on the way.
 """
 
-from sim.scenarios import arrivals, events, failures, radios, refusals
+from sim.scenarios import arrivals, clocks, events, failures, radios, refusals, returning
 from sim.scenarios.story import Result, Story, perform, stories
 
-__all__ = ["Result", "Story", "arrivals", "events", "failures", "perform", "radios", "refusals", "stories"]
+__all__ = [
+    "Result",
+    "Story",
+    "arrivals",
+    "clocks",
+    "events",
+    "failures",
+    "perform",
+    "radios",
+    "refusals",
+    "returning",
+    "stories",
+]

@@ -252,6 +252,15 @@ def test_the_floor_rises_with_what_the_province_signed_without_being_asked(tmp_p
     assert earliest == NOON + 100 and latest is not None and latest < NOON + 110
 
 
+def test_what_nobody_was_asked_about_makes_no_leap_even_in_doubt(tmp_path: Path, crystal: Crystal) -> None:
+    clock = open_clock(tmp_path)
+    clock.accept(answer(clock, NOON))
+    rebooted = open_clock(tmp_path)
+    assert refusal(rebooted, answer(rebooted, NOON + 10 * 365 * 86400)) == "time.ahead"
+    rebooted.later_than(NOON + 10 * 365 * 86400)
+    assert rebooted.interval() == (NOON, None)
+
+
 def test_what_ended_stays_ended_over_a_power_cut(tmp_path: Path, crystal: Crystal) -> None:
     store = CountingStore(str(tmp_path))
     clock = Clock(crypto, store, LOCK_ID)

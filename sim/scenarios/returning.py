@@ -1,0 +1,95 @@
+"""Guests who come back, with something else than their ID; and someone who tries to."""
+
+from dataclasses import replace
+
+from firmware.pin_attempts import FREE
+from protocol.record import CHECK_IN, ENTRY
+from sim.exposure import Search
+from sim.phone.stay_key import StayKeys
+from sim.platform import Booking
+from sim.scenarios.story import Script, story
+from sim.world import Tap, Visitor, World
+
+
+def _expect_refusal(script: Script, tap: Tap, claim: str, code: str) -> None:
+    script.promise(f"{claim} ({tap.refusal})", not tap.opened and tap.refusal == code)
+
+
+async def _granted(world: World, booking: Booking) -> None:
+    before = len(world.lock.console)
+    world.province.queue_grant(world.lock_id, world.platform.grant(booking))
+    await world.lock.wait_for("statement.taken", since=before, where=lambda line: line.facts["kind"] == "grant")
+
+
+def _told(world: World, booking: Booking, visitor: Visitor) -> str:
+    """The PIN that the platform tells a guest; it is searched for in the end."""
+    pin = world.platform.pin(booking, visitor.booking_name())
+    world.secret_digits.append(pin)
+    return pin
+
+
+@story(
+    "pin-after-checkin",
+    "After the first tap a guest comes back by PIN and by the phone's stay key, until the stay is cancelled.",
+)
+async def _pin_after_checkin(script: Script) -> None:
+    world = script.world
+    guest, companion = world.visitor(), world.visitor()
+    guest.phone.stay_keys = StayKeys()
+    booking = await world.book(guest, companion)
+    pin, other = _told(world, booking, guest), _told(world, booking, companion)
+    _expect_refusal(script, await world.enter(pin + "#"), "before the check-in the PIN does not open", "pin.wrong")
+    first = await world.tap(guest)
+    script.promise("the guest checks in by ID", first.opened and first.outcome.result == "presented")
+    script.promise("the PIN opens now", (await world.enter(pin + "#")).opened)
+    _expect_refusal(script, await world.enter(other + "#"), "the companion's PIN does not, yet", "pin.wrong")
+    key = await world.tap(guest)
+    script.promise(
+        f"the phone opens by its stay key, in {key.outcome.apdus} commands and without showing the ID",
+        key.opened and key.outcome.result == "recognized" and key.outcome.apdus == 2,
+    )
+    without = replace(guest, phone=replace(guest.phone, stay_keys=None))
+    again = await world.tap(without)
+    recalled = next((line.facts["recalled"] for line in again.console if line.event == "mdoc.verified"), "0")
+    script.promise(
+        f"the same ID again opens by the short path: {recalled} signatures need not be verified",
+        again.opened and int(recalled) == 2,
+    )
+    await world.settle(4)
+    methods = [(item.kind, item.method, item.guest) for item in world.province.registrations()]
+    script.promise(
+        "the province knows how each opening was done, and by whom",
+        methods == [(CHECK_IN, "mdoc", 1), (ENTRY, "pin", 1), (ENTRY, "stay-key", 1), (ENTRY, "mdoc", 1)],
+    )
+    await _granted(world, world.platform.cancel(booking))
+    _expect_refusal(script, await world.enter(pin + "#"), "with the stay its PIN is gone", "pin.wrong")
+    _expect_refusal(
+        script, await world.tap(guest), "and its key: the phone has to show the ID, for nothing", "grant.none"
+    )
+    keys = Search((), guest.phone.stay_keys.keys)
+    elsewhere = [path for path in keys.files(world.folder, without="province") if path != "flash.img"]
+    script.promise("the stay key was never anywhere but on the phone and in the lock's flash", elsewhere == [])
+
+
+@story("pin-guessing", "Someone types PIN after PIN and cuts the power in between; the guest still gets in by phone.")
+async def _pin_guessing(script: Script) -> None:
+    world = script.world
+    guest = world.visitor()
+    booking = await world.book(guest)
+    pin = _told(world, booking, guest)
+    script.promise("the guest checks in", (await world.tap(guest)).opened)
+    for digits in ("1", "1234567", "123456789"):
+        _expect_refusal(script, await world.enter(digits + "#"), f"{len(digits)} digits are no PIN", "pin.form")
+    for number in range(FREE):
+        guess = f"{(int(pin) + 1 + number) % 10**8:08}"
+        _expect_refusal(script, await world.enter(guess + "#"), f"guess {number + 1} is wrong", "pin.wrong")
+    _expect_refusal(script, await world.enter("00000000#"), "then nothing is compared for a while", "pin.wait")
+    _expect_refusal(script, await world.enter(pin + "#"), "not even the right PIN opens", "pin.wait")
+    for number in range(2):
+        await world.lock.kill()
+        await world.boot()
+        tap = await world.enter(pin + "#")
+        _expect_refusal(script, tap, f"power cut {number + 1} does not end the wait", "pin.wait")
+    script.promise("the guest's ID opens all the same", (await world.tap(guest)).opened)
+    await world.settle(2)
+    script.promise("the strike moved for the guest alone", world.openings() == 2)
