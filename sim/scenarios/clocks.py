@@ -95,7 +95,8 @@ async def _clock_rollback(script: Script) -> None:
     before = len(world.lock.console)
     await world.lock.start()
     await world.lock.wait_for("lock.ready", since=before)
-    await asyncio.to_thread(lambda: [world.wiretap.replay(message) for message in old])
+    for message in old:
+        await asyncio.to_thread(world.wiretap.replay, message)
     taken = await world.lock.wait_for("statement.taken", since=before, where=lambda line: line.facts["kind"] == "time")
     await world.until("the edge agent to pass over old answers", lambda: bool(world.edge_events("time.stale")))
     lines = world.lock.console[before:]
