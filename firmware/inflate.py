@@ -1,4 +1,4 @@
-"""Single bytes out of a long zlib stream (RFC 1950), without ever holding what it inflates to."""
+"""A long zlib stream (RFC 1950) piece by piece, without ever holding all that it inflates to."""
 
 import sys
 
@@ -16,7 +16,8 @@ if _MICROPYTHON:
 
     from deflate import ZLIB, DeflateIO
 
-    def _chunks(data: bytes) -> "Iterator[bytes | memoryview]":
+    def chunks(data: bytes) -> "Iterator[bytes | memoryview]":
+        """What `data` inflates to; each piece is good until the next. Raises FormatError `status-list.zlib`."""
         source = BytesIO(data)
         stream = DeflateIO(source, ZLIB)
         buffer = bytearray(_CHUNK)
@@ -35,7 +36,8 @@ if _MICROPYTHON:
 else:
     import zlib
 
-    def _chunks(data: bytes) -> "Iterator[bytes | memoryview]":
+    def chunks(data: bytes) -> "Iterator[bytes | memoryview]":
+        """What `data` inflates to; each piece is good until the next. Raises FormatError `status-list.zlib`."""
         stream = zlib.decompressobj()
         try:
             while not stream.eof:
@@ -52,23 +54,3 @@ else:
 
 def _broken() -> FormatError:
     return FormatError("status-list.zlib", "not one whole zlib stream")
-
-
-def measure(data: bytes, most: int) -> int:
-    """How many bytes `data` inflates to. Raises FormatError `status-list.zlib`, `status-list.too_long` above `most`."""
-    size = 0
-    for chunk in _chunks(data):
-        size += len(chunk)
-        if size > most:
-            raise FormatError("status-list.too_long", "inflates to more than we read")
-    return size
-
-
-def byte_at(data: bytes, offset: int) -> "int | None":
-    """Byte `offset` of what `data` inflates to, None if that is shorter. Raises FormatError `status-list.zlib`."""
-    start = 0
-    for chunk in _chunks(data):
-        if offset < start + len(chunk):
-            return chunk[offset - start]
-        start += len(chunk)
-    return None

@@ -1,16 +1,17 @@
 """The lists of what is revoked: taken from couriers, kept in flash, asked at every tap.
 
 A list stays in its file, under two signatures that were checked when it came and are checked again at boot and when the
-trust list changes; in memory is only what says whether it applies. Files are never deleted, so that the serial of a
-list once held cannot be undone by taking the list out of the trust list and putting it in again.
+trust list changes. Beside it lies its extract, which a tap asks (firmware/revoked.py); in memory is only what says
+whether a list applies. Files are never deleted, so that the serial of a list once held cannot be undone by taking the
+list out of the trust list and putting it in again.
 """
 
-from firmware.inflate import byte_at, measure
+from firmware import revoked
 from protocol import cose, revocation_list, statement, trust, trust_rules
 from protocol.crl import CRL
-from protocol.errors import MooringError, RefusedError, VerificationError
+from protocol.errors import FormatError, RefusedError, VerificationError
 from protocol.revocation_list import RevocationList
-from protocol.status_token import INVALID, MAX_INFLATED, SUSPENDED, VALID, StatusToken
+from protocol.status_token import INVALID, SUSPENDED, VALID, StatusToken, entry_at
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,13 +24,15 @@ if TYPE_CHECKING:
 
 
 class _Held:
-    """A list in use: its entry in the trust list, and when it was issued, begins to count and ends."""
+    """A list in use: its entry in the trust list; when it was issued, begins to count and ends; the bits that a status
+    list has for each document."""
 
-    def __init__(self, entry: "ListEntry", issued: int, begins: int, expires: int) -> None:
+    def __init__(self, entry: "ListEntry", issued: int, begins: int, expires: int, bits: int = 0) -> None:
         self.entry = entry
         self.issued = issued
         self.begins = begins
         self.expires = expires
+        self.bits = bits
 
 
 class Revocation:
@@ -51,10 +54,6 @@ class Revocation:
     def _open(self, data: bytes) -> RevocationList:
         return RevocationList.parse(statement.open(self._crypto, data, revocation_list.KIND, self._anchor))
 
-    def _content(self, number: int) -> bytes:
-        raw = self._store.read(revocation_list.name(number))
-        return RevocationList.parse(statement.read(raw or b"", revocation_list.KIND)).content
-
     def adopt(self, trusted: "TrustList", roots: "list[TrustRoot]") -> None:
         """Judge by `trusted` from now on, whose issuers are `roots`. A list held that it does not name in the same way
         is out of use."""
@@ -62,24 +61,40 @@ class Revocation:
         self._held = {}
         for entry in trusted.lists:
             if entry.number in self._serials:
+                data = self._store.read(revocation_list.name(entry.number)) or b""
                 try:
-                    self._held[entry.number] = self._judge(entry, self._content(entry.number))
-                except MooringError:
+                    content = RevocationList.parse(statement.read(data, revocation_list.KIND)).content
+                    held, parsed = self._judge(entry, content)
+                    self._lay_down(entry.number, parsed, data)
+                except (FormatError, VerificationError):
                     continue  # signed by a key that is no longer named; the province will send another
+                self._held[entry.number] = held
 
-    def _judge(self, entry: "ListEntry", content: bytes) -> _Held:
+    def _judge(self, entry: "ListEntry", content: bytes) -> "tuple[_Held, CRL | StatusToken]":
         """`content` as the list that `entry` names. Raises FormatError, VerificationError."""
         if entry.kind == trust.CRL:
             crl = CRL(content)
             crl.verify(self._crypto, self._roots[entry.issuer].certificate)
-            return _Held(entry, crl.this_update, crl.this_update, crl.next_update)
+            return _Held(entry, crl.this_update, crl.this_update, crl.next_update), crl
         token = StatusToken(content)
         if (token.bits != 0) != (entry.kind == trust.STATUS_LIST):
             raise VerificationError("status-list.kind", "a token of another kind than the trust list names")
         token.verify(self._crypto, cose.parse_key(entry.key), entry.uri)
-        if token.bits:
-            measure(token.compressed, MAX_INFLATED)
-        return _Held(entry, token.issued, max(token.issued, token.not_before or 0), token.expires)
+        begins = max(token.issued, token.not_before or 0)
+        return _Held(entry, token.issued, begins, token.expires, token.bits), token
+
+    def _lay_down(self, number: int, parsed: "CRL | StatusToken", data: bytes) -> None:
+        """Write the extract of a list that the statement `data` brought, unless it is there. Raises FormatError."""
+        name = _extract_name(number)
+        if revoked.is_of(self._store, name, data):
+            return
+        if isinstance(parsed, CRL):
+            parts = revoked.extract_of_names(data, parsed.serials())
+        elif parsed.bits:
+            parts = revoked.extract_of_status(data, parsed.compressed)
+        else:
+            parts = revoked.extract_of_names(data, parsed.identifiers)
+        self._store.write_parts(name, parts)
 
     def accept(self, data: bytes, now: "tuple[int, int | None]") -> None:
         """Verify and take a statement of kind `revocation-list`; the time lies in the interval `now`.
@@ -97,7 +112,7 @@ class Revocation:
         entries = [entry for entry in self._entries if entry.number == form.number]
         if not entries:
             raise RefusedError("revocation-list.unknown", "the trust list names no list of this number")
-        judged = self._judge(entries[0], form.content)
+        judged, parsed = self._judge(entries[0], form.content)
         held = self._held.get(form.number)
         if held is not None and judged.issued < held.issued:
             raise RefusedError("revocation-list.older", "made before the one held")
@@ -105,6 +120,8 @@ class Revocation:
             raise VerificationError("revocation-list.early", "made, or good from, a time that is still to come")
         if judged.expires < now[0]:
             raise VerificationError("revocation-list.expired", "its time is over")
+        self._lay_down(form.number, parsed, data)
+        self._held.pop(form.number, None)  # should flash fail between the two files, there is no list rather than half
         self._store.write(name, data)
         self._serials[form.number] = form.serial
         self._held[form.number] = judged
@@ -126,15 +143,28 @@ class Revocation:
             entry = held.entry
             if self._roots[entry.issuer] is not root or not _applies(entry, status):
                 continue
-            content = self._content(number)
+            file = _extract_name(number)
             if entry.kind == trust.CRL:
-                if CRL(content).revokes(serial):
+                if revoked.names(self._store, file, serial):
                     raise VerificationError("mdoc.ds_revoked", "the issuer has revoked the DS certificate")
             elif entry.kind == trust.IDENTIFIER_LIST:
-                if status.identifier in StatusToken(content).identifiers:
+                if revoked.names(self._store, file, status.identifier):
                     raise VerificationError("mdoc.revoked", "the issuer has revoked the document")
             else:
-                _check_entry(StatusToken(content), status.index)
+                self._check_entry(file, held.bits, status.index)
+
+    def _check_entry(self, file: str, bits: int, index: int) -> None:
+        offset, shift = entry_at(index, bits)
+        byte = revoked.byte_of_status(self._store, file, offset)
+        if byte is None:
+            raise VerificationError("mdoc.status_index", "the status list has no such entry")
+        found = byte >> shift & (1 << bits) - 1
+        if found == INVALID:
+            raise VerificationError("mdoc.revoked", "the issuer has revoked the document")
+        if found == SUSPENDED:
+            raise VerificationError("mdoc.suspended", "the issuer has suspended the document")
+        if found != VALID:
+            raise VerificationError("mdoc.status_unknown", "a status that the specification does not define")
 
     def stale(
         self, root: "TrustRoot", status: "StatusReference", rules: "TrustRules", latest: "int | None"
@@ -168,15 +198,5 @@ def _applies(entry: "ListEntry", status: "StatusReference") -> bool:
     return True
 
 
-def _check_entry(token: StatusToken, index: int) -> None:
-    offset, shift = token.place(index)
-    byte = byte_at(token.compressed, offset) if offset < MAX_INFLATED else None
-    if byte is None:
-        raise VerificationError("mdoc.status_index", "the status list has no such entry")
-    found = token.entry(byte, shift)
-    if found == INVALID:
-        raise VerificationError("mdoc.revoked", "the issuer has revoked the document")
-    if found == SUSPENDED:
-        raise VerificationError("mdoc.suspended", "the issuer has suspended the document")
-    if found != VALID:
-        raise VerificationError("mdoc.status_unknown", "a status that the specification does not define")
+def _extract_name(number: int) -> str:
+    return "revoked." + str(number)

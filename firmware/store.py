@@ -7,6 +7,10 @@ import os
 
 from protocol.errors import StorageError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 _NEW = ".new"
 
 
@@ -35,6 +39,35 @@ class Store:
             os.rename(path + _NEW, path)
         except OSError:
             raise StorageError("store.write", name)
+
+    def write_parts(self, name: str, parts: "Iterable[bytes]") -> None:
+        """As `write`, of content that comes in parts. What making them raises is raised, and the old content stands."""
+        path = self._path(name)
+        try:
+            with open(path + _NEW, "wb") as file:
+                for part in parts:
+                    file.write(part)
+            os.rename(path + _NEW, path)
+        except OSError:
+            raise StorageError("store.write", name)
+
+    def read_part(self, name: str, at: int, length: int) -> bytes:
+        """`length` bytes from `at` on, fewer where the file ends; none of one that was never written."""
+        try:
+            with open(self._path(name), "rb") as file:
+                file.seek(at)
+                return bytes(file.read(length))
+        except OSError as error:
+            if error.args[0] == 2:  # ENOENT
+                return b""
+            raise StorageError("store.read", name)
+
+    def size(self, name: str) -> int:
+        """Bytes in `name`. Raises StorageError `store.read`, also for a file that was never written."""
+        try:
+            return int(os.stat(self._path(name))[6])
+        except OSError:
+            raise StorageError("store.read", name)
 
     def _path(self, name: str) -> str:
         return self._folder + "/" + name

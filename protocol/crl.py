@@ -46,7 +46,7 @@ class CRL:
         self._entries: "der.Reader | None" = None
         if tbs.peek() == der.SEQUENCE:
             self._entries = tbs.enter(der.SEQUENCE)
-            self._serials()  # once to the end, so that what cannot be read is refused before anybody relies on it
+            self.serials()  # once to the end, so that what cannot be read is refused before anybody relies on it
         if tbs.peek() != 0xA0:
             raise FormatError("crl.extensions", "a version 2 CRL has extensions")
         extensions = tbs.enter(0xA0)
@@ -67,8 +67,8 @@ class CRL:
             elif critical:
                 raise VerificationError("crl.critical", "a critical extension: a delta, indirect or partial CRL")
 
-    def _serials(self) -> "list[bytes]":
-        """Serial numbers of all entries."""
+    def serials(self) -> "list[bytes]":
+        """Serial numbers (contents of their INTEGERs) of the certificates that are revoked, or on hold."""
         found = []
         if self._entries is not None:
             entries = der.Reader(self._entries.data, self._entries.at, self._entries.end)
@@ -96,10 +96,6 @@ class CRL:
             raise VerificationError("crl.issuer", "the issuer may not sign CRLs")
         if not issuer.signed(crypto, self._hash, self._tbs, self._signature):
             raise VerificationError("crl.signature", "the CRL's signature is not good")
-
-    def revokes(self, serial: bytes) -> bool:
-        """Is the certificate with this serial number (content of its INTEGER) revoked, or on hold?"""
-        return serial in self._serials()
 
 
 def _extension(extensions: der.Reader) -> "tuple[bytes, bool, bytes]":

@@ -3,7 +3,7 @@
 Both are CWTs (RFC 8392) in a COSE_Sign1. A Token Status List (draft-ietf-oauth-status-list, claim 65533) has one to
 eight bits for each document, by index, compressed; an identifier list (ISO/IEC 18013-5 second edition, clause 12.3.6,
 claim 65530) names the revoked ones. `status_token.cddl` has the forms. What a token holds is bounded by its statement;
-a status list is never inflated as a whole (see `firmware.inflate`).
+a status list is never inflated as a whole (`firmware.inflate`).
 """
 
 from protocol import cbor, cose
@@ -27,8 +27,7 @@ _IDENTIFIER_LIST = 65530
 _STATUS_LIST = 65533
 
 MAX_INFLATED = 1 << 20
-"""Longest status list, in bytes once inflated: eight million documents of one bit. Reading its last entry inflates it
-to its end, which must not take longer than a guest waits."""
+"""Longest status list read, in bytes once inflated: eight million documents of one bit."""
 
 VALID = 0
 INVALID = 1
@@ -81,14 +80,12 @@ class StatusToken:
         except VerificationError:
             raise VerificationError("status-list.signature", "not signed by the key that the trust list names")
 
-    def place(self, index: int) -> "tuple[int, int]":
-        """(byte, shift) of entry `index` in the inflated list; the entry fills `bits` bits from there (section 4.1)."""
-        per_byte = 8 // self.bits
-        return index // per_byte, index % per_byte * self.bits
 
-    def entry(self, byte: int, shift: int) -> int:
-        """The status in `byte`, at `shift`."""
-        return byte >> shift & (1 << self.bits) - 1
+def entry_at(index: int, bits: int) -> "tuple[int, int]":
+    """(byte, shift) of entry `index` in an inflated list with `bits` for each; it fills `bits` bits from there
+    (draft-ietf-oauth-status-list section 4.1)."""
+    per_byte = 8 // bits
+    return index // per_byte, index % per_byte * bits
 
 
 def _form(what: str) -> FormatError:

@@ -19,8 +19,8 @@ IDENTIFIER_LIST = 3
 LIST_KINDS = (CRL, STATUS_LIST, IDENTIFIER_LIST)
 
 MAX_ISSUERS = 32
-MAX_LISTS = 16
-"""Lists a lock keeps; each is at most a statement long."""
+MAX_LISTS = 8
+"""Lists a lock keeps; with its extract each takes up to 24 KB of flash."""
 
 
 class Issuer:

@@ -23,8 +23,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from firmware import pins
 from protocol.errors import ConfigError, TransportError
 from protocol.fittings import Fittings
+from protocol.statement import kind_of
 from protocol.trust import Issuer
-from sim import issuer, pki
+from sim import issuer, pki, sm_issuer
 from sim.board import flash
 from sim.board.bus import BoardBus
 from sim.board.interpreter import ROOT, Interpreter, find
@@ -40,6 +41,7 @@ from sim.platform import Booking, Guest, Platform
 from sim.province.province import Province
 from sim.radio.air import Air
 from sim.radio.lock_radio import LockRadio
+from sim.sm2 import PrivateKey
 from sim.true_time import TrueTime
 from sim.wiretap import Wiretap
 
@@ -151,20 +153,36 @@ class World(Findings):
         authentication: Authentication = "signature",
         signer: pki.Identity | None = None,
         days_valid: int = 365,
+        revocation: Mapping[str, Any] | None = None,
     ) -> Visitor:
-        """Someone new, with a document issued today by pymdoccbor for a key that only their phone has."""
+        """Someone new, with a document issued today by pymdoccbor for a key that only their phone has. `revocation` is
+        what its MSO says of where its status can be learnt."""
         person = Person.invent(self.random, doc_type)
         self.people.append(person)
         key = ec.generate_private_key(ec.SECP256R1())
         public = key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
         until = datetime.now(UTC).date() + timedelta(days=days_valid)
         issued = issuer.issue(
-            doc_type, person.document(), public, signer or self.signers[person.country], valid_until=until
+            doc_type,
+            person.document(),
+            public,
+            signer or self.signers[person.country],
+            valid_until=until,
+            revocation=None if revocation is None else dict(revocation),
         )
-        phone = Phone(
-            [Credential(doc_type, issued, key)], [self.reader_root.certificate], authentication=authentication
-        )
-        return Visitor(person, phone, doc_type)
+        return self._with_phone(person, Credential(doc_type, issued, key), authentication)
+
+    def national_visitor(self, signer: sm_issuer.Identity) -> Visitor:
+        """Someone new with a resident's document of the SM suite, made today by `signer` for a key on the SM2 curve."""
+        person = Person.invent(self.random, issuer.RESIDENT_ID)
+        self.people.append(person)
+        key = PrivateKey.generate()
+        issued = sm_issuer.issue(person.doc_type, person.document(), key.public, signer)
+        return self._with_phone(person, Credential(person.doc_type, issued, key), "signature")
+
+    def _with_phone(self, person: Person, credential: Credential, authentication: Authentication) -> Visitor:
+        phone = Phone([credential], [self.reader_root.certificate], authentication=authentication)
+        return Visitor(person, phone, credential.doc_type)
 
     async def book(self, *visitors: Visitor, begins: int = -3600, ends: int = 2 * DAY) -> Booking:
         """A stay for these people, from `begins` to `ends` seconds from now; returns once the lock holds its grant."""
@@ -201,8 +219,34 @@ class World(Findings):
             reader_chain=[pki.reader_certificate(self.reader_root, reader_public, "door of " + LISTING)],
         )
         self.lock_id = self.province.store.locks()[0].lock_id
+        self.province.trust(self.issuers())
+
+    def issuers(self) -> list[Issuer]:
+        """The issuers that the trust list names from the beginning: SE, then CN."""
         trusted = {"SE": [issuer.MDL, issuer.PHOTO_ID, issuer.PID], "CN": [issuer.RESIDENT_ID]}
-        self.province.trust([Issuer(self.iacas[country].der, doc_types) for country, doc_types in trusted.items()])
+        return [Issuer(self.iacas[country].der, doc_types) for country, doc_types in trusted.items()]
+
+    async def publish(self, statement: Callable[[], bytes], kind: str) -> bytes:
+        """Have the province make a statement of `kind`, and wait until the lock has taken it. Returns it."""
+        before = len(self.lock.console)
+        signed = statement()
+        await self._taken(kind, before)
+        return signed
+
+    async def bring(self, signed: bytes) -> str | None:
+        """Have the edge agent carry a statement to the lock, new or not. The code of the lock's refusal, or None."""
+        before, kind = len(self.lock.console), kind_of(signed)
+        self.province.relay(self.lock_id, [signed])
+        answer = await self.lock.wait_for_any(
+            ("statement.taken", "statement.refused"), since=before, where=lambda line: line.facts["kind"] == kind
+        )
+        return answer.facts.get("code")
+
+    async def pass_time(self, seconds: int) -> None:
+        """Let so much time go by: the lock sleeps through it, and learns of it from the province."""
+        await self.lock.kill()
+        self.time.offset += seconds
+        await self.boot()
 
     async def boot(self, extra: Mapping[str, str] | None = None, papers: bool = False) -> None:
         """Power the lock up; with `papers`, return only once it holds what the province signs for it, and the time."""

@@ -96,7 +96,7 @@ class Province:
         if self._consumer is not None:
             self._consumer.publish(messages)
 
-    def _tell(self, lock_id: bytes, statements: list[bytes]) -> None:
+    def relay(self, lock_id: bytes, statements: list[bytes]) -> None:
         """Hand statements to the edge that last spoke for a lock; if there is none, they go when the lock is seen."""
         lock = self.store.lock(lock_id)
         if lock is not None and lock.edge is not None and statements:
@@ -126,13 +126,13 @@ class Province:
         lock_id = placement.lock_id(crypto, identity_public)
         lock = Lock(lock_id, identity_public, listing, room, status, platform_key, profile)
         signed = self.registry.place(lock, reader_chain)
-        self._tell(lock_id, [signed])
+        self.relay(lock_id, [signed])
         return signed
 
     def declare_listing(self, code: str, *, doors: int = 1, admits: str = placement.NAMED) -> None:
         """Declare a listing's doors and whom it admits, and tell its locks. Raises as `Registry.declare`."""
         for lock_id, signed in self.registry.declare(Listing(code, doors, admits)):
-            self._tell(lock_id, [signed])
+            self.relay(lock_id, [signed])
 
     def set_status(self, lock_id: bytes, status: str) -> bytes:
         """Make a placement `active`, `suspended` or `revoked`. Returns the new placement statement.
@@ -166,13 +166,13 @@ class Province:
 
     def _tell_all(self, signed: bytes) -> bytes:
         for lock in self.store.locks():
-            self._tell(lock.lock_id, [signed])
+            self.relay(lock.lock_id, [signed])
         return signed
 
     def queue_grant(self, lock_id: bytes, grant: bytes) -> None:
         """Relay a platform's grant to a lock, now or when it is seen. Raises as `Registry.queue_grant`."""
         self.registry.queue_grant(lock_id, grant)
-        self._tell(lock_id, [grant])
+        self.relay(lock_id, [grant])
 
     def registrations(self, kind: int | None = None) -> list[Registration]:
         """Good records of openings; of one kind (protocol.record.CHECK_IN, ENTRY), or both. `store` has the rest."""

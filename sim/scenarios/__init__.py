@@ -4,7 +4,7 @@ A scenario's name is its claim's handle: `python -m sim run NAME`. Promises are 
 only if every one of them held and nothing went wrong on the way.
 """
 
-from sim.scenarios import arrivals, clocks, events, failures, radios, refusals, returning
+from sim.scenarios import arrivals, clocks, events, failures, radios, refusals, returning, trust
 from sim.scenarios.story import Result, Story, perform, stories
 
 __all__ = [
@@ -19,4 +19,5 @@ __all__ = [
     "refusals",
     "returning",
     "stories",
+    "trust",
 ]

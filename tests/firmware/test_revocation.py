@@ -79,6 +79,23 @@ def test_a_status_list_is_read_at_every_size_of_its_entries(bench: Bench, bits: 
         assert bench.asked(status=revocation.reference(URI, index)) is None
 
 
+@pytest.mark.parametrize("size", [1, 8, 4096, 100_000])
+def test_every_entry_of_a_list_is_what_the_issuer_said(bench: Bench, size: int) -> None:
+    chance = random.Random(size)
+    revoked = set(chance.sample(range(size), min(size, 500) // 2))
+    assert bench.bring(STATUS, status(dict.fromkeys(revoked, 1), size=size)) is None
+    for index in [*sorted(revoked)[:40], *chance.sample(range(size), min(size, 80)), 0, size - 1]:
+        expected = "mdoc.revoked" if index in revoked else None
+        assert bench.asked(status=revocation.reference(URI, index)) == expected, index
+
+
+def test_a_list_with_more_revoked_documents_than_a_lock_remembers_is_refused(bench: Bench) -> None:
+    dense = status(dict.fromkeys(range(0, 8 * 4096, 8), 1), size=10**6)
+    assert bench.bring(STATUS, dense) is None
+    assert bench.bring(STATUS, status(dict.fromkeys(range(0, 8 * 4097, 8), 1), size=10**6)) == "status-list.too_dense"
+    assert bench.asked(status=revocation.reference(URI, 8 * 4095)) == "mdoc.revoked", "the list held stays in use"
+
+
 @pytest.mark.parametrize(("value", "code"), [(1, "mdoc.revoked"), (2, "mdoc.suspended"), (3, "mdoc.status_unknown")])
 def test_every_status_but_valid_is_refused(bench: Bench, value: int, code: str) -> None:
     assert bench.bring(STATUS, status({77: value}, bits=2)) is None
@@ -126,6 +143,18 @@ def test_lists_survive_a_reboot_and_are_judged_again(bench: Bench) -> None:
     assert bench.asked(5) == "mdoc.ds_revoked"
     assert bench.asked(status=revocation.reference(URI, 9)) == "mdoc.revoked"
     assert bench.standing.serials() == {"trust-list": 1, "revocation-list.1": 1, "revocation-list.2": 2}
+
+
+def test_an_extract_that_does_not_belong_to_its_list_is_made_anew(bench: Bench) -> None:
+    # As it lies there if the power went after the newer extract was written and before the newer list was.
+    bench.bring(CRL, crl(6))
+    older = bench.store.read("revocation-list.1")
+    bench.bring(CRL, crl(5))
+    assert older is not None
+    bench.store.write("revocation-list.1", older)
+    bench.reboot()
+    assert (bench.asked(6), bench.asked(5)) == ("mdoc.ds_revoked", None)
+    assert bench.bring(CRL, crl(5)) is None
 
 
 def test_a_list_swapped_in_flash_stops_the_boot(bench: Bench) -> None:
