@@ -64,7 +64,7 @@ def extract_of_status(statement: bytes, compressed: bytes) -> "Iterator[bytes]":
 
 def is_of(store: "Store", file: str, statement: bytes) -> bool:
     """Is there an extract in `file`, and made from `statement`?"""
-    return store.read_part(file, 0, 32) == sha256(statement).digest()
+    return store.read_part(file, 0, 32) == bytes(sha256(statement).digest())
 
 
 def names(store: "Store", file: str, name: bytes) -> bool:
@@ -83,7 +83,7 @@ def byte_of_status(store: "Store", file: str, offset: int) -> "int | None":
 
 
 def _fingerprint(name: bytes) -> bytes:
-    return sha256(name).digest()[:_NAME]
+    return bytes(sha256(name).digest())[:_NAME]
 
 
 def _find(store: "Store", file: str, length: int, wanted: bytes) -> bytes:
