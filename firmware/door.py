@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 ASK_MS = 600
 """A phone that answers sooner than this wants nothing of its holder."""
 
-_OF_THE_STAY = "door", "grant", "clock", "trust-list", "crl", "status-list"
+_OF_THE_STAY = "door", "grant", "clock", "pin", "trust-list", "crl", "status-list"
 _OF_THE_PHONE = "session", "reader", "ble", "apdu", "ndef", "handover", "engagement", "cbor"
 """Families of codes that the guest's document has no part in."""
 
