@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from firmware import identity, ticks
-from firmware.claims import DocumentClaim
+from firmware.claims import DocumentClaim, Traces
 from firmware.door import Door
 from firmware.lock import Lock
 from firmware.store import Store
@@ -110,14 +110,14 @@ class Bench:
 
     # --- who comes ---------------------------------------------------------------------------------------------------
 
-    def claim(self, guest: Guest) -> DocumentClaim:
+    def claim(self, guest: Guest, traces: Traces | None = None) -> DocumentClaim:
         """A document of theirs, read and verified."""
         fields = {"name": "X", "id_number": guest.document_number, "birth_date": guest.birth_date}
-        return DocumentClaim(crypto, self.lock.commitment_key, fields)
+        return DocumentClaim(crypto, self.lock.commitment_key, fields, traces=traces)
 
-    def come(self, *guests: Guest) -> dict[Any, Any] | str:
+    def come(self, *guests: Guest, traces: Traces | None = None) -> dict[Any, Any] | str:
         """Somebody with one document or more: the body of the record of their opening, or why they stay outside."""
-        return self.serve([self.claim(guest) for guest in guests])
+        return self.serve([self.claim(guest, traces) for guest in guests])
 
     def serve(self, claims: "Sequence[Claim] | Exception") -> dict[Any, Any] | str:
         """What the door does for an arrival that brings claims, or fails."""

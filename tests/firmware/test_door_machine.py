@@ -14,6 +14,7 @@ from protocol import record
 from sim.platform import Booking, Guest
 from tests.firmware.door_bench import LISTING, PLATFORM, Bench
 from tests.firmware.door_model import BORN, DAY, Model, Opening
+from tests.firmware.returning_steps import ReturningSteps
 
 NAMES = sorted(BORN)
 SPANS = st.sampled_from([3600, DAY, DAY, 3 * DAY, 7 * DAY])
@@ -32,7 +33,7 @@ def guests(names: list[str], tie: int) -> list[Guest]:
     return listed
 
 
-class DoorMachine(RuleBasedStateMachine):
+class DoorMachine(ReturningSteps, RuleBasedStateMachine):
     """Rules are what can happen; after each, the door and the model must have come to the same."""
 
     def __init__(self) -> None:
@@ -172,13 +173,16 @@ class DoorMachine(RuleBasedStateMachine):
             self.bench.receipt()
         interval = self.bench.lock.clock.interval()
         expected = self.model.come(names, interval)
-        outcome = self.bench.come(*(Guest(name, BORN[name]) for name in names))
+        traces = self.traces()
+        outcome = self.bench.come(*(Guest(name, BORN[name]) for name in names), traces=traces)
         if isinstance(expected, str):
             assert outcome == CODES.get(expected, "grant." + expected)
             return
         assert isinstance(outcome, dict), (outcome, expected)
         self.model.opened(expected, interval[0])
         self.openings += 1
+        if expected.check_in:
+            self.checked_in(expected)
         self._compare(outcome, expected)
 
     def _compare(self, body: dict[int, object], expected: Opening) -> None:
