@@ -149,8 +149,9 @@ class Chip:
         self._emit(frame)
 
     def go_wrong(self, faults: Faults) -> None:
-        """Have other faults from now on; `stuck` is of power-up alone."""
+        """Have other faults from now on, and count commands anew; `stuck` is of power-up alone."""
         self._faults = faults
+        self.commands = 0
         self._wakes_left = faults.deaf_wakes
 
     async def close(self) -> None:

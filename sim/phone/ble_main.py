@@ -9,6 +9,7 @@ end. The session's keys stay with the phone: what passes here is what passes on 
 import argparse
 import asyncio
 import json
+import logging
 import sys
 import uuid
 from collections.abc import Sequence
@@ -59,6 +60,7 @@ class _Service:
 
 
 async def _run(options: argparse.Namespace) -> None:
+    logging.getLogger("bumble").setLevel(logging.CRITICAL)  # connections that break are what this is for
     transport = await open_tcp_client_transport(options.hci)
     habits = BleHabits(options.mtu, options.vanish, options.vanishings, not options.any_ident, options.end_first)
     phone = await PhoneBluetooth.attach(transport.source, transport.sink, options.address, habits)

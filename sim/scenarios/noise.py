@@ -60,7 +60,10 @@ def traits(chance: random.Random) -> Traits:
 
 
 def nfc_noise(chance: random.Random) -> Faults:
-    """Up to one block in six does not make it there and back. Real air is better, real lines are much better."""
+    """Up to one block in six does not make it there and back, and now and then the chip goes deaf in the middle.
+
+    Real air is better, real lines are much better.
+    """
     return Faults(
         chance.randrange(1 << 30),
         air_lost=chance.uniform(0, 0.03),
@@ -69,6 +72,7 @@ def nfc_noise(chance: random.Random) -> Faults:
         line_damaged=chance.uniform(0, 0.01),
         line_late=chance.uniform(0, 0.01),
         wtx_storm=chance.randrange(3),
+        deaf_after=chance.randrange(60) if chance.random() < 0.1 else None,
     )
 
 

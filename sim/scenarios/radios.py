@@ -70,9 +70,14 @@ async def _ble(script: Script, mode: Mode) -> None:
             phone.nfc, phone.ble_modes, phone.radio = False, frozenset({mode}), bluetooth
             phone.negotiates = chance.random() < 0.5
         await world.book(guest)
-        script.promise(
-            f"a phone is read over BLE at MTU {mtu} and opens the door", _carried(await world.tap(guest), "ble")
-        )
+        guest.phone.consent_seconds = 2.0
+        before = len(world.lock.console)
+        tapping = asyncio.create_task(world.tap(guest))
+        await world.lock.wait_for("mdoc.asked", since=before)
+        await world.book(world.visitor())
+        script.promise("while the phone is being read the edge link carries a grant", not tapping.done())
+        script.promise(f"the phone, at MTU {mtu}, opens the door", _carried(await tapping, "ble"))
+        guest.phone.consent_seconds = 0
         script.promise("it spoke at that MTU", bluetooth.mtu == mtu)
         refused(script, await world.tap(stranger), "a stranger read in the same way", "grant.none")
         way: Literal["notification", "write"] = chance.choice(("notification", "write"))
