@@ -18,7 +18,8 @@ from protocol.record import CHECK_IN
 from sim import issuer, timeline
 from sim.board.interpreter import LOCK_KB
 from sim.scenarios.story import Promise, Script
-from sim.world import LISTING, ROOM, Tap, Visitor, World, build
+from sim.visitors import Visitor
+from sim.world import LISTING, ROOM, Tap, World, build
 
 WIDTH = 118
 

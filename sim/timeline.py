@@ -7,7 +7,8 @@ from rich.table import Table
 
 from protocol import record
 from protocol.record import Record
-from sim.world import Tap, Visitor, World
+from sim.visitors import Visitor
+from sim.world import Tap, World
 
 _COLOURS = {"phone": "yellow", "lock": "cyan", "edge": "blue", "MQTT": "magenta", "province": "green"}
 _BAR = 22

@@ -12,20 +12,17 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import cbor2
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from firmware import pins
 from protocol.errors import ConfigError, TransportError
 from protocol.fittings import Fittings
 from protocol.statement import kind_of
 from protocol.trust import Issuer
-from sim import issuer, pki, sm_issuer
+from sim import issuer, pki, sm_issuer, visitors
 from sim.board import flash
 from sim.board.bus import BoardBus
 from sim.board.interpreter import ROOT, Interpreter, find
@@ -35,14 +32,14 @@ from sim.findings import Findings
 from sim.lock_process import ConsoleLine, LockProcess
 from sim.nfc.virtual_pn532 import VirtualPn532
 from sim.people import Person
-from sim.phone.phone import Phone, TapOutcome
-from sim.phone.response import Authentication, Credential
-from sim.platform import Booking, Guest, Platform
+from sim.phone.phone import TapOutcome
+from sim.phone.response import Authentication
+from sim.platform import Booking, Platform
 from sim.province.province import Province
 from sim.radio.air import Air
 from sim.radio.lock_radio import LockRadio
-from sim.sm2 import PrivateKey
 from sim.true_time import TrueTime
+from sim.visitors import Visitor
 from sim.wiretap import Wiretap
 
 LISTING = "330106-7K2M9Q"
@@ -85,24 +82,6 @@ class Tap:
         """What the lock's console says a phase took."""
         line = next((line for line in self.console if line.event == event), None)
         return None if line is None else float(line.facts["ms"])
-
-
-@dataclass
-class Visitor:
-    """A person with a phone on which the issuer put a document."""
-
-    person: Person
-    phone: Phone
-    doc_type: str
-
-    @property
-    def name(self) -> str:
-        """As the door's neighbours would call them."""
-        return self.person.name
-
-    def booking_name(self) -> Guest:
-        """What the platform knows of them."""
-        return Guest(self.person.document_number, self.person.birth_date)
 
 
 @dataclass
@@ -157,32 +136,19 @@ class World(Findings):
     ) -> Visitor:
         """Someone new, with a document issued today by pymdoccbor for a key that only their phone has. `revocation` is
         what its MSO says of where its status can be learnt."""
-        person = Person.invent(self.random, doc_type)
-        self.people.append(person)
-        key = ec.generate_private_key(ec.SECP256R1())
-        public = key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
-        until = datetime.now(UTC).date() + timedelta(days=days_valid)
-        issued = issuer.issue(
-            doc_type,
-            person.document(),
-            public,
-            signer or self.signers[person.country],
-            valid_until=until,
-            revocation=None if revocation is None else dict(revocation),
+        person = self._invent(doc_type)
+        return visitors.with_document(
+            person, self.reader_root, signer or self.signers[person.country], authentication, days_valid, revocation
         )
-        return self._with_phone(person, Credential(doc_type, issued, key), authentication)
 
     def national_visitor(self, signer: sm_issuer.Identity) -> Visitor:
-        """Someone new with a resident's document of the SM suite, made today by `signer` for a key on the SM2 curve."""
-        person = Person.invent(self.random, issuer.RESIDENT_ID)
-        self.people.append(person)
-        key = PrivateKey.generate()
-        issued = sm_issuer.issue(person.doc_type, person.document(), key.public, signer)
-        return self._with_phone(person, Credential(person.doc_type, issued, key), "signature")
+        """Someone new with a resident's document of the SM suite, made today by `signer`."""
+        return visitors.with_national_document(self._invent(issuer.RESIDENT_ID), self.reader_root, signer)
 
-    def _with_phone(self, person: Person, credential: Credential, authentication: Authentication) -> Visitor:
-        phone = Phone([credential], [self.reader_root.certificate], authentication=authentication)
-        return Visitor(person, phone, credential.doc_type)
+    def _invent(self, doc_type: str) -> Person:
+        person = Person.invent(self.random, doc_type)
+        self.people.append(person)
+        return person
 
     async def book(self, *visitors: Visitor, begins: int = -3600, ends: int = 2 * DAY) -> Booking:
         """A stay for these people, from `begins` to `ends` seconds from now; returns once the lock holds its grant."""

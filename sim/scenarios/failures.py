@@ -6,7 +6,8 @@ from protocol.errors import TransportError
 from protocol.record import CHECK_IN
 from sim.board import flash
 from sim.scenarios.story import Script, story
-from sim.world import LOCK_ADDRESS, Visitor, World
+from sim.visitors import Visitor
+from sim.world import LOCK_ADDRESS, World
 
 
 @story(

@@ -13,7 +13,8 @@ from sim.phone.applet import Habits
 from sim.phone.ble import BleHabits
 from sim.phone.ble_process import BleProcess
 from sim.radio.air import PartFault
-from sim.world import Tap, Visitor, World
+from sim.visitors import Visitor
+from sim.world import Tap, World
 
 PATIENCE = 12.0
 """Seconds that a guest holds a phone to a door that says nothing."""

@@ -8,7 +8,8 @@ from sim.exposure import Search
 from sim.phone.stay_key import StayKeys
 from sim.platform import Booking
 from sim.scenarios.story import Script, story
-from sim.world import Tap, Visitor, World
+from sim.visitors import Visitor
+from sim.world import Tap, World
 
 
 def _expect_refusal(script: Script, tap: Tap, claim: str, code: str) -> None:
