@@ -1,0 +1,69 @@
+"""What each way of coming back costs the lock: point multiplications, and commands on the air."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from protocol import crypto_cpython
+from tests.firmware import doorway as doors
+from tests.firmware.doorway import Doorway
+
+MULTIPLICATIONS = {"verify": 2, "sign": 1, "generate": 1, "ecdh": 1, "public": 1}
+"""Of a point by a scalar; a verification's two are done together, at the price of about one and a quarter."""
+
+
+class Counting:
+    """The cryptography of the edge, with its expensive calls counted."""
+
+    def __init__(self) -> None:
+        self.calls: Counter[str] = Counter()
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(crypto_cpython, name)
+        if name not in MULTIPLICATIONS:
+            return call
+
+        def counted(*arguments: Any) -> Any:
+            self.calls[name] += 1
+            return call(*arguments)
+
+        return counted
+
+    def multiplications(self) -> int:
+        """All that the calls so far came to."""
+        return sum(MULTIPLICATIONS[name] * times for name, times in self.calls.items())
+
+
+@pytest.mark.bench
+def test_the_cost_of_coming_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    counting = Counting()
+    monkeypatch.setattr(doors, "crypto", counting)
+    doorway = Doorway(tmp_path, monkeypatch)
+    guest = doorway.visitor()
+    booking = doorway.book(guest)
+    rows = []
+
+    def visit(name: str, come: Any, idle: int, by_phone: bool = True) -> None:
+        doorway.lock.commitment_key(doorway.platform.public)  # once after each boot
+        counting.calls.clear()
+        come()
+        assert doorway.opened()
+        commands = len(doorway.card.exchanges) if by_phone else 0
+        whole = counting.multiplications()
+        rows.append((name, commands, counting.calls["verify"], whole, whole - idle))
+
+    # Made while the door is idle: the encapsulation of the record, a key and an ECDH; and the session's key.
+    visit("check-in", lambda: doorway.tap(guest.phone), 3)
+    doorway.reboot()
+    visit("ID, after a power cut", lambda: doorway.tap(guest.plain_phone), 3)
+    visit("ID again, short path", lambda: doorway.tap(guest.plain_phone), 3)
+    visit("stay key", lambda: doorway.tap(guest.phone), 2)
+    visit("PIN", lambda: doorway.enter(doorway.platform.pin(booking, guest.named)), 2, by_phone=False)
+    print(f"\n{'coming back':<24}{'commands':>9}{'signatures':>11}{'multiplications':>16}{'of them at the tap':>19}")
+    for name, commands, verified, whole, then in rows:
+        print(f"{name:<24}{commands:>9}{verified:>11}{whole:>16}{then:>19}")
+    by_name = {row[0]: row for row in rows}
+    assert by_name["ID again, short path"][2] == by_name["ID, after a power cut"][2] - 2
+    assert by_name["stay key"][2] == by_name["PIN"][2] == 0
