@@ -30,9 +30,10 @@ class Person:
         return f"{self.given_name} {self.family_name}" if self.given_name else self.family_name
 
     @staticmethod
-    def invent(chance: random.Random, doc_type: str) -> "Person":
-        """Someone new; unique by their document number."""
-        birth_date = f"{chance.randint(1955, 2004)}-{chance.randint(1, 12):02d}-{chance.randint(1, 28):02d}"
+    def invent(chance: random.Random, doc_type: str, child: bool = False) -> "Person":
+        """Someone new, of age unless a `child`; unique by their document number."""
+        born = chance.randint(2012, 2020) if child else chance.randint(1955, 2004)
+        birth_date = f"{born}-{chance.randint(1, 12):02d}-{chance.randint(1, 28):02d}"
         sex = chance.choice((1, 2))
         if doc_type == issuer.RESIDENT_ID:
             serial = f"{chance.randint(0, 99):02d}" + chance.choice("13579" if sex == 1 else "02468")

@@ -20,13 +20,13 @@ import cbor2
 from firmware import pins
 from protocol.errors import ConfigError, TransportError
 from protocol.fittings import Fittings
-from protocol.statement import kind_of
 from protocol.trust import Issuer
 from sim import issuer, pki, sm_issuer, visitors
 from sim.board import flash
 from sim.board.bus import BoardBus
 from sim.board.interpreter import ROOT, Interpreter, find
 from sim.board.keypad import WiegandKeypad
+from sim.bookings import Bookings
 from sim.broker import Broker
 from sim.findings import Findings
 from sim.lock_process import ConsoleLine, LockProcess
@@ -34,7 +34,7 @@ from sim.nfc.virtual_pn532 import VirtualPn532
 from sim.people import Person
 from sim.phone.phone import TapOutcome
 from sim.phone.response import Authentication
-from sim.platform import Booking, Platform
+from sim.platform import Platform
 from sim.province.province import Province
 from sim.radio.air import Air
 from sim.radio.lock_radio import LockRadio
@@ -45,7 +45,6 @@ from sim.wiretap import Wiretap
 LISTING = "330106-7K2M9Q"
 ROOM = "West Lake Lane 12, room 302"
 LOCK_ADDRESS = "F0:00:00:00:00:01"
-DAY = 86400
 SWAP_LOOKS = 8
 """Looks at an empty field before the next phone is held to the reader. The lock polls with two looks each, and takes
 the last phone for gone after three polls."""
@@ -85,7 +84,7 @@ class Tap:
 
 
 @dataclass
-class World(Findings):
+class World(Bookings, Findings):
     """Built by `build`; everything in it is running.
 
     `secret_digits` and `secret_keys` are what a scenario wants searched for as well: PINs, keys of stays.
@@ -133,10 +132,11 @@ class World(Findings):
         signer: pki.Identity | None = None,
         days_valid: int = 365,
         revocation: Mapping[str, Any] | None = None,
+        child: bool = False,
     ) -> Visitor:
         """Someone new, with a document issued today by pymdoccbor for a key that only their phone has. `revocation` is
         what its MSO says of where its status can be learnt."""
-        person = self._invent(doc_type)
+        person = self._invent(doc_type, child)
         return visitors.with_document(
             person, self.reader_root, signer or self.signers[person.country], authentication, days_valid, revocation
         )
@@ -145,21 +145,10 @@ class World(Findings):
         """Someone new with a resident's document of the SM suite, made today by `signer`."""
         return visitors.with_national_document(self._invent(issuer.RESIDENT_ID), self.reader_root, signer)
 
-    def _invent(self, doc_type: str) -> Person:
-        person = Person.invent(self.random, doc_type)
+    def _invent(self, doc_type: str, child: bool = False) -> Person:
+        person = Person.invent(self.random, doc_type, child)
         self.people.append(person)
         return person
-
-    async def book(self, *visitors: Visitor, begins: int = -3600, ends: int = 2 * DAY) -> Booking:
-        """A stay for these people, from `begins` to `ends` seconds from now; returns once the lock holds its grant."""
-        now = self.now()
-        booking = self.platform.book(
-            self.identity_public, LISTING, now + begins, now + ends, [v.booking_name() for v in visitors]
-        )
-        before = len(self.lock.console)
-        self.province.queue_grant(self.lock_id, self.platform.grant(booking))
-        await self._taken("grant", before)
-        return booking
 
     # --- the lock ----------------------------------------------------------------------------------------------------
 
@@ -199,15 +188,6 @@ class World(Findings):
         await self._taken(kind, before)
         return signed
 
-    async def bring(self, signed: bytes) -> str | None:
-        """Have the edge agent carry a statement to the lock, new or not. The code of the lock's refusal, or None."""
-        before, kind = len(self.lock.console), kind_of(signed)
-        self.province.relay(self.lock_id, [signed])
-        answer = await self.lock.wait_for_any(
-            ("statement.taken", "statement.refused"), since=before, where=lambda line: line.facts["kind"] == kind
-        )
-        return answer.facts.get("code")
-
     async def pass_time(self, seconds: int) -> None:
         """Let so much time go by: the lock sleeps through it, and learns of it from the province."""
         await self.lock.kill()
@@ -221,10 +201,6 @@ class World(Findings):
         await self.lock.wait_for("lock.ready", since=before)
         for kind in ("time", "placement", "profile", "trust-list") if papers else ("time",):
             await self._taken(kind, before)
-
-    async def _taken(self, kind: str, since: int) -> None:
-        """Wait until the lock has taken a statement of that kind."""
-        await self.lock.wait_for("statement.taken", since=since, where=lambda line: line.facts["kind"] == kind)
 
     async def tap(self, visitor: Visitor, **tapping: Any) -> Tap:
         """Hold the visitor's phone to the reader until the lock has answered. `tapping` is for `Phone.tap`."""

@@ -40,7 +40,7 @@ CREATE TABLE IF NOT EXISTS records (
   lock_id BLOB NOT NULL, counter INTEGER NOT NULL, payload_hash BLOB NOT NULL, previous BLOB NOT NULL,
   record BLOB NOT NULL, kind INTEGER NOT NULL, earliest INTEGER, latest INTEGER, listing TEXT NOT NULL,
   grant_id BLOB, guest INTEGER, fields TEXT, method TEXT NOT NULL, what TEXT NOT NULL, count INTEGER NOT NULL,
-  verdict TEXT NOT NULL,
+  occupancy TEXT NOT NULL, verdict TEXT NOT NULL,
   committed_at INTEGER NOT NULL, PRIMARY KEY (lock_id, counter)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS chain_breaks ON records (lock_id, counter) WHERE verdict='record.chain';
 CREATE TABLE IF NOT EXISTS quarantine (
@@ -85,8 +85,9 @@ class Registration:
     """One committed record, opened: a registration, an entry or an event. Times in epoch seconds.
 
     `fields` is there for a check-in only, `what` for an event; `count` is how often it happened, from `earliest` to
-    `latest`; `guest` is None for an event, and for entries that were counted together. Of a record that could not be
-    opened, `kind` is UNOPENED, `verdict` says why, and what the body would tell is empty.
+    `latest`; `guest` is None for an event, and for entries that were counted together; `occupancy` is that of
+    record.cddl, for openings. Of a record that could not be opened, `kind` is UNOPENED, `verdict` says why, and what
+    the body would tell is empty.
     """
 
     lock_id: bytes
@@ -102,6 +103,7 @@ class Registration:
     method: str
     what: str
     count: int
+    occupancy: list[int] | None
     verdict: str
     committed_at: int
 
@@ -233,12 +235,13 @@ class Store:
         told = body or {record.KIND: UNOPENED, record.LISTING_CODE: ""}
         fields = told.get(record.FIELDS)
         self._write(
-            "INSERT INTO records VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            "INSERT INTO records VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
             *(item.lock_id, item.counter, item.payload_hash, item.previous, item.raw),
             *(told[record.KIND], told.get(record.EARLIEST), told.get(record.LATEST), told[record.LISTING_CODE]),
             *(told.get(record.GRANT_ID), told.get(record.GUEST)),
             None if fields is None else json.dumps(fields, ensure_ascii=False, sort_keys=True),
-            *(told.get(record.METHOD, ""), told.get(record.WHAT, ""), told.get(record.COUNT, 1), verdict, now),
+            *(told.get(record.METHOD, ""), told.get(record.WHAT, ""), told.get(record.COUNT, 1)),
+            *(json.dumps(told.get(record.OCCUPANCY)), verdict, now),
         )
 
     def advance(self, lock_id: bytes) -> int | None:
@@ -282,10 +285,14 @@ class Store:
         """Every committed record with its verdict, in the order of each lock; of one kind (UNOPENED is one), or all."""
         rows = self._rows(
             "SELECT lock_id, counter, payload_hash, kind, earliest, latest, listing, grant_id, guest, fields, method, "
-            "what, count, verdict, committed_at FROM records WHERE ? IS NULL OR kind=? ORDER BY lock_id, counter",
+            "what, count, occupancy, verdict, committed_at FROM records WHERE ? IS NULL OR kind=? "
+            "ORDER BY lock_id, counter",
             *(kind, kind),
         )
-        opened = ((*row[:9], json.loads(row[9]) if row[9] else {}, *row[10:]) for row in rows)
+        opened = (
+            (*row[:9], json.loads(row[9]) if row[9] else {}, *row[10:13], json.loads(row[13]), *row[14:])
+            for row in rows
+        )
         return [Registration(*row) for row in opened]
 
     def record_bytes(self, lock_id: bytes, counter: int) -> bytes | None:

@@ -4,6 +4,7 @@ Every committed record is shown with its verdict, whatever a lock put into it: n
 """
 
 from collections import Counter
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,8 +13,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from protocol import record
-from protocol.profile import CANONICAL
+from protocol.profile import CANONICAL, GUARDIAN, OF_MINORS
 from sim.province.quality import GOOD
+from sim.province.stays import doubles, guardian_of, stays
 from sim.province.store import CHAIN, UNOPENED, Lock, Registration, Store
 
 KINDS = {
@@ -107,18 +109,30 @@ def _record_json(item: Registration, rooms: dict[bytes, str]) -> dict[str, Any]:
         "method": item.method,
         "what": item.what,
         "count": item.count,
+        "occupancy": item.occupancy,
         "verdict": item.verdict,
         "committed_at": item.committed_at,
         "delay_seconds": delay(item),
     }
 
 
+def _place_json(item: Registration) -> dict[str, Any]:
+    return {"listing": item.listing, "lock_id": item.lock_id.hex(), "counter": item.counter, "earliest": item.earliest}
+
+
 def as_json(store: Store) -> dict[str, Any]:
-    """Locks, records, quarantine and tallies, ready for `json.dumps`."""
+    """Locks, records, stays, IDs at two places, quarantine and tallies, ready for `json.dumps`."""
     rooms = {lock.lock_id: lock.room for lock in store.locks()}
     return {
         "locks": [_lock_json(store, lock) for lock in store.locks()],
         "records": [_record_json(item, rooms) for item in store.records()],
+        "stays": [
+            {**asdict(stay), "lock_id": stay.lock_id.hex(), "grant_id": stay.grant_id.hex()} for stay in stays(store)
+        ],
+        "doubles": [
+            {"id_number": pair.id_number, "first": _place_json(pair.first), "second": _place_json(pair.second)}
+            for pair in doubles(store)
+        ],
         "quarantine": [
             {"lock_id": row[0].hex(), "counter": row[1], "payload_hash": row[2].hex(), "code": row[3], "seen": row[4]}
             for row in store.quarantined()
@@ -131,6 +145,9 @@ def show(store: Store, console: Console) -> None:
     """Print it all as tables."""
     console.print(_locks_table(store))
     console.print(_check_ins_table(store))
+    console.print(_stays_table(store))
+    if doubles(store):
+        console.print(_doubles_table(store))
     entries = store.records(record.ENTRY)
     if entries:
         console.print(_entries_table(entries))
@@ -174,9 +191,11 @@ def _check_ins_table(store: Store) -> Table:
     table = Table("where", "in, UTC", "guest", "verdict", title="Registrations: opened here and nowhere else")
     rooms = {lock.lock_id: lock.room for lock in store.locks()}
     for item in store.records(record.CHECK_IN):
-        fields = "\n".join(
-            f"[dim]{name}[/dim] {escape(item.fields[name])}" for name in CANONICAL if name in item.fields
-        )
+        told = [name for name in (*CANONICAL, *OF_MINORS) if name in item.fields]
+        fields = "\n".join(f"[dim]{name}[/dim] {escape(item.fields[name])}" for name in told)
+        if GUARDIAN in item.fields:
+            adult = guardian_of(store, item)
+            fields += f"\n[dim]who is[/dim] {escape(adult.fields['name'] if adult else 'not registered here, yet')}"
         spread = 0 if item.latest is None or item.earliest is None else item.latest - item.earliest
         where = f"{item.listing}\nroom {rooms.get(item.lock_id, '?')}\nguest {item.guest}, {item.method}"
         seconds = delay(item)
@@ -186,6 +205,36 @@ def _check_ins_table(store: Store) -> Table:
             escape(where + number), f"{_time(item.earliest)}\nor up to {spread} s later{late}", fields, _verdict(item)
         )
         table.add_section()
+    return table
+
+
+def _stays_table(store: Store) -> Table:
+    table = Table(
+        *("where", "stay", "booked", "checked in", "openings", "until, UTC"),
+        title="Stays: how many may sleep there, how many have registered, how often the door opened",
+    )
+    for stay in stays(store):
+        few = f"[yellow]{stay.checked_in}[/yellow]" if stay.checked_in < stay.booked else str(stay.checked_in)
+        where = f"{stay.listing}, lock {stay.lock_id.hex()[:8]}"
+        table.add_row(
+            *(escape(where), stay.grant_id.hex()[:8], str(stay.booked), few, str(stay.openings), _time(stay.until))
+        )
+    return table
+
+
+def _doubles_table(store: Store) -> Table:
+    table = Table(
+        "ID",
+        "checked in, UTC",
+        "and, before that stay was over",
+        title="One ID at two listings at once: to be asked about",
+    )
+    for pair in doubles(store):
+        places = [
+            f"{item.listing}, {_time(item.earliest)}, lock {item.lock_id.hex()[:8]} #{item.counter}"
+            for item in (pair.first, pair.second)
+        ]
+        table.add_row(escape(pair.id_number), *map(escape, places))
     return table
 
 

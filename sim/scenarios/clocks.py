@@ -2,9 +2,10 @@
 
 import asyncio
 
+from sim.bookings import DAY
 from sim.phone.stay_key import StayKeys
 from sim.scenarios.story import Script, story
-from sim.world import DAY, LOCK_ADDRESS, Tap, World
+from sim.world import LOCK_ADDRESS, Tap, World
 
 
 def _expect_refusal(script: Script, tap: Tap, claim: str, code: str) -> None:

@@ -4,9 +4,10 @@ from dataclasses import replace
 from typing import get_args
 
 from sim import pki
+from sim.bookings import DAY
 from sim.phone.response import Tamper
 from sim.scenarios.story import Script, story
-from sim.world import DAY, Tap
+from sim.world import Tap
 
 
 def _refused(script: Script, tap: Tap, who: str, *codes: str) -> None:

@@ -16,12 +16,6 @@ def _expect_refusal(script: Script, tap: Tap, claim: str, code: str) -> None:
     script.promise(f"{claim} ({tap.refusal})", not tap.opened and tap.refusal == code)
 
 
-async def _granted(world: World, booking: Booking) -> None:
-    before = len(world.lock.console)
-    world.province.queue_grant(world.lock_id, world.platform.grant(booking))
-    await world.lock.wait_for("statement.taken", since=before, where=lambda line: line.facts["kind"] == "grant")
-
-
 def _told(world: World, booking: Booking, visitor: Visitor) -> str:
     """The PIN that the platform tells a guest; it is searched for in the end."""
     pin = world.platform.pin(booking, visitor.booking_name())
@@ -62,7 +56,7 @@ async def _pin_after_checkin(script: Script) -> None:
         "the province knows how each opening was done, and by whom",
         methods == [(CHECK_IN, "mdoc", 1), (ENTRY, "pin", 1), (ENTRY, "stay-key", 1), (ENTRY, "mdoc", 1)],
     )
-    await _granted(world, world.platform.cancel(booking))
+    await world.send(world.platform.cancel(booking))
     _expect_refusal(script, await world.enter(pin + "#"), "with the stay its PIN is gone", "pin.wrong")
     _expect_refusal(
         script, await world.tap(guest), "and its key: the phone has to show the ID, for nothing", "grant.none"

@@ -6,8 +6,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from protocol import trust
 from protocol.trust import Issuer, ListEntry
 from sim import issuer, pki, revocation, sm_issuer
+from sim.bookings import DAY
 from sim.scenarios.story import Script, story
-from sim.world import DAY, Tap, World
+from sim.world import Tap, World
 
 _CRL = 1
 _STATUS = 2

@@ -1,0 +1,71 @@
+"""Who is where: what an officer can read from the records of openings, across locks. Facts; nothing here judges.
+
+A lock knows its own stays and no names. The province holds both, so it alone can say who answers for a minor, and that
+one ID is at two listings at once.
+"""
+
+from dataclasses import dataclass
+
+from protocol import record
+from protocol.profile import GUARDIAN
+from sim.province.store import Registration, Store
+
+
+@dataclass(frozen=True)
+class Stay:
+    """One stay by the latest of its records: guests booked and checked in, openings, end as granted (epoch seconds)."""
+
+    lock_id: bytes
+    listing: str
+    grant_id: bytes
+    booked: int
+    checked_in: int
+    openings: int
+    until: int
+
+
+@dataclass(frozen=True)
+class Double:
+    """One ID that checked in at another listing while its first stay there was not over."""
+
+    id_number: str
+    first: Registration
+    second: Registration
+
+
+def stays(store: Store) -> list[Stay]:
+    """Every stay of which an opening is recorded, by listing."""
+    latest: dict[tuple[bytes, bytes], Stay] = {}
+    for item in store.registrations():
+        if item.occupancy is not None and item.grant_id is not None:
+            stay = Stay(item.lock_id, item.listing, item.grant_id, *item.occupancy)
+            latest[item.lock_id, item.grant_id] = stay
+    return sorted(latest.values(), key=lambda stay: (stay.listing, stay.until))
+
+
+def guardian_of(store: Store, minor: Registration) -> Registration | None:
+    """The check-in of the adult who answers for a minor; None if there is none, or it has not arrived yet."""
+    for item in store.registrations(record.CHECK_IN):
+        same_stay = (item.lock_id, item.grant_id) == (minor.lock_id, minor.grant_id)
+        if same_stay and str(item.guest) == minor.fields.get(GUARDIAN):
+            return item
+    return None
+
+
+def doubles(store: Store) -> list[Double]:
+    """IDs at two listings at once, as far as stays had not ended when the second check-in happened."""
+    ends = {(stay.lock_id, stay.grant_id): stay.until for stay in stays(store)}
+    by_id: dict[tuple[str, str], list[Registration]] = {}
+    for item in store.registrations(record.CHECK_IN):
+        by_id.setdefault((item.fields["id_type"], item.fields["id_number"]), []).append(item)
+    found = []
+    for (_, id_number), items in sorted(by_id.items()):
+        ordered = sorted(items, key=lambda item: (item.earliest or 0, item.lock_id, item.counter))
+        for at, first in enumerate(ordered):
+            until = ends.get((first.lock_id, first.grant_id or b""), 0)
+            found += [
+                Double(id_number, first, second)
+                for second in ordered[at + 1 :]
+                if second.listing != first.listing and (second.earliest or 0) <= until
+            ]
+    return found
