@@ -13,7 +13,7 @@ from firmware.console import log
 from firmware.pin_attempts import PinAttempts
 from firmware.stay_keys import StayKeys
 from protocol import apdu, cose, stay_key, stay_pin
-from protocol.errors import FormatError, RefusedError, StorageError
+from protocol.errors import FormatError, RefusedError, StorageError, TransportError
 from protocol.mdoc.remembered import RememberedSignatures
 from protocol.record import CHECK_IN
 
@@ -37,6 +37,7 @@ class Reentry:
         self._keys = StayKeys(store)
         self._attempts = PinAttempts(store)
         self.issuers = RememberedSignatures(lock.crypto)
+        self._wary = False
 
     def guests(self) -> "list[Guest]":
         """Everyone who may come back now, as far as the clock's lower end can tell; the rules judge again."""
@@ -77,15 +78,23 @@ class Reentry:
         """The guest whose stay key the phone behind `card` proves to hold; none if it holds none that opens here.
 
         Costs nothing while no guest has a key, one command with a phone that has no such application, two otherwise.
-        Raises TransportError of the card.
+        Raises TransportError of the card; the next one is then not asked, should it be a phone that cannot bear it.
         """
         held = self._keys.of(self.guests())
-        if not held:
-            return []
-        selected = apdu.parse_response(await card.transceive(stay_key.select(), _STEP_MS))
-        if selected.status != apdu.OK:
+        wary, self._wary = self._wary, False
+        if not held or wary:
             return []
         try:
+            return await self._exchange(card, held)
+        except TransportError:
+            self._wary = True
+            raise
+
+    async def _exchange(self, card: "Card", held: "list[tuple[Guest, bytes]]") -> "list[ReturningGuest]":
+        try:
+            selected = apdu.parse_response(await card.transceive(stay_key.select(), _STEP_MS))
+            if selected.status != apdu.OK:
+                return []
             exchange = stay_key.Exchange(self._lock.crypto, [key for _, key in held], selected.data)
             answered = apdu.parse_response(await card.transceive(exchange.command, _STEP_MS))
             found = exchange.judge(answered.data) if answered.status == apdu.OK else None

@@ -27,6 +27,7 @@ from sim.platform import Booking, Guest, Platform
 from sim.province.registry import PROFILES
 from tests import tap
 from tests.firmware.flash_device import FlashDevice
+from tests.tap import DirectCard
 
 LISTING = "HZ-1"
 DAY = 86400
@@ -158,9 +159,14 @@ class Doorway:
 
     def tap(self, phone: Phone) -> Transaction:
         """Hold the phone to the reader; what came of it is in `answer`."""
-        transaction, self.card = tap.touch(phone)
-        self._serve(self.door.tap(self.card))
+        transaction, card = tap.touch(phone)
+        self.present(card)
         return transaction
+
+    def present(self, card: DirectCard) -> None:
+        """Bring a card to the reader."""
+        self.card = card
+        self._serve(self.door.tap(card))
 
     def enter(self, typed: str) -> None:
         self._serve(self.door.enter(typed))

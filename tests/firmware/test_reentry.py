@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from firmware import pin_attempts
-from protocol.errors import StorageError
+from protocol.errors import StorageError, TransportError
 from protocol.grant import MAX_GUESTS
 from protocol.stay_key import APPLICATION
 from sim import issuer, pki
@@ -108,6 +108,40 @@ def test_an_application_that_answers_nonsense_is_passed_over(doorway: Doorway, g
     phone = replace(guest.phone, stay_keys=Nonsense())
     assert doorway.tap(phone).outcome().result == "presented"
     assert doorway.opened()
+
+
+def test_a_phone_that_cannot_bear_the_question_is_not_asked_a_second_time(doorway: Doorway, stay: Booking) -> None:
+    other = doorway.visitor()
+    doorway.book(other)
+    transaction = other.plain_phone.touch()
+
+    def easily_upset(command: bytes) -> bytes:
+        if APPLICATION in command:
+            raise TransportError("nfc.gone", "silent from here on")
+        return transaction.process(command)
+
+    for expected in (False, True):
+        doorway.present(tap.DirectCard(easily_upset))
+        assert doorway.opened() == expected
+        assert says(doorway) == ("allowed" if expected else "again")
+
+
+def test_a_key_that_cannot_be_kept_does_not_keep_the_guest_out(
+    doorway: Doorway, guest: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    doorway.book(guest)
+    write = doorway.store.write
+
+    def worn(name: str, content: bytes) -> None:
+        if name == "stay-keys":
+            raise StorageError("store.write", name)
+        write(name, content)
+
+    monkeypatch.setattr(doorway.store, "write", worn)
+    doorway.tap(guest.phone)
+    assert doorway.opened()
+    doorway.run(2 * DAY + 60)  # nor does wiping it stop the lock
+    assert doorway.lock.reentry._keys._keys == []
 
 
 def test_a_second_presentation_leaves_the_key_of_the_check_in(doorway: Doorway, guest: Visitor, stay: Booking) -> None:
