@@ -278,7 +278,8 @@ def test_the_phases_are_marked_in_numbers_only() -> None:
             mark=lambda event, **facts: marks.append((event, facts)),
         )
     )
-    assert [event for event, _ in marks] == ["nfc.engaged", "mdoc.session", "mdoc.response", "mdoc.read"]
+    phases = ["nfc.engaged", "mdoc.session", "mdoc.asked", "mdoc.response", "mdoc.read"]
+    assert [event for event, _ in marks] == phases
     assert all(isinstance(value, int) for _, facts in marks for value in facts.values())
 
 
