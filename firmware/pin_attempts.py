@@ -1,8 +1,8 @@
 """How often a PIN may be tried: a few times at once, then after waits that double, over every power cut.
 
 A try is charged in flash before it is judged, so no power cut makes it undone; and a wait begins anew at each boot, so
-none makes it shorter. What is written is an upper bound of the failures: a PIN that is right costs no write, unless
-there were wrong ones before it.
+none makes it shorter. Wrong tries are forgotten one an hour, by the hours that the lock runs: somebody's right PIN
+buys nobody another guess. What is in flash is an upper bound, so that right PINs cost no writes.
 """
 
 from firmware import ticks
@@ -14,16 +14,18 @@ if TYPE_CHECKING:
     from firmware.store import Store
 
 FREE = 3
-"""Wrong tries in a row before the first wait."""
+"""Wrong tries before the first wait."""
 FIRST_WAIT_MS = 30 * 1000
 LONGEST_WAIT_MS = 3600 * 1000
-"""From the tenth wrong try on; a day then has 24 tries."""
+"""From the tenth wrong try on."""
+FORGET_MS = 3600 * 1000
+"""One wrong try is forgotten after so long, counted from the last; so no more than 24 a day are to be had for ever."""
 
 _FILE = "pin"
 
 
 class PinAttempts:
-    """The count of wrong tries in a row, of the whole door: nobody says whose PIN they are trying."""
+    """The count of wrong tries, of the whole door: nobody says whose PIN they are trying."""
 
     def __init__(self, store: "Store") -> None:
         self._store = store
@@ -32,34 +34,39 @@ class PinAttempts:
         if not isinstance(charged, int) or charged < 0:
             raise StorageError("pin.corrupt", "the count of tries is not a number")
         self._charged = charged  # in flash; never less than the wrong tries there were
-        self._failures = charged
-        self._since = ticks.now()
+        self._wrong, self._since = charged, ticks.now()  # as many, by the time of the last
+        self._before = self._wrong, self._since  # the try that is being judged
+
+    def _elapsed(self) -> int:
+        """Milliseconds since the last wrong try, or boot."""
+        elapsed = ticks.since(ticks.now(), self._since)
+        # After so many days without a try that ticks have wrapped it is negative: all is forgotten by then.
+        return elapsed if elapsed >= 0 else self._wrong * FORGET_MS + LONGEST_WAIT_MS
 
     def wait_ms(self) -> int:
         """How long until the next try, in milliseconds."""
-        doublings = self._failures - FREE
-        if doublings < 0:
+        if self._wrong < FREE:
             return 0
-        wait = min(FIRST_WAIT_MS << min(doublings, 20), LONGEST_WAIT_MS)
-        waited = ticks.since(ticks.now(), self._since)
-        # Negative after so many days without a try that ticks have wrapped: then it is over too.
-        return max(0, wait - waited) if waited >= 0 else 0
+        wait = min(FIRST_WAIT_MS << min(self._wrong - FREE, 20), LONGEST_WAIT_MS)
+        return max(0, wait - self._elapsed())
 
     def charge(self) -> None:
         """Begin a try. Raises RefusedError `pin.wait`, and then nothing may be compared; StorageError, likewise."""
         if self.wait_ms():
             raise RefusedError("pin.wait", "too many wrong tries; later, or with the phone")
-        self._write(max(self._charged, self._failures + 1))
-        self._failures += 1
-        self._since = ticks.now()
+        wrong = max(0, self._wrong - self._elapsed() // FORGET_MS) + 1
+        if wrong > self._charged:
+            self._write(wrong)
+        self._before = self._wrong, self._since
+        self._wrong, self._since = wrong, ticks.now()
 
     def right(self) -> None:
-        """The try that was charged last was right. Raises StorageError; it counts as right all the same."""
-        self._failures = 0
-        if self._charged > 1:
-            self._write(1)  # the next try is charged already
+        """The try that was charged last was right, so it was no wrong one. Raises StorageError."""
+        self._wrong, self._since = self._before
+        left = max(0, self._wrong - self._elapsed() // FORGET_MS)
+        if self._charged > left + 1:
+            self._write(left + 1)  # the next try is charged already
 
     def _write(self, charged: int) -> None:
-        if charged != self._charged:
-            self._store.write(_FILE, cbor.encode(charged))
-            self._charged = charged
+        self._store.write(_FILE, cbor.encode(charged))
+        self._charged = charged

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware import ticks
-from firmware.pin_attempts import FIRST_WAIT_MS, FREE, LONGEST_WAIT_MS, PinAttempts
+from firmware.pin_attempts import FIRST_WAIT_MS, FORGET_MS, FREE, LONGEST_WAIT_MS, PinAttempts
 from firmware.store import Store
 from protocol import stay_pin
 from protocol.errors import RefusedError, StorageError
@@ -85,13 +85,31 @@ def test_a_try_in_a_wait_is_not_charged(door: Door) -> None:
     assert (door.store.writes, door.attempts.wait_ms()) == (writes, wait)
 
 
-def test_a_right_try_ends_the_waits(door: Door) -> None:
-    for _ in range(FREE + 4):
+def test_somebodys_right_pin_buys_nobody_another_guess(door: Door) -> None:
+    for _ in range(FREE + 2):
         door.wait(door.attempts.wait_ms())
         door.guess()
     door.wait(door.attempts.wait_ms())
-    assert door.guess(right=True)
-    assert [door.guess() for _ in range(FREE)] == [True] * FREE
+    for _ in range(50):
+        assert door.guess(right=True)
+    assert door.guess() and door.attempts.wait_ms() == FIRST_WAIT_MS * 2**3
+
+
+def test_a_right_pin_does_not_begin_a_wait(door: Door) -> None:
+    for _ in range(FREE + 2):
+        door.wait(door.attempts.wait_ms())
+        door.guess()
+    door.wait(door.attempts.wait_ms())
+    assert door.guess(right=True) and door.attempts.wait_ms() == 0
+
+
+def test_wrong_tries_are_forgotten_one_an_hour(door: Door) -> None:
+    for _ in range(FREE):
+        door.guess()
+    door.wait(2 * FORGET_MS)
+    assert [door.guess() for _ in range(3)] == [True, True, False]
+    door.wait(24 * FORGET_MS)
+    assert [door.guess() for _ in range(FREE + 1)] == [True] * FREE + [False]
 
 
 def test_a_power_cut_resets_nothing_and_begins_the_wait_anew(door: Door) -> None:
@@ -152,23 +170,40 @@ def test_ticks_that_wrapped_in_the_meantime_do_not_lock_the_pin_for_ever(
     assert door.attempts.wait_ms() == 0
 
 
-@given(st.lists(st.one_of(st.just("guess"), st.just("right"), st.just("cut"), st.integers(0, LONGEST_WAIT_MS))))
-def test_no_story_buys_more_tries_than_the_waits_allow(story: list[str | int]) -> None:
+STEPS = st.one_of(st.just("guess"), st.just("right"), st.just("cut"), st.integers(0, 3 * LONGEST_WAIT_MS))
+
+
+@given(st.lists(STEPS, max_size=60))
+def test_no_story_buys_more_guesses_than_ten_and_one_an_hour(story: list[str | int]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         door = Door(patch)
-        failures, last = 0, 0
+        guesses = 0
         for step in story:
             if step == "cut":
                 door.boot()
             elif isinstance(step, int):
                 door.wait(step)
             else:
-                since, judged = door.ms - last, door.guess(right=step == "right")
-                if judged:
-                    least = 0 if failures < FREE else min(FIRST_WAIT_MS << (failures - FREE), LONGEST_WAIT_MS)
-                    assert since >= least
-                    failures = 0 if step == "right" else failures + 1
-                    last = door.ms
+                guesses += door.guess(right=step == "right") and step == "guess"
+                assert guesses <= 10 + door.ms / FORGET_MS
+
+
+@given(st.lists(st.one_of(st.just("cut"), st.integers(0, LONGEST_WAIT_MS)), max_size=20))
+def test_no_power_cut_shortens_a_wait(story: list[str | int]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        door = Door(patch)
+        for _ in range(FREE + 7):
+            door.wait(door.attempts.wait_ms())
+            assert door.guess()
+        ran = 0
+        for step in story:
+            if step == "cut":
+                door.boot()
+                ran = 0
+            elif isinstance(step, int):
+                door.wait(step)
+                ran += step
+            assert (door.attempts.wait_ms() == 0) == (ran >= LONGEST_WAIT_MS)
 
 
 def test_a_count_that_is_none_is_noticed(tmp_path: Path) -> None:
