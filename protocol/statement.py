@@ -15,7 +15,17 @@ if TYPE_CHECKING:
 
     from protocol.crypto import Crypto
 
-KINDS = ("placement", "trust-list", "profile", "time", "receipt", "grant", "edge-pass", "revocation-list")
+KINDS = (
+    "placement",
+    "trust-list",
+    "profile",
+    "time",
+    "receipt",
+    "grant",
+    "edge-pass",
+    "revocation-list",
+    "listing-code",
+)
 
 MAX_BYTES = 8192
 """Longest statement read: the largest message that the link to a lock carries."""

@@ -1,18 +1,26 @@
-"""`python -m sim.province`: run a province by hand, or show what one holds."""
+"""`python -m sim.province`: run a province by hand, show what one holds, make and check listing codes."""
 
 import argparse
 import json
 import signal
 import sys
 import threading
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 
+import segno
 from rich.console import Console
 
-from protocol.errors import ConfigError
+from protocol import crypto_cpython as crypto
+from protocol import listing_code
+from protocol.errors import ConfigError, FormatError, MooringError
 from sim.province import view
+from sim.province.keys import Keys
+from sim.province.placements import LINK, Placements
 from sim.province.province import Province
 from sim.province.store import Store
+from sim.province.view import YEAR_10000
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -47,12 +55,32 @@ def _parser() -> argparse.ArgumentParser:
         help="let the edge of this name have a pass for all locks, with the next key that asks; may be repeated",
     )
     run.add_argument("--port", type=int, default=1883, help="the broker's MQTT 5 port (default %(default)s)")
+    code = commands.add_parser(
+        "code",
+        help="make the listing code for a door, as text and as a QR code",
+        description="Sign what the QR code beside a door says: listing code, address, door, and where its link leads.",
+    )
+    code.add_argument("--data", type=Path, required=True, metavar="DIR", help="the province's data folder")
+    code.add_argument("--listing", required=True, metavar="CODE", help="the listing code")
+    code.add_argument("--place", metavar="ADDRESS", help="the address; that of the lock placed there unless said")
+    code.add_argument(
+        "--door", type=int, default=1, metavar="N", help="which door of the listing (default %(default)s)"
+    )
+    code.add_argument("--link", default=LINK, metavar="URL", help="where it leads, in capitals (default %(default)s)")
+    code.add_argument("--text", action="store_true", help="print the text alone, for a printer")
+    check = commands.add_parser(
+        "check-code",
+        help="check a listing code; needs the province's public key and nothing else",
+        description="Say what a listing code tells, if the province signed it and it leads where the province said.",
+    )
+    check.add_argument("text", metavar="TEXT", help="what a scanner reads from the QR code, or - to read it from stdin")
+    check.add_argument("--key", required=True, metavar="HEX", help="the province's key, as `run` and `code` print it")
+    check.add_argument("--json", action="store_true", help="print one JSON object")
     return parser
 
 
 def _show(folder: Path, as_json: bool) -> int:
-    if not (folder / "province.db").exists():
-        raise ConfigError("province.data", f"{folder} holds no province; --data names the folder that one ran with")
+    _must_hold_a_province(folder)
     store = Store(folder)
     if as_json:
         print(json.dumps(view.as_json(store), ensure_ascii=False))
@@ -76,12 +104,58 @@ def _run(folder: Path, host: str, port: int, admitted: list[str]) -> int:
     return 0
 
 
+def _code(chosen: argparse.Namespace) -> int:
+    _must_hold_a_province(chosen.data)
+    store = Store(chosen.data)
+    keys = Keys.load_or_generate(chosen.data)
+    try:
+        text = Placements(store, keys, time.time).code(chosen.listing, chosen.place, chosen.door, chosen.link)
+    except FormatError as error:
+        raise ConfigError(error.code, f"{error.message}: 2 is the listing, 3 the address, 5 the link") from error
+    finally:
+        store.close()
+    if not chosen.text:
+        segno.make(text, error="m", boost_error=False).terminal(compact=True)
+        print(f"province key {keys.signing_public.hex()}")
+    print(text)
+    return 0
+
+
+def _check_code(text: str, key: str, as_json: bool) -> int:
+    try:
+        public = bytes.fromhex(key)
+    except ValueError:
+        public = b""
+    if len(public) != 65:
+        raise ConfigError("listing-code.key", "--key is the province's public key: 65 bytes in hex")
+    try:
+        code = listing_code.read(crypto, (sys.stdin.read() if text == "-" else text).strip(), public)
+    except MooringError as error:
+        print(json.dumps({"genuine": False, "code": error.code}) if as_json else f"not genuine: {error}")
+        return 1
+    issued = datetime.fromtimestamp(code.issued_at, UTC).strftime("%Y-%m-%d") if code.issued_at < YEAR_10000 else "?"
+    if as_json:
+        print(json.dumps({"genuine": True, **vars(code)}, ensure_ascii=False))
+    else:
+        print(f"genuine: listing {code.listing}, {code.place}, door {code.door}, issued {issued}, leads to {code.link}")
+    return 0
+
+
+def _must_hold_a_province(folder: Path) -> None:
+    if not (folder / "province.db").exists():
+        raise ConfigError("province.data", f"{folder} holds no province; --data names the folder that one ran with")
+
+
 def main(arguments: list[str] | None = None) -> int:
-    """Exit code: 0 done, 2 something to mend, and the message says what."""
+    """Exit code: 0 done, 1 a listing code that is not genuine, 2 something to mend, and the message says what."""
     chosen = _parser().parse_args(arguments)
     try:
         if chosen.command == "show":
             return _show(chosen.data, chosen.json)
+        if chosen.command == "code":
+            return _code(chosen)
+        if chosen.command == "check-code":
+            return _check_code(chosen.text, chosen.key, chosen.json)
         return _run(chosen.data, chosen.host, chosen.port, chosen.admit)
     except ConfigError as error:
         print(error, file=sys.stderr)

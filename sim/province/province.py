@@ -147,7 +147,7 @@ class Province:
             listing=lock.listing,
             room=lock.room,
             platform_key=lock.platform_key,
-            reader_chain=self.registry.reader_chain(lock_id),
+            reader_chain=self.registry.placements.reader_chain(lock_id),
             profile=lock.profile,
             status=status,
         )

@@ -9,7 +9,6 @@ import threading
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from protocol import crypto_cpython as crypto
 from protocol import placement, record, revocation_list, statement, uplink
 from protocol.errors import ConfigError, FormatError, MooringError, VerificationError
 from protocol.grant import Grant
-from protocol.placement import Placement
 from protocol.profile import Profile
 from protocol.receipt import Receipt
 from protocol.revocation_list import RevocationList
@@ -25,6 +23,7 @@ from protocol.signed_time import SignedTime
 from protocol.trust import MAX_LISTS, Issuer, ListEntry, TrustList
 from sim.province.edges import Edges
 from sim.province.keys import Keys
+from sim.province.placements import Placements
 from sim.province.quality import GOOD, verdict
 from sim.province.store import CHAIN, Listing, Lock, Store
 
@@ -46,6 +45,7 @@ class Registry:
     def __init__(self, store: Store, keys: Keys, clock: Callable[[], float]) -> None:
         self.store = store
         self.edges = Edges(store, keys, clock)
+        self.placements = Placements(store, keys, clock)
         self.changed = threading.Condition()
         self._keys = keys
         self._clock = clock
@@ -72,88 +72,18 @@ class Registry:
                 self.store.put_statement("profile", profile.id, profile.serial, signed)
 
     def declare(self, listing: Listing) -> list[tuple[bytes, bytes]]:
-        """Declare how many doors a listing has and whom it admits. Returns (lock id, new placement) of its locks.
-
-        Raises ConfigError `placement.doors` when it has more locks than doors then, FormatError `placement.form`.
-        """
-        with self.store.transaction():
-            locks = [lock for lock in self.store.locks() if lock.listing == listing.code]
-            standing = [lock for lock in locks if lock.status != placement.REVOKED]
-            if any(lock.door > listing.doors for lock in standing):
-                named = ", ".join(lock.lock_id.hex() for lock in standing)
-                raise ConfigError("placement.doors", f"listing {listing.code} has more locks than doors: {named}")
-            self.store.put_listing(listing)
-            signed = [(lock.lock_id, self._sign_placement(lock, self.reader_chain(lock.lock_id))) for lock in locks]
+        """As `Placements.declare`."""
+        signed = self.placements.declare(listing)
         self._notify()
         return signed
 
     def place(self, lock: Lock, reader_chain: list[bytes]) -> bytes:
-        """Register a lock, or change its placement, and return the placement statement of the next serial.
-
-        A lock that is new to a listing takes its first free door. Raises ConfigError `placement.lock_taken` when this
-        lock is placed at another listing code, `placement.listing_taken` when every door of that listing has another
-        lock, `placement.profile` for a profile that is not known here; FormatError `placement.form`.
-        """
+        """As `Placements.place`. Raises ConfigError `placement.profile` for a profile that is not known here too."""
         if lock.profile not in self._profiles:
             raise ConfigError("placement.profile", f"no profile {lock.profile!r} here; known: {sorted(self._profiles)}")
-        with self.store.transaction():
-            placed = replace(lock, door=self._door_for(lock))
-            self.store.put_lock(placed)
-            signed = self._sign_placement(placed, reader_chain)
+        signed = self.placements.place(lock, reader_chain)
         self._notify()
         return signed
-
-    def _door_for(self, lock: Lock) -> int:
-        held = self.store.lock(lock.lock_id)
-        if held is not None and held.status != placement.REVOKED and held.listing != lock.listing:
-            raise ConfigError(
-                "placement.lock_taken",
-                f"lock {lock.lock_id.hex()} is placed at listing {held.listing}, "
-                f"and was to be placed at listing {lock.listing}; revoke the one first",
-            )
-        others = {
-            other.door: other.lock_id.hex()
-            for other in self.store.locks()
-            if other.listing == lock.listing and other.lock_id != lock.lock_id and other.status != placement.REVOKED
-        }
-        if held is not None and held.listing == lock.listing:
-            if held.door not in others or lock.status == placement.REVOKED:
-                return held.door
-        doors = self.store.listing(lock.listing).doors
-        free = [door for door in range(1, doors + 1) if door not in others]
-        if not free:
-            raise ConfigError(
-                "placement.listing_taken",
-                f"listing {lock.listing} has {doors} door{'s' if doors > 1 else ''}, with lock "
-                f"{', lock '.join(others.values())}; lock {lock.lock_id.hex()} was to be placed there",
-            )
-        return free[0]
-
-    def _sign_placement(self, lock: Lock, reader_chain: list[bytes]) -> bytes:
-        held = self.store.statement("placement", lock.lock_id.hex())
-        form = Placement(
-            serial=1 if held is None else held[0] + 1,
-            lock_id=lock.lock_id,
-            listing=lock.listing,
-            status=lock.status,
-            platform_key=lock.platform_key,
-            sealing_key=self._keys.sealing_public,
-            profile_id=lock.profile,
-            room=lock.room,
-            reader_chain=reader_chain,
-            admits=self.store.listing(lock.listing).admits,
-            door=lock.door,
-        )
-        signed = statement.sign(crypto, self._keys.signing_private, "placement", form.body())
-        self.store.put_statement("placement", lock.lock_id.hex(), form.serial, signed)
-        return signed
-
-    def reader_chain(self, lock_id: bytes) -> list[bytes]:
-        """The reader certificates in a lock's placement; empty for a lock that has none."""
-        held = self.store.statement("placement", lock_id.hex())
-        if held is None:
-            return []
-        return Placement.parse(statement.open(crypto, held[1], "placement", self._keys.signing_public)).reader_chain
 
     def trust(self, issuers: list[Issuer], lists: list[ListEntry]) -> bytes:
         """Replace the trust list. Returns the statement of the next serial. Raises FormatError `trust-list.form`."""

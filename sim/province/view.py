@@ -31,14 +31,14 @@ KINDS = {
 }
 _ALARMS = ((record.DOOR, "forced"), (record.DOOR, "held"), (record.TAMPER, "opened"))
 
-_YEAR_10000 = 253402300800
+YEAR_10000 = 253402300800
 _MISSING_SHOWN = 20
 
 
 def _time(seconds: int | None) -> str:
     if seconds is None:
         return "unknown"
-    if seconds >= _YEAR_10000:
+    if seconds >= YEAR_10000:
         return f"impossible: {seconds}"
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
 

@@ -11,6 +11,7 @@ from protocol import crypto_cpython as crypto
 from protocol.edge_pass import EdgePass
 from protocol.errors import FormatError, MooringError, VerificationError
 from protocol.grant import Grant
+from protocol.listing_code import ListingCode
 from protocol.placement import Placement, lock_id
 from protocol.profile import Profile
 from protocol.receipt import Receipt
@@ -59,6 +60,7 @@ FORMS: dict[str, Any] = {
         bytes(4),
     ),
     "edge-pass": EdgePass(1_795_000_000, "edge-1", POINT, 1_797_592_000, [LOCK]),
+    "listing-code": ListingCode("HZ-0001", "West Lake Lane 12", 1, "HTTPS://CODE.EXAMPLE/L/", 1_795_000_000),
 }
 BODIES: dict[str, dict[Any, Any]] = {kind: form.body() for kind, form in FORMS.items()}
 BODIES["profile"] = PROFILES["CN"]
@@ -269,6 +271,7 @@ from protocol import statement
 from protocol.edge_pass import EdgePass
 from protocol.errors import MooringError
 from protocol.grant import Grant
+from protocol.listing_code import ListingCode
 from protocol.placement import Placement
 from protocol.profile import Profile
 from protocol.receipt import Receipt
@@ -276,7 +279,7 @@ from protocol.revocation_list import RevocationList
 from protocol.signed_time import SignedTime
 from protocol.trust import TrustList
 forms = {"placement": Placement, "trust-list": TrustList, "profile": Profile, "time": SignedTime, "receipt": Receipt,
-         "grant": Grant, "edge-pass": EdgePass, "revocation-list": RevocationList}
+         "grant": Grant, "edge-pass": EdgePass, "revocation-list": RevocationList, "listing-code": ListingCode}
 key = bytes.fromhex(given["key"])
 def code(data, kind):
     try:
@@ -295,10 +298,10 @@ answer({
         {"key": KEYS.signing_public.hex(), "good": good, "forged": forged},
     )
     assert answer == {
-        "good": [None] * 8,
-        "forged": ["cose.signature"] * 8,
-        "crossed": ["statement.kind"] * 8,
-        "trailing": ["cbor.trailing"] * 8,
+        "good": [None] * len(good),
+        "forged": ["cose.signature"] * len(good),
+        "crossed": ["statement.kind"] * len(good),
+        "trailing": ["cbor.trailing"] * len(good),
     }
 
 

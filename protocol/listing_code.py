@@ -1,0 +1,125 @@
+"""Listing code: what the QR code beside a door says of it, signed by the province, checked offline (listing_code.cddl).
+
+The text of the QR code is an https link with the statement at its end: any phone's camera leads to the listing's page,
+while whoever has the province's key needs no page to know that the code is genuine. The link is signed along: a
+sticker that leads elsewhere is none. In capital letters and base32 it fits the alphanumeric mode of ISO/IEC 18004, in
+which a QR code holds nearly twice as much as it does of other text.
+
+It names a listing, a door and an address. It names nobody, says nothing of an owner, and does not change: whether the
+listing is active is asked at the link.
+"""
+
+from protocol import statement
+from protocol.errors import FormatError, VerificationError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from protocol.crypto import Crypto
+
+KIND = "listing-code"
+
+MAX_TEXT = 1024
+"""Longest text read, in characters: one whose labels are as long as they may be is shorter. Most need a third of it."""
+
+_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"  # RFC 4648, section 6
+_SCHEME = "HTTPS://"
+_OF_LINKS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-./:"
+
+
+def _is_link(value: "Any") -> bool:
+    if not isinstance(value, str) or not len(_SCHEME) + 2 <= len(value) <= 64:
+        return False
+    return value.startswith(_SCHEME) and value.endswith("/") and all(letter in _OF_LINKS for letter in value)
+
+
+def _is_door(value: "Any") -> bool:
+    return statement.is_positive(value) and bool(value <= 16)
+
+
+_RULES = {
+    1: statement.is_version_1,
+    2: statement.is_label,
+    3: statement.is_label,
+    4: _is_door,
+    5: _is_link,
+    6: statement.is_positive,
+}
+
+
+class ListingCode:
+    """`listing` is the code that the province gave, `place` the address as on the building, `door` the door's number
+    within the listing, `link` where a phone is led, in capitals and ending in a slash; `issued_at` in epoch seconds.
+    """
+
+    def __init__(self, listing: str, place: str, door: int, link: str, issued_at: int) -> None:
+        self.listing = listing
+        self.place = place
+        self.door = door
+        self.link = link
+        self.issued_at = issued_at
+
+    @staticmethod
+    def parse(body: "dict[Any, Any]") -> "ListingCode":
+        """The listing code in an opened statement's body. Raises FormatError `listing-code.form`."""
+        statement.check(KIND, body, _RULES)
+        return ListingCode(*[body[key] for key in range(2, 7)])
+
+    def body(self) -> "dict[Any, Any]":
+        """Body for `statement.sign`. Raises FormatError `listing-code.form`."""
+        return statement.check(
+            KIND, {1: 1, 2: self.listing, 3: self.place, 4: self.door, 5: self.link, 6: self.issued_at}, _RULES
+        )
+
+
+def write(crypto: "Crypto", private: bytes, code: ListingCode) -> str:
+    """Text for the QR code, signed by the province's `private`. Raises FormatError `listing-code.form`."""
+    return code.link + _to_base32(statement.sign(crypto, private, KIND, code.body()))
+
+
+def read(crypto: "Crypto", text: str, public: bytes) -> ListingCode:
+    """The listing code in the text of a QR code, once the province that owns `public` is known to have signed it.
+
+    Letters' case does not matter, for a browser changes it. Raises FormatError `listing-code.text` for what is no such
+    text, and as `statement.open`; VerificationError `listing-code.link` when it leads elsewhere than was signed, and as
+    `statement.open`.
+    """
+    if len(text) > MAX_TEXT or not all(32 < ord(letter) < 127 for letter in text):
+        raise FormatError("listing-code.text", "not the text of a listing code")
+    text = text.upper()
+    cut = text.rfind("/") + 1
+    code = ListingCode.parse(statement.open(crypto, _from_base32(text[cut:]), KIND, public))
+    if code.link != text[:cut]:
+        raise VerificationError("listing-code.link", "the code leads elsewhere than the province signed")
+    return code
+
+
+# --- base32, RFC 4648 section 6, without padding ---------------------------------------------------------------------
+
+
+def _to_base32(data: bytes) -> str:
+    text, held, bits = "", 0, 0
+    for byte in data:
+        held, bits = held << 8 | byte, bits + 8
+        while bits >= 5:
+            bits -= 5
+            text += _ALPHABET[held >> bits]
+            held &= (1 << bits) - 1
+    return text + (_ALPHABET[held << (5 - bits)] if bits else "")
+
+
+def _from_base32(text: str) -> bytes:
+    data, held, bits = bytearray(), 0, 0
+    for letter in text:
+        value = _ALPHABET.find(letter)
+        if value < 0:
+            raise FormatError("listing-code.text", "a letter that base32 does not have")
+        held, bits = held << 5 | value, bits + 5
+        if bits >= 8:
+            bits -= 8
+            data.append(held >> bits)
+            held &= (1 << bits) - 1
+    if bits >= 5 or held:
+        raise FormatError("listing-code.text", "base32 of the wrong length")
+    return bytes(data)

@@ -1,0 +1,127 @@
+"""Placing: which lock is the door of which listing code. One room, one code; and the codes for the doors themselves."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from protocol import crypto_cpython as crypto
+from protocol import listing_code, placement, statement
+from protocol.errors import ConfigError
+from protocol.listing_code import ListingCode
+from protocol.placement import Placement
+from sim.province.keys import Keys
+from sim.province.store import Listing, Lock, Store
+
+LINK = "HTTPS://CODE.MOORING.EXAMPLE/L/"
+"""Where a listing code leads unless said otherwise."""
+
+
+class Placements:
+    """Over the province's store and keys; `clock` gives epoch seconds."""
+
+    def __init__(self, store: Store, keys: Keys, clock: Callable[[], float]) -> None:
+        self._store = store
+        self._keys = keys
+        self._clock = clock
+
+    def declare(self, listing: Listing) -> list[tuple[bytes, bytes]]:
+        """Declare how many doors a listing has and whom it admits. Returns (lock id, new placement) of its locks.
+
+        Raises ConfigError `placement.doors` when it has more locks than doors then, FormatError `placement.form`.
+        """
+        with self._store.transaction():
+            locks = [lock for lock in self._store.locks() if lock.listing == listing.code]
+            standing = [lock for lock in locks if lock.status != placement.REVOKED]
+            if any(lock.door > listing.doors for lock in standing):
+                named = ", ".join(lock.lock_id.hex() for lock in standing)
+                raise ConfigError("placement.doors", f"listing {listing.code} has more locks than doors: {named}")
+            self._store.put_listing(listing)
+            signed = [(lock.lock_id, self._sign_placement(lock, self.reader_chain(lock.lock_id))) for lock in locks]
+        return signed
+
+    def place(self, lock: Lock, reader_chain: list[bytes]) -> bytes:
+        """Register a lock, or change its placement, and return the placement statement of the next serial.
+
+        A lock that is new to a listing takes its first free door. Raises ConfigError `placement.lock_taken` when this
+        lock is placed at another listing code, `placement.listing_taken` when every door of that listing has another
+        lock; FormatError `placement.form`.
+        """
+        with self._store.transaction():
+            placed = replace(lock, door=self._door_for(lock))
+            self._store.put_lock(placed)
+            signed = self._sign_placement(placed, reader_chain)
+        return signed
+
+    def _door_for(self, lock: Lock) -> int:
+        held = self._store.lock(lock.lock_id)
+        if held is not None and held.status != placement.REVOKED and held.listing != lock.listing:
+            raise ConfigError(
+                "placement.lock_taken",
+                f"lock {lock.lock_id.hex()} is placed at listing {held.listing}, "
+                f"and was to be placed at listing {lock.listing}; revoke the one first",
+            )
+        others = {
+            other.door: other.lock_id.hex()
+            for other in self._store.locks()
+            if other.listing == lock.listing and other.lock_id != lock.lock_id and other.status != placement.REVOKED
+        }
+        if held is not None and held.listing == lock.listing:
+            if held.door not in others or lock.status == placement.REVOKED:
+                return held.door
+        doors = self._store.listing(lock.listing).doors
+        free = [door for door in range(1, doors + 1) if door not in others]
+        if not free:
+            raise ConfigError(
+                "placement.listing_taken",
+                f"listing {lock.listing} has {doors} door{'s' if doors > 1 else ''}, with lock "
+                f"{', lock '.join(others.values())}; lock {lock.lock_id.hex()} was to be placed there",
+            )
+        return free[0]
+
+    def _sign_placement(self, lock: Lock, reader_chain: list[bytes]) -> bytes:
+        held = self._store.statement("placement", lock.lock_id.hex())
+        form = Placement(
+            serial=1 if held is None else held[0] + 1,
+            lock_id=lock.lock_id,
+            listing=lock.listing,
+            status=lock.status,
+            platform_key=lock.platform_key,
+            sealing_key=self._keys.sealing_public,
+            profile_id=lock.profile,
+            room=lock.room,
+            reader_chain=reader_chain,
+            admits=self._store.listing(lock.listing).admits,
+            door=lock.door,
+        )
+        signed = statement.sign(crypto, self._keys.signing_private, "placement", form.body())
+        self._store.put_statement("placement", lock.lock_id.hex(), form.serial, signed)
+        return signed
+
+    def reader_chain(self, lock_id: bytes) -> list[bytes]:
+        """The reader certificates in a lock's placement; empty for a lock that has none."""
+        held = self._store.statement("placement", lock_id.hex())
+        if held is None:
+            return []
+        return Placement.parse(statement.open(crypto, held[1], "placement", self._keys.signing_public)).reader_chain
+
+    def code(self, listing: str, place: str | None = None, door: int = 1, link: str = LINK) -> str:
+        """Text of the QR code for a door of a listing. `place` is the address; that of the door's lock unless said.
+
+        Raises ConfigError `listing-code.door` for a door that the listing does not have, `listing-code.place` when no
+        lock is placed there to tell the address; FormatError `listing-code.form`.
+        """
+        doors = self._store.listing(listing).doors
+        if not 1 <= door <= doors:
+            raise ConfigError("listing-code.door", f"listing {listing} has {doors} door{'s' if doors > 1 else ''}")
+        if place is None:
+            rooms = [
+                lock.room
+                for lock in self._store.locks()
+                if (lock.listing, lock.door) == (listing, door) and lock.status != placement.REVOKED
+            ]
+            if not rooms:
+                raise ConfigError(
+                    "listing-code.place", f"no lock is placed at door {door} of {listing}: say its address"
+                )
+            place = rooms[0]
+        code = ListingCode(listing, place, door, link, int(self._clock()))
+        return listing_code.write(crypto, self._keys.signing_private, code)
