@@ -54,6 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "soak", help="the radios' scenarios with many seeds, and a table", description="Exit code 0 only if all held."
     )
     many.add_argument("--seeds", type=int, default=200, metavar="N", help="seeds of noisy-air (default 200)")
+    many.add_argument("--first", type=int, default=1, metavar="N", help="the first of them (default 1)")
+    many.add_argument("--keep", type=Path, metavar="FOLDER", help="keep what a noisy world that broke leaves behind")
     many.add_argument("--others", type=int, default=5, metavar="N", help="seeds of each other scenario (default 5)")
     many.add_argument("--jobs", type=int, default=2, metavar="N", help="worlds at a time (default 2)")
     many.add_argument("--runtime", choices=("micropython", "cpython"), default="micropython")
@@ -69,7 +71,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if chosen.command == "soak":
             from sim import soak
 
-            return soak.run(chosen.seeds, chosen.others, chosen.jobs, chosen.runtime)
+            return soak.run(
+                range(chosen.first, chosen.first + chosen.seeds),
+                chosen.others,
+                chosen.jobs,
+                chosen.runtime,
+                chosen.keep,
+            )
         from sim import demo
 
         return asyncio.run(demo.show(chosen.runtime))

@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import shutil
 import sys
 import tempfile
 import time
@@ -48,17 +49,18 @@ class Batch:
         return not self.broken and self.tally.unfinished <= self.tally.taps * (1 - FINISHED)
 
 
-def run(seeds: int, others: int, jobs: int, runtime: str) -> int:
-    """Play `seeds` seeds of noisy air and `others` of each other scenario of the radios, `jobs` worlds at a time.
+def run(seeds: range, others: int, jobs: int, runtime: str, keep: Path | None) -> int:
+    """Play `seeds` of noisy air and `others` seeds of each other scenario of the radios, `jobs` worlds at a time.
 
-    Tells how it goes on stdout, then the table. Returns 0 if all held, else 1. Raises ConfigError.
+    Tells how it goes on stdout, then the table. What a noisy world that broke leaves behind is moved to `keep`. Returns
+    0 if all held, else 1. Raises ConfigError.
     """
     console = Console(width=118, highlight=False)
     found: dict[str, Batch] = {name: Batch(name) for name in (NOISY, *_others())}
-    total = seeds + others * len(_others())
+    total = len(seeds) + others * len(_others())
     began = time.monotonic()
     with ProcessPoolExecutor(jobs) as pool:
-        pending: list[Future[Batch]] = [pool.submit(_noisy, part, runtime) for part in _parts(range(1, seeds + 1))]
+        pending: list[Future[Batch]] = [pool.submit(_noisy, part, runtime, keep) for part in _parts(seeds)]
         for name in _others():
             pending += [pool.submit(_one, name, seed, runtime) for seed in range(1, others + 1)]
         for done in as_completed(pending):
@@ -81,11 +83,13 @@ def _parts(seeds: range) -> Iterator[range]:
         yield seeds[at : at + SEEDS_A_WORLD]
 
 
-def _noisy(seeds: Sequence[int], runtime: str) -> Batch:
+def _noisy(seeds: Sequence[int], runtime: str, keep: Path | None) -> Batch:
     batch = Batch(NOISY)
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="mooring-soak-") as folder:
         asyncio.run(_play_noise(batch, seeds, Path(folder), runtime))
+        if batch.broken and keep is not None:
+            shutil.copytree(folder, keep / f"{NOISY}-{seeds[0]}", dirs_exist_ok=True)
     batch.seconds = time.monotonic() - began
     return batch
 

@@ -1,16 +1,22 @@
 """The virtual PN532 by itself: what the manual says that each command does, byte by byte."""
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from firmware.nfc.hsu import Hsu
+from firmware.nfc.pn532 import Pn532Reader
+from sim.board.interpreter import ROOT
 from sim.nfc import frames
 from sim.nfc.card import Card, Traits
 from sim.nfc.faults import Faults
 from sim.nfc.virtual_pn532 import VirtualPn532
+from tests import tap
 from tests.firmware import pn532_scene as scene
 
 ACK = "0000ff00ff00"
@@ -235,3 +241,27 @@ def test_what_is_paced_takes_its_time(paced: bool) -> None:
         assert (scene.now() - began > 0.0015) is paced  # 19 bytes of ACK and answer at 115200 baud
 
     with_host(story, paced=paced)
+
+
+def test_as_a_program_of_its_own_it_is_found_by_a_driver_on_a_socket() -> None:
+    async def story() -> None:
+        command = [sys.executable, "-m", "sim.nfc", "--tcp", "0", "--stuck", "--seed", "7", "--line-damaged", "0.02"]
+        program = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
+        assert program.stdout is not None
+        try:
+            host, port = (await program.stdout.readline()).decode().strip().split(":")
+            card = await Pn532Reader(Hsu(*await asyncio.open_connection(host, int(port)))).wait_for_card()
+            assert await card.transceive(bytes.fromhex("00a4040007d276000085010100")) == b"\x90\x00"
+            await card.release()
+            assert await program.stdout.readline() == b"unfinished: 1 APDUs\n"
+        finally:
+            program.kill()
+            await program.wait()
+
+    tap.run(story())
+
+
+def test_the_program_refuses_a_fault_that_it_does_not_have() -> None:
+    command = [sys.executable, "-m", "sim.nfc", "--gremlins", "1"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 2 and "--gremlins" in done.stderr

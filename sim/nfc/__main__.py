@@ -1,0 +1,73 @@
+"""A virtual PN532 by itself, for any program that speaks to such a chip:
+
+    python -m sim.nfc                    on a pty; prints the path of the serial port
+    python -m sim.nfc --tcp 4532         on a socket, where a lock finds it by MOORING_UART1=127.0.0.1:4532
+
+A phone with an invented driving licence is held to it again and again. Faults are arguments, and come by --seed.
+"""
+
+import argparse
+import asyncio
+import dataclasses
+import sys
+from collections.abc import Sequence
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from sim import issuer, pki
+from sim.nfc.faults import Faults
+from sim.nfc.virtual_pn532 import VirtualPn532
+from sim.phone.phone import Phone
+from sim.phone.response import Credential
+
+_BETWEEN = 1.0
+
+
+def _phone() -> Phone:
+    """Of nobody; it answers no reader, for it knows no reader authority, but can be engaged."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    public = key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    signer = pki.document_signer(pki.authority("TEST IACA", issuer.COUNTRY[issuer.MDL]))
+    issued = issuer.issue(issuer.MDL, issuer.specimen(issuer.MDL), public, signer)
+    return Phone([Credential(issuer.MDL, issued, key)], [])
+
+
+async def _run(port: int | None, faults: Faults, empty: bool) -> None:
+    board = VirtualPn532(faults, looks_between=8)
+    place = board.open_terminal() if port is None else await board.start(port=port)
+    print(place, flush=True)
+    try:
+        phone = None if empty else _phone()
+        while phone is not None:
+            outcome = await phone.tap(board)
+            print(f"{outcome.result}: {outcome.apdus} APDUs", flush=True)
+            await asyncio.sleep(_BETWEEN)
+        await asyncio.Event().wait()
+    finally:
+        await board.stop()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point; runs until it is interrupted."""
+    parser = argparse.ArgumentParser(prog="python -m sim.nfc", description=__doc__.splitlines()[0])
+    parser.add_argument("--tcp", type=int, metavar="PORT", help="listen on this port (0: any) instead of a pty")
+    parser.add_argument("--empty", action="store_true", help="no phone is held to it")
+    for fault in dataclasses.fields(Faults):
+        name = "--" + fault.name.replace("_", "-")
+        if fault.type is bool:
+            parser.add_argument(name, action="store_true")
+        else:
+            kind = float if fault.type is float else int
+            parser.add_argument(name, type=kind, default=fault.default, metavar=fault.name[0].upper())
+    chosen = parser.parse_args(arguments)
+    faults = Faults(**{fault.name: getattr(chosen, fault.name) for fault in dataclasses.fields(Faults)})
+    try:
+        asyncio.run(_run(chosen.tcp, faults, chosen.empty))
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
