@@ -51,6 +51,7 @@ class Clock:
         self._store = store
         self._lock_id = lock_id
         self._persisted = self._load()
+        self._told = self._persisted > 0  # has there ever been a signed time? until then the floor may be ages old
         # The anchor: what the interval was, and the crystal's milliseconds since.
         self._floor_ms = self._persisted * 1000
         self._ceiling_ms: int | None = None
@@ -121,7 +122,7 @@ class Clock:
     def _persist(self) -> None:
         floor = self.interval()[0]
         self._since_persist = 0
-        if floor > self._persisted:
+        if self._told and floor > self._persisted:
             self._store.write(_FILE, cbor.encode(floor))
             self._persisted = floor
 
@@ -156,7 +157,7 @@ class Clock:
             raise self._contradiction("time.ahead", "the signed time lies beyond what can have passed")
         if latest is not None and age > WIDE_MS:
             heard = min(heard, latest)  # a courier that sat on the answer does not even widen the interval
-        self._doubted = False
+        self._doubted, self._told = False, True
         self._anchor(max(earliest, stated), heard)
         self._until_asking = REFRESH_MS if heard - self._floor_ms <= WIDE_MS else WIDE_REFRESH_MS
         self._persist()
@@ -173,7 +174,7 @@ class Clock:
 
     def _plausible(self, stated: int) -> bool:
         earliest, latest = self._bounds()
-        if latest is None and earliest:
+        if latest is None and self._told:
             latest = earliest + DARK_MS
         return latest is None or stated <= latest
 

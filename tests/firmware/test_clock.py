@@ -244,12 +244,24 @@ def test_the_floor_rises_with_what_the_province_signed_without_being_asked(tmp_p
     clock.later_than(NOON)
     assert clock.interval() == (NOON, None)
     clock.later_than(NOON - 5)
-    clock.later_than(NOON + clock_module.DARK_MS // 1000 + 5)  # no answer to a nonce: nobody says it a second time
     assert clock.interval() == (NOON, None)
     clock.accept(answer(clock, NOON + 100))
-    clock.later_than(NOON + 300)
+    clock.later_than(NOON + 300)  # beyond the upper end
     earliest, latest = clock.interval()
     assert earliest == NOON + 100 and latest is not None and latest < NOON + 110
+    rebooted = open_clock(tmp_path)
+    rebooted.later_than(NOON + 300)
+    assert rebooted.interval() == (NOON + 300, None)
+
+
+def test_a_new_lock_takes_the_time_however_old_its_trust_list_is(tmp_path: Path, crystal: Crystal) -> None:
+    clock = open_clock(tmp_path)
+    clock.later_than(NOON - 90 * 86400)
+    run_for(clock, crystal, HOUR)
+    clock = open_clock(tmp_path)
+    clock.later_than(NOON - 90 * 86400)
+    clock.accept(answer(clock, NOON + 3600))
+    assert clock.interval()[0] == NOON + 3600
 
 
 def test_what_nobody_was_asked_about_makes_no_leap_even_in_doubt(tmp_path: Path, crystal: Crystal) -> None:

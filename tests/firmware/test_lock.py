@@ -215,7 +215,10 @@ def test_a_stay_that_ended_while_the_lock_ran_is_over_after_a_power_cut(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench.lock.deliver(bench.placement())
-    bench.lock.deliver(trust_list(1, NOW))
+    nonce = bench.lock.clock.nonce()
+    assert nonce is not None
+    body = SignedTime(nonce, NOW, bench.lock.identity.lock_id).body()
+    assert bench.lock.deliver(statement.sign(crypto, PROVINCE[0], "time", body)) == ("time", None)
     bench.lock.deliver(bench.grant(until=NOW + 20))
     began = ticks.now()
     monkeypatch.setattr(ticks, "now", lambda: began + 30_000)
