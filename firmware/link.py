@@ -18,7 +18,7 @@ import bluetooth
 
 from firmware import ticks
 from firmware.console import log
-from protocol import link, link_session
+from protocol import const, link, link_session
 from protocol.errors import FormatError, MooringError
 
 TYPE_CHECKING = False
@@ -46,10 +46,10 @@ if TYPE_CHECKING:
             """Take a statement; its kind, and None or the code of the refusal."""
 
 
-_CONNECT = 1
-_DISCONNECT = 2
-_WRITE = 3
-_MTU = 21
+_CONNECT = const(1)
+_DISCONNECT = const(2)
+_WRITE = const(3)
+_MTU = const(21)
 
 PREFERRED_MTU = 247
 """Fills one link-layer packet of 251 bytes; more would only be cut into several."""

@@ -25,6 +25,7 @@ import sys
 
 from firmware import ticks
 from firmware.console import log
+from protocol import const
 from protocol.errors import TransportError
 from protocol.mdoc.ble import PREFERRED_MTU
 
@@ -40,12 +41,12 @@ CENTRAL_DISCONNECT = 2
 GATTS_WRITE = 3
 INDICATE_DONE = 20
 MTU_EXCHANGED = 21
-_LAST_CLIENT_EVENT = 19
+_LAST_CLIENT_EVENT = const(19)
 
 SILENCE_MS = 1500
 """Longest wait for connections to end before the stack is restarted instead: a few supervision intervals."""
-_POLL_MS = 50
-_EBUSY = 16
+_POLL_MS = const(50)
+_EBUSY = const(16)
 
 
 def flag() -> "Any":

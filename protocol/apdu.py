@@ -3,6 +3,7 @@
 Sans-IO: everything takes and gives bytes. A status word other than success raises TransportError `apdu.status`.
 """
 
+from protocol import const
 from protocol.errors import FormatError, TransportError
 
 TYPE_CHECKING = False
@@ -19,7 +20,7 @@ READ_BINARY = 0xB0
 UPDATE_BINARY = 0xD6
 ENVELOPE = 0xC3
 GET_RESPONSE = 0xC0
-_CHAINING = 0x10
+_CHAINING = const(0x10)
 
 
 class Response:

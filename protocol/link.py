@@ -6,7 +6,7 @@ as ISO/IEC 18013-5 section 8.3.3.1.1.6 frames its own BLE messages. A statement 
 offer and pieces, and goes on at another connection where the last one broke off.
 """
 
-from protocol import cbor
+from protocol import cbor, const
 from protocol.errors import FormatError
 
 TYPE_CHECKING = False
@@ -46,8 +46,8 @@ CREDIT_LIMIT = 64
 PREFIX_BYTES = 6
 """Bytes of the lock id in the advertisement: what 31 bytes leave room for."""
 
-_MORE = 1
-_LAST = 0
+_MORE = const(1)
+_LAST = const(0)
 _U64 = 0x10000000000000000
 
 

@@ -4,6 +4,7 @@ Records are found by what they are, never by where they stand: wallets differ in
 refused; nothing in an mdoc engagement needs them.
 """
 
+from protocol import const
 from protocol.errors import FormatError
 
 # Type name formats.
@@ -11,14 +12,14 @@ EMPTY = 0
 WELL_KNOWN = 1
 MIME = 2
 EXTERNAL = 4
-_UNKNOWN = 5
-_UNCHANGED = 6
+_UNKNOWN = const(5)
+_UNCHANGED = const(6)
 
-_MB = 0x80
-_ME = 0x40
-_CF = 0x20
-_SR = 0x10
-_IL = 0x08
+_MB = const(0x80)
+_ME = const(0x40)
+_CF = const(0x20)
+_SR = const(0x10)
+_IL = const(0x08)
 
 MAX_MESSAGE = 4096
 """Longest message accepted, in bytes. The longest known handover message is below 600."""

@@ -6,7 +6,7 @@ claim 65530) names the revoked ones. `status_token.cddl` has the forms. What a t
 a status list is never inflated as a whole (`firmware.inflate`).
 """
 
-from protocol import cbor, cose
+from protocol import cbor, const, cose
 from protocol.errors import FormatError, VerificationError
 
 TYPE_CHECKING = False
@@ -19,12 +19,12 @@ STATUS_TYPE = "application/statuslist+cwt"
 IDENTIFIER_TYPE = "application/identifierlist+cwt"
 
 # Claims (IANA CWT registry; the last three from the two specifications above).
-_SUBJECT = 2
-_EXPIRES = 4
-_NOT_BEFORE = 5
-_ISSUED = 6
-_IDENTIFIER_LIST = 65530
-_STATUS_LIST = 65533
+_SUBJECT = const(2)
+_EXPIRES = const(4)
+_NOT_BEFORE = const(5)
+_ISSUED = const(6)
+_IDENTIFIER_LIST = const(65530)
+_STATUS_LIST = const(65533)
 
 MAX_INFLATED = 1 << 20
 """Longest status list read, in bytes once inflated: eight million documents of one bit."""

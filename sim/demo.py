@@ -16,7 +16,7 @@ from rich.table import Table
 from protocol.errors import MooringError
 from protocol.record import CHECK_IN
 from sim import issuer, timeline
-from sim.board.interpreter import LOCK_KB
+from sim.board.interpreter import HEAP
 from sim.scenarios.story import Promise, Script
 from sim.visitors import Visitor
 from sim.world import LISTING, ROOM, Tap, World, build
@@ -45,7 +45,7 @@ async def show(runtime: str = "micropython", seed: int | None = None) -> int:
                 script = Script(world, promises)
                 world.on_step = lambda text: None
                 edge = world.edge and world.edge.pid
-                say(f"lock on {world.interpreter}, heap {LOCK_KB} KB; edge agent is process {edge}")
+                say(f"lock on {world.interpreter}, heap {HEAP}; edge agent is process {edge}")
                 console.print()
                 await _check_in(console, script)
                 await _refusals(console, script)

@@ -4,6 +4,7 @@ import sys
 from struct import pack, pack_into
 
 from firmware.crypto.block import encrypt_blocks
+from protocol import const
 from protocol.errors import VerificationError
 
 _MICROPYTHON = sys.implementation.name == "micropython"
@@ -16,9 +17,9 @@ if _MICROPYTHON:
 else:
     from firmware.crypto.ghash import ghash
 
-_NONCE = 12
-_TAG = 16
-_BATCH = 64
+_NONCE = const(12)
+_TAG = const(16)
+_BATCH = const(64)
 """Blocks of key stream made at once: bounds what a long message takes from the heap."""
 
 

@@ -5,8 +5,10 @@ Neither branches on what it hashes; only lengths show in the time they take.
 
 from hashlib import sha256
 
-_BLOCK = 64
-_HASH = 32
+from protocol import const
+
+_BLOCK = const(64)
+_HASH = const(32)
 
 
 def _padded(key: bytes, pad: int) -> bytes:

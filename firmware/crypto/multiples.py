@@ -1,6 +1,7 @@
 """u1 * G + u2 * Q for public u1, u2 and Q: what ECDSA verification computes. Never for secrets: its time tells them."""
 
 from firmware.crypto.points import add, compact, double, odd_multiples
+from protocol import const
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -9,8 +10,8 @@ if TYPE_CHECKING:
 
 # Widths of the windows. A point's table has 2^(width - 2) entries: 16 for the base point, made once and kept (below
 # 3 KB of heap); 8 for the other, made each time, where one bit more costs as much as it saves.
-_BASE_WIDTH = 6
-_WIDTH = 5
+_BASE_WIDTH = const(6)
+_WIDTH = const(5)
 
 
 def _windows(scalar: int, width: int, length: int) -> bytearray:

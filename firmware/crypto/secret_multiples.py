@@ -15,15 +15,16 @@ import os
 
 from firmware.crypto.modular import random_below
 from firmware.crypto.points import add, affine, compact, double, odd_multiples
+from protocol import const
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from firmware.crypto.curve import Affine, Curve
     from firmware.crypto.points import Jacobian
 
-_BLINDING_BITS = 32
-_WINDOW = 4
-_TEETH = 5  # A comb of 16 entries, below 3 KB of heap.
+_BLINDING_BITS = const(32)
+_WINDOW = const(4)
+_TEETH = const(5)  # A comb of 16 entries, below 3 KB of heap.
 
 
 def _signed_bits(curve: "Curve", scalar: int, length: int) -> int:

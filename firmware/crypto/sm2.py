@@ -3,12 +3,13 @@
 from firmware.crypto.curve import CURVES, decode_point
 from firmware.crypto.multiples import combine
 from firmware.crypto.sm3 import sm3
+from protocol import const
 from protocol.errors import VerificationError
 
 USER_ID = b"1234567812345678"
 """The id that GM/T 0009 has signers use where nothing else is agreed, as in certificates."""
 
-_KEPT = 8
+_KEPT = const(8)
 _known: "dict[bytes, bytes]" = {}
 """Z of keys used lately, by key: it depends on the key alone, and issuers' keys come back with every guest."""
 

@@ -7,6 +7,7 @@ from firmware.console import log
 from firmware.mdoc_ble import session
 from firmware.mdoc_ble.session import Session, lost
 from firmware.radio import MTU_EXCHANGED
+from protocol import const
 from protocol.errors import TransportError
 from protocol.mdoc import ble
 
@@ -16,17 +17,17 @@ if TYPE_CHECKING:
 
     from firmware.radio import Radio
 
-_SCAN_RESULT = 5
-_PERIPHERAL_CONNECT = 7
-_PERIPHERAL_DISCONNECT = 8
-_SERVICE_RESULT = 9
-_SERVICE_DONE = 10
-_CHARACTERISTIC_RESULT = 11
-_CHARACTERISTIC_DONE = 12
-_DESCRIPTOR_RESULT = 13
-_DESCRIPTOR_DONE = 14
-_WRITE_DONE = 17
-_NOTIFY = 18
+_SCAN_RESULT = const(5)
+_PERIPHERAL_CONNECT = const(7)
+_PERIPHERAL_DISCONNECT = const(8)
+_SERVICE_RESULT = const(9)
+_SERVICE_DONE = const(10)
+_CHARACTERISTIC_RESULT = const(11)
+_CHARACTERISTIC_DONE = const(12)
+_DESCRIPTOR_RESULT = const(13)
+_DESCRIPTOR_DONE = const(14)
+_WRITE_DONE = const(17)
+_NOTIFY = const(18)
 _DONE = MTU_EXCHANGED, _SERVICE_DONE, _CHARACTERISTIC_DONE, _DESCRIPTOR_DONE, _WRITE_DONE
 
 SCAN_US = 30000
@@ -37,8 +38,8 @@ ATTEMPTS = 3
 """Connections made to a phone before it counts as one that cannot be talked to."""
 
 _SUBSCRIBE = b"\x01\x00"
-_WITH_RESPONSE = 1
-_CONFIGURATION = 0x2902  # Client Characteristic Configuration descriptor
+_WITH_RESPONSE = const(1)
+_CONFIGURATION = const(0x2902)  # Client Characteristic Configuration descriptor
 
 
 class ClientSession(Session):

@@ -7,6 +7,7 @@ from firmware.console import log
 from firmware.mdoc_ble import session
 from firmware.mdoc_ble.session import Session
 from firmware.radio import CENTRAL_CONNECT, CENTRAL_DISCONNECT, GATTS_WRITE
+from protocol import const
 from protocol.errors import TransportError
 from protocol.mdoc import ble
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 ADVERTISE_US = 30000
 """Advertising interval while a phone is expected: seconds of it cost little, and a wait at the door much."""
-_LOOK_AGAIN_MS = 200
+_LOOK_AGAIN_MS = const(200)
 
 
 class ServerSession(Session):

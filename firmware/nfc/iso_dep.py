@@ -7,6 +7,7 @@ and wait for one. Chips that can do it themselves use frames of 64 bytes; here t
 import asyncio
 
 from firmware import ticks
+from protocol import const
 from protocol.errors import FormatError, TransportError
 
 TYPE_CHECKING = False
@@ -26,14 +27,14 @@ FSD = 256
 _RATS = b"\xe0\x80"  # FSDI 8, CID 0
 _SIZES = (16, 24, 32, 40, 48, 64, 96, 128, 256)
 
-_ACTIVATION_MS = 30
+_ACTIVATION_MS = const(30)
 """Clause 5.2.7 allows a card 4.8 ms for its ATS; peers in the field wait this long, and some phones need it."""
-_LONGEST_WAIT_MS = 4950
+_LONGEST_WAIT_MS = const(4950)
 """FWTmax, clause 7.2."""
 
-_CHAINING = 0x10
-_ACK = 0xA2
-_NAK = 0xB2
+_CHAINING = const(0x10)
+_ACK = const(0xA2)
+_NAK = const(0xB2)
 _WTX = b"\xf2"
 DESELECT = b"\xc2"
 

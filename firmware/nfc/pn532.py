@@ -10,6 +10,7 @@ from firmware import ticks
 from firmware.console import log
 from firmware.nfc.iso_dep import DESELECT, activate, exchange
 from firmware.nfc.pn532_chip import Pn532
+from protocol import const
 from protocol.errors import FormatError, TransportError
 
 TYPE_CHECKING = False
@@ -33,10 +34,10 @@ CHECK_MS = 10 * 1000
 REFRESH_MS = 10 * 60 * 1000
 """How often an idle chip is set up anew. Some go deaf on the air alone after hours, and still answer the host."""
 
-_BACKOFF_MS = 250
-_LONGEST_BACKOFF_MS = 8000
-_FAREWELL_MS = 100
-_OVERHEAD = 2  # the status word of a response
+_BACKOFF_MS = const(250)
+_LONGEST_BACKOFF_MS = const(8000)
+_FAREWELL_MS = const(100)
+_OVERHEAD = const(2)  # the status word of a response
 
 
 class Pn532Card:

@@ -9,6 +9,7 @@ import asyncio
 from firmware import ticks
 from firmware.nfc import pn532_frames as frames
 from firmware.nfc.hsu import POWER_UP_BAUDRATE
+from protocol import const
 from protocol.errors import TransportError
 
 TYPE_CHECKING = False
@@ -35,42 +36,42 @@ if TYPE_CHECKING:
             """Go on at `baudrate`; nothing on a line with a clock of its own."""
 
 
-_DIAGNOSE = 0x00
-_GET_FIRMWARE_VERSION = 0x02
-_WRITE_REGISTER = 0x08
-_READ_REGISTER = 0x06
-_SET_SERIAL_BAUDRATE = 0x10
-_SET_PARAMETERS = 0x12
-_SAM_CONFIGURATION = 0x14
-_RF_CONFIGURATION = 0x32
-_IN_COMMUNICATE_THRU = 0x42
-_IN_LIST_PASSIVE_TARGET = 0x4A
-_IN_SELECT = 0x54
+_DIAGNOSE = const(0x00)
+_GET_FIRMWARE_VERSION = const(0x02)
+_WRITE_REGISTER = const(0x08)
+_READ_REGISTER = const(0x06)
+_SET_SERIAL_BAUDRATE = const(0x10)
+_SET_PARAMETERS = const(0x12)
+_SAM_CONFIGURATION = const(0x14)
+_RF_CONFIGURATION = const(0x32)
+_IN_COMMUNICATE_THRU = const(0x42)
+_IN_LIST_PASSIVE_TARGET = const(0x4A)
+_IN_SELECT = const(0x54)
 
 _BAUDRATES = (9600, 19200, 38400, 57600, 115200, 230400, 460800, 921600, 1288000)
 
-_ACK_MS = 50
+_ACK_MS = const(50)
 """An ACK is due within 15 ms (6.2.2); the rest is for a busy event loop."""
-_COMMAND_MS = 250
-_ECHO_MS = 100
-_TRIES = 3
-_NACKS = 2
+_COMMAND_MS = const(250)
+_ECHO_MS = const(100)
+_TRIES = const(3)
+_NACKS = const(2)
 
-_BIT_FRAMING = 0x633D
-_TX_MODE = 0x6302
-_RX_MODE = 0x6303
-_RX_THRESHOLD = 0x6308
-_MOD_WIDTH = 0x6314
-_MIF_NFC = 0x630C
+_BIT_FRAMING = const(0x633D)
+_TX_MODE = const(0x6302)
+_RX_MODE = const(0x6303)
+_RX_THRESHOLD = const(0x6308)
+_MOD_WIDTH = const(0x6314)
+_MIF_NFC = const(0x630C)
 _ANALOG = {212: (0x85, 0x15, 0x8A), 424: (0x85, 0x08, 0xB2)}
 """The chip's own values at these rates (7.3.1, item 0D), which it loads by itself only for its own ISO-DEP."""
 
-_SILENCE = 0x01
-_DAMAGED = 0x02
+_SILENCE = const(0x01)
+_DAMAGED = const(0x02)
 """Status of InCommunicateThru (7.1): no answer, and one of the ways an answer can be wrong."""
 
-_NO_TIMEOUT = 0
-_LONGEST_TIMER = 16
+_NO_TIMEOUT = const(0)
+_LONGEST_TIMER = const(16)
 
 
 def _timer(milliseconds: int) -> int:

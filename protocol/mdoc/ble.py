@@ -6,6 +6,7 @@ own for each transaction, which the handover told. Messages are cut into parts, 
 says whether more follow, then a slice of the message.
 """
 
+from protocol import const
 from protocol.errors import FormatError
 
 TYPE_CHECKING = False
@@ -34,15 +35,15 @@ PREFERRED_MTU = 515
 """Room for the longest part: 512 bytes, the longest attribute value, and the three of ATT."""
 SMALLEST_MTU = 23
 LONGEST_PART = 512
-_PACKET = 251
+_PACKET = const(251)
 """Longest packet of the link layer, once its length has been extended (Core, Vol 6, Part B, 2.4)."""
-_HEADERS = 7  # of L2CAP, four bytes, and of ATT, three
+_HEADERS = const(7)  # of L2CAP, four bytes, and of ATT, three
 
 READER_ROLE = 0x02
 """LE role in our Handover Request: peripheral or central, peripheral preferred (Core Supplement part A, 1.17)."""
 
-_MORE = 1
-_LAST = 0
+_MORE = const(1)
+_LAST = const(0)
 _FLAGS = b"\x02\x01\x06"  # general discoverable, no BR/EDR
 _AD_UUID128 = 0x06, 0x07
 

@@ -1,6 +1,6 @@
 """Handover messages (NFC Forum Connection Handover 1.5, as ISO/IEC 18013-5 clause 8.2.2.1 uses them)."""
 
-from protocol import ndef
+from protocol import const, ndef
 from protocol.errors import FormatError
 from protocol.mdoc.engagement import Ble, DeviceEngagement, Nfc, parse_device_engagement
 
@@ -14,10 +14,10 @@ _NFC = b"iso.org:18013:nfc"
 _BLE_OOB = b"application/vnd.bluetooth.le.oob"
 
 # Bluetooth Supplement to the Core Specification, part A: advertising data types in the OOB record.
-_AD_UUID128_SOME = 0x06
-_AD_UUID128_ALL = 0x07
-_AD_ADDRESS = 0x1B
-_AD_ROLE = 0x1C
+_AD_UUID128_SOME = const(0x06)
+_AD_UUID128_ALL = const(0x07)
+_AD_ADDRESS = const(0x1B)
+_AD_ROLE = const(0x1C)
 
 READER_ENGAGEMENT = b"\xa1\x00\x631.0"
 """ReaderEngagement `{0: "1.0"}`."""

@@ -4,7 +4,7 @@
 `handover` is there. `wait_ms` is to be waited before the command last given is sent.
 """
 
-from protocol import apdu, ndef
+from protocol import apdu, const, ndef
 from protocol.errors import FormatError, TransportError
 from protocol.mdoc.handover import Handover, parse_handover_select
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 NDEF_APPLICATION = b"\xd2\x76\x00\x00\x85\x01\x01"
 _CAPABILITY_CONTAINER = b"\xe1\x03"
-_CC_LENGTH = 15
+_CC_LENGTH = const(15)
 _RESERVED_FILES = (b"\x00\x00", b"\xe1\x02", b"\xe1\x03", b"\x3f\x00", b"\x3f\xff", b"\xff\xff")
 
 MAX_POLLS = 20
@@ -25,8 +25,8 @@ POLL_MS = 25
 
 _HANDOVER_SERVICE = b"urn:nfc:sn:handover"
 _SERVICE_SELECT = ndef.encode([ndef.Record(ndef.WELL_KNOWN, b"Ts", b"", b"\x13" + _HANDOVER_SERVICE)])
-_MAX_WAIT_MS = 1000
-_MAX_REQUEST = 253
+_MAX_WAIT_MS = const(1000)
+_MAX_REQUEST = const(253)
 """Longest message that goes into one short UPDATE BINARY together with its NLEN."""
 
 

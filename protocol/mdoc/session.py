@@ -1,6 +1,6 @@
 """Session establishment and encryption (ISO/IEC 18013-5 clause 9.1.1), the reader's side. Sans-IO."""
 
-from protocol import cbor, cose, stay_key
+from protocol import cbor, const, cose, stay_key
 from protocol.errors import FormatError, TransportError, VerificationError
 
 TYPE_CHECKING = False
@@ -17,7 +17,7 @@ TERMINATION = 20
 
 _READER_IV = bytes(8)
 _MDOC_IV = bytes(7) + b"\x01"
-_TAG_LENGTH = 16
+_TAG_LENGTH = const(16)
 
 
 def session_transcript(device_engagement_bytes: bytes, e_reader_key_bytes: bytes, handover: "Any") -> bytes:

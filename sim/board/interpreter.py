@@ -10,16 +10,14 @@ from functools import cache
 from pathlib import Path
 
 from protocol.errors import ConfigError
+from sim.board import compiled
 
 ROOT = Path(__file__).resolve().parents[2]
 """The checkout; the lock imports `firmware` and `protocol` from here, as they stand."""
 
 STAND_INS = ROOT / "sim" / "board" / "modules"
-LOCK_KB = 512
+HEAP = "512k"
 """Heap of the lock. Objects are twice as wide here as on the chip, so this is less than it sounds."""
-STAND_INS_KB = 35
-"""What the stand-ins for `machine`, `bluetooth` and `esp32` take of it, which on the chip are no Python at all."""
-HEAP = f"{LOCK_KB + STAND_INS_KB}k"
 
 
 @dataclass(frozen=True)
@@ -37,9 +35,13 @@ class Interpreter:
 
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
         """Process environment with the lock's module path set."""
-        paths = os.pathsep.join((str(ROOT), str(STAND_INS)))
-        variable = "MICROPYPATH" if self.runtime == "micropython" else "PYTHONPATH"
-        value = paths + os.pathsep + ".frozen" if self.runtime == "micropython" else paths
+        paths = [str(ROOT), str(STAND_INS)]
+        variable = "PYTHONPATH"
+        if self.runtime == "micropython":
+            variable = "MICROPYPATH"
+            made = compiled.folder(ROOT, self.program)
+            paths = [*([str(made)] if made else []), *paths, ".frozen"]
+        value = os.pathsep.join(paths)
         return {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", variable: value, **(extra or {})}
 
     def __str__(self) -> str:

@@ -12,7 +12,6 @@ import pytest
 from sim.board import interpreter, layout
 from sim.board.bus import BoardBus
 from sim.loopback import serving
-from tests.on_lock import run_on_lock
 
 RUNTIMES = ("micropython", "cpython")
 HOST_SIDE = """
@@ -205,16 +204,3 @@ def test_a_watchdog_that_is_never_fed_again_is_noticed_by_the_host(tmp_path: Pat
             await asyncio.wait_for(expired.wait(), 5)
 
     asyncio.run(scenario())
-
-
-def test_the_lock_gets_no_more_heap_for_the_stand_ins_than_they_take() -> None:
-    source = """
-import asyncio, gc, io, json, os, select, socket, struct, time
-gc.collect()
-before = gc.mem_alloc()
-import bluetooth, esp32, machine
-gc.collect()
-answer(gc.mem_alloc() - before)
-"""
-    taken = run_on_lock(source)
-    assert 0 < interpreter.STAND_INS_KB * 1024 <= taken

