@@ -38,8 +38,9 @@ rooms: $(READY)
 fuzz: $(READY) ## run the property tests alone, with forty times the examples
 	HYPOTHESIS_PROFILE=long $(PY) -m pytest -m hypothesis $(ARGS)
 
-soak: $(READY) ## tap hundreds of times through noise on both radios, and see a table of what came of it
+soak: $(READY) ## tap hundreds of times through noise on both radios, cut the power everywhere and twice; a table of it
 	@$(PY) -m sim soak $(ARGS)
+	MOORING_SOAK=1 $(PY) -m pytest tests/firmware/test_power_cuts.py
 
 bench: $(READY) ## run the measurements
 	@$(PY) -m pytest -m bench --capture=no $(ARGS)

@@ -51,7 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     show.add_argument("--runtime", choices=("micropython", "cpython"), default="micropython")
 
     many = commands.add_parser(
-        "soak", help="the radios' scenarios with many seeds, and a table", description="Exit code 0 only if all held."
+        "soak",
+        help="scenarios of radios and power cuts with many seeds, and a table",
+        description="Exit code 0 only if all held.",
     )
     many.add_argument("--seeds", type=int, default=200, metavar="N", help="seeds of noisy-air (default 200)")
     many.add_argument("--first", type=int, default=1, metavar="N", help="the first of them (default 1)")

@@ -65,6 +65,10 @@ class Findings:
         written = [int(line.facts["counter"]) for line in self.lock.console[boot:] if line.event in durable]
         return max([int(self.lock.console[boot].facts["next"]), *(counter + 1 for counter in written)])
 
+    def drained(self) -> bool:
+        """Does the lock hold a receipt for all that it has written?"""
+        return self.receipted_through() >= self.next_counter() - 1
+
     def unbroken(self) -> bool:
         """Does the province hold every counter up to the last that the lock has used?"""
         counters = [item.counter for item in self.province.store.records()]

@@ -1,4 +1,4 @@
-"""`python -m sim soak`: the scenarios of the radios with many seeds, and what came of them in one table.
+"""`python -m sim soak`: the scenarios of radios and power cuts with many seeds, and what came of them in one table.
 
 `noisy-air` plays many seeds in one world, as a door lives on; every other scenario has a world of its own for each.
 """
@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from protocol.errors import MooringError
-from sim.scenarios import noise, perform, radios, stories
+from sim.scenarios import noise, perform, power, radios, stories
 from sim.world import build
 
 NOISY = "noisy-air"
@@ -50,7 +50,7 @@ class Batch:
 
 
 def run(seeds: range, others: int, jobs: int, runtime: str, keep: Path | None) -> int:
-    """Play `seeds` of noisy air and `others` seeds of each other scenario of the radios, `jobs` worlds at a time.
+    """Play `seeds` of noisy air and `others` seeds of each other scenario of radios and power, `jobs` worlds at a time.
 
     Tells how it goes on stdout, then the table. What a noisy world that broke leaves behind is moved to `keep`. Returns
     0 if all held, else 1. Raises ConfigError.
@@ -75,7 +75,8 @@ def run(seeds: range, others: int, jobs: int, runtime: str, keep: Path | None) -
 
 
 def _others() -> list[str]:
-    return [name for name, story in stories.items() if story.play.__module__ == radios.__name__ and name != NOISY]
+    soaked = (radios.__name__, power.__name__)
+    return [name for name, story in stories.items() if story.play.__module__ in soaked and name != NOISY]
 
 
 def _parts(seeds: range) -> Iterator[range]:

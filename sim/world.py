@@ -298,7 +298,7 @@ class World(Bookings, Findings):
 
     async def drain(self) -> None:
         """Wait until the lock holds a receipt for all that it has written."""
-        await self.until("all records receipted", lambda: self.receipted_through() >= self.next_counter() - 1)
+        await self.until("all records receipted", self.drained)
 
     async def settle(self, records: int) -> None:
         """Wait until the province holds records of so many openings and the lock knows it by receipt."""
@@ -316,11 +316,13 @@ async def build(
     offset: int = JUST_NOW,
     on_step: Callable[[str], None] | None = None,
     fittings: Fittings = BARE,
+    board: Mapping[str, str] | None = None,
 ) -> AsyncIterator[World]:
     """A running world in `folder`, with a lock that is installed, booted and in touch with the province.
 
-    `offset`: how far its time is ahead of this machine's, in seconds. Raises ConfigError for what the machine lacks,
-    TransportError when the parts do not find each other.
+    `offset`: how far its time is ahead of this machine's, in seconds. `fittings`: what is wired to the lock. `board`:
+    settings of the stand-ins that its board is made of. Raises ConfigError for what the machine lacks, TransportError
+    when the parts do not find each other.
     """
     say = on_step or (lambda text: None)
     chance = random.Random(seed)
@@ -361,6 +363,7 @@ async def build(
             "MOORING_BOARD": bus.address,
             "MOORING_RADIO": radio.endpoint,
             "MOORING_UART1": uart,
+            **(board or {}),
         }
         lock = LockProcess(interpreter, environment, folder / "lock.log")
         world = World(

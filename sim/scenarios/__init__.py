@@ -4,7 +4,7 @@ A scenario's name is its claim's handle: `python -m sim run NAME`. Promises are 
 only if every one of them held and nothing went wrong on the way.
 """
 
-from sim.scenarios import arrivals, clocks, events, failures, house_rules, radios, refusals, returning, trust
+from sim.scenarios import arrivals, clocks, events, failures, house_rules, power, radios, refusals, returning, trust
 from sim.scenarios.story import Result, Story, perform, stories
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "failures",
     "house_rules",
     "perform",
+    "power",
     "radios",
     "refusals",
     "returning",

@@ -2,11 +2,9 @@
 
 import asyncio
 
-from protocol.errors import TransportError
-from protocol.record import CHECK_IN
-from sim.board import flash
+from protocol.fittings import Fittings
+from protocol.record import CHECK_IN, ENTRY, REFUSAL
 from sim.scenarios.story import Script, story
-from sim.visitors import Visitor
 from sim.world import LOCK_ADDRESS, World
 
 
@@ -38,48 +36,47 @@ async def _network_outage(script: Script) -> None:
 
 
 @story(
-    "power-cut", "The lock loses its power in the middle of writing to flash, again and again, while guests check in."
+    "journal-full",
+    "No courier comes until the journal is full: nobody new checks in, whoever is registered gets in, and all is told.",
+    fittings=Fittings(inputs=("contact",)),
+    board={"MOORING_JOURNAL_SECTORS": "7"},  # five for records: full after thirty openings and not after hundreds
 )
-async def _power_cut(script: Script) -> None:
+async def _journal_full(script: Script) -> None:
     world = script.world
-    guests = [world.visitor() for _ in range(3)]
-    await world.book(*guests)
-    image = world.folder / "flash.img"
-    await world.lock.kill()
-    await world.boot()
-    quiet = flash.operations(image).total
-    for number, guest in enumerate(guests):
-        # Beyond what booting takes, the next operations are the tap's own, or those of the events around it.
-        cut = quiet + 1 + world.random.randrange(3)
-        mode = world.random.choice(("clean", "torn"))
-        await world.lock.kill()
-        opened = await _tap_until_cut(world, guest, f"{cut}:torn" if mode == "torn" else str(cut))
-        await world.boot()
-        await world.drain()
-        script.promise(
-            f"cut {number + 1} ({mode}, flash operation {cut}): an opening has its record",
-            world.recorded() >= world.openings(),
-        )
-        if not opened:
-            again = await world.tap(guest)
-            script.promise(
-                f"the guest taps again and gets in ({'opened' if again.opened else again.refusal})", again.opened
-            )
+    first, second, third = world.visitor(), world.visitor(), world.visitor()
+    await world.book(first, second, third)
+    world.air.set_in_range(LOCK_ADDRESS, False)
+    for guest in (first, second):
+        script.promise(f"{guest.name} checks in without any courier", (await world.tap(guest)).opened)
+    opened, counted = 2, 0
+    while counted < 3:
+        tap = await world.tap(first)
+        if not tap.opened:
+            break
+        opened += 1
+        counted += any(line.event == "entry.counted" for line in tap.console)
+    script.promise(f"who is registered always gets in: {opened} times, of which {counted} were counted", counted == 3)
+    tap = await world.tap(third)
+    script.promise(f"nobody new checks in ({tap.refusal})", not tap.opened and tap.refusal == "journal.full")
+    await world.lock.kill()  # what was counted survives this
+    await world.lock.start()
+    world.air.set_in_range(LOCK_ADDRESS, True)
+    await world.until("the province knows of all", lambda: _openings(world) == opened)
     await world.drain()
-    check_ins = world.province.registrations(CHECK_IN)
-    script.promise("each guest is registered exactly once", sorted(item.guest or 0 for item in check_ins) == [1, 2, 3])
+    together = [(item.guest, item.count) for item in world.province.registrations(ENTRY) if item.count > 1]
+    script.promise("the entries that were counted came as one record of three", together == [(1, 3)])
+    await world.switch("contact", 1)  # an alarm, which does not wait for more of its like and takes all else along
+    await world.until("the refusal at the province", lambda: bool(world.province.events(REFUSAL)))
+    script.promise("the refusal was recorded, and nothing of whom", _refused(world) == [("storage", 1)])
+    script.promise("now the third guest checks in", (await world.tap(third)).opened)
+    await world.drain()
+    script.promise("each is registered once", len(world.province.registrations(CHECK_IN)) == 3)
     script.promise("no counter is missing or used twice", world.unbroken())
 
 
-async def _tap_until_cut(world: World, guest: Visitor, cut: str) -> bool:
-    """Boot with a power cut to come, and tap; the power is gone when this returns. True if the strike moved."""
-    before = world.openings()
-    try:
-        await world.boot({"MOORING_POWER_CUT": cut})
-        await world.tap(guest)
-    except TransportError as error:
-        if error.code != "lock.ended":  # a cut while booting is as good as any other
-            raise
-    if not world.lock.ended:
-        await world.lock.kill()  # it got past the cut: take the power away while the door stands open
-    return world.openings() > before
+def _openings(world: World) -> int:
+    return sum(item.count for item in world.province.registrations())
+
+
+def _refused(world: World) -> list[tuple[str, int]]:
+    return [(item.what, item.count) for item in world.province.events(REFUSAL)]

@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,11 @@ class Promise:
 
 @dataclass
 class Script:
-    """What a scenario works with: the world, and the promises it makes about it."""
+    """What a scenario works with: the world, the promises it makes about it, and the seed of its choices."""
 
     world: World
     promises: list[Promise] = field(default_factory=list)
+    seed: int = 1
 
     def promise(self, claim: str, held: bool) -> None:
         """Note a claim and whether it holds now."""
@@ -38,13 +39,14 @@ class Script:
 @dataclass(frozen=True)
 class Story:
     """A scenario: `tells` is its one-line description, `offset` shifts the clock of its world, in seconds, `fittings`
-    says what is wired to its lock."""
+    says what is wired to its lock, `board` sets what its board is made of (environment of the stand-ins)."""
 
     name: str
     tells: str
     play: Callable[[Script], Awaitable[None]]
     offset: int = JUST_NOW
     fittings: Fittings = BARE
+    board: Mapping[str, str] = field(default_factory=dict)
 
 
 stories: dict[str, Story] = {}
@@ -52,12 +54,16 @@ stories: dict[str, Story] = {}
 
 
 def story(
-    name: str, tells: str, offset: int = JUST_NOW, fittings: Fittings = BARE
+    name: str,
+    tells: str,
+    offset: int = JUST_NOW,
+    fittings: Fittings = BARE,
+    board: Mapping[str, str] | None = None,
 ) -> Callable[[Callable[[Script], Awaitable[None]]], Story]:
     """Decorator: makes a scenario of an async function."""
 
     def add(play: Callable[[Script], Awaitable[None]]) -> Story:
-        stories[name] = Story(name, tells, play, offset, fittings)
+        stories[name] = Story(name, tells, play, offset, fittings, board or {})
         return stories[name]
 
     return add
@@ -118,8 +124,8 @@ async def perform(
         home.mkdir(parents=True, exist_ok=True)
         began = time.monotonic()
         try:
-            async with build(home, seed, runtime, chosen.offset, on_step, chosen.fittings) as world:
-                script = Script(world)
+            async with build(home, seed, runtime, chosen.offset, on_step, chosen.fittings, chosen.board) as world:
+                script = Script(world, seed=seed)
                 error = await _play(chosen, script)
                 return _result(chosen, script, seed, error, time.monotonic() - began)
         except ConfigError:
@@ -163,7 +169,7 @@ def _general(script: Script) -> None:
     world = script.world
     registrations = world.province.registrations()
     script.promise("no registration is held twice", world.duplicates() == 0)
-    script.promise("every opening has its record", world.openings() <= len(registrations))
+    script.promise("every opening has its record", world.openings() <= sum(item.count for item in registrations))
     script.promise(
         "every record passes the province's checks",
         all(item.verdict == "ok" for item in world.province.store.records()),

@@ -10,7 +10,8 @@ import pytest
 from sim.board import interpreter
 from sim.board.interpreter import ROOT
 
-SOAK = os.environ.get("HYPOTHESIS_PROFILE") == "long"
+SOAK = bool(os.environ.get("MOORING_SOAK"))
+"""`make soak`: a longer life, and a second cut after each first."""
 
 
 def cut(length: int, twice: bool = False, every: int = 1, defect: str = "none") -> dict[str, Any]:

@@ -52,6 +52,7 @@ EXPECTED = {
     "pin-guessing": (2, 2),
     "cold-start": (5, 5),
     "clock-rollback": (4, 4),
+    "journal-full": (34, 32),
     "nfc-static": (2, 2),
     "nfc-negotiated": (2, 2),
     "ble-server": (2, 2),
@@ -69,12 +70,6 @@ def test_a_scenario_keeps_its_promises(name: str) -> None:
     assert (result.receipts, result.duplicates) == (result.records, 0)
     if name in EXPECTED:
         assert (result.opened, result.records) == EXPECTED[name]
-
-
-@pytest.mark.parametrize("seed", [2, 3])
-def test_power_cuts_at_other_moments_lose_nothing_either(seed: int) -> None:
-    result = run(stories["power-cut"], seed)
-    assert result.ok, ([promise.claim for promise in result.promises if not promise.held], result.error)
 
 
 def test_the_same_firmware_serves_a_check_in_on_cpython() -> None:
