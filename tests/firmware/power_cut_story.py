@@ -40,10 +40,10 @@ class Claim:
 class Story:
     """The lock's life, and what it acknowledged: (operations before, what, value)."""
 
-    def __init__(self, length: int) -> None:
+    def __init__(self, journal_blocks: int = JOURNAL_BLOCKS) -> None:
         self.log: list[Any] = []
         self.state = Flash(STATE_BLOCKS, 0, self.log)
-        self.journal = Flash(JOURNAL_BLOCKS, 1, self.log)
+        self.journal = Flash(journal_blocks, 1, self.log)
         self.said: list[tuple[int, str, Any]] = []
         self.province = crypto.generate("P-256")
         self.platform = crypto.generate("P-256")
@@ -58,10 +58,14 @@ class Story:
             1, placed[0], "HZ-1", "active", placed[1], placed[2], "CN", "302", [b"c"], admits="named", door=1
         )
         self.take("placement", papers.body(), self.province)
-        # From here on every operation is cut.
+        self.guests = 0
+        self.made: dict[int, bytes] = {}
+        self.notes: dict[int, bytes] = {}
         del self.log[:]
         self.before = bytes(self.state.content), bytes(self.journal.content)
-        self.guests = 0
+
+    def tell(self, length: int) -> None:
+        """So many hours of guests, a courier, events and silence. Every operation from here on is logged, to be cut."""
         self.lock.recorder.event(BOOT, "power-on")
         self.say("event", None)
         self.tell_time()
@@ -93,8 +97,6 @@ class Story:
         self.rest()
         self.receipt(0)
         self.rest()
-        self.made = {}
-        self.notes = {}
         for number, data, note in self.all_records():
             self.made[number] = data
             self.notes[number] = note
