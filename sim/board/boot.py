@@ -1,9 +1,11 @@
 """Boots the lock: mounts its file system, then runs the firmware. Run by MicroPython, or by the CPython runtime.
 
 `python -m sim` and the tests start it with the module path and the environment of `sim.board.interpreter`; flash,
-pins, UART and radio are found through MOORING_FLASH, MOORING_BOARD, MOORING_UART1 and MOORING_RADIO.
+pins, UART and radio are found through MOORING_FLASH, MOORING_BOARD, MOORING_UART1 and MOORING_RADIO; MOORING_FAULT
+names a fault to plant.
 """
 
+import os
 import sys
 
 TYPE_CHECKING = False
@@ -55,8 +57,6 @@ def _is_blank(partition: "esp32.Partition") -> bool:
 
 def _host_folder() -> str:
     """CPython has no littlefs: a folder beside the image stands in for it."""
-    import os
-
     from sim.board import cpython_runtime
 
     cpython_runtime.install()
@@ -67,6 +67,11 @@ def _host_folder() -> str:
 
 if __name__ == "__main__":
     state = mount()
+    fault = os.getenv("MOORING_FAULT")
+    if fault:
+        from sim.board import faults
+
+        faults.plant(fault)
     from firmware.main import main
 
     main(state)

@@ -35,6 +35,8 @@ class BoardBus:
         self.address = ""
         """What MOORING_BOARD must be, once `listening`."""
         self.on_watchdog = on_watchdog
+        self.expired = 0
+        """How often the watchdog was not fed in time."""
         self._inputs: dict[PinName, int] = {}
         self._changed = asyncio.Condition()
         self._writer: asyncio.StreamWriter | None = None
@@ -120,6 +122,7 @@ class BoardBus:
             self._watchdog = None
 
     def _expire(self) -> None:
+        self.expired += 1
         if self.on_watchdog is not None:
             self.on_watchdog()
 

@@ -1,12 +1,18 @@
-"""The power goes away: while something is written, while the door stands open, at every operation of the flash."""
+"""The power goes away, while something is written or the door stands open; and faults that end in its going away."""
+
+import asyncio
 
 from firmware import pins
 from protocol.errors import TransportError
-from protocol.record import CHECK_IN
+from protocol.fittings import Fittings
+from protocol.record import BOOT, CHECK_IN, DOOR
 from sim.board import flash
 from sim.scenarios.story import Script, story
 from sim.visitors import Visitor
 from sim.world import World
+
+_SUPPLY_SANK = {"MOORING_RESET_CAUSE": "2"}
+_BY_THE_WATCHDOG = {"MOORING_RESET_CAUSE": "3"}
 
 
 @story(
@@ -106,3 +112,62 @@ async def _live_until(world: World, guest: Visitor, cut: str) -> bool:
         if error.code != "lock.ended" and not world.lock.ended:
             raise
     return not world.lock.ended
+
+
+@story(
+    "stuck-loop",
+    "The firmware hangs the moment it opens the door, then a task of it crashes, then its boot: the door stays shut.",
+)
+async def _stuck_loop(script: Script) -> None:
+    world = script.world
+    guest = world.visitor()
+    await world.book(guest)
+    await world.lock.kill()
+    await world.boot({"MOORING_FAULT": "stuck-open"})
+    tapping = asyncio.create_task(world.tap(guest))
+    await world.bus.wait_for(pins.STRIKE, 1)
+    await world.bus.wait_for(pins.STRIKE, 0)
+    script.promise("the pulse of a lock that hangs was ended by its timer", not world.lock.ended)
+    script.promise("for a guest who was let in", (await tapping).opened)
+    script.promise("and then the watchdog took the lock's power", world.bus.expired == 1)
+    for fault in ("crashed-task", "crashed-boot"):
+        opened = world.openings()
+        await world.lock.start({**_BY_THE_WATCHDOG, "MOORING_FAULT": fault})
+        await world.lock.wait_ended()
+        script.promise(f"a lock with a {fault} stops, shut", world.bus.values[pins.STRIKE] == 0)
+        script.promise("and opens to nobody", world.openings() == opened)
+    await world.boot(_BY_THE_WATCHDOG)
+    script.promise("whole again, it lets the guest in", (await world.tap(guest)).opened)
+    await world.settle(2)
+    script.promise("the guest is registered once", len(world.province.registrations(CHECK_IN)) == 1)
+    script.promise("no counter is missing or used twice", world.unbroken())
+
+
+@story(
+    "brown-out",
+    "The supply sinks each time the lock has come up: it writes little, opens nothing, and tells of it in one record.",
+    fittings=Fittings(inputs=("contact",)),
+)
+async def _brown_out(script: Script) -> None:
+    world = script.world
+    guest = world.visitor()
+    await world.book(guest)
+    script.promise("the guest checks in", (await world.tap(guest)).opened)
+    await world.settle(1)
+    boots, counter = 6, world.next_counter()
+    for _ in range(boots):
+        await world.lock.kill()
+        before = len(world.lock.console)
+        await world.lock.start(_SUPPLY_SANK)
+        await world.lock.wait_for("lock.ready", since=before)
+    script.promise("the strike did not move", world.openings() == 1)
+    script.promise("no boot of so short a life made a record", world.next_counter() == counter)
+    await world.lock.kill()
+    await world.boot(_SUPPLY_SANK)
+    script.promise("when the supply holds, the guest gets in", (await world.tap(guest)).opened)
+    await world.switch("contact", 1)  # takes along what else there is to tell
+    await world.until("the door's opening at the province", lambda: bool(world.province.events(DOOR)))
+    told = [(item.what, item.count) for item in world.province.events(BOOT)]
+    script.promise(f"one record tells of all {boots + 1} boots", told == [("power-on", 1), ("reset", boots + 1)])
+    await world.drain()
+    script.promise("no counter is missing or used twice", world.unbroken())

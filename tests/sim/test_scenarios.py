@@ -53,6 +53,8 @@ EXPECTED = {
     "cold-start": (5, 5),
     "clock-rollback": (4, 4),
     "journal-full": (34, 32),
+    "stuck-loop": (2, 2),
+    "brown-out": (2, 2),
     "nfc-static": (2, 2),
     "nfc-negotiated": (2, 2),
     "ble-server": (2, 2),
