@@ -60,6 +60,7 @@ class DocumentClaim:
     ) -> None:
         self._crypto = crypto
         self._key_of = key_of
+        self._made: dict[bytes, bytes] = {}
         self.fields = fields
         self.barred = barred
         self.traces = traces
@@ -70,8 +71,11 @@ class DocumentClaim:
 
     def commitment(self, stay: "Stay") -> bytes:
         """As Claim."""
-        key, number, born = self._key_of(stay.platform), self.fields["id_number"], self.fields.get("birth_date", "")
-        return commitment(self._crypto, key, stay.grant.grant_id, number, born)
+        grant_id = stay.grant.grant_id
+        if grant_id not in self._made:
+            key, number, born = self._key_of(stay.platform), self.fields["id_number"], self.fields.get("birth_date", "")
+            self._made[grant_id] = commitment(self._crypto, key, grant_id, number, born)
+        return self._made[grant_id]
 
     def tie(self, stay: "Stay") -> "tuple[int, str]":
         """As Claim. Raises RefusedError `grant.tie`."""

@@ -31,6 +31,7 @@ LINGER_SECONDS = 86400
 """How long a stay that is over keeps its guests, in case an extension was held up on its way."""
 
 _FILE = "stays"
+_PACKED = 33
 
 
 class Guest:
@@ -40,6 +41,15 @@ class Guest:
         self.commitment = commitment
         self.named = named
         self.adult = adult
+
+    def pack(self) -> bytes:
+        """33 bytes for flash: one with two flags, and the commitment."""
+        return bytes(((1 if self.named else 0) | (2 if self.adult else 0),)) + self.commitment
+
+    @staticmethod
+    def unpack(packed: bytes) -> "Guest":
+        """What `pack` made."""
+        return Guest(packed[1:], bool(packed[0] & 1), bool(packed[0] & 2))
 
 
 class Stay:
@@ -109,15 +119,17 @@ class Stays:
         if not isinstance(saved, list) or len(saved) != 4:
             raise StorageError("stays.corrupt", "the checkpoint is not in its form")
         self._applied, self._floor = saved[0], saved[1]
-        for body, platform, guests, openings in saved[2]:
-            grant = Grant.parse(body)
-            self._stays[grant.grant_id] = Stay(grant, platform, [Guest(*guest) for guest in guests], openings)
+        for body, platform, packed, openings in saved[2]:
+            grant = Grant.parse(cbor.decode(body))
+            guests = [Guest.unpack(packed[at : at + _PACKED]) for at in range(0, len(packed), _PACKED)]
+            self._stays[grant.grant_id] = Stay(grant, platform, guests, openings)
         for grant_id, serial, horizon in saved[3]:
             self._tombstones[grant_id] = (serial, horizon)
 
     def _save(self) -> None:
+        # Grants and guests as byte strings: a full lock would else have more items than a decoder takes at once.
         stays = [
-            [stay.grant.body(), stay.platform, [[g.commitment, g.named, g.adult] for g in stay.guests], stay.openings]
+            [cbor.encode(stay.grant.body()), stay.platform, b"".join([g.pack() for g in stay.guests]), stay.openings]
             for stay in self._stays.values()
         ]
         tombstones = [[grant_id, serial, horizon] for grant_id, (serial, horizon) in self._tombstones.items()]
@@ -223,7 +235,7 @@ class Stays:
         if stay is not None:
             stay.openings += openings
             if guest:
-                stay.guests.append(Guest(*guest))
+                stay.guests.append(Guest.unpack(guest))
             self._changed = True
 
 
@@ -236,4 +248,4 @@ def _check_newer(grant: Grant, serial: int, horizon: int) -> None:
 
 def note(grant_id: bytes, guest: "Guest | None" = None) -> bytes:
     """The journal note for an opening under a grant; with the `guest` who checks in by it."""
-    return cbor.encode([grant_id, [guest.commitment, guest.named, guest.adult] if guest else None])
+    return cbor.encode([grant_id, guest.pack() if guest else None])

@@ -171,7 +171,7 @@ def knowledge(world: World, tap: Tap, guest: Visitor) -> Table:
     )
     result.add_row(
         "lock, in flash",
-        "counter, hashes, grant id, guest number",
+        "counter, hashes, grants, guests as keyed hashes",
         "name, birth date, document number",
         f"768 KiB: {hits}",
     )

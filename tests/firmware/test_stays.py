@@ -7,10 +7,13 @@ import pytest
 from firmware.journal import Journal
 from firmware.stays import LINGER_SECONDS, MAX_REMEMBERED, MAX_STAYS, Guest, Stays, note
 from firmware.store import Store
+from firmware.tally import Line
 from protocol.errors import RefusedError, StorageError
-from protocol.grant import Grant
+from protocol.grant import MAX_GUESTS, Grant
+from protocol.record import ENTRY, REFUSAL
 from tests.firmware.flash_device import FlashDevice
 from tests.firmware.rules import BEGIN, END, PLATFORM, grant, who
+from tests.on_lock import run_on_lock
 
 OTHER_PLATFORM = b"\x04" + b"\x01" * 64
 
@@ -204,9 +207,6 @@ def test_a_guest_who_came_as_a_companion_and_is_named_later_can_be_taken_off_the
 
 
 def test_openings_are_counted_also_those_that_the_tally_counted(bench: Bench) -> None:
-    from firmware.tally import Line
-    from protocol.record import ENTRY, REFUSAL
-
     bench.take(grant("ann", places=2))
     bench.stays.record(1, note(b"G" * 16, Guest(who("ann"), True, True)))
     bench.stays.record(2, note(b"G" * 16))
@@ -222,3 +222,38 @@ def test_a_checkpoint_of_another_form_stops_the_boot(tmp_path: Path) -> None:
     Store(str(tmp_path)).write("stays", b"\x82\x00\x80")
     with pytest.raises(StorageError, match=r"stays\.corrupt"):
         Bench(tmp_path)
+
+
+_FULL = """
+from firmware.stays import Guest, Stays, note
+from protocol.grant import Grant
+class Memory:
+    def __init__(self):
+        self.files = {}
+    def read(self, name):
+        return self.files.get(name)
+    def write(self, name, content):
+        self.files[name] = content
+    def entries_from(self, counter):
+        return []
+memory = Memory()
+stays = Stays(memory, memory)
+for n in range(given["tombstones"]):
+    stays.accept(Grant(bytes([255, n]) * 8, 2, "HZ-1", 1, 9, 1, [], True, 10 ** 9, b""), bytes(65), 0)
+for n in range(given["stays"]):
+    names = [bytes([n, guest]) * 16 for guest in range(given["guests"])]
+    grant = Grant(bytes([n]) * 16, 1, "HZ-1", 1, 10 ** 9, len(names), names, False, 10 ** 9, bytes(2 * len(names)))
+    stays.accept(grant, bytes(65), 0)
+    for name in names:
+        stays.record(1, note(grant.grant_id, Guest(name, True, True)))
+stays.checkpoint()
+stays = Stays(memory, memory)
+answer([len(stays.all()), sum([len(stay.present()) for stay in stays.all()]), len(memory.files["stays"])])
+"""
+
+
+def test_a_lock_with_all_stays_guests_and_tombstones_it_can_have_boots_on_its_heap() -> None:
+    most = {"stays": MAX_STAYS, "guests": MAX_GUESTS, "tombstones": MAX_REMEMBERED - MAX_STAYS}
+    held, present, size = run_on_lock(_FULL, most)
+    assert (held, present) == (MAX_STAYS, MAX_STAYS * MAX_GUESTS)
+    assert size < 48 * 1024
