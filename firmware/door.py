@@ -81,6 +81,7 @@ class Door:
         log("tap.start")
         self._lock.recorder.busy += 1
         self._signals.show("reading")
+        gc.collect()  # what came over the link since the last one lies about, and a request wants its 4 KB in one piece
         try:
             decision = await self._admit(arrival)
         except MooringError as error:
@@ -103,6 +104,7 @@ class Door:
     async def _admit(self, arrival: "Awaitable[Sequence[Claim]]") -> "Decision":
         """The opening, returned only when it is allowed and its record durable. Raises any MooringError."""
         claims = await arrival
+        gc.collect()  # what outlives this visit comes to lie together, and not among what it leaves behind
         interval = self._lock.clock.interval()
         decision = self._decide(claims, interval)
         self._lock.recorder.opening(decision, interval)
