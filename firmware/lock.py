@@ -112,6 +112,9 @@ class Lock:
             self._take(kind, data)
         except MooringError as error:
             code = error.code
+        except MemoryError:
+            # Its parts are garbage by now. Whatever a courier brings, the link and the door go on.
+            code = "lock.memory"
         if code is None:
             log("statement.taken", kind=kind)
         else:

@@ -1,7 +1,7 @@
 """What a list says is revoked, in a form that a tap can ask in no time and no memory: sorted records in a file.
 
-An issuer's own list is long, compressed or deeply nested; reading it takes memory that a tap does not have (a zlib
-window alone is 32 KB). So it is read once, when it comes, into its extract:
+An issuer's own list is long, compressed or deeply nested: reading it takes time and memory that a tap does not have. So
+it is read once, when it comes, into its extract:
 
     SHA-256 of the statement it was made from (32), bytes of the status list (4), records of equal length, sorted
 
@@ -11,8 +11,7 @@ eight bytes of SHA-256 over a serial number or an identifier.
 
 from hashlib import sha256
 
-from firmware.inflate import chunks
-from protocol.errors import FormatError
+from protocol.inflate import RECORD, Sparse
 from protocol.status_token import MAX_INFLATED
 
 TYPE_CHECKING = False
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
 _HEAD = 36
 _NAME = 8
-_ENTRY = 4
 
 MAX_ENTRIES = 4096
 """Most bytes of a status list that are not all valid. A list of up to 32,768 documents cannot have more; in a longer
@@ -39,27 +37,12 @@ def extract_of_names(statement: bytes, names: "Iterable[bytes]") -> "Iterator[by
 def extract_of_status(statement: bytes, compressed: bytes) -> "Iterator[bytes]":
     """The extract, in parts, of a status list.
 
-    Raises, between parts, FormatError `status-list.zlib`, `status-list.too_long` for one that inflates to more than
-    MAX_INFLATED bytes, `status-list.too_dense` for more than MAX_ENTRIES to remember.
+    Raises FormatError `status-list.zlib`, `status-list.too_long` for one that inflates to more than MAX_INFLATED bytes,
+    `status-list.too_dense` for more than MAX_ENTRIES to remember.
     """
-    size = 0
-    for chunk in chunks(compressed):
-        size += len(chunk)
-        if size > MAX_INFLATED:
-            raise FormatError("status-list.too_long", "inflates to more than we read")
-    yield sha256(statement).digest() + size.to_bytes(4, "big")
-    offset = entries = 0
-    for chunk in chunks(compressed):
-        part = bytearray()
-        for byte in chunk:
-            if byte:
-                part += offset.to_bytes(3, "big") + bytes((byte,))
-                entries += 1
-            offset += 1
-        if entries > MAX_ENTRIES:
-            raise FormatError("status-list.too_dense", "more entries that are not valid than we remember")
-        if part:
-            yield bytes(part)
+    sparse = Sparse(compressed, MAX_INFLATED, MAX_ENTRIES)
+    yield sha256(statement).digest() + sparse.size.to_bytes(4, "big")
+    yield bytes(sparse.records)
 
 
 def is_of(store: "Store", file: str, statement: bytes) -> bool:
@@ -78,7 +61,7 @@ def byte_of_status(store: "Store", file: str, offset: int) -> "int | None":
     if offset >= int.from_bytes(store.read_part(file, 32, 4), "big"):
         return None
     wanted = offset.to_bytes(3, "big")
-    found = _find(store, file, _ENTRY, wanted)
+    found = _find(store, file, RECORD, wanted)
     return found[3] if found[:3] == wanted else 0
 
 

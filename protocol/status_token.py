@@ -3,7 +3,7 @@
 Both are CWTs (RFC 8392) in a COSE_Sign1. A Token Status List (draft-ietf-oauth-status-list, claim 65533) has one to
 eight bits for each document, by index, compressed; an identifier list (ISO/IEC 18013-5 second edition, clause 12.3.6,
 claim 65530) names the revoked ones. `status_token.cddl` has the forms. What a token holds is bounded by its statement;
-a status list is never inflated as a whole (`firmware.inflate`).
+of a status list only what is not zero is ever inflated (`protocol.inflate`).
 """
 
 from protocol import cbor, const, cose

@@ -30,7 +30,7 @@ SANS_IO = {"array", "binascii", "collections", "errno", "hashlib", "io", "json",
 """What `protocol` may import: no sockets, pins, files, clock, threads or randomness among them."""
 
 ON_THE_LOCK = SANS_IO | {
-    *("asyncio", "gc", "os", "time", "cryptolib", "deflate", "uctypes", "vfs"),
+    *("asyncio", "gc", "os", "time", "cryptolib", "uctypes", "vfs"),
     *("machine", "bluetooth", "esp32"),
 }
 """What `firmware` may import; all of it is in MicroPython 1.29 for the ESP32-C6."""

@@ -70,10 +70,14 @@ async def _revoked_document(script: Script) -> None:
     point = key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
     lists = [ListEntry(_STATUS, trust.STATUS_LIST, 0, _URI, {1: 2, -1: 1, -2: point[1:33], -3: point[33:]})]
 
-    def token(statuses: dict[int, int], signer: ec.EllipticCurvePrivateKey = key) -> bytes:
-        return revocation.status_token(signer, _URI, statuses, world.now() - 5, size=100_000, bits=2)
+    # Half a million documents, of which a thousand are revoked already: the list fills half a statement.
+    others = dict.fromkeys(world.random.sample(range(100, 499_000), 1000), 1)
 
-    guests = [world.visitor(revocation=revocation.reference(_URI, index)) for index in (7, 40_000, 99_999)]
+    def token(statuses: dict[int, int], signer: ec.EllipticCurvePrivateKey = key) -> bytes:
+        known = {**others, 40_000: 0, **statuses}
+        return revocation.status_token(signer, _URI, known, world.now() - 5, size=500_000, bits=2)
+
+    guests = [world.visitor(revocation=revocation.reference(_URI, index)) for index in (7, 40_000, 499_999)]
     first, second, third = guests
     await world.book(*guests)
     await world.publish(lambda: province.trust(world.issuers(), lists), "trust-list")

@@ -1,14 +1,10 @@
 """The same lists on the lock's own interpreter, under its heap: taken, refused and asked as CPython does."""
 
-import zlib
 from pathlib import Path
 from typing import Any
 
-import pytest
 from cryptography import x509
 
-from firmware.inflate import chunks
-from protocol.errors import FormatError
 from sim import revocation
 from tests.firmware.revocation_bench import (
     CRL,
@@ -100,44 +96,3 @@ def test_the_lock_takes_and_asks_lists_as_cpython_does(tmp_path: Path) -> None:
 def bomb() -> dict[int, Any]:
     """Claims of a list that inflates to seven megabytes."""
     return {2: URI, 4: NOW + DAY, 6: NOW, 65533: {"bits": 1, "lst": revocation.pack({}, 7 * 8 * 10**6)}}
-
-
-STREAMS = [
-    revocation.pack({}, 1),
-    revocation.pack({17: 1}, 10**5),
-    revocation.pack({}, 10**5)[:-5],
-    revocation.pack({}, 10**5)[:-1] + b"\x00",
-    revocation.pack({}, 10**5) + b"\x00",
-    b"",
-    b"x",
-    b"not a zlib stream",
-    b"\x78\xbb" + bytes(20),
-]
-
-
-def _inflated(data: bytes) -> str:
-    try:
-        return b"".join(bytes(chunk) for chunk in chunks(data)).hex()
-    except FormatError as error:
-        return error.code
-
-
-@pytest.mark.parametrize("stream", STREAMS, ids=range(len(STREAMS)))
-def test_a_stream_inflates_or_is_refused_alike(stream: bytes) -> None:
-    answer = run_on_lock(
-        """
-from firmware.inflate import chunks
-from protocol.errors import FormatError
-try:
-    answer(b"".join([bytes(chunk) for chunk in chunks(bytes.fromhex(given))]).hex())
-except FormatError as error:
-    answer(error.code)
-""",
-        stream.hex(),
-    )
-    assert answer == _inflated(stream)
-
-
-def test_a_stream_inflates_to_what_was_compressed() -> None:
-    content = bytes(range(256)) * 500
-    assert _inflated(zlib.compress(content)) == content.hex()
