@@ -15,6 +15,8 @@ from protocol.status_token import INVALID, SUSPENDED, VALID, StatusToken, entry_
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from firmware.store import Store
     from protocol.crypto import Crypto
     from protocol.mdoc.chain import TrustRoot
@@ -89,7 +91,7 @@ class Revocation:
         if revoked.is_of(self._store, name, data):
             return
         if isinstance(parsed, CRL):
-            parts = revoked.extract_of_names(data, parsed.serials())
+            parts: "Iterator[bytes | bytearray]" = revoked.extract_of_names(data, parsed.serials())
         elif parsed.bits:
             parts = revoked.extract_of_status(data, parsed.compressed)
         else:
@@ -113,6 +115,7 @@ class Revocation:
         if not entries:
             raise RefusedError("revocation-list.unknown", "the trust list names no list of this number")
         judged, parsed = self._judge(entries[0], form.content)
+        form.content = b""  # it lives on in what was parsed of it; the extract needs the room
         held = self._held.get(form.number)
         if held is not None and judged.issued < held.issued:
             raise RefusedError("revocation-list.older", "made before the one held")

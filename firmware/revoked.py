@@ -34,7 +34,7 @@ def extract_of_names(statement: bytes, names: "Iterable[bytes]") -> "Iterator[by
     yield from sorted([_fingerprint(name) for name in names])
 
 
-def extract_of_status(statement: bytes, compressed: bytes) -> "Iterator[bytes]":
+def extract_of_status(statement: bytes, compressed: bytes) -> "Iterator[bytes | bytearray]":
     """The extract, in parts, of a status list.
 
     Raises FormatError `status-list.zlib`, `status-list.too_long` for one that inflates to more than MAX_INFLATED bytes,
@@ -42,7 +42,7 @@ def extract_of_status(statement: bytes, compressed: bytes) -> "Iterator[bytes]":
     """
     sparse = Sparse(compressed, MAX_INFLATED, MAX_ENTRIES)
     yield sha256(statement).digest() + sparse.size.to_bytes(4, "big")
-    yield bytes(sparse.records)
+    yield from sparse.pages
 
 
 def is_of(store: "Store", file: str, statement: bytes) -> bool:

@@ -40,7 +40,7 @@ class Store:
         except OSError:
             raise StorageError("store.write", name)
 
-    def write_parts(self, name: str, parts: "Iterable[bytes]") -> None:
+    def write_parts(self, name: str, parts: "Iterable[bytes | bytearray]") -> None:
         """As `write`, of content that comes in parts. What making them raises is raised, and the old content stands."""
         path = self._path(name)
         try:

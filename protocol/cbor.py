@@ -94,7 +94,33 @@ def _head(major: int, value: int) -> bytes:
     raise FormatError("cbor.range", "integer beyond 64 bits")
 
 
-def _write(item: "Any", out: bytearray) -> None:
+class _Comparison:
+    """Takes the place of the bytearray in `_write`: nothing is kept, `same` tells if it would have been `data`."""
+
+    def __init__(self, data: "Buffer") -> None:
+        self._data = memoryview(data)
+        self._at = 0
+        self._same = True
+
+    def append(self, byte: int) -> None:
+        self._same = self._same and self._at < len(self._data) and self._data[self._at] == byte
+        self._at += 1
+
+    def extend(self, part: "Buffer") -> None:
+        self._same = self._same and self._data[self._at : self._at + len(part)] == part
+        self._at += len(part)
+
+    @property
+    def same(self) -> bool:
+        return self._same and self._at == len(self._data)
+
+
+def byte_string_head(content: "Buffer") -> bytes:
+    """What stands before `content` where it is an item."""
+    return _head(2, len(content))
+
+
+def _write(item: "Any", out: "bytearray | _Comparison") -> None:
     if item is None:
         out.append(0xF6)
     elif item is True:
@@ -116,9 +142,10 @@ def _write(item: "Any", out: bytearray) -> None:
             _write(element, out)
     elif isinstance(item, dict):
         out.extend(_head(5, len(item)))
-        for key, value in sorted((encode(key), value) for key, value in _pairs(item)):
-            out.extend(key)
-            out.extend(value)
+        # By the encoded keys alone, of which no two are equal: values may be long, and are encoded once.
+        for encoded, key in sorted([(encode(key), key) for key in item]):
+            out.extend(encoded)
+            _write(item[key], out)
     elif isinstance(item, Raw):
         out.extend(item.raw)
     elif isinstance(item, Tag):
@@ -134,10 +161,6 @@ def _utf8(text: str) -> bytes:
         if 0xD800 <= ord(character) <= 0xDFFF:
             raise FormatError("cbor.utf8", "text holds a surrogate")
     return text.encode()
-
-
-def _pairs(item: "dict[Any, Any]") -> "list[tuple[Any, bytes]]":
-    return [(key, encode(value)) for key, value in item.items()]
 
 
 def encode(item: "Any") -> bytes:
@@ -319,6 +342,8 @@ def decode(data: "Buffer") -> "Any":
 def decode_deterministic(data: "Buffer") -> "Any":
     """As `decode`, and refuses any encoding other than the deterministic one, so that one value has one form."""
     item = decode(data)
-    if encode(item) != data:
+    written = _Comparison(data)
+    _write(item, written)
+    if not written.same:
         raise FormatError("cbor.deterministic", "not in deterministic encoding")
     return item

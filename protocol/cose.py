@@ -125,7 +125,10 @@ def parse(item: "Any", members: int = 4) -> Message:
 
 def sig_structure(protected: bytes, payload: bytes, external_aad: bytes = b"") -> bytes:
     """Bytes that a COSE_Sign1 signature covers (RFC 9052 section 4.4)."""
-    return cbor.encode(["Signature1", protected, external_aad, payload])
+    # Put together by hand: the payload may be as long as a statement, and the heap has room for it once.
+    return (
+        cbor.encode(["Signature1", protected, external_aad, cbor.Raw(b"")]) + cbor.byte_string_head(payload) + payload
+    )
 
 
 def mac_structure(protected: bytes, payload: bytes, external_aad: bytes = b"") -> bytes:

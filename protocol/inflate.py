@@ -10,23 +10,27 @@ from protocol.errors import FormatError
 RECORD = 4
 """Bytes of a record: offset (3), value (1)."""
 
+PAGE = 128
+"""Records in a page: a heap in use for long has many small places, and few large ones."""
+
 _MODULUS = 65521
 _CODE_LENGTHS = (16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15)
 
 
 class Sparse:
-    """The bytes of `data`, inflated, that are not zero: `records`, sorted; `size` bytes there are in all."""
+    """The bytes of `data`, inflated, that are not zero: records, sorted, in `pages` of PAGE of them; `size` bytes there
+    are in all, and `count` records."""
 
     def __init__(self, data: bytes, longest: int, most: int) -> None:
         """Raises FormatError `status-list.zlib` for what is not one whole zlib stream, `status-list.too_long` above
         `longest` bytes, `status-list.too_dense` above `most` that are not zero."""
-        self.records = bytearray()
-        self.size = 0
+        self.pages: "list[bytearray]" = []
+        self.size = self.count = 0
         self._data = data
         self._at = 2
         self._bits = self._held = 0
         self._longest = longest
-        self._most = most * RECORD
+        self._most = most
         self._low, self._high = 1, 0
         if len(data) < 2 or data[0] & 15 != 8 or data[0] >> 4 > 7 or data[1] & 32 or (data[0] << 8 | data[1]) % 31:
             raise _broken()
@@ -137,9 +141,12 @@ class Sparse:
 
     def _put(self, byte: int) -> None:
         if byte:
-            if self.size > 0xFFFFFF or len(self.records) >= self._most:
+            if self.size > 0xFFFFFF or self.count >= self._most:
                 raise FormatError("status-list.too_dense", "more entries that are not valid than we remember")
-            self.records += (self.size << 8 | byte).to_bytes(RECORD, "big")
+            if self.count % PAGE == 0:
+                self.pages.append(bytearray())
+            self.pages[-1].extend((self.size << 8 | byte).to_bytes(RECORD, "big"))
+            self.count += 1
         self._low = (self._low + byte) % _MODULUS
         self._skip(1)
 
@@ -154,17 +161,32 @@ class Sparse:
         if distance > self.size:
             raise _broken()
         end = self.size + length
-        place = find(self.records, self.size - distance)
-        while place < len(self.records):
-            # The next byte that is not zero and may have been put by this very copy.
-            record = int.from_bytes(self.records[place : place + RECORD], "big")
+        place = self._find(self.size - distance)
+        while place < self.count:
+            # The next byte that is not zero; it may have been put by this very copy.
+            record = self._record(place)
             target = (record >> 8) + distance
             if target >= end:
                 break
             self._skip(target - self.size)
             self._put(record & 255)
-            place += RECORD
+            place += 1
         self._skip(end - self.size)
+
+    def _record(self, place: int) -> int:
+        at = place % PAGE * RECORD
+        return int.from_bytes(self.pages[place // PAGE][at : at + RECORD], "big")
+
+    def _find(self, offset: int) -> int:
+        """The first record that is not before `offset`; their count if all are."""
+        low, high = 0, self.count
+        while low < high:
+            middle = low + high >> 1
+            if self._record(middle) >> 8 < offset:
+                low = middle + 1
+            else:
+                high = middle
+        return low
 
 
 class _Code:
@@ -187,18 +209,6 @@ class _Code:
         by_length = [(length, symbol) for symbol, length in enumerate(lengths) if length]
         by_length.sort()
         self.symbols = [symbol for _, symbol in by_length]
-
-
-def find(records: "bytes | bytearray", offset: int) -> int:
-    """Where the first record that is not before `offset` begins; the end if all are."""
-    low, high = 0, len(records) // RECORD
-    while low < high:
-        middle = low + high >> 1
-        if int.from_bytes(records[middle * RECORD : middle * RECORD + 3], "big") < offset:
-            low = middle + 1
-        else:
-            high = middle
-    return low * RECORD
 
 
 def _broken() -> FormatError:

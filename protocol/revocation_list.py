@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 KIND = "revocation-list"
 
-MAX_CONTENT = statement.MAX_BYTES - 128
-"""Longest CRL or token, in bytes. A status list of a million documents, one in a thousand revoked, has some 3,000."""
+MAX_CONTENT = 4096
+"""Longest CRL or token, in bytes: what a lock that is open for business has the memory to read. A status list of a
+million documents, one in a thousand revoked, has some 2,500."""
 
 
 class RevocationList:

@@ -44,9 +44,10 @@ class StatusToken:
 
     def __init__(self, data: bytes) -> None:
         """Raises FormatError `cbor.*`, `cose.form`, `status-list.form`; VerificationError `cose.crit`."""
-        self._message = cose.parse(cbor.decode(data))
-        claims = cbor.decode(self._message.payload or b"")
-        kind = self._message.protected.get(cose.TYP)
+        message = cose.parse(cbor.decode(data))
+        self._message: "cose.Message | None" = message
+        claims = cbor.decode(message.payload or b"")
+        kind = message.protected.get(cose.TYP)
         if not isinstance(claims, dict) or kind not in (STATUS_TYPE, IDENTIFIER_TYPE):
             raise _form("not a token of a known type")
         self.uri: str = _member(claims, _SUBJECT, str)
@@ -69,14 +70,15 @@ class StatusToken:
                 raise _form("not an identifier list")
 
     def verify(self, crypto: "Crypto", key: "tuple[str, bytes]", uri: str) -> None:
-        """Is this the list of `uri`, signed by `key` (curve, public)?
+        """Is this the list of `uri`, signed by `key` (curve, public)? Asked once: the signed bytes are given back then.
 
         Raises VerificationError `status-list.uri`, `status-list.signature`.
         """
-        if self.uri != uri:
+        message, self._message = self._message, None
+        if self.uri != uri or message is None:
             raise VerificationError("status-list.uri", "the list of another uri")
         try:
-            cose.verify_sign1(crypto, self._message, key)
+            cose.verify_sign1(crypto, message, key)
         except VerificationError:
             raise VerificationError("status-list.signature", "not signed by the key that the trust list names")
 

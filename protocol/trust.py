@@ -20,7 +20,7 @@ LIST_KINDS = (CRL, STATUS_LIST, IDENTIFIER_LIST)
 
 MAX_ISSUERS = 32
 MAX_LISTS = 8
-"""Lists a lock keeps; with its extract each takes up to 24 KB of flash."""
+"""Lists a lock keeps; with its extract each takes up to 20 KB of flash."""
 
 
 class Issuer:

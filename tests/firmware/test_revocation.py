@@ -124,7 +124,7 @@ def test_an_identifier_list_revokes_whom_it_names(bench: Bench) -> None:
 
 def a_million_documents() -> tuple[bytes, int, int]:
     """A token for them, and the indices of the last revoked document and of one behind it that is not."""
-    revoked = random.Random(1).sample(range(999_000), 2000)
+    revoked = random.Random(1).sample(range(999_000), 1000)
     return status(dict.fromkeys(revoked, 1), size=1_000_000), max(revoked), 999_999
 
 
@@ -314,7 +314,7 @@ def test_a_list_of_a_time_still_to_come_is_refused_once_the_time_is_known(bench:
         (lambda: cbor2.dumps(cbor2.CBORTag(17, cbor2.loads(token()).value)), "cose.form"),
         (lambda: cbor2.dumps(cbor2.loads(token()).value), None),
         (lambda: crl(), "cbor.trailing"),
-        (lambda: b"\x81" * 5000, "cbor.depth"),
+        (lambda: b"\x81" * 4000, "cbor.depth"),
         (lambda: b"\x9b\x80" + bytes(7), "cbor.truncated"),
     ],
 )
@@ -330,7 +330,6 @@ def test_a_status_list_that_breaks_a_rule_is_refused(bench: Bench, content: Any,
         ({"identifiers": [b"id"]}, "status-list.form"),
         ({}, "status-list.form"),
         (None, "status-list.form"),
-        ({"identifiers": {number.to_bytes(2, "big"): {} for number in range(1500)}}, "cbor.items"),
     ],
 )
 def test_an_identifier_list_that_breaks_a_rule_is_refused(bench: Bench, claim: Any, code: str | None) -> None:
@@ -340,14 +339,14 @@ def test_an_identifier_list_that_breaks_a_rule_is_refused(bench: Bench, claim: A
     assert bench.bring(IDENTIFIERS, revocation.sign_token(SIGNER, IDENTIFIER_TYPE, both)) == "status-list.form"
 
 
-def test_a_list_longer_than_a_statement_cannot_be_published_or_taken(bench: Bench) -> None:
+def test_a_list_longer_than_a_lock_can_read_cannot_be_published(bench: Bench) -> None:
     large = crl(*range(2**120, 2**120 + 300))
-    assert len(large) > 8192
+    assert len(large) > MAX_CONTENT
     with pytest.raises(MooringError) as refusal:
         bench.bring(CRL, large)
     assert refusal.value.code == "revocation-list.form"
-    assert bench.bring(CRL, crl(*range(2**120, 2**120 + 180))) is None
-    assert bench.asked(2**120 + 179) == "mdoc.ds_revoked"
+    assert bench.bring(CRL, crl(*range(2**120, 2**120 + 100))) is None
+    assert bench.asked(2**120 + 99) == "mdoc.ds_revoked"
 
 
 def test_a_new_trust_list_takes_a_list_out_of_use_that_its_key_did_not_sign(bench: Bench) -> None:
