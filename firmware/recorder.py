@@ -66,6 +66,7 @@ _REASONS = (
     ("grant.full", "places"),
     ("grant.unnamed", "places"),
     ("grant.guardian", "guardian"),
+    ("grant.tie", "guardian"),
     ("grant.", "window"),
     ("door.", "placement"),
     ("clock.", "clock"),

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from protocol import crypto_cpython as crypto
 from protocol import statement
-from protocol.errors import FormatError, VerificationError
-from protocol.grant import Grant, canonical_number, commitment, commitment_key
+from protocol.errors import FormatError, RefusedError, VerificationError
+from protocol.grant import NO_TIE, RELATIONS, Grant, canonical_number, commitment, commitment_key, mask_ties
 from sim.platform import Guest, Platform
 from tests.on_lock import run_on_lock
 
@@ -146,6 +146,82 @@ def test_a_grant_says_nothing_of_a_guest_in_clear() -> None:
     booking = platform.book(public, "HZ-0001", FROM, UNTIL, [Guest("E12345678", "1990-03-07")])
     data = platform.grant(booking)
     assert b"E12345678" not in data and b"1990" not in data
+
+
+# --- whose minor a guest is ------------------------------------------------------------------------------------------
+
+FAMILY = [bytes([n]) * 32 for n in (1, 2, 3)]
+KEY = b"K" * 32
+
+
+def tied(*ties: tuple[int, str], serial: int = 1) -> Grant:
+    masked = mask_ties(crypto, KEY, GRANT_ID, serial, FAMILY, list(ties))
+    return form(guests=3, commitments=FAMILY, ties=masked, serial=serial)
+
+
+@pytest.mark.parametrize("relation", RELATIONS)
+def test_a_tie_reads_as_it_was_made_and_a_guest_who_is_not_named_has_none(relation: str) -> None:
+    grant = Grant.parse(tied(NO_TIE, NO_TIE, (2, relation)).body())
+    assert [grant.tie(crypto, KEY, guest) for guest in FAMILY] == [NO_TIE, NO_TIE, (2, relation)]
+    assert grant.tie(crypto, KEY, b"\x09" * 32) == NO_TIE
+
+
+@pytest.mark.parametrize("tie", [(4, "parent"), (200, "parent"), (3, "parent")])
+def test_a_tie_to_oneself_or_to_nobody_of_the_grant_is_refused(tie: tuple[int, str]) -> None:
+    with pytest.raises(RefusedError) as caught:
+        tied(NO_TIE, NO_TIE, tie).tie(crypto, KEY, FAMILY[2])
+    assert caught.value.code == "grant.tie"
+
+
+def test_ties_tell_a_courier_nothing_and_no_mask_serves_twice() -> None:
+    party, family, again = (
+        tied(NO_TIE, NO_TIE, NO_TIE),
+        tied((3, "parent"), NO_TIE, NO_TIE),
+        tied(*[NO_TIE] * 3, serial=2),
+    )
+    assert len({len(each.ties) for each in (party, family, again)}) == 1
+    assert party.ties[:2] != bytes(2) and len({party.ties[at : at + 2] for at in (0, 2, 4)}) == 3
+    assert party.ties != again.ties and party.ties[2:] == family.ties[2:]
+
+
+def test_another_key_reads_no_tie_that_was_made() -> None:
+    grant, read = tied((2, "parent"), NO_TIE, NO_TIE), []
+    for n in range(40):
+        try:
+            read.append(grant.tie(crypto, bytes([n]) * 32, FAMILY[0]))
+        except RefusedError:
+            read.append((0, "refused"))
+    assert read.count((0, "refused")) > 30, "two bytes of noise are rarely a tie"
+
+
+def test_the_lock_reads_the_ties_of_the_platform() -> None:
+    platform, (private, public) = Platform(), crypto.generate("P-256")
+    guests = [Guest("A1", "1990-03-07"), Guest("B2", "2015-06-01", 1, "grandparent")]
+    answer = run_on_lock(
+        """
+import firmware.crypto as crypto
+from protocol import statement
+from protocol.grant import Grant, commitment_key
+public = bytes.fromhex(given["platform"])
+grant = Grant.parse(statement.open(crypto, bytes.fromhex(given["grant"]), "grant", public))
+key = commitment_key(crypto, bytes.fromhex(given["private"]), public)
+answer([list(grant.tie(crypto, key, guest)) for guest in grant.commitments])
+""",
+        {
+            "platform": platform.public.hex(),
+            "private": private.hex(),
+            "grant": platform.grant(platform.book(public, "HZ-0001", FROM, UNTIL, guests)).hex(),
+        },
+    )
+    assert answer == [[0, "unstated"], [1, "grandparent"]]
+
+
+def test_every_version_names_the_latest_end_that_the_stay_ever_had() -> None:
+    platform, (_, public) = Platform(), crypto.generate("P-256")
+    booking = platform.book(public, "HZ-0001", FROM, UNTIL, [])
+    longer = platform.change(booking, until=UNTIL + 60)
+    shorter = platform.change(longer, until=FROM + 60)
+    assert [each.horizon for each in (booking, longer, shorter, platform.cancel(shorter))] == [UNTIL, *[UNTIL + 60] * 3]
 
 
 def test_an_extension_and_a_cancellation_carry_higher_serials_of_the_same_stay() -> None:

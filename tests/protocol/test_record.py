@@ -198,6 +198,26 @@ def test_a_body_of_another_form_is_never_sealed(changed: dict[int, Any]) -> None
     assert caught.value.code == "record.form"
 
 
+@pytest.mark.parametrize(
+    "occupancy",
+    [
+        *(None, [], [2, 1, 1], [2, 1, 1, NOW, 0], {}, "2111"),
+        *([0, 1, 1, NOW], [2, -1, 1, NOW], [2, 1, 0, NOW], [2, 1, 1, 0], [2, 1, True, NOW], [2, None, 1, NOW]),
+    ],
+)
+def test_a_check_in_says_how_many_stay_or_is_never_sealed(occupancy: Any) -> None:
+    with pytest.raises(FormatError):
+        CHAIN.payload({**check_in(), 12: occupancy}, 1, record.GENESIS)
+    if occupancy is not None:
+        with pytest.raises(FormatError):
+            CHAIN.payload({**entry(), 12: occupancy}, 1, record.GENESIS)
+
+
+def test_entries_of_a_stay_that_the_lock_knows_no_more_leave_occupancy_open() -> None:
+    for body in ({**entry(), 12: None}, {**entry(), 12: [2, 0, 9, NOW]}):
+        assert opened(CHAIN.sign(CHAIN.payload(body, 1, record.GENESIS))) == body
+
+
 def test_an_entry_never_carries_fields_and_a_check_in_never_lacks_them() -> None:
     with pytest.raises(FormatError):
         CHAIN.payload({**check_in(), 1: record.ENTRY}, 1, record.GENESIS)
