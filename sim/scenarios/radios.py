@@ -4,8 +4,11 @@ The seed chooses the phones' ways and what goes wrong.
 """
 
 import asyncio
+import contextlib
 from typing import Literal
 
+from firmware import pins
+from protocol.errors import TransportError
 from sim.nfc.faults import Faults
 from sim.phone.applet import Habits
 from sim.phone.ble import BleHabits
@@ -33,9 +36,9 @@ async def _nfc(script: Script, negotiates: bool) -> None:
         script.promise(f"a phone is read over NFC and opens the door: {guest.phone.habits}", _carried(tap, "nfc"))
     stranger = world.visitor()
     stranger.phone.negotiates = negotiates
-    refused(script, await world.tap(stranger), "a stranger read in the same way", "grant.none")
+    await refused(script, await world.tap(stranger), "a stranger read in the same way", "grant.none")
     guests[0].phone.consent = lambda asked: False
-    refused(script, await world.tap(guests[0]), "a guest who says no on the phone", "session.declined")
+    await refused(script, await world.tap(guests[0]), "a guest who says no on the phone", "session.declined")
     await world.settle(2)
     script.promise("the strike moved for the two guests, once each", world.openings() == 2)
 
@@ -47,7 +50,7 @@ async def _nfc_static(script: Script) -> None:
     await _nfc(script, negotiates=False)
     silent = script.world.visitor()
     silent.phone.nfc = False
-    refused(script, await script.world.tap(silent), "a phone that offers no retrieval", "reader.no_carrier")
+    await refused(script, await script.world.tap(silent), "a phone that offers no retrieval", "reader.no_carrier")
 
 
 @story(
@@ -57,7 +60,7 @@ async def _nfc_negotiated(script: Script) -> None:
     await _nfc(script, negotiates=True)
     empty = script.world.visitor()
     empty.phone.negotiates, empty.phone.habits = True, Habits(empty_polls=1000)
-    refused(script, await script.world.tap(empty), "a phone whose file stays empty", "nfc.empty")
+    await refused(script, await script.world.tap(empty), "a phone whose file stays empty", "nfc.empty")
 
 
 async def _ble(script: Script, mode: Mode) -> None:
@@ -80,15 +83,15 @@ async def _ble(script: Script, mode: Mode) -> None:
         script.promise(f"the phone, at MTU {mtu}, opens the door", _carried(await tapping, "ble"))
         guest.phone.consent_seconds = 0
         script.promise("it spoke at that MTU", bluetooth.mtu == mtu)
-        refused(script, await world.tap(stranger), "a stranger read in the same way", "grant.none")
+        await refused(script, await world.tap(stranger), "a stranger read in the same way", "grant.none")
         way: Literal["notification", "write"] = chance.choice(("notification", "write"))
         part = chance.randint(1, 5)
         world.air.faults = [PartFault("cut", part, way, longer_than=4, between=bluetooth.address)]
-        refused(script, await world.tap(guest), f"a connection cut at {way} {part}", "ble.lost", "ble.no_phone")
+        await refused(script, await world.tap(guest), f"a connection cut at {way} {part}", "ble.lost", "ble.no_phone")
         world.air.faults = []
         script.promise("the same phone is let in at the next tap", (await world.tap(guest)).opened)
         guest.phone.consent = lambda asked: False
-        refused(script, await world.tap(guest), "a guest who says no on the phone", "session.declined")
+        await refused(script, await world.tap(guest), "a guest who says no on the phone", "session.declined")
     await world.settle(2)
     script.promise("the strike moved twice, for the guest", world.openings() == 2)
 
@@ -163,12 +166,13 @@ async def _two_phones(script: Script) -> None:
         await world.lock.wait_for("mdoc.asked", since=before)
         other = asyncio.create_task(world.random.choice((second, stranger)).phone.tap(world.reader))
         await world.lock.wait_for("tap.busy", since=before)
+        await lit(script, "white", _WHITE)
         other.cancel()
         tap = await tapping
         script.promise("who comes in between is told that the door is busy", not tapping.cancelled())
         script.promise("the guest being read over BLE does not notice", _carried(tap, "ble"))
     script.promise("then the other guest is let in", (await world.tap(second)).opened)
-    refused(script, await world.tap(stranger), "and a stranger is not", "grant.none")
+    await refused(script, await world.tap(stranger), "and a stranger is not", "grant.none")
     await world.settle(3)
     script.promise("the strike moved three times", world.openings() == 3)
 
@@ -190,6 +194,20 @@ def _carried(tap: Tap, carrier: str) -> bool:
     return tap.opened and tap.outcome.carrier == carrier
 
 
-def refused(script: Script, tap: Tap, who: str, *codes: str) -> None:
-    """Promise that `tap` left the door shut, with one of `codes`."""
+_LIGHTS = (pins.LED_RED, pins.LED_GREEN, pins.LED_BLUE)
+_RED, _AMBER, _WHITE = (1, 0, 0), (1, 1, 0), (1, 1, 1)
+
+
+async def refused(script: Script, tap: Tap, who: str, *codes: str) -> None:
+    """Promise that `tap` left the door shut with one of `codes`, and its light says so: amber for "try again"."""
     script.promise(f"{who} is refused ({tap.refusal})", not tap.opened and tap.refusal in codes)
+    again = str(tap.refusal).startswith(("nfc.", "ble."))
+    await lit(script, "amber" if again else "red", _AMBER if again else _RED)
+
+
+async def lit(script: Script, name: str, colour: tuple[int, ...]) -> None:
+    """Promise that the light is of that colour now, or as soon as the board's word of it is here."""
+    bus = script.world.bus
+    with contextlib.suppress(TransportError):
+        await script.world.until(name, lambda: tuple(bus.values.get(pin) for pin in _LIGHTS) == colour, timeout=1)
+    script.promise(f"the light is {name}", tuple(bus.values.get(pin) for pin in _LIGHTS) == colour)
