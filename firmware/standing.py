@@ -36,8 +36,6 @@ class Standing:
         self.roots: list[TrustRoot] = []
         """The IACAs of the trust list, parsed once, each with the document types it is trusted for."""
         self.revocation = Revocation(crypto, store, identity.anchor)
-        self.trust_epoch = 0
-        """Changes whenever trust does: what was concluded from trust list or revocation lists holds no longer."""
         for kind in _SINGLE:
             raw = store.read(kind)
             if raw is not None:
@@ -64,7 +62,6 @@ class Standing:
             self.trust = form
             self.roots = _roots(form)
             self.revocation.adopt(form, self.roots)
-            self.trust_epoch += 1
         else:
             self.profile = form
 
@@ -76,7 +73,6 @@ class Standing:
         """
         if kind == revocation_list.KIND:
             self.revocation.accept(data, now)
-            self.trust_epoch += 1
             return
         form = self._open(kind, data)
         held = self._single()[kind]

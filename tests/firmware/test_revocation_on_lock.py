@@ -96,3 +96,52 @@ def test_the_lock_takes_and_asks_lists_as_cpython_does(tmp_path: Path) -> None:
 def bomb() -> dict[int, Any]:
     """Claims of a list that inflates to three megabytes."""
     return {2: URI, 4: NOW + DAY, 6: NOW, 65533: {"bits": 1, "lst": revocation.pack({}, 3 * 8 * 10**6)}}
+
+
+FULL = """
+import gc
+from firmware import crypto, identity
+from firmware.lock import Lock
+from firmware.store import Store
+class Flash:
+    def __init__(self):
+        self.blocks = {}
+    def ioctl(self, operation, argument):
+        if operation == 4:
+            return 4
+        if operation == 5:
+            return 4096
+        if operation == 6:
+            self.blocks[argument] = bytearray(b"\\xff" * 4096)
+        return 0
+    def readblocks(self, number, buffer, offset=0):
+        block = self.blocks.get(number)
+        buffer[:] = block[offset : offset + len(buffer)] if block else b"\\xff" * len(buffer)
+    def writeblocks(self, number, buffer, offset=0):
+        self.blocks.setdefault(number, bytearray(b"\\xff" * 4096))[offset : offset + len(buffer)] = buffer
+store = Store(given["folder"])
+lock = Lock(crypto, store, identity.load(crypto, store), Flash())
+with open(given["statement"], "rb") as file:
+    data = file.read()
+hoard = []
+def fill():
+    try:
+        while True:
+            hoard.append(bytearray(512))
+    except MemoryError:
+        del hoard[-12:]
+fill()
+full = lock.deliver(data)
+hoard.clear()
+gc.collect()
+answer([full, lock.deliver(data)])
+"""
+
+
+def test_a_statement_for_which_there_is_no_memory_is_refused_and_taken_later(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.trusting(issued_at=NOW)
+    path = tmp_path / "large.statement"
+    path.write_bytes(bench.signed(STATUS, a_million_documents()[0], 1))
+    answer = run_on_lock(FULL, {"folder": str(tmp_path), "statement": str(path)})
+    assert answer == [["revocation-list", "lock.memory"], ["revocation-list", None]]
