@@ -81,7 +81,7 @@ _TYPE = "mooring/record"
 _INFO = b"mooring/record"
 BLOCK = 384
 """Bodies are padded to multiples of this, so that all kinds of record are of one length, save a check-in with more to
-tell than fits; and six records fill a sector of the journal."""
+tell than fits. A sector of the journal holds five or six."""
 
 _END_OF_BODY = b"\x80"
 _PROTECTED = cbor.encode({cose.ALG: cose.ES256, cose.TYP: _TYPE})

@@ -10,7 +10,7 @@ from protocol import record, uplink
 from sim.platform import Platform
 from sim.province import Keys, Province
 from sim.province.__main__ import main
-from tests.protocol.chain import NOW, RESIDENT, Chain, check_in, entry
+from tests.protocol.chain import NOW, RESIDENT, Chain, check_in, entry, event
 
 
 @pytest.fixture
@@ -119,3 +119,42 @@ def test_keys_that_are_not_keys_are_named_and_not_overwritten(
 
 def test_keys_are_readable_by_their_owner_alone(data: Path) -> None:
     assert (data / "keys.json").stat().st_mode & 0o077 == 0
+
+
+def test_events_are_shown_and_counted_by_how_often_they_happened(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    province = Province(tmp_path, "127.0.0.1", 1, clock=lambda: NOW + 5)
+    chain = Chain(province.keys.sealing_public)
+    province.register_lock(
+        chain.public, listing="HZ-0001", room="1201", platform_key=Platform().public, reader_chain=[b"\x30\x00"]
+    )
+    kinds = [(kind, what) for kind, whats in record.EVENTS.items() for what in whats]
+    for kind, what in kinds:
+        chain.append(event(kind, what, 7))
+    chain.append({**entry(), 6: None, 11: 40})
+    province.registry.handle("edge-1", uplink.Batch(bytes(8), chain.records).encode())
+    assert province.registrations(record.CHECK_IN) == [] and len(province.events()) == len(kinds)
+    assert [item.count for item in province.registrations()] == [40]
+    assert len(province.events(record.REFUSAL)) == len(record.EVENTS[record.REFUSAL])
+    province.stop()
+    assert main(["show", "--data", str(tmp_path), "--json"]) == 0
+    held = json.loads(capsys.readouterr().out)
+    [lock] = held["locks"]
+    assert lock["happened"] == {
+        "refusal": 7 * len(record.EVENTS[record.REFUSAL]),
+        "door": 35,
+        "tamper": 14,
+        "boot": 42,
+        "time": 14,
+        "mechanical": 7,
+        "entry": 40,
+    }
+    first = held["records"][0]
+    assert (first["kind"], first["what"], first["count"], first["fields"]) == ("refusal", kinds[0][1], 7, {})
+    assert first["verdict"] == "ok" and first["guest"] is None
+    assert main(["show", "--data", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    for text in ("Events", "door: forced", "tamper: opened", "mechanical: key", "boot: watchdog", "several"):
+        assert text in shown

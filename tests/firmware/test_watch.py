@@ -1,0 +1,58 @@
+"""The watchdog is fed by working firmware and by nothing else: on the real interpreter."""
+
+from typing import Any
+
+import pytest
+
+from tests.on_lock import run_on_lock
+
+_ON_LOCK = """
+import asyncio
+from firmware import watch
+watch._LOOP_MS = 2
+watch.SERVED_MS = 100
+class Watchdog:
+    fed = 0
+    def feed(self):
+        self.fed += 1
+watchdog = Watchdog()
+async def lives():
+    await asyncio.sleep(30)
+async def ends():
+    await asyncio.sleep(0.02)
+async def fails():
+    await asyncio.sleep(0.02)
+    raise ValueError("a guest's name")
+TASKS = {"lives": lives, "ends": ends, "fails": fails}
+ticked = [0]
+def tick():
+    ticked[0] += 1
+async def main():
+    tasks = [asyncio.create_task(TASKS[name]()) for name in given["tasks"]]
+    watching = asyncio.create_task(watch.watch(watchdog, tasks, lambda: given["busy"], tick))
+    await asyncio.sleep(0.3)
+    at_end = watchdog.fed
+    over = watching.done()
+    await asyncio.sleep(0.05)
+    answer({"fed": at_end, "fed_later": watchdog.fed, "over": over, "ticked": ticked[0]})
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("tasks", "busy", "fed_for_ever"),
+    [
+        (["lives", "lives"], False, True),
+        (["lives", "ends"], False, False),
+        (["fails", "lives"], False, False),
+        (["lives"], True, False),
+    ],
+    ids=["all is well", "a task ended", "a task failed", "a guest is served for ever"],
+)
+def test_the_watchdog_is_fed_while_all_is_well_and_not_once_something_is_not(
+    tasks: list[str], busy: bool, fed_for_ever: bool
+) -> None:
+    came: dict[str, Any] = run_on_lock(_ON_LOCK, {"tasks": tasks, "busy": busy})
+    assert came["fed"] > 0 and came["ticked"] >= came["fed"], "at first all was well"
+    assert came["over"] is not fed_for_ever
+    assert (came["fed_later"] > came["fed"]) is fed_for_ever
