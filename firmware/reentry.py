@@ -56,21 +56,22 @@ class Reentry:
         try:
             self._keys.retain(guests)
         except StorageError as error:
-            log("stay-keys.trouble", code=error.code)  # they open nothing all the same; the next check-in writes anew
+            log("reentry.trouble", code=error.code)  # they open nothing all the same; the next check-in writes anew
 
     def remember(self, decision: "Decision") -> None:
-        """Keep what an opening by document leaves for the next one. The door is open already: nothing is raised."""
+        """Keep what an opening by document leaves for the next one. The door is open already: what cannot be kept now
+        costs the guest another look at their phone, and is no fault of this opening."""
         traces = decision.claim.traces
         if traces is None:
             return
         stay = decision.stay
         guest = (stay.grant.grant_id, stay.guests[decision.number - 1].commitment)
-        self.issuers.keep(guest, traces.issuers)
-        if decision.kind == CHECK_IN:
-            try:
+        try:
+            self.issuers.keep(guest, traces.issuers)
+            if decision.kind == CHECK_IN:
                 self._keys.add(guest, traces.stay_key)
-            except StorageError as error:
-                log("stay-keys.trouble", code=error.code)
+        except (StorageError, MemoryError) as error:
+            log("reentry.trouble", error=type(error).__name__)
 
     # --- by stay key -------------------------------------------------------------------------------------------------
 
