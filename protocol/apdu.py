@@ -40,23 +40,14 @@ def command(cla: int, ins: int, p1: int, p2: int, data: bytes = b"", le: int = 0
     limit = EXTENDED_DATA if extended else SHORT_DATA
     if len(data) > limit or le < 0 or le > limit + 1:
         raise FormatError("apdu.range", "more data or Le than this form of APDU can hold")
-    out = bytearray((cla, ins, p1, p2))
-    if not extended:
-        if data:
-            out.append(len(data))
-            out.extend(data)
-        if le:
-            out.append(le & 0xFF)
-        return bytes(out)
+    head = bytearray((cla, ins, p1, p2))
+    if extended and (data or le):
+        head.append(0)  # announces the extended form, whichever field comes first
+    width = 2 if extended else 1
     if data:
-        out.append(0)
-        out.extend(len(data).to_bytes(2, "big"))
-        out.extend(data)
-    elif le:
-        out.append(0)  # one zero byte announces the extended form, whichever field comes first
-    if le:
-        out.extend((le & 0xFFFF).to_bytes(2, "big"))
-    return bytes(out)
+        head.extend(len(data).to_bytes(width, "big"))
+    # Joined once: the data may be long, and the lock's heap is small.
+    return b"".join((head, data, (le & (0xFFFF if extended else 0xFF)).to_bytes(width, "big") if le else b""))
 
 
 def parse_response(raw: bytes) -> Response:
@@ -88,7 +79,7 @@ def chain(ins: int, p1: int, p2: int, data: bytes, le: int, size: int, extended:
     while len(data) - at > size:
         yield command(_CHAINING, ins, p1, p2, data[at : at + size], 0, extended)
         at += size
-    yield command(0x00, ins, p1, p2, data[at:], le, extended)
+    yield command(0x00, ins, p1, p2, data[at:] if at else data, le, extended)  # a slice would be a copy
 
 
 class Collector:

@@ -11,6 +11,7 @@ Tag 24 items keep their exact bytes (`Encoded.raw`): digests and signatures cove
 
 import struct
 
+from protocol import const
 from protocol.errors import FormatError
 
 MAX_DEPTH = 16
@@ -120,7 +121,7 @@ def byte_string_head(content: "Buffer") -> bytes:
     return _head(2, len(content))
 
 
-def _write(item: "Any", out: "bytearray | _Comparison") -> None:
+def _write(item: "Any", out: "_Pieces | _Comparison") -> None:
     if item is None:
         out.append(0xF6)
     elif item is True:
@@ -163,11 +164,35 @@ def _utf8(text: str) -> bytes:
     return text.encode()
 
 
+_LONG = const(200)
+
+
+class _Pieces:
+    """Takes the place of the bytearray in `_write`: what is long is kept as it is, and copied once, at the end."""
+
+    def __init__(self) -> None:
+        self._pieces: list[Buffer] = []
+        self._last = bytearray()
+
+    def append(self, byte: int) -> None:
+        self._last.append(byte)
+
+    def extend(self, part: "Buffer") -> None:
+        if len(part) < _LONG:
+            self._last.extend(part)
+        else:
+            self._pieces += [self._last, part]
+            self._last = bytearray()
+
+    def joined(self) -> bytes:
+        return b"".join(self._pieces + [self._last])
+
+
 def encode(item: "Any") -> bytes:
     """`item` in deterministic CBOR. Takes None, bool, int, bytes, str, list, tuple, dict, Raw and Tag."""
-    out = bytearray()
+    out = _Pieces()
     _write(item, out)
-    return bytes(out)
+    return out.joined()
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------

@@ -7,6 +7,10 @@ from firmware.crypto.block import encrypt_blocks
 from protocol import const
 from protocol.errors import VerificationError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 _MICROPYTHON = sys.implementation.name == "micropython"
 
 if _MICROPYTHON:
@@ -23,15 +27,19 @@ _BATCH = const(64)
 """Blocks of key stream made at once: bounds what a long message takes from the heap."""
 
 
-def _tag(key: bytes, nonce: bytes, ciphertext: bytes, aad: bytes) -> bytes:
-    """The tag of `ciphertext` and `aad`. The hash key is the cipher of zeros; counter 1 masks the hash."""
+def _tag(key: bytes, nonce: bytes, ciphertext: "Sequence[bytes | memoryview]", aad: bytes) -> bytes:
+    """The tag of `aad` and a ciphertext in pieces, of which all but the last are whole blocks.
+
+    The hash key is the cipher of zeros; counter 1 masks the hash.
+    """
     first = encrypt_blocks(key, bytes(16) + nonce + b"\x00\x00\x00\x01")
-    hashed = ghash(first[:16], aad, ciphertext, pack(">QQ", 8 * len(aad), 8 * len(ciphertext)))
+    size = sum([len(piece) for piece in ciphertext])
+    hashed = ghash(first[:16], aad, *ciphertext, pack(">QQ", 8 * len(aad), 8 * size))
     return bytes([left ^ right for left, right in zip(hashed, first[16:])])
 
 
-def _count(key: bytes, nonce: bytes, data: bytes) -> bytes:
-    """`data` exclusive-or the key stream, whose blocks are numbered from 2 on."""
+def _count(key: bytes, nonce: bytes, data: "bytes | memoryview") -> "list[bytes]":
+    """`data` exclusive-or the key stream, whose blocks are numbered from 2 on; in pieces of `_BATCH` blocks."""
     counters = bytearray((nonce + bytes(4)) * min(_BATCH, len(data) + 15 >> 4))
     counter = 2
     pieces = []
@@ -43,7 +51,7 @@ def _count(key: bytes, nonce: bytes, data: bytes) -> bytes:
         stream = encrypt_blocks(key, counters)[: len(piece)]
         mixed = int.from_bytes(piece, "big") ^ int.from_bytes(stream, "big")
         pieces.append(mixed.to_bytes(len(piece), "big"))
-    return b"".join(pieces)
+    return pieces
 
 
 def seal(key: bytes, nonce: bytes, plaintext: bytes, aad: bytes) -> bytes:
@@ -51,19 +59,20 @@ def seal(key: bytes, nonce: bytes, plaintext: bytes, aad: bytes) -> bytes:
     not of 12."""
     if len(nonce) != _NONCE:
         raise ValueError("GCM nonce of the wrong length")
-    ciphertext = _count(key, nonce, plaintext)
-    return ciphertext + _tag(key, nonce, ciphertext, aad)
+    pieces = _count(key, nonce, memoryview(plaintext))
+    pieces.append(_tag(key, nonce, pieces, aad))
+    return b"".join(pieces)
 
 
 def open_sealed(key: bytes, nonce: bytes, sealed: bytes, aad: bytes) -> bytes:
     """Plaintext of `sealed`. Raises VerificationError `crypto.tag`, before anything is decrypted; ValueError for a key
     not of 16 or 32 bytes. The comparison of tags takes the same time wherever they differ."""
-    ciphertext, tag = sealed[:-_TAG], sealed[-_TAG:]
+    ciphertext, tag = memoryview(sealed)[:-_TAG], sealed[-_TAG:]
     if len(nonce) != _NONCE or len(tag) != _TAG:
         raise VerificationError("crypto.tag", "the sealed bytes are not authentic")
     difference = 0
-    for left, right in zip(tag, _tag(key, nonce, ciphertext, aad)):
+    for left, right in zip(tag, _tag(key, nonce, (ciphertext,), aad)):
         difference |= left ^ right
     if difference:
         raise VerificationError("crypto.tag", "the sealed bytes are not authentic")
-    return _count(key, nonce, ciphertext)
+    return b"".join(_count(key, nonce, ciphertext))

@@ -35,7 +35,7 @@ def table_of_reductions() -> "list[int]":
     return table
 
 
-def ghash(hash_key: bytes, *pieces: bytes) -> bytes:
+def ghash(hash_key: bytes, *pieces: "bytes | memoryview") -> bytes:
     """GHASH of `pieces`, each padded with zeros to whole blocks, under `hash_key` (16 bytes); 16 bytes."""
     multiples, reductions = table_of_multiples(hash_key), table_of_reductions()
     state = 0

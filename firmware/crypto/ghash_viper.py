@@ -43,7 +43,7 @@ def _absorb(state: ptr8, table: ptr32, reductions: ptr16, data: ptr8, length: in
         start += 16
 
 
-def ghash(hash_key: bytes, *pieces: bytes) -> bytes:
+def ghash(hash_key: bytes, *pieces: "bytes | memoryview") -> bytes:
     """GHASH of `pieces`, each padded with zeros to whole blocks, under `hash_key` (16 bytes); 16 bytes."""
     table = b"".join([value.to_bytes(16, "little") for value in table_of_multiples(hash_key)])
     # Only the top 16 bits of a reduction are ever set.
