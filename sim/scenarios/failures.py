@@ -4,6 +4,7 @@ import asyncio
 
 from protocol.fittings import Fittings
 from protocol.record import CHECK_IN, ENTRY, REFUSAL
+from sim.nfc.faults import Faults
 from sim.scenarios.story import Script, story
 from sim.world import LOCK_ADDRESS, World
 
@@ -80,3 +81,28 @@ def _openings(world: World) -> int:
 
 def _refused(world: World) -> list[tuple[str, int]]:
     return [(item.what, item.count) for item in world.province.events(REFUSAL)]
+
+
+@story(
+    "reader-fault",
+    "The NFC chip goes deaf in the night: the lock says so, stays shut and alive, and serves a guest when it is back.",
+)
+async def _reader_fault(script: Script) -> None:
+    world = script.world
+    guest = world.visitor()
+    await world.book(guest)
+    before = len(world.lock.console)
+    world.reader.go_wrong(Faults(deaf_after=1, deaf_wakes=5))
+    trouble = await world.lock.wait_for("reader.trouble", since=before, timeout=30)
+    script.promise(f"the lock notices by itself ({trouble.facts['code']})", trouble.facts["code"].startswith("nfc."))
+    script.promise("it lives on, and the strike has not moved", not world.lock.ended and world.openings() == 0)
+    script.promise("the link to the edge goes on", await _asks_and_gets(world))
+    script.promise("when the chip hears again the guest gets in", (await world.tap(guest)).opened)
+    await world.settle(1)
+
+
+async def _asks_and_gets(world: World) -> bool:
+    """Does a grant still reach the lock?"""
+    before = len(world.lock.console)
+    await world.book(world.visitor())
+    return any(line.event == "statement.taken" for line in world.lock.console[before:])

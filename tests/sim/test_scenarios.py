@@ -55,6 +55,7 @@ EXPECTED = {
     "journal-full": (34, 32),
     "stuck-loop": (2, 2),
     "brown-out": (2, 2),
+    "reader-fault": (1, 1),
     "nfc-static": (2, 2),
     "nfc-negotiated": (2, 2),
     "ble-server": (2, 2),

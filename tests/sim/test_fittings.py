@@ -1,0 +1,59 @@
+"""What an installer wrote down is what the whole lock does, from its boot on."""
+
+import asyncio
+from pathlib import Path
+
+from firmware import pins
+from protocol.fittings import Fittings
+from sim.board import flash, interpreter
+from sim.board.bus import BoardBus
+from sim.world import build
+from tests.sim.test_board import board
+
+
+def test_a_fail_safe_strike_is_held_by_current_but_for_the_pulse_and_opens_without_power(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with build(tmp_path, fittings=Fittings(fail_safe=True)) as world:
+            guest = world.visitor()
+            await world.book(guest)
+
+            def levels() -> list[int]:
+                return [event.facts["value"] for event in world.bus.changes(pins.STRIKE)]
+
+            assert levels() == [0, 1], "without current until the lock knows what it is, and then held"
+            await world.tap(guest)
+            await world.until("one pulse, and held again", lambda: levels() == [0, 1, 0, 1])
+            await world.settle(1)
+            await world.lock.kill()
+            await world.bus.wait_for(pins.STRIKE, 0)
+            assert world.exposed() == []
+
+    asyncio.run(story())
+
+
+def test_a_lock_whose_fittings_make_no_sense_says_so_and_gives_the_strike_no_current(tmp_path: Path) -> None:
+    source = """
+from sim.board.boot import mount
+from firmware import crypto, identity
+from firmware.store import Store
+state = mount()
+store = Store(state)
+identity.enrol(crypto, store, crypto.generate("P-256")[1])
+store.write("fittings", b'{"strike": "fail-open"}')
+from firmware.main import main
+main(state)
+"""
+
+    async def story() -> None:
+        image = flash.create(tmp_path / "lock.flash")
+        async with BoardBus().listening() as bus:
+            environment = {"MOORING_BOARD": bus.address, "MOORING_FLASH": str(image)}
+            async with board(tmp_path, source, "micropython", environment) as lock:
+                assert lock.stdout is not None
+                said = await asyncio.wait_for(lock.stdout.read(), 20)
+                assert await lock.wait() == 0
+            assert b"lock.halted code=fittings.form" in said
+            assert {event.facts["value"] for event in bus.changes(pins.STRIKE)} == {0}
+
+    assert interpreter.find().runtime == "micropython"
+    asyncio.run(story())
