@@ -1,8 +1,9 @@
 """Who makes a record: the one way from the door, the sensors, the clock and the boot into the journal.
 
 An opening is recorded in one act, before the strike moves. An event is counted in the tally, at once and durably, and
-becomes a record when the door is idle; so it never delays an opening. What it may cost is bounded, for anyone can fail
-at a door all night: how often the tally is written, how many records an hour come of it, and how much of the journal.
+becomes a record when the door is idle; an opening waits for one multiplication of it at most. What events may cost is
+bounded, for anyone can fail at a door all night: how often the tally is written, how many records an hour come of it,
+and how much of the journal.
 
     sectors free     events               check-in   entry of a registered guest
     half or more     a record each        a record   a record
@@ -125,6 +126,7 @@ class Recorder:
         self._records = Purse(RECORDS, RECORD_MS)
         self._waiting: dict[Any, Line] = {}  # events that the tally may not be written for yet
         self._noticed: int | None = ticks.now()
+        self._ephemeral: tuple[bytes, bytes] | None = None
         self._encapsulation: tuple[bytes, tuple[bytes, bytes]] | None = None
         self._news = asyncio.Event()
         self.on_record: "Callable[[], None]" = _nothing
@@ -243,15 +245,24 @@ class Recorder:
         if placement is None:
             return False
         if self._encapsulation is None or self._encapsulation[0] != placement.sealing_key:
-            # The half of sealing that knows nothing of the record, so that the next opening need not wait for it.
-            made = hpke.encapsulate(self._crypto, placement.sealing_key)
-            self._encapsulation = (placement.sealing_key, made)
+            self._prepare(placement.sealing_key)
             return True
         line = self._due()
         if line is None:
             return False
         self._record(line)
         return True
+
+    def _prepare(self, sealing_key: bytes) -> None:
+        """The half of sealing that knows nothing of the record, so that the next opening need not wait for it.
+
+        One multiplication at a time: a guest who comes meanwhile waits for no more than that.
+        """
+        if self._ephemeral is None:
+            self._ephemeral = self._crypto.generate("P-256")
+            return
+        ephemeral, self._ephemeral = self._ephemeral, None
+        self._encapsulation = (sealing_key, hpke.encapsulate(self._crypto, sealing_key, ephemeral))
 
     def _due(self) -> "Line | None":
         """The line to make a record of now, if any."""
