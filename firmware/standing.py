@@ -61,6 +61,9 @@ class Standing:
         elif isinstance(form, TrustList):
             self.trust = form
             self.roots = _roots(form)
+            for curve in {root.certificate.curve for root in self.roots}:
+                if curve is not None:
+                    self._crypto.prepare(curve)
             self.revocation.adopt(form, self.roots)
         else:
             self.profile = form

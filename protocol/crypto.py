@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
             False also for a key that is no point on the curve, and for "SM2" without "SM3" or the reverse."""
 
+        def prepare(self, curve: str) -> None:
+            """Make ready for verifications on `curve`, at a time when nobody waits."""
+
         def sign(self, private: bytes, message: bytes) -> bytes:
             """ES256: ECDSA on P-256 with SHA-256."""
 

@@ -6,10 +6,12 @@ keys. Wherever a secret is involved, the module's docstring says what time tells
 and CPython only the block cipher (`block`) and the compiled form of GHASH (`ghash_viper`) differ.
 """
 
+import gc
 import os
 from hashlib import sha256
 
-from firmware.crypto import ecdsa, gcm, keys
+from firmware.crypto import ecdsa, gcm, keys, multiples
+from firmware.crypto.curve import CURVES
 from firmware.crypto.hkdf import hkdf_expand, hkdf_extract, hmac_sha256
 
 __all__ = [
@@ -20,6 +22,7 @@ __all__ = [
     "hkdf_extract",
     "hmac_sha256",
     "open_gcm",
+    "prepare",
     "public",
     "random",
     "seal_gcm",
@@ -67,6 +70,16 @@ def verify(curve: str, public: bytes, hash_name: str, message: bytes, signature:
 
         return curve == "SM2" and hash_name == "SM3" and sm2.verify(public, message, signature)
     return ecdsa.verify(curve, public, digest(hash_name, message), signature)
+
+
+def prepare(curve: str) -> None:
+    """Load and compute what the first verification on `curve` would: better while nobody waits for it, and before the
+    short-lived numbers of a tap lie between what stays."""
+    gc.collect()
+    if curve == "SM2":
+        from firmware.crypto import sm2  # noqa: F401  # loading it is what is wanted
+    multiples.prepare(CURVES[curve])
+    gc.collect()
 
 
 def sign(private: bytes, message: bytes) -> bytes:

@@ -44,10 +44,15 @@ def _windows(scalar: int, width: int, length: int) -> bytearray:
     return digits
 
 
-def combine(curve: "Curve", u1: int, u2: int, point: "Affine") -> "Jacobian":
-    """`u1` * base point + `u2` * `point`, for scalars in [0, n - 1] (interleaving, Guide, Algorithm 3.51)."""
+def prepare(curve: "Curve") -> None:
+    """Make the table of the base point, if it is not there."""
     if not curve.odd_multiples:
         curve.odd_multiples = compact(curve, odd_multiples(curve, curve.base, 1 << _BASE_WIDTH - 2))
+
+
+def combine(curve: "Curve", u1: int, u2: int, point: "Affine") -> "Jacobian":
+    """`u1` * base point + `u2` * `point`, for scalars in [0, n - 1] (interleaving, Guide, Algorithm 3.51)."""
+    prepare(curve)
     base_table = curve.odd_multiples
     table = odd_multiples(curve, point, 1 << _WIDTH - 2)
     length = 8 * curve.size + 1
