@@ -239,6 +239,39 @@ def test_a_profile_of_another_form_is_refused(members: dict[str, Any]) -> None:
     assert caught.value.code == "profile.form"
 
 
+TRUST = PROFILES["CN"]["trust"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"suites": []},
+        {"suites": ["sm", "sm"]},
+        {"suites": ["rsa"]},
+        {"suites": "sm"},
+        {"max_age_seconds": {"trust_list": 1, "crl": 1}},
+        {"max_age_seconds": {"trust_list": 1, "crl": 1, "status_list": 0}},
+        {"max_age_seconds": {"trust_list": 1, "crl": 1, "status_list": 1, "other": 1}},
+        {"max_age_seconds": {"trust_list": 1, "crl": 1, "status_list": True}},
+        {"max_age_seconds": 86400},
+        {"stale": "refuse"},
+        {"stale": None},
+        {"unlisted": "refuse-new"},
+        {"surprise": 1},
+    ],
+)
+def test_rules_of_trust_that_say_something_else_are_refused(wrong: dict[str, Any]) -> None:
+    Profile.parse(changed(trust={**TRUST, "stale": "refuse-all", "unlisted": "refuse", "suites": ["sm"]}))
+    for rules in ({**TRUST, **wrong}, {name: rule for name, rule in TRUST.items() if name not in wrong}):
+        with pytest.raises(FormatError) as caught:
+            Profile.parse(changed(trust=rules if rules != TRUST else None))
+        assert caught.value.code == "profile.form"
+
+
+def test_cn_takes_both_suites_and_nobody_new_by_a_stale_list() -> None:
+    assert (CN.trust.suites, CN.trust.stale, CN.trust.unlisted) == (["sm", "nist"], "refuse-new", "accept")
+
+
 def test_two_document_types_cannot_share_an_id_type() -> None:
     body = changed()
     body["documents"]["org.example.copy"] = body["documents"][MDL]
