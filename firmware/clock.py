@@ -24,8 +24,9 @@ DRIFT_PPM = 100
 
 FIRST_PERSIST_MS = 10 * 1000
 PERSIST_MS = 3600 * 1000
-"""The floor is written ten seconds after a boot, then after twice as long each time, in the end hourly: nine small
-writes for a boot and 24 a day. A power cut costs an hour of floor at most, and never more than half of what ran."""
+"""The floor is written ten seconds after a boot, then whenever the lock has been up for twice as long, in the end
+hourly: ten small writes for a boot and 24 a day. A power cut costs an hour of floor at most, and at most half of what
+ran."""
 
 REFRESH_MS = 6 * 3600 * 1000
 """After this the lock asks for the time again: at 100 ppm each way the interval is then 5 seconds wider."""
@@ -58,6 +59,7 @@ class Clock:
         self._run = 0
         self._doubted = False
         self._ticked = ticks.now()
+        self._up = 0
         self._since_persist = 0
         self._persist_after = FIRST_PERSIST_MS
         self._until_asking = 0
@@ -81,6 +83,7 @@ class Clock:
             self._ceiling_ms = None
             elapsed = 0
         self._run += elapsed
+        self._up += elapsed
         self._since_persist += elapsed
         self._until_asking -= elapsed
         self._nonce_age += elapsed
@@ -110,7 +113,7 @@ class Clock:
         was_due = self._until_asking <= 0
         self._advance()
         if self._since_persist >= self._persist_after:
-            self._persist_after = min(2 * self._persist_after, PERSIST_MS)
+            self._persist_after = min(self._up, PERSIST_MS)
             self._persist()
         return self._until_asking <= 0 and not was_due
 

@@ -293,15 +293,13 @@ def run_for(clock: Clock, crystal: Crystal, ms: int) -> None:
         clock.tick()
 
 
-@pytest.mark.parametrize("minutes", [0.4, 1, 2, 5, 10, 30, 59, 61, 200])
-def test_a_power_cut_costs_at_most_half_of_what_ran_and_an_hour(
-    tmp_path: Path, crystal: Crystal, minutes: float
-) -> None:
+@pytest.mark.parametrize("seconds", [9, 10, 19, 29, 39, 75, 159, 600, 1279, 3540, 3660, 8000, 12000])
+def test_a_power_cut_costs_at_most_half_of_what_ran_and_an_hour(tmp_path: Path, crystal: Crystal, seconds: int) -> None:
     clock = open_clock(tmp_path)
     clock.accept(answer(clock, NOON))
-    run_for(clock, crystal, int(minutes * MINUTE) + 1000)
-    kept = (open_clock(tmp_path).interval()[0] - NOON) * 1000
-    assert kept >= max(minutes * MINUTE / 2, minutes * MINUTE - clock_module.PERSIST_MS) - 3000
+    run_for(clock, crystal, seconds * 1000)
+    kept = open_clock(tmp_path).interval()[0] - NOON
+    assert kept >= (0 if seconds < 10 else max(seconds / 2, seconds - 3600) - 2)
 
 
 def test_cutting_the_power_again_and_again_does_not_hold_the_floor(tmp_path: Path, crystal: Crystal) -> None:
@@ -328,7 +326,7 @@ def test_a_day_of_running_takes_thirty_odd_small_writes(tmp_path: Path, crystal:
     clock = Clock(crypto, store, LOCK_ID)
     clock.accept(answer(clock, NOON))
     run_for(clock, crystal, DAY)
-    assert 24 <= store.writes <= 34
+    assert 24 <= store.writes <= 35
 
 
 def test_a_lock_that_was_never_told_the_time_knows_nothing_however_long_it_runs(
