@@ -126,6 +126,8 @@ class Profile:
         if not self._of_age:
             return False
         year = int(birth_date[:4]) + self._of_age
+        if year > 9999:
+            return True
         try:
             day = dates.from_full_date("%04d" % year + birth_date[4:])
         except FormatError:
