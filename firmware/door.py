@@ -78,6 +78,7 @@ class Door:
     async def serve(self, arrival: "Awaitable[Sequence[Claim]]") -> None:
         """Serve somebody who comes in any way; `arrival` says who they are, or raises. Never raises itself."""
         started = ticks.now()
+        decision: Decision | None = None
         log("tap.start")
         self._lock.recorder.busy += 1
         self._signals.show("reading")
@@ -99,7 +100,8 @@ class Door:
             self._lock.reentry.remember(decision)
         finally:
             self._lock.recorder.busy -= 1
-            gc.collect()  # the guest's data is dead from here on: do not let it linger on the heap
+            decision = None
+            gc.collect()  # what the guest showed is dead from here on: do not let it linger on the heap
 
     async def _admit(self, arrival: "Awaitable[Sequence[Claim]]") -> "Decision":
         """The opening, returned only when it is allowed and its record durable. Raises any MooringError."""

@@ -1,5 +1,7 @@
 """The door itself: whoever comes, a record and then the strike, or neither; and what it shows."""
 
+import asyncio
+import weakref
 from pathlib import Path
 
 import pytest
@@ -121,6 +123,23 @@ def test_whatever_goes_wrong_on_arrival_the_door_stays_shut_and_says_so(
     assert isinstance(bench.serve(error), str)
     assert [name for name, _ in bench.outputs.seen] == ["reading", signal]
     told(bench.come(ANN))
+
+
+def test_what_a_guest_showed_is_dead_when_the_door_collects_for_the_last_time(bench: Bench) -> None:
+    book(bench, ANN)
+    shown: list[weakref.ref[DocumentClaim]] = []
+    alive: list[bool] = []
+
+    async def arrival() -> list[DocumentClaim]:
+        claim = bench.claim(ANN)
+        shown.append(weakref.ref(claim))
+        return [claim]
+
+    bench.on_collect = lambda: alive.append(any(each() is not None for each in shown))
+    for _ in ("check-in", "entry"):
+        asyncio.run(bench.door.serve(arrival()))
+        assert alive[-2:] == [True, False]
+    assert bench.lock.journal.next_counter == 3
 
 
 def test_an_arrival_without_claims_is_nobody(bench: Bench) -> None:

@@ -1,6 +1,5 @@
 """The door against its model, for many steps: grants, couriers who replay, all kinds of guests, time, reboots."""
 
-import gc
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -38,7 +37,6 @@ class DoorMachine(ReturningSteps, RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        gc.freeze()  # the door collects garbage after each guest: here that would be all of pytest's, each time
         self._patch = pytest.MonkeyPatch()
         self._folder = tempfile.TemporaryDirectory()
         self.bench = Bench(Path(self._folder.name), self._patch)
@@ -48,7 +46,6 @@ class DoorMachine(ReturningSteps, RuleBasedStateMachine):
         self.openings = 0
 
     def teardown(self) -> None:
-        gc.unfreeze()
         self._patch.undo()
         self._folder.cleanup()
 
