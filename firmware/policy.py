@@ -32,8 +32,8 @@ _REASONS = (
     "grant.early",
     "grant.unnamed",
     "grant.full",
-    "grant.guardian",
     "grant.tie",
+    "grant.guardian",
 )
 """In the order of the checks. Of several refusals the one that came farthest is given: it tells most."""
 

@@ -58,3 +58,12 @@ def test_every_reason_that_the_rules_have_stands_on_the_page() -> None:
     assert len(raised) > 12
     missing = {code for code in raised if f"`{code}`" not in PAGE}
     assert not missing
+
+
+def test_the_page_has_the_reasons_in_the_order_in_which_the_rules_are_checked() -> None:
+    table = PAGE.split("## Each claim under each stay")[1].split("\n## ")[0]
+    cells = [line.split("|")[3] for line in table.splitlines() if re.match(r"\| \d+ \|", line)]
+    codes = [code for cell in cells for code in re.findall(r"`([a-z-]+\.[a-z_]+)`", cell)]
+    assert set(codes) == set(policy._REASONS)
+    order = [policy._REASONS.index(code) for code in codes if not code.startswith("door.")]
+    assert order == sorted(order)
