@@ -11,6 +11,7 @@ on, so connections for another service may come and go beside it.
 """
 
 import asyncio
+import gc
 import sys
 from hashlib import sha256
 
@@ -263,6 +264,7 @@ class Link:
     async def _shake_hands(self, message: bytes) -> None:
         """Take an OPEN or a FINISH. The door gets its turn between any two multiplications."""
         connection, began = self._connection, ticks.now()
+        gc.collect()  # what comes of this stays as long as the edge: in the middle of a visit too it shall lie together
         if self._responder is None:
             responder = self._lock.admission.begin(message)
             # From here on no second OPEN gets through on this connection, whatever becomes of this one.

@@ -77,6 +77,9 @@ async def _run(state: str, strike: Strike, signals: Signals) -> None:
     lock.recorder.event(record.BOOT, _BOOTS.get(machine.reset_cause(), "other"))
     uart = UART(pins.NFC_UART, POWER_UP_BAUDRATE, tx=pins.NFC_TX, rx=pins.NFC_RX, rxbuf=_RECEIVE_BUFFER)
     reader = Pn532Reader(Hsu(uart))
+    # The tables that this builds stay: made now, they lie beside the modules, and not among what a first visit leaves.
+    lock.session_keys.prepare()
+    crypto.verify("P-256", own.public, "SHA-256", b"", crypto.sign(own.private, b""))
     gc.collect()
     free = 0
     if _MICROPYTHON:
