@@ -321,7 +321,7 @@ def test_notifications_wait_for_buffers_and_none_is_lost() -> None:
 def test_a_connection_that_never_speaks_makes_room() -> None:
     async def world() -> None:
         async with radio_world() as air:
-            await air.boot(MOORING_TEST_SILENT_MS="200")
+            await air.boot(MOORING_TEST_SILENT_MS="800")
             async with Edge() as mute:
                 await asyncio.wait_for(mute.gone.wait(), 5)
             async with greeted() as edge:

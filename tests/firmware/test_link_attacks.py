@@ -153,7 +153,7 @@ def test_who_opens_and_then_falls_silent_makes_room() -> None:
         async with greeted():
             pass
 
-    run(0, scenario, MOORING_TEST_SILENT_MS="400")
+    run(0, scenario, MOORING_TEST_SILENT_MS="1200")
 
 
 def test_a_second_opening_on_a_connection_is_refused() -> None:
