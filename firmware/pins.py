@@ -1,4 +1,4 @@
-"""Where things are connected on the reference board (ESP32-C6-DevKitC-1). Strapping pins 4, 5, 8, 9 and 15 stay free."""
+"""Where things are connected on the ESP32-C6-DevKitC-1. Strapping pins 4, 5, 8, 9 and 15 stay free."""
 
 STRIKE = 10
 LED_RED = 18
