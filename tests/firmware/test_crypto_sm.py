@@ -71,6 +71,12 @@ def test_the_published_signature_verifies_and_is_what_the_published_nonce_gives(
     assert _verdicts(run, [(PUBLIC, MESSAGE, R + S)]) == [True]
 
 
+def test_a_curve_may_be_made_ready_before_its_first_verification_and_need_not(run: Run) -> None:
+    asked: Call = ("verify", ["SM2", PUBLIC, "SM3", MESSAGE, R + S])
+    assert run([("prepare", ["SM2"]), asked, ("prepare", ["P-384"])]) == [None, True, None]
+    assert run([asked]) == [True]
+
+
 def _signed_under(user_id: bytes) -> bytes:
     signer = gmalg.SM2(KEY.scalar.to_bytes(32, "big"), user_id, PUBLIC)
     r, s = signer.sign(MESSAGE)
