@@ -129,7 +129,10 @@ def fill():
         while True:
             hoard.append(bytearray(512))
     except MemoryError:
-        del hoard[-12:]
+        left = 12  # given back without anything that takes memory, a slice among it
+        while left:
+            hoard.pop()
+            left -= 1
 fill()
 full = lock.deliver(data)
 hoard.clear()
