@@ -19,7 +19,7 @@ from tools.software import compile_all, find_program, sources
 
 _MACHINES = {"x86_64": "x64", "AMD64": "x64"}
 """Architecture for `mpy-cross -march`, by machine: what viper code is compiled to."""
-_SIM = ("sim/__init__.py", *(f"sim/board/{name}.py" for name in ("__init__", "boot", "layout", "line")))
+_SIM = ("sim/__init__.py", *(f"sim/board/{name}.py" for name in ("__init__", "boot", "faults", "layout", "line")))
 """What the stand-ins import, and how the lock is booted."""
 
 

@@ -12,16 +12,19 @@ if TYPE_CHECKING:
     from firmware.strike import Strike
 
 WATCHDOG_MS = 5000
-"""Of a lock with a planted fault, so that nobody has to wait for the true one."""
+"""From the moment a lock hangs, so that nobody has to wait for the true one; longer than the strike's pulse."""
 
 
 def _stuck_open() -> None:
     """The loop never comes round again from the moment the strike opens."""
+    from machine import WDT
+
     from firmware.strike import Strike
 
     opens = Strike.open
 
     def stuck(self: "Strike") -> None:
+        WDT(timeout=WATCHDOG_MS)
         opens(self)
         while True:
             pass
@@ -58,7 +61,4 @@ _FAULTS: "dict[str, Callable[[], None]]" = {
 
 def plant(name: str) -> None:
     """Plant the fault of that name. Raises KeyError."""
-    from firmware import watch
-
-    watch.WATCHDOG_MS = WATCHDOG_MS
     _FAULTS[name]()
