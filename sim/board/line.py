@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+def const(value: int) -> int:
+    """As `protocol.const`, which a blank board has not."""
+    return value
+
+
 def ticks() -> int:
     """The lock's milliseconds."""
     # Looked up by name, for each runtime has only one of them.

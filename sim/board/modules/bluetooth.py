@@ -13,8 +13,7 @@ import json
 import os
 import struct
 
-from protocol import const
-from sim.board.line import MICROPYTHON, connect, send
+from sim.board.line import MICROPYTHON, connect, const, send
 
 FLAG_BROADCAST = 0x0001
 FLAG_READ = 0x0002
