@@ -4,7 +4,7 @@ A pass is verified once and then known by its hash. A later pass for an edge's n
 a Pi that was stolen is shut out as soon as its replacement has been here.
 """
 
-from protocol import cbor, statement
+from protocol import cbor, const, statement
 from protocol.edge_pass import KIND, EdgePass
 from protocol.errors import RefusedError, StorageError, VerificationError
 
@@ -19,7 +19,7 @@ _FILE = "edges"
 
 NAMES = 16
 """Edges remembered: more than will ever be in range of one door."""
-_KNOWN = 4
+_KNOWN = const(4)
 """Verified passes remembered by hash."""
 
 

@@ -17,6 +17,7 @@ import struct
 from binascii import crc32
 
 from firmware import tally
+from protocol import const
 from protocol import record as records
 from protocol.errors import StorageError, VerificationError
 
@@ -46,10 +47,10 @@ RECLAIM = 4
 
 _MAGIC = b"MRJ1"
 _HEADER = ">4sIII32sI"
-_HEADER_BYTES = 52
+_HEADER_BYTES = const(52)
 _FRAME = ">HBBII"
-_FRAME_BYTES = 12
-_FRAME_MARK = 0xA5
+_FRAME_BYTES = const(12)
+_FRAME_MARK = const(0xA5)
 _BLANK = b"\xff" * 256
 _BLOCK_COUNT, _BLOCK_ERASE = 4, 6
 

@@ -25,11 +25,11 @@ from firmware.signals import Signals
 from firmware.store import Store
 from firmware.strike import Strike
 from firmware.watch import WATCHDOG_MS, watch
-from protocol import fittings, record
+from protocol import const, fittings, record
 from protocol.errors import MooringError
 from protocol.fittings import Fittings
 
-_RECEIVE_BUFFER = 1024
+_RECEIVE_BUFFER = const(1024)
 """Bytes that the UART holds between two turns of the loop: more than the longest frame of the chip."""
 
 _BOOTS = {

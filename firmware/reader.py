@@ -10,7 +10,7 @@ import asyncio
 
 from firmware import ticks
 from firmware.console import log
-from protocol import apdu
+from protocol import apdu, const
 from protocol.errors import FormatError, MooringError, RefusedError, TransportError, VerificationError
 from protocol.mdoc import ble, session
 from protocol.mdoc.engagement import Nfc
@@ -50,9 +50,9 @@ CONSENT_MS = 20000
 """Longest wait for the first answer to a request: the holder may have to look at the phone and agree."""
 TOTAL_MS = 35000
 """Longest read, from first contact on: engagement, a connection over BLE, the holder's consent, the transfer."""
-_FRAME_BYTES = 64
+_FRAME_BYTES = const(64)
 """Longest that SessionData is beyond the encrypted response it carries."""
-_FAREWELL_MS = 500
+_FAREWELL_MS = const(500)
 
 
 class Presentation:

@@ -12,7 +12,7 @@ from firmware.claims import ReturningGuest
 from firmware.console import log
 from firmware.pin_attempts import PinAttempts
 from firmware.stay_keys import StayKeys
-from protocol import apdu, cose, stay_key, stay_pin
+from protocol import apdu, const, cose, stay_key, stay_pin
 from protocol.errors import FormatError, RefusedError, StorageError, TransportError
 from protocol.mdoc.remembered import RememberedSignatures
 from protocol.record import CHECK_IN
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Guest = tuple[bytes, bytes]
 
-_STEP_MS = 1500
+_STEP_MS = const(1500)
 
 
 class Reentry:

@@ -11,6 +11,7 @@ eight bytes of SHA-256 over a serial number or an identifier.
 
 from hashlib import sha256
 
+from protocol import const
 from protocol.inflate import RECORD, Sparse
 from protocol.status_token import MAX_INFLATED
 
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 
     from firmware.store import Store
 
-_HEAD = 36
-_NAME = 8
+_HEAD = const(36)
+_NAME = const(8)
 
 MAX_ENTRIES = 4096
 """Most bytes of a status list that are not all valid. A list of up to 32,768 documents cannot have more; in a longer

@@ -5,6 +5,7 @@ import asyncio
 from machine import PWM, Pin
 
 from firmware import pins
+from protocol import const
 
 # name: (red, green, blue, tone in Hz or 0, tone length in ms, how often it sounds)
 _SIGNALS = {
@@ -24,7 +25,7 @@ LINGER_MS = 2000
 """How long the answer to a tap stays lit before the door looks idle again."""
 ASIDE_MS = 1000
 """How long something said to a bystander hides what the door is about."""
-_PAUSE_MS = 100
+_PAUSE_MS = const(100)
 
 
 class Signals:

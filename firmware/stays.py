@@ -8,7 +8,7 @@ A grant that can still come back in an older version is never forgotten without 
 tombstone, its serial, until the horizon that the grant itself names has passed.
 """
 
-from protocol import cbor
+from protocol import cbor, const
 from protocol.errors import RefusedError, StorageError
 from protocol.grant import Grant
 from protocol.record import ENTRY
@@ -31,7 +31,7 @@ LINGER_SECONDS = 86400
 """How long a stay that is over keeps its guests, in case an extension was held up on its way."""
 
 _FILE = "stays"
-_PACKED = 33
+_PACKED = const(33)
 
 
 class Guest:

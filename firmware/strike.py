@@ -8,6 +8,7 @@ the watchdog, whose reset takes the current away. Egress is mechanical and does 
 from machine import Pin, Timer
 
 from firmware import ticks
+from protocol import const
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 PULSE_MS = 3000
 """How long one opening lasts: time to push the door, short enough that it is shut before the next guest."""
 
-_TIMER = 0
+_TIMER = const(0)
 
 
 class Strike:

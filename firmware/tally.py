@@ -15,7 +15,7 @@ and is passed over; nothing had been done on its strength.
 import struct
 from binascii import crc32
 
-from protocol import cbor
+from protocol import cbor, const
 from protocol.errors import StorageError
 from protocol.record import ENTRY
 
@@ -29,9 +29,9 @@ SECTOR = 4096
 SECTORS = 2
 """At the end of the journal's partition."""
 
-_SLOT = 64
+_SLOT = const(64)
 _SLOTS = SECTOR // _SLOT - 1
-_KEPT = 48
+_KEPT = const(48)
 """Most lines after tidying up; what may have to stay apart is 31 events and one line for each of 16 stays."""
 
 _MAGIC = b"MRT1"

@@ -5,6 +5,7 @@ keeps the last 32 of them. This one keeps the bytes that are not zero, which are
 nothing but zeros costs it a look-up. What comes out is what the stream says, Adler-32 included.
 """
 
+from protocol import const
 from protocol.errors import FormatError
 
 RECORD = 4
@@ -13,7 +14,7 @@ RECORD = 4
 PAGE = 128
 """Records in a page: a heap in use for long has many small places, and few large ones."""
 
-_MODULUS = 65521
+_MODULUS = const(65521)
 _CODE_LENGTHS = (16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15)
 
 

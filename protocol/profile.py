@@ -4,7 +4,7 @@ One profile drives both ends. The lock asks a wallet for what the profile maps a
 any document type into the canonical fields below; the province checks records against the same profile.
 """
 
-from protocol import dates, record, statement, trust_rules
+from protocol import const, dates, record, statement, trust_rules
 from protocol.errors import FormatError, RefusedError, VerificationError
 from protocol.grant import RELATIONS, canonical_number
 
@@ -33,7 +33,7 @@ FOREIGN = "foreign"
 # ISO/IEC 5218 codes as mDL and photo ID use them (9 stands for X there), and the PID rulebook's 3 to 6 beyond it.
 _SEX_CODES = {0: "unknown", 1: "male", 2: "female", 3: "other", 4: "other", 5: "other", 6: "other", 9: "other"}
 _SPACES = " \t\r\n\u00a0\u3000"
-_CJK = 0x2E80  # from here on scripts write a name without a space inside
+_CJK = const(0x2E80)  # from here on scripts write a name without a space inside
 
 
 class Profile:

@@ -6,7 +6,7 @@ phone shows a random number, the lock one proof under each of its keys among ran
 of its own among them answers with random bytes. Sans-IO, the lock's side.
 """
 
-from protocol import apdu, cbor, cose
+from protocol import apdu, cbor, const, cose
 from protocol.crypto import hkdf
 from protocol.errors import FormatError
 
@@ -28,7 +28,7 @@ MAX_KEYS = 24
 AUTHENTICATE = 0x82  # ISO/IEC 7816-4: EXTERNAL or MUTUAL AUTHENTICATE
 LOCK_PROOF_BYTES = 8
 PHONE_PROOF_BYTES = 16
-_FEW = 8  # proofs are as many as this or MAX_KEYS, so that they do not tell how many guests are in
+_FEW = const(8)  # proofs are as many as this or MAX_KEYS, so that they do not tell how many guests are in
 _LOCK = INFO + b"/lock"
 _PHONE = INFO + b"/phone"
 
