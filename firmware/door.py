@@ -82,7 +82,7 @@ class Door:
         log("tap.start")
         self._lock.recorder.busy += 1
         self._signals.show("reading")
-        gc.collect()  # what came over the link since the last one lies about, and a request wants its 4 KB in one piece
+        self._lock.room.give()
         try:
             decision = await self._admit(arrival)
         except MooringError as error:
@@ -101,7 +101,7 @@ class Door:
         finally:
             self._lock.recorder.busy -= 1
             decision = None
-            gc.collect()  # what the guest showed is dead from here on: do not let it linger on the heap
+            self._lock.room.keep()  # and what the guest showed is dead: it does not linger on the heap
 
     async def _admit(self, arrival: "Awaitable[Sequence[Claim]]") -> "Decision":
         """The opening, returned only when it is allowed and its record durable. Raises any MooringError."""

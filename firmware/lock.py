@@ -1,7 +1,5 @@
 """Everything the lock holds, opened from flash once at boot, and the one way in for signed statements."""
 
-import gc
-
 from firmware import policy
 from firmware.admission import Admission
 from firmware.clock import Clock
@@ -10,6 +8,7 @@ from firmware.edge_passes import EdgePasses
 from firmware.journal import Journal
 from firmware.recorder import Recorder
 from firmware.reentry import Reentry
+from firmware.room import Room
 from firmware.session_keys import SessionKeys
 from firmware.standing import KINDS, Standing
 from firmware.stays import Stays
@@ -38,6 +37,7 @@ class Lock:
     def __init__(self, crypto: "Crypto", store: "Store", identity: "Identity", journal: "BlockDevice") -> None:
         self.crypto = crypto
         self.identity = identity
+        self.room = Room()
         self.clock = Clock(crypto, store, identity.lock_id)
         self.standing = Standing(crypto, store, identity)
         self._learn_time()
@@ -106,7 +106,7 @@ class Lock:
         platform's that the placement names.
         """
         kind, code = "?", None
-        gc.collect()
+        self.room.give()
         try:
             kind = statement.kind_of(data)
             self._take(kind, data)
@@ -115,6 +115,8 @@ class Lock:
         except MemoryError:
             # Its parts are garbage by now. Whatever a courier brings, the link and the door go on.
             code = "lock.memory"
+        if not self.recorder.busy:
+            self.room.keep()
         if code is None:
             log("statement.taken", kind=kind)
         else:

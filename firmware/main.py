@@ -84,6 +84,7 @@ async def _run(state: str, strike: Strike, signals: Signals) -> None:
     free = 0
     if _MICROPYTHON:
         free = gc.mem_free()
+    lock.room.keep()
     log("lock.ready", lock=own.lock_id.hex(), next=lock.journal.next_counter, receipted=lock.journal.through, heap=free)
     tasks = [
         asyncio.create_task(serve(reader, door, signals)),

@@ -4,7 +4,6 @@ import asyncio
 
 from firmware import ticks
 from firmware.console import log
-from protocol import const
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ WATCHDOG_MS = 30000
 SERVED_MS = 120000
 """Longer than the longest tap, with a holder who takes their time; a door that serves one guest for so long hangs."""
 
-_LOOP_MS = const(1000)
+_LOOP_MS = 1000
 
 
 async def watch(
