@@ -132,11 +132,14 @@ class Clock:
     # --- what the province says --------------------------------------------------------------------------------------
 
     def nonce(self) -> "bytes | None":
-        """The 16-byte nonce to have answered with a signed time, or None while the clock is fresh enough."""
+        """The 16-byte nonce to have answered with a signed time, or None while the clock is fresh enough.
+
+        It is drawn anew after WIDE_REFRESH_MS: a courier must not gain by carrying an old question late.
+        """
         self._advance()
         if self._until_asking > 0:
             return None
-        if self._nonce is None:
+        if self._nonce is None or self._nonce_age > WIDE_REFRESH_MS:
             self._nonce = self._crypto.random(16)
             self._nonce_age = 0
         return self._nonce
@@ -161,8 +164,10 @@ class Clock:
         if latest is not None and age > WIDE_MS:
             heard = min(heard, latest)  # a courier that sat on the answer does not even widen the interval
         self._doubted, self._told = False, True
-        self._anchor(max(earliest, stated), heard)
-        self._until_asking = REFRESH_MS if heard - self._floor_ms <= WIDE_MS else WIDE_REFRESH_MS
+        # So late an answer says little of the upper end, and a guest who is in shall not be locked out by that little.
+        late = latest is None and age > WIDE_REFRESH_MS
+        self._anchor(max(earliest, stated), None if late else heard)
+        self._until_asking = WIDE_REFRESH_MS if late or heard - self._floor_ms > WIDE_MS else REFRESH_MS
         self._persist()
 
     def later_than(self, seconds: int) -> None:

@@ -26,11 +26,12 @@ async def present(lock: "Lock", card: "Card", mark: "Mark", mdoc_ble: "MdocBle |
     known = await lock.reentry.by_key(card)
     if known:
         return known
-    roots = lock.standing.roots
-    doc_types = _accepted(roots)
-    items = profile.request(doc_types)
+    items = profile.request(_accepted(lock.standing.roots))
     own, chain = lock.identity.reader_private, placement.reader_chain
     presentation = await read_mdoc(card, lock.crypto, items, own, chain, lock.session_keys.take, mark, mdoc_ble)
+    # A courier may have brought other papers while the phone was read: from here to the claims nobody is waited for.
+    _, profile = lock.papers()
+    roots = lock.standing.roots
     earliest, latest = lock.clock.interval()
     began = ticks.now()
     recollection = lock.reentry.issuers.recollect()
@@ -42,7 +43,7 @@ async def present(lock: "Lock", card: "Card", mark: "Mark", mdoc_ble: "MdocBle |
         # With the upper end unknown only guests already checked in are let in; for them the floor is the time.
         now=(earliest, earliest if latest is None else latest),
         reader_private=presentation.reader_private,
-        doc_types=doc_types,
+        doc_types=_accepted(roots),
         suites=profile.trust.suites,
         revocation=lock.standing.revocation,
         issuers=recollection,

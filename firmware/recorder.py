@@ -90,7 +90,9 @@ class Purse:
 
     def holds(self) -> bool:
         """Is there a coin?"""
-        grown = ticks.since(ticks.now(), self._since) // self._every_ms
+        elapsed = ticks.since(ticks.now(), self._since)
+        # Ticks that have wrapped since look like a step back, and mean days.
+        grown = self._most if elapsed < 0 else elapsed // self._every_ms
         if grown:
             self._held = min(self._most, self._held + grown)
             self._since = ticks.now()
@@ -219,8 +221,10 @@ class Recorder:
             if not self.busy:
                 try:
                     more = self.work()
-                except StorageError as error:
+                except MooringError as error:
                     log("recorder.trouble", code=error.code)
+                except MemoryError:
+                    log("recorder.trouble", code="recorder.memory")
             if more:
                 await asyncio.sleep(0)
                 continue

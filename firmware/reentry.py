@@ -49,6 +49,17 @@ class Reentry:
             for number in stay.present()
         ]
 
+    def _admissible(self) -> "list[Guest]":
+        """Those of `guests` whom the rules would let in: a key that opens nothing must not stand before a document."""
+        placement, _ = self._lock.papers()
+        _, latest = self._lock.clock.interval()
+        over = [
+            stay.grant.grant_id
+            for stay in self._lock.stays.all()
+            if stay.grant.listing != placement.listing or (latest is not None and latest > stay.grant.until)
+        ]
+        return [guest for guest in self.guests() if guest[0] not in over]
+
     def forget(self) -> None:
         """Wipe what is kept of guests who may not come back. Call when stays or the time have changed."""
         guests = self.guests()
@@ -81,7 +92,7 @@ class Reentry:
         Costs nothing while no guest has a key, one command with a phone that has no such application, two otherwise.
         Raises TransportError of the card; the next one is then not asked, should it be a phone that cannot bear it.
         """
-        held = self._keys.of(self.guests())
+        held = self._keys.of(self._admissible())
         wary, self._wary = self._wary, False
         if not held or wary:
             return []

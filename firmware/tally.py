@@ -33,6 +33,8 @@ _SLOT = const(64)
 _SLOTS = SECTOR // _SLOT - 1
 _KEPT = const(48)
 """Most lines after tidying up; what may have to stay apart is 31 events and one line for each of 16 stays."""
+SEVERAL = "several"
+"""What stands for the method where entries of several had to be counted together."""
 
 _MAGIC = b"MRT1"
 _HEADER = ">4sIII"
@@ -196,6 +198,8 @@ class Tally:
         for _ in range(_SLOTS):  # a slot that does not read back as written is left behind
             if self._at >= SECTOR:
                 self._move()
+            if self._at >= SECTOR:
+                raise StorageError("journal.flash", "more lines than a sector holds")
             if not closes:
                 line.number = self._next
             slot = line.pack(closes)
@@ -226,12 +230,17 @@ class Tally:
         self._generation += 1
 
     def _merge(self) -> None:
-        """Count the guests of each stay together: what a stay may sleep is bounded only by its grant."""
-        lines, self._lines = self.lines(), {}
-        for line in lines:
-            if line.kind == ENTRY:
-                line.guest = 0
-            self._join(line)
+        """Count the guests of each stay together, then its ways to come: of both there may be more than room is for."""
+        for fold_methods in (False, True):
+            if len(self._lines) <= _KEPT:
+                return
+            lines, self._lines = self.lines(), {}
+            for line in lines:
+                if line.kind == ENTRY:
+                    line.guest = 0
+                    if fold_methods:
+                        line.what = SEVERAL
+                self._join(line)
 
     # --- flash -------------------------------------------------------------------------------------------------------
 

@@ -231,8 +231,6 @@ def check_body(body: "Any") -> "dict[Any, Any]":
         raise FormatError("record.form", "an event that this version does not have")
     if body[LATEST] is not None and body[LATEST] < body[EARLIEST]:
         raise FormatError("record.form", "the time interval is reversed")
-    if kind == ENTRY and body[GUEST] is None and body[COUNT] == 1:
-        raise FormatError("record.form", "one entry, and by nobody in particular")
     return checked
 
 

@@ -130,11 +130,29 @@ def test_the_floor_survives_a_reboot_and_refuses_to_go_back(tmp_path: Path, crys
 def test_an_answer_that_an_edge_agent_sat_on_only_widens_the_interval(tmp_path: Path, crystal: Crystal) -> None:
     clock = open_clock(tmp_path)
     signed = answer(clock, NOON)
-    crystal.run(HOUR)
+    crystal.run(HOUR // 6)
     clock.accept(signed)
     earliest, latest = clock.interval()
     assert earliest == NOON
-    assert latest is not None and NOON + 3600 <= latest <= NOON + 3603
+    assert latest is not None and NOON + 600 <= latest <= NOON + 603
+
+
+def test_one_that_it_sat_on_for_long_raises_the_floor_and_locks_nobody_out_by_the_upper_end(
+    tmp_path: Path, crystal: Crystal
+) -> None:
+    clock = open_clock(tmp_path)
+    signed = answer(clock, NOON)
+    crystal.run(5 * 24 * HOUR)
+    clock.accept(signed)
+    assert clock.interval() == (NOON, None)
+
+
+def test_a_question_grows_old_and_another_is_asked(tmp_path: Path, crystal: Crystal) -> None:
+    clock = open_clock(tmp_path)
+    signed = answer(clock, NOON)
+    crystal.run(clock_module.WIDE_REFRESH_MS + 1000)
+    assert clock.nonce() not in (None, signed.nonce)
+    assert refusal(clock, signed) == "time.nonce"
 
 
 def test_a_wide_interval_is_asked_about_again_soon(tmp_path: Path, crystal: Crystal) -> None:

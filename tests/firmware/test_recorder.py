@@ -355,3 +355,12 @@ def test_a_power_cut_between_count_and_record_neither_loses_nor_doubles_an_event
         assert sum(total.values()) <= sum(expected.values()) + 1, (cut_at, total, expected)
         assert bench.signed_by_it()
     assert cuts > 15
+
+
+def test_a_purse_is_full_again_when_ticks_have_wrapped_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    purse = recorder.Purse(2, 1000)
+    purse.draw()
+    purse.draw()
+    assert not purse.holds()
+    monkeypatch.setattr(recorder.ticks, "since", lambda later, earlier: -(1 << 28))
+    assert purse.holds()

@@ -102,6 +102,23 @@ def test_more_guests_than_have_room_apart_are_counted_by_stay_and_none_is_lost()
         assert sum(line.count for line in each.lines() if line.kind != ENTRY) == sum(map(len, EVENTS.values()))
 
 
+def test_more_ways_to_come_than_have_room_apart_are_counted_together_and_the_tally_stays_in_its_sector() -> None:
+    device = FlashDevice(4)
+    tally = Tally(device)
+    for kind, whats in EVENTS.items():
+        for what in whats:
+            tally.add(Line(kind, what, 1, 1))
+    for stay in range(16):
+        for method in ("mdoc", "pin", "stay-key"):
+            for guest in (1, 2):
+                tally.add(Line(ENTRY, method, 1, 1, 1, bytes([stay]) * 16, guest))
+    before = bytes(device.content[: 2 * SECTOR])
+    for each in (tally, Tally(device)):
+        assert sum(line.count for line in each.lines() if line.kind == ENTRY) == 16 * 3 * 2
+        assert len(each.lines()) < 60
+    assert bytes(device.content[: 2 * SECTOR]) == before == b"\xff" * (2 * SECTOR), "the journal's own sectors"
+
+
 def test_a_place_that_does_not_hold_what_is_written_is_passed_over() -> None:
     device = FlashDevice(4)
     tally = Tally(device)
