@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from firmware import recorder
+from firmware import recorder, ticks
 from firmware.recorder import reason
 from protocol import record
 from protocol.errors import RefusedError, StorageError, TransportError, VerificationError
@@ -362,5 +362,5 @@ def test_a_purse_is_full_again_when_ticks_have_wrapped_meanwhile(monkeypatch: py
     purse.draw()
     purse.draw()
     assert not purse.holds()
-    monkeypatch.setattr(recorder.ticks, "since", lambda later, earlier: -(1 << 28))
+    monkeypatch.setattr(ticks, "since", lambda later, earlier: -(1 << 28))
     assert purse.holds()
