@@ -168,10 +168,6 @@ class Profile:
         if minor and self.adult_first and fields.get(GUARDIAN) == NOBODY:
             raise VerificationError("profile.guardian", "a minor without an adult")
 
-    def class_of(self, id_type: str) -> str:
-        """RESIDENT or FOREIGN. Raises VerificationError `profile.document`."""
-        return str(self._of_id_type(id_type)["class"])
-
     def _of_id_type(self, id_type: "str | None") -> "dict[str, Any]":
         for document in self._documents.values():
             if document["id_type"] == id_type:

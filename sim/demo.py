@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 
-from protocol.errors import MooringError
+from protocol.errors import ConfigError, MooringError
 from protocol.record import CHECK_IN
 from sim import issuer, timeline
 from sim.board.interpreter import HEAP
@@ -53,6 +53,8 @@ async def show(runtime: str = "micropython", seed: int | None = None) -> int:
                 exposed = world.exposed()
                 script.promise("no guest's data was readable at the edge, on MQTT, in flash or in any log", not exposed)
                 script.promise("no registration is held twice", world.duplicates() == 0)
+        except ConfigError:
+            raise
         except MooringError as problem:
             error = str(problem)
     _verdict(console, promises, error, time.monotonic() - began)

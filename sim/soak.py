@@ -16,7 +16,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from protocol.errors import MooringError
+from protocol.errors import ConfigError, MooringError
 from sim.scenarios import noise, perform, power, radios, stories
 from sim.world import build
 
@@ -109,6 +109,8 @@ async def _play_noise(batch: Batch, seeds: Sequence[int], folder: Path, runtime:
             failed = [line.facts["error"] for line in world.lock.console if line.event == "tap.failed"]
             if failed or world.recorded() != world.openings() or world.duplicates() or world.exposed():
                 batch.broken.append((seed, f"records do not fit the openings, or taps failed: {failed}"))
+    except ConfigError:
+        raise
     except MooringError as error:
         batch.broken.append((seed, str(error)))
 

@@ -49,7 +49,6 @@ _IRQ_MTU_EXCHANGED = const(21)
 # Frames: length of the payload, type, two numbers, payload. Events use the irq numbers above, and these.
 _HEADER = ">HBHH"
 _HEADER_BYTES = const(7)
-_EVENT_ADDRESS = const(100)
 _EVENT_SENT = const(101)
 _ADVERTISE = const(1)
 _STOP_ADVERTISING = const(2)
