@@ -58,6 +58,7 @@ for piece in (SIZES[1] + 200, 64):
     rooms.append(Room())
     rooms[-1].keep()
     rooms[-1].keep()
+litter = None
 answer([[len(room._kept or b"") for room in rooms], list(SIZES)])
 """
     (some, none), sizes = run_on_lock(source)
