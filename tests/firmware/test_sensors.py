@@ -109,3 +109,21 @@ def test_a_wire_that_is_cut_reads_as_its_alarm_and_one_that_is_not_fitted_as_not
     cut = dict.fromkeys(INPUTS, 1)  # the pull-up's level
     assert (TAMPER, "opened") in seen(until=500, at_boot=cut)
     assert seen(until=500, inputs=(), at_boot=cut) == []
+
+
+def test_an_opening_from_before_the_ticks_wrapped_explains_no_open_door() -> None:
+    set_up = _ON_LOCK.split("end = 0")[0]
+    later = """
+def look(times):
+    for _ in range(times):
+        clock[0] += sensors.LOOK_MS
+        looking.look()
+look(20)
+strike.open()
+clock[0] -= 5000  # what days that nobody counted look like once ticks have wrapped
+wire("contact", 1)
+look(20)
+answer([what for _, _, what in recorder.events])
+"""
+    given = {"inputs": INPUTS, "held": 60, "at_boot": {}}
+    assert run_on_lock(set_up + later, given) == ["forced"]

@@ -118,9 +118,9 @@ def test_a_wallet_is_asked_for_nothing_that_is_not_registered(doc_type: str) -> 
 
 
 def test_only_known_document_types_are_asked_for() -> None:
-    assert list(CN.request([MDL, "org.example.library-card"])) == [MDL]
+    assert list(CN.request([MDL, "org.example.club-card"])) == [MDL]
     with pytest.raises(RefusedError) as caught:
-        CN.fields("org.example.library-card", {})
+        CN.fields("org.example.club-card", {})
     assert caught.value.code == "profile.document"
 
 
