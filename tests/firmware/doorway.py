@@ -96,11 +96,11 @@ class Doorway:
         self._serial += 1
         return self._serial
 
-    def place(self, status: str = "active") -> None:
+    def place(self, status: str = "active", listing: str = LISTING) -> None:
         body = Placement(
             self.next_serial(),
             self.lock.identity.lock_id,
-            LISTING,
+            listing,
             status,
             self.platform.public,
             self.sealing[1],
@@ -121,10 +121,12 @@ class Doorway:
         if nonce is not None:
             self.deliver("time", SignedTime(nonce, self.now, self.lock.identity.lock_id).body())
 
-    def book(self, *guests: "Visitor", ends: int = 2 * DAY, places: int | None = None) -> Booking:
+    def book(
+        self, *guests: "Visitor", ends: int = 2 * DAY, places: int | None = None, listing: str = LISTING
+    ) -> Booking:
         named = [guest.named for guest in guests]
         public = self.lock.identity.public
-        booking = self.platform.book(public, LISTING, self.now - 3600, self.now + ends, named, places)
+        booking = self.platform.book(public, listing, self.now - 3600, self.now + ends, named, places)
         self.take(self.platform.grant(booking))
         return booking
 

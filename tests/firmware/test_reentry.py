@@ -100,6 +100,15 @@ def test_a_phone_with_a_stale_key_falls_back_to_the_document(doorway: Doorway, g
     assert doorway.opened()
 
 
+def test_a_key_of_a_listing_that_the_lock_has_left_does_not_stand_before_the_document(
+    doorway: Doorway, guest: Visitor, stay: Booking
+) -> None:
+    doorway.place(listing="HZ-2")
+    doorway.book(guest, listing="HZ-2")
+    assert doorway.tap(guest.phone).outcome().result == "presented"
+    assert doorway.opened() and doorway.methods() == ["mdoc", "mdoc"]
+
+
 def test_an_application_that_answers_nonsense_is_passed_over(doorway: Doorway, guest: Visitor, stay: Booking) -> None:
     class Nonsense(StayKeys):
         def select(self) -> bytes:
@@ -295,6 +304,22 @@ def test_a_new_trust_list_forgets_all_and_one_without_the_issuer_refuses(
     assert recalled(doorway, guest) == 2
     doorway.trust(pki.authority("another IACA", "SE").der)
     assert recalled(doorway, guest) == 0 and not doorway.opened()
+
+
+def test_an_issuer_dropped_while_a_phone_is_being_read_is_not_trusted_any_more(doorway: Doorway) -> None:
+    # A courier in league with the guest holds a newer list back until the read has begun.
+    guest = doorway.visitor()
+    doorway.book(guest)
+
+    def consent(_: object) -> bool:
+        doorway.trust(pki.authority("another IACA", "SE").der)
+        return True
+
+    doorway.tap(replace(guest.plain_phone, consent=consent))
+    assert not doorway.opened() and doorway.records() == []
+    doorway.trust(tap.iaca(issuer.MDL).der)
+    doorway.tap(guest.plain_phone)
+    assert doorway.opened()
 
 
 def test_a_power_cut_forgets_what_was_remembered(doorway: Doorway, guest: Visitor, stay: Booking) -> None:
