@@ -28,6 +28,7 @@ from protocol.edge_pass import KIND as EDGE_PASS
 from protocol.errors import FormatError, MooringError, TransportError, VerificationError
 from protocol.link import Hello
 from protocol.link_session import Initiator, Session
+from protocol.parts import Assembler, Parts
 
 __all__ = ["CONNECTING_AT_ONCE", "CREDIT", "Backoff", "Hello", "LockLink", "discover"]
 
@@ -212,7 +213,7 @@ class _Connection:
         self._identity = self._lock_id = b""
         self._address = address
         self._client = BleakClient(address, disconnected_callback=self._on_disconnect, timeout=CONNECT_SECONDS)
-        self._assembler = link.Assembler()
+        self._assembler = Assembler(link.MESSAGE_LIMIT)
         self._messages: asyncio.Queue[Hello | bytes | MooringError] = asyncio.Queue()
         self._wanted: asyncio.Future[int] | None = None
         self._ended: MooringError | None = None
@@ -351,7 +352,7 @@ class _Connection:
             raise TransportError("lock.not_connected", "the connection is not open")
         # bleak gives the payload of one ATT write, MTU - 3; BlueZ before 5.62 says 20, which is always right.
         try:
-            for part in link.split(message, self._down.max_write_without_response_size + 3):
+            for part in Parts(message, self._down.max_write_without_response_size + 3):
                 await self._client.write_gatt_char(self._down, part, response=True)
                 _notice_cancellation()
         except _FAILURES as error:

@@ -21,6 +21,7 @@ from firmware import ticks
 from firmware.console import log
 from protocol import const, link, link_session
 from protocol.errors import FormatError, MooringError
+from protocol.parts import SMALLEST_MTU, Assembler, Parts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ class Link:
         self._responder: link_session.Responder | None = None
         self._session: link_session.Session | None = None
         self._offered = False
-        self._assembler = link.Assembler(link_session.OPEN_LIMIT)
+        self._assembler = Assembler(link_session.OPEN_LIMIT)
         self._inbox: list[bytes] = []
         self._inbox_bytes = 0
         self._greet = False
@@ -361,7 +362,7 @@ class Link:
     async def _send_parts(self, message: bytes) -> None:
         connection, peer = self._connection, self._peer
         blocked = None
-        for part in link.Parts(message, self._mtus.get(peer, 23) if peer is not None else 23):
+        for part in Parts(message, SMALLEST_MTU if peer is None else self._mtus.get(peer, SMALLEST_MTU)):
             while connection == self._connection:
                 try:
                     self._ble.gatts_notify(peer, self._up, part)

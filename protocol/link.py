@@ -1,12 +1,11 @@
-"""What lock and edge agent say to each other over GATT: parts, messages, and the limits of both. Sans-IO.
+"""What lock and edge agent say to each other over GATT: messages and their limits. Sans-IO.
 
 A message is a deterministic CBOR array (`link.cddl`), sealed by the session of `link_session`, whose handshake opens
-every connection. It travels in parts, each one ATT value: a first byte that says whether more follows, then a slice,
-as ISO/IEC 18013-5 section 8.3.3.1.1.6 frames its own BLE messages. A statement too long for one message goes as an
-offer and pieces, and goes on at another connection where the last one broke off.
+every connection, and travels in `parts`. A statement too long for one message goes as an offer and pieces, and goes on
+at another connection where the last one broke off.
 """
 
-from protocol import cbor, const
+from protocol import cbor
 from protocol.errors import FormatError
 
 TYPE_CHECKING = False
@@ -46,71 +45,7 @@ CREDIT_LIMIT = 64
 PREFIX_BYTES = 6
 """Bytes of the lock id in the advertisement: what 31 bytes leave room for."""
 
-_MORE = const(1)
-_LAST = const(0)
 _U64 = 0x10000000000000000
-
-
-class Parts:
-    """Iterates over the parts of `message` for a connection of `mtu` bytes (23 to 517, the ATT MTU)."""
-
-    def __init__(self, message: bytes, mtu: int) -> None:
-        if not 0 < len(message) <= MESSAGE_LIMIT:
-            raise FormatError("link.too_long", "a message is 1 to %d bytes" % MESSAGE_LIMIT)
-        self._message = memoryview(message)
-        # Three bytes of the MTU are ATT's (opcode and handle), one is ours; no value is longer than 512 bytes (Core
-        # Specification, Vol 3, Part F, 3.2.9).
-        self._step = min(max(mtu, 23) - 3, 512) - 1
-        self._at = 0
-
-    def __iter__(self) -> "Parts":
-        return self
-
-    def __next__(self) -> bytes:
-        at = self._at
-        if at >= len(self._message):
-            raise StopIteration
-        self._at = at + self._step
-        more = _MORE if self._at < len(self._message) else _LAST
-        return bytes((more,)) + bytes(self._message[at : self._at])
-
-
-def split(message: bytes, mtu: int) -> "list[bytes]":
-    """All parts of `message` for an ATT MTU of `mtu`. Raises FormatError `link.too_long`."""
-    return list(Parts(message, mtu))
-
-
-class Assembler:
-    """Puts the parts of one direction of one connection together; holds at most `limit` bytes.
-
-    After a FormatError it is empty again, and fit for the next message. `limit` may change between messages.
-    """
-
-    def __init__(self, limit: int = MESSAGE_LIMIT) -> None:
-        self.limit = limit
-        self._parts = bytearray()
-
-    def push(self, part: bytes) -> "bytes | None":
-        """Take one part; the whole message if this was its last part, else None.
-
-        Raises FormatError `link.part` (empty, or an unknown first byte) or `link.too_long`.
-        """
-        if len(part) < 2 or part[0] > _MORE:
-            self.reset()
-            raise FormatError("link.part", "a part is a first byte of 0 or 1 and at least one byte more")
-        if len(self._parts) + len(part) - 1 > self.limit:
-            self.reset()
-            raise FormatError("link.too_long", "the message exceeds its limit")
-        self._parts.extend(memoryview(part)[1:])
-        if part[0] == _MORE:
-            return None
-        message = bytes(self._parts)
-        self.reset()
-        return message
-
-    def reset(self) -> None:
-        """Forget a half-received message."""
-        self._parts = bytearray()
 
 
 class Hello:

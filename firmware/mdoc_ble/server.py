@@ -10,6 +10,7 @@ from firmware.radio import CENTRAL_CONNECT, CENTRAL_DISCONNECT, GATTS_WRITE
 from protocol import const
 from protocol.errors import TransportError
 from protocol.mdoc import ble
+from protocol.parts import LONGEST_PART
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class ServerSession(Session):
         )
         service = (bluetooth.UUID(ble.uuid_text(self._service)), characteristics)
         self._state, self._inbox, self._outbox, ident = await self._radio.serve(service)
-        self._ble.gatts_set_buffer(self._inbox, ble.LONGEST_PART)
+        self._ble.gatts_set_buffer(self._inbox, LONGEST_PART)
         self._ble.gatts_write(ident, self._own_ident)
         self._advertise_due = True
         self._tend()

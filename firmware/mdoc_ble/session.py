@@ -7,6 +7,7 @@ from firmware.console import log
 from firmware.radio import flag
 from protocol.errors import FormatError, MooringError, RefusedError, TransportError
 from protocol.mdoc import ble
+from protocol.parts import SMALLEST_MTU, Assembler, Parts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Session:
         self._ble = radio.ble
         self._service = service
         self._flag = flag()
-        self._assembler = ble.Assembler(longest)
+        self._assembler = Assembler(longest)
         self._connection: int | None = None
         self._over: MooringError | None = None
         self._message: bytes | None = None
@@ -55,7 +56,7 @@ class Session:
     def mtu(self) -> int:
         """ATT MTU of the connection."""
         connection = self._connection
-        return ble.SMALLEST_MTU if connection is None else self._radio.mtus.get(connection, ble.SMALLEST_MTU)
+        return SMALLEST_MTU if connection is None else self._radio.mtus.get(connection, SMALLEST_MTU)
 
     # --- what the reader calls ---------------------------------------------------------------------------------------
 
@@ -70,7 +71,7 @@ class Session:
 
         `mark("mdoc.asked", parts=…, mtu=…)` is called once the message is out: from here on it is up to the holder.
         Raises RefusedError `session.declined` when the phone ends the session instead, TransportError `ble.lost`,
-        `ble.silent`, `ble.stuck`, and FormatError `ble.*` for parts that cannot be.
+        `ble.silent`, `ble.stuck`, and FormatError `parts.*` for parts that cannot be.
         """
         await self._send(message)
         mark("mdoc.asked", parts=self.parts_sent, mtu=self.mtu)
@@ -169,7 +170,7 @@ class Session:
 
     async def _send(self, message: bytes) -> None:
         blocked = None
-        for part in ble.Parts(message, self.mtu):
+        for part in Parts(message, self.mtu):
             while True:
                 self._check()
                 try:

@@ -1,13 +1,9 @@
-"""BLE data retrieval (ISO/IEC 18013-5 clause 8.3.3.1.1): UUIDs, advertisements, State, Ident and parts. Sans-IO.
+"""BLE data retrieval (ISO/IEC 18013-5 clause 8.3.3.1.1): UUIDs, advertisements, State and Ident. Sans-IO.
 
 Two modes. In *mdoc central client mode* the mdoc connects, and the reader is the GATT server with the characteristics
 of `READER_*`; in *mdoc peripheral server mode* it is the other way round, with `MDOC_*`. The service has a UUID of its
-own for each transaction, which the handover told. Messages are cut into parts, each one ATT value: a first byte that
-says whether more follow, then a slice of the message.
+own for each transaction, which the handover told. Messages travel in `protocol.parts`.
 """
-
-from protocol import const
-from protocol.errors import FormatError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,18 +28,11 @@ END = b"\x02"
 """State: the session is over. Either side may say so at any time."""
 
 PREFERRED_MTU = 515
-"""Room for the longest part: 512 bytes, the longest attribute value, and the three of ATT."""
-SMALLEST_MTU = 23
-LONGEST_PART = 512
-_PACKET = const(251)
-"""Longest packet of the link layer, once its length has been extended (Core, Vol 6, Part B, 2.4)."""
-_HEADERS = const(7)  # of L2CAP, four bytes, and of ATT, three
+"""Room for the longest part, 512 bytes, and the three of ATT."""
 
 READER_ROLE = 0x02
 """LE role in our Handover Request: peripheral or central, peripheral preferred (Core Supplement part A, 1.17)."""
 
-_MORE = const(1)
-_LAST = const(0)
 _FLAGS = b"\x02\x01\x06"  # general discoverable, no BR/EDR
 _AD_UUID128 = 0x06, 0x07
 
@@ -59,64 +48,6 @@ def new_uuid(random: bytes) -> bytes:
     uuid[6] = uuid[6] & 0x0F | 0x40
     uuid[8] = uuid[8] & 0x3F | 0x80
     return bytes(uuid)
-
-
-def part_size(mtu: int) -> int:
-    """Best part, in bytes, for an ATT MTU of `mtu`: the longest that fills its packets.
-
-    A few bytes more than fill a packet would cost another one: at MTU 515 each part would take three instead of two.
-    """
-    longest = min(max(mtu, SMALLEST_MTU) - 3, LONGEST_PART)
-    packets = (longest + _HEADERS) // _PACKET
-    return packets * _PACKET - _HEADERS if packets else longest
-
-
-class Parts:
-    """Iterates over the parts of `message`, at least one byte, for an ATT MTU of `mtu`."""
-
-    def __init__(self, message: bytes, mtu: int) -> None:
-        if not message:
-            raise FormatError("ble.empty", "an empty message has no parts")
-        self._message = memoryview(message)
-        self._step = part_size(mtu) - 1
-        self._at = 0
-
-    def __iter__(self) -> "Parts":
-        return self
-
-    def __next__(self) -> bytes:
-        at = self._at
-        if at >= len(self._message):
-            raise StopIteration
-        self._at = at + self._step
-        more = _MORE if self._at < len(self._message) else _LAST
-        return bytes((more,)) + bytes(self._message[at : self._at])
-
-
-class Assembler:
-    """Puts the parts of one direction together; never holds more than `limit` bytes. Empty again after an error."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._parts = bytearray()
-
-    def push(self, part: bytes) -> "bytes | None":
-        """Take one part; the message if it was the last one, else None.
-
-        Raises FormatError: `ble.part` (nothing in it, or an unknown first byte), `ble.too_long`.
-        """
-        if not part or part[0] > _MORE or (len(part) == 1 and (part[0] == _MORE or not self._parts)):
-            self._parts = bytearray()
-            raise FormatError("ble.part", "a part is a first byte of 0 or 1 and some of the message")
-        if len(self._parts) + len(part) - 1 > self._limit:
-            self._parts = bytearray()
-            raise FormatError("ble.too_long", "the message exceeds its limit")
-        self._parts.extend(memoryview(part)[1:])
-        if part[0] == _MORE:
-            return None
-        message = bytes(self._parts)
-        self._parts = bytearray()
-        return message
 
 
 def advertisement(service: bytes) -> bytes:

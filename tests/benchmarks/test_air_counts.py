@@ -15,7 +15,7 @@ from firmware.nfc.pn532 import Pn532Reader
 from firmware.nfc.pn532_chip import Pn532
 from firmware.reader import read_mdoc
 from protocol import crypto_cpython as crypto
-from protocol.mdoc import ble
+from protocol import parts
 from protocol.profile import Profile
 from sim import issuer
 from sim.nfc.antenna import CRC_SIZE, FRAME_DELAY, seconds_on_air
@@ -178,7 +178,7 @@ class OnBle:
     @property
     def packets(self) -> int:
         """Of the link layer, for the parts alone. The phone's are as long as they can be."""
-        ours, theirs = ble.part_size(self.mtu), min(self.mtu - 3, ble.LONGEST_PART)
+        ours, theirs = parts.part_size(self.mtu), min(self.mtu - 3, parts.LONGEST_PART)
         return sum(
             count * -(-(size + 7) // _LONGEST_PACKET)
             for count, size in ((self.parts_out, ours), (self.parts_back, theirs))

@@ -12,6 +12,7 @@ from bumble.host import Host
 from protocol import cbor, link, link_session
 from protocol import crypto_cpython as crypto
 from protocol.link_session import Responder, Session
+from protocol.parts import Assembler, Parts
 from sim.radio.air import Air
 from tests.link_keys import LinkKeys
 
@@ -60,7 +61,7 @@ class RogueLock:
         self._answer, self._handshake, self._seal, self._parts = answer, handshake, seal, parts
         self._responder: Responder | None = None
         self._session: Session | None = None
-        self._assembler = link.Assembler()
+        self._assembler = Assembler(link.MESSAGE_LIMIT)
         write, notify = gatt.Characteristic.Properties.WRITE, gatt.Characteristic.Properties.NOTIFY
         down: gatt.Characteristic[bytes] = gatt.Characteristic(
             UUID(link.DOWN), write, Attribute.WRITEABLE, gatt.CharacteristicValue(write=self._on_write)
@@ -97,7 +98,7 @@ class RogueLock:
                 await self._say(connection, self._answer((link_session.OPEN, message)))
                 return
             self._responder.opened(message)
-            for part in link.split(self._responder.answer(), 100):
+            for part in Parts(self._responder.answer(), 100):
                 await self._device.notify_subscriber(connection, self._up, part)
 
     async def _say(self, connection: Connection, messages: Iterable[bytes]) -> None:

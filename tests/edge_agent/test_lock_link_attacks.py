@@ -12,6 +12,7 @@ from protocol import cbor, link, link_session
 from protocol import crypto_cpython as crypto
 from protocol.errors import TransportError
 from protocol.link_session import Responder, Session
+from protocol.parts import Parts
 from tests.edge_agent import rogue_lock
 from tests.edge_agent.rogue_lock import KEYS, ROGUE_ADDRESS, Answer, RogueLock
 from tests.edge_agent.test_lock_link import Store, error_code, linked
@@ -81,7 +82,7 @@ def test_an_answer_with_a_point_off_the_curve_is_refused() -> None:
     async def scenario(_store: Store, lock: LockLink) -> None:
         assert await error_code(lock) == "crypto.key"
 
-    run_rogue(lambda _: [answer], scenario, handshake=lambda: None, parts=lambda message: link.split(message, 100))
+    run_rogue(lambda _: [answer], scenario, handshake=lambda: None, parts=lambda message: Parts(message, 100))
 
 
 def altered(session: Session, message: bytes) -> bytes:

@@ -14,6 +14,7 @@ from bumble.hci import Address
 from protocol import crypto_cpython as crypto
 from protocol import link, record
 from protocol.link_session import Initiator, Session
+from protocol.parts import Assembler, Parts
 from sim.radio.bleak_backend import install
 from tests.link_keys import LinkKeys
 from tests.radio_world import ADDRESS, RadioWorld, radio_world
@@ -35,7 +36,7 @@ class Edge:
         self.client = BleakClient(ADDRESS, disconnected_callback=lambda _: self.gone.set())
         self.messages: asyncio.Queue[tuple[object, ...]] = asyncio.Queue()
         self.sizes: list[int] = []
-        self._assembler = link.Assembler()
+        self._assembler = Assembler(link.MESSAGE_LIMIT)
 
     async def __aenter__(self) -> "Edge":
         for attempts_left in range(4, -1, -1):
@@ -64,7 +65,7 @@ class Edge:
         await self.client.write_gatt_char(link.DOWN, data, response=True)
 
     async def say_unsealed(self, message: bytes) -> None:
-        for part in link.split(message, self.client.mtu_size):
+        for part in Parts(message, self.client.mtu_size):
             await self.raw(part)
 
     async def say(self, message: bytes) -> None:

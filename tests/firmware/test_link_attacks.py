@@ -10,6 +10,7 @@ import pytest
 from protocol import crypto_cpython as crypto
 from protocol import link, link_session
 from protocol.link_session import Initiator
+from protocol.parts import Parts
 from tests.firmware.test_link import KEYS, Edge, cut_off, greeted, run
 from tests.link_keys import NOW
 from tests.radio_world import RadioWorld
@@ -88,7 +89,7 @@ def test_a_recorded_connection_played_again_gets_nothing(runtime: str) -> None:
         async with Edge() as replayer:
             await replayer.say_unsealed(opening)
             await asyncio.wait_for(replayer.unsealed.get(), 5)
-            await cut_off(replayer, link.split(finish, replayer.client.mtu_size))
+            await cut_off(replayer, list(Parts(finish, replayer.client.mtu_size)))
             assert replayer.unsealed.empty()
 
     run(0, scenario, runtime)

@@ -20,47 +20,6 @@ def hello_with(index: int, value: object) -> bytes:
     return cbor.encode(items)
 
 
-# --- parts -----------------------------------------------------------------------------------------------------------
-
-
-@given(st.binary(min_size=1, max_size=link.MESSAGE_LIMIT), st.integers(23, 517))
-def test_a_message_arrives_whole_at_any_mtu(message: bytes, mtu: int) -> None:
-    parts = link.split(message, mtu)
-    assert all(2 <= len(part) <= min(mtu - 3, 512) for part in parts)
-    assembler = link.Assembler()
-    assert [assembler.push(part) for part in parts] == [None] * (len(parts) - 1) + [message]
-
-
-def test_messages_follow_each_other_without_mixing() -> None:
-    assembler = link.Assembler()
-    arrived = [assembler.push(part) for message in (b"a" * 50, b"b") for part in link.split(message, 23)]
-    assert [message for message in arrived if message] == [b"a" * 50, b"b"]
-
-
-def test_a_message_of_no_or_too_many_bytes_is_not_sent() -> None:
-    for message in (b"", bytes(link.MESSAGE_LIMIT + 1)):
-        with pytest.raises(FormatError, match=r"link\.too_long"):
-            link.split(message, 247)
-
-
-@pytest.mark.parametrize("part", [b"", b"\x00", b"\x01", b"\x02a", b"\xffa"])
-def test_a_malformed_part_is_refused(part: bytes) -> None:
-    with pytest.raises(FormatError, match=r"link\.part"):
-        link.Assembler().push(part)
-
-
-def test_an_endless_message_is_refused_at_the_limit_and_leaves_nothing_behind() -> None:
-    assembler = link.Assembler(limit=100)
-    assembler.push(b"\x01" + bytes(99))
-    assembler.push(b"\x01" + bytes(1))
-    with pytest.raises(FormatError, match=r"link\.too_long"):
-        assembler.push(b"\x01" + bytes(1))
-    assert assembler.push(b"\x00new") == b"new"
-
-
-# --- messages --------------------------------------------------------------------------------------------------------
-
-
 def test_each_message_is_read_as_it_was_written() -> None:
     assert link.parse(HELLO.encode()) == (link.HELLO, HELLO)
     assert link.parse(link.hello(bytes(16), 1, 0, {}, None, PUBLIC))[1].time_nonce is None

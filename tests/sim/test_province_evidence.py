@@ -14,21 +14,8 @@ from protocol.errors import VerificationError
 from sim.platform import Platform
 from sim.province import Keys, Province
 from sim.province.store import UNOPENED
-from tests.protocol.chain import NOW, RESIDENT, Chain, check_in, entry
+from tests.protocol.chain import RESIDENT, Chain, check_in, entry
 from tests.sim.edge_side import codes, deliver, place, receipts
-
-
-@pytest.fixture
-def province(tmp_path: Path) -> Iterator[Province]:
-    """A province that is not connected to anything; its clock stands still."""
-    province = Province(tmp_path / "province", "127.0.0.1", 1, clock=lambda: NOW + 5)
-    yield province
-    province.stop()
-
-
-@pytest.fixture
-def platform() -> Platform:
-    return Platform()
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """What the province tells a lock: the time, its papers, its grants; and to whom it tells nothing."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,32 +14,8 @@ from protocol.signed_time import SignedTime
 from protocol.trust import CRL, Issuer, ListEntry, TrustList
 from sim.platform import Guest, Platform
 from sim.province import Province
-from tests.protocol.chain import NOW, Chain, check_in, entry
+from tests.protocol.chain import NOW, Chain
 from tests.sim.edge_side import EDGE, deliver, kinds, place, receipts, seen
-
-
-@pytest.fixture
-def province(tmp_path: Path) -> Iterator[Province]:
-    """A province that is not connected to anything; its clock stands still."""
-    province = Province(tmp_path, "127.0.0.1", 1, clock=lambda: NOW + 5)
-    yield province
-    province.stop()
-
-
-@pytest.fixture
-def platform() -> Platform:
-    return Platform()
-
-
-@pytest.fixture
-def chain(province: Province, platform: Platform) -> Chain:
-    """A registered lock with five records: a check-in and four entries."""
-    chain = Chain(province.keys.sealing_public)
-    place(province, chain, platform)
-    chain.append(check_in())
-    for _ in range(4):
-        chain.append(entry())
-    return chain
 
 
 def test_a_lock_is_told_the_time_against_its_own_nonce(province: Province, chain: Chain) -> None:

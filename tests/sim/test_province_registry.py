@@ -1,6 +1,5 @@
 """What the province commits, opens, receipts and refuses, whatever the order and however often it comes."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,30 +13,6 @@ from sim.platform import Platform
 from sim.province import Province
 from tests.protocol.chain import NOW, RESIDENT, Chain, check_in, entry
 from tests.sim.edge_side import codes, deliver, place, receipts
-
-
-@pytest.fixture
-def province(tmp_path: Path) -> Iterator[Province]:
-    """A province that is not connected to anything; its clock stands still."""
-    province = Province(tmp_path, "127.0.0.1", 1, clock=lambda: NOW + 5)
-    yield province
-    province.stop()
-
-
-@pytest.fixture
-def platform() -> Platform:
-    return Platform()
-
-
-@pytest.fixture
-def chain(province: Province, platform: Platform) -> Chain:
-    """A registered lock with five records: a check-in and four entries."""
-    chain = Chain(province.keys.sealing_public)
-    place(province, chain, platform)
-    chain.append(check_in())
-    for _ in range(4):
-        chain.append(entry())
-    return chain
 
 
 def test_a_batch_is_committed_opened_and_receipted_through_its_last_record(province: Province, chain: Chain) -> None:

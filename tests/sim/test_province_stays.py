@@ -23,11 +23,6 @@ CHILD = {
 }
 
 
-@pytest.fixture
-def province(tmp_path: Path) -> Province:
-    return Province(tmp_path, "127.0.0.1", 1, clock=lambda: NOW + 5)
-
-
 def door(province: Province, listing: str) -> Chain:
     chain = Chain(province.keys.sealing_public)
     province.register_lock(

@@ -1,0 +1,85 @@
+"""A message in parts, as it travels over GATT (ISO/IEC 18013-5 clause 8.3.3.1.1.6). Sans-IO.
+
+Each part is one ATT value: a first byte that says whether more follow, then a slice of the message. The phone's session
+and the link to the edge agent are both cut so.
+"""
+
+from protocol import const
+from protocol.errors import FormatError
+
+SMALLEST_MTU = 23
+LONGEST_PART = 512
+"""Longest value of an attribute, in bytes (Core Specification, Vol 3, Part F, 3.2.9)."""
+
+_PACKET = const(251)
+"""Longest packet of the link layer, once its length has been extended (Core, Vol 6, Part B, 2.4)."""
+_HEADERS = const(7)  # of L2CAP, four bytes, and of ATT, three
+
+_MORE = const(1)
+_LAST = const(0)
+
+
+def part_size(mtu: int) -> int:
+    """Best part, in bytes, for an ATT MTU of `mtu`: the longest that fills its packets.
+
+    A few bytes more than fill a packet would cost another one: at MTU 515 each part would take three instead of two.
+    """
+    longest = min(max(mtu, SMALLEST_MTU) - 3, LONGEST_PART)
+    packets = (longest + _HEADERS) // _PACKET
+    return packets * _PACKET - _HEADERS if packets else longest
+
+
+class Parts:
+    """Iterates over the parts of `message` for an ATT MTU of `mtu`. Raises FormatError `parts.empty`."""
+
+    def __init__(self, message: bytes, mtu: int) -> None:
+        if not message:
+            raise FormatError("parts.empty", "an empty message has no parts")
+        self._message = memoryview(message)
+        self._step = part_size(mtu) - 1
+        self._at = 0
+
+    def __iter__(self) -> "Parts":
+        return self
+
+    def __next__(self) -> bytes:
+        at = self._at
+        if at >= len(self._message):
+            raise StopIteration
+        self._at = at + self._step
+        more = _MORE if self._at < len(self._message) else _LAST
+        return bytes((more,)) + bytes(self._message[at : self._at])
+
+
+class Assembler:
+    """Puts the parts of one direction of one connection together; never holds more than `limit` bytes.
+
+    After a FormatError it is empty again, and fit for the next message. `limit` may change between messages.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._parts = bytearray()
+
+    def push(self, part: bytes) -> "bytes | None":
+        """Take one part; the whole message if it was the last one, else None.
+
+        Raises FormatError: `parts.form` (nothing in it, or an unknown first byte), `parts.too_long`.
+        """
+        # A last part may be empty, as some wallets send it, but no message is.
+        if not part or part[0] > _MORE or (len(part) == 1 and (part[0] == _MORE or not self._parts)):
+            self.reset()
+            raise FormatError("parts.form", "a part is a first byte of 0 or 1 and some of the message")
+        if len(self._parts) + len(part) - 1 > self.limit:
+            self.reset()
+            raise FormatError("parts.too_long", "the message exceeds its limit")
+        self._parts.extend(memoryview(part)[1:])
+        if part[0] == _MORE:
+            return None
+        message = bytes(self._parts)
+        self.reset()
+        return message
+
+    def reset(self) -> None:
+        """Forget a half-received message."""
+        self._parts = bytearray()
