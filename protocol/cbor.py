@@ -353,12 +353,6 @@ def _whole(data: "Buffer", at: int) -> "Any":
     return item
 
 
-def decode_prefix(data: "Buffer", at: int = 0) -> "tuple[Any, int]":
-    """The item that starts at offset `at`, and the offset after it. Raises FormatError."""
-    reader = _Reader(data, at)
-    return reader.item(0), reader.at
-
-
 def decode(data: "Buffer") -> "Any":
     """The one item that `data` holds. Raises FormatError, also for trailing bytes."""
     return _whole(data, 0)

@@ -103,24 +103,3 @@ def from_asn1(text: str) -> int:
         raise _invalid()
     days = day(year, _number(text, at, 2), _number(text, at + 2, 2))
     return _seconds(days, _number(text, at + 4, 2), _number(text, at + 6, 2), second)
-
-
-def to_rfc3339(seconds: int) -> str:
-    """RFC 3339 text in UTC of seconds since 1970, for years 0 to 9999."""
-    days, rest = seconds // 86400, seconds % 86400
-    era_day = days + 719468
-    era = era_day // 146097
-    era_day -= era * 146097
-    year_of_era = (era_day - era_day // 1460 + era_day // 36524 - era_day // 146096) // 365
-    day_of_year = era_day - (365 * year_of_era + year_of_era // 4 - year_of_era // 100)
-    months = (5 * day_of_year + 2) // 153
-    month = months + 3 if months < 10 else months - 9
-    year = year_of_era + era * 400 + (1 if month <= 2 else 0)
-    return "%04d-%02d-%02dT%02d:%02d:%02dZ" % (
-        year,
-        month,
-        day_of_year - (153 * months + 2) // 5 + 1,
-        rest // 3600,
-        rest // 60 % 60,
-        rest % 60,
-    )

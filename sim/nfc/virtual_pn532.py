@@ -175,11 +175,6 @@ class VirtualPn532:
                 os.close(descriptor)
             self._terminal = None
 
-    @property
-    def on_line(self) -> bool:
-        """Is a host there?"""
-        return self._write is not None
-
     async def connected(self) -> None:
         """Returns once a host is on the line."""
         await self._connected.wait()

@@ -136,15 +136,6 @@ class Air(LocalLink):
                 if bytes(connection.self_address) == key or bytes(connection.peer_address) == key:
                     controller.on_le_disconnected(connection, hci.HCI_ErrorCode.CONNECTION_TIMEOUT_ERROR)
 
-    def disconnect_all(self) -> int:
-        """Break every connection as interference would. Returns how many ends there were."""
-        broken = 0
-        for controller in list(self.controllers):
-            for connection in list(controller.le_connections.values()):
-                controller.on_le_disconnected(connection, hci.HCI_ErrorCode.CONNECTION_TIMEOUT_ERROR)
-                broken += 1
-        return broken
-
     def power_off(self, controller: Controller) -> None:
         """Take a controller off the air; its peers see their connections time out."""
         controller.le_legacy_advertiser.stop()

@@ -184,10 +184,6 @@ def test_bytes_after_the_item_inside_a_tag_24_are_refused() -> None:
     assert refusal.value.code == "cbor.trailing"
 
 
-def test_a_prefix_is_read_up_to_its_end() -> None:
-    assert cbor.decode_prefix(b"\x00\x82\x01\x02\xff", 1) == ([1, 2], 4)
-
-
 @pytest.mark.parametrize("buffer", [bytearray, memoryview])
 def test_other_buffers_are_read_as_bytes_are(buffer: Any) -> None:
     item = cbor.decode(buffer(bytes.fromhex("8341016161d8184100")))

@@ -21,12 +21,6 @@ def test_rfc_3339_means_what_datetime_says(moment: datetime, minutes: int) -> No
     assert dates.from_rfc3339(local.isoformat()) == expected
 
 
-@given(MOMENTS)
-def test_a_date_written_reads_back(moment: datetime) -> None:
-    text = moment.replace(microsecond=0).isoformat() + "Z"
-    assert dates.to_rfc3339(dates.from_rfc3339(text)) == text
-
-
 @given(st.dates())
 def test_days_are_counted_as_datetime_counts_them(when: date) -> None:
     assert dates.from_full_date(when.isoformat()) == (when - date(1970, 1, 1)).days
@@ -109,8 +103,8 @@ def test_a_certificate_time_that_der_forbids_is_refused(text: str) -> None:
 
 
 def test_two_digit_years_turn_at_1950() -> None:
-    assert dates.to_rfc3339(dates.from_asn1("500101000000Z")) == "1950-01-01T00:00:00Z"
-    assert dates.to_rfc3339(dates.from_asn1("491231235959Z")) == "2049-12-31T23:59:59Z"
+    assert dates.from_asn1("500101000000Z") == dates.from_rfc3339("1950-01-01T00:00:00Z")
+    assert dates.from_asn1("491231235959Z") == dates.from_rfc3339("2049-12-31T23:59:59Z")
 
 
 def test_the_lock_reads_the_same_dates() -> None:
@@ -119,9 +113,9 @@ from protocol import dates
 from protocol.errors import FormatError
 def read(text):
     try:
-        return dates.to_rfc3339(dates.from_rfc3339(text))
+        return dates.from_rfc3339(text)
     except FormatError as error:
         return error.code
 answer([read(text) for text in given])
 """
-    assert run_on_lock(source, GOOD + BAD) == ["2026-11-23T16:52:01Z"] * len(GOOD) + ["date.form"] * len(BAD)
+    assert run_on_lock(source, GOOD + BAD) == [1795452721] * len(GOOD) + ["date.form"] * len(BAD)
