@@ -6,17 +6,15 @@ keypad beeps by itself. Eight edges are as many as the chip queues while the int
 """
 
 import asyncio
-import sys
 
 from machine import Pin
 
 from firmware import ticks
 from firmware.console import log
+from firmware.irq_flag import irq_flag
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from firmware.door import Door
 
 KEYS = "0123456789*#"
@@ -32,8 +30,7 @@ class Keypad:
     """A keypad on the pins `d0` and `d1`, which are pulled up: without one they are silent."""
 
     def __init__(self, d0: int, d1: int) -> None:
-        # On the chip, edges come from an interrupt: only this flag wakes the loop from there. See `firmware.link`.
-        self._flag: Any = getattr(asyncio, "ThreadSafeFlag" if sys.platform == "esp32" else "Event")()
+        self._flag = irq_flag()
         self._bits = 0
         self._count = 0
         self._edge = ticks.now()

@@ -12,16 +12,18 @@ on, so connections for another service may come and go beside it.
 
 import asyncio
 import gc
-import sys
 from hashlib import sha256
 
 import bluetooth
 
 from firmware import ticks
 from firmware.console import log
-from protocol import const, link, link_session
-from protocol.errors import FormatError, MooringError
-from protocol.parts import SMALLEST_MTU, Assembler, Parts
+from firmware.gatt_sending import lost, send_message
+from firmware.irq_flag import irq_flag
+from firmware.radio import CENTRAL_CONNECT, CENTRAL_DISCONNECT, GATTS_WRITE, MTU_EXCHANGED
+from protocol import link, link_session
+from protocol.errors import FormatError, MooringError, TransportError
+from protocol.parts import SMALLEST_MTU, Assembler
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,11 +50,6 @@ if TYPE_CHECKING:
             """Take a statement; its kind, and None or the code of the refusal."""
 
 
-_CONNECT = const(1)
-_DISCONNECT = const(2)
-_WRITE = const(3)
-_MTU = const(21)
-
 PREFERRED_MTU = 247
 """Fills one link-layer packet of 251 bytes; more would only be cut into several."""
 ADVERTISE_US = 200000
@@ -66,14 +63,8 @@ INBOX_BYTES = 8192
 """Messages waiting to be handled: some of the longest, which an edge sends without waiting for an answer."""
 FAREWELL_SECONDS = 0.5
 """Between telling an edge why it is refused and ending the connection: for the last notification to leave."""
-RETRY_SECONDS = 0.01
-"""Wait while the stack has no buffer: about one connection interval."""
-STUCK_MS = 20000
-"""A peer that takes nothing for so long is not coming back."""
 PATIENCE = 3
 """Refused statements in a row before the lock takes its time: each costs it a signature check."""
-
-_NOT_CONNECTED = 107, 128  # ENOTCONN: of Linux, and of lwIP, whose numbers the ESP32 port uses
 
 
 class Link:
@@ -82,9 +73,7 @@ class Link:
     def __init__(self, ble: "Any", lock: "LockMemory") -> None:
         self._ble = ble
         self._lock = lock
-        # On the chip irqs come from the radio's own thread, and only this flag wakes a sleeping loop from there. The
-        # unix port would poll for it every millisecond, and runs its irqs in the loop anyway.
-        self._flag: Any = getattr(asyncio, "ThreadSafeFlag" if sys.platform == "esp32" else "Event")()
+        self._flag = irq_flag()
         self._connections: dict[int, int] = {}  # handle: when it came
         self._unwelcome: list[tuple[int, str]] = []
         self._advertise_due = True
@@ -155,23 +144,23 @@ class Link:
         self._flag.set()
 
     def _note(self, event: int, data: "Any") -> None:
-        if event == _WRITE:
+        if event == GATTS_WRITE:
             if data[1] == self._down:
                 self._take_part(data[0])
-        elif event == _CONNECT:
+        elif event == CENTRAL_CONNECT:
             if len(self._connections) >= CONNECTIONS:
                 self._unwelcome.append((data[0], "link.full"))
             self._connections[data[0]] = ticks.now()
-            self._mtus[data[0]] = 23
+            self._mtus[data[0]] = SMALLEST_MTU
             self._advertise_due = True
-        elif event == _DISCONNECT:
+        elif event == CENTRAL_DISCONNECT:
             self._connections.pop(data[0], None)
             self._mtus.pop(data[0], None)
             if data[0] == self._peer:
                 self._peer = None
                 self._begin()
             self._advertise_due = True
-        elif event == _MTU:
+        elif event == MTU_EXCHANGED:
             self._mtus[data[0]] = data[1]
 
     def _take_part(self, connection: int) -> None:
@@ -361,23 +350,17 @@ class Link:
 
     async def _send_parts(self, message: bytes) -> None:
         connection, peer = self._connection, self._peer
-        blocked = None
-        for part in Parts(message, SMALLEST_MTU if peer is None else self._mtus.get(peer, SMALLEST_MTU)):
-            while connection == self._connection:
-                try:
-                    self._ble.gatts_notify(peer, self._up, part)
-                    blocked = None
-                    break
-                except OSError as error:
-                    # No buffer free, most likely. The stack does not say when there is one again.
-                    now = ticks.now()
-                    blocked = now if blocked is None else blocked
-                    if error.args[0] in _NOT_CONNECTED or ticks.since(now, blocked) > STUCK_MS:
-                        self._drop_peer("link.stuck")
-                        return
-                await asyncio.sleep(RETRY_SECONDS)
+
+        def notify(part: bytes) -> None:
             if connection != self._connection:
-                return
+                raise lost()
+            self._ble.gatts_notify(peer, self._up, part)
+
+        try:
+            await send_message(message, SMALLEST_MTU if peer is None else self._mtus[peer], notify)
+        except TransportError as error:
+            if connection == self._connection:
+                self._drop_peer(error.code)
 
     def _drop_peer(self, code: str) -> None:
         if self._peer is not None:

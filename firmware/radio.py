@@ -21,10 +21,10 @@ ble_gatts_reset and ble_gatts_start):
 """
 
 import asyncio
-import sys
 
 from firmware import ticks
 from firmware.console import log
+from firmware.irq_flag import irq_flag
 from protocol import const
 from protocol.errors import TransportError
 from protocol.mdoc.ble import PREFERRED_MTU
@@ -48,15 +48,6 @@ _POLL_MS = const(50)
 _EBUSY = const(16)
 
 
-def flag() -> "Any":
-    """An event to be set from an irq handler.
-
-    On the chip those come from the radio's own thread, and only this flag wakes a sleeping loop from there. The unix
-    port would poll for it every millisecond, and runs its handlers in the loop anyway.
-    """
-    return getattr(asyncio, "ThreadSafeFlag" if sys.platform == "esp32" else "Event")()
-
-
 class Radio:
     """The radio `ble` (a `bluetooth.BLE`), shared. Methods named as in MicroPython's documentation are the link's."""
 
@@ -73,7 +64,7 @@ class Radio:
         self._borrower: Handler | None = None
         self._values: tuple[int, ...] = ()
         self._quiet = False  # the link's advertising is held back
-        self._changed = flag()
+        self._changed = irq_flag()
 
     # --- what the link uses ------------------------------------------------------------------------------------------
 

@@ -4,8 +4,9 @@ import bluetooth
 
 from firmware import ticks
 from firmware.console import log
+from firmware.gatt_sending import lost
 from firmware.mdoc_ble import session
-from firmware.mdoc_ble.session import Session, lost
+from firmware.mdoc_ble.session import Session
 from firmware.radio import MTU_EXCHANGED
 from protocol import const
 from protocol.errors import TransportError

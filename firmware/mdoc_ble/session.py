@@ -4,10 +4,11 @@ import asyncio
 
 from firmware import ticks
 from firmware.console import log
-from firmware.radio import flag
+from firmware.gatt_sending import lost, send_message
+from firmware.irq_flag import irq_flag
 from protocol.errors import FormatError, MooringError, RefusedError, TransportError
 from protocol.mdoc import ble
-from protocol.parts import SMALLEST_MTU, Assembler, Parts
+from protocol.parts import SMALLEST_MTU, Assembler
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,13 +23,8 @@ CONNECT_MS = 8000
 """Longest wait for a phone that was engaged over NFC to be there with State = 01."""
 STEP_MS = 2000
 """Longest wait for the next part of a message, and for each step of a connection that the lock makes."""
-STUCK_MS = 5000
-"""A phone that takes nothing for so long is not coming back."""
 LINGER_MS = 1000
 """How long a phone that was told that it is over has to hang up by itself, so that it gets the last message."""
-
-_RETRY_SECONDS = 0.005
-_NOT_CONNECTED = 107, 128  # ENOTCONN: of Linux, and of lwIP, whose numbers the ESP32 port uses
 
 
 class Session:
@@ -40,7 +36,7 @@ class Session:
         self._radio = radio
         self._ble = radio.ble
         self._service = service
-        self._flag = flag()
+        self._flag = irq_flag()
         self._assembler = Assembler(longest)
         self._connection: int | None = None
         self._over: MooringError | None = None
@@ -169,25 +165,13 @@ class Session:
             raise self._over
 
     async def _send(self, message: bytes) -> None:
-        blocked = None
-        for part in Parts(message, self.mtu):
-            while True:
-                self._check()
-                try:
-                    self._write(part)
-                    blocked = None
-                    break
-                except OSError as error:
-                    # No buffer free, most likely. The stack does not say when there is one again.
-                    now = ticks.now()
-                    blocked = now if blocked is None else blocked
-                    if error.args[0] in _NOT_CONNECTED:
-                        raise lost()
-                    if ticks.since(now, blocked) > STUCK_MS:
-                        raise TransportError("ble.stuck", "the phone takes nothing")
-                await asyncio.sleep(_RETRY_SECONDS)
+        def write(part: bytes) -> None:
+            self._check()
+            self._write(part)
             self.parts_sent += 1
             self.sent += len(part)
+
+        await send_message(message, self.mtu, write)
 
     def _take(self, part: bytes) -> None:
         """A part from the phone. Runs in the radio's handler."""
@@ -218,8 +202,3 @@ class Session:
         self._connection = None
         if self._over is None:
             self._over = lost()
-
-
-def lost() -> TransportError:
-    """The connection is gone."""
-    return TransportError("ble.lost", "the connection was lost")

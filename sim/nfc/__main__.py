@@ -10,7 +10,7 @@ import argparse
 import asyncio
 import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -48,24 +48,62 @@ async def _run(port: int | None, faults: Faults, empty: bool) -> None:
         await board.stop()
 
 
+def _number(kind: Callable[[str], float], least: float, most: float) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = least - 1
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"{text} is not a number from {least} to {most}")
+        return value
+
+    return read
+
+
+_CHANCE = _number(float, 0, 1), "CHANCE"
+_SECONDS = _number(float, 0, 60), "SECONDS"
+_COUNT = _number(int, 0, 2**31), "N"
+_KINDS = {
+    "air_lost": _CHANCE,
+    "air_damaged": _CHANCE,
+    "line_lost": _CHANCE,
+    "line_damaged": _CHANCE,
+    "line_late": _CHANCE,
+    "late_seconds": _SECONDS,
+}
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; runs until it is interrupted."""
-    parser = argparse.ArgumentParser(prog="python -m sim.nfc", description=__doc__.splitlines()[0])
-    parser.add_argument("--tcp", type=int, metavar="PORT", help="listen on this port (0: any) instead of a pty")
+    parser = argparse.ArgumentParser(
+        prog="python -m sim.nfc",
+        description="A virtual PN532 by itself, for any program that speaks to such a chip. It prints the path of its "
+        "serial port, or the port it listens on, and then what becomes of each tap. Runs until interrupted.",
+    )
+    parser.add_argument(
+        "--tcp", type=_number(int, 0, 65535), metavar="PORT", help="listen on this port (0: any) instead of a pty"
+    )
     parser.add_argument("--empty", action="store_true", help="no phone is held to it")
+    faults = parser.add_argument_group("faults", "Chances are numbers from 0 to 1; the same seed does the same again.")
     for fault in dataclasses.fields(Faults):
-        name = "--" + fault.name.replace("_", "-")
+        name, meaning = "--" + fault.name.replace("_", "-"), fault.metadata["meaning"]
         if fault.type is bool:
-            parser.add_argument(name, action="store_true")
-        else:
-            kind = float if fault.type is float else int
-            parser.add_argument(name, type=kind, default=fault.default, metavar=fault.name[0].upper())
+            faults.add_argument(name, action="store_true", help=meaning)
+            continue
+        kind, shown = _KINDS.get(fault.name, _COUNT)
+        if fault.default is not None:
+            meaning += f" (default {fault.default})"
+        faults.add_argument(name, type=kind, default=fault.default, metavar=shown, help=meaning)
     chosen = parser.parse_args(arguments)
-    faults = Faults(**{fault.name: getattr(chosen, fault.name) for fault in dataclasses.fields(Faults)})
+    wanted = Faults(**{fault.name: getattr(chosen, fault.name) for fault in dataclasses.fields(Faults)})
     try:
-        asyncio.run(_run(chosen.tcp, faults, chosen.empty))
+        asyncio.run(_run(chosen.tcp, wanted, chosen.empty))
     except KeyboardInterrupt:
         return 130
+    except OSError as error:
+        print(f"sim.nfc: cannot listen on port {chosen.tcp}: {error}", file=sys.stderr)
+        return 2
     return 0
 
 

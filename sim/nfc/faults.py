@@ -1,32 +1,31 @@
 """What goes wrong between host, chip and card, by chance from a seed or at a given moment."""
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
+
+
+def _told(default: Any, meaning: str) -> Any:
+    """A field whose meaning the command line can tell."""
+    return field(default=default, metadata={"meaning": meaning})
 
 
 @dataclass(frozen=True)
 class Faults:
-    """Chances are per frame and per direction, 0 to 1.
+    """What may go wrong. Chances are 0 to 1, per frame and per direction; `None` is never."""
 
-    air_*: blocks between chip and card, lost or damaged. line_*: frames between host and chip, lost, damaged, or late
-    by `late_seconds`, which holds up what comes behind them. wtx_storm: how often a card asks for more time before each
-    answer. tear_off_at: the card is taken away at this block, counted from 0 (its RATS). deaf_after: the chip stops
-    listening after so many commands, until it has been woken `deaf_wakes` times; it then knows nothing any more.
-    stuck: it powers up as a warm reset of its host would leave it, in the middle of a command.
-    """
-
-    seed: int = 0
-    air_lost: float = 0.0
-    air_damaged: float = 0.0
-    line_lost: float = 0.0
-    line_damaged: float = 0.0
-    line_late: float = 0.0
-    late_seconds: float = 0.12
-    wtx_storm: int = 0
-    tear_off_at: int | None = None
-    deaf_after: int | None = None
-    deaf_wakes: int = 1
-    stuck: bool = False
+    seed: int = _told(0, "which chances come true")
+    air_lost: float = _told(0.0, "chance that a block between chip and card is lost")
+    air_damaged: float = _told(0.0, "chance that a block between chip and card is damaged")
+    line_lost: float = _told(0.0, "chance that a frame between host and chip is lost")
+    line_damaged: float = _told(0.0, "chance that a frame between host and chip is damaged")
+    line_late: float = _told(0.0, "chance that a frame between host and chip is late, and all behind it")
+    late_seconds: float = _told(0.12, "how late")
+    wtx_storm: int = _told(0, "how often the card asks for more time before each answer")
+    tear_off_at: int | None = _told(None, "the card is taken away at this block, counted from 0, its RATS")
+    deaf_after: int | None = _told(None, "the chip stops listening after so many commands, and forgets its settings")
+    deaf_wakes: int = _told(1, "how often a deaf chip must be woken until it listens again")
+    stuck: bool = _told(False, "the chip is in the middle of a command, as a warm reset of its host leaves it")
 
 
 class Chance:

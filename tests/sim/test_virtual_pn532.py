@@ -250,10 +250,12 @@ def test_as_a_program_of_its_own_it_is_found_by_a_driver_on_a_socket() -> None:
         assert program.stdout is not None
         try:
             host, port = (await program.stdout.readline()).decode().strip().split(":")
-            card = await Pn532Reader(Hsu(*await asyncio.open_connection(host, int(port)))).wait_for_card()
+            line, writer = await asyncio.open_connection(host, int(port))
+            card = await Pn532Reader(Hsu(line, writer)).wait_for_card()
             assert await card.transceive(bytes.fromhex("00a4040007d276000085010100")) == b"\x90\x00"
             await card.release()
             assert await program.stdout.readline() == b"unfinished: 1 APDUs\n"
+            writer.close()
         finally:
             program.kill()
             await program.wait()
@@ -261,7 +263,17 @@ def test_as_a_program_of_its_own_it_is_found_by_a_driver_on_a_socket() -> None:
     tap.run(story())
 
 
-def test_the_program_refuses_a_fault_that_it_does_not_have() -> None:
-    command = [sys.executable, "-m", "sim.nfc", "--gremlins", "1"]
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        (["--gremlins", "1"], "--gremlins"),
+        (["--air-lost", "1.5"], "from 0 to 1"),
+        (["--line-late", "nan"], "from 0 to 1"),
+        (["--tear-off-at", "soon"], "from 0 to"),
+        (["--tcp", "65536"], "from 0 to 65535"),
+    ],
+)
+def test_the_program_refuses_a_fault_that_it_does_not_have_or_cannot_be(wrong: list[str], named: str) -> None:
+    command = [sys.executable, "-m", "sim.nfc", *wrong]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
-    assert done.returncode == 2 and "--gremlins" in done.stderr
+    assert done.returncode == 2 and named in done.stderr and "Traceback" not in done.stderr
