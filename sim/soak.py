@@ -22,6 +22,8 @@ from sim.world import build
 
 NOISY = "noisy-air"
 SEEDS_A_WORLD = 10
+ROUND_SECONDS = 300
+"""Longest that a seed may take; some twelve are usual. Beyond it something hangs, which must not pass for waiting."""
 FINISHED = 0.99
 """Share of taps that must open the door with at most one re-tap."""
 
@@ -101,7 +103,8 @@ async def _play_noise(batch: Batch, seeds: Sequence[int], folder: Path, runtime:
         async with build(folder, seed, runtime) as world, noise.crew(world) as crew:
             for seed in seeds:
                 batch.seeds += 1
-                tally = await crew.round(seed)
+                async with asyncio.timeout(ROUND_SECONDS):
+                    tally = await crew.round(seed)
                 batch.tally.add(tally)
                 if tally.wrong or tally.wedged:
                     batch.broken.append((seed, f"{tally.wrong} wrong openings, {tally.wedged} times wedged"))
@@ -113,6 +116,8 @@ async def _play_noise(batch: Batch, seeds: Sequence[int], folder: Path, runtime:
         raise
     except MooringError as error:
         batch.broken.append((seed, str(error)))
+    except TimeoutError:
+        batch.broken.append((seed, f"not over after {ROUND_SECONDS} s"))
 
 
 def _one(name: str, seed: int, runtime: str) -> Batch:

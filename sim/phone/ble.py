@@ -156,6 +156,8 @@ class PhoneBluetooth:
         if not services:
             raise ConnectionError("no-service")
         found = {c.uuid: c for c in await client.discover_characteristics([], services[0])}
+        if not {_named(5), _named(6), _named(7), _named(8)} <= found.keys():
+            raise ConnectionError("no-service")
         ident = found[_named(8)]
         if self.habits.check_ident and await client.read_value(ident.handle) != job.ident():
             await self._hang_up()
@@ -221,7 +223,8 @@ class PhoneBluetooth:
                 break
             self._lost.clear()
             await self._advertise(job)
-        assert self._connection is not None
+        if self._connection is None:
+            raise ConnectionError("lost")  # after State = 01: for this transaction it is over
         self.mtu = self._connection.att_mtu
         if self._leaves("after-start"):
             await self._hang_up()

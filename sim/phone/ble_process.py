@@ -6,10 +6,12 @@ import json
 import sys
 from typing import Any
 
+from protocol.errors import TransportError
 from sim.board.interpreter import ROOT
 from sim.phone.ble import BleHabits, BleJob
 
 _NUMBERS = itertools.count(1)
+_ENDED: dict[str, Any] = {"done": ""}
 
 
 class BleProcess:
@@ -52,6 +54,12 @@ class BleProcess:
         await self._until("attach")
         return self
 
+    @property
+    def pid(self) -> int:
+        """Of the process, once it runs."""
+        assert self._process is not None
+        return self._process.pid
+
     async def __aexit__(self, *_: object) -> None:
         assert self._process is not None and self._reading is not None
         if self._process.returncode is None:
@@ -68,11 +76,14 @@ class BleProcess:
             else:
                 self._done.put_nowait(said)
         self._messages.put_nowait(None)
-        self._done.put_nowait({"done": "", "why": "process"})
+        self._done.put_nowait(_ENDED)
 
     async def _until(self, done: str) -> dict[str, Any]:
         said = await self._done.get()
-        while said["done"] not in (done, ""):
+        while said["done"] != done:
+            if said is _ENDED:
+                self._done.put_nowait(_ENDED)  # for whoever asks next
+                raise TransportError("phone.ended", "the process that is the phone's Bluetooth has ended")
             said = await self._done.get()  # the end of something that nobody waited for any more
         if "why" in said:
             raise ConnectionError(said["why"])

@@ -168,6 +168,7 @@ def test_faults_at_a_part_end_in_a_clear_failure_or_in_the_right_data_never_in_w
         for fault, codes in (
             (PartFault("delay", 3, way, seconds=0.3), {None}),
             (PartFault("cut", 3, way), {"ble.lost"}),
+            (PartFault("cut", 1, back), {"ble.lost"}),
             (PartFault("cut", 2, back), {"ble.lost"}),
             (PartFault("duplicate", 2, way), {"session.encryption", "ble.unasked", "cbor.form", "cbor.trailing"}),
             (PartFault("drop", 4, way), {"session.encryption", "ble.silent"}),
