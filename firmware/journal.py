@@ -156,8 +156,11 @@ class Journal:
         return self.free_sectors() > 0 or (current is not None and current[2] + RECORD_BYTES <= SECTOR)
 
     def append(self, record: bytes, note: bytes) -> None:
-        """Make `record` durable, with the lock's own `note` (at most 255 bytes). Raises StorageError `journal.full` or
-        `journal.flash`; then nothing was appended."""
+        """Make `record` durable, with the lock's own `note` (at most 255 bytes).
+
+        Raises StorageError, and then nothing was appended: `journal.chain` for a record that does not follow the last,
+        `journal.size` for one that no sector holds, `journal.full`, `journal.flash`, or what `before_erase` raises.
+        """
         parsed = records.parse(record)
         if parsed.counter != self.next_counter or parsed.previous != self.head:
             raise StorageError("journal.chain", "the record does not continue the chain")

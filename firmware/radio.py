@@ -115,7 +115,10 @@ class Radio:
     # --- what a session uses -----------------------------------------------------------------------------------------
 
     def borrow(self, handler: "Handler") -> None:
-        """Give `handler` the events of phones, and of this radio as a client, until `give_back`."""
+        """Give `handler` the events of phones, and of this radio as a client, until `give_back`.
+
+        Raises TransportError `ble.busy` while another session has them.
+        """
         if self._borrower is not None:
             raise TransportError("ble.busy", "the radio serves another session")
         self._borrower = handler

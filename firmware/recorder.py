@@ -139,8 +139,9 @@ class Recorder:
     def opening(self, decision: "Decision", interval: "Interval") -> None:
         """Record the opening that was decided, a CHECK_IN or an ENTRY. Durable on return; the stays follow.
 
-        Raises StorageError `journal.full` for a check-in that has no room left, `journal.flash`; then nothing was
-        recorded and the door must stay shut. An entry always has room.
+        Raises StorageError, and then nothing was recorded and the door must stay shut: `journal.full` for a check-in
+        that has no room left (an entry always has), `journal.size` for one whose fields no sector holds,
+        `journal.flash`, or `store.write` where room has to be made first.
         """
         journal, kind, guest = self._journal, decision.kind, decision.guest
         grant_id, method = decision.stay.grant.grant_id, decision.claim.method

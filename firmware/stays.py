@@ -103,9 +103,8 @@ class Stays:
         self._store = store
         self._stays: dict[bytes, Stay] = {}
         self._tombstones: dict[bytes, tuple[int, int]] = {}  # grant id: (serial, horizon)
-        self._floor = (
-            0  # the latest time by which something was forgotten; after a reboot the clock may stand before it
-        )
+        # The latest time by which something was forgotten; after a reboot the clock may stand before it.
+        self._floor = 0
         self._applied = 0
         raw = store.read(_FILE)
         if raw is not None:

@@ -21,7 +21,7 @@ class Store:
         self._folder = folder
 
     def read(self, name: str) -> "bytes | None":
-        """Content of `name`, or None if it was never written."""
+        """Content of `name`, or None if it was never written. Raises StorageError `store.read`."""
         try:
             with open(self._path(name), "rb") as file:
                 return bytes(file.read())
@@ -31,7 +31,7 @@ class Store:
             raise StorageError("store.read", name)
 
     def write(self, name: str, content: bytes) -> None:
-        """Replace `name`; on return the content is durable. Raises StorageError, and then the old content stands."""
+        """Replace `name`; on return the content is durable. Raises StorageError `store.write`; then the old stands."""
         path = self._path(name)
         try:
             with open(path + _NEW, "wb") as file:
@@ -52,7 +52,10 @@ class Store:
             raise StorageError("store.write", name)
 
     def read_part(self, name: str, at: int, length: int) -> bytes:
-        """`length` bytes from `at` on, fewer where the file ends; none of one that was never written."""
+        """`length` bytes from `at` on, fewer where the file ends; none of one that was never written.
+
+        Raises StorageError `store.read`.
+        """
         try:
             with open(self._path(name), "rb") as file:
                 file.seek(at)
