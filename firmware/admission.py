@@ -6,7 +6,7 @@ is one for all, because an address on the air means nothing: a flood keeps hones
 The door does not wait for either, and records keep.
 """
 
-from firmware import ticks
+from firmware.purse import Purse
 from protocol import link_session
 from protocol.errors import RefusedError
 
@@ -28,8 +28,7 @@ class Admission:
         self._crypto = crypto
         self._identity = identity
         self._ephemeral: "tuple[bytes, bytes] | None" = None
-        self._coins = PURSE
-        self._since = ticks.now()
+        self._purse = Purse(PURSE, COIN_MS)
 
     def prepare(self) -> None:
         """Make the next ephemeral key, if there is none; for when the door is idle."""
@@ -42,7 +41,9 @@ class Admission:
         Raises FormatError as `link_session.parse_open`, RefusedError `link.hurried` while the purse is empty.
         """
         link_session.parse_open(message)
-        self._draw()
+        if not self._purse.holds():
+            raise RefusedError("link.hurried", "too many handshakes came to nothing; later")
+        self._purse.draw()
         self.prepare()
         ephemeral, self._ephemeral = self._ephemeral, None
         assert ephemeral is not None
@@ -51,14 +52,4 @@ class Admission:
 
     def proven(self) -> None:
         """The edge that drew the last coin has proven itself: the coin goes back."""
-        self._coins = min(PURSE, self._coins + 1)
-
-    def _draw(self) -> None:
-        now = ticks.now()
-        grown = max(0, ticks.since(now, self._since)) // COIN_MS
-        if grown or self._coins == PURSE:
-            self._coins = min(PURSE, self._coins + grown)
-            self._since = now
-        if self._coins == 0:
-            raise RefusedError("link.hurried", "too many handshakes came to nothing; later")
-        self._coins -= 1
+        self._purse.put_back()

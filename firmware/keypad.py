@@ -46,10 +46,9 @@ class Keypad:
         self._shift(1)
 
     def _shift(self, bit: int) -> None:
-        now = ticks.now()
-        if not 0 <= ticks.since(now, self._edge) < GAP_MS:
+        if ticks.age(self._edge) >= GAP_MS:
             self._bits = self._count = 0
-        self._edge = now
+        self._edge = ticks.now()
         self._bits = self._bits << 1 & 0xFF | bit
         self._count += 1
         if self._count == 8:

@@ -39,9 +39,7 @@ class PinAttempts:
 
     def _elapsed(self) -> int:
         """Milliseconds since the last wrong try, or boot."""
-        elapsed = ticks.since(ticks.now(), self._since)
-        # After so many days without a try that ticks have wrapped it is negative: all is forgotten by then.
-        return elapsed if elapsed >= 0 else self._wrong * FORGET_MS + LONGEST_WAIT_MS
+        return ticks.age(self._since)
 
     def wait_ms(self) -> int:
         """How long until the next try, in milliseconds."""

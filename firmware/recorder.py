@@ -18,6 +18,7 @@ import asyncio
 
 from firmware import stays, ticks
 from firmware.console import log
+from firmware.purse import Purse
 from firmware.tally import Line, Tally
 from protocol import hpke, record
 from protocol.errors import MooringError, StorageError, TransportError
@@ -77,30 +78,6 @@ _REASONS = (
     ("journal.", "storage"),
     ("store.", "storage"),
 )
-
-
-class Purse:
-    """`most` coins, full at the beginning, and one more each `every_ms`."""
-
-    def __init__(self, most: int, every_ms: int) -> None:
-        self._most = most
-        self._every_ms = every_ms
-        self._held = most
-        self._since = ticks.now()
-
-    def holds(self) -> bool:
-        """Is there a coin?"""
-        elapsed = ticks.since(ticks.now(), self._since)
-        # Ticks that have wrapped since look like a step back, and mean days.
-        grown = self._most if elapsed < 0 else elapsed // self._every_ms
-        if grown:
-            self._held = min(self._most, self._held + grown)
-            self._since = ticks.now()
-        return self._held > 0
-
-    def draw(self) -> None:
-        """Take a coin that is there."""
-        self._held -= 1
 
 
 class Recorder:
@@ -277,7 +254,7 @@ class Recorder:
             return None
         noticed = ticks.now() if self._noticed is None else self._noticed
         self._noticed = noticed
-        waited = ticks.since(ticks.now(), noticed) >= QUIET_MS
+        waited = ticks.age(noticed) >= QUIET_MS
         if not waited and all(line.kind not in _ALARMS for line in lines):
             return None
         half = 2 * self._journal.free_sectors() >= self._journal.sectors

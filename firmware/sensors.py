@@ -77,13 +77,13 @@ class Sensors:
                 self._tell(name, switch.active)
             if switch is not None and switch.active and name in ("key", "handle"):
                 self._touched = ticks.now()
-        # Long before ticks wrap, what explains an open door is forgotten.
-        if self._touched is not None and ticks.since(ticks.now(), self._touched) >= EXPLAINED_MS:
+        # What explains an open door is forgotten long before ticks come round again.
+        if self._touched is not None and ticks.age(self._touched) >= EXPLAINED_MS:
             self._touched = None
         opened_at = self._strike.opened_at
-        if opened_at is not None and ticks.since(ticks.now(), opened_at) >= EXPLAINED_MS:
+        if opened_at is not None and ticks.age(opened_at) >= EXPLAINED_MS:
             self._strike.opened_at = None
-        if self._open_since is not None and ticks.since(ticks.now(), self._open_since) >= self._held_ms:
+        if self._open_since is not None and ticks.age(self._open_since) >= self._held_ms:
             self._open_since = None  # once for each time it stands open
             self._recorder.event(record.DOOR, "held")
 
@@ -102,6 +102,6 @@ class Sensors:
         if self._looks <= 2:
             return "found-open"
         for since in (self._strike.opened_at, self._touched):
-            if since is not None and 0 <= ticks.since(ticks.now(), since) < EXPLAINED_MS:
+            if since is not None and ticks.age(since) < EXPLAINED_MS:
                 return "opened"
         return "forced" if "handle" in self._switches else "opened"

@@ -1,8 +1,8 @@
 """The lock's software compiled for the interpreter here, by the program and in the way that an installer's stage is.
 
-What a chip gets is compiled, and so is what runs here: each module as it stands, and with it the stand-ins, which on
-the chip are no Python at all. Compiled modules leave no names of local variables on the heap, and no holes where the
-compiler worked: with them the largest free block when a guest taps is 51 KB of 512, with the sources 17 KB.
+What a chip gets is compiled, and so is what runs here: each module but for the sentences of its errors, and with it the
+stand-ins, which on the chip are no Python at all. Compiled modules leave no names of local variables on the heap, and
+no holes where the compiler worked.
 """
 
 import hashlib
@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 
 from protocol.errors import ConfigError
+from tools import software, terse
 from tools.software import compile_all, find_program, sources
 
 _MACHINES = {"x86_64": "x64", "AMD64": "x64"}
@@ -40,6 +41,8 @@ def folder(root: Path, program: str) -> Path | None:
         content[stand_in.name] = stand_in.read_bytes()
     content.update({path: (root / path).read_bytes() for path in _SIM})
     digest = hashlib.sha256(architecture.encode())
+    for tool in (software, terse):
+        digest.update(Path(tool.__file__).read_bytes())
     for path, text in content.items():
         digest.update(path.encode() + b"\0" + hashlib.sha256(text).digest())
     made = root / "build" / "lock" / digest.hexdigest()[:24]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from firmware import recorder, ticks
+from firmware import recorder
 from firmware.recorder import reason
 from protocol import record
 from protocol.errors import RefusedError, StorageError, TransportError, VerificationError
@@ -355,12 +355,3 @@ def test_a_power_cut_between_count_and_record_neither_loses_nor_doubles_an_event
         assert sum(total.values()) <= sum(expected.values()) + 1, (cut_at, total, expected)
         assert bench.signed_by_it()
     assert cuts > 15
-
-
-def test_a_purse_is_full_again_when_ticks_have_wrapped_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
-    purse = recorder.Purse(2, 1000)
-    purse.draw()
-    purse.draw()
-    assert not purse.holds()
-    monkeypatch.setattr(ticks, "since", lambda later, earlier: -(1 << 28))
-    assert purse.holds()
