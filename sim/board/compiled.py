@@ -6,6 +6,7 @@ no holes where the compiler worked.
 """
 
 import hashlib
+import inspect
 import os
 import platform
 import shutil
@@ -15,8 +16,8 @@ from functools import cache
 from pathlib import Path
 
 from protocol.errors import ConfigError
-from tools import software, terse
 from tools.software import compile_all, find_program, sources
+from tools.terse import without_sentences
 
 _MACHINES = {"x86_64": "x64", "AMD64": "x64"}
 """Architecture for `mpy-cross -march`, by machine: what viper code is compiled to."""
@@ -41,8 +42,8 @@ def folder(root: Path, program: str) -> Path | None:
         content[stand_in.name] = stand_in.read_bytes()
     content.update({path: (root / path).read_bytes() for path in _SIM})
     digest = hashlib.sha256(architecture.encode())
-    for tool in (software, terse):
-        digest.update(Path(tool.__file__).read_bytes())
+    for tool in (compile_all, without_sentences):
+        digest.update(Path(inspect.getfile(tool)).read_bytes())
     for path, text in content.items():
         digest.update(path.encode() + b"\0" + hashlib.sha256(text).digest())
     made = root / "build" / "lock" / digest.hexdigest()[:24]
