@@ -11,10 +11,10 @@ from typing import Final
 
 from edge_agent import config, log, status
 from edge_agent.credentials import Credentials
+from edge_agent.discovery import discover
 from edge_agent.downlink import Downlink
-from edge_agent.held import Held
 from edge_agent.known_lock import KnownLock, LinkFactory
-from edge_agent.lock_link import CONNECTING_AT_ONCE, LockLink, discover
+from edge_agent.lock_link import CONNECTING_AT_ONCE, LockLink
 from edge_agent.notify import Notifier
 from edge_agent.outbox import Outbox
 from edge_agent.uplink import Uplink
@@ -80,7 +80,6 @@ class Agent:
                 )
                 self._downlink = Downlink(
                     self._outbox,
-                    Held(self._outbox.connection),
                     self._locks,
                     settings.province_public_key,
                     self._uplink.settled,

@@ -6,11 +6,10 @@ public, and worth nothing without the key.
 
 import asyncio
 import contextlib
-import os
 from pathlib import Path
 from typing import Any, Final
 
-from edge_agent import log
+from edge_agent import files, log
 from protocol import crypto_cpython as crypto
 from protocol import statement
 from protocol.edge_pass import KIND, EdgePass
@@ -61,10 +60,8 @@ class Credentials:
         if self._form is not None and form.issued_at <= self._form.issued_at:
             return False
         self._hold(form, signed)
-        temporary = self._path.with_suffix(".new")
         try:
-            temporary.write_bytes(signed)
-            temporary.replace(self._path)
+            files.replace(self._path, signed, durable=True)
         except OSError as error:
             # It serves until the next start, and then the province sends it again.
             log.warning("pass.not_stored", reason=error.strerror or type(error).__name__)
@@ -102,7 +99,10 @@ def _load_or_make(path: Path) -> tuple[bytes, bytes]:
         private = path.read_bytes()
     except FileNotFoundError:
         private = crypto.generate("P-256")[0]
-        _write_once(path, private)
+        try:
+            files.replace(path, private, durable=True)
+        except OSError as error:
+            raise StorageError("link.key", f"cannot write {path}: {error.strerror}; check state_dir") from error
     except OSError as error:
         raise ConfigError("link.key", f"cannot read {path}: {error.strerror}; check its permissions") from error
     try:
@@ -113,16 +113,3 @@ def _load_or_make(path: Path) -> tuple[bytes, bytes]:
         raise ConfigError(
             "link.key", f"{path} does not hold a key; remove it, start again, and have the new key admitted"
         ) from None
-
-
-def _write_once(path: Path, content: bytes) -> None:
-    temporary = path.with_suffix(".new")
-    try:
-        temporary.unlink(missing_ok=True)
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise StorageError("link.key", f"cannot write {path}: {error.strerror}; check state_dir") from error

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from edge_agent import log
-from edge_agent.held import Held
 from edge_agent.known_lock import KnownLock, Link
 from edge_agent.outbox import Key, Outbox
 from protocol import crypto_cpython, statement, uplink
@@ -26,12 +25,11 @@ class Downlink:
     def __init__(
         self,
         outbox: Outbox,
-        held: Held,
         locks: dict[str, KnownLock],
         province_public: bytes | None,
         settled: Callable[[Iterable[Key]], None],
     ) -> None:
-        self._outbox, self._held, self._locks = outbox, held, locks
+        self._outbox, self._held, self._locks = outbox, outbox.held, locks
         self._province_public, self._settled = province_public, settled
 
     def on_receipts(self, message: uplink.Receipts) -> None:

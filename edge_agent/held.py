@@ -12,6 +12,7 @@ from typing import Final
 
 from edge_agent import database
 from protocol.errors import StorageError
+from protocol.receipt import KIND as RECEIPT
 
 PER_LOCK_LIMIT: Final = 512
 """Statements held for one lock. Grants of a year's stays are some hundred; more is a fault or a flood."""
@@ -27,7 +28,10 @@ class HeldStatement:
 
 
 class Held:
-    """The statements in an outbox's database."""
+    """The statements in an outbox's database, of which this class alone reads and writes their table.
+
+    What is about receipts is for the outbox, inside a transaction of its own.
+    """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
@@ -38,18 +42,35 @@ class Held:
             held = self._db.execute("SELECT count(*) FROM statements WHERE lock_id = ?", (lock_id,)).fetchone()[0]
             if held >= PER_LOCK_LIMIT:
                 raise StorageError("held.limit", "too many statements wait for this lock; is it in reach?")
-            done = self._db.execute(
-                "INSERT OR IGNORE INTO statements (lock_id, kind, digest, statement, held_at) VALUES (?,?,?,?,?)",
-                (lock_id, kind, hashlib.sha256(statement).digest(), statement, time.time()),
-            )
-            return done.rowcount > 0
+            return self._insert(lock_id, kind, statement)
+
+    def _insert(self, lock_id: bytes, kind: str, statement: bytes) -> bool:
+        done = self._db.execute(
+            "INSERT OR IGNORE INTO statements (lock_id, kind, digest, statement, held_at) VALUES (?,?,?,?,?)",
+            (lock_id, kind, hashlib.sha256(statement).digest(), statement, time.time()),
+        )
+        return done.rowcount > 0
+
+    def hold_receipt(self, lock_id: bytes, statement: bytes) -> None:
+        """Hold a receipt instead of an earlier one: the newest is enough, for receipts are cumulative."""
+        self.drop_receipt(lock_id)
+        self._insert(lock_id, RECEIPT, statement)
+
+    def drop_receipt(self, lock_id: bytes) -> None:
+        """The lock has what the receipt says."""
+        self._db.execute("DELETE FROM statements WHERE lock_id = ? AND kind = ?", (lock_id, RECEIPT))
+
+    def has_receipt(self, lock_id: bytes) -> bool:
+        """Does a receipt wait for the lock?"""
+        query = "SELECT 1 FROM statements WHERE lock_id = ? AND kind = ?"
+        return self._db.execute(query, (lock_id, RECEIPT)).fetchone() is not None
 
     def waiting(self, lock_id: bytes) -> list[HeldStatement]:
         """What waits for a lock: receipts first, since they free its journal, then in order of arrival."""
         with database.errors():
             rows = self._db.execute(
-                "SELECT id, kind, statement FROM statements WHERE lock_id = ? ORDER BY kind != 'receipt', id",
-                (lock_id,),
+                "SELECT id, kind, statement FROM statements WHERE lock_id = ? ORDER BY kind != ?, id",
+                (lock_id, RECEIPT),
             ).fetchall()
         return [HeldStatement(*row) for row in rows]
 

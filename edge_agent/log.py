@@ -18,10 +18,7 @@ class _Format(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         level, name = record.levelname.lower(), record.getMessage()
-        facts = getattr(record, "facts", None)
-        if facts is None:
-            # A plain message of a module that logs prose.
-            name, facts = record.name.rpartition(".")[2] + ".message", {"message": name}
+        facts: dict[str, object] = record.__dict__["facts"]
         if self._json:
             return json.dumps({"time": round(record.created, 6), "level": level, "event": name, **facts})
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z"

@@ -7,7 +7,6 @@ has it" has one meaning. A row leaves by a receipt only; what cannot be forwarde
 import hashlib
 import json
 import shutil
-import sqlite3
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from edge_agent import database
+from edge_agent.held import Held
 from protocol.errors import StorageError, VerificationError
 from protocol.link import Hello
 from protocol.receipt import Receipt
@@ -44,17 +44,14 @@ class Outbox:
     def __init__(self, path: Path, *, max_bytes: int = 512 * MEGABYTE, reserve_bytes: int = 0) -> None:
         self._path, self._max_bytes, self._reserve_bytes = path, max_bytes, reserve_bytes
         self._db = database.open_for_writing(path)
+        self.held = Held(self._db)
+        """The statements that wait for locks, in the same file."""
         self._bytes: int = self._one("SELECT coalesce(sum(length(record)), 0) FROM records")
         self._bytes += self._one("SELECT coalesce(sum(length(record)), 0) FROM quarantine")
 
     def close(self) -> None:
         """Close the file."""
         self._db.close()
-
-    @property
-    def connection(self) -> sqlite3.Connection:
-        """The database, for `edge_agent.held`, which shares its transactions."""
-        return self._db
 
     def _one(self, query: str, *values: object) -> int:
         with database.errors():
@@ -75,17 +72,13 @@ class Outbox:
                 "excluded.seen_at, next_counter = excluded.next_counter, told_through = excluded.told_through",
                 (hello.lock_id, hello.identity_public, hello.next_counter, hello.receipted_through, time.time()),
             )
-            self._db.execute(
-                "DELETE FROM statements WHERE lock_id = ?1 AND kind = 'receipt' AND EXISTS "
-                "(SELECT 1 FROM locks WHERE lock_id = ?1 AND receipted_through <= ?2)",
-                (hello.lock_id, hello.receipted_through),
-            )
-            self._db.execute(
-                "UPDATE locks SET receipted_through = told_through, receipted_head = NULL WHERE lock_id = ?1 AND "
-                "receipted_through > told_through AND NOT EXISTS "
-                "(SELECT 1 FROM statements WHERE lock_id = ?1 AND kind = 'receipt')",
-                (hello.lock_id,),
-            )
+            if self._receipted_through(hello.lock_id) <= hello.receipted_through:
+                self.held.drop_receipt(hello.lock_id)
+            elif not self.held.has_receipt(hello.lock_id):
+                self._db.execute(
+                    "UPDATE locks SET receipted_through = told_through, receipted_head = NULL WHERE lock_id = ?",
+                    (hello.lock_id,),
+                )
 
     def knows(self, lock_id: bytes) -> bool:
         """Has this lock ever been seen here?"""
@@ -106,7 +99,7 @@ class Outbox:
         return max(
             self._one("SELECT max(counter) FROM records WHERE lock_id = ?", lock_id),
             self._one("SELECT max(counter) FROM quarantine WHERE lock_id = ? AND authentic", lock_id),
-            self._one("SELECT receipted_through FROM locks WHERE lock_id = ?", lock_id),
+            self._receipted_through(lock_id),
         )
 
     # --- records in --------------------------------------------------------------------------------------------------
@@ -247,12 +240,7 @@ class Outbox:
                 (lock_id, through, receipt.head),
             )
             if self._told_through(lock_id) < through:
-                # The newest is enough: receipts are cumulative.
-                self._db.execute("DELETE FROM statements WHERE lock_id = ? AND kind = 'receipt'", (lock_id,))
-                self._db.execute(
-                    "INSERT INTO statements (lock_id, kind, digest, statement, held_at) VALUES (?,'receipt',?,?,?)",
-                    (lock_id, hashlib.sha256(statement).digest(), statement, time.time()),
-                )
+                self.held.hold_receipt(lock_id, statement)
         self._bytes -= sum(row[1] for row in gone)
         return [(lock_id, row[0]) for row in gone]
 
@@ -286,6 +274,9 @@ class Outbox:
                 "SELECT receipted_through, receipted_head FROM locks WHERE lock_id = ?", (lock_id,)
             ).fetchone()
         return None if row is None else (row[0], row[1])
+
+    def _receipted_through(self, lock_id: bytes) -> int:
+        return self._one("SELECT receipted_through FROM locks WHERE lock_id = ?", lock_id)
 
     def _told_through(self, lock_id: bytes) -> int:
         return self._one("SELECT told_through FROM locks WHERE lock_id = ?", lock_id)

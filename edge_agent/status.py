@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from edge_agent import files
 from protocol.errors import StorageError
 
 _LOCK = "agent.lock"
@@ -53,13 +54,10 @@ def is_running(state_dir: Path) -> bool:
 
 def write(state_dir: Path, facts: dict[str, object]) -> None:
     """Replace what the agent says of itself. Written on change only, so that it does not wear the card."""
-    temporary = state_dir / (_FILE + ".new")
-    try:
-        temporary.write_text(json.dumps(facts), encoding="utf-8")
-        temporary.replace(state_dir / _FILE)
-    except OSError:
-        # A full disk must not stop the delivery of what is held; `status` then shows the last state written.
-        return
+    # A full disk must not stop the delivery of what is held; `status` then shows the last state written. And it says
+    # nothing once the agent is gone, so it need not outlive a power cut.
+    with contextlib.suppress(OSError):
+        files.replace(state_dir / _FILE, json.dumps(facts).encode(), durable=False)
 
 
 def read(state_dir: Path) -> dict[str, Any]:

@@ -12,21 +12,20 @@ those of other locks.
 import asyncio
 import contextlib
 import os
-import random
 import time
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Final
 
 from edge_agent import config, log
+from edge_agent.backoff import Backoff
 from edge_agent.broker import BrokerConnection, Message
 from edge_agent.outbox import Key, Outbox
 from protocol import uplink
 from protocol.errors import FormatError, MooringError, TransportError
 
-FIRST_WAIT: Final = 1.0
-"""Seconds before the first reconnect: a broker that merely restarts is back in about one."""
-LONGEST_WAIT: Final = 120.0
-"""An outage of hours must not cost two minutes more than needed, nor drain an LTE tariff with handshakes."""
+RECONNECT: Final = Backoff(first=1.0, limit=120.0)
+"""A broker that merely restarts is back in about a second; an outage of hours must not cost two minutes more than
+needed, nor drain an LTE tariff with handshakes."""
 STEADY_SECONDS: Final = 30.0
 """A connection that lasted so long starts the series of waits anew; a shorter one is a broker that throws us out."""
 PUBACK_SECONDS: Final = 30.0
@@ -36,13 +35,6 @@ RESEND_LIMIT: Final = 600.0
 REPEATS: Final = 4
 """Batches of silent locks under way at a time, beside the window: after an outage of the province this is the way back
 of a building's backlog, and until then, at one batch each for a receipt timeout, a few KB/s."""
-
-
-def reconnect_wait(failures: int) -> float:
-    """Seconds to wait after `failures` (>= 1) failed connections. Half of it is jitter, or a province's edges, cut off
-    in the same second, would all come back in the same second."""
-    ceiling = min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** min(failures - 1, 32))
-    return ceiling * random.uniform(0.5, 1.0)
 
 
 class _UnderWay:
@@ -132,7 +124,7 @@ class Uplink:
             began = time.monotonic()
             error = await self._connect_and_serve()
             failures = 1 if time.monotonic() - began > STEADY_SECONDS else failures + 1
-            wait = reconnect_wait(failures)
+            wait = RECONNECT.wait(failures)
             log.warning("broker.lost", code=error.code, reason=error.message, retry_seconds=round(wait, 2))
             await asyncio.sleep(wait)
 

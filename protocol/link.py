@@ -7,6 +7,7 @@ at another connection where the last one broke off.
 
 from protocol import cbor
 from protocol.errors import FormatError
+from protocol.statement import MAX_BYTES as LONGEST_STATEMENT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,8 +39,6 @@ PIECE_BYTES = 1024
 and what a lock must hold twice while it opens a message."""
 DOWN_LIMIT = PIECE_BYTES + 32
 """Longest message to a lock, sealed."""
-STATEMENT_LIMIT = 8192
-"""Longest statement. A trust list is the largest."""
 CREDIT_LIMIT = 64
 """Most records one PULL may ask for; more buys no speed and costs the edge its bound on memory."""
 PREFIX_BYTES = 6
@@ -195,11 +194,11 @@ def parse(message: bytes) -> "tuple[Any, ...]":
         return (kind, items[1])
     if kind == OFFER:
         good = len(items) == 3 and _is_bytes(items[1], 32) and _is_uint(items[2])
-        if not (good and PIECE_BYTES < items[2] <= STATEMENT_LIMIT):
+        if not (good and PIECE_BYTES < items[2] <= LONGEST_STATEMENT):
             raise _form("OFFER")
         return (OFFER, items[1], items[2])
     if kind == WANT:
-        if len(items) != 2 or not _is_uint(items[1]) or items[1] >= STATEMENT_LIMIT:
+        if len(items) != 2 or not _is_uint(items[1]) or items[1] >= LONGEST_STATEMENT:
             raise _form("WANT")
         return (WANT, items[1])
     if kind == RESULT:

@@ -28,7 +28,7 @@ KINDS = (
 )
 
 MAX_BYTES = 8192
-"""Longest statement read: the largest message that the link to a lock carries."""
+"""Longest statement: what a lock can gather of one on its flash and read at once. A trust list is the largest."""
 
 _TYPE = "mooring/"
 

@@ -6,7 +6,7 @@ parties at the ends verify. A PUBACK is the broker's word only: custody of a rec
 
 import json
 
-from protocol import cbor
+from protocol import cbor, statement
 from protocol.errors import FormatError
 
 TYPE_CHECKING = False
@@ -35,8 +35,8 @@ MAX_MESSAGE = 131072
 """Longest message read. Half of what the strictest broker in use (rumqttd as configured in sim/broker.py) lets pass."""
 MAX_RECORDS = 256
 MAX_STATEMENTS = 256
-MAX_BYTES = 8192
-"""Longest record or statement: neither could cross the link between lock and edge if it were longer."""
+MAX_BYTES = statement.MAX_BYTES
+"""Longest record or statement; a record is shorter than the longest statement."""
 MAX_HELD = 32
 EDGE_NAME_LENGTH = 32
 

@@ -11,6 +11,7 @@ from edge_agent import agent as edge_agent_module
 from edge_agent import config, database, inventory
 from edge_agent import uplink as edge_uplink
 from edge_agent.agent import Agent
+from edge_agent.backoff import Backoff
 from edge_agent.credentials import Credentials
 from edge_agent.notify import Notifier
 from protocol import crypto_cpython as crypto
@@ -25,7 +26,7 @@ from tests.edge_agent.signing_lock import PROVINCE_PRIVATE, PROVINCE_PUBLIC, Sig
 
 @pytest.fixture(autouse=True)
 def _quick_reconnects(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(edge_uplink, "FIRST_WAIT", 0.2)
+    monkeypatch.setattr(edge_uplink, "RECONNECT", Backoff(first=0.2, limit=120.0))
 
 
 class WiredLink:

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from edge_agent import lock_link
+from edge_agent import discovery, lock_connection
+from edge_agent.backoff import Backoff
 from edge_agent.credentials import KEY_FILE, Credentials
-from edge_agent.lock_link import Backoff, LockLink
+from edge_agent.lock_link import LockLink
 from protocol import link, record
 from protocol.errors import MooringError, StorageError, TransportError
+from protocol.statement import MAX_BYTES as LONGEST_STATEMENT
 from tests.edge_agent.rogue_lock import KEYS, LOCK_ID
 from tests.link_keys import EDGE_PRIVATE, NOW
 from tests.radio_world import ADDRESS, RadioWorld, radio_world
@@ -111,11 +113,16 @@ async def error_code(lock: LockLink) -> str:
     return (await error_of(lock)).code
 
 
+def losses(caplog: pytest.LogCaptureFixture) -> list[dict[str, object]]:
+    """Facts of each `link.lost` that was logged."""
+    return [entry.__dict__["facts"] for entry in caplog.records if entry.getMessage() == "link.lost"]
+
+
 def test_discovery_names_locks_and_only_locks() -> None:
     async def scenario(world: RadioWorld, _store: Store) -> None:
         other = await world.another_adapter(7)
         await other.device.start_advertising(advertising_data=b"\x02\x01\x06", advertising_interval_min=20)
-        assert await lock_link.discover(timeout=0.3) == [(ADDRESS, LOCK_ID[: link.PREFIX_BYTES])]
+        assert await discovery.discover(timeout=0.3) == [(ADDRESS, LOCK_ID[: link.PREFIX_BYTES])]
 
     run(0, scenario)
 
@@ -217,8 +224,10 @@ def test_statements_are_refused_without_a_connection_and_fail_with_it() -> None:
     run(0, scenario)
 
 
-def test_a_lock_that_is_not_there_is_named_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lock_link, "CONNECT_SECONDS", 0.2)
+def test_a_lock_that_is_not_there_is_named_unreachable(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(lock_connection, "CONNECT_SECONDS", 0.2)
 
     async def scenario(_world: RadioWorld, store: Store) -> None:
         async with linked(store, address="F0:00:00:00:00:77") as lock:
@@ -226,13 +235,8 @@ def test_a_lock_that_is_not_there_is_named_unreachable(monkeypatch: pytest.Monke
             assert not lock.connected
 
     run(0, scenario)
-
-
-def test_backoff_grows_to_its_limit_with_jitter() -> None:
-    backoff = Backoff(first=1, limit=60)
-    for failures, ceiling in ((1, 1), (2, 2), (5, 16), (7, 60), (1000, 60)):
-        waits = {backoff.wait(failures) for _ in range(20)}
-        assert len(waits) > 1 and all(ceiling / 2 <= wait <= ceiling for wait in waits)
+    facts = losses(caplog)[0]
+    assert (facts["address"], facts["lock"], facts["code"]) == ("F0:00:00:00:00:77", "", "lock.unreachable")
 
 
 @pytest.mark.parametrize("credit", [0, link.CREDIT_LIMIT + 1])
@@ -279,7 +283,9 @@ def test_a_lock_that_refuses_the_pass_says_why_and_a_newer_pass_mends_it() -> No
     run(0, scenario, MOORING_TEST_TIME=str(NOW))
 
 
-def test_a_lock_that_the_pass_does_not_list_is_left_before_it_learns_who_asks() -> None:
+def test_a_lock_that_the_pass_does_not_list_is_left_before_it_learns_who_asks(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async def scenario(_world: RadioWorld, store: Store) -> None:
         known = credentials(KEYS.edge_pass(locks=[bytes(16)]))
         async with linked(store, known=known) as lock:
@@ -287,9 +293,11 @@ def test_a_lock_that_the_pass_does_not_list_is_left_before_it_learns_who_asks() 
             assert not store.hellos
 
     run(0, scenario)
+    facts = losses(caplog)[0]
+    assert (facts["address"], facts["lock"], facts["code"]) == (ADDRESS, LOCK_ID.hex(), "lock.foreign_pass")
 
 
-@pytest.mark.parametrize("size", [1, link.PIECE_BYTES, link.PIECE_BYTES + 1, link.STATEMENT_LIMIT])
+@pytest.mark.parametrize("size", [1, link.PIECE_BYTES, link.PIECE_BYTES + 1, LONGEST_STATEMENT])
 def test_a_statement_of_any_size_is_delivered(size: int) -> None:
     async def scenario(_world: RadioWorld, store: Store) -> None:
         async with linked(store) as lock:
@@ -303,7 +311,7 @@ def test_a_statement_of_any_size_is_delivered(size: int) -> None:
 @pytest.mark.parametrize("packets", [5, 40, 80])
 def test_a_long_statement_cut_off_anywhere_arrives_and_goes_on_where_it_was(packets: int) -> None:
     async def scenario(world: RadioWorld, store: Store) -> None:
-        statement = random.Random(packets).randbytes(link.STATEMENT_LIMIT)
+        statement = random.Random(packets).randbytes(LONGEST_STATEMENT)
         world.adapter.mtu = 100
         async with linked(store) as lock:
             await store.until(lambda: bool(store.hellos))

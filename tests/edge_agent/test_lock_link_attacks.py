@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from edge_agent import lock_link
+from edge_agent import lock_connection
 from edge_agent.lock_link import LockLink
 from protocol import cbor, link, link_session
 from protocol import crypto_cpython as crypto
@@ -212,7 +212,7 @@ def test_a_radio_without_the_service_is_foreign() -> None:
 
 
 def test_a_lock_that_says_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lock_link, "HELLO_SECONDS", 0.1)
+    monkeypatch.setattr(lock_connection, "HELLO_SECONDS", 0.1)
 
     async def scenario(_store: Store, lock: LockLink) -> None:
         assert await error_code(lock) == "lock.silent"
@@ -221,7 +221,7 @@ def test_a_lock_that_says_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_statement_without_an_answer_ends_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lock_link, "RESULT_SECONDS", 0.1)
+    monkeypatch.setattr(lock_connection, "RESULT_SECONDS", 0.1)
 
     def answer(message: tuple[object, ...]) -> list[bytes]:
         return [rogue_lock.hello(1)] if message[0] == link.PULL and message[2] == 0 else []

@@ -44,9 +44,10 @@ def fill(outbox: Outbox, lock: SigningLock, count: int) -> None:
         assert outbox.put(item) == "stored"
 
 
-def test_the_database_is_in_wal_mode_and_flushes_every_commit(outbox: Outbox) -> None:
-    assert outbox.connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
-    assert outbox.connection.execute("PRAGMA synchronous").fetchone()[0] == 2
+def test_the_database_is_in_wal_mode_and_flushes_every_commit(path: Path) -> None:
+    with closing(database.open_for_writing(path)) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+        assert connection.execute("PRAGMA synchronous").fetchone()[0] == 2
 
 
 def test_only_the_service_can_read_the_file(path: Path, outbox: Outbox) -> None:
@@ -68,13 +69,14 @@ def test_the_same_payload_signed_anew_is_a_duplicate(outbox: Outbox, lock: Signi
 
 
 def test_another_payload_under_a_taken_key_is_kept_aside_and_never_overwrites(
-    outbox: Outbox, lock: SigningLock
+    path: Path, outbox: Outbox, lock: SigningLock
 ) -> None:
     first, other = lock.make(), lock.make()
     assert outbox.put(first) == "stored"
     assert [outbox.put(other), outbox.put(other)] == ["conflict", "conflict"]
     assert [row.record for row in outbox.batch(0, 10**6, 10)] == [first.raw]
-    (aside,) = inventory.quarantine(outbox.connection)
+    with closing(database.open_for_reading(path)) as look:
+        (aside,) = inventory.quarantine(look)
     assert (aside["counter"], aside["code"]) == (1, "outbox.conflict")
 
 
@@ -104,9 +106,7 @@ def test_a_receipt_deletes_what_it_covers_and_waits_for_the_lock(outbox: Outbox,
     signed = lock.receipt(3)
     assert outbox.apply_receipt(opened(signed), signed) == [(lock.lock_id, n) for n in (1, 2, 3)]
     assert counters(outbox) == [4, 5]
-    assert [(held.kind, held.statement) for held in Held(outbox.connection).waiting(lock.lock_id)] == [
-        ("receipt", signed)
-    ]
+    assert [(held.kind, held.statement) for held in outbox.held.waiting(lock.lock_id)] == [("receipt", signed)]
     assert outbox.known_through(lock.lock_id) == 5
 
 
@@ -173,7 +173,7 @@ def test_a_break_in_the_chain_is_passed_with_a_receipt_for_each_side(outbox: Out
         outbox.apply_receipt(*sides[1])
     assert refusal.value.code == "receipt.chain"
     assert [len(outbox.apply_receipt(*side)) for side in sides] == [2, 2]
-    assert [held.statement for held in Held(outbox.connection).waiting(lock.lock_id)] == [sides[1][1]]
+    assert [held.statement for held in outbox.held.waiting(lock.lock_id)] == [sides[1][1]]
 
 
 def test_a_receipt_beyond_what_is_held_is_the_provinces_word(outbox: Outbox, lock: SigningLock) -> None:
@@ -191,7 +191,7 @@ def test_a_lock_that_did_not_take_its_receipt_is_asked_for_its_records_again(out
     outbox.apply_receipt(opened(signed), signed)
     outbox.lock_seen(lock.hello())
     assert outbox.known_through(lock.lock_id) == 3, "the receipt still waits to be delivered"
-    held = Held(outbox.connection)
+    held = outbox.held
     held.settle(held.waiting(lock.lock_id)[0])
     outbox.lock_seen(lock.hello())
     assert outbox.known_through(lock.lock_id) == 0
@@ -204,30 +204,32 @@ def test_a_receipt_the_lock_already_knows_is_not_held_for_it(outbox: Outbox, loc
     outbox.apply_receipt(opened(signed), signed)
     lock.receipted_through = 2
     outbox.lock_seen(lock.hello())
-    assert Held(outbox.connection).waiting(lock.lock_id) == []
+    assert outbox.held.waiting(lock.lock_id) == []
 
 
-def test_a_refused_record_leaves_the_queue_and_is_kept_aside(outbox: Outbox, lock: SigningLock) -> None:
+def test_a_refused_record_leaves_the_queue_and_is_kept_aside(path: Path, outbox: Outbox, lock: SigningLock) -> None:
     fill(outbox, lock, 3)
     poison = lock.records[1]
     assert outbox.refuse(lock.lock_id, 2, bytes(32), "record.form") == [], "another payload hash moves nothing"
     assert outbox.refuse(lock.lock_id, 2, poison.payload_hash, "profile.missing") == [(lock.lock_id, 2)]
     assert counters(outbox) == [1, 3]
     assert outbox.put(poison) == "duplicate", "it does not come back into the queue"
-    stored = outbox.connection.execute("SELECT record, code FROM quarantine").fetchall()
+    with closing(database.open_for_reading(path)) as look:
+        stored = look.execute("SELECT record, code FROM quarantine").fetchall()
     assert stored == [(poison.raw, "profile.missing")]
     assert outbox.known_through(lock.lock_id) == 3
 
 
-def test_forged_records_do_not_move_the_counter_and_are_bounded(outbox: Outbox, lock: SigningLock) -> None:
+def test_forged_records_do_not_move_the_counter_and_are_bounded(path: Path, outbox: Outbox, lock: SigningLock) -> None:
     assert outbox.keep_forged(lock.lock_id, 10**9, b"junk", "cose.signature")
     assert outbox.known_through(lock.lock_id) == 0
-    outbox.connection.execute(
-        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?) INSERT INTO quarantine "
-        "(lock_id, counter, record_hash, authentic, record, code, stored_at) "
-        "SELECT x'00', i, x'00', 0, x'00', 'c', 0 FROM n",
-        (FORGED_LIMIT,),
-    )
+    with closing(database.open_for_writing(path)) as connection:
+        connection.execute(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?) INSERT INTO quarantine "
+            "(lock_id, counter, record_hash, authentic, record, code, stored_at) "
+            "SELECT x'00', i, x'00', 0, x'00', 'c', 0 FROM n",
+            (FORGED_LIMIT,),
+        )
     assert not outbox.keep_forged(lock.lock_id, 2, b"more", "cose.signature")
 
 
@@ -306,7 +308,7 @@ def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 
 def test_statements_are_held_once_and_receipts_go_first(outbox: Outbox, lock: SigningLock) -> None:
     fill(outbox, lock, 1)
-    held = Held(outbox.connection)
+    held = outbox.held
     assert [held.add(lock.lock_id, "grant", b"one"), held.add(lock.lock_id, "grant", b"one")] == [True, False]
     held.add(lock.lock_id, "placement", b"two")
     signed = lock.receipt(1)
@@ -315,13 +317,14 @@ def test_statements_are_held_once_and_receipts_go_first(outbox: Outbox, lock: Si
     assert held.waiting(SigningLock().lock_id) == []
 
 
-def test_a_flood_of_statements_is_refused(outbox: Outbox, lock: SigningLock) -> None:
-    held = Held(outbox.connection)
-    outbox.connection.execute("PRAGMA synchronous = OFF")
-    for number in range(PER_LOCK_LIMIT):
-        held.add(lock.lock_id, "grant", number.to_bytes(2, "big"))
-    with pytest.raises(StorageError) as refusal:
-        held.add(lock.lock_id, "grant", b"one more")
+def test_a_flood_of_statements_is_refused(path: Path, lock: SigningLock) -> None:
+    with closing(database.open_for_writing(path)) as connection:
+        connection.execute("PRAGMA synchronous = OFF")
+        held = Held(connection)
+        for number in range(PER_LOCK_LIMIT):
+            held.add(lock.lock_id, "grant", number.to_bytes(2, "big"))
+        with pytest.raises(StorageError) as refusal:
+            held.add(lock.lock_id, "grant", b"one more")
     assert refusal.value.code == "held.limit"
 
 

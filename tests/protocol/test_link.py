@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from protocol import cbor, link
 from protocol.errors import FormatError
 from protocol.link_session import TAG_BYTES
+from protocol.statement import MAX_BYTES as LONGEST_STATEMENT
 from tests.on_lock import run_on_lock
 
 KINDS = (link.HELLO, link.RECORD, link.RESULT, link.WANT, link.PULL, link.DELIVER, link.OFFER, link.PIECE)
@@ -29,7 +30,7 @@ def test_each_message_is_read_as_it_was_written() -> None:
     assert link.parse(link.pull(1, 0)) == (link.PULL, 1, 0)
     assert link.parse(link.pull(2**64 - 1, link.CREDIT_LIMIT)) == (link.PULL, 2**64 - 1, link.CREDIT_LIMIT)
     assert link.parse(link.deliver(b"s" * link.PIECE_BYTES)) == (link.DELIVER, b"s" * link.PIECE_BYTES)
-    assert link.parse(link.offer(bytes(32), link.STATEMENT_LIMIT)) == (link.OFFER, bytes(32), link.STATEMENT_LIMIT)
+    assert link.parse(link.offer(bytes(32), LONGEST_STATEMENT)) == (link.OFFER, bytes(32), LONGEST_STATEMENT)
     assert link.parse(link.want(0)) == (link.WANT, 0)
     assert link.parse(link.piece(b"p")) == (link.PIECE, b"p")
 
@@ -64,9 +65,9 @@ def test_the_longest_message_down_fits_the_room_that_a_lock_has_for_it() -> None
         (cbor.encode([link.PIECE, b""]), "link.form"),
         (cbor.encode([link.OFFER, bytes(31), 2000]), "link.form"),
         (cbor.encode([link.OFFER, bytes(32), link.PIECE_BYTES]), "link.form"),
-        (cbor.encode([link.OFFER, bytes(32), link.STATEMENT_LIMIT + 1]), "link.form"),
+        (cbor.encode([link.OFFER, bytes(32), LONGEST_STATEMENT + 1]), "link.form"),
         (cbor.encode([link.OFFER, bytes(32)]), "link.form"),
-        (cbor.encode([link.WANT, link.STATEMENT_LIMIT]), "link.form"),
+        (cbor.encode([link.WANT, LONGEST_STATEMENT]), "link.form"),
         (cbor.encode([link.WANT, -1]), "link.form"),
         (cbor.encode([link.WANT]), "link.form"),
         (cbor.encode([link.RESULT, "", None]), "link.form"),

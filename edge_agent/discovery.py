@@ -1,0 +1,24 @@
+"""Looking for locks that advertise."""
+
+from bleak import BleakScanner
+
+from edge_agent.lock_connection import RADIO_FAILURES
+from protocol import link
+from protocol.errors import TransportError
+
+
+async def discover(timeout: float = 10.0) -> list[tuple[str, bytes]]:
+    """Listen `timeout` seconds for locks: (address, first 6 bytes of the lock id), strongest signal first.
+
+    Raises TransportError `radio.unavailable`. What it returns was only claimed over the air; the handshake proves it.
+    """
+    try:
+        found = await BleakScanner.discover(timeout=timeout, return_adv=True, service_uuids=[link.SERVICE])
+    except RADIO_FAILURES as error:
+        raise TransportError("radio.unavailable", f"cannot scan ({error}); is bluetoothd running?") from error
+    locks = []
+    for device, seen in found.values():
+        prefix = seen.manufacturer_data.get(link.COMPANY, b"")
+        if link.SERVICE in seen.service_uuids and len(prefix) == link.PREFIX_BYTES:
+            locks.append((seen.rssi, device.address, bytes(prefix)))
+    return [(address, prefix) for _, address, prefix in sorted(locks, reverse=True)]

@@ -1,0 +1,279 @@
+"""One BLE connection to a lock: parts in, messages out, sealed by `protocol.link_session`.
+
+A GATT central on `bleak`, of which nothing leaves this module: failures are MooringErrors with a stable code. A
+connection is used once; what goes on over many of them is `edge_agent.lock_link`.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+from collections.abc import Iterable
+from typing import Final, TypeVar
+
+from bleak import BleakClient
+from bleak.backends.characteristic import BleakGATTCharacteristic
+from bleak.exc import BleakDeviceNotFoundError, BleakError
+
+from edge_agent import log
+from edge_agent.credentials import Credentials
+from protocol import crypto_cpython as crypto
+from protocol import link, placement
+from protocol.edge_pass import KIND as EDGE_PASS
+from protocol.errors import FormatError, MooringError, TransportError, VerificationError
+from protocol.link import Hello
+from protocol.link_session import Initiator, Session
+from protocol.parts import Assembler, Parts
+from protocol.statement import MAX_BYTES as LONGEST_STATEMENT
+
+CONNECT_SECONDS: Final = 20.0
+"""A sleeping lock advertises every second or so; BlueZ may also have to scan for it first."""
+HELLO_SECONDS: Final = 10.0
+"""Each answer of the handshake costs the lock a second or two of multiplying; longer means it is not our firmware."""
+RESULT_SECONDS: Final = 30.0
+"""A statement costs the lock a signature check in Python (seconds at 160 MHz) and a flash write."""
+DISCONNECT_SECONDS: Final = 5.0
+"""BlueZ answers a disconnect at once or never."""
+
+RADIO_FAILURES: Final = (BleakError, OSError, EOFError)
+"""What a bleak backend raises when radio or D-Bus fail (TimeoutError is an OSError): EOFError is a closed bus."""
+
+_T = TypeVar("_T")
+
+
+class LockConnection:
+    """The connection to the lock at one Bluetooth address: `open`, `shake_hands`, `greet`, then messages, `close`.
+
+    Its methods raise TransportError `lock.*` for whatever ends the connection.
+    """
+
+    def __init__(self, address: str, credentials: Credentials) -> None:
+        self.ready = False
+        """Has the lock said HELLO, and does the connection stand?"""
+        self._credentials = credentials
+        self._answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._session: Session | None = None
+        self._identity = b""
+        self.lock_id = b""
+        """Of the lock, once it has proven itself; until then empty."""
+        self._client = BleakClient(address, disconnected_callback=self._on_disconnect, timeout=CONNECT_SECONDS)
+        self._assembler = Assembler(link.MESSAGE_LIMIT)
+        self._messages: asyncio.Queue[Hello | bytes | MooringError] = asyncio.Queue()
+        self._wanted: asyncio.Future[int] | None = None
+        self._ended: MooringError | None = None
+        self._writing = asyncio.Lock()
+        self._delivering = asyncio.Lock()
+        self._result: asyncio.Future[str | None] | None = None
+        self._down: BleakGATTCharacteristic | None = None
+
+    async def open(self) -> None:
+        """Connect and listen."""
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await self._client.connect()
+                down = self._client.services.get_characteristic(link.DOWN)
+                up = self._client.services.get_characteristic(link.UP)
+                if down is None or up is None:
+                    raise TransportError("lock.foreign", "the device at this address is not a Mooring lock")
+                self._down = down
+                await self._client.start_notify(up, self._on_part)
+                _notice_cancellation()
+        except BleakDeviceNotFoundError as error:
+            raise TransportError("lock.unreachable", "not in radio range, or without power") from error
+        except TimeoutError as error:
+            raise TransportError("lock.unreachable", f"no connection within {CONNECT_SECONDS:.0f} s") from error
+        except RADIO_FAILURES as error:
+            advice = "if this stays, restart bluetooth.service" if "InProgress" in str(error) else "trying again"
+            raise TransportError("lock.unreachable", f"{type(error).__name__}: {error}; {advice}") from error
+
+    async def close(self) -> None:
+        """Disconnect; whoever waits for an answer is told."""
+        self._end(TransportError("lock.gone", "the connection was closed"))
+        # A disconnect that fails leaves nothing to do: the link supervision timeout ends the connection.
+        with contextlib.suppress(*RADIO_FAILURES):
+            async with asyncio.timeout(DISCONNECT_SECONDS):
+                await self._client.disconnect()
+
+    async def shake_hands(self) -> None:
+        """Prove ourselves to the lock, and have it prove itself.
+
+        Raises VerificationError `lock.foreign_pass` for a lock that our pass is not for, and those of `Initiator`.
+        """
+        edge_pass = self._credentials.edge_pass
+        if edge_pass is None:
+            raise TransportError("lock.no_pass", "the province has given us no pass yet")
+        initiator = Initiator(crypto, self._credentials.static)
+        await self._write_parts(initiator.open())
+        try:
+            async with asyncio.timeout(HELLO_SECONDS):
+                answer = await self._answer
+        except TimeoutError as error:
+            raise TransportError("lock.silent", f"no ANSWER within {HELLO_SECONDS:.0f} s") from error
+        self._identity = initiator.answered(answer)
+        self.lock_id = placement.lock_id(crypto, self._identity)
+        if not self._credentials.admits(self.lock_id):
+            raise VerificationError("lock.foreign_pass", "the lock is proven, and not one that our pass is for")
+        message, session = initiator.finish(edge_pass)
+        self._session = session
+        await self._write_parts(message)
+
+    async def greet(self) -> Hello:
+        """The first HELLO."""
+        try:
+            async with asyncio.timeout(HELLO_SECONDS):
+                first = await self.next_message()
+        except TimeoutError as error:
+            raise TransportError("lock.silent", f"no HELLO within {HELLO_SECONDS:.0f} s") from error
+        if not isinstance(first, Hello):
+            raise TransportError("lock.protocol", "a record before HELLO")
+        self.ready = True
+        return first
+
+    async def pull(self, from_counter: int, credit: int) -> None:
+        """Ask for records, as `link.pull`."""
+        await self._write(link.pull(from_counter, credit))
+
+    async def deliver(self, statement: bytes) -> str | None:
+        """As `LockLink.deliver`."""
+        async with self._delivering:
+            self._raise_if_ended()
+            if len(statement) <= link.PIECE_BYTES:
+                return await self._result_of([link.deliver(statement)])
+            if len(statement) > LONGEST_STATEMENT:
+                raise FormatError("link.too_long", "longer than any statement")
+            for _ in range(2):
+                code = await self._deliver_pieces(statement)
+                if code != "link.digest":
+                    return code
+            # What the lock held of it was not what we offer; it has forgotten that, and still the whole is not the sum.
+            raise TransportError("lock.protocol", "the lock does not put pieces together as they were sent")
+
+    async def _deliver_pieces(self, statement: bytes) -> str | None:
+        self._wanted = wanted = asyncio.get_running_loop().create_future()
+        await self._write(link.offer(hashlib.sha256(statement).digest(), len(statement)))
+        offset = await self._in_time(wanted, "WANT")
+        if offset >= len(statement):
+            raise TransportError("lock.protocol", "the lock wants more than was offered")
+        if offset:
+            log.info("statement.resumed", lock=self.lock_id, offset=offset, bytes=len(statement))
+        size = link.PIECE_BYTES
+        places = range(offset, len(statement), size)
+        return await self._result_of(link.piece(statement[at : at + size]) for at in places)
+
+    async def _result_of(self, messages: Iterable[bytes]) -> str | None:
+        self._result = result = asyncio.get_running_loop().create_future()
+        try:
+            for message in messages:
+                await self._write(message)
+            return await self._in_time(result, "RESULT")
+        finally:
+            self._result = None
+
+    async def _in_time(self, answer: "asyncio.Future[_T]", name: str) -> _T:
+        try:
+            async with asyncio.timeout(RESULT_SECONDS):
+                return await answer
+        except TimeoutError as error:
+            # A late answer must not be taken for that to a later statement, so the connection ends.
+            silent = TransportError("lock.silent", f"no {name} within {RESULT_SECONDS:.0f} s")
+            self._end(silent)
+            raise silent from error
+
+    async def next_message(self) -> Hello | bytes:
+        """The next HELLO or record. Raises what ended the connection."""
+        message = await self._messages.get()
+        if isinstance(message, MooringError):
+            raise message
+        return message
+
+    async def _write(self, message: bytes) -> None:
+        async with self._writing:
+            # Sealed only now, so that messages leave in the order in which they are numbered.
+            self._raise_if_ended()
+            if self._session is None:
+                raise TransportError("lock.not_connected", "nothing is said before the handshake")
+            await self._write_parts(self._session.seal(message))
+
+    async def _write_parts(self, message: bytes) -> None:
+        self._raise_if_ended()
+        if self._down is None:
+            raise TransportError("lock.not_connected", "the connection is not open")
+        # bleak gives the payload of one ATT write, MTU - 3; BlueZ before 5.62 says 20, which is always right.
+        try:
+            for part in Parts(message, self._down.max_write_without_response_size + 3):
+                await self._client.write_gatt_char(self._down, part, response=True)
+                _notice_cancellation()
+        except RADIO_FAILURES as error:
+            raise TransportError("lock.gone", f"{type(error).__name__} while writing") from error
+
+    def _on_part(self, _sender: BleakGATTCharacteristic, part: bytearray) -> None:
+        if self._ended is not None:
+            return
+        try:
+            message = self._assembler.push(bytes(part))
+            if message is None:
+                return
+            if self._session is not None:
+                self._take(link.parse(self._session.open(message)))
+            elif not self._answer.done():
+                self._answer.set_result(message)
+            else:
+                self._end(TransportError("lock.protocol", "the lock spoke out of turn"))
+        except (FormatError, VerificationError) as error:
+            self._end(TransportError("lock.protocol", f"the lock sent what is no message of its ({error.code})"))
+
+    def _take(self, message: tuple[object, ...]) -> None:
+        kind, content = message[0], message[1]
+        if kind == link.RESULT:
+            self._take_result(message)
+        elif kind == link.WANT and isinstance(content, int):
+            if self._wanted is not None and not self._wanted.done():
+                self._wanted.set_result(content)
+        elif isinstance(content, Hello) and not self._is_proven(content):
+            self._end(TransportError("lock.protocol", "a HELLO of another lock than the one that proved itself"))
+        elif kind in (link.HELLO, link.RECORD) and isinstance(content, Hello | bytes):
+            # Records are bounded by credit; a lock that ignores it is cut off before it fills our memory.
+            if self._messages.qsize() > 2 * link.CREDIT_LIMIT:
+                self._end(TransportError("lock.protocol", "more records than were asked for"))
+            else:
+                self._messages.put_nowait(content)
+        else:
+            self._end(TransportError("lock.protocol", "a message in the wrong direction"))
+
+    def _is_proven(self, hello: Hello) -> bool:
+        return hello.identity_public == self._identity and hello.lock_id == self.lock_id
+
+    def _take_result(self, message: tuple[object, ...]) -> None:
+        _, kind, code = message
+        if not self.ready and kind == EDGE_PASS and isinstance(code, str):
+            self._credentials.refused = True
+            self._end(TransportError("lock.pass_refused", f"the lock refuses our pass ({code})"))
+        elif self._result is not None and not self._result.done():
+            self._result.set_result(code if isinstance(code, str) else None)
+
+    def _on_disconnect(self, _client: BleakClient) -> None:
+        self._end(TransportError("lock.gone", "the lock went out of range, lost power or closed the connection"))
+
+    def _end(self, error: MooringError) -> None:
+        if self._ended is not None:
+            return
+        self._ended = error
+        self.ready = False
+        self._messages.put_nowait(error)
+        for waiting in (self._answer, self._result, self._wanted):
+            if waiting is not None and not waiting.done():
+                waiting.set_exception(error)
+                waiting.exception()  # whoever waits gets it; if nobody does, asyncio need not complain
+
+    def _raise_if_ended(self) -> None:
+        if self._ended is not None:
+            raise self._ended
+
+
+def _notice_cancellation() -> None:
+    """Raise the CancelledError that came while a backend was in `asyncio.wait_for`, whose result then hides it.
+
+    So does Python 3.11 (cpython#86296); a link that missed it would hold up the agent's stop for ever.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
