@@ -11,7 +11,7 @@ async def _first_checkin(script: Script) -> None:
     guest = world.visitor()
     await world.book(guest)
     tap = await world.tap(guest)
-    script.promise("the door opened", tap.opened)
+    script.let_in(tap, "the door opened")
     await world.settle(1)
     registrations = world.province.registrations()
     script.promise("the province holds one record, a check-in", [r.kind for r in registrations] == [CHECK_IN])
@@ -28,8 +28,7 @@ async def _two_guests(script: Script) -> None:
     second = world.visitor(issuer.RESIDENT_ID, "mac")
     await world.book(first, second)
     for guest in (first, second):
-        tap = await world.tap(guest)
-        script.promise(f"the door opened for the guest with {guest.doc_type}", tap.opened)
+        script.let_in(await world.tap(guest), f"the door opened for the guest with {guest.doc_type}")
     await world.settle(2)
     registrations = world.province.registrations(CHECK_IN)
     numbers = {registration.fields["id_number"] for registration in registrations}

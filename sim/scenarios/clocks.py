@@ -5,11 +5,7 @@ import asyncio
 from sim.bookings import DAY
 from sim.phone.stay_key import StayKeys
 from sim.scenarios.story import Script, story
-from sim.world import LOCK_ADDRESS, Tap, World
-
-
-def _expect_refusal(script: Script, tap: Tap, claim: str, code: str) -> None:
-    script.promise(f"{claim} ({tap.refusal})", not tap.opened and tap.refusal == code)
+from sim.world import LOCK_ADDRESS, World
 
 
 async def _wake_alone(world: World) -> None:
@@ -37,32 +33,32 @@ async def _cold_start(script: Script) -> None:
     booking = await world.book(inside, expected)
     pin = world.platform.pin(booking, inside.booking_name())
     world.secret_digits.append(pin)
-    script.promise("the first guest checks in", (await world.tap(inside)).opened)
+    script.let_in(await world.tap(inside), "the first guest checks in")
     await world.drain()
     await world.lock.kill()
     world.air.set_in_range(LOCK_ADDRESS, False)
     await _wake_alone(world)
-    script.promise("after a power cut, without any courier, the PIN opens", (await world.enter(pin + "#")).opened)
-    script.promise("and the stay key", (await world.tap(inside)).opened)
-    _expect_refusal(script, await world.tap(expected), "the second guest has to wait for the time", "clock.unknown")
+    script.let_in(await world.enter(pin + "#"), "after a power cut, without any courier, the PIN opens")
+    script.let_in(await world.tap(inside), "and the stay key")
+    script.refused(await world.tap(expected), "the second guest has to wait for the time", "clock.unknown")
     script.promise("the edge agent brings the time", await _back_in_reach(world) == "taken")
-    script.promise("the second guest checks in", (await world.tap(expected)).opened)
+    script.let_in(await world.tap(expected), "the second guest checks in")
     await world.drain()
     await world.lock.kill()
     world.air.set_in_range(LOCK_ADDRESS, False)
     world.time.offset += 3 * DAY
     await _wake_alone(world)
-    script.promise(
+    script.let_in(
+        await world.enter(pin + "#"),
         "after days without power the lock cannot know that the stay is over: its guests still get in",
-        (await world.enter(pin + "#")).opened,
     )
     script.promise("until the edge agent brings the time", await _back_in_reach(world) == "taken")
-    _expect_refusal(script, await world.enter(pin + "#"), "then the PIN is dead", "pin.wrong")
-    _expect_refusal(script, await world.tap(inside), "and the stay is over", "grant.over")
+    script.refused(await world.enter(pin + "#"), "then the PIN is dead", "pin.wrong")
+    script.refused(await world.tap(inside), "and the stay is over", "grant.over")
     await world.lock.kill()
     world.air.set_in_range(LOCK_ADDRESS, False)
     await _wake_alone(world)
-    _expect_refusal(script, await world.tap(inside), "another power cut does not bring it back", "grant.over")
+    script.refused(await world.tap(inside), "another power cut does not bring it back", "grant.over")
     await _back_in_reach(world)
     await world.settle(5)
 
@@ -76,7 +72,7 @@ async def _clock_rollback(script: Script) -> None:
     booking = await world.book(inside, expected)
     pin = world.platform.pin(booking, inside.booking_name())
     world.secret_digits.append(pin)
-    script.promise("a guest checks in", (await world.tap(inside)).opened)
+    script.let_in(await world.tap(inside), "a guest checks in")
     await world.drain()
     for claim, error, code in (
         ("a time that lies a day back", -DAY, "time.rollback"),
@@ -88,8 +84,8 @@ async def _clock_rollback(script: Script) -> None:
         await _wake_alone(world)
         answer = await _back_in_reach(world)
         script.promise(f"{claim} is not believed ({answer})", answer == code)
-        _expect_refusal(script, await world.tap(expected), "nobody new comes in on it", "clock.unknown")
-        script.promise("who is in gets in", (await world.enter(pin + "#")).opened)
+        script.refused(await world.tap(expected), "nobody new comes in on it", "clock.unknown")
+        script.let_in(await world.enter(pin + "#"), "who is in gets in")
     await world.lock.kill()
     world.time.province_error = 0
     old = [message for message in world.wiretap.heard if message.topic.endswith("/cmd")]
@@ -105,5 +101,5 @@ async def _clock_rollback(script: Script) -> None:
     script.promise(
         "of all answers, old ones among them, one is taken: the answer to its own question", times == [taken]
     )
-    script.promise("the second guest checks in", (await world.tap(expected)).opened)
+    script.let_in(await world.tap(expected), "the second guest checks in")
     await world.settle(4)

@@ -17,19 +17,16 @@ async def _network_outage(script: Script) -> None:
     first, second, third = world.visitor(), world.visitor(), world.visitor()
     await world.book(first, second, third)
     await asyncio.to_thread(world.broker.stop)
-    tap = await world.tap(first)
-    script.promise("without a broker the first guest gets in", tap.opened)
+    script.let_in(await world.tap(first), "without a broker the first guest gets in")
     world.air.set_in_range(LOCK_ADDRESS, False)
-    tap = await world.tap(second)
-    script.promise("without broker and Bluetooth the second guest gets in", tap.opened)
+    script.let_in(await world.tap(second), "without broker and Bluetooth the second guest gets in")
     script.promise("the province knows of neither yet", world.recorded() == 0)
     script.promise("the lock keeps both records", world.journaled() == 2 and world.receipted() == 0)
     await world.stop_edge()
     await world.start_edge()
     world.air.set_in_range(LOCK_ADDRESS, True)
     await asyncio.to_thread(world.broker.start)
-    tap = await world.tap(third)
-    script.promise("the third guest gets in", tap.opened)
+    script.let_in(await world.tap(third), "the third guest gets in")
     await world.settle(3)
     registrations = world.province.registrations(CHECK_IN)
     script.promise("after the outage the province holds all three, each once", len(registrations) == 3)
@@ -48,7 +45,7 @@ async def _journal_full(script: Script) -> None:
     await world.book(first, second, third)
     world.air.set_in_range(LOCK_ADDRESS, False)
     for guest in (first, second):
-        script.promise(f"{guest.name} checks in without any courier", (await world.tap(guest)).opened)
+        script.let_in(await world.tap(guest), f"{guest.name} checks in without any courier")
     opened, counted = 2, 0
     while counted < 3:
         tap = await world.tap(first)
@@ -57,8 +54,7 @@ async def _journal_full(script: Script) -> None:
         opened += 1
         counted += any(line.event == "entry.counted" for line in tap.console)
     script.promise(f"who is registered always gets in: {opened} times, of which {counted} were counted", counted == 3)
-    tap = await world.tap(third)
-    script.promise(f"nobody new checks in ({tap.refusal})", not tap.opened and tap.refusal == "journal.full")
+    script.refused(await world.tap(third), "nobody new checks in", "journal.full")
     await world.lock.kill()  # what was counted survives this
     await world.lock.start()
     world.air.set_in_range(LOCK_ADDRESS, True)
@@ -69,7 +65,7 @@ async def _journal_full(script: Script) -> None:
     await world.switch("contact", 1)  # an alarm, which does not wait for more of its like and takes all else along
     await world.until("the refusal at the province", lambda: bool(world.province.events(REFUSAL)))
     script.promise("the refusal was recorded, and nothing of whom", _refused(world) == [("storage", 1)])
-    script.promise("now the third guest checks in", (await world.tap(third)).opened)
+    script.let_in(await world.tap(third), "now the third guest checks in")
     await world.drain()
     script.promise("each is registered once", len(world.province.registrations(CHECK_IN)) == 3)
     script.promise("no counter is missing or used twice", world.unbroken())
@@ -97,7 +93,7 @@ async def _reader_fault(script: Script) -> None:
     script.promise(f"the lock notices by itself ({trouble.facts['code']})", trouble.facts["code"].startswith("nfc."))
     script.promise("it lives on, and the strike has not moved", not world.lock.ended and world.openings() == 0)
     script.promise("the link to the edge goes on", await _asks_and_gets(world))
-    script.promise("when the chip hears again the guest gets in", (await world.tap(guest)).opened)
+    script.let_in(await world.tap(guest), "when the chip hears again the guest gets in")
     await world.settle(1)
 
 

@@ -39,10 +39,7 @@ async def _power_cut(script: Script) -> None:
             world.recorded() >= world.openings(),
         )
         if not opened:
-            again = await world.tap(guest)
-            script.promise(
-                f"the guest taps again and gets in ({'opened' if again.opened else again.refusal})", again.opened
-            )
+            script.let_in(await world.tap(guest), "the guest taps again and gets in")
     await world.drain()
     check_ins = world.province.registrations(CHECK_IN)
     script.promise("each guest is registered exactly once", sorted(item.guest or 0 for item in check_ins) == [1, 2])
@@ -71,7 +68,7 @@ async def _power_cut_everywhere(script: Script) -> None:
     world = script.world
     guest = world.visitor()
     await world.book(guest)
-    script.promise("the guest checks in", (await world.tap(guest)).opened)
+    script.let_in(await world.tap(guest), "the guest checks in")
     await world.settle(1)
     cuts, through = 0, False
     while not through:
@@ -91,7 +88,7 @@ async def _power_cut_everywhere(script: Script) -> None:
     await world.stop_edge()
     await world.start_edge()
     await world.boot()
-    script.promise("after all that the guest gets in", (await world.tap(guest)).opened)
+    script.let_in(await world.tap(guest), "after all that the guest gets in")
     await world.drain()
     records = world.province.registrations()
     script.promise("no opening is without its record", sum(item.count for item in records) >= world.openings())
@@ -128,7 +125,7 @@ async def _stuck_loop(script: Script) -> None:
     await world.bus.wait_for(pins.STRIKE, 1)
     await world.bus.wait_for(pins.STRIKE, 0)
     script.promise("the pulse of a lock that hangs was ended by its timer", not world.lock.ended)
-    script.promise("for a guest who was let in", (await tapping).opened)
+    script.let_in(await tapping, "for a guest who was let in")
     script.promise("and then the watchdog took the lock's power", world.bus.expired == 1)
     for fault in ("crashed-task", "crashed-boot"):
         opened = world.openings()
@@ -137,7 +134,7 @@ async def _stuck_loop(script: Script) -> None:
         script.promise(f"a lock with a {fault} stops, shut", world.bus.values[pins.STRIKE] == 0)
         script.promise("and opens to nobody", world.openings() == opened)
     await world.boot(_BY_THE_WATCHDOG)
-    script.promise("whole again, it lets the guest in", (await world.tap(guest)).opened)
+    script.let_in(await world.tap(guest), "whole again, it lets the guest in")
     await world.settle(2)
     script.promise("the guest is registered once", len(world.province.registrations(CHECK_IN)) == 1)
     script.promise("no counter is missing or used twice", world.unbroken())
@@ -152,7 +149,7 @@ async def _brown_out(script: Script) -> None:
     world = script.world
     guest = world.visitor()
     await world.book(guest)
-    script.promise("the guest checks in", (await world.tap(guest)).opened)
+    script.let_in(await world.tap(guest), "the guest checks in")
     await world.settle(1)
     boots, counter = 6, world.next_counter()
     for _ in range(boots):
@@ -164,7 +161,7 @@ async def _brown_out(script: Script) -> None:
     script.promise("no boot of so short a life made a record", world.next_counter() == counter)
     await world.lock.kill()
     await world.boot(_SUPPLY_SANK)
-    script.promise("when the supply holds, the guest gets in", (await world.tap(guest)).opened)
+    script.let_in(await world.tap(guest), "when the supply holds, the guest gets in")
     await world.switch("contact", 1)  # takes along what else there is to tell
     await world.until("the door's opening at the province", lambda: bool(world.province.events(DOOR)))
     told = [(item.what, item.count) for item in world.province.events(BOOT)]

@@ -7,11 +7,6 @@ from sim import pki
 from sim.bookings import DAY
 from sim.phone.response import Tamper
 from sim.scenarios.story import Script, story
-from sim.world import Tap
-
-
-def _refused(script: Script, tap: Tap, who: str, *codes: str) -> None:
-    script.promise(f"{who} is refused ({tap.refusal})", not tap.opened and tap.refusal in codes)
 
 
 @story("stranger", "A real, valid document of someone who has no booking here; then one of an issuer nobody trusts.")
@@ -19,14 +14,13 @@ async def _stranger(script: Script) -> None:
     world = script.world
     expected = world.visitor()
     await world.book(expected)
-    _refused(script, await world.tap(world.visitor()), "a stranger with good papers", "grant.none")
+    script.refused(await world.tap(world.visitor()), "a stranger with good papers is refused", "grant.none")
     forger = pki.document_signer(pki.authority("TEST IACA SE", "SE"))
     double = world.visitor(signer=forger)
     double.person = expected.person
-    _refused(
-        script,
+    script.refused(
         await world.tap(double),
-        "a document by an issuer of the same name",
+        "a document by an issuer of the same name is refused",
         "mdoc.chain_key_identifier",
         "mdoc.chain_signature",
     )
@@ -51,10 +45,10 @@ async def _tampered(script: Script) -> None:
     await world.book(guest)
     for kind in get_args(Tamper):
         guest.phone.tamper = kind
-        _refused(script, await world.tap(guest), f"a response with a tampered {kind}", *_CODES[kind])
+        script.refused(await world.tap(guest), f"a response with a tampered {kind} is refused", *_CODES[kind])
     script.promise("the strike never moved", world.openings() == 0)
     guest.phone.tamper = None
-    script.promise("the same phone, honest again, opens the door", (await world.tap(guest)).opened)
+    script.let_in(await world.tap(guest), "the same phone, honest again, opens the door")
     await world.settle(1)
 
 
@@ -65,7 +59,7 @@ async def _expired(script: Script) -> None:
     world = script.world
     guest = world.visitor(days_valid=2)
     await world.book(guest)
-    _refused(script, await world.tap(guest), "an expired document", "mdoc.expired")
+    script.refused(await world.tap(guest), "an expired document is refused", "mdoc.expired")
     script.promise("the strike never moved", world.openings() == 0)
     script.promise("nothing was registered", world.recorded() == 0)
 
@@ -76,9 +70,9 @@ async def _replayed(script: Script) -> None:
     guest = world.visitor()
     await world.book(guest)
     honest = await world.tap(guest)
-    script.promise("the guest is let in", honest.opened)
+    script.let_in(honest, "the guest is let in")
     thief = replace(guest, phone=replace(guest.phone, replay=honest.outcome.device_response))
-    _refused(script, await world.tap(thief), "the recording", "mdoc.device_signature")
+    script.refused(await world.tap(thief), "the recording is refused", "mdoc.device_signature")
     await world.settle(1)
     script.promise("the strike moved once, for the guest", world.openings() == 1)
     script.promise("one registration, not two", world.recorded() == 1)

@@ -9,11 +9,7 @@ from sim.phone.stay_key import StayKeys
 from sim.platform import Booking
 from sim.scenarios.story import Script, story
 from sim.visitors import Visitor
-from sim.world import Tap, World
-
-
-def _expect_refusal(script: Script, tap: Tap, claim: str, code: str) -> None:
-    script.promise(f"{claim} ({tap.refusal})", not tap.opened and tap.refusal == code)
+from sim.world import World
 
 
 def _told(world: World, booking: Booking, visitor: Visitor) -> str:
@@ -33,11 +29,11 @@ async def _pin_after_checkin(script: Script) -> None:
     guest.phone.stay_keys = StayKeys()
     booking = await world.book(guest, companion)
     pin, other = _told(world, booking, guest), _told(world, booking, companion)
-    _expect_refusal(script, await world.enter(pin + "#"), "before the check-in the PIN does not open", "pin.wrong")
+    script.refused(await world.enter(pin + "#"), "before the check-in the PIN does not open", "pin.wrong")
     first = await world.tap(guest)
     script.promise("the guest checks in by ID", first.opened and first.outcome.result == "presented")
-    script.promise("the PIN opens now", (await world.enter(pin + "#")).opened)
-    _expect_refusal(script, await world.enter(other + "#"), "the companion's PIN does not, yet", "pin.wrong")
+    script.let_in(await world.enter(pin + "#"), "the PIN opens now")
+    script.refused(await world.enter(other + "#"), "the companion's PIN does not, yet", "pin.wrong")
     key = await world.tap(guest)
     script.promise(
         f"the phone opens by its stay key, in {key.outcome.apdus} commands and without showing the ID",
@@ -57,10 +53,8 @@ async def _pin_after_checkin(script: Script) -> None:
         methods == [(CHECK_IN, "mdoc", 1), (ENTRY, "pin", 1), (ENTRY, "stay-key", 1), (ENTRY, "mdoc", 1)],
     )
     await world.send(world.platform.cancel(booking))
-    _expect_refusal(script, await world.enter(pin + "#"), "with the stay its PIN is gone", "pin.wrong")
-    _expect_refusal(
-        script, await world.tap(guest), "and its key: the phone has to show the ID, for nothing", "grant.none"
-    )
+    script.refused(await world.enter(pin + "#"), "with the stay its PIN is gone", "pin.wrong")
+    script.refused(await world.tap(guest), "and its key: the phone has to show the ID, for nothing", "grant.none")
     keys = Search((), guest.phone.stay_keys.keys)
     elsewhere = [path for path in keys.files(world.folder, without="province") if path != "flash.img"]
     script.promise("the stay key was never anywhere but on the phone and in the lock's flash", elsewhere == [])
@@ -72,19 +66,19 @@ async def _pin_guessing(script: Script) -> None:
     guest = world.visitor()
     booking = await world.book(guest)
     pin = _told(world, booking, guest)
-    script.promise("the guest checks in", (await world.tap(guest)).opened)
+    script.let_in(await world.tap(guest), "the guest checks in")
     for digits in ("1", "1234567", "123456789"):
-        _expect_refusal(script, await world.enter(digits + "#"), f"{len(digits)} digits are no PIN", "pin.form")
+        script.refused(await world.enter(digits + "#"), f"{len(digits)} digits are no PIN", "pin.form")
     for number in range(FREE):
         guess = f"{(int(pin) + 1 + number) % 10**8:08}"
-        _expect_refusal(script, await world.enter(guess + "#"), f"guess {number + 1} is wrong", "pin.wrong")
-    _expect_refusal(script, await world.enter("00000000#"), "then nothing is compared for a while", "pin.wait")
-    _expect_refusal(script, await world.enter(pin + "#"), "not even the right PIN opens", "pin.wait")
+        script.refused(await world.enter(guess + "#"), f"guess {number + 1} is wrong", "pin.wrong")
+    script.refused(await world.enter("00000000#"), "then nothing is compared for a while", "pin.wait")
+    script.refused(await world.enter(pin + "#"), "not even the right PIN opens", "pin.wait")
     for number in range(2):
         await world.lock.kill()
         await world.boot()
         tap = await world.enter(pin + "#")
-        _expect_refusal(script, tap, f"power cut {number + 1} does not end the wait", "pin.wait")
-    script.promise("the guest's ID opens all the same", (await world.tap(guest)).opened)
+        script.refused(tap, f"power cut {number + 1} does not end the wait", "pin.wait")
+    script.let_in(await world.tap(guest), "the guest's ID opens all the same")
     await world.settle(2)
     script.promise("the strike moved for the guest alone", world.openings() == 2)

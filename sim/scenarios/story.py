@@ -11,7 +11,7 @@ from protocol.errors import ConfigError, MooringError
 from protocol.fittings import Fittings
 from protocol.record import CHECK_IN
 from sim.board.interpreter import find
-from sim.world import BARE, JUST_NOW, World, build
+from sim.world import BARE, JUST_NOW, Tap, World, build
 
 
 @dataclass
@@ -34,6 +34,14 @@ class Script:
         """Note a claim and whether it holds now."""
         self.promises.append(Promise(claim, held))
         self.world.on_step(("✓ " if held else "✗ ") + claim)
+
+    def let_in(self, tap: Tap, claim: str) -> None:
+        """Promise that `tap` opened the door."""
+        self.promise(claim if tap.opened else f"{claim} ({tap.refusal})", tap.opened)
+
+    def refused(self, tap: Tap, claim: str, *codes: str) -> None:
+        """Promise that `tap` left the door shut, for one of `codes`."""
+        self.promise(f"{claim} ({tap.refusal})", not tap.opened and tap.refusal in codes)
 
 
 @dataclass(frozen=True)

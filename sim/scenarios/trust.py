@@ -8,15 +8,11 @@ from protocol.trust import Issuer, ListEntry
 from sim import issuer, pki, revocation, sm_issuer
 from sim.bookings import DAY
 from sim.scenarios.story import Script, story
-from sim.world import Tap, World
+from sim.world import World
 
 _CRL = 1
 _STATUS = 2
 _URI = "https://iaca.example/status/1"
-
-
-def _refused(script: Script, tap: Tap, who: str, code: str) -> None:
-    script.promise(f"{who} is refused ({tap.refusal})", not tap.opened and tap.refusal == code)
 
 
 def _crl(world: World, *revoked: pki.Identity, days: int = 7) -> bytes:
@@ -38,13 +34,13 @@ async def _revoked_issuer(script: Script) -> None:
     await world.book(first, second, third)
     await world.publish(lambda: province.trust(world.issuers(), [ListEntry(_CRL, trust.CRL, 0)]), "trust-list")
     clean = await world.publish(lambda: province.publish_list(_CRL, _crl(world)), "revocation-list")
-    script.promise("while nothing is revoked the first guest checks in", (await world.tap(first)).opened)
+    script.let_in(await world.tap(first), "while nothing is revoked the first guest checks in")
     await world.publish(lambda: province.publish_list(_CRL, _crl(world, bad)), "revocation-list")
-    _refused(script, await world.tap(second), "a guest whose document signer was revoked", "mdoc.ds_revoked")
-    _refused(
-        script, await world.tap(first), "the first guest, with a document that anyone may forge", "mdoc.ds_revoked"
+    script.refused(await world.tap(second), "a guest whose document signer was revoked is refused", "mdoc.ds_revoked")
+    script.refused(
+        await world.tap(first), "the first guest is refused, with a document that anyone may forge", "mdoc.ds_revoked"
     )
-    script.promise("a guest of another signer of the same issuer checks in", (await world.tap(third)).opened)
+    script.let_in(await world.tap(third), "a guest of another signer of the same issuer checks in")
     code = await world.bring(clean)
     script.promise(f"the older CRL, carried once more, is refused ({code})", code == "revocation-list.serial")
     forged = revocation.crl(pki.authority("TEST IACA SE", "SE"), [], world.now() - 5, world.now() + DAY)
@@ -52,10 +48,10 @@ async def _revoked_issuer(script: Script) -> None:
     script.promise(f"a CRL by another CA of the same name is refused ({code})", code == "crl.issuer")
     await world.lock.kill()
     await world.boot()
-    _refused(script, await world.tap(second), "the same after the lock was without power", "mdoc.ds_revoked")
+    script.refused(await world.tap(second), "and is refused after the lock was without power", "mdoc.ds_revoked")
     await world.publish(lambda: province.trust(world.issuers()[1:]), "trust-list")
     # The door asks for no document that nobody is trusted to issue, so the phone has none to show.
-    _refused(script, await world.tap(third), "a guest whose issuer left the trust list", "session.declined")
+    script.refused(await world.tap(third), "a guest whose issuer left the trust list is refused", "session.declined")
     await world.drain()
     script.promise("the strike moved twice", world.openings() == 2)
 
@@ -81,22 +77,22 @@ async def _revoked_document(script: Script) -> None:
     first, second, third = guests
     await world.book(*guests)
     await world.publish(lambda: province.trust(world.issuers(), lists), "trust-list")
-    _refused(
-        script, await world.tap(first), "before the list that would revoke it came, a document", "status-list.stale"
+    script.refused(
+        await world.tap(first), "before the list that would revoke it came, a document is refused", "status-list.stale"
     )
     await world.publish(lambda: province.publish_list(_STATUS, token({})), "revocation-list")
-    script.promise("once it is there the first guest checks in", (await world.tap(first)).opened)
+    script.let_in(await world.tap(first), "once it is there the first guest checks in")
     await world.publish(lambda: province.publish_list(_STATUS, token({7: 1, 40_000: 2})), "revocation-list")
-    _refused(script, await world.tap(first), "a revoked document", "mdoc.revoked")
-    _refused(script, await world.tap(second), "a suspended document", "mdoc.suspended")
-    script.promise("the neighbour that the list calls valid checks in", (await world.tap(third)).opened)
+    script.refused(await world.tap(first), "a revoked document is refused", "mdoc.revoked")
+    script.refused(await world.tap(second), "a suspended document is refused", "mdoc.suspended")
+    script.let_in(await world.tap(third), "the neighbour that the list calls valid checks in")
     stranger = ec.generate_private_key(ec.SECP256R1())
     code = await world.bring(province.registry.publish_list(_STATUS, token({}, stranger)))
     script.promise(
         f"a list by a key that the trust list does not name is refused ({code})", code == "status-list.signature"
     )
     await world.publish(lambda: province.publish_list(_STATUS, token({7: 1})), "revocation-list")
-    script.promise("no longer suspended, the second guest checks in", (await world.tap(second)).opened)
+    script.let_in(await world.tap(second), "no longer suspended, the second guest checks in")
     await world.drain()
     script.promise("the strike moved three times", world.openings() == 3)
 
@@ -110,16 +106,16 @@ async def _stale_trust(script: Script) -> None:
     await world.book(first, second, resident, ends=20 * DAY)
     await world.publish(lambda: province.trust(world.issuers(), [ListEntry(_CRL, trust.CRL, 0)]), "trust-list")
     await world.publish(lambda: province.publish_list(_CRL, _crl(world, days=3)), "revocation-list")
-    script.promise("with a fresh CRL the first guest checks in", (await world.tap(first)).opened)
+    script.let_in(await world.tap(first), "with a fresh CRL the first guest checks in")
     await world.pass_time(4 * DAY)
-    _refused(script, await world.tap(second), "four days later a guest who would check in", "crl.stale")
-    script.promise("the guest who has checked in gets in", (await world.tap(first)).opened)
-    script.promise("a guest of an issuer without a CRL checks in", (await world.tap(resident)).opened)
+    script.refused(await world.tap(second), "four days later a guest who would check in is refused", "crl.stale")
+    script.let_in(await world.tap(first), "the guest who has checked in gets in")
+    script.let_in(await world.tap(resident), "a guest of an issuer without a CRL checks in")
     late = revocation.crl(world.iacas["SE"], [], world.now() - 2 * DAY, world.now() - DAY)
     code = await world.bring(province.registry.publish_list(_CRL, late))
     script.promise(f"a CRL that has run out is refused ({code})", code == "revocation-list.expired")
     await world.publish(lambda: province.publish_list(_CRL, _crl(world)), "revocation-list")
-    script.promise("with the new CRL the second guest checks in", (await world.tap(second)).opened)
+    script.let_in(await world.tap(second), "with the new CRL the second guest checks in")
     await world.drain()
     script.promise("the strike moved four times", world.openings() == 4)
 
@@ -133,13 +129,17 @@ async def _national_suite(script: Script) -> None:
     iaca = sm_issuer.authority("IACA SM")
     guest = world.national_visitor(sm_issuer.document_signer(iaca))
     await world.book(guest)
-    _refused(script, await world.tap(guest), "a document by an issuer that is not trusted yet", "mdoc.untrusted")
+    script.refused(
+        await world.tap(guest), "a document by an issuer that is not trusted yet is refused", "mdoc.untrusted"
+    )
     trusted = [*world.issuers(), Issuer(iaca.der, [issuer.RESIDENT_ID])]
     await world.publish(lambda: world.province.trust(trusted), "trust-list")
-    script.promise("once it is, the guest checks in", (await world.tap(guest)).opened)
+    script.let_in(await world.tap(guest), "once it is, the guest checks in")
     namesake = world.national_visitor(sm_issuer.document_signer(sm_issuer.authority("IACA SM")))
     namesake.person = guest.person
-    _refused(script, await world.tap(namesake), "a document by an issuer of that name", "mdoc.chain_key_identifier")
-    script.promise("the guest comes back with the same document", (await world.tap(guest)).opened)
+    script.refused(
+        await world.tap(namesake), "a document by an issuer of that name is refused", "mdoc.chain_key_identifier"
+    )
+    script.let_in(await world.tap(guest), "the guest comes back with the same document")
     await world.drain()
     script.promise("the strike moved twice", world.openings() == 2)

@@ -30,8 +30,8 @@ def run(story: Story, seed: int = 1, runtime: str = "micropython", folder: Path 
     return asyncio.run(perform(story, seed, runtime, folder))
 
 
-EXPECTED = {
-    # scenario: openings and records that its story must leave, whatever the seed
+EXPECTED: dict[str, tuple[int, int] | None] = {
+    # scenario: openings and records that its story must leave, whatever the seed; None where chance decides how many
     "first-checkin": (1, 1),
     "two-guests": (2, 2),
     "stranger": (0, 0),
@@ -61,7 +61,15 @@ EXPECTED = {
     "ble-server": (2, 2),
     "ble-central": (2, 2),
     "two-phones": (3, 3),
+    "tear-off": None,
+    "noisy-air": None,
+    "power-cut": None,
+    "power-cut-everywhere": None,
 }
+
+
+def test_every_scenario_says_what_it_must_leave() -> None:
+    assert EXPECTED.keys() == stories.keys()
 
 
 @pytest.mark.parametrize("name", list(stories))
@@ -71,8 +79,7 @@ def test_a_scenario_keeps_its_promises(name: str) -> None:
     assert result.ok, (broken, result.error)
     assert result.lock_runtime.startswith("micropython 1.")
     assert (result.receipts, result.duplicates) == (result.records, 0)
-    if name in EXPECTED:
-        assert (result.opened, result.records) == EXPECTED[name]
+    assert (result.opened, result.records) == EXPECTED[name] or (EXPECTED[name] is None and result.opened > 0)
 
 
 def test_the_same_firmware_serves_a_check_in_on_cpython() -> None:
