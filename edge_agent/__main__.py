@@ -13,7 +13,7 @@ from pathlib import Path
 from edge_agent import config, database, inventory, log, status
 from edge_agent.agent import VERSION, Agent
 from edge_agent.notify import Notifier
-from protocol.errors import ConfigError, MooringError
+from protocol.errors import ConfigError, MooringError, StorageError
 
 OK, FAILED, UNUSABLE, NOT_WORKING = 0, 1, 2, 3
 
@@ -27,7 +27,7 @@ exit codes:
   0  done; for status: the agent runs and the broker is connected
   1  it failed, for a reason that is printed (disk, another agent, …)
   2  the command line or the configuration cannot be used; the message says what to change
-  3  status only: the agent does not run, or has no broker
+  3  status only: the agent does not run, has never run here, or has no broker
 
 Custody of a record ends with the province's receipt. Until then it is in the outbox, and in the lock as well; so
 losing this machine loses no record.
@@ -38,23 +38,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code. Prints errors as one line, never a traceback for what people can mend."""
     options = _parser().parse_args(arguments)
     try:
-        if options.command == "print-config":
-            print(config.default_text(), end="")
-            return OK
-        settings = config.load(options.config, os.environ)
-        return {"run": _run, "check-config": _check, "status": _status, "queue": _queue}[options.command](
-            settings, options
-        )
+        code = _perform(options)
+        # Not left to the interpreter's end, where what goes wrong with it is told badly.
+        sys.stdout.flush()
+        return code
     except MooringError as error:
-        if getattr(options, "json", False):
-            print(json.dumps({"ok": False, "error": {"code": error.code, "message": error.message}}))
-        else:
-            print(f"mooring-edge: {error}", file=sys.stderr)
-        return UNUSABLE if isinstance(error, ConfigError) else FAILED
+        return _fail(error, options)
     except BrokenPipeError:
-        # The reader of our output (`| head`) has left; say nothing more, also not at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader of our output (`| head`) has left; there is nobody to tell.
+        _drop_output()
         return FAILED
+    except OSError as error:
+        # What the system refused where no module foresaw it.
+        place = f"{error.filename}: " if error.filename else ""
+        code = _fail(StorageError("edge.system", f"{place}{error.strerror or type(error).__name__}"), options)
+        try:
+            sys.stdout.flush()
+        except OSError:
+            _drop_output()
+        return code
+
+
+def _drop_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _perform(options: argparse.Namespace) -> int:
+    if options.command == "print-config":
+        print(config.default_text(), end="")
+        return OK
+    settings = config.load(options.config, os.environ)
+    return {"run": _run, "check-config": _check, "status": _status, "queue": _queue}[options.command](settings, options)
+
+
+def _fail(error: MooringError, options: argparse.Namespace) -> int:
+    if getattr(options, "json", False):
+        print(json.dumps({"ok": False, "error": {"code": error.code, "message": error.message}}))
+    else:
+        print(f"mooring-edge: {error}", file=sys.stderr)
+    return UNUSABLE if isinstance(error, ConfigError) else FAILED
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -125,20 +147,33 @@ def _status(settings: config.Config, options: argparse.Namespace) -> int:
     running = status.is_running(settings.state_dir)
     said = status.read(settings.state_dir) if running else {}
     broker, locks = bool(said.get("broker")), said.get("locks", [])
-    with contextlib.closing(database.open_for_reading(settings.outbox_path)) as connection:
-        held = inventory.counts(connection)
+    held = _held(settings)
     working = running and broker
     if options.json:
-        facts = {"ok": working, "running": running, "broker": broker, "locks": locks, "outbox": vars(held)}
-        print(json.dumps(facts))
+        facts = {"ok": working, "running": running, "broker": broker, "locks": locks}
+        print(json.dumps(facts | {"outbox": vars(held) if held else None}))
         return OK if working else NOT_WORKING
     print(f"agent    {'running' if running else 'not running'}")
     print(f"broker   {'connected' if broker else 'not connected'}")
     print(f"locks    {sum(lock['connected'] for lock in locks)} of {len(locks)} connected")
-    oldest = "" if held.oldest_seconds is None else f", oldest {held.oldest_seconds:.0f} s"
-    print(f"outbox   {held.records} records, {held.bytes} bytes{oldest}")
-    print(f"         {held.quarantined} kept aside, {held.statements} statements wait for locks")
+    if held is None:
+        print(f"outbox   none in {settings.state_dir}: no agent has ever run with this state_dir")
+    else:
+        oldest = "" if held.oldest_seconds is None else f", oldest {held.oldest_seconds:.0f} s"
+        print(f"outbox   {held.records} records, {held.bytes} bytes{oldest}")
+        print(f"         {held.quarantined} kept aside, {held.statements} statements wait for locks")
     return OK if working else NOT_WORKING
+
+
+def _held(settings: config.Config) -> inventory.Counts | None:
+    """What the outbox holds; None if there is none, because no agent has run here."""
+    try:
+        with contextlib.closing(database.open_for_reading(settings.outbox_path)) as connection:
+            return inventory.counts(connection)
+    except StorageError as error:
+        if error.code != "outbox.missing":
+            raise
+        return None
 
 
 def _queue(settings: config.Config, options: argparse.Namespace) -> int:

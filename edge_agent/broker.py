@@ -9,7 +9,6 @@ a broker's memory. (rumqttd, for one, does not give unacknowledged messages to a
 import asyncio
 import contextlib
 import socket
-import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,9 +20,10 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from edge_agent import tls
 from edge_agent.config import Mqtt
 from protocol import uplink
-from protocol.errors import ConfigError, TransportError
+from protocol.errors import TransportError
 
 CONNECT_SECONDS: Final = 5.0
 """TCP and TLS on a mobile uplink take two; this also bounds how long a stop can hang on an attempt."""
@@ -175,7 +175,7 @@ class BrokerConnection:
         client.max_inflight_messages_set(IN_FLIGHT)
         client.will_set(uplink.topic(self._edge, uplink.STATE), uplink.state(False, self._version), qos=1, retain=True)
         if self._settings.ca:
-            client.tls_set_context(_tls(self._settings))
+            client.tls_set_context(tls.context(self._settings.ca, self._settings.cert, self._settings.key))
         client.on_socket_open = _send_at_once
         client.on_connect = lambda _c, _u, _f, code, props: self._post(_resolve, self._connected, (code, props))
         client.on_subscribe = lambda _c, _u, _m, codes, _p: self._post(_resolve, self._subscribed, codes)
@@ -212,15 +212,3 @@ def _send_at_once(_client: paho.Client, _data: object, channel: Any) -> None:
 def _resolve(future: "asyncio.Future[Any]", value: object) -> None:
     if not future.done():
         future.set_result(value)
-
-
-def _tls(settings: Mqtt) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=settings.ca)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if settings.cert:
-            context.load_cert_chain(settings.cert, settings.key)
-    except (OSError, ssl.SSLError) as error:
-        reason = error.strerror or type(error).__name__
-        raise ConfigError("config.file", f"mqtt.ca, mqtt.cert or mqtt.key cannot be used: {reason}") from error
-    return context

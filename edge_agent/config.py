@@ -6,14 +6,17 @@ silently for a default.
 """
 
 import difflib
+import re
+import stat
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from protocol import uplink
-from protocol.errors import ConfigError
+from edge_agent import tls
+from protocol import crypto_cpython, uplink
+from protocol.errors import ConfigError, VerificationError
 
 DEFAULT_PATH = Path("/etc/mooring-edge/mooring-edge.toml")
 DEFAULT_TOML = Path(__file__).with_name("default.toml")
@@ -35,6 +38,7 @@ _RANGES = {
     "locks.credit": (1, 64),
 }
 _LEVELS = ("debug", "info", "warning", "error")
+_ADDRESS = re.compile(r"([0-9A-F]{2}:){5}[0-9A-F]{2}")
 
 
 @dataclass(frozen=True)
@@ -113,15 +117,22 @@ def default_text() -> str:
 def load(path: Path | None, environment: Mapping[str, str]) -> Config:
     """Settings from `path`, else from the file that MOORING_EDGE_CONFIG names, else from /etc if it exists there.
 
-    Raises ConfigError: `config.missing`, `config.syntax`, `config.unknown_key`, `config.type`, `config.value`,
-    `config.file` for a file that a setting names.
+    What can never work is refused here, for every command alike. Raises ConfigError: `config.missing`,
+    `config.unreadable`, `config.syntax`, `config.unknown_key`, `config.type`, `config.value`, `config.file` for a file
+    that a setting names.
     """
     named = path or (Path(environment[ENVIRONMENT_CONFIG]) if environment.get(ENVIRONMENT_CONFIG) else None)
-    source = named or (DEFAULT_PATH if DEFAULT_PATH.exists() else None)
+    content = _read(named or DEFAULT_PATH)
+    if content is None and named:
+        raise ConfigError(
+            "config.missing", f"{named} does not exist; make one with: python -m edge_agent print-config > {named}"
+        )
+    source = named or (None if content is None else DEFAULT_PATH)
     values = dict(_flatten(tomllib.loads(default_text())))
     known = dict(values)
-    for key, value in _flatten(_read(source)) if source else ():
-        values[key] = _checked(key, value, known, f"in {source}")
+    for key, value in (content or {}).items():
+        if value != {} or not _is_section(key, known):
+            values[key] = _checked(key, value, known, f"in {source}")
     for variable, text in sorted(environment.items()):
         if variable.startswith(ENVIRONMENT_PREFIX) and variable != ENVIRONMENT_CONFIG:
             key = _key_of(variable, known)
@@ -129,27 +140,34 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Config:
     return _build(values, source)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> dict[str, Any] | None:
+    """What the file sets, by dotted key; None if there is no such file."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return dict(_flatten(tomllib.loads(path.read_text(encoding="utf-8"))))
     except FileNotFoundError:
-        raise ConfigError(
-            "config.missing", f"{path} does not exist; make one with: python -m edge_agent print-config > {path}"
-        ) from None
+        return None
+    except IsADirectoryError:
+        raise ConfigError("config.unreadable", f"{path} is a directory; name the file in it") from None
     except OSError as error:
-        raise ConfigError("config.missing", f"cannot read {path}: {error.strerror}; check its permissions") from None
+        raise ConfigError("config.unreadable", f"cannot read {path}: {error.strerror}; check its permissions") from None
     except UnicodeDecodeError:
         raise ConfigError("config.syntax", f"{path} is not UTF-8 text") from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError("config.syntax", f"{path} is not TOML: {error}") from None
+    except RecursionError:
+        raise ConfigError("config.syntax", f"{path} is nested too deeply") from None
 
 
 def _flatten(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in table.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value:
             yield from _flatten(value, f"{prefix}{name}.")
         else:
             yield prefix + name, value
+
+
+def _is_section(key: str, known: Mapping[str, Any]) -> bool:
+    return any(name.startswith(key + ".") for name in known)
 
 
 def _nearest(wrong: str, known: Mapping[str, Any]) -> str:
@@ -183,6 +201,10 @@ def _from_text(text: str, default: object, variable: str) -> object:
 
 
 def _checked(key: str, value: object, known: Mapping[str, Any], where: str) -> object:
+    if _is_section(key, known):
+        raise ConfigError(
+            "config.type", f"{key} {where} is a section: write [{key}] on a line of its own, then its keys"
+        )
     if key not in known:
         raise ConfigError("config.unknown_key", f"{key} {where} is not a setting; {_nearest(key, known)}")
     expected = known[key]
@@ -192,6 +214,9 @@ def _checked(key: str, value: object, known: Mapping[str, Any], where: str) -> o
         raise ConfigError("config.type", f"{key} {where} must be {names[type(expected)]}")
     if key in _RANGES and isinstance(value, int) and not _RANGES[key][0] <= value <= _RANGES[key][1]:
         raise ConfigError("config.value", f"{key} {where} must be {_RANGES[key][0]} to {_RANGES[key][1]}")
+    texts = value if isinstance(value, list) else [value]
+    if not all(text.isprintable() for text in texts if isinstance(text, str)):
+        raise ConfigError("config.value", f"{key} {where} holds a character that cannot be printed")
     return value
 
 
@@ -200,13 +225,11 @@ def _build(values: dict[str, Any], source: Path | None) -> Config:
         raise ConfigError("config.value", "name must be 1 to 32 of a-z, 0-9 and hyphen")
     if not values["mqtt.host"]:
         raise ConfigError("config.value", "mqtt.host is empty; name the broker")
+    if set(values["mqtt.host"]) & set(" /@") or values["mqtt.host"].count(":") == 1:
+        raise ConfigError("config.value", "mqtt.host is a name or an address alone; the port is mqtt.port")
     if values["log.level"] not in _LEVELS:
         raise ConfigError("config.value", f"log.level must be one of {', '.join(_LEVELS)}")
-    if not values["state_dir"]:
-        raise ConfigError("config.value", "state_dir is empty; name a directory")
-    addresses = values["locks.addresses"]
-    if len(set(addresses)) != len(addresses) or "" in addresses:
-        raise ConfigError("config.value", "locks.addresses has an empty entry or names a lock twice")
+    _check_directory(values["state_dir"])
     _check_tls(values)
 
     def section(name: str) -> dict[str, Any]:
@@ -220,7 +243,7 @@ def _build(values: dict[str, Any], source: Path | None) -> Config:
         mqtt=Mqtt(**section("mqtt")),
         uplink=Uplink(**section("uplink")),
         outbox=OutboxLimits(**section("outbox")),
-        locks=Locks(**{**section("locks"), "addresses": tuple(addresses)}),
+        locks=Locks(**{**section("locks"), "addresses": _addresses(values["locks.addresses"])}),
         log=LogSettings(**section("log")),
     )
 
@@ -230,12 +253,38 @@ def _check_tls(values: Mapping[str, Any]) -> None:
         raise ConfigError("config.value", "mqtt.cert and mqtt.key belong together; set both or none")
     if values["mqtt.cert"] and not values["mqtt.ca"]:
         raise ConfigError("config.value", "mqtt.cert needs mqtt.ca: without it the connection is not TLS")
-    for key in ("mqtt.ca", "mqtt.cert", "mqtt.key"):
-        if values[key]:
-            try:
-                Path(values[key]).open("rb").close()
-            except OSError as error:
-                raise ConfigError("config.file", f"{key}: cannot read {values[key]}: {error.strerror}") from None
+    if values["mqtt.ca"]:
+        tls.context(values["mqtt.ca"], values["mqtt.cert"], values["mqtt.key"])
+
+
+def _check_directory(name: str) -> None:
+    """Could `name` be made, if it is not there? Whether the service may write to it shows only when it runs."""
+    if not name:
+        raise ConfigError("config.value", "state_dir is empty; name a directory")
+    for place in (Path(name), *Path(name).parents):
+        try:
+            mode = place.stat().st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except PermissionError:
+            return
+        except OSError as error:
+            raise ConfigError("config.value", f"state_dir cannot be {name}: {error.strerror}") from None
+        if not stat.S_ISDIR(mode):
+            raise ConfigError("config.value", f"state_dir cannot be {name}: {place} is a file and not a directory")
+        return
+
+
+def _addresses(named: list[str]) -> tuple[str, ...]:
+    addresses = tuple(address.upper() for address in named)
+    for address in addresses:
+        if not _ADDRESS.fullmatch(address):
+            raise ConfigError(
+                "config.value", f"locks.addresses: {address!r} is no Bluetooth address such as AA:BB:CC:DD:EE:01"
+            )
+        if addresses.count(address) > 1:
+            raise ConfigError("config.value", f"locks.addresses names {address} twice")
+    return addresses
 
 
 def _point(text: str) -> bytes | None:
@@ -247,4 +296,11 @@ def _point(text: str) -> bytes | None:
         point = b""
     if len(point) != 65 or point[0] != 4:
         raise ConfigError("config.value", "province_public_key must be 130 hex digits that start with 04")
+    try:
+        # Any use shows whether a point is on the curve; this one has an error of its own for it.
+        crypto_cpython.ecdh("P-256", (1).to_bytes(32, "big"), point)
+    except VerificationError:
+        raise ConfigError(
+            "config.value", "province_public_key is no point of P-256, so no receipt would be good: copy it anew"
+        ) from None
     return point

@@ -104,10 +104,26 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def no_access(place: Path, error: OSError) -> StorageError:
+    """`outbox.access`, for a command that may not look at `place`."""
+    advice = f"cannot look into {place}: {error.strerror}; run as the user of the agent: sudo -u USER …"
+    return StorageError("outbox.access", advice)
+
+
 def open_for_reading(path: Path) -> sqlite3.Connection:
-    """The outbox for a look beside a running agent. Raises StorageError, `outbox.missing` if there is none."""
-    if not path.exists():
-        raise StorageError("outbox.missing", f"{path} does not exist; the agent has not run with this state_dir")
+    """The outbox for a look beside a running agent.
+
+    Raises StorageError, `outbox.missing` if there is none, `outbox.access` if it is not for us to see.
+    """
+    try:
+        # SQLite has one word for all that keeps it from opening a file.
+        os.close(os.open(path, os.O_RDONLY))
+    except FileNotFoundError:
+        raise StorageError(
+            "outbox.missing", f"{path} does not exist; the agent has not run with this state_dir"
+        ) from None
+    except OSError as error:
+        raise no_access(path, error) from error
     with errors():
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_MS / 1000)
         connection.isolation_level = None

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from edge_agent import files
+from edge_agent import database, files
 from protocol.errors import StorageError
 
 _LOCK = "agent.lock"
@@ -38,11 +38,13 @@ def only_one(state_dir: Path) -> Iterator[None]:
 
 
 def is_running(state_dir: Path) -> bool:
-    """Does an agent hold the state directory?"""
+    """Does an agent hold the state directory? Raises StorageError `outbox.access` if that is not for us to see."""
     try:
         handle = os.open(state_dir / _LOCK, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
+    except FileNotFoundError:
         return False
+    except OSError as error:
+        raise database.no_access(state_dir / _LOCK, error) from error
     try:
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,6 +1,7 @@
 """The commands as an operator meets them: exit codes, JSON, signals, systemd."""
 
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from edge_agent import config
 from edge_agent.__main__ import main
 from edge_agent.notify import Notifier
 from edge_agent.outbox import Outbox
@@ -25,9 +27,8 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for variable in [name for name in os.environ if name.startswith("MOORING_EDGE_")]:
         monkeypatch.delenv(variable)
     path = tmp_path / "edge.toml"
-    path.write_text(
-        f'state_dir = "{tmp_path / "state"}"\n[mqtt]\nport = {free_port()}\n[locks]\naddresses = ["AA:BB"]\n'
-    )
+    mqtt, locks = f"[mqtt]\nport = {free_port()}\n", '[locks]\naddresses = ["AA:BB:CC:DD:EE:01"]\n'
+    path.write_text(f'state_dir = "{tmp_path / "state"}"\n{mqtt}{locks}')
     return path
 
 
@@ -48,7 +49,7 @@ def test_print_config_prints_what_check_config_accepts(tmp_path: Path, capsys: p
 def test_check_config_shows_what_is_in_force(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check-config", "--config", str(file)]) == 0
     shown = capsys.readouterr().out
-    assert "AA:BB" in shown and "not verified here" in shown
+    assert "AA:BB:CC:DD:EE:01" in shown and "not verified here" in shown
 
 
 def test_a_bad_configuration_is_exit_code_2_with_one_line_and_no_traceback(
@@ -88,10 +89,80 @@ def test_help_explains_exit_codes_and_configuration(capsys: pytest.CaptureFixtur
     assert "exit codes" in shown and "MOORING_EDGE_MQTT_HOST" in shown
 
 
-def test_queue_and_status_without_an_outbox_say_so(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for command in ("queue", "status"):
-        assert main([command, "--config", str(file), "--json"]) == 1
-        assert said(capsys)["error"]["code"] == "outbox.missing"
+def test_queue_and_status_say_so_where_no_agent_has_run(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["queue", "--config", str(file), "--json"]) == 1
+    assert said(capsys)["error"]["code"] == "outbox.missing"
+    assert main(["status", "--config", str(file), "--json"]) == 3, "it does not run, which is what was asked"
+    assert said(capsys) == {"ok": False, "running": False, "broker": False, "locks": [], "outbox": None}
+    assert main(["status", "--config", str(file)]) == 3
+    assert "no agent has ever run" in capsys.readouterr().out
+
+
+@contextlib.contextmanager
+def _closed(folder: Path) -> Iterator[None]:
+    """In here we may not look into `folder`, as everybody but the service's user."""
+    owner = os.geteuid()
+    folder.chmod(0)
+    if owner == 0:
+        os.seteuid(65534)  # root may look into everything
+    try:
+        yield
+    finally:
+        os.seteuid(owner)
+        folder.chmod(0o700)
+
+
+@pytest.mark.parametrize("command", ["status", "queue"])
+def test_who_may_not_look_into_the_state_directory_is_told_as_whom_to_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    state = tmp_path / "state"
+    Outbox(state / "outbox.sqlite3").close()
+    monkeypatch.setenv("MOORING_EDGE_STATE_DIR", str(state))
+    monkeypatch.setattr(config, "DEFAULT_PATH", Path("/nonexistent/mooring-edge.toml"))
+    with _closed(state):
+        assert main([command]) == 1
+    printed = capsys.readouterr()
+    assert printed.err.startswith("mooring-edge: outbox.access: ") and "sudo -u" in printed.err
+    assert main([command]) in (0, 3), "the owner may"
+
+
+def test_who_may_not_look_into_the_folder_of_the_configuration_is_told_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "mooring-edge"
+    folder.mkdir()
+    monkeypatch.setattr(config, "DEFAULT_PATH", folder / "mooring-edge.toml")
+    with _closed(folder):
+        assert main(["check-config", "--json"]) == 2
+    assert said(capsys)["error"]["code"] == "config.unreadable"
+    assert main(["check-config"]) == 0, "without a file the defaults hold"
+    assert "no file, defaults" in capsys.readouterr().out
+
+
+_ON_A_FULL_DISK = """
+import resource, sys
+from edge_agent.__main__ import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+sys.exit(main(["print-config"]))
+"""
+
+
+def test_what_the_system_refuses_unforeseen_is_one_line_as_well(tmp_path: Path) -> None:
+    with (tmp_path / "printed").open("w") as output:
+        done = subprocess.run(
+            [sys.executable, "-c", _ON_A_FULL_DISK], stdout=output, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (done.returncode, done.stderr) == (1, f"mooring-edge: edge.system: {os.strerror(errno.EFBIG)}\n")
+
+
+def test_a_reader_that_has_left_is_told_nothing() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "edge_agent", "print-config"]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, "")
 
 
 def test_queue_lists_what_waits_and_what_was_kept_aside(
@@ -156,7 +227,7 @@ def test_a_running_agent_tells_systemd_feeds_its_watchdog_and_stops_cleanly_on_s
             _until(listener, "STATUS=broker connected, 0 of 1 locks connected")
             _until(listener, "WATCHDOG=1")
             assert main(["status", "--config", str(file), "--json"]) == 0
-            assert said(capsys)["locks"] == [{"address": "AA:BB", "lock": None, "connected": False}]
+            assert said(capsys)["locks"] == [{"address": "AA:BB:CC:DD:EE:01", "lock": None, "connected": False}]
             agent.send_signal(signal.SIGTERM)
             _until(listener, "STOPPING=1")
             out, errors = agent.communicate(timeout=20)

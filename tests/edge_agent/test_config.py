@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from edge_agent import config
+from protocol import crypto_cpython
 from protocol.errors import ConfigError
 
 
@@ -27,16 +28,16 @@ def test_the_printed_default_is_a_good_configuration_equal_to_the_defaults(tmp_p
 
 
 def test_a_file_overrides_defaults_and_the_environment_overrides_the_file(tmp_path: Path) -> None:
-    text = 'name = "pi-1"\n[mqtt]\nhost = "a"\nport = 1\n[locks]\naddresses = ["AA"]\n'
+    text = 'name = "pi-1"\n[mqtt]\nhost = "a"\nport = 1\n[locks]\naddresses = ["AA:BB:CC:DD:EE:01"]\n'
     loaded = load(
         text,
         tmp_path,
         MOORING_EDGE_MQTT_PORT="8883",
-        MOORING_EDGE_LOCKS_ADDRESSES="BB, CC",
+        MOORING_EDGE_LOCKS_ADDRESSES="aa:bb:cc:dd:ee:02, AA:BB:CC:DD:EE:03",
         MOORING_EDGE_LOG_JSON="true",
     )
     assert (loaded.name, loaded.mqtt.host, loaded.mqtt.port) == ("pi-1", "a", 8883)
-    assert loaded.locks.addresses == ("BB", "CC")
+    assert loaded.locks.addresses == ("AA:BB:CC:DD:EE:02", "AA:BB:CC:DD:EE:03")
     assert loaded.log.json
 
 
@@ -59,20 +60,37 @@ def test_other_programs_variables_are_left_alone(tmp_path: Path) -> None:
         ("[mqtt]\nport = true", "config.type", "a whole number"),
         ("[locks]\naddresses = [1]", "config.type", "a list of texts"),
         ("[log]\njson = 1", "config.type", "true or false"),
-        ("mqtt = 1", "config.unknown_key", "mqtt in "),
+        ("mqtt = 1", "config.type", "write [mqtt]"),
+        ("[[mqtt]]\nport = 1", "config.type", "write [mqtt]"),
+        ("[name]", "config.type", "text in quotes"),
+        ("[mqtt.port]", "config.type", "a whole number"),
+        ("[naem]", "config.unknown_key", "did you mean name?"),
         ("[mqtt]\nport = 70000", "config.value", "1 to 65535"),
         ("[locks]\ncredit = 65", "config.value", "1 to 64"),
         ("name = 'Li Lei'", "config.value", "a-z"),
         ("state_dir = ''", "config.value", "name a directory"),
+        ('state_dir = "a\\u0000b"', "config.value", "cannot be printed"),
+        ("state_dir = '/dev/null'", "config.value", "/dev/null is a file"),
+        ("state_dir = '/dev/null/below/it'", "config.value", "/dev/null is a file"),
+        (f"state_dir = '/{'x' * 300}'", "config.value", "too long"),
         ("[mqtt]\nhost = ''", "config.value", "name the broker"),
+        ("[mqtt]\nhost = 'mqtt://broker'", "config.value", "mqtt.port"),
+        ("[mqtt]\nhost = 'broker:1883'", "config.value", "mqtt.port"),
+        ("[mqtt]\nhost = 'my broker'", "config.value", "a name or an address"),
         ("[log]\nlevel = 'loud'", "config.value", "debug"),
-        ("[locks]\naddresses = ['A', 'A']", "config.value", "twice"),
+        ("[locks]\naddresses = ['not an address']", "config.value", "such as AA:BB:CC:DD:EE:01"),
+        ("[locks]\naddresses = ['']", "config.value", "no Bluetooth address"),
+        ("[locks]\naddresses = ['AA:BB:CC:DD:EE:01:02']", "config.value", "no Bluetooth address"),
+        ("[locks]\naddresses = ['AA:BB:CC:DD:EE:01', 'aa:bb:cc:dd:ee:01']", "config.value", "twice"),
         ("[mqtt]\ncert = 'x'", "config.value", "both or none"),
         ("[mqtt]\ncert = 'x'\nkey = 'y'", "config.value", "needs mqtt.ca"),
         ("[mqtt]\nca = '/nonexistent/ca.pem'", "config.file", "/nonexistent/ca.pem"),
         ("province_public_key = '04ff'", "config.value", "130 hex digits"),
         ("province_public_key = 'zz'", "config.value", "130 hex digits"),
+        (f"province_public_key = '04{'0' * 128}'", "config.value", "no point of P-256"),
         ("name = ", "config.syntax", "not TOML"),
+        ("name = " + "[" * 100_000, "config.syntax", "nested too deeply"),
+        ("a." * 2000 + "b = 1", "config.syntax", "nested too deeply"),
     ],
 )
 def test_a_mistake_is_named_with_its_remedy(tmp_path: Path, text: str, code: str, says: str) -> None:
@@ -99,3 +117,16 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as raised:
         config.load(tmp_path / "edge.toml", {})
     assert raised.value.code == "config.syntax"
+
+
+def test_a_directory_in_place_of_the_file_is_called_that(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as raised:
+        config.load(tmp_path, {})
+    assert raised.value.code == "config.unreadable" and "is a directory" in raised.value.message
+
+
+def test_what_works_is_taken(tmp_path: Path) -> None:
+    point = crypto_cpython.generate("P-256")[1]
+    text = f"state_dir = '{tmp_path}/not/yet/there'\nprovince_public_key = '{point.hex()}'\n[mqtt]\nhost = '::1'\n[log]"
+    loaded = load(text, tmp_path)
+    assert loaded.province_public_key == point and loaded.mqtt.host == "::1"
