@@ -233,7 +233,7 @@ def _parser() -> argparse.ArgumentParser:
         type=_seconds,
         default=board.ANSWER_SECONDS,
         metavar="SECONDS",
-        help="wait so long for an answer (%(default)g; tried twice)",
+        help="seconds to wait for an answer (default %(default)g; two attempts)",
     )
     send.add_argument("--quiet", action="store_true", help="no progress on stderr")
     add(
