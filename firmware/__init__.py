@@ -9,7 +9,7 @@ import sys
 
 BOOT_THRESHOLD = 8192
 """Bytes between collections while modules load. What they leave then lies together at the start of the heap; without it
-the largest free block after boot is 6 KB, with it 246 KB (measured on the 512 KB heap)."""
+the largest free block after boot was 6 KB and with it 246 KB, when the modules were fewer."""
 
 RUN_THRESHOLD = 32768
 """Bytes between collections from then on: a tap's short-lived numbers are cleared away before they fill the heap and

@@ -12,3 +12,9 @@ def log(event: str, **facts: object) -> None:
     for name in sorted(facts):
         line += " %s=%s" % (name, facts[name])
     print(line)
+
+
+def advise(message: str) -> None:
+    """Print what an installer can mend, a sentence of a ConfigError; nothing if there is none."""
+    if message:
+        print(message)

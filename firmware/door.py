@@ -6,15 +6,15 @@
                                     └──────────┴─▶ stays shut, says so in a colour and a tone
 
 However somebody comes, they end in the same decide, record, open. Opening and recording are one act: the strike moves
-only after the record is in flash. Nothing here waits for a network. Every way out that is not an opening ends in a
-MooringError with its code, and in `_refuse`. The rules by which it is decided are in docs/door-rules.md.
+only after the record is in flash. Nothing here waits for a network. Every way out that is not an opening ends in
+`_refuse`, and what it tells is in `refusals`. The rules by which it is decided are in docs/door-rules.md.
 """
 
 import gc
 
-from firmware import documents, policy, ticks
+from firmware import documents, policy, refusals, ticks
 from firmware.console import log
-from protocol.errors import MooringError, StorageError, TransportError
+from protocol.errors import MooringError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,10 +32,6 @@ if TYPE_CHECKING:
 
 ASK_MS = 600
 """A phone that answers sooner than this wants nothing of its holder."""
-
-_OF_THE_STAY = "door", "grant", "clock", "pin", "trust-list", "crl", "status-list"
-_OF_THE_PHONE = "session", "reader", "ble", "apdu", "ndef", "handover", "engagement", "cbor"
-"""Families of codes that the guest's document has no part in."""
 
 
 class Door:
@@ -80,28 +76,26 @@ class Door:
         started = ticks.now()
         decision: Decision | None = None
         log("tap.start")
-        self._lock.recorder.busy += 1
-        self._signals.show("reading")
-        self._lock.room.give()
+        # Whoever types a PIN while a phone is being read is answered in between: its holder sees the same light again.
+        alone = self._lock.visits.begin()
+        say = self._signals.answer if alone else self._signals.aside
+        if alone:
+            self._signals.show("reading")
         try:
             decision = await self._admit(arrival)
-        except MooringError as error:
-            self._refuse(error, _signal_for(error))
-            log("tap.refused", code=error.code, ms=ticks.since(ticks.now(), started))
-        except Exception as error:  # noqa: BLE001  the last line of a door that must stay shut and stay alive
-            # A defect, or memory exhausted by a hostile phone. Named by type only: its text might hold a guest's data.
-            self._refuse(error, "fault")
-            log("tap.failed", error=type(error).__name__, ms=ticks.since(ticks.now(), started))
-        else:
             self._strike.open()
-            self._signals.answer("allowed")
+        except Exception as error:  # noqa: BLE001  the last line of a door that must stay shut and stay alive
+            signal, reason = refusals.meaning(error)
+            say(signal)
+            self._refuse(error, reason, ticks.since(ticks.now(), started))
+        else:
+            say("allowed")
             log("tap.opened", kind=decision.kind, ms=ticks.since(ticks.now(), started))
             self._on_record()
             self._lock.reentry.remember(decision)
         finally:
-            self._lock.recorder.busy -= 1
             decision = None
-            self._lock.room.keep()  # and what the guest showed is dead: it does not linger on the heap
+            self._lock.visits.end()  # and what the guest showed is dead: it does not linger on the heap
 
     async def _admit(self, arrival: "Awaitable[Sequence[Claim]]") -> "Decision":
         """The opening, returned only when it is allowed and its record durable. Raises any MooringError."""
@@ -120,24 +114,12 @@ class Door:
         log("door.decided", kind=decision.kind, guest=decision.number)
         return decision
 
-    def _refuse(self, error: Exception, signal: str) -> None:
+    def _refuse(self, error: Exception, reason: "str | None", ms: int) -> None:
         """The one place that every refusal passes: nothing has moved, and nothing will."""
-        self._signals.answer(signal)
         if isinstance(error, MooringError):
-            self._lock.recorder.refused(error)
-
-
-def _signal_for(error: MooringError) -> str:
-    """A lost connection asks for another try, and a flash that fails is a fault. Everything else is refused, and how
-    often that sounds tells a guest where to turn: to the host, to another document, to the phone.
-    """
-    if isinstance(error, TransportError):
-        return "again"
-    if isinstance(error, StorageError):
-        return "fault"
-    if error.code == "pin.wait":
-        return "busy"
-    family = error.code.split(".")[0]
-    if family in _OF_THE_STAY:
-        return "refused_stay"
-    return "refused_phone" if family in _OF_THE_PHONE else "refused_document"
+            log("tap.refused", code=error.code, ms=ms)
+        else:
+            # A defect, or memory exhausted by a hostile phone. Named by type only: its text might hold a guest's data.
+            log("tap.failed", error=type(error).__name__, ms=ms)
+        if reason is not None:
+            self._lock.recorder.refused(reason)

@@ -3,6 +3,9 @@
 Eight bits a key, as keypads of access control send them in their 8-bit mode: the key in the low four bits, their
 complement in the high four, so that a lost pulse shows. Ten digits, `*` clears what was typed, `#` confirms it. The
 keypad beeps by itself. Eight edges are as many as the chip queues while the interpreter is occupied.
+
+The wires lead outside. Whoever gets at them could pulse them so fast that nothing else would ever find a place in that
+queue, so a keypad that does not pause is not listened to for a while.
 """
 
 import asyncio
@@ -22,6 +25,10 @@ GAP_MS = 100
 """A pause between two pulses after which a new key begins: in a key they are 1 to 3 ms apart."""
 PAUSE_MS = 10000
 """What was typed is cleared after such a pause."""
+BURST = 256
+"""Pulses without such a pause that are noise: thirty-two keys in a row, and no hand types so."""
+DEAF_MS = 1000
+"""How long noise is not listened to."""
 LONGEST = 16
 """Digits kept; of more, the first are, and they are nobody's PIN either way."""
 
@@ -35,9 +42,21 @@ class Keypad:
         self._count = 0
         self._edge = ticks.now()
         self._keys = ""
+        self._burst = 0
         self._zero, self._one = Pin(d0, Pin.IN, Pin.PULL_UP), Pin(d1, Pin.IN, Pin.PULL_UP)
+        self._listen()
+
+    def _listen(self) -> None:
+        self._deaf = False
+        self._burst = 0
         self._zero.irq(self._on_zero, Pin.IRQ_FALLING)
         self._one.irq(self._on_one, Pin.IRQ_FALLING)
+
+    def _stop_listening(self) -> None:
+        self._zero.irq(None)
+        self._one.irq(None)
+        self._deaf = True
+        self._flag.set()
 
     def _on_zero(self, _pin: "Pin") -> None:
         self._shift(0)
@@ -47,8 +66,12 @@ class Keypad:
 
     def _shift(self, bit: int) -> None:
         if ticks.age(self._edge) >= GAP_MS:
-            self._bits = self._count = 0
+            self._bits = self._count = self._burst = 0
         self._edge = ticks.now()
+        self._burst += 1
+        if self._burst > BURST:
+            self._stop_listening()
+            return
         self._bits = self._bits << 1 & 0xFF | bit
         self._count += 1
         if self._count == 8:
@@ -62,8 +85,13 @@ class Keypad:
 
     async def _key(self) -> str:
         while not self._keys:
-            await self._flag.wait()
-            self._flag.clear()
+            if self._deaf:
+                log("keypad.noise")
+                await asyncio.sleep(DEAF_MS / 1000)
+                self._listen()
+            else:
+                await self._flag.wait()
+                self._flag.clear()
         key, self._keys = self._keys[0], self._keys[1:]
         return key
 

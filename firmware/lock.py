@@ -8,11 +8,11 @@ from firmware.edge_passes import EdgePasses
 from firmware.journal import Journal
 from firmware.recorder import Recorder
 from firmware.reentry import Reentry
-from firmware.room import Room
 from firmware.session_keys import SessionKeys
 from firmware.standing import KINDS, Standing
 from firmware.stays import Stays
 from firmware.tally import Tally
+from firmware.visits import Visits
 from protocol import statement
 from protocol.errors import FormatError, MooringError, RefusedError
 from protocol.grant import Grant, commitment_key
@@ -37,14 +37,16 @@ class Lock:
     def __init__(self, crypto: "Crypto", store: "Store", identity: "Identity", journal: "BlockDevice") -> None:
         self.crypto = crypto
         self.identity = identity
-        self.room = Room()
+        self.visits = Visits()
         self.clock = Clock(crypto, store, identity.lock_id)
         self.standing = Standing(crypto, store, identity)
         self._learn_time()
         self.journal = Journal(journal)
         self.stays = Stays(store, self.journal)
         tally = Tally(journal, self.journal.last_note)
-        self.recorder = Recorder(crypto, identity, self.standing, self.clock, self.journal, tally, self.stays)
+        self.recorder = Recorder(
+            crypto, identity, self.standing, self.clock, self.journal, tally, self.stays, self.visits
+        )
         self.admission = Admission(crypto, identity)
         self.session_keys = SessionKeys(crypto)
         self._edge_passes = EdgePasses(crypto, store, identity, self.clock)
@@ -106,7 +108,7 @@ class Lock:
         platform's that the placement names.
         """
         kind, code = "?", None
-        self.room.give()
+        self.visits.make_room()
         try:
             kind = statement.kind_of(data)
             self._take(kind, data)
@@ -115,8 +117,7 @@ class Lock:
         except MemoryError:
             # Its parts are garbage by now. Whatever a courier brings, the link and the door go on.
             code = "lock.memory"
-        if not self.recorder.busy:
-            self.room.keep()
+        self.visits.keep_room()
         if code is None:
             log("statement.taken", kind=kind)
         else:

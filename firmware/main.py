@@ -10,7 +10,7 @@ import machine
 from machine import UART, WDT
 
 from firmware import RUN_THRESHOLD, crypto, identity, keypad, pins
-from firmware.console import log
+from firmware.console import advise, log
 from firmware.door import Door
 from firmware.keypad import Keypad
 from firmware.link import Link
@@ -54,6 +54,7 @@ def main(state: str) -> None:
     except MooringError as error:
         signals.halt()
         log("lock.halted", code=error.code)
+        advise(error.message)
     finally:
         strike.shut()
 
@@ -65,8 +66,9 @@ async def _run(state: str, strike: Strike, signals: Signals) -> None:
         log("lock.unenrolled")
         signals.halt()
         return
-    watchdog = WDT(timeout=WATCHDOG_MS)  # from here on a boot that hangs is cut short too
+    # What people have to mend comes before the watchdog, which would start the lock again and again meanwhile.
     fitted = Fittings.parse(store.read(fittings.FILE) or b"{}")
+    watchdog = WDT(timeout=WATCHDOG_MS)  # from here on a boot that hangs is cut short too
     strike.fit(fitted.fail_safe)
     lock = Lock(crypto, store, own, esp32.Partition.find(esp32.Partition.TYPE_DATA, label="journal")[0])
     radio = Radio(bluetooth.BLE())
@@ -84,7 +86,7 @@ async def _run(state: str, strike: Strike, signals: Signals) -> None:
     free = 0
     if _MICROPYTHON:
         free = gc.mem_free()
-    lock.room.keep()
+    lock.visits.keep_room()
     log("lock.ready", lock=own.lock_id.hex(), next=lock.journal.next_counter, receipted=lock.journal.through, heap=free)
     tasks = [
         asyncio.create_task(serve(reader, door, signals)),
@@ -95,9 +97,10 @@ async def _run(state: str, strike: Strike, signals: Signals) -> None:
     ]
 
     def tick() -> None:
+        strike.look()
         if lock.tick():
             link.wake()  # an idle link would not look whether there is a question about the time
-        if not lock.recorder.busy:
+        if not lock.visits.going_on:
             lock.session_keys.prepare()
 
-    await watch(watchdog, tasks, lambda: lock.recorder.busy > 0, tick)
+    await watch(watchdog, tasks, lock.visits.lasting_ms, tick)

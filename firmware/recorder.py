@@ -21,7 +21,7 @@ from firmware.console import log
 from firmware.purse import Purse
 from firmware.tally import Line, Tally
 from protocol import hpke, record
-from protocol.errors import MooringError, StorageError, TransportError
+from protocol.errors import MooringError, StorageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from firmware.policy import Decision
     from firmware.standing import Standing
     from firmware.stays import Stays
+    from firmware.visits import Visits
     from protocol.crypto import Crypto
     from protocol.placement import Placement
 
@@ -52,37 +53,10 @@ QUIET_MS = 30000
 """How long a boot, a change of the clock or a refusal waits for more of its like. What alarms does not wait."""
 _ALARMS = (record.DOOR, record.TAMPER, record.MECHANICAL, record.ENTRY)
 
-_REASONS = (
-    # What a code begins with, and its reason class. The first that fits counts.
-    ("mdoc.chain_", "issuer"),
-    ("mdoc.ds_", "issuer"),
-    ("mdoc.untrusted", "issuer"),
-    ("mdoc.root_doctype", "issuer"),
-    ("mdoc.issuer_", "issuer"),
-    ("mdoc.expired", "expired"),
-    ("mdoc.not_yet_valid", "expired"),
-    ("mdoc.revoked", "revoked"),
-    ("mdoc.", "document"),
-    ("session.", "document"),
-    ("grant.none", "stranger"),
-    ("grant.full", "places"),
-    ("grant.unnamed", "places"),
-    ("grant.guardian", "guardian"),
-    ("grant.tie", "guardian"),
-    ("grant.", "window"),
-    ("door.", "placement"),
-    ("clock.", "clock"),
-    ("profile.", "profile"),
-    ("pin.", "pin"),
-    ("key.", "key"),
-    ("journal.", "storage"),
-    ("store.", "storage"),
-)
-
 
 class Recorder:
-    """Makes the lock's records. `on_record` is called when there is a new one that no opening made; `busy` keeps it
-    from making any while the door serves a guest."""
+    """Makes the lock's records, none but openings' during `visits`. `on_record` is called when there is a new one that
+    no opening made."""
 
     def __init__(
         self,
@@ -93,6 +67,7 @@ class Recorder:
         journal: "Journal",
         tally: Tally,
         known: "Stays",
+        visits: "Visits",
     ) -> None:
         self._crypto = crypto
         self._identity = identity
@@ -101,6 +76,7 @@ class Recorder:
         self._journal = journal
         self._tally = tally
         self._stays = known
+        self._visits = visits
         self._slots = Purse(SLOTS, SLOT_MS)
         self._records = Purse(RECORDS, RECORD_MS)
         self._waiting: dict[Any, Line] = {}  # events that the tally may not be written for yet
@@ -109,7 +85,6 @@ class Recorder:
         self._encapsulation: tuple[bytes, tuple[bytes, bytes]] | None = None
         self._news = asyncio.Event()
         self.on_record: "Callable[[], None]" = _nothing
-        self.busy = 0
 
     # --- openings ----------------------------------------------------------------------------------------------------
 
@@ -164,10 +139,9 @@ class Recorder:
             self._count(line.key())
         self._news.set()
 
-    def refused(self, error: MooringError) -> None:
-        """Count a refusal under its reason class. A phone that went away was not refused."""
-        if not isinstance(error, TransportError):
-            self.event(record.REFUSAL, reason(error.code))
+    def refused(self, reason: str) -> None:
+        """Count a refusal under its reason class."""
+        self.event(record.REFUSAL, reason)
 
     def clock_changed(self, before: "Interval") -> None:
         """Count what an answer of the province did to the interval that was `before`."""
@@ -196,7 +170,7 @@ class Recorder:
         """Make records of what was counted, and room, until cancelled."""
         while True:
             more = False
-            if not self.busy:
+            if not self._visits.going_on:
                 try:
                     more = self.work()
                 except MooringError as error:
@@ -213,7 +187,7 @@ class Recorder:
             self._news.clear()
 
     def _open(self) -> bool:
-        return bool(self._waiting or self._tally.lines() or self.busy)
+        return bool(self._waiting or self._tally.lines() or self._visits.going_on)
 
     def work(self) -> bool:
         """Do one small thing. True if there is more that can be done now. Raises StorageError."""
@@ -306,14 +280,6 @@ class Recorder:
         lock_id, journal = self._identity.lock_id, self._journal
         payload = record.seal(self._crypto, key, lock_id, journal.next_counter, journal.head, body, made)
         return record.sign(self._crypto, self._identity.private, payload)
-
-
-def reason(code: str) -> str:
-    """Reason class of an error's code: one of `protocol.record.EVENTS[REFUSAL]`."""
-    for beginning, reason_class in _REASONS:
-        if code.startswith(beginning):
-            return reason_class
-    return "other"
 
 
 def _nothing() -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 
-from firmware import ticks
 from firmware.console import log
 
 TYPE_CHECKING = False
@@ -21,13 +20,13 @@ _LOOP_MS = 1000
 
 
 async def watch(
-    watchdog: "WDT", tasks: "list[asyncio.Task[None]]", busy: "Callable[[], bool]", tick: "Callable[[], object]"
+    watchdog: "WDT", tasks: "list[asyncio.Task[None]]", serving_ms: "Callable[[], int]", tick: "Callable[[], object]"
 ) -> None:
     """Feed `watchdog` and call `tick` about once a second; returns, to feed no more, when the lock should restart.
 
-    `busy` says whether the door serves a guest. A task that ended is a reason, and so is a guest who is never done.
+    `serving_ms` says for how long the door has been serving one guest. A task that ended is a reason, and so is a guest
+    who is never done; guests who come one after the other are none, however little time there is between them.
     """
-    free = ticks.now()
     while True:
         for task in tasks:
             if task.done():
@@ -36,10 +35,9 @@ async def watch(
                 except Exception as error:  # noqa: BLE001  whatever it was: name it, and let the watchdog restart
                     log("lock.task_failed", error=type(error).__name__)
                 return
-        if not busy():
-            free = ticks.now()
-        elif ticks.since(ticks.now(), free) >= SERVED_MS:
-            log("lock.stuck", ms=ticks.since(ticks.now(), free))
+        served = serving_ms()
+        if served >= SERVED_MS:
+            log("lock.stuck", ms=served)
             return
         watchdog.feed()
         tick()

@@ -41,6 +41,14 @@ _BOOT = '''\
 
 import os
 
+import bluetooth
+
+# The radio's stack takes its memory from what the heap has left, and the heap grows as modules load.
+try:
+    bluetooth.BLE().active(True)
+except OSError:
+    pass  # the link will say so
+
 STATE = "/state"
 
 try:

@@ -8,10 +8,14 @@ _SPOKEN = frozenset({"FormatError", "VerificationError", "RefusedError", "Transp
 
 def without_sentences(source: bytes) -> bytes:
     """`source` with an empty sentence in each such error, and otherwise as it stands, line for line."""
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:
+        return source  # the compiler has better words for it
     lines = source.splitlines(keepends=True)
     found = [
         node.args[1]
-        for node in ast.walk(ast.parse(source))
+        for node in ast.walk(tree)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _SPOKEN
         if len(node.args) == 2
     ]

@@ -67,6 +67,10 @@ def _host_folder() -> str:
 
 if __name__ == "__main__":
     state = mount()
+    if sys.implementation.name == "micropython":
+        import bluetooth
+
+        bluetooth.BLE().active(True)  # first, as the chip's main.py does
     fault = os.getenv("MOORING_FAULT")
     if fault:
         from sim.board import faults

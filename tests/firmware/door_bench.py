@@ -56,6 +56,9 @@ class Outputs:
 
     answer = show
 
+    def aside(self, name: str) -> None:
+        self.show("aside " + name)
+
 
 class Bench:
     """A lock that has its papers and knows the time. `wait` lets time pass, `reboot` keeps the flash and no more."""
@@ -134,9 +137,9 @@ class Bench:
 
         refuse = self.door._refuse
 
-        def note(error: Exception, signal: str) -> None:
+        def note(error: Exception, reason: str | None, ms: int) -> None:
             refused.append(error.code if isinstance(error, MooringError) else type(error).__name__)
-            refuse(error, signal)
+            refuse(error, reason, ms)
 
         self.door._refuse = note  # type: ignore[method-assign]  # to hear what the console would say
         before, counter = len(self.outputs.seen), self.lock.journal.next_counter

@@ -48,6 +48,9 @@ class Outputs:
     def answer(self, name: str) -> None:
         self.done.append("answer " + name)
 
+    def aside(self, name: str) -> None:
+        self.done.append("aside " + name)
+
 
 class CountingStore(Store):
     """A store that counts writes, and keeps the names of what was written."""

@@ -125,6 +125,43 @@ def test_whatever_goes_wrong_on_arrival_the_door_stays_shut_and_says_so(
     told(bench.come(ANN))
 
 
+def test_a_strike_that_cannot_be_moved_is_a_fault_and_the_door_lives_on(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book(bench, ANN)
+
+    def no_timer() -> None:
+        raise OSError(16)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(bench.outputs, "open", no_timer)
+        asyncio.run(bench.door.enter("1234567"))  # no PIN, and nothing moves
+        asyncio.run(bench.door.serve(arrives(bench, ANN)))
+    assert [name for name, _ in bench.outputs.seen][-2:] == ["reading", "fault"]
+    assert told(bench.come(ANN))[record.KIND] == record.ENTRY  # what was recorded stays recorded
+
+
+async def arrives(bench: Bench, guest: Guest) -> list[DocumentClaim]:
+    return [bench.claim(guest)]
+
+
+@pytest.mark.parametrize("pin", ["12345678", "1234"])
+def test_a_pin_typed_while_a_phone_is_read_is_answered_aside_and_takes_nothing_from_it(bench: Bench, pin: str) -> None:
+    book(bench, ANN)
+    room: list[bool] = []
+
+    async def slowly() -> list[DocumentClaim]:
+        await bench.door.enter(pin)
+        room.append(bench.lock.visits._kept is None)
+        return [bench.claim(ANN)]
+
+    bench.lock.visits.keep_room()
+    asyncio.run(bench.door.serve(slowly()))
+    assert [name for name, _ in bench.outputs.seen] == ["reading", "aside refused_stay", "open", "allowed"]
+    assert room == [True]
+    assert not bench.lock.visits.going_on and bench.lock.visits._kept is not None
+
+
 def test_what_a_guest_showed_is_dead_when_the_door_collects_for_the_last_time(bench: Bench) -> None:
     book(bench, ANN)
     shown: list[weakref.ref[DocumentClaim]] = []

@@ -16,6 +16,7 @@ PUBLISHED = {
 ON_LOCK = """
 import asyncio
 from firmware import keypad, ticks
+keypad.DEAF_MS = 50
 time = [0]
 ticks.now = lambda: time[0]
 ticks.since = lambda later, earlier: later - earlier
@@ -28,6 +29,7 @@ def pulse(bits):
         pin.set_from_outside(1)
         time[0] += 2
 
+listened = []
 async def play():
     codes = []
     async def collect():
@@ -39,6 +41,10 @@ async def play():
             pulse(step)
         elif step == -1:
             keypad.PAUSE_MS = 1
+        elif step == -2:
+            listened.append(pad._zero._handler is not None)
+            await asyncio.sleep(0.1)
+            listened.append(pad._zero._handler is not None)
         elif step == 0:
             await asyncio.sleep(0.01)
             keypad.PAUSE_MS = 10000
@@ -48,7 +54,7 @@ async def play():
             await asyncio.sleep(0)
     collecting.cancel()
     return codes
-answer(asyncio.run(play()))
+answer([asyncio.run(play()), listened])
 """
 
 
@@ -58,6 +64,11 @@ def typed(keys: str) -> list[str | int]:
 
 
 def codes(*steps: str | int) -> Any:
+    return played(*steps)[0]
+
+
+def played(*steps: str | int) -> Any:
+    """The codes, and whether the wires were listened to at each step -2, before and after a rest."""
     return run_on_lock(ON_LOCK, list(steps))
 
 
@@ -113,3 +124,8 @@ def test_a_burst_with_a_wrong_bit_or_of_another_format_is_passed_over() -> None:
 
 def test_what_was_typed_and_left_is_cleared() -> None:
     assert codes(*typed("1"), -1, *typed("2"), 0, *typed("34#")) == ["34"]
+
+
+def test_wires_that_are_pulsed_without_a_pause_are_not_listened_to_for_a_while() -> None:
+    assert played("10" * 200, -2, *typed("12#")) == [["12"], [False, True]]
+    assert played("1" * 256, 200, "1" * 256, 200, *typed("12#")) == [["12"], []]

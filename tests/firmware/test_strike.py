@@ -12,7 +12,7 @@ from firmware import pins
 from sim.board.bus import BoardBus
 from tests.sim.test_board import board
 
-PULSE = "from firmware import strike\nstrike.PULSE_MS = 300\n"
+PULSE = "from firmware import strike\nstrike.PULSE_MS, strike.LOOK_MS = 300, 20\n"
 """A shorter pulse, so that the test is."""
 
 
@@ -122,5 +122,52 @@ time.sleep(30)
             await bus.wait_for(pins.STRIKE, 0, since=1)
             await asyncio.sleep(0.1)
             assert 1 not in levels(bus)
+
+    asyncio.run(scenario())
+
+
+def test_the_end_of_a_pulse_that_found_no_place_in_the_queue_comes_a_little_later(tmp_path: Path) -> None:
+    source = """
+import machine
+full, queue = [True], machine._schedule
+def schedule(callback, timer):
+    if full[0]:
+        raise RuntimeError("schedule queue full")
+    queue(callback, timer)
+machine._schedule = schedule
+import time
+door.open()
+time.sleep_ms(600)
+full[0] = False
+while True:
+    pass
+"""
+
+    async def scenario() -> None:
+        async with running(tmp_path, FITTED["fail-secure"] + source) as bus:
+            await bus.wait_for(pins.STRIKE, 1, since=2)
+            shut = await bus.wait_for(pins.STRIKE, 0, since=3)
+            assert 590 <= shut.ticks - bus.changes(pins.STRIKE)[2].ticks < 1000
+            assert levels(bus) == [0, 0, 1, 0]
+
+    asyncio.run(scenario())
+
+
+def test_where_no_timer_ever_comes_whoever_looks_after_the_lock_shuts_it(tmp_path: Path) -> None:
+    source = """
+import machine, time
+machine._schedule = lambda callback, timer: None
+door.open()
+for _ in range(50):
+    time.sleep_ms(20)
+    door.look()
+"""
+
+    async def scenario() -> None:
+        async with running(tmp_path, FITTED["fail-secure"] + source) as bus:
+            await bus.wait_for(pins.STRIKE, 1, since=2)
+            shut = await bus.wait_for(pins.STRIKE, 0, since=3)
+            assert shut.ticks - bus.changes(pins.STRIKE)[2].ticks >= 290
+            assert levels(bus) == [0, 0, 1, 0]
 
     asyncio.run(scenario())

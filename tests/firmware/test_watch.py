@@ -9,6 +9,7 @@ from tests.on_lock import run_on_lock
 _ON_LOCK = """
 import asyncio
 from firmware import watch
+from firmware.visits import Visits
 watch._LOOP_MS = 2
 watch.SERVED_MS = 100
 class Watchdog:
@@ -29,7 +30,15 @@ def tick():
     ticked[0] += 1
 async def main():
     tasks = [asyncio.create_task(TASKS[name]()) for name in given["tasks"]]
-    watching = asyncio.create_task(watch.watch(watchdog, tasks, lambda: given["busy"], tick))
+    visits = Visits()
+    async def guests():
+        while True:
+            visits.begin()
+            await asyncio.sleep(given["seconds"])
+            visits.end()
+    if given["seconds"]:
+        tasks.append(asyncio.create_task(guests()))
+    watching = asyncio.create_task(watch.watch(watchdog, tasks, visits.lasting_ms, tick))
     await asyncio.sleep(0.3)
     at_end = watchdog.fed
     over = watching.done()
@@ -40,19 +49,39 @@ asyncio.run(main())
 
 
 @pytest.mark.parametrize(
-    ("tasks", "busy", "fed_for_ever"),
+    ("tasks", "seconds", "fed_for_ever"),
     [
-        (["lives", "lives"], False, True),
-        (["lives", "ends"], False, False),
-        (["fails", "lives"], False, False),
-        (["lives"], True, False),
+        (["lives", "lives"], 0, True),
+        (["lives", "ends"], 0, False),
+        (["fails", "lives"], 0, False),
+        (["lives"], 30, False),
+        (["lives"], 0.02, True),
     ],
-    ids=["all is well", "a task ended", "a task failed", "a guest is served for ever"],
+    ids=["all is well", "a task ended", "a task failed", "a guest is served for ever", "guests without a pause"],
 )
 def test_the_watchdog_is_fed_while_all_is_well_and_not_once_something_is_not(
-    tasks: list[str], busy: bool, fed_for_ever: bool
+    tasks: list[str], seconds: float, fed_for_ever: bool
 ) -> None:
-    came: dict[str, Any] = run_on_lock(_ON_LOCK, {"tasks": tasks, "busy": busy})
+    came: dict[str, Any] = run_on_lock(_ON_LOCK, {"tasks": tasks, "seconds": seconds})
     assert came["fed"] > 0 and came["ticked"] >= came["fed"], "at first all was well"
     assert came["over"] is not fed_for_ever
     assert (came["fed_later"] > came["fed"]) is fed_for_ever
+
+
+def test_guests_one_after_the_other_are_not_one_who_is_served_for_ever() -> None:
+    source = """
+from firmware import ticks
+from firmware.visits import Visits
+clock = [0]
+ticks.now = lambda: clock[0]
+visits, seen = Visits(), []
+for _ in range(4):
+    visits.begin()
+    clock[0] += 35000
+    visits.begin()  # a PIN, in between
+    visits.end()
+    seen.append(visits.lasting_ms())
+    visits.end()
+answer(seen + [visits.lasting_ms()])
+"""
+    assert run_on_lock(source) == [35000] * 4 + [0]

@@ -53,6 +53,7 @@ main(state)
                 said = await asyncio.wait_for(lock.stdout.read(), 20)
                 assert await lock.wait() == 0
             assert b"lock.halted code=fittings.form" in said
+            assert b"\nstrike is fail-secure or fail-safe\n" in said, "and what to mend"
             assert {event.facts["value"] for event in bus.changes(pins.STRIKE)} == {0}
 
     assert interpreter.find().runtime == "micropython"

@@ -84,7 +84,8 @@ class Pin:
     def irq(self, handler=None, trigger=IRQ_RISING | IRQ_FALLING, **_):
         """Call `handler(pin)` on edges. Here it runs from an asyncio task, so it needs a running loop."""
         self._handler, self._trigger = handler, trigger
-        _start_watching()
+        if handler is not None:
+            _start_watching()
 
     def set_from_outside(self, value):
         value = 1 if value else 0
@@ -171,8 +172,8 @@ class PWM:
 
 
 class Timer:
-    """As `machine.Timer` of the ESP32 port: the callback of a one-shot runs between two steps of the interpreter, also
-    of a loop that never yields. What stops the interpreter itself stops it too."""
+    """As `machine.Timer` of the ESP32 port: callbacks run between two steps of the interpreter, also of a loop that
+    never yields; one for which the queue has no place is lost. What stops the interpreter itself stops them too."""
 
     ONE_SHOT, PERIODIC = 0, 1
 
@@ -180,38 +181,45 @@ class Timer:
         self._turn = 0
 
     def init(self, *, mode=PERIODIC, period=-1, callback=None, hard=False):
-        if mode != self.ONE_SHOT or period <= 0:
-            raise ValueError("only one-shots here")
+        if period <= 0:
+            raise ValueError("Timer period is too short for this timer")
         self._turn += 1
-        _later(period, self._expire, (self._turn, callback))
+        _later(self, self._turn, mode == self.PERIODIC, period, callback)
 
     def deinit(self):
         self._turn += 1
 
-    def _expire(self, armed):
-        turn, callback = armed
-        if turn == self._turn and callback is not None:
-            callback(self)
 
-
-def _later(period, expire, armed):
-    if not MICROPYTHON:
-        import threading
-
-        thread = threading.Timer(period / 1000, expire, (armed,))
-        thread.daemon = True
-        thread.start()
-        return
-    import _thread
-
-    from micropython import schedule
-
+def _later(timer, turn, again, period, callback):
     def wait():
         # The thread does no more than wait: the scheduler brings the callback to the main thread, as an interrupt does.
-        time.sleep_ms(period)
-        schedule(expire, armed)
+        while timer._turn == turn:
+            time.sleep(period / 1000)
+            if timer._turn == turn:
+                try:
+                    _schedule(callback, timer)
+                except RuntimeError:
+                    pass  # the queue is full
+            if not again:
+                return
 
-    _thread.start_new_thread(wait, ())
+    if MICROPYTHON:
+        import _thread
+
+        _thread.start_new_thread(wait, ())
+    else:
+        import threading
+
+        threading.Thread(target=wait, daemon=True).start()
+
+
+def _schedule(callback, timer):
+    if MICROPYTHON:
+        from micropython import schedule
+
+        schedule(callback, timer)
+    else:
+        callback(timer)
 
 
 class UART(io.IOBase if MICROPYTHON else object):
