@@ -16,6 +16,7 @@ from firmware.visits import Visits
 from protocol import statement
 from protocol.errors import FormatError, MooringError, RefusedError
 from protocol.grant import Grant, commitment_key
+from protocol.link import Hello
 from protocol.receipt import Receipt
 from protocol.signed_time import SignedTime
 
@@ -82,9 +83,9 @@ class Lock:
 
     # --- what the edge link asks for ---------------------------------------------------------------------------------
 
-    def hello(self) -> "tuple[bytes, int, int, dict[str, int], bytes | None, bytes]":
-        """(lock id, next counter, receipted through, statement serials, time nonce or None, identity public key)."""
-        return (
+    def hello(self) -> Hello:
+        """What the lock says of itself to an edge."""
+        return Hello(
             self.identity.lock_id,
             self.journal.next_counter,
             self.journal.through,

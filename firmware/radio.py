@@ -8,7 +8,8 @@ ble_gatts_reset and ble_gatts_start):
 
 - `gatts_register_services` replaces every service, and cannot append. It fails with EBUSY while any connection,
   advertising, scan or connection attempt is alive; worse, by then it has already reset the counters of the services
-  in use. So it may only be called on a silent radio.
+  in use, and whatever else it fails of, it has dropped them. So it may only be called on a silent radio, and after a
+  failure the radio is restarted with the link's services alone.
 - An mdoc that is the central looks for a service UUID made for this one transaction. So before such a session the
   edge is disconnected, and the edge link's service is registered again *with* the mdoc's behind it.
 - The link's service comes first in the table, so its attribute handles never change: an edge whose Bluetooth stack
@@ -18,6 +19,18 @@ ble_gatts_reset and ble_gatts_start):
   second interruption.
 - There is one advertising set of 31 bytes, with room for one 128-bit UUID. While a session waits for its phone the
   set is the session's, before and after it is the link's.
+
+**The rule for events.** They come in a task of NimBLE's own, which gets the interpreter in the middle of any function
+of ours (py/vm.c, `gil_divisor`; and whenever something prints), though never in the middle of a call of the stack or
+of a handler. So, here and in the link and the sessions:
+
+- A task reads what a handler may change once, and works with what it has read. A handle that it has read may be gone
+  by the time it is used, which the stack answers with an OSError; None is never given to the stack.
+- Each fact has one writer, handler or task; where both must, it is one step (`pop`, `popitem`) or a flag that is only
+  ever set. What a task is about to make true it says before, and takes back if it fails.
+- What belongs together is one object, made anew by the handler, so that a task with the old one cannot mix them.
+- Handlers take notes, within bounds that no peer can move, and never log. What they raise would make the stack drop
+  the handler for good (`invoke_irq_handler_run_protected`), so it ends in `Radio._irq`, and `mend` makes it good.
 """
 
 import asyncio
@@ -27,7 +40,7 @@ from firmware.console import log
 from firmware.irq_flag import irq_flag
 from protocol import const
 from protocol.errors import TransportError
-from protocol.mdoc.ble import PREFERRED_MTU
+from protocol.parts import PREFERRED_MTU, SMALLEST_MTU
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,16 +49,30 @@ if TYPE_CHECKING:
 
     Handler = Callable[[int, Any], None]
 
-CENTRAL_CONNECT = 1
-CENTRAL_DISCONNECT = 2
-GATTS_WRITE = 3
-MTU_EXCHANGED = 21
+RESTARTED = const(0)
+"""Not an event of the stack's: the radio was restarted, and no connection is left, nor what was registered."""
+CENTRAL_CONNECT = const(1)
+CENTRAL_DISCONNECT = const(2)
+GATTS_WRITE = const(3)
+SCAN_RESULT = const(5)
+_SCAN_DONE = const(6)
+PERIPHERAL_CONNECT = const(7)
+PERIPHERAL_DISCONNECT = const(8)
 _LAST_CLIENT_EVENT = const(19)
+MTU_EXCHANGED = const(21)
 
 SILENCE_MS = 1500
 """Longest wait for connections to end before the stack is restarted instead: a few supervision intervals."""
+RESTARTS = 5
+"""Times in a row that the radio may fail to start; after that only a restart of the lock helps."""
+RESTART_SECONDS = 3.0
+"""Pause before the next: a visit that has taken all the memory is over soon."""
 _POLL_MS = const(50)
 _EBUSY = const(16)
+
+_UNKNOWN = const(0)
+_PHONE = const(1)
+_OURS = const(2)
 
 
 class Radio:
@@ -53,18 +80,28 @@ class Radio:
 
     def __init__(self, ble: "Any") -> None:
         self.ble = ble
-        self.mtus: dict[int, int] = {}
-        """ATT MTU by connection handle, of those connections on which it was exchanged."""
         self._settings: dict[str, Any] = {}
         self._link: Handler | None = None
         self._services: tuple[Any, ...] = ()
         self._buffers: dict[int, tuple[int, bool]] = {}
         self._advertised: tuple[int, Any] | None = None
-        self._centrals: dict[int, bool] = {}  # handle: does it belong to a phone?
+        # By handle: edge or phone? It shows when they write. A connection that we made is to a phone.
+        self._connections: dict[int, int] = {}
+        self._mtus: dict[int, int] = {}  # of those connections on which it was exchanged
         self._borrower: Handler | None = None
         self._values: tuple[int, ...] = ()
         self._quiet = False  # the link's advertising is held back
         self._changed = irq_flag()
+        self._trouble = irq_flag()
+        # How often a handler has failed, of what, and over which connection; the last is all that need be known.
+        self._failures = self._mended = 0
+        self._failed = 0
+        self._cause: type[Exception] | None = None
+        self._down = False
+
+    def mtu(self, connection: int) -> int:
+        """ATT MTU of a connection."""
+        return self._mtus.get(connection, SMALLEST_MTU)
 
     # --- what the link uses ------------------------------------------------------------------------------------------
 
@@ -85,8 +122,7 @@ class Radio:
     def gatts_register_services(self, services: "tuple[Any, ...]") -> "tuple[Any, ...]":
         """Register the link's services. Only before anything else happens on the air."""
         self._services = services
-        handles: tuple[Any, ...] = self.ble.gatts_register_services(services)
-        return handles
+        return self._register(())
 
     def gatts_set_buffer(self, handle: int, size: int, append: bool = False) -> None:
         """As `bluetooth.BLE.gatts_set_buffer`; kept for when the services are registered again."""
@@ -98,7 +134,7 @@ class Radio:
         value: bytes = self.ble.gatts_read(handle)
         return value
 
-    def gatts_notify(self, connection: "int | None", handle: int, data: bytes) -> None:
+    def gatts_notify(self, connection: int, handle: int, data: bytes) -> None:
         """As `bluetooth.BLE.gatts_notify`."""
         self.ble.gatts_notify(connection, handle, data)
 
@@ -112,6 +148,40 @@ class Radio:
         """As `bluetooth.BLE.gap_disconnect`."""
         return bool(self.ble.gap_disconnect(connection))
 
+    async def mend(self) -> None:
+        """Make good, for ever, what a handler that failed has missed, and a radio that could not be restarted.
+
+        The connection it was about is ended, and its end tidies up. Where that cannot be, or more than one handler
+        failed, the radio is restarted. Raises what the stack raises when that fails `RESTARTS` times in a row.
+        """
+        tries = 0
+        while True:
+            await self._trouble.wait()
+            self._trouble.clear()
+            failures, handle, cause = self._failures, self._failed, self._cause
+            fresh, self._mended = failures - self._mended, failures
+            if fresh:
+                log("radio.missed", error="?" if cause is None else cause.__name__, events=fresh)
+                if fresh == 1 and not self._down and self._send_away(handle):
+                    continue
+            elif not self._down:
+                continue
+            try:
+                self._restart()
+                borrower = self._borrower
+                if borrower is not None:
+                    borrower(RESTARTED, None)
+                tries = 0
+            except (OSError, MemoryError) as error:
+                tries += 1
+                if tries == RESTARTS:
+                    raise
+                log("radio.down", error=type(error).__name__)
+                await asyncio.sleep(RESTART_SECONDS)
+                self._trouble.set()
+            else:
+                self.let_link_advertise()
+
     # --- what a session uses -----------------------------------------------------------------------------------------
 
     def borrow(self, handler: "Handler") -> None:
@@ -122,15 +192,13 @@ class Radio:
         if self._borrower is not None:
             raise TransportError("ble.busy", "the radio serves another session")
         self._borrower = handler
-        self._configure()
 
     def give_back(self) -> None:
         """End a loan: phones still connected are sent away, the link's advertising goes on. Never raises."""
         self._borrower = None
-        for handle, is_phone in list(self._centrals.items()):
-            if is_phone:
+        for handle, whose in list(self._connections.items()):
+            if whose == _PHONE:
                 self._send_away(handle)
-        self._configure()
         self.let_link_advertise()
 
     def let_link_advertise(self) -> None:
@@ -154,30 +222,38 @@ class Radio:
     async def serve(self, service: "tuple[Any, ...]") -> "tuple[int, ...]":
         """Put `service` behind the link's; the value handles of its characteristics.
 
-        Every connection ends first. Raises TransportError `ble.stack` when the radio does not come to rest.
+        Every connection ends first. Raises TransportError `ble.stack` when the radio does not come to rest or does
+        not take the service; the link's are there all the same.
         """
         self._quiet = True
-        await self._silence()
         try:
-            handles = self.ble.gatts_register_services(self._services + (service,))
-        except OSError as error:
-            if error.args[0] != _EBUSY:
-                raise TransportError("ble.stack", "the radio does not take the service")
-            # Someone connected in between. What the failed call left of the services is of no use: start afresh.
-            self._restart()
-            handles = self.ble.gatts_register_services(self._services + (service,))
-        for handle, buffer in self._buffers.items():
-            self.ble.gatts_set_buffer(handle, *buffer)
-        self._values = handles[-1]
-        return self._values
+            await self._silence()
+            try:
+                handles = self._register((service,))
+            except OSError as error:
+                if error.args[0] != _EBUSY:
+                    raise
+                # Someone connected in between. What the failed call left of the services is of no use: start afresh.
+                self._restart()
+                handles = self._register((service,))
+        except (OSError, MemoryError) as error:
+            log("radio.refused", error=type(error).__name__)
+            try:
+                self._restart()
+            except (OSError, MemoryError):
+                self._trouble.set()  # `mend` tries again
+            raise TransportError("ble.stack", "the radio does not take the service")
+        values: tuple[int, ...] = handles[-1]
+        self._values = values
+        return values
 
     async def _silence(self) -> None:
         """No connection, and nothing under way that could become one."""
         self.ble.gap_advertise(None)
         began = ticks.now()
-        for handle in list(self._centrals):
+        for handle in list(self._connections):
             self._send_away(handle)
-        while self._centrals:
+        while self._connections:
             if ticks.since(ticks.now(), began) > SILENCE_MS:
                 self._restart()
                 return
@@ -189,70 +265,89 @@ class Radio:
             self.ble.gap_advertise(None)  # a connection that failed to come up may have left it on
 
     def _configure(self) -> None:
-        self.ble.config(**self._settings)
-        if self._borrower is not None:
-            self.ble.config(mtu=PREFERRED_MTU)
+        self.ble.config(mtu=PREFERRED_MTU, **self._settings)
 
-    def _send_away(self, handle: int) -> None:
+    def _register(self, more: "tuple[Any, ...]") -> "tuple[Any, ...]":
+        """Register the link's services and `more`, with the link's buffers. Raises OSError, MemoryError."""
+        handles: tuple[Any, ...] = self.ble.gatts_register_services(self._services + more)
+        for handle, buffer in self._buffers.items():
+            self.ble.gatts_set_buffer(handle, *buffer)
+        return handles
+
+    def _send_away(self, handle: int) -> bool:
+        """End a connection; False if it went by itself."""
         try:
-            self.ble.gap_disconnect(handle)
+            return bool(self.ble.gap_disconnect(handle))
         except OSError:
-            pass  # it went by itself
+            return False
 
     def _restart(self) -> None:
-        """Switch the radio off and on: the one thing that always ends every connection."""
+        """Switch the radio off and on: the one thing that always ends every connection. The link's services are there
+        again, and only they. Raises OSError, MemoryError; what then is left is for `mend`.
+        """
         log("radio.restarted")
-        gone = self._centrals
-        self._centrals = {}
-        self.mtus.clear()
+        self._down = True
         self.ble.active(False)
+        # From here on nobody can connect before somebody advertises: no handler comes in between.
+        self._connections.clear()
+        self._mtus.clear()
+        self._values = ()
         self.active(True)
         self._configure()
-        for handle in gone:
-            self._tell_link(CENTRAL_DISCONNECT, (handle, 0, b""))
+        self._register(())
+        self._down = False
+        self._tell_link(RESTARTED, None)
 
     # --- events ------------------------------------------------------------------------------------------------------
 
     def _irq(self, event: int, data: "Any") -> None:
+        try:
+            self._note(event, data)
+        except Exception as error:  # noqa: BLE001  whatever leaves here is the last thing that the stack lets us hear
+            # Nothing is made here, for there may be no memory. An advertisement that was missed comes again.
+            if event != SCAN_RESULT:
+                self._failures += 1
+                self._failed = data[0]
+                self._cause = type(error)
+                self._trouble.set()
+
+    def _note(self, event: int, data: "Any") -> None:
         borrower = self._borrower
-        if CENTRAL_DISCONNECT < event <= _LAST_CLIENT_EVENT and event != GATTS_WRITE:
-            if borrower is not None:
-                borrower(event, data)
-            return
-        handle = data[0]
-        if event == CENTRAL_CONNECT:
-            # Edge or phone? It shows when it writes; a phone that never does is sent away as the link's strangers are.
-            self._centrals[handle] = False
-        elif event == CENTRAL_DISCONNECT:
-            self.mtus.pop(handle, None)
-            is_phone = self._centrals.pop(handle, False)
-            self._changed.set()
-            if borrower is not None:
-                borrower(event, data)
-            if not is_phone:
-                self._tell_link(event, data)
-            return
-        elif event == MTU_EXCHANGED:
-            self.mtus[handle] = data[1]
-        elif event == GATTS_WRITE:
+        if event == GATTS_WRITE:
             # Each user's own characteristics tell whose connection it is; the other must not judge it.
             if data[1] not in self._values:
                 self._tell_link(event, data)
                 return
-            self._take_over(handle)
-            if borrower is not None:
-                borrower(event, data)
-            return
+            self._take_over(data[0])
+        elif event == CENTRAL_CONNECT:
+            self._mtus.pop(data[0], None)
+            # A phone that never writes is sent away as the link's strangers are.
+            self._connections[data[0]] = _UNKNOWN
+            self._tell_link(event, data)
+        elif event == CENTRAL_DISCONNECT:
+            self._mtus.pop(data[0], None)
+            if self._connections.pop(data[0], _UNKNOWN) != _PHONE:
+                self._tell_link(event, data)
+            self._changed.set()
+        elif event == MTU_EXCHANGED:
+            self._mtus[data[0]] = data[1]
+        elif event == PERIPHERAL_CONNECT:
+            self._mtus.pop(data[0], None)
+            self._connections[data[0]] = _OURS
+        elif event == PERIPHERAL_DISCONNECT:
+            self._mtus.pop(data[0], None)
+            self._connections.pop(data[0], None)
+            self._changed.set()
+        elif not SCAN_RESULT <= event <= _LAST_CLIENT_EVENT or event == _SCAN_DONE:
+            return  # of no use to anybody
         if borrower is not None:
             borrower(event, data)
-        if not self._centrals.get(handle, False):
-            self._tell_link(event, data)
 
     def _take_over(self, handle: int) -> None:
         """A connection turned out to be a phone's: for the link it has ended."""
-        if self._centrals.get(handle) is False:
-            self._centrals[handle] = True
+        if self._connections.get(handle) == _UNKNOWN:
             self._tell_link(CENTRAL_DISCONNECT, (handle, 0, b""))
+            self._connections[handle] = _PHONE
 
     def _tell_link(self, event: int, data: "Any") -> None:
         if self._link is not None:

@@ -77,8 +77,21 @@ class Hello:
     def __hash__(self) -> int:
         return hash(self.lock_id)
 
+    def repeats(self, other: "Hello | None") -> bool:
+        """Is there nothing in it that `other` did not say, but for `next_counter`? A record tells its own counter; a
+        HELLO for each would double the messages.
+        """
+        return (
+            other is not None
+            and self.receipted_through == other.receipted_through
+            and self.time_nonce == other.time_nonce
+            and self.held == other.held
+            and self.lock_id == other.lock_id
+            and self.identity_public == other.identity_public
+        )
+
     def encode(self) -> bytes:
-        """The HELLO message."""
+        """The HELLO message, lock to edge."""
         return cbor.encode(
             [
                 HELLO,
@@ -91,18 +104,6 @@ class Hello:
                 self.identity_public,
             ]
         )
-
-
-def hello(
-    lock_id: bytes,
-    next_counter: int,
-    receipted_through: int,
-    held: "dict[str, int]",
-    time_nonce: "bytes | None",
-    identity_public: bytes,
-) -> bytes:
-    """The HELLO message, lock to edge; arguments as of `Hello`."""
-    return Hello(lock_id, next_counter, receipted_through, held, time_nonce, identity_public).encode()
 
 
 def record(sealed_record: bytes) -> bytes:

@@ -10,6 +10,8 @@ from protocol.errors import FormatError
 SMALLEST_MTU = 23
 LONGEST_PART = 512
 """Longest value of an attribute, in bytes (Core Specification, Vol 3, Part F, 3.2.9)."""
+PREFERRED_MTU = 515
+"""What a lock proposes to phones and edges alike: room for the longest part and the three bytes of ATT."""
 
 _PACKET = const(251)
 """Longest packet of the link layer, once its length has been extended (Core, Vol 6, Part B, 2.4)."""
@@ -61,7 +63,7 @@ class Assembler:
         self.limit = limit
         self._parts = bytearray()
 
-    def push(self, part: bytes) -> "bytes | None":
+    def push(self, part: "bytes | memoryview") -> "bytes | None":
         """Take one part; the whole message if it was the last one, else None.
 
         Raises FormatError: `parts.form` (nothing in it, or an unknown first byte), `parts.too_long`.

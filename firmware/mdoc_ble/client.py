@@ -7,7 +7,7 @@ from firmware.console import log
 from firmware.gatt_sending import lost
 from firmware.mdoc_ble import session
 from firmware.mdoc_ble.session import Session
-from firmware.radio import MTU_EXCHANGED
+from firmware.radio import MTU_EXCHANGED, PERIPHERAL_CONNECT, PERIPHERAL_DISCONNECT, RESTARTED, SCAN_RESULT
 from protocol import const
 from protocol.errors import TransportError
 from protocol.mdoc import ble
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
     from firmware.radio import Radio
 
-_SCAN_RESULT = const(5)
-_PERIPHERAL_CONNECT = const(7)
-_PERIPHERAL_DISCONNECT = const(8)
 _SERVICE_RESULT = const(9)
 _SERVICE_DONE = const(10)
 _CHARACTERISTIC_RESULT = const(11)
@@ -40,7 +37,11 @@ ATTEMPTS = 3
 
 _SUBSCRIBE = b"\x01\x00"
 _WITH_RESPONSE = const(1)
-_CONFIGURATION = const(0x2902)  # Client Characteristic Configuration descriptor
+# Made once, for a handler makes as little as it can.
+_CONFIGURATION = bluetooth.UUID(0x2902)  # Client Characteristic Configuration descriptor
+_STATE = bluetooth.UUID(ble.MDOC_STATE)
+_OUTBOX = bluetooth.UUID(ble.MDOC_CLIENT2SERVER)
+_INBOX = bluetooth.UUID(ble.MDOC_SERVER2CLIENT)
 
 
 class ClientSession(Session):
@@ -62,9 +63,9 @@ class ClientSession(Session):
         self._awaited = 0
         self._status: int | None = None
         self._range: tuple[int, int] | None = None
-        self._handles: dict[str, int] = {}
-        self._descriptors: list[int] = []
         self._outbox = self._inbox = self._state = 0
+        # Of the two that notify, the descriptor to write to.
+        self._state_configuration = self._inbox_configuration = 0
         self._gone = False
 
     async def begin(self) -> None:
@@ -77,6 +78,7 @@ class ClientSession(Session):
         trouble = TransportError("ble.no_phone", "the phone was not found")
         for _ in range(ATTEMPTS):
             while self._found is None:
+                self._check()
                 left = session.CONNECT_MS - ticks.since(ticks.now(), since)
                 if left <= 0:
                     raise trouble
@@ -95,8 +97,8 @@ class ClientSession(Session):
     async def _connect(self, phone: "tuple[int, bytes]") -> None:
         radio = self._ble
         self._stop_scan()
-        await self._step(_PERIPHERAL_CONNECT, radio.gap_connect, phone[0], phone[1], session.STEP_MS, *INTERVAL_US)
-        connection = self._connection
+        await self._step(PERIPHERAL_CONNECT, radio.gap_connect, phone[0], phone[1], session.STEP_MS, *INTERVAL_US)
+        connection = self._there()
         try:
             await self._step(MTU_EXCHANGED, radio.gattc_exchange_mtu, connection)
         except TransportError as error:
@@ -105,31 +107,30 @@ class ClientSession(Session):
             # Refused by our own stack: the phone has exchanged it already.
         uuid = bluetooth.UUID(ble.uuid_text(self._service))
         await self._step(_SERVICE_DONE, radio.gattc_discover_services, connection, uuid)
-        if self._range is None:
+        found = self._range
+        if found is None:
             raise TransportError("ble.service", "the phone does not have the service it promised")
-        start, end = self._range
+        start, end = found
         await self._step(_CHARACTERISTIC_DONE, radio.gattc_discover_characteristics, connection, start, end)
-        self._state = self._handles.get(ble.MDOC_STATE, 0)
-        self._outbox = self._handles.get(ble.MDOC_CLIENT2SERVER, 0)
-        self._inbox = self._handles.get(ble.MDOC_SERVER2CLIENT, 0)
         if 0 in (self._state, self._outbox, self._inbox):
             raise TransportError("ble.service", "the phone's service lacks a characteristic")
         # One look at all that follows the first value finds the configuration descriptors of both.
         first = min(self._state, self._inbox)
         await self._step(_DESCRIPTOR_DONE, radio.gattc_discover_descriptors, connection, first, end)
-        for value in (self._state, self._inbox):
-            behind = [handle for handle in self._descriptors if handle > value]
-            if not behind:
+        for handle in (self._state_configuration, self._inbox_configuration):
+            if not handle:
                 raise TransportError("ble.service", "the phone's service cannot notify")
-            await self._step(_WRITE_DONE, radio.gattc_write, connection, min(behind), _SUBSCRIBE, _WITH_RESPONSE)
+            await self._step(_WRITE_DONE, radio.gattc_write, connection, handle, _SUBSCRIBE, _WITH_RESPONSE)
+        self._check_there()
         try:
-            self._say(ble.START)
+            self._say(connection, ble.START)
         except OSError:
             raise lost()
         self.started = True
 
     async def _step(self, event: int, call: "Any", *arguments: "Any") -> None:
         """Do something that ends with `event`. Raises TransportError."""
+        self._check_there()
         self._expect(event)
         try:
             call(*arguments)
@@ -154,41 +155,45 @@ class ClientSession(Session):
 
     async def _hang_up(self) -> None:
         """End what is left of a connection, so that the next one can be made."""
-        if self._connection is not None:
+        connection = self._connection
+        if connection is not None:
             try:
-                await self._step(_PERIPHERAL_DISCONNECT, self._ble.gap_disconnect, self._connection)
+                await self._step(PERIPHERAL_DISCONNECT, self._ble.gap_disconnect, connection)
             except TransportError as error:
                 log("ble.hanging", code=error.code)
             self._connection = None
 
     def _irq(self, event: int, data: "Any") -> None:
-        if event == _SCAN_RESULT:
+        if event == SCAN_RESULT:
             if self._found is None and ble.advertises(data[4], self._service):
                 self._found = (data[0], bytes(data[1]))
                 self._flag.set()
             return
-        if event == _PERIPHERAL_CONNECT:
+        if event == PERIPHERAL_CONNECT:
             if self._awaited == event and self._connection is None:
                 self._connection = data[0]
                 self._status = 0
-        elif event == _PERIPHERAL_DISCONNECT:
+        elif event == PERIPHERAL_DISCONNECT:
             self._on_disconnect(data[0])
+        elif event == RESTARTED:
+            self._gone = True
+            self._lose()
         elif self._connection is None or data[0] != self._connection:
             return
         elif event == _NOTIFY:
             if data[1] == self._inbox:
-                self._take(bytes(data[2]))
-            elif data[1] == self._state and bytes(data[2]) == ble.END:
+                self._take(data[2])
+            elif data[1] == self._state and data[2] == ble.END:
                 self._end()
         else:
             self._on_answer(event, data)
         self._flag.set()
 
     def _on_disconnect(self, connection: int) -> None:
-        if self._awaited == _PERIPHERAL_CONNECT and self._status is None:
+        if self._awaited == PERIPHERAL_CONNECT and self._status is None:
             self._status = 1  # the attempt failed
         elif connection == self._connection:
-            if self._awaited == _PERIPHERAL_DISCONNECT:
+            if self._awaited == PERIPHERAL_DISCONNECT:
                 self._status = 0
             if self.started:
                 self._lose()
@@ -196,16 +201,24 @@ class ClientSession(Session):
             self._gone = True
 
     def _on_answer(self, event: int, data: "Any") -> None:
-        # The UUIDs given to a handler are gone when it returns: what is looked for is compared here.
+        # The UUIDs given to a handler are gone when it returns: what is looked for is compared here. A phone may have
+        # thousands of what is not, so none of that is kept.
         if event == _SERVICE_RESULT:
             self._range = (data[1], data[2])
         elif event == _CHARACTERISTIC_RESULT:
-            for name in (ble.MDOC_STATE, ble.MDOC_CLIENT2SERVER, ble.MDOC_SERVER2CLIENT):
-                if data[4] == bluetooth.UUID(name):
-                    self._handles[name] = data[2]
+            if data[4] == _STATE:
+                self._state = data[2]
+            elif data[4] == _OUTBOX:
+                self._outbox = data[2]
+            elif data[4] == _INBOX:
+                self._inbox = data[2]
         elif event == _DESCRIPTOR_RESULT:
-            if data[2] == bluetooth.UUID(_CONFIGURATION):
-                self._descriptors.append(data[1])
+            # The first behind a value is its own; they come in order.
+            if data[2] == _CONFIGURATION:
+                if not self._state_configuration and data[1] > self._state:
+                    self._state_configuration = data[1]
+                if not self._inbox_configuration and data[1] > self._inbox:
+                    self._inbox_configuration = data[1]
         elif event in _DONE and event == self._awaited:
             self._status = 0 if event == MTU_EXCHANGED else data[-1]
 
@@ -226,14 +239,14 @@ class ClientSession(Session):
 
     def _stop(self) -> None:
         self._stop_scan()
-        if self._awaited == _PERIPHERAL_CONNECT and self._status is None:
+        if self._awaited == PERIPHERAL_CONNECT and self._status is None:
             try:
                 self._ble.gap_connect(None)
             except OSError:
                 pass  # it has just ended
 
-    def _write(self, part: bytes) -> None:
-        self._ble.gattc_write(self._connection, self._outbox, part, 0)
+    def _write(self, connection: int, part: bytes) -> None:
+        self._ble.gattc_write(connection, self._outbox, part, 0)
 
-    def _say(self, state: bytes) -> None:
-        self._ble.gattc_write(self._connection, self._state, state, 0)
+    def _say(self, connection: int, state: bytes) -> None:
+        self._ble.gattc_write(connection, self._state, state, 0)

@@ -6,7 +6,7 @@ from firmware import ticks
 from firmware.console import log
 from firmware.mdoc_ble import session
 from firmware.mdoc_ble.session import Session
-from firmware.radio import CENTRAL_CONNECT, CENTRAL_DISCONNECT, GATTS_WRITE
+from firmware.radio import CENTRAL_CONNECT, CENTRAL_DISCONNECT, GATTS_WRITE, RESTARTED
 from protocol import const
 from protocol.errors import TransportError
 from protocol.mdoc import ble
@@ -46,8 +46,11 @@ class ServerSession(Session):
         )
         service = (bluetooth.UUID(ble.uuid_text(self._service)), characteristics)
         self._state, self._inbox, self._outbox, ident = await self._radio.serve(service)
-        self._ble.gatts_set_buffer(self._inbox, LONGEST_PART)
-        self._ble.gatts_write(ident, self._own_ident)
+        try:
+            self._ble.gatts_set_buffer(self._inbox, LONGEST_PART)
+            self._ble.gatts_write(ident, self._own_ident)
+        except (OSError, MemoryError):
+            raise TransportError("ble.stack", "the radio has no room for the phone's messages")
         self._advertise_due = True
         self._tend()
 
@@ -64,16 +67,17 @@ class ServerSession(Session):
         self._radio.let_link_advertise()
 
     def _irq(self, event: int, data: "Any") -> None:
-        connection = data[0]
         if event == GATTS_WRITE:
             # Read here: the next write may overwrite the value before anyone else comes round.
-            self._take_write(connection, data[1], self._ble.gatts_read(data[1]))
+            self._take_write(data[0], data[1], self._ble.gatts_read(data[1]))
         elif event == CENTRAL_CONNECT:
             self._advertise_due = not self.started  # the stack stops advertising when someone connects
         elif event == CENTRAL_DISCONNECT:
             self._advertise_due = not self.started
-            if connection == self._connection:
+            if data[0] == self._connection:
                 self._lose()
+        elif event == RESTARTED:
+            self._lose()
         self._flag.set()
 
     def _take_write(self, connection: int, handle: int, value: bytes) -> None:
@@ -81,7 +85,8 @@ class ServerSession(Session):
             self._connection = connection
             self.started = True
         elif connection != self._connection:
-            self._strangers.append(connection)
+            if connection not in self._strangers:
+                self._strangers.append(connection)
         elif handle == self._inbox:
             self._take(value)
         elif handle == self._state and value == ble.END:
@@ -95,17 +100,17 @@ class ServerSession(Session):
             except OSError:
                 pass  # it went by itself
         if self._advertise_due and not self.started and not self._finished:
+            self._advertise_due = False  # first, for somebody may connect as soon as it is done, and end it
             try:
                 self._radio.advertise(ADVERTISE_US, ble.advertisement(self._service))
-                self._advertise_due = False
             except OSError:
-                pass  # all connections in use, or one is ending: this comes round again
+                self._advertise_due = True  # all connections in use, or one is ending: this comes round again
 
     def _stop(self) -> None:
         self._advertise_due = False
 
-    def _write(self, part: bytes) -> None:
-        self._ble.gatts_notify(self._connection, self._outbox, part)
+    def _write(self, connection: int, part: bytes) -> None:
+        self._ble.gatts_notify(connection, self._outbox, part)
 
-    def _say(self, state: bytes) -> None:
-        self._ble.gatts_notify(self._connection, self._state, state)
+    def _say(self, connection: int, state: bytes) -> None:
+        self._ble.gatts_notify(connection, self._state, state)

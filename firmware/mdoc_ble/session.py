@@ -52,7 +52,7 @@ class Session:
     def mtu(self) -> int:
         """ATT MTU of the connection."""
         connection = self._connection
-        return SMALLEST_MTU if connection is None else self._radio.mtus.get(connection, SMALLEST_MTU)
+        return SMALLEST_MTU if connection is None else self._radio.mtu(connection)
 
     # --- what the reader calls ---------------------------------------------------------------------------------------
 
@@ -91,7 +91,7 @@ class Session:
         self._silent = True
         try:
             await self._send(message)
-            self._say(ble.END)
+            self._say(self._there(), ble.END)
         except MooringError as error:
             log("mdoc.farewell_unheard", code=error.code)
         except OSError:
@@ -101,15 +101,16 @@ class Session:
         """Let go, now or, when a farewell is still on its way, as soon as the phone has hung up. Never raises."""
         if self._finished:
             return
-        if self._silent and self._over is None and self._connection is not None:
-            self._linger = asyncio.create_task(self._outlast())
-        else:
-            if self._connection is not None and self._over is None:
-                try:
-                    self._say(ble.END)
-                except OSError:
-                    pass  # it is about to learn by the disconnection
-            self.finish()
+        connection = self._connection
+        if connection is not None and self._over is None:
+            if self._silent:
+                self._linger = asyncio.create_task(self._outlast())
+                return
+            try:
+                self._say(connection, ble.END)
+            except OSError:
+                pass  # it is about to learn by the disconnection
+        self.finish()
 
     def finish(self) -> None:
         """Let go now. Never raises; a second call does nothing."""
@@ -119,9 +120,10 @@ class Session:
         if self._linger is not None:
             self._linger.cancel()
         self._stop()
-        if self._connection is not None:
+        connection = self._connection
+        if connection is not None:
             try:
-                self._ble.gap_disconnect(self._connection)
+                self._ble.gap_disconnect(connection)
             except OSError:
                 pass  # it went by itself
         self._radio.give_back()
@@ -144,10 +146,10 @@ class Session:
     def _tend(self) -> None:
         """Do what an event has made necessary."""
 
-    def _write(self, part: bytes) -> None:
+    def _write(self, connection: int, part: bytes) -> None:
         raise NotImplementedError
 
-    def _say(self, state: bytes) -> None:
+    def _say(self, connection: int, state: bytes) -> None:
         raise NotImplementedError
 
     # --- shared steps ------------------------------------------------------------------------------------------------
@@ -161,19 +163,30 @@ class Session:
         self._tend()
 
     def _check(self) -> None:
-        if self._over is not None:
-            raise self._over
+        over = self._over
+        if over is not None:
+            raise over
+
+    def _there(self) -> int:
+        """The connection. Raises TransportError `ble.lost` when there is none any more, or what ended the session."""
+        self._check()
+        connection = self._connection
+        if connection is None:
+            raise lost()
+        return connection
 
     async def _send(self, message: bytes) -> None:
+        connection = self._there()
+
         def write(part: bytes) -> None:
             self._check()
-            self._write(part)
+            self._write(connection, part)
             self.parts_sent += 1
             self.sent += len(part)
 
-        await send_message(message, self.mtu, write)
+        await send_message(message, self._radio.mtu(connection), write)
 
-    def _take(self, part: bytes) -> None:
+    def _take(self, part: "bytes | memoryview") -> None:
         """A part from the phone. Runs in the radio's handler."""
         if self._silent or self._over is not None:
             return
@@ -183,9 +196,6 @@ class Session:
             message = self._assembler.push(part)
         except FormatError as error:
             self._over = error
-            return
-        except MemoryError:
-            self._over = TransportError("ble.memory", "no memory for the phone's message")
             return
         if message is None:
             return

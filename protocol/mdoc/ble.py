@@ -27,9 +27,6 @@ START = b"\x01"
 END = b"\x02"
 """State: the session is over. Either side may say so at any time."""
 
-PREFERRED_MTU = 515
-"""Room for the longest part, 512 bytes, and the three of ATT."""
-
 READER_ROLE = 0x02
 """LE role in our Handover Request: peripheral or central, peripheral preferred (Core Supplement part A, 1.17)."""
 

@@ -27,7 +27,7 @@ Answer = Callable[[tuple[object, ...]], Iterable[bytes]]
 
 def hello(next_counter: int, receipted_through: int = 0, lock_id: bytes = LOCK_ID, public: bytes = b"") -> bytes:
     """A HELLO."""
-    return link.hello(lock_id, next_counter, receipted_through, {}, None, public or KEYS.lock[1])
+    return link.Hello(lock_id, next_counter, receipted_through, {}, None, public or KEYS.lock[1]).encode()
 
 
 def record(counter: int, lock_id: bytes = LOCK_ID) -> bytes:

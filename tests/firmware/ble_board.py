@@ -46,7 +46,7 @@ class EchoLink:
     def start(self) -> None:
         self.radio.irq(self.on_event)
         self.radio.active(True)
-        self.radio.config(mtu=247, gap_name="Mooring")
+        self.radio.config(gap_name="Mooring")
         flags = bluetooth.FLAG_WRITE | bluetooth.FLAG_NOTIFY
         ((self.handle,),) = self.radio.gatts_register_services(
             ((bluetooth.UUID(SERVICE), ((bluetooth.UUID(ECHO), flags),)),)
@@ -127,11 +127,13 @@ async def main() -> None:
     link = EchoLink(radio)
     link.start()
     echoing = asyncio.create_task(link.run())
+    mending = asyncio.create_task(radio.mend())
     mdoc_ble = MdocBle(radio)
     reader = Pn532Reader(Hsu(UART(1, 115200)))
     say(ready=True)
     await serve(reader, Door(mdoc_ble, given), Lights())  # type: ignore[arg-type]  # what `serve` uses of them
     echoing.cancel()
+    mending.cancel()
 
 
 if __name__ == "__main__":

@@ -15,7 +15,9 @@ from firmware.admission import Admission
 from firmware.edge_passes import EdgePasses
 from firmware.identity import Identity
 from firmware.link import Link
+from firmware.radio import Radio
 from protocol import cbor
+from protocol.link import Hello
 from tests.link_keys import LinkKeys
 
 TYPE_CHECKING = False
@@ -64,8 +66,8 @@ class FakeLock:
         self.through = 0
         self.nonce: bytes | None = None
 
-    def hello(self) -> "tuple[bytes, int, int, dict[str, int], bytes | None, bytes]":
-        return (LOCK_ID, self.count + 1, self.through, {"placement": 3}, self.nonce, KEYS.lock[1])
+    def hello(self) -> Hello:
+        return Hello(LOCK_ID, self.count + 1, self.through, {"placement": 3}, self.nonce, KEYS.lock[1])
 
     def judge(self, edge_pass: bytes, edge_public: bytes) -> str:
         return self.passes.judge(edge_pass, edge_public).edge
@@ -85,7 +87,7 @@ class FakeLock:
 async def main() -> None:
     firmware.link.SILENT_MS = int(os.getenv("MOORING_TEST_SILENT_MS") or firmware.link.SILENT_MS)
     lock = FakeLock(int(os.getenv("MOORING_TEST_RECORDS") or "0"))
-    link = Link(bluetooth.BLE(), lock)
+    link = Link(Radio(bluetooth.BLE()), lock)
     link.wake()
     print("ready")
     await link.run()

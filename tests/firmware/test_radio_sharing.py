@@ -7,7 +7,17 @@ from typing import Any
 import pytest
 
 from firmware import radio
-from firmware.radio import CENTRAL_CONNECT, CENTRAL_DISCONNECT, GATTS_WRITE, MTU_EXCHANGED, Radio
+from firmware.radio import (
+    CENTRAL_CONNECT,
+    CENTRAL_DISCONNECT,
+    GATTS_WRITE,
+    MTU_EXCHANGED,
+    PERIPHERAL_CONNECT,
+    PERIPHERAL_DISCONNECT,
+    RESTARTED,
+    SCAN_RESULT,
+    Radio,
+)
 from protocol.errors import TransportError
 
 LINK_SERVICE = ("link", ("down", "up"))
@@ -21,8 +31,12 @@ class Stack:
         self.hangs_up = hangs_up
         self.connections: set[int] = set()
         self.advertising: Any = None
-        self.handler: Callable[[int, Any], None] = lambda event, data: None
+        self.handler: Callable[[int, Any], None] | None = lambda event, data: None
         self.registered: list[tuple[Any, ...]] = []
+        self.services: tuple[Any, ...] = ()
+        self.failures: list[Exception] = []
+        """What the next registrations, and then the next starts, fail of."""
+        self.deaf_starts = 0
         self.buffers: dict[int, int] = {}
         self.mtu = 256
         self.starts = 0
@@ -36,7 +50,11 @@ class Stack:
         if not on:
             self.connections.clear()
             self.advertising = None
+            self.services = ()
             self.mtu = 256
+        elif self.deaf_starts:
+            self.deaf_starts -= 1
+            raise OSError(116)
         return on
 
     def config(self, **settings: Any) -> None:
@@ -46,9 +64,11 @@ class Stack:
         self.advertising = None if interval_us is None else data
 
     def gap_disconnect(self, handle: int) -> bool:
-        if self.hangs_up and handle in self.connections:
+        if handle not in self.connections:
+            return False
+        if self.hangs_up:
             self.connections.discard(handle)
-            self.handler(CENTRAL_DISCONNECT, (handle, 0, b""))
+            self.tell(CENTRAL_DISCONNECT, (handle, 0, b""))
         return True
 
     def gatts_register_services(self, services: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -57,8 +77,12 @@ class Stack:
             self.connections.add(9)
         if self.connections or self.advertising is not None:
             raise OSError(16)
-        self.registered.append(services)
+        self.services = ()
         self.buffers.clear()
+        if self.failures:
+            raise self.failures.pop(0)
+        self.registered.append(services)
+        self.services = services
         handles, first = [], 10
         for _, characteristics in services:
             handles.append(tuple(range(first, first + len(characteristics))))
@@ -71,20 +95,35 @@ class Stack:
     def connect(self, handle: int) -> None:
         self.advertising = None
         self.connections.add(handle)
-        self.handler(CENTRAL_CONNECT, (handle, 0, b""))
+        self.tell(CENTRAL_CONNECT, (handle, 0, b""))
+
+    def tell(self, event: int, data: Any) -> None:
+        """As `invoke_irq_handler_run_protected`: a handler that raises is not called again."""
+        if self.handler is None:
+            return
+        try:
+            self.handler(event, data)
+        except Exception:  # noqa: BLE001  as the stack does
+            self.handler = None
 
 
 class Link:
     """The edge link's side: keeps the events it is told of."""
 
     def __init__(self, shared: Radio) -> None:
-        self.events: list[tuple[int, int]] = []
-        shared.irq(lambda event, data: self.events.append((event, data[0])))
+        self.events: list[tuple[int, int | None]] = []
+        self.fails: list[Exception] = []
+        shared.irq(self.on_event)
         shared.active(True)
-        shared.config(mtu=247, gap_name="Mooring")
+        shared.config(gap_name="Mooring")
         ((self.down, _),) = shared.gatts_register_services((LINK_SERVICE,))
         shared.gatts_set_buffer(self.down, 512)
         shared.gap_advertise(200000, b"link")
+
+    def on_event(self, event: int, data: Any) -> None:
+        if self.fails:
+            raise self.fails.pop(0)
+        self.events.append((event, None if data is None else data[0]))
 
 
 def scene(hangs_up: bool = True) -> tuple[Stack, Radio, Link, list[tuple[int, int]]]:
@@ -121,7 +160,7 @@ def test_a_connection_that_does_not_end_costs_a_restart_of_the_stack(monkeypatch
     stack.connect(1)
     serve(shared, session)
     assert stack.starts == 2 and stack.registered[-1] == (LINK_SERVICE, MDOC_SERVICE)
-    assert link.events[-1] == (CENTRAL_DISCONNECT, 1)
+    assert link.events[-1] == (RESTARTED, None)
     assert stack.mtu == 515 and stack.buffers == {link.down: 512}
 
 
@@ -136,23 +175,23 @@ def test_the_link_hears_of_an_edge_that_comes_during_a_session_and_of_a_phone_on
     stack, shared, link, session = scene()
     state, *_ = serve(shared, session)
     stack.connect(2)
-    stack.handler(GATTS_WRITE, (2, link.down))
+    stack.tell(GATTS_WRITE, (2, link.down))
     stack.connect(3)
-    stack.handler(GATTS_WRITE, (3, state))
-    stack.handler(MTU_EXCHANGED, (3, 185))
-    stack.handler(CENTRAL_DISCONNECT, (3, 0, b""))
+    stack.tell(GATTS_WRITE, (3, state))
+    stack.tell(MTU_EXCHANGED, (3, 185))
+    stack.tell(CENTRAL_DISCONNECT, (3, 0, b""))
     assert link.events == [(1, 2), (GATTS_WRITE, 2), (1, 3), (CENTRAL_DISCONNECT, 3)]
     assert [event for event, handle in session if handle == 3] == [1, GATTS_WRITE, MTU_EXCHANGED, CENTRAL_DISCONNECT]
 
 
-def test_the_links_advertising_waits_for_the_session_and_the_mtu_is_as_before_it() -> None:
+def test_the_links_advertising_waits_for_the_session() -> None:
     stack, shared, _, session = scene()
     serve(shared, session)
     shared.advertise(30000, b"mdoc")
     shared.gap_advertise(200000, b"link, changed")
-    assert stack.advertising == b"mdoc" and stack.mtu == 515
+    assert stack.advertising == b"mdoc"
     shared.give_back()
-    assert stack.advertising == b"link, changed" and stack.mtu == 247
+    assert stack.advertising == b"link, changed"
 
 
 def test_phones_that_are_left_are_sent_away_with_the_session_and_edges_are_not() -> None:
@@ -160,7 +199,7 @@ def test_phones_that_are_left_are_sent_away_with_the_session_and_edges_are_not()
     state, *_ = serve(shared, session)
     for handle, value in ((2, link.down), (3, state)):
         stack.connect(handle)
-        stack.handler(GATTS_WRITE, (handle, value))
+        stack.tell(GATTS_WRITE, (handle, value))
     shared.give_back()
     assert stack.connections == {2}
 
@@ -170,3 +209,151 @@ def test_a_second_session_at_the_same_time_is_refused() -> None:
     serve(shared, session)
     with pytest.raises(TransportError, match=r"ble\.busy"):
         shared.borrow(lambda event, data: None)
+
+
+# --- what a registration fails of ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("failure", [OSError(12), MemoryError()], ids=["ENOMEM", "MemoryError"])
+def test_a_registration_that_fails_leaves_the_links_service_registered_and_advertised(failure: Exception) -> None:
+    stack, shared, link, session = scene()
+    stack.failures = [failure]
+    with pytest.raises(TransportError, match=r"ble\.stack"):
+        serve(shared, session)
+    shared.give_back()
+    assert stack.services == (LINK_SERVICE,) and stack.buffers == {link.down: 512}
+    assert stack.advertising == b"link" and stack.mtu == 515
+
+
+def test_a_radio_that_cannot_be_restarted_at_once_is_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(radio, "RESTART_SECONDS", 0)
+    stack, shared, link, session = scene()
+    stack.failures, stack.deaf_starts = [OSError(12)], 2
+    with pytest.raises(TransportError, match=r"ble\.stack"):
+        serve(shared, session)
+    shared.give_back()
+    assert stack.services == ()
+    mended(shared)
+    assert stack.services == (LINK_SERVICE,) and stack.buffers == {link.down: 512}
+    assert link.events[-1] == (RESTARTED, None), "so it advertises again"
+
+
+def test_a_radio_that_never_starts_again_is_a_reason_to_restart_the_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(radio, "RESTART_SECONDS", 0)
+    stack, shared, _, session = scene()
+    stack.failures, stack.deaf_starts = [OSError(12)], 99
+    with pytest.raises(TransportError, match=r"ble\.stack"):
+        serve(shared, session)
+    with pytest.raises(OSError, match="116"):
+        mended(shared)
+
+
+# --- handlers that fail ----------------------------------------------------------------------------------------------
+
+
+def mended(shared: Radio) -> None:
+    """`mend` has its turn."""
+
+    async def turn() -> None:
+        mending = asyncio.create_task(shared.mend())
+        await asyncio.wait({mending}, timeout=0.1)
+        if mending.done():
+            mending.result()
+        mending.cancel()
+
+    asyncio.run(turn())
+
+
+@pytest.mark.parametrize("event", [GATTS_WRITE, CENTRAL_CONNECT])
+def test_a_handler_that_fails_costs_its_connection_and_the_radio_hears_on(event: int) -> None:
+    stack, shared, link, _ = scene()
+    stack.connect(1)
+    if event == GATTS_WRITE:
+        stack.connect(2)
+        link.fails = [MemoryError()]
+        stack.tell(GATTS_WRITE, (2, link.down))
+    else:
+        link.fails = [MemoryError()]
+        stack.connect(2)
+    mended(shared)
+    assert stack.connections == {1} and stack.starts == 1
+    stack.tell(GATTS_WRITE, (1, link.down))
+    assert link.events[-2:] == [(CENTRAL_DISCONNECT, 2), (GATTS_WRITE, 1)]
+
+
+def test_an_end_that_nobody_has_noted_costs_a_restart() -> None:
+    stack, shared, link, _session = scene()
+    stack.connect(1)
+    link.fails = [MemoryError()]
+    stack.gap_disconnect(1)
+    mended(shared)
+    assert stack.starts == 2 and link.events == [(CENTRAL_CONNECT, 1), (RESTARTED, None)]
+    assert stack.services == (LINK_SERVICE,)
+
+
+def test_several_handlers_that_fail_cost_a_restart_of_which_the_session_hears_too() -> None:
+    stack, shared, link, _session = scene()
+    told: list[int] = []
+    shared.borrow(lambda event, data: told.append(event))
+    asyncio.run(shared.serve(MDOC_SERVICE))
+    for handle in (1, 2):
+        stack.connect(handle)
+    link.fails = [MemoryError(), MemoryError()]
+    for handle in (1, 2):
+        stack.tell(GATTS_WRITE, (handle, link.down))
+    mended(shared)
+    assert stack.starts == 2 and stack.connections == set()
+    assert told[-1] == link.events[-1][0] == RESTARTED
+    assert stack.services == (LINK_SERVICE,) and stack.advertising == b"link"
+
+
+def test_an_advertisement_that_could_not_be_noted_is_no_matter() -> None:
+    stack, shared, _, _ = scene()
+
+    def full(event: int, data: Any) -> None:
+        raise MemoryError
+
+    shared.borrow(full)
+    stack.tell(SCAN_RESULT, (0, bytes(6), 0, -60, b""))
+    mended(shared)
+    assert stack.handler is not None and stack.starts == 1
+
+
+def test_a_phone_that_could_not_be_taken_over_is_still_the_links_to_forget() -> None:
+    stack, shared, link, session = scene()
+    state, *_ = serve(shared, session)
+    stack.connect(3)
+    link.fails = [MemoryError()]
+    stack.tell(GATTS_WRITE, (3, state))
+    mended(shared)
+    assert stack.connections == set() and link.events == [(CENTRAL_CONNECT, 3), (CENTRAL_DISCONNECT, 3)]
+
+
+# --- MTUs ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("end", [PERIPHERAL_DISCONNECT, None])
+def test_the_mtu_of_a_connection_ends_with_it_even_where_its_end_was_missed(end: int | None) -> None:
+    stack, shared, _, _ = scene()
+    stack.tell(PERIPHERAL_CONNECT, (0, 1, bytes(6)))
+    stack.tell(MTU_EXCHANGED, (0, 515))
+    assert shared.mtu(0) == 515
+    if end is not None:
+        stack.tell(end, (0, 1, bytes(6)))
+        assert shared.mtu(0) == 23
+    stack.connect(0)
+    assert shared.mtu(0) == 23
+
+
+def test_a_connection_that_we_made_ends_before_services_are_registered_too() -> None:
+    stack, shared, _, session = scene()
+    stack.connections.add(5)
+    stack.tell(PERIPHERAL_CONNECT, (5, 1, bytes(6)))
+    stack.gap_disconnect = lambda handle: (
+        stack.connections.discard(handle)
+        or stack.tell(  # type: ignore[method-assign, func-returns-value]
+            PERIPHERAL_DISCONNECT, (handle, 1, bytes(6))
+        )
+    )
+    serve(shared, session)
+    assert stack.starts == 1 and stack.registered[-1] == (LINK_SERVICE, MDOC_SERVICE)

@@ -23,7 +23,7 @@ def hello_with(index: int, value: object) -> bytes:
 
 def test_each_message_is_read_as_it_was_written() -> None:
     assert link.parse(HELLO.encode()) == (link.HELLO, HELLO)
-    assert link.parse(link.hello(bytes(16), 1, 0, {}, None, PUBLIC))[1].time_nonce is None
+    assert link.parse(link.Hello(bytes(16), 1, 0, {}, None, PUBLIC).encode())[1].time_nonce is None
     assert link.parse(link.record(b"r")) == (link.RECORD, b"r")
     assert link.parse(link.result("time", None)) == (link.RESULT, "time", None)
     assert link.parse(link.result("time", "time.nonce")) == (link.RESULT, "time", "time.nonce")
@@ -33,6 +33,19 @@ def test_each_message_is_read_as_it_was_written() -> None:
     assert link.parse(link.offer(bytes(32), LONGEST_STATEMENT)) == (link.OFFER, bytes(32), LONGEST_STATEMENT)
     assert link.parse(link.want(0)) == (link.WANT, 0)
     assert link.parse(link.piece(b"p")) == (link.PIECE, b"p")
+
+
+def test_a_hello_repeats_another_that_says_the_same_but_for_the_next_counter() -> None:
+    assert HELLO.repeats(link.Hello(bytes(16), 9, 5, {"placement": 3, "trust-list": 1}, bytes(16), PUBLIC))
+    assert not HELLO.repeats(None)
+    for other in (
+        link.Hello(b"\x01" * 16, 8, 5, HELLO.held, bytes(16), PUBLIC),
+        link.Hello(bytes(16), 8, 6, HELLO.held, bytes(16), PUBLIC),
+        link.Hello(bytes(16), 8, 5, {"placement": 4, "trust-list": 1}, bytes(16), PUBLIC),
+        link.Hello(bytes(16), 8, 5, HELLO.held, None, PUBLIC),
+        link.Hello(bytes(16), 8, 5, HELLO.held, bytes(16), b"\x04" + b"\x01" * 64),
+    ):
+        assert not HELLO.repeats(other)
 
 
 def test_the_longest_message_down_fits_the_room_that_a_lock_has_for_it() -> None:

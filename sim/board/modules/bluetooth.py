@@ -5,13 +5,15 @@ Where NimBLE on the chip holds values and buffers, this module holds them; what 
 back on the same socket and reach the irq handler from an asyncio task, so they need a running loop. As on the chip:
 values are cut to their buffer (20 bytes unless set), a subscription is not reported, notifications and writes without
 response fail with ENOMEM while the stack has no buffers left, services can be registered only while no connection,
-advertising, scan or connection attempt is alive (EBUSY), and what a handler is given is not valid after it returns.
+advertising, scan or connection attempt is alive (EBUSY), a handle that is no int is a TypeError, what a handler is
+given is not valid after it returns, and one that raises is never called again.
 """
 
 import asyncio
 import json
 import os
 import struct
+import sys
 
 from sim.board.line import MICROPYTHON, connect, const, send
 
@@ -119,6 +121,22 @@ class UUID:
         return "UUID(%s)" % "".join("%02x" % byte for byte in reversed(self._raw))
 
 
+def _int(value):
+    """As mp_obj_get_int: a handle of any other type raises TypeError."""
+    if not isinstance(value, int):
+        raise TypeError("can't convert %s to int" % type(value).__name__)
+    return value
+
+
+def _print_exception(error):
+    if MICROPYTHON:
+        sys.print_exception(error)
+    else:
+        import traceback
+
+        traceback.print_exception(error)
+
+
 class BLE:
     """As `bluetooth.BLE`, a singleton; pairing raises OSError(EOPNOTSUPP)."""
 
@@ -203,7 +221,13 @@ class BLE:
             else self._client_data(event, a, b, payload)
         )
         if data is not None and self._handler is not None:
-            self._handler(event, data)
+            try:
+                self._handler(event, data)
+            except Exception as error:  # noqa: BLE001  whatever it was
+                # `invoke_irq_handler_run_protected` of extmod/modbluetooth.c, to the letter.
+                print("Unhandled exception in IRQ callback handler")
+                _print_exception(error)
+                self._handler = None
 
     def _server_data(self, event, a, b, payload):
         if event == _IRQ_CENTRAL_CONNECT:
@@ -309,7 +333,7 @@ class BLE:
 
     def gap_disconnect(self, conn_handle):
         """Close a connection; False if there is none of this handle."""
-        if conn_handle not in self._connections:
+        if _int(conn_handle) not in self._connections:
             return False
         self._send(_DISCONNECT, conn_handle, 0)
         return True
@@ -344,26 +368,26 @@ class BLE:
 
     def gatts_read(self, value_handle):
         """The local value; in append mode, reading empties it."""
-        value = self._values.get(value_handle, b"")
+        value = self._values.get(_int(value_handle), b"")
         if value_handle in self._append:
             self._values[value_handle] = b""
         return value
 
     def gatts_write(self, value_handle, data, send_update=False):
         """Set the local value; with `send_update`, notify or indicate to those subscribed."""
-        self._values[value_handle] = bytes(data)
+        self._values[_int(value_handle)] = bytes(data)
         self._send(_UPDATE if send_update else _VALUE, 0, value_handle, bytes(data))
 
     def gatts_set_buffer(self, value_handle, len, append=False):
         """Room for values written from outside, bytes; `append` collects them until read."""
-        self._sizes[value_handle] = len
+        self._sizes[_int(value_handle)] = len
         if append:
             self._append.add(value_handle)
         else:
             self._append.discard(value_handle)
 
     def _take_buffer(self, conn_handle):
-        waiting = self._connections.get(conn_handle)
+        waiting = self._connections.get(_int(conn_handle))
         if waiting is None:
             raise OSError(_ENOTCONN)
         if waiting >= _BUFFERS:
@@ -411,7 +435,7 @@ class BLE:
         self._send(_CONNECT, 1, 0, struct.pack(">IB", scan_duration_ms, addr_type) + bytes(addr))
 
     def _as_client(self, kind, conn_handle, b, payload=b""):
-        if conn_handle not in self._connections:
+        if _int(conn_handle) not in self._connections:
             raise OSError(_ENOTCONN)
         self._send(kind, conn_handle, b, payload)
 
