@@ -15,6 +15,7 @@ import os
 import struct
 import sys
 
+from sim.board.bluetooth_uuid import UUID
 from sim.board.line import MICROPYTHON, connect, const, send
 
 FLAG_BROADCAST = 0x0001
@@ -85,40 +86,6 @@ _EALREADY = const(114)
 _DEFAULT_BUFFER = const(20)
 _CONNECTIONS = const(4)
 """CONFIG_BT_NIMBLE_MAX_CONNECTIONS of MicroPython's boards."""
-
-
-class UUID:
-    """As `bluetooth.UUID`: from an int (16 bits), a string, or little-endian bytes of 2, 4 or 16."""
-
-    def __init__(self, value):
-        if isinstance(value, int):
-            raw = value.to_bytes(2, "little")
-        elif isinstance(value, str):
-            raw = bytes.fromhex(value.replace("-", ""))
-            raw = bytes(raw[15 - i] for i in range(16))
-        else:
-            raw = bytes(value)
-        if len(raw) not in (2, 4, 16):
-            raise ValueError("a UUID has 2, 4 or 16 bytes")
-        self._raw = raw
-
-    def __iter__(self):
-        return iter(self._raw)
-
-    def __len__(self):
-        return len(self._raw)
-
-    def __getitem__(self, index):
-        return self._raw[index]
-
-    def __eq__(self, other):
-        return isinstance(other, UUID) and self._raw == other._raw
-
-    def __hash__(self):
-        return hash(self._raw)
-
-    def __repr__(self):
-        return "UUID(%s)" % "".join("%02x" % byte for byte in reversed(self._raw))
 
 
 def _int(value):
