@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from protocol import statement, uplink
 from sim.board.interpreter import ROOT
 from sim.scenarios import stories
 
@@ -151,6 +152,28 @@ def test_every_family_of_error_codes_is_in_the_table() -> None:
     table = text(ROOT / "docs/formats.md").split("| family |")[1]
     assert len(raised) > 30
     assert raised - set(re.findall(r"`([a-z0-9-]+)`", table)) == set()
+
+
+def test_every_format_has_its_row_in_the_index() -> None:
+    index = text(ROOT / "docs/formats.md").split("## Index")[1].split("\n## ")[0]
+    descriptions = [path.relative_to(ROOT).as_posix() for path in (ROOT / "protocol").rglob("*.cddl")]
+    assert len(descriptions) > 10
+    assert [path for path in descriptions if f"`{path}`" not in index] == []
+    # A statement's body is described with all the others; its module has the name of its kind.
+    named = {"time": "signed_time", "trust-list": "trust"}
+    modules = [named.get(kind, kind.replace("-", "_")) for kind in statement.KINDS]
+    assert [module for module in modules if f"`protocol/{module}.py`" not in index] == []
+
+
+def test_the_table_of_topics_is_that_of_the_uplink() -> None:
+    table = text(ROOT / "docs/formats.md").split("## Topics")[1].split("\n## ")[0]
+    rows = dict(re.findall(r"^\| `(mooring/\S+)` \| .* \| (.+) \|$", table, re.MULTILINE))
+    assert rows.keys() == {f"{uplink.ROOT}<edge>/{leaf}" for leaf in uplink.LEAVES}
+    assert f"`{uplink.PROVINCE_FILTER}`" in table
+    up = re.search(r"^up = (.+)$", text(ROOT / "protocol/uplink.cddl"), re.MULTILINE)
+    assert up is not None
+    messages = [message.replace("-", " ") for message in up[1].split(" / ")]
+    assert rows[f"{uplink.ROOT}<edge>/up"].split(", ") == messages
 
 
 def test_the_picture_is_small_and_fetches_nothing() -> None:
