@@ -16,7 +16,8 @@ from typing import Any
 
 from edge_agent import tls
 from protocol import crypto_cpython, uplink
-from protocol.errors import ConfigError, VerificationError
+from protocol.crypto import is_point
+from protocol.errors import ConfigError
 
 DEFAULT_PATH = Path("/etc/mooring-edge/mooring-edge.toml")
 DEFAULT_TOML = Path(__file__).with_name("default.toml")
@@ -296,11 +297,8 @@ def _point(text: str) -> bytes | None:
         point = b""
     if len(point) != 65 or point[0] != 4:
         raise ConfigError("config.value", "province_public_key must be 130 hex digits that start with 04")
-    try:
-        # Any use shows whether a point is on the curve; this one has an error of its own for it.
-        crypto_cpython.ecdh("P-256", (1).to_bytes(32, "big"), point)
-    except VerificationError:
+    if not is_point(crypto_cpython, "P-256", point):
         raise ConfigError(
             "config.value", "province_public_key is no point of P-256, so no receipt would be good: copy it anew"
-        ) from None
+        )
     return point

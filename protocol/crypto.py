@@ -8,6 +8,8 @@ Both must give the same answers; tests hold them against each other. A public ke
 (RFC 9053 section 2.1).
 """
 
+from protocol.errors import VerificationError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol
@@ -71,6 +73,15 @@ SUITES = (NIST, SM)
 def suite(algorithm: str) -> str:
     """The suite, NIST or SM, that a curve or hash by this name belongs to."""
     return SM if algorithm in ("SM2", "SM3") else NIST
+
+
+def is_point(crypto: "Crypto", curve: str, public: bytes) -> bool:
+    """Is `public` a point on `curve`, one of AGREEMENT_CURVES? To agree with it is what refuses any other."""
+    try:
+        crypto.ecdh(curve, (1).to_bytes(COORDINATE_BYTES[curve], "big"), public)
+    except VerificationError:
+        return False
+    return True
 
 
 def hkdf(crypto: "Crypto", secret: bytes, salt: bytes, info: bytes, length: int) -> bytes:

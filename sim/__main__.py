@@ -9,6 +9,7 @@ from pathlib import Path
 
 from protocol.errors import MooringError
 from sim import verify
+from sim.arguments import add_runtime, make_folder, whole_number
 from sim.scenarios import Result, perform, stories
 
 OK, BROKEN, UNUSABLE = 0, 1, 2
@@ -31,13 +32,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     run.add_argument("scenario", metavar="SCENARIO", help="a name from `python -m sim list`")
     run.add_argument("--json", action="store_true", help="print one JSON object last on stdout")
-    run.add_argument("--seed", type=int, default=1, metavar="N", help="chooses people, moments and faults (default 1)")
     run.add_argument(
-        "--runtime",
-        choices=("micropython", "cpython"),
-        default="micropython",
-        help="what the firmware runs on (default: the real interpreter)",
+        "--seed", type=whole_number(0), default=1, metavar="N", help="chooses people, moments and faults (default 1)"
     )
+    add_runtime(run)
     run.add_argument("--keep", type=Path, metavar="FOLDER", help="keep flash image, databases and logs here")
 
     judge = commands.add_parser(
@@ -48,19 +46,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     show = commands.add_parser(
         "demo", help="a guest's first check-in as a timeline, two refusals, and an outage that heals"
     )
-    show.add_argument("--runtime", choices=("micropython", "cpython"), default="micropython")
+    add_runtime(show)
 
     many = commands.add_parser(
         "soak",
         help="scenarios of radios and power cuts with many seeds, and a table",
-        description="Exit code 0 only if all held.",
+        description="Plays each scenario of radios and power cuts with many seeds and prints what came of them as a "
+        "table. Exit code 0 only if all held.",
     )
-    many.add_argument("--seeds", type=int, default=200, metavar="N", help="seeds of noisy-air (default 200)")
-    many.add_argument("--first", type=int, default=1, metavar="N", help="the first of them (default 1)")
+    many.add_argument(
+        "--seeds", type=whole_number(0), default=200, metavar="N", help="seeds of noisy-air (default 200)"
+    )
+    many.add_argument("--first", type=whole_number(0), default=1, metavar="N", help="the first of them (default 1)")
     many.add_argument("--keep", type=Path, metavar="FOLDER", help="keep what a noisy world that broke leaves behind")
-    many.add_argument("--others", type=int, default=5, metavar="N", help="seeds of each other scenario (default 5)")
-    many.add_argument("--jobs", type=int, default=2, metavar="N", help="worlds at a time (default 2)")
-    many.add_argument("--runtime", choices=("micropython", "cpython"), default="micropython")
+    many.add_argument(
+        "--others", type=whole_number(0), default=5, metavar="N", help="seeds of each other scenario (default 5)"
+    )
+    many.add_argument("--jobs", type=whole_number(1, 64), default=2, metavar="N", help="worlds at a time (default 2)")
+    add_runtime(many)
 
     chosen = parser.parse_args(arguments)
     try:
@@ -73,6 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if chosen.command == "soak":
             from sim import soak
 
+            if chosen.keep:
+                make_folder(chosen.keep, "--keep")
             return soak.run(
                 range(chosen.first, chosen.first + chosen.seeds),
                 chosen.others,
@@ -84,6 +89,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         return asyncio.run(demo.show(chosen.runtime))
     except MooringError as error:
+        print(f"sim: {error}", file=sys.stderr)
+        return UNUSABLE
+    except OSError as error:
+        # The machine failed the simulator, which is no promise that was broken.
         print(f"sim: {error}", file=sys.stderr)
         return UNUSABLE
     except KeyboardInterrupt:
@@ -106,6 +115,8 @@ def _run(chosen: argparse.Namespace) -> int:
     if story is None:
         print(f"sim: no scenario {chosen.scenario!r}; see `python -m sim list`", file=sys.stderr)
         return UNUSABLE
+    if chosen.keep:
+        make_folder(chosen.keep, "--keep")
     say = (lambda text: print(f"  {text}", file=sys.stderr, flush=True)) if not chosen.json else None
     result = asyncio.run(perform(story, chosen.seed, chosen.runtime, chosen.keep, say))
     if chosen.json:

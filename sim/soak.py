@@ -55,11 +55,13 @@ def run(seeds: range, others: int, jobs: int, runtime: str, keep: Path | None) -
     """Play `seeds` of noisy air and `others` seeds of each other scenario of radios and power, `jobs` worlds at a time.
 
     Tells how it goes on stdout, then the table. What a noisy world that broke leaves behind is moved to `keep`. Returns
-    0 if all held, else 1. Raises ConfigError.
+    0 if all held, else 1. Raises ConfigError, `world.seeds` for no seeds at all.
     """
     console = Console(width=118, highlight=False)
     found: dict[str, Batch] = {name: Batch(name) for name in (NOISY, *_others())}
     total = len(seeds) + others * len(_others())
+    if not total:
+        raise ConfigError("world.seeds", "no seeds, so there would be nothing to hold: give --seeds or --others some")
     began = time.monotonic()
     with ProcessPoolExecutor(jobs) as pool:
         pending: list[Future[Batch]] = [pool.submit(_noisy, part, runtime, keep) for part in _parts(seeds)]
@@ -72,7 +74,7 @@ def run(seeds: range, others: int, jobs: int, runtime: str, keep: Path | None) -
             wrong = "".join(f"; [red]seed {seed}: {what}[/red]" for seed, what in batch.broken)
             console.print(f"  {played:>4} of {total} seeds, {time.monotonic() - began:.0f} s: {batch.scenario}{wrong}")
             sys.stdout.flush()  # into a file too, a line at a time
-    console.print(_table(list(found.values())))
+    console.print(table(list(found.values())))
     return 0 if all(batch.holds for batch in found.values()) else 1
 
 
@@ -128,8 +130,9 @@ def _one(name: str, seed: int, runtime: str) -> Batch:
     return Batch(name, 1, tally, [] if result.ok else [(seed, "; ".join(broken))], time.monotonic() - began)
 
 
-def _table(batches: list[Batch]) -> Table:
-    table = Table(show_edge=False, header_style="dim")
+def table(batches: list[Batch]) -> Table:
+    """What came of each scenario, a row for each."""
+    shown = Table(show_edge=False, header_style="dim")
     for column in (
         "scenario",
         "seeds",
@@ -142,11 +145,12 @@ def _table(batches: list[Batch]) -> Table:
         "s a seed",
         "held",
     ):
-        table.add_column(column, justify="left" if column == "scenario" else "right")
+        shown.add_column(column, justify="left" if column == "scenario" else "right")
     for batch in batches:
         tally = batch.tally
         counts = (tally.taps, tally.at_once, tally.again, tally.unfinished, tally.wrong, tally.wedged)
-        shown = [str(count) if tally.taps else "" for count in counts]
+        counted = [str(count) if tally.taps else "" for count in counts]
         held = "[green]yes[/green]" if batch.holds else "[red]NO[/red]"
-        table.add_row(batch.scenario, str(batch.seeds), *shown, f"{batch.seconds / max(batch.seeds, 1):.1f}", held)
-    return table
+        held = held if batch.seeds or batch.broken else "not played"
+        shown.add_row(batch.scenario, str(batch.seeds), *counted, f"{batch.seconds / max(batch.seeds, 1):.1f}", held)
+    return shown

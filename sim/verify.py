@@ -20,6 +20,7 @@ from protocol.crypto import COORDINATE_BYTES
 from protocol.errors import ConfigError, FormatError, MooringError
 from protocol.mdoc.response import MAX_RESPONSE
 from protocol.x509 import Certificate
+from sim.arguments import add_runtime
 from sim.board import interpreter, verify_main
 
 ACCEPTED, REJECTED, UNUSABLE = 0, 1, 2
@@ -67,12 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "exit code: 0 accepted, 1 rejected, 2 FILE cannot be used (or the interpreter is missing)"
     )
     parser.add_argument("file", metavar="FILE", help="the JSON file that holds the case")
-    parser.add_argument(
-        "--runtime",
-        choices=("micropython", "cpython"),
-        default="micropython",
-        help="the interpreter to run the verifier on (default: %(default)s, as on the lock)",
-    )
+    add_runtime(parser)
 
 
 def run(args: argparse.Namespace) -> int:

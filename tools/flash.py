@@ -39,6 +39,9 @@ Not part of this command yet: putting MicroPython itself onto a new chip (docs/i
 with esptool), and enrolling a lock with a province.
 """
 
+REFERENCE = "rv32imc"
+"""Architecture of the reference board."""
+
 PARTITIONS = """\
 # Partition table of the lock on 4 MB of flash (ESP32-C6), in the form of ESP-IDF's gen_esp32part.py.
 # Name,   Type, SubType, Offset,   Size
@@ -52,7 +55,10 @@ journal,  data, 0x40,    0x3c0000, 0x40000
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command. Returns its exit code."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.command == "stage" and options.arch and not options.compile:
+        parser.error("--arch says what to compile for, so it needs --compile")
     try:
         facts = options.act(options)
     except MooringError as error:
@@ -87,7 +93,7 @@ def _list(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _stage(options: argparse.Namespace) -> dict[str, Any]:
-    made = software.stage(options.folder, options.arch if options.compile else None)
+    made = software.stage(options.folder, (options.arch or REFERENCE) if options.compile else None)
     total = sum(entry.size for entry in made.entries)
     facts = {
         "folder": str(made.folder),
@@ -213,8 +219,7 @@ def _parser() -> argparse.ArgumentParser:
     stage.add_argument(
         "--arch",
         choices=software.ARCHITECTURES,
-        default="rv32imc",
-        help="what to compile for: rv32imc (ESP32-C6, C3; the default), xtensawin (ESP32, S2, S3), ...",
+        help=f"what to compile for: {REFERENCE} (ESP32-C6, C3; the default), xtensawin (ESP32, S2, S3), ...",
     )
     send = add(
         "send",

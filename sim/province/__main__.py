@@ -1,11 +1,14 @@
 """`python -m sim.province`: run a province by hand, show what one holds, make and check listing codes."""
 
 import argparse
+import contextlib
 import json
 import signal
+import sqlite3
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,12 +17,14 @@ from rich.console import Console
 
 from protocol import crypto_cpython as crypto
 from protocol import listing_code
+from protocol.crypto import is_point
 from protocol.errors import ConfigError, FormatError, MooringError
+from sim.arguments import whole_number
 from sim.province import view
 from sim.province.keys import Keys
 from sim.province.placements import LINK, Placements
 from sim.province.province import Province
-from sim.province.store import Store
+from sim.province.store import DATABASE, Store
 from sim.province.view import YEAR_10000
 
 
@@ -54,7 +59,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="EDGE",
         help="let the edge of this name have a pass for all locks, with the next key that asks; may be repeated",
     )
-    run.add_argument("--port", type=int, default=1883, help="the broker's MQTT 5 port (default %(default)s)")
+    run.add_argument(
+        "--port",
+        type=whole_number(1, 65535),
+        default=1883,
+        metavar="PORT",
+        help="the broker's MQTT 5 port (default %(default)s)",
+    )
     code = commands.add_parser(
         "code",
         help="make the listing code for a door, as text and as a QR code",
@@ -126,10 +137,12 @@ def _check_code(text: str, key: str, as_json: bool) -> int:
         public = bytes.fromhex(key)
     except ValueError:
         public = b""
-    if len(public) != 65:
-        raise ConfigError("listing-code.key", "--key is the province's public key: 65 bytes in hex")
+    if not is_point(crypto, "P-256", public):
+        raise ConfigError("listing-code.key", "--key is the province's public key: a point of P-256, 65 bytes in hex")
+    if text == "-":
+        text = sys.stdin.buffer.read(listing_code.MAX_TEXT + 2).decode(errors="replace")
     try:
-        code = listing_code.read(crypto, (sys.stdin.read() if text == "-" else text).strip(), public)
+        code = listing_code.read(crypto, text.strip(), public)
     except MooringError as error:
         print(json.dumps({"genuine": False, "code": error.code}) if as_json else f"not genuine: {error}")
         return 1
@@ -142,7 +155,7 @@ def _check_code(text: str, key: str, as_json: bool) -> int:
 
 
 def _must_hold_a_province(folder: Path) -> None:
-    if not (folder / "province.db").exists():
+    if not (folder / DATABASE).exists():
         raise ConfigError("province.data", f"{folder} holds no province; --data names the folder that one ran with")
 
 
@@ -150,16 +163,29 @@ def main(arguments: list[str] | None = None) -> int:
     """Exit code: 0 done, 1 a listing code that is not genuine, 2 something to mend, and the message says what."""
     chosen = _parser().parse_args(arguments)
     try:
-        if chosen.command == "show":
-            return _show(chosen.data, chosen.json)
-        if chosen.command == "code":
-            return _code(chosen)
         if chosen.command == "check-code":
             return _check_code(chosen.text, chosen.key, chosen.json)
-        return _run(chosen.data, chosen.host, chosen.port, chosen.admit)
-    except ConfigError as error:
+        with _usable(chosen.data):
+            if chosen.command == "show":
+                return _show(chosen.data, chosen.json)
+            if chosen.command == "code":
+                return _code(chosen)
+            return _run(chosen.data, chosen.host, chosen.port, chosen.admit)
+    except MooringError as error:
         print(error, file=sys.stderr)
         return 2
+
+
+@contextlib.contextmanager
+def _usable(folder: Path) -> Iterator[None]:
+    """What disk and SQLite say of the province's folder as ConfigError `province.data`."""
+    try:
+        yield
+    except OSError as error:
+        raise ConfigError("province.data", f"cannot use {error.filename or folder}: {error.strerror}") from error
+    except sqlite3.Error as error:
+        advice = f"cannot use {folder / DATABASE}: {error}; if it is damaged, restore it: receipts were given on it"
+        raise ConfigError("province.data", advice) from error
 
 
 if __name__ == "__main__":

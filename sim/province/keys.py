@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from protocol import crypto_cpython as crypto
-from protocol.errors import ConfigError
+from protocol.crypto import COORDINATE_BYTES
+from protocol.errors import ConfigError, VerificationError
+from sim.province.store import DATABASE
 
 _FILE = "keys.json"
 
@@ -32,10 +34,14 @@ class Keys:
     def load_or_generate(folder: Path) -> "Keys":
         """The keys kept in `folder`, made and written there (mode 0600) the first time.
 
-        Raises ConfigError `province.keys` when the file does not hold two keys.
+        Raises ConfigError `province.keys` when the file does not hold two keys, or is gone from a province that has
+        worked with them: every lock has pinned the one, and what they sealed opens with the other alone.
         """
         path = folder / _FILE
+        has_worked = (folder / DATABASE).exists()
         if not path.exists():
+            if has_worked:
+                raise ConfigError("province.keys", f"{path} is gone; restore it, for locks know no other keys")
             keys = Keys.generate()
             text = json.dumps({"signing": keys.signing_private.hex(), "sealing": keys.sealing_private.hex()})
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -44,9 +50,17 @@ class Keys:
             return keys
         try:
             held = json.loads(path.read_text())
-            signing, sealing = bytes.fromhex(held["signing"]), bytes.fromhex(held["sealing"])
-        except (ValueError, KeyError, TypeError):
+            signing, sealing = _pair(held["signing"]), _pair(held["sealing"])
+        except (ValueError, KeyError, TypeError, VerificationError):
             raise ConfigError(
-                "province.keys", f"{path} does not hold a province's keys; remove it for new ones"
+                "province.keys",
+                f"{path} does not hold a province's keys; restore it, for locks know no other keys",
             ) from None
-        return Keys(signing, crypto.public("P-256", signing), sealing, crypto.public("P-256", sealing))
+        return Keys(*signing, *sealing)
+
+
+def _pair(text: str) -> tuple[bytes, bytes]:
+    private = bytes.fromhex(text)
+    if len(private) != COORDINATE_BYTES["P-256"]:
+        raise ValueError("no scalar of P-256")
+    return private, crypto.public("P-256", private)

@@ -73,7 +73,9 @@ class Province:
         consumer.start()
         if not self.wait_for(lambda _: consumer.subscribed, timeout):
             self.pause()
-            raise ConfigError("province.broker", f"no broker at {self._broker} that lets us subscribe")
+            host, port = self._broker
+            advice = f"no broker at {host}:{port} that lets us subscribe; check host and port, and that it runs"
+            raise ConfigError("province.broker", advice)
         # A receipt lost between commit and publication is only late: said again here, and at each sighting of a lock.
         for lock in self.store.locks():
             receipt = self.store.receipt(lock.lock_id)

@@ -16,6 +16,9 @@ from typing import Any
 from protocol import placement, record
 from sim.province.quality import GOOD
 
+DATABASE = "province.db"
+"""Name of the database in the province's folder."""
+
 UNOPENED = 0
 """`kind` of a committed record whose body could not be opened or read."""
 
@@ -114,7 +117,7 @@ class Store:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._lock = threading.RLock()
-        self._db = sqlite3.connect(folder / "province.db", timeout=30, isolation_level=None, check_same_thread=False)
+        self._db = sqlite3.connect(folder / DATABASE, timeout=30, isolation_level=None, check_same_thread=False)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
         self._db.executescript(_SCHEMA)

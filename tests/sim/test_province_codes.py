@@ -123,6 +123,7 @@ def test_what_is_not_genuine_exits_1_and_says_why(
         (["code", "--listing", "", "--place", "there"], "listing-code.form"),
         (["check-code", "x", "--key", "abcd"], "listing-code.key"),
         (["check-code", "x", "--key", "no hex"], "listing-code.key"),
+        (["check-code", "x", "--key", "04" + "00" * 64], "listing-code.key"),
     ],
 )
 def test_what_people_can_mend_exits_2_and_is_named(

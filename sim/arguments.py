@@ -1,0 +1,47 @@
+"""Arguments that several of the simulator's commands take."""
+
+import argparse
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from protocol.errors import ConfigError
+
+
+def add_runtime(parser: argparse.ArgumentParser) -> None:
+    """Declare `--runtime`."""
+    parser.add_argument(
+        "--runtime",
+        choices=("micropython", "cpython"),
+        default="micropython",
+        help="what the firmware runs on (default: %(default)s, as on the lock)",
+    )
+
+
+def whole_number(least: int, most: int = 1 << 53) -> Callable[[str], int]:
+    """The type of an argument that is a whole number from `least` to `most`."""
+
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if not least <= value <= most:
+            bounds = f"of {least} or more" if most == 1 << 53 else f"from {least} to {most}"
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number {bounds}")
+        return value
+
+    return read
+
+
+def make_folder(path: Path, argument: str) -> None:
+    """Make the folder that `argument` names, and try to write there: not only after hours of work.
+
+    Raises ConfigError `file.folder`.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise ConfigError("file.folder", f"{argument} {path} is no folder to write to: {error.strerror}") from None

@@ -1,0 +1,77 @@
+"""The simulator's command lines: what people can mend is one line and exit code 2, never a traceback nor a pass."""
+
+import io
+import tempfile
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from sim import soak
+from sim.__main__ import main
+
+
+@pytest.mark.parametrize("command", [["run", "first-checkin"], ["soak"]])
+@pytest.mark.parametrize("below", ["", "below"])
+def test_a_place_that_cannot_be_kept_to_is_told_before_anything_is_played(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: list[str], below: str
+) -> None:
+    file = tmp_path / "file"
+    file.write_text("here already")
+    assert main([*command, "--keep", str(file / below)]) == 2
+    printed = capsys.readouterr()
+    assert printed.err.startswith("sim: file.folder: --keep ") and printed.err.count("\n") == 1
+    assert printed.out == "" and file.read_text() == "here already"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["soak", "--jobs", "0"],
+        ["soak", "--seeds", "-3"],
+        ["soak", "--others", "-1"],
+        ["soak", "--first", "-1"],
+        ["soak", "--seeds", "many"],
+        ["run", "first-checkin", "--seed", "-1"],
+        ["run", "first-checkin", "--runtime", "pypy"],
+    ],
+    ids=" ".join,
+)
+def test_a_number_that_makes_no_sense_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert arguments[-1] in capsys.readouterr().err
+
+
+def test_a_soak_of_nothing_does_not_hold(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["soak", "--seeds", "0", "--others", "0"]) == 2
+    printed = capsys.readouterr()
+    assert "world.seeds" in printed.err and printed.out == ""
+
+
+def test_the_table_says_yes_of_what_was_played_alone() -> None:
+    told = io.StringIO()
+    batches = [soak.Batch("idle"), soak.Batch("good", seeds=1), soak.Batch("bad", seeds=1, broken=[(1, "promise")])]
+    Console(file=told, width=118).print(soak.table([*batches, soak.Batch("unborn", broken=[(1, "no world")])]))
+    rows = {line.split()[0]: line for line in told.getvalue().splitlines() if line.strip()}
+    endings = {name: rows[name].rstrip().rsplit("│", 1)[1].strip() for name in ("idle", "good", "bad", "unborn")}
+    assert endings == {"idle": "not played", "good": "yes", "bad": "NO", "unborn": "NO"}
+
+
+def test_a_machine_that_has_no_room_is_told_and_breaks_no_promise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "not there"))
+    assert main(["run", "first-checkin"]) == 2
+    printed = capsys.readouterr()
+    assert "not there" in printed.err and "Traceback" not in printed.err
+
+
+@pytest.mark.parametrize("command", ["run", "soak", "demo", "verify"])
+def test_each_command_explains_the_same_runtimes(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+    assert ended.value.code == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "--runtime {micropython,cpython} what the firmware runs on (default: micropython, as on the lock)" in shown

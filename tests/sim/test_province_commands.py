@@ -1,0 +1,111 @@
+"""`python -m sim.province` on data that is damaged, gone or of another program: named, and nothing made anew."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from protocol.errors import ConfigError
+from sim.broker import free_port
+from sim.province import Province
+from sim.province.__main__ import main
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Of a province that has worked."""
+    Province(tmp_path / "province", "127.0.0.1", 1).stop()
+    return tmp_path / "province"
+
+
+def commands(folder: Path) -> list[list[str]]:
+    data = ["--data", str(folder)]
+    port = ["--port", str(free_port())]
+    return [
+        ["show", *data],
+        ["show", "--json", *data],
+        ["code", "--listing", "HZ-1", "--place", "there", *data],
+        ["run", *port, *data],
+    ]
+
+
+def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """What stderr says; the exit code is 2."""
+    assert main(arguments) == 2, arguments
+    printed = capsys.readouterr()
+    assert printed.out == "" and printed.err.count("\n") == 1
+    return printed.err
+
+
+def test_a_damaged_database_is_named_by_every_command(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "province.db").write_bytes(b"this is no database" * 100)
+    for suffix in ("-wal", "-shm"):
+        (folder / f"province.db{suffix}").unlink(missing_ok=True)
+    for arguments in commands(folder):
+        said = refused(arguments, capsys)
+        assert said.startswith("province.data: ") and "province.db" in said
+
+
+def test_a_file_in_place_of_the_folder_is_named_by_every_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    for arguments in commands(tmp_path / "file"):
+        said = refused(arguments, capsys)
+        assert said.startswith("province.data: ") and "file" in said
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[]",
+        '{"signing": "01", "sealing": "02"}',
+        json.dumps({"signing": "00" * 32, "sealing": "00" * 32}),
+        json.dumps({"signing": "ff" * 32, "sealing": "01" * 32}),
+    ],
+    ids=["empty", "list", "one byte", "zero", "out of range"],
+)
+def test_keys_that_are_none_are_to_be_restored_and_not_replaced(
+    folder: Path, capsys: pytest.CaptureFixture[str], content: str
+) -> None:
+    (folder / "keys.json").write_text(content)
+    for arguments in commands(folder)[2:]:
+        said = refused(arguments, capsys)
+        assert said.startswith("province.keys: ") and "restore" in said and "remove" not in said
+    assert (folder / "keys.json").read_text() == content
+
+
+def test_no_new_keys_are_made_for_a_province_that_has_lost_its_own(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "keys.json").unlink()
+    for arguments in commands(folder)[2:]:
+        assert refused(arguments, capsys).startswith("province.keys: ")
+    assert not (folder / "keys.json").exists()
+    shutil.rmtree(folder)
+    Province(folder, "127.0.0.1", 1).stop()
+    assert (folder / "keys.json").exists(), "a new one makes its own"
+
+
+def test_a_broker_that_cannot_be_reached_is_named_as_people_write_it(folder: Path) -> None:
+    port = free_port()
+    with pytest.raises(ConfigError) as caught:
+        Province(folder, "127.0.0.1", port).start(timeout=0.1)
+    assert caught.value.code == "province.broker" and f" 127.0.0.1:{port} " in caught.value.message
+
+
+def test_a_port_that_is_none_is_a_mistake_of_the_command_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["run", "--data", str(folder), "--port", "99999"])
+    assert ended.value.code == 2 and "from 1 to 65535" in capsys.readouterr().err
+
+
+def test_what_is_scanned_may_be_any_bytes(folder: Path) -> None:
+    key = Province(folder, "127.0.0.1", 1).public.hex()
+    command = [sys.executable, "-m", "sim.province", "check-code", "-", "--key", key]
+    done = subprocess.run(command, input=b"\xff\xfe" * 10_000, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (1, b"") and b"not genuine" in done.stdout
