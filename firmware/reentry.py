@@ -8,6 +8,7 @@ Each yields a claim like any other, which the rules of the door then judge. All 
 not come back any more (the stay ended, was cancelled or shortened, or the grant names them no more) is forgotten.
 """
 
+from firmware import ticks
 from firmware.claims import ReturningGuest
 from firmware.console import log
 from firmware.pin_attempts import PinAttempts
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
     Guest = tuple[bytes, bytes]
 
+WARY_MS = 5000
+"""How soon somebody taps again whose phone went away."""
 _STEP_MS = const(1500)
 
 
@@ -37,7 +40,7 @@ class Reentry:
         self._keys = StayKeys(store)
         self._attempts = PinAttempts(store)
         self.issuers = RememberedSignatures(lock.crypto)
-        self._wary = False
+        self._wary_since: int | None = None
 
     def guests(self) -> "list[Guest]":
         """Everyone who may come back now, as far as the clock's lower end can tell; the rules judge again."""
@@ -89,17 +92,18 @@ class Reentry:
     async def by_key(self, card: "Card") -> "list[ReturningGuest]":
         """The guest whose stay key the phone behind `card` proves to hold; none if it holds none that opens here.
 
-        Costs nothing while no guest has a key, one command with a phone that has no such application, two otherwise.
-        Raises TransportError of the card; the next one is then not asked, should it be a phone that cannot bear it.
+        Every phone is asked, also while nobody has a key: otherwise the question would tell an occupied home from an
+        empty one. Costs one command with a phone that has no such application, two otherwise. Raises TransportError of
+        the card; one that comes soon after is not asked, should it be a phone that cannot bear it.
         """
         held = self._keys.of(self._admissible())
-        wary, self._wary = self._wary, False
-        if not held or wary:
+        wary, self._wary_since = self._wary_since, None
+        if wary is not None and ticks.age(wary) < WARY_MS:
             return []
         try:
             return await self._exchange(card, held)
         except TransportError:
-            self._wary = True
+            self._wary_since = ticks.now()
             raise
 
     async def _exchange(self, card: "Card", held: "list[tuple[Guest, bytes]]") -> "list[ReturningGuest]":
