@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from protocol import crypto_cpython
-from tests.firmware import doorway as doors
+from tests.firmware import placed_lock
 from tests.firmware.doorway import Doorway
 
 MULTIPLICATIONS = {"verify": 2, "sign": 1, "generate": 1, "ecdh": 1, "public": 1}
@@ -39,7 +39,7 @@ class Counting:
 @pytest.mark.bench
 def test_the_cost_of_coming_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     counting = Counting()
-    monkeypatch.setattr(doors, "crypto", counting)
+    monkeypatch.setattr(placed_lock, "crypto", counting)
     doorway = Doorway(tmp_path, monkeypatch)
     guest = doorway.visitor()
     booking = doorway.book(guest)

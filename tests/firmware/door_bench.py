@@ -5,38 +5,32 @@ In place of the strike's coil, the light and the phone stand a list of what happ
 
 import asyncio
 import gc
-import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from firmware import identity, ticks
+from firmware import ticks
 from firmware.claims import DocumentClaim, Traces
 from firmware.door import Door
 from firmware.lock import Lock
 from firmware.store import Store
 from protocol import crypto_cpython as crypto
-from protocol import record, statement
+from protocol import record
 from protocol.errors import MooringError
-from protocol.placement import Placement
-from protocol.receipt import Receipt
-from protocol.signed_time import SignedTime
 from protocol.trust import Issuer, TrustList
 from sim import pki
 from sim.platform import Guest, Platform
 from sim.province.registry import PROFILES
-from tests.firmware.flash_device import FlashDevice
+from tests.firmware.placed_lock import SEALING, PlacedLock
 
 if TYPE_CHECKING:
     from firmware.claims import Claim
 
-LISTING = "HZ-1"
 NOW = 1_795_000_000
 SECTORS = 16
 
-PROVINCE, SEALING = crypto.generate("P-256"), crypto.generate("P-256")
 PLATFORM = Platform()
 IACA = pki.authority("IACA", "SE").der
 
@@ -60,7 +54,7 @@ class Outputs:
         self.show("aside " + name)
 
 
-class Bench:
+class Bench(PlacedLock):
     """A lock that has its papers and knows the time. `wait` lets time pass, `reboot` keeps the flash and no more."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,51 +63,22 @@ class Bench:
         monkeypatch.setattr(gc, "collect", lambda: self.on_collect())
         self.on_collect: Callable[[], None] = lambda: None
         monkeypatch.setattr(ticks, "now", lambda: self._ms)
-        self._store = Store(str(folder))
-        self._flash = FlashDevice(SECTORS)
-        self._serials = itertools.count(1)
-        identity.enrol(crypto, self._store, PROVINCE[1])
         self.now = NOW
-        self.reboot()
-        self.deliver("profile", PROFILES["CN"])
-        self.deliver("trust-list", TrustList(1, NOW - 999, [Issuer(IACA, ["org.iso.18013.5.1.mDL"])]).body())
-        self.place()
-        self.tell_time()
+        super().__init__(Store(str(folder)), SECTORS, PLATFORM.public)
+        self.take("profile", PROFILES["CN"])
+        self.take("trust-list", TrustList(1, NOW - 999, [Issuer(IACA, ["org.iso.18013.5.1.mDL"])]).body())
+        self.tell_time(NOW)
 
-    def reboot(self) -> None:
-        own = identity.load(crypto, self._store)
-        assert own is not None
-        self.lock = Lock(crypto, self._store, own, self._flash)
+    def reboot(self) -> Lock:
+        super().reboot()
         self.outputs = Outputs(self.lock)
         self.door = Door(self.lock, self.outputs, self.outputs, lambda: None)  # type: ignore[arg-type]  # see Outputs
+        return self.lock
 
     def wait(self, seconds: int) -> None:
         self.now += seconds
         self._ms += seconds * 1000
         self.lock.tick()
-
-    # --- what couriers bring -----------------------------------------------------------------------------------------
-
-    def deliver(self, kind: str, body: dict[Any, Any]) -> str | None:
-        return self.lock.deliver(statement.sign(crypto, PROVINCE[0], kind, body))[1]
-
-    def place(self, status: str = "active", admits: str = "named", platform: Platform = PLATFORM) -> None:
-        form = Placement(
-            *(next(self._serials), self.lock.identity.lock_id, LISTING, status, platform.public, SEALING[1]),
-            *("CN", "302", [b"certificate"], admits, 1),
-        )
-        assert self.deliver("placement", form.body()) is None
-
-    def tell_time(self) -> None:
-        nonce = self.lock.clock.nonce()
-        if nonce is not None:
-            assert self.deliver("time", SignedTime(nonce, self.now, self.lock.identity.lock_id).body()) is None
-
-    def receipt(self) -> None:
-        journal = self.lock.journal
-        if journal.next_counter > 1:
-            through, lock_id = journal.next_counter - 1, self.lock.identity.lock_id
-            assert self.deliver("receipt", Receipt(lock_id, through, journal.head, self.now).body()) is None
 
     # --- who comes ---------------------------------------------------------------------------------------------------
 

@@ -9,14 +9,11 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from firmware import door, identity, ticks
+from firmware import door, ticks
 from firmware.door import Door
 from firmware.lock import Lock
 from firmware.store import Store
-from protocol import cbor, record, statement
-from protocol import crypto_cpython as crypto
-from protocol.placement import NAMED, Placement
-from protocol.signed_time import SignedTime
+from protocol import cbor, record
 from protocol.trust import Issuer, TrustList
 from sim import issuer, pki
 from sim.people import Person
@@ -26,10 +23,9 @@ from sim.phone.stay_key import StayKeys
 from sim.platform import Booking, Guest, Platform
 from sim.province.registry import PROFILES
 from tests import tap
-from tests.firmware.flash_device import FlashDevice
+from tests.firmware.placed_lock import LISTING, PlacedLock
 from tests.tap import DirectCard
 
-LISTING = "HZ-1"
 DAY = 86400
 
 
@@ -64,8 +60,10 @@ class CountingStore(Store):
         self.written.append(name)
 
 
-class Doorway:
+class Doorway(PlacedLock):
     """A door that is placed, trusts one issuer and knows the time. Time passes by `run`; `reboot` is a power cut."""
+
+    store: CountingStore
 
     def __init__(self, folder: Path, monkeypatch: Any) -> None:
         self.true_ms = int(time.time() + 120) * 1000
@@ -74,55 +72,22 @@ class Doorway:
         # A tenth of a second each in the heap of a test run; on the lock it is not to be missed.
         monkeypatch.setattr(door, "gc", SimpleNamespace(collect=lambda: None))
         self._chance = random.Random(1)
-        self.province, self.sealing = crypto.generate("P-256"), crypto.generate("P-256")
         self.platform = Platform()
-        self.store = CountingStore(str(folder))
-        self.flash = FlashDevice(32)
         self.outputs = Outputs()
-        identity.enrol(crypto, self.store, self.province[1])
-        self._serial = 0
-        self.reboot(0)
-        self.place()
+        super().__init__(CountingStore(str(folder)), 32, self.platform.public)
         self.trust(tap.iaca(issuer.MDL).der)
-        self.deliver("profile", PROFILES["CN"])
+        self.take("profile", PROFILES["CN"])
 
     # --- what the province and the platform do -----------------------------------------------------------------------
 
-    def deliver(self, kind: str, body: dict[Any, Any]) -> None:
-        self.take(statement.sign(crypto, self.province[0], kind, body))
-
-    def take(self, signed: bytes) -> None:
+    def bring(self, signed: bytes) -> None:
+        """Deliver what somebody signed, which must be taken."""
         kind, code = self.lock.deliver(signed)
         assert code is None, (kind, code)
 
-    def next_serial(self) -> int:
-        self._serial += 1
-        return self._serial
-
-    def place(self, status: str = "active", listing: str = LISTING) -> None:
-        body = Placement(
-            self.next_serial(),
-            self.lock.identity.lock_id,
-            listing,
-            status,
-            self.platform.public,
-            self.sealing[1],
-            "CN",
-            "302",
-            [pki.reader_certificate(tap.reader_root(), self.reader_public)],
-            NAMED,
-            1,
-        ).body()
-        self.deliver("placement", body)
-
     def trust(self, *roots: bytes) -> None:
-        body = TrustList(self.next_serial(), self.now, [Issuer(root, [issuer.MDL]) for root in roots]).body()
-        self.deliver("trust-list", body)
-
-    def tell_time(self) -> None:
-        nonce = self.lock.clock.nonce()
-        if nonce is not None:
-            self.deliver("time", SignedTime(nonce, self.now, self.lock.identity.lock_id).body())
+        body = TrustList(next(self._serials), self.now, [Issuer(root, [issuer.MDL]) for root in roots]).body()
+        self.take("trust-list", body)
 
     def book(
         self, *guests: "Visitor", ends: int = 2 * DAY, places: int | None = None, listing: str = LISTING
@@ -130,7 +95,7 @@ class Doorway:
         named = [guest.named for guest in guests]
         public = self.lock.identity.public
         booking = self.platform.book(public, listing, self.now - 3600, self.now + ends, named, places)
-        self.take(self.platform.grant(booking))
+        self.bring(self.platform.grant(booking))
         return booking
 
     # --- what happens at the door ------------------------------------------------------------------------------------
@@ -139,25 +104,20 @@ class Doorway:
     def now(self) -> int:
         return self.true_ms // 1000
 
-    @property
-    def reader_public(self) -> bytes:
-        return crypto.public("P-256", self.lock.identity.reader_private)
-
     def run(self, seconds: int) -> None:
         """Let time pass, with the main loop coming round now and then."""
         for _ in range(20):
             self.true_ms += seconds * 50
             self.lock.tick()
 
-    def reboot(self, dark_seconds: int = 0, told: bool = True) -> None:
+    def reboot(self, dark_seconds: int = 0, told: bool = True) -> Lock:
         self.true_ms += dark_seconds * 1000
         self._booted_ms = self.true_ms
-        own = identity.load(crypto, self.store)
-        assert own is not None
-        self.lock = Lock(crypto, self.store, own, self.flash)
+        super().reboot()
         self.door = Door(self.lock, self.outputs, self.outputs, lambda: None)  # type: ignore[arg-type]  # outputs
         if told:
-            self.tell_time()
+            self.tell_time(self.now)
+        return self.lock
 
     def visitor(self) -> "Visitor":
         return Visitor(Person.invent(self._chance, issuer.MDL))
@@ -184,14 +144,9 @@ class Doorway:
         """Did the last visit move the strike?"""
         return "open" in self.outputs.done
 
-    def records(self) -> list[dict[Any, Any]]:
-        """Bodies of all records, as the province would open them."""
-        found = self.lock.journal.records_from(1)
-        return [record.open_body(crypto, sealed, self.sealing[0]) for _, sealed in found]
-
     def methods(self) -> list[str]:
         """How each recorded opening was done."""
-        return [body[record.METHOD] for body in self.records() if body[record.KIND] in record.OPENINGS]
+        return [body[record.METHOD] for body in self.bodies() if body[record.KIND] in record.OPENINGS]
 
 
 class Visitor:

@@ -14,8 +14,9 @@ from protocol import crypto_cpython as crypto
 from protocol import record
 from protocol.errors import FormatError, RefusedError, StorageError, TransportError, VerificationError
 from sim.platform import Guest, Platform
-from tests.firmware.door_bench import LISTING, NOW, PLATFORM, PROVINCE, Bench
+from tests.firmware.door_bench import NOW, PLATFORM, Bench
 from tests.firmware.flash_device import FlashDevice
+from tests.firmware.placed_lock import LISTING, PROVINCE
 
 ANN, BEN = Guest("A1", "1990-03-07"), Guest("B2", "1991-04-08")
 KIM = Guest("K3", "2015-06-01", adult=2, relation="parent")
@@ -84,11 +85,11 @@ def test_a_profile_that_the_placement_does_not_name_is_no_paper(bench: Bench) ->
 def test_running_stays_outlive_a_change_of_the_platform_and_its_key(bench: Bench) -> None:
     book(bench, ANN, BEN)
     told(bench.come(ANN))
-    bench.place(platform=Platform())
+    bench.place(platform=Platform().public)
     for _ in range(2):
         assert told(bench.come(ANN))[record.KIND] == record.ENTRY
         bench.reboot()
-    bench.tell_time()
+    bench.tell_time(bench.now)
     assert told(bench.come(BEN))[record.KIND] == record.CHECK_IN
 
 
@@ -99,7 +100,7 @@ def test_a_check_in_needs_room_in_the_journal_and_an_entry_does_not(bench: Bench
         told(bench.come(ANN))
     assert bench.come(BEN) == "journal.full"
     assert told(bench.come(ANN))[record.KIND] == record.ENTRY
-    bench.receipt()
+    bench.receipt(bench.now)
     assert told(bench.come(BEN))[record.KIND] == record.CHECK_IN
 
 
@@ -187,7 +188,7 @@ def test_an_arrival_without_claims_is_nobody(bench: Bench) -> None:
 def test_a_claim_knows_its_guest_under_the_key_of_each_stay(bench: Bench) -> None:
     book(bench, ANN)
     other = Platform()
-    bench.place(platform=other)
+    bench.place(platform=other.public)
     book(bench, ANN, platform=other)
     claim: DocumentClaim = bench.claim(ANN)
     commitments = [claim.commitment(stay) for stay in bench.lock.stays.all()]

@@ -11,8 +11,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from protocol import record
 from sim.platform import Booking, Guest
-from tests.firmware.door_bench import LISTING, PLATFORM, Bench
+from tests.firmware.door_bench import PLATFORM, Bench
 from tests.firmware.door_model import BORN, DAY, Model, Opening
+from tests.firmware.placed_lock import LISTING
 from tests.firmware.returning_steps import ReturningSteps
 
 NAMES = sorted(BORN)
@@ -134,11 +135,11 @@ class DoorMachine(ReturningSteps, RuleBasedStateMachine):
 
     @rule()
     def tell_the_time(self) -> None:
-        self.bench.tell_time()
+        self.bench.tell_time(self.bench.now)
 
     @rule()
     def receipt(self) -> None:
-        self.bench.receipt()
+        self.bench.receipt(self.bench.now)
 
     # --- what happens ------------------------------------------------------------------------------------------------
 
@@ -150,7 +151,7 @@ class DoorMachine(ReturningSteps, RuleBasedStateMachine):
     def the_power_goes_and_comes_back(self, told: bool) -> None:
         self.bench.reboot()
         if told:
-            self.bench.tell_time()
+            self.bench.tell_time(self.bench.now)
 
     @rule(names=EVERYBODY)
     def everybody_comes(self, names: list[str]) -> None:
@@ -167,7 +168,7 @@ class DoorMachine(ReturningSteps, RuleBasedStateMachine):
 
     def _comes(self, names: list[str]) -> None:
         if self.bench.lock.journal.free_sectors() < 6:
-            self.bench.receipt()
+            self.bench.receipt(self.bench.now)
         interval = self.bench.lock.clock.interval()
         expected = self.model.come(names, interval)
         traces = self.traces()

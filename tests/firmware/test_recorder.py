@@ -19,7 +19,7 @@ from tests.firmware.rules import who
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RecordingLock:
     bench = RecordingLock(tmp_path, monkeypatch)
-    bench.tell_time()
+    bench.tell_time(NOW)
     bench.elapse(recorder.QUIET_MS / 1000)
     bench.rest()
     return bench
@@ -96,7 +96,7 @@ def test_the_clock_tells_when_it_came_to_know_the_time_and_when_it_was_contradic
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench = RecordingLock(tmp_path, monkeypatch)
-    bench.tell_time()
+    bench.tell_time(NOW)
     bench.elapse(7 * 3600)
     bench.tell_time(NOW + 7 * 3600)  # as drift has it: no event
     bench.elapse(7 * 3600)
@@ -232,7 +232,7 @@ def test_a_full_journal_lets_every_registered_guest_in_and_tells_of_each_entry_o
         bench.rest()
     assert bench.lock.journal.next_counter == last, "not one record more"
     bench.reboot()
-    bench.receipt()
+    bench.receipt(NOW)
     bench.rest()
     told = [body for body in bench.bodies() if body[record.KIND] == ENTRY]
     assert sum(body[record.COUNT] for body in told) == entries
@@ -247,7 +247,7 @@ def test_a_full_journal_takes_no_check_in_and_says_so(bench: RecordingLock) -> N
     fill(bench)
     with pytest.raises(StorageError, match=r"journal\.full"):
         bench.check_in(2)
-    bench.receipt()
+    bench.receipt(NOW)
     bench.check_in(2)
 
 

@@ -264,7 +264,7 @@ def test_a_guest_whom_the_grant_names_by_another_place_keeps_their_pin(doorway: 
     doorway.tap(second.plain_phone)
     told = pin(doorway, booking, second)
     changed = doorway.platform.change(booking, guests=[second.named, first.named])
-    doorway.take(doorway.platform.grant(changed))
+    doorway.bring(doorway.platform.grant(changed))
     doorway.enter(told)
     assert doorway.opened()
 
@@ -323,7 +323,7 @@ def test_an_issuer_dropped_while_a_phone_is_being_read_is_not_trusted_any_more(d
         return True
 
     doorway.tap(replace(guest.plain_phone, consent=consent))
-    assert not doorway.opened() and doorway.records() == []
+    assert not doorway.opened() and doorway.bodies() == []
     doorway.trust(tap.iaca(issuer.MDL).der)
     doorway.tap(guest.plain_phone)
     assert doorway.opened()
@@ -343,16 +343,16 @@ def ended(doorway: Doorway, stay: Booking, guest: Visitor) -> None:
 
 
 def cancelled(doorway: Doorway, stay: Booking, guest: Visitor) -> None:
-    doorway.take(doorway.platform.grant(doorway.platform.cancel(stay)))
+    doorway.bring(doorway.platform.grant(doorway.platform.cancel(stay)))
 
 
 def shortened(doorway: Doorway, stay: Booking, guest: Visitor) -> None:
-    doorway.take(doorway.platform.grant(doorway.platform.change(stay, until=doorway.now - 60)))
+    doorway.bring(doorway.platform.grant(doorway.platform.change(stay, until=doorway.now - 60)))
 
 
 def taken_off(doorway: Doorway, stay: Booking, guest: Visitor) -> None:
     other = doorway.visitor()
-    doorway.take(doorway.platform.grant(doorway.platform.change(stay, guests=[other.named])))
+    doorway.bring(doorway.platform.grant(doorway.platform.change(stay, guests=[other.named])))
 
 
 def ended_in_the_dark(doorway: Doorway, stay: Booking, guest: Visitor) -> None:
@@ -406,7 +406,7 @@ def test_another_stay_of_the_same_guest_has_other_keys_and_another_pin(
 
 
 def test_an_extension_keeps_all_ways_back(doorway: Doorway, guest: Visitor, stay: Booking) -> None:
-    doorway.take(doorway.platform.grant(doorway.platform.change(stay, until=stay.until + DAY)))
+    doorway.bring(doorway.platform.grant(doorway.platform.change(stay, until=stay.until + DAY)))
     doorway.run(2 * DAY + 60)
     doorway.enter(pin(doorway, stay, guest))
     assert doorway.opened()
