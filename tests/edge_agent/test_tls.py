@@ -1,8 +1,17 @@
 """TLS: what run would stumble over is told by check-config, setting by setting."""
 
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -11,10 +20,13 @@ from cryptography.hazmat.primitives.serialization import (
     NoEncryption,
     PrivateFormat,
 )
+from cryptography.x509.oid import NameOID
 
 from edge_agent import config
-from protocol.errors import ConfigError
+from edge_agent.broker import BrokerConnection
+from protocol.errors import ConfigError, TransportError
 from sim import pki
+from sim.broker import Broker
 
 
 def pem_key(key: ec.EllipticCurvePrivateKey, encryption: KeySerializationEncryption | None = None) -> bytes:
@@ -75,3 +87,96 @@ def test_files_that_could_never_serve_are_refused_with_the_configuration(
     with pytest.raises(ConfigError) as raised:
         load(files, *named)
     assert raised.value.code == "config.file" and says in raised.value.message
+
+
+# --- a broker behind TLS ---------------------------------------------------------------------------------------------
+
+
+def signed(root: pki.Identity, address: str) -> pki.Identity:
+    """A certificate for whoever is at `address`, under `root`."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    begin = root.certificate.not_valid_before_utc
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "TEST mqtt")]))
+        .issuer_name(root.certificate.subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(begin)
+        .not_valid_after(begin + timedelta(days=30))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))]), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(root.key.public_key()), critical=False)
+        .sign(root.key, hashes.SHA256())
+    )
+    return pki.Identity(certificate, key)
+
+
+def write(folder: Path, name: str, identity: pki.Identity) -> None:
+    (folder / name).write_bytes(identity.certificate.public_bytes(Encoding.PEM))
+    (folder / f"{name}-key").write_bytes(pem_key(identity.key))
+
+
+@contextlib.asynccontextmanager
+async def front(folder: Path, port: int) -> AsyncIterator[int]:
+    """TLS in front of the broker at `port`, for clients with a certificate alone. The port to connect to."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(folder / "ca"))
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_cert_chain(folder / "server", folder / "server-key")
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(4096):
+                writer.write(data)
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        behind = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(pass_on(reader, behind[1]), pass_on(behind[0], writer))
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context) as server:
+        yield server.sockets[0].getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("ca", "cert", "server", "code"),
+    [
+        ("ca", "client", "127.0.0.1", None),
+        ("ca", "", "127.0.0.1", "broker.unreachable"),
+        ("ca", "foreign", "127.0.0.1", "broker.unreachable"),
+        ("other-ca", "client", "127.0.0.1", "broker.unreachable"),
+        ("ca", "client", "127.0.0.2", "broker.unreachable"),
+    ],
+    ids=["good", "no certificate", "of a foreign authority", "an authority we do not believe", "of another address"],
+)
+def test_the_connection_stands_if_each_side_shows_a_good_certificate(
+    tmp_path: Path, ca: str, cert: str, server: str, code: str | None
+) -> None:
+    authority, other = pki.authority("MQTT CA"), pki.authority("Other CA")
+    for name, identity in {
+        "ca": authority,
+        "other-ca": other,
+        "server": signed(authority, server),
+        "client": signed(authority, "127.0.0.9"),
+        "foreign": signed(other, "127.0.0.9"),
+    }.items():
+        write(tmp_path, name, identity)
+    settings = load(tmp_path, ca, cert, cert and f"{cert}-key").mqtt
+
+    async def story(broker_port: int) -> None:
+        async with front(tmp_path, broker_port) as port:
+            connection = BrokerConnection(
+                replace(settings, host="127.0.0.1", port=port), "pi-1", "0.1.0", lambda _mid, _refusal: None
+            )
+            try:
+                if code is None:
+                    await connection.open()
+                    assert connection.has_room and not connection.lost.is_set()
+                else:
+                    with pytest.raises(TransportError) as refused:
+                        await connection.open()
+                    assert refused.value.code == code
+            finally:
+                await connection.close()
+
+    with Broker() as broker:
+        asyncio.run(story(broker.port))
