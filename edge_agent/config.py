@@ -224,10 +224,8 @@ def _checked(key: str, value: object, known: Mapping[str, Any], where: str) -> o
 def _build(values: dict[str, Any], source: Path | None) -> Config:
     if not uplink.is_edge_name(values["name"]):
         raise ConfigError("config.value", "name must be 1 to 32 of a-z, 0-9 and hyphen")
-    if not values["mqtt.host"]:
-        raise ConfigError("config.value", "mqtt.host is empty; name the broker")
-    if set(values["mqtt.host"]) & set(" /@") or values["mqtt.host"].count(":") == 1:
-        raise ConfigError("config.value", "mqtt.host is a name or an address alone; the port is mqtt.port")
+    if not _is_host(values["mqtt.host"]):
+        raise ConfigError("config.value", "mqtt.host must be the broker's name or address alone; the port is mqtt.port")
     if values["log.level"] not in _LEVELS:
         raise ConfigError("config.value", f"log.level must be one of {', '.join(_LEVELS)}")
     _check_directory(values["state_dir"])
@@ -247,6 +245,15 @@ def _build(values: dict[str, Any], source: Path | None) -> Config:
         locks=Locks(**{**section("locks"), "addresses": _addresses(values["locks.addresses"])}),
         log=LogSettings(**section("log")),
     )
+
+
+def _is_host(text: str) -> bool:
+    try:
+        text.encode("idna")
+    except UnicodeError:
+        return False
+    # One colon is a port; an address of IPv6 has more.
+    return bool(text) and not set(text) & set(" /@") and text.count(":") != 1
 
 
 def _check_tls(values: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ from edge_agent import files, log
 from protocol import crypto_cpython as crypto
 from protocol import statement
 from protocol.edge_pass import KIND, EdgePass
-from protocol.errors import ConfigError, FormatError, StorageError, VerificationError
+from protocol.errors import FormatError, StorageError, VerificationError
 
 KEY_FILE: Final = "link.key"
 PASS_FILE: Final = "edge.pass"  # noqa: S105  no password
@@ -23,7 +23,7 @@ class Credentials:
     """Key and pass in `state_dir`; the key is made (mode 0600) the first time.
 
     `province_public` is the province's key, or None: then a pass is taken by its form, and locks judge it. Raises
-    ConfigError `link.key` for a key file that cannot be used, StorageError `link.key` when none can be written.
+    StorageError `link.key` for a key file that cannot be used, and when none can be written.
     """
 
     def __init__(self, state_dir: Path, province_public: bytes | None) -> None:
@@ -104,12 +104,12 @@ def _load_or_make(path: Path) -> tuple[bytes, bytes]:
         except OSError as error:
             raise StorageError("link.key", f"cannot write {path}: {error.strerror}; check state_dir") from error
     except OSError as error:
-        raise ConfigError("link.key", f"cannot read {path}: {error.strerror}; check its permissions") from error
+        raise StorageError("link.key", f"cannot read {path}: {error.strerror}; check its permissions") from error
     try:
         if len(private) != 32:
             raise VerificationError("crypto.key")
         return private, crypto.public("P-256", private)
     except VerificationError:
-        raise ConfigError(
+        raise StorageError(
             "link.key", f"{path} does not hold a key; remove it, start again, and have the new key admitted"
         ) from None

@@ -34,6 +34,25 @@ def whole_number(least: int, most: int = 1 << 53) -> Callable[[str], int]:
     return read
 
 
+def text(given: str) -> str:
+    """The type of an argument that is text, which bytes from a terminal need not be."""
+    try:
+        given.encode()
+    except UnicodeEncodeError:
+        raise argparse.ArgumentTypeError(f"{given!r} is not UTF-8") from None
+    return given
+
+
+def host(given: str) -> str:
+    """The type of an argument that names a host, or its address."""
+    try:
+        if given.encode("idna"):
+            return given
+    except UnicodeError:
+        pass
+    raise argparse.ArgumentTypeError(f"{given!r} is no name of a host")
+
+
 def make_folder(path: Path, argument: str) -> None:
     """Make the folder that `argument` names, and try to write there: not only after hours of work.
 

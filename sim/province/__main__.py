@@ -19,7 +19,7 @@ from protocol import crypto_cpython as crypto
 from protocol import listing_code
 from protocol.crypto import is_point
 from protocol.errors import ConfigError, FormatError, MooringError
-from sim.arguments import whole_number
+from sim import arguments
 from sim.province import view
 from sim.province.keys import Keys
 from sim.province.placements import LINK, Placements
@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--data", type=Path, required=True, metavar="DIR", help="the province's data folder; made if missing"
     )
-    run.add_argument("--host", default="127.0.0.1", help="the broker's host (default %(default)s)")
+    run.add_argument("--host", type=arguments.host, default="127.0.0.1", help="the broker's host (default %(default)s)")
     run.add_argument(
         "--admit",
         action="append",
@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument(
         "--port",
-        type=whole_number(1, 65535),
+        type=arguments.whole_number(1, 65535),
         default=1883,
         metavar="PORT",
         help="the broker's MQTT 5 port (default %(default)s)",
@@ -72,12 +72,20 @@ def _parser() -> argparse.ArgumentParser:
         description="Sign what the QR code beside a door says: listing code, address, door, and where its link leads.",
     )
     code.add_argument("--data", type=Path, required=True, metavar="DIR", help="the province's data folder")
-    code.add_argument("--listing", required=True, metavar="CODE", help="the listing code")
-    code.add_argument("--place", metavar="ADDRESS", help="the address; that of the lock placed there unless said")
+    code.add_argument("--listing", type=arguments.text, required=True, metavar="CODE", help="the listing code")
+    code.add_argument(
+        "--place", type=arguments.text, metavar="ADDRESS", help="the address; that of the lock placed there unless said"
+    )
     code.add_argument(
         "--door", type=int, default=1, metavar="N", help="which door of the listing (default %(default)s)"
     )
-    code.add_argument("--link", default=LINK, metavar="URL", help="where it leads, in capitals (default %(default)s)")
+    code.add_argument(
+        "--link",
+        type=arguments.text,
+        default=LINK,
+        metavar="URL",
+        help="where it leads, in capitals (default %(default)s)",
+    )
     code.add_argument("--text", action="store_true", help="print the text alone, for a printer")
     check = commands.add_parser(
         "check-code",

@@ -6,7 +6,7 @@ import pytest
 
 from edge_agent.credentials import KEY_FILE, PASS_FILE, Credentials
 from protocol import crypto_cpython as crypto
-from protocol.errors import ConfigError, FormatError, MooringError, StorageError
+from protocol.errors import FormatError, MooringError, StorageError
 from tests.link_keys import NOW, LinkKeys
 
 KEYS = LinkKeys(crypto)
@@ -27,7 +27,7 @@ def test_the_key_is_made_once_and_nobody_else_may_read_it(tmp_path: Path) -> Non
 @pytest.mark.parametrize("content", [b"", bytes(32), b"x" * 31, b"\xff" * 32])
 def test_a_key_file_that_holds_no_key_is_named_and_not_replaced(tmp_path: Path, content: bytes) -> None:
     (tmp_path / KEY_FILE).write_bytes(content)
-    with pytest.raises(ConfigError, match=r"link\.key"):
+    with pytest.raises(StorageError, match=r"link\.key"):
         Credentials(tmp_path, None)
     assert (tmp_path / KEY_FILE).read_bytes() == content
 

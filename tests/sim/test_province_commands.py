@@ -98,10 +98,24 @@ def test_a_broker_that_cannot_be_reached_is_named_as_people_write_it(folder: Pat
     assert caught.value.code == "province.broker" and f" 127.0.0.1:{port} " in caught.value.message
 
 
-def test_a_port_that_is_none_is_a_mistake_of_the_command_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["run", "--port", "99999"], "from 1 to 65535"),
+        (["run", "--port", "mqtt"], "from 1 to 65535"),
+        (["run", "--host", ""], "no name of a host"),
+        (["run", "--host", "a..b"], "no name of a host"),
+        (["code", "--place", "there", "--listing", "\udcff"], "not UTF-8"),
+        (["code", "--listing", "HZ-1", "--place", "\udcff"], "not UTF-8"),
+    ],
+    ids=lambda value: ascii(value[-2:]) if isinstance(value, list) else "",
+)
+def test_what_could_never_work_is_a_mistake_of_the_command_line(
+    folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], says: str
+) -> None:
     with pytest.raises(SystemExit) as ended:
-        main(["run", "--data", str(folder), "--port", "99999"])
-    assert ended.value.code == 2 and "from 1 to 65535" in capsys.readouterr().err
+        main([*arguments, "--data", str(folder)])
+    assert ended.value.code == 2 and says in capsys.readouterr().err
 
 
 def test_what_is_scanned_may_be_any_bytes(folder: Path) -> None:
