@@ -148,6 +148,8 @@ async def perform(
 async def _play(chosen: Story, script: Script) -> str | None:
     try:
         await chosen.play(script)
+        if not script.promises:
+            return f"{chosen.name} promises nothing of its own"
         _general(script)
     except MooringError as problem:
         return str(problem)
@@ -159,7 +161,7 @@ def _result(chosen: Story, script: Script, seed: int, error: str | None, seconds
     return Result(
         scenario=chosen.name,
         seed=seed,
-        ok=error is None and bool(script.promises) and all(promise.held for promise in script.promises),
+        ok=error is None and all(promise.held for promise in script.promises),
         opened=world.openings(),
         records=world.recorded(),
         receipts=world.receipted(),
