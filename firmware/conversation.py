@@ -53,25 +53,23 @@ PATIENCE = 3
 """Refused statements in a row before the lock takes its time: each costs it a signature check."""
 
 
-class Pieces:
-    """A statement in pieces: digest, size, and what is here of it. Outlives the connection."""
-
-    def __init__(self) -> None:
-        self.held: tuple[bytes, int, bytearray] | None = None
-
-
 class Conversation:
-    """The conversation over `connection`, whose parts go to the value `up`. `over` is for whoever ends it to set."""
+    """The conversation over `connection`, whose parts go to the value `value_handle`. Whoever ends it sets `closed`.
 
-    def __init__(self, lock: "LockMemory", radio: "Radio", pieces: Pieces, connection: int, up: int) -> None:
+    `held` is a statement in pieces, for the next conversation to go on with: nothing, or [digest, size, what is here].
+    """
+
+    def __init__(
+        self, lock: "LockMemory", radio: "Radio", connection: int, value_handle: int, held: "list[Any]"
+    ) -> None:
         self.connection = connection
         self.since = ticks.now()
-        self.over = False
+        self.closed = False
         self.session: link_session.Session | None = None
         self._lock = lock
         self._radio = radio
-        self._up = up
-        self._pieces = pieces
+        self._up = value_handle
+        self._held = held
         self._offered = False
         self._responder: link_session.Responder | None = None
         self._assembler = Assembler(link_session.OPEN_LIMIT)
@@ -139,7 +137,7 @@ class Conversation:
             edge = self._lock.judge(edge_pass, edge_public)
         except MooringError as error:
             refusal = error
-        if self.over:
+        if self.closed:
             return
         self.session = session
         if refusal is not None:
@@ -168,29 +166,29 @@ class Conversation:
     async def _take_statement(self, statement: bytes) -> None:
         if self._refusals >= PATIENCE:
             await asyncio.sleep(min(0.2 * self._refusals, 5))
-        if self.over:
+        if self.closed:
             return
         name, code = self._lock.deliver(statement)
         self._refusals = 0 if code is None else self._refusals + 1
         await self._send(link.result(name, code))
 
     async def _take_offer(self, digest: bytes, size: int) -> None:
-        pieces = self._pieces
-        if pieces.held is None or pieces.held[:2] != (digest, size):
-            pieces.held = (digest, size, bytearray())
+        if self._held[:2] != [digest, size]:
+            self._held[:] = [digest, size, bytearray()]
         self._offered = True
-        await self._send(link.want(len(pieces.held[2])))
+        await self._send(link.want(len(self._held[2])))
 
     async def _take_piece(self, content: bytes) -> None:
-        if self._pieces.held is None or not self._offered:
+        if not self._offered:
             raise FormatError("link.piece", "a piece of nothing that was offered")
-        digest, size, held = self._pieces.held
+        digest, size, held = self._held
         if len(held) + len(content) > size:
             raise FormatError("link.piece", "more than was offered")
         held.extend(content)
         if len(held) < size:
             return
-        self._pieces.held, self._offered = None, False
+        self._held.clear()
+        self._offered = False
         if sha256(held).digest() == digest:
             await self._take_statement(bytes(held))
         else:
@@ -216,7 +214,7 @@ class Conversation:
         """Raises TransportError `ble.lost`, `ble.stuck`."""
 
         def notify(part: bytes) -> None:
-            if self.over:
+            if self.closed:
                 raise lost()
             self._radio.gatts_notify(self.connection, self._up, part)
 

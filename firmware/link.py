@@ -17,7 +17,7 @@ import bluetooth
 
 from firmware import ticks
 from firmware.console import log
-from firmware.conversation import Conversation, Pieces
+from firmware.conversation import Conversation
 from firmware.irq_flag import irq_flag
 from firmware.radio import CENTRAL_CONNECT, CENTRAL_DISCONNECT, GATTS_WRITE, RESTARTED
 from protocol import link
@@ -49,8 +49,8 @@ class Link:
         self._flag = irq_flag()
         self._connections: dict[int, int] = {}  # handle: when it came
         self._unwelcome: dict[int, str] = {}  # handle: why it has to go
-        self._talk: Conversation | None = None  # the handler's to set
-        self._pieces = Pieces()
+        self._current: Conversation | None = None  # the handler's to set
+        self._pieces: list[Any] = []  # of a statement, `Conversation`'s; they outlive it
         self._advertise_due = True
         self._down = self._up = 0
 
@@ -103,28 +103,28 @@ class Link:
         elif event == CENTRAL_DISCONNECT:
             self._connections.pop(data[0], None)
             self._unwelcome.pop(data[0], None)
-            self._end_talk(data[0])
+            self._end(data[0])
             self._advertise_due = True
         elif event == RESTARTED:
             self._connections.clear()
             self._unwelcome.clear()
-            self._end_talk(None)
+            self._end(None)
             self._advertise_due = True
         self._flag.set()
 
-    def _end_talk(self, connection: "int | None") -> None:
-        talk = self._talk
+    def _end(self, connection: "int | None") -> None:
+        talk = self._current
         if talk is not None and connection in (None, talk.connection):
-            talk.over = True
-            self._talk = None
+            talk.closed = True
+            self._current = None
 
     def _take_part(self, connection: int) -> None:
-        talk = self._talk
-        if (talk is None or (talk.over and talk.connection != connection)) and connection in self._connections:
-            talk = self._talk = Conversation(self._lock, self._radio, self._pieces, connection, self._up)
+        talk = self._current
+        if (talk is None or (talk.closed and talk.connection != connection)) and connection in self._connections:
+            talk = self._current = Conversation(self._lock, self._radio, connection, self._up, self._pieces)
         if talk is None or connection != talk.connection:
             self._unwelcome[connection] = "link.busy"
-        elif not talk.over:
+        elif not talk.closed:
             try:
                 # Read here: the next write may overwrite the value before `run` comes round.
                 talk.push(self._radio.gatts_read(self._down))
@@ -134,15 +134,15 @@ class Link:
     # --- in the link's task ------------------------------------------------------------------------------------------
 
     def _has_strangers(self) -> bool:
-        talk = self._talk
+        talk = self._current
         proven = None if talk is None or talk.session is None else talk.connection
         return any(handle != proven for handle in list(self._connections))
 
     def _tidy(self) -> None:
         """Send away who should not be here, and be found by others."""
         now = ticks.now()
-        talk = self._talk
-        served = None if talk is None or talk.over else talk.connection
+        talk = self._current
+        served = None if talk is None or talk.closed else talk.connection
         for handle, since in list(self._connections.items()):
             if handle != served and ticks.since(now, since) >= SILENT_MS:
                 self._drop(handle, "link.silent")
@@ -164,9 +164,9 @@ class Link:
         if handle not in self._connections:
             return
         log("link.dropped", code=code)
-        talk = self._talk
+        talk = self._current
         if talk is not None and talk.connection == handle:
-            talk.over = True  # nothing it has sent counts; its handle stays known until the radio says it is gone
+            talk.closed = True  # nothing it has sent counts; its handle stays known until the radio says it is gone
         try:
             self._radio.gap_disconnect(handle)
         except OSError:
@@ -174,8 +174,8 @@ class Link:
 
     async def _step(self) -> bool:
         """Let the conversation do the next thing there is to do; False if there is nothing."""
-        talk = self._talk
-        if talk is None or talk.over:
+        talk = self._current
+        if talk is None or talk.closed:
             return False
         code = "link.memory"
         try:
@@ -184,6 +184,6 @@ class Link:
             code = error.code
         except MemoryError:
             pass  # what it had is garbage now; the next conversation begins with nothing
-        if not talk.over:
+        if not talk.closed:
             self._drop(talk.connection, code)
         return True

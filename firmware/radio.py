@@ -62,11 +62,10 @@ _LAST_CLIENT_EVENT = const(19)
 MTU_EXCHANGED = const(21)
 
 SILENCE_MS = 1500
-"""Longest wait for connections to end before the stack is restarted instead: a few supervision intervals."""
-RESTARTS = 5
+"""Longest wait for connections to end before the stack is restarted instead: a few supervision intervals. The pause
+after a restart that failed, too: a visit that has taken all the memory is over soon."""
+_TRIES = const(9)
 """Times in a row that the radio may fail to start; after that only a restart of the lock helps."""
-RESTART_SECONDS = 3.0
-"""Pause before the next: a visit that has taken all the memory is over soon."""
 _POLL_MS = const(50)
 _EBUSY = const(16)
 
@@ -92,11 +91,11 @@ class Radio:
         self._values: tuple[int, ...] = ()
         self._quiet = False  # the link's advertising is held back
         self._changed = irq_flag()
-        self._trouble = irq_flag()
+        self._broken = irq_flag()
         # How often a handler has failed, of what, and over which connection; the last is all that need be known.
-        self._failures = self._mended = 0
-        self._failed = 0
-        self._cause: type[Exception] | None = None
+        self._failures = self._counted = 0
+        self._last = 0
+        self._wrong: type[Exception] | None = None
         self._down = False
 
     def mtu(self, connection: int) -> int:
@@ -152,16 +151,16 @@ class Radio:
         """Make good, for ever, what a handler that failed has missed, and a radio that could not be restarted.
 
         The connection it was about is ended, and its end tidies up. Where that cannot be, or more than one handler
-        failed, the radio is restarted. Raises what the stack raises when that fails `RESTARTS` times in a row.
+        failed, the radio is restarted. Raises what the stack raises when that fails time and again.
         """
         tries = 0
         while True:
-            await self._trouble.wait()
-            self._trouble.clear()
-            failures, handle, cause = self._failures, self._failed, self._cause
-            fresh, self._mended = failures - self._mended, failures
+            await self._broken.wait()
+            self._broken.clear()
+            failures, handle, cause = self._failures, self._last, self._wrong
+            fresh, self._counted = failures - self._counted, failures
             if fresh:
-                log("radio.missed", error="?" if cause is None else cause.__name__, events=fresh)
+                log("radio.missed", error="?" if cause is None else cause.__name__, count=fresh)
                 if fresh == 1 and not self._down and self._send_away(handle):
                     continue
             elif not self._down:
@@ -174,11 +173,11 @@ class Radio:
                 tries = 0
             except (OSError, MemoryError) as error:
                 tries += 1
-                if tries == RESTARTS:
+                if tries == _TRIES:
                     raise
-                log("radio.down", error=type(error).__name__)
-                await asyncio.sleep(RESTART_SECONDS)
-                self._trouble.set()
+                log("radio.not_started", error=type(error).__name__)
+                await asyncio.sleep(SILENCE_MS / 1000)
+                self._broken.set()
             else:
                 self.let_link_advertise()
 
@@ -241,7 +240,7 @@ class Radio:
             try:
                 self._restart()
             except (OSError, MemoryError):
-                self._trouble.set()  # `mend` tries again
+                self._broken.set()  # `mend` tries again
             raise TransportError("ble.stack", "the radio does not take the service")
         values: tuple[int, ...] = handles[-1]
         self._values = values
@@ -267,9 +266,9 @@ class Radio:
     def _configure(self) -> None:
         self.ble.config(mtu=PREFERRED_MTU, **self._settings)
 
-    def _register(self, more: "tuple[Any, ...]") -> "tuple[Any, ...]":
-        """Register the link's services and `more`, with the link's buffers. Raises OSError, MemoryError."""
-        handles: tuple[Any, ...] = self.ble.gatts_register_services(self._services + more)
+    def _register(self, extra: "tuple[Any, ...]") -> "tuple[Any, ...]":
+        """Register the link's services and `extra`, with the link's buffers. Raises OSError, MemoryError."""
+        handles: tuple[Any, ...] = self.ble.gatts_register_services(self._services + extra)
         for handle, buffer in self._buffers.items():
             self.ble.gatts_set_buffer(handle, *buffer)
         return handles
@@ -307,9 +306,9 @@ class Radio:
             # Nothing is made here, for there may be no memory. An advertisement that was missed comes again.
             if event != SCAN_RESULT:
                 self._failures += 1
-                self._failed = data[0]
-                self._cause = type(error)
-                self._trouble.set()
+                self._last = data[0]
+                self._wrong = type(error)
+                self._broken.set()
 
     def _note(self, event: int, data: "Any") -> None:
         borrower = self._borrower

@@ -39,9 +39,7 @@ _SUBSCRIBE = b"\x01\x00"
 _WITH_RESPONSE = const(1)
 # Made once, for a handler makes as little as it can.
 _CONFIGURATION = bluetooth.UUID(0x2902)  # Client Characteristic Configuration descriptor
-_STATE = bluetooth.UUID(ble.MDOC_STATE)
-_OUTBOX = bluetooth.UUID(ble.MDOC_CLIENT2SERVER)
-_INBOX = bluetooth.UUID(ble.MDOC_SERVER2CLIENT)
+_VALUES = tuple(bluetooth.UUID(name) for name in (ble.MDOC_STATE, ble.MDOC_CLIENT2SERVER, ble.MDOC_SERVER2CLIENT))
 
 
 class ClientSession(Session):
@@ -63,9 +61,9 @@ class ClientSession(Session):
         self._awaited = 0
         self._status: int | None = None
         self._range: tuple[int, int] | None = None
+        self._handles = [0, 0, 0]  # of `_VALUES`
+        self._descriptors = [0, 0, 0]  # their configurations
         self._outbox = self._inbox = self._state = 0
-        # Of the two that notify, the descriptor to write to.
-        self._state_configuration = self._inbox_configuration = 0
         self._gone = False
 
     async def begin(self) -> None:
@@ -98,7 +96,7 @@ class ClientSession(Session):
         radio = self._ble
         self._stop_scan()
         await self._step(PERIPHERAL_CONNECT, radio.gap_connect, phone[0], phone[1], session.STEP_MS, *INTERVAL_US)
-        connection = self._there()
+        connection = self._peer()
         try:
             await self._step(MTU_EXCHANGED, radio.gattc_exchange_mtu, connection)
         except TransportError as error:
@@ -112,12 +110,13 @@ class ClientSession(Session):
             raise TransportError("ble.service", "the phone does not have the service it promised")
         start, end = found
         await self._step(_CHARACTERISTIC_DONE, radio.gattc_discover_characteristics, connection, start, end)
-        if 0 in (self._state, self._outbox, self._inbox):
+        self._state, self._outbox, self._inbox = self._handles
+        if 0 in self._handles:
             raise TransportError("ble.service", "the phone's service lacks a characteristic")
         # One look at all that follows the first value finds the configuration descriptors of both.
         first = min(self._state, self._inbox)
         await self._step(_DESCRIPTOR_DONE, radio.gattc_discover_descriptors, connection, first, end)
-        for handle in (self._state_configuration, self._inbox_configuration):
+        for handle in (self._descriptors[0], self._descriptors[2]):
             if not handle:
                 raise TransportError("ble.service", "the phone's service cannot notify")
             await self._step(_WRITE_DONE, radio.gattc_write, connection, handle, _SUBSCRIBE, _WITH_RESPONSE)
@@ -206,19 +205,15 @@ class ClientSession(Session):
         if event == _SERVICE_RESULT:
             self._range = (data[1], data[2])
         elif event == _CHARACTERISTIC_RESULT:
-            if data[4] == _STATE:
-                self._state = data[2]
-            elif data[4] == _OUTBOX:
-                self._outbox = data[2]
-            elif data[4] == _INBOX:
-                self._inbox = data[2]
+            for at in range(3):
+                if data[4] == _VALUES[at]:
+                    self._handles[at] = data[2]
         elif event == _DESCRIPTOR_RESULT:
-            # The first behind a value is its own; they come in order.
             if data[2] == _CONFIGURATION:
-                if not self._state_configuration and data[1] > self._state:
-                    self._state_configuration = data[1]
-                if not self._inbox_configuration and data[1] > self._inbox:
-                    self._inbox_configuration = data[1]
+                # The first behind a value is its own; they come in order.
+                for at in range(3):
+                    if not self._descriptors[at] and data[1] > self._handles[at]:
+                        self._descriptors[at] = data[1]
         elif event in _DONE and event == self._awaited:
             self._status = 0 if event == MTU_EXCHANGED else data[-1]
 

@@ -91,7 +91,7 @@ class Session:
         self._silent = True
         try:
             await self._send(message)
-            self._say(self._there(), ble.END)
+            self._say(self._peer(), ble.END)
         except MooringError as error:
             log("mdoc.farewell_unheard", code=error.code)
         except OSError:
@@ -167,7 +167,7 @@ class Session:
         if over is not None:
             raise over
 
-    def _there(self) -> int:
+    def _peer(self) -> int:
         """The connection. Raises TransportError `ble.lost` when there is none any more, or what ended the session."""
         self._check()
         connection = self._connection
@@ -176,7 +176,7 @@ class Session:
         return connection
 
     async def _send(self, message: bytes) -> None:
-        connection = self._there()
+        connection = self._peer()
 
         def write(part: bytes) -> None:
             self._check()

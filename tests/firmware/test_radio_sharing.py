@@ -230,7 +230,7 @@ def test_a_registration_that_fails_leaves_the_links_service_registered_and_adver
 
 
 def test_a_radio_that_cannot_be_restarted_at_once_is_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(radio, "RESTART_SECONDS", 0)
+    monkeypatch.setattr(radio, "SILENCE_MS", 0)
     stack, shared, link, session = scene()
     stack.failures, stack.deaf_starts = [OSError(12)], 2
     with pytest.raises(TransportError, match=r"ble\.stack"):
@@ -243,7 +243,7 @@ def test_a_radio_that_cannot_be_restarted_at_once_is_later(monkeypatch: pytest.M
 
 
 def test_a_radio_that_never_starts_again_is_a_reason_to_restart_the_lock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(radio, "RESTART_SECONDS", 0)
+    monkeypatch.setattr(radio, "SILENCE_MS", 0)
     stack, shared, _, session = scene()
     stack.failures, stack.deaf_starts = [OSError(12)], 99
     with pytest.raises(TransportError, match=r"ble\.stack"):

@@ -13,9 +13,7 @@ import asyncio
 import json
 import os
 import struct
-import sys
 
-from sim.board.bluetooth_uuid import UUID
 from sim.board.line import MICROPYTHON, connect, const, send
 
 FLAG_BROADCAST = 0x0001
@@ -88,20 +86,33 @@ _CONNECTIONS = const(4)
 """CONFIG_BT_NIMBLE_MAX_CONNECTIONS of MicroPython's boards."""
 
 
-def _int(value):
-    """As mp_obj_get_int: a handle of any other type raises TypeError."""
+class UUID:
+    """As `bluetooth.UUID`: from an int (16 bits), a string, or little-endian bytes of 2, 4 or 16."""
+
+    def __init__(self, value):
+        if isinstance(value, int):
+            raw = value.to_bytes(2, "little")
+        elif isinstance(value, str):
+            raw = bytes.fromhex(value.replace("-", ""))
+            raw = bytes(raw[15 - i] for i in range(16))
+        else:
+            raw = bytes(value)
+        if len(raw) not in (2, 4, 16):
+            raise ValueError("a UUID has 2, 4 or 16 bytes")
+        self._raw = raw
+
+    def __iter__(self):
+        return iter(self._raw)
+
+    def __eq__(self, other):
+        return isinstance(other, UUID) and self._raw == other._raw
+
+
+def _handle(value):
+    """As mp_obj_get_int: whatever is no int raises TypeError."""
     if not isinstance(value, int):
         raise TypeError("can't convert %s to int" % type(value).__name__)
     return value
-
-
-def _print_exception(error):
-    if MICROPYTHON:
-        sys.print_exception(error)
-    else:
-        import traceback
-
-        traceback.print_exception(error)
 
 
 class BLE:
@@ -191,9 +202,8 @@ class BLE:
             try:
                 self._handler(event, data)
             except Exception as error:  # noqa: BLE001  whatever it was
-                # `invoke_irq_handler_run_protected` of extmod/modbluetooth.c, to the letter.
-                print("Unhandled exception in IRQ callback handler")
-                _print_exception(error)
+                # As `invoke_irq_handler_run_protected` of extmod/modbluetooth.c.
+                print("Unhandled exception in IRQ callback handler:", repr(error))
                 self._handler = None
 
     def _server_data(self, event, a, b, payload):
@@ -300,7 +310,7 @@ class BLE:
 
     def gap_disconnect(self, conn_handle):
         """Close a connection; False if there is none of this handle."""
-        if _int(conn_handle) not in self._connections:
+        if _handle(conn_handle) not in self._connections:
             return False
         self._send(_DISCONNECT, conn_handle, 0)
         return True
@@ -335,26 +345,26 @@ class BLE:
 
     def gatts_read(self, value_handle):
         """The local value; in append mode, reading empties it."""
-        value = self._values.get(_int(value_handle), b"")
+        value = self._values.get(_handle(value_handle), b"")
         if value_handle in self._append:
             self._values[value_handle] = b""
         return value
 
     def gatts_write(self, value_handle, data, send_update=False):
         """Set the local value; with `send_update`, notify or indicate to those subscribed."""
-        self._values[_int(value_handle)] = bytes(data)
+        self._values[_handle(value_handle)] = bytes(data)
         self._send(_UPDATE if send_update else _VALUE, 0, value_handle, bytes(data))
 
     def gatts_set_buffer(self, value_handle, len, append=False):
         """Room for values written from outside, bytes; `append` collects them until read."""
-        self._sizes[_int(value_handle)] = len
+        self._sizes[_handle(value_handle)] = len
         if append:
             self._append.add(value_handle)
         else:
             self._append.discard(value_handle)
 
     def _take_buffer(self, conn_handle):
-        waiting = self._connections.get(_int(conn_handle))
+        waiting = self._connections.get(_handle(conn_handle))
         if waiting is None:
             raise OSError(_ENOTCONN)
         if waiting >= _BUFFERS:
@@ -402,7 +412,7 @@ class BLE:
         self._send(_CONNECT, 1, 0, struct.pack(">IB", scan_duration_ms, addr_type) + bytes(addr))
 
     def _as_client(self, kind, conn_handle, b, payload=b""):
-        if _int(conn_handle) not in self._connections:
+        if _handle(conn_handle) not in self._connections:
             raise OSError(_ENOTCONN)
         self._send(kind, conn_handle, b, payload)
 
