@@ -39,7 +39,9 @@ _WTX = b"\xf2"
 DESELECT = b"\xc2"
 
 SILENCES = 4
-"""Waits in a row that nothing ends before a card counts as gone."""
+"""Waits in a row that nothing ends before a card counts as gone; fewer if its waiting time is long, down to one."""
+_ASKING_MS = const(1000)
+"""How long asking a silent card again may take (as in nfcpy): clause 7.2 lets no reader ask before a wait is over."""
 FAILURES = 8
 """Attempts in a row that bring nothing new, be it only damage, before it does."""
 
@@ -81,15 +83,18 @@ def _milliseconds(exponent: int) -> int:
 
 
 class IsoDep:
-    """The blocks of one activated card (clause 7.5). `fsc`: the card's longest frame. `limit`: our longest response."""
+    """The blocks of one activated card (clause 7.5). `fsc`: the card's longest frame. `limit`: our longest response.
+    `silences`: see SILENCES.
+    """
 
-    def __init__(self, fsc: int, limit: int) -> None:
+    def __init__(self, fsc: int, limit: int, silences: int = SILENCES) -> None:
         self.multiplier = 1
         """How many frame waiting times the card may take for the answer to the block just given."""
         self.response = b""
         """The response, once `push` has returned None."""
         self._piece = fsc - 3
         self._limit = limit
+        self._most_silences = silences
         self._number = 0
         self._command = b""
         self._at = 0
@@ -166,7 +171,7 @@ class IsoDep:
 
     def _recover(self, way: "Callable[[], bytes]") -> bytes:
         self._failures += 1
-        if self._failures >= FAILURES or self._silences >= SILENCES:
+        if self._failures >= FAILURES or self._silences >= self._most_silences:
             raise TransportError("nfc.gone", "the card answers no more")
         return way()
 
@@ -195,7 +200,7 @@ async def activate(
         if answer != b"\xd0":
             raise TransportError("nfc.gone", "the card did not agree to a faster rate")
         await set_rate(rate)
-    return IsoDep(ats.fsc, limit), ats
+    return IsoDep(ats.fsc, limit, 1 + min(SILENCES - 1, _ASKING_MS // ats.fwt_ms)), ats
 
 
 async def exchange(protocol: IsoDep, fwt_ms: int, command: bytes, transceive: "Transceive", timeout_ms: int) -> bytes:
@@ -209,5 +214,7 @@ async def exchange(protocol: IsoDep, fwt_ms: int, command: bytes, transceive: "T
         if left <= 0:
             raise TransportError("nfc.timeout", "the card did not answer in time")
         wait = min(fwt_ms * protocol.multiplier, _LONGEST_WAIT_MS)
-        block = protocol.push(await transceive(block, wait, left))
+        answer = await transceive(block, wait, left)
+        if answer is not None or ticks.since(ticks.now(), started) < timeout_ms:
+            block = protocol.push(answer)
     return protocol.response

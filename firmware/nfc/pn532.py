@@ -36,7 +36,6 @@ REFRESH_MS = 10 * 60 * 1000
 
 _BACKOFF_MS = const(250)
 _LONGEST_BACKOFF_MS = const(8000)
-_FAREWELL_MS = const(100)
 _OVERHEAD = const(2)  # the status word of a response
 
 
@@ -67,12 +66,12 @@ class Pn532Card:
         if self._released:
             return
         self._released = True
+        if not self._chip.ready:
+            return  # the next look sets it up anew, and that begins with the field off
         try:
-            if not self._gone:
-                await self._chip.thru(DESELECT, self._ats.fwt_ms, _FAREWELL_MS)
-            await self._chip.field(False)
+            await self._chip.release(b"" if self._gone else DESELECT)
         except TransportError as error:
-            log("nfc.release_failed", code=error.code)  # the next look switches it off in any case
+            log("nfc.release_failed", code=error.code)
 
 
 class Pn532Reader:
@@ -95,7 +94,6 @@ class Pn532Reader:
         self._max_rate = max_rate
         self._announce = announce
         self._reset = reset
-        self._ready = False
         self._started = 0
         self._checked = 0
         self._failures = 0
@@ -123,8 +121,7 @@ class Pn532Reader:
         if self._announce:
             await self.chip.field(True)
             await self.chip.broadcast(self._announce)
-        found = await self.chip.select()
-        card = await self._judge(found)
+        card = await self._judge(await self.chip.look())
         if card is None:
             await self.chip.field(False)
         self._failures = 0
@@ -149,7 +146,10 @@ class Pn532Reader:
         return await self._activate() if found[0].iso_dep else None
 
     async def _activate(self) -> "Pn532Card | None":
-        """The card just selected, or None if it is not to be had this time; the next look tries again."""
+        """The card just found, or None if it is not to be had this time; the next look tries again."""
+        target = await self.chip.select()
+        if target is None or not target.iso_dep:
+            return None
         try:
             protocol, ats = await activate(self.chip.thru, MAX_RESPONSE + _OVERHEAD, self._max_rate, self.chip.set_rate)
         except FormatError as error:
@@ -165,10 +165,8 @@ class Pn532Reader:
 
     async def _keep_alive(self) -> None:
         now = ticks.now()
-        if not self._ready or ticks.since(now, self._started) >= REFRESH_MS:
-            self._ready = False
+        if not self.chip.ready or ticks.since(now, self._started) >= REFRESH_MS:
             await self.chip.start()
-            self._ready = True
             self._started = self._checked = ticks.now()
         elif ticks.since(now, self._checked) >= CHECK_MS:
             await self.chip.check()
@@ -176,7 +174,7 @@ class Pn532Reader:
 
     async def _back_off(self) -> None:
         """Try once more at once, then after rests that double. Raises TransportError `nfc.reader` after each rest."""
-        self._ready = False
+        self.chip.ready = False
         self._failures += 1
         if self._failures == 1:
             return

@@ -46,7 +46,6 @@ _SAM_CONFIGURATION = const(0x14)
 _RF_CONFIGURATION = const(0x32)
 _IN_COMMUNICATE_THRU = const(0x42)
 _IN_LIST_PASSIVE_TARGET = const(0x4A)
-_IN_SELECT = const(0x54)
 
 _BAUDRATES = (9600, 19200, 38400, 57600, 115200, 230400, 460800, 921600, 1288000)
 
@@ -56,6 +55,12 @@ _COMMAND_MS = const(250)
 _ECHO_MS = const(100)
 _TRIES = const(3)
 _NACKS = const(2)
+_FAREWELL_MS = const(6)
+"""A card may take 4.8 ms to say farewell (ISO/IEC 14443-4, 8.1)."""
+_WAY_MS = const(150)
+"""Two of the longest blocks on the air and over a slow line; the chip's own timer is up to twice what was asked for."""
+_RESET_SECONDS = 0.006
+"""Cards forget all they were told in 5.1 ms without the field (ISO/IEC 14443-3, 5)."""
 
 _BIT_FRAMING = const(0x633D)
 _TX_MODE = const(0x6302)
@@ -120,6 +125,8 @@ class Pn532:
     """
 
     def __init__(self, line: "Line", baudrate: int = POWER_UP_BAUDRATE) -> None:
+        self.ready = False
+        """Has `start` succeeded, and has the chip answered as it must ever since?"""
         self.version = b""
         """IC, version, revision and support byte, as the chip says them."""
         self.commands = 0
@@ -127,16 +134,19 @@ class Pn532:
         self._line = line
         self._frames = frames.Frames()
         self._baudrate = POWER_UP_BAUDRATE if line.fixed else baudrate
+        self._spoken = POWER_UP_BAUDRATE
         self._doubt = True
+        self._acknowledged = False
         self._echo = 0
         self._timer = -1
 
     async def start(self) -> None:
         """Bring the chip from whatever it is in to rest: configured, field off."""
+        self.ready = False
         await self._find()
         version = await self.command(_GET_FIRMWARE_VERSION)
         if version[:1] != b"\x32":
-            raise TransportError("nfc.reader", "the chip is no PN532")
+            raise self._failed("the chip is no PN532")
         self.version = version
         await self.command(_SET_PARAMETERS, b"\x00")  # no ATS of its own, no automatic RATS
         await self.field(False)
@@ -144,27 +154,29 @@ class Pn532:
         await self._set_timer(_timer(50))
         await self._configure(0x04, b"\x00")  # no repetitions of its own in InCommunicateThru
         await self._configure(0x05, b"\x01\x00\x01")  # look for a card twice, not for ever
+        self.ready = True
 
     async def _find(self) -> None:
-        """Wake the chip, at its power-up speed or the one it had when the lock was reset, and agree on a speed."""
-        speeds = (POWER_UP_BAUDRATE, self._baudrate)
-        for baudrate in speeds[: 2 if speeds[0] != speeds[1] else 1]:
-            await self._line.set_baudrate(baudrate)
-            for _ in range(2):
-                # A warm reset leaves the chip in the middle of a command, which an ACK ends; then it can be woken.
-                await self._line.write(frames.ACK_BYTES)
-                await self._line.wake()
-                if await self._ask(_SAM_CONFIGURATION, b"\x01\x00\x00", _COMMAND_MS) is None:
-                    continue
+        """Wake the chip, at the speed it last had or its other one, and agree on a speed."""
+        for _ in range(2 if self._baudrate == POWER_UP_BAUDRATE else 4):
+            # A lock that was reset does not know what the chip speaks, and a chip that was has forgotten it.
+            await self._line.set_baudrate(self._spoken)
+            # A warm reset leaves the chip in the middle of a command, which an ACK ends; then it can be woken.
+            await self._line.write(frames.ACK_BYTES)
+            await self._line.wake()
+            # It wakes in Low Battery mode, in which it answers nothing for the air (AN10609_3).
+            if await self._ask(_SAM_CONFIGURATION, b"\x01\x00\x00", _COMMAND_MS) is not None:
                 await self._certain()
-                if baudrate != self._baudrate:
+                if self._spoken != self._baudrate:
                     await self._set_baudrate()
                 return
-        raise TransportError("nfc.reader", "the chip does not answer")
+            self._spoken = self._baudrate if self._spoken == POWER_UP_BAUDRATE else POWER_UP_BAUDRATE
+        raise self._failed("the chip does not answer")
 
     async def _set_baudrate(self) -> None:
         await self.command(_SET_SERIAL_BAUDRATE, bytes((_BAUDRATES.index(self._baudrate),)))
         await self._line.write(frames.ACK_BYTES)  # the chip changes over when it has this (7.2.7)
+        self._spoken = self._baudrate
         await self._line.set_baudrate(self._baudrate)
         await asyncio.sleep(0.002)
         await self._certain()
@@ -175,15 +187,21 @@ class Pn532:
         """Switch the field. Cards lose their power and forget everything when it goes."""
         await self._configure(0x01, b"\x01" if on else b"\x00")
 
-    async def select(self) -> "list[Target]":
-        """Switch the field on and look for type A cards; at most two are told apart. A single one is selected."""
-        found = _targets(await self.command(_IN_LIST_PASSIVE_TARGET, b"\x02\x00"))
-        if len(found) == 1:
-            # Looking for a second one may have put the first one to sleep.
-            status = await self.command(_IN_SELECT, bytes((found[0].number,)))
-            if status[:1] != b"\x00":
-                return []
-        return found
+    async def look(self) -> "list[Target]":
+        """Switch the field on and count the type A cards there, two at most. None of them can be spoken to then."""
+        return _targets(await self.command(_IN_LIST_PASSIVE_TARGET, b"\x02\x00"))
+
+    async def select(self) -> "Target | None":
+        """Select a card that `look` found alone, as if nobody had looked; None if it is there no more.
+
+        To hear a second card the chip puts the first to sleep (HLTA), and no other reader that we know wakes a phone
+        from that to send it a RATS of its own: nfcpy and libnfc ask this chip for one card, always. So they do not
+        have to: the field goes off, which all of them forget everything by, and one card is asked for.
+        """
+        await self.field(False)
+        await asyncio.sleep(_RESET_SECONDS)
+        found = _targets(await self.command(_IN_LIST_PASSIVE_TARGET, b"\x01\x00"))
+        return found[0] if found else None
 
     async def thru(self, block: bytes, wait_ms: int, limit_ms: int) -> "bytes | None":
         """Send a block with its CRC, return the answer without; None for silence, empty if it did not come whole.
@@ -193,8 +211,9 @@ class Pn532:
         """
         await self._set_timer(_timer(wait_ms))
         await self._clear_doubt()
-        # Longer than the chip's own timer, which is up to twice what was asked for, and the way over a slow line.
-        answer = await self._ask(_IN_COMMUNICATE_THRU, block, min(limit_ms, 2 * wait_ms + 150))
+        answer = await self._ask(_IN_COMMUNICATE_THRU, block, min(limit_ms, wait_ms + _WAY_MS))
+        if answer is None and self._acknowledged:
+            return None  # the chip still waits for the card: its timer is coarse, and beyond 3.2 s it has none
         status = _DAMAGED if not answer else answer[0] & 0x3F
         if status == _SILENCE:
             return None
@@ -209,7 +228,7 @@ class Pn532:
         speed = {106: 0, 212: 1, 424: 2}[rate] << 4
         values = await self.command(_READ_REGISTER, _addresses(_TX_MODE, _RX_MODE))
         if len(values) != 2:
-            raise TransportError("nfc.reader", "not the registers that were asked for")
+            raise self._failed("not the registers that were asked for")
         settings = [(_TX_MODE, values[0] & 0x8F | speed), (_RX_MODE, values[1] & 0x8F | speed)]
         if rate in _ANALOG:
             settings += list(zip((_RX_THRESHOLD, _MOD_WIDTH, _MIF_NFC), _ANALOG[rate]))
@@ -219,7 +238,18 @@ class Pn532:
         """Is the chip alive? Writes and reads a register that must be zero when no odd bits are being sent."""
         await self.command(_WRITE_REGISTER, _addresses(_BIT_FRAMING) + b"\x00")
         if await self.command(_READ_REGISTER, _addresses(_BIT_FRAMING)) != b"\x00":
-            raise TransportError("nfc.reader", "a register does not hold what was written")
+            raise self._failed("a register does not hold what was written")
+
+    async def release(self, farewell: bytes) -> None:
+        """Say `farewell` to the card, if it is not empty, and switch the field off. Nothing is tried twice: a chip
+        that has failed must be found out before the next guest is there, and `start` does the rest."""
+        if self._doubt:
+            await self._certain(1)
+        if farewell:
+            self._timer = _timer(_FAREWELL_MS)
+            await self._once(_RF_CONFIGURATION, bytes((2, 0, 0x0B, self._timer)))
+            await self._once(_IN_COMMUNICATE_THRU, farewell)
+        await self._once(_RF_CONFIGURATION, b"\x01\x00")
 
     # --- commands ----------------------------------------------------------------------------------------------------
 
@@ -230,7 +260,15 @@ class Pn532:
             answer = await self._ask(code, data, timeout_ms)
             if answer is not None:
                 return answer
-        raise TransportError("nfc.reader", "the chip does not answer")
+        raise self._failed("the chip does not answer")
+
+    async def _once(self, code: int, data: bytes) -> None:
+        if await self._ask(code, data, _FAREWELL_MS + _WAY_MS) is None:
+            raise self._failed("the chip does not answer")
+
+    def _failed(self, why: str) -> TransportError:
+        self.ready = False
+        return TransportError("nfc.reader", why)
 
     async def _configure(self, item: int, data: bytes) -> None:
         await self.command(_RF_CONFIGURATION, bytes((item,)) + data)
@@ -249,7 +287,7 @@ class Pn532:
         return await self._answer(code, timeout_ms)
 
     async def _answer(self, code: int, timeout_ms: int) -> "bytes | None":
-        acknowledged, nacks = False, 0
+        self._acknowledged, nacks = False, 0
         started, limit = ticks.now(), _ACK_MS
         head = bytes((frames.FROM_CHIP, code + 1))
         while True:
@@ -257,10 +295,10 @@ class Pn532:
             if frame is None:
                 return None
             kind, content = frame
-            if not acknowledged:
+            if not self._acknowledged:
                 # Whatever comes before the ACK belongs to an earlier question.
                 if kind == frames.ACK:
-                    acknowledged, started, limit = True, ticks.now(), timeout_ms
+                    self._acknowledged, started, limit = True, ticks.now(), timeout_ms
             elif kind == frames.CONTENT and content[:2] == head:
                 self._doubt = False
                 return content[2:]
@@ -287,13 +325,13 @@ class Pn532:
         if self._doubt:
             await self._certain()
 
-    async def _certain(self) -> None:
+    async def _certain(self, tries: int = _TRIES) -> None:
         """Stop what the chip may be doing, and read until nothing old can be on its way any more.
 
         The line keeps order, so all that comes before the echo of a fresh number is old, and nothing after it is.
         """
         self._doubt = True
-        for _ in range(_TRIES):
+        for _ in range(tries):
             await self._line.write(frames.ACK_BYTES)
             await asyncio.sleep(0.001)
             self._echo = (self._echo + 1) & 0xFFFFFF
@@ -308,7 +346,7 @@ class Pn532:
                 if frame == (frames.CONTENT, bytes((frames.FROM_CHIP, _DIAGNOSE + 1)) + said):
                     self._doubt = False
                     return
-        raise TransportError("nfc.reader", "the chip does not answer")
+        raise self._failed("the chip does not answer")
 
 
 def _addresses(*registers: int) -> bytes:

@@ -11,6 +11,16 @@ FRAME_DELAY = 1236 / 13_560_000
 CRC_SIZE = 2
 
 
+def crc_a(data: bytes) -> bytes:
+    """CRC_A, as it goes over the air (ISO/IEC 14443-3, annex B)."""
+    value = 0x6363
+    for byte in data:
+        byte ^= value & 0xFF
+        byte ^= byte << 4 & 0xFF
+        value = value >> 8 ^ byte << 8 ^ byte << 3 ^ byte >> 4
+    return value.to_bytes(2, "little")
+
+
 def seconds_on_air(size: int, rate: int = 106) -> float:
     """How long a frame of `size` bytes takes, CRC included: nine bits a byte, and its start and end."""
     return (9 * size + 2) / (rate / 106 * 13_560_000 / 128)
@@ -41,6 +51,8 @@ class Antenna:
         self.counts = Counts()
         self.empty_looks = 0
         """Looks in a row that found nothing there."""
+        self.announced: list[bytes] = []
+        """What was said whole into a field with nobody in it, without its CRC: phones may be listening."""
         self.looked = asyncio.Condition()
         self.faults = faults
         self.chance = chance
@@ -86,23 +98,32 @@ class Antenna:
 
     async def exchange(self, block: bytes, seconds: float | None, rate: int) -> bytes | None:
         """Send a block; the answer, or None for a damaged one. Raises TimeoutError after `seconds` of silence."""
+        answer = await self.send(block + crc_a(block), seconds, rate)
+        return None if answer is None else answer[:-CRC_SIZE]
+
+    async def send(self, frame: bytes, seconds: float | None, rate: int) -> bytes | None:
+        """As `exchange`, with what is sent and what comes back as it is on the air, CRC included."""
         self.counts.frames_out += 1
-        self.counts.bytes_out += len(block) + CRC_SIZE
+        self.counts.bytes_out += len(frame)
         if self._paced:
-            await asyncio.sleep(seconds_on_air(len(block) + CRC_SIZE, rate) + FRAME_DELAY)
+            await asyncio.sleep(seconds_on_air(len(frame), rate) + FRAME_DELAY)
+        block = frame[:-CRC_SIZE]
+        whole = self.field and frame[-CRC_SIZE:] == crc_a(block)
+        if whole and not self.cards:
+            self.announced.append(block)
         async with asyncio.timeout(seconds):
-            answer = await self._heard(block, rate)
+            answer = await (self._heard(block, rate) if whole else _silence())
         self.counts.frames_in += 1
         self.counts.bytes_in += len(answer) + CRC_SIZE
         if self._paced:
             await asyncio.sleep(seconds_on_air(len(answer) + CRC_SIZE, rate) + FRAME_DELAY)
-        return None if self.chance.strikes(self.faults.air_damaged) else answer
+        return None if self.chance.strikes(self.faults.air_damaged) else answer + crc_a(answer)
 
     async def _heard(self, block: bytes, rate: int) -> bytes:
         """What comes back; never returns where nothing does."""
         card = next((card for card in self.cards if card.state in ("active", "protocol")), None)
         damaged = self.chance.strikes(self.faults.air_lost) or self.chance.strikes(self.faults.air_damaged)
-        if self.field and card is not None and card.rate == rate and card not in self._talking and not damaged:
+        if card is not None and card.rate == rate and card not in self._talking and not damaged:
             card.blocks += 1
             if self.faults.tear_off_at is not None and card.blocks > self.faults.tear_off_at:
                 self.take(card)
@@ -113,11 +134,15 @@ class Antenna:
             answer = await asyncio.shield(task)
             if answer is not None and card in self.cards and not self.chance.strikes(self.faults.air_lost):
                 return answer
-        await asyncio.Event().wait()
-        raise AssertionError("an event that nobody sets")
+        return await _silence()
 
     async def close(self) -> None:
         """End what cards are still doing."""
         for task in list(self._talking.values()):
             task.cancel()
         await asyncio.gather(*self._talking.values(), return_exceptions=True)
+
+
+async def _silence() -> bytes:
+    await asyncio.Event().wait()
+    raise AssertionError("an event that nobody sets")

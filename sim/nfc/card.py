@@ -16,7 +16,8 @@ _CARRIER = 13_560_000
 @dataclass(frozen=True)
 class Traits:
     """What a card says of itself: frame size, waiting time and guard time as the indices of clause 5.2, bit rates as
-    TA(1). wtxm: how many waiting times it asks for when it needs longer. sel_res: SAK, 20 for ISO-DEP.
+    TA(1). wtxm: how many waiting times it asks for when it needs longer. sel_res: SAK, 20 for ISO-DEP. wakes: does it
+    come back from HLTA by WUPA, as it should?
     """
 
     fsci: int = 8
@@ -27,6 +28,7 @@ class Traits:
     sel_res: int = 0x20
     sens_res: bytes = b"\x00\x04"
     historical: bytes = b""
+    wakes: bool = True
 
     @property
     def fwt(self) -> float:
@@ -78,7 +80,7 @@ class Card:
 
     def wakes(self, halted_too: bool) -> bool:
         """Does it answer REQA, or with `halted_too` WUPA?"""
-        return self.state == "idle" or (halted_too and self.state == "halted")
+        return self.state == "idle" or (halted_too and self.state == "halted" and self.traits.wakes)
 
     def select(self) -> None:
         """It has been selected by its UID."""

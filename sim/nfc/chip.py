@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from sim.nfc import frames
-from sim.nfc.antenna import Antenna
+from sim.nfc.antenna import CRC_SIZE, Antenna, crc_a
 from sim.nfc.card import Card
 from sim.nfc.faults import Faults
 from sim.nfc.own_iso_dep import RATS, OwnIsoDep, ProtocolError
@@ -20,7 +20,12 @@ _INVALID_PARAMETER = b"\x10"
 _WRONG_CONTEXT = b"\x27"
 
 _FIFO_DATA = 0x6339
+_BIT_FRAMING = 0x633D
 _TX_MODE, _RX_MODE = 0x6302, 0x6303
+_WITH_CRC = 0x80
+_SHORT_FRAME = 7
+"""Bits of REQA and WUPA."""
+_FOR_THE_AIR = range(0x32, 0x62, 2)
 _AUTOMATIC_RATS = 0x10
 _RESPONSE_LIMIT = 262
 _WAKING_BYTES = 6
@@ -73,7 +78,9 @@ class Chip:
     def _power_up(self) -> None:
         self.baudrate = POWER_UP_BAUDRATE
         self.parameters = 0x14
-        self._registers = {_TX_MODE: 0x80, _RX_MODE: 0x80}
+        self.low_battery = True
+        """As at power-up (AN10609_3, Low Battery mode): until SAMConfiguration it answers no command for the air."""
+        self._registers = {_TX_MODE: 0, _RX_MODE: 0, _BIT_FRAMING: 0}
         self._timer = 0x0A
         self._activation_retries = 0xFF
         self._targets: list[Card] = []
@@ -139,6 +146,8 @@ class Chip:
         self._work = asyncio.create_task(self._run(code, handler, data))
 
     async def _run(self, code: int, handler: Handler, data: bytes) -> None:
+        if self.low_battery and code in _FOR_THE_AIR:
+            await asyncio.Event().wait()
         answer = await handler(data)
         self._say(frames.SYNTAX_ERROR if answer is None else frames.response(code, answer))
         if code == 0x16:
@@ -200,7 +209,10 @@ class Chip:
         return b""
 
     async def _sam_configuration(self, data: bytes) -> bytes | None:
-        return b"" if data and 1 <= data[0] <= 4 else None
+        if not data or not 1 <= data[0] <= 4:
+            return None
+        self.low_battery = False
+        return b""
 
     async def _power_down(self, data: bytes) -> bytes | None:
         if not data:
@@ -236,7 +248,7 @@ class Chip:
         self._targets = []
         if data[1] != 0x00:
             return b"\x00"  # nothing but type A lives here
-        self._registers[_TX_MODE] = self._registers[_RX_MODE] = 0x80
+        self._set_for(short_frames=True)
         uid = data[2:] or None
         tries = 0
         while len(self._targets) < data[0]:
@@ -255,10 +267,16 @@ class Chip:
         if data[0] == 2 and len(self._targets) == 1:
             self._targets[0].halt()  # it was put to sleep to hear a second one
         self._registers[_FIFO_DATA] = 0x26 if not self._targets else 0x00
+        self._set_for(short_frames=not self._targets)
         listed = [self._listed(number, card) for number, card in enumerate(self._targets, 1)]
         if self._targets and self.parameters & _AUTOMATIC_RATS:
             listed[-1] += await self._activate(self._targets[-1])
         return bytes((len(listed),)) + b"".join(listed)
+
+    def _set_for(self, short_frames: bool) -> None:
+        """The registers as REQA or as SELECT leaves them, each in its own form and at 106 kbit/s."""
+        self._registers[_TX_MODE] = self._registers[_RX_MODE] = 0 if short_frames else _WITH_CRC
+        self._registers[_BIT_FRAMING] = _SHORT_FRAME if short_frames else 0
 
     def _listed(self, number: int, card: Card) -> bytes:
         traits = card.traits
@@ -292,6 +310,7 @@ class Chip:
         for other in self._targets:
             if other is not card and other.state in ("active", "protocol"):
                 other.halt()
+        self._set_for(short_frames=False)
         if card.state in ("active", "protocol"):
             return _OK
         return _OK if await self._antenna.look(halted_too=True, uid=card.uid) is card else _TIMEOUT
@@ -318,11 +337,17 @@ class Chip:
             return None
         speeds = {self._registers.get(register, 0) >> 4 & 7 for register in (_TX_MODE, _RX_MODE)}
         rate = 106 << speeds.pop() if len(speeds) == 1 else 0
+        frame = data + crc_a(data) if self._registers[_TX_MODE] & _WITH_CRC else data
+        bits = self._registers[_BIT_FRAMING] & 7
+        if bits:
+            frame = frame[:-1] + bytes((frame[-1] & (1 << bits) - 1,))
         try:
-            answer = await self._antenna.exchange(data, self._patience(), rate)
+            answer = await self._antenna.send(frame, self._patience(), rate)
         except TimeoutError:
             return _TIMEOUT
-        return _CRC_ERROR if answer is None else _OK + answer
+        if answer is None:
+            return _CRC_ERROR
+        return _OK + (answer[:-CRC_SIZE] if self._registers[_RX_MODE] & _WITH_CRC else answer)
 
     async def _in_data_exchange(self, data: bytes) -> bytes | None:
         if not data:

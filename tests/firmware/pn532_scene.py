@@ -54,10 +54,12 @@ class VirtualTime(asyncio.SelectorEventLoop):
 
 def run(story: Coroutine[Any, Any, T], seconds: float = 600) -> T:
     """Run `story` on virtual time, of which it may take so many seconds; the lock's ticks follow it."""
-    with asyncio.Runner(loop_factory=VirtualTime) as runner:
-        loop = runner.get_loop()
-        with patch.object(ticks, "now", lambda: round(loop.time() * 1000)):
-            return runner.run(asyncio.wait_for(story, seconds))
+    loop = VirtualTime()
+    with (
+        patch.object(ticks, "now", lambda: round(loop.time() * 1000)),
+        asyncio.Runner(loop_factory=lambda: loop) as runner,  # within: what is cancelled at the end waits as well
+    ):
+        return runner.run(asyncio.wait_for(story, seconds))
 
 
 def now() -> float:

@@ -71,6 +71,31 @@ def test_a_faster_rate_is_spoken_where_card_and_driver_agree(rate: int) -> None:
     assert spoken == rate and len(verified(presentation)) == 1
 
 
+def test_a_card_is_told_that_frames_of_256_bytes_are_taken_and_sends_them() -> None:
+    async def story() -> None:
+        async with scene.reader() as (reader, board):
+            await nobody_for(reader, 1)
+            phone = board.card(b"\x08abc")
+            heard: list[bytes] = []
+            receive = phone.receive
+
+            async def listen(block: bytes) -> bytes | None:
+                heard.append(block)
+                return await receive(block)
+
+            phone.receive = listen  # type: ignore[method-assign]
+            board.antenna.bring(phone)
+            card = await reader.wait_for_card()
+            assert heard == [b"\xe0\x80"]  # clause 5.1: FSDI 8, no CID
+            phone.answers.put_nowait(bytes(253) + b"\x90\x00")
+            before = board.antenna.counts.frames_in
+            assert len(await card.transceive(b"\x00\xb0\x00\x00")) == 255
+            assert board.antenna.counts.frames_in - before == 2  # of 256 bytes with the block's own three, and the rest
+            await card.release()
+
+    scene.run(story())
+
+
 def test_the_field_is_off_between_looks_and_after_a_tap() -> None:
     async def story() -> None:
         async with scene.reader() as (reader, board):
@@ -155,6 +180,11 @@ def test_of_two_cards_none_is_picked_and_it_is_said_once_until_one_is_alone() ->
             assert first.activations == 1
 
     scene.run(story())
+
+
+def test_a_phone_that_stays_asleep_once_it_was_put_to_sleep_is_read_all_the_same() -> None:
+    presentation, outcome = one_visit(tap.phone(), traits=Traits(wakes=False))
+    assert len(verified(presentation)) == 1 and outcome.result == "presented"
 
 
 def test_a_card_without_iso_dep_is_passed_over() -> None:
@@ -252,6 +282,30 @@ def test_a_card_that_fell_silent_is_gone_for_good() -> None:
         await refused(card, "nfc.gone")
 
     with_card(story)
+
+
+@pytest.mark.parametrize(
+    ("fwi", "wtxm", "seconds"), [(4, 4, 0.1), (8, 1, 0.6), (8, 7, 1.1), (8, 59, 5.2), (11, 1, 1.7), (14, 1, 5.2)]
+)
+def test_a_phone_torn_away_while_its_holder_is_asked_is_missed_soon_after_the_time_it_may_take(
+    fwi: int, wtxm: int, seconds: float
+) -> None:
+    async def story(card: Pn532Card, board: VirtualPn532) -> None:
+        async def tear() -> float:
+            await asyncio.sleep(3)
+            before = board.antenna.counts.frames_out
+            await scene.until(lambda: board.antenna.counts.frames_out > before)
+            board.antenna.take(board.antenna.cards[0])  # the card was just given all the time it asked for
+            return scene.now()
+
+        torn = asyncio.create_task(tear())
+        await refused(card, "nfc.gone", timeout_ms=20000)
+        missed = scene.now()
+        assert missed - await torn <= seconds
+        await card.release()
+        assert scene.now() - missed < 0.05
+
+    with_card(story, traits=Traits(fwi=fwi, wtxm=wtxm))
 
 
 @pytest.mark.parametrize("fwi", [4, 8, 11, 14])

@@ -91,6 +91,63 @@ def test_an_idle_chip_is_checked_and_from_time_to_time_set_up_anew() -> None:
     scene.run(story(), seconds=4000)
 
 
+def test_an_idle_chip_that_answers_and_does_not_hold_what_it_is_told_is_set_up_anew() -> None:
+    async def story() -> None:
+        async with scene.reader() as (reader, board):
+            await nobody_for(reader, 1)
+            write, set_up = board.chip._handlers[0x08], board.chip._handlers[0x14]
+            setups: list[float] = []
+
+            async def forget(data: bytes) -> bytes | None:
+                answer = await write(data)
+                board.chip._registers = dict.fromkeys(board.chip._registers, 0xA5)
+                return answer
+
+            async def count(data: bytes) -> bytes | None:
+                setups.append(scene.now())
+                board.chip._handlers[0x08] = write  # what ails it ends with a new set-up
+                return await set_up(data)
+
+            board.chip._handlers[0x08], board.chip._handlers[0x14] = forget, count
+            await nobody_for(reader, 2 * pn532.CHECK_MS / 1000)
+            assert len(setups) == 1 and setups[0] <= pn532.CHECK_MS / 1000 + 1
+            guest = asyncio.create_task(tap.phone().tap(board))
+            assert len(verified(await read(await reader.wait_for_card()))) == 1
+            await guest
+
+    scene.run(story())
+
+
+def test_a_chip_that_was_reset_behind_the_drivers_back_is_taken_out_of_its_low_battery_mode() -> None:
+    async def story() -> None:
+        async with scene.reader() as (reader, board):
+            await nobody_for(reader, 1)
+            board.chip.low_battery = True
+            await nobody_for(reader, 2)
+            assert not board.chip.low_battery
+            guest = asyncio.create_task(tap.phone().tap(board))
+            assert len(verified(await read(await reader.wait_for_card()))) == 1
+            await guest
+
+    scene.run(story())
+
+
+@pytest.mark.parametrize("speed", [115200, 921600])
+def test_a_chip_that_failed_is_found_again_at_whichever_speed_it_has_come_back(speed: int) -> None:
+    async def story() -> None:
+        async with scene.board() as board:
+            uart = scene.Uart(board)
+            chip = Pn532(Hsu(uart), 921600)
+            await chip.start()
+            board.chip.baudrate = speed
+            began = scene.now()
+            await chip.start()
+            assert (uart.baudrate, board.chip.baudrate, chip.ready) == (921600, 921600, True)
+            assert scene.now() - began < 0.1
+
+    scene.run(story())
+
+
 def test_a_line_without_a_chip_is_a_reader_in_trouble() -> None:
     async def story() -> None:
         async with scene.board() as board:
@@ -220,7 +277,7 @@ def test_an_answer_whose_ack_was_lost_is_not_believed_and_the_command_is_repeate
 
 def test_a_block_whose_answer_was_lost_on_the_line_is_not_sent_again_from_here() -> None:
     line = Script(ACK_BYTES + encode(b"\xd5\x33"), ACK_BYTES)
-    assert scene.run(Pn532(line).thru(b"\x02block", 10, 100)) == b""
+    assert scene.run(Pn532(line).thru(b"\x02block", 10, 100)) is None
     assert [frame for frame in line.heard if b"block" in frame] == [encode(b"\xd4\x42\x02block")]
 
 

@@ -137,6 +137,7 @@ def test_a_damaged_frame_is_not_acknowledged() -> None:
 
 def test_an_ack_ends_the_command_that_runs_and_a_nack_repeats_the_last_answer() -> None:
     async def story(host: Host) -> None:
+        assert await host.command("14 01 00 00") == "15"
         assert await host.say("0000ff04fcd44a0100e100", 5) == ACK  # looks for a card for ever
         assert await host.say("0000ff00ff00") == ""
         assert host.board.chip.aborted == 1
@@ -165,8 +166,51 @@ def test_power_down_needs_another_wake() -> None:
     with_host(story)
 
 
+def test_a_chip_in_low_battery_mode_acknowledges_what_is_for_the_air_and_does_nothing() -> None:
+    async def story(host: Host) -> None:
+        host.board.antenna.bring(Card(b"\x08abc"))
+        assert await host.command("02") == "0332010607"
+        for said in ("0000ff04fcd44a0100e100", "0000ff04fcd442e0808a00", "0000ff04fcd4320101f800"):
+            assert await host.say(said) == ACK
+        assert not host.board.antenna.field
+        assert await host.command("14 01 00 00") == "15"
+        assert (await host.command("4a 01 00")).startswith("4b01")
+        await host.command("16 20")
+        host.board.hear(WAKE)
+        assert (await host.command("4a 01 00")).startswith("4b01"), "power-down keeps the mode"
+
+    with_host(story)
+
+
+def test_after_a_look_that_found_nobody_the_chip_sends_seven_bits_and_no_crc() -> None:
+    async def story(host: Host) -> None:
+        await host.command("14 01 00 00")
+        await host.command("32 05 010000")
+        assert await host.command("06 6302 6303 633d") == "07000000"
+        assert await host.command("4a 01 00") == "4b00"
+        assert await host.command("06 6302 6303 633d") == "07000007"
+        air = host.board.antenna
+        assert await host.command("42 2600") == "4301" and air.announced == []
+        await host.command("08 633d 00")
+        assert await host.command("42 a0b0") == "4301" and air.announced == []
+        assert await host.command("42 a0b054b4") == "4301" and air.announced == []
+        assert await host.command("42 0000a01e") == "4301" and air.announced == [b"\0\0"]  # annex B's first example
+        await host.command("08 6302 80")
+        assert await host.command("42 1234") == "4301" and air.announced[1:] == [b"\x12\x34"]
+        await host.command("32 01 00")
+        assert await host.command("42 1234") == "4301" and len(air.announced) == 2
+        air.bring(Card(b"\x08abc"))
+        assert (await host.command("12 00"), (await host.command("4a 01 00"))[:4]) == ("13", "4b01")
+        assert await host.command("06 6302 6303 633d") == "07808000"
+        await host.command("08 6303 00")
+        assert await host.command("42 e080") == "4300" + "0578008000" + "5315"  # the card's CRC is the host's to check
+
+    with_host(story)
+
+
 def test_targets_are_listed_selected_and_released() -> None:
     async def story(host: Host) -> None:
+        await host.command("14 01 00 00")
         await host.command("12 00")
         await host.command("32 05 010001")
         first, second = Card(b"\x08abc"), Card(b"\x08xyz")
@@ -195,6 +239,7 @@ def test_targets_are_listed_selected_and_released() -> None:
 
 def test_the_chips_own_iso_dep_reads_and_writes_in_frames_of_64_bytes() -> None:
     async def story(host: Host) -> None:
+        await host.command("14 01 00 00")
         card = Card(b"\x08abc", Traits(fwi=4))
         host.board.antenna.bring(card)
         assert (await host.command("4a 01 00")).endswith("0578004000")  # SetParameters' automatic RATS, with its ATS
