@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     many.add_argument("--first", type=whole_number(0), default=1, metavar="N", help="the first of them (default 1)")
     many.add_argument("--keep", type=Path, metavar="FOLDER", help="keep what a noisy world that broke leaves behind")
     many.add_argument(
-        "--others", type=whole_number(0), default=5, metavar="N", help="seeds of each other scenario (default 5)"
+        "--others", type=whole_number(0), default=10, metavar="N", help="seeds of each other scenario (default 10)"
     )
     many.add_argument("--jobs", type=whole_number(1, 64), default=2, metavar="N", help="worlds at a time (default 2)")
     add_runtime(many)

@@ -36,6 +36,13 @@ class Findings:
         parsed = [json.loads(line) for line in lines if line.startswith("{")]
         return [(line["time"] - skew, line) for line in parsed if line["event"] == event]
 
+    def defects(self) -> list[str]:
+        """Taps that ended in a defect of the firmware, or for want of memory: the type of the error, or its code."""
+        ends = [line.facts for line in self.lock.console if line.event in ("tap.failed", "tap.refused")]
+        return [facts["error"] for facts in ends if "error" in facts] + [
+            facts["code"] for facts in ends if facts.get("code", "").endswith(".memory")
+        ]
+
     def openings(self) -> int:
         """How often the strike opened, over all boots."""
         return sum(1 for event in self.bus.changes(pins.STRIKE) if event.facts.get("value") == 1)

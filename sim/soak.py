@@ -111,9 +111,14 @@ async def _play_noise(batch: Batch, seeds: Sequence[int], folder: Path, runtime:
                 if tally.wrong or tally.wedged:
                     batch.broken.append((seed, f"{tally.wrong} wrong openings, {tally.wedged} times wedged"))
             await world.settle(world.openings())
-            failed = [line.facts["error"] for line in world.lock.console if line.event == "tap.failed"]
-            if failed or world.recorded() != world.openings() or world.duplicates() or world.exposed():
-                batch.broken.append((seed, f"records do not fit the openings, or taps failed: {failed}"))
+            wrong = [*world.defects(), *world.exposed()]
+            if not batch.tally.opened == world.openings() == world.recorded():
+                told = f"{batch.tally.opened} taps opened, {world.openings()} openings, {world.recorded()} records"
+                wrong.append(told)
+            if world.duplicates():
+                wrong.append("records twice")
+            if wrong:
+                batch.broken.append((seed, "; ".join(wrong)))
     except ConfigError:
         raise
     except MooringError as error:
@@ -142,13 +147,22 @@ def table(batches: list[Batch]) -> Table:
         "unfinished",
         "wrong",
         "wedged",
+        "slowest, s",
         "s a seed",
         "held",
     ):
         shown.add_column(column, justify="left" if column == "scenario" else "right")
     for batch in batches:
         tally = batch.tally
-        counts = (tally.taps, tally.at_once, tally.again, tally.unfinished, tally.wrong, tally.wedged)
+        counts = (
+            tally.taps,
+            tally.at_once,
+            tally.again,
+            tally.unfinished,
+            tally.wrong,
+            tally.wedged,
+            f"{tally.slowest:.1f}",
+        )
         counted = [str(count) if tally.taps else "" for count in counts]
         held = "[green]yes[/green]" if batch.holds else "[red]NO[/red]"
         held = held if batch.seeds or batch.broken else "not played"

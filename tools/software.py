@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from protocol.errors import ConfigError, StorageError
-from tools.terse import without_sentences
+from tools.terse import terse
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("firmware", "protocol")
@@ -231,21 +231,21 @@ def _is_board_path(path: str) -> bool:
 
 
 def compile_all(source: Mapping[str, bytes], architecture: str) -> dict[str, bytes]:
-    """Every module of `source` as .mpy, by its path on the board, without line numbers, assertions and the sentences of
-    errors: a lock shows none of them, and they take 43 KB of the simulator's heap.
+    """Every module of `source` as .mpy, by its path on the board, without line numbers, assertions and what
+    `tools.terse` leaves out: a lock shows none of it.
 
     The same sources give the same bytes, wherever the checkout is. Raises ConfigError `program.missing` without
     mpy-cross, `program.compile` with its words when it refuses a module.
     """
     program = find_program("mpy-cross")
     # One after the other: CPython's own parser is not to be trusted with threads (python/cpython#106905).
-    terse = {path: without_sentences(content) for path, content in source.items()}
+    lean = {path: terse(content) for path, content in source.items()}
     with tempfile.TemporaryDirectory() as folder:
 
         def compile_one(path: str) -> tuple[str, bytes]:
             name = path.replace("/", "-")
             written, compiled = Path(folder, name), Path(folder, name + ".mpy")
-            written.write_bytes(terse[path])
+            written.write_bytes(lean[path])
             command = [*program, "-O3", f"-march={architecture}", "-s", path, "-o", str(compiled), str(written)]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode != 0:
@@ -256,7 +256,7 @@ def compile_all(source: Mapping[str, bytes], architecture: str) -> dict[str, byt
             return path.removesuffix(".py") + ".mpy", compiled.read_bytes()
 
         with ThreadPoolExecutor() as pool:
-            return dict(pool.map(compile_one, sorted(terse)))
+            return dict(pool.map(compile_one, sorted(lean)))
 
 
 def find_program(name: str) -> list[str]:

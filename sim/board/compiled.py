@@ -17,7 +17,7 @@ from pathlib import Path
 
 from protocol.errors import ConfigError
 from tools.software import compile_all, find_program, sources
-from tools.terse import without_sentences
+from tools.terse import terse
 
 _MACHINES = {"x86_64": "x64", "AMD64": "x64"}
 """Architecture for `mpy-cross -march`, by machine: what viper code is compiled to."""
@@ -42,7 +42,7 @@ def folder(root: Path, program: str) -> Path | None:
         content[stand_in.name] = stand_in.read_bytes()
     content.update({path: (root / path).read_bytes() for path in _SIM})
     digest = hashlib.sha256(architecture.encode())
-    for tool in (compile_all, without_sentences):
+    for tool in (compile_all, terse):
         digest.update(Path(inspect.getfile(tool)).read_bytes())
     for path, text in content.items():
         digest.update(path.encode() + b"\0" + hashlib.sha256(text).digest())

@@ -1,9 +1,10 @@
 """Taps through noise on every way: what a seed makes go wrong, and what came of each guest's attempts."""
 
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Literal
 
 from sim import issuer
@@ -14,10 +15,18 @@ from sim.phone.ble import BleHabits
 from sim.phone.ble_process import BleProcess
 from sim.radio.air import PartFault
 from sim.visitors import Visitor
-from sim.world import Tap, World
+from sim.world import World
 
 PATIENCE = 12.0
 """Seconds that a guest holds a phone to a door that says nothing."""
+
+
+BROKEN_PARTS = 0.1
+"""Chance that something happens to a part of a message over BLE, at each try. The link layer repeats what it does not
+hear acknowledged: a lost or doubled part is a defect of a stack and rare, a broken connection is not."""
+
+DEAF = 0.02
+"""Chance that the chip goes deaf in the middle of a try; real ones do after hours."""
 
 
 @dataclass
@@ -25,8 +34,9 @@ class Tally:
     """What came of guests' taps. A tap counts once, however often it had to be tried.
 
     taps: of guests who may come in. at_once: opened at the first try. again: at the second, the one re-tap. unfinished:
-    not even then. wrong: openings for somebody who may not come in, or without a record. wedged: times after which the
-    door served neither of two clean taps.
+    not even then. wrong: openings for somebody who may not come in. wedged: times after which the door served neither
+    of two clean taps, over NFC or over BLE. opened: tries that opened, clean ones included. slowest: the longest that
+    anybody who got in stood at the door in one try, in seconds.
     """
 
     taps: int = 0
@@ -35,11 +45,14 @@ class Tally:
     unfinished: int = 0
     wrong: int = 0
     wedged: int = 0
+    opened: int = 0
+    slowest: float = 0.0
 
     def add(self, other: "Tally") -> None:
         """Count what `other` counted as well."""
         for item in fields(self):
-            setattr(self, item.name, getattr(self, item.name) + getattr(other, item.name))
+            mine, theirs = getattr(self, item.name), getattr(other, item.name)
+            setattr(self, item.name, max(mine, theirs) if item.name == "slowest" else mine + theirs)
 
 
 def habits(chance: random.Random) -> Habits:
@@ -73,7 +86,7 @@ def nfc_noise(chance: random.Random) -> Faults:
         line_damaged=chance.uniform(0, 0.01),
         line_late=chance.uniform(0, 0.01),
         wtx_storm=chance.randrange(3),
-        deaf_after=chance.randrange(60) if chance.random() < 0.1 else None,
+        deaf_after=chance.randrange(60) if chance.random() < DEAF else None,
     )
 
 
@@ -98,37 +111,46 @@ class Crew:
         self.bluetooth = bluetooth
 
     async def round(self, seed: int) -> Tally:
-        """Everybody taps once in the noise of `seed`, then one of them without."""
+        """Everybody taps once in the noise of `seed`, then one of them over each radio without."""
         world, chance, tally = self.world, random.Random(seed), Tally()
         self.over_ble.phone.ble_modes = frozenset({chance.choice(("central", "peripheral"))})
         everybody = [*self.guests, self.over_ble, self.stranger]
         chance.shuffle(everybody)
         for visitor in everybody:
             world.reader.traits = traits(chance)
-            world.reader.go_wrong(nfc_noise(chance))
             visitor.phone.habits = habits(chance)
-            world.air.faults = [part_fault(chance, self.bluetooth.address)] if chance.random() < 0.5 else []
+            noisy = partial(self._try, visitor, tally, chance)
             if visitor is self.stranger:
-                tally.wrong += (await self._try(visitor)).opened
+                tally.wrong += await noisy()
             else:
-                await self._attempt(visitor, tally)
-        world.reader.go_wrong(Faults())
-        world.air.faults = []
-        if not (await self._try(self.guests[0])).opened:  # what the noise left behind may cost one tap, not a second
-            tally.wedged += not (await self._try(self.guests[0])).opened
+                await _attempt(noisy, tally)
+        for visitor in (self.guests[0], self.over_ble):
+            clean = partial(self._try, visitor, tally)
+            if not await clean():  # what the noise left behind may cost one tap, not a second
+                tally.wedged += not await clean()
         return tally
 
-    async def _attempt(self, visitor: Visitor, tally: Tally) -> None:
-        tally.taps += 1
-        if (await self._try(visitor)).opened:
-            tally.at_once += 1
-        elif (await self._try(visitor)).opened:
-            tally.again += 1
-        else:
-            tally.unfinished += 1
+    async def _try(self, visitor: Visitor, tally: Tally, chance: random.Random | None = None) -> bool:
+        """One tap, in noise of its own if there is a `chance` for it. Did the door open?"""
+        self.world.reader.go_wrong(Faults() if chance is None else nfc_noise(chance))
+        self.world.air.faults = []
+        if chance is not None and chance.random() < BROKEN_PARTS:
+            self.world.air.faults = [part_fault(chance, self.bluetooth.address)]
+        tap = await self.world.tap(visitor, patience=PATIENCE)
+        if tap.opened_at is not None:
+            tally.opened += 1
+            tally.slowest = max(tally.slowest, tap.opened_at - tap.began)
+        return tap.opened
 
-    async def _try(self, visitor: Visitor) -> Tap:
-        return await self.world.tap(visitor, patience=PATIENCE)
+
+async def _attempt(noisy: Callable[[], Awaitable[bool]], tally: Tally) -> None:
+    tally.taps += 1
+    if await noisy():
+        tally.at_once += 1
+    elif await noisy():
+        tally.again += 1
+    else:
+        tally.unfinished += 1
 
 
 @asynccontextmanager

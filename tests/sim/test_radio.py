@@ -18,7 +18,7 @@ from bumble.host import Host
 from protocol import link
 from sim.board.interpreter import ROOT
 from sim.radio import bleak_backend
-from sim.radio.air import Air
+from sim.radio.air import Air, PartFault
 from tests.radio_world import ADDRESS, radio_world
 
 ECHO = "4d6f6f72-0000-0000-0000-0000000000aa"
@@ -32,7 +32,8 @@ async def echo_device(air: Air, address: str) -> Device:
     async def on_write(connection: object, value: bytes) -> None:
         await device.notify_subscribers(echo, value)
 
-    properties = gatt.Characteristic.Properties.WRITE | gatt.Characteristic.Properties.NOTIFY
+    ways = gatt.Characteristic.Properties
+    properties = ways.WRITE | ways.WRITE_WITHOUT_RESPONSE | ways.NOTIFY
     echo: gatt.Characteristic[bytes] = gatt.Characteristic(
         UUID(ECHO), properties, Attribute.WRITEABLE, gatt.CharacteristicValue(write=on_write)
     )
@@ -140,6 +141,24 @@ def test_a_broken_connection_is_noticed_and_a_request_under_way_fails(fault: str
                 assert await echoed(again, b"again") == b"again"
 
     asyncio.run(scenario())
+
+
+def test_a_delayed_part_holds_up_what_comes_behind_it_and_nothing_overtakes() -> None:
+    async def scenario(at: int) -> None:
+        air = Air()
+        await echo_device(air, ADDRESS)
+        heard: asyncio.Queue[bytes] = asyncio.Queue()
+        parts = [bytes((number, number)) for number in range(20)]
+        async with adapter_on(air), BleakClient(ADDRESS) as client:
+            await client.start_notify(ECHO, lambda _, value: heard.put_nowait(bytes(value)))
+            air.faults = [PartFault("delay", at, "notification", seconds=0.05)]
+            for part in parts:
+                await client.write_gatt_char(ECHO, part, response=False)
+            assert [await asyncio.wait_for(heard.get(), 5) for _ in parts] == parts
+        assert air.faults[0].happened
+
+    for at in range(1, 6):
+        asyncio.run(scenario(at))
 
 
 def test_delay_is_added_to_every_packet() -> None:
