@@ -43,6 +43,8 @@ class Chip:
         self.commands = 0
         self.asleep = not faults.stuck
         self.deaf = False
+        self.revived = 0
+        """How often it was deaf and is no more."""
         self.aborted = 0
         self._antenna = antenna
         self._faults = faults
@@ -111,6 +113,7 @@ class Chip:
             self._wakes_left -= 1
             if self._wakes_left <= 0:
                 self.deaf = False
+                self.revived += 1
                 self._power_up()
 
     def _take_item(self, item: frames.Item) -> None:

@@ -1,21 +1,25 @@
 """The reader's task with a whole door behind it, on virtual time: what guests see, and how soon the next is served."""
 
 import asyncio
+import importlib
+import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from firmware.radio import Radio
 from firmware.serving import WELL_MS, serve
+from protocol import crypto_cpython as crypto
+from sim.board.interpreter import STAND_INS
 from sim.nfc.faults import Faults
 from sim.nfc.virtual_pn532 import VirtualPn532
 from sim.phone.applet import Habits
-from sim.phone.phone import Phone
-from sim.phone.response import Tamper
 from tests.firmware import pn532_scene as scene
-from tests.firmware.doorway import Doorway, Outputs
+from tests.firmware.ble_wire import BleWire
+from tests.firmware.doorway import Doorway, Outputs, Visitor
 
 READY_SECONDS = 0.3
 
@@ -26,6 +30,7 @@ class Seen(Outputs):
     def __init__(self) -> None:
         super().__init__()
         self.times: list[float] = []
+        self.at_the_light: Callable[[], None] = lambda: None
 
     def _note(self, what: str) -> None:
         self.done.append(what)
@@ -39,13 +44,14 @@ class Seen(Outputs):
 
     def answer(self, name: str) -> None:
         self._note("answer " + name)
+        self.at_the_light()
 
     def aside(self, name: str) -> None:
         self._note("aside " + name)
 
-    def when(self, what: str, since: float = 0) -> float | None:
-        found = (at for at, done in zip(self.times, self.done, strict=True) if done == what and at >= since)
-        return next(found, None)
+    def place(self, what: str, after: int = 0) -> int | None:
+        """Where in `done` it is said for the first time from `after` on. Several things may be said at one time."""
+        return next((at for at in range(after, len(self.done)) if self.done[at] == what), None)
 
 
 class Scene:
@@ -57,10 +63,10 @@ class Scene:
         assert isinstance(doorway.outputs, Seen)
         self.seen: Seen = doorway.outputs
 
-    async def until(self, what: str, since: float = 0) -> float:
-        """When something can be seen for the first time since then."""
-        await scene.until(lambda: self.seen.when(what, since) is not None)
-        found = self.seen.when(what, since)
+    async def until(self, what: str, after: int = 0) -> int:
+        """Wait until it can be seen, in place `after` or later; its place."""
+        await scene.until(lambda: self.seen.place(what, after) is not None)
+        found = self.seen.place(what, after)
         assert found is not None
         return found
 
@@ -80,41 +86,126 @@ def play(tmp_path: Path, monkeypatch: Any, story: Callable[[Scene], Awaitable[No
     scene.run(scenery())
 
 
-TAMPERED: list[Tamper] = ["element-value", "session-data"]
-NO_GO: dict[str, tuple[Callable[[Phone], Phone], Faults, str]] = {
-    "an altered document": (lambda phone: replace(phone, tamper=TAMPERED[0]), Faults(), "refused_document"),
-    "an altered message": (lambda phone: replace(phone, tamper=TAMPERED[1]), Faults(), "refused_phone"),
-    "a no on the phone": (lambda phone: replace(phone, consent=lambda asked: False), Faults(), "refused_phone"),
-    "a phone without retrieval": (lambda phone: replace(phone, nfc=False), Faults(), "refused_phone"),
-    "a file that stays empty": (lambda phone: replace(phone, habits=Habits(empty_polls=1000)), Faults(), "again"),
-    "torn away while engaging": (lambda phone: phone, Faults(tear_off_at=4), "again"),
-    "torn away while asked": (lambda phone: phone, Faults(tear_off_at=20), "again"),
-    "a stranger": (lambda phone: phone, Faults(), "refused_stay"),
+# --- refused and failed -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class NoGo:
+    """What goes wrong, and what is shown. `phone`: changes of the guest's phone. `faults`: of the reader and its chip,
+    and `faults_then` from the light on. `breaks`: what breaks in the lock, and is mended before the next guest.
+    """
+
+    signal: str
+    phone: dict[str, Any] = field(default_factory=dict)
+    faults: Faults = field(default_factory=Faults)
+    faults_then: Faults = field(default_factory=Faults)
+    breaks: Callable[[Scene, pytest.MonkeyPatch], None] | None = None
+    booked: bool = True
+
+
+def dead_flash(here: Scene, patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(here.doorway.flash, "writeblocks", lambda block, buf, offset: None)
+
+
+def no_memory(here: Scene, patch: pytest.MonkeyPatch) -> None:
+    def exhausted(*_: object) -> bytes:
+        raise MemoryError
+
+    patch.setattr(crypto, "open_gcm", exhausted)
+
+
+NO_GO = {
+    "an altered document": NoGo("refused_document", {"tamper": "element-value"}),
+    "an altered message": NoGo("refused_phone", {"tamper": "session-data"}),
+    "a no on the phone": NoGo("refused_phone", {"consent": lambda asked: False}),
+    "a reader that the phone does not know": NoGo("refused_phone", {"reader_roots": []}),
+    "a phone without retrieval": NoGo("refused_phone", {"nfc": False}),
+    "a file that stays empty": NoGo("again", {"habits": Habits(empty_polls=1000)}),
+    "a holder who never answers": NoGo("again", {"consent_seconds": 1000}),
+    "torn away while engaging": NoGo("again", faults=Faults(tear_off_at=4)),
+    "torn away while asked": NoGo("again", faults=Faults(tear_off_at=20)),
+    "a chip that fails while engaging": NoGo("again", faults=Faults(deaf_after=18)),
+    "a chip that fails while the holder is asked": NoGo("again", faults=Faults(deaf_after=28)),
+    "a chip that fails as the card is let go": NoGo(
+        "refused_document", {"tamper": "element-value"}, faults_then=Faults(deaf_after=0)
+    ),
+    "a stranger": NoGo("refused_stay", booked=False),
+    "a flash that holds nothing": NoGo("fault", breaks=dead_flash),
+    "no memory left": NoGo("fault", breaks=no_memory),
 }
-"""What a guest's phone does, what goes wrong at the reader, and what is shown. The stranger is only not booked."""
 
 
 @pytest.mark.parametrize("case", NO_GO)
 def test_a_read_that_is_refused_or_fails_leaves_the_door_shut_and_the_reader_ready(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str
 ) -> None:
-    change, faults, signal = NO_GO[case]
+    no_go = NO_GO[case]
 
     async def story(here: Scene) -> None:
         guest, other = here.doorway.visitor(), here.doorway.visitor()
-        here.doorway.book(*([other] if case == "a stranger" else [guest, other]))
-        here.board.go_wrong(faults)
-        await change(guest.plain_phone).tap(here.board)
-        left = scene.now()
-        answered = await here.until("answer " + signal)
-        assert here.seen.done[:2] == ["show idle", "show reading"] and not here.doorway.opened()
-        here.board.go_wrong(Faults())
-        following = asyncio.create_task(other.plain_phone.tap(here.board))
-        begun = await here.until("show reading", since=answered)
-        assert begun - max(left, answered) <= READY_SECONDS
-        assert await here.until("open") and (await following).result == "presented"
+        here.doorway.book(*([guest, other] if no_go.booked else [other]))
+        here.board.go_wrong(no_go.faults)
+        here.seen.at_the_light = lambda: here.board.go_wrong(no_go.faults_then)
+        with monkeypatch.context() as patch:
+            if no_go.breaks is not None:
+                no_go.breaks(here, patch)
+            # Longer than the door has: whoever waits sees the light, and leaves.
+            tapping = asyncio.create_task(replace(guest.plain_phone, **no_go.phone).tap(here.board, patience=60))
+            answered = await here.until("answer " + no_go.signal)
+            assert here.seen.done[:2] == ["show idle", "show reading"] and not here.doorway.opened()
+        tapping.cancel()
+        await asyncio.wait({tapping})
+        await welcome(here, other, answered)
+        assert here.board.chip.revived == case.startswith("a chip that fails")
 
     play(tmp_path, monkeypatch, story, paced=True, looks_between=7)
+
+
+async def welcome(here: Scene, guest: Visitor, answered: int) -> None:
+    """The next guest, who comes as soon as anybody can, is served soon enough after the light in place `answered`."""
+    here.seen.at_the_light = lambda: None
+    following = asyncio.create_task(guest.plain_phone.tap(here.board))
+    begun = await here.until("show reading", answered + 1)
+    assert here.seen.times[begun] - here.seen.times[answered] <= READY_SECONDS
+    assert await here.until("open", begun) and (await following).result == "presented"
+
+
+NO_GO_OVER_BLE: dict[str, tuple[str, bool, dict[str, Any]]] = {
+    "an altered document": ("refused_document", True, {"tamper": "element-value"}),
+    "a no on the phone": ("refused_phone", True, {"consent": lambda asked: False}),
+    "a phone whose Bluetooth is off": ("again", False, {}),
+}
+
+
+@pytest.mark.parametrize("case", NO_GO_OVER_BLE)
+def test_so_does_one_that_went_on_over_ble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str) -> None:
+    signal, comes, changes = NO_GO_OVER_BLE[case]
+    monkeypatch.syspath_prepend(str(STAND_INS))
+    names = ("bluetooth", "firmware.mdoc_ble.server", "firmware.mdoc_ble.client", "firmware.mdoc_ble")
+    for name in names:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    mdoc_ble = importlib.import_module("firmware.mdoc_ble")
+
+    async def story(here: Scene) -> None:
+        wire = BleWire(comes)
+        radio = Radio(wire)
+        radio.active(True)
+        here.doorway.door._mdoc_ble = mdoc_ble.MdocBle(radio)
+        guest, other = here.doorway.visitor(), here.doorway.visitor()
+        here.doorway.book(guest, other)
+        phone = replace(guest.plain_phone, nfc=False, ble_modes=frozenset({"central"}), radio=wire, **changes)
+        tapping = asyncio.create_task(phone.tap(here.board))
+        answered = await here.until("answer " + signal)
+        assert here.seen.done[:2] == ["show idle", "show reading"] and not here.doorway.opened()
+        await welcome(here, other, answered)
+        assert (await tapping).carrier == "ble"
+
+    play(tmp_path, monkeypatch, story, paced=True, looks_between=7)
+    for name in names:
+        sys.modules.pop(name, None)
+
+
+# --- what guests see --------------------------------------------------------------------------------------------------
 
 
 def test_a_guest_who_has_to_agree_is_told_so_and_then_let_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,8 +269,9 @@ def test_a_reader_chip_that_fails_shows_as_a_fault_until_it_is_well(
         await asyncio.sleep(60)
         here.board.go_wrong(Faults(deaf_after=0, deaf_wakes=30))
         failed = await here.until("show fault")
-        back = await here.until("show idle", since=failed)
-        assert back - failed > WELL_MS / 1000 and here.seen.done.count("show fault") == 1
+        back = await here.until("show idle", failed)
+        assert here.seen.times[back] - here.seen.times[failed] > WELL_MS / 1000
+        assert here.seen.done.count("show fault") == 1
         assert (await guest.plain_phone.tap(here.board)).result == "presented"
         await here.until("answer allowed")
 
