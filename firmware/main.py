@@ -78,7 +78,7 @@ async def _run(state: str, strike: Strike, signals: Signals) -> None:
     sensors = Sensors(fitted, strike, lock.recorder)
     lock.recorder.event(record.BOOT, _BOOTS.get(machine.reset_cause(), "other"))
     uart = UART(pins.NFC_UART, POWER_UP_BAUDRATE, tx=pins.NFC_TX, rx=pins.NFC_RX, rxbuf=_RECEIVE_BUFFER)
-    reader = Pn532Reader(Hsu(uart))
+    reader = Pn532Reader(Hsu(uart), announce=fitted.announce)
     # The tables that this builds stay: made now, they lie beside the modules, and not among what a first visit leaves.
     lock.session_keys.prepare()
     crypto.verify("P-256", own.public, "SHA-256", b"", crypto.sign(own.private, b""))

@@ -20,20 +20,30 @@ FAIL_SAFE = "fail-safe"
 INPUTS = ("contact", "handle", "key", "tamper")
 """Switches that may be there: the door's contact, the inside handle, the mechanical key's cylinder, the cover."""
 
+LONGEST_FRAME = 32
+"""Most bytes in a polling frame, its CRC not counted."""
+
 HELD_SECONDS = 60
 """How long a door may stand open before it is told, unless the fittings say otherwise."""
 
 
 class Fittings:
     """`fail_safe`: is the strike held shut by current, so that it opens when the power goes? `inputs`: which of INPUTS
-    are wired, each a loop that is closed to ground at rest."""
+    are wired, each a loop that is closed to ground at rest. `announce`: a polling frame of a maker of phones, without
+    its CRC, that the NFC reader sends when nobody is there; empty for none.
+    """
 
     def __init__(
-        self, fail_safe: bool = False, inputs: "tuple[str, ...]" = (), held_seconds: int = HELD_SECONDS
+        self,
+        fail_safe: bool = False,
+        inputs: "tuple[str, ...]" = (),
+        held_seconds: int = HELD_SECONDS,
+        announce: bytes = b"",
     ) -> None:
         self.fail_safe = fail_safe
         self.inputs = inputs
         self.held_seconds = held_seconds
+        self.announce = announce
 
     @staticmethod
     def parse(data: bytes) -> "Fittings":
@@ -45,8 +55,8 @@ class Fittings:
         if not isinstance(told, dict):
             raise ConfigError("fittings.form", "not a JSON object")
         for name in told:
-            if name not in ("strike", "inputs", "held_seconds"):
-                raise ConfigError("fittings.form", "a member that is none: strike, inputs and held_seconds are")
+            if name not in ("strike", "inputs", "held_seconds", "announce"):
+                raise ConfigError("fittings.form", "a member that is none: strike, inputs, held_seconds, announce are")
         strike = told.get("strike", FAIL_SECURE)
         if strike not in (FAIL_SECURE, FAIL_SAFE):
             raise ConfigError("fittings.form", "strike is fail-secure or fail-safe")
@@ -56,7 +66,12 @@ class Fittings:
         held = told.get("held_seconds", HELD_SECONDS)
         if not isinstance(held, int) or isinstance(held, bool) or not 1 <= held <= 3600:
             raise ConfigError("fittings.form", "held_seconds is a whole number from 1 to 3600")
-        return Fittings(strike == FAIL_SAFE, tuple(inputs), held)
+        announce = told.get("announce", "")
+        if not isinstance(announce, str) or len(announce) % 2 or len(announce) > 2 * LONGEST_FRAME:
+            raise ConfigError("fittings.form", "announce is a frame of at most 32 bytes in hex")
+        if any(digit not in "0123456789abcdef" for digit in announce):
+            raise ConfigError("fittings.form", "announce is a frame in hex, in lower case")
+        return Fittings(strike == FAIL_SAFE, tuple(inputs), held, bytes.fromhex(announce))
 
     def encode(self) -> bytes:
         """The file's content."""
@@ -64,5 +79,6 @@ class Fittings:
             "strike": FAIL_SAFE if self.fail_safe else FAIL_SECURE,
             "inputs": sorted(self.inputs),
             "held_seconds": self.held_seconds,
+            "announce": self.announce.hex(),
         }
         return json.dumps(told).encode()

@@ -78,8 +78,8 @@ class Pn532Reader:
     """A `firmware.nfc.CardReader` on a PN532.
 
     line: an `Hsu`, or another `Line`. baudrate: what to speak once the chip is found. max_rate: fastest speed on the
-    air, kbit/s; above 106 nothing has been tried on a chip that exists. announce: a frame sent into the field before
-    each look, for phones that wait for one. reset: pulls the chip's reset line, if it is wired.
+    air, kbit/s; above 106 nothing has been tried on a chip that exists. announce: a frame sent into the field after
+    each look that found nobody, for phones that wait for one. reset: pulls the chip's reset line, if it is wired.
     """
 
     def __init__(
@@ -90,7 +90,8 @@ class Pn532Reader:
         announce: bytes = b"",
         reset: "Callable[[], None] | None" = None,
     ) -> None:
-        self.chip = Pn532(line, baudrate)
+        # A second REQA would stand between the one that nobody answers and the frame that tells what this reader is.
+        self.chip = Pn532(line, baudrate, once=bool(announce))
         self._max_rate = max_rate
         self._announce = announce
         self._reset = reset
@@ -118,11 +119,11 @@ class Pn532Reader:
 
     async def _look(self) -> "Pn532Card | None":
         await self._keep_alive()
-        if self._announce:
-            await self.chip.field(True)
-            await self.chip.broadcast(self._announce)
-        card = await self._judge(await self.chip.look())
+        found = await self.chip.look()
+        card = await self._judge(found)
         if card is None:
+            if self._announce and not found:
+                await self.chip.broadcast(self._announce)
             await self.chip.field(False)
         self._failures = 0
         return card

@@ -122,9 +122,10 @@ class Pn532:
 
     Every method raises TransportError `nfc.reader` when the chip does not answer as it must, within a second or so.
     `start` must have succeeded first, and is the way back from such an error. One caller at a time. Cancelling is safe.
+    `once`: a look asks once who is there, not twice.
     """
 
-    def __init__(self, line: "Line", baudrate: int = POWER_UP_BAUDRATE) -> None:
+    def __init__(self, line: "Line", baudrate: int = POWER_UP_BAUDRATE, once: bool = False) -> None:
         self.ready = False
         """Has `start` succeeded, and has the chip answered as it must ever since?"""
         self.version = b""
@@ -135,6 +136,7 @@ class Pn532:
         self._frames = frames.Frames()
         self._baudrate = POWER_UP_BAUDRATE if line.fixed else baudrate
         self._spoken = POWER_UP_BAUDRATE
+        self._more_tries = 0 if once else 1
         self._doubt = True
         self._acknowledged = False
         self._echo = 0
@@ -153,7 +155,7 @@ class Pn532:
         self._timer = -1
         await self._set_timer(_timer(50))
         await self._configure(0x04, b"\x00")  # no repetitions of its own in InCommunicateThru
-        await self._configure(0x05, b"\x01\x00\x01")  # look for a card twice, not for ever
+        await self._configure(0x05, bytes((1, 0, self._more_tries)))  # a look has an end
         self.ready = True
 
     async def _find(self) -> None:
@@ -220,8 +222,13 @@ class Pn532:
         return b"" if status or not answer else answer[1:]
 
     async def broadcast(self, frame: bytes) -> None:
-        """Send a frame with its CRC that no card answers, with the field on."""
-        await self.thru(frame, 1, _COMMAND_MS)
+        """Send a frame that no card answers, right after a `look` that found nobody: the field is on still.
+
+        The chip is as REQA left it, which has seven bits and no CRC: those are eight now, and the CRC is ours.
+        """
+        settings = zip((_TX_MODE, _RX_MODE, _BIT_FRAMING), (0, 0, 0))
+        await self._write_registers(list(settings))
+        await self.thru(frame + _crc_a(frame), 1, _COMMAND_MS)
 
     async def set_rate(self, rate: int) -> None:
         """Set the speed on the air, kbit/s, until the next `select`."""
@@ -232,11 +239,11 @@ class Pn532:
         settings = [(_TX_MODE, values[0] & 0x8F | speed), (_RX_MODE, values[1] & 0x8F | speed)]
         if rate in _ANALOG:
             settings += list(zip((_RX_THRESHOLD, _MOD_WIDTH, _MIF_NFC), _ANALOG[rate]))
-        await self.command(_WRITE_REGISTER, b"".join(_addresses(name) + bytes((value,)) for name, value in settings))
+        await self._write_registers(settings)
 
     async def check(self) -> None:
         """Is the chip alive? Writes and reads a register that must be zero when no odd bits are being sent."""
-        await self.command(_WRITE_REGISTER, _addresses(_BIT_FRAMING) + b"\x00")
+        await self._write_registers([(_BIT_FRAMING, 0)])
         if await self.command(_READ_REGISTER, _addresses(_BIT_FRAMING)) != b"\x00":
             raise self._failed("a register does not hold what was written")
 
@@ -269,6 +276,9 @@ class Pn532:
     def _failed(self, why: str) -> TransportError:
         self.ready = False
         return TransportError("nfc.reader", why)
+
+    async def _write_registers(self, settings: "list[tuple[int, int]]") -> None:
+        await self.command(_WRITE_REGISTER, b"".join(_addresses(name) + bytes((value,)) for name, value in settings))
 
     async def _configure(self, item: int, data: bytes) -> None:
         await self.command(_RF_CONFIGURATION, bytes((item,)) + data)
@@ -351,3 +361,13 @@ class Pn532:
 
 def _addresses(*registers: int) -> bytes:
     return b"".join(register.to_bytes(2, "big") for register in registers)
+
+
+def _crc_a(data: bytes) -> bytes:
+    """CRC_A (ISO/IEC 14443-3, annex B)."""
+    crc = 0x6363
+    for byte in data:
+        byte ^= crc & 0xFF
+        byte = (byte ^ byte << 4) & 0xFF
+        crc = crc >> 8 ^ byte << 8 ^ byte << 3 ^ byte >> 4
+    return crc.to_bytes(2, "little")

@@ -197,14 +197,30 @@ def test_a_card_without_iso_dep_is_passed_over() -> None:
     scene.run(story())
 
 
-def test_a_frame_is_announced_into_the_field_before_each_look_where_one_is_configured() -> None:
+def test_a_frame_is_announced_whole_after_each_look_that_found_nobody_where_one_is_configured() -> None:
+    frame = bytes.fromhex("6a02c801000300")
+
     async def story() -> None:
         async with scene.board() as board:
-            reader = Pn532Reader(scene.wire(board), announce=bytes.fromhex("6a02c801000300"))
-            guest = asyncio.create_task(tap.phone().tap(board))
-            await read(await reader.wait_for_card())
-            await guest
-            assert board.antenna.counts.bytes_out > board.antenna.counts.looks // 2 * 9
+            reader = Pn532Reader(scene.wire(board), announce=frame)
+            await nobody_for(reader, 1)
+            looks, announced = board.antenna.counts.looks, board.antenna.announced
+            assert looks > 15 and looks - len(announced) <= 1 and set(announced) == {frame}
+            presentation, _ = await visit(reader, board, tap.phone())
+            assert len(verified(presentation)) == 1 and set(announced) == {frame}
+            before = len(announced)
+            board.antenna.bring(board.card(b"\x08abc"))
+            await nobody_for(reader, 1)
+            assert len(announced) <= before + 1, "nothing is announced to a card that lies there"
+
+    scene.run(story())
+
+
+def test_nothing_is_announced_unless_it_is_configured() -> None:
+    async def story() -> None:
+        async with scene.reader() as (reader, board):
+            await nobody_for(reader, 1)
+            assert board.antenna.counts.frames_out == 0 and board.antenna.announced == []
 
     scene.run(story())
 

@@ -14,13 +14,14 @@ from tests.on_lock import run_on_lock
 
 def test_a_lock_of_which_nothing_is_told_has_a_fail_secure_strike_and_no_inputs() -> None:
     told = Fittings.parse(b"{}")
-    assert (told.fail_safe, told.inputs, told.held_seconds) == (False, (), HELD_SECONDS)
+    assert (told.fail_safe, told.inputs, told.held_seconds, told.announce) == (False, (), HELD_SECONDS, b"")
 
 
-@given(st.booleans(), st.sets(st.sampled_from(INPUTS)), st.integers(1, 3600))
-def test_what_was_written_is_read_again(fail_safe: bool, inputs: set[str], held: int) -> None:
-    told = Fittings.parse(Fittings(fail_safe, tuple(inputs), held).encode())
+@given(st.booleans(), st.sets(st.sampled_from(INPUTS)), st.integers(1, 3600), st.binary(max_size=32))
+def test_what_was_written_is_read_again(fail_safe: bool, inputs: set[str], held: int, announce: bytes) -> None:
+    told = Fittings.parse(Fittings(fail_safe, tuple(inputs), held, announce).encode())
     assert (told.fail_safe, set(told.inputs), told.held_seconds) == (fail_safe, inputs, held)
+    assert told.announce == announce
 
 
 WRONG: list[Any] = [
@@ -41,6 +42,14 @@ WRONG: list[Any] = [
     {"held_seconds": True},
     {"held_seconds": 1.5},
     {"failsafe": True},
+    {"announce": "6a0"},
+    {"announce": "6A02"},
+    {"announce": "0x6a"},
+    {"announce": "6a 02"},
+    {"announce": 6},
+    {"announce": ["6a"]},
+    {"announce": None},
+    {"announce": "00" * 33},
 ]
 
 
@@ -66,11 +75,11 @@ def read(text):
         told = Fittings.parse(text.encode())
     except ConfigError as error:
         return error.code
-    return [told.fail_safe, sorted(told.inputs), told.held_seconds]
+    return [told.fail_safe, sorted(told.inputs), told.held_seconds, told.announce.hex()]
 answer([read(text) for text in given])
 """
-    good = Fittings(True, ("tamper", "contact"), 5).encode().decode()
+    good = Fittings(True, ("tamper", "contact"), 5, b"\x6a\x02").encode().decode()
     texts = [good, "{}", *(json.dumps(told) for told in WRONG), "", "{", '{"strike": "fail-safe"']
     said = run_on_lock(source, texts)
-    assert said[:2] == [[True, ["contact", "tamper"], 5], [False, [], HELD_SECONDS]]
+    assert said[:2] == [[True, ["contact", "tamper"], 5, "6a02"], [False, [], HELD_SECONDS, ""]]
     assert said[2:] == ["fittings.form"] * (len(texts) - 2)

@@ -31,6 +31,19 @@ def test_a_fail_safe_strike_is_held_by_current_but_for_the_pulse_and_opens_witho
     asyncio.run(story())
 
 
+def test_a_polling_frame_that_the_installer_wrote_down_goes_out_while_nobody_is_there(tmp_path: Path) -> None:
+    frame = bytes.fromhex("6a0200c0ffee")
+
+    async def story() -> None:
+        async with build(tmp_path, fittings=Fittings(announce=frame)) as world:
+            guest = world.visitor()
+            await world.book(guest)
+            assert (await world.tap(guest)).opened
+            assert len(world.reader.antenna.announced) > 3 and set(world.reader.antenna.announced) == {frame}
+
+    asyncio.run(story())
+
+
 def test_a_lock_whose_fittings_make_no_sense_says_so_and_gives_the_strike_no_current(tmp_path: Path) -> None:
     source = """
 from sim.board.boot import mount
