@@ -100,9 +100,14 @@ class BleWorld:
 
 @asynccontextmanager
 async def ble_world(
-    items: dict[str, Any] = ITEMS, carrier: str = "nfc", limits: dict[str, int] | None = None
+    items: dict[str, Any] = ITEMS,
+    carrier: str = "nfc",
+    limits: dict[str, int] | None = None,
+    hostile: int | None = None,
 ) -> AsyncIterator[BleWorld]:
-    """A lock that has booted and serves taps. `limits` are constants of `firmware.mdoc_ble.session`."""
+    """A lock that has booted and serves taps. `limits` are constants of `firmware.mdoc_ble.session`; `hostile` is the
+    seed of a radio whose events come at bad moments.
+    """
     air = Air(advertising_scale=0.1)
     reader = VirtualPn532(looks_between=8)
     lock = interpreter.find()
@@ -120,6 +125,8 @@ async def ble_world(
         async with radio.listening(), air.serving_hci() as hci:
             uart = await reader.start()
             extra = {"MOORING_RADIO": radio.endpoint, "MOORING_UART1": uart, "MOORING_TEST_READER": str(file)}
+            if hostile is not None:
+                extra["MOORING_RADIO_HOSTILE"] = str(hostile)
             process = await asyncio.create_subprocess_exec(
                 *lock.command(BOARD), env=lock.environment(extra), stdout=asyncio.subprocess.PIPE, limit=1 << 20
             )

@@ -2,7 +2,7 @@
 
 `python -m sim` and the tests start it with the module path and the environment of `sim.board.interpreter`; flash,
 pins, UART and radio are found through MOORING_FLASH, MOORING_BOARD, MOORING_UART1 and MOORING_RADIO; MOORING_FAULT
-names a fault to plant.
+names a fault to plant, and MOORING_RADIO_HOSTILE is the seed of a radio whose events come at bad moments.
 """
 
 import os
@@ -70,6 +70,11 @@ if __name__ == "__main__":
     if sys.implementation.name == "micropython":
         import bluetooth
 
+        hostile = os.getenv("MOORING_RADIO_HOSTILE")
+        if hostile:
+            from sim.board import hostile_radio
+
+            hostile_radio.plant(int(hostile))
         bluetooth.BLE().active(True)  # first, as the chip's main.py does
     fault = os.getenv("MOORING_FAULT")
     if fault:

@@ -21,7 +21,8 @@ from tools.terse import terse
 
 _MACHINES = {"x86_64": "x64", "AMD64": "x64"}
 """Architecture for `mpy-cross -march`, by machine: what viper code is compiled to."""
-_SIM = ("sim/__init__.py", *(f"sim/board/{name}.py" for name in ("__init__", "boot", "faults", "layout", "line")))
+_BOARD = "__init__", "boot", "faults", "hostile_radio", "layout", "line"
+_SIM = ("sim/__init__.py", *(f"sim/board/{name}.py" for name in _BOARD))
 """What the stand-ins import, and how the lock is booted."""
 
 

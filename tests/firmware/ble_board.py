@@ -123,6 +123,11 @@ async def main() -> None:
     for name, value in given.get("limits", {}).items():
         setattr(firmware.mdoc_ble.session, name, value)
     firmware.reader.PREFERRED_CARRIER = given.get("carrier", "nfc")
+    hostile = os.getenv("MOORING_RADIO_HOSTILE")
+    if hostile:
+        from sim.board import hostile_radio
+
+        hostile_radio.plant(int(hostile))
     radio = Radio(bluetooth.BLE())
     link = EchoLink(radio)
     link.start()

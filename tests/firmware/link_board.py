@@ -86,6 +86,11 @@ class FakeLock:
 
 async def main() -> None:
     firmware.link.SILENT_MS = int(os.getenv("MOORING_TEST_SILENT_MS") or firmware.link.SILENT_MS)
+    hostile = os.getenv("MOORING_RADIO_HOSTILE")
+    if hostile:
+        from sim.board import hostile_radio
+
+        hostile_radio.plant(int(hostile))
     lock = FakeLock(int(os.getenv("MOORING_TEST_RECORDS") or "0"))
     link = Link(Radio(bluetooth.BLE()), lock)
     link.wake()

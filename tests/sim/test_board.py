@@ -12,6 +12,7 @@ import pytest
 from sim.board import interpreter, layout
 from sim.board.bus import BoardBus
 from sim.loopback import serving
+from tests.on_lock import run_on_lock
 
 RUNTIMES = ("micropython", "cpython")
 HOST_SIDE = """
@@ -204,3 +205,28 @@ def test_a_watchdog_that_is_never_fed_again_is_noticed_by_the_host(tmp_path: Pat
             await asyncio.wait_for(expired.wait(), 5)
 
     asyncio.run(scenario())
+
+
+def test_the_stand_in_for_bluetooth_is_as_strict_as_the_chip() -> None:
+    script = """
+import bluetooth
+
+ble, heard, raised = bluetooth.BLE(), [], []
+
+
+def handler(event, data):
+    heard.append(event)
+    raise MemoryError
+
+
+for call in (ble.gatts_notify, ble.gap_disconnect, ble.gattc_write, ble.gattc_exchange_mtu, ble.gatts_read):
+    try:
+        call(*(None, 16, b"")[: 1 if call in (ble.gap_disconnect, ble.gattc_exchange_mtu, ble.gatts_read) else 3])
+    except TypeError:
+        raised.append(True)
+ble.irq(handler)
+for connection in (1, 2):
+    ble._event(1, connection, 0, bytes(7))
+answer([len(raised), heard])
+"""
+    assert run_on_lock(script) == [5, [1]]

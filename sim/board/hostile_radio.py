@@ -1,0 +1,97 @@
+"""Events of the radio at bad moments (MOORING_RADIO_HOSTILE=seed): as on the chip, where they come in a task of their
+own, and not as the stand-in alone has them, between two steps of the loop.
+
+Each event waits for a moment in the midst of the firmware's doings: before or after a call of the stack or of the
+crypto, when it looks at the clock, when it prints. Which one, the seed decides. What nobody gives a moment to comes
+when the loop is idle, so nothing is lost, and all of it stays in order.
+"""
+
+import asyncio
+import builtins
+
+import bluetooth
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_CALLS = (
+    "gap_advertise gap_disconnect gap_scan gap_connect gatts_register_services gatts_read gatts_write gatts_notify "
+    "gatts_set_buffer gattc_discover_services gattc_discover_characteristics gattc_discover_descriptors gattc_write "
+    "gattc_exchange_mtu config"
+)
+_CRYPTO = "seal_gcm open_gcm ecdh digest verify sign generate hkdf_extract hkdf_expand random"
+_IDLE_SECONDS = 0.03
+
+
+class _Events:
+    def __init__(self, seed: int) -> None:
+        self._state = seed
+        self._waiting: list[tuple[Any, ...]] = []
+        self._delivering = False
+        self._deliver = bluetooth.BLE._event  # type: ignore[attr-defined]  # the stand-in has it
+        self._idle: asyncio.Task[None] | None = None
+
+    def take(self, *event: "Any") -> None:
+        self._waiting.append(event)
+        if self._idle is None:
+            self._idle = asyncio.create_task(self._when_idle())
+
+    def forget(self) -> None:
+        """The radio is off: nobody hears of what it had still to tell."""
+        self._waiting.clear()
+
+    def moment(self) -> None:
+        """Deliver some of what waits, perhaps; never from within a handler."""
+        while self._waiting and not self._delivering:
+            self._state = (self._state * 1103515245 + 12345) & 0x3FFFFFFF
+            if self._state >> 16 & 3:
+                return
+            self._next()
+
+    def _next(self) -> None:
+        self._delivering = True
+        try:
+            self._deliver(*self._waiting.pop(0))
+        finally:
+            self._delivering = False
+
+    async def _when_idle(self) -> None:
+        while self._waiting:
+            first = self._waiting[0]
+            await asyncio.sleep(_IDLE_SECONDS)
+            if self._waiting and self._waiting[0] is first:
+                self._next()
+        self._idle = None
+
+
+def plant(seed: int) -> None:
+    """From here on events come at bad moments. Before the radio is switched on."""
+    from firmware import crypto, ticks
+
+    events = _Events(seed)
+
+    def around(call: "Any") -> "Any":
+        def called(*arguments: "Any", **named: "Any") -> "Any":
+            events.moment()
+            result = call(*arguments, **named)
+            events.moment()
+            return result
+
+        return called
+
+    def take(ble: "Any", *event: "Any") -> None:
+        events.take(ble, *event)
+
+    switch = bluetooth.BLE.active
+
+    def active(ble: "Any", *on: "Any") -> bool:
+        if on and not on[0]:
+            events.forget()
+        return bool(switch(ble, *on))
+
+    setattr(bluetooth.BLE, "_event", take)  # noqa: B010  mypy has no other way to replace a method
+    setattr(bluetooth.BLE, "active", active)  # noqa: B010
+    for owner, names in ((bluetooth.BLE, _CALLS), (crypto, _CRYPTO), (ticks, "now"), (builtins, "print")):
+        for name in names.split():
+            setattr(owner, name, around(getattr(owner, name)))
