@@ -29,7 +29,7 @@ class _Events:
         self._state = seed
         self._waiting: list[tuple[Any, ...]] = []
         self._delivering = False
-        self._deliver = bluetooth.BLE._event  # type: ignore[attr-defined]  # the stand-in has it
+        self._deliver = bluetooth.BLE._event
         self._idle: asyncio.Task[None] | None = None
 
     def take(self, *event: "Any") -> None:
