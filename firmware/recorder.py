@@ -16,7 +16,7 @@ Nothing that was counted is lost: with the next receipt there is room, and it be
 
 import asyncio
 
-from firmware import stays, ticks
+from firmware import notes, ticks
 from firmware.console import log
 from firmware.purse import Purse
 from firmware.tally import Line, Tally
@@ -114,7 +114,7 @@ class Recorder:
         sealed = self._seal(body)
         log("record.sealed", bytes=len(sealed), ms=ticks.since(ticks.now(), mark))
         mark = ticks.now()
-        counter, note = journal.next_counter, stays.note(grant_id, guest)
+        counter, note = journal.next_counter, notes.opening(grant_id, guest.pack() if guest else None)
         journal.append(sealed, note)
         self._stays.record(counter, note)
         log("journal.durable", counter=counter, ms=ticks.since(ticks.now(), mark))

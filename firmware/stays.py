@@ -8,10 +8,10 @@ A grant that can still come back in an older version is never forgotten without 
 tombstone, its serial, until the horizon that the grant itself names has passed.
 """
 
+from firmware import notes
 from protocol import cbor, const
 from protocol.errors import RefusedError, StorageError
 from protocol.grant import Grant
-from protocol.record import ENTRY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -110,8 +110,8 @@ class Stays:
         if raw is not None:
             self._load(cbor.decode(raw))
         self._changed = False
-        for counter, _, note_bytes in journal.entries_from(self._applied + 1):
-            self._apply(counter, note_bytes)
+        for counter, _, note in journal.entries_from(self._applied + 1):
+            self.record(counter, note)
         journal.before_erase = self.checkpoint
 
     def _load(self, saved: "Any") -> None:
@@ -217,19 +217,13 @@ class Stays:
 
     # --- openings ----------------------------------------------------------------------------------------------------
 
-    def record(self, counter: int, note_bytes: bytes) -> None:
-        """Bring the stays up to the journal entry `counter` that was just appended with `note_bytes`."""
-        self._apply(counter, note_bytes)
-
-    def _apply(self, counter: int, note_bytes: bytes) -> None:
+    def record(self, counter: int, note: bytes) -> None:
+        """Bring the stays up to the journal entry `counter` that was just appended with `note`."""
         self._applied = counter
-        noted = cbor.decode(note_bytes)
-        if len(noted) == 2:
-            grant_id, guest, openings = noted[0], noted[1], 1
-        elif noted[1] == ENTRY:
-            grant_id, guest, openings = noted[3], None, noted[5]  # entries that were counted: `tally.Line.note`
-        else:
+        noted = notes.openings(note)
+        if noted is None:
             return  # an event
+        grant_id, guest, openings = noted
         stay = self._stays.get(grant_id)
         if stay is not None:
             stay.openings += openings
@@ -243,8 +237,3 @@ def _check_newer(grant: Grant, serial: int, horizon: int) -> None:
         raise RefusedError("grant.serial", "a newer version of this grant was taken")
     if grant.horizon < horizon:
         raise RefusedError("grant.horizon", "an earlier version had a later end")
-
-
-def note(grant_id: bytes, guest: "Guest | None" = None) -> bytes:
-    """The journal note for an opening under a grant; with the `guest` who checks in by it."""
-    return cbor.encode([grant_id, guest.pack() if guest else None])

@@ -15,7 +15,8 @@ and is passed over; nothing had been done on its strength.
 import struct
 from binascii import crc32
 
-from protocol import cbor, const
+from firmware import notes
+from protocol import const
 from protocol.errors import StorageError
 from protocol.record import ENTRY
 
@@ -79,9 +80,8 @@ class Line:
         return self.kind, self.what, self.grant_id, self.guest
 
     def note(self) -> bytes:
-        """The journal's note for the record that this line becomes: should the power go before the line is closed, the
-        next boot knows that it has been written."""
-        return cbor.encode([self.number, self.kind, self.what, self.grant_id, self.guest, self.count])
+        """The journal's note for the record that this line becomes."""
+        return notes.line(self.number, self.key(), self.count)
 
     def join(self, other: "Line") -> None:
         """Count `other` together with this one."""
@@ -166,11 +166,9 @@ class Tally:
             held.join(line)
 
     def _settle(self, note: bytes) -> None:
-        named = cbor.decode(note) if note else None
-        if not isinstance(named, list) or len(named) != 6:
-            return
-        line = self._lines.get((named[1], named[2], named[3], named[4]))
-        if line is not None and line.number == named[0]:
+        number, key = notes.settled(note) or (0, None)
+        line = self._lines.get(key) if key else None
+        if line is not None and line.number == number:
             self.close(line)
 
     # --- counting ----------------------------------------------------------------------------------------------------

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from firmware.journal import Journal
-from firmware.stays import LINGER_SECONDS, MAX_REMEMBERED, MAX_STAYS, Guest, Stays, note
+from firmware.notes import opening
+from firmware.stays import LINGER_SECONDS, MAX_REMEMBERED, MAX_STAYS, Guest, Stays
 from firmware.store import Store
 from firmware.tally import Line
 from protocol.errors import RefusedError, StorageError
@@ -176,7 +177,7 @@ def test_a_full_memory_of_cancellations_takes_no_new_stay_and_still_every_cancel
 
 def test_an_extension_that_comes_late_finds_the_guests_of_the_stay(bench: Bench) -> None:
     bench.take(grant("ann"))
-    bench.stays.record(1, note(b"G" * 16, Guest(who("ann"), True, True)))
+    bench.stays.record(1, opening(b"G" * 16, Guest(who("ann"), True, True).pack()))
     bench.stays.checkpoint()
     bench.earliest = END + LINGER_SECONDS
     assert bench.take(grant("ben", grant_id=number(1), until=END + 999999)) is None
@@ -200,7 +201,7 @@ def test_a_guest_who_came_as_a_companion_and_is_named_later_can_be_taken_off_the
     bench.take(grant("ann", places=2))
     stay = bench.stays.held(b"G" * 16)
     assert stay is not None
-    bench.stays.record(1, note(b"G" * 16, Guest(who("zoe"), False, True)))
+    bench.stays.record(1, opening(b"G" * 16, Guest(who("zoe"), False, True).pack()))
     for serial, named, belongs in ((2, ("ann",), True), (3, ("ann", "zoe"), True), (4, ("ann",), False)):
         stay.renew(grant(*named, places=2, serial=serial))
         assert stay.belongs(1) == belongs
@@ -208,8 +209,8 @@ def test_a_guest_who_came_as_a_companion_and_is_named_later_can_be_taken_off_the
 
 def test_openings_are_counted_also_those_that_the_tally_counted(bench: Bench) -> None:
     bench.take(grant("ann", places=2))
-    bench.stays.record(1, note(b"G" * 16, Guest(who("ann"), True, True)))
-    bench.stays.record(2, note(b"G" * 16))
+    bench.stays.record(1, opening(b"G" * 16, Guest(who("ann"), True, True).pack()))
+    bench.stays.record(2, opening(b"G" * 16))
     bench.stays.record(3, Line(ENTRY, "mdoc", 1, 2, 5, b"G" * 16, 1).note())
     bench.stays.record(4, Line(REFUSAL, "stranger", 1, 2, 7).note())
     stay = bench.stays.held(b"G" * 16)
@@ -225,7 +226,8 @@ def test_a_checkpoint_of_another_form_stops_the_boot(tmp_path: Path) -> None:
 
 
 _FULL = """
-from firmware.stays import Guest, Stays, note
+from firmware.notes import opening
+from firmware.stays import Guest, Stays
 from protocol.grant import Grant
 class Memory:
     def __init__(self):
@@ -245,7 +247,7 @@ for n in range(given["stays"]):
     grant = Grant(bytes([n]) * 16, 1, "HZ-1", 1, 10 ** 9, len(names), names, False, 10 ** 9, bytes(2 * len(names)))
     stays.accept(grant, bytes(65), 0)
     for name in names:
-        stays.record(1, note(grant.grant_id, Guest(name, True, True)))
+        stays.record(1, opening(grant.grant_id, Guest(name, True, True).pack()))
 stays.checkpoint()
 stays = Stays(memory, memory)
 answer([len(stays.all()), sum([len(stay.present()) for stay in stays.all()]), len(memory.files["stays"])])
