@@ -10,7 +10,7 @@ out of its limits shows. The floor stays, whoever asks for less.
 """
 
 from firmware import ticks
-from protocol import cbor
+from protocol import cbor, const
 from protocol.errors import StorageError, VerificationError
 
 TYPE_CHECKING = False
@@ -41,7 +41,7 @@ DOUBT_MS = 600 * 1000
 DARK_MS = 7 * 24 * 3600 * 1000
 """A lock without an upper end believes at once that it was without power for so long; more has to be said twice."""
 
-_FILE = "clock"
+_FILE = const("clock")
 
 
 class Clock:

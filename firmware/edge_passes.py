@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from firmware.store import Store
     from protocol.crypto import Crypto
 
-_FILE = "edges"
+_FILE = const("edges")
 
 NAMES = 16
 """Edges remembered: more than will ever be in range of one door."""

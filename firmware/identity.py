@@ -1,6 +1,6 @@
 """The lock's own keys. They are made on the lock and never leave it; what leaves is a request signed by one of them."""
 
-from protocol import cbor, link_session, placement
+from protocol import cbor, const, link_session, placement
 from protocol.errors import StorageError
 
 TYPE_CHECKING = False
@@ -8,9 +8,9 @@ if TYPE_CHECKING:
     from firmware.store import Store
     from protocol.crypto import Crypto
 
-_KEYS = "keys"
-_ANCHOR = "anchor"
-_LINK = "link"
+_KEYS = const("keys")
+_ANCHOR = const("anchor")
+_LINK = const("link")
 
 
 class Identity:

@@ -45,10 +45,10 @@ RECORD_BYTES = 720
 RECLAIM = 4
 """Most sectors erased in one go: 45 ms each on the chip, and a guest may be coming."""
 
-_MAGIC = b"MRJ1"
-_HEADER = ">4sIII32sI"
+_MAGIC = const(b"MRJ1")
+_HEADER = const(">4sIII32sI")
 _HEADER_BYTES = const(52)
-_FRAME = ">HBBII"
+_FRAME = const(">HBBII")
 _FRAME_BYTES = const(12)
 _FRAME_MARK = const(0xA5)
 _BLANK = b"\xff" * 256

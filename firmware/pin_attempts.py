@@ -6,7 +6,7 @@ buys nobody another guess. What is in flash is an upper bound, so that right PIN
 """
 
 from firmware import ticks
-from protocol import cbor
+from protocol import cbor, const
 from protocol.errors import RefusedError, StorageError
 
 TYPE_CHECKING = False
@@ -21,7 +21,7 @@ LONGEST_WAIT_MS = 3600 * 1000
 FORGET_MS = 3600 * 1000
 """One wrong try is forgotten after so long, counted from the last; so no more than 24 a day are to be had for ever."""
 
-_FILE = "pin"
+_FILE = const("pin")
 
 
 class PinAttempts:

@@ -1,10 +1,12 @@
 """The reader's ephemeral keys, made while the door is idle: on the chip each takes a good part of a second of a tap."""
 
+from protocol import const
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from protocol.crypto import Crypto
 
-_CURVE = "P-256"
+_CURVE = const("P-256")
 """Of nearly every device key there is; for another one the key is made when it is needed."""
 
 

@@ -5,7 +5,7 @@ the check-in's record is durable and the strike has moved: one that a power cut 
 their phone, no more.
 """
 
-from protocol import cbor
+from protocol import cbor, const
 from protocol.errors import StorageError
 from protocol.stay_key import KEY_BYTES, MAX_KEYS
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Guest = tuple[bytes, bytes]
 
-_FILE = "stay-keys"
+_FILE = const("stay-keys")
 
 
 class StayKeys:

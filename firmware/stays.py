@@ -30,7 +30,7 @@ never turned away; what is, once all room is taken, is a stay that is new here."
 LINGER_SECONDS = 86400
 """How long a stay that is over keeps its guests, in case an extension was held up on its way."""
 
-_FILE = "stays"
+_FILE = const("stays")
 _PACKED = const(33)
 
 

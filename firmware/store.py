@@ -5,13 +5,14 @@ littlefs makes the rename atomic and `close` durable, so a power cut leaves the 
 
 import os
 
+from protocol import const
 from protocol.errors import StorageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_NEW = ".new"
+_NEW = const(".new")
 
 
 class Store:

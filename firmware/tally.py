@@ -37,10 +37,10 @@ _KEPT = const(48)
 SEVERAL = "several"
 """What stands for the method where entries of several had to be counted together."""
 
-_MAGIC = b"MRT1"
-_HEADER = ">4sIII"
-_FORM = ">IIBBHIQQ16s16s"
-_BODY = ">IBBHIQQ16s16s"
+_MAGIC = const(b"MRT1")
+_HEADER = const(">4sIII")
+_FORM = const(">IIBBHIQQ16s16s")
+_BODY = const(">IBBHIQQ16s16s")
 _UNKNOWN = (1 << 64) - 1
 _MOST = (1 << 32) - 1
 _BLANK = b"\xff" * _SLOT

@@ -5,7 +5,14 @@ imports of any other room. All modules run on CPython and on MicroPython alike; 
 `crypto` argument (see `protocol.crypto`), so one set of rules serves the lock, the edge agent and the province.
 """
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeVar
 
-def const(value: int) -> int:
-    """`value`. MicroPython's compiler puts it wherever such a name is used, and keeps no name that begins with "_"."""
+    _Value = TypeVar("_Value")
+
+
+def const(value: "_Value") -> "_Value":
+    """`value`, a literal. MicroPython's compiler puts it wherever such a name is used, and keeps no name that begins
+    with "_": each takes room in a table on the lock's heap."""
     return value

@@ -5,7 +5,7 @@ A delta CRL, an indirect one or one for a part of the certificates says so in a 
 refused, as is any other critical extension.
 """
 
-from protocol import der, x509
+from protocol import const, der, x509
 from protocol.errors import FormatError, VerificationError
 
 TYPE_CHECKING = False
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from protocol.crypto import Crypto
     from protocol.x509 import Certificate
 
-_AUTHORITY_KEY_IDENTIFIER = b"\x55\x1d\x23"
-_CRL_NUMBER = b"\x55\x1d\x14"
+_AUTHORITY_KEY_IDENTIFIER = const(b"\x55\x1d\x23")
+_CRL_NUMBER = const(b"\x55\x1d\x14")
 
 
 class CRL:

@@ -1,6 +1,6 @@
 """Edge pass: the province's word that the holder of a key is an edge agent that locks may talk to (statement.cddl)."""
 
-from protocol import statement
+from protocol import const, statement
 from protocol.errors import FormatError
 
 TYPE_CHECKING = False
@@ -12,7 +12,7 @@ KIND = "edge-pass"
 MAX_LOCKS = 224
 """Lock ids that fit a pass, which must fit a handshake. An edge with more of them has a pass without a list."""
 
-_NAME = "abcdefghijklmnopqrstuvwxyz0123456789-"
+_NAME = const("abcdefghijklmnopqrstuvwxyz0123456789-")
 
 
 def _is_name(value: "Any") -> bool:

@@ -4,6 +4,7 @@ Single-shot only (section 6.1), so the sequence number is always 0 and the nonce
 `encapsulate`, knows nothing of the message, so a lock can do it while the door is idle.
 """
 
+from protocol import const
 from protocol.errors import FormatError
 
 TYPE_CHECKING = False
@@ -13,9 +14,9 @@ if TYPE_CHECKING:
 ENC_BYTES = 65
 """Size of an encapsulated key: an uncompressed P-256 point (Nenc of section 7.1)."""
 
-_VERSION = b"HPKE-v1"
-_KEM = b"KEM\x00\x10"
-_SUITE = b"HPKE\x00\x10\x00\x01\x00\x01"
+_VERSION = const(b"HPKE-v1")
+_KEM = const(b"KEM\x00\x10")
+_SUITE = const(b"HPKE\x00\x10\x00\x01\x00\x01")
 
 
 def _extract(crypto: "Crypto", suite: bytes, salt: bytes, label: bytes, material: bytes) -> bytes:

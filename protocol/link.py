@@ -5,7 +5,7 @@ every connection, and travels in `parts`. A statement too long for one message g
 at another connection where the last one broke off.
 """
 
-from protocol import cbor
+from protocol import cbor, const
 from protocol.errors import FormatError
 from protocol.statement import MAX_BYTES as LONGEST_STATEMENT
 
@@ -44,7 +44,7 @@ CREDIT_LIMIT = 64
 PREFIX_BYTES = 6
 """Bytes of the lock id in the advertisement: what 31 bytes leave room for."""
 
-_U64 = 0x10000000000000000
+_U64 = const(0x10000000000000000)
 
 
 class Hello:

@@ -17,7 +17,7 @@ own, so no stranger in range can make it work. There is one version, it is part 
 said unsealed, so there is nothing to be talked down to.
 """
 
-from protocol import cbor, cose
+from protocol import cbor, const, cose
 from protocol.errors import FormatError, VerificationError
 
 TYPE_CHECKING = False
@@ -45,8 +45,8 @@ FINISH_LIMIT = PASS_LIMIT + 128
 MESSAGES_LIMIT = 1 << 32
 """Messages sealed with one key. No connection comes near; AES-GCM itself bears it (SP 800-38D, section 8.3)."""
 
-_NAME = b"Noise_XX_P256_AESGCM_SHA256"
-_PROOF_TYPE = "mooring/link-key"
+_NAME = const(b"Noise_XX_P256_AESGCM_SHA256")
+_PROOF_TYPE = const("mooring/link-key")
 
 
 # --- proof that a static key is a lock's -----------------------------------------------------------------------------

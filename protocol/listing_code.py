@@ -9,7 +9,7 @@ It names a listing, a door and an address. It names nobody, says nothing of an o
 listing is active is asked at the link.
 """
 
-from protocol import statement
+from protocol import const, statement
 from protocol.errors import FormatError, VerificationError
 
 TYPE_CHECKING = False
@@ -23,9 +23,9 @@ KIND = "listing-code"
 MAX_TEXT = 1024
 """Longest text read, in characters: one whose labels are as long as they may be is shorter. Most need a third of it."""
 
-_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"  # RFC 4648, section 6
-_SCHEME = "HTTPS://"
-_OF_LINKS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-./:"
+_ALPHABET = const("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567")  # RFC 4648, section 6
+_SCHEME = const("HTTPS://")
+_OF_LINKS = const("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-./:")
 
 
 def _is_link(value: "Any") -> bool:

@@ -32,7 +32,7 @@ FOREIGN = "foreign"
 
 # ISO/IEC 5218 codes as mDL and photo ID use them (9 stands for X there), and the PID rulebook's 3 to 6 beyond it.
 _SEX_CODES = {0: "unknown", 1: "male", 2: "female", 3: "other", 4: "other", 5: "other", 6: "other", 9: "other"}
-_SPACES = " \t\r\n\u00a0\u3000"
+_SPACES = const(" \t\r\n\u00a0\u3000")
 _CJK = const(0x2E80)  # from here on scripts write a name without a space inside
 
 

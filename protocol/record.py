@@ -7,7 +7,7 @@ not over signatures: an ECDSA signature can be altered by anyone and stay good, 
 
 import hashlib
 
-from protocol import cbor, cose, hpke, placement, statement
+from protocol import cbor, const, cose, hpke, placement, statement
 from protocol.errors import FormatError, VerificationError
 
 TYPE_CHECKING = False
@@ -78,13 +78,13 @@ GENESIS = bytes(32)
 MAX_BYTES = 4096
 """Longest record read."""
 
-_TYPE = "mooring/record"
-_INFO = b"mooring/record"
+_TYPE = const("mooring/record")
+_INFO = const(b"mooring/record")
 BLOCK = 384
 """Bodies are padded to multiples of this, so that all kinds of record are of one length, save a check-in with more to
 tell than fits. A sector of the journal holds five or six."""
 
-_END_OF_BODY = b"\x80"
+_END_OF_BODY = const(b"\x80")
 _PROTECTED = cbor.encode({cose.ALG: cose.ES256, cose.TYP: _TYPE})
 _SEALED_PROTECTED = cbor.encode({cose.ALG: cose.HPKE_P256_AES128})
 

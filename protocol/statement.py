@@ -5,7 +5,7 @@ value has one form: the encoding is deterministic, the unprotected header is emp
 members of its kind and version; a later version may add members, this one refuses them.
 """
 
-from protocol import cbor, cose
+from protocol import cbor, const, cose
 from protocol.errors import FormatError, VerificationError
 
 TYPE_CHECKING = False
@@ -30,7 +30,7 @@ KINDS = (
 MAX_BYTES = 8192
 """Longest statement: what a lock can gather of one on its flash and read at once. A trust list is the largest."""
 
-_TYPE = "mooring/"
+_TYPE = const("mooring/")
 
 
 def sign(crypto: "Crypto", private: bytes, kind: str, body: "dict[Any, Any]") -> bytes:

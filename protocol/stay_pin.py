@@ -4,7 +4,7 @@ It hangs on the commitment key, which only the two can compute (`protocol.grant`
 it is the guest's own and stays the same when the guest list changes. Nothing of it is ever at rest on the lock.
 """
 
-from protocol import cbor
+from protocol import cbor, const
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 DIGITS = 8
 """A guess is right once in a hundred million; with the lock's limits see docs/threat-model.md."""
 
-_LABEL = "mooring/stay-pin"
+_LABEL = const("mooring/stay-pin")
 
 
 def stay_pin(crypto: "Crypto", key: bytes, grant_id: bytes, commitment: bytes) -> str:

@@ -6,7 +6,7 @@ parties at the ends verify. A PUBACK is the broker's word only: custody of a rec
 
 import json
 
-from protocol import cbor, statement
+from protocol import cbor, const, statement
 from protocol.errors import FormatError
 
 TYPE_CHECKING = False
@@ -40,9 +40,9 @@ MAX_BYTES = statement.MAX_BYTES
 MAX_HELD = 32
 EDGE_NAME_LENGTH = 32
 
-_EDGE_NAME = "abcdefghijklmnopqrstuvwxyz0123456789-"
-_CODE = "abcdefghijklmnopqrstuvwxyz0123456789-_."
-_VERSION = "abcdefghijklmnopqrstuvwxyz0123456789-.+"
+_EDGE_NAME = const("abcdefghijklmnopqrstuvwxyz0123456789-")
+_CODE = const("abcdefghijklmnopqrstuvwxyz0123456789-_.")
+_VERSION = const("abcdefghijklmnopqrstuvwxyz0123456789-.+")
 
 
 # --- topics ----------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ Parsing says what a certificate holds and refuses what is not well-formed; wheth
 being refused, so that one odd IACA does not spoil a whole trust list; such a certificate verifies nothing.
 """
 
-from protocol import dates, der
+from protocol import const, dates, der
 from protocol.crypto import COORDINATE_BYTES
 from protocol.errors import FormatError
 
@@ -21,7 +21,7 @@ DIGITAL_SIGNATURE = 0x80
 KEY_CERT_SIGN = 0x04
 CRL_SIGN = 0x02
 
-_EC_PUBLIC_KEY = b"\x06\x07\x2a\x86\x48\xce\x3d\x02\x01"
+_EC_PUBLIC_KEY = const(b"\x06\x07\x2a\x86\x48\xce\x3d\x02\x01")
 _CURVES = {
     b"\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07": "P-256",
     b"\x06\x05\x2b\x81\x04\x00\x22": "P-384",
@@ -29,7 +29,7 @@ _CURVES = {
     b"\x06\x08\x2a\x81\x1c\xcf\x55\x01\x82\x2d": "SM2",
 }
 # Whole AlgorithmIdentifier of ecdsa-with-SHA256, -SHA384 and -SHA512: no parameters (RFC 5758 section 3.2).
-_ECDSA = b"\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03"
+_ECDSA = const(b"\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03")
 _HASHES = {2: "SHA-256", 3: "SHA-384", 4: "SHA-512"}
 # SM2 with SM3, 1.2.156.10197.1.501. GM/T 0015 leaves the parameters out; certificates with a NULL there are about.
 _SM2_WITH_SM3 = (
@@ -37,14 +37,14 @@ _SM2_WITH_SM3 = (
     b"\x30\x0c\x06\x08\x2a\x81\x1c\xcf\x55\x01\x83\x75\x05\x00",
 )
 
-_COUNTRY = b"\x55\x04\x06"
-_STATE = b"\x55\x04\x08"
+_COUNTRY = const(b"\x55\x04\x06")
+_STATE = const(b"\x55\x04\x08")
 
-_SUBJECT_KEY_IDENTIFIER = b"\x55\x1d\x0e"
-_KEY_USAGE = b"\x55\x1d\x0f"
-_BASIC_CONSTRAINTS = b"\x55\x1d\x13"
-_AUTHORITY_KEY_IDENTIFIER = b"\x55\x1d\x23"
-_EXTENDED_KEY_USAGE = b"\x55\x1d\x25"
+_SUBJECT_KEY_IDENTIFIER = const(b"\x55\x1d\x0e")
+_KEY_USAGE = const(b"\x55\x1d\x0f")
+_BASIC_CONSTRAINTS = const(b"\x55\x1d\x13")
+_AUTHORITY_KEY_IDENTIFIER = const(b"\x55\x1d\x23")
+_EXTENDED_KEY_USAGE = const(b"\x55\x1d\x25")
 
 
 class Certificate:

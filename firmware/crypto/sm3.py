@@ -4,7 +4,9 @@ What is hashed with it here is public (certificates, signed documents), so the t
 Words have 32 bits; a word times `_TWICE` stands twice in a row, so that a rotation is one shift.
 """
 
-_MASK = 0xFFFFFFFF
+from protocol import const
+
+_MASK = const(0xFFFFFFFF)
 _TWICE = 1 << 32 | 1
 
 _INITIAL = (0x7380166F, 0x4914B2B9, 0x172442D7, 0xDA8A0600, 0xA96F30BC, 0x163138AA, 0xE38DEE4D, 0xB0FB0E4E)

@@ -35,7 +35,7 @@ INTERVAL_US = 15000, 30000
 ATTEMPTS = 3
 """Connections made to a phone before it counts as one that cannot be talked to."""
 
-_SUBSCRIBE = b"\x01\x00"
+_SUBSCRIBE = const(b"\x01\x00")
 _WITH_RESPONSE = const(1)
 # Made once, for a handler makes as little as it can.
 _CONFIGURATION = bluetooth.UUID(0x2902)  # Client Characteristic Configuration descriptor

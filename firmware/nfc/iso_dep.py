@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 FSD = 256
 """Longest frame that this side takes, its two bytes of CRC included."""
-_RATS = b"\xe0\x80"  # FSDI 8, CID 0
+_RATS = const(b"\xe0\x80")  # FSDI 8, CID 0
 _SIZES = (16, 24, 32, 40, 48, 64, 96, 128, 256)
 
 _ACTIVATION_MS = const(30)
@@ -35,7 +35,7 @@ _LONGEST_WAIT_MS = const(4950)
 _CHAINING = const(0x10)
 _ACK = const(0xA2)
 _NAK = const(0xB2)
-_WTX = b"\xf2"
+_WTX = const(b"\xf2")
 DESELECT = b"\xc2"
 
 SILENCES = 4

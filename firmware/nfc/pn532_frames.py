@@ -4,11 +4,12 @@ A frame is `00 00 FF`, length and its complement, content, checksum, `00`; the e
 Content is a frame identifier (TFI) and what it says. Sans-IO, the same for HSU, SPI and I2C.
 """
 
+from protocol import const
 from protocol.errors import FormatError
 
 TO_CHIP = 0xD4
 FROM_CHIP = 0xD5
-_ERROR = b"\x7f"
+_ERROR = const(b"\x7f")
 
 ACK_BYTES = b"\x00\x00\xff\x00\xff\x00"
 """To the host: command understood. To the chip: stop what you are doing."""
@@ -26,7 +27,7 @@ ERROR = 4
 BROKEN = 5
 """A frame began, and its checksums say that it is not what was sent."""
 
-_START = b"\x00\xff"
+_START = const(b"\x00\xff")
 
 
 def encode(content: bytes) -> bytes:

@@ -5,11 +5,13 @@ of `READER_*`; in *mdoc peripheral server mode* it is the other way round, with 
 own for each transaction, which the handover told. Messages travel in `protocol.parts`.
 """
 
+from protocol import const
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from protocol.crypto import Crypto
 
-_SUFFIX = "-a123-48ce-896b-4c76973373e6"
+_SUFFIX = const("-a123-48ce-896b-4c76973373e6")
 
 READER_STATE = "00000005" + _SUFFIX
 READER_CLIENT2SERVER = "00000006" + _SUFFIX
@@ -30,7 +32,7 @@ END = b"\x02"
 READER_ROLE = 0x02
 """LE role in our Handover Request: peripheral or central, peripheral preferred (Core Supplement part A, 1.17)."""
 
-_FLAGS = b"\x02\x01\x06"  # general discoverable, no BR/EDR
+_FLAGS = const(b"\x02\x01\x06")  # general discoverable, no BR/EDR
 _AD_UUID128 = 0x06, 0x07
 
 

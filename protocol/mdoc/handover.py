@@ -8,10 +8,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_DEVICE_ENGAGEMENT = b"iso.org:18013:deviceengagement"
-_READER_ENGAGEMENT = b"iso.org:18013:readerengagement"
-_NFC = b"iso.org:18013:nfc"
-_BLE_OOB = b"application/vnd.bluetooth.le.oob"
+_DEVICE_ENGAGEMENT = const(b"iso.org:18013:deviceengagement")
+_READER_ENGAGEMENT = const(b"iso.org:18013:readerengagement")
+_NFC = const(b"iso.org:18013:nfc")
+_BLE_OOB = const(b"application/vnd.bluetooth.le.oob")
 
 # Bluetooth Supplement to the Core Specification, part A: advertising data types in the OOB record.
 _AD_UUID128_SOME = const(0x06)

@@ -3,7 +3,7 @@
 Codes of the errors: see the table in `protocol.mdoc.verifier`.
 """
 
-from protocol import cose
+from protocol import const, cose
 from protocol.errors import FormatError, VerificationError
 from protocol.mdoc.mso import MobileSecurityObject
 from protocol.mdoc.response import Document, IssuerSignedItem
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from protocol.crypto import Crypto
     from protocol.mdoc.chain import DocumentSigner
 
-_MDL_NAME_SPACE = "org.iso.18013.5.1"
+_MDL_NAME_SPACE = const("org.iso.18013.5.1")
 
 
 def authenticate(

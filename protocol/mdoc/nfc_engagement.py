@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     Steps = Generator[tuple[bytes, int], bytes, Handover]
 
 NDEF_APPLICATION = b"\xd2\x76\x00\x00\x85\x01\x01"
-_CAPABILITY_CONTAINER = b"\xe1\x03"
+_CAPABILITY_CONTAINER = const(b"\xe1\x03")
 _CC_LENGTH = const(15)
 _RESERVED_FILES = (b"\x00\x00", b"\xe1\x02", b"\xe1\x03", b"\x3f\x00", b"\x3f\xff", b"\xff\xff")
 
@@ -23,7 +23,7 @@ MAX_POLLS = 20
 """How often an empty NDEF file (NLEN 0) is looked at again; wallets fill it while their user interface opens."""
 POLL_MS = 25
 
-_HANDOVER_SERVICE = b"urn:nfc:sn:handover"
+_HANDOVER_SERVICE = const(b"urn:nfc:sn:handover")
 _SERVICE_SELECT = ndef.encode([ndef.Record(ndef.WELL_KNOWN, b"Ts", b"", b"\x13" + _HANDOVER_SERVICE)])
 _MAX_WAIT_MS = const(1000)
 _MAX_REQUEST = const(253)
