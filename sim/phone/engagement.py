@@ -2,13 +2,15 @@
 
 import uuid as uuid_module
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import cbor2
 from cryptography.hazmat.primitives.asymmetric import ec
 
 Mode = Literal["central", "peripheral"]
 """What the phone is on the connection: "central" is mdoc central client mode, "peripheral" mdoc peripheral server."""
+
+Version = Literal["1.0", "1.1"]
 
 LE_ROLES: dict[frozenset[Mode], int] = {
     frozenset({"peripheral"}): 0,
@@ -48,9 +50,15 @@ def load_cose_key(key: dict[int, object]) -> ec.EllipticCurvePublicKey:
     return ec.EllipticCurvePublicNumbers(int.from_bytes(x, "big"), int.from_bytes(y, "big"), curve).public_key()
 
 
-def device_engagement(public: ec.EllipticCurvePublicKey) -> bytes:
-    """DeviceEngagement for NFC engagement: the carriers are in the handover message, not here."""
-    return cbor2.dumps({0: "1.0", 1: [1, cbor2.CBORTag(24, cbor2.dumps(cose_key(public)))]})
+def device_engagement(public: ec.EllipticCurvePublicKey, version: Version = "1.0") -> bytes:
+    """DeviceEngagement for NFC engagement: the carriers are in the handover message, not here.
+
+    Version 1.1 has two elements more, OriginInfos and Capabilities, and says version and security last.
+    """
+    said: dict[int, Any] = {0: version, 1: [1, cbor2.CBORTag(24, cbor2.dumps(cose_key(public)))]}
+    if version == "1.1":
+        said = {5: [], 6: {2: True, 3: True}, **said}
+    return cbor2.dumps(said)
 
 
 def e_device_key_bytes(public: ec.EllipticCurvePublicKey) -> bytes:

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from sim.phone import engagement, request, response, stay_key
 from sim.phone.applet import Applet, Habits
 from sim.phone.ble import BleJob, BleLine
-from sim.phone.engagement import BleOffer, Mode
+from sim.phone.engagement import BleOffer, Mode, Version
 from sim.phone.request import Asked
 from sim.phone.response import Authentication, Credential, Tamper
 from sim.phone.session import CBOR_ERROR, TERMINATION, HolderSession, SessionError, status_message
@@ -88,7 +88,7 @@ class Transaction:
         self._phone = phone
         self._began = time.monotonic()
         key = ec.generate_private_key(phone.curve)
-        said = engagement.device_engagement(key.public_key())
+        said = engagement.device_engagement(key.public_key(), phone.version)
         self._e_device_key_bytes = engagement.e_device_key_bytes(key.public_key())
         own_uuid = None if phone.negotiates else uuid.uuid4()
         self.ble = BleOffer(phone.ble_modes, own_uuid) if phone.ble_modes else None
@@ -241,8 +241,9 @@ class Phone:
     authentication: deviceSignature or deviceMac. curve: of its session keys (P-256 unless given). consent: the owner's
     answer to being asked; consent_seconds how long that takes. tamper: what a dishonest owner's software changes.
     replay: a recorded DeviceResponse to present instead of an honest one. habits: see `Habits`. nfc, ble_modes: the
-    retrieval it offers. negotiates: its handover is a negotiated one. stay_keys: the keys in its stay-key app, if it
-    has one. radio: its Bluetooth, needed with `ble_modes`. on_event: hears of each moment of a tap.
+    retrieval it offers. negotiates: its handover is a negotiated one. version: of its engagement. stay_keys: the keys
+    in its stay-key app, if it has one. radio: its Bluetooth, needed with `ble_modes`. on_event: hears of each moment
+    of a tap.
     """
 
     credentials: Sequence[Credential]
@@ -257,6 +258,7 @@ class Phone:
     nfc: bool = True
     ble_modes: frozenset[Mode] = frozenset()
     negotiates: bool = False
+    version: Version = "1.0"
     stay_keys: StayKeys | None = None
     radio: BleLine | None = None
     on_event: Callable[[Event], None] = _unheard

@@ -61,6 +61,16 @@ def test_a_presentation_is_read_and_verifies(authentication: str, curve: ec.Elli
     assert presentation.device_response == outcome.device_response
 
 
+@pytest.mark.parametrize("negotiates", [False, True], ids=["static", "negotiated"])
+def test_an_engagement_with_elements_of_a_later_version_is_read_and_kept_as_it_came(negotiates: bool) -> None:
+    """As Apple's. The transcript covers what this reader does not know as well: who forgets it reads nothing."""
+    presentation, outcome = read(tap.phone(version="1.1", negotiates=negotiates))
+    assert len(verified(presentation)) == 1 and outcome.result == "presented"
+    said = cbor2.loads(cbor2.loads(presentation.session_transcript)[0].value)
+    assert list(said) == [5, 6, 0, 1] and said[0] == "1.1"
+    assert presentation.session_transcript == outcome.session_transcript
+
+
 @pytest.mark.parametrize("doc_type", [issuer.MDL, issuer.PHOTO_ID, issuer.PID, issuer.RESIDENT_ID])
 def test_every_document_type_that_the_issuer_issues_is_read(doc_type: str) -> None:
     specimen = issuer.specimen(doc_type)

@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib
+import re
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,7 @@ import pytest
 from firmware.radio import Radio
 from firmware.serving import WELL_MS, serve
 from protocol import crypto_cpython as crypto
-from sim.board.interpreter import STAND_INS
+from sim.board.interpreter import ROOT, STAND_INS
 from sim.nfc.faults import Faults
 from sim.nfc.virtual_pn532 import VirtualPn532
 from sim.phone.applet import Habits
@@ -40,7 +41,7 @@ class Seen(Outputs):
         self._note("open")
 
     def show(self, name: str, after_ms: int = 0) -> None:
-        self._note(("soon " if after_ms else "show ") + name)
+        self._note((f"in {after_ms / 1000} seconds " if after_ms else "show ") + name)
 
     def answer(self, name: str) -> None:
         self._note("answer " + name)
@@ -215,7 +216,10 @@ def test_a_guest_who_has_to_agree_is_told_so_and_then_let_in(tmp_path: Path, mon
         outcome = await replace(guest.plain_phone, consent_seconds=3).tap(here.board)
         await here.until("answer allowed")
         assert outcome.result == "presented"
-        assert here.seen.done == ["show idle", "show reading", "soon ask", "show reading", "open", "answer allowed"]
+        page = (ROOT / "docs/door-signals.md").read_text().replace("\n", " ")
+        (told,) = re.findall(r"`ask` comes only if the phone has not answered within ([\d.]+) seconds", page)
+        after = f"in {told} seconds ask"
+        assert here.seen.done == ["show idle", "show reading", after, "show reading", "open", "answer allowed"]
 
     play(tmp_path, monkeypatch, story)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib
+import re
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from firmware import pins
-from sim.board.interpreter import STAND_INS
+from sim.board.interpreter import ROOT, STAND_INS
 from tests.firmware import pn532_scene as scene
 
 LIGHTS = (pins.LED_RED, pins.LED_GREEN, pins.LED_BLUE)
@@ -25,7 +26,13 @@ COLOURS = {
     "busy": (1, 1, 1),
     "fault": (1, 0, 1),
 }
-TONES = {"refused_stay": 1, "refused_document": 2, "refused_phone": 3, "ask": 2, "busy": 3, "idle": 0, "reading": 0}
+TONE = re.compile(r"^\| `(\w+)` \| [^|]+ \| .*\((\d+) Hz\), (\d+) ms, (once|twice|three times) \|", re.MULTILINE)
+OFTEN = ["", "once", "twice", "three times"]
+TONES = {
+    name: (int(hertz), int(length), OFTEN.index(often))
+    for name, hertz, length, often in TONE.findall((ROOT / "docs/door-signals.md").read_text())
+}
+"""Of each state that has one: Hz, milliseconds, how often, as guests are told."""
 
 
 class Panel:
@@ -34,13 +41,18 @@ class Panel:
     def __init__(self, machine: Any, signals: Any) -> None:
         self._pins = machine._bus.pins
         self.signals = signals
-        self.tones: list[int] = []
+        self.tones: list[tuple[int, int]] = []
+        """What has sounded: Hz, and for how many milliseconds."""
         duty = signals._buzzer.duty_u16
+        sounding: list[tuple[int, float]] = []
 
         def sound(value: int) -> None:
             duty(value)
+            if sounding:
+                hertz, began = sounding.pop()
+                self.tones.append((hertz, round((scene.now() - began) * 1000)))
             if value:
-                self.tones.append(signals._buzzer.freq())
+                sounding.append((signals._buzzer.freq(), scene.now()))
 
         signals._buzzer.duty_u16 = sound
         self.buzzer = signals._buzzer
@@ -66,6 +78,10 @@ def panel(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], Panel]]:
         sys.modules.pop(name, None)
 
 
+def test_the_page_tells_of_every_tone() -> None:
+    assert COLOURS.keys() - TONES.keys() == {"idle", "reading"}
+
+
 @pytest.mark.parametrize("name", COLOURS)
 def test_a_state_is_lit_until_the_next_and_its_tone_sounds_as_often_as_it_should_and_then_stops(
     panel: Callable[[], Panel], name: str
@@ -76,7 +92,8 @@ def test_a_state_is_lit_until_the_next_and_its_tone_sounds_as_often_as_it_should
         assert here.light == COLOURS[name]
         await asyncio.sleep(30)
         assert here.light == COLOURS[name] and here.silent
-        assert len(here.tones) == TONES.get(name, 1) and len(set(here.tones)) <= 1
+        hertz, milliseconds, often = TONES.get(name, (0, 0, 0))
+        assert here.tones == [(hertz, milliseconds)] * often
 
     scene.run(story())
 

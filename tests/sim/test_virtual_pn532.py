@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from firmware.nfc.hsu import Hsu
 from firmware.nfc.pn532 import Pn532Reader
+from protocol.errors import TransportError
 from sim.board.interpreter import ROOT
 from sim.nfc import frames
 from sim.nfc.card import Card, Traits
@@ -300,6 +301,30 @@ def test_as_a_program_of_its_own_it_is_found_by_a_driver_on_a_socket() -> None:
             assert await card.transceive(bytes.fromhex("00a4040007d276000085010100")) == b"\x90\x00"
             await card.release()
             assert await program.stdout.readline() == b"unfinished: 1 APDUs\n"
+            writer.close()
+        finally:
+            program.kill()
+            await program.wait()
+
+    tap.run(story())
+
+
+def test_the_faults_it_is_told_of_on_its_command_line_happen() -> None:
+    async def story() -> None:
+        command = [sys.executable, "-m", "sim.nfc", "--tcp", "0", "--tear-off-at", "2"]
+        program = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
+        assert program.stdout is not None
+        try:
+            host, port = (await program.stdout.readline()).decode().strip().split(":")
+            line, writer = await asyncio.open_connection(host, int(port))
+            reader = Pn532Reader(Hsu(line, writer))
+            for _ in range(2):  # each phone is torn away: block 0 is its RATS, 1 the first command, 2 the second
+                card = await reader.wait_for_card()
+                assert await card.transceive(bytes.fromhex("00a4040007d276000085010100")) == b"\x90\x00"
+                with pytest.raises(TransportError, match=r"nfc\.gone"):
+                    await card.transceive(bytes.fromhex("00a4000c02e103"))
+                await card.release()
+                assert await program.stdout.readline() == b"unfinished: 1 APDUs\n"
             writer.close()
         finally:
             program.kill()
