@@ -24,7 +24,8 @@ PULSE_MS = 3000
 LOOK_MS = 100
 """How often the end of a pulse is looked for."""
 
-_TIMER = const(0)
+_TIMER = const(1)
+"""Not 0: until MicroPython 1.28 the port takes that one to notice that a UART has gone idle (`firmware/nfc/hsu.py`)."""
 
 
 class Strike:

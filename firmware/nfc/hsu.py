@@ -15,6 +15,10 @@ _WAKE = b"\x55\x55" + bytes(14)
 """Edges that wake the chip, and the time it takes to (user manual, 7.2.11): what comes during it is lost."""
 
 
+def _arrived(_uart: "Any") -> None:
+    """Nothing: that it was called has woken the loop, which finds the bytes for itself."""
+
+
 class _Polled:
     """A UART as an asyncio stream where asyncio cannot wait for one itself: on CPython, under the board stand-in."""
 
@@ -39,6 +43,11 @@ class Hsu:
     """The line on `uart`, a `machine.UART` at 115200 baud with an `rxbuf` of 600 bytes or more.
 
     With `writer`, `uart` is the reading half of a pair of asyncio streams, whose speed cannot be changed.
+
+    A loop on the ESP32 that waits for a UART looks at it once in a FreeRTOS tick of 10 ms, and there are two waits in
+    each exchange with the chip. An interrupt wakes it sooner, whatever its handler does (ports/esp32/machine_uart.c).
+    So there is one for a line that has gone idle, half a millisecond or a whole one after each frame. It takes one of
+    the eight places that the port has for handlers not called yet; one for each byte would take them all.
     """
 
     def __init__(self, uart: "Any", writer: "Any" = None) -> None:
@@ -48,6 +57,9 @@ class Hsu:
         if writer is None:
             stream: Any = asyncio.StreamReader if sys.implementation.name == "micropython" else _Polled
             self._reader = self._writer = stream(uart)
+            idle = getattr(uart, "IRQ_RXIDLE", 0)
+            if idle:
+                uart.irq(_arrived, idle)
 
     async def write(self, data: bytes) -> None:
         """Send `data`, a whole frame. Raises TransportError `nfc.reader` when the line is closed."""

@@ -155,6 +155,49 @@ asyncio.run(main())
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_uart_interrupts_when_bytes_have_come_and_takes_timer_0_for_it(tmp_path: Path, runtime: str) -> None:
+    source = """
+import time
+from machine import Timer, UART
+uart = UART(1, 115200)
+told = []
+for wrong in ({"hard": True}, {"trigger": 8}):
+    try:
+        uart.irq(told.append, **wrong)
+        raise AssertionError(wrong)
+    except ValueError:
+        pass
+uart.irq(told.append, UART.IRQ_BREAK)
+uart.write(b"one")
+while uart.read(16) is None:
+    pass
+assert told == []
+timers = Timer(0), Timer(1)
+uart.irq(told.append, trigger=UART.IRQ_RXIDLE)
+uart.write(b"two")
+while uart.read(16) is None:
+    pass
+assert told == [uart]
+for timer in timers:
+    timer.init(mode=Timer.ONE_SHOT, period=1, callback=told.append)
+end = time.time() + 5
+while len(told) < 2 and time.time() < end:
+    time.sleep(0.01)
+assert told[1:] == [timers[1]]
+"""
+
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(16):
+            writer.write(data)
+
+    async def scenario() -> None:
+        async with serving(echo) as endpoint, board(tmp_path, source, runtime, {"MOORING_UART1": endpoint}) as lock:
+            assert await lock.wait() == 0
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
 def test_without_a_host_everything_works_in_silence(tmp_path: Path, runtime: str) -> None:
     source = """
 from machine import PWM, Pin, UART, WDT, reset_cause, unique_id, PWRON_RESET

@@ -173,17 +173,24 @@ class PWM:
 
 class Timer:
     """As `machine.Timer` of the ESP32 port: callbacks run between two steps of the interpreter, also of a loop that
-    never yields; one for which the queue has no place is lost. What stops the interpreter itself stops them too."""
+    never yields; one for which the queue has no place is lost. What stops the interpreter itself stops them too.
+
+    Timer 0 is lost to whoever has it once a UART has an interrupt for its idle line: so it is until MicroPython 1.28.
+    """
 
     ONE_SHOT, PERIODIC = 0, 1
+    _lost = set()
 
     def __init__(self, id):
+        self._id = id
         self._turn = 0
 
     def init(self, *, mode=PERIODIC, period=-1, callback=None, hard=False):
         if period <= 0:
             raise ValueError("Timer period is too short for this timer")
         self._turn += 1
+        if self._id in self._lost:
+            return
         _later(self, self._turn, mode == self.PERIODIC, period, callback)
 
     def deinit(self):
@@ -229,9 +236,11 @@ class UART(io.IOBase if MICROPYTHON else object):
     """
 
     INV_TX, INV_RX, RTS, CTS = 32, 4, 2, 1
+    IRQ_RX, IRQ_BREAK, IRQ_RXIDLE = 1, 2, 0x1000
 
     def __init__(self, id, baudrate=9600, **options):
         self._id = id
+        self._handler, self._trigger = None, 0
         self.baudrate = baudrate
         address = os.getenv("MOORING_UART%d" % id)
         # Without a peer: a socket that nothing ever arrives at, so that waiting for it is still free.
@@ -246,6 +255,14 @@ class UART(io.IOBase if MICROPYTHON else object):
     def deinit(self):
         self._socket.close()
 
+    def irq(self, handler=None, trigger=0, hard=False):
+        """Call `handler(uart)` when bytes have come; here it is as they are read. Soft only, as on the ESP32."""
+        if hard or trigger & ~(self.IRQ_RX | self.IRQ_BREAK | self.IRQ_RXIDLE):
+            raise ValueError("hard, or a trigger that there is not")
+        self._handler, self._trigger = handler, trigger
+        if trigger & self.IRQ_RXIDLE:
+            Timer._lost.add(0)
+
     def fileno(self):
         return self._socket.fileno()
 
@@ -258,7 +275,10 @@ class UART(io.IOBase if MICROPYTHON else object):
     def read(self, nbytes=4096):
         if not self._peer or not self._poll.poll(0):
             return None
-        return self._socket.recv(nbytes)
+        data = self._socket.recv(nbytes)
+        if self._handler is not None and self._trigger & (self.IRQ_RX | self.IRQ_RXIDLE):
+            self._handler(self)
+        return data
 
     def readinto(self, buf, nbytes=None):
         data = self.read(len(buf) if nbytes is None else min(nbytes, len(buf)))
