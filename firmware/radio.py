@@ -58,6 +58,7 @@ SCAN_RESULT = const(5)
 _SCAN_DONE = const(6)
 PERIPHERAL_CONNECT = const(7)
 PERIPHERAL_DISCONNECT = const(8)
+_NOTIFIED = const(18)
 _LAST_CLIENT_EVENT = const(19)
 MTU_EXCHANGED = const(21)
 
@@ -72,6 +73,7 @@ _EBUSY = const(16)
 _UNKNOWN = const(0)
 _PHONE = const(1)
 _OURS = const(2)
+_MARRED = const(3)
 
 
 class Radio:
@@ -84,7 +86,8 @@ class Radio:
         self._services: tuple[Any, ...] = ()
         self._buffers: dict[int, tuple[int, bool]] = {}
         self._advertised: tuple[int, Any] | None = None
-        # By handle: edge or phone? It shows when they write. A connection that we made is to a phone.
+        # By handle: edge or phone? It shows when they write. A connection that we made is to a phone. One from which
+        # something was missed is not listened to any more.
         self._connections: dict[int, int] = {}
         self._mtus: dict[int, int] = {}  # of those connections on which it was exchanged
         self._borrower: Handler | None = None
@@ -307,11 +310,15 @@ class Radio:
             if event != SCAN_RESULT:
                 self._failures += 1
                 self._last = data[0]
+                if data[0] in self._connections:
+                    self._connections[data[0]] = _MARRED
                 self._wrong = type(error)
                 self._broken.set()
 
     def _note(self, event: int, data: "Any") -> None:
         borrower = self._borrower
+        if event in (GATTS_WRITE, _NOTIFIED) and self._connections.get(data[0]) == _MARRED:
+            return
         if event == GATTS_WRITE:
             # Each user's own characteristics tell whose connection it is; the other must not judge it.
             if data[1] not in self._values:

@@ -19,7 +19,7 @@ from tests.firmware.test_link import Edge, greeted, run
 from tests.on_lock import run_on_lock
 from tests.radio_world import RadioWorld
 
-BOARD = Path(__file__).parent / "moments_board.py"
+BOARD = Path(__file__).parent / "link_moments_board.py"
 
 
 @pytest.mark.parametrize("how", ["alone", "another"])
@@ -34,6 +34,17 @@ def test_a_connection_that_ends_at_any_moment_costs_nobody_else_anything(
     said = json.loads(done.stdout.rsplit("\x02", 1)[1])
     assert said["wrong"] == [] and said["moments"] > 100
     assert said["tried"] == len(range(first, said["moments"] + 1, stride)) > 5
+
+
+@pytest.mark.parametrize("how", ["server", "client", "memory"])
+@pytest.mark.parametrize("runtime", ["cpython", "micropython"])
+def test_a_phone_that_goes_at_any_moment_or_finds_no_memory_costs_its_own_tap_alone(runtime: str, how: str) -> None:
+    lock = interpreter.find(runtime)
+    command = lock.command(BOARD.with_name("session_moments_board.py"), how)
+    done = subprocess.run(command, env=lock.environment(), capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    said = json.loads(done.stdout.rsplit("\x02", 1)[1])
+    assert said["wrong"] == [] and said["moments"] > 4
 
 
 def test_a_phone_that_is_gone_as_soon_as_it_is_there_is_looked_for_again() -> None:

@@ -1,19 +1,16 @@
 """Run by either runtime: an edge's connection ends at each moment in turn of what the lock does for it.
 
-Moments are calls of the stack and of the crypto, looks at the clock and lines printed: there the chip's task with the
-events may come in between. With "another", the next edge has connected and opened by the time the lock goes on. After
+With "another", the next edge has connected and opened by the time the lock goes on. After
 each the link still runs, the next edge has been sent nothing but what is its own, and it is served. Arguments: "alone"
 or "another", the first moment to try, and a stride. Prints how many moments there were, how many were tried, and what
 was wrong.
 """
 
 import asyncio
-import builtins
 import json
 import sys
 
 from firmware import crypto as own_crypto
-from firmware import ticks
 from firmware.admission import Admission
 from firmware.edge_passes import EdgePasses
 from firmware.identity import Identity
@@ -23,11 +20,12 @@ from protocol import link, link_session
 from protocol.errors import MooringError
 from protocol.link import Hello
 from protocol.parts import Assembler, Parts
+from tests.firmware.moments import MOMENTS
 from tests.link_keys import LinkKeys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from typing import Any
 
 if sys.implementation.name == "micropython":
@@ -39,38 +37,6 @@ DOWN, UP = 16, 18
 RECORDS = 2
 KEYS = LinkKeys(crypto)
 PASS = KEYS.edge_pass()
-
-
-class Moments:
-    """Counts them, and does something at one. None is within a handler."""
-
-    def __init__(self) -> None:
-        self.within = True
-        self.begin(0, None)
-
-    def begin(self, when: int, act: "Callable[[], None] | None") -> None:
-        self.count, self.when, self.act = 0, when, act
-
-    def pass_one(self) -> None:
-        if self.within:
-            return
-        self.count += 1
-        if self.count == self.when and self.act is not None:
-            self.within = True
-            self.act()
-            self.within = False
-
-    def around(self, call: "Any") -> "Any":
-        def called(*arguments: "Any", **named: "Any") -> "Any":
-            self.pass_one()
-            result = call(*arguments, **named)
-            self.pass_one()
-            return result
-
-        return called
-
-
-MOMENTS = Moments()
 
 
 class Interrupted:
@@ -261,8 +227,7 @@ async def one(when: int, another: bool) -> int:
 
 
 async def main(another: bool, first: int, stride: int) -> None:
-    for owner, name in ((ticks, "now"), (builtins, "print")):
-        setattr(owner, name, MOMENTS.around(getattr(owner, name)))
+    MOMENTS.find()
     count = await one(0, another)
     wrong, tried = [], 0
     for when in range(first, count + 1, stride):
