@@ -46,6 +46,18 @@ def test_an_opening_is_a_pulse_and_its_end_needs_no_event_loop(tmp_path: Path, k
     asyncio.run(scenario())
 
 
+def test_the_pulse_has_a_timer_that_the_line_of_the_reader_chip_does_not_take(tmp_path: Path) -> None:
+    line = "from machine import UART\nfrom firmware.nfc.hsu import Hsu\nHsu(UART(1, 115200))\n"
+
+    async def scenario() -> None:
+        async with running(tmp_path, MADE + line + "door.open()\nwhile True:\n    pass\n") as bus:
+            await bus.wait_for(pins.STRIKE, 1)
+            await bus.wait_for(pins.STRIKE, 0, since=2)
+            assert levels(bus) == [0, 1, 0]
+
+    asyncio.run(scenario())
+
+
 def test_before_anything_is_known_of_it_the_strike_has_no_current(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(tmp_path, MADE + "import time\ntime.sleep(30)\n") as bus:
