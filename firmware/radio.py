@@ -324,6 +324,8 @@ class Radio:
             if data[1] not in self._values:
                 self._tell_link(event, data)
                 return
+            if borrower is None:
+                return  # the service of a session that is over: whoever writes to it stays a stranger of the link's
             self._take_over(data[0])
         elif event == CENTRAL_CONNECT:
             self._mtus.pop(data[0], None)

@@ -62,7 +62,8 @@ class ClientSession(Session):
         self._status: int | None = None
         self._range: tuple[int, int] | None = None
         self._handles = [0, 0, 0]  # of `_VALUES`
-        self._descriptors = [0, 0, 0]  # their configurations
+        self._ends = [0, 0, 0]  # of their characteristics
+        self._configuration = 0  # of the characteristic that is being looked at
         self._outbox = self._inbox = self._state = 0
         self._gone = False
 
@@ -113,10 +114,13 @@ class ClientSession(Session):
         self._state, self._outbox, self._inbox = self._handles
         if 0 in self._handles:
             raise TransportError("ble.service", "the phone's service lacks a characteristic")
-        # One look at all that follows the first value finds the configuration descriptors of both.
-        first = min(self._state, self._inbox)
-        await self._step(_DESCRIPTOR_DONE, radio.gattc_discover_descriptors, connection, first, end)
-        for handle in (self._descriptors[0], self._descriptors[2]):
+        for at in (0, 2):  # State and Server2Client
+            # Between its value and the next declaration: a look at more takes a request for each change of the length
+            # of UUIDs on the way, for an answer has room for one length only (Core, Vol 3, Part F, 3.4.3.2).
+            self._configuration, first, last = 0, self._handles[at], self._ends[at]
+            if last > first:
+                await self._step(_DESCRIPTOR_DONE, radio.gattc_discover_descriptors, connection, first, last)
+            handle = self._configuration
             if not handle:
                 raise TransportError("ble.service", "the phone's service cannot notify")
             await self._step(_WRITE_DONE, radio.gattc_write, connection, handle, _SUBSCRIBE, _WITH_RESPONSE)
@@ -207,13 +211,10 @@ class ClientSession(Session):
         elif event == _CHARACTERISTIC_RESULT:
             for at in range(3):
                 if data[4] == _VALUES[at]:
-                    self._handles[at] = data[2]
+                    self._ends[at], self._handles[at] = data[1], data[2]
         elif event == _DESCRIPTOR_RESULT:
             if data[2] == _CONFIGURATION:
-                # The first behind a value is its own; they come in order.
-                for at in range(3):
-                    if not self._descriptors[at] and data[1] > self._handles[at]:
-                        self._descriptors[at] = data[1]
+                self._configuration = data[1]
         elif event in _DONE and event == self._awaited:
             self._status = 0 if event == MTU_EXCHANGED else data[-1]
 

@@ -131,8 +131,8 @@ class ClientRole:
         elif kind == _OF_CHARACTERISTICS:
             whole = ServiceProxy(client, start, end, UUID.from_16_bits(0))  # type: ignore[no-untyped-call]  # bumble's
             for found in await client.discover_characteristics([uuid] if uuid else [], whole):
-                # A characteristic's value follows its declaration (Core, Vol 3, Part G, 3.3).
-                head = struct.pack(">HHB", found.handle - 1, found.handle, int(found.properties))
+                # Its last handle is that before the next declaration, as the chip's stack has it.
+                head = struct.pack(">HHB", found.end_group_handle, found.handle, int(found.properties))
                 self._send(_CHARACTERISTIC, handle, 0, head + found.uuid.to_bytes())
         else:
             for descriptor in await client.discover_descriptors(start_handle=start, end_handle=end):

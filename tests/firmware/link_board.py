@@ -1,11 +1,12 @@
 """Run by MicroPython in the link tests: the real `firmware.link` over a lock that holds made-up records.
 
 Keys are those of `tests.link_keys`; admission and the judging of edge passes are real. A statement whose bytes start
-with "no" is refused; "grow" journals one more record; "fresh" changes a fact.
+with "no" is refused; "grow" journals one more record; "fresh" changes a fact; "slow" takes a tenth of a second.
 """
 
 import asyncio
 import os
+import time
 
 import bluetooth
 
@@ -81,6 +82,8 @@ class FakeLock:
             self.count += 1
         elif data == b"fresh":
             self.nonce = bytes(16)
+        elif data == b"slow":
+            time.sleep(0.1)
         return "grant", "grant.window" if data.startswith(b"no") else None
 
 

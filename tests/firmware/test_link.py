@@ -11,6 +11,7 @@ from bleak.exc import BleakError
 from bumble.core import BaseBumbleError
 from bumble.hci import Address
 
+from firmware.conversation import REST
 from protocol import crypto_cpython as crypto
 from protocol import link, record
 from protocol.link_session import Initiator, Session
@@ -332,6 +333,20 @@ def test_a_connection_that_never_speaks_makes_room() -> None:
                 assert not edge.gone.is_set()
 
     asyncio.run(world())
+
+
+def test_a_courier_that_repeats_what_is_held_does_not_take_the_doors_time() -> None:
+    async def scenario(_world: RadioWorld) -> None:
+        async with greeted() as edge:
+            began = asyncio.get_running_loop().time()
+            for _ in range(5):
+                await edge.say(link.deliver(b"slow"))
+            for _ in range(5):
+                await edge.hear()
+            took = asyncio.get_running_loop().time() - began
+            assert took >= 5 * 0.1 + 4 * REST * 0.1, "of which the lock's loop was blocked for half a second"
+
+    run(0, scenario)
 
 
 def test_refusals_in_a_row_slow_a_courier_down_and_an_accepted_statement_ends_that() -> None:

@@ -188,6 +188,17 @@ def test_the_link_hears_of_an_edge_that_comes_during_a_session_and_of_a_phone_on
     assert [event for event, handle in session if handle == 3] == [1, GATTS_WRITE, MTU_EXCHANGED, CENTRAL_DISCONNECT]
 
 
+def test_who_writes_to_the_service_of_a_session_that_is_over_stays_a_stranger_to_the_link() -> None:
+    stack, shared, link, session = scene()
+    state, *_ = serve(shared, session)
+    shared.give_back()
+    for handle in range(1, 5):
+        stack.connect(handle)
+        stack.tell(GATTS_WRITE, (handle, state))
+    assert link.events == [(CENTRAL_CONNECT, handle) for handle in range(1, 5)], "none is said to have gone"
+    assert session == []
+
+
 def test_the_links_advertising_waits_for_the_session() -> None:
     stack, shared, _, session = scene()
     serve(shared, session)

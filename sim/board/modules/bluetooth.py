@@ -251,8 +251,8 @@ class BLE:
             start, end = struct.unpack(">HH", payload[:4])
             return (a, start, end, UUID(payload[4:]))
         if event == _IRQ_GATTC_CHARACTERISTIC_RESULT:
-            declared, value, properties = struct.unpack(">HHB", payload[:5])
-            return (a, declared, value, properties, UUID(payload[5:]))
+            last, value, properties = struct.unpack(">HHB", payload[:5])
+            return (a, last, value, properties, UUID(payload[5:]))
         if event == _IRQ_GATTC_DESCRIPTOR_RESULT:
             return (a, b, UUID(payload))
         if event in (_IRQ_GATTC_READ_RESULT, _IRQ_GATTC_NOTIFY, _IRQ_GATTC_INDICATE):
