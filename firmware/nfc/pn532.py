@@ -124,7 +124,7 @@ class Pn532Reader:
         if card is None:
             if self._announce and not found:
                 await self.chip.broadcast(self._announce)
-            await self.chip.field(False)
+            await self.chip.field_off()
         self._failures = 0
         return card
 
@@ -141,7 +141,7 @@ class Pn532Reader:
         if len(found) > 1:
             if not self._crowd_told:
                 self._crowd_told = True
-                await self.chip.field(False)
+                await self.chip.field_off()
                 raise TransportError("nfc.collision", "more than one card in the field")
             return None
         return await self._activate() if found[0].iso_dep else None

@@ -44,6 +44,7 @@ _SET_SERIAL_BAUDRATE = const(0x10)
 _SET_PARAMETERS = const(0x12)
 _SAM_CONFIGURATION = const(0x14)
 _RF_CONFIGURATION = const(0x32)
+_FIELD_OFF = const(b"\x01\x00")
 _IN_COMMUNICATE_THRU = const(0x42)
 _IN_LIST_PASSIVE_TARGET = const(0x4A)
 
@@ -58,7 +59,7 @@ _NACKS = const(2)
 _FAREWELL_MS = const(6)
 """A card may take 4.8 ms to say farewell (ISO/IEC 14443-4, 8.1)."""
 _WAY_MS = const(150)
-"""Two of the longest blocks on the air and over a slow line; the chip's own timer is up to twice what was asked for."""
+"""What may pass beside the card's own time: long blocks both ways, on the air and on a slow line, and a busy loop."""
 _RESET_SECONDS = 0.006
 """Cards forget all they were told in 5.1 ms without the field (ISO/IEC 14443-3, 5)."""
 
@@ -151,7 +152,7 @@ class Pn532:
             raise self._failed("the chip is no PN532")
         self.version = version
         await self.command(_SET_PARAMETERS, b"\x00")  # no ATS of its own, no automatic RATS
-        await self.field(False)
+        await self.field_off()
         self._timer = -1
         await self._set_timer(_timer(50))
         await self._configure(0x04, b"\x00")  # no repetitions of its own in InCommunicateThru
@@ -185,9 +186,9 @@ class Pn532:
 
     # --- what the reader needs of it ---------------------------------------------------------------------------------
 
-    async def field(self, on: bool) -> None:
-        """Switch the field. Cards lose their power and forget everything when it goes."""
-        await self._configure(0x01, b"\x01" if on else b"\x00")
+    async def field_off(self) -> None:
+        """Switch the field off. Cards lose their power and forget everything."""
+        await self.command(_RF_CONFIGURATION, _FIELD_OFF)
 
     async def look(self) -> "list[Target]":
         """Switch the field on and count the type A cards there, two at most. None of them can be spoken to then."""
@@ -200,7 +201,7 @@ class Pn532:
         from that to send it a RATS of its own: nfcpy and libnfc ask this chip for one card, always. So they do not
         have to: the field goes off, which all of them forget everything by, and one card is asked for.
         """
-        await self.field(False)
+        await self.field_off()
         await asyncio.sleep(_RESET_SECONDS)
         found = _targets(await self.command(_IN_LIST_PASSIVE_TARGET, b"\x01\x00"))
         return found[0] if found else None
@@ -226,8 +227,7 @@ class Pn532:
 
         The chip is as REQA left it, which has seven bits and no CRC: those are eight now, and the CRC is ours.
         """
-        settings = zip((_TX_MODE, _RX_MODE, _BIT_FRAMING), (0, 0, 0))
-        await self._write_registers(list(settings))
+        await self._write_registers([(_TX_MODE, 0), (_RX_MODE, 0), (_BIT_FRAMING, 0)])
         await self.thru(frame + _crc_a(frame), 1, _COMMAND_MS)
 
     async def set_rate(self, rate: int) -> None:
@@ -253,10 +253,10 @@ class Pn532:
         if self._doubt:
             await self._certain(1)
         if farewell:
-            self._timer = _timer(_FAREWELL_MS)
-            await self._once(_RF_CONFIGURATION, bytes((2, 0, 0x0B, self._timer)))
+            self._timer = -1
+            await self._once(_RF_CONFIGURATION, bytes((2, 0, 0x0B, _timer(_FAREWELL_MS))))
             await self._once(_IN_COMMUNICATE_THRU, farewell)
-        await self._once(_RF_CONFIGURATION, b"\x01\x00")
+        await self._once(_RF_CONFIGURATION, _FIELD_OFF)
 
     # --- commands ----------------------------------------------------------------------------------------------------
 
