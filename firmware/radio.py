@@ -21,8 +21,8 @@ ble_gatts_reset and ble_gatts_start):
   set is the session's, before and after it is the link's.
 
 **The rule for events.** They come in a task of NimBLE's own, which gets the interpreter in the middle of any function
-of ours (py/vm.c, `gil_divisor`; and whenever something prints), though never in the middle of a call of the stack or
-of a handler. So, here and in the link and the sessions:
+of ours (py/vm.c, `gil_divisor`; a long line printed, and `active`, let it in as well), though never in the middle of a
+handler. So, here and in the link and the sessions:
 
 - A task reads what a handler may change once, and works with what it has read. A handle that it has read may be gone
   by the time it is used, which the stack answers with an OSError; None is never given to the stack.
@@ -170,10 +170,10 @@ class Radio:
                 continue
             try:
                 self._restart()
+                tries = 0
                 borrower = self._borrower
                 if borrower is not None:
                     borrower(RESTARTED, None)
-                tries = 0
             except (OSError, MemoryError) as error:
                 tries += 1
                 if tries == _TRIES:
@@ -342,6 +342,8 @@ class Radio:
         elif event == PERIPHERAL_CONNECT:
             self._mtus.pop(data[0], None)
             self._connections[data[0]] = _OURS
+            if borrower is None:
+                raise TransportError("ble.late", "nobody waits for this phone any more")
         elif event == PERIPHERAL_DISCONNECT:
             self._mtus.pop(data[0], None)
             self._connections.pop(data[0], None)

@@ -173,9 +173,10 @@ class ClientSession(Session):
                 self._flag.set()
             return
         if event == PERIPHERAL_CONNECT:
-            if self._awaited == event and self._connection is None:
-                self._connection = data[0]
-                self._status = 0
+            if self._awaited != event or self._connection is not None:
+                raise TransportError("ble.late", "this phone is not waited for any more")
+            self._connection = data[0]
+            self._status = 0
         elif event == PERIPHERAL_DISCONNECT:
             self._on_disconnect(data[0])
         elif event == RESTARTED:

@@ -344,6 +344,16 @@ def test_a_phone_that_could_not_be_taken_over_is_still_the_links_to_forget() -> 
     assert stack.connections == set() and link.events == [(CENTRAL_CONNECT, 3), (CENTRAL_DISCONNECT, 3)]
 
 
+def test_a_connection_that_we_made_for_a_session_that_is_over_is_ended() -> None:
+    stack, shared, _, _ = scene()
+    told: list[int] = []
+    shared.borrow(lambda event, data: told.append(event))
+    shared.give_back()
+    stack.connect(5, PERIPHERAL_CONNECT)
+    mended(shared)
+    assert stack.connections == set() and stack.starts == 1 and told == []
+
+
 # --- MTUs ------------------------------------------------------------------------------------------------------------
 
 
