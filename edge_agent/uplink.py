@@ -58,8 +58,9 @@ class Uplink:
     """Keeps a connection to the broker and drains `outbox` through it.
 
     `on_receipts(Receipts)`, `on_command(Command)` and `on_pass(statement)` are called for what comes down; when they
-    return, the content is durable and the message is acknowledged. `on_online()` is called when the connection is up. A
-    MooringError from a handler leaves the message unacknowledged, and is logged.
+    return, the content is durable and the message is acknowledged. A FormatError of theirs is logged and the message
+    acknowledged and passed over, for it will never be another; any other MooringError leaves it unacknowledged and ends
+    the connection. `on_online()` is called when the connection is up, `on_offline()` when it has gone.
     """
 
     def __init__(

@@ -10,12 +10,13 @@ import argparse
 import asyncio
 import dataclasses
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from sim import issuer, pki
+from sim.arguments import number, whole_number
 from sim.nfc.faults import Faults
 from sim.nfc.virtual_pn532 import VirtualPn532
 from sim.phone.phone import Phone
@@ -48,22 +49,9 @@ async def _run(port: int | None, faults: Faults, empty: bool) -> None:
         await board.stop()
 
 
-def _number(kind: Callable[[str], float], least: float, most: float) -> Callable[[str], float]:
-    def read(text: str) -> float:
-        try:
-            value = kind(text)
-        except ValueError:
-            value = least - 1
-        if not least <= value <= most:
-            raise argparse.ArgumentTypeError(f"{text} is not a number from {least} to {most}")
-        return value
-
-    return read
-
-
-_CHANCE = _number(float, 0, 1), "CHANCE"
-_SECONDS = _number(float, 0, 60), "SECONDS"
-_COUNT = _number(int, 0, 2**31), "N"
+_CHANCE = number(0, 1), "CHANCE"
+_SECONDS = number(0, 60), "SECONDS"
+_COUNT = whole_number(0), "N"
 _KINDS = {
     "air_lost": _CHANCE,
     "air_damaged": _CHANCE,
@@ -82,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "serial port, or the port it listens on, and then what becomes of each tap. Runs until interrupted.",
     )
     parser.add_argument(
-        "--tcp", type=_number(int, 0, 65535), metavar="PORT", help="listen on this port (0: any) instead of a pty"
+        "--tcp", type=whole_number(0, 65535), metavar="PORT", help="listen on this port (0: any) instead of a pty"
     )
     parser.add_argument("--empty", action="store_true", help="no phone is held to it")
     faults = parser.add_argument_group("faults", "Chances are numbers from 0 to 1; the same seed does the same again.")

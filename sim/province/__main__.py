@@ -168,7 +168,7 @@ def _must_hold_a_province(folder: Path) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit code: 0 done, 1 a listing code that is not genuine, 2 something to mend, and the message says what."""
+    """Exit code: 0 done, 1 a listing code that is not genuine, 2 bad arguments or data, and the message says which."""
     chosen = _parser().parse_args(arguments)
     try:
         if chosen.command == "check-code":

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from firmware import pin_attempts
+from firmware.reentry import WARY_MS
 from protocol.errors import StorageError, TransportError
 from protocol.grant import MAX_GUESTS
 from protocol.stay_key import APPLICATION
@@ -140,6 +141,18 @@ def test_a_phone_that_cannot_bear_the_question_is_not_asked_a_second_time(doorwa
         doorway.present(tap.DirectCard(easily_upset))
         assert doorway.opened() == expected
         assert says(doorway) == ("allowed" if expected else "again")
+
+
+def test_a_torn_tap_of_one_phone_does_not_cost_a_later_one_its_key(
+    doorway: Doorway, guest: Visitor, stay: Booking
+) -> None:
+    def torn(_command: bytes) -> bytes:
+        raise TransportError("nfc.gone", "taken away")
+
+    doorway.present(tap.DirectCard(torn))
+    doorway.run(WARY_MS // 1000)
+    assert doorway.tap(guest.phone).outcome().result == "recognized"
+    assert doorway.opened()
 
 
 def test_a_key_that_cannot_be_kept_does_not_keep_the_guest_out(

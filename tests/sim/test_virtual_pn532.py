@@ -339,7 +339,7 @@ def test_the_faults_it_is_told_of_on_its_command_line_happen() -> None:
         (["--gremlins", "1"], "--gremlins"),
         (["--air-lost", "1.5"], "from 0 to 1"),
         (["--line-late", "nan"], "from 0 to 1"),
-        (["--tear-off-at", "soon"], "from 0 to"),
+        (["--tear-off-at", "soon"], "of 0 or more"),
         (["--tcp", "65536"], "from 0 to 65535"),
     ],
 )
