@@ -46,7 +46,8 @@ class Session:
         self._finished = False
         self.started = False
         self.parts_sent = self.parts_received = self.sent = self.received = 0
-        radio.borrow(self._irq)
+        self._no_memory = TransportError("ble.memory", "no memory for the phone's message")  # there is some now
+        radio.borrow(self._note)
 
     @property
     def mtu(self) -> int:
@@ -67,7 +68,7 @@ class Session:
 
         `mark("mdoc.asked", parts=…, mtu=…)` is called once the message is out: from here on it is up to the holder.
         Raises RefusedError `session.declined` when the phone ends the session instead, TransportError `ble.lost`,
-        `ble.silent`, `ble.stuck`, and FormatError `parts.*` for parts that cannot be.
+        `ble.silent`, `ble.stuck`, `ble.memory`, and FormatError `parts.*` for parts that cannot be.
         """
         await self._send(message)
         mark("mdoc.asked", parts=self.parts_sent, mtu=self.mtu)
@@ -134,6 +135,16 @@ class Session:
             await self._wake(LINGER_MS)
         self._linger = None
         self.finish()
+
+    def _note(self, event: int, data: "Any") -> None:
+        """The radio's handler. What it raises ends the connection."""
+        try:
+            self._irq(event, data)
+        except MemoryError:
+            if self._over is None and data and data[0] == self._connection:
+                self._over = self._no_memory
+                self._flag.set()
+            raise
 
     # --- what the modes do differently -------------------------------------------------------------------------------
 

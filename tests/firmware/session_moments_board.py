@@ -39,7 +39,7 @@ SERVICE = bytes(range(16))
 REQUEST, RESPONSE, GOODBYE = b"q" * 300, b"a" * 700, b"bye"
 MTU = 185
 LIMITS = {"CONNECT_MS": 400, "STEP_MS": 300, "LINGER_MS": 60}
-LOST = "ble.lost", "ble.no_phone", "ble.silent", "ble.stack"
+LOST = "ble.lost", "ble.no_phone", "ble.silent", "ble.stack", "ble.memory"
 PHONE = 1
 
 
@@ -235,6 +235,8 @@ async def one(mode: str, when: int) -> int:
     if mode == "memory":
         stack.unread = when
         code, count = await tap(radio, "server"), stack.reads
+        # The first write is State = 01: the phone that is sent away over that comes again.
+        assert code == ("ble.memory" if when > 1 else None), code
     else:
         MOMENTS.begin(when, stack.end)
         MOMENTS.within = False
