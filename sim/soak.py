@@ -57,7 +57,7 @@ def run(seeds: range, others: int, jobs: int, runtime: str, keep: Path | None) -
     Tells how it goes on stdout, then the table. What a noisy world that broke leaves behind is moved to `keep`. Returns
     0 if all held, else 1. Raises ConfigError, `world.seeds` for no seeds at all.
     """
-    console = Console(width=118, highlight=False)
+    console = Console(width=126, highlight=False)
     found: dict[str, Batch] = {name: Batch(name) for name in (NOISY, *_others())}
     total = len(seeds) + others * len(_others())
     if not total:
