@@ -77,7 +77,8 @@ class Hsu:
         try:
             data = await asyncio.wait_for(self._reader.read(512), timeout_ms / 1000)
         except asyncio.TimeoutError:
-            return b""
+            # The loop may have been away for so long that the time was over before it looked.
+            data = None if self._uart is None else self._uart.read(512)
         except OSError:
             data = b""
         if data is None:  # a UART that was ready and has nothing after all

@@ -319,15 +319,17 @@ class Pn532:
                 await self._line.write(frames.NACK_BYTES)
 
     async def _frame(self, timeout_ms: int) -> "tuple[int, bytes] | None":
-        started = ticks.now()
+        started, over = ticks.now(), False
         while True:
             frame = self._frames.take()
             if frame is not None:
                 return frame
-            left = timeout_ms - ticks.since(ticks.now(), started)
-            if left <= 0:
+            if over:
                 return None
-            self._frames.push(await self._line.read(left))
+            left = timeout_ms - ticks.since(ticks.now(), started)
+            # One look more when the time is over: another task may have had all of it, and the frame lies there.
+            over = left <= 0
+            self._frames.push(await self._line.read(1 if over else left))
 
     # --- certainty ---------------------------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from tests import tap
 from tests.on_lock import run_on_lock
 
 READ = """
-import asyncio, gc
+import asyncio, gc, time
 from machine import UART
 from firmware import crypto
 gc.collect()
@@ -43,10 +43,20 @@ async def tap(reader, items):
     finally:
         await card.release()
 
+async def occupied():
+    # Something else that has the loop to itself for long, again and again, as the judging of a statement does.
+    while True:
+        time.sleep_ms(given["away"])
+        await asyncio.sleep(0)
+
 async def main():
     uart = UART(1, 115200)
     reader = Pn532Reader(Hsu(uart))
     taps = []
+    if given["away"]:
+        asyncio.create_task(occupied())
+        card = await reader.wait_for_card()
+        taps.append((await card.transceive(b"\\x00\\xa4\\x04\\x00\\x07\\xd2\\x76\\x00\\x00\\x85\\x01\\x01\\x00")).hex())
     for items in given["taps"]:
         taps.append(await tap(reader, items))
     answer({"taps": taps, "version": list(reader.chip.version), "code": code, "irq": uart._trigger})
@@ -58,9 +68,15 @@ LICENCE = {issuer.MDL: tap.ITEMS[issuer.MDL]}
 
 
 def read_on_lock(
-    monkeypatch: pytest.MonkeyPatch, board: VirtualPn532, phones: list[Phone], items: list[Any], **tapping: Any
+    monkeypatch: pytest.MonkeyPatch,
+    board: VirtualPn532,
+    phones: list[Phone],
+    items: list[Any],
+    away: int = 0,
+    **tapping: Any,
 ) -> tuple[dict[str, Any], list[TapOutcome]]:
-    """What the lock says of each tap, and what each phone says of it."""
+    """What the lock says of each tap, and what each phone says of it. `away`: the ms that its loop is elsewhere between
+    any two steps; then one command is all that is said to the first phone."""
     listening = threading.Event()
     done = threading.Event()
     outcomes: list[TapOutcome] = []
@@ -80,7 +96,7 @@ def read_on_lock(
     listening.wait()
     monkeypatch.setenv("MOORING_UART1", address)
     private = tap.reader_key()[0].hex()
-    given = {"taps": items, "private": private, "chain": [der.hex() for der in tap.reader_chain()]}
+    given = {"taps": items, "private": private, "chain": [der.hex() for der in tap.reader_chain()], "away": away}
     try:
         said = run_on_lock(READ, given, timeout=60)
     finally:
@@ -138,3 +154,10 @@ def test_a_phone_torn_away_leaves_the_lock_ready_for_the_next(monkeypatch: pytes
     said, outcomes = read_on_lock(monkeypatch, board, [tap.phone()] * 2, [LICENCE] * 2)
     assert said["taps"] == ["nfc.gone", "nfc.gone"]
     assert [outcome.result for outcome in outcomes] == ["unfinished", "unfinished"]
+
+
+def test_a_loop_that_is_elsewhere_for_longer_than_the_chip_takes_to_answer_hears_it_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said, outcomes = read_on_lock(monkeypatch, VirtualPn532(looks_between=8), [tap.phone()], [], away=60, patience=20)
+    assert said["taps"] == ["9000"] and outcomes[0].apdus == 1
