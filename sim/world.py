@@ -44,6 +44,8 @@ from sim.wiretap import Wiretap
 
 LISTING = "330106-7K2M9Q"
 ROOM = "West Lake Lane 12, room 302"
+_BETWEEN_CODES = 0.15
+"""Seconds in which a hand comes back to the first key; the keys themselves come faster here than any hand's."""
 LOCK_ADDRESS = "F0:00:00:00:00:01"
 SWAP_LOOKS = 8
 """Looks at an empty field before the next phone is held to the reader. The lock polls with two looks each, and takes
@@ -210,6 +212,7 @@ class World(Bookings, Findings):
         """Type on the keypad, with `#` at the end, until the lock has answered."""
 
         async def typing() -> TapOutcome:
+            await asyncio.sleep(_BETWEEN_CODES)
             for key in keys:
                 self.keypad.press(key)
             return TapOutcome("unfinished")

@@ -54,6 +54,8 @@ class Hsu:
         self._uart: Any = uart if writer is None else None
         self._reader: Any = uart
         self._writer: Any = writer
+        self._held = b""
+        self._closed = False
         if writer is None:
             stream: Any = asyncio.StreamReader if sys.implementation.name == "micropython" else _Polled
             self._reader = self._writer = stream(uart)
@@ -75,17 +77,27 @@ class Hsu:
         Raises TransportError `nfc.reader` when the line is closed.
         """
         try:
-            data = await asyncio.wait_for(self._reader.read(512), timeout_ms / 1000)
+            await asyncio.wait_for(self._fill(), timeout_ms / 1000)
         except asyncio.TimeoutError:
             # The loop may have been away for so long that the time was over before it looked.
-            data = None if self._uart is None else self._uart.read(512)
+            if self._uart is not None:
+                self._keep(self._uart.read(512))
         except OSError:
-            data = b""
-        if data is None:  # a UART that was ready and has nothing after all
-            return b""
-        if data == b"":
+            self._closed = True
+        data, self._held = self._held, b""
+        if not data and self._closed:
             raise TransportError("nfc.reader", "the line to the reader chip is closed")
-        return bytes(data)
+        return data
+
+    async def _fill(self) -> None:
+        # Kept, and not returned: a time that is over a moment later would take a result with it.
+        data = await self._reader.read(512)
+        self._closed = data == b""
+        self._keep(data)
+
+    def _keep(self, data: "bytes | None") -> None:
+        if data:  # a UART that was ready may have nothing after all
+            self._held += data
 
     async def wake(self) -> None:
         """Wake the chip from power-down; the frame that follows is the first it understands."""

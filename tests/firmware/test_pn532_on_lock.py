@@ -159,5 +159,5 @@ def test_a_phone_torn_away_leaves_the_lock_ready_for_the_next(monkeypatch: pytes
 def test_a_loop_that_is_elsewhere_for_longer_than_the_chip_takes_to_answer_hears_it_all_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    said, outcomes = read_on_lock(monkeypatch, VirtualPn532(looks_between=8), [tap.phone()], [], away=60, patience=20)
+    said, outcomes = read_on_lock(monkeypatch, VirtualPn532(looks_between=8), [tap.phone()], [], away=60, patience=40)
     assert said["taps"] == ["9000"] and outcomes[0].apdus == 1
