@@ -19,6 +19,8 @@ PURSE = 4
 """Handshakes at once, for edges that come back after a power cut or lose a few connections in a row."""
 COIN_MS = 20000
 """A failed handshake costs the chip about two seconds in all, so strangers get a tenth of its time at most."""
+STATEMENTS, STATEMENT_MS = 12, 3000
+"""Statements that edges may bring at once, more than a new lock needs, and the time in which they may bring another."""
 
 
 class Admission:
@@ -29,6 +31,7 @@ class Admission:
         self._identity = identity
         self._ephemeral: "tuple[bytes, bytes] | None" = None
         self._purse = Purse(PURSE, COIN_MS)
+        self._statements = Purse(STATEMENTS, STATEMENT_MS)
 
     def prepare(self) -> None:
         """Make the next ephemeral key, if there is none; for when the door is idle."""
@@ -53,3 +56,10 @@ class Admission:
     def proven(self) -> None:
         """The edge that drew the last coin has proven itself: the coin goes back."""
         self._purse.put_back()
+
+    def takes_statement(self) -> bool:
+        """An edge has brought a statement. False if it was one of too many."""
+        if not self._statements.holds():
+            return False
+        self._statements.draw()
+        return True

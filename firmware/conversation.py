@@ -52,8 +52,8 @@ FAREWELL_SECONDS = 0.5
 PATIENCE = 3
 """Refused statements in a row before the lock takes its time: each costs it a signature check."""
 REST = 3
-"""Times as long as a statement took, the link rests after it: a courier that repeats what the lock holds, each time a
-signature check, gets a quarter of the lock's time, and the door has the rest."""
+"""Once an edge has brought many statements, the link rests after each for so many times as long as it took: a courier
+that repeats what the lock holds, each time a signature check, gets a quarter of the lock's time at most."""
 
 
 class Conversation:
@@ -176,7 +176,8 @@ class Conversation:
         took = ticks.since(ticks.now(), began)
         self._refusals = 0 if code is None else self._refusals + 1
         await self._send(link.result(name, code))
-        await asyncio.sleep(REST * took / 1000)
+        if not self._lock.admission.takes_statement():
+            await asyncio.sleep(REST * took / 1000)
 
     async def _take_offer(self, digest: bytes, size: int) -> None:
         if self._held[:2] != [digest, size]:

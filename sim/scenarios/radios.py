@@ -20,7 +20,7 @@ from sim.scenarios.story import Script, story
 from sim.visitors import Visitor
 from sim.world import Tap
 
-_ROUNDS = 2
+_ROUNDS = 1
 _DECLINED = "session.declined"
 
 

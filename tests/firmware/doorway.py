@@ -9,7 +9,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from firmware import door, ticks
+from firmware import door, ticks, visits
 from firmware.door import Door
 from firmware.lock import Lock
 from firmware.store import Store
@@ -70,7 +70,8 @@ class Doorway(PlacedLock):
         self._booted_ms = self.true_ms
         monkeypatch.setattr(ticks, "now", lambda: self.true_ms - self._booted_ms)
         # A tenth of a second each in the heap of a test run; on the lock it is not to be missed.
-        monkeypatch.setattr(door, "gc", SimpleNamespace(collect=lambda: None))
+        for module in (door, visits):
+            monkeypatch.setattr(module, "gc", SimpleNamespace(collect=lambda: None))
         self._chance = random.Random(1)
         self.platform = Platform()
         self.outputs = Outputs()

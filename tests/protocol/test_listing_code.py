@@ -25,7 +25,7 @@ def seen_by_a_camera(code: segno.QRCode) -> str:
     rows = [bytes(0 if dark else 255 for dark in row) for row in code.matrix_iter(scale=4, border=4)]
     picture = memoryview(b"".join(rows)).cast("B", (len(rows), len(rows[0])))
     # Asked for QR codes alone: among so many modules it now and then sees a bar code of another kind as well.
-    [found] = zxingcpp.read_barcodes(picture, formats=zxingcpp.BarcodeFormat.QRCode)
+    [found] = zxingcpp.read_barcodes(picture, formats=zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCode))
     return str(found.text)
 
 
