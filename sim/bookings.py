@@ -1,5 +1,6 @@
 """What platform and province decide about a world's door, and couriers who bring what they like."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -11,6 +12,8 @@ from sim.platform import Booking, Guest, Platform
 from sim.province.province import Province
 
 DAY = 86400
+QUIET_SECONDS = 0.3
+"""A lock whose console has been silent for so long has dealt with all that couriers brought it."""
 
 
 class Guestlike(Protocol):
@@ -59,7 +62,11 @@ class Bookings:
 
     async def bring(self, signed: bytes) -> str | None:
         """Have the edge agent carry a statement to the lock, new or not. The code of the lock's refusal, or None."""
-        before, kind = len(self.lock.console), kind_of(signed)
+        # The lock's answer does not say which statement it is to: whatever else is on its way comes first.
+        before, kind = -1, kind_of(signed)
+        while before != len(self.lock.console):
+            before = len(self.lock.console)
+            await asyncio.sleep(QUIET_SECONDS)
         self.province.relay(self.lock_id, [signed])
         answer = await self.lock.wait_for_any(
             ("statement.taken", "statement.refused"), since=before, where=lambda line: line.facts["kind"] == kind

@@ -23,7 +23,7 @@ BOARD = Path(__file__).parent / "link_moments_board.py"
 
 
 @pytest.mark.parametrize("how", ["alone", "another"])
-@pytest.mark.parametrize(("runtime", "first", "stride"), [("cpython", 1, 1), ("micropython", 74, 13)])
+@pytest.mark.parametrize(("runtime", "first", "stride"), [("cpython", 1, 1), ("micropython", 74, 9)])
 def test_a_connection_that_ends_at_any_moment_costs_nobody_else_anything(
     runtime: str, first: int, stride: int, how: str
 ) -> None:
