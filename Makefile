@@ -5,8 +5,8 @@ PY := .venv/bin/python
 READY := .venv/ready
 TYPINGS := .venv/typings/ready
 ARGS ?=
-# Tests wait more than they work: three processes keep two cores busy. WORKERS=0 runs them in one, as a debugger needs.
-WORKERS ?= 3
+# Tests wait more than they work: four processes keep two cores busy. WORKERS=0 runs them in one, as a debugger needs.
+WORKERS ?= 4
 export PYTHON
 unexport PYTHONHOME PYTHONPATH
 

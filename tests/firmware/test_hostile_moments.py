@@ -33,7 +33,7 @@ def test_a_connection_that_ends_at_any_moment_costs_nobody_else_anything(
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     said = json.loads(done.stdout.rsplit("\x02", 1)[1])
     assert said["wrong"] == [] and said["moments"] > 100
-    assert said["tried"] == len(range(first, said["moments"] + 1, stride)) > 5
+    assert said["tried"] == len(range(first, said["moments"] + 1, stride)) >= 4
 
 
 @pytest.mark.parametrize("how", ["server", "client", "memory"])
