@@ -47,9 +47,11 @@ class Strike:
 
     def open(self) -> None:
         """Open now and shut again after PULSE_MS; opening an open strike begins the pulse anew."""
-        # The end before the beginning: if there were no timer to be had, the door would stay shut.
+        # The end before the beginning: if there were no timer to be had, the door would stay shut. And before that the
+        # moment, or the last look of an earlier pulse, coming in between, would take the timer of this one away.
+        self._pulse = ticks.now()
         self._timer.init(mode=Timer.PERIODIC, period=LOOK_MS, callback=self._look)
-        self.opened_at = self._pulse = ticks.now()
+        self.opened_at = self._pulse
         self._pin.value(1 - self._shut)
 
     def _look(self, _timer: "Any") -> None:

@@ -183,3 +183,29 @@ for _ in range(50):
             assert levels(bus) == [0, 0, 1, 0]
 
     asyncio.run(scenario())
+
+
+def test_the_last_look_of_an_earlier_pulse_does_not_take_the_timer_of_the_next(tmp_path: Path) -> None:
+    source = """
+import time
+strike.LOOK_MS = 60000
+door.open()
+time.sleep_ms(350)
+begin = door._timer.init
+def late(**how):
+    begin(**how)
+    door.look()
+strike.LOOK_MS = 20
+door._timer.init = late
+door.open()
+while True:
+    pass
+"""
+
+    async def scenario() -> None:
+        async with running(tmp_path, FITTED["fail-secure"] + source) as bus:
+            await bus.wait_for(pins.STRIKE, 1, since=3)
+            await bus.wait_for(pins.STRIKE, 0, since=4)
+            assert levels(bus) == [0, 0, 1, 1, 0]
+
+    asyncio.run(scenario())
