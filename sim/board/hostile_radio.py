@@ -42,12 +42,14 @@ class _Events:
         self._waiting.clear()
 
     def moment(self) -> None:
-        """Deliver some of what waits, perhaps; never from within a handler."""
-        while self._waiting and not self._delivering:
+        """Deliver the first of what waits, perhaps; never from within a handler.
+
+        One at a time: no connection ends and another comes within the few instructions between a check and a call.
+        """
+        if self._waiting and not self._delivering:
             self._state = (self._state * 1103515245 + 12345) & 0x3FFFFFFF
-            if self._state >> 16 & 3:
-                return
-            self._next()
+            if not self._state >> 16 & 3:
+                self._next()
 
     def _next(self) -> None:
         self._delivering = True

@@ -29,6 +29,12 @@ class AirController(Controller):
     """A BLE controller. The ACL length is the one that data length extension gives (Core, Vol 6, Part B, 2.4)."""
 
     le_acl_data_packet_length = 251
+    _last_handle = 0
+
+    def allocate_connection_handle(self) -> int:
+        """Never the one of a connection that ended: a lock that has not heard of the end would speak to the next."""
+        self._last_handle = self._last_handle % 0xEFF + 1
+        return self._last_handle
 
     def on_le_connect_ind(self, packet: ll.ConnectInd) -> None:
         """A peer that comes anew has lost its last connection, which the base class would keep beside the new one."""

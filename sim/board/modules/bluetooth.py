@@ -3,7 +3,9 @@
 Where NimBLE on the chip holds values and buffers, this module holds them; what goes on the air goes to
 `sim.radio.lock_radio` (MOORING_RADIO=host:port) in small binary frames, none of which waits for an answer. Events come
 back on the same socket and reach the irq handler from an asyncio task, so they need a running loop. As on the chip:
-values are cut to their buffer (20 bytes unless set), a subscription is not reported, notifications and writes without
+values are cut to their buffer (20 bytes unless set), a subscription is not reported, the handle of a connection that
+ended is given to the next one (the host's own are never used again, so what is still on its way for the one is not
+taken for the other's), notifications and writes without
 response fail with ENOMEM while the stack has no buffers left, services can be registered only while no connection,
 advertising, scan or connection attempt is alive (EBUSY), a handle that is no int is a TypeError, what a handler is
 given is not valid after it returns, and one that raises is never called again.
@@ -134,6 +136,7 @@ class BLE:
         self._sizes = {}
         self._append = set()
         self._connections = {}
+        self._handles = {}  # by the host's: ours, as the events handled so far have it
         self._server_roles = set()
         self._advertising = self._scanning = self._connecting = False
         self._mtu = 256
@@ -183,15 +186,24 @@ class BLE:
                 self._event(event, a, b, await reader.readexactly(length) if length else b"")
         except (EOFError, OSError):
             # The host's radio went away, as if the antenna had come off: connections end, nothing is heard any more.
-            for handle in list(self._connections):
-                self._event(_IRQ_CENTRAL_DISCONNECT, handle, 0, bytes(7))
-                # The event of the other role is not for this connection, and is dropped.
-                self._event(_IRQ_PERIPHERAL_DISCONNECT, handle, 0, bytes(7))
+            for host, handle in list(self._handles.items()):
+                as_server = handle in self._server_roles
+                self._event(_IRQ_CENTRAL_DISCONNECT if as_server else _IRQ_PERIPHERAL_DISCONNECT, host, 0, bytes(7))
 
     def _event(self, event, a, b, payload):
+        if event in (_IRQ_CENTRAL_CONNECT, _IRQ_PERIPHERAL_CONNECT):
+            self._handles[a] = next(
+                handle for handle in range(len(self._handles) + 1) if handle not in self._connections
+            )
+        if event not in (_IRQ_SCAN_RESULT, _IRQ_SCAN_DONE) and a != _NO_HANDLE:
+            if a not in self._handles:
+                return
+            handle = self._handles[a]
+            if event in (_IRQ_CENTRAL_DISCONNECT, _IRQ_PERIPHERAL_DISCONNECT):
+                self._handles.pop(a)
+            a = handle
         if event == _EVENT_SENT:
-            if a in self._connections:
-                self._connections[a] -= 1
+            self._connections[a] -= 1
             return
         data = (
             self._server_data(event, a, b, payload)
@@ -213,8 +225,6 @@ class BLE:
             self._server_roles.add(a)
             return (a, payload[0], memoryview(payload)[1:])
         if event == _IRQ_CENTRAL_DISCONNECT:
-            if a not in self._server_roles:
-                return None
             self._server_roles.discard(a)
             self._connections.pop(a, None)
             return (a, payload[0], memoryview(payload)[1:])
@@ -244,8 +254,8 @@ class BLE:
         if event == _IRQ_PERIPHERAL_DISCONNECT:
             if a == _NO_HANDLE:
                 self._connecting = False
-            elif a in self._server_roles or self._connections.pop(a, None) is None:
-                return None
+            else:
+                self._connections.pop(a, None)
             return (a, payload[0], view[1:])
         if event == _IRQ_GATTC_SERVICE_RESULT:
             start, end = struct.unpack(">HH", payload[:4])
@@ -259,6 +269,11 @@ class BLE:
             return (a, b, view)
         # What is left are the ends of procedures: with the handle they were about, or without.
         return (a, b, payload[0]) if payload else (a, b)
+
+    def _send_on(self, kind, conn_handle, b, payload=b""):
+        """A frame about a connection, under the host's handle of it."""
+        host = next(host for host, handle in self._handles.items() if handle == conn_handle)
+        self._send(kind, host, b, payload)
 
     def _send(self, kind, a, b, payload=b""):
         if self._socket is None:
@@ -312,7 +327,7 @@ class BLE:
         """Close a connection; False if there is none of this handle."""
         if _handle(conn_handle) not in self._connections:
             return False
-        self._send(_DISCONNECT, conn_handle, 0)
+        self._send_on(_DISCONNECT, conn_handle, 0)
         return True
 
     def gatts_register_services(self, services_definition):
@@ -374,12 +389,14 @@ class BLE:
     def gatts_notify(self, conn_handle, value_handle, data=None):
         """Notify `data`, or the local value, whether or not the peer has subscribed."""
         self._take_buffer(conn_handle)
-        self._send(_NOTIFY, conn_handle, value_handle, self._values.get(value_handle, b"") if data is None else data)
+        self._send_on(_NOTIFY, conn_handle, value_handle, self._values.get(value_handle, b"") if data is None else data)
 
     def gatts_indicate(self, conn_handle, value_handle, data=None):
         """As `gatts_notify`, confirmed by an event."""
         self._take_buffer(conn_handle)
-        self._send(_INDICATE, conn_handle, value_handle, self._values.get(value_handle, b"") if data is None else data)
+        self._send_on(
+            _INDICATE, conn_handle, value_handle, self._values.get(value_handle, b"") if data is None else data
+        )
 
     def gap_scan(self, duration_ms=0, interval_us=1280000, window_us=11250, active=False):
         """Report advertisements for so long, 0 for ever; None stops."""
@@ -414,7 +431,7 @@ class BLE:
     def _as_client(self, kind, conn_handle, b, payload=b""):
         if _handle(conn_handle) not in self._connections:
             raise OSError(_ENOTCONN)
-        self._send(kind, conn_handle, b, payload)
+        self._send_on(kind, conn_handle, b, payload)
 
     def gattc_discover_services(self, conn_handle, uuid=None):
         """Report the peer's services, or those with this UUID."""
