@@ -41,7 +41,8 @@ class Profile:
 
     `deadline_seconds` and `foreign_deadline_seconds` are the time the law leaves for a registration (0 is at once),
     `retention_days` how long the province keeps one. `adult_first`: a minor checks in only after an adult of the stay.
-    `trust`: the rules for issuers and revocation.
+    `trust`: the rules for issuers and revocation. `requests`: the document types to ask a wallet for, those of one
+    request together, in the order of asking.
     """
 
     def __init__(self, body: "dict[Any, Any]") -> None:
@@ -51,6 +52,7 @@ class Profile:
         self.foreign_deadline_seconds: int = body["foreign_deadline_seconds"]
         self.retention_days: int = body["retention_days"]
         self.trust = trust_rules.TrustRules(body["trust"])
+        self.requests: list[list[str]] = body["requests"]
         self._documents: dict[str, dict[str, Any]] = body["documents"]
         self._required: dict[str, list[str]] = body["fields"]
         minors = body["minors"]
@@ -68,16 +70,15 @@ class Profile:
         statement.check(KIND, body, _RULES)
         for document in body["documents"].values():
             _check_document(document, body["fields"][document["class"]], body["never"])
+        asked = [doc_type for types in body["requests"] for doc_type in types]
+        if sorted(asked) != sorted(body["documents"]):
+            raise FormatError("profile.form", "each document type is asked for in one request, and no other is")
         if body["minors"]["of_age"] and not all("birth_date" in names for names in body["fields"].values()):
             raise FormatError("profile.form", "rules for minors, and a class that need not show its birth date")
         id_types = [document["id_type"] for document in body["documents"].values()]
         if len(set(id_types)) != len(id_types):
             raise FormatError("profile.form", "two document types share one id_type")
         return Profile(body)
-
-    def doc_types(self) -> "list[str]":
-        """Document types that this profile knows, sorted."""
-        return sorted(self._documents)
 
     def request(self, doc_types: "list[str]") -> "dict[str, dict[str, list[str]]]":
         """What to ask a wallet for: {docType: {namespace: [element]}}, for those of `doc_types` that are known here."""
@@ -301,6 +302,10 @@ def _is_documents(value: "Any") -> bool:
     return all(statement.is_label(doc_type) and _is_document(entry) for doc_type, entry in value.items())
 
 
+def _is_requests(value: "Any") -> bool:
+    return isinstance(value, list) and len(value) <= 16 and all(_is_labels(types) and types for types in value)
+
+
 def _is_document(entry: "Any") -> bool:
     if not isinstance(entry, dict) or set(entry) != {"class", "fields", "id_type"}:
         return False
@@ -327,5 +332,6 @@ _RULES = {
     "fields": _is_required,
     "minors": _is_minors,
     "documents": _is_documents,
+    "requests": _is_requests,
     "trust": trust_rules.is_rules,
 }

@@ -215,6 +215,9 @@ def test_a_profile_that_requires_what_a_document_cannot_show_is_refused() -> Non
     assert caught.value.code == "profile.form"
 
 
+REQUESTS = PROFILES["CN"]["requests"]
+
+
 @pytest.mark.parametrize(
     "members",
     [
@@ -231,6 +234,15 @@ def test_a_profile_that_requires_what_a_document_cannot_show_is_refused() -> Non
         {"documents": {MDL: {"id_type": "x", "class": "foreign", "fields": {"shoe_size": [["a", "b"]]}}}},
         {"documents": {MDL: {"id_type": "x", "class": "foreign", "fields": {"name": [["a"]]}}}},
         {"surprise": 1},
+        {"requests": []},
+        {"requests": [[]]},
+        {"requests": [MDL, RESIDENT_ID]},
+        {"requests": {"1": [MDL]}},
+        {"requests": [[1], *REQUESTS]},
+        {"requests": REQUESTS[1:]},
+        {"requests": [*REQUESTS, ["org.example.club-card"]]},
+        {"requests": [*REQUESTS, REQUESTS[0]]},
+        {"requests": [[doc_type, doc_type] for (doc_type,) in REQUESTS]},
     ],
 )
 def test_a_profile_of_another_form_is_refused(members: dict[str, Any]) -> None:
@@ -272,8 +284,17 @@ def test_cn_takes_both_suites_and_nobody_new_by_a_stale_list() -> None:
     assert (CN.trust.suites, CN.trust.stale, CN.trust.unlisted) == (["sm", "nist"], "refuse-new", "accept")
 
 
+def test_requests_keep_their_order_and_may_be_for_several_types() -> None:
+    together = [REQUESTS[3] + REQUESTS[0], REQUESTS[2] + REQUESTS[1]]
+    assert Profile.parse(changed(requests=together)).requests == together
+    assert CN.requests == [[RESIDENT_ID], [MDL], [PHOTO_ID], [PID]], "most guests first, and one type at a time"
+
+
 def test_two_document_types_cannot_share_an_id_type() -> None:
     body = changed()
+    body["documents"]["org.example.copy"] = {**body["documents"][MDL], "id_type": "copy"}
+    body["requests"].append(["org.example.copy"])
+    Profile.parse(body)
     body["documents"]["org.example.copy"] = body["documents"][MDL]
     with pytest.raises(FormatError):
         Profile.parse(body)
@@ -343,14 +364,14 @@ def fields(doc_type, elements):
         return profile.fields(doc_type, full(elements))
     except MooringError as error:
         return error.code
-answer([profile.request(profile.doc_types()), [fields(d, e) for d, e in given["cases"]]])
+answer([profile.request([t for types in profile.requests for t in types]), [fields(d, e) for d, e in given["cases"]]])
 """,
         {
             "profile": cbor.encode(PROFILES["CN"]).hex(),
             "cases": [[doc_type, plain(elements)] for doc_type, elements in [*ELEMENTS.items(), (MDL, bad)]],
         },
     )
-    assert answer[0] == CN.request(CN.doc_types())
+    assert answer[0] == CN.request([doc_type for types in CN.requests for doc_type in types])
     assert answer[1] == [*(FIELDS[doc_type] for doc_type in ELEMENTS), "profile.missing"]
 
 
