@@ -8,6 +8,7 @@ from typing import Any
 from firmware import pins
 from protocol.record import CHECK_IN, OPENINGS
 from sim.board.bus import BoardBus
+from sim.board.openings import openings
 from sim.exposure import Search
 from sim.lock_process import LockProcess
 from sim.people import Person
@@ -46,6 +47,11 @@ class Findings:
     def openings(self) -> int:
         """How often the strike opened, over all boots."""
         return sum(1 for event in self.bus.changes(pins.STRIKE) if event.facts.get("value") == 1)
+
+    def early_openings(self) -> int:
+        """How often the strike opened while nothing in flash told of it, by the board's own record of both."""
+        moved = openings(self.bus.history)
+        return self.openings() - sum(1 for opening in moved if opening.durable is not None)
 
     def recorded(self) -> int:
         """Records of openings that the province committed, whatever its verdict."""

@@ -353,20 +353,22 @@ async def build(
         air = Air()
         radio = await stack.enter_async_context(LockRadio(air, LOCK_ADDRESS).listening())
         hci = await stack.enter_async_context(air.serving_hci())
-        bus = await stack.enter_async_context(BoardBus(lambda: lock.power_off()).listening())
+        image = flash.create(folder / "flash.img")
+        board = board or {}
+        bus = BoardBus(lambda: lock.power_off(), lambda: flash.journal(image, board))
+        await stack.enter_async_context(bus.listening())
         for pin in (pins.CONTACT, pins.HANDLE, pins.KEY, pins.TAMPER):
             bus.set_input(pin, 0)  # at rest: door shut, nobody at handle or key, cover on
         reader = VirtualPn532(looks_between=SWAP_LOOKS)
         uart = await reader.start()
         stack.push_async_callback(reader.stop)
-        image = flash.create(folder / "flash.img")
         interpreter = find(runtime)
         environment = {
             "MOORING_FLASH": str(image),
             "MOORING_BOARD": bus.address,
             "MOORING_RADIO": radio.endpoint,
             "MOORING_UART1": uart,
-            **(board or {}),
+            **board,
         }
         lock = LockProcess(interpreter, environment, folder / "lock.log")
         world = World(

@@ -1,12 +1,14 @@
-"""The host's end of the board bus: what the lock does with its pins, when; and the inputs it sees.
+"""The host's end of the board bus: what the lock does with its pins and its journal's flash, when; and its inputs.
 
-The stand-in `machine` connects here (MOORING_BOARD) and sends one JSON line per change. A watchdog that is not fed in
-time is reported to `on_watchdog`, which is expected to kill the lock's process: a stuck process cannot reset itself.
+The stand-ins connect here (MOORING_BOARD) and send one JSON line per change, numbered in the order it happened. A
+watchdog that is not fed in time is reported to `on_watchdog`, which is expected to kill the lock's process: a stuck
+process cannot reset itself.
 """
 
 import asyncio
 import json
 import time
+import zlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,22 +21,38 @@ PinName = int | str
 
 @dataclass(frozen=True)
 class BoardEvent:
-    """One line from the board: `at` is the host's `time.monotonic()`, `ticks` the lock's milliseconds."""
+    """One line from the board: `at` is the host's `time.monotonic()`, `ticks` the lock's milliseconds.
+
+    `boot` counts from 1 how often the board was powered up, `number` what it has done since; 0 is the host's own line
+    at the beginning of a boot: `facts["journal"]` is what the journal's partition held then, compressed.
+    """
 
     at: float
     ticks: int
     facts: dict[str, Any]
+    boot: int = 0
+    number: int = 0
+
+
+_POWER_OFF = 1 << 30
+"""Number of what follows from the end of the power, after all that the board can have done."""
 
 
 class BoardBus:
-    """Collects the events of one lock, over all its reboots; `values` is the last known level of each output."""
+    """Collects the events of one lock, over all its reboots; `values` is the last known level of each output.
+    `journal` tells what the journal's partition holds."""
 
-    def __init__(self, on_watchdog: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self, on_watchdog: Callable[[], None] | None = None, journal: Callable[[], bytes] | None = None
+    ) -> None:
         self.history: list[BoardEvent] = []
         self.values: dict[PinName, int] = {}
         self.address = ""
         """What MOORING_BOARD must be, once `listening`."""
         self.on_watchdog = on_watchdog
+        self.boots = 0
+        """How often a board has connected."""
+        self._journal = journal
         self.expired = 0
         """How often the watchdog was not fed in time."""
         self._inputs: dict[PinName, int] = {}
@@ -85,13 +103,18 @@ class BoardBus:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writer = writer
+        self.boots += 1
+        boot = self.boots
+        if self._journal is not None:
+            # The board waits for its inputs meanwhile, and does nothing to its flash.
+            await self._take({"journal": zlib.compress(self._journal(), 1)}, boot)
         for pin, value in self._inputs.items():
             writer.write(_line(pin, value))
         writer.write(b"\n")
         try:
             # A last line without its end is one that the board was writing when it lost its power.
             while (line := await reader.readline()).endswith(b"\n"):
-                await self._take(json.loads(line))
+                await self._take(json.loads(line), boot)
         finally:
             if self._writer is writer:
                 self._writer = None
@@ -99,11 +122,12 @@ class BoardBus:
                 # Without power every output is inert, which the board can no longer say.
                 for pin, level in list(self.values.items()):
                     if level:
-                        await self._take({"pin": pin, "value": 0, "power": "off"})
+                        await self._take({"pin": pin, "value": 0, "power": "off", "n": _POWER_OFF}, boot)
 
-    async def _take(self, facts: dict[str, Any]) -> None:
+    async def _take(self, facts: dict[str, Any], boot: int) -> None:
         async with self._changed:
-            self.history.append(BoardEvent(time.monotonic(), int(facts.get("t", 0)), facts))
+            number = int(facts.get("n", 0))
+            self.history.append(BoardEvent(time.monotonic(), int(facts.get("t", 0)), facts, boot, number))
             if "pin" in facts:
                 self.values[facts["pin"]] = facts["value"]
             self._changed.notify_all()

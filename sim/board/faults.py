@@ -1,11 +1,12 @@
 """Defects planted into the firmware before it starts (MOORING_FAULT=name), to see that the door comes to no harm.
 
-Each replaces one method by one that fails as a defect in it would; all else is the firmware as it ships.
+Each replaces a method or two by what a defect in them would make of them; all else is the firmware as it ships.
 """
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from firmware.journal import Journal
     from firmware.recorder import Recorder
@@ -52,10 +53,36 @@ def _crashed_boot() -> None:
     setattr(Journal, "_scan", crashed)  # noqa: B010
 
 
+def _opens_first() -> None:
+    """The strike opens before the record is made, and not after."""
+    from firmware.door import Door
+    from firmware.recorder import Recorder
+    from firmware.strike import Strike
+
+    serve, records, opens = Door.serve, Recorder.opening, Strike.open
+    serving: list[Door] = []
+
+    def remembered(self: Door, arrival: "Any") -> "Any":
+        serving[:] = [self]
+        return serve(self, arrival)
+
+    def late(self: Recorder, decision: "Any", interval: "Any") -> None:
+        opens(serving[0]._strike)
+        records(self, decision, interval)
+
+    def opened(self: Strike) -> None:
+        """It has been open since before the record was made."""
+
+    setattr(Door, "serve", remembered)  # noqa: B010
+    setattr(Recorder, "opening", late)  # noqa: B010
+    setattr(Strike, "open", opened)  # noqa: B010
+
+
 _FAULTS: "dict[str, Callable[[], None]]" = {
     "stuck-open": _stuck_open,
     "crashed-task": _crashed_task,
     "crashed-boot": _crashed_boot,
+    "opens-first": _opens_first,
 }
 
 

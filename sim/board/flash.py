@@ -2,6 +2,7 @@
 
 import signal
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +41,13 @@ def partition(path: Path, label: str) -> bytes:
         if name == label:
             return image[offset : offset + size]
     raise ConfigError("flash.partition", f"no partition {label!r}")
+
+
+def journal(path: Path, settings: Mapping[str, str]) -> bytes:
+    """Contents of the journal's partition, which `settings` (environment of the stand-ins) may have made smaller."""
+    size = int(settings.get("MOORING_JOURNAL_SECTORS", 0)) * layout.SECTOR
+    held = partition(path, "journal")
+    return held[:size] if size else held
 
 
 def operations(path: Path) -> Operations:

@@ -46,13 +46,18 @@ def send(connection: "Any", data: bytes) -> None:
 
 
 class BoardLine:
-    """The board bus, `sim.board.bus`, if MOORING_BOARD names one. A host that went away is no reason to stop."""
+    """The board bus, `sim.board.bus`, if MOORING_BOARD names one. A host that went away is no reason to stop.
+
+    `board` gives the one that all stand-ins share: what they report is one record, numbered in the order it happened.
+    """
 
     def __init__(self) -> None:
         self.pins: dict[Any, Any] = {}
         self.levels: dict[Any, Any] = {}
         self.socket: Any = None
         self._rest = b""
+        # One step of the interpreter takes a number, so no timer's callback can come in between and take the same one.
+        self._numbers = iter(range(1, 1 << 30))
         address = os.getenv("MOORING_BOARD")
         if address:
             self.socket = connect(address)
@@ -63,9 +68,10 @@ class BoardLine:
                 self._take(self.socket.recv(1024))
 
     def report(self, **facts: "Any") -> None:
-        """Send one event, with the time."""
+        """Send one event, with the time and its number in this boot's record."""
         if self.socket is None:
             return
+        facts["n"] = next(self._numbers)
         facts["t"] = ticks()
         try:
             send(self.socket, json.dumps(facts).encode() + b"\n")
@@ -89,3 +95,13 @@ class BoardLine:
             pin = self.pins.get(facts["pin"])
             if pin is not None:
                 pin.set_from_outside(facts["value"])
+
+
+_shared: "list[BoardLine]" = []
+
+
+def board() -> BoardLine:
+    """The board's one line to the host, connected as the first stand-in asks for it."""
+    if not _shared:
+        _shared.append(BoardLine())
+    return _shared[0]

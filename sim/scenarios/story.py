@@ -179,6 +179,7 @@ def _general(script: Script) -> None:
     world = script.world
     registrations = world.province.registrations()
     script.promise("no registration is held twice", world.duplicates() == 0)
+    script.promise("each opening was in flash before the strike moved", world.early_openings() == 0)
     script.promise("every opening has its record", world.openings() <= sum(item.count for item in registrations))
     script.promise(
         "every record passes the province's checks",

@@ -3,13 +3,17 @@
 Programming clears bits and never sets them; only erasing a 4096-byte sector does. MOORING_POWER_CUT=n, or n:torn, cuts
 the power at the n-th program or erase since boot (1 is the first): the operation is not done, or half done, and
 nothing else of this process ever runs. MOORING_JOURNAL_SECTORS=n makes the journal's partition smaller than it is.
+
+What is done to the journal's partition is reported to the board bus, once it is done, in one record with the pins. The
+host takes a copy of that partition as the board connects, so that both together tell what flash held at any moment.
 """
 
 import os
 import struct
+from binascii import hexlify
 
 from sim.board import layout
-from sim.board.line import MICROPYTHON
+from sim.board.line import MICROPYTHON, board
 
 
 def _read_cut():
@@ -21,6 +25,8 @@ def _read_cut():
 
 
 _BLANK = b"\xff" * 256
+_REPORTED = "journal"
+_PIECE = 128
 
 
 class _Flash:
@@ -35,6 +41,7 @@ class _Flash:
         name = path + layout.OPERATIONS_SUFFIX
         self.counters = open(name, "wb") if MICROPYTHON else open(name, "wb", buffering=0)
         self.programs = self.erases = self.programmed = 0
+        self.board = board()  # before anything is done to the flash
         self.cut_at, self.torn = _read_cut()
         self._count(0)
 
@@ -169,8 +176,18 @@ class Partition:
         place = self._place(block_num, offset or 0, len(buf))
         if offset is None:
             for start in range(place, place + len(buf), layout.SECTOR):
-                self._flash.erase(start)
+                self._erase(start)
         self._flash.program(place, buf)
+        if self._info[4] == _REPORTED:
+            # In pieces, for a whole record as text would want much of the lock's heap at once.
+            for at in range(0, len(buf), _PIECE):
+                data = hexlify(buf[at : at + _PIECE]).decode()
+                self._flash.board.report(flash=place - self._offset + at, data=data)
+
+    def _erase(self, sector):
+        self._flash.erase(sector)
+        if self._info[4] == _REPORTED:
+            self._flash.board.report(flash=sector - self._offset, data=None)
 
     def ioctl(self, op, arg):
         """1-3 (init, deinit, sync): 0; 4: block count; 5: block size; 6: erase block `arg`."""
@@ -181,6 +198,6 @@ class Partition:
         if op == 6:
             start = self._place(arg, 0, self._block)
             for sector in range(start, start + self._block, layout.SECTOR):
-                self._flash.erase(sector)
+                self._erase(sector)
             return 0
         return 0 if op in (1, 2, 3) else None

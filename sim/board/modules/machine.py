@@ -12,7 +12,7 @@ import sys
 import time
 
 from sim.board import layout
-from sim.board.line import MICROPYTHON, BoardLine, connect, send, ticks
+from sim.board.line import MICROPYTHON, board, connect, send, ticks
 
 if MICROPYTHON:
     # The documented way to extend a built-in module: import it with nothing on the path that could shadow it.
@@ -26,7 +26,7 @@ if MICROPYTHON:
 PWRON_RESET, HARD_RESET, WDT_RESET, DEEPSLEEP_RESET, SOFT_RESET = 1, 2, 3, 4, 5
 
 
-_bus = BoardLine()
+_bus = board()
 
 
 class Pin:

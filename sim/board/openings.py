@@ -1,0 +1,119 @@
+"""What was in flash when the strike moved, by the board's own record of its flash and its pins.
+
+Nothing here asks the lock. The board's stand-ins number in one sequence what is done to flash and pins
+(`sim.board.line`), and the host keeps a copy of the journal's partition from the moment a boot begins. From both
+follows what flash held at any moment, read as the firmware would read it after a power cut at that moment. An opening
+is in order if something that records it became durable after the boot and after the move before it; each serves one
+move.
+"""
+
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from firmware import notes, pins
+from firmware.journal import Journal
+from firmware.tally import SECTOR, SECTORS, Tally
+from protocol.record import ENTRY
+from sim.board.bus import BoardEvent
+
+
+@dataclass(frozen=True)
+class Durable:
+    """The operation by which an opening came to be in flash: its record of that counter, or None where it was counted
+    in the tally."""
+
+    event: BoardEvent
+    counter: int | None
+
+
+@dataclass(frozen=True)
+class Opening:
+    """A move of the strike that opened it, and what recorded it before; None if nothing did."""
+
+    moved: BoardEvent
+    durable: Durable | None
+
+
+def openings(history: Sequence[BoardEvent]) -> list[Opening]:
+    """Each opening of a fail-secure strike, over all boots, in the board's own order."""
+    found: list[Opening] = []
+    for boot in sorted({event.boot for event in history}):
+        events = sorted((event for event in history if event.boot == boot), key=lambda event: event.number)
+        found += _of_boot(events)
+    return found
+
+
+def _of_boot(events: list[BoardEvent]) -> Iterator[Opening]:
+    flash: _Partition | None = None
+    waiting: Durable | None = None
+    for event in events:
+        if "journal" in event.facts:
+            flash = _Partition(zlib.decompress(event.facts["journal"]))
+        elif "flash" in event.facts and flash is not None:
+            data = event.facts["data"]
+            recorded = flash.apply(event.facts["flash"], None if data is None else bytes.fromhex(data))
+            if recorded is not None:
+                waiting = Durable(event, recorded[0])
+        elif event.facts.get("pin") == pins.STRIKE and event.facts["value"] == 1:
+            yield Opening(event, waiting)
+            waiting = None
+
+
+class _Partition:
+    """The journal's partition, as operations change it."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = bytearray(content)
+        self._ring = len(content) - SECTORS * SECTOR
+        self._newest: dict[int, int] = {}
+        self._counted = self._entries()
+
+    def apply(self, offset: int, data: bytes | None) -> tuple[int | None] | None:
+        """Program `data`, or erase the sector at `offset`. (counter or None,) if an opening is recorded by it."""
+        sector = offset - offset % SECTOR
+        if sector < self._ring:
+            before = self._newest.get(sector)
+            if before is None:
+                before = self._read(sector).next_counter
+            self._change(offset, data)
+            journal = self._read(sector)
+            self._newest[sector] = journal.next_counter
+            for counter, _, note in journal.entries_from(before):
+                if notes.openings(note) is not None and notes.settled(note) is None:
+                    return (counter,)
+            return None
+        self._change(offset, data)
+        counted, self._counted = self._counted, self._entries()
+        return (None,) if self._counted > counted else None
+
+    def _change(self, offset: int, data: bytes | None) -> None:
+        data = b"\xff" * SECTOR if data is None else data
+        self._content[offset : offset + len(data)] = data
+
+    def _read(self, sector: int) -> Journal:
+        """One sector, as a journal of its own."""
+        return Journal(_Blocks(self._content[sector : sector + SECTOR] + b"\xff" * (SECTORS * SECTOR)))
+
+    def _entries(self) -> int:
+        """Entries that are counted in the tally and no records yet."""
+        return sum(line.count for line in Tally(_Blocks(self._content[self._ring :])).lines() if line.kind == ENTRY)
+
+
+class _Blocks:
+    """A copy of some sectors, as a block device."""
+
+    def __init__(self, content: bytearray) -> None:
+        self._content = content
+
+    def readblocks(self, block: int, buf: bytearray, offset: int) -> None:
+        """As `esp32.Partition`."""
+        start = block * SECTOR + offset
+        buf[:] = self._content[start : start + len(buf)]
+
+    def writeblocks(self, block: int, buf: bytes, offset: int) -> None:
+        """Whoever reads flash after a power cut may write there; of this copy nothing is kept."""
+
+    def ioctl(self, op: int, arg: int) -> int:
+        """As `esp32.Partition`; erases nothing."""
+        return len(self._content) // SECTOR if op == 4 else 0

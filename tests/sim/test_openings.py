@@ -1,0 +1,178 @@
+"""Each opening was in flash before the strike moved: the board's own record judges, and no defect escapes it."""
+
+import asyncio
+import zlib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from firmware import notes, pins
+from firmware.journal import Journal
+from firmware.tally import SECTORS, Line, Tally
+from protocol import crypto_cpython as crypto
+from protocol.record import DOOR, ENTRY
+from sim.board import flash
+from sim.board.bus import BoardBus, BoardEvent
+from sim.board.openings import openings
+from sim.scenarios import perform, stories
+from tests.firmware.flash_in_memory import Flash
+from tests.protocol.chain import Chain, check_in, entry, event
+from tests.sim.test_board import RUNTIMES, board
+
+GRANT = bytes(range(16))
+
+
+class Board:
+    """The record of a board with this journal and tally, which the firmware's own code writes."""
+
+    def __init__(self) -> None:
+        self.history: list[BoardEvent] = []
+        self.flash = Flash(4 + SECTORS, 0)
+        self.chain = Chain(crypto.generate("P-256")[1])
+        self.boots = 0
+        self.boot()
+
+    def boot(self) -> None:
+        self.boots += 1
+        self.number = -1
+        self.note(journal=zlib.compress(bytes(self.flash.content)))
+        self.flash.log = None
+        self.journal, self.tally = Journal(self.flash), Tally(self.flash)
+        self.flash.log = []
+
+    def note(self, **facts: object) -> None:
+        self.number += 1
+        self.history.append(BoardEvent(0, 0, facts, self.boots, self.number))
+
+    def flashed(self) -> None:
+        """The operations since the last look, in pieces as the stand-in reports them."""
+        done = self.flash.log or []
+        self.flash.log = []
+        for _, offset, data in done:
+            for at in range(0, 1 if data is None else len(data), 128):
+                self.note(flash=offset + at, data=None if data is None else data[at : at + 128].hex())
+
+    def record(self, note: bytes, body: "dict[object, object]") -> None:
+        self.journal.append(self.chain.append(body), note)
+        self.flashed()
+
+    def opening(self) -> None:
+        self.record(notes.opening(GRANT), entry() if self.chain.records else check_in())
+
+    def counted(self) -> None:
+        self.tally.add(Line(ENTRY, "mdoc", 1, None, 1, GRANT, 1))
+        self.flashed()
+
+    def event(self) -> None:
+        line = Line(DOOR, "forced", 1, None)
+        self.tally.add(line)
+        self.flashed()
+        self.record(line.note(), event(DOOR, "forced"))
+        self.tally.close(line)
+        self.flashed()
+
+    def strike(self) -> None:
+        self.note(pin=pins.STRIKE, value=1)
+        self.note(pin=pins.STRIKE, value=0)
+
+    def judged(self) -> list[int | str | None]:
+        """Of each opening the counter of its record, "counted", or None where nothing recorded it."""
+        found = [one.durable for one in openings(self.history)]
+        return [None if one is None else one.counter or "counted" for one in found]
+
+
+def test_each_record_or_count_of_an_opening_serves_one_move_of_the_strike() -> None:
+    lock = Board()
+    for _ in range(9):  # over several sectors
+        lock.opening()
+        lock.strike()
+    lock.counted()
+    lock.strike()
+    lock.boot()
+    lock.opening()
+    lock.strike()
+    assert lock.judged() == [*range(1, 10), "counted", 10]
+
+
+def test_a_strike_that_moves_before_its_record_is_in_flash_breaks_the_promise() -> None:
+    lock = Board()
+    lock.strike()
+    lock.opening()
+    lock.strike()
+    lock.strike()
+    lock.counted()
+    assert lock.judged() == [None, 1, None]
+
+
+def test_a_record_of_an_event_or_half_a_record_of_an_opening_is_none() -> None:
+    lock = Board()
+    lock.event()
+    lock.strike()
+    lock.opening()
+    lock.history.pop()  # its last piece never came
+    lock.strike()
+    assert lock.judged() == [None, None]
+
+
+def test_what_was_recorded_before_a_power_cut_does_not_serve_an_opening_after_it() -> None:
+    lock = Board()
+    lock.opening()
+    lock.boot()
+    lock.strike()
+    assert lock.judged() == [None]
+
+
+def test_the_number_of_an_operation_counts_and_not_when_its_line_came() -> None:
+    lock = Board()
+    lock.opening()
+    lock.strike()
+    lock.history.reverse()
+    assert lock.judged() == [1]
+    late = [replace(each, number=99) if "flash" in each.facts else each for each in lock.history]
+    assert [one.durable for one in openings(late)] == [None]
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_flash_and_pins_are_numbered_in_the_order_in_which_the_board_did_them(tmp_path: Path, runtime: str) -> None:
+    source = """
+import esp32
+from machine import Pin
+journal = esp32.Partition.find(esp32.Partition.TYPE_DATA, label="journal")[0]
+strike = Pin(10, Pin.OUT, value=0)
+journal.writeblocks(1, bytes(range(200)), 8)
+strike.on()
+journal.ioctl(6, 1)
+"""
+
+    async def scenario() -> list[BoardEvent]:
+        image = flash.create(tmp_path / "flash.img")
+        bus = BoardBus(journal=lambda: flash.journal(image, {}))
+        async with bus.listening():
+            environment = {"MOORING_BOARD": bus.address, "MOORING_FLASH": str(image)}
+            async with board(tmp_path, source, runtime, environment) as lock:
+                assert await lock.wait() == 0
+            await bus.wait_for(10, 0)
+        return bus.history
+
+    first, *rest = asyncio.run(scenario())
+    assert zlib.decompress(first.facts["journal"]) == b"\xff" * 256 * 1024
+    did = [(e.facts.get("flash"), e.facts.get("data"), e.facts.get("value")) for e in rest]
+    whole = bytes(range(200)).hex()
+    assert did[:5] == [
+        (None, None, 0),
+        (4096 + 8, whole[:256], None),
+        (4096 + 8 + 128, whole[256:], None),
+        (None, None, 1),
+        (4096, None, None),
+    ]
+    assert [event.number for event in rest[:5]] == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_firmware_that_opens_before_it_records_breaks_that_promise_and_no_other(runtime: str) -> None:
+    story = replace(stories["first-checkin"], board={"MOORING_FAULT": "opens-first"})
+    result = asyncio.run(perform(story, runtime=runtime))
+    assert (result.opened, result.records, result.ok) == (1, 1, False)
+    broken = [promise.claim for promise in result.promises if not promise.held]
+    assert broken == ["each opening was in flash before the strike moved"]
