@@ -4,7 +4,8 @@ Reading refuses what a parser on a lock should not have to survive: indefinite l
 beyond `MAX_DEPTH`, more than `MAX_ITEMS` items, lengths beyond the buffer, invalid UTF-8, reserved simple values,
 trailing bytes. ISO/IEC 18013-5 clause 8.1 forbids indefinite lengths in an mdoc. It forbids lengths that are not the
 shortest as well, but real wallets write those (cbor-x does), so `decode` accepts them; `decode_deterministic` refuses
-them and is what Mooring's own formats use. Writing is always deterministic (RFC 8949 section 4.2.1).
+them, and numbers beyond `LARGEST`, and is what Mooring's own formats use. Writing is always deterministic (RFC 8949
+section 4.2.1).
 
 Tag 24 items keep their exact bytes (`Encoded.raw`): digests and signatures cover them as they came.
 """
@@ -20,6 +21,12 @@ MAX_DEPTH = 16
 MAX_ITEMS = 2048
 """Most items, keys included, that one `decode` builds. A byte of input can cost a hundred bytes of heap (an empty map),
 so a limit on bytes alone does not bound memory. A driving licence has about 200 in its largest part, the MSO."""
+
+LARGEST = const(9007199254740991)
+"""2^53 - 1: the largest number in Mooring's own formats, either side of zero. JSON, SQLite and every clock can hold it,
+and a little arithmetic with it."""
+
+_ANY = const(0xFFFFFFFFFFFFFFFF)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -276,12 +283,14 @@ def _slice(data: "Buffer", start: int, end: int) -> bytes:
 
 
 class _Reader:
-    """One walk over `data`; `at` is where it stands, `left` how many items it may still build."""
+    """One walk over `data`; `at` is where it stands, `left` how many items it may still build, `most` the bound of
+    numbers."""
 
-    def __init__(self, data: "Buffer", at: int) -> None:
+    def __init__(self, data: "Buffer", at: int, most: int) -> None:
         self.data = data
         self.at = at
         self.left = MAX_ITEMS
+        self.most = most
 
     def item(self, depth: int) -> "Any":
         if depth > MAX_DEPTH:
@@ -291,10 +300,10 @@ class _Reader:
             raise FormatError("cbor.items", "too many items")
         start = self.at
         major, argument, self.at = _argument(self.data, start)
-        if major == 0:
-            return argument
-        if major == 1:
-            return -1 - argument
+        if major < 2:
+            if argument > self.most - major:
+                raise FormatError("cbor.range", "a number beyond what this format has")
+            return argument if major == 0 else -1 - argument
         if major == 2 or major == 3:
             raw = self._string(argument)
             return raw if major == 2 else _text(raw)
@@ -345,8 +354,8 @@ class _Reader:
         return Encoded(_slice(self.data, start, self.at), memoryview(self.data)[inside : self.at])
 
 
-def _whole(data: "Buffer", at: int) -> "Any":
-    reader = _Reader(data, at)
+def _whole(data: "Buffer", at: int, most: int = _ANY) -> "Any":
+    reader = _Reader(data, at, most)
     item = reader.item(0)
     if reader.at != len(data):
         raise FormatError("cbor.trailing", "bytes after the item")
@@ -359,8 +368,9 @@ def decode(data: "Buffer") -> "Any":
 
 
 def decode_deterministic(data: "Buffer") -> "Any":
-    """As `decode`, and refuses any encoding other than the deterministic one, so that one value has one form."""
-    item = decode(data)
+    """As `decode`, and refuses any encoding other than the deterministic one, so that one value has one form, and
+    (`cbor.range`) any number beyond `LARGEST`."""
+    item = _whole(data, 0, LARGEST)
     written = _Comparison(data)
     _write(item, written)
     if not written.same:

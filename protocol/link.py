@@ -5,9 +5,8 @@ every connection, and travels in `parts`. A statement too long for one message g
 at another connection where the last one broke off.
 """
 
-from protocol import cbor, const
+from protocol import cbor, statement
 from protocol.errors import FormatError
-from protocol.statement import MAX_BYTES as LONGEST_STATEMENT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,14 +43,13 @@ CREDIT_LIMIT = 64
 PREFIX_BYTES = 6
 """Bytes of the lock id in the advertisement: what 31 bytes leave room for."""
 
-_U64 = const(0x10000000000000000)
-
 
 class Hello:
     """What a lock says of itself.
 
     `lock_id` 16 bytes; `next_counter` the counter its next record will have; `receipted_through` the last counter
-    covered by a receipt (0: none); `held` maps the kind of each statement it holds to that statement's serial;
+    covered by a receipt (0: none); `held` maps the kind of each statement it holds to that statement's serial, as
+    `statement.is_held`, since the edge passes it on;
     `time_nonce` 16 bytes to be answered by a signed time, or None; `identity_public` its key, a 65-byte point.
     """
 
@@ -141,16 +139,13 @@ def piece(content: bytes) -> bytes:
     return cbor.encode([PIECE, content])
 
 
-def _is_uint(item: "Any") -> bool:
-    return isinstance(item, int) and not isinstance(item, bool) and 0 <= item < _U64
-
-
 def _is_bytes(item: "Any", size: int) -> bool:
     return isinstance(item, bytes) and len(item) == size
 
 
-def _is_name(item: "Any") -> bool:
-    return isinstance(item, str) and 0 < len(item.encode()) <= 64
+def _is_kind(item: "Any") -> bool:
+    # Of what is no statement a lock cannot name the kind.
+    return statement.is_code(item) or (isinstance(item, str) and item == "?")
 
 
 def _parse_hello(items: "list[Any]") -> Hello:
@@ -160,9 +155,8 @@ def _parse_hello(items: "list[Any]") -> Hello:
     if len(items) != 8:
         raise _form("HELLO")
     lock_id, next_counter, receipted, held, nonce, public = items[2:]
-    good = _is_bytes(lock_id, 16) and _is_uint(next_counter) and _is_uint(receipted)
-    good = good and next_counter >= 1 and receipted < next_counter
-    good = good and isinstance(held, dict) and all(_is_name(k) and _is_uint(v) for k, v in held.items())
+    good = _is_bytes(lock_id, 16) and statement.is_positive(next_counter) and statement.is_uint(receipted)
+    good = good and receipted < next_counter and statement.is_held(held)
     good = good and (nonce is None or _is_bytes(nonce, 16))
     if not (good and _is_bytes(public, 65) and public[0] == 4):
         raise _form("HELLO")
@@ -183,7 +177,7 @@ def parse(message: bytes) -> "tuple[Any, ...]":
     if len(message) > MESSAGE_LIMIT:
         raise FormatError("link.too_long", "the message exceeds its limit")
     items = cbor.decode_deterministic(message)
-    if not isinstance(items, list) or not items or not _is_uint(items[0]):
+    if not isinstance(items, list) or not items or not statement.is_uint(items[0]):
         raise _form("message")
     kind = items[0]
     if kind == HELLO:
@@ -194,20 +188,20 @@ def parse(message: bytes) -> "tuple[Any, ...]":
             raise _form("RECORD" if kind == RECORD else "DELIVER or PIECE")
         return (kind, items[1])
     if kind == OFFER:
-        good = len(items) == 3 and _is_bytes(items[1], 32) and _is_uint(items[2])
-        if not (good and PIECE_BYTES < items[2] <= LONGEST_STATEMENT):
+        good = len(items) == 3 and _is_bytes(items[1], 32) and statement.is_uint(items[2])
+        if not (good and PIECE_BYTES < items[2] <= statement.MAX_BYTES):
             raise _form("OFFER")
         return (OFFER, items[1], items[2])
     if kind == WANT:
-        if len(items) != 2 or not _is_uint(items[1]) or items[1] >= LONGEST_STATEMENT:
+        if len(items) != 2 or not statement.is_uint(items[1]) or items[1] >= statement.MAX_BYTES:
             raise _form("WANT")
         return (WANT, items[1])
     if kind == RESULT:
-        if len(items) != 3 or not _is_name(items[1]) or not (items[2] is None or _is_name(items[2])):
+        if len(items) != 3 or not _is_kind(items[1]) or not (items[2] is None or statement.is_code(items[2])):
             raise _form("RESULT")
         return (RESULT, items[1], items[2])
     if kind == PULL:
-        good = len(items) == 3 and _is_uint(items[1]) and items[1] >= 1 and _is_uint(items[2])
+        good = len(items) == 3 and statement.is_positive(items[1]) and statement.is_uint(items[2])
         if not (good and items[2] <= CREDIT_LIMIT):
             raise _form("PULL")
         return (PULL, items[1], items[2])

@@ -31,6 +31,7 @@ MAX_BYTES = 8192
 """Longest statement: what a lock can gather of one on its flash and read at once. A trust list is the largest."""
 
 _TYPE = const("mooring/")
+_CODE = const("abcdefghijklmnopqrstuvwxyz0123456789-_.")
 
 
 def sign(crypto: "Crypto", private: bytes, kind: str, body: "dict[Any, Any]") -> bytes:
@@ -100,8 +101,8 @@ def _parse(data: bytes) -> cose.Message:
 
 
 def is_uint(value: "Any") -> bool:
-    """An unsigned integer of at most 53 bits, which JSON, SQLite and every clock can hold."""
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 53
+    """An unsigned integer up to `cbor.LARGEST`."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= cbor.LARGEST
 
 
 def is_positive(value: "Any") -> bool:
@@ -122,6 +123,18 @@ def is_bool(value: "Any") -> bool:
 def is_label(value: "Any") -> bool:
     """Text of 1 to 64 characters without control characters: a code or a name, fit for a display and a log."""
     return isinstance(value, str) and 0 < len(value) <= 64 and all(ord(c) >= 32 and ord(c) != 127 for c in value)
+
+
+def is_code(value: "Any") -> bool:
+    """Text of 1 to 64 of a-z, 0-9, hyphen, dot and underscore: a kind of statement, or an error's code."""
+    return isinstance(value, str) and 0 < len(value) <= 64 and all(c in _CODE for c in value)
+
+
+def is_held(value: "Any") -> bool:
+    """What a lock says that it holds: at most 32 kinds of statement, each with its serial."""
+    if not isinstance(value, dict) or len(value) > 32:
+        return False
+    return all(is_code(kind) and is_uint(serial) for kind, serial in value.items())
 
 
 def is_bytes16(value: "Any") -> bool:

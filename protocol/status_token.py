@@ -104,6 +104,6 @@ def _member(item: "dict[Any, Any]", key: "Any", kind: "Any") -> "Any":
 def _time(claims: "dict[Any, Any]", key: int) -> int:
     # NumericDate (RFC 8392 section 2) may have a fraction.
     value = claims.get(key)
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < 1 << 53:
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= cbor.LARGEST:
         raise _form("claim " + str(key) + " is missing or no time")
     return int(value)

@@ -37,11 +37,9 @@ MAX_RECORDS = 256
 MAX_STATEMENTS = 256
 MAX_BYTES = statement.MAX_BYTES
 """Longest record or statement; a record is shorter than the longest statement."""
-MAX_HELD = 32
 EDGE_NAME_LENGTH = 32
 
 _EDGE_NAME = const("abcdefghijklmnopqrstuvwxyz0123456789-")
-_CODE = const("abcdefghijklmnopqrstuvwxyz0123456789-_.")
 _VERSION = const("abcdefghijklmnopqrstuvwxyz0123456789-.+")
 
 
@@ -110,7 +108,7 @@ class LockSeen:
         """The message. Raises FormatError `uplink.form`."""
         _check(_is_bstr(self.lock_id, 16), "lock id")
         _check(_is_bstr(self.identity_public, 65) and self.identity_public[0] == 4, "identity key")
-        _check(_is_held(self.held), "held statements")
+        _check(statement.is_held(self.held), "held statements")
         return _encode([LOCK_SEEN, self.lock_id, self.identity_public, self.held])
 
 
@@ -128,7 +126,7 @@ class PassRequest:
     def encode(self) -> bytes:
         """The message. Raises FormatError `uplink.form`."""
         _check(_is_bstr(self.edge_public, 65) and self.edge_public[0] == 4, "edge key")
-        _check(_is_serial(self.issued_at), "time of issue")
+        _check(statement.is_uint(self.issued_at), "time of issue")
         return _encode([PASS_REQUEST, self.edge_public, self.issued_at])
 
 
@@ -148,8 +146,8 @@ class Refusal:
 
     def items(self) -> "list[Any]":
         """The refusal as an array to encode. Raises FormatError `uplink.form`."""
-        _check(_is_bstr(self.lock_id, 16) and _is_counter(self.counter), "lock id or counter of a refusal")
-        _check(_is_bstr(self.payload_hash, 32) and _is_code(self.code), "hash or code of a refusal")
+        _check(_is_bstr(self.lock_id, 16) and statement.is_positive(self.counter), "lock id or counter of a refusal")
+        _check(_is_bstr(self.payload_hash, 32) and statement.is_code(self.code), "hash or code of a refusal")
         return [self.lock_id, self.counter, self.payload_hash, self.code]
 
 
@@ -291,27 +289,5 @@ def _is_list_of_bytes(value: "Any", least: int, most: int) -> bool:
     return all(isinstance(item, bytes) and 0 < len(item) <= MAX_BYTES for item in value)
 
 
-def _is_counter(value: "Any") -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 1 << 53
-
-
-def _is_serial(value: "Any") -> bool:
-    return _is_counter(value) or (value == 0 and not isinstance(value, bool) and isinstance(value, int))
-
-
-def _is_text_of(value: "Any", alphabet: str, most: int) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= most and all(c in alphabet for c in value)
-
-
-def _is_code(value: "Any") -> bool:
-    return _is_text_of(value, _CODE, 64)
-
-
 def _is_version(value: "Any") -> bool:
-    return _is_text_of(value, _VERSION, 32)
-
-
-def _is_held(value: "Any") -> bool:
-    if not isinstance(value, dict) or len(value) > MAX_HELD:
-        return False
-    return all(_is_code(kind) and _is_serial(serial) for kind, serial in value.items())
+    return isinstance(value, str) and 0 < len(value) <= 32 and all(c in _VERSION for c in value)

@@ -45,8 +45,29 @@ def plain(item: Any) -> Any:
 def test_what_is_written_reads_back_here_and_in_cbor2(value: Any) -> None:
     data = cbor.encode(value)
     assert cbor.decode(data) == value
-    assert cbor.decode_deterministic(data) == value
     assert plain(cbor2.loads(data)) == value
+
+
+SMALL = st.integers(-cbor.LARGEST, cbor.LARGEST)
+OWN = st.recursive(
+    SMALL | st.text(max_size=8) | st.binary(max_size=8) | st.booleans() | st.none(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(SMALL | st.text(max_size=8), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(OWN)
+def test_what_is_written_with_numbers_in_bounds_reads_back_in_our_own_formats(value: Any) -> None:
+    assert cbor.decode_deterministic(cbor.encode(value)) == value
+
+
+@given(st.integers(cbor.LARGEST + 1, 2**64 - 1) | st.integers(-(2**64), -cbor.LARGEST - 1))
+def test_our_own_formats_have_no_number_beyond_the_bound(number: int) -> None:
+    for value in (number, [1, [number]], {"a": number}, {number: 1}):
+        assert cbor.decode(cbor.encode(value)) == value
+        with pytest.raises(FormatError) as refusal:
+            cbor.decode_deterministic(cbor.encode(value))
+        assert refusal.value.code == "cbor.range"
 
 
 @given(VALUES)

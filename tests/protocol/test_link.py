@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol import cbor, link
+from protocol import cbor, link, uplink
+from protocol.cbor import LARGEST
 from protocol.errors import FormatError
 from protocol.link_session import TAG_BYTES
 from protocol.statement import MAX_BYTES as LONGEST_STATEMENT
@@ -28,7 +29,8 @@ def test_each_message_is_read_as_it_was_written() -> None:
     assert link.parse(link.result("time", None)) == (link.RESULT, "time", None)
     assert link.parse(link.result("time", "time.nonce")) == (link.RESULT, "time", "time.nonce")
     assert link.parse(link.pull(1, 0)) == (link.PULL, 1, 0)
-    assert link.parse(link.pull(2**64 - 1, link.CREDIT_LIMIT)) == (link.PULL, 2**64 - 1, link.CREDIT_LIMIT)
+    assert link.parse(link.pull(LARGEST, link.CREDIT_LIMIT)) == (link.PULL, LARGEST, link.CREDIT_LIMIT)
+    assert link.parse(link.result("?", "link.digest")) == (link.RESULT, "?", "link.digest")
     assert link.parse(link.deliver(b"s" * link.PIECE_BYTES)) == (link.DELIVER, b"s" * link.PIECE_BYTES)
     assert link.parse(link.offer(bytes(32), LONGEST_STATEMENT)) == (link.OFFER, bytes(32), LONGEST_STATEMENT)
     assert link.parse(link.want(0)) == (link.WANT, 0)
@@ -86,6 +88,9 @@ def test_the_longest_message_down_fits_the_room_that_a_lock_has_for_it() -> None
         (cbor.encode([link.RESULT, "", None]), "link.form"),
         (cbor.encode([link.RESULT, "time", 0]), "link.form"),
         (cbor.encode([link.RESULT, "x" * 65, None]), "link.form"),
+        (cbor.encode([link.RESULT, "?", "?"]), "link.form"),
+        (cbor.encode([link.RESULT, "grant", "a\nb"]), "link.form"),
+        (cbor.encode([link.PULL, LARGEST + 1, 1]), "cbor.range"),
         (cbor.encode([link.HELLO]), "link.version"),
         (hello_with(1, 2), "link.version"),
         (hello_with(1, True), "link.version"),
@@ -94,6 +99,14 @@ def test_the_longest_message_down_fits_the_room_that_a_lock_has_for_it() -> None
         (hello_with(4, 8), "link.form"),
         (hello_with(5, {"placement": -1}), "link.form"),
         (hello_with(5, {1: 1}), "link.form"),
+        (hello_with(3, LARGEST + 1), "cbor.range"),
+        (hello_with(3, 2**63 + 1), "cbor.range"),
+        (hello_with(5, {"placement": LARGEST + 1}), "cbor.range"),
+        (hello_with(5, {"Placement": 1}), "link.form"),
+        (hello_with(5, {"": 1}), "link.form"),
+        (hello_with(5, {"x" * 65: 1}), "link.form"),
+        (hello_with(5, {"grant\u00e9": 1}), "link.form"),
+        (hello_with(5, {f"kind{n}": n for n in range(33)}), "link.form"),
         (hello_with(6, bytes(15)), "link.form"),
         (hello_with(7, bytes(65)), "link.form"),
         (cbor.encode([*cbor.decode(HELLO.encode()), 1]), "link.form"),
@@ -103,6 +116,20 @@ def test_what_link_cddl_does_not_define_is_refused(message: bytes, code: str) ->
     with pytest.raises(FormatError) as refused:
         link.parse(message)
     assert refused.value.code == code
+
+
+_names = st.from_regex(r"[a-z0-9._-]{1,64}", fullmatch=True) | st.text(max_size=70)
+_helds = st.dictionaries(_names, st.integers(0, LARGEST) | st.integers(-1, 2**64 - 1), max_size=34)
+
+
+@given(_helds)
+def test_whatever_a_lock_says_that_it_holds_the_uplink_carries_or_the_link_refuses(held: dict[str, int]) -> None:
+    try:
+        _, hello = link.parse(link.Hello(bytes(16), 1, 0, held, None, PUBLIC).encode())
+    except FormatError:
+        return
+    seen = uplink.parse_up(uplink.LockSeen(hello.lock_id, hello.identity_public, hello.held).encode())
+    assert vars(seen)["held"] == held
 
 
 @given(st.binary(max_size=200))
