@@ -65,7 +65,7 @@ class BleWorld:
     async def line(self) -> dict[str, Any]:
         """The next thing the lock says."""
         assert self.process.stdout is not None
-        raw = await asyncio.wait_for(self.process.stdout.readline(), 20)
+        raw = await self.process.stdout.readline()
         assert raw, "the lock ended"
         try:
             said: dict[str, Any] = json.loads(raw)
@@ -149,12 +149,13 @@ class EchoEdge:
         self.arrivals = 0
         self.connected = asyncio.Event()
         self._answers: asyncio.Queue[bytes] = asyncio.Queue()
+        self._gone = asyncio.Event()
         self._client: BleakClient | None = None
 
     async def run(self) -> None:
         """Keep the connection up until cancelled."""
         while True:
-            gone = asyncio.Event()
+            gone = self._gone = asyncio.Event()
 
             def leave(_: BleakClient, gone: asyncio.Event = gone) -> None:
                 gone.set()
@@ -169,11 +170,17 @@ class EchoEdge:
                     self.connected.clear()
 
     async def echo(self, data: bytes) -> bytes:
-        """What comes back, over whichever connection there is."""
-        await asyncio.wait_for(self.connected.wait(), 5)
+        """What comes back over the connection that there is. Raises BleakError if it ends before that."""
+        await self.connected.wait()
         assert self._client is not None
         await self._client.write_gatt_char(ECHO, data, response=True)
-        return await asyncio.wait_for(self._answers.get(), 5)
+        answer, end = asyncio.ensure_future(self._answers.get()), asyncio.ensure_future(self._gone.wait())
+        await asyncio.wait({answer, end}, return_when=asyncio.FIRST_COMPLETED)
+        end.cancel()
+        if answer.done():
+            return answer.result()
+        answer.cancel()
+        raise BleakError("the connection ended before the answer")
 
 
 @asynccontextmanager
@@ -185,7 +192,7 @@ async def edge_beside(world: BleWorld) -> AsyncIterator[EchoEdge]:
         edge = EchoEdge()
         running = asyncio.create_task(edge.run())
         try:
-            await asyncio.wait_for(edge.connected.wait(), 5)
+            await edge.connected.wait()
             yield edge
         finally:
             running.cancel()

@@ -9,7 +9,7 @@ from typing import Any
 from sim.board import interpreter
 
 
-def run_on_lock(source: str, value: Any = None, timeout: float = 60) -> Any:
+def run_on_lock(source: str, value: Any = None) -> Any:
     """Run `source` on MicroPython and return what it passes to `answer(...)`; `given` is `value` there.
 
     Both travel as JSON. Raises AssertionError with the interpreter's own words when it fails.
@@ -29,7 +29,6 @@ def run_on_lock(source: str, value: Any = None, timeout: float = 60) -> Any:
             env=lock.environment(),
             capture_output=True,
             text=True,
-            timeout=timeout,
             check=False,
         )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]

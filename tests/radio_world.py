@@ -29,8 +29,7 @@ class RadioWorld:
         lock = interpreter.find(runtime)
         extra = {"MOORING_RADIO": self.radio.endpoint, "MOORING_TEST_RECORDS": str(records), **settings}
         self.process = await asyncio.create_subprocess_exec(*lock.command(BOARD), env=lock.environment(extra))
-        async with asyncio.timeout(10):
-            await self.radio.on_air.wait()
+        await self.radio.on_air.wait()
 
     async def another_adapter(self, number: int) -> bleak_backend.Adapter:
         """A second edge's radio: an adapter holds one connection to an address."""

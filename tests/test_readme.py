@@ -110,7 +110,6 @@ def test_every_command_of_the_readmes_exists_with_its_options(module: str, comma
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -52,8 +52,8 @@ class Store:
     def next_counter(self, _hello: link.Hello) -> int:
         return max(self.counters, default=0) + 1
 
-    async def until(self, condition: Callable[[], bool], timeout: float = 10) -> None:
-        async with asyncio.timeout(timeout), self.changed:
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with self.changed:
             await self.changed.wait_for(condition)
 
 
@@ -103,9 +103,8 @@ def run(records: int, scenario: Callable[[RadioWorld, Store], Awaitable[None]], 
 
 
 async def error_of(lock: LockLink) -> MooringError:
-    async with asyncio.timeout(5):
-        while lock.last_error is None:  # noqa: ASYNC110 -- the link tells its state, and no more
-            await asyncio.sleep(0.01)
+    while lock.last_error is None:  # noqa: ASYNC110 -- the link tells its state, and no more
+        await asyncio.sleep(0.01)
     return lock.last_error
 
 

@@ -29,7 +29,7 @@ def test_a_connection_that_ends_at_any_moment_costs_nobody_else_anything(
 ) -> None:
     lock = interpreter.find(runtime)
     command = lock.command(BOARD, how, str(first), str(stride))
-    done = subprocess.run(command, env=lock.environment(), capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, env=lock.environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     said = json.loads(done.stdout.rsplit("\x02", 1)[1])
     assert said["wrong"] == [] and said["moments"] > 100
@@ -41,7 +41,7 @@ def test_a_connection_that_ends_at_any_moment_costs_nobody_else_anything(
 def test_a_phone_that_goes_at_any_moment_or_finds_no_memory_costs_its_own_tap_alone(runtime: str, how: str) -> None:
     lock = interpreter.find(runtime)
     command = lock.command(BOARD.with_name("session_moments_board.py"), how)
-    done = subprocess.run(command, env=lock.environment(), capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, env=lock.environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     said = json.loads(done.stdout.rsplit("\x02", 1)[1])
     assert said["wrong"] == [] and said["moments"] > 4
@@ -146,14 +146,13 @@ def test_phones_that_go_at_bad_moments_cost_their_own_tap_and_no_other(mode: Any
 
     async def echoes(edge: EchoEdge) -> bool:
         for _ in range(3):
-            with suppress(TimeoutError, BleakError):
-                return await asyncio.wait_for(edge.echo(b"still"), 2) == b"still"
+            with suppress(BleakError):
+                return await edge.echo(b"still") == b"still"
         return False  # one connection may end in the midst of it, not three
 
     async def scene() -> None:
         async with ble_world(hostile=1, limits={"LINGER_MS": 200}) as world, edge_beside(world) as edge:
-            async with asyncio.timeout(25):
-                await story(world)
+            await story(world)
             assert await echoes(edge)
             assert not [said for said in world.log if "Unhandled" in str(said.get("console"))]
 

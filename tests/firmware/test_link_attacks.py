@@ -41,7 +41,7 @@ def test_an_edge_without_a_good_pass_is_told_why_and_sent_away(name: str, runtim
         async with Edge() as rogue:
             await rogue.handshake(edge_pass, static)
             assert await rogue.hear() == (link.RESULT, "edge-pass", code)
-            await asyncio.wait_for(rogue.gone.wait(), 5)
+            await rogue.gone.wait()
             assert rogue.messages.empty(), "neither a HELLO nor a record"
         async with greeted():
             pass
@@ -55,7 +55,7 @@ def test_who_is_refused_is_not_listened_to() -> None:
             await rogue.handshake(KEYS.edge_pass(signer=STRANGER[0]))
             await rogue.say(link.deliver(b"statement"))
             assert (await rogue.hear())[:2] == (link.RESULT, "edge-pass")
-            await asyncio.wait_for(rogue.gone.wait(), 5)
+            await rogue.gone.wait()
             assert rogue.messages.empty()
 
     run(0, scenario)
@@ -82,13 +82,13 @@ def test_a_recorded_connection_played_again_gets_nothing(runtime: str) -> None:
         opening = initiator.open()
         async with Edge() as edge:
             await edge.say_unsealed(opening)
-            initiator.answered(await asyncio.wait_for(edge.unsealed.get(), 5))
+            initiator.answered(await edge.unsealed.get())
             finish, edge.session = initiator.finish(KEYS.edge_pass())
             await edge.say_unsealed(finish)
             assert (await edge.hear())[0] == link.HELLO
         async with Edge() as replayer:
             await replayer.say_unsealed(opening)
-            await asyncio.wait_for(replayer.unsealed.get(), 5)
+            await replayer.unsealed.get()
             await cut_off(replayer, list(Parts(finish, replayer.client.mtu_size)))
             assert replayer.unsealed.empty()
 
@@ -126,8 +126,7 @@ def test_a_flood_of_openings_is_refused_unheard_and_the_lock_lives() -> None:
                 await rogue.say_unsealed(Initiator(crypto, STRANGER).open())
                 heard = asyncio.ensure_future(rogue.unsealed.get())
                 gone = asyncio.ensure_future(rogue.gone.wait())
-                done, _ = await asyncio.wait({heard, gone}, timeout=5, return_when=asyncio.FIRST_COMPLETED)
-                assert done, "neither an answer nor the end"
+                done, _ = await asyncio.wait({heard, gone}, return_when=asyncio.FIRST_COMPLETED)
                 answered += heard in done
                 heard.cancel()
                 gone.cancel()
@@ -149,8 +148,8 @@ def test_who_opens_and_then_falls_silent_makes_room() -> None:
     async def scenario(_world: RadioWorld) -> None:
         async with Edge() as mute:
             await mute.say_unsealed(Initiator(crypto, STRANGER).open())
-            await asyncio.wait_for(mute.unsealed.get(), 5)
-            await asyncio.wait_for(mute.gone.wait(), 5)
+            await mute.unsealed.get()
+            await mute.gone.wait()
         async with greeted():
             pass
 
@@ -161,7 +160,7 @@ def test_a_second_opening_on_a_connection_is_refused() -> None:
     async def scenario(_world: RadioWorld) -> None:
         async with Edge() as rogue:
             await rogue.say_unsealed(Initiator(crypto, STRANGER).open())
-            await asyncio.wait_for(rogue.unsealed.get(), 5)
+            await rogue.unsealed.get()
             await cut_off(rogue, [whole(Initiator(crypto, STRANGER).open())])
 
     run(0, scenario)
@@ -237,6 +236,6 @@ def test_a_piece_on_a_new_connection_needs_a_new_offer() -> None:
             await offered(edge, bytes(3000))
         async with greeted() as edge:
             await edge.say(link.piece(bytes(1000)))
-            await asyncio.wait_for(edge.gone.wait(), 5)
+            await edge.gone.wait()
 
     run(0, scenario)

@@ -98,7 +98,7 @@ def read_on_lock(
     private = tap.reader_key()[0].hex()
     given = {"taps": items, "private": private, "chain": [der.hex() for der in tap.reader_chain()], "away": away}
     try:
-        said = run_on_lock(READ, given, timeout=60)
+        said = run_on_lock(READ, given)
     finally:
         done.set()
     thread.join()

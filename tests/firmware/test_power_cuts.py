@@ -21,9 +21,7 @@ def cut(length: int, twice: bool = False, every: int = 1, defect: str = "none") 
     arguments = [str(length), "twice" if twice else "once", str(every), defect]
     # Two whole flashes in memory are more than the lock's own heap.
     command = [lock.program, "-X", "heapsize=16m", str(script), *arguments]
-    done = subprocess.run(
-        command, env=lock.environment(), capture_output=True, text=True, timeout=3600 if SOAK else 120, check=False
-    )
+    done = subprocess.run(command, env=lock.environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-500:] + done.stderr[-2000:]
     answer: dict[str, Any] = json.loads(done.stdout.rsplit("\x02", 1)[1])
     return answer

@@ -271,7 +271,8 @@ def mended(shared: Radio) -> None:
 
     async def turn() -> None:
         mending = asyncio.create_task(shared.mend())
-        await asyncio.wait({mending}, timeout=0.1)
+        for _ in range(20):
+            await asyncio.sleep(0)
         if mending.done():
             mending.result()
         mending.cancel()

@@ -30,9 +30,7 @@ def boot(folder: Path, image: Path, cut: str = "") -> tuple[list[list[str]], boo
     script.write_text(GUESSES)
     lock = interpreter.find()
     environment = lock.environment({"MOORING_FLASH": str(image), "MOORING_POWER_CUT": cut})
-    done = subprocess.run(
-        lock.command(script), env=environment, capture_output=True, text=True, timeout=30, check=False
-    )
+    done = subprocess.run(lock.command(script), env=environment, capture_output=True, text=True, check=False)
     was_cut = flash.power_was_cut(done.returncode)
     assert was_cut or done.returncode == 0, done.stdout + done.stderr
     return [line.split() for line in done.stdout.splitlines()], was_cut

@@ -98,7 +98,7 @@ def on_lock(cases: list[Case], folder: Any) -> list[Any]:
         response = case.device_response[:65537].hex()
         path.write_text(json.dumps([response, case.session_transcript.hex(), roots, case.now, reader, case.doc_types]))
         paths.append(str(path))
-    answers: list[Any] = run_on_lock(ON_LOCK, paths, timeout=300)
+    answers: list[Any] = run_on_lock(ON_LOCK, paths)
     return answers
 
 

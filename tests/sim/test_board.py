@@ -148,7 +148,7 @@ asyncio.run(main())
         pid: list[int] = []
         async with serving(chip) as endpoint, board(tmp_path, source, runtime, {"MOORING_UART1": endpoint}) as lock:
             pid.append(lock.pid)
-            assert await asyncio.wait_for(seconds_of_work, 10) < 0.05
+            assert await seconds_of_work < 0.05
             assert await lock.wait() == 0
 
     asyncio.run(scenario())
@@ -211,14 +211,14 @@ assert reset_cause() == PWRON_RESET and len(unique_id()) == 6
     script = tmp_path / "silent.py"
     script.write_text(source)
     lock = interpreter.find(runtime)
-    subprocess.run(lock.command(script), env=lock.environment(), check=True, timeout=20)
+    subprocess.run(lock.command(script), env=lock.environment(), check=True)
 
 
 def test_the_built_in_machine_is_extended_and_not_hidden(tmp_path: Path) -> None:
     script = tmp_path / "extended.py"
     script.write_text("import machine\nassert machine.mem32 and machine.Pin\n")
     lock = interpreter.find()
-    subprocess.run(lock.command(script), env=lock.environment(), check=True, timeout=20)
+    subprocess.run(lock.command(script), env=lock.environment(), check=True)
 
 
 @pytest.mark.parametrize(
@@ -233,7 +233,7 @@ def test_the_exit_code_tells_why_the_board_stopped(tmp_path: Path, source: str, 
     script = tmp_path / "stops.py"
     script.write_text(source)
     lock = interpreter.find()
-    assert subprocess.run(lock.command(script), env=lock.environment(), check=False, timeout=20).returncode == code
+    assert subprocess.run(lock.command(script), env=lock.environment(), check=False).returncode == code
 
 
 def test_a_watchdog_that_is_never_fed_again_is_noticed_by_the_host(tmp_path: Path) -> None:
@@ -245,7 +245,7 @@ def test_a_watchdog_that_is_never_fed_again_is_noticed_by_the_host(tmp_path: Pat
             BoardBus(on_watchdog=expired.set).listening() as bus,
             board(tmp_path, source, "micropython", {"MOORING_BOARD": bus.address}),
         ):
-            await asyncio.wait_for(expired.wait(), 5)
+            await expired.wait()
 
     asyncio.run(scenario())
 

@@ -63,7 +63,7 @@ main(state)
             environment = {"MOORING_BOARD": bus.address, "MOORING_FLASH": str(image)}
             async with board(tmp_path, source, "micropython", environment) as lock:
                 assert lock.stdout is not None
-                said = await asyncio.wait_for(lock.stdout.read(), 20)
+                said = await lock.stdout.read()
                 assert await lock.wait() == 0
             assert b"lock.halted code=fittings.form" in said
             assert b"\nstrike is fail-secure or fail-safe\n" in said, "and what to mend"
