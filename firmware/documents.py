@@ -26,6 +26,7 @@ async def present(lock: "Lock", card: "Card", mark: "Mark", mdoc_ble: "MdocBle |
     known = await lock.reentry.by_key(card)
     if known:
         return known
+    # What is taken is what was asked for, whatever papers come meanwhile: nothing else has a place in the answer.
     items = profile.request(_accepted(lock.standing.roots))
     own, chain = lock.identity.reader_private, placement.reader_chain
     presentation = await read_mdoc(card, lock.crypto, items, own, chain, lock.session_keys.take, mark, mdoc_ble)
@@ -43,7 +44,7 @@ async def present(lock: "Lock", card: "Card", mark: "Mark", mdoc_ble: "MdocBle |
         # With the upper end unknown only guests already checked in are let in; for them the floor is the time.
         now=(earliest, earliest if latest is None else latest),
         reader_private=presentation.reader_private,
-        doc_types=_accepted(roots),
+        doc_types=list(items),
         suites=profile.trust.suites,
         revocation=lock.standing.revocation,
         issuers=recollection,

@@ -68,13 +68,13 @@ class CRL:
                 raise VerificationError("crl.critical", "a critical extension: a delta, indirect or partial CRL")
 
     def serials(self) -> "list[bytes]":
-        """Serial numbers (contents of their INTEGERs) of the certificates that are revoked, or on hold."""
+        """Serial numbers (as `der.Reader.serial` has them) of the certificates that are revoked, or on hold."""
         found = []
         if self._entries is not None:
             entries = der.Reader(self._entries.data, self._entries.at, self._entries.end)
             while entries:
                 entry = entries.enter(der.SEQUENCE)
-                found.append(entry.content(der.INTEGER))
+                found.append(entry.serial())
                 x509.read_time(entry)
                 if entry:
                     extensions = entry.enter(der.SEQUENCE)
@@ -90,7 +90,8 @@ class CRL:
         Raises VerificationError `crl.issuer` for another name, key or use of it, `crl.signature`.
         """
         wanted, offered = self._authority_key_identifier, issuer.subject_key_identifier
-        if self.issuer != issuer.subject or (wanted is not None and offered is not None and wanted != offered):
+        named = x509.same_name(self.issuer, issuer.subject)
+        if not named or (wanted is not None and offered is not None and wanted != offered):
             raise VerificationError("crl.issuer", "the CRL of another issuer")
         if issuer.key_usage is None or not issuer.key_usage & x509.CRL_SIGN:
             raise VerificationError("crl.issuer", "the issuer may not sign CRLs")

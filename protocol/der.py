@@ -102,6 +102,19 @@ class Reader:
             raise FormatError("der.integer", "negative, empty or not in its shortest form")
         return int.from_bytes(content, "big")
 
+    def serial(self) -> bytes:
+        """A serial number: the content of an INTEGER in the one form that it has here, so that equal numbers are equal
+        bytes. Issuers have written them with more leading bytes than DER allows (RFC 5280 section 4.1.2.2 asks us to
+        cope), or without the zero that keeps them positive: a negative one counts as the positive one of its bytes,
+        which no issuer uses beside it. Raises FormatError.
+        """
+        content = self.content(INTEGER)
+        if not content:
+            raise FormatError("der.integer", "negative, empty or not in its shortest form")
+        while len(content) > 1 and content[0] == (0xFF if content[1] & 0x80 else 0):
+            content = content[1:]
+        return b"\x00" + content if content[0] & 0x80 else content
+
     def bits(self) -> "tuple[bytes, int]":
         """A BIT STRING: its bytes, and how many bits of the last one are unused. Raises FormatError."""
         content = self.content(BIT_STRING)

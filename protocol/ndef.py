@@ -125,15 +125,18 @@ def encode(records: "list[Record]") -> bytes:
 
 
 def find(records: "list[Record]", tnf: int, type: bytes) -> "Record | None":
-    """The one record of this kind, or None. Raises FormatError `ndef.ambiguous` if there are several.
-
-    External and MIME types compare without regard to case (NFC Forum RTD; RFC 2045).
-    """
+    """The one record of this kind, or None. Raises FormatError `ndef.ambiguous` if there are several."""
     found = None
     for record in records:
-        same = record.type == type if tnf == WELL_KNOWN else record.type.lower() == type.lower()
-        if record.tnf == tnf and same:
+        if is_of(record, tnf, type):
             if found is not None:
                 raise FormatError("ndef.ambiguous", "several records of a kind that may appear once")
             found = record
     return found
+
+
+def is_of(record: Record, tnf: int, type: bytes) -> bool:
+    """Is `record` of this kind? External and MIME types compare without regard to case (NFC Forum RTD; RFC 2045)."""
+    if record.tnf != tnf:
+        return False
+    return record.type == type if tnf == WELL_KNOWN else record.type.lower() == type.lower()

@@ -75,9 +75,11 @@ class Profile:
             raise FormatError("profile.form", "each document type is asked for in one request, and no other is")
         if body["minors"]["of_age"] and not all("birth_date" in names for names in body["fields"].values()):
             raise FormatError("profile.form", "rules for minors, and a class that need not show its birth date")
-        id_types = [document["id_type"] for document in body["documents"].values()]
-        if len(set(id_types)) != len(id_types):
-            raise FormatError("profile.form", "two document types share one id_type")
+        of_id_type: "dict[str, tuple[str, list[str]]]" = {}
+        for document in body["documents"].values():
+            kind = document["class"], sorted(document["fields"])
+            if of_id_type.setdefault(document["id_type"], kind) != kind:
+                raise FormatError("profile.form", "two document types of one id_type that register otherwise")
         return Profile(body)
 
     def request(self, doc_types: "list[str]") -> "dict[str, dict[str, list[str]]]":

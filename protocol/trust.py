@@ -53,9 +53,10 @@ class Issuer:
 class ListEntry:
     """A list that the lock should hold.
 
-    `number` (1 to MAX_LISTS) names it in statements; `kind` is one of LIST_KINDS; `issuer` the index of the issuer
-    whose documents it judges; `uri` is what a token's `sub`, and the reference in an MSO, must say; `key` is the EC2
-    COSE_Key that must have signed a token. A CRL has neither: its IACA signs it.
+    `number` (1 to MAX_LISTS) names it in statements; `kind` is one of LIST_KINDS; `issuer` the index of an issuer: the
+    list judges what that one's key signed, under whatever entry it is trusted; `uri` is what a token's `sub`, and the
+    reference in an MSO, must say; `key` is the EC2 COSE_Key that must have signed a token. A CRL has neither: its IACA
+    signs it.
     """
 
     def __init__(self, number: int, kind: int, issuer: int, uri: str = "", key: "dict[Any, Any] | None" = None) -> None:

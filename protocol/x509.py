@@ -40,6 +40,9 @@ _SM2_WITH_SM3 = (
 _COUNTRY = const(b"\x55\x04\x06")
 _STATE = const(b"\x55\x04\x08")
 
+_STRINGS = const(b"\x0c\x13\x16")
+"""Tags of UTF8String, PrintableString and IA5String."""
+
 _SUBJECT_KEY_IDENTIFIER = const(b"\x55\x1d\x0e")
 _KEY_USAGE = const(b"\x55\x1d\x0f")
 _BASIC_CONSTRAINTS = const(b"\x55\x1d\x13")
@@ -50,11 +53,11 @@ _EXTENDED_KEY_USAGE = const(b"\x55\x1d\x25")
 class Certificate:
     """A parsed certificate.
 
-    `raw` is the DER, `tbs` its signed part; `serial` the bytes of the serial number; `issuer` and `subject` are DER
-    names, compared byte for byte; `not_before` and `not_after` are seconds since 1970; `country` and `state` come from
-    the subject and may be None; `key_usage` is the first byte of the extension or None; `extended_key_usage` holds the
-    contents of the object identifiers or is None; `unknown_critical` tells that it has a critical extension which we do
-    not process.
+    `raw` is the DER, `tbs` its signed part; `serial` the serial number as `der.Reader.serial` has it; `issuer` and
+    `subject` are DER names, to be compared by `same_name`; `not_before` and `not_after` are seconds since 1970;
+    `country` and `state` come from the subject and may be None; `key_usage` is the first byte of the extension or None;
+    `extended_key_usage` holds the contents of the object identifiers or is None; `unknown_critical` tells that it has a
+    critical extension which we do not process.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -74,7 +77,6 @@ class Certificate:
 
         self.signature_hash = hash_of(algorithm)
         self.is_ca = False
-        self.path_length: "int | None" = None
         self.key_usage: "int | None" = None
         self.extended_key_usage: "list[bytes] | None" = None
         self.subject_key_identifier: "bytes | None" = None
@@ -88,7 +90,7 @@ class Certificate:
         if version.unsigned() != 2:
             raise FormatError("x509.version", "not a version 3 certificate")
         version.finish()
-        self.serial = tbs.content(der.INTEGER)  # RFC 5280 asks us to cope with any
+        self.serial = tbs.serial()
         if tbs.element(der.SEQUENCE) != algorithm:
             raise FormatError("x509.algorithm", "the two algorithm fields differ")
         self.issuer = tbs.element(der.SEQUENCE)
@@ -124,7 +126,7 @@ class Certificate:
                 constraints = value.enter(der.SEQUENCE)
                 self.is_ca = constraints.peek() == der.BOOLEAN and constraints.boolean()
                 if constraints:
-                    self.path_length = constraints.unsigned()
+                    constraints.unsigned()  # how many CAs may follow: none ever does (protocol.mdoc.chain)
                 constraints.finish()
             elif identifier == _KEY_USAGE:
                 bits, _ = value.bits()
@@ -150,7 +152,7 @@ class Certificate:
     @property
     def self_issued(self) -> bool:
         """Does it name itself as its issuer? (RFC 5280 section 3.2)"""
-        return self.issuer == self.subject
+        return same_name(self.issuer, self.subject)
 
     def verifies(self, crypto: "Crypto", other: "Certificate") -> bool:
         """Is the signature of `other` made with the key of this certificate?"""
@@ -162,6 +164,15 @@ class Certificate:
             return False
         raw = _raw_signature(signature, COORDINATE_BYTES[self.curve])
         return raw is not None and crypto.verify(self.curve, self.public, signature_hash, tbs, raw)
+
+
+def same_name(one: bytes, other: bytes) -> bool:
+    """Are these DER names the same? Neither the type of string nor case nor spaces make a difference (RFC 5280, section
+    7.1), beyond ASCII the bytes count. What is no name is only the same as itself."""
+    try:
+        return one == other or _plain(one) == _plain(other)
+    except FormatError:
+        return False
 
 
 def hash_of(algorithm: bytes) -> "str | None":
@@ -201,6 +212,26 @@ def _attribute(name: bytes, wanted: bytes) -> "bytes | None":
                     raise FormatError("x509.name", "a name gives two countries or states")
                 found = value
     return found
+
+
+def _plain(name: bytes) -> "list[tuple[bytes, int, bytes]]":
+    """The attributes of a DER name, as they are compared; (b"", 0, b"") before each relative name."""
+    attributes = []
+    outside = der.Reader(name)
+    sets = outside.enter(der.SEQUENCE)
+    outside.finish()
+    while sets:
+        attributes.append((b"", 0, b""))
+        relative = sets.enter(der.SET)
+        while relative:
+            attribute = relative.enter(der.SEQUENCE)
+            kind, tag = attribute.content(der.OBJECT_IDENTIFIER), attribute.peek()
+            value = attribute.content(tag)
+            attribute.finish()
+            if tag in _STRINGS:
+                tag, value = _STRINGS[0], b" ".join(value.lower().split())
+            attributes.append((kind, tag, value))
+    return attributes
 
 
 def _public_key(info: der.Reader) -> "tuple[str | None, bytes]":

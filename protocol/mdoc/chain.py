@@ -1,12 +1,15 @@
 """The path from a document signer (DS) certificate to a trusted IACA: ISO/IEC 18013-5 clause 9.3.3, RFC 5280 section 6.
 
+It has these two and nothing between them: the standard has the IACA sign the DS certificate itself (Annex B.1). A CA in
+between would revoke in a list of its own, which no lock holds.
+
 Stands apart from the response, because it alone depends on nothing that a guest brings fresh: what costs time in it,
 the signatures, may be remembered (`protocol.mdoc.remembered`), while everything else is judged anew.
 Codes of the errors: see the table in `protocol.mdoc.verifier`.
 """
 
 from protocol.errors import FormatError, VerificationError
-from protocol.x509 import DIGITAL_SIGNATURE, KEY_CERT_SIGN, Certificate
+from protocol.x509 import DIGITAL_SIGNATURE, KEY_CERT_SIGN, Certificate, same_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
     from protocol.crypto import Crypto
 
 MAX_CERTIFICATES = 3
-"""Most certificates in an x5chain. The standard has the IACA sign the DS certificate itself, so one is usual."""
+"""Most certificates in an x5chain that we read. One counts, the DS certificate; a trusted root may come with it."""
 
 MDL_DOCUMENT_SIGNER = b"\x28\x81\x8c\x5d\x05\x01\x02"
 """Extended key usage 1.0.18013.5.1.2 (Annex B.1.4)."""
@@ -45,32 +48,32 @@ class TrustRoot:
 
 class DocumentSigner:
     """A DS certificate with a good path: `curve` and `public` are its key, `not_before` and `not_after` its own
-    validity, `valid_from` and `valid_until` that of the whole path, all in seconds since 1970; `country` is the two
+    validity, `valid_from` and `valid_until` that of it and its root, all in seconds since 1970; `country` is the two
     letters of its subject, `state` the bytes of the subject's state or province, or None; `root` is the TrustRoot that
-    the path ends at; `algorithms` names the curves and hashes that the path stands on; `serial` is the number of the
-    certificate that the root signed, the DS certificate itself unless there is another in between.
+    signed it; `algorithms` names the curves and hashes that the path stands on; `serial` is its number.
     """
 
-    def __init__(self, path: "list[Certificate]", root: TrustRoot) -> None:
-        certificate = path[0]
+    def __init__(self, certificate: Certificate, root: TrustRoot) -> None:
+        anchor = root.certificate
         self.curve = certificate.curve or ""
         self.public = certificate.public
         self.not_before = certificate.not_before
         self.not_after = certificate.not_after
-        self.valid_from = max([each.not_before for each in path])
-        self.valid_until = min([each.not_after for each in path])
+        self.valid_from = max(certificate.not_before, anchor.not_before)
+        self.valid_until = min(certificate.not_after, anchor.not_after)
         self.country = str(certificate.country or b"", "ascii")  # two letters: _check_place
         self.state = certificate.state
         self.root = root
-        self.serial = path[-2].serial
-        self.algorithms = [each.curve or "" for each in path] + [each.signature_hash or "" for each in path[:-1]]
+        self.serial = certificate.serial
+        self.algorithms = [certificate.curve or "", anchor.curve or "", certificate.signature_hash or ""]
 
 
-def x5chain(header: object) -> "list[Certificate]":
-    """Certificates of an x5chain header value (RFC 9360: one bstr or an array), DS certificate first.
+def x5chain(header: object, roots: "list[TrustRoot]") -> Certificate:
+    """The DS certificate in an x5chain header value (RFC 9360: one bstr or an array, DS certificate first).
 
+    A last certificate that is one of `roots`, byte for byte, counts for nothing: whom to trust is ours to know.
     Raises FormatError `mdoc.certificate`; VerificationError `mdoc.x5chain` for none or too many, `mdoc.self_issued` for
-    one that could only be a trust anchor: those never come from the other side.
+    one that could only be a trust anchor and is none of ours, `mdoc.intermediate` for a CA between DS and IACA.
     """
     ders = [header] if isinstance(header, bytes) else header
     if not isinstance(ders, list) or not 1 <= len(ders) <= MAX_CERTIFICATES:
@@ -83,42 +86,44 @@ def x5chain(header: object) -> "list[Certificate]":
             certificates.append(Certificate(each))
         except FormatError as error:
             raise FormatError("mdoc.certificate", "a certificate in the x5chain is malformed (" + error.code + ")")
+    if len(ders) > 1 and ders[-1] in [root.certificate.raw for root in roots]:
+        certificates.pop()
     for certificate in certificates:
         if certificate.self_issued:
             raise VerificationError("mdoc.self_issued", "the x5chain must not bring a trust anchor along")
-    return certificates
+    if len(certificates) > 1:
+        raise VerificationError("mdoc.intermediate", "the IACA must have signed the DS certificate itself")
+    return certificates[0]
 
 
 def verify_path(
-    crypto: "Crypto", certificates: "list[Certificate]", roots: "list[TrustRoot]", now: "tuple[int, int]"
+    crypto: "Crypto", certificate: Certificate, doc_type: str, roots: "list[TrustRoot]", now: "tuple[int, int]"
 ) -> DocumentSigner:
-    """Judge the path certificates[0] <- certificates[1] <- ... <- one of `roots` over the whole time interval `now`.
+    """Judge the path from the DS certificate of a document of `doc_type` to one of `roots`, over the interval `now`.
 
-    Raises VerificationError.
+    Several roots may bear one name (a key renewed, or one entry for each document type): the first that fits in all
+    counts. Raises VerificationError, with what is wrong with the one whose key it names rather than another.
     """
-    _check_document_signer(certificates[0])
-    for certificate in certificates:
-        _check_usable(certificate, now)
-    for position in range(1, len(certificates)):
-        _check_issuer(certificates[position], certificates[position - 1], position - 1)
-    top = certificates[-1]
-    refusal = VerificationError("mdoc.untrusted", "no trusted IACA of that name")
+    _check_document_signer(certificate)
+    _check_usable(certificate, now)
+    refusal = None
     for root in roots:
         anchor = root.certificate
-        if anchor.subject != top.issuer:
+        if not same_name(anchor.subject, certificate.issuer):
             continue
         try:
-            # An IACA may have renewed its key under the same name, so another root may still fit.
+            _check_issuer(anchor, certificate)
             _check_usable(anchor, now)
-            _check_trusted(root, now)
-            _check_issuer(anchor, top, len(certificates) - 1)
-            _check_place(certificates[0], anchor)
-            _check_signatures(crypto, certificates + [anchor])
+            _check_trusted(root, doc_type, now)
+            _check_place(certificate, anchor)
+            if not anchor.verifies(crypto, certificate):
+                raise VerificationError("mdoc.chain_signature", "the DS certificate's signature is not good")
         except VerificationError as error:
-            refusal = error
+            if refusal is None or error.code != "mdoc.chain_key_identifier":
+                refusal = error
             continue
-        return DocumentSigner(certificates + [anchor], root)
-    raise refusal
+        return DocumentSigner(certificate, root)
+    raise refusal or VerificationError("mdoc.untrusted", "no trusted IACA of that name")
 
 
 def _check_document_signer(certificate: Certificate) -> None:
@@ -137,17 +142,16 @@ def _check_usable(certificate: Certificate, now: "tuple[int, int]") -> None:
         raise VerificationError("mdoc.chain_key", "a certificate has a key of a kind we do not know")
 
 
-def _check_trusted(root: TrustRoot, now: "tuple[int, int]") -> None:
+def _check_trusted(root: TrustRoot, doc_type: str, now: "tuple[int, int]") -> None:
+    if not root.trusts(doc_type):
+        raise VerificationError("mdoc.root_doctype", "the IACA is not trusted for this document type")
     if root.trusted_from is not None and now[0] < root.trusted_from:
         raise VerificationError("mdoc.root_validity", "the IACA is not trusted yet")
     if root.trusted_until is not None and now[1] > root.trusted_until:
         raise VerificationError("mdoc.root_validity", "the IACA is no longer trusted")
 
 
-def _check_issuer(issuer: Certificate, issued: Certificate, below: int) -> None:
-    """May `issuer` have issued `issued`? `below` CA certificates stand between it and the DS certificate."""
-    if issued.issuer != issuer.subject:
-        raise VerificationError("mdoc.chain_names", "issuer and subject names do not chain")
+def _check_issuer(issuer: Certificate, issued: Certificate) -> None:
     wanted, offered = issued.authority_key_identifier, issuer.subject_key_identifier
     if wanted is not None and offered is not None and wanted != offered:
         raise VerificationError("mdoc.chain_key_identifier", "authority and subject key identifiers differ")
@@ -155,8 +159,6 @@ def _check_issuer(issuer: Certificate, issued: Certificate, below: int) -> None:
         raise VerificationError("mdoc.chain_ca", "an issuing certificate is not a CA's")
     if issuer.key_usage is None or not issuer.key_usage & KEY_CERT_SIGN:
         raise VerificationError("mdoc.chain_key_usage", "an issuing certificate may not sign certificates")
-    if issuer.path_length is not None and below > issuer.path_length:
-        raise VerificationError("mdoc.chain_path_length", "the path is longer than a CA in it allows")
 
 
 def _check_place(document_signer: Certificate, anchor: Certificate) -> None:
@@ -168,10 +170,3 @@ def _check_place(document_signer: Certificate, anchor: Certificate) -> None:
         raise VerificationError("mdoc.chain_country", "DS certificate and IACA are not of the same country")
     if anchor.state is not None and document_signer.state != anchor.state:
         raise VerificationError("mdoc.chain_state", "DS certificate and IACA are not of the same state or province")
-
-
-def _check_signatures(crypto: "Crypto", path: "list[Certificate]") -> None:
-    # From the anchor down, so that no key is used before it is trusted.
-    for position in range(len(path) - 1, 0, -1):
-        if not path[position].verifies(crypto, path[position - 1]):
-            raise VerificationError("mdoc.chain_signature", "a certificate's signature is not good")

@@ -119,10 +119,12 @@ def _methods(methods: "Any") -> "tuple[Nfc | None, Ble | None]":
         raise _form("DeviceRetrievalMethods is not an array")
     nfc = ble = None
     for method in methods:
-        if not isinstance(method, list) or len(method) < 3 or not isinstance(method[2], dict):
+        if not isinstance(method, list) or len(method) < 2:
             raise _form("a DeviceRetrievalMethod of the wrong shape")
-        if method[1] != 1:
+        if method[0] not in (METHOD_NFC, METHOD_BLE) or method[1] != 1:
             continue
+        if len(method) < 3 or not isinstance(method[2], dict):
+            raise _form("a DeviceRetrievalMethod of the wrong shape")
         options = method[2]
         if method[0] == METHOD_NFC:
             nfc = Nfc(_number(options.get(0)), _number(options.get(1)))

@@ -57,7 +57,8 @@ class Handover:
 def parse_handover_select(message: bytes, request: "bytes | None" = None) -> Handover:
     """The Handover Select `message`, an answer to `request` if the handover is negotiated.
 
-    Raises FormatError: `ndef.*`, `engagement.*`, `handover.form`, `handover.version`, `handover.no_engagement`.
+    Carriers that we do not know, and records that no `ac` record names, are passed over. Raises FormatError: `ndef.*`,
+    `engagement.*`, `handover.form`, `handover.version`, `handover.no_engagement`.
     """
     records = ndef.parse(message)
     select = ndef.find(records, ndef.WELL_KNOWN, b"Hs")
@@ -67,18 +68,44 @@ def parse_handover_select(message: bytes, request: "bytes | None" = None) -> Han
     engagement = ndef.find(records, ndef.EXTERNAL, _DEVICE_ENGAGEMENT)
     if engagement is None:
         raise FormatError("handover.no_engagement", "no DeviceEngagement record")
-    references = [carrier.reference for carrier in carriers]
-    nfc = ndef.find(records, ndef.EXTERNAL, _NFC)
-    ble = ndef.find(records, ndef.MIME, _BLE_OOB)
     device = parse_device_engagement(engagement.payload)
-    return Handover(
-        message,
-        request,
-        device,
-        # A configuration record counts only if an `ac` record offers it.
-        _nfc(nfc.payload) if nfc is not None and nfc.id in references else None,
-        _ble(ble.payload, request) if ble is not None and ble.id in references else None,
-    )
+    handover = Handover(message, request, device, None, None)
+    _offers(handover, carriers, records)
+    return handover
+
+
+def _offers(handover: Handover, carriers: "list[Carrier]", records: "list[ndef.Record]") -> None:
+    """Read the configuration records that `ac` records offer, in their order: of each way of retrieval the first that
+    we can use counts. The others, of other carriers and other versions, are passed over; one that is malformed is
+    refused only where nothing else is left.
+    """
+    malformed = None
+    for carrier in carriers:
+        for record in records:
+            if record.id != carrier.reference:
+                continue
+            try:
+                if handover.nfc is None and ndef.is_of(record, ndef.EXTERNAL, _NFC):
+                    handover.nfc = _nfc(record.payload)
+                elif ndef.is_of(record, ndef.MIME, _BLE_OOB):
+                    _add(handover, record.payload)
+            except FormatError as error:
+                malformed = error
+    if malformed is not None and handover.nfc is None and handover.ble is None:
+        raise malformed
+
+
+def _add(handover: Handover, payload: bytes) -> None:
+    """Offer what the BLE OOB record `payload` does too; a mode that has a UUID already keeps it."""
+    offered, held = _ble(payload, handover.request), handover.ble
+    if held is None or offered is None:
+        handover.ble = held or offered
+        return
+    if held.central_uuid is None:
+        held.central, held.central_uuid = held.central or offered.central, offered.central_uuid
+    if held.peripheral_uuid is None:
+        held.peripheral, held.peripheral_uuid = held.peripheral or offered.peripheral, offered.peripheral_uuid
+        held.address = offered.address
 
 
 def _form(why: str) -> FormatError:
@@ -92,7 +119,9 @@ def _carriers(payload: bytes) -> "list[Carrier]":
         raise FormatError("handover.version", "only Connection Handover 1.x is known")
     if len(payload) == 1:
         return []
-    return [_carrier(record.payload) for record in ndef.parse(payload[1:]) if record.type == b"ac"]
+    return [
+        _carrier(record.payload) for record in ndef.parse(payload[1:]) if ndef.is_of(record, ndef.WELL_KNOWN, b"ac")
+    ]
 
 
 def _carrier(payload: bytes) -> Carrier:
@@ -131,10 +160,13 @@ def _fields(payload: bytes, at: int) -> "list[tuple[int, bytes]]":
     return fields
 
 
-def _nfc(payload: bytes) -> Nfc:
-    """Clause 8.2.2.2: version 1, field 1 the most command data bytes, field 2 the most response data bytes."""
-    if not payload or payload[0] != 1:
-        raise _form("NFC carrier configuration of an unknown version")
+def _nfc(payload: bytes) -> "Nfc | None":
+    """Clause 8.2.2.2: version 1, field 1 the most command data bytes, field 2 the most response data bytes. None for
+    another version, whose fields may be anything."""
+    if not payload:
+        raise _form("an empty NFC carrier configuration")
+    if payload[0] != 1:
+        return None
     command, response = 0, 0
     for kind, value in _fields(payload, 1):
         if kind == 1:

@@ -26,8 +26,8 @@ POLL_MS = 25
 _HANDOVER_SERVICE = const(b"urn:nfc:sn:handover")
 _SERVICE_SELECT = ndef.encode([ndef.Record(ndef.WELL_KNOWN, b"Ts", b"", b"\x13" + _HANDOVER_SERVICE)])
 _MAX_WAIT_MS = const(1000)
-_MAX_REQUEST = const(253)
-"""Longest message that goes into one short UPDATE BINARY together with its NLEN."""
+_NLEN = const(2)
+"""Bytes of the length that an NDEF file begins with."""
 
 
 class CapabilityContainer:
@@ -69,8 +69,6 @@ class NfcEngagement:
     """
 
     def __init__(self, request: "bytes | None" = None) -> None:
-        if request is not None and len(request) > _MAX_REQUEST:
-            raise FormatError("handover.form", "the Handover Request is too long for one command")
         self._request = request
         self._steps = self._run()
         self.wait_ms = 0
@@ -109,11 +107,11 @@ class NfcEngagement:
         wait_ms = _wait_ms(service)
         if self._request is None:
             raise TransportError("nfc.negotiated", "the mdoc wants negotiated handover, which this door does not offer")
-        apdu.expect_ok((yield _update(_SERVICE_SELECT, container)))
+        yield from _write_message(container, _SERVICE_SELECT)
         status = ndef.find(ndef.parse((yield from _read_message(container, wait_ms))), ndef.WELL_KNOWN, b"Te")
         if status is None or status.payload != b"\x00":
             raise TransportError("nfc.service", "the mdoc refused the handover service")
-        apdu.expect_ok((yield _update(self._request, container)))
+        yield from _write_message(container, self._request)
         message = yield from _read_message(container, wait_ms)
         return parse_handover_select(message, self._request)
 
@@ -126,11 +124,24 @@ def _read(offset: int, length: int, wait_ms: int = 0) -> "tuple[bytes, int]":
     return apdu.command(0, apdu.READ_BINARY, offset >> 8, offset & 0xFF, le=length), wait_ms
 
 
-def _update(message: bytes, container: CapabilityContainer) -> "tuple[bytes, int]":
-    data = len(message).to_bytes(2, "big") + message
-    if len(data) > min(container.max_write, apdu.SHORT_DATA, container.file_size):
-        raise FormatError("nfc.capability_container", "the mdoc takes less in one command than we have to write")
-    return apdu.command(0, apdu.UPDATE_BINARY, 0, 0, data), 0
+def _write_message(container: CapabilityContainer, message: bytes) -> "Generator[tuple[bytes, int], bytes, None]":
+    """Write `message` to the selected file: in one command if it fits (MLc, and 255), else as the Type 4 Tag
+    specification has it: NLEN 0 first, so that nobody reads half a message, then its pieces, then NLEN."""
+    size = min(container.max_write, apdu.SHORT_DATA)
+    length = len(message).to_bytes(_NLEN, "big")
+    if len(message) + _NLEN > container.file_size or size < _NLEN:
+        raise FormatError("nfc.capability_container", "the mdoc does not take what we have to write")
+    if len(message) + _NLEN <= size:
+        apdu.expect_ok((yield _update(0, length + message)))
+        return
+    apdu.expect_ok((yield _update(0, bytes(_NLEN))))
+    for at in range(0, len(message), size):
+        apdu.expect_ok((yield _update(_NLEN + at, message[at : at + size])))
+    apdu.expect_ok((yield _update(0, length)))
+
+
+def _update(offset: int, data: bytes) -> "tuple[bytes, int]":
+    return apdu.command(0, apdu.UPDATE_BINARY, offset >> 8, offset & 0xFF, data), 0
 
 
 def _read_message(container: CapabilityContainer, wait_ms: int) -> "Generator[tuple[bytes, int], bytes, bytes]":

@@ -17,17 +17,17 @@ Every refusal is a FormatError or a VerificationError with one of these codes:
 | `mdoc.doctype_not_accepted` | a document type that the caller did not allow |
 | `mdoc.x5chain` | no x5chain, or not one to three certificates |
 | `mdoc.certificate` | a certificate is malformed |
-| `mdoc.self_issued` | the x5chain brings a self-issued certificate along |
-| `mdoc.untrusted` | no trusted IACA has the name that issued the path |
+| `mdoc.self_issued` | the x5chain brings a self-issued certificate along that is no trusted root |
+| `mdoc.intermediate` | a CA stands between DS certificate and IACA |
+| `mdoc.untrusted` | no trusted IACA has the name that issued the DS certificate |
 | `mdoc.root_doctype` | the IACA is not trusted for this document type |
 | `mdoc.root_validity` | the IACA is not trusted over the whole time interval |
-| `mdoc.ds_revoked` | a CRL of the IACA lists the certificate that it signed |
-| `mdoc.chain_names`, `mdoc.chain_key_identifier` | names, or key identifiers, do not chain |
-| `mdoc.chain_signature`, `mdoc.chain_key` | a signature in the path is wrong; a key is of an unknown kind |
+| `mdoc.ds_revoked` | a CRL of the IACA lists the DS certificate |
+| `mdoc.chain_key_identifier` | the IACA's key identifier is not the one that the DS certificate names |
+| `mdoc.chain_signature`, `mdoc.chain_key` | the DS certificate's signature is wrong; a key is of an unknown kind |
 | `mdoc.chain_validity` | a certificate is not valid over the whole time interval |
 | `mdoc.chain_critical` | a critical extension that we do not know |
-| `mdoc.chain_ca`, `mdoc.chain_key_usage` | an issuing certificate is no CA's, or may not sign certificates |
-| `mdoc.chain_path_length` | more certificates follow than a CA in the path allows |
+| `mdoc.chain_ca`, `mdoc.chain_key_usage` | the IACA's certificate is no CA's, or may not sign certificates |
 | `mdoc.chain_country`, `mdoc.chain_state` | DS certificate and IACA name different places |
 | `mdoc.ds_key_usage`, `mdoc.ds_extended_key_usage` | the DS certificate is not for signing documents |
 | `mdoc.issuer_algorithm` | issuerAuth algorithm absent, unprotected, unknown, or not of the key's curve |
@@ -154,9 +154,8 @@ def verify(
         _check_documents(answer, allowed)
         verified = []
         for document in answer.documents:
-            signer = chain.verify_path(issuers or crypto, _x5chain(document.issuer_auth), anchors, (earliest, latest))
-            if not signer.root.trusts(document.doc_type):
-                raise VerificationError("mdoc.root_doctype", "the IACA is not trusted for this document type")
+            certificate = _x5chain(document.issuer_auth, anchors)
+            signer = chain.verify_path(issuers or crypto, certificate, document.doc_type, anchors, (earliest, latest))
             mso = issuer_signed.authenticate(issuers or crypto, document, signer, (earliest, latest))
             status = StatusReference(mso.status)
             if revocation is not None:
@@ -204,8 +203,8 @@ def _check_suites(algorithms: "list[str]", allowed: "Sequence[str]") -> None:
             raise VerificationError("mdoc.suite", "algorithms of a suite that is not allowed here")
 
 
-def _x5chain(issuer_auth: cose.Message) -> "list[Certificate]":
+def _x5chain(issuer_auth: cose.Message, anchors: "list[chain.TrustRoot]") -> "Certificate":
     header = issuer_auth.unprotected.get(cose.X5CHAIN, issuer_auth.protected.get(cose.X5CHAIN))
     if header is None:
         raise VerificationError("mdoc.x5chain", "issuerAuth has no x5chain")
-    return chain.x5chain(header)
+    return chain.x5chain(header, anchors)

@@ -18,7 +18,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.name import _ASN1Type
 from cryptography.x509.oid import NameOID, ObjectIdentifier
+
+from protocol import der
 
 MDL = "org.iso.18013.5.1.mDL"
 MDL_NAME_SPACE = "org.iso.18013.5.1"
@@ -68,6 +71,16 @@ def name(common_name: str, country: str | None = "UT", state: str | None = None)
     if state is not None:
         attributes.append(x509.NameAttribute(NameOID.STATE_OR_PROVINCE_NAME, state))
     return x509.Name([*attributes, x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+
+
+def other_writing(common_name: str) -> x509.Name:
+    """A name as `name` makes it, the country as an IA5String and the common name as a PrintableString."""
+    return x509.Name(
+        [
+            x509.NameAttribute(NameOID.COUNTRY_NAME, "UT", _type=_ASN1Type.IA5String, _validate=False),
+            x509.NameAttribute(NameOID.COMMON_NAME, common_name, _type=_ASN1Type.PrintableString),
+        ]
+    )
 
 
 def key_usage(*, digital_signature: bool = False, key_cert_sign: bool = False) -> x509.KeyUsage:
@@ -149,6 +162,19 @@ DS = Authority(
     subject_key_identifier=b"document signer",
     authority_key_identifier=b"subject key identifier",
 )
+
+
+def signed_anew(data: bytes, old: bytes, new: bytes, key: ec.EllipticCurvePrivateKey) -> bytes:
+    """The certificate or CRL `data` with `new` of the same length in place of `old`, signed by `key` on P-256: so what
+    no library would write can be had."""
+    whole = der.Reader(data).enter(der.SEQUENCE)
+    tbs, algorithm = whole.element(der.SEQUENCE), whole.element(der.SEQUENCE)
+    assert len(old) == len(new) and tbs.count(old) == 1
+    tbs = tbs.replace(old, new)
+    signature = key.sign(tbs, ec.ECDSA(hashes.SHA256()))
+    content = tbs + algorithm + bytes((der.BIT_STRING, len(signature) + 1, 0)) + signature
+    size = len(content)
+    return b"\x30" + (bytes((0x81, size)) if size < 256 else b"\x82" + size.to_bytes(2, "big")) + content
 
 
 @dataclass(frozen=True)

@@ -134,17 +134,95 @@ def changed(kind: bytes, payload: bytes | None) -> bytes:
         (changed(b"Hs", b"\x15" + ndef.encode([ndef.Record(1, b"ac", b"", b"\x01\x03nfc\x02\x01a")])), "handover.form"),
         (changed(b"iso.org:18013:deviceengagement", None), "handover.no_engagement"),
         (changed(b"iso.org:18013:deviceengagement", b"\xa0"), "engagement.version"),
-        (changed(b"iso.org:18013:nfc", b""), "handover.form"),
-        (changed(b"iso.org:18013:nfc", b"\x02\x03\x01\xff\xff\x04\x02\x01\x00\x00"), "handover.form"),
-        (changed(b"iso.org:18013:nfc", b"\x01\x03\x01\xff\xff"), "handover.form"),
-        (changed(b"iso.org:18013:nfc", b"\x01\x09\x01\xff"), "handover.form"),
-        (changed(b"application/vnd.bluetooth.le.oob", b"\x05\x1c\x01"), "handover.form"),
     ],
 )
 def test_a_handover_select_out_of_form_is_refused(message: bytes, code: str) -> None:
     with pytest.raises(FormatError) as caught:
         parse_handover_select(message)
     assert caught.value.code == code
+
+
+NFC, OOB = b"iso.org:18013:nfc", b"application/vnd.bluetooth.le.oob"
+MALFORMED = [
+    (NFC, b""),
+    (NFC, b"\x01\x03\x01\xff\xff"),
+    (NFC, b"\x01\x03\x01\x00\x00\x03\x02\x00\x00"),
+    (NFC, b"\x01\x09\x01\xff"),
+    (OOB, b"\x05\x1c\x01"),
+    (OOB, b"\x30\x07"),
+]
+
+
+@pytest.mark.parametrize(("kind", "payload"), MALFORMED)
+def test_a_malformed_carrier_is_refused_alone_and_passed_over_beside_a_usable_one(kind: bytes, payload: bytes) -> None:
+    handover = parse_handover_select(changed(kind, payload))
+    assert (handover.nfc is None) == (kind == NFC) and (handover.ble is None) == (kind == OOB)
+    other = ndef.parse(changed(kind, payload))
+    alone = [record for record in other if record.type not in {NFC, OOB} - {kind}]
+    with pytest.raises(FormatError, match=r"handover\.form"):
+        parse_handover_select(ndef.encode(alone))
+
+
+@pytest.mark.parametrize(
+    "payload", [b"\x02\x03\x01\xff\xff\x04\x02\x01\x00\x00", b"\xa2\x00\x18\xff\x01\x19\x01\x00", b"\x00", b"\x11\x01"]
+)
+def test_an_nfc_carrier_of_an_unknown_version_is_passed_over(payload: bytes) -> None:
+    handover = parse_handover_select(changed(NFC, payload))
+    assert handover.nfc is None and handover.ble is not None and handover.ble.central
+
+
+def offering(*records: ndef.Record, offered: tuple[bytes, ...]) -> bytes:
+    """A Handover Select whose `ac` records name `offered`, in that order, with these configuration records."""
+    carriers = [ndef.Record(1, b"ac", b"", bytes((1, len(each))) + each + b"\x00") for each in offered]
+    device = next(record for record in ndef.parse(SELECT) if record.type == b"iso.org:18013:deviceengagement")
+    return ndef.encode([ndef.Record(1, b"Hs", b"", b"\x15" + ndef.encode(carriers)), device, *records])
+
+
+def oob(id: bytes, role: int, uuid: bytes) -> ndef.Record:
+    return ndef.Record(ndef.MIME, OOB, id, bytes((2, 0x1C, role, 17, 7)) + bytes(reversed(uuid)))
+
+
+ONE, TWO = bytes(range(16)), bytes(range(16, 32))
+
+
+def test_carriers_of_kinds_that_we_do_not_know_are_passed_over() -> None:
+    strange = [
+        ndef.Record(ndef.MIME, b"application/vnd.wfa.nan", b"W", b"\xff\xff"),
+        ndef.Record(ndef.MIME, b"application/vnd.bluetooth.ep.oob", b"B", b"\x08\x00\x11\x22\x33\x44\x55\x66"),
+        ndef.Record(ndef.EXTERNAL, b"example.org:llcp", b"L", b""),
+        ndef.Record(5, b"", b"U", b"of unknown type"),
+    ]
+    message = offering(*strange, oob(b"0", 1, ONE), offered=(b"W", b"B", b"L", b"U", b"gone", b"0"))
+    handover = parse_handover_select(message)
+    assert handover.nfc is None and handover.ble is not None and handover.ble.central_uuid == ONE
+    assert parse_handover_select(offering(*strange, offered=(b"W", b"B", b"L", b"U"))).ble is None
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_configuration_record_that_no_ac_record_names_counts_for_nothing(order: tuple[int, int]) -> None:
+    records = [oob(b"0", 1, ONE), oob(b"1", 1, TWO)]
+    turned = [records[place] for place in order]
+    handover = parse_handover_select(offering(*turned, offered=(b"0",)))
+    assert handover.ble is not None and handover.ble.central_uuid == ONE
+    assert parse_handover_select(offering(oob(b"1", 1, TWO), oob(b"", 1, ONE), offered=(b"0",))).ble is None
+
+
+def test_of_several_ble_carriers_each_mode_is_of_the_first_that_offers_it() -> None:
+    both = parse_handover_select(offering(oob(b"0", 1, ONE), oob(b"1", 0, TWO), offered=(b"1", b"0"))).ble
+    assert both is not None and both.central and both.peripheral
+    assert (both.central_uuid, both.peripheral_uuid) == (ONE, TWO)
+    first = parse_handover_select(offering(oob(b"0", 1, ONE), oob(b"1", 1, TWO), offered=(b"1", b"0"))).ble
+    assert first is not None and first.central and not first.peripheral and first.central_uuid == TWO
+
+
+def test_of_several_nfc_carriers_the_first_that_we_can_read_counts() -> None:
+    records = [
+        ndef.Record(ndef.EXTERNAL, NFC, b"2", b"\x02\x01\x01"),
+        ndef.Record(ndef.EXTERNAL, NFC, b"1", bytes.fromhex("010301010003020200")),
+        ndef.Record(ndef.EXTERNAL, NFC, b"3", bytes.fromhex("010301ffff0402010000")),
+    ]
+    nfc = parse_handover_select(offering(*records, offered=(b"2", b"1", b"3"))).nfc
+    assert nfc is not None and (nfc.max_command, nfc.max_response) == (256, 512)
 
 
 def test_a_carrier_counts_only_if_it_is_offered() -> None:

@@ -168,12 +168,87 @@ def test_a_capability_container_out_of_form_is_refused(cc: bytes) -> None:
         parse_capability_container(cc)
 
 
-def test_a_request_that_one_command_cannot_carry_is_refused() -> None:
-    with pytest.raises(FormatError, match=r"handover\.form"):
-        NfcEngagement(bytes(254))
-    small = [NEGOTIATED[0], NEGOTIATED[1], CC[:5] + b"\x00\x40" + CC[7:] + OK, *NEGOTIATED[3:]]
-    with pytest.raises(FormatError, match=r"nfc\.capability_container"):
-        engage(small, REQUEST)
+class WritableTag:
+    """A Type 4 Tag that negotiates, takes at most `most` bytes in a command, and has a file of `size` bytes."""
+
+    def __init__(self, most: int, size: int = 0x7FFF) -> None:
+        self.cc = CC[:5] + most.to_bytes(2, "big") + CC[7:11] + size.to_bytes(2, "big") + CC[13:]
+        self.most = most
+        self.size = size
+        self.selected = b""
+        self.file = self._filled(NEGOTIATED[5][:-2])
+        self.written: list[bytes] = []
+        """The messages that were there whole, one after the other."""
+        self.lengths: list[int] = []
+        """NLEN after each command that wrote."""
+
+    def _filled(self, message: bytes) -> bytearray:
+        return bytearray(len(message).to_bytes(2, "big") + message + bytes(512))
+
+    def answer(self, command: bytes) -> bytes:
+        offset = command[2] << 8 | command[3]
+        if command[1] == 0xA4:
+            self.selected = command[5 : 5 + command[4]]
+            return OK
+        content = self.cc if self.selected == b"\xe1\x03" else bytes(self.file)
+        if command[1] == 0xB0:
+            return content[offset : offset + command[4]] + OK
+        data = command[5:]
+        assert command[1] == 0xD6 and command[4] == len(data)
+        if len(data) > self.most or offset + len(data) > self.size:
+            return b"\x67\x00"
+        self.file[offset : offset + len(data)] = data
+        length = int.from_bytes(self.file[:2], "big")
+        self.lengths.append(length)
+        if length:
+            self.written.append(bytes(self.file[2 : 2 + length]))
+            last = len(self.written) > 1
+            self.file = self._filled(NEGOTIATED[-1][:-2] if last else NEGOTIATED[8][:-2])
+        return OK
+
+
+def negotiate(tag: WritableTag, request: bytes) -> Handover:
+    engagement = NfcEngagement(request)
+    command: bytes | None = engagement.start()
+    while command is not None:
+        command = engagement.push(tag.answer(command))
+    assert engagement.handover is not None
+    return engagement.handover
+
+
+LONG = ndef.encode([*ndef.parse(REQUEST), ndef.Record(ndef.MIME, b"x/padding", b"", bytes(431))])
+
+
+@pytest.mark.parametrize("request_", [REQUEST, LONG], ids=["request", "long"])
+@pytest.mark.parametrize("most", [2, 13, 26, 27, 52, 169, 170, 255, 256, 0xFFFF])
+def test_what_is_longer_than_mlc_is_written_in_pieces_and_never_seen_in_half(most: int, request_: bytes) -> None:
+    tag = WritableTag(most)
+    assert negotiate(tag, request_).item() == [NEGOTIATED[-1][:-2], request_]
+    assert tag.written == [ndef.encode([ndef.Record(1, b"Ts", b"", b"\x13urn:nfc:sn:handover")]), request_]
+    # NLEN is 0 from the first command to the last but one of each message.
+    assert [length for length in tag.lengths if length] == [25, len(request_)]
+    if most >= 255:
+        assert len(tag.lengths) == 1 + (1 if request_ == REQUEST else 1 + -(-len(LONG) // 255) + 1)
+
+
+def test_a_tag_that_cannot_hold_what_we_write_is_refused() -> None:
+    room = 2 + len(NEGOTIATED[-1][:-2])
+    assert len(REQUEST) + 2 < room < len(LONG) + 2
+    assert negotiate(WritableTag(52, room), REQUEST).request == REQUEST
+    for tag, request_ in ((WritableTag(1), REQUEST), (WritableTag(52, room), LONG)):
+        with pytest.raises(FormatError, match=r"nfc\.capability_container"):
+            negotiate(tag, request_)
+
+
+@pytest.mark.parametrize("step", range(6, 17))
+def test_a_tag_that_refuses_a_piece_ends_the_engagement(step: int) -> None:
+    tag = WritableTag(52)
+    engagement = NfcEngagement(REQUEST)
+    command: bytes | None = engagement.start()
+    with pytest.raises(TransportError, match=r"apdu\.status"):
+        for place in range(step + 1):
+            assert command is not None
+            command = engagement.push(b"\x6a\x84" if place == step else tag.answer(command))
 
 
 @vectors.needed

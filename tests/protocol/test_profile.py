@@ -7,6 +7,7 @@ import pytest
 
 from protocol import cbor, record
 from protocol.errors import FormatError, MooringError, RefusedError, VerificationError
+from protocol.mdoc.verifier import DOC_TYPES
 from protocol.profile import Profile
 from sim.province.registry import PROFILES
 from tests.on_lock import run_on_lock
@@ -16,6 +17,7 @@ CN = Profile.parse(PROFILES["CN"])
 RESIDENT_ID = "org.mooring.cn.resident-id.1"
 MDL = "org.iso.18013.5.1.mDL"
 PHOTO_ID = "org.iso.23220.photoid.1"
+PHOTO_ID_TOO = "org.iso.23220.photoID.1"
 PID = "eu.europa.ec.eudi.pid.1"
 
 ELEMENTS: dict[str, dict[str, dict[str, Any]]] = {
@@ -285,19 +287,33 @@ def test_cn_takes_both_suites_and_nobody_new_by_a_stale_list() -> None:
 
 
 def test_requests_keep_their_order_and_may_be_for_several_types() -> None:
-    together = [REQUESTS[3] + REQUESTS[0], REQUESTS[2] + REQUESTS[1]]
+    together = [REQUESTS[3] + REQUESTS[0], REQUESTS[2] + REQUESTS[1], REQUESTS[4]]
     assert Profile.parse(changed(requests=together)).requests == together
-    assert CN.requests == [[RESIDENT_ID], [MDL], [PHOTO_ID], [PID]], "most guests first, and one type at a time"
+    assert CN.requests == [[RESIDENT_ID], [MDL], [PHOTO_ID], [PID], [PHOTO_ID_TOO]], "most first, one type at a time"
 
 
-def test_two_document_types_cannot_share_an_id_type() -> None:
+def test_two_document_types_share_an_id_type_only_if_they_register_alike() -> None:
     body = changed()
-    body["documents"]["org.example.copy"] = {**body["documents"][MDL], "id_type": "copy"}
     body["requests"].append(["org.example.copy"])
-    Profile.parse(body)
-    body["documents"]["org.example.copy"] = body["documents"][MDL]
-    with pytest.raises(FormatError):
+    original = body["documents"][MDL]
+    copy = {**original, "fields": {name: path for name, path in original["fields"].items() if name != "address"}}
+    for document in (original, {**copy, "id_type": "copy"}):
+        body["documents"]["org.example.copy"] = document
         Profile.parse(body)
+    for document in (copy, {**original, "class": "resident"}):
+        body["documents"]["org.example.copy"] = document
+        with pytest.raises(FormatError):
+            Profile.parse(body)
+
+
+def test_what_the_verifier_accepts_by_default_is_what_wallets_are_asked_for() -> None:
+    assert sorted(DOC_TYPES) == sorted(doc_type for types in CN.requests for doc_type in types)
+    assert sorted(DOC_TYPES) == sorted(CN.request(DOC_TYPES))
+
+
+def test_a_photo_id_registers_alike_whichever_way_its_type_is_written() -> None:
+    other = {name.replace(PHOTO_ID, PHOTO_ID_TOO): elements for name, elements in ELEMENTS[PHOTO_ID].items()}
+    assert CN.fields(PHOTO_ID_TOO, other) == CN.fields(PHOTO_ID, ELEMENTS[PHOTO_ID]) == FIELDS[PHOTO_ID]
 
 
 def test_the_law_of_the_profile_is_the_one_on_the_books() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from protocol import crypto_cpython, der
 from protocol.errors import FormatError
-from protocol.x509 import DIGITAL_SIGNATURE, KEY_CERT_SIGN, Certificate
+from protocol.x509 import DIGITAL_SIGNATURE, KEY_CERT_SIGN, Certificate, same_name
 from tests import vectors
 from tests.on_lock import run_on_lock
 from tests.protocol.credential import DS, IACA, name, seconds
@@ -31,8 +31,8 @@ def test_a_certificate_holds_what_cryptography_reads_in_it() -> None:
 
 def test_extensions_are_read() -> None:
     iaca, ds = Certificate(IACA_DER), Certificate(DS_DER)
-    assert (iaca.is_ca, iaca.path_length, iaca.key_usage) == (True, 0, 0x40 | KEY_CERT_SIGN)
-    assert (ds.is_ca, ds.path_length, ds.key_usage) == (False, None, DIGITAL_SIGNATURE)
+    assert (iaca.is_ca, iaca.key_usage) == (True, 0x40 | KEY_CERT_SIGN)
+    assert (ds.is_ca, ds.key_usage) == (False, DIGITAL_SIGNATURE)
     assert ds.authority_key_identifier == iaca.subject_key_identifier == b"subject key identifier"
     assert ds.extended_key_usage == [b"\x28\x81\x8c\x5d\x05\x01\x02"]
 
@@ -77,6 +77,71 @@ def test_a_key_of_an_unknown_kind_is_left_out_and_verifies_nothing() -> None:
     certificate = Certificate(odd.certificate(odd))
     assert certificate.curve is None
     assert not certificate.verifies(crypto_cpython, Certificate(DS.certificate(odd)))
+
+
+def attribute(kind: int, tag: int, text: str) -> bytes:
+    value = bytes((tag, len(text.encode()))) + text.encode()
+    pair = bytes((6, 3, 0x55, 4, kind)) + value
+    return b"\x31" + bytes((len(pair) + 2,)) + b"\x30" + bytes((len(pair),)) + pair
+
+
+def der_name(*attributes: bytes) -> bytes:
+    return b"\x30" + bytes((sum(map(len, attributes)),)) + b"".join(attributes)
+
+
+UTF8, PRINTABLE, IA5, BMP = 0x0C, 0x13, 0x16, 0x1E
+WRITTEN = der_name(attribute(6, PRINTABLE, "UT"), attribute(3, UTF8, "Utopia IACA"))
+
+
+@pytest.mark.parametrize(
+    ("other", "same"),
+    [
+        (der_name(attribute(6, PRINTABLE, "UT"), attribute(3, PRINTABLE, "Utopia IACA")), True),
+        (der_name(attribute(6, UTF8, "ut"), attribute(3, IA5, "  UTOPIA   iaca ")), True),
+        (der_name(attribute(6, PRINTABLE, "UT"), attribute(3, UTF8, "UtopiaIACA")), False),
+        (der_name(attribute(6, PRINTABLE, "UT"), attribute(3, BMP, "Utopia IACA")), False),
+        (der_name(attribute(3, UTF8, "Utopia IACA"), attribute(6, PRINTABLE, "UT")), False),
+        (der_name(attribute(6, PRINTABLE, "UT")), False),
+        (der_name(attribute(6, PRINTABLE, "UT"), attribute(10, UTF8, "Utopia IACA")), False),
+        (WRITTEN + b"\x00", False),
+        (WRITTEN[:-1], False),
+        (b"", False),
+    ],
+)
+def test_names_are_the_same_whatever_their_strings_are_written_as(other: bytes, same: bool) -> None:
+    assert same_name(WRITTEN, other) is same and same_name(other, WRITTEN) is same
+
+
+def test_relative_names_are_not_run_together() -> None:
+    both = attribute(6, UTF8, "UT")[2:] + attribute(3, UTF8, "Utopia IACA")[2:]
+    joined = b"\x30" + bytes((len(both) + 2,)) + b"\x31" + bytes((len(both),)) + both
+    assert not same_name(joined, der_name(attribute(6, UTF8, "UT"), attribute(3, UTF8, "Utopia IACA")))
+
+
+@pytest.mark.parametrize(
+    ("written", "number"),
+    [
+        ("020112", "12"),
+        ("02020012", "12"),
+        ("0204000000 12", "12"),
+        ("0201 00", "00"),
+        ("0203 000000", "00"),
+        ("0202 00c8", "00c8"),
+        ("0203 0000c8", "00c8"),
+        ("0201 c8", "00c8"),  # the zero left out, which makes it negative
+        ("0202 ffc8", "00c8"),
+        ("0203 ffffc8", "00c8"),
+        ("0203 00ffc8", "00ffc8"),
+        ("0201 ff", "00ff"),
+    ],
+)
+def test_serial_numbers_that_are_equal_are_equal_bytes(written: str, number: str) -> None:
+    assert der.Reader(bytes.fromhex(written)).serial() == bytes.fromhex(number)
+
+
+def test_an_empty_serial_number_is_refused() -> None:
+    with pytest.raises(FormatError, match=r"der\.integer"):
+        der.Reader(b"\x02\x00").serial()
 
 
 def test_two_countries_in_a_name_are_refused() -> None:

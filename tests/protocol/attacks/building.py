@@ -75,6 +75,12 @@ def through(*intermediates: Authority, iaca: Authority = PATHLEN_1, ds: Authorit
     return lambda: present(Credential(iaca=iaca, intermediates=intermediates, ds=ds))
 
 
+def bringing(*certificates: bytes, **settings: Any) -> Build:
+    """A response whose x5chain holds `certificates` after the DS certificate."""
+    chain = [DS.certificate(IACA), *certificates]
+    return lambda: present(Credential(change_issuer_auth=put(1, 33, chain)), **settings)
+
+
 def at(earliest: datetime, latest: datetime | None) -> Build:
     return lambda: present(now=(seconds(earliest), None if latest is None else seconds(latest)))
 

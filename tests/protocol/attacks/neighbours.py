@@ -15,19 +15,18 @@ from tests.protocol.attacks.building import (
     at,
     authorizing,
     below,
+    bringing,
     drop,
     mac,
     one,
     put,
     scoped,
-    through,
     under,
 )
 from tests.protocol.credential import (
     DOCUMENT_SIGNER,
     DS,
     IACA,
-    INTERMEDIATE,
     MDL,
     MDL_NAME_SPACE,
     NOW,
@@ -35,14 +34,19 @@ from tests.protocol.credential import (
     Case,
     Credential,
     name,
+    other_writing,
     present,
     tdate,
 )
 
+IACA_DER = IACA.certificate(IACA)
+_RENEWED_DER = replace(IACA, not_before=IACA.not_before + DAY).certificate(IACA)
+_OVER = replace(IACA, not_after=NOW - DAY)
+
 
 def _renewed_root() -> Case:
     renewed = replace(IACA, key_name="renewed")
-    return present(roots=[(renewed.certificate(renewed), None), (IACA.certificate(IACA), None)])
+    return present(roots=[(renewed.certificate(renewed), None), (IACA_DER, None)])
 
 
 GOOD: dict[str, Build] = {
@@ -65,8 +69,18 @@ GOOD: dict[str, Build] = {
     ),
     "a status of a kind that nobody knows yet": one(change_mso=put("status", {"other": 1})),
     "an x5chain as an array of one": one(change_issuer_auth=lambda m: put(1, 33, [m[1][33]])(m)),
-    "an intermediate where the IACA allows one": through(INTERMEDIATE),
+    "an x5chain that ends in the trusted root itself": bringing(IACA_DER),
+    "an x5chain that ends in a root trusted for something else": bringing(
+        IACA_DER, roots=[(IACA_DER, [PID]), (_RENEWED_DER, [MDL])]
+    ),
     "an IACA renewed under the same name": _renewed_root,
+    "an IACA with an entry for each document type": lambda: present(roots=[(IACA_DER, [PID]), (IACA_DER, [MDL])]),
+    "an IACA of whose certificates one is over": lambda: present(
+        roots=[(_OVER.certificate(_OVER), [MDL]), (IACA_DER, [MDL])]
+    ),
+    "an IACA whose name is written otherwise in the DS certificate": lambda: present(
+        Credential(ds_certificate=DS.certificate(IACA, other_writing("uTopia  IACA ")))
+    ),
     "an IACA trusted for this type": scoped([MDL]),
     "certificates without key identifiers": lambda: present(
         Credential(

@@ -5,14 +5,17 @@ from dataclasses import replace
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
+from protocol.x509 import Certificate
 from tests.protocol.attacks.building import (
     ANY,
     BELOW_INTERMEDIATE,
     CLIENT_AUTH,
     DAY,
     PATHLEN_1,
+    PID,
     Build,
     below,
+    bringing,
     drop,
     one,
     put,
@@ -32,6 +35,8 @@ from tests.protocol.credential import (
     present,
 )
 
+IACA_DER = IACA.certificate(IACA)
+
 
 def _unrelated_root() -> Case:
     other = Authority(name("Utopia other IACA"))
@@ -50,10 +55,24 @@ def _own_root_in_x5chain() -> Case:
     return present(Credential(ds=ds, change_issuer_auth=put(1, 33, chain)), roots=[(IACA.certificate(IACA), None)])
 
 
-def _names_that_do_not_chain() -> Case:
-    other = replace(INTERMEDIATE, subject=name("Utopia other intermediate"))
-    chain = [BELOW_INTERMEDIATE.certificate(INTERMEDIATE), other.certificate(PATHLEN_1)]
-    return present(Credential(iaca=PATHLEN_1, ds=BELOW_INTERMEDIATE, change_issuer_auth=put(1, 33, chain)))
+def _lookalike_root() -> Case:
+    """The x5chain brings a root of the trusted one's name and key identifier, which signed the DS certificate."""
+    mallory = replace(IACA, key_name="mallory")
+    chain = [DS.certificate(mallory), mallory.certificate(mallory)]
+    return present(Credential(change_issuer_auth=put(1, 33, chain)), roots=[(IACA_DER, None)])
+
+
+def _root_signed_anew() -> bytes:
+    """The trusted root's certificate in all that a path is judged by, but not byte for byte: another signature."""
+    changed = IACA.certificate(replace(IACA, key_name="mallory"))
+    assert Certificate(changed).tbs == Certificate(IACA_DER).tbs and changed != IACA_DER
+    return changed
+
+
+def _intermediate_that_is_listed() -> Case:
+    """A trusted entry for the intermediate as well does not make the IACA's CRL speak for it."""
+    chain = [BELOW_INTERMEDIATE.certificate(INTERMEDIATE), INTERMEDIATE.certificate(PATHLEN_1), IACA_DER]
+    return present(Credential(ds=BELOW_INTERMEDIATE, change_issuer_auth=put(1, 33, chain)), roots=[(IACA_DER, None)])
 
 
 def _forged_ds_certificate() -> Case:
@@ -78,12 +97,29 @@ PATH: dict[str, tuple[str, Build]] = {
     "an unrelated trust root": ("mdoc.untrusted", _unrelated_root),
     "a trust root of the same name with another key": ("mdoc.chain_signature", _namesake_root),
     "a DS certificate that the IACA did not sign": ("mdoc.chain_signature", _forged_ds_certificate),
-    "names that do not chain": ("mdoc.chain_names", _names_that_do_not_chain),
+    "a name that is not the IACA's": (
+        "mdoc.untrusted",
+        one(ds_certificate=DS.certificate(IACA, name("Utopia IACA 2"))),
+    ),
+    "a lookalike of the trusted root brought along": ("mdoc.self_issued", _lookalike_root),
+    "the trusted root with another signature brought along": ("mdoc.self_issued", bringing(_root_signed_anew())),
+    "the trusted root cut short brought along": ("mdoc.certificate", bringing(IACA_DER[:-1])),
+    "the trusted root brought along twice": ("mdoc.self_issued", bringing(IACA_DER, IACA_DER)),
+    "the trusted root brought along in front": (
+        "mdoc.self_issued",
+        one(change_issuer_auth=put(1, 33, [IACA_DER, DS.certificate(IACA)])),
+    ),
+    "the trusted root alone": ("mdoc.self_issued", one(change_issuer_auth=put(1, 33, [IACA_DER]))),
+    "a root brought along that is not trusted here": (
+        "mdoc.self_issued",
+        bringing(IACA_DER, roots=[(replace(IACA, not_before=NOW - DAY).certificate(IACA), None)]),
+    ),
+    "an intermediate where the IACA allows one": ("mdoc.intermediate", through(INTERMEDIATE)),
+    "an intermediate and the trusted root": ("mdoc.intermediate", _intermediate_that_is_listed),
     "an expired DS certificate": ("mdoc.chain_validity", under(not_after=NOW - DAY)),
     "a DS certificate of tomorrow": ("mdoc.chain_validity", under(not_before=NOW + DAY)),
     "an expired IACA": ("mdoc.chain_validity", below(not_after=NOW - DAY)),
     "an IACA of tomorrow": ("mdoc.chain_validity", below(not_before=NOW + DAY)),
-    "an expired intermediate": ("mdoc.chain_validity", through(replace(INTERMEDIATE, not_after=NOW - DAY))),
     "an unknown critical extension in the DS certificate": ("mdoc.chain_critical", under(extra=((ANY, True),))),
     "an unknown critical extension in the IACA": ("mdoc.chain_critical", below(extra=((ANY, True),))),
     "critical name constraints": (
@@ -97,10 +133,14 @@ PATH: dict[str, tuple[str, Build]] = {
     "an IACA without basic constraints": ("mdoc.chain_ca", below(constraints=None)),
     "an IACA that may not sign certificates": ("mdoc.chain_key_usage", below(usage=key_usage(digital_signature=True))),
     "an IACA without key usage": ("mdoc.chain_key_usage", below(usage=None)),
-    "an intermediate below an IACA that allows none": ("mdoc.chain_path_length", through(INTERMEDIATE, iaca=IACA)),
+    "an intermediate below an IACA that allows none": ("mdoc.intermediate", through(INTERMEDIATE, iaca=IACA)),
     "an end entity that issues certificates": (
-        "mdoc.chain_ca",
+        "mdoc.intermediate",
         through(replace(INTERMEDIATE, constraints=None, usage=key_usage(digital_signature=True))),
+    ),
+    "an IACA with entries for other types alone": (
+        "mdoc.root_doctype",
+        lambda: present(roots=[(IACA_DER, [PID]), (IACA_DER, ["org.iso.23220.photoid.1"])]),
     ),
     "key identifiers that differ": ("mdoc.chain_key_identifier", under(authority_key_identifier=b"someone else")),
     "a DS certificate that may not sign": ("mdoc.ds_key_usage", under(usage=key_usage(key_cert_sign=True))),
