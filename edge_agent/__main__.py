@@ -147,15 +147,19 @@ def _status(settings: config.Config, options: argparse.Namespace) -> int:
     running = status.is_running(settings.state_dir)
     said = status.read(settings.state_dir) if running else {}
     broker, locks = bool(said.get("broker")), said.get("locks", [])
+    faults = said.get("faults", {})
     held = _held(settings)
     working = running and broker
     if options.json:
-        facts = {"ok": working, "running": running, "broker": broker, "locks": locks}
+        facts = {"ok": working, "running": running, "broker": broker, "locks": locks, "faults": faults}
         print(json.dumps(facts | {"outbox": vars(held) if held else None}))
         return OK if working else NOT_WORKING
     print(f"agent    {'running' if running else 'not running'}")
     print(f"broker   {'connected' if broker else 'not connected'}")
     print(f"locks    {sum(lock['connected'] for lock in locks)} of {len(locks)} connected")
+    if faults:
+        counted = ", ".join(f"{kind} {count}" for kind, count in sorted(faults.items()))
+        print(f"faults   {counted} since the start: bugs; the log has their places (agent.fault), please report them")
     if held is None:
         print(f"outbox   none in {settings.state_dir}: no agent has ever run with this state_dir")
     else:

@@ -10,16 +10,18 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from edge_agent import config, log, status
+from edge_agent.backoff import Backoff
 from edge_agent.credentials import Credentials
 from edge_agent.discovery import discover
 from edge_agent.downlink import Downlink
+from edge_agent.faults import Faults, cancelled
 from edge_agent.known_lock import KnownLock, LinkFactory
 from edge_agent.lock_link import CONNECTING_AT_ONCE, LockLink
 from edge_agent.notify import Notifier
 from edge_agent.outbox import Outbox
 from edge_agent.uplink import Uplink
 from protocol import crypto_cpython, placement, record, uplink
-from protocol.errors import FormatError, StorageError, TransportError, VerificationError
+from protocol.errors import FormatError, MooringError, StorageError, TransportError, VerificationError
 from protocol.link import Hello
 
 VERSION: Final = "0.1.0"
@@ -31,6 +33,8 @@ ANNOUNCE_SECONDS: Final = 600.0
 """Locks in reach are announced again: a broker may have lost the last announcement, acknowledged or not."""
 ASK_PASS_SECONDS: Final = 30.0
 """Between requests for an edge pass while there is none, or a lock has refused the one there is."""
+RESTART: Final = Backoff(first=1.0, limit=60.0)
+"""After a fault in what should never end."""
 RENEW_PASS_SECONDS: Final = 6 * 3600.0
 """Between requests otherwise: the province answers when it has a newer one, which it makes long before the end."""
 
@@ -56,6 +60,7 @@ class Agent:
         self._locks: dict[str, KnownLock] = {}
         self._gate = asyncio.Semaphore(CONNECTING_AT_ONCE)
         self._shown: dict[str, object] = {}
+        self._faults = Faults()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set. Raises StorageError or ConfigError when there is no use in going on."""
@@ -77,12 +82,14 @@ class Agent:
                     on_pass=self._on_pass,
                     on_online=self._on_online,
                     on_offline=self._show,
+                    faults=self._faults,
                 )
                 self._downlink = Downlink(
                     self._outbox,
                     self._locks,
                     settings.province_public_key,
                     self._uplink.settled,
+                    self._faults,
                 )
                 await self._work_until(stop)
             finally:
@@ -113,13 +120,30 @@ class Agent:
 
     async def _work(self) -> None:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._uplink.run())
-            tasks.create_task(self._tick())
+            tasks.create_task(self._keep("uplink", self._uplink.run))
+            tasks.create_task(self._keep("housekeeping", self._tick))
             for address in self._settings.locks.addresses:
                 self._add_lock(address, tasks)
             if not self._settings.locks.addresses:
-                tasks.create_task(self._look_for_locks(tasks))
+                tasks.create_task(self._keep("scan", lambda: self._look_for_locks(tasks)))
             self._notifier.ready()
+
+    async def _keep(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Do `work` until it returns, again after each fault. Raises MooringError: then there is no use in going on."""
+        failures = 0
+        while True:
+            try:
+                return await work()
+            except asyncio.CancelledError as error:
+                if cancelled():
+                    raise
+                self._faults.note(error, part=name)
+            except MooringError:
+                raise
+            except Exception as error:  # noqa: BLE001 -- contained here, and noted
+                self._faults.note(error, part=name)
+            failures += 1
+            await asyncio.sleep(RESTART.wait(failures))
 
     def _add_lock(self, address: str, tasks: asyncio.TaskGroup) -> None:
         lock = self._locks[address] = KnownLock(address)
@@ -135,9 +159,10 @@ class Agent:
             credentials=self._credentials,
             credit=self._settings.locks.credit,
             gate=self._gate,
+            faults=self._faults,
         )
-        tasks.create_task(lock.link.run())
-        tasks.create_task(self._downlink.deliver(lock))
+        tasks.create_task(self._keep("link", lock.link.run))
+        tasks.create_task(self._keep("delivery", lambda: self._downlink.deliver(lock)))
 
     async def _look_for_locks(self, tasks: asyncio.TaskGroup) -> None:
         while True:
@@ -175,7 +200,7 @@ class Agent:
             }
             for lock in self._locks.values()
         ]
-        shown: dict[str, object] = {"broker": self._uplink.online, "locks": locks}
+        shown: dict[str, object] = {"broker": self._uplink.online, "locks": locks, "faults": self._faults.counts}
         if shown != self._shown:
             self._shown = shown
             status.write(self._settings.state_dir, shown)
@@ -190,8 +215,8 @@ class Agent:
             raise VerificationError("lock.identity", "the lock id is not that of the key it shows")
         if lock.hello is None or lock.hello.lock_id != hello.lock_id or lock.announced is None:
             log.info("lock.seen", lock=hello.lock_id, next_counter=hello.next_counter, address=lock.address)
-        lock.hello = hello
         self._outbox.lock_seen(hello)
+        lock.hello = hello
         self._announce(lock)
         lock.due.set()
 
@@ -259,6 +284,14 @@ class Agent:
 
     def _announce(self, lock: KnownLock) -> None:
         """Tell the province what a lock holds, and ask the time for it, unless that was done a short while ago."""
+        try:
+            self._tell(lock)
+        except Exception as error:  # noqa: BLE001 -- contained here, and noted
+            # Of what this lock says nothing can be made; its next HELLO may be better. Other locks are not concerned.
+            lock.hello = None
+            self._faults.note(error, address=lock.address)
+
+    def _tell(self, lock: KnownLock) -> None:
         hello, now = lock.hello, time.monotonic()
         if hello is None or not self._uplink.online:
             return

@@ -4,26 +4,32 @@ A connection is used once: what paho still held in memory when it ended is dropp
 paho, knows what must be sent again. The session ends with the connection too (clean start, no expiry): receipts are
 given again for records sent again, and the province answers LOCK SEEN with what a lock lacks, so nothing depends on
 a broker's memory. (rumqttd, for one, does not give unacknowledged messages to a returning session.)
+
+A broker need not be honest: what it sends is measured in `edge_agent.packets`, and whatever it makes paho or us raise
+ends this connection, with a log line, and not the thread or the agent in silence.
 """
 
 import asyncio
 import contextlib
 import socket
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from paho.mqtt import client as paho
-from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edge_agent import tls
 from edge_agent.config import Mqtt
+from edge_agent.faults import FaultError
+from edge_agent.packets import MAX_PACKET, PACKET_OVERHEAD, PacketSocket
 from protocol import uplink
-from protocol.errors import TransportError
+from protocol.errors import FormatError, TransportError
 
 CONNECT_SECONDS: Final = 5.0
 """TCP and TLS on a mobile uplink take two; this also bounds how long a stop can hang on an attempt."""
@@ -33,8 +39,10 @@ GOODBYE_SECONDS: Final = 2.0
 """For the broker to take our `offline` at a clean stop; its last will would say the same."""
 IN_FLIGHT: Final = 20
 """QoS 1 messages under way in each direction. 20 is what Mosquitto allows, and paho with 1,000 is slower and fat."""
-PACKET_OVERHEAD: Final = 512
-"""Bytes of a PUBLISH that are not payload, generously."""
+
+
+TOPICS: Final = (uplink.RECEIPT, uplink.CMD, uplink.PASS)
+"""What we subscribe to, of our own."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +68,9 @@ class BrokerConnection:
         self.lost = asyncio.Event()
         self.max_payload = uplink.MAX_MESSAGE
         """Longest payload that we and the broker accept."""
-        self._reason = "the connection ended"
+        self._reason = TransportError("broker.lost", "the connection ended")
+        self._waiting = threading.Semaphore(IN_FLIGHT)
+        """Messages that may still come before an acknowledgement; counted in paho's thread, given back in the loop."""
         self._settings, self._edge, self._version = settings, edge, version
         self._on_acknowledged = on_acknowledged
         self._in_flight = IN_FLIGHT
@@ -76,7 +86,7 @@ class BrokerConnection:
         """Connect, subscribe, announce. Raises TransportError: `broker.unreachable`, `.refused`, `.silent`."""
         properties = Properties(PacketTypes.CONNECT)
         properties.ReceiveMaximum = IN_FLIGHT
-        properties.MaximumPacketSize = uplink.MAX_MESSAGE + PACKET_OVERHEAD
+        properties.MaximumPacketSize = MAX_PACKET
         try:
             await asyncio.to_thread(
                 self._client.connect,
@@ -96,7 +106,7 @@ class BrokerConnection:
                 if reason_code.is_failure:
                     raise TransportError("broker.refused", f"{reason_code}; check the certificate and mqtt settings")
                 self._respect(answer)
-                topics = [(uplink.topic(self._edge, leaf), 1) for leaf in (uplink.RECEIPT, uplink.CMD, uplink.PASS)]
+                topics = [(uplink.topic(self._edge, leaf), 1) for leaf in TOPICS]
                 self._client.subscribe(topics)
                 if any(code.is_failure for code in await self._unless_lost(self._subscribed)):
                     raise TransportError("broker.refused", "the broker's access list keeps us from our own topics")
@@ -107,7 +117,7 @@ class BrokerConnection:
     def publish(self, leaf: str, payload: bytes, retain: bool = False) -> int:
         """Hand a message to the network thread; returns its `mid`. Raises TransportError `broker.lost`."""
         if self.lost.is_set():
-            raise TransportError("broker.lost", self._reason)
+            raise self._reason
         info = self._client.publish(uplink.topic(self._edge, leaf), payload, qos=1, retain=retain)
         if info.rc not in (paho.MQTT_ERR_SUCCESS, paho.MQTT_ERR_NO_CONN):
             raise TransportError("broker.lost", paho.error_string(info.rc))
@@ -126,12 +136,14 @@ class BrokerConnection:
 
     def acknowledge(self, message: Message) -> None:
         """Send the PUBACK of a message. In order of arrival: rumqttd drops a client that acknowledges out of order."""
-        self._client.ack(message.mid, 1)
+        self._waiting.release()
+        if message.mid:
+            self._client.ack(message.mid, 1)
 
     async def ended(self) -> TransportError:
         """Wait for the end of the connection; returns why."""
         await self.lost.wait()
-        return TransportError("broker.lost", self._reason)
+        return self._reason
 
     async def close(self) -> None:
         """End the connection; with a clean goodbye if it still stands."""
@@ -141,8 +153,11 @@ class BrokerConnection:
             # Without this answer the broker publishes nothing false: `online` stays until the next birth or will.
             with contextlib.suppress(RuntimeError, ValueError):
                 await asyncio.to_thread(info.wait_for_publish, GOODBYE_SECONDS)
-        self._client.disconnect()
-        await asyncio.to_thread(self._client.loop_stop)
+        try:
+            self._client.disconnect()
+            await asyncio.to_thread(self._client.loop_stop)
+        finally:
+            self._client.hang_up()
 
     async def _unless_lost(self, answer: "asyncio.Future[Any]") -> Any:
         lost = asyncio.ensure_future(self.lost.wait())
@@ -151,7 +166,8 @@ class BrokerConnection:
         finally:
             lost.cancel()
         if not answer.done():
-            raise TransportError("broker.unreachable", self._reason)
+            reason = self._reason
+            raise TransportError("broker.unreachable", reason.message) if reason.code == "broker.lost" else reason
         return answer.result()
 
     def _respect(self, answer: Properties | None) -> None:
@@ -162,8 +178,8 @@ class BrokerConnection:
 
     # --- paho's thread -----------------------------------------------------------------------------------------------
 
-    def _make_client(self) -> paho.Client:
-        client = paho.Client(
+    def _make_client(self) -> "_Client":
+        client = _Client(
             CallbackAPIVersion.VERSION2,
             # The broker ends an older connection of the same name, so two agents cannot both be this edge.
             client_id=f"mooring-edge-{self._edge}",
@@ -171,15 +187,16 @@ class BrokerConnection:
             manual_ack=True,
             reconnect_on_failure=False,
         )
+        client.admit = lambda: self._waiting.acquire(blocking=False)
         client.connect_timeout = CONNECT_SECONDS
         client.max_inflight_messages_set(IN_FLIGHT)
         client.will_set(uplink.topic(self._edge, uplink.STATE), uplink.state(False, self._version), qos=1, retain=True)
         if self._settings.ca:
             client.tls_set_context(tls.context(self._settings.ca, self._settings.cert, self._settings.key))
-        client.on_socket_open = _send_at_once
+        client.on_fault = lambda error: self._post(self._end, FaultError(error))
         client.on_connect = lambda _c, _u, _f, code, props: self._post(_resolve, self._connected, (code, props))
         client.on_subscribe = lambda _c, _u, _m, codes, _p: self._post(_resolve, self._subscribed, codes)
-        client.on_disconnect = lambda _c, _u, _f, code, _p: self._post(self._end, str(code))
+        client.on_disconnect = lambda _c, _u, _f, code, _p: self._post(self._end, self._why(client, code))
         client.on_publish = lambda _c, _u, mid, code, _p: self._post(
             self._take_puback, mid, str(code) if code.is_failure else None
         )
@@ -189,24 +206,74 @@ class BrokerConnection:
     def _post(self, call: Callable[..., None], *arguments: object) -> None:
         # The loop is closed when the process is ending; there is nobody left to tell.
         with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(call, *arguments)
+            self._loop.call_soon_threadsafe(self._contained, call, *arguments)
 
-    def _end(self, reason: str) -> None:
-        self._reason = reason
-        self.lost.set()
+    def _contained(self, call: Callable[..., None], *arguments: object) -> None:
+        try:
+            call(*arguments)
+        except Exception as error:  # noqa: BLE001 -- contained here, and noted
+            self._end(FaultError(error))
+
+    def _why(self, client: "_Client", code: ReasonCode | None) -> TransportError:
+        refused = client.refused
+        return TransportError("broker.lost", str(code)) if refused is None else TransportError("broker.limit", refused)
+
+    def _end(self, reason: TransportError) -> None:
+        if not self.lost.is_set():
+            self._reason = reason
+            self.lost.set()
 
     def _take_puback(self, mid: int, refusal: str | None) -> None:
         self._unacknowledged.pop(mid, None)
         self._on_acknowledged(mid, refusal)
 
     def _arrived(self, message: paho.MQTTMessage) -> None:
-        leaf = message.topic.rpartition("/")[2]
-        self.messages.put_nowait(Message(leaf, bytes(message.payload), message.mid))
+        try:
+            edge, leaf = uplink.edge_of(message.topic)
+        except (FormatError, UnicodeDecodeError):
+            edge = leaf = ""
+        if edge == self._edge and leaf in TOPICS:
+            self.messages.put_nowait(Message(leaf, bytes(message.payload), message.mid))
+        else:
+            self._end(TransportError("broker.limit", "a message on a topic that we have not subscribed to"))
 
 
-def _send_at_once(_client: paho.Client, _data: object, channel: Any) -> None:
-    # Else a PUBLISH behind a PUBACK waits for the peer's delayed ACK: 40 ms on each hop of a check-in (measured).
-    channel.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+class _Client(paho.Client):
+    """paho with two things that it lacks: limits of what it reads, and word of an exception that ended its thread."""
+
+    admit: Callable[[], bool]
+    on_fault: Callable[[Exception], None]
+
+    @property
+    def refused(self) -> str | None:
+        """Which limit the broker has broken; None if none."""
+        channel = self._packets
+        return None if channel is None or channel.refused is None else str(channel.refused)
+
+    _packets: PacketSocket | None = None
+
+    def _create_socket(self) -> PacketSocket:
+        # Where paho itself puts what stands between it and the socket: its wrapper for websockets, say.
+        channel = super()._create_socket()
+        if isinstance(channel, socket.socket):
+            # Else a PUBLISH behind a PUBACK waits for the peer's delayed ACK: 40 ms on each hop of a check-in.
+            channel.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._packets = PacketSocket(channel, self.admit)
+        return self._packets
+
+    def hang_up(self) -> None:
+        """Close the socket, if paho has not: it does not after an exception."""
+        if self._packets is not None:
+            with contextlib.suppress(OSError):
+                self._packets.close()
+
+    def loop_forever(self, timeout: float = 1.0, retry_first_connection: bool = False) -> MQTTErrorCode:
+        """As in paho, whose thread is in here. An exception in it would end the thread and tell nobody."""
+        try:
+            return super().loop_forever(timeout, retry_first_connection)
+        except Exception as error:  # noqa: BLE001 -- contained here, and noted
+            self.on_fault(error)
+            return MQTTErrorCode.MQTT_ERR_UNKNOWN
 
 
 def _resolve(future: "asyncio.Future[Any]", value: object) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from edge_agent import log
+from edge_agent.faults import Faults
 from edge_agent.known_lock import KnownLock, Link
 from edge_agent.outbox import Key, Outbox
 from protocol import crypto_cpython, statement, uplink
@@ -28,7 +29,9 @@ class Downlink:
         locks: dict[str, KnownLock],
         province_public: bytes | None,
         settled: Callable[[Iterable[Key]], None],
+        faults: Faults | None = None,
     ) -> None:
+        self._faults = faults or Faults()
         self._outbox, self._held, self._locks = outbox, outbox.held, locks
         self._province_public, self._settled = province_public, settled
 
@@ -107,6 +110,9 @@ class Downlink:
             except StorageError as error:
                 # Still held, so it is handed over once more; the lock refuses or repeats what it has.
                 log.error("statement.not_settled", address=lock.address, code=error.code, reason=error.message)
+            except Exception as error:  # noqa: BLE001 -- contained here, and noted
+                # Still held as well. The next HELLO tries again, and what waits for other locks is not concerned.
+                self._faults.note(error, address=lock.address)
 
     async def _deliver_all(self, lock: KnownLock) -> None:
         hello, link = lock.hello, lock.link

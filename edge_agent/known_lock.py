@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from edge_agent.credentials import Credentials
+from edge_agent.faults import Faults
 from protocol.link import Hello
 
 
@@ -35,6 +36,7 @@ class LinkFactory(Protocol):
         credentials: Credentials,
         credit: int,
         gate: asyncio.Semaphore,
+        faults: Faults,
     ) -> Link:
         """The link to the lock at `address`."""
 

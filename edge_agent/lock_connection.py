@@ -1,13 +1,14 @@
 """One BLE connection to a lock: parts in, messages out, sealed by `protocol.link_session`.
 
-A GATT central on `bleak`, of which nothing leaves this module: failures are MooringErrors with a stable code. A
-connection is used once; what goes on over many of them is `edge_agent.lock_link`.
+A GATT central on `bleak`, of which nothing leaves this module: failures are MooringErrors with a stable code, whatever
+exception a backend raises, and callbacks raise nothing. A connection is used once; what goes on over many of them is
+`edge_agent.lock_link`.
 """
 
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, TypeVar
 
 from bleak import BleakClient
@@ -16,6 +17,7 @@ from bleak.exc import BleakDeviceNotFoundError, BleakError
 
 from edge_agent import log
 from edge_agent.credentials import Credentials
+from edge_agent.faults import FaultError, cancelled
 from protocol import crypto_cpython as crypto
 from protocol import link, placement
 from protocol.edge_pass import KIND as EDGE_PASS
@@ -55,7 +57,8 @@ class LockConnection:
         self._identity = b""
         self.lock_id = b""
         """Of the lock, once it has proven itself; until then empty."""
-        self._client = BleakClient(address, disconnected_callback=self._on_disconnect, timeout=CONNECT_SECONDS)
+        with _calling("lock.unreachable"):
+            self._client = BleakClient(address, disconnected_callback=self._on_disconnect, timeout=CONNECT_SECONDS)
         self._assembler = Assembler(link.MESSAGE_LIMIT)
         self._messages: asyncio.Queue[Hello | bytes | MooringError] = asyncio.Queue()
         self._wanted: asyncio.Future[int] | None = None
@@ -67,7 +70,7 @@ class LockConnection:
 
     async def open(self) -> None:
         """Connect and listen."""
-        try:
+        with _calling("lock.unreachable"):
             async with asyncio.timeout(CONNECT_SECONDS):
                 await self._client.connect()
                 down = self._client.services.get_characteristic(link.DOWN)
@@ -77,21 +80,18 @@ class LockConnection:
                 self._down = down
                 await self._client.start_notify(up, self._on_part)
                 _notice_cancellation()
-        except BleakDeviceNotFoundError as error:
-            raise TransportError("lock.unreachable", "not in radio range, or without power") from error
-        except TimeoutError as error:
-            raise TransportError("lock.unreachable", f"no connection within {CONNECT_SECONDS:.0f} s") from error
-        except RADIO_FAILURES as error:
-            advice = "if this stays, restart bluetooth.service" if "InProgress" in str(error) else "trying again"
-            raise TransportError("lock.unreachable", f"{type(error).__name__}: {error}; {advice}") from error
 
-    async def close(self) -> None:
-        """Disconnect; whoever waits for an answer is told."""
+    async def close(self) -> FaultError | None:
+        """Disconnect; whoever waits for an answer is told. Raises nothing: returns a fault of the radio's in that."""
         self._end(TransportError("lock.gone", "the connection was closed"))
         # A disconnect that fails leaves nothing to do: the link supervision timeout ends the connection.
-        with contextlib.suppress(*RADIO_FAILURES):
-            async with asyncio.timeout(DISCONNECT_SECONDS):
-                await self._client.disconnect()
+        try:
+            with _calling("lock.gone"):
+                async with asyncio.timeout(DISCONNECT_SECONDS):
+                    await self._client.disconnect()
+        except TransportError as error:
+            return error if isinstance(error, FaultError) else None
+        return None
 
     async def shake_hands(self) -> None:
         """Prove ourselves to the lock, and have it prove itself.
@@ -198,28 +198,35 @@ class LockConnection:
         if self._down is None:
             raise TransportError("lock.not_connected", "the connection is not open")
         # bleak gives the payload of one ATT write, MTU - 3; BlueZ before 5.62 says 20, which is always right.
-        try:
+        with _calling("lock.gone"):
             for part in Parts(message, self._down.max_write_without_response_size + 3):
                 await self._client.write_gatt_char(self._down, part, response=True)
                 _notice_cancellation()
-        except RADIO_FAILURES as error:
-            raise TransportError("lock.gone", f"{type(error).__name__} while writing") from error
 
     def _on_part(self, _sender: BleakGATTCharacteristic, part: bytearray) -> None:
-        if self._ended is not None:
-            return
+        self._contain(lambda: self._take_part(bytes(part)))
+
+    def _contain(self, work: Callable[[], None]) -> None:
+        """Do the work of a callback. What it raises ends this connection, and does not reach the backend's own task."""
         try:
-            message = self._assembler.push(bytes(part))
-            if message is None:
-                return
-            if self._session is not None:
-                self._take(link.parse(self._session.open(message)))
-            elif not self._answer.done():
-                self._answer.set_result(message)
-            else:
-                self._end(TransportError("lock.protocol", "the lock spoke out of turn"))
+            work()
         except (FormatError, VerificationError) as error:
             self._end(TransportError("lock.protocol", f"the lock sent what is no message of its ({error.code})"))
+        except Exception as error:  # noqa: BLE001 -- contained here, and noted
+            self._end(FaultError(error))
+
+    def _take_part(self, part: bytes) -> None:
+        if self._ended is not None:
+            return
+        message = self._assembler.push(part)
+        if message is None:
+            return
+        if self._session is not None:
+            self._take(link.parse(self._session.open(message)))
+        elif not self._answer.done():
+            self._answer.set_result(message)
+        else:
+            self._end(TransportError("lock.protocol", "the lock spoke out of turn"))
 
     def _take(self, message: tuple[object, ...]) -> None:
         kind, content = message[0], message[1]
@@ -251,7 +258,8 @@ class LockConnection:
             self._result.set_result(code if isinstance(code, str) else None)
 
     def _on_disconnect(self, _client: BleakClient) -> None:
-        self._end(TransportError("lock.gone", "the lock went out of range, lost power or closed the connection"))
+        gone = TransportError("lock.gone", "the lock went out of range, lost power or closed the connection")
+        self._contain(lambda: self._end(gone))
 
     def _end(self, error: MooringError) -> None:
         if self._ended is not None:
@@ -269,11 +277,34 @@ class LockConnection:
             raise self._ended
 
 
+@contextlib.contextmanager
+def _calling(code: str) -> Iterator[None]:
+    """Around calls of bleak: a TransportError comes out, of `code` for what radios do, a FaultError for all else."""
+    try:
+        yield
+    except MooringError:
+        raise
+    except asyncio.CancelledError:
+        if cancelled():
+            raise
+        raise TransportError(code, "the radio gave the call up; trying again") from None
+    except BleakDeviceNotFoundError as error:
+        raise TransportError(code, "not in radio range, or without power") from error
+    except TimeoutError as error:
+        raise TransportError(code, "the radio has not answered in time") from error
+    except RADIO_FAILURES as error:
+        # The text of the error is BlueZ's and may quote the peer: its length, and whether it can be printed, is ours.
+        text = "".join(c if c.isprintable() else "?" for c in str(error)[:200])
+        advice = "if this stays, restart bluetooth.service" if "InProgress" in text else "trying again"
+        raise TransportError(code, f"{type(error).__name__}: {text}; {advice}") from error
+    except Exception as error:
+        raise FaultError(error) from error
+
+
 def _notice_cancellation() -> None:
     """Raise the CancelledError that came while a backend was in `asyncio.wait_for`, whose result then hides it.
 
     So does Python 3.11 (cpython#86296); a link that missed it would hold up the agent's stop for ever.
     """
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
+    if cancelled():
         raise asyncio.CancelledError

@@ -9,11 +9,12 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, NoReturn
 
 from edge_agent import log
 from edge_agent.backoff import Backoff
 from edge_agent.credentials import Credentials
+from edge_agent.faults import FaultError, Faults, cancelled
 from edge_agent.lock_connection import CONNECT_SECONDS, LockConnection
 from protocol import link
 from protocol import record as record_format
@@ -36,8 +37,8 @@ class LockLink:
     `on_hello(hello)` is awaited for the first HELLO of a connection before any record, and for each later one.
     `on_record(lock_id, record)` is awaited for each record in order, and must return only once the record is stored
     durably: its return is what lets the lock send more. `next_counter(hello)` names the first counter not yet stored.
-    A MooringError from these ends the connection, which is tried again later. `gate` bounds how many links of a
-    process connect at the same time.
+    Whatever these raise ends the connection, which is tried again later; what is no MooringError is a fault and noted
+    in `faults`. `gate` bounds how many links of a process connect at the same time.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class LockLink:
         credit: int = CREDIT,
         backoff: Backoff = RECONNECT,
         gate: asyncio.Semaphore | None = None,
+        faults: Faults | None = None,
     ) -> None:
         if not 1 <= credit <= link.CREDIT_LIMIT:
             raise ValueError(f"credit is 1 to {link.CREDIT_LIMIT}")
@@ -62,6 +64,7 @@ class LockLink:
         self._credit = credit
         self._backoff = backoff
         self._gate = gate
+        self._faults = faults or Faults()
         self._current: LockConnection | None = None
         self._lock_id = b""
         """Of the lock that proved itself here last; empty before the first has."""
@@ -74,22 +77,34 @@ class LockLink:
         return self._current is not None and self._current.ready
 
     async def run(self) -> None:
-        """Keep the link up until cancelled. Never raises TransportError: see `last_error`."""
+        """Keep the link up until cancelled. Never raises an error: see `last_error`."""
         failures = 0
         while True:
             await self._credentials.available.wait()
             self._worked, started = False, time.monotonic()
-            try:
-                await self._one_connection()
-            except MooringError as error:
-                self.last_error = error
-                # A connection that worked starts the series anew, so that a lock which merely rebooted is back soon.
-                steady = self._worked or time.monotonic() - started >= CONNECT_SECONDS + STEADY_SECONDS
-                failures = 1 if steady else failures + 1
-                wait = self._backoff.wait(failures)
-                whose = {"address": self.address, "lock": self._lock_id}
-                log.warning("link.lost", **whose, code=error.code, reason=error.message, retry_seconds=round(wait, 2))
-                await asyncio.sleep(wait)
+            error = await self._end_of_connection()
+            self.last_error = error
+            # A connection that worked starts the series anew, so that a lock which merely rebooted is back soon.
+            steady = self._worked or time.monotonic() - started >= CONNECT_SECONDS + STEADY_SECONDS
+            failures = 1 if steady else failures + 1
+            wait = self._backoff.wait(failures)
+            whose = {"address": self.address, "lock": self._lock_id}
+            if isinstance(error, FaultError):
+                self._faults.note(error, **whose)
+            log.warning("link.lost", **whose, code=error.code, reason=error.message, retry_seconds=round(wait, 2))
+            await asyncio.sleep(wait)
+
+    async def _end_of_connection(self) -> MooringError:
+        try:
+            await self._one_connection()
+        except MooringError as error:
+            return error
+        except asyncio.CancelledError:
+            if cancelled():
+                raise
+            return TransportError("lock.gone", "the radio gave the call up")
+        except Exception as error:  # noqa: BLE001 -- contained here, and noted
+            return FaultError(error)
 
     async def deliver(self, statement: bytes) -> str | None:
         """Hand one signed statement to the lock. Returns None if accepted, else the lock's code for its refusal.
@@ -103,7 +118,7 @@ class LockLink:
             raise TransportError("lock.not_connected", "no connection to the lock now; deliver after its next HELLO")
         return await connection.deliver(statement)
 
-    async def _one_connection(self) -> None:
+    async def _one_connection(self) -> NoReturn:
         """One connection from start to loss; always ends in an exception."""
         connection = LockConnection(self.address, self._credentials)
         try:
@@ -117,9 +132,10 @@ class LockLink:
         finally:
             self._current = None
             self._lock_id = connection.lock_id or self._lock_id
-            await connection.close()
+            if (fault := await connection.close()) is not None:
+                self._faults.note(fault, address=self.address)
 
-    async def _stream(self, connection: LockConnection, hello: Hello) -> None:
+    async def _stream(self, connection: LockConnection, hello: Hello) -> NoReturn:
         # What a receipt covers is committed, and the lock may have trimmed it.
         expected = max(self._next_counter(hello), hello.receipted_through + 1)
         await connection.pull(expected, self._credit)

@@ -19,6 +19,7 @@ from typing import Final
 from edge_agent import config, log
 from edge_agent.backoff import Backoff
 from edge_agent.broker import BrokerConnection, Message
+from edge_agent.faults import FaultError, Faults
 from edge_agent.outbox import Key, Outbox
 from protocol import uplink
 from protocol.errors import FormatError, MooringError, TransportError
@@ -60,7 +61,9 @@ class Uplink:
     `on_receipts(Receipts)`, `on_command(Command)` and `on_pass(statement)` are called for what comes down; when they
     return, the content is durable and the message is acknowledged. A FormatError of theirs is logged and the message
     acknowledged and passed over, for it will never be another; any other MooringError leaves it unacknowledged and ends
-    the connection. `on_online()` is called when the connection is up, `on_offline()` when it has gone.
+    the connection. What is no MooringError is noted in `faults`, and the message passed over as well: no one message
+    may stop those behind it, and only a receipt ends custody. `on_online()` is called when the connection is up,
+    `on_offline()` when it has gone.
     """
 
     def __init__(
@@ -74,7 +77,9 @@ class Uplink:
         on_pass: Callable[[bytes], None],
         on_online: Callable[[], None],
         on_offline: Callable[[], None],
+        faults: Faults | None = None,
     ) -> None:
+        self._faults = faults or Faults()
         self._settings, self._outbox, self._version = settings, outbox, version
         self._on_receipts, self._on_command, self._on_pass = on_receipts, on_command, on_pass
         self._on_online, self._on_offline = on_online, on_offline
@@ -131,6 +136,16 @@ class Uplink:
 
     async def _connect_and_serve(self) -> TransportError:
         """One connection; returns why it ended. Raises StorageError or ConfigError, which no new connection mends."""
+        try:
+            return await self._serve_one()
+        except TransportError as error:
+            return self._faults.note(error) if isinstance(error, FaultError) else error
+        except MooringError:
+            raise
+        except Exception as error:  # noqa: BLE001 -- contained here, and noted
+            return self._faults.note(error)
+
+    async def _serve_one(self) -> TransportError:
         connection = BrokerConnection(self._settings.mqtt, self._settings.name, self._version, self._acknowledged)
         try:
             await connection.open()
@@ -138,8 +153,9 @@ class Uplink:
             self._connection = connection
             log.info("broker.connected", host=self._settings.mqtt.host, port=self._settings.mqtt.port)
             self._on_online()
-            return await _first_end(self._pump(connection), self._receive(connection), connection.ended())
-        except TransportError as error:
+            error = await _first_end(self._pump(connection), self._receive(connection), connection.ended())
+            if isinstance(error, FaultError):
+                raise error
             return error
         finally:
             was_online, self._connection = self._connection is not None, None
@@ -284,6 +300,8 @@ class Uplink:
             except MooringError as error:
                 log.error("downlink.failed", leaf=message.leaf, code=error.code, reason=error.message)
                 raise TransportError("downlink.failed", error.code) from error
+            except Exception as error:  # noqa: BLE001 -- contained here, and noted
+                self._faults.note(error, leaf=message.leaf)
             connection.acknowledge(message)
 
     def _handle(self, message: Message) -> None:

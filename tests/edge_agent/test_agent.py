@@ -13,6 +13,7 @@ from edge_agent import uplink as edge_uplink
 from edge_agent.agent import Agent
 from edge_agent.backoff import Backoff
 from edge_agent.credentials import Credentials
+from edge_agent.faults import Faults
 from edge_agent.notify import Notifier
 from protocol import crypto_cpython as crypto
 from protocol import record, statement, uplink
@@ -135,8 +136,9 @@ class Building:
         credentials: Credentials,
         credit: int,
         gate: asyncio.Semaphore,
+        faults: Faults,
     ) -> WiredLink:
-        assert credit > 0 and not gate.locked()
+        assert faults.counts == {} and credit > 0 and not gate.locked()
         self.credentials = credentials
         self.links[address] = WiredLink(self.locks[address], on_hello, on_record, next_counter)
         return self.links[address]

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from edge_agent import config
+from edge_agent import config, status
 from edge_agent.__main__ import main
 from edge_agent.notify import Notifier
 from edge_agent.outbox import Outbox
@@ -93,9 +93,23 @@ def test_queue_and_status_say_so_where_no_agent_has_run(file: Path, capsys: pyte
     assert main(["queue", "--config", str(file), "--json"]) == 1
     assert said(capsys)["error"]["code"] == "outbox.missing"
     assert main(["status", "--config", str(file), "--json"]) == 3, "it does not run, which is what was asked"
-    assert said(capsys) == {"ok": False, "running": False, "broker": False, "locks": [], "outbox": None}
+    nothing = {"ok": False, "running": False, "broker": False, "locks": [], "faults": {}, "outbox": None}
+    assert said(capsys) == nothing
     assert main(["status", "--config", str(file)]) == 3
     assert "no agent has ever run" in capsys.readouterr().out
+
+
+def test_status_tells_what_nobody_foresaw_by_type(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    state_dir = config.load(file, {}).state_dir
+    with status.only_one(state_dir):
+        status.write(state_dir, {"broker": True, "locks": [], "faults": {"KeyError": 2}})
+        assert main(["status", "--config", str(file), "--json"]) == 0
+        assert said(capsys)["faults"] == {"KeyError": 2}
+        assert main(["status", "--config", str(file)]) == 0
+        assert "KeyError 2" in capsys.readouterr().out
+        status.write(state_dir, {"broker": True, "locks": [], "faults": {}})
+        assert main(["status", "--config", str(file)]) == 0
+        assert "faults" not in capsys.readouterr().out
 
 
 @contextlib.contextmanager

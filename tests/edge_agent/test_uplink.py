@@ -12,6 +12,7 @@ import pytest
 from edge_agent import config, database
 from edge_agent import uplink as edge_uplink
 from edge_agent.backoff import Backoff
+from edge_agent.faults import Faults
 from edge_agent.outbox import Outbox
 from edge_agent.uplink import Uplink
 from protocol import record, uplink
@@ -38,6 +39,7 @@ class Edge:
         self.commanded = asyncio.Event()
         self.fail_receipts = 0
         self.passes: list[bytes] = []
+        self.faults = Faults()
         self.uplink = Uplink(
             self.settings,
             self.outbox,
@@ -47,6 +49,7 @@ class Edge:
             on_pass=self.passes.append,
             on_online=self._on_online,
             on_offline=self._on_offline,
+            faults=self.faults,
         )
 
     def _on_receipts(self, message: uplink.Receipts) -> None:

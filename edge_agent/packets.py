@@ -1,0 +1,163 @@
+"""What a broker may send: each packet is measured by its head before memory is spent on it.
+
+paho reads a packet of any length, up to 256 MB, into memory, keeps what was sent at QoS 2, and makes objects of 2 KB
+from single bytes of a SUBACK. The limits that CONNECT announces (Maximum Packet Size, Receive Maximum: MQTT 5 sections
+3.1.2.11.3 and 3.1.2.11.4) bind an honest broker only, so they are held here, between the socket and paho. A packet that
+breaks them ends the connection, as the standard has it; the outbox sends again what had no receipt.
+"""
+
+import contextlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from protocol import uplink
+
+if TYPE_CHECKING:
+    from paho.mqtt.client import SocketLike
+
+PACKET_OVERHEAD: Final = 512
+"""Bytes of a PUBLISH that are not payload, generously: fixed header, topic, packet identifier, properties."""
+MAX_PACKET: Final = uplink.MAX_MESSAGE + PACKET_OVERHEAD
+"""What CONNECT announces as Maximum Packet Size."""
+
+_CONNACK, _PUBLISH, _PUBACK, _SUBACK, _UNSUBACK, _PINGRESP, _DISCONNECT = 2, 3, 4, 9, 11, 13, 14
+_MOST: Final = {
+    _CONNACK: 4096,  # may tell a client id and other texts
+    _PUBLISH: MAX_PACKET - 5,  # its fixed header counts as well
+    _PUBACK: 1024,  # and below, a reason in words
+    _SUBACK: 256,  # paho makes 2 KB of each byte
+    _UNSUBACK: 256,
+    _PINGRESP: 0,
+    _DISCONNECT: 1024,
+}
+"""Most bytes after the fixed header, by type. Other types are for servers, or for QoS 2, which we never ask for."""
+
+_LARGE, _MANY, _WRONG = 0x95, 0x93, 0x82
+"""Reason codes of DISCONNECT: Packet too large, Receive Maximum exceeded, Protocol Error."""
+_CHUNK: Final = 65536
+
+
+class PacketError(ConnectionError):
+    """The broker broke a limit. An OSError, which is what paho expects of a socket."""
+
+    def __init__(self, reason: int, text: str) -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
+def check_head(first: int, remaining: int) -> None:
+    """Judge a packet by its first byte and its Remaining Length. Raises PacketError."""
+    kind = first >> 4
+    if kind not in _MOST or (kind == _PUBLISH and first >> 1 & 3 > 1):
+        raise PacketError(_WRONG, f"a packet of type {kind} that we have not asked for")
+    if remaining > _MOST[kind]:
+        raise PacketError(_LARGE, f"a packet of type {kind} with {remaining} bytes, more than was announced")
+
+
+def check_publish(first: int, body: bytes | bytearray) -> None:
+    """Judge a PUBLISH by what is not its payload, of which paho makes objects. Raises PacketError."""
+    at = 2 + int.from_bytes(body[:2], "big") + (2 if first >> 1 & 3 else 0)
+    size = shift = 0
+    for byte in body[at : at + 4]:
+        at += 1
+        size |= (byte & 127) << shift
+        shift += 7
+        if byte < 128:
+            break
+    if at + size > min(len(body), PACKET_OVERHEAD):
+        raise PacketError(_WRONG, "a PUBLISH whose topic and properties are too long")
+
+
+class PacketSocket:
+    """`channel` as paho reads it: whole packets within the limits, never a byte more from the channel than one packet.
+
+    `admit()` is asked for each PUBLISH: is there room for another that waits for its PUBACK? After a PacketError, which
+    `refused` keeps, nothing more is read.
+    """
+
+    def __init__(self, channel: "SocketLike", admit: Callable[[], bool]) -> None:
+        self.refused: PacketError | None = None
+        self._channel, self._admit = channel, admit
+        self._head = bytearray()
+        self._body = bytearray()
+        self._left: int | None = None
+        """Bytes of the body still to come; None while the head is not complete."""
+        self._whole = b""
+        self._given = 0
+
+    def recv(self, size: int) -> bytes:
+        """Up to `size` bytes of the packet that is here; empty at the end. Raises BlockingIOError, OSError."""
+        if self._given == len(self._whole) and not self._next():
+            return b""
+        part = self._whole[self._given : self._given + size]
+        self._given += len(part)
+        if self._given == len(self._whole):
+            self._whole, self._given = b"", 0
+        return part
+
+    def _next(self) -> bool:
+        """Read on until a packet is here; False at the end of the stream."""
+        if self.refused is not None:
+            raise self.refused
+        try:
+            while self._left is None:
+                byte = self._channel.recv(1)
+                if not byte:
+                    return False
+                self._head += byte
+                self._measure()
+            while self._left:
+                data = self._channel.recv(min(self._left, _CHUNK))
+                if not data:
+                    return False
+                self._body += data
+                self._left -= len(data)
+            if self._head[0] >> 4 == _PUBLISH:
+                check_publish(self._head[0], self._body)
+                if not self._admit():
+                    raise PacketError(_MANY, "more messages than may wait for our acknowledgement")
+        except PacketError as error:
+            self._refuse(error)
+            raise
+        self._whole = bytes(self._head + self._body)
+        self._head, self._body, self._left = bytearray(), bytearray(), None
+        return True
+
+    def _measure(self) -> None:
+        """Is the head complete? Its length is a variable byte integer of at most four bytes (section 1.5.5)."""
+        if len(self._head) < 2:
+            return
+        if self._head[-1] < 128:
+            remaining = sum((byte & 127) << 7 * at for at, byte in enumerate(self._head[1:]))
+            check_head(self._head[0], remaining)
+            self._left = remaining
+        elif len(self._head) == 5:
+            raise PacketError(_WRONG, "a packet whose length has no end")
+
+    def _refuse(self, error: PacketError) -> None:
+        self.refused = error
+        self._body = bytearray()
+        with contextlib.suppress(OSError):
+            # For the broker's log; the connection is closed either way.
+            self._channel.send(bytes((_DISCONNECT << 4, 1, error.reason)))
+
+    def pending(self) -> int:
+        """Bytes that are here already, of which select() knows nothing."""
+        below = getattr(self._channel, "pending", None)
+        return len(self._whole) - self._given + (0 if below is None else int(below()))
+
+    def send(self, data: bytes | bytearray) -> int:
+        """As of a socket."""
+        return self._channel.send(data)
+
+    def close(self) -> None:
+        """As of a socket."""
+        self._channel.close()
+
+    def fileno(self) -> int:
+        """As of a socket."""
+        return self._channel.fileno()
+
+    def setblocking(self, flag: bool) -> None:
+        """As of a socket."""
+        self._channel.setblocking(flag)

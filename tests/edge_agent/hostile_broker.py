@@ -1,0 +1,147 @@
+"""A broker that speaks MQTT 5 as far as an edge needs it to, and then does what a test wants done to the edge."""
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+CONNACK = b"\x20\x03\x00\x00\x00"
+_CONNECT, _PUBLISH, _PUBACK, _SUBSCRIBE, _PINGREQ, _DISCONNECT = 1, 3, 4, 8, 12, 14
+
+Attack = Callable[["Session"], Awaitable[None]]
+"""What is done on one connection, once the edge is subscribed."""
+
+
+def length(number: int) -> bytes:
+    """A variable byte integer."""
+    out = bytearray()
+    while True:
+        number, low = divmod(number, 128)
+        out.append(low | (128 if number else 0))
+        if not number:
+            return bytes(out)
+
+
+def packet(first: int, body: bytes) -> bytes:
+    """A whole packet."""
+    return bytes((first,)) + length(len(body)) + body
+
+
+def publish(topic: str | bytes, payload: bytes, mid: int = 1, properties: bytes = b"", qos: int = 1) -> bytes:
+    """A PUBLISH."""
+    name = topic.encode() if isinstance(topic, str) else topic
+    head = len(name).to_bytes(2, "big") + name + (mid.to_bytes(2, "big") if qos else b"")
+    return packet(0x30 | qos << 1, head + length(len(properties)) + properties + payload)
+
+
+class Session:
+    """One connection of an edge; `acknowledged` are the packet identifiers of its PUBACKs."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+        self.acknowledged: list[int] = []
+        self.farewell: int | None = None
+        """The reason in the edge's DISCONNECT."""
+        self.over = asyncio.Event()
+        self.heard = asyncio.Event()
+
+    async def send(self, data: bytes, times: int = 1) -> None:
+        """Send `data` so often, until the edge hangs up."""
+        with contextlib.suppress(ConnectionError):
+            for _ in range(times):
+                if self._writer.is_closing():
+                    return
+                self._writer.write(data)
+                await self._writer.drain()
+
+    def flood(self, data: bytes, times: int) -> None:
+        """Send `data` so often while the edge's event loop, which is this one, comes to nothing."""
+        descriptor = self._writer.get_extra_info("socket").fileno()
+        with contextlib.suppress(ConnectionError), socket.socket(fileno=os.dup(descriptor)) as channel:
+            channel.settimeout(20)
+            for _ in range(times):
+                channel.sendall(data)
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until the edge has said what makes `condition` hold."""
+        while not condition():
+            self.heard.clear()
+            await self.heard.wait()
+
+    async def read(self) -> tuple[int, bytes]:
+        """The edge's next packet."""
+        first = (await self._reader.readexactly(1))[0]
+        size = shift = 0
+        while True:
+            byte = (await self._reader.readexactly(1))[0]
+            size |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                return first, await self._reader.readexactly(size)
+
+
+class HostileBroker:
+    """Does to each connection in turn what `attacks` say, and is honest to those that follow.
+
+    `connacks` replace the CONNACK of the first connections.
+    """
+
+    def __init__(self, *attacks: Attack, connacks: tuple[bytes, ...] = ()) -> None:
+        self.sessions: list[Session] = []
+        self.changed = asyncio.Event()
+        self.port = 0
+        self._attacks, self._connacks = list(attacks), list(connacks)
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until something that an edge does makes `condition` hold."""
+        async with asyncio.timeout(20):
+            while not condition():
+                self.changed.clear()
+                await self.changed.wait()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        session = Session(reader, writer)
+        self.sessions.append(session)
+        attack: asyncio.Task[None] | None = None
+        try:
+            while True:
+                first, body = await session.read()
+                kind = first >> 4
+                if kind == _CONNECT:
+                    await session.send(self._connacks.pop(0) if self._connacks else CONNACK)
+                elif kind == _SUBSCRIBE:
+                    await session.send(packet(0x90, body[:2] + b"\x00\x01\x01\x01"))
+                    if self._attacks:
+                        attack = asyncio.ensure_future(self._attacks.pop(0)(session))
+                elif kind == _PUBLISH and first & 6:
+                    at = 2 + int.from_bytes(body[:2], "big")
+                    await session.send(packet(0x40, body[at : at + 2]))
+                elif kind == _PUBACK:
+                    session.acknowledged.append(int.from_bytes(body[:2], "big"))
+                elif kind == _PINGREQ:
+                    await session.send(b"\xd0\x00")
+                elif kind == _DISCONNECT:
+                    session.farewell = body[0] if body else 0
+                session.heard.set()
+                self.changed.set()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            session.over.set()
+            self.changed.set()
+            writer.close()
+            if attack is not None:
+                # It finds that nobody listens any more; what it measured until then is wanted.
+                await asyncio.wait({attack}, timeout=5)
+                attack.cancel()
+
+    @contextlib.asynccontextmanager
+    async def open(self) -> AsyncIterator["HostileBroker"]:
+        """Listen."""
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = server.sockets[0].getsockname()[1]
+        try:
+            yield self
+        finally:
+            server.close()

@@ -1,0 +1,250 @@
+"""Whatever a lock, a radio stack or a disk does, it ends one link: the agent lives, says why, and comes back."""
+
+import asyncio
+import functools
+import itertools
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import bleak
+import pytest
+from bleak.exc import BleakDBusError, BleakError
+
+from edge_agent import config
+from edge_agent.agent import Agent
+from edge_agent.credentials import Credentials
+from edge_agent.faults import Faults
+from edge_agent.lock_link import LockLink
+from edge_agent.notify import Notifier
+from protocol import cbor, link, uplink
+from protocol.errors import StorageError
+from sim.broker import Broker
+from sim.radio.bleak_backend import AirClient
+from tests.edge_agent import rogue_lock
+from tests.edge_agent.counting_province import CountingProvince
+from tests.edge_agent.rogue_lock import KEYS, LOCK_ID, ROGUE_ADDRESS, Answer, RogueLock
+from tests.edge_agent.test_lock_link import HASTY, Store, credentials, losses
+from tests.link_keys import EDGE_PRIVATE
+from tests.radio_world import radio_world
+
+CALLS = ("connect", "start_notify", "write_gatt_char", "disconnect")
+FAILURES: dict[str, Callable[[], BaseException]] = {
+    "KeyError": lambda: KeyError("a device path"),
+    "AssertionError": AssertionError,
+    "RecursionError": RecursionError,
+    "UnicodeDecodeError": lambda: UnicodeDecodeError("utf-8", b"\xff", 0, 1, "a name"),
+    "struct.error": lambda: struct.error("short"),
+    "CancelledError": asyncio.CancelledError,
+    "BleakError": lambda: BleakError("le-connection-abort-by-local"),
+    "BleakDBusError": lambda: BleakDBusError("org.bluez.Error.InProgress", ["InProgress"]),
+    "EOFError": EOFError,
+    "TimeoutError": TimeoutError,
+}
+FORESEEN = ("CancelledError", "BleakError", "BleakDBusError", "EOFError", "TimeoutError")
+
+
+def failing(call: str, failure: Callable[[], BaseException]) -> type[AirClient]:
+    """A radio stack whose `call` fails the first time."""
+    left = [failure]
+
+    class Failing(AirClient):
+        def _fail(self, here: str) -> None:
+            if here == call and left:
+                raise left.pop()()
+
+        async def connect(self, pair: bool = False, **kwargs: Any) -> None:
+            self._fail("connect")
+            await super().connect(pair, **kwargs)
+
+        async def start_notify(self, *arguments: Any, **kwargs: Any) -> None:
+            self._fail("start_notify")
+            await super().start_notify(*arguments, **kwargs)
+
+        async def write_gatt_char(self, *arguments: Any, **kwargs: Any) -> None:
+            self._fail("write_gatt_char")
+            await super().write_gatt_char(*arguments, **kwargs)
+
+        async def disconnect(self) -> None:
+            await super().disconnect()
+            self._fail("disconnect")
+
+    return Failing
+
+
+def greeting(*hellos: bytes) -> Answer:
+    """Says each HELLO on a connection of its own, the last one ever after, and has no records."""
+    rest = itertools.chain(hellos, itertools.repeat(hellos[-1]))
+    return lambda message: [next(rest)] if message[0] == link.PULL and message[2] == 0 else []
+
+
+async def until_greeted(store: Store, faults: Faults, times: int = 1) -> None:
+    lock = LockLink(
+        ROGUE_ADDRESS,
+        on_hello=store.on_hello,
+        on_record=store.on_record,
+        next_counter=store.next_counter,
+        credentials=credentials(),
+        backoff=HASTY,
+        faults=faults,
+    )
+    running = asyncio.create_task(lock.run())
+    try:
+        await store.until(lambda: len(store.hellos) == times)
+        assert not running.done()
+    finally:
+        running.cancel()
+        await asyncio.wait({running})
+    assert running.cancelled(), "and it can still be stopped"
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("failure", FAILURES)
+def test_whatever_a_call_of_the_radio_raises_ends_that_connection_and_no_more(
+    call: str, failure: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    faults = Faults()
+
+    async def world() -> None:
+        async with radio_world() as air:
+            # The first HELLO is for another lock, so that the connection ends and is closed whatever fails.
+            await RogueLock(air.air, greeting(rogue_lock.hello(1, lock_id=bytes(16)), rogue_lock.hello(1))).start()
+            backend = (failing(call, FAILURES[failure]), "failing")
+            with patch.object(bleak, "get_platform_client_backend_type", lambda: backend):
+                await until_greeted(Store(), faults)
+
+    asyncio.run(world())
+    codes = [facts["code"] for facts in losses(caplog)]
+    if call == "disconnect":
+        assert codes == ["lock.protocol"], "why it ended is not covered by how it was closed"
+        assert len(faults.counts) == (0 if failure in FORESEEN else 1)
+    elif failure not in FORESEEN:
+        assert codes == ["edge.fault", "lock.protocol"]
+        assert list(faults.counts.values()) == [1]
+        assert "a device path" not in caplog.text and "short" not in str(losses(caplog))
+    else:
+        assert codes in (["lock.unreachable", "lock.protocol"], ["lock.gone", "lock.protocol"])
+        assert faults.counts == {}
+
+
+class Broken(Store):
+    """A store that fails in a way that nobody foresaw, at the first HELLO and at the first record."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kinds: list[str] = ["hello", "record"]
+
+    async def on_hello(self, hello: link.Hello) -> None:
+        if "hello" in self.kinds:
+            self.kinds.remove("hello")
+            raise OverflowError("what the lock said")
+        await super().on_hello(hello)
+
+    async def on_record(self, lock_id: bytes, data: bytes) -> None:
+        if "record" in self.kinds:
+            self.kinds.remove("record")
+            raise ZeroDivisionError("what the lock said")
+        await super().on_record(lock_id, data)
+
+
+def test_an_error_that_nobody_foresaw_is_counted_by_type_and_told_without_its_text(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    faults, store = Faults(), Broken()
+
+    def answer(message: tuple[object, ...]) -> list[bytes]:
+        return [rogue_lock.hello(2)] if message[2] == 0 else [rogue_lock.record(1)]
+
+    async def world() -> None:
+        async with radio_world() as air:
+            await RogueLock(air.air, answer).start()
+            await until_greeted(store, faults, times=2)
+
+    asyncio.run(world())
+    assert faults.counts == {"OverflowError": 1, "ZeroDivisionError": 1}
+    told = [entry.__dict__["facts"] for entry in caplog.records if entry.getMessage() == "agent.fault"]
+    assert [facts["type"] for facts in told] == ["OverflowError", "ZeroDivisionError"]
+    assert all(facts["place"].startswith("test_contained.py:") for facts in told)
+    assert "what the lock said" not in str([entry.__dict__.get("facts") for entry in caplog.records])
+
+
+# --- a whole agent and a lock of somebody's own making ---------------------------------------------------------------
+
+
+def odd_hello(at: int, value: object) -> bytes:
+    """A HELLO with another member; 3: next counter, 4: receipted through, 5: held, 7: identity key."""
+    items = cbor.decode(rogue_lock.hello(1))
+    items[at] = value
+    return cbor.encode(items)
+
+
+ODD_HELLOS = (
+    [odd_hello(3, number) for number in (2**53, 2**63 - 1, 2**63, 2**63 + 1, 2**64 - 1)]
+    + [cbor.encode([1, 1, LOCK_ID, 2**63 + 1, 2**63, {}, None, KEYS.lock[1]])]
+    + [odd_hello(5, {"grant": number}) for number in (2**53, 2**63, 2**64 - 1, -1)]
+    + [odd_hello(5, {name: 1}) for name in ("Grant", "grant ", "gr\u00e4nt", "grant\n", "", "x" * 65, "\U0001f512")]
+    + [odd_hello(5, {f"kind{number}": 1 for number in range(33)})]
+    + [odd_hello(7, KEYS.lock[1][:-1]), odd_hello(2, bytes(15)), b"", b"\xff", cbor.encode([1])]
+)
+
+
+def agent_settings(folder: Path, port: int) -> config.Config:
+    (folder / "link.key").write_bytes(EDGE_PRIVATE)
+    known = Credentials(folder, KEYS.province[1])
+    known.take(KEYS.edge_pass(edge="edge", not_after=2_000_000_000))
+    return config.load(
+        None,
+        {
+            "MOORING_EDGE_STATE_DIR": str(folder),
+            "MOORING_EDGE_PROVINCE_PUBLIC_KEY": KEYS.province[1].hex(),
+            "MOORING_EDGE_MQTT_HOST": "127.0.0.1",
+            "MOORING_EDGE_MQTT_PORT": str(port),
+            "MOORING_EDGE_LOCKS_ADDRESSES": ROGUE_ADDRESS,
+        },
+    )
+
+
+def test_no_hello_ends_the_agent_and_the_next_good_one_is_told_to_the_province(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    good = rogue_lock.hello(2**53 - 1, 2**53 - 2)
+
+    async def world(port: int, province: CountingProvince) -> None:
+        async with radio_world() as air:
+            await RogueLock(air.air, greeting(*ODD_HELLOS, good)).start()
+            stop = asyncio.Event()
+            hasty = functools.partial(LockLink, backoff=HASTY)
+            agent = Agent(agent_settings(tmp_path, port), Notifier({}), make_link=hasty)
+            running = asyncio.ensure_future(agent.run(stop))
+            try:
+                await asyncio.to_thread(
+                    province.wait, lambda: any(isinstance(said, uplink.LockSeen) for said in province.heard)
+                )
+                assert not running.done()
+            finally:
+                stop.set()
+                await running
+
+    with Broker() as broker, CountingProvince(broker.port) as province:
+        asyncio.run(world(broker.port, province))
+    assert [facts["code"] for facts in losses(caplog)] == ["lock.protocol"] * len(ODD_HELLOS)
+    assert not [entry for entry in caplog.records if entry.getMessage() == "agent.fault"]
+
+
+def test_a_disk_that_fails_ends_a_link_as_before() -> None:
+    store, faults = Store(), Faults()
+    store.failures = 1
+
+    def answer(message: tuple[object, ...]) -> list[bytes]:
+        return [rogue_lock.hello(2)] if message[2] == 0 else [rogue_lock.record(1)]
+
+    async def world() -> None:
+        async with radio_world() as air:
+            await RogueLock(air.air, answer).start()
+            await until_greeted(store, faults, times=2)
+
+    asyncio.run(world())
+    assert faults.counts == {}
+    assert issubclass(StorageError, Exception)
