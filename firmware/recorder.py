@@ -6,18 +6,19 @@ bounded, for anyone can fail at a door all night: how often the tally is written
 and how much of the journal.
 
     sectors free     events               check-in   entry of a registered guest
-    half or more     a record each        a record   a record
-    fewer            counted              a record   a record
-    fewer than 4     counted              refused    a record
+    half or more     a record each        a record   a record, or counted if it is one of many (`firmware/entries.py`)
+    fewer            counted              a record   the same
+    fewer than 4     counted              refused    the same
     no room at all   counted              refused    counted
 
-Nothing that was counted is lost: with the next receipt there is room, and it becomes records.
+Nothing that was counted is lost: it becomes records in its time, or with the next receipt if there was no room.
 """
 
 import asyncio
 
 from firmware import notes, ticks
 from firmware.console import log
+from firmware.entries import Entries
 from firmware.purse import Purse
 from firmware.tally import Line, Tally
 from protocol import hpke, record
@@ -51,7 +52,7 @@ RECORDS, RECORD_MS = 20, 180000
 
 QUIET_MS = 30000
 """How long a boot, a change of the clock or a refusal waits for more of its like. What alarms does not wait."""
-_ALARMS = (record.DOOR, record.TAMPER, record.MECHANICAL, record.ENTRY)
+_ALARMS = (record.DOOR, record.TAMPER, record.MECHANICAL)
 
 
 class Recorder:
@@ -79,6 +80,8 @@ class Recorder:
         self._visits = visits
         self._slots = Purse(SLOTS, SLOT_MS)
         self._records = Purse(RECORDS, RECORD_MS)
+        self._entries = Entries(journal)
+        self._full = not journal.has_room()  # entries were counted for want of room alone
         self._waiting: dict[Any, Line] = {}  # events that the tally may not be written for yet
         self._noticed: int | None = ticks.now()
         self._ephemeral: tuple[bytes, bytes] | None = None
@@ -100,10 +103,16 @@ class Recorder:
         if kind == record.CHECK_IN and journal.free_sectors() < RESERVED_SECTORS:
             raise StorageError("journal.full", "too many records wait for a receipt")
         mark = ticks.now()
-        if kind == record.ENTRY and not journal.has_room():
-            self._tally.add(Line(kind, method, interval[0], interval[1], 1, grant_id, decision.number))
-            log("entry.counted", ms=ticks.since(ticks.now(), mark))
-            return
+        who = (grant_id, decision.number)
+        if kind == record.ENTRY:
+            room = journal.has_room()
+            if not room or not self._entries.holds(who):
+                self._tally.add(Line(kind, method, interval[0], interval[1], 1, grant_id, decision.number))
+                self._entries.take(who)
+                self._full = self._full or not room
+                self._news.set()
+                log("entry.counted", ms=ticks.since(ticks.now(), mark))
+                return
         body = self._common(kind, interval[0], interval[1])
         body.update({record.GRANT_ID: grant_id, record.GUEST: decision.number, record.METHOD: method})
         body[record.OCCUPANCY] = decision.stay.occupancy(1, guest)
@@ -117,6 +126,9 @@ class Recorder:
         counter, note = journal.next_counter, notes.opening(grant_id, guest.pack() if guest else None)
         journal.append(sealed, note)
         self._stays.record(counter, note)
+        if kind == record.ENTRY:
+            self._entries.draw()
+            self._entries.take(who)
         log("journal.durable", counter=counter, ms=ticks.since(ticks.now(), mark))
 
     # --- events ------------------------------------------------------------------------------------------------------
@@ -223,7 +235,13 @@ class Recorder:
     def _due(self) -> "Line | None":
         """The line to make a record of now, if any."""
         lines = self._tally.lines()
-        if not lines:
+        entries = [line for line in lines if line.kind == record.ENTRY]
+        if self._journal.has_room():
+            for line in entries:
+                if self._full or self._entries.due(line):
+                    return line
+            self._full = False
+        if len(entries) == len(lines):
             self._noticed = None
             return None
         noticed = ticks.now() if self._noticed is None else self._noticed
@@ -233,7 +251,7 @@ class Recorder:
             return None
         half = 2 * self._journal.free_sectors() >= self._journal.sectors
         for line in lines:
-            if self._journal.has_room() if line.kind == record.ENTRY else half and self._records.holds():
+            if line.kind != record.ENTRY and half and self._records.holds():
                 return line
         return None
 
@@ -245,6 +263,7 @@ class Recorder:
             stay = self._stays.held(line.grant_id)
             body.update({record.GRANT_ID: line.grant_id, record.GUEST: line.guest or None, record.METHOD: line.what})
             body[record.OCCUPANCY] = None if stay is None else stay.occupancy(line.count)
+            self._entries.draw()
         else:
             body[record.WHAT] = line.what
             self._records.draw()

@@ -1,8 +1,9 @@
 """The tally: what happened, counted in flash in little room, until the journal takes it as records.
 
 Every event is noted here first, durable at once and without cryptography, so that nothing waits for it; the recorder
-makes records of it when the door is idle. When the journal is full, the entries of registered guests are counted here
-too. What is alike is one line with a count, so there is always room: two sectors behind the journal, one in use.
+makes records of it when the door is idle. Entries of registered guests are counted here too, when one comes again and
+again (`firmware/entries.py`) or the journal is full. What is alike is one line with a count, so there is always room:
+two sectors behind the journal, one in use.
 
     sector header   magic "MRT1", generation u32, next number u32, CRC-32, written last         16 bytes, a slot of 64
     slot            CRC-32, number u32, kind u8, closes u8, guest u16, count u32, earliest u64,
@@ -15,7 +16,7 @@ and is passed over; nothing had been done on its strength.
 import struct
 from binascii import crc32
 
-from firmware import notes
+from firmware import notes, ticks
 from protocol import const
 from protocol.errors import StorageError
 from protocol.record import ENTRY
@@ -32,8 +33,9 @@ SECTORS = 2
 
 _SLOT = const(64)
 _SLOTS = SECTOR // _SLOT - 1
-_KEPT = const(48)
-"""Most lines after tidying up; what may have to stay apart is 31 events and one line for each of 16 stays."""
+_KEPT = const(50)
+"""Most lines after tidying up. It holds what may have to stay apart, each of `record.EVENTS` and a line for each of 16
+stays, and leaves room for new ones."""
 SEVERAL = "several"
 """What stands for the method where entries of several had to be counted together."""
 
@@ -51,7 +53,7 @@ class Line:
     """Something that happened `count` times between `earliest` and `latest` (None: unknown).
 
     `kind` and `what` are a record's KIND and WHAT, or METHOD for entries; `grant_id` is empty for events. `guest` 0
-    stands for several guests of a stay. `number` is that of its last slot.
+    stands for several guests of a stay. `number` is that of its last slot, `since` when this boot first knew of it.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Line:
         self.guest = guest
         self.number = number
         self.order = 0
+        self.since = ticks.now()
 
     def key(self) -> "Key":
         """What lines have in common that are counted together."""

@@ -24,6 +24,7 @@ TAMPER = 5
 BOOT = 6
 TIME = 7
 MECHANICAL = 8
+READER = 9
 """Kinds of record: openings (the first two), and events, of which `EVENTS` says what can be told."""
 
 OPENINGS = (CHECK_IN, ENTRY)
@@ -55,6 +56,8 @@ EVENTS = {
     # The clock's upper end became known, as after a cold start; or was given up, for an answer contradicted it.
     TIME: ("known", "doubted"),
     MECHANICAL: ("key",),
+    # Something lies on the reader that is no phone and does not leave: a sticker, a forgotten card.
+    READER: ("obstructed",),
 }
 """Each kind of event with the values of WHAT; few and closed, so that a lock can count them in little room."""
 

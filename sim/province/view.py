@@ -28,6 +28,7 @@ KINDS = {
     record.BOOT: "boot",
     record.TIME: "time",
     record.MECHANICAL: "mechanical",
+    record.READER: "reader",
 }
 _ALARMS = ((record.DOOR, "forced"), (record.DOOR, "held"), (record.TAMPER, "opened"))
 
@@ -239,13 +240,16 @@ def _doubles_table(store: Store) -> Table:
 
 
 def _entries_table(entries: list[Registration]) -> Table:
-    table = Table("where", "in, UTC", "times", "guest", "by", "lock", "verdict", title="Entries: later openings")
+    table = Table(
+        *("where", "first, UTC", "last, UTC", "times", "guest", "by", "lock", "verdict"),
+        title="Entries: later openings; times: how many were counted as one",
+    )
     for item in entries:
         number = f"{item.lock_id.hex()[:8]} #{item.counter}"
         guest = "several" if item.guest is None else str(item.guest)
         table.add_row(
-            *(escape(item.listing), _time(item.earliest), str(item.count), guest, escape(item.method), number),
-            _verdict(item),
+            *(escape(item.listing), _time(item.earliest), _time(item.latest), str(item.count), guest),
+            *(escape(item.method), number, _verdict(item)),
         )
     return table
 

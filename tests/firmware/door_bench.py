@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from firmware import ticks
+from firmware import entries, ticks
 from firmware.claims import DocumentClaim, Traces
 from firmware.door import Door
 from firmware.lock import Lock
@@ -59,6 +59,7 @@ class Bench(PlacedLock):
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self._ms = 1000
+        self._monkeypatch = monkeypatch
         # Of pytest's whole heap that would be a tenth of a second, three times a guest.
         monkeypatch.setattr(gc, "collect", lambda: self.on_collect())
         self.on_collect: Callable[[], None] = lambda: None
@@ -75,10 +76,21 @@ class Bench(PlacedLock):
         self.door = Door(self.lock, self.outputs, self.outputs, lambda: None)  # type: ignore[arg-type]  # see Outputs
         return self.lock
 
+    def record_each(self) -> None:
+        """For tests of something else: from now on no entry is counted with others."""
+        self._monkeypatch.setattr(entries, "WINDOW_MS", 0)
+        self._monkeypatch.setattr(entries, "AT_ONCE", 10**6)
+        self.reboot()
+        self.tell_time(self.now)
+
     def wait(self, seconds: int) -> None:
         self.now += seconds
         self._ms += seconds * 1000
         self.lock.tick()
+
+    def counted(self) -> int:
+        """Entries in the tally."""
+        return sum(line.count for line in self.lock.recorder._tally.lines() if line.kind == record.ENTRY)
 
     # --- who comes ---------------------------------------------------------------------------------------------------
 
@@ -92,7 +104,7 @@ class Bench(PlacedLock):
         return self.serve([self.claim(guest, traces) for guest in guests])
 
     def serve(self, claims: "Sequence[Claim] | Exception") -> dict[Any, Any] | str:
-        """What the door does for an arrival that brings claims, or fails."""
+        """What the door does for an arrival that brings claims, or fails. Of an entry that was counted: its line."""
         refused: list[str] = []
 
         async def arrival() -> "Sequence[Claim]":
@@ -108,12 +120,18 @@ class Bench(PlacedLock):
 
         self.door._refuse = note  # type: ignore[method-assign]  # to hear what the console would say
         before, counter = len(self.outputs.seen), self.lock.journal.next_counter
+        counted = self.counted()
         asyncio.run(self.door.serve(arrival()))
         self.door._refuse = refuse  # type: ignore[method-assign]
         happened = self.outputs.seen[before:]
         if refused:
             assert "open" not in [name for name, _ in happened] and self.lock.journal.next_counter == counter
             return refused[0]
+        if self.counted() == counted + 1:
+            assert happened == [("reading", counter), ("open", counter), ("allowed", counter)], "count, then strike"
+            line = max(self.lock.recorder._tally.lines(), key=lambda line: line.number)
+            told = {record.KIND: line.kind, record.GRANT_ID: line.grant_id, record.METHOD: line.what}
+            return told | {record.GUEST: line.guest, record.COUNT: line.count}
         assert happened == [("reading", counter), ("open", counter + 1), ("allowed", counter + 1)], (
             "record, then strike"
         )

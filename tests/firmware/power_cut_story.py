@@ -77,6 +77,9 @@ class Story:
             if number % 4 == 0 and self.guests < 8:
                 self.check_in()
             self.enter()
+            if number % 6 == 4:  # and again and again: the third is counted
+                for _ in range(3):
+                    self.enter()
             if number % 3 == 1:
                 self.lock.recorder.event(DOOR, "forced" if number % 2 else "opened")
                 self.say("event", None)
@@ -91,6 +94,7 @@ class Story:
                 self.take_grant(2)
         # Nobody comes any more with receipts, until entries can only be counted; then all are there at once.
         while length >= FULL and self.lock.journal.has_room():
+            clock[0] += 400_000
             self.enter()
         for _ in range(5):
             self.enter()

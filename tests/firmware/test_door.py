@@ -98,6 +98,7 @@ def test_a_check_in_needs_room_in_the_journal_and_an_entry_does_not(bench: Bench
     told(bench.come(ANN))
     while bench.lock.journal.free_sectors() >= 4:
         told(bench.come(ANN))
+        bench.wait(601)
     assert bench.come(BEN) == "journal.full"
     assert told(bench.come(ANN))[record.KIND] == record.ENTRY
     bench.receipt(bench.now)

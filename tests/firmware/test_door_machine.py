@@ -41,6 +41,7 @@ class DoorMachine(ReturningSteps, RuleBasedStateMachine):
         self._patch = pytest.MonkeyPatch()
         self._folder = tempfile.TemporaryDirectory()
         self.bench = Bench(Path(self._folder.name), self._patch)
+        self.bench.record_each()
         self.model = Model()
         self.bookings: list[Booking] = []  # the newest version of each
         self.signed: list[tuple[Booking, bytes]] = []  # all that the platform ever said

@@ -4,6 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from firmware import tally
+from firmware.stays import MAX_STAYS
 from firmware.tally import Line, Tally
 from protocol.errors import StorageError
 from protocol.record import BOOT, DOOR, ENTRY, EVENTS, REFUSAL
@@ -183,3 +185,9 @@ def test_whatever_the_flash_holds_the_tally_opens_and_counts(noise: bytes) -> No
     before = counts(tally).get((DOOR, "held", b"", 0), 0)
     tally.add(Line(DOOR, "held", 1, 1))
     assert counts(Tally(device))[DOOR, "held", b"", 0] == before + 1
+
+
+def test_every_kind_of_event_and_a_line_for_each_stay_fit_the_tally_with_room_for_more() -> None:
+    apart = sum(map(len, EVENTS.values())) + MAX_STAYS
+    assert apart < tally._KEPT, "with one event more, what must stay apart would fill it: make room first"
+    assert tally._KEPT + 8 < tally._SLOTS, "or each new line would move the rest"

@@ -149,6 +149,7 @@ def test_events_are_shown_and_counted_by_how_often_they_happened(
         "boot": 42,
         "time": 14,
         "mechanical": 7,
+        "reader": 7,
         "entry": 40,
     }
     first = held["records"][0]
