@@ -1,64 +1,117 @@
-"""From a phone at the reader to claims: read an mdoc, verify it, and take from it what the profile registers."""
+"""From a phone at the reader to an opening: ask for documents, verify them, let the door judge what they register."""
+
+import gc
 
 from firmware import ticks
 from firmware.claims import DocumentClaim, Traces
 from firmware.console import log
-from firmware.reader import read_mdoc
+from firmware.refusals import meaning
+from protocol import const
+from protocol.errors import MooringError, RefusedError
 from protocol.mdoc.verifier import verify
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from firmware.asking import Asking
     from firmware.claims import Claim
     from firmware.lock import Lock
-    from firmware.mdoc_ble import MdocBle
     from firmware.nfc import Card
-    from firmware.reader import Mark
+    from firmware.policy import Decision
+    from firmware.reader import Presentation, Reading
     from protocol.mdoc.chain import TrustRoot
+    from protocol.profile import Profile
+
+    Decide = Callable[[Sequence[Claim]], Decision]
+
+_CONSENTS = const(2)
+"""How often in one session a holder may have to agree to show a document."""
 
 
-async def present(lock: "Lock", card: "Card", mark: "Mark", mdoc_ble: "MdocBle | None") -> "Sequence[Claim]":
-    """A claim for each document that the phone presents, all verified; or one for its stay key, and then no document
-    is asked for. `mark` and `mdoc_ble` as in `read_mdoc`. Raises any MooringError.
+async def present(lock: "Lock", card: "Card", reading: "Reading", asking: "Asking", decide: "Decide") -> "Decision":
+    """The opening that the holder of the phone behind `card` may have: by its stay key, and then no document is asked
+    for, or by the documents that `reading` brings, asked for in the order of `asking`.
+
+    `decide` judges claims, and raises RefusedError. The next request goes out when an answer held no document, or
+    verified ones for which the door would tell the guest to ask the host, whatever the reason: nobody learns from a
+    further request who is expected here. Raises any MooringError.
     """
     placement, profile = lock.papers()
     known = await lock.reentry.by_key(card)
     if known:
-        return known
-    # What is taken is what was asked for, whatever papers come meanwhile: nothing else has a place in the answer.
-    items = profile.request(_accepted(lock.standing.roots))
-    own, chain = lock.identity.reader_private, placement.reader_chain
-    presentation = await read_mdoc(card, lock.crypto, items, own, chain, lock.session_keys.take, mark, mdoc_ble)
-    # A courier may have brought other papers while the phone was read: from here to the claims nobody is waited for.
+        return decide(known)
+    plan = asking.begin(_items(profile, lock.standing.roots))
+    if not plan:
+        raise RefusedError("door.unplaced", "no issuer is trusted for a document that registers here")
+    asked: list[str] = []
+    claims: list[Claim] = []
+    refusal: MooringError | None = None
+    consents = 0
+    try:
+        for at in range(len(plan)):
+            last = at + 1 == len(plan)
+            asked = asked + plan[at]
+            own, chain = lock.identity.reader_private, placement.reader_chain
+            try:
+                answer = await reading.ask(profile.request(plan[at]), own, chain, last)
+            except MooringError as error:
+                raise refusal or error
+            try:
+                claims += _read(lock, answer, asked)
+                consents += 1
+                return decide(claims)
+            except MooringError as error:
+                if error.code in ("mdoc.no_documents", "mdoc.status"):
+                    error = refusal or error
+                elif meaning(error)[0] != "refused_stay":
+                    raise
+                refusal = error
+            if consents == _CONSENTS or last:
+                raise refusal
+            if not reading.ready:
+                if claims:
+                    raise refusal
+                raise RefusedError("session.declined", "the holder ended the session without a document")
+            gc.collect()
+    except MooringError:
+        asking.end(reading)
+        raise
+    raise AssertionError
+
+
+def _items(profile: "Profile", roots: "list[TrustRoot]") -> "list[list[str]]":
+    """What the profile asks for, without the types that no trusted issuer may issue."""
+    issued = [doc_type for root in roots for doc_type in root.doc_types or []]
+    requests = [[doc_type for doc_type in types if doc_type in issued] for types in profile.requests]
+    return [types for types in requests if types]
+
+
+def _read(lock: "Lock", answer: "Presentation", asked: "list[str]") -> "list[Claim]":
+    """A claim for each document that was presented, all verified; only of types that were `asked` for. Nobody is waited
+    for from here to the decision: a courier may have brought other papers while the phone was read."""
     _, profile = lock.papers()
-    roots = lock.standing.roots
     earliest, latest = lock.clock.interval()
     began = ticks.now()
     recollection = lock.reentry.issuers.recollect()
     documents = verify(
         lock.crypto,
-        presentation.device_response,
-        presentation.session_transcript,
-        roots,
+        answer.device_response,
+        answer.session_transcript,
+        lock.standing.roots,
         # With the upper end unknown only guests already checked in are let in; for them the floor is the time.
         now=(earliest, earliest if latest is None else latest),
-        reader_private=presentation.reader_private,
-        doc_types=list(items),
+        reader_private=answer.reader_private,
+        doc_types=asked,
         suites=profile.trust.suites,
         revocation=lock.standing.revocation,
         issuers=recollection,
     )
     recalled = recollection.recalled
     log("mdoc.verified", documents=len(documents), ms=ticks.since(ticks.now(), began), recalled=recalled)
-    traces = Traces(presentation.stay_key, recollection)
-    claims = []
+    traces = Traces(answer.stay_key, recollection)
+    claims: list[Claim] = []
     for each in documents:
         fields, barred = profile.fields(each.doc_type, each.elements), lock.standing.bars(each, latest)
         claims.append(DocumentClaim(lock.crypto, lock.commitment_key, fields, barred, traces))
     return claims
-
-
-def _accepted(roots: "list[TrustRoot]") -> "list[str]":
-    """Document types that some trusted issuer may issue."""
-    return [doc_type for root in roots for doc_type in root.doc_types or []]

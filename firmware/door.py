@@ -13,7 +13,9 @@ only after the record is in flash. Nothing here waits for a network. Every way o
 import gc
 
 from firmware import documents, policy, refusals, ticks
+from firmware.asking import Asking
 from firmware.console import log
+from firmware.reader import Reading
 from protocol.errors import MooringError
 
 TYPE_CHECKING = False
@@ -52,14 +54,23 @@ class Door:
         self._signals = signals
         self._on_record = on_record
         self._mdoc_ble = mdoc_ble
+        self.asking = Asking()
 
     async def tap(self, card: "Card") -> None:
         """Serve one presented phone from first contact to the light it leaves with. Never raises."""
-        await self.serve(documents.present(self._lock, card, self._mark, self._mdoc_ble))
+        lock = self._lock
+        reading = Reading(card, lock.crypto, lock.session_keys.take, self._mark, self._mdoc_ble)
+        try:
+            await self.serve(documents.present(lock, card, reading, self.asking, self._decide))
+        finally:
+            await reading.close()
 
     async def enter(self, pin: str) -> None:
         """Serve what was typed on the keypad, as `tap` does a phone."""
-        await self.serve(self._lock.reentry.by_pin(pin))
+        await self.serve(self._judge(pin))
+
+    async def _judge(self, pin: str) -> "Decision":
+        return self._decide(await self._lock.reentry.by_pin(pin))
 
     def _mark(self, event: str, **facts: "Any") -> None:
         """A phase of a read has come."""
@@ -71,8 +82,8 @@ class Door:
 
     # --- however they came -------------------------------------------------------------------------------------------
 
-    async def serve(self, arrival: "Awaitable[Sequence[Claim]]") -> None:
-        """Serve somebody who comes in any way; `arrival` says who they are, or raises. Never raises itself."""
+    async def serve(self, arrival: "Awaitable[Decision]") -> None:
+        """Serve somebody who comes in any way; `arrival` brings the opening they may have, or raises. Never raises."""
         started = ticks.now()
         decision: Decision | None = None
         log("tap.start")
@@ -90,6 +101,7 @@ class Door:
             self._refuse(error, reason, ticks.since(ticks.now(), started))
         else:
             say("allowed")
+            self.asking.forget()
             log("tap.opened", kind=decision.kind, ms=ticks.since(ticks.now(), started))
             self._on_record()
             self._lock.reentry.remember(decision)
@@ -97,20 +109,18 @@ class Door:
             decision = None
             self._lock.visits.end()  # and what the guest showed is dead: it does not linger on the heap
 
-    async def _admit(self, arrival: "Awaitable[Sequence[Claim]]") -> "Decision":
+    async def _admit(self, arrival: "Awaitable[Decision]") -> "Decision":
         """The opening, returned only when it is allowed and its record durable. Raises any MooringError."""
-        claims = await arrival
-        gc.collect()  # what outlives this visit comes to lie together, and not among what it leaves behind
-        interval = self._lock.clock.interval()
-        decision = self._decide(claims, interval)
-        self._lock.recorder.opening(decision, interval)
+        decision = await arrival
+        self._lock.recorder.opening(decision, decision.interval)
         return decision
 
-    def _decide(self, claims: "Sequence[Claim]", interval: "tuple[int, int | None]") -> "Decision":
+    def _decide(self, claims: "Sequence[Claim]") -> "Decision":
         """The opening that the rules allow to whoever made `claims`. Raises RefusedError."""
+        gc.collect()  # what outlives this visit comes to lie together, and not among what it leaves behind
         lock = self._lock
         placement, profile = lock.papers()
-        decision = policy.decide(placement, profile, lock.stays.all(), interval, claims)
+        decision = policy.decide(placement, profile, lock.stays.all(), lock.clock.interval(), claims)
         log("door.decided", kind=decision.kind, guest=decision.number)
         return decision
 

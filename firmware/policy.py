@@ -40,7 +40,7 @@ _REASONS = (
 
 class Decision:
     """An allowed opening: `kind` CHECK_IN or ENTRY, under `stay`, by the guest of that `number` (from 1), who made
-    `claim`. A check-in adds `guest` to the stay and registers `fields`.
+    `claim`. A check-in adds `guest` to the stay and registers `fields`. `interval` is the time at which it was allowed.
     """
 
     def __init__(
@@ -52,6 +52,7 @@ class Decision:
         guest: "Guest | None" = None,
         fields: "dict[str, str] | None" = None,
     ) -> None:
+        self.interval: tuple[int, int | None] = (0, None)
         self.kind = kind
         self.stay = stay
         self.claim = claim
@@ -87,6 +88,7 @@ def decide(
                 best = (rank, decision)
     if best is None:
         raise reason
+    best[1].interval = interval
     return best[1]
 
 

@@ -1,8 +1,8 @@
 """The mdoc reader (ISO/IEC 18013-5): from a card in the field to a decrypted, unjudged DeviceResponse.
 
     engagement over NFC ─▶ handover ─┬─▶ NFC ─┬─▶ session ─▶ request ─▶ response ─▶ termination
-                                     └─▶ BLE ─┘
-
+                                     └─▶ BLE ─┘              ▲              │
+                                                             └──────────────┘
 Every failure ends as a MooringError, within `TOTAL_MS`. Nothing here is remembered after a read but what it returns.
 """
 
@@ -22,6 +22,7 @@ from protocol.mdoc.session import ReaderSession, error_status
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from firmware.mdoc_ble import MdocBle
     from firmware.mdoc_ble.session import Session
@@ -52,7 +53,8 @@ TOTAL_MS = 35000
 """Longest read, from first contact on: engagement, a connection over BLE, the holder's consent, the transfer."""
 _FRAME_BYTES = const(64)
 """Longest that SessionData is beyond the encrypted response it carries."""
-_FAREWELL_MS = const(500)
+_FAREWELL_MS = const(200)
+"""Longest that a card is kept for the answer to the last command of its session, which some holders never give."""
 
 
 class Presentation:
@@ -98,70 +100,161 @@ class _Line:
         return response
 
 
-async def read_mdoc(
-    card: "Card",
-    crypto: "Crypto",
-    items: "dict[str, dict[str, list[str]]]",
-    reader_private: bytes,
-    reader_chain: "list[bytes]",
-    ephemeral: "KeySource | None" = None,
-    mark: "Mark" = log,
-    mdoc_ble: "MdocBle | None" = None,
-) -> Presentation:
-    """Ask the mdoc behind `card` for `items` ({document type: {namespace: [element]}}).
+class Reading:
+    """One phone being read: a request and its answer as often as they are wanted, all in one session.
 
-    `reader_private` and `reader_chain` authenticate this reader (P-256; DER, its certificate first). `ephemeral` makes
-    the session key pair for a curve, `crypto.generate` if None; a pair must never be given twice. `mark(event,
-    **facts)` hears of each phase, in numbers and codes only; of them, `mdoc.asked` is the moment from which the holder
-    may have to act on the phone. `mdoc_ble` is the radio for BLE retrieval; without it this reader has NFC alone.
+    `ephemeral` makes the session key pair for a curve, `crypto.generate` if None; a pair must never be given twice.
+    `mark(event, **facts)` hears of each phase, in numbers and codes only; of them, `mdoc.asked` is the moment from
+    which the holder may have to act on the phone. `mdoc_ble` is the radio for BLE retrieval; without it this reader has
+    NFC alone. The card is released as soon as retrieval goes over BLE, so that nobody need hold a phone to the reader;
+    otherwise that is the caller's.
 
-    The card is released as soon as retrieval goes over BLE, so that nobody need hold a phone to the reader; otherwise
-    that is the caller's.
-
-    Raises TransportError (`nfc.*`, `apdu.*`, `ble.*`, `reader.timeout`, `session.state`), FormatError and
-    VerificationError for what the holder sent wrong, RefusedError `session.declined` when the holder ended the session
-    without an answer, `reader.no_carrier` when the mdoc offers no retrieval that this reader has.
+    `asked` and `answered` count the requests that went out whole and those that got a DeviceResponse. `ready`: another
+    may follow. `lost`: the code of how the holder ended the session, broke it off or fell silent; empty if it did not.
+    `farewell`: the task that says the last word, once it has begun.
     """
-    line = _Line(card)
-    read = _read(line, crypto, items, reader_private, reader_chain, ephemeral or crypto.generate, mark, mdoc_ble)
-    try:
-        return await asyncio.wait_for(read, TOTAL_MS / 1000)
-    except asyncio.TimeoutError:
-        raise TransportError("reader.timeout", "the read took too long")
 
+    def __init__(
+        self,
+        card: "Card",
+        crypto: "Crypto",
+        ephemeral: "KeySource | None" = None,
+        mark: "Mark" = log,
+        mdoc_ble: "MdocBle | None" = None,
+    ) -> None:
+        self._line = _Line(card)
+        self._crypto = crypto
+        self._ephemeral = ephemeral or crypto.generate
+        self.mark = mark
+        self._mdoc_ble = mdoc_ble
+        self._retrieval: _NfcRetrieval | _BleRetrieval | None = None
+        self._session: ReaderSession | None = None
+        self.curve, self.reader_private = "", b""
+        self._message: bytes | None = None
+        self.farewell: asyncio.Task[None] | None = None
+        self.asked = self.answered = 0
+        self.ready = False
+        self.lost = ""
 
-async def _read(
-    line: _Line,
-    crypto: "Crypto",
-    items: "dict[str, dict[str, list[str]]]",
-    reader_private: bytes,
-    reader_chain: "list[bytes]",
-    ephemeral: "KeySource",
-    mark: "Mark",
-    mdoc_ble: "MdocBle | None",
-) -> Presentation:
-    handover = await _engage(line, crypto, mdoc_ble is not None)
-    mark("nfc.engaged", ms=ticks.since(ticks.now(), line.started), apdus=line.round_trips)
-    retrieval = _retrieval(line, handover, crypto, mdoc_ble)
-    try:
-        await retrieval.begin(mark)
-        # A phone on BLE takes its time to find the lock, which is spent here on the session's keys and the request.
+    def _mark(self, event: str, **facts: "Any") -> None:
+        if event == "mdoc.asked":
+            self.asked += 1
+        self.mark(event, **facts)
+
+    async def ask(
+        self,
+        items: "dict[str, dict[str, list[str]]]",
+        reader_private: bytes,
+        reader_chain: "list[bytes]",
+        last: bool = True,
+    ) -> Presentation:
+        """Ask the mdoc for `items` ({document type: {namespace: [element]}}), the first time after engagement.
+
+        `reader_private` and `reader_chain` authenticate this reader (P-256; DER, its certificate first). After the
+        `last` request the mdoc is told at once that the session is over; nobody waits for what it says to that.
+
+        Raises TransportError (`nfc.*`, `apdu.*`, `ble.*`, `reader.timeout`, `session.state`), FormatError and
+        VerificationError for what the holder sent wrong, RefusedError `session.declined` when the holder ended the
+        session without an answer, `reader.no_carrier` when the mdoc offers no retrieval that this reader has.
+        """
+        left = TOTAL_MS - ticks.since(ticks.now(), self._line.started)
+        self.ready = False
+        try:
+            return await asyncio.wait_for(self._ask(items, reader_private, reader_chain, last), max(0, left) / 1000)
+        except asyncio.TimeoutError:
+            self.lost = "reader.timeout"
+            raise TransportError("reader.timeout", "the read took too long")
+        except MooringError as error:
+            self.lost = error.code
+            raise
+
+    async def _ask(
+        self,
+        items: "dict[str, dict[str, list[str]]]",
+        reader_private: bytes,
+        reader_chain: "list[bytes]",
+        last: bool,
+    ) -> Presentation:
+        line, mark, retrieval, own = self._line, self._mark, self._retrieval, self._session
         began = ticks.now()
-        curve = handover.engagement.curve
-        private, public = ephemeral(curve)
-        own = ReaderSession(crypto, private, public, handover.engagement, handover.item())
-        request = own.establish(build_device_request(crypto, items, own.transcript, reader_private, reader_chain))
+        if retrieval is None:
+            handover = await _engage(line, self._crypto, self._mdoc_ble is not None)
+            mark("nfc.engaged", ms=ticks.since(ticks.now(), line.started), apdus=line.round_trips)
+            retrieval = self._retrieval = _retrieval(line, handover, self._crypto, self._mdoc_ble)
+            await retrieval.begin(mark)
+            # A phone on BLE takes its time to find the lock, which is spent on the session's keys and the request.
+            began = ticks.now()
+            self.curve = handover.engagement.curve
+            self.reader_private, public = self._ephemeral(self.curve)
+            own = ReaderSession(self._crypto, self.reader_private, public, handover.engagement, handover.item())
+        if own is None:
+            raise TransportError("session.state", "the session is over")
+        asked = build_device_request(self._crypto, items, own.transcript, reader_private, reader_chain)
+        request = own.request(asked)
         mark("mdoc.session", ms=ticks.since(ticks.now(), began), bytes=len(request))
-        await retrieval.ready(mark)
+        if self._session is None:
+            await retrieval.ready(mark)
+        self._session = None
         began = ticks.now()
-        message = await retrieval.exchange(request, CONSENT_MS, mark)
-        response = await _open(own, message, retrieval)
-        mark("mdoc.response", ms=ticks.since(ticks.now(), began), bytes=len(response))
-    finally:
-        retrieval.close()
-    presentation = Presentation(response, own, private, curve, line)
-    mark("mdoc.read", ms=presentation.read_ms, apdus=line.round_trips, sent=line.sent, received=line.received)
-    return presentation
+        data = await self._open(own, await retrieval.exchange(request, CONSENT_MS, mark), last)
+        mark("mdoc.response", ms=ticks.since(ticks.now(), began), bytes=len(data))
+        presentation = Presentation(data, own, self.reader_private, self.curve, line)
+        mark("mdoc.read", ms=presentation.read_ms, apdus=line.round_trips, sent=line.sent, received=line.received)
+        return presentation
+
+    async def _open(self, own: ReaderSession, message: bytes, last: bool) -> bytes:
+        """The DeviceResponse in `message`, and what that means for the session."""
+        try:
+            data, status = own.open(message)
+        except (FormatError, VerificationError) as error:
+            self._message = own.close(error_status(error))
+            raise
+        if data is None:
+            own.close()
+            raise _ended(status)
+        if self.answered == self.asked:
+            self._message = own.close()
+            raise FormatError("session.unasked", "an answer to what nobody asked")
+        self.answered += 1
+        if status is not None:
+            self.lost = "session.ended"
+            own.close()
+        elif last:
+            await self._say(own.close())
+        else:
+            self._session, self.ready = own, True
+        return data
+
+    async def _say(self, message: bytes) -> None:
+        """Send the last `message` of the session: returns once that has started, and nobody waits for the rest."""
+        started = asyncio.Event()
+        self.farewell = asyncio.create_task(self._run(message, started))
+        await started.wait()
+
+    async def _run(self, message: bytes, started: asyncio.Event) -> None:
+        started.set()
+        try:
+            assert self._retrieval is not None
+            await self._retrieval.farewell(message)
+        except MooringError as error:
+            # One that has left already does not spoil what it presented.
+            log("mdoc.farewell_unheard", code=error.code)
+        except (OSError, MemoryError) as error:
+            log("mdoc.farewell_unheard", error=type(error).__name__)
+
+    async def close(self) -> None:
+        """The read is over: end a session that is alive still, and let the phone go. Waits for no answer; never raises.
+
+        Over NFC the last word may be under way when this returns: whoever releases the card waits for that.
+        """
+        own, self._session, self.ready = self._session, None, False
+        unsaid, self._message = self._message, None
+        if own is not None:
+            unsaid = own.close()
+        if unsaid is not None:
+            await self._say(unsaid)
+        if self._retrieval is not None:
+            self._retrieval.close()
 
 
 async def _engage(line: _Line, crypto: "Crypto", with_ble: bool) -> "Handover":
@@ -190,23 +283,6 @@ def _retrieval(
         raise RefusedError("reader.no_carrier", "the mdoc offers no way of retrieval that this door has")
     ident = ble.ident(crypto, handover.engagement.e_device_key_bytes)
     return _BleRetrieval(line, mdoc_ble.session(offer, ident, MAX_RESPONSE + _FRAME_BYTES))
-
-
-async def _open(own: ReaderSession, message: bytes, retrieval: "_NfcRetrieval | _BleRetrieval") -> bytes:
-    """The DeviceResponse in `message`; the holder is told how it went and the session ends either way."""
-    try:
-        data, status = own.open(message)
-    except (FormatError, VerificationError) as error:
-        await retrieval.farewell(own.close(error_status(error)))
-        raise
-    if data is None:
-        own.close()
-        raise _ended(status)
-    if status is None:
-        await retrieval.farewell(own.close(session.TERMINATION))
-    else:
-        own.close()
-    return data
 
 
 def _ended(status: "int | None") -> MooringError:
@@ -240,24 +316,21 @@ class _NfcRetrieval:
     async def exchange(self, message: bytes, timeout_ms: int, mark: "Mark") -> bytes:
         """Send `message`, return the mdoc's. `timeout_ms` is for the first answer, `STEP_MS` for all after it."""
         collector = apdu.Collector(MAX_RESPONSE, self._le)
-        # Said before the last command goes out, for what comes back from it is the answer.
-        mark("mdoc.asked")
-        more = collector.push(await self._send(message, self._le, self._extended, timeout_ms))
+        more = collector.push(await self._send(message, self._le, self._extended, timeout_ms, mark))
         while more is not None:
             more = collector.push(await self._line.transceive(more))
         return apdu.unwrap_do53(bytes(collector.data))
 
     async def farewell(self, message: bytes) -> None:
-        """Tell the mdoc that the session is over. One that has left already does not spoil what it presented."""
-        try:
-            await self._send(message, apdu.SHORT_DATA + 1, False, _FAREWELL_MS)
-        except TransportError as error:
-            log("mdoc.farewell_unheard", code=error.code)
+        """Tell the mdoc that the session is over. Raises TransportError when it does not answer."""
+        await self._send(message, apdu.SHORT_DATA + 1, False, _FAREWELL_MS)
 
     def close(self) -> None:
         """The card is the caller's to release."""
 
-    async def _send(self, message: bytes, le: int, extended: bool, timeout_ms: int) -> bytes:
+    async def _send(
+        self, message: bytes, le: int, extended: bool, timeout_ms: int, mark: "Mark | None" = None
+    ) -> bytes:
         """`message` in a data object and as many ENVELOPEs as it takes; the answer to the last."""
         size = self._size if extended else min(self._size, apdu.SHORT_DATA)
         last = None
@@ -266,6 +339,8 @@ class _NfcRetrieval:
                 apdu.expect_ok(await self._line.transceive(last))
             last = command
         assert last is not None
+        if mark is not None:
+            mark("mdoc.asked")  # before the last command goes out, for what comes back from it is the answer
         return await self._line.transceive(last, timeout_ms)
 
 
@@ -292,9 +367,10 @@ class _BleRetrieval:
 
     async def exchange(self, message: bytes, timeout_ms: int, mark: "Mark") -> bytes:
         """Send `message`, return the mdoc's."""
+        sent, received = self._session.sent, self._session.received
         answer = await self._session.exchange(message, timeout_ms, mark)
-        self._line.sent += self._session.sent
-        self._line.received += self._session.received
+        self._line.sent += self._session.sent - sent
+        self._line.received += self._session.received - received
         mark("ble.answered", parts=self._session.parts_received, bytes=self._session.received)
         return answer
 

@@ -27,14 +27,21 @@ class _Held:
         self.max_command = card.max_command
         self.max_response = card.max_response
         self.free = asyncio.Event()
+        self._flag = asyncio.Event()
+        self._flag.set()
         self._card = card
 
     async def transceive(self, command: bytes, timeout_ms: int = 1000) -> bytes:
         """See `firmware.nfc.Card`."""
-        return await self._card.transceive(command, timeout_ms)
+        self._flag.clear()
+        try:
+            return await self._card.transceive(command, timeout_ms)
+        finally:
+            self._flag.set()
 
     async def release(self) -> None:
-        """See `firmware.nfc.Card`."""
+        """See `firmware.nfc.Card`. A session's last word may be under way: the door waits for no answer to it."""
+        await self._flag.wait()
         await self._card.release()
         self.free.set()
 

@@ -9,6 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from firmware.reader import Presentation, Reading
 from protocol import crypto_cpython as crypto
 from protocol.errors import TransportError
 from sim import issuer, pki
@@ -88,6 +89,17 @@ class DirectCard:
 
     async def release(self) -> None:
         self.released = True
+
+
+async def read_mdoc(card: Any, items: dict[str, dict[str, list[str]]], **settings: Any) -> Presentation:
+    """One request and its answer, the last word of the session said and heard. `settings` as `Reading`."""
+    reading = Reading(card, crypto, **{"mark": lambda event, **facts: None, **settings})
+    try:
+        return await reading.ask(items, reader_key()[0], list(reader_chain()))
+    finally:
+        await reading.close()
+        if reading.farewell is not None:
+            await reading.farewell
 
 
 def touch(phone: Phone, **limits: Any) -> tuple[Transaction, DirectCard]:

@@ -3,7 +3,6 @@
 import asyncio
 
 from firmware import ticks
-from firmware.console import log
 from firmware.gatt_sending import lost, send_message
 from firmware.irq_flag import irq_flag
 from protocol.errors import FormatError, MooringError, RefusedError, TransportError
@@ -67,11 +66,14 @@ class Session:
         """Send `message`, return the phone's. `timeout_ms` is for the first part of it, `STEP_MS` for each other.
 
         `mark("mdoc.asked", parts=…, mtu=…)` is called once the message is out: from here on it is up to the holder.
+        A message of the phone's that is here already, as from one that ends the session after its answer, is returned
+        instead, and nothing is sent.
         Raises RefusedError `session.declined` when the phone ends the session instead, TransportError `ble.lost`,
         `ble.silent`, `ble.stuck`, `ble.memory`, and FormatError `parts.*` for parts that cannot be.
         """
-        await self._send(message)
-        mark("mdoc.asked", parts=self.parts_sent, mtu=self.mtu)
+        if self._message is None:
+            await self._send(message)
+            mark("mdoc.asked", parts=self.parts_sent, mtu=self.mtu)
         return await self._receive(timeout_ms)
 
     async def _receive(self, timeout_ms: int) -> bytes:
@@ -88,15 +90,10 @@ class Session:
         return message
 
     async def farewell(self, message: bytes) -> None:
-        """Tell the phone that the session is over: `message`, then State = 02. One that has left is no trouble."""
+        """Tell the phone that the session is over: `message`, then State = 02. Raises as `exchange`, and OSError."""
         self._silent = True
-        try:
-            await self._send(message)
-            self._say(self._peer(), ble.END)
-        except MooringError as error:
-            log("mdoc.farewell_unheard", code=error.code)
-        except OSError:
-            log("mdoc.farewell_unheard", code="ble.stuck")
+        await self._send(message)
+        self._say(self._peer(), ble.END)
 
     def close(self) -> None:
         """Let go, now or, when a farewell is still on its way, as soon as the phone has hung up. Never raises."""
@@ -118,6 +115,8 @@ class Session:
         if self._finished:
             return
         self._finished = True
+        if self._over is None:
+            self._over = lost()  # whoever is sending still: the next phone may get the same connection handle
         if self._linger is not None:
             self._linger.cancel()
         self._stop()

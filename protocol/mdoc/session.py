@@ -93,17 +93,11 @@ class ReaderSession:
         self._sent = 0
         self._received = 0
 
-    def establish(self, request: bytes) -> bytes:
-        """SessionEstablishment that carries the encoded DeviceRequest `request`. Once per session, and first."""
-        if self._sent:
-            raise TransportError("session.state", "the session is established already")
-        return cbor.encode({"eReaderKey": self._e_reader_key, "data": self._seal(request)})
-
     def request(self, request: bytes) -> bytes:
-        """SessionData with a further DeviceRequest."""
-        if not self._sent:
-            raise TransportError("session.state", "the session is not established yet")
-        return session_data(self._seal(request), None)
+        """The message that carries the encoded DeviceRequest `request`: SessionEstablishment the first time, and
+        SessionData from then on."""
+        first, data = not self._sent, self._seal(request)
+        return cbor.encode({"eReaderKey": self._e_reader_key, "data": data}) if first else session_data(data, None)
 
     def open(self, message: bytes) -> "tuple[bytes | None, int | None]":
         """(decrypted data or None, status or None) of a SessionData from the mdoc.

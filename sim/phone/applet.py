@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from sim.phone import stay_key
 from sim.phone.stay_key import StayKeys
@@ -19,13 +20,22 @@ _UNKNOWN_INS = b"\x6d\x00"
 _UNKNOWN_CLA = b"\x6e\x00"
 
 
+Wallet = Literal[
+    "open",  # it answers each request with what it has, be that nothing, and stays for the next
+    "closes",  # so does this one, but it ends the session with its first answer
+    "throws",  # it ends the session without an answer if any document type that was asked for is missing
+    "silent",  # it says nothing more in that case
+]
+"""What a wallet does that has not all of what it is asked for."""
+
+
 @dataclass(frozen=True)
 class Habits:
     """How this phone behaves on the air; the defaults are those of a good modern one.
 
     max_read: MLe of its capability container. max_command, max_response: what it offers for NFC retrieval.
     chunk: most data bytes it puts into one response, None for as many as Le allows. ignore_le: it sends `chunk` bytes
-    whatever Le says. empty_polls: how many times its NDEF file reads as empty before it is there.
+    whatever Le says. empty_polls: how many times its NDEF file reads as empty before it is there. wallet: see `Wallet`.
     """
 
     max_read: int = 0x7FFF
@@ -34,6 +44,7 @@ class Habits:
     chunk: int | None = None
     ignore_le: bool = False
     empty_polls: int = 0
+    wallet: Wallet = "open"
 
 
 @dataclass(frozen=True)

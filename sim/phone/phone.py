@@ -24,7 +24,7 @@ Result = Literal[
     "recognized",  # the reader proved to know a stay key of this phone, and got this phone's proof
     "declined",  # the owner said no
     "unknown-reader",  # the reader could not be verified, so the phone did not answer
-    "no-document",  # nothing of what was asked for is on this phone
+    "no-document",  # nothing of what was asked for is on this phone, or not all of it, if it is that kind of wallet
     "unreadable",  # the reader's message could not be decrypted or read
     "unfinished",  # the contact ended before a request came
     "unmet",  # the reader was not found over BLE, or was not the one whose tag was read
@@ -44,14 +44,16 @@ class Event:
 class TapOutcome:
     """How one tap went, as the phone saw it.
 
-    `reader` is the verified name of who asked; `asked` the elements asked for and whether they will be kept; `shared`
-    what was given, {document type: {namespace: [element]}}; `status` the last session status received;
-    `device_response` and `session_transcript` what a recorder on this phone would hold. `received` and `sent` count
-    APDU bytes, `seconds` is the length of the whole contact.
+    `reader` is the verified name of who asked; `requests` the document types of each request in turn, and of the last
+    one `asked` the elements asked for and whether they will be kept; `shared` what was given, {document type:
+    {namespace: [element]}}; `status` the last session status received; `device_response` and `session_transcript` what
+    a recorder on this phone would hold. `received` and `sent` count APDU bytes, `seconds` is the length of the whole
+    contact.
     """
 
     result: Result
     reader: str | None = None
+    requests: Sequence[Sequence[str]] = ()
     asked: Sequence[Asked] = ()
     shared: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
     status: int | None = None
@@ -79,6 +81,10 @@ class Field(Protocol):
 
     async def remove(self) -> None:
         """Be taken away."""
+
+
+FOREVER = 3600.0
+"""Seconds that nobody waits at a door."""
 
 
 class Transaction:
@@ -200,14 +206,22 @@ class Transaction:
             self._outcome = replace(self._outcome, result="unreadable")
             return status_message(CBOR_ERROR)
         reader = asked[0].reader if asked and all(item.reader == asked[0].reader for item in asked) else None
-        self._outcome = replace(self._outcome, reader=reader, asked=asked)
+        types = [item.doc_type for item in asked]
+        self._outcome = replace(self._outcome, reader=reader, asked=asked, requests=(*self._outcome.requests, types))
         self._note("asked", reader=reader, documents=len(asked))
         if reader is None:
             return self._refuse("unknown-reader")
         wanted = [(own, item.elements) for item in asked for own in phone.credentials if own.doc_type == item.doc_type]
         shared = {own.doc_type: response.available(own, elements) for own, elements in wanted}
-        if not any(shared.values()):
+        wallet = phone.habits.wallet
+        if wallet in ("throws", "silent") and set(types) != {own.doc_type for own, _ in wanted}:
+            self.thinking = FOREVER if wallet == "silent" else 0.0
             return self._refuse("no-document")
+        closing = TERMINATION if wallet == "closes" else None
+        if not any(shared.values()):
+            self._outcome = replace(self._outcome, result="no-document")
+            self._note("refused", why="no-document")
+            return self._session.seal(response.build([], self._session, phone.authentication), closing)
         self.thinking = phone.consent_seconds
         if not phone.consent(asked):
             return self._refuse("declined")
@@ -216,7 +230,7 @@ class Transaction:
         self._note("presented", bytes=len(answer))
         if phone.stay_keys is not None:
             phone.stay_keys.add(self._session.stay_key)
-        message = self._session.seal(answer)
+        message = self._session.seal(answer, closing)
         return response.corrupt(message) if phone.tamper == "session-data" else message
 
     def _refuse(self, result: Result) -> bytes:

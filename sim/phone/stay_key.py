@@ -29,7 +29,7 @@ class StayKeys:
 
     def add(self, key: bytes) -> None:
         """The key of a session in which the ID was presented."""
-        self.keys = [key, *self.keys][:_MOST]
+        self.keys = [key, *(held for held in self.keys if held != key)][:_MOST]
 
     def select(self) -> bytes | None:
         """The challenge; None if there is no key, and so nothing to select."""

@@ -13,8 +13,6 @@ import pytest
 from firmware.nfc.hsu import Hsu
 from firmware.nfc.pn532 import Pn532Reader
 from firmware.nfc.pn532_chip import Pn532
-from firmware.reader import read_mdoc
-from protocol import crypto_cpython as crypto
 from protocol import parts
 from protocol.profile import Profile
 from sim import issuer
@@ -66,8 +64,7 @@ def measure(phone: Phone, items: Any = _ITEMS, baudrate: int = 921600, rate: int
             card = await reader.wait_for_card()
             counts, line, began = board.antenna.counts, board.line, scene.now()
             before = line.bytes_to_chip + line.bytes_from_chip
-            private, chain = tap.reader_key()[0], list(tap.reader_chain())
-            shown = await read_mdoc(card, crypto, items, private, chain, mark=lambda event, **facts: None)
+            shown = await tap.read_mdoc(card, items)
             measured = Measured(
                 shown.round_trips,
                 counts.frames,
@@ -87,8 +84,7 @@ def measure(phone: Phone, items: Any = _ITEMS, baudrate: int = 921600, rate: int
 def measure_own_frames(habits: Habits) -> Measured:
     """The same read with the chip doing ISO-DEP by itself, in frames of 64 bytes."""
     _, direct = tap.touch(tap.phone(habits=habits), max_command=255, max_response=256)
-    private, chain = tap.reader_key()[0], list(tap.reader_chain())
-    tap.run(read_mdoc(direct, crypto, _ITEMS, private, chain, mark=lambda event, **facts: None))
+    tap.run(tap.read_mdoc(direct, _ITEMS))
 
     async def story() -> Measured:
         async with scene.board() as board:
@@ -155,8 +151,7 @@ def test_the_cost_of_a_check_in_on_the_air() -> None:
 def least_frames(phone: Phone, items: Any) -> int:
     """Blocks for the APDUs of a read, counted from their lengths."""
     _, direct = tap.touch(phone)
-    private, chain = tap.reader_key()[0], list(tap.reader_chain())
-    tap.run(read_mdoc(direct, crypto, items, private, chain, mark=lambda event, **facts: None))
+    tap.run(tap.read_mdoc(direct, items))
     return sum(2 * -(-len(command) // 253) + 2 * -(-len(response) // 253) - 2 for command, response in direct.exchanges)
 
 

@@ -96,14 +96,14 @@ class Door:
             say(mark=event)
 
         items, private = self.given["items"], bytes.fromhex(self.given["private"])
+        reading = firmware.reader.Reading(card, crypto, mark=mark, mdoc_ble=self.mdoc_ble)
         began = getattr(time, "ticks_ms")()  # noqa: B009  only this runtime has it
         try:
-            shown = await firmware.reader.read_mdoc(
-                card, crypto, items, private, self.chain, mark=mark, mdoc_ble=self.mdoc_ble
-            )
+            shown = await reading.ask(items, private, self.chain)
             said: Any = [shown.device_response.hex(), shown.session_transcript.hex(), shown.reader_private.hex()]
         except MooringError as error:
             said = error.code
+        await reading.close()
         say(read=said, marks=marks, ms=getattr(time, "ticks_ms")() - began)  # noqa: B009
 
 

@@ -15,6 +15,7 @@ from firmware import entries, ticks
 from firmware.claims import DocumentClaim, Traces
 from firmware.door import Door
 from firmware.lock import Lock
+from firmware.policy import Decision
 from firmware.store import Store
 from protocol import crypto_cpython as crypto
 from protocol import record
@@ -107,10 +108,10 @@ class Bench(PlacedLock):
         """What the door does for an arrival that brings claims, or fails. Of an entry that was counted: its line."""
         refused: list[str] = []
 
-        async def arrival() -> "Sequence[Claim]":
+        async def arrival() -> Decision:
             if isinstance(claims, Exception):
                 raise claims
-            return claims
+            return self.door._decide(claims)
 
         refuse = self.door._refuse
 

@@ -90,6 +90,11 @@ class Doorway(PlacedLock):
         body = TrustList(next(self._serials), self.now, [Issuer(root, [issuer.MDL]) for root in roots]).body()
         self.take("trust-list", body)
 
+    def trust_all(self) -> None:
+        """All document types of the profile, each by an issuer of its own."""
+        issuers = [Issuer(iaca(doc_type).der, [doc_type]) for (doc_type,) in PROFILES["CN"]["requests"]]
+        self.take("trust-list", TrustList(next(self._serials), self.now, issuers).body())
+
     def book(
         self, *guests: "Visitor", ends: int = 2 * DAY, places: int | None = None, listing: str = LISTING
     ) -> Booking:
@@ -120,8 +125,8 @@ class Doorway(PlacedLock):
             self.tell_time(self.now)
         return self.lock
 
-    def visitor(self) -> "Visitor":
-        return Visitor(Person.invent(self._chance, issuer.MDL))
+    def visitor(self, doc_type: str = issuer.MDL) -> "Visitor":
+        return Visitor(Person.invent(self._chance, doc_type))
 
     def tap(self, phone: Phone) -> Transaction:
         """Hold the phone to the reader; what came of it is in `answer`."""
@@ -150,16 +155,33 @@ class Doorway(PlacedLock):
         return [body[record.METHOD] for body in self.bodies() if body[record.KIND] in record.OPENINGS]
 
 
+def iaca(doc_type: str) -> pki.Identity:
+    """Who issues documents of that type; those of photo IDs alike, however the type is spelt."""
+    return tap.iaca(issuer.PHOTO_ID if is_photo_id(doc_type) else doc_type)
+
+
+def is_photo_id(doc_type: str) -> bool:
+    return doc_type.lower() == issuer.PHOTO_ID
+
+
+def document(person: Person) -> dict[str, dict[str, Any]]:
+    """The data of their document; of a photo ID, whose specimen is of an older draft, what the profile asks for."""
+    if not is_photo_id(person.doc_type):
+        return person.document()
+    shown = ("family_name", "given_name", "birth_date", "sex", "document_number")
+    return {"org.iso.23220.1": {"nationality": person.country, **{name: getattr(person, name) for name in shown}}}
+
+
 class Visitor:
-    """Somebody with a driving licence on a phone that can keep a stay key."""
+    """Somebody with one document on a phone that can keep a stay key."""
 
     def __init__(self, person: Person) -> None:
         self.person = person
         self.named = Guest(person.document_number, person.birth_date)
         key = ec.generate_private_key(ec.SECP256R1())
-        signer = pki.document_signer(tap.iaca(issuer.MDL))
-        issued = issuer.issue(issuer.MDL, person.document(), tap.point(key), signer)
-        self.credential = Credential(issuer.MDL, issued, key)
+        signer = pki.document_signer(iaca(person.doc_type))
+        issued = issuer.issue(person.doc_type, document(person), tap.point(key), signer)
+        self.credential = Credential(person.doc_type, issued, key)
         self.keys = StayKeys()
         self.phone = tap.phone(self.credential, stay_keys=self.keys)
         self.plain_phone = tap.phone(self.credential)

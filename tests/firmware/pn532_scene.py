@@ -14,7 +14,7 @@ import pytest
 from firmware import ticks
 from firmware.nfc.hsu import Hsu
 from firmware.nfc.pn532 import Pn532Card, Pn532Reader
-from firmware.reader import Presentation, read_mdoc
+from firmware.reader import Presentation
 from protocol import crypto_cpython as crypto
 from protocol.mdoc.verifier import VerifiedDocument, verify
 from sim import issuer
@@ -165,9 +165,8 @@ def verified(presentation: Presentation) -> list[VerifiedDocument]:
 
 async def read(card: Pn532Card, items: Any = LICENCE) -> Presentation:
     """A whole read, and the card released, as the lock does it."""
-    private, chain = tap.reader_key()[0], list(tap.reader_chain())
     try:
-        return await read_mdoc(card, crypto, items, private, chain, mark=silent)
+        return await tap.read_mdoc(card, items)
     finally:
         await card.release()
 

@@ -9,6 +9,7 @@ import pytest
 from firmware import identity
 from firmware.claims import DocumentClaim
 from firmware.lock import Lock
+from firmware.policy import Decision
 from firmware.store import Store
 from protocol import crypto_cpython as crypto
 from protocol import record
@@ -143,8 +144,8 @@ def test_a_strike_that_cannot_be_moved_is_a_fault_and_the_door_lives_on(
     assert told(bench.come(ANN))[record.KIND] == record.ENTRY  # what was recorded stays recorded
 
 
-async def arrives(bench: Bench, guest: Guest) -> list[DocumentClaim]:
-    return [bench.claim(guest)]
+async def arrives(bench: Bench, guest: Guest) -> Decision:
+    return bench.door._decide([bench.claim(guest)])
 
 
 @pytest.mark.parametrize("pin", ["12345678", "1234"])
@@ -152,10 +153,10 @@ def test_a_pin_typed_while_a_phone_is_read_is_answered_aside_and_takes_nothing_f
     book(bench, ANN)
     room: list[bool] = []
 
-    async def slowly() -> list[DocumentClaim]:
+    async def slowly() -> Decision:
         await bench.door.enter(pin)
         room.append(bench.lock.visits._kept is None)
-        return [bench.claim(ANN)]
+        return await arrives(bench, ANN)
 
     bench.lock.visits.keep_room()
     asyncio.run(bench.door.serve(slowly()))
@@ -169,10 +170,10 @@ def test_what_a_guest_showed_is_dead_when_the_door_collects_for_the_last_time(be
     shown: list[weakref.ref[DocumentClaim]] = []
     alive: list[bool] = []
 
-    async def arrival() -> list[DocumentClaim]:
+    async def arrival() -> Decision:
         claim = bench.claim(ANN)
         shown.append(weakref.ref(claim))
-        return [claim]
+        return bench.door._decide([claim])
 
     bench.on_collect = lambda: alive.append(any(each() is not None for each in shown))
     for _ in ("check-in", "entry"):

@@ -28,19 +28,23 @@ from firmware.nfc.hsu import Hsu
 from firmware.nfc.pn532 import Pn532Reader
 gc.collect()
 code = gc.mem_alloc() - before
-from firmware.reader import read_mdoc
+from firmware.reader import Reading
 from protocol.errors import MooringError
 
 chain = [bytes.fromhex(der) for der in given["chain"]]
 
 async def tap(reader, items):
     card = await reader.wait_for_card()
+    reading = Reading(card, crypto)
     try:
-        shown = await read_mdoc(card, crypto, items, bytes.fromhex(given["private"]), chain)
+        shown = await reading.ask(items, bytes.fromhex(given["private"]), chain)
         return [shown.device_response.hex(), shown.session_transcript.hex(), shown.reader_private.hex()]
     except MooringError as error:
         return error.code
     finally:
+        await reading.close()
+        if reading.farewell is not None:
+            await reading.farewell
         await card.release()
 
 async def occupied():

@@ -12,8 +12,6 @@ from firmware.nfc.hsu import Hsu
 from firmware.nfc.pn532 import Pn532Reader
 from firmware.nfc.pn532_chip import Pn532
 from firmware.nfc.pn532_frames import ACK_BYTES, NACK_BYTES, encode
-from firmware.reader import read_mdoc
-from protocol import crypto_cpython as crypto
 from protocol.errors import MooringError, TransportError
 from sim.nfc.faults import Faults
 from tests import tap
@@ -52,15 +50,13 @@ def test_a_chip_that_goes_deaf_is_woken_and_set_up_again(after: int) -> None:
 
 
 def test_a_chip_that_goes_deaf_at_any_command_of_a_visit_is_ready_for_the_next_within_300_ms_of_its_end() -> None:
-    private, chain = tap.reader_key()[0], list(tap.reader_chain())
-
     async def story(after: int | None) -> tuple[float, int, int]:
         async with scene.reader(paced=True) as (reader, board):
             guest = asyncio.create_task(tap.phone().tap(board))
             card = await reader.wait_for_card()
             board.go_wrong(Faults(deaf_after=after))
             try:
-                await read_mdoc(card, crypto, scene.LICENCE, private, chain, mark=scene.silent)
+                await tap.read_mdoc(card, scene.LICENCE)
             except TransportError as error:
                 assert error.code in ("nfc.reader", "nfc.gone")
             ended = scene.now()  # here the guest sees a light

@@ -9,9 +9,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from firmware import reader
-from firmware.reader import Presentation, read_mdoc
+from firmware.reader import Presentation
 from protocol import crypto_cpython as crypto
 from protocol.errors import FormatError, MooringError, RefusedError, TransportError, VerificationError
+from protocol.mdoc import response
 from protocol.mdoc.verifier import VerifiedDocument, verify
 from sim import issuer
 from sim.phone.applet import Habits
@@ -22,15 +23,11 @@ from tests import tap
 MDL_ITEMS = {issuer.MDL: tap.ITEMS[issuer.MDL]}
 
 
-def silent(event: str, **facts: object) -> None:
-    pass
-
-
 def read(
     phone: Phone, items: dict[str, dict[str, list[str]]] = MDL_ITEMS, **limits: Any
 ) -> tuple[Presentation, TapOutcome]:
     transaction, card = tap.touch(phone, **limits)
-    presentation = tap.run(read_mdoc(card, crypto, items, tap.reader_key()[0], list(tap.reader_chain()), mark=silent))
+    presentation = tap.run(tap.read_mdoc(card, items))
     return presentation, transaction.outcome()
 
 
@@ -84,7 +81,7 @@ def test_every_document_type_that_the_issuer_issues_is_read(doc_type: str) -> No
 def test_phone_and_lock_each_have_the_sessions_stay_key_and_nobody_said_it(curve: ec.EllipticCurve) -> None:
     phone = tap.phone(curve=curve, stay_keys=StayKeys())
     transaction, card = tap.touch(phone)
-    first = tap.run(read_mdoc(card, crypto, MDL_ITEMS, tap.reader_key()[0], list(tap.reader_chain()), mark=silent))
+    first = tap.run(tap.read_mdoc(card, MDL_ITEMS))
     assert transaction.outcome().result == "presented"
     assert phone.stay_keys is not None and phone.stay_keys.keys == [first.stay_key]
     said = b"".join(command + response for command, response in card.exchanges)
@@ -127,7 +124,7 @@ def test_readers_with_short_and_with_extended_commands_read_nine_kilobytes(limit
 
 def test_no_command_is_longer_than_holder_and_reader_allow() -> None:
     transaction, card = tap.touch(tap.phone(habits=Habits(max_command=400, max_response=700)), max_command=300)
-    tap.run(read_mdoc(card, crypto, MDL_ITEMS, tap.reader_key()[0], list(tap.reader_chain()), mark=silent))
+    tap.run(tap.read_mdoc(card, MDL_ITEMS))
     envelopes = [command for command, _ in card.exchanges if command[1] == 0xC3]
     assert [(command[0], len(command) - 7) for command in envelopes[:2]] == [(0x10, 300), (0x10, 300)]
     assert envelopes[2][0] == 0x00 and len(envelopes[2]) < 300
@@ -138,7 +135,7 @@ def test_no_command_is_longer_than_holder_and_reader_allow() -> None:
 def failing(phone: Phone, **limits: Any) -> tuple[MooringError, TapOutcome]:
     transaction, card = tap.touch(phone, **limits)
     with pytest.raises(MooringError) as caught:
-        tap.run(read_mdoc(card, crypto, MDL_ITEMS, tap.reader_key()[0], list(tap.reader_chain()), mark=silent))
+        tap.run(tap.read_mdoc(card, MDL_ITEMS))
     return caught.value, transaction.outcome()
 
 
@@ -153,8 +150,15 @@ def test_a_holder_that_does_not_know_the_reader_tells_it_nothing() -> None:
     assert error.code == "session.declined" and outcome.result == "unknown-reader"
 
 
-def test_a_holder_without_the_document_tells_nothing() -> None:
-    error, outcome = failing(tap.phone(tap.credential(issuer.PID)))
+def test_a_holder_without_the_document_shows_none() -> None:
+    presentation, outcome = read(tap.phone(tap.credential(issuer.PID)))
+    assert outcome.result == "no-document" and not outcome.shared
+    assert response.parse(presentation.device_response).documents == []
+
+
+@pytest.mark.parametrize("wallet", ["throws", "silent"])
+def test_a_holder_that_cannot_bear_to_be_asked_for_what_it_lacks_ends_the_session(wallet: Any) -> None:
+    error, outcome = failing(tap.phone(tap.credential(issuer.PID), habits=Habits(wallet=wallet)))
     assert error.code == "session.declined" and outcome.result == "no-document"
 
 
@@ -219,11 +223,7 @@ def substitute(phone: Phone, ins: int, answer: Callable[[bytes, bytes], bytes]) 
         return answer(command, response) if command[1] == ins else response
 
     with pytest.raises(MooringError) as caught:
-        tap.run(
-            read_mdoc(
-                tap.DirectCard(process), crypto, MDL_ITEMS, tap.reader_key()[0], list(tap.reader_chain()), mark=silent
-            )
-        )
+        tap.run(tap.read_mdoc(tap.DirectCard(process), MDL_ITEMS))
     return caught.value
 
 
@@ -278,16 +278,7 @@ def test_a_card_that_is_no_mdoc_is_told_apart() -> None:
 def test_the_phases_are_marked_in_numbers_only() -> None:
     marks: list[tuple[str, dict[str, object]]] = []
     _, card = tap.touch(tap.phone())
-    tap.run(
-        read_mdoc(
-            card,
-            crypto,
-            MDL_ITEMS,
-            tap.reader_key()[0],
-            list(tap.reader_chain()),
-            mark=lambda event, **facts: marks.append((event, facts)),
-        )
-    )
+    tap.run(tap.read_mdoc(card, MDL_ITEMS, mark=lambda event, **facts: marks.append((event, facts))))
     phases = ["nfc.engaged", "mdoc.session", "mdoc.asked", "mdoc.response", "mdoc.read"]
     assert [event for event, _ in marks] == phases
     assert all(isinstance(value, int) for _, facts in marks for value in facts.values())
@@ -304,10 +295,6 @@ def test_each_read_uses_a_fresh_key_on_the_holders_curve() -> None:
     keys = set()
     for _ in range(2):
         _, card = tap.touch(phone)
-        presentation = tap.run(
-            read_mdoc(
-                card, crypto, MDL_ITEMS, tap.reader_key()[0], list(tap.reader_chain()), ephemeral=ephemeral, mark=silent
-            )
-        )
+        presentation = tap.run(tap.read_mdoc(card, MDL_ITEMS, ephemeral=ephemeral))
         keys.add(presentation.reader_private)
     assert asked == ["P-384", "P-384"] and len(keys) == 2
