@@ -102,7 +102,9 @@ def _parser() -> argparse.ArgumentParser:
     add("check-config", "check the configuration and show what is in force")
     add("status", "say whether the agent works: broker, locks, outbox")
     queue = add("queue", "show what waits for a receipt, by lock, and what was kept aside")
-    queue.add_argument("--quarantine", action="store_true", help="list each record that was kept aside, and why")
+    queue.add_argument(
+        "--quarantine", action="store_true", help="list each record kept aside, or refused in error, and why"
+    )
     commands.add_parser("print-config", help="print an annotated default configuration")
     return parser
 
@@ -139,7 +141,7 @@ def _check(settings: config.Config, options: argparse.Namespace) -> int:
     print(f"  broker {settings.mqtt.host}:{settings.mqtt.port}, {'TLS' if settings.mqtt.ca else 'without TLS'}")
     print(f"  locks: {', '.join(settings.locks.addresses) or 'searched for'}")
     if settings.province_public_key is None:
-        print("  note: province_public_key is not set, so receipts are not verified here, only at the locks")
+        print("  EXPERIMENT: without province_public_key whoever reaches the broker can have records forgotten here")
     return OK
 
 
@@ -166,7 +168,15 @@ def _status(settings: config.Config, options: argparse.Namespace) -> int:
         oldest = "" if held.oldest_seconds is None else f", oldest {held.oldest_seconds:.0f} s"
         print(f"outbox   {held.records} records, {held.bytes} bytes{oldest}")
         print(f"         {held.quarantined} kept aside, {held.statements} statements wait for locks")
+        _tell_disputed(held)
     return OK if working else NOT_WORKING
+
+
+def _tell_disputed(held: inventory.Counts) -> None:
+    if held.disputed:
+        print(
+            f"ALARM    the province refuses {held.disputed} that their locks did sign; they are kept: tell the province"
+        )
 
 
 def _held(settings: config.Config) -> inventory.Counts | None:
@@ -185,14 +195,18 @@ def _queue(settings: config.Config, options: argparse.Namespace) -> int:
         held = inventory.counts(connection)
         by_lock = inventory.queue_by_lock(connection)
         aside = inventory.quarantine(connection) if options.quarantine else []
+        disputed = inventory.disputed(connection) if options.quarantine else []
     if options.json:
         facts: dict[str, object] = {"ok": True, "records": held.records, "bytes": held.bytes, "locks": by_lock}
-        facts |= {"oldest_seconds": held.oldest_seconds, "quarantined": held.quarantined}
-        print(json.dumps(facts | ({"quarantine": aside} if options.quarantine else {})))
+        facts |= {"oldest_seconds": held.oldest_seconds, "quarantined": held.quarantined, "disputed": held.disputed}
+        print(json.dumps(facts | ({"quarantine": aside, "refused": disputed} if options.quarantine else {})))
         return OK
     print(f"{held.records} records, {held.bytes} bytes; {held.quarantined} kept aside")
     for row in by_lock:
         print(f"  {row['lock']}  {row['records']} records, counters {row['first']} to {row['last']}")
+    _tell_disputed(held)
+    for row in disputed:
+        print(f"  kept {row['lock']} counter {row['counter']}: the province says {row['code']}")
     for row in aside:
         print(f"  aside {row['lock']} counter {row['counter']}: {row['code']}")
     return OK

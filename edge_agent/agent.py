@@ -103,7 +103,9 @@ class Agent:
             key, reason = self._credentials.public, "locks are not connected before the province has given one"
             log.warning("pass.none", key=key, reason=reason)
         if self._settings.province_public_key is None:
-            log.warning("receipt.unverified", reason="province_public_key is not set; only locks verify receipts")
+            log.warning(
+                "agent.experiment", reason="no province_public_key: whoever reaches the broker is believed here"
+            )
         worker, stopper = asyncio.ensure_future(self._work()), asyncio.ensure_future(stop.wait())
         try:
             await asyncio.wait({worker, stopper}, return_when=asyncio.FIRST_COMPLETED)
@@ -282,6 +284,13 @@ class Agent:
         except (FormatError, VerificationError) as error:
             log.error("pass.refused", code=error.code)
 
+    def _held_by_both(self, hello: Hello) -> dict[str, int]:
+        """What the lock holds, less its placement if that is unknown here: it tells genuine grants from junk."""
+        held = dict(hello.held)
+        if self._outbox.held.placement_serial(hello.lock_id) < held.get(placement.KIND, 0):
+            del held[placement.KIND]
+        return held
+
     def _announce(self, lock: KnownLock) -> None:
         """Tell the province what a lock holds, and ask the time for it, unless that was done a short while ago."""
         try:
@@ -297,7 +306,7 @@ class Agent:
             return
         told = lock.announced
         if told is None or told[0] != hello.held or now - told[1] >= ANNOUNCE_SECONDS:
-            seen = uplink.LockSeen(hello.lock_id, hello.identity_public, hello.held)
+            seen = uplink.LockSeen(hello.lock_id, hello.identity_public, self._held_by_both(hello))
             if self._uplink.send(seen.encode()):
                 lock.announced = (hello.held, now)
         nonce = hello.time_nonce

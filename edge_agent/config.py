@@ -97,7 +97,7 @@ class Config:
     source: Path | None
     name: str
     state_dir: Path
-    province_public_key: bytes | None
+    province_public_key: bytes | None  # None only in an experiment without it
     mqtt: Mqtt
     uplink: Uplink
     outbox: OutboxLimits
@@ -234,7 +234,7 @@ def _build(values: dict[str, Any], source: Path | None) -> Config:
     def section(name: str) -> dict[str, Any]:
         return {key.partition(".")[2]: value for key, value in values.items() if key.startswith(name + ".")}
 
-    return Config(
+    loaded = Config(
         source=source,
         name=values["name"],
         state_dir=Path(values["state_dir"]),
@@ -245,6 +245,21 @@ def _build(values: dict[str, Any], source: Path | None) -> Config:
         locks=Locks(**{**section("locks"), "addresses": _addresses(values["locks.addresses"])}),
         log=LogSettings(**section("log")),
     )
+    _check_key(loaded.province_public_key, values["experiment_without_key"])
+    return loaded
+
+
+def _check_key(public: bytes | None, experiment: bool) -> None:
+    if public is None and not experiment:
+        raise ConfigError(
+            "config.value",
+            "province_public_key is empty: set it to the key that your province gives out, 130 hex digits. "
+            "experiment_without_key = true does without, for experiments: whoever reaches the broker is believed then",
+        )
+    if public is not None and experiment:
+        raise ConfigError(
+            "config.value", "experiment_without_key is true and province_public_key is set: take one of them out"
+        )
 
 
 def _is_host(text: str) -> bool:

@@ -22,8 +22,9 @@ PASS_FILE: Final = "edge.pass"  # noqa: S105  no password
 class Credentials:
     """Key and pass in `state_dir`; the key is made (mode 0600) the first time.
 
-    `province_public` is the province's key, or None: then a pass is taken by its form, and locks judge it. Raises
-    StorageError `link.key` for a key file that cannot be used, and when none can be written.
+    `province_public` is the province's key, or None in an experiment without it: then a pass is taken by its form,
+    kept in memory only, and locks judge it. Raises StorageError `link.key` for a key file that cannot be used, and when
+    none can be written.
     """
 
     def __init__(self, state_dir: Path, province_public: bytes | None) -> None:
@@ -60,6 +61,9 @@ class Credentials:
         if self._form is not None and form.issued_at <= self._form.issued_at:
             return False
         self._hold(form, signed)
+        if self._province_public is None:
+            # What nobody may have signed must not stand in the way of a genuine one at the next start.
+            return True
         try:
             files.replace(self._path, signed, durable=True)
         except OSError as error:
@@ -83,6 +87,8 @@ class Credentials:
         return form
 
     def _restore(self) -> None:
+        if self._province_public is None:
+            return
         with contextlib.suppress(FileNotFoundError):
             try:
                 signed = self._path.read_bytes()

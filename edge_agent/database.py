@@ -12,7 +12,7 @@ from pathlib import Path
 from protocol.errors import StorageError
 
 APPLICATION_ID = 0x4D6F6F72
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_MS = 5000
 """The agent is the only writer; a `queue` command beside it holds no lock longer than a read."""
 WAL_LIMIT_BYTES = 4_000_000
@@ -24,20 +24,28 @@ CREATE TABLE records (
     lock_id BLOB NOT NULL, counter INTEGER NOT NULL,
     payload_hash BLOB NOT NULL, previous BLOB NOT NULL,
     record BLOB NOT NULL, stored_at REAL NOT NULL,
+    disputed TEXT,                          -- code under which the province refuses it, against our own check
     UNIQUE (lock_id, counter)
+);
+CREATE TABLE damaged (                      -- records that this disk has changed, to be fetched from the lock again
+    lock_id BLOB NOT NULL, counter INTEGER NOT NULL,
+    PRIMARY KEY (lock_id, counter)
 );
 CREATE TABLE quarantine (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     lock_id BLOB NOT NULL, counter INTEGER NOT NULL,
-    record_hash BLOB NOT NULL, authentic INTEGER NOT NULL,
+    record_hash BLOB NOT NULL, payload_hash BLOB, authentic INTEGER NOT NULL,
     record BLOB NOT NULL, code TEXT NOT NULL, stored_at REAL NOT NULL,
     UNIQUE (lock_id, counter, record_hash)
 );
 CREATE TABLE statements (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
-    lock_id BLOB NOT NULL, kind TEXT NOT NULL, digest BLOB NOT NULL,
-    statement BLOB NOT NULL, held_at REAL NOT NULL,
-    UNIQUE (lock_id, digest)
+    lock_id BLOB NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL, serial INTEGER NOT NULL, until INTEGER NOT NULL,
+    verified INTEGER NOT NULL, statement BLOB NOT NULL, held_at REAL NOT NULL,
+    UNIQUE (lock_id, kind, name)
+);
+CREATE TABLE placements (                   -- what the newest placement seen of a lock says
+    lock_id BLOB PRIMARY KEY, serial INTEGER NOT NULL, platform_key BLOB NOT NULL, profile TEXT NOT NULL
 );
 CREATE TABLE locks (
     lock_id BLOB PRIMARY KEY,
@@ -142,6 +150,12 @@ def _check_version(connection: sqlite3.Connection) -> int:
     if version > SCHEMA_VERSION:
         raise StorageError(
             "outbox.version", f"made by a newer agent (schema {version}, this one knows {SCHEMA_VERSION}); update"
+        )
+    if 0 < version < SCHEMA_VERSION:
+        raise StorageError(
+            "outbox.version",
+            f"made by an older agent (schema {version}, this one knows {SCHEMA_VERSION}); let that one deliver what it "
+            "holds, then move the file aside: locks send again what has no receipt",
         )
     tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
     if application != APPLICATION_ID and tables:

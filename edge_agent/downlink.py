@@ -1,26 +1,29 @@
-"""The way down: receipts into the outbox, statements and time answers to the locks that they name.
+"""The way down: receipts and refusals for the outbox, statements and time answers for the locks that they name.
 
-Nothing here judges a statement; the lock does. A receipt is verified before anything is forgotten on its word.
+Whoever reaches our topics at the broker says there what he likes. So each statement is verified before it lets anything
+go, sets anything aside, or is held; what a lock makes of one is for the lock to judge.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from edge_agent import log
+from edge_agent import log, papers, refusals
 from edge_agent.faults import Faults
 from edge_agent.known_lock import KnownLock, Link
 from edge_agent.outbox import Key, Outbox
-from protocol import crypto_cpython, statement, uplink
+from protocol import crypto_cpython, receipt, refusal, signed_time, statement, uplink
 from protocol.errors import FormatError, StorageError, TransportError, VerificationError
 from protocol.receipt import Receipt
+from protocol.refusal import Refusal
 from protocol.signed_time import SignedTime
 
 
 class Downlink:
     """Takes what the province sends, for `locks` (the agent's own, by address, growing as locks are found).
 
-    `province_public` is the province's key, a 65-byte point, or None: then receipts are read for their form only.
-    `settled` is told which records have left the outbox.
+    `province_public` is the province's key, a 65-byte point, or None in an experiment without it: then statements are
+    read for their form only. `settled` is told which records have left the outbox.
     """
 
     def __init__(
@@ -35,58 +38,94 @@ class Downlink:
         self._outbox, self._held, self._locks = outbox, outbox.held, locks
         self._province_public, self._settled = province_public, settled
 
-    def on_receipts(self, message: uplink.Receipts) -> None:
-        """Forget what is committed, keep aside what is refused. Raises StorageError."""
-        # Refusals first: a receipt in the same message may pass over the refused record, which must not be forgotten.
-        for refusal in message.refusals:
-            moved = self._outbox.refuse(refusal.lock_id, refusal.counter, refusal.payload_hash, refusal.code)
-            if moved:
-                log.error("record.refused", lock=refusal.lock_id, counter=refusal.counter, code=refusal.code)
-                self._settled(moved)
-        for signed in message.statements:
-            self._apply_receipt(signed)
+    # --- from the province -------------------------------------------------------------------------------------------
 
-    def _apply_receipt(self, signed: bytes) -> None:
-        try:
-            receipt = Receipt.parse(self._open(signed, "receipt"))
-            gone: list[Key] = self._outbox.apply_receipt(receipt, signed)
-        except (FormatError, VerificationError) as error:
-            log.error("receipt.refused", code=error.code)
-            return
-        log.info("receipt.accepted", lock=receipt.lock_id, through=receipt.through, forgotten=len(gone))
-        self._settled(gone)
-        self._wake(receipt.lock_id)
+    def on_receipts(self, message: uplink.Receipts) -> None:
+        """Forget what is committed, and set aside what is refused where our own check agrees. Raises StorageError."""
+        # Refusals first: a receipt in the same message may pass over the refused record, which must not be forgotten.
+        self._take_all(message.statements, {refusal.KIND: self._take_refusal, receipt.KIND: self._take_receipt})
 
     def on_command(self, message: uplink.Command) -> None:
         """Hold what is for a lock, durably. Raises StorageError."""
-        for signed in message.statements:
-            try:
-                kind = statement.kind_of(signed)
-                if kind == "receipt":
-                    self._apply_receipt(signed)
-                elif kind == "time":
-                    self._take_time(message.lock_id, SignedTime.parse(self._open(signed, kind)), signed)
-                elif not self._outbox.knows(message.lock_id):
-                    # The province hears LOCK SEEN when the lock comes, and says it again.
-                    log.warning("statement.unknown_lock", lock=message.lock_id, kind=kind)
-                elif self._held.add(message.lock_id, kind, signed):
-                    log.info("statement.held", lock=message.lock_id, kind=kind)
-            except (FormatError, VerificationError) as error:
-                log.error("statement.refused", lock=message.lock_id, code=error.code)
-        self._wake(message.lock_id)
+        lock_id, known = message.lock_id, self._outbox.knows(message.lock_id)
+        if not known:
+            # The province hears LOCK SEEN when the lock comes, and says it again.
+            log.warning("statement.unknown_lock", lock=lock_id, statements=len(message.statements))
+            return
+        platform = self._held.platform_key(lock_id)
+        takers = {kind: lambda signed: self._take_paper(lock_id, signed) for kind in papers.KINDS}
+        self._take_all(
+            message.statements, {**takers, signed_time.KIND: lambda signed: self._take_time(lock_id, signed)}
+        )
+        self._judge_grants(lock_id, platform)
+        self._wake(lock_id)
 
-    def _take_time(self, lock_id: bytes, answer: SignedTime, signed: bytes) -> None:
+    def _take_all(self, statements: list[bytes], takers: dict[str, Callable[[bytes], None]]) -> None:
+        """Give each statement to the taker of its kind, kind after kind; what is not good is counted and told."""
+        refused: Counter[tuple[str, str]] = Counter()
+        kinds = [_kind(signed) for signed in statements]
+        for kind, take in takers.items():
+            for signed in (signed for signed, its_kind in zip(statements, kinds, strict=True) if its_kind == kind):
+                try:
+                    take(signed)
+                except (FormatError, VerificationError) as error:
+                    refused[kind, error.code] += 1
+        others = len([kind for kind in kinds if kind not in takers])
+        if others:
+            refused["?", "statement.kind"] = others
+        for (kind, code), count in refused.items():
+            log.error("statement.refused", kind=kind, code=code, count=count)
+
+    def _open(self, signed: bytes, kind: str) -> dict[Any, Any]:
+        """Body of a province statement; verified, but in an experiment without the province's key."""
+        if self._province_public is not None:
+            return statement.open(crypto_cpython, signed, kind, self._province_public)
+        return statement.read(signed, kind)
+
+    def _take_refusal(self, signed: bytes) -> None:
+        self._settled(refusals.obey(self._outbox, Refusal.parse(self._open(signed, refusal.KIND))))
+
+    def _take_receipt(self, signed: bytes) -> None:
+        form = Receipt.parse(self._open(signed, receipt.KIND))
+        if not self._outbox.knows(form.lock_id):
+            raise VerificationError("receipt.lock", "of a lock that was never here")
+        gone = self._outbox.apply_receipt(form, signed)
+        log.info("receipt.accepted", lock=form.lock_id, through=form.through, forgotten=len(gone))
+        self._settled(gone)
+        self._wake(form.lock_id)
+
+    def _take_paper(self, lock_id: bytes, signed: bytes) -> None:
+        paper = papers.read(signed, lock_id, self._province_public, self._held.platform_key(lock_id))
+        outcome = self._held.add(lock_id, paper)
+        if outcome == "full":
+            log.warning("statement.no_place", lock=lock_id, kind=paper.kind, verified=paper.verified)
+        else:
+            log.info(f"statement.{outcome}", lock=lock_id, kind=paper.kind)
+
+    def _judge_grants(self, lock_id: bytes, before: bytes | None) -> None:
+        """Verify the grants that could not be; and all, if the placement has named another platform than `before`."""
+        platform = self._held.platform_key(lock_id)
+        if platform is None or self._province_public is None:
+            return
+        for held in self._held.grants(lock_id, verified=False):
+            self._take_all([held.statement], {held.kind: lambda signed: self._take_paper(lock_id, signed)})
+            self._held.settle(held)
+        for held in self._held.grants(lock_id, verified=True) if before not in (None, platform) else ():
+            try:
+                papers.read(held.statement, lock_id, self._province_public, platform)
+            except VerificationError:
+                log.warning("statement.outdated", lock=lock_id, kind=held.kind)
+                self._held.settle(held)
+
+    def _take_time(self, lock_id: bytes, signed: bytes) -> None:
+        answer = SignedTime.parse(self._open(signed, signed_time.KIND))
+        if answer.lock_id != lock_id:
+            raise VerificationError("time.lock", "the time is for another lock")
         for lock in self._of(lock_id):
             if lock.hello is not None and lock.hello.time_nonce == answer.nonce:
                 lock.time_answer = signed
                 return
         log.info("time.stale", lock=lock_id)
-
-    def _open(self, signed: bytes, kind: str) -> dict[Any, Any]:
-        """Body of a province statement; verified when the province's key is configured, else for its form only."""
-        if self._province_public is not None:
-            return statement.open(crypto_cpython, signed, kind, self._province_public)
-        return statement.read(signed, kind)
 
     # --- to the locks ------------------------------------------------------------------------------------------------
 
@@ -119,20 +158,20 @@ class Downlink:
         if hello is None or link is None or not link.connected:
             return
         waiting = self._held.waiting(hello.lock_id)
-        receipts = [held for held in waiting if held.kind == "receipt"]
+        receipts = [held for held in waiting if held.kind == receipt.KIND]
         for held in receipts:
             await self._hand_over(link, hello.lock_id, held.kind, held.statement)
             self._held.settle(held)
         answer, lock.time_answer = lock.time_answer, None
         if answer is not None and self._answers(lock, answer):
-            await self._hand_over(link, hello.lock_id, "time", answer)
+            await self._hand_over(link, hello.lock_id, signed_time.KIND, answer)
         for held in waiting[len(receipts) :]:
             await self._hand_over(link, hello.lock_id, held.kind, held.statement)
             self._held.settle(held)
 
     def _answers(self, lock: KnownLock, signed: bytes) -> bool:
         """Is the lock still waiting for this answer? A late one would only cost it a signature check."""
-        nonce = SignedTime.parse(self._open(signed, "time")).nonce
+        nonce = SignedTime.parse(self._open(signed, signed_time.KIND)).nonce
         return lock.hello is not None and lock.hello.time_nonce == nonce
 
     async def _hand_over(self, link: Link, lock_id: bytes, kind: str, signed: bytes) -> None:
@@ -144,3 +183,10 @@ class Downlink:
             log.info("statement.delivered", lock=lock_id, kind=kind)
         else:
             log.warning("statement.not_accepted", lock=lock_id, kind=kind, code=code)
+
+
+def _kind(signed: bytes) -> str:
+    try:
+        return statement.kind_of(signed)
+    except FormatError:
+        return "?"

@@ -9,11 +9,15 @@ from edge_agent import database
 
 @dataclass(frozen=True)
 class Counts:
-    """What the outbox holds: rows and bytes in the queue, age of the oldest in seconds, rows elsewhere."""
+    """What the outbox holds: rows and bytes in the queue, age of the oldest in seconds, rows elsewhere.
+
+    `disputed` rows of the queue are refused by the province, although their locks did sign them.
+    """
 
     records: int
     bytes: int
     oldest_seconds: float | None
+    disputed: int
     quarantined: int
     statements: int
     locks: int
@@ -23,23 +27,27 @@ def counts(connection: sqlite3.Connection) -> Counts:
     """What the outbox behind `connection` holds. Raises StorageError."""
     with database.errors():
         row = connection.execute(
-            "SELECT count(*), coalesce(sum(length(record)), 0), min(stored_at) FROM records"
+            "SELECT count(*), coalesce(sum(length(record)), 0), min(stored_at), count(disputed) FROM records"
         ).fetchone()
         others = connection.execute(
             "SELECT (SELECT count(*) FROM quarantine), (SELECT count(*) FROM statements), (SELECT count(*) FROM locks)"
         ).fetchone()
     oldest = None if row[2] is None else max(0.0, round(time.time() - row[2], 3))
-    return Counts(row[0], row[1], oldest, *others)
+    return Counts(row[0], row[1], oldest, row[3], *others)
 
 
 def queue_by_lock(connection: sqlite3.Connection) -> list[dict[str, object]]:
-    """Queue of each lock: `lock`, `records`, `first` and `last` counter, `receipted_through`. Raises StorageError."""
+    """Queue of each lock: `lock`, `records`, `first` and `last` counter, `receipted_through`, `disputed`.
+
+    Raises StorageError.
+    """
     with database.errors():
         rows = connection.execute(
-            "SELECT hex(r.lock_id), count(*), min(r.counter), max(r.counter), coalesce(max(l.receipted_through), 0) "
+            "SELECT hex(r.lock_id), count(*), min(r.counter), max(r.counter), coalesce(max(l.receipted_through), 0), "
+            "count(r.disputed) "
             "FROM records r LEFT JOIN locks l USING (lock_id) GROUP BY r.lock_id ORDER BY 1"
         ).fetchall()
-    names = ("lock", "records", "first", "last", "receipted_through")
+    names = ("lock", "records", "first", "last", "receipted_through", "disputed")
     return [dict(zip(names, (row[0].lower(), *row[1:]), strict=True)) for row in rows]
 
 
@@ -51,3 +59,12 @@ def quarantine(connection: sqlite3.Connection) -> list[dict[str, object]]:
         ).fetchall()
     names = ("lock", "counter", "code", "bytes")
     return [dict(zip(names, (row[0].lower(), *row[1:]), strict=True)) for row in rows]
+
+
+def disputed(connection: sqlite3.Connection) -> list[dict[str, object]]:
+    """What the province refuses against our own check, and is kept: `lock`, `counter`, `code`. Raises StorageError."""
+    with database.errors():
+        rows = connection.execute(
+            "SELECT hex(lock_id), counter, disputed FROM records WHERE disputed IS NOT NULL ORDER BY lock_id, counter"
+        ).fetchall()
+    return [dict(zip(("lock", "counter", "code"), (row[0].lower(), *row[1:]), strict=True)) for row in rows]

@@ -1,7 +1,8 @@
 """The outbox: records on their way from lock to province, on disk before the lock is told to go on.
 
 One record a commit: a building makes under a megabyte a day, so a disk flush for each is cheap, and then "the edge
-has it" has one meaning. A row leaves by a receipt only; what cannot be forwarded is kept aside, never overwritten.
+has it" has one meaning. A row leaves by a receipt of the province; what the province refuses, as far as our own check
+agrees, and what does not fit, is kept aside and never overwritten.
 """
 
 import hashlib
@@ -72,6 +73,9 @@ class Outbox:
                 "excluded.seen_at, next_counter = excluded.next_counter, told_through = excluded.told_through",
                 (hello.lock_id, hello.identity_public, hello.next_counter, hello.receipted_through, time.time()),
             )
+            self._db.execute(
+                "DELETE FROM damaged WHERE lock_id = ? AND counter <= ?", (hello.lock_id, hello.receipted_through)
+            )
             if self._receipted_through(hello.lock_id) <= hello.receipted_through:
                 self.held.drop_receipt(hello.lock_id)
             elif not self.held.has_receipt(hello.lock_id):
@@ -95,12 +99,17 @@ class Outbox:
         self._one("SELECT id FROM records LIMIT 1")
 
     def known_through(self, lock_id: bytes) -> int:
-        """Highest counter of a lock that is here or receipted; the next record wanted is the one after."""
-        return max(
+        """Highest counter of a lock that is here or receipted, or the one before a record that was damaged here.
+
+        The next record wanted is the one after.
+        """
+        known = max(
             self._one("SELECT max(counter) FROM records WHERE lock_id = ?", lock_id),
             self._one("SELECT max(counter) FROM quarantine WHERE lock_id = ? AND authentic", lock_id),
             self._receipted_through(lock_id),
         )
+        damaged = self._one("SELECT min(counter) FROM damaged WHERE lock_id = ?", lock_id)
+        return min(known, damaged - 1) if damaged else known
 
     # --- records in --------------------------------------------------------------------------------------------------
 
@@ -123,10 +132,10 @@ class Outbox:
             # By payload: the signature of the same payload may differ, since ECDSA is randomised and malleable.
             return "duplicate" if row[0] == record.payload_hash else self._conflict(record)
         if self._one(
-            "SELECT count(*) FROM quarantine WHERE lock_id = ? AND counter = ? AND record_hash = ?",
+            "SELECT count(*) FROM quarantine WHERE lock_id = ? AND counter = ? AND payload_hash = ? AND authentic",
             record.lock_id,
             record.counter,
-            hashlib.sha256(record.raw).digest(),
+            record.payload_hash,
         ):
             return "duplicate"
         self._make_room(len(record.raw))
@@ -143,6 +152,7 @@ class Outbox:
                     time.time(),
                 ),
             )
+            self._db.execute("DELETE FROM damaged WHERE lock_id = ? AND counter = ?", (record.lock_id, record.counter))
         self._bytes += len(record.raw)
         return "stored"
 
@@ -152,19 +162,20 @@ class Outbox:
             return False
         self._make_room(len(record))
         with database.transaction(self._db):
-            return self._keep_aside(lock_id, counter, record, code, authentic=False)
+            return self._keep_aside((lock_id, counter), record, None, code, authentic=False)
 
     def _conflict(self, record: Record) -> Literal["conflict"]:
         self._make_room(len(record.raw))
         with database.transaction(self._db):
-            self._keep_aside(record.lock_id, record.counter, record.raw, "outbox.conflict", authentic=True)
+            key = (record.lock_id, record.counter)
+            self._keep_aside(key, record.raw, record.payload_hash, "outbox.conflict", authentic=True)
         return "conflict"
 
-    def _keep_aside(self, lock_id: bytes, counter: int, record: bytes, code: str, authentic: bool) -> bool:
+    def _keep_aside(self, key: Key, record: bytes, payload_hash: bytes | None, code: str, authentic: bool) -> bool:
         done = self._db.execute(
-            "INSERT OR IGNORE INTO quarantine (lock_id, counter, record_hash, authentic, record, code, stored_at) "
-            "VALUES (?,?,?,?,?,?,?)",
-            (lock_id, counter, hashlib.sha256(record).digest(), authentic, record, code, time.time()),
+            "INSERT OR IGNORE INTO quarantine (lock_id, counter, record_hash, payload_hash, authentic, record, code, "
+            "stored_at) VALUES (?,?,?,?,?,?,?,?)",
+            (*key, hashlib.sha256(record).digest(), payload_hash, authentic, record, code, time.time()),
         )
         self._bytes += len(record) if done.rowcount else 0
         return done.rowcount > 0
@@ -233,6 +244,7 @@ class Outbox:
                 "DELETE FROM records WHERE lock_id = ? AND counter <= ? RETURNING counter, length(record)",
                 (lock_id, through),
             ).fetchall()
+            self._db.execute("DELETE FROM damaged WHERE lock_id = ? AND counter <= ?", (lock_id, through))
             self._db.execute(
                 "INSERT INTO locks (lock_id, receipted_through, receipted_head) VALUES (?,?,?) "
                 "ON CONFLICT (lock_id) DO UPDATE SET "
@@ -240,7 +252,7 @@ class Outbox:
                 (lock_id, through, receipt.head),
             )
             if self._told_through(lock_id) < through:
-                self.held.hold_receipt(lock_id, statement)
+                self.held.hold_receipt(lock_id, through, statement)
         self._bytes -= sum(row[1] for row in gone)
         return [(lock_id, row[0]) for row in gone]
 
@@ -255,18 +267,37 @@ class Outbox:
                 raise VerificationError("receipt.chain", f"record {counter} held here is not the one committed")
             expected = {counter - 1: previous}
 
-    def refuse(self, lock_id: bytes, counter: int, payload_hash: bytes, code: str) -> list[Key]:
-        """Move the record that the province will never commit out of the queue and aside. Returns the keys moved."""
-        with database.transaction(self._db):
+    # --- records that the province refuses ---------------------------------------------------------------------------
+
+    def queued(self, key: Key, payload_hash: bytes) -> bytes | None:
+        """The record of that key and payload in the queue, None if there is none."""
+        with database.errors():
             row = self._db.execute(
-                "DELETE FROM records WHERE lock_id = ? AND counter = ? AND payload_hash = ? RETURNING record",
-                (lock_id, counter, payload_hash),
+                "SELECT record FROM records WHERE lock_id = ? AND counter = ? AND payload_hash = ?",
+                (*key, payload_hash),
             ).fetchone()
-            if row is None:
-                return []
-            self._bytes -= len(row[0])
-            self._keep_aside(lock_id, counter, row[0], code, authentic=True)
-        return [(lock_id, counter)]
+        return None if row is None else bytes(row[0])
+
+    def set_aside(self, key: Key, code: str, *, authentic: bool) -> None:
+        """Move a record from the queue to the quarantine. One that is not `authentic` is wanted from the lock again."""
+        with database.transaction(self._db):
+            rows = self._db.execute(
+                "DELETE FROM records WHERE lock_id = ? AND counter = ? RETURNING record, payload_hash", key
+            ).fetchall()
+            for record, payload_hash in rows:
+                self._bytes -= len(record)
+                self._keep_aside(key, record, payload_hash, code, authentic)
+            if rows and not authentic:
+                self._db.execute("INSERT OR IGNORE INTO damaged (lock_id, counter) VALUES (?,?)", key)
+
+    def dispute(self, key: Key, code: str) -> bool:
+        """Note that the province refuses a record that is good, which stays in the queue. False if that is known."""
+        with database.transaction(self._db):
+            done = self._db.execute(
+                "UPDATE records SET disputed = ? WHERE lock_id = ? AND counter = ? AND disputed IS NOT ?",
+                (code, *key, code),
+            )
+        return done.rowcount > 0
 
     def _receipted(self, lock_id: bytes) -> tuple[int, bytes | None] | None:
         with database.errors():

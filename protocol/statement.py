@@ -21,6 +21,7 @@ KINDS = (
     "profile",
     "time",
     "receipt",
+    "refusal",
     "grant",
     "edge-pass",
     "revocation-list",

@@ -130,42 +130,19 @@ class PassRequest:
         return _encode([PASS_REQUEST, self.edge_public, self.issued_at])
 
 
-class Refusal:
-    """A record that the province will never commit, by its payload hash, and the stable code of the reason.
-
-    Only for what is not authentic (`cose.signature`), or is not the first authentic record of its counter
-    (`record.equivocation`). Whatever else a lock signed is committed, for a receipt covers every counter up to one; and
-    of a lock that is not registered the province says nothing, for that may pass.
-    """
-
-    def __init__(self, lock_id: bytes, counter: int, payload_hash: bytes, code: str) -> None:
-        self.lock_id = lock_id
-        self.counter = counter
-        self.payload_hash = payload_hash
-        self.code = code
-
-    def items(self) -> "list[Any]":
-        """The refusal as an array to encode. Raises FormatError `uplink.form`."""
-        _check(_is_bstr(self.lock_id, 16) and statement.is_positive(self.counter), "lock id or counter of a refusal")
-        _check(_is_bstr(self.payload_hash, 32) and statement.is_code(self.code), "hash or code of a refusal")
-        return [self.lock_id, self.counter, self.payload_hash, self.code]
-
-
 class Receipts:
-    """What the province answers to batches: receipt statements, and records it refused to commit.
+    """What the province answers to batches: statements of the kinds `refusal` and `receipt`.
 
-    Read the refusals first, then the receipts in their order: where a lock broke its hash chain, each side has its own.
+    Refusals come first, then the receipts in their order: where a lock broke its hash chain, each side has its own.
     """
 
-    def __init__(self, statements: "list[bytes]", refusals: "list[Refusal]") -> None:
+    def __init__(self, statements: "list[bytes]") -> None:
         self.statements = statements
-        self.refusals = refusals
 
     def encode(self) -> bytes:
         """The message. Raises FormatError `uplink.form`."""
-        _check(_is_list_of_bytes(self.statements, 0, MAX_STATEMENTS), "receipts")
-        _check(len(self.refusals) <= MAX_RECORDS, "refusals")
-        return _encode([1, self.statements, [refusal.items() for refusal in self.refusals]])
+        _check(_is_list_of_bytes(self.statements, 1, MAX_STATEMENTS), "receipts")
+        return _encode([1, self.statements])
 
 
 class Command:
@@ -180,6 +157,20 @@ class Command:
         _check(_is_bstr(self.lock_id, 16), "lock id")
         _check(_is_list_of_bytes(self.statements, 1, MAX_STATEMENTS), "statements")
         return _encode([1, self.lock_id, self.statements])
+
+
+def in_messages(statements: "list[bytes]") -> "list[list[bytes]]":
+    """`statements` in order, in as few groups as each fit one `Receipts` or `Command`; none for none."""
+    groups: "list[list[bytes]]" = []
+    room = 0
+    for signed in statements:
+        size = len(signed) + 3
+        if size > room or len(groups[-1]) == MAX_STATEMENTS:
+            groups.append([])
+            room = MAX_MESSAGE - 32
+        groups[-1].append(signed)
+        room -= size
+    return groups
 
 
 def parse_up(data: bytes) -> "Batch | TimeRequest | LockSeen | PassRequest":
@@ -204,13 +195,8 @@ def parse_up(data: bytes) -> "Batch | TimeRequest | LockSeen | PassRequest":
 def parse_receipts(data: bytes) -> Receipts:
     """A message on `receipt`. Raises FormatError `uplink.form`, `uplink.too_long` or `cbor.*`."""
     items = _decode(data)
-    _check(items[0] == 1 and len(items) == 3, "version or length")
-    _check(isinstance(items[2], list), "refusals")
-    refusals = []
-    for item in items[2]:
-        _check(isinstance(item, list) and len(item) == 4, "a refusal")
-        refusals.append(Refusal(item[0], item[1], item[2], item[3]))
-    message = Receipts(items[1], refusals)
+    _check(items[0] == 1 and len(items) == 2, "version or length")
+    message = Receipts(items[1])
     message.encode()
     return message
 

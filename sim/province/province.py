@@ -10,7 +10,7 @@ from protocol.errors import ConfigError
 from protocol.trust import Issuer, ListEntry
 from sim.province.consumer import Consumer
 from sim.province.keys import Keys
-from sim.province.registry import Message, Registry
+from sim.province.registry import Message, Registry, commands
 from sim.province.store import Listing, Lock, Registration, Store
 
 
@@ -80,7 +80,7 @@ class Province:
         for lock in self.store.locks():
             receipt = self.store.receipt(lock.lock_id)
             if lock.edge is not None and receipt is not None:
-                self._publish([(lock.edge, uplink.RECEIPT, uplink.Receipts([receipt[1]], []).encode())])
+                self._publish([(lock.edge, uplink.RECEIPT, uplink.Receipts([receipt[1]]).encode())])
 
     def wait_for(self, predicate: Callable[[Store], bool], timeout: float = 10) -> bool:
         """True as soon as `predicate(store)` holds, False when `timeout` seconds have passed without."""
@@ -101,8 +101,8 @@ class Province:
     def relay(self, lock_id: bytes, statements: list[bytes]) -> None:
         """Hand statements to the edge that last spoke for a lock; if there is none, they go when the lock is seen."""
         lock = self.store.lock(lock_id)
-        if lock is not None and lock.edge is not None and statements:
-            self._publish([(lock.edge, uplink.CMD, uplink.Command(lock_id, statements).encode())])
+        if lock is not None and lock.edge is not None:
+            self._publish(commands(lock.edge, lock_id, statements))
 
     # --- acting ------------------------------------------------------------------------------------------------------
 

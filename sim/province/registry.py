@@ -18,6 +18,7 @@ from protocol.errors import ConfigError, FormatError, MooringError, Verification
 from protocol.grant import Grant
 from protocol.profile import Profile
 from protocol.receipt import Receipt
+from protocol.refusal import EQUIVOCATION
 from protocol.revocation_list import RevocationList
 from protocol.signed_time import SignedTime
 from protocol.trust import MAX_LISTS, Issuer, ListEntry, TrustList
@@ -25,6 +26,7 @@ from sim.province.edges import Edges
 from sim.province.keys import Keys
 from sim.province.placements import Placements
 from sim.province.quality import GOOD, verdict
+from sim.province.refusals import Refusals
 from sim.province.store import CHAIN, Listing, Lock, Store
 
 Message = tuple[str, str, bytes]
@@ -46,6 +48,7 @@ class Registry:
         self.store = store
         self.edges = Edges(store, keys, clock)
         self.placements = Placements(store, keys, clock)
+        self._refusals = Refusals(store, keys, clock)
         self.changed = threading.Condition()
         self._keys = keys
         self._clock = clock
@@ -181,18 +184,15 @@ class Registry:
             return []
         with self.store.transaction():
             self.store.heard(lock.lock_id, edge)
-        answers: list[Message] = []
-        lacked = self.lacking(lock, seen.held)
-        if lacked:
-            answers.append((edge, uplink.CMD, uplink.Command(lock.lock_id, lacked).encode()))
+        answers = commands(edge, lock.lock_id, self.lacking(lock, seen.held))
         receipt = self.store.receipt(lock.lock_id)
         if receipt is not None:
-            answers.append((edge, uplink.RECEIPT, uplink.Receipts([receipt[1]], []).encode()))
+            answers.append((edge, uplink.RECEIPT, uplink.Receipts([receipt[1]]).encode()))
         return answers
 
     def _commit(self, edge: str, records: list[bytes]) -> list[Message]:
         delivered: dict[bytes, set[int]] = {}
-        refusals: list[uplink.Refusal] = []
+        refused: list[tuple[record.Record, str]] = []
         counts: Counter[str] = Counter()
         unknown: Counter[bytes] = Counter()
         with self.store.transaction():
@@ -213,18 +213,19 @@ class Registry:
                 except MooringError as error:
                     counts["records refused"] += 1
                     self.store.quarantine(item, error.code, self._now())
-                    refusals.append(uplink.Refusal(item.lock_id, item.counter, item.payload_hash, error.code))
+                    refused.append((item, error.code))
                     _log.warning("edge %s: %s refused: %s", edge, _name(item), error.code)
             for lock_id, number in unknown.items():
                 _log.warning("edge %s: %d records of lock %s, which is not registered", edge, number, lock_id.hex()[:8])
                 counts["records of unknown locks"] += number
             for name, count in counts.items():
                 self.store.count_up(name, count)
-            receipts = []
+            # Refusals go first: a receipt may reach over a refused record.
+            answers = self._refusals.answer(refused)
             for lock_id in sorted(delivered):
                 self.store.heard(lock_id, edge)
-                receipts += self._receipts(lock_id, delivered[lock_id])
-        return _answers(edge, receipts, refusals)
+                answers += self._receipts(lock_id, delivered[lock_id])
+        return [(edge, uplink.RECEIPT, uplink.Receipts(part).encode()) for part in uplink.in_messages(answers)]
 
     def _commit_one(self, edge: str, lock: Lock, item: record.Record) -> list[str]:
         """Commit what is authentic and the first of its counter; returns what to count.
@@ -236,7 +237,7 @@ class Registry:
             return ["records delivered again"]
         record.verify(crypto, item, lock.identity)
         if committed is not None:
-            raise VerificationError("record.equivocation", "the lock signed two records of one number")
+            raise VerificationError(EQUIVOCATION, "the lock signed two records of one number")
         body, judged = self._judge(lock, item)
         self.store.put_record(item, body, judged, self._now())
         if body is not None and judged != CHAIN:
@@ -297,12 +298,6 @@ def _name(item: record.Record) -> str:
     return f"lock {item.lock_id.hex()[:8]} record {item.counter}"
 
 
-def _answers(edge: str, receipts: list[bytes], refusals: list[uplink.Refusal]) -> list[Message]:
-    """As few messages as hold them, none for nothing. Refusals go first: a receipt may reach over a refused record."""
-    parts = [receipts[at : at + uplink.MAX_STATEMENTS] for at in range(0, len(receipts), uplink.MAX_STATEMENTS)]
-    if refusals and not parts:
-        parts = [[]]
-    return [
-        (edge, uplink.RECEIPT, uplink.Receipts(part, [] if number else refusals).encode())
-        for number, part in enumerate(parts)
-    ]
+def commands(edge: str, lock_id: bytes, statements: list[bytes]) -> list[Message]:
+    """As few messages as hold these statements for a lock, none for nothing."""
+    return [(edge, uplink.CMD, uplink.Command(lock_id, part).encode()) for part in uplink.in_messages(statements)]

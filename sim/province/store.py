@@ -26,7 +26,8 @@ CHAIN = "record.chain"
 """Verdict on a record whose `previous` is not the hash of the record before it, or that the one after does not name."""
 
 QUARANTINE_ROWS = 1000
-"""Most rows kept in quarantine: anyone can make records that a lock did not sign, the disk must not be theirs."""
+"""Most rows kept in quarantine for one reason: anyone can make records that a lock did not sign; neither the disk nor
+the place of what a lock did sign twice must be theirs."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS listings (code TEXT PRIMARY KEY, doors INTEGER NOT NULL, admits TEXT NOT NULL);
@@ -52,6 +53,13 @@ CREATE TABLE IF NOT EXISTS quarantine (
 CREATE TABLE IF NOT EXISTS receipts (
   lock_id BLOB NOT NULL, through INTEGER NOT NULL, head BLOB NOT NULL, time INTEGER NOT NULL, statement BLOB NOT NULL,
   PRIMARY KEY (lock_id, through));
+CREATE TABLE IF NOT EXISTS refusals (
+  id INTEGER PRIMARY KEY, code TEXT NOT NULL, lock_id BLOB NOT NULL, time INTEGER NOT NULL, statement BLOB NOT NULL);
+CREATE INDEX IF NOT EXISTS refusals_by_reason ON refusals (code, time);
+CREATE TABLE IF NOT EXISTS refused (
+  lock_id BLOB NOT NULL, counter INTEGER NOT NULL, payload_hash BLOB NOT NULL, refusal INTEGER NOT NULL,
+  PRIMARY KEY (lock_id, counter, payload_hash)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS refused_by_refusal ON refused (refusal);
 CREATE TABLE IF NOT EXISTS edges (name TEXT PRIMARY KEY, public BLOB, locks BLOB);
 CREATE TABLE IF NOT EXISTS tally (name TEXT PRIMARY KEY, count INTEGER NOT NULL);
 """
@@ -266,13 +274,13 @@ class Store:
         return sorted(end for end in ends if first <= end <= last)
 
     def quarantine(self, item: record.Record, code: str, now: int) -> None:
-        """Keep a record that was refused, up to QUARANTINE_ROWS; a known one only counts."""
+        """Keep a record that was refused, up to QUARANTINE_ROWS of that code; a known one only counts."""
         self._write(
             "INSERT INTO quarantine (lock_id, counter, payload_hash, code, record, first_seen) SELECT ?,?,?,?,?,? "
-            "WHERE (SELECT COUNT(*) FROM quarantine) < ? "
+            "WHERE (SELECT COUNT(*) FROM quarantine WHERE code=?) < ? "
             "OR EXISTS (SELECT 1 FROM quarantine WHERE lock_id=? AND counter=? AND payload_hash=?) "
             "ON CONFLICT (lock_id, counter, payload_hash) DO UPDATE SET seen=seen+1, code=excluded.code",
-            *(item.lock_id, item.counter, item.payload_hash, code, item.raw, now, QUARANTINE_ROWS),
+            *(item.lock_id, item.counter, item.payload_hash, code, item.raw, now, code, QUARANTINE_ROWS),
             *(item.lock_id, item.counter, item.payload_hash),
         )
 
@@ -311,6 +319,47 @@ class Store:
         """(lock id, counter, payload hash, code, times seen) of what was refused."""
         rows = self._rows("SELECT lock_id, counter, payload_hash, code, seen FROM quarantine ORDER BY lock_id, counter")
         return [(row[0], row[1], row[2], row[3], row[4]) for row in rows]
+
+    # --- refusals ----------------------------------------------------------------------------------------------------
+
+    def refusal(self, lock_id: bytes, counter: int, payload_hash: bytes) -> bytes | None:
+        """The statement kept that refuses this record, or None."""
+        rows = self._rows(
+            "SELECT statement FROM refused JOIN refusals ON id=refusal WHERE refused.lock_id=? AND counter=? "
+            "AND payload_hash=?",
+            *(lock_id, counter, payload_hash),
+        )
+        return rows[0][0] if rows else None
+
+    def refusals_about(self, now: int, seconds: int, code: str, lock_id: bytes) -> tuple[int, int]:
+        """How many refusals of that code were signed within `seconds` of `now`: of this lock, and of all."""
+        # On either side of now: a clock that was set back must not silence the province until it has caught up.
+        rows = self._rows(
+            "SELECT COUNT(*) FILTER (WHERE lock_id=?), COUNT(*) FROM refusals WHERE code=? AND time>? AND time<?",
+            *(lock_id, code, now - seconds, now + seconds),
+        )
+        return rows[0][0], rows[0][1]
+
+    def put_refusal(
+        self, code: str, lock_id: bytes, time: int, statement: bytes, records: list[tuple[int, bytes]]
+    ) -> None:
+        """Keep a signed refusal of records, each by counter and payload hash."""
+        ((row,),) = self._rows(
+            "INSERT INTO refusals (code, lock_id, time, statement) VALUES (?,?,?,?) RETURNING id",
+            *(code, lock_id, time, statement),
+        )
+        for counter, payload_hash in records:
+            self._write("INSERT OR REPLACE INTO refused VALUES (?,?,?,?)", lock_id, counter, payload_hash, row)
+
+    def drop_refusals(self, code: str, lock_id: bytes | None, most: int) -> None:
+        """Keep the `most` newest refusals of that code, of one lock or of all."""
+        rows = self._rows(
+            "SELECT id FROM refusals WHERE code=?1 AND (?2 IS NULL OR lock_id=?2) ORDER BY id DESC LIMIT -1 OFFSET ?3",
+            *(code, lock_id, most),
+        )
+        for (row,) in rows:
+            self._write("DELETE FROM refused WHERE refusal=?", row)
+            self._write("DELETE FROM refusals WHERE id=?", row)
 
     # --- receipts and tally ------------------------------------------------------------------------------------------
 

@@ -63,16 +63,18 @@ class CountingProvince:
         if self.lose_batches:
             self.lose_batches -= 1
             return
-        refusals = []
+        refused = []
         for raw in said.records:
             item = record.parse(raw)
             key = (item.lock_id, item.counter)
             if key in self.refuse:
-                refusals.append(uplink.Refusal(*key, item.payload_hash, self.refuse[key]))
+                refused.append(self._locks[item.lock_id].refusal(self.refuse[key], item))
             else:
                 self.committed.setdefault(key, raw)
         if not self.mute:
-            self.send(edge, uplink.RECEIPT, uplink.Receipts(self._receipts(), refusals).encode())
+            answer = refused + self._receipts()
+            if answer:
+                self.send(edge, uplink.RECEIPT, uplink.Receipts(answer).encode())
 
     def _receipts(self) -> list[bytes]:
         signed = []

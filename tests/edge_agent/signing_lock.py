@@ -4,13 +4,17 @@ from dataclasses import dataclass, field
 
 from protocol import crypto_cpython as crypto
 from protocol import placement, record, statement
+from protocol.grant import Grant
 from protocol.link import Hello
+from protocol.placement import Placement
 from protocol.receipt import Receipt
 from protocol.record import Record
+from protocol.refusal import Refusal
 from protocol.signed_time import SignedTime
 
 SEALING_PRIVATE, SEALING_PUBLIC = crypto.generate("P-256")
 PROVINCE_PRIVATE, PROVINCE_PUBLIC = crypto.generate("P-256")
+PLATFORM_PRIVATE, PLATFORM_PUBLIC = crypto.generate("P-256")
 
 BODY = {1: 2, 2: 1_800_000_000, 3: None, 4: "LC-1", 5: None, 6: 1, 7: "CN", 9: "mdoc", 11: 1, 12: None}
 
@@ -37,6 +41,10 @@ class SigningLock:
         payload = record.seal(crypto, SEALING_PUBLIC, self.lock_id, number, previous or last, BODY)
         return record.parse(record.sign(crypto, self.private, payload))
 
+    def sign_again(self, item: Record) -> Record:
+        """The same payload under another signature."""
+        return record.parse(record.sign(crypto, self.private, item.payload))
+
     def journal(self, count: int = 1) -> list[Record]:
         """Append `count` records and return them."""
         for _ in range(count):
@@ -53,8 +61,26 @@ class SigningLock:
         body = Receipt(self.lock_id, through, head or self.records[through - 1].payload_hash, 1_800_000_001).body()
         return statement.sign(crypto, private, "receipt", body)
 
+    def refusal(self, code: str, *records: Record, private: bytes = PROVINCE_PRIVATE) -> bytes:
+        """A statement that the province will never commit these records of the lock."""
+        refused = sorted((item.counter, item.payload_hash, code) for item in records)
+        return statement.sign(crypto, private, "refusal", Refusal(self.lock_id, 1_800_000_001, refused).body())
+
+    def placement(self, serial: int = 1, platform: bytes = PLATFORM_PUBLIC, private: bytes = PROVINCE_PRIVATE) -> bytes:
+        """The lock's placement; `platform` is the key that signs its grants."""
+        body = Placement(
+            *(serial, self.lock_id, "LC-1", "active", platform, SEALING_PUBLIC, "CN", "1", [b"\x30\x00"], "named", 1)
+        ).body()
+        return statement.sign(crypto, private, "placement", body)
+
     def time_answer(self, nonce: bytes) -> bytes:
         return statement.sign(crypto, PROVINCE_PRIVATE, "time", SignedTime(nonce, 1_800_000_002, self.lock_id).body())
+
+
+def grant(number: int, serial: int = 1, until: int = 1_900_000_000, private: bytes = PLATFORM_PRIVATE) -> bytes:
+    """A version of a stay's grant, by the platform that the placement names."""
+    body = Grant(number.to_bytes(16, "big"), serial, "LC-1", 1, until, 1, [], False, until, b"").body()
+    return statement.sign(crypto, private, "grant", body)
 
 
 def opened(signed: bytes) -> Receipt:

@@ -22,7 +22,7 @@ from protocol.errors import MooringError, StorageError, TransportError
 from protocol.link import Hello
 from sim.broker import Broker
 from tests.edge_agent.counting_province import CountingProvince
-from tests.edge_agent.signing_lock import PROVINCE_PRIVATE, PROVINCE_PUBLIC, SigningLock, opened
+from tests.edge_agent.signing_lock import PROVINCE_PRIVATE, PROVINCE_PUBLIC, SigningLock, grant, opened
 
 
 @pytest.fixture(autouse=True)
@@ -218,7 +218,7 @@ def test_a_receipt_waits_for_a_lock_that_is_away(tmp_path: Path) -> None:
             async with building.open() as link:
                 await asyncio.to_thread(province.wait, lambda: len(province.committed) == 2)
                 link.lose()
-                province.send("edge", uplink.RECEIPT, uplink.Receipts([lock.receipt(2)], []).encode())
+                province.send("edge", uplink.RECEIPT, uplink.Receipts([lock.receipt(2)]).encode())
                 await eventually(lambda: building.counts().records == 0)
                 assert building.counts().statements == 1
                 link.reachable.set()
@@ -236,7 +236,7 @@ def test_a_forged_receipt_deletes_nothing(tmp_path: Path) -> None:
             building = Building(tmp_path, broker.port, lock)
             async with building.open() as link:
                 await asyncio.to_thread(province.wait, lambda: len(province.committed) == 2)
-                forged = uplink.Receipts([lock.receipt(2, private=forger)], []).encode()
+                forged = uplink.Receipts([lock.receipt(2, private=forger)]).encode()
                 province.send("edge", uplink.RECEIPT, forged)
                 # A command behind it on the same connection shows that the receipt was handled.
                 lock.nonce = b"n" * 16
@@ -273,8 +273,7 @@ def test_a_time_answer_reaches_the_lock_only_while_its_nonce_is_outstanding(tmp_
 def test_statements_are_held_until_the_lock_gives_its_result(tmp_path: Path) -> None:
     async def story() -> None:
         lock = SigningLock()
-        private, _ = crypto.generate("P-256")
-        grants = [statement.sign(crypto, private, "grant", {1: number}) for number in range(3)]
+        grants = [grant(number) for number in range(3)]
         with Broker() as broker, CountingProvince(broker.port, lock) as province:
             building = Building(tmp_path, broker.port, lock)
             async with building.open() as link:
@@ -283,14 +282,65 @@ def test_statements_are_held_until_the_lock_gives_its_result(tmp_path: Path) -> 
                 )
                 link.lose()
                 link.answers["grant"] = "grant.stale"
-                unknown = uplink.Command(bytes(16), grants).encode()
-                for command in (unknown, uplink.Command(lock.lock_id, grants).encode()):
+                papers = [lock.placement(), *grants]
+                unknown = uplink.Command(bytes(16), papers).encode()
+                for command in (unknown, uplink.Command(lock.lock_id, papers).encode()):
                     province.send("edge", uplink.CMD, command)
-                await eventually(lambda: building.counts().statements == 3)
+                await eventually(lambda: building.counts().statements == 4)
                 link.reachable.set()
-                await link.until(lambda: len(link.delivered) == 3)
-                assert [signed for _, signed in link.delivered] == grants
+                await link.until(lambda: len(link.delivered) == 4)
+                assert [signed for _, signed in link.delivered] == papers
         assert building.counts().statements == 0, "also what the lock refused is done with"
+
+    _run(story)
+
+
+def test_a_refusal_moves_the_record_and_is_handed_to_no_lock(tmp_path: Path) -> None:
+    async def story() -> None:
+        lock = SigningLock()
+        lock.journal(3)
+        with Broker() as broker, CountingProvince(broker.port, lock) as province:
+            province.refuse[(lock.lock_id, 2)] = "record.equivocation"
+            building = Building(tmp_path, broker.port, lock)
+            async with building.open() as link:
+                await link.until(lambda: lock.receipted_through == 3)
+                signed = lock.refusal("record.equivocation", *lock.records)
+                for leaf, message in (
+                    (uplink.CMD, uplink.Command(lock.lock_id, [signed]).encode()),
+                    (uplink.RECEIPT, uplink.Receipts([signed]).encode()),
+                ):
+                    province.send("edge", leaf, message)
+                # What is behind them on the same connection shows that they were handled.
+                province.send("edge", uplink.CMD, uplink.Command(lock.lock_id, [lock.placement()]).encode())
+                await link.until(lambda: "placement" in {kind for kind, _ in link.delivered})
+            held = building.counts()
+            assert (held.records, held.quarantined, held.statements) == (0, 1, 0)
+            assert {kind for kind, _ in link.delivered} == {"receipt", "placement"}
+
+    _run(story)
+
+
+def test_a_lock_is_announced_without_its_placement_until_the_agent_knows_it_too(tmp_path: Path) -> None:
+    """Else a new agent would never learn whose signature the lock's grants need."""
+
+    async def story() -> None:
+        lock = SigningLock()
+        lock.held = {"placement": 3, "profile": 1}
+        with Broker() as broker, CountingProvince(broker.port, lock) as province:
+
+            def told() -> list[dict[str, int]]:
+                return [said.held for said in province.heard if isinstance(said, uplink.LockSeen)]
+
+            building = Building(tmp_path, broker.port, lock)
+            async with building.open() as link:
+                await asyncio.to_thread(province.wait, told)
+                assert told() == [{"profile": 1}]
+                province.send("edge", uplink.CMD, uplink.Command(lock.lock_id, [lock.placement(3)]).encode())
+                await link.until(lambda: link.delivered)
+                lock.held = {"placement": 3, "profile": 2}
+                link.news.set()
+                await asyncio.to_thread(province.wait, lambda: len(told()) > 1)
+                assert told()[1] == {"placement": 3, "profile": 2}
 
     _run(story)
 

@@ -19,7 +19,9 @@ from edge_agent.__main__ import main
 from edge_agent.notify import Notifier
 from edge_agent.outbox import Outbox
 from sim.broker import Broker, free_port
-from tests.edge_agent.signing_lock import SigningLock
+from tests.edge_agent.signing_lock import PROVINCE_PUBLIC, SigningLock
+
+KEY = PROVINCE_PUBLIC.hex()
 
 
 @pytest.fixture
@@ -28,7 +30,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(variable)
     path = tmp_path / "edge.toml"
     mqtt, locks = f"[mqtt]\nport = {free_port()}\n", '[locks]\naddresses = ["AA:BB:CC:DD:EE:01"]\n'
-    path.write_text(f'state_dir = "{tmp_path / "state"}"\n{mqtt}{locks}')
+    path.write_text(f'province_public_key = "{KEY}"\nstate_dir = "{tmp_path / "state"}"\n{mqtt}{locks}')
     return path
 
 
@@ -38,18 +40,28 @@ def said(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     return content
 
 
-def test_print_config_prints_what_check_config_accepts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_print_config_prints_what_check_config_accepts_once_the_provinces_key_is_filled_in(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["print-config"]) == 0
-    path = tmp_path / "printed.toml"
-    path.write_text(capsys.readouterr().out)
+    path, printed = tmp_path / "printed.toml", capsys.readouterr().out
+    path.write_text(printed)
+    assert main(["check-config", "--config", str(path), "--json"]) == 2
+    error = said(capsys)["error"]
+    assert error["code"] == "config.value" and "province_public_key is empty" in error["message"]
+    path.write_text(printed.replace('province_public_key = ""', f'province_public_key = "{KEY}"'))
     assert main(["check-config", "--config", str(path), "--json"]) == 0
-    assert said(capsys)["ok"] is True
+    shown = said(capsys)
+    assert shown["ok"] is True and shown["receipts_verified"] is True
 
 
 def test_check_config_shows_what_is_in_force(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check-config", "--config", str(file)]) == 0
     shown = capsys.readouterr().out
-    assert "AA:BB:CC:DD:EE:01" in shown and "not verified here" in shown
+    assert "AA:BB:CC:DD:EE:01" in shown and "EXPERIMENT" not in shown
+    file.write_text("experiment_without_key = true")
+    assert main(["check-config", "--config", str(file)]) == 0
+    assert "EXPERIMENT: without province_public_key" in capsys.readouterr().out
 
 
 def test_a_bad_configuration_is_exit_code_2_with_one_line_and_no_traceback(
@@ -133,6 +145,7 @@ def test_who_may_not_look_into_the_state_directory_is_told_as_whom_to_look(
     state = tmp_path / "state"
     Outbox(state / "outbox.sqlite3").close()
     monkeypatch.setenv("MOORING_EDGE_STATE_DIR", str(state))
+    monkeypatch.setenv("MOORING_EDGE_PROVINCE_PUBLIC_KEY", KEY)
     monkeypatch.setattr(config, "DEFAULT_PATH", Path("/nonexistent/mooring-edge.toml"))
     with _closed(state):
         assert main([command]) == 1
@@ -146,6 +159,7 @@ def test_who_may_not_look_into_the_folder_of_the_configuration_is_told_so(
 ) -> None:
     folder = tmp_path / "mooring-edge"
     folder.mkdir()
+    monkeypatch.setenv("MOORING_EDGE_PROVINCE_PUBLIC_KEY", KEY)
     monkeypatch.setattr(config, "DEFAULT_PATH", folder / "mooring-edge.toml")
     with _closed(folder):
         assert main(["check-config", "--json"]) == 2
@@ -186,14 +200,36 @@ def test_queue_lists_what_waits_and_what_was_kept_aside(
     with contextlib.closing(Outbox(tmp_path / "state" / "outbox.sqlite3")) as outbox:
         for item in lock.journal(3):
             outbox.put(item)
-        outbox.refuse(lock.lock_id, 3, lock.records[2].payload_hash, "profile.missing")
+        outbox.set_aside((lock.lock_id, 3), "record.equivocation", authentic=True)
         assert main(["queue", "--config", str(file), "--json", "--quarantine"]) == 0
         shown = said(capsys)
-    assert (shown["records"], shown["quarantined"]) == (2, 1)
-    assert shown["locks"] == [{"lock": lock.lock_id.hex(), "records": 2, "first": 1, "last": 2, "receipted_through": 0}]
-    assert shown["quarantine"][0]["code"] == "profile.missing"
+    assert (shown["records"], shown["quarantined"], shown["disputed"]) == (2, 1, 0)
+    assert shown["locks"] == [
+        {"lock": lock.lock_id.hex(), "records": 2, "first": 1, "last": 2, "receipted_through": 0, "disputed": 0}
+    ]
+    assert shown["quarantine"][0]["code"] == "record.equivocation" and shown["refused"] == []
     assert main(["queue", "--config", str(file), "--quarantine"]) == 0
-    assert "profile.missing" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "record.equivocation" in printed and "ALARM" not in printed
+
+
+def test_status_and_queue_raise_an_alarm_over_records_that_the_province_refuses_although_their_locks_signed_them(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lock = SigningLock()
+    with contextlib.closing(Outbox(tmp_path / "state" / "outbox.sqlite3")) as outbox:
+        for item in lock.journal(3):
+            outbox.put(item)
+        outbox.dispute((lock.lock_id, 2), "cose.signature")
+        for command in (["status"], ["queue"], ["queue", "--quarantine"]):
+            main([*command, "--config", str(file)])
+            assert "ALARM    the province refuses 1 that" in capsys.readouterr().out
+        main(["queue", "--config", str(file), "--json", "--quarantine"])
+        shown = said(capsys)
+        assert (shown["disputed"], shown["locks"][0]["disputed"], shown["quarantined"]) == (1, 1, 0)
+        assert shown["refused"] == [{"lock": lock.lock_id.hex(), "counter": 2, "code": "cose.signature"}]
+        main(["status", "--config", str(file), "--json"])
+        assert said(capsys)["outbox"]["disputed"] == 1
 
 
 def test_status_without_an_agent_is_exit_code_3(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

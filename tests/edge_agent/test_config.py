@@ -8,11 +8,13 @@ from edge_agent import config
 from protocol import crypto_cpython
 from protocol.errors import ConfigError
 
+KEY = crypto_cpython.generate("P-256")[1].hex()
+
 
 def load(text: str, tmp_path: Path, **environment: str) -> config.Config:
     path = tmp_path / "edge.toml"
     path.write_text(text)
-    return config.load(path, environment)
+    return config.load(path, {"MOORING_EDGE_PROVINCE_PUBLIC_KEY": KEY, **environment})
 
 
 def refusal(text: str, tmp_path: Path, **environment: str) -> ConfigError:
@@ -24,7 +26,7 @@ def refusal(text: str, tmp_path: Path, **environment: str) -> ConfigError:
 def test_the_printed_default_is_a_good_configuration_equal_to_the_defaults(tmp_path: Path) -> None:
     printed, bare = load(config.default_text(), tmp_path), load("", tmp_path)
     assert printed == bare
-    assert (bare.mqtt.port, bare.locks.addresses, bare.province_public_key) == (1883, (), None)
+    assert (bare.mqtt.port, bare.locks.addresses, bare.province_public_key) == (1883, (), bytes.fromhex(KEY))
 
 
 def test_a_file_overrides_defaults_and_the_environment_overrides_the_file(tmp_path: Path) -> None:
@@ -43,7 +45,8 @@ def test_a_file_overrides_defaults_and_the_environment_overrides_the_file(tmp_pa
 
 def test_the_environment_can_name_the_file(tmp_path: Path) -> None:
     (tmp_path / "x.toml").write_text('name = "x"')
-    assert config.load(None, {"MOORING_EDGE_CONFIG": str(tmp_path / "x.toml")}).name == "x"
+    environment = {"MOORING_EDGE_CONFIG": str(tmp_path / "x.toml"), "MOORING_EDGE_PROVINCE_PUBLIC_KEY": KEY}
+    assert config.load(None, environment).name == "x"
 
 
 def test_other_programs_variables_are_left_alone(tmp_path: Path) -> None:
@@ -87,9 +90,6 @@ def test_other_programs_variables_are_left_alone(tmp_path: Path) -> None:
         ("[mqtt]\ncert = 'x'", "config.value", "both or none"),
         ("[mqtt]\ncert = 'x'\nkey = 'y'", "config.value", "needs mqtt.ca"),
         ("[mqtt]\nca = '/nonexistent/ca.pem'", "config.file", "/nonexistent/ca.pem"),
-        ("province_public_key = '04ff'", "config.value", "130 hex digits"),
-        ("province_public_key = 'zz'", "config.value", "130 hex digits"),
-        (f"province_public_key = '04{'0' * 128}'", "config.value", "no point of P-256"),
         ("name = ", "config.syntax", "not TOML"),
         ("name = " + "[" * 100_000, "config.syntax", "nested too deeply"),
         ("a." * 2000 + "b = 1", "config.syntax", "nested too deeply"),
@@ -99,6 +99,31 @@ def test_a_mistake_is_named_with_its_remedy(tmp_path: Path, text: str, code: str
     error = refusal(text, tmp_path)
     assert error.code == code
     assert says in error.message
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "province_public_key is empty: set it"),
+        ("province_public_key = ''", "experiment_without_key = true"),
+        ("province_public_key = '04ff'", "130 hex digits"),
+        ("province_public_key = 'zz'", "130 hex digits"),
+        (f"province_public_key = '04{'0' * 128}'", "no point of P-256"),
+        (f"province_public_key = '{KEY}'\nexperiment_without_key = true", "take one of them out"),
+    ],
+)
+def test_the_provinces_key_is_required_and_has_to_be_one(tmp_path: Path, text: str, says: str) -> None:
+    path = tmp_path / "edge.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"config\.value") as raised:
+        config.load(path, {})
+    assert says in raised.value.message
+
+
+def test_an_experiment_without_the_provinces_key_has_to_be_called_one(tmp_path: Path) -> None:
+    path = tmp_path / "edge.toml"
+    path.write_text("experiment_without_key = true")
+    assert config.load(path, {}).province_public_key is None
 
 
 def test_a_mistake_in_the_environment_names_the_variable(tmp_path: Path) -> None:
@@ -130,5 +155,7 @@ def test_a_directory_in_place_of_the_file_is_called_that(tmp_path: Path) -> None
 def test_what_works_is_taken(tmp_path: Path) -> None:
     point = crypto_cpython.generate("P-256")[1]
     text = f"state_dir = '{tmp_path}/not/yet/there'\nprovince_public_key = '{point.hex()}'\n[mqtt]\nhost = '::1'\n[log]"
-    loaded = load(text, tmp_path)
+    path = tmp_path / "edge.toml"
+    path.write_text(text)
+    loaded = config.load(path, {})
     assert loaded.province_public_key == point and loaded.mqtt.host == "::1"

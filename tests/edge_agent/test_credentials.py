@@ -66,7 +66,21 @@ def test_a_pass_that_the_province_did_not_sign_is_refused_where_its_key_is_known
     forged = KEYS.edge_pass(signer=KEYS.edge[0])
     with pytest.raises(MooringError, match=r"cose\.signature"):
         edge(tmp_path).take(forged)
-    assert edge(tmp_path, province=None).take(forged), "without it the locks will tell"
+    assert not (tmp_path / PASS_FILE).exists()
+
+
+def test_in_an_experiment_without_the_provinces_key_a_pass_by_anybody_serves_and_is_not_kept(tmp_path: Path) -> None:
+    known = edge(tmp_path, province=None)
+    assert known.take(KEYS.edge_pass(signer=KEYS.edge[0], issued_at=2**53 - 2, not_after=2**53 - 1))
+    assert known.available.is_set() and not (tmp_path / PASS_FILE).exists()
+    again = edge(tmp_path, province=None)
+    assert not again.available.is_set() and again.take(KEYS.edge_pass()), "so a genuine one is taken after a restart"
+
+
+def test_a_pass_on_disk_that_the_province_did_not_sign_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / PASS_FILE).write_bytes(KEYS.edge_pass(signer=KEYS.edge[0], issued_at=2**53 - 2, not_after=2**53 - 1))
+    known = edge(tmp_path)
+    assert not known.available.is_set() and known.take(KEYS.edge_pass())
 
 
 def test_what_is_no_pass_is_refused(tmp_path: Path) -> None:

@@ -224,7 +224,7 @@ def test_records_reach_a_province_behind_a_broker_that_was_hostile_before(tmp_pa
             await broker.until(lambda: len(broker.sessions) == 3)
             await edge.online.wait()
             edge.store(lock, 2)
-            receipts = uplink.Receipts([lock.receipt(2)], []).encode()
+            receipts = uplink.Receipts([lock.receipt(2)]).encode()
             await broker.sessions[2].send(publish(uplink.topic("edge", uplink.RECEIPT), receipts))
             await edge.until_empty()
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from edge_agent import database, inventory
-from edge_agent.held import PER_LOCK_LIMIT, Held
 from edge_agent.outbox import FORGED_LIMIT, Outbox
 from protocol import crypto_cpython as crypto
 from protocol import record
@@ -207,19 +206,6 @@ def test_a_receipt_the_lock_already_knows_is_not_held_for_it(outbox: Outbox, loc
     assert outbox.held.waiting(lock.lock_id) == []
 
 
-def test_a_refused_record_leaves_the_queue_and_is_kept_aside(path: Path, outbox: Outbox, lock: SigningLock) -> None:
-    fill(outbox, lock, 3)
-    poison = lock.records[1]
-    assert outbox.refuse(lock.lock_id, 2, bytes(32), "record.form") == [], "another payload hash moves nothing"
-    assert outbox.refuse(lock.lock_id, 2, poison.payload_hash, "profile.missing") == [(lock.lock_id, 2)]
-    assert counters(outbox) == [1, 3]
-    assert outbox.put(poison) == "duplicate", "it does not come back into the queue"
-    with closing(database.open_for_reading(path)) as look:
-        stored = look.execute("SELECT record, code FROM quarantine").fetchall()
-    assert stored == [(poison.raw, "profile.missing")]
-    assert outbox.known_through(lock.lock_id) == 3
-
-
 def test_forged_records_do_not_move_the_counter_and_are_bounded(path: Path, outbox: Outbox, lock: SigningLock) -> None:
     assert outbox.keep_forged(lock.lock_id, 10**9, b"junk", "cose.signature")
     assert outbox.known_through(lock.lock_id) == 0
@@ -275,10 +261,11 @@ def test_row_ids_are_never_used_again(outbox: Outbox, lock: SigningLock) -> None
     ("damage", "code"),
     [
         ("PRAGMA user_version = 99", "outbox.version"),
+        ("PRAGMA user_version = 1", "outbox.version"),
         ("PRAGMA application_id = 7", "outbox.foreign"),
     ],
 )
-def test_a_file_of_someone_else_or_newer_is_refused(path: Path, damage: str, code: str) -> None:
+def test_a_file_of_someone_else_or_of_another_version_is_refused(path: Path, damage: str, code: str) -> None:
     Outbox(path).close()
     with closing(sqlite3.connect(path)) as connection:
         connection.execute(damage)
@@ -304,28 +291,6 @@ def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     with pytest.raises(StorageError) as refusal:
         Outbox(tmp_path / "file" / "outbox.sqlite3")
     assert refusal.value.code == "outbox.access"
-
-
-def test_statements_are_held_once_and_receipts_go_first(outbox: Outbox, lock: SigningLock) -> None:
-    fill(outbox, lock, 1)
-    held = outbox.held
-    assert [held.add(lock.lock_id, "grant", b"one"), held.add(lock.lock_id, "grant", b"one")] == [True, False]
-    held.add(lock.lock_id, "placement", b"two")
-    signed = lock.receipt(1)
-    outbox.apply_receipt(opened(signed), signed)
-    assert [item.kind for item in held.waiting(lock.lock_id)] == ["receipt", "grant", "placement"]
-    assert held.waiting(SigningLock().lock_id) == []
-
-
-def test_a_flood_of_statements_is_refused(path: Path, lock: SigningLock) -> None:
-    with closing(database.open_for_writing(path)) as connection:
-        connection.execute("PRAGMA synchronous = OFF")
-        held = Held(connection)
-        for number in range(PER_LOCK_LIMIT):
-            held.add(lock.lock_id, "grant", number.to_bytes(2, "big"))
-        with pytest.raises(StorageError) as refusal:
-            held.add(lock.lock_id, "grant", b"one more")
-    assert refusal.value.code == "held.limit"
 
 
 _WRITER = """

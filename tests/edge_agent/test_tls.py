@@ -27,6 +27,7 @@ from edge_agent.broker import BrokerConnection
 from protocol.errors import ConfigError, TransportError
 from sim import pki
 from sim.broker import Broker
+from tests.edge_agent.signing_lock import PROVINCE_PUBLIC
 
 
 def pem_key(key: ec.EllipticCurvePrivateKey, encryption: KeySerializationEncryption | None = None) -> bytes:
@@ -55,7 +56,8 @@ def files(tmp_path: Path) -> Path:
 
 def load(files: Path, ca: str, cert: str = "", key: str = "") -> config.Config:
     paths = {name: str(files / value) for name, value in (("CA", ca), ("CERT", cert), ("KEY", key)) if value}
-    return config.load(None, {f"MOORING_EDGE_MQTT_{name}": path for name, path in paths.items()})
+    key_of_province = {"MOORING_EDGE_PROVINCE_PUBLIC_KEY": PROVINCE_PUBLIC.hex()}
+    return config.load(None, {f"MOORING_EDGE_MQTT_{name}": path for name, path in paths.items()} | key_of_province)
 
 
 def test_files_that_fit_are_taken(files: Path) -> None:

@@ -14,12 +14,15 @@ from edge_agent import uplink as edge_uplink
 from edge_agent.backoff import Backoff
 from edge_agent.faults import Faults
 from edge_agent.outbox import Outbox
+from edge_agent.refusals import obey
 from edge_agent.uplink import Uplink
-from protocol import record, uplink
+from protocol import crypto_cpython as crypto
+from protocol import record, statement, uplink
 from protocol.errors import StorageError
+from protocol.refusal import Refusal
 from sim.broker import Broker, free_port
 from tests.edge_agent.counting_province import CountingProvince
-from tests.edge_agent.signing_lock import SigningLock, opened
+from tests.edge_agent.signing_lock import PROVINCE_PUBLIC, SigningLock, opened
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +34,14 @@ class Edge:
     """An outbox with its uplink, and the receipts handled as the agent does."""
 
     def __init__(self, folder: Path, port: int, **batching: int) -> None:
-        settings = config.load(None, {"MOORING_EDGE_STATE_DIR": str(folder), "MOORING_EDGE_MQTT_PORT": str(port)})
+        settings = config.load(
+            None,
+            {
+                "MOORING_EDGE_STATE_DIR": str(folder),
+                "MOORING_EDGE_MQTT_PORT": str(port),
+                "MOORING_EDGE_PROVINCE_PUBLIC_KEY": PROVINCE_PUBLIC.hex(),
+            },
+        )
         self.settings = replace(settings, uplink=replace(settings.uplink, **batching))
         self.outbox = Outbox(self.settings.outbox_path)
         self.emptied, self.online, self.offline = asyncio.Event(), asyncio.Event(), asyncio.Event()
@@ -56,10 +66,12 @@ class Edge:
         if self.fail_receipts:
             self.fail_receipts -= 1
             raise StorageError("outbox.io", "made to fail")
-        for item in message.refusals:
-            self.uplink.settled(self.outbox.refuse(item.lock_id, item.counter, item.payload_hash, item.code))
         for signed in message.statements:
-            self.uplink.settled(self.outbox.apply_receipt(opened(signed), signed))
+            if statement.kind_of(signed) == "receipt":
+                self.uplink.settled(self.outbox.apply_receipt(opened(signed), signed))
+            else:
+                refusal = Refusal.parse(statement.open(crypto, signed, "refusal", PROVINCE_PUBLIC))
+                self.uplink.settled(obey(self.outbox, refusal))
         if not self.outbox.batch(0, 1, 1):
             self.emptied.set()
 
@@ -159,7 +171,7 @@ def test_without_receipts_no_more_than_the_window_is_under_way(broker: Broker, t
                 # The province finds its voice: one receipt makes room for the rest.
                 province.mute = False
                 through = max(max(batch) for batch in province.batches())
-                message = uplink.Receipts([lock.receipt(through)], []).encode()
+                message = uplink.Receipts([lock.receipt(through)]).encode()
                 province.send("edge", uplink.RECEIPT, message)
                 await edge.until_empty()
             assert len(province.committed) == 20
@@ -215,14 +227,14 @@ def test_a_poison_record_is_kept_aside_and_blocks_nothing(broker: Broker, tmp_pa
     async def story() -> None:
         lock, other = SigningLock(), SigningLock()
         with CountingProvince(broker.port, lock, other) as province:
-            province.refuse[(lock.lock_id, 2)] = "profile.missing"
+            province.refuse[(lock.lock_id, 2)] = "record.equivocation"
             async with running(tmp_path, broker.port) as edge:
                 edge.store(lock, 4)
                 edge.store(other, 2)
                 await edge.until_empty()
                 with contextlib.closing(database.open_for_reading(edge.settings.outbox_path)) as look:
                     aside = look.execute("SELECT counter, code, record FROM quarantine").fetchall()
-            assert aside == [(2, "profile.missing", lock.records[1].raw)]
+            assert aside == [(2, "record.equivocation", lock.records[1].raw)]
             assert len(province.committed) == 5
 
     _run(story)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -10,10 +11,13 @@ from firmware.lock import Lock
 from firmware.store import Store
 from protocol import cbor, record, statement
 from protocol import crypto_cpython as crypto
+from protocol.edge_pass import EdgePass
 from protocol.errors import StorageError
 from protocol.grant import Grant, commitment
+from protocol.listing_code import ListingCode
 from protocol.placement import Placement
 from protocol.receipt import Receipt
+from protocol.refusal import EQUIVOCATION, Refusal
 from protocol.signed_time import SignedTime
 from protocol.trust import Issuer, TrustList
 from sim import pki
@@ -145,6 +149,21 @@ def test_one_kind_of_statement_cannot_pass_for_another(bench: Bench) -> None:
     body = TrustList(1, NOW, [Issuer(b"der", ["org.iso.18013.5.1.mDL"])]).body()
     relabelled = statement.sign(crypto, PROVINCE[0], "placement", body)
     assert bench.lock.deliver(relabelled)[1] == "placement.form"
+
+
+def test_a_refusal_of_records_or_whatever_else_the_province_signs_for_others_is_no_statement_for_a_lock(
+    bench: Bench,
+) -> None:
+    lock_id = bench.lock.identity.lock_id
+    forms: dict[str, Any] = {
+        "refusal": Refusal(lock_id, NOW, [(1, bytes(32), EQUIVOCATION)]),
+        "edge-pass": EdgePass(NOW, "edge-1", PLATFORM[1], NOW + 1, [lock_id]),
+        "listing-code": ListingCode("HZ-1", "302", 1, "HTTPS://CODE.EXAMPLE/L/", NOW),
+    }
+    for kind, form in forms.items():
+        signed = statement.sign(crypto, PROVINCE[0], kind, form.body())
+        assert bench.lock.deliver(signed) == (kind, "statement.kind")
+    assert bench.lock.hello().receipted_through == 0 and bench.lock.hello().held == {}
 
 
 def test_garbage_is_refused_with_a_code(bench: Bench) -> None:

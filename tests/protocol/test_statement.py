@@ -15,6 +15,7 @@ from protocol.listing_code import ListingCode
 from protocol.placement import Placement, lock_id
 from protocol.profile import Profile
 from protocol.receipt import Receipt
+from protocol.refusal import EQUIVOCATION, SIGNATURE, Refusal
 from protocol.revocation_list import RevocationList
 from protocol.signed_time import SignedTime
 from protocol.trust import CRL, IDENTIFIER_LIST, STATUS_LIST, Issuer, ListEntry, TrustList
@@ -47,6 +48,7 @@ FORMS: dict[str, Any] = {
     "revocation-list": RevocationList(7, 2, b"\x30\x00"),
     "time": SignedTime(bytes(16), 1_795_000_000, LOCK),
     "receipt": Receipt(LOCK, 41, bytes(32), 1_795_000_000),
+    "refusal": Refusal(LOCK, 1_795_000_000, [(7, bytes(32), EQUIVOCATION), (9, b"\x01" * 32, SIGNATURE)]),
     "grant": Grant(
         bytes(16),
         1,
@@ -275,11 +277,13 @@ from protocol.listing_code import ListingCode
 from protocol.placement import Placement
 from protocol.profile import Profile
 from protocol.receipt import Receipt
+from protocol.refusal import Refusal
 from protocol.revocation_list import RevocationList
 from protocol.signed_time import SignedTime
 from protocol.trust import TrustList
 forms = {"placement": Placement, "trust-list": TrustList, "profile": Profile, "time": SignedTime, "receipt": Receipt,
-         "grant": Grant, "edge-pass": EdgePass, "revocation-list": RevocationList, "listing-code": ListingCode}
+         "grant": Grant, "edge-pass": EdgePass, "revocation-list": RevocationList, "listing-code": ListingCode,
+         "refusal": Refusal}
 key = bytes.fromhex(given["key"])
 def code(data, kind):
     try:

@@ -1,9 +1,12 @@
 """What an edge sends to a province and reads of its answers, without a broker in between."""
 
+from typing import Any
+
 from protocol import crypto_cpython as crypto
 from protocol import statement, uplink
 from protocol.placement import Placement
 from protocol.receipt import Receipt
+from protocol.refusal import Refusal
 from sim.platform import Platform
 from sim.province import Province
 from tests.protocol.chain import Chain
@@ -19,25 +22,36 @@ def place(province: Province, chain: Chain, platform: Platform, listing: str = "
     return Placement.parse(statement.open(crypto, signed, "placement", province.public))
 
 
-def deliver(province: Province, *records: bytes) -> uplink.Receipts:
-    """What the province answers to one batch; nothing, if it is silent."""
-    heard = uplink.Receipts([], [])
+def deliver(province: Province, *records: bytes) -> list[bytes]:
+    """The statements that the province answers one batch with; none, if it is silent."""
+    heard: list[bytes] = []
     for edge, leaf, payload in province.registry.handle(EDGE, uplink.Batch(bytes(8), list(records)).encode()):
         assert (edge, leaf) == (EDGE, uplink.RECEIPT)
-        answer = uplink.parse_receipts(payload)
-        assert answer.statements or answer.refusals
-        heard = uplink.Receipts(heard.statements + answer.statements, heard.refusals + answer.refusals)
+        heard += uplink.parse_receipts(payload).statements
     return heard
 
 
-def receipts(province: Province, answer: uplink.Receipts) -> list[Receipt]:
+def receipts(province: Province, answer: list[bytes]) -> list[Receipt]:
     """The receipts in an answer, verified."""
-    return [Receipt.parse(statement.open(crypto, data, "receipt", province.public)) for data in answer.statements]
+    return [Receipt.parse(_opened(province, data, "receipt")) for data in _of_kind(answer, "receipt")]
 
 
-def codes(answer: uplink.Receipts) -> list[tuple[int, str]]:
-    """(counter, code) of each refusal in an answer."""
-    return [(refusal.counter, refusal.code) for refusal in answer.refusals]
+def refusals(province: Province, answer: list[bytes]) -> list[Refusal]:
+    """The refusals in an answer, verified."""
+    return [Refusal.parse(_opened(province, data, "refusal")) for data in _of_kind(answer, "refusal")]
+
+
+def codes(province: Province, answer: list[bytes]) -> list[tuple[int, str]]:
+    """(counter, code) of each record that an answer refuses."""
+    return [(entry[0], entry[2]) for refusal in refusals(province, answer) for entry in refusal.records]
+
+
+def _of_kind(answer: list[bytes], kind: str) -> list[bytes]:
+    return [data for data in answer if statement.kind_of(data) == kind]
+
+
+def _opened(province: Province, data: bytes, kind: str) -> dict[Any, Any]:
+    return statement.open(crypto, data, kind, province.public)
 
 
 def seen(province: Province, chain: Chain, held: dict[str, int]) -> list[tuple[str, bytes]]:

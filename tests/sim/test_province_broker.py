@@ -235,8 +235,8 @@ def test_hostile_messages_are_acknowledged_counted_and_passed_over(province: Pro
     courier.batch(stranger.append(check_in()), b"\x00", chain.records[0][:-1])
     courier.batch(Chain(province.keys.sealing_public).append(check_in()), forged(chain))
     courier.batch(*chain.records)
-    refused = uplink.parse_receipts(courier.answer(uplink.RECEIPT))
-    assert [refusal.code for refusal in refused.refusals] == ["cose.signature"]
+    [refused] = uplink.parse_receipts(courier.answer(uplink.RECEIPT)).statements
+    assert [entry[2] for entry in statement.open(crypto, refused, "refusal", province.public)[4]] == ["cose.signature"]
     assert courier.through(province.public) == [4]
     tally = province.store.tally()
     assert (tally["messages unreadable"], tally["records of unknown locks"], tally["records unreadable"]) == (6, 2, 2)

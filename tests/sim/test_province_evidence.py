@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from edge_agent.outbox import Outbox
+from edge_agent.refusals import obey
 from protocol import cbor, cose, hpke, record
 from protocol import crypto_cpython as crypto
 from protocol.errors import VerificationError
@@ -15,7 +16,7 @@ from sim.platform import Platform
 from sim.province import Keys, Province
 from sim.province.store import UNOPENED
 from tests.protocol.chain import RESIDENT, Chain, check_in, entry
-from tests.sim.edge_side import codes, deliver, place, receipts
+from tests.sim.edge_side import codes, deliver, place, receipts, refusals
 
 
 @pytest.fixture
@@ -95,7 +96,7 @@ def test_one_unopenable_record_does_not_hold_back_the_receipts_of_the_next(
     bad = make(chain)
     good = after(chain, bad, check_in())
     answer = deliver(province, *chain.records, bad, good)
-    assert codes(answer) == []
+    assert codes(province, answer) == []
     assert [(r.through, r.head) for r in receipts(province, answer)] == [(4, record.parse(good).payload_hash)]
     assert province.store.record_bytes(chain.lock_id, 3) == bad, "kept as the lock signed it"
     evidence = province.store.records()[2]
@@ -119,7 +120,7 @@ def test_an_unopenable_record_takes_its_counter_and_a_second_one_is_an_equivocat
 ) -> None:
     bad = sealed_to_another(chain)
     deliver(province, *chain.records, bad)
-    assert codes(deliver(province, after(chain, chain.records[1], entry()))) == [(3, "record.equivocation")]
+    assert codes(province, deliver(province, after(chain, chain.records[1], entry()))) == [(3, "record.equivocation")]
     assert province.store.record_bytes(chain.lock_id, 3) == bad
 
 
@@ -128,7 +129,7 @@ def test_an_unopenable_record_that_the_lock_did_not_sign_is_refused_and_takes_no
 ) -> None:
     stranger, _ = crypto.generate("P-256")
     forged = record.sign(crypto, stranger, record.parse(sealed_to_another(chain)).payload)
-    assert codes(deliver(province, *chain.records, forged)) == [(3, "cose.signature")]
+    assert codes(province, deliver(province, *chain.records, forged)) == [(3, "cose.signature")]
     assert [r.through for r in receipts(province, deliver(province, after(chain, chain.records[1], entry())))] == [3]
 
 
@@ -137,7 +138,7 @@ def test_a_record_that_does_not_follow_the_one_before_is_committed_with_that_ver
 ) -> None:
     bad = stray(chain, 3, check_in())
     good = after(chain, bad, entry())
-    assert codes(deliver(province, *chain.records, bad, good)) == []
+    assert codes(province, deliver(province, *chain.records, bad, good)) == []
     assert [item.verdict for item in province.store.records()] == ["ok", "ok", "record.chain", "ok"]
     assert province.store.records()[2].fields == RESIDENT, "an officer can read it all the same"
     assert [item.counter for item in province.registrations()] == [1, 2, 4]
@@ -150,7 +151,7 @@ def test_a_record_that_the_one_after_does_not_name_is_committed_with_that_verdic
     other = after(chain, chain.records[1], entry())
     deliver(province, *chain.records, after(chain, other, entry()))
     late = after(chain, chain.records[1], entry())
-    assert codes(deliver(province, late)) == []
+    assert codes(province, deliver(province, late)) == []
     assert [item.verdict for item in province.store.records()] == ["ok", "ok", "record.chain", "ok"]
 
 
@@ -180,10 +181,11 @@ def hold(outbox: Outbox, *records: bytes) -> None:
 def apply(outbox: Outbox, province: Province, *records: bytes) -> list[str]:
     """Deliver records for an edge, and return the codes of receipts that it does not believe."""
     answer = deliver(province, *records)
-    for refusal in answer.refusals:
-        outbox.refuse(refusal.lock_id, refusal.counter, refusal.payload_hash, refusal.code)
+    given = refusals(province, answer)
+    for refusal in given:
+        obey(outbox, refusal)
     refused = []
-    for signed, receipt in zip(answer.statements, receipts(province, answer), strict=True):
+    for signed, receipt in zip(answer[len(given) :], receipts(province, answer), strict=True):
         try:
             outbox.apply_receipt(receipt, signed)
         except VerificationError as error:
@@ -253,9 +255,9 @@ def test_the_province_is_silent_on_a_lock_that_nobody_registered_and_takes_its_r
     for _ in range(2):
         stranger.append({**entry(), 4: "HZ-0002"})
     answer = deliver(province, *stranger.records)
-    assert (answer.statements, answer.refusals) == ([], [])
+    assert answer == []
     mixed = deliver(province, stranger.records[0], chain.records[0])
-    assert {r.lock_id for r in receipts(province, mixed)} == {chain.lock_id} and mixed.refusals == []
+    assert {r.lock_id for r in receipts(province, mixed)} == {chain.lock_id} and not refusals(province, mixed)
     assert province.store.count(stranger.lock_id) == 0 and province.store.quarantined() == []
     assert province.store.tally() == {"records committed": 1, "records of unknown locks": 3}
     place(province, stranger, platform, "HZ-0002")

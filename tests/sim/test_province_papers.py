@@ -79,7 +79,7 @@ def test_a_lost_receipt_is_said_again_when_the_lock_is_seen(province: Province, 
     held = {"placement": 1, "profile": 1, "trust-list": 1}
     [(leaf, payload)] = seen(province, chain, held)
     assert leaf == uplink.RECEIPT
-    assert [r.through for r in receipts(province, uplink.parse_receipts(payload))] == [5]
+    assert [r.through for r in receipts(province, uplink.parse_receipts(payload).statements)] == [5]
 
 
 def test_a_sighting_with_another_key_than_the_registered_one_is_not_answered(province: Province, chain: Chain) -> None:

@@ -1,0 +1,109 @@
+"""What the edge can tell of a statement for a lock: whether its signer is the right one, and which place it takes.
+
+Whether a lock may act on it is for the lock to judge. Here it is kept from taking disk and radio that belong to what
+province and platform did sign.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from protocol import crypto_cpython as crypto
+from protocol import grant, placement, profile, revocation_list, statement, trust
+from protocol.errors import FormatError, VerificationError
+from protocol.grant import Grant
+from protocol.placement import Placement
+from protocol.profile import Profile
+from protocol.revocation_list import RevocationList
+from protocol.trust import TrustList
+
+KINDS: Final = (placement.KIND, profile.KIND, trust.KIND, revocation_list.KIND, grant.KIND)
+"""What is held for a lock and handed to it, in the order in which it can use them. No other kind ever is, but receipts
+and answers about the time, which have ways of their own."""
+
+
+@dataclass(frozen=True)
+class Paper:
+    """A statement for a lock. Of those with one `kind` and `name` the highest `serial` counts.
+
+    `name` is the grant's id, the number of a list, the profile's id, or empty; what cannot be verified yet, or is
+    signed and of a form that this agent does not know, is named by its digest. `until` is the end of what a grant can
+    do, in epoch seconds, else 0. `verified`: is the signer the right one? `about` is the placement, if it is one.
+    """
+
+    kind: str
+    name: str
+    serial: int
+    until: int
+    statement: bytes
+    verified: bool = True
+    about: Placement | None = None
+
+    @property
+    def known(self) -> bool:
+        """Is it verified, and of a form that this agent knows?"""
+        return self.verified and self.serial > 0
+
+
+def read(signed: bytes, lock_id: bytes, province_public: bytes | None, platform_key: bytes | None) -> Paper:
+    """The statement `signed` for a lock. Keys are 65-byte points.
+
+    `province_public` is None in an experiment without it: then everything is taken by its form. `platform_key` is that
+    of the lock's placement, None while none is known: then a grant is not verified. Raises FormatError
+    (`statement.kind` for a kind that no lock is handed), VerificationError `cose.signature`, `placement.lock`.
+    """
+    kind = statement.kind_of(signed)
+    if kind not in KINDS:
+        raise FormatError("statement.kind", "no statement for a lock")
+    signer = platform_key if kind == grant.KIND else province_public
+    if province_public is None:
+        return _FORMS[kind](statement.read(signed, kind), signed, lock_id)
+    if signer is None:
+        form = Grant.parse(statement.read(signed, kind))
+        return Paper(kind, _digest(signed), 0, form.horizon, signed, verified=False)
+    body = statement.open(crypto, signed, kind, signer)
+    try:
+        return _FORMS[kind](body, signed, lock_id)
+    except FormatError:
+        # Signed all the same: a lock newer than this agent may know what it means.
+        return Paper(kind, _digest(signed), 0, 0, signed)
+
+
+def _digest(signed: bytes) -> str:
+    return hashlib.sha256(signed).hexdigest()
+
+
+def _placement(body: dict[Any, Any], signed: bytes, lock_id: bytes) -> Paper:
+    form = Placement.parse(body)
+    if form.lock_id != lock_id:
+        raise VerificationError("placement.lock", "the placement is for another lock")
+    return Paper(placement.KIND, "", form.serial, 0, signed, about=form)
+
+
+def _profile(body: dict[Any, Any], signed: bytes, _lock_id: bytes) -> Paper:
+    form = Profile.parse(body)
+    return Paper(profile.KIND, form.id, form.serial, 0, signed)
+
+
+def _trust_list(body: dict[Any, Any], signed: bytes, _lock_id: bytes) -> Paper:
+    return Paper(trust.KIND, "", TrustList.parse(body).serial, 0, signed)
+
+
+def _revocation_list(body: dict[Any, Any], signed: bytes, _lock_id: bytes) -> Paper:
+    form = RevocationList.parse(body)
+    return Paper(revocation_list.KIND, str(form.number), form.serial, 0, signed)
+
+
+def _grant(body: dict[Any, Any], signed: bytes, _lock_id: bytes) -> Paper:
+    form = Grant.parse(body)
+    return Paper(grant.KIND, form.grant_id.hex(), form.serial, form.horizon, signed)
+
+
+_FORMS: Final[dict[str, Callable[[dict[Any, Any], bytes, bytes], Paper]]] = {
+    placement.KIND: _placement,
+    profile.KIND: _profile,
+    trust.KIND: _trust_list,
+    revocation_list.KIND: _revocation_list,
+    grant.KIND: _grant,
+}

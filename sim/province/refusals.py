@@ -1,0 +1,75 @@
+"""Which records the province says in writing that it will never commit, and how often it signs such a word.
+
+Anyone who reaches the broker can send records that no lock signed. So a signature is given once for up to 64 records,
+kept and repeated; and for each lock and reason, and over all locks, only so many are new in a minute. A record that
+finds no room in that is met with silence: its edge keeps it and sends it again.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+
+from protocol import crypto_cpython as crypto
+from protocol import statement
+from protocol.record import Record
+from protocol.refusal import EQUIVOCATION, KIND, MAX_ENTRIES, Refusal
+from sim.province.keys import Keys
+from sim.province.store import Store
+
+EVERY_SECONDS = 60
+"""One new statement in such a time for one lock and reason."""
+OF_LOCKS = 100
+"""New statements in such a time over all locks about records that their locks did sign."""
+OF_STRANGERS = 10
+"""And about those that anybody can have made. They help only an edge whose disk has damaged a record."""
+ANSWERED = 8
+"""Statements in answer to one batch: what is repeated must not be far larger than what asked for it."""
+KEPT_OF_ONE = 4
+"""Statements kept of one lock and reason; an older one is signed anew when it is asked for."""
+KEPT_OF_STRANGERS = 64
+"""Statements kept, over all locks, about records that a stranger can have made."""
+
+
+class Refusals:
+    """Over the province's store and keys; `clock` gives epoch seconds."""
+
+    def __init__(self, store: Store, keys: Keys, clock: Callable[[], float]) -> None:
+        self._store = store
+        self._keys = keys
+        self._clock = clock
+
+    def answer(self, refused: Iterable[tuple[Record, str]]) -> list[bytes]:
+        """Statements that refuse these records, each with the code of its reason; of some perhaps none, for now.
+
+        Call it inside a transaction of the store.
+        """
+        groups: dict[tuple[str, bytes], set[tuple[int, bytes]]] = defaultdict(set)
+        for item, code in refused:
+            groups[code, item.lock_id].add((item.counter, item.payload_hash))
+        statements: list[bytes] = []
+        for code, lock_id in sorted(groups, key=lambda group: (group[0] != EQUIVOCATION, group)):
+            new = []
+            for counter, payload_hash in sorted(groups[code, lock_id]):
+                signed = self._store.refusal(lock_id, counter, payload_hash)
+                if signed is None:
+                    new.append((counter, payload_hash, code))
+                elif signed not in statements:
+                    statements.append(signed)
+            if new and self._may_sign(code, lock_id):
+                statements.append(self._sign(code, lock_id, new[:MAX_ENTRIES]))
+                new = new[MAX_ENTRIES:]
+            self._store.count_up("refusals put off", len(new))
+        return statements[:ANSWERED]
+
+    def _may_sign(self, code: str, lock_id: bytes) -> bool:
+        now = int(self._clock())
+        of_one, together = self._store.refusals_about(now, EVERY_SECONDS, code, lock_id)
+        return of_one == 0 and together < (OF_LOCKS if code == EQUIVOCATION else OF_STRANGERS)
+
+    def _sign(self, code: str, lock_id: bytes, records: list[tuple[int, bytes, str]]) -> bytes:
+        now = int(self._clock())
+        signed = statement.sign(crypto, self._keys.signing_private, KIND, Refusal(lock_id, now, records).body())
+        self._store.put_refusal(code, lock_id, now, signed, [record[:2] for record in records])
+        self._store.drop_refusals(code, lock_id, KEPT_OF_ONE)
+        if code != EQUIVOCATION:
+            self._store.drop_refusals(code, None, KEPT_OF_STRANGERS)
+        return signed

@@ -1,0 +1,247 @@
+"""Refusals at the edge: the table of docs/formats.md, a test a row; and what no refusal can do."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from edge_agent import database, inventory
+from edge_agent.downlink import Downlink
+from edge_agent.outbox import Key, Outbox
+from protocol import cbor, statement, uplink
+from protocol import crypto_cpython as crypto
+from protocol.refusal import EQUIVOCATION, SIGNATURE, Refusal
+from tests.edge_agent.signing_lock import PROVINCE_PRIVATE, PROVINCE_PUBLIC, SigningLock
+
+
+class Edge:
+    """An outbox and its way down, with a lock that has five records in it."""
+
+    def __init__(self, folder: Path, province: bytes | None = PROVINCE_PUBLIC) -> None:
+        self.path = folder / "outbox.sqlite3"
+        self.outbox = Outbox(self.path)
+        self.settled: list[Key] = []
+        self.down = Downlink(self.outbox, {}, province, self.settled.extend)
+        self.lock = SigningLock()
+        self.outbox.lock_seen(self.lock.hello())
+        for item in self.lock.journal(5):
+            assert self.outbox.put(item) == "stored"
+
+    def told(self, *statements: bytes) -> None:
+        """The message comes from the broker."""
+        self.down.on_receipts(uplink.parse_receipts(uplink.Receipts(list(statements)).encode()))
+
+    def queue(self) -> list[int]:
+        return [row.counter for row in self.outbox.batch(0, 10**9, 100)]
+
+    def damage(self, counter: int) -> None:
+        """The card turns a bit of a record's signature."""
+        with closing(database.open_for_writing(self.path)) as connection:
+            raw = bytearray(self.lock.records[counter - 1].raw)
+            raw[-1] ^= 1
+            connection.execute("UPDATE records SET record = ? WHERE counter = ?", (bytes(raw), counter))
+
+    def aside(self) -> list[tuple[object, object]]:
+        with closing(database.open_for_reading(self.path)) as look:
+            return [(row["counter"], row["code"]) for row in inventory.quarantine(look)]
+
+    def disputed(self) -> list[tuple[object, object]]:
+        with closing(database.open_for_reading(self.path)) as look:
+            return [(row["counter"], row["code"]) for row in inventory.disputed(look)]
+
+
+@pytest.fixture
+def edge(tmp_path: Path) -> Iterator[Edge]:
+    made = Edge(tmp_path)
+    yield made
+    made.outbox.close()
+
+
+@pytest.fixture
+def lock(edge: Edge) -> SigningLock:
+    return edge.lock
+
+
+@pytest.fixture
+def events(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
+    """Names of the events logged."""
+    caplog.set_level("INFO", logger="edge_agent")
+    return lambda: [record.getMessage() for record in caplog.records]
+
+
+ALL = [1, 2, 3, 4, 5]
+
+
+# --- the table: what is refused, and what our own check says --------------------------------------------------------
+
+
+def test_a_record_that_the_lock_signed_twice_is_set_aside_kept_and_shown(edge: Edge, lock: SigningLock) -> None:
+    edge.told(lock.refusal(EQUIVOCATION, lock.records[1]))
+    assert edge.queue() == [1, 3, 4, 5] and edge.settled == [(lock.lock_id, 2)]
+    assert edge.aside() == [(2, EQUIVOCATION)] and edge.disputed() == []
+    with closing(database.open_for_reading(edge.path)) as look:
+        assert look.execute("SELECT record FROM quarantine").fetchall() == [(lock.records[1].raw,)]
+
+
+def test_a_record_set_aside_does_not_come_back_from_the_lock_whatever_its_signature(
+    edge: Edge, lock: SigningLock
+) -> None:
+    edge.told(lock.refusal(EQUIVOCATION, lock.records[4]))
+    signed_anew = lock.sign_again(lock.records[4])
+    assert [edge.outbox.put(item) for item in (lock.records[4], signed_anew)] == ["duplicate", "duplicate"]
+    assert edge.outbox.known_through(lock.lock_id) == 5 and edge.queue() == [1, 2, 3, 4]
+
+
+def test_a_record_whose_signature_is_refused_and_is_good_is_kept_and_the_fault_is_shown(
+    edge: Edge, lock: SigningLock, events: Callable[[], list[str]]
+) -> None:
+    edge.told(lock.refusal(SIGNATURE, *lock.records))
+    assert edge.queue() == ALL and edge.settled == [] and edge.aside() == []
+    assert edge.disputed() == [(counter, SIGNATURE) for counter in ALL]
+    edge.told(lock.refusal(SIGNATURE, *lock.records))
+    assert events().count("refusal.disputed") == 5, "told once, however often it is repeated"
+
+
+def test_a_dispute_is_over_with_the_receipt_for_the_record(edge: Edge, lock: SigningLock) -> None:
+    edge.told(lock.refusal(SIGNATURE, *lock.records))
+    edge.told(lock.receipt(3))
+    assert edge.queue() == [4, 5]
+    assert edge.disputed() == [(4, SIGNATURE), (5, SIGNATURE)]
+
+
+def test_a_record_whose_signature_is_refused_and_was_damaged_here_is_set_aside_and_fetched_again(
+    edge: Edge, lock: SigningLock
+) -> None:
+    edge.damage(2)
+    edge.told(lock.refusal(SIGNATURE, lock.records[1], lock.records[2]))
+    assert edge.queue() == [1, 3, 4, 5] and edge.settled == [(lock.lock_id, 2)]
+    assert edge.aside() == [(2, SIGNATURE)] and edge.disputed() == [(3, SIGNATURE)]
+    assert edge.outbox.known_through(lock.lock_id) == 1, "the lock is asked from here on"
+    assert [edge.outbox.put(item) for item in lock.records[1:]] == ["stored"] + ["duplicate"] * 3
+    assert edge.outbox.known_through(lock.lock_id) == 5
+
+
+@pytest.mark.parametrize("over", ["the province's receipt", "the lock's word"])
+def test_a_damaged_record_that_was_receipted_meanwhile_is_not_fetched(edge: Edge, lock: SigningLock, over: str) -> None:
+    edge.damage(2)
+    edge.told(lock.refusal(SIGNATURE, lock.records[1]))
+    if over == "the province's receipt":
+        edge.told(lock.receipt(3))
+    else:
+        lock.receipted_through = 3
+        edge.outbox.lock_seen(lock.hello())
+    assert edge.outbox.known_through(lock.lock_id) == 5
+
+
+def test_a_refusal_for_a_reason_that_this_agent_does_not_know_keeps_the_record_and_is_shown(
+    edge: Edge, lock: SigningLock
+) -> None:
+    edge.told(lock.refusal("profile.missing", lock.records[2]))
+    assert edge.queue() == ALL and edge.aside() == [] and edge.disputed() == [(3, "profile.missing")]
+
+
+def test_a_refusal_of_another_payload_under_that_counter_does_nothing(edge: Edge, lock: SigningLock) -> None:
+    """The lock recorded anew under a counter, or a stranger has made such a record: it is not the one held here."""
+    edge.told(*(lock.refusal(code, lock.make(counter=2)) for code in (EQUIVOCATION, SIGNATURE, "other")))
+    assert (edge.queue(), edge.aside(), edge.disputed()) == (ALL, [], [])
+
+
+def test_a_refusal_of_records_that_are_not_here_does_nothing(edge: Edge, lock: SigningLock) -> None:
+    refused = [(number, bytes(32), EQUIVOCATION) for number in (6, 2**53 - 1)]
+    body = Refusal(lock.lock_id, 1_800_000_000, refused).body()
+    edge.told(statement.sign(crypto, PROVINCE_PRIVATE, "refusal", body))
+    stranger = SigningLock()
+    edge.told(stranger.refusal(EQUIVOCATION, *stranger.journal(3)))
+    assert (edge.queue(), edge.aside(), edge.disputed()) == (ALL, [], [])
+
+
+def test_a_refusal_that_names_another_lock_touches_no_record_of_this_one(edge: Edge, lock: SigningLock) -> None:
+    refused = sorted((item.counter, item.payload_hash, EQUIVOCATION) for item in lock.records)
+    body = Refusal(SigningLock().lock_id, 1_800_000_000, refused).body()
+    edge.told(statement.sign(crypto, PROVINCE_PRIVATE, "refusal", body))
+    assert (edge.queue(), edge.aside()) == (ALL, [])
+
+
+def test_a_refusal_replayed_does_nothing_more(edge: Edge, lock: SigningLock) -> None:
+    signed = lock.refusal(EQUIVOCATION, lock.records[0])
+    for _ in range(3):
+        edge.told(signed, signed)
+    assert edge.aside() == [(1, EQUIVOCATION)] and edge.settled == [(lock.lock_id, 1)]
+
+
+def test_a_refusal_and_a_receipt_that_reaches_over_it_keep_the_refused_record_in_any_order(
+    edge: Edge, lock: SigningLock
+) -> None:
+    edge.told(lock.receipt(5), lock.refusal(EQUIVOCATION, lock.records[1]))
+    assert edge.queue() == [] and edge.aside() == [(2, EQUIVOCATION)]
+
+
+# --- what is no refusal ---------------------------------------------------------------------------------------------
+
+
+def _unsigned(lock: SigningLock) -> bytes:
+    return cbor.encode([lock.lock_id, 1, lock.records[0].payload_hash, EQUIVOCATION])
+
+
+def _by_nobody(lock: SigningLock) -> bytes:
+    return lock.refusal(EQUIVOCATION, *lock.records, private=crypto.generate("P-256")[0])
+
+
+def _by_the_lock(lock: SigningLock) -> bytes:
+    return lock.refusal(EQUIVOCATION, *lock.records, private=lock.private)
+
+
+def _altered(lock: SigningLock) -> bytes:
+    protected, unprotected, payload, signature = cbor.decode(lock.refusal(SIGNATURE, *lock.records))
+    return cbor.encode([protected, unprotected, payload.replace(SIGNATURE.encode(), b"cose.signaturf"), signature])
+
+
+def _beyond_the_limit(lock: SigningLock) -> bytes:
+    entries = [[number, bytes(32), EQUIVOCATION] for number in range(1, 66)]
+    return statement.sign(crypto, PROVINCE_PRIVATE, "refusal", {1: 1, 2: lock.lock_id, 3: 1, 4: entries})
+
+
+def _huge_counter(lock: SigningLock) -> bytes:
+    body = {1: 1, 2: lock.lock_id, 3: 1, 4: [[2**64 - 1, lock.records[0].payload_hash, EQUIVOCATION]]}
+    return statement.sign(crypto, PROVINCE_PRIVATE, "refusal", body)
+
+
+def _of_another_kind(lock: SigningLock) -> bytes:
+    body = statement.read(lock.refusal(EQUIVOCATION, *lock.records), "refusal")
+    return statement.sign(crypto, PROVINCE_PRIVATE, "receipt", body)
+
+
+@pytest.mark.parametrize(
+    "made", [_unsigned, _by_nobody, _by_the_lock, _altered, _beyond_the_limit, _huge_counter, _of_another_kind]
+)
+def test_what_the_province_did_not_sign_in_this_form_moves_nothing(
+    edge: Edge, lock: SigningLock, made: Callable[[SigningLock], bytes], events: Callable[[], list[str]]
+) -> None:
+    edge.told(made(lock))
+    assert (edge.queue(), edge.aside(), edge.disputed(), edge.settled) == (ALL, [], [], [])
+    assert events() == ["statement.refused"]
+
+
+def test_junk_on_the_receipt_topic_is_told_in_a_line_for_each_reason(
+    edge: Edge, lock: SigningLock, events: Callable[[], list[str]]
+) -> None:
+    edge.told(*[b"junk"] * 100, *[_by_nobody(lock)] * 100, lock.receipt(1))
+    assert edge.queue() == [2, 3, 4, 5]
+    assert sorted(events()) == ["receipt.accepted", "statement.refused", "statement.refused"]
+
+
+def test_a_receipt_for_a_lock_that_was_never_here_leaves_nothing_behind(edge: Edge) -> None:
+    stranger = SigningLock()
+    stranger.journal(2)
+    edge.told(stranger.receipt(2))
+    assert not edge.outbox.knows(stranger.lock_id) and edge.outbox.held.waiting(stranger.lock_id) == []
+
+
+def test_a_refusal_is_never_held_for_a_lock_whatever_topic_it_comes_by(edge: Edge, lock: SigningLock) -> None:
+    signed = lock.refusal(EQUIVOCATION, lock.records[1])
+    edge.down.on_command(uplink.Command(lock.lock_id, [signed]))
+    assert edge.queue() == ALL, "that topic is for locks"
+    edge.told(signed)
+    assert edge.queue() == [1, 3, 4, 5]
+    assert edge.outbox.held.waiting(lock.lock_id) == []
