@@ -1,5 +1,6 @@
 """The lock's own keys. They are made on the lock and never leave it; what leaves is a request signed by one of them."""
 
+from firmware import device_secret
 from protocol import cbor, const, link_session, placement
 from protocol.errors import StorageError
 
@@ -40,12 +41,16 @@ class Identity:
 
 
 def load(crypto: "Crypto", store: "Store") -> "Identity | None":
-    """The identity at rest, or None on a lock that was never enrolled. Raises StorageError `identity.corrupt`."""
+    """The identity at rest, or None on a lock that was never enrolled; from now on the lock draws under its secret.
+
+    Raises StorageError, also `identity.corrupt`.
+    """
     keys, anchor = store.read(_KEYS), store.read(_ANCHOR)
     if keys is None or anchor is None:
         return None
     if len(keys) != 64:
         raise StorageError("identity.corrupt", "the key file is not two keys long")
+    device_secret.begin(store)
     link, proof = _link_key(crypto, store, keys[:32])
     return Identity(crypto, keys[:32], keys[32:], anchor, link, proof)
 
@@ -63,8 +68,11 @@ def _link_key(crypto: "Crypto", store: "Store", private: bytes) -> "tuple[tuple[
     return (held[:32], held[32:97]), held[97:]
 
 
-def enrol(crypto: "Crypto", store: "Store", province_public: bytes) -> bytes:
+def enrol(crypto: "Crypto", store: "Store", province_public: bytes, extra: bytes = b"") -> bytes:
     """Make the keys if there are none, pin the province's key, and return the enrolment request.
+
+    The chip's generator has no secret beside it yet: have the radio on, and give it as `extra` what the installer's
+    computer has drawn.
 
     The request is CBOR `[1, identity public key, reader public key, signature]`, signed by the identity key over
     the first three. Keys that exist are kept: enrolling again asks again for the same lock. Raises StorageError
@@ -73,6 +81,7 @@ def enrol(crypto: "Crypto", store: "Store", province_public: bytes) -> bytes:
     anchor = store.read(_ANCHOR)
     if anchor is not None and anchor != province_public:
         raise StorageError("identity.anchored", "this lock belongs to another province; reset it first")
+    device_secret.begin(store, extra)
     keys = store.read(_KEYS)
     if keys is None:
         keys = crypto.generate("P-256")[0] + crypto.generate("P-256")[0]

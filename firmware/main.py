@@ -60,6 +60,11 @@ def main(state: str) -> None:
 
 
 async def _run(state: str, strike: Strike, signals: Signals) -> None:
+    ble = bluetooth.BLE()
+    try:
+        ble.active(True)  # before anything is drawn: while the radio runs, the chip's generator is a true one
+    except OSError:
+        log("radio.broken")  # the link tries again, with the watchdog behind it
     store = Store(state)
     own = identity.load(crypto, store)
     if own is None:
@@ -71,7 +76,7 @@ async def _run(state: str, strike: Strike, signals: Signals) -> None:
     watchdog = WDT(timeout=WATCHDOG_MS)  # from here on a boot that hangs is cut short too
     strike.fit(fitted.fail_safe)
     lock = Lock(crypto, store, own, esp32.Partition.find(esp32.Partition.TYPE_DATA, label="journal")[0])
-    radio = Radio(bluetooth.BLE())
+    radio = Radio(ble)
     link = Link(radio, lock)
     door = Door(lock, strike, signals, link.wake, MdocBle(radio))
     lock.recorder.on_record = link.wake

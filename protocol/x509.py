@@ -166,11 +166,11 @@ class Certificate:
         return raw is not None and crypto.verify(self.curve, self.public, signature_hash, tbs, raw)
 
 
-def same_name(one: bytes, other: bytes) -> bool:
+def same_name(name: bytes, other: bytes) -> bool:
     """Are these DER names the same? Neither the type of string nor case nor spaces make a difference (RFC 5280, section
     7.1), beyond ASCII the bytes count. What is no name is only the same as itself."""
     try:
-        return one == other or _plain(one) == _plain(other)
+        return name == other or _plain(name) == _plain(other)
     except FormatError:
         return False
 

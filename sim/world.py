@@ -158,8 +158,9 @@ class World(Bookings, Findings):
         """What an installer does: the lock makes its keys, the province binds them to the listing."""
         enrol = ROOT / "sim" / "board" / "enrol.py"
         fitted = self.fittings.encode().decode()
-        command = self.interpreter.command(enrol, self.province.public.hex(), fitted)
-        environment = self.interpreter.environment({"MOORING_FLASH": str(self.folder / "flash.img")})
+        command = self.interpreter.command(enrol, self.province.public.hex(), fitted, os.urandom(32).hex())
+        flash_and_radio = {"MOORING_FLASH": str(self.folder / "flash.img"), "MOORING_RADIO": self.radio.endpoint}
+        environment = self.interpreter.environment(flash_and_radio)
         enrolment = await asyncio.create_subprocess_exec(
             *command, env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
         )

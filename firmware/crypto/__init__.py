@@ -2,15 +2,15 @@
 
 Pass this package as `crypto`. What lives here: curves and big numbers, ECDSA, SM2, ECDH, HMAC and HKDF, SHA-384,
 SHA-512 and SM3, AES-GCM. What may not: any byte format of the protocol, and any state except what follows from public
-keys. Wherever a secret is involved, the module's docstring says what time tells and what blinds it. Between MicroPython
-and CPython only the block cipher (`block`) and the compiled form of GHASH (`ghash_viper`) differ.
+keys and what `generator` draws under. Wherever a secret is involved, the module's docstring says what time tells and
+what blinds it. Between MicroPython and CPython only the block cipher (`block`) and the compiled form of GHASH
+(`ghash_viper`) differ.
 """
 
 import gc
-import os
 from hashlib import sha256
 
-from firmware.crypto import ecdsa, gcm, keys, multiples
+from firmware.crypto import ecdsa, gcm, generator, keys, multiples
 from firmware.crypto.curve import CURVES
 from firmware.crypto.hkdf import hkdf_expand, hkdf_extract, hmac_sha256
 
@@ -34,12 +34,8 @@ ecdh = keys.ecdh
 generate = keys.generate
 open_gcm = gcm.open_sealed
 public = keys.public
+random = generator.random
 seal_gcm = gcm.seal
-
-
-def random(length: int) -> bytes:
-    """`length` bytes from the system's generator: the chip's, which is a true one while its radio runs."""
-    return os.urandom(length)
 
 
 def digest(name: str, data: bytes) -> bytes:
@@ -87,4 +83,4 @@ def sign(private: bytes, message: bytes) -> bytes:
 
     Raises VerificationError `crypto.key` for a private key out of range.
     """
-    return ecdsa.sign(private, message, os.urandom(32))
+    return ecdsa.sign(private, message, random(32))

@@ -3,7 +3,7 @@
 MicroPython's `pow` takes no negative exponent (`pow(3, -1, 7)` answers 0 there), so inversion is our own.
 """
 
-import os
+from firmware.crypto.generator import random
 
 
 def inverse(number: int, modulus: int) -> int:
@@ -36,6 +36,6 @@ def inverses(numbers: "list[int]", modulus: int) -> "list[int]":
 def random_below(limit: int, size: int) -> int:
     """A uniform number in [1, limit - 1], where `limit` nearly fills `size` bytes (FIPS 186-5, appendix A.2.2)."""
     while True:
-        number = int.from_bytes(os.urandom(size), "big")
+        number = int.from_bytes(random(size), "big")
         if 0 < number < limit:
             return number

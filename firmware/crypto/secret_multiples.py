@@ -11,8 +11,7 @@ no key or nonce drawn at random ever is.
 An observer of power or radiation on the chip is not kept out by this, and nothing here claims to.
 """
 
-import os
-
+from firmware.crypto.generator import random
 from firmware.crypto.modular import random_below
 from firmware.crypto.points import add, affine, compact, double, odd_multiples
 from protocol import const
@@ -32,7 +31,7 @@ def _signed_bits(curve: "Curve", scalar: int, length: int) -> int:
 
     Only odd numbers can be spelt so; n is odd, so one more n makes `scalar` odd.
     """
-    blinded = scalar + (int.from_bytes(os.urandom(_BLINDING_BITS >> 3), "big") + 1) * curve.n
+    blinded = scalar + (int.from_bytes(random(_BLINDING_BITS >> 3), "big") + 1) * curve.n
     blinded += (1 - (blinded & 1)) * curve.n
     return blinded + (1 << length) - 1 >> 1
 

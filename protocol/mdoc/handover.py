@@ -74,13 +74,13 @@ def parse_handover_select(message: bytes, request: "bytes | None" = None) -> Han
     return handover
 
 
-def _offers(handover: Handover, carriers: "list[Carrier]", records: "list[ndef.Record]") -> None:
+def _offers(handover: Handover, offered: "list[Carrier]", records: "list[ndef.Record]") -> None:
     """Read the configuration records that `ac` records offer, in their order: of each way of retrieval the first that
     we can use counts. The others, of other carriers and other versions, are passed over; one that is malformed is
     refused only where nothing else is left.
     """
     malformed = None
-    for carrier in carriers:
+    for carrier in offered:
         for record in records:
             if record.id != carrier.reference:
                 continue

@@ -107,11 +107,11 @@ class NfcEngagement:
         wait_ms = _wait_ms(service)
         if self._request is None:
             raise TransportError("nfc.negotiated", "the mdoc wants negotiated handover, which this door does not offer")
-        yield from _write_message(container, _SERVICE_SELECT)
+        yield from _write(container, _SERVICE_SELECT)
         status = ndef.find(ndef.parse((yield from _read_message(container, wait_ms))), ndef.WELL_KNOWN, b"Te")
         if status is None or status.payload != b"\x00":
             raise TransportError("nfc.service", "the mdoc refused the handover service")
-        yield from _write_message(container, self._request)
+        yield from _write(container, self._request)
         message = yield from _read_message(container, wait_ms)
         return parse_handover_select(message, self._request)
 
@@ -124,7 +124,7 @@ def _read(offset: int, length: int, wait_ms: int = 0) -> "tuple[bytes, int]":
     return apdu.command(0, apdu.READ_BINARY, offset >> 8, offset & 0xFF, le=length), wait_ms
 
 
-def _write_message(container: CapabilityContainer, message: bytes) -> "Generator[tuple[bytes, int], bytes, None]":
+def _write(container: CapabilityContainer, message: bytes) -> "Generator[tuple[bytes, int], bytes, None]":
     """Write `message` to the selected file: in one command if it fits (MLc, and 255), else as the Type 4 Tag
     specification has it: NLEN 0 first, so that nobody reads half a message, then its pieces, then NLEN."""
     size = min(container.max_write, apdu.SHORT_DATA)

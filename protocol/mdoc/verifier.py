@@ -203,8 +203,8 @@ def _check_suites(algorithms: "list[str]", allowed: "Sequence[str]") -> None:
             raise VerificationError("mdoc.suite", "algorithms of a suite that is not allowed here")
 
 
-def _x5chain(issuer_auth: cose.Message, anchors: "list[chain.TrustRoot]") -> "Certificate":
+def _x5chain(issuer_auth: cose.Message, roots: "list[chain.TrustRoot]") -> "Certificate":
     header = issuer_auth.unprotected.get(cose.X5CHAIN, issuer_auth.protected.get(cose.X5CHAIN))
     if header is None:
         raise VerificationError("mdoc.x5chain", "issuerAuth has no x5chain")
-    return chain.x5chain(header, anchors)
+    return chain.x5chain(header, roots)
