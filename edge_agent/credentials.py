@@ -1,7 +1,8 @@
-"""What this edge proves itself to locks with: a key made here, and the province's pass for it.
+"""What this edge proves itself to locks with: a key made here, and the province's passes for it.
 
-The key never leaves the machine. The pass comes down over MQTT, or an installer puts it into the state directory; it is
-public, and worth nothing without the key.
+The key never leaves the machine. The passes come down over MQTT, in one message, or an installer puts that message into
+the state directory; they are public, and worth nothing without the key. Together they list the locks that are this
+edge's own; no other lock is talked to.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ from typing import Any, Final
 
 from edge_agent import files, log
 from protocol import crypto_cpython as crypto
-from protocol import statement
+from protocol import statement, uplink
 from protocol.edge_pass import KIND, EdgePass
 from protocol.errors import FormatError, StorageError, VerificationError
 
@@ -22,9 +23,9 @@ PASS_FILE: Final = "edge.pass"  # noqa: S105  no password
 class Credentials:
     """Key and pass in `state_dir`; the key is made (mode 0600) the first time.
 
-    `province_public` is the province's key, or None in an experiment without it: then a pass is taken by its form,
-    kept in memory only, and locks judge it. Raises StorageError `link.key` for a key file that cannot be used, and when
-    none can be written.
+    `province_public` is the province's key, or None in an experiment without it: then passes are taken by their form,
+    kept in memory only, and locks judge them. Raises StorageError `link.key` for a key file that cannot be used, and
+    when none can be written.
     """
 
     def __init__(self, state_dir: Path, province_public: bytes | None) -> None:
@@ -32,13 +33,13 @@ class Credentials:
         self._province_public = province_public
         self.static = _load_or_make(state_dir / KEY_FILE)
         """Private scalar and public point."""
-        self.edge_pass: bytes | None = None
-        """The pass as the province signed it; None while there is none."""
         self.available = asyncio.Event()
-        """Set once there is a pass."""
+        """Set once there are passes."""
         self.refused = False
-        """Has a lock refused the pass that we have? A newer one should be asked for."""
-        self._form: EdgePass | None = None
+        """Has a lock refused a pass that we have? Newer ones should be asked for."""
+        self.issued_at = 0
+        """When the passes were issued, epoch seconds; 0 without any."""
+        self._passes: dict[bytes, bytes] = {}
         self._restore()
 
     @property
@@ -47,35 +48,54 @@ class Credentials:
         return self.static[1]
 
     @property
-    def issued_at(self) -> int:
-        """When the pass was issued, epoch seconds; 0 without one."""
-        return 0 if self._form is None else self._form.issued_at
+    def locks(self) -> frozenset[bytes]:
+        """Ids of the locks that are this edge's own: those that a pass lists."""
+        return frozenset(self._passes)
 
     def admits(self, lock_id: bytes) -> bool:
-        """May this edge serve that lock? Yes without a list in the pass: what it signs is the province's to judge."""
-        return self._form is not None and self._form.admits(lock_id)
+        """Is that lock this edge's own?"""
+        return lock_id in self._passes
 
-    def take(self, signed: bytes) -> bool:
-        """Take a pass and keep it; False if one as new is here. Raises FormatError, VerificationError."""
-        form = self._read(signed)
-        if self._form is not None and form.issued_at <= self._form.issued_at:
+    def pass_for(self, lock_id: bytes) -> bytes | None:
+        """The pass to show to a lock, as the province signed it; None if none lists it."""
+        return self._passes.get(lock_id)
+
+    def take(self, message: bytes) -> bool:
+        """Take the passes in a message on `pass` and keep them instead of those that are here, all or none.
+
+        False if passes as new are here. Raises FormatError, VerificationError.
+        """
+        issued_at, passes = self._read(message)
+        if issued_at <= self.issued_at:
             return False
-        self._hold(form, signed)
+        self._hold(issued_at, passes)
         if self._province_public is None:
             # What nobody may have signed must not stand in the way of a genuine one at the next start.
             return True
         try:
-            files.replace(self._path, signed, durable=True)
+            files.replace(self._path, message, durable=True)
         except OSError as error:
-            # It serves until the next start, and then the province sends it again.
+            # They serve until the next start, and then the province sends them again.
             log.warning("pass.not_stored", reason=error.strerror or type(error).__name__)
         return True
 
-    def _hold(self, form: EdgePass, signed: bytes) -> None:
-        self._form, self.edge_pass, self.refused = form, signed, False
+    def _hold(self, issued_at: int, passes: dict[bytes, bytes]) -> None:
+        self.issued_at, self._passes, self.refused = issued_at, passes, False
         self.available.set()
 
-    def _read(self, signed: bytes) -> EdgePass:
+    def _read(self, message: bytes) -> tuple[int, dict[bytes, bytes]]:
+        """When the passes in a message were issued, and the pass for each lock."""
+        issued: set[int] = set()
+        passes: dict[bytes, bytes] = {}
+        for signed in uplink.parse_passes(message).statements:
+            form = self._read_one(signed)
+            issued.add(form.issued_at)
+            passes.update(dict.fromkeys(form.locks, signed))
+        if len(issued) != 1:
+            raise VerificationError("edge-pass.together", "passes that were not issued together")
+        return issued.pop(), passes
+
+    def _read_one(self, signed: bytes) -> EdgePass:
         body: dict[Any, Any]
         if self._province_public is None:
             body = statement.read(signed, KIND)
@@ -91,8 +111,7 @@ class Credentials:
             return
         with contextlib.suppress(FileNotFoundError):
             try:
-                signed = self._path.read_bytes()
-                self._hold(self._read(signed), signed)
+                self._hold(*self._read(self._path.read_bytes()))
             except FileNotFoundError:
                 raise
             except (OSError, FormatError, VerificationError) as error:

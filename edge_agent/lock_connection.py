@@ -96,11 +96,8 @@ class LockConnection:
     async def shake_hands(self) -> None:
         """Prove ourselves to the lock, and have it prove itself.
 
-        Raises VerificationError `lock.foreign_pass` for a lock that our pass is not for, and those of `Initiator`.
+        Raises VerificationError `lock.foreign_pass` for a lock that no pass of ours lists, and those of `Initiator`.
         """
-        edge_pass = self._credentials.edge_pass
-        if edge_pass is None:
-            raise TransportError("lock.no_pass", "the province has given us no pass yet")
         initiator = Initiator(crypto, self._credentials.static)
         await self._write_parts(initiator.open())
         try:
@@ -110,8 +107,9 @@ class LockConnection:
             raise TransportError("lock.silent", f"no ANSWER within {HELLO_SECONDS:.0f} s") from error
         self._identity = initiator.answered(answer)
         self.lock_id = placement.lock_id(crypto, self._identity)
-        if not self._credentials.admits(self.lock_id):
-            raise VerificationError("lock.foreign_pass", "the lock is proven, and not one that our pass is for")
+        edge_pass = self._credentials.pass_for(self.lock_id)
+        if edge_pass is None:
+            raise VerificationError("lock.foreign_pass", "the lock is proven, and not one that a pass of ours lists")
         message, session = initiator.finish(edge_pass)
         self._session = session
         await self._write_parts(message)

@@ -9,8 +9,8 @@ if TYPE_CHECKING:
 
 KIND = "edge-pass"
 
-MAX_LOCKS = 224
-"""Lock ids that fit a pass, which must fit a handshake. An edge with more of them has a pass without a list."""
+MAX_LOCKS = 64
+"""Lock ids in a pass, which a lock must hold in its memory during a handshake. An edge with more has several passes."""
 
 _NAME = const("abcdefghijklmnopqrstuvwxyz0123456789-")
 
@@ -21,8 +21,6 @@ def _is_name(value: "Any") -> bool:
 
 
 def _is_locks(value: "Any") -> bool:
-    if value is None:
-        return True
     return isinstance(value, list) and 0 < len(value) <= MAX_LOCKS and all(statement.is_bytes16(one) for one in value)
 
 
@@ -37,14 +35,14 @@ _RULES = {
 
 
 class EdgePass:
-    """`issued_at` and `not_after` in epoch seconds, both inclusive; of two passes for one edge the later issued counts.
+    """`issued_at` and `not_after` in epoch seconds, both inclusive; of two passes for one edge that a lock sees, the
+    later issued counts.
 
-    `edge_public` is the edge's key, a 65-byte point; `locks` the ids of the locks it is for, None for any.
+    `edge_public` is the edge's key, a 65-byte point; `locks` the ids of the locks it is for, at most MAX_LOCKS. The
+    passes of an edge are made together and have one `issued_at`.
     """
 
-    def __init__(
-        self, issued_at: int, edge: str, edge_public: bytes, not_after: int, locks: "list[bytes] | None" = None
-    ) -> None:
+    def __init__(self, issued_at: int, edge: str, edge_public: bytes, not_after: int, locks: "list[bytes]") -> None:
         self.issued_at = issued_at
         self.edge = edge
         self.edge_public = edge_public
@@ -53,7 +51,7 @@ class EdgePass:
 
     def admits(self, lock_id: bytes) -> bool:
         """Is it for this lock?"""
-        return self.locks is None or lock_id in self.locks
+        return lock_id in self.locks
 
     @staticmethod
     def parse(body: "dict[Any, Any]") -> "EdgePass":

@@ -39,8 +39,8 @@ TAG_BYTES = 16
 POINT_BYTES = 65
 OPEN_LIMIT = 80
 """Longest OPEN: all that a stranger can make the lock hold."""
-PASS_LIMIT = 4096
-"""Longest edge pass: one that lists 224 locks."""
+PASS_LIMIT = 1408
+"""Longest edge pass: one that lists 64 locks."""
 FINISH_LIMIT = PASS_LIMIT + 128
 MESSAGES_LIMIT = 1 << 32
 """Messages sealed with one key. No connection comes near; AES-GCM itself bears it (SP 800-38D, section 8.3)."""

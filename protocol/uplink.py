@@ -18,7 +18,7 @@ ROOT = "mooring/1/"
 UP = "up"
 RECEIPT = "receipt"
 CMD = "cmd"
-PASS = "pass"  # noqa: S105  an edge pass, no password
+PASS = "pass"  # noqa: S105  edge passes, no password
 STATE = "state"
 LEAVES = (UP, RECEIPT, CMD, PASS, STATE)
 
@@ -35,6 +35,8 @@ MAX_MESSAGE = 131072
 """Longest message read. Half of what the strictest broker in use (rumqttd as configured in sim/broker.py) lets pass."""
 MAX_RECORDS = 256
 MAX_STATEMENTS = 256
+MAX_PASSES = 32
+"""Passes of one edge: for 2048 locks."""
 MAX_BYTES = statement.MAX_BYTES
 """Longest record or statement; a record is shorter than the longest statement."""
 EDGE_NAME_LENGTH = 32
@@ -113,10 +115,10 @@ class LockSeen:
 
 
 class PassRequest:
-    """An edge asks for an edge pass for its key (65-byte point), newer than `issued_at` (0: it has none).
+    """An edge asks for edge passes for its key (65-byte point), newer than `issued_at` (0: it has none).
 
-    On `pass` comes back the statement itself, if there is one to give. Who may ask for which edge is for the broker's
-    access list to say; a pass for a key that the asker does not hold would be of no use to it.
+    On `pass` comes back Passes, if there are any to give. Who may ask for which edge is for the broker's access list to
+    say; a pass for a key that the asker does not hold would be of no use to it.
     """
 
     def __init__(self, edge_public: bytes, issued_at: int) -> None:
@@ -128,6 +130,18 @@ class PassRequest:
         _check(_is_bstr(self.edge_public, 65) and self.edge_public[0] == 4, "edge key")
         _check(statement.is_uint(self.issued_at), "time of issue")
         return _encode([PASS_REQUEST, self.edge_public, self.issued_at])
+
+
+class Passes:
+    """All edge passes of an edge, as the province signed them; they stand for all that it had before."""
+
+    def __init__(self, statements: "list[bytes]") -> None:
+        self.statements = statements
+
+    def encode(self) -> bytes:
+        """The message. Raises FormatError `uplink.form`."""
+        _check(_is_list_of_bytes(self.statements, 1, MAX_PASSES), "passes")
+        return _encode([1, self.statements])
 
 
 class Receipts:
@@ -206,6 +220,15 @@ def parse_command(data: bytes) -> Command:
     items = _decode(data)
     _check(items[0] == 1 and len(items) == 3, "version or length")
     message = Command(items[1], items[2])
+    message.encode()
+    return message
+
+
+def parse_passes(data: bytes) -> Passes:
+    """A message on `pass`. Raises FormatError `uplink.form`, `uplink.too_long` or `cbor.*`."""
+    items = _decode(data)
+    _check(items[0] == 1 and len(items) == 2, "version or length")
+    message = Passes(items[1])
     message.encode()
     return message
 

@@ -5,6 +5,8 @@ from protocol.edge_pass import KIND, EdgePass
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from protocol.crypto import Crypto
 
 LOCK_PRIVATE = b"\x11" * 32
@@ -39,6 +41,13 @@ class LinkKeys:
         locks: "list[bytes] | None" = None,
         signer: "bytes | None" = None,
     ) -> bytes:
-        """A pass for the edge's key, or for `public`, signed by the province, or by `signer`."""
-        body = EdgePass(issued_at, edge, public or self.edge[1], not_after, locks).body()
+        """A pass for the edge's key, or for `public`, and the lock, or `locks`, signed by the province, or `signer`."""
+        body = EdgePass(issued_at, edge, public or self.edge[1], not_after, locks or [self.lock_id]).body()
         return statement.sign(self.crypto, signer or self.province[0], KIND, body)
+
+    def passes(self, *lists: "list[bytes]", **members: "Any") -> bytes:
+        """What the province sends: a pass for each list, or one for the lock, with `members` of `edge_pass`."""
+        from protocol import uplink  # no lock needs it
+
+        signed = [self.edge_pass(locks=listed, **members) for listed in lists] or [self.edge_pass(**members)]
+        return uplink.Passes(signed).encode()

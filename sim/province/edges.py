@@ -2,6 +2,8 @@
 
 An edge is admitted by name. The first key that asks under that name is bound to it, since the broker lets only the edge
 itself use its topics; another key gets nothing until the edge is admitted anew, as when a Pi has been replaced.
+
+A pass lists its locks, at most 64. An edge with more has several, made and sent together.
 """
 
 import logging
@@ -19,6 +21,9 @@ PASS_SECONDS = 30 * 86400
 RENEW_SECONDS = PASS_SECONDS // 2
 """A pass this close to its end is replaced; an edge may be without a network for as long."""
 
+MOST_LOCKS = uplink.MAX_PASSES * MAX_LOCKS
+"""That one edge can serve."""
+
 _log = logging.getLogger("mooring.province")
 
 
@@ -31,19 +36,20 @@ class Edges:
         self._clock = clock
 
     def admit(self, edge: str, locks: list[bytes] | None = None) -> None:
-        """Let `edge` serve `locks` (lock ids; None: all in its reach), with the next key that asks for a pass.
+        """Let `edge` serve `locks` (lock ids; None: all that are registered), with the next key that asks for a pass.
 
         Raises ConfigError `edge.name` or `edge.locks`.
         """
         if not uplink.is_edge_name(edge):
             raise ConfigError("edge.name", "an edge's name is 1 to 32 of a-z, 0-9 and hyphen")
-        if locks is not None and not (0 < len(locks) <= MAX_LOCKS and all(len(lock_id) == 16 for lock_id in locks)):
-            raise ConfigError("edge.locks", f"a pass lists 1 to {MAX_LOCKS} lock ids of 16 bytes, or none")
+        if locks is not None and not (0 < len(locks) <= MOST_LOCKS and all(len(lock_id) == 16 for lock_id in locks)):
+            raise ConfigError("edge.locks", f"an edge serves 1 to {MOST_LOCKS} locks; their ids are of 16 bytes")
         with self._store.transaction():
             self._store.put_edge(edge, None, locks)
 
     def answer(self, edge: str, request: uplink.PassRequest) -> bytes | None:
-        """The pass to send for a request, or None: not admitted, bound to another key, or what it has is good."""
+        """The passes to send for a request, as the message; None: not admitted, bound to another key, no locks, or what
+        it has is good."""
         with self._store.transaction():
             admitted = self._store.edge(edge)
             if admitted is None:
@@ -56,20 +62,45 @@ class Edges:
                 _log.warning("edge %s asks for a pass with another key; admit it anew if that is right", edge)
                 return None
             current = self._current(edge, request.edge_public, locks)
-            return current[1] if current[0] > request.issued_at else None
+            return current[1] if current is not None and current[0] > request.issued_at else None
 
-    def _current(self, edge: str, public: bytes, locks: list[bytes] | None) -> tuple[int, bytes]:
-        """Time of issue and statement of the pass in force; a new one when that nears its end or is not as wanted."""
+    def changed(self) -> list[tuple[str, bytes]]:
+        """(edge, passes) of each edge whose passes do not list its locks as they are now: to be sent unasked."""
+        with self._store.transaction():
+            renewed = []
+            for edge in self._store.edges():
+                public, locks = self._store.edge(edge) or (None, None)
+                before = self._store.statement(KIND, edge)
+                current = None if public is None else self._current(edge, public, locks)
+                if current is not None and current != before:
+                    renewed.append((edge, current[1]))
+            return renewed
+
+    def _current(self, edge: str, public: bytes, locks: list[bytes] | None) -> tuple[int, bytes] | None:
+        """Time of issue and message of the passes in force; new ones when those near their end or are not as wanted.
+
+        None for an edge without locks.
+        """
         now = int(self._clock())
+        wanted = locks or sorted(lock.lock_id for lock in self._store.locks())[:MOST_LOCKS]
+        if not wanted:
+            return None
         held = self._store.statement(KIND, edge)
         if held is not None:
-            form = EdgePass.parse(statement.open(crypto, held[1], KIND, self._keys.signing_public))
-            if form.edge_public == public and form.locks == locks and form.not_after - now > RENEW_SECONDS:
-                return held
+            forms = [self._open(signed) for signed in uplink.parse_passes(held[1]).statements]
+            listed = [lock_id for form in forms for lock_id in form.locks]
+            if all(form.edge_public == public and form.not_after - now > RENEW_SECONDS for form in forms):
+                if listed == wanted:
+                    return held
             # The later one counts, also for two in one second.
-            now = max(now, form.issued_at + 1)
-        signed = statement.sign(
-            crypto, self._keys.signing_private, KIND, EdgePass(now, edge, public, now + PASS_SECONDS, locks).body()
-        )
-        self._store.put_statement(KIND, edge, now, signed)
-        return now, signed
+            now = max(now, forms[0].issued_at + 1)
+        passes = [wanted[at : at + MAX_LOCKS] for at in range(0, len(wanted), MAX_LOCKS)]
+        message = uplink.Passes([self._sign(EdgePass(now, edge, public, now + PASS_SECONDS, of)) for of in passes])
+        self._store.put_statement(KIND, edge, now, message.encode())
+        return now, message.encode()
+
+    def _open(self, signed: bytes) -> EdgePass:
+        return EdgePass.parse(statement.open(crypto, signed, KIND, self._keys.signing_public))
+
+    def _sign(self, form: EdgePass) -> bytes:
+        return statement.sign(crypto, self._keys.signing_private, KIND, form.body())

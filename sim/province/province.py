@@ -107,7 +107,7 @@ class Province:
     # --- acting ------------------------------------------------------------------------------------------------------
 
     def admit_edge(self, edge: str, locks: list[bytes] | None = None) -> None:
-        """Let an edge have a pass. Raises as `Edges.admit`."""
+        """Let an edge have passes. Raises as `Edges.admit`."""
         self.registry.edges.admit(edge, locks)
 
     def register_lock(
@@ -128,6 +128,8 @@ class Province:
         lock_id = placement.lock_id(crypto, identity_public)
         lock = Lock(lock_id, identity_public, listing, room, status, platform_key, profile)
         signed = self.registry.place(lock, reader_chain)
+        # Before anything for the lock: an edge listens to its own locks only.
+        self._publish([(edge, uplink.PASS, passes) for edge, passes in self.registry.edges.changed()])
         self.relay(lock_id, [signed])
         return signed
 

@@ -155,8 +155,8 @@ class Registry:
         elif isinstance(message, uplink.TimeRequest):
             answers = self._tell_time(edge, message)
         elif isinstance(message, uplink.PassRequest):
-            edge_pass = self.edges.answer(edge, message)
-            answers = [] if edge_pass is None else [(edge, uplink.PASS, edge_pass)]
+            passes = self.edges.answer(edge, message)
+            answers = [] if passes is None else [(edge, uplink.PASS, passes)]
         else:
             answers = self._meet(edge, message)
         self._notify()

@@ -212,6 +212,10 @@ class Store:
         public, locks = rows[0]
         return public, None if locks is None else [locks[at : at + 16] for at in range(0, len(locks), 16)]
 
+    def edges(self) -> list[str]:
+        """Names of the admitted edges."""
+        return [row[0] for row in self._rows("SELECT name FROM edges ORDER BY name")]
+
     def put_grant(self, lock_id: bytes, grant_id: bytes, serial: int, until: int, statement: bytes) -> None:
         """Queue a grant for a lock; a higher serial replaces a lower one."""
         self._write(

@@ -421,8 +421,7 @@ def test_an_agent_asks_for_a_pass_takes_it_and_asks_again_when_a_lock_refuses_it
                 known = building.credentials
                 request = asked()[-1]
                 assert (request.edge_public, request.issued_at) == (known.public, 0)
-                forged = EdgePass(100, "edge", known.public, 200).body()
-                province.send("edge", uplink.PASS, statement.sign(crypto, crypto.generate("P-256")[0], KIND, forged))
+                province.send("edge", uplink.PASS, _pass(known.public, 100, crypto.generate("P-256")[0]))
                 province.send("edge", uplink.PASS, _pass(known.public, 100))
                 await known.available.wait()
                 assert known.issued_at == 100
@@ -440,5 +439,6 @@ def _asked(province: CountingProvince) -> Callable[[], list[uplink.PassRequest]]
     return lambda: [said for said in province.heard if isinstance(said, uplink.PassRequest)]
 
 
-def _pass(public: bytes, issued_at: int) -> bytes:
-    return statement.sign(crypto, PROVINCE_PRIVATE, KIND, EdgePass(issued_at, "edge", public, 1_900_000_000).body())
+def _pass(public: bytes, issued_at: int, private: bytes = PROVINCE_PRIVATE) -> bytes:
+    body = EdgePass(issued_at, "edge", public, 1_900_000_000, [bytes(16)]).body()
+    return uplink.Passes([statement.sign(crypto, private, KIND, body)]).encode()

@@ -193,7 +193,7 @@ ODD_HELLOS = (
 def agent_settings(folder: Path, port: int) -> config.Config:
     (folder / "link.key").write_bytes(EDGE_PRIVATE)
     known = Credentials(folder, KEYS.province[1])
-    known.take(KEYS.edge_pass(edge="edge", not_after=2_000_000_000))
+    known.take(KEYS.passes(edge="edge", not_after=2_000_000_000))
     return config.load(
         None,
         {

@@ -6,7 +6,9 @@ import pytest
 
 from edge_agent.credentials import KEY_FILE, PASS_FILE, Credentials
 from protocol import crypto_cpython as crypto
-from protocol.errors import FormatError, MooringError, StorageError
+from protocol import statement, uplink
+from protocol.edge_pass import KIND, EdgePass
+from protocol.errors import FormatError, MooringError, StorageError, VerificationError
 from tests.link_keys import NOW, LinkKeys
 
 KEYS = LinkKeys(crypto)
@@ -40,17 +42,18 @@ def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 def test_a_pass_survives_a_restart(tmp_path: Path) -> None:
     known = edge(tmp_path)
     assert not known.available.is_set() and not known.admits(KEYS.lock_id)
-    known.take(KEYS.edge_pass())
+    known.take(KEYS.passes())
     again = Credentials(tmp_path, KEYS.province[1])
     assert again.available.is_set() and again.issued_at == NOW
-    assert again.edge_pass == known.edge_pass
+    assert again.pass_for(KEYS.lock_id) is not None
+    assert again.pass_for(KEYS.lock_id) == known.pass_for(KEYS.lock_id)
 
 
 def test_a_newer_pass_replaces_an_older_and_not_the_other_way_round(tmp_path: Path) -> None:
     known = edge(tmp_path)
-    known.take(KEYS.edge_pass(issued_at=NOW + 1))
+    known.take(KEYS.passes(issued_at=NOW + 1))
     known.refused = True
-    taken = [(known.take(KEYS.edge_pass(issued_at=NOW + later)), known.refused) for later in (0, 2)]
+    taken = [(known.take(KEYS.passes(issued_at=NOW + later)), known.refused) for later in (0, 2)]
     assert taken == [(False, True), (True, False)]
     assert known.issued_at == NOW + 2
 
@@ -58,12 +61,12 @@ def test_a_newer_pass_replaces_an_older_and_not_the_other_way_round(tmp_path: Pa
 def test_a_pass_for_another_edges_key_is_refused(tmp_path: Path) -> None:
     known = edge(tmp_path)
     with pytest.raises(MooringError, match=r"edge-pass\.key"):
-        known.take(KEYS.edge_pass(public=KEYS.lock[1]))
+        known.take(KEYS.passes(public=KEYS.lock[1]))
     assert not known.available.is_set()
 
 
 def test_a_pass_that_the_province_did_not_sign_is_refused_where_its_key_is_known(tmp_path: Path) -> None:
-    forged = KEYS.edge_pass(signer=KEYS.edge[0])
+    forged = KEYS.passes(signer=KEYS.edge[0])
     with pytest.raises(MooringError, match=r"cose\.signature"):
         edge(tmp_path).take(forged)
     assert not (tmp_path / PASS_FILE).exists()
@@ -71,20 +74,20 @@ def test_a_pass_that_the_province_did_not_sign_is_refused_where_its_key_is_known
 
 def test_in_an_experiment_without_the_provinces_key_a_pass_by_anybody_serves_and_is_not_kept(tmp_path: Path) -> None:
     known = edge(tmp_path, province=None)
-    assert known.take(KEYS.edge_pass(signer=KEYS.edge[0], issued_at=2**53 - 2, not_after=2**53 - 1))
+    assert known.take(KEYS.passes(signer=KEYS.edge[0], issued_at=2**53 - 2, not_after=2**53 - 1))
     assert known.available.is_set() and not (tmp_path / PASS_FILE).exists()
     again = edge(tmp_path, province=None)
-    assert not again.available.is_set() and again.take(KEYS.edge_pass()), "so a genuine one is taken after a restart"
+    assert not again.available.is_set() and again.take(KEYS.passes()), "so a genuine one is taken after a restart"
 
 
 def test_a_pass_on_disk_that_the_province_did_not_sign_is_passed_over(tmp_path: Path) -> None:
-    (tmp_path / PASS_FILE).write_bytes(KEYS.edge_pass(signer=KEYS.edge[0], issued_at=2**53 - 2, not_after=2**53 - 1))
+    (tmp_path / PASS_FILE).write_bytes(KEYS.passes(signer=KEYS.edge[0], issued_at=2**53 - 2, not_after=2**53 - 1))
     known = edge(tmp_path)
-    assert not known.available.is_set() and known.take(KEYS.edge_pass())
+    assert not known.available.is_set() and known.take(KEYS.passes())
 
 
 def test_what_is_no_pass_is_refused(tmp_path: Path) -> None:
-    for data in (b"", b"\xff" * 100, KEYS.edge_pass() + b"\0"):
+    for data in (b"", b"\xff" * 100, KEYS.passes() + b"\0"):
         with pytest.raises(FormatError):
             edge(tmp_path).take(data)
 
@@ -93,12 +96,42 @@ def test_a_damaged_pass_on_disk_is_passed_over_and_another_is_taken(tmp_path: Pa
     (tmp_path / PASS_FILE).write_bytes(b"torn")
     known = edge(tmp_path)
     assert not known.available.is_set()
-    assert known.take(KEYS.edge_pass())
+    assert known.take(KEYS.passes())
 
 
-def test_a_list_in_the_pass_says_which_locks_are_served(tmp_path: Path) -> None:
+def test_the_lists_in_the_passes_say_which_locks_are_served(tmp_path: Path) -> None:
     known = edge(tmp_path)
-    known.take(KEYS.edge_pass(locks=[KEYS.lock_id]))
+    known.take(KEYS.passes())
     assert known.admits(KEYS.lock_id) and not known.admits(bytes(16))
-    known.take(KEYS.edge_pass(issued_at=NOW + 1))
-    assert known.admits(bytes(16))
+    known.take(KEYS.passes(issued_at=NOW + 1, locks=[bytes(16)]))
+    assert known.admits(bytes(16)) and not known.admits(KEYS.lock_id), "newer passes stand for all that were here"
+    assert known.pass_for(KEYS.lock_id) is None
+
+
+LOCKS = [number.to_bytes(16, "big") for number in range(150)]
+LISTS = [LOCKS[:64], LOCKS[64:128], LOCKS[128:]]
+
+
+def test_an_edge_with_more_locks_than_a_pass_lists_holds_several(tmp_path: Path) -> None:
+    known = edge(tmp_path)
+    assert known.take(KEYS.passes(*LISTS))
+    assert known.locks == frozenset(LOCKS)
+    for lock_id in LOCKS:
+        shown = known.pass_for(lock_id)
+        assert shown is not None and EdgePass.parse(statement.read(shown, KIND)).admits(lock_id)
+    assert len({known.pass_for(lock_id) for lock_id in LOCKS}) == 3
+    assert Credentials(tmp_path, KEYS.province[1]).locks == known.locks
+
+
+def test_passes_are_taken_together_or_not_at_all(tmp_path: Path) -> None:
+    known = edge(tmp_path)
+    first, second = KEYS.edge_pass(locks=LISTS[0]), KEYS.edge_pass(locks=LISTS[1])
+    later = KEYS.edge_pass(locks=LISTS[1], issued_at=NOW + 1)
+    forged = KEYS.edge_pass(locks=LISTS[1], signer=KEYS.edge[0])
+    foreign = KEYS.edge_pass(locks=LISTS[1], public=KEYS.lock[1])
+    for other, code in ((later, "edge-pass.together"), (forged, "cose.signature"), (foreign, "edge-pass.key")):
+        with pytest.raises(VerificationError) as refused:
+            known.take(uplink.Passes([first, other]).encode())
+        assert refused.value.code == code
+        assert not known.locks and not known.available.is_set()
+    assert known.take(uplink.Passes([first, second]).encode())

@@ -227,7 +227,7 @@ def test_kinds_that_are_not_for_locks_are_never_held(edge: Edge) -> None:
         edge.lock.refusal(EQUIVOCATION, *edge.lock.records),
         edge.lock.receipt(1),
         edge.lock.time_answer(bytes(16)),
-        by_province("edge-pass", EdgePass(1, "edge", PROVINCE_PUBLIC, 2).body()),
+        by_province("edge-pass", EdgePass(1, "edge", PROVINCE_PUBLIC, 2, [edge.lock.lock_id]).body()),
         by_province("listing-code", {1: 1}),
     ]
     edge.told(*others, b"junk")

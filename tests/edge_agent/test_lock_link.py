@@ -67,7 +67,7 @@ def without_pass() -> Credentials:
 def credentials(edge_pass: bytes | None = None) -> Credentials:
     """The edge's key of the link tests, and a pass."""
     known = without_pass()
-    known.take(edge_pass or KEYS.edge_pass())
+    known.take(edge_pass or KEYS.passes())
     return known
 
 
@@ -262,7 +262,7 @@ def test_without_a_pass_no_lock_is_connected_and_with_one_it_is() -> None:
         async with linked(store, known=known):
             await asyncio.sleep(0.2)  # long enough for several attempts, of which there must be none
             assert world.air.data_packets == before
-            known.take(KEYS.edge_pass())
+            known.take(KEYS.passes())
             await store.until(lambda: bool(store.hellos))
 
     run(0, scenario)
@@ -270,12 +270,12 @@ def test_without_a_pass_no_lock_is_connected_and_with_one_it_is() -> None:
 
 def test_a_lock_that_refuses_the_pass_says_why_and_a_newer_pass_mends_it() -> None:
     async def scenario(_world: RadioWorld, store: Store) -> None:
-        known = credentials(KEYS.edge_pass(issued_at=NOW - 1000, not_after=NOW - 1))
+        known = credentials(KEYS.passes(issued_at=NOW - 1000, not_after=NOW - 1))
         async with linked(store, known=known) as lock:
             error = await error_of(lock)
             assert error.code == "lock.pass_refused" and "edge-pass.expired" in error.message
             assert known.refused and not store.hellos
-            known.take(KEYS.edge_pass())
+            known.take(KEYS.passes())
             await store.until(lambda: bool(store.hellos))
             assert not known.refused
 
@@ -286,7 +286,7 @@ def test_a_lock_that_the_pass_does_not_list_is_left_before_it_learns_who_asks(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def scenario(_world: RadioWorld, store: Store) -> None:
-        known = credentials(KEYS.edge_pass(locks=[bytes(16)]))
+        known = credentials(KEYS.passes(locks=[bytes(16)]))
         async with linked(store, known=known) as lock:
             assert await error_code(lock) == "lock.foreign_pass"
             assert not store.hellos

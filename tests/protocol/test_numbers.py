@@ -53,6 +53,7 @@ MESSAGES: dict[str, tuple[bytes, Callable[[bytes], Any]]] = {
     "time-request": (uplink.TimeRequest(ID16, ID16).encode(), uplink.parse_up),
     "lock-seen": (uplink.LockSeen(ID16, POINT, {"placement": 3}).encode(), uplink.parse_up),
     "pass-request": (uplink.PassRequest(POINT, 7).encode(), uplink.parse_up),
+    "passes": (uplink.Passes([b"p"]).encode(), uplink.parse_passes),
     "command": (uplink.Command(ID16, [b"s"]).encode(), uplink.parse_command),
     "record": (_record(), record.parse),
     **{kind: (cbor.encode(body), _body_of_record) for kind, body in RECORD_BODIES.items()},

@@ -43,9 +43,39 @@ def test_commands_are_read_as_they_were_written(lock_id: bytes, statements: list
     assert (again.lock_id, again.statements) == (lock_id, statements)
 
 
+@given(blobs)
+def test_passes_are_read_as_they_were_written(statements: list[bytes]) -> None:
+    assert uplink.parse_passes(uplink.Passes(statements).encode()).statements == statements
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        [1, []],
+        [1],
+        [2, [b"p"]],
+        [1, [b"p"], 0],
+        [1, b"p"],
+        [1, [b""]],
+        [1, ["p"]],
+        [1, [b"p"] * (uplink.MAX_PASSES + 1)],
+    ],
+)
+def test_what_holds_no_passes_is_refused(message: list[Any]) -> None:
+    with pytest.raises(FormatError) as refused:
+        uplink.parse_passes(cbor.encode(message))
+    assert refused.value.code == "uplink.form"
+
+
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused_with_a_format_error(data: bytes) -> None:
-    for parse in (uplink.parse_up, uplink.parse_receipts, uplink.parse_command, uplink.parse_state):
+    for parse in (
+        uplink.parse_up,
+        uplink.parse_receipts,
+        uplink.parse_command,
+        uplink.parse_passes,
+        uplink.parse_state,
+    ):
         try:
             parse(data)
         except FormatError:

@@ -6,15 +6,16 @@ from pathlib import Path
 import pytest
 
 from protocol import crypto_cpython as crypto
-from protocol import statement, uplink
+from protocol import placement, statement, uplink
 from protocol.edge_pass import KIND, MAX_LOCKS, EdgePass
 from protocol.errors import ConfigError
 from sim.province import Province
-from sim.province.edges import PASS_SECONDS, RENEW_SECONDS
+from sim.province.edges import MOST_LOCKS, PASS_SECONDS, RENEW_SECONDS
 
 KEY = crypto.generate("P-256")[1]
 OTHER_KEY = crypto.generate("P-256")[1]
 START = 1_800_000_000
+LOCKS = [number.to_bytes(16, "big") for number in range(200)]
 
 
 class Clock:
@@ -36,33 +37,46 @@ def province(tmp_path: Path, clock: Clock) -> Iterator[Province]:
     running.stop()
 
 
-def asks(province: Province, edge: str = "edge-1", key: bytes = KEY, has: int = 0) -> EdgePass | None:
-    """The pass that the province answers with, verified."""
+def all_asked(province: Province, edge: str = "edge-1", key: bytes = KEY, has: int = 0) -> list[EdgePass]:
+    """The passes that the province answers with, verified."""
     answers = province.registry.handle(edge, uplink.PassRequest(key, has).encode())
     if not answers:
-        return None
-    [(to, leaf, signed)] = answers
+        return []
+    [(to, leaf, message)] = answers
     assert (to, leaf) == (edge, uplink.PASS)
-    return EdgePass.parse(statement.open(crypto, signed, KIND, province.public))
+    return opened(province, message)
+
+
+def opened(province: Province, message: bytes) -> list[EdgePass]:
+    """The passes in a message, verified."""
+    signed = uplink.parse_passes(message).statements
+    return [EdgePass.parse(statement.open(crypto, each, KIND, province.public)) for each in signed]
+
+
+def asks(province: Province, edge: str = "edge-1", key: bytes = KEY, has: int = 0) -> EdgePass | None:
+    """The one pass that the province answers with."""
+    passes = all_asked(province, edge, key, has)
+    assert len(passes) < 2
+    return passes[0] if passes else None
 
 
 def test_an_admitted_edge_gets_a_pass_for_its_key(province: Province) -> None:
-    province.admit_edge("edge-1")
+    province.admit_edge("edge-1", LOCKS[:1])
     given = asks(province)
     assert given is not None
-    assert vars(given) == vars(EdgePass(START, "edge-1", KEY, START + PASS_SECONDS, None))
+    assert vars(given) == vars(EdgePass(START, "edge-1", KEY, START + PASS_SECONDS, LOCKS[:1]))
 
 
 def test_an_edge_that_is_not_admitted_gets_none(province: Province) -> None:
-    province.admit_edge("edge-1")
+    province.admit_edge("edge-1", LOCKS[:1])
     assert asks(province, "edge-2") is None
 
 
 def test_another_key_gets_none_until_the_edge_is_admitted_anew(province: Province) -> None:
-    province.admit_edge("edge-1")
+    province.admit_edge("edge-1", LOCKS[:1])
     first = asks(province)
     assert asks(province, key=OTHER_KEY) is None
-    province.admit_edge("edge-1")
+    province.admit_edge("edge-1", LOCKS[:1])
     second = asks(province, key=OTHER_KEY)
     assert first is not None and second is not None and second.edge_public == OTHER_KEY
     assert second.issued_at > first.issued_at, "so that the new key puts an end to the old one at the locks"
@@ -70,7 +84,7 @@ def test_another_key_gets_none_until_the_edge_is_admitted_anew(province: Provinc
 
 
 def test_a_pass_is_given_again_and_renewed_long_before_its_end(province: Province, clock: Clock) -> None:
-    province.admit_edge("edge-1")
+    province.admit_edge("edge-1", LOCKS[:1])
     first = asks(province)
     assert first is not None
     clock.now += 100
@@ -83,12 +97,12 @@ def test_a_pass_is_given_again_and_renewed_long_before_its_end(province: Provinc
 
 
 def test_a_change_of_locks_reaches_the_edge_with_its_next_request(province: Province) -> None:
-    province.admit_edge("edge-1")
+    province.admit_edge("edge-1", LOCKS[:1])
     first = asks(province)
     assert first is not None
-    province.admit_edge("edge-1", [bytes(16)])
+    province.admit_edge("edge-1", LOCKS[1:3])
     listed = asks(province, has=first.issued_at)
-    assert listed is not None and listed.locks == [bytes(16)]
+    assert listed is not None and listed.locks == LOCKS[1:3]
 
 
 def test_admissions_survive_a_restart(tmp_path: Path, province: Province, clock: Clock) -> None:
@@ -106,7 +120,7 @@ def test_admissions_survive_a_restart(tmp_path: Path, province: Province, clock:
         ("Edge 1", None, "edge.name"),
         ("edge-1", [], "edge.locks"),
         ("edge-1", [b"short"], "edge.locks"),
-        ("edge-1", [bytes(16)] * (MAX_LOCKS + 1), "edge.locks"),
+        ("edge-1", [bytes(16)] * (MOST_LOCKS + 1), "edge.locks"),
     ],
 )
 def test_an_admission_that_makes_no_pass_is_refused(
@@ -115,3 +129,44 @@ def test_an_admission_that_makes_no_pass_is_refused(
     with pytest.raises(ConfigError) as raised:
         province.admit_edge(edge, locks)
     assert raised.value.code == code
+
+
+def test_an_edge_with_many_locks_gets_several_passes_in_one_message(province: Province) -> None:
+    province.admit_edge("edge-1", LOCKS)
+    passes = all_asked(province)
+    assert [len(each.locks) for each in passes] == [MAX_LOCKS, MAX_LOCKS, MAX_LOCKS, 200 - 3 * MAX_LOCKS]
+    assert [lock_id for each in passes for lock_id in each.locks] == LOCKS
+    assert len({each.issued_at for each in passes}) == 1
+    assert all_asked(province, has=passes[0].issued_at) == []
+
+
+def register(province: Province) -> bytes:
+    identity = crypto.generate("P-256")[1]
+    province.register_lock(identity, listing="LC", room="1", platform_key=KEY, reader_chain=[b"\x30"])
+    return placement.lock_id(crypto, identity)
+
+
+def test_an_edge_that_is_admitted_to_all_gets_a_pass_that_lists_those_that_are_registered(province: Province) -> None:
+    province.admit_edge("edge-1")
+    assert all_asked(province) == [], "none yet"
+    first = register(province)
+    given = asks(province)
+    assert given is not None and given.locks == [first]
+
+
+def test_passes_go_out_unasked_when_the_locks_of_an_edge_have_changed(province: Province) -> None:
+    province.declare_listing("LC", doors=2)
+    edges = province.registry.edges
+    province.admit_edge("edge-1")
+    province.admit_edge("edge-2", LOCKS[:3])
+    assert edges.changed() == [], "neither has shown a key"
+    for edge in ("edge-1", "edge-2"):
+        all_asked(province, edge)
+    locks = {register(province)}
+    with province.store.transaction():
+        signed = province.store.statement(KIND, "edge-1")
+    assert signed is not None and {lock_id for form in opened(province, signed[1]) for lock_id in form.locks} == locks
+    assert edges.changed() == [], "said once"
+    locks.add(register(province))
+    given = all_asked(province)
+    assert {lock_id for form in given for lock_id in form.locks} == locks
