@@ -46,18 +46,21 @@ class Downlink:
         self._take_all(message.statements, {refusal.KIND: self._take_refusal, receipt.KIND: self._take_receipt})
 
     def on_command(self, message: uplink.Command) -> None:
-        """Hold what is for a lock, durably. Raises StorageError."""
+        """Hold what is for a lock, durably. What the disk does not take comes again when the lock is seen."""
         lock_id, known = message.lock_id, self._outbox.knows(message.lock_id)
         if not known:
             # The province hears LOCK SEEN when the lock comes, and says it again.
             log.warning("statement.unknown_lock", lock=lock_id, statements=len(message.statements))
             return
-        platform = self._held.platform_key(lock_id)
-        takers = {kind: lambda signed: self._take_paper(lock_id, signed) for kind in papers.KINDS}
-        self._take_all(
-            message.statements, {**takers, signed_time.KIND: lambda signed: self._take_time(lock_id, signed)}
-        )
-        self._judge_grants(lock_id, platform)
+        takers = {signed_time.KIND: lambda signed: self._take_time(lock_id, signed)}
+        takers |= {kind: lambda signed: self._take_paper(lock_id, signed) for kind in papers.KINDS}
+        try:
+            platform = self._held.platform_key(lock_id)
+            self._take_all(message.statements, takers)
+            self._judge_grants(lock_id, platform)
+        except StorageError as error:
+            # The way up must not end for it: what goes up is what makes room.
+            log.error("statement.not_held", lock=lock_id, code=error.code, reason=error.message)
         self._wake(lock_id)
 
     def _take_all(self, statements: list[bytes], takers: dict[str, Callable[[bytes], None]]) -> None:

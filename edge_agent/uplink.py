@@ -303,6 +303,8 @@ class Uplink:
             except Exception as error:  # noqa: BLE001 -- contained here, and noted
                 self._faults.note(error, leaf=message.leaf)
             connection.acknowledge(message)
+            # However much comes down at once, locks and batches have their turn.
+            await asyncio.sleep(0)
 
     def _handle(self, message: Message) -> None:
         if message.leaf == uplink.RECEIPT:

@@ -15,8 +15,8 @@ from edge_agent.backoff import Backoff
 from edge_agent.credentials import Credentials
 from edge_agent.faults import Faults
 from edge_agent.notify import Notifier
+from protocol import cbor, record, statement, uplink
 from protocol import crypto_cpython as crypto
-from protocol import record, statement, uplink
 from protocol.edge_pass import KIND, EdgePass
 from protocol.errors import MooringError, StorageError, TransportError
 from protocol.link import Hello
@@ -252,6 +252,40 @@ def test_a_forged_receipt_deletes_nothing(tmp_path: Path) -> None:
     _run(story)
 
 
+def test_whatever_a_stranger_at_the_broker_says_the_records_stay_and_arrive(tmp_path: Path) -> None:
+    async def story() -> None:
+        lock, stranger = SigningLock(), crypto.generate("P-256")[0]
+        refused = [[lock.lock_id, item.counter, item.payload_hash, "cose.signature"] for item in lock.journal(3)]
+        with Broker() as broker, CountingProvince(broker.port, lock, mute=True) as province:
+            building = Building(tmp_path, broker.port, lock)
+            async with building.open() as link:
+                await asyncio.to_thread(province.wait, lambda: len(province.committed) == 3)
+                lies = [
+                    (uplink.RECEIPT, cbor.encode([1, [], refused])),
+                    (uplink.RECEIPT, cbor.encode([1, [cbor.encode(each) for each in refused]])),
+                    (uplink.RECEIPT, uplink.Receipts([lock.receipt(3, private=stranger)]).encode()),
+                    (uplink.CMD, uplink.Command(lock.lock_id, [lock.receipt(3)]).encode()),
+                    (uplink.CMD, uplink.Command(lock.lock_id, [lock.placement(9, private=stranger)]).encode()),
+                    (uplink.PASS, _pass(building.credentials.public, 2**53 - 2, private=stranger)),
+                ]
+                for code in ("cose.signature", "record.equivocation"):
+                    forged = lock.refusal(code, *lock.records, private=stranger)
+                    lies += [(leaf, uplink.Receipts([forged]).encode()) for leaf in (uplink.RECEIPT, uplink.CMD)]
+                for leaf, lie in lies:
+                    province.send("edge", leaf, lie)
+                # What comes behind them on the same connection shows that they were handled.
+                province.send("edge", uplink.CMD, uplink.Command(lock.lock_id, [lock.placement(1)]).encode())
+                await link.until(lambda: link.delivered)
+                held = building.counts()
+                assert (held.records, held.quarantined, held.disputed, held.statements) == (3, 0, 0, 0)
+                assert link.delivered == [("placement", link.delivered[0][1])]
+                assert not building.credentials.available.is_set() and building.agent._uplink.online
+                province.mute = False
+                await link.until(lambda: lock.receipted_through == 3)
+
+    _run(story)
+
+
 def test_a_time_answer_reaches_the_lock_only_while_its_nonce_is_outstanding(tmp_path: Path) -> None:
     async def story() -> None:
         lock = SigningLock()
@@ -440,5 +474,5 @@ def _asked(province: CountingProvince) -> Callable[[], list[uplink.PassRequest]]
 
 
 def _pass(public: bytes, issued_at: int, private: bytes = PROVINCE_PRIVATE) -> bytes:
-    body = EdgePass(issued_at, "edge", public, 1_900_000_000, [bytes(16)]).body()
+    body = EdgePass(issued_at, "edge", public, max(issued_at, 1_900_000_000), [bytes(16)]).body()
     return uplink.Passes([statement.sign(crypto, private, KIND, body)]).encode()

@@ -12,7 +12,6 @@ from edge_agent.outbox import Outbox
 from protocol import crypto_cpython as crypto
 from protocol import statement, uplink
 from protocol.edge_pass import EdgePass
-from protocol.errors import StorageError
 from protocol.refusal import EQUIVOCATION
 from protocol.revocation_list import RevocationList
 from protocol.trust import Issuer, TrustList
@@ -274,11 +273,18 @@ def test_in_an_experiment_without_the_provinces_key_statements_are_held_by_their
     edge.outbox.close()
 
 
-def test_a_full_disk_leaves_what_is_held_as_it_was(edge: Edge) -> None:
+def test_a_full_disk_leaves_what_is_held_as_it_was_and_ends_nothing(
+    edge: Edge, caplog: pytest.LogCaptureFixture
+) -> None:
     edge.told(trust_list(1))
     before = edge.waiting()
     pages = edge.outbox._db.execute("PRAGMA page_count").fetchone()[0]
     edge.outbox._db.execute(f"PRAGMA max_page_count = {pages}")
-    with pytest.raises(StorageError, match=r"outbox\.full"):
-        edge.told(*(by_province("placement", {1: 2, 2: bytes(7000), 3: number}) for number in range(5)))
-    assert edge.waiting() == before
+    known = edge.locks["A"] = KnownLock("A")
+    edge.lock.nonce = b"n" * 16
+    known.hello = edge.lock.hello()
+    answer = edge.lock.time_answer(b"n" * 16)
+    edge.told(*(by_province("placement", {1: 2, 2: bytes(7000), 3: number}) for number in range(5)), answer)
+    assert edge.waiting() == before and known.time_answer == answer
+    assert caplog.records[-1].getMessage() == "statement.not_held"
+    assert caplog.records[-1].__dict__["facts"]["code"] == "outbox.full"

@@ -1,18 +1,21 @@
 """Refusals at the edge: the table of docs/formats.md, a test a row; and what no refusal can do."""
 
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from edge_agent import database, inventory
+from edge_agent import database, inventory, papers
 from edge_agent.downlink import Downlink
 from edge_agent.outbox import Key, Outbox
 from protocol import cbor, statement, uplink
 from protocol import crypto_cpython as crypto
+from protocol.errors import FormatError
 from protocol.refusal import EQUIVOCATION, SIGNATURE, Refusal
-from tests.edge_agent.signing_lock import PROVINCE_PRIVATE, PROVINCE_PUBLIC, SigningLock
+from tests.edge_agent.signing_lock import PROVINCE_PRIVATE, PROVINCE_PUBLIC, SigningLock, grant
 
 
 class Edge:
@@ -30,7 +33,13 @@ class Edge:
 
     def told(self, *statements: bytes) -> None:
         """The message comes from the broker."""
-        self.down.on_receipts(uplink.parse_receipts(uplink.Receipts(list(statements)).encode()))
+        self.told_raw(uplink.Receipts(list(statements)).encode())
+
+    def told_raw(self, message: bytes) -> None:
+        self.down.on_receipts(uplink.parse_receipts(message))
+
+    def commanded_raw(self, message: bytes) -> None:
+        self.down.on_command(uplink.parse_command(message))
 
     def queue(self) -> list[int]:
         return [row.counter for row in self.outbox.batch(0, 10**9, 100)]
@@ -245,3 +254,31 @@ def test_a_refusal_is_never_held_for_a_lock_whatever_topic_it_comes_by(edge: Edg
     edge.told(signed)
     assert edge.queue() == [1, 3, 4, 5]
     assert edge.outbox.held.waiting(lock.lock_id) == []
+
+
+# --- whatever is not signed -----------------------------------------------------------------------------------------
+
+
+def _content(path: Path) -> list[str]:
+    """All that is in the outbox, but when it was last touched."""
+    with closing(database.open_for_reading(path)) as look:
+        return list(look.iterdump())
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_no_bit_turned_in_what_the_province_signed_moves_or_holds_anything(edge: Edge, data: st.DataObject) -> None:
+    lock = edge.lock
+    edge.outbox.held.add(lock.lock_id, papers.read(lock.placement(), lock.lock_id, PROVINCE_PUBLIC, None))
+    signed = data.draw(st.sampled_from(["receipt", "refusal", "placement", "grant"]))
+    raw, take = {
+        "receipt": (uplink.Receipts([lock.receipt(3)]).encode(), edge.told_raw),
+        "refusal": (uplink.Receipts([lock.refusal(EQUIVOCATION, *lock.records)]).encode(), edge.told_raw),
+        "placement": (uplink.Command(lock.lock_id, [lock.placement(2)]).encode(), edge.commanded_raw),
+        "grant": (uplink.Command(lock.lock_id, [grant(1)]).encode(), edge.commanded_raw),
+    }[signed]
+    at, bit = data.draw(st.integers(0, len(raw) - 1)), data.draw(st.integers(0, 7))
+    before = _content(edge.path)
+    with suppress(FormatError):
+        take(raw[:at] + bytes((raw[at] ^ 1 << bit,)) + raw[at + 1 :])
+    assert _content(edge.path) == before

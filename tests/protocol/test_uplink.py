@@ -182,6 +182,18 @@ def test_a_message_beyond_the_limit_is_refused_before_it_is_parsed() -> None:
     assert refusal.value.code == "uplink.too_long"
 
 
+@given(st.lists(st.integers(1, uplink.MAX_BYTES), max_size=60), st.integers(1, 20))
+def test_statements_in_any_number_and_of_any_size_go_into_messages_that_can_be_read_in_order(
+    sizes: list[int], times: int
+) -> None:
+    statements = [bytes(size) for size in sizes * times]
+    groups = uplink.in_messages(statements)
+    assert [signed for group in groups for signed in group] == statements
+    for group in groups:
+        assert uplink.parse_command(uplink.Command(LOCK, group).encode()).statements == group
+        assert uplink.parse_receipts(uplink.Receipts(group).encode()).statements == group
+
+
 def test_topics_carry_the_edges_name_and_nothing_else() -> None:
     assert uplink.topic("edge-7", uplink.UP) == "mooring/1/edge-7/up"
     assert uplink.edge_of("mooring/1/edge-7/cmd") == ("edge-7", "cmd")

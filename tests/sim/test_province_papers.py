@@ -124,6 +124,17 @@ def test_a_grant_is_relayed_while_its_stay_lasts_and_its_newest_form_only(
     assert statement.open(crypto, relayed, "grant", platform.public)[3] == 2
 
 
+def test_a_lock_with_more_grants_than_one_message_holds_is_sent_them_all(
+    province: Province, chain: Chain, platform: Platform
+) -> None:
+    stays = [platform.book(chain.public, "HZ-0001", NOW, NOW + 3600 + number, []) for number in range(300)]
+    with province.store.transaction():
+        for stay in stays:
+            province.store.put_grant(chain.lock_id, stay.grant_id, 1, stay.until, platform.grant(stay))
+    answers = seen(province, chain, {})
+    assert len(answers) == 2 and kinds(answers).count("grant") == 300
+
+
 def test_a_grant_that_another_platform_signed_is_not_relayed(province: Province, chain: Chain) -> None:
     stranger = Platform()
     forged = stranger.grant(stranger.book(chain.public, "HZ-0001", NOW, NOW + 3600, []))
