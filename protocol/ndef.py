@@ -7,6 +7,10 @@ refused; nothing in an mdoc engagement needs them.
 from protocol import const
 from protocol.errors import FormatError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 # Type name formats.
 EMPTY = 0
 WELL_KNOWN = 1
@@ -124,15 +128,17 @@ def encode(records: "list[Record]") -> bytes:
     return bytes(out)
 
 
-def find(records: "list[Record]", tnf: int, type: bytes) -> "Record | None":
-    """The one record of this kind, or None. Raises FormatError `ndef.ambiguous` if there are several."""
-    found = None
-    for record in records:
-        if is_of(record, tnf, type):
-            if found is not None:
-                raise FormatError("ndef.ambiguous", "several records of a kind that may appear once")
-            found = record
-    return found
+def find(records: "list[Record]", tnf: int, type: bytes, named: "Sequence[bytes]" = ()) -> "Record | None":
+    """The one record of this kind, or None. Of several, the one whose id is in `named`.
+
+    Raises FormatError `ndef.ambiguous` if that leaves none or several.
+    """
+    found = [record for record in records if is_of(record, tnf, type)]
+    if len(found) > 1:
+        found = [record for record in found if record.id in named]
+        if len(found) != 1:
+            raise FormatError("ndef.ambiguous", "several records of a kind that may appear once")
+    return found[0] if found else None
 
 
 def is_of(record: Record, tnf: int, type: bytes) -> bool:

@@ -65,7 +65,8 @@ def parse_handover_select(message: bytes, request: "bytes | None" = None) -> Han
     if select is None:
         raise FormatError("handover.form", "no Handover Select record")
     carriers = _carriers(select.payload)
-    engagement = ndef.find(records, ndef.EXTERNAL, _DEVICE_ENGAGEMENT)
+    named = [name for carrier in carriers for name in carrier.auxiliary]
+    engagement = ndef.find(records, ndef.EXTERNAL, _DEVICE_ENGAGEMENT, named)
     if engagement is None:
         raise FormatError("handover.no_engagement", "no DeviceEngagement record")
     device = parse_device_engagement(engagement.payload)

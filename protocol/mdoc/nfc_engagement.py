@@ -97,14 +97,14 @@ class NfcEngagement:
         container = parse_capability_container(apdu.expect_ok((yield _read(0, _CC_LENGTH))))
         apdu.expect_ok((yield _select_file(container.file_id)))
         message = yield from _read_message(container, 0)
-        service = ndef.find(ndef.parse(message), ndef.WELL_KNOWN, b"Tp")
-        if service is None:
+        services = [each.payload for each in ndef.parse(message) if ndef.is_of(each, ndef.WELL_KNOWN, b"Tp")]
+        if not services:
             return parse_handover_select(message)
-        return (yield from self._negotiate(container, service.payload))
+        return (yield from self._negotiate(container, services))
 
-    def _negotiate(self, container: CapabilityContainer, service: bytes) -> "Steps":
+    def _negotiate(self, container: CapabilityContainer, services: "list[bytes]") -> "Steps":
         """Tag NDEF Exchange Protocol: select the handover service, write Hr, read Hs (clause 8.2.2.1)."""
-        wait_ms = _wait_ms(service)
+        wait_ms = _wait_ms(services)
         if self._request is None:
             raise TransportError("nfc.negotiated", "the mdoc wants negotiated handover, which this door does not offer")
         yield from _write(container, _SERVICE_SELECT)
@@ -168,14 +168,16 @@ def _read_message(container: CapabilityContainer, wait_ms: int) -> "Generator[tu
     return bytes(message)
 
 
-def _wait_ms(service: bytes) -> int:
-    """Minimum waiting time that the service parameter record asks for: 2^(WT/4 - 1) ms, rounded up and bounded.
+def _wait_ms(services: "list[bytes]") -> int:
+    """Minimum waiting time that the handover service asks for: 2^(WT/4 - 1) ms, rounded up and bounded.
 
-    The payload is version, URI length, URI, mode, WT, nWait, maximum message size (2).
+    Each of `services` is the payload of a service parameter record: version, URI length, URI, mode, WT, nWait, maximum
+    message size (2). A tag may offer other services beside the one we want.
     """
-    end = 2 + (service[1] if len(service) > 1 else 0)
-    if len(service) < end + 5 or service[0] >> 4 != 1:
-        raise FormatError("nfc.service", "a service parameter record that we cannot read")
-    if service[2:end] != _HANDOVER_SERVICE:
-        raise TransportError("nfc.service", "the mdoc offers no handover service")
-    return min(int(2 ** (service[end + 1] / 4 - 1)) + 1, _MAX_WAIT_MS)
+    for service in services:
+        end = 2 + (service[1] if len(service) > 1 else 0)
+        if service[2:end] == _HANDOVER_SERVICE:
+            if len(service) < end + 5 or service[0] >> 4 != 1:
+                raise FormatError("nfc.service", "a service parameter record that we cannot read")
+            return min(int(2 ** (service[end + 1] / 4 - 1)) + 1, _MAX_WAIT_MS)
+    raise TransportError("nfc.service", "the mdoc offers no handover service")

@@ -17,6 +17,7 @@ from firmware.store import Store
 from protocol import crypto_cpython as crypto
 from protocol.errors import StorageError
 from sim.board import flash, interpreter
+from sim.board.bus import BoardBus
 from sim.board.interpreter import ROOT
 from sim.radio.air import Air
 from sim.radio.lock_radio import LockRadio
@@ -158,35 +159,66 @@ def test_a_secret_out_of_form_stops_the_boot(tmp_path: Path, content: bytes) -> 
         assert identity.load(crypto, store) is not None, "an empty file is none"
 
 
-def test_the_radio_runs_when_the_first_number_is_drawn_at_enrolment(tmp_path: Path) -> None:
-    source = """
+NOTING = """
 import sys
 import bluetooth
 from firmware.crypto import generator
 from os import urandom
-seen = []
+drawn = []
 def noting(length):
-    seen.append(bluetooth.BLE().active())
+    drawn.append(bluetooth.BLE().active())
     return urandom(length)
 generator.urandom = noting
-exec(open(sys.argv[4]).read())
-print("seen", all(seen), len(seen) > 3)
 """
-    script = tmp_path / "enrolment.py"
-    script.write_text(source)
+ENROLMENT = (
+    NOTING
+    + """
+exec(open(sys.argv[4]).read())
+print("radio", all(drawn), len(drawn) > 3)
+"""
+)
+BOOT = (
+    NOTING
+    + """
+from firmware import main
+from sim.board.boot import mount
+def loaded(crypto, store):
+    own = load(crypto, store)
+    print("radio", all(drawn), len(drawn) > 0)
+    raise SystemExit
+load = main.identity.load
+main.identity.load = loaded
+main.main(mount())
+"""
+)
+
+
+def test_the_radio_runs_before_the_first_number_is_drawn_at_enrolment_and_at_boot(tmp_path: Path) -> None:
     lock = interpreter.find()
     arguments = (crypto.generate("P-256")[1].hex(), "{}", os.urandom(32).hex(), str(ROOT / "sim/board/enrol.py"))
 
-    async def story() -> str:
-        async with LockRadio(Air(), "F0:00:00:00:00:01").listening() as radio:
-            environment = {"MOORING_FLASH": str(flash.create(tmp_path / "flash.img")), "MOORING_RADIO": radio.endpoint}
-            process = await asyncio.create_subprocess_exec(
-                *lock.command(script, *arguments), env=lock.environment(environment), stdout=asyncio.subprocess.PIPE
+    async def story() -> list[str]:
+        said = []
+        async with LockRadio(Air(), "F0:00:00:00:00:01").listening() as radio, BoardBus().listening() as bus:
+            environment = lock.environment(
+                {
+                    "MOORING_FLASH": str(flash.create(tmp_path / "flash.img")),
+                    "MOORING_RADIO": radio.endpoint,
+                    "MOORING_BOARD": bus.address,
+                }
             )
-            return (await process.communicate())[0].decode()
+            for source in (ENROLMENT, BOOT):
+                script = tmp_path / "script.py"
+                script.write_text(source)
+                process = await asyncio.create_subprocess_exec(
+                    *lock.command(script, *arguments), env=environment, stdout=asyncio.subprocess.PIPE
+                )
+                said.append((await process.communicate())[0].decode())
+        return said
 
-    said = asyncio.run(story())
-    assert re.search(r"^request [0-9a-f]+\nseen True True$", said, re.MULTILINE), said
+    enrolment, boot = asyncio.run(story())
+    assert re.search(r"^request [0-9a-f]+\nradio True True$", enrolment, re.MULTILINE), enrolment
+    assert re.search(r"^radio True True$", boot, re.MULTILINE), boot
 
 
 def test_nothing_on_the_lock_draws_past_the_one_place() -> None:

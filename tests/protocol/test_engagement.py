@@ -225,6 +225,18 @@ def test_of_several_nfc_carriers_the_first_that_we_can_read_counts() -> None:
     assert nfc is not None and (nfc.max_command, nfc.max_response) == (256, 512)
 
 
+def test_of_several_device_engagements_the_one_that_a_carrier_names_counts() -> None:
+    device = next(record for record in ndef.parse(SELECT) if record.type == b"iso.org:18013:deviceengagement")
+    other = ndef.Record(device.tnf, device.type, b"other", b"\xa0")
+    carrier = ndef.Record(1, b"ac", b"", b"\x01\x010\x01" + bytes((len(device.id),)) + device.id)
+    head = ndef.Record(1, b"Hs", b"", b"\x15" + ndef.encode([carrier]))
+    for records in ([other, device], [device, other]):
+        assert parse_handover_select(ndef.encode([head, *records, oob(b"0", 1, ONE)])).engagement.raw == ENGAGEMENT
+    for records in ([device, device], [other, ndef.Record(device.tnf, device.type, b"third", b"\xa0")]):
+        with pytest.raises(FormatError, match=r"ndef\.ambiguous"):
+            parse_handover_select(ndef.encode([head, *records]))
+
+
 def test_a_carrier_counts_only_if_it_is_offered() -> None:
     handover = parse_handover_select(changed(b"Hs", b"\x15"))
     assert handover.nfc is None and handover.ble is None

@@ -77,6 +77,17 @@ def test_a_service_parameter_that_is_not_handover_is_refused(service: bytes) -> 
     assert caught.value.code == "nfc.service"
 
 
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_the_handover_service_is_found_among_others(place: int) -> None:
+    own = ndef.parse(NEGOTIATED[5][:-2])[0]
+    records = [ndef.Record(ndef.WELL_KNOWN, b"Tp", b"", b"\x10\x0aurn:nfc:sn\x00\x3f\x0f\xff\xff"), own]
+    records.append(ndef.Record(ndef.WELL_KNOWN, b"Tp", b"", b"\x20\x01"))
+    message = ndef.encode(records[place:] + records[:place])
+    length = len(message).to_bytes(2, "big") + OK
+    handover, _, waits = engage([*NEGOTIATED[:4], length, message + OK, *NEGOTIATED[6:]], REQUEST)
+    assert handover.item() == [NEGOTIATED[-1][:-2], REQUEST] and waits[7] == 1
+
+
 def test_the_waiting_time_a_tag_asks_for_is_kept_within_bounds() -> None:
     payload = ndef.parse(NEGOTIATED[5][:-2])[0].payload
     for wt, expected in ((0x00, 1), (0x10, 9), (0x3F, 1000)):
