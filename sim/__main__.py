@@ -4,23 +4,47 @@ import argparse
 import asyncio
 import json
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from protocol.errors import MooringError
-from sim import verify
-from sim.arguments import add_runtime, make_folder, whole_number
-from sim.scenarios import Result, perform, stories
+from protocol.errors import ConfigError, MooringError
+from sim.arguments import add_runtime, make_folder, whole_number, writable
+from sim.counted import counted
+
+# What a world is made of takes a second or two to import: it is told first that something is going on.
+if TYPE_CHECKING:
+    from sim.scenarios import Result
 
 OK, BROKEN, UNUSABLE = 0, 1, 2
 
+_GREETING = """
+[bold]Mooring[/bold]  one door, from a guest's tap to the province's receipt
+[dim]Real: firmware and interpreter, edge agent, MQTT, SQLite, littlefs, credential.
+In software: the board's chips, the radio waves, the phone, the province.
+Every person here is invented.[/dim]
+"""
+_VERIFY = (
+    """The firmware's verifier judges one DeviceResponse, by default on MicroPython.
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point of `python -m sim`; returns the exit code."""
-    parser = argparse.ArgumentParser(
+FILE is a JSON object: `device_response`, `session_transcript`, `trust_roots`
+(a list), all in hex; `time`, ISO 8601, UTC unless it has an offset; and if
+wanted `reader_private_key` (hex; a deviceMac needs it) and `doc_types` (a list).
+docs/sample-response.json is one.""",
+    """prints one JSON object:
+  {"accepted", "runtime", "documents": [{"docType", "elements"}],
+   "error": null | {"code", "message"}}
+exit code: 0 accepted, 1 rejected, 2 FILE cannot be used, or no interpreter""",
+)
+
+
+def parser() -> argparse.ArgumentParser:
+    """What `python -m sim` takes."""
+    top = argparse.ArgumentParser(
         prog="python -m sim", description="Mooring in software: a door, its world, and what can go wrong."
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     listing = commands.add_parser("list", help="the scenarios and what they tell")
     listing.add_argument("--json", action="store_true", help="one JSON object")
@@ -38,14 +62,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add_runtime(run)
     run.add_argument("--keep", type=Path, metavar="FOLDER", help="keep flash image, databases and logs here")
 
-    judge = commands.add_parser(
-        "verify", help="let the firmware's verifier judge a DeviceResponse", description=verify.__doc__
-    )
-    verify.add_arguments(judge)
+    judge = commands.add_parser("verify", help="let the firmware's verifier judge a DeviceResponse")
+    judge.add_argument("file", metavar="FILE", help="the JSON file that holds the case")
+    judge.description, judge.epilog = _VERIFY
+    judge.formatter_class = argparse.RawDescriptionHelpFormatter
+    add_runtime(judge)
 
     show = commands.add_parser(
         "demo", help="a guest's first check-in as a timeline, two refusals, and an outage that heals"
     )
+    show.add_argument("--svg", type=Path, metavar="FILE", help="draw the check-in into FILE as well")
     add_runtime(show)
 
     many = commands.add_parser(
@@ -64,14 +90,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     many.add_argument("--jobs", type=whole_number(1, 64), default=2, metavar="N", help="worlds at a time (default 2)")
     add_runtime(many)
+    return top
 
-    chosen = parser.parse_args(arguments)
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point of `python -m sim`; returns the exit code."""
+    chosen = parser().parse_args(arguments)
     try:
         if chosen.command == "list":
             return _list(chosen.json)
         if chosen.command == "run":
             return _run(chosen)
         if chosen.command == "verify":
+            from sim import verify
+
             return verify.run(chosen)
         if chosen.command == "soak":
             from sim import soak
@@ -85,9 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 chosen.runtime,
                 chosen.keep,
             )
-        from sim import demo
-
-        return asyncio.run(demo.show(chosen.runtime))
+        return _demo(chosen)
     except MooringError as error:
         print(f"sim: {error}", file=sys.stderr)
         return UNUSABLE
@@ -100,25 +130,49 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
+def _demo(chosen: argparse.Namespace) -> int:
+    if chosen.svg:
+        writable(chosen.svg, "--svg")
+    from sim.progress import Progress, console
+
+    with Progress(console()) as progress:
+        progress.print(_GREETING)
+        progress.waiting("loading the parts")
+        from sim import demo
+
+        return demo.show(progress, chosen.runtime, chosen.svg)
+
+
 def _list(as_json: bool) -> int:
+    from sim.scenarios import stories
+
     if as_json:
         print(json.dumps({"scenarios": [{"name": story.name, "tells": story.tells} for story in stories.values()]}))
     else:
         width = max(len(name) for name in stories)
         for story in stories.values():
-            print(f"{story.name:<{width}}  {story.tells}")
+            first, *rest = textwrap.wrap(story.tells, 80 - width - 2)
+            print(f"{story.name:<{width}}  {first}")
+            for line in rest:
+                print(f"{'':<{width}}  {line}")
     return OK
 
 
 def _run(chosen: argparse.Namespace) -> int:
-    story = stories.get(chosen.scenario)
-    if story is None:
-        print(f"sim: no scenario {chosen.scenario!r}; see `python -m sim list`", file=sys.stderr)
-        return UNUSABLE
     if chosen.keep:
-        make_folder(chosen.keep, "--keep")
-    say = (lambda text: print(f"  {text}", file=sys.stderr, flush=True)) if not chosen.json else None
-    result = asyncio.run(perform(story, chosen.seed, chosen.runtime, chosen.keep, say))
+        make_folder(chosen.keep, "--keep", empty=True)
+    from sim.progress import Progress, console
+
+    # With --json stdout is for programs; who watches a terminal sees what goes on all the same.
+    shown = console(stderr=True)
+    with Progress(shown, shows=not chosen.json or shown.is_terminal) as progress:
+        progress.waiting("loading the parts")
+        from sim.scenarios import perform, stories
+
+        story = stories.get(chosen.scenario)
+        if story is None:
+            raise ConfigError("world.scenario", f"no scenario {chosen.scenario!r}; see `python -m sim list`")
+        result = asyncio.run(perform(story, chosen.seed, chosen.runtime, chosen.keep, progress.step))
     if chosen.json:
         print(json.dumps(result.as_json()))
     else:
@@ -126,7 +180,7 @@ def _run(chosen: argparse.Namespace) -> int:
     return OK if result.ok else BROKEN
 
 
-def _tell(result: Result) -> None:
+def _tell(result: "Result") -> None:
     for name, value in result.phases_ms.items():
         print(f"  {name:<18} {value:8.1f} ms")
     if result.error:
@@ -134,11 +188,12 @@ def _tell(result: Result) -> None:
     broken = [promise.claim for promise in result.promises if not promise.held]
     for claim in broken:
         print(f"  broken: {claim}")
-    verdict = "held" if result.ok else "BROKEN"
+    promises = counted(len(result.promises), "promise")
+    print(f"{result.scenario}: {len(result.promises) - len(broken)} of {promises} {'held' if result.ok else 'BROKEN'}")
     print(
-        f"{result.scenario}: {len(result.promises) - len(broken)} of {len(result.promises)} promises {verdict}; "
-        f"{result.opened} opened, {result.records} records, {result.receipts} receipted, {result.duplicates} twice; "
-        f"lock on {result.lock_runtime}; {result.seconds:.1f} s"
+        f"  {counted(result.opened, 'opening')}, {counted(result.records, 'record')}, "
+        f"{counted(result.receipts, 'receipt')}, {result.duplicates} twice; lock on {result.lock_runtime}; "
+        f"{result.seconds:.1f} s"
     )
 
 

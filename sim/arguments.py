@@ -1,6 +1,7 @@
 """Arguments that several of the simulator's commands take."""
 
 import argparse
+import errno
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -68,14 +69,28 @@ def host(given: str) -> str:
     raise argparse.ArgumentTypeError(f"{given!r} is no name of a host")
 
 
-def make_folder(path: Path, argument: str) -> None:
-    """Make the folder that `argument` names, and try to write there: not only after hours of work.
+def make_folder(path: Path, argument: str, empty: bool = False) -> None:
+    """Make the folder that `argument` names, and try to write there: not only after hours of work. `empty`: there must
+    be nothing in it.
 
-    Raises ConfigError `file.folder`.
+    Raises ConfigError `file.folder`, `file.used`.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path):
             pass
+        if empty and any(path.iterdir()):
+            raise ConfigError("file.used", f"{argument} {path} holds something already: name a new or an empty folder")
     except OSError as error:
         raise ConfigError("file.folder", f"{argument} {path} is no folder to write to: {error.strerror}") from None
+
+
+def writable(path: Path, argument: str) -> None:
+    """Make sure that a file can be made at the `path` that `argument` names. Raises ConfigError `file.folder`."""
+    try:
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "Is a directory")
+    except OSError as error:
+        raise ConfigError("file.folder", f"{argument} {path} cannot be written: {error.strerror}") from None

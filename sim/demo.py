@@ -6,100 +6,134 @@ Everything shown was measured or read from the running parts a moment before; th
 import asyncio
 import tempfile
 import time
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
 from rich.panel import Panel
+from rich.rule import Rule
 from rich.table import Table
 
 from protocol.errors import ConfigError, MooringError
 from protocol.record import CHECK_IN
-from sim import issuer, timeline
+from sim import issuer, timeline, views
 from sim.board.interpreter import HEAP
-from sim.scenarios.story import Promise, Script
+from sim.board.openings import openings
+from sim.counted import counted
+from sim.progress import Progress
+from sim.scenarios.story import Promise, Script, in_flash_first
+from sim.shown import Signal, dark, signals
 from sim.visitors import Visitor
 from sim.world import LISTING, ROOM, Tap, World, build
 
-WIDTH = 118
+TO_DO = {
+    Signal("red", 220, 1): "ask the host or the booking platform",
+    Signal("red", 220, 2): "use another document",
+    Signal("red", 220, 3): "look at the phone, and tap again",
+}
+"""What each kind of refusal asks of a guest (docs/door-signals.md)."""
+_SEED = 7
 
 
-async def show(runtime: str = "micropython", seed: int | None = None) -> int:
-    """Tell the story on stdout. Returns 0 if every promise held, else 1. Raises ConfigError for what is missing."""
-    console = Console(width=WIDTH, highlight=False)
+def show(progress: Progress, runtime: str = "micropython", picture: Path | None = None) -> int:
+    """Tell the story on `progress`. Returns 0 if every promise held, else 1. With `picture`, and all held, the story up
+    to the record's three views is drawn there as an SVG.
+
+    Raises ConfigError for what is missing.
+    """
+    held, drawn = asyncio.run(_tell(progress, runtime))
+    if picture is not None and held:
+        picture.write_text(drawn)
+        progress.print(f"The picture of it is in {picture}.")
+    return 0 if held else 1
+
+
+async def _tell(progress: Progress, runtime: str) -> tuple[bool, str]:
+    """Did every promise hold? And the picture."""
     began = time.monotonic()
-    console.print()
-    console.print("[bold]Mooring[/bold]  one door, from a guest's tap to the province's receipt")
-    console.print(
-        "[dim]Real: firmware and interpreter, edge agent, MQTT, SQLite, littlefs, credential. In software: the[/dim]"
-    )
-    console.print(
-        "[dim]board's chips, the radio waves, the phone, the province. Every person here is invented.[/dim]\n"
-    )
     promises: list[Promise] = []
     error: str | None = None
+    drawn = ""
+
+    def step(text: str) -> None:
+        progress.step("· " + text, "dim")
+
     with tempfile.TemporaryDirectory(prefix="mooring-demo-") as folder:
-        say = _say(console)
         try:
-            async with build(Path(folder), seed or 7, runtime, on_step=say) as world:
+            async with build(Path(folder), _SEED, runtime, on_step=step) as world:
                 script = Script(world, promises)
                 world.on_step = lambda text: None
                 edge = world.edge and world.edge.pid
-                say(f"lock on {world.interpreter}, heap {HEAP}; edge agent is process {edge}")
-                console.print()
-                await _check_in(console, script)
-                await _refusals(console, script)
-                await _outage(console, script)
-                exposed = world.exposed()
-                script.promise("no guest's data was readable at the edge, on MQTT, in flash or in any log", not exposed)
+                step(f"lock on {world.interpreter}, heap {HEAP}; edge agent is process {edge}")
+                progress.print()
+                await _check_in(progress, script)
+                drawn = progress.drawn()
+                _knowledge(progress, world)
+                await _refusals(progress, script)
+                await _outage(progress, script)
+                progress.waiting("searching all that was kept or said for the guests' data")
+                script.promise(
+                    "no guest's data readable at the edge, on MQTT, in flash or in a log", not world.exposed()
+                )
                 script.promise("no registration is held twice", world.duplicates() == 0)
+                in_flash_first(script)
+                progress.waiting("putting everything away")
         except ConfigError:
             raise
         except MooringError as problem:
             error = str(problem)
-    _verdict(console, promises, error, time.monotonic() - began)
-    return 0 if error is None and promises and all(promise.held for promise in promises) else 1
+    progress.waiting("")
+    held = error is None and bool(promises) and all(promise.held for promise in promises)
+    progress.print(_verdict(promises, error, held, time.monotonic() - began))
+    return held, drawn
 
 
-def _say(console: Console) -> Callable[[str], None]:
-    def say(text: str) -> None:
-        console.print(f"  [dim]· {text}[/dim]")
-
-    return say
-
-
-def _heading(console: Console, number: int, title: str) -> None:
-    console.rule(f"[bold]{number}  {title}[/bold]", align="left", style="cyan")
-    console.print()
+def _heading(progress: Progress, number: int, title: str) -> None:
+    progress.print(Rule(f"[bold]{number}  {title}[/bold]", align="left", style="cyan"))
+    progress.print()
 
 
 # --- 1: the check-in -------------------------------------------------------------------------------------------------
 
 
-async def _check_in(console: Console, script: Script) -> None:
+async def _check_in(progress: Progress, script: Script) -> None:
     world = script.world
     guest = world.visitor(issuer.MDL)
+    progress.waiting("the grant is on its way to the lock")
     await world.book(guest)
-    _heading(console, 1, f"{guest.name} checks in")
-    console.print(
-        f"  Booked: listing {LISTING} ({ROOM}). The lock knows the guest only as a keyed hash\n"
-        f"  in a grant that the platform signed. In the phone: a driving licence, issued by pymdoccbor.\n"
+    _heading(progress, 1, f"{guest.name} checks in")
+    progress.print(
+        f"  Booked: listing {LISTING} ({ROOM}).\n"
+        "  The lock knows the guest only as a keyed hash, in a grant that the platform\n"
+        "  signed. In the phone: a driving licence, issued by pymdoccbor.\n"
     )
+    progress.waiting("the phone is at the reader")
     tap = await world.tap(guest)
     script.promise("the booked guest's tap opened the door", tap.opened)
+    progress.waiting("the record is on its way to the province, and the receipt back")
     await world.settle(1)
     await world.until("the edge forgets the record", lambda: bool(world.edge_events("receipt.accepted")))
     script.promise("the province holds the registration", _registered(world, guest) == 1)
     script.promise("the lock trimmed its journal on the receipt", world.receipted() == 1)
-    console.print(timeline.table(timeline.moments(world, tap)))
-    opened = ((tap.opened_at or tap.began) - tap.began) * 1000
-    console.print(
-        f"\n  Tap to open door: [bold]{opened:.0f} ms[/bold] here. Nothing before the strike waited for any network.\n"
+    counter = next(o.durable.counter for o in openings(world.bus.history) if o.durable and o.durable.counter)
+    said = timeline.moments(world, tap)
+    to_open = next(moment.at for moment in said if moment.name == "opened") - said[0].at
+    progress.print(timeline.table(said))
+    progress.print(
+        f"\n  Tap to open door: [bold]{to_open * 1000:.0f} ms[/bold] here.\n"
+        "  Nothing before the strike waited for a network.\n"
     )
-    console.print(timeline.views(world, tap, guest))
-    console.print()
-    console.print(timeline.knowledge(world, tap, guest))
-    console.print()
+    progress.print(views.views(world, counter))
+    progress.print()
+
+
+def _knowledge(progress: Progress, world: World) -> None:
+    progress.waiting("searching all that was kept or said for the guests' data")
+    progress.print(views.knowledge())
+    progress.print(f"\n  {views.searched(world)}\n")
+
+
+def _milliseconds(tap: Tap) -> str:
+    return f"{tap.to_open * 1000:.0f} ms"
 
 
 def _registered(world: World, guest: Visitor) -> int:
@@ -110,53 +144,99 @@ def _registered(world: World, guest: Visitor) -> int:
 # --- 2: refusals -----------------------------------------------------------------------------------------------------
 
 
-async def _refusals(console: Console, script: Script) -> None:
+@dataclass(frozen=True)
+class _Refusal:
+    """A tap that was refused, and what the door showed and sounded for it."""
+
+    tap: Tap
+    signal: Signal
+
+
+async def _refusals(progress: Progress, script: Script) -> None:
     world = script.world
-    _heading(console, 2, "Two who are not let in")
-    table = Table(width=WIDTH - 2, show_edge=False, header_style="dim")
-    for column in ("who", "the lock says", "why", "strike", "recorded"):
-        table.add_column(column)
+    _heading(progress, 2, "Two who are not let in")
     before = world.openings(), world.recorded()
     stranger = world.visitor(issuer.MDL)
-    tap = await world.tap(stranger)
-    _refusal_row(table, "a stranger with a real, valid document", tap, "no grant names this guest")
-    script.promise("a stranger without a grant stayed outside", not tap.opened and tap.refusal == "grant.none")
+    unknown = await _turned_away(progress, world, stranger)
+    claim = "a stranger without a grant stayed outside"
+    script.promise(claim, not unknown.tap.opened and unknown.tap.refusal == "grant.none")
+    _tell_refusal(progress, "A stranger with a real, valid document", "no grant names this guest", unknown)
     cheat = world.visitor(issuer.MDL)
+    progress.waiting("the grant is on its way to the lock")
     await world.book(cheat)
     cheat.phone.tamper = "element-value"
-    tap = await world.tap(cheat)
-    _refusal_row(table, "a booked guest who altered the document", tap, "an element is not what the issuer signed")
-    script.promise("a tampered credential stayed outside", not tap.opened and tap.refusal == "mdoc.digest")
-    script.promise("neither moved the strike nor was registered", before == (world.openings(), world.recorded()))
-    console.print(table)
-    console.print("\n  Both saw a red light and heard a low tone; the door behaves the same whatever the reason.\n")
+    altered = await _turned_away(progress, world, cheat)
+    claim = "a tampered credential stayed outside"
+    script.promise(claim, not altered.tap.opened and altered.tap.refusal == "mdoc.digest")
+    nothing = before == (world.openings(), world.recorded())
+    script.promise("neither moved the strike nor was registered", nothing)
+    _tell_refusal(progress, "A booked guest who altered the document", "an element is not as signed", altered)
+    progress.print(f"  {_alike(unknown.signal, altered.signal)}\n")
 
 
-def _refusal_row(table: Table, who: str, tap: Tap, why: str) -> None:
-    strike = "[red]moved[/red]" if tap.opened else "shut"
-    table.add_row(who, f"[red]{tap.refusal}[/red]", why, strike, "nothing about them")
+async def _turned_away(progress: Progress, world: World, visitor: Visitor) -> _Refusal:
+    events = len(world.bus.history)
+    progress.waiting("somebody is at the reader")
+    tap = await world.tap(visitor)
+    progress.waiting("the door shows its answer")
+    heard: list[Signal] = []
+
+    def over() -> bool:
+        heard[:] = signals(world.bus.history[events:])
+        return bool(heard) and dark(world.bus.history)
+
+    await world.until("a tone, and then the light goes out", over)
+    return _Refusal(tap, heard[-1])
+
+
+def _tell_refusal(progress: Progress, who: str, why: str, refusal: _Refusal) -> None:
+    progress.print(f"  [bold]{who}[/bold]")
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 4))
+    table.add_row("the lock says", f"[red]{refusal.tap.refusal}[/red]: {why}")
+    table.add_row("it shows", str(refusal.signal))
+    if refusal.signal in TO_DO:
+        table.add_row("which means", TO_DO[refusal.signal])
+    table.add_row("the strike", "[red]moved[/red]" if refusal.tap.opened else "did not move")
+    progress.print(table)
+    progress.print()
+
+
+def _alike(one: Signal, other: Signal) -> str:
+    """What somebody who watches both learns."""
+    if one == other:
+        return "Both were shown the same."
+    if one.colour == other.colour:
+        return f"Both saw the same {one.colour} light; the tone says what to do next, and not why."
+    return "The door showed each something else."
 
 
 # --- 3: an outage ----------------------------------------------------------------------------------------------------
 
 
-async def _outage(console: Console, script: Script) -> None:
+async def _outage(progress: Progress, script: Script) -> None:
     world = script.world
-    _heading(console, 3, "The network is down, and comes back")
+    _heading(progress, 3, "The network is down, and comes back")
     guests = [world.visitor(issuer.RESIDENT_ID, "mac"), world.visitor(issuer.MDL)]
+    progress.waiting("the grant is on its way to the lock")
     await world.book(*guests)
     held = world.recorded()
+    progress.waiting("the broker is killed")
     await asyncio.to_thread(world.broker.stop)
-    console.print("  The broker is killed. Two more guests arrive.")
+    progress.print("  The broker is killed. Two more guests arrive.")
     for guest in guests:
+        progress.waiting("the phone is at the reader")
         tap = await world.tap(guest)
-        script.promise("without a network the door opened all the same", tap.opened)
-        took = ((tap.opened_at or tap.began) - tap.began) * 1000
+        script.promise(f"without a network the door opened to {guest.name}", tap.opened)
         kind = "deviceMac" if guest.phone.authentication == "mac" else "deviceSignature"
-        console.print(f"    {guest.name} ({guest.doc_type}, {kind}): opened after {took:.0f} ms")
+        progress.print(f"    {guest.name}: opened after {_milliseconds(tap)}\n      by {guest.doc_type}, {kind}")
+    progress.waiting("the records are on their way to the edge agent")
     await world.until("the edge holds both", lambda: len(world.edge_events("record.stored")) >= held + 2)
     script.promise("the province could not know yet", world.recorded() == held)
-    console.print(f"  The edge agent's outbox holds 2 sealed records; the province still has {held}.")
+    stored = len(world.edge_events("record.stored")) - held
+    progress.print(
+        f"  The edge agent's outbox holds {counted(stored, 'sealed record')}; the province still has {held}."
+    )
+    progress.waiting("the broker is back; the edge agent looks for it every few seconds")
     await asyncio.to_thread(world.broker.start)
     back = time.monotonic()
     await world.settle(held + 2)
@@ -164,17 +244,14 @@ async def _outage(console: Console, script: Script) -> None:
     once = all(_registered(world, guest) == 1 for guest in guests)
     script.promise("after the outage both are registered, each exactly once", once)
     script.promise("no record is missing between the first and the last", world.unbroken())
-    console.print(
-        f"  The broker is back: {healed:.1f} s later the province has all {held + 2}, each once, each receipted.\n"
+    progress.print(
+        f"  The broker is back: {healed:.1f} s later the province has all {world.recorded()}, each receipted.\n"
     )
 
 
-def _verdict(console: Console, promises: list[Promise], error: str | None, seconds: float) -> None:
+def _verdict(promises: list[Promise], error: str | None, held: bool, seconds: float) -> Panel:
     lines = [f"{'[green]✓[/green]' if promise.held else '[red]✗[/red]'} {promise.claim}" for promise in promises]
     if error is not None:
         lines.append(f"[red]✗ went wrong: {error}[/red]")
-    held = error is None and bool(promises) and all(promise.held for promise in promises)
-    title = f"all {len(promises)} promises held" if held else "[red]NOT all promises held[/red]"
-    console.print(
-        Panel("\n".join(lines), title=f"{title}, {seconds:.0f} s", width=WIDTH, border_style="green" if held else "red")
-    )
+    title = f"all {counted(len(promises), 'promise')} held" if held else "[red]NOT all promises held[/red]"
+    return Panel("\n".join(lines), title=f"{title}, {seconds:.0f} s", border_style="green" if held else "red")

@@ -32,10 +32,18 @@ class Findings:
 
     def edge_events(self, event: str) -> list[tuple[float, dict[str, Any]]]:
         """Lines of the edge agent's log with this event: (seconds, monotonic; facts), oldest first."""
-        skew = time.time() - time.monotonic()
+        skew = _skew()
         lines = (self.folder / "edge.log").read_text().splitlines()
         parsed = [json.loads(line) for line in lines if line.startswith("{")]
         return [(line["time"] - skew, line) for line in parsed if line["event"] == event]
+
+    def moment(self, ticks: int) -> float:
+        """When the lock's clock showed that, in seconds of this machine's `time.monotonic()`: not before it was, and
+        later by no more than its quickest line took to get here."""
+        came = [(line.at, line.ticks) for line in self.lock.console] + [
+            (event.at, event.ticks) for event in self.bus.history if event.ticks
+        ]
+        return ticks / 1000 + min(at - on_the_lock / 1000 for at, on_the_lock in came)
 
     def defects(self) -> list[str]:
         """Taps that ended in a defect of the firmware, or for want of memory: the type of the error, or its code."""
@@ -103,3 +111,11 @@ class Findings:
         search = self.search()
         heard = {m.topic for m in self.wiretap.heard if search.hits(m.payload) or search.hits(m.topic.encode())}
         return sorted("MQTT " + topic for topic in heard) + search.files(self.folder, without="province")
+
+
+def _skew() -> float:
+    """What this machine's clock of the day is ahead of `time.monotonic()`, in seconds."""
+    looks = [(time.monotonic(), time.time(), time.monotonic()) for _ in range(8)]
+    # Of looks that something came in between, the quickest is the truest.
+    before, now, after = min(looks, key=lambda look: look[2] - look[0])
+    return now - (before + after) / 2

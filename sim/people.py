@@ -7,8 +7,19 @@ from typing import Any
 from sim import issuer
 from sim.province.quality import check_digit
 
-_FOREIGN = (("Lindqvist", "Astrid"), ("Bergström", "Nils"), ("Håkansson", "Elin"), ("Wallenius", "Oskar"))
-_RESIDENT = ("林晓梅", "周子涵", "陈思远", "吴雅琴")
+MALE, FEMALE = 1, 2
+"""ISO/IEC 5218."""
+FAMILIES = ("Lindqvist", "Bergström", "Håkansson", "Wallenius", "Åkerlund", "Sandell", "Nyqvist", "Ekström")
+# Long enough not to be found by chance where they are searched for.
+GIVEN = {
+    MALE: ("Anders", "Gustav", "Henrik", "Oskar", "Fredrik", "Mattias", "Johannes", "Torbjörn"),
+    FEMALE: ("Astrid", "Ingrid", "Sigrid", "Linnéa", "Kristina", "Matilda", "Johanna", "Cecilia"),
+}
+RESIDENT_FAMILIES = ("林", "周", "陈", "吴", "赵", "孙", "郑", "冯")
+RESIDENT_GIVEN = {
+    MALE: ("志强", "建国", "伟明", "国栋", "大勇", "海涛", "振华", "文斌"),
+    FEMALE: ("晓梅", "雅琴", "秀英", "丽娟", "玉兰", "淑芬", "美玲", "婷婷"),
+}
 _NO_REGION = "990101"  # no such region, so a number that starts so is nobody's
 
 
@@ -34,12 +45,13 @@ class Person:
         """Someone new, of age unless a `child`; unique by their document number."""
         born = chance.randint(2012, 2020) if child else chance.randint(1955, 2004)
         birth_date = f"{born}-{chance.randint(1, 12):02d}-{chance.randint(1, 28):02d}"
-        sex = chance.choice((1, 2))
+        sex = chance.choice((MALE, FEMALE))
         if doc_type == issuer.RESIDENT_ID:
-            serial = f"{chance.randint(0, 99):02d}" + chance.choice("13579" if sex == 1 else "02468")
+            serial = f"{chance.randint(0, 99):02d}" + chance.choice("13579" if sex == MALE else "02468")
             stem = _NO_REGION + birth_date.replace("-", "") + serial
-            return Person(doc_type, chance.choice(_RESIDENT), "", "CN", birth_date, stem + check_digit(stem), sex)
-        family, given = chance.choice(_FOREIGN)
+            name = chance.choice(RESIDENT_FAMILIES) + chance.choice(RESIDENT_GIVEN[sex])
+            return Person(doc_type, name, "", "CN", birth_date, stem + check_digit(stem), sex)
+        family, given = chance.choice(FAMILIES), chance.choice(GIVEN[sex])
         number = f"SE{chance.randint(10**7, 10**8 - 1)}"
         return Person(doc_type, family, given, "SE", birth_date, number, sex)
 

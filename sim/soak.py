@@ -13,15 +13,18 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from protocol.errors import ConfigError, MooringError
+from sim.counted import counted
+from sim.progress import Progress, console
 from sim.scenarios import noise, perform, power, radios, stories
 from sim.world import build
 
 NOISY = "noisy-air"
 SEEDS_A_WORLD = 10
+QUIET_SECONDS = 10
+"""Longest silence of hours of work, where nobody watches a terminal."""
 ROUND_SECONDS = 300
 """Longest that a seed may take; some twelve are usual. Beyond it something hangs, which must not pass for waiting."""
 FINISHED = 0.99
@@ -57,13 +60,13 @@ def run(seeds: range, others: int, jobs: int, runtime: str, keep: Path | None) -
     Tells how it goes on stdout, then the table. What a noisy world that broke leaves behind is moved to `keep`. Returns
     0 if all held, else 1. Raises ConfigError, `world.seeds` for no seeds at all.
     """
-    console = Console(width=126, highlight=False)
     found: dict[str, Batch] = {name: Batch(name) for name in (NOISY, *_others())}
     total = len(seeds) + others * len(_others())
     if not total:
         raise ConfigError("world.seeds", "no seeds, so there would be nothing to hold: give --seeds or --others some")
     began = time.monotonic()
-    with ProcessPoolExecutor(jobs) as pool:
+    with Progress(console(), every=QUIET_SECONDS) as progress, ProcessPoolExecutor(jobs) as pool:
+        progress.waiting(f"{counted(total, 'seed')} to play")
         pending: list[Future[Batch]] = [pool.submit(_noisy, part, runtime, keep) for part in _parts(seeds)]
         for name in _others():
             pending += [pool.submit(_one, name, seed, runtime) for seed in range(1, others + 1)]
@@ -71,10 +74,14 @@ def run(seeds: range, others: int, jobs: int, runtime: str, keep: Path | None) -
             batch = done.result()
             found[batch.scenario].add(batch)
             played = sum(each.seeds for each in found.values())
-            wrong = "".join(f"; [red]seed {seed}: {what}[/red]" for seed, what in batch.broken)
-            console.print(f"  {played:>4} of {total} seeds, {time.monotonic() - began:.0f} s: {batch.scenario}{wrong}")
+            wrong = "".join(f"; seed {seed}: {what}" for seed, what in batch.broken)
+            told = f"{played:>4} of {counted(total, 'seed')}, {time.monotonic() - began:.0f} s: {batch.scenario}{wrong}"
+            progress.step(told, "red" if wrong else "")
+            progress.waiting(f"{counted(total - played, 'seed')} to play")
             sys.stdout.flush()  # into a file too, a line at a time
-    console.print(table(list(found.values())))
+        progress.waiting("")
+        progress.print()
+        progress.print(table(list(found.values())))
     return 0 if all(batch.holds for batch in found.values()) else 1
 
 
@@ -136,22 +143,12 @@ def _one(name: str, seed: int, runtime: str) -> Batch:
 
 
 def table(batches: list[Batch]) -> Table:
-    """What came of each scenario, a row for each."""
-    shown = Table(show_edge=False, header_style="dim")
-    for column in (
-        "scenario",
-        "seeds",
-        "taps",
-        "at once",
-        "re-tap",
-        "unfinished",
-        "wrong",
-        "wedged",
-        "slowest, s",
-        "s a seed",
-        "held",
-    ):
-        shown.add_column(column, justify="left" if column == "scenario" else "right")
+    """What came of each scenario, a row for each; of those that were not played, no more than that."""
+    shown = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
+    shown.add_column("scenario", no_wrap=True)
+    for column in ("seeds", "taps", "at once", "re-tap", "never", "wrong", "wedged", "slowest s", "s a seed"):
+        shown.add_column(column.replace(" ", "\n", 1).replace("-", "-\n"), justify="right")
+    shown.add_column("held", justify="right")
     for batch in batches:
         tally = batch.tally
         counts = (
@@ -163,8 +160,8 @@ def table(batches: list[Batch]) -> Table:
             tally.wedged,
             f"{tally.slowest:.1f}",
         )
-        counted = [str(count) if tally.taps else "" for count in counts]
+        cells = [str(count) if tally.taps else "-" for count in counts]
         held = "[green]yes[/green]" if batch.holds else "[red]NO[/red]"
-        held = held if batch.seeds or batch.broken else "not played"
-        shown.add_row(batch.scenario, str(batch.seeds), *counted, f"{batch.seconds / max(batch.seeds, 1):.1f}", held)
+        held = held if batch.seeds or batch.broken else "-"
+        shown.add_row(batch.scenario, str(batch.seeds), *cells, f"{batch.seconds / max(batch.seeds, 1):.1f}", held)
     return shown

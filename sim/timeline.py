@@ -1,187 +1,196 @@
-"""What happened in a check-in, put together from every party's own words, as tables for people."""
+"""What happened in a check-in, put together from every party's own words, in the order of cause and effect.
 
-from dataclasses import dataclass
+Parties tell of it over channels of their own, and no channel is as quick as another: what has arrived first need not
+have happened first. So each moment names what it followed from. The lock's own are in the order of its ticks, its pins
+and its flash in that of the board's numbers. Where a party's clock is known only from when its words arrived, that is
+the latest the moment can have been, and what came of it may tell better.
+"""
+
+from dataclasses import dataclass, field
+from itertools import pairwise
 
 from rich.markup import escape
 from rich.table import Table
 
-from protocol import record
-from protocol.record import Record
-from sim.visitors import Visitor
+from sim.board.openings import Durable, openings
+from sim.counted import counted
+from sim.lock_process import ConsoleLine
+from sim.shown import signals
 from sim.world import Tap, World
 
 _COLOURS = {"phone": "yellow", "lock": "cyan", "edge": "blue", "MQTT": "magenta", "province": "green"}
-_BAR = 22
 
 
-@dataclass(frozen=True)
+@dataclass
 class Moment:
-    """One line of the timeline: seconds (monotonic) at its end, who, what, how long it took in ms if known."""
+    """One line of the timeline: seconds (monotonic) by which it was over, who, what, how long it took in ms if known,
+    and the names of the moments that it followed from."""
 
+    name: str
     at: float
     who: str
     what: str
     took: float | None = None
+    after: list[str] = field(default_factory=list)
 
 
 def moments(world: World, tap: Tap) -> list[Moment]:
-    """The check-in from tap to receipt, in order. Each moment comes from the party that it happened to."""
-    found = _phone(tap) + _lock(world, tap) + _beyond(world, tap)
-    if tap.opened_at is not None:
-        found.append(Moment(tap.opened_at, "lock", "[bold green]the strike opens[/bold green]: green light, high tone"))
-    return sorted(found, key=lambda moment: moment.at)
+    """The opening by `tap`, from the phone's arrival to the receipt, causes before effects."""
+    durable = next((o.durable for o in openings(world.bus.history) if o.moved is tap.moved), None)
+    return in_order([*_phone(tap), *_lock(world, tap, durable), *_beyond(world, durable)])
+
+
+def in_order(said: list[Moment]) -> list[Moment]:
+    """Moments so that each comes after all that it followed from, and at no earlier time; by time where neither
+    followed from the other. What no moment here is named is no cause.
+    """
+    by_name = {moment.name: moment for moment in said}
+    causes = {moment.name: [by_name[name] for name in moment.after if name in by_name] for moment in said}
+    depth = dict.fromkeys(by_name, 0)
+    for _ in said:  # the longest chain is no longer than all of them
+        for moment in said:
+            for cause in causes[moment.name]:
+                cause.at = min(cause.at, moment.at)
+                depth[moment.name] = max(depth[moment.name], depth[cause.name] + 1)
+    return sorted(said, key=lambda moment: (moment.at, depth[moment.name]))
+
+
+def _chained(said: list[Moment]) -> list[Moment]:
+    """Moments of one party, which tells of them in the order they happened."""
+    for earlier, later in pairwise(said):
+        later.after.append(earlier.name)
+    return said
+
+
+# --- the phone -------------------------------------------------------------------------------------------------------
 
 
 def _phone(tap: Tap) -> list[Moment]:
     said = []
+    requests = answers = 0
     for event in tap.outcome.events:
         at = tap.began + event.seconds
         if event.name == "tap":
-            said.append(Moment(at, "phone", "held to the lock"))
+            said.append(Moment("phone.tap", at, "phone", "held to the lock"))
         elif event.name == "asked":
-            elements = sum(len(names) for item in tap.outcome.asked for names in item.elements.values())
-            said.append(
-                Moment(
-                    at,
-                    "phone",
-                    f"verifies who asks: {escape(str(tap.outcome.reader))}; {elements} elements over all documents",
-                )
-            )
-        elif event.name == "presented":
-            shared = sum(len(names) for spaces in tap.outcome.shared.values() for names in spaces.values())
-            said.append(
-                Moment(
-                    at, "phone", f"agrees, and signs an answer for this session only: {shared} elements, no portrait"
-                )
-            )
-    return said
+            requests += 1
+            kinds = counted(len(tap.outcome.requests[requests - 1]), "kind")
+            what = f"verifies who asks: {escape(str(tap.outcome.reader))}, for {kinds} of document"
+            said.append(Moment(f"phone.asked {requests}", at, "phone", what, after=[f"mdoc.session {requests}"]))
+        elif event.name in ("presented", "refused"):
+            answers += 1
+            what = "answers that it has none of these"
+            if event.name == "presented":
+                names = [name for spaces in tap.outcome.shared.values() for names in spaces.values() for name in names]
+                portrait = "with a portrait" if any("portrait" in name for name in names) else "no portrait"
+                what = f"agrees, and signs for this session alone: {counted(len(names), 'element')}, {portrait}"
+            said.append(Moment(f"phone.answered {answers}", at, "phone", what))
+    return _chained(said)
 
+
+# --- the lock --------------------------------------------------------------------------------------------------------
 
 _LOCK = {
     "nfc.engaged": "NFC engagement: static handover read, {apdus} APDUs",
-    "mdoc.session": "session keys agreed (ECDH, AES-256-GCM); request signed with the door's reader key, {bytes} bytes",
+    "mdoc.session 1": "keys agreed (ECDH, AES-256-GCM); request signed with the door's reader key, {bytes} bytes",
+    "mdoc.session": "the next request in this session, signed alike, {bytes} bytes",
     "mdoc.response": "response received and decrypted, {bytes} bytes",
     "mdoc.verified": "verified: issuer's chain, signature, digests, validity, device authentication",
-    "door.decided": "decided: a grant names this guest, the stay has begun: check-in",
-    "record.sealed": "record sealed to the province (HPKE), signed by the lock: {bytes} bytes",
-    "journal.durable": "journal: record {counter} durable in flash",
+    "door.decided": "decided: a grant names this guest, the stay has begun",
+    "record.sealed": "record sealed to the province (HPKE), signed by the lock, {bytes} bytes",
     "journal.receipted": "[bold]journal trimmed[/bold]: the province has it, by its signature",
 }
+_AFTER = {"nfc.engaged": "phone.tap", "mdoc.response": "phone.answered {}", "journal.receipted": "edge.accepted"}
 
 
-def _lock(world: World, tap: Tap) -> list[Moment]:
-    said = []
-    for line in world.lock.console:
-        if line.at >= tap.began and line.event in _LOCK:
-            took = float(line.facts["ms"]) if "ms" in line.facts else None
-            said.append(Moment(line.at, "lock", _LOCK[line.event].format(**line.facts), took))
-            if line.event == "journal.receipted":
-                break
-    return said
+def _lock(world: World, tap: Tap, durable: Durable | None) -> list[Moment]:
+    found: list[tuple[int, int, Moment]] = []  # by ticks; then the console, which tells of a step as the next begins
+    for line, turn in _told(world, tap, durable):
+        took = float(line.facts["ms"]) if "ms" in line.facts else None
+        cause = [_AFTER[line.event].format(turn)] if line.event in _AFTER else []
+        name = f"{line.event} {turn}"
+        what = _LOCK.get(name, _LOCK[line.event]).format(**line.facts)
+        found.append((line.ticks, 0, Moment(name, 0, "lock", what, took, cause)))
+    if durable is not None:
+        what = "entry counted in flash" if durable.counter is None else f"record {durable.counter} durable in flash"
+        took = tap.milliseconds("journal.durable")
+        found.append((durable.event.ticks, 1, Moment("durable", 0, "lock", "journal: " + what, took)))
+    if tap.moved is not None:
+        heard = signals([e for e in world.bus.history if e.boot == tap.moved.boot and e.number > tap.moved.number])
+        what = f"[bold green]the strike opens[/bold green]: {heard[0] if heard else 'no tone'}"
+        # After what is durable, or before it: whichever number of the board is the higher.
+        place = 2 if durable is not None else 0
+        found.append((tap.moved.ticks, place, Moment("opened", 0, "lock", what)))
+    found.sort(key=lambda one: one[:2])
+    for ticks, _, moment in found:
+        moment.at = world.moment(ticks)
+    return _chained([moment for _, _, moment in found])
 
 
-def _beyond(world: World, tap: Tap) -> list[Moment]:
-    said = []
+def _told(world: World, tap: Tap, durable: Durable | None) -> list[tuple[ConsoleLine, int]]:
+    """Of the lock's console what the timeline shows of this tap, and how often it has said so by then."""
+    told: list[tuple[ConsoleLine, int]] = []
+    turns: dict[str, int] = {}
+    for line in world.lock.console[world.lock.console.index(tap.console[0]) :]:
+        turns[line.event] = turns.get(line.event, 0) + 1
+        if line.event == "journal.receipted":
+            if durable is not None and int(line.facts["through"]) >= (durable.counter or 0):
+                return [*told, (line, 1)]
+        elif line.event in _LOCK and turns.get("tap.start", 0) < 2:
+            told.append((line, turns[line.event]))
+    return told
+
+
+# --- beyond the door -------------------------------------------------------------------------------------------------
+
+
+def _beyond(world: World, durable: Durable | None) -> list[Moment]:
+    """What became of the record."""
+    if durable is None or durable.counter is None:
+        return []
+    counter, said = durable.counter, []
     for at, facts in world.edge_events("record.stored"):
-        if at >= tap.began:
-            said.append(
-                Moment(
-                    at, "edge", f"over BLE: sealed record {facts['counter']} in the outbox, durable, unreadable here"
-                )
-            )
+        if facts["counter"] == counter:
+            what = f"over BLE: sealed record {counter} in the outbox, durable, unreadable here"
+            said.append(Moment("edge.stored", at, "edge", what, after=["durable"]))
+            break
+    made = world.province.store.record_bytes(world.lock_id, counter)
     for message in world.wiretap.heard:
-        leaf = message.topic.rsplit("/", 1)[1]
-        if message.at < tap.began or leaf not in ("up", "receipt"):
-            continue
-        what = "batch on its way" if leaf == "up" else "signed receipt on its way back"
-        said.append(Moment(message.at, "MQTT", f"{what}: {message.topic}, {len(message.payload)} bytes"))
-    for at in world.commits:
-        if at >= tap.began:
-            said.append(Moment(at, "province", "verified, opened, checked against profile CN, [bold]committed[/bold]"))
+        if made is not None and made in message.payload:
+            what = f"batch on its way: {message.topic}, {counted(len(message.payload), 'byte')}"
+            said.append(Moment("up", message.at, "MQTT", what, after=["edge.stored"]))
+            break
+    for at, through in world.commits:
+        if through >= counter:
+            what = "verified, opened, checked against the profile, [bold]committed[/bold]"
+            said.append(Moment("committed", at, "province", what, after=["up"]))
+            break
+    newest = world.province.store.receipt(world.lock_id)
+    throughs = range(counter, 0 if newest is None else newest[0] + 1)
+    receipts = [found[1] for through in throughs if (found := world.province.store.receipt(world.lock_id, through))]
+    for message in world.wiretap.heard:
+        if any(signed in message.payload for signed in receipts):
+            what = f"signed receipt on its way back: {message.topic}, {counted(len(message.payload), 'byte')}"
+            said.append(Moment("receipt", message.at, "MQTT", what, after=["committed"]))
+            break
     for at, facts in world.edge_events("receipt.accepted"):
-        if at >= tap.began:
-            said.append(Moment(at, "edge", f"receipt verified: {facts['forgotten']} record forgotten"))
+        if int(facts["through"]) >= counter:
+            what = f"receipt verified: {counted(int(facts['forgotten']), 'record')} forgotten"
+            said.append(Moment("edge.accepted", at, "edge", what, after=["receipt"]))
+            break
     return said
 
 
 def table(said: list[Moment]) -> Table:
-    """Moments as a table, with a bar as long as each took."""
+    """Moments as a table."""
     start = said[0].at
-    longest = max([moment.took or 0 for moment in said] + [1])
     result = Table(show_edge=False, header_style="dim", pad_edge=True)
-    result.add_column("ms", justify="right", no_wrap=True)
+    result.add_column("ms", justify="right", no_wrap=True, min_width=5)
     result.add_column("who", no_wrap=True)
-    result.add_column("what", ratio=1)
-    result.add_column("took", justify="right", no_wrap=True)
-    result.add_column("", no_wrap=True, min_width=_BAR)
+    result.add_column("what", ratio=1, overflow="fold")
+    result.add_column("took", justify="right", no_wrap=True, min_width=8)
     for moment in said:
         colour = _COLOURS[moment.who]
         took = "" if moment.took is None else f"{moment.took:.0f} ms"
-        bar = "" if moment.took is None else "█" * max(1, round(_BAR * moment.took / longest))
-        result.add_row(
-            f"{(moment.at - start) * 1000:.0f}",
-            f"[{colour}]{moment.who}[/{colour}]",
-            moment.what,
-            took,
-            f"[{colour}]{bar}[/{colour}]",
-        )
-    return result
-
-
-def _record(world: World) -> Record:
-    raw = world.province.store.record_bytes(world.lock_id, 1)
-    assert raw is not None
-    return record.parse(raw)
-
-
-def views(world: World, tap: Tap, guest: Visitor) -> Table:
-    """The same record as lock, edge and province see it."""
-    made = _record(world)
-    fields = world.province.registrations()[0].fields
-    result = Table(title="the same record, three times", title_justify="left", title_style="bold", show_lines=True)
-    result.add_column("at the lock (flash) ", ratio=1)
-    result.add_column("at the edge (outbox)", ratio=1)
-    result.add_column("at the province", ratio=1)
-    hexed = made.raw.hex()
-    lock = "\n".join(hexed[at : at + 32] for at in range(0, 160, 32)) + f"\n… {len(made.raw)} bytes, hash-chained"
-    edge = (
-        f"lock id   {made.lock_id.hex()[:16]}…\ncounter   {made.counter}\nprevious  {made.previous.hex()[:16]}…\n"
-        f"sealed    {len(made.sealed)} bytes that only\n          the province can open"
-    )
-    province = "\n".join(f"{name:<12}{escape(text)}" for name, text in sorted(fields.items()))
-    result.add_row(f"[cyan]{lock}[/cyan]", f"[blue]{edge}[/blue]", f"[green]{province}[/green]")
-    return result
-
-
-def knowledge(world: World, tap: Tap, guest: Visitor) -> Table:
-    """Who could read what, searched for just now."""
-    exposed = world.exposed()
-    needles = world.search().size
-    heard = sum(len(message.payload) for message in world.wiretap.heard)
-    at_rest = sum(path.stat().st_size for path in (world.folder / "edge").rglob("*") if path.is_file())
-    hits = "[red]found: " + escape(", ".join(exposed)) + "[/red]" if exposed else "0 hits"
-    result = Table(title="who could read what", title_justify="left", title_style="bold", show_edge=False)
-    result.add_column("party")
-    result.add_column("could read")
-    result.add_column("could not read")
-    result.add_column(f"searched for {needles} forms of guests' data")
-    result.add_row("phone", "everything: it is the guest's", "", "")
-    result.add_row(
-        "lock, in RAM", "the elements asked for, for the length of the tap", "the portrait: never asked for", ""
-    )
-    result.add_row(
-        "lock, in flash",
-        "counter, hashes, grants, guests as keyed hashes",
-        "name, birth date, document number",
-        f"768 KiB: {hits}",
-    )
-    result.add_row(
-        "edge agent",
-        "lock id, counter, sizes, times of day",
-        "who, which document, check-in or entry",
-        f"{at_rest // 1024} KiB: {hits}",
-    )
-    result.add_row("broker", "the same as the edge agent", "the same as the edge agent", f"{heard} bytes: {hits}")
-    result.add_row("platform", "its own booking", "that the guest arrived, and with which document", "hears nothing")
-    result.add_row("province", "the registration, complete", "nothing more, and it cannot open the door", "")
+        result.add_row(f"{(moment.at - start) * 1000:.0f}", f"[{colour}]{moment.who}[/{colour}]", moment.what, took)
     return result

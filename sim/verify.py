@@ -1,8 +1,4 @@
-"""`python -m sim verify FILE`: the firmware's verifier judges one DeviceResponse, by default on MicroPython.
-
-FILE is a JSON object: `device_response`, `session_transcript`, `trust_roots` (a list), all in hex; `time`, ISO 8601,
-UTC unless it has an offset; and if wanted `reader_private_key` (hex; a deviceMac needs it) and `doc_types` (a list).
-"""
+"""`python -m sim verify FILE`: the firmware's verifier judges one DeviceResponse; `--help` says what FILE holds."""
 
 import argparse
 import io
@@ -20,7 +16,6 @@ from protocol.crypto import COORDINATE_BYTES
 from protocol.errors import ConfigError, FormatError, MooringError
 from protocol.mdoc.response import MAX_RESPONSE
 from protocol.x509 import Certificate
-from sim.arguments import add_runtime
 from sim.board import interpreter, verify_main
 
 ACCEPTED, REJECTED, UNUSABLE = 0, 1, 2
@@ -57,18 +52,6 @@ class Case:
             self.reader_private_key,
             self.doc_types,
         ]
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments on `parser`."""
-    parser.description = __doc__
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = (
-        'prints {"accepted", "runtime", "documents": [{"docType", "elements"}], "error": null | {"code", "message"}}\n'
-        "exit code: 0 accepted, 1 rejected, 2 FILE cannot be used (or the interpreter is missing)"
-    )
-    parser.add_argument("file", metavar="FILE", help="the JSON file that holds the case")
-    add_runtime(parser)
 
 
 def run(args: argparse.Namespace) -> int:

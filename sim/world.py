@@ -23,7 +23,7 @@ from protocol.fittings import Fittings
 from protocol.trust import Issuer
 from sim import issuer, pki, sm_issuer, visitors
 from sim.board import flash
-from sim.board.bus import BoardBus
+from sim.board.bus import BoardBus, BoardEvent
 from sim.board.interpreter import ROOT, Interpreter, find
 from sim.board.keypad import WiegandKeypad
 from sim.bookings import Bookings
@@ -38,6 +38,7 @@ from sim.platform import Platform
 from sim.province.province import Province
 from sim.radio.air import Air
 from sim.radio.lock_radio import LockRadio
+from sim.shown import Signal, signals
 from sim.true_time import TrueTime
 from sim.visitors import Visitor
 from sim.wiretap import Wiretap
@@ -54,6 +55,8 @@ BARE = Fittings()
 """A fail-secure strike, and no inputs."""
 NOTICE_SECONDS = 1.0
 """After a phone has left, for what the lock has said of it to be heard."""
+_ANSWERS = ("tap.opened", "tap.refused", "tap.failed")
+"""How the lock's console ends a tap."""
 JUST_NOW = 120
 """Seconds that the world is ahead of this machine. Documents come from pymdoccbor, which signs them valid from this
 moment on; a lock that knows the time to a second or two rightly refuses one that may not be valid yet."""
@@ -61,23 +64,40 @@ moment on; a lock that knows the time to a second or two rightly refuses one tha
 
 @dataclass(frozen=True)
 class Tap:
-    """One tap, from every side: the phone's outcome, and what lock and board did during it."""
+    """One tap, from every side: the phone's outcome, and what lock and board did during it.
+
+    `began` and `opened_at` are seconds of this machine's `time.monotonic()`, the latter by the lock's own ticks.
+    `moved` is the strike's move; `answer` what the door showed in the end, when its tone had just begun.
+    """
 
     outcome: TapOutcome
     began: float
     console: list[ConsoleLine]
-    opened_at: float | None
+    moved: BoardEvent | None = None
+    opened_at: float | None = None
+    answer: Signal | None = None
 
     @property
     def opened(self) -> bool:
         """Did the strike move?"""
-        return self.opened_at is not None
+        return self.moved is not None
+
+    @property
+    def to_open(self) -> float:
+        """Seconds from the beginning until the strike moved; 0 if it did not."""
+        return 0.0 if self.opened_at is None else self.opened_at - self.began
 
     @property
     def refusal(self) -> str | None:
         """Code of the lock's refusal."""
         line = next((line for line in self.console if line.event in ("tap.refused", "tap.failed")), None)
         return None if line is None else line.facts.get("code", line.facts.get("error"))
+
+    def __str__(self) -> str:
+        light = "" if self.answer is None else f", {self.answer.colour} light"
+        if self.opened:
+            return f"let in after {self.to_open * 1000:.0f} ms{light}"
+        return "not noticed" if self.refusal is None else f"not let in, {self.refusal}{light}"
 
     def milliseconds(self, event: str) -> float | None:
         """What the lock's console says a phase took."""
@@ -87,7 +107,8 @@ class Tap:
 
 @dataclass
 class World(Bookings, Findings):
-    """Built by `build`; everything in it is running.
+    """Built by `build`; everything in it is running. `commits` tells of each message that the province has dealt with:
+    when (seconds, monotonic), and up to which counter it held the lock's records then.
 
     `secret_digits` and `secret_keys` are what a scenario wants searched for as well: PINs, keys of stays.
     """
@@ -110,7 +131,7 @@ class World(Bookings, Findings):
     lock: LockProcess
     hci: str
     wiretap: Wiretap
-    commits: list[float]
+    commits: list[tuple[float, int]]
     fittings: Fittings
     identity_public: bytes = b""
     lock_id: bytes = b""
@@ -149,6 +170,8 @@ class World(Bookings, Findings):
 
     def _invent(self, doc_type: str, child: bool = False) -> Person:
         person = Person.invent(self.random, doc_type, child)
+        while any(person.name == other.name for other in self.people):
+            person = Person.invent(self.random, doc_type, child)
         self.people.append(person)
         return person
 
@@ -207,7 +230,7 @@ class World(Bookings, Findings):
 
     async def tap(self, visitor: Visitor, **tapping: Any) -> Tap:
         """Hold the visitor's phone to the reader until the lock has answered. `tapping` is for `Phone.tap`."""
-        return await self._at_the_door(visitor.phone.tap(self.reader, **tapping))
+        return await self._at_the_door(visitor.name, visitor.phone.tap(self.reader, **tapping))
 
     async def enter(self, keys: str) -> Tap:
         """Type on the keypad, with `#` at the end, until the lock has answered."""
@@ -218,27 +241,35 @@ class World(Bookings, Findings):
                 self.keypad.press(key)
             return TapOutcome("unfinished")
 
-        return await self._at_the_door(typing())
+        return await self._at_the_door("somebody at the keypad", typing())
 
-    async def _at_the_door(self, act: Awaitable[TapOutcome]) -> Tap:
+    async def _at_the_door(self, who: str, act: Awaitable[TapOutcome]) -> Tap:
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(self.now()))
         before, events = len(self.lock.console), len(self.bus.history)
         began = time.monotonic()
         outcome = await act
 
-        def strike() -> float | None:
-            moved = (
-                e for e in self.bus.history[events:] if e.facts.get("pin") == pins.STRIKE and e.facts["value"] == 1
-            )
-            return next((event.at for event in moved), None)
-
         with contextlib.suppress(TransportError):  # a lock that lost its power says nothing more
             answer = await self._answered(before)
             if answer.event == "tap.opened":
-                await self.until("the strike moves", lambda: strike() is not None, timeout=2)
-        opened = strike()
-        tap = Tap(outcome, began, self.lock.console[before:], opened)
+                # The board has told of it before, on its own line, which may be behind.
+                await self.bus.wait_for(pins.STRIKE, 1, since=events, timeout=40)
+            await self.until("the answer's tone", lambda: self.lock.ended or self._tone(answer) is not None)
+        history = self.bus.history[events:]
+        moved = next((e for e in history if e.facts.get("pin") == pins.STRIKE and e.facts["value"] == 1), None)
+        opened_at = None if moved is None else max(began, self.moment(moved.ticks))
+        console = self.lock.console[before:]
+        answered = next((line for line in console if line.event in _ANSWERS), None)
+        shown = None if answered is None else self._tone(answered)
+        tap = Tap(outcome, began, console, moved, opened_at, shown)
         self.taps.append(tap)
+        self.on_step(f"{when}  {who}: {tap}")
         return tap
+
+    def _tone(self, answer: ConsoleLine) -> Signal | None:
+        """The tone that came with that answer, and its light; None if it has not begun yet."""
+        # The lock shows its answer, then says so, and then lets it sound.
+        return next(iter(signals(self.bus.history, since=answer.ticks)), None)
 
     def pin(self, name: str) -> int:
         """Number of the pin that a switch of the door is wired to."""
@@ -253,7 +284,7 @@ class World(Bookings, Findings):
     async def _answered(self, before: int) -> ConsoleLine:
         # The phone has left by now: a tap that has not begun will not begin any more.
         await self.lock.wait_for("tap.start", since=before, timeout=NOTICE_SECONDS)
-        return await self.lock.wait_for_any(("tap.opened", "tap.refused", "tap.failed"), since=before, timeout=40)
+        return await self.lock.wait_for_any(_ANSWERS, since=before, timeout=40)
 
     # --- the edge agent and the network ------------------------------------------------------------------------------
 
@@ -337,13 +368,18 @@ async def build(
         broker = stack.enter_context(Broker("iotcore"))
         iacas = {country: pki.authority(f"TEST IACA {country}", country) for country in ("CN", "SE")}
         reader_root = pki.authority("TEST reader root")
-        commits: list[float] = []
+        commits: list[tuple[float, int]] = []
+
+        def committed() -> None:
+            at = time.monotonic()
+            commits.append((at, max((held.through for held in province.store.locks()), default=0)))
+
         province = Province(
             folder / "province",
             broker.host,
             broker.port,
             clock=true_time.at_the_province,
-            after_commit=lambda: commits.append(time.monotonic()),
+            after_commit=committed,
         )
         await asyncio.to_thread(province.start)
         stack.callback(province.stop)

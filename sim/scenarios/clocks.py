@@ -84,8 +84,8 @@ async def _clock_rollback(script: Script) -> None:
         await _wake_alone(world)
         answer = await _back_in_reach(world)
         script.promise(f"{claim} is not believed ({answer})", answer == code)
-        script.refused(await world.tap(expected), "nobody new comes in on it", "clock.unknown")
-        script.let_in(await world.enter(pin + "#"), "who is in gets in")
+        script.refused(await world.tap(expected), f"nobody new comes in on {claim}", "clock.unknown")
+        script.let_in(await world.enter(pin + "#"), f"who is in gets in, with {claim}")
     await world.lock.kill()
     world.time.province_error = 0
     old = [message for message in world.wiretap.heard if message.topic.endswith("/cmd")]

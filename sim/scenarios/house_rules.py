@@ -132,7 +132,7 @@ async def _cancelled_stay(script: Script) -> None:
     await world.boot()
     for kept, who, why in ((first, guest, "grant.none"), (second, other, "grant.over")):
         code = await world.bring(world.platform.grant(kept))
-        script.promise(f"nor does either after a power cut ({code})", code == "grant.serial")
+        script.promise(f"nor does that of {who.name} after a power cut ({code})", code == "grant.serial")
         script.refused(await world.tap(who), f"{who.name} stays outside", why)
     anew = await world.book(guest)
     script.promise("a new booking of the same guest is another stay", anew.grant_id != first.grant_id)

@@ -137,9 +137,9 @@ class Crew:
         if chance is not None and chance.random() < BROKEN_PARTS:
             self.world.air.faults = [part_fault(chance, self.bluetooth.address)]
         tap = await self.world.tap(visitor, patience=PATIENCE)
-        if tap.opened_at is not None:
+        if tap.opened:
             tally.opened += 1
-            tally.slowest = max(tally.slowest, tap.opened_at - tap.began)
+            tally.slowest = max(tally.slowest, tap.to_open)
         return tap.opened
 
 

@@ -39,7 +39,7 @@ async def _power_cut(script: Script) -> None:
             world.recorded() >= world.openings(),
         )
         if not opened:
-            script.let_in(await world.tap(guest), "the guest taps again and gets in")
+            script.let_in(await world.tap(guest), f"after cut {number + 1} the guest taps again and gets in")
     await world.drain()
     check_ins = world.province.registrations(CHECK_IN)
     script.promise("each guest is registered exactly once", sorted(item.guest or 0 for item in check_ins) == [1, 2])
@@ -132,7 +132,7 @@ async def _stuck_loop(script: Script) -> None:
         await world.lock.start({**_BY_THE_WATCHDOG, "MOORING_FAULT": fault})
         await world.lock.wait_ended()
         script.promise(f"a lock with a {fault} stops, shut", world.bus.values[pins.STRIKE] == 0)
-        script.promise("and opens to nobody", world.openings() == opened)
+        script.promise(f"a lock with a {fault} opens to nobody", world.openings() == opened)
     await world.boot(_BY_THE_WATCHDOG)
     script.let_in(await world.tap(guest), "whole again, it lets the guest in")
     await world.settle(2)

@@ -34,7 +34,9 @@ async def _nfc(script: Script, negotiates: bool) -> None:
         guest.phone.habits = noise.habits(chance)
         world.reader.traits = noise.traits(chance)
         tap = await world.tap(guest)
-        script.promise(f"a phone is read over NFC and opens the door: {guest.phone.habits}", _carried(tap, "nfc"))
+        script.promise(
+            f"the phone of {guest.name} is read over NFC and opens the door: {guest.phone.habits}", _carried(tap, "nfc")
+        )
     stranger = world.visitor()
     stranger.phone.negotiates = negotiates
     await _refused(script, await world.tap(stranger), "a stranger read in the same way is refused", "grant.none")
@@ -127,7 +129,7 @@ async def _tear_off(script: Script) -> None:
         )
         again = await world.tap(guest)
         opened += again.opened
-        script.let_in(again, "the next tap is served")
+        script.let_in(again, f"after block {block} the next tap is served")
     await world.settle(opened)
     script.promise("each opening has its record, and no other", world.recorded() == world.openings() == opened)
 
@@ -169,7 +171,7 @@ async def _two_phones(script: Script) -> None:
         await world.lock.wait_for("mdoc.asked", since=before)
         other = asyncio.create_task(world.random.choice((second, stranger)).phone.tap(world.reader))
         await world.lock.wait_for("tap.busy", since=before)
-        await _lit(script, "white", _WHITE)
+        await _lit(script, "the light is white", _WHITE)
         other.cancel()
         tap = await tapping
         begun = [line.event for line in tap.console].count("tap.start")
@@ -206,12 +208,13 @@ async def _refused(script: Script, tap: Tap, claim: str, *codes: str) -> None:
     """`Script.refused`, and the light says so: amber for "try again"."""
     script.refused(tap, claim, *codes)
     again = str(tap.refusal).startswith(("nfc.", "ble."))
-    await _lit(script, "amber" if again else "red", _AMBER if again else _RED)
+    name, colour = ("amber", _AMBER) if again else ("red", _RED)
+    await _lit(script, f"{claim}: the light is {name}", colour)
 
 
-async def _lit(script: Script, name: str, colour: tuple[int, ...]) -> None:
+async def _lit(script: Script, claim: str, colour: tuple[int, ...]) -> None:
     """Promise that the light is of that colour now, or as soon as the board's word of it is here."""
     bus = script.world.bus
     with contextlib.suppress(TransportError):
-        await script.world.until(name, lambda: tuple(bus.values.get(pin) for pin in _LIGHTS) == colour, timeout=1)
-    script.promise(f"the light is {name}", tuple(bus.values.get(pin) for pin in _LIGHTS) == colour)
+        await script.world.until(claim, lambda: tuple(bus.values.get(pin) for pin in _LIGHTS) == colour, timeout=1)
+    script.promise(claim, tuple(bus.values.get(pin) for pin in _LIGHTS) == colour)

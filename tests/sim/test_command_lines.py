@@ -9,6 +9,9 @@ from rich.console import Console
 
 from sim import soak
 from sim.__main__ import main
+from sim.progress import WIDTH
+from sim.scenarios import stories
+from sim.scenarios.noise import Tally
 
 
 @pytest.mark.parametrize("command", [["run", "first-checkin"], ["soak"]])
@@ -50,13 +53,21 @@ def test_a_soak_of_nothing_does_not_hold(capsys: pytest.CaptureFixture[str]) -> 
     assert "world.seeds" in printed.err and printed.out == ""
 
 
-def test_the_table_says_yes_of_what_was_played_alone() -> None:
+def test_the_table_says_yes_of_what_was_played_alone_and_fits_eighty_columns() -> None:
     told = io.StringIO()
-    batches = [soak.Batch("idle"), soak.Batch("good", seeds=1), soak.Batch("bad", seeds=1, broken=[(1, "promise")])]
-    Console(file=told, width=118).print(soak.table([*batches, soak.Batch("unborn", broken=[(1, "no world")])]))
-    rows = {line.split()[0]: line for line in told.getvalue().splitlines() if line.strip()}
-    endings = {name: rows[name].rstrip().rsplit("│", 1)[1].strip() for name in ("idle", "good", "bad", "unborn")}
-    assert endings == {"idle": "not played", "good": "yes", "bad": "NO", "unborn": "NO"}
+    tally = Tally(taps=1200, at_once=1100, again=90, unfinished=10, wrong=0, wedged=0, slowest=123.4)
+    played = [soak.Batch("good", seeds=1), soak.Batch("bad", seeds=1, broken=[(1, "promise")])]
+    longest = soak.Batch(max(stories, key=len), 10_000, tally, seconds=500_000)
+    batches = [soak.Batch("idle"), *played, soak.Batch("unborn", broken=[(1, "no world")]), longest]
+    Console(file=told, width=WIDTH).print(soak.table(batches))
+    rows = {line.split()[0]: line.split()[1:] for line in told.getvalue().splitlines() if line.strip()}
+    assert {name: rows[name][-1] for name in ("idle", "good", "bad", "unborn")} == {
+        "idle": "-",
+        "good": "yes",
+        "bad": "NO",
+        "unborn": "NO",
+    }
+    assert rows[longest.scenario] == ["10000", "1200", "1100", "90", "10", "0", "0", "123.4", "50.0", "yes"]
 
 
 def test_a_machine_that_has_no_room_is_told_and_breaks_no_promise(
@@ -79,8 +90,8 @@ def test_each_command_explains_the_same_runtimes(command: str, capsys: pytest.Ca
 
 def test_a_soak_plays_its_seeds_and_tells_of_them_in_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     code = main(["soak", "--seeds", "1", "--first", "5", "--others", "0", "--jobs", "1"])
-    rows = [line.split("│") for line in capsys.readouterr().out.splitlines() if "│" in line]
-    (noisy,) = [[cell.strip() for cell in row] for row in rows if row[0].strip() == "noisy-air"]
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    (noisy,) = [row for row in rows if row[:1] == ["noisy-air"]]
     seeds, taps, at_once, again, unfinished, wrong, wedged = (int(cell) for cell in noisy[1:8])
     assert (seeds, taps, wrong, wedged) == (1, 3, 0, 0)
     assert at_once + again + unfinished == taps and float(noisy[8]) > 0

@@ -1,6 +1,5 @@
 """Claims about `python -m sim verify`: one verdict, the right exit code and never a traceback, whatever FILE holds."""
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 
 from protocol.mdoc.response import MAX_RESPONSE
 from sim import verify
+from sim.__main__ import main, parser
 from sim.board import interpreter
 from tests import vectors
 from tests.protocol.attacks import GOOD, REJECTED
@@ -57,10 +57,8 @@ def judge(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
         return run_on(file, runtime)
 
     def run_on(file: Path, runtime: str) -> Verdict:
-        parser = argparse.ArgumentParser()
-        verify.add_arguments(parser)
         capsys.readouterr()
-        code = verify.run(parser.parse_args([str(file), "--runtime", runtime]))
+        code = main(["verify", str(file), "--runtime", runtime])
         output = capsys.readouterr()
         assert output.err == ""
         return Verdict(code, output.out)
@@ -102,9 +100,7 @@ def test_a_bad_response_is_rejected_with_its_code(judge: Any, runtime: str, atta
 
 
 def test_the_lock_is_the_default() -> None:
-    parser = argparse.ArgumentParser()
-    verify.add_arguments(parser)
-    assert parser.parse_args(["FILE"]).runtime == "micropython"
+    assert parser().parse_args(["verify", "FILE"]).runtime == "micropython"
 
 
 def test_both_runtimes_show_the_same_elements(judge: Any) -> None:

@@ -1,0 +1,96 @@
+"""Says what is being waited for, so that nobody looks at a screen on which nothing moves.
+
+On a terminal one line at the bottom counts the seconds; into a pipe or a file goes a plain line now and then.
+"""
+
+import io
+import re
+import threading
+import time
+from contextlib import AbstractContextManager
+from types import TracebackType
+
+from rich.console import Console
+from rich.status import Status
+from rich.text import Text
+
+WIDTH = 80
+"""Columns of what is printed: those that every terminal has."""
+
+LOOK_SECONDS = 0.5
+QUIET_SECONDS = 1.5
+"""Longest that nothing is printed where lines cannot be written anew."""
+
+
+def console(stderr: bool = False) -> Console:
+    """Where a command prints, in lines of WIDTH."""
+    return Console(width=WIDTH, highlight=False, stderr=stderr)
+
+
+class Progress(AbstractContextManager["Progress"]):
+    """Counts from `__enter__` to `__exit__`, in a thread of its own: what it waits for may keep all others busy."""
+
+    def __init__(self, console: Console, every: float = QUIET_SECONDS, shows: bool = True) -> None:
+        self._console = console
+        self._shows = shows
+        self._copy = Console(
+            record=True, file=io.StringIO(), width=console.width, color_system="truecolor", highlight=False
+        )
+        self._every = every
+        self._text = ""
+        self._since = self._printed = time.monotonic()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._count, daemon=True)
+        live = shows and console.is_terminal and not console.is_dumb_terminal
+        self._status = Status("", console=console) if live else None
+
+    def __enter__(self) -> "Progress":
+        if self._status is not None:
+            self._status.start()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._thread.join()
+        if self._status is not None:
+            self._status.stop()
+
+    def print(self, *what: object) -> None:
+        """Print above the line, as `Console.print`."""
+        if not self._shows:
+            return
+        self._console.print(*what)
+        self._copy.print(*what)
+        self._printed = time.monotonic()
+
+    def drawn(self) -> str:
+        """What has been printed so far, as an SVG that fetches nothing."""
+        # Without the font on the reader's machine, any other of fixed width serves.
+        return re.sub(r",\s*url\([^;]*", "", self._copy.export_svg(title="make demo", clear=False))
+
+    def step(self, text: str, style: str = "") -> None:
+        """Print what begins or has come, longer lines with their rest below their beginning; it is waited for."""
+        lines = [line.plain.rstrip() for line in Text(text).wrap(self._console, self._console.width - 4)]
+        self.print(Text("  " + "\n    ".join(lines), style=style))
+        self.waiting(text.partition(":")[0].removeprefix("· "))
+
+    def waiting(self, text: str) -> None:
+        """From now on this is waited for; "" for nothing."""
+        self._text, self._since = text, time.monotonic()
+        self._show()
+
+    def _count(self) -> None:
+        while not self._over.wait(LOOK_SECONDS):
+            self._show()
+
+    def _show(self) -> None:
+        text, now = self._text, time.monotonic()
+        seconds = f"{now - self._since:.0f} s"
+        if self._status is not None:
+            self._status.update(Text(f"{text}, {seconds}" if text else "", overflow="ellipsis", no_wrap=True))
+        elif self._shows and text and now - max(self._printed, self._since) >= self._every:
+            self._console.print(Text(f"    … {text}, {seconds}", style="dim"))
+            self._printed = now

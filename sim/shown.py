@@ -1,0 +1,60 @@
+"""What the door showed and sounded, from the board's own record of its lights and its buzzer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from firmware import pins
+from sim.board.bus import BoardEvent
+
+_LIGHTS = (pins.LED_RED, pins.LED_GREEN, pins.LED_BLUE)
+_COLOURS = {
+    (0, 0, 0): "no",
+    (0, 0, 1): "blue",
+    (0, 1, 0): "green",
+    (0, 1, 1): "cyan",
+    (1, 0, 0): "red",
+    (1, 0, 1): "magenta",
+    (1, 1, 0): "amber",
+    (1, 1, 1): "white",
+}
+_TIMES = {1: "once", 2: "twice", 3: "three times"}
+
+
+@dataclass(frozen=True)
+class Signal:
+    """A tone in a light of that colour: in Hz, and how often it sounded."""
+
+    colour: str
+    hertz: int
+    times: int
+
+    def __str__(self) -> str:
+        return f"{self.colour} light, {self.hertz} Hz {_TIMES.get(self.times, f'{self.times} times')}"
+
+
+def signals(history: Sequence[BoardEvent], since: int = 0) -> list[Signal]:
+    """What sounded, in order, from the lock's ticks `since` on; a tone that sounds again in the same light is one
+    signal."""
+    levels = dict.fromkeys(_LIGHTS, 0)
+    found: list[Signal] = []
+    fresh = True
+    for event in history:
+        facts = event.facts
+        if facts.get("pin") in levels:
+            fresh = fresh or levels[facts["pin"]] != facts["value"]
+            levels[facts["pin"]] = facts["value"]
+        elif facts.get("pwm") == pins.BUZZER and facts["duty"] and event.ticks >= since:
+            colour = _COLOURS[levels[_LIGHTS[0]], levels[_LIGHTS[1]], levels[_LIGHTS[2]]]
+            last = None if fresh or not found else found[-1]
+            if last is not None and (last.colour, last.hertz) == (colour, facts["freq"]):
+                found[-1] = Signal(colour, last.hertz, last.times + 1)
+            else:
+                found.append(Signal(colour, facts["freq"], 1))
+            fresh = False
+    return found
+
+
+def dark(history: Sequence[BoardEvent]) -> bool:
+    """Is every light out in the end?"""
+    levels = {event.facts["pin"]: event.facts["value"] for event in history if event.facts.get("pin") in _LIGHTS}
+    return not any(levels.values())

@@ -1,0 +1,163 @@
+"""The timeline tells what happened, in the order of cause and effect, however late a channel brings its words."""
+
+import asyncio
+import io
+import random
+import threading
+from dataclasses import replace
+from itertools import pairwise, permutations
+
+import pytest
+from rich.console import Console
+
+from firmware import pins
+from sim import timeline
+from sim.board.bus import BoardEvent
+from sim.progress import WIDTH, Progress
+from sim.scenarios import perform
+from sim.scenarios.story import Script, Story
+from sim.shown import Signal, dark, signals
+from sim.timeline import Moment, in_order, table
+
+CHAIN = ("tap", "decided", "durable", "stored", "sent", "committed", "receipt")
+
+
+def moment(name: str, at: float, *after: str) -> Moment:
+    return Moment(name, at, "lock", name, after=list(after))
+
+
+def test_an_effect_comes_after_its_cause_even_if_it_was_heard_of_first() -> None:
+    said = [moment("heard late", 5.0, "cause"), moment("effect", 2.0, "heard late"), moment("cause", 1.0)]
+    assert [(each.name, each.at) for each in in_order(said)] == [("cause", 1.0), ("heard late", 2.0), ("effect", 2.0)]
+
+
+def test_no_duration_is_negative_and_no_order_depends_on_arrival() -> None:
+    chance = random.Random(3)
+    for _ in range(50):
+        said = [moment(name, chance.random(), *CHAIN[max(0, place - 1) : place]) for place, name in enumerate(CHAIN)]
+        chance.shuffle(said)
+        told = in_order(said)
+        assert [each.name for each in told] == list(CHAIN)
+        assert all(later.at >= earlier.at for earlier, later in pairwise(told))
+
+
+def test_what_did_not_follow_from_each_other_is_told_by_time() -> None:
+    for three in permutations([moment("a", 1.0), moment("b", 2.0), moment("c", 3.0)]):
+        assert [each.name for each in in_order(list(three))] == ["a", "b", "c"]
+
+
+def event(ticks: int, **facts: object) -> BoardEvent:
+    return BoardEvent(0, ticks, facts)
+
+
+RED_TWICE = [
+    event(1, pin=pins.LED_BLUE, value=1),
+    event(2, pin=pins.LED_RED, value=1),
+    event(2, pin=pins.LED_GREEN, value=0),
+    event(2, pin=pins.LED_BLUE, value=0),
+    event(3, pwm=pins.BUZZER, freq=220, duty=0),
+    event(3, pwm=pins.BUZZER, freq=220, duty=32768),
+    event(403, pwm=pins.BUZZER, freq=220, duty=0),
+    event(503, pwm=pins.BUZZER, freq=220, duty=32768),
+    event(903, pwm=pins.BUZZER, freq=220, duty=0),
+]
+
+
+def test_a_signal_is_what_board_lit_and_sounded() -> None:
+    once = [replace(each, ticks=each.ticks + 5000) for each in RED_TWICE[:7]]
+    assert [str(each) for each in signals(RED_TWICE)] == ["red light, 220 Hz twice"]
+    assert signals([*RED_TWICE, event(2000, pin=pins.LED_RED, value=0), *once]) == [
+        Signal("red", 220, 2),
+        Signal("red", 220, 1),
+    ]
+    assert signals(RED_TWICE, since=404) == [Signal("red", 220, 1)] and signals(RED_TWICE, since=504) == []
+    assert not dark(RED_TWICE) and dark([*RED_TWICE, event(2000, pin=pins.LED_RED, value=0)])
+
+
+class Screen(io.StringIO):
+    """What is printed, and a word that it comes to show."""
+
+    def __init__(self, word: str = "") -> None:
+        super().__init__()
+        self.word = word
+        self.shown = threading.Event()
+
+    def write(self, text: str) -> int:
+        written = super().write(text)
+        if self.word in self.getvalue():
+            self.shown.set()
+        return written
+
+    def console(self, terminal: bool = False) -> Console:
+        return Console(file=self, width=WIDTH, force_terminal=terminal, highlight=False)
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_what_takes_long_is_told_on_a_terminal_and_in_a_pipe(terminal: bool) -> None:
+    screen = Screen("the broker comes back, 0 s")
+    with Progress(screen.console(terminal), every=0) as progress:
+        progress.waiting("the broker comes back")
+        assert screen.shown.wait(60)
+        progress.print("it is back")
+    assert "it is back" in screen.getvalue() and ("\x1b" in screen.getvalue()) == terminal
+
+
+def test_a_long_line_goes_on_below_its_beginning_and_is_not_cut() -> None:
+    screen = Screen()
+    said = "✓ " + " ".join(["it"] * 20 + ["林晓梅"] * 20)
+    with Progress(screen.console()) as progress:
+        progress.step(said)
+    lines = screen.getvalue().splitlines()
+    assert len(lines) > 2 and all(line.startswith("    ") for line in lines[1:])
+    assert " ".join(screen.getvalue().split()) == said
+
+
+def test_the_table_cuts_nothing_off_at_eighty_columns() -> None:
+    long = "signed receipt on its way back: mooring/1/" + "e" * 40 + "/receipt"
+    screen = Screen()
+    screen.console().print(table([moment("tap", 0), Moment("x", 1.5, "province", long, took=1234.5)]))
+    assert "…" not in screen.getvalue()
+    assert "".join(line.split("│")[2].strip() for line in screen.getvalue().splitlines()[3:]).replace(" ", "") == (
+        long.replace(" ", "")
+    )
+
+
+def test_a_check_in_is_told_in_the_same_order_however_late_each_channel_is() -> None:
+    told: list[list[str]] = []
+    times: list[list[float]] = []
+
+    async def play(script: Script) -> None:
+        world = script.world
+        guest = world.visitor()
+        await world.book(guest)
+        tap = await world.tap(guest)
+        script.let_in(tap, "the door opened")
+        await world.settle(1)
+        await world.until("the edge forgets", lambda: bool(world.edge_events("receipt.accepted")))
+
+        def tell() -> None:
+            said = timeline.moments(world, tap)
+            told.append([each.name for each in said])
+            times.append([each.at for each in said])
+
+        tell()
+        world.wiretap.heard = [replace(each, at=each.at + 9) for each in world.wiretap.heard]
+        tell()
+        begun = world.lock.console.index(tap.console[0])
+        for at, line in enumerate(world.lock.console[begun:], begun):
+            world.lock.console[at] = replace(line, at=line.at + 9)
+        tap.console[:] = world.lock.console[begun : begun + len(tap.console)]
+        tell()
+
+    result = asyncio.run(perform(Story("told", "what happened", play), runtime="cpython"))
+    assert result.ok, (result.promises, result.error)
+    assert told[0] == [
+        *("phone.tap", "nfc.engaged 1"),
+        *("mdoc.session 1", "phone.asked 1", "phone.answered 1", "mdoc.response 1"),
+        *("mdoc.session 2", "phone.asked 2", "phone.answered 2", "mdoc.response 2"),
+        *("mdoc.verified 1", "door.decided 1", "record.sealed 1", "durable", "opened"),
+        *("edge.stored", "up", "committed", "receipt", "edge.accepted", "journal.receipted 1"),
+    ]
+    assert told == [told[0]] * 3
+    assert all(at <= then for one in times for at, then in pairwise(one))
+    assert result.phases_ms["open_to_receipt"] > 0
