@@ -36,6 +36,7 @@ class Habits:
     max_read: MLe of its capability container. max_command, max_response: what it offers for NFC retrieval.
     chunk: most data bytes it puts into one response, None for as many as Le allows. ignore_le: it sends `chunk` bytes
     whatever Le says. empty_polls: how many times its NDEF file reads as empty before it is there. wallet: see `Wallet`.
+    hangs_up: once it is told that the session is over it answers no command any more.
     """
 
     max_read: int = 0x7FFF
@@ -45,6 +46,7 @@ class Habits:
     ignore_le: bool = False
     empty_polls: int = 0
     wallet: Wallet = "open"
+    hangs_up: bool = False
 
 
 @dataclass(frozen=True)

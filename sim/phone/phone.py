@@ -196,6 +196,8 @@ class Transaction:
         if status is not None:
             self._outcome = replace(self._outcome, status=status)
             self._note("ended", status=status)
+            if self._phone.habits.hangs_up:
+                self.thinking = FOREVER
         return None if plaintext is None else self._answer(plaintext)
 
     def _answer(self, plaintext: bytes) -> bytes:

@@ -3,14 +3,37 @@ the `BleLine` of a phone that is the central on the other. For stories about tim
 """
 
 import asyncio
-from collections.abc import Callable
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import pytest
+
+from firmware.radio import Radio
+from sim.board.interpreter import STAND_INS
 from sim.phone.ble import END, START, BleJob
 
 _CONNECTION = 7
 _CONNECTED, _DISCONNECTED, _WRITTEN, _MTU = 1, 2, 3, 21
 _PART = 244
+
+
+_ON_BLUETOOTH = ("bluetooth", "firmware.mdoc_ble.server", "firmware.mdoc_ble.client", "firmware.mdoc_ble")
+
+
+@contextmanager
+def lock_on(wire: "BleWire", monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The lock's `MdocBle` on `wire`; its modules need a `bluetooth`, which only the board has."""
+    monkeypatch.syspath_prepend(str(STAND_INS))
+    for name in _ON_BLUETOOTH:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    radio = Radio(wire)
+    radio.active(True)
+    yield importlib.import_module("firmware.mdoc_ble").MdocBle(radio)
+    for name in _ON_BLUETOOTH:
+        sys.modules.pop(name, None)
 
 
 class BleWire:
@@ -78,6 +101,7 @@ class BleWire:
             raise ConnectionError("lost")
         await self._advertises.wait()
         self._advertises.clear()
+        self._notified = asyncio.Queue()
         self._connected = True
         self._irq(_CONNECTED, (_CONNECTION, 0, b"phone!"))
         self._irq(_MTU, (_CONNECTION, _PART + 3))

@@ -1,9 +1,7 @@
 """The reader's task with a whole door behind it, on virtual time: what guests see, and how soon the next is served."""
 
 import asyncio
-import importlib
 import re
-import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,15 +9,14 @@ from typing import Any
 
 import pytest
 
-from firmware.radio import Radio
 from firmware.serving import WELL_MS, serve
 from protocol import crypto_cpython as crypto
-from sim.board.interpreter import ROOT, STAND_INS
+from sim.board.interpreter import ROOT
 from sim.nfc.faults import Faults
 from sim.nfc.virtual_pn532 import VirtualPn532
 from sim.phone.applet import Habits
 from tests.firmware import pn532_scene as scene
-from tests.firmware.ble_wire import BleWire
+from tests.firmware.ble_wire import BleWire, lock_on
 from tests.firmware.doorway import Doorway, Outputs, Visitor
 
 READY_SECONDS = 0.3
@@ -64,6 +61,14 @@ class Scene:
         assert isinstance(doorway.outputs, Seen)
         self.seen: Seen = doorway.outputs
 
+    async def answered(self, after: int = 0) -> str:
+        """Wait for the last light of a tap, in place `after` or later; which one it is."""
+        lights: list[str] = []
+        while not lights:
+            await asyncio.sleep(0.005)
+            lights = [what for what in self.seen.done[after:] if what.startswith("answer ")]
+        return lights[0]
+
     async def until(self, what: str, after: int = 0) -> int:
         """Wait until it can be seen, in place `after` or later; its place."""
         await scene.until(lambda: self.seen.place(what, after) is not None)
@@ -72,7 +77,9 @@ class Scene:
         return found
 
 
-def play(tmp_path: Path, monkeypatch: Any, story: Callable[[Scene], Awaitable[None]], **settings: Any) -> None:
+def play(
+    tmp_path: Path, monkeypatch: Any, story: Callable[[Scene], Awaitable[None]], seconds: float = 600, **settings: Any
+) -> None:
     doorway = Doorway(tmp_path, monkeypatch)
     doorway.outputs = Seen()
     doorway.reboot()
@@ -84,7 +91,7 @@ def play(tmp_path: Path, monkeypatch: Any, story: Callable[[Scene], Awaitable[No
             assert not serving.done()
             serving.cancel()
 
-    scene.run(scenery())
+    scene.run(scenery(), seconds)
 
 
 # --- refused and failed -----------------------------------------------------------------------------------------------
@@ -181,17 +188,10 @@ NO_GO_OVER_BLE: dict[str, tuple[str, bool, dict[str, Any]]] = {
 @pytest.mark.parametrize("case", NO_GO_OVER_BLE)
 def test_so_does_one_that_went_on_over_ble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str) -> None:
     signal, comes, changes = NO_GO_OVER_BLE[case]
-    monkeypatch.syspath_prepend(str(STAND_INS))
-    names = ("bluetooth", "firmware.mdoc_ble.server", "firmware.mdoc_ble.client", "firmware.mdoc_ble")
-    for name in names:
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    mdoc_ble = importlib.import_module("firmware.mdoc_ble")
+    wire = BleWire(comes)
 
     async def story(here: Scene) -> None:
-        wire = BleWire(comes)
-        radio = Radio(wire)
-        radio.active(True)
-        here.doorway.door._mdoc_ble = mdoc_ble.MdocBle(radio)
+        here.doorway.door._mdoc_ble = mdoc_ble
         guest, other = here.doorway.visitor(), here.doorway.visitor()
         here.doorway.book(guest, other)
         phone = replace(guest.plain_phone, nfc=False, ble_modes=frozenset({"central"}), radio=wire, **changes)
@@ -201,9 +201,8 @@ def test_so_does_one_that_went_on_over_ble(tmp_path: Path, monkeypatch: pytest.M
         await welcome(here, other, answered)
         assert (await tapping).carrier == "ble"
 
-    play(tmp_path, monkeypatch, story, paced=True, looks_between=7)
-    for name in names:
-        sys.modules.pop(name, None)
+    with lock_on(wire, monkeypatch) as mdoc_ble:
+        play(tmp_path, monkeypatch, story, paced=True, looks_between=7)
 
 
 # --- what guests see --------------------------------------------------------------------------------------------------
