@@ -85,15 +85,14 @@ class Credentials:
 
     def _read(self, message: bytes) -> tuple[int, dict[bytes, bytes]]:
         """When the passes in a message were issued, and the pass for each lock."""
-        issued: set[int] = set()
-        passes: dict[bytes, bytes] = {}
-        for signed in uplink.parse_passes(message).statements:
-            form = self._read_one(signed)
-            issued.add(form.issued_at)
-            passes.update(dict.fromkeys(form.locks, signed))
-        if len(issued) != 1:
-            raise VerificationError("edge-pass.together", "passes that were not issued together")
-        return issued.pop(), passes
+        statements = uplink.parse_passes(message).statements
+        forms = [self._read_one(signed) for signed in statements]
+        together = {(form.issued_at, form.parts) for form in forms}
+        passes = {lock_id: signed for form, signed in zip(forms, statements, strict=True) for lock_id in form.locks}
+        # What is said here stands for all passes that the edge has, and the broker must not be able to leave one out.
+        if together != {(forms[0].issued_at, len(forms))} or len(passes) != sum(len(form.locks) for form in forms):
+            raise VerificationError("edge-pass.together", "not exactly the passes that were issued together")
+        return forms[0].issued_at, passes
 
     def _read_one(self, signed: bytes) -> EdgePass:
         body: dict[Any, Any]

@@ -12,12 +12,17 @@ KIND = "edge-pass"
 MAX_LOCKS = 64
 """Lock ids in a pass, which a lock must hold in its memory during a handshake. An edge with more has several passes."""
 
+_PARTS = const(32)  # most passes of one edge, as `uplink.MAX_PASSES`
 _NAME = const("abcdefghijklmnopqrstuvwxyz0123456789-")
 
 
 def _is_name(value: "Any") -> bool:
     # As `uplink.is_edge_name`; a lock has no use for the rest of that module.
     return isinstance(value, str) and 0 < len(value) <= 32 and all(c in _NAME for c in value)
+
+
+def _is_parts(value: "Any") -> bool:
+    return statement.is_positive(value) and bool(value <= _PARTS)
 
 
 def _is_locks(value: "Any") -> bool:
@@ -31,6 +36,7 @@ _RULES = {
     4: statement.is_point,
     5: statement.is_positive,
     6: _is_locks,
+    7: _is_parts,
 }
 
 
@@ -39,15 +45,18 @@ class EdgePass:
     later issued counts.
 
     `edge_public` is the edge's key, a 65-byte point; `locks` the ids of the locks it is for, at most MAX_LOCKS. The
-    passes of an edge are made together and have one `issued_at`.
+    passes of an edge are made together, `parts` of them, and have one `issued_at`.
     """
 
-    def __init__(self, issued_at: int, edge: str, edge_public: bytes, not_after: int, locks: "list[bytes]") -> None:
+    def __init__(
+        self, issued_at: int, edge: str, edge_public: bytes, not_after: int, locks: "list[bytes]", parts: int = 1
+    ) -> None:
         self.issued_at = issued_at
         self.edge = edge
         self.edge_public = edge_public
         self.not_after = not_after
         self.locks = locks
+        self.parts = parts
 
     def admits(self, lock_id: bytes) -> bool:
         """Is it for this lock?"""
@@ -59,10 +68,11 @@ class EdgePass:
         statement.check(KIND, body, _RULES)
         if body[5] < body[2]:
             raise FormatError(KIND + ".form", "it ends before it was issued")
-        return EdgePass(*[body[key] for key in range(2, 7)])
+        return EdgePass(*[body[key] for key in range(2, 8)])
 
     def body(self) -> "dict[Any, Any]":
         """Body for `statement.sign`. Raises FormatError `edge-pass.form`."""
         body = {1: 1, 2: self.issued_at, 3: self.edge, 4: self.edge_public, 5: self.not_after, 6: self.locks}
+        body[7] = self.parts
         EdgePass.parse(body)
         return body

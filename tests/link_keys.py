@@ -40,14 +40,17 @@ class LinkKeys:
         public: "bytes | None" = None,
         locks: "list[bytes] | None" = None,
         signer: "bytes | None" = None,
+        parts: int = 1,
     ) -> bytes:
         """A pass for the edge's key, or for `public`, and the lock, or `locks`, signed by the province, or `signer`."""
-        body = EdgePass(issued_at, edge, public or self.edge[1], not_after, locks or [self.lock_id]).body()
+        body = EdgePass(issued_at, edge, public or self.edge[1], not_after, locks or [self.lock_id], parts).body()
         return statement.sign(self.crypto, signer or self.province[0], KIND, body)
 
     def passes(self, *lists: "list[bytes]", **members: "Any") -> bytes:
         """What the province sends: a pass for each list, or one for the lock, with `members` of `edge_pass`."""
         from protocol import uplink  # no lock needs it
 
-        signed = [self.edge_pass(locks=listed, **members) for listed in lists] or [self.edge_pass(**members)]
+        parts = len(lists)
+        signed = [self.edge_pass(locks=listed, parts=parts, **members) for listed in lists]
+        signed = signed or [self.edge_pass(**members)]
         return uplink.Passes(signed).encode()

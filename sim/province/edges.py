@@ -45,7 +45,8 @@ class Edges:
         if locks is not None and not (0 < len(locks) <= MOST_LOCKS and all(len(lock_id) == 16 for lock_id in locks)):
             raise ConfigError("edge.locks", f"an edge serves 1 to {MOST_LOCKS} locks; their ids are of 16 bytes")
         with self._store.transaction():
-            self._store.put_edge(edge, None, locks)
+            # Each once: an edge takes no passes in which a lock comes twice.
+            self._store.put_edge(edge, None, None if locks is None else list(dict.fromkeys(locks)))
 
     def answer(self, edge: str, request: uplink.PassRequest) -> bytes | None:
         """The passes to send for a request, as the message; None: not admitted, bound to another key, no locks, or what
@@ -95,7 +96,8 @@ class Edges:
             # The later one counts, also for two in one second.
             now = max(now, forms[0].issued_at + 1)
         passes = [wanted[at : at + MAX_LOCKS] for at in range(0, len(wanted), MAX_LOCKS)]
-        message = uplink.Passes([self._sign(EdgePass(now, edge, public, now + PASS_SECONDS, of)) for of in passes])
+        until, parts = now + PASS_SECONDS, len(passes)
+        message = uplink.Passes([self._sign(EdgePass(now, edge, public, until, listed, parts)) for listed in passes])
         self._store.put_statement(KIND, edge, now, message.encode())
         return now, message.encode()
 

@@ -123,12 +123,25 @@ def test_an_edge_with_more_locks_than_a_pass_lists_holds_several(tmp_path: Path)
     assert Credentials(tmp_path, KEYS.province[1]).locks == known.locks
 
 
+def test_a_courier_that_leaves_passes_out_or_says_one_twice_changes_nothing(tmp_path: Path) -> None:
+    known = edge(tmp_path)
+    known.take(KEYS.passes(*LISTS[:2]))
+    before = known.locks
+    newer = [KEYS.edge_pass(locks=listed, issued_at=NOW + 1, parts=2) for listed in LISTS[:2]]
+    signed_anew = KEYS.edge_pass(locks=LISTS[0], issued_at=NOW + 1, parts=2)
+    for said in ([newer[0]], [newer[1]], [newer[0], newer[0]], [newer[0], signed_anew], [*newer, newer[0]]):
+        with pytest.raises(VerificationError, match=r"edge-pass\.together"):
+            known.take(uplink.Passes(said).encode())
+        assert (known.locks, known.issued_at) == (before, NOW)
+    assert known.take(uplink.Passes(newer[::-1]).encode()) and known.issued_at == NOW + 1
+
+
 def test_passes_are_taken_together_or_not_at_all(tmp_path: Path) -> None:
     known = edge(tmp_path)
-    first, second = KEYS.edge_pass(locks=LISTS[0]), KEYS.edge_pass(locks=LISTS[1])
-    later = KEYS.edge_pass(locks=LISTS[1], issued_at=NOW + 1)
-    forged = KEYS.edge_pass(locks=LISTS[1], signer=KEYS.edge[0])
-    foreign = KEYS.edge_pass(locks=LISTS[1], public=KEYS.lock[1])
+    first, second = (KEYS.edge_pass(locks=listed, parts=2) for listed in LISTS[:2])
+    later = KEYS.edge_pass(locks=LISTS[1], issued_at=NOW + 1, parts=2)
+    forged = KEYS.edge_pass(locks=LISTS[1], signer=KEYS.edge[0], parts=2)
+    foreign = KEYS.edge_pass(locks=LISTS[1], public=KEYS.lock[1], parts=2)
     for other, code in ((later, "edge-pass.together"), (forged, "cose.signature"), (foreign, "edge-pass.key")):
         with pytest.raises(VerificationError) as refused:
             known.take(uplink.Passes([first, other]).encode())

@@ -46,6 +46,9 @@ def test_a_pass_admits_the_locks_that_it_lists_and_no_others() -> None:
         {"locks": [b"short"]},
         {"locks": [bytes(16)] * (MAX_LOCKS + 1)},
         {"locks": bytes(16)},
+        {"parts": 0},
+        {"parts": uplink.MAX_PASSES + 1},
+        {"parts": True},
     ],
 )
 def test_what_is_no_pass_is_refused(changes: dict[str, Any]) -> None:
@@ -54,13 +57,15 @@ def test_what_is_no_pass_is_refused(changes: dict[str, Any]) -> None:
 
 
 def test_a_member_too_many_or_another_version_is_refused() -> None:
-    for change in ({7: 1}, {1: 2}):
+    for change in ({8: 1}, {1: 2}):
         with pytest.raises(FormatError, match=r"edge-pass\.form"):
             EdgePass.parse({**edge_pass().body(), **change})
 
 
 def test_the_longest_pass_fits_a_handshake() -> None:
-    longest = edge_pass(edge="x" * 32, issued_at=2**53 - 2, not_after=2**53 - 1, locks=[bytes(16)] * MAX_LOCKS)
+    longest = edge_pass(
+        edge="x" * 32, issued_at=2**53 - 2, not_after=2**53 - 1, locks=[bytes(16)] * MAX_LOCKS, parts=uplink.MAX_PASSES
+    )
     assert len(statement.sign(crypto, PRIVATE, KIND, longest.body())) <= link_session.PASS_LIMIT
 
 

@@ -67,6 +67,14 @@ def test_an_admitted_edge_gets_a_pass_for_its_key(province: Province) -> None:
     assert vars(given) == vars(EdgePass(START, "edge-1", KEY, START + PASS_SECONDS, LOCKS[:1]))
 
 
+def test_a_lock_named_twice_is_listed_once_and_each_pass_says_how_many_there_are(province: Province) -> None:
+    many = [number.to_bytes(16, "big") for number in range(1, 66)]
+    province.admit_edge("edge-1", [*many, *many[::-1]])
+    given = all_asked(province, "edge-1", KEY, 0)
+    assert [len(each.locks) for each in given] == [64, 1] and [each.parts for each in given] == [2, 2]
+    assert [lock_id for each in given for lock_id in each.locks] == many
+
+
 def test_an_edge_that_is_not_admitted_gets_none(province: Province) -> None:
     province.admit_edge("edge-1", LOCKS[:1])
     assert asks(province, "edge-2") is None
