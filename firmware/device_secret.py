@@ -2,8 +2,9 @@
 
 What lies in flash is the secret of the next boot, and how many there were. A boot derives two from it: one takes its
 place in flash, and when that is durable the other is drawn under, in RAM alone. So a boot has all the numbers that it
-may ever draw at the price of one write, none of them is drawn again after a power cut at whatever moment, and who reads
-the flash later does not learn what was drawn before (backtracking resistance, SP 800-90A, section 8.8).
+may ever draw at the price of one write, none of them is drawn again after a power cut at whatever moment, and the file
+does not tell later what was drawn before (backtracking resistance, SP 800-90A, section 8.8; older copies of it are in
+the flash until littlefs erases their block).
 """
 
 from firmware.crypto import generator

@@ -12,6 +12,7 @@ from protocol import crypto_cpython as crypto
 from protocol import trust
 from protocol.errors import MooringError
 from protocol.mdoc import verifier
+from protocol.mdoc.remembered import RememberedSignatures
 from protocol.trust import Issuer, ListEntry
 from sim import pki, revocation
 from tests.firmware.revocation_bench import CRL, DOC_TYPE, NOW, SIGNER, STATUS, URI, Bench, cose_key, crl, status
@@ -39,8 +40,8 @@ def crl_of(issuer: credential.Authority, *serials: int) -> bytes:
     return crl(*serials, by=by, key_identifier=False)
 
 
-def tap(bench: Bench, **settings: Any) -> str | None:
-    """The code with which the verifier refuses a document that IACA's DS signed, or None."""
+def tap(bench: Bench, issuers: Any = None, **settings: Any) -> str | None:
+    """The code with which the verifier refuses a document that IACA's DS signed, or None; `issuers` as it takes it."""
     case = credential.present(credential.Credential(iaca=IACA, **settings))
     standing = bench.standing
     try:
@@ -51,6 +52,7 @@ def tap(bench: Bench, **settings: Any) -> str | None:
             standing.roots,
             case.now,
             revocation=standing.revocation,
+            issuers=issuers,
         )
     except MooringError as error:
         return error.code
@@ -97,6 +99,18 @@ def test_a_status_list_judges_documents_of_its_issuers_key_whichever_entry_it_ha
     assert [bench.asked(status=revoked, root=root) for root in range(3)] == ["mdoc.revoked", "mdoc.revoked", None]
     assert bench.profile(2, unlisted="refuse") is None
     assert [bench.fresh(NOW, status=revoked, root=root) for root in range(3)] == [None, None, "mdoc.unlisted"]
+
+
+def test_a_signature_remembered_as_good_revokes_nothing_of_a_list_that_came_since(bench: Bench) -> None:
+    trusting(bench, (IACA, DOC_TYPE), (RENEWED, DOC_TYPE), lists=[ListEntry(CRL, trust.CRL, 1)])
+    memory = RememberedSignatures(crypto)
+    first = memory.recollect()
+    assert tap(bench, first) is None and first.computed == 2
+    memory.keep("guest", first)
+    again = memory.recollect()
+    assert tap(bench, again) is None and (again.recalled, again.computed) == (2, 0)
+    assert bench.bring(CRL, crl_of(RENEWED, SERIAL)) is None
+    assert tap(bench, memory.recollect()) == "mdoc.ds_revoked"
 
 
 def test_another_key_of_the_same_name_has_lists_of_its_own(bench: Bench) -> None:
