@@ -1,10 +1,12 @@
 """Who stands at the door, as far as it was shown: one claim for each way of showing it.
 
-A claim has a `method`, which goes into the record; says by `guest_of` which guest of a stay it is, if it is one who has
-checked in; and by `commitment` who it would check in as, if it shows an identity at all.
+A claim has a `method`, which goes into the record, and says by `known` who it is under a stay: a guest who has
+checked in, or whom it would check in, if it shows an identity at all.
 """
 
-from protocol.grant import commitment
+from firmware.stays import Guest
+from protocol.grant import NO_TIE, commitment
+from protocol.naming import fold, identities
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,40 +15,32 @@ if TYPE_CHECKING:
 
     from firmware.stays import Stay
     from protocol.crypto import Crypto
-    from protocol.mdoc.remembered import Recollection
 
     class Claim(Protocol):
         """What `policy.decide` judges."""
 
         method: str
-        traces: "Traces | None"
-        """What the visit leaves behind for the next one, if it opens."""
+        stay_key: "bytes | None"
+        """What the phone can open by next time, if it checks in now."""
         fields: "dict[str, str]"
         """What was shown to be registered, in canonical form; empty if nothing was."""
         barred: "str | None"
         """Code of why this may not check in, good as it is for one who has; None if it may."""
 
-        def guest_of(self, stay: Stay) -> "int | None":
-            """Number of the guest of `stay` that this is, or None for none who has checked in."""
+        def known(self, stay: Stay) -> "tuple[int, bytes | None, bool, bool]":
+            """As `Stay.known`; no commitment where no identity is shown."""
 
-        def commitment(self, stay: Stay) -> "bytes | None":
-            """Whom this would check in under `stay`, or None where no identity is shown."""
+        def guest(self, stay: Stay, commitment: bytes, named: bool, adult: bool) -> Guest:
+            """Whom this adds to `stay` when it checks in."""
 
-        def tie(self, stay: Stay) -> "tuple[int, str]":
-            """Whose minor the grant of `stay` says that this is; as `Grant.tie`."""
-
-
-class Traces:
-    """Of a presentation: the stay key that its session gave birth to, and its issuers' signatures."""
-
-    def __init__(self, stay_key: bytes, issuers: "Recollection") -> None:
-        self.stay_key = stay_key
-        self.issuers = issuers
+        def tie(self, stay: Stay, commitment: bytes) -> "tuple[int, str]":
+            """Whose minor the grant of `stay` says that the guest of that commitment is; as `Grant.tie`."""
 
 
 class DocumentClaim:
-    """A verified document whose holder is present. `key_of` gives the key of commitments by a platform;
-    `barred` as in Claim."""
+    """A verified document whose holder is present. `key_of` gives the key of commitments by a platform; `country` is
+    that of its signer, and `resident` tells whether by the profile it is a document for residents; `barred` and
+    `stay_key` as in Claim."""
 
     method = "mdoc"
 
@@ -55,53 +49,60 @@ class DocumentClaim:
         crypto: "Crypto",
         key_of: "Callable[[bytes], bytes]",
         fields: "dict[str, str]",
+        country: str,
+        resident: bool,
         barred: "str | None" = None,
-        traces: "Traces | None" = None,
+        stay_key: "bytes | None" = None,
     ) -> None:
         self._crypto = crypto
         self._key_of = key_of
-        self._made: dict[bytes, bytes] = {}
         self.fields = fields
         self.barred = barred
-        self.traces = traces
+        self.stay_key = stay_key
+        shown = [fields.get(field, "") for field in ("id_type", "id_number", "name", "birth_date")]
+        name = fold(shown[2])
+        self._text = bytes((int(len(name) == len(name.encode())),))
+        self._documents = identities(shown[0], country, shown[1], name, shown[3], resident)
 
-    def guest_of(self, stay: "Stay") -> "int | None":
+    def _commitment(self, stay: "Stay", identity: bytes) -> bytes:
+        return commitment(self._crypto, self._key_of(stay.platform), stay.grant.grant_id, identity)
+
+    def known(self, stay: "Stay") -> "tuple[int, bytes | None, bool, bool]":
+        """As Claim. Four HMACs."""
+        found = stay.known([self._commitment(stay, each) for each in self._documents[:4]])
+        return found if self.fields.get("id_number") else (0, None, False, False)
+
+    def guest(self, stay: "Stay", commitment: bytes, named: bool, adult: bool) -> Guest:
         """As Claim."""
-        return stay.number(self.commitment(stay))
+        made = [self._commitment(stay, each)[:8] if len(each) > 2 else bytes(8) for each in self._documents]
+        return Guest(commitment, named, adult, b"".join(made)[:36] + self._text)
 
-    def commitment(self, stay: "Stay") -> bytes:
-        """As Claim."""
-        grant_id = stay.grant.grant_id
-        if grant_id not in self._made:
-            key, number, born = self._key_of(stay.platform), self.fields["id_number"], self.fields.get("birth_date", "")
-            self._made[grant_id] = commitment(self._crypto, key, grant_id, number, born)
-        return self._made[grant_id]
-
-    def tie(self, stay: "Stay") -> "tuple[int, str]":
+    def tie(self, stay: "Stay", commitment: bytes) -> "tuple[int, str]":
         """As Claim. Raises RefusedError `grant.tie`."""
-        return stay.grant.tie(self._crypto, self._key_of(stay.platform), self.commitment(stay))
+        return stay.grant.tie(self._crypto, self._key_of(stay.platform), commitment)
 
 
 class ReturningGuest:
     """One who has checked in and shows something else than an ID. `method` is "pin" or "stay-key"; `guest` is their
-    grant id and commitment."""
+    grant id and the tag of their document."""
 
     barred: "str | None" = None
-    traces: "Traces | None" = None
+    stay_key: "bytes | None" = None
 
     def __init__(self, method: str, guest: "tuple[bytes, bytes]") -> None:
         self.method = method
         self.fields: dict[str, str] = {}
-        self._grant_id, self._commitment = guest
+        self._grant_id, self._document = guest
 
-    def guest_of(self, stay: "Stay") -> "int | None":
-        """As Claim."""
-        return stay.number(self._commitment) if stay.grant.grant_id == self._grant_id else None
-
-    def commitment(self, _stay: "Stay") -> None:
+    def known(self, stay: "Stay") -> "tuple[int, bytes | None, bool, bool]":
         """As Claim: nobody checks in by this."""
-        return
+        number = stay.number(self._document) if stay.grant.grant_id == self._grant_id else None
+        return number or 0, None, False, False
 
-    def tie(self, _stay: "Stay") -> "tuple[int, str]":
+    def guest(self, stay: "Stay", commitment: bytes, named: bool, adult: bool) -> Guest:
+        """As Claim. Raises AssertionError: nobody checks in by this."""
+        raise AssertionError
+
+    def tie(self, _stay: "Stay", _commitment: bytes) -> "tuple[int, str]":
         """As Claim: nobody's minor."""
-        return 0, ""
+        return NO_TIE

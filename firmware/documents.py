@@ -3,7 +3,7 @@
 import gc
 
 from firmware import ticks
-from firmware.claims import DocumentClaim, Traces
+from firmware.claims import DocumentClaim
 from firmware.console import log
 from firmware.refusals import meaning
 from protocol import const
@@ -109,9 +109,10 @@ def _read(lock: "Lock", answer: "Presentation", asked: "list[str]") -> "list[Cla
     )
     recalled = recollection.recalled
     log("mdoc.verified", documents=len(documents), ms=ticks.since(ticks.now(), began), recalled=recalled)
-    traces = Traces(answer.stay_key, recollection)
+    lock.reentry.issuers.keep(recollection)
     claims: list[Claim] = []
     for each in documents:
         fields, barred = profile.fields(each.doc_type, each.elements), lock.standing.bars(each, latest)
-        claims.append(DocumentClaim(lock.crypto, lock.commitment_key, fields, barred, traces))
+        signer = each.country.upper(), profile.is_resident(each.doc_type)
+        claims.append(DocumentClaim(lock.crypto, lock.commitment_key, fields, *signer, barred, answer.stay_key))
     return claims

@@ -51,8 +51,10 @@ class Lock:
         self.admission = Admission(crypto, identity)
         self.session_keys = SessionKeys(crypto)
         self._edge_passes = EdgePasses(crypto, store, identity, self.clock)
-        self._commitment_keys: dict[bytes, bytes] = {}
+        # Of no platform (`stays.VACANT`) one that nobody knows.
+        self._commitment_keys = {b"": crypto.random(32)}
         self.reentry = Reentry(self, store)
+        self.reentry.forget()
 
     def papers(self) -> "tuple[Placement, Profile]":
         """Placement and profile to judge by. Raises RefusedError `door.unplaced` before the lock has all its papers."""
@@ -64,7 +66,8 @@ class Lock:
         return standing.placement, standing.profile
 
     def commitment_key(self, platform: bytes) -> bytes:
-        """The key of guest commitments by that platform (65-byte point). One ECDH for each, at its first use."""
+        """The key of guest commitments by that platform (65-byte point). One ECDH for each, at its first use: when a
+        placement names it, or at boot (`Reentry.forget`), and not while somebody waits."""
         if platform not in self._commitment_keys:
             self._commitment_keys[platform] = commitment_key(self.crypto, self.identity.private, platform)
         return self._commitment_keys[platform]
@@ -112,7 +115,10 @@ class Lock:
         self.visits.make_room()
         try:
             kind = statement.kind_of(data)
-            self._take(kind, data)
+            try:
+                self._take(kind, data)
+            finally:
+                self.reentry.forget()  # even a grant that is refused can make others pass
         except MooringError as error:
             code = error.code
         except MemoryError:
@@ -131,7 +137,7 @@ class Lock:
             self.standing.accept(kind, data, self.clock.interval())
             self._learn_time()
             if kind == "trust-list":
-                self.reentry.issuers.retain(())
+                self.reentry.issuers.forget()
             self.recorder.news()
         elif kind == "time":
             before = self.clock.interval()
@@ -154,6 +160,5 @@ class Lock:
             grant = Grant.parse(statement.open(crypto, data, kind, placement.platform_key))
             policy.check_grant(placement, self.stays.held(grant.grant_id), grant)
             self.stays.accept(grant, placement.platform_key, self.clock.interval()[0])
-            self.reentry.forget()
         else:
             raise FormatError("statement.kind", "no statement for a lock")

@@ -3,23 +3,25 @@
 The door asks `decide` once somebody has shown who they are; `check_grant` says what may come in as a grant.
 """
 
-from firmware.stays import Guest
+from firmware.stays import MAX_STAYS, VACANT
 from protocol.errors import RefusedError
 from protocol.grant import MAX_GUESTS, UNSTATED
-from protocol.placement import ACTIVE, NAMED, REVOKED, WALK_IN
+from protocol.placement import NAMED, REVOKED, SUSPENDED, WALK_IN
 from protocol.record import CHECK_IN, ENTRY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
     from firmware.claims import Claim
-    from firmware.stays import Stay
+    from firmware.stays import Guest, Stay
     from protocol.grant import Grant
     from protocol.placement import Placement
     from protocol.profile import Profile
 
 _REASONS = (
+    # Nobody whom the grant names or who may take a place that it does not name.
     "grant.none",
     "grant.over",
     "door.revoked",
@@ -73,89 +75,83 @@ def decide(
     An entry comes before a check-in, a check-in by name before one at an unnamed place, an earlier stay before a later
     one. Raises RefusedError with one of _REASONS.
     """
-    best: tuple[int, Decision] | None = None
-    reason = RefusedError("grant.none", "no grant names this guest")
-    for stay in sorted(stays, key=lambda stay: (stay.grant.valid_from, stay.grant.grant_id)):
+    farthest = 0
+    allowed: "list[Any]" = []
+    # As many as there can be, and each row of the table for each of them: the time it takes does not tell of any.
+    for stay in list(stays) + [VACANT] * (MAX_STAYS - len(stays)):
         for claim in claims:
-            try:
-                decision = _judge(placement, profile, stay, interval, claim)
-            except RefusedError as error:
-                if _REASONS.index(error.code) > _REASONS.index(reason.code):
-                    reason = error
-                continue
-            rank = 0 if decision.guest is None else 1 if decision.guest.named else 2
-            if best is None or rank < best[0]:
-                best = (rank, decision)
-    if best is None:
-        raise reason
-    best[1].interval = interval
-    return best[1]
+            known = claim.known(stay)
+            row = _judge(placement, stay, interval, claim, known)
+            farthest = max(farthest, row if row < len(_REASONS) else 0)
+            if row == len(_REASONS):
+                rank = 0 if known[0] else 1 if known[2] else 2
+                allowed.append((rank, stay.grant.valid_from, stay.grant.grant_id, len(allowed), stay, claim, known))
+    for _, _, _, _, stay, claim, (number, commitment, named, _) in sorted(allowed):
+        try:
+            if commitment is None or number:
+                # A running stay works against the floor alone: who has checked in is never locked out by the clock.
+                decision = Decision(ENTRY, stay, claim, number)
+            else:
+                decision = _admit(profile, stay, interval[0], claim, commitment, named)
+        except RefusedError as error:
+            farthest = max(farthest, _REASONS.index(error.code))
+            continue
+        decision.interval = interval
+        return decision
+    raise RefusedError(_REASONS[farthest], "the rules of the door say no")
 
 
 def _judge(
     placement: "Placement",
-    profile: "Profile",
     stay: "Stay",
     interval: "tuple[int, int | None]",
     claim: "Claim",
-) -> Decision:
-    earliest, latest = interval
-    grant = stay.grant
-    if grant.listing != placement.listing:
-        raise RefusedError("grant.none", "the grant is for another listing")
-    number = claim.guest_of(stay)
-    commitment = claim.commitment(stay)
-    if number is None:
-        if commitment is None or not (commitment in grant.commitments or _takes_unnamed(placement, grant)):
-            raise RefusedError("grant.none", "no grant names this guest")
-    elif not stay.belongs(number):
-        raise RefusedError("grant.none", "the grant names this guest no more")
-    if earliest > grant.until or (latest is not None and latest > grant.until):
-        raise RefusedError("grant.over", "the stay has ended, or may have")
-    if number is not None:
-        # A running stay works against the floor alone; a guest already registered is never locked out by the clock.
-        return Decision(ENTRY, stay, claim, number)
-    assert commitment is not None
-    if placement.status != ACTIVE:
-        raise RefusedError("door." + placement.status, "the listing admits nobody new; running stays are honoured")
-    if latest is None:
-        raise RefusedError("clock.unknown", "new check-ins wait for a signed time")
-    if claim.barred is not None:
-        raise RefusedError(claim.barred, "whether the document is revoked cannot be said well enough to check in")
-    if earliest < grant.valid_from:
-        raise RefusedError("grant.early", "the stay has not begun, or may not have")
-    named = commitment in grant.commitments
-    _check_place(placement, stay, named)
-    minor = "birth_date" in claim.fields and profile.is_minor(claim.fields["birth_date"], earliest)
+    known: "tuple[int, bytes | None, bool, bool]",
+) -> int:
+    """The first of _REASONS that keeps out whoever made `claim`, as an index; their number if none does."""
+    # Every row is looked at, without a branch.
+    (earliest, latest), grant, (number, commitment, named, again) = interval, stay.grant, known
+    new, companion, present, names = number == 0, not named, len(stay.present()), len(grant.commitments)
+    late = earliest if latest is None else latest
+    takes = (placement.admits != NAMED) & (names < grant.guests) & ((placement.admits == WALK_IN) | (names > 0))
+    nobody = (commitment is None) | (companion & (not takes))
+    free = grant.guests - present
+    spare = grant.guests - names - stay.unnamed()  # those who are not named never take the place of one who is
+    full = (free <= 0) | (companion & (spare <= 0)) | (len(stay.guests) >= MAX_GUESTS)
+    refused = [
+        (grant.listing != placement.listing) | (new & nobody) | ((not new) & (not stay.belongs(number))),
+        (earliest > grant.until) | (late > grant.until),
+        new & (placement.status == REVOKED),
+        new & (placement.status == SUSPENDED),
+        new & (latest is None),
+        new & (claim.barred == _REASONS[5]),
+        new & (claim.barred == _REASONS[6]),
+        new & (claim.barred == _REASONS[7]),
+        new & (claim.barred == _REASONS[8]),
+        new & (earliest < grant.valid_from),
+        new & companion & (names > 0) & (present == stay.unnamed()),
+        new & (again | full),
+        False,
+        False,
+        True,
+    ]
+    return refused.index(True)
+
+
+def _admit(profile: "Profile", stay: "Stay", earliest: int, claim: "Claim", commitment: bytes, named: bool) -> Decision:
+    """Raises RefusedError for a minor whom nobody answers for."""
     fields = dict(claim.fields)
+    minor = "birth_date" in fields and profile.is_minor(fields["birth_date"], earliest)
     if minor:
-        fields.update(profile.of_minor(*_guardian(profile, stay, claim)))
-    return Decision(CHECK_IN, stay, claim, len(stay.guests) + 1, Guest(commitment, named, not minor), fields)
+        fields.update(profile.of_minor(*_guardian(profile, stay, claim.tie(stay, commitment))))
+    guest = claim.guest(stay, commitment, named, not minor)
+    return Decision(CHECK_IN, stay, claim, len(stay.guests) + 1, guest, fields)
 
 
-def _takes_unnamed(placement: "Placement", grant: "Grant") -> bool:
-    """May anybody come in under this grant whom it does not name?"""
-    if placement.admits == NAMED or len(grant.commitments) >= grant.guests:
-        return False
-    return placement.admits == WALK_IN or len(grant.commitments) > 0
-
-
-def _check_place(placement: "Placement", stay: "Stay", named: bool) -> None:
-    """Is there a place for one more? Those who are not named never take the place of one who is."""
-    grant, present = stay.grant, stay.present()
-    if not named and grant.commitments and len(present) == stay.unnamed():
-        raise RefusedError("grant.unnamed", "companions come in after the first guest whom the grant names")
-    free = grant.guests - len(present)
-    if not named:
-        free = min(free, grant.guests - len(grant.commitments) - stay.unnamed())
-    if free <= 0 or len(stay.guests) >= MAX_GUESTS:
-        raise RefusedError("grant.full", "as many guests as booked have checked in")
-
-
-def _guardian(profile: "Profile", stay: "Stay", claim: "Claim") -> "tuple[int | None, str]":
+def _guardian(profile: "Profile", stay: "Stay", tie: "tuple[int, str]") -> "tuple[int | None, str]":
     """The adult who answers for a minor, and the relation: whom the grant ties them to, or else the first who is in."""
     adults = [number for number in stay.present() if stay.guests[number - 1].adult]
-    place, relation = claim.tie(stay)
+    place, relation = tie
     if place:
         tied = stay.number(stay.grant.commitments[place - 1])
         if tied in adults:

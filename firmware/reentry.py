@@ -4,8 +4,12 @@
     PIN        typed on the keypad: `protocol.stay_pin`, `firmware.pin_attempts`
     document   the same one again: its issuer's signatures are remembered, `protocol.mdoc.remembered`
 
-Each yields a claim like any other, which the rules of the door then judge. All of it dies with the stay: whoever may
-not come back any more (the stay ended, was cancelled or shortened, or the grant names them no more) is forgotten.
+Each yields a claim like any other, which the rules of the door then judge. Keys and PINs die with the stay: whoever may
+not come back any more (the stay ended, was cancelled or shortened, or the grant names them no more) is forgotten. The
+signatures are of whoever tapped last, booked or not, and say nothing of who is in.
+
+What is looked for at a tap or at the keypad is made ready before, when stays or the time change: whoever is no guest
+then costs the door the same work, whether it has guests or none.
 """
 
 from firmware import ticks
@@ -13,8 +17,10 @@ from firmware.claims import ReturningGuest
 from firmware.console import log
 from firmware.pin_attempts import PinAttempts
 from firmware.stay_keys import StayKeys
+from firmware.stays import MAX_STAYS
 from protocol import apdu, const, cose, stay_key, stay_pin
-from protocol.errors import FormatError, RefusedError, StorageError, TransportError
+from protocol.errors import FormatError, RefusedError, StorageError, TransportError, VerificationError
+from protocol.grant import MAX_GUESTS
 from protocol.mdoc.remembered import RememberedSignatures
 from protocol.record import CHECK_IN
 
@@ -30,60 +36,79 @@ if TYPE_CHECKING:
 WARY_MS = 5000
 """How soon somebody taps again whose phone went away."""
 _STEP_MS = const(1500)
+_TAG = const(4)
 
 
 class Reentry:
-    """What `lock` knows of its guests for when they come back. A guest is (grant id, commitment)."""
+    """What `lock` knows of its guests for when they come back. A guest is (grant id, tag of the document that checked
+    in): the same for the whole stay, however a newer grant names them."""
 
     def __init__(self, lock: "Lock", store: "Store") -> None:
         self._lock = lock
         self._keys = StayKeys(store)
         self._attempts = PinAttempts(store)
         self.issuers = RememberedSignatures(lock.crypto)
+        self._key = lock.crypto.random(32)
+        self._known: list[tuple[bytes, bytes, bytes]] = []
+        self._slots = self._fill(b"")
+        self._held: tuple[list[Guest], list[bytes]] = [], []
         self._wary_since: int | None = None
 
-    def guests(self) -> "list[Guest]":
-        """Everyone who may come back now, as far as the clock's lower end can tell; the rules judge again."""
+    def guests(self) -> "list[tuple[bytes, bytes, bytes]]":
+        """Everyone who may come back now, as far as the clock's lower end can tell: a guest and their commitment. The
+        rules judge again."""
         earliest = self._lock.clock.interval()[0]
         return [
-            (stay.grant.grant_id, stay.guests[number - 1].commitment)
+            (stay.grant.grant_id, guest.tag[:8], guest.commitment)
             for stay in self._lock.stays.all()
             if earliest <= stay.grant.until
-            for number in stay.present()
+            for guest in [stay.guests[number - 1] for number in stay.present()]
         ]
 
-    def _admissible(self) -> "list[Guest]":
+    def _admissible(self, guests: "list[Guest]") -> "list[Guest]":
         """Those of `guests` whom the rules would let in: a key that opens nothing must not stand before a document."""
-        placement, _ = self._lock.papers()
+        placement = self._lock.standing.placement
         _, latest = self._lock.clock.interval()
         over = [
             stay.grant.grant_id
             for stay in self._lock.stays.all()
-            if stay.grant.listing != placement.listing or (latest is not None and latest > stay.grant.until)
+            if placement is None
+            or stay.grant.listing != placement.listing
+            or (latest is not None and latest > stay.grant.until)
         ]
-        return [guest for guest in self.guests() if guest[0] not in over]
+        return [guest for guest in guests if guest[0] not in over]
 
     def forget(self) -> None:
-        """Wipe what is kept of guests who may not come back. Call when stays or the time have changed."""
-        guests = self.guests()
-        self.issuers.retain(guests)
+        """Wipe what is kept of guests who may not come back, and make ready what is looked for of the others. Call when
+        stays or the time have changed, and not while somebody waits: a platform costs a multiplication once, and a new
+        guest an HMAC for each."""
+        placement = self._lock.standing.placement
+        platforms = [stay.platform for stay in self._lock.stays.all()]
+        for platform in platforms if placement is None else platforms + [placement.platform_key]:
+            try:
+                self._lock.commitment_key(platform)
+            except VerificationError:
+                pass  # a placement that names no point: then there is no grant either
+        known = self.guests()
+        guests = [(grant_id, document) for grant_id, document, _ in known]
         try:
             self._keys.retain(guests)
         except StorageError as error:
             log("reentry.trouble", code=error.code)  # they open nothing all the same; the next check-in writes anew
+        held = self._keys.of(self._admissible(guests))
+        self._held = [guest for guest, _ in held], [key for _, key in held]
+        if known != self._known:
+            self._known = known
+            self._slots = self._fill(b"".join([self._mac(self._pin(*each)) for each in known]))
 
     def remember(self, decision: "Decision") -> None:
-        """Keep what an opening by document leaves for the next one. The door is open already: what cannot be kept now
-        costs the guest another look at their phone, and is no fault of this opening."""
-        traces = decision.claim.traces
-        if traces is None:
-            return
-        stay = decision.stay
-        guest = (stay.grant.grant_id, stay.guests[decision.number - 1].commitment)
+        """Keep what a check-in leaves for the next opening. The door is open already: what cannot be kept now costs the
+        guest another look at their phone, and is no fault of this opening."""
+        stay, key = decision.stay, decision.claim.stay_key
         try:
-            self.issuers.keep(guest, traces.issuers)
-            if decision.kind == CHECK_IN:
-                self._keys.add(guest, traces.stay_key)
+            if key is not None and decision.kind == CHECK_IN:
+                self._keys.add((stay.grant.grant_id, stay.guests[decision.number - 1].tag[:8]), key)
+            self.forget()
         except (StorageError, MemoryError) as error:
             log("reentry.trouble", error=type(error).__name__)
 
@@ -96,29 +121,29 @@ class Reentry:
         empty one. Costs one command with a phone that has no such application, two otherwise. Raises TransportError of
         the card; one that comes soon after is not asked, should it be a phone that cannot bear it.
         """
-        held = self._keys.of(self._admissible())
         wary, self._wary_since = self._wary_since, None
         if wary is not None and ticks.age(wary) < WARY_MS:
             return []
         try:
-            return await self._exchange(card, held)
+            return await self._exchange(card)
         except TransportError:
             self._wary_since = ticks.now()
             raise
 
-    async def _exchange(self, card: "Card", held: "list[tuple[Guest, bytes]]") -> "list[ReturningGuest]":
+    async def _exchange(self, card: "Card") -> "list[ReturningGuest]":
+        guests, keys = self._held
         try:
             selected = apdu.parse_response(await card.transceive(stay_key.select(), _STEP_MS))
             if selected.status != apdu.OK:
                 return []
-            exchange = stay_key.Exchange(self._lock.crypto, [key for _, key in held], selected.data)
+            exchange = stay_key.Exchange(self._lock.crypto, keys, selected.data)
             answered = apdu.parse_response(await card.transceive(exchange.command, _STEP_MS))
             found = exchange.judge(answered.data) if answered.status == apdu.OK else None
         except FormatError as error:
             log("stay-key.passed", code=error.code)
             return []
         log("stay-key.tried", known=int(found is not None))
-        return [] if found is None else [ReturningGuest("stay-key", held[found][0])]
+        return [] if found is None else [ReturningGuest("stay-key", guests[found])]
 
     # --- by PIN ------------------------------------------------------------------------------------------------------
 
@@ -126,24 +151,33 @@ class Reentry:
         """The guest whose PIN was `typed`.
 
         Raises RefusedError `pin.form` for what can be nobody's, which is not counted; `pin.wait` while nothing is
-        compared; `pin.wrong`. StorageError when the try cannot be charged. Which guests there are shows in the time it
-        takes, what was right of a wrong PIN does not.
+        compared; `pin.wrong`. StorageError when the try cannot be charged. A wrong PIN costs one HMAC and one look
+        through a table of one length, whoever is in.
         """
-        lock = self._lock
-        lock.papers()
+        self._lock.papers()
         if not stay_pin.is_pin(typed):
             raise RefusedError("pin.form", "a PIN has eight digits")
         self._attempts.charge()
-        shown, found = typed.encode(), None
-        for guest in self.guests():
-            if cose.same(shown, self._pin(guest).encode()):
-                found = guest
-        if found is None:
-            raise RefusedError("pin.wrong", "nobody's PIN who is in")
-        self._attempts.right()
-        return [ReturningGuest("pin", found)]
+        tag = self._mac(typed)
+        at = self._slots.find(tag)
+        while at >= 0:
+            known = self._known[at // _TAG : at // _TAG + 1]
+            if known and cose.same(typed.encode(), self._pin(*known[0]).encode()):
+                self._attempts.right()
+                return [ReturningGuest("pin", known[0][:2])]
+            at = self._slots.find(tag, at + 1)
+        raise RefusedError("pin.wrong", "nobody's PIN who is in")
 
-    def _pin(self, guest: "Guest") -> str:
-        stay = self._lock.stays.held(guest[0])
+    def _pin(self, grant_id: bytes, _document: bytes, commitment: bytes) -> str:
+        lock = self._lock
+        stay = lock.stays.held(grant_id)
         assert stay is not None
-        return stay_pin.stay_pin(self._lock.crypto, self._lock.commitment_key(stay.platform), guest[0], guest[1])
+        return stay_pin.stay_pin(lock.crypto, lock.commitment_key(stay.platform), grant_id, commitment)
+
+    def _mac(self, pin: str) -> bytes:
+        """What stands for a PIN in the table, under a key of this boot's: no PIN is at rest, not even here."""
+        return self._lock.crypto.hmac_sha256(self._key, pin.encode())[:_TAG]
+
+    def _fill(self, tags: bytes) -> bytes:
+        """A table as long as that of the most guests there can be. What fills it up is like tags."""
+        return (tags + self._mac("") * (MAX_STAYS * MAX_GUESTS))[: MAX_STAYS * MAX_GUESTS * _TAG]

@@ -22,8 +22,7 @@ _FILE = const("stay-keys")
 
 
 class StayKeys:
-    """Opened from flash. A guest is (grant id, commitment), as in `firmware.reentry`. Raises StorageError
-    `stay-keys.corrupt`."""
+    """Opened from flash. A guest is as in `firmware.reentry`. Raises StorageError `stay-keys.corrupt`."""
 
     def __init__(self, store: "Store") -> None:
         self._store = store
@@ -34,10 +33,10 @@ class StayKeys:
 
     def _load(self, saved: "Any") -> None:
         try:
-            for grant_id, commitment, key in saved:
+            for grant_id, document, key in saved:
                 if len(key) != KEY_BYTES:
                     raise ValueError
-                self._keys.append(((grant_id, commitment), key))
+                self._keys.append(((grant_id, document), key))
         except (TypeError, ValueError):
             raise StorageError("stay-keys.corrupt", "not the form of stay keys")
 

@@ -8,6 +8,8 @@ A grant that can still come back in an older version is never forgotten without 
 tombstone, its serial, until the horizon that the grant itself names has passed.
 """
 
+from hashlib import sha256
+
 from firmware import notes
 from protocol import cbor, const
 from protocol.errors import RefusedError, StorageError
@@ -31,31 +33,69 @@ LINGER_SECONDS = 86400
 """How long a stay that is over keeps its guests, in case an extension was held up on its way."""
 
 _FILE = const("stays")
-_PACKED = const(33)
+_TAG = const(8)
+_TAG_BYTES = const(37)
+_PACKED = const(70)
+_SLOT = const(4)  # what a table holds of each entry; a hit is compared whole
+_TABLE = const(128)  # bytes of a table: MAX_GUESTS entries
 
 
 class Guest:
-    """One who has checked in. `named`: a version of the grant named them. `adult`: was of age, beyond doubt."""
+    """One who has checked in, by `commitment`: that of the grant if it names them, or else that of the first level.
 
-    def __init__(self, commitment: bytes, named: bool, adult: bool) -> None:
-        self.commitment = commitment
-        self.named = named
-        self.adult = adult
+    `named`: a version of the grant named them. `adult`: was of age, beyond doubt. `tag` is what is remembered of their
+    document: the beginnings of what its five identities come to under this stay, 8 bytes each and 4 of the last, zeros
+    for one that lacks something; and whether the name is in Latin letters alone, 1 or 0.
+    """
+
+    def __init__(self, commitment: bytes, named: bool, adult: bool, tag: bytes = bytes(_TAG_BYTES)) -> None:
+        # One piece, as in flash: a lock may have to hold five hundred of them.
+        self._raw = bytes(((1 if named else 0) | (2 if adult else 0),)) + commitment + tag
+
+    @property
+    def commitment(self) -> bytes:
+        """32 bytes."""
+        return self._raw[1:33]
+
+    @property
+    def named(self) -> bool:
+        """As above."""
+        return bool(self._raw[0] & 1)
+
+    @property
+    def adult(self) -> bool:
+        """As above."""
+        return bool(self._raw[0] & 2)
+
+    @property
+    def tag(self) -> bytes:
+        """As above."""
+        return self._raw[33:]
+
+    def renew(self, names: "list[bytes]") -> None:
+        """Be named by the one of these commitments of a grant that is to this guest, if there is one."""
+        mine = [self._raw[at : at + _TAG] for at in (1, 33, 33 + _TAG, 33 + 2 * _TAG)]
+        for name in names:
+            if name[:_TAG] in mine and any(name[:_TAG]):
+                self._raw = bytes((self._raw[0] | 1,)) + name + self.tag
 
     def pack(self) -> bytes:
-        """33 bytes for flash: one with two flags, and the commitment."""
-        return bytes(((1 if self.named else 0) | (2 if self.adult else 0),)) + self.commitment
+        """70 bytes for flash: two flags, the commitment, the tag."""
+        return self._raw
 
     @staticmethod
     def unpack(packed: bytes) -> "Guest":
         """What `pack` made."""
-        return Guest(packed[1:], bool(packed[0] & 1), bool(packed[0] & 2))
+        guest = Guest(packed[1:33], False, False)
+        guest._raw = packed
+        return guest
 
 
 class Stay:
     """One grant, the key of the platform that signed it, and what happened under it.
 
-    A guest's number is their place in `guests`, from 1, and stays theirs.
+    A guest's number is their place in `guests`, from 1, and stays theirs. What is looked for at a tap stands ready in
+    tables of one length, whoever is in, and is looked for from end to end.
     """
 
     def __init__(self, grant: Grant, platform: bytes, guests: "list[Guest]", openings: int) -> None:
@@ -63,26 +103,86 @@ class Stay:
         self.platform = platform
         self.guests = guests
         self.openings = openings
+        self._map()
 
-    def number(self, commitment: bytes) -> "int | None":
-        """Number of the guest of that commitment, or None for one who has not checked in."""
+    def _map(self) -> None:
+        """Make the tables; call when grant or guests have changed."""
+        guests, names = self.guests, self.grant.commitments
+        for guest in guests:
+            guest.renew(names)
+        mine = [guest.commitment for guest in guests]
+        self._checked = [
+            number for number, guest in enumerate(guests, 1) if not guest.named or mine[number - 1] in names
+        ]
+        self._count = len([guest for guest in guests if not guest.named])
+        self._numbers = bytes([mine.index(name) + 1 if name in mine else 0 for name in names])
+        self._known = self._slots(names)
+        self._documents = self._slots([guest.tag for guest in guests])
+        self._owners = self._slots([guests[number - 1].tag[3 * _TAG :] for number in self._checked])
+
+    def _slots(self, items: "list[bytes]") -> bytes:
+        """A table of the beginnings of `items`. What fills it up is like them, to whoever does not know their keys; it
+        also stands in the place of what is not known, for nothing ever comes to zeros."""
+        padding = sha256(self.grant.grant_id).digest()
+        found = [each[:_SLOT] if any(each[:_TAG]) else padding[:_SLOT] for each in items]
+        return (b"".join(found) + padding * (_TABLE // 32))[:_TABLE]
+
+    def join(self, guest: Guest) -> None:
+        """`guest` has checked in."""
+        self.guests.append(guest)
+        self._map()
+
+    def known(self, commitments: "list[bytes]") -> "tuple[int, bytes, bool, bool]":
+        """Who shows a document whose first four identities come to these `commitments`: the number of the guest who has
+        checked in or 0, the commitment to check in by, whether the grant names it, and whether one of the same name
+        and birth date is in.
+
+        The work is the same for all who have not checked in here, whoever has.
+        """
+        exact, person = commitments[0], commitments[3]
+        number, named, again = _place(self._documents, exact), b"", _place(self._owners, person) > 0
+        if number and self.guests[number - 1].tag[:_TAG] != exact[:_TAG]:
+            number = 0
+        for each in commitments[:3]:
+            place = _place(self._known, each)
+            if place and self.grant.commitments[place - 1] == each:
+                named, number = each, self._numbers[place - 1] or number
+        if again:
+            again = person[:_TAG] in [self.guests[inside - 1].tag[24:32] for inside in self._checked]
+        if number and named and not self.belongs(number):
+            number = 0  # the grant names the document otherwise than before: they check in anew
+        return number, named or exact, named != b"", again
+
+    def number(self, which: bytes) -> "int | None":
+        """Number of the guest of that commitment, or whose `tag` begins with these 8 bytes; None for one who has not
+        checked in."""
         for number, guest in enumerate(self.guests, 1):
-            if guest.commitment == commitment:
+            if which in (guest.commitment, guest.tag[:_TAG]):
                 return number
         return None
 
     def belongs(self, number: int) -> bool:
         """Is this guest still one of the stay's? Whom the grant named and names no more is not."""
-        guest = self.guests[number - 1]
-        return not guest.named or guest.commitment in self.grant.commitments
+        return number in self._checked
 
     def present(self) -> "list[int]":
         """Numbers of the guests who have checked in and still belong to the stay."""
-        return [number for number in range(1, len(self.guests) + 1) if self.belongs(number)]
+        return self._checked
 
     def unnamed(self) -> int:
         """How many of those the grant does not name."""
-        return sum(1 for guest in self.guests if not guest.named)
+        return self._count
+
+    def mark(self, guest: Guest) -> int:
+        """record.MARK of the check-in of `guest`, 0 for none."""
+        tag = guest.tag
+        if not any(tag[3 * _TAG : 4 * _TAG]):
+            return 1
+        for number in self._checked:
+            other = self.guests[number - 1].tag
+            if other[4 * _TAG : -1] == tag[4 * _TAG : -1] and other[-1] != tag[-1]:
+                return 2
+        return 0
 
     def occupancy(self, openings: int, joining: "Guest | None" = None) -> "list[int]":
         """Member OCCUPANCY of the record of so many more openings, with the guest who checks in by it."""
@@ -90,10 +190,20 @@ class Stay:
         return [self.grant.guests, present, self.openings + openings, self.grant.until]
 
     def renew(self, grant: Grant) -> None:
-        """Go on under a newer version of the grant."""
+        """Go on under a newer version of the grant. Who is in stays so if it names them at any level."""
         self.grant = grant
-        for guest in self.guests:
-            guest.named = guest.named or guest.commitment in grant.commitments
+        self._map()
+
+
+def _place(table: bytes, commitment: bytes) -> int:
+    """Place of `commitment` in a table from 1, or 0. Where two of them first differ, a key decides that nobody has who
+    could measure it."""
+    at = table.find(commitment[:_SLOT])
+    return 0 if at % _SLOT else at // _SLOT + 1
+
+
+VACANT = Stay(Grant(bytes(16), 1, "", 1, 2, 1, [], False, 2, b""), b"", [], 0)
+"""Stands for each stay that there is not, so that those that there are do not show."""
 
 
 class Stays:
@@ -118,7 +228,8 @@ class Stays:
         if not isinstance(saved, list) or len(saved) != 4:
             raise StorageError("stays.corrupt", "the checkpoint is not in its form")
         self._applied, self._floor = saved[0], saved[1]
-        for body, platform, packed, openings in saved[2]:
+        while saved[2]:  # what has been taken out need not stay beside what is made of it
+            body, platform, packed, openings = saved[2].pop()
             grant = Grant.parse(cbor.decode(body))
             guests = [Guest.unpack(packed[at : at + _PACKED]) for at in range(0, len(packed), _PACKED)]
             self._stays[grant.grant_id] = Stay(grant, platform, guests, openings)
@@ -228,7 +339,7 @@ class Stays:
         if stay is not None:
             stay.openings += openings
             if guest:
-                stay.guests.append(Guest.unpack(guest))
+                stay.join(Guest.unpack(guest))
             self._changed = True
 
 

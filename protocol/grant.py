@@ -2,7 +2,8 @@
 
 A commitment is an HMAC under a key that only the platform and this one lock can compute (static ECDH between the
 platform's key and the lock's identity key). The couriers between them, and whoever dumps a lock's flash without its
-identity key, cannot test a guessed document number against it. Who is whose child is masked under the same key.
+identity key, cannot test a guessed document number against it, nor tell by how much a guest is named: that stands
+inside. Who is whose child is masked under the same key.
 """
 
 from protocol import cbor, statement
@@ -151,10 +152,10 @@ def commitment_key(crypto: "Crypto", own_private: bytes, other_public: bytes) ->
     return hkdf(crypto, shared, b"", b"mooring/guest-commitment", 32)
 
 
-def commitment(crypto: "Crypto", key: bytes, grant_id: bytes, document_number: str, birth_date: str) -> bytes:
-    """Commitment to one guest of one stay, 32 bytes; `birth_date` is YYYY-MM-DD. Differs from stay to stay."""
-    named = [grant_id, canonical_number(document_number), birth_date]
-    return crypto.hmac_sha256(key, cbor.encode(named))
+def commitment(crypto: "Crypto", key: bytes, grant_id: bytes, identity: bytes) -> bytes:
+    """Commitment to one of `naming.identities` in one stay, 32 bytes. Differs from stay to stay."""
+    # CBOR of [grant id, identity], put together by hand: a lock makes many of them at each tap.
+    return crypto.hmac_sha256(key, b"\x82\x50" + grant_id + identity)
 
 
 def mask_ties(
@@ -179,17 +180,5 @@ def mask_ties(
 
 
 def _mask(crypto: "Crypto", key: bytes, grant_id: bytes, serial: int, named: bytes) -> bytes:
-    # Four members where a commitment has three: no commitment is ever a mask.
+    # Begins with text where a commitment begins with bytes: no commitment is ever a mask.
     return crypto.hmac_sha256(key, cbor.encode(["tie", grant_id, serial, named]))
-
-
-def canonical_number(document_number: str) -> str:
-    """`document_number` without spaces, ASCII letters upper-cased.
-
-    ASCII only, because the two runtimes disagree on upper-casing anything else.
-    """
-    kept = bytearray()
-    for byte in document_number.encode():
-        if byte != 0x20:
-            kept.append(byte - 32 if 0x61 <= byte <= 0x7A else byte)
-    return bytes(kept).decode()

@@ -6,7 +6,8 @@ any document type into the canonical fields below; the province checks records a
 
 from protocol import const, dates, record, statement, trust_rules
 from protocol.errors import FormatError, RefusedError, VerificationError
-from protocol.grant import RELATIONS, canonical_number
+from protocol.grant import RELATIONS
+from protocol.naming import canonical_number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -118,6 +119,10 @@ class Profile:
             if name not in fields:
                 raise RefusedError("profile.missing", "the document does not show its " + name)
         return fields
+
+    def is_resident(self, doc_type: str) -> bool:
+        """Is it, of the types known here, one for residents?"""
+        return bool(self._documents[doc_type]["class"] == RESIDENT)
 
     def is_minor(self, birth_date: str, now: int) -> bool:
         """May someone born on that day (YYYY-MM-DD) be a minor at `now`, the earliest that it may be, in seconds?

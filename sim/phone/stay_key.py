@@ -47,7 +47,7 @@ class StayKeys:
         except (cbor2.CBORDecodeError, TypeError, ValueError):
             return None
         formed = isinstance(lock_nonce, bytes) and isinstance(proofs, bytes) and len(lock_nonce) == 16
-        if nonce is None or version != 1 or not formed or len(proofs) not in (64, 192):
+        if nonce is None or version != 1 or not formed or len(proofs) != 192:
             return None
         answer = os.urandom(16)
         known = {proofs[at : at + 8] for at in range(0, len(proofs), 8)}

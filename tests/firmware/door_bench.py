@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from firmware import entries, ticks
-from firmware.claims import DocumentClaim, Traces
+from firmware.claims import DocumentClaim
 from firmware.door import Door
 from firmware.lock import Lock
 from firmware.policy import Decision
@@ -22,7 +22,7 @@ from protocol import record
 from protocol.errors import MooringError
 from protocol.trust import Issuer, TrustList
 from sim import pki
-from sim.platform import Guest, Platform
+from sim.platform import RESIDENT_COUNTRY, RESIDENT_ID, Guest, Platform
 from sim.province.registry import PROFILES
 from tests.firmware.placed_lock import SEALING, PlacedLock
 
@@ -95,14 +95,21 @@ class Bench(PlacedLock):
 
     # --- who comes ---------------------------------------------------------------------------------------------------
 
-    def claim(self, guest: Guest, traces: Traces | None = None) -> DocumentClaim:
-        """A document of theirs, read and verified."""
-        fields = {"name": "X", "id_number": guest.document_number, "birth_date": guest.birth_date}
-        return DocumentClaim(crypto, self.lock.commitment_key, fields, traces=traces)
+    def claim(self, guest: Guest, stay_key: bytes | None = None) -> DocumentClaim:
+        """A document of theirs, read and verified: a Swedish driving licence unless they say otherwise."""
+        shown = {
+            "id_type": guest.id_type or "driving-licence",
+            "name": guest.name or "X",
+            "id_number": guest.document_number,
+            "birth_date": guest.birth_date,
+        }
+        resident = shown["id_type"] == RESIDENT_ID
+        country = guest.country or (RESIDENT_COUNTRY if resident else "SE")
+        return DocumentClaim(crypto, self.lock.commitment_key, shown, country, resident, stay_key=stay_key)
 
-    def come(self, *guests: Guest, traces: Traces | None = None) -> dict[Any, Any] | str:
+    def come(self, *guests: Guest, stay_key: bytes | None = None) -> dict[Any, Any] | str:
         """Somebody with one document or more: the body of the record of their opening, or why they stay outside."""
-        return self.serve([self.claim(guest, traces) for guest in guests])
+        return self.serve([self.claim(guest, stay_key) for guest in guests])
 
     def serve(self, claims: "Sequence[Claim] | Exception") -> dict[Any, Any] | str:
         """What the door does for an arrival that brings claims, or fails. Of an entry that was counted: its line."""

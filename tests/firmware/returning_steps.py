@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
 
-from firmware.claims import Traces
 from protocol import crypto_cpython as crypto
 from protocol import record
 from protocol.errors import MooringError
@@ -38,10 +37,10 @@ class ReturningSteps:
         self.lost: dict[tuple[bytes, str], bytes] = {}
         self.fresh = b""
 
-    def traces(self) -> Traces:
+    def stay_key(self) -> bytes:
         """What a presentation leaves behind."""
         self.fresh = crypto.random(32)
-        return Traces(self.fresh, self.bench.lock.reentry.issuers.recollect())
+        return self.fresh
 
     def checked_in(self, opening: Opening) -> None:
         """By the last presentation."""

@@ -1,6 +1,5 @@
 """Placements, grants, stays and claims as the rules of the door see them, without a signature in sight."""
 
-from firmware.claims import Traces
 from firmware.stays import Guest, Stay
 from protocol.grant import NO_TIE, Grant
 from protocol.placement import Placement
@@ -24,27 +23,40 @@ def who(name: str) -> bytes:
 
 
 class Somebody:
-    """A claim by one who shows a document, or none (`born` None): then only as a guest who has checked in before."""
+    """A claim by one who shows a document, or none (`born` None): then only as a guest who has checked in before.
+    `person`: the one of that name who shows it, if the document is another."""
 
     method = "mdoc"
-    traces: Traces | None = None
+    stay_key: bytes | None = None
 
     def __init__(
-        self, name: str, born: str | None = ADULT, tie: tuple[int, str] = NO_TIE, barred: str | None = None
+        self,
+        name: str,
+        born: str | None = ADULT,
+        tie: tuple[int, str] = NO_TIE,
+        barred: str | None = None,
+        person: str | None = None,
     ) -> None:
         self._name = name
         self._tie = tie
+        self._person = person or name
         self.barred = barred
         self.fields = {} if born is None else {"birth_date": born}
 
-    def guest_of(self, stay: Stay) -> int | None:
-        return stay.number(who(self._name))
+    def known(self, stay: Stay) -> tuple[int, bytes | None, bool, bool]:
+        number, commitment, named, again = stay.known([who(self._name)] * 3 + [who("as " + self._person)])
+        return number, commitment if self.fields else None, named, again
 
-    def commitment(self, stay: Stay) -> bytes | None:
-        return who(self._name) if self.fields else None
+    def guest(self, stay: Stay, commitment: bytes, named: bool, adult: bool) -> Guest:
+        return guest(self._name, named, adult)
 
-    def tie(self, stay: Stay) -> tuple[int, str]:
+    def tie(self, stay: Stay, commitment: bytes) -> tuple[int, str]:
         return self._tie
+
+
+def guest(name: str, named: bool, adult: bool) -> Guest:
+    """One who has checked in: a person of that name."""
+    return Guest(who(name), named, adult, who(name)[:8] * 3 + who("as " + name)[:8] + bytes(4) + b"\x01")
 
 
 def placement(status: str = "active", listing: str = LISTING, admits: str = "named") -> Placement:
@@ -82,5 +94,5 @@ def stay(of: Grant, *guests: tuple[str, str] | str) -> Stay:
     inside = []
     for each in guests:
         name, born = (each, ADULT) if isinstance(each, str) else each
-        inside.append(Guest(who(name), who(name) in of.commitments, born == ADULT))
+        inside.append(guest(name, who(name) in of.commitments, born == ADULT))
     return Stay(of, PLATFORM, inside, len(inside))

@@ -172,8 +172,7 @@ class DoorMachine(ReturningSteps, RuleBasedStateMachine):
             self.bench.receipt(self.bench.now)
         interval = self.bench.lock.clock.interval()
         expected = self.model.come(names, interval)
-        traces = self.traces()
-        outcome = self.bench.come(*(Guest(name, BORN[name]) for name in names), traces=traces)
+        outcome = self.bench.come(*(Guest(name, BORN[name]) for name in names), stay_key=self.stay_key())
         if isinstance(expected, str):
             assert outcome == CODES.get(expected, "grant." + expected)
             return

@@ -15,12 +15,14 @@ from protocol.edge_pass import EdgePass
 from protocol.errors import StorageError
 from protocol.grant import Grant, commitment
 from protocol.listing_code import ListingCode
+from protocol.naming import identities
 from protocol.placement import Placement
 from protocol.receipt import Receipt
 from protocol.refusal import EQUIVOCATION, Refusal
 from protocol.signed_time import SignedTime
 from protocol.trust import Issuer, TrustList
 from sim import pki
+from sim.platform import Guest
 from tests.firmware.flash_device import FlashDevice
 
 PROVINCE = crypto.generate("P-256")
@@ -296,9 +298,10 @@ def test_the_platform_and_the_lock_derive_the_same_commitments(bench: Bench) -> 
     bench.lock.deliver(bench.placement())
     theirs = commitment_key(crypto, PLATFORM[0], bench.lock.identity.public)
     mine = bench.lock.commitment_key(PLATFORM[1])
-    assert commitment(crypto, mine, b"G" * 16, "AB 123", "1990-01-01") == commitment(
-        crypto, theirs, b"G" * 16, "ab123", "1990-01-01"
-    )
+    ann = Guest("ab 123", "1990-01-01").identity()
+    shown = identities("photo-id", "SE", "AB123", "ANN", "1990-01-01", False)[1]
+    assert ann is not None
+    assert commitment(crypto, mine, b"G" * 16, shown) == commitment(crypto, theirs, b"G" * 16, ann)
     courier = commitment_key(crypto, crypto.generate("P-256")[0], bench.lock.identity.public)
     assert courier != mine
 

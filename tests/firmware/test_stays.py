@@ -249,6 +249,7 @@ for n in range(given["stays"]):
     for name in names:
         stays.record(1, opening(grant.grant_id, Guest(name, True, True).pack()))
 stays.checkpoint()
+stays = None  # a boot begins with what is in flash
 stays = Stays(memory, memory)
 answer([len(stays.all()), sum([len(stay.present()) for stay in stays.all()]), len(memory.files["stays"])])
 """
@@ -258,4 +259,4 @@ def test_a_lock_with_all_stays_guests_and_tombstones_it_can_have_boots_on_its_he
     most = {"stays": MAX_STAYS, "guests": MAX_GUESTS, "tombstones": MAX_REMEMBERED - MAX_STAYS}
     held, present, size = run_on_lock(_FULL, most)
     assert (held, present) == (MAX_STAYS, MAX_STAYS * MAX_GUESTS)
-    assert size < 48 * 1024
+    assert size < 58 * 1024

@@ -1,13 +1,16 @@
 """Grants and the commitments in them: platform and lock agree, nobody else can tell, nothing else is taken."""
 
+import hmac
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from protocol import cbor, statement
 from protocol import crypto_cpython as crypto
-from protocol import statement
 from protocol.errors import FormatError, RefusedError, VerificationError
-from protocol.grant import NO_TIE, RELATIONS, Grant, canonical_number, commitment, commitment_key, mask_ties
+from protocol.grant import NO_TIE, RELATIONS, Grant, commitment, commitment_key, mask_ties
+from protocol.naming import canonical_number, identities
 from sim.platform import Guest, Platform
 from tests.on_lock import run_on_lock
 
@@ -66,33 +69,42 @@ def test_a_grant_may_name_nobody_and_may_be_cancelled() -> None:
     assert Grant.parse(form(cancelled=True).body()).cancelled
 
 
+def known(number: str = "E12345678", born: str = "1990-03-07") -> bytes:
+    return identities("", "", canonical_number(number), "", born, False)[1]
+
+
 def test_platform_and_lock_compute_the_same_commitment() -> None:
     platform, lock = crypto.generate("P-256"), crypto.generate("P-256")
     there = commitment_key(crypto, platform[0], lock[1])
     here = commitment_key(crypto, lock[0], platform[1])
     assert there == here
-    assert commitment(crypto, there, GRANT_ID, "e12345678", "1990-03-07") == commitment(
-        crypto, here, GRANT_ID, " E 1234 5678", "1990-03-07"
-    )
+    mine, theirs = known("e12345678"), known(" E 1234 5678")
+    assert commitment(crypto, there, GRANT_ID, mine) == commitment(crypto, here, GRANT_ID, theirs)
+
+
+def test_a_commitment_is_an_hmac_over_grant_id_and_identity() -> None:
+    # By Python's hmac over 82 50 <grant id> 83 02 "E12345678" "1990-03-07"
+    said = b"\x82\x50" + GRANT_ID + b"\x83\x02\x69E12345678\x6a1990-03-07"
+    assert commitment(crypto, bytes(32), GRANT_ID, known()) == hmac.digest(bytes(32), said, "sha256")
+    assert said == cbor.encode([GRANT_ID, [2, "E12345678", "1990-03-07"]])
 
 
 def test_another_guest_stay_birth_date_lock_or_platform_gives_another_commitment() -> None:
     platform, lock, stranger = (crypto.generate("P-256") for _ in range(3))
     key = commitment_key(crypto, platform[0], lock[1])
-    guest = commitment(crypto, key, GRANT_ID, "E12345678", "1990-03-07")
+    guest = commitment(crypto, key, GRANT_ID, known())
     others = [
-        commitment(crypto, key, GRANT_ID, "E12345679", "1990-03-07"),
-        commitment(crypto, key, GRANT_ID, "E12345678", "1990-03-08"),
-        commitment(crypto, key, bytes(16), "E12345678", "1990-03-07"),
-        commitment(crypto, commitment_key(crypto, platform[0], stranger[1]), GRANT_ID, "E12345678", "1990-03-07"),
-        commitment(crypto, commitment_key(crypto, stranger[0], lock[1]), GRANT_ID, "E12345678", "1990-03-07"),
+        commitment(crypto, key, GRANT_ID, known("E12345679")),
+        commitment(crypto, key, GRANT_ID, known(born="1990-03-08")),
+        commitment(crypto, key, bytes(16), known()),
+        commitment(crypto, commitment_key(crypto, platform[0], stranger[1]), GRANT_ID, known()),
+        commitment(crypto, commitment_key(crypto, stranger[0], lock[1]), GRANT_ID, known()),
     ]
     assert guest not in others and len(set(others)) == len(others)
 
 
 def test_a_number_and_a_date_cannot_be_shifted_into_each_other() -> None:
-    key = bytes(32)
-    assert commitment(crypto, key, GRANT_ID, "12", "3") != commitment(crypto, key, GRANT_ID, "1", "23")
+    assert known("12", "3") != known("1", "23")
 
 
 def test_a_platform_key_off_the_curve_is_rejected() -> None:
@@ -115,30 +127,42 @@ def test_the_lock_computes_the_commitments_of_the_platform() -> None:
     platform = Platform()
     private, public = crypto.generate("P-256")
     guests = [
-        Guest("e12345678", "1990-03-07"),
-        Guest("330106199003070014", "1990-03-07"),
+        Guest("e12345678", "1990-03-07", id_type="photo-id", country="se"),
+        Guest("330106199003070014"),
         Guest("straße 9ñ", "2001-01-31"),
+        Guest("A 12", name="Jürgen Müller-Lüdenscheidt"),
+    ]
+    shown = [
+        ("photo-id", "SE", "E12345678", "X", "1990-03-07", False),
+        ("resident-id", "CN", "330106199003070014", "王", "1990-03-07", True),
+        ("driving-licence", "DE", "straße9ñ", "Y", "2001-01-31", False),
+        ("driving-licence", "DE", "A12", "LUDENSCHEIDT JUERGEN MUELLER", "", False),
     ]
     booking = platform.book(public, "HZ-0001", FROM, UNTIL, guests)
     answer = run_on_lock(
         """
 import firmware.crypto as crypto
-from protocol import statement
+from protocol import cbor, statement
 from protocol.grant import Grant, commitment, commitment_key
+from protocol.naming import canonical_number, fold, identities
 public = bytes.fromhex(given["platform"])
 grant = Grant.parse(statement.open(crypto, bytes.fromhex(given["grant"]), "grant", public))
 key = commitment_key(crypto, bytes.fromhex(given["private"]), public)
-named = [commitment(crypto, key, grant.grant_id, number, birth_date) for number, birth_date in given["guests"]]
-answer([grant.commitments.index(one) for one in named])
+levels = []
+for id_type, country, number, name, born, resident in given["shown"]:
+    made = identities(id_type, country, canonical_number(number), fold(name), born, resident)
+    named = [commitment(crypto, key, grant.grant_id, each) for each in made]
+    levels.append([named[at] in grant.commitments for at in range(5)].index(True) + 1)
+answer(levels)
 """,
         {
             "platform": platform.public.hex(),
             "private": private.hex(),
             "grant": platform.grant(booking).hex(),
-            "guests": [[guest.document_number, guest.birth_date] for guest in guests],
+            "shown": shown,
         },
     )
-    assert answer == [0, 1, 2]
+    assert answer == [1, 2, 2, 3]
 
 
 def test_a_grant_says_nothing_of_a_guest_in_clear() -> None:
@@ -200,7 +224,7 @@ def test_the_lock_reads_the_ties_of_the_platform() -> None:
     answer = run_on_lock(
         """
 import firmware.crypto as crypto
-from protocol import statement
+from protocol import cbor, statement
 from protocol.grant import Grant, commitment_key
 public = bytes.fromhex(given["platform"])
 grant = Grant.parse(statement.open(crypto, bytes.fromhex(given["grant"]), "grant", public))

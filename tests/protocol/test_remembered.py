@@ -9,7 +9,7 @@ from protocol import crypto_cpython as crypto
 from protocol.errors import FormatError, VerificationError
 from protocol.mdoc import verifier
 from protocol.mdoc.chain import TrustRoot
-from protocol.mdoc.remembered import MAX_OWNERS, MAX_SIGNATURES, Recollection, RememberedSignatures
+from protocol.mdoc.remembered import MAX_SIGNATURES, Recollection, RememberedSignatures
 from tests.on_lock import run_on_lock
 from tests.protocol.attacks import GOOD, REJECTED
 from tests.protocol.attacks.building import DAY
@@ -32,10 +32,10 @@ def verify(case: Case, memory: RememberedSignatures) -> tuple[list[verifier.Veri
 
 
 def remembering(*cases: Case) -> RememberedSignatures:
-    """A memory after these presentations, of a guest each."""
+    """A memory after these presentations."""
     memory = RememberedSignatures(crypto)
-    for number, case in enumerate(cases):
-        memory.keep(number, verify(case, memory)[1])
+    for case in cases:
+        memory.keep(verify(case, memory)[1])
     return memory
 
 
@@ -49,7 +49,7 @@ def test_a_document_seen_before_costs_no_signature_of_an_issuer() -> None:
     memory = RememberedSignatures(crypto)
     _, first = verify(present(), memory)
     assert (first.computed, first.recalled) == (2, 0)  # the DS certificate's and the MSO's
-    memory.keep("guest", first)
+    memory.keep(first)
     documents, again = verify(present(), memory)
     assert (again.computed, again.recalled) == (0, 2)
     assert documents[0].elements == verify(present(), RememberedSignatures(crypto))[0][0].elements
@@ -114,7 +114,7 @@ def test_every_part_of_a_signature_is_part_of_its_name() -> None:
     memory = RememberedSignatures(crypto)
     first = memory.recollect()
     assert first.verify("P-256", public, "SHA-256", message, signature)
-    memory.keep("guest", first)
+    memory.keep(first)
     again = memory.recollect()
     assert again.verify("P-256", public, "SHA-256", message, signature) and again.recalled == 1
     for arguments in (
@@ -129,25 +129,25 @@ def test_every_part_of_a_signature_is_part_of_its_name() -> None:
     assert again.recalled == 1
 
 
-def test_who_is_gone_is_forgotten_and_what_another_still_needs_is_not() -> None:
+def test_what_was_shown_is_remembered_until_it_is_all_forgotten() -> None:
     memory = RememberedSignatures(crypto)
-    memory.keep("first", verify(present(), memory)[1])
-    memory.keep("second", verify(present(), memory)[1])
-    memory.retain(["second"])
+    for _ in range(2):
+        memory.keep(verify(present(), memory)[1])
     assert verify(present(), memory)[1].computed == 0
-    memory.retain([])
+    memory.forget()
     assert verify(present(), memory)[1].computed == 2
 
 
-def test_the_memory_is_bounded() -> None:
+def test_the_memory_is_bounded_and_the_oldest_go_first() -> None:
     memory = RememberedSignatures(crypto)
-    for number in range(MAX_OWNERS + 1):
+    for number in [*range(MAX_SIGNATURES), 0, MAX_SIGNATURES]:
         recollection = memory.recollect()
         recollection.good = [bytes([number])]
-        memory.keep(number, recollection)
+        memory.keep(recollection)
     known = memory.recollect()._known
-    assert len(known) == MAX_OWNERS and bytes([0]) not in known
-    always = Recollection(AlwaysGood(), set())  # type: ignore[arg-type]  # of all cryptography it needs this
+    assert len(known) == MAX_SIGNATURES and bytes([1]) not in known, "the one of which nothing was seen for longest"
+    assert {bytes([0]), bytes([MAX_SIGNATURES])} <= set(known)
+    always = Recollection(AlwaysGood(), [])  # type: ignore[arg-type]  # of all cryptography it needs this
     for number in range(100):
         always.verify("P-256", b"", "SHA-256", bytes([number]), b"")
     assert len(always.good) == MAX_SIGNATURES
@@ -170,7 +170,7 @@ def judge(response, transcript, root, now):
     try:
         verifier.verify(crypto, bytes.fromhex(response), bytes.fromhex(transcript), [bytes.fromhex(root)], now,
                         issuers=recollection)
-        memory.keep("guest", recollection)
+        memory.keep(recollection)
         return [recollection.computed, recollection.recalled]
     except MooringError as error:
         return error.code

@@ -119,7 +119,7 @@ def test_a_stranger_learns_nothing_that_stays_the_same() -> None:
     seen = set()
     for app in (known, known, unknown):
         challenge = app.select() or b""
-        question = cbor2.dumps([1, bytes(16), bytes(64)])  # a reader without any key
+        question = cbor2.dumps([1, bytes(16), bytes(192)])  # a reader without any key
         answer = app.authenticate(question) or b""
         assert len(challenge) == len(answer) == 19
         assert not app.recognized
@@ -127,7 +127,7 @@ def test_a_stranger_learns_nothing_that_stays_the_same() -> None:
     assert len(seen) == 6
 
 
-@pytest.mark.parametrize(("guests", "size"), [(0, 64), (1, 64), (8, 64), (9, 192), (24, 192), (40, 192)])
+@pytest.mark.parametrize(("guests", "size"), [(0, 192), (1, 192), (8, 192), (9, 192), (24, 192), (40, 192)])
 def test_the_lock_does_not_say_how_many_guests_it_has(guests: int, size: int) -> None:
     keys = [bytes([n]) * 32 for n in range(guests)]
     _, nonce, proofs = cbor2.loads(data_of(Exchange(crypto, keys, cbor2.dumps([1, bytes(16)])).command))
@@ -170,8 +170,8 @@ def test_a_message_of_another_form_is_refused(message: object) -> None:
 
 
 def test_a_phone_refuses_what_is_no_question() -> None:
-    for question in (b"", b"\xff", cbor2.dumps([1, bytes(16)]), cbor2.dumps([2, bytes(16), bytes(64)]),
-                     cbor2.dumps([1, bytes(15), bytes(64)]), cbor2.dumps([1, bytes(16), bytes(65)])):  # fmt: skip
+    for question in (b"", b"\xff", cbor2.dumps([1, bytes(16)]), cbor2.dumps([2, bytes(16), bytes(192)]),
+                     cbor2.dumps([1, bytes(15), bytes(192)]), cbor2.dumps([1, bytes(16), bytes(193)])):  # fmt: skip
         app = phone(KEY)
         app.select()
         assert app.authenticate(question) is None

@@ -23,7 +23,7 @@ def test_a_known_answer() -> None:
 def test_platform_and_lock_derive_the_same_and_a_courier_another() -> None:
     platform, lock, courier = (crypto.generate("P-256") for _ in range(3))
     key = commitment_key(crypto, platform[0], lock[1])
-    guest = commitment(crypto, key, GRANT, "AB 123", "1990-01-01")
+    guest = commitment(crypto, key, GRANT, b"\x81\x02")
     mine = stay_pin(crypto, commitment_key(crypto, lock[0], platform[1]), GRANT, guest)
     assert mine == stay_pin(crypto, key, GRANT, guest)
     assert mine != stay_pin(crypto, commitment_key(crypto, courier[0], lock[1]), GRANT, guest)
