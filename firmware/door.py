@@ -17,6 +17,7 @@ from firmware.asking import Asking
 from firmware.console import log
 from firmware.reader import Reading
 from protocol.errors import MooringError
+from protocol.record import READER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,6 +65,11 @@ class Door:
             await self.serve(documents.present(lock, card, reading, self.asking, self._decide))
         finally:
             await reading.close()
+
+    def obstructed(self) -> None:
+        """Tell that something lies on the reader that is no phone."""
+        log("reader.obstructed")
+        self._lock.recorder.event(READER, "obstructed")
 
     async def enter(self, pin: str) -> None:
         """Serve what was typed on the keypad, as `tap` does a phone."""

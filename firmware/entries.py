@@ -11,6 +11,7 @@ receipt was paid from it. So whoever takes the power away gets no more records t
 
 from firmware import notes, ticks
 from firmware.purse import Purse
+from protocol import const
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,13 +20,13 @@ if TYPE_CHECKING:
 
     Key = tuple[bytes, int]
 
-WINDOW_MS = 600000
+_WINDOW_MS = const(600000)
 """Two entries of a guest within so long are recorded; those after them are counted. So long is quiet, too."""
-LONGEST_MS = 3600000
+_LONGEST_MS = const(3600000)
 """How long a count may go on before it becomes a record although its guest is not quiet."""
-AT_ONCE, EACH_MS = 96, 300000
+_AT_ONCE, _EACH_MS = const(96), const(300000)
 """Records of entries that all guests together may cause at once, and the time in which another may be."""
-GUESTS = 64
+_GUESTS = const(64)
 """Guests who are remembered for their last two entries: the whole of two large stays. Entries of others are counted."""
 
 
@@ -33,8 +34,8 @@ class Entries:
     """The entries of late. A key is (grant id, guest's number)."""
 
     def __init__(self, journal: "Journal") -> None:
-        self._purse = Purse(AT_ONCE, EACH_MS)
-        self._recent: dict[Key, tuple[int | None, int]] = {}  # the times of the last two
+        self._records = Purse(_AT_ONCE, _EACH_MS)
+        self._taken: dict[Key, tuple[int | None, int]] = {}  # the times of the last two
         for _, _, note in journal.entries_from(journal.through + 1):
             noted = notes.openings(note)
             if noted is not None and noted[1] is None:
@@ -42,34 +43,34 @@ class Entries:
 
     def holds(self, key: "Key") -> bool:
         """May an entry of that guest be a record of its own now?"""
-        if not self._purse.holds():
+        if not self._records.holds():
             return False
-        recent = self._recent.get(key)
+        recent = self._taken.get(key)
         if recent is None:
-            return len(self._recent) < GUESTS or self._forget()
-        return recent[0] is None or ticks.age(recent[0]) >= WINDOW_MS
+            return len(self._taken) < _GUESTS or self._forget()
+        return recent[0] is None or ticks.age(recent[0]) >= _WINDOW_MS
 
     def take(self, key: "Key") -> None:
         """That guest has entered, however it was kept."""
-        recent = self._recent.get(key)
-        if recent is not None or len(self._recent) < GUESTS or self._forget():
-            self._recent[key] = (None if recent is None else recent[1], ticks.now())
+        recent = self._taken.get(key)
+        if recent is not None or len(self._taken) < _GUESTS or self._forget():
+            self._taken[key] = (None if recent is None else recent[1], ticks.now())
 
     def draw(self) -> None:
         """A record of entries is made."""
-        if self._purse.holds():
-            self._purse.draw()
+        if self._records.holds():
+            self._records.draw()
 
-    def due(self, line: "Line") -> bool:
+    def ready(self, line: "Line") -> bool:
         """Is it time to make a record of what was counted of a guest's entries?"""
-        if not self._purse.holds():
+        if not self._records.holds():
             return False
-        age, recent = ticks.age(line.since), self._recent.get((line.grant_id, line.guest))
-        return age >= LONGEST_MS or (age if recent is None else ticks.age(recent[1])) >= WINDOW_MS
+        age, recent = ticks.age(line.since), self._taken.get((line.grant_id, line.guest))
+        return age >= _LONGEST_MS or (age if recent is None else ticks.age(recent[1])) >= _WINDOW_MS
 
     def _forget(self) -> bool:
         """Let go of guests who have been quiet; True if there is room for another."""
-        for key, recent in list(self._recent.items()):
-            if ticks.age(recent[1]) >= WINDOW_MS:
-                del self._recent[key]
-        return len(self._recent) < GUESTS
+        for key, recent in list(self._taken.items()):
+            if ticks.age(recent[1]) >= _WINDOW_MS:
+                del self._taken[key]
+        return len(self._taken) < _GUESTS

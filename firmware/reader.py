@@ -267,7 +267,12 @@ async def _engage(line: _Line, crypto: "Crypto", with_ble: bool) -> "Handover":
     while command is not None:
         if engagement.wait_ms:
             await asyncio.sleep(engagement.wait_ms / 1000)
-        command = engagement.push(await line.transceive(command))
+        response = await line.transceive(command)
+        try:
+            command = engagement.push(response)
+        except MooringError as error:
+            line.card.no_mdoc = error.code != "apdu.stalled"  # it answers, and what it says leads to no mdoc
+            raise
     assert engagement.handover is not None
     return engagement.handover
 

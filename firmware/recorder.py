@@ -52,7 +52,7 @@ RECORDS, RECORD_MS = 20, 180000
 
 QUIET_MS = 30000
 """How long a boot, a change of the clock or a refusal waits for more of its like. What alarms does not wait."""
-_ALARMS = (record.DOOR, record.TAMPER, record.MECHANICAL)
+_ALARMS = (record.DOOR, record.TAMPER, record.MECHANICAL, record.READER)
 
 
 class Recorder:
@@ -241,7 +241,7 @@ class Recorder:
         entries = [line for line in lines if line.kind == record.ENTRY]
         if self._journal.has_room():
             for line in entries:
-                if self._full or self._entries.due(line):
+                if self._full or self._entries.ready(line):
                     return line
             self._full = False
         if len(entries) == len(lines):

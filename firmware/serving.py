@@ -26,6 +26,7 @@ class _Held:
     def __init__(self, card: "Card") -> None:
         self.max_command = card.max_command
         self.max_response = card.max_response
+        self.no_mdoc = False
         self.free = asyncio.Event()
         self._flag = asyncio.Event()
         self._flag.set()
@@ -42,15 +43,28 @@ class _Held:
     async def release(self) -> None:
         """See `firmware.nfc.Card`. A session's last word may be under way: the door waits for no answer to it."""
         await self._flag.wait()
+        self._card.no_mdoc = self.no_mdoc
         await self._card.release()
         self.free.set()
 
 
 async def serve(reader: "CardReader", door: "Door", signals: "Signals") -> None:
     """Serve for ever. `door.tap` must not raise."""
-    signals.show("idle")
     tap: asyncio.Task[None] | None = None
-    troubled = False
+    troubled, rest = False, "idle"
+
+    def obstructed(there: bool) -> bool:
+        nonlocal rest
+        if troubled or (tap is not None and not tap.done()):
+            return False  # the light is somebody else's
+        rest = "obstructed" if there else "idle"
+        signals.show(rest)
+        if there:
+            door.obstructed()
+        return True
+
+    reader.on_obstructed = obstructed
+    signals.show("idle")
     while True:
         elsewhere = tap is not None and not tap.done()
         try:
@@ -69,7 +83,7 @@ async def serve(reader: "CardReader", door: "Door", signals: "Signals") -> None:
             log("reader.well")
             troubled = False
             if not elsewhere:
-                signals.show("idle")
+                signals.show(rest)
             continue
         if tap is not None and not tap.done():
             log("tap.busy")

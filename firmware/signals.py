@@ -10,6 +10,7 @@ from protocol import const
 # name: (red, green, blue, tone in Hz or 0, tone length in ms, how often it sounds)
 _SIGNALS = {
     "idle": (0, 0, 0, 0, 0, 0),
+    "obstructed": (0, 0, 0, 0, 0, 0),
     "reading": (0, 0, 1, 0, 0, 0),
     "ask": (0, 1, 1, 880, 80, 2),
     "allowed": (0, 1, 0, 1760, 150, 1),
@@ -26,6 +27,8 @@ LINGER_MS = 2000
 ASIDE_MS = 1000
 """How long something said to a bystander hides what the door is about."""
 _PAUSE_MS = const(100)
+_FLASH_MS, _DARK_MS = const(200), const(2800)
+"""Of a door that waits with something on its reader: how long it is lit and dark in turn."""
 
 
 class Signals:
@@ -35,16 +38,26 @@ class Signals:
         self._lights = [Pin(number, Pin.OUT, value=0) for number in (pins.LED_RED, pins.LED_GREEN, pins.LED_BLUE)]
         self._buzzer = PWM(Pin(pins.BUZZER), freq=1000, duty_u16=0)
         self._task: asyncio.Task[None] | None = None
-        self._state = "idle"
+        self._state = self._rest = "idle"
+        self._linger = False
 
     def show(self, name: str, after_ms: int = 0) -> None:
-        """Show a state until the next one, its tone once; `after_ms` from now, if there is no other by then."""
+        """Show a state until the next one, its tone once; `after_ms` from now, if there is no other by then.
+
+        The door rests in the last that was shown of "idle" and "obstructed", in which it flashes. Neither cuts short
+        what is said to somebody just now.
+        """
+        if name in ("idle", "obstructed"):
+            self._rest = name
+            if self._linger:
+                self._state = name
+                return
         self._state = name
         self._play(name, after_ms=after_ms)
 
     def answer(self, name: str) -> None:
         """Show the answer to a tap: its tone, its light for a moment, then idle."""
-        self._state = "idle"
+        self._state = self._rest
         self._play(name, for_ms=LINGER_MS)
 
     def aside(self, name: str) -> None:
@@ -59,6 +72,7 @@ class Signals:
         if self._task is not None:
             self._task.cancel()
         self._buzzer.duty_u16(0)
+        self._linger = bool(for_ms)
         if not after_ms:
             self._light(name)
         self._task = asyncio.create_task(self._run(name, after_ms, for_ms))
@@ -77,7 +91,13 @@ class Signals:
             self._buzzer.duty_u16(0)
         if for_ms:
             await asyncio.sleep((for_ms - times * (length_ms + _PAUSE_MS)) / 1000)
+            self._linger = False
             self._light(self._state)
+        while self._state == "obstructed":
+            await asyncio.sleep(_DARK_MS / 1000)
+            self._light("again")
+            await asyncio.sleep(_FLASH_MS / 1000)
+            self._light("obstructed")
 
     def _light(self, name: str) -> None:
         for light, level in zip(self._lights, _SIGNALS[name]):

@@ -30,6 +30,7 @@ from sim.bookings import Bookings
 from sim.broker import Broker
 from sim.findings import Findings
 from sim.lock_process import ConsoleLine, LockProcess
+from sim.nfc.card import Traits
 from sim.nfc.virtual_pn532 import VirtualPn532
 from sim.people import Person
 from sim.phone.phone import TapOutcome
@@ -396,7 +397,7 @@ async def build(
         await stack.enter_async_context(bus.listening())
         for pin in (pins.CONTACT, pins.HANDLE, pins.KEY, pins.TAMPER):
             bus.set_input(pin, 0)  # at rest: door shut, nobody at handle or key, cover on
-        reader = VirtualPn532(looks_between=SWAP_LOOKS)
+        reader = VirtualPn532(traits=Traits(fresh_uid=True), looks_between=SWAP_LOOKS)
         uart = await reader.start()
         stack.push_async_callback(reader.stop)
         interpreter = find(runtime)

@@ -77,6 +77,7 @@ class DirectCard:
         self._gone_after = gone_after
         self.max_command = max_command
         self.max_response = max_response
+        self.no_mdoc = False
         self.exchanges: list[tuple[bytes, bytes]] = []
         self.released = False
 

@@ -8,6 +8,7 @@ Nothing above this interface knows which chip there is.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Protocol
 
     class Card(Protocol):
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
         max_response: int
         """Most data bytes in a response that this driver can take: 256 short, more if it can do extended APDUs."""
+
+        no_mdoc: bool
+        """Set by who reads it, before `release`: it answers, and it is none that this door can read."""
 
         async def transceive(self, command: bytes, timeout_ms: int = 1000) -> bytes:
             """Send a command APDU and return the response APDU.
@@ -42,4 +46,11 @@ if TYPE_CHECKING:
             needs more than the driver's own recovery; calling again is the next attempt. Raises `nfc.collision`, where
             the chip can tell, when several cards are in the field: none is picked, and it is said once, not again
             until the field was empty; a card that is left alone there is then reported.
+
+            What does not speak ISO-DEP is no card, and neither is what was released with `no_mdoc`, has a UID of its
+            own, and has not left since: a sticker or a forgotten card closes no door.
             """
+
+        on_obstructed: Callable[[bool], bool]
+        """Called with True when something stands in the way for long, with False when it is gone; again at the next
+        look if it returns False."""

@@ -34,6 +34,15 @@ CHECK_MS = 10 * 1000
 REFRESH_MS = 10 * 60 * 1000
 """How often an idle chip is set up anew. Some go deaf on the air alone after hours, and still answer the host."""
 
+_OBSTRUCTED_MS = const(10000)
+"""How long something that is passed over may lie there before it is told; people hold a wallet there for less."""
+_LEFT_MS = const(60000)
+"""How long a card may lie there unserved, as one does that the lock found there at its start, before it is passed over
+if its UID tells it from those who come, and told in any case."""
+_PHONE = const(b"\x08")
+_DEAD_LOOKS = const(3)
+"""Looks in a row in which a card that claims ISO-DEP must fail to speak it before it is passed over."""
+
 _BACKOFF_MS = const(250)
 _LONGEST_BACKOFF_MS = const(8000)
 _OVERHEAD = const(2)  # the status word of a response
@@ -45,7 +54,9 @@ class Pn532Card:
     max_command = MAX_COMMAND
     max_response = MAX_RESPONSE
 
-    def __init__(self, chip: Pn532, protocol: "IsoDep", ats: "Ats") -> None:
+    def __init__(self, chip: Pn532, protocol: "IsoDep", ats: "Ats", lies: "_Lying | None") -> None:
+        self.no_mdoc = False
+        self._held = lies
         self._chip = chip
         self._protocol = protocol
         self._ats = ats
@@ -66,12 +77,24 @@ class Pn532Card:
         if self._released:
             return
         self._released = True
+        if self._held is not None:
+            self._held.passed = self.no_mdoc
         if not self._chip.ready:
             return  # the next look sets it up anew, and that begins with the field off
         try:
             await self._chip.release(b"" if self._gone else DESELECT)
         except TransportError as error:
             log("nfc.release_failed", code=error.code)
+
+
+class _Lying:
+    """What is in the field: `since` when, the `count` of looks that missed it, how many `tries` to speak to it failed,
+    whether it is `passed` over, and whether it stands in the way so long that it was told."""
+
+    def __init__(self) -> None:
+        self.since = ticks.now()
+        self.count = self.tries = 0
+        self.passed = self._told = False
 
 
 class Pn532Reader:
@@ -102,6 +125,11 @@ class Pn532Reader:
         self._absent = 0
         self._armed = False
         self._crowd_told = False
+        # By UID. Under 08 stands that there is a phone, for their UIDs change from look to look.
+        self._lying: dict[bytes, _Lying] = {}
+        self._current: _Lying | None = None  # what was handed out last, if its UID tells it from what comes next
+        self.obstructed = False
+        self.on_obstructed: "Callable[[bool], bool]" = _nothing
 
     async def wait_for_card(self) -> Pn532Card:
         """See `firmware.nfc.CardReader`. Raises TransportError `nfc.collision` too, once, when there are several."""
@@ -120,6 +148,8 @@ class Pn532Reader:
     async def _look(self) -> "Pn532Card | None":
         await self._keep_alive()
         found = await self.chip.look()
+        self.remember(found)
+        found = [target for target in found if not self.passed(target)]
         card = await self._judge(found)
         if card is None:
             if self._announce and not found:
@@ -136,7 +166,8 @@ class Pn532Reader:
                 self._crowd_told = False
             return None
         self._absent = 0
-        if not self._armed:
+        served = self._current
+        if not self._armed and (served is None or not served.passed):
             return None
         if len(found) > 1:
             if not self._crowd_told:
@@ -144,13 +175,44 @@ class Pn532Reader:
                 await self.chip.field_off()
                 raise TransportError("nfc.collision", "more than one card in the field")
             return None
-        return await self._activate() if found[0].iso_dep else None
+        return await self._activate()
+
+    def remember(self, found: "list[Target]") -> None:
+        """Bring what is known to lie there up to a look, and tell when it begins or ceases to stand in the way."""
+        for uid, lies in list(self._lying.items()):
+            lies.count += 1
+            if lies.count >= ABSENT_POLLS:
+                del self._lying[uid]
+        for target in found:
+            lies = self._find(target.uid if target.fixed else b"")
+            lies.count = 0
+            lies.passed = lies.passed or (target.fixed and ticks.age(lies.since) >= _LEFT_MS)
+            wait = _OBSTRUCTED_MS
+            if not self.passed(target):
+                lies, wait = self._find(_PHONE), _LEFT_MS
+                lies.count = 0
+            lies._told = lies._told or ticks.age(lies.since) >= wait
+        obstructed = any(lies._told for lies in self._lying.values())
+        if obstructed != self.obstructed and self.on_obstructed(obstructed):
+            self.obstructed = obstructed
+
+    def _find(self, uid: bytes) -> _Lying:
+        if uid not in self._lying:
+            self._lying[uid] = _Lying()
+        return self._lying[uid]
+
+    def passed(self, target: "Target") -> bool:
+        """Is it no phone? What does not speak ISO-DEP, and what lies there, has a UID of its own and held no mdoc."""
+        return not target.iso_dep or (target.fixed and self._find(target.uid).passed)
 
     async def _activate(self) -> "Pn532Card | None":
         """The card just found, or None if it is not to be had this time; the next look tries again."""
-        target = await self.chip.select()
-        if target is None or not target.iso_dep:
+        target = await self.chip.select(self.passed)
+        if target is None:
             return None
+        lies = self._find(target.uid if target.fixed else _PHONE)
+        lies.tries += 1
+        lies.passed = lies.tries > _DEAD_LOOKS
         try:
             protocol, ats = await activate(self.chip.thru, MAX_RESPONSE + _OVERHEAD, self._max_rate, self.chip.set_rate)
         except FormatError as error:
@@ -162,7 +224,9 @@ class Pn532Reader:
             log("nfc.not_activated", code=error.code)
             return None
         self._armed = False
-        return Pn532Card(self.chip, protocol, ats)
+        lies.tries = 0
+        self._current = lies if target.fixed else None
+        return Pn532Card(self.chip, protocol, ats, self._current)
 
     async def _keep_alive(self) -> None:
         now = ticks.now()
@@ -183,3 +247,7 @@ class Pn532Reader:
             self._reset()
         await asyncio.sleep(min(_BACKOFF_MS << min(self._failures - 2, 8), _LONGEST_BACKOFF_MS) / 1000)
         raise TransportError("nfc.reader", "the reader chip does not recover")
+
+
+def _nothing(_: bool) -> bool:
+    return True

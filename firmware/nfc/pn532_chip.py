@@ -14,6 +14,7 @@ from protocol.errors import TransportError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Protocol
 
     class Line(Protocol):
@@ -47,8 +48,12 @@ _RF_CONFIGURATION = const(0x32)
 _FIELD_OFF = const(b"\x01\x00")
 _IN_COMMUNICATE_THRU = const(0x42)
 _IN_LIST_PASSIVE_TARGET = const(0x4A)
+_HLTA = const(b"\x50\x00")
 
 _BAUDRATES = (9600, 19200, 38400, 57600, 115200, 230400, 460800, 921600, 1288000)
+
+_MOST = const(6)
+"""Cards that a look tells apart. What lies behind so many is not seen."""
 
 _ACK_MS = const(50)
 """An ACK is due within 15 ms (6.2.2); the rest is for a busy event loop."""
@@ -98,6 +103,11 @@ class Target:
         self.sens_res = sens_res
         self.sel_res = sel_res
         self.uid = uid
+
+    @property
+    def fixed(self) -> bool:
+        """Is its UID its own? One of four bytes that begins with 08 is drawn at power-up (ISO/IEC 14443-3, 6.5.4)."""
+        return len(self.uid) != 4 or self.uid[0] != 0x08
 
     @property
     def iso_dep(self) -> bool:
@@ -191,20 +201,42 @@ class Pn532:
         await self.command(_RF_CONFIGURATION, _FIELD_OFF)
 
     async def look(self) -> "list[Target]":
-        """Switch the field on and count the type A cards there, two at most. None of them can be spoken to then."""
-        return _targets(await self.command(_IN_LIST_PASSIVE_TARGET, b"\x02\x00"))
+        """Switch the field on and list the type A cards there, _MOST at most. None of them can be spoken to then.
 
-    async def select(self) -> "Target | None":
-        """Select a card that `look` found alone, as if nobody had looked; None if it is there no more.
+        The chip lists two at a time (7.3.5). But it asks by REQA, which a card put to sleep by HLTA does not answer as
+        long as it has power (ISO/IEC 14443-3, 6.4): where there were two, both sleep, and the next list is of others.
+        """
+        listed: list[Target] = []
+        while len(listed) < _MOST:
+            found = _targets(await self.command(_IN_LIST_PASSIVE_TARGET, b"\x02\x00"))
+            listed += found
+            if len(found) < 2:
+                break
+            await self.halt()
+        return listed
 
-        To hear a second card the chip puts the first to sleep (HLTA), and no other reader that we know wakes a phone
-        from that to send it a RATS of its own: nfcpy and libnfc ask this chip for one card, always. So they do not
-        have to: the field goes off, which all of them forget everything by, and one card is asked for.
+    async def select(self, passed: "Callable[[Target], bool]") -> "Target | None":
+        """Select a card for which `passed` does not hold, as if nobody had looked; None if there is none any more.
+
+        To hear a second card the chip puts the first to sleep, and no other reader that we know wakes a phone from that
+        to send it a RATS of its own: nfcpy and libnfc ask this chip for one card, always. So they do not have to: the
+        field goes off, which all of them forget everything by, and they are asked one by one. Only those that are
+        passed over are put to sleep.
         """
         await self.field_off()
         await asyncio.sleep(_RESET_SECONDS)
-        found = _targets(await self.command(_IN_LIST_PASSIVE_TARGET, b"\x01\x00"))
-        return found[0] if found else None
+        for _ in range(_MOST):
+            found = _targets(await self.command(_IN_LIST_PASSIVE_TARGET, b"\x01\x00"))
+            if not found:
+                return None
+            if not passed(found[0]):
+                return found[0]
+            await self.halt()
+        return None
+
+    async def halt(self) -> None:
+        """Put the card that was listed last to sleep. It says nothing to that (ISO/IEC 14443-3, 6.4.3)."""
+        await self.thru(_HLTA, 1, _COMMAND_MS)
 
     async def thru(self, block: bytes, wait_ms: int, limit_ms: int) -> "bytes | None":
         """Send a block with its CRC, return the answer without; None for silence, empty if it did not come whole.

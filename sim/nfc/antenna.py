@@ -9,6 +9,8 @@ from sim.nfc.faults import Chance, Faults
 FRAME_DELAY = 1236 / 13_560_000
 """Frame delay time between what the reader and the card say, seconds (ISO/IEC 14443-3, 6.2.1.1)."""
 CRC_SIZE = 2
+ISO_DEP = 0x20
+HLTA = b"\x50\x00"
 
 
 def crc_a(data: bytes) -> bytes:
@@ -52,7 +54,7 @@ class Antenna:
         self.empty_looks = 0
         """Looks in a row that found nothing there."""
         self.announced: list[bytes] = []
-        """What was said whole into a field with nobody in it, without its CRC: phones may be listening."""
+        """What was said whole into a field with no phone in it, without its CRC: phones may be listening."""
         self.looked = asyncio.Condition()
         self.faults = faults
         self.chance = chance
@@ -109,7 +111,7 @@ class Antenna:
             await asyncio.sleep(seconds_on_air(len(frame), rate) + FRAME_DELAY)
         block = frame[:-CRC_SIZE]
         whole = self.field and frame[-CRC_SIZE:] == crc_a(block)
-        if whole and not self.cards:
+        if whole and not any(card.traits.sel_res & ISO_DEP for card in self.cards) and block != HLTA:
             self.announced.append(block)
         async with asyncio.timeout(seconds):
             answer = await (self._heard(block, rate) if whole else _silence())

@@ -2,10 +2,14 @@
 
 import asyncio
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Literal
 
 State = Literal["off", "idle", "halted", "active", "protocol"]
 
+_HLTA = b"\x50\x00"
+_RANDOM_UID = b"\x08"
+"""First byte of a UID of four that is drawn at power-up (ISO/IEC 14443-3, 6.5.4)."""
 _RATS = 0xE0
 _PPS = 0xD0
 _DESELECT = b"\xc2"
@@ -17,7 +21,7 @@ _CARRIER = 13_560_000
 class Traits:
     """What a card says of itself: frame size, waiting time and guard time as the indices of clause 5.2, bit rates as
     TA(1). wtxm: how many waiting times it asks for when it needs longer. sel_res: SAK, 20 for ISO-DEP. wakes: does it
-    come back from HLTA by WUPA, as it should?
+    come back from HLTA by WUPA, as it should? fresh_uid: has it another UID each time it gets power, as phones have?
     """
 
     fsci: int = 8
@@ -29,6 +33,7 @@ class Traits:
     sens_res: bytes = b"\x00\x04"
     historical: bytes = b""
     wakes: bool = True
+    fresh_uid: bool = False
 
     @property
     def fwt(self) -> float:
@@ -44,6 +49,7 @@ class Card:
 
     def __init__(self, uid: bytes, traits: Traits | None = None, wtx_storm: int = 0) -> None:
         self.uid = uid
+        """As of now: the given one until the power goes, if it is a random one."""
         self.traits = traits or Traits()
         self.state: State = "off"
         self.rate = 106
@@ -53,6 +59,7 @@ class Card:
         self.commands: asyncio.Queue[bytes | None] = asyncio.Queue()
         self.answers: asyncio.Queue[bytes] = asyncio.Queue()
         self._wtx_storm = wtx_storm
+        self._was_halted = False
         self._reset()
 
     def _reset(self) -> None:
@@ -73,17 +80,24 @@ class Card:
         """The field comes or goes."""
         if on and self.state == "off":
             self.state = "idle"
-        elif not on:
+        elif not on and self.state != "off":
             self._let_go()
-            self.state = "off"
+            self.state, self._was_halted = "off", False
             self._reset()
+            if self.traits.fresh_uid:
+                self.uid = _RANDOM_UID + sha256(self.uid).digest()[:3]
 
     def wakes(self, halted_too: bool) -> bool:
-        """Does it answer REQA, or with `halted_too` WUPA?"""
+        """Does it answer REQA, or with `halted_too` WUPA? One that is selected does not, and falls back by it to where
+        it was before (ISO/IEC 14443-3, 6.4: ACTIVE to IDLE, ACTIVE* to HALT)."""
+        if self.state == "active":
+            self.state = "halted" if self._was_halted else "idle"
+            return False
         return self.state == "idle" or (halted_too and self.state == "halted" and self.traits.wakes)
 
     def select(self) -> None:
         """It has been selected by its UID."""
+        self._was_halted = self.state == "halted"
         self.state = "active"
 
     def halt(self) -> None:
@@ -101,6 +115,9 @@ class Card:
 
     async def receive(self, block: bytes) -> bytes | None:
         """The answer to one error-free block; None where a card stays silent."""
+        if self.state == "active" and block == _HLTA:
+            self.halt()
+            return None
         if self.state == "active" and block[0] == _RATS and len(block) == 2 and self.traits.sel_res & 0x20:
             return self._answer_to_select(block[1])
         if self.state != "protocol":

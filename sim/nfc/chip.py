@@ -255,10 +255,10 @@ class Chip:
         uid = data[2:] or None
         tries = 0
         while len(self._targets) < data[0]:
+            if self._targets:
+                self._targets[-1].halt()  # to hear a second one; it stays asleep if there is none
             card = await self._antenna.look(uid=uid)
             if card is not None:
-                if self._targets:
-                    self._targets[-1].halt()
                 self._targets.append(card)
                 tries = 0
             elif not self._targets and self._activation_retries == 0xFF:
@@ -267,8 +267,6 @@ class Chip:
                 break
             else:
                 tries += 1
-        if data[0] == 2 and len(self._targets) == 1:
-            self._targets[0].halt()  # it was put to sleep to hear a second one
         self._registers[_FIFO_DATA] = 0x26 if not self._targets else 0x00
         self._set_for(short_frames=not self._targets)
         listed = [self._listed(number, card) for number, card in enumerate(self._targets, 1)]

@@ -79,8 +79,8 @@ class Bench(PlacedLock):
 
     def record_each(self) -> None:
         """For tests of something else: from now on no entry is counted with others."""
-        self._monkeypatch.setattr(entries, "WINDOW_MS", 0)
-        self._monkeypatch.setattr(entries, "AT_ONCE", 10**6)
+        self._monkeypatch.setattr(entries, "_WINDOW_MS", 0)
+        self._monkeypatch.setattr(entries, "_AT_ONCE", 10**6)
         self.reboot()
         self.tell_time(self.now)
 

@@ -16,7 +16,7 @@ from tests.firmware.placed_lock import LISTING
 from tests.firmware.recording_lock import NOW, RecordingLock
 
 NIGHT = 8 * 3600
-WINDOW = entries.WINDOW_MS // 1000
+WINDOW = entries._WINDOW_MS // 1000
 
 
 @pytest.fixture
@@ -194,7 +194,7 @@ def test_a_night_of_one_guests_tapping_while_no_receipt_comes_costs_few_records_
         bench.elapse(3)
         if number % 20 == 0:
             bench.rest()
-    assert bench.lock.journal.next_counter - records <= 2 + NIGHT * 1000 // entries.LONGEST_MS
+    assert bench.lock.journal.next_counter - records <= 2 + NIGHT * 1000 // entries._LONGEST_MS
     assert bench.flash.erased - erased <= taps // 50
     assert all_entries(bench) == taps
     bench.check_in(2)
@@ -216,7 +216,7 @@ def test_nor_do_thirty_two_guests_fill_the_journal_in_a_night_nor_does_taking_th
             if cuts:
                 bench.reboot()
             bench.rest()
-    assert bench.lock.journal.next_counter - records <= entries.AT_ONCE + NIGHT * 1000 // entries.EACH_MS
+    assert bench.lock.journal.next_counter - records <= entries._AT_ONCE + NIGHT * 1000 // entries._EACH_MS
     assert bench.flash.erased - erased <= taps // 10
     assert bench.lock.journal.free_sectors() >= bench.lock.journal.sectors // 3
     assert all_entries(bench) == taps

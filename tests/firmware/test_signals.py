@@ -148,3 +148,33 @@ def test_a_lock_that_cannot_work_shows_it_without_a_loop_and_without_a_sound(pan
     here = panel()
     here.signals.halt()
     assert here.light == COLOURS["fault"] and here.silent and not here.tones
+
+
+def test_a_door_with_something_on_its_reader_flashes_while_it_waits_and_shows_guests_what_it_always_shows(
+    panel: Callable[[], Panel],
+) -> None:
+    async def flashes(here: Panel, seconds: int) -> int:
+        lit, before = 0, here.light
+        for _ in range(seconds * 20):
+            await asyncio.sleep(0.05)
+            lit += here.light == COLOURS["again"] != before
+            before = here.light
+        return lit
+
+    async def story() -> None:
+        here = panel()
+        here.signals.show("idle")
+        here.signals.show("obstructed")
+        assert here.light == COLOURS["idle"] and await flashes(here, 12) == 4
+        here.signals.show("reading")
+        assert here.light == COLOURS["reading"] and await flashes(here, 12) == 0 and here.light == COLOURS["reading"]
+        here.signals.answer("allowed")
+        await asyncio.sleep(1.9)
+        assert here.light == COLOURS["allowed"]
+        assert await flashes(here, 12) >= 3 and not [hertz for hertz, _ in here.tones if hertz == 440]
+        here.signals.answer("refused_stay")
+        here.signals.show("idle")  # it is gone, while the last guest's answer is lit
+        assert here.light == COLOURS["refused_stay"]
+        assert await flashes(here, 12) == 0 and here.light == COLOURS["idle"]
+
+    scene.run(story())

@@ -347,3 +347,55 @@ def test_the_program_refuses_a_fault_that_it_does_not_have_or_cannot_be(wrong: l
     command = [sys.executable, "-m", "sim.nfc", *wrong]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2 and named in done.stderr and "Traceback" not in done.stderr
+
+
+# --- cards beside one another (ISO/IEC 14443-3, 6.4) ------------------------------------------------------------------
+
+
+def test_a_card_put_to_sleep_answers_no_reqa_and_is_there_again_by_wupa_or_without_the_field() -> None:
+    async def story(host: Host) -> None:
+        await host.command("14 01 00 00")
+        await host.command("12 00")
+        await host.command("32 05 01 00 01")
+        for uid in (b"\x04aaaaaa", b"\x04bbbbbb", b"\x04cccccc"):
+            host.board.antenna.bring(Card(uid, Traits(sel_res=0x00, sens_res=b"\x44\x00")))
+        host.board.antenna.bring(Card(b"\x08phn"))
+        assert await host.command("4a 02 00") == "4b02" + "014400000704616161616161" + "024400000704626262626262"
+        assert await host.command("42 5000") == "4301", "HLTA is never answered"
+        assert await host.command("4a 02 00") == "4b02" + "014400000704636363636363" + "020004200408" + b"phn".hex()
+        assert await host.command("42 5000") == "4301"
+        assert await host.command("4a 02 00") == "4b00", "all four sleep"
+        await host.command("32 01 00")
+        assert (await host.command("4a 01 00")).startswith("4b0101440000070461")
+
+    with_host(story)
+
+
+def test_a_selected_card_that_hears_reqa_says_nothing_and_answers_the_next() -> None:
+    async def story(host: Host) -> None:
+        await host.command("14 01 00 00")
+        await host.command("12 00")
+        await host.command("32 05 01 00 00")  # one try
+        host.board.antenna.bring(Card(b"\x08abc"))
+        assert (await host.command("4a 01 00")).startswith("4b01")
+        assert await host.command("4a 01 00") == "4b00"
+        assert (await host.command("4a 01 00")).startswith("4b01")
+
+    with_host(story)
+
+
+def test_a_card_with_a_fresh_uid_has_another_whenever_it_gets_power_and_keeps_it_meanwhile() -> None:
+    async def story(host: Host) -> None:
+        await host.command("14 01 00 00")
+        await host.command("12 00")
+        phone = Card(b"\x08abc", Traits(fresh_uid=True))
+        host.board.antenna.bring(phone)
+        uids = []
+        for _ in range(3):
+            await host.command("32 01 00")
+            listed = await host.command("4a 01 00")
+            assert bytes.fromhex(listed[-8:]) == phone.uid
+            uids.append(phone.uid)
+        assert len(set(uids)) == 3 and all(len(uid) == 4 and uid[0] == 0x08 for uid in uids)
+
+    with_host(story)
