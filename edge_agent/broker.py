@@ -13,7 +13,6 @@ import asyncio
 import contextlib
 import socket
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -121,7 +120,7 @@ class BrokerConnection:
         info = self._client.publish(uplink.topic(self._edge, leaf), payload, qos=1, retain=retain)
         if info.rc not in (paho.MQTT_ERR_SUCCESS, paho.MQTT_ERR_NO_CONN):
             raise TransportError("broker.lost", paho.error_string(info.rc))
-        self._unacknowledged[info.mid] = time.monotonic()
+        self._unacknowledged[info.mid] = self._loop.time()
         return info.mid
 
     @property
@@ -131,7 +130,7 @@ class BrokerConnection:
 
     @property
     def waiting_since(self) -> float | None:
-        """When (`time.monotonic`) the oldest message without a PUBACK was published; None if there is none."""
+        """When (the loop's `time`) the oldest message without a PUBACK was published; None if there is none."""
         return min(self._unacknowledged.values(), default=None)
 
     def acknowledge(self, message: Message) -> None:

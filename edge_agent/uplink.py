@@ -12,7 +12,6 @@ those of other locks.
 import asyncio
 import contextlib
 import os
-import time
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Final
 
@@ -43,7 +42,7 @@ class _UnderWay:
 
     def __init__(self, batch_id: bytes, ids: set[int], keys: set[Key], size: int) -> None:
         self.batch_id, self.ids, self.keys, self.size = batch_id, ids, keys, size
-        self.sent = time.monotonic()
+        self.sent = _now()
         self.mid: int | None = None
 
 
@@ -127,9 +126,9 @@ class Uplink:
         """Stay connected and drain until cancelled."""
         failures = 0
         while True:
-            began = time.monotonic()
+            began = _now()
             error = await self._connect_and_serve()
-            failures = 1 if time.monotonic() - began > STEADY_SECONDS else failures + 1
+            failures = 1 if _now() - began > STEADY_SECONDS else failures + 1
             wait = RECONNECT.wait(failures)
             log.warning("broker.lost", code=error.code, reason=error.message, retry_seconds=round(wait, 2))
             await asyncio.sleep(wait)
@@ -169,7 +168,7 @@ class Uplink:
         self._lanes = (self._fresh, self._repeated)
         self._silent: set[bytes] = set()
         self._patience = self._timeout
-        self._repeat_at = self._heard = time.monotonic()
+        self._repeat_at = self._heard = _now()
 
     # --- up ----------------------------------------------------------------------------------------------------------
 
@@ -211,7 +210,7 @@ class Uplink:
         size = sum(len(row.record) for row in rows)
         # A lone record goes at once: waiting for company only pays while the province is busy with others.
         gathering = bool(lane.under_way) and len(found) < uplink.MAX_RECORDS
-        waited = time.monotonic() - lane.under_way[-1].sent if lane.under_way else 0.0
+        waited = _now() - lane.under_way[-1].sent if lane.under_way else 0.0
         if gathering and size < most * 3 // 4 and waited < batching.batch_ms / 1000:
             return max(batching.batch_ms / 1000 - waited, 0.001)
         batch_id = os.urandom(8)
@@ -225,7 +224,7 @@ class Uplink:
     def _end_of(self, lane: _Lane, connection: BrokerConnection) -> float:
         """A lane has come to the end of the outbox. What arrives later goes on from there; silent locks start anew."""
         lane.cursor = self._outbox.newest()
-        now = time.monotonic()
+        now = _now()
         if lane is self._repeated and now >= self._repeat_at:
             if self._outbox.batch(0, 1, 1, only=self._silent):
                 log.info("batch.again", locks=len(self._silent))
@@ -238,7 +237,7 @@ class Uplink:
 
     def _expire(self) -> None:
         """Batches without a receipt for too long give their place to others, and the locks in them are silent."""
-        now = time.monotonic()
+        now = _now()
         late = {lane: [batch for batch in lane.under_way if now - batch.sent >= self._timeout] for lane in self._lanes}
         batches = [batch for lane in self._lanes for batch in late[lane]]
         if not batches:
@@ -255,7 +254,7 @@ class Uplink:
 
     def _province_speaks(self, of: set[bytes]) -> None:
         """Records of these locks were settled, so theirs go the usual way again."""
-        now = time.monotonic()
+        now = _now()
         if self._silent & of:
             self._silent -= of
             self._fresh.cursor = 0
@@ -271,11 +270,11 @@ class Uplink:
             deadlines.append(connection.waiting_since + PUBACK_SECONDS)
         if self._silent and len(self._repeated.under_way) < REPEATS:
             deadlines.append(self._repeat_at)
-        return max(min(deadlines, default=time.monotonic() + PUBACK_SECONDS) - time.monotonic(), 0.001)
+        return max(min(deadlines, default=_now() + PUBACK_SECONDS) - _now(), 0.001)
 
     def _check_broker(self, connection: BrokerConnection) -> None:
         since = connection.waiting_since
-        if since is not None and time.monotonic() - since >= PUBACK_SECONDS:
+        if since is not None and _now() - since >= PUBACK_SECONDS:
             raise TransportError("broker.silent", f"no PUBACK within {PUBACK_SECONDS:.0f} s")
 
     def _acknowledged(self, mid: int, refusal: str | None) -> None:
@@ -313,6 +312,11 @@ class Uplink:
             self._on_pass(message.payload)
         else:
             self._on_command(uplink.parse_command(message.payload))
+
+
+def _now() -> float:
+    """Seconds on the clock by which the loop wakes us: what is due by the one is due by the other."""
+    return asyncio.get_running_loop().time()
 
 
 async def _first_end(*parts: Coroutine[object, object, TransportError]) -> TransportError:

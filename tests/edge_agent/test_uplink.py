@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,8 +22,10 @@ from protocol import record, statement, uplink
 from protocol.errors import StorageError
 from protocol.refusal import Refusal
 from sim.broker import Broker, free_port
+from tests.edge_agent import stepped_time
 from tests.edge_agent.counting_province import CountingProvince
 from tests.edge_agent.signing_lock import PROVINCE_PUBLIC, SigningLock, opened
+from tests.edge_agent.stepped_time import STEP_SECONDS, time_passes
 
 
 @pytest.fixture(autouse=True)
@@ -114,13 +117,6 @@ async def _off_loop(call: Callable[..., object], *arguments: object) -> None:
     await asyncio.to_thread(call, *arguments)
 
 
-def _run(story: Callable[[], Awaitable[None]]) -> None:
-    async def told() -> None:
-        await story()
-
-    asyncio.run(told())
-
-
 def test_every_record_arrives_once_and_the_outbox_is_empty_after_the_receipts(broker: Broker, tmp_path: Path) -> None:
     async def story() -> None:
         lock = SigningLock()
@@ -131,7 +127,7 @@ def test_every_record_arrives_once_and_the_outbox_is_empty_after_the_receipts(br
             assert sorted(counter for _, counter in province.committed) == list(range(1, 101))
             assert sum(map(len, province.batches())) == 100, "nothing was sent twice"
 
-    _run(story)
+    stepped_time.run(story)
 
 
 def test_batches_keep_to_their_size(broker: Broker, tmp_path: Path) -> None:
@@ -144,7 +140,7 @@ def test_batches_keep_to_their_size(broker: Broker, tmp_path: Path) -> None:
             assert max(province.sizes) <= 4096 + 64
             assert max(map(len, province.batches())) > 3, "and are used"
 
-    _run(story)
+    stepped_time.run(story)
 
 
 def test_a_lone_record_does_not_wait_for_company(broker: Broker, tmp_path: Path) -> None:
@@ -156,14 +152,14 @@ def test_a_lone_record_does_not_wait_for_company(broker: Broker, tmp_path: Path)
                 edge.store(lock, 1)
                 await edge.until_empty()  # which company would take an hour to allow
 
-    _run(story)
+    stepped_time.run(story)
 
 
 def test_without_receipts_no_more_than_the_window_is_under_way(broker: Broker, tmp_path: Path) -> None:
     async def story() -> None:
         lock = SigningLock()
         with CountingProvince(broker.port, lock, mute=True) as province:
-            async with running(tmp_path, broker.port, batch_bytes=1024, window=3) as edge:
+            async with running(tmp_path, broker.port, batch_bytes=1024, batch_ms=0, window=3) as edge:
                 edge.store(lock, 20)
                 await _off_loop(province.wait, lambda: len(province.batches()) >= 3)
                 assert edge.uplink.under_way == 3
@@ -176,7 +172,7 @@ def test_without_receipts_no_more_than_the_window_is_under_way(broker: Broker, t
                 await edge.until_empty()
             assert len(province.committed) == 20
 
-    _run(story)
+    stepped_time.run(story)
 
 
 def test_what_the_broker_acknowledged_and_lost_is_sent_again(broker: Broker, tmp_path: Path) -> None:
@@ -186,11 +182,11 @@ def test_what_the_broker_acknowledged_and_lost_is_sent_again(broker: Broker, tmp
             province.lose_batches = 1
             async with running(tmp_path, broker.port, receipt_timeout_seconds=1) as edge:
                 edge.store(lock, 5)
-                await edge.until_empty()
+                await time_passes(edge.emptied.is_set)
             assert len(province.committed) == 5
             assert len(province.batches()) >= 2
 
-    _run(story)
+    stepped_time.run(story)
 
 
 def test_an_outage_of_the_broker_heals_with_nothing_lost_and_nothing_twice(broker: Broker, tmp_path: Path) -> None:
@@ -206,10 +202,10 @@ def test_an_outage_of_the_broker_heals_with_nothing_lost_and_nothing_twice(broke
                 edge.store(lock, 7)
                 assert len(edge.outbox.batch(0, 10**6, 100)) == 7
                 await _off_loop(broker.start)
-                await edge.until_empty()
+                await time_passes(edge.emptied.is_set)
             assert sorted(counter for _, counter in province.committed) == list(range(1, 11))
 
-    _run(story)
+    stepped_time.run(story)
 
 
 def test_an_agent_that_starts_before_its_broker_waits_for_it(tmp_path: Path) -> None:
@@ -218,9 +214,9 @@ def test_an_agent_that_starts_before_its_broker_waits_for_it(tmp_path: Path) -> 
         async with running(tmp_path, port, receipt_timeout_seconds=1) as edge:
             edge.store(lock, 2)
             with await asyncio.to_thread(Broker, "iotcore", port), CountingProvince(port, lock):
-                await edge.until_empty()
+                await time_passes(edge.emptied.is_set)
 
-    _run(story)
+    stepped_time.run(story)
 
 
 def test_a_poison_record_is_kept_aside_and_blocks_nothing(broker: Broker, tmp_path: Path) -> None:
@@ -237,7 +233,7 @@ def test_a_poison_record_is_kept_aside_and_blocks_nothing(broker: Broker, tmp_pa
             assert aside == [(2, "record.equivocation", lock.records[1].raw)]
             assert len(province.committed) == 5
 
-    _run(story)
+    stepped_time.run(story)
 
 
 def test_records_that_never_get_a_receipt_do_not_keep_another_locks_records_waiting(
@@ -250,10 +246,10 @@ def test_records_that_never_get_a_receipt_do_not_keep_another_locks_records_wait
             async with running(tmp_path, broker.port, batch_bytes=1024, window=2, receipt_timeout_seconds=1) as edge:
                 edge.store(stuck, 6)
                 edge.store(other, 2)
-                await _off_loop(province.wait, lambda: (other.lock_id, 2) in province.committed)
+                await time_passes(lambda: (other.lock_id, 2) in province.committed)
                 assert edge.uplink.online
 
-    _run(story)
+    stepped_time.run(story)
 
 
 def _locks_of(batch: uplink.Batch) -> set[bytes]:
@@ -268,7 +264,7 @@ def test_a_lock_without_answers_takes_no_place_from_another_however_much_it_hold
         with CountingProvince(broker.port, other) as province:
             async with running(tmp_path, broker.port, batch_bytes=1024, window=1, receipt_timeout_seconds=3) as edge:
                 edge.store(stuck, 20)
-                await _off_loop(province.wait, lambda: len(province.batches()) >= 1 + edge_uplink.REPEATS)
+                await time_passes(lambda: len(province.batches()) >= 1 + edge_uplink.REPEATS)
                 assert edge.uplink.under_way == edge_uplink.REPEATS, "the one place of the window is free again"
                 for number in range(1, 6):
                     edge.store(other, 1)
@@ -276,24 +272,45 @@ def test_a_lock_without_answers_takes_no_place_from_another_however_much_it_hold
                 heard = [_locks_of(said) for said in province.heard if isinstance(said, uplink.Batch)]
                 assert heard[1 + edge_uplink.REPEATS :] == [{other.lock_id}] * 5, "nor do answers make it repeat sooner"
 
-    _run(story)
+    stepped_time.run(story)
 
 
-def test_records_without_an_answer_are_sent_again_less_and_less_often(broker: Broker, tmp_path: Path) -> None:
+class _SendTimes(logging.Handler):
+    """When, by the loop's time, the uplink has sent a batch, as its log tells."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.times: list[float] = []
+
+    def emit(self, entry: logging.LogRecord) -> None:
+        if entry.getMessage() == "batch.sent":
+            self.times.append(asyncio.get_running_loop().time())
+
+
+@pytest.fixture
+def sent() -> Iterator[_SendTimes]:
+    logger, sent = logging.getLogger("edge_agent"), _SendTimes()
+    level = logger.level
+    logger.addHandler(sent)
+    logger.setLevel(logging.INFO)
+    yield sent
+    logger.removeHandler(sent)
+    logger.setLevel(level)
+
+
+def test_records_without_an_answer_are_sent_again_less_and_less_often(
+    broker: Broker, tmp_path: Path, sent: _SendTimes
+) -> None:
     async def story() -> None:
         lock = SigningLock()
-        with CountingProvince(broker.port) as province:
+        with CountingProvince(broker.port):
             async with running(tmp_path, broker.port, receipt_timeout_seconds=1) as edge:
                 edge.store(lock, 2)
-                times = []
-                for sent in (1, 2, 3, 4):
-                    await _off_loop(province.wait, lambda sent=sent: len(province.batches()) >= sent)
-                    times.append(asyncio.get_running_loop().time())
-                waits = [after - before for before, after in itertools.pairwise(times)]
-                # 1, 2 and 4 seconds; a busy machine may see one of them late and so the next one short.
-                assert waits[0] > 0.5 and waits[1] > 1.3 and waits[2] > 2.6
+                await time_passes(lambda: len(sent.times) == 4)
+                waits = [after - before for before, after in itertools.pairwise(sent.times)]
+                assert waits == pytest.approx([1, 2, 4], abs=2 * STEP_SECONDS)
 
-    _run(story)
+    stepped_time.run(story)
 
 
 def test_a_lock_that_is_registered_late_gets_everything_through(broker: Broker, tmp_path: Path) -> None:
@@ -303,14 +320,13 @@ def test_a_lock_that_is_registered_late_gets_everything_through(broker: Broker, 
             async with running(tmp_path, broker.port, batch_bytes=1024, window=2, receipt_timeout_seconds=1) as edge:
                 edge.store(lock, 30)
                 edge.store(other, 1)
-                await _off_loop(province.wait, lambda: (other.lock_id, 1) in province.committed)
-                await _off_loop(province.wait, lambda: len(province.batches()) >= 6)
+                await time_passes(lambda: (other.lock_id, 1) in province.committed and len(province.batches()) >= 6)
                 edge.store(lock, 5)
                 province.register(lock)
-                await edge.until_empty()
+                await time_passes(edge.emptied.is_set)
             assert {counter for lock_id, counter in province.committed if lock_id == lock.lock_id} == set(range(1, 36))
 
-    _run(story)
+    stepped_time.run(story)
 
 
 def test_a_later_record_of_a_lock_with_a_gap_is_sent_when_it_comes(broker: Broker, tmp_path: Path) -> None:
@@ -320,15 +336,15 @@ def test_a_later_record_of_a_lock_with_a_gap_is_sent_when_it_comes(broker: Broke
         with CountingProvince(broker.port, lock) as province:
             async with running(tmp_path, broker.port, receipt_timeout_seconds=1) as edge:
                 edge.store(lock, 3)
-                await _off_loop(province.wait, lambda: len(province.batches()) >= 2)
+                await time_passes(lambda: len(province.batches()) >= 2)
                 edge.store(lock, 1)
                 await _off_loop(province.wait, lambda: (lock.lock_id, 5) in province.committed)
                 assert province.batches()[2:] == [[5]], "long before the others are due again"
                 edge.outbox.put(lock.records[0])
                 edge.uplink.wake()
-                await edge.until_empty()
+                await time_passes(edge.emptied.is_set)
 
-    _run(story)
+    stepped_time.run(story)
 
 
 def test_a_receipt_that_could_not_be_stored_comes_again(broker: Broker, tmp_path: Path) -> None:
@@ -338,9 +354,9 @@ def test_a_receipt_that_could_not_be_stored_comes_again(broker: Broker, tmp_path
             async with running(tmp_path, broker.port, receipt_timeout_seconds=1) as edge:
                 edge.fail_receipts = 1
                 edge.store(lock, 2)
-                await edge.until_empty()
+                await time_passes(edge.emptied.is_set)
 
-    _run(story)
+    stepped_time.run(story)
 
 
 def test_what_cannot_be_read_is_passed_over(broker: Broker, tmp_path: Path) -> None:
@@ -357,7 +373,7 @@ def test_what_cannot_be_read_is_passed_over(broker: Broker, tmp_path: Path) -> N
                 assert edge.commands[0].encode() == good.encode()
                 assert edge.uplink.online
 
-    _run(story)
+    stepped_time.run(story)
 
 
 def test_the_state_topic_tells_birth_and_death(broker: Broker, tmp_path: Path) -> None:
@@ -371,4 +387,4 @@ def test_the_state_topic_tells_birth_and_death(broker: Broker, tmp_path: Path) -
             await _off_loop(late.wait, lambda: late.states)
             assert late.states == [(False, True)], "retained for whoever looks later"
 
-    _run(story)
+    stepped_time.run(story)

@@ -1,0 +1,46 @@
+"""An event loop whose time goes on by the test's hand alone, beside threads, brokers and sockets that are real."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+STEP_SECONDS = 0.05
+_BREATH_SECONDS = 0.002
+"""Real time between two steps, for threads and peers: however little it is, it only makes what they do look slower."""
+
+
+class SteppedTime(asyncio.SelectorEventLoop):
+    """What is due after some seconds is due once `step` has gone so far, however slow the machine is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._passed = 0.0
+
+    def time(self) -> float:
+        return self._passed
+
+    def step(self, seconds: float = STEP_SECONDS) -> None:
+        """Let so much time go by."""
+        self._passed += seconds
+
+
+async def time_passes(until: Callable[[], object]) -> None:
+    """Time goes by step by step until the condition holds."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, SteppedTime)
+    while not until():
+        loop.step()
+        # Everything that this step has made due runs before the next one.
+        for _ in range(4):
+            await asyncio.sleep(0)
+        await asyncio.to_thread(time.sleep, _BREATH_SECONDS)
+
+
+def run(story: Callable[[], Awaitable[None]]) -> None:
+    """Run a story on stepped time."""
+
+    async def told() -> None:
+        await story()
+
+    with asyncio.Runner(loop_factory=SteppedTime) as runner:
+        runner.run(told())
