@@ -28,8 +28,18 @@ class RadioWorld:
         """Start the lock with `records` in its journal, and wait until it advertises."""
         lock = interpreter.find(runtime)
         extra = {"MOORING_RADIO": self.radio.endpoint, "MOORING_TEST_RECORDS": str(records), **settings}
-        self.process = await asyncio.create_subprocess_exec(*lock.command(BOARD), env=lock.environment(extra))
+        self.process = await asyncio.create_subprocess_exec(
+            *lock.command(BOARD), env=lock.environment(extra), stdin=asyncio.subprocess.PIPE
+        )
         await self.radio.on_air.wait()
+
+    async def ticks_pass(self, until: asyncio.Event) -> None:
+        """The lock's ticks, which stand still else, go on by a second again and again, until the event has come."""
+        assert self.process is not None and self.process.stdin is not None
+        waiting = asyncio.ensure_future(until.wait())
+        while not until.is_set():
+            self.process.stdin.write(b"1000\n")
+            await asyncio.wait({waiting}, timeout=0.05)
 
     async def another_adapter(self, number: int) -> bleak_backend.Adapter:
         """A second edge's radio: an adapter holds one connection to an address."""

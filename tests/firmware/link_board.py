@@ -2,16 +2,17 @@
 
 Keys are those of `tests.link_keys`; admission and the judging of edge passes are real. A statement whose bytes start
 with "no" is refused; "grow" journals one more record; "fresh" changes a fact; "slow" takes a tenth of a second.
+
+The lock's ticks stand still. They go on by "slow", and by as many milliseconds as a line on stdin says.
 """
 
 import asyncio
 import os
-import time
+import sys
 
 import bluetooth
 
-import firmware.link
-from firmware import crypto
+from firmware import crypto, ticks
 from firmware.admission import Admission
 from firmware.edge_passes import EdgePasses
 from firmware.identity import Identity
@@ -83,12 +84,36 @@ class FakeLock:
         elif data == b"fresh":
             self.nonce = bytes(16)
         elif data == b"slow":
-            time.sleep(0.1)
+            TICKS.ms += 100
         return "grant", "grant.window" if data.startswith(b"no") else None
 
 
+class Ticks:
+    """Milliseconds by the test's hand."""
+
+    def __init__(self) -> None:
+        self.ms = 0
+        ticks.now = lambda: self.ms
+
+    async def run(self, link: Link) -> None:
+        if sys.implementation.name == "micropython":
+            lines = asyncio.StreamReader(sys.stdin)
+        else:
+            lines = asyncio.StreamReader()
+            protocol = asyncio.StreamReaderProtocol(lines)
+            await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, sys.stdin)
+        while True:
+            line = await lines.readline()
+            if not line:
+                return
+            self.ms += int(line)
+            link.wake()
+
+
+TICKS = Ticks()
+
+
 async def main() -> None:
-    firmware.link.SILENT_MS = int(os.getenv("MOORING_TEST_SILENT_MS") or firmware.link.SILENT_MS)
     hostile = os.getenv("MOORING_RADIO_HOSTILE")
     if hostile:
         from sim.board import hostile_radio
@@ -98,7 +123,7 @@ async def main() -> None:
     link = Link(Radio(bluetooth.BLE()), lock)
     link.wake()
     print("ready")
-    await link.run()
+    await asyncio.gather(link.run(), TICKS.run(link))
 
 
 asyncio.run(main())

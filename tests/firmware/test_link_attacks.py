@@ -145,15 +145,15 @@ def test_an_edge_that_proves_itself_is_not_held_up_by_its_own_reconnections() ->
 
 
 def test_who_opens_and_then_falls_silent_makes_room() -> None:
-    async def scenario(_world: RadioWorld) -> None:
+    async def scenario(world: RadioWorld) -> None:
         async with Edge() as mute:
             await mute.say_unsealed(Initiator(crypto, STRANGER).open())
             await mute.unsealed.get()
-            await mute.gone.wait()
+            await world.ticks_pass(until=mute.gone)
         async with greeted():
             pass
 
-    run(0, scenario, MOORING_TEST_SILENT_MS="1200")
+    run(0, scenario)
 
 
 def test_a_second_opening_on_a_connection_is_refused() -> None:
