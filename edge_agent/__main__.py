@@ -174,9 +174,8 @@ def _status(settings: config.Config, options: argparse.Namespace) -> int:
 
 def _tell_disputed(held: inventory.Counts) -> None:
     if held.disputed:
-        print(
-            f"ALARM    the province refuses {held.disputed} that their locks did sign; they are kept: tell the province"
-        )
+        which = "1 record that its lock" if held.disputed == 1 else f"{held.disputed} records that their locks"
+        print(f"ALARM    the province refuses {which} did sign; kept here: tell the province")
 
 
 def _held(settings: config.Config) -> inventory.Counts | None:

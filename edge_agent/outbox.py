@@ -269,14 +269,13 @@ class Outbox:
 
     # --- records that the province refuses ---------------------------------------------------------------------------
 
-    def queued(self, key: Key, payload_hash: bytes) -> bytes | None:
-        """The record of that key and payload in the queue, None if there is none."""
+    def queued(self, key: Key) -> tuple[bytes, bytes] | None:
+        """The record of that key in the queue, and the payload hash that it came with; None if there is none."""
         with database.errors():
             row = self._db.execute(
-                "SELECT record FROM records WHERE lock_id = ? AND counter = ? AND payload_hash = ?",
-                (*key, payload_hash),
+                "SELECT record, payload_hash FROM records WHERE lock_id = ? AND counter = ?", key
             ).fetchone()
-        return None if row is None else bytes(row[0])
+        return None if row is None else (bytes(row[0]), bytes(row[1]))
 
     def set_aside(self, key: Key, code: str, *, authentic: bool) -> None:
         """Move a record from the queue to the quarantine. One that is not `authentic` is wanted from the lock again."""

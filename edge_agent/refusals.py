@@ -20,15 +20,16 @@ def obey(outbox: Outbox, refusal: Refusal) -> list[Key]:
     moved = []
     for counter, payload_hash, code in refusal.records:
         key = (refusal.lock_id, counter)
-        held = outbox.queued(key, payload_hash)
-        if held is None:
+        held = outbox.queued(key)
+        # A disk that has changed the payload has us send another one than came here.
+        if held is None or payload_hash not in (held[1], _payload_hash(held[0])):
             continue
         facts = {"lock": refusal.lock_id, "counter": counter, "code": code}
         if code == EQUIVOCATION:
             outbox.set_aside(key, code, authentic=True)
             log.error("record.refused", **facts)
             moved.append(key)
-        elif code == SIGNATURE and not _is_good(held, outbox.identity(refusal.lock_id)):
+        elif code == SIGNATURE and not _is_good(held[0], outbox.identity(refusal.lock_id)):
             outbox.set_aside(key, code, authentic=False)
             log.error("record.damaged", **facts, reason="this disk changed it; the lock is asked for it again")
             moved.append(key)
@@ -45,3 +46,10 @@ def _is_good(held: bytes, identity_public: bytes) -> bool:
     except MooringError:
         return False
     return True
+
+
+def _payload_hash(held: bytes) -> bytes | None:
+    try:
+        return record.parse(held).payload_hash
+    except MooringError:
+        return None

@@ -223,7 +223,7 @@ def test_status_and_queue_raise_an_alarm_over_records_that_the_province_refuses_
         outbox.dispute((lock.lock_id, 2), "cose.signature")
         for command in (["status"], ["queue"], ["queue", "--quarantine"]):
             main([*command, "--config", str(file)])
-            assert "ALARM    the province refuses 1 that" in capsys.readouterr().out
+            assert "ALARM    the province refuses 1 record that its lock did sign" in capsys.readouterr().out
         main(["queue", "--config", str(file), "--json", "--quarantine"])
         shown = said(capsys)
         assert (shown["disputed"], shown["locks"][0]["disputed"], shown["quarantined"]) == (1, 1, 0)

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from edge_agent import database, inventory, papers
 from edge_agent.downlink import Downlink
 from edge_agent.outbox import Key, Outbox
-from protocol import cbor, statement, uplink
+from protocol import cbor, record, statement, uplink
 from protocol import crypto_cpython as crypto
 from protocol.errors import FormatError
+from protocol.record import Record
 from protocol.refusal import EQUIVOCATION, SIGNATURE, Refusal
 from tests.edge_agent.signing_lock import PROVINCE_PRIVATE, PROVINCE_PUBLIC, SigningLock, grant
 
@@ -44,12 +45,13 @@ class Edge:
     def queue(self) -> list[int]:
         return [row.counter for row in self.outbox.batch(0, 10**9, 100)]
 
-    def damage(self, counter: int) -> None:
-        """The card turns a bit of a record's signature."""
+    def damage(self, counter: int, at: int) -> Record:
+        """The card turns a bit of a record. Returns what it is now."""
         with closing(database.open_for_writing(self.path)) as connection:
             raw = bytearray(self.lock.records[counter - 1].raw)
-            raw[-1] ^= 1
+            raw[at] ^= 1
             connection.execute("UPDATE records SET record = ? WHERE counter = ?", (bytes(raw), counter))
+        return record.parse(bytes(raw))
 
     def aside(self) -> list[tuple[object, object]]:
         with closing(database.open_for_reading(self.path)) as look:
@@ -119,11 +121,12 @@ def test_a_dispute_is_over_with_the_receipt_for_the_record(edge: Edge, lock: Sig
     assert edge.disputed() == [(4, SIGNATURE), (5, SIGNATURE)]
 
 
+@pytest.mark.parametrize("at", [-1, -80], ids=["signature", "payload"])
 def test_a_record_whose_signature_is_refused_and_was_damaged_here_is_set_aside_and_fetched_again(
-    edge: Edge, lock: SigningLock
+    edge: Edge, lock: SigningLock, at: int
 ) -> None:
-    edge.damage(2)
-    edge.told(lock.refusal(SIGNATURE, lock.records[1], lock.records[2]))
+    sent = edge.damage(2, at)
+    edge.told(lock.refusal(SIGNATURE, sent, lock.records[2]))
     assert edge.queue() == [1, 3, 4, 5] and edge.settled == [(lock.lock_id, 2)]
     assert edge.aside() == [(2, SIGNATURE)] and edge.disputed() == [(3, SIGNATURE)]
     assert edge.outbox.known_through(lock.lock_id) == 1, "the lock is asked from here on"
@@ -133,8 +136,7 @@ def test_a_record_whose_signature_is_refused_and_was_damaged_here_is_set_aside_a
 
 @pytest.mark.parametrize("over", ["the province's receipt", "the lock's word"])
 def test_a_damaged_record_that_was_receipted_meanwhile_is_not_fetched(edge: Edge, lock: SigningLock, over: str) -> None:
-    edge.damage(2)
-    edge.told(lock.refusal(SIGNATURE, lock.records[1]))
+    edge.told(lock.refusal(SIGNATURE, edge.damage(2, -1)))
     if over == "the province's receipt":
         edge.told(lock.receipt(3))
     else:
