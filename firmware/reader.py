@@ -53,8 +53,9 @@ TOTAL_MS = 35000
 """Longest read, from first contact on: engagement, a connection over BLE, the holder's consent, the transfer."""
 _FRAME_BYTES = const(64)
 """Longest that SessionData is beyond the encrypted response it carries."""
-_FAREWELL_MS = const(200)
-"""Longest that a card is kept for the answer to the last command of its session, which some holders never give."""
+_FAREWELL_MS = const(60)
+"""Longest that a card is kept for the answer to the last command of its session: the holder has it long before. Some
+never answer it, and the next guest is to be served within 300 ms of the light."""
 
 
 class Presentation:

@@ -92,11 +92,17 @@ class DirectCard:
         self.released = True
 
 
-async def read_mdoc(card: Any, items: dict[str, dict[str, list[str]]], **settings: Any) -> Presentation:
-    """One request and its answer, the last word of the session said and heard. `settings` as `Reading`."""
+Items = dict[str, dict[str, list[str]]]
+
+
+async def read_mdoc(card: Any, *requests: Items, **settings: Any) -> Presentation:
+    """Requests in one session and the answer to the last, its last word said and heard. `settings` as `Reading`."""
+    *before, last = requests
     reading = Reading(card, crypto, **{"mark": lambda event, **facts: None, **settings})
     try:
-        return await reading.ask(items, reader_key()[0], list(reader_chain()))
+        for items in before:
+            await reading.ask(items, reader_key()[0], list(reader_chain()), False)
+        return await reading.ask(last, reader_key()[0], list(reader_chain()))
     finally:
         await reading.close()
         if reading.farewell is not None:

@@ -125,6 +125,7 @@ def no_memory(here: Scene, patch: pytest.MonkeyPatch) -> None:
 NO_GO = {
     "an altered document": NoGo("refused_document", {"tamper": "element-value"}),
     "an altered message": NoGo("refused_phone", {"tamper": "session-data"}),
+    "a phone that hangs up": NoGo("refused_document", {"tamper": "element-value", "habits": Habits(hangs_up=True)}),
     "a no on the phone": NoGo("refused_phone", {"consent": lambda asked: False}),
     "a reader that the phone does not know": NoGo("refused_phone", {"reader_roots": []}),
     "a phone without retrieval": NoGo("refused_phone", {"nfc": False}),
