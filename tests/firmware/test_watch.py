@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.on_lock import run_on_lock
+from tests.on_lock import VIRTUAL_TIME, run_on_lock
 
 _ON_LOCK = """
 import asyncio
@@ -62,7 +62,7 @@ asyncio.run(main())
 def test_the_watchdog_is_fed_while_all_is_well_and_not_once_something_is_not(
     tasks: list[str], seconds: float, fed_for_ever: bool
 ) -> None:
-    came: dict[str, Any] = run_on_lock(_ON_LOCK, {"tasks": tasks, "seconds": seconds})
+    came: dict[str, Any] = run_on_lock(VIRTUAL_TIME + _ON_LOCK, {"tasks": tasks, "seconds": seconds})
     assert came["fed"] > 0 and came["ticked"] >= came["fed"], "at first all was well"
     assert came["over"] is not fed_for_ever
     assert (came["fed_later"] > came["fed"]) is fed_for_ever

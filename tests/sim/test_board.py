@@ -180,8 +180,7 @@ while uart.read(16) is None:
 assert told == [uart]
 for timer in timers:
     timer.init(mode=Timer.ONE_SHOT, period=1, callback=told.append)
-end = time.time() + 5
-while len(told) < 2 and time.time() < end:
+while len(told) < 2:
     time.sleep(0.01)
 assert told[1:] == [timers[1]]
 """
@@ -226,7 +225,7 @@ def test_the_built_in_machine_is_extended_and_not_hidden(tmp_path: Path) -> None
     [
         ("import machine\nmachine.reset()", layout.RESET_EXIT),
         ("import machine, time\nw = machine.WDT(timeout=20)\ntime.sleep(0.05)\nw.feed()", layout.WATCHDOG_EXIT),
-        ("import machine, time\nw = machine.WDT(timeout=2000)\ntime.sleep(0.05)\nw.feed()", 0),
+        ("import machine, time\nw = machine.WDT(timeout=3600000)\ntime.sleep(0.05)\nw.feed()", 0),
     ],
 )
 def test_the_exit_code_tells_why_the_board_stopped(tmp_path: Path, source: str, code: int) -> None:

@@ -43,7 +43,7 @@ class Courier:
         self._client.on_message = self._on_message
         self._client.connect(broker.host, broker.port)
         self._client.loop_start()
-        ready.get(timeout=10)
+        ready.get()
 
     def _on_message(self, _: Any, __: Any, message: mqtt.MQTTMessage) -> None:
         self.answers.put((uplink.edge_of(message.topic)[1], bytes(message.payload)))
@@ -57,7 +57,7 @@ class Courier:
 
     def answer(self, leaf: str) -> bytes:
         """The next answer, which must be on `leaf`."""
-        got, payload = self.answers.get(timeout=10)
+        got, payload = self.answers.get()
         assert got == leaf
         return payload
 
