@@ -134,6 +134,14 @@ def test_a_signer_under_an_intermediate_is_refused_whatever_the_lists_say(bench:
     assert tap(bench) is None
 
 
+def test_a_crl_is_read_however_its_own_number_is_written(bench: Bench) -> None:
+    trusting(bench, (IACA, DOC_TYPE), lists=[ListEntry(CRL, trust.CRL, 0)])
+    number = bytes.fromhex("0603551d140403020101")
+    odd = credential.signed_anew(crl_of(IACA, SERIAL), number, number[:-1] + b"\x81", IACA.key())
+    assert bench.bring(CRL, odd) is None
+    assert tap(bench) == "mdoc.ds_revoked"
+
+
 @pytest.mark.parametrize("in_certificate", ["000005", "0000c8", "ffffc8", "00ffc8", "12d687"])
 @pytest.mark.parametrize("in_list", ["00000005", "000000c8", "ffffffc8", "0000ffc8", "0012d687"])
 def test_serial_numbers_are_compared_as_numbers(bench: Bench, in_certificate: str, in_list: str) -> None:
