@@ -108,12 +108,11 @@ class Stay:
     def _map(self) -> None:
         """Make the tables; call when grant or guests have changed."""
         guests, names = self.guests, self.grant.commitments
-        for guest in guests:
-            guest.renew(names)
         mine = [guest.commitment for guest in guests]
         self._checked = [
             number for number, guest in enumerate(guests, 1) if not guest.named or mine[number - 1] in names
         ]
+        self._bits = sum([1 << number for number in self._checked])
         self._count = len([guest for guest in guests if not guest.named])
         self._numbers = bytes([mine.index(name) + 1 if name in mine else 0 for name in names])
         self._known = self._slots(names)
@@ -129,6 +128,7 @@ class Stay:
 
     def join(self, guest: Guest) -> None:
         """`guest` has checked in."""
+        guest.renew(self.grant.commitments)
         self.guests.append(guest)
         self._map()
 
@@ -163,7 +163,7 @@ class Stay:
 
     def belongs(self, number: int) -> bool:
         """Is this guest still one of the stay's? Whom the grant named and names no more is not."""
-        return number in self._checked
+        return bool(self._bits >> number & 1)
 
     def present(self) -> "list[int]":
         """Numbers of the guests who have checked in and still belong to the stay."""
@@ -192,6 +192,8 @@ class Stay:
     def renew(self, grant: Grant) -> None:
         """Go on under a newer version of the grant. Who is in stays so if it names them at any level."""
         self.grant = grant
+        for guest in self.guests:
+            guest.renew(grant.commitments)
         self._map()
 
 
