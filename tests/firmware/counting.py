@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from firmware import reentry
-from protocol import cose, stay_key
+from protocol import cose
 from protocol import crypto_cpython as crypto
 from sim.board.interpreter import ROOT
 
@@ -49,8 +48,7 @@ class Work:
             return cose_same(left, right)
 
         cose_same = cose.same
-        for module in (cose, stay_key.cose, reentry.cose):
-            monkeypatch.setattr(module, "same", same)
+        monkeypatch.setattr(cose, "same", same)
 
     def of(self, act: Callable[[], object]) -> dict[str, int]:
         """Calls of the cryptography by name, comparisons, and the steps of bytecode that `act` takes in our code."""

@@ -111,6 +111,10 @@ class Bench(PlacedLock):
         """Somebody with one document or more: the body of the record of their opening, or why they stay outside."""
         return self.serve([self.claim(guest, stay_key) for guest in guests])
 
+    def typed(self, pin: str) -> "Sequence[Claim]":
+        """What comes of a PIN at the keypad."""
+        return asyncio.run(self.lock.reentry.by_pin(pin))
+
     def serve(self, claims: "Sequence[Claim] | Exception") -> dict[Any, Any] | str:
         """What the door does for an arrival that brings claims, or fails. Of an entry that was counted: its line."""
         refused: list[str] = []

@@ -65,7 +65,7 @@ class House(Bench):
 
     def claim(self, guest: Guest, stay_key: bytes | None = None) -> DocumentClaim:
         made = super().claim(guest, stay_key)
-        made._crypto = self.counting  # type: ignore[assignment]  # the lock's
+        made._crypto = self.counting  # the lock's
         return made
 
     def judges(self, guest: Guest, code: str) -> dict[str, int]:
@@ -205,7 +205,7 @@ def test_a_door_that_works_on_the_keys_it_holds_alone_is_noticed(build: Build, m
     def of_held(house: House) -> dict[str, int]:
         keys, nonce = house.lock.reentry._held[1], b"\x82\x01\x50" + bytes(16)
         monkeypatch.setattr(stay_key, "MAX_KEYS", len(keys))
-        return house.work.of(lambda: stay_key.Exchange(house.counting, keys, nonce).judge(nonce))  # type: ignore[arg-type]
+        return house.work.of(lambda: stay_key.Exchange(house.counting, keys, nonce).judge(nonce))
 
     assert not all_alike(counts(build, of_held, "four guests"))
 

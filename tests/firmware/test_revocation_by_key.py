@@ -106,7 +106,7 @@ def test_a_signature_remembered_as_good_revokes_nothing_of_a_list_that_came_sinc
     memory = RememberedSignatures(crypto)
     first = memory.recollect()
     assert tap(bench, first) is None and first.computed == 2
-    memory.keep("guest", first)
+    memory.keep(first)
     again = memory.recollect()
     assert tap(bench, again) is None and (again.recalled, again.computed) == (2, 0)
     assert bench.bring(CRL, crl_of(RENEWED, SERIAL)) is None
