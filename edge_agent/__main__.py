@@ -149,16 +149,19 @@ def _status(settings: config.Config, options: argparse.Namespace) -> int:
     running = status.is_running(settings.state_dir)
     said = status.read(settings.state_dir) if running else {}
     broker, locks = bool(said.get("broker")), said.get("locks", [])
-    faults = said.get("faults", {})
+    faults, strangers = said.get("faults", {}), said.get("strangers", 0)
     held = _held(settings)
     working = running and broker
     if options.json:
         facts = {"ok": working, "running": running, "broker": broker, "locks": locks, "faults": faults}
+        facts |= {"strangers": strangers}
         print(json.dumps(facts | {"outbox": vars(held) if held else None}))
         return OK if working else NOT_WORKING
     print(f"agent    {'running' if running else 'not running'}")
     print(f"broker   {'connected' if broker else 'not connected'}")
     print(f"locks    {sum(lock['connected'] for lock in locks)} of {len(locks)} connected")
+    if strangers:
+        print(f"         {strangers} addresses claim to be a lock of ours and have not proven it")
     if faults:
         counted = ", ".join(f"{kind} {count}" for kind, count in sorted(faults.items()))
         print(f"faults   {counted} since the start: bugs; the log has their places (agent.fault), please report them")

@@ -6,22 +6,21 @@ to the lock that they name. Nothing here opens a record or judges a statement.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 from typing import Final
 
 from edge_agent import config, log, status
-from edge_agent.backoff import Backoff
 from edge_agent.credentials import Credentials
 from edge_agent.discovery import discover
 from edge_agent.downlink import Downlink
-from edge_agent.faults import Faults, cancelled
+from edge_agent.faults import Faults, keep
 from edge_agent.known_lock import KnownLock, LinkFactory
 from edge_agent.lock_link import CONNECTING_AT_ONCE, LockLink
 from edge_agent.notify import Notifier
 from edge_agent.outbox import Outbox
+from edge_agent.roster import Roster, Search
 from edge_agent.uplink import Uplink
 from protocol import crypto_cpython, placement, record, uplink
-from protocol.errors import FormatError, MooringError, StorageError, TransportError, VerificationError
+from protocol.errors import FormatError, StorageError, VerificationError
 from protocol.link import Hello
 
 VERSION: Final = "0.1.0"
@@ -33,8 +32,6 @@ ANNOUNCE_SECONDS: Final = 600.0
 """Locks in reach are announced again: a broker may have lost the last announcement, acknowledged or not."""
 ASK_PASS_SECONDS: Final = 30.0
 """Between requests for an edge pass while there is none, or a lock has refused the one there is."""
-RESTART: Final = Backoff(first=1.0, limit=60.0)
-"""After a fault in what should never end."""
 RENEW_PASS_SECONDS: Final = 6 * 3600.0
 """Between requests otherwise: the province answers when it has a newer one, which it makes long before the end."""
 
@@ -48,13 +45,14 @@ class Agent:
         notifier: Notifier,
         *,
         make_link: LinkFactory = LockLink,
-        search: Callable[[float], Awaitable[list[tuple[str, bytes]]]] = discover,
+        search: Search = discover,
     ) -> None:
         self._settings, self._notifier = settings, notifier
         self._make_link, self._search = make_link, search
         self._outbox: Outbox
         self._downlink: Downlink
         self._credentials: Credentials
+        self._roster: Roster
         self._asked_pass: float | None = None
         self._uplink: Uplink
         self._locks: dict[str, KnownLock] = {}
@@ -70,6 +68,7 @@ class Agent:
                 settings.outbox_path,
                 max_bytes=settings.outbox.max_mb * 1_000_000,
                 reserve_bytes=settings.outbox.disk_reserve_mb * 1_000_000,
+                is_own=lambda lock_id: self._credentials.admits(lock_id),
             )
             try:
                 self._credentials = Credentials(settings.state_dir, settings.province_public_key)
@@ -90,6 +89,16 @@ class Agent:
                     settings.province_public_key,
                     self._uplink.settled,
                     self._faults,
+                )
+                self._roster = Roster(
+                    settings.locks,
+                    self._credentials,
+                    self._outbox,
+                    self._faults,
+                    locks=self._locks,
+                    make=self._make_lock,
+                    deliver=self._downlink.deliver,
+                    search=self._search,
                 )
                 await self._work_until(stop)
             finally:
@@ -122,33 +131,13 @@ class Agent:
 
     async def _work(self) -> None:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._keep("uplink", self._uplink.run))
-            tasks.create_task(self._keep("housekeeping", self._tick))
-            for address in self._settings.locks.addresses:
-                self._add_lock(address, tasks)
-            if not self._settings.locks.addresses:
-                tasks.create_task(self._keep("scan", lambda: self._look_for_locks(tasks)))
+            tasks.create_task(keep("uplink", self._uplink.run, self._faults))
+            tasks.create_task(keep("housekeeping", self._tick, self._faults))
+            tasks.create_task(keep("roster", self._roster.run, self._faults))
             self._notifier.ready()
 
-    async def _keep(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
-        """Do `work` until it returns, again after each fault. Raises MooringError: then there is no use in going on."""
-        failures = 0
-        while True:
-            try:
-                return await work()
-            except asyncio.CancelledError as error:
-                if cancelled():
-                    raise
-                self._faults.note(error, part=name)
-            except MooringError:
-                raise
-            except Exception as error:  # noqa: BLE001 -- contained here, and noted
-                self._faults.note(error, part=name)
-            failures += 1
-            await asyncio.sleep(RESTART.wait(failures))
-
-    def _add_lock(self, address: str, tasks: asyncio.TaskGroup) -> None:
-        lock = self._locks[address] = KnownLock(address)
+    def _make_lock(self, address: str) -> KnownLock:
+        lock = KnownLock(address)
 
         async def on_hello(hello: Hello) -> None:
             self._on_hello(lock, hello)
@@ -163,19 +152,7 @@ class Agent:
             gate=self._gate,
             faults=self._faults,
         )
-        tasks.create_task(self._keep("link", lock.link.run))
-        tasks.create_task(self._keep("delivery", lambda: self._downlink.deliver(lock)))
-
-    async def _look_for_locks(self, tasks: asyncio.TaskGroup) -> None:
-        while True:
-            try:
-                for address, _prefix in await self._search(self._settings.locks.scan_seconds):
-                    if address not in self._locks:
-                        log.info("lock.found", address=address)
-                        self._add_lock(address, tasks)
-            except TransportError as error:
-                log.warning("radio.unavailable", code=error.code, reason=error.message)
-            await asyncio.sleep(self._settings.locks.scan_every_seconds)
+        return lock
 
     async def _tick(self) -> None:
         fed = 0.0
@@ -202,7 +179,8 @@ class Agent:
             }
             for lock in self._locks.values()
         ]
-        shown: dict[str, object] = {"broker": self._uplink.online, "locks": locks, "faults": self._faults.counts}
+        shown: dict[str, object] = {"broker": self._uplink.online, "locks": locks}
+        shown |= {"strangers": self._roster.strangers, "faults": self._faults.counts}
         if shown != self._shown:
             self._shown = shown
             status.write(self._settings.state_dir, shown)
@@ -217,8 +195,8 @@ class Agent:
             raise VerificationError("lock.identity", "the lock id is not that of the key it shows")
         if lock.hello is None or lock.hello.lock_id != hello.lock_id or lock.announced is None:
             log.info("lock.seen", lock=hello.lock_id, next_counter=hello.next_counter, address=lock.address)
-        self._outbox.lock_seen(hello)
-        lock.hello = hello
+        self._outbox.lock_seen(hello, lock.address)
+        lock.hello, lock.lock_id = hello, hello.lock_id
         self._announce(lock)
         lock.due.set()
 
@@ -280,7 +258,8 @@ class Agent:
     def _on_pass(self, signed: bytes) -> None:
         try:
             if self._credentials.take(signed):
-                log.info("pass.accepted", issued_at=self._credentials.issued_at)
+                log.info("pass.accepted", issued_at=self._credentials.issued_at, locks=len(self._credentials.locks))
+                self._roster.passes_changed()
         except (FormatError, VerificationError) as error:
             log.error("pass.refused", code=error.code)
 

@@ -56,6 +56,10 @@ class Credentials:
         """Is that lock this edge's own?"""
         return lock_id in self._passes
 
+    def claimed(self, prefix: bytes) -> bytes | None:
+        """Id of the own lock that advertises `prefix`; None if none does."""
+        return next((lock_id for lock_id in self._passes if prefix and lock_id.startswith(prefix)), None)
+
     def pass_for(self, lock_id: bytes) -> bytes | None:
         """The pass to show to a lock, as the province signed it; None if none lists it."""
         return self._passes.get(lock_id)

@@ -52,7 +52,8 @@ CREATE TABLE locks (
     identity_public BLOB, next_counter INTEGER NOT NULL DEFAULT 0,
     told_through INTEGER NOT NULL DEFAULT 0,      -- what the lock itself says a receipt covered
     receipted_through INTEGER NOT NULL DEFAULT 0, -- what the last receipt that we accepted covers
-    receipted_head BLOB, seen_at REAL
+    receipted_head BLOB, seen_at REAL,
+    address TEXT                            -- where it proved itself last
 );
 """
 

@@ -9,12 +9,17 @@ quote what the peer sent.
 import asyncio
 import traceback
 from collections import Counter
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any, Final
 
 from edge_agent import log
-from protocol.errors import TransportError
+from edge_agent.backoff import Backoff
+from protocol.errors import MooringError, TransportError
 
-CODE = "edge.fault"
+CODE: Final = "edge.fault"
+RESTART: Final = Backoff(first=1.0, limit=60.0)
+"""After a fault in what should never end."""
 
 
 class FaultError(TransportError):
@@ -48,6 +53,24 @@ class Faults:
         self._counts[fault.kind] += 1
         log.error("agent.fault", **facts, code=CODE, type=fault.kind, place=fault.place)
         return fault
+
+
+async def keep(part: str, work: Callable[[], Coroutine[Any, Any, None]], faults: Faults) -> None:
+    """Do `work` until it returns, again after each fault. Raises MooringError: then there is no use in going on."""
+    failures = 0
+    while True:
+        try:
+            return await work()
+        except asyncio.CancelledError as error:
+            if cancelled():
+                raise
+            faults.note(error, part=part)
+        except MooringError:
+            raise
+        except Exception as error:  # noqa: BLE001 -- contained here, and noted
+            faults.note(error, part=part)
+        failures += 1
+        await asyncio.sleep(RESTART.wait(failures))
 
 
 def cancelled() -> bool:

@@ -16,6 +16,12 @@ class Link(Protocol):
     def connected(self) -> bool:
         """Has the lock said HELLO on a connection that stands?"""
 
+    async def prove(self) -> bytes:
+        """Connect, and have whoever is there prove to be a lock that our passes list; returns its id.
+
+        `run` goes on with that connection. Raises MooringError, after which there is no connection.
+        """
+
     async def run(self) -> None:
         """Keep the link up until cancelled."""
 
@@ -47,6 +53,8 @@ class KnownLock:
     def __init__(self, address: str) -> None:
         self.address = address
         self.link: Link | None = None
+        self.lock_id = b""
+        """Of the lock that proved itself here; empty while none has."""
         self.hello: Hello | None = None
         self.due = asyncio.Event()
         """Something may be waiting to be delivered."""

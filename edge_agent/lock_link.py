@@ -7,7 +7,6 @@ resumed stream.
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Awaitable, Callable
 from typing import Final, NoReturn
 
@@ -66,6 +65,7 @@ class LockLink:
         self._gate = gate
         self._faults = faults or Faults()
         self._current: LockConnection | None = None
+        self._opened: LockConnection | None = None
         self._lock_id = b""
         """Of the lock that proved itself here last; empty before the first has."""
         self._missing: int | None = None
@@ -76,16 +76,32 @@ class LockLink:
         """Is there a connection on which the lock has said HELLO?"""
         return self._current is not None and self._current.ready
 
+    async def prove(self) -> bytes:
+        """Connect, and have whoever is there prove to be a lock that our passes list; returns its id.
+
+        `run` goes on with that connection. Raises MooringError, after which there is no connection.
+        """
+        connection = LockConnection(self.address, self._credentials)
+        try:
+            await connection.open()
+            await connection.shake_hands()
+        except BaseException:
+            await self._close(connection)
+            raise
+        self._opened, self._lock_id = connection, connection.lock_id
+        return connection.lock_id
+
     async def run(self) -> None:
         """Keep the link up until cancelled. Never raises an error: see `last_error`."""
         failures = 0
         while True:
             await self._credentials.available.wait()
-            self._worked, started = False, time.monotonic()
+            self._worked, started = False, asyncio.get_running_loop().time()
             error = await self._end_of_connection()
             self.last_error = error
             # A connection that worked starts the series anew, so that a lock which merely rebooted is back soon.
-            steady = self._worked or time.monotonic() - started >= CONNECT_SECONDS + STEADY_SECONDS
+            lasted = asyncio.get_running_loop().time() - started
+            steady = self._worked or lasted >= CONNECT_SECONDS + STEADY_SECONDS
             failures = 1 if steady else failures + 1
             wait = self._backoff.wait(failures)
             whose = {"address": self.address, "lock": self._lock_id}
@@ -120,11 +136,13 @@ class LockLink:
 
     async def _one_connection(self) -> NoReturn:
         """One connection from start to loss; always ends in an exception."""
-        connection = LockConnection(self.address, self._credentials)
+        proven, self._opened = self._opened, None
+        connection = proven or LockConnection(self.address, self._credentials)
         try:
-            async with self._gate or contextlib.nullcontext():
-                await connection.open()
-            await connection.shake_hands()
+            if proven is None:
+                async with self._gate or contextlib.nullcontext():
+                    await connection.open()
+                await connection.shake_hands()
             hello = await connection.greet()
             self._current, self.last_error = connection, None
             await self._on_hello(hello)
@@ -132,8 +150,11 @@ class LockLink:
         finally:
             self._current = None
             self._lock_id = connection.lock_id or self._lock_id
-            if (fault := await connection.close()) is not None:
-                self._faults.note(fault, address=self.address)
+            await self._close(connection)
+
+    async def _close(self, connection: LockConnection) -> None:
+        if (fault := await connection.close()) is not None:
+            self._faults.note(fault, address=self.address)
 
     async def _stream(self, connection: LockConnection, hello: Hello) -> NoReturn:
         # What a receipt covers is committed, and the lock may have trimmed it.

@@ -7,15 +7,15 @@ agrees, and what does not fit, is kept aside and never overwritten.
 
 import hashlib
 import json
-import shutil
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
 from edge_agent import database
 from edge_agent.held import Held
+from edge_agent.room import Room
 from protocol.errors import StorageError, VerificationError
 from protocol.link import Hello
 from protocol.receipt import Receipt
@@ -40,15 +40,27 @@ class Stored:
 
 
 class Outbox:
-    """The outbox at `path`; `max_bytes` of records at most, and nothing taken in below `reserve_bytes` of free disk."""
+    """The outbox at `path`; `max_bytes` of records of own locks (`is_own(lock_id)`; all if absent) at most, and as
+    `edge_agent.room` says of others; nothing is taken in below `reserve_bytes` of free disk."""
 
-    def __init__(self, path: Path, *, max_bytes: int = 512 * MEGABYTE, reserve_bytes: int = 0) -> None:
-        self._path, self._max_bytes, self._reserve_bytes = path, max_bytes, reserve_bytes
+    def __init__(
+        self,
+        path: Path,
+        *,
+        max_bytes: int = 512 * MEGABYTE,
+        reserve_bytes: int = 0,
+        is_own: Callable[[bytes], bool] = lambda _lock_id: True,
+    ) -> None:
+        self._room = Room(path.parent, max_bytes, reserve_bytes, is_own)
         self._db = database.open_for_writing(path)
         self.held = Held(self._db)
         """The statements that wait for locks, in the same file."""
-        self._bytes: int = self._one("SELECT coalesce(sum(length(record)), 0) FROM records")
-        self._bytes += self._one("SELECT coalesce(sum(length(record)), 0) FROM quarantine")
+        with database.errors():
+            for lock_id, size in self._db.execute(
+                "SELECT lock_id, length(record) FROM records "
+                "UNION ALL SELECT CASE WHEN authentic THEN lock_id END, length(record) FROM quarantine"
+            ):
+                self._room.add(lock_id, size)
 
     def close(self) -> None:
         """Close the file."""
@@ -61,17 +73,26 @@ class Outbox:
 
     # --- locks -------------------------------------------------------------------------------------------------------
 
-    def lock_seen(self, hello: Hello) -> None:
-        """Keep what a lock says of itself. Its word on receipts rules over ours, unless one waits to be delivered.
+    def lock_seen(self, hello: Hello, address: str = "") -> None:
+        """Keep what a lock says of itself, which proved itself at `address`. Its word on receipts rules over ours,
+        unless one waits to be delivered.
 
         A lock that was never convinced by a receipt still holds its records, and they must be fetched again.
         """
         with database.transaction(self._db):
             self._db.execute(
-                "INSERT INTO locks (lock_id, identity_public, next_counter, told_through, seen_at) VALUES (?,?,?,?,?) "
-                "ON CONFLICT (lock_id) DO UPDATE SET identity_public = excluded.identity_public, seen_at = "
-                "excluded.seen_at, next_counter = excluded.next_counter, told_through = excluded.told_through",
-                (hello.lock_id, hello.identity_public, hello.next_counter, hello.receipted_through, time.time()),
+                "INSERT INTO locks (lock_id, identity_public, next_counter, told_through, seen_at, address) "
+                "VALUES (?,?,?,?,?,?) ON CONFLICT (lock_id) DO UPDATE SET identity_public = excluded.identity_public, "
+                "seen_at = excluded.seen_at, next_counter = excluded.next_counter, "
+                "told_through = excluded.told_through, address = excluded.address",
+                (
+                    hello.lock_id,
+                    hello.identity_public,
+                    hello.next_counter,
+                    hello.receipted_through,
+                    time.time(),
+                    address,
+                ),
             )
             self._db.execute(
                 "DELETE FROM damaged WHERE lock_id = ? AND counter <= ?", (hello.lock_id, hello.receipted_through)
@@ -83,6 +104,13 @@ class Outbox:
                     "UPDATE locks SET receipted_through = told_through, receipted_head = NULL WHERE lock_id = ?",
                     (hello.lock_id,),
                 )
+
+    def proven(self) -> list[tuple[str, bytes]]:
+        """(address, lock id) of each lock, where it proved itself last."""
+        with database.errors():
+            return self._db.execute(
+                "SELECT address, lock_id FROM locks WHERE address != '' ORDER BY lock_id"
+            ).fetchall()
 
     def knows(self, lock_id: bytes) -> bool:
         """Has this lock ever been seen here?"""
@@ -117,7 +145,8 @@ class Outbox:
         """Take a record whose signature was verified; it is on disk when this returns.
 
         Another payload under a key that is taken goes to quarantine. Raises StorageError: `outbox.limit`,
-        `outbox.reserve`, or what `edge_agent.database` names; then the record is not here and the lock must keep it.
+        `outbox.strangers`, `outbox.reserve`, or what `edge_agent.database` names; then the record is not here and the
+        lock must keep it.
         """
         receipted = self._receipted(record.lock_id)
         if receipted is not None and record.counter <= receipted[0]:
@@ -138,7 +167,7 @@ class Outbox:
             record.payload_hash,
         ):
             return "duplicate"
-        self._make_room(len(record.raw))
+        self._room.check(record.lock_id, len(record.raw))
         with database.transaction(self._db):
             self._db.execute(
                 "INSERT INTO records (lock_id, counter, payload_hash, previous, record, stored_at) "
@@ -153,19 +182,22 @@ class Outbox:
                 ),
             )
             self._db.execute("DELETE FROM damaged WHERE lock_id = ? AND counter = ?", (record.lock_id, record.counter))
-        self._bytes += len(record.raw)
+        self._room.add(record.lock_id, len(record.raw))
         return "stored"
 
     def keep_forged(self, lock_id: bytes, counter: int, record: bytes, code: str) -> bool:
         """Keep aside a record that is not the lock's own work. False if there are too many of those already."""
         if self._one("SELECT count(*) FROM quarantine WHERE NOT authentic") >= FORGED_LIMIT:
             return False
-        self._make_room(len(record))
+        try:
+            self._room.check(None, len(record))
+        except StorageError:
+            return False
         with database.transaction(self._db):
             return self._keep_aside((lock_id, counter), record, None, code, authentic=False)
 
     def _conflict(self, record: Record) -> Literal["conflict"]:
-        self._make_room(len(record.raw))
+        self._room.check(record.lock_id, len(record.raw))
         with database.transaction(self._db):
             key = (record.lock_id, record.counter)
             self._keep_aside(key, record.raw, record.payload_hash, "outbox.conflict", authentic=True)
@@ -177,17 +209,9 @@ class Outbox:
             "stored_at) VALUES (?,?,?,?,?,?,?,?)",
             (*key, hashlib.sha256(record).digest(), payload_hash, authentic, record, code, time.time()),
         )
-        self._bytes += len(record) if done.rowcount else 0
+        if done.rowcount:
+            self._room.add(key[0] if authentic else None, len(record))
         return done.rowcount > 0
-
-    def _make_room(self, size: int) -> None:
-        if self._bytes + size > self._max_bytes:
-            raise StorageError(
-                "outbox.limit", "outbox.max_mb is reached; is the province in reach? locks keep what does not fit"
-            )
-        # Deleting needs disk too (it writes the log first), so taking in stops while there is room left for that.
-        if self._reserve_bytes and shutil.disk_usage(self._path.parent).free < self._reserve_bytes + size:
-            raise StorageError("outbox.reserve", "less free disk than outbox.disk_reserve_mb; free some space")
 
     # --- records out -------------------------------------------------------------------------------------------------
 
@@ -253,7 +277,7 @@ class Outbox:
             )
             if self._told_through(lock_id) < through:
                 self.held.hold_receipt(lock_id, through, statement)
-        self._bytes -= sum(row[1] for row in gone)
+        self._room.add(lock_id, -sum(row[1] for row in gone))
         return [(lock_id, row[0]) for row in gone]
 
     def _check_chain(self, receipt: Receipt) -> None:
@@ -284,7 +308,7 @@ class Outbox:
                 "DELETE FROM records WHERE lock_id = ? AND counter = ? RETURNING record, payload_hash", key
             ).fetchall()
             for record, payload_hash in rows:
-                self._bytes -= len(record)
+                self._room.add(key[0], -len(record))
                 self._keep_aside(key, record, payload_hash, code, authentic)
             if rows and not authentic:
                 self._db.execute("INSERT OR IGNORE INTO damaged (lock_id, counter) VALUES (?,?)", key)

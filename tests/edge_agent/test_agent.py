@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -52,6 +52,9 @@ class WiredLink:
         self.news = asyncio.Event()
         self._dropped = False
         self._on_hello, self._on_record, self._next_counter = on_hello, on_record, next_counter
+
+    async def prove(self) -> bytes:
+        return self.lock.lock_id
 
     async def run(self) -> None:
         while True:
@@ -109,7 +112,9 @@ class WiredLink:
 class Building:
     """An agent, its links by address, and where it keeps its things."""
 
-    def __init__(self, folder: Path, port: int, *locks: SigningLock, key: str = PROVINCE_PUBLIC.hex()) -> None:
+    def __init__(
+        self, folder: Path, port: int, *locks: SigningLock, key: str = PROVINCE_PUBLIC.hex(), listed: bool = True
+    ) -> None:
         self.locks = {f"L{number}": lock for number, lock in enumerate(locks)}
         self.links: dict[str, WiredLink] = {}
         self.settings = config.load(
@@ -122,6 +127,9 @@ class Building:
             },
         )
         self.stop = asyncio.Event()
+        if listed:
+            known = Credentials(folder, PROVINCE_PUBLIC)
+            known.take(_pass(known.public, 50, locks=[lock.lock_id for lock in locks]))
 
     async def _search(self, _seconds: float) -> list[tuple[str, bytes]]:
         return [(address, lock.lock_id[:6]) for address, lock in self.locks.items()]
@@ -139,22 +147,27 @@ class Building:
         faults: Faults,
     ) -> WiredLink:
         assert faults.counts == {} and credit > 0 and not gate.locked()
-        self.credentials = credentials
+        assert credentials.locks
         self.links[address] = WiredLink(self.locks[address], on_hello, on_record, next_counter)
         return self.links[address]
 
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator["WiredLink"]:
+        async with self.running() as task:
+            await eventually(lambda: task.done() or len(self.links) == len(self.locks))
+            yield self.links["L0"]
+        self.links.clear()
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator["asyncio.Future[None]"]:
         self.stop.clear()
         self.agent = Agent(self.settings, Notifier({}), make_link=self._make_link, search=self._search)
         task = asyncio.ensure_future(self.agent.run(self.stop))
         try:
-            await eventually(lambda: task.done() or len(self.links) == len(self.locks))
-            yield self.links["L0"]
+            yield task
         finally:
             self.stop.set()
             await task
-        self.links.clear()
 
     def counts(self) -> inventory.Counts:
         with contextlib.closing(database.open_for_reading(self.settings.outbox_path)) as connection:
@@ -266,7 +279,7 @@ def test_whatever_a_stranger_at_the_broker_says_the_records_stay_and_arrive(tmp_
                     (uplink.RECEIPT, uplink.Receipts([lock.receipt(3, private=stranger)]).encode()),
                     (uplink.CMD, uplink.Command(lock.lock_id, [lock.receipt(3)]).encode()),
                     (uplink.CMD, uplink.Command(lock.lock_id, [lock.placement(9, private=stranger)]).encode()),
-                    (uplink.PASS, _pass(building.credentials.public, 2**53 - 2, private=stranger)),
+                    (uplink.PASS, _pass(building.agent._credentials.public, 2**53 - 2, private=stranger)),
                 ]
                 for code in ("cose.signature", "record.equivocation"):
                     forged = lock.refusal(code, *lock.records, private=stranger)
@@ -279,7 +292,7 @@ def test_whatever_a_stranger_at_the_broker_says_the_records_stay_and_arrive(tmp_
                 held = building.counts()
                 assert (held.records, held.quarantined, held.disputed, held.statements) == (3, 0, 0, 0)
                 assert link.delivered == [("placement", link.delivered[0][1])]
-                assert not building.credentials.available.is_set() and building.agent._uplink.online
+                assert building.agent._credentials.issued_at == 50 and building.agent._uplink.online
                 province.mute = False
                 await link.until(lambda: lock.receipted_through == 3)
 
@@ -448,16 +461,17 @@ def test_an_agent_asks_for_a_pass_takes_it_and_asks_again_when_a_lock_refuses_it
     async def story() -> None:
         lock = SigningLock()
         with Broker() as broker, CountingProvince(broker.port, lock) as province:
-            building = Building(tmp_path, broker.port, lock)
-            async with building.open():
+            building = Building(tmp_path, broker.port, lock, listed=False)
+            async with building.running():
                 asked = _asked(province)
                 await asyncio.to_thread(province.wait, asked)
-                known = building.credentials
+                known = building.agent._credentials
+                assert not building.links, "before there is a pass nobody is talked to"
                 request = asked()[-1]
                 assert (request.edge_public, request.issued_at) == (known.public, 0)
                 province.send("edge", uplink.PASS, _pass(known.public, 100, crypto.generate("P-256")[0]))
-                province.send("edge", uplink.PASS, _pass(known.public, 100))
-                await known.available.wait()
+                province.send("edge", uplink.PASS, _pass(known.public, 100, locks=[lock.lock_id]))
+                await eventually(lambda: "L0" in building.links)
                 assert known.issued_at == 100
                 settled = len(asked())
                 known.refused = True
@@ -465,6 +479,7 @@ def test_an_agent_asks_for_a_pass_takes_it_and_asks_again_when_a_lock_refuses_it
                 assert asked()[-1].issued_at == 100
                 province.send("edge", uplink.PASS, _pass(known.public, 101))
                 await eventually(lambda: known.issued_at == 101)
+                await eventually(lambda: not building.agent._locks)  # it is not ours any more
 
     _run(story)
 
@@ -473,6 +488,8 @@ def _asked(province: CountingProvince) -> Callable[[], list[uplink.PassRequest]]
     return lambda: [said for said in province.heard if isinstance(said, uplink.PassRequest)]
 
 
-def _pass(public: bytes, issued_at: int, private: bytes = PROVINCE_PRIVATE) -> bytes:
-    body = EdgePass(issued_at, "edge", public, max(issued_at, 1_900_000_000), [bytes(16)]).body()
+def _pass(
+    public: bytes, issued_at: int, private: bytes = PROVINCE_PRIVATE, locks: Sequence[bytes] = (bytes(16),)
+) -> bytes:
+    body = EdgePass(issued_at, "edge", public, max(issued_at, 1_900_000_000), list(locks)).body()
     return uplink.Passes([statement.sign(crypto, private, KIND, body)]).encode()

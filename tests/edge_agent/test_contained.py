@@ -7,9 +7,7 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
-import bleak
 import pytest
 from bleak.exc import BleakDBusError, BleakError
 
@@ -22,10 +20,11 @@ from edge_agent.notify import Notifier
 from protocol import cbor, link, uplink
 from protocol.errors import StorageError
 from sim.broker import Broker
-from sim.radio.bleak_backend import AirClient
+from tests import virtual_time
 from tests.edge_agent import rogue_lock
 from tests.edge_agent.counting_province import CountingProvince
 from tests.edge_agent.rogue_lock import KEYS, LOCK_ID, ROGUE_ADDRESS, Answer, RogueLock
+from tests.edge_agent.scripted_radio import Client, Ether, lock_of
 from tests.edge_agent.test_lock_link import HASTY, Store, credentials, losses
 from tests.link_keys import EDGE_PRIVATE
 from tests.radio_world import radio_world
@@ -46,11 +45,11 @@ FAILURES: dict[str, Callable[[], BaseException]] = {
 FORESEEN = ("CancelledError", "BleakError", "BleakDBusError", "EOFError", "TimeoutError")
 
 
-def failing(call: str, failure: Callable[[], BaseException]) -> type[AirClient]:
+def failing(call: str, failure: Callable[[], BaseException]) -> type[Client]:
     """A radio stack whose `call` fails the first time."""
     left = [failure]
 
-    class Failing(AirClient):
+    class Failing(Client):
         def _fail(self, here: str) -> None:
             if here == call and left:
                 raise left.pop()()
@@ -108,14 +107,14 @@ def test_whatever_a_call_of_the_radio_raises_ends_that_connection_and_no_more(
     faults = Faults()
 
     async def world() -> None:
-        async with radio_world() as air:
-            # The first HELLO is for another lock, so that the connection ends and is closed whatever fails.
-            await RogueLock(air.air, greeting(rogue_lock.hello(1, lock_id=bytes(16)), rogue_lock.hello(1))).start()
-            backend = (failing(call, FAILURES[failure]), "failing")
-            with patch.object(bleak, "get_platform_client_backend_type", lambda: backend):
-                await until_greeted(Store(), faults)
+        ether = Ether(failing(call, FAILURES[failure]))
+        peer = ether.peers[ROGUE_ADDRESS] = lock_of(KEYS)
+        # The first HELLO is for another lock, so that the connection ends and is closed whatever fails.
+        peer.hellos.insert(0, rogue_lock.hello(1, lock_id=bytes(16)))
+        with ether.installed():
+            await until_greeted(Store(), faults)
 
-    asyncio.run(world())
+    virtual_time.run(world())
     codes = [facts["code"] for facts in losses(caplog)]
     if call == "disconnect":
         assert codes == ["lock.protocol"], "why it ended is not covered by how it was closed"

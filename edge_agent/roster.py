@@ -1,0 +1,173 @@
+"""Which locks are talked to, and at which addresses.
+
+An edge's own locks are those that a pass of the province lists. An address is *proven* once the lock behind it has
+shown in the handshake that it holds the identity key of one of them; that is remembered on disk. Each proven address,
+and each that the configuration names, has a link of its own, whatever else is on the air. All other addresses are
+strangers: of these only such as claim to be an own lock which is not connected are tried at all, a few at a time
+(`edge_agent.sightings`).
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final
+
+from edge_agent import config, log
+from edge_agent.credentials import Credentials
+from edge_agent.faults import FaultError, Faults, keep
+from edge_agent.known_lock import KnownLock
+from edge_agent.outbox import Outbox
+from edge_agent.sightings import Sightings
+from protocol.errors import MooringError, TransportError
+
+LANE: Final = 2
+"""Strangers tried at a time. Links to proven addresses do not wait for them."""
+PROOF_SECONDS: Final = 20.0
+"""For a stranger to be connected and to prove itself: a lock that advertises does both within some seconds."""
+LOOK_SECONDS: Final = 5.0
+"""Between two looks whether a stranger's turn has come."""
+
+Search = Callable[[float], Awaitable[list[tuple[str, bytes]]]]
+
+
+class Roster:
+    """Serves the locks in `locks`, by address, which it fills: proven ones, or those that `settings` name.
+
+    `make(address)` makes a lock with its link; `deliver(lock)` hands over what waits for it, until cancelled.
+    """
+
+    def __init__(
+        self,
+        settings: config.Locks,
+        credentials: Credentials,
+        outbox: Outbox,
+        faults: Faults,
+        *,
+        locks: dict[str, KnownLock],
+        make: Callable[[str], KnownLock],
+        deliver: Callable[[KnownLock], Coroutine[Any, Any, None]],
+        search: Search,
+    ) -> None:
+        self.locks = locks
+        self._settings, self._credentials, self._outbox, self._faults = settings, credentials, outbox, faults
+        self._make, self._deliver, self._search = make, deliver, search
+        self._sightings = Sightings(lambda: asyncio.get_running_loop().time())
+        self._work: dict[str, list[asyncio.Task[None]]] = {}
+        self._tasks: asyncio.TaskGroup | None = None
+        self._unlisted = 0
+        self._news = asyncio.Event()
+        self._look = asyncio.Event()
+
+    @property
+    def strangers(self) -> int:
+        """Addresses that claim to be a lock of ours and have not proven it."""
+        return len(self._sightings)
+
+    async def run(self) -> None:
+        """Serve until cancelled. Raises StorageError."""
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            for address in self._settings.addresses:
+                self._serve(self._make(address))
+            if not self._settings.addresses:
+                self.passes_changed()
+                tasks.create_task(keep("scan", self._scan, self._faults))
+                for number in range(LANE):
+                    tasks.create_task(keep(f"lane-{number}", self._try_strangers, self._faults))
+
+    def passes_changed(self) -> None:
+        """Serve the locks that the passes list now, where they were proven before, and no others."""
+        if self._tasks is None or self._settings.addresses:
+            return
+        self._look.set()
+        for lock in list(self.locks.values()):
+            if not self._credentials.admits(lock.lock_id):
+                self._drop(lock.address)
+        served = {lock.lock_id for lock in self.locks.values()}
+        for address, lock_id in self._outbox.proven():
+            if self._credentials.admits(lock_id) and lock_id not in served and address not in self.locks:
+                lock = self._make(address)
+                lock.lock_id = lock_id
+                self._serve(lock)
+
+    def _serve(self, lock: KnownLock) -> None:
+        if self._tasks is None or lock.link is None:
+            raise TransportError("edge.stopped", "locks are served while the agent runs")
+        self.locks[lock.address] = lock
+        self._work[lock.address] = [
+            self._tasks.create_task(keep("link", lock.link.run, self._faults)),
+            self._tasks.create_task(keep("delivery", lambda: self._deliver(lock), self._faults)),
+        ]
+
+    def _drop(self, address: str) -> None:
+        for task in self._work.pop(address, []):
+            task.cancel()
+        lock = self.locks.pop(address)
+        log.info("lock.dropped", address=address, lock=lock.lock_id)
+
+    # --- strangers ---------------------------------------------------------------------------------------------------
+
+    async def _scan(self) -> None:
+        while True:
+            self._look.clear()
+            try:
+                self._take(await self._search(self._settings.scan_seconds))
+            except TransportError as error:
+                log.warning("radio.unavailable", code=error.code, reason=error.message)
+            await _until(self._look, self._settings.scan_every_seconds)
+
+    def _take(self, found: list[tuple[str, bytes]]) -> None:
+        others = [(address, prefix) for address, prefix in found if address not in self.locks]
+        claims = [(address, self._credentials.claimed(prefix)) for address, prefix in others]
+        self._sightings.heard((address, lock_id) for address, lock_id in claims if lock_id is not None)
+        self._news.set()
+        unlisted = sum(lock_id is None for _, lock_id in claims)
+        if unlisted != self._unlisted:
+            self._unlisted = unlisted
+            log.info("locks.unlisted", count=unlisted, reason="they advertise as locks that no pass of ours lists")
+
+    def _is_wanted(self, lock_id: bytes) -> bool:
+        return not any(lock.lock_id == lock_id and lock.connected for lock in self.locks.values())
+
+    async def _try_strangers(self) -> None:
+        while True:
+            address = self._sightings.next(self._is_wanted)
+            if address is None:
+                self._news.clear()
+                await _until(self._news, LOOK_SECONDS)
+                continue
+            try:
+                await self._try(address)
+            finally:
+                self._sightings.failed(address)
+
+    async def _try(self, address: str) -> None:
+        lock = self._make(address)
+        if lock.link is None:
+            return
+        code = "lock.silent"
+        try:
+            async with asyncio.timeout(PROOF_SECONDS):
+                lock.lock_id = await lock.link.prove()
+        except TimeoutError:
+            pass
+        except FaultError as error:
+            self._faults.note(error, address=address)
+        except MooringError as error:
+            code = error.code
+        if not lock.lock_id:
+            # Anybody can bring this about any number of times, so it is nothing to fill a log with.
+            log.debug("stranger.unproven", address=address, code=code)
+            return
+        log.info("lock.proven", address=address, lock=lock.lock_id)
+        self._sightings.forget(address)
+        for other in [each.address for each in self.locks.values() if each.lock_id == lock.lock_id]:
+            self._drop(other)
+        self._serve(lock)
+
+
+async def _until(event: asyncio.Event, seconds: float) -> None:
+    """Wait for an event, but not for longer."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()

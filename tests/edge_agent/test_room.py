@@ -1,0 +1,102 @@
+"""Strangers may fill their own megabyte of the outbox, and never an own lock's."""
+
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from edge_agent.outbox import Outbox
+from edge_agent.room import STRANGERS_BYTES
+from protocol import cbor, record
+from protocol import crypto_cpython as crypto
+from protocol.errors import StorageError
+from protocol.record import Record
+from tests.edge_agent.signing_lock import SigningLock, opened
+
+
+def junk(lock: SigningLock, size: int = 3700) -> Iterator[Record]:
+    """Records that a self-made lock signs and chains, with nothing sealed in them: the edge cannot tell."""
+    while True:
+        last = lock.records[-1].payload_hash if lock.records else record.GENESIS
+        payload = cbor.encode([1, lock.lock_id, len(lock.records) + 1, last, os.urandom(size)])
+        lock.records.append(record.parse(record.sign(crypto, lock.private, payload)))
+        yield lock.records[-1]
+
+
+def fill(box: Outbox, lock: SigningLock) -> tuple[int, str]:
+    """Bytes of junk that a lock got in, and the code at which it ended."""
+    taken = 0
+    for item in junk(lock):
+        try:
+            assert box.put(item) == "stored"
+        except StorageError as error:
+            return taken, error.code
+        taken += len(item.raw)
+    raise AssertionError("it never ended")
+
+
+@pytest.mark.parametrize("max_bytes", [1_000_000, 1_500_000])
+def test_self_made_locks_hold_a_megabyte_together_and_an_own_lock_all_that_is_its(
+    tmp_path: Path, max_bytes: int
+) -> None:
+    own, one, two = SigningLock(), SigningLock(), SigningLock()
+    with closing(Outbox(tmp_path / "o.sqlite3", max_bytes=max_bytes, is_own=lambda id_: id_ == own.lock_id)) as box:
+        for lock in (own, one, two):
+            box.lock_seen(lock.hello())
+        taken, code = fill(box, one)
+        assert code == "outbox.strangers" and STRANGERS_BYTES - 4096 < taken <= STRANGERS_BYTES
+        assert fill(box, two) == (0, "outbox.strangers"), "together"
+        taken, code = fill(box, own)
+        assert code == "outbox.limit" and max_bytes - 4096 < taken <= max_bytes
+
+
+def test_what_strangers_hold_is_known_after_a_restart_and_given_back_by_a_receipt(tmp_path: Path) -> None:
+    stranger = SigningLock()
+    path = tmp_path / "o.sqlite3"
+    with closing(Outbox(path, is_own=lambda _: False)) as box:
+        box.lock_seen(stranger.hello())
+        fill(box, stranger)
+        stranger.records.pop()
+    with closing(Outbox(path, is_own=lambda _: False)) as box:
+        with pytest.raises(StorageError, match=r"outbox\.strangers"):
+            box.put(next(junk(stranger)))
+        receipt = stranger.receipt(len(stranger.records) - 1)
+        box.apply_receipt(opened(receipt), receipt)
+        assert box.put(stranger.records[-1]) == "stored"
+
+
+def test_a_lock_that_the_passes_list_no_more_takes_no_more_than_a_stranger_and_leaves_the_total_as_it_was(
+    tmp_path: Path,
+) -> None:
+    own, former = SigningLock(), SigningLock()
+    listed = {own.lock_id, former.lock_id}
+    with closing(Outbox(tmp_path / "o.sqlite3", max_bytes=3_000_000, is_own=listed.__contains__)) as box:
+        for lock in (own, former):
+            box.lock_seen(lock.hello())
+        items = junk(former)
+        held = 0
+        while held < 2_000_000:
+            item = next(items)
+            assert box.put(item) == "stored"
+            held += len(item.raw)
+        listed.remove(former.lock_id)
+        with pytest.raises(StorageError, match=r"outbox\.strangers"):
+            box.put(next(items))
+        taken, code = fill(box, own)
+        assert code == "outbox.limit" and held + taken <= 3_000_000 + STRANGERS_BYTES
+        assert taken > 1_990_000, "what was its is not lost to it"
+
+
+def test_records_that_no_lock_signed_are_strangers_too(tmp_path: Path) -> None:
+    own, forger = SigningLock(), SigningLock()
+    with closing(Outbox(tmp_path / "o.sqlite3", max_bytes=2_000_000)) as box:
+        box.lock_seen(own.hello())
+        kept = 0
+        for item in junk(forger):
+            if not box.keep_forged(own.lock_id, item.counter, item.raw, "cose.signature"):
+                break
+            kept += len(item.raw)
+        assert STRANGERS_BYTES - 4096 < kept <= STRANGERS_BYTES
+        assert fill(box, own)[0] > 1_990_000
