@@ -21,6 +21,7 @@ _EPILOG = """\
 configuration:
   /etc/mooring-edge/mooring-edge.toml, or --config FILE, or MOORING_EDGE_CONFIG. A start:
     python -m edge_agent print-config > mooring-edge.toml
+    then fill in province_public_key, and: python -m edge_agent check-config --config mooring-edge.toml
   Any key as an environment variable: mqtt.host is MOORING_EDGE_MQTT_HOST; lists are separated by commas.
 
 exit codes:

@@ -99,6 +99,9 @@ class Downlink:
 
     def _take_paper(self, lock_id: bytes, signed: bytes) -> None:
         paper = papers.read(signed, lock_id, self._province_public, self._held.platform_key(lock_id))
+        if any(lock.holds(paper.reported, paper.serial) for lock in self._of(lock_id)):
+            self._held.learn(lock_id, paper)
+            return
         outcome = self._held.add(lock_id, paper)
         if outcome == "full":
             log.warning("statement.no_place", lock=lock_id, kind=paper.kind, verified=paper.verified)

@@ -60,8 +60,7 @@ class Held:
         Raises StorageError.
         """
         with database.transaction(self._db):
-            if paper.about is not None:
-                self._learn(lock_id, paper.about)
+            self._learn(lock_id, paper.about)
             known = self._serial(lock_id, paper)
             if known is not None and known >= paper.serial:
                 return "older"
@@ -119,7 +118,14 @@ class Held:
 
     # --- what the placement says -------------------------------------------------------------------------------------
 
-    def _learn(self, lock_id: bytes, form: Placement) -> None:
+    def learn(self, lock_id: bytes, paper: Paper) -> None:
+        """Note what a placement says that the lock holds already, and hold nothing. Raises StorageError."""
+        with database.transaction(self._db):
+            self._learn(lock_id, paper.about)
+
+    def _learn(self, lock_id: bytes, form: Placement | None) -> None:
+        if form is None:
+            return
         self._db.execute(
             "INSERT INTO placements (lock_id, serial, platform_key, profile) VALUES (?,?,?,?) ON CONFLICT (lock_id) DO "
             "UPDATE SET serial = excluded.serial, platform_key = excluded.platform_key, profile = excluded.profile "

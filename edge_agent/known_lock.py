@@ -63,6 +63,10 @@ class KnownLock:
         """Nonce and moment of the last time request."""
         self.announced: tuple[dict[str, int], float] | None = None
 
+    def holds(self, kind: str, serial: int) -> bool:
+        """Did it say that it holds the statement of that kind and serial?"""
+        return serial > 0 and self.hello is not None and self.hello.held.get(kind) == serial
+
     @property
     def connected(self) -> bool:
         """Is it in reach now?"""

@@ -41,6 +41,11 @@ class Paper:
     about: Placement | None = None
 
     @property
+    def reported(self) -> str:
+        """The name under which a lock's HELLO says which serial of it the lock holds."""
+        return revocation_list.name(int(self.name)) if self.known and self.kind == revocation_list.KIND else self.kind
+
+    @property
     def known(self) -> bool:
         """Is it verified, and of a form that this agent knows?"""
         return self.verified and self.serial > 0

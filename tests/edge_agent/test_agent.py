@@ -383,7 +383,10 @@ def test_a_lock_is_announced_without_its_placement_until_the_agent_knows_it_too(
                 await asyncio.to_thread(province.wait, told)
                 assert told() == [{"profile": 1}]
                 province.send("edge", uplink.CMD, uplink.Command(lock.lock_id, [lock.placement(3)]).encode())
+                # What comes behind it on the same connection shows that it was handled.
+                province.send("edge", uplink.CMD, uplink.Command(lock.lock_id, [lock.placement(4)]).encode())
                 await link.until(lambda: link.delivered)
+                assert len(link.delivered) == 1, "the lock holds the other"
                 lock.held = {"placement": 3, "profile": 2}
                 link.news.set()
                 await asyncio.to_thread(province.wait, lambda: len(told()) > 1)

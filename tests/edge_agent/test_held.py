@@ -198,6 +198,21 @@ def test_a_placement_that_names_another_platform_drops_the_grants_of_the_former(
     assert len(edge.waiting()) == 2, "nor does the former placement, replayed, bring its platform back"
 
 
+def test_what_a_lock_says_it_holds_is_learned_from_and_not_brought_again_but_older_and_newer_are(edge: Edge) -> None:
+    known = edge.locks["A"] = KnownLock("A")
+    edge.lock.held = {"placement": 2, "trust-list": 2, "revocation-list.3": 2}
+    known.hello = edge.lock.hello()
+    edge.told(edge.lock.placement(2), trust_list(2), revocation(3, 2))
+    assert edge.waiting() == [] and edge.outbox.held.platform_key(edge.lock.lock_id) == PLATFORM_PUBLIC
+    older = [edge.lock.placement(1), trust_list(1), revocation(3, 1)]
+    newer = [edge.lock.placement(3), trust_list(3), revocation(3, 3)]
+    for papers in (older, newer):
+        edge.told(*papers)
+        assert edge.waiting() == papers, "the lock is the judge of what is old"
+    edge.told(revocation(4, 2))
+    assert len(edge.waiting()) == 4, "it spoke of another list"
+
+
 def test_a_placement_of_another_lock_is_not_held_for_this_one(edge: Edge) -> None:
     edge.told(edge.meet().placement())
     assert edge.waiting() == [] and edge.outbox.held.platform_key(edge.lock.lock_id) is None
