@@ -33,13 +33,14 @@ Wallet = Literal[
 class Habits:
     """How this phone behaves on the air; the defaults are those of a good modern one.
 
-    max_read: MLe of its capability container. max_command, max_response: what it offers for NFC retrieval.
-    chunk: most data bytes it puts into one response, None for as many as Le allows. ignore_le: it sends `chunk` bytes
-    whatever Le says. empty_polls: how many times its NDEF file reads as empty before it is there. wallet: see `Wallet`.
-    hangs_up: once it is told that the session is over it answers no command any more.
+    max_read, max_write: MLe and MLc of its capability container. max_command, max_response: what it offers for NFC
+    retrieval. chunk: most data bytes it puts into one response, None for as many as Le allows. ignore_le: it sends
+    `chunk` bytes whatever Le says. empty_polls: how many times its NDEF file reads as empty before it is there. wallet:
+    see `Wallet`. hangs_up: once it is told that the session is over it answers no command any more.
     """
 
     max_read: int = 0x7FFF
+    max_write: int = 0x7FFF
     max_command: int = 0xFFFF
     max_response: int = 0x10000
     chunk: int | None = None
@@ -85,7 +86,8 @@ class Applet:
         self._files = {
             b"\xe1\x03": bytes.fromhex("000f20")
             + habits.max_read.to_bytes(2, "big")
-            + bytes.fromhex("7fff0406e1047fff00ff"),
+            + habits.max_write.to_bytes(2, "big")
+            + bytes.fromhex("0406e1047fff00ff"),
             b"\xe1\x04": size + ndef_message,
         }
         self._on_message = on_message
@@ -156,6 +158,8 @@ class Applet:
         """The file is written in one command, or with NLEN 0 first, then the content, then NLEN (Type 4 Tag, 4.5)."""
         if self._file != b"\xe1\x04":
             return _CONDITIONS
+        if len(command.data) > self._habits.max_write:
+            return _WRONG_LENGTH
         offset = command.p1 << 8 | command.p2
         end = offset + len(command.data)
         if end > 0x7FFF:

@@ -68,6 +68,13 @@ def test_an_engagement_with_elements_of_a_later_version_is_read_and_kept_as_it_c
     assert presentation.session_transcript == outcome.session_transcript
 
 
+@pytest.mark.parametrize("most", [2, 13, 52, 100])
+def test_a_phone_that_takes_little_in_one_command_is_negotiated_with_in_pieces(most: int) -> None:
+    presentation, outcome = read(tap.phone(negotiates=True, habits=Habits(max_write=most)))
+    assert len(verified(presentation)) == 1 and outcome.result == "presented"
+    assert presentation.session_transcript == outcome.session_transcript
+
+
 @pytest.mark.parametrize("doc_type", [issuer.MDL, issuer.PHOTO_ID, issuer.PID, issuer.RESIDENT_ID])
 def test_every_document_type_that_the_issuer_issues_is_read(doc_type: str) -> None:
     specimen = issuer.specimen(doc_type)
