@@ -63,6 +63,7 @@ class Agent:
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set. Raises StorageError or ConfigError when there is no use in going on."""
         settings = self._settings
+        self._faults.watch(asyncio.get_running_loop())
         with status.only_one(settings.state_dir):
             self._outbox = Outbox(
                 settings.outbox_path,

@@ -153,7 +153,7 @@ def _read(path: Path) -> dict[str, Any] | None:
         raise ConfigError("config.unreadable", f"cannot read {path}: {error.strerror}; check its permissions") from None
     except UnicodeDecodeError:
         raise ConfigError("config.syntax", f"{path} is not UTF-8 text") from None
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # tomllib's own, or int's for a number of thousands of digits
         raise ConfigError("config.syntax", f"{path} is not TOML: {error}") from None
     except RecursionError:
         raise ConfigError("config.syntax", f"{path} is nested too deeply") from None

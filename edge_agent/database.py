@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+from protocol import cbor
 from protocol.errors import StorageError
 
 APPLICATION_ID = 0x4D6F6F72
@@ -18,42 +19,49 @@ BUSY_MS = 5000
 WAL_LIMIT_BYTES = 4_000_000
 """The write-ahead log is cut back to this after a burst."""
 
-_SCHEMA = """
+# What is read here was bounded before, at the entrances; the checks find a file that something else has written in.
+_SCHEMA = f"""
 CREATE TABLE records (
     id INTEGER PRIMARY KEY AUTOINCREMENT,   -- order of arrival; never used again, so that a cursor stays good
-    lock_id BLOB NOT NULL, counter INTEGER NOT NULL,
+    lock_id BLOB NOT NULL, counter INTEGER NOT NULL CHECK (counter BETWEEN 1 AND {cbor.LARGEST}),
     payload_hash BLOB NOT NULL, previous BLOB NOT NULL,
     record BLOB NOT NULL, stored_at REAL NOT NULL,
     disputed TEXT,                          -- code under which the province refuses it, against our own check
     UNIQUE (lock_id, counter)
 );
 CREATE TABLE damaged (                      -- records that this disk has changed, to be fetched from the lock again
-    lock_id BLOB NOT NULL, counter INTEGER NOT NULL,
+    lock_id BLOB NOT NULL, counter INTEGER NOT NULL CHECK (counter BETWEEN 1 AND {cbor.LARGEST}),
     PRIMARY KEY (lock_id, counter)
 );
 CREATE TABLE quarantine (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
-    lock_id BLOB NOT NULL, counter INTEGER NOT NULL,
+    lock_id BLOB NOT NULL, counter INTEGER NOT NULL CHECK (counter BETWEEN 1 AND {cbor.LARGEST}),
     record_hash BLOB NOT NULL, payload_hash BLOB, authentic INTEGER NOT NULL,
     record BLOB NOT NULL, code TEXT NOT NULL, stored_at REAL NOT NULL,
     UNIQUE (lock_id, counter, record_hash)
 );
 CREATE TABLE statements (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
-    lock_id BLOB NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL, serial INTEGER NOT NULL, until INTEGER NOT NULL,
+    lock_id BLOB NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL,
+    serial INTEGER NOT NULL CHECK (serial BETWEEN 0 AND {cbor.LARGEST}),
+    until INTEGER NOT NULL CHECK (until BETWEEN 0 AND {cbor.LARGEST}),
     verified INTEGER NOT NULL, statement BLOB NOT NULL, held_at REAL NOT NULL,
     UNIQUE (lock_id, kind, name)
 );
 CREATE TABLE placements (                   -- what the newest placement seen of a lock says
-    lock_id BLOB PRIMARY KEY, serial INTEGER NOT NULL, platform_key BLOB NOT NULL, profile TEXT NOT NULL
+    lock_id BLOB PRIMARY KEY, serial INTEGER NOT NULL CHECK (serial BETWEEN 1 AND {cbor.LARGEST}),
+    platform_key BLOB NOT NULL, profile TEXT NOT NULL
 );
 CREATE TABLE locks (
     lock_id BLOB PRIMARY KEY,
-    identity_public BLOB, next_counter INTEGER NOT NULL DEFAULT 0,
-    told_through INTEGER NOT NULL DEFAULT 0,      -- what the lock itself says a receipt covered
-    receipted_through INTEGER NOT NULL DEFAULT 0, -- what the last receipt that we accepted covers
+    identity_public BLOB,
+    next_counter INTEGER NOT NULL DEFAULT 0 CHECK (next_counter BETWEEN 0 AND {cbor.LARGEST}),
+    told_through INTEGER NOT NULL DEFAULT 0       -- what the lock itself says a receipt covered
+        CHECK (told_through BETWEEN 0 AND {cbor.LARGEST}),
+    receipted_through INTEGER NOT NULL DEFAULT 0  -- what the last receipt that we accepted covers
+        CHECK (receipted_through BETWEEN 0 AND {cbor.LARGEST}),
     receipted_head BLOB, seen_at REAL,
-    address TEXT                            -- where it proved itself last
+    address TEXT                                  -- where it proved itself last
 );
 """
 

@@ -54,6 +54,14 @@ class Faults:
         log.error("agent.fault", **facts, code=CODE, type=fault.kind, place=fault.place)
         return fault
 
+    def watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Note what comes out of callbacks that a library gave to `loop`, or of tasks of its own that nobody awaits."""
+        loop.set_exception_handler(lambda _loop, context: self._take(context.get("exception")))
+
+    def _take(self, error: BaseException | None) -> None:
+        if error is not None:
+            self.note(error, part="loop")
+
 
 async def keep(part: str, work: Callable[[], Coroutine[Any, Any, None]], faults: Faults) -> None:
     """Do `work` until it returns, again after each fault. Raises MooringError: then there is no use in going on."""

@@ -65,15 +65,22 @@ class Roster:
 
     async def run(self) -> None:
         """Serve until cancelled. Raises StorageError."""
-        async with asyncio.TaskGroup() as tasks:
-            self._tasks = tasks
-            for address in self._settings.addresses:
-                self._serve(self._make(address))
-            if not self._settings.addresses:
-                self.passes_changed()
-                tasks.create_task(keep("scan", self._scan, self._faults))
-                for number in range(LANE):
-                    tasks.create_task(keep(f"lane-{number}", self._try_strangers, self._faults))
+        self.locks.clear()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                for address in self._settings.addresses:
+                    self._serve(self._make(address))
+                if not self._settings.addresses:
+                    self.passes_changed()
+                    tasks.create_task(keep("scan", self._scan, self._faults))
+                    for number in range(LANE):
+                        tasks.create_task(keep(f"lane-{number}", self._try_strangers, self._faults))
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from group
+        finally:
+            self._tasks = None
+            self._work.clear()
 
     def passes_changed(self) -> None:
         """Serve the locks that the passes list now, where they were proven before, and no others."""

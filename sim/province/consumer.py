@@ -91,6 +91,9 @@ class Consumer:
             # Not committed, so not acknowledged: the edge keeps the records and sends them again.
             _log.error("the store failed: %s", type(error).__name__)
             return
+        except Exception as error:  # noqa: BLE001 -- else it would end paho's thread, and the province with it
+            # Passed over: what had no receipt is sent again.
+            _log.error("a fault at a message: %s", type(error).__name__)
         if self._after_commit is not None:
             self._after_commit()
         client.ack(message.mid, message.qos)

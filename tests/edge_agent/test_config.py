@@ -1,11 +1,14 @@
 """Settings: every mistake is named with what to do, and none passes silently."""
 
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from edge_agent import config
 from protocol import crypto_cpython
+from protocol.cbor import LARGEST
 from protocol.errors import ConfigError
 
 KEY = crypto_cpython.generate("P-256")[1].hex()
@@ -41,6 +44,32 @@ def test_a_file_overrides_defaults_and_the_environment_overrides_the_file(tmp_pa
     assert (loaded.name, loaded.mqtt.host, loaded.mqtt.port) == ("pi-1", "a", 8883)
     assert loaded.locks.addresses == ("AA:BB:CC:DD:EE:02", "AA:BB:CC:DD:EE:03")
     assert loaded.log.json
+
+
+NUMBERS = ("mqtt.port", "uplink.window", "outbox.max_mb", "outbox.disk_reserve_mb", "locks.credit")
+BEYOND = (2**53, 2**63 - 1, 2**63, 2**64, -1, -(2**63) - 1, 10**4000, 10**5000)
+
+
+@pytest.mark.parametrize(
+    "number", BEYOND, ids=[f"{number:.0e}" if abs(number) < 2**70 else "long" for number in BEYOND]
+)
+def test_no_number_is_beyond_its_bounds_wherever_it_stands(tmp_path: Path, number: int) -> None:
+    sys.set_int_max_str_digits(0)
+    text = str(number)
+    sys.set_int_max_str_digits(4300)
+    for key in NUMBERS:
+        section, _, name = key.partition(".")
+        codes = ("config.value", "config.syntax")
+        assert refusal(f"[{section}]\n{name} = {text}", tmp_path).code in codes
+        variable = f"MOORING_EDGE_{key.upper().replace('.', '_')}"
+        assert refusal("", tmp_path, **{variable: text}).code in ("config.value", "config.type")
+
+
+def test_every_number_has_bounds() -> None:
+    defaults = dict(config._flatten(tomllib.loads(config.default_text())))
+    numbers = {key for key, value in defaults.items() if type(value) is int}
+    assert numbers == set(config._RANGES)
+    assert all(0 <= least <= most <= LARGEST for least, most in config._RANGES.values())
 
 
 def test_the_environment_can_name_the_file(tmp_path: Path) -> None:

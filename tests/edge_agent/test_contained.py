@@ -5,6 +5,7 @@ import functools
 import itertools
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -230,6 +231,30 @@ def test_no_hello_ends_the_agent_and_the_next_good_one_is_told_to_the_province(
         asyncio.run(world(broker.port, province))
     assert [facts["code"] for facts in losses(caplog)] == ["lock.protocol"] * len(ODD_HELLOS)
     assert not [entry for entry in caplog.records if entry.getMessage() == "agent.fault"]
+
+
+def test_what_a_library_leaves_to_the_event_loop_is_counted_and_the_agent_lives(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def world() -> None:
+        stop, loop = asyncio.Event(), asyncio.get_running_loop()
+        told = asyncio.Event()
+
+        async def search(_seconds: float) -> list[tuple[str, bytes]]:
+            loop.call_soon(lambda: 1 // 0)
+            loop.call_soon(told.set)
+            raise LookupError("what a neighbour advertises")
+
+        settings = replace(agent_settings(tmp_path, 1), locks=config.Locks((), 1, 60, 16))
+        agent = Agent(settings, Notifier({}), search=search)
+        running = asyncio.ensure_future(agent.run(stop))
+        await told.wait()
+        assert agent._faults.counts == {"ZeroDivisionError": 1, "LookupError": 1} and not running.done()
+        stop.set()
+        await running
+
+    asyncio.run(world())
+    assert "neighbour" not in str([entry.__dict__.get("facts") for entry in caplog.records])
 
 
 def test_a_disk_that_fails_ends_a_link_as_before() -> None:

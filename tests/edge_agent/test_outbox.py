@@ -13,6 +13,7 @@ from edge_agent import database, inventory
 from edge_agent.outbox import FORGED_LIMIT, Outbox
 from protocol import crypto_cpython as crypto
 from protocol import record
+from protocol.cbor import LARGEST
 from protocol.errors import StorageError, VerificationError
 from tests.edge_agent.signing_lock import SigningLock, opened
 
@@ -284,6 +285,24 @@ def test_a_damaged_file_is_named_with_what_to_do(path: Path) -> None:
         Outbox(path)
     assert refusal.value.code == "outbox.corrupt"
     assert "move the file aside" in refusal.value.message
+
+
+@pytest.mark.parametrize("number", [LARGEST + 1, 2**63 - 1, 0, -1, "text", None])
+def test_a_number_beyond_the_bound_neither_gets_into_the_file_nor_is_read_from_it(path: Path, number: object) -> None:
+    lock = SigningLock()
+    with closing(Outbox(path)) as outbox:
+        outbox.put(*lock.journal())
+    writing = "UPDATE records SET counter = ?"
+    with closing(sqlite3.connect(path)) as other:
+        with pytest.raises(sqlite3.IntegrityError):
+            other.execute(writing, (number,))
+        if number is not None:
+            other.execute("PRAGMA ignore_check_constraints = ON")
+            other.execute(writing, (number,))
+            other.commit()
+    if number is not None:
+        with pytest.raises(StorageError, match=r"outbox\.corrupt"):
+            Outbox(path)
 
 
 def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
