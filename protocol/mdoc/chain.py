@@ -78,6 +78,8 @@ def x5chain(header: object, roots: "list[TrustRoot]") -> Certificate:
     ders = [header] if isinstance(header, bytes) else header
     if not isinstance(ders, list) or not 1 <= len(ders) <= MAX_CERTIFICATES:
         raise VerificationError("mdoc.x5chain", "the x5chain must hold one to three certificates")
+    if len(ders) > 1 and ders[-1] in [root.certificate.raw for root in roots]:
+        ders = ders[:-1]
     certificates = []
     for each in ders:
         if not isinstance(each, bytes):
@@ -86,8 +88,6 @@ def x5chain(header: object, roots: "list[TrustRoot]") -> Certificate:
             certificates.append(Certificate(each))
         except FormatError as error:
             raise FormatError("mdoc.certificate", "a certificate in the x5chain is malformed (" + error.code + ")")
-    if len(ders) > 1 and ders[-1] in [root.certificate.raw for root in roots]:
-        certificates.pop()
     for certificate in certificates:
         if certificate.self_issued:
             raise VerificationError("mdoc.self_issued", "the x5chain must not bring a trust anchor along")

@@ -106,7 +106,7 @@ def _add(handover: Handover, payload: bytes) -> None:
         held.central, held.central_uuid = held.central or offered.central, offered.central_uuid
     if held.peripheral_uuid is None:
         held.peripheral, held.peripheral_uuid = held.peripheral or offered.peripheral, offered.peripheral_uuid
-        held.address = offered.address
+        held.address = held.address or offered.address
 
 
 def _form(why: str) -> FormatError:
