@@ -214,10 +214,12 @@ class Registry:
                     counts["records refused"] += 1
                     self.store.quarantine(item, error.code, self._now())
                     refused.append((item, error.code))
-                    _log.warning("edge %s: %s refused: %s", edge, _name(item), error.code)
             for lock_id, number in unknown.items():
                 _log.warning("edge %s: %d records of lock %s, which is not registered", edge, number, lock_id.hex()[:8])
                 counts["records of unknown locks"] += number
+            # A line for each lock and reason: whoever floods us with bad records does not fill the log.
+            for (lock_id, code), number in Counter((item.lock_id, code) for item, code in refused).items():
+                _log.warning("edge %s: %d records of lock %s refused: %s", edge, number, lock_id.hex()[:8], code)
             for name, count in counts.items():
                 self.store.count_up(name, count)
             # Refusals go first: a receipt may reach over a refused record.

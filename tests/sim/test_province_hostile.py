@@ -64,7 +64,7 @@ def test_quarantine_is_bounded_however_many_forgeries_come(
 def test_no_log_line_names_a_guest(province: Province, chain: Chain, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     deliver(province, *chain.records, Chain(province.keys.sealing_public).append(check_in()))
-    deliver(province, chain.sign(chain.payload(check_in(), 1, record.GENESIS)))
+    deliver(province, *(chain.sign(chain.payload(check_in(), 1, record.GENESIS)) for _ in range(20)))
     province.registry.handle(EDGE, cbor.encode([1, bytes(8), [RESIDENT]]))
     assert len(caplog.records) == 3
     for text in RESIDENT.values():
