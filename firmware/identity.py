@@ -40,15 +40,24 @@ class Identity:
         self.lock_id = placement.lock_id(crypto, self.public)
 
 
+def anchored(store: "Store") -> bool:
+    """Is this lock in service: does it pin a province's key? It does if that cannot be read. The `boot.py` that
+    `tools/software.py` writes goes by the same rule."""
+    try:
+        return store.read(_ANCHOR) is not None
+    except StorageError:
+        return True
+
+
 def load(crypto: "Crypto", store: "Store") -> "Identity | None":
     """The identity at rest, or None on a lock that was never enrolled; from now on the lock draws under its secret.
 
     Raises StorageError, also `identity.corrupt`.
     """
     keys, anchor = store.read(_KEYS), store.read(_ANCHOR)
-    if keys is None or anchor is None:
+    if anchor is None:
         return None
-    if len(keys) != 64:
+    if keys is None or len(keys) != 64:
         raise StorageError("identity.corrupt", "the key file is not two keys long")
     device_secret.begin(store)
     link, proof = _link_key(crypto, store, keys[:32])

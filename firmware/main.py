@@ -15,6 +15,7 @@ from firmware.door import Door
 from firmware.keypad import Keypad
 from firmware.link import Link
 from firmware.lock import Lock
+from firmware.maintenance import Maintenance
 from firmware.mdoc_ble import MdocBle
 from firmware.nfc.hsu import POWER_UP_BAUDRATE, Hsu
 from firmware.nfc.pn532 import Pn532Reader
@@ -26,7 +27,7 @@ from firmware.store import Store
 from firmware.strike import Strike
 from firmware.watch import WATCHDOG_MS, watch
 from protocol import const, fittings, record
-from protocol.errors import MooringError
+from protocol.errors import MooringError, StorageError
 from protocol.fittings import Fittings
 
 _RECEIVE_BUFFER = const(1024)
@@ -40,42 +41,72 @@ _BOOTS = {
     machine.SOFT_RESET: "soft",
 }
 _MICROPYTHON = sys.implementation.name == "micropython"
+if _MICROPYTHON:
+    import micropython
 
 
 def main(state: str) -> None:
-    """Run the lock for ever. `state` is the folder where the littlefs file system is mounted."""
-    strike = Strike(pins.STRIKE)  # first of all: the strike is inert before anything can fail
-    signals = Signals()
-    gc.collect()
-    if _MICROPYTHON:
-        gc.threshold(RUN_THRESHOLD)
+    """Run the lock for ever. `state` is the folder where the littlefs file system is mounted. Returns on a lock that
+    was never enrolled, and never on another: whatever ends it, its outputs are made inert and the board starts again.
+    """
+    in_service = True
+    strike = None
     try:
-        asyncio.run(_run(state, strike, signals))
-    except MooringError as error:
-        signals.halt()
-        log("lock.halted", code=error.code)
-        advise(error.message)
+        strike = Strike(pins.STRIKE)  # first of all: the strike is inert before anything can fail
+        signals = Signals()
+        gc.collect()
+        if _MICROPYTHON:
+            gc.threshold(RUN_THRESHOLD)
+        store = Store(state)
+        in_service = identity.anchored(store)
+        if in_service:
+            if _MICROPYTHON:
+                micropython.kbd_intr(-1)  # as boot.py has done, whoever started this
+            asyncio.run(_run(store, strike, signals))
+        else:
+            log("lock.unenrolled")
+            signals.halt()
+    except BaseException as error:  # noqa: BLE001  neither an interrupt nor an exit may lead to a prompt
+        # Named by type only: its text might hold a guest's data.
+        log("lock.failed", error=type(error).__name__)
     finally:
-        strike.shut()
+        if strike is not None:
+            strike.shut()
+        if in_service:
+            machine.reset()
 
 
-async def _run(state: str, strike: Strike, signals: Signals) -> None:
+def _nothing(_loop: object, _context: object) -> None:
+    pass
+
+
+async def _run(store: Store, strike: Strike, signals: Signals) -> None:
+    """Serve, or say why not; returns when the lock should start again."""
+    # A task that fails is named by `watch`; its traceback might hold what nobody should read.
+    asyncio.get_event_loop().set_exception_handler(_nothing)
+    watchdog = WDT(timeout=WATCHDOG_MS)  # from here on a boot that hangs is cut short
     ble = bluetooth.BLE()
     try:
         ble.active(True)  # before anything is drawn: while the radio runs, the chip's generator is a true one
     except OSError:
         log("radio.broken")  # the link tries again, with the watchdog behind it
-    store = Store(state)
-    own = identity.load(crypto, store)
-    if own is None:
-        log("lock.unenrolled")
+    fitted, lock = None, None
+    try:
+        own = identity.load(crypto, store)
+        if own is None:
+            raise StorageError("identity.corrupt")
+        try:
+            fitted = Fittings.parse(store.read(fittings.FILE) or b"{}")
+            strike.fit(fitted.fail_safe)
+        finally:
+            lock = Lock(crypto, store, own, esp32.Partition.find(esp32.Partition.TYPE_DATA, label="journal")[0])
+    except MooringError as error:
         signals.halt()
+        log("lock.halted", code=error.code)
+        advise(error.message)
+        await Maintenance(store, strike, signals, fitted, lock, code=error.code).run(watchdog)
         return
-    # What people have to mend comes before the watchdog, which would start the lock again and again meanwhile.
-    fitted = Fittings.parse(store.read(fittings.FILE) or b"{}")
-    watchdog = WDT(timeout=WATCHDOG_MS)  # from here on a boot that hangs is cut short too
-    strike.fit(fitted.fail_safe)
-    lock = Lock(crypto, store, own, esp32.Partition.find(esp32.Partition.TYPE_DATA, label="journal")[0])
+    assert fitted is not None
     radio = Radio(ble)
     link = Link(radio, lock)
     door = Door(lock, strike, signals, link.wake, MdocBle(radio))
@@ -99,6 +130,7 @@ async def _run(state: str, strike: Strike, signals: Signals) -> None:
         asyncio.create_task(link.run()),
         asyncio.create_task(lock.recorder.run()),
         asyncio.create_task(sensors.run()),
+        asyncio.create_task(Maintenance(store, strike, signals, fitted, lock, sensors).run()),
     ]
 
     def tick() -> None:

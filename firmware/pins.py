@@ -15,3 +15,5 @@ CONTACT = 0
 HANDLE = 1
 KEY = 2
 TAMPER = 3
+BUTTON = 11
+"""Inside, with the chip's pull-up: grounded while somebody holds it. Whether it is wired is in the fittings."""

@@ -1,9 +1,9 @@
 """Who makes a record: the one way from the door, the sensors, the clock and the boot into the journal.
 
 An opening is recorded in one act, before the strike moves. An event is counted in the tally, at once and durably, and
-becomes a record when the door is idle; an opening waits for one multiplication of it at most. What events may cost is
-bounded, for anyone can fail at a door all night: how often the tally is written, how many records an hour come of it,
-and how much of the journal.
+becomes a record when the door is idle; an opening waits for one multiplication of it at most. What is done at the
+console is recorded as an opening is, before it is done. What events may cost is bounded, for anyone can fail at a door
+all night: how often the tally is written, how many records an hour come of it, and how much of the journal.
 
     sectors free     events               check-in   entry of a registered guest
     half or more     a record each        a record   a record, or counted if it is one of many (`firmware/entries.py`)
@@ -22,7 +22,7 @@ from firmware.entries import Entries
 from firmware.purse import Purse
 from firmware.tally import Line, Tally
 from protocol import hpke, record
-from protocol.errors import MooringError, StorageError
+from protocol.errors import MooringError, RefusedError, StorageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -133,6 +133,20 @@ class Recorder:
             self._entries.draw()
             self._entries.take(who)
         log("journal.durable", counter=counter, ms=ticks.since(ticks.now(), mark))
+
+    def act(self, what: str) -> None:
+        """Record what somebody is about to do at the console, of MAINTENANCE's. Durable on return.
+
+        Raises, and then it must not be done: RefusedError `door.unplaced` where there is no key to seal to yet,
+        StorageError `journal.full` (half of the ring is for those who come in), `journal.flash`.
+        """
+        if self._standing.placement is None:
+            raise RefusedError("door.unplaced", "nothing can be recorded yet")
+        if 2 * self._journal.free_sectors() < self._journal.sectors:
+            raise StorageError("journal.full", "too many records wait for a receipt")
+        line = Line(record.MAINTENANCE, what, *self._clock.interval())
+        self._append(line)
+        self.on_record()
 
     # --- events ------------------------------------------------------------------------------------------------------
 
@@ -260,6 +274,13 @@ class Recorder:
 
     def _record(self, line: Line) -> None:
         """Make one record of a line of the tally. Whatever the power does in between, it becomes one and not two."""
+        if line.kind != record.ENTRY:
+            self._records.draw()
+        self._append(line)
+        self._tally.close(line)
+        self.on_record()
+
+    def _append(self, line: Line) -> None:
         body = self._common(line.kind, line.earliest, line.latest)
         body[record.COUNT] = line.count
         if line.kind == record.ENTRY:
@@ -269,13 +290,10 @@ class Recorder:
             self._entries.draw()
         else:
             body[record.WHAT] = line.what
-            self._records.draw()
         counter, note = self._journal.next_counter, line.note()
         self._journal.append(self._seal(body), note)
         self._stays.record(counter, note)
-        self._tally.close(line)
         log("event.durable", counter=counter, kind=line.kind, count=line.count)
-        self.on_record()
 
     # --- making a record ---------------------------------------------------------------------------------------------
 

@@ -87,6 +87,10 @@ class Sensors:
             self._open_since = None  # once for each time it stands open
             self._recorder.event(record.DOOR, "held")
 
+    def levels(self) -> "dict[str, bool]":
+        """Each input that is fitted: is it away from its rest?"""
+        return {name: switch.active for name, switch in self._switches.items()}
+
     def _tell(self, name: str, active: bool) -> None:
         log("sensor." + name, active=int(active))
         if name == "key" and active:

@@ -1,4 +1,6 @@
-"""The watchdog is fed by one task, and only while all others do their work; unfed, it restarts the lock."""
+"""The watchdog is fed by one task, and only while all others do their work. When one does not, the lock starts again:
+by itself, or by the watchdog where it does not come to that.
+"""
 
 import asyncio
 
@@ -32,7 +34,7 @@ async def watch(
             if task.done():
                 try:
                     await task
-                except Exception as error:  # noqa: BLE001  whatever it was: name it, and let the watchdog restart
+                except Exception as error:  # noqa: BLE001  whatever it was: name it, and let the lock start again
                     log("lock.task_failed", error=type(error).__name__)
                 return
         served = serving_ms()

@@ -1,6 +1,7 @@
 """Fittings: what is wired to a lock and how, as its installer wrote it down (fittings.cddl). JSON, for people to read.
 
-The lock believes it without a signature: whoever can write it can write the firmware beside it.
+The lock believes it without a signature: whoever can write it holds the button inside, or can write the firmware beside
+it.
 """
 
 import json
@@ -20,6 +21,9 @@ FAIL_SAFE = "fail-safe"
 INPUTS = ("contact", "handle", "key", "tamper")
 """Switches that may be there: the door's contact, the inside handle, the mechanical key's cylinder, the cover."""
 
+LONGEST = 512
+"""Most bytes in the file."""
+
 LONGEST_FRAME = 32
 """Most bytes in a polling frame, its CRC not counted."""
 
@@ -30,7 +34,8 @@ HELD_SECONDS = 60
 class Fittings:
     """`fail_safe`: is the strike held shut by current, so that it opens when the power goes? `inputs`: which of INPUTS
     are wired, each a loop that is closed to ground at rest. `announce`: a polling frame of a maker of phones, without
-    its CRC, that the NFC reader sends when nobody is there; empty for none.
+    its CRC, that the NFC reader sends when nobody is there; empty for none. `button`: is there one inside, which
+    grounds its pin while it is held?
     """
 
     def __init__(
@@ -39,15 +44,19 @@ class Fittings:
         inputs: "tuple[str, ...]" = (),
         held_seconds: int = HELD_SECONDS,
         announce: bytes = b"",
+        button: bool = False,
     ) -> None:
         self.fail_safe = fail_safe
         self.inputs = inputs
         self.held_seconds = held_seconds
         self.announce = announce
+        self.button = button
 
     @staticmethod
     def parse(data: bytes) -> "Fittings":
         """The fittings that `data` tells of. Raises ConfigError `fittings.form`, with what to mend."""
+        if len(data) > LONGEST:
+            raise ConfigError("fittings.form", "longer than 512 bytes")
         try:
             told = json.loads(data.decode())
         except ValueError:  # of the decoder and of UTF-8
@@ -55,8 +64,10 @@ class Fittings:
         if not isinstance(told, dict):
             raise ConfigError("fittings.form", "not a JSON object")
         for name in told:
-            if name not in ("strike", "inputs", "held_seconds", "announce"):
-                raise ConfigError("fittings.form", "a member that is none: strike, inputs, held_seconds, announce are")
+            if name not in ("strike", "inputs", "held_seconds", "announce", "button"):
+                raise ConfigError(
+                    "fittings.form", "a member that is none: strike, inputs, held_seconds, announce, button are"
+                )
         strike = told.get("strike", FAIL_SECURE)
         if strike not in (FAIL_SECURE, FAIL_SAFE):
             raise ConfigError("fittings.form", "strike is fail-secure or fail-safe")
@@ -71,7 +82,10 @@ class Fittings:
             raise ConfigError("fittings.form", "announce is a frame of at most 32 bytes in hex")
         if any(digit not in "0123456789abcdef" for digit in announce):
             raise ConfigError("fittings.form", "announce is a frame in hex, in lower case")
-        return Fittings(strike == FAIL_SAFE, tuple(inputs), held, bytes.fromhex(announce))
+        button = told.get("button", False)
+        if not isinstance(button, bool):
+            raise ConfigError("fittings.form", "button is true or false")
+        return Fittings(strike == FAIL_SAFE, tuple(inputs), held, bytes.fromhex(announce), button)
 
     def encode(self) -> bytes:
         """The file's content."""
@@ -80,5 +94,6 @@ class Fittings:
             "inputs": sorted(self.inputs),
             "held_seconds": self.held_seconds,
             "announce": self.announce.hex(),
+            "button": self.button,
         }
         return json.dumps(told).encode()

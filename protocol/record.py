@@ -25,6 +25,7 @@ BOOT = 6
 TIME = 7
 MECHANICAL = 8
 READER = 9
+MAINTENANCE = 10
 """Kinds of record: openings (the first two), and events, of which `EVENTS` says what can be told."""
 
 OPENINGS = (CHECK_IN, ENTRY)
@@ -58,6 +59,8 @@ EVENTS = {
     MECHANICAL: ("key",),
     # Something lies on the reader that is no phone and does not leave: a sticker, a forgotten card.
     READER: ("obstructed",),
+    # What somebody did at the console while the button inside was held: fittings to be written, a pulse of the strike.
+    MAINTENANCE: ("fittings", "strike"),
 }
 """Each kind of event with the values of WHAT; few and closed, so that a lock can count them in little room."""
 

@@ -42,6 +42,7 @@ class LockProcess:
         self._process = await asyncio.create_subprocess_exec(
             *self._interpreter.command(BOOT_SCRIPT),
             env=self._interpreter.environment({**self._environment, **(extra or {})}),
+            stdin=asyncio.subprocess.DEVNULL,  # its cable is not plugged in
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )

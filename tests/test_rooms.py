@@ -23,14 +23,14 @@ MAY_IMPORT = {
 }
 """Rooms, and the other rooms each may import."""
 
-CPYTHON_ONLY = {"protocol/crypto_cpython.py", "protocol/sm2_cpython.py"}
+CPYTHON_ONLY = {"protocol/console_cpython.py", "protocol/crypto_cpython.py", "protocol/sm2_cpython.py"}
 """Files of the dual-runtime rooms that the lock never loads."""
 
 SANS_IO = {"array", "binascii", "collections", "errno", "hashlib", "io", "json", "math", "micropython", "struct", "sys"}
 """What `protocol` may import: no sockets, pins, files, clock, threads or randomness among them."""
 
 ON_THE_LOCK = SANS_IO | {
-    *("asyncio", "gc", "os", "time", "cryptolib", "uctypes", "vfs"),
+    *("asyncio", "gc", "os", "select", "time", "cryptolib", "uctypes", "vfs"),
     *("machine", "bluetooth", "esp32"),
 }
 """What `firmware` may import; all of it is in MicroPython 1.29 for the ESP32-C6."""

@@ -1,8 +1,8 @@
 """A board on a serial port that runs MicroPython: finding it, looking into it, putting a stage onto it with mpremote.
 
 A send that is interrupted leaves a lock that does not start, never one that runs two versions mixed: `main.py` goes
-first and comes last. Nothing outside `firmware/`, `protocol/` and `main.py` is touched, so keys and stays
-remain, and the journal.
+first and comes last. Nothing outside `firmware/`, `protocol/`, `boot.py` and `main.py` is touched, so keys
+and stays remain, and the journal. All this takes the prompt, which a lock in service does not have (`tools/cable.py`).
 """
 
 import json
@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from protocol.errors import ConfigError, TransportError
-from tools.software import MAIN, ROOMS, Entry, Stage, compiled_for, find_program
+from tools.software import BOOT, MAIN, ROOMS, Entry, Stage, compiled_for, find_program
 
 MINIMUM = (1, 24)
 """Oldest MicroPython that the firmware runs on."""
@@ -232,7 +232,7 @@ class Board:
 
         Raises TransportError `port.*`, `board.silent`, `board.trouble`.
         """
-        script = _INSPECT.replace("ROOMS", repr((*ROOMS, MAIN)))
+        script = _INSPECT.replace("ROOMS", repr((*ROOMS, BOOT, MAIN)))
         told: list[Any] = []
         for line in self._reach(script):
             if line.startswith(_MARK):

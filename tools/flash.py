@@ -1,4 +1,4 @@
-"""The installer's command: `python tools/flash.py list | stage | send | partitions` (`--help` explains each)."""
+"""The installer's command: `python tools/flash.py COMMAND` (`--help` lists and explains them)."""
 
 import argparse
 import contextlib
@@ -13,12 +13,14 @@ from typing import Any, NoReturn
 if not __package__:  # run by its path: the rooms are beside this folder, not in it
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from protocol.errors import MooringError
-from tools import board, software
+from protocol.errors import ConfigError, MooringError, TransportError
+from tools import board, cable, service, software
 
 DONE, USAGE, INTERRUPTED = 0, 2, 130
-EXIT_CODES = {"port": 3, "board": 4, "transfer": 5, "stage": 6, "program": 7}
+EXIT_CODES = {"port": 3, "board": 4, "transfer": 5, "stage": 6, "file": 6, "program": 7}
 """By the first word of an error's code."""
+LOCK = 8
+"""Any other: the lock said no, or its answer makes no sense."""
 
 _EPILOG = """\
 exit codes:
@@ -26,18 +28,21 @@ exit codes:
   2    the command line cannot be used
   3    port: none, several, missing, in use, not permitted, or the board was unplugged
   4    board: silent, not MicroPython 1.24 or newer, no journal partition, too little space, compiled for another,
-       or not to be restarted
+       not to be restarted, a lock in service (`send`), or none (the commands for one)
   5    transfer: broken off, or the board does not hold what it was sent; send again
-  6    stage: folder refused, damaged, or not to be written
+  6    stage or file: refused, damaged, or not to be written
   7    program: mpremote or mpy-cross missing, or a module does not compile
+  8    the lock refuses: the button is not held, or the code says why
   130  interrupted by Ctrl-C
 
 With --json, the last line on stdout is one JSON object with "command", "ok" and, when not ok,
 "error": {"code", "message"} and "exit_code" (except with 2). Codes are stable, messages are for people.
 
 Not part of this command yet: putting MicroPython itself onto a new chip (docs/installing.md tells how
-with esptool), and enrolling a lock with a province.
+with esptool), enrolling a lock with a province, and updating one in service.
 """
+
+_HOLD = "Hold the button inside from before the command until it is done."
 
 REFERENCE = "rv32imc"
 """Architecture of the reference board."""
@@ -62,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         facts = options.act(options)
     except MooringError as error:
-        return _fail(options, error.code, error.message, EXIT_CODES[error.code.split(".")[0]])
+        return _fail(options, error.code, error.message, EXIT_CODES.get(error.code.split(".")[0], LOCK))
     except OSError as error:
         message = f"{error.filename or 'file'}: {error.strerror}"
         return _fail(options, "stage.file", message, EXIT_CODES["stage"])
@@ -106,7 +111,9 @@ def _stage(options: argparse.Namespace) -> dict[str, Any]:
     }
     if made.architecture:
         uncompiled = sum(len(content) for content in software.sources().values())
-        facts["saved"] = uncompiled - sum(entry.size for entry in made.entries if entry.path != software.MAIN)
+        facts["saved"] = uncompiled - sum(
+            entry.size for entry in made.entries if entry.path not in (software.BOOT, software.MAIN)
+        )
     if not options.json:
         print(f"{made.folder}: {len(made.entries)} files, {total} bytes, written and verified")
         if made.architecture:
@@ -124,8 +131,16 @@ def _send(options: argparse.Namespace) -> dict[str, Any]:
             made = software.load(options.folder)
         port = board.choose(options.port)
         _say(options, f"looking into the board on {port} (a lock that runs there is stopped, and restarted at the end)")
-        with board.Board(port, options.timeout).opened() as reached:
-            found = reached.inspect()
+        reached = board.Board(port, options.timeout)
+        _refuse_in_service(port)
+        with reached.opened():
+            try:
+                found = reached.inspect()
+            except TransportError as error:
+                # The cable may have started the board, and then it was not up when it was asked.
+                if error.code == "board.silent":
+                    _refuse_in_service(port)
+                raise
             planned = board.plan(found, made)
             board.check(found, made, planned)
             _say(options, f"{found.machine}, MicroPython {'.'.join(map(str, found.version))}, {found.free} bytes free")
@@ -159,6 +174,16 @@ def _send(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def _refuse_in_service(port: str) -> None:
+    if cable.is_in_service(port):
+        raise ConfigError(
+            "board.enrolled",
+            f"on {port} is a lock in service, whose software nobody replaces over the cable: that will take updates "
+            "that are signed, which there are not yet. Erasing the chip makes a new lock of it, without its keys and "
+            "records",
+        )
+
+
 def _partitions(options: argparse.Namespace) -> dict[str, Any]:
     if not options.json:
         print(PARTITIONS, end="")
@@ -181,7 +206,7 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="flash.py",
-        description="Put the lock's software onto a board.",
+        description="Put the lock's software onto a board, and ask a lock in service.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -241,6 +266,35 @@ def _parser() -> argparse.ArgumentParser:
         help="seconds to wait for an answer (default %(default)g; two attempts)",
     )
     send.add_argument("--quiet", action="store_true", help="no progress on stderr")
+    for name, act, summary, detail in (
+        ("status", service.status, "ask a lock in service how it is", "Needs no button."),
+        ("log", service.log, "show the last lines of its log", "Codes and numbers, of nobody. Needs no button."),
+        ("export", service.export, "copy the records that wait for a receipt", "Sealed as they are. Needs no button."),
+        ("fittings", service.fittings, "show or write what is wired to it", f"{_HOLD} The lock then starts again."),
+        (
+            "self-test",
+            service.self_test,
+            "try the light, the strike or the inputs",
+            f"{_HOLD} A pulse of the strike is recorded.",
+        ),
+    ):
+        one = add(name, act, summary, detail)
+        if name == "export":
+            one.add_argument("file", metavar="FILE", type=Path, help="a new file; a CBOR sequence of records")
+        elif name == "fittings":
+            one.add_argument(
+                "file", metavar="FILE", type=Path, nargs="?", help="write these; without it, show what is there"
+            )
+        elif name == "self-test":
+            one.add_argument("part", choices=("signals", "strike", "inputs"))
+        one.add_argument("--port", help="serial port of the lock; may be left out when there is only one")
+        one.add_argument(
+            "--timeout",
+            type=_seconds,
+            default=cable.ANSWER_SECONDS,
+            metavar="SECONDS",
+            help="seconds to wait for an answer",
+        )
     add(
         "partitions",
         _partitions,

@@ -19,6 +19,7 @@ ROOMS = ("firmware", "protocol")
 """Folders of the checkout that go onto the board, under the same names."""
 
 MAIN = "main.py"
+"""Goes first and comes last: without it a lock that is being installed does not start."""
 MANIFEST = "manifest.json"
 FORMAT = "mooring-stage-1"
 
@@ -36,30 +37,63 @@ ARCHITECTURES = (
 )
 """What `mpy-cross -march` is given. rv32imc: ESP32-C6 and C3; xtensawin: ESP32, S2 and S3; x64: the simulator."""
 
-_BOOT = '''\
-"""Started by MicroPython once the file system is mounted on "/": runs the lock. Written by tools/flash.py."""
+BOOT = "boot.py"
+"""Runs a lock that is in service, and never ends. Before it goes `main.py`, which it leaves nothing to do."""
+
+_BOOT = """\
+import micropython; micropython.kbd_intr(-1)
+# The line above comes first: from here on nothing that is typed at the cable stops the lock. Written by tools/flash.py.
+#
+# A lock in service runs from here and never from main.py: before MicroPython runs that, it listens for Ctrl-C again. In
+# service is a lock that pins the key of a province, however little of the rest can be read. Whatever ends it here
+# starts the board again, for the end of this file would be a prompt.
+
+in_service = True
+try:
+    import os
+
+    try:
+        os.stat("/state/anchor")
+    except OSError as error:
+        in_service = error.args[0] != 2  # ENOENT
+    if in_service:
+        import bluetooth
+
+        # The radio's stack takes its memory from what the heap has left, and the heap grows as modules load.
+        try:
+            bluetooth.BLE().active(True)
+        except OSError:
+            pass  # the link will say so
+        from firmware.main import main
+
+        main("/state")
+except BaseException as error:
+    print("0 boot.failed error=" + type(error).__name__)  # its text might hold what nobody should read
+finally:
+    while in_service:
+        try:
+            import machine
+
+            machine.reset()
+        except BaseException:
+            pass
+"""
+
+_MAIN = '''\
+"""Started by MicroPython after boot.py, on a lock that is not in service yet: says so, and leaves the prompt to whoever
+installs it. Written by tools/flash.py."""
 
 import os
 
-import bluetooth
-
-# The radio's stack takes its memory from what the heap has left, and the heap grows as modules load.
 try:
-    bluetooth.BLE().active(True)
-except OSError:
-    pass  # the link will say so
-
-STATE = "/state"
-
-try:
-    os.mkdir(STATE)
+    os.mkdir("/state")
 except OSError as error:
     if error.args[0] != 17:  # EEXIST
         raise
 
 from firmware.main import main
 
-main(STATE)
+main("/state")
 '''
 
 _CPYTHON_ONLY = "_cpython.py"
@@ -134,12 +168,13 @@ def entries(contents: Mapping[str, bytes]) -> tuple[Entry, ...]:
 def stage(folder: Path, architecture: str | None = None, root: Path = ROOT) -> Stage:
     """Write the software to `folder` as it must stand on the board, with a manifest, and verify it by reading it back.
 
-    `architecture` (one of ARCHITECTURES) compiles all but `main.py`. Raises StorageError `stage.foreign` for a folder
-    that holds anything but an earlier stage (nothing is changed then), `stage.verify`; ConfigError as `compile_all`.
+    `architecture` (one of ARCHITECTURES) compiles all but `boot.py` and `main.py`. Raises StorageError `stage.foreign`
+    for a folder that holds anything but an earlier stage (nothing is changed then), `stage.verify`; ConfigError as
+    `compile_all`.
     """
     source = sources(root)
     contents = compile_all(source, architecture) if architecture else dict(source)
-    contents[MAIN] = _BOOT.encode()
+    contents.update({BOOT: _BOOT.encode(), MAIN: _MAIN.encode()})
     made = Stage(folder, entries(contents), image_digest(entries(source)), architecture)
     _clear(folder)
     # First the manifest: after an interruption it still tells that all that stands here is ours to replace.
@@ -224,7 +259,7 @@ def _manifest(folder: Path) -> Stage:
 def _is_board_path(path: str) -> bool:
     parts = PurePosixPath(path).parts
     inside = len(parts) > 1 and parts[0] in ROOMS and ".." not in parts and "\\" not in path
-    return path == MAIN or inside
+    return path in (BOOT, MAIN) or inside
 
 
 # --- compiling -------------------------------------------------------------------------------------------------------

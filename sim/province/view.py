@@ -29,6 +29,7 @@ KINDS = {
     record.TIME: "time",
     record.MECHANICAL: "mechanical",
     record.READER: "reader",
+    record.MAINTENANCE: "maintenance",
 }
 _ALARMS = ((record.DOOR, "forced"), (record.DOOR, "held"), (record.TAMPER, "opened"))
 

@@ -41,7 +41,10 @@ async def board(
     script.write_text(HOST_SIDE + source)
     lock = interpreter.find(runtime)
     process = await asyncio.create_subprocess_exec(
-        *lock.command(script), env=lock.environment(environment), stdout=asyncio.subprocess.PIPE
+        *lock.command(script),
+        env=lock.environment(environment),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
     )
     try:
         yield process

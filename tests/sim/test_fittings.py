@@ -5,7 +5,7 @@ from pathlib import Path
 
 from firmware import pins
 from protocol.fittings import Fittings
-from sim.board import flash, interpreter
+from sim.board import flash, interpreter, layout
 from sim.board.bus import BoardBus
 from sim.world import build
 from tests.sim.test_board import board
@@ -64,7 +64,7 @@ main(state)
             async with board(tmp_path, source, "micropython", environment) as lock:
                 assert lock.stdout is not None
                 said = await lock.stdout.read()
-                assert await lock.wait() == 0
+                assert await lock.wait() == layout.RESET_EXIT, "and it tries again"
             assert b"lock.halted code=fittings.form" in said
             assert b"\nstrike is fail-secure or fail-safe\n" in said, "and what to mend"
             assert {event.facts["value"] for event in bus.changes(pins.STRIKE)} == {0}

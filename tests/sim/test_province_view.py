@@ -150,6 +150,7 @@ def test_events_are_shown_and_counted_by_how_often_they_happened(
         "time": 14,
         "mechanical": 7,
         "reader": 7,
+        "maintenance": 14,
         "entry": 40,
     }
     first = held["records"][0]

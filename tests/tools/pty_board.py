@@ -1,29 +1,40 @@
 """A board on a serial port: the real MicroPython on a pty, with littlefs mounted on "/" as on the ESP32.
 
 Reset, soft reset and power-on are what a process that ends and starts anew cannot do by itself; this does them for it.
+What the software does with its pins is on `bus`, and a watchdog that is not fed resets the board.
 """
 
+import asyncio
+import fcntl
 import os
 import pty
 import select
 import shutil
 import signal
+import struct
 import subprocess
 import termios
 import threading
 import time
 import tty
-from contextlib import suppress
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from sim.board import flash, interpreter
+from sim.board.bus import BoardBus
+from sim.loopback import serving
+
+_RING = 260
+"""Bytes that the port keeps of what nobody has read."""
 
 _DISK_BYTES = 0x1C0000
 """The vfs partition of the reference board."""
 
 _PRELUDE = """
-import os, sys, vfs
+import micropython, os, sys, vfs
 class Disk:
     def __init__(self):
         self.file = open({disk!r}, "r+b")
@@ -42,6 +53,9 @@ if {hardware}:
     import bluetooth, machine
     from esp32 import Partition
     Partition.find(Partition.TYPE_DATA, label="journal")  # opens its image, while the host's files can be seen
+# From here on as the port does it: what is typed waits, and Ctrl-C is a byte like others, but while a file runs.
+micropython.kbd_intr(-1)
+{before}
 vfs.umount("/")
 try:
     vfs.mount(vfs.VfsLfs2(disk), "/")
@@ -52,15 +66,23 @@ os.chdir("/")
 sys.path[:] = ["", ".frozen", "/lib"]
 print("board is up")
 {extra}
+def _run(path):
+    try:
+        with open(path) as file:
+            code = compile(file.read(), path, "exec")
+    except OSError:
+        return
+    try:
+        micropython.kbd_intr(3)
+        exec(code, {{"__name__": "__main__"}})
+    finally:
+        micropython.kbd_intr(-1)
+_run("/boot.py")
 """
+"""As the port's main.c and `_boot.py`: then a prompt, for nothing is run after a boot.py that raises."""
 
 _RUN_MAIN = """
-try:
-    os.stat("/main.py")
-except OSError:
-    pass
-else:
-    exec(open("/main.py").read(), {"__name__": "__main__"})
+_run("/main.py")
 """
 
 
@@ -77,11 +99,19 @@ def stand_ins(folder: Path) -> Path:
     return folder
 
 
+async def _radio(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A radio chip on which nobody is ever heard: it says its address (`sim/radio/lock_radio.py`), and no more."""
+    writer.write(struct.pack(">HBHH", 6, 100, 0, 0) + b"\xf0\0\0\0\0\x01")
+    while await reader.read(4096):
+        pass
+
+
 class PtyBoard:
     """Runs while in a `with` block; `port` is what a serial port's device name would be.
 
-    `extra` is run before the prompt appears; without `hardware` there are no ESP32 modules. The board loses the first
-    `deaf` bytes that come in, and is unplugged at the `cut_after`th. After Ctrl-C, a program has `patience` seconds.
+    `extra` is run before boot.py, and `before` while the host's files can still be seen; without `hardware` there are
+    no ESP32 modules. The board loses the first `deaf` bytes that come in, and is unplugged at the `cut_after`th. After
+    Ctrl-C, a program has `patience` seconds. `starts` is how often the board started, by itself or by being told to.
     """
 
     def __init__(
@@ -89,6 +119,7 @@ class PtyBoard:
         folder: Path,
         *,
         extra: str = "",
+        before: str = "",
         hardware: bool = True,
         cut_after: int | None = None,
         deaf: int = 0,
@@ -101,7 +132,9 @@ class PtyBoard:
             disk.write_bytes(b"\xff" * _DISK_BYTES)
             flash.create(folder / "flash")
             stand_ins(folder / "modules")
-        prelude = _PRELUDE.format(disk=str(disk), blocks=_DISK_BYTES // 4096, hardware=hardware, extra=extra)
+        prelude = _PRELUDE.format(
+            disk=str(disk), blocks=_DISK_BYTES // 4096, hardware=hardware, before=before, extra=extra
+        )
         (folder / "prompt.py").write_text(prelude)
         (folder / "start.py").write_text(prelude + _RUN_MAIN)
         modules = folder / "modules" if hardware else folder / "none"
@@ -109,7 +142,10 @@ class PtyBoard:
             **{key: value for key, value in os.environ.items() if not key.startswith("MOORING_")},
             "MICROPYPATH": f"{modules}:.frozen",
             "MOORING_FLASH": str(folder / "flash"),
+            "MOORING_PROMPT": "1",
         }
+        self.bus = BoardBus(self._expire)
+        self.starts = 0
         self._cut_after = cut_after
         self._deaf = deaf
         self._booted = False
@@ -137,6 +173,11 @@ class PtyBoard:
         tty.setraw(self._line)
         self.port = os.ttyname(self._line)
         self._wake_in, self._wake_out = os.pipe()
+        self._loop = asyncio.new_event_loop()
+        self._listening = threading.Thread(target=self._loop.run_forever)
+        self._listening.start()
+        self._on_loop(self._listen())
+        self._environment.update({"MOORING_BOARD": self.bus.address, "MOORING_RADIO": self._radio})
         self._power_on("start.py")
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
@@ -148,17 +189,48 @@ class PtyBoard:
         os.write(self._wake_out, b"x")
         self._thread.join()
         self._power_off()
+        self._on_loop(self._stop_listening())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._listening.join()
+        self._loop.close()
         for descriptor in (self._host, self._line, self._wake_in, self._wake_out):
             with suppress(OSError):
                 os.close(descriptor)
 
+    def _on_loop(self, work: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(15)
+
+    async def _listen(self) -> None:
+        self._servers = AsyncExitStack()
+        await self._servers.enter_async_context(self.bus.listening())
+        self._radio = await self._servers.enter_async_context(serving(_radio))
+
+    async def _stop_listening(self) -> None:
+        await self._servers.aclose()
+
+    def wire(self, pin: int, level: int) -> None:
+        """Drive an input of the board; kept over its resets."""
+
+        async def drive() -> None:
+            self.bus.set_input(pin, level)
+
+        self._on_loop(drive())
+
+    def _expire(self) -> None:
+        self._process.kill()
+
     def _power_on(self, script: str) -> None:
         self._chip, own = pty.openpty()
         self._booted = False
+        self._serves = False
+        self._own = os.ttyname(own)
+        self.starts += 1
         tty.setraw(own)
         # The prompt takes this flag away and running a program brings it back: so `_interrupt` can tell the two apart.
         mode = termios.tcgetattr(own)
         mode[3] |= termios.ISIG
+        for key in (termios.VINTR, termios.VQUIT, termios.VSUSP):
+            mode[6][key] = b"\0"  # none of these is special on a serial line
         termios.tcsetattr(own, termios.TCSANOW, mode)
         command = [interpreter.find().program, "-X", f"heapsize={interpreter.HEAP}", "-i", str(self._folder / script)]
         self._process = subprocess.Popen(
@@ -208,6 +280,8 @@ class PtyBoard:
                     data = b""
                 if data:
                     self._booted = self._booted or b"board is up" in data
+                    # From here on the console of a lock in service reads what comes; before, nobody does.
+                    self._serves = self._serves or b" lock.ready" in data or b" lock.halted" in data
                     self._send(data)
                 else:
                     soft = self._process.wait() == 0 and raw
@@ -221,7 +295,7 @@ class PtyBoard:
                 waiting = self._feed(waiting)
 
     def _feed(self, data: bytes) -> bytes:
-        """Give `data` to the interpreter if it is at its prompt. Returns what has to wait.
+        """Give `data` to the interpreter, if it is at its prompt or runs a lock that listens. Returns what has to wait.
 
         Ctrl-C interrupts a running program, as it does on the chip; but here the signal strikes in the middle of
         anything, the heap's own upkeep included, so programs that end by themselves are left to do so. What follows it
@@ -231,6 +305,12 @@ class PtyBoard:
             self._interrupt_at = 0.0
             os.write(self._chip, data)
             return b""
+        if not self._is_interruptible():
+            if not self._serves:
+                return data[:_RING]
+            if room := max(0, _RING - self._unread()):
+                os.write(self._chip, data[:room])
+            return b""
         if b"\x03" not in data:
             return data
         now = time.monotonic()
@@ -238,8 +318,34 @@ class PtyBoard:
         if now < self._interrupt_at:
             return data
         self._interrupt_at = 0.0
-        self._process.send_signal(signal.SIGINT)
-        return data.replace(b"\x03", b"")
+        # Standing still, so that it is the program that was looked at which is interrupted.
+        self._process.send_signal(signal.SIGSTOP)
+        while self._process.poll() is None and self._status("State:") not in ("T", ""):
+            pass
+        if self._is_interruptible():
+            self._process.send_signal(signal.SIGINT)
+            data = data.replace(b"\x03", b"")
+        self._process.send_signal(signal.SIGCONT)
+        return data
+
+    def _unread(self) -> int:
+        """Bytes that the program has yet to read."""
+        line = os.open(self._own, os.O_RDWR | os.O_NOCTTY)
+        try:
+            return int(struct.unpack("i", fcntl.ioctl(line, termios.FIONREAD, bytes(4)))[0])
+        finally:
+            os.close(line)
+
+    def _is_interruptible(self) -> bool:
+        """Would Ctrl-C stop what runs? The interpreter catches SIGINT as long as that is so; only Linux tells."""
+        caught = self._status("SigCgt:")
+        return not caught or bool(int(caught, 16) >> signal.SIGINT - 1 & 1)
+
+    def _status(self, field: str) -> str:
+        try:
+            return Path(f"/proc/{self._process.pid}/status").read_text().split(field)[1].split()[0]
+        except (OSError, IndexError):
+            return ""
 
     def _send(self, data: bytes) -> None:
         os.write(self._host, data)

@@ -139,7 +139,7 @@ def test_compiled_software_takes_the_place_of_its_sources_and_starts(
         one.wait_for(STARTED)
         status, facts = send(capsys, one, str(compiled.folder))
         assert status == 0
-        assert set(facts["removed"]) == {entry.path for entry in made.entries} - {"main.py"}
+        assert set(facts["removed"]) == {entry.path for entry in made.entries} - {"boot.py", "main.py"}
         one.wait_for(STARTED, times=2)
 
 

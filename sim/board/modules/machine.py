@@ -1,7 +1,8 @@
 """Stand-in for MicroPython's `machine`: Pin, PWM, Timer, UART, WDT, reset. Extends the built-in one where there is one.
 
 Outputs are reported to the board bus (MOORING_BOARD=host:port, see `sim.board.bus`) as JSON lines, inputs come from
-it. Without a bus everything works, unseen. UART n is a byte stream to MOORING_UARTn=host:port.
+it. Without a bus everything works, unseen. UART n is a byte stream to MOORING_UARTn=host:port. MOORING_PROMPT says that
+the interpreter shows a prompt when its program ends.
 """
 
 import io
@@ -335,6 +336,9 @@ class WDT:
 
 def _stop(cause, code):
     _bus.report(stop=cause)
+    while MICROPYTHON and os.getenv("MOORING_PROMPT"):
+        # Where a prompt follows the program, it would follow SystemExit too; and nothing runs after a reset.
+        os.system("kill -s KILL $PPID")
     sys.exit(code)
 
 

@@ -1,0 +1,250 @@
+"""The maintenance console: answers what a laptop on the USB cable asks (`protocol/console.py`), and runs nothing.
+
+The REPL is off in service, so this is all that the cable reaches. Whoever plugs one in is a stranger: status, log and
+sealed records are anybody's. What writes or moves something wants the button inside held, from the command to its end;
+the strike, and fittings that say what its rest is, want a durable record as well. There is no button before it was seen
+open, nor once it has been held for longer than hands do: one that sticks, or a wire that was bridged, opens nothing.
+"""
+
+import asyncio
+import gc
+import select
+import sys
+
+from machine import Pin
+
+from firmware import console, pins, ticks
+from firmware.console import log
+from firmware.signals import ASIDE_MS
+from firmware.strike import PULSE_MS
+from protocol import const
+from protocol.console import DOWN_LIMIT, Assembler, encode, request
+from protocol.errors import MooringError, RefusedError
+from protocol.fittings import FILE, Fittings
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from machine import WDT
+
+    from firmware.lock import Lock
+    from firmware.sensors import Sensors
+    from firmware.signals import Signals
+    from firmware.store import Store
+    from firmware.strike import Strike
+
+LOOK_MS = 50
+_MOST_MS = const(300000)
+"""Nobody holds a button for longer."""
+_QUIET_MS = const(10000)
+"""How long a lock that cannot serve waits to be asked before it tries again, from the start."""
+
+_BURST = const(64)
+"""Bytes taken at a look: who floods the line gets no more of the lock's time than that."""
+_REST = const(1)
+_REST_OF_A_VISIT = const(3)
+"""After each answer the console rests for so many times as long as it took: the door comes first."""
+_ABSENT = const(0)
+_STUCK = const(1)
+_OPEN = const(2)
+_HELD = const(3)
+"""States of a button, as the status tells them."""
+_MICROPYTHON = sys.implementation.name == "micropython"
+
+
+class Button:
+    """The button inside, as it is looked at every LOOK_MS: two looks in a row count, and for its end a single one."""
+
+    def __init__(self, pin: int) -> None:
+        self._pin = Pin(pin, Pin.IN, Pin.PULL_UP)
+        self._last = 0
+        self._ready = False
+        self._since: int | None = None
+
+    def look(self) -> int:
+        """_STUCK, _OPEN or _HELD, now."""
+        level = self._pin.value()
+        if level:
+            self._since = None
+            self._ready = self._ready or bool(self._last)
+        elif not self._last and self._ready:
+            if self._since is None:
+                self._since = ticks.now()
+            elif ticks.age(self._since) >= _MOST_MS:
+                self._ready = False
+        self._last = level
+        if not self._ready:
+            return _STUCK
+        return _OPEN if self._since is None else _HELD
+
+
+class Maintenance:
+    """The console of a lock. `fittings` is None where they cannot be read: then a button on the pin counts, so that
+    they can be mended. `lock` is None where the lock's memory cannot be opened; `code` is the one for which it does not
+    serve.
+    """
+
+    def __init__(
+        self,
+        store: "Store",
+        strike: "Strike",
+        signals: "Signals",
+        fittings: "Fittings | None",
+        lock: "Lock | None",
+        sensors: "Sensors | None" = None,
+        code: "str | None" = None,
+    ) -> None:
+        self._store = store
+        self._strike = strike
+        self._signals = signals
+        self.button = Button(pins.BUTTON) if fittings is None or fittings.button else None
+        self._lock = lock
+        self.sensors = sensors
+        self._broken = code
+        self._device: Any = getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)
+        self._poll = select.poll()
+        self._poll.register(sys.stdin, select.POLLIN)
+        self._assembler = Assembler(DOWN_LIMIT)
+        self._ended = False  # of the line: only where it is no serial line
+        self._over = False
+
+    async def run(self, watchdog: "WDT | None" = None) -> None:
+        """Serve; returns when the lock has to start again, for it was given other fittings. With a `watchdog`, which is
+        fed, also once nobody has asked anything for ten seconds."""
+        heard = ticks.now()
+        while not self._over:
+            if watchdog is not None:
+                watchdog.feed()
+                if self._ended or ticks.age(heard) >= _QUIET_MS:
+                    return
+            elif self._ended:
+                await asyncio.Event().wait()
+            if self.button is not None:
+                self.button.look()
+            line = self._read()
+            began = ticks.now()
+            if line is not None:
+                heard = began
+                await self._serve(line)
+            # A command of somebody who holds the button lasts as long as it wants to; no time to make up for.
+            took = min(LOOK_MS, ticks.age(began))
+            busy = self._lock is not None and self._lock.visits.going_on
+            await asyncio.sleep((took * (_REST_OF_A_VISIT if busy else _REST) if line else LOOK_MS) / 1000)
+
+    def _read(self) -> "bytes | None":
+        """The next line for the console, if one is complete."""
+        try:
+            for _ in range(_BURST):
+                if not self._poll.poll(0):
+                    return None
+                byte = self._device.read(1)
+                if not byte:
+                    self._ended = True
+                    return None
+                line = self._assembler.push(byte[0])
+                if line is not None:
+                    return line
+        except OSError:
+            self._ended = True
+        return None
+
+    async def _serve(self, line: bytes) -> None:
+        content, code = None, None
+        try:
+            number, command, argument = request(line)
+        except MooringError:
+            return  # noise on the line; who meant something asks again
+        try:
+            content = await self._command(command, argument)
+        except MooringError as error:
+            code = error.code
+        except MemoryError:
+            code = "console.memory"
+        console.answer(encode([number, code, content]))
+
+    async def _command(self, command: str, argument: "Any") -> "Any":
+        if command == "status":
+            return self._status()
+        if command == "log":
+            return console.lines()
+        if command == "export":
+            for counter, data in self._open().records_from(argument):
+                return [counter, data]
+            return None
+        self._check()
+        log("console.used", command=command)
+        if command == "fittings":
+            return self._put(argument)
+        if self._broken is not None:
+            raise RefusedError("console.halted", "the lock does not serve")
+        if command == "inputs":
+            return {} if self.sensors is None else self.sensors.levels()
+        return await (self._play() if command == "signals" else self._pulse())
+
+    def _status(self) -> "list[Any]":
+        lock, free = self._lock, 0
+        if _MICROPYTHON:
+            free = gc.mem_free()
+        told: list[Any] = [1, None, 0, 0, False, False]
+        if lock is not None:
+            standing, journal = lock.standing, lock.journal
+            placed = None not in (standing.placement, standing.trust, standing.profile)
+            timed = lock.clock.interval()[1] is not None
+            told = [1, lock.identity.lock_id, journal.next_counter, journal.through, placed, timed]
+        return told + [free, ticks.now(), _ABSENT if self.button is None else self.button.look(), self._broken]
+
+    def _open(self) -> "Lock":
+        if self._lock is None:
+            raise RefusedError("console.halted", "the lock's memory could not be opened")
+        return self._lock
+
+    def _check(self) -> None:
+        """Nothing further unless the button is held. Raises RefusedError."""
+        if self.button is None:
+            raise RefusedError("console.unfitted", "the fittings have no button, so nothing is written or moved")
+        if self.button.look() != _HELD:
+            raise RefusedError("console.button", "the button inside is not held")
+
+    def _record(self, what: str) -> None:
+        """Make what is about to be done durable. Raises RefusedError, StorageError: then it must not be done."""
+        lock = self._open()
+        if lock.visits.going_on:
+            raise RefusedError("console.busy", "somebody is being served")
+        lock.recorder.act(what)
+        self._check()  # that took a moment
+
+    def _put(self, content: "bytes | None") -> "bytes | None":
+        if content is None:
+            return self._store.read(FILE) or b"{}"
+        Fittings.parse(content)
+        self._record("fittings")
+        self._store.write(FILE, content)
+        self._over = True
+        return None
+
+    async def _pulse(self) -> None:
+        self._record("strike")
+        self._strike.open()
+        opened = self._strike.opened_at
+        while self._strike.opened_at == opened and ticks.age(opened or 0) < PULSE_MS:
+            try:
+                self._check()
+            except RefusedError:
+                if self._strike.opened_at == opened:  # and not a guest's by now
+                    self._strike.shut()
+                raise
+            await asyncio.sleep(LOOK_MS / 1000)
+
+    async def _play(self) -> None:
+        if self._open().visits.going_on:
+            raise RefusedError("console.busy", "somebody is being served")
+        for name in ("refused_stay", "allowed", "ask"):
+            self._signals.aside(name)
+            for _ in range(ASIDE_MS // LOOK_MS):
+                await asyncio.sleep(LOOK_MS / 1000)
+                try:
+                    self._check()
+                except RefusedError:
+                    self._signals.show("idle")
+                    raise

@@ -1,0 +1,86 @@
+"""The maintenance console: what a laptop on a lock's USB cable asks (console.cddl). The laptop's side is in
+`console_cpython`.
+
+Requests and answers are lines of text between the lines of the log, so that a terminal shows them and no control
+character is ever among them: a mark, and in base64 the length of a message, the message and its CRC-32. Nothing that is
+asked can be run: there are a few commands, and no more.
+"""
+
+from binascii import a2b_base64, b2a_base64, crc32
+
+from protocol import cbor, const, statement
+from protocol.errors import FormatError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+DOWN_LIMIT = 1024
+"""Longest message to a lock, in bytes."""
+
+_MARK = const(0x7E)
+_END = const(0x0A)
+
+
+class Assembler:
+    """Finds the lines of the console among all that comes in, of messages of at most `limit` bytes. Holds one."""
+
+    def __init__(self, limit: int) -> None:
+        self._longest = (limit + 8) // 3 * 4 + 1
+        self._line: bytearray | None = None
+
+    def push(self, byte: int) -> "bytes | None":
+        """Take the next byte; a whole line, for `decode`, once there is one. What is none is passed over."""
+        line = self._line
+        if byte == _MARK:
+            self._line = bytearray()
+        elif line is not None:
+            if byte == _END:
+                self._line = None
+                return bytes(line)
+            if len(line) < self._longest:
+                line.append(byte)
+            else:
+                self._line = None
+        return None
+
+
+def encode(message: "list[Any]") -> bytes:
+    """The line that carries `message`, its end included."""
+    content = cbor.encode(message)
+    content = len(content).to_bytes(2, "big") + content
+    return b"~" + b2a_base64(content + crc32(content).to_bytes(4, "big"))
+
+
+def decode(line: bytes) -> "list[Any]":
+    """The message in a line that `Assembler` found: three items, the first a number. Raises FormatError
+    `console.frame`, `console.form`, `cbor.*`."""
+    line = line.rstrip(b"\r")
+    try:
+        content = a2b_base64(line)
+    except ValueError:  # binascii.Error is one
+        content = b""
+    # Decoders of base64 pass over what is none; written again it has to be the same.
+    if len(content) < 6 or b2a_base64(content)[:-1] != line:
+        raise FormatError("console.frame", "not base64")
+    check = int.from_bytes(content[-4:], "big")
+    if int.from_bytes(content[:2], "big") != len(content) - 6 or check != crc32(content[:-4]):
+        raise FormatError("console.frame", "of the wrong length, or garbled")
+    item = cbor.decode_deterministic(content[2:-4])
+    if not isinstance(item, list) or len(item) != 3 or not statement.is_uint(item[0]):
+        raise FormatError("console.form", "neither a request nor an answer")
+    return item
+
+
+def request(line: bytes) -> "tuple[int, str, Any]":
+    """(number, command, argument) of a request. Raises FormatError as `decode`."""
+    number, command, argument = decode(line)
+    if command == "export":
+        good = statement.is_positive(argument)
+    elif command == "fittings":
+        good = argument is None or isinstance(argument, bytes)
+    else:
+        good = command in ("status", "log", "inputs", "signals", "strike") and argument is None
+    if not good:
+        raise FormatError("console.form", "no command, or not what it takes")
+    return number, command, argument

@@ -1,0 +1,87 @@
+"""The laptop's side of the maintenance console: `protocol.console`, read from the other end (console.cddl)."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from protocol import record, statement
+from protocol.console import decode
+from protocol.errors import FormatError
+
+UP_LIMIT = record.MAX_BYTES + 512
+"""Longest message from a lock, in bytes: the longest record and a little more."""
+
+BUTTONS = ("absent", "stuck", "open", "held")
+"""The button inside: not fitted; not seen open since the lock started, or held for too long; open; held."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """What a lock says of itself.
+
+    `lock_id` is None where it cannot read its keys. `next_counter` is what its next record will carry, 0 while its
+    journal is not open; `receipted_through` the last counter with a receipt; `placed`: does it hold its papers;
+    `timed`: does it know the time; `free` bytes of its heap; `up` milliseconds since it started, which come round after
+    six days; `button` one of BUTTONS; `halted` the code for which it does not serve.
+    """
+
+    lock_id: bytes | None
+    next_counter: int
+    receipted_through: int
+    placed: bool
+    timed: bool
+    free: int
+    up: int
+    button: str
+    halted: str | None
+
+
+def answer(line: bytes) -> tuple[int, str | None, Any]:
+    """(number of the request, code of the refusal or None, content) of an answer. Raises FormatError as `decode`."""
+    number, code, content = decode(line)
+    if not (code is None or statement.is_label(code)) or (code is not None and content is not None):
+        raise FormatError("console.form", "an answer is good, or has a code")
+    return number, code, content
+
+
+def status(content: Any) -> Status:
+    """The content of an answer to `status`. Raises FormatError `console.form`."""
+    if not isinstance(content, list) or len(content) != 10 or not statement.is_version_1(content[0]):
+        raise FormatError("console.form", "not a status of version 1")
+    _, lock_id, next_counter, through, placed, timed, free, up, button, halted = content
+    good = lock_id is None or statement.is_bytes16(lock_id)
+    good = good and all(statement.is_uint(number) for number in (next_counter, through, free, up, button))
+    good = good and statement.is_bool(placed) and statement.is_bool(timed)
+    if not good or button >= len(BUTTONS) or not (halted is None or statement.is_label(halted)):
+        raise FormatError("console.form", "not a status")
+    return Status(lock_id, next_counter, through, placed, timed, free, up, BUTTONS[button], halted)
+
+
+def lines(content: Any) -> list[str]:
+    """The content of an answer to `log`. Raises FormatError `console.form`."""
+    if not isinstance(content, bytes):
+        raise FormatError("console.form", "not a log")
+    # What a terminal would obey is not shown as it came: a log may come from anybody's board.
+    text = content.decode("ascii", "replace")
+    return ["".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line) for line in text.splitlines()]
+
+
+def exported(content: Any) -> record.Record | None:
+    """The content of an answer to `export`: the next record, unverified, or None. Raises FormatError `console.form`,
+    and as `record.parse`."""
+    if content is None:
+        return None
+    if not isinstance(content, list) or len(content) != 2 or not isinstance(content[1], bytes):
+        raise FormatError("console.form", "not a record")
+    found = record.parse(content[1])
+    if found.counter != content[0]:
+        raise FormatError("console.form", "another record than it says")
+    return found
+
+
+def inputs(content: Any) -> dict[str, bool]:
+    """The content of an answer to `inputs`. Raises FormatError `console.form`."""
+    if not isinstance(content, dict) or not all(statement.is_label(key) for key in content):
+        raise FormatError("console.form", "not inputs")
+    if not all(statement.is_bool(value) for value in content.values()):
+        raise FormatError("console.form", "not inputs")
+    return content
