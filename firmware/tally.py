@@ -33,7 +33,7 @@ SECTORS = 2
 
 _SLOT = const(64)
 _SLOTS = SECTOR // _SLOT - 1
-_KEPT = const(50)
+_KEPT = const(52)
 """Most lines after tidying up. It holds what may have to stay apart, each of `record.EVENTS` and a line for each of 16
 stays, and leaves room for new ones."""
 SEVERAL = "several"
