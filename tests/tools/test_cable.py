@@ -3,7 +3,6 @@
 On the real MicroPython, with the board's own start: see `pty_board` for how the port runs boot.py and main.py.
 """
 
-import json
 import os
 import select
 import shutil
@@ -168,28 +167,33 @@ def test_an_exception_anywhere_makes_the_outputs_inert_and_starts_the_lock_again
     copy: Path,
 ) -> None:
     sources = software.sources()
-    planted = []
-    for place, raised in CASES:
+    paths = []
+    for number, (place, raised) in enumerate(CASES):
         path, old, new = PLANTED[place]
         source = sources[path + ".py"].decode()
         assert source.count(old) == 1, path
-        planted.append((path + ".py", source.replace(old, new.format(raised))))
-    (copy / "planted").write_text(json.dumps(planted))
+        paths.append(f"/{path}.py")
+        (copy / f"planted-{number}").write_text(source.replace(old, new.format(raised)))
+    (copy / "number").write_text("0")
     # A .py comes before the .mpy of the same name: each start has one module that is not as it should be, but the last.
-    plant = """
-try:
-    with open("/number") as file:
-        number = int(file.read())
-    os.remove(planted[number - 1][0])
-except OSError:
-    number = 0
-if number < len(planted):
-    with open(planted[number][0], "w") as file:
-        file.write(planted[number][1])
-    with open("/number", "w") as file:
-        file.write(str(number + 1))
+    before = f"""
+with open({str(copy / "number")!r}) as file:
+    number = int(file.read())
+with open({str(copy / "number")!r}, "w") as file:
+    file.write(str(number + 1))
+text = None
+if number < {len(CASES)}:
+    with open({str(copy / "planted-")!r} + str(number)) as file:
+        text = file.read()
 """
-    before = f"import json\nplanted = json.load(open({str(copy / 'planted')!r}))\n"
+    plant = f"""
+if 0 < number <= {len(CASES)}:
+    os.remove({paths!r}[number - 1])
+if text is not None:
+    with open({paths!r}[number], "w") as file:
+        file.write(text)
+text = None
+"""
     with PtyBoard(copy, before=before, extra=plant) as one:
         one.wait_for(READY + " heap", timeout=60)
         one.wait_for(UP, times=len(CASES) + 1, timeout=60)
