@@ -1,183 +1,28 @@
 """The whole agent against a real broker and disk; the radio link alone is replaced, by one that speaks no Bluetooth."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
 from edge_agent import agent as edge_agent_module
-from edge_agent import config, database, inventory
 from edge_agent import uplink as edge_uplink
 from edge_agent.agent import Agent
 from edge_agent.backoff import Backoff
-from edge_agent.credentials import Credentials
-from edge_agent.faults import Faults
 from edge_agent.notify import Notifier
-from protocol import cbor, record, statement, uplink
+from protocol import cbor, record, uplink
 from protocol import crypto_cpython as crypto
-from protocol.edge_pass import KIND, EdgePass
-from protocol.errors import MooringError, StorageError, TransportError
-from protocol.link import Hello
+from protocol.errors import StorageError
 from sim.broker import Broker
+from tests.edge_agent.building import Building, eventually, passes
 from tests.edge_agent.counting_province import CountingProvince
-from tests.edge_agent.signing_lock import PROVINCE_PRIVATE, PROVINCE_PUBLIC, SigningLock, grant, opened
+from tests.edge_agent.signing_lock import SigningLock, grant
 
 
 @pytest.fixture(autouse=True)
 def _quick_reconnects(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(edge_uplink, "RECONNECT", Backoff(first=0.2, limit=120.0))
-
-
-class WiredLink:
-    """A link by wire: the same interface and the same order of calls as `edge_agent.lock_link.LockLink`."""
-
-    def __init__(
-        self,
-        lock: SigningLock,
-        on_hello: Callable[[Hello], Awaitable[None]],
-        on_record: Callable[[bytes, bytes], Awaitable[None]],
-        next_counter: Callable[[Hello], int],
-    ) -> None:
-        self.lock = lock
-        self.connected = False
-        self.delivered: list[tuple[str, bytes]] = []
-        self.answers: dict[str, str] = {}
-        self.errors: list[MooringError] = []
-        self.pulled: list[int] = []
-        self.reachable = asyncio.Event()
-        self.reachable.set()
-        self.changed = asyncio.Event()
-        self.news = asyncio.Event()
-        self._dropped = False
-        self._on_hello, self._on_record, self._next_counter = on_hello, on_record, next_counter
-
-    async def prove(self) -> bytes:
-        return self.lock.lock_id
-
-    async def run(self) -> None:
-        while True:
-            await self.reachable.wait()
-            try:
-                await self._connection()
-            except MooringError as error:
-                self.errors.append(error)
-                self.changed.set()
-            self.connected = False
-            await asyncio.sleep(0.02)
-
-    async def _connection(self) -> None:
-        self.connected = True
-        hello = self.lock.hello()
-        await self._on_hello(hello)
-        at = max(self._next_counter(hello), hello.receipted_through + 1)
-        self.pulled.append(at)
-        self._dropped = False
-        while self.reachable.is_set() and not self._dropped:
-            while at <= len(self.lock.records):
-                await self._on_record(self.lock.lock_id, self.lock.records[at - 1].raw)
-                at += 1
-            self.changed.set()
-            self.news.clear()
-            await self.news.wait()
-            await self._on_hello(self.lock.hello())
-
-    def lose(self) -> None:
-        """Out of reach, until `reachable` is set."""
-        self.reachable.clear()
-        self.news.set()
-
-    def reconnect(self) -> None:
-        self._dropped = True
-        self.news.set()
-
-    async def deliver(self, signed: bytes) -> str | None:
-        if not self.connected:
-            raise TransportError("lock.not_connected", "")
-        kind = statement.kind_of(signed)
-        self.delivered.append((kind, signed))
-        if kind == "receipt" and kind not in self.answers:
-            self.lock.receipted_through = opened(signed).through
-            self.news.set()
-        self.changed.set()
-        return self.answers.get(kind)
-
-    async def until(self, condition: Callable[[], object]) -> None:
-        while not condition():
-            self.changed.clear()
-            await self.changed.wait()
-
-
-class Building:
-    """An agent, its links by address, and where it keeps its things."""
-
-    def __init__(
-        self, folder: Path, port: int, *locks: SigningLock, key: str = PROVINCE_PUBLIC.hex(), listed: bool = True
-    ) -> None:
-        self.locks = {f"L{number}": lock for number, lock in enumerate(locks)}
-        self.links: dict[str, WiredLink] = {}
-        self.settings = config.load(
-            None,
-            {
-                "MOORING_EDGE_STATE_DIR": str(folder),
-                "MOORING_EDGE_MQTT_PORT": str(port),
-                "MOORING_EDGE_PROVINCE_PUBLIC_KEY": key,
-                "MOORING_EDGE_UPLINK_RECEIPT_TIMEOUT_SECONDS": "1",
-            },
-        )
-        self.stop = asyncio.Event()
-        if listed:
-            known = Credentials(folder, PROVINCE_PUBLIC)
-            known.take(_pass(known.public, 50, locks=[lock.lock_id for lock in locks]))
-
-    async def _search(self, _seconds: float) -> list[tuple[str, bytes]]:
-        return [(address, lock.lock_id[:6]) for address, lock in self.locks.items()]
-
-    def _make_link(
-        self,
-        address: str,
-        *,
-        on_hello: Callable[[Hello], Awaitable[None]],
-        on_record: Callable[[bytes, bytes], Awaitable[None]],
-        next_counter: Callable[[Hello], int],
-        credentials: Credentials,
-        credit: int,
-        gate: asyncio.Semaphore,
-        faults: Faults,
-    ) -> WiredLink:
-        assert faults.counts == {} and credit > 0 and not gate.locked()
-        assert credentials.locks
-        self.links[address] = WiredLink(self.locks[address], on_hello, on_record, next_counter)
-        return self.links[address]
-
-    @contextlib.asynccontextmanager
-    async def open(self) -> AsyncIterator["WiredLink"]:
-        async with self.running() as task:
-            await eventually(lambda: task.done() or len(self.links) == len(self.locks))
-            yield self.links["L0"]
-        self.links.clear()
-
-    @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator["asyncio.Future[None]"]:
-        self.stop.clear()
-        self.agent = Agent(self.settings, Notifier({}), make_link=self._make_link, search=self._search)
-        task = asyncio.ensure_future(self.agent.run(self.stop))
-        try:
-            yield task
-        finally:
-            self.stop.set()
-            await task
-
-    def counts(self) -> inventory.Counts:
-        with contextlib.closing(database.open_for_reading(self.settings.outbox_path)) as connection:
-            return inventory.counts(connection)
-
-
-async def eventually(condition: Callable[[], object]) -> None:
-    """Until `condition()` holds for what is on disk, which has no event to wait for."""
-    while not condition():  # noqa: ASYNC110
-        await asyncio.sleep(0.02)
 
 
 def _run(story: Callable[[], Awaitable[None]]) -> None:
@@ -279,7 +124,7 @@ def test_whatever_a_stranger_at_the_broker_says_the_records_stay_and_arrive(tmp_
                     (uplink.RECEIPT, uplink.Receipts([lock.receipt(3, private=stranger)]).encode()),
                     (uplink.CMD, uplink.Command(lock.lock_id, [lock.receipt(3)]).encode()),
                     (uplink.CMD, uplink.Command(lock.lock_id, [lock.placement(9, private=stranger)]).encode()),
-                    (uplink.PASS, _pass(building.agent._credentials.public, 2**53 - 2, private=stranger)),
+                    (uplink.PASS, passes(building.agent._credentials.public, 2**53 - 2, private=stranger)),
                 ]
                 for code in ("cose.signature", "record.equivocation"):
                     forged = lock.refusal(code, *lock.records, private=stranger)
@@ -472,15 +317,15 @@ def test_an_agent_asks_for_a_pass_takes_it_and_asks_again_when_a_lock_refuses_it
                 assert not building.links, "before there is a pass nobody is talked to"
                 request = asked()[-1]
                 assert (request.edge_public, request.issued_at) == (known.public, 0)
-                province.send("edge", uplink.PASS, _pass(known.public, 100, crypto.generate("P-256")[0]))
-                province.send("edge", uplink.PASS, _pass(known.public, 100, locks=[lock.lock_id]))
+                province.send("edge", uplink.PASS, passes(known.public, 100, crypto.generate("P-256")[0]))
+                province.send("edge", uplink.PASS, passes(known.public, 100, locks=[lock.lock_id]))
                 await eventually(lambda: "L0" in building.links)
                 assert known.issued_at == 100
                 settled = len(asked())
                 known.refused = True
                 await asyncio.to_thread(province.wait, lambda: len(asked()) > settled)
                 assert asked()[-1].issued_at == 100
-                province.send("edge", uplink.PASS, _pass(known.public, 101))
+                province.send("edge", uplink.PASS, passes(known.public, 101))
                 await eventually(lambda: known.issued_at == 101)
                 await eventually(lambda: not building.agent._locks)  # it is not ours any more
 
@@ -489,10 +334,3 @@ def test_an_agent_asks_for_a_pass_takes_it_and_asks_again_when_a_lock_refuses_it
 
 def _asked(province: CountingProvince) -> Callable[[], list[uplink.PassRequest]]:
     return lambda: [said for said in province.heard if isinstance(said, uplink.PassRequest)]
-
-
-def _pass(
-    public: bytes, issued_at: int, private: bytes = PROVINCE_PRIVATE, locks: Sequence[bytes] = (bytes(16),)
-) -> bytes:
-    body = EdgePass(issued_at, "edge", public, max(issued_at, 1_900_000_000), list(locks)).body()
-    return uplink.Passes([statement.sign(crypto, private, KIND, body)]).encode()
