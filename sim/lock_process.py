@@ -9,6 +9,7 @@ from pathlib import Path
 
 from protocol.errors import TransportError
 from sim.board.interpreter import ROOT, Interpreter
+from sim.hang import HANG_SECONDS
 
 BOOT_SCRIPT = ROOT / "sim" / "board" / "boot.py"
 
@@ -65,20 +66,19 @@ class LockProcess:
             self._changed.notify_all()
 
     async def wait_for(
-        self, event: str, *, since: int = 0, timeout: float = 20, where: Callable[[ConsoleLine], bool] | None = None
+        self, event: str, *, since: int = 0, where: Callable[[ConsoleLine], bool] | None = None
     ) -> ConsoleLine:
         """The first `event` among console lines from index `since` on, of those that `where` holds for.
 
-        Raises TransportError `lock.silent` after `timeout` seconds, `lock.ended` when the lock ended before it.
+        Raises TransportError `lock.silent` after HANG_SECONDS, `lock.ended` when the lock ended before it.
         """
-        return await self.wait_for_any((event,), since=since, timeout=timeout, where=where)
+        return await self.wait_for_any((event,), since=since, where=where)
 
     async def wait_for_any(
         self,
         events: Sequence[str],
         *,
         since: int = 0,
-        timeout: float = 20,
         where: Callable[[ConsoleLine], bool] | None = None,
     ) -> ConsoleLine:
         """As `wait_for`, for whichever of `events` comes first."""
@@ -89,18 +89,20 @@ class LockProcess:
 
         async with self._changed:
             try:
-                await asyncio.wait_for(self._changed.wait_for(lambda: find() is not None or self.ended), timeout)
+                await asyncio.wait_for(self._changed.wait_for(lambda: find() is not None or self.ended), HANG_SECONDS)
             except TimeoutError:
-                raise TransportError("lock.silent", f"no {events[0]} in {timeout:.0f} s; see {self._log}") from None
+                raise TransportError(
+                    "lock.silent", f"no {events[0]} in {HANG_SECONDS:.0f} s; see {self._log}"
+                ) from None
             found = find()
         if found is None:
             raise TransportError("lock.ended", f"the lock ended before {events[0]}; see {self._log}")
         return found
 
-    async def wait_ended(self, timeout: float = 20) -> int:
+    async def wait_ended(self) -> int:
         """Wait for the process to end by itself (a power cut by the flash) and return its exit code."""
         assert self._process is not None and self._reading is not None
-        code = await asyncio.wait_for(self._process.wait(), timeout)
+        code = await asyncio.wait_for(self._process.wait(), HANG_SECONDS)
         await self._reading
         return code
 

@@ -29,6 +29,7 @@ from sim.board.keypad import WiegandKeypad
 from sim.bookings import Bookings
 from sim.broker import Broker
 from sim.findings import Findings
+from sim.hang import HANG_SECONDS
 from sim.lock_process import ConsoleLine, LockProcess
 from sim.nfc.card import Traits
 from sim.nfc.virtual_pn532 import VirtualPn532
@@ -54,8 +55,6 @@ SWAP_LOOKS = 8
 the last phone for gone after three polls."""
 BARE = Fittings()
 """A fail-secure strike, and no inputs."""
-NOTICE_SECONDS = 1.0
-"""After a phone has left, for what the lock has said of it to be heard."""
 _ANSWERS = ("tap.opened", "tap.refused", "tap.failed")
 """How the lock's console ends a tap."""
 JUST_NOW = 120
@@ -242,19 +241,20 @@ class World(Bookings, Findings):
                 self.keypad.press(key)
             return TapOutcome("unfinished")
 
-        return await self._at_the_door("somebody at the keypad", typing())
+        return await self._at_the_door("somebody at the keypad", typing(), at_the_reader=False)
 
-    async def _at_the_door(self, who: str, act: Awaitable[TapOutcome]) -> Tap:
+    async def _at_the_door(self, who: str, act: Awaitable[TapOutcome], at_the_reader: bool = True) -> Tap:
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(self.now()))
         before, events = len(self.lock.console), len(self.bus.history)
         began = time.monotonic()
         outcome = await act
 
         with contextlib.suppress(TransportError):  # a lock that lost its power says nothing more
-            answer = await self._answered(before)
+            await self._noticed(before, at_the_reader)
+            answer = await self.lock.wait_for_any(_ANSWERS, since=before)
             if answer.event == "tap.opened":
                 # The board has told of it before, on its own line, which may be behind.
-                await self.bus.wait_for(pins.STRIKE, 1, since=events, timeout=40)
+                await self.bus.wait_for(pins.STRIKE, 1, since=events)
             await self.until("the answer's tone", lambda: self.lock.ended or self._tone(answer) is not None)
         history = self.bus.history[events:]
         moved = next((e for e in history if e.facts.get("pin") == pins.STRIKE and e.facts["value"] == 1), None)
@@ -282,10 +282,22 @@ class World(Bookings, Findings):
         self.bus.set_input(self.pin(name), value)
         await self.lock.wait_for("sensor." + name, since=before, where=lambda line: line.facts["active"] == str(value))
 
-    async def _answered(self, before: int) -> ConsoleLine:
-        # The phone has left by now: a tap that has not begun will not begin any more.
-        await self.lock.wait_for("tap.start", since=before, timeout=NOTICE_SECONDS)
-        return await self.lock.wait_for_any(_ANSWERS, since=before, timeout=40)
+    async def _noticed(self, before: int, at_the_reader: bool) -> None:
+        """Return once the lock has begun to serve who came. Raises TransportError `lock.unnoticed`, `lock.ended`."""
+        looks = self.reader.antenna.counts.looks
+
+        def begun() -> bool:
+            return any(line.event == "tap.start" for line in self.lock.console[before:])
+
+        def in_vain() -> bool:
+            # The phone has left by now: a tap that had begun would have been told before the next look.
+            return at_the_reader and self.reader.antenna.counts.looks >= looks + SWAP_LOOKS
+
+        await self.until("the lock notices", lambda: begun() or in_vain() or self.lock.ended)
+        for _ in range(20):  # what the lock has said is on its way through this loop
+            await asyncio.sleep(0)
+        if not begun():
+            raise TransportError("lock.unnoticed", "the lock has not seen who came")
 
     # --- the edge agent and the network ------------------------------------------------------------------------------
 
@@ -324,12 +336,12 @@ class World(Bookings, Findings):
             self.edge.kill()
             await self.edge.wait()
 
-    async def until(self, what: str, condition: Callable[[], bool], timeout: float = 30) -> None:
+    async def until(self, what: str, condition: Callable[[], bool]) -> None:
         """Wait for a state of the world that no single event announces. Raises TransportError `world.waited`."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + HANG_SECONDS
         while not condition():
             if time.monotonic() > deadline:
-                raise TransportError("world.waited", f"{what}: not within {timeout:.0f} s; see {self.folder}")
+                raise TransportError("world.waited", f"{what}: not within {HANG_SECONDS:.0f} s; see {self.folder}")
             await asyncio.sleep(0.02)
 
     async def drain(self) -> None:

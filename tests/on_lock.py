@@ -8,7 +8,6 @@ from typing import Any
 
 from sim.board import interpreter
 
-
 VIRTUAL_TIME = """
 import asyncio.core, time
 _ms = time.ticks_add(time.ticks_ms(), 1 << 27)  # tasks that are due at once are queued with the machine's own ticks

@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from sim.hang import HANG_SECONDS
 from sim.loopback import serving
 
 PinName = int | str
@@ -76,9 +77,7 @@ class BoardBus:
         if self._writer is not None:
             self._writer.write(_line(pin, value))
 
-    async def wait_for(
-        self, pin: PinName, value: int, *, since: int | None = None, timeout: float = 10.0
-    ) -> BoardEvent:
+    async def wait_for(self, pin: PinName, value: int, *, since: int | None = None) -> BoardEvent:
         """The first report of output `pin` at `value` among `history[since:]`; waits for it if it is yet to come.
 
         Without `since`: the report that made it `value` if it is that now, else the next one. Raises TimeoutError.
@@ -91,7 +90,7 @@ class BoardBus:
 
         if since is None and self.values.get(pin) == value:
             return self.changes(pin)[-1]
-        async with asyncio.timeout(timeout), self._changed:
+        async with asyncio.timeout(HANG_SECONDS), self._changed:
             await self._changed.wait_for(lambda: find() is not None)
         found = find()
         assert found is not None

@@ -27,6 +27,9 @@ from sim.province.province import Province
 from sim.province.store import DATABASE, Store
 from sim.province.view import YEAR_10000
 
+BROKER_SECONDS = 10.0
+"""For the broker to answer, before whoever starts the province is told that it does not."""
+
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
@@ -116,7 +119,7 @@ def _run(folder: Path, host: str, port: int, admitted: list[str]) -> int:
     over = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: over.set())
-    province.start()
+    province.start(timeout=BROKER_SECONDS)
     print(f"province key {province.public.hex()}", flush=True)
     over.wait()
     province.stop()

@@ -8,6 +8,7 @@ from protocol import crypto_cpython as crypto
 from protocol import placement, uplink
 from protocol.errors import ConfigError
 from protocol.trust import Issuer, ListEntry
+from sim.hang import HANG_SECONDS
 from sim.province.consumer import Consumer
 from sim.province.keys import Keys
 from sim.province.registry import Message, Registry, commands
@@ -49,7 +50,7 @@ class Province:
 
     # --- running -----------------------------------------------------------------------------------------------------
 
-    def start(self, timeout: float = 10) -> None:
+    def start(self, timeout: float = HANG_SECONDS) -> None:
         """Connect and wait until subscribed, then repeat the latest receipts. Raises ConfigError `province.broker`."""
         self.resume(timeout)
 
@@ -64,7 +65,7 @@ class Province:
             self._consumer.stop()
             self._consumer = None
 
-    def resume(self, timeout: float = 10) -> None:
+    def resume(self, timeout: float = HANG_SECONDS) -> None:
         """Come back after `pause`. Raises ConfigError `province.broker` when the broker cannot be reached in time."""
         if self._consumer is not None:
             return
@@ -82,7 +83,7 @@ class Province:
             if lock.edge is not None and receipt is not None:
                 self._publish([(lock.edge, uplink.RECEIPT, uplink.Receipts([receipt[1]]).encode())])
 
-    def wait_for(self, predicate: Callable[[Store], bool], timeout: float = 10) -> bool:
+    def wait_for(self, predicate: Callable[[Store], bool], timeout: float = HANG_SECONDS) -> bool:
         """True as soon as `predicate(store)` holds, False when `timeout` seconds have passed without."""
         until = time.monotonic() + timeout
         with self.registry.changed:

@@ -97,7 +97,7 @@ async def _reader_fault(script: Script) -> None:
     await world.book(guest)
     before = len(world.lock.console)
     world.reader.go_wrong(Faults(deaf_after=1, deaf_wakes=5))
-    trouble = await world.lock.wait_for("reader.trouble", since=before, timeout=30)
+    trouble = await world.lock.wait_for("reader.trouble", since=before)
     script.promise(f"the lock notices by itself ({trouble.facts['code']})", trouble.facts["code"].startswith("nfc."))
     script.promise("it lives on, and the strike has not moved", not world.lock.ended and world.openings() == 0)
     script.promise("the link to the edge goes on", await _asks_and_gets(world))

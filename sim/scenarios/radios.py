@@ -216,5 +216,5 @@ async def _lit(script: Script, claim: str, colour: tuple[int, ...]) -> None:
     """Promise that the light is of that colour now, or as soon as the board's word of it is here."""
     bus = script.world.bus
     with contextlib.suppress(TransportError):
-        await script.world.until(claim, lambda: tuple(bus.values.get(pin) for pin in _LIGHTS) == colour, timeout=1)
+        await script.world.until(claim, lambda: tuple(bus.values.get(pin) for pin in _LIGHTS) == colour)
     script.promise(claim, tuple(bus.values.get(pin) for pin in _LIGHTS) == colour)

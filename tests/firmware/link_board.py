@@ -97,7 +97,7 @@ class Ticks:
 
     async def run(self, link: Link) -> None:
         if sys.implementation.name == "micropython":
-            lines = asyncio.StreamReader(sys.stdin)
+            lines = asyncio.StreamReader(sys.stdin)  # type: ignore[arg-type]  # MicroPython's takes a stream
         else:
             lines = asyncio.StreamReader()
             protocol = asyncio.StreamReaderProtocol(lines)
