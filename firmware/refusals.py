@@ -33,7 +33,7 @@ _ROWS = (
     ("mdoc.chain_", "refused_document", "issuer"),
     ("mdoc.ds_", "refused_document", "issuer"),
     ("mdoc.untrusted", "refused_document", "issuer"),
-    ("mdoc.root_doctype", "refused_document", "issuer"),
+    ("mdoc.root_", "refused_document", "issuer"),
     ("mdoc.issuer_", "refused_document", "issuer"),
     ("mdoc.expired", "refused_document", "expired"),
     ("mdoc.not_yet_valid", "refused_document", "expired"),

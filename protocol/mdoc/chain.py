@@ -73,7 +73,7 @@ def x5chain(header: object, roots: "list[TrustRoot]") -> Certificate:
 
     A last certificate that is one of `roots`, byte for byte, counts for nothing: whom to trust is ours to know.
     Raises FormatError `mdoc.certificate`; VerificationError `mdoc.x5chain` for none or too many, `mdoc.self_issued` for
-    one that could only be a trust anchor and is none of ours, `mdoc.intermediate` for a CA between DS and IACA.
+    one that could only be a trust anchor and is none of ours, `mdoc.chain_intermediate` for a CA between DS and IACA.
     """
     ders = [header] if isinstance(header, bytes) else header
     if not isinstance(ders, list) or not 1 <= len(ders) <= MAX_CERTIFICATES:
@@ -92,7 +92,7 @@ def x5chain(header: object, roots: "list[TrustRoot]") -> Certificate:
         if certificate.self_issued:
             raise VerificationError("mdoc.self_issued", "the x5chain must not bring a trust anchor along")
     if len(certificates) > 1:
-        raise VerificationError("mdoc.intermediate", "the IACA must have signed the DS certificate itself")
+        raise VerificationError("mdoc.chain_intermediate", "the IACA must have signed the DS certificate itself")
     return certificates[0]
 
 

@@ -18,11 +18,11 @@ Every refusal is a FormatError or a VerificationError with one of these codes:
 | `mdoc.x5chain` | no x5chain, or not one to three certificates |
 | `mdoc.certificate` | a certificate is malformed |
 | `mdoc.self_issued` | the x5chain brings a self-issued certificate along that is no trusted root |
-| `mdoc.intermediate` | a CA stands between DS certificate and IACA |
 | `mdoc.untrusted` | no trusted IACA has the name that issued the DS certificate |
 | `mdoc.root_doctype` | the IACA is not trusted for this document type |
 | `mdoc.root_validity` | the IACA is not trusted over the whole time interval |
 | `mdoc.ds_revoked` | a CRL of the IACA lists the DS certificate |
+| `mdoc.chain_intermediate` | a CA stands between DS certificate and IACA |
 | `mdoc.chain_key_identifier` | the IACA's key identifier is not the one that the DS certificate names |
 | `mdoc.chain_signature`, `mdoc.chain_key` | the DS certificate's signature is wrong; a key is of an unknown kind |
 | `mdoc.chain_validity` | a certificate is not valid over the whole time interval |

@@ -42,6 +42,8 @@ def test_every_family_of_the_rows_is_on_the_page_and_no_row_is_out_of_reach() ->
     ("error", "expected"),
     [
         (VerificationError("mdoc.chain_signature"), "issuer"),
+        (VerificationError("mdoc.chain_intermediate"), "issuer"),
+        (VerificationError("mdoc.root_validity"), "issuer"),
         (VerificationError("mdoc.ds_key_usage"), "issuer"),
         (VerificationError("mdoc.untrusted"), "issuer"),
         (VerificationError("mdoc.digest"), "document"),

@@ -130,7 +130,7 @@ def test_a_signer_under_an_intermediate_is_refused_whatever_the_lists_say(bench:
     ds = replace(credential.DS, authority_key_identifier=b"intermediate")
     trusting(bench, (above, DOC_TYPE), (credential.INTERMEDIATE, PHOTO_ID), lists=[ListEntry(CRL, trust.CRL, 0)])
     assert bench.bring(CRL, crl_of(above)) is None
-    assert tap(bench, intermediates=(credential.INTERMEDIATE,), ds=ds) == "mdoc.intermediate"
+    assert tap(bench, intermediates=(credential.INTERMEDIATE,), ds=ds) == "mdoc.chain_intermediate"
     assert tap(bench) is None
 
 

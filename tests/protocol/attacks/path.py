@@ -114,8 +114,8 @@ PATH: dict[str, tuple[str, Build]] = {
         "mdoc.self_issued",
         bringing(IACA_DER, roots=[(replace(IACA, not_before=NOW - DAY).certificate(IACA), None)]),
     ),
-    "an intermediate where the IACA allows one": ("mdoc.intermediate", through(INTERMEDIATE)),
-    "an intermediate and the trusted root": ("mdoc.intermediate", _intermediate_that_is_listed),
+    "an intermediate where the IACA allows one": ("mdoc.chain_intermediate", through(INTERMEDIATE)),
+    "an intermediate and the trusted root": ("mdoc.chain_intermediate", _intermediate_that_is_listed),
     "an expired DS certificate": ("mdoc.chain_validity", under(not_after=NOW - DAY)),
     "a DS certificate of tomorrow": ("mdoc.chain_validity", under(not_before=NOW + DAY)),
     "an expired IACA": ("mdoc.chain_validity", below(not_after=NOW - DAY)),
@@ -133,9 +133,9 @@ PATH: dict[str, tuple[str, Build]] = {
     "an IACA without basic constraints": ("mdoc.chain_ca", below(constraints=None)),
     "an IACA that may not sign certificates": ("mdoc.chain_key_usage", below(usage=key_usage(digital_signature=True))),
     "an IACA without key usage": ("mdoc.chain_key_usage", below(usage=None)),
-    "an intermediate below an IACA that allows none": ("mdoc.intermediate", through(INTERMEDIATE, iaca=IACA)),
+    "an intermediate below an IACA that allows none": ("mdoc.chain_intermediate", through(INTERMEDIATE, iaca=IACA)),
     "an end entity that issues certificates": (
-        "mdoc.intermediate",
+        "mdoc.chain_intermediate",
         through(replace(INTERMEDIATE, constraints=None, usage=key_usage(digital_signature=True))),
     ),
     "an IACA with entries for other types alone": (
