@@ -62,20 +62,20 @@ async def present(lock: "Lock", card: "Card", reading: "Reading", asking: "Askin
                 consents += 1
                 return decide(claims)
             except MooringError as error:
-                if error.code in ("mdoc.no_documents", "mdoc.status"):
-                    error = refusal or error
-                elif meaning(error)[0] != "refused_stay":
-                    raise
-                refusal = error
-            if consents == _CONSENTS or last:
-                raise refusal
+                if error.code not in ("mdoc.no_documents", "mdoc.status"):
+                    if meaning(error)[0] != "refused_stay":
+                        raise
+                    refusal = error
+                if last or consents == _CONSENTS:
+                    raise refusal or error
             if not reading.ready:
-                if claims:
-                    raise refusal
-                raise RefusedError("session.declined", "the holder ended the session without a document")
+                raise refusal or RefusedError("session.declined", "the holder ended the session without a document")
             gc.collect()
     except MooringError:
         asking.end(reading)
+        raise
+    except MemoryError:
+        asking.forget()  # the requests from the start are the shortest
         raise
     raise AssertionError
 

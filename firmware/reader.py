@@ -190,8 +190,7 @@ class Reading:
             own = ReaderSession(self._crypto, self.reader_private, public, handover.engagement, handover.item())
         if own is None:
             raise TransportError("session.state", "the session is over")
-        asked = build_device_request(self._crypto, items, own.transcript, reader_private, reader_chain)
-        request = own.request(asked)
+        request = own.request(build_device_request(self._crypto, items, own.transcript, reader_private, reader_chain))
         mark("mdoc.session", ms=ticks.since(ticks.now(), began), bytes=len(request))
         if self._session is None:
             await retrieval.ready(mark)

@@ -51,7 +51,7 @@ async def _revoked_issuer(script: Script) -> None:
     script.refused(await world.tap(second), "and is refused after the lock was without power", "mdoc.ds_revoked")
     await world.publish(lambda: province.trust(world.issuers()[1:]), "trust-list")
     # The door asks for no document that nobody is trusted to issue, so the phone has none to show.
-    script.refused(await world.tap(third), "a guest whose issuer left the trust list is refused", "session.declined")
+    script.refused(await world.tap(third), "a guest whose issuer left the trust list is refused", "mdoc.no_documents")
     await world.drain()
     script.promise("the strike moved twice", world.openings() == 2)
 

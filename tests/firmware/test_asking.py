@@ -227,6 +227,54 @@ def test_a_message_that_does_not_decrypt_ends_the_session(doorway: Doorway) -> N
     assert outcome.requests == ([RESIDENT],) and outcome.status == 10
 
 
+@pytest.mark.parametrize(
+    ("changes", "light"),
+    [
+        ({"consent": lambda asked: False}, "refused_phone"),
+        ({"tamper": "session-data"}, "refused_phone"),
+        ({"tamper": "element-value"}, "refused_document"),
+        ({}, "refused_stay"),
+    ],
+)
+def test_the_light_is_that_of_what_was_shown_and_not_of_what_the_phone_did_not_have(
+    doorway: Doorway, changes: dict[str, Any], light: str
+) -> None:
+    come(doorway, replace(with_wallet(doorway.visitor(LICENCE), "open"), **changes))
+    assert doorway.outputs.done[-1] == "answer " + light
+
+
+@pytest.mark.parametrize(("leaves_at", "light"), [(1, "again"), (2, "again"), (3, "refused_stay")])
+def test_a_phone_that_goes_away_leaves_the_light_of_what_it_has_shown_until_then(
+    doorway: Doorway, leaves_at: int, light: str
+) -> None:
+    come(doorway, with_wallet(doorway.visitor(LICENCE), "open"), leaves_at)
+    assert doorway.outputs.done[-1] == "answer " + light
+
+
+def test_a_wallet_with_nothing_that_is_asked_for_is_told_to_use_another_document(doorway: Doorway) -> None:
+    doorway.trust(tap.iaca(issuer.MDL).der)
+    come(doorway, with_wallet(doorway.visitor(PID), "open"))
+    assert doorway.outputs.done[-1] == "answer refused_document"
+
+
+def test_a_door_that_runs_out_of_memory_begins_from_the_start(
+    doorway: Doorway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guest = doorway.visitor(LICENCE)
+    doorway.book(guest)
+    phone = with_wallet(guest, "closes")
+    assert come(doorway, phone).requests == ([RESIDENT],)
+    with monkeypatch.context() as patch:
+
+        def exhausted(*_: object) -> bytes:
+            raise MemoryError
+
+        patch.setattr(crypto, "seal_gcm", exhausted)
+        come(doorway, phone)
+    assert doorway.outputs.done[-1] == "answer fault"
+    assert come(doorway, phone).requests == ([RESIDENT],)
+
+
 # --- nobody learns who is expected -----------------------------------------------------------------------------------
 
 
