@@ -20,12 +20,10 @@ from edge_agent.outbox import Outbox
 from edge_agent.sightings import Sightings
 from protocol.errors import MooringError, TransportError
 
-LANE: Final = 2
-"""Strangers tried at a time. Links to proven addresses do not wait for them."""
 PROOF_SECONDS: Final = 20.0
 """For a stranger to be connected and to prove itself: a lock that advertises does both within some seconds."""
 LOOK_SECONDS: Final = 5.0
-"""Between two looks whether a stranger's turn has come."""
+"""Between two looks whether a stranger's turn has come, at most: the connection to a lock may have been lost."""
 
 Search = Callable[[float], Awaitable[list[tuple[str, bytes]]]]
 
@@ -74,8 +72,8 @@ class Roster:
                 if not self._settings.addresses:
                     self.passes_changed()
                     tasks.create_task(keep("scan", self._scan, self._faults))
-                    for number in range(LANE):
-                        tasks.create_task(keep(f"lane-{number}", self._try_strangers, self._faults))
+                    tasks.create_task(keep("newcomers", lambda: self._try_strangers(newcomers=True), self._faults))
+                    tasks.create_task(keep("strangers", lambda: self._try_strangers(newcomers=False), self._faults))
         except ExceptionGroup as group:
             raise group.exceptions[0] from group
         finally:
@@ -136,12 +134,13 @@ class Roster:
     def _is_wanted(self, lock_id: bytes) -> bool:
         return not any(lock.lock_id == lock_id and lock.connected for lock in self.locks.values())
 
-    async def _try_strangers(self) -> None:
+    async def _try_strangers(self, newcomers: bool) -> None:
+        """One half of the lane: one attempt at a time. Links to proven addresses do not wait for it."""
         while True:
-            address = self._sightings.next(self._is_wanted)
+            address = self._sightings.next(self._is_wanted, newcomers)
             if address is None:
                 self._news.clear()
-                await _until(self._news, LOOK_SECONDS)
+                await _until(self._news, self._sightings.pause(self._is_wanted, LOOK_SECONDS))
                 continue
             try:
                 await self._try(address)

@@ -1,12 +1,13 @@
 """Addresses that claim to be one of our locks and have not proven it: which of them is tried next.
 
 What is advertised proves nothing, and anybody can advertise any number of addresses. So these share a small lane, in
-turns: among the locks that are claimed, and for each lock among the addresses that claim it. Whoever has waited longest
-is next, so an address that is there scan after scan is never behind those that are new at each.
+turns: among the locks that are claimed, and for each lock among the addresses that claim it. Half of the lane takes who
+has waited longest, so that an address which is there scan after scan is not behind those that are new at each; the
+other half takes first who was never tried, so that a new lock is not behind those that are there and never prove it.
 """
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,8 +17,8 @@ LIFETIME_SECONDS: Final = 600.0
 """An address that was not heard of for so long is forgotten."""
 MOST: Final = 256
 """Addresses kept for one lock. Of more, chance decides, but those on the air stay before those that have left it."""
-AGAIN: Final = Backoff(first=2.0, limit=300.0)
-"""Between two attempts at one address. A lock that is busy or reboots while it is tried is soon tried again."""
+AGAIN: Final = Backoff(first=1.0, limit=60.0)
+"""Between two attempts at one address, as for a proven one: it may be a lock that is busy or reboots."""
 
 
 @dataclass
@@ -78,22 +79,34 @@ class Sightings:
             for address in claimants[:-MOST]:
                 del self._seen[address]
 
-    def next(self, wanted: Callable[[bytes], bool]) -> str | None:
+    def next(self, wanted: Callable[[bytes], bool], newcomers: bool = False) -> str | None:
         """The address whose turn it is, of those of the last scan that claim to be a lock which is `wanted`; None if
-        there is none now. Its turn lasts until `failed` or `forget`."""
+        there is none now. With `newcomers` those come first that were never tried. A turn lasts until `failed` or
+        `forget`."""
         now = self._clock()
         self._expire()
         ready = [
-            (self._served.get(known.lock_id, 0.0), known.turn, address)
-            for address, known in self._seen.items()
-            if not known.busy and known.due <= now and known.scan == self._scan and wanted(known.lock_id)
+            (self._served.get(known.lock_id, 0.0), newcomers and known.failures > 0, known.turn, address)
+            for address, known in self._waiting(wanted)
+            if known.due <= now
         ]
         if not ready:
             return None
-        address = min(ready)[2]
+        address = min(ready)[3]
         known = self._seen[address]
         known.busy, self._served[known.lock_id] = True, now
         return address
+
+    def _waiting(self, wanted: Callable[[bytes], bool]) -> Iterator[tuple[str, _Sighting]]:
+        for address, known in self._seen.items():
+            if not known.busy and known.scan == self._scan and wanted(known.lock_id):
+                yield address, known
+
+    def pause(self, wanted: Callable[[bytes], bool], most: float) -> float:
+        """Seconds until `next` may have another answer, `most` at most."""
+        now = self._clock()
+        dues = [known.due - now for _, known in self._waiting(wanted)]
+        return max(min([most, *dues]), 0.001)
 
     def failed(self, address: str) -> None:
         """It has not proven to be the lock; its turn is over."""
