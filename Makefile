@@ -11,16 +11,19 @@ export PYTHON
 unexport PYTHONHOME PYTHONPATH
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types rooms fuzz soak bench lock clean FORCE
+.PHONY: help demo test test-busy check lint types rooms fuzz soak bench lock clean FORCE
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
 demo: $(READY) ## see a guest's first check-in, two refusals and an outage that heals
 	@$(PY) -m sim demo $(ARGS)
 
 test: $(READY) ## run the tests
 	@$(PY) -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+
+test-busy: $(READY) ## run the tests beside eight processes that do nothing but spin
+	@$(PY) -m tests.busy -n $(WORKERS) --dist worksteal $(ARGS)
 
 check: lint types rooms ## formatting, lint, types on both runtimes, and who may import whom
 
