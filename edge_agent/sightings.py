@@ -6,6 +6,7 @@ has waited longest, so that an address which is there scan after scan is not beh
 other half takes first who was never tried, so that a new lock is not behind those that are there and never prove it.
 """
 
+import itertools
 import random
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -23,12 +24,12 @@ AGAIN: Final = Backoff(first=1.0, limit=60.0)
 
 @dataclass
 class _Sighting:
-    """An address: the lock it claims to be, and when it was first heard of, last heard of, and last tried."""
+    """An address: the lock it claims to be, when it was last heard of, and how often it was tried."""
 
     lock_id: bytes
     seen: float
-    turn: float
-    """Since when it waits for its turn: first heard of, or last tried."""
+    turn: int
+    """Its place among those that wait: taken when it was first heard of, and anew when it was tried."""
     scan: int
     due: float = 0.0
     failures: int = 0
@@ -44,6 +45,7 @@ class Sightings:
         self._served: dict[bytes, float] = {}
         """When a lock's claimants last had a turn."""
         self._scan = 0
+        self._places = itertools.count()
 
     def __len__(self) -> int:
         return len(self._seen)
@@ -57,7 +59,7 @@ class Sightings:
             if known is not None and known.lock_id == lock_id:
                 known.seen, known.scan = now, self._scan
             elif known is None or not known.busy:
-                self._seen[address] = _Sighting(lock_id, now, now, self._scan)
+                self._seen[address] = _Sighting(lock_id, now, next(self._places), self._scan)
         self._expire()
         for lock_id in {known.lock_id for known in self._seen.values()}:
             self._thin_out(lock_id)
@@ -113,7 +115,7 @@ class Sightings:
         known = self._seen.get(address)
         if known is not None:
             now = self._clock()
-            known.busy, known.turn, known.failures = False, now, known.failures + 1
+            known.busy, known.turn, known.failures = False, next(self._places), known.failures + 1
             known.due = now + AGAIN.wait(known.failures)
 
     def forget(self, address: str) -> None:
