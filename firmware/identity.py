@@ -1,6 +1,15 @@
-"""The lock's own keys. They are made on the lock and never leave it; what leaves is a request signed by one of them."""
+"""The lock's own keys. They are made on the lock and never leave it; what leaves is a request signed by one of them.
 
-from firmware import device_secret
+And the secret under which it draws its random numbers (firmware/crypto/generator.py): another one at each boot. What
+lies in flash is the secret of the next boot, and how many there were. A boot derives two from it: one takes its place
+in flash, and when that is durable the other is drawn under, in RAM alone. So a boot has all the numbers that it may
+ever draw at the price of one write, none of them is drawn again after a power cut at whatever moment, and the file does
+not tell later what was drawn before (backtracking resistance, SP 800-90A, section 8.8; older copies of it are in the
+flash until littlefs erases their block).
+"""
+
+from firmware.crypto import generator
+from firmware.crypto.hkdf import hkdf_expand, hkdf_extract
 from protocol import cbor, const, link_session, placement
 from protocol.errors import StorageError
 
@@ -12,6 +21,9 @@ if TYPE_CHECKING:
 _KEYS = const("keys")
 _ANCHOR = const("anchor")
 _LINK = const("link")
+_SECRET = const("secret")
+_SECRET_BYTES = const(32)
+_COUNTER_BYTES = const(8)
 
 
 class Identity:
@@ -49,6 +61,20 @@ def anchored(store: "Store") -> bool:
         return True
 
 
+def begin(store: "Store", extra: bytes = b"") -> None:
+    """Draw under a secret that no boot before had. Without one in flash it is made: at enrolment, with the radio on.
+
+    `extra` goes into it too: what others have drawn, who may know it. Raises StorageError, also `identity.corrupt`.
+    """
+    held = store.read(_SECRET) or bytes(_SECRET_BYTES + _COUNTER_BYTES)
+    if len(held) != _SECRET_BYTES + _COUNTER_BYTES:
+        raise StorageError("identity.corrupt", "the file of the device secret is not of its length")
+    count = (int.from_bytes(held[_SECRET_BYTES:], "big") + 1).to_bytes(_COUNTER_BYTES, "big")
+    key = hkdf_extract(held[:_SECRET_BYTES], generator.random(_SECRET_BYTES) + extra)
+    store.write(_SECRET, hkdf_expand(key, b"mooring/next" + count, _SECRET_BYTES) + count)
+    generator.begin(hkdf_expand(key, b"mooring/draws" + count, _SECRET_BYTES))
+
+
 def load(crypto: "Crypto", store: "Store") -> "Identity | None":
     """The identity at rest, or None on a lock that was never enrolled; from now on the lock draws under its secret.
 
@@ -59,7 +85,7 @@ def load(crypto: "Crypto", store: "Store") -> "Identity | None":
         return None
     if keys is None or len(keys) != 64:
         raise StorageError("identity.corrupt", "the key file is not two keys long")
-    device_secret.begin(store)
+    begin(store)
     link, proof = _link_key(crypto, store, keys[:32])
     return Identity(crypto, keys[:32], keys[32:], anchor, link, proof)
 
@@ -90,7 +116,7 @@ def enrol(crypto: "Crypto", store: "Store", province_public: bytes, extra: bytes
     anchor = store.read(_ANCHOR)
     if anchor is not None and anchor != province_public:
         raise StorageError("identity.anchored", "this lock belongs to another province; reset it first")
-    device_secret.begin(store, extra)
+    begin(store, extra)
     keys = store.read(_KEYS)
     if keys is None:
         keys = crypto.generate("P-256")[0] + crypto.generate("P-256")[0]

@@ -76,7 +76,18 @@ class Revocation:
         """`content` as the list that `entry` names. Raises FormatError, VerificationError."""
         if entry.kind == trust.CRL:
             crl = CRL(content)
-            self._verify(crl, entry)
+            refusal = None
+            for root in self._roots:
+                if self._applies(entry, root):
+                    try:
+                        # One certificate of the key must fit: a renewed one may write a name otherwise.
+                        crl.verify(self._crypto, root.certificate)
+                        break
+                    except VerificationError as error:
+                        refusal = refusal or error
+            else:
+                assert refusal is not None  # the issuer that the entry names has its own key
+                raise refusal
             return _Held(entry, crl.this_update, crl.this_update, crl.next_update), crl
         token = StatusToken(content)
         if (token.bits != 0) != (entry.kind == trust.STATUS_LIST):
@@ -85,24 +96,16 @@ class Revocation:
         begins = max(token.issued, token.not_before or 0)
         return _Held(entry, token.issued, begins, token.expires, token.bits), token
 
-    def _verify(self, crl: CRL, entry: "ListEntry") -> None:
-        """One certificate of the key must fit: a renewed one may write its name, or name its key, otherwise."""
-        refusal = None
-        for root in self._roots:
-            if self._is_of(entry, root):
-                try:
-                    crl.verify(self._crypto, root.certificate)
-                    return
-                except VerificationError as error:
-                    refusal = refusal or error
-        assert refusal is not None  # the issuer that the entry names has its own key
-        raise refusal
-
-    def _is_of(self, entry: "ListEntry", root: "TrustRoot") -> bool:
-        """Does the list of `entry` judge what `root` signed? That is told by the key: one IACA may have several entries
-        in the trust list, for a certificate renewed or for each document type, and they share its lists."""
+    def _applies(self, entry: "ListEntry", root: "TrustRoot", status: "StatusReference | None" = None) -> bool:
+        """Does the list of `entry` judge what `root` signed, and a document of that `status`? Whose it is is told by
+        the key: one IACA may have several entries in the trust list, for a certificate renewed or for each document
+        type, and they share its lists."""
         named, own = self._roots[entry.issuer].certificate, root.certificate
-        return named.curve == own.curve and named.public == own.public
+        if named.curve != own.curve or named.public != own.public:
+            return False
+        if status is None or entry.kind == trust.CRL:
+            return True
+        return entry.uri == (status.list_uri if entry.kind == trust.STATUS_LIST else status.identifier_uri)
 
     def _lay_down(self, number: int, parsed: "CRL | StatusToken", data: bytes) -> None:
         """Write the extract of a list that the statement `data` brought, unless it is there. Raises FormatError."""
@@ -163,7 +166,7 @@ class Revocation:
         """
         for number, held in self._held.items():
             entry = held.entry
-            if not self._is_of(entry, root) or not _applies(entry, status):
+            if not self._applies(entry, root, status):
                 continue
             file = _extract_name(number)
             if entry.kind == trust.CRL:
@@ -194,7 +197,7 @@ class Revocation:
         """Code that names a list which judges such a document and is missing, or may be stale at `latest`, the latest
         that it can be now (None: unknown). None if all are fresh."""
         for entry in self._entries:
-            if not self._is_of(entry, root) or not _applies(entry, status):
+            if not self._applies(entry, root, status):
                 continue
             held = self._held.get(entry.number)
             crl = entry.kind == trust.CRL
@@ -205,19 +208,11 @@ class Revocation:
 
     def unlisted(self, root: "TrustRoot", status: "StatusReference") -> bool:
         """Does the document refer to a list that the trust list does not name?"""
-        named = [entry for entry in self._entries if self._is_of(entry, root) and _applies(entry, status)]
+        named = [entry for entry in self._entries if self._applies(entry, root, status)]
         kinds = [entry.kind for entry in named]
         return (status.list_uri is not None and trust.STATUS_LIST not in kinds) or (
             status.identifier_uri is not None and trust.IDENTIFIER_LIST not in kinds
         )
-
-
-def _applies(entry: "ListEntry", status: "StatusReference") -> bool:
-    if entry.kind == trust.STATUS_LIST:
-        return status.list_uri == entry.uri
-    if entry.kind == trust.IDENTIFIER_LIST:
-        return status.identifier_uri == entry.uri
-    return True
 
 
 def _extract_name(number: int) -> str:

@@ -170,7 +170,7 @@ def same_name(name: bytes, other: bytes) -> bool:
     """Are these DER names the same? Neither the type of string nor case nor spaces make a difference (RFC 5280, section
     7.1), beyond ASCII the bytes count. What is no name is only the same as itself."""
     try:
-        return name == other or _plain(name) == _plain(other)
+        return name == other or _fields(name) == _fields(other)
     except FormatError:
         return False
 
@@ -214,7 +214,7 @@ def _attribute(name: bytes, wanted: bytes) -> "bytes | None":
     return found
 
 
-def _plain(name: bytes) -> "list[tuple[bytes, int, bytes]]":
+def _fields(name: bytes) -> "list[tuple[bytes, int, bytes]]":
     """The attributes of a DER name, as they are compared; (b"", 0, b"") before each relative name."""
     attributes = []
     outside = der.Reader(name)

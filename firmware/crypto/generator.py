@@ -21,7 +21,7 @@ _count = 0
 
 
 def begin(secret: bytes) -> None:
-    """Draw under `secret` from now on: 32 bytes that were never given before (firmware/device_secret.py).
+    """Draw under `secret` from now on: 32 bytes that were never given before (firmware/identity.py).
 
     Before that only the chip's generator counts, which is enough for what has no key.
     """

@@ -89,14 +89,14 @@ def _offers(handover: Handover, offered: "list[Carrier]", records: "list[ndef.Re
                 if handover.nfc is None and ndef.is_of(record, ndef.EXTERNAL, _NFC):
                     handover.nfc = _nfc(record.payload)
                 elif ndef.is_of(record, ndef.MIME, _BLE_OOB):
-                    _add(handover, record.payload)
+                    _take(handover, record.payload)
             except FormatError as error:
                 malformed = error
     if malformed is not None and handover.nfc is None and handover.ble is None:
         raise malformed
 
 
-def _add(handover: Handover, payload: bytes) -> None:
+def _take(handover: Handover, payload: bytes) -> None:
     """Offer what the BLE OOB record `payload` does too; a mode that has a UUID already keeps it."""
     offered, held = _ble(payload, handover.request), handover.ble
     if held is None or offered is None:

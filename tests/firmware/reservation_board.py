@@ -8,7 +8,7 @@ import json
 
 import vfs
 
-from firmware import device_secret
+from firmware import identity
 from firmware.crypto import generator
 from firmware.store import Store
 from tests.firmware.flash_in_memory import Flash, PowerCut
@@ -26,7 +26,7 @@ def boot(flash: Flash) -> "str | None":
     except PowerCut:
         return None
     try:
-        device_secret.begin(Store(MOUNT))
+        identity.begin(Store(MOUNT))
         return generator.random(32).hex()
     except PowerCut:
         return None

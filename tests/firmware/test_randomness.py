@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from firmware import device_secret, identity
+from firmware import identity
 from firmware.crypto import generator
 from firmware.store import Store
 from protocol import crypto_cpython as crypto
@@ -87,7 +87,7 @@ def test_a_cut_after_something_was_drawn_never_brings_it_back() -> None:
         failing = number % 3 == 2
         before = generator.random(16)
         try:
-            device_secret.begin(store)
+            identity.begin(store)
             drawn.append(generator.random(32))
         except Cut:
             drawn.append(generator.random(32))  # under what held before: nothing begins before it is durable
@@ -103,7 +103,7 @@ def stuck(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("stuck")
 def test_a_stuck_generator_repeats_nothing_within_a_boot(tmp_path: Path) -> None:
-    device_secret.begin(Store(str(tmp_path)))
+    identity.begin(Store(str(tmp_path)))
     drawn = [generator.random(4) for _ in range(2000)]
     assert len(set(drawn)) > 1990
     assert len({generator.random(32) for _ in range(100)}) == 100
@@ -135,14 +135,14 @@ def test_a_good_generator_is_enough_for_who_knows_the_secret(tmp_path: Path) -> 
 @pytest.mark.usefixtures("stuck")
 def test_what_lies_in_flash_does_not_tell_what_was_drawn_before(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
-    device_secret.begin(store)
+    identity.begin(store)
     drawn = generator.random(32)
     held = store.read("secret")
     assert held is not None and len(held) == 40
     # Neither under what lies there nor by booting from it.
     generator.begin(held[:32])
     assert generator.random(32) != drawn
-    device_secret.begin(store)
+    identity.begin(store)
     assert generator.random(32) != drawn and store.read("secret") != held
     assert [int.from_bytes(content[32:], "big") for content in (held, store.read("secret") or b"")] == [1, 2]
 
