@@ -18,20 +18,10 @@ import struct
 
 from sim.board.line import MICROPYTHON, connect, const, send
 
-FLAG_BROADCAST = 0x0001
-FLAG_READ = 0x0002
-FLAG_WRITE_NO_RESPONSE = 0x0004
-FLAG_WRITE = 0x0008
-FLAG_NOTIFY = 0x0010
-FLAG_INDICATE = 0x0020
-FLAG_AUTHENTICATED_SIGNED_WRITE = 0x0040
-FLAG_AUX_WRITE = 0x0100
-FLAG_READ_ENCRYPTED = 0x0200
-FLAG_READ_AUTHENTICATED = 0x0400
-FLAG_READ_AUTHORIZED = 0x0800
-FLAG_WRITE_ENCRYPTED = 0x1000
-FLAG_WRITE_AUTHENTICATED = 0x2000
-FLAG_WRITE_AUTHORIZED = 0x4000
+FLAG_BROADCAST, FLAG_READ, FLAG_WRITE_NO_RESPONSE, FLAG_WRITE = 0x0001, 0x0002, 0x0004, 0x0008
+FLAG_NOTIFY, FLAG_INDICATE, FLAG_AUTHENTICATED_SIGNED_WRITE, FLAG_AUX_WRITE = 0x0010, 0x0020, 0x0040, 0x0100
+FLAG_READ_ENCRYPTED, FLAG_READ_AUTHENTICATED, FLAG_READ_AUTHORIZED = 0x0200, 0x0400, 0x0800
+FLAG_WRITE_ENCRYPTED, FLAG_WRITE_AUTHENTICATED, FLAG_WRITE_AUTHORIZED = 0x1000, 0x2000, 0x4000
 
 _IRQ_CENTRAL_CONNECT = const(1)
 _IRQ_CENTRAL_DISCONNECT = const(2)
@@ -198,10 +188,8 @@ class BLE:
         if event not in (_IRQ_SCAN_RESULT, _IRQ_SCAN_DONE) and a != _NO_HANDLE:
             if a not in self._handles:
                 return
-            handle = self._handles[a]
-            if event in (_IRQ_CENTRAL_DISCONNECT, _IRQ_PERIPHERAL_DISCONNECT):
-                self._handles.pop(a)
-            a = handle
+            ended = event in (_IRQ_CENTRAL_DISCONNECT, _IRQ_PERIPHERAL_DISCONNECT)
+            a = self._handles.pop(a) if ended else self._handles[a]
         if event == _EVENT_SENT:
             self._connections[a] -= 1
             return
@@ -214,7 +202,7 @@ class BLE:
             try:
                 self._handler(event, data)
             except Exception as error:  # noqa: BLE001  whatever it was
-                # As `invoke_irq_handler_run_protected` of extmod/modbluetooth.c.
+                # `invoke_irq_handler_run_protected` of extmod/modbluetooth.c.
                 print("Unhandled exception in IRQ callback handler:", repr(error))
                 self._handler = None
 
@@ -234,11 +222,7 @@ class BLE:
                 payload = self._values.get(b, b"") + payload
             self._values[b] = payload[:size]
             return (a, b)
-        if event == _IRQ_MTU_EXCHANGED:
-            return (a, b)
-        if event == _IRQ_GATTS_INDICATE_DONE:
-            return (a, b, payload[0])
-        return None
+        return (a, b) if event == _IRQ_MTU_EXCHANGED else (a, b, payload[0])
 
     def _client_data(self, event, a, b, payload):
         view = memoryview(payload)
@@ -252,10 +236,8 @@ class BLE:
             self._connections[a] = 0
             return (a, payload[0], view[1:])
         if event == _IRQ_PERIPHERAL_DISCONNECT:
-            if a == _NO_HANDLE:
-                self._connecting = False
-            else:
-                self._connections.pop(a, None)
+            self._connecting = self._connecting and a != _NO_HANDLE
+            self._connections.pop(a, None)
             return (a, payload[0], view[1:])
         if event == _IRQ_GATTC_SERVICE_RESULT:
             start, end = struct.unpack(">HH", payload[:4])
