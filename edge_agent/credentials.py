@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from edge_agent import files, log
 from protocol import crypto_cpython as crypto
-from protocol import statement, uplink
+from protocol import link, statement, uplink
 from protocol.edge_pass import KIND, EdgePass
 from protocol.errors import FormatError, StorageError, VerificationError
 
@@ -40,6 +40,7 @@ class Credentials:
         self.issued_at = 0
         """When the passes were issued, epoch seconds; 0 without any."""
         self._passes: dict[bytes, bytes] = {}
+        self._prefixes: dict[bytes, bytes] = {}
         self._restore()
 
     @property
@@ -58,7 +59,7 @@ class Credentials:
 
     def claimed(self, prefix: bytes) -> bytes | None:
         """Id of the own lock that advertises `prefix`; None if none does."""
-        return next((lock_id for lock_id in self._passes if prefix and lock_id.startswith(prefix)), None)
+        return self._prefixes.get(prefix)
 
     def pass_for(self, lock_id: bytes) -> bytes | None:
         """The pass to show to a lock, as the province signed it; None if none lists it."""
@@ -85,6 +86,7 @@ class Credentials:
 
     def _hold(self, issued_at: int, passes: dict[bytes, bytes]) -> None:
         self.issued_at, self._passes, self.refused = issued_at, passes, False
+        self._prefixes = {lock_id[: link.PREFIX_BYTES]: lock_id for lock_id in passes}
         self.available.set()
 
     def _read(self, message: bytes) -> tuple[int, dict[bytes, bytes]]:

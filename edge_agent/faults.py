@@ -56,11 +56,14 @@ class Faults:
 
     def watch(self, loop: asyncio.AbstractEventLoop) -> None:
         """Note what comes out of callbacks that a library gave to `loop`, or of tasks of its own that nobody awaits."""
-        loop.set_exception_handler(lambda _loop, context: self._take(context.get("exception")))
+        loop.set_exception_handler(lambda _loop, context: self._take(context))
 
-    def _take(self, error: BaseException | None) -> None:
-        if error is not None:
+    def _take(self, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if isinstance(error, BaseException):
             self.note(error, part="loop")
+        else:
+            log.error("agent.loop", reason=str(context.get("message"))[:200])
 
 
 async def keep(part: str, work: Callable[[], Coroutine[Any, Any, None]], faults: Faults) -> None:

@@ -58,7 +58,13 @@ class LockConnection:
         self.lock_id = b""
         """Of the lock, once it has proven itself; until then empty."""
         with _calling("lock.unreachable"):
-            self._client = BleakClient(address, disconnected_callback=self._on_disconnect, timeout=CONNECT_SECONDS)
+            # Of a stranger's services only ours is looked at: there may be thousands.
+            self._client = BleakClient(
+                address,
+                disconnected_callback=self._on_disconnect,
+                services=[link.SERVICE],
+                timeout=CONNECT_SECONDS,
+            )
         self._assembler = Assembler(link.MESSAGE_LIMIT)
         self._messages: asyncio.Queue[Hello | bytes | MooringError] = asyncio.Queue()
         self._wanted: asyncio.Future[int] | None = None

@@ -167,8 +167,9 @@ class Roster:
             return
         log.info("lock.proven", address=address, lock=lock.lock_id)
         self._sightings.forget(address)
-        for other in [each.address for each in self.locks.values() if each.lock_id == lock.lock_id]:
-            self._drop(other)
+        for other in list(self.locks.values()):
+            if other.lock_id == lock.lock_id or other.address == address:
+                self._drop(other.address)
         self._serve(lock)
 
 

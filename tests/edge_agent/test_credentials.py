@@ -108,6 +108,15 @@ def test_the_lists_in_the_passes_say_which_locks_are_served(tmp_path: Path) -> N
     assert known.pass_for(KEYS.lock_id) is None
 
 
+def test_of_what_is_advertised_only_the_beginning_of_an_own_locks_id_is_a_claim(tmp_path: Path) -> None:
+    known = edge(tmp_path)
+    assert known.claimed(KEYS.lock_id[:6]) is None, "there are no passes yet"
+    known.take(KEYS.passes())
+    assert known.claimed(KEYS.lock_id[:6]) == KEYS.lock_id
+    for other in (b"", KEYS.lock_id[:5], KEYS.lock_id[:7], KEYS.lock_id, bytes(6)):
+        assert known.claimed(other) is None
+
+
 LOCKS = [number.to_bytes(16, "big") for number in range(150)]
 LISTS = [LOCKS[:64], LOCKS[64:128], LOCKS[128:]]
 

@@ -10,6 +10,7 @@ from firmware.edge_passes import NAMES, EdgePasses
 from firmware.store import Store
 from protocol import crypto_cpython as crypto
 from protocol import link_session, statement
+from protocol.edge_pass import MAX_LOCKS
 from protocol.errors import MooringError
 from tests.link_keys import NOW, LinkKeys
 
@@ -91,6 +92,13 @@ def test_what_is_no_statement_is_no_pass(gate: Gate, change: Callable[[bytes], b
 
 def test_a_pass_for_other_locks_is_refused(gate: Gate) -> None:
     assert gate.refusal(KEYS.edge_pass(locks=[bytes(16)])) == "edge-pass.lock"
+
+
+@pytest.mark.parametrize("locks", [None, [], [KEYS.lock_id] * (MAX_LOCKS + 1)], ids=["none", "empty", "too many"])
+def test_a_pass_without_a_list_of_at_most_64_locks_admits_nobody(gate: Gate, locks: list[bytes] | None) -> None:
+    body = statement.read(KEYS.edge_pass(), "edge-pass")
+    signed = statement.sign(crypto, KEYS.province[0], "edge-pass", {**body, 6: locks})
+    assert gate.refusal(signed) == "edge-pass.form"
 
 
 @pytest.mark.parametrize(
