@@ -7,18 +7,18 @@ What the chip's stack allows shapes this file (MicroPython's extmod/nimble/modbl
 ble_gatts_reset and ble_gatts_start):
 
 - `gatts_register_services` replaces every service, and cannot append. It fails with EBUSY while any connection,
-  advertising, scan or connection attempt is alive; worse, by then it has already reset the counters of the services
-  in use, and whatever else it fails of, it has dropped them. So it may only be called on a silent radio, and after a
-  failure the radio is restarted with the link's services alone.
-- An mdoc that is the central looks for a service UUID made for this one transaction. So before such a session the
-  edge is disconnected, and the edge link's service is registered again *with* the mdoc's behind it.
-- The link's service comes first in the table, so its attribute handles never change: an edge whose Bluetooth stack
-  caches them (BlueZ does) finds them where they were. The edge may connect again as soon as the lock advertises,
-  even during the session, since the lock's address stays the same. What it had not acknowledged it asks for again.
-- The mdoc's service stays registered, unanswered, until the next one replaces it: removing it would cost the edge a
-  second interruption.
+  advertising, scan or connection attempt is alive. So it is called once, before anything happens on the air, and after
+  a restart: for the link's service and the one for phones behind it.
+- An mdoc that is the central looks for a service UUID made for this one transaction, and a UUID cannot be changed once
+  it is registered. But a descriptor's value can. To ATT a service is nothing but an attribute of type 0x2800 with its
+  UUID for a value, and all that follows up to the next (Core, Vol 3, Part G, 3.1): NimBLE reads the value afresh for
+  each discovery and asks nobody who registered it (ble_att_svr.c, ble_att_svr_build_read_group_type_rsp and
+  ble_att_svr_fill_type_value). So `serve` takes a service whose first characteristic has a descriptor of type 0x2800,
+  last before those for the phone; `begin` writes the transaction's UUID to it. No handle ever changes, and no edge
+  notices.
+- The service keeps its name until the next phone's, unanswered.
 - There is one advertising set of 31 bytes, with room for one 128-bit UUID. While a session waits for its phone the
-  set is the session's, before and after it is the link's.
+  session and the link share it in turns, before and after it is the link's.
 
 **The rule for events.** They come in a task of NimBLE's own, which gets the interpreter in the middle of any function
 of ours (py/vm.c, `gil_divisor`; a long line printed, and `active`, let it in as well), though never in the middle of a
@@ -35,12 +35,11 @@ handler. So, here and in the link and the sessions:
 
 import asyncio
 
-from firmware import ticks
 from firmware.console import log
 from firmware.irq_flag import irq_flag
 from protocol import const
 from protocol.errors import TransportError
-from protocol.parts import PREFERRED_MTU, SMALLEST_MTU
+from protocol.parts import LONGEST_PART, PREFERRED_MTU, SMALLEST_MTU
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,17 +62,19 @@ _LAST_CLIENT_EVENT = const(19)
 MTU_EXCHANGED = const(21)
 
 SILENCE_MS = 1500
-"""Longest wait for connections to end before the stack is restarted instead: a few supervision intervals. The pause
-after a restart that failed, too: a visit that has taken all the memory is over soon."""
+"""The pause after a restart that failed: a visit that has taken all the memory is over soon."""
 _TRIES = const(9)
 """Times in a row that the radio may fail to start; after that only a restart of the lock helps."""
-_POLL_MS = const(50)
-_EBUSY = const(16)
 
 _UNKNOWN = const(0)
 _PHONE = const(1)
 _OURS = const(2)
 _MARRED = const(3)
+_EARLY = const(4)
+_EDGE = const(5)
+
+_NAMED, _INBOX = const(1), const(3)
+"""Places of the descriptor and of Client2Server among the handles of the phones' service."""
 
 
 class Radio:
@@ -87,13 +88,13 @@ class Radio:
         self._buffers: dict[int, tuple[int, bool]] = {}
         self._advertised: tuple[int, Any] | None = None
         # By handle: edge or phone? It shows when they write. A connection that we made is to a phone. One from which
-        # something was missed is not listened to any more.
+        # something was missed is not listened to any more. Who came for an earlier phone's service is none of this one.
         self._connections: dict[int, int] = {}
         self._mtus: dict[int, int] = {}  # of those connections on which it was exchanged
         self._borrower: Handler | None = None
+        self._phones: tuple[Any, ...] = ()
         self._values: tuple[int, ...] = ()
         self._quiet = False  # the link's advertising is held back
-        self._changed = irq_flag()
         self._broken = irq_flag()
         # How often a handler has failed, of what, and over which connection; the last is all that need be known.
         self._failures = self._counted = 0
@@ -122,9 +123,9 @@ class Radio:
         self._configure()
 
     def gatts_register_services(self, services: "tuple[Any, ...]") -> "tuple[Any, ...]":
-        """Register the link's services. Only before anything else happens on the air."""
+        """Register the link's services, and those for phones. Only before anything else happens on the air."""
         self._services = services
-        return self._register(())
+        return self._register()[: len(services)]
 
     def gatts_set_buffer(self, handle: int, size: int, append: bool = False) -> None:
         """As `bluetooth.BLE.gatts_set_buffer`; kept for when the services are registered again."""
@@ -221,57 +222,43 @@ class Radio:
         self._quiet = True
         self.ble.gap_advertise(interval_us, data)
 
-    async def serve(self, service: "tuple[Any, ...]") -> "tuple[int, ...]":
-        """Put `service` behind the link's; the value handles of its characteristics.
+    def serve(self, service: "tuple[Any, ...]") -> None:
+        """Have `service` for phones from the next registration on: a characteristic with the descriptor that names what
+        follows it, then State, Client2Server, Server2Client and Ident."""
+        self._phones = (service,)
 
-        Every connection ends first. Raises TransportError `ble.stack` when the radio does not come to rest or does
-        not take the service; the link's are there all the same.
+    def begin(self, name: bytes, ident: bytes) -> "tuple[int, ...]":
+        """Give the phones' service the UUID `name` (16 bytes, big-endian) and `ident` as the value of its Ident; the
+        handles of State, Client2Server and Server2Client.
+
+        Raises TransportError `ble.stack` when the radio does not take it.
         """
-        self._quiet = True
         try:
-            await self._silence()
-            try:
-                handles = self._register((service,))
-            except OSError as error:
-                if error.args[0] != _EBUSY:
-                    raise
-                # Someone connected in between. What the failed call left of the services is of no use: start afresh.
-                self._restart()
-                handles = self._register((service,))
-        except (OSError, MemoryError) as error:
+            if not self._values:
+                self._register()
+            _, named, state, inbox, outbox, own = self._values
+            self.ble.gatts_write(named, bytes(reversed(name)))
+            self.ble.gatts_write(own, ident)
+        except (OSError, MemoryError, ValueError) as error:
             log("radio.refused", error=type(error).__name__)
-            try:
-                self._restart()
-            except (OSError, MemoryError):
-                self._broken.set()  # `mend` tries again
             raise TransportError("ble.stack", "the radio does not take the service")
-        values: tuple[int, ...] = handles[-1]
-        self._values = values
-        return values
-
-    async def _silence(self) -> None:
-        """No connection, and nothing under way that could become one."""
-        self.ble.gap_advertise(None)
-        began = ticks.now()
-        for handle in list(self._connections):
-            self._send_away(handle)
-        while self._connections:
-            if ticks.since(ticks.now(), began) > SILENCE_MS:
-                self._restart()
-                return
-            try:
-                await asyncio.wait_for(self._changed.wait(), _POLL_MS / 1000)
-            except asyncio.TimeoutError:
-                pass
-            self._changed.clear()
-            self.ble.gap_advertise(None)  # a connection that failed to come up may have left it on
+        for handle, whose in list(self._connections.items()):
+            if whose == _UNKNOWN:
+                self._connections[handle] = _EARLY
+        self._quiet = True
+        return state, inbox, outbox
 
     def _configure(self) -> None:
         self.ble.config(mtu=PREFERRED_MTU, **self._settings)
 
-    def _register(self, extra: "tuple[Any, ...]") -> "tuple[Any, ...]":
-        """Register the link's services and `extra`, with the link's buffers. Raises OSError, MemoryError."""
-        handles: tuple[Any, ...] = self.ble.gatts_register_services(self._services + extra)
+    def _register(self) -> "tuple[Any, ...]":
+        """Register the link's services and the phones', with their buffers. Raises OSError, MemoryError."""
+        handles: tuple[Any, ...] = self.ble.gatts_register_services(self._services + self._phones)
+        if self._phones:
+            self._values = handles[-1]
+            # A service without a UUID would be a fault to everybody who looks for services.
+            self.ble.gatts_write(self._values[_NAMED], bytes(16))
+            self._buffers[self._values[_INBOX]] = (LONGEST_PART, False)
         for handle, buffer in self._buffers.items():
             self.ble.gatts_set_buffer(handle, *buffer)
         return handles
@@ -293,10 +280,9 @@ class Radio:
         # From here on nobody can connect before somebody advertises: no handler comes in between.
         self._connections.clear()
         self._mtus.clear()
-        self._values = ()
         self.active(True)
         self._configure()
-        self._register(())
+        self._register()
         self._down = False
         self._tell_link(RESTARTED, None)
 
@@ -321,10 +307,13 @@ class Radio:
             return
         if event == GATTS_WRITE:
             # Each user's own characteristics tell whose connection it is; the other must not judge it.
+            whose = self._connections.get(data[0])
             if data[1] not in self._values:
+                if whose in (_UNKNOWN, _EARLY):
+                    self._connections[data[0]] = _EDGE
                 self._tell_link(event, data)
                 return
-            if borrower is None:
+            if borrower is None or whose == _EARLY:
                 return  # the service of a session that is over: whoever writes to it stays a stranger of the link's
             self._take_over(data[0])
         elif event == CENTRAL_CONNECT:
@@ -336,7 +325,6 @@ class Radio:
             self._mtus.pop(data[0], None)
             if self._connections.pop(data[0], _UNKNOWN) != _PHONE:
                 self._tell_link(event, data)
-            self._changed.set()
         elif event == MTU_EXCHANGED:
             self._mtus[data[0]] = data[1]
         elif event == PERIPHERAL_CONNECT:
@@ -347,7 +335,6 @@ class Radio:
         elif event == PERIPHERAL_DISCONNECT:
             self._mtus.pop(data[0], None)
             self._connections.pop(data[0], None)
-            self._changed.set()
         elif not SCAN_RESULT <= event <= _LAST_CLIENT_EVENT or event == _SCAN_DONE:
             return  # of no use to anybody
         if borrower is not None:
@@ -355,7 +342,7 @@ class Radio:
 
     def _take_over(self, handle: int) -> None:
         """A connection turned out to be a phone's: for the link it has ended."""
-        if self._connections.get(handle) == _UNKNOWN:
+        if self._connections.get(handle) in (_UNKNOWN, _EDGE):
             self._tell_link(CENTRAL_DISCONNECT, (handle, 0, b""))
             self._connections[handle] = _PHONE
 

@@ -38,8 +38,8 @@ MDOC_APPLICATION = b"\xa0\x00\x00\x02\x48\x04\x00"
 PREFERRED_CARRIER = "nfc"
 """Which retrieval to use with an mdoc that offers both: "nfc" or "ble".
 
-NFC needs no connection to be found and set up, works only at arm's length, and leaves the edge link alone, which a BLE
-session interrupts. For BLE speaks that the holder may take the phone away from the reader to agree.
+NFC needs no connection to be found and set up, works only at arm's length, and needs none of the air that the edge link
+is on. For BLE speaks that the holder may take the phone away from the reader to agree.
 """
 
 MAX_RESPONSE = 16384
@@ -362,12 +362,14 @@ class _BleRetrieval:
         began = ticks.now()
         await self._session.begin()
         mark("ble.waiting", mode=self._session.mode, ms=ticks.since(ticks.now(), began))
+        self._line.card.waits = True
         await self._line.card.release()
 
     async def ready(self, mark: "Mark") -> None:
         """Wait for the phone."""
         began = ticks.now()
         await self._session.ready()
+        self._line.card.waits = False
         mark("ble.started", ms=ticks.since(ticks.now(), began), mtu=self._session.mtu)
 
     async def exchange(self, message: bytes, timeout_ms: int, mark: "Mark") -> bytes:

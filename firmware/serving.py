@@ -1,7 +1,8 @@
 """The reader's task: one phone after the other to the door, and a word to those who come in between.
 
 A read that goes on over BLE lets its phone go, and the reader is free while it lasts. Who is held to it then is told
-that the door is busy; the guest being served does not notice.
+that the door is busy; the guest being served does not notice. But a phone that was engaged for BLE and has not come yet
+(State = 01) holds nobody up: the next one at the reader takes its place at once, and its offer is dropped.
 """
 
 import asyncio
@@ -26,7 +27,7 @@ class _Held:
     def __init__(self, card: "Card") -> None:
         self.max_command = card.max_command
         self.max_response = card.max_response
-        self.no_mdoc = False
+        self.no_mdoc = self.waits = False
         self.free = asyncio.Event()
         self._flag = asyncio.Event()
         self._flag.set()
@@ -51,6 +52,7 @@ class _Held:
 async def serve(reader: "CardReader", door: "Door", signals: "Signals") -> None:
     """Serve for ever. `door.tap` must not raise."""
     tap: asyncio.Task[None] | None = None
+    held: _Held | None = None
     troubled, rest = False, "idle"
 
     def obstructed(there: bool) -> bool:
@@ -85,6 +87,14 @@ async def serve(reader: "CardReader", door: "Door", signals: "Signals") -> None:
             if not elsewhere:
                 signals.show(rest)
             continue
+        if held is not None and held.waits and tap is not None and not tap.done():
+            # Of two phones the one that is here counts, and not the one that has not come.
+            log("tap.superseded")
+            tap.cancel()
+            try:
+                await tap
+            except asyncio.CancelledError:
+                pass
         if tap is not None and not tap.done():
             log("tap.busy")
             signals.aside("busy")

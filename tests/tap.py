@@ -77,7 +77,7 @@ class DirectCard:
         self._gone_after = gone_after
         self.max_command = max_command
         self.max_response = max_response
-        self.no_mdoc = False
+        self.no_mdoc = self.waits = False
         self.exchanges: list[tuple[bytes, bytes]] = []
         self.released = False
 

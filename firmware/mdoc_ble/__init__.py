@@ -4,15 +4,16 @@
 
 Of two phones at once the first to write State = 01 is served; another one is sent away, and the first does not notice.
 A connection lost before State = 01 is no harm: the same phone may come again until `CONNECT_MS` are over. Lost after
-it, the session's keys are in use: the read fails, and only a new tap, with new keys, can follow. While a session runs
-nobody looks at the NFC reader, so a second tap, of the same phone or another, neither disturbs it nor is served.
+it, the session's keys are in use: the read fails, and only a new tap, with new keys, can follow. A second tap, of the
+same phone or another, takes the session's place before State = 01, and neither disturbs it nor is served after it
+(`firmware.serving`). The edge link goes on all the while (`firmware.radio`).
 
 Handlers of the radio's events only take notes. What a phone can make them keep is one message being put together and
 one that is complete, each bounded.
 """
 
 from firmware.mdoc_ble.client import ClientSession
-from firmware.mdoc_ble.server import ServerSession
+from firmware.mdoc_ble.server import SERVICE, ServerSession
 from firmware.mdoc_ble.session import Session
 from protocol.errors import RefusedError
 
@@ -26,6 +27,7 @@ class MdocBle:
     """Makes sessions on `radio`, one at a time."""
 
     def __init__(self, radio: "Radio") -> None:
+        radio.serve(SERVICE)
         self._radio = radio
         self._current: Session | None = None
 

@@ -28,8 +28,8 @@ _WRITE_DONE = const(17)
 _NOTIFY = const(18)
 _DONE = MTU_EXCHANGED, _SERVICE_DONE, _CHARACTERISTIC_DONE, _DESCRIPTOR_DONE, _WRITE_DONE
 
-SCAN_US = 30000
-"""Scan interval and window: listen all the time. The phone is at the door and the guest waits."""
+SCAN_US, WINDOW_US = 60000, 30000
+"""Scan interval and window: listen half of the time. The rest is for the edge link, whose connection goes on."""
 INTERVAL_US = 15000, 30000
 """Connection interval asked for: the shortest that every phone takes, and twice that."""
 ATTEMPTS = 3
@@ -222,7 +222,7 @@ class ClientSession(Session):
     def _scan(self) -> None:
         self._scanning = True
         try:
-            self._ble.gap_scan(0, SCAN_US, SCAN_US)
+            self._ble.gap_scan(0, SCAN_US, WINDOW_US)
         except OSError:
             raise TransportError("ble.stack", "the radio does not scan")
 

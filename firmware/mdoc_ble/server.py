@@ -10,7 +10,6 @@ from firmware.radio import CENTRAL_CONNECT, CENTRAL_DISCONNECT, GATTS_WRITE, RES
 from protocol import const
 from protocol.errors import TransportError
 from protocol.mdoc import ble
-from protocol.parts import LONGEST_PART
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,9 +17,26 @@ if TYPE_CHECKING:
 
     from firmware.radio import Radio
 
+_TO_STATE = bluetooth.FLAG_NOTIFY | bluetooth.FLAG_WRITE_NO_RESPONSE
+_DESCRIPTOR_READ = const(1)  # NimBLE's ATT flag: those of descriptors are not those of characteristics
+SERVICE = (
+    bluetooth.UUID(ble.ANCHOR),
+    (
+        (bluetooth.UUID(ble.ANCHOR), bluetooth.FLAG_READ, ((bluetooth.UUID(0x2800), _DESCRIPTOR_READ),)),
+        (bluetooth.UUID(ble.READER_STATE), _TO_STATE),
+        (bluetooth.UUID(ble.READER_CLIENT2SERVER), bluetooth.FLAG_WRITE_NO_RESPONSE),
+        (bluetooth.UUID(ble.READER_SERVER2CLIENT), bluetooth.FLAG_NOTIFY),
+        (bluetooth.UUID(ble.READER_IDENT), bluetooth.FLAG_READ),
+    ),
+)
+"""What is registered for phones: a service of our own, and in it the declaration of the one that a phone looks for
+(`firmware.radio`)."""
+
 ADVERTISE_US = 30000
 """Advertising interval while a phone is expected: seconds of it cost little, and a wait at the door much."""
 _LOOK_AGAIN_MS = const(200)
+_TURNS = const(5)
+"""Of so many looks one is the link's: an edge that is not connected finds the lock while a phone is waited for."""
 
 
 class ServerSession(Session):
@@ -36,30 +52,26 @@ class ServerSession(Session):
         self._advertise_due = False
 
     async def begin(self) -> None:
-        """Register the service of this transaction, in the edge link's absence, and advertise it."""
-        to_state = bluetooth.FLAG_NOTIFY | bluetooth.FLAG_WRITE_NO_RESPONSE
-        characteristics = (
-            (bluetooth.UUID(ble.READER_STATE), to_state),
-            (bluetooth.UUID(ble.READER_CLIENT2SERVER), bluetooth.FLAG_WRITE_NO_RESPONSE),
-            (bluetooth.UUID(ble.READER_SERVER2CLIENT), bluetooth.FLAG_NOTIFY),
-            (bluetooth.UUID(ble.READER_IDENT), bluetooth.FLAG_READ),
-        )
-        service = (bluetooth.UUID(ble.uuid_text(self._service)), characteristics)
-        self._state, self._inbox, self._outbox, ident = await self._radio.serve(service)
-        try:
-            self._ble.gatts_set_buffer(self._inbox, LONGEST_PART)
-            self._ble.gatts_write(ident, self._own_ident)
-        except (OSError, MemoryError):
-            raise TransportError("ble.stack", "the radio has no room for the phone's messages")
+        """Name the service as this transaction does, and advertise it."""
+        self._state, self._inbox, self._outbox = self._radio.begin(self._service, self._own_ident)
         self._advertise_due = True
         self._tend()
 
     async def ready(self) -> None:
         """Wait for the phone's State = 01."""
-        since = ticks.now()
+        since, aside = ticks.now(), False
         while not self.started:
             self._check()
-            left = session.CONNECT_MS - ticks.since(ticks.now(), since)
+            elapsed = ticks.since(ticks.now(), since)
+            left = session.CONNECT_MS - elapsed
+            turn = elapsed // _LOOK_AGAIN_MS % _TURNS == _TURNS - 1
+            if turn != aside:
+                aside = turn
+                if turn:
+                    self._radio.let_link_advertise()
+                else:
+                    self._advertise_due = True
+                    self._tend()
             if left <= 0:
                 raise TransportError("ble.no_phone", "the phone did not come")
             await self._wake(min(left, _LOOK_AGAIN_MS))

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
         max_response: int
         """Most data bytes in a response that this driver can take: 256 short, more if it can do extended APDUs."""
 
+        waits: bool
+        """Set by who reads it: its phone is to come over BLE, and has not yet."""
+
         no_mdoc: bool
         """Set by who reads it, before `release`: it answers, and it is none that this door can read."""
 

@@ -55,7 +55,7 @@ class Pn532Card:
     max_response = MAX_RESPONSE
 
     def __init__(self, chip: Pn532, protocol: "IsoDep", ats: "Ats", lies: "_Lying | None") -> None:
-        self.no_mdoc = False
+        self.no_mdoc = self.waits = False
         self._held = lies
         self._chip = chip
         self._protocol = protocol

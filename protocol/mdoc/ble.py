@@ -19,6 +19,9 @@ READER_SERVER2CLIENT = "00000007" + _SUFFIX
 READER_IDENT = "00000008" + _SUFFIX
 """Of the reader's service, tables 11 and 12. Ident lets the mdoc see that it is connected to the reader it met."""
 
+ANCHOR = "4d6f6f72-696e-672d-8a00-000000000010"
+"""Our own: of a service that no phone looks for, and of the characteristic in it."""
+
 MDOC_STATE = "00000001" + _SUFFIX
 MDOC_CLIENT2SERVER = "00000002" + _SUFFIX
 MDOC_SERVER2CLIENT = "00000003" + _SUFFIX

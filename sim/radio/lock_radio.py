@@ -29,6 +29,7 @@ _ADVERTISE, _STOP_ADVERTISING, _SERVICES, _VALUE, _NOTIFY, _INDICATE, _UPDATE, _
 
 # bluetooth.FLAG_* and the ATT properties share their low byte (Core, Vol 3, Part G, 3.3.1.1).
 _PROPERTIES = 0x3E
+_DECLARATIONS = gatt.GATT_PRIMARY_SERVICE_ATTRIBUTE_TYPE, gatt.GATT_SECONDARY_SERVICE_ATTRIBUTE_TYPE
 _READ, _ANY_WRITE = 0x02, 0x0C
 _DRAIN_SECONDS = 2.0
 
@@ -150,6 +151,11 @@ class _Chip:
                 self._characteristics[handle] = characteristic
                 characteristics.append(characteristic)
             self.device.add_service(gatt.Service(_uuid(service_uuid), characteristics))
+        # As NimBLE does: an attribute that declares a service begins one, whoever made it, and the last one ends there.
+        attributes = self.device.gatt_server.attributes
+        declared = [at for at, attribute in enumerate(attributes) if attribute.type in _DECLARATIONS]
+        for at, following in zip(declared, [*declared[1:], len(attributes)], strict=True):
+            attributes[at].end_group_handle = attributes[following - 1].handle
 
     def _characteristic(
         self, uuid: str, flags: int, handle: int, descriptors: list[Any]
@@ -163,10 +169,13 @@ class _Chip:
                 write=lambda connection, value: self._on_write(connection, handle, value),
             ),
             [
-                gatt.Descriptor(_uuid(d_uuid), _permissions(d_flags), self._values.get(d_handle, b""))
+                gatt.Descriptor(_uuid(d_uuid), Attribute.Permissions(d_flags & 3), self._descriptor(d_handle))
                 for d_uuid, d_flags, d_handle in descriptors
             ],
         )
+
+    def _descriptor(self, handle: int) -> "gatt.CharacteristicValue[bytes]":
+        return gatt.CharacteristicValue(read=lambda _connection: self._values.get(handle, b""))
 
     def _on_write(self, connection: Connection, handle: int, value: bytes) -> None:
         self.send(_WRITE, connection.handle, handle, value)

@@ -129,11 +129,11 @@ async def main() -> None:
 
         hostile_radio.plant(int(hostile))
     radio = Radio(bluetooth.BLE())
+    mdoc_ble = MdocBle(radio)
     link = EchoLink(radio)
     link.start()
     echoing = asyncio.create_task(link.run())
     mending = asyncio.create_task(radio.mend())
-    mdoc_ble = MdocBle(radio)
     reader = Pn532Reader(Hsu(UART(1, 115200)))
     say(ready=True)
     await serve(reader, Door(mdoc_ble, given), Lights())  # type: ignore[arg-type]  # what `serve` uses of them

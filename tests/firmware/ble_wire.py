@@ -62,8 +62,9 @@ class BleWire:
 
     def gatts_register_services(self, services: Any) -> Any:
         assert not self._connected and not self._advertises.is_set(), "EBUSY"
-        handles = [tuple(range(16 * at + 1, 16 * at + 1 + len(each[1]))) for at, each in enumerate(services)]
-        self._state, self._inbox, self._outbox, _ = handles[-1]
+        sizes = [sum(1 + len(each[2] if len(each) > 2 else ()) for each in service[1]) for service in services]
+        handles = [tuple(range(16 * at + 1, 16 * at + 1 + size)) for at, size in enumerate(sizes)]
+        self._state, self._inbox, self._outbox, _ = handles[-1][-4:]
         return tuple(handles)
 
     def gatts_set_buffer(self, handle: int, size: int, append: bool = False) -> None:

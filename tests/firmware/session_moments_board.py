@@ -13,6 +13,7 @@ import bluetooth
 
 import firmware.mdoc_ble.session
 from firmware.mdoc_ble.client import ClientSession
+from firmware.mdoc_ble.server import SERVICE as PHONES
 from firmware.mdoc_ble.server import ServerSession
 from firmware.mdoc_ble.session import Session
 from firmware.radio import (
@@ -80,7 +81,7 @@ class Stack:
         self.services = len(services)
         if self.services == 2:
             self.state, self.from_phone, self.to_phone = 20, 22, 24
-        return ((10, 12), (20, 22, 24, 26))[: self.services]
+        return ((10, 12), (18, 19, 20, 22, 24, 26))[: self.services]
 
     def gatts_read(self, _: int) -> bytes:
         self.reads += 1
@@ -230,6 +231,7 @@ async def one(mode: str, when: int) -> int:
     stack = Stack()
     radio = Radio(stack)
     told: list[int] = []
+    radio.serve(PHONES)
     radio.irq(lambda event, data: told.append(event))
     radio.active(True)
     radio.gatts_register_services(("link",))

@@ -21,7 +21,8 @@ from firmware.radio import (
 from protocol.errors import TransportError
 
 LINK_SERVICE = ("link", ("down", "up"))
-MDOC_SERVICE = ("mdoc", ("state", "in", "out", "ident"))
+PHONES = ("anchor", (("anchor", 2, ("declaration",)), "state", "in", "out", "ident"))
+NAME = bytes(range(16))
 
 
 class Stack:
@@ -40,9 +41,9 @@ class Stack:
         """What the next registrations, and then the next starts, fail of."""
         self.deaf_starts = 0
         self.buffers: dict[int, int] = {}
+        self.values: dict[int, bytes] = {}
         self.mtu = 256
         self.starts = 0
-        self.sneak_in = 0
 
     def irq(self, handler: Callable[[int, Any], None]) -> None:
         self.handler = handler
@@ -74,25 +75,29 @@ class Stack:
         return True
 
     def gatts_register_services(self, services: tuple[Any, ...]) -> tuple[Any, ...]:
-        if self.sneak_in:
-            self.sneak_in -= 1
-            self.connections.add(9)
         if self.connections or self.advertising is not None:
             raise OSError(16)
         self.services = ()
         self.buffers.clear()
+        self.values.clear()
         if self.failures:
             raise self.failures.pop(0)
         self.registered.append(services)
         self.services = services
         handles, first = [], 10
         for _, characteristics in services:
-            handles.append(tuple(range(first, first + len(characteristics))))
-            first += len(characteristics)
+            size = sum(1 + (len(each[2]) if isinstance(each, tuple) else 0) for each in characteristics)
+            handles.append(tuple(range(first, first + size)))
+            first += size
         return tuple(handles)
 
     def gatts_set_buffer(self, handle: int, size: int, append: bool = False) -> None:
         self.buffers[handle] = size
+
+    def gatts_write(self, handle: int, value: bytes) -> None:
+        if not self.services:
+            raise OSError(19)
+        self.values[handle] = value
 
     def connect(self, handle: int, event: int = CENTRAL_CONNECT) -> None:
         self.advertising = None
@@ -133,51 +138,61 @@ class Link:
 def scene(hangs_up: bool = True) -> tuple[Stack, Radio, Link, list[tuple[int, int]]]:
     stack = Stack(hangs_up)
     shared = Radio(stack)
+    shared.serve(PHONES)
     link = Link(shared)
     session: list[tuple[int, int]] = []
     return stack, shared, link, session
 
 
-def serve(shared: Radio, session: list[tuple[int, int]]) -> tuple[int, ...]:
+def begin(shared: Radio, session: list[tuple[int, int]]) -> tuple[int, ...]:
     shared.borrow(lambda event, data: session.append((event, data[0])))
-    return asyncio.run(shared.serve(MDOC_SERVICE))
+    return shared.begin(NAME, b"ident")
 
 
-def test_the_links_service_keeps_its_place_and_its_buffer_when_a_session_adds_its_own() -> None:
+def test_the_phones_service_is_registered_once_behind_the_links_and_named_anew_for_each_session() -> None:
     stack, shared, link, session = scene()
-    handles = serve(shared, session)
-    assert stack.registered[-1] == (LINK_SERVICE, MDOC_SERVICE) and handles == (12, 13, 14, 15)
-    assert stack.buffers == {link.down: 512}
-    assert stack.advertising is None, "the air is the session's"
+    assert stack.registered == [(LINK_SERVICE, PHONES)] and len(stack.values[13]) == 16, "named from the beginning"
+    stack.connect(1)
+    stack.tell(GATTS_WRITE, (1, link.down))
+    stack.advertising = b"link"
+    assert begin(shared, session) == (14, 15, 16)
+    assert (stack.values[13], stack.values[17]) == (bytes(reversed(NAME)), b"ident")
+    shared.give_back()
+    shared.borrow(lambda event, data: None)
+    assert shared.begin(bytes(16), b"other") == (14, 15, 16)
+    assert (stack.values[13], stack.values[17]) == (bytes(16), b"other")
+    assert len(stack.registered) == 1 and stack.connections == {1} and stack.buffers == {link.down: 512, 15: 512}
 
 
-def test_every_connection_ends_before_services_are_registered_and_the_link_hears_of_it() -> None:
+def test_no_offer_costs_anybody_a_connection_or_the_link_its_advertising() -> None:
     stack, shared, link, session = scene()
+    for handle in (1, 2):
+        stack.connect(handle)
+    stack.tell(GATTS_WRITE, (1, link.down))
+    stack.advertising = b"link"
+    begin(shared, session)
+    assert stack.connections == {1, 2} and stack.advertising == b"link" and stack.starts == 1
+    stack.tell(GATTS_WRITE, (2, link.down))
+    assert link.events == [(CENTRAL_CONNECT, 1), (CENTRAL_CONNECT, 2), (GATTS_WRITE, 1), (GATTS_WRITE, 2)]
+
+
+def test_who_came_for_an_earlier_phones_service_is_not_taken_for_this_one() -> None:
+    stack, shared, _link, session = scene()
+    begin(shared, session)
     stack.connect(1)
-    serve(shared, session)
-    assert link.events == [(CENTRAL_CONNECT, 1), (CENTRAL_DISCONNECT, 1)] and stack.starts == 1
-
-
-def test_a_connection_that_does_not_end_costs_a_restart_of_the_stack(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(radio, "SILENCE_MS", 100)
-    stack, shared, link, session = scene(hangs_up=False)
-    stack.connect(1)
-    serve(shared, session)
-    assert stack.starts == 2 and stack.registered[-1] == (LINK_SERVICE, MDOC_SERVICE)
-    assert link.events[-1] == (RESTARTED, None)
-    assert stack.mtu == 515 and stack.buffers == {link.down: 512}
-
-
-def test_a_connection_that_sneaks_in_before_the_registration_costs_a_restart_as_well() -> None:
-    stack, shared, _, session = scene()
-    stack.sneak_in = 1
-    serve(shared, session)
-    assert stack.starts == 2 and stack.registered[-1] == (LINK_SERVICE, MDOC_SERVICE)
+    shared.give_back()
+    session.clear()
+    state, *_ = begin(shared, session)
+    stack.tell(GATTS_WRITE, (1, state))
+    assert session == []
+    stack.connect(2)
+    stack.tell(GATTS_WRITE, (2, state))
+    assert [each for each in session if each[0] == GATTS_WRITE] == [(GATTS_WRITE, 2)]
 
 
 def test_the_link_hears_of_an_edge_that_comes_during_a_session_and_of_a_phone_only_that_it_went() -> None:
     stack, shared, link, session = scene()
-    state, *_ = serve(shared, session)
+    state, *_ = begin(shared, session)
     stack.connect(2)
     stack.tell(GATTS_WRITE, (2, link.down))
     stack.connect(3)
@@ -190,7 +205,7 @@ def test_the_link_hears_of_an_edge_that_comes_during_a_session_and_of_a_phone_on
 
 def test_who_writes_to_the_service_of_a_session_that_is_over_stays_a_stranger_to_the_link() -> None:
     stack, shared, link, session = scene()
-    state, *_ = serve(shared, session)
+    state, *_ = begin(shared, session)
     shared.give_back()
     for handle in range(1, 5):
         stack.connect(handle)
@@ -201,7 +216,7 @@ def test_who_writes_to_the_service_of_a_session_that_is_over_stays_a_stranger_to
 
 def test_the_links_advertising_waits_for_the_session() -> None:
     stack, shared, _, session = scene()
-    serve(shared, session)
+    begin(shared, session)
     shared.advertise(30000, b"mdoc")
     shared.gap_advertise(200000, b"link, changed")
     assert stack.advertising == b"mdoc"
@@ -211,7 +226,7 @@ def test_the_links_advertising_waits_for_the_session() -> None:
 
 def test_phones_that_are_left_are_sent_away_with_the_session_and_edges_are_not() -> None:
     stack, shared, link, session = scene()
-    state, *_ = serve(shared, session)
+    state, *_ = begin(shared, session)
     for handle, value in ((2, link.down), (3, state)):
         stack.connect(handle)
         stack.tell(GATTS_WRITE, (handle, value))
@@ -221,44 +236,40 @@ def test_phones_that_are_left_are_sent_away_with_the_session_and_edges_are_not()
 
 def test_a_second_session_at_the_same_time_is_refused() -> None:
     _, shared, _, session = scene()
-    serve(shared, session)
+    begin(shared, session)
     with pytest.raises(TransportError, match=r"ble\.busy"):
         shared.borrow(lambda event, data: None)
 
 
-# --- what a registration fails of ------------------------------------------------------------------------------------
+# --- a radio that is not there ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("failure", [OSError(12), MemoryError()], ids=["ENOMEM", "MemoryError"])
-def test_a_registration_that_fails_leaves_the_links_service_registered_and_advertised(failure: Exception) -> None:
-    stack, shared, link, session = scene()
-    stack.failures = [failure]
-    with pytest.raises(TransportError, match=r"ble\.stack"):
-        serve(shared, session)
-    shared.give_back()
-    assert stack.services == (LINK_SERVICE,) and stack.buffers == {link.down: 512}
-    assert stack.advertising == b"link" and stack.mtu == 515
-
-
-def test_a_radio_that_cannot_be_restarted_at_once_is_later(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_session_on_a_radio_that_could_not_be_restarted_is_refused_and_the_radio_comes_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(radio, "SILENCE_MS", 0)
     stack, shared, link, session = scene()
-    stack.failures, stack.deaf_starts = [OSError(12)], 2
+    stack.deaf_starts = 2
+    stack.connect(1)
+    link.fails = [MemoryError()]
+    stack.gap_disconnect(1)
+    with pytest.raises(OSError, match="116"):
+        shared._restart()
     with pytest.raises(TransportError, match=r"ble\.stack"):
-        serve(shared, session)
+        begin(shared, session)
     shared.give_back()
-    assert not stack.services
     mended(shared)
-    assert stack.services == (LINK_SERVICE,) and stack.buffers == {link.down: 512}
-    assert link.events[-1] == (RESTARTED, None), "so it advertises again"
+    assert stack.services == (LINK_SERVICE, PHONES) and stack.buffers == {link.down: 512, 15: 512}
+    assert stack.mtu == 515 and link.events[-1] == (RESTARTED, None), "so it advertises again"
 
 
 def test_a_radio_that_never_starts_again_is_a_reason_to_restart_the_lock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(radio, "SILENCE_MS", 0)
-    stack, shared, _, session = scene()
-    stack.failures, stack.deaf_starts = [OSError(12)], 99
-    with pytest.raises(TransportError, match=r"ble\.stack"):
-        serve(shared, session)
+    stack, shared, link, _ = scene()
+    stack.deaf_starts = 99
+    stack.connect(1)
+    link.fails = [MemoryError()]
+    stack.gap_disconnect(1)
     with pytest.raises(OSError, match="116"):
         mended(shared)
 
@@ -304,14 +315,14 @@ def test_an_end_that_nobody_has_noted_costs_a_restart() -> None:
     stack.gap_disconnect(1)
     mended(shared)
     assert stack.starts == 2 and link.events == [(CENTRAL_CONNECT, 1), (RESTARTED, None)]
-    assert stack.services == (LINK_SERVICE,)
+    assert stack.services == (LINK_SERVICE, PHONES)
 
 
 def test_several_handlers_that_fail_cost_a_restart_of_which_the_session_hears_too() -> None:
     stack, shared, link, _session = scene()
     told: list[int] = []
     shared.borrow(lambda event, data: told.append(event))
-    asyncio.run(shared.serve(MDOC_SERVICE))
+    shared.begin(NAME, b"ident")
     for handle in (1, 2):
         stack.connect(handle)
     link.fails = [MemoryError(), MemoryError()]
@@ -320,7 +331,7 @@ def test_several_handlers_that_fail_cost_a_restart_of_which_the_session_hears_to
     mended(shared)
     assert stack.starts == 2 and stack.connections == set()
     assert told[-1] == link.events[-1][0] == RESTARTED
-    assert stack.services == (LINK_SERVICE,) and stack.advertising == b"link"
+    assert stack.services == (LINK_SERVICE, PHONES) and stack.advertising == b"link"
 
 
 def test_an_advertisement_that_could_not_be_noted_is_no_matter() -> None:
@@ -337,7 +348,7 @@ def test_an_advertisement_that_could_not_be_noted_is_no_matter() -> None:
 
 def test_a_phone_that_could_not_be_taken_over_is_still_the_links_to_forget() -> None:
     stack, shared, link, session = scene()
-    state, *_ = serve(shared, session)
+    state, *_ = begin(shared, session)
     stack.connect(3)
     link.fails = [MemoryError()]
     stack.tell(GATTS_WRITE, (3, state))
@@ -369,10 +380,3 @@ def test_the_mtu_of_a_connection_ends_with_it_even_where_its_end_was_missed(end:
         assert shared.mtu(0) == 23
     stack.connect(0)
     assert shared.mtu(0) == 23
-
-
-def test_a_connection_that_we_made_ends_before_services_are_registered_too() -> None:
-    stack, shared, _, session = scene()
-    stack.connect(5, PERIPHERAL_CONNECT)
-    serve(shared, session)
-    assert stack.starts == 1 and stack.registered[-1] == (LINK_SERVICE, MDOC_SERVICE)
