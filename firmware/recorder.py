@@ -102,7 +102,7 @@ class Recorder:
         grant_id, method = decision.stay.grant.grant_id, decision.claim.method
         if kind == record.CHECK_IN and journal.free_sectors() < RESERVED_SECTORS:
             raise StorageError("journal.full", "too many records wait for a receipt")
-        mark = ticks.now()
+        began = ticks.now()
         who = (grant_id, decision.number)
         if kind == record.ENTRY:
             room = journal.has_room()
@@ -111,7 +111,7 @@ class Recorder:
                 self._entries.take(who)
                 self._full = self._full or not room
                 self._news.set()
-                log("entry.counted", ms=ticks.since(ticks.now(), mark))
+                log("entry.counted", ms=ticks.since(ticks.now(), began))
                 return
         body = self._common(kind, interval[0], interval[1])
         body.update({record.GRANT_ID: grant_id, record.GUEST: decision.number, record.METHOD: method})
@@ -124,7 +124,7 @@ class Recorder:
             if mark:
                 body[record.MARK] = mark
         sealed = self._seal(body)
-        log("record.sealed", bytes=len(sealed), ms=ticks.since(ticks.now(), mark))
+        log("record.sealed", bytes=len(sealed), ms=ticks.since(ticks.now(), began))
         mark = ticks.now()
         counter, note = journal.next_counter, notes.opening(grant_id, guest.pack() if guest else None)
         journal.append(sealed, note)
@@ -132,7 +132,7 @@ class Recorder:
         if kind == record.ENTRY:
             self._entries.draw()
             self._entries.take(who)
-        log("journal.durable", counter=counter, ms=ticks.since(ticks.now(), mark))
+        log("journal.durable", counter=counter, ms=ticks.since(ticks.now(), began))
 
     def act(self, what: str) -> None:
         """Record what somebody is about to do at the console, of MAINTENANCE's. Durable on return.

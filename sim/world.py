@@ -140,6 +140,7 @@ class World(Bookings, Findings):
     people: list[Person] = field(default_factory=list)
     secret_digits: list[str] = field(default_factory=list)
     secret_keys: list[bytes] = field(default_factory=list)
+    _ticks_passed: int = 0
     on_step: Callable[[str], None] = lambda text: None
 
     # --- time and people ---------------------------------------------------------------------------------------------
@@ -281,6 +282,11 @@ class World(Bookings, Findings):
         before = len(self.lock.console)
         self.bus.set_input(self.pin(name), value)
         await self.lock.wait_for("sensor." + name, since=before, where=lambda line: line.facts["active"] == str(value))
+
+    def pass_ticks(self, milliseconds: int) -> None:
+        """Let the lock's ticks go on by so much at once; what it waits for by its loop takes as long as ever."""
+        self._ticks_passed += milliseconds
+        self.bus.set_input("ticks", self._ticks_passed)
 
     async def _noticed(self, before: int, at_the_reader: bool) -> None:
         """Return once the lock has begun to serve who came. Raises TransportError `lock.unnoticed`, `lock.ended`."""

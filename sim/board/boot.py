@@ -81,6 +81,9 @@ if __name__ == "__main__":
         from sim.board import faults
 
         faults.plant(fault)
+    from firmware import ticks
     from firmware.main import main
+    from sim.board import line
 
+    ticks.now = line.ticks
     main(state)

@@ -19,10 +19,20 @@ def const(value: int) -> int:
     return value
 
 
-def ticks() -> int:
-    """The lock's milliseconds."""
+def uptime() -> int:
+    """Milliseconds of this machine."""
     # Looked up by name, for each runtime has only one of them.
     return int(getattr(time, "ticks_ms")() if MICROPYTHON else time.monotonic_ns() // 1_000_000)  # noqa: B009
+
+
+_passed = [0]
+
+
+def ticks() -> int:
+    """The lock's milliseconds: this machine's, and as many as the host lets pass at once (its input "ticks")."""
+    if MICROPYTHON:
+        return int(getattr(time, "ticks_add")(uptime(), _passed[0]))  # noqa: B009
+    return uptime() + _passed[0]
 
 
 def connect(address: str) -> socket.socket:
@@ -91,6 +101,8 @@ class BoardLine:
         self._rest = lines.pop()
         for line in lines:
             facts = json.loads(line) if line else {"pin": None, "value": 0}
+            if facts["pin"] == "ticks":
+                _passed[0] = facts["value"]
             self.levels[facts["pin"]] = facts["value"]
             pin = self.pins.get(facts["pin"])
             if pin is not None:

@@ -5,7 +5,7 @@ from protocol.record import BOOT, CHECK_IN, DOOR, MECHANICAL, TAMPER
 from sim.scenarios.story import Script, story
 from sim.world import World
 
-_WATCHED = Fittings(inputs=INPUTS, held_seconds=1)
+_WATCHED = Fittings(inputs=INPUTS, held_seconds=600)
 _ALARMS = (DOOR, MECHANICAL, TAMPER)
 _BY_THE_WATCHDOG = {"MOORING_RESET_CAUSE": "3"}
 
@@ -28,9 +28,10 @@ async def _tamper(script: Script) -> None:
     world = script.world
     expected: list[tuple[int, str]] = []
 
-    async def move(name: str, value: int, *told: tuple[int, str]) -> None:
+    async def move(name: str, value: int, *told: tuple[int, str], wait_ms: int = 0) -> None:
         """Move a switch, and let the lock write down what that tells before anything else happens."""
         await world.switch(name, value)
+        world.pass_ticks(wait_ms)
         expected.extend(told)
         await _written(world, len(expected))
 
@@ -47,7 +48,7 @@ async def _tamper(script: Script) -> None:
     await move("contact", 1, (DOOR, "opened"))
     await move("contact", 0, (DOOR, "closed"))
     await move("handle", 1)
-    await move("contact", 1, (DOOR, "opened"), (DOOR, "held"))
+    await move("contact", 1, (DOOR, "opened"), (DOOR, "held"), wait_ms=600_000)
     await move("handle", 0)
     await move("contact", 0, (DOOR, "closed"))
     await move("tamper", 1, (TAMPER, "opened"))

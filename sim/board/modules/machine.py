@@ -13,7 +13,7 @@ import sys
 import time
 
 from sim.board import layout
-from sim.board.line import MICROPYTHON, board, connect, send, ticks
+from sim.board.line import MICROPYTHON, board, connect, send, uptime
 
 if MICROPYTHON:
     # The documented way to extend a built-in module: import it with nothing on the path that could shadow it.
@@ -322,11 +322,11 @@ class WDT:
 
     def __init__(self, id=0, timeout=5000):
         self._timeout = timeout
-        self._fed = ticks()
+        self._fed = uptime()
         _bus.report(wdt=timeout)
 
     def feed(self):
-        now = ticks()
+        now = uptime()
         late = now - self._fed if not MICROPYTHON else time.ticks_diff(now, self._fed)
         if late > self._timeout:
             _stop("watchdog", layout.WATCHDOG_EXIT)
