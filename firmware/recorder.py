@@ -125,7 +125,7 @@ class Recorder:
                 body[record.MARK] = mark
         sealed = self._seal(body)
         log("record.sealed", bytes=len(sealed), ms=ticks.since(ticks.now(), began))
-        mark = ticks.now()
+        began = ticks.now()
         counter, note = journal.next_counter, notes.opening(grant_id, guest.pack() if guest else None)
         journal.append(sealed, note)
         self._stays.record(counter, note)

@@ -100,7 +100,7 @@ class BoardLine:
         lines = (self._rest + data).split(b"\n")
         self._rest = lines.pop()
         for line in lines:
-            facts = json.loads(line) if line else {"pin": None, "value": 0}
+            facts: dict[str, Any] = json.loads(line) if line else {"pin": None, "value": 0}
             if facts["pin"] == "ticks":
                 _passed[0] = facts["value"]
             self.levels[facts["pin"]] = facts["value"]
