@@ -22,8 +22,9 @@ from sim.counted import counted
 from sim.progress import Progress
 from sim.scenarios.story import Promise, Script, in_flash_first
 from sim.shown import Signal, dark, signals
+from sim.tap import Tap
 from sim.visitors import Visitor
-from sim.world import LISTING, ROOM, Tap, World, build
+from sim.world import LISTING, ROOM, World, build
 
 TO_DO = {
     Signal("red", 220, 1): "ask the host or the booking platform",

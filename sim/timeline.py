@@ -16,7 +16,8 @@ from sim.board.openings import Durable, openings
 from sim.counted import counted
 from sim.lock_process import ConsoleLine
 from sim.shown import signals
-from sim.world import Tap, World
+from sim.tap import Tap
+from sim.world import World
 
 _COLOURS = {"phone": "yellow", "lock": "cyan", "edge": "blue", "MQTT": "magenta", "province": "green"}
 

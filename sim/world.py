@@ -23,7 +23,7 @@ from protocol.fittings import Fittings
 from protocol.trust import Issuer
 from sim import issuer, pki, sm_issuer, visitors
 from sim.board import flash
-from sim.board.bus import BoardBus, BoardEvent
+from sim.board.bus import BoardBus
 from sim.board.interpreter import ROOT, Interpreter, find
 from sim.board.keypad import WiegandKeypad
 from sim.bookings import Bookings
@@ -41,6 +41,7 @@ from sim.province.province import Province
 from sim.radio.air import Air
 from sim.radio.lock_radio import LockRadio
 from sim.shown import Signal, signals
+from sim.tap import ANSWERS, Tap
 from sim.true_time import TrueTime
 from sim.visitors import Visitor
 from sim.wiretap import Wiretap
@@ -55,54 +56,9 @@ SWAP_LOOKS = 8
 the last phone for gone after three polls."""
 BARE = Fittings()
 """A fail-secure strike, and no inputs."""
-_ANSWERS = ("tap.opened", "tap.refused", "tap.failed")
-"""How the lock's console ends a tap."""
 JUST_NOW = 120
 """Seconds that the world is ahead of this machine. Documents come from pymdoccbor, which signs them valid from this
 moment on; a lock that knows the time to a second or two rightly refuses one that may not be valid yet."""
-
-
-@dataclass(frozen=True)
-class Tap:
-    """One tap, from every side: the phone's outcome, and what lock and board did during it.
-
-    `began` and `opened_at` are seconds of this machine's `time.monotonic()`, the latter by the lock's own ticks.
-    `moved` is the strike's move; `answer` what the door showed in the end, when its tone had just begun.
-    """
-
-    outcome: TapOutcome
-    began: float
-    console: list[ConsoleLine]
-    moved: BoardEvent | None = None
-    opened_at: float | None = None
-    answer: Signal | None = None
-
-    @property
-    def opened(self) -> bool:
-        """Did the strike move?"""
-        return self.moved is not None
-
-    @property
-    def to_open(self) -> float:
-        """Seconds from the beginning until the strike moved; 0 if it did not."""
-        return 0.0 if self.opened_at is None else self.opened_at - self.began
-
-    @property
-    def refusal(self) -> str | None:
-        """Code of the lock's refusal."""
-        line = next((line for line in self.console if line.event in ("tap.refused", "tap.failed")), None)
-        return None if line is None else line.facts.get("code", line.facts.get("error"))
-
-    def __str__(self) -> str:
-        light = "" if self.answer is None else f", {self.answer.colour} light"
-        if self.opened:
-            return f"let in after {self.to_open * 1000:.0f} ms{light}"
-        return "not noticed" if self.refusal is None else f"not let in, {self.refusal}{light}"
-
-    def milliseconds(self, event: str) -> float | None:
-        """What the lock's console says a phase took."""
-        line = next((line for line in self.console if line.event == event), None)
-        return None if line is None else float(line.facts["ms"])
 
 
 @dataclass
@@ -252,7 +208,7 @@ class World(Bookings, Findings):
 
         with contextlib.suppress(TransportError):  # a lock that lost its power says nothing more
             await self._noticed(before, at_the_reader)
-            answer = await self.lock.wait_for_any(_ANSWERS, since=before)
+            answer = await self.lock.wait_for_any(ANSWERS, since=before)
             if answer.event == "tap.opened":
                 # The board has told of it before, on its own line, which may be behind.
                 await self.bus.wait_for(pins.STRIKE, 1, since=events)
@@ -261,7 +217,7 @@ class World(Bookings, Findings):
         moved = next((e for e in history if e.facts.get("pin") == pins.STRIKE and e.facts["value"] == 1), None)
         opened_at = None if moved is None else max(began, self.moment(moved.ticks))
         console = self.lock.console[before:]
-        answered = next((line for line in console if line.event in _ANSWERS), None)
+        answered = next((line for line in console if line.event in ANSWERS), None)
         shown = None if answered is None else self._tone(answered)
         tap = Tap(outcome, began, console, moved, opened_at, shown)
         self.taps.append(tap)

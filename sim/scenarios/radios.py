@@ -17,8 +17,8 @@ from sim.phone.engagement import Mode
 from sim.radio.air import PartFault
 from sim.scenarios import noise
 from sim.scenarios.story import Script, story
+from sim.tap import Tap
 from sim.visitors import Visitor
-from sim.world import Tap
 
 _ROUNDS = 1
 _DECLINED = "session.declined"

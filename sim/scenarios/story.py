@@ -11,7 +11,8 @@ from protocol.errors import ConfigError, MooringError
 from protocol.fittings import Fittings
 from protocol.record import CHECK_IN
 from sim.board.interpreter import find
-from sim.world import BARE, JUST_NOW, Tap, World, build
+from sim.tap import Tap
+from sim.world import BARE, JUST_NOW, World, build
 
 
 @dataclass
