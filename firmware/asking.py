@@ -29,48 +29,55 @@ _TAKEN_AWAY = const(("nfc.gone", "ble.lost"))
 
 
 class Asking:
-    """What the next session asks for. A request is a list of document types."""
+    """What the next session asks for. A request is a list of document types.
+
+    It keeps small numbers alone: what is made in the midst of a visit and outlives it would break the heap into pieces.
+    """
 
     def __init__(self) -> None:
-        self.requests: Requests = []
+        self.count = 0  # types that anybody may be asked for
         self._began = 0
         self.forget()
 
     def forget(self) -> None:
         """From the start: the door has opened, or everything has been asked for, or nobody has come for so long."""
         self.mode = _IN_ORDER
-        self._kept: Requests = []
-        """What the next session begins with; if nothing, the first request."""
+        self.start = 0  # the request that the rest begins with
+        self.again = False  # does the first request of all belong to the rest as well?
+        self.left = 0  # how many types of the rest have been asked for one by one
 
     def begin(self, requests: "Requests") -> "Requests":
         """The requests of a new session, in order. `requests` is what anybody may be asked for, in the public order."""
-        if requests != self.requests or (self.mode and ticks.age(self._began) >= _REMEMBERED_MS):
+        count = sum([len(types) for types in requests])
+        if count != self.count or (self.mode and ticks.age(self._began) >= _REMEMBERED_MS):
             self.forget()
-            self.requests = requests
-        first = [doc_type for types in self._kept for doc_type in types]
-        return self._kept + [types for types in requests if not any(doc_type in first for doc_type in types)]
+            self.count = count
+        if self.mode == _IN_ORDER:
+            return requests
+        rest = self._rest(requests)[self.left :]
+        plan = [rest] if self.mode == _THE_REST else [[doc_type] for doc_type in rest]
+        return plan + [types for types in requests if not any(doc_type in rest for doc_type in types)]
 
-    def end(self, reading: "Reading") -> None:
-        """A session that was begun is over, and has not opened the door."""
+    def _rest(self, requests: "Requests") -> "list[str]":
+        rest = requests[self.start :] + (requests[:1] if self.again else [])
+        return [doc_type for types in rest for doc_type in types]
+
+    def end(self, reading: "Reading", requests: "Requests") -> None:
+        """A session that was begun with `requests` is over, and has not opened the door."""
         if not reading.asked:
             return
         # A request that was not answered may have come too late, to a session that the phone had closed after its last
         # answer: it is still to be asked. But the first of a session was read and left, or the run would never end.
         done = max(1, reading.answered)
-        left: Requests = []
-        mode = self.mode
-        if mode == _ONE_BY_ONE:
-            left = self._kept[done:]
-        elif reading.lost and mode == _THE_REST:
-            left, mode = [[doc_type] for doc_type in self._kept[0]], _ONE_BY_ONE
-            if len(left) == 1:
-                left = []  # that has just been asked
-        elif reading.lost:
-            rest, mode = self.requests[done:], _THE_REST
-            if rest and not reading.answered and reading.lost in _TAKEN_AWAY:
-                rest = rest + self.requests[:1]  # the phone was not even given the time to answer
-            if rest:
-                left = [[doc_type for types in rest for doc_type in types]]
-        self.forget()
-        if left:
-            self._kept, self.mode, self._began = left, mode, ticks.now()
+        size = len(self._rest(requests))
+        if self.mode == _ONE_BY_ONE and self.left + done < size:
+            self.left += done
+        elif self.mode == _THE_REST and reading.lost and size > 1:
+            self.mode = _ONE_BY_ONE
+        elif self.mode == _IN_ORDER and reading.lost and done < len(requests):
+            self.mode, self.start = _THE_REST, done
+            # The phone was not even given the time to answer.
+            self.again = not reading.answered and reading.lost in _TAKEN_AWAY
+        else:
+            self.forget()
+        self._began = ticks.now()

@@ -41,7 +41,8 @@ async def present(lock: "Lock", card: "Card", reading: "Reading", asking: "Askin
     known = await lock.reentry.by_key(card)
     if known:
         return decide(known)
-    plan = asking.begin(_items(profile, lock.standing.roots))
+    requests = _items(profile, lock.standing.roots)
+    plan = asking.begin(requests)
     if not plan:
         raise RefusedError("door.unplaced", "no issuer is trusted for a document that registers here")
     asked: list[str] = []
@@ -72,7 +73,7 @@ async def present(lock: "Lock", card: "Card", reading: "Reading", asking: "Askin
                 raise refusal or RefusedError("session.declined", "the holder ended the session without a document")
             gc.collect()
     except MooringError:
-        asking.end(reading)
+        asking.end(reading, requests)
         raise
     except MemoryError:
         asking.forget()  # the requests from the start are the shortest

@@ -196,7 +196,9 @@ class Reading:
             await retrieval.ready(mark)
         self._session = None
         began = ticks.now()
-        data = await self._open(own, await retrieval.exchange(request, CONSENT_MS, mark), last)
+        exchange = retrieval.exchange(request, CONSENT_MS, mark)
+        request = b""  # its room is for the answer
+        data = await self._open(own, await exchange, last)
         mark("mdoc.response", ms=ticks.since(ticks.now(), began), bytes=len(data))
         presentation = Presentation(data, own, self.reader_private, self.curve, line)
         mark("mdoc.read", ms=presentation.read_ms, apdus=line.round_trips, sent=line.sent, received=line.received)
@@ -322,9 +324,10 @@ class _NfcRetrieval:
         """Send `message`, return the mdoc's. `timeout_ms` is for the first answer, `STEP_MS` for all after it."""
         collector = apdu.Collector(MAX_RESPONSE, self._le)
         more = collector.push(await self._send(message, self._le, self._extended, timeout_ms, mark))
+        message = b""  # its room is for the answer
         while more is not None:
             more = collector.push(await self._line.transceive(more))
-        return apdu.unwrap_do53(bytes(collector.data))
+        return apdu.unwrap_do53(collector.data)
 
     async def farewell(self, message: bytes) -> None:
         """Tell the mdoc that the session is over. Raises TransportError when it does not answer."""

@@ -90,7 +90,7 @@ class Collector:
     """
 
     def __init__(self, limit: int, le: int = SHORT_DATA + 1) -> None:
-        self.data = bytearray()
+        self.data: bytes | bytearray = b""
         self._limit = limit
         self._le = le
         self._asked = False
@@ -110,7 +110,12 @@ class Collector:
             raise refused(response.status)
         if len(self.data) + len(response.data) > self._limit:
             raise TransportError("apdu.too_long", "the response is longer than we accept")
-        self.data.extend(response.data)
+        if not self.data:
+            self.data = response.data  # all there is of it, most often: a copy might find no room
+        elif isinstance(self.data, bytearray):
+            self.data.extend(response.data)
+        else:
+            self.data = bytearray(self.data) + response.data
         if response.status == OK:
             return None
         if self._asked and not response.data:
@@ -134,7 +139,7 @@ def wrap_do53(data: bytes) -> bytes:
     return head + data
 
 
-def unwrap_do53(raw: bytes) -> bytes:
+def unwrap_do53(raw: "bytes | bytearray") -> bytes:
     """What the one data object 53 in `raw` holds.
 
     Lengths that are not the shortest are accepted, as BER allows them; indefinite ones, lengths of more than three
@@ -150,4 +155,4 @@ def unwrap_do53(raw: bytes) -> bytes:
         size = int.from_bytes(raw[2:at], "big")
     if len(raw) - at != size:
         raise FormatError("apdu.do53", "the length does not match the bytes")
-    return bytes(raw[at:])
+    return bytes(memoryview(raw)[at:])
