@@ -13,8 +13,16 @@ from sim.platform import Booking
 DAY = 86400
 ORDER = ("none", "over", "revoked", "suspended", "unknown", "early", "unnamed", "full", "guardian")
 
-BORN = {"ann": "1990-03-07", "ben": "1956-02-29", "zoe": "2001-01-01", "kim": "2015-06-01", "leo": "2008-11-20"}
-"""Leo comes of age two days into the story."""
+BORN = {
+    "ann": "1990-03-07",
+    "ana": "1990-03-07",
+    "ben": "1956-02-29",
+    "zoe": "2001-01-01",
+    "kim": "2015-06-01",
+    "leo": "2008-11-20",
+}
+"""Birth dates by document; all bear one name, so "ana" is Ann's second document. Leo comes of age two days into the
+story."""
 
 
 @dataclass
@@ -137,7 +145,7 @@ class Model:
             return "unnamed"
         if name not in stay.named and len(companions) >= unnamed_places:
             return "full"
-        if len(stay.inside) >= booking.places:
+        if len(stay.inside) >= booking.places or any(BORN[other] == BORN[name] for other in stay.inside):
             return "full"
         return self._check_in(stay, name, of_age(name, earliest))
 

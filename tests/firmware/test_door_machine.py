@@ -25,11 +25,14 @@ CODES = {"revoked": "door.revoked", "suspended": "door.suspended", "unknown": "c
 
 
 def guests(names: list[str], tie: int) -> list[Guest]:
-    """The booking's guests; each minor among them is tied to the guest at place `tie`, if there is such another."""
+    """The booking's guests, known more or less; each minor among them is tied to the guest at place `tie`, if there is
+    such another."""
     listed = []
     for place, name in enumerate(names, 1):
         tied = tie if tie <= len(names) and tie != place and BORN[name] > "2005" else 0
-        listed.append(Guest(name, BORN[name], tied, "parent" if tied else "unstated"))
+        level = (place + tie) % 3
+        known = {"id_type": "driving-licence", "country": "SE"} if level == 0 else {"name": "X"}
+        listed.append(Guest(name, "" if level == 2 else BORN[name], tied, "parent" if tied else "unstated", **known))
     return listed
 
 
