@@ -120,9 +120,9 @@ class Recorder:
             body[record.COUNT] = 1
         else:
             body[record.FIELDS] = decision.fields
-            mark = decision.stay.mark(guest) if guest else 0
-            if mark:
-                body[record.MARK] = mark
+            untold = decision.stay.mark(guest) if guest else 0
+            if untold:
+                body[record.MARK] = untold
         sealed = self._seal(body)
         log("record.sealed", bytes=len(sealed), ms=ticks.since(ticks.now(), began))
         began = ticks.now()
