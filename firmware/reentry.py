@@ -51,7 +51,7 @@ class Reentry:
         self._key = lock.crypto.random(32)
         self._known: list[tuple[bytes, bytes, bytes]] = []
         self._slots = self._fill(b"")
-        self._held: tuple[list[Guest], list[bytes]] = [], []
+        self._held: tuple[list[tuple[Guest, bytes]], list[bytes]] = [], []
         self._wary_since: int | None = None
 
     def guests(self) -> "list[tuple[bytes, bytes, bytes]]":
@@ -96,7 +96,8 @@ class Reentry:
         except StorageError as error:
             log("reentry.trouble", code=error.code)  # they open nothing all the same; the next check-in writes anew
         held = self._keys.of(self._admissible(guests))
-        self._held = [guest for guest, _ in held], [key for _, key in held]
+        if held != self._held[0]:
+            self._held = held, [key for _, key in held]
         if known != self._known:
             self._known = known
             self._slots = self._fill(b"".join([self._mac(self._pin(*each)) for each in known]))
@@ -131,7 +132,7 @@ class Reentry:
             raise
 
     async def _exchange(self, card: "Card") -> "list[ReturningGuest]":
-        guests, keys = self._held
+        held, keys = self._held
         try:
             selected = apdu.parse_response(await card.transceive(stay_key.select(), _STEP_MS))
             if selected.status != apdu.OK:
@@ -143,7 +144,7 @@ class Reentry:
             log("stay-key.passed", code=error.code)
             return []
         log("stay-key.tried", known=int(found is not None))
-        return [] if found is None else [ReturningGuest("stay-key", guests[found])]
+        return [] if found is None else [ReturningGuest("stay-key", held[found][0])]
 
     # --- by PIN ------------------------------------------------------------------------------------------------------
 
