@@ -79,6 +79,13 @@ class BleWorld:
         while (await self.line()).get("mark") != mark:
             pass
 
+    async def limit(self, **limits: int | None) -> None:
+        """Give the lock other constants of `firmware.mdoc_ble.session` for the taps to come; None: its own again."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(limits).encode() + b"\n")
+        while "limits" not in await self.line():
+            pass
+
     async def read(self) -> Read:
         """What the lock makes of the tap under way."""
         while "read" not in (said := await self.line()):
@@ -102,12 +109,9 @@ class BleWorld:
 async def ble_world(
     items: dict[str, Any] = ITEMS,
     carrier: str = "nfc",
-    limits: dict[str, int] | None = None,
     hostile: int | None = None,
 ) -> AsyncIterator[BleWorld]:
-    """A lock that has booted and serves taps. `limits` are constants of `firmware.mdoc_ble.session`; `hostile` is the
-    seed of a radio whose events come at bad moments.
-    """
+    """A lock that has booted and serves taps. `hostile` is the seed of a radio whose events come at bad moments."""
     air = Air(advertising_scale=0.1)
     reader = VirtualPn532(looks_between=8)
     lock = interpreter.find()
@@ -116,7 +120,6 @@ async def ble_world(
         "chain": [der.hex() for der in tap.reader_chain()],
         "items": items,
         "carrier": carrier,
-        "limits": limits or {},
     }
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "reader.json")
@@ -128,7 +131,11 @@ async def ble_world(
             if hostile is not None:
                 extra["MOORING_RADIO_HOSTILE"] = str(hostile)
             process = await asyncio.create_subprocess_exec(
-                *lock.command(BOARD), env=lock.environment(extra), stdout=asyncio.subprocess.PIPE, limit=1 << 20
+                *lock.command(BOARD),
+                env=lock.environment(extra),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                limit=1 << 20,
             )
             world = BleWorld(air, hci, reader, process)
             try:

@@ -113,6 +113,7 @@ class Transaction:
         self._events: list[Event] = []
         self.thinking = 0.0
         """Seconds the owner takes before the answer just given may go out; the caller waits and clears it."""
+        self.owner_asked = False
         self._note("tap")
 
     def process(self, command: bytes) -> bytes:
@@ -224,7 +225,7 @@ class Transaction:
             self._outcome = replace(self._outcome, result="no-document")
             self._note("refused", why="no-document")
             return self._session.seal(response.build([], self._session, phone.authentication), closing)
-        self.thinking = phone.consent_seconds
+        self.thinking, self.owner_asked = phone.consent_seconds, True
         if not phone.consent(asked):
             return self._refuse("declined")
         answer = phone.replay or response.build(wanted, self._session, phone.authentication, phone.tamper)
@@ -255,7 +256,8 @@ class Phone:
 
     credentials: what it holds. reader_roots: the reader authorities it knows; it answers nobody else.
     authentication: deviceSignature or deviceMac. curve: of its session keys (P-256 unless given). consent: the owner's
-    answer to being asked; consent_seconds how long that takes. tamper: what a dishonest owner's software changes.
+    answer to being asked; consent_seconds how long that takes, and agrees what it waits for, if anything.
+    tamper: what a dishonest owner's software changes.
     replay: a recorded DeviceResponse to present instead of an honest one. habits: see `Habits`. nfc, ble_modes: the
     retrieval it offers. negotiates: its handover is a negotiated one. version: of its engagement. stay_keys: the keys
     in its stay-key app, if it has one. radio: its Bluetooth, needed with `ble_modes`. on_event: hears of each moment
@@ -268,6 +270,7 @@ class Phone:
     curve: ec.EllipticCurve = field(default_factory=ec.SECP256R1)
     consent: Callable[[Sequence[Asked]], bool] = _always
     consent_seconds: float = 0.0
+    agrees: asyncio.Event | None = None
     tamper: Tamper | None = None
     replay: bytes | None = None
     habits: Habits = field(default_factory=Habits)
@@ -299,9 +302,7 @@ class Phone:
                     if tear_off_after is not None and transaction.outcome().apdus >= tear_off_after:
                         break
                     answer = transaction.process(command)
-                    if transaction.thinking:
-                        await asyncio.sleep(transaction.thinking)
-                        transaction.thinking = 0.0
+                    await self._think(transaction)
                     await reader.respond(answer)
         except TimeoutError:
             patience_lost = True
@@ -310,6 +311,13 @@ class Phone:
         if transaction.engaged and not transaction.asked and transaction.ble is not None and not patience_lost:
             await self.go_on(transaction, patience)
         return transaction.end(patience_lost=patience_lost)
+
+    async def _think(self, transaction: Transaction) -> None:
+        if transaction.thinking:
+            await asyncio.sleep(transaction.thinking)
+            transaction.thinking = 0.0
+        if transaction.owner_asked and self.agrees is not None:
+            await self.agrees.wait()
 
     async def go_on(self, transaction: Transaction, patience: float = 30.0) -> None:
         """The rest of a transaction over BLE."""
@@ -323,9 +331,7 @@ class Phone:
                 await line.open(transaction.ble_job())
                 while (message := await line.receive()) is not None:
                     answer = transaction.take(message)
-                    if transaction.thinking:
-                        await asyncio.sleep(transaction.thinking)
-                        transaction.thinking = 0.0
+                    await self._think(transaction)
                     if answer is not None:
                         await line.send(answer)
                     elif transaction.outcome().status is not None:

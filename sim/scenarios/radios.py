@@ -78,14 +78,14 @@ async def _ble(script: Script, mode: Mode) -> None:
             phone.nfc, phone.ble_modes, phone.radio = False, frozenset({mode}), bluetooth
             phone.negotiates = chance.random() < 0.5
         await world.book(guest)
-        guest.phone.consent_seconds = 2.0
+        guest.phone.agrees = asyncio.Event()
         before = len(world.lock.console)
         tapping = asyncio.create_task(world.tap(guest))
         await world.lock.wait_for("mdoc.asked", since=before)
         await world.book(world.visitor())
         script.promise("while the phone is being read the edge link carries a grant", not tapping.done())
+        guest.phone.agrees.set()
         script.promise(f"the phone, at MTU {mtu}, opens the door", _carried(await tapping, "ble"))
-        guest.phone.consent_seconds = 0
         script.promise("it spoke at that MTU", bluetooth.mtu == mtu)
         await _refused(script, await world.tap(stranger), "a stranger read in the same way is refused", "grant.none")
         way: Literal["notification", "write"] = chance.choice(("notification", "write"))
@@ -166,7 +166,7 @@ async def _two_phones(script: Script) -> None:
             frozenset({world.random.choice(("central", "peripheral"))}),
             bluetooth,
         )
-        phone.consent_seconds = 1.5
+        phone.agrees = asyncio.Event()
         before = len(world.lock.console)
         tapping = asyncio.create_task(world.tap(first))
         await world.lock.wait_for("mdoc.asked", since=before)
@@ -174,6 +174,7 @@ async def _two_phones(script: Script) -> None:
         await world.lock.wait_for("tap.busy", since=before)
         await _lit(script, "the light is white", _WHITE)
         other.cancel()
+        phone.agrees.set()
         tap = await tapping
         begun = [line.event for line in tap.console].count("tap.start")
         script.promise("who comes in between is told that the door is busy, and not read", begun == 1)

@@ -7,6 +7,7 @@ what to ask for.
 import asyncio
 import json
 import os
+import sys
 import time
 
 import bluetooth
@@ -107,6 +108,17 @@ class Door:
         say(read=said, marks=marks, ms=getattr(time, "ticks_ms")() - began)  # noqa: B009
 
 
+async def limit() -> None:
+    """Take other constants of `firmware.mdoc_ble.session`, a line of JSON at a time; null: what it was at first."""
+    own: dict[str, int] = {}
+    lines = asyncio.StreamReader(sys.stdin)  # type: ignore[arg-type]  # MicroPython's takes a stream
+    while line := await lines.readline():
+        for name, value in json.loads(line).items():
+            own.setdefault(name, getattr(firmware.mdoc_ble.session, name))
+            setattr(firmware.mdoc_ble.session, name, own[name] if value is None else value)
+        say(limits=True)
+
+
 class Lights:
     """Says what would be seen."""
 
@@ -120,8 +132,6 @@ class Lights:
 async def main() -> None:
     with open(os.getenv("MOORING_TEST_READER") or "") as file:  # noqa: ASYNC230  before anything runs
         given = json.load(file)
-    for name, value in given.get("limits", {}).items():
-        setattr(firmware.mdoc_ble.session, name, value)
     firmware.reader.PREFERRED_CARRIER = given.get("carrier", "nfc")
     hostile = os.getenv("MOORING_RADIO_HOSTILE")
     if hostile:
@@ -135,10 +145,12 @@ async def main() -> None:
     echoing = asyncio.create_task(link.run())
     mending = asyncio.create_task(radio.mend())
     reader = Pn532Reader(Hsu(UART(1, 115200)))
+    limiting = asyncio.create_task(limit())
     say(ready=True)
     await serve(reader, Door(mdoc_ble, given), Lights())  # type: ignore[arg-type]  # what `serve` uses of them
     echoing.cancel()
     mending.cancel()
+    limiting.cancel()
 
 
 if __name__ == "__main__":

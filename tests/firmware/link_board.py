@@ -85,6 +85,8 @@ class FakeLock:
             self.nonce = bytes(16)
         elif data == b"slow":
             TICKS.ms += 100
+        elif data == b"rested":
+            return f"rested-{RESTED[0]}", None
         return "grant", "grant.window" if data.startswith(b"no") else None
 
 
@@ -111,6 +113,18 @@ class Ticks:
 
 
 TICKS = Ticks()
+RESTED = [0]
+"""Milliseconds that the link has asked to rest so far, in pauses of a tenth of a second or more."""
+_sleep = asyncio.sleep
+
+
+async def rest(seconds: float) -> None:
+    if seconds >= 0.1:
+        RESTED[0] += round(seconds * 1000)
+    await _sleep(seconds)
+
+
+asyncio.sleep = rest  # type: ignore[assignment]  # the link's own, as it rests
 
 
 async def main() -> None:

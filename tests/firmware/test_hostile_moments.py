@@ -138,7 +138,7 @@ def test_phones_that_go_at_bad_moments_cost_their_own_tap_and_no_other(mode: Any
             (habits, PartFault("cut", 2, back)),
         ):
             world.air.faults = [fault] if fault else []
-            read, _ = await world.tapped(await world.phone(mode, habits=habit), patience=3)
+            read, _ = await world.tapped(await world.phone(mode, habits=habit))
             assert read.code in ENDS if habit.vanish != "before-start" else read.code is None
         world.air.faults = []
         read, outcome = await world.tapped(await world.phone(mode))
@@ -151,7 +151,7 @@ def test_phones_that_go_at_bad_moments_cost_their_own_tap_and_no_other(mode: Any
         return False  # one connection may end in the midst of it, not three
 
     async def scene() -> None:
-        async with ble_world(hostile=1, limits={"LINGER_MS": 200}) as world, edge_beside(world) as edge:
+        async with ble_world(hostile=1) as world, edge_beside(world) as edge:
             await story(world)
             assert await echoes(edge)
             assert not [said for said in world.log if "Unhandled" in str(said.get("console"))]

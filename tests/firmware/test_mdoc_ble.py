@@ -99,10 +99,12 @@ def test_a_phone_that_offers_both_is_read_over_nfc_or_ble_as_the_constant_says()
 
 def test_the_lock_says_when_it_is_the_holders_turn_and_has_let_the_card_go_by_then() -> None:
     async def story(world: BleWorld) -> None:
-        holder = await world.phone(CENTRAL, consent_seconds=0.5)
+        agreed = asyncio.Event()
+        holder = await world.phone(CENTRAL, agrees=agreed)
         tapping = asyncio.create_task(holder.tap(world.reader))
         await world.heard("mdoc.asked")
         assert not tapping.done()
+        agreed.set()
         order = [line["mark"] for line in world.log if "mark" in line]
         assert order == ["nfc.engaged", "ble.waiting", "mdoc.session", "ble.started", "mdoc.asked"]
         assert (await world.read()).code is None and (await tapping).result == "presented"
@@ -145,15 +147,18 @@ def test_a_connection_lost_before_the_start_is_made_again_and_lost_after_it_the_
 @pytest.mark.parametrize("mode", [CENTRAL, PERIPHERAL])
 def test_a_phone_that_does_not_come_or_falls_silent_is_given_up_in_time(mode: str) -> None:
     async def story(world: BleWorld) -> None:
+        await world.limit(CONNECT_MS=600)
         await engaged(world, await world.phone(mode))
         assert (await world.read()).code == "ble.no_phone"
+        await world.limit(CONNECT_MS=None, STEP_MS=400)
         world.air.faults.append(PartFault("drop", 2, "write" if mode == CENTRAL else "notification"))
-        read, _ = await world.tapped(await world.phone(mode, habits=BleHabits(mtu=185)), patience=3)
+        read, _ = await world.tapped(await world.phone(mode, habits=BleHabits(mtu=185)))
         assert str(read.code).split(".")[0] in ("ble", "session", "cbor")
+        await world.limit(STEP_MS=None)
         read, _ = await world.tapped(await world.phone(mode))
         assert read.code is None
 
-    run(story, limits={"CONNECT_MS": 600, "STEP_MS": 400, "LINGER_MS": 200})
+    run(story)
 
 
 # --- faults on the air -----------------------------------------------------------------------------------------------
@@ -175,7 +180,9 @@ def test_faults_at_a_part_end_in_a_clear_failure_or_in_the_right_data_never_in_w
             (PartFault("duplicate", 1, back), {"session.declined", "session.holder_cbor", "session.holder_encryption"}),
         ):
             world.air.faults = [fault]
-            read, outcome = await world.tapped(await world.phone(mode, habits=BleHabits(mtu=185)), patience=3)
+            # What is lost for good shows by silence alone; nothing else here has to be done in time.
+            await world.limit(STEP_MS=500 if fault.what == "drop" else None)
+            read, outcome = await world.tapped(await world.phone(mode, habits=BleHabits(mtu=185)))
             assert fault.happened
             assert read.code in codes or str(read.code).startswith("cbor."), fault
             assert (outcome.result == "presented" and outcome.status == 20) == (read.code is None)
@@ -183,7 +190,7 @@ def test_faults_at_a_part_end_in_a_clear_failure_or_in_the_right_data_never_in_w
         read, _ = await world.tapped(await world.phone(mode))
         assert read.code is None
 
-    run(story, limits={"STEP_MS": 500, "LINGER_MS": 200})
+    run(story)
 
 
 # --- beside others ---------------------------------------------------------------------------------------------------
@@ -191,7 +198,8 @@ def test_faults_at_a_part_end_in_a_clear_failure_or_in_the_right_data_never_in_w
 
 def test_of_two_phones_the_second_is_sent_away_and_the_first_does_not_notice() -> None:
     async def story(world: BleWorld) -> None:
-        first = await world.phone(CENTRAL, consent_seconds=1.0)
+        agreed = asyncio.Event()
+        first = await world.phone(CENTRAL, agrees=agreed)
         second = await world.phone(CENTRAL, habits=BleHabits(check_ident=False))
         assert isinstance(second.radio, PhoneBluetooth)
         transaction = await engaged(world, first)
@@ -200,6 +208,7 @@ def test_of_two_phones_the_second_is_sent_away_and_the_first_does_not_notice() -
         await second.radio.begin(Address(ADDRESS), transaction.ble_job())
         assert await second.radio.receive() is None and second.radio.parts == (0, 0)
         assert not going.done()
+        agreed.set()
         assert (await world.read()).code is None
         await going
         assert transaction.outcome().result == "presented" and transaction.outcome().status == 20
@@ -223,13 +232,15 @@ def test_a_phone_that_met_the_wrong_reader_leaves_by_itself() -> None:
 
 def test_a_second_phone_during_a_session_is_told_to_wait_and_disturbs_nothing() -> None:
     async def story(world: BleWorld) -> None:
-        first = await world.phone(CENTRAL, consent_seconds=1.5)
+        agreed = asyncio.Event()
+        first = await world.phone(CENTRAL, agrees=agreed)
         going = asyncio.create_task(first.tap(world.reader))
         await world.heard("mdoc.asked")
         second = asyncio.create_task(tap.phone().tap(world.reader))
         while (await world.line()).get("aside") != "busy":
             assert not going.done()
         second.cancel()
+        agreed.set()
         read = await world.read()
         assert read.code is None and (await going).result == "presented"
         read, outcome = await world.tapped(tap.phone())
@@ -242,10 +253,12 @@ def test_the_edge_link_goes_on_undisturbed_before_during_and_after_a_session_in_
     async def story(world: BleWorld) -> None:
         async with edge_beside(world) as edge:
             assert await edge.echo(b"before") == b"before"
-            first = await world.phone(CENTRAL, consent_seconds=1.0)
+            agreed = asyncio.Event()
+            first = await world.phone(CENTRAL, agrees=agreed)
             going = asyncio.create_task(first.tap(world.reader))
             await world.heard("mdoc.asked")
             assert await edge.echo(b"during") == b"during"
+            agreed.set()
             assert (await world.read()).code is None and (await going).result == "presented"
             assert await edge.echo(b"after") == b"after"
             read, _ = await world.tapped(await world.phone(PERIPHERAL))
