@@ -33,8 +33,9 @@ FOREIGN = "foreign"
 
 # ISO/IEC 5218 codes as mDL and photo ID use them (9 stands for X there), and the PID rulebook's 3 to 6 beyond it.
 _SEX_CODES = {0: "unknown", 1: "male", 2: "female", 3: "other", 4: "other", 5: "other", 6: "other", 9: "other"}
-_SPACES = const(" \t\r\n\u00a0\u3000")
-_CJK = const(0x2E80)  # from here on scripts write a name without a space inside
+# Texts are taken apart as UTF-8: each character that the interpreter takes out of one it keeps for ever, as a name.
+_SPACES = const(b" \t\r\n\xc2\xa0\xe3\x80\x80")
+_CJK = const(b"\xe2\xba\x80")  # U+2E80: from here on scripts write a name without a space inside
 
 
 class Profile:
@@ -227,23 +228,30 @@ def _text(name: str, value: "Any") -> str:
     """`value` with every run of white space as one space, none at the ends, and no control characters."""
     if not isinstance(value, str) or len(value) > 512:
         raise RefusedError("profile.value", name + " is not text, or too long")
-    words = [""]
-    for character in value:
-        if character in _SPACES:
+    data = value.encode()
+    words, at = [bytearray()], 0
+    while at < len(data):
+        size = 1 if data[at] < 0x80 else 2 if data[at] < 0xE0 else 3 if data[at] < 0xF0 else 4
+        letter = data[at : at + size]
+        at += size
+        if letter in _SPACES:
             if words[-1]:
-                words.append("")
-        elif ord(character) >= 32 and ord(character) != 127:
-            words[-1] += character
-    return " ".join([word for word in words if word])
+                words.append(bytearray())
+        elif letter[0] >= 32 and letter[0] != 127:
+            words[-1].extend(letter)
+    return b" ".join([bytes(word) for word in words if word]).decode()
 
 
 def _join(parts: "list[str]") -> str:
-    joined = ""
+    joined = b""
     for part in parts:
-        if joined and part and not (ord(joined[-1]) >= _CJK and ord(part[0]) >= _CJK):
-            joined += " "
-        joined += part
-    return joined
+        added, last = part.encode(), len(joined)
+        while last > 0 and joined[last - 1] & 0xC0 == 0x80:
+            last -= 1
+        if joined and added and not (joined[last - 1 :] >= _CJK and added >= _CJK):
+            joined += b" "
+        joined += added
+    return joined.decode()
 
 
 def _date(value: "Any") -> "str | None":
