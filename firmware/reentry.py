@@ -99,8 +99,12 @@ class Reentry:
         if held != self._held[0]:
             self._held = held, [key for _, key in held]
         if known != self._known:
-            self._known = known
-            self._slots = self._fill(b"".join([self._mac(self._pin(*each)) for each in known]))
+            self._known = []
+            try:
+                self._slots = self._fill(b"".join([self._mac(self._pin(*each)) for each in known]))
+                self._known = known
+            except MemoryError as error:
+                log("reentry.trouble", error=type(error).__name__)  # nobody's PIN opens until the next look
 
     def remember(self, decision: "Decision") -> None:
         """Keep what a check-in leaves for the next opening. The door is open already: what cannot be kept now costs the
