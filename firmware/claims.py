@@ -60,9 +60,7 @@ class DocumentClaim:
         self.barred = barred
         self.stay_key = stay_key
         shown = [fields.get(field, "") for field in ("id_type", "id_number", "name", "birth_date")]
-        name = fold(shown[2])
-        self._text = bytes((int(len(name) == len(name.encode())),))
-        self._documents = identities(shown[0], country, shown[1], name, shown[3], resident)
+        self._documents = identities(shown[0], country, shown[1], fold(shown[2]), shown[3], resident)
 
     def _commitment(self, stay: "Stay", identity: bytes) -> bytes:
         return commitment(self._crypto, self._key_of(stay.platform), stay.grant.grant_id, identity)
@@ -75,7 +73,7 @@ class DocumentClaim:
     def guest(self, stay: "Stay", commitment: bytes, named: bool, adult: bool) -> Guest:
         """As Claim."""
         made = [self._commitment(stay, each)[:8] if len(each) > 2 else bytes(8) for each in self._documents]
-        return Guest(commitment, named, adult, b"".join(made)[:36] + self._text)
+        return Guest(commitment, named, adult, b"".join(made)[:36])
 
     def tie(self, stay: "Stay", commitment: bytes) -> "tuple[int, str]":
         """As Claim. Raises RefusedError `grant.tie`."""

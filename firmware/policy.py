@@ -111,7 +111,7 @@ def _judge(
     """The first of _REASONS that keeps out whoever made `claim`, as an index; their number if none does."""
     # Every row is looked at, without a branch.
     (earliest, latest), grant, (number, commitment, named, again) = interval, stay.grant, known
-    new, companion, present, names = number == 0, not named, len(stay.present()), len(grant.commitments)
+    new, companion, present, names = number == 0, not named, stay.occupancy(0)[1], len(grant.commitments)
     late = earliest if latest is None else latest
     takes = (placement.admits != NAMED) & (names < grant.guests) & ((placement.admits == WALK_IN) | (names > 0))
     nobody = (commitment is None) | (companion & (not takes))

@@ -34,8 +34,8 @@ LINGER_SECONDS = 86400
 
 _FILE = const("stays")
 _TAG = const(8)
-_TAG_BYTES = const(37)
-_PACKED = const(70)
+_TAG_BYTES = const(36)
+_PACKED = const(69)
 _SLOT = const(4)  # what a table holds of each entry; a hit is compared whole
 _TABLE = const(128)  # bytes of a table: MAX_GUESTS entries
 
@@ -45,7 +45,7 @@ class Guest:
 
     `named`: a version of the grant named them. `adult`: was of age, beyond doubt. `tag` is what is remembered of their
     document: the beginnings of what its five identities come to under this stay, 8 bytes each and 4 of the last, zeros
-    for one that lacks something; and whether the name is in Latin letters alone, 1 or 0.
+    for one that lacks something.
     """
 
     def __init__(self, commitment: bytes, named: bool, adult: bool, tag: bytes = bytes(_TAG_BYTES)) -> None:
@@ -80,7 +80,7 @@ class Guest:
                 self._raw = bytes((self._raw[0] | 1,)) + name + self.tag
 
     def pack(self) -> bytes:
-        """70 bytes for flash: two flags, the commitment, the tag."""
+        """69 bytes for flash: two flags, the commitment, the tag."""
         return self._raw
 
     @staticmethod
@@ -109,15 +109,14 @@ class Stay:
         """Make the tables; call when grant or guests have changed."""
         guests, names = self.guests, self.grant.commitments
         mine = [guest.commitment for guest in guests]
-        self._checked = [
-            number for number, guest in enumerate(guests, 1) if not guest.named or mine[number - 1] in names
-        ]
-        self._bits = sum([1 << number for number in self._checked])
+        inside = [at for at, guest in enumerate(guests) if not guest.named or mine[at] in names]
+        self._bits = sum([1 << at for at in inside])
+        self._checked = len(inside)
         self._count = len([guest for guest in guests if not guest.named])
         self._numbers = bytes([mine.index(name) + 1 if name in mine else 0 for name in names])
         self._known = self._slots(names)
         self._documents = self._slots([guest.tag for guest in guests])
-        self._owners = self._slots([guests[number - 1].tag[3 * _TAG :] for number in self._checked])
+        self._owners = self._slots([guests[at].tag[3 * _TAG :] for at in inside])
 
     def _slots(self, items: "list[bytes]") -> bytes:
         """A table of the beginnings of `items`. What fills it up is like them, to whoever does not know their keys; it
@@ -148,7 +147,7 @@ class Stay:
             if place and self.grant.commitments[place - 1] == each:
                 named, number = each, self._numbers[place - 1] or number
         if again:
-            again = person[:_TAG] in [self.guests[inside - 1].tag[24:32] for inside in self._checked]
+            again = person[:_TAG] in [self.guests[inside - 1].tag[24:32] for inside in self.present()]
         if number and named and not self.belongs(number):
             number = 0  # the grant names the document otherwise than before: they check in anew
         return number, named or exact, named != b"", again
@@ -163,11 +162,11 @@ class Stay:
 
     def belongs(self, number: int) -> bool:
         """Is this guest still one of the stay's? Whom the grant named and names no more is not."""
-        return bool(self._bits >> number & 1)
+        return bool(self._bits << 1 >> number & 1)
 
     def present(self) -> "list[int]":
         """Numbers of the guests who have checked in and still belong to the stay."""
-        return self._checked
+        return [number for number in range(1, len(self.guests) + 1) if self.belongs(number)]
 
     def unnamed(self) -> int:
         """How many of those the grant does not name."""
@@ -175,18 +174,14 @@ class Stay:
 
     def mark(self, guest: Guest) -> int:
         """record.MARK of the check-in of `guest`, 0 for none."""
-        tag = guest.tag
-        if not any(tag[3 * _TAG : 4 * _TAG]):
+        if not any(guest.tag[3 * _TAG : 4 * _TAG]):
             return 1
-        for number in self._checked:
-            other = self.guests[number - 1].tag
-            if other[4 * _TAG : -1] == tag[4 * _TAG : -1] and other[-1] != tag[-1]:
-                return 2
-        return 0
+        born = guest.tag[4 * _TAG :]
+        return 2 if born in [self.guests[number - 1].tag[4 * _TAG :] for number in self.present()] else 0
 
     def occupancy(self, openings: int, joining: "Guest | None" = None) -> "list[int]":
         """Member OCCUPANCY of the record of so many more openings, with the guest who checks in by it."""
-        present = len(self.present()) + (1 if joining is not None else 0)
+        present = self._checked + (1 if joining is not None else 0)
         return [self.grant.guests, present, self.openings + openings, self.grant.until]
 
     def renew(self, grant: Grant) -> None:

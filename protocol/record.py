@@ -79,7 +79,7 @@ COUNT = 11
 OCCUPANCY = 12
 MARK = 13
 """Why it could not be told whether a guest who checks in is one of those who are in: 1, the document shows no name or
-no birth date; 2, one of the same birth date is in whose name is in other letters. Absent if it could."""
+no birth date; 2, one of the same birth date is in, under another name. Absent if it could."""
 
 GENESIS = bytes(32)
 """`previous` of record number 1."""

@@ -12,7 +12,7 @@ from protocol.profile import Profile
 
 GOOD = "ok"
 RESIDENT_ID = "resident-id"
-_MARKS = {1: "registration.person", 2: "registration.letters"}
+_MARKS = {1: "registration.person", 2: "registration.name"}
 
 # GB 11643-1999: weights 2^(18-i) mod 11 of the digits, and the check character by the sum modulo 11.
 _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
@@ -44,7 +44,7 @@ def _check_birth_date(body: dict[Any, Any]) -> None:
 
 def _check_who(body: dict[Any, Any]) -> None:
     """Raises VerificationError `registration.number` for a resident's number on another document; `registration.person`
-    and `registration.letters` where the lock could not tell whether this is one of those who are in (record.MARK)."""
+    and `registration.name` where the lock could not tell whether this is one of those who are in (record.MARK)."""
     fields = body[record.FIELDS]
     if fields.get("id_type") != RESIDENT_ID and is_resident(fields.get("id_number", "")):
         raise VerificationError("registration.number", "a resident's number on a document that is none of theirs")

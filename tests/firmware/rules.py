@@ -56,7 +56,7 @@ class Somebody:
 
 def guest(name: str, named: bool, adult: bool) -> Guest:
     """One who has checked in: a person of that name."""
-    return Guest(who(name), named, adult, who(name)[:8] * 3 + who("as " + name)[:8] + bytes(4) + b"\x01")
+    return Guest(who(name), named, adult, who(name)[:8] * 3 + who("as " + name)[:8] + bytes(4))
 
 
 def placement(status: str = "active", listing: str = LISTING, admits: str = "named") -> Placement:

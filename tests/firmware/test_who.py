@@ -193,11 +193,15 @@ def mark(outcome: dict[Any, Any] | str) -> int | None:
     return found
 
 
-def test_of_one_birth_date_in_other_letters_it_is_marked_that_it_cannot_be_told(bench: Bench) -> None:
+@pytest.mark.parametrize("name", ["Wang Wei", "王小伟"])
+def test_of_one_birth_date_under_another_name_it_is_marked_that_it_cannot_be_told(bench: Bench, name: str) -> None:
     book(bench, CITIZEN, places=3, admits="unnamed")
     assert mark(bench.come(CITIZEN)) is None
-    assert mark(bench.come(Guest("P-1", "1990-03-07", name="Wang Wei"))) == 2
-    assert mark(bench.come(Guest("P-2", "1990-03-08", name="Wang Wei"))) is None
+    outcome = bench.come(Guest("P-1", "1990-03-07", name=name))
+    assert mark(outcome) == 2 and isinstance(outcome, dict)
+    outcome[record.FIELDS].update(sex="male", nationality="SE")
+    assert verdict(Profile.parse(PROFILES["CN"]), outcome) == "registration.name"
+    assert mark(bench.come(Guest("P-2", "1990-03-08", name=name))) is None
 
 
 @pytest.mark.parametrize("missing", ["name", "birth_date"])
