@@ -1,46 +1,58 @@
 """What a refusal tells: the guest by a light and a tone, the province by a reason class that names nobody."""
 
+from protocol import const
 from protocol.errors import MooringError, StorageError, TransportError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 # What a code begins with, the signal, the reason class (`protocol.record.EVENTS[REFUSAL]`). The first that fits counts.
-_ROWS = (
+# One text, because a table of tuples would take eight times as much of the heap.
+_TABLE = const(
     # Of the stay: ask the host or the platform.
-    ("door.", "refused_stay", "placement"),
-    ("grant.none", "refused_stay", "stranger"),
-    ("grant.full", "refused_stay", "places"),
-    ("grant.unnamed", "refused_stay", "places"),
-    ("grant.guardian", "refused_stay", "guardian"),
-    ("grant.tie", "refused_stay", "guardian"),
-    ("grant.", "refused_stay", "window"),
-    ("pin.wait", "busy", "pin"),
-    ("pin.", "refused_stay", "pin"),
-    ("clock.", "refused_stay", "clock"),
-    ("trust-list.", "refused_stay", "stale"),
-    ("crl.", "refused_stay", "stale"),
-    ("status-list.", "refused_stay", "stale"),
+    "door. refused_stay placement\n"
+    "grant.none refused_stay stranger\n"
+    "grant.full refused_stay places\n"
+    "grant.unnamed refused_stay places\n"
+    "grant.guardian refused_stay guardian\n"
+    "grant.tie refused_stay guardian\n"
+    "grant. refused_stay window\n"
+    "pin.wait busy pin\n"
+    "pin. refused_stay pin\n"
+    "clock. refused_stay clock\n"
+    "trust-list. refused_stay stale\n"
+    "crl. refused_stay stale\n"
+    "status-list. refused_stay stale\n"
     # Of the phone: look at it, and tap again. No document has been read yet.
-    ("nfc.", "refused_phone", "phone"),
-    ("apdu.", "refused_phone", "phone"),
-    ("ndef.", "refused_phone", "phone"),
-    ("handover.", "refused_phone", "phone"),
-    ("engagement.", "refused_phone", "phone"),
-    ("ble.", "refused_phone", "phone"),
-    ("parts.", "refused_phone", "phone"),
-    ("reader.", "refused_phone", "phone"),
-    ("session.", "refused_phone", "phone"),
-    ("cbor.", "refused_phone", "phone"),
+    "nfc. refused_phone phone\n"
+    "apdu. refused_phone phone\n"
+    "ndef. refused_phone phone\n"
+    "handover. refused_phone phone\n"
+    "engagement. refused_phone phone\n"
+    "ble. refused_phone phone\n"
+    "parts. refused_phone phone\n"
+    "reader. refused_phone phone\n"
+    "session. refused_phone phone\n"
+    "cbor. refused_phone phone\n"
     # Of the document: use another.
-    ("mdoc.chain_", "refused_document", "issuer"),
-    ("mdoc.ds_", "refused_document", "issuer"),
-    ("mdoc.untrusted", "refused_document", "issuer"),
-    ("mdoc.root_", "refused_document", "issuer"),
-    ("mdoc.issuer_", "refused_document", "issuer"),
-    ("mdoc.expired", "refused_document", "expired"),
-    ("mdoc.not_yet_valid", "refused_document", "expired"),
-    ("mdoc.revoked", "refused_document", "revoked"),
-    ("mdoc.", "refused_document", "document"),
-    ("profile.", "refused_document", "profile"),
+    "mdoc.chain_ refused_document issuer\n"
+    "mdoc.ds_ refused_document issuer\n"
+    "mdoc.untrusted refused_document issuer\n"
+    "mdoc.root_ refused_document issuer\n"
+    "mdoc.issuer_ refused_document issuer\n"
+    "mdoc.expired refused_document expired\n"
+    "mdoc.not_yet_valid refused_document expired\n"
+    "mdoc.revoked refused_document revoked\n"
+    "mdoc. refused_document document\n"
+    "profile. refused_document profile\n"
 )
+
+
+def rows() -> "Iterator[list[str]]":
+    """Each row of the table: what a code begins with, the signal, the reason class."""
+    for row in _TABLE.strip().split("\n"):
+        yield row.split()
 
 
 def meaning(error: Exception) -> "tuple[str, str | None]":
@@ -57,7 +69,7 @@ def meaning(error: Exception) -> "tuple[str, str | None]":
         return "again", None
     if isinstance(error, StorageError):
         return "fault", "storage"
-    for beginning, signal, reason in _ROWS:
+    for beginning, signal, reason in rows():
         if code.startswith(beginning):
             return signal, reason
     return "refused_document", "other"

@@ -198,10 +198,17 @@ def diagnose(port: str) -> TransportError:
 
 
 class Board:
-    """A board on `port`. `answer_seconds` is how long it may keep silent while it is looked into."""
+    """A board on `port`. `answer_seconds` is how long it may keep silent while it is looked into, by timers that
+    `after` makes as `threading.Timer` does."""
 
-    def __init__(self, port: str, answer_seconds: float = ANSWER_SECONDS) -> None:
+    def __init__(
+        self,
+        port: str,
+        answer_seconds: float = ANSWER_SECONDS,
+        after: Callable[[float, Callable[[], None]], threading.Timer] = threading.Timer,
+    ) -> None:
         self.port = port
+        self._after = after
         self._answer_seconds = answer_seconds
         self._program = find_program("mpremote")
         self._reached = False
@@ -329,7 +336,7 @@ class Board:
             silent.set()
             process.kill()
 
-        timer = threading.Timer(seconds, give_up)
+        timer = self._after(seconds, give_up)
         timer.start()
         with process:
             try:
@@ -337,7 +344,7 @@ class Board:
                 for line in process.stdout:
                     timer.cancel()
                     lines.append(line.rstrip("\r\n"))
-                    timer = threading.Timer(seconds, give_up)
+                    timer = self._after(seconds, give_up)
                     timer.start()
                 return process.wait(), lines, silent.is_set()
             finally:

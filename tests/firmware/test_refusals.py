@@ -33,9 +33,9 @@ def test_each_code_leads_to_the_signal_that_the_page_says(kind: str, signal: str
 
 def test_every_family_of_the_rows_is_on_the_page_and_no_row_is_out_of_reach() -> None:
     families = {code.split(".")[0] for _, _, code in documented()}
-    assert {beginning.split(".")[0] for beginning, _, _ in refusals._ROWS} <= families
-    for at, (beginning, _, _) in enumerate(refusals._ROWS):
-        assert not any(beginning.startswith(other) for other, _, _ in refusals._ROWS[:at])
+    assert {beginning.split(".")[0] for beginning, _, _ in refusals.rows()} <= families
+    for at, (beginning, _, _) in enumerate(refusals.rows()):
+        assert not any(beginning.startswith(other) for other, _, _ in list(refusals.rows())[:at])
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_a_reason_class_is_of_the_code_and_never_of_a_person(error: Exception, e
 
 
 def test_every_class_is_one_that_a_record_can_hold_and_every_one_of_those_is_used() -> None:
-    used = {reason for _, _, reason in refusals._ROWS} | {"storage", "other"}
+    used = {reason for _, _, reason in refusals.rows()} | {"storage", "other"}
     assert used == set(record.EVENTS[record.REFUSAL])
 
 

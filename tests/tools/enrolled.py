@@ -36,5 +36,5 @@ def write(path, content):
 """
     enrol = ENROL.format(file=FILE, fittings=fittings if fittings is not None else Fittings(button=True).encode())
     with PtyBoard(folder, extra=put + files + enrol + "print('enrolled')\nimport time\ntime.sleep(600)") as one:
-        one.wait_for("enrolled", timeout=60)
+        one.wait_for("enrolled")
     return folder

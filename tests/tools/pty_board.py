@@ -148,6 +148,8 @@ class PtyBoard:
         self.starts = 0
         self._cut_after = cut_after
         self._deaf = deaf
+        self.awake = threading.Event()
+        """Set once it has lost what it is deaf to."""
         self._booted = False
         self._patience = patience
         self._interrupt_at = 0.0
@@ -162,11 +164,10 @@ class PtyBoard:
         """All that the board has sent."""
         return self._console.decode("utf-8", "replace")
 
-    def wait_for(self, text: str, times: int = 1, timeout: float = 15) -> None:
+    def wait_for(self, text: str, times: int = 1) -> None:
         """Wait until the board has sent `text` so many times."""
         with self._said:
-            arrived = self._said.wait_for(lambda: self._console.count(text.encode()) >= times, timeout)
-        assert arrived, self.console[-1500:]
+            self._said.wait_for(lambda: self._console.count(text.encode()) >= times)
 
     def __enter__(self) -> "PtyBoard":
         self._host, self._line = pty.openpty()
@@ -270,6 +271,8 @@ class PtyBoard:
                     return
                 lost = min(self._deaf, len(data))
                 self._deaf -= lost
+                if not self._deaf:
+                    self.awake.set()
                 waiting += data[lost:]
                 for byte in data[lost:]:
                     raw = byte == 1 or (raw and byte != 2)

@@ -195,8 +195,8 @@ if text is not None:
 text = None
 """
     with PtyBoard(copy, before=before, extra=plant) as one:
-        one.wait_for(READY + " heap", timeout=60)
-        one.wait_for(UP, times=len(CASES) + 1, timeout=60)
+        one.wait_for(READY + " heap")
+        one.wait_for(UP, times=len(CASES) + 1)
         with cable.Cable(one.port) as line:
             assert line.status().halted is None
         assert one.starts == len(CASES) + 1 and fell_to_a_prompt(one) == []

@@ -10,8 +10,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import tty
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -186,10 +187,27 @@ if "lost" not in os.listdir("/"):
         assert facts["sent"] == ["protocol/der.py", "main.py"]
 
 
-def test_a_board_that_was_just_starting_is_asked_again(made: software.Stage, copy: Path, capsys: Capture) -> None:
+class _Patience(threading.Timer):
+    """A timer that is over once `lost` is set, for the first of these, and never is for those after it."""
+
+    def __init__(self, lost: list[threading.Event], give_up: Callable[[], None]) -> None:
+        super().__init__(0, give_up)
+        self._lost = lost.pop() if lost else None
+
+    def start(self) -> None:
+        if self._lost is not None:
+            self._lost.wait()
+            super().start()
+
+
+def test_a_board_that_was_just_starting_is_asked_again(made: software.Stage, copy: Path) -> None:
     with PtyBoard(copy, deaf=4) as drowsy:
-        status, _ = send(capsys, drowsy, str(made.folder), "--timeout", "1.2")
-        assert status == 0
+        drowsy.wait_for(UP)
+        lost = [drowsy.awake]
+        asked = board.Board(drowsy.port, after=lambda _, give_up: _Patience(lost, give_up))
+        with asked.opened():
+            assert set(asked.inspect().files.values()) >= set(made.entries)
+        assert lost == [], "what it was asked first fell on deaf ears"
 
 
 def test_a_line_on_which_nothing_answers_is_told(capsys: Capture) -> None:

@@ -252,7 +252,6 @@ def test_the_staged_tree_alone_boots_in_the_locks_heap(
             },
             capture_output=True,
             text=True,
-            timeout=60,
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
@@ -355,7 +354,7 @@ def _partitions(text: str) -> list[tuple[str, str, str, int, int]]:
 
 def test_the_command_runs_by_its_path_from_anywhere(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, str(FLASH), "list"], cwd=tmp_path, capture_output=True, text=True, timeout=30, check=True
+        [sys.executable, str(FLASH), "list"], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert "firmware/main.py" in done.stdout and done.stderr == ""
 
