@@ -92,7 +92,7 @@ class Radio:
         self._connections: dict[int, int] = {}
         self._mtus: dict[int, int] = {}  # of those connections on which it was exchanged
         self._borrower: Handler | None = None
-        self._phones: tuple[Any, ...] = ()
+        self._phones: "Callable[[], tuple[Any, ...]] | None" = None
         self._values: tuple[int, ...] = ()
         self._quiet = False  # the link's advertising is held back
         self._broken = irq_flag()
@@ -222,10 +222,10 @@ class Radio:
         self._quiet = True
         self.ble.gap_advertise(interval_us, data)
 
-    def serve(self, service: "tuple[Any, ...]") -> None:
-        """Have `service` for phones from the next registration on: a characteristic with the descriptor that names what
-        follows it, then State, Client2Server, Server2Client and Ident."""
-        self._phones = (service,)
+    def serve(self, service: "Callable[[], tuple[Any, ...]]") -> None:
+        """Have what `service` makes for phones from the next registration on: a characteristic with the descriptor that
+        names what follows it, then State, Client2Server, Server2Client and Ident."""
+        self._phones = service
 
     def begin(self, name: bytes, ident: bytes) -> "tuple[int, ...]":
         """Give the phones' service the UUID `name` (16 bytes, big-endian) and `ident` as the value of its Ident; the
@@ -253,8 +253,10 @@ class Radio:
 
     def _register(self) -> "tuple[Any, ...]":
         """Register the link's services and the phones', with their buffers. Raises OSError, MemoryError."""
-        handles: tuple[Any, ...] = self.ble.gatts_register_services(self._services + self._phones)
-        if self._phones:
+        phones = self._phones
+        services = self._services if phones is None else self._services + (phones(),)
+        handles: tuple[Any, ...] = self.ble.gatts_register_services(services)
+        if phones is not None:
             self._values = handles[-1]
             # A service without a UUID would be a fault to everybody who looks for services.
             self.ble.gatts_write(self._values[_NAMED], bytes(16))

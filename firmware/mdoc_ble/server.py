@@ -17,20 +17,23 @@ if TYPE_CHECKING:
 
     from firmware.radio import Radio
 
-_TO_STATE = bluetooth.FLAG_NOTIFY | bluetooth.FLAG_WRITE_NO_RESPONSE
 _DESCRIPTOR_READ = const(1)  # NimBLE's ATT flag: those of descriptors are not those of characteristics
-SERVICE = (
-    bluetooth.UUID(ble.ANCHOR),
-    (
-        (bluetooth.UUID(ble.ANCHOR), bluetooth.FLAG_READ, ((bluetooth.UUID(0x2800), _DESCRIPTOR_READ),)),
-        (bluetooth.UUID(ble.READER_STATE), _TO_STATE),
-        (bluetooth.UUID(ble.READER_CLIENT2SERVER), bluetooth.FLAG_WRITE_NO_RESPONSE),
-        (bluetooth.UUID(ble.READER_SERVER2CLIENT), bluetooth.FLAG_NOTIFY),
-        (bluetooth.UUID(ble.READER_IDENT), bluetooth.FLAG_READ),
-    ),
-)
-"""What is registered for phones: a service of our own, and in it the declaration of the one that a phone looks for
-(`firmware.radio`)."""
+
+
+def service() -> "tuple[Any, ...]":
+    """What is registered for phones: a service of our own, and in it the declaration of the one that a phone looks for
+    (`firmware.radio`). Made when it is wanted, for it is some kilobyte."""
+    return (
+        bluetooth.UUID(ble.ANCHOR),
+        (
+            (bluetooth.UUID(ble.ANCHOR), bluetooth.FLAG_READ, ((bluetooth.UUID(0x2800), _DESCRIPTOR_READ),)),
+            (bluetooth.UUID(ble.READER_STATE), bluetooth.FLAG_NOTIFY | bluetooth.FLAG_WRITE_NO_RESPONSE),
+            (bluetooth.UUID(ble.READER_CLIENT2SERVER), bluetooth.FLAG_WRITE_NO_RESPONSE),
+            (bluetooth.UUID(ble.READER_SERVER2CLIENT), bluetooth.FLAG_NOTIFY),
+            (bluetooth.UUID(ble.READER_IDENT), bluetooth.FLAG_READ),
+        ),
+    )
+
 
 ADVERTISE_US = 30000
 """Advertising interval while a phone is expected: seconds of it cost little, and a wait at the door much."""

@@ -13,8 +13,7 @@ import bluetooth
 
 import firmware.mdoc_ble.session
 from firmware.mdoc_ble.client import ClientSession
-from firmware.mdoc_ble.server import SERVICE as PHONES
-from firmware.mdoc_ble.server import ServerSession
+from firmware.mdoc_ble.server import ServerSession, service
 from firmware.mdoc_ble.session import Session
 from firmware.radio import (
     CENTRAL_CONNECT,
@@ -231,7 +230,7 @@ async def one(mode: str, when: int) -> int:
     stack = Stack()
     radio = Radio(stack)
     told: list[int] = []
-    radio.serve(PHONES)
+    radio.serve(service)
     radio.irq(lambda event, data: told.append(event))
     radio.active(True)
     radio.gatts_register_services(("link",))
