@@ -10,6 +10,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from edge_agent.environment import PACKAGES, lacking
+
+if lacking("-m edge_agent", PACKAGES):
+    raise SystemExit(2)
+
 from edge_agent import config, database, inventory, log, status
 from edge_agent.agent import VERSION, Agent
 from edge_agent.notify import Notifier

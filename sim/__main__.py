@@ -9,6 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sim.environment import incomplete
+
+if incomplete("-m sim"):
+    raise SystemExit(2)
+
 from protocol.errors import ConfigError, MooringError
 from sim.arguments import add_runtime, make_folder, whole_number, writable
 from sim.counted import counted

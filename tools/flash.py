@@ -12,6 +12,10 @@ from typing import Any, NoReturn
 
 if not __package__:  # run by its path: the rooms are beside this folder, not in it
     sys.path[0] = str(Path(__file__).resolve().parents[1])
+if sys.version_info < (3, 11):  # noqa: UP036  a checkout is run by whatever Python there is
+    print(f"{sys.executable} is Python {sys.version_info[0]}.{sys.version_info[1]}; this needs 3.11", file=sys.stderr)
+    print("or newer. In a checkout:  .venv/bin/python " + " ".join(sys.argv), file=sys.stderr)
+    raise SystemExit(2)
 
 from protocol.errors import ConfigError, MooringError, TransportError
 from tools import board, cable, service, software

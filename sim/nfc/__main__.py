@@ -12,6 +12,11 @@ import dataclasses
 import sys
 from collections.abc import Sequence
 
+from sim.environment import incomplete
+
+if incomplete("-m sim.nfc"):
+    raise SystemExit(2)
+
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 

@@ -5,6 +5,11 @@ Here: its keys, its store, its registry (the rules), its consumer (MQTT) and a c
 here: anything that runs on a lock or an edge agent, or that either could import.
 """
 
+from sim.environment import incomplete
+
+if incomplete("-m sim.province"):  # whoever runs another command has been told of that one
+    raise SystemExit(2)
+
 from sim.province.keys import Keys
 from sim.province.province import Province
 from sim.province.store import Registration, Store
