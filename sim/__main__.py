@@ -65,6 +65,7 @@ def parser() -> argparse.ArgumentParser:
         "--seed", type=whole_number(0), default=1, metavar="N", help="chooses people, moments and faults (default 1)"
     )
     add_runtime(run)
+    run.add_argument("--profile", default="CN", metavar="ID", help="the jurisdiction's profile (default %(default)s)")
     run.add_argument("--keep", type=Path, metavar="FOLDER", help="keep flash image, databases and logs here")
 
     judge = commands.add_parser("verify", help="let the firmware's verifier judge a DeviceResponse")
@@ -78,6 +79,16 @@ def parser() -> argparse.ArgumentParser:
     )
     show.add_argument("--svg", type=Path, metavar="FILE", help="draw the check-in into FILE as well")
     add_runtime(show)
+
+    profile = commands.add_parser("profile", help="check a jurisdiction profile")
+    actions = profile.add_subparsers(dest="action", required=True, metavar="ACTION")
+    check = actions.add_parser(
+        "check",
+        help="say what is wrong with a profile, or that it is good",
+        description="Says what is wrong with a profile, or that it is good. A good one in protocol/profiles/ can be "
+        "played with `sim run --profile ID`. Exit code: 0 good, 1 not, 2 FILE cannot be read.",
+    )
+    check.add_argument("file", type=Path, metavar="FILE", help="the JSON file that holds it, named as its id")
 
     many = commands.add_parser(
         "soak",
@@ -110,6 +121,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from sim import verify
 
             return verify.run(chosen)
+        if chosen.command == "profile":
+            return _check_profile(chosen.file)
         if chosen.command == "soak":
             from sim import soak
 
@@ -163,6 +176,23 @@ def _list(as_json: bool) -> int:
     return OK
 
 
+def _check_profile(file: Path) -> int:
+    from protocol.profile import Profile
+    from sim import profiles
+
+    try:
+        body = profiles.read(file)
+    except ConfigError as error:
+        if error.code == "profile.unreadable":
+            raise
+        print(error, file=sys.stderr)
+        return BROKEN
+    found = Profile.parse(body)
+    documents, requests = counted(len(body["documents"]), "document type"), counted(len(found.requests), "request")
+    print(f"{file}: good. Profile {found.id}, version {found.serial}: {documents} in {requests}")
+    return OK
+
+
 def _run(chosen: argparse.Namespace) -> int:
     if chosen.keep:
         make_folder(chosen.keep, "--keep", empty=True)
@@ -172,12 +202,14 @@ def _run(chosen: argparse.Namespace) -> int:
     shown = console(stderr=True)
     with Progress(shown, shows=not chosen.json or shown.is_terminal) as progress:
         progress.waiting("loading the parts")
+        from sim import profiles
         from sim.scenarios import perform, stories
 
+        profiles.named(chosen.profile)
         story = stories.get(chosen.scenario)
         if story is None:
             raise ConfigError("world.scenario", f"no scenario {chosen.scenario!r}; see `python -m sim list`")
-        result = asyncio.run(perform(story, chosen.seed, chosen.runtime, chosen.keep, progress.step))
+        result = asyncio.run(perform(story, chosen.seed, chosen.runtime, chosen.keep, progress.step, chosen.profile))
     if chosen.json:
         print(json.dumps(result.as_json()))
     else:

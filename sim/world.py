@@ -89,6 +89,7 @@ class World(Bookings, Findings):
     wiretap: Wiretap
     commits: list[tuple[float, int]]
     fittings: Fittings
+    profile: str
     identity_public: bytes = b""
     lock_id: bytes = b""
     edge: asyncio.subprocess.Process | None = None
@@ -154,6 +155,7 @@ class World(Bookings, Findings):
             listing=LISTING,
             room=ROOM,
             platform_key=self.platform.public,
+            profile=self.profile,
             reader_chain=[pki.reader_certificate(self.reader_root, reader_public, "door of " + LISTING)],
         )
         self.lock_id = self.province.store.locks()[0].lock_id
@@ -327,12 +329,15 @@ async def build(
     on_step: Callable[[str], None] | None = None,
     fittings: Fittings = BARE,
     board: Mapping[str, str] | None = None,
+    profile: str = "CN",
 ) -> AsyncIterator[World]:
     """A running world in `folder`, with a lock that is installed, booted and in touch with the province.
 
     `offset`: how far its time is ahead of this machine's, in seconds. `fittings`: what is wired to the lock. `board`:
-    settings of the stand-ins that its board is made of. Raises ConfigError for what the machine lacks, TransportError
-    when the parts do not find each other.
+    settings of the stand-ins that its board is made of. `profile`: the id of the jurisdiction's.
+
+    Raises ConfigError for what the machine lacks and for an unknown profile, TransportError when the parts do not find
+    each other.
     """
     say = on_step or (lambda text: None)
     chance = random.Random(seed)
@@ -404,6 +409,7 @@ async def build(
             wiretap=wiretap,
             commits=commits,
             fittings=fittings,
+            profile=profile,
             on_step=say,
         )
         stack.push_async_callback(world.stop_edge)

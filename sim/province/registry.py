@@ -3,17 +3,15 @@
 No network here: bytes in, messages out. Everything that a message changes is on disk when `handle` returns.
 """
 
-import json
 import logging
 import threading
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from protocol import crypto_cpython as crypto
-from protocol import placement, record, revocation_list, statement, uplink
+from protocol import record, revocation_list, statement, uplink
 from protocol.errors import ConfigError, FormatError, MooringError, VerificationError
 from protocol.grant import Grant
 from protocol.profile import Profile
@@ -22,6 +20,7 @@ from protocol.refusal import EQUIVOCATION
 from protocol.revocation_list import RevocationList
 from protocol.signed_time import SignedTime
 from protocol.trust import MAX_LISTS, Issuer, ListEntry, TrustList
+from sim import profiles
 from sim.province.edges import Edges
 from sim.province.keys import Keys
 from sim.province.placements import Placements
@@ -32,11 +31,8 @@ from sim.province.store import CHAIN, Listing, Lock, Store
 Message = tuple[str, str, bytes]
 """(edge, leaf of the topic, payload) to publish."""
 
-PROFILES = {
-    path.stem.upper(): json.loads(path.read_text())
-    for path in sorted((Path(placement.__file__).parent / "profiles").glob("*.json"))
-}
-"""The jurisdiction profiles in the repository, as statement bodies, by id."""
+PROFILES: dict[str, Any] = profiles.load()[0]
+"""The good jurisdiction profiles in the repository, as statement bodies, by id."""
 
 _log = logging.getLogger("mooring.province")
 
@@ -53,7 +49,10 @@ class Registry:
         self._keys = keys
         self._clock = clock
         self._profiles: dict[str, Profile] = {}
-        for body in PROFILES.values():
+        good, bad = profiles.load()
+        for problem in bad:
+            _log.error("left out: %s", problem)
+        for body in good.values():
             self._take_profile(body)
 
     def _now(self) -> int:

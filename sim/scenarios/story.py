@@ -123,6 +123,7 @@ async def perform(
     runtime: str = "micropython",
     folder: Path | None = None,
     on_step: Callable[[str], None] | None = None,
+    profile: str = "CN",
 ) -> Result:
     """Run a scenario in a fresh world; with `folder`, everything it leaves behind is kept there.
 
@@ -133,7 +134,9 @@ async def perform(
         home.mkdir(parents=True, exist_ok=True)
         began = time.monotonic()
         try:
-            async with build(home, seed, runtime, chosen.offset, on_step, chosen.fittings, chosen.board) as world:
+            async with build(
+                home, seed, runtime, chosen.offset, on_step, chosen.fittings, chosen.board, profile
+            ) as world:
                 script = Script(world, seed=seed)
                 error = await _play(chosen, script)
                 return _result(chosen, script, seed, error, time.monotonic() - began)
