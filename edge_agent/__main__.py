@@ -7,8 +7,9 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from edge_agent.environment import PACKAGES, lacking
 
@@ -17,6 +18,7 @@ if lacking("-m edge_agent", PACKAGES):
 
 from edge_agent import config, database, inventory, log, status
 from edge_agent.agent import VERSION, Agent
+from edge_agent.counted import counted
 from edge_agent.notify import Notifier
 from protocol.errors import ConfigError, MooringError, StorageError
 
@@ -169,14 +171,14 @@ def _status(settings: config.Config, options: argparse.Namespace) -> int:
     if strangers:
         print(f"         {strangers} addresses claim to be a lock of ours and have not proven it")
     if faults:
-        counted = ", ".join(f"{kind} {count}" for kind, count in sorted(faults.items()))
-        print(f"faults   {counted} since the start: bugs; the log has their places (agent.fault), please report them")
+        told = ", ".join(f"{kind} {count}" for kind, count in sorted(faults.items()))
+        print(f"faults   {told} since the start: bugs; the log has their places (agent.fault), please report them")
     if held is None:
         print(f"outbox   none in {settings.state_dir}: no agent has ever run with this state_dir")
     else:
         oldest = "" if held.oldest_seconds is None else f", oldest {held.oldest_seconds:.0f} s"
-        print(f"outbox   {held.records} records, {held.bytes} bytes{oldest}")
-        print(f"         {held.quarantined} kept aside, {held.statements} statements wait for locks")
+        print(f"outbox   {counted(held.records, 'record')}, {counted(held.bytes, 'byte')}{oldest}")
+        print(f"         {held.quarantined} kept aside, {_wait(held.statements, 'statement')} for locks")
         _tell_disputed(held)
     return OK if working else NOT_WORKING
 
@@ -209,15 +211,26 @@ def _queue(settings: config.Config, options: argparse.Namespace) -> int:
         facts |= {"oldest_seconds": held.oldest_seconds, "quarantined": held.quarantined, "disputed": held.disputed}
         print(json.dumps(facts | ({"quarantine": aside, "refused": disputed} if options.quarantine else {})))
         return OK
-    print(f"{held.records} records, {held.bytes} bytes; {held.quarantined} kept aside")
+    print(f"{counted(held.records, 'record')}, {counted(held.bytes, 'byte')}; {held.quarantined} kept aside")
     for row in by_lock:
-        print(f"  {row['lock']}  {row['records']} records, counters {row['first']} to {row['last']}")
+        print(f"  {row['lock']}  {_counters(row)}")
     _tell_disputed(held)
     for row in disputed:
         print(f"  kept {row['lock']} counter {row['counter']}: the province says {row['code']}")
     for row in aside:
         print(f"  aside {row['lock']} counter {row['counter']}: {row['code']}")
     return OK
+
+
+def _wait(number: int, noun: str) -> str:
+    return f"{counted(number, noun)} {'waits' if number == 1 else 'wait'}"
+
+
+def _counters(row: Mapping[str, Any]) -> str:
+    """What waits for the receipt of one lock: how many records, and from where to where."""
+    if row["records"] == 1:
+        return f"1 record, counter {row['first']}"
+    return f"{counted(int(row['records']), 'record')}, counters {row['first']} to {row['last']}"
 
 
 if __name__ == "__main__":

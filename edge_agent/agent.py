@@ -187,7 +187,7 @@ class Agent:
             status.write(self._settings.state_dir, shown)
             connected = sum(lock.connected for lock in self._locks.values())
             broker = "connected" if self._uplink.online else "out of reach"
-            self._notifier.status(f"broker {broker}, {connected} of {len(self._locks)} locks connected")
+            self._notifier.status(f"broker {broker}, locks connected: {connected} of {len(self._locks)}")
 
     # --- from the locks ----------------------------------------------------------------------------------------------
 

@@ -14,9 +14,9 @@ from sim.environment import incomplete
 if incomplete("-m sim"):
     raise SystemExit(2)
 
+from edge_agent.counted import counted
 from protocol.errors import ConfigError, MooringError
 from sim.arguments import add_runtime, make_folder, whole_number, writable
-from sim.counted import counted
 
 # What a world is made of takes a second or two to import: it is told first that something is going on.
 if TYPE_CHECKING:

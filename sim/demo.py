@@ -13,12 +13,12 @@ from rich.panel import Panel
 from rich.rule import Rule
 from rich.table import Table
 
+from edge_agent.counted import counted
 from protocol.errors import ConfigError, MooringError
 from protocol.record import CHECK_IN
 from sim import issuer, timeline, views
 from sim.board.interpreter import HEAP
 from sim.board.openings import openings
-from sim.counted import counted
 from sim.progress import Progress
 from sim.scenarios.story import Promise, Script, in_flash_first
 from sim.shown import Signal, dark, signals

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from rich.table import Table
 
+from edge_agent.counted import counted
 from protocol.errors import ConfigError, MooringError
-from sim.counted import counted
 from sim.progress import Progress, console
 from sim.scenarios import noise, perform, power, radios, stories
 from sim.world import build
@@ -116,12 +116,13 @@ async def _play_noise(batch: Batch, seeds: Sequence[int], folder: Path, runtime:
                     tally = await crew.round(seed)
                 batch.tally.add(tally)
                 if tally.wrong or tally.wedged:
-                    batch.broken.append((seed, f"{tally.wrong} wrong openings, {tally.wedged} times wedged"))
+                    wrongly, wedged = counted(tally.wrong, "wrong opening"), counted(tally.wedged, "time")
+                    batch.broken.append((seed, f"{wrongly}, {wedged} wedged"))
             await world.settle(world.openings())
             wrong = [*world.defects(), *world.exposed()]
             if not batch.tally.opened == world.openings() == world.recorded():
-                told = f"{batch.tally.opened} taps opened, {world.openings()} openings, {world.recorded()} records"
-                wrong.append(told)
+                opened, moved = counted(batch.tally.opened, "tap"), counted(world.openings(), "opening")
+                wrong.append(f"{opened} opened, {moved}, {counted(world.recorded(), 'record')}")
             if world.duplicates():
                 wrong.append("records twice")
             if wrong:

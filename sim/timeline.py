@@ -12,8 +12,8 @@ from itertools import pairwise
 from rich.markup import escape
 from rich.table import Table
 
+from edge_agent.counted import counted
 from sim.board.openings import Durable, openings
-from sim.counted import counted
 from sim.lock_process import ConsoleLine
 from sim.shown import signals
 from sim.tap import Tap

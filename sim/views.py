@@ -3,9 +3,9 @@
 from rich.markup import escape
 from rich.table import Table
 
+from edge_agent.counted import counted
 from protocol import record
 from protocol.record import Record
-from sim.counted import counted
 from sim.world import World
 
 _HEX_COLUMNS = 48

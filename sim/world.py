@@ -17,6 +17,7 @@ from typing import Any
 
 import cbor2
 
+from edge_agent.counted import counted
 from firmware import pins
 from protocol.errors import ConfigError, TransportError
 from protocol.fittings import Fittings
@@ -315,7 +316,7 @@ class World(Bookings, Findings):
     async def settle(self, records: int) -> None:
         """Wait until the province holds records of so many openings and the lock knows it by receipt."""
         await self.until(
-            f"{records} openings recorded at the province and receipted at the lock",
+            f"{counted(records, 'opening')} recorded at the province and receipted at the lock",
             lambda: self.recorded() >= records and self.receipted() >= records,
         )
 

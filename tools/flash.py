@@ -91,13 +91,17 @@ def _fail(options: argparse.Namespace, code: str, message: str, status: int) -> 
     return status
 
 
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def _list(options: argparse.Namespace) -> dict[str, Any]:
     found = software.entries(software.sources())
     total, image = sum(entry.size for entry in found), software.image_digest(found)
     if not options.json:
         for entry in found:
             print(f"{entry.sha256}  {entry.size:>7}  {entry.path}")
-        print(f"{image}  {total:>7}  image of {len(found)} files")
+        print(f"{image}  {total:>7}  image of {_counted(len(found), 'file')}")
     return {"files": [entry.facts() for entry in found], "count": len(found), "total": total, "image": image}
 
 
@@ -119,7 +123,7 @@ def _stage(options: argparse.Namespace) -> dict[str, Any]:
             entry.size for entry in made.entries if entry.path not in (software.BOOT, software.MAIN)
         )
     if not options.json:
-        print(f"{made.folder}: {len(made.entries)} files, {total} bytes, written and verified")
+        print(f"{made.folder}: {_counted(len(made.entries), 'file')}, {_counted(total, 'byte')}, written and verified")
         if made.architecture:
             print(f"compiled for {made.architecture}: {facts['saved']} bytes saved")
         print(f"source {made.source}\nimage  {made.image}")
@@ -148,11 +152,8 @@ def _send(options: argparse.Namespace) -> dict[str, Any]:
             planned = board.plan(found, made)
             board.check(found, made, planned)
             _say(options, f"{found.machine}, MicroPython {'.'.join(map(str, found.version))}, {found.free} bytes free")
-            _say(
-                options,
-                f"{len(planned.write)} files to write ({planned.size} bytes), {len(planned.remove)} to remove, "
-                f"{planned.unchanged} unchanged",
-            )
+            writes = f"{_counted(len(planned.write), 'file')} to write ({_counted(planned.size, 'byte')})"
+            _say(options, f"{writes}, {len(planned.remove)} to remove, {planned.unchanged} unchanged")
             if not options.dry_run and not planned.is_empty:
                 reached.apply(planned, made, lambda number, of, path: _say(options, f"  [{number}/{of}] {path}"))
     written = (

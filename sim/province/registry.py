@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+from edge_agent.counted import counted
 from protocol import crypto_cpython as crypto
 from protocol import record, revocation_list, statement, uplink
 from protocol.errors import ConfigError, FormatError, MooringError, VerificationError
@@ -214,7 +215,9 @@ class Registry:
                     self.store.quarantine(item, error.code, self._now())
                     refused.append((item, error.code))
             for lock_id, number in unknown.items():
-                _log.warning("edge %s: %d records of lock %s, which is not registered", edge, number, lock_id.hex()[:8])
+                _log.warning(
+                    "edge %s: %s of lock %s, not registered", edge, counted(number, "record"), lock_id.hex()[:8]
+                )
                 counts["records of unknown locks"] += number
             # A line for each lock and reason: whoever floods us with bad records does not fill the log.
             for (lock_id, code), number in Counter((item.lock_id, code) for item, code in refused).items():

@@ -165,7 +165,7 @@ def show(store: Store, console: Console) -> None:
         for lock_id, counter, payload_hash, code, seen in quarantined:
             table.add_row(lock_id.hex()[:8], str(counter), payload_hash.hex()[:16], f"[red]{code}[/red]", str(seen))
         console.print(table)
-    counts = ", ".join(f"{count} {name}" for name, count in store.tally().items())
+    counts = ", ".join(f"{name}: {count}" for name, count in store.tally().items())
     console.print(f"Since the beginning: {counts or 'nothing yet'}.")
 
 

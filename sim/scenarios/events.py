@@ -1,5 +1,6 @@
 """What the door itself tells, with or without a guest."""
 
+from edge_agent.counted import counted
 from protocol.fittings import INPUTS, Fittings
 from protocol.record import BOOT, CHECK_IN, DOOR, MECHANICAL, TAMPER
 from sim.scenarios.story import Script, story
@@ -14,7 +15,7 @@ async def _written(world: World, alarms: int) -> None:
     """Wait until the lock has made so many records of what its switches told."""
     kinds = [str(kind) for kind in _ALARMS]
     await world.until(
-        f"{alarms} records of the door",
+        f"{counted(alarms, 'record')} of the door",
         lambda: sum(e.event == "event.durable" and e.facts["kind"] in kinds for e in world.lock.console) >= alarms,
     )
 

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from edge_agent.counted import counted
 from firmware import pins
 from protocol.errors import TransportError
 from protocol.fittings import Fittings
@@ -84,7 +85,9 @@ async def _power_cut_everywhere(script: Script) -> None:
         if world.openings() > before:
             await world.lock.kill()  # the power goes while the door stands open, if it has not gone yet
             await world.bus.wait_for(pins.STRIKE, 0)
-    script.promise(f"the power was cut at each of {cuts} operations, and then there was none left", cuts >= 5)
+    script.promise(
+        f"the power was cut at each of {counted(cuts, 'operation')}, and then there was none left", cuts >= 5
+    )
     await world.stop_edge()
     await world.start_edge()
     await world.boot()
@@ -165,6 +168,8 @@ async def _brown_out(script: Script) -> None:
     await world.switch("contact", 1)  # takes along what else there is to tell
     await world.until("the door's opening at the province", lambda: bool(world.province.events(DOOR)))
     told = [(item.what, item.count) for item in world.province.events(BOOT)]
-    script.promise(f"one record tells of all {boots + 1} boots", told == [("power-on", 1), ("reset", boots + 1)])
+    script.promise(
+        f"one record tells of all {counted(boots + 1, 'boot')}", told == [("power-on", 1), ("reset", boots + 1)]
+    )
     await world.drain()
     script.promise("no counter is missing or used twice", world.unbroken())

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 from typing import Literal
 
+from edge_agent.counted import counted
 from firmware import pins
 from protocol.errors import TransportError
 from sim.nfc.faults import Faults
@@ -145,7 +146,7 @@ async def _noisy_air(script: Script) -> None:
         for _ in range(_ROUNDS):
             tally.add(await crew.round(world.random.randrange(1 << 30)))
     script.promise(
-        f"of {tally.taps} taps {tally.at_once} opened at once and {tally.again} at the second try",
+        f"of {counted(tally.taps, 'tap')} {tally.at_once} opened at once and {tally.again} at the second try",
         tally.unfinished <= 1 and tally.taps == tally.at_once + tally.again + tally.unfinished,
     )
     script.promise("nobody came in who may not", tally.wrong == 0)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from edge_agent.counted import counted
 from firmware.pin_attempts import FREE
 from protocol.record import CHECK_IN, ENTRY
 from sim.exposure import Search
@@ -36,14 +37,14 @@ async def _pin_after_checkin(script: Script) -> None:
     script.refused(await world.enter(other + "#"), "the companion's PIN does not, yet", "pin.wrong")
     key = await world.tap(guest)
     script.promise(
-        f"the phone opens by its stay key, in {key.outcome.apdus} commands and without showing the ID",
+        f"the phone opens by its stay key, in {counted(key.outcome.apdus, 'command')} and without showing the ID",
         key.opened and key.outcome.result == "recognized" and key.outcome.apdus == 2,
     )
     without = replace(guest, phone=replace(guest.phone, stay_keys=None))
     again = await world.tap(without)
     recalled = next((line.facts["recalled"] for line in again.console if line.event == "mdoc.verified"), "0")
     script.promise(
-        f"the same ID again opens by the short path: {recalled} signatures need not be verified",
+        f"the same ID again opens by the short path: {counted(int(recalled), 'signature')} need not be verified",
         again.opened and int(recalled) == 2,
     )
     await world.settle(4)

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -212,6 +213,18 @@ def test_queue_lists_what_waits_and_what_was_kept_aside(
     assert main(["queue", "--config", str(file), "--quarantine"]) == 0
     printed = capsys.readouterr().out
     assert "record.equivocation" in printed and "ALARM" not in printed
+    assert f"{lock.lock_id.hex()}  2 records, counters 1 to 2\n" in printed
+
+
+def test_one_record_is_told_as_one(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lock = SigningLock()
+    with contextlib.closing(Outbox(tmp_path / "state" / "outbox.sqlite3")) as outbox:
+        outbox.put(lock.journal(1)[0])
+    assert main(["queue", "--config", str(file)]) == 0
+    printed = capsys.readouterr().out
+    assert re.fullmatch(rf"1 record, \d+ bytes; 0 kept aside\n  {lock.lock_id.hex()}  1 record, counter 1\n", printed)
+    main(["status", "--config", str(file)])
+    assert re.search(r"outbox   1 record, \d+ bytes", capsys.readouterr().out)
 
 
 def test_status_and_queue_raise_an_alarm_over_records_that_the_province_refuses_although_their_locks_signed_them(
@@ -275,7 +288,7 @@ def test_a_running_agent_tells_systemd_feeds_its_watchdog_and_stops_cleanly_on_s
             text=True,
         ) as agent:
             _until(listener, "READY=1")
-            _until(listener, "STATUS=broker connected, 0 of 1 locks connected")
+            _until(listener, "STATUS=broker connected, locks connected: 0 of 1")
             _until(listener, "WATCHDOG=1")
             assert main(["status", "--config", str(file), "--json"]) == 0
             assert said(capsys)["locks"] == [{"address": "AA:BB:CC:DD:EE:01", "lock": None, "connected": False}]
