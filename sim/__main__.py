@@ -35,7 +35,7 @@ _VERIFY = (
 
 FILE is a JSON object: `device_response`, `session_transcript`, `trust_roots`
 (a list), all in hex; `time`, ISO 8601, UTC unless it has an offset; and if
-wanted `reader_private_key` (hex; a deviceMac needs it) and `doc_types` (a list).
+wanted `reader_private_key` (hex; a deviceMac needs it), `doc_types` (a list).
 docs/sample-response.json is one.""",
     """prints one JSON object:
   {"accepted", "runtime", "documents": [{"docType", "elements"}],
@@ -127,7 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from sim import soak
 
             if chosen.keep:
-                make_folder(chosen.keep, "--keep")
+                make_folder(chosen.keep, "--keep", empty=True)
             return soak.run(
                 range(chosen.first, chosen.first + chosen.seeds),
                 chosen.others,

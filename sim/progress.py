@@ -72,10 +72,10 @@ class Progress(AbstractContextManager["Progress"]):
         return re.sub(r",\s*url\([^;]*", "", self._copy.export_svg(title="make demo", clear=False))
 
     def step(self, text: str, style: str = "") -> None:
-        """Print what begins or has come, longer lines with their rest below their beginning; it is waited for."""
+        """Print what has come, or begins and is waited for; longer lines with their rest below their beginning."""
         lines = [line.plain.rstrip() for line in Text(text).wrap(self._console, self._console.width - 4)]
         self.print(Text("  " + "\n    ".join(lines), style=style))
-        self.waiting(text.partition(":")[0].removeprefix("· "))
+        self.waiting(text.partition(":")[0].removeprefix("· ") if text[:1] not in "✓✗0123456789" else "it goes on")
 
     def waiting(self, text: str) -> None:
         """From now on this is waited for; "" for nothing."""

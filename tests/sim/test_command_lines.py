@@ -1,14 +1,18 @@
 """The simulator's command lines: what people can mend is one line and exit code 2, never a traceback nor a pass."""
 
 import io
+import re
 import tempfile
+from itertools import chain
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 
 from sim import soak
 from sim.__main__ import main
+from sim.people import GIVEN
 from sim.progress import WIDTH
 from sim.scenarios import stories
 from sim.scenarios.noise import Tally
@@ -45,6 +49,39 @@ def test_a_number_that_makes_no_sense_is_refused(arguments: list[str], capsys: p
         main(arguments)
     assert ended.value.code == 2
     assert arguments[-1] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["run", "first-checkin"], ["soak"]])
+def test_a_folder_that_holds_something_is_not_kept_to(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    (tmp_path / "lock.log").write_text("of another run")
+    assert main([*command, "--keep", str(tmp_path)]) == 2
+    printed = capsys.readouterr()
+    assert printed.err == f"sim: file.used: --keep {tmp_path} holds something already: name a new or an empty folder\n"
+    assert printed.out == "" and (tmp_path / "lock.log").read_text() == "of another run"
+
+
+def test_run_tells_who_came_when_what_the_door_showed_and_why(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "stranger", "--runtime", "cpython"]) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    when, name = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "(?:{})".format("|".join(chain(*GIVEN.values())))
+    assert re.search(rf"{when} {name} \w+: not let in, grant\.none, red light", said)
+    assert main(["run", "first-checkin", "--runtime", "cpython"]) == 0
+    printed = capsys.readouterr()
+    assert re.search(rf"{when} {name} \w+: let in after \d+ ms, green light", " ".join(printed.err.split()))
+    assert "1 opening, 1 record, 1 receipt, 0 twice; lock on cpython" in printed.out
+    assert max(map(cell_len, (printed.err + printed.out).splitlines())) <= WIDTH
+
+
+@pytest.mark.parametrize("command", [[], *([one] for one in ("list", "run", "soak", "demo", "verify", "profile"))])
+def test_help_fits_eighty_columns(
+    command: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(WIDTH))
+    with pytest.raises(SystemExit):
+        main([*command, "--help"])
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= WIDTH
 
 
 def test_a_soak_of_nothing_does_not_hold(capsys: pytest.CaptureFixture[str]) -> None:

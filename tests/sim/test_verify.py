@@ -99,6 +99,16 @@ def test_a_bad_response_is_rejected_with_its_code(judge: Any, runtime: str, atta
     assert (verdict.code, verdict.error) == (1, REJECTED[attack][0])
 
 
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_the_sample_is_accepted_and_with_one_digit_changed_it_is_not(judge: Any, runtime: str) -> None:
+    sample = interpreter.ROOT / "docs/sample-response.json"
+    verdict = judge.on(sample, runtime)
+    assert verdict.code == 0 and verdict.printed["documents"][0]["elements"][MDL_NAME_SPACE]["nationality"] == "SE"
+    case = json.loads(sample.read_text())
+    changed = case["device_response"].replace(b"SE".hex(), b"NO".hex(), 1)
+    assert judge({**case, "device_response": changed}, runtime).code == 1
+
+
 def test_the_lock_is_the_default() -> None:
     assert parser().parse_args(["verify", "FILE"]).runtime == "micropython"
 
