@@ -133,10 +133,6 @@ def _knowledge(progress: Progress, world: World) -> None:
     progress.print(f"\n  {views.searched(world)}\n")
 
 
-def _milliseconds(tap: Tap) -> str:
-    return f"{tap.to_open * 1000:.0f} ms"
-
-
 def _registered(world: World, guest: Visitor) -> int:
     number = guest.person.document_number
     return sum(1 for item in world.province.registrations(CHECK_IN) if item.fields["id_number"] == number)
@@ -229,7 +225,7 @@ async def _outage(progress: Progress, script: Script) -> None:
         tap = await world.tap(guest)
         script.promise(f"without a network the door opened to {guest.name}", tap.opened)
         kind = "deviceMac" if guest.phone.authentication == "mac" else "deviceSignature"
-        progress.print(f"    {guest.name}: opened after {_milliseconds(tap)}\n      by {guest.doc_type}, {kind}")
+        progress.print(f"    {guest.name}: {tap}\n      by {guest.doc_type}, {kind}")
     progress.waiting("the records are on their way to the edge agent")
     await world.until("the edge holds both", lambda: len(world.edge_events("record.stored")) >= held + 2)
     script.promise("the province could not know yet", world.recorded() == held)

@@ -58,7 +58,7 @@ def send(connection: "Any", data: bytes) -> None:
 class BoardLine:
     """The board bus, `sim.board.bus`, if MOORING_BOARD names one. A host that went away is no reason to stop.
 
-    `board` gives the one that all stand-ins share: what they report is one record, numbered in the order it happened.
+    `line` gives the one that all stand-ins share: what they report is one record, numbered in the order it happened.
     """
 
     def __init__(self) -> None:
@@ -67,7 +67,7 @@ class BoardLine:
         self.socket: Any = None
         self._rest = b""
         # One step of the interpreter takes a number, so no timer's callback can come in between and take the same one.
-        self._numbers = iter(range(1, 1 << 30))
+        self._next = iter(range(1, 1 << 30))
         address = os.getenv("MOORING_BOARD")
         if address:
             self.socket = connect(address)
@@ -81,7 +81,7 @@ class BoardLine:
         """Send one event, with the time and its number in this boot's record."""
         if self.socket is None:
             return
-        facts["n"] = next(self._numbers)
+        facts["n"] = next(self._next)
         facts["t"] = ticks()
         try:
             send(self.socket, json.dumps(facts).encode() + b"\n")
@@ -109,11 +109,11 @@ class BoardLine:
                 pin.set_from_outside(facts["value"])
 
 
-_shared: "list[BoardLine]" = []
+_lines: "list[BoardLine]" = []  # one at most
 
 
-def board() -> BoardLine:
+def line() -> BoardLine:
     """The board's one line to the host, connected as the first stand-in asks for it."""
-    if not _shared:
-        _shared.append(BoardLine())
-    return _shared[0]
+    if not _lines:
+        _lines.append(BoardLine())
+    return _lines[0]

@@ -50,9 +50,9 @@ def _of_boot(events: list[BoardEvent]) -> Iterator[Opening]:
     for event in events:
         if "journal" in event.facts:
             flash = _Partition(zlib.decompress(event.facts["journal"]))
-        elif "flash" in event.facts and flash is not None:
+        elif "offset" in event.facts and flash is not None:
             data = event.facts["data"]
-            recorded = flash.apply(event.facts["flash"], None if data is None else bytes.fromhex(data))
+            recorded = flash.apply(event.facts["offset"], None if data is None else bytes.fromhex(data))
             if recorded is not None:
                 waiting = Durable(event, recorded[0])
         elif event.facts.get("pin") == pins.STRIKE and event.facts["value"] == 1:

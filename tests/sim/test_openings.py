@@ -51,7 +51,7 @@ class Board:
         self.flash.log = []
         for _, offset, data in done:
             for at in range(0, 1 if data is None else len(data), 128):
-                self.note(flash=offset + at, data=None if data is None else data[at : at + 128].hex())
+                self.note(offset=offset + at, data=None if data is None else data[at : at + 128].hex())
 
     def record(self, note: bytes, body: "dict[object, object]") -> None:
         self.journal.append(self.chain.append(body), note)
@@ -129,7 +129,7 @@ def test_the_number_of_an_operation_counts_and_not_when_its_line_came() -> None:
     lock.strike()
     lock.history.reverse()
     assert lock.judged() == [1]
-    late = [replace(each, number=99) if "flash" in each.facts else each for each in lock.history]
+    late = [replace(each, number=99) if "offset" in each.facts else each for each in lock.history]
     assert [one.durable for one in openings(late)] == [None]
 
 
@@ -157,7 +157,7 @@ journal.ioctl(6, 1)
 
     first, *rest = asyncio.run(scenario())
     assert zlib.decompress(first.facts["journal"]) == b"\xff" * 256 * 1024
-    did = [(e.facts.get("flash"), e.facts.get("data"), e.facts.get("value")) for e in rest]
+    did = [(e.facts.get("offset"), e.facts.get("data"), e.facts.get("value")) for e in rest]
     whole = bytes(range(200)).hex()
     assert did[:5] == [
         (None, None, 0),

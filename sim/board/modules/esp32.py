@@ -13,7 +13,7 @@ import struct
 from binascii import hexlify
 
 from sim.board import layout
-from sim.board.line import MICROPYTHON, board
+from sim.board.line import MICROPYTHON, const, line
 
 
 def _read_cut():
@@ -25,8 +25,8 @@ def _read_cut():
 
 
 _BLANK = b"\xff" * 256
-_REPORTED = "journal"
-_PIECE = 128
+_REPORTED = const("journal")
+_PIECE = const(128)
 
 
 class _Flash:
@@ -41,7 +41,7 @@ class _Flash:
         name = path + layout.OPERATIONS_SUFFIX
         self.counters = open(name, "wb") if MICROPYTHON else open(name, "wb", buffering=0)
         self.programs = self.erases = self.programmed = 0
-        self.board = board()  # before anything is done to the flash
+        self.line = line()  # before anything is done to the flash
         self.cut_at, self.torn = _read_cut()
         self._count(0)
 
@@ -182,12 +182,12 @@ class Partition:
             # In pieces, for a whole record as text would want much of the lock's heap at once.
             for at in range(0, len(buf), _PIECE):
                 data = hexlify(buf[at : at + _PIECE]).decode()
-                self._flash.board.report(flash=place - self._offset + at, data=data)
+                self._flash.line.report(offset=place - self._offset + at, data=data)
 
     def _erase(self, sector):
         self._flash.erase(sector)
         if self._info[4] == _REPORTED:
-            self._flash.board.report(flash=sector - self._offset, data=None)
+            self._flash.line.report(offset=sector - self._offset, data=None)
 
     def ioctl(self, op, arg):
         """1-3 (init, deinit, sync): 0; 4: block count; 5: block size; 6: erase block `arg`."""

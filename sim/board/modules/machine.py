@@ -13,7 +13,7 @@ import sys
 import time
 
 from sim.board import layout
-from sim.board.line import MICROPYTHON, board, connect, send, uptime
+from sim.board.line import MICROPYTHON, connect, line, send, uptime
 
 if MICROPYTHON:
     # The documented way to extend a built-in module: import it with nothing on the path that could shadow it.
@@ -27,7 +27,7 @@ if MICROPYTHON:
 PWRON_RESET, HARD_RESET, WDT_RESET, DEEPSLEEP_RESET, SOFT_RESET = 1, 2, 3, 4, 5
 
 
-_bus = board()
+_bus = line()
 
 
 class Pin:
