@@ -17,10 +17,8 @@ from firmware.claims import ReturningGuest
 from firmware.console import log
 from firmware.pin_attempts import PinAttempts
 from firmware.stay_keys import StayKeys
-from firmware.stays import MAX_STAYS
 from protocol import apdu, const, cose, stay_key, stay_pin
 from protocol.errors import FormatError, RefusedError, StorageError, TransportError, VerificationError
-from protocol.grant import MAX_GUESTS
 from protocol.mdoc.remembered import RememberedSignatures
 from protocol.record import CHECK_IN
 
@@ -37,6 +35,7 @@ WARY_MS = 5000
 """How soon somebody taps again whose phone went away."""
 _STEP_MS = const(1500)
 _TAG = const(4)
+_PINS = const(128)  # guests whose PINs are looked for: four stays of the most guests; the latest, should there be more
 
 
 class Reentry:
@@ -101,7 +100,7 @@ class Reentry:
         if known != self._known:
             self._known = []
             try:
-                self._slots = self._fill(b"".join([self._mac(self._pin(*each)) for each in known]))
+                self._slots = self._fill(b"".join([self._mac(self._pin(*each)) for each in known[-_PINS:]]))
                 self._known = known
             except MemoryError as error:
                 log("reentry.trouble", error=type(error).__name__)  # nobody's PIN opens until the next look
@@ -166,7 +165,7 @@ class Reentry:
         tag = self._mac(typed)
         at = self._slots.find(tag)
         while at >= 0:
-            known = self._known[at // _TAG : at // _TAG + 1]
+            known = self._known[-_PINS:][at // _TAG : at // _TAG + 1]
             if known and cose.same(typed.encode(), self._pin(*known[0]).encode()):
                 self._attempts.right()
                 return [ReturningGuest("pin", known[0][:2])]
@@ -184,5 +183,5 @@ class Reentry:
         return self._lock.crypto.hmac_sha256(self._key, pin.encode())[:_TAG]
 
     def _fill(self, tags: bytes) -> bytes:
-        """A table as long as that of the most guests there can be. What fills it up is like tags."""
-        return (tags + self._mac("") * (MAX_STAYS * MAX_GUESTS))[: MAX_STAYS * MAX_GUESTS * _TAG]
+        """A table of one length. What fills it up is like tags."""
+        return (tags + self._mac("") * _PINS)[: _PINS * _TAG]
