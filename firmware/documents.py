@@ -60,13 +60,13 @@ async def present(lock: "Lock", card: "Card", reading: "Reading", asking: "Askin
                 raise refusal or error
             try:
                 claims += _read(lock, answer, asked)
-                consents += 1
                 return decide(claims)
             except MooringError as error:
                 if error.code not in ("mdoc.no_documents", "mdoc.status"):
                     if meaning(error)[0] != "refused_stay":
                         raise
                     refusal = error
+                    consents += 1
                 if last or consents == _CONSENTS:
                     raise refusal or error
             if not reading.ready:

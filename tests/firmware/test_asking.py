@@ -209,6 +209,17 @@ def test_a_holder_is_asked_to_agree_twice_in_a_session_at_most(doorway: Doorway)
     assert not doorway.opened() and outcome.status == 20
 
 
+def test_nor_more_often_where_nobody_is_let_in_by_a_stale_list(doorway: Doorway) -> None:
+    rules = {**PROFILES["CN"]["trust"], "stale": "refuse-all"}
+    doorway.take("profile", {**PROFILES["CN"], "version": 99, "trust": rules})
+    people = [doorway.visitor(doc_type) for doc_type in (RESIDENT, LICENCE, PID)]
+    doorway.book(*people, ends=200 * DAY)
+    doorway.run(100 * DAY)
+    doorway.tell_time(doorway.now)
+    outcome = come(doorway, with_wallet(people[0], "open", *people[1:]))
+    assert outcome.requests == ([RESIDENT], [LICENCE]) and doorway.outputs.done[-1] == "answer refused_stay"
+
+
 def test_nothing_is_asked_after_an_answer_that_does_not_verify(doorway: Doorway) -> None:
     """Though the next document would open: who may branch on what was not verified may be led by it."""
     licence, pid = doorway.visitor(LICENCE), doorway.visitor(PID)
