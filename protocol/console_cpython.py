@@ -18,7 +18,7 @@ BUTTONS = ("absent", "stuck", "open", "held")
 class Status:
     """What a lock says of itself.
 
-    `lock_id` is None where it cannot read its keys. `next_counter` is what its next record will carry, 0 while its
+    `lock_id` is None where it cannot open its memory. `next_counter` is what its next record will carry, 0 while its
     journal is not open; `receipted_through` the last counter with a receipt; `placed`: does it hold its papers;
     `timed`: does it know the time; `free` bytes of its heap; `up` milliseconds since it started, which come round after
     six days; `button` one of BUTTONS; `halted` the code for which it does not serve.

@@ -27,7 +27,7 @@ def status(options: argparse.Namespace) -> dict[str, Any]:
     }
     if not options.json:
         waiting = max(0, told.next_counter - 1 - told.receipted_through)
-        print(f"lock      {facts['lock'] or 'its keys cannot be read'}")
+        print(f"lock      {facts['lock'] or 'its memory cannot be read'}")
         print(f"serves    {'yes' if told.halted is None else 'no: ' + told.halted}")
         print(f"records   next {told.next_counter}, receipts through {told.receipted_through}, {waiting} without one")
         print(f"papers    {'placement, trust list and profile' if told.placed else 'not all of them yet'}")

@@ -217,6 +217,14 @@ class PtyBoard:
 
         self._on_loop(drive())
 
+    def wait_for_pin(self, pin: int, level: int) -> None:
+        """Wait until the board has set an output so."""
+
+        async def wait() -> None:
+            await self.bus.wait_for(pin, level)
+
+        self._on_loop(wait())
+
     def _expire(self) -> None:
         self._process.kill()
 
