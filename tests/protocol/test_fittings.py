@@ -15,11 +15,15 @@ from tests.on_lock import run_on_lock
 def test_a_lock_of_which_nothing_is_told_has_a_fail_secure_strike_and_no_inputs() -> None:
     told = Fittings.parse(b"{}")
     assert (told.fail_safe, told.inputs, told.held_seconds, told.announce) == (False, (), HELD_SECONDS, b"")
+    assert told.button is False, "without one nothing of a lock in service is written"
 
 
-@given(st.booleans(), st.sets(st.sampled_from(INPUTS)), st.integers(1, 3600), st.binary(max_size=32))
-def test_what_was_written_is_read_again(fail_safe: bool, inputs: set[str], held: int, announce: bytes) -> None:
-    told = Fittings.parse(Fittings(fail_safe, tuple(inputs), held, announce).encode())
+@given(st.booleans(), st.sets(st.sampled_from(INPUTS)), st.integers(1, 3600), st.binary(max_size=32), st.booleans())
+def test_what_was_written_is_read_again(
+    fail_safe: bool, inputs: set[str], held: int, announce: bytes, button: bool
+) -> None:
+    told = Fittings.parse(Fittings(fail_safe, tuple(inputs), held, announce, button).encode())
+    assert told.button == button
     assert (told.fail_safe, set(told.inputs), told.held_seconds) == (fail_safe, inputs, held)
     assert told.announce == announce
 
@@ -50,6 +54,9 @@ WRONG: list[Any] = [
     {"announce": ["6a"]},
     {"announce": None},
     {"announce": "00" * 33},
+    {"button": 1},
+    {"button": "true"},
+    {"button": None},
 ]
 
 

@@ -69,12 +69,12 @@ print("board is up")
 def _run(path):
     try:
         with open(path) as file:
-            code = compile(file.read(), path, "exec")
+            # Ctrl-C is heard from just before the first line on.
+            code = compile("_listen(3)\\n" + file.read(), path, "exec")
     except OSError:
         return
     try:
-        micropython.kbd_intr(3)
-        exec(code, {{"__name__": "__main__"}})
+        exec(code, {{"__name__": "__main__", "_listen": micropython.kbd_intr}})
     finally:
         micropython.kbd_intr(-1)
 _run("/boot.py")
