@@ -52,5 +52,5 @@ def board(folder: Path, made: software.Stage, fittings: bytes | None = None, pla
         files["state/placement"] = statement.sign(crypto, PROVINCE[0], "placement", stands.body())
     put = "".join(f"write({path!r}, {content!r})\n" for path, content in files.items())
     with PtyBoard(folder, extra=_WRITE + put + _ENROL.format(province=PROVINCE[1])) as one:
-        one.wait_for("enrolled", timeout=60)
+        one.wait_for("enrolled")
     return folder
