@@ -52,7 +52,7 @@ EXPECTED: dict[str, tuple[int, int] | None] = {
     "pin-guessing": (2, 2),
     "cold-start": (5, 5),
     "clock-rollback": (4, 4),
-    "journal-full": (38, 36),
+    "journal-full": (33, 31),
     "stuck-loop": (2, 2),
     "brown-out": (2, 2),
     "reader-fault": (1, 1),
