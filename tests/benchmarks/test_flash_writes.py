@@ -12,14 +12,16 @@ PROGRAMMED, ERASED = 1.5, 0.25
 """Most bytes programmed for each byte of record, and most blocks of 4 KB erased for each record."""
 
 
-def measure(openings: int, every: int, hours: float = 0.0, sectors: int = 64) -> dict[str, int]:
+APART = 0.17
+"""Hours between two openings: what comes sooner is counted instead of recorded, and writes less."""
+
+
+def measure(openings: int, every: int, hours: float = APART, sectors: int = 64) -> dict[str, int]:
     """What so many openings write, with a receipt after `every` of them and `hours` from one to the next."""
     lock = interpreter.find()
     script = ROOT / "tests" / "firmware" / "flash_writes_board.py"
     command = [lock.program, "-X", "heapsize=16m", str(script), *map(str, (openings, every, hours, sectors))]
-    done = subprocess.run(
-        command, env=lock.environment(), capture_output=True, text=True, timeout=300, cwd=ROOT, check=False
-    )
+    done = subprocess.run(command, env=lock.environment(), capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stdout[-500:] + done.stderr[-2000:]
     answer: dict[str, int] = json.loads(done.stdout.rsplit("\x02", 1)[1])
     return answer
@@ -36,8 +38,8 @@ def amplification(came: dict[str, int]) -> tuple[float, float]:
 def test_what_openings_write() -> None:
     print(f"\nfor each record: bytes programmed a byte of record, blocks erased (most: {PROGRAMMED} and {ERASED})")
     for what, every, hours in (
-        ("a receipt after 20 openings", 20, 0.0),
-        ("a receipt after each", 1, 0.0),
+        ("a receipt after 20 openings", 20, APART),
+        ("a receipt after each", 1, APART),
         ("a receipt after each, one opening in 2.4 hours, clock floor included", 1, 2.4),
     ):
         came = measure(480, every, hours)
@@ -53,5 +55,5 @@ def test_what_openings_write() -> None:
 def test_an_opening_writes_little_more_than_its_record() -> None:
     came = measure(120, every=1, sectors=18)  # a small journal, so that it comes round
     programmed, erased = amplification(came)
-    assert came["records"] == 120 and came["journal_erased"] > 8
+    assert 120 <= came["records"] <= 122 and came["journal_erased"] > 8, "each opening, and what the clock had to tell"
     assert programmed <= PROGRAMMED and erased <= ERASED, came
