@@ -26,7 +26,7 @@ LARGEST = const(9007199254740991)
 """2^53 - 1: the largest number in Mooring's own formats, either side of zero. JSON, SQLite and every clock can hold it,
 and a little arithmetic with it."""
 
-_ANY = const(0xFFFFFFFFFFFFFFFF)
+_ANY = const(18446744073709551616)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,9 +6,11 @@ two who connect at once one fails, and an adapter can be attached from another p
 """
 
 import asyncio
+import functools
 import itertools
 import logging
-from collections.abc import AsyncIterator
+from collections import deque
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -68,9 +70,6 @@ class AirController(Controller):
 _NOTICE_SECONDS = 0.05
 """Until one end notices that the other is not there. A real link takes seconds; nothing here needs that."""
 
-_BEHIND_SECONDS = 0.0001
-"""Between two packets on one way, at least, while the first is still under way."""
-
 PART_OPCODES = {0x1B: "notification", 0x52: "write"}
 """ATT PDUs that carry parts of messages, of the lock's link and of mdoc sessions alike."""
 
@@ -121,7 +120,7 @@ class Air(LocalLink):
         self.data_packets = 0
         self.heard: dict[int, tuple[int, int]] = {}
         self.faults: list[PartFault] = []
-        self._held_up: dict[tuple[bytes, bytes], float] = {}
+        self._under_way: dict[tuple[bytes, bytes], deque[tuple[float, Callable[[], None]]]] = {}
         self._unreachable: set[bytes] = set()
         self._adapters = itertools.count(1)
 
@@ -224,15 +223,17 @@ class Air(LocalLink):
         arrives = now + self.delay_seconds
         if struck is not None and struck.what == "delay":
             arrives += struck.seconds
+        # One behind the other on each way, however late the loop comes to any of them: whichever call is the next to be
+        # due delivers the first of those that wait.
+        waiting = self._under_way.setdefault(way, deque())
         for _ in range(2 if struck is not None and struck.what == "duplicate" else 1):
-            # One behind the other on each way: a loop does not keep the order of what is due at the same moment.
-            behind = self._held_up.get(way, 0.0)
-            arrives = max(arrives, behind + _BEHIND_SECONDS if behind > now else 0.0)
+            if waiting:
+                arrives = max(arrives, waiting[-1][0])
+            waiting.append((arrives, functools.partial(_receive, receiver, source, transport, data)))
             if arrives > now:
-                self._held_up[way] = arrives
-                loop.call_at(arrives, _receive, receiver, source, transport, data)
+                loop.call_at(arrives, _deliver, waiting)
             else:
-                loop.call_soon(_receive, receiver, source, transport, data)
+                loop.call_soon(_deliver, waiting)
 
     def send_ll_control_pdu(
         self, sender_address: hci.Address, receiver_address: hci.Address, packet: ll.ControlPdu
@@ -267,6 +268,10 @@ class Air(LocalLink):
 
         async with serving(serve) as endpoint:
             yield endpoint
+
+
+def _deliver(waiting: "deque[tuple[float, Callable[[], None]]]") -> None:
+    waiting.popleft()[1]()
 
 
 def _receive(receiver: Controller, source: hci.Address, transport: PhysicalTransport, data: bytes) -> None:
