@@ -51,10 +51,10 @@ class Clock:
         self._crypto = crypto
         self._store = store
         self._lock_id = lock_id
-        self._persisted = self._load()
-        self._told = self._persisted > 0  # has there ever been a signed time? until then the floor may be ages old
+        self.persisted = self._load()
+        self._told = self.persisted > 0  # has there ever been a signed time? until then the floor may be ages old
         # The anchor: what the interval was, and the crystal's milliseconds since.
-        self._floor_ms = self._persisted * 1000
+        self._floor_ms = self.persisted * 1000
         self._ceiling_ms: int | None = None
         self._run = 0
         self._doubted = False
@@ -119,15 +119,15 @@ class Clock:
 
     def settle(self, until: int) -> None:
         """What ended at `until` shall stay ended: if the floor is beyond it, no power cut takes it back. One write."""
-        if self._persisted <= until < self.interval()[0]:
+        if self.persisted <= until < self.interval()[0]:
             self._persist()
 
     def _persist(self) -> None:
         floor = self.interval()[0]
         self._since_persist = 0
-        if self._told and floor > self._persisted:
+        if self._told and floor > self.persisted:
             self._store.write(_FILE, cbor.encode(floor))
-            self._persisted = floor
+            self.persisted = floor
 
     # --- what the province says --------------------------------------------------------------------------------------
 

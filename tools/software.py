@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from protocol.errors import ConfigError, StorageError
+from tools.short_names import rename, short_names
 from tools.terse import terse
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -265,16 +266,23 @@ def _is_board_path(path: str) -> bool:
 # --- compiling -------------------------------------------------------------------------------------------------------
 
 
+def lean_sources(source: Mapping[str, bytes]) -> dict[str, bytes]:
+    """`source` as it is compiled: without what `tools.terse` leaves out, and with the names of `tools.short_names`."""
+    lean = {path: terse(content) for path, content in source.items()}
+    names = short_names(lean)
+    return {path: rename(content, names) for path, content in lean.items()}
+
+
 def compile_all(source: Mapping[str, bytes], architecture: str) -> dict[str, bytes]:
-    """Every module of `source` as .mpy, by its path on the board, without line numbers, assertions and what
-    `tools.terse` leaves out: a lock shows none of it.
+    """Every module of `source` as .mpy, by its path on the board, lean, and without line numbers and
+    assertions: a lock shows none of it.
 
     The same sources give the same bytes, wherever the checkout is. Raises ConfigError `program.missing` without
     mpy-cross, `program.compile` with its words when it refuses a module.
     """
     program = find_program("mpy-cross")
     # One after the other: CPython's own parser is not to be trusted with threads (python/cpython#106905).
-    lean = {path: terse(content) for path, content in source.items()}
+    lean = lean_sources(source)
     with tempfile.TemporaryDirectory() as folder:
 
         def compile_one(path: str) -> tuple[str, bytes]:

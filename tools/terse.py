@@ -4,12 +4,20 @@ A lock shows an error's code. What `TYPE_CHECKING` guards never runs, but its na
 """
 
 import ast
+import re
 from collections.abc import Iterator
 
 _SPOKEN = frozenset({"FormatError", "VerificationError", "RefusedError", "TransportError", "StorageError"})
 """Errors whose second argument is a sentence. That of a ConfigError is printed on the lock's console, and stays."""
 
 _GUARD = "TYPE_CHECKING"
+_ASKED = "_MICROPYTHON = sys.implementation.name == 'micropython'"
+
+_TOLD = "log"
+"""Tells an event, by a code as errors have."""
+
+_NAME = 10
+"""Longest text, in characters, that mpy-cross makes a name of (MICROPY_ALLOC_PARSE_INTERN_STRING_LEN)."""
 
 _Cut = tuple[int, int, int, int, bytes]
 """From line and column to line and column, lines from 0, and what stands there instead."""
@@ -22,7 +30,9 @@ def terse(source: bytes) -> bytes:
     except SyntaxError:
         return source  # the compiler has better words for it
     lines = source.splitlines(keepends=True)
-    for top, left, bottom, right, instead in sorted([*_sentences(tree), *_typings(tree)], reverse=True):
+    for top, left, bottom, right, instead in sorted(
+        [*_sentences(tree), *_typings(tree), *_runtime(tree)], reverse=True
+    ):
         head, tail = lines[top][:left], lines[bottom][right:]
         # Within a statement a line goes on by a backslash; of a whole one nothing is left but its lines' ends.
         joint = b"\\\n" if instead else b"\n"
@@ -31,10 +41,51 @@ def terse(source: bytes) -> bytes:
 
 
 def _sentences(tree: ast.Module) -> Iterator[_Cut]:
+    makers = {node.name for node in tree.body if isinstance(node, ast.FunctionDef) and _makes_error(node)}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _SPOKEN:
-            for sentence in node.args[1:2]:
-                yield (*_extent(sentence), b'""')
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            if node.func.id in _SPOKEN:
+                yield from _short(node.args[0])
+                for sentence in node.args[1:2]:
+                    yield (*_extent(sentence), b'""')
+            elif node.func.id in makers:
+                yield (*_extent(node.args[0]), b'""')
+            elif node.func.id == _TOLD:
+                yield from _short(node.args[0])
+
+
+def _makes_error(node: ast.FunctionDef) -> bool:
+    """Is this a function that does no more than to make the error whose sentence is made of its one argument?"""
+    return (
+        len(node.args.args) == 1
+        and isinstance(last := node.body[-1], ast.Return)
+        and all(isinstance(each, ast.Expr) for each in node.body[:-1])
+        and isinstance(call := last.value, ast.Call)
+        and isinstance(call.func, ast.Name)
+        and call.func.id in _SPOKEN
+        and isinstance(call.args[0], ast.Constant)
+    )
+
+
+def _short(code: ast.expr) -> Iterator[_Cut]:
+    """What stands for a code that is longer than the compiler makes a name of: its pieces. A text that is none takes
+    two objects on the heap, and many codes begin or end alike."""
+    if isinstance(code, ast.Constant) and isinstance(code.value, str) and len(code.value) > _NAME:
+        pieces = [""]
+        for word in re.findall("[^._]+|[._]", code.value):
+            if len(pieces[-1] + word) > _NAME or pieces[-1].endswith("."):
+                pieces.append("")
+            pieces[-1] += word
+        if max(len(piece) for piece in pieces) <= _NAME:
+            joined = " + ".join(f'"{piece}"' for piece in pieces if piece)
+            yield (*_extent(code), joined.encode())
+
+
+def _runtime(tree: ast.Module) -> Iterator[_Cut]:
+    """Which interpreter it is, is known: the compiler leaves out what is another's."""
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and ast.unparse(node) == _ASKED:
+            yield (*_extent(node.value), b"const(1)")
 
 
 def _typings(tree: ast.Module) -> Iterator[_Cut]:

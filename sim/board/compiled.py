@@ -7,6 +7,7 @@ no holes where the compiler worked.
 
 import hashlib
 import inspect
+import json
 import os
 import platform
 import shutil
@@ -16,8 +17,12 @@ from functools import cache
 from pathlib import Path
 
 from protocol.errors import ConfigError
+from tools.short_names import short_names
 from tools.software import compile_all, find_program, sources
 from tools.terse import terse
+
+NAMES = "names.json"
+"""Beside the compiled modules: what `tools.short_names` made of which name, for whoever looks at one from outside."""
 
 _MACHINES = {"x86_64": "x64", "AMD64": "x64"}
 """Architecture for `mpy-cross -march`, by machine: what viper code is compiled to."""
@@ -43,13 +48,14 @@ def folder(root: Path, program: str) -> Path | None:
         content[stand_in.name] = stand_in.read_bytes()
     content.update({path: (root / path).read_bytes() for path in _SIM})
     digest = hashlib.sha256(architecture.encode())
-    for tool in (compile_all, terse):
+    for tool in (compile_all, terse, short_names):
         digest.update(Path(inspect.getfile(tool)).read_bytes())
     for path, text in content.items():
         digest.update(path.encode() + b"\0" + hashlib.sha256(text).digest())
     made = root / "build" / "lock" / digest.hexdigest()[:24]
     if not made.is_dir():
-        _make(made, compile_all(content, architecture))
+        names = short_names({path: terse(text) for path, text in content.items()})
+        _make(made, {**compile_all(content, architecture), NAMES: json.dumps(names).encode()})
     return made
 
 

@@ -73,7 +73,7 @@ class Story:
         for number in range(length):
             clock[0] += 3_700_000
             self.lock.tick()
-            self.say("floor", self.lock.clock._persisted)
+            self.say("floor", self.lock.clock.persisted)
             if number % 4 == 0 and self.guests < 8:
                 self.check_in()
             self.enter()
@@ -132,7 +132,7 @@ class Story:
         self.take("time", SignedTime(nonce, NOW + clock[0] // 1000, self.own.lock_id).body(), self.province)
         if unknown:
             self.say("event", None)  # that the time is known now
-        self.say("floor", self.lock.clock._persisted)
+        self.say("floor", self.lock.clock.persisted)
 
     def take_grant(self, serial: int) -> None:
         """A stay for eight, and its extension."""

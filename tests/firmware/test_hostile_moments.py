@@ -3,7 +3,7 @@
 import asyncio
 import json
 import subprocess
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from sim.phone.ble import BleHabits
 from sim.radio.air import PartFault
 from tests.ble_world import BleWorld, EchoEdge, ble_world, edge_beside
 from tests.firmware.test_link import Edge, greeted, run
-from tests.on_lock import run_on_lock
+from tests.on_lock import run_on_lock, script_as_compiled
 from tests.radio_world import RadioWorld
 
 BOARD = Path(__file__).parent / "link_moments_board.py"
@@ -28,8 +28,9 @@ def test_a_connection_that_ends_at_any_moment_costs_nobody_else_anything(
     runtime: str, first: int, stride: int, how: str
 ) -> None:
     lock = interpreter.find(runtime)
-    command = lock.command(BOARD, how, str(first), str(stride))
-    done = subprocess.run(command, env=lock.environment(), capture_output=True, text=True, check=False)
+    with script_as_compiled(BOARD) if runtime == "micropython" else nullcontext(BOARD) as script:
+        command = lock.command(script, how, str(first), str(stride))
+        done = subprocess.run(command, env=lock.environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     said = json.loads(done.stdout.rsplit("\x02", 1)[1])
     assert said["wrong"] == [] and said["moments"] > 100
@@ -40,8 +41,10 @@ def test_a_connection_that_ends_at_any_moment_costs_nobody_else_anything(
 @pytest.mark.parametrize("runtime", ["cpython", "micropython"])
 def test_a_phone_that_goes_at_any_moment_or_finds_no_memory_costs_its_own_tap_alone(runtime: str, how: str) -> None:
     lock = interpreter.find(runtime)
-    command = lock.command(BOARD.with_name("session_moments_board.py"), how)
-    done = subprocess.run(command, env=lock.environment(), capture_output=True, text=True, check=False)
+    board = BOARD.with_name("session_moments_board.py")
+    with script_as_compiled(board) if runtime == "micropython" else nullcontext(board) as script:
+        command = lock.command(script, how)
+        done = subprocess.run(command, env=lock.environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     said = json.loads(done.stdout.rsplit("\x02", 1)[1])
     assert said["wrong"] == [] and said["moments"] > 4

@@ -9,6 +9,7 @@ import pytest
 
 from sim.board import interpreter
 from sim.board.interpreter import ROOT
+from tests.on_lock import script_as_compiled
 
 SOAK = bool(os.environ.get("MOORING_SOAK"))
 """`make soak`: a longer life, and a second cut after each first."""
@@ -20,8 +21,9 @@ def cut(length: int, twice: bool = False, every: int = 1, defect: str = "none") 
     script = ROOT / "tests" / "firmware" / "power_cut_board.py"
     arguments = [str(length), "twice" if twice else "once", str(every), defect]
     # Two whole flashes in memory are more than the lock's own heap.
-    command = [lock.program, "-X", "heapsize=16m", str(script), *arguments]
-    done = subprocess.run(command, env=lock.environment(), capture_output=True, text=True, check=False)
+    with script_as_compiled(script) as copy:
+        command = [lock.program, "-X", "heapsize=16m", str(copy), *arguments]
+        done = subprocess.run(command, env=lock.environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-500:] + done.stderr[-2000:]
     answer: dict[str, Any] = json.loads(done.stdout.rsplit("\x02", 1)[1])
     return answer

@@ -21,6 +21,7 @@ from sim.board.bus import BoardBus
 from sim.board.interpreter import ROOT
 from sim.radio.air import Air
 from sim.radio.lock_radio import LockRadio
+from tests.on_lock import script_as_compiled
 
 LAPTOP = bytes(range(32)).hex()
 
@@ -28,9 +29,10 @@ LAPTOP = bytes(range(32)).hex()
 def board(script: str, *arguments: str, image: Path | None = None) -> Any:
     """What a script of this folder prints on the lock's interpreter."""
     lock = interpreter.find()
-    command = lock.command(ROOT / "tests" / "firmware" / script, *arguments)
     environment = lock.environment({"MOORING_FLASH": str(image)} if image else None)
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    with script_as_compiled(ROOT / "tests" / "firmware" / script) as copy:
+        command = lock.command(copy, *arguments)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-2000:]
     return json.loads(done.stdout.rsplit("\x02", 1)[1])
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from sim.board import flash, interpreter
+from tests.on_lock import as_compiled
 
 GUESSES = """
 from sim.board.boot import mount
@@ -27,7 +28,7 @@ except RefusedError as error:
 def boot(folder: Path, image: Path, cut: str = "") -> tuple[list[list[str]], bool]:
     """What a board says that guesses until it has to wait; and whether its power was cut."""
     script = folder / "guesses.py"
-    script.write_text(GUESSES)
+    script.write_text(as_compiled(GUESSES))
     lock = interpreter.find()
     environment = lock.environment({"MOORING_FLASH": str(image), "MOORING_POWER_CUT": cut})
     done = subprocess.run(lock.command(script), env=environment, capture_output=True, text=True, check=False)

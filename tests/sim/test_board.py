@@ -12,7 +12,7 @@ import pytest
 from sim.board import interpreter, layout
 from sim.board.bus import BoardBus
 from sim.loopback import serving
-from tests.on_lock import run_on_lock
+from tests.on_lock import as_compiled, run_on_lock
 
 RUNTIMES = ("micropython", "cpython")
 HOST_SIDE = """
@@ -38,7 +38,8 @@ async def board(
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """A lock's process that runs `source`."""
     script = folder / "board_script.py"
-    script.write_text(HOST_SIDE + source)
+    source = HOST_SIDE + source
+    script.write_text(as_compiled(source) if runtime == "micropython" else source)
     lock = interpreter.find(runtime)
     process = await asyncio.create_subprocess_exec(
         *lock.command(script),

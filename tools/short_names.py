@@ -1,0 +1,150 @@
+"""Short names for what only the lock's own software calls by name: private members, and parameters.
+
+MicroPython keeps each name once, on the heap, for ever. Names that never meet in one file are given the same short one,
+so that a thousand take the room of a hundred. What a name means changes nowhere: a long one has the same short one in
+every file.
+"""
+
+import ast
+import builtins
+import io
+import tokenize
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+_Functions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+
+
+def short_names(source: Mapping[str, bytes]) -> dict[str, str]:
+    """What to call which name in all files of `source`, which are by path and the whole of a program."""
+    trees = {}
+    for path, content in sorted(source.items()):
+        try:
+            trees[path] = ast.parse(content)
+        except SyntaxError:
+            continue  # the compiler has better words for it
+    facts = {path: _Names(tree) for path, tree in trees.items()}
+    bound = set().union(*(each.bound for each in facts.values()))
+    public = set().union(*(each.public for each in facts.values()))
+    kept = set().union(*(each.kept for each in facts.values()))
+    parameters = set().union(*(each.parameters for each in facts.values()))
+    private = {name for name in bound | public if name.startswith("_") and not name.startswith("__")}
+    kept |= set(dir(builtins))
+    # Outside the rooms are the stand-ins for modules of the interpreter, which are called as those are.
+    kept |= set().union(*(each.parameters for path, each in facts.items() if "/" not in path))
+    kept |= {part for path in source for part in path.removesuffix(".py").split("/")}
+    free = ((private & bound) | (parameters - bound - public)) - kept
+    meetings = [
+        free & set().union(each.present, *(facts[base].present for base in _bases(trees, path)))
+        for path, each in facts.items()
+    ]
+    return _share(free, meetings, set().union(*(each.present for each in facts.values())))
+
+
+def rename(content: bytes, names: Mapping[str, str]) -> bytes:
+    """`content`, a file of Python, with what `names` calls otherwise; as it is if it cannot be parsed."""
+    try:
+        tokens = list(tokenize.tokenize(io.BytesIO(content).readline))
+    except (SyntaxError, tokenize.TokenError):
+        return content
+    lines = content.decode().splitlines(keepends=True)
+    for token in reversed(tokens):
+        if token.type == tokenize.NAME and token.string in names:
+            row, left = token.start
+            line = lines[row - 1]
+            lines[row - 1] = line[:left] + names[token.string] + line[left + len(token.string) :]
+    return "".join(lines).encode()
+
+
+class _Names:
+    """The names of one file: `present` all of them; `bound` those given to something that is looked up by name, as
+    members, globals and keywords are; `public` those merely looked up so; `kept` what somebody else gave, or may look
+    up by a text; `parameters`."""
+
+    def __init__(self, tree: ast.Module) -> None:
+        self.present: set[str] = set()
+        self.bound: set[str] = set()
+        self.public: set[str] = set()
+        self.kept: set[str] = set()
+        self.parameters: set[str] = set()
+        self._used: set[str] = set()
+        for node in ast.walk(tree):
+            self._take(node)
+        constants: set[str] = set()
+        for node in _outside_functions(tree):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                self.bound.add(node.id)
+            if isinstance(node, ast.Assign) and ast.unparse(node.value).startswith("const("):
+                constants |= {ast.unparse(each) for each in node.targets}
+        self.present |= self.bound | self.public | self.parameters
+        self.kept |= self._used - self.present
+        self.present |= self._used
+        # The compiler puts a constant's value in its place, and leaves no name.
+        self.kept |= {name for name in constants if name.startswith("_")}
+
+    def _take(self, node: ast.AST) -> None:
+        match node:
+            case ast.Name(id=name, ctx=ast.Load()):
+                self._used.add(name)
+            case ast.Name(id=name) | ast.ExceptHandler(name=str(name)):
+                self.present.add(name)
+            case (
+                ast.Attribute(attr=name, ctx=ast.Store()) | ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name)
+            ):
+                self.bound.add(name)
+            case ast.Attribute(attr=name):
+                self.public.add(name)
+            case ast.keyword(arg=str(name)):
+                self.kept.add(name)
+            case ast.ClassDef(name=name):
+                self.kept.add(name)  # an error is told by it
+            case ast.arg(arg=name):
+                self.parameters.add(name)
+            case ast.Import(names=modules):
+                self.kept |= {part for each in modules for part in (each.asname or each.name).split(".")}
+            case ast.ImportFrom(module=str(name)):
+                self.kept |= set(name.split("."))
+            case ast.alias(name=name, asname=given):
+                self.public |= {*name.split("."), given or name}
+            case ast.Global(names=names):
+                self.public |= set(names)
+            case ast.Constant(value=str(text)):
+                self.kept.add(text)
+
+
+def _outside_functions(node: ast.AST) -> Iterator[ast.AST]:
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, _Functions):
+            yield child
+            yield from _outside_functions(child)
+
+
+def _bases(trees: Mapping[str, ast.Module], path: str) -> set[str]:
+    """Files whose classes those of `path` build on, and whose members theirs therefore meet."""
+    found: set[str] = set()
+    for node in ast.walk(trees[path]):
+        if isinstance(node, ast.ClassDef):
+            for base in node.bases:
+                name = base.attr if isinstance(base, ast.Attribute) else ast.unparse(base)
+                for other, tree in trees.items():
+                    defines = any(isinstance(each, ast.ClassDef) and each.name == name for each in tree.body)
+                    if other != path and other not in found and defines:
+                        found |= {other} | _bases(trees, other)
+    return found
+
+
+def _share(free: set[str], meetings: list[set[str]], taken: set[str]) -> dict[str, str]:
+    """A short name for each of `free`, another one for those that meet; none of `taken`."""
+    neighbours: dict[str, set[str]] = {name: set() for name in free}
+    for meeting in meetings:
+        for name in meeting:
+            neighbours[name] |= meeting
+    often = Counter(name for meeting in meetings for name in meeting)
+    chosen: dict[str, str] = {}
+    for name in sorted(free, key=lambda each: (-often[each], each)):
+        others = {chosen.get(other) for other in neighbours[name]}
+        number = 0
+        while f"_{number}" in others or f"_{number}" in taken:
+            number += 1
+        chosen[name] = f"_{number}"
+    return chosen
