@@ -31,7 +31,7 @@ def terse(source: bytes) -> bytes:
         return source  # the compiler has better words for it
     lines = source.splitlines(keepends=True)
     for top, left, bottom, right, instead in sorted(
-        [*_sentences(tree), *_typings(tree), *_runtime(tree)], reverse=True
+        [*_sentences(tree, lines), *_typings(tree), *_runtime(tree)], reverse=True
     ):
         head, tail = lines[top][:left], lines[bottom][right:]
         # Within a statement a line goes on by a backslash; of a whole one nothing is left but its lines' ends.
@@ -40,18 +40,29 @@ def terse(source: bytes) -> bytes:
     return b"".join(lines)
 
 
-def _sentences(tree: ast.Module) -> Iterator[_Cut]:
+def _sentences(tree: ast.Module, source: list[bytes]) -> Iterator[_Cut]:
     makers = {node.name for node in tree.body if isinstance(node, ast.FunctionDef) and _makes_error(node)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             if node.func.id in _SPOKEN:
                 yield from _short(node.args[0])
                 for sentence in node.args[1:2]:
-                    yield (*_extent(sentence), b'""')
+                    yield _end(node, source) or (*_extent(sentence), b'""')
             elif node.func.id in makers:
                 yield (*_extent(node.args[0]), b'""')
             elif node.func.id == _TOLD:
                 yield from _short(node.args[0])
+
+
+def _end(call: ast.Call, source: list[bytes]) -> _Cut | None:
+    """The second argument with the comma before it, where it is the last one and nothing else stands between."""
+    if len(call.args) != 2 or call.keywords:
+        return None
+    _, _, top, left = _extent(call.args[0])
+    row, column, bottom, right = _extent(call.args[1])
+    between = source[top : row + 1]
+    between[-1] = between[-1][:column]
+    return (top, left, bottom, right, b"") if b"".join(between)[left:].strip() == b"," else None
 
 
 def _makes_error(node: ast.FunctionDef) -> bool:

@@ -7,7 +7,7 @@ import socket
 import sys
 import time
 
-MICROPYTHON = sys.implementation.name == "micropython"
+_MICROPYTHON = sys.implementation.name == "micropython"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def const(value: int) -> int:
 def uptime() -> int:
     """Milliseconds of this machine."""
     # Looked up by name, for each runtime has only one of them.
-    return int(getattr(time, "ticks_ms")() if MICROPYTHON else time.monotonic_ns() // 1_000_000)  # noqa: B009
+    return int(getattr(time, "ticks_ms")() if _MICROPYTHON else time.monotonic_ns() // 1_000_000)  # noqa: B009
 
 
 _passed = [0]
@@ -30,7 +30,7 @@ _passed = [0]
 
 def ticks() -> int:
     """The lock's milliseconds: this machine's, and as many as the host lets pass at once (its input "ticks")."""
-    if MICROPYTHON:
+    if _MICROPYTHON:
         return int(getattr(time, "ticks_add")(uptime(), _passed[0]))  # noqa: B009
     return uptime() + _passed[0]
 
@@ -40,7 +40,7 @@ def connect(address: str) -> socket.socket:
     host, _, port = address.rpartition(":")
     connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     connection.connect(socket.getaddrinfo(host, int(port))[0][-1])
-    if not MICROPYTHON:
+    if not _MICROPYTHON:
         # Small messages that wait for an acknowledgement would cost 40 ms each.
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return connection
@@ -49,7 +49,7 @@ def connect(address: str) -> socket.socket:
 def send(connection: "Any", data: bytes) -> None:
     """Send all of `data`. Raises OSError."""
     # MicroPython's socket is a stream, whose write is the one that is complete.
-    if MICROPYTHON:
+    if _MICROPYTHON:
         connection.write(data)
     else:
         connection.sendall(data)

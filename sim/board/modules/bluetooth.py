@@ -15,8 +15,11 @@ import asyncio
 import json
 import os
 import struct
+import sys
 
-from sim.board.line import MICROPYTHON, connect, const, send
+from sim.board.line import connect, const, send
+
+_MICROPYTHON = sys.implementation.name == "micropython"
 
 FLAG_BROADCAST, FLAG_READ, FLAG_WRITE_NO_RESPONSE, FLAG_WRITE = 0x0001, 0x0002, 0x0004, 0x0008
 FLAG_NOTIFY, FLAG_INDICATE, FLAG_AUTHENTICATED_SIGNED_WRITE, FLAG_AUX_WRITE = 0x0010, 0x0020, 0x0040, 0x0100
@@ -166,7 +169,7 @@ class BLE:
         self._task = asyncio.create_task(self._pump(connection))
 
     async def _pump(self, connection):
-        if MICROPYTHON:
+        if _MICROPYTHON:
             reader = asyncio.StreamReader(connection)
         else:
             reader, _ = await asyncio.open_connection(sock=connection.dup())

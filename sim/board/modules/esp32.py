@@ -10,10 +10,13 @@ host takes a copy of that partition as the board connects, so that both together
 
 import os
 import struct
+import sys
 from binascii import hexlify
 
 from sim.board import layout
-from sim.board.line import MICROPYTHON, const, line
+from sim.board.line import const, line
+
+_MICROPYTHON = sys.implementation.name == "micropython"
 
 
 def _read_cut():
@@ -34,12 +37,12 @@ class _Flash:
 
     def __init__(self, path):
         # Unbuffered, as a buffer would survive what flash does not.
-        self.file = open(path, "r+b") if MICROPYTHON else open(path, "r+b", buffering=0)
+        self.file = open(path, "r+b") if _MICROPYTHON else open(path, "r+b", buffering=0)
         size = self.file.seek(0, 2)
         if size != layout.IMAGE_SIZE:
             raise OSError("flash image %s has %d bytes, not %d" % (path, size, layout.IMAGE_SIZE))
         name = path + layout.OPERATIONS_SUFFIX
-        self.counters = open(name, "wb") if MICROPYTHON else open(name, "wb", buffering=0)
+        self.counters = open(name, "wb") if _MICROPYTHON else open(name, "wb", buffering=0)
         self.programs = self.erases = self.programmed = 0
         self.line = line()  # before anything is done to the flash
         self.cut_at, self.torn = _read_cut()
@@ -100,7 +103,7 @@ class _Flash:
 
     def _cut(self):
         self._count(1)
-        if not MICROPYTHON:
+        if not _MICROPYTHON:
             os._exit(layout.POWER_CUT_EXIT)
         # MicroPython has no _exit, and SystemExit would run `finally` blocks that a power cut does not run. The signal
         # is named for the occasion and is deadly by default; where it does not exist, SIGKILL is as good.

@@ -13,9 +13,11 @@ import sys
 import time
 
 from sim.board import layout
-from sim.board.line import MICROPYTHON, connect, line, send, uptime
+from sim.board.line import connect, line, send, uptime
 
-if MICROPYTHON:
+_MICROPYTHON = sys.implementation.name == "micropython"
+
+if _MICROPYTHON:
     # The documented way to extend a built-in module: import it with nothing on the path that could shadow it.
     _path = list(sys.path)
     sys.path.clear()
@@ -110,7 +112,7 @@ def _start_watching():
         return
     import asyncio
 
-    if MICROPYTHON:
+    if _MICROPYTHON:
         _watching = asyncio.create_task(_watch())
     else:
         _watching = asyncio.get_running_loop()
@@ -211,7 +213,7 @@ def _later(timer, turn, again, period, callback):
             if not again:
                 return
 
-    if MICROPYTHON:
+    if _MICROPYTHON:
         import _thread
 
         _thread.start_new_thread(wait, ())
@@ -222,7 +224,7 @@ def _later(timer, turn, again, period, callback):
 
 
 def _schedule(callback, timer):
-    if MICROPYTHON:
+    if _MICROPYTHON:
         from micropython import schedule
 
         schedule(callback, timer)
@@ -230,7 +232,7 @@ def _schedule(callback, timer):
         callback(timer)
 
 
-class UART(io.IOBase if MICROPYTHON else object):
+class UART(io.IOBase if _MICROPYTHON else object):
     """As `machine.UART`: an unbuffered stream that never blocks on reading; None from a read means nothing is there.
 
     On MicroPython it is a stream for asyncio; the poller gets the socket's descriptor, so waiting costs nothing.
@@ -327,7 +329,7 @@ class WDT:
 
     def feed(self):
         now = uptime()
-        late = now - self._fed if not MICROPYTHON else time.ticks_diff(now, self._fed)
+        late = now - self._fed if not _MICROPYTHON else time.ticks_diff(now, self._fed)
         if late > self._timeout:
             _stop("watchdog", layout.WATCHDOG_EXIT)
         self._fed = now
@@ -336,7 +338,7 @@ class WDT:
 
 def _stop(cause, code):
     _bus.report(stop=cause)
-    while MICROPYTHON and os.getenv("MOORING_PROMPT"):
+    while _MICROPYTHON and os.getenv("MOORING_PROMPT"):
         # Where a prompt follows the program, it would follow SystemExit too; and nothing runs after a reset.
         os.system("kill -s KILL $PPID")
     sys.exit(code)
