@@ -11,7 +11,7 @@ from protocol.errors import TransportError
 from sim.board.interpreter import ROOT, Interpreter
 from sim.hang import HANG_SECONDS
 
-BOOT_SCRIPT = ROOT / "sim" / "board" / "boot.py"
+BOOT_SCRIPT = ROOT / "sim" / "board" / "start.py"
 
 
 @dataclass(frozen=True)

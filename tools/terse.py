@@ -13,8 +13,8 @@ _SPOKEN = frozenset({"FormatError", "VerificationError", "RefusedError", "Transp
 _GUARD = "TYPE_CHECKING"
 _ASKED = "_MICROPYTHON = sys.implementation.name == 'micropython'"
 
-_TOLD = "log"
-"""Tells an event, by a code as errors have."""
+_CODE = re.compile("[a-z-]+[.][a-z._-]+")
+"""A text that is the code of an error or an event."""
 
 _NAME = 10
 """Longest text, in characters, that mpy-cross makes a name of (MICROPY_ALLOC_PARSE_INTERN_STRING_LEN)."""
@@ -31,7 +31,7 @@ def terse(source: bytes) -> bytes:
         return source  # the compiler has better words for it
     lines = source.splitlines(keepends=True)
     for top, left, bottom, right, instead in sorted(
-        [*_sentences(tree, lines), *_typings(tree), *_runtime(tree)], reverse=True
+        [*_sentences(tree, lines), *_typings(tree), *_runtime(tree), *_codes(tree)], reverse=True
     ):
         head, tail = lines[top][:left], lines[bottom][right:]
         # Within a statement a line goes on by a backslash; of a whole one nothing is left but its lines' ends.
@@ -45,13 +45,10 @@ def _sentences(tree: ast.Module, source: list[bytes]) -> Iterator[_Cut]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             if node.func.id in _SPOKEN:
-                yield from _short(node.args[0])
                 for sentence in node.args[1:2]:
                     yield _end(node, source) or (*_extent(sentence), b'""')
             elif node.func.id in makers:
                 yield (*_extent(node.args[0]), b'""')
-            elif node.func.id == _TOLD:
-                yield from _short(node.args[0])
 
 
 def _end(call: ast.Call, source: list[bytes]) -> _Cut | None:
@@ -78,18 +75,22 @@ def _makes_error(node: ast.FunctionDef) -> bool:
     )
 
 
-def _short(code: ast.expr) -> Iterator[_Cut]:
-    """What stands for a code that is longer than the compiler makes a name of: its pieces. A text that is none takes
-    two objects on the heap, and many codes begin or end alike."""
-    if isinstance(code, ast.Constant) and isinstance(code.value, str) and len(code.value) > _NAME:
-        pieces = [""]
-        for word in re.findall("[^._]+|[._]", code.value):
-            if len(pieces[-1] + word) > _NAME or pieces[-1].endswith("."):
-                pieces.append("")
-            pieces[-1] += word
-        if max(len(piece) for piece in pieces) <= _NAME:
-            joined = " + ".join(f'"{piece}"' for piece in pieces if piece)
-            yield (*_extent(code), joined.encode())
+def _codes(tree: ast.Module) -> set[_Cut]:
+    """What stands for the codes in functions that are longer than the compiler makes a name of: their pieces. A text
+    that is no name takes two objects on the heap, and many codes begin or end alike."""
+    found = set()
+    functions = [node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
+    for node in [node for function in functions for node in ast.walk(function)]:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and _CODE.fullmatch(node.value):
+            pieces = [""]
+            for word in re.findall("[^._]+|[._]", node.value):
+                if len(pieces[-1] + word) > _NAME or pieces[-1].endswith("."):
+                    pieces.append("")
+                pieces[-1] += word
+            if len(pieces) > 1 and len(node.value) > _NAME and max(len(piece) for piece in pieces) <= _NAME:
+                joined = " + ".join(f'"{piece}"' for piece in pieces)
+                found.add((*_extent(node), f"({joined})".encode()))
+    return found
 
 
 def _runtime(tree: ast.Module) -> Iterator[_Cut]:

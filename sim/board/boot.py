@@ -1,4 +1,4 @@
-"""Boots the lock: mounts its file system, then runs the firmware. Run by MicroPython, or by the CPython runtime.
+"""Boots the lock: mounts its file system, then runs the firmware. `start` runs it, on either runtime.
 
 `python -m sim` and the tests start it with the module path and the environment of `sim.board.interpreter`; flash,
 pins, UART and radio are found through MOORING_FLASH, MOORING_BOARD, MOORING_UART1 and MOORING_RADIO; MOORING_FAULT
@@ -65,7 +65,8 @@ def _host_folder() -> str:
     return folder
 
 
-if __name__ == "__main__":
+def boot() -> None:
+    """Mount, and run the firmware."""
     state = mount()
     if sys.implementation.name == "micropython":
         import bluetooth

@@ -96,12 +96,16 @@ def test_a_module_is_the_same_program_but_for_that(path: str) -> None:
 
 
 def test_a_code_is_in_pieces_that_the_compiler_makes_names_of_and_whole_when_it_is_told() -> None:
-    source = b'raise RefusedError("engagement.not_for_us", "")\nlog("nfc.engaged")\nRefusedError("a" + b)\n'
-    assert terse(source).splitlines() == [
-        b'raise RefusedError("engagement" + "." + "not_for_us")',
-        b'log("nfc." + "engaged")',
-        b'RefusedError("a" + b)',
+    source = b"""\
+def tell(b, c=("a.b", "status-list.stale")):
+    log("nfc.engaged") if b == "grant.none" else log("nfc." + b)
+    raise RefusedError("engagement.not_for_us", "not for us")
+"""
+    assert terse(source).splitlines()[1:] == [
+        b'    log(("nfc." + "engaged")) if b == "grant.none" else log("nfc." + b)',
+        b'    raise RefusedError(("engagement" + "." + "not_for_us"))',
     ]
+    assert eval(b'("engagement" + "." + "not_for_us")') == "engagement.not_for_us"
 
 
 def test_on_the_lock_an_error_has_its_code_and_no_sentence_but_where_people_read_it() -> None:
