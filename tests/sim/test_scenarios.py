@@ -116,8 +116,25 @@ def test_a_story_without_promises_is_not_ok() -> None:
     assert (result.ok, result.error) == (False, "silent promises nothing of its own")
 
 
-def test_run_prints_one_json_object_last_and_exits_0() -> None:
-    done = command("run", "first-checkin", "--json", "--seed", "5")
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedProcess[str], Path]:
+    """What a run said, and the folder it kept."""
+    folder = tmp_path_factory.mktemp("kept")
+    return command("run", "first-checkin", "--json", "--seed", "5", "--keep", str(folder)), folder
+
+
+FREE_AT_READY = 112_000
+"""Bytes of heap that a lock must have when it is ready, or taps that are torn away and begin anew run out of it."""
+
+
+def test_a_lock_that_is_ready_has_heap_for_a_tap(kept: tuple[subprocess.CompletedProcess[str], Path]) -> None:
+    words = (kept[1] / "lock.log").read_text().split(" lock.ready ")[1].split()
+    free = dict(word.split("=", 1) for word in words if "=" in word)["heap"]
+    assert int(free) >= FREE_AT_READY
+
+
+def test_run_prints_one_json_object_last_and_exits_0(kept: tuple[subprocess.CompletedProcess[str], Path]) -> None:
+    done, _ = kept
     assert done.returncode == 0, done.stderr
     said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     assert {"scenario", "ok", "opened", "records", "receipts", "duplicates", "lock_runtime", "phases_ms"} <= said.keys()
