@@ -379,9 +379,8 @@ class BLE:
     def gatts_indicate(self, conn_handle, value_handle, data=None):
         """As `gatts_notify`, confirmed by an event."""
         self._take_buffer(conn_handle)
-        self._send_on(
-            _INDICATE, conn_handle, value_handle, self._values.get(value_handle, b"") if data is None else data
-        )
+        held = self._values.get(value_handle, b"") if data is None else data
+        self._send_on(_INDICATE, conn_handle, value_handle, held)
 
     def gap_scan(self, duration_ms=0, interval_us=1280000, window_us=11250, active=False):
         """Report advertisements for so long, 0 for ever; None stops."""
