@@ -92,10 +92,18 @@ except OSError as error:
     if error.args[0] != 17:  # EEXIST
         raise
 
+import firmware
+
+# All of the software has to be here, for once enrolled there is no way back to this; but making keys wants the heap, so
+# no more of it is loaded than says so. The strike has no current: nothing has touched its pin.
+root = firmware.__file__[: firmware.__file__.rindex("firmware/")]
+for path, size in {sizes}:
+    if os.stat(root + path)[6] != size:
+        raise OSError(path)
+
 from firmware.console import log
 from firmware.signals import Signals
 
-# No more than that is loaded: making keys wants the heap. The strike has no current, for nothing has touched its pin.
 log("lock.unenrolled")
 Signals().halt()
 '''
@@ -178,7 +186,9 @@ def stage(folder: Path, architecture: str | None = None, root: Path = ROOT) -> S
     """
     source = sources(root)
     contents = compile_all(source, architecture) if architecture else dict(source)
-    contents.update({BOOT: _BOOT.encode(), MAIN: _MAIN.encode()})
+    contents[BOOT] = _BOOT.encode()
+    sizes = tuple((path, len(content)) for path, content in sorted(contents.items()) if path != BOOT)
+    contents[MAIN] = _MAIN.replace("{sizes}", repr(sizes)).encode()
     made = Stage(folder, entries(contents), image_digest(entries(source)), architecture)
     _clear(folder)
     # First the manifest: after an interruption it still tells that all that stands here is ours to replace.
