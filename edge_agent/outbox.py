@@ -194,24 +194,26 @@ class Outbox:
         except StorageError:
             return False
         with database.transaction(self._db):
-            return self._keep_aside((lock_id, counter), record, None, code, authentic=False)
+            kept = self._keep_aside((lock_id, counter), record, None, code, authentic=False)
+        self._room.add(None, kept)
+        return kept > 0
 
     def _conflict(self, record: Record) -> Literal["conflict"]:
         self._room.check(record.lock_id, len(record.raw))
         with database.transaction(self._db):
             key = (record.lock_id, record.counter)
-            self._keep_aside(key, record.raw, record.payload_hash, "outbox.conflict", authentic=True)
+            kept = self._keep_aside(key, record.raw, record.payload_hash, "outbox.conflict", authentic=True)
+        self._room.add(record.lock_id, kept)
         return "conflict"
 
-    def _keep_aside(self, key: Key, record: bytes, payload_hash: bytes | None, code: str, authentic: bool) -> bool:
+    def _keep_aside(self, key: Key, record: bytes, payload_hash: bytes | None, code: str, authentic: bool) -> int:
+        """Inside a transaction. Returns how many bytes came, for the room: they count once they are on disk."""
         done = self._db.execute(
             "INSERT OR IGNORE INTO quarantine (lock_id, counter, record_hash, payload_hash, authentic, record, code, "
             "stored_at) VALUES (?,?,?,?,?,?,?,?)",
             (*key, hashlib.sha256(record).digest(), payload_hash, authentic, record, code, time.time()),
         )
-        if done.rowcount:
-            self._room.add(key[0] if authentic else None, len(record))
-        return done.rowcount > 0
+        return len(record) if done.rowcount else 0
 
     # --- records out -------------------------------------------------------------------------------------------------
 
@@ -307,11 +309,11 @@ class Outbox:
             rows = self._db.execute(
                 "DELETE FROM records WHERE lock_id = ? AND counter = ? RETURNING record, payload_hash", key
             ).fetchall()
-            for record, payload_hash in rows:
-                self._room.add(key[0], -len(record))
-                self._keep_aside(key, record, payload_hash, code, authentic)
+            kept = sum(self._keep_aside(key, record, payload_hash, code, authentic) for record, payload_hash in rows)
             if rows and not authentic:
                 self._db.execute("INSERT OR IGNORE INTO damaged (lock_id, counter) VALUES (?,?)", key)
+        self._room.add(key[0], -sum(len(row[0]) for row in rows))
+        self._room.add(key[0] if authentic else None, kept)
 
     def dispute(self, key: Key, code: str) -> bool:
         """Note that the province refuses a record that is good, which stays in the queue. False if that is known."""

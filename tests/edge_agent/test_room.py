@@ -1,8 +1,9 @@
 """Strangers may fill their own megabyte of the outbox, and never an own lock's."""
 
 import os
+import resource
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -100,3 +101,38 @@ def test_records_that_no_lock_signed_are_strangers_too(tmp_path: Path) -> None:
             kept += len(item.raw)
         assert STRANGERS_BYTES - 4096 < kept <= STRANGERS_BYTES
         assert fill(box, own)[0] > 1_990_000
+
+
+@contextmanager
+def no_file_grows_beyond(size: int) -> Iterator[None]:
+    """A disk that takes no more: what is written beyond `size` bytes of a file fails."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_what_a_disk_did_not_take_costs_nobody_room(tmp_path: Path) -> None:
+    own = SigningLock()
+    path = tmp_path / "o.sqlite3"
+    with closing(Outbox(path, max_bytes=100_000)) as box:
+        box.lock_seen(own.hello())
+        first, second = own.journal(2)
+        assert [box.put(first), box.put(second)] == ["stored", "stored"]
+        payload = cbor.encode([1, own.lock_id, 2, first.payload_hash, b"another"])
+        other = record.parse(record.sign(crypto, own.private, payload))
+        with no_file_grows_beyond(path.with_name("o.sqlite3-wal").stat().st_size):
+            for number in range(300):
+                with pytest.raises(StorageError, match=r"outbox\.io"):
+                    box.keep_forged(own.lock_id, number + 1, bytes(4000), "cose.signature")
+                with pytest.raises(StorageError, match=r"outbox\.io"):
+                    box.put(other)
+                with pytest.raises(StorageError, match=r"outbox\.io"):
+                    box.set_aside((own.lock_id, 1), "cose.signature", authentic=False)
+        assert box.keep_forged(own.lock_id, 1, bytes(4000), "cose.signature")
+        assert box.put(other) == "conflict"
+        taken, code = fill(box, own)
+        held = len(first.raw) + len(second.raw) + len(other.raw)
+        assert code == "outbox.limit" and 100_000 - 4096 < held + taken <= 100_000
