@@ -4,6 +4,7 @@ The door asks `decide` once somebody has shown who they are; `check_grant` says 
 """
 
 from firmware.stays import MAX_STAYS, VACANT
+from protocol import const
 from protocol.errors import RefusedError
 from protocol.grant import MAX_GUESTS, UNSTATED
 from protocol.placement import NAMED, REVOKED, SUSPENDED, WALK_IN
@@ -38,6 +39,9 @@ _REASONS = (
     "grant.guardian",
 )
 """In the order of the checks. Of several refusals the one that came farthest is given: it tells most."""
+
+_TIES = const(2)
+"""Ties that are looked up for whoever is refused: a minor is named in one stay, or in two that follow on each other."""
 
 
 class Decision:
@@ -98,6 +102,9 @@ def decide(
             continue
         decision.interval = interval
         return decision
+    # Each of `allowed` was a minor whose tie was looked up. Who is not expected does not get away with less.
+    for claim in list(claims[:1]) * (_TIES - len(allowed)):
+        claim.tie(VACANT, VACANT.grant.ties)
     raise RefusedError(_REASONS[farthest], "the rules of the door say no")
 
 

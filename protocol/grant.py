@@ -116,13 +116,13 @@ class Grant:
     def tie(self, crypto: "Crypto", key: bytes, commitment: bytes) -> "tuple[int, str]":
         """Whose minor the guest of that commitment is: (place of the adult in `commitments` from 1 or 0, relation).
 
-        NO_TIE for a guest whom the grant does not name. `key` is that of the commitments. Raises RefusedError
-        `grant.tie` when what is masked there is no tie.
+        NO_TIE for a guest whom the grant does not name. One HMAC, named or not. `key` is that of the commitments.
+        Raises RefusedError `grant.tie` when what is masked there is no tie.
         """
+        mask = _mask(crypto, key, self.grant_id, self.serial, commitment)
         if commitment not in self.commitments:
             return NO_TIE
         at = self.commitments.index(commitment)
-        mask = _mask(crypto, key, self.grant_id, self.serial, commitment)
         place, code = self.ties[2 * at] ^ mask[0], self.ties[2 * at + 1] ^ mask[1]
         if place > len(self.commitments) or place == at + 1 or code >= len(RELATIONS):
             raise RefusedError("grant.tie", "tied to nobody of this grant, or by no relation there is")
