@@ -147,21 +147,24 @@ class Maintenance:
                     return line
         except OSError:
             self._ended = True
+        except MemoryError:
+            self._assembler = Assembler(DOWN_LIMIT)
         return None
 
     async def _serve(self, line: bytes) -> None:
-        content, code = None, None
+        # Whoever is at the cable: want of memory for what they send or are told costs them that, and the door nothing.
         try:
             number, command, argument = request(line)
-        except MooringError:
+        except (MooringError, MemoryError):
             return  # noise on the line; who meant something asks again
         try:
-            content = await self._command(command, argument)
+            console.answer(encode([number, None, await self._command(command, argument)]))
+            return
         except MooringError as error:
             code = error.code
         except MemoryError:
             code = "console.memory"
-        console.answer(encode([number, code, content]))
+        console.answer(encode([number, code, None]))
 
     async def _command(self, command: str, argument: "Any") -> "Any":
         if command == "status":

@@ -15,11 +15,13 @@ import pytest
 from firmware import pins
 from protocol import crypto_cpython as crypto
 from protocol import record
+from protocol.console import encode
 from protocol.fittings import Fittings
 from tests.tools import enrolled
 from tests.tools.enrolled import READY
 from tests.tools.pty_board import PtyBoard
 from tools import flash, software
+from tools.cable import Cable
 
 Capture = pytest.CaptureFixture[str]
 
@@ -263,6 +265,40 @@ def test_a_lock_that_halted_starts_again_once_nobody_has_asked_it_anything_for_a
     with PtyBoard(copy, extra=hurry + spoil) as one:
         one.wait_for("lock.halted code=identity.corrupt", times=3)
         assert ">>> " not in one.console and set(opened(one)) == {0}
+
+
+LITTERED = """
+import asyncio, gc
+_serve, litter = asyncio.run, [None] * 4000
+async def _litter():
+    await asyncio.sleep(0.5)
+    at = 0
+    try:
+        while True:
+            litter[at] = bytearray(500)
+            at += 1
+    except MemoryError:
+        pass
+    for at in range(0, len(litter), 2):
+        litter[at] = None
+    gc.collect()
+    print("littered", at)
+async def _both(main):
+    asyncio.create_task(_litter())
+    await main
+asyncio.run = lambda main: _serve(_both(main))
+"""
+
+
+def test_lines_for_which_there_is_no_memory_cost_the_console_alone(copy: Path, capsys: Capture) -> None:
+    with PtyBoard(copy, extra=LITTERED) as one:
+        one.wait_for("littered")
+        with Cable(one.port) as cable:
+            for line in (b"~" + b"A" * 1376, encode([7, "fittings", bytes(600)])):
+                cable._write(line)  # piece by piece, for the port keeps no more
+                assert cable.status().halted is None
+        assert one.starts == 1 and "lock.task_failed" not in one.console
+        assert ask(capsys, one, "log")[1]["error"]["code"] == "console.memory", "there is no room for it still"
 
 
 def test_send_stops_at_a_lock_in_service_and_says_why_and_the_lock_does_not_notice(
