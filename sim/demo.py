@@ -14,13 +14,13 @@ from rich.rule import Rule
 from rich.table import Table
 
 from edge_agent.counted import counted
-from protocol.errors import ConfigError, MooringError
+from protocol.errors import ConfigError, MooringError, TransportError
 from protocol.record import CHECK_IN
 from sim import issuer, timeline, views
 from sim.board.interpreter import HEAP
 from sim.board.openings import openings
 from sim.progress import Progress
-from sim.scenarios.story import Promise, Script, in_flash_first
+from sim.scenarios.story import Promise, Script, in_flash_first, told
 from sim.shown import Signal, dark, signals
 from sim.tap import Tap
 from sim.visitors import Visitor
@@ -81,7 +81,7 @@ async def _tell(progress: Progress, runtime: str) -> tuple[bool, str]:
         except ConfigError:
             raise
         except MooringError as problem:
-            error = str(problem)
+            error = told(problem, kept=False)
     progress.waiting("")
     held = error is None and bool(promises) and all(promise.held for promise in promises)
     progress.print(_verdict(promises, error, held, time.monotonic() - began))
@@ -110,6 +110,7 @@ async def _check_in(progress: Progress, script: Script) -> None:
     progress.waiting("the phone is at the reader")
     tap = await world.tap(guest)
     script.promise("the booked guest's tap opened the door", tap.opened)
+    go_on_if_opened(tap)
     progress.waiting("the record is on its way to the province, and the receipt back")
     await world.settle(1)
     await world.until("the edge forgets the record", lambda: bool(world.edge_events("receipt.accepted")))
@@ -125,6 +126,12 @@ async def _check_in(progress: Progress, script: Script) -> None:
     )
     progress.print(views.views(world, counter))
     progress.print()
+
+
+def go_on_if_opened(tap: Tap) -> None:
+    """Raises TransportError `world.shut` if the door did not open: what the story waits for next will not come."""
+    if not tap.opened:
+        raise TransportError("world.shut", f"the door did not open to a guest ({tap}); the rest is left out")
 
 
 def _knowledge(progress: Progress, world: World) -> None:
@@ -226,6 +233,7 @@ async def _outage(progress: Progress, script: Script) -> None:
         script.promise(f"without a network the door opened to {guest.name}", tap.opened)
         kind = "deviceMac" if guest.phone.authentication == "mac" else "deviceSignature"
         progress.print(f"    {guest.name}: {tap}\n      by {guest.doc_type}, {kind}")
+        go_on_if_opened(tap)
     progress.waiting("the records are on their way to the edge agent")
     await world.until("the edge holds both", lambda: len(world.edge_events("record.stored")) >= held + 2)
     script.promise("the province could not know yet", world.recorded() == held)

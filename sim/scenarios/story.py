@@ -138,7 +138,7 @@ async def perform(
                 home, seed, runtime, chosen.offset, on_step, chosen.fittings, chosen.board, profile
             ) as world:
                 script = Script(world, seed=seed)
-                error = await _play(chosen, script)
+                error = await _play(chosen, script, kept=folder is not None)
                 return _result(chosen, script, seed, error, time.monotonic() - began)
         except ConfigError:
             raise
@@ -146,17 +146,24 @@ async def perform(
             # The world itself did not come up: nothing opened, nothing held.
             runs_on = str(find(runtime))
             seconds = time.monotonic() - began
-            return Result(chosen.name, seed, False, 0, 0, 0, 0, runs_on, {}, [], str(problem), seconds)
+            return Result(
+                chosen.name, seed, False, 0, 0, 0, 0, runs_on, {}, [], told(problem, folder is not None), seconds
+            )
 
 
-async def _play(chosen: Story, script: Script) -> str | None:
+def told(problem: MooringError, kept: bool) -> str:
+    """What went wrong, with the place of the files that show it only if they are `kept`."""
+    return str(problem) if kept else str(problem).partition("; see ")[0]
+
+
+async def _play(chosen: Story, script: Script, kept: bool) -> str | None:
     try:
         await chosen.play(script)
         if not script.promises:
             return f"{chosen.name} promises nothing of its own"
         _general(script)
     except MooringError as problem:
-        return str(problem)
+        return told(problem, kept)
     return None
 
 

@@ -9,10 +9,16 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 
+from protocol.errors import TransportError
+from sim.board.bus import BoardEvent
 from sim.board.interpreter import ROOT
-from sim.demo import TO_DO
+from sim.demo import TO_DO, go_on_if_opened
+from sim.lock_process import ConsoleLine
+from sim.phone.phone import TapOutcome
 from sim.progress import WIDTH
+from sim.scenarios.story import told
 from sim.shown import Signal
+from sim.tap import Tap
 
 
 @pytest.fixture(scope="module")
@@ -95,3 +101,17 @@ def test_the_picture_is_of_the_demo_and_fetches_nothing(folder: Path) -> None:
     words = [re.findall(r">([^<>]*[a-z]{4}[^<>]*)</text>", one) for one in (text, kept)]
     known = [[re.sub(r"[0-9]+", "0", line) for line in found if not re.search(r"[0-9a-f]{8}", line)] for found in words]
     assert known[0] == known[1]
+
+
+def test_the_demo_waits_for_no_record_of_a_guest_who_was_not_let_in() -> None:
+    moved = BoardEvent(0.0, 0, {})
+    go_on_if_opened(Tap(TapOutcome("presented"), 0.0, [], moved))
+    refused = ConsoleLine(0.0, 0, "tap.failed", {"error": "MemoryError"})
+    with pytest.raises(TransportError, match=r"world\.shut: .*not let in, MemoryError"):
+        go_on_if_opened(Tap(TapOutcome("presented"), 0.0, [refused]))
+
+
+def test_what_went_wrong_names_no_folder_that_is_gone_when_it_is_read() -> None:
+    problem = TransportError("world.waited", "a record: not within 300 s; see /tmp/somewhere")
+    assert told(problem, kept=True) == "world.waited: a record: not within 300 s; see /tmp/somewhere"
+    assert told(problem, kept=False) == "world.waited: a record: not within 300 s"
