@@ -49,7 +49,11 @@ class Asking:
     def begin(self, requests: "Requests") -> "Requests":
         """The requests of a new session, in order. `requests` is what anybody may be asked for, in the public order."""
         count = sum([len(types) for types in requests])
-        if count != self.count or (self.mode and ticks.age(self._began) >= _REMEMBERED_MS):
+        if (
+            count != self.count
+            or self.start >= len(requests)
+            or (self.mode and ticks.age(self._began) >= _REMEMBERED_MS)
+        ):
             self.forget()
             self.count = count
         if self.mode == _IN_ORDER:

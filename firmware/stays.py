@@ -140,11 +140,12 @@ class Stay:
         """
         exact, person = commitments[0], commitments[3]
         number, named, again = _place(self._documents, exact), b"", _place(self._owners, person) > 0
-        if number and self.guests[number - 1].tag[:_TAG] != exact[:_TAG]:
+        # A place may be one of those that fill a table up: of lists, slices then hold nothing.
+        if exact[:_TAG] not in [guest.tag[:_TAG] for guest in self.guests[max(0, number - 1) : number]]:
             number = 0
         for each in commitments[:3]:
             place = _place(self._known, each)
-            if place and self.grant.commitments[place - 1] == each:
+            if place and each in self.grant.commitments[place - 1 : place]:
                 named, number = each, self._numbers[place - 1] or number
         if again:
             again = person[:_TAG] in [self.guests[inside - 1].tag[24:32] for inside in self.present()]

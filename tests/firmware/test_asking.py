@@ -425,6 +425,8 @@ def test_other_papers_begin_from_the_start() -> None:
     asking.end(ended(1, 0, "session.declined"), requests)
     assert asking.begin(requests)[0] == ["b"]
     assert asking.begin([*requests, ["c"]])[0] == ["a"]
+    asking.end(ended(2, 2, "session.ended"), [*requests, ["c"]])
+    assert asking.begin([["a", "b"], ["c"]]) == [["a", "b"], ["c"]], "as many types, in fewer requests"
 
 
 @pytest.mark.parametrize("requests", [[["a"]], [["a"], ["b"]], [["a"], ["b"], ["c"], ["d"]]])

@@ -1,5 +1,6 @@
 """What becomes of grants at the lock: newer versions, cancellations, and those that must never come back."""
 
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -173,6 +174,15 @@ def test_a_full_memory_of_cancellations_takes_no_new_stay_and_still_every_cancel
 
 
 # --- extensions that were held up ------------------------------------------------------------------------------------
+
+
+def test_a_document_that_looks_like_what_fills_a_table_up_is_nobodys(bench: Bench) -> None:
+    bench.take(grant())
+    (stay,) = bench.stays.all()
+    filling = sha256(stay.grant.grant_id).digest()
+    for at in range(0, 32, 4):
+        shown = filling[at : at + 4] + bytes(28)
+        assert stay.known([shown] * 4) == (0, shown, False, False)
 
 
 def test_an_extension_that_comes_late_finds_the_guests_of_the_stay(bench: Bench) -> None:
