@@ -121,7 +121,7 @@ class Stay:
     def _slots(self, items: "list[bytes]") -> bytes:
         """A table of the beginnings of `items`. What fills it up is like them, to whoever does not know their keys; it
         also stands in the place of what is not known, for nothing ever comes to zeros."""
-        padding = sha256(self.grant.grant_id).digest()
+        padding: bytes = sha256(self.grant.grant_id).digest()
         found = [each[:_SLOT] if any(each[:_TAG]) else padding[:_SLOT] for each in items]
         return (b"".join(found) + padding * (_TABLE // 32))[:_TABLE]
 
