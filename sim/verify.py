@@ -193,6 +193,12 @@ def _on_lock(lock: interpreter.Interpreter, case: Case) -> dict[str, Any]:
         verdict = None
     if done.returncode != 0 or not isinstance(verdict, dict):
         return _fault("lock.crashed", f"the lock gave no verdict (exit code {done.returncode})")
+    error = verdict["error"]
+    if error is not None and not error["message"]:
+        # What the lock is compiled to holds codes alone; the sentence is that of the same code here.
+        here = _here(case)["error"]
+        if here is not None and here["code"] == error["code"]:
+            error["message"] = here["message"]
     return verdict
 
 

@@ -106,7 +106,9 @@ def test_the_sample_is_accepted_and_with_one_digit_changed_it_is_not(judge: Any,
     assert verdict.code == 0 and verdict.printed["documents"][0]["elements"][MDL_NAME_SPACE]["nationality"] == "SE"
     case = json.loads(sample.read_text())
     changed = case["device_response"].replace(b"SE".hex(), b"NO".hex(), 1)
-    assert judge({**case, "device_response": changed}, runtime).code == 1
+    refused = judge({**case, "device_response": changed}, runtime)
+    assert (refused.code, refused.error) == (1, "mdoc.digest")
+    assert refused.printed["error"]["message"], "in words too, though the lock's build has none"
 
 
 def test_the_lock_is_the_default() -> None:
