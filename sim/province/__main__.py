@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import json
+import os
 import signal
 import sqlite3
 import sys
@@ -171,7 +172,7 @@ def _must_hold_a_province(folder: Path) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit code: 0 done, 1 a listing code that is not genuine, 2 bad arguments or data, and the message says which."""
+    """Exit code: 0 done, 1 a listing code that is not genuine or nobody reads what is printed, 2 bad arguments or data."""
     chosen = _parser().parse_args(arguments)
     try:
         if chosen.command == "check-code":
@@ -185,6 +186,10 @@ def main(arguments: list[str] | None = None) -> int:
     except MooringError as error:
         print(error, file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        # The reader of our output (`| head`) has left; there is nobody to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 @contextlib.contextmanager
@@ -192,6 +197,8 @@ def _usable(folder: Path) -> Iterator[None]:
     """What disk and SQLite say of the province's folder as ConfigError `province.data`."""
     try:
         yield
+    except BrokenPipeError:
+        raise  # of the output, not of the folder
     except OSError as error:
         raise ConfigError("province.data", f"cannot use {error.filename or folder}: {error.strerror}") from error
     except sqlite3.Error as error:

@@ -1,6 +1,9 @@
 """Placing locks at the doors of listings, and the commands that make and check listing codes."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -139,3 +142,16 @@ def test_a_folder_without_a_province_makes_no_code(tmp_path: Path, capsys: pytes
     assert main(["code", "--data", str(tmp_path), "--listing", "HZ-1", "--place", "there"]) == 2
     assert "province.data" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_of_the_output_who_has_left_is_no_fault_of_the_folder(province: Province, tmp_path: Path) -> None:
+    place(province, locks(province, 1)[0], "HZ-1")
+    province.stop()
+    reads, writes = os.pipe()
+    os.close(reads)
+    command = [sys.executable, "-m", "sim.province", "code", "--data", str(tmp_path), "--listing", "HZ-1"]
+    # Unbuffered, so that it is a line of the command that finds nobody.
+    unbuffered = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    done = subprocess.run(command, stdout=writes, stderr=subprocess.PIPE, text=True, check=False, env=unbuffered)
+    os.close(writes)
+    assert (done.returncode, done.stderr) == (1, "")
