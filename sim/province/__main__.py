@@ -172,7 +172,10 @@ def _must_hold_a_province(folder: Path) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit code: 0 done, 1 a listing code that is not genuine or nobody reads what is printed, 2 bad arguments or data."""
+    """Exit code: 0 done, 1 a listing code that is not genuine, 2 bad arguments or data, and the message says which.
+
+    1 as well when nobody reads what is printed.
+    """
     chosen = _parser().parse_args(arguments)
     try:
         if chosen.command == "check-code":
