@@ -199,6 +199,8 @@ class Tally:
         for _ in range(_SLOTS):  # a slot that does not read back as written is left behind
             if self._at >= SECTOR:
                 self._move()
+                if closes:
+                    return  # it was left behind; what others were merged into may have its key by now
             if self._at >= SECTOR:
                 raise StorageError("journal.flash", "more lines than a sector holds")
             if not closes:

@@ -121,6 +121,19 @@ def test_more_ways_to_come_than_have_room_apart_are_counted_together_and_the_tal
     assert bytes(device.content[: 2 * SECTOR]) == before == b"\xff" * (2 * SECTOR), "the journal's own sectors"
 
 
+def test_to_close_what_was_counted_together_loses_nothing_that_is_counted_together_just_then() -> None:
+    device = FlashDevice(4)
+    tally = Tally(device)
+    tally.add(Line(ENTRY, "mdoc", 10, 10, 5, b"G" * 16))  # of several guests
+    for number in range(1, 63):
+        tally.add(Line(ENTRY, "mdoc", 10, 10, 1, b"G" * 16, number))
+    together = next(line for line in tally.lines() if not line.guest)
+    assert together.count == 5 and len(tally.lines()) == 63, "the sector is full, and holds more than it can keep"
+    tally.close(together)
+    assert sum(counts(tally).values()) == 62
+    assert counts(Tally(device)) == counts(tally)
+
+
 def test_a_place_that_does_not_hold_what_is_written_is_passed_over() -> None:
     device = FlashDevice(4)
     tally = Tally(device)
