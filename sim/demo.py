@@ -17,7 +17,6 @@ from edge_agent.counted import counted
 from protocol.errors import ConfigError, MooringError, TransportError
 from protocol.record import CHECK_IN
 from sim import issuer, timeline, views
-from sim.board.interpreter import HEAP
 from sim.board.openings import openings
 from sim.progress import Progress
 from sim.scenarios.story import Promise, Script, in_flash_first, told
@@ -64,7 +63,8 @@ async def _tell(progress: Progress, runtime: str) -> tuple[bool, str]:
                 script = Script(world, promises)
                 world.on_step = lambda text: None
                 edge = world.edge and world.edge.pid
-                step(f"lock on {world.interpreter}, heap {HEAP}; edge agent is process {edge}")
+                heap = "" if world.interpreter.heap is None else f", heap {world.interpreter.heap}"
+                step(f"lock on {world.interpreter}{heap}; edge agent is process {edge}")
                 progress.print()
                 await _check_in(progress, script)
                 drawn = progress.drawn()

@@ -18,6 +18,8 @@ ROOT = Path(__file__).resolve().parents[2]
 STAND_INS = ROOT / "sim" / "board" / "modules"
 HEAP = "512k"
 """Heap of the lock. Objects are twice as wide here as on the chip, so this is less than it sounds."""
+SOURCES_HEAP = "768k"
+"""The same where nothing compiles for this machine: the sources take more of it."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +30,16 @@ class Interpreter:
     version: str
     program: str
 
+    @property
+    def heap(self) -> str | None:
+        """The lock's heap, as the interpreter takes it; None where it has all that the machine has."""
+        if self.runtime != "micropython":
+            return None
+        return SOURCES_HEAP if compiled.folder(ROOT, self.program) is None else HEAP
+
     def command(self, script: Path, *arguments: str) -> list[str]:
         """Command line that runs `script` with `arguments`."""
-        heap = ["-X", f"heapsize={HEAP}"] if self.runtime == "micropython" else []
+        heap = [] if self.heap is None else ["-X", f"heapsize={self.heap}"]
         return [self.program, *heap, str(script), *arguments]
 
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """What the lock runs here: its sources as they stand, compiled, in 512 KB of heap."""
 
+import asyncio
 import shutil
 import subprocess
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sim.board import compiled, interpreter
+from sim.scenarios import perform, stories
 from tests.on_lock import as_compiled, run_on_lock
 from tools.software import sources
 
@@ -24,6 +26,7 @@ def checkout(folder: Path) -> Path:
     return folder
 
 
+@NEEDS_COMPILER
 def test_the_lock_is_given_512_kb_and_no_more() -> None:
     assert interpreter.HEAP == "512k"
     command = LOCK.command(Path("boot.py"))
@@ -54,6 +57,15 @@ def test_a_changed_source_is_compiled_anew_and_the_one_before_is_kept_apart(tmp_
     assert before is not None and after is not None and after != before
     assert (after / "firmware/door.mpy").read_bytes() != (before / "firmware/door.mpy").read_bytes()
     assert (after / "firmware/policy.mpy").read_bytes() == (before / "firmware/policy.mpy").read_bytes()
+
+
+def test_where_nothing_compiles_for_the_machine_the_sources_check_a_guest_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiled, "folder", lambda root, program: None)
+    result = asyncio.run(perform(stories["first-checkin"], folder=tmp_path))
+    assert (result.ok, result.error) == (True, None)
+    assert LOCK.heap == "768k" and str(interpreter.ROOT / "build") not in LOCK.environment()["MICROPYPATH"]
 
 
 def test_an_interpreter_of_another_form_runs_the_sources(tmp_path: Path) -> None:
