@@ -49,11 +49,7 @@ class Asking:
     def begin(self, requests: "Requests") -> "Requests":
         """The requests of a new session, in order. `requests` is what anybody may be asked for, in the public order."""
         count = sum([len(types) for types in requests])
-        if (
-            count != self.count
-            or self.start >= len(requests)
-            or (self.mode and ticks.age(self._began) >= _REMEMBERED_MS)
-        ):
+        if count != self.count or not self._rest(requests) or (self.mode and ticks.age(self._began) >= _REMEMBERED_MS):
             self.forget()
             self.count = count
         if self.mode == _IN_ORDER:
@@ -74,14 +70,18 @@ class Asking:
         # answer: it is still to be asked. But the first of a session was read and left, or the run would never end.
         done = max(1, reading.answered)
         size = len(self._rest(requests))
+        together = len(requests[0]) > 1  # so its types were not asked for one by one yet
         if self.mode == _ONE_BY_ONE and self.left + done < size:
             self.left += done
-        elif self.mode == _THE_REST and reading.lost and size > 1:
-            self.mode = _ONE_BY_ONE
+        elif self.mode == _THE_REST and reading.lost and (size > 1 or together):
+            self.mode, self.again = _ONE_BY_ONE, self.again or together
         elif self.mode == _IN_ORDER and reading.lost and done < len(requests):
             self.mode, self.start = _THE_REST, done
             # The phone was not even given the time to answer.
             self.again = not reading.answered and reading.lost in _TAKEN_AWAY
+        elif self.mode == _IN_ORDER and reading.lost and together and not reading.answered:
+            # All there is was asked for in one request.
+            self.mode, self.start, self.again = _ONE_BY_ONE, 1, True
         else:
             self.forget()
         self._began = ticks.now()

@@ -397,16 +397,18 @@ def ended(asked: int, answered: int, lost: str) -> Any:
 def test_requests_for_several_types_stay_together_until_one_type_is_asked_a_tap() -> None:
     asking, requests = Asking(), [["a", "b"], ["c"], ["d", "e"]]
     plans = []
-    for _ in range(6):
+    for _ in range(8):
         plans.append(asking.begin(requests))
         asking.end(ended(1, 0, "session.declined"), requests)
-    rest = [["c"], ["d"], ["e"]]
+    rest = [["c"], ["d"], ["e"], ["a"], ["b"]]
     assert plans == [
         requests,
         [["c", "d", "e"], ["a", "b"]],
-        [*rest, ["a", "b"]],
-        [*rest[1:], ["a", "b"], ["c"]],
-        [["e"], ["a", "b"], ["c"]],
+        rest,
+        [*rest[1:], ["c"]],
+        [*rest[2:], ["c"]],
+        [*rest[3:], ["c"], ["d", "e"]],
+        [["b"], ["c"], ["d", "e"]],
         requests,
     ]
 
@@ -441,6 +443,20 @@ def test_whoever_holds_one_type_and_throws_without_it_is_asked_for_it_alone_in_t
             asking.end(ended(1, 0, lost), requests)
             taps += 1
             assert taps <= len(requests) + 1
+
+
+@pytest.mark.parametrize("requests", [[["a", "b"]], [["a", "b"], ["c"]], [["a", "b"], ["c", "d"]], [["a"], ["b", "c"]]])
+def test_who_throws_at_a_type_that_is_missing_is_asked_for_theirs_alone_also_where_requests_have_several(
+    requests: list[list[str]],
+) -> None:
+    types = [doc_type for request in requests for doc_type in request]
+    for held in types:
+        asking = Asking()
+        taps = 1
+        while asking.begin(requests)[0] != [held]:
+            asking.end(ended(1, 0, "nfc.timeout"), requests)
+            taps += 1
+            assert taps <= len(types) + 2
 
 
 def test_a_session_that_the_door_ended_is_not_remembered() -> None:
