@@ -133,10 +133,7 @@ def _stage(options: argparse.Namespace) -> dict[str, Any]:
 def _send(options: argparse.Namespace) -> dict[str, Any]:
     started = time.monotonic()
     with contextlib.ExitStack() as stack:
-        if options.folder is None:
-            made = software.stage(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mooring-"))))
-        else:
-            made = software.load(options.folder)
+        made = None if options.folder is None else software.load(options.folder)
         port = board.choose(options.port)
         _say(options, f"looking into the board on {port} (a lock that runs there is stopped, and restarted at the end)")
         reached = board.Board(port, options.timeout)
@@ -149,6 +146,10 @@ def _send(options: argparse.Namespace) -> dict[str, Any]:
                 if error.code == "board.silent":
                     _refuse_in_service(port)
                 raise
+            if made is None:
+                # Compiled, for sources leave a lock that serves no room to read a phone.
+                temporary = stack.enter_context(tempfile.TemporaryDirectory(prefix="mooring-"))
+                made = software.stage(Path(temporary), software.architecture_of(found.mpy))
             planned = board.plan(found, made)
             board.check(found, made, planned)
             _say(options, f"{found.machine}, MicroPython {'.'.join(map(str, found.version))}, {found.free} bytes free")
@@ -259,7 +260,11 @@ def _parser() -> argparse.ArgumentParser:
         "and stays on the board are left alone. Even with --dry-run, a lock running there stops for some seconds.",
     )
     send.add_argument(
-        "folder", metavar="FOLDER", type=Path, nargs="?", help="a stage; without it, this checkout as it is"
+        "folder",
+        metavar="FOLDER",
+        type=Path,
+        nargs="?",
+        help="a stage; without it, this checkout, compiled for that board",
     )
     send.add_argument("--port", help="serial port of the board; may be left out when there is only one")
     send.add_argument("--dry-run", action="store_true", help="look into the board and tell what would be sent")

@@ -24,6 +24,22 @@ MAIN = "main.py"
 MANIFEST = "manifest.json"
 FORMAT = "mooring-stage-1"
 
+# By their numbers in `sys.implementation._mpy` (MicroPython's "MicroPython .mpy files").
+_NATIVE = (
+    "",
+    "x86",
+    "x64",
+    "armv6",
+    "armv6m",
+    "armv7m",
+    "armv7em",
+    "armv7emsp",
+    "armv7emdp",
+    "xtensa",
+    "xtensawin",
+    "rv32imc",
+)
+
 ARCHITECTURES = (
     "rv32imc",
     "xtensawin",
@@ -323,6 +339,12 @@ def find_program(name: str) -> list[str]:
         remedy = f"Install it: {sys.executable} -m pip install {name}"
         raise ConfigError("program.missing", f"this needs the program {name}, which is not here. {remedy}")
     return [found]
+
+
+def architecture_of(mpy: int) -> str | None:
+    """What to compile for an interpreter whose `sys.implementation._mpy` is `mpy`; None if it takes no native code."""
+    number = mpy >> 10 & 15
+    return _NATIVE[number] if 0 < number < len(_NATIVE) else None
 
 
 def compiled_for(content: bytes) -> tuple[int, int, int | None]:

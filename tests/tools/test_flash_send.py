@@ -74,6 +74,15 @@ def test_a_blank_board_receives_everything_and_starts_the_lock(made: software.St
     assert facts["bytes"] == sum(entry.size for entry in made.entries)
 
 
+def test_without_a_stage_the_checkout_is_compiled_for_the_board_and_starts_there(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    with PtyBoard(tmp_path / "board") as blank:
+        status, facts = send(capsys, blank)
+        assert status == 0 and "firmware/door.mpy" in facts["sent"] and "firmware/door.py" not in facts["sent"]
+        blank.wait_for(STARTED)
+
+
 def test_progress_names_each_file_on_stderr(made: software.Stage, copy: Path, capsys: Capture) -> None:
     with PtyBoard(copy, extra="if 'door.py' in os.listdir('/firmware'): os.remove('/firmware/door.py')") as one:
         one.wait_for(UP)
