@@ -275,11 +275,12 @@ def test_without_mpremote_the_remedy_is_told(tmp_path: Path, monkeypatch: pytest
 
 
 def test_ctrl_c_ends_it_without_a_traceback() -> None:
-    with _line() as port:
+    with _ends() as (host, port):
         command = [sys.executable, str(Path(flash.__file__)), "send", "--port", port]
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
             assert process.stderr is not None
             assert "looking into" in process.stderr.readline()
+            assert os.read(host, 1), "it has asked the board, and waits"
             process.send_signal(signal.SIGINT)
             said = process.stderr.read()
     assert process.returncode == flash.INTERRUPTED
@@ -287,15 +288,22 @@ def test_ctrl_c_ends_it_without_a_traceback() -> None:
 
 
 @contextlib.contextmanager
-def _line() -> Iterator[str]:
-    """A serial line with nobody at its other end."""
+def _ends() -> Iterator[tuple[int, str]]:
+    """Both ends of a serial line: the board's, as a descriptor, and the port's name."""
     host, line = pty.openpty()
     tty.setraw(line)
     try:
-        yield os.ttyname(line)
+        yield host, os.ttyname(line)
     finally:
         os.close(line)
         os.close(host)
+
+
+@contextlib.contextmanager
+def _line() -> Iterator[str]:
+    """A serial line with nobody at its other end."""
+    with _ends() as (_, port):
+        yield port
 
 
 # --- which port ------------------------------------------------------------------------------------------------------
