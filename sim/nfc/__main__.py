@@ -10,7 +10,7 @@ import argparse
 import asyncio
 import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from sim.environment import incomplete
 
@@ -39,19 +39,31 @@ def _phone() -> Phone:
     return Phone([Credential(issuer.MDL, issued, key)], [])
 
 
-async def _run(port: int | None, faults: Faults, empty: bool) -> None:
-    board = VirtualPn532(faults, looks_between=8)
-    place = board.open_terminal() if port is None else await board.start(port=port)
-    print(place, flush=True)
+def board(chosen: argparse.Namespace) -> VirtualPn532:
+    """The board that a command line asks for."""
+    wanted = Faults(**{fault.name: getattr(chosen, fault.name) for fault in dataclasses.fields(Faults)})
+    return VirtualPn532(wanted, looks_between=8)
+
+
+async def taps(board: VirtualPn532, say: Callable[[str], None]) -> None:
+    """Hold a phone to `board` for ever, and say what becomes of each tap."""
+    phone = _phone()
+    while True:
+        outcome = await phone.tap(board)
+        say(f"{outcome.result}: {outcome.apdus} APDUs")
+        await asyncio.sleep(_BETWEEN)
+
+
+async def _run(chosen: argparse.Namespace) -> None:
+    def say(line: str) -> None:
+        print(line, flush=True)
+
+    virtual = board(chosen)
+    say(virtual.open_terminal() if chosen.tcp is None else await virtual.start(port=chosen.tcp))
     try:
-        phone = None if empty else _phone()
-        while phone is not None:
-            outcome = await phone.tap(board)
-            print(f"{outcome.result}: {outcome.apdus} APDUs", flush=True)
-            await asyncio.sleep(_BETWEEN)
-        await asyncio.Event().wait()
+        await (asyncio.Event().wait() if chosen.empty else taps(virtual, say))
     finally:
-        await board.stop()
+        await virtual.stop()
 
 
 _CHANCE = number(0, 1), "CHANCE"
@@ -67,8 +79,8 @@ _KINDS = {
 }
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point; runs until it is interrupted."""
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command line; ends the program with 2 where it cannot be obeyed."""
     parser = argparse.ArgumentParser(
         prog="python -m sim.nfc",
         description="A virtual PN532 by itself, for any program that speaks to such a chip. It prints the path of its "
@@ -88,10 +100,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if fault.default is not None:
             meaning += f" (default {fault.default})"
         faults.add_argument(name, type=kind, default=fault.default, metavar=shown, help=meaning)
-    chosen = parser.parse_args(arguments)
-    wanted = Faults(**{fault.name: getattr(chosen, fault.name) for fault in dataclasses.fields(Faults)})
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point; runs until it is interrupted."""
+    chosen = parse(arguments)
     try:
-        asyncio.run(_run(chosen.tcp, wanted, chosen.empty))
+        asyncio.run(_run(chosen))
     except KeyboardInterrupt:
         return 130
     except OSError as error:
