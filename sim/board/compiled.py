@@ -5,6 +5,7 @@ stand-ins, which on the chip are no Python at all. Compiled modules leave no nam
 no holes where the compiler worked.
 """
 
+import fcntl
 import hashlib
 import inspect
 import json
@@ -18,7 +19,7 @@ from pathlib import Path
 
 from protocol.errors import ConfigError
 from tools.short_names import short_names
-from tools.software import compile_all, find_program, sources
+from tools.software import compile_lean, find_program, lean_sources, sources
 from tools.terse import terse
 
 NAMES = "names.json"
@@ -48,14 +49,17 @@ def folder(root: Path, program: str) -> Path | None:
         content[stand_in.name] = stand_in.read_bytes()
     content.update({path: (root / path).read_bytes() for path in _SIM})
     digest = hashlib.sha256(architecture.encode())
-    for tool in (compile_all, terse, short_names):
+    for tool in (compile_lean, terse, short_names):
         digest.update(Path(inspect.getfile(tool)).read_bytes())
     for path, text in content.items():
         digest.update(path.encode() + b"\0" + hashlib.sha256(text).digest())
     made = root / "build" / "lock" / digest.hexdigest()[:24]
-    if not made.is_dir():
-        names = short_names({path: terse(text) for path, text in content.items()})
-        _make(made, {**compile_all(content, architecture), NAMES: json.dumps(names).encode()})
+    made.parent.mkdir(parents=True, exist_ok=True)
+    with (made.parent / "lock").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)  # of several processes one compiles, and the others find it done
+        if not made.is_dir():
+            lean, names = lean_sources(content)
+            _make(made, {**compile_lean(lean, architecture), NAMES: json.dumps(names).encode()})
     return made
 
 
@@ -68,19 +72,14 @@ def _speak_alike(program: str, compiler: str) -> bool:
 
 
 def _make(made: Path, modules: dict[str, bytes]) -> None:
-    """Write all of it, or nothing: several processes may be at it."""
-    made.parent.mkdir(parents=True, exist_ok=True)
+    """Write all of it, or nothing."""
     with tempfile.TemporaryDirectory(dir=made.parent) as temporary:
         whole = Path(temporary, "whole")
         for path, content in modules.items():
             file = whole / path
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content)
-        try:
-            os.replace(whole, made)
-        except OSError:  # somebody else was faster
-            if not made.is_dir():
-                raise
+        os.replace(whole, made)
     for other in made.parent.iterdir():
-        if other != made and other.stat().st_mtime < made.stat().st_mtime - 86400:
+        if other.is_dir() and other != made and other.stat().st_mtime < made.stat().st_mtime - 86400:
             shutil.rmtree(other, ignore_errors=True)
