@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Final, Literal, Self
 
 from protocol.errors import ConfigError, TransportError
+from sim.ports import ReservedPort
 
 Kind = Literal["iotcore", "mosquitto"]
 
@@ -71,13 +72,6 @@ def _mosquitto() -> str | None:
     return shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
 
 
-def free_port() -> int:
-    """A loopback TCP port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 class Broker:
     """A broker on `host`:`port` (loopback; free port if none is given), started at once; a context manager.
 
@@ -91,13 +85,17 @@ class Broker:
         if kind not in available():
             raise ConfigError("broker.missing", "Mosquitto is not installed; on Debian: apt-get install mosquitto")
         self.kind = kind
-        self.port = port or free_port()
+        self._reserved: ReservedPort | None = None
+        if port is None:
+            self._reserved = ReservedPort()
+            port = self._reserved.port
+        self.port = port
         self._folder = tempfile.TemporaryDirectory(prefix="mooring-broker-")
         self._process: subprocess.Popen[bytes] | None = None
         try:
             self.start()
         except BaseException:
-            self._folder.cleanup()
+            self.close()
             raise
 
     @property
@@ -174,6 +172,8 @@ class Broker:
         """Stop, and remove what was on disk."""
         self.stop()
         self._folder.cleanup()
+        if self._reserved:
+            self._reserved.close()
 
     def __enter__(self) -> Self:
         return self

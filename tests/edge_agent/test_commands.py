@@ -19,10 +19,13 @@ from edge_agent import config, status
 from edge_agent.__main__ import main
 from edge_agent.notify import Notifier
 from edge_agent.outbox import Outbox
-from sim.broker import Broker, free_port
+from sim.broker import Broker
+from sim.ports import ReservedPort
 from tests.edge_agent.signing_lock import PROVINCE_PUBLIC, SigningLock
 
 KEY = PROVINCE_PUBLIC.hex()
+
+NO_BROKER = ReservedPort()
 
 
 @pytest.fixture
@@ -30,7 +33,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for variable in [name for name in os.environ if name.startswith("MOORING_EDGE_")]:
         monkeypatch.delenv(variable)
     path = tmp_path / "edge.toml"
-    mqtt, locks = f"[mqtt]\nport = {free_port()}\n", '[locks]\naddresses = ["AA:BB:CC:DD:EE:01"]\n'
+    mqtt, locks = f"[mqtt]\nport = {NO_BROKER.port}\n", '[locks]\naddresses = ["AA:BB:CC:DD:EE:01"]\n'
     path.write_text(f'province_public_key = "{KEY}"\nstate_dir = "{tmp_path / "state"}"\n{mqtt}{locks}')
     return path
 

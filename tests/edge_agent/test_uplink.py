@@ -21,7 +21,8 @@ from protocol import crypto_cpython as crypto
 from protocol import record, statement, uplink
 from protocol.errors import StorageError
 from protocol.refusal import Refusal
-from sim.broker import Broker, free_port
+from sim.broker import Broker
+from sim.ports import ReservedPort
 from tests.edge_agent import stepped_time
 from tests.edge_agent.counting_province import CountingProvince
 from tests.edge_agent.signing_lock import PROVINCE_PUBLIC, SigningLock, opened
@@ -210,11 +211,13 @@ def test_an_outage_of_the_broker_heals_with_nothing_lost_and_nothing_twice(broke
 
 def test_an_agent_that_starts_before_its_broker_waits_for_it(tmp_path: Path) -> None:
     async def story() -> None:
-        lock, port = SigningLock(), free_port()
+        lock, reserved = SigningLock(), ReservedPort()
+        port = reserved.port
         async with running(tmp_path, port, receipt_timeout_seconds=1) as edge:
             edge.store(lock, 2)
             with await asyncio.to_thread(Broker, "iotcore", port), CountingProvince(port, lock):
                 await time_passes(edge.emptied.is_set)
+        reserved.close()
 
     stepped_time.run(story)
 

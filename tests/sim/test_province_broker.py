@@ -22,6 +22,7 @@ from protocol.trust import Issuer
 from sim import broker as brokers
 from sim.board.interpreter import ROOT
 from sim.platform import Guest, Platform
+from sim.ports import ReservedPort
 from sim.province import Province
 from tests.protocol.chain import NOW, Chain, check_in, entry
 
@@ -243,11 +244,13 @@ def test_hostile_messages_are_acknowledged_counted_and_passed_over(province: Pro
 
 
 def test_a_province_without_a_broker_says_so(tmp_path: Path) -> None:
-    province = Province(tmp_path, "127.0.0.1", brokers.free_port())
+    nobody = ReservedPort()
+    province = Province(tmp_path, "127.0.0.1", nobody.port)
     with pytest.raises(ConfigError) as caught:
         province.start(timeout=0.3)
     assert caught.value.code == "province.broker"
     province.stop()
+    nobody.close()
 
 
 def test_a_broker_that_restarts_finds_the_province_again(tmp_path: Path) -> None:

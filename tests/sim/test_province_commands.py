@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from protocol.errors import ConfigError
-from sim.broker import free_port
+from sim.ports import ReservedPort
 from sim.province import Province
 from sim.province.__main__ import main
+
+NO_BROKER = ReservedPort()
 
 
 @pytest.fixture
@@ -23,7 +25,7 @@ def folder(tmp_path: Path) -> Path:
 
 def commands(folder: Path) -> list[list[str]]:
     data = ["--data", str(folder)]
-    port = ["--port", str(free_port())]
+    port = ["--port", str(NO_BROKER.port)]
     return [
         ["show", *data],
         ["show", "--json", *data],
@@ -92,7 +94,7 @@ def test_no_new_keys_are_made_for_a_province_that_has_lost_its_own(
 
 
 def test_a_broker_that_cannot_be_reached_is_named_as_people_write_it(folder: Path) -> None:
-    port = free_port()
+    port = NO_BROKER.port
     with pytest.raises(ConfigError) as caught:
         Province(folder, "127.0.0.1", port).start(timeout=0.1)
     assert caught.value.code == "province.broker" and f" 127.0.0.1:{port} " in caught.value.message
