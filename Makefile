@@ -23,7 +23,7 @@ test: $(READY) ## run the tests
 	@$(PY) -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 test-busy: $(READY) ## run the tests beside eight processes that do nothing but spin
-	@$(PY) -m tests.busy -n $(WORKERS) --dist worksteal $(ARGS)
+	@$(PY) -m tests.support.busy -n $(WORKERS) --dist worksteal $(ARGS)
 
 check: lint types rooms ## formatting, lint, types on both runtimes, and who may import whom
 
@@ -36,14 +36,14 @@ types: $(READY) $(TYPINGS)
 	$(PY) -m mypy --config-file .ci/mypy-lock.ini
 
 rooms: $(READY)
-	$(PY) -m pytest tests/test_rooms.py
+	$(PY) -m pytest tests/project/test_rooms.py
 
 fuzz: $(READY) ## run the property tests alone, with forty times the examples
 	HYPOTHESIS_PROFILE=long $(PY) -m pytest -m hypothesis $(ARGS)
 
 soak: $(READY) ## tap hundreds of times through noise on both radios, cut the power everywhere and twice; a table of it
 	@$(PY) -m sim soak $(ARGS)
-	MOORING_SOAK=1 $(PY) -m pytest tests/firmware/test_power_cuts.py
+	MOORING_SOAK=1 $(PY) -m pytest tests/firmware/memory/test_power_cuts.py
 
 bench: $(READY) ## run the measurements
 	@$(PY) -m pytest -m bench --capture=no $(ARGS)

@@ -13,8 +13,8 @@ from edge_agent.credentials import Credentials
 from edge_agent.discovery import discover
 from edge_agent.downlink import Downlink
 from edge_agent.faults import Faults, keep
-from edge_agent.known_lock import KnownLock, LinkFactory
 from edge_agent.lock_link import CONNECTING_AT_ONCE, LockLink
+from edge_agent.lock_state import KnownLock, LinkFactory
 from edge_agent.notify import Notifier
 from edge_agent.outbox import Outbox
 from edge_agent.roster import Roster, Search

@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from edge_agent import log, papers, refusals
+from edge_agent import lock_statements, log, refusals
 from edge_agent.faults import Faults
-from edge_agent.known_lock import KnownLock, Link
+from edge_agent.lock_state import KnownLock, Link
 from edge_agent.outbox import Key, Outbox
 from protocol import crypto_cpython, receipt, refusal, signed_time, statement, uplink
 from protocol.errors import FormatError, StorageError, TransportError, VerificationError
@@ -53,7 +53,7 @@ class Downlink:
             log.warning("statement.unknown_lock", lock=lock_id, statements=len(message.statements))
             return
         takers = {signed_time.KIND: lambda signed: self._take_time(lock_id, signed)}
-        takers |= {kind: lambda signed: self._take_paper(lock_id, signed) for kind in papers.KINDS}
+        takers |= {kind: lambda signed: self._take_paper(lock_id, signed) for kind in lock_statements.KINDS}
         try:
             platform = self._held.platform_key(lock_id)
             self._take_all(message.statements, takers)
@@ -98,7 +98,7 @@ class Downlink:
         self._wake(form.lock_id)
 
     def _take_paper(self, lock_id: bytes, signed: bytes) -> None:
-        paper = papers.read(signed, lock_id, self._province_public, self._held.platform_key(lock_id))
+        paper = lock_statements.read(signed, lock_id, self._province_public, self._held.platform_key(lock_id))
         if any(lock.holds(paper.reported, paper.serial) for lock in self._of(lock_id)):
             self._held.learn(lock_id, paper)
             return
@@ -118,7 +118,7 @@ class Downlink:
             self._held.settle(held)
         for held in self._held.grants(lock_id, verified=True) if before not in (None, platform) else ():
             try:
-                papers.read(held.statement, lock_id, self._province_public, platform)
+                lock_statements.read(held.statement, lock_id, self._province_public, platform)
             except VerificationError:
                 log.warning("statement.outdated", lock=lock_id, kind=held.kind)
                 self._held.settle(held)

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Final, Literal
 
 from edge_agent import database
-from edge_agent.held import Held
 from edge_agent.room import Room
+from edge_agent.statement_queue import Held
 from protocol.errors import StorageError, VerificationError
 from protocol.link import Hello
 from protocol.receipt import Receipt

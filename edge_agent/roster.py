@@ -15,7 +15,7 @@ from typing import Any, Final
 from edge_agent import config, log
 from edge_agent.credentials import Credentials
 from edge_agent.faults import FaultError, Faults, keep
-from edge_agent.known_lock import KnownLock
+from edge_agent.lock_state import KnownLock
 from edge_agent.outbox import Outbox
 from edge_agent.sightings import Sightings
 from protocol.errors import MooringError, TransportError

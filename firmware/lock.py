@@ -1,18 +1,18 @@
 """Everything the lock holds, opened from flash once at boot, and the one way in for signed statements."""
 
-from firmware import policy
-from firmware.admission import Admission
-from firmware.clock import Clock
-from firmware.console import log
-from firmware.edge_passes import EdgePasses
-from firmware.journal import Journal
-from firmware.recorder import Recorder
-from firmware.reentry import Reentry
-from firmware.session_keys import SessionKeys
-from firmware.standing import KINDS, Standing
-from firmware.stays import Stays
-from firmware.tally import Tally
-from firmware.visits import Visits
+from firmware.door import policy
+from firmware.door.reentry import Reentry
+from firmware.hardware.console import log
+from firmware.link.admission import Admission
+from firmware.mdoc_reader.session_keys import SessionKeys
+from firmware.memory.clock import Clock
+from firmware.memory.journal import Journal
+from firmware.memory.recorder import Recorder
+from firmware.memory.stays import Stays
+from firmware.memory.tally import Tally
+from firmware.memory.visits import Visits
+from firmware.trust.edge_passes import EdgePasses
+from firmware.trust.trusted_statements import KINDS, Standing
 from protocol import statement
 from protocol.errors import FormatError, MooringError, RefusedError
 from protocol.grant import Grant, commitment_key
@@ -24,9 +24,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from firmware.identity import Identity
-    from firmware.journal import BlockDevice
-    from firmware.store import Store
+    from firmware.memory.identity import Identity
+    from firmware.memory.journal import BlockDevice
+    from firmware.memory.store import Store
     from protocol.crypto import Crypto
     from protocol.placement import Placement
     from protocol.profile import Profile

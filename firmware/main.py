@@ -9,23 +9,25 @@ import esp32
 import machine
 from machine import UART, WDT
 
-from firmware import RUN_THRESHOLD, crypto, identity, keypad, pins
-from firmware.console import advise, log
-from firmware.door import Door
-from firmware.keypad import Keypad
-from firmware.link import Link
+from firmware import RUN_THRESHOLD, crypto
+from firmware.door.door import Door
+from firmware.door.reader_task import serve
+from firmware.hardware import keypad, pins
+from firmware.hardware.console import advise, log
+from firmware.hardware.keypad import Keypad
+from firmware.hardware.radio import Radio
+from firmware.hardware.sensors import Sensors
+from firmware.hardware.signals import Signals
+from firmware.hardware.strike import Strike
+from firmware.hardware.watchdog import WATCHDOG_MS, watch
+from firmware.link.edge_link import Link
 from firmware.lock import Lock
 from firmware.maintenance import Maintenance
 from firmware.mdoc_ble import MdocBle
+from firmware.memory import identity
+from firmware.memory.store import Store
 from firmware.nfc.hsu import POWER_UP_BAUDRATE, Hsu
 from firmware.nfc.pn532 import Pn532Reader
-from firmware.radio import Radio
-from firmware.sensors import Sensors
-from firmware.serving import serve
-from firmware.signals import Signals
-from firmware.store import Store
-from firmware.strike import Strike
-from firmware.watch import WATCHDOG_MS, watch
 from protocol import const, fittings, record
 from protocol.errors import MooringError, StorageError
 from protocol.fittings import Fittings

@@ -13,10 +13,10 @@ import sys
 
 from machine import Pin
 
-from firmware import console, pins, ticks
-from firmware.console import log
-from firmware.signals import ASIDE_MS
-from firmware.strike import PULSE_MS
+from firmware.hardware import console, pins, ticks
+from firmware.hardware.console import log
+from firmware.hardware.signals import ASIDE_MS
+from firmware.hardware.strike import PULSE_MS
 from protocol import const
 from protocol.console import DOWN_LIMIT, Assembler, encode, request
 from protocol.errors import MooringError, RefusedError
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
     from machine import WDT
 
+    from firmware.hardware.sensors import Sensors
+    from firmware.hardware.signals import Signals
+    from firmware.hardware.strike import Strike
     from firmware.lock import Lock
-    from firmware.sensors import Sensors
-    from firmware.signals import Signals
-    from firmware.store import Store
-    from firmware.strike import Strike
+    from firmware.memory.store import Store
 
 LOOK_MS = 50
 _MOST_MS = const(300000)

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from firmware import pins
+from firmware.hardware import pins
 from protocol.record import CHECK_IN, OPENINGS
 from sim.board.bus import BoardBus
 from sim.board.openings import openings

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from firmware import pins
+from firmware.hardware import pins
 from sim.board.bus import BoardEvent
 
 _LIGHTS = (pins.LED_RED, pins.LED_GREEN, pins.LED_BLUE)

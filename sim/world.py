@@ -18,7 +18,7 @@ from typing import Any
 import cbor2
 
 from edge_agent.counted import counted
-from firmware import pins
+from firmware.hardware import pins
 from protocol.errors import ConfigError, TransportError
 from protocol.fittings import Fittings
 from protocol.trust import Issuer

@@ -117,8 +117,8 @@ for path, size in {sizes}:
     if os.stat(root + path)[6] != size:
         raise OSError(path)
 
-from firmware.console import log
-from firmware.signals import Signals
+from firmware.hardware.console import log
+from firmware.hardware.signals import Signals
 
 log("lock.unenrolled")
 Signals().halt()

@@ -21,7 +21,7 @@ _count = 0
 
 
 def begin(secret: bytes) -> None:
-    """Draw under `secret` from now on: 32 bytes that were never given before (firmware/identity.py).
+    """Draw under `secret` from now on: 32 bytes that were never given before (firmware/memory/identity.py).
 
     Before that only the chip's generator counts, which is enough for what has no key.
     """

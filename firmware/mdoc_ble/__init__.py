@@ -6,7 +6,7 @@ Of two phones at once the first to write State = 01 is served; another one is se
 A connection lost before State = 01 is no harm: the same phone may come again until `CONNECT_MS` are over. Lost after
 it, the session's keys are in use: the read fails, and only a new tap, with new keys, can follow. A second tap, of the
 same phone or another, takes the session's place before State = 01, and neither disturbs it nor is served after it
-(`firmware.serving`). The edge link goes on all the while (`firmware.radio`).
+(`firmware.door.reader_task`). The edge link goes on all the while (`firmware.hardware.radio`).
 
 Handlers of the radio's events only take notes. What a phone can make them keep is one message being put together and
 one that is complete, each bounded.
@@ -19,7 +19,7 @@ from protocol.errors import RefusedError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from firmware.radio import Radio
+    from firmware.hardware.radio import Radio
     from protocol.mdoc.engagement import Ble
 
 

@@ -2,12 +2,12 @@
 
 import bluetooth
 
-from firmware import ticks
-from firmware.console import log
-from firmware.gatt_sending import lost
+from firmware.hardware import ticks
+from firmware.hardware.console import log
+from firmware.hardware.radio import MTU_EXCHANGED, PERIPHERAL_CONNECT, PERIPHERAL_DISCONNECT, RESTARTED, SCAN_RESULT
+from firmware.link.gatt_sending import lost
 from firmware.mdoc_ble import session
 from firmware.mdoc_ble.session import Session
-from firmware.radio import MTU_EXCHANGED, PERIPHERAL_CONNECT, PERIPHERAL_DISCONNECT, RESTARTED, SCAN_RESULT
 from protocol import const
 from protocol.errors import TransportError
 from protocol.mdoc import ble
@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from firmware.radio import Radio
+    from firmware.hardware.radio import Radio
 
 _SERVICE_RESULT = const(9)
 _SERVICE_DONE = const(10)

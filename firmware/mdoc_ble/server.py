@@ -2,11 +2,11 @@
 
 import bluetooth
 
-from firmware import ticks
-from firmware.console import log
+from firmware.hardware import ticks
+from firmware.hardware.console import log
+from firmware.hardware.radio import CENTRAL_CONNECT, CENTRAL_DISCONNECT, GATTS_WRITE, RESTARTED
 from firmware.mdoc_ble import session
 from firmware.mdoc_ble.session import Session
-from firmware.radio import CENTRAL_CONNECT, CENTRAL_DISCONNECT, GATTS_WRITE, RESTARTED
 from protocol import const
 from protocol.errors import TransportError
 from protocol.mdoc import ble
@@ -15,14 +15,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from firmware.radio import Radio
+    from firmware.hardware.radio import Radio
 
 _DESCRIPTOR_READ = const(1)  # NimBLE's ATT flag: those of descriptors are not those of characteristics
 
 
 def service() -> "tuple[Any, ...]":
     """What is registered for phones: a service of our own, and in it the declaration of the one that a phone looks for
-    (`firmware.radio`). Made when it is wanted, for it is some kilobyte."""
+    (`firmware.hardware.radio`). Made when it is wanted, for it is some kilobyte."""
     return (
         bluetooth.UUID(ble.ANCHOR),
         (

@@ -2,9 +2,9 @@
 
 import asyncio
 
-from firmware import ticks
-from firmware.gatt_sending import lost, send_message
-from firmware.irq_flag import irq_flag
+from firmware.hardware import ticks
+from firmware.hardware.irq_flag import irq_flag
+from firmware.link.gatt_sending import lost, send_message
 from protocol.errors import FormatError, MooringError, RefusedError, TransportError
 from protocol.mdoc import ble
 from protocol.parts import SMALLEST_MTU, Assembler
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from firmware.radio import Radio
+    from firmware.hardware.radio import Radio
 
     Mark = Callable[..., None]
 

@@ -6,7 +6,7 @@ and wait for one. Chips that can do it themselves use frames of 64 bytes; here t
 
 import asyncio
 
-from firmware import ticks
+from firmware.hardware import ticks
 from protocol import const
 from protocol.errors import FormatError, TransportError
 

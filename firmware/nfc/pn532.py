@@ -6,8 +6,8 @@ right here, or ends as one error; nothing waits without end but for a card to co
 
 import asyncio
 
-from firmware import ticks
-from firmware.console import log
+from firmware.hardware import ticks
+from firmware.hardware.console import log
 from firmware.nfc.iso_dep import DESELECT, activate, exchange
 from firmware.nfc.pn532_chip import Pn532
 from protocol import const

@@ -6,7 +6,7 @@ so a question goes out only on a line known to be empty; after any doubt an echo
 
 import asyncio
 
-from firmware import ticks
+from firmware.hardware import ticks
 from firmware.nfc import pn532_frames as frames
 from firmware.nfc.hsu import POWER_UP_BAUDRATE
 from protocol import const

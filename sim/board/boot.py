@@ -82,7 +82,7 @@ def boot() -> None:
         from sim.board import faults
 
         faults.plant(fault)
-    from firmware import ticks
+    from firmware.hardware import ticks
     from firmware.main import main
     from sim.board import line
 

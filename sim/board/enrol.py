@@ -8,8 +8,9 @@ Prints one line, `request <hex>`, or `refused <code>`.
 
 import sys
 
-from firmware import crypto, identity
-from firmware.store import Store
+from firmware import crypto
+from firmware.memory import identity
+from firmware.memory.store import Store
 from protocol import fittings
 from protocol.errors import MooringError
 from sim.board.boot import mount

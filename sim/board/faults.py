@@ -8,9 +8,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from firmware.journal import Journal
-    from firmware.recorder import Recorder
-    from firmware.strike import Strike
+    from firmware.hardware.strike import Strike
+    from firmware.memory.journal import Journal
+    from firmware.memory.recorder import Recorder
 
 WATCHDOG_MS = 5000
 """From the moment a lock hangs, so that nobody has to wait for the true one; longer than the strike's pulse."""
@@ -20,7 +20,7 @@ def _stuck_open() -> None:
     """The loop never comes round again from the moment the strike opens."""
     from machine import WDT
 
-    from firmware.strike import Strike
+    from firmware.hardware.strike import Strike
 
     opens = Strike.open
 
@@ -35,7 +35,7 @@ def _stuck_open() -> None:
 
 def _crashed_task() -> None:
     """The task that makes records ends with an error as soon as there is something to do."""
-    from firmware.recorder import Recorder
+    from firmware.memory.recorder import Recorder
 
     def crashed(self: "Recorder") -> bool:
         raise RuntimeError
@@ -45,7 +45,7 @@ def _crashed_task() -> None:
 
 def _crashed_boot() -> None:
     """Opening the flash fails in a way that nobody has thought of."""
-    from firmware.journal import Journal
+    from firmware.memory.journal import Journal
 
     def crashed(self: "Journal") -> None:
         raise RuntimeError
@@ -55,9 +55,9 @@ def _crashed_boot() -> None:
 
 def _opens_first() -> None:
     """The strike opens before the record is made, and not after."""
-    from firmware.door import Door
-    from firmware.recorder import Recorder
-    from firmware.strike import Strike
+    from firmware.door.door import Door
+    from firmware.hardware.strike import Strike
+    from firmware.memory.recorder import Recorder
 
     serve, records, opens = Door.serve, Recorder.opening, Strike.open
     serving: list[Door] = []

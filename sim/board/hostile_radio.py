@@ -69,7 +69,8 @@ class _Events:
 
 def plant(seed: int) -> None:
     """From here on events come at bad moments. Before the radio is switched on."""
-    from firmware import crypto, ticks
+    from firmware import crypto
+    from firmware.hardware import ticks
 
     events = _Events(seed)
 

@@ -11,9 +11,10 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from firmware import notes, pins
-from firmware.journal import Journal
-from firmware.tally import SECTOR, SECTORS, Tally
+from firmware.hardware import pins
+from firmware.memory import journal_notes
+from firmware.memory.journal import Journal
+from firmware.memory.tally import SECTOR, SECTORS, Tally
 from protocol.record import ENTRY
 from sim.board.bus import BoardEvent
 
@@ -80,7 +81,7 @@ class _Partition:
             journal = self._read(sector)
             self._newest[sector] = journal.next_counter
             for counter, _, note in journal.entries_from(before):
-                if notes.openings(note) is not None and notes.settled(note) is None:
+                if journal_notes.openings(note) is not None and journal_notes.settled(note) is None:
                     return (counter,)
             return None
         self._change(offset, data)

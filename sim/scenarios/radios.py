@@ -8,7 +8,7 @@ import contextlib
 from typing import Literal
 
 from edge_agent.counted import counted
-from firmware import pins
+from firmware.hardware import pins
 from protocol.errors import TransportError
 from sim.nfc.faults import Faults
 from sim.phone.applet import Habits

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from edge_agent.counted import counted
-from firmware.pin_attempts import FREE
+from firmware.door.pin_attempts import FREE
 from protocol.record import CHECK_IN, ENTRY
 from sim.exposure import Search
 from sim.phone.stay_key import StayKeys

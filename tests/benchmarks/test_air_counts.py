@@ -23,9 +23,9 @@ from sim.phone.ble import BleHabits
 from sim.phone.engagement import Mode
 from sim.phone.phone import Phone
 from sim.province.registry import PROFILES
-from tests import tap
-from tests.ble_world import BleWorld, ble_world
-from tests.firmware import pn532_scene as scene
+from tests.support import pn532_scene as scene
+from tests.support import tap
+from tests.support.ble_world import BleWorld, ble_world
 
 _CN = Profile.parse(PROFILES["CN"])
 _ORDER = [_CN.request(types) for types in _CN.requests]

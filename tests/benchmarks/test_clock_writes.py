@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from sim.board import flash, layout
-from tests.on_lock import run_on_lock
+from tests.support.on_lock import run_on_lock
 
 _WRITES = """
 import esp32, vfs
 partition = esp32.Partition.find(esp32.Partition.TYPE_DATA, label="vfs")[0]
 vfs.VfsLfs2.mkfs(partition)
 vfs.mount(vfs.VfsLfs2(partition), "/state")
-from firmware.store import Store
+from firmware.memory.store import Store
 from protocol import cbor
 store = Store("/state")
 for name, size in {"keys": 64, "link": 200, "placement": 1500, "trust-list": 3000, "stays": 1200}.items():

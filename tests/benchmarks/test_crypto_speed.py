@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.on_lock import run_on_lock
+from tests.support.on_lock import run_on_lock
 
 _MEASURED = """
 import gc, time

@@ -19,7 +19,7 @@ APART = 0.17
 def measure(openings: int, every: int, hours: float = APART, sectors: int = 64) -> dict[str, int]:
     """What so many openings write, with a receipt after `every` of them and `hours` from one to the next."""
     lock = interpreter.find()
-    script = ROOT / "tests" / "firmware" / "flash_writes_board.py"
+    script = ROOT / "tests" / "on_micropython" / "flash_writes_board.py"
     command = [lock.program, "-X", "heapsize=16m", str(script), *map(str, (openings, every, hours, sectors))]
     done = subprocess.run(command, env=lock.environment(), capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stdout[-500:] + done.stderr[-2000:]

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from protocol import crypto_cpython
-from tests.firmware import placed_lock
-from tests.firmware.doorway import Doorway
+from tests.support import placed_lock
+from tests.support.doorway import Doorway
 
 MULTIPLICATIONS = {"verify": 2, "sign": 1, "generate": 1, "ecdh": 1, "public": 1}
 """Of a point by a scalar; a verification's two are done together, at the price of about one and a quarter."""

@@ -15,9 +15,9 @@ from protocol import cbor, record, uplink
 from protocol import crypto_cpython as crypto
 from protocol.errors import StorageError
 from sim.broker import Broker
-from tests.edge_agent.building import Building, eventually, passes
-from tests.edge_agent.counting_province import CountingProvince
-from tests.edge_agent.signing_lock import SigningLock, grant
+from tests.support.building import Building, eventually, passes
+from tests.support.counting_province import CountingProvince
+from tests.support.signing_lock import SigningLock, grant
 
 
 @pytest.fixture(autouse=True)

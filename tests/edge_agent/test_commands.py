@@ -21,7 +21,7 @@ from edge_agent.notify import Notifier
 from edge_agent.outbox import Outbox
 from sim.broker import Broker
 from sim.ports import ReservedPort
-from tests.edge_agent.signing_lock import PROVINCE_PUBLIC, SigningLock
+from tests.support.signing_lock import PROVINCE_PUBLIC, SigningLock
 
 KEY = PROVINCE_PUBLIC.hex()
 

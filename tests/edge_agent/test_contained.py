@@ -21,14 +21,13 @@ from edge_agent.notify import Notifier
 from protocol import cbor, link, uplink
 from protocol.errors import StorageError
 from sim.broker import Broker
-from tests import virtual_time
-from tests.edge_agent import rogue_lock
-from tests.edge_agent.counting_province import CountingProvince
-from tests.edge_agent.rogue_lock import KEYS, LOCK_ID, ROGUE_ADDRESS, Answer, RogueLock
-from tests.edge_agent.scripted_radio import Client, Ether, lock_of
 from tests.edge_agent.test_lock_link import HASTY, Store, credentials, losses
-from tests.link_keys import EDGE_PRIVATE
-from tests.radio_world import radio_world
+from tests.support import rogue_lock, virtual_time
+from tests.support.counting_province import CountingProvince
+from tests.support.link_keys import EDGE_PRIVATE
+from tests.support.radio_world import radio_world
+from tests.support.rogue_lock import KEYS, LOCK_ID, ROGUE_ADDRESS, Answer, RogueLock
+from tests.support.scripted_radio import Client, Ether, lock_of
 
 CALLS = ("connect", "start_notify", "write_gatt_char", "disconnect")
 FAILURES: dict[str, Callable[[], BaseException]] = {

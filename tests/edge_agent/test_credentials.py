@@ -9,7 +9,7 @@ from protocol import crypto_cpython as crypto
 from protocol import statement, uplink
 from protocol.edge_pass import KIND, EdgePass
 from protocol.errors import FormatError, MooringError, StorageError, VerificationError
-from tests.link_keys import NOW, LinkKeys
+from tests.support.link_keys import NOW, LinkKeys
 
 KEYS = LinkKeys(crypto)
 

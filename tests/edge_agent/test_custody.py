@@ -11,7 +11,7 @@ from edge_agent.outbox import Outbox
 from protocol import crypto_cpython as crypto
 from protocol import record, uplink
 from protocol.refusal import EQUIVOCATION, SIGNATURE
-from tests.edge_agent.signing_lock import PROVINCE_PRIVATE, PROVINCE_PUBLIC, SigningLock
+from tests.support.signing_lock import PROVINCE_PRIVATE, PROVINCE_PUBLIC, SigningLock
 
 NOBODY = crypto.generate("P-256")[0]
 LOCK = SigningLock()

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from edge_agent.downlink import Downlink
-from edge_agent.held import ALL_UNVERIFIED_PLACES, PLACES, UNKNOWN_PLACES, UNVERIFIED_PLACES
-from edge_agent.known_lock import KnownLock
+from edge_agent.lock_state import KnownLock
 from edge_agent.outbox import Outbox
+from edge_agent.statement_queue import ALL_UNVERIFIED_PLACES, PLACES, UNKNOWN_PLACES, UNVERIFIED_PLACES
 from protocol import crypto_cpython as crypto
 from protocol import statement, uplink
 from protocol.edge_pass import EdgePass
@@ -16,7 +16,7 @@ from protocol.refusal import EQUIVOCATION
 from protocol.revocation_list import RevocationList
 from protocol.trust import Issuer, TrustList
 from sim.province.registry import PROFILES
-from tests.edge_agent.signing_lock import (
+from tests.support.signing_lock import (
     PLATFORM_PUBLIC,
     PROVINCE_PRIVATE,
     PROVINCE_PUBLIC,

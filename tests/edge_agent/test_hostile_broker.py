@@ -16,9 +16,9 @@ from edge_agent.backoff import Backoff
 from edge_agent.packets import MAX_PACKET, PacketError, PacketSocket
 from protocol import uplink
 from protocol.errors import MooringError
-from tests.edge_agent.hostile_broker import CONNACK, Attack, HostileBroker, Session, length, packet, publish
-from tests.edge_agent.signing_lock import SigningLock
 from tests.edge_agent.test_uplink import Edge, running
+from tests.support.hostile_broker import CONNACK, Attack, HostileBroker, Session, length, packet, publish
+from tests.support.signing_lock import SigningLock
 
 CMD = "mooring/1/edge/cmd"
 MOST_BYTES = 2_000_000

@@ -16,9 +16,9 @@ from edge_agent.lock_link import LockLink
 from protocol import link, record
 from protocol.errors import MooringError, StorageError, TransportError
 from protocol.statement import MAX_BYTES as LONGEST_STATEMENT
-from tests.edge_agent.rogue_lock import KEYS, LOCK_ID
-from tests.link_keys import EDGE_PRIVATE, NOW
-from tests.radio_world import ADDRESS, RadioWorld, radio_world
+from tests.support.link_keys import EDGE_PRIVATE, NOW
+from tests.support.radio_world import ADDRESS, RadioWorld, radio_world
+from tests.support.rogue_lock import KEYS, LOCK_ID
 
 HASTY = Backoff(first=0.02, limit=0.1)
 

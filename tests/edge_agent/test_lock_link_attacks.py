@@ -13,10 +13,10 @@ from protocol import crypto_cpython as crypto
 from protocol.errors import TransportError
 from protocol.link_session import Responder, Session
 from protocol.parts import Parts
-from tests.edge_agent import rogue_lock
-from tests.edge_agent.rogue_lock import KEYS, ROGUE_ADDRESS, Answer, RogueLock
 from tests.edge_agent.test_lock_link import Store, error_code, linked
-from tests.radio_world import radio_world
+from tests.support import rogue_lock
+from tests.support.radio_world import radio_world
+from tests.support.rogue_lock import KEYS, ROGUE_ADDRESS, Answer, RogueLock
 
 
 def polite_until(pull_answer: Iterable[bytes]) -> Answer:

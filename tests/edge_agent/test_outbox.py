@@ -15,7 +15,7 @@ from protocol import crypto_cpython as crypto
 from protocol import record
 from protocol.cbor import LARGEST
 from protocol.errors import StorageError, VerificationError
-from tests.edge_agent.signing_lock import SigningLock, opened
+from tests.support.signing_lock import SigningLock, opened
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edge_agent import database, inventory, papers
+from edge_agent import database, inventory, lock_statements
 from edge_agent.downlink import Downlink
 from edge_agent.outbox import Key, Outbox
 from protocol import cbor, record, statement, uplink
@@ -16,7 +16,7 @@ from protocol import crypto_cpython as crypto
 from protocol.errors import FormatError
 from protocol.record import Record
 from protocol.refusal import EQUIVOCATION, SIGNATURE, Refusal
-from tests.edge_agent.signing_lock import PROVINCE_PRIVATE, PROVINCE_PUBLIC, SigningLock, grant
+from tests.support.signing_lock import PROVINCE_PRIVATE, PROVINCE_PUBLIC, SigningLock, grant
 
 
 class Edge:
@@ -271,7 +271,7 @@ def _content(path: Path) -> list[str]:
 @given(data=st.data())
 def test_no_bit_turned_in_what_the_province_signed_moves_or_holds_anything(edge: Edge, data: st.DataObject) -> None:
     lock = edge.lock
-    edge.outbox.held.add(lock.lock_id, papers.read(lock.placement(), lock.lock_id, PROVINCE_PUBLIC, None))
+    edge.outbox.held.add(lock.lock_id, lock_statements.read(lock.placement(), lock.lock_id, PROVINCE_PUBLIC, None))
     signed = data.draw(st.sampled_from(["receipt", "refusal", "placement", "grant"]))
     raw, take = {
         "receipt": (uplink.Receipts([lock.receipt(3)]).encode(), edge.told_raw),

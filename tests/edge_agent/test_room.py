@@ -14,7 +14,7 @@ from protocol import cbor, record
 from protocol import crypto_cpython as crypto
 from protocol.errors import StorageError
 from protocol.record import Record
-from tests.edge_agent.signing_lock import SigningLock, opened
+from tests.support.signing_lock import SigningLock, opened
 
 
 def junk(lock: SigningLock, size: int = 3700) -> Iterator[Record]:

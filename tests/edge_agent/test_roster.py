@@ -16,16 +16,16 @@ import pytest
 from edge_agent import config, discovery
 from edge_agent.credentials import Credentials
 from edge_agent.faults import Faults
-from edge_agent.known_lock import KnownLock
 from edge_agent.lock_link import LockLink
+from edge_agent.lock_state import KnownLock
 from edge_agent.outbox import Outbox
 from edge_agent.roster import Roster
 from edge_agent.sightings import LIFETIME_SECONDS, MOST
 from protocol import crypto_cpython as crypto
 from protocol.link import Hello
-from tests import virtual_time
-from tests.edge_agent.scripted_radio import Ether, Peer, lock_of
-from tests.link_keys import NOW, LinkKeys
+from tests.support import virtual_time
+from tests.support.link_keys import NOW, LinkKeys
+from tests.support.scripted_radio import Ether, Peer, lock_of
 
 KEYS = LinkKeys(crypto)
 REAL = "F0:00:00:00:00:01"

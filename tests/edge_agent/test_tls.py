@@ -27,7 +27,7 @@ from edge_agent.broker import BrokerConnection
 from protocol.errors import ConfigError, TransportError
 from sim import pki
 from sim.broker import Broker
-from tests.edge_agent.signing_lock import PROVINCE_PUBLIC
+from tests.support.signing_lock import PROVINCE_PUBLIC
 
 
 def pem_key(key: ec.EllipticCurvePrivateKey, encryption: KeySerializationEncryption | None = None) -> bytes:

@@ -23,10 +23,10 @@ from protocol.errors import StorageError
 from protocol.refusal import Refusal
 from sim.broker import Broker
 from sim.ports import ReservedPort
-from tests.edge_agent import stepped_time
-from tests.edge_agent.counting_province import CountingProvince
-from tests.edge_agent.signing_lock import PROVINCE_PUBLIC, SigningLock, opened
-from tests.edge_agent.stepped_time import STEP_SECONDS, time_passes
+from tests.support import stepped_time
+from tests.support.counting_province import CountingProvince
+from tests.support.signing_lock import PROVINCE_PUBLIC, SigningLock, opened
+from tests.support.stepped_time import STEP_SECONDS, time_passes
 
 
 @pytest.fixture(autouse=True)

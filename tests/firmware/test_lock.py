@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from firmware import identity, notes, stays, ticks, visits
+from firmware.hardware import ticks
 from firmware.lock import Lock
-from firmware.store import Store
+from firmware.memory import identity, journal_notes, stays, visits
+from firmware.memory.store import Store
 from protocol import cbor, record, statement
 from protocol import crypto_cpython as crypto
 from protocol.edge_pass import EdgePass
@@ -23,7 +24,7 @@ from protocol.signed_time import SignedTime
 from protocol.trust import Issuer, TrustList
 from sim import pki
 from sim.platform import Guest
-from tests.firmware.flash_device import FlashDevice
+from tests.support.flash_device import FlashDevice
 
 PROVINCE = crypto.generate("P-256")
 PLATFORM = crypto.generate("P-256")
@@ -231,7 +232,7 @@ def test_the_floor_rises_with_the_trust_list_and_with_receipts_and_no_older_one_
     assert bench.lock.deliver(trust_list(1, NOW)) == ("trust-list", None)
     assert bench.lock.clock.interval() == (NOW, None)
     assert bench.reboot().clock.interval() == (NOW, None)
-    bench.lock.journal.append(bench.record(), notes.opening(b"G" * 16))
+    bench.lock.journal.append(bench.record(), journal_notes.opening(b"G" * 16))
     late = Receipt(bench.lock.identity.lock_id, 1, bench.lock.journal.head, NOW + 60)
     assert bench.lock.deliver(statement.sign(crypto, PROVINCE[0], "receipt", late.body())) == ("receipt", None)
     assert bench.lock.clock.interval()[0] == NOW + 60
@@ -263,7 +264,7 @@ def test_a_trust_list_by_anyone_else_raises_no_floor(bench: Bench) -> None:
 
 def test_only_a_receipt_by_the_province_for_this_lock_ends_custody(bench: Bench) -> None:
     lock = bench.lock
-    lock.journal.append(bench.record(), notes.opening(b"G" * 16))
+    lock.journal.append(bench.record(), journal_notes.opening(b"G" * 16))
     mine = Receipt(lock.identity.lock_id, 1, lock.journal.head, NOW)
     other = Receipt(bytes(16), 1, lock.journal.head, NOW)
     assert lock.deliver(statement.sign(crypto, PLATFORM[0], "receipt", mine.body()))[1] == "cose.signature"
@@ -276,7 +277,7 @@ def test_only_a_receipt_by_the_province_for_this_lock_ends_custody(bench: Bench)
 def test_a_check_in_whose_checkpoint_was_lost_to_a_power_cut_is_known_from_the_journal(bench: Bench) -> None:
     bench.lock.deliver(bench.placement())
     bench.lock.deliver(bench.grant())
-    bench.lock.journal.append(bench.record(), notes.opening(b"G" * 16, BEN.pack()))
+    bench.lock.journal.append(bench.record(), journal_notes.opening(b"G" * 16, BEN.pack()))
     # And the power goes before stays.record.
     assert [guest.commitment for guest in bench.reboot().stays.all()[0].guests] == [b"b" * 32]
 
@@ -284,8 +285,8 @@ def test_a_check_in_whose_checkpoint_was_lost_to_a_power_cut_is_known_from_the_j
 def test_a_changed_guest_list_keeps_who_is_in(bench: Bench) -> None:
     bench.lock.deliver(bench.placement())
     bench.lock.deliver(bench.grant())
-    bench.lock.journal.append(bench.record(), notes.opening(b"G" * 16, BEN.pack()))
-    bench.lock.stays.record(1, notes.opening(b"G" * 16, BEN.pack()))
+    bench.lock.journal.append(bench.record(), journal_notes.opening(b"G" * 16, BEN.pack()))
+    bench.lock.stays.record(1, journal_notes.opening(b"G" * 16, BEN.pack()))
     bench.lock.deliver(bench.grant(serial=2, commitments=[b"b" * 32, b"c" * 32]))
     assert bench.lock.stays.all()[0].present() == [1]
     bench.lock.deliver(bench.grant(serial=3, commitments=[b"a" * 32, b"c" * 32]))

@@ -14,7 +14,7 @@ from protocol.mdoc.handover import handover_request, parse_handover_select
 from sim.phone import engagement
 from sim.phone.ble import BleJob
 from sim.phone.engagement import BleOffer
-from tests import vectors
+from tests.support import vectors
 
 
 @vectors.needed

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from protocol import cbor
 from protocol.errors import FormatError
-from tests.on_lock import run_on_lock
+from tests.support.on_lock import run_on_lock
 
 KEYS = st.integers(-(2**64), 2**64 - 1) | st.text(max_size=8) | st.binary(max_size=8)
 LEAVES = KEYS | st.booleans() | st.none()

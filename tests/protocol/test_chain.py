@@ -9,8 +9,8 @@ from protocol import crypto_cpython
 from protocol.errors import VerificationError
 from protocol.mdoc import chain
 from protocol.x509 import Certificate
-from tests.protocol.attacks.building import BELOW_INTERMEDIATE, PATHLEN_1
-from tests.protocol.credential import DS, IACA, INTERMEDIATE, MDL, NOW, Authority, name, seconds
+from tests.support.attacks.building import BELOW_INTERMEDIATE, PATHLEN_1
+from tests.support.credential import DS, IACA, INTERMEDIATE, MDL, NOW, Authority, name, seconds
 
 INSTANT = (seconds(NOW), seconds(NOW))
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from protocol import console, console_cpython
 from protocol.console import DOWN_LIMIT, Assembler
 from protocol.errors import FormatError
-from tests.on_lock import run_on_lock
+from tests.support.on_lock import run_on_lock
 
 REQUESTS: list[tuple[int, str, Any]] = [
     (0, "status", None),

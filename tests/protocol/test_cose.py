@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from protocol import cbor, cose, crypto_cpython
 from protocol.errors import FormatError, MooringError, VerificationError
-from tests.on_lock import run_on_lock
+from tests.support.on_lock import run_on_lock
 
 PRIVATE, PUBLIC = crypto_cpython.generate("P-256")
 KEY = ("P-256", PUBLIC)

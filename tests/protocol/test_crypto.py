@@ -4,7 +4,7 @@ import pytest
 
 from protocol import crypto_cpython
 from protocol.crypto import AGREEMENT_CURVES, is_point
-from tests.on_lock import run_on_lock
+from tests.support.on_lock import run_on_lock
 
 ON_LOCK = """
 from firmware import crypto

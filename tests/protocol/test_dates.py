@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from protocol import dates
 from protocol.errors import FormatError
-from tests.on_lock import run_on_lock
+from tests.support.on_lock import run_on_lock
 
 MOMENTS = st.datetimes(min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30))
 OFFSETS = st.integers(-23 * 60 - 59, 23 * 60 + 59)

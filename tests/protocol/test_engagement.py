@@ -12,7 +12,7 @@ from protocol import ndef
 from protocol.errors import FormatError, MooringError
 from protocol.mdoc.engagement import Nfc, parse_device_engagement
 from protocol.mdoc.handover import handover_request, parse_handover_select
-from tests import vectors
+from tests.support import vectors
 
 DATA: dict[str, Any] = json.loads((Path(__file__).parents[1] / "data" / "engagement.json").read_text())
 SESSION: dict[str, str] = DATA["session"]

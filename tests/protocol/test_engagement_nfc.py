@@ -10,7 +10,7 @@ from protocol import ndef
 from protocol.errors import FormatError, MooringError, TransportError
 from protocol.mdoc.handover import Handover
 from protocol.mdoc.nfc_engagement import MAX_POLLS, POLL_MS, NfcEngagement, parse_capability_container
-from tests import vectors
+from tests.support import vectors
 
 DATA: dict[str, Any] = json.loads((Path(__file__).parents[1] / "data" / "engagement.json").read_text())
 STATIC = [bytes.fromhex(raw) for raw in DATA["static_responses"]]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from protocol.errors import ConfigError
 from protocol.fittings import HELD_SECONDS, INPUTS, Fittings
-from tests.on_lock import run_on_lock
+from tests.support.on_lock import run_on_lock
 
 
 def test_a_lock_of_which_nothing_is_told_has_a_fail_secure_strike_and_no_inputs() -> None:

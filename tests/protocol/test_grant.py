@@ -12,7 +12,7 @@ from protocol.errors import FormatError, RefusedError, VerificationError
 from protocol.grant import NO_TIE, RELATIONS, Grant, commitment, commitment_key, mask_ties
 from protocol.naming import canonical_number, identities
 from sim.platform import Guest, Platform
-from tests.on_lock import run_on_lock
+from tests.support.on_lock import run_on_lock
 
 FROM, UNTIL = 1_795_000_000, 1_795_086_400
 GRANT_ID = bytes(range(16))

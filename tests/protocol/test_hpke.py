@@ -10,7 +10,7 @@ from pyhpke import AEADId, CipherSuite, KDFId, KEMId, KEMKey
 from protocol import crypto_cpython as crypto
 from protocol import hpke
 from protocol.errors import FormatError, VerificationError
-from tests.on_lock import run_on_lock
+from tests.support.on_lock import run_on_lock
 
 # RFC 9180 appendix A.3.1, base mode; first message of the sequence.
 A3 = {

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from protocol.errors import FormatError
 from protocol.inflate import RECORD, Sparse
-from tests.on_lock import run_on_lock
+from tests.support.on_lock import run_on_lock
 
 LONGEST = 1 << 20
 

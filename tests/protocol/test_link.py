@@ -9,7 +9,7 @@ from protocol.cbor import LARGEST
 from protocol.errors import FormatError
 from protocol.link_session import TAG_BYTES
 from protocol.statement import MAX_BYTES as LONGEST_STATEMENT
-from tests.on_lock import run_on_lock
+from tests.support.on_lock import run_on_lock
 
 KINDS = (link.HELLO, link.RECORD, link.RESULT, link.WANT, link.PULL, link.DELIVER, link.OFFER, link.PIECE)
 PUBLIC = b"\x04" + bytes(64)

@@ -14,7 +14,7 @@ from protocol import cbor, link_session
 from protocol import crypto_cpython as crypto
 from protocol.errors import FormatError, MooringError, VerificationError
 from protocol.link_session import Initiator, Responder, Session
-from tests.on_lock import run_on_lock
+from tests.support.on_lock import run_on_lock
 
 PASS = b"an edge pass, which is not judged here"
 

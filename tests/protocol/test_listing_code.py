@@ -12,7 +12,7 @@ from protocol import crypto_cpython as crypto
 from protocol import listing_code, statement
 from protocol.errors import FormatError, MooringError, VerificationError
 from protocol.listing_code import ListingCode, read, write
-from tests.on_lock import run_on_lock
+from tests.support.on_lock import run_on_lock
 
 PRIVATE, PUBLIC = crypto.generate("P-256")
 LINK = "HTTPS://CODE.MOORING.EXAMPLE/L/"

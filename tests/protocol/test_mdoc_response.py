@@ -12,9 +12,9 @@ from protocol.errors import FormatError, VerificationError
 from protocol.mdoc import response, verifier
 from protocol.mdoc.chain import TrustRoot
 from protocol.mdoc.mso import MobileSecurityObject
-from tests.on_lock import run_on_lock
-from tests.protocol.attacks.building import put
-from tests.protocol.credential import MDL, MDL_NAME_SPACE, Case, Credential, present
+from tests.support.attacks.building import put
+from tests.support.credential import MDL, MDL_NAME_SPACE, Case, Credential, present
+from tests.support.on_lock import run_on_lock
 
 ODD = st.recursive(
     st.none()

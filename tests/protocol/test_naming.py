@@ -13,7 +13,7 @@ from protocol.naming import canonical_number, fold, identities, is_resident
 from sim.board.interpreter import ROOT
 from sim.platform import Guest
 from sim.province.quality import check_digit
-from tests.on_lock import run_on_lock
+from tests.support.on_lock import run_on_lock
 
 ROWS = json.loads((ROOT / "tests" / "data" / "folded_names.json").read_text(encoding="utf-8"))["rows"]
 VECTORS = [(name, folded) for folded, names in ROWS for name in names]

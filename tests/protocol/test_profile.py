@@ -10,8 +10,8 @@ from protocol.errors import FormatError, MooringError, RefusedError, Verificatio
 from protocol.mdoc.verifier import DOC_TYPES
 from protocol.profile import Profile
 from sim.province.registry import PROFILES
-from tests.on_lock import run_on_lock
-from tests.protocol.chain import RESIDENT, check_in, entry
+from tests.support.chain import RESIDENT, check_in, entry
+from tests.support.on_lock import run_on_lock
 
 CN = Profile.parse(PROFILES["CN"])
 RESIDENT_ID = "org.mooring.cn.resident-id.1"

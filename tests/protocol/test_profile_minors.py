@@ -13,8 +13,8 @@ from protocol.grant import RELATIONS
 from protocol.profile import Profile
 from sim.province.quality import check_digit
 from sim.province.registry import PROFILES
-from tests.on_lock import run_on_lock
-from tests.protocol.chain import NOW, check_in
+from tests.support.chain import NOW, check_in
+from tests.support.on_lock import run_on_lock
 
 CN = Profile.parse(PROFILES["CN"])
 STEM = "99010120150601001"

@@ -7,7 +7,7 @@ from protocol import record, statement
 from protocol.errors import FormatError, VerificationError
 from protocol.receipt import Receipt
 from sim.province import Keys
-from tests.protocol.chain import NOW, Chain, check_in, entry
+from tests.support.chain import NOW, Chain, check_in, entry
 
 KEYS = Keys.generate()
 

@@ -14,8 +14,8 @@ from protocol import cbor, cose, hpke, record
 from protocol import crypto_cpython as crypto
 from protocol.errors import FormatError, MooringError, VerificationError
 from sim.province import Keys
-from tests.on_lock import run_on_lock
-from tests.protocol.chain import NOW, Chain, check_in, entry, event
+from tests.support.chain import NOW, Chain, check_in, entry, event
+from tests.support.on_lock import run_on_lock
 
 KEYS = Keys.generate()
 CHAIN = Chain(KEYS.sealing_public)

@@ -10,10 +10,10 @@ from protocol.errors import FormatError, VerificationError
 from protocol.mdoc import verifier
 from protocol.mdoc.chain import TrustRoot
 from protocol.mdoc.remembered import MAX_SIGNATURES, Recollection, RememberedSignatures
-from tests.on_lock import run_on_lock
-from tests.protocol.attacks import GOOD, REJECTED
-from tests.protocol.attacks.building import DAY
-from tests.protocol.credential import DS, IACA, Authority, Case, Credential, key, name, present, seconds
+from tests.support.attacks import GOOD, REJECTED
+from tests.support.attacks.building import DAY
+from tests.support.credential import DS, IACA, Authority, Case, Credential, key, name, present, seconds
+from tests.support.on_lock import run_on_lock
 
 
 def verify(case: Case, memory: RememberedSignatures) -> tuple[list[verifier.VerifiedDocument], Recollection]:

@@ -10,7 +10,7 @@ from protocol import crypto_cpython as crypto
 from protocol.mdoc import request
 from sim import pki
 from sim.phone.request import RequestError, read
-from tests import tap, vectors
+from tests.support import tap, vectors
 
 TRANSCRIPT = cbor2.dumps([cbor2.CBORTag(24, b"\xa0"), cbor2.CBORTag(24, b"\xa0"), [b"Hs", None]])
 NAME_SPACE = "org.iso.18013.5.1"

@@ -17,7 +17,7 @@ from protocol.mdoc.handover import parse_handover_select
 from protocol.mdoc.session import ReaderSession, parse_session_data, session_transcript
 from sim.phone.engagement import device_engagement
 from sim.phone.session import HolderSession
-from tests import vectors
+from tests.support import vectors
 
 DATA: dict[str, Any] = json.loads((Path(__file__).parents[1] / "data" / "engagement.json").read_text())
 S: dict[str, str] = DATA["session"]

@@ -20,8 +20,8 @@ from sim import issuer, sm_issuer, verify
 from sim.phone import response
 from sim.phone.session import HolderSession
 from sim.sm2 import PrivateKey
-from tests.on_lock import run_on_lock
-from tests.protocol import credential
+from tests.support import credential
+from tests.support.on_lock import run_on_lock
 
 NOW = datetime(2026, 6, 15, 12, tzinfo=UTC)
 IACA = sm_issuer.authority(now=NOW - timedelta(days=90))

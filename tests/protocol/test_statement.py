@@ -21,7 +21,7 @@ from protocol.signed_time import SignedTime
 from protocol.trust import CRL, IDENTIFIER_LIST, STATUS_LIST, Issuer, ListEntry, TrustList
 from sim.province import Keys
 from sim.province.registry import PROFILES
-from tests.on_lock import run_on_lock
+from tests.support.on_lock import run_on_lock
 
 KEYS = Keys.generate()
 POINT = KEYS.sealing_public

@@ -14,7 +14,7 @@ from protocol.errors import FormatError
 from protocol.stay_key import APPLICATION, MAX_KEYS, Exchange, derive, select
 from sim.phone import stay_key as phone_side
 from sim.phone.stay_key import StayKeys
-from tests.on_lock import run_on_lock
+from tests.support.on_lock import run_on_lock
 
 KEY, OTHER = b"k" * 32, b"o" * 32
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from protocol import crypto_cpython as crypto
 from protocol.grant import commitment, commitment_key
 from protocol.stay_pin import DIGITS, is_pin, stay_pin
-from tests.on_lock import run_on_lock
+from tests.support.on_lock import run_on_lock
 
 KEY, GRANT, GUEST = bytes(range(32)), bytes(range(16)), bytes(range(32, 64))
 

@@ -13,10 +13,10 @@ from protocol.dates import from_rfc3339
 from protocol.errors import FormatError, VerificationError
 from protocol.mdoc import verifier
 from protocol.mdoc.chain import TrustRoot
-from tests import vectors
-from tests.on_lock import run_on_lock
-from tests.protocol.attacks import GOOD, REJECTED
-from tests.protocol.credential import DS, IACA, MDL, MDL_NAME_SPACE, Case, Credential, key, present, seconds
+from tests.support import vectors
+from tests.support.attacks import GOOD, REJECTED
+from tests.support.credential import DS, IACA, MDL, MDL_NAME_SPACE, Case, Credential, key, present, seconds
+from tests.support.on_lock import run_on_lock
 
 VECTORS = (
     "annex_d_mac",

@@ -11,7 +11,8 @@ from pymdoccbor.mdoc.issuer import MdocCborIssuer
 from protocol import cbor, crypto_cpython
 from protocol.errors import VerificationError
 from protocol.mdoc import verifier
-from tests.protocol.credential import (
+from tests.protocol.test_verifier import on_lock
+from tests.support.credential import (
     DS,
     IACA,
     MDL,
@@ -22,7 +23,6 @@ from tests.protocol.credential import (
     seconds,
     session_transcript,
 )
-from tests.protocol.test_verifier import on_lock
 
 DAY = timedelta(days=1)
 NOW = datetime.now(UTC)

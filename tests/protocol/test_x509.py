@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from protocol import crypto_cpython, der
 from protocol.errors import FormatError
 from protocol.x509 import DIGITAL_SIGNATURE, KEY_CERT_SIGN, Certificate, same_name
-from tests import vectors
-from tests.on_lock import run_on_lock
-from tests.protocol.credential import DS, IACA, name, seconds
+from tests.support import vectors
+from tests.support.credential import DS, IACA, name, seconds
+from tests.support.on_lock import run_on_lock
 
 IACA_DER, DS_DER = IACA.certificate(IACA), DS.certificate(IACA)
 

@@ -7,8 +7,8 @@ import pytest
 
 from sim.platform import Platform
 from sim.province import Province
-from tests.protocol.chain import NOW, Chain, check_in, entry
-from tests.sim.edge_side import place
+from tests.support.chain import NOW, Chain, check_in, entry
+from tests.support.edge_side import place
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from sim.board import interpreter, layout
 from sim.board.bus import BoardBus
 from sim.loopback import serving
-from tests.on_lock import as_compiled, run_on_lock
+from tests.support.on_lock import as_compiled, run_on_lock
 
 RUNTIMES = ("micropython", "cpython")
 HOST_SIDE = """

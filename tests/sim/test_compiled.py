@@ -9,7 +9,7 @@ import pytest
 
 from sim.board import compiled, interpreter
 from sim.scenarios import perform, stories
-from tests.on_lock import as_compiled, run_on_lock
+from tests.support.on_lock import as_compiled, run_on_lock
 from tools.software import sources
 
 LOCK = interpreter.find()
@@ -21,8 +21,8 @@ NEEDS_COMPILER = pytest.mark.skipif(
 def checkout(folder: Path) -> Path:
     """A copy of a little of what is compiled."""
     shutil.copytree(interpreter.ROOT / "sim/board", folder / "sim/board", ignore=shutil.ignore_patterns("__pycache__"))
-    for path in ("firmware/__init__.py", "firmware/door.py", "firmware/policy.py", "protocol/__init__.py"):
-        (folder / path).parent.mkdir(exist_ok=True)
+    for path in ("firmware/__init__.py", "firmware/door/door.py", "firmware/door/policy.py", "protocol/__init__.py"):
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(interpreter.ROOT / path, folder / path)
     shutil.copy(interpreter.ROOT / "sim" / "__init__.py", folder / "sim" / "__init__.py")
     return folder
@@ -52,13 +52,13 @@ def test_a_changed_source_is_compiled_anew_and_the_one_before_is_kept_apart(tmp_
     before = compiled.folder(root, LOCK.program)
     compiled.folder.cache_clear()
     assert compiled.folder(root, LOCK.program) == before
-    with (root / "firmware" / "door.py").open("a") as door:
+    with (root / "firmware" / "door" / "door.py").open("a") as door:
         door.write("\nADDED = 1\n")
     compiled.folder.cache_clear()
     after = compiled.folder(root, LOCK.program)
     assert before is not None and after is not None and after != before
-    assert (after / "firmware/door.mpy").read_bytes() != (before / "firmware/door.mpy").read_bytes()
-    assert (after / "firmware/policy.mpy").read_bytes() == (before / "firmware/policy.mpy").read_bytes()
+    assert (after / "firmware/door/door.mpy").read_bytes() != (before / "firmware/door/door.mpy").read_bytes()
+    assert (after / "firmware/door/policy.mpy").read_bytes() == (before / "firmware/door/policy.mpy").read_bytes()
 
 
 def test_where_nothing_compiles_for_the_machine_the_sources_check_a_guest_in(

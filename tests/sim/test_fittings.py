@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from firmware import pins
+from firmware.hardware import pins
 from protocol.fittings import Fittings
 from sim.board import flash, interpreter, layout
 from sim.board.bus import BoardBus
@@ -47,8 +47,9 @@ def test_a_polling_frame_that_the_installer_wrote_down_goes_out_while_nobody_is_
 def test_a_lock_whose_fittings_make_no_sense_says_so_and_gives_the_strike_no_current(tmp_path: Path) -> None:
     source = """
 from sim.board.boot import mount
-from firmware import crypto, identity
-from firmware.store import Store
+from firmware import crypto
+from firmware.memory import identity
+from firmware.memory.store import Store
 state = mount()
 store = Store(state)
 identity.enrol(crypto, store, crypto.generate("P-256")[1])

@@ -8,7 +8,7 @@ import pytest
 
 from protocol.errors import ConfigError
 from sim.board import flash, interpreter, layout
-from tests.on_lock import run_on_lock
+from tests.support.on_lock import run_on_lock
 
 OPEN = """
 import esp32

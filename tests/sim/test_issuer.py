@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from sim import issuer, pki
-from tests import tap
+from tests.support import tap
 
 
 def issued(signer: pki.Identity, **settings: Any) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -9,7 +9,7 @@ from bumble.core import UUID
 
 from protocol import link
 from sim.radio.lock_radio import LockRadio
-from tests.radio_world import ADDRESS, radio_world
+from tests.support.radio_world import ADDRESS, radio_world
 
 _HEADER = struct.Struct(">HBHH")
 _ADVERTISE, _SERVICES, _NOTIFY = 1, 3, 5

@@ -7,18 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from firmware import notes, pins
-from firmware.journal import Journal
-from firmware.tally import SECTORS, Line, Tally
+from firmware.hardware import pins
+from firmware.memory import journal_notes
+from firmware.memory.journal import Journal
+from firmware.memory.tally import SECTORS, Line, Tally
 from protocol import crypto_cpython as crypto
 from protocol.record import DOOR, ENTRY
 from sim.board import flash
 from sim.board.bus import BoardBus, BoardEvent
 from sim.board.openings import openings
 from sim.scenarios import perform, stories
-from tests.firmware.flash_in_memory import Flash
-from tests.protocol.chain import Chain, check_in, entry, event
+from tests.on_micropython.flash_in_memory import Flash
 from tests.sim.test_board import RUNTIMES, board
+from tests.support.chain import Chain, check_in, entry, event
 
 GRANT = bytes(range(16))
 
@@ -58,7 +59,7 @@ class Board:
         self.flashed()
 
     def opening(self) -> None:
-        self.record(notes.opening(GRANT), entry() if self.chain.records else check_in())
+        self.record(journal_notes.opening(GRANT), entry() if self.chain.records else check_in())
 
     def counted(self) -> None:
         self.tally.add(Line(ENTRY, "mdoc", 1, None, 1, GRANT, 1))

@@ -13,8 +13,8 @@ from firmware.nfc.pn532 import Pn532Reader
 from protocol.errors import TransportError
 from sim.nfc.virtual_pn532 import VirtualPn532
 from sim.phone.phone import Event, TapOutcome, Transaction
-from tests import tap
-from tests.firmware import pn532_scene as scene
+from tests.support import pn532_scene as scene
+from tests.support import tap
 
 SELECT_NDEF = bytes.fromhex("00a4040007d276000085010100")
 SELECT_MDOC = bytes.fromhex("00a4040007a000000248040000")

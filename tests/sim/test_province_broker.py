@@ -24,7 +24,7 @@ from sim.board.interpreter import ROOT
 from sim.platform import Guest, Platform
 from sim.ports import ReservedPort
 from sim.province import Province
-from tests.protocol.chain import NOW, Chain, check_in, entry
+from tests.support.chain import NOW, Chain, check_in, entry
 
 EDGE = "edge-1"
 

@@ -15,7 +15,7 @@ from protocol.placement import Placement
 from sim.platform import Platform
 from sim.province import Province
 from sim.province.__main__ import main
-from tests.protocol.chain import NOW, Chain
+from tests.support.chain import NOW, Chain
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from protocol.errors import VerificationError
 from sim.platform import Platform
 from sim.province import Keys, Province
 from sim.province.store import UNOPENED
-from tests.protocol.chain import RESIDENT, Chain, check_in, entry
-from tests.sim.edge_side import codes, deliver, place, receipts, refusals
+from tests.support.chain import RESIDENT, Chain, check_in, entry
+from tests.support.edge_side import codes, deliver, place, receipts, refusals
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from protocol import cbor, record, uplink
 from protocol import crypto_cpython as crypto
 from sim.platform import Platform
 from sim.province import Province, store
-from tests.protocol.chain import NOW, RESIDENT, Chain, check_in, entry
-from tests.sim.edge_side import EDGE, codes, deliver, place, receipts
+from tests.support.chain import NOW, RESIDENT, Chain, check_in, entry
+from tests.support.edge_side import EDGE, codes, deliver, place, receipts
 
 
 @settings(max_examples=100)

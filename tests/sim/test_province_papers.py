@@ -14,8 +14,8 @@ from protocol.signed_time import SignedTime
 from protocol.trust import CRL, Issuer, ListEntry, TrustList
 from sim.platform import Guest, Platform
 from sim.province import Province
-from tests.protocol.chain import NOW, Chain
-from tests.sim.edge_side import EDGE, deliver, kinds, place, receipts, seen
+from tests.support.chain import NOW, Chain
+from tests.support.edge_side import EDGE, deliver, kinds, place, receipts, seen
 
 
 def test_a_lock_is_told_the_time_against_its_own_nonce(province: Province, chain: Chain) -> None:

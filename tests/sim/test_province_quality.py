@@ -10,7 +10,7 @@ from protocol.errors import VerificationError
 from protocol.profile import Profile
 from sim.province.quality import check_digit, check_resident_id, verdict
 from sim.province.registry import PROFILES
-from tests.protocol.chain import NOW, RESIDENT, check_in, entry
+from tests.support.chain import NOW, RESIDENT, check_in, entry
 
 CN = Profile.parse(PROFILES["CN"])
 

@@ -12,8 +12,8 @@ from protocol.refusal import EQUIVOCATION, MAX_ENTRIES, SIGNATURE
 from sim.platform import Platform
 from sim.province import Province
 from sim.province.refusals import ANSWERED, EVERY_SECONDS, KEPT_OF_ONE, KEPT_OF_STRANGERS, OF_STRANGERS
-from tests.protocol.chain import NOW, Chain
-from tests.sim.edge_side import codes, deliver, place, receipts, refusals
+from tests.support.chain import NOW, Chain
+from tests.support.edge_side import codes, deliver, place, receipts, refusals
 
 
 class World:

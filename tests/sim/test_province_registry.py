@@ -11,8 +11,8 @@ from protocol import crypto_cpython as crypto
 from protocol import record
 from sim.platform import Platform
 from sim.province import Province
-from tests.protocol.chain import NOW, RESIDENT, Chain, check_in, entry
-from tests.sim.edge_side import codes, deliver, place, receipts, refusals
+from tests.support.chain import NOW, RESIDENT, Chain, check_in, entry
+from tests.support.edge_side import codes, deliver, place, receipts, refusals
 
 
 def test_a_batch_is_committed_opened_and_receipted_through_its_last_record(province: Province, chain: Chain) -> None:

@@ -11,7 +11,7 @@ from sim.province import Province
 from sim.province.__main__ import main
 from sim.province.quality import check_digit
 from sim.province.stays import doubles, guardian_of, stays
-from tests.protocol.chain import NOW, Chain, check_in, entry
+from tests.support.chain import NOW, Chain, check_in, entry
 
 DAY = 86400
 CHILD = {

@@ -10,7 +10,7 @@ from protocol import record, uplink
 from sim.platform import Platform
 from sim.province import Keys, Province
 from sim.province.__main__ import main
-from tests.protocol.chain import NOW, RESIDENT, Chain, check_in, entry, event
+from tests.support.chain import NOW, RESIDENT, Chain, check_in, entry, event
 
 
 @pytest.fixture

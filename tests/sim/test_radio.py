@@ -19,7 +19,7 @@ from protocol import link
 from sim.board.interpreter import ROOT
 from sim.radio import bleak_backend
 from sim.radio.air import Air, PartFault
-from tests.radio_world import ADDRESS, radio_world
+from tests.support.radio_world import ADDRESS, radio_world
 
 ECHO = "4d6f6f72-0000-0000-0000-0000000000aa"
 

@@ -10,7 +10,7 @@ from itertools import pairwise, permutations
 import pytest
 from rich.console import Console
 
-from firmware import pins
+from firmware.hardware import pins
 from sim import timeline
 from sim.board.bus import BoardEvent
 from sim.progress import WIDTH, Progress

@@ -12,9 +12,9 @@ from protocol.mdoc.response import MAX_RESPONSE
 from sim import verify
 from sim.__main__ import main, parser
 from sim.board import interpreter
-from tests import vectors
-from tests.protocol.attacks import GOOD, REJECTED
-from tests.protocol.credential import MDL_NAME_SPACE, NOW, Case, Credential, present
+from tests.support import vectors
+from tests.support.attacks import GOOD, REJECTED
+from tests.support.credential import MDL_NAME_SPACE, NOW, Case, Credential, present
 
 RUNTIMES = ("cpython", "micropython")
 

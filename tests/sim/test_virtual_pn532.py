@@ -17,8 +17,8 @@ from sim.nfc import frames
 from sim.nfc.card import Card, Traits
 from sim.nfc.faults import Faults
 from sim.nfc.virtual_pn532 import VirtualPn532
-from tests import tap
-from tests.firmware import pn532_scene as scene
+from tests.support import pn532_scene as scene
+from tests.support import tap
 
 ACK = "0000ff00ff00"
 WAKE = bytes.fromhex("5555") + bytes(14)

@@ -9,7 +9,7 @@ import pytest
 from nfc.clf import RemoteTarget, pn532, transport
 
 from sim.nfc.virtual_pn532 import VirtualPn532
-from tests import tap
+from tests.support import tap
 
 
 def read_tag(port: str) -> dict[str, Any]:

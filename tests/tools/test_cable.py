@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from firmware import pins
-from tests.tools import enrolled
-from tests.tools.enrolled import READY
-from tests.tools.pty_board import PtyBoard
+from firmware.hardware import pins
+from tests.support import enrolled
+from tests.support.enrolled import READY
+from tests.support.pty_board import PtyBoard
 from tools import cable, software
 
 UP = "board is up"
@@ -138,17 +138,17 @@ with open("/main.py", "w") as file:
 PLANTED = {
     # What ends a start: (module, line of it, what stands there instead). The strike is open where it can be.
     "importing what starts the lock": ("firmware/main", "import esp32\n", "raise {}\n"),
-    "importing something else": ("firmware/door", "import gc\n", "raise {}\n"),
-    "making the outputs": ("firmware/strike", "        self._shut = 0\n", "        raise {}\n"),
-    "reading the keys": ("firmware/identity", "    keys, anchor =", "    raise {}\n    keys, anchor ="),
-    "opening the journal": ("firmware/journal", "        self._scan()\n", "        raise {}\n"),
+    "importing something else": ("firmware/door/door", "import gc\n", "raise {}\n"),
+    "making the outputs": ("firmware/hardware/strike", "        self._shut = 0\n", "        raise {}\n"),
+    "reading the keys": ("firmware/memory/identity", "    keys, anchor =", "    raise {}\n    keys, anchor ="),
+    "opening the journal": ("firmware/memory/journal", "        self._scan()\n", "        raise {}\n"),
     "a task": (
-        "firmware/sensors",
+        "firmware/hardware/sensors",
         "        if not self._switches:\n",
         "        self._strike.open()\n        raise {}\n        if not self._switches:\n",
     ),
     "the console": ("firmware/maintenance", "            line = self._read()\n", "            raise {}\n"),
-    "what watches them all": ("firmware/watch", "        watchdog.feed()\n", "        raise {}\n"),
+    "what watches them all": ("firmware/hardware/watchdog", "        watchdog.feed()\n", "        raise {}\n"),
 }
 RAISED = (
     "RuntimeError()",

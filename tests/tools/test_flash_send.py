@@ -7,20 +7,20 @@ import json
 import os
 import pty
 import shutil
-import signal
 import subprocess
 import sys
 import threading
 import tty
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
 
 from protocol.errors import ConfigError, TransportError
-from tests.tools.pty_board import PtyBoard
+from sim.board import interpreter
+from tests.support.pty_board import PtyBoard
 from tools import board, flash, software
 
 Capture = pytest.CaptureFixture[str]
@@ -79,16 +79,20 @@ def test_without_a_stage_the_checkout_is_compiled_for_the_board_and_starts_there
 ) -> None:
     with PtyBoard(tmp_path / "board") as blank:
         status, facts = send(capsys, blank)
-        assert status == 0 and "firmware/door.mpy" in facts["sent"] and "firmware/door.py" not in facts["sent"]
+        assert (
+            status == 0 and "firmware/door/door.mpy" in facts["sent"] and "firmware/door/door.py" not in facts["sent"]
+        )
         blank.wait_for(STARTED)
 
 
 def test_progress_names_each_file_on_stderr(made: software.Stage, copy: Path, capsys: Capture) -> None:
-    with PtyBoard(copy, extra="if 'door.py' in os.listdir('/firmware'): os.remove('/firmware/door.py')") as one:
+    with PtyBoard(
+        copy, extra="if 'door.py' in os.listdir('/firmware/door'): os.remove('/firmware/door/door.py')"
+    ) as one:
         one.wait_for(UP)
         assert flash.main(["send", str(made.folder), "--port", one.port]) == 0
     said = capsys.readouterr()
-    assert "  [1/2] firmware/door.py\n  [2/2] main.py\n" in said.err
+    assert "  [1/2] firmware/door/door.py\n  [2/2] main.py\n" in said.err
     assert made.image in said.out
 
 
@@ -109,7 +113,7 @@ def test_only_changed_files_are_sent_stale_ones_go_and_the_locks_own_files_stay(
     spoil = """
 if "keys" not in os.listdir("/state"):
     os.mkdir("/firmware/gone")
-    for path in ("/state/keys", "/firmware/door.py", "/protocol/old.py", "/firmware/gone/x.py"):
+    for path in ("/state/keys", "/firmware/door/door.py", "/protocol/old.py", "/firmware/gone/x.py"):
         with open(path, "ab") as file:
             file.write(b"not to be touched")
 print("kept", os.listdir("/state"), open("/state/keys").read())
@@ -117,7 +121,7 @@ print("kept", os.listdir("/state"), open("/state/keys").read())
     with PtyBoard(copy, extra=spoil) as changed:
         status, facts = send(capsys, changed, str(made.folder))
         assert status == 0
-        assert facts["sent"] == ["firmware/door.py", "main.py"]
+        assert facts["sent"] == ["firmware/door/door.py", "main.py"]
         assert facts["removed"] == ["firmware/gone/x.py", "protocol/old.py"]
         status, facts = send(capsys, changed, str(made.folder), "--dry-run")
         assert facts["sent"] == [] and facts["removed"] == []
@@ -125,11 +129,13 @@ print("kept", os.listdir("/state"), open("/state/keys").read())
 
 
 def test_a_dry_run_changes_nothing(made: software.Stage, copy: Path, capsys: Capture) -> None:
-    with PtyBoard(copy, extra="if 'door.py' in os.listdir('/firmware'): os.remove('/firmware/door.py')") as one:
+    with PtyBoard(
+        copy, extra="if 'door.py' in os.listdir('/firmware/door'): os.remove('/firmware/door/door.py')"
+    ) as one:
         for _ in range(2):
             status, facts = send(capsys, one, str(made.folder), "--dry-run")
             assert status == 0 and facts["dry_run"]
-            assert facts["sent"] == ["firmware/door.py", "main.py"]
+            assert facts["sent"] == ["firmware/door/door.py", "main.py"]
 
 
 def test_a_program_that_never_ends_is_stopped(made: software.Stage, copy: Path, capsys: Capture) -> None:
@@ -274,36 +280,37 @@ def test_without_mpremote_the_remedy_is_told(tmp_path: Path, monkeypatch: pytest
     assert "pip install mpremote" in facts["error"]["message"]
 
 
+INTERRUPTED_AT_THE_BOARD = """
+import os, signal, sys, serial
+from tools import flash
+write = serial.Serial.write
+def interrupted(self, data):
+    os.kill(os.getpid(), signal.SIGINT)
+    return write(self, data)
+serial.Serial.write = interrupted
+sys.exit(flash.main(sys.argv[1:]))
+"""
+
+
 def test_ctrl_c_ends_it_without_a_traceback() -> None:
-    with _ends() as (host, port):
-        command = [sys.executable, str(Path(flash.__file__)), "send", "--port", port]
-        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-            assert process.stderr is not None
-            assert "looking into" in process.stderr.readline()
-            assert os.read(host, 1), "it has asked the board, and waits"
-            process.send_signal(signal.SIGINT)
-            said = process.stderr.read()
-    assert process.returncode == flash.INTERRUPTED
-    assert "send again" in said and "Traceback" not in said
-
-
-@contextlib.contextmanager
-def _ends() -> Iterator[tuple[int, str]]:
-    """Both ends of a serial line: the board's, as a descriptor, and the port's name."""
-    host, line = pty.openpty()
-    tty.setraw(line)
-    try:
-        yield host, os.ttyname(line)
-    finally:
-        os.close(line)
-        os.close(host)
+    with _line() as port:
+        command = [sys.executable, "-c", INTERRUPTED_AT_THE_BOARD, "send", "--port", port]
+        done = subprocess.run(command, cwd=interpreter.ROOT, stderr=subprocess.PIPE, text=True, check=False)
+    assert "looking into" in done.stderr, "it has asked the board"
+    assert done.returncode == flash.INTERRUPTED
+    assert "send again" in done.stderr and "Traceback" not in done.stderr
 
 
 @contextlib.contextmanager
 def _line() -> Iterator[str]:
     """A serial line with nobody at its other end."""
-    with _ends() as (_, port):
-        yield port
+    host, line = pty.openpty()
+    tty.setraw(line)
+    try:
+        yield os.ttyname(line)
+    finally:
+        os.close(line)
+        os.close(host)
 
 
 # --- which port ------------------------------------------------------------------------------------------------------
@@ -391,11 +398,11 @@ def test_compiled_software_goes_only_onto_what_it_was_compiled_for(tmp_path: Pat
 
 def test_a_full_board_that_holds_the_software_has_room_for_one_changed_file(made: software.Stage) -> None:
     files = {entry.path: entry for entry in made.entries}
-    files["firmware/door.py"] = replace(files["firmware/door.py"], sha256="0" * 64)
-    folders = frozenset({"firmware", "firmware/crypto", "firmware/nfc", "protocol", "protocol/mdoc"})
+    files["firmware/door/door.py"] = replace(files["firmware/door/door.py"], sha256="0" * 64)
+    folders = frozenset(str(folder) for path in files for folder in PurePosixPath(path).parents if str(folder) != ".")
     found = replace(BLANK, files=files, folders=folders, free=board.RESERVE + 40_000)
     planned = board.plan(found, made)
-    assert [entry.path for entry in planned.write] == ["firmware/door.py", "main.py"]
+    assert [entry.path for entry in planned.write] == ["firmware/door/door.py", "main.py"]
     board.check(found, made, planned)
 
 

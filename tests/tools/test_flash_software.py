@@ -15,8 +15,8 @@ import pytest
 
 from protocol.errors import ConfigError, StorageError
 from sim.board import interpreter, layout
-from tests.test_rooms import CPYTHON_ONLY, imports
-from tests.tools.pty_board import stand_ins
+from tests.project.test_rooms import CPYTHON_ONLY, imports
+from tests.support.pty_board import stand_ins
 from tools import flash, software
 
 FLASH = interpreter.ROOT / "tools" / "flash.py"
@@ -143,7 +143,7 @@ def test_the_same_sources_compile_to_the_same_image_wherever_they_are(tmp_path: 
 
 def test_a_stage_that_was_interrupted_can_be_made_again_but_not_used(tmp_path: Path) -> None:
     software.stage(tmp_path)
-    (tmp_path / "firmware" / "door.py").unlink()
+    (tmp_path / "firmware" / "door" / "door.py").unlink()
     with pytest.raises(StorageError) as refused:
         software.load(tmp_path)
     assert refused.value.code == "stage.verify"
@@ -209,7 +209,7 @@ def test_a_stage_that_is_not_as_it_was_written_is_not_sent(tmp_path: Path, harm:
     if harm not in {"no stage", "no folder"}:
         software.stage(folder)
     if harm == "changed":
-        with (folder / "firmware" / "door.py").open("ab") as file:
+        with (folder / "firmware" / "door" / "door.py").open("ab") as file:
             file.write(b"#")
     elif harm == "missing":
         (folder / "main.py").unlink()
@@ -314,9 +314,11 @@ def test_a_module_that_does_not_compile_is_named() -> None:
 
 
 def test_a_compiled_module_tells_what_it_was_compiled_for() -> None:
-    sources = {path: software.sources()[path] for path in ("firmware/pins.py", "firmware/crypto/ghash_viper.py")}
+    sources = {
+        path: software.sources()[path] for path in ("firmware/hardware/pins.py", "firmware/crypto/ghash_viper.py")
+    }
     compiled = software.compile_all(sources, "rv32imc")
-    assert software.compiled_for(compiled["firmware/pins.mpy"])[2] is None
+    assert software.compiled_for(compiled["firmware/hardware/pins.mpy"])[2] is None
     assert software.compiled_for(compiled["firmware/crypto/ghash_viper.mpy"]) == (6, 3, 11)
 
 

@@ -12,21 +12,23 @@ from typing import Any
 
 import pytest
 
-from firmware import pins
+from firmware.hardware import pins
 from protocol import crypto_cpython as crypto
 from protocol import record
 from protocol.console import encode
 from protocol.fittings import Fittings
-from tests.tools import enrolled
-from tests.tools.enrolled import READY
-from tests.tools.pty_board import PtyBoard
+from tests.support import enrolled
+from tests.support.enrolled import READY
+from tests.support.pty_board import PtyBoard
 from tools import flash, software
 from tools.cable import Cable
 
 Capture = pytest.CaptureFixture[str]
 
-QUICK = "from firmware import signals, strike\nstrike.PULSE_MS, strike.LOOK_MS, signals.ASIDE_MS = 400, 20, 100\n"
-LONG = "from firmware import strike\nstrike.PULSE_MS = 600000\n"
+QUICK = (
+    "from firmware.hardware import signals, strike\nstrike.PULSE_MS, strike.LOOK_MS, signals.ASIDE_MS = 400, 20, 100\n"
+)
+LONG = "from firmware.hardware import strike\nstrike.PULSE_MS = 600000\n"
 OPEN, HELD = 1, 0
 """Levels of the button's pin."""
 
@@ -260,7 +262,7 @@ def test_a_lock_whose_memory_is_spoilt_halts_says_so_and_shows_no_prompt(
 
 
 def test_a_lock_that_halted_starts_again_once_nobody_has_asked_it_anything_for_a_while(copy: Path) -> None:
-    hurry = "from firmware import ticks\n_now = ticks.now\nticks.now = lambda: _now() * 20\n"
+    hurry = "from firmware.hardware import ticks\n_now = ticks.now\nticks.now = lambda: _now() * 20\n"
     spoil = "with open('/state/keys', 'wb') as file:\n    file.write(b'?')\n"
     with PtyBoard(copy, extra=hurry + spoil) as one:
         one.wait_for("lock.halted code=identity.corrupt", times=3)

@@ -6,7 +6,7 @@ import tokenize
 
 import pytest
 
-from tests.on_lock import run_on_lock
+from tests.support.on_lock import run_on_lock
 from tools.short_names import rename, short_names
 from tools.software import lean_sources, sources
 from tools.terse import terse
@@ -95,7 +95,7 @@ def test_only_names_are_renamed_and_no_text_or_comment() -> None:
 def test_a_module_of_the_lock_is_the_same_program_under_other_names(path: str) -> None:
     met = meeting(LEAN[path])
     assert len({NAMES.get(name, name) for name in met}) == len(met)
-    renamed = lean_sources(sources())[0][path] if path == "firmware/door.py" else rename(LEAN[path], NAMES)
+    renamed = lean_sources(sources())[0][path] if path == "firmware/door/door.py" else rename(LEAN[path], NAMES)
     # Each node for itself, with its names as they were.
     back = {NAMES[name]: name for name in met if name in NAMES}
     assert rename(renamed, back) == LEAN[path]

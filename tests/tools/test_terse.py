@@ -4,7 +4,7 @@ import ast
 
 import pytest
 
-from tests.on_lock import run_on_lock
+from tests.support.on_lock import run_on_lock
 from tools.software import sources
 from tools.terse import terse
 

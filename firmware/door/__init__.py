@@ -1,0 +1,1 @@
+"""Who may come in: claims, the rules they are judged by, ways of coming back, and the one that opens."""

@@ -1,0 +1,106 @@
+"""Who stands at the door, as far as it was shown: one claim for each way of showing it.
+
+A claim has a `method`, which goes into the record, and says by `known` who it is under a stay: a guest who has
+checked in, or whom it would check in, if it shows an identity at all.
+"""
+
+from firmware.memory.stays import Guest
+from protocol.grant import NO_TIE, commitment
+from protocol.naming import fold, identities
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Protocol
+
+    from firmware.memory.stays import Stay
+    from protocol.crypto import Crypto
+
+    class Claim(Protocol):
+        """What `policy.decide` judges."""
+
+        method: str
+        stay_key: "bytes | None"
+        """What the phone can open by next time, if it checks in now."""
+        fields: "dict[str, str]"
+        """What was shown to be registered, in canonical form; empty if nothing was."""
+        barred: "str | None"
+        """Code of why this may not check in, good as it is for one who has; None if it may."""
+
+        def known(self, stay: Stay) -> "tuple[int, bytes | None, bool, bool]":
+            """As `Stay.known`; no commitment where no identity is shown."""
+
+        def guest(self, stay: Stay, commitment: bytes, named: bool, adult: bool) -> Guest:
+            """Whom this adds to `stay` when it checks in."""
+
+        def tie(self, stay: Stay, commitment: bytes) -> "tuple[int, str]":
+            """Whose minor the grant of `stay` says that the guest of that commitment is; as `Grant.tie`."""
+
+
+class DocumentClaim:
+    """A verified document whose holder is present. `key_of` gives the key of commitments by a platform; `country` is
+    that of its signer, and `resident` tells whether by the profile it is a document for residents; `barred` and
+    `stay_key` as in Claim."""
+
+    method = "mdoc"
+
+    def __init__(
+        self,
+        crypto: "Crypto",
+        key_of: "Callable[[bytes], bytes]",
+        fields: "dict[str, str]",
+        country: str,
+        resident: bool,
+        barred: "str | None" = None,
+        stay_key: "bytes | None" = None,
+    ) -> None:
+        self._crypto = crypto
+        self._key_of = key_of
+        self.fields = fields
+        self.barred = barred
+        self.stay_key = stay_key
+        shown = [fields.get(field, "") for field in ("id_type", "id_number", "name", "birth_date")]
+        self._documents = identities(shown[0], country, shown[1], fold(shown[2]), shown[3], resident)
+
+    def _commitment(self, stay: "Stay", identity: bytes) -> bytes:
+        return commitment(self._crypto, self._key_of(stay.platform), stay.grant.grant_id, identity)
+
+    def known(self, stay: "Stay") -> "tuple[int, bytes | None, bool, bool]":
+        """As Claim. Four HMACs."""
+        found = stay.known([self._commitment(stay, each) for each in self._documents[:4]])
+        return found if self.fields.get("id_number") else (0, None, False, False)
+
+    def guest(self, stay: "Stay", commitment: bytes, named: bool, adult: bool) -> Guest:
+        """As Claim."""
+        made = [self._commitment(stay, each)[:8] if len(each) > 2 else bytes(8) for each in self._documents]
+        return Guest(commitment, named, adult, b"".join(made)[:36])
+
+    def tie(self, stay: "Stay", commitment: bytes) -> "tuple[int, str]":
+        """As Claim. Raises RefusedError `grant.tie`."""
+        return stay.grant.tie(self._crypto, self._key_of(stay.platform), commitment)
+
+
+class ReturningGuest:
+    """One who has checked in and shows something else than an ID. `method` is "pin" or "stay-key"; `guest` is their
+    grant id and the tag of their document."""
+
+    barred: "str | None" = None
+    stay_key: "bytes | None" = None
+
+    def __init__(self, method: str, guest: "tuple[bytes, bytes]") -> None:
+        self.method = method
+        self.fields: dict[str, str] = {}
+        self._grant_id, self._document = guest
+
+    def known(self, stay: "Stay") -> "tuple[int, bytes | None, bool, bool]":
+        """As Claim: nobody checks in by this."""
+        number = stay.number(self._document) if stay.grant.grant_id == self._grant_id else None
+        return number or 0, None, False, False
+
+    def guest(self, stay: "Stay", commitment: bytes, named: bool, adult: bool) -> Guest:
+        """As Claim. Raises AssertionError: nobody checks in by this."""
+        raise AssertionError
+
+    def tie(self, _stay: "Stay", _commitment: bytes) -> "tuple[int, str]":
+        """As Claim: nobody's minor."""
+        return NO_TIE

@@ -1,0 +1,118 @@
+"""A keypad at the door, over Wiegand: two wires, one for zeros and one for ones, each pulsed low for a bit.
+
+Eight bits a key, as keypads of access control send them in their 8-bit mode: the key in the low four bits, their
+complement in the high four, so that a lost pulse shows. Ten digits, `*` clears what was typed, `#` confirms it. The
+keypad beeps by itself. Eight edges are as many as the chip queues while the interpreter is occupied.
+
+The wires lead outside. Whoever gets at them could pulse them so fast that nothing else would ever find a place in that
+queue, so a keypad that does not pause is not listened to for a while.
+"""
+
+import asyncio
+
+from machine import Pin
+
+from firmware.hardware import ticks
+from firmware.hardware.console import log
+from firmware.hardware.irq_flag import irq_flag
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from firmware.door.door import Door
+
+KEYS = "0123456789*#"
+GAP_MS = 100
+"""A pause between two pulses after which a new key begins: in a key they are 1 to 3 ms apart."""
+PAUSE_MS = 10000
+"""What was typed is cleared after such a pause."""
+BURST = 256
+"""Pulses without such a pause that are noise: thirty-two keys in a row, and no hand types so."""
+DEAF_MS = 1000
+"""How long noise is not listened to."""
+LONGEST = 16
+"""Digits kept; of more, the first are, and they are nobody's PIN either way."""
+
+
+class Keypad:
+    """A keypad on the pins `d0` and `d1`, which are pulled up: without one they are silent."""
+
+    def __init__(self, d0: int, d1: int) -> None:
+        self._flag = irq_flag()
+        self._bits = 0
+        self._count = 0
+        self._edge = ticks.now()
+        self._keys = ""
+        self._burst = 0
+        self._zero, self._one = Pin(d0, Pin.IN, Pin.PULL_UP), Pin(d1, Pin.IN, Pin.PULL_UP)
+        self._listen()
+
+    def _listen(self) -> None:
+        self._deaf = False
+        self._burst = 0
+        self._zero.irq(self._on_zero, Pin.IRQ_FALLING)
+        self._one.irq(self._on_one, Pin.IRQ_FALLING)
+
+    def _stop_listening(self) -> None:
+        self._zero.irq(None)
+        self._one.irq(None)
+        self._deaf = True
+        self._flag.set()
+
+    def _on_zero(self, _pin: "Pin") -> None:
+        self._shift(0)
+
+    def _on_one(self, _pin: "Pin") -> None:
+        self._shift(1)
+
+    def _shift(self, bit: int) -> None:
+        if ticks.age(self._edge) >= GAP_MS:
+            self._bits = self._count = self._burst = 0
+        self._edge = ticks.now()
+        self._burst += 1
+        if self._burst > BURST:
+            self._stop_listening()
+            return
+        self._bits = self._bits << 1 & 0xFF | bit
+        self._count += 1
+        if self._count == 8:
+            low = self._bits & 15
+            if self._bits >> 4 ^ low == 15 and low < len(KEYS):
+                self._count = 0
+                if len(self._keys) < LONGEST:
+                    self._keys += KEYS[low]
+                self._flag.set()
+        # Beyond eight it was noise: what follows is passed over until there is a pause.
+
+    async def _key(self) -> str:
+        while not self._keys:
+            if self._deaf:
+                log("keypad.noise")
+                await asyncio.sleep(DEAF_MS / 1000)
+                self._listen()
+            else:
+                await self._flag.wait()
+                self._flag.clear()
+        key, self._keys = self._keys[0], self._keys[1:]
+        return key
+
+    async def code(self) -> str:
+        """The digits that were typed and confirmed, 1 to LONGEST of them."""
+        typed = ""
+        while True:
+            try:
+                key: str = await asyncio.wait_for(self._key(), PAUSE_MS / 1000 if typed else None)
+            except asyncio.TimeoutError:
+                key = "*"
+            if key == "*":
+                typed = ""
+                log("keypad.cleared")
+            elif key != "#":
+                typed = (typed + key)[:LONGEST]
+            elif typed:
+                return typed
+
+
+async def serve(keypad: Keypad, door: "Door") -> None:
+    """Bring what is typed to the door, for ever. `door.enter` must not raise."""
+    while True:
+        await door.enter(await keypad.code())

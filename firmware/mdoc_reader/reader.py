@@ -1,0 +1,393 @@
+"""The mdoc reader (ISO/IEC 18013-5): from a card in the field to a decrypted, unjudged DeviceResponse.
+
+    engagement over NFC ─▶ handover ─┬─▶ NFC ─┬─▶ session ─▶ request ─▶ response ─▶ termination
+                                     └─▶ BLE ─┘              ▲              │
+                                                             └──────────────┘
+Every failure ends as a MooringError, within `TOTAL_MS`. Nothing here is remembered after a read but what it returns.
+"""
+
+import asyncio
+
+from firmware.hardware import ticks
+from firmware.hardware.console import log
+from protocol import apdu, const
+from protocol.errors import FormatError, MooringError, RefusedError, TransportError, VerificationError
+from protocol.mdoc import ble, session
+from protocol.mdoc.engagement import Nfc
+from protocol.mdoc.handover import handover_request
+from protocol.mdoc.nfc_engagement import NfcEngagement
+from protocol.mdoc.request import build_device_request
+from protocol.mdoc.session import ReaderSession, error_status
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from firmware.mdoc_ble import MdocBle
+    from firmware.mdoc_ble.session import Session
+    from firmware.nfc import Card
+    from protocol.crypto import Crypto
+    from protocol.mdoc.handover import Handover
+
+    KeySource = Callable[[str], tuple[bytes, bytes]]
+    Mark = Callable[..., None]
+
+MDOC_APPLICATION = b"\xa0\x00\x00\x02\x48\x04\x00"
+
+PREFERRED_CARRIER = "nfc"
+"""Which retrieval to use with an mdoc that offers both: "nfc" or "ble".
+
+NFC needs no connection to be found and set up, works only at arm's length, and needs none of the air that the edge link
+is on. For BLE speaks that the holder may take the phone away from the reader to agree.
+"""
+
+MAX_RESPONSE = 16384
+"""Longest encrypted response accepted, in bytes. The largest we know, with a portrait, is near 9 KB."""
+
+STEP_MS = 1500
+"""Longest wait for the answer to one command."""
+CONSENT_MS = 20000
+"""Longest wait for the first answer to a request: the holder may have to look at the phone and agree."""
+TOTAL_MS = 35000
+"""Longest read, from first contact on: engagement, a connection over BLE, the holder's consent, the transfer."""
+_FRAME_BYTES = const(64)
+"""Longest that SessionData is beyond the encrypted response it carries."""
+_FAREWELL_MS = const(60)
+"""Longest that a card is kept for the answer to the last command of its session: the holder has it long before. Some
+never answer it, and the next guest is to be served within 300 ms of the light."""
+
+
+class Presentation:
+    """What a holder presented, decrypted and unverified.
+
+    `device_response` and `session_transcript` are encoded CBOR; `reader_private` is the session's ephemeral key on
+    `curve`, which a deviceMac is checked with; `stay_key` is what the session gave birth to
+    (`protocol.stay_key`). `carrier` is "nfc" or "ble"; `read_ms`, `round_trips` (APDUs), `sent` and `received` (bytes
+    of APDUs and BLE parts) say what it took.
+    """
+
+    def __init__(
+        self, device_response: bytes, session: ReaderSession, reader_private: bytes, curve: str, line: "_Line"
+    ) -> None:
+        self.device_response = device_response
+        self.session_transcript = session.transcript
+        self.stay_key = session.stay_key
+        self.reader_private = reader_private
+        self.curve = curve
+        self.carrier = line.carrier
+        self.read_ms = ticks.since(ticks.now(), line.started)
+        self.round_trips = line.round_trips
+        self.sent = line.sent
+        self.received = line.received
+
+
+class _Line:
+    """A card with its exchanges counted."""
+
+    def __init__(self, card: "Card") -> None:
+        self.card = card
+        self.carrier = "nfc"
+        self.started = ticks.now()
+        self.round_trips = 0
+        self.sent = 0
+        self.received = 0
+
+    async def transceive(self, command: bytes, timeout_ms: int = STEP_MS) -> bytes:
+        self.round_trips += 1
+        self.sent += len(command)
+        response = await self.card.transceive(command, timeout_ms)
+        self.received += len(response)
+        return response
+
+
+class Reading:
+    """One phone being read: a request and its answer as often as they are wanted, all in one session.
+
+    `ephemeral` makes the session key pair for a curve, `crypto.generate` if None; a pair must never be given twice.
+    `mark(event, **facts)` hears of each phase, in numbers and codes only; of them, `mdoc.asked` is the moment from
+    which the holder may have to act on the phone. `mdoc_ble` is the radio for BLE retrieval; without it this reader has
+    NFC alone. The card is released as soon as retrieval goes over BLE, so that nobody need hold a phone to the reader;
+    otherwise that is the caller's.
+
+    `asked` and `answered` count the requests that went out whole and those that got a DeviceResponse. `ready`: another
+    may follow. `lost`: the code of how the holder ended the session, broke it off or fell silent; empty if it did not.
+    `farewell`: the task that says the last word, once it has begun.
+    """
+
+    def __init__(
+        self,
+        card: "Card",
+        crypto: "Crypto",
+        ephemeral: "KeySource | None" = None,
+        mark: "Mark" = log,
+        mdoc_ble: "MdocBle | None" = None,
+    ) -> None:
+        self._line = _Line(card)
+        self._crypto = crypto
+        self._ephemeral = ephemeral or crypto.generate
+        self.mark = mark
+        self._mdoc_ble = mdoc_ble
+        self._retrieval: _NfcRetrieval | _BleRetrieval | None = None
+        self._session: ReaderSession | None = None
+        self.curve, self.reader_private = "", b""
+        self._message: bytes | None = None
+        self.farewell: asyncio.Task[None] | None = None
+        self.asked = self.answered = 0
+        self.ready = False
+        self.lost = ""
+
+    def _mark(self, event: str, **facts: "Any") -> None:
+        if event == "mdoc.asked":
+            self.asked += 1
+        self.mark(event, **facts)
+
+    async def ask(
+        self,
+        items: "dict[str, dict[str, list[str]]]",
+        reader_private: bytes,
+        reader_chain: "list[bytes]",
+        last: bool = True,
+    ) -> Presentation:
+        """Ask the mdoc for `items` ({document type: {namespace: [element]}}), the first time after engagement.
+
+        `reader_private` and `reader_chain` authenticate this reader (P-256; DER, its certificate first). After the
+        `last` request the mdoc is told at once that the session is over; nobody waits for what it says to that.
+
+        Raises TransportError (`nfc.*`, `apdu.*`, `ble.*`, `reader.timeout`, `session.state`), FormatError and
+        VerificationError for what the holder sent wrong, RefusedError `session.declined` when the holder ended the
+        session without an answer, `reader.no_carrier` when the mdoc offers no retrieval that this reader has.
+        """
+        left = TOTAL_MS - ticks.since(ticks.now(), self._line.started)
+        self.ready = False
+        try:
+            return await asyncio.wait_for(self._ask(items, reader_private, reader_chain, last), max(0, left) / 1000)
+        except asyncio.TimeoutError:
+            self.lost = "reader.timeout"
+            raise TransportError("reader.timeout", "the read took too long")
+        except MooringError as error:
+            self.lost = error.code
+            raise
+
+    async def _ask(
+        self,
+        items: "dict[str, dict[str, list[str]]]",
+        reader_private: bytes,
+        reader_chain: "list[bytes]",
+        last: bool,
+    ) -> Presentation:
+        line, mark, retrieval, own = self._line, self._mark, self._retrieval, self._session
+        began = ticks.now()
+        if retrieval is None:
+            handover = await _engage(line, self._crypto, self._mdoc_ble is not None)
+            mark("nfc.engaged", ms=ticks.since(ticks.now(), line.started), apdus=line.round_trips)
+            retrieval = self._retrieval = _retrieval(line, handover, self._crypto, self._mdoc_ble)
+            await retrieval.begin(mark)
+            # A phone on BLE takes its time to find the lock, which is spent on the session's keys and the request.
+            began = ticks.now()
+            self.curve = handover.engagement.curve
+            self.reader_private, public = self._ephemeral(self.curve)
+            own = ReaderSession(self._crypto, self.reader_private, public, handover.engagement, handover.item())
+        if own is None:
+            raise TransportError("session.state", "the session is over")
+        request = own.request(build_device_request(self._crypto, items, own.transcript, reader_private, reader_chain))
+        mark("mdoc.session", ms=ticks.since(ticks.now(), began), bytes=len(request))
+        if self._session is None:
+            await retrieval.ready(mark)
+        self._session = None
+        began = ticks.now()
+        exchange = retrieval.exchange(request, CONSENT_MS, mark)
+        request = b""  # its room is for the answer
+        data = await self._open(own, await exchange, last)
+        mark("mdoc.response", ms=ticks.since(ticks.now(), began), bytes=len(data))
+        presentation = Presentation(data, own, self.reader_private, self.curve, line)
+        mark("mdoc.read", ms=presentation.read_ms, apdus=line.round_trips, sent=line.sent, received=line.received)
+        return presentation
+
+    async def _open(self, own: ReaderSession, message: bytes, last: bool) -> bytes:
+        """The DeviceResponse in `message`, and what that means for the session."""
+        try:
+            data, status = own.open(message)
+        except (FormatError, VerificationError) as error:
+            self._message = own.close(error_status(error))
+            raise
+        if data is None:
+            own.close()
+            raise _ended(status)
+        if self.answered == self.asked:
+            self._message = own.close()
+            raise FormatError("session.unasked", "an answer to what nobody asked")
+        self.answered += 1
+        if status is not None:
+            self.lost = "session.ended"
+            own.close()
+        elif last:
+            await self._say(own.close())
+        else:
+            self._session, self.ready = own, True
+        return data
+
+    async def _say(self, message: bytes) -> None:
+        """Send the last `message` of the session: returns once that has started, and nobody waits for the rest."""
+        started = asyncio.Event()
+        self.farewell = asyncio.create_task(self._run(message, started))
+        await started.wait()
+
+    async def _run(self, message: bytes, started: asyncio.Event) -> None:
+        started.set()
+        try:
+            assert self._retrieval is not None
+            await self._retrieval.farewell(message)
+        except MooringError as error:
+            # One that has left already does not spoil what it presented.
+            log("mdoc.farewell_unheard", code=error.code)
+        except (OSError, MemoryError) as error:
+            log("mdoc.farewell_unheard", error=type(error).__name__)
+
+    async def close(self) -> None:
+        """The read is over: end a session that is alive still, and let the phone go. Waits for no answer; never raises.
+
+        Over NFC the last word may be under way when this returns: whoever releases the card waits for that.
+        """
+        own, self._session, self.ready = self._session, None, False
+        unsaid, self._message = self._message, None
+        if own is not None:
+            unsaid = own.close()
+        if unsaid is not None:
+            await self._say(unsaid)
+        if self._retrieval is not None:
+            self._retrieval.close()
+
+
+async def _engage(line: _Line, crypto: "Crypto", with_ble: bool) -> "Handover":
+    offer = Nfc(line.card.max_command, line.card.max_response)
+    # A UUID for this transaction and no other, in case the mdoc leaves the choice to us.
+    uuid = ble.new_uuid(crypto.random(16)) if with_ble else None
+    request = handover_request(offer, ble.READER_ROLE if with_ble else None, uuid)
+    engagement = NfcEngagement(request)
+    command: bytes | None = engagement.start()
+    while command is not None:
+        if engagement.wait_ms:
+            await asyncio.sleep(engagement.wait_ms / 1000)
+        response = await line.transceive(command)
+        try:
+            command = engagement.push(response)
+        except MooringError as error:
+            line.card.no_mdoc = error.code != "apdu.stalled"  # it answers, and what it says leads to no mdoc
+            raise
+    assert engagement.handover is not None
+    return engagement.handover
+
+
+def _retrieval(
+    line: _Line, handover: "Handover", crypto: "Crypto", mdoc_ble: "MdocBle | None"
+) -> "_NfcRetrieval | _BleRetrieval":
+    """The carrier to use of those that both sides have."""
+    offer = handover.ble if mdoc_ble is not None else None
+    if handover.nfc is not None and (offer is None or PREFERRED_CARRIER == "nfc"):
+        return _NfcRetrieval(line, handover.nfc)
+    if offer is None or mdoc_ble is None:
+        raise RefusedError("reader.no_carrier", "the mdoc offers no way of retrieval that this door has")
+    ident = ble.ident(crypto, handover.engagement.e_device_key_bytes)
+    return _BleRetrieval(line, mdoc_ble.session(offer, ident, MAX_RESPONSE + _FRAME_BYTES))
+
+
+def _ended(status: "int | None") -> MooringError:
+    if status == session.ENCRYPTION_ERROR:
+        return VerificationError("session.holder_encryption", "the mdoc could not decrypt our message")
+    if status == session.CBOR_ERROR:
+        return FormatError("session.holder_cbor", "the mdoc could not read our message")
+    return RefusedError("session.declined", "the holder ended the session without an answer")
+
+
+class _NfcRetrieval:
+    """Messages to and from the mdoc application (clause 8.3.3.1.2)."""
+
+    def __init__(self, line: _Line, offered: Nfc) -> None:
+        self._line = line
+        command = min(offered.max_command, line.card.max_command)
+        # A command beyond 255 bytes needs the extended form, and so does a response beyond 256.
+        self._extended = command > apdu.SHORT_DATA
+        self._size = command
+        most = min(offered.max_response, line.card.max_response)
+        self._le = most if self._extended else min(most, apdu.SHORT_DATA + 1)
+
+    async def begin(self, _mark: "Mark") -> None:
+        """Select the mdoc application."""
+        command = apdu.command(0, apdu.SELECT, 4, 0, MDOC_APPLICATION, apdu.SHORT_DATA + 1)
+        apdu.expect_ok(await self._line.transceive(command))
+
+    async def ready(self, _mark: "Mark") -> None:
+        """The mdoc is there already."""
+
+    async def exchange(self, message: bytes, timeout_ms: int, mark: "Mark") -> bytes:
+        """Send `message`, return the mdoc's. `timeout_ms` is for the first answer, `STEP_MS` for all after it."""
+        collector = apdu.Collector(MAX_RESPONSE, self._le)
+        more = collector.push(await self._send(message, self._le, self._extended, timeout_ms, mark))
+        message = b""  # its room is for the answer
+        while more is not None:
+            more = collector.push(await self._line.transceive(more))
+        return apdu.unwrap_do53(collector.data)
+
+    async def farewell(self, message: bytes) -> None:
+        """Tell the mdoc that the session is over. Raises TransportError when it does not answer."""
+        await self._send(message, apdu.SHORT_DATA + 1, False, _FAREWELL_MS)
+
+    def close(self) -> None:
+        """The card is the caller's to release."""
+
+    async def _send(
+        self, message: bytes, le: int, extended: bool, timeout_ms: int, mark: "Mark | None" = None
+    ) -> bytes:
+        """`message` in a data object and as many ENVELOPEs as it takes; the answer to the last."""
+        size = self._size if extended else min(self._size, apdu.SHORT_DATA)
+        last = None
+        for command in apdu.chain(apdu.ENVELOPE, 0, 0, apdu.wrap_do53(message), le, size, extended):
+            if last is not None:
+                apdu.expect_ok(await self._line.transceive(last))
+            last = command
+        assert last is not None
+        if mark is not None:
+            mark("mdoc.asked")  # before the last command goes out, for what comes back from it is the answer
+        return await self._line.transceive(last, timeout_ms)
+
+
+class _BleRetrieval:
+    """A `firmware.mdoc_ble` session, begun from a card in the field."""
+
+    def __init__(self, line: _Line, own: "Session") -> None:
+        line.carrier = "ble"
+        self._line = line
+        self._session = own
+
+    async def begin(self, mark: "Mark") -> None:
+        """Be there for the phone, and let the card go."""
+        began = ticks.now()
+        await self._session.begin()
+        mark("ble.waiting", mode=self._session.mode, ms=ticks.since(ticks.now(), began))
+        self._line.card.waits = True
+        await self._line.card.release()
+
+    async def ready(self, mark: "Mark") -> None:
+        """Wait for the phone."""
+        began = ticks.now()
+        await self._session.ready()
+        self._line.card.waits = False
+        mark("ble.started", ms=ticks.since(ticks.now(), began), mtu=self._session.mtu)
+
+    async def exchange(self, message: bytes, timeout_ms: int, mark: "Mark") -> bytes:
+        """Send `message`, return the mdoc's."""
+        sent, received = self._session.sent, self._session.received
+        answer = await self._session.exchange(message, timeout_ms, mark)
+        self._line.sent += self._session.sent - sent
+        self._line.received += self._session.received - received
+        mark("ble.answered", parts=self._session.parts_received, bytes=self._session.received)
+        return answer
+
+    async def farewell(self, message: bytes) -> None:
+        """Tell the mdoc that the session is over."""
+        await self._session.farewell(message)
+
+    def close(self) -> None:
+        """Let the phone go."""
+        self._session.close()

@@ -1,0 +1,1 @@
+"""What the province signed and the lock trusts: placement, trust list, profile, revocation lists, edge passes."""

@@ -1,0 +1,219 @@
+"""The lists of what is revoked: taken from couriers, kept in flash, asked at every tap.
+
+A list stays in its file, under two signatures that were checked when it came and are checked again at boot and when the
+trust list changes. Beside it lies its extract, which a tap asks (revocation_extract.py); in memory is only what says
+whether a list applies. Files are never deleted, so that the serial of a list once held cannot be undone by taking the
+list out of the trust list and putting it in again.
+"""
+
+from firmware.trust import revocation_extract
+from protocol import cose, revocation_list, statement, trust, trust_rules
+from protocol.crl import CRL
+from protocol.errors import FormatError, RefusedError, VerificationError
+from protocol.revocation_list import RevocationList
+from protocol.status_token import INVALID, SUSPENDED, VALID, StatusToken, entry_at
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from firmware.memory.store import Store
+    from protocol.crypto import Crypto
+    from protocol.mdoc.chain import TrustRoot
+    from protocol.mdoc.status import StatusReference
+    from protocol.trust import ListEntry, TrustList
+    from protocol.trust_rules import TrustRules
+
+
+class _Held:
+    """A list in use: its entry in the trust list; when it was issued, begins to count and ends; the bits that a status
+    list has for each document."""
+
+    def __init__(self, entry: "ListEntry", issued: int, begins: int, expires: int, bits: int = 0) -> None:
+        self.entry = entry
+        self.issued = issued
+        self.begins = begins
+        self.expires = expires
+        self.bits = bits
+
+
+class Revocation:
+    """The lists that this lock holds, under the trust list that `adopt` was last given."""
+
+    def __init__(self, crypto: "Crypto", store: "Store", anchor: bytes) -> None:
+        self._crypto = crypto
+        self._store = store
+        self._anchor = anchor
+        self._entries: "list[ListEntry]" = []
+        self._roots: "list[TrustRoot]" = []
+        self._held: "dict[int, _Held]" = {}
+        self._serials: "dict[int, int]" = {}
+        for number in range(1, trust.MAX_LISTS + 1):
+            raw = store.read(revocation_list.name(number))
+            if raw is not None:
+                self._serials[number] = self._open(raw).serial
+
+    def _open(self, data: bytes) -> RevocationList:
+        return RevocationList.parse(statement.open(self._crypto, data, revocation_list.KIND, self._anchor))
+
+    def adopt(self, trusted: "TrustList", roots: "list[TrustRoot]") -> None:
+        """Judge by `trusted` from now on, whose issuers are `roots`. A list held that it does not name in the same way
+        is out of use."""
+        self._entries, self._roots = trusted.lists, roots
+        self._held = {}
+        for entry in trusted.lists:
+            if entry.number in self._serials:
+                data = self._store.read(revocation_list.name(entry.number)) or b""
+                try:
+                    content = RevocationList.parse(statement.read(data, revocation_list.KIND)).content
+                    held, parsed = self._judge(entry, content)
+                    self._lay_down(entry.number, parsed, data)
+                except (FormatError, VerificationError):
+                    continue  # signed by a key that is no longer named; the province will send another
+                self._held[entry.number] = held
+
+    def _judge(self, entry: "ListEntry", content: bytes) -> "tuple[_Held, CRL | StatusToken]":
+        """`content` as the list that `entry` names. Raises FormatError, VerificationError."""
+        if entry.kind == trust.CRL:
+            crl = CRL(content)
+            refusal = None
+            for root in self._roots:
+                if self._applies(entry, root):
+                    try:
+                        # One certificate of the key must fit: a renewed one may write a name otherwise.
+                        crl.verify(self._crypto, root.certificate)
+                        break
+                    except VerificationError as error:
+                        refusal = refusal or error
+            else:
+                assert refusal is not None  # the issuer that the entry names has its own key
+                raise refusal
+            return _Held(entry, crl.this_update, crl.this_update, crl.next_update), crl
+        token = StatusToken(content)
+        if (token.bits != 0) != (entry.kind == trust.STATUS_LIST):
+            raise VerificationError("status-list.kind", "a token of another kind than the trust list names")
+        token.verify(self._crypto, cose.parse_key(entry.key), entry.uri)
+        begins = max(token.issued, token.not_before or 0)
+        return _Held(entry, token.issued, begins, token.expires, token.bits), token
+
+    def _applies(self, entry: "ListEntry", root: "TrustRoot", status: "StatusReference | None" = None) -> bool:
+        """Does the list of `entry` judge what `root` signed, and a document of that `status`? Whose it is is told by
+        the key: one IACA may have several entries in the trust list, for a certificate renewed or for each document
+        type, and they share its lists."""
+        named, own = self._roots[entry.issuer].certificate, root.certificate
+        if named.curve != own.curve or named.public != own.public:
+            return False
+        if status is None or entry.kind == trust.CRL:
+            return True
+        return entry.uri == (status.list_uri if entry.kind == trust.STATUS_LIST else status.identifier_uri)
+
+    def _lay_down(self, number: int, parsed: "CRL | StatusToken", data: bytes) -> None:
+        """Write the extract of a list that the statement `data` brought, unless it is there. Raises FormatError."""
+        name = _extract_name(number)
+        if revocation_extract.is_of(self._store, name, data):
+            return
+        if isinstance(parsed, CRL):
+            parts: "Iterator[bytes | bytearray]" = revocation_extract.extract_of_names(data, parsed.serials())
+        elif parsed.bits:
+            parts = revocation_extract.extract_of_status(data, parsed.compressed)
+        else:
+            parts = revocation_extract.extract_of_names(data, parsed.identifiers)
+        self._store.write_parts(name, parts)
+
+    def accept(self, data: bytes, now: "tuple[int, int | None]") -> None:
+        """Verify and take a statement of kind `revocation-list`; the time lies in the interval `now`.
+
+        Raises FormatError; VerificationError, `revocation-list.early` and `.expired` among them; RefusedError
+        `revocation-list.serial` for one that is not newer than the one held, `revocation-list.unknown` for a number
+        that the trust list does not name, `revocation-list.older` for a list made before the one held.
+        """
+        form = self._open(data)
+        name = revocation_list.name(form.number)
+        if form.serial <= self._serials.get(form.number, 0):
+            if form.serial == self._serials[form.number] and data == self._store.read(name):
+                return
+            raise RefusedError("revocation-list.serial", "a newer one is held")
+        entries = [entry for entry in self._entries if entry.number == form.number]
+        if not entries:
+            raise RefusedError("revocation-list.unknown", "the trust list names no list of this number")
+        judged, parsed = self._judge(entries[0], form.content)
+        form.content = b""  # it lives on in what was parsed of it; the extract needs the room
+        held = self._held.get(form.number)
+        if held is not None and judged.issued < held.issued:
+            raise RefusedError("revocation-list.older", "made before the one held")
+        if now[1] is not None and judged.begins > now[1]:
+            raise VerificationError("revocation-list.early", "made, or good from, a time that is still to come")
+        if judged.expires < now[0]:
+            raise VerificationError("revocation-list.expired", "its time is over")
+        self._lay_down(form.number, parsed, data)
+        self._held.pop(form.number, None)  # should flash fail between the two files, there is no list rather than half
+        self._store.write(name, data)
+        self._serials[form.number] = form.serial
+        self._held[form.number] = judged
+
+    def serials(self) -> "dict[str, int]":
+        """Serial of each list in flash, by its name."""
+        return {revocation_list.name(number): serial for number, serial in self._serials.items()}
+
+    # --- what a tap asks ---------------------------------------------------------------------------------------------
+
+    def check(self, root: "TrustRoot", serial: bytes, status: "StatusReference") -> None:
+        """Refuse what a list held says is revoked: the certificate with `serial` that `root` signed, or the document
+        that `status` refers to. A list that has become stale counts as well: revoked stays revoked.
+
+        Raises VerificationError `mdoc.ds_revoked`, `mdoc.revoked`, `mdoc.suspended`, `mdoc.status_unknown`,
+        `mdoc.status_index`.
+        """
+        for number, held in self._held.items():
+            entry = held.entry
+            if not self._applies(entry, root, status):
+                continue
+            file = _extract_name(number)
+            if entry.kind == trust.CRL:
+                if revocation_extract.names(self._store, file, serial):
+                    raise VerificationError("mdoc.ds_revoked", "the issuer has revoked the DS certificate")
+            elif entry.kind == trust.IDENTIFIER_LIST:
+                if revocation_extract.names(self._store, file, status.identifier):
+                    raise VerificationError("mdoc.revoked", "the issuer has revoked the document")
+            else:
+                self._check_entry(file, held.bits, status.index)
+
+    def _check_entry(self, file: str, bits: int, index: int) -> None:
+        offset, shift = entry_at(index, bits)
+        byte = revocation_extract.byte_of_status(self._store, file, offset)
+        if byte is None:
+            raise VerificationError("mdoc.status_index", "the status list has no such entry")
+        found = byte >> shift & (1 << bits) - 1
+        if found == INVALID:
+            raise VerificationError("mdoc.revoked", "the issuer has revoked the document")
+        if found == SUSPENDED:
+            raise VerificationError("mdoc.suspended", "the issuer has suspended the document")
+        if found != VALID:
+            raise VerificationError("mdoc.status_unknown", "a status that the specification does not define")
+
+    def stale(
+        self, root: "TrustRoot", status: "StatusReference", rules: "TrustRules", latest: "int | None"
+    ) -> "str | None":
+        """Code that names a list which judges such a document and is missing, or may be stale at `latest`, the latest
+        that it can be now (None: unknown). None if all are fresh."""
+        for entry in self._entries:
+            if not self._applies(entry, root, status):
+                continue
+            held = self._held.get(entry.number)
+            crl = entry.kind == trust.CRL
+            age = rules.max_age[trust_rules.CRL if crl else trust_rules.STATUS_LIST]
+            if held is None or latest is None or latest > held.expires or latest > held.issued + age:
+                return "crl.stale" if crl else "status-list.stale"
+        return None
+
+    def unlisted(self, root: "TrustRoot", status: "StatusReference") -> bool:
+        """Does the document refer to a list that the trust list does not name?"""
+        named = [entry for entry in self._entries if self._applies(entry, root, status)]
+        kinds = [entry.kind for entry in named]
+        return (status.list_uri is not None and trust.STATUS_LIST not in kinds) or (
+            status.identifier_uri is not None and trust.IDENTIFIER_LIST not in kinds
+        )
+
+
+def _extract_name(number: int) -> str:
+    return "revoked." + str(number)

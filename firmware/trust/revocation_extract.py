@@ -1,0 +1,82 @@
+"""What a list says is revoked, in a form that a tap can ask in no time and no memory: sorted records in a file.
+
+An issuer's own list is long, compressed or deeply nested: reading it takes time and memory that a tap does not have. So
+it is read once, when it comes, into its extract:
+
+    SHA-256 of the statement it was made from (32), bytes of the status list (4), records of equal length, sorted
+
+A record of a status list is the offset (3) and value (1) of a byte that is not all valid; of other lists, the first
+eight bytes of SHA-256 over a serial number or an identifier.
+"""
+
+from hashlib import sha256
+
+from protocol import const
+from protocol.inflate import RECORD, Sparse
+from protocol.status_token import MAX_INFLATED
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from firmware.memory.store import Store
+
+_HEAD = const(36)
+_NAME = const(8)
+
+MAX_ENTRIES = 4096
+"""Most bytes of a status list that are not all valid. A list of up to 32,768 documents cannot have more; in a longer
+one so many are more than the compressed bytes of a statement can usually say."""
+
+
+def extract_of_names(statement: bytes, names: "Iterable[bytes]") -> "Iterator[bytes]":
+    """The extract, in parts, of a list that revokes `names`: serial numbers or identifiers."""
+    yield sha256(statement).digest() + bytes(4)
+    yield from sorted([_fingerprint(name) for name in names])
+
+
+def extract_of_status(statement: bytes, compressed: bytes) -> "Iterator[bytes | bytearray]":
+    """The extract, in parts, of a status list.
+
+    Raises FormatError `status-list.zlib`, `status-list.too_long` for one that inflates to more than MAX_INFLATED bytes,
+    `status-list.too_dense` for more than MAX_ENTRIES to remember.
+    """
+    sparse = Sparse(compressed, MAX_INFLATED, MAX_ENTRIES)
+    yield sha256(statement).digest() + sparse.size.to_bytes(4, "big")
+    yield from sparse.pages
+
+
+def is_of(store: "Store", file: str, statement: bytes) -> bool:
+    """Is there an extract in `file`, and made from `statement`?"""
+    return store.read_part(file, 0, 32) == bytes(sha256(statement).digest())
+
+
+def names(store: "Store", file: str, name: bytes) -> bool:
+    """Is the serial number or identifier `name` among the revoked ones?"""
+    wanted = _fingerprint(name)
+    return _find(store, file, _NAME, wanted) == wanted
+
+
+def byte_of_status(store: "Store", file: str, offset: int) -> "int | None":
+    """Byte `offset` of the status list, None if it is shorter."""
+    if offset >= int.from_bytes(store.read_part(file, 32, 4), "big"):
+        return None
+    wanted = offset.to_bytes(3, "big")
+    found = _find(store, file, RECORD, wanted)
+    return found[3] if found[:3] == wanted else 0
+
+
+def _fingerprint(name: bytes) -> bytes:
+    return bytes(sha256(name).digest())[:_NAME]
+
+
+def _find(store: "Store", file: str, length: int, wanted: bytes) -> bytes:
+    """The first record that is not before `wanted`; empty if all are."""
+    low, high = 0, (store.size(file) - _HEAD) // length
+    while low < high:
+        middle = low + high >> 1
+        if store.read_part(file, _HEAD + middle * length, length) < wanted:
+            low = middle + 1
+        else:
+            high = middle
+    return store.read_part(file, _HEAD + low * length, length)

@@ -1,0 +1,1 @@
+"""Claims about the lock's cryptography: it agrees with CPython's and with what is published."""

@@ -1,0 +1,169 @@
+"""The numbers and points underneath: the corners that random keys never reach."""
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from firmware.crypto import ghash, multiples, points, secret_multiples
+from firmware.crypto.curve import CURVES, Curve
+from firmware.crypto.modular import inverse, inverses, random_below
+from tests.support.on_lock import run_on_lock
+
+P256 = CURVES["P-256"]
+CURVE = st.sampled_from(list(CURVES.values()))
+ONE = (P256.base[0], P256.base[1], 1)
+
+
+def _plain(curve: Curve, scalar: int) -> tuple[int, int] | None:
+    """`scalar` * base point by doubling and adding, affine; None for infinity."""
+    result = (1, 1, 0)
+    for bit in bin(scalar)[2:]:
+        result = points.double(curve, result)
+        if bit == "1":
+            result = points.add(curve, result, curve.base)
+    return points.affine(curve, [result])[0] if result[2] else None
+
+
+@given(st.integers(min_value=1), CURVE)
+def test_an_inverse_undoes_its_number(number: int, curve: Curve) -> None:
+    for modulus in (curve.p, curve.n):
+        if number % modulus:
+            assert number * inverse(number, modulus) % modulus == 1
+
+
+def test_zero_has_no_inverse() -> None:
+    assert inverse(0, P256.p) == inverse(P256.p, P256.p) == 0
+
+
+@given(st.lists(st.integers(1, P256.p - 1), min_size=1, max_size=9))
+def test_many_inverses_at_once_are_the_inverses_one_by_one(numbers: list[int]) -> None:
+    assert inverses(numbers, P256.p) == [pow(number, -1, P256.p) for number in numbers]
+
+
+def test_random_numbers_keep_their_limits() -> None:
+    drawn = {random_below(251, 1) for _ in range(4000)}
+    assert drawn == set(range(1, 251))
+
+
+def test_adding_a_point_to_itself_doubles_it_and_to_its_opposite_gives_infinity() -> None:
+    base = P256.base
+    twice = points.double(P256, ONE)
+    assert points.affine(P256, [points.add(P256, ONE, base)]) == points.affine(P256, [twice])
+    assert points.add(P256, ONE, base, True)[2] == 0
+    opposite = (base[0], P256.p - base[1])
+    assert points.add(P256, ONE, opposite)[2] == 0
+    assert points.add(P256, (1, 1, 0), base) == ONE
+    assert points.add(P256, (1, 1, 0), base, True) == (*opposite, 1)
+    assert points.double(P256, (1, 1, 0), 3)[2] == 0
+
+
+def test_the_order_of_the_base_point_is_n() -> None:
+    for curve in CURVES.values():
+        assert _plain(curve, curve.n) is None
+        assert _plain(curve, curve.n - 1) == (curve.base[0], curve.p - curve.base[1])
+
+
+def test_odd_multiples_are_what_they_say() -> None:
+    for curve in CURVES.values():
+        expected = [_plain(curve, 2 * place + 1) for place in range(16)]
+        assert points.odd_multiples(curve, curve.base, 16) == expected
+
+
+@given(st.integers(0, P256.n - 1), st.integers(3, 7))
+def test_windows_spell_their_scalar_sparsely(scalar: int, width: int) -> None:
+    digits = [
+        digit - (1 << width) if digit >= 1 << width - 1 else digit for digit in multiples._windows(scalar, width, 257)
+    ]
+    assert sum(digit << place for place, digit in enumerate(digits)) == scalar
+    for place, digit in enumerate(digits):
+        assert digit == 0 or (digit & 1 and not any(digits[place + 1 : place + width]))
+
+
+def test_a_sum_of_two_multiples_is_right_where_the_points_collide() -> None:
+    for curve in CURVES.values():
+        n = curve.n
+        for factor in (1, 2, 3, n - 1, n - 2):
+            other = _plain(curve, factor)
+            assert other is not None
+            for u1, u2 in [(0, 0), (0, 1), (1, 0), (1, 1), (1, n - 1), (n - 1, 1), (n - 1, n - 1), (2, 1), (16, 16)]:
+                result = multiples.combine(curve, u1, u2, other)
+                expected = _plain(curve, (u1 + u2 * factor) % n)
+                assert (points.affine(curve, [result])[0] if result[2] else None) == expected
+
+
+@given(CURVE, st.integers(0, 40), st.booleans())
+def test_secret_multiples_are_right_at_both_ends_of_the_range(curve: Curve, offset: int, top: bool) -> None:
+    scalar = curve.n - 1 - offset if top else 1 + offset
+    expected = _plain(curve, scalar)
+    assert secret_multiples.multiply_base(curve, scalar) == expected
+    assert secret_multiples.multiply(curve, scalar, curve.base) == expected
+
+
+@given(st.integers(1, P256.n - 1))
+def test_the_blinded_scalar_spells_the_same_multiple_with_signs_alone(scalar: int) -> None:
+    bits = secret_multiples._signed_bits(P256, scalar, 290)
+    assert 1 << 289 <= bits < 1 << 290
+    spelt = sum((1 if bits >> place & 1 else -1) << place for place in range(290))
+    assert spelt % P256.n == scalar
+    assert secret_multiples._signed_bits(P256, scalar, 290) != bits
+
+
+class _CountingCurve(Curve):
+    """Counts how often its prime is asked for, which every point operation does once."""
+
+    def __init__(self) -> None:
+        super().__init__(P256.size, P256.p, P256.n, P256.b, P256.base)
+        self.count = 0
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "p":
+            self.count += 1
+        return super().__getattribute__(name)
+
+
+def _operations(scalar: int) -> tuple[int, int]:
+    """How many point operations the two multiplications by `scalar` take, their tables made already or anew."""
+    curve = _CountingCurve()
+    secret_multiples.multiply_base(curve, 1)
+    curve.count = 0
+    secret_multiples.multiply_base(curve, scalar)
+    with_base, curve.count = curve.count, 0
+    secret_multiples.multiply(curve, scalar, P256.base)
+    return with_base, curve.count
+
+
+def test_the_point_operations_do_not_depend_on_the_secret() -> None:
+    # Of the even numbers up to 30 a last addition may turn out a doubling; `secret_multiples` says why that may be.
+    usual = _operations(1)
+    for scalar in (3, 31, 32, 1 << 128, 1 << 255, P256.n - 1, P256.n // 2, 0xAAAA << 200):
+        assert _operations(scalar) == usual
+
+
+def test_both_forms_of_ghash_agree_on_the_lock() -> None:
+    source = """
+from firmware.crypto import ghash, ghash_viper
+from os import urandom
+same = True
+for length in list(range(40)) + [255, 256, 1000]:
+    key, aad, text = urandom(16), urandom(length // 2), urandom(length)
+    same = same and ghash.ghash(key, aad, text) == ghash_viper.ghash(key, aad, text)
+answer([same, ghash_viper.ghash(b"\\xff" * 16, b"\\xff" * 64).hex()])
+"""
+    assert run_on_lock(source) == [True, ghash.ghash(b"\xff" * 16, b"\xff" * 64).hex()]
+
+
+def test_code_and_tables_leave_the_heap_to_the_lock() -> None:
+    source = """
+import gc
+gc.collect()
+before = gc.mem_alloc()
+from firmware import crypto
+private, public = crypto.generate("P-256")
+crypto.verify("P-256", public, "SHA-256", b"", crypto.sign(private, b""))
+crypto.open_gcm(bytes(16), bytes(12), crypto.seal_gcm(bytes(16), bytes(12), bytes(2000), b""), b"")
+crypto.digest("SHA-512", b"")
+gc.collect()
+answer(gc.mem_alloc() - before)
+"""
+    assert run_on_lock(source) < 48 * 1024

@@ -1,0 +1,1 @@
+"""Claims about strike, signals, sensors, keypad, radio and watchdog of the lock."""

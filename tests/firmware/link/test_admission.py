@@ -1,0 +1,88 @@
+"""What strangers in range can make the lock compute."""
+
+import pytest
+
+from firmware.link.admission import COIN_MS, PURSE, Admission
+from firmware.memory.identity import Identity
+from protocol import cbor, link_session
+from protocol import crypto_cpython as crypto
+from protocol.errors import FormatError, RefusedError
+from tests.support.chip_ticks import DAY_MS, ChipTicks
+from tests.support.link_keys import LinkKeys
+
+KEYS = LinkKeys(crypto)
+OPENING = cbor.encode([link_session.OPEN, link_session.VERSION, crypto.generate("P-256")[1]])
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> ChipTicks:
+    return ChipTicks(monkeypatch)
+
+
+def fresh() -> Admission:
+    own = Identity(crypto, KEYS.lock[0], KEYS.lock[0], KEYS.province[1], KEYS.link, KEYS.proof())
+    return Admission(crypto, own)
+
+
+def begins(purse: Admission) -> bool:
+    try:
+        purse.begin(OPENING)
+    except RefusedError as error:
+        assert error.code == "link.hurried"
+        return False
+    return True
+
+
+def test_a_flood_of_handshakes_is_cut_to_one_in_a_while(clock: ChipTicks) -> None:
+    purse, done = fresh(), 0
+    for _ in range(10_000):
+        clock.ms += 10
+        done += begins(purse)
+    assert PURSE <= done <= PURSE + 10_000 * 10 // COIN_MS
+
+
+def test_edges_that_prove_themselves_are_never_held_up(clock: ChipTicks) -> None:
+    purse = fresh()
+    for _ in range(100):
+        assert begins(purse)
+        purse.proven()
+
+
+def test_proving_oneself_earns_no_more_than_the_purse_holds(clock: ChipTicks) -> None:
+    purse = fresh()
+    for _ in range(100):
+        purse.proven()
+    assert [begins(purse) for _ in range(PURSE + 1)] == [True] * PURSE + [False]
+
+
+def test_the_purse_does_not_overflow_in_quiet_times(clock: ChipTicks) -> None:
+    purse = fresh()
+    clock.ms += 1000 * COIN_MS
+    assert [begins(purse) for _ in range(PURSE + 1)] == [True] * PURSE + [False]
+
+
+@pytest.mark.parametrize("days", [1, 6, 6.3, 9, 12.3])
+def test_edges_get_in_again_however_long_after_a_flood_the_next_one_comes(clock: ChipTicks, days: float) -> None:
+    purse = fresh()
+    while begins(purse):
+        pass
+    clock.ms += int(days * DAY_MS)
+    assert [begins(purse) for _ in range(PURSE + 1)] == [True] * PURSE + [False]
+
+
+def test_what_is_no_opening_costs_no_coin(clock: ChipTicks) -> None:
+    purse = fresh()
+    for _ in range(50):
+        with pytest.raises(FormatError):
+            purse.begin(OPENING[:-1])
+    assert begins(purse)
+
+
+def test_no_two_handshakes_share_an_ephemeral_key(clock: ChipTicks) -> None:
+    purse, answers = fresh(), set()
+    for _ in range(PURSE):
+        purse.prepare()
+        responder = purse.begin(OPENING)
+        responder.opened(OPENING)
+        answers.add(cbor.decode(responder.answer())[1])
+    assert len(answers) == PURSE

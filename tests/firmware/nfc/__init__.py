@@ -1,0 +1,1 @@
+"""Claims about the reader chip's driver, the contactless protocol, and what a phone is offered."""

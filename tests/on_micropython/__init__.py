@@ -1,0 +1,1 @@
+"""Programs that tests run on the lock's interpreter, or on both, and what these programs share."""

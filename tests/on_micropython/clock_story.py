@@ -1,0 +1,170 @@
+"""A clock, a crystal, a province and a courier who does what it likes, played from a list of steps; on both runtimes.
+
+A step is `[what, amount]`. The true time is known here alone; `play` says what the clock got wrong about it.
+"""
+
+from firmware.hardware import ticks
+from firmware.memory.clock import Clock
+from protocol.errors import VerificationError
+from protocol.signed_time import SignedTime
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+NOON_MS = 1800000000000
+LOCK_ID = bytes(16)
+TICKS = 1 << 30
+"""Where ticks wrap on the chip; a port of 64 bits has others."""
+
+
+class Memory:
+    """A store in RAM that outlives the clock's reboots."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+
+    def read(self, name: str) -> "bytes | None":
+        """As `Store.read`."""
+        return self.files.get(name)
+
+    def write(self, name: str, content: bytes) -> None:
+        """As `Store.write`."""
+        self.files[name] = content
+
+
+class Nonces:
+    """What a clock needs of cryptography: nonces, each another."""
+
+    def __init__(self) -> None:
+        self.made = 0
+
+    def random(self, length: int) -> bytes:
+        """The next."""
+        self.made += 1
+        return self.made.to_bytes(length, "big")
+
+
+class World:
+    """The true time in milliseconds, and a crystal that is `ppm` fast or slow just now."""
+
+    def __init__(self, period: int) -> None:
+        self.true_ms = NOON_MS + 123
+        self.ppm = 0
+        self._period = period
+        self._micro = 0
+
+    def pass_by(self, ms: int) -> None:
+        """Let time pass."""
+        self.true_ms += ms
+        self._micro += ms * (1000000 + self.ppm)
+
+    def now(self) -> int:
+        """The lock's ticks; they begin just before they wrap."""
+        return (self._micro // 1000000 - 100000) % self._period
+
+
+def since(later: int, earlier: int) -> int:
+    """`time.ticks_diff` of the chip."""
+    return ((later - earlier + TICKS // 2) % TICKS) - TICKS // 2
+
+
+def play(steps: "list[Any]", period: int = TICKS, ticks_diff: "Callable[[int, int], int]" = since) -> "list[str]":
+    """Everything that was wrong, in words. `ticks_diff` is the runtime's for ticks that wrap at `period`."""
+    before = ticks.now, ticks.since
+    world = World(period)
+    ticks.now, ticks.since = world.now, ticks_diff
+    try:
+        return _Story(world).play(steps)
+    finally:
+        ticks.now, ticks.since = before
+
+
+class _Story:
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.store = Memory()
+        self.nonces = Nonces()
+        self.wrong: list[str] = []
+        self.asked: list[bytes] = []  # questions the courier has heard, of all boots
+        self.answers: list[tuple[SignedTime, int]] = []  # what it can bring, as often as it likes, and when asked
+        self.signed: list[int] = []  # statements that say when they were made
+        self.used: list[bytes] = []
+        self.lowest = 0
+        self.boot()
+
+    def boot(self) -> None:
+        self.asked_now: list[bytes] = []
+        self.clock = Clock(self.nonces, self.store, LOCK_ID)  # type: ignore[arg-type]
+        if self.clock.interval()[1] is not None:
+            self.wrong.append("an upper end after a cold start")
+
+    def play(self, steps: "list[Any]") -> "list[str]":
+        honest = True
+        for what, amount in steps:
+            floor = self.persisted()
+            if what == "ppm":
+                self.world.ppm = amount
+                honest = honest and -100 <= amount <= 100
+            elif what == "run":
+                self.world.pass_by(amount)
+                self.clock.tick()
+            elif what == "cut":
+                self.world.pass_by(amount)
+                self.lowest = floor
+                self.boot()
+            elif what == "ask":
+                self.ask()
+            elif what == "answer" and self.asked:
+                # The province answers whatever question it gets, with the time as it is then.
+                nonce = self.asked[amount % len(self.asked)]
+                self.answers.append((SignedTime(nonce, self.world.true_ms // 1000, LOCK_ID), self.world.true_ms))
+            elif what == "bring" and self.answers:
+                self.bring(self.answers[amount % len(self.answers)][0])
+            elif what == "sign":
+                self.signed.append(self.world.true_ms // 1000)
+            elif what == "tell" and self.signed:
+                self.clock.later_than(self.signed[amount % len(self.signed)])
+            elif what == "settle":
+                self.clock.settle(self.world.true_ms // 1000 + amount)
+            self.look(what, honest, floor)
+        return self.wrong
+
+    def persisted(self) -> int:
+        return Clock(self.nonces, self.store, LOCK_ID).interval()[0]  # type: ignore[arg-type]
+
+    def ask(self) -> None:
+        nonce = self.clock.nonce()
+        if nonce is not None and nonce not in self.asked_now:
+            self.asked_now.append(nonce)
+            self.asked.append(nonce)
+
+    def bring(self, signed: SignedTime) -> None:
+        current = signed.nonce in self.asked_now and signed.nonce not in self.used
+        try:
+            self.clock.accept(signed)
+        except VerificationError as error:
+            if error.code != "time.nonce":
+                self.used.append(signed.nonce)
+                if self.clock.interval()[1] is not None:
+                    self.wrong.append(error.code + " left an upper end")
+            elif current and signed.nonce == self.asked_now[-1]:
+                self.wrong.append("the answer to the last question was not taken for one")
+            return
+        if not current:
+            self.wrong.append("an answer was taken twice, or over a reboot")
+        self.used.append(signed.nonce)
+        earliest, latest = self.clock.interval()
+        if earliest < signed.time or (latest is not None and latest < signed.time):
+            self.wrong.append("the interval contradicts the answer just taken")
+
+    def look(self, what: str, honest: bool, floor: int) -> None:
+        earliest, latest = self.clock.interval()
+        if earliest < self.lowest or self.persisted() < floor:
+            self.wrong.append(what + ": the floor went back")
+        self.lowest = earliest
+        if honest and earliest * 1000 > self.world.true_ms:
+            self.wrong.append(what + ": earliest is beyond the true time")
+        if honest and latest is not None and latest * 1000 < self.world.true_ms:
+            self.wrong.append(what + ": latest is before the true time")

@@ -1,0 +1,144 @@
+"""Run by MicroPython in the link tests: the real `firmware.link.edge_link` over a lock that holds made-up records.
+
+Keys are those of `tests.support.link_keys`; admission and the judging of edge passes are real. A statement whose bytes
+start with "no" is refused; "grow" journals one more record; "fresh" changes a fact; "slow" takes a tenth of a second.
+
+The lock's ticks stand still. They go on by "slow", and by as many milliseconds as a line on stdin says.
+"""
+
+import asyncio
+import os
+import sys
+
+import bluetooth
+
+from firmware import crypto
+from firmware.hardware import ticks
+from firmware.hardware.radio import Radio
+from firmware.link.admission import Admission
+from firmware.link.edge_link import Link
+from firmware.memory.identity import Identity
+from firmware.trust.edge_passes import EdgePasses
+from protocol import cbor
+from protocol.link import Hello
+from tests.support.link_keys import LinkKeys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PROTECTED = cbor.encode({1: -7, 16: "mooring/record"})
+KEYS = LinkKeys(crypto)
+LOCK_ID = KEYS.lock_id
+
+
+def record(counter: int) -> bytes:
+    """A record by its form alone; couriers do not check signatures."""
+    previous = bytes(32) if counter == 1 else bytes((counter % 255 + 1,)) * 32
+    payload = cbor.encode([1, LOCK_ID, counter, previous, b"\x5a" * 500])
+    return cbor.encode([PROTECTED, {}, payload, bytes(64)])
+
+
+class Files:
+    """A store without flash."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+
+    def read(self, name: str) -> "bytes | None":
+        return self.files.get(name)
+
+    def write(self, name: str, content: bytes) -> None:
+        self.files[name] = content
+
+
+class Clock:
+    """A clock that stands still, where MOORING_TEST_TIME says; without it, after a cold start without a floor."""
+
+    def interval(self) -> "tuple[int, int | None]":
+        now = os.getenv("MOORING_TEST_TIME")
+        return (int(now), int(now)) if now else (0, None)
+
+
+class FakeLock:
+    def __init__(self, count: int) -> None:
+        identity = Identity(crypto, KEYS.lock[0], KEYS.lock[0], KEYS.province[1], KEYS.link, KEYS.proof())
+        self.admission = Admission(crypto, identity)
+        self.passes = EdgePasses(crypto, Files(), identity, Clock())  # type: ignore[arg-type]  # no flash, no crystal
+        self.count = count
+        self.through = 0
+        self.nonce: bytes | None = None
+
+    def hello(self) -> Hello:
+        return Hello(LOCK_ID, self.count + 1, self.through, {"placement": 3}, self.nonce, KEYS.lock[1])
+
+    def judge(self, edge_pass: bytes, edge_public: bytes) -> str:
+        return self.passes.judge(edge_pass, edge_public).edge
+
+    def records_from(self, counter: int) -> "Iterator[tuple[int, bytes]]":
+        for number in range(max(counter, self.through + 1), self.count + 1):
+            yield number, record(number)
+
+    def deliver(self, data: bytes) -> "tuple[str, str | None]":
+        if data == b"grow":
+            self.count += 1
+        elif data == b"fresh":
+            self.nonce = bytes(16)
+        elif data == b"slow":
+            TICKS.ms += 100
+        elif data == b"rested":
+            return f"rested-{RESTED[0]}", None
+        return "grant", "grant.window" if data.startswith(b"no") else None
+
+
+class Ticks:
+    """Milliseconds by the test's hand."""
+
+    def __init__(self) -> None:
+        self.ms = 0
+        ticks.now = lambda: self.ms
+
+    async def run(self, link: Link) -> None:
+        if sys.implementation.name == "micropython":
+            lines = asyncio.StreamReader(sys.stdin)  # type: ignore[arg-type]  # MicroPython's takes a stream
+        else:
+            lines = asyncio.StreamReader()
+            protocol = asyncio.StreamReaderProtocol(lines)
+            await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, sys.stdin)
+        while True:
+            line = await lines.readline()
+            if not line:
+                return
+            self.ms += int(line)
+            link.wake()
+
+
+TICKS = Ticks()
+RESTED = [0]
+"""Milliseconds that the link has asked to rest so far, in pauses of a tenth of a second or more."""
+_sleep = asyncio.sleep
+
+
+async def rest(seconds: float) -> None:
+    if seconds >= 0.1:
+        RESTED[0] += round(seconds * 1000)
+    await _sleep(seconds)
+
+
+asyncio.sleep = rest  # type: ignore[assignment]  # the link's own, as it rests
+
+
+async def main() -> None:
+    hostile = os.getenv("MOORING_RADIO_HOSTILE")
+    if hostile:
+        from sim.board import hostile_radio
+
+        hostile_radio.plant(int(hostile))
+    lock = FakeLock(int(os.getenv("MOORING_TEST_RECORDS") or "0"))
+    link = Link(Radio(bluetooth.BLE()), lock)
+    link.wake()
+    print("ready")
+    await asyncio.gather(link.run(), TICKS.run(link))
+
+
+asyncio.run(main())

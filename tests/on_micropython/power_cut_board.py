@@ -1,0 +1,233 @@
+"""Run by MicroPython: a lock's whole flash in memory, and a power cut at each of its operations.
+
+The story is told once, on the real littlefs and with the firmware's own cryptography, and every program and erase of
+either partition is logged. What the flash holds after a cut at operation k is what the first k - 1 have made of it,
+with half of the k-th if it is torn. From each such state the lock boots, and `verify` holds it against what was
+acknowledged before the cut. With `twice`, the power is cut once more at each operation of that boot.
+
+Prints one line of JSON: how many operations there were, how many cuts, how many records, and what was violated.
+"""
+
+import gc
+import json
+import sys
+import time
+
+import vfs
+
+from firmware import crypto
+from firmware.memory import journal_notes
+from tests.on_micropython.flash_in_memory import Flash, PowerCut
+from tests.on_micropython.power_cut_story import JOURNAL_BLOCKS, MOUNT, STATE_BLOCKS, STAY, Story
+
+# isort: split
+from firmware.memory.clock import Clock
+from firmware.memory.journal import Journal
+from firmware.memory.recorder import Recorder
+from firmware.memory.stays import Stays
+from firmware.memory.store import Store
+from firmware.memory.tally import Line, Tally
+from protocol import cbor, cose, record
+from protocol.record import ENTRY
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class Lost(Exception):
+    """Something that must hold does not."""
+
+
+def must(holds: bool, what: str) -> None:
+    """Raise Lost unless it holds."""
+    if not holds:
+        raise Lost(what)
+
+
+def verify(story: Story, done: int, state: Flash, journal_flash: Flash) -> None:
+    """Boot from the flash, and hold the lock against what was acknowledged within the first `done` operations."""
+    said = [(what, value) for at, what, value in story.said if at <= done]
+
+    def values(wanted: str) -> "list[Any]":
+        return [value for what, value in said if what == wanted]
+
+    vfs.mount(vfs.VfsLfs2(state), MOUNT)
+    try:
+        store = Store(MOUNT)
+        floor = Clock(crypto, store, story.own.lock_id).interval()[0]
+        must(floor >= max(values("floor"), default=0), "the floor is lower")
+        journal = Journal(journal_flash)
+        tally = Tally(journal_flash, journal.last_note)
+        stays = Stays(store, journal)
+        held = {number: data for number, data, _ in journal.entries_from(1)}
+        acknowledged = max(values("record"), default=0)
+        must(journal.next_counter > acknowledged, "a counter is used again")
+        must(journal.next_counter <= max(story.made) + 1, "a record came from nowhere")
+        must(journal.through >= max(values("receipt"), default=0), "a receipt is forgotten")
+        must(journal.through < journal.next_counter, "a receipt for what was never made")
+        for number in range(journal.through + 1, journal.next_counter):
+            must(held.get(number) == story.made[number], "a record is lost or another")
+        if journal.next_counter > 1:
+            newest = record.parse(story.made[journal.next_counter - 1]).payload_hash
+            must(journal.head == newest, "the chain goes on from elsewhere")
+        # Openings and events that were counted: in the tally, or in a record made of it; never in both.
+        told = 0
+        for number in range(1, journal.next_counter):
+            note = cbor.decode(story.notes[number])
+            told += 0 if journal_notes.settled(story.notes[number]) is None else note[-1]
+        waiting = sum(line.count for line in tally.lines())
+        counted = len(values("counted")) + len(values("event"))
+        must(counted <= told + waiting <= counted + 1, "a count is lost or doubled")
+        serials = values("grant")
+        stay = stays.held(STAY)
+        if serials:
+            must(stay is not None and stay.grant.serial >= serials[-1], "a grant is forgotten")
+        if stay is not None:
+            inside = [guest.commitment for guest in stay.guests]
+            must(len(set(inside)) == len(inside), "a guest checked in twice")
+            must(all(guest in inside for guest in values("guest")), "a registered guest is forgotten")
+        # And it goes on: the next record continues the chain, and is there after yet another boot. If there is no room
+        # for one the story has come to its entries that are counted, and another is.
+        if not journal.has_room():
+            tally.add(Line(ENTRY, "mdoc", 1, 1, 1, STAY, 1))
+            again = sum(line.count for line in Tally(journal_flash, journal.last_note).lines())
+            must(again == waiting + 1, "the next entry is not counted")
+            return
+        journal.append(next_record(story, journal), journal_notes.opening(STAY))
+        next_boot = Journal(journal_flash)
+        must(
+            (next_boot.next_counter, next_boot.head) == (journal.next_counter, journal.head),
+            "the next record does not hold",
+        )
+    finally:
+        vfs.umount(MOUNT)
+
+
+def next_record(story: Story, journal: Journal) -> bytes:
+    """A record that continues the chain, without the cost of a seal and a signature."""
+    payload = cbor.encode([1, story.own.lock_id, journal.next_counter, journal.head, bytes(500)])
+    protected = cbor.encode({cose.ALG: cose.ES256, cose.TYP: "mooring/record"})
+    return cbor.encode([protected, {}, payload, bytes(64)])
+
+
+def cut_everywhere(story: Story, twice: bool, every: int) -> "tuple[int, list[str]]":
+    """Cut at every operation, clean and torn. Returns how many cuts there were, and the violations."""
+    state, journal = Flash(STATE_BLOCKS, 0, None, story.before[0]), Flash(JOURNAL_BLOCKS, 1, None, story.before[1])
+    partitions = (state, journal)
+    cuts, violated = 0, []
+    for done in range(len(story.log) + 1):
+        for torn in (False, True):
+            if torn and done == len(story.log):
+                continue
+            after = [Flash(each.blocks, each.name, None, each.content) for each in partitions]
+            if torn:
+                operation = story.log[done]
+                after[operation[0]].apply(operation, True)
+            again = 0 if twice and done % every == 0 else None
+            while True:
+                cuts += 1
+                trial = [Flash(each.blocks, each.name, None, each.content) for each in after]
+                if again is not None:
+                    left = [again]
+                    for each in trial:
+                        each.power = left
+                    if not _boot_is_cut(story, done, trial):
+                        again = None  # beyond its last operation: whole boots come through
+                    for each in trial:
+                        each.power = None
+                try:
+                    verify(story, done, trial[0], trial[1])
+                except (Lost, OSError, ValueError, KeyError) as error:
+                    violated.append(str(error) + " after operation " + str(done) + (" torn" if torn else ""))
+                if again is None:
+                    break
+                again += 1
+        if done < len(story.log):
+            operation = story.log[done]
+            partitions[operation[0]].apply(operation)
+    return cuts, violated
+
+
+def _boot_is_cut(story: Story, done: int, trial: "list[Flash]") -> bool:
+    """Boot, and write what changes nothing, until the power goes again; False if it is all done before that."""
+    try:
+        vfs.mount(vfs.VfsLfs2(trial[0]), MOUNT)
+    except PowerCut:
+        return True
+    try:
+        store, journal = Store(MOUNT), Journal(trial[1])
+        tally = Tally(trial[1], journal.last_note)
+        Stays(store, journal)._save()
+        tally._move()
+        journal.reclaim()
+    except PowerCut:
+        return True
+    finally:
+        vfs.umount(MOUNT)
+    return False
+
+
+def forget_receipts(self: Journal, through: int, head: bytes) -> None:
+    """As `Journal.receipt`, but not durable."""
+    self.through = through
+
+
+def close_first(self: "Any", line: Line) -> None:
+    """As `Recorder._record`, but the line is closed before the record is in the journal."""
+    close, self._tally.close = self._tally.close, lambda line: None
+    close(line)
+    record_of_line(self, line)
+    self._tally.close = close
+
+
+record_of_line = Recorder._record
+
+
+def close_never(self: "Any", line: Line) -> None:
+    """As `Tally.close`, but in memory alone."""
+    del self._lines[line.key()]
+
+
+def erase_at_once(self: "Any", sectors: "list[int]") -> None:
+    """As `Journal._erase_all`, but nobody is told before notes are erased."""
+    for sector in sectors:
+        self._erase(sector)
+
+
+DEFECTS = {
+    "none": None,
+    "receipt": (Journal, "receipt", forget_receipts),
+    "order": (Recorder, "_record", close_first),
+    "twice": (Tally, "close", close_never),
+    "checkpoint": (Journal, "_erase_all", erase_at_once),
+}
+"""What the test must find: a method of the firmware, and a version of it that does not survive a power cut."""
+
+
+def main(length: int, twice: bool, every: int, defect: str) -> None:
+    """Tell the story and cut it."""
+    planted = DEFECTS[defect]
+    if planted is not None:
+        setattr(*planted)
+    getattr(gc, "threshold")(4 << 20)  # noqa: B009  images larger than the lock's heap, which is not measured here
+    began = time.time()
+    story = Story()
+    story.tell(length)
+    cuts, violated = cut_everywhere(story, twice, every)
+    kinds = [operation[2] is None for operation in story.log if operation[0] == 1]
+    answer = {
+        "operations": len(story.log),
+        "erases": sum(kinds),
+        "programs": len(kinds) - sum(kinds),
+        "littlefs": len(story.log) - len(kinds),
+        "records": len(story.made),
+        "cuts": cuts,
+        "violated": violated[:5],
+        "seconds": time.time() - began,
+    }
+    print("\x02" + json.dumps(answer))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2] == "twice", int(sys.argv[3]), sys.argv[4])

@@ -1,0 +1,79 @@
+"""Run by MicroPython: one boot of a lock whose chip draws the same numbers after each boot.
+
+Arguments: `enrol` or `boot`, and for a boot what is drawn under: `secret` as the firmware has it, `nothing` for the
+chip's generator alone. Prints one line of JSON: each number drawn, in hex, by what it is for.
+"""
+
+import json
+import sys
+
+from firmware import crypto
+from firmware.crypto import generator, modular, secret_multiples
+from firmware.crypto.curve import CURVES
+from firmware.memory import identity
+from firmware.memory.store import Store
+
+# isort: split
+from firmware.link.admission import Admission
+from firmware.mdoc_reader.session_keys import SessionKeys
+from firmware.memory.clock import Clock
+from protocol import hpke, stay_key
+from protocol.mdoc import ble
+from sim.board.boot import mount
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+drawn = [0]
+
+
+def repeating(length: int) -> bytes:
+    """What the chip's generator gives: a stream that begins anew with each boot."""
+    stream = b""
+    while len(stream) < length:
+        drawn[0] += 1
+        stream += crypto.digest("SHA-256", drawn[0].to_bytes(4, "big"))
+    return stream[:length]
+
+
+def everything(own: identity.Identity, store: Store) -> "dict[str, bytes]":
+    """A number of each kind that the lock draws."""
+    admission = Admission(crypto, own)
+    admission.prepare()
+    link = admission._ephemeral
+    nonce = Clock(crypto, store, own.lock_id).nonce()
+    assert link is not None and nonce is not None
+    curve = CURVES["P-256"]
+    return {
+        "key on P-256": crypto.generate("P-256")[0],
+        "key on P-384": crypto.generate("P-384")[0],
+        "nonce of a signature": crypto.sign(own.private, b"the same")[:32],
+        "encapsulation": hpke.encapsulate(crypto, own.public)[0],
+        "session's ephemeral key": SessionKeys(crypto).take("P-256")[0],
+        "link's ephemeral key": link[0],
+        "nonce of the clock": nonce,
+        "nonce of a stay key": stay_key.Exchange(crypto, [], b"\x82\x01\x50" + bytes(16)).command,
+        "transaction's UUID": ble.new_uuid(crypto.random(16)),
+        "blinding of a scalar": secret_multiples._signed_bits(curve, 5, 320).to_bytes(40, "big"),
+        "blinding of a point": modular.random_below(curve.p, curve.size).to_bytes(32, "big"),
+    }
+
+
+def main(what: str, under: str) -> "dict[str, Any]":
+    """Enrol the lock, or boot it and draw."""
+    setattr(generator, "urandom", repeating)  # noqa: B010  on a module that says it is a function of os
+    store = Store(mount())
+    if what == "enrol":
+        identity.enrol(crypto, store, crypto.public("P-256", bytes(31) + b"\x07"), bytes.fromhex(under))
+    own = identity.load(crypto, store)
+    assert own is not None
+    if what == "enrol":
+        return {"identity": own.private.hex(), "reader": own.reader_private.hex(), "link": own.link[0].hex()}
+    if under == "nothing":
+        generator.begin(b"")
+    return {kind: value.hex() for kind, value in everything(own, store).items()}
+
+
+if __name__ == "__main__":
+    print("\x02" + json.dumps(main(sys.argv[1], sys.argv[2])))

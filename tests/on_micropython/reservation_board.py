@@ -1,0 +1,68 @@
+"""Run by MicroPython: the power is cut at each flash operation with which a boot takes its secret, clean and torn.
+
+The chip's generator is stuck. Prints one line of JSON: of how many operations a boot takes its secret, and of each life
+what was drawn, in hex, in two boots before, in the one that was cut (null if the power went before) and in two after.
+"""
+
+import json
+
+import vfs
+
+from firmware.crypto import generator
+from firmware.memory import identity
+from firmware.memory.store import Store
+from tests.on_micropython.flash_in_memory import Flash, PowerCut
+
+MOUNT = "/lock"
+BLOCKS = 8
+
+
+def boot(flash: Flash) -> "str | None":
+    """Mount, take a secret and draw; None if the power went before anything was drawn."""
+    setattr(generator, "urandom", lambda length: b"\x55" * length)  # noqa: B010  a chip that is stuck
+    generator.begin(b"")
+    try:
+        vfs.mount(vfs.VfsLfs2(flash), MOUNT)
+    except PowerCut:
+        return None
+    try:
+        identity.begin(Store(MOUNT))
+        return generator.random(32).hex()
+    except PowerCut:
+        return None
+    finally:
+        vfs.umount(MOUNT)
+
+
+def main() -> None:
+    """Boot, cut everywhere, boot again."""
+    whole = Flash(BLOCKS, 0)
+    vfs.VfsLfs2.mkfs(whole)
+    before = [boot(whole), boot(whole)]
+    start = bytes(whole.content)
+    whole.log = []
+    last = boot(whole)
+    log, lives = whole.log, []
+    for done in range(len(log) + 1):
+        for torn in (False, True):
+            if torn and done == len(log):
+                continue
+            left = Flash(BLOCKS, 0, None, start)
+            for operation in log[:done]:
+                left.apply(operation)
+            if torn:
+                left.apply(log[done], True)
+            cut = last if done == len(log) else None
+            lives.append((before[0], before[1], cut, boot(left), boot(left)))
+    # And by a cut that the firmware meets itself, so that whatever it draws all the same counts.
+    for operations in range(len(log) + 1):
+        left = Flash(BLOCKS, 0, None, start)
+        left.power = [operations]
+        met = boot(left)
+        left.power = None
+        lives.append((before[0], before[1], met, boot(left), boot(left)))
+    print("\x02" + json.dumps({"operations": len(log), "lives": lives}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,16 @@
+"""Every rule of a response broken once: {claim: (code that must answer, how to break it)}.
+
+One table, so that both runtimes are held to the same answers. The names say what an attacker, a careless issuer or a
+broken wallet did; `GOOD` are the neighbours of these cases that must be accepted.
+"""
+
+from tests.support.attacks.building import Build
+from tests.support.attacks.device import DEVICE
+from tests.support.attacks.issuer import ISSUER
+from tests.support.attacks.neighbours import GOOD
+from tests.support.attacks.path import PATH
+from tests.support.attacks.whole import WHOLE
+
+REJECTED: dict[str, tuple[str, Build]] = {**WHOLE, **PATH, **ISSUER, **DEVICE}
+
+__all__ = ["GOOD", "REJECTED"]

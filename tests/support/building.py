@@ -1,0 +1,176 @@
+"""An agent whose links to locks are wires, for tests of all behind the radio link."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from pathlib import Path
+
+from edge_agent import config, database, inventory
+from edge_agent.agent import Agent
+from edge_agent.credentials import Credentials
+from edge_agent.faults import Faults
+from edge_agent.notify import Notifier
+from protocol import crypto_cpython as crypto
+from protocol import statement, uplink
+from protocol.edge_pass import KIND, EdgePass
+from protocol.errors import MooringError, TransportError
+from protocol.link import Hello
+from tests.support.signing_lock import PROVINCE_PRIVATE, PROVINCE_PUBLIC, SigningLock, opened
+
+
+class WiredLink:
+    """A link by wire: the same interface and the same order of calls as `edge_agent.lock_link.LockLink`."""
+
+    def __init__(
+        self,
+        lock: SigningLock,
+        on_hello: Callable[[Hello], Awaitable[None]],
+        on_record: Callable[[bytes, bytes], Awaitable[None]],
+        next_counter: Callable[[Hello], int],
+    ) -> None:
+        self.lock = lock
+        self.connected = False
+        self.delivered: list[tuple[str, bytes]] = []
+        self.answers: dict[str, str] = {}
+        self.errors: list[MooringError] = []
+        self.pulled: list[int] = []
+        self.reachable = asyncio.Event()
+        self.reachable.set()
+        self.changed = asyncio.Event()
+        self.news = asyncio.Event()
+        self._dropped = False
+        self._on_hello, self._on_record, self._next_counter = on_hello, on_record, next_counter
+
+    async def prove(self) -> bytes:
+        return self.lock.lock_id
+
+    async def run(self) -> None:
+        while True:
+            await self.reachable.wait()
+            try:
+                await self._connection()
+            except MooringError as error:
+                self.errors.append(error)
+                self.changed.set()
+            self.connected = False
+            await asyncio.sleep(0.02)
+
+    async def _connection(self) -> None:
+        self.connected = True
+        hello = self.lock.hello()
+        await self._on_hello(hello)
+        at = max(self._next_counter(hello), hello.receipted_through + 1)
+        self.pulled.append(at)
+        self._dropped = False
+        while self.reachable.is_set() and not self._dropped:
+            while at <= len(self.lock.records):
+                await self._on_record(self.lock.lock_id, self.lock.records[at - 1].raw)
+                at += 1
+            self.changed.set()
+            self.news.clear()
+            await self.news.wait()
+            await self._on_hello(self.lock.hello())
+
+    def lose(self) -> None:
+        """Out of reach, until `reachable` is set."""
+        self.reachable.clear()
+        self.news.set()
+
+    def reconnect(self) -> None:
+        self._dropped = True
+        self.news.set()
+
+    async def deliver(self, signed: bytes) -> str | None:
+        if not self.connected:
+            raise TransportError("lock.not_connected", "")
+        kind = statement.kind_of(signed)
+        self.delivered.append((kind, signed))
+        if kind == "receipt" and kind not in self.answers:
+            self.lock.receipted_through = opened(signed).through
+            self.news.set()
+        self.changed.set()
+        return self.answers.get(kind)
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        while not condition():
+            self.changed.clear()
+            await self.changed.wait()
+
+
+class Building:
+    """An agent, its links by address, and where it keeps its things."""
+
+    def __init__(
+        self, folder: Path, port: int, *locks: SigningLock, key: str = PROVINCE_PUBLIC.hex(), listed: bool = True
+    ) -> None:
+        self.locks = {f"L{number}": lock for number, lock in enumerate(locks)}
+        self.links: dict[str, WiredLink] = {}
+        self.settings = config.load(
+            None,
+            {
+                "MOORING_EDGE_STATE_DIR": str(folder),
+                "MOORING_EDGE_MQTT_PORT": str(port),
+                "MOORING_EDGE_PROVINCE_PUBLIC_KEY": key,
+                "MOORING_EDGE_UPLINK_RECEIPT_TIMEOUT_SECONDS": "1",
+            },
+        )
+        self.stop = asyncio.Event()
+        if listed:
+            known = Credentials(folder, PROVINCE_PUBLIC)
+            known.take(passes(known.public, 50, locks=[lock.lock_id for lock in locks]))
+
+    async def _search(self, _seconds: float) -> list[tuple[str, bytes]]:
+        return [(address, lock.lock_id[:6]) for address, lock in self.locks.items()]
+
+    def _make_link(
+        self,
+        address: str,
+        *,
+        on_hello: Callable[[Hello], Awaitable[None]],
+        on_record: Callable[[bytes, bytes], Awaitable[None]],
+        next_counter: Callable[[Hello], int],
+        credentials: Credentials,
+        credit: int,
+        gate: asyncio.Semaphore,
+        faults: Faults,
+    ) -> WiredLink:
+        assert faults.counts == {} and credit > 0 and not gate.locked()
+        assert credentials.locks
+        self.links[address] = WiredLink(self.locks[address], on_hello, on_record, next_counter)
+        return self.links[address]
+
+    @contextlib.asynccontextmanager
+    async def open(self) -> AsyncIterator["WiredLink"]:
+        async with self.running() as task:
+            await eventually(lambda: task.done() or len(self.links) == len(self.locks))
+            yield self.links["L0"]
+        self.links.clear()
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator["asyncio.Future[None]"]:
+        self.stop.clear()
+        self.agent = Agent(self.settings, Notifier({}), make_link=self._make_link, search=self._search)
+        task = asyncio.ensure_future(self.agent.run(self.stop))
+        try:
+            yield task
+        finally:
+            self.stop.set()
+            await task
+
+    def counts(self) -> inventory.Counts:
+        with contextlib.closing(database.open_for_reading(self.settings.outbox_path)) as connection:
+            return inventory.counts(connection)
+
+
+async def eventually(condition: Callable[[], object]) -> None:
+    """Until `condition()` holds for what is on disk, which has no event to wait for."""
+    while not condition():  # noqa: ASYNC110
+        await asyncio.sleep(0.02)
+
+
+def passes(
+    public: bytes, issued_at: int, private: bytes = PROVINCE_PRIVATE, locks: Sequence[bytes] = (bytes(16),)
+) -> bytes:
+    """What the province sends an edge with the key `public`: a pass for `locks`."""
+    body = EdgePass(issued_at, "edge", public, max(issued_at, 1_900_000_000), list(locks)).body()
+    return uplink.Passes([statement.sign(crypto, private, KIND, body)]).encode()

@@ -1,0 +1,76 @@
+"""What work is done, in numbers: calls of the cryptography, comparisons of secrets, and steps of the lock's own code.
+
+Time would have to be measured, and a machine is busy now and then. These counts are the same at each run.
+"""
+
+import sys
+from collections import Counter
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from protocol import cose
+from protocol import crypto_cpython as crypto
+from sim.board.interpreter import ROOT
+
+OURS = (str(ROOT / "firmware"), str(ROOT / "protocol"))
+UNEVEN = (str(ROOT / "firmware" / "hardware" / "console.py"), str(ROOT / "protocol" / "cbor.py"))
+"""A line on the console is as long as its numbers; and so are some in CBOR."""
+
+
+class CountingCrypto:
+    """The real cryptography, each call of which is counted by name in `calls`."""
+
+    def __init__(self) -> None:
+        self.calls: Counter[str] = Counter()
+
+    def __getattr__(self, name: str) -> Any:
+        function = getattr(crypto, name)
+
+        def counted(*arguments: Any) -> Any:
+            self.calls[name] += 1
+            return function(*arguments)
+
+        return counted
+
+
+class Work:
+    """Counts of what a function does."""
+
+    def __init__(self, counting: CountingCrypto, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._crypto = counting
+        self._compared = 0
+
+        def same(left: bytes, right: bytes) -> bool:
+            self._compared += 1
+            return cose_same(left, right)
+
+        cose_same = cose.same
+        monkeypatch.setattr(cose, "same", same)
+
+    def of(self, act: Callable[[], object]) -> dict[str, int]:
+        """Calls of the cryptography by name, comparisons, and the steps of bytecode that `act` takes in our code."""
+        self._crypto.calls.clear()
+        self._compared = steps = 0
+
+        def inside(frame: FrameType, event: str, _: Any) -> Any:
+            nonlocal steps
+            steps += event == "opcode"
+            return inside
+
+        def entered(frame: FrameType, _event: str, _: Any) -> Any:
+            path = frame.f_code.co_filename
+            if not path.startswith(OURS) or path in UNEVEN:
+                return None
+            frame.f_trace_opcodes = True
+            return inside
+
+        before = sys.gettrace()
+        sys.settrace(entered)
+        try:
+            act()
+        finally:
+            sys.settrace(before)
+        return {**self._crypto.calls, "comparisons": self._compared, "steps": steps}

@@ -1,0 +1,76 @@
+"""Calls of `firmware.crypto`, many at once, as plain data: the same list is answered by CPython and by MicroPython."""
+
+from typing import Any
+
+from firmware import crypto
+from protocol.errors import VerificationError
+from tests.support.on_lock import run_on_lock
+
+Call = tuple[str, list[Any]]
+"""Name of a function, dotted if it lies in a module of the package, and its arguments; bytes are bytes."""
+
+_BATCH = 40
+
+_ON_LOCK = """
+from firmware import crypto
+from protocol.errors import VerificationError
+
+def unpacked(value):
+    return bytes.fromhex(value[4:]) if isinstance(value, str) and value[:4] == "hex:" else value
+
+def packed(value):
+    if isinstance(value, (tuple, list)):
+        return [packed(one) for one in value]
+    return "hex:" + value.hex() if isinstance(value, bytes) else value
+
+def called(name, arguments):
+    function = crypto
+    for part in name.split("."):
+        function = getattr(function, part)
+    try:
+        return packed(function(*[unpacked(one) for one in arguments]))
+    except VerificationError as refusal:
+        return "refused: " + refusal.code
+    except ValueError:
+        return "ValueError"
+
+answer([called(name, arguments) for name, arguments in given])
+"""
+
+
+def on_cpython(calls: list[Call]) -> list[Any]:
+    """What each call gives: its value, "refused: <code>" or "ValueError"."""
+    answers: list[Any] = []
+    for name, arguments in calls:
+        function: Any = crypto
+        for part in name.split("."):
+            function = getattr(function, part)
+        try:
+            answers.append(function(*arguments))
+        except VerificationError as refusal:
+            answers.append("refused: " + refusal.code)
+        except ValueError:
+            answers.append("ValueError")
+    return answers
+
+
+def on_micropython(calls: list[Call]) -> list[Any]:
+    """The same, by the lock's interpreter under the lock's heap, which holds the calls and answers of a batch."""
+    given = [(name, [_packed(argument) for argument in arguments]) for name, arguments in calls]
+    answers = []
+    for start in range(0, len(given), _BATCH):
+        answers += [_unpacked(value) for value in run_on_lock(_ON_LOCK, given[start : start + _BATCH])]
+    return answers
+
+
+RUNTIMES = {"cpython": on_cpython, "micropython": on_micropython}
+
+
+def _packed(value: Any) -> Any:
+    return "hex:" + value.hex() if isinstance(value, bytes) else value
+
+
+def _unpacked(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(_unpacked(one) for one in value)
+    return bytes.fromhex(value[4:]) if isinstance(value, str) and value.startswith("hex:") else value

@@ -1,0 +1,153 @@
+"""A door on a bench: real lock, journal, stays, clock and recorder, on CPython, with its time in our hands.
+
+In place of the strike's coil, the light and the phone stand a list of what happened and documents that have been read.
+"""
+
+import asyncio
+import gc
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from firmware.door.claims import DocumentClaim
+from firmware.door.door import Door
+from firmware.door.policy import Decision
+from firmware.hardware import ticks
+from firmware.lock import Lock
+from firmware.memory import entries
+from firmware.memory.store import Store
+from protocol import crypto_cpython as crypto
+from protocol import record
+from protocol.errors import MooringError
+from protocol.trust import Issuer, TrustList
+from sim import pki
+from sim.platform import RESIDENT_COUNTRY, RESIDENT_ID, Guest, Platform
+from sim.province.registry import PROFILES
+from tests.support.placed_lock import SEALING, PlacedLock
+
+if TYPE_CHECKING:
+    from firmware.door.claims import Claim
+
+NOW = 1_795_000_000
+SECTORS = 16
+
+PLATFORM = Platform()
+IACA = pki.authority("IACA", "SE").der
+
+
+class Outputs:
+    """Strike and signals in one: `seen` is what they were told, in order, each with the journal's next counter then."""
+
+    def __init__(self, lock: Lock) -> None:
+        self._lock = lock
+        self.seen: list[tuple[str, int]] = []
+
+    def open(self) -> None:
+        self.seen.append(("open", self._lock.journal.next_counter))
+
+    def show(self, name: str, after_ms: int = 0) -> None:
+        self.seen.append((name, self._lock.journal.next_counter))
+
+    answer = show
+
+    def aside(self, name: str) -> None:
+        self.show("aside " + name)
+
+
+class Bench(PlacedLock):
+    """A lock that has its papers and knows the time. `wait` lets time pass, `reboot` keeps the flash and no more."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._ms = 1000
+        self._monkeypatch = monkeypatch
+        # Of pytest's whole heap that would be a tenth of a second, three times a guest.
+        monkeypatch.setattr(gc, "collect", lambda: self.on_collect())
+        self.on_collect: Callable[[], None] = lambda: None
+        monkeypatch.setattr(ticks, "now", lambda: self._ms)
+        self.now = NOW
+        super().__init__(Store(str(folder)), SECTORS, PLATFORM.public)
+        self.take("profile", PROFILES["CN"])
+        self.take("trust-list", TrustList(1, NOW - 999, [Issuer(IACA, ["org.iso.18013.5.1.mDL"])]).body())
+        self.tell_time(NOW)
+
+    def reboot(self) -> Lock:
+        super().reboot()
+        self.outputs = Outputs(self.lock)
+        self.door = Door(self.lock, self.outputs, self.outputs, lambda: None)  # type: ignore[arg-type]  # see Outputs
+        return self.lock
+
+    def record_each(self) -> None:
+        """For tests of something else: from now on no entry is counted with others."""
+        self._monkeypatch.setattr(entries, "_WINDOW_MS", 0)
+        self._monkeypatch.setattr(entries, "_AT_ONCE", 10**6)
+        self.reboot()
+        self.tell_time(self.now)
+
+    def wait(self, seconds: int) -> None:
+        self.now += seconds
+        self._ms += seconds * 1000
+        self.lock.tick()
+
+    def counted(self) -> int:
+        """Entries in the tally."""
+        return sum(line.count for line in self.lock.recorder._tally.lines() if line.kind == record.ENTRY)
+
+    # --- who comes ---------------------------------------------------------------------------------------------------
+
+    def claim(self, guest: Guest, stay_key: bytes | None = None) -> DocumentClaim:
+        """A document of theirs, read and verified: a Swedish driving licence unless they say otherwise."""
+        shown = {
+            "id_type": guest.id_type or "driving-licence",
+            "name": guest.name or "X",
+            "id_number": guest.document_number,
+            "birth_date": guest.birth_date,
+        }
+        resident = shown["id_type"] == RESIDENT_ID
+        country = guest.country or (RESIDENT_COUNTRY if resident else "SE")
+        return DocumentClaim(crypto, self.lock.commitment_key, shown, country, resident, stay_key=stay_key)
+
+    def come(self, *guests: Guest, stay_key: bytes | None = None) -> dict[Any, Any] | str:
+        """Somebody with one document or more: the body of the record of their opening, or why they stay outside."""
+        return self.serve([self.claim(guest, stay_key) for guest in guests])
+
+    def typed(self, pin: str) -> "Sequence[Claim]":
+        """What comes of a PIN at the keypad."""
+        return asyncio.run(self.lock.reentry.by_pin(pin))
+
+    def serve(self, claims: "Sequence[Claim] | Exception") -> dict[Any, Any] | str:
+        """What the door does for an arrival that brings claims, or fails. Of an entry that was counted: its line."""
+        refused: list[str] = []
+
+        async def arrival() -> Decision:
+            if isinstance(claims, Exception):
+                raise claims
+            return self.door._decide(claims)
+
+        refuse = self.door._refuse
+
+        def note(error: Exception, reason: str | None, ms: int) -> None:
+            refused.append(error.code if isinstance(error, MooringError) else type(error).__name__)
+            refuse(error, reason, ms)
+
+        self.door._refuse = note  # type: ignore[method-assign]  # to hear what the console would say
+        before, counter = len(self.outputs.seen), self.lock.journal.next_counter
+        counted = self.counted()
+        asyncio.run(self.door.serve(arrival()))
+        self.door._refuse = refuse  # type: ignore[method-assign]
+        happened = self.outputs.seen[before:]
+        if refused:
+            assert "open" not in [name for name, _ in happened] and self.lock.journal.next_counter == counter
+            return refused[0]
+        if self.counted() == counted + 1:
+            assert happened == [("reading", counter), ("open", counter), ("allowed", counter)], "count, then strike"
+            line = max(self.lock.recorder._tally.lines(), key=lambda line: line.number)
+            told = {record.KIND: line.kind, record.GRANT_ID: line.grant_id, record.METHOD: line.what}
+            return told | {record.GUEST: line.guest, record.COUNT: line.count}
+        assert happened == [("reading", counter), ("open", counter + 1), ("allowed", counter + 1)], (
+            "record, then strike"
+        )
+        sealed = list(self.lock.records_from(counter))
+        assert [number for number, _ in sealed] == [counter]
+        return record.open_body(crypto, record.verify(crypto, sealed[0][1], self.lock.identity.public), SEALING[0])

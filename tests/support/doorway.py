@@ -1,0 +1,196 @@
+"""A whole door on CPython: the lock's real memory and rules, real phones, and outputs that only note what they did."""
+
+import asyncio
+import random
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from firmware.door import door
+from firmware.door.door import Door
+from firmware.hardware import ticks
+from firmware.lock import Lock
+from firmware.memory import visits
+from firmware.memory.store import Store
+from protocol import cbor, record
+from protocol.trust import Issuer, TrustList
+from sim import issuer, pki
+from sim.people import Person
+from sim.phone.phone import Phone, Transaction
+from sim.phone.response import Credential
+from sim.phone.stay_key import StayKeys
+from sim.platform import Booking, Guest, Platform
+from sim.province.registry import PROFILES
+from tests.support import tap
+from tests.support.placed_lock import LISTING, PlacedLock
+from tests.support.tap import DirectCard
+
+DAY = 86400
+
+
+class Outputs:
+    """Strike and signals: what was done to them, in order."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+
+    def open(self) -> None:
+        self.done.append("open")
+
+    def show(self, name: str, after_ms: int = 0) -> None:
+        self.done.append("show " + name)
+
+    def answer(self, name: str) -> None:
+        self.done.append("answer " + name)
+
+    def aside(self, name: str) -> None:
+        self.done.append("aside " + name)
+
+
+class CountingStore(Store):
+    """A store that counts writes, and keeps the names of what was written."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(folder)
+        self.written: list[str] = []
+
+    def write(self, name: str, content: bytes) -> None:
+        super().write(name, content)
+        self.written.append(name)
+
+
+class Doorway(PlacedLock):
+    """A door that is placed, trusts one issuer and knows the time. Time passes by `run`; `reboot` is a power cut."""
+
+    store: CountingStore
+
+    def __init__(self, folder: Path, monkeypatch: Any) -> None:
+        self.true_ms = int(time.time() + 120) * 1000
+        self._booted_ms = self.true_ms
+        monkeypatch.setattr(ticks, "now", lambda: self.true_ms - self._booted_ms)
+        # A tenth of a second each in the heap of a test run; on the lock it is not to be missed.
+        for module in (door, visits):
+            monkeypatch.setattr(module, "gc", SimpleNamespace(collect=lambda: None))
+        self._chance = random.Random(1)
+        self.platform = Platform()
+        self.outputs = Outputs()
+        super().__init__(CountingStore(str(folder)), 32, self.platform.public)
+        self.trust(tap.iaca(issuer.MDL).der)
+        self.take("profile", PROFILES["CN"])
+
+    # --- what the province and the platform do -----------------------------------------------------------------------
+
+    def bring(self, signed: bytes) -> None:
+        """Deliver what somebody signed, which must be taken."""
+        kind, code = self.lock.deliver(signed)
+        assert code is None, (kind, code)
+
+    def trust(self, *roots: bytes) -> None:
+        body = TrustList(next(self._serials), self.now, [Issuer(root, [issuer.MDL]) for root in roots]).body()
+        self.take("trust-list", body)
+
+    def trust_all(self) -> None:
+        """All document types of the profile, each by an issuer of its own."""
+        issuers = [Issuer(iaca(doc_type).der, [doc_type]) for (doc_type,) in PROFILES["CN"]["requests"]]
+        self.take("trust-list", TrustList(next(self._serials), self.now, issuers).body())
+
+    def book(
+        self, *guests: "Visitor", ends: int = 2 * DAY, places: int | None = None, listing: str = LISTING
+    ) -> Booking:
+        named = [guest.named for guest in guests]
+        public = self.lock.identity.public
+        booking = self.platform.book(public, listing, self.now - 3600, self.now + ends, named, places)
+        self.bring(self.platform.grant(booking))
+        return booking
+
+    # --- what happens at the door ------------------------------------------------------------------------------------
+
+    @property
+    def now(self) -> int:
+        return self.true_ms // 1000
+
+    def run(self, seconds: int) -> None:
+        """Let time pass, with the main loop coming round now and then."""
+        for _ in range(20):
+            self.true_ms += seconds * 50
+            self.lock.tick()
+
+    def reboot(self, dark_seconds: int = 0, told: bool = True) -> Lock:
+        self.true_ms += dark_seconds * 1000
+        self._booted_ms = self.true_ms
+        super().reboot()
+        self.door = Door(self.lock, self.outputs, self.outputs, lambda: None)  # type: ignore[arg-type]  # outputs
+        if told:
+            self.tell_time(self.now)
+        return self.lock
+
+    def visitor(self, doc_type: str = issuer.MDL) -> "Visitor":
+        return Visitor(Person.invent(self._chance, doc_type))
+
+    def tap(self, phone: Phone) -> Transaction:
+        """Hold the phone to the reader; what came of it is in `answer`."""
+        transaction, card = tap.touch(phone)
+        self.present(card)
+        return transaction
+
+    def present(self, card: DirectCard) -> None:
+        """Bring a card to the reader."""
+        self.card = card
+        self._serve(self.door.tap(card))
+
+    def enter(self, typed: str) -> None:
+        self._serve(self.door.enter(typed))
+
+    def _serve(self, work: Any) -> None:
+        self.outputs.done.clear()
+        asyncio.run(work)
+
+    def opened(self) -> bool:
+        """Did the last visit move the strike?"""
+        return "open" in self.outputs.done
+
+    def methods(self) -> list[str]:
+        """How each recorded opening was done."""
+        return [body[record.METHOD] for body in self.bodies() if body[record.KIND] in record.OPENINGS]
+
+
+def iaca(doc_type: str) -> pki.Identity:
+    """Who issues documents of that type; those of photo IDs alike, however the type is spelt."""
+    return tap.iaca(issuer.PHOTO_ID if is_photo_id(doc_type) else doc_type)
+
+
+def is_photo_id(doc_type: str) -> bool:
+    return doc_type.lower() == issuer.PHOTO_ID
+
+
+def document(person: Person) -> dict[str, dict[str, Any]]:
+    """The data of their document; of a photo ID, whose specimen is of an older draft, what the profile asks for."""
+    if not is_photo_id(person.doc_type):
+        return person.document()
+    shown = ("family_name", "given_name", "birth_date", "sex", "document_number")
+    return {"org.iso.23220.1": {"nationality": person.country, **{name: getattr(person, name) for name in shown}}}
+
+
+class Visitor:
+    """Somebody with one document on a phone that can keep a stay key."""
+
+    def __init__(self, person: Person) -> None:
+        self.person = person
+        self.named = Guest(person.document_number, person.birth_date)
+        key = ec.generate_private_key(ec.SECP256R1())
+        signer = pki.document_signer(iaca(person.doc_type))
+        issued = issuer.issue(person.doc_type, document(person), tap.point(key), signer)
+        self.credential = Credential(person.doc_type, issued, key)
+        self.keys = StayKeys()
+        self.phone = tap.phone(self.credential, stay_keys=self.keys)
+        self.plain_phone = tap.phone(self.credential)
+
+
+def stored_keys(doorway: Doorway) -> list[Any]:
+    """What is in the file of stay keys."""
+    raw = doorway.store.read("stay-keys")
+    found: list[Any] = [] if raw is None else cbor.decode(raw)
+    return found

@@ -1,0 +1,73 @@
+"""What an edge sends to a province and reads of its answers, without a broker in between."""
+
+from typing import Any
+
+from protocol import crypto_cpython as crypto
+from protocol import statement, uplink
+from protocol.placement import Placement
+from protocol.receipt import Receipt
+from protocol.refusal import Refusal
+from sim.platform import Platform
+from sim.province import Province
+from tests.support.chain import Chain
+
+EDGE = "edge-1"
+
+
+def place(province: Province, chain: Chain, platform: Platform, listing: str = "HZ-0001") -> Placement:
+    """Register the lock of `chain`."""
+    signed = province.register_lock(
+        chain.public, listing=listing, room="1201", platform_key=platform.public, reader_chain=[b"\x30\x00"]
+    )
+    return Placement.parse(statement.open(crypto, signed, "placement", province.public))
+
+
+def deliver(province: Province, *records: bytes) -> list[bytes]:
+    """The statements that the province answers one batch with; none, if it is silent."""
+    heard: list[bytes] = []
+    for edge, leaf, payload in province.registry.handle(EDGE, uplink.Batch(bytes(8), list(records)).encode()):
+        assert (edge, leaf) == (EDGE, uplink.RECEIPT)
+        heard += uplink.parse_receipts(payload).statements
+    return heard
+
+
+def receipts(province: Province, answer: list[bytes]) -> list[Receipt]:
+    """The receipts in an answer, verified."""
+    return [Receipt.parse(_opened(province, data, "receipt")) for data in _of_kind(answer, "receipt")]
+
+
+def refusals(province: Province, answer: list[bytes]) -> list[Refusal]:
+    """The refusals in an answer, verified."""
+    return [Refusal.parse(_opened(province, data, "refusal")) for data in _of_kind(answer, "refusal")]
+
+
+def codes(province: Province, answer: list[bytes]) -> list[tuple[int, str]]:
+    """(counter, code) of each record that an answer refuses."""
+    return [(entry[0], entry[2]) for refusal in refusals(province, answer) for entry in refusal.records]
+
+
+def _of_kind(answer: list[bytes], kind: str) -> list[bytes]:
+    return [data for data in answer if statement.kind_of(data) == kind]
+
+
+def _opened(province: Province, data: bytes, kind: str) -> dict[Any, Any]:
+    return statement.open(crypto, data, kind, province.public)
+
+
+def seen(province: Province, chain: Chain, held: dict[str, int]) -> list[tuple[str, bytes]]:
+    """(leaf, payload) of what the province answers when a lock comes in reach."""
+    message = uplink.LockSeen(chain.lock_id, chain.public, held).encode()
+    return [(leaf, payload) for _, leaf, payload in province.registry.handle(EDGE, message)]
+
+
+def kinds(answers: list[tuple[str, bytes]]) -> list[str]:
+    """Kinds of all the statements in some answers."""
+    return [
+        statement.kind_of(data)
+        for leaf, payload in answers
+        for data in (
+            uplink.parse_command(payload).statements
+            if leaf == uplink.CMD
+            else uplink.parse_receipts(payload).statements
+        )
+    ]

@@ -1,0 +1,57 @@
+"""A board with the lock's software, enrolled: what a lock in service is."""
+
+from pathlib import Path
+
+from protocol import crypto_cpython as crypto
+from protocol import placement, statement
+from protocol.fittings import FILE, Fittings
+from sim import pki
+from tests.support import tap
+from tests.support.pty_board import PtyBoard
+from tools import software
+
+READY = " lock.ready"
+
+PROVINCE, SEALING = crypto.generate("P-256"), crypto.generate("P-256")
+KEYS = crypto.generate("P-256"), crypto.generate("P-256")
+"""The lock's own, for records and for phones; here they are known, so that they can be looked for."""
+LOCK_ID = placement.lock_id(crypto, KEYS[0][1])
+
+_WRITE = """
+def write(path, content):
+    folder = ""
+    for part in path.split("/")[:-1]:
+        folder += "/" + part
+        try:
+            os.mkdir(folder)
+        except OSError:
+            pass
+    with open("/" + path, "wb") as file:
+        file.write(content)
+"""
+_ENROL = """
+from firmware import crypto
+from firmware.memory import identity
+from firmware.memory.store import Store
+identity.enrol(crypto, Store("/state"), {province!r})
+print("enrolled")
+import time
+time.sleep(600)
+"""
+
+
+def board(folder: Path, made: software.Stage, fittings: bytes | None = None, placed: bool = True) -> Path:
+    """The folder of a `PtyBoard` that holds `made`, enrolled with PROVINCE; with a button unless `fittings` differ."""
+    files = {entry.path: (made.folder / entry.path).read_bytes() for entry in made.entries}
+    files["state/keys"] = KEYS[0][0] + KEYS[1][0]
+    files[f"state/{FILE}"] = Fittings(button=True).encode() if fittings is None else fittings
+    if placed:
+        chain = [pki.reader_certificate(tap.reader_root(), KEYS[1][1])]
+        stands = placement.Placement(
+            *(1, LOCK_ID, "HZ-1", "active", PROVINCE[1], SEALING[1]), *("CN", "302", chain, "named", 1)
+        )
+        files["state/placement"] = statement.sign(crypto, PROVINCE[0], "placement", stands.body())
+    put = "".join(f"write({path!r}, {content!r})\n" for path, content in files.items())
+    with PtyBoard(folder, extra=_WRITE + put + _ENROL.format(province=PROVINCE[1])) as one:
+        one.wait_for("enrolled")
+    return folder

@@ -1,0 +1,192 @@
+"""A driver and a virtual PN532 in one process, on a clock that jumps from event to event: waiting costs no time."""
+
+import asyncio
+import selectors
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+from unittest.mock import patch
+
+import pytest
+
+from firmware.hardware import ticks
+from firmware.mdoc_reader.reader import Presentation
+from firmware.nfc.hsu import Hsu
+from firmware.nfc.pn532 import Pn532Card, Pn532Reader
+from protocol import crypto_cpython as crypto
+from protocol.mdoc.verifier import VerifiedDocument, verify
+from sim import issuer
+from sim.nfc.faults import Faults
+from sim.nfc.virtual_pn532 import VirtualPn532
+from sim.phone.phone import Phone
+from tests.support import tap
+
+T = TypeVar("T")
+
+
+class _NoWaiting(selectors.DefaultSelector):
+    """Polls only, and tells the clock how long it should have waited."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.passed = 0.0
+
+    def select(self, timeout: float | None = None) -> Any:
+        ready = super().select(0)
+        if not ready:
+            assert timeout is not None, "everything waits for something that nobody will do"
+            self.passed += max(timeout, 0)
+        return ready
+
+
+class VirtualTime(asyncio.SelectorEventLoop):
+    """An event loop whose `time` starts at 0 and jumps to the next timer when there is nothing else to do."""
+
+    def __init__(self) -> None:
+        self._virtual = _NoWaiting()
+        super().__init__(self._virtual)
+
+    def time(self) -> float:
+        return self._virtual.passed
+
+
+def run(story: Coroutine[Any, Any, T], seconds: float = 600) -> T:
+    """Run `story` on virtual time, of which it may take so many seconds; the lock's ticks follow it."""
+    loop = VirtualTime()
+    with (
+        patch.object(ticks, "now", lambda: round(loop.time() * 1000)),
+        asyncio.Runner(loop_factory=lambda: loop) as runner,  # within: what is cancelled at the end waits as well
+    ):
+        return runner.run(asyncio.wait_for(story, seconds))
+
+
+def now() -> float:
+    """Seconds of virtual time."""
+    return asyncio.get_running_loop().time()
+
+
+@dataclass
+class _Writing:
+    """The driver's half of the line to `board`."""
+
+    board: VirtualPn532
+
+    def write(self, data: bytes) -> None:
+        self.board.hear(bytes(data))
+
+    async def drain(self) -> None:
+        await asyncio.sleep(0)
+
+
+@dataclass
+class Uart:
+    """What `machine.UART` is to the driver: a speed, and bytes that are noise at another one."""
+
+    board: VirtualPn532
+    baudrate: int = 115200
+    received: bytearray = field(default_factory=bytearray)
+    speeds: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.board.attach(self._take)
+
+    def _take(self, data: bytes) -> None:
+        # SetSerialBaudRate is answered at the old speed, so what the chip's speed is now is what this was sent at.
+        self.received += data if self.baudrate == self.board.chip.baudrate else b"\xa5" * len(data)
+
+    def init(self, baudrate: int) -> None:
+        self.baudrate = baudrate
+        self.speeds.append(baudrate)
+
+    def read(self, size: int) -> bytes | None:
+        taken = bytes(self.received[:size])
+        del self.received[:size]
+        return taken or None
+
+    def write(self, data: bytes) -> None:
+        self.board.hear(bytes(data), self.baudrate)
+
+    def flush(self) -> None:
+        pass
+
+
+def wire(board: VirtualPn532) -> Hsu:
+    """A line to `board` without a speed of its own."""
+    reader = asyncio.StreamReader()
+    board.attach(reader.feed_data)
+    return Hsu(reader, _Writing(board))
+
+
+@asynccontextmanager
+async def board(faults: Faults | None = None, **settings: Any) -> AsyncIterator[VirtualPn532]:
+    """A virtual PN532, without power again afterwards."""
+    virtual = VirtualPn532(faults, **settings)
+    try:
+        yield virtual
+    finally:
+        await virtual.stop()
+
+
+@asynccontextmanager
+async def reader(faults: Faults | None = None, **settings: Any) -> AsyncIterator[tuple[Pn532Reader, VirtualPn532]]:
+    """A driver and its virtual PN532."""
+    async with board(faults, **settings) as virtual:
+        yield Pn532Reader(wire(virtual)), virtual
+
+
+async def until(condition: Callable[[], bool], step: float = 0.005) -> None:
+    """Let virtual time pass until `condition` holds."""
+    while not condition():  # noqa: ASYNC110  time is virtual, and the condition nobody's event
+        await asyncio.sleep(step)
+
+
+# --- taps -------------------------------------------------------------------------------------------------------------
+
+LICENCE = {issuer.MDL: tap.ITEMS[issuer.MDL]}
+
+
+def silent(event: str, **facts: object) -> None:
+    pass
+
+
+def verified(presentation: Presentation) -> list[VerifiedDocument]:
+    now = int(time.time())
+    return verify(
+        crypto,
+        presentation.device_response,
+        presentation.session_transcript,
+        [tap.iaca(issuer.MDL).der],
+        now=(now, now),
+        reader_private=presentation.reader_private,
+    )
+
+
+async def read(card: Pn532Card, items: Any = LICENCE) -> Presentation:
+    """A whole read, and the card released, as the lock does it."""
+    try:
+        return await tap.read_mdoc(card, items)
+    finally:
+        await card.release()
+
+
+async def visit(reader: Pn532Reader, board: VirtualPn532, phone: Phone, items: Any = LICENCE) -> Any:
+    """One tap: (what the reader got, what the phone says of it)."""
+    guest = asyncio.create_task(phone.tap(board))
+    presentation = await read(await reader.wait_for_card(), items)
+    return presentation, await guest
+
+
+def one_visit(phone: Phone, faults: Faults | None = None, items: Any = LICENCE, **settings: Any) -> Any:
+    async def story() -> Any:
+        async with reader(faults, **settings) as (driver, virtual):
+            return await visit(driver, virtual, phone, items)
+
+    return run(story())
+
+
+async def nobody_for(reader: Pn532Reader, seconds: float) -> None:
+    """No card is reported for so long; the wait is then cancelled."""
+    with pytest.raises(asyncio.TimeoutError):
+        await asyncio.wait_for(reader.wait_for_card(), seconds)

@@ -1,0 +1,82 @@
+"""A placed lock in which openings are recorded without a door: for tests of the recorder."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from firmware.door.policy import Decision
+from firmware.hardware import ticks
+from firmware.memory import visits
+from firmware.memory.stays import Guest
+from firmware.memory.store import Store
+from protocol import crypto_cpython as crypto
+from protocol import record
+from protocol.grant import Grant
+from tests.support.placed_lock import LISTING, PlacedLock
+from tests.support.rules import Somebody, who
+
+PLATFORM = crypto.generate("P-256")
+NOW = 1_800_000_000
+STAY = b"G" * 16
+FIELDS = {"id_type": "passport", "name": "Nobody At All", "id_number": "X1234567"}
+
+
+class RecordingLock(PlacedLock):
+    """`elapse` moves the lock's clock and nothing else."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, sectors: int = 16) -> None:
+        self.ms = 0
+        monkeypatch.setattr(ticks, "now", lambda: self.ms)
+        # A tenth of a second each in the heap of a test run; on the lock it is not to be missed.
+        monkeypatch.setattr(visits, "gc", SimpleNamespace(collect=lambda: None))
+        super().__init__(Store(str(folder)), sectors, PLATFORM[1])
+        until = NOW + 10**7
+        grant = Grant(STAY, 1, LISTING, NOW - 100, until, 2, [who("a"), who("b")], False, until, bytes(4))
+        self.take("grant", grant.body(), PLATFORM[0])
+
+    def elapse(self, seconds: float) -> None:
+        """Let time pass."""
+        self.ms += int(seconds * 1000)
+
+    def rest(self, steps: int = 1000) -> None:
+        """Let the recorder do all that it can do now, the door being idle."""
+
+        for _ in range(steps):
+            if not self.lock.recorder.work():
+                return
+        raise AssertionError("the recorder never comes to rest")
+
+    def enter(self, guest: int = 1) -> None:
+        """A registered guest's opening."""
+        self._open(record.ENTRY, guest, self.lock.clock.interval())
+
+    def check_in(self, guest: int = 1) -> None:
+        """A guest's first opening."""
+        self._open(record.CHECK_IN, guest, (NOW, NOW + 1), Guest(who("ab"[guest - 1]), True, True), FIELDS)
+
+    def _open(
+        self,
+        kind: int,
+        number: int,
+        interval: tuple[int, int | None],
+        guest: Guest | None = None,
+        fields: dict[str, str] | None = None,
+    ) -> None:
+        decided = Decision(kind, self.lock.stays.all()[0], Somebody("a"), number, guest, fields)
+        self.lock.recorder.opening(decided, interval)
+
+    def told(self, *kinds: int) -> list[tuple[int, str, int]]:
+        """(kind, what, count) of the events in the journal, of those kinds, or all."""
+        bodies = [body for body in self.bodies() if body[record.KIND] in (kinds or record.EVENTS)]
+        return [(body[record.KIND], body[record.WHAT], body[record.COUNT]) for body in bodies]
+
+    def signed_by_it(self) -> bool:
+        """Is every record in the journal signed by the lock, and chained to the one before?"""
+        previous = None
+        for number, data, _ in self.lock.journal.entries_from(1):
+            parsed = record.verify(crypto, data, self.lock.identity.public)
+            if parsed.counter != number or previous not in (None, parsed.previous):
+                return False
+            previous = parsed.payload_hash
+        return True

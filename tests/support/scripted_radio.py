@@ -1,0 +1,209 @@
+"""A radio stack for bleak in which a test decides who is on the air, and who answers: for stories of hours.
+
+Whoever is a lock there speaks the real protocol; whoever is not, advertises like one.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+from unittest.mock import patch
+
+import bleak
+from bleak.backends.characteristic import BleakGATTCharacteristic
+from bleak.backends.client import BaseBleakClient
+from bleak.backends.device import BLEDevice
+from bleak.backends.scanner import AdvertisementData, BaseBleakScanner
+from bleak.backends.service import BleakGATTService, BleakGATTServiceCollection
+from bleak.exc import BleakDeviceNotFoundError, BleakError
+
+from protocol import crypto_cpython as crypto
+from protocol import link
+from protocol.link_session import Responder, Session
+from protocol.parts import Assembler, Parts
+from tests.support.link_keys import LinkKeys
+
+PART = 244
+
+
+class Peer:
+    """Somebody on the air. `answers` False: connections to it are never made. `responder`: a lock's side of the
+    handshake, None for one that is connected and says nothing. A lock greets, and has no records."""
+
+    def __init__(
+        self, prefix: bytes, responder: Callable[[], Responder] | None = None, answers: bool = True, rssi: int = -40
+    ) -> None:
+        self.prefix, self.responder, self.answers, self.rssi = prefix, responder, answers, rssi
+        self.hellos: list[bytes] = []
+        """What it says of itself, one a connection, and the last ever after."""
+        self.refuses = False
+        """Does it end each connection at once?"""
+
+
+def lock_of(keys: LinkKeys, **looks: Any) -> Peer:
+    """A lock with these keys."""
+    peer = Peer(keys.lock_id[:6], lambda: Responder(crypto, keys.link, keys.proof(), crypto.generate("P-256")), **looks)
+    peer.hellos = [link.Hello(keys.lock_id, 1, 0, {}, None, keys.lock[1]).encode()]
+    return peer
+
+
+class Ether:
+    """Who is on the air, by address; `tries` tells when and where connections were attempted."""
+
+    def __init__(self, client: "type[Client] | None" = None) -> None:
+        self._client = client or Client
+        self.peers: dict[str, Peer] = {}
+        self.tries: list[tuple[float, str]] = []
+        self.clients: dict[str, Client] = {}
+        self.trying: set[str] = set()
+        self.most_trying = 0
+        self.on_scan: Callable[[], None] = lambda: None
+
+    def moments(self, address: str) -> list[float]:
+        """When this address was tried."""
+        return [at for at, tried in self.tries if tried == address]
+
+    def leave(self, address: str) -> None:
+        """Somebody goes out of range."""
+        self.peers.pop(address, None)
+        if (client := self.clients.pop(address, None)) is not None:
+            client.lost()
+
+    @contextlib.contextmanager
+    def installed(self) -> Iterator[None]:
+        """Let bleak use this radio."""
+        ether = self
+
+        class Here(ether._client):  # type: ignore[misc, name-defined]  # chosen by the test
+            _ether = ether
+
+        class Listening(Scanner):
+            _ether = ether
+
+        with (
+            patch.object(bleak, "get_platform_scanner_backend_type", lambda: (Listening, "scripted")),
+            patch.object(bleak, "get_platform_client_backend_type", lambda: (Here, "scripted")),
+        ):
+            yield
+
+
+class Scanner(BaseBleakScanner):
+    """Hears everybody."""
+
+    _ether: Ether
+
+    def __init__(self, callback: Any, service_uuids: list[str] | None, *_: Any, **__: Any) -> None:
+        super().__init__(callback, service_uuids)
+
+    async def start(self) -> None:
+        self.seen_devices = {}
+        self._ether.on_scan()
+        for address, peer in self._ether.peers.items():
+            data = AdvertisementData(None, {link.COMPANY: peer.prefix}, {}, [link.SERVICE], None, peer.rssi, ())
+            self.seen_devices[address] = (BLEDevice(address, None, None), data)
+
+    async def stop(self) -> None:
+        return
+
+
+class Client(BaseBleakClient):
+    """A connection."""
+
+    _ether: Ether
+
+    def __init__(self, address: Any, **options: Any) -> None:
+        callback = options.get("disconnected_callback")
+        super().__init__(address, disconnected_callback=callback, timeout=options.get("timeout", 10.0))
+        self._peer: Peer | None = None
+        self._notify: Callable[[bytearray], None] = lambda _value: None
+        self._responder: Responder | None = None
+        self._session: Session | None = None
+        self._assembler = Assembler(link.MESSAGE_LIMIT)
+
+    @property
+    def name(self) -> str:
+        return self.address
+
+    @property
+    def mtu_size(self) -> int:
+        return PART + 3
+
+    @property
+    def is_connected(self) -> bool:
+        return self._peer is not None
+
+    async def connect(self, pair: bool = False, **kwargs: Any) -> None:
+        ether = self._ether
+        ether.tries.append((asyncio.get_running_loop().time(), self.address))
+        ether.trying.add(self.address)
+        ether.most_trying = max(ether.most_trying, len(ether.trying))
+        try:
+            peer = ether.peers.get(self.address)
+            if peer is None or not peer.answers:
+                await asyncio.sleep(self._timeout)
+                raise BleakDeviceNotFoundError(self.address, "not there")
+            await asyncio.sleep(0.5)
+        finally:
+            ether.trying.discard(self.address)
+        if peer.refuses:
+            raise BleakError("le-connection-abort-by-local")
+        self._peer, self.services = peer, BleakGATTServiceCollection()
+        ether.clients[self.address] = self
+        service = BleakGATTService(None, 1, link.SERVICE)
+        self.services.add_service(service)
+        for handle, uuid in ((2, link.DOWN), (4, link.UP)):
+            found = BleakGATTCharacteristic(None, handle, uuid, ["write"], lambda: PART, service)
+            self.services.add_characteristic(found)
+
+    def lost(self) -> None:
+        """The other side is gone."""
+        self._peer = None
+        if self._disconnected_callback is not None:
+            self._disconnected_callback()
+
+    async def disconnect(self) -> None:
+        self._peer = None
+        if self._ether.clients.get(self.address) is self:
+            del self._ether.clients[self.address]
+
+    async def write_gatt_char(self, characteristic: BleakGATTCharacteristic, data: Any, response: bool) -> None:
+        if self._peer is None:
+            raise BleakError("not connected")
+        message = self._assembler.push(bytes(data))
+        if message is None or self._peer.responder is None:
+            return
+        if self._session is not None:
+            self._session.open(message)
+        elif self._responder is None:
+            self._responder = self._peer.responder()
+            self._responder.opened(message)
+            self._say(self._responder.answer())
+        else:
+            _, _, self._session = self._responder.finished(message)
+            hellos = self._peer.hellos
+            self._say(self._session.seal(hellos.pop(0) if len(hellos) > 1 else hellos[0]))
+
+    def _say(self, message: bytes) -> None:
+        for part in Parts(message, PART):
+            asyncio.get_running_loop().call_soon(self._notify, bytearray(part))
+
+    async def start_notify(self, characteristic: Any, callback: Any, **kwargs: Any) -> None:
+        self._notify = callback
+
+    async def stop_notify(self, characteristic: Any) -> None:
+        return
+
+    async def read_gatt_char(self, characteristic: Any, **kwargs: Any) -> bytearray:
+        raise NotImplementedError
+
+    async def read_gatt_descriptor(self, descriptor: Any, **kwargs: Any) -> bytearray:
+        raise NotImplementedError
+
+    async def write_gatt_descriptor(self, descriptor: Any, data: Any) -> None:
+        raise NotImplementedError
+
+    async def pair(self, *args: Any, **kwargs: Any) -> None:
+        raise NotImplementedError
+
+    async def unpair(self) -> None:
+        raise NotImplementedError

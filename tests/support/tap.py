@@ -1,0 +1,120 @@
+"""One reader and one phone face to face, in this process: the certificates between them, and a card without a chip."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from functools import cache
+from typing import Any, TypeVar
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from firmware.mdoc_reader.reader import Presentation, Reading
+from protocol import crypto_cpython as crypto
+from protocol.errors import TransportError
+from sim import issuer, pki
+from sim.phone.phone import Phone, Transaction
+from sim.phone.response import Credential
+
+T = TypeVar("T")
+
+ITEMS = {
+    issuer.MDL: {"org.iso.18013.5.1": ["birth_date", "document_number", "family_name", "given_name"]},
+    issuer.RESIDENT_ID: {issuer.RESIDENT_ID: ["birth_date", "document_number", "name"]},
+}
+
+
+@cache
+def iaca(doc_type: str) -> pki.Identity:
+    return pki.authority("IACA", issuer.COUNTRY[doc_type])
+
+
+@cache
+def reader_root() -> pki.Identity:
+    return pki.authority("reader root")
+
+
+@cache
+def reader_key() -> tuple[bytes, bytes]:
+    return crypto.generate("P-256")
+
+
+@cache
+def reader_chain() -> tuple[bytes, ...]:
+    return (pki.reader_certificate(reader_root(), reader_key()[1]),)
+
+
+def point(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+
+
+@cache
+def credential(doc_type: str = issuer.MDL, portrait: int = 0) -> Credential:
+    """A credential by pymdoccbor, with a portrait of so many bytes."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    changes = {"portrait": bytes(portrait)} if portrait else {}
+    data = issuer.specimen(doc_type, **changes)
+    return Credential(doc_type, issuer.issue(doc_type, data, point(key), pki.document_signer(iaca(doc_type))), key)
+
+
+def phone(*credentials: Credential, **settings: Any) -> Phone:
+    """A phone that knows our reader root and holds a driving licence, unless told otherwise."""
+    roots: list[x509.Certificate] = settings.pop("reader_roots", [reader_root().certificate])
+    return Phone(credentials or [credential()], roots, **settings)
+
+
+class DirectCard:
+    """A `firmware.nfc.Card` whose APDUs go straight to a phone, or to any function. Keeps them in `exchanges`."""
+
+    def __init__(
+        self,
+        process: Callable[[bytes], bytes],
+        gone_after: int | None = None,
+        max_command: int = 4096,
+        max_response: int = 4096,
+    ) -> None:
+        self._process = process
+        self._gone_after = gone_after
+        self.max_command = max_command
+        self.max_response = max_response
+        self.no_mdoc = self.waits = False
+        self.exchanges: list[tuple[bytes, bytes]] = []
+        self.released = False
+
+    async def transceive(self, command: bytes, timeout_ms: int = 1000) -> bytes:
+        if self._gone_after is not None and len(self.exchanges) >= self._gone_after:
+            raise TransportError("nfc.gone", "the card is gone")
+        response = self._process(command)
+        self.exchanges.append((command, response))
+        return response
+
+    async def release(self) -> None:
+        self.released = True
+
+
+Items = dict[str, dict[str, list[str]]]
+
+
+async def read_mdoc(card: Any, *requests: Items, **settings: Any) -> Presentation:
+    """Requests in one session and the answer to the last, its last word said and heard. `settings` as `Reading`."""
+    *before, last = requests
+    reading = Reading(card, crypto, **{"mark": lambda event, **facts: None, **settings})
+    try:
+        for items in before:
+            await reading.ask(items, reader_key()[0], list(reader_chain()), False)
+        return await reading.ask(last, reader_key()[0], list(reader_chain()))
+    finally:
+        await reading.close()
+        if reading.farewell is not None:
+            await reading.farewell
+
+
+def touch(phone: Phone, **limits: Any) -> tuple[Transaction, DirectCard]:
+    """A new contact and the card that the reader sees of it."""
+    transaction = phone.touch()
+    return transaction, DirectCard(transaction.process, **limits)
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run to the end."""
+    return asyncio.run(work)
