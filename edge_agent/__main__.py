@@ -158,12 +158,12 @@ def _status(settings: config.Config, options: argparse.Namespace) -> int:
     said = status.read(settings.state_dir) if running else {}
     broker, locks = bool(said.get("broker")), said.get("locks", [])
     faults, strangers = said.get("faults", {}), said.get("strangers", 0)
-    held = _held(settings)
+    contents = _contents(settings)
     working = running and broker
     if options.json:
         facts = {"ok": working, "running": running, "broker": broker, "locks": locks, "faults": faults}
         facts |= {"strangers": strangers}
-        print(json.dumps(facts | {"outbox": vars(held) if held else None}))
+        print(json.dumps(facts | {"outbox": vars(contents) if contents else None}))
         return OK if working else NOT_WORKING
     print(f"agent    {'running' if running else 'not running'}")
     print(f"broker   {'connected' if broker else 'not connected'}")
@@ -173,23 +173,23 @@ def _status(settings: config.Config, options: argparse.Namespace) -> int:
     if faults:
         told = ", ".join(f"{kind} {count}" for kind, count in sorted(faults.items()))
         print(f"faults   {told} since the start: bugs; the log has their places (agent.fault), please report them")
-    if held is None:
+    if contents is None:
         print(f"outbox   none in {settings.state_dir}: no agent has ever run with this state_dir")
     else:
-        oldest = "" if held.oldest_seconds is None else f", oldest {held.oldest_seconds:.0f} s"
-        print(f"outbox   {counted(held.records, 'record')}, {counted(held.bytes, 'byte')}{oldest}")
-        print(f"         {held.quarantined} kept aside, {_wait(held.statements, 'statement')} for locks")
-        _tell_disputed(held)
+        oldest = "" if contents.oldest_seconds is None else f", oldest {contents.oldest_seconds:.0f} s"
+        print(f"outbox   {counted(contents.records, 'record')}, {counted(contents.bytes, 'byte')}{oldest}")
+        print(f"         {contents.quarantined} kept aside, {_wait(contents.statements, 'statement')} for locks")
+        _tell_disputed(contents)
     return OK if working else NOT_WORKING
 
 
-def _tell_disputed(held: inventory.Counts) -> None:
-    if held.disputed:
-        which = "1 record that its lock" if held.disputed == 1 else f"{held.disputed} records that their locks"
+def _tell_disputed(contents: inventory.Counts) -> None:
+    if contents.disputed:
+        which = "1 record that its lock" if contents.disputed == 1 else f"{contents.disputed} records that their locks"
         print(f"ALARM    the province refuses {which} did sign; kept here: tell the province")
 
 
-def _held(settings: config.Config) -> inventory.Counts | None:
+def _contents(settings: config.Config) -> inventory.Counts | None:
     """What the outbox holds; None if there is none, because no agent has run here."""
     try:
         with contextlib.closing(database.open_for_reading(settings.outbox_path)) as connection:
@@ -202,19 +202,25 @@ def _held(settings: config.Config) -> inventory.Counts | None:
 
 def _queue(settings: config.Config, options: argparse.Namespace) -> int:
     with contextlib.closing(database.open_for_reading(settings.outbox_path)) as connection:
-        held = inventory.counts(connection)
+        contents = inventory.counts(connection)
         by_lock = inventory.queue_by_lock(connection)
         aside = inventory.quarantine(connection) if options.quarantine else []
         disputed = inventory.disputed(connection) if options.quarantine else []
     if options.json:
-        facts: dict[str, object] = {"ok": True, "records": held.records, "bytes": held.bytes, "locks": by_lock}
-        facts |= {"oldest_seconds": held.oldest_seconds, "quarantined": held.quarantined, "disputed": held.disputed}
+        facts: dict[str, object] = {"ok": True, "records": contents.records, "bytes": contents.bytes, "locks": by_lock}
+        facts |= {
+            "oldest_seconds": contents.oldest_seconds,
+            "quarantined": contents.quarantined,
+            "disputed": contents.disputed,
+        }
         print(json.dumps(facts | ({"quarantine": aside, "refused": disputed} if options.quarantine else {})))
         return OK
-    print(f"{counted(held.records, 'record')}, {counted(held.bytes, 'byte')}; {held.quarantined} kept aside")
+    print(
+        f"{counted(contents.records, 'record')}, {counted(contents.bytes, 'byte')}; {contents.quarantined} kept aside"
+    )
     for row in by_lock:
         print(f"  {row['lock']}  {_counters(row)}")
-    _tell_disputed(held)
+    _tell_disputed(contents)
     for row in disputed:
         print(f"  kept {row['lock']} counter {row['counter']}: the province says {row['code']}")
     for row in aside:

@@ -14,7 +14,7 @@ from edge_agent.discovery import discover
 from edge_agent.downlink import Downlink
 from edge_agent.faults import Faults, keep
 from edge_agent.lock_link import CONNECTING_AT_ONCE, LockLink
-from edge_agent.lock_state import KnownLock, LinkFactory
+from edge_agent.lock_state import LinkFactory, LockState
 from edge_agent.notify import Notifier
 from edge_agent.outbox import Outbox
 from edge_agent.roster import Roster, Search
@@ -55,7 +55,7 @@ class Agent:
         self._roster: Roster
         self._asked_pass: float | None = None
         self._uplink: Uplink
-        self._locks: dict[str, KnownLock] = {}
+        self._locks: dict[str, LockState] = {}
         self._gate = asyncio.Semaphore(CONNECTING_AT_ONCE)
         self._shown: dict[str, object] = {}
         self._faults = Faults()
@@ -137,8 +137,8 @@ class Agent:
             tasks.create_task(keep("roster", self._roster.run, self._faults))
             self._notifier.ready()
 
-    def _make_lock(self, address: str) -> KnownLock:
-        lock = KnownLock(address)
+    def _make_lock(self, address: str) -> LockState:
+        lock = LockState(address)
 
         async def on_hello(hello: Hello) -> None:
             self._on_hello(lock, hello)
@@ -191,7 +191,7 @@ class Agent:
 
     # --- from the locks ----------------------------------------------------------------------------------------------
 
-    def _on_hello(self, lock: KnownLock, hello: Hello) -> None:
+    def _on_hello(self, lock: LockState, hello: Hello) -> None:
         if placement.lock_id(crypto_cpython, hello.identity_public) != hello.lock_id:
             raise VerificationError("lock.identity", "the lock id is not that of the key it shows")
         if lock.hello is None or lock.hello.lock_id != hello.lock_id or lock.announced is None:
@@ -267,11 +267,11 @@ class Agent:
     def _held_by_both(self, hello: Hello) -> dict[str, int]:
         """What the lock holds, less its placement if that is unknown here: it tells genuine grants from junk."""
         held = dict(hello.held)
-        if self._outbox.held.placement_serial(hello.lock_id) < held.get(placement.KIND, 0):
+        if self._outbox.statements.placement_serial(hello.lock_id) < held.get(placement.KIND, 0):
             del held[placement.KIND]
         return held
 
-    def _announce(self, lock: KnownLock) -> None:
+    def _announce(self, lock: LockState) -> None:
         """Tell the province what a lock holds, and ask the time for it, unless that was done a short while ago."""
         try:
             self._tell(lock)
@@ -280,7 +280,7 @@ class Agent:
             lock.hello = None
             self._faults.note(error, address=lock.address)
 
-    def _tell(self, lock: KnownLock) -> None:
+    def _tell(self, lock: LockState) -> None:
         hello, now = lock.hello, time.monotonic()
         if hello is None or not self._uplink.online:
             return

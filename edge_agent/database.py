@@ -13,7 +13,7 @@ from protocol import cbor
 from protocol.errors import StorageError
 
 APPLICATION_ID = 0x4D6F6F72
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 BUSY_MS = 5000
 """The agent is the only writer; a `queue` command beside it holds no lock longer than a read."""
 WAL_LIMIT_BYTES = 4_000_000
@@ -45,7 +45,7 @@ CREATE TABLE statements (
     lock_id BLOB NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL,
     serial INTEGER NOT NULL CHECK (serial BETWEEN 0 AND {cbor.LARGEST}),
     until INTEGER NOT NULL CHECK (until BETWEEN 0 AND {cbor.LARGEST}),
-    verified INTEGER NOT NULL, statement BLOB NOT NULL, held_at REAL NOT NULL,
+    verified INTEGER NOT NULL, statement BLOB NOT NULL, queued_at REAL NOT NULL,
     UNIQUE (lock_id, kind, name)
 );
 CREATE TABLE placements (                   -- what the newest placement seen of a lock says

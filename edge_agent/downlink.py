@@ -10,7 +10,7 @@ from typing import Any
 
 from edge_agent import lock_statements, log, refusals
 from edge_agent.faults import Faults
-from edge_agent.lock_state import KnownLock, Link
+from edge_agent.lock_state import Link, LockState
 from edge_agent.outbox import Key, Outbox
 from protocol import crypto_cpython, receipt, refusal, signed_time, statement, uplink
 from protocol.errors import FormatError, StorageError, TransportError, VerificationError
@@ -29,13 +29,13 @@ class Downlink:
     def __init__(
         self,
         outbox: Outbox,
-        locks: dict[str, KnownLock],
+        locks: dict[str, LockState],
         province_public: bytes | None,
         settled: Callable[[Iterable[Key]], None],
         faults: Faults | None = None,
     ) -> None:
         self._faults = faults or Faults()
-        self._outbox, self._held, self._locks = outbox, outbox.held, locks
+        self._outbox, self._queue, self._locks = outbox, outbox.statements, locks
         self._province_public, self._settled = province_public, settled
 
     # --- from the province -------------------------------------------------------------------------------------------
@@ -53,14 +53,14 @@ class Downlink:
             log.warning("statement.unknown_lock", lock=lock_id, statements=len(message.statements))
             return
         takers = {signed_time.KIND: lambda signed: self._take_time(lock_id, signed)}
-        takers |= {kind: lambda signed: self._take_paper(lock_id, signed) for kind in lock_statements.KINDS}
+        takers |= {kind: lambda signed: self._take_for_lock(lock_id, signed) for kind in lock_statements.KINDS}
         try:
-            platform = self._held.platform_key(lock_id)
+            platform = self._queue.platform_key(lock_id)
             self._take_all(message.statements, takers)
             self._judge_grants(lock_id, platform)
         except StorageError as error:
             # The way up must not end for it: what goes up is what makes room.
-            log.error("statement.not_held", lock=lock_id, code=error.code, reason=error.message)
+            log.error("statement.not_queued", lock=lock_id, code=error.code, reason=error.message)
         self._wake(lock_id)
 
     def _take_all(self, statements: list[bytes], takers: dict[str, Callable[[bytes], None]]) -> None:
@@ -97,31 +97,31 @@ class Downlink:
         self._settled(gone)
         self._wake(form.lock_id)
 
-    def _take_paper(self, lock_id: bytes, signed: bytes) -> None:
-        paper = lock_statements.read(signed, lock_id, self._province_public, self._held.platform_key(lock_id))
-        if any(lock.holds(paper.reported, paper.serial) for lock in self._of(lock_id)):
-            self._held.learn(lock_id, paper)
+    def _take_for_lock(self, lock_id: bytes, signed: bytes) -> None:
+        lock_statement = lock_statements.read(signed, lock_id, self._province_public, self._queue.platform_key(lock_id))
+        if any(lock.holds(lock_statement.reported, lock_statement.serial) for lock in self._of(lock_id)):
+            self._queue.learn(lock_id, lock_statement)
             return
-        outcome = self._held.add(lock_id, paper)
+        outcome = self._queue.add(lock_id, lock_statement)
         if outcome == "full":
-            log.warning("statement.no_place", lock=lock_id, kind=paper.kind, verified=paper.verified)
+            log.warning("statement.no_place", lock=lock_id, kind=lock_statement.kind, verified=lock_statement.verified)
         else:
-            log.info(f"statement.{outcome}", lock=lock_id, kind=paper.kind)
+            log.info(f"statement.{outcome}", lock=lock_id, kind=lock_statement.kind)
 
     def _judge_grants(self, lock_id: bytes, before: bytes | None) -> None:
         """Verify the grants that could not be; and all, if the placement has named another platform than `before`."""
-        platform = self._held.platform_key(lock_id)
+        platform = self._queue.platform_key(lock_id)
         if platform is None or self._province_public is None:
             return
-        for held in self._held.grants(lock_id, verified=False):
-            self._take_all([held.statement], {held.kind: lambda signed: self._take_paper(lock_id, signed)})
-            self._held.settle(held)
-        for held in self._held.grants(lock_id, verified=True) if before not in (None, platform) else ():
+        for queued in self._queue.grants(lock_id, verified=False):
+            self._take_all([queued.signed], {queued.kind: lambda signed: self._take_for_lock(lock_id, signed)})
+            self._queue.settle(queued)
+        for queued in self._queue.grants(lock_id, verified=True) if before not in (None, platform) else ():
             try:
-                lock_statements.read(held.statement, lock_id, self._province_public, platform)
+                lock_statements.read(queued.signed, lock_id, self._province_public, platform)
             except VerificationError:
-                log.warning("statement.outdated", lock=lock_id, kind=held.kind)
-                self._held.settle(held)
+                log.warning("statement.outdated", lock=lock_id, kind=queued.kind)
+                self._queue.settle(queued)
 
     def _take_time(self, lock_id: bytes, signed: bytes) -> None:
         answer = SignedTime.parse(self._open(signed, signed_time.KIND))
@@ -135,14 +135,14 @@ class Downlink:
 
     # --- to the locks ------------------------------------------------------------------------------------------------
 
-    def _of(self, lock_id: bytes) -> Iterable[KnownLock]:
+    def _of(self, lock_id: bytes) -> Iterable[LockState]:
         return [lock for lock in self._locks.values() if lock.hello is not None and lock.hello.lock_id == lock_id]
 
     def _wake(self, lock_id: bytes) -> None:
         for lock in self._of(lock_id):
             lock.due.set()
 
-    async def deliver(self, lock: KnownLock) -> None:
+    async def deliver(self, lock: LockState) -> None:
         """Until cancelled, hand to a lock what waits for it, whenever something may."""
         while True:
             await lock.due.wait()
@@ -159,23 +159,23 @@ class Downlink:
                 # Still held as well. The next HELLO tries again, and what waits for other locks is not concerned.
                 self._faults.note(error, address=lock.address)
 
-    async def _deliver_all(self, lock: KnownLock) -> None:
+    async def _deliver_all(self, lock: LockState) -> None:
         hello, link = lock.hello, lock.link
         if hello is None or link is None or not link.connected:
             return
-        waiting = self._held.waiting(hello.lock_id)
-        receipts = [held for held in waiting if held.kind == receipt.KIND]
-        for held in receipts:
-            await self._hand_over(link, hello.lock_id, held.kind, held.statement)
-            self._held.settle(held)
+        waiting = self._queue.waiting(hello.lock_id)
+        receipts = [queued for queued in waiting if queued.kind == receipt.KIND]
+        for queued in receipts:
+            await self._hand_over(link, hello.lock_id, queued.kind, queued.signed)
+            self._queue.settle(queued)
         answer, lock.time_answer = lock.time_answer, None
         if answer is not None and self._answers(lock, answer):
             await self._hand_over(link, hello.lock_id, signed_time.KIND, answer)
-        for held in waiting[len(receipts) :]:
-            await self._hand_over(link, hello.lock_id, held.kind, held.statement)
-            self._held.settle(held)
+        for queued in waiting[len(receipts) :]:
+            await self._hand_over(link, hello.lock_id, queued.kind, queued.signed)
+            self._queue.settle(queued)
 
-    def _answers(self, lock: KnownLock, signed: bytes) -> bool:
+    def _answers(self, lock: LockState, signed: bytes) -> bool:
         """Is the lock still waiting for this answer? A late one would only cost it a signature check."""
         nonce = SignedTime.parse(self._open(signed, signed_time.KIND)).nonce
         return lock.hello is not None and lock.hello.time_nonce == nonce

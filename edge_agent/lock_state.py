@@ -47,7 +47,7 @@ class LinkFactory(Protocol):
         """The link to the lock at `address`."""
 
 
-class KnownLock:
+class LockState:
     """A lock at an address: its link and what it said last."""
 
     def __init__(self, address: str) -> None:

@@ -24,21 +24,21 @@ and answers about the time, which have ways of their own."""
 
 
 @dataclass(frozen=True)
-class Paper:
+class LockStatement:
     """A statement for a lock. Of those with one `kind` and `name` the highest `serial` counts.
 
     `name` is the grant's id, the number of a list, the profile's id, or empty; what cannot be verified yet, or is
     signed and of a form that this agent does not know, is named by its digest. `until` is the end of what a grant can
-    do, in epoch seconds, else 0. `verified`: is the signer the right one? `about` is the placement, if it is one.
+    do, in epoch seconds, else 0. `verified`: is the signer the right one? `placement` is the placement, if it is one.
     """
 
     kind: str
     name: str
     serial: int
     until: int
-    statement: bytes
+    signed: bytes
     verified: bool = True
-    about: Placement | None = None
+    placement: Placement | None = None
 
     @property
     def reported(self) -> str:
@@ -51,7 +51,7 @@ class Paper:
         return self.verified and self.serial > 0
 
 
-def read(signed: bytes, lock_id: bytes, province_public: bytes | None, platform_key: bytes | None) -> Paper:
+def read(signed: bytes, lock_id: bytes, province_public: bytes | None, platform_key: bytes | None) -> LockStatement:
     """The statement `signed` for a lock. Keys are 65-byte points.
 
     `province_public` is None in an experiment without it: then everything is taken by its form. `platform_key` is that
@@ -66,46 +66,46 @@ def read(signed: bytes, lock_id: bytes, province_public: bytes | None, platform_
         return _FORMS[kind](statement.read(signed, kind), signed, lock_id)
     if signer is None:
         form = Grant.parse(statement.read(signed, kind))
-        return Paper(kind, _digest(signed), 0, form.horizon, signed, verified=False)
+        return LockStatement(kind, _digest(signed), 0, form.horizon, signed, verified=False)
     body = statement.open(crypto, signed, kind, signer)
     try:
         return _FORMS[kind](body, signed, lock_id)
     except FormatError:
         # Signed all the same: a lock newer than this agent may know what it means.
-        return Paper(kind, _digest(signed), 0, 0, signed)
+        return LockStatement(kind, _digest(signed), 0, 0, signed)
 
 
 def _digest(signed: bytes) -> str:
     return hashlib.sha256(signed).hexdigest()
 
 
-def _placement(body: dict[Any, Any], signed: bytes, lock_id: bytes) -> Paper:
+def _placement(body: dict[Any, Any], signed: bytes, lock_id: bytes) -> LockStatement:
     form = Placement.parse(body)
     if form.lock_id != lock_id:
         raise VerificationError("placement.lock", "the placement is for another lock")
-    return Paper(placement.KIND, "", form.serial, 0, signed, about=form)
+    return LockStatement(placement.KIND, "", form.serial, 0, signed, placement=form)
 
 
-def _profile(body: dict[Any, Any], signed: bytes, _lock_id: bytes) -> Paper:
+def _profile(body: dict[Any, Any], signed: bytes, _lock_id: bytes) -> LockStatement:
     form = Profile.parse(body)
-    return Paper(profile.KIND, form.id, form.serial, 0, signed)
+    return LockStatement(profile.KIND, form.id, form.serial, 0, signed)
 
 
-def _trust_list(body: dict[Any, Any], signed: bytes, _lock_id: bytes) -> Paper:
-    return Paper(trust.KIND, "", TrustList.parse(body).serial, 0, signed)
+def _trust_list(body: dict[Any, Any], signed: bytes, _lock_id: bytes) -> LockStatement:
+    return LockStatement(trust.KIND, "", TrustList.parse(body).serial, 0, signed)
 
 
-def _revocation_list(body: dict[Any, Any], signed: bytes, _lock_id: bytes) -> Paper:
+def _revocation_list(body: dict[Any, Any], signed: bytes, _lock_id: bytes) -> LockStatement:
     form = RevocationList.parse(body)
-    return Paper(revocation_list.KIND, str(form.number), form.serial, 0, signed)
+    return LockStatement(revocation_list.KIND, str(form.number), form.serial, 0, signed)
 
 
-def _grant(body: dict[Any, Any], signed: bytes, _lock_id: bytes) -> Paper:
+def _grant(body: dict[Any, Any], signed: bytes, _lock_id: bytes) -> LockStatement:
     form = Grant.parse(body)
-    return Paper(grant.KIND, form.grant_id.hex(), form.serial, form.horizon, signed)
+    return LockStatement(grant.KIND, form.grant_id.hex(), form.serial, form.horizon, signed)
 
 
-_FORMS: Final[dict[str, Callable[[dict[Any, Any], bytes, bytes], Paper]]] = {
+_FORMS: Final[dict[str, Callable[[dict[Any, Any], bytes, bytes], LockStatement]]] = {
     placement.KIND: _placement,
     profile.KIND: _profile,
     trust.KIND: _trust_list,

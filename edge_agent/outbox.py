@@ -15,7 +15,7 @@ from typing import Final, Literal
 
 from edge_agent import database
 from edge_agent.room import Room
-from edge_agent.statement_queue import Held
+from edge_agent.statement_queue import StatementQueue
 from protocol.errors import StorageError, VerificationError
 from protocol.link import Hello
 from protocol.receipt import Receipt
@@ -53,7 +53,7 @@ class Outbox:
     ) -> None:
         self._room = Room(path.parent, max_bytes, reserve_bytes, is_own)
         self._db = database.open_for_writing(path)
-        self.held = Held(self._db)
+        self.statements = StatementQueue(self._db)
         """The statements that wait for locks, in the same file."""
         with database.errors():
             for lock_id, size in self._db.execute(
@@ -98,8 +98,8 @@ class Outbox:
                 "DELETE FROM damaged WHERE lock_id = ? AND counter <= ?", (hello.lock_id, hello.receipted_through)
             )
             if self._receipted_through(hello.lock_id) <= hello.receipted_through:
-                self.held.drop_receipt(hello.lock_id)
-            elif not self.held.has_receipt(hello.lock_id):
+                self.statements.drop_receipt(hello.lock_id)
+            elif not self.statements.has_receipt(hello.lock_id):
                 self._db.execute(
                     "UPDATE locks SET receipted_through = told_through, receipted_head = NULL WHERE lock_id = ?",
                     (hello.lock_id,),
@@ -278,7 +278,7 @@ class Outbox:
                 (lock_id, through, receipt.head),
             )
             if self._told_through(lock_id) < through:
-                self.held.hold_receipt(lock_id, through, statement)
+                self.statements.put_receipt(lock_id, through, statement)
         self._room.add(lock_id, -sum(row[1] for row in gone))
         return [(lock_id, row[0]) for row in gone]
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 from edge_agent import config, log
 from edge_agent.credentials import Credentials
 from edge_agent.faults import FaultError, Faults, keep
-from edge_agent.lock_state import KnownLock
+from edge_agent.lock_state import LockState
 from edge_agent.outbox import Outbox
 from edge_agent.sightings import Sightings
 from protocol.errors import MooringError, TransportError
@@ -41,9 +41,9 @@ class Roster:
         outbox: Outbox,
         faults: Faults,
         *,
-        locks: dict[str, KnownLock],
-        make: Callable[[str], KnownLock],
-        deliver: Callable[[KnownLock], Coroutine[Any, Any, None]],
+        locks: dict[str, LockState],
+        make: Callable[[str], LockState],
+        deliver: Callable[[LockState], Coroutine[Any, Any, None]],
         search: Search,
     ) -> None:
         self.locks = locks
@@ -95,7 +95,7 @@ class Roster:
                 lock.lock_id = lock_id
                 self._serve(lock)
 
-    def _serve(self, lock: KnownLock) -> None:
+    def _serve(self, lock: LockState) -> None:
         if self._tasks is None or lock.link is None:
             raise TransportError("edge.stopped", "locks are served while the agent runs")
         self.locks[lock.address] = lock

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from edge_agent import database
-from edge_agent.lock_statements import KINDS, Paper
+from edge_agent.lock_statements import KINDS, LockStatement
 from protocol import grant, placement, profile, revocation_list, trust
 from protocol.placement import Placement
 from protocol.receipt import KIND as RECEIPT
@@ -31,19 +31,19 @@ UNVERIFIED_PLACES: Final = 16
 ALL_UNVERIFIED_PLACES: Final = 128
 """The same, of all locks together."""
 
-Outcome = Literal["held", "older", "full"]
+Outcome = Literal["queued", "older", "full"]
 
 
 @dataclass(frozen=True)
-class HeldStatement:
+class QueuedStatement:
     """A statement that waits for its lock."""
 
     id: int
     kind: str
-    statement: bytes
+    signed: bytes
 
 
-class Held:
+class StatementQueue:
     """The statements in an outbox's database, of which this class alone reads and writes their tables.
 
     What is about receipts is for the outbox, inside a transaction of its own.
@@ -54,48 +54,60 @@ class Held:
 
     # --- in ----------------------------------------------------------------------------------------------------------
 
-    def add(self, lock_id: bytes, paper: Paper) -> Outcome:
-        """Hold a statement durably: "held", "older" if one as new is here, "full" if it finds no place.
+    def add(self, lock_id: bytes, lock_statement: LockStatement) -> Outcome:
+        """Hold a statement durably: "queued", "older" if one as new is here, "full" if it finds no place.
 
         Raises StorageError.
         """
         with database.transaction(self._db):
-            self._learn(lock_id, paper.about)
-            known = self._serial(lock_id, paper)
-            if known is not None and known >= paper.serial:
+            self._learn(lock_id, lock_statement.placement)
+            known = self._serial(lock_id, lock_statement)
+            if known is not None and known >= lock_statement.serial:
                 return "older"
-            if known is None and not self._make_place(lock_id, paper):
+            if known is None and not self._make_place(lock_id, lock_statement):
                 return "full"
-            self._replace(lock_id, paper.kind, paper.name, paper.serial, paper.until, paper.verified, paper.statement)
-        return "held"
+            self._replace(
+                lock_id,
+                lock_statement.kind,
+                lock_statement.name,
+                lock_statement.serial,
+                lock_statement.until,
+                lock_statement.verified,
+                lock_statement.signed,
+            )
+        return "queued"
 
-    def _serial(self, lock_id: bytes, paper: Paper) -> int | None:
-        """Serial of what is held in this paper's place, None if nothing is."""
+    def _serial(self, lock_id: bytes, lock_statement: LockStatement) -> int | None:
+        """Serial of what is held in this lock_statement's place, None if nothing is."""
         row = self._db.execute(
             "SELECT serial FROM statements WHERE lock_id = ? AND kind = ? AND name = ?",
-            (lock_id, paper.kind, paper.name),
+            (lock_id, lock_statement.kind, lock_statement.name),
         ).fetchone()
         return None if row is None else int(row[0])
 
-    def _make_place(self, lock_id: bytes, paper: Paper) -> bool:
+    def _make_place(self, lock_id: bytes, lock_statement: LockStatement) -> bool:
         """Is there a free place, or one whose holder is over sooner?"""
-        if not paper.verified:
+        if not lock_statement.verified:
             # First come: none of them can be told from junk, and the genuine ones come again with the placement.
             of_lock, of_all = self._db.execute(
                 "SELECT count(*) FILTER (WHERE lock_id = ?), count(*) FROM statements WHERE NOT verified", (lock_id,)
             ).fetchone()
             return bool(of_lock < UNVERIFIED_PLACES and of_all < ALL_UNVERIFIED_PLACES)
-        if paper.kind == profile.KIND and paper.known and self._other_profile(lock_id, paper.name):
+        if (
+            lock_statement.kind == profile.KIND
+            and lock_statement.known
+            and self._other_profile(lock_id, lock_statement.name)
+        ):
             return False
         rows = self._db.execute(
             "SELECT id, until FROM statements WHERE lock_id = ? AND kind = ? AND verified AND (serial > 0) = ? "
             "ORDER BY until, id",
-            (lock_id, paper.kind, paper.known),
+            (lock_id, lock_statement.kind, lock_statement.known),
         ).fetchall()
-        excess = len(rows) - (PLACES[paper.kind] if paper.known else UNKNOWN_PLACES) + 1
+        excess = len(rows) - (PLACES[lock_statement.kind] if lock_statement.known else UNKNOWN_PLACES) + 1
         if excess <= 0:
             return True
-        if rows[0][1] > paper.until:
+        if rows[0][1] > lock_statement.until:
             return False
         self._db.executemany("DELETE FROM statements WHERE id = ?", [row[:1] for row in rows[:excess]])
         return True
@@ -111,17 +123,17 @@ class Held:
         # A new row with a new id: the RESULT for the one that was here must not settle this one.
         self._db.execute("DELETE FROM statements WHERE lock_id = ? AND kind = ? AND name = ?", (lock_id, kind, name))
         self._db.execute(
-            "INSERT INTO statements (lock_id, kind, name, serial, until, verified, statement, held_at) "
+            "INSERT INTO statements (lock_id, kind, name, serial, until, verified, statement, queued_at) "
             "VALUES (?,?,?,?,?,?,?,?)",
             (lock_id, kind, name, serial, until, verified, statement, time.time()),
         )
 
     # --- what the placement says -------------------------------------------------------------------------------------
 
-    def learn(self, lock_id: bytes, paper: Paper) -> None:
+    def learn(self, lock_id: bytes, lock_statement: LockStatement) -> None:
         """Note what a placement says that the lock holds already, and hold nothing. Raises StorageError."""
         with database.transaction(self._db):
-            self._learn(lock_id, paper.about)
+            self._learn(lock_id, lock_statement.placement)
 
     def _learn(self, lock_id: bytes, form: Placement | None) -> None:
         if form is None:
@@ -145,7 +157,7 @@ class Held:
             row = self._db.execute("SELECT serial FROM placements WHERE lock_id = ?", (lock_id,)).fetchone()
         return 0 if row is None else int(row[0])
 
-    def grants(self, lock_id: bytes, *, verified: bool) -> list[HeldStatement]:
+    def grants(self, lock_id: bytes, *, verified: bool) -> list[QueuedStatement]:
         """The grants held for a lock that were, or were not, verified."""
         with database.errors():
             rows = self._db.execute(
@@ -153,11 +165,11 @@ class Held:
                 "ORDER BY id",
                 (lock_id, grant.KIND, verified),
             ).fetchall()
-        return [HeldStatement(*row) for row in rows]
+        return [QueuedStatement(*row) for row in rows]
 
     # --- receipts, inside a transaction of the outbox ----------------------------------------------------------------
 
-    def hold_receipt(self, lock_id: bytes, through: int, statement: bytes) -> None:
+    def put_receipt(self, lock_id: bytes, through: int, statement: bytes) -> None:
         """Hold a receipt instead of an earlier one: the newest is enough, for receipts are cumulative."""
         self._replace(lock_id, RECEIPT, "", through, 0, True, statement)
 
@@ -172,16 +184,16 @@ class Held:
 
     # --- out ---------------------------------------------------------------------------------------------------------
 
-    def waiting(self, lock_id: bytes) -> list[HeldStatement]:
+    def waiting(self, lock_id: bytes) -> list[QueuedStatement]:
         """What may be handed to a lock: receipts first, since they free its journal, then in the order of KINDS."""
         with database.errors():
             rows = self._db.execute(
                 "SELECT id, kind, statement FROM statements WHERE lock_id = ? AND verified ORDER BY id", (lock_id,)
             ).fetchall()
         order = (RECEIPT, *KINDS)
-        return sorted((HeldStatement(*row) for row in rows), key=lambda held: order.index(held.kind))
+        return sorted((QueuedStatement(*row) for row in rows), key=lambda queued: order.index(queued.kind))
 
-    def settle(self, statement: HeldStatement) -> None:
+    def settle(self, statement: QueuedStatement) -> None:
         """The lock has given its RESULT, or the statement turned out not to be for it: forget it."""
         with database.transaction(self._db):
             self._db.execute("DELETE FROM statements WHERE id = ?", (statement.id,))

@@ -42,8 +42,8 @@ def test_records_go_up_and_their_receipt_comes_back_to_the_lock(broker: Broker, 
                 await link.until(lambda: lock.receipted_through == 5)
             assert [counter for _, counter in sorted(province.committed)] == [1, 2, 3, 4, 5]
             assert {kind for kind, _ in link.delivered} == {"receipt"}
-        held = building.counts()
-        assert (held.records, held.statements, held.quarantined) == (0, 0, 0)
+        found = building.counts()
+        assert (found.records, found.statements, found.quarantined) == (0, 0, 0)
 
     _run(story)
 
@@ -134,8 +134,8 @@ def test_whatever_a_stranger_at_the_broker_says_the_records_stay_and_arrive(tmp_
                 # What comes behind them on the same connection shows that they were handled.
                 province.send("edge", uplink.CMD, uplink.Command(lock.lock_id, [lock.placement(1)]).encode())
                 await link.until(lambda: link.delivered)
-                held = building.counts()
-                assert (held.records, held.quarantined, held.disputed, held.statements) == (3, 0, 0, 0)
+                found = building.counts()
+                assert (found.records, found.quarantined, found.disputed, found.statements) == (3, 0, 0, 0)
                 assert link.delivered == [("placement", link.delivered[0][1])]
                 assert building.agent._credentials.issued_at == 50 and building.agent._uplink.online
                 province.mute = False
@@ -174,14 +174,14 @@ def test_statements_are_held_until_the_lock_gives_its_result(tmp_path: Path) -> 
                 )
                 link.lose()
                 link.answers["grant"] = "grant.stale"
-                papers = [lock.placement(), *grants]
-                unknown = uplink.Command(bytes(16), papers).encode()
-                for command in (unknown, uplink.Command(lock.lock_id, papers).encode()):
+                statements = [lock.placement(), *grants]
+                unknown = uplink.Command(bytes(16), statements).encode()
+                for command in (unknown, uplink.Command(lock.lock_id, statements).encode()):
                     province.send("edge", uplink.CMD, command)
                 await eventually(lambda: building.counts().statements == 4)
                 link.reachable.set()
                 await link.until(lambda: len(link.delivered) == 4)
-                assert [signed for _, signed in link.delivered] == papers
+                assert [signed for _, signed in link.delivered] == statements
         assert building.counts().statements == 0, "also what the lock refused is done with"
 
     _run(story)
@@ -205,8 +205,8 @@ def test_a_refusal_moves_the_record_and_is_handed_to_no_lock(tmp_path: Path) -> 
                 # What is behind them on the same connection shows that they were handled.
                 province.send("edge", uplink.CMD, uplink.Command(lock.lock_id, [lock.placement()]).encode())
                 await link.until(lambda: "placement" in {kind for kind, _ in link.delivered})
-            held = building.counts()
-            assert (held.records, held.quarantined, held.statements) == (0, 1, 0)
+            found = building.counts()
+            assert (found.records, found.quarantined, found.statements) == (0, 1, 0)
             assert {kind for kind, _ in link.delivered} == {"receipt", "placement"}
 
     _run(story)

@@ -80,7 +80,7 @@ class Story:
         self.said.append(signed)
         self.down.on_receipts(uplink.Receipts([signed]))
 
-    def held(self) -> dict[bytes, str]:
+    def kept(self) -> dict[bytes, str]:
         """Payload hash of each record here: in the queue, or the code under which it is aside."""
         queued = {record.parse(row.record).payload_hash: "queue" for row in self.outbox.batch(0, 10**9, 100)}
         rows = self.outbox._db.execute("SELECT payload_hash, code FROM quarantine").fetchall()
@@ -96,10 +96,10 @@ def test_no_record_leaves_the_queue_but_by_the_provinces_word_and_none_the_disk_
     edge = Story(tmp_path_factory.mktemp("custody") / "outbox.sqlite3")
     for name, *facts in story:
         getattr(edge, str(name))(*facts)
-        held = edge.held()
+        kept = edge.kept()
         for payload_hash, number in edge.stored.items():
-            assert payload_hash in held or number <= edge.receipted
+            assert payload_hash in kept or number <= edge.receipted
             # Aside, it is a second record under its counter by our own look, or by the province's word.
-            place = held.get(payload_hash, "queue")
+            place = kept.get(payload_hash, "queue")
             assert place in ("queue", "outbox.conflict") or (place == EQUIVOCATION and payload_hash in edge.refused)
     edge.outbox.close()

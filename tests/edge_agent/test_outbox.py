@@ -106,7 +106,7 @@ def test_a_receipt_deletes_what_it_covers_and_waits_for_the_lock(outbox: Outbox,
     signed = lock.receipt(3)
     assert outbox.apply_receipt(opened(signed), signed) == [(lock.lock_id, n) for n in (1, 2, 3)]
     assert counters(outbox) == [4, 5]
-    assert [(held.kind, held.statement) for held in outbox.held.waiting(lock.lock_id)] == [("receipt", signed)]
+    assert [(queued.kind, queued.signed) for queued in outbox.statements.waiting(lock.lock_id)] == [("receipt", signed)]
     assert outbox.known_through(lock.lock_id) == 5
 
 
@@ -152,7 +152,7 @@ def test_a_receipt_that_contradicts_is_refused_and_deletes_nothing(
 
 
 def test_a_record_whose_successor_names_another_is_not_deleted(outbox: Outbox, lock: SigningLock) -> None:
-    """The province committed another record 1 than the one held here; the chain shows it."""
+    """The province committed another record 1 than the one stored here; the chain shows it."""
     outbox.put(lock.make())
     for item in lock.journal(3)[1:]:
         outbox.put(item)
@@ -173,7 +173,7 @@ def test_a_break_in_the_chain_is_passed_with_a_receipt_for_each_side(outbox: Out
         outbox.apply_receipt(*sides[1])
     assert refusal.value.code == "receipt.chain"
     assert [len(outbox.apply_receipt(*side)) for side in sides] == [2, 2]
-    assert [held.statement for held in outbox.held.waiting(lock.lock_id)] == [sides[1][1]]
+    assert [queued.signed for queued in outbox.statements.waiting(lock.lock_id)] == [sides[1][1]]
 
 
 def test_a_receipt_beyond_what_is_held_is_the_provinces_word(outbox: Outbox, lock: SigningLock) -> None:
@@ -191,8 +191,8 @@ def test_a_lock_that_did_not_take_its_receipt_is_asked_for_its_records_again(out
     outbox.apply_receipt(opened(signed), signed)
     outbox.lock_seen(lock.hello())
     assert outbox.known_through(lock.lock_id) == 3, "the receipt still waits to be delivered"
-    held = outbox.held
-    held.settle(held.waiting(lock.lock_id)[0])
+    queue = outbox.statements
+    queue.settle(queue.waiting(lock.lock_id)[0])
     outbox.lock_seen(lock.hello())
     assert outbox.known_through(lock.lock_id) == 0
     assert outbox.put(lock.records[0]) == "stored"
@@ -204,7 +204,7 @@ def test_a_receipt_the_lock_already_knows_is_not_held_for_it(outbox: Outbox, loc
     outbox.apply_receipt(opened(signed), signed)
     lock.receipted_through = 2
     outbox.lock_seen(lock.hello())
-    assert outbox.held.waiting(lock.lock_id) == []
+    assert outbox.statements.waiting(lock.lock_id) == []
 
 
 def test_forged_records_do_not_move_the_counter_and_are_bounded(path: Path, outbox: Outbox, lock: SigningLock) -> None:

@@ -153,7 +153,7 @@ def test_a_refusal_for_a_reason_that_this_agent_does_not_know_keeps_the_record_a
 
 
 def test_a_refusal_of_another_payload_under_that_counter_does_nothing(edge: Edge, lock: SigningLock) -> None:
-    """The lock recorded anew under a counter, or a stranger has made such a record: it is not the one held here."""
+    """The lock recorded anew under a counter, or a stranger has made such a record: it is not the one stored here."""
     edge.told(*(lock.refusal(code, lock.make(counter=2)) for code in (EQUIVOCATION, SIGNATURE, "other")))
     assert (edge.queue(), edge.aside(), edge.disputed()) == (ALL, [], [])
 
@@ -246,7 +246,7 @@ def test_a_receipt_for_a_lock_that_was_never_here_leaves_nothing_behind(edge: Ed
     stranger = SigningLock()
     stranger.journal(2)
     edge.told(stranger.receipt(2))
-    assert not edge.outbox.knows(stranger.lock_id) and edge.outbox.held.waiting(stranger.lock_id) == []
+    assert not edge.outbox.knows(stranger.lock_id) and edge.outbox.statements.waiting(stranger.lock_id) == []
 
 
 def test_a_refusal_is_never_held_for_a_lock_whatever_topic_it_comes_by(edge: Edge, lock: SigningLock) -> None:
@@ -255,7 +255,7 @@ def test_a_refusal_is_never_held_for_a_lock_whatever_topic_it_comes_by(edge: Edg
     assert edge.queue() == ALL, "that topic is for locks"
     edge.told(signed)
     assert edge.queue() == [1, 3, 4, 5]
-    assert edge.outbox.held.waiting(lock.lock_id) == []
+    assert edge.outbox.statements.waiting(lock.lock_id) == []
 
 
 # --- whatever is not signed -----------------------------------------------------------------------------------------
@@ -271,7 +271,9 @@ def _content(path: Path) -> list[str]:
 @given(data=st.data())
 def test_no_bit_turned_in_what_the_province_signed_moves_or_holds_anything(edge: Edge, data: st.DataObject) -> None:
     lock = edge.lock
-    edge.outbox.held.add(lock.lock_id, lock_statements.read(lock.placement(), lock.lock_id, PROVINCE_PUBLIC, None))
+    edge.outbox.statements.add(
+        lock.lock_id, lock_statements.read(lock.placement(), lock.lock_id, PROVINCE_PUBLIC, None)
+    )
     signed = data.draw(st.sampled_from(["receipt", "refusal", "placement", "grant"]))
     raw, take = {
         "receipt": (uplink.Receipts([lock.receipt(3)]).encode(), edge.told_raw),

@@ -77,16 +77,16 @@ def test_a_lock_that_the_passes_list_no_more_takes_no_more_than_a_stranger_and_l
         for lock in (own, former):
             box.lock_seen(lock.hello())
         items = junk(former)
-        held = 0
-        while held < 2_000_000:
+        size = 0
+        while size < 2_000_000:
             item = next(items)
             assert box.put(item) == "stored"
-            held += len(item.raw)
+            size += len(item.raw)
         listed.remove(former.lock_id)
         with pytest.raises(StorageError, match=r"outbox\.strangers"):
             box.put(next(items))
         taken, code = fill(box, own)
-        assert code == "outbox.limit" and held + taken <= 3_000_000 + STRANGERS_BYTES
+        assert code == "outbox.limit" and size + taken <= 3_000_000 + STRANGERS_BYTES
         assert taken > 1_990_000, "what was its is not lost to it"
 
 
@@ -134,5 +134,5 @@ def test_what_a_disk_did_not_take_costs_nobody_room(tmp_path: Path) -> None:
         assert box.keep_forged(own.lock_id, 1, bytes(4000), "cose.signature")
         assert box.put(other) == "conflict"
         taken, code = fill(box, own)
-        held = len(first.raw) + len(second.raw) + len(other.raw)
-        assert code == "outbox.limit" and 100_000 - 4096 < held + taken <= 100_000
+        size = len(first.raw) + len(second.raw) + len(other.raw)
+        assert code == "outbox.limit" and 100_000 - 4096 < size + taken <= 100_000

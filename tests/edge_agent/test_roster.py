@@ -17,7 +17,7 @@ from edge_agent import config, discovery
 from edge_agent.credentials import Credentials
 from edge_agent.faults import Faults
 from edge_agent.lock_link import LockLink
-from edge_agent.lock_state import KnownLock
+from edge_agent.lock_state import LockState
 from edge_agent.outbox import Outbox
 from edge_agent.roster import Roster
 from edge_agent.sightings import LIFETIME_SECONDS, MOST
@@ -68,8 +68,8 @@ class House:
             search=discovery.discover,
         )
 
-    def _make(self, address: str) -> KnownLock:
-        lock = KnownLock(address)
+    def _make(self, address: str) -> LockState:
+        lock = LockState(address)
 
         async def on_hello(hello: Hello) -> None:
             self.outbox.lock_seen(hello, address)
@@ -90,7 +90,7 @@ class House:
         )
         return lock
 
-    async def _deliver(self, lock: KnownLock) -> None:
+    async def _deliver(self, lock: LockState) -> None:
         await asyncio.get_running_loop().create_future()
 
     @contextlib.asynccontextmanager

@@ -1,4 +1,4 @@
-"""What is held for locks: only what its signer signed, in places that nothing else can take."""
+"""The statements that wait for locks: only what its signer signed, in places that nothing else can take."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from edge_agent.downlink import Downlink
-from edge_agent.lock_state import KnownLock
+from edge_agent.lock_state import LockState
 from edge_agent.outbox import Outbox
 from edge_agent.statement_queue import ALL_UNVERIFIED_PLACES, PLACES, UNKNOWN_PLACES, UNVERIFIED_PLACES
 from protocol import crypto_cpython as crypto
@@ -34,7 +34,7 @@ class Edge:
 
     def __init__(self, folder: Path, province: bytes | None = PROVINCE_PUBLIC) -> None:
         self.outbox = Outbox(folder / "outbox.sqlite3")
-        self.locks: dict[str, KnownLock] = {}
+        self.locks: dict[str, LockState] = {}
         self.down = Downlink(self.outbox, self.locks, province, lambda keys: None)
         self.lock = self.meet()
 
@@ -50,7 +50,7 @@ class Edge:
             self.down.on_command(uplink.parse_command(uplink.Command(lock_id, part).encode()))
 
     def waiting(self, lock: SigningLock | None = None) -> list[bytes]:
-        return [held.statement for held in self.outbox.held.waiting((lock or self.lock).lock_id)]
+        return [queued.signed for queued in self.outbox.statements.waiting((lock or self.lock).lock_id)]
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def profile(name: str, version: int = 1, private: bytes = PROVINCE_PRIVATE) -> b
 
 def test_what_province_and_platform_signed_waits_in_the_order_in_which_a_lock_can_use_it(edge: Edge) -> None:
     edge.lock.journal()
-    papers = [
+    statements = [
         edge.lock.placement(),
         profile("CN"),
         trust_list(1),
@@ -89,13 +89,13 @@ def test_what_province_and_platform_signed_waits_in_the_order_in_which_a_lock_ca
         grant(1),
         grant(2),
     ]
-    edge.told(*reversed(papers))
+    edge.told(*reversed(statements))
     receipt = edge.lock.receipt(1)
     edge.outbox.apply_receipt(opened(receipt), receipt)
     waiting = edge.waiting()
-    assert waiting[:4] == [receipt, *papers[:3]]
-    assert set(waiting[4:6]) == set(papers[3:5]) and set(waiting[6:]) == set(papers[5:])
-    edge.told(*papers)
+    assert waiting[:4] == [receipt, *statements[:3]]
+    assert set(waiting[4:6]) == set(statements[3:5]) and set(waiting[6:]) == set(statements[5:])
+    edge.told(*statements)
     assert edge.waiting() == waiting, "once each, however often it comes"
 
 
@@ -104,7 +104,7 @@ def test_junk_takes_no_place_from_what_the_province_signed(edge: Edge) -> None:
     junk += [trust_list(2**53 - 1, NOBODY), edge.lock.placement(2**53 - 1, private=NOBODY), profile("CN", 99, NOBODY)]
     junk += [revocation(number, 2**53 - 1, NOBODY) for number in range(1, 9)]
     edge.told(*junk)
-    assert edge.waiting() == [] and edge.outbox.held.placement_serial(edge.lock.lock_id) == 0
+    assert edge.waiting() == [] and edge.outbox.statements.placement_serial(edge.lock.lock_id) == 0
     genuine = [edge.lock.placement(), profile("CN"), trust_list(1), revocation(1, 1), grant(1)]
     edge.told(*genuine, *(grant(1, serial=2**53 - 1, private=NOBODY) for _ in range(3)), *junk)
     assert edge.waiting() == genuine
@@ -128,9 +128,9 @@ def test_the_same_serial_signed_anew_takes_no_place(edge: Edge) -> None:
 
 def test_the_result_for_a_statement_does_not_settle_the_newer_one_that_took_its_place(edge: Edge) -> None:
     edge.told(trust_list(1))
-    (handed,) = edge.outbox.held.waiting(edge.lock.lock_id)
+    (handed,) = edge.outbox.statements.waiting(edge.lock.lock_id)
     edge.told(trust_list(2))
-    edge.outbox.held.settle(handed)
+    edge.outbox.statements.settle(handed)
     assert len(edge.waiting()) == 1
 
 
@@ -159,10 +159,10 @@ def test_grants_before_a_placement_have_a_few_places_of_their_own_and_are_judged
     good, junk = grant(1), [grant(number, private=NOBODY) for number in range(2, 100)]
     edge.told(good, *junk, trust_list(1))
     assert len(edge.waiting()) == 1, "the trust list: none of the others is handed over yet"
-    unverified = edge.outbox.held.grants(edge.lock.lock_id, verified=False)
-    assert len(unverified) == UNVERIFIED_PLACES and unverified[0].statement == good
+    unverified = edge.outbox.statements.grants(edge.lock.lock_id, verified=False)
+    assert len(unverified) == UNVERIFIED_PLACES and unverified[0].signed == good
     edge.told(edge.lock.placement())
-    assert edge.outbox.held.grants(edge.lock.lock_id, verified=False) == []
+    assert edge.outbox.statements.grants(edge.lock.lock_id, verified=False) == []
     assert [statement.kind_of(signed) for signed in edge.waiting()] == ["placement", "trust-list", "grant"]
     assert edge.waiting()[2] == good
     edge.told(*junk)
@@ -179,8 +179,8 @@ def test_all_locks_together_hold_only_so_many_grants_that_cannot_be_verified(edg
     locks = [edge.meet() for _ in range(ALL_UNVERIFIED_PLACES // UNVERIFIED_PLACES + 2)]
     for lock in locks:
         edge.told(*(grant(number, private=NOBODY) for number in range(UNVERIFIED_PLACES)), lock=lock)
-    held = [len(edge.outbox.held.grants(lock.lock_id, verified=False)) for lock in locks]
-    assert sum(held) == ALL_UNVERIFIED_PLACES
+    unverified = [len(edge.outbox.statements.grants(lock.lock_id, verified=False)) for lock in locks]
+    assert sum(unverified) == ALL_UNVERIFIED_PLACES
     edge.told(locks[-1].placement(), grant(1), lock=locks[-1])
     assert len(edge.waiting(locks[-1])) == 2, "what can be verified is not concerned"
 
@@ -199,23 +199,23 @@ def test_a_placement_that_names_another_platform_drops_the_grants_of_the_former(
 
 
 def test_what_a_lock_says_it_holds_is_learned_from_and_not_brought_again_but_older_and_newer_are(edge: Edge) -> None:
-    known = edge.locks["A"] = KnownLock("A")
+    known = edge.locks["A"] = LockState("A")
     edge.lock.held = {"placement": 2, "trust-list": 2, "revocation-list.3": 2}
     known.hello = edge.lock.hello()
     edge.told(edge.lock.placement(2), trust_list(2), revocation(3, 2))
-    assert edge.waiting() == [] and edge.outbox.held.platform_key(edge.lock.lock_id) == PLATFORM_PUBLIC
+    assert edge.waiting() == [] and edge.outbox.statements.platform_key(edge.lock.lock_id) == PLATFORM_PUBLIC
     older = [edge.lock.placement(1), trust_list(1), revocation(3, 1)]
     newer = [edge.lock.placement(3), trust_list(3), revocation(3, 3)]
-    for papers in (older, newer):
-        edge.told(*papers)
-        assert edge.waiting() == papers, "the lock is the judge of what is old"
+    for statements in (older, newer):
+        edge.told(*statements)
+        assert edge.waiting() == statements, "the lock is the judge of what is old"
     edge.told(revocation(4, 2))
     assert len(edge.waiting()) == 4, "it spoke of another list"
 
 
 def test_a_placement_of_another_lock_is_not_held_for_this_one(edge: Edge) -> None:
     edge.told(edge.meet().placement())
-    assert edge.waiting() == [] and edge.outbox.held.platform_key(edge.lock.lock_id) is None
+    assert edge.waiting() == [] and edge.outbox.statements.platform_key(edge.lock.lock_id) is None
 
 
 def test_the_profile_that_the_placement_names_is_held_and_no_other(edge: Edge) -> None:
@@ -228,11 +228,11 @@ def test_the_profile_that_the_placement_names_is_held_and_no_other(edge: Edge) -
 
 
 def test_what_the_province_signed_in_a_form_of_later_is_carried_too_in_a_few_places(edge: Edge) -> None:
-    papers = [by_province("placement", {1: 2, "new": number}) for number in range(UNKNOWN_PLACES + 5)]
-    edge.told(edge.lock.placement(), *papers)
-    assert edge.waiting()[1:] == papers[-UNKNOWN_PLACES:]
+    statements = [by_province("placement", {1: 2, "new": number}) for number in range(UNKNOWN_PLACES + 5)]
+    edge.told(edge.lock.placement(), *statements)
+    assert edge.waiting()[1:] == statements[-UNKNOWN_PLACES:]
     edge.told(*(by_province("placement", {1: 2, "new": number}, NOBODY) for number in range(5)))
-    assert edge.waiting()[1:] == papers[-UNKNOWN_PLACES:]
+    assert edge.waiting()[1:] == statements[-UNKNOWN_PLACES:]
 
 
 def test_kinds_that_are_not_for_locks_are_never_held(edge: Edge) -> None:
@@ -252,11 +252,11 @@ def test_kinds_that_are_not_for_locks_are_never_held(edge: Edge) -> None:
 def test_nothing_is_held_for_a_lock_that_was_never_here(edge: Edge) -> None:
     stranger = SigningLock()
     edge.told(stranger.placement(), trust_list(1), grant(1), lock=stranger)
-    assert edge.waiting(stranger) == [] and edge.outbox.held.platform_key(stranger.lock_id) is None
+    assert edge.waiting(stranger) == [] and edge.outbox.statements.platform_key(stranger.lock_id) is None
 
 
 def test_a_time_for_another_lock_is_not_passed_on(edge: Edge) -> None:
-    known = edge.locks["A"] = KnownLock("A")
+    known = edge.locks["A"] = LockState("A")
     edge.lock.nonce = b"n" * 16
     known.hello = edge.lock.hello()
     edge.told(edge.meet().time_answer(b"n" * 16))
@@ -271,20 +271,20 @@ def test_a_time_for_another_lock_is_not_passed_on(edge: Edge) -> None:
 
 def test_what_is_held_is_there_after_a_restart_with_what_the_placement_says(tmp_path: Path) -> None:
     edge = Edge(tmp_path)
-    papers = [edge.lock.placement(), trust_list(1)]
-    edge.told(*papers)
+    statements = [edge.lock.placement(), trust_list(1)]
+    edge.told(*statements)
     edge.outbox.close()
     outbox = Outbox(tmp_path / "outbox.sqlite3")
-    assert [held.statement for held in outbox.held.waiting(edge.lock.lock_id)] == papers
-    assert outbox.held.platform_key(edge.lock.lock_id) == PLATFORM_PUBLIC
+    assert [queued.signed for queued in outbox.statements.waiting(edge.lock.lock_id)] == statements
+    assert outbox.statements.platform_key(edge.lock.lock_id) == PLATFORM_PUBLIC
     outbox.close()
 
 
 def test_in_an_experiment_without_the_provinces_key_statements_are_held_by_their_form(tmp_path: Path) -> None:
     edge = Edge(tmp_path, province=None)
-    papers = [edge.lock.placement(private=NOBODY), trust_list(1, NOBODY), grant(1, private=NOBODY)]
-    edge.told(*papers)
-    assert edge.waiting() == papers
+    statements = [edge.lock.placement(private=NOBODY), trust_list(1, NOBODY), grant(1, private=NOBODY)]
+    edge.told(*statements)
+    assert edge.waiting() == statements
     edge.outbox.close()
 
 
@@ -295,11 +295,11 @@ def test_a_full_disk_leaves_what_is_held_as_it_was_and_ends_nothing(
     before = edge.waiting()
     pages = edge.outbox._db.execute("PRAGMA page_count").fetchone()[0]
     edge.outbox._db.execute(f"PRAGMA max_page_count = {pages}")
-    known = edge.locks["A"] = KnownLock("A")
+    known = edge.locks["A"] = LockState("A")
     edge.lock.nonce = b"n" * 16
     known.hello = edge.lock.hello()
     answer = edge.lock.time_answer(b"n" * 16)
     edge.told(*(by_province("placement", {1: 2, 2: bytes(7000), 3: number}) for number in range(5)), answer)
     assert edge.waiting() == before and known.time_answer == answer
-    assert caplog.records[-1].getMessage() == "statement.not_held"
+    assert caplog.records[-1].getMessage() == "statement.not_queued"
     assert caplog.records[-1].__dict__["facts"]["code"] == "outbox.full"
