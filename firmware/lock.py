@@ -1,6 +1,7 @@
 """Everything the lock holds, opened from flash once at boot, and the one way in for signed statements."""
 
 from firmware.door import policy
+from firmware.door.claims import CommitmentKeys
 from firmware.door.reentry import Reentry
 from firmware.hardware.console import log
 from firmware.link.admission import Admission
@@ -15,7 +16,7 @@ from firmware.trust.edge_passes import EdgePasses
 from firmware.trust.trusted_statements import KINDS, Standing
 from protocol import statement
 from protocol.errors import FormatError, MooringError, RefusedError
-from protocol.grant import Grant, commitment_key
+from protocol.grant import Grant
 from protocol.link import Hello
 from protocol.receipt import Receipt
 from protocol.signed_time import SignedTime
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from firmware.memory.journal import BlockDevice
     from firmware.memory.store import Store
     from protocol.crypto import Crypto
-    from protocol.placement import Placement
-    from protocol.profile import Profile
 
 
 class Lock:
@@ -51,26 +50,8 @@ class Lock:
         self.admission = Admission(crypto, identity)
         self.session_keys = SessionKeys(crypto)
         self._edge_passes = EdgePasses(crypto, store, identity, self.clock)
-        # Of no platform (`stays.VACANT`) one that nobody knows.
-        self._commitment_keys = {b"": crypto.random(32)}
-        self.reentry = Reentry(self, store)
-        self.reentry.forget()
-
-    def papers(self) -> "tuple[Placement, Profile]":
-        """Placement and profile to judge by. Raises RefusedError `door.unplaced` before the lock has all its papers."""
-        standing = self.standing
-        if standing.placement is None or standing.profile is None or standing.trust is None:
-            raise RefusedError("door.unplaced", "placement, profile or trust list is missing")
-        if standing.profile.id != standing.placement.profile_id:
-            raise RefusedError("door.unplaced", "the profile held is not the one the placement names")
-        return standing.placement, standing.profile
-
-    def commitment_key(self, platform: bytes) -> bytes:
-        """The key of guest commitments by that platform (65-byte point). One ECDH for each, at its first use: when a
-        placement names it, or at boot (`Reentry.forget`), and not while somebody waits."""
-        if platform not in self._commitment_keys:
-            self._commitment_keys[platform] = commitment_key(self.crypto, self.identity.private, platform)
-        return self._commitment_keys[platform]
+        self.commitment_keys = CommitmentKeys(crypto, identity.private)
+        self.reentry = Reentry(crypto, store, self.clock, self.standing, self.stays, self.commitment_keys)
 
     def _learn_time(self) -> None:
         """The floor rises to when the province signed the trust list: that is durable anyway, and checked at boot."""
@@ -81,7 +62,7 @@ class Lock:
         """Call about once a second. True when it has become time to ask the province for the time."""
         for stay in self.stays.all():
             self.clock.settle(stay.grant.until)
-        self.reentry.forget()
+        self.reentry.refresh()
         return self.clock.tick()
 
     # --- what the edge link asks for ---------------------------------------------------------------------------------
@@ -118,7 +99,7 @@ class Lock:
             try:
                 self._take(kind, data)
             finally:
-                self.reentry.forget()  # even a grant that is refused can make others pass
+                self.reentry.refresh()  # even a grant that is refused can make others pass
         except MooringError as error:
             code = error.code
         except MemoryError:

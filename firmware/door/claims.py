@@ -5,7 +5,7 @@ checked in, or whom it would check in, if it shows an identity at all.
 """
 
 from firmware.memory.stays import Guest
-from protocol.grant import NO_TIE, commitment
+from protocol.grant import NO_TIE, commitment, commitment_key
 from protocol.naming import fold, identities
 
 TYPE_CHECKING = False
@@ -35,6 +35,26 @@ if TYPE_CHECKING:
 
         def tie(self, stay: Stay, commitment: bytes) -> "tuple[int, str]":
             """Whose minor the grant of `stay` says that the guest of that commitment is; as `Grant.tie`."""
+
+
+class CommitmentKeys:
+    """The keys of guest commitments, one for each platform. `private` is the lock's identity key."""
+
+    def __init__(self, crypto: "Crypto", private: bytes) -> None:
+        self._crypto = crypto
+        self._private = private
+        # A stay that does not exist has no platform (`stays.VACANT`); its key is one that nobody knows.
+        self._keys = {b"": crypto.random(32)}
+
+    def of(self, platform: bytes) -> bytes:
+        """The key for that platform, given as its public key (a 65-byte point).
+
+        The first call for a platform costs one ECDH. `Reentry.refresh` makes that call when a placement names the
+        platform, and at boot, so that it does not happen while somebody waits.
+        """
+        if platform not in self._keys:
+            self._keys[platform] = commitment_key(self._crypto, self._private, platform)
+        return self._keys[platform]
 
 
 class DocumentClaim:

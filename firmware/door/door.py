@@ -12,10 +12,9 @@ only after the record is in flash. Nothing here waits for a network. Every way o
 
 import gc
 
-from firmware.door import policy, refusals
+from firmware.door import documents, policy, refusals
 from firmware.hardware import ticks
 from firmware.hardware.console import log
-from firmware.mdoc_reader import documents
 from firmware.mdoc_reader.asking import Asking
 from firmware.mdoc_reader.reader import Reading
 from protocol.errors import MooringError
@@ -27,10 +26,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from firmware.door.claims import Claim
+    from firmware.door.documents import LockMemory
     from firmware.door.policy import Decision
     from firmware.hardware.signals import Signals
     from firmware.hardware.strike import Strike
-    from firmware.lock import Lock
     from firmware.mdoc_ble import MdocBle
     from firmware.nfc import Card
 
@@ -46,7 +45,7 @@ class Door:
 
     def __init__(
         self,
-        lock: "Lock",
+        lock: "LockMemory",
         strike: "Strike",
         signals: "Signals",
         on_record: "Callable[[], None]",
@@ -64,7 +63,7 @@ class Door:
         lock = self._lock
         reading = Reading(card, lock.crypto, lock.session_keys.take, self._mark, self._mdoc_ble)
         try:
-            await self.serve(documents.present(lock, card, reading, self.asking, self._decide))
+            await self.serve(documents.read_claims(lock, card, reading, self.asking, self._decide))
         finally:
             await reading.close()
 
@@ -127,7 +126,7 @@ class Door:
         """The opening that the rules allow to whoever made `claims`. Raises RefusedError."""
         gc.collect()  # what outlives this visit comes to lie together, and not among what it leaves behind
         lock = self._lock
-        placement, profile = lock.papers()
+        placement, profile = lock.standing.in_force()
         decision = policy.decide(placement, profile, lock.stays.all(), lock.clock.interval(), claims)
         log("door.decided", kind=decision.kind, guest=decision.number)
         return decision

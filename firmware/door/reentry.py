@@ -24,10 +24,14 @@ from protocol.record import CHECK_IN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from firmware.door.claims import CommitmentKeys
     from firmware.door.policy import Decision
-    from firmware.lock import Lock
+    from firmware.memory.clock import Clock
+    from firmware.memory.stays import Stays
     from firmware.memory.store import Store
     from firmware.nfc import Card
+    from firmware.trust.trusted_statements import Standing
+    from protocol.crypto import Crypto
 
     Guest = tuple[bytes, bytes]
 
@@ -42,50 +46,63 @@ class Reentry:
     """What `lock` knows of its guests for when they come back. A guest is (grant id, tag of the document that checked
     in): the same for the whole stay, however a newer grant names them."""
 
-    def __init__(self, lock: "Lock", store: "Store") -> None:
-        self._lock = lock
+    def __init__(
+        self,
+        crypto: "Crypto",
+        store: "Store",
+        clock: "Clock",
+        standing: "Standing",
+        stays: "Stays",
+        commitment_keys: "CommitmentKeys",
+    ) -> None:
+        self._crypto = crypto
+        self._clock = clock
+        self._standing = standing
+        self._stays = stays
+        self._commitment_keys = commitment_keys
         self._keys = StayKeys(store)
         self._attempts = PinAttempts(store)
-        self.issuers = RememberedSignatures(lock.crypto)
-        self._key = lock.crypto.random(32)
+        self.issuers = RememberedSignatures(crypto)
+        self._key = crypto.random(32)
         self._known: list[tuple[bytes, bytes, bytes]] = []
         self._slots = self._fill(b"")
         self._held: tuple[list[tuple[Guest, bytes]], list[bytes]] = [], []
         self._wary_since: int | None = None
+        self.refresh()
 
     def guests(self) -> "list[tuple[bytes, bytes, bytes]]":
         """Everyone who may come back now, as far as the clock's lower end can tell: a guest and their commitment. The
         rules judge again."""
-        earliest = self._lock.clock.interval()[0]
+        earliest = self._clock.interval()[0]
         return [
             (stay.grant.grant_id, guest.tag[:8], guest.commitment)
-            for stay in self._lock.stays.all()
+            for stay in self._stays.all()
             if earliest <= stay.grant.until
             for guest in [stay.guests[number - 1] for number in stay.present()]
         ]
 
     def _admissible(self, guests: "list[Guest]") -> "list[Guest]":
         """Those of `guests` whom the rules would let in: a key that opens nothing must not stand before a document."""
-        placement = self._lock.standing.placement
-        _, latest = self._lock.clock.interval()
+        placement = self._standing.placement
+        _, latest = self._clock.interval()
         over = [
             stay.grant.grant_id
-            for stay in self._lock.stays.all()
+            for stay in self._stays.all()
             if placement is None
             or stay.grant.listing != placement.listing
             or (latest is not None and latest > stay.grant.until)
         ]
         return [guest for guest in guests if guest[0] not in over]
 
-    def forget(self) -> None:
+    def refresh(self) -> None:
         """Wipe what is kept of guests who may not come back, and make ready what is looked for of the others. Call when
         stays or the time have changed, and not while somebody waits: a platform costs a multiplication once, and a new
         guest an HMAC for each."""
-        placement = self._lock.standing.placement
-        platforms = [stay.platform for stay in self._lock.stays.all()]
+        placement = self._standing.placement
+        platforms = [stay.platform for stay in self._stays.all()]
         for platform in platforms if placement is None else platforms + [placement.platform_key]:
             try:
-                self._lock.commitment_key(platform)
+                self._commitment_keys.of(platform)
             except VerificationError:
                 pass  # a placement that names no point: then there is no grant either
         known = self.guests()
@@ -112,7 +129,7 @@ class Reentry:
         try:
             if key is not None and decision.kind == CHECK_IN:
                 self._keys.add((stay.grant.grant_id, stay.guests[decision.number - 1].tag[:8]), key)
-            self.forget()
+            self.refresh()
         except (StorageError, MemoryError) as error:
             log("reentry.trouble", error=type(error).__name__)
 
@@ -140,7 +157,7 @@ class Reentry:
             selected = apdu.parse_response(await card.transceive(stay_key.select(), _STEP_MS))
             if selected.status != apdu.OK:
                 return []
-            exchange = stay_key.Exchange(self._lock.crypto, keys, selected.data)
+            exchange = stay_key.Exchange(self._crypto, keys, selected.data)
             answered = apdu.parse_response(await card.transceive(exchange.command, _STEP_MS))
             found = exchange.judge(answered.data) if answered.status == apdu.OK else None
         except FormatError as error:
@@ -158,7 +175,7 @@ class Reentry:
         compared; `pin.wrong`. StorageError when the try cannot be charged. A wrong PIN costs one HMAC and one look
         through a table of one length, whoever is in.
         """
-        self._lock.papers()
+        self._standing.in_force()
         if not stay_pin.is_pin(typed):
             raise RefusedError("pin.form", "a PIN has eight digits")
         self._attempts.charge()
@@ -173,14 +190,13 @@ class Reentry:
         raise RefusedError("pin.wrong", "nobody's PIN who is in")
 
     def _pin(self, grant_id: bytes, _document: bytes, commitment: bytes) -> str:
-        lock = self._lock
-        stay = lock.stays.held(grant_id)
+        stay = self._stays.held(grant_id)
         assert stay is not None
-        return stay_pin.stay_pin(lock.crypto, lock.commitment_key(stay.platform), grant_id, commitment)
+        return stay_pin.stay_pin(self._crypto, self._commitment_keys.of(stay.platform), grant_id, commitment)
 
     def _mac(self, pin: str) -> bytes:
         """What stands for a PIN in the table, under a key of this boot's: no PIN is at rest, not even here."""
-        return self._lock.crypto.hmac_sha256(self._key, pin.encode())[:_TAG]
+        return self._crypto.hmac_sha256(self._key, pin.encode())[:_TAG]
 
     def _fill(self, tags: bytes) -> bytes:
         """A table of one length. What fills it up is like tags."""

@@ -94,6 +94,14 @@ class Standing:
         serials.update(self.revocation.serials())
         return serials
 
+    def in_force(self) -> "tuple[Placement, Profile]":
+        """Placement and profile to judge by. Raises RefusedError `door.unplaced` until the lock has them all."""
+        if self.placement is None or self.profile is None or self.trust is None:
+            raise RefusedError("door.unplaced", "placement, profile or trust list is missing")
+        if self.profile.id != self.placement.profile_id:
+            raise RefusedError("door.unplaced", "the profile is not the one that the placement names")
+        return self.placement, self.profile
+
     def bars(self, document: "VerifiedDocument", latest: "int | None") -> "str | None":
         """Why a verified document may not check in, by the profile's rules for lists that may be stale at `latest`, the
         latest that it can be now (None: unknown); None if it may.

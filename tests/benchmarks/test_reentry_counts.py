@@ -46,7 +46,7 @@ def test_the_cost_of_coming_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     rows = []
 
     def visit(name: str, come: Any, idle: int, by_phone: bool = True) -> None:
-        doorway.lock.commitment_key(doorway.platform.public)  # once after each boot
+        doorway.lock.commitment_keys.of(doorway.platform.public)  # once after each boot
         counting.calls.clear()
         come()
         assert doorway.opened()

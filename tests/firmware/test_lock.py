@@ -298,7 +298,7 @@ def test_the_platform_and_the_lock_derive_the_same_commitments(bench: Bench) -> 
 
     bench.lock.deliver(bench.placement())
     theirs = commitment_key(crypto, PLATFORM[0], bench.lock.identity.public)
-    mine = bench.lock.commitment_key(PLATFORM[1])
+    mine = bench.lock.commitment_keys.of(PLATFORM[1])
     ann = Guest("ab 123", "1990-01-01").identity()
     shown = identities("photo-id", "SE", "AB123", "ANN", "1990-01-01", False)[1]
     assert ann is not None

@@ -106,7 +106,7 @@ class Bench(PlacedLock):
         }
         resident = shown["id_type"] == RESIDENT_ID
         country = guest.country or (RESIDENT_COUNTRY if resident else "SE")
-        return DocumentClaim(crypto, self.lock.commitment_key, shown, country, resident, stay_key=stay_key)
+        return DocumentClaim(crypto, self.lock.commitment_keys.of, shown, country, resident, stay_key=stay_key)
 
     def come(self, *guests: Guest, stay_key: bytes | None = None) -> dict[Any, Any] | str:
         """Somebody with one document or more: the body of the record of their opening, or why they stay outside."""

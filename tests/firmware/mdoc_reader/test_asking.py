@@ -374,7 +374,7 @@ def test_no_byte_request_or_signature_tells_why_a_guest_has_to_ask_the_host(
         guest = guest or here.visitor(LICENCE)
         arrange(here, guest)
         here.lock.session_keys.prepare()
-        here.lock.commitment_key(here.platform.public)
+        here.lock.commitment_keys.of(here.platform.public)
         phone = with_wallet(guest, wallet)
         taps = [seen_by_the_phone(here, phone, monkeypatch) for _ in range(3)]
         assert f"tap.refused code={code}" in capsys.readouterr().out, code

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from firmware.door import documents
 from firmware.door.reader_task import serve
-from firmware.mdoc_reader import documents
 from protocol.mdoc import verifier
 from sim.phone.applet import Habits
 from tests.firmware.door.test_reader_task import READY_SECONDS, Scene, play

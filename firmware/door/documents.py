@@ -13,23 +13,49 @@ from protocol.mdoc.verifier import verify
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Protocol
 
-    from firmware.door.claims import Claim
+    from firmware.door.claims import Claim, CommitmentKeys
     from firmware.door.policy import Decision
-    from firmware.lock import Lock
+    from firmware.door.reentry import Reentry
     from firmware.mdoc_reader.asking import Asking
     from firmware.mdoc_reader.reader import Presentation, Reading
+    from firmware.mdoc_reader.session_keys import SessionKeys
+    from firmware.memory.clock import Clock
+    from firmware.memory.identity import Identity
+    from firmware.memory.recorder import Recorder
+    from firmware.memory.stays import Stays
+    from firmware.memory.visits import Visits
     from firmware.nfc import Card
+    from firmware.trust.trusted_statements import Standing
+    from protocol.crypto import Crypto
     from protocol.mdoc.chain import TrustRoot
     from protocol.profile import Profile
 
     Decide = Callable[[Sequence[Claim]], Decision]
 
+    class LockMemory(Protocol):
+        """What the door needs of the lock."""
+
+        crypto: Crypto
+        identity: Identity
+        clock: Clock
+        standing: Standing
+        stays: Stays
+        recorder: Recorder
+        visits: Visits
+        session_keys: SessionKeys
+        commitment_keys: CommitmentKeys
+        reentry: Reentry
+
+
 _CONSENTS = const(2)
 """How often in one session a holder may have to agree to show a document."""
 
 
-async def present(lock: "Lock", card: "Card", reading: "Reading", asking: "Asking", decide: "Decide") -> "Decision":
+async def read_claims(
+    lock: "LockMemory", card: "Card", reading: "Reading", asking: "Asking", decide: "Decide"
+) -> "Decision":
     """The opening that the holder of the phone behind `card` may have: by its stay key, and then no document is asked
     for, or by the documents that `reading` brings, asked for in the order of `asking`.
 
@@ -37,7 +63,7 @@ async def present(lock: "Lock", card: "Card", reading: "Reading", asking: "Askin
     verified ones for which the door would tell the guest to ask the host, whatever the reason: nobody learns from a
     further request who is expected here. Raises any MooringError.
     """
-    placement, profile = lock.papers()
+    placement, profile = lock.standing.in_force()
     known = await lock.reentry.by_key(card)
     if known:
         return decide(known)
@@ -88,10 +114,10 @@ def _items(profile: "Profile", roots: "list[TrustRoot]") -> "list[list[str]]":
     return [types for types in requests if types]
 
 
-def _read(lock: "Lock", answer: "Presentation", asked: "list[str]") -> "list[Claim]":
+def _read(lock: "LockMemory", answer: "Presentation", asked: "list[str]") -> "list[Claim]":
     """A claim for each document that was presented, all verified; only of types that were `asked` for. Nobody is waited
     for from here to the decision: a courier may have brought other papers while the phone was read."""
-    _, profile = lock.papers()
+    _, profile = lock.standing.in_force()
     earliest, latest = lock.clock.interval()
     began = ticks.now()
     recollection = lock.reentry.issuers.recollect()
@@ -115,5 +141,5 @@ def _read(lock: "Lock", answer: "Presentation", asked: "list[str]") -> "list[Cla
     for each in documents:
         fields, barred = profile.fields(each.doc_type, each.elements), lock.standing.bars(each, latest)
         signer = each.country.upper(), profile.is_resident(each.doc_type)
-        claims.append(DocumentClaim(lock.crypto, lock.commitment_key, fields, *signer, barred, answer.stay_key))
+        claims.append(DocumentClaim(lock.crypto, lock.commitment_keys.of, fields, *signer, barred, answer.stay_key))
     return claims
