@@ -30,6 +30,7 @@ check: lint types rooms ## formatting, lint, types on both runtimes, and who may
 lint: $(READY)
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check --quiet .
+	$(PY) -m codespell_lib
 
 types: $(READY) $(TYPINGS)
 	$(PY) -m mypy
