@@ -17,10 +17,11 @@ if lacking("-m edge_agent", PACKAGES):
     raise SystemExit(2)
 
 from edge_agent import config, database, inventory, log, status
-from edge_agent.agent import VERSION, Agent
+from edge_agent.agent import Agent
 from edge_agent.counted import counted
 from edge_agent.notify import Notifier
 from protocol.errors import ConfigError, MooringError, StorageError
+from protocol.version import VERSION
 
 OK, FAILED, UNUSABLE, NOT_WORKING = 0, 1, 2, 3
 

@@ -22,8 +22,8 @@ from edge_agent.uplink import Uplink
 from protocol import crypto_cpython, placement, record, uplink
 from protocol.errors import FormatError, StorageError, VerificationError
 from protocol.link import Hello
+from protocol.version import VERSION
 
-VERSION: Final = "0.1.0"
 TICK_SECONDS: Final = 1.0
 """Housekeeping; also the longest that a `status` command lags behind."""
 ASK_TIME_SECONDS: Final = 30.0
