@@ -24,6 +24,7 @@ from firmware.link.edge_link import Link
 from firmware.lock import Lock
 from firmware.maintenance import Maintenance
 from firmware.mdoc_ble import MdocBle
+from firmware.mdoc_ble.server import service
 from firmware.memory import identity
 from firmware.memory.store import Store
 from firmware.nfc.hsu import POWER_UP_BAUDRATE, Hsu
@@ -109,7 +110,7 @@ async def _run(store: Store, strike: Strike, signals: Signals) -> None:
         await Maintenance(store, strike, signals, fitted, lock, code=error.code).run(watchdog)
         return
     assert fitted is not None
-    radio = Radio(ble)
+    radio = Radio(ble, service)
     link = Link(radio, lock)
     door = Door(lock, strike, signals, link.wake, MdocBle(radio))
     lock.recorder.on_record = link.wake

@@ -80,7 +80,7 @@ _NAMED, _INBOX = const(1), const(3)
 class Radio:
     """The radio `ble` (a `bluetooth.BLE`), shared. Methods named as in MicroPython's documentation are the link's."""
 
-    def __init__(self, ble: "Any") -> None:
+    def __init__(self, ble: "Any", phones: "Callable[[], tuple[Any, ...]] | None" = None) -> None:
         self.ble = ble
         self._settings: dict[str, Any] = {}
         self._link: Handler | None = None
@@ -92,7 +92,7 @@ class Radio:
         self._connections: dict[int, int] = {}
         self._mtus: dict[int, int] = {}  # of those connections on which it was exchanged
         self._borrower: Handler | None = None
-        self._phones: "Callable[[], tuple[Any, ...]] | None" = None
+        self._phones = phones
         self._values: tuple[int, ...] = ()
         self._quiet = False  # the link's advertising is held back
         self._broken = irq_flag()
@@ -221,11 +221,6 @@ class Radio:
         """Advertise for a session. Raises OSError when the stack cannot, with all its connections in use."""
         self._quiet = True
         self.ble.gap_advertise(interval_us, data)
-
-    def serve(self, service: "Callable[[], tuple[Any, ...]]") -> None:
-        """Have what `service` makes for phones from the next registration on: a characteristic with the descriptor that
-        names what follows it, then State, Client2Server, Server2Client and Ident."""
-        self._phones = service
 
     def begin(self, name: bytes, ident: bytes) -> "tuple[int, ...]":
         """Give the phones' service the UUID `name` (16 bytes, big-endian) and `ident` as the value of its Ident; the

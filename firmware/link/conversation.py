@@ -11,7 +11,7 @@ from hashlib import sha256
 
 from firmware.hardware import ticks
 from firmware.hardware.console import log
-from firmware.link.gatt_sending import lost, send_message
+from firmware.hardware.gatt_sending import lost, send_message
 from protocol import const, link, link_session
 from protocol.errors import FormatError, MooringError
 from protocol.parts import Assembler

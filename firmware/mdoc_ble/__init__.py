@@ -13,7 +13,7 @@ one that is complete, each bounded.
 """
 
 from firmware.mdoc_ble.client import ClientSession
-from firmware.mdoc_ble.server import ServerSession, service
+from firmware.mdoc_ble.server import ServerSession
 from firmware.mdoc_ble.session import Session
 from protocol.errors import RefusedError
 
@@ -27,7 +27,6 @@ class MdocBle:
     """Makes sessions on `radio`, one at a time."""
 
     def __init__(self, radio: "Radio") -> None:
-        radio.serve(service)
         self._radio = radio
         self._current: Session | None = None
 

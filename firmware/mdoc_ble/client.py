@@ -4,8 +4,8 @@ import bluetooth
 
 from firmware.hardware import ticks
 from firmware.hardware.console import log
+from firmware.hardware.gatt_sending import lost
 from firmware.hardware.radio import MTU_EXCHANGED, PERIPHERAL_CONNECT, PERIPHERAL_DISCONNECT, RESTARTED, SCAN_RESULT
-from firmware.link.gatt_sending import lost
 from firmware.mdoc_ble import session
 from firmware.mdoc_ble.session import Session
 from protocol import const

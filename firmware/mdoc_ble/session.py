@@ -3,8 +3,8 @@
 import asyncio
 
 from firmware.hardware import ticks
+from firmware.hardware.gatt_sending import lost, send_message
 from firmware.hardware.irq_flag import irq_flag
-from firmware.link.gatt_sending import lost, send_message
 from protocol.errors import FormatError, MooringError, RefusedError, TransportError
 from protocol.mdoc import ble
 from protocol.parts import SMALLEST_MTU, Assembler

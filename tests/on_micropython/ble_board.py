@@ -19,6 +19,7 @@ from firmware import crypto
 from firmware.door.reader_task import serve
 from firmware.hardware.radio import CENTRAL_CONNECT, CENTRAL_DISCONNECT, GATTS_WRITE, Radio
 from firmware.mdoc_ble import MdocBle
+from firmware.mdoc_ble.server import service
 from firmware.nfc.hsu import Hsu
 from firmware.nfc.pn532 import Pn532Reader
 from protocol.errors import MooringError
@@ -138,7 +139,7 @@ async def main() -> None:
         from sim.board import hostile_radio
 
         hostile_radio.plant(int(hostile))
-    radio = Radio(bluetooth.BLE())
+    radio = Radio(bluetooth.BLE(), service)
     mdoc_ble = MdocBle(radio)
     link = EchoLink(radio)
     link.start()

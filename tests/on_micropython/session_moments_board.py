@@ -228,9 +228,8 @@ async def tap(radio: Radio, mode: str) -> "str | None":
 async def one(mode: str, when: int) -> int:
     """The story with the end at moment `when`, 0 for none; how many moments it had."""
     stack = Stack()
-    radio = Radio(stack)
+    radio = Radio(stack, service)
     told: list[int] = []
-    radio.serve(service)
     radio.irq(lambda event, data: told.append(event))
     radio.active(True)
     radio.gatts_register_services(("link",))

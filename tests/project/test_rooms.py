@@ -3,28 +3,12 @@
 import ast
 import re
 import subprocess
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from sim.board import interpreter
-
-ROOT = Path(__file__).resolve().parents[2]
-
-MAY_IMPORT = {
-    "protocol": set[str](),
-    "firmware": {"protocol"},
-    "edge_agent": {"protocol"},
-    "tools": {"protocol"},
-    "sim": {"protocol", "firmware", "edge_agent", "tools"},
-    "tests": {"protocol", "firmware", "edge_agent", "tools", "sim"},
-}
-"""Rooms, and the other rooms each may import."""
-
-CPYTHON_ONLY = {"protocol/console_cpython.py", "protocol/crypto_cpython.py", "protocol/sm2_cpython.py"}
-"""Files of the dual-runtime rooms that the lock never loads."""
+from tests.support.sources import CPYTHON_ONLY, MAY_IMPORT, ROOT, imports, name, sources
 
 SANS_IO = {"array", "binascii", "collections", "errno", "hashlib", "io", "json", "math", "micropython", "struct", "sys"}
 """What `protocol` may import: no sockets, pins, files, clock, threads or randomness among them."""
@@ -35,55 +19,11 @@ ON_THE_LOCK = SANS_IO | {
 }
 """What `firmware` may import; all of it is in MicroPython 1.29 for the ESP32-C6."""
 
-LOCK_TAKES_BODY = {"TYPE_CHECKING": False, "_MICROPYTHON": True}
-"""Conditions on imports, and whether the lock runs the branch under them. mypy is told the same."""
+SHARE_STILL = {f"tests/edge_agent/test_{one}.py" for one in ("lock_link_attacks", "contained", "hostile_broker")}
+"""Test modules that still import from others."""
 
 LONGEST = 450
 EMPTY_WORDS = {"util", "utils", "helper", "helpers", "common", "misc", "manager", "managers"}
-
-
-@dataclass(frozen=True)
-class Import:
-    """One absolute module name that `file` imports, and whether the lock would execute that import."""
-
-    file: str
-    line: int
-    module: str
-    executed: bool
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line} imports {self.module}"
-
-
-def sources(*rooms: str) -> list[Path]:
-    return [file for room in rooms for file in sorted((ROOT / room).rglob("*.py")) if "__pycache__" not in file.parts]
-
-
-def name(file: Path) -> str:
-    return file.relative_to(ROOT).as_posix()
-
-
-def imports(file: Path) -> Iterator[Import]:
-    """Every import of `file`, wherever it stands. `from protocol import cbor` counts as `protocol.cbor`."""
-
-    def walk(node: ast.AST, executed: bool) -> Iterator[Import]:
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield Import(name(file), node.lineno, alias.name, executed)
-        elif isinstance(node, ast.ImportFrom):
-            for alias in node.names:
-                yield Import(name(file), node.lineno, "." * node.level + f"{node.module or ''}.{alias.name}", executed)
-        elif isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id in LOCK_TAKES_BODY:
-            takes_body = LOCK_TAKES_BODY[node.test.id]
-            for statement in node.body:
-                yield from walk(statement, executed and takes_body)
-            for statement in node.orelse:
-                yield from walk(statement, executed and not takes_body)
-        else:
-            for child in ast.iter_child_nodes(node):
-                yield from walk(child, executed)
-
-    yield from walk(ast.parse(file.read_text(encoding="utf-8")), True)
 
 
 def offences(room: str, allowed: set[str]) -> list[str]:
@@ -105,6 +45,12 @@ def test_a_room_imports_only_the_rooms_it_may(room: str) -> None:
 
 def test_imports_are_absolute() -> None:
     assert [str(one) for file in sources(*MAY_IMPORT) for one in imports(file) if one.module.startswith(".")] == []
+
+
+def test_no_test_module_imports_another() -> None:
+    """What two test modules share lives in `tests/support`, so each can be moved, cut or deleted alone."""
+    of_tests = [one for file in sources("tests") for one in imports(file) if one.module.startswith("tests.")]
+    assert [str(one) for one in of_tests if re.search(r"\.test_", one.module) and one.file not in SHARE_STILL] == []
 
 
 def test_protocol_imports_nothing_that_does_input_or_output() -> None:

@@ -13,8 +13,8 @@ from protocol import crypto_cpython as crypto
 from protocol.cbor import LARGEST
 from protocol.errors import MooringError
 from protocol.fittings import Fittings
-from tests.protocol.test_statement import BODIES, FORMS, PARSERS
 from tests.support.on_lock import run_on_lock
+from tests.support.statements import BODIES, FORMS, PARSERS
 
 PRIVATE, POINT = crypto.generate("P-256")
 ID16, ID32 = bytes(range(16)), bytes(range(32))

@@ -1,6 +1,5 @@
 """Claims about the verifier of DeviceResponses, on CPython and on the lock's interpreter."""
 
-import json
 from typing import Any
 
 import cbor2
@@ -16,7 +15,7 @@ from protocol.mdoc.chain import TrustRoot
 from tests.support import vectors
 from tests.support.attacks import GOOD, REJECTED
 from tests.support.credential import DS, IACA, MDL, MDL_NAME_SPACE, Case, Credential, key, present, seconds
-from tests.support.on_lock import run_on_lock
+from tests.support.verifier_on_lock import on_lock
 
 VECTORS = (
     "annex_d_mac",
@@ -61,45 +60,6 @@ def test_every_code_a_test_provokes_is_in_the_table_of_codes() -> None:
     assert verifier.__doc__ is not None
     for code, _ in REJECTED.values():
         assert f"`{code}`" in verifier.__doc__ or code.startswith("cbor."), code
-
-
-ON_LOCK = """
-from firmware import crypto
-from protocol.errors import MooringError
-from protocol.mdoc import verifier
-from protocol.mdoc.chain import TrustRoot
-import gc
-def judge(response, transcript, roots, now, reader, doc_types):
-    try:
-        roots = [TrustRoot(bytes.fromhex(root), types) for root, types in roots]
-        reader = None if reader is None else bytes.fromhex(reader)
-        response, transcript = bytes.fromhex(response), bytes.fromhex(transcript)
-        found = verifier.verify(crypto, response, transcript, roots, now, reader, doc_types)
-        return sorted([document.doc_type for document in found])
-    except MooringError as error:
-        return error.code
-answers = []
-for path in given:
-    gc.collect()
-    with open(path) as case:
-        answers.append(judge(*json.load(case)))
-answer(answers)
-"""
-
-
-def on_lock(cases: list[Case], folder: Any) -> list[Any]:
-    """What the verifier on MicroPython says of each case: the document types, or the code of the refusal."""
-    paths = []
-    for number, case in enumerate(cases):
-        path = folder / f"{number}.json"
-        roots = [(certificate.hex(), doc_types) for certificate, doc_types in case.roots]
-        reader = case.reader_private and case.reader_private.hex()
-        # Hex doubles what the lock has to hold; a byte too many is refused all the same.
-        response = case.device_response[:65537].hex()
-        path.write_text(json.dumps([response, case.session_transcript.hex(), roots, case.now, reader, case.doc_types]))
-        paths.append(str(path))
-    answers: list[Any] = run_on_lock(ON_LOCK, paths)
-    return answers
 
 
 def test_the_lock_rejects_all_of_it_for_the_same_reasons(tmp_path: Any) -> None:

@@ -11,7 +11,6 @@ from pymdoccbor.mdoc.issuer import MdocCborIssuer
 from protocol import cbor, crypto_cpython
 from protocol.errors import VerificationError
 from protocol.mdoc import verifier
-from tests.protocol.test_verifier import on_lock
 from tests.support.credential import (
     DS,
     IACA,
@@ -23,6 +22,7 @@ from tests.support.credential import (
     seconds,
     session_transcript,
 )
+from tests.support.verifier_on_lock import on_lock
 
 DAY = timedelta(days=1)
 NOW = datetime.now(UTC)

@@ -3,8 +3,6 @@
 import asyncio
 import os
 import subprocess
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -12,15 +10,8 @@ import pytest
 from sim.board import interpreter, layout
 from sim.board.bus import BoardBus
 from sim.loopback import serving
-from tests.support.on_lock import as_compiled, run_on_lock
-
-RUNTIMES = ("micropython", "cpython")
-HOST_SIDE = """
-import sys
-if sys.implementation.name == "cpython":
-    from sim.board import cpython_runtime
-    cpython_runtime.install()
-"""
+from tests.support.board_process import RUNTIMES, board
+from tests.support.on_lock import run_on_lock
 
 
 def cpu_seconds(pid: int) -> float:
@@ -30,29 +21,6 @@ def cpu_seconds(pid: int) -> float:
         return 0.0
     fields = stat.read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-@asynccontextmanager
-async def board(
-    folder: Path, source: str, runtime: str, environment: dict[str, str]
-) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A lock's process that runs `source`."""
-    script = folder / "board_script.py"
-    source = HOST_SIDE + source
-    script.write_text(as_compiled(source) if runtime == "micropython" else source)
-    lock = interpreter.find(runtime)
-    process = await asyncio.create_subprocess_exec(
-        *lock.command(script),
-        env=lock.environment(environment),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)

@@ -8,7 +8,7 @@ from protocol.fittings import Fittings
 from sim.board import flash, interpreter, layout
 from sim.board.bus import BoardBus
 from sim.world import build
-from tests.sim.test_board import board
+from tests.support.board_process import board
 
 
 def test_a_fail_safe_strike_is_held_by_current_but_for_the_pulse_and_opens_without_power(tmp_path: Path) -> None:

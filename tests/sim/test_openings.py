@@ -18,7 +18,7 @@ from sim.board.bus import BoardBus, BoardEvent
 from sim.board.openings import openings
 from sim.scenarios import perform, stories
 from tests.on_micropython.flash_in_memory import Flash
-from tests.sim.test_board import RUNTIMES, board
+from tests.support.board_process import RUNTIMES, board
 from tests.support.chain import Chain, check_in, entry, event
 
 GRANT = bytes(range(16))

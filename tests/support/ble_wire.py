@@ -29,9 +29,10 @@ def lock_on(wire: "BleWire", monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.syspath_prepend(str(STAND_INS))
     for name in _ON_BLUETOOTH:
         monkeypatch.delitem(sys.modules, name, raising=False)
-    radio = Radio(wire)
+    mdoc_ble = importlib.import_module("firmware.mdoc_ble")
+    radio = Radio(wire, importlib.import_module("firmware.mdoc_ble.server").service)
     radio.active(True)
-    yield importlib.import_module("firmware.mdoc_ble").MdocBle(radio)
+    yield mdoc_ble.MdocBle(radio)
     for name in _ON_BLUETOOTH:
         sys.modules.pop(name, None)
 

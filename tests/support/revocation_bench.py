@@ -1,5 +1,6 @@
 """A lock's standing on a bench, with an issuer whose lists it takes: for tests of revocation and of stale lists."""
 
+import random
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,12 @@ def crl(*serials: int, issued: int = NOW - 3600, expires: int = NOW + 7 * DAY, *
 def status(statuses: dict[int, int] | None = None, issued: int = NOW - 3600, **settings: Any) -> bytes:
     key, uri = settings.pop("by", SIGNER), settings.pop("uri", URI)
     return revocation.status_token(key, uri, statuses or {}, issued, **settings)
+
+
+def a_million_documents() -> tuple[bytes, int, int]:
+    """A token for them, the index of the last revoked document, and the index of a later one that is not revoked."""
+    revoked = random.Random(1).sample(range(999_000), 1000)
+    return status(dict.fromkeys(revoked, 1), size=1_000_000), max(revoked), 999_999
 
 
 def identifiers(*listed: bytes, issued: int = NOW - 3600, uri: str = IDENTIFIERS_URI) -> bytes:

@@ -15,8 +15,8 @@ import pytest
 
 from protocol.errors import ConfigError, StorageError
 from sim.board import interpreter, layout
-from tests.project.test_rooms import CPYTHON_ONLY, imports
 from tests.support.pty_board import stand_ins
+from tests.support.sources import CPYTHON_ONLY, imports
 from tools import flash, software
 
 FLASH = interpreter.ROOT / "tools" / "flash.py"

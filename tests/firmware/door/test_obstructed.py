@@ -13,11 +13,11 @@ from protocol import record
 from protocol.errors import MooringError, TransportError
 from sim.nfc.card import Card, Traits
 from sim.nfc.virtual_pn532 import VirtualPn532
-from tests.firmware.door.test_reader_task import Scene, play
 from tests.support import pn532_scene as scene
 from tests.support import tap
 from tests.support.pn532_scene import nobody_for
 from tests.support.recording_lock import NOW, RecordingLock
+from tests.support.served_reader import Scene, play
 
 NTAG = Traits(sel_res=0x00, sens_res=b"\x44\x00")
 CLASSIC = Traits(sel_res=0x08)

@@ -2,97 +2,22 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from firmware.door.reader_task import WELL_MS, serve
+from firmware.door.reader_task import WELL_MS
 from protocol import crypto_cpython as crypto
 from sim.board.interpreter import ROOT
 from sim.nfc.faults import Faults
-from sim.nfc.virtual_pn532 import VirtualPn532
 from sim.phone.applet import Habits
 from tests.support import pn532_scene as scene
 from tests.support.ble_wire import BleWire, lock_on
-from tests.support.doorway import Doorway, Outputs, Visitor
-
-READY_SECONDS = 0.3
-
-
-class Seen(Outputs):
-    """What can be seen of the door, and when, in seconds of virtual time."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.times: list[float] = []
-        self.at_the_light: Callable[[], None] = lambda: None
-
-    def _note(self, what: str) -> None:
-        self.done.append(what)
-        self.times.append(scene.now())
-
-    def open(self) -> None:
-        self._note("open")
-
-    def show(self, name: str, after_ms: int = 0) -> None:
-        self._note((f"in {after_ms / 1000} seconds " if after_ms else "show ") + name)
-
-    def answer(self, name: str) -> None:
-        self._note("answer " + name)
-        self.at_the_light()
-
-    def aside(self, name: str) -> None:
-        self._note("aside " + name)
-
-    def place(self, what: str, after: int = 0) -> int | None:
-        """Where in `done` it is said for the first time from `after` on. Several things may be said at one time."""
-        return next((at for at in range(after, len(self.done)) if self.done[at] == what), None)
-
-
-class Scene:
-    """A door that is being served, and the reader before it."""
-
-    def __init__(self, doorway: Doorway, board: VirtualPn532) -> None:
-        self.doorway = doorway
-        self.board = board
-        assert isinstance(doorway.outputs, Seen)
-        self.seen: Seen = doorway.outputs
-
-    async def answered(self, after: int = 0) -> str:
-        """Wait for the last light of a tap, in place `after` or later; which one it is."""
-        lights: list[str] = []
-        while not lights:
-            await asyncio.sleep(0.005)
-            lights = [what for what in self.seen.done[after:] if what.startswith("answer ")]
-        return lights[0]
-
-    async def until(self, what: str, after: int = 0) -> int:
-        """Wait until it can be seen, in place `after` or later; its place."""
-        await scene.until(lambda: self.seen.place(what, after) is not None)
-        found = self.seen.place(what, after)
-        assert found is not None
-        return found
-
-
-def play(
-    tmp_path: Path, monkeypatch: Any, story: Callable[[Scene], Awaitable[None]], seconds: float = 600, **settings: Any
-) -> None:
-    doorway = Doorway(tmp_path, monkeypatch)
-    doorway.outputs = Seen()
-    doorway.reboot()
-
-    async def scenery() -> None:
-        async with scene.reader(settings.pop("faults", None), **settings) as (reader, board):
-            serving = asyncio.create_task(serve(reader, doorway.door, doorway.outputs))  # type: ignore[arg-type]
-            await story(Scene(doorway, board))
-            assert not serving.done()
-            serving.cancel()
-
-    scene.run(scenery(), seconds)
-
+from tests.support.doorway import Visitor
+from tests.support.served_reader import READY_SECONDS, Scene, play
 
 # --- refused and failed -----------------------------------------------------------------------------------------------
 

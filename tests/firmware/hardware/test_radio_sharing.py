@@ -137,8 +137,7 @@ class Link:
 
 def scene(hangs_up: bool = True) -> tuple[Stack, Radio, Link, list[tuple[int, int]]]:
     stack = Stack(hangs_up)
-    shared = Radio(stack)
-    shared.serve(lambda: PHONES)
+    shared = Radio(stack, lambda: PHONES)
     link = Link(shared)
     session: list[tuple[int, int]] = []
     return stack, shared, link, session

@@ -10,7 +10,7 @@ import pytest
 
 from firmware.hardware import pins
 from sim.board.bus import BoardBus
-from tests.sim.test_board import board
+from tests.support.board_process import board
 
 PULSE = "from firmware.hardware import strike\nstrike.PULSE_MS, strike.LOOK_MS = 300, 20\n"
 """A shorter pulse, so that the test is."""

@@ -13,7 +13,7 @@ from protocol import link
 from sim.board import interpreter
 from sim.phone.ble import BleHabits
 from sim.radio.air import PartFault
-from tests.firmware.link.test_edge_link import Edge, greeted, run
+from tests.support.bare_edge import Edge, greeted, run
 from tests.support.ble_world import BleWorld, EchoEdge, ble_world, edge_beside
 from tests.support.on_lock import run_on_lock, script_as_compiled
 from tests.support.radio_world import RadioWorld

@@ -11,7 +11,7 @@ from protocol import crypto_cpython as crypto
 from protocol import link, link_session
 from protocol.link_session import Initiator
 from protocol.parts import Parts
-from tests.firmware.link.test_edge_link import KEYS, Edge, cut_off, greeted, run
+from tests.support.bare_edge import KEYS, Edge, cut_off, greeted, run
 from tests.support.link_keys import NOW
 from tests.support.radio_world import RadioWorld
 

@@ -11,11 +11,11 @@ from firmware.door import documents
 from firmware.door.reader_task import serve
 from protocol.mdoc import verifier
 from sim.phone.applet import Habits
-from tests.firmware.door.test_reader_task import READY_SECONDS, Scene, play
 from tests.support import pn532_scene as scene
 from tests.support import tap
 from tests.support.ble_wire import BleWire, lock_on
 from tests.support.doorway import Doorway
+from tests.support.served_reader import READY_SECONDS, Scene, play
 
 HANGS_UP = Habits(hangs_up=True)
 CASES = {

@@ -11,11 +11,11 @@ import pytest
 from sim.nfc.virtual_pn532 import VirtualPn532
 from sim.phone.ble import BleJob
 from sim.phone.phone import Phone
-from tests.firmware.door.test_reader_task import Scene, play
 from tests.support import pn532_scene as scene
 from tests.support import tap
 from tests.support.ble_wire import BleWire, lock_on
 from tests.support.ble_world import BleWorld, ble_world, edge_beside
+from tests.support.served_reader import Scene, play
 
 SECOND = 1.0
 

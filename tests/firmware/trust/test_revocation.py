@@ -35,6 +35,7 @@ from tests.support.revocation_bench import (
     STRANGER,
     URI,
     Bench,
+    a_million_documents,
     cose_key,
     crl,
     identifiers,
@@ -125,12 +126,6 @@ def test_an_identifier_list_revokes_whom_it_names(bench: Bench) -> None:
     assert bench.bring(IDENTIFIERS, identifiers(b"\xcc\xcc", b"other")) is None
     for identifier, code in ((b"\xcc\xcc", "mdoc.revoked"), (b"\xcc", None), (b"", None)):
         assert bench.asked(status={"identifier_list": {"id": identifier, "uri": IDENTIFIERS_URI}}) == code
-
-
-def a_million_documents() -> tuple[bytes, int, int]:
-    """A token for them, and the indices of the last revoked document and of one behind it that is not."""
-    revoked = random.Random(1).sample(range(999_000), 1000)
-    return status(dict.fromkeys(revoked, 1), size=1_000_000), max(revoked), 999_999
 
 
 def test_a_million_documents_fit_into_one_statement(bench: Bench) -> None:

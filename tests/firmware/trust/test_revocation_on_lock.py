@@ -6,7 +6,6 @@ from typing import Any
 from cryptography import x509
 
 from sim import revocation
-from tests.firmware.trust.test_revocation import a_million_documents
 from tests.support.on_lock import run_on_lock
 from tests.support.revocation_bench import (
     CRL,
@@ -18,6 +17,7 @@ from tests.support.revocation_bench import (
     STATUS,
     URI,
     Bench,
+    a_million_documents,
     crl,
     identifiers,
     status,

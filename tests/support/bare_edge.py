@@ -1,0 +1,119 @@
+"""A bare GATT client at the lock's end of the link: it says what a test tells it to, right or wrong."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from bleak import BleakClient
+from bleak.exc import BleakError
+
+from protocol import crypto_cpython as crypto
+from protocol import link, record
+from protocol.link_session import Initiator, Session
+from protocol.parts import Assembler, Parts
+from tests.support.link_keys import LinkKeys
+from tests.support.radio_world import ADDRESS, RadioWorld, radio_world
+
+KEYS = LinkKeys(crypto)
+
+
+class Edge:
+    """A bare GATT client that says what it is told to, right or wrong. `handshake` makes what it says sealed."""
+
+    def __init__(self) -> None:
+        self.session: Session | None = None
+        self.unsealed: asyncio.Queue[bytes] = asyncio.Queue()
+        self.gone = asyncio.Event()
+        self.client = BleakClient(ADDRESS, disconnected_callback=lambda _: self.gone.set())
+        self.messages: asyncio.Queue[tuple[object, ...]] = asyncio.Queue()
+        self.sizes: list[int] = []
+        self._assembler = Assembler(link.MESSAGE_LIMIT)
+
+    async def __aenter__(self) -> "Edge":
+        for attempts_left in range(4, -1, -1):
+            try:
+                await self.client.connect()
+                break
+            except BleakError:  # not every connection comes up, on this air as on a real one
+                if not attempts_left:
+                    raise
+        self.gone.clear()
+        await self.client.start_notify(link.UP, self._on_part)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.client.disconnect()
+
+    def _on_part(self, _sender: object, part: bytearray) -> None:
+        self.sizes.append(len(part))
+        message = self._assembler.push(bytes(part))
+        if message is not None and self.session is not None:
+            self.messages.put_nowait(link.parse(self.session.open(message)))
+        elif message is not None:
+            self.unsealed.put_nowait(message)
+
+    async def raw(self, data: bytes) -> None:
+        await self.client.write_gatt_char(link.DOWN, data, response=True)
+
+    async def say_unsealed(self, message: bytes) -> None:
+        for part in Parts(message, self.client.mtu_size):
+            await self.raw(part)
+
+    async def say(self, message: bytes) -> None:
+        assert self.session is not None
+        await self.say_unsealed(self.session.seal(message))
+
+    async def handshake(self, edge_pass: bytes | None = None, static: tuple[bytes, bytes] | None = None) -> None:
+        """Prove ourselves; what the lock makes of it is heard next."""
+        initiator = Initiator(crypto, static or KEYS.edge)
+        await self.say_unsealed(initiator.open())
+        assert initiator.answered(await self.unsealed.get()) == KEYS.lock[1]
+        finish, session = initiator.finish(edge_pass or KEYS.edge_pass())
+        self.session = session
+        await self.say_unsealed(finish)
+
+    async def hear(self) -> tuple[object, ...]:
+        return await self.messages.get()
+
+    async def hear_records(self, count: int) -> list[int]:
+        counters = []
+        for _ in range(count):
+            kind, content = await self.hear()
+            assert kind == link.RECORD and isinstance(content, bytes)
+            counters.append(record.parse(content).counter)
+        return counters
+
+    async def hears_nothing(self) -> bool:
+        """Nothing more comes: shown by a question whose answer is the next thing to arrive."""
+        await self.say(link.deliver(b"marker"))
+        return (await self.hear())[0] == link.RESULT
+
+
+def run(
+    records: int, scenario: Callable[[RadioWorld], Awaitable[None]], runtime: str = "micropython", **settings: str
+) -> None:
+    async def world() -> None:
+        async with radio_world() as air:
+            await air.boot(records, runtime, **settings)
+            await scenario(air)
+
+    asyncio.run(world())
+
+
+@asynccontextmanager
+async def greeted() -> AsyncIterator[Edge]:
+    async with Edge() as edge:
+        await edge.handshake()
+        kind, hello = await edge.hear()
+        assert kind == link.HELLO and isinstance(hello, link.Hello)
+        yield edge
+
+
+async def cut_off(rogue: Edge, parts: list[bytes]) -> None:
+    """The lock ends the connection over these parts."""
+    try:
+        for part in parts:
+            await rogue.raw(part)
+    except BleakError:
+        pass  # in the middle of them
+    await rogue.gone.wait()

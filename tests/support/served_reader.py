@@ -1,0 +1,85 @@
+"""The reader's task with a whole door behind it, on virtual time, and what can be seen of it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from firmware.door.reader_task import serve
+from sim.nfc.virtual_pn532 import VirtualPn532
+from tests.support import pn532_scene as scene
+from tests.support.doorway import Doorway, Outputs
+
+READY_SECONDS = 0.3
+
+
+class Seen(Outputs):
+    """What can be seen of the door, and when, in seconds of virtual time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.times: list[float] = []
+        self.at_the_light: Callable[[], None] = lambda: None
+
+    def _note(self, what: str) -> None:
+        self.done.append(what)
+        self.times.append(scene.now())
+
+    def open(self) -> None:
+        self._note("open")
+
+    def show(self, name: str, after_ms: int = 0) -> None:
+        self._note((f"in {after_ms / 1000} seconds " if after_ms else "show ") + name)
+
+    def answer(self, name: str) -> None:
+        self._note("answer " + name)
+        self.at_the_light()
+
+    def aside(self, name: str) -> None:
+        self._note("aside " + name)
+
+    def place(self, what: str, after: int = 0) -> int | None:
+        """Where in `done` it is said for the first time from `after` on. Several things may be said at one time."""
+        return next((at for at in range(after, len(self.done)) if self.done[at] == what), None)
+
+
+class Scene:
+    """A door that is being served, and the reader before it."""
+
+    def __init__(self, doorway: Doorway, board: VirtualPn532) -> None:
+        self.doorway = doorway
+        self.board = board
+        assert isinstance(doorway.outputs, Seen)
+        self.seen: Seen = doorway.outputs
+
+    async def answered(self, after: int = 0) -> str:
+        """Wait for the last light of a tap, in place `after` or later; which one it is."""
+        lights: list[str] = []
+        while not lights:
+            await asyncio.sleep(0.005)
+            lights = [what for what in self.seen.done[after:] if what.startswith("answer ")]
+        return lights[0]
+
+    async def until(self, what: str, after: int = 0) -> int:
+        """Wait until it can be seen, in place `after` or later; its place."""
+        await scene.until(lambda: self.seen.place(what, after) is not None)
+        found = self.seen.place(what, after)
+        assert found is not None
+        return found
+
+
+def play(
+    tmp_path: Path, monkeypatch: Any, story: Callable[[Scene], Awaitable[None]], seconds: float = 600, **settings: Any
+) -> None:
+    doorway = Doorway(tmp_path, monkeypatch)
+    doorway.outputs = Seen()
+    doorway.reboot()
+
+    async def scenery() -> None:
+        async with scene.reader(settings.pop("faults", None), **settings) as (reader, board):
+            serving = asyncio.create_task(serve(reader, doorway.door, doorway.outputs))  # type: ignore[arg-type]
+            await story(Scene(doorway, board))
+            assert not serving.done()
+            serving.cancel()
+
+    scene.run(scenery(), seconds)

@@ -1,0 +1,68 @@
+"""The repository's modules, read as text: which there are, and what each imports."""
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+MAY_IMPORT = {
+    "protocol": set[str](),
+    "firmware": {"protocol"},
+    "edge_agent": {"protocol"},
+    "tools": {"protocol"},
+    "sim": {"protocol", "firmware", "edge_agent", "tools"},
+    "tests": {"protocol", "firmware", "edge_agent", "tools", "sim"},
+}
+"""Rooms, and the other rooms each may import."""
+
+CPYTHON_ONLY = {"protocol/console_cpython.py", "protocol/crypto_cpython.py", "protocol/sm2_cpython.py"}
+"""Files of the dual-runtime rooms that the lock never loads."""
+
+LOCK_TAKES_BODY = {"TYPE_CHECKING": False, "_MICROPYTHON": True}
+"""Conditions on imports, and whether the lock runs the branch under them. mypy is told the same."""
+
+
+@dataclass(frozen=True)
+class Import:
+    """One absolute module name that `file` imports, and whether the lock would execute that import."""
+
+    file: str
+    line: int
+    module: str
+    executed: bool
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line} imports {self.module}"
+
+
+def sources(*rooms: str) -> list[Path]:
+    return [file for room in rooms for file in sorted((ROOT / room).rglob("*.py")) if "__pycache__" not in file.parts]
+
+
+def name(file: Path) -> str:
+    return file.relative_to(ROOT).as_posix()
+
+
+def imports(file: Path) -> Iterator[Import]:
+    """Every import of `file`, wherever it stands. `from protocol import cbor` counts as `protocol.cbor`."""
+
+    def walk(node: ast.AST, executed: bool) -> Iterator[Import]:
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield Import(name(file), node.lineno, alias.name, executed)
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                yield Import(name(file), node.lineno, "." * node.level + f"{node.module or ''}.{alias.name}", executed)
+        elif isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id in LOCK_TAKES_BODY:
+            takes_body = LOCK_TAKES_BODY[node.test.id]
+            for statement in node.body:
+                yield from walk(statement, executed and takes_body)
+            for statement in node.orelse:
+                yield from walk(statement, executed and not takes_body)
+        else:
+            for child in ast.iter_child_nodes(node):
+                yield from walk(child, executed)
+
+    yield from walk(ast.parse(file.read_text(encoding="utf-8")), True)
