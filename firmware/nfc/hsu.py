@@ -1,7 +1,6 @@
 """The PN532's high speed UART: how its frames get there and back. An SPI or I2C line has the same five methods."""
 
 import asyncio
-import sys
 
 from protocol.errors import TransportError
 
@@ -19,30 +18,8 @@ def _arrived(_uart: "Any") -> None:
     """Nothing: that it was called has woken the loop, which finds the bytes for itself."""
 
 
-class _Polled:
-    """A UART as an asyncio stream where asyncio cannot wait for one itself: on CPython, under the board stand-in."""
-
-    def __init__(self, uart: "Any") -> None:
-        self._uart = uart
-
-    async def read(self, size: int) -> bytes:
-        while True:
-            data = self._uart.read(size)
-            if data is not None:
-                return bytes(data)
-            await asyncio.sleep(0.001)
-
-    def write(self, data: bytes) -> None:
-        self._uart.write(data)
-
-    async def drain(self) -> None:
-        self._uart.flush()
-
-
 class Hsu:
     """The line on `uart`, a `machine.UART` at 115200 baud with an `rxbuf` of 600 bytes or more.
-
-    With `writer`, `uart` is the reading half of a pair of asyncio streams, whose speed cannot be changed.
 
     A loop on the ESP32 that waits for a UART looks at it once in a FreeRTOS tick of 10 ms, and there are two waits in
     each exchange with the chip. An interrupt wakes it sooner, whatever its handler does (ports/esp32/machine_uart.c).
@@ -50,24 +27,24 @@ class Hsu:
     the eight places that the port has for handlers not called yet; one for each byte would take them all.
     """
 
-    def __init__(self, uart: "Any", writer: "Any" = None) -> None:
-        self._uart: Any = uart if writer is None else None
-        self._reader: Any = uart
-        self._writer: Any = writer
+    fixed = False
+    """The driver may set the speed of this line."""
+
+    def __init__(self, uart: "Any") -> None:
+        self._uart = uart
+        stream: Any = asyncio.StreamReader  # MicroPython's, which takes a device, and writes as well
+        self._stream: Any = stream(uart)
         self._held = b""
         self._closed = False
-        if writer is None:
-            stream: Any = asyncio.StreamReader if sys.implementation.name == "micropython" else _Polled
-            self._reader = self._writer = stream(uart)
-            idle = getattr(uart, "IRQ_RXIDLE", 0)
-            if idle:
-                uart.irq(_arrived, idle)
+        idle = getattr(uart, "IRQ_RXIDLE", 0)
+        if idle:
+            uart.irq(_arrived, idle)
 
     async def write(self, data: bytes) -> None:
         """Send `data`, a whole frame. Raises TransportError `nfc.reader` when the line is closed."""
         try:
-            self._writer.write(data)
-            await self._writer.drain()
+            self._stream.write(data)
+            await self._stream.drain()
         except OSError:
             raise TransportError("nfc.reader", "the line to the reader chip is closed")
 
@@ -80,8 +57,7 @@ class Hsu:
             await asyncio.wait_for(self._fill(), timeout_ms / 1000)
         except asyncio.TimeoutError:
             # The loop may have been away for so long that the time was over before it looked.
-            if self._uart is not None:
-                self._keep(self._uart.read(512))
+            self._keep(self._uart.read(512))
         except OSError:
             self._closed = True
         data, self._held = self._held, b""
@@ -91,7 +67,7 @@ class Hsu:
 
     async def _fill(self) -> None:
         # Kept, and not returned: a time that is over a moment later would take a result with it.
-        data = await self._reader.read(512)
+        data = await self._stream.read(512)
         self._closed = data == b""
         self._keep(data)
 
@@ -105,12 +81,6 @@ class Hsu:
 
     async def set_baudrate(self, baudrate: int) -> None:
         """Go on at `baudrate`, once everything written so far has left at the old one."""
-        if self._uart is not None:
-            self._uart.flush()
-            await asyncio.sleep(0.002)
-            self._uart.init(baudrate=baudrate)
-
-    @property
-    def fixed(self) -> bool:
-        """Is the speed of this line none of ours to set?"""
-        return self._uart is None
+        self._uart.flush()
+        await asyncio.sleep(0.002)
+        self._uart.init(baudrate=baudrate)

@@ -1,17 +1,26 @@
 """Gives CPython the few things that MicroPython's asyncio has and the firmware uses, for `--runtime cpython`."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
 class DeviceStream:
-    """A stream over a device object with `fileno`, `read` and `write`: MicroPython's `asyncio.StreamReader(uart)`."""
+    """A stream over a device object, as MicroPython's `asyncio.StreamReader(uart)` is one.
+
+    The device has `read` and `write`, and says when there is something to read: by `fileno`, a descriptor to poll, or
+    by `readable`, a coroutine.
+    """
 
     def __init__(self, device: Any, _extra: Any = None) -> None:
         self._device = device
         self._pending = bytearray()
 
     async def _readable(self) -> None:
+        if hasattr(self._device, "readable"):
+            await self._device.readable()
+            return
         loop = asyncio.get_running_loop()
         ready: asyncio.Future[None] = loop.create_future()
         loop.add_reader(self._device.fileno(), _settle, ready)
@@ -61,14 +70,18 @@ def _settle(ready: "asyncio.Future[None]") -> None:
         ready.set_result(None)
 
 
+def _is_device(first: Any) -> bool:
+    return hasattr(first, "fileno") or hasattr(first, "readable")
+
+
 def _stream_reader(first: Any = None, *arguments: Any, **options: Any) -> Any:
-    if hasattr(first, "fileno"):
+    if _is_device(first):
         return DeviceStream(first)
     return _StreamReader(*(() if first is None else (first,)), *arguments, **options)
 
 
 def _stream_writer(first: Any, *arguments: Any, **options: Any) -> Any:
-    if hasattr(first, "fileno"):
+    if _is_device(first):
         return DeviceStream(first)
     return _StreamWriter(first, *arguments, **options)
 
@@ -78,5 +91,19 @@ _StreamReader, _StreamWriter = asyncio.StreamReader, asyncio.StreamWriter
 
 def install() -> None:
     """Let `asyncio.StreamReader` and `StreamWriter` take a device; asyncio itself keeps using its own classes."""
-    setattr(asyncio, "StreamReader", _stream_reader)  # noqa: B010 -- mypy rejects assigning to a type
-    setattr(asyncio, "StreamWriter", _stream_writer)  # noqa: B010
+    _install(_stream_reader, _stream_writer)
+
+
+@contextmanager
+def installed() -> Iterator[None]:
+    """As `install`, for the length of a `with`."""
+    install()
+    try:
+        yield
+    finally:
+        _install(_StreamReader, _StreamWriter)
+
+
+def _install(reader: Any, writer: Any) -> None:
+    setattr(asyncio, "StreamReader", reader)  # noqa: B010 -- mypy rejects assigning to a type
+    setattr(asyncio, "StreamWriter", writer)  # noqa: B010

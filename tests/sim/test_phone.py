@@ -8,9 +8,9 @@ import cbor2
 import ndef
 import pytest
 
-from firmware.nfc.hsu import Hsu
 from firmware.nfc.pn532 import Pn532Reader
 from protocol.errors import TransportError
+from sim.nfc.stream_line import StreamLine
 from sim.nfc.virtual_pn532 import VirtualPn532
 from sim.phone.phone import Event, TapOutcome, Transaction
 from tests.support import pn532_scene as scene
@@ -149,7 +149,7 @@ def test_a_lock_that_goes_dark_ends_the_tap_and_one_that_comes_back_is_served() 
             incoming, outgoing = await asyncio.open_connection(host, int(port))
             await board.connected()
             tapping = asyncio.create_task(tap.phone().tap(board))
-            card = await Pn532Reader(Hsu(incoming, outgoing)).wait_for_card()
+            card = await Pn532Reader(StreamLine(incoming, outgoing.write)).wait_for_card()
             assert await card.transceive(SELECT_NDEF) == b"\x90\x00"
             outgoing.close()
             assert (await tapping).result == "unfinished"

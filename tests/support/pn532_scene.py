@@ -13,12 +13,13 @@ import pytest
 
 from firmware.hardware import ticks
 from firmware.mdoc_reader.reader import Presentation
-from firmware.nfc.hsu import Hsu
 from firmware.nfc.pn532 import Pn532Card, Pn532Reader
 from protocol import crypto_cpython as crypto
 from protocol.mdoc.verifier import VerifiedDocument, verify
 from sim import issuer
+from sim.board import cpython_runtime
 from sim.nfc.faults import Faults
+from sim.nfc.stream_line import StreamLine
 from sim.nfc.virtual_pn532 import VirtualPn532
 from sim.phone.phone import Phone
 from tests.support import tap
@@ -57,6 +58,7 @@ def run(story: Coroutine[Any, Any, T], seconds: float = 600) -> T:
     loop = VirtualTime()
     with (
         patch.object(ticks, "now", lambda: round(loop.time() * 1000)),
+        cpython_runtime.installed(),
         asyncio.Runner(loop_factory=lambda: loop) as runner,  # within: what is cancelled at the end waits as well
     ):
         return runner.run(asyncio.wait_for(story, seconds))
@@ -68,25 +70,13 @@ def now() -> float:
 
 
 @dataclass
-class _Writing:
-    """The driver's half of the line to `board`."""
-
-    board: VirtualPn532
-
-    def write(self, data: bytes) -> None:
-        self.board.hear(bytes(data))
-
-    async def drain(self) -> None:
-        await asyncio.sleep(0)
-
-
-@dataclass
 class Uart:
     """What `machine.UART` is to the driver: a speed, and bytes that are noise at another one."""
 
     board: VirtualPn532
     baudrate: int = 115200
     received: bytearray = field(default_factory=bytearray)
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
     speeds: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -95,6 +85,11 @@ class Uart:
     def _take(self, data: bytes) -> None:
         # SetSerialBaudRate is answered at the old speed, so what the chip's speed is now is what this was sent at.
         self.received += data if self.baudrate == self.board.chip.baudrate else b"\xa5" * len(data)
+        self.arrived.set()
+
+    async def readable(self) -> None:
+        """Returns once there is something to read."""
+        await self.arrived.wait()
 
     def init(self, baudrate: int) -> None:
         self.baudrate = baudrate
@@ -103,6 +98,8 @@ class Uart:
     def read(self, size: int) -> bytes | None:
         taken = bytes(self.received[:size])
         del self.received[:size]
+        if not self.received:
+            self.arrived.clear()
         return taken or None
 
     def write(self, data: bytes) -> None:
@@ -112,11 +109,11 @@ class Uart:
         pass
 
 
-def wire(board: VirtualPn532) -> Hsu:
+def wire(board: VirtualPn532) -> StreamLine:
     """A line to `board` without a speed of its own."""
-    reader = asyncio.StreamReader()
-    board.attach(reader.feed_data)
-    return Hsu(reader, _Writing(board))
+    incoming = asyncio.StreamReader()
+    board.attach(incoming.feed_data)
+    return StreamLine(incoming, board.hear)
 
 
 @asynccontextmanager

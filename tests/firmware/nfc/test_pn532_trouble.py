@@ -179,8 +179,9 @@ def test_a_chip_that_failed_is_found_again_at_whichever_speed_it_has_come_back(s
 def test_a_line_without_a_chip_is_a_reader_in_trouble() -> None:
     async def story() -> None:
         async with scene.board() as board:
+            line = scene.wire(board)
             board.attach(lambda data: None)
-            reader = Pn532Reader(Hsu(asyncio.StreamReader(), scene._Writing(board)))
+            reader = Pn532Reader(line)
             with pytest.raises(TransportError) as caught:
                 await reader.wait_for_card()
             assert caught.value.code == "nfc.reader" and scene.now() < 5

@@ -1,0 +1,48 @@
+"""A line to a PN532 over an asyncio stream, for a driver that runs in the same process as the virtual chip.
+
+It is a `Line` as `firmware.nfc.pn532_chip` describes it, beside `firmware.nfc.hsu.Hsu`. It has no speed to set.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from protocol.errors import TransportError
+
+_WAKE = b"\x55\x55" + bytes(14)
+"""What wakes the chip on its UART (user manual UM0701-02, 7.2.11)."""
+
+
+class StreamLine:
+    """Bytes from the chip come by `incoming`; bytes to the chip go to `write`."""
+
+    fixed = True
+
+    def __init__(self, incoming: asyncio.StreamReader, write: Callable[[bytes], None]) -> None:
+        self._incoming = incoming
+        self._write = write
+
+    async def write(self, data: bytes) -> None:
+        """Send a whole frame."""
+        self._write(bytes(data))
+        await asyncio.sleep(0)
+
+    async def read(self, timeout_ms: int) -> bytes:
+        """What has come, as soon as anything has; empty after `timeout_ms`.
+
+        Raises TransportError `nfc.reader` when the line is closed.
+        """
+        try:
+            async with asyncio.timeout(timeout_ms / 1000):
+                data = await self._incoming.read(512)
+        except TimeoutError:
+            return b""
+        if not data:
+            raise TransportError("nfc.reader", "the line to the reader chip is closed")
+        return data
+
+    async def wake(self) -> None:
+        """Wake the chip from power-down."""
+        await self.write(_WAKE)
+
+    async def set_baudrate(self, baudrate: int) -> None:
+        """Nothing: this line has no speed."""
