@@ -126,7 +126,8 @@ def _run(settings: config.Config, options: argparse.Namespace) -> int:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        await Agent(settings, Notifier(os.environ)).run(stop)
+        with Agent.open(settings, Notifier(os.environ)) as agent:
+            await agent.run(stop)
 
     asyncio.run(serve())
     return OK

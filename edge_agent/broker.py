@@ -179,20 +179,14 @@ class BrokerConnection:
 
     def _make_client(self) -> "_Client":
         client = _Client(
-            CallbackAPIVersion.VERSION2,
             # The broker ends an older connection of the same name, so two agents cannot both be this edge.
             client_id=f"mooring-edge-{self._edge}",
-            protocol=paho.MQTTv5,
-            manual_ack=True,
-            reconnect_on_failure=False,
+            admit=lambda: self._waiting.acquire(blocking=False),
+            on_fault=lambda error: self._post(self._end, FaultError(error)),
         )
-        client.admit = lambda: self._waiting.acquire(blocking=False)
-        client.connect_timeout = CONNECT_SECONDS
-        client.max_inflight_messages_set(IN_FLIGHT)
         client.will_set(uplink.topic(self._edge, uplink.STATE), uplink.state(False, self._version), qos=1, retain=True)
         if self._settings.ca:
             client.tls_set_context(tls.context(self._settings.ca, self._settings.cert, self._settings.key))
-        client.on_fault = lambda error: self._post(self._end, FaultError(error))
         client.on_connect = lambda _c, _u, _f, code, props: self._post(_resolve, self._connected, (code, props))
         client.on_subscribe = lambda _c, _u, _m, codes, _p: self._post(_resolve, self._subscribed, codes)
         client.on_disconnect = lambda _c, _u, _f, code, _p: self._post(self._end, self._why(client, code))
@@ -238,10 +232,24 @@ class BrokerConnection:
 
 
 class _Client(paho.Client):
-    """paho with two things that it lacks: limits of what it reads, and word of an exception that ended its thread."""
+    """paho with two things that it lacks: limits on what it reads, and a report of an exception that ends its thread.
 
-    admit: Callable[[], bool]
-    on_fault: Callable[[Exception], None]
+    `admit()` asks, for each PUBLISH, whether one more message may wait for our PUBACK. `on_fault(error)` is called in
+    paho's thread.
+    """
+
+    def __init__(self, client_id: str, admit: Callable[[], bool], on_fault: Callable[[Exception], None]) -> None:
+        self._admit, self._on_fault = admit, on_fault
+        self._packets: PacketSocket | None = None
+        super().__init__(
+            CallbackAPIVersion.VERSION2,
+            client_id=client_id,
+            protocol=paho.MQTTv5,
+            manual_ack=True,
+            reconnect_on_failure=False,
+        )
+        self.connect_timeout = CONNECT_SECONDS
+        self.max_inflight_messages_set(IN_FLIGHT)
 
     @property
     def refused(self) -> str | None:
@@ -249,15 +257,13 @@ class _Client(paho.Client):
         channel = self._packets
         return None if channel is None or channel.refused is None else str(channel.refused)
 
-    _packets: PacketSocket | None = None
-
     def _create_socket(self) -> PacketSocket:
         # Where paho itself puts what stands between it and the socket: its wrapper for websockets, say.
         channel = super()._create_socket()
         if isinstance(channel, socket.socket):
             # Else a PUBLISH behind a PUBACK waits for the peer's delayed ACK: 40 ms on each hop of a check-in.
             channel.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._packets = PacketSocket(channel, self.admit)
+        self._packets = PacketSocket(channel, self._admit)
         return self._packets
 
     def hang_up(self) -> None:
@@ -271,7 +277,7 @@ class _Client(paho.Client):
         try:
             return super().loop_forever(timeout, retry_first_connection)
         except Exception as error:  # noqa: BLE001 -- contained here, and noted
-            self.on_fault(error)
+            self._on_fault(error)
             return MQTTErrorCode.MQTT_ERR_UNKNOWN
 
 

@@ -35,13 +35,21 @@ class Credentials:
         """Private scalar and public point."""
         self.available = asyncio.Event()
         """Set once there are passes."""
-        self.refused = False
-        """Has a lock refused a pass that we have? Newer ones should be asked for."""
+        self._refused = False
         self.issued_at = 0
         """When the passes were issued, epoch seconds; 0 without any."""
         self._passes: dict[bytes, bytes] = {}
         self._prefixes: dict[bytes, bytes] = {}
         self._restore()
+
+    @property
+    def refused(self) -> bool:
+        """Has a lock refused a pass that we have? Then newer ones should be asked for."""
+        return self._refused
+
+    def note_refusal(self) -> None:
+        """A lock has refused the pass that we showed."""
+        self._refused = True
 
     @property
     def public(self) -> bytes:
@@ -85,7 +93,7 @@ class Credentials:
         return True
 
     def _hold(self, issued_at: int, passes: dict[bytes, bytes]) -> None:
-        self.issued_at, self._passes, self.refused = issued_at, passes, False
+        self.issued_at, self._passes, self._refused = issued_at, passes, False
         self._prefixes = {lock_id[: link.PREFIX_BYTES]: lock_id for lock_id in passes}
         self.available.set()
 

@@ -1,7 +1,7 @@
 """The way down: receipts and refusals for the outbox, statements and time answers for the locks that they name.
 
-Whoever reaches our topics at the broker says there what he likes. So each statement is verified before it lets anything
-go, sets anything aside, or is held; what a lock makes of one is for the lock to judge.
+Anyone who reaches our topics at the broker can send anything. So each statement is verified before it removes a record
+from the outbox, sets one aside, or takes a place on disk. Whether a lock acts on a statement is for the lock to decide.
 """
 
 from collections import Counter
@@ -20,10 +20,10 @@ from protocol.signed_time import SignedTime
 
 
 class Downlink:
-    """Takes what the province sends, for `locks` (the agent's own, by address, growing as locks are found).
+    """Takes what the province sends. `locks` are the agent's own, by address; more are added as they are found.
 
-    `province_public` is the province's key, a 65-byte point, or None in an experiment without it: then statements are
-    read for their form only. `settled` is told which records have left the outbox.
+    `province_public` is the province's key, a 65-byte point, or None in an experiment without it. Without it only the
+    form of a statement is checked.
     """
 
     def __init__(
@@ -31,25 +31,33 @@ class Downlink:
         outbox: Outbox,
         locks: dict[str, LockState],
         province_public: bytes | None,
-        settled: Callable[[Iterable[Key]], None],
-        faults: Faults | None = None,
+        faults: Faults,
     ) -> None:
-        self._faults = faults or Faults()
+        self._faults = faults
         self._outbox, self._queue, self._locks = outbox, outbox.statements, locks
-        self._province_public, self._settled = province_public, settled
+        self._province_public = province_public
 
     # --- from the province -------------------------------------------------------------------------------------------
 
-    def on_receipts(self, message: uplink.Receipts) -> None:
-        """Forget what is committed, and set aside what is refused where our own check agrees. Raises StorageError."""
+    def on_receipts(self, message: uplink.Receipts) -> list[Key]:
+        """Forget what is committed, and set aside what is refused where our own check agrees.
+
+        Returns the keys of the records that have left the queue. Raises StorageError.
+        """
+        gone: list[Key] = []
         # Refusals first: a receipt in the same message may pass over the refused record, which must not be forgotten.
-        self._take_all(message.statements, {refusal.KIND: self._take_refusal, receipt.KIND: self._take_receipt})
+        takers: dict[str, Callable[[bytes], None]] = {
+            refusal.KIND: lambda signed: gone.extend(self._take_refusal(signed)),
+            receipt.KIND: lambda signed: gone.extend(self._take_receipt(signed)),
+        }
+        self._take_all(message.statements, takers)
+        return gone
 
     def on_command(self, message: uplink.Command) -> None:
-        """Hold what is for a lock, durably. What the disk does not take comes again when the lock is seen."""
+        """Queue the statements for a lock, durably. If the disk fails, they come again when the lock is next seen."""
         lock_id, known = message.lock_id, self._outbox.knows(message.lock_id)
         if not known:
-            # The province hears LOCK SEEN when the lock comes, and says it again.
+            # When this lock comes, the province hears LOCK SEEN and sends the statements again.
             log.warning("statement.unknown_lock", lock=lock_id, statements=len(message.statements))
             return
         takers = {signed_time.KIND: lambda signed: self._take_time(lock_id, signed)}
@@ -59,12 +67,12 @@ class Downlink:
             self._take_all(message.statements, takers)
             self._judge_grants(lock_id, platform)
         except StorageError as error:
-            # The way up must not end for it: what goes up is what makes room.
+            # This must not end the way up: a full disk gets room when records go up and are receipted.
             log.error("statement.not_queued", lock=lock_id, code=error.code, reason=error.message)
         self._wake(lock_id)
 
     def _take_all(self, statements: list[bytes], takers: dict[str, Callable[[bytes], None]]) -> None:
-        """Give each statement to the taker of its kind, kind after kind; what is not good is counted and told."""
+        """Give each statement to the taker of its kind, kind after kind. Refused ones are counted and logged."""
         refused: Counter[tuple[str, str]] = Counter()
         kinds = [_kind(signed) for signed in statements]
         for kind, take in takers.items():
@@ -80,36 +88,41 @@ class Downlink:
             log.error("statement.refused", kind=kind, code=code, count=count)
 
     def _open(self, signed: bytes, kind: str) -> dict[Any, Any]:
-        """Body of a province statement; verified, but in an experiment without the province's key."""
+        """Body of a province statement. It is verified, except in an experiment without the province's key."""
         if self._province_public is not None:
             return statement.open(crypto_cpython, signed, kind, self._province_public)
         return statement.read(signed, kind)
 
-    def _take_refusal(self, signed: bytes) -> None:
-        self._settled(refusals.obey(self._outbox, Refusal.parse(self._open(signed, refusal.KIND))))
+    def _take_refusal(self, signed: bytes) -> list[Key]:
+        return refusals.obey(self._outbox, Refusal.parse(self._open(signed, refusal.KIND)))
 
-    def _take_receipt(self, signed: bytes) -> None:
+    def _take_receipt(self, signed: bytes) -> list[Key]:
         form = Receipt.parse(self._open(signed, receipt.KIND))
         if not self._outbox.knows(form.lock_id):
-            raise VerificationError("receipt.lock", "of a lock that was never here")
+            raise VerificationError("receipt.lock", "for a lock that was never seen here")
         gone = self._outbox.apply_receipt(form, signed)
         log.info("receipt.accepted", lock=form.lock_id, through=form.through, forgotten=len(gone))
-        self._settled(gone)
         self._wake(form.lock_id)
+        return gone
 
     def _take_for_lock(self, lock_id: bytes, signed: bytes) -> None:
-        lock_statement = lock_statements.read(signed, lock_id, self._province_public, self._queue.platform_key(lock_id))
-        if any(lock.holds(lock_statement.reported, lock_statement.serial) for lock in self._of(lock_id)):
-            self._queue.learn(lock_id, lock_statement)
+        form = lock_statements.read(signed, lock_id, self._province_public, self._queue.platform_key(lock_id))
+        if any(lock.holds(form.reported_as, form.serial) for lock in self._of(lock_id)):
+            self._queue.learn(lock_id, form)
             return
-        outcome = self._queue.add(lock_id, lock_statement)
-        if outcome == "full":
-            log.warning("statement.no_place", lock=lock_id, kind=lock_statement.kind, verified=lock_statement.verified)
+        outcome = self._queue.add(lock_id, form)
+        if outcome == "queued":
+            log.info("statement.queued", lock=lock_id, kind=form.kind)
+        elif outcome == "older":
+            log.info("statement.older", lock=lock_id, kind=form.kind)
         else:
-            log.info(f"statement.{outcome}", lock=lock_id, kind=lock_statement.kind)
+            log.warning("statement.no_place", lock=lock_id, kind=form.kind, verified=form.verified)
 
     def _judge_grants(self, lock_id: bytes, before: bytes | None) -> None:
-        """Verify the grants that could not be; and all, if the placement has named another platform than `before`."""
+        """Verify the grants that could not be verified; and all, if the placement now names another platform.
+
+        `before` is the platform's key that was known before this message.
+        """
         platform = self._queue.platform_key(lock_id)
         if platform is None or self._province_public is None:
             return
@@ -129,7 +142,7 @@ class Downlink:
             raise VerificationError("time.lock", "the time is for another lock")
         for lock in self._of(lock_id):
             if lock.hello is not None and lock.hello.time_nonce == answer.nonce:
-                lock.time_answer = signed
+                lock.keep_time_answer(signed)
                 return
         log.info("time.stale", lock=lock_id)
 
@@ -143,32 +156,32 @@ class Downlink:
             lock.due.set()
 
     async def deliver(self, lock: LockState) -> None:
-        """Until cancelled, hand to a lock what waits for it, whenever something may."""
+        """Until cancelled, hand to a lock what waits for it, each time that something may be waiting."""
         while True:
             await lock.due.wait()
             lock.due.clear()
             try:
                 await self._deliver_all(lock)
             except TransportError as error:
-                # What was not answered stays held; the next HELLO comes back here.
+                # A statement without an answer stays in the queue. The next HELLO starts another delivery.
                 log.info("statement.waits", address=lock.address, code=error.code)
             except StorageError as error:
-                # Still held, so it is handed over once more; the lock refuses or repeats what it has.
+                # It is still in the queue and is handed over once more. The lock refuses a statement that it has.
                 log.error("statement.not_settled", address=lock.address, code=error.code, reason=error.message)
             except Exception as error:  # noqa: BLE001 -- contained here, and noted
-                # Still held as well. The next HELLO tries again, and what waits for other locks is not concerned.
+                # It is still in the queue. The next HELLO tries again. Deliveries to other locks go on.
                 self._faults.note(error, address=lock.address)
 
     async def _deliver_all(self, lock: LockState) -> None:
         hello, link = lock.hello, lock.link
-        if hello is None or link is None or not link.connected:
+        if hello is None or not link.connected:
             return
         waiting = self._queue.waiting(hello.lock_id)
         receipts = [queued for queued in waiting if queued.kind == receipt.KIND]
         for queued in receipts:
             await self._hand_over(link, hello.lock_id, queued.kind, queued.signed)
             self._queue.settle(queued)
-        answer, lock.time_answer = lock.time_answer, None
+        answer = lock.take_time_answer()
         if answer is not None and self._answers(lock, answer):
             await self._hand_over(link, hello.lock_id, signed_time.KIND, answer)
         for queued in waiting[len(receipts) :]:

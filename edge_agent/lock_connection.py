@@ -256,7 +256,7 @@ class LockConnection:
     def _take_result(self, message: tuple[object, ...]) -> None:
         _, kind, code = message
         if not self.ready and kind == EDGE_PASS and isinstance(code, str):
-            self._credentials.refused = True
+            self._credentials.note_refusal()
             self._end(TransportError("lock.pass_refused", f"the lock refuses our pass ({code})"))
         elif self._result is not None and not self._result.done():
             self._result.set_result(code if isinstance(code, str) else None)

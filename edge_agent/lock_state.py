@@ -1,4 +1,4 @@
-"""A lock as the agent knows it while it runs, and what the agent needs of the link to it."""
+"""What the agent knows about a lock while it runs, and what it needs from the link to that lock."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,18 +8,20 @@ from edge_agent.credentials import Credentials
 from edge_agent.faults import Faults
 from protocol.link import Hello
 
+OnHello = Callable[[Hello], Awaitable[None]]
+
 
 class Link(Protocol):
-    """What the agent needs of a link; `edge_agent.lock_link.LockLink` is the one in use."""
+    """What the agent needs from a link. `edge_agent.lock_link.LockLink` is the one in use."""
 
     @property
     def connected(self) -> bool:
-        """Has the lock said HELLO on a connection that stands?"""
+        """Is there a working connection on which the lock has said HELLO?"""
 
     async def prove(self) -> bytes:
-        """Connect, and have whoever is there prove to be a lock that our passes list; returns its id.
+        """Connect, and let the peer prove that it is a lock which our passes list; returns the lock's id.
 
-        `run` goes on with that connection. Raises MooringError, after which there is no connection.
+        `run` then continues with that connection. Raises MooringError, after which there is no connection.
         """
 
     async def run(self) -> None:
@@ -36,7 +38,7 @@ class LinkFactory(Protocol):
         self,
         address: str,
         *,
-        on_hello: Callable[[Hello], Awaitable[None]],
+        on_hello: OnHello,
         on_record: Callable[[bytes, bytes], Awaitable[None]],
         next_counter: Callable[[Hello], int],
         credentials: Credentials,
@@ -48,26 +50,60 @@ class LinkFactory(Protocol):
 
 
 class LockState:
-    """A lock at an address: its link and what it said last."""
+    """A lock at one address: the link to it, and what the lock said last.
 
-    def __init__(self, address: str) -> None:
+    `make_link(on_hello)` makes the link. `on_hello(lock, hello)` judges each HELLO before it is kept here; whatever it
+    raises ends the connection. `lock_id` is given when the lock behind this address has proven itself before.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        make_link: Callable[[OnHello], Link],
+        on_hello: Callable[["LockState", Hello], None],
+        lock_id: bytes = b"",
+    ) -> None:
+        async def heard(hello: Hello) -> None:
+            on_hello(self, hello)
+
         self.address = address
-        self.link: Link | None = None
-        self.lock_id = b""
-        """Of the lock that proved itself here; empty while none has."""
+        self.lock_id = lock_id
+        """Id of the lock that proved itself at this address; empty while none has."""
         self.hello: Hello | None = None
-        self.due = asyncio.Event()
-        """Something may be waiting to be delivered."""
+        """The last HELLO; None before the first, and after one that could not be reported."""
         self.time_answer: bytes | None = None
-        self.asked: tuple[bytes, float] | None = None
-        """Nonce and moment of the last time request."""
-        self.announced: tuple[dict[str, int], float] | None = None
-
-    def holds(self, kind: str, serial: int) -> bool:
-        """Did it say that it holds the statement of that kind and serial?"""
-        return serial > 0 and self.hello is not None and self.hello.held.get(kind) == serial
+        """The province's answer to the lock's request for the time, until it is handed over."""
+        self.due = asyncio.Event()
+        """Set when something may be waiting for the lock."""
+        self.link = make_link(heard)
 
     @property
     def connected(self) -> bool:
         """Is it in reach now?"""
-        return self.link is not None and self.link.connected and self.hello is not None
+        return self.link.connected and self.hello is not None
+
+    def holds(self, kind: str, serial: int) -> bool:
+        """Did the lock say that it holds the statement of that kind and serial?"""
+        return serial > 0 and self.hello is not None and self.hello.held.get(kind) == serial
+
+    async def prove(self) -> None:
+        """As `Link.prove`; keeps the id."""
+        self.lock_id = await self.link.prove()
+
+    def keep_hello(self, hello: Hello) -> None:
+        """Keep what a good HELLO says; a delivery may be due now."""
+        self.hello, self.lock_id = hello, hello.lock_id
+        self.due.set()
+
+    def forget_hello(self) -> None:
+        """Treat the lock as out of reach until its next HELLO."""
+        self.hello = None
+
+    def keep_time_answer(self, signed: bytes) -> None:
+        """Keep an answer for the next delivery."""
+        self.time_answer = signed
+
+    def take_time_answer(self) -> bytes | None:
+        """The answer that is kept, which is kept no longer."""
+        answer, self.time_answer = self.time_answer, None
+        return answer

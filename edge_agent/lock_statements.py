@@ -41,7 +41,7 @@ class LockStatement:
     placement: Placement | None = None
 
     @property
-    def reported(self) -> str:
+    def reported_as(self) -> str:
         """The name under which a lock's HELLO says which serial of it the lock holds."""
         return revocation_list.name(int(self.name)) if self.known and self.kind == revocation_list.KIND else self.kind
 

@@ -42,7 +42,7 @@ class Roster:
         faults: Faults,
         *,
         locks: dict[str, LockState],
-        make: Callable[[str], LockState],
+        make: Callable[[str, bytes], LockState],
         deliver: Callable[[LockState], Coroutine[Any, Any, None]],
         search: Search,
     ) -> None:
@@ -68,7 +68,7 @@ class Roster:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
                 for address in self._settings.addresses:
-                    self._serve(self._make(address))
+                    self._serve(self._make(address, b""))
                 if not self._settings.addresses:
                     self.passes_changed()
                     tasks.create_task(keep("scan", self._scan, self._faults))
@@ -91,12 +91,10 @@ class Roster:
         served = {lock.lock_id for lock in self.locks.values()}
         for address, lock_id in self._outbox.proven():
             if self._credentials.admits(lock_id) and lock_id not in served and address not in self.locks:
-                lock = self._make(address)
-                lock.lock_id = lock_id
-                self._serve(lock)
+                self._serve(self._make(address, lock_id))
 
     def _serve(self, lock: LockState) -> None:
-        if self._tasks is None or lock.link is None:
+        if self._tasks is None:
             raise TransportError("edge.stopped", "locks are served while the agent runs")
         self.locks[lock.address] = lock
         self._work[lock.address] = [
@@ -148,13 +146,11 @@ class Roster:
                 self._sightings.failed(address)
 
     async def _try(self, address: str) -> None:
-        lock = self._make(address)
-        if lock.link is None:
-            return
+        lock = self._make(address, b"")
         code = "lock.silent"
         try:
             async with asyncio.timeout(PROOF_SECONDS):
-                lock.lock_id = await lock.link.prove()
+                await lock.prove()
         except TimeoutError:
             pass
         except FaultError as error:

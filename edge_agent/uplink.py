@@ -71,7 +71,7 @@ class Uplink:
         outbox: Outbox,
         version: str,
         *,
-        on_receipts: Callable[[uplink.Receipts], None],
+        on_receipts: Callable[[uplink.Receipts], Iterable[Key]],
         on_command: Callable[[uplink.Command], None],
         on_pass: Callable[[bytes], None],
         on_online: Callable[[], None],
@@ -111,7 +111,7 @@ class Uplink:
             return False
         return True
 
-    def settled(self, keys: Iterable[Key]) -> None:
+    def _settle(self, keys: Iterable[Key]) -> None:
         """These records have left the outbox."""
         gone = set(keys)
         for lane in self._lanes:
@@ -307,7 +307,7 @@ class Uplink:
 
     def _handle(self, message: Message) -> None:
         if message.leaf == uplink.RECEIPT:
-            self._on_receipts(uplink.parse_receipts(message.payload))
+            self._settle(self._on_receipts(uplink.parse_receipts(message.payload)))
         elif message.leaf == uplink.PASS:
             self._on_pass(message.payload)
         else:

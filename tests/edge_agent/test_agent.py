@@ -6,11 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from edge_agent import agent as edge_agent_module
+from edge_agent import announcements
 from edge_agent import uplink as edge_uplink
-from edge_agent.agent import Agent
 from edge_agent.backoff import Backoff
-from edge_agent.notify import Notifier
 from protocol import cbor, record, uplink
 from protocol import crypto_cpython as crypto
 from protocol.errors import StorageError
@@ -137,7 +135,7 @@ def test_whatever_a_stranger_at_the_broker_says_the_records_stay_and_arrive(tmp_
                 found = building.counts()
                 assert (found.records, found.quarantined, found.disputed, found.statements) == (3, 0, 0, 0)
                 assert link.delivered == [("placement", link.delivered[0][1])]
-                assert building.agent._credentials.issued_at == 50 and building.agent._uplink.online
+                assert building.agent._credentials.issued_at == 50 and building.agent.uplink.online
                 province.mute = False
                 await link.until(lambda: lock.receipted_through == 3)
 
@@ -295,7 +293,8 @@ def test_two_agents_do_not_share_a_state_directory(tmp_path: Path) -> None:
             async with building.open():
                 second = Building(tmp_path, broker.port, SigningLock())
                 with pytest.raises(StorageError) as refusal:
-                    await Agent(second.settings, Notifier({}), make_link=second._make_link).run(asyncio.Event())
+                    async with second.running():
+                        pass
                 assert refusal.value.code == "outbox.busy"
 
     _run(story)
@@ -304,7 +303,7 @@ def test_two_agents_do_not_share_a_state_directory(tmp_path: Path) -> None:
 def test_an_agent_asks_for_a_pass_takes_it_and_asks_again_when_a_lock_refuses_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(edge_agent_module, "ASK_PASS_SECONDS", 0.1)
+    monkeypatch.setattr(announcements, "ASK_PASS_SECONDS", 0.1)
 
     async def story() -> None:
         lock = SigningLock()
@@ -322,12 +321,12 @@ def test_an_agent_asks_for_a_pass_takes_it_and_asks_again_when_a_lock_refuses_it
                 await eventually(lambda: "L0" in building.links)
                 assert known.issued_at == 100
                 settled = len(asked())
-                known.refused = True
+                known.note_refusal()
                 await asyncio.to_thread(province.wait, lambda: len(asked()) > settled)
                 assert asked()[-1].issued_at == 100
                 province.send("edge", uplink.PASS, passes(known.public, 101))
                 await eventually(lambda: known.issued_at == 101)
-                await eventually(lambda: not building.agent._locks)  # it is not ours any more
+                await eventually(lambda: not building.agent.locks)  # it is not ours any more
 
     _run(story)
 

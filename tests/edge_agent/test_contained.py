@@ -21,10 +21,10 @@ from edge_agent.notify import Notifier
 from protocol import cbor, link, uplink
 from protocol.errors import StorageError
 from sim.broker import Broker
-from tests.edge_agent.test_lock_link import HASTY, Store, credentials, losses
 from tests.support import rogue_lock, virtual_time
 from tests.support.counting_province import CountingProvince
 from tests.support.link_keys import EDGE_PRIVATE
+from tests.support.link_store import HASTY, LinkStore, credentials, losses
 from tests.support.radio_world import radio_world
 from tests.support.rogue_lock import KEYS, LOCK_ID, ROGUE_ADDRESS, Answer, RogueLock
 from tests.support.scripted_radio import Client, Ether, lock_of
@@ -79,7 +79,7 @@ def greeting(*hellos: bytes) -> Answer:
     return lambda message: [next(rest)] if message[0] == link.PULL and message[2] == 0 else []
 
 
-async def until_greeted(store: Store, faults: Faults, times: int = 1) -> None:
+async def until_greeted(store: LinkStore, faults: Faults, times: int = 1) -> None:
     lock = LockLink(
         ROGUE_ADDRESS,
         on_hello=store.on_hello,
@@ -112,7 +112,7 @@ def test_whatever_a_call_of_the_radio_raises_ends_that_connection_and_no_more(
         # The first HELLO is for another lock, so that the connection ends and is closed whatever fails.
         peer.hellos.insert(0, rogue_lock.hello(1, lock_id=bytes(16)))
         with ether.installed():
-            await until_greeted(Store(), faults)
+            await until_greeted(LinkStore(), faults)
 
     virtual_time.run(world())
     codes = [facts["code"] for facts in losses(caplog)]
@@ -128,7 +128,7 @@ def test_whatever_a_call_of_the_radio_raises_ends_that_connection_and_no_more(
         assert faults.counts == {}
 
 
-class Broken(Store):
+class Broken(LinkStore):
     """A store that fails in a way that nobody foresaw, at the first HELLO and at the first record."""
 
     def __init__(self) -> None:
@@ -215,16 +215,16 @@ def test_no_hello_ends_the_agent_and_the_next_good_one_is_told_to_the_province(
             await RogueLock(air.air, greeting(*ODD_HELLOS, good)).start()
             stop = asyncio.Event()
             hasty = functools.partial(LockLink, backoff=HASTY)
-            agent = Agent(agent_settings(tmp_path, port), Notifier({}), make_link=hasty)
-            running = asyncio.ensure_future(agent.run(stop))
-            try:
-                await asyncio.to_thread(
-                    province.wait, lambda: any(isinstance(said, uplink.LockSeen) for said in province.heard)
-                )
-                assert not running.done()
-            finally:
-                stop.set()
-                await running
+            with Agent.open(agent_settings(tmp_path, port), Notifier({}), make_link=hasty) as agent:
+                running = asyncio.ensure_future(agent.run(stop))
+                try:
+                    await asyncio.to_thread(
+                        province.wait, lambda: any(isinstance(said, uplink.LockSeen) for said in province.heard)
+                    )
+                    assert not running.done()
+                finally:
+                    stop.set()
+                    await running
 
     with Broker() as broker, CountingProvince(broker.port) as province:
         asyncio.run(world(broker.port, province))
@@ -245,19 +245,19 @@ def test_what_a_library_leaves_to_the_event_loop_is_counted_and_the_agent_lives(
             raise LookupError("what a neighbour advertises")
 
         settings = replace(agent_settings(tmp_path, 1), locks=config.Locks((), 1, 60, 16))
-        agent = Agent(settings, Notifier({}), search=search)
-        running = asyncio.ensure_future(agent.run(stop))
-        await told.wait()
-        assert agent._faults.counts == {"ZeroDivisionError": 1, "LookupError": 1} and not running.done()
-        stop.set()
-        await running
+        with Agent.open(settings, Notifier({}), search=search) as agent:
+            running = asyncio.ensure_future(agent.run(stop))
+            await told.wait()
+            assert agent.faults.counts == {"ZeroDivisionError": 1, "LookupError": 1} and not running.done()
+            stop.set()
+            await running
 
     asyncio.run(world())
     assert "neighbour" not in str([entry.__dict__.get("facts") for entry in caplog.records])
 
 
 def test_a_disk_that_fails_ends_a_link_as_before() -> None:
-    store, faults = Store(), Faults()
+    store, faults = LinkStore(), Faults()
     store.failures = 1
 
     def answer(message: tuple[object, ...]) -> list[bytes]:

@@ -52,7 +52,7 @@ def test_a_pass_survives_a_restart(tmp_path: Path) -> None:
 def test_a_newer_pass_replaces_an_older_and_not_the_other_way_round(tmp_path: Path) -> None:
     known = edge(tmp_path)
     known.take(KEYS.passes(issued_at=NOW + 1))
-    known.refused = True
+    known.note_refusal()
     taken = [(known.take(KEYS.passes(issued_at=NOW + later)), known.refused) for later in (0, 2)]
     assert taken == [(False, True), (True, False)]
     assert known.issued_at == NOW + 2

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_agent.downlink import Downlink
+from edge_agent.faults import Faults
 from edge_agent.outbox import Outbox
 from protocol import crypto_cpython as crypto
 from protocol import record, uplink
@@ -49,7 +50,7 @@ class Story:
         self.outbox = Outbox(self.path)
         self.outbox._db.execute("PRAGMA synchronous = OFF")
         self.outbox.lock_seen(LOCK.hello())
-        self.down = Downlink(self.outbox, {}, PROVINCE_PUBLIC, lambda keys: None)
+        self.down = Downlink(self.outbox, {}, PROVINCE_PUBLIC, Faults())
 
     def record(self, number: int, other: bool) -> None:
         item = (OTHERS if other else LOCK.records)[number - 1]

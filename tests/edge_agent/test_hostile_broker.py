@@ -16,9 +16,9 @@ from edge_agent.backoff import Backoff
 from edge_agent.packets import MAX_PACKET, PacketError, PacketSocket
 from protocol import uplink
 from protocol.errors import MooringError
-from tests.edge_agent.test_uplink import Edge, running
 from tests.support.hostile_broker import CONNACK, Attack, HostileBroker, Session, length, packet, publish
 from tests.support.signing_lock import SigningLock
+from tests.support.uplink_edge import UplinkEdge, running
 
 CMD = "mooring/1/edge/cmd"
 MOST_BYTES = 2_000_000
@@ -44,7 +44,7 @@ def _lost(caplog: pytest.LogCaptureFixture) -> list[Any]:
     return [entry.__dict__["facts"]["code"] for entry in caplog.records if entry.getMessage() == "broker.lost"]
 
 
-def attacked(folder: Path, broker: HostileBroker, after: Callable[[Edge], Awaitable[None]]) -> None:
+def attacked(folder: Path, broker: HostileBroker, after: Callable[[UplinkEdge], Awaitable[None]]) -> None:
     """An edge whose first connection is attacked; then it must be back and take a command as ever."""
 
     async def story() -> None:
@@ -108,7 +108,7 @@ def test_no_message_of_a_broker_costs_more_than_two_megabytes(
         peaks.append(tracemalloc.get_traced_memory()[1] - before)
         tracemalloc.stop()
 
-    async def after(_edge: Edge) -> None:
+    async def after(_edge: UplinkEdge) -> None:
         assert _lost(caplog) == ["broker.limit"]
 
     broker = HostileBroker(measured, honest)
@@ -144,7 +144,7 @@ def test_the_largest_message_there_is_costs_no_more_either_and_is_taken(tmp_path
 def test_a_costly_answer_to_connect_ends_the_attempt(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     costly = packet(0x20, b"\x00\x00" + length(100_000) + USER_PROPERTY * 20_000)
 
-    async def after(_edge: Edge) -> None:
+    async def after(_edge: UplinkEdge) -> None:
         assert _lost(caplog) == ["broker.limit"]
 
     attacked(tmp_path, HostileBroker(honest, connacks=(costly,)), after)
@@ -176,7 +176,7 @@ MALFORMED = {
 def test_a_packet_out_of_order_ends_the_connection_and_the_next_one_works(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, data: bytes
 ) -> None:
-    async def after(edge: Edge) -> None:
+    async def after(edge: UplinkEdge) -> None:
         assert len(_lost(caplog)) == 1 and _lost(caplog)[0] in ("broker.limit", "broker.lost")
 
     attacked(tmp_path, HostileBroker(once(data), honest), after)
@@ -254,7 +254,7 @@ def test_an_exception_that_would_end_the_network_thread_ends_the_connection_and_
     monkeypatch.setattr(socket, "create_connection", connect)
     _Failing.reads = 0
 
-    async def after(edge: Edge) -> None:
+    async def after(edge: UplinkEdge) -> None:
         assert _lost(caplog) == ["edge.fault"]
         assert edge.faults.counts == {"ZeroDivisionError": 1}
 

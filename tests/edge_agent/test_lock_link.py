@@ -2,123 +2,32 @@
 
 import asyncio
 import random
-import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 
 import pytest
 
 from edge_agent import discovery, lock_connection
-from edge_agent.backoff import Backoff
-from edge_agent.credentials import KEY_FILE, Credentials
 from edge_agent.lock_link import LockLink
-from protocol import link, record
-from protocol.errors import MooringError, StorageError, TransportError
+from protocol import link
+from protocol.errors import TransportError
 from protocol.statement import MAX_BYTES as LONGEST_STATEMENT
-from tests.support.link_keys import EDGE_PRIVATE, NOW
+from tests.support.link_keys import NOW
+from tests.support.link_store import LinkStore, credentials, error_code, error_of, linked, losses, without_pass
 from tests.support.radio_world import ADDRESS, RadioWorld, radio_world
 from tests.support.rogue_lock import KEYS, LOCK_ID
 
-HASTY = Backoff(first=0.02, limit=0.1)
 
-
-class Store:
-    """A durable store as the outbox is one: it knows which record comes next."""
-
-    def __init__(self) -> None:
-        self.counters: list[int] = []
-        self.hellos: list[link.Hello] = []
-        self.changed = asyncio.Condition()
-        self.failures = 0
-        self.hold = asyncio.Event()
-        self.hold.set()
-
-    async def on_hello(self, hello: link.Hello) -> None:
-        async with self.changed:
-            self.hellos.append(hello)
-            self.changed.notify_all()
-
-    async def on_record(self, lock_id: bytes, data: bytes) -> None:
-        await self.hold.wait()
-        if self.failures:
-            self.failures -= 1
-            raise StorageError("outbox.full", "no room")
-        assert lock_id == LOCK_ID
-        async with self.changed:
-            self.counters.append(record.parse(data).counter)
-            self.changed.notify_all()
-
-    def next_counter(self, _hello: link.Hello) -> int:
-        return max(self.counters, default=0) + 1
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        async with self.changed:
-            await self.changed.wait_for(condition)
-
-
-def without_pass() -> Credentials:
-    """The edge's key of the link tests."""
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder, KEY_FILE).write_bytes(EDGE_PRIVATE)
-        return Credentials(Path(folder), KEYS.province[1])
-
-
-def credentials(edge_pass: bytes | None = None) -> Credentials:
-    """The edge's key of the link tests, and a pass."""
-    known = without_pass()
-    known.take(edge_pass or KEYS.passes())
-    return known
-
-
-@asynccontextmanager
-async def linked(
-    store: Store, credit: int = 8, address: str = ADDRESS, known: Credentials | None = None
-) -> AsyncIterator[LockLink]:
-    lock = LockLink(
-        address,
-        on_hello=store.on_hello,
-        on_record=store.on_record,
-        next_counter=store.next_counter,
-        credentials=known or credentials(),
-        credit=credit,
-        backoff=HASTY,
-    )
-    running = asyncio.create_task(lock.run())
-    try:
-        yield lock
-    finally:
-        running.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await running
-
-
-def run(records: int, scenario: Callable[[RadioWorld, Store], Awaitable[None]], **settings: str) -> None:
+def run(records: int, scenario: Callable[[RadioWorld, LinkStore], Awaitable[None]], **settings: str) -> None:
     async def world() -> None:
         async with radio_world() as air:
             await air.boot(records, **settings)
-            await scenario(air, Store())
+            await scenario(air, LinkStore())
 
     asyncio.run(world())
 
 
-async def error_of(lock: LockLink) -> MooringError:
-    while lock.last_error is None:  # noqa: ASYNC110 -- the link tells its state, and no more
-        await asyncio.sleep(0.01)
-    return lock.last_error
-
-
-async def error_code(lock: LockLink) -> str:
-    return (await error_of(lock)).code
-
-
-def losses(caplog: pytest.LogCaptureFixture) -> list[dict[str, object]]:
-    """Facts of each `link.lost` that was logged."""
-    return [entry.__dict__["facts"] for entry in caplog.records if entry.getMessage() == "link.lost"]
-
-
 def test_discovery_names_locks_and_only_locks() -> None:
-    async def scenario(world: RadioWorld, _store: Store) -> None:
+    async def scenario(world: RadioWorld, _store: LinkStore) -> None:
         other = await world.another_adapter(7)
         await other.device.start_advertising(advertising_data=b"\x02\x01\x06", advertising_interval_min=20)
         assert await discovery.discover(timeout=0.3) == [(ADDRESS, LOCK_ID[: link.PREFIX_BYTES])]
@@ -127,7 +36,7 @@ def test_discovery_names_locks_and_only_locks() -> None:
 
 
 def test_every_record_comes_once_and_in_order() -> None:
-    async def scenario(_world: RadioWorld, store: Store) -> None:
+    async def scenario(_world: RadioWorld, store: LinkStore) -> None:
         async with linked(store) as lock:
             await store.until(lambda: len(store.counters) == 40)
             assert lock.connected and lock.last_error is None
@@ -137,7 +46,7 @@ def test_every_record_comes_once_and_in_order() -> None:
 
 
 def test_credit_is_renewed_only_after_storage() -> None:
-    async def scenario(world: RadioWorld, store: Store) -> None:
+    async def scenario(world: RadioWorld, store: LinkStore) -> None:
         store.hold.clear()
         async with linked(store, credit=4) as lock:
             await store.until(lambda: bool(store.hellos))
@@ -154,7 +63,7 @@ def test_credit_is_renewed_only_after_storage() -> None:
 
 @pytest.mark.parametrize("fault", ["cut", "out of range", "power"])
 def test_after_a_loss_the_stream_resumes_at_the_right_record(fault: str) -> None:
-    async def scenario(world: RadioWorld, store: Store) -> None:
+    async def scenario(world: RadioWorld, store: LinkStore) -> None:
         async with linked(store):
             await store.until(lambda: len(store.counters) >= 10)
             if fault == "cut":
@@ -174,7 +83,7 @@ def test_after_a_loss_the_stream_resumes_at_the_right_record(fault: str) -> None
 
 
 def test_many_cuts_at_any_point_lose_and_repeat_nothing() -> None:
-    async def scenario(world: RadioWorld, store: Store) -> None:
+    async def scenario(world: RadioWorld, store: LinkStore) -> None:
         async with linked(store):
             for packets in (1, 3, 12, 30, 47, 60):
                 world.air.cut_after = packets
@@ -187,7 +96,7 @@ def test_many_cuts_at_any_point_lose_and_repeat_nothing() -> None:
 
 
 def test_a_store_that_fails_gets_the_same_record_again() -> None:
-    async def scenario(_world: RadioWorld, store: Store) -> None:
+    async def scenario(_world: RadioWorld, store: LinkStore) -> None:
         store.failures = 2
         async with linked(store):
             await store.until(lambda: len(store.counters) == 5)
@@ -197,7 +106,7 @@ def test_a_store_that_fails_gets_the_same_record_again() -> None:
 
 
 def test_a_statement_is_answered_and_a_record_made_meanwhile_follows() -> None:
-    async def scenario(_world: RadioWorld, store: Store) -> None:
+    async def scenario(_world: RadioWorld, store: LinkStore) -> None:
         async with linked(store) as lock:
             await store.until(lambda: bool(store.hellos))
             assert await lock.deliver(b"grow") is None
@@ -211,7 +120,7 @@ def test_a_statement_is_answered_and_a_record_made_meanwhile_follows() -> None:
 
 
 def test_statements_are_refused_without_a_connection_and_fail_with_it() -> None:
-    async def scenario(world: RadioWorld, store: Store) -> None:
+    async def scenario(world: RadioWorld, store: LinkStore) -> None:
         async with linked(store) as lock:
             with pytest.raises(TransportError, match=r"lock\.not_connected"):
                 await lock.deliver(b"early")
@@ -228,7 +137,7 @@ def test_a_lock_that_is_not_there_is_named_unreachable(
 ) -> None:
     monkeypatch.setattr(lock_connection, "CONNECT_SECONDS", 0.2)
 
-    async def scenario(_world: RadioWorld, store: Store) -> None:
+    async def scenario(_world: RadioWorld, store: LinkStore) -> None:
         async with linked(store, address="F0:00:00:00:00:77") as lock:
             assert await error_code(lock) == "lock.unreachable"
             assert not lock.connected
@@ -240,7 +149,7 @@ def test_a_lock_that_is_not_there_is_named_unreachable(
 
 @pytest.mark.parametrize("credit", [0, link.CREDIT_LIMIT + 1])
 def test_a_credit_beyond_the_protocols_limit_is_a_mistake(credit: int) -> None:
-    store = Store()
+    store = LinkStore()
     with pytest.raises(ValueError, match="credit"):
         LockLink(
             ADDRESS,
@@ -256,7 +165,7 @@ def test_a_credit_beyond_the_protocols_limit_is_a_mistake(credit: int) -> None:
 
 
 def test_without_a_pass_no_lock_is_connected_and_with_one_it_is() -> None:
-    async def scenario(world: RadioWorld, store: Store) -> None:
+    async def scenario(world: RadioWorld, store: LinkStore) -> None:
         known = without_pass()
         before = world.air.data_packets
         async with linked(store, known=known):
@@ -269,7 +178,7 @@ def test_without_a_pass_no_lock_is_connected_and_with_one_it_is() -> None:
 
 
 def test_a_lock_that_refuses_the_pass_says_why_and_a_newer_pass_mends_it() -> None:
-    async def scenario(_world: RadioWorld, store: Store) -> None:
+    async def scenario(_world: RadioWorld, store: LinkStore) -> None:
         known = credentials(KEYS.passes(issued_at=NOW - 1000, not_after=NOW - 1))
         async with linked(store, known=known) as lock:
             error = await error_of(lock)
@@ -285,7 +194,7 @@ def test_a_lock_that_refuses_the_pass_says_why_and_a_newer_pass_mends_it() -> No
 def test_a_lock_that_the_pass_does_not_list_is_left_before_it_learns_who_asks(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async def scenario(_world: RadioWorld, store: Store) -> None:
+    async def scenario(_world: RadioWorld, store: LinkStore) -> None:
         known = credentials(KEYS.passes(locks=[bytes(16)]))
         async with linked(store, known=known) as lock:
             assert await error_code(lock) == "lock.foreign_pass"
@@ -298,7 +207,7 @@ def test_a_lock_that_the_pass_does_not_list_is_left_before_it_learns_who_asks(
 
 @pytest.mark.parametrize("size", [1, link.PIECE_BYTES, link.PIECE_BYTES + 1, LONGEST_STATEMENT])
 def test_a_statement_of_any_size_is_delivered(size: int) -> None:
-    async def scenario(_world: RadioWorld, store: Store) -> None:
+    async def scenario(_world: RadioWorld, store: LinkStore) -> None:
         async with linked(store) as lock:
             await store.until(lambda: bool(store.hellos))
             assert await lock.deliver(b"s" * size) is None
@@ -309,7 +218,7 @@ def test_a_statement_of_any_size_is_delivered(size: int) -> None:
 
 @pytest.mark.parametrize("packets", [5, 40, 80])
 def test_a_long_statement_cut_off_anywhere_arrives_and_goes_on_where_it_was(packets: int) -> None:
-    async def scenario(world: RadioWorld, store: Store) -> None:
+    async def scenario(world: RadioWorld, store: LinkStore) -> None:
         statement = random.Random(packets).randbytes(LONGEST_STATEMENT)
         world.adapter.mtu = 100
         async with linked(store) as lock:

@@ -13,8 +13,8 @@ from protocol import crypto_cpython as crypto
 from protocol.errors import TransportError
 from protocol.link_session import Responder, Session
 from protocol.parts import Parts
-from tests.edge_agent.test_lock_link import Store, error_code, linked
 from tests.support import rogue_lock
+from tests.support.link_store import LinkStore, error_code, linked
 from tests.support.radio_world import radio_world
 from tests.support.rogue_lock import KEYS, ROGUE_ADDRESS, Answer, RogueLock
 
@@ -27,14 +27,14 @@ def polite_until(pull_answer: Iterable[bytes]) -> Answer:
 
 def run_rogue(
     answer: Answer,
-    scenario: Callable[[Store, LockLink], Awaitable[None]],
+    scenario: Callable[[LinkStore, LockLink], Awaitable[None]],
     with_service: bool = True,
     **behaviour: Any,
 ) -> None:
     async def world() -> None:
         async with radio_world() as air:
             await RogueLock(air.air, answer, **behaviour).start(with_service)
-            store = Store()
+            store = LinkStore()
             async with linked(store, address=ROGUE_ADDRESS) as lock:
                 await scenario(store, lock)
 
@@ -61,7 +61,7 @@ def posing(static: tuple[bytes, bytes], proof: bytes) -> Callable[[], Responder]
 def test_a_radio_that_cannot_prove_to_be_a_lock_is_left_before_it_learns_who_asks(
     handshake: Callable[[], Responder], code: str
 ) -> None:
-    async def scenario(store: Store, lock: LockLink) -> None:
+    async def scenario(store: LinkStore, lock: LockLink) -> None:
         assert await error_code(lock) == code
         assert not store.hellos
 
@@ -69,7 +69,7 @@ def test_a_radio_that_cannot_prove_to_be_a_lock_is_left_before_it_learns_who_ask
 
 
 def test_a_lock_that_wants_to_talk_in_the_clear_is_left() -> None:
-    async def scenario(store: Store, lock: LockLink) -> None:
+    async def scenario(store: LinkStore, lock: LockLink) -> None:
         assert await error_code(lock) == "link.form"
         assert not store.hellos
 
@@ -79,7 +79,7 @@ def test_a_lock_that_wants_to_talk_in_the_clear_is_left() -> None:
 def test_an_answer_with_a_point_off_the_curve_is_refused() -> None:
     answer = cbor.encode([link_session.ANSWER, b"\x04" + b"\x01" * 64, bytes(81), bytes(150)])
 
-    async def scenario(_store: Store, lock: LockLink) -> None:
+    async def scenario(_store: LinkStore, lock: LockLink) -> None:
         assert await error_code(lock) == "crypto.key"
 
     run_rogue(lambda _: [answer], scenario, handshake=lambda: None, parts=lambda message: Parts(message, 100))
@@ -104,7 +104,7 @@ def repeated() -> Callable[[Session, bytes], bytes]:
     "seal", [altered, repeated(), lambda _, message: message], ids=["altered", "repeated", "unsealed"]
 )
 def test_what_is_not_the_locks_next_message_ends_the_connection(seal: Callable[[Session, bytes], bytes]) -> None:
-    async def scenario(store: Store, lock: LockLink) -> None:
+    async def scenario(store: LinkStore, lock: LockLink) -> None:
         assert await error_code(lock) == "lock.protocol"
         assert store.counters == []
 
@@ -127,7 +127,7 @@ def test_an_edge_cut_off_by_a_message_it_could_not_open_goes_on_from_the_last_it
         assert isinstance(message[1], int)
         return [rogue_lock.record(counter) for counter in range(message[1], 6)]
 
-    async def scenario(store: Store, _lock: LockLink) -> None:
+    async def scenario(store: LinkStore, _lock: LockLink) -> None:
         await store.until(lambda: store.counters == [1, 2, 3, 4, 5])
         assert broken
 
@@ -147,7 +147,7 @@ def test_an_edge_cut_off_by_a_message_it_could_not_open_goes_on_from_the_last_it
     ids=["message", "direction", "other lock", "other id", "other identity", "flood"],
 )
 def test_a_lock_that_breaks_the_protocol_is_left(pull_answer: list[bytes]) -> None:
-    async def scenario(_store: Store, lock: LockLink) -> None:
+    async def scenario(_store: LinkStore, lock: LockLink) -> None:
         assert await error_code(lock) == "lock.protocol"
 
     run_rogue(polite_until(pull_answer), scenario)
@@ -155,7 +155,7 @@ def test_a_lock_that_breaks_the_protocol_is_left(pull_answer: list[bytes]) -> No
 
 @pytest.mark.parametrize("parts", [[b"\x07garbage"], [b"\x01" + bytes(300)] * 40], ids=["part", "endless"])
 def test_parts_that_make_no_message_end_the_connection(parts: list[bytes]) -> None:
-    async def scenario(_store: Store, lock: LockLink) -> None:
+    async def scenario(_store: LinkStore, lock: LockLink) -> None:
         assert await error_code(lock) == "lock.protocol"
 
     run_rogue(polite_until([]), scenario, parts=lambda _: parts)
@@ -168,7 +168,7 @@ def test_a_lock_that_wants_more_than_was_offered_gets_nothing(offset: int) -> No
             return [rogue_lock.hello(1)] if message[2] == 0 else []
         return [link.want(offset)]
 
-    async def scenario(store: Store, lock: LockLink) -> None:
+    async def scenario(store: LinkStore, lock: LockLink) -> None:
         await store.until(lambda: bool(store.hellos))
         with pytest.raises(TransportError, match=r"lock\.protocol"):
             await lock.deliver(bytes(link.PIECE_BYTES + 500))
@@ -188,7 +188,7 @@ def test_a_lock_that_held_another_beginning_is_given_the_whole_once_more() -> No
             return {1: [link.result("?", "link.digest")], 3: [link.result("grant", None)]}.get(pieces, [])
         return [rogue_lock.hello(1)] if message[2] == 0 else []
 
-    async def scenario(store: Store, lock: LockLink) -> None:
+    async def scenario(store: LinkStore, lock: LockLink) -> None:
         await store.until(lambda: bool(store.hellos))
         assert await lock.deliver(bytes(2000)) is None
         assert (heard.count(link.OFFER), heard.count(link.PIECE)) == (2, 3)
@@ -197,7 +197,7 @@ def test_a_lock_that_held_another_beginning_is_given_the_whole_once_more() -> No
 
 
 def test_a_record_without_a_records_form_is_left_to_the_lock() -> None:
-    async def scenario(store: Store, lock: LockLink) -> None:
+    async def scenario(store: LinkStore, lock: LockLink) -> None:
         assert await error_code(lock) == "record.form"
         assert store.counters == []
 
@@ -205,7 +205,7 @@ def test_a_record_without_a_records_form_is_left_to_the_lock() -> None:
 
 
 def test_a_radio_without_the_service_is_foreign() -> None:
-    async def scenario(_store: Store, lock: LockLink) -> None:
+    async def scenario(_store: LinkStore, lock: LockLink) -> None:
         assert await error_code(lock) == "lock.foreign"
 
     run_rogue(lambda _: [], scenario, with_service=False)
@@ -214,7 +214,7 @@ def test_a_radio_without_the_service_is_foreign() -> None:
 def test_a_lock_that_says_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lock_connection, "HELLO_SECONDS", 0.1)
 
-    async def scenario(_store: Store, lock: LockLink) -> None:
+    async def scenario(_store: LinkStore, lock: LockLink) -> None:
         assert await error_code(lock) == "lock.silent"
 
     run_rogue(lambda _: [], scenario)
@@ -226,7 +226,7 @@ def test_a_statement_without_an_answer_ends_the_connection(monkeypatch: pytest.M
     def answer(message: tuple[object, ...]) -> list[bytes]:
         return [rogue_lock.hello(1)] if message[0] == link.PULL and message[2] == 0 else []
 
-    async def scenario(store: Store, lock: LockLink) -> None:
+    async def scenario(store: LinkStore, lock: LockLink) -> None:
         await store.until(lambda: bool(store.hellos))
         with pytest.raises(TransportError, match=r"lock\.silent"):
             await lock.deliver(b"statement")
@@ -246,7 +246,7 @@ def test_a_missing_record_is_asked_for_again_and_passed_over_only_if_it_does_not
         counters = {1: [1, 3], 2: [2, 3, 5], 4: [5]}.get(message[1], []) if isinstance(message[1], int) else []
         return [rogue_lock.record(counter) for counter in counters]
 
-    async def scenario(store: Store, _lock: LockLink) -> None:
+    async def scenario(store: LinkStore, _lock: LockLink) -> None:
         await store.until(lambda: store.counters == [1, 2, 3, 5])
         assert pulls[:3] == [1, 2, 4]
 
@@ -262,7 +262,7 @@ def test_records_that_a_receipt_covers_are_not_asked_for() -> None:
         pulls.append(message[1])
         return [rogue_lock.record(7), rogue_lock.record(8)]
 
-    async def scenario(store: Store, _lock: LockLink) -> None:
+    async def scenario(store: LinkStore, _lock: LockLink) -> None:
         await store.until(lambda: store.counters == [7, 8])
         assert pulls[0] == 7
 

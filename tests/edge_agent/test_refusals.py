@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from edge_agent import database, inventory, lock_statements
 from edge_agent.downlink import Downlink
+from edge_agent.faults import Faults
 from edge_agent.outbox import Key, Outbox
 from protocol import cbor, record, statement, uplink
 from protocol import crypto_cpython as crypto
@@ -26,7 +27,7 @@ class Edge:
         self.path = folder / "outbox.sqlite3"
         self.outbox = Outbox(self.path)
         self.settled: list[Key] = []
-        self.down = Downlink(self.outbox, {}, province, self.settled.extend)
+        self.down = Downlink(self.outbox, {}, province, Faults())
         self.lock = SigningLock()
         self.outbox.lock_seen(self.lock.hello())
         for item in self.lock.journal(5):
@@ -37,7 +38,7 @@ class Edge:
         self.told_raw(uplink.Receipts(list(statements)).encode())
 
     def told_raw(self, message: bytes) -> None:
-        self.down.on_receipts(uplink.parse_receipts(message))
+        self.settled += self.down.on_receipts(uplink.parse_receipts(message))
 
     def commanded_raw(self, message: bytes) -> None:
         self.down.on_command(uplink.parse_command(message))

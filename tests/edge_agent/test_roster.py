@@ -17,7 +17,7 @@ from edge_agent import config, discovery
 from edge_agent.credentials import Credentials
 from edge_agent.faults import Faults
 from edge_agent.lock_link import LockLink
-from edge_agent.lock_state import LockState
+from edge_agent.lock_state import LockState, OnHello
 from edge_agent.outbox import Outbox
 from edge_agent.roster import Roster
 from edge_agent.sightings import LIFETIME_SECONDS, MOST
@@ -68,27 +68,27 @@ class House:
             search=discovery.discover,
         )
 
-    def _make(self, address: str) -> LockState:
-        lock = LockState(address)
-
-        async def on_hello(hello: Hello) -> None:
-            self.outbox.lock_seen(hello, address)
-            lock.hello, lock.lock_id = hello, hello.lock_id
-            self.hellos.append(hello)
-
+    def _make(self, address: str, lock_id: bytes) -> LockState:
         async def on_record(_lock_id: bytes, _data: bytes) -> None:
             raise AssertionError("nobody here has records")
 
-        lock.link = LockLink(
-            address,
-            on_hello=on_hello,
-            on_record=on_record,
-            next_counter=lambda _hello: 1,
-            credentials=self.credentials,
-            gate=self.gate,
-            faults=self.faults,
-        )
-        return lock
+        def make_link(on_hello: OnHello) -> LockLink:
+            return LockLink(
+                address,
+                on_hello=on_hello,
+                on_record=on_record,
+                next_counter=lambda _hello: 1,
+                credentials=self.credentials,
+                gate=self.gate,
+                faults=self.faults,
+            )
+
+        return LockState(address, make_link, self._on_hello, lock_id)
+
+    def _on_hello(self, lock: LockState, hello: Hello) -> None:
+        self.outbox.lock_seen(hello, lock.address)
+        lock.keep_hello(hello)
+        self.hellos.append(hello)
 
     async def _deliver(self, lock: LockState) -> None:
         await asyncio.get_running_loop().create_future()

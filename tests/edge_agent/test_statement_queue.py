@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from edge_agent.downlink import Downlink
+from edge_agent.faults import Faults
 from edge_agent.lock_state import LockState
 from edge_agent.outbox import Outbox
 from edge_agent.statement_queue import ALL_UNVERIFIED_PLACES, PLACES, UNKNOWN_PLACES, UNVERIFIED_PLACES
@@ -16,6 +17,7 @@ from protocol.refusal import EQUIVOCATION
 from protocol.revocation_list import RevocationList
 from protocol.trust import Issuer, TrustList
 from sim.province.registry import PROFILES
+from tests.support.building import WiredLink
 from tests.support.signing_lock import (
     PLATFORM_PUBLIC,
     PROVINCE_PRIVATE,
@@ -35,13 +37,19 @@ class Edge:
     def __init__(self, folder: Path, province: bytes | None = PROVINCE_PUBLIC) -> None:
         self.outbox = Outbox(folder / "outbox.sqlite3")
         self.locks: dict[str, LockState] = {}
-        self.down = Downlink(self.outbox, self.locks, province, lambda keys: None)
+        self.down = Downlink(self.outbox, self.locks, province, Faults())
         self.lock = self.meet()
 
     def meet(self) -> SigningLock:
         lock = SigningLock()
         self.outbox.lock_seen(lock.hello())
         return lock
+
+    def connect(self) -> LockState:
+        """The lock says HELLO over a link of its own."""
+        known = self.locks["A"] = LockState("A", lambda on_hello: WiredLink(self.lock, on_hello), LockState.keep_hello)
+        known.keep_hello(self.lock.hello())
+        return known
 
     def told(self, *statements: bytes, lock: SigningLock | None = None) -> None:
         """Commands for a lock come from the broker."""
@@ -199,9 +207,8 @@ def test_a_placement_that_names_another_platform_drops_the_grants_of_the_former(
 
 
 def test_what_a_lock_says_it_holds_is_learned_from_and_not_brought_again_but_older_and_newer_are(edge: Edge) -> None:
-    known = edge.locks["A"] = LockState("A")
     edge.lock.held = {"placement": 2, "trust-list": 2, "revocation-list.3": 2}
-    known.hello = edge.lock.hello()
+    edge.connect()
     edge.told(edge.lock.placement(2), trust_list(2), revocation(3, 2))
     assert edge.waiting() == [] and edge.outbox.statements.platform_key(edge.lock.lock_id) == PLATFORM_PUBLIC
     older = [edge.lock.placement(1), trust_list(1), revocation(3, 1)]
@@ -256,9 +263,8 @@ def test_nothing_is_held_for_a_lock_that_was_never_here(edge: Edge) -> None:
 
 
 def test_a_time_for_another_lock_is_not_passed_on(edge: Edge) -> None:
-    known = edge.locks["A"] = LockState("A")
     edge.lock.nonce = b"n" * 16
-    known.hello = edge.lock.hello()
+    known = edge.connect()
     edge.told(edge.meet().time_answer(b"n" * 16))
     assert known.time_answer is None
     forged = edge.lock.time_answer(b"n" * 16)
@@ -295,9 +301,8 @@ def test_a_full_disk_leaves_what_is_held_as_it_was_and_ends_nothing(
     before = edge.waiting()
     pages = edge.outbox._db.execute("PRAGMA page_count").fetchone()[0]
     edge.outbox._db.execute(f"PRAGMA max_page_count = {pages}")
-    known = edge.locks["A"] = LockState("A")
     edge.lock.nonce = b"n" * 16
-    known.hello = edge.lock.hello()
+    known = edge.connect()
     answer = edge.lock.time_answer(b"n" * 16)
     edge.told(*(by_province("placement", {1: 2, 2: bytes(7000), 3: number}) for number in range(5)), answer)
     assert edge.waiting() == before and known.time_answer == answer

@@ -4,114 +4,27 @@ import asyncio
 import contextlib
 import itertools
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from edge_agent import config, database
+from edge_agent import database
 from edge_agent import uplink as edge_uplink
 from edge_agent.backoff import Backoff
-from edge_agent.faults import Faults
-from edge_agent.outbox import Outbox
-from edge_agent.refusals import obey
-from edge_agent.uplink import Uplink
-from protocol import crypto_cpython as crypto
-from protocol import record, statement, uplink
-from protocol.errors import StorageError
-from protocol.refusal import Refusal
+from protocol import record, uplink
 from sim.broker import Broker
 from sim.ports import ReservedPort
 from tests.support import stepped_time
 from tests.support.counting_province import CountingProvince
-from tests.support.signing_lock import PROVINCE_PUBLIC, SigningLock, opened
+from tests.support.signing_lock import SigningLock
 from tests.support.stepped_time import STEP_SECONDS, time_passes
+from tests.support.uplink_edge import running
 
 
 @pytest.fixture(autouse=True)
 def _quick_reconnects(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(edge_uplink, "RECONNECT", Backoff(first=0.2, limit=120.0))
-
-
-class Edge:
-    """An outbox with its uplink, and the receipts handled as the agent does."""
-
-    def __init__(self, folder: Path, port: int, **batching: int) -> None:
-        settings = config.load(
-            None,
-            {
-                "MOORING_EDGE_STATE_DIR": str(folder),
-                "MOORING_EDGE_MQTT_PORT": str(port),
-                "MOORING_EDGE_PROVINCE_PUBLIC_KEY": PROVINCE_PUBLIC.hex(),
-            },
-        )
-        self.settings = replace(settings, uplink=replace(settings.uplink, **batching))
-        self.outbox = Outbox(self.settings.outbox_path)
-        self.emptied, self.online, self.offline = asyncio.Event(), asyncio.Event(), asyncio.Event()
-        self.commands: list[uplink.Command] = []
-        self.commanded = asyncio.Event()
-        self.fail_receipts = 0
-        self.passes: list[bytes] = []
-        self.faults = Faults()
-        self.uplink = Uplink(
-            self.settings,
-            self.outbox,
-            "0.1.0",
-            on_receipts=self._on_receipts,
-            on_command=self._on_command,
-            on_pass=self.passes.append,
-            on_online=self._on_online,
-            on_offline=self._on_offline,
-            faults=self.faults,
-        )
-
-    def _on_receipts(self, message: uplink.Receipts) -> None:
-        if self.fail_receipts:
-            self.fail_receipts -= 1
-            raise StorageError("outbox.io", "made to fail")
-        for signed in message.statements:
-            if statement.kind_of(signed) == "receipt":
-                self.uplink.settled(self.outbox.apply_receipt(opened(signed), signed))
-            else:
-                refusal = Refusal.parse(statement.open(crypto, signed, "refusal", PROVINCE_PUBLIC))
-                self.uplink.settled(obey(self.outbox, refusal))
-        if not self.outbox.batch(0, 1, 1):
-            self.emptied.set()
-
-    def _on_online(self) -> None:
-        self.offline.clear()
-        self.online.set()
-
-    def _on_offline(self) -> None:
-        self.online.clear()
-        self.offline.set()
-
-    def _on_command(self, message: uplink.Command) -> None:
-        self.commands.append(message)
-        self.commanded.set()
-
-    def store(self, lock: SigningLock, count: int) -> None:
-        self.emptied.clear()
-        for item in lock.journal(count):
-            self.outbox.put(item)
-        self.uplink.wake()
-
-    async def until_empty(self) -> None:
-        await self.emptied.wait()
-
-
-@contextlib.asynccontextmanager
-async def running(folder: Path, port: int, **batching: int) -> AsyncIterator[Edge]:
-    edge = Edge(folder, port, **batching)
-    task = asyncio.ensure_future(edge.uplink.run())
-    try:
-        yield edge
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-        edge.outbox.close()
 
 
 async def _off_loop(call: Callable[..., object], *arguments: object) -> None:

@@ -9,6 +9,7 @@ from edge_agent import config, database, inventory
 from edge_agent.agent import Agent
 from edge_agent.credentials import Credentials
 from edge_agent.faults import Faults
+from edge_agent.lock_state import OnHello
 from edge_agent.notify import Notifier
 from protocol import crypto_cpython as crypto
 from protocol import statement, uplink
@@ -24,9 +25,9 @@ class WiredLink:
     def __init__(
         self,
         lock: SigningLock,
-        on_hello: Callable[[Hello], Awaitable[None]],
-        on_record: Callable[[bytes, bytes], Awaitable[None]],
-        next_counter: Callable[[Hello], int],
+        on_hello: OnHello,
+        on_record: Callable[[bytes, bytes], Awaitable[None]] | None = None,
+        next_counter: Callable[[Hello], int] = lambda _hello: 1,
     ) -> None:
         self.lock = lock
         self.connected = False
@@ -64,6 +65,7 @@ class WiredLink:
         self._dropped = False
         while self.reachable.is_set() and not self._dropped:
             while at <= len(self.lock.records):
+                assert self._on_record is not None, "a lock with records needs a store"
                 await self._on_record(self.lock.lock_id, self.lock.records[at - 1].raw)
                 at += 1
             self.changed.set()
@@ -115,9 +117,16 @@ class Building:
             },
         )
         self.stop = asyncio.Event()
+        self._agent: Agent | None = None
         if listed:
             known = Credentials(folder, PROVINCE_PUBLIC)
             known.take(passes(known.public, 50, locks=[lock.lock_id for lock in locks]))
+
+    @property
+    def agent(self) -> Agent:
+        """The agent that runs, or ran last."""
+        assert self._agent is not None, "no agent has run yet"
+        return self._agent
 
     async def _search(self, _seconds: float) -> list[tuple[str, bytes]]:
         return [(address, lock.lock_id[:6]) for address, lock in self.locks.items()]
@@ -126,7 +135,7 @@ class Building:
         self,
         address: str,
         *,
-        on_hello: Callable[[Hello], Awaitable[None]],
+        on_hello: OnHello,
         on_record: Callable[[bytes, bytes], Awaitable[None]],
         next_counter: Callable[[Hello], int],
         credentials: Credentials,
@@ -149,13 +158,14 @@ class Building:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator["asyncio.Future[None]"]:
         self.stop.clear()
-        self.agent = Agent(self.settings, Notifier({}), make_link=self._make_link, search=self._search)
-        task = asyncio.ensure_future(self.agent.run(self.stop))
-        try:
-            yield task
-        finally:
-            self.stop.set()
-            await task
+        with Agent.open(self.settings, Notifier({}), make_link=self._make_link, search=self._search) as agent:
+            self._agent = agent
+            task = asyncio.ensure_future(agent.run(self.stop))
+            try:
+                yield task
+            finally:
+                self.stop.set()
+                await task
 
     def counts(self) -> inventory.Counts:
         with contextlib.closing(database.open_for_reading(self.settings.outbox_path)) as connection:
