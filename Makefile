@@ -11,7 +11,7 @@ export PYTHON
 unexport PYTHONHOME PYTHONPATH
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-busy check lint types rooms fuzz soak bench lock clean FORCE
+.PHONY: help demo test test-busy check lint types rooms fuzz soak bench wheel lock clean FORCE
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -48,6 +48,9 @@ soak: $(READY) ## tap hundreds of times through noise on both radios, cut the po
 
 bench: $(READY) ## run the measurements
 	@$(PY) -m pytest -m bench --capture=no $(ARGS)
+
+wheel: $(READY) ## build the wheel and the sdist of the edge agent into dist/
+	$(PY) -m hatchling build
 
 # For every platform at once and with hashes, but without the name of the index the versions were found at.
 COMPILE := .venv/uv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
