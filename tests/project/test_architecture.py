@@ -1,0 +1,47 @@
+"""docs/architecture.md tells the truth about the rooms of the lock, and no two files need each other."""
+
+import re
+from graphlib import TopologicalSorter
+
+from tests.support.sources import MAY_IMPORT, ROOT, Import, imports, name, sources
+
+
+def rows_of_rooms() -> list[list[str]]:
+    """The rooms of the lock, in the order of the table; rooms of one row stand beside each other."""
+    page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    table = page.split("| room | question | in it |\n")[1].split("\n\n")[0]
+    return [re.findall(r"`(\w+)`", line.split("|")[1]) for line in table.splitlines()[1:]]
+
+
+def executed(room: str) -> list[Import]:
+    return [one for file in sources(room) for one in imports(file) if one.executed]
+
+
+def test_the_table_of_rooms_has_every_folder_of_the_lock() -> None:
+    folders = {
+        file.relative_to(ROOT / "firmware").parts[0] for file in sources("firmware") if file.parent.name != "firmware"
+    }
+    assert {room for row in rows_of_rooms() for room in row} == folders
+
+
+def test_a_room_of_the_lock_knows_only_those_above_it_in_the_table() -> None:
+    known: set[str] = set()
+    for row in rows_of_rooms():
+        known |= set(row)
+        for room in row:
+            wanted = {
+                one: one.module.split(".")[1] for one in executed(f"firmware/{room}") if "firmware." in one.module
+            }
+            rooms_and_files = {path.stem for path in (ROOT / "firmware").iterdir()}
+            assert [str(one) for one, part in wanted.items() if part in rooms_and_files - known] == []
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    files = {name(file).removesuffix(".py").removesuffix("/__init__").replace("/", "."): file
+             for file in sources(*MAY_IMPORT)}  # fmt: skip
+    needs: dict[str, set[str]] = {}
+    for module, file in files.items():
+        wanted = [one.module for one in imports(file) if one.executed]
+        found = {want if want in files else want.rpartition(".")[0] for want in wanted}
+        needs[module] = (found & files.keys()) - {module}
+    assert list(TopologicalSorter(needs).static_order())  # raises CycleError, which names the circle
