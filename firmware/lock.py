@@ -23,10 +23,10 @@ from protocol.signed_time import SignedTime
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from firmware.memory.flash import BlockDevice
     from firmware.memory.identity import Identity
-    from firmware.memory.journal import BlockDevice
     from firmware.memory.store import Store
     from protocol.crypto import Crypto
 
@@ -34,18 +34,25 @@ if TYPE_CHECKING:
 class Lock:
     """The lock's memory: identity, clock, standing, journal and stays, and the recorder that writes them."""
 
-    def __init__(self, crypto: "Crypto", store: "Store", identity: "Identity", journal: "BlockDevice") -> None:
+    def __init__(
+        self,
+        crypto: "Crypto",
+        store: "Store",
+        identity: "Identity",
+        partition: "BlockDevice",
+        on_record: "Callable[[], None]",
+    ) -> None:
         self.crypto = crypto
         self.identity = identity
         self.visits = Visits()
         self.clock = Clock(crypto, store, identity.lock_id)
         self.standing = Standing(crypto, store, identity)
         self._learn_time()
-        self.journal = Journal(journal)
-        self.stays = Stays(store, self.journal)
-        tally = Tally(journal, self.journal.last_note)
+        self.stays = Stays(store)
+        self.journal = Journal(partition, self.stays)
+        tally = Tally(partition, self.journal.last_note)
         self.recorder = Recorder(
-            crypto, identity, self.standing, self.clock, self.journal, tally, self.stays, self.visits
+            *(crypto, identity, self.standing, self.clock, self.journal, tally, self.stays, self.visits, on_record)
         )
         self.admission = Admission(crypto, identity)
         self.session_keys = SessionKeys(crypto)

@@ -14,6 +14,7 @@ from firmware.door.door import Door
 from firmware.door.reader_task import serve
 from firmware.hardware import keypad, pins
 from firmware.hardware.console import advise, log
+from firmware.hardware.irq_flag import irq_flag
 from firmware.hardware.keypad import Keypad
 from firmware.hardware.radio import Radio
 from firmware.hardware.sensors import Sensors
@@ -93,7 +94,7 @@ async def _run(store: Store, strike: Strike, signals: Signals) -> None:
         ble.active(True)  # before anything is drawn: while the radio runs, the chip's generator is a true one
     except OSError:
         log("radio.broken")  # the link tries again, with the watchdog behind it
-    fitted, lock = None, None
+    fitted, lock, news = None, None, irq_flag()
     try:
         own = identity.load(crypto, store)
         if own is None:
@@ -102,7 +103,8 @@ async def _run(store: Store, strike: Strike, signals: Signals) -> None:
             fitted = Fittings.parse(store.read(fittings.FILE) or b"{}")
             strike.fit(fitted.fail_safe)
         finally:
-            lock = Lock(crypto, store, own, esp32.Partition.find(esp32.Partition.TYPE_DATA, label="journal")[0])
+            partition = esp32.Partition.find(esp32.Partition.TYPE_DATA, label="journal")[0]
+            lock = Lock(crypto, store, own, partition, news.set)
     except MooringError as error:
         signals.halt()
         log("lock.halted", code=error.code)
@@ -111,9 +113,8 @@ async def _run(store: Store, strike: Strike, signals: Signals) -> None:
         return
     assert fitted is not None
     radio = Radio(ble, service)
-    link = Link(radio, lock)
-    door = Door(lock, strike, signals, link.wake, MdocBle(radio))
-    lock.recorder.on_record = link.wake
+    link = Link(radio, lock, news)
+    door = Door(lock, strike, signals, news.set, MdocBle(radio))
     sensors = Sensors(fitted, strike, lock.recorder)
     lock.recorder.event(record.BOOT, _BOOTS.get(machine.reset_cause(), "other"))
     uart = UART(pins.NFC_UART, POWER_UP_BAUDRATE, tx=pins.NFC_TX, rx=pins.NFC_RX, rxbuf=_RECEIVE_BUFFER)
@@ -139,7 +140,7 @@ async def _run(store: Store, strike: Strike, signals: Signals) -> None:
     def tick() -> None:
         strike.look()
         if lock.tick():
-            link.wake()  # an idle link would not look whether there is a question about the time
+            news.set()  # an idle link would not look whether there is a question about the time
         if not lock.visits.going_on:
             lock.session_keys.prepare()
 

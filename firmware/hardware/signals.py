@@ -27,8 +27,9 @@ LINGER_MS = 2000
 ASIDE_MS = 1000
 """How long something said to a bystander hides what the door is about."""
 _PAUSE_MS = const(100)
-_FLASH_MS, _DARK_MS = const(200), const(2800)
-"""Of a door that waits with something on its reader: how long it is lit and dark in turn."""
+_FLASH_MS = const(200)
+_DARK_MS = const(2800)
+"""The light of a door that waits with something on its reader: how long it is lit and dark in turn."""
 
 
 class Signals:

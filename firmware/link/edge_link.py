@@ -17,7 +17,6 @@ import bluetooth
 
 from firmware.hardware import ticks
 from firmware.hardware.console import log
-from firmware.hardware.irq_flag import irq_flag
 from firmware.hardware.radio import CENTRAL_CONNECT, CENTRAL_DISCONNECT, GATTS_WRITE, RESTARTED
 from firmware.link.conversation import Conversation
 from protocol import link
@@ -41,22 +40,19 @@ own part in a handshake takes some two seconds."""
 
 
 class Link:
-    """The link over `radio` for `lock`: `run` for ever, `wake` after a record or changed fact."""
+    """The link over `radio` for `lock`: `run` for ever. `news` is an `irq_flag`, which is set when there is a new
+    record and when a fact of the HELLO has changed."""
 
-    def __init__(self, radio: "Radio", lock: "LockMemory") -> None:
+    def __init__(self, radio: "Radio", lock: "LockMemory", news: "Any") -> None:
         self._radio = radio
         self._lock = lock
-        self._flag = irq_flag()
+        self._flag = news
         self._connections: dict[int, int] = {}  # handle: when it came
         self._unwelcome: dict[int, str] = {}  # handle: why it has to go
         self._current: Conversation | None = None  # the handler's to set
         self._pieces: list[Any] = []  # of a statement, `Conversation`'s; they outlive it
         self._advertise_due = True
         self._down = self._up = 0
-
-    def wake(self) -> None:
-        """Tell the link that there is a new record, or that a fact of the HELLO has changed."""
-        self._flag.set()
 
     async def run(self) -> None:
         """Serve edges until cancelled. Raises OSError, MemoryError when the radio cannot be had again."""

@@ -25,8 +25,10 @@ _WINDOW_MS = const(600000)
 """Two entries of a guest within so long are recorded; those after them are counted. So long is quiet, too."""
 _LONGEST_MS = const(3600000)
 """How long a count may go on before it becomes a record although its guest is not quiet."""
-_AT_ONCE, _EACH_MS = const(96), const(300000)
-"""Records of entries that all guests together may cause at once, and the time in which another may be."""
+_AT_ONCE = const(96)
+"""Records of entries that all guests together may cause at once."""
+_EACH_MS = const(300000)
+"""The time after which they may cause one more."""
 _GUESTS = const(64)
 """Guests who are remembered for their last two entries: the whole of two large stays. Entries of others are counted."""
 

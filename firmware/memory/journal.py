@@ -16,30 +16,28 @@ did. The last two sectors of the partition are the tally's (`firmware/memory/tal
 import struct
 from binascii import crc32
 
-from firmware.memory import tally
+from firmware.memory.flash import SECTOR, Sectors
 from protocol import const
 from protocol import record as records
 from protocol.errors import StorageError, VerificationError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from typing import Protocol
 
-    class BlockDevice(Protocol):
-        """The part of MicroPython's extended block device interface that the journal needs."""
+    from firmware.memory.flash import BlockDevice
 
-        def readblocks(self, block: int, buf: bytearray, offset: int) -> object:
-            """Fill `buf` from `offset` in `block`."""
+    class NoteReader(Protocol):
+        """Whoever depends on the notes: on the lock, the stays."""
 
-        def writeblocks(self, block: int, buf: bytes, offset: int) -> object:
-            """Program `buf` at `offset` in `block`, which is erased there."""
+        def record(self, counter: int, note: bytes) -> None:
+            """Take note of a record that is durable."""
 
-        def ioctl(self, op: int, arg: int) -> int:
-            """4: number of blocks; 6: erase block `arg`."""
+        def checkpoint(self) -> None:
+            """Save what the notes so far have said, because some of them are about to be erased."""
 
 
-SECTOR = 4096
 RECORD_BYTES = 720
 """Room that a record and its note take, at most, as long as its body is one block."""
 RECLAIM = 4
@@ -51,35 +49,35 @@ _HEADER_BYTES = const(52)
 _FRAME = const(">HBBII")
 _FRAME_BYTES = const(12)
 _FRAME_MARK = const(0xA5)
-_BLANK = b"\xff" * 256
-_BLOCK_COUNT, _BLOCK_ERASE = 4, 6
+_PIECE = const(256)
 
 
 class Journal:
     """Opened on a block device, which it scans once; `next_counter`, `head` and `through` are what it found.
 
-    `head` is the payload hash of the newest record (32 zero bytes before the first) and `last_note` its note, `through`
-    the highest counter that a receipt covers. `before_erase` is called before notes are erased that it may depend on.
+    `head` is the payload hash of the newest record (32 zero bytes before the first) and `last_note` its note. `through`
+    is the highest counter that a receipt covers, `sectors` the number of sectors in the ring. `notes` is told the note
+    of every record that the flash holds or takes, and asked for a checkpoint before any note is erased.
     """
 
-    def __init__(self, device: "BlockDevice") -> None:
-        self._device = device
-        self._count = device.ioctl(_BLOCK_COUNT, 0) - tally.SECTORS
+    def __init__(self, device: "BlockDevice", notes: "NoteReader | None" = None) -> None:
+        self._flash = Sectors(device, False)
+        self._notes = notes
+        self.sectors = self._flash.count
         # By sector: (sequence, first counter, end of the last good frame; SECTOR after a torn one), or None if blank.
-        self._sectors: list[tuple[int, int, int] | None] = [None] * self._count
+        self._sectors: list[tuple[int, int, int] | None] = [None] * self.sectors
         self._current = -1
         self.next_counter = 1
         self.through = 0
         self.head = bytes(32)
         self.last_note = b""
-        self.before_erase: "Callable[[], None]" = _nothing
         self._scan()
 
     # --- opening -----------------------------------------------------------------------------------------------------
 
     def _scan(self) -> None:
         found = []
-        for sector in range(self._count):
+        for sector in range(self.sectors):
             header = self._header(sector)
             if header is not None:
                 found.append((header[0], sector, header))
@@ -97,9 +95,8 @@ class Journal:
             for counter, length, note_length, at in self._frames(sector):
                 end = at + _padded(_FRAME_BYTES + length + note_length)
                 if length:
-                    last = self._read(sector, at + _FRAME_BYTES, length)
-                    self.last_note = self._read(sector, at + _FRAME_BYTES + length, note_length)
-                    self.next_counter = counter + 1
+                    last = self._flash.read(sector, at + _FRAME_BYTES, length)
+                    self._note(counter, self._flash.read(sector, at + _FRAME_BYTES + length, note_length))
                 else:
                     self.through = max(self.through, counter)
             if not self._is_blank(sector, end):
@@ -110,7 +107,7 @@ class Journal:
             self.head = records.parse(last).payload_hash
 
     def _header(self, sector: int) -> "tuple[int, int, int, bytes] | None":
-        raw = self._read(sector, 0, _HEADER_BYTES)
+        raw = self._flash.read(sector, 0, _HEADER_BYTES)
         magic, sequence, first, through, head, check = struct.unpack(_HEADER, raw)
         if magic != _MAGIC or crc32(raw[: _HEADER_BYTES - 4]) != check:
             return None
@@ -120,12 +117,12 @@ class Journal:
         """(counter, record length, note length, offset) of each good frame, in order, up to the first that is not."""
         at = _HEADER_BYTES
         while at + _FRAME_BYTES <= SECTOR:
-            head = self._read(sector, at, _FRAME_BYTES)
+            head = self._flash.read(sector, at, _FRAME_BYTES)
             length, note_length, mark, counter, check = struct.unpack(_FRAME, head)
             end = at + _padded(_FRAME_BYTES + length + note_length)
             if mark != _FRAME_MARK or end > SECTOR:
                 return
-            content = self._read(sector, at + _FRAME_BYTES, length + note_length)
+            content = self._flash.read(sector, at + _FRAME_BYTES, length + note_length)
             if crc32(content, crc32(head[:8])) != check:
                 return
             yield counter, length, note_length, at
@@ -133,18 +130,13 @@ class Journal:
 
     def _is_blank(self, sector: int, at: int) -> bool:
         while at < SECTOR:
-            size = min(len(_BLANK), SECTOR - at)
-            if self._read(sector, at, size) != _BLANK[:size]:
+            size = min(_PIECE, SECTOR - at)
+            if self._flash.read(sector, at, size).count(b"\xff") != size:
                 return False
             at += size
         return True
 
     # --- appending ---------------------------------------------------------------------------------------------------
-
-    @property
-    def sectors(self) -> int:
-        """Sectors in the ring."""
-        return self._count
 
     def free_sectors(self) -> int:
         """Sectors that hold nothing without a receipt, so that records can have them."""
@@ -159,15 +151,14 @@ class Journal:
         """Make `record` durable, with the lock's own `note` (at most 255 bytes).
 
         Raises StorageError, and then nothing was appended: `journal.chain` for a record that does not follow the last,
-        `journal.size` for one that no sector holds, `journal.full`, `journal.flash`, or what `before_erase` raises.
+        `journal.size` for one that no sector holds, `journal.full`, `journal.flash`, or what the checkpoint raises.
         """
         parsed = records.parse(record)
         if parsed.counter != self.next_counter or parsed.previous != self.head:
             raise StorageError("journal.chain", "the record does not continue the chain")
-        self._program(self.next_counter, record, note)
-        self.next_counter += 1
+        self._program(parsed.counter, record, note)
         self.head = parsed.payload_hash
-        self.last_note = note
+        self._note(parsed.counter, note)
 
     def _program(self, counter: int, record: bytes, note: bytes) -> None:
         head = struct.pack(">HBBI", len(record), len(note), _FRAME_MARK, counter)
@@ -181,15 +172,14 @@ class Journal:
             if current is None or current[2] + len(frame) > SECTOR:
                 current = self._open_sector()
             sequence, first, at = current
-            self._device.writeblocks(self._current, frame, at)
-            if self._read(self._current, at, len(frame)) == frame:
+            if self._flash.program(self._current, at, frame):
                 self._sectors[self._current] = (sequence, first, at + len(frame))
                 return
             self._sectors[self._current] = (sequence, first, SECTOR)
         raise StorageError("journal.flash", "the flash does not hold what is written to it")
 
     def _open_sector(self) -> "tuple[int, int, int]":
-        sector = (self._current + 1) % self._count
+        sector = (self._current + 1) % self.sectors
         if self._sectors[sector] is not None:
             if sector not in self._covered():
                 raise StorageError("journal.full", "every sector holds records without a receipt")
@@ -197,7 +187,7 @@ class Journal:
         newest = self._sectors[self._current] if self._current >= 0 else None
         sequence = 1 if newest is None else newest[0] + 1
         header = struct.pack(_HEADER[:-1], _MAGIC, sequence, self.next_counter, self.through, self.head)
-        self._device.writeblocks(sector, header + struct.pack(">I", crc32(header)), 0)
+        self._flash.program(sector, 0, header + struct.pack(">I", crc32(header)))
         opened = (sequence, self.next_counter, _HEADER_BYTES)
         self._sectors[sector] = opened
         self._current = sector
@@ -213,7 +203,7 @@ class Journal:
                 continue
             for number, length, note_length, at in self._frames(sector):
                 if length and number >= counter:
-                    content = self._read(sector, at + _FRAME_BYTES, length + note_length)
+                    content = self._flash.read(sector, at + _FRAME_BYTES, length + note_length)
                     yield number, content[:length], content[length:]
 
     def records_from(self, counter: int) -> "Iterator[tuple[int, bytes]]":
@@ -248,11 +238,11 @@ class Journal:
     def reclaim(self) -> bool:
         """Erase some of the sectors that receipts cover, if fewer than half are blank. True if there is more to do.
 
-        Not one by one as they are covered: `before_erase` may have to write, and so writes once for many.
+        Not one by one as they are covered: the checkpoint may have to be written first, so several share one.
         """
         blank = sum(1 for state in self._sectors if state is None)
         covered = self._covered()
-        if 2 * blank >= self._count or not covered:
+        if 2 * blank >= self.sectors or not covered:
             return False
         self._erase_all(covered[:RECLAIM])
         return len(covered) > RECLAIM
@@ -271,25 +261,22 @@ class Journal:
 
     # --- flash -------------------------------------------------------------------------------------------------------
 
-    def _read(self, sector: int, at: int, length: int) -> bytes:
-        buffer = bytearray(length)
-        if length:
-            self._device.readblocks(sector, buffer, at)
-        return bytes(buffer)
+    def _note(self, counter: int, note: bytes) -> None:
+        self.next_counter = counter + 1
+        self.last_note = note
+        if self._notes is not None:
+            self._notes.record(counter, note)
 
     def _erase_all(self, sectors: "list[int]") -> None:
-        self.before_erase()
+        if self._notes is not None:
+            self._notes.checkpoint()
         for sector in sectors:
             self._erase(sector)
 
     def _erase(self, sector: int) -> None:
-        self._device.ioctl(_BLOCK_ERASE, sector)
+        self._flash.erase(sector)
         self._sectors[sector] = None
 
 
 def _padded(length: int) -> int:
     return (length + 3) & ~3
-
-
-def _nothing() -> None:
-    pass

@@ -70,6 +70,7 @@ class Recorder:
         tally: Tally,
         known: "Stays",
         visits: "Visits",
+        on_record: "Callable[[], None]",
     ) -> None:
         self._crypto = crypto
         self._identity = identity
@@ -88,7 +89,7 @@ class Recorder:
         self._ephemeral: tuple[bytes, bytes] | None = None
         self._encapsulation: tuple[bytes, tuple[bytes, bytes]] | None = None
         self._news = asyncio.Event()
-        self.on_record: "Callable[[], None]" = _nothing
+        self._on_record = on_record
 
     # --- openings ----------------------------------------------------------------------------------------------------
 
@@ -129,7 +130,6 @@ class Recorder:
         began = ticks.now()
         counter, note = journal.next_counter, journal_notes.opening(grant_id, guest.pack() if guest else None)
         journal.append(sealed, note)
-        self._stays.record(counter, note)
         if kind == record.ENTRY:
             self._entries.draw()
             self._entries.take(who)
@@ -147,7 +147,7 @@ class Recorder:
             raise StorageError("journal.full", "too many records wait for a receipt")
         line = Line(record.MAINTENANCE, what, *self._clock.interval())
         self._append(line)
-        self.on_record()
+        self._on_record()
 
     # --- events ------------------------------------------------------------------------------------------------------
 
@@ -279,7 +279,7 @@ class Recorder:
             self._records.draw()
         self._append(line)
         self._tally.close(line)
-        self.on_record()
+        self._on_record()
 
     def _append(self, line: Line) -> None:
         body = self._common(line.kind, line.earliest, line.latest)
@@ -293,7 +293,6 @@ class Recorder:
             body[record.WHAT] = line.what
         counter, note = self._journal.next_counter, line.note()
         self._journal.append(self._seal(body), note)
-        self._stays.record(counter, note)
         log("event.durable", counter=counter, kind=line.kind, count=line.count)
 
     # --- making a record ---------------------------------------------------------------------------------------------
@@ -321,7 +320,3 @@ class Recorder:
         lock_id, journal = self._identity.lock_id, self._journal
         payload = record.seal(self._crypto, key, lock_id, journal.next_counter, journal.head, body, made)
         return record.sign(self._crypto, self._identity.private, payload)
-
-
-def _nothing() -> None:
-    pass

@@ -19,7 +19,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from firmware.memory.journal import Journal
     from firmware.memory.store import Store
 
 MAX_STAYS = 16
@@ -205,9 +204,9 @@ VACANT = Stay(Grant(bytes(16), 1, "", 1, 2, 1, [], False, 2, b""), b"", [], 0)
 
 
 class Stays:
-    """All stays, opened from flash and brought up to date from the journal's notes."""
+    """All stays, as of the checkpoint in flash. The journal, as it opens, tells the notes of all records since."""
 
-    def __init__(self, store: "Store", journal: "Journal") -> None:
+    def __init__(self, store: "Store") -> None:
         self._store = store
         self._stays: dict[bytes, Stay] = {}
         self._tombstones: dict[bytes, tuple[int, int]] = {}  # grant id: (serial, horizon)
@@ -218,9 +217,6 @@ class Stays:
         if raw is not None:
             self._load(cbor.decode(raw))
         self._changed = False
-        for counter, _, note in journal.entries_from(self._applied + 1):
-            self.record(counter, note)
-        journal.before_erase = self.checkpoint
 
     def _load(self, saved: "Any") -> None:
         if not isinstance(saved, list) or len(saved) != 4:
@@ -327,7 +323,10 @@ class Stays:
     # --- openings ----------------------------------------------------------------------------------------------------
 
     def record(self, counter: int, note: bytes) -> None:
-        """Bring the stays up to the journal entry `counter` that was just appended with `note`."""
+        """Bring the stays up to the journal's record `counter` with that `note`. A record that the checkpoint covers
+        already changes nothing."""
+        if counter <= self._applied:
+            return
         self._applied = counter
         noted = journal_notes.openings(note)
         if noted is None:

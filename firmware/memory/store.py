@@ -33,13 +33,7 @@ class Store:
 
     def write(self, name: str, content: bytes) -> None:
         """Replace `name`; on return the content is durable. Raises StorageError `store.write`; then the old stands."""
-        path = self._path(name)
-        try:
-            with open(path + _NEW, "wb") as file:
-                file.write(content)
-            os.rename(path + _NEW, path)
-        except OSError:
-            raise StorageError("store.write", name)
+        self.write_parts(name, (content,))
 
     def write_parts(self, name: str, parts: "Iterable[bytes | bytearray]") -> None:
         """As `write`, of content that comes in parts. What making them raises is raised, and the old content stands."""

@@ -18,19 +18,16 @@ from binascii import crc32
 
 from firmware.hardware import ticks
 from firmware.memory import journal_notes
+from firmware.memory.flash import SECTOR, TALLY_SECTORS, Sectors
 from protocol import const
 from protocol.errors import StorageError
 from protocol.record import ENTRY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from firmware.memory.journal import BlockDevice
+    from firmware.memory.flash import BlockDevice
 
     Key = tuple[int, str, bytes, int]
-
-SECTOR = 4096
-SECTORS = 2
-"""At the end of the journal's partition."""
 
 _SLOT = const(64)
 _SLOTS = SECTOR // _SLOT - 1
@@ -46,8 +43,6 @@ _FORM = const(">IIBBHIQQ16s16s")
 _BODY = const(">IBBHIQQ16s16s")
 _UNKNOWN = (1 << 64) - 1
 _MOST = (1 << 32) - 1
-_BLANK = b"\xff" * _SLOT
-_BLOCK_COUNT, _BLOCK_ERASE = 4, 6
 
 
 class Line:
@@ -105,15 +100,14 @@ class Line:
 
 
 class Tally:
-    """Opened on the journal's block device, whose last SECTORS sectors are its own.
+    """Opened on the journal's block device, whose last sectors are its own.
 
     `settled` is the note of the journal's newest record: a line that it names has become a record already.
     """
 
     def __init__(self, device: "BlockDevice", settled: bytes = b"") -> None:
-        self._device = device
-        self._first = device.ioctl(_BLOCK_COUNT, 0) - SECTORS
-        self._sector = self._first
+        self._flash = Sectors(device, True)
+        self._sector = 0
         self._at = SECTOR
         self._generation = 0
         self._next = 1
@@ -126,8 +120,8 @@ class Tally:
 
     def _open(self) -> None:
         found = []
-        for sector in range(self._first, self._first + SECTORS):
-            magic, generation, number, check = struct.unpack(_HEADER, self._read(sector, 0, 16))
+        for sector in range(TALLY_SECTORS):
+            magic, generation, number, check = struct.unpack(_HEADER, self._flash.read(sector, 0, 16))
             if magic == _MAGIC and crc32(struct.pack(_HEADER[:-1], magic, generation, number)) == check:
                 found.append((generation, number, sector))
         if not found:
@@ -135,8 +129,8 @@ class Tally:
         self._generation, self._next, self._sector = max(found)
         self._at = _SLOT
         for at in range(_SLOT, SECTOR, _SLOT):
-            slot = self._read(self._sector, at, _SLOT)
-            if slot == _BLANK:
+            slot = self._flash.read(self._sector, at, _SLOT)
+            if slot.count(b"\xff") == _SLOT:
                 continue
             self._at = at + _SLOT
             if struct.unpack(">I", slot[:4])[0] == crc32(slot[4:]):
@@ -208,27 +202,23 @@ class Tally:
                 line.number = self._next
             slot = line.pack(closes)
             at, self._at = self._at, self._at + _SLOT
-            self._device.writeblocks(self._sector, slot, at)
-            if self._read(self._sector, at, _SLOT) == slot:
+            if self._flash.program(self._sector, at, slot):
                 self._next += 1
                 return
         raise StorageError("journal.flash", "the flash does not hold what is written to it")
 
     def _move(self) -> None:
         """Begin the other sector with one slot a line. Its header is written last: before, the old sector counts."""
-        other = self._first + (self._sector + 1 - self._first) % SECTORS
+        other = 1 - self._sector
         if len(self._lines) > _KEPT:
             self._merge()
-        self._device.ioctl(_BLOCK_ERASE, other)
+        self._flash.erase(other)
         content = b""
         for line in self.lines():
             content += line.pack(False)
-        if content:
-            self._device.writeblocks(other, content, _SLOT)
         header = struct.pack(_HEADER[:-1], _MAGIC, self._generation + 1, self._next)
         header += struct.pack(">I", crc32(header))
-        self._device.writeblocks(other, header, 0)
-        if self._read(other, _SLOT, len(content)) != content or self._read(other, 0, 16) != header:
+        if not (self._flash.program(other, _SLOT, content) and self._flash.program(other, 0, header)):
             raise StorageError("journal.flash", "the flash does not hold what is written to it")
         self._sector, self._at = other, _SLOT + len(content)
         self._generation += 1
@@ -245,11 +235,3 @@ class Tally:
                     if fold_methods:
                         line.what = SEVERAL
                 self._join(line)
-
-    # --- flash -------------------------------------------------------------------------------------------------------
-
-    def _read(self, sector: int, at: int, length: int) -> bytes:
-        buffer = bytearray(length)
-        if length:
-            self._device.readblocks(sector, buffer, at)
-        return bytes(buffer)

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 from firmware.hardware import pins
 from firmware.memory import journal_notes
+from firmware.memory.flash import SECTOR, TALLY_SECTORS
 from firmware.memory.journal import Journal
-from firmware.memory.tally import SECTOR, SECTORS, Tally
+from firmware.memory.tally import Tally
 from protocol.record import ENTRY
 from sim.board.bus import BoardEvent
 
@@ -66,7 +67,7 @@ class _Partition:
 
     def __init__(self, content: bytes) -> None:
         self._content = bytearray(content)
-        self._ring = len(content) - SECTORS * SECTOR
+        self._ring = len(content) - TALLY_SECTORS * SECTOR
         self._newest: dict[int, int] = {}
         self._counted = self._entries()
 
@@ -94,7 +95,7 @@ class _Partition:
 
     def _read(self, sector: int) -> Journal:
         """One sector, as a journal of its own."""
-        return Journal(_Blocks(self._content[sector : sector + SECTOR] + b"\xff" * (SECTORS * SECTOR)))
+        return Journal(_Blocks(self._content[sector : sector + SECTOR] + b"\xff" * (TALLY_SECTORS * SECTOR)))
 
     def _entries(self) -> int:
         """Entries that are counted in the tally and no records yet."""

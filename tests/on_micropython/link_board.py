@@ -14,6 +14,7 @@ import bluetooth
 
 from firmware import crypto
 from firmware.hardware import ticks
+from firmware.hardware.irq_flag import irq_flag
 from firmware.hardware.radio import Radio
 from firmware.link.admission import Admission
 from firmware.link.edge_link import Link
@@ -26,6 +27,7 @@ from tests.support.link_keys import LinkKeys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
 PROTECTED = cbor.encode({1: -7, 16: "mooring/record"})
 KEYS = LinkKeys(crypto)
@@ -98,7 +100,7 @@ class Ticks:
         self.ms = 0
         ticks.now = lambda: self.ms
 
-    async def run(self, link: Link) -> None:
+    async def run(self, news: "Any") -> None:
         if sys.implementation.name == "micropython":
             lines = asyncio.StreamReader(sys.stdin)  # type: ignore[arg-type]  # MicroPython's takes a stream
         else:
@@ -110,7 +112,7 @@ class Ticks:
             if not line:
                 return
             self.ms += int(line)
-            link.wake()
+            news.set()
 
 
 TICKS = Ticks()
@@ -135,10 +137,11 @@ async def main() -> None:
 
         hostile_radio.plant(int(hostile))
     lock = FakeLock(int(os.getenv("MOORING_TEST_RECORDS") or "0"))
-    link = Link(Radio(bluetooth.BLE()), lock)
-    link.wake()
+    news = irq_flag()
+    link = Link(Radio(bluetooth.BLE()), lock, news)
+    news.set()
     print("ready")
-    await asyncio.gather(link.run(), TICKS.run(link))
+    await asyncio.gather(link.run(), TICKS.run(news))
 
 
 asyncio.run(main())

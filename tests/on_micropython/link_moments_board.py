@@ -11,6 +11,7 @@ import json
 import sys
 
 from firmware import crypto as own_crypto
+from firmware.hardware.irq_flag import irq_flag
 from firmware.hardware.radio import CENTRAL_CONNECT, CENTRAL_DISCONNECT, GATTS_WRITE, MTU_EXCHANGED, Radio
 from firmware.link.admission import Admission
 from firmware.link.edge_link import Link
@@ -202,7 +203,7 @@ async def one(when: int, another: bool) -> int:
     """The story with the end at moment `when`, 0 for none; how many moments it had."""
     stack = Stack()
     edge, following = Edge(stack, 1), Edge(stack, 2)
-    running = asyncio.create_task(Link(Radio(stack), Memory()).run())
+    running = asyncio.create_task(Link(Radio(stack), Memory(), irq_flag()).run())
     await asyncio.sleep(0)
 
     def ends() -> None:

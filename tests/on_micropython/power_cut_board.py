@@ -57,9 +57,9 @@ def verify(story: Story, done: int, state: Flash, journal_flash: Flash) -> None:
         store = Store(MOUNT)
         floor = Clock(crypto, store, story.own.lock_id).interval()[0]
         must(floor >= max(values("floor"), default=0), "the floor is lower")
-        journal = Journal(journal_flash)
+        stays = Stays(store)
+        journal = Journal(journal_flash, stays)
         tally = Tally(journal_flash, journal.last_note)
-        stays = Stays(store, journal)
         held = {number: data for number, data, _ in journal.entries_from(1)}
         acknowledged = max(values("record"), default=0)
         must(journal.next_counter > acknowledged, "a counter is used again")
@@ -156,9 +156,10 @@ def _boot_is_cut(story: Story, done: int, trial: "list[Flash]") -> bool:
     except PowerCut:
         return True
     try:
-        store, journal = Store(MOUNT), Journal(trial[1])
+        stays = Stays(Store(MOUNT))
+        journal = Journal(trial[1], stays)
         tally = Tally(trial[1], journal.last_note)
-        Stays(store, journal)._save()
+        stays._save()
         tally._move()
         journal.reclaim()
     except PowerCut:

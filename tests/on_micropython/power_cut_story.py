@@ -113,7 +113,7 @@ class Story:
         own = identity.load(crypto, self.store)
         assert own is not None
         self.own = own
-        self.lock = Lock(crypto, self.store, own, self.journal)
+        self.lock = Lock(crypto, self.store, own, self.journal, lambda: None)
         self.kept: dict[int, tuple[bytes, bytes]] = {}
 
     def say(self, what: str, value: "Any") -> None:

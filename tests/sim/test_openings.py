@@ -9,8 +9,9 @@ import pytest
 
 from firmware.hardware import pins
 from firmware.memory import journal_notes
+from firmware.memory.flash import TALLY_SECTORS
 from firmware.memory.journal import Journal
-from firmware.memory.tally import SECTORS, Line, Tally
+from firmware.memory.tally import Line, Tally
 from protocol import crypto_cpython as crypto
 from protocol.record import DOOR, ENTRY
 from sim.board import flash
@@ -29,7 +30,7 @@ class Board:
 
     def __init__(self) -> None:
         self.history: list[BoardEvent] = []
-        self.flash = Flash(4 + SECTORS, 0)
+        self.flash = Flash(4 + TALLY_SECTORS, 0)
         self.chain = Chain(crypto.generate("P-256")[1])
         self.boots = 0
         self.boot()

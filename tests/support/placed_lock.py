@@ -1,5 +1,6 @@
 """A lock on CPython, on flash that may lose its power, and the province that placed it and can open its records."""
 
+import asyncio
 import itertools
 from typing import Any
 
@@ -20,13 +21,15 @@ LISTING = "HZ-1"
 
 
 class PlacedLock:
-    """`lock` is the one of this boot; `store` and `flash` survive `reboot`. `platform` is the key that signs grants."""
+    """`lock` is the one of this boot; `store` and `flash` survive `reboot`. `platform` is the key that
+    signs grants. `new_record` is set when the lock made a record that no opening made."""
 
     def __init__(self, store: Store, sectors: int, platform: bytes) -> None:
         self.store = store
         self.flash = FlashDevice(sectors)
         self._platform_key = platform
         self._serials = itertools.count(1)
+        self.new_record = asyncio.Event()
         identity.enrol(crypto, self.store, PROVINCE[1])
         self.lock = self.reboot()
         self.place()
@@ -36,7 +39,7 @@ class PlacedLock:
         own = identity.load(crypto, self.store)
         assert own is not None
         self.flash.cut_at = None
-        self.lock = Lock(crypto, self.store, own, self.flash)
+        self.lock = Lock(crypto, self.store, own, self.flash, self.new_record.set)
         return self.lock
 
     def take(self, kind: str, body: dict[Any, Any], signer: bytes = PROVINCE[0]) -> None:

@@ -73,7 +73,7 @@ def test_without_its_papers_the_lock_opens_for_nobody(tmp_path: Path) -> None:
     own = identity.load(crypto, store)
     assert own is not None
     with pytest.raises(RefusedError, match=r"door\.unplaced"):
-        Lock(crypto, store, own, FlashDevice(8)).standing.in_force()
+        Lock(crypto, store, own, FlashDevice(8), lambda: None).standing.in_force()
 
 
 def test_a_profile_that_the_placement_does_not_name_is_no_paper(bench: Bench) -> None:

@@ -187,8 +187,6 @@ def test_events_leave_half_of_the_journal_to_those_who_come_in(bench: RecordingL
 
 def test_an_event_never_makes_a_record_while_a_guest_is_served(bench: RecordingLock) -> None:
     async def serve() -> int:
-        made = asyncio.Event()
-        bench.lock.recorder.on_record = made.set
         task = asyncio.create_task(bench.lock.recorder.run())
         bench.lock.visits.begin()
         bench.lock.recorder.event(TAMPER, "opened")
@@ -196,7 +194,7 @@ def test_an_event_never_makes_a_record_while_a_guest_is_served(bench: RecordingL
             await asyncio.sleep(0)
         during = len(bench.told(TAMPER))
         bench.lock.visits.end()
-        await made.wait()
+        await bench.new_record.wait()
         task.cancel()
         return during
 

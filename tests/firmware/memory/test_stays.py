@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from firmware.memory.journal import Journal
 from firmware.memory.journal_notes import opening
 from firmware.memory.stays import LINGER_SECONDS, MAX_REMEMBERED, MAX_STAYS, Guest, Stays
 from firmware.memory.store import Store
@@ -13,7 +12,6 @@ from firmware.memory.tally import Line
 from protocol.errors import RefusedError, StorageError
 from protocol.grant import MAX_GUESTS, Grant
 from protocol.record import ENTRY, REFUSAL
-from tests.support.flash_device import FlashDevice
 from tests.support.on_lock import run_on_lock
 from tests.support.rules import BEGIN, END, PLATFORM, grant, who
 
@@ -29,7 +27,7 @@ class Bench:
         self.stays = self.reboot()
 
     def reboot(self) -> Stays:
-        self.stays = Stays(self._store, Journal(FlashDevice(8)))
+        self.stays = Stays(self._store)
         return self.stays
 
     def take(self, form: Grant, platform: bytes = PLATFORM) -> str | None:
@@ -246,21 +244,21 @@ class Memory:
         return self.files.get(name)
     def write(self, name, content):
         self.files[name] = content
-    def entries_from(self, counter):
-        return []
 memory = Memory()
-stays = Stays(memory, memory)
+stays = Stays(memory)
 for n in range(given["tombstones"]):
     stays.accept(Grant(bytes([255, n]) * 8, 2, "HZ-1", 1, 9, 1, [], True, 10 ** 9, b""), bytes(65), 0)
+counter = 0
 for n in range(given["stays"]):
     names = [bytes([n, guest]) * 16 for guest in range(given["guests"])]
     grant = Grant(bytes([n]) * 16, 1, "HZ-1", 1, 10 ** 9, len(names), names, False, 10 ** 9, bytes(2 * len(names)))
     stays.accept(grant, bytes(65), 0)
     for name in names:
-        stays.record(1, opening(grant.grant_id, Guest(name, True, True).pack()))
+        counter += 1
+        stays.record(counter, opening(grant.grant_id, Guest(name, True, True).pack()))
 stays.checkpoint()
 stays = None  # a boot begins with what is in flash
-stays = Stays(memory, memory)
+stays = Stays(memory)
 answer([len(stays.all()), sum([len(stay.present()) for stay in stays.all()]), len(memory.files["stays"])])
 """
 

@@ -122,7 +122,7 @@ class Flash:
     def writeblocks(self, number, buffer, offset=0):
         self.blocks.setdefault(number, bytearray(b"\\xff" * 4096))[offset : offset + len(buffer)] = buffer
 store = Store(given["folder"])
-lock = Lock(crypto, store, identity.load(crypto, store), Flash())
+lock = Lock(crypto, store, identity.load(crypto, store), Flash(), print)
 with open(given["statement"], "rb") as file:
     data = file.read()
 hoard = []
