@@ -107,16 +107,16 @@ class Agent:
             finally:
                 outbox.close()
                 status.remove(settings.state_dir)
-                log.info("agent.stopped")
+                log.event("agent.stopped")
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set. Raises StorageError or ConfigError when it makes no sense to continue."""
         self.faults.watch(asyncio.get_running_loop())
-        log.info("agent.started", edge=self._settings.name, version=VERSION)
+        log.event("agent.started", edge=self._settings.name, version=VERSION)
         if not self._credentials.available.is_set():
-            log.warning("pass.none", key=self._credentials.public)
+            log.event("pass.none", key=self._credentials.public)
         if self._settings.province_public_key is None:
-            log.warning("agent.experiment")
+            log.event("agent.experiment")
         worker, stopper = asyncio.ensure_future(self._work()), asyncio.ensure_future(stop.wait())
         try:
             await asyncio.wait({worker, stopper}, return_when=asyncio.FIRST_COMPLETED)
@@ -194,7 +194,7 @@ class Agent:
             raise VerificationError("lock.identity", "the lock id does not belong to the key that the lock shows")
         known = lock.hello is not None and lock.hello.lock_id == hello.lock_id
         if not known or not self._announcements.is_announced(lock):
-            log.info("lock.seen", lock=hello.lock_id, next_counter=hello.next_counter, address=lock.address)
+            log.event("lock.seen", lock=hello.lock_id, next_counter=hello.next_counter, address=lock.address)
         self._outbox.lock_seen(hello, lock.address)
         lock.keep_hello(hello)
         self._announcements.announce(lock)
@@ -204,7 +204,7 @@ class Agent:
         if hello.next_counter <= known:
             # The lock's journal went back. A record that it sends again is either one that we have, or a conflict,
             # which is kept aside.
-            log.error("lock.regressed", lock=hello.lock_id, next_counter=hello.next_counter, known_through=known)
+            log.event("lock.regressed", lock=hello.lock_id, next_counter=hello.next_counter, known_through=known)
             return hello.receipted_through + 1
         return max(known, hello.receipted_through) + 1
 
@@ -213,15 +213,15 @@ class Agent:
         try:
             outcome = self._put(parsed, self._outbox.identity(lock_id))
         except StorageError as error:
-            log.error("record.not_stored", lock=lock_id, counter=parsed.counter, code=error.code, reason=error.message)
+            log.event("record.not_stored", lock=lock_id, counter=parsed.counter, code=error.code, reason=error.message)
             raise
         if outcome == "stored":
-            log.info("record.stored", lock=lock_id, counter=parsed.counter, bytes=len(data))
+            log.event("record.stored", lock=lock_id, counter=parsed.counter, bytes=len(data))
             self.uplink.wake()
         elif outcome == "duplicate":
-            log.debug("record.duplicate", lock=lock_id, counter=parsed.counter)
+            log.event("record.duplicate", lock=lock_id, counter=parsed.counter)
         else:
-            log.error("record.quarantined", lock=lock_id, counter=parsed.counter, code=outcome)
+            log.event("record.quarantined", lock=lock_id, counter=parsed.counter, code=outcome)
 
     def _put(self, parsed: record.Record, identity_public: bytes) -> str:
         """Store a record; returns "stored", "duplicate", or the code under which it was kept aside."""
@@ -248,7 +248,7 @@ class Agent:
     def _on_pass(self, signed: bytes) -> None:
         try:
             if self._credentials.take(signed):
-                log.info("pass.accepted", issued_at=self._credentials.issued_at, locks=len(self._credentials.locks))
+                log.event("pass.accepted", issued_at=self._credentials.issued_at, locks=len(self._credentials.locks))
                 self._roster.passes_changed()
         except (FormatError, VerificationError) as error:
-            log.error("pass.refused", code=error.code)
+            log.event("pass.refused", code=error.code)

@@ -76,7 +76,7 @@ class Announcements:
         if nonce is not None and (said.nonce != nonce or now - said.asked_at >= ASK_TIME_SECONDS):
             if self._uplink.send(uplink.TimeRequest(hello.lock_id, nonce).encode()):
                 said.nonce, said.asked_at = nonce, now
-                log.info("time.requested", lock=hello.lock_id)
+                log.event("time.requested", lock=hello.lock_id)
 
     def _held_and_known(self, hello: Hello) -> dict[str, int]:
         """What the lock holds, without its placement if that is unknown here: then the province sends it again.

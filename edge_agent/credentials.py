@@ -89,7 +89,7 @@ class Credentials:
             files.replace(self._path, message, durable=True)
         except OSError as error:
             # They serve until the next start, and then the province sends them again.
-            log.warning("pass.not_stored", reason=error.strerror or type(error).__name__)
+            log.event("pass.not_stored", reason=error.strerror or type(error).__name__)
         return True
 
     def _hold(self, issued_at: int, passes: dict[bytes, bytes]) -> None:
@@ -129,7 +129,7 @@ class Credentials:
                 raise
             except (OSError, FormatError, VerificationError) as error:
                 # Not worth stopping for: the province is asked for another.
-                log.warning("pass.unusable", reason=getattr(error, "code", type(error).__name__))
+                log.event("pass.unusable", reason=getattr(error, "code", type(error).__name__))
 
 
 def _load_or_make(path: Path) -> tuple[bytes, bytes]:

@@ -58,7 +58,7 @@ class Downlink:
         lock_id, known = message.lock_id, self._outbox.knows(message.lock_id)
         if not known:
             # When this lock comes, the province hears LOCK SEEN and sends the statements again.
-            log.warning("statement.unknown_lock", lock=lock_id, statements=len(message.statements))
+            log.event("statement.unknown_lock", lock=lock_id, statements=len(message.statements))
             return
         takers = {signed_time.KIND: lambda signed: self._take_time(lock_id, signed)}
         takers |= {kind: lambda signed: self._take_for_lock(lock_id, signed) for kind in lock_statements.KINDS}
@@ -68,7 +68,7 @@ class Downlink:
             self._judge_grants(lock_id, platform)
         except StorageError as error:
             # This must not end the way up: a full disk gets room when records go up and are receipted.
-            log.error("statement.not_queued", lock=lock_id, code=error.code, reason=error.message)
+            log.event("statement.not_queued", lock=lock_id, code=error.code, reason=error.message)
         self._wake(lock_id)
 
     def _take_all(self, statements: list[bytes], takers: dict[str, Callable[[bytes], None]]) -> None:
@@ -85,7 +85,7 @@ class Downlink:
         if others:
             refused["?", "statement.kind"] = others
         for (kind, code), count in refused.items():
-            log.error("statement.refused", kind=kind, code=code, count=count)
+            log.event("statement.refused", kind=kind, code=code, count=count)
 
     def _open(self, signed: bytes, kind: str) -> dict[Any, Any]:
         """Body of a province statement. It is verified, except in an experiment without the province's key."""
@@ -101,7 +101,7 @@ class Downlink:
         if not self._outbox.knows(form.lock_id):
             raise VerificationError("receipt.lock", "for a lock that was never seen here")
         gone = self._outbox.apply_receipt(form, signed)
-        log.info("receipt.accepted", lock=form.lock_id, through=form.through, forgotten=len(gone))
+        log.event("receipt.accepted", lock=form.lock_id, through=form.through, forgotten=len(gone))
         self._wake(form.lock_id)
         return gone
 
@@ -112,11 +112,11 @@ class Downlink:
             return
         outcome = self._queue.add(lock_id, form)
         if outcome == "queued":
-            log.info("statement.queued", lock=lock_id, kind=form.kind)
+            log.event("statement.queued", lock=lock_id, kind=form.kind)
         elif outcome == "older":
-            log.info("statement.older", lock=lock_id, kind=form.kind)
+            log.event("statement.older", lock=lock_id, kind=form.kind)
         else:
-            log.warning("statement.no_place", lock=lock_id, kind=form.kind, verified=form.verified)
+            log.event("statement.no_place", lock=lock_id, kind=form.kind, verified=form.verified)
 
     def _judge_grants(self, lock_id: bytes, before: bytes | None) -> None:
         """Verify the grants that could not be verified; and all, if the placement now names another platform.
@@ -133,7 +133,7 @@ class Downlink:
             try:
                 lock_statements.read(queued.signed, lock_id, self._province_public, platform)
             except VerificationError:
-                log.warning("statement.outdated", lock=lock_id, kind=queued.kind)
+                log.event("statement.outdated", lock=lock_id, kind=queued.kind)
                 self._queue.settle(queued)
 
     def _take_time(self, lock_id: bytes, signed: bytes) -> None:
@@ -144,7 +144,7 @@ class Downlink:
             if lock.hello is not None and lock.hello.time_nonce == answer.nonce:
                 lock.keep_time_answer(signed)
                 return
-        log.info("time.stale", lock=lock_id)
+        log.event("time.stale", lock=lock_id)
 
     # --- to the locks ------------------------------------------------------------------------------------------------
 
@@ -164,10 +164,10 @@ class Downlink:
                 await self._deliver_all(lock)
             except TransportError as error:
                 # A statement without an answer stays in the queue. The next HELLO starts another delivery.
-                log.info("statement.waits", address=lock.address, code=error.code)
+                log.event("statement.waits", address=lock.address, code=error.code)
             except StorageError as error:
                 # It is still in the queue and is handed over once more. The lock refuses a statement that it has.
-                log.error("statement.not_settled", address=lock.address, code=error.code, reason=error.message)
+                log.event("statement.not_settled", address=lock.address, code=error.code, reason=error.message)
             except Exception as error:  # noqa: BLE001 -- contained here, and noted
                 # It is still in the queue. The next HELLO tries again. Deliveries to other locks go on.
                 self._faults.note(error, address=lock.address)
@@ -199,9 +199,9 @@ class Downlink:
         except FormatError as error:
             code = error.code
         if code is None:
-            log.info("statement.delivered", lock=lock_id, kind=kind)
+            log.event("statement.delivered", lock=lock_id, kind=kind)
         else:
-            log.warning("statement.not_accepted", lock=lock_id, kind=kind, code=code)
+            log.event("statement.not_accepted", lock=lock_id, kind=kind, code=code)
 
 
 def _kind(signed: bytes) -> str:

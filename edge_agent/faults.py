@@ -51,7 +51,7 @@ class Faults:
         """Log and count a fault, or what is one now. `facts` say whose; never what was said. Returns the fault."""
         fault = error if isinstance(error, FaultError) else FaultError(error)
         self._counts[fault.kind] += 1
-        log.error("agent.fault", **facts, code=CODE, type=fault.kind, place=fault.place)
+        log.event("agent.fault", **facts, code=CODE, type=fault.kind, place=fault.place)
         return fault
 
     def watch(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -63,7 +63,7 @@ class Faults:
         if isinstance(error, BaseException):
             self.note(error, part="loop")
         else:
-            log.error("agent.loop", reason=str(context.get("message"))[:200])
+            log.event("agent.loop", reason=str(context.get("message"))[:200])
 
 
 async def keep(part: str, work: Callable[[], Coroutine[Any, Any, None]], faults: Faults) -> None:

@@ -158,7 +158,7 @@ class LockConnection:
         if offset >= len(statement):
             raise TransportError("lock.protocol", "the lock wants more than was offered")
         if offset:
-            log.info("statement.resumed", lock=self.lock_id, offset=offset, bytes=len(statement))
+            log.event("statement.resumed", lock=self.lock_id, offset=offset, bytes=len(statement))
         size = link.PIECE_BYTES
         places = range(offset, len(statement), size)
         return await self._result_of(link.piece(statement[at : at + size]) for at in places)

@@ -107,7 +107,7 @@ class LockLink:
             whose = {"address": self.address, "lock": self._lock_id}
             if isinstance(error, FaultError):
                 self._faults.note(error, **whose)
-            log.warning("link.lost", **whose, code=error.code, reason=error.message, retry_seconds=round(wait, 2))
+            log.event("link.lost", **whose, code=error.code, reason=error.message, retry_seconds=round(wait, 2))
             await asyncio.sleep(wait)
 
     async def _end_of_connection(self) -> MooringError:
@@ -176,7 +176,7 @@ class LockLink:
                 self._missing = expected
                 raise TransportError("lock.gap", f"record {expected} did not come; asking again")
             if header.counter > expected:
-                log.error("record.missing", lock=hello.lock_id, first=expected, last=header.counter - 1)
+                log.event("record.missing", lock=hello.lock_id, first=expected, last=header.counter - 1)
             await self._on_record(hello.lock_id, message)
             self._worked = True
             expected = header.counter + 1

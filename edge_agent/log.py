@@ -1,14 +1,19 @@
-"""Log lines of the edge agent: an event's stable name and its facts, as text for people or JSON for machines.
+"""Log lines of the edge agent: an event of `edge_agent.events` and its facts, as text for people or JSON for machines.
 
-Facts are lock ids, counters, sizes and codes; a name, a number or a record's content never is one.
+Facts are lock ids, counters, sizes and codes. A person's name or number, or the content of a record, is never a fact.
+In text, a warning or an error ends with its meaning after a `#`.
 """
 
 import json
 import logging
 import sys
 import time
+from typing import Final
+
+from edge_agent.events import EVENTS
 
 _LOGGER = logging.getLogger("edge_agent")
+_LEVELS: Final = logging.getLevelNamesMapping()
 
 
 class _Format(logging.Formatter):
@@ -22,7 +27,8 @@ class _Format(logging.Formatter):
         if self._json:
             return json.dumps({"time": round(record.created, 6), "level": level, "event": name, **facts})
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z"
-        return " ".join([stamp, level, name, *(f"{key}={_text(value)}" for key, value in facts.items())])
+        meaning = [f"# {EVENTS[name][1]}"] if record.levelno >= logging.WARNING else []
+        return " ".join([stamp, level, name, *(f"{key}={_text(value)}" for key, value in facts.items()), *meaning])
 
 
 def _text(value: object) -> str:
@@ -39,28 +45,9 @@ def start(level: str, as_json: bool) -> None:
     _LOGGER.propagate = False
 
 
-def event(level: int, name: str, **facts: object) -> None:
-    """Log event `name` (dotted, stable) at `level` of `logging`, with `facts`; bytes appear in hex."""
+def event(name: str, **facts: object) -> None:
+    """Log an event of the table, at the level that the table gives, with `facts`; bytes appear in hex."""
+    level = _LEVELS[EVENTS[name][0].upper()]
     if _LOGGER.isEnabledFor(level):
         shown = {key: value.hex() if isinstance(value, bytes) else value for key, value in facts.items()}
         _LOGGER.log(level, name, extra={"facts": shown})
-
-
-def debug(name: str, **facts: object) -> None:
-    """An event for whoever looks for a fault."""
-    event(logging.DEBUG, name, **facts)
-
-
-def info(name: str, **facts: object) -> None:
-    """An event of normal work."""
-    event(logging.INFO, name, **facts)
-
-
-def warning(name: str, **facts: object) -> None:
-    """Something went wrong and mends itself."""
-    event(logging.WARNING, name, **facts)
-
-
-def error(name: str, **facts: object) -> None:
-    """Something that someone must look at."""
-    event(logging.ERROR, name, **facts)

@@ -27,16 +27,14 @@ def obey(outbox: Outbox, refusal: Refusal) -> list[Key]:
         facts = {"lock": refusal.lock_id, "counter": counter, "code": code}
         if code == EQUIVOCATION:
             outbox.set_aside(key, code, authentic=True)
-            log.error("record.refused", **facts)
+            log.event("record.refused", **facts)
             moved.append(key)
         elif code == SIGNATURE and not _is_good(held[0], outbox.identity(refusal.lock_id)):
             outbox.set_aside(key, code, authentic=False)
-            log.error("record.damaged", **facts, reason="this disk changed it; the lock is asked for it again")
+            log.event("record.damaged", **facts)
             moved.append(key)
         elif outbox.dispute(key, code):
-            log.error(
-                "refusal.disputed", **facts, reason="the lock did sign this record; it is kept: tell the province"
-            )
+            log.event("refusal.disputed", **facts)
     return moved
 
 

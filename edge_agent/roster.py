@@ -106,7 +106,7 @@ class Roster:
         for task in self._work.pop(address, []):
             task.cancel()
         lock = self.locks.pop(address)
-        log.info("lock.dropped", address=address, lock=lock.lock_id)
+        log.event("lock.dropped", address=address, lock=lock.lock_id)
 
     # --- strangers ---------------------------------------------------------------------------------------------------
 
@@ -116,7 +116,7 @@ class Roster:
             try:
                 self._take(await self._search(self._settings.scan_seconds))
             except TransportError as error:
-                log.warning("radio.unavailable", code=error.code, reason=error.message)
+                log.event("radio.unavailable", code=error.code, reason=error.message)
             await _until(self._look, self._settings.scan_every_seconds)
 
     def _take(self, found: list[tuple[str, bytes]]) -> None:
@@ -127,7 +127,7 @@ class Roster:
         unlisted = sum(lock_id is None for _, lock_id in claims)
         if unlisted != self._unlisted:
             self._unlisted = unlisted
-            log.info("locks.unlisted", count=unlisted, reason="they advertise as locks that no pass of ours lists")
+            log.event("locks.unlisted", count=unlisted)
 
     def _is_wanted(self, lock_id: bytes) -> bool:
         return not any(lock.lock_id == lock_id and lock.connected for lock in self.locks.values())
@@ -159,9 +159,9 @@ class Roster:
             code = error.code
         if not lock.lock_id:
             # Anybody can bring this about any number of times, so it is nothing to fill a log with.
-            log.debug("stranger.unproven", address=address, code=code)
+            log.event("stranger.unproven", address=address, code=code)
             return
-        log.info("lock.proven", address=address, lock=lock.lock_id)
+        log.event("lock.proven", address=address, lock=lock.lock_id)
         self._sightings.forget(address)
         for other in list(self.locks.values()):
             if other.lock_id == lock.lock_id or other.address == address:

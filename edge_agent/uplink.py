@@ -130,7 +130,7 @@ class Uplink:
             error = await self._connect_and_serve()
             failures = 1 if _now() - began > STEADY_SECONDS else failures + 1
             wait = RECONNECT.wait(failures)
-            log.warning("broker.lost", code=error.code, reason=error.message, retry_seconds=round(wait, 2))
+            log.event("broker.lost", code=error.code, reason=error.message, retry_seconds=round(wait, 2))
             await asyncio.sleep(wait)
 
     async def _connect_and_serve(self) -> TransportError:
@@ -150,7 +150,7 @@ class Uplink:
             await connection.open()
             self._start_over()
             self._connection = connection
-            log.info("broker.connected", host=self._settings.mqtt.host, port=self._settings.mqtt.port)
+            log.event("broker.connected", host=self._settings.mqtt.host, port=self._settings.mqtt.port)
             self._on_online()
             error = await _first_end(self._pump(connection), self._receive(connection), connection.ended())
             if isinstance(error, FaultError):
@@ -218,7 +218,7 @@ class Uplink:
         under_way.mid = connection.publish(uplink.UP, uplink.Batch(batch_id, [row.record for row in rows]).encode())
         lane.under_way.append(under_way)
         lane.cursor = rows[-1].id
-        log.info("batch.sent", batch=batch_id, records=len(rows), bytes=size)
+        log.event("batch.sent", batch=batch_id, records=len(rows), bytes=size)
         return 0
 
     def _end_of(self, lane: _Lane, connection: BrokerConnection) -> float:
@@ -227,7 +227,7 @@ class Uplink:
         now = _now()
         if lane is self._repeated and now >= self._repeat_at:
             if self._outbox.batch(0, 1, 1, only=self._silent):
-                log.info("batch.again", locks=len(self._silent))
+                log.event("batch.again", locks=len(self._silent))
                 lane.cursor = 0
                 self._patience = min(self._patience * 2, max(RESEND_LIMIT, self._timeout))
                 self._repeat_at = now + self._patience
@@ -245,7 +245,7 @@ class Uplink:
         for lane in self._lanes:
             lane.under_way = [batch for batch in lane.under_way if batch not in late[lane]]
         self._silent |= {lock_id for batch in batches for lock_id, _ in batch.keys}
-        log.warning("receipt.late", batches=len(batches), silent_locks=len(self._silent), seconds=self._timeout)
+        log.event("receipt.late", batches=len(batches), silent_locks=len(self._silent), seconds=self._timeout)
         for batch in late[self._fresh]:
             # Perhaps the broker merely lost it: once more at once, and from then on less and less often.
             self._repeated.cursor = min(self._repeated.cursor, min(batch.ids) - 1)
@@ -282,9 +282,9 @@ class Uplink:
         batch = next((batch for lane in self._lanes for batch in lane.under_way if batch.mid == mid), None)
         if refusal is not None:
             # Stays under way: the wait for its receipt is the wait before trying again.
-            log.warning("batch.rejected", batch=batch.batch_id if batch else "", reason=refusal)
+            log.event("batch.rejected", batch=batch.batch_id if batch else "", reason=refusal)
         elif batch is not None:
-            log.debug("batch.acknowledged", batch=batch.batch_id)
+            log.event("batch.acknowledged", batch=batch.batch_id)
 
     # --- down --------------------------------------------------------------------------------------------------------
 
@@ -295,9 +295,9 @@ class Uplink:
                 self._handle(message)
             except FormatError as error:
                 # What cannot be read now cannot be read later; unacknowledged it would block what follows.
-                log.error("downlink.unreadable", leaf=message.leaf, code=error.code)
+                log.event("downlink.unreadable", leaf=message.leaf, code=error.code)
             except MooringError as error:
-                log.error("downlink.failed", leaf=message.leaf, code=error.code, reason=error.message)
+                log.event("downlink.failed", leaf=message.leaf, code=error.code, reason=error.message)
                 raise TransportError("downlink.failed", error.code) from error
             except Exception as error:  # noqa: BLE001 -- contained here, and noted
                 self._faults.note(error, leaf=message.leaf)

@@ -1,13 +1,16 @@
-"""The log: a stable name and facts, for people and for machines."""
+"""The log: events of one table, with facts, for people and for machines."""
 
 import ast
 import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import edge_agent
 from edge_agent import log
+from edge_agent.events import EVENTS
 
 
 @pytest.fixture(autouse=True)
@@ -17,25 +20,58 @@ def _as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log._LOGGER, "propagate", True)
 
 
+def nodes() -> Iterator[tuple[Path, ast.AST]]:
+    """Every node of the syntax of every module that logs."""
+    for path in sorted(Path(edge_agent.__file__).parent.glob("*.py")):
+        if path.name != "log.py":
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                yield path, node
+
+
 def test_an_event_is_one_line_of_text_or_one_json_object(capsys: pytest.CaptureFixture[str]) -> None:
     log.start("info", as_json=True)
-    log.warning("link.lost", lock=b"\x01\x02", code="lock.gone", reason="out of range")
+    log.event("link.lost", lock=b"\x01\x02", code="lock.gone", reason="out of range")
     told = json.loads(capsys.readouterr().out)
     assert {name: told[name] for name in ("level", "event", "lock", "code")} == {
         "level": "warning", "event": "link.lost", "lock": "0102", "code": "lock.gone"}  # fmt: skip
     log.start("info", as_json=False)
-    log.warning("link.lost", lock=b"\x01\x02", code="lock.gone", reason="out of range")
-    log.debug("batch.acknowledged")
+    log.event("link.lost", lock=b"\x01\x02", code="lock.gone", reason="out of range")
+    log.event("batch.acknowledged")
     (line,) = capsys.readouterr().out.splitlines()
-    assert line.endswith('warning link.lost lock=0102 code=lock.gone reason="out of range"')
+    told = 'warning link.lost lock=0102 code=lock.gone reason="out of range" # '
+    assert line.endswith(told + EVENTS["link.lost"][1])
 
 
 def test_no_module_logs_prose_past_the_events() -> None:
-    modules = [path for path in Path(edge_agent.__file__).parent.glob("*.py") if path.name != "log.py"]
     imported = [
         path.name
-        for path in modules
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for path, node in nodes()
         if isinstance(node, ast.Import) and any(alias.name == "logging" for alias in node.names)
     ]
-    assert len(modules) > 10 and imported == []
+    assert imported == []
+
+
+def test_the_table_has_each_event_that_the_code_logs_and_no_other() -> None:
+    named = []
+    for path, node in nodes():
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "log.event":
+            name = node.args[0]
+            assert isinstance(name, ast.Constant), f"{path.name}:{node.lineno} computes the name of an event"
+            named.append(name.value)
+    assert len(named) > 40
+    assert set(named) == EVENTS.keys()
+
+
+def test_an_event_has_the_level_of_the_table(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG", "edge_agent")
+    for name in EVENTS:
+        log.event(name)
+    assert [(entry.getMessage(), entry.levelname.lower()) for entry in caplog.records] == [
+        (name, level) for name, (level, _) in EVENTS.items()
+    ]
+
+
+def test_the_page_for_operators_shows_the_table_of_events() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "edge-agent.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([a-z_]+\.[a-z_]+)` \| (debug|info|warning|error) \| (.+) \|$", page, re.MULTILINE)
+    assert {name: (level, meaning) for name, level, meaning in rows} == EVENTS
