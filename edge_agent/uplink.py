@@ -1,12 +1,40 @@
-"""The way up: batches from the outbox to the province, again and again until receipts cover them.
+"""The way up: batches of records go from the outbox to the province, again and again until receipts cover them.
 
-A batch is under way from its publication until every record in it is settled (receipted, or refused by the
-province), or has waited too long for that; a PUBACK is only a sign that the broker lives. Nothing is queued in memory
-beyond `window` batches, and REPEATS.
+Theory of operation. A PUBACK shows only that the broker is alive, because brokers lose messages that they have
+acknowledged. A record is settled when the province has signed a receipt or a refusal for it, and only then has it left
+the outbox. Until then it is sent again.
 
-A lock of which the province says nothing, because it is not registered yet or because a record is missing, is silent.
-Its records are sent again and again for as long as it takes, on a lane of their own, so that they take no place from
-those of other locks.
+A batch:
+
+    state       event                                     next state
+    ----------  ----------------------------------------  -------------------------------------------------------
+    gathered    its lane and the broker have room         under way: published once
+    under way   PUBACK                                    under way
+    under way   PUBACK with a refusal of the broker       under way: the receipt timeout is the wait for another try
+    under way   every record in it is settled             gone
+    under way   no receipt within the receipt timeout     gone; the locks of its unsettled records become silent
+    under way   no PUBACK within PUBACK_SECONDS           gone; the connection is closed
+    under way   the connection ends                       gone; on the next connection all records are sent again
+
+A lock is silent while the province says nothing about its records: the lock is not registered yet, or an earlier
+record is missing. Silent locks must not take places from others, so there are two lanes through the outbox. Each has a
+cursor (the row that it has reached) and a limit of batches under way. The fresh lane reads the records of answered
+locks, with `window` batches. The repeated lane reads those of silent locks, with REPEATS batches.
+
+    state       event                                     next state
+    ----------  ----------------------------------------  -------------------------------------------------------
+    answered    a batch with its record has no receipt    silent: if the batch was of the fresh lane, the repeated lane
+                within the receipt timeout                sends it at once; the next repetition is two timeouts away
+    silent      the repetition is due, and the lane has   silent: the lane starts at the first row again; the wait
+                reached the end of the outbox             for the next repetition doubles, up to RESEND_LIMIT
+    silent      a record of another lock is settled, and  silent: the repetition is due now, because the province
+                nothing was for a whole wait              was away and is back
+    silent      one of its own records is settled         answered: the fresh lane starts at the first row again
+    silent      a repetition is due, and no silent lock   answered
+                has a record in the outbox
+    any         a new connection                          answered: both lanes start at the first row
+
+In memory there are at most `window` and REPEATS batches.
 """
 
 import asyncio
@@ -24,21 +52,23 @@ from protocol import uplink
 from protocol.errors import FormatError, MooringError, TransportError
 
 RECONNECT: Final = Backoff(first=1.0, limit=120.0)
-"""A broker that merely restarts is back in about a second; an outage of hours must not cost two minutes more than
-needed, nor drain an LTE tariff with handshakes."""
+"""A broker that merely restarts is back in about a second. After hours without one, the agent must notice within two
+minutes that it is back, but must not use up an LTE tariff with handshakes."""
 STEADY_SECONDS: Final = 30.0
-"""A connection that lasted so long starts the series of waits anew; a shorter one is a broker that throws us out."""
+"""After a connection that lasted this long the waits start from the first one again. A shorter connection means that
+the broker throws us out."""
 PUBACK_SECONDS: Final = 30.0
-"""A broker that takes longer is hung, whatever TCP says; keepalive alone would find out a minute later."""
+"""A broker that takes longer hangs, whatever TCP says. Keepalive alone would notice it a minute later."""
 RESEND_LIMIT: Final = 600.0
-"""Longest wait between sending the same records again while the province is silent about them."""
+"""The longest wait before the records of silent locks are sent once more."""
 REPEATS: Final = 4
-"""Batches of silent locks under way at a time, beside the window: after an outage of the province this is the way back
-of a building's backlog, and until then, at one batch each for a receipt timeout, a few KB/s."""
+"""Batches of silent locks under way at a time, in addition to the window. During an outage of the province this limits
+repetitions to a few KB/s: each place carries one batch per receipt timeout. After the outage it is enough to bring up
+the backlog of a building."""
 
 
 class _UnderWay:
-    """A published batch: keys not yet settled, row ids, and when it went."""
+    """A published batch: the keys that are not settled yet, its rows, and when it was sent."""
 
     def __init__(self, batch_id: bytes, ids: set[int], keys: set[Key], size: int) -> None:
         self.batch_id, self.ids, self.keys, self.size = batch_id, ids, keys, size
@@ -47,7 +77,7 @@ class _UnderWay:
 
 
 class _Lane:
-    """A way through the outbox in order of arrival: up to which row it has come, and what it has under way."""
+    """One pass after another through the outbox, in order of arrival: the row reached, and the batches under way."""
 
     def __init__(self, window: int) -> None:
         self.window, self.cursor = window, 0
@@ -57,12 +87,15 @@ class _Lane:
 class Uplink:
     """Keeps a connection to the broker and drains `outbox` through it.
 
-    `on_receipts(Receipts)`, `on_command(Command)` and `on_pass(statement)` are called for what comes down; when they
-    return, the content is durable and the message is acknowledged. A FormatError of theirs is logged and the message
-    acknowledged and passed over, for it will never be another; any other MooringError leaves it unacknowledged and ends
-    the connection. What is no MooringError is noted in `faults`, and the message passed over as well: no one message
-    may stop those behind it, and only a receipt ends custody. `on_online()` is called when the connection is up,
-    `on_offline()` when it has gone.
+    `on_receipts(Receipts)`, `on_command(Command)` and `on_pass(bytes)` are called for what comes down. `on_receipts`
+    returns the keys of the records that have left the outbox. When a call returns, its content is durable, and the
+    message is acknowledged.
+
+    - A call may raise FormatError. The message is logged, acknowledged and skipped: it would be wrong next time too.
+    - It may raise another MooringError. The message stays unacknowledged, and the connection ends.
+    - Any other exception is noted in `faults`, and the message is skipped: it must not stop the messages behind it.
+
+    `on_online()` is called when the connection is up, `on_offline()` when it has gone.
     """
 
     def __init__(
@@ -98,11 +131,11 @@ class Uplink:
         return sum(len(lane.under_way) for lane in self._lanes)
 
     def wake(self) -> None:
-        """A record was stored."""
+        """Say that a record was stored."""
         self._wake.set()
 
     def send(self, payload: bytes) -> bool:
-        """Publish a message on `up` now; False when offline or too much is under way: say it again later."""
+        """Publish a message on `up` now. False if offline, or too much is under way: then send it again later."""
         if self._connection is None or not self._connection.has_room:
             return False
         try:
@@ -112,7 +145,7 @@ class Uplink:
         return True
 
     def _settle(self, keys: Iterable[Key]) -> None:
-        """These records have left the outbox."""
+        """Take note that these records have left the outbox."""
         gone = set(keys)
         for lane in self._lanes:
             for batch in lane.under_way:
@@ -134,7 +167,7 @@ class Uplink:
             await asyncio.sleep(wait)
 
     async def _connect_and_serve(self) -> TransportError:
-        """One connection; returns why it ended. Raises StorageError or ConfigError, which no new connection mends."""
+        """One connection; returns why it ended. Raises StorageError or ConfigError: a new connection would not help."""
         try:
             return await self._serve_one()
         except TransportError as error:
@@ -163,7 +196,7 @@ class Uplink:
             await connection.close()
 
     def _start_over(self) -> None:
-        """On a new connection everything without a receipt is sent again: the broker may have lost what it took."""
+        """On a new connection everything without a receipt is sent again: the broker may have lost it."""
         self._fresh, self._repeated = _Lane(self._settings.uplink.window), _Lane(REPEATS)
         self._lanes = (self._fresh, self._repeated)
         self._silent: set[bytes] = set()
@@ -183,11 +216,11 @@ class Uplink:
                     async with asyncio.timeout(pause):
                         await self._wake.wait()
             else:
-                # Let receipts in between two batches of a long backlog.
+                # Receipts are handled between two batches, even when the backlog is long.
                 await asyncio.sleep(0)
 
     def _publish_next(self, connection: BrokerConnection) -> float:
-        """Publish a batch if it is time to; returns the seconds after which to look again, 0 at once."""
+        """Publish a batch if it is time to. Returns the seconds until the next look; 0 means at once."""
         return min(self._publish_from(connection, lane) for lane in self._lanes)
 
     def _publish_from(self, connection: BrokerConnection, lane: _Lane) -> float:
@@ -208,7 +241,7 @@ class Uplink:
         if not rows:
             return self._end_of(lane, connection)
         size = sum(len(row.record) for row in rows)
-        # A lone record goes at once: waiting for company only pays while the province is busy with others.
+        # A record goes at once while nothing is under way. Gathering more is useful only while the province is busy.
         gathering = bool(lane.under_way) and len(found) < uplink.MAX_RECORDS
         waited = _now() - lane.under_way[-1].sent if lane.under_way else 0.0
         if gathering and size < most * 3 // 4 and waited < batching.batch_ms / 1000:
@@ -222,7 +255,7 @@ class Uplink:
         return 0
 
     def _end_of(self, lane: _Lane, connection: BrokerConnection) -> float:
-        """A lane has come to the end of the outbox. What arrives later goes on from there; silent locks start anew."""
+        """A lane has reached the end of the outbox. It waits there, or starts a repetition if one is due."""
         lane.cursor = self._outbox.newest()
         now = _now()
         if lane is self._repeated and now >= self._repeat_at:
@@ -236,7 +269,7 @@ class Uplink:
         return self._next_deadline(connection)
 
     def _expire(self) -> None:
-        """Batches without a receipt for too long give their place to others, and the locks in them are silent."""
+        """Batches that waited too long for a receipt give up their place, and the locks in them become silent."""
         now = _now()
         late = {lane: [batch for batch in lane.under_way if now - batch.sent >= self._timeout] for lane in self._lanes}
         batches = [batch for lane in self._lanes for batch in late[lane]]
@@ -247,24 +280,24 @@ class Uplink:
         self._silent |= {lock_id for batch in batches for lock_id, _ in batch.keys}
         log.event("receipt.late", batches=len(batches), silent_locks=len(self._silent), seconds=self._timeout)
         for batch in late[self._fresh]:
-            # Perhaps the broker merely lost it: once more at once, and from then on less and less often.
+            # The broker may merely have lost it. So it is sent once more at once, and then less and less often.
             self._repeated.cursor = min(self._repeated.cursor, min(batch.ids) - 1)
             self._patience = self._timeout * 2
             self._repeat_at = now + self._patience
 
     def _province_speaks(self, of: set[bytes]) -> None:
-        """Records of these locks were settled, so theirs go the usual way again."""
+        """Records of these locks were settled, so these locks are not silent any more."""
         now = _now()
         if self._silent & of:
             self._silent -= of
             self._fresh.cursor = 0
         if now - self._heard >= self._patience:
-            # It spoke of nobody for longer than we would wait: it was away, and the others need not wait any longer.
+            # It settled nothing for a whole wait, so it was away. Now it is back, and the other locks need not wait.
             self._repeat_at = now
         self._heard = now
 
     def _next_deadline(self, connection: BrokerConnection) -> float:
-        """Seconds until a batch is late, a PUBACK overdue or a repetition due; a long time if nothing is under way."""
+        """Seconds until a batch or a PUBACK is late or a repetition is due; PUBACK_SECONDS if nothing is under way."""
         deadlines = [batch.sent + self._timeout for lane in self._lanes for batch in lane.under_way]
         if connection.waiting_since is not None:
             deadlines.append(connection.waiting_since + PUBACK_SECONDS)
@@ -281,7 +314,7 @@ class Uplink:
         self._wake.set()
         batch = next((batch for lane in self._lanes for batch in lane.under_way if batch.mid == mid), None)
         if refusal is not None:
-            # Stays under way: the wait for its receipt is the wait before trying again.
+            # It stays under way, so that the receipt timeout is the wait before the next try.
             log.event("batch.rejected", batch=batch.batch_id if batch else "", reason=refusal)
         elif batch is not None:
             log.event("batch.acknowledged", batch=batch.batch_id)
@@ -294,7 +327,7 @@ class Uplink:
             try:
                 self._handle(message)
             except FormatError as error:
-                # What cannot be read now cannot be read later; unacknowledged it would block what follows.
+                # It cannot be read later either. If it stayed unacknowledged, it would block the messages behind it.
                 log.event("downlink.unreadable", leaf=message.leaf, code=error.code)
             except MooringError as error:
                 log.event("downlink.failed", leaf=message.leaf, code=error.code, reason=error.message)
@@ -302,7 +335,7 @@ class Uplink:
             except Exception as error:  # noqa: BLE001 -- contained here, and noted
                 self._faults.note(error, leaf=message.leaf)
             connection.acknowledge(message)
-            # However much comes down at once, locks and batches have their turn.
+            # Locks and batches get their turn, however much comes down at once.
             await asyncio.sleep(0)
 
     def _handle(self, message: Message) -> None:
@@ -315,7 +348,7 @@ class Uplink:
 
 
 def _now() -> float:
-    """Seconds on the clock by which the loop wakes us: what is due by the one is due by the other."""
+    """Seconds on the event loop's own clock, so that a deadline and the loop's timers agree."""
     return asyncio.get_running_loop().time()
 
 
