@@ -1,4 +1,4 @@
-"""A message out over GATT, against a stack that at times has no buffer and does not say when it has one again."""
+"""Send a message over GATT. At times the stack has no buffer, and it does not say when it has one again."""
 
 import asyncio
 
@@ -11,18 +11,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 RETRY_SECONDS = 0.005
-"""Wait while the stack has no buffer: shorter than a connection interval, the soonest that one comes free."""
+"""Pause between two tries while the stack has no buffer. A buffer comes free after a connection interval at the
+earliest; this is shorter."""
 STUCK_MS = 5000
-"""A peer that takes nothing for so long is not coming back."""
+"""A peer that has taken nothing for this long is not coming back."""
 
 _NOT_CONNECTED = 107, 128  # ENOTCONN: of Linux, and of lwIP, whose numbers the ESP32 port uses
 
 
 async def send_message(message: bytes, mtu: int, write: "Callable[[bytes], None]") -> None:
-    """Give the parts of `message`, for an ATT MTU of `mtu`, to `write` one after the other.
+    """Split `message` into parts for an ATT MTU of `mtu`, and pass them to `write` one after the other.
 
-    `write` raises what the stack raises, or whatever else ends the sending. Raises TransportError `ble.lost` and
-    `ble.stuck`, FormatError `parts.empty`, and what `write` raises that is no OSError.
+    An OSError of `write` means that the stack cannot send now, or is not connected. Every other exception of `write`
+    ends the sending. Raises TransportError `ble.lost` and `ble.stuck`, FormatError `parts.empty`, and these exceptions.
     """
     blocked = None
     for part in Parts(message, mtu):
@@ -34,14 +35,14 @@ async def send_message(message: bytes, mtu: int, write: "Callable[[bytes], None]
             except OSError as error:
                 if error.args[0] in _NOT_CONNECTED:
                     raise lost()
-                # No buffer free, most likely.
+                # Most likely no buffer is free.
                 now = ticks.now()
                 blocked = now if blocked is None else blocked
                 if ticks.since(now, blocked) > STUCK_MS:
-                    raise TransportError("ble.stuck", "the other side takes nothing")
+                    raise TransportError("ble.stuck", "the peer takes no more data")
             await asyncio.sleep(RETRY_SECONDS)
 
 
 def lost() -> TransportError:
-    """The connection is gone."""
+    """The error for a connection that is gone."""
     return TransportError("ble.lost", "the connection was lost")

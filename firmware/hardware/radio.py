@@ -1,36 +1,56 @@
-"""One Bluetooth radio for two users: the edge link, which is always there, and a phone now and then.
+"""One Bluetooth radio for two users: the edge link, which always runs, and a session with a phone now and then.
 
-`Radio` stands in for `bluetooth.BLE` towards the link, which need not know that it shares, and hands the radio out to
-one mdoc session at a time (`firmware.mdoc_ble`).
+Towards the link, `Radio` behaves like `bluetooth.BLE`, so the link need not know that it shares. One session at a time
+(`firmware.mdoc_ble`) borrows the radio with `borrow` and returns it with `give_back`.
 
-What the chip's stack allows shapes this file (MicroPython's extmod/nimble/modbluetooth_nimble.c, NimBLE's
-ble_gatts_reset and ble_gatts_start):
+**Whose connection is it?** The stack does not say who connects. A connection shows what it is by what it writes to:
 
-- `gatts_register_services` replaces every service, and cannot append. It fails with EBUSY while any connection,
-  advertising, scan or connection attempt is alive. So it is called once, before anything happens on the air, and after
-  a restart: for the link's service and the one for phones behind it.
-- An mdoc that is the central looks for a service UUID made for this one transaction, and a UUID cannot be changed once
-  it is registered. But a descriptor's value can. To ATT a service is nothing but an attribute of type 0x2800 with its
-  UUID for a value, and all that follows up to the next (Core, Vol 3, Part G, 3.1): NimBLE reads the value afresh for
-  each discovery and asks nobody who registered it (ble_att_svr.c, ble_att_svr_build_read_group_type_rsp and
-  ble_att_svr_fill_type_value). So `serve` takes a service whose first characteristic has a descriptor of type 0x2800,
-  last before those for the phone; `begin` writes the transaction's UUID to it. No handle ever changes, and no edge
-  notices.
-- The service keeps its name until the next phone's, unanswered.
-- There is one advertising set of 31 bytes, with room for one 128-bit UUID. While a session waits for its phone the
-  session and the link share it in turns, before and after it is the link's.
+| state | event | next state | who is told |
+| --- | --- | --- | --- |
+| none | a peer connects | UNKNOWN | link, session |
+| UNKNOWN | a session begins | EARLY: it came for an earlier session, if for any | nobody |
+| UNKNOWN, EARLY | it writes to the link's service | EDGE | link |
+| UNKNOWN, EDGE | it writes to the phones' service during a session | PHONE | link: it is gone; session: the write |
+| EARLY | it writes to the phones' service | EARLY | nobody |
+| any | it writes to the phones' service while there is no session | the same | nobody |
+| none | the lock has connected to a peer | OURS | session; if there is none, `mend` disconnects it |
+| PHONE, OURS | it disconnects | none | session |
+| UNKNOWN, EARLY, EDGE, MISSED | it disconnects | none | link, session |
+| any | a handler raised an exception | MISSED: its writes and notifications are ignored | `mend` disconnects it |
+| any | the radio is restarted | none | link, then session: RESTARTED |
 
-**The rule for events.** They come in a task of NimBLE's own, which gets the interpreter in the middle of any function
-of ours (py/vm.c, `gil_divisor`; a long line printed, and `active`, let it in as well), though never in the middle of a
-handler. So, here and in the link and the sessions:
+A connection that stays UNKNOWN or EARLY is disconnected by the link after a while, as any connection that never writes.
 
-- A task reads what a handler may change once, and works with what it has read. A handle that it has read may be gone
-  by the time it is used, which the stack answers with an OSError; None is never given to the stack.
-- Each fact has one writer, handler or task; where both must, it is one step (`pop`, `popitem`) or a flag that is only
-  ever set. What a task is about to make true it says before, and takes back if it fails.
-- What belongs together is one object, made anew by the handler, so that a task with the old one cannot mix them.
-- Handlers take notes, within bounds that no peer can move, and never log. What they raise would make the stack drop
-  the handler for good (`invoke_irq_handler_run_protected`), so it ends in `Radio._irq`, and `mend` makes it good.
+**Who advertises?** There is one advertising set of 31 bytes, with room for one 128-bit UUID. It is the link's. `begin`
+and `advertise` take it for a session (`_quiet`); `let_link_advertise` and `give_back` return it.
+
+**What the stack allows** (MicroPython's extmod/nimble/modbluetooth_nimble.c; NimBLE's ble_gatts_reset and
+ble_gatts_start):
+
+- `gatts_register_services` replaces every service; it cannot append. It fails with EBUSY while there is any connection,
+  advertising, scan or connection attempt. So it is called once, before the first advertising, and again after each
+  restart. It registers the link's service and, after it, the one for phones.
+- An mdoc in the central role looks for a service UUID that was made for this one transaction. The UUID of a registered
+  service cannot be changed, but the value of a descriptor can. For ATT a service declaration is just an attribute of
+  type 0x2800 whose value is the UUID; everything up to the next such attribute belongs to that service (Core, Vol 3,
+  Part G, 3.1). NimBLE reads that value afresh for each discovery, and does not check that a service was registered
+  there (ble_att_svr.c, ble_att_svr_build_read_group_type_rsp and ble_att_svr_fill_type_value). So the phones' service
+  starts with a characteristic whose last descriptor has type 0x2800, and `begin` writes the transaction's UUID to it.
+  No handle ever changes, and no edge notices.
+- After a session the service keeps its UUID until the next session. Nobody answers there in between.
+
+**The rule for event handlers.** Events arrive in NimBLE's own task. It can interrupt any function of ours between two
+steps of the interpreter (py/vm.c, `gil_divisor`), and also while a long line is printed or `active` runs. It never
+interrupts a handler. So these rules hold here, in the link and in the sessions:
+
+- A task reads once what a handler may change, and works with what it has read. A connection handle that it has read may
+  be closed by the time it is used; the stack answers that with an OSError. None is never passed to the stack.
+- Each fact has one writer: the handler or the task. Where both must write, it is one step (`pop`, `popitem`) or a flag
+  that is only ever set. A task sets a flag before it acts, and clears it again if the action fails.
+- Facts that belong together are one object. The handler makes a new one, so a task with the old one cannot mix them.
+- Handlers store what happened, within limits that no peer can raise, and never log. If an exception left the handler,
+  the stack would drop the handler for good (`invoke_irq_handler_run_protected`). So `Radio._irq` catches all of them,
+  and `mend` repairs what was missed.
 """
 
 import asyncio
@@ -49,7 +69,7 @@ if TYPE_CHECKING:
     Handler = Callable[[int, Any], None]
 
 RESTARTED = const(0)
-"""Not an event of the stack's: the radio was restarted, and no connection is left, nor what was registered."""
+"""No event of the stack: the radio was restarted. All connections are gone, and the services are registered again."""
 CENTRAL_CONNECT = const(1)
 CENTRAL_DISCONNECT = const(2)
 GATTS_WRITE = const(3)
@@ -61,24 +81,28 @@ _NOTIFIED = const(18)
 _LAST_CLIENT_EVENT = const(19)
 MTU_EXCHANGED = const(21)
 
-SILENCE_MS = 1500
-"""The pause after a restart that failed: a visit that has taken all the memory is over soon."""
+RESTART_PAUSE_MS = 1500
+"""Pause after a failed restart. If a visit has taken all the memory, it is over soon."""
 _TRIES = const(9)
-"""Times in a row that the radio may fail to start; after that only a restart of the lock helps."""
+"""Failed restarts in a row before `mend` gives up. Then only a restart of the lock helps."""
 
 _UNKNOWN = const(0)
 _PHONE = const(1)
 _OURS = const(2)
-_MARRED = const(3)
+_MISSED = const(3)
 _EARLY = const(4)
 _EDGE = const(5)
 
 _NAMED, _INBOX = const(1), const(3)
-"""Places of the descriptor and of Client2Server among the handles of the phones' service."""
+"""Positions of the 0x2800 descriptor and of Client2Server among the handles of the phones' service."""
 
 
 class Radio:
-    """The radio `ble` (a `bluetooth.BLE`), shared. Methods named as in MicroPython's documentation are the link's."""
+    """The radio `ble` (a `bluetooth.BLE`), shared. Methods that `bluetooth.BLE` has too are for the link.
+
+    `phones` makes the service for phones. In this order it has a characteristic whose descriptor declares the service,
+    then State, Client2Server, Server2Client and Ident.
+    """
 
     def __init__(self, ble: "Any", phones: "Callable[[], tuple[Any, ...]] | None" = None) -> None:
         self.ble = ble
@@ -87,16 +111,14 @@ class Radio:
         self._services: tuple[Any, ...] = ()
         self._buffers: dict[int, tuple[int, bool]] = {}
         self._advertised: tuple[int, Any] | None = None
-        # By handle: edge or phone? It shows when they write. A connection that we made is to a phone. One from which
-        # something was missed is not listened to any more. Who came for an earlier phone's service is none of this one.
-        self._connections: dict[int, int] = {}
-        self._mtus: dict[int, int] = {}  # of those connections on which it was exchanged
+        self._connections: dict[int, int] = {}  # by handle: a state of the table above
+        self._mtus: dict[int, int] = {}  # by handle; only after an exchange
         self._borrower: Handler | None = None
         self._phones = phones
         self._values: tuple[int, ...] = ()
-        self._quiet = False  # the link's advertising is held back
+        self._quiet = False  # a session has the advertising set
         self._broken = irq_flag()
-        # How often a handler has failed, of what, and over which connection; the last is all that need be known.
+        # How often a handler has failed; and of the last failure, the error and the connection.
         self._failures = self._counted = 0
         self._last = 0
         self._wrong: type[Exception] | None = None
@@ -109,7 +131,7 @@ class Radio:
     # --- what the link uses ------------------------------------------------------------------------------------------
 
     def irq(self, handler: "Handler") -> None:
-        """The link's handler."""
+        """Pass the link's events to `handler`."""
         self._link = handler
 
     def active(self, on: bool) -> bool:
@@ -118,17 +140,17 @@ class Radio:
         return bool(self.ble.active(on))
 
     def config(self, **settings: "Any") -> None:
-        """Settings of the radio; kept for when it is restarted."""
+        """Configure the radio, now and after each restart."""
         self._settings.update(settings)
         self._configure()
 
     def gatts_register_services(self, services: "tuple[Any, ...]") -> "tuple[Any, ...]":
-        """Register the link's services, and those for phones. Only before anything else happens on the air."""
+        """Register the link's services and the one for phones. Call it before anything else happens on the air."""
         self._services = services
         return self._register()[: len(services)]
 
     def gatts_set_buffer(self, handle: int, size: int, append: bool = False) -> None:
-        """As `bluetooth.BLE.gatts_set_buffer`; kept for when the services are registered again."""
+        """As `bluetooth.BLE.gatts_set_buffer`, now and after each restart."""
         self._buffers[handle] = (size, append)
         self.ble.gatts_set_buffer(handle, size, append)
 
@@ -142,7 +164,7 @@ class Radio:
         self.ble.gatts_notify(connection, handle, data)
 
     def gap_advertise(self, interval_us: "int | None", data: "bytes | None" = None) -> None:
-        """As `bluetooth.BLE.gap_advertise`; put off while a session has the radio's one advertising set."""
+        """As `bluetooth.BLE.gap_advertise`; deferred while a session has the advertising set."""
         self._advertised = None if interval_us is None else (interval_us, data)
         if not self._quiet:
             self.ble.gap_advertise(interval_us, data)
@@ -151,11 +173,11 @@ class Radio:
         """As `bluetooth.BLE.gap_disconnect`."""
         return bool(self.ble.gap_disconnect(connection))
 
-    async def mend(self) -> None:
-        """Make good, for ever, what a handler that failed has missed, and a radio that could not be restarted.
+    async def mend(self, pause_ms: int = RESTART_PAUSE_MS) -> None:
+        """Run for ever: repair what a failed handler has missed, and start a radio that could not be restarted.
 
-        The connection it was about is ended, and its end tidies up. Where that cannot be, or more than one handler
-        failed, the radio is restarted. Raises what the stack raises when that fails time and again.
+        After one failure, disconnect the connection concerned; the disconnection cleans up the rest. If that cannot be
+        done, or several handlers failed, restart the radio. Raises the stack's error after `_TRIES` failed restarts.
         """
         tries = 0
         while True:
@@ -180,7 +202,7 @@ class Radio:
                 if tries == _TRIES:
                     raise
                 log("radio.not_started", error=type(error).__name__)
-                await asyncio.sleep(SILENCE_MS / 1000)
+                await asyncio.sleep(pause_ms / 1000)
                 self._broken.set()
             else:
                 self.let_link_advertise()
@@ -188,16 +210,16 @@ class Radio:
     # --- what a session uses -----------------------------------------------------------------------------------------
 
     def borrow(self, handler: "Handler") -> None:
-        """Give `handler` the events of phones, and of this radio as a client, until `give_back`.
+        """Pass events of phones, and of this radio as a client, to `handler` until `give_back`.
 
-        Raises TransportError `ble.busy` while another session has them.
+        Raises TransportError `ble.busy` while another session has the radio.
         """
         if self._borrower is not None:
             raise TransportError("ble.busy", "the radio serves another session")
         self._borrower = handler
 
     def give_back(self) -> None:
-        """End a loan: phones still connected are sent away, the link's advertising goes on. Never raises."""
+        """End what `borrow` began: disconnect phones and let the link advertise again. Never raises."""
         self._borrower = None
         for handle, whose in list(self._connections.items()):
             if whose == _PHONE:
@@ -214,7 +236,7 @@ class Radio:
             if self._advertised is not None:
                 self.ble.gap_advertise(*self._advertised)
         except OSError as error:
-            # Busy with a connection that comes or goes: the link advertises again when that is done.
+            # A connection is just beginning or ending. When that is done, the link advertises again by itself.
             log("radio.hidden", error=error.args[0])
 
     def advertise(self, interval_us: int, data: bytes) -> None:
@@ -223,10 +245,10 @@ class Radio:
         self.ble.gap_advertise(interval_us, data)
 
     def begin(self, name: bytes, ident: bytes) -> "tuple[int, ...]":
-        """Give the phones' service the UUID `name` (16 bytes, big-endian) and `ident` as the value of its Ident; the
+        """Set the UUID of the phones' service to `name` (16 bytes, big-endian) and its Ident to `ident`. Returns the
         handles of State, Client2Server and Server2Client.
 
-        Raises TransportError `ble.stack` when the radio does not take it.
+        Raises TransportError `ble.stack` when the stack refuses.
         """
         try:
             if not self._values:
@@ -236,7 +258,7 @@ class Radio:
             self.ble.gatts_write(own, ident)
         except (OSError, MemoryError, ValueError) as error:
             log("radio.refused", error=type(error).__name__)
-            raise TransportError("ble.stack", "the radio does not take the service")
+            raise TransportError("ble.stack", "the radio refuses the service for phones")
         for handle, whose in list(self._connections.items()):
             if whose == _UNKNOWN:
                 self._connections[handle] = _EARLY
@@ -247,13 +269,13 @@ class Radio:
         self.ble.config(mtu=PREFERRED_MTU, **self._settings)
 
     def _register(self) -> "tuple[Any, ...]":
-        """Register the link's services and the phones', with their buffers. Raises OSError, MemoryError."""
+        """Register the link's services and the one for phones, with their buffers. Raises OSError, MemoryError."""
         phones = self._phones
         services = self._services if phones is None else self._services + (phones(),)
         handles: tuple[Any, ...] = self.ble.gatts_register_services(services)
         if phones is not None:
             self._values = handles[-1]
-            # A service without a UUID would be a fault to everybody who looks for services.
+            # A declaration without a UUID would be an error for everybody who discovers services.
             self.ble.gatts_write(self._values[_NAMED], bytes(16))
             self._buffers[self._values[_INBOX]] = (LONGEST_PART, False)
         for handle, buffer in self._buffers.items():
@@ -261,20 +283,21 @@ class Radio:
         return handles
 
     def _send_away(self, handle: int) -> bool:
-        """End a connection; False if it went by itself."""
+        """Disconnect; False if the connection was already gone."""
         try:
             return bool(self.ble.gap_disconnect(handle))
         except OSError:
             return False
 
     def _restart(self) -> None:
-        """Switch the radio off and on: the one thing that always ends every connection. The link's services are there
-        again, and only they. Raises OSError, MemoryError; what then is left is for `mend`.
+        """Switch the radio off and on, the only way that always ends every connection, and register all services again.
+
+        Raises OSError, MemoryError; `mend` then tries again.
         """
         log("radio.restarted")
         self._down = True
         self.ble.active(False)
-        # From here on nobody can connect before somebody advertises: no handler comes in between.
+        # Nobody can connect until somebody advertises, so no handler runs from here on.
         self._connections.clear()
         self._mtus.clear()
         self.active(True)
@@ -288,22 +311,22 @@ class Radio:
     def _irq(self, event: int, data: "Any") -> None:
         try:
             self._note(event, data)
-        except Exception as error:  # noqa: BLE001  whatever leaves here is the last thing that the stack lets us hear
-            # Nothing is made here, for there may be no memory. An advertisement that was missed comes again.
+        except Exception as error:  # noqa: BLE001  if any left, the stack would never call this handler again
+            # Allocate nothing here: there may be no memory. A scan result is ignored, because the phone repeats it.
             if event != SCAN_RESULT:
                 self._failures += 1
                 self._last = data[0]
                 if data[0] in self._connections:
-                    self._connections[data[0]] = _MARRED
+                    self._connections[data[0]] = _MISSED
                 self._wrong = type(error)
                 self._broken.set()
 
     def _note(self, event: int, data: "Any") -> None:
         borrower = self._borrower
-        if event in (GATTS_WRITE, _NOTIFIED) and self._connections.get(data[0]) == _MARRED:
+        if event in (GATTS_WRITE, _NOTIFIED) and self._connections.get(data[0]) == _MISSED:
             return
         if event == GATTS_WRITE:
-            # Each user's own characteristics tell whose connection it is; the other must not judge it.
+            # The characteristic shows whose connection it is, so only that user gets the event.
             whose = self._connections.get(data[0])
             if data[1] not in self._values:
                 if whose in (_UNKNOWN, _EARLY):
@@ -311,11 +334,11 @@ class Radio:
                 self._tell_link(event, data)
                 return
             if borrower is None or whose == _EARLY:
-                return  # the service of a session that is over: whoever writes to it stays a stranger of the link's
+                return  # this write belongs to a session that is over; the link will drop the connection
             self._take_over(data[0])
         elif event == CENTRAL_CONNECT:
             self._mtus.pop(data[0], None)
-            # A phone that never writes is sent away as the link's strangers are.
+            # If it never writes, the link drops it.
             self._connections[data[0]] = _UNKNOWN
             self._tell_link(event, data)
         elif event == CENTRAL_DISCONNECT:
@@ -328,17 +351,17 @@ class Radio:
             self._mtus.pop(data[0], None)
             self._connections[data[0]] = _OURS
             if borrower is None:
-                raise TransportError("ble.late", "nobody waits for this phone any more")
+                raise TransportError("ble.late", "no session waits for this phone any longer")
         elif event == PERIPHERAL_DISCONNECT:
             self._mtus.pop(data[0], None)
             self._connections.pop(data[0], None)
         elif not SCAN_RESULT <= event <= _LAST_CLIENT_EVENT or event == _SCAN_DONE:
-            return  # of no use to anybody
+            return  # neither user needs it
         if borrower is not None:
             borrower(event, data)
 
     def _take_over(self, handle: int) -> None:
-        """A connection turned out to be a phone's: for the link it has ended."""
+        """A connection turns out to be a phone's. Tell the link that it has disconnected."""
         if self._connections.get(handle) in (_UNKNOWN, _EDGE):
             self._tell_link(CENTRAL_DISCONNECT, (handle, 0, b""))
             self._connections[handle] = _PHONE

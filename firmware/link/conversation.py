@@ -1,8 +1,26 @@
 """What is said over one connection of the edge link: the handshake, then statements down, facts and records up.
 
-A conversation belongs to one connection for good. The radio's handler makes it, gives it the parts that come in, and
-ends it; the link's task works with the one that it took hold of, which is still the same when the handler has begun
-another. So what is sealed for one edge is never sent to the next.
+A conversation belongs to one connection from its first message to its end. The radio's handler creates it, passes it
+the parts that arrive, and ends it by setting `closed`. The link's task calls `step` on the conversation that it has
+read once. If the handler starts another one meanwhile, the task still has the old one, which is closed. So nothing that
+was sealed for one edge is ever sent to the next.
+
+| state | message from the edge | what the lock does | next state |
+| --- | --- | --- | --- |
+| OPENING | OPEN (`link_session`) | checks the rate limit, answers with its ephemeral key | ANSWERED |
+| ANSWERED | FINISH, with a good pass of the province | seals all messages from here on; sends HELLO | PROVEN |
+| ANSWERED | FINISH, with any other pass | sends RESULT "edge-pass" and the code, waits a little | dropped |
+| PROVEN | PULL (start, credit) | sends up to `credit` records from `start` on, as they exist | PROVEN |
+| PROVEN | DELIVER (statement) | verifies it, sends RESULT | PROVEN |
+| PROVEN | OFFER (digest, size), then PIECE … | sends WANT (offset); after the last piece as for DELIVER | PROVEN |
+| any | anything else, or a message that does not open | raises a MooringError | dropped |
+
+OPENING has neither `_responder` nor `session`; ANSWERED has `_responder`; PROVEN has `session`. "Dropped" means that
+`step` raises and `edge_link` disconnects.
+
+A PULL with credit 0 stops the stream and asks for a HELLO. Any other PULL either extends the stream ("stored up to
+here": `start` lies in what was sent since the last one) or starts it anew. The lock sends a HELLO by itself whenever a
+fact of the last one changed.
 """
 
 import asyncio
@@ -31,39 +49,40 @@ if TYPE_CHECKING:
         admission: Admission
 
         def judge(self, edge_pass: bytes, edge_public: bytes) -> str:
-            """Name of the edge. Raises MooringError for a pass that is not good for it here and now."""
+            """The edge's name. Raises MooringError if the pass is not valid for this edge and this lock now."""
 
         def hello(self) -> Hello:
-            """What the lock says of itself."""
+            """The facts that the lock tells an edge about itself."""
 
         def records_from(self, counter: int) -> "Iterator[tuple[int, bytes]]":
-            """(counter, record) of the records held, from `counter` on."""
+            """(counter, record) of each record in the journal, from `counter` on."""
 
         def deliver(self, data: bytes) -> "tuple[str, str | None]":
-            """Take a statement; its kind, and None or the code of the refusal."""
+            """Take a statement. Returns its kind, and None or the code of the refusal."""
 
 
 INBOX_BYTES = 8192
-"""Messages waiting to be handled: some of the longest, which an edge sends without waiting for an answer."""
+"""Bytes of messages that may wait to be handled. An edge sends some of the longest without waiting for an answer."""
 _EACH = const(64)
-"""What a message takes of the inbox beside its bytes, so that there are not thousands of short ones."""
+"""Bytes that each message counts in addition to its own, so that the inbox never holds thousands of short ones."""
 FAREWELL_SECONDS = 0.5
-"""Between telling an edge why it is refused and ending the connection: for the last notification to leave."""
+"""Time between telling an edge why it is refused and disconnecting, so that the last notification can leave."""
 PATIENCE = 3
-"""Refused statements in a row before the lock takes its time: each costs it a signature check."""
+"""Refused statements in a row before the lock waits before each further one. Each costs a signature check."""
 REST = 3
-"""Once an edge has brought many statements, the link rests after each for so many times as long as it took: a courier
-that repeats what the lock holds, each time a signature check, gets a quarter of the lock's time at most."""
+"""After a burst of statements, rest this many times as long as each statement took. Each costs a signature check, so
+an edge that repeats old statements for ever gets at most a quarter of the lock's time."""
 
 
 class Conversation:
-    """The conversation over `connection`, whose parts go to the value `value_handle`. Whoever ends it sets `closed`.
+    """The conversation over `connection`. It notifies on the value `value_handle`. Whoever ends it sets `closed`.
 
-    `held` is a statement in pieces, for the next conversation to go on with: nothing, or [digest, size, what is here].
+    `partial` is a statement that arrives in pieces: empty, or [digest, size, bytes so far]. It outlives the
+    conversation, so that the next one can continue it.
     """
 
     def __init__(
-        self, lock: "LockMemory", radio: "Radio", connection: int, value_handle: int, held: "list[Any]"
+        self, lock: "LockMemory", radio: "Radio", connection: int, value_handle: int, partial: "list[Any]"
     ) -> None:
         self.connection = connection
         self.since = ticks.now()
@@ -72,7 +91,7 @@ class Conversation:
         self._lock = lock
         self._radio = radio
         self._up = value_handle
-        self._held = held
+        self._partial = partial
         self._offered = False
         self._responder: link_session.Responder | None = None
         self._assembler = Assembler(link_session.OPEN_LIMIT)
@@ -83,16 +102,16 @@ class Conversation:
         self._refusals = 0
 
     def push(self, part: bytes) -> None:
-        """Take a part from the edge. Runs in the radio's handler. Raises FormatError `parts.*`, `link.flood`."""
+        """Take a part of a message. Runs in the radio's handler. Raises FormatError `parts.*`, `link.flood`."""
         message = self._assembler.push(part)
         if message is None:
             return
         if sum(len(waiting) + _EACH for waiting in self._inbox) + len(message) > INBOX_BYTES:
-            raise FormatError("link.flood", "more messages than can be taken")
+            raise FormatError("link.flood", "the edge sends faster than the lock handles")
         self._inbox.append(message)
 
     async def step(self) -> bool:
-        """Do the next thing there is to do; False if there is nothing. Raises MooringError: the edge has to go."""
+        """Do one thing; False if there is nothing to do. Raises MooringError when the edge must be disconnected."""
         if self._inbox:
             message = self._inbox.pop(0)
             if self.session is None:
@@ -118,12 +137,14 @@ class Conversation:
         return False
 
     async def _shake_hands(self, message: bytes) -> None:
-        """Take an OPEN or a FINISH. The door gets its turn between any two multiplications."""
+        """Take an OPEN or a FINISH. Other tasks run between any two multiplications, the door's among them."""
         began = ticks.now()
-        gc.collect()  # what comes of this stays as long as the edge: in the middle of a visit too it shall lie together
+        # What is allocated here lives as long as the connection. Collect first, so that it lies together in the heap
+        # even if a visit is going on.
+        gc.collect()
         if self._responder is None:
             responder = self._lock.admission.begin(message)
-            # From here on no second OPEN gets through on this connection, whatever becomes of this one.
+            # No second OPEN is accepted on this connection, even if this one fails.
             self._responder = responder
             self._assembler.limit = link_session.FINISH_LIMIT
             responder.opened(message)
@@ -144,7 +165,7 @@ class Conversation:
             return
         self.session = session
         if refusal is not None:
-            # Said to the holder of a key, and sealed; whoever only listens learns nothing of it.
+            # This message is sealed for the holder of the edge's key, so an eavesdropper learns nothing.
             await self._send(link.result("edge-pass", refusal.code))
             await asyncio.sleep(FAREWELL_SECONDS)
             raise refusal
@@ -164,7 +185,7 @@ class Conversation:
         elif kind == link.PIECE:
             await self._take_piece(message[1])
         else:
-            raise FormatError("link.type", "a message in the wrong direction")
+            raise FormatError("link.type", "this message is for edges, not for locks")
 
     async def _take_statement(self, statement: bytes) -> None:
         if self._refusals >= PATIENCE:
@@ -180,24 +201,24 @@ class Conversation:
             await asyncio.sleep(REST * took / 1000)
 
     async def _take_offer(self, digest: bytes, size: int) -> None:
-        if self._held[:2] != [digest, size]:
-            self._held[:] = [digest, size, bytearray()]
+        if self._partial[:2] != [digest, size]:
+            self._partial[:] = [digest, size, bytearray()]
         self._offered = True
-        await self._send(link.want(len(self._held[2])))
+        await self._send(link.want(len(self._partial[2])))
 
     async def _take_piece(self, content: bytes) -> None:
         if not self._offered:
-            raise FormatError("link.piece", "a piece of nothing that was offered")
-        digest, size, held = self._held
-        if len(held) + len(content) > size:
-            raise FormatError("link.piece", "more than was offered")
-        held.extend(content)
-        if len(held) < size:
+            raise FormatError("link.piece", "a piece came before an offer")
+        digest, size, received = self._partial
+        if len(received) + len(content) > size:
+            raise FormatError("link.piece", "the pieces are longer than the offer said")
+        received.extend(content)
+        if len(received) < size:
             return
-        self._held.clear()
+        self._partial.clear()
         self._offered = False
-        if sha256(held).digest() == digest:
-            await self._take_statement(bytes(held))
+        if sha256(received).digest() == digest:
+            await self._take_statement(bytes(received))
         else:
             self._refusals += 1
             await self._send(link.result("?", "link.digest"))
@@ -206,7 +227,7 @@ class Conversation:
         if credit == 0:
             self._greet = True
         elif self._pulled_from < start <= self._next:
-            # "Stored up to here": what was sent since is on its way, and counts against the new credit.
+            # "Stored up to here". Records sent since then are on their way, and count against the new credit.
             self._credit = max(0, credit - (self._next - start))
             self._pulled_from = start
             return

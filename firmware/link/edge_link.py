@@ -1,14 +1,26 @@
-"""The lock's end of the edge link: a GATT server that streams the journal up and takes statements down.
+"""The lock's end of the edge link: a GATT server that sends records from the journal and receives statements.
 
-Nothing is said before the handshake of `link_session`, which only an edge with a pass from the province gets through;
-each message after it is sealed, and one that does not open ends the connection. Even so an edge is a courier that
-need not be honest: it gets records that it cannot read, and can offer statements that verify or do not. What anybody
-may cost is bounded: memory by one message being assembled, a small inbox and one statement in pieces, attention by a
-purse for handshakes and by pauses after refusals, connections by a limit and a time to prove oneself.
+An edge must first complete the handshake of `link_session`, which needs a pass from the province. After that every
+message is sealed, and a message that does not open ends the connection. Even then the lock does not trust the edge: the
+edge cannot read the records, and the lock verifies every statement. What a peer can cost the lock is limited:
 
-This module looks after the connections; what is said over one of them is `conversation`. A connection belongs
-to this link from its first write to DOWN on, so connections for another service may come and go beside it. The irq
-handler only takes notes, and `run` does the work, by the rule that stands in `firmware.hardware.radio`.
+- memory: one message that is being assembled, a small inbox, and one statement in pieces;
+- computing time: the rate limit of `admission`, and pauses after refused statements;
+- connections: `CONNECTIONS` of them, each with `SILENT_MS` to prove that it is an edge.
+
+This module looks after connections; `conversation` is what is said over one of them. The link serves one edge at a
+time, the first that writes to DOWN. Other connections belong to phones, or to peers that have not written yet.
+
+| a connection | leaves by |
+| --- | --- |
+| is one too many (`CONNECTIONS`) | `link.full`, at once |
+| writes to DOWN while another is being served | `link.busy`, at once |
+| writes nothing for `SILENT_MS` | `link.silent` |
+| has written, but not proven itself after `SILENT_MS` | `link.unproven` |
+| breaks a rule of the conversation, or has no memory | the code of that error, or `link.memory` |
+| turns out to be a phone's | nothing: `Radio` reports it as disconnected, and the session has it |
+
+The irq handler only stores what happened, and `run` does the work (the rule for handlers: `firmware.hardware.radio`).
 """
 
 import asyncio
@@ -31,31 +43,32 @@ if TYPE_CHECKING:
     from firmware.link.conversation import LockMemory
 
 ADVERTISE_US = 200000
-"""Advertising interval: an edge finds a lock within a second, and the radio is idle 99% of the time."""
+"""Advertising interval. An edge finds the lock within a second, and the radio still idles for 99% of the time."""
 CONNECTIONS = 3
-"""Connections at a time, of the four that NimBLE has on this chip; one stays free for a phone."""
+"""Connections at a time. NimBLE has four on this chip, so one stays free for a phone."""
 SILENT_MS = 10000
-"""A connection that has not written to DOWN by then, or not proven itself, is not an edge, and makes room. The chip's
-own part in a handshake takes some two seconds."""
+"""A connection that has not written to DOWN by then, or has not proven itself, is disconnected. The lock's own part of
+a handshake takes about two seconds on the chip."""
 
 
 class Link:
-    """The link over `radio` for `lock`: `run` for ever. `news` is an `irq_flag`, which is set when there is a new
-    record and when a fact of the HELLO has changed."""
+    """The link over `radio` for `lock`; call `run` once. `news` is an `irq_flag`. Whoever makes a record, or changes a
+    fact of the HELLO, sets it.
+    """
 
     def __init__(self, radio: "Radio", lock: "LockMemory", news: "Any") -> None:
         self._radio = radio
         self._lock = lock
         self._flag = news
-        self._connections: dict[int, int] = {}  # handle: when it came
-        self._unwelcome: dict[int, str] = {}  # handle: why it has to go
-        self._current: Conversation | None = None  # the handler's to set
-        self._pieces: list[Any] = []  # of a statement, `Conversation`'s; they outlive it
+        self._connections: dict[int, int] = {}  # handle: the tick at which it connected
+        self._unwelcome: dict[int, str] = {}  # handle: why it must be disconnected
+        self._current: Conversation | None = None  # only the handler sets it
+        self._partial: list[Any] = []  # see `Conversation`
         self._advertise_due = True
         self._down = self._up = 0
 
     async def run(self) -> None:
-        """Serve edges until cancelled. Raises OSError, MemoryError when the radio cannot be had again."""
+        """Serve edges until cancelled. Raises OSError, MemoryError if the radio fails and cannot be restarted."""
         self._start()
         await asyncio.gather(self._serve(), self._radio.mend())
 
@@ -70,7 +83,7 @@ class Link:
             self._flag.clear()
             self._tidy()
             while await self._step():
-                # The door comes first: let every other task run between two messages.
+                # Let every other task run between two messages: the door has priority.
                 await asyncio.sleep(0)
                 self._tidy()
 
@@ -117,12 +130,12 @@ class Link:
     def _take_part(self, connection: int) -> None:
         talk = self._current
         if (talk is None or (talk.closed and talk.connection != connection)) and connection in self._connections:
-            talk = self._current = Conversation(self._lock, self._radio, connection, self._up, self._pieces)
+            talk = self._current = Conversation(self._lock, self._radio, connection, self._up, self._partial)
         if talk is None or connection != talk.connection:
             self._unwelcome[connection] = "link.busy"
         elif not talk.closed:
             try:
-                # Read here: the next write may overwrite the value before `run` comes round.
+                # Read the value here: the next write may overwrite it before `run` has its turn.
                 talk.push(self._radio.gatts_read(self._down))
             except FormatError as error:
                 self._unwelcome[connection] = error.code
@@ -135,7 +148,7 @@ class Link:
         return any(handle != proven for handle in list(self._connections))
 
     def _tidy(self) -> None:
-        """Send away who should not be here, and be found by others."""
+        """Disconnect whoever should not be connected, and advertise if there is room for another connection."""
         now = ticks.now()
         talk = self._current
         served = None if talk is None or talk.closed else talk.connection
@@ -148,11 +161,11 @@ class Link:
         while self._unwelcome:
             self._drop(*self._unwelcome.popitem())
         if self._advertise_due and len(self._connections) < CONNECTIONS:
-            self._advertise_due = False  # first, for somebody may connect as soon as it is done, and end it
+            self._advertise_due = False  # before it advertises: a peer that connects at once sets this again
             try:
                 self._radio.gap_advertise(ADVERTISE_US, link.advertisement(self._lock.hello().lock_id))
             except OSError as error:
-                # The radio may still be busy with a connection that ends; this is tried again with the next look.
+                # The radio may still be busy with a connection that is ending. `run` tries again.
                 self._advertise_due = True
                 log("link.hidden", error=error.args[0])
 
@@ -162,14 +175,15 @@ class Link:
         log("link.dropped", code=code)
         talk = self._current
         if talk is not None and talk.connection == handle:
-            talk.closed = True  # nothing it has sent counts; its handle stays known until the radio says it is gone
+            # What it has sent no longer counts. The handle stays known until the radio reports the disconnection.
+            talk.closed = True
         try:
             self._radio.gap_disconnect(handle)
         except OSError:
-            pass  # it went by itself
+            pass  # already gone
 
     async def _step(self) -> bool:
-        """Let the conversation do the next thing there is to do; False if there is nothing."""
+        """Let the conversation do one thing; False if there is nothing to do."""
         talk = self._current
         if talk is None or talk.closed:
             return False
@@ -179,7 +193,7 @@ class Link:
         except MooringError as error:
             code = error.code
         except MemoryError:
-            pass  # what it had is garbage now; the next conversation begins with nothing
+            pass  # dropping the conversation frees its memory
         if not talk.closed:
             self._drop(talk.connection, code)
         return True

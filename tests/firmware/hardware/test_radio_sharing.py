@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from firmware.hardware import radio
 from firmware.hardware.radio import (
     CENTRAL_CONNECT,
     CENTRAL_DISCONNECT,
@@ -243,10 +242,7 @@ def test_a_second_session_at_the_same_time_is_refused() -> None:
 # --- a radio that is not there ----------------------------------------------------------------------------------------
 
 
-def test_a_session_on_a_radio_that_could_not_be_restarted_is_refused_and_the_radio_comes_back(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(radio, "SILENCE_MS", 0)
+def test_a_session_on_a_radio_that_could_not_be_restarted_is_refused_and_the_radio_comes_back() -> None:
     stack, shared, link, session = scene()
     stack.deaf_starts = 2
     stack.connect(1)
@@ -262,8 +258,7 @@ def test_a_session_on_a_radio_that_could_not_be_restarted_is_refused_and_the_rad
     assert stack.mtu == 515 and link.events[-1] == (RESTARTED, None), "so it advertises again"
 
 
-def test_a_radio_that_never_starts_again_is_a_reason_to_restart_the_lock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(radio, "SILENCE_MS", 0)
+def test_a_radio_that_never_starts_again_is_a_reason_to_restart_the_lock() -> None:
     stack, shared, link, _ = scene()
     stack.deaf_starts = 99
     stack.connect(1)
@@ -280,7 +275,7 @@ def mended(shared: Radio) -> None:
     """`mend` has its turn."""
 
     async def turn() -> None:
-        mending = asyncio.create_task(shared.mend())
+        mending = asyncio.create_task(shared.mend(pause_ms=0))
         for _ in range(20):
             await asyncio.sleep(0)
         if mending.done():
