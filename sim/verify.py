@@ -14,7 +14,7 @@ from typing import Any
 from protocol import cbor, crypto_cpython
 from protocol.crypto import COORDINATE_BYTES
 from protocol.errors import ConfigError, FormatError, MooringError
-from protocol.mdoc.response import MAX_RESPONSE
+from protocol.mdoc.response import MAX_DEVICE_RESPONSE
 from protocol.x509 import Certificate
 from sim.board import interpreter, verify_main
 
@@ -45,8 +45,8 @@ class Case:
         """As `verify_main` takes them."""
         return [
             # The first byte too many is enough for the lock to refuse the rest.
-            self.device_response[: MAX_RESPONSE + 1],
-            self.session_transcript[: MAX_RESPONSE + 1],
+            self.device_response[: MAX_DEVICE_RESPONSE + 1],
+            self.session_transcript[: MAX_DEVICE_RESPONSE + 1],
             self.trust_roots,
             [self.time, self.time],
             self.reader_private_key,

@@ -79,7 +79,7 @@ async def read_claims(
         for at in range(len(plan)):
             last = at + 1 == len(plan)
             asked = asked + plan[at]
-            own, chain = lock.identity.reader_private, placement.reader_chain
+            own, chain = lock.identity.reader_auth_private, placement.reader_chain
             try:
                 answer = await reading.ask(profile.request(plan[at]), own, chain, last)
             except MooringError as error:
@@ -128,7 +128,7 @@ def _read(lock: "LockMemory", answer: "Presentation", asked: "list[str]") -> "li
         lock.standing.roots,
         # With the upper end unknown only guests already checked in are let in; for them the floor is the time.
         now=(earliest, earliest if latest is None else latest),
-        reader_private=answer.reader_private,
+        e_reader_private=answer.e_reader_private,
         doc_types=asked,
         suites=profile.trust.suites,
         revocation=lock.standing.revocation,

@@ -61,7 +61,7 @@ class Door:
     async def tap(self, card: "Card") -> None:
         """Serve one presented phone from first contact to the light it leaves with. Never raises."""
         lock = self._lock
-        reading = Reading(card, lock.crypto, lock.session_keys.take, self._mark, self._mdoc_ble)
+        reading = Reading(card, lock.crypto, lock.session_keys.take, self._on_phase, self._mdoc_ble)
         try:
             await self.serve(documents.read_claims(lock, card, reading, self.asking, self._decide))
         finally:
@@ -79,7 +79,7 @@ class Door:
     async def _judge(self, pin: str) -> "Decision":
         return self._decide(await self._lock.reentry.by_pin(pin))
 
-    def _mark(self, event: str, **facts: "Any") -> None:
+    def _on_phase(self, event: str, **facts: "Any") -> None:
         """A phase of a read has come."""
         log(event, **facts)
         if event == "mdoc.asked":

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from firmware.hardware.radio import Radio
 
-    Mark = Callable[..., None]
+    OnPhase = Callable[..., None]
 
 CONNECT_MS = 8000
 """Longest wait for a phone that was engaged over NFC to be there with State = 01."""
@@ -62,10 +62,10 @@ class Session:
     async def ready(self) -> None:
         """Wait until the session may begin (State = 01). Raises TransportError `ble.no_phone` and what went wrong."""
 
-    async def exchange(self, message: bytes, timeout_ms: int, mark: "Mark") -> bytes:
+    async def exchange(self, message: bytes, timeout_ms: int, on_phase: "OnPhase") -> bytes:
         """Send `message`, return the phone's. `timeout_ms` is for the first part of it, `STEP_MS` for each other.
 
-        `mark("mdoc.asked", parts=…, mtu=…)` is called once the message is out: from here on it is up to the holder.
+        `on_phase("mdoc.asked", parts=…, mtu=…)` is called once the message is out: from here on it is up to the holder.
         A message of the phone's that is here already, as from one that ends the session after its answer, is returned
         instead, and nothing is sent.
         Raises RefusedError `session.declined` when the phone ends the session instead, TransportError `ble.lost`,
@@ -73,7 +73,7 @@ class Session:
         """
         if self._message is None:
             await self._send(message)
-            mark("mdoc.asked", parts=self.parts_sent, mtu=self.mtu)
+            on_phase("mdoc.asked", parts=self.parts_sent, mtu=self.mtu)
         return await self._receive(timeout_ms)
 
     async def _receive(self, timeout_ms: int) -> bytes:

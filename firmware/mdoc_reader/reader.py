@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from protocol.mdoc.handover import Handover
 
     KeySource = Callable[[str], tuple[bytes, bytes]]
-    Mark = Callable[..., None]
+    OnPhase = Callable[..., None]
 
 MDOC_APPLICATION = b"\xa0\x00\x00\x02\x48\x04\x00"
 
@@ -42,7 +42,7 @@ NFC needs no connection to be found and set up, works only at arm's length, and 
 is on. For BLE speaks that the holder may take the phone away from the reader to agree.
 """
 
-MAX_RESPONSE = 16384
+MAX_ENCRYPTED_RESPONSE = 16384
 """Longest encrypted response accepted, in bytes. The largest we know, with a portrait, is near 9 KB."""
 
 STEP_MS = 1500
@@ -61,19 +61,19 @@ never answer it, and the next guest is to be served within 300 ms of the light."
 class Presentation:
     """What a holder presented, decrypted and unverified.
 
-    `device_response` and `session_transcript` are encoded CBOR; `reader_private` is the session's ephemeral key on
+    `device_response` and `session_transcript` are encoded CBOR; `e_reader_private` is the session's ephemeral key on
     `curve`, which a deviceMac is checked with; `stay_key` is what the session gave birth to
     (`protocol.stay_key`). `carrier` is "nfc" or "ble"; `read_ms`, `round_trips` (APDUs), `sent` and `received` (bytes
     of APDUs and BLE parts) say what it took.
     """
 
     def __init__(
-        self, device_response: bytes, session: ReaderSession, reader_private: bytes, curve: str, line: "_Line"
+        self, device_response: bytes, session: ReaderSession, e_reader_private: bytes, curve: str, line: "_Line"
     ) -> None:
         self.device_response = device_response
         self.session_transcript = session.transcript
         self.stay_key = session.stay_key
-        self.reader_private = reader_private
+        self.e_reader_private = e_reader_private
         self.curve = curve
         self.carrier = line.carrier
         self.read_ms = ticks.since(ticks.now(), line.started)
@@ -105,7 +105,7 @@ class Reading:
     """One phone being read: a request and its answer as often as they are wanted, all in one session.
 
     `ephemeral` makes the session key pair for a curve, `crypto.generate` if None; a pair must never be given twice.
-    `mark(event, **facts)` hears of each phase, in numbers and codes only; of them, `mdoc.asked` is the moment from
+    `on_phase(event, **facts)` hears of each phase, in numbers and codes only; of them, `mdoc.asked` is the moment from
     which the holder may have to act on the phone. `mdoc_ble` is the radio for BLE retrieval; without it this reader has
     NFC alone. The card is released as soon as retrieval goes over BLE, so that nobody need hold a phone to the reader;
     otherwise that is the caller's.
@@ -120,38 +120,38 @@ class Reading:
         card: "Card",
         crypto: "Crypto",
         ephemeral: "KeySource | None" = None,
-        mark: "Mark" = log,
+        on_phase: "OnPhase" = log,
         mdoc_ble: "MdocBle | None" = None,
     ) -> None:
         self._line = _Line(card)
         self._crypto = crypto
         self._ephemeral = ephemeral or crypto.generate
-        self.mark = mark
+        self._on_phase = on_phase
         self._mdoc_ble = mdoc_ble
         self._retrieval: _NfcRetrieval | _BleRetrieval | None = None
         self._session: ReaderSession | None = None
-        self.curve, self.reader_private = "", b""
+        self._curve, self._e_reader_private = "", b""
         self._message: bytes | None = None
         self.farewell: asyncio.Task[None] | None = None
         self.asked = self.answered = 0
         self.ready = False
         self.lost = ""
 
-    def _mark(self, event: str, **facts: "Any") -> None:
+    def _phase(self, event: str, **facts: "Any") -> None:
         if event == "mdoc.asked":
             self.asked += 1
-        self.mark(event, **facts)
+        self._on_phase(event, **facts)
 
     async def ask(
         self,
         items: "dict[str, dict[str, list[str]]]",
-        reader_private: bytes,
+        reader_auth_private: bytes,
         reader_chain: "list[bytes]",
         last: bool = True,
     ) -> Presentation:
         """Ask the mdoc for `items` ({document type: {namespace: [element]}}), the first time after engagement.
 
-        `reader_private` and `reader_chain` authenticate this reader (P-256; DER, its certificate first). After the
+        `reader_auth_private` and `reader_chain` authenticate this reader (P-256; DER, its certificate first). After the
         `last` request the mdoc is told at once that the session is over; nobody waits for what it says to that.
 
         Raises TransportError (`nfc.*`, `apdu.*`, `ble.*`, `reader.timeout`, `session.state`), FormatError and
@@ -161,7 +161,9 @@ class Reading:
         left = TOTAL_MS - ticks.since(ticks.now(), self._line.started)
         self.ready = False
         try:
-            return await asyncio.wait_for(self._ask(items, reader_private, reader_chain, last), max(0, left) / 1000)
+            return await asyncio.wait_for(
+                self._ask(items, reader_auth_private, reader_chain, last), max(0, left) / 1000
+            )
         except asyncio.TimeoutError:
             self.lost = "reader.timeout"
             raise TransportError("reader.timeout", "the read took too long")
@@ -172,36 +174,38 @@ class Reading:
     async def _ask(
         self,
         items: "dict[str, dict[str, list[str]]]",
-        reader_private: bytes,
+        reader_auth_private: bytes,
         reader_chain: "list[bytes]",
         last: bool,
     ) -> Presentation:
-        line, mark, retrieval, own = self._line, self._mark, self._retrieval, self._session
+        line, on_phase, retrieval, own = self._line, self._phase, self._retrieval, self._session
         began = ticks.now()
         if retrieval is None:
             handover = await _engage(line, self._crypto, self._mdoc_ble is not None)
-            mark("nfc.engaged", ms=ticks.since(ticks.now(), line.started), apdus=line.round_trips)
+            on_phase("nfc.engaged", ms=ticks.since(ticks.now(), line.started), apdus=line.round_trips)
             retrieval = self._retrieval = _retrieval(line, handover, self._crypto, self._mdoc_ble)
-            await retrieval.begin(mark)
+            await retrieval.begin(on_phase)
             # A phone on BLE takes its time to find the lock, which is spent on the session's keys and the request.
             began = ticks.now()
-            self.curve = handover.engagement.curve
-            self.reader_private, public = self._ephemeral(self.curve)
-            own = ReaderSession(self._crypto, self.reader_private, public, handover.engagement, handover.item())
+            self._curve = handover.engagement.curve
+            self._e_reader_private, public = self._ephemeral(self._curve)
+            own = ReaderSession(self._crypto, self._e_reader_private, public, handover.engagement, handover.item())
         if own is None:
             raise TransportError("session.state", "the session is over")
-        request = own.request(build_device_request(self._crypto, items, own.transcript, reader_private, reader_chain))
-        mark("mdoc.session", ms=ticks.since(ticks.now(), began), bytes=len(request))
+        request = own.request(
+            build_device_request(self._crypto, items, own.transcript, reader_auth_private, reader_chain)
+        )
+        on_phase("mdoc.session", ms=ticks.since(ticks.now(), began), bytes=len(request))
         if self._session is None:
-            await retrieval.ready(mark)
+            await retrieval.ready(on_phase)
         self._session = None
         began = ticks.now()
-        exchange = retrieval.exchange(request, CONSENT_MS, mark)
+        exchange = retrieval.exchange(request, CONSENT_MS, on_phase)
         request = b""  # its room is for the answer
         data = await self._open(own, await exchange, last)
-        mark("mdoc.response", ms=ticks.since(ticks.now(), began), bytes=len(data))
-        presentation = Presentation(data, own, self.reader_private, self.curve, line)
-        mark("mdoc.read", ms=presentation.read_ms, apdus=line.round_trips, sent=line.sent, received=line.received)
+        on_phase("mdoc.response", ms=ticks.since(ticks.now(), began), bytes=len(data))
+        presentation = Presentation(data, own, self._e_reader_private, self._curve, line)
+        on_phase("mdoc.read", ms=presentation.read_ms, apdus=line.round_trips, sent=line.sent, received=line.received)
         return presentation
 
     async def _open(self, own: ReaderSession, message: bytes, last: bool) -> bytes:
@@ -289,7 +293,7 @@ def _retrieval(
     if offer is None or mdoc_ble is None:
         raise RefusedError("reader.no_carrier", "the mdoc offers no way of retrieval that this door has")
     ident = ble.ident(crypto, handover.engagement.e_device_key_bytes)
-    return _BleRetrieval(line, mdoc_ble.session(offer, ident, MAX_RESPONSE + _FRAME_BYTES))
+    return _BleRetrieval(line, mdoc_ble.session(offer, ident, MAX_ENCRYPTED_RESPONSE + _FRAME_BYTES))
 
 
 def _ended(status: "int | None") -> MooringError:
@@ -312,18 +316,18 @@ class _NfcRetrieval:
         most = min(offered.max_response, line.card.max_response)
         self._le = most if self._extended else min(most, apdu.SHORT_DATA + 1)
 
-    async def begin(self, _mark: "Mark") -> None:
+    async def begin(self, _on_phase: "OnPhase") -> None:
         """Select the mdoc application."""
         command = apdu.command(0, apdu.SELECT, 4, 0, MDOC_APPLICATION, apdu.SHORT_DATA + 1)
         apdu.expect_ok(await self._line.transceive(command))
 
-    async def ready(self, _mark: "Mark") -> None:
+    async def ready(self, _on_phase: "OnPhase") -> None:
         """The mdoc is there already."""
 
-    async def exchange(self, message: bytes, timeout_ms: int, mark: "Mark") -> bytes:
+    async def exchange(self, message: bytes, timeout_ms: int, on_phase: "OnPhase") -> bytes:
         """Send `message`, return the mdoc's. `timeout_ms` is for the first answer, `STEP_MS` for all after it."""
-        collector = apdu.Collector(MAX_RESPONSE, self._le)
-        more = collector.push(await self._send(message, self._le, self._extended, timeout_ms, mark))
+        collector = apdu.Collector(MAX_ENCRYPTED_RESPONSE, self._le)
+        more = collector.push(await self._send(message, self._le, self._extended, timeout_ms, on_phase))
         message = b""  # its room is for the answer
         while more is not None:
             more = collector.push(await self._line.transceive(more))
@@ -337,7 +341,7 @@ class _NfcRetrieval:
         """The card is the caller's to release."""
 
     async def _send(
-        self, message: bytes, le: int, extended: bool, timeout_ms: int, mark: "Mark | None" = None
+        self, message: bytes, le: int, extended: bool, timeout_ms: int, on_phase: "OnPhase | None" = None
     ) -> bytes:
         """`message` in a data object and as many ENVELOPEs as it takes; the answer to the last."""
         size = self._size if extended else min(self._size, apdu.SHORT_DATA)
@@ -347,8 +351,8 @@ class _NfcRetrieval:
                 apdu.expect_ok(await self._line.transceive(last))
             last = command
         assert last is not None
-        if mark is not None:
-            mark("mdoc.asked")  # before the last command goes out, for what comes back from it is the answer
+        if on_phase is not None:
+            on_phase("mdoc.asked")  # before the last command goes out, for what comes back from it is the answer
         return await self._line.transceive(last, timeout_ms)
 
 
@@ -360,28 +364,28 @@ class _BleRetrieval:
         self._line = line
         self._session = own
 
-    async def begin(self, mark: "Mark") -> None:
+    async def begin(self, on_phase: "OnPhase") -> None:
         """Be there for the phone, and let the card go."""
         began = ticks.now()
         await self._session.begin()
-        mark("ble.waiting", mode=self._session.mode, ms=ticks.since(ticks.now(), began))
+        on_phase("ble.waiting", mode=self._session.mode, ms=ticks.since(ticks.now(), began))
         self._line.card.waits = True
         await self._line.card.release()
 
-    async def ready(self, mark: "Mark") -> None:
+    async def ready(self, on_phase: "OnPhase") -> None:
         """Wait for the phone."""
         began = ticks.now()
         await self._session.ready()
         self._line.card.waits = False
-        mark("ble.started", ms=ticks.since(ticks.now(), began), mtu=self._session.mtu)
+        on_phase("ble.started", ms=ticks.since(ticks.now(), began), mtu=self._session.mtu)
 
-    async def exchange(self, message: bytes, timeout_ms: int, mark: "Mark") -> bytes:
+    async def exchange(self, message: bytes, timeout_ms: int, on_phase: "OnPhase") -> bytes:
         """Send `message`, return the mdoc's."""
         sent, received = self._session.sent, self._session.received
-        answer = await self._session.exchange(message, timeout_ms, mark)
+        answer = await self._session.exchange(message, timeout_ms, on_phase)
         self._line.sent += self._session.sent - sent
         self._line.received += self._session.received - received
-        mark("ble.answered", parts=self._session.parts_received, bytes=self._session.received)
+        on_phase("ble.answered", parts=self._session.parts_received, bytes=self._session.received)
         return answer
 
     async def farewell(self, message: bytes) -> None:

@@ -38,14 +38,14 @@ class Identity:
         self,
         crypto: "Crypto",
         private: bytes,
-        reader_private: bytes,
+        reader_auth_private: bytes,
         anchor: bytes,
         link: "tuple[bytes, bytes]",
         link_proof: bytes,
     ) -> None:
         self.private = private
         self.public = crypto.public("P-256", private)
-        self.reader_private = reader_private
+        self.reader_auth_private = reader_auth_private
         self.anchor = anchor
         self.link = link
         self.link_proof = link_proof

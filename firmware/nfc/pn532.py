@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from firmware.nfc.pn532_chip import Line, Target
 
 MAX_COMMAND = 4096
-MAX_RESPONSE = 4096
+MAX_APDU_RESPONSE = 4096
 """Most data bytes in an APDU here. The memory of the lock sets it; longer messages are chained."""
 
 POLL_MS = 50
@@ -52,7 +52,7 @@ class Pn532Card:
     """A `firmware.nfc.Card` in the field of a PN532."""
 
     max_command = MAX_COMMAND
-    max_response = MAX_RESPONSE
+    max_response = MAX_APDU_RESPONSE
 
     def __init__(self, chip: Pn532, protocol: "IsoDep", ats: "Ats", lies: "_Lying | None") -> None:
         self.no_mdoc = self.waits = False
@@ -214,7 +214,9 @@ class Pn532Reader:
         lies.tries += 1
         lies.passed = lies.tries > _DEAD_LOOKS
         try:
-            protocol, ats = await activate(self.chip.thru, MAX_RESPONSE + _OVERHEAD, self._max_rate, self.chip.set_rate)
+            protocol, ats = await activate(
+                self.chip.thru, MAX_APDU_RESPONSE + _OVERHEAD, self._max_rate, self.chip.set_rate
+            )
         except FormatError as error:
             log("nfc.not_activated", code=error.code)
             return None

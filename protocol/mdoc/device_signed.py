@@ -41,7 +41,7 @@ def authenticate(
     document: "Document",
     mso: "MobileSecurityObject",
     session_transcript: bytes,
-    reader_private: "bytes | None",
+    e_reader_private: "bytes | None",
 ) -> None:
     """Check the one deviceSignature or deviceMac of `document`. Raises FormatError, VerificationError."""
     signature, mac = document.device_signature, document.device_mac
@@ -62,7 +62,7 @@ def authenticate(
         else:
             if type(message.algorithm) is not int or message.algorithm != cose.HMAC_256:
                 raise VerificationError("cose.algorithm", "the MAC algorithm must be HMAC 256/256")
-            key = _mac_key(crypto, mso.device_key, session_transcript, reader_private)
+            key = _mac_key(crypto, mso.device_key, session_transcript, e_reader_private)
             cose.verify_mac0(crypto, message, key, content)
     except VerificationError as error:
         code = _CODES.get(error.code)
@@ -80,13 +80,13 @@ _CODES = {
 
 
 def _mac_key(
-    crypto: "Crypto", device_key: "tuple[str, bytes]", session_transcript: bytes, reader_private: "bytes | None"
+    crypto: "Crypto", device_key: "tuple[str, bytes]", session_transcript: bytes, e_reader_private: "bytes | None"
 ) -> bytes:
     """EMacKey (clause 9.1.3.5). Sessions are on NIST curves, so a device key of the SM suite can sign only."""
     curve, public = device_key
-    if curve not in AGREEMENT_CURVES or reader_private is None or len(reader_private) != COORDINATE_BYTES[curve]:
+    if curve not in AGREEMENT_CURVES or e_reader_private is None or len(e_reader_private) != COORDINATE_BYTES[curve]:
         raise VerificationError(
             "mdoc.reader_key", "a deviceMac needs the reader's private key, on the device key's curve"
         )
     salt = crypto.digest("SHA-256", cbor.wrap(session_transcript).raw)
-    return hkdf(crypto, crypto.ecdh(curve, reader_private, public), salt, b"EMacKey", 32)
+    return hkdf(crypto, crypto.ecdh(curve, e_reader_private, public), salt, b"EMacKey", 32)

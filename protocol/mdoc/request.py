@@ -26,21 +26,22 @@ def build_device_request(
     crypto: "Crypto",
     items: "dict[str, dict[str, list[str]]]",
     session_transcript: bytes,
-    reader_private: bytes,
+    reader_auth_private: bytes,
     reader_chain: "list[bytes]",
     intent_to_retain: bool = True,
 ) -> bytes:
     """An encoded DeviceRequest, one signed DocRequest for each document type of `items`.
 
-    `items` is {document type: {namespace: [element]}}; `session_transcript` is encoded and untagged; `reader_private`
-    is the P-256 key of the first certificate of `reader_chain` (DER, root left out). `intent_to_retain` is what the
-    holder is told of every element; a registration keeps what it asks for, so the honest default is True.
+    `items` is {document type: {namespace: [element]}}. `session_transcript` is encoded and untagged.
+    `reader_auth_private` is the P-256 key of the first certificate of `reader_chain` (DER, root left out).
+    `intent_to_retain` is what the holder is told of every element. A registration keeps what it asks for, so the
+    honest default is True.
     """
     chain: Any = reader_chain[0] if len(reader_chain) == 1 else reader_chain
     requests = []
     for doc_type in sorted(items):
         asked = items_request(doc_type, items[doc_type], intent_to_retain)
         content = reader_authentication(session_transcript, asked)
-        auth = cose.sign1(crypto, reader_private, content, unprotected={cose.X5CHAIN: chain}, detached=True)
+        auth = cose.sign1(crypto, reader_auth_private, content, unprotected={cose.X5CHAIN: chain}, detached=True)
         requests.append({"itemsRequest": asked, "readerAuth": auth})
     return cbor.encode({"version": VERSION, "docRequests": requests})

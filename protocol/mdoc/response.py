@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-MAX_RESPONSE = 65536
+MAX_DEVICE_RESPONSE = 65536
 """Longest DeviceResponse read, in bytes: twice a licence with a large portrait, and within the heap of the lock."""
 
 MAX_DOCUMENTS = 4
@@ -106,7 +106,7 @@ def parse(data: bytes) -> DeviceResponse:
     Raises FormatError `cbor.*`, `cose.form`, `mdoc.form`, `mdoc.too_long`; VerificationError `cose.crit`,
     `mdoc.version`, `mdoc.too_many`.
     """
-    if len(data) > MAX_RESPONSE:
+    if len(data) > MAX_DEVICE_RESPONSE:
         raise FormatError("mdoc.too_long", "longer than any response we read")
     item = cbor.decode(data)
     version: str = member(item, "version", str, "version")

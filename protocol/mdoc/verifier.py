@@ -5,7 +5,7 @@ Every refusal is a FormatError or a VerificationError with one of these codes:
 | code | refused because |
 | --- | --- |
 | `cbor.*`, `cose.form`, `cose.crit` | the bytes are not the strict CBOR or COSE that we read |
-| `mdoc.too_long`, `mdoc.too_many` | longer than `MAX_RESPONSE`, more documents or elements than we read |
+| `mdoc.too_long`, `mdoc.too_many` | longer than `MAX_DEVICE_RESPONSE`, more documents or elements than we read |
 | `mdoc.memory` | reading it takes more memory than the lock has |
 | `mdoc.form` | a member is missing or of the wrong type |
 | `mdoc.session_transcript` | the SessionTranscript given is not one |
@@ -125,7 +125,7 @@ def verify(
     session_transcript: bytes,
     roots: "Sequence[chain.TrustRoot | Certificate | bytes]",
     now: "tuple[int, int | None]",
-    reader_private: "bytes | None" = None,
+    e_reader_private: "bytes | None" = None,
     doc_types: "Sequence[str] | None" = None,
     suites: "Sequence[str] | None" = None,
     issuers: "Crypto | None" = None,
@@ -135,7 +135,7 @@ def verify(
 
     `session_transcript` is the encoded SessionTranscript of the session that brought it; `roots` the trusted IACAs
     (TrustRoot, Certificate or DER); `now` the interval (earliest, latest) in seconds since 1970 that the true time lies
-    in; `reader_private` the reader's session key, needed for a deviceMac; `doc_types` the document types allowed,
+    in; `e_reader_private` the reader's session key, needed for a deviceMac; `doc_types` the document types allowed,
     `DOC_TYPES` if None; `suites` the suites of algorithms allowed (`crypto.SUITES`), all if None. `issuers`
     stands for `crypto` where signatures of issuers are verified, and may be one that remembers which were good
     (`protocol.mdoc.remembered`); it takes the place of no other check. `revocation` are the lists of what is revoked.
@@ -164,7 +164,7 @@ def verify(
                 _check_suites(signer.algorithms + [mso.digest_algorithm, mso.device_key[0]], suites)
             elements = issuer_signed.elements(crypto, document, mso, signer)
             device_elements = device_signed.elements(document, mso)
-            device_signed.authenticate(crypto, document, mso, session_transcript, reader_private)
+            device_signed.authenticate(crypto, document, mso, session_transcript, e_reader_private)
             mso_hash = crypto.digest("SHA-256", document.issuer_auth.payload or b"")
             verified.append(
                 VerifiedDocument(document.doc_type, elements, device_elements, mso, mso_hash, signer, status)

@@ -1,7 +1,7 @@
 """Judges one DeviceResponse with the firmware's own verifier; run by MicroPython, and called as it stands on CPython.
 
 As a script: `micropython verify_main.py INPUTS`, where INPUTS is a file with the CBOR array
-`[device_response, session_transcript, [* root], [earliest, latest], reader_private / null, [* docType] / null]`.
+`[device_response, session_transcript, [* root], [earliest, latest], e_reader_private / null, [* docType] / null]`.
 Prints one JSON object `{"documents": [{"docType", "elements"}], "error": null | {"code", "message"}}`.
 """
 
@@ -26,10 +26,10 @@ _CHUNK = 256
 
 def judge(crypto: "Crypto", inputs: "list[Any]", out: "TextIO") -> None:
     """Write the verdict on `inputs` (see the module's docstring) to `out`."""
-    device_response, session_transcript, roots, now, reader_private, doc_types = inputs
+    device_response, session_transcript, roots, now, e_reader_private, doc_types = inputs
     try:
         documents = verifier.verify(
-            crypto, device_response, session_transcript, roots, (now[0], now[1]), reader_private, doc_types
+            crypto, device_response, session_transcript, roots, (now[0], now[1]), e_reader_private, doc_types
         )
     except MooringError as error:
         refuse(error.code, error.message, out)

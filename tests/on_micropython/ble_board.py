@@ -93,16 +93,16 @@ class Door:
     async def tap(self, card: "Card") -> None:
         marks: dict[str, Any] = {}
 
-        def mark(event: str, **facts: "Any") -> None:
+        def on_phase(event: str, **facts: "Any") -> None:
             marks[event] = facts
             say(mark=event)
 
         items, private = self.given["items"], bytes.fromhex(self.given["private"])
-        reading = firmware.mdoc_reader.reader.Reading(card, crypto, mark=mark, mdoc_ble=self.mdoc_ble)
+        reading = firmware.mdoc_reader.reader.Reading(card, crypto, on_phase=on_phase, mdoc_ble=self.mdoc_ble)
         began = getattr(time, "ticks_ms")()  # noqa: B009  only this runtime has it
         try:
             shown = await reading.ask(items, private, self.chain)
-            said: Any = [shown.device_response.hex(), shown.session_transcript.hex(), shown.reader_private.hex()]
+            said: Any = [shown.device_response.hex(), shown.session_transcript.hex(), shown.e_reader_private.hex()]
         except MooringError as error:
             said = error.code
         await reading.close()

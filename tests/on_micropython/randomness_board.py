@@ -69,7 +69,7 @@ def main(what: str, under: str) -> "dict[str, Any]":
     own = identity.load(crypto, store)
     assert own is not None
     if what == "enrol":
-        return {"identity": own.private.hex(), "reader": own.reader_private.hex(), "link": own.link[0].hex()}
+        return {"identity": own.private.hex(), "reader": own.reader_auth_private.hex(), "link": own.link[0].hex()}
     if under == "nothing":
         generator.begin(b"")
     return {kind: value.hex() for kind, value in everything(own, store).items()}

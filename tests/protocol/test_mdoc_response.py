@@ -73,7 +73,7 @@ IN_ITEM = [("digestID",), ("random",), ("elementIdentifier",)]
 def verify(case: Case) -> list[verifier.VerifiedDocument]:
     roots: list[Any] = [TrustRoot(root, doc_types) for root, doc_types in case.roots]
     return verifier.verify(
-        crypto_cpython, case.device_response, case.session_transcript, roots, case.now, case.reader_private
+        crypto_cpython, case.device_response, case.session_transcript, roots, case.now, case.e_reader_private
     )
 
 

@@ -24,7 +24,7 @@ def verify(case: Case, memory: RememberedSignatures) -> tuple[list[verifier.Veri
         case.session_transcript,
         [TrustRoot(certificate, doc_types) for certificate, doc_types in case.roots],
         case.now,
-        case.reader_private,
+        case.e_reader_private,
         case.doc_types,
         issuers=recollection,
     )

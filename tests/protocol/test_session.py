@@ -37,7 +37,7 @@ def test_transcript_and_keys_are_those_of_the_published_session() -> None:
     handover = parse_handover_select(bytes.fromhex(S["handover_select"]))
     transcript = session_transcript(handover.engagement.tagged, bytes.fromhex(S["e_reader_key_bytes"]), handover.item())
     assert transcript.hex() == S["session_transcript"]
-    shared = crypto.ecdh("P-256", bytes.fromhex(S["reader_private"]), handover.engagement.public)
+    shared = crypto.ecdh("P-256", bytes.fromhex(S["e_reader_private"]), handover.engagement.public)
     assert shared.hex() == S["Zab"]
     assert session.salt(crypto, transcript).hex() == S["salt"]
     assert [key.hex() for key in session.session_keys(crypto, shared, transcript)] == [S["SKReader"], S["SKDevice"]]
@@ -45,7 +45,7 @@ def test_transcript_and_keys_are_those_of_the_published_session() -> None:
 
 def test_a_reader_session_makes_the_published_transcript_from_its_own_key() -> None:
     handover = parse_handover_select(bytes.fromhex(S["handover_select"]))
-    private = bytes.fromhex(S["reader_private"])
+    private = bytes.fromhex(S["e_reader_private"])
     own = ReaderSession(crypto, private, crypto.public("P-256", private), handover.engagement, handover.item())
     assert own.transcript.hex() == S["session_transcript"]
 
@@ -174,7 +174,7 @@ def _engagement() -> DeviceEngagement:
 
 @given(st.one_of(st.binary(max_size=60), st.dictionaries(st.text(max_size=6), st.binary(max_size=40)).map(cbor2.dumps)))
 def test_no_bytes_make_a_session_fail_otherwise_than_by_our_errors(message: bytes) -> None:
-    private = bytes.fromhex(S["reader_private"])
+    private = bytes.fromhex(S["e_reader_private"])
     own = ReaderSession(crypto, private, crypto.public("P-256", private), _engagement(), None)
     with pytest.raises(MooringError):
         own.open(message)

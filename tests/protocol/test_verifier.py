@@ -36,7 +36,7 @@ def verify(case: Case, **changes: Any) -> list[verifier.VerifiedDocument]:
         case.session_transcript,
         [TrustRoot(certificate, doc_types) for certificate, doc_types in case.roots],
         case.now,
-        case.reader_private,
+        case.e_reader_private,
         case.doc_types,
         **changes,
     )
@@ -182,7 +182,7 @@ def test_a_mutated_response_is_rejected_in_order_or_means_the_same(
             del data[at : at + 1 + value % 8]
         else:
             del data[at:]
-    case = Case(bytes(data), seed.session_transcript, seed.roots, seed.now, seed.reader_private)
+    case = Case(bytes(data), seed.session_transcript, seed.roots, seed.now, seed.e_reader_private)
     try:
         (document,) = verify(case)
     except (FormatError, VerificationError):
@@ -204,4 +204,4 @@ def test_arbitrary_bytes_are_refused_in_order(data: bytes) -> None:
 def test_arbitrary_transcripts_never_authenticate(data: bytes) -> None:
     seed = SEEDS["deviceSignature"]
     with pytest.raises((FormatError, VerificationError)):
-        verify(Case(seed.device_response, data, seed.roots, seed.now, seed.reader_private))
+        verify(Case(seed.device_response, data, seed.roots, seed.now, seed.e_reader_private))

@@ -86,7 +86,7 @@ def presented(method: str, change: Any = lambda document: None, **settings: Any)
 def verify(case: Any) -> list[verifier.VerifiedDocument]:
     roots: list[Any] = [root for root, _ in case.roots]
     return verifier.verify(
-        crypto_cpython, case.device_response, case.session_transcript, roots, case.now, case.reader_private
+        crypto_cpython, case.device_response, case.session_transcript, roots, case.now, case.e_reader_private
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from protocol.mdoc.response import MAX_RESPONSE
+from protocol.mdoc.response import MAX_DEVICE_RESPONSE
 from sim import verify
 from sim.__main__ import main, parser
 from sim.board import interpreter
@@ -26,7 +26,7 @@ def content(case: Case) -> dict[str, Any]:
         "session_transcript": case.session_transcript.hex(),
         "trust_roots": [root.hex() for root, _ in case.roots],
         "time": NOW.isoformat(),
-        "reader_private_key": case.reader_private and case.reader_private.hex(),
+        "reader_private_key": case.e_reader_private and case.e_reader_private.hex(),
         "doc_types": case.doc_types,
     }
 
@@ -149,7 +149,7 @@ def test_both_runtimes_show_the_same_elements(judge: Any) -> None:
 def test_the_locks_heap_holds_a_large_portrait(judge: Any, size: int) -> None:
     portrait = bytes(range(250)) * (size // 250)
     case = present(Credential(method="deviceMac", elements={MDL_NAME_SPACE: {"portrait": portrait}}))
-    assert len(case.device_response) <= MAX_RESPONSE
+    assert len(case.device_response) <= MAX_DEVICE_RESPONSE
     verdict = judge(content(case), "micropython")
     assert verdict.code == 0, verdict.printed
     assert verdict.printed["documents"][0]["elements"][MDL_NAME_SPACE]["portrait"] == portrait.hex()

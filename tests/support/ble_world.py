@@ -95,7 +95,7 @@ class BleWorld:
         response, transcript, private = (bytes.fromhex(value) for value in said["read"])
         now = int(time.time())
         (document,) = verify(
-            crypto, response, transcript, [tap.iaca(issuer.MDL).der], now=(now, now), reader_private=private
+            crypto, response, transcript, [tap.iaca(issuer.MDL).der], now=(now, now), e_reader_private=private
         )
         return Read(None, document.elements, said["marks"], response, said["ms"])
 

@@ -340,7 +340,7 @@ class Case:
     session_transcript: bytes
     roots: list[tuple[bytes, list[str] | None]]
     now: tuple[int, int | None] = (seconds(NOW), seconds(NOW))
-    reader_private: bytes | None = None
+    e_reader_private: bytes | None = None
     doc_types: list[str] | None = None
 
 
@@ -360,4 +360,4 @@ def present(
     private = key("reader", curve).private_numbers().private_value.to_bytes(SIZES[curve], "big")
     if roots is None:
         roots = [(each.iaca.certificate(each.iaca), None) for each in chosen]
-    return Case(cbor2.dumps(response), session or transcript, roots, **{"reader_private": private, **settings})
+    return Case(cbor2.dumps(response), session or transcript, roots, **{"e_reader_private": private, **settings})

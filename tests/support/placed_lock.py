@@ -52,7 +52,7 @@ class PlacedLock:
         """The province's next word on where the lock hangs, and for which platform from now on."""
         own = self.lock.identity
         self._platform_key = platform or self._platform_key
-        chain = [pki.reader_certificate(tap.reader_root(), crypto.public("P-256", own.reader_private))]
+        chain = [pki.reader_certificate(tap.reader_root(), crypto.public("P-256", own.reader_auth_private))]
         form = Placement(
             *(next(self._serials), own.lock_id, listing, status, self._platform_key, SEALING[1]),
             *("CN", "302", chain, admits, 1),

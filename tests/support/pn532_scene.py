@@ -156,7 +156,7 @@ def verified(presentation: Presentation) -> list[VerifiedDocument]:
         presentation.session_transcript,
         [tap.iaca(issuer.MDL).der],
         now=(now, now),
-        reader_private=presentation.reader_private,
+        e_reader_private=presentation.e_reader_private,
     )
 
 

@@ -98,7 +98,7 @@ Items = dict[str, dict[str, list[str]]]
 async def read_mdoc(card: Any, *requests: Items, **settings: Any) -> Presentation:
     """Requests in one session and the answer to the last, its last word said and heard. `settings` as `Reading`."""
     *before, last = requests
-    reading = Reading(card, crypto, **{"mark": lambda event, **facts: None, **settings})
+    reading = Reading(card, crypto, **{"on_phase": lambda event, **facts: None, **settings})
     try:
         for items in before:
             await reading.ask(items, reader_key()[0], list(reader_chain()), False)

@@ -36,7 +36,7 @@ def on_lock(cases: list[Case], folder: Any) -> list[Any]:
     for number, case in enumerate(cases):
         path = folder / f"{number}.json"
         roots = [(certificate.hex(), doc_types) for certificate, doc_types in case.roots]
-        reader = case.reader_private and case.reader_private.hex()
+        reader = case.e_reader_private and case.e_reader_private.hex()
         # Hex doubles what the lock has to hold; a byte too many is refused all the same.
         response = case.device_response[:65537].hex()
         path.write_text(json.dumps([response, case.session_transcript.hex(), roots, case.now, reader, case.doc_types]))

@@ -39,7 +39,7 @@ def verified(presentation: Presentation, doc_type: str = issuer.MDL) -> list[Ver
         presentation.session_transcript,
         [tap.iaca(doc_type).der],
         now=(now, now),
-        reader_private=presentation.reader_private,
+        e_reader_private=presentation.e_reader_private,
     )
 
 
@@ -249,7 +249,7 @@ def wrapped(message: Any) -> bytes:
         (wrapped({"status": 10}), VerificationError, "session.holder_encryption"),
         (wrapped({"status": 11}), FormatError, "session.holder_cbor"),
         (wrapped({"status": 20}), RefusedError, "session.declined"),
-        (bytes(reader.MAX_RESPONSE + 1) + b"\x90\x00", TransportError, "apdu.too_long"),
+        (bytes(reader.MAX_ENCRYPTED_RESPONSE + 1) + b"\x90\x00", TransportError, "apdu.too_long"),
         (b"", FormatError, "apdu.response"),
     ],
 )
@@ -285,7 +285,7 @@ def test_a_card_that_is_no_mdoc_is_told_apart() -> None:
 def test_the_phases_are_marked_in_numbers_only() -> None:
     marks: list[tuple[str, dict[str, object]]] = []
     _, card = tap.touch(tap.phone())
-    tap.run(tap.read_mdoc(card, MDL_ITEMS, mark=lambda event, **facts: marks.append((event, facts))))
+    tap.run(tap.read_mdoc(card, MDL_ITEMS, on_phase=lambda event, **facts: marks.append((event, facts))))
     phases = ["nfc.engaged", "mdoc.session", "mdoc.asked", "mdoc.response", "mdoc.read"]
     assert [event for event, _ in marks] == phases
     assert all(isinstance(value, int) for _, facts in marks for value in facts.values())
@@ -303,5 +303,5 @@ def test_each_read_uses_a_fresh_key_on_the_holders_curve() -> None:
     for _ in range(2):
         _, card = tap.touch(phone)
         presentation = tap.run(tap.read_mdoc(card, MDL_ITEMS, ephemeral=ephemeral))
-        keys.add(presentation.reader_private)
+        keys.add(presentation.e_reader_private)
     assert asked == ["P-384", "P-384"] and len(keys) == 2

@@ -340,9 +340,9 @@ def test_a_card_that_thinks_for_ever_is_given_up_when_the_caller_has_no_more_tim
 
 def test_a_response_that_is_too_long_ends_the_card() -> None:
     async def story(card: Pn532Card, board: VirtualPn532) -> None:
-        board.antenna.cards[0].answers.put_nowait(bytes(pn532.MAX_RESPONSE + 2))
-        assert len(await card.transceive(b"\x00\xb0\x00\x00")) == pn532.MAX_RESPONSE + 2
-        board.antenna.cards[0].answers.put_nowait(bytes(pn532.MAX_RESPONSE + 3))
+        board.antenna.cards[0].answers.put_nowait(bytes(pn532.MAX_APDU_RESPONSE + 2))
+        assert len(await card.transceive(b"\x00\xb0\x00\x00")) == pn532.MAX_APDU_RESPONSE + 2
+        board.antenna.cards[0].answers.put_nowait(bytes(pn532.MAX_APDU_RESPONSE + 3))
         await refused(card, "nfc.too_long")
         await refused(card, "nfc.gone")
 

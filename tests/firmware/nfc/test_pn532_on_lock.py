@@ -38,7 +38,7 @@ async def tap(reader, items):
     reading = Reading(card, crypto)
     try:
         shown = await reading.ask(items, bytes.fromhex(given["private"]), chain)
-        return [shown.device_response.hex(), shown.session_transcript.hex(), shown.reader_private.hex()]
+        return [shown.device_response.hex(), shown.session_transcript.hex(), shown.e_reader_private.hex()]
     except MooringError as error:
         return error.code
     finally:
@@ -113,7 +113,7 @@ def elements(said: list[str]) -> dict[str, dict[str, Any]]:
     response, transcript, private = (bytes.fromhex(value) for value in said)
     now = int(time.time())
     (document,) = verify(
-        crypto, response, transcript, [tap.iaca(issuer.MDL).der], now=(now, now), reader_private=private
+        crypto, response, transcript, [tap.iaca(issuer.MDL).der], now=(now, now), e_reader_private=private
     )
     return document.elements
 

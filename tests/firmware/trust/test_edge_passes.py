@@ -162,7 +162,7 @@ def test_a_lock_makes_its_link_key_once_and_proves_it_with_its_identity(tmp_path
     identity.enrol(crypto, store, KEYS.province[1])
     first, second = identity.load(crypto, store), identity.load(crypto, store)
     assert first is not None and second is not None
-    assert first.link == second.link and first.link[0] not in (first.private, first.reader_private)
+    assert first.link == second.link and first.link[0] not in (first.private, first.reader_auth_private)
     edge = link_session.Initiator(crypto, KEYS.edge)
     lock = link_session.Responder(crypto, first.link, first.link_proof, crypto.generate("P-256"))
     lock.opened(edge.open())

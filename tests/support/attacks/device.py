@@ -87,15 +87,15 @@ DEVICE: dict[str, tuple[str, Build]] = {
     "a MAC with HMAC 512": ("mdoc.device_algorithm", mac(change_device_protected=put(1, 7))),
     "a MAC without a reader key": (
         "mdoc.reader_key",
-        lambda: present(Credential(method="deviceMac"), reader_private=None),
+        lambda: present(Credential(method="deviceMac"), e_reader_private=None),
     ),
     "a MAC with a reader key on another curve": (
         "mdoc.reader_key",
-        lambda: present(Credential(method="deviceMac"), reader_private=bytes(47) + b"\x01"),
+        lambda: present(Credential(method="deviceMac"), e_reader_private=bytes(47) + b"\x01"),
     ),
     "a MAC made for another reader": (
         "mdoc.device_mac",
-        lambda: present(Credential(method="deviceMac"), reader_private=bytes(31) + b"\x01"),
+        lambda: present(Credential(method="deviceMac"), e_reader_private=bytes(31) + b"\x01"),
     ),
     "a MAC with a device key on P-521, where no session can be": (
         "mdoc.reader_key",
