@@ -111,7 +111,7 @@ class Credentials:
     def _read_one(self, signed: bytes) -> EdgePass:
         body: dict[Any, Any]
         if self._province_public is None:
-            body = statement.read(signed, KIND)
+            body = statement.parse(signed).read(KIND)
         else:
             body = statement.open(crypto, signed, KIND, self._province_public)
         form = EdgePass.parse(body)

@@ -17,6 +17,7 @@ from protocol.errors import FormatError, StorageError, TransportError, Verificat
 from protocol.receipt import Receipt
 from protocol.refusal import Refusal
 from protocol.signed_time import SignedTime
+from protocol.statement import Statement
 
 
 class Downlink:
@@ -46,7 +47,7 @@ class Downlink:
         """
         gone: list[Key] = []
         # Refusals first: a receipt in the same message may pass over the refused record, which must not be forgotten.
-        takers: dict[str, Callable[[bytes], None]] = {
+        takers: dict[str, Callable[[Statement], None]] = {
             refusal.KIND: lambda signed: gone.extend(self._take_refusal(signed)),
             receipt.KIND: lambda signed: gone.extend(self._take_receipt(signed)),
         }
@@ -71,41 +72,41 @@ class Downlink:
             log.event("statement.not_queued", lock=lock_id, code=error.code, reason=error.message)
         self._wake(lock_id)
 
-    def _take_all(self, statements: list[bytes], takers: dict[str, Callable[[bytes], None]]) -> None:
+    def _take_all(self, statements: list[bytes], takers: dict[str, Callable[[Statement], None]]) -> None:
         """Give each statement to the taker of its kind, kind after kind. Refused ones are counted and logged."""
         refused: Counter[tuple[str, str]] = Counter()
-        kinds = [_kind(signed) for signed in statements]
+        parsed = [signed for signed in map(_parsed, statements) if signed is not None]
         for kind, take in takers.items():
-            for signed in (signed for signed, its_kind in zip(statements, kinds, strict=True) if its_kind == kind):
+            for signed in (signed for signed in parsed if signed.kind == kind):
                 try:
                     take(signed)
                 except (FormatError, VerificationError) as error:
                     refused[kind, error.code] += 1
-        others = len([kind for kind in kinds if kind not in takers])
+        others = len(statements) - len([signed for signed in parsed if signed.kind in takers])
         if others:
             refused["?", "statement.kind"] = others
         for (kind, code), count in refused.items():
             log.event("statement.refused", kind=kind, code=code, count=count)
 
-    def _open(self, signed: bytes, kind: str) -> dict[Any, Any]:
+    def _open(self, signed: Statement, kind: str) -> dict[Any, Any]:
         """Body of a province statement. It is verified, except in an experiment without the province's key."""
         if self._province_public is not None:
-            return statement.open(crypto_cpython, signed, kind, self._province_public)
-        return statement.read(signed, kind)
+            return signed.open(crypto_cpython, kind, self._province_public)
+        return signed.read(kind)
 
-    def _take_refusal(self, signed: bytes) -> list[Key]:
+    def _take_refusal(self, signed: Statement) -> list[Key]:
         return refusals.obey(self._outbox, Refusal.parse(self._open(signed, refusal.KIND)))
 
-    def _take_receipt(self, signed: bytes) -> list[Key]:
+    def _take_receipt(self, signed: Statement) -> list[Key]:
         form = Receipt.parse(self._open(signed, receipt.KIND))
         if not self._outbox.knows(form.lock_id):
             raise VerificationError("receipt.lock", "for a lock that was never seen here")
-        gone = self._outbox.apply_receipt(form, signed)
+        gone = self._outbox.apply_receipt(form, signed.data)
         log.event("receipt.accepted", lock=form.lock_id, through=form.through, forgotten=len(gone))
         self._wake(form.lock_id)
         return gone
 
-    def _take_for_lock(self, lock_id: bytes, signed: bytes) -> None:
+    def _take_for_lock(self, lock_id: bytes, signed: Statement) -> None:
         form = lock_statements.read(signed, lock_id, self._province_public, self._queue.platform_key(lock_id))
         if any(lock.holds(form.reported_as, form.serial) for lock in self._of(lock_id)):
             self._queue.learn(lock_id, form)
@@ -131,18 +132,18 @@ class Downlink:
             self._queue.settle(queued)
         for queued in self._queue.grants(lock_id, verified=True) if before not in (None, platform) else ():
             try:
-                lock_statements.read(queued.signed, lock_id, self._province_public, platform)
+                lock_statements.read(statement.parse(queued.signed), lock_id, self._province_public, platform)
             except VerificationError:
                 log.event("statement.outdated", lock=lock_id, kind=queued.kind)
                 self._queue.settle(queued)
 
-    def _take_time(self, lock_id: bytes, signed: bytes) -> None:
+    def _take_time(self, lock_id: bytes, signed: Statement) -> None:
         answer = SignedTime.parse(self._open(signed, signed_time.KIND))
         if answer.lock_id != lock_id:
             raise VerificationError("time.lock", "the time is for another lock")
         for lock in self._of(lock_id):
             if lock.hello is not None and lock.hello.time_nonce == answer.nonce:
-                lock.keep_time_answer(signed)
+                lock.keep_time_answer(answer.nonce, signed.data)
                 return
         log.event("time.stale", lock=lock_id)
 
@@ -182,16 +183,11 @@ class Downlink:
             await self._hand_over(link, hello.lock_id, queued.kind, queued.signed)
             self._queue.settle(queued)
         answer = lock.take_time_answer()
-        if answer is not None and self._answers(lock, answer):
+        if answer is not None:
             await self._hand_over(link, hello.lock_id, signed_time.KIND, answer)
         for queued in waiting[len(receipts) :]:
             await self._hand_over(link, hello.lock_id, queued.kind, queued.signed)
             self._queue.settle(queued)
-
-    def _answers(self, lock: LockState, signed: bytes) -> bool:
-        """Is the lock still waiting for this answer? A late one would only cost it a signature check."""
-        nonce = SignedTime.parse(self._open(signed, signed_time.KIND)).nonce
-        return lock.hello is not None and lock.hello.time_nonce == nonce
 
     async def _hand_over(self, link: Link, lock_id: bytes, kind: str, signed: bytes) -> None:
         try:
@@ -204,8 +200,8 @@ class Downlink:
             log.event("statement.not_accepted", lock=lock_id, kind=kind, code=code)
 
 
-def _kind(signed: bytes) -> str:
+def _parsed(data: bytes) -> Statement | None:
     try:
-        return statement.kind_of(signed)
-    except FormatError:
-        return "?"
+        return statement.parse(data)
+    except (FormatError, VerificationError):
+        return None

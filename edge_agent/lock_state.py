@@ -71,8 +71,8 @@ class LockState:
         """Id of the lock that proved itself at this address; empty while none has."""
         self.hello: Hello | None = None
         """The last HELLO; None before the first, and after one that could not be reported."""
-        self.time_answer: bytes | None = None
-        """The province's answer to the lock's request for the time, until it is handed over."""
+        self.time_answer: tuple[bytes, bytes] | None = None
+        """The nonce of the lock that the province answered, and the signed answer, until it is handed over."""
         self.due = asyncio.Event()
         """Set when something may be waiting for the lock."""
         self.link = make_link(heard)
@@ -99,11 +99,15 @@ class LockState:
         """Treat the lock as out of reach until its next HELLO."""
         self.hello = None
 
-    def keep_time_answer(self, signed: bytes) -> None:
-        """Keep an answer for the next delivery."""
-        self.time_answer = signed
+    def keep_time_answer(self, nonce: bytes, signed: bytes) -> None:
+        """Keep an answer to `nonce` for the next delivery."""
+        self.time_answer = nonce, signed
 
     def take_time_answer(self) -> bytes | None:
-        """The answer that is kept, which is kept no longer."""
+        """The answer that is kept, if the lock still waits for it; it is kept no longer.
+
+        A late answer would only cost the lock a signature check.
+        """
         answer, self.time_answer = self.time_answer, None
-        return answer
+        waits = answer is not None and self.hello is not None and self.hello.time_nonce == answer[0]
+        return answer[1] if answer is not None and waits else None

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from protocol import crypto_cpython as crypto
-from protocol import grant, placement, profile, revocation_list, statement, trust
+from protocol import grant, placement, profile, revocation_list, trust
 from protocol.errors import FormatError, VerificationError
 from protocol.grant import Grant
 from protocol.placement import Placement
 from protocol.profile import Profile
 from protocol.revocation_list import RevocationList
+from protocol.statement import Statement
 from protocol.trust import TrustList
 
 KINDS: Final = (placement.KIND, profile.KIND, trust.KIND, revocation_list.KIND, grant.KIND)
@@ -51,28 +52,28 @@ class LockStatement:
         return self.verified and self.serial > 0
 
 
-def read(signed: bytes, lock_id: bytes, province_public: bytes | None, platform_key: bytes | None) -> LockStatement:
+def read(signed: Statement, lock_id: bytes, province_public: bytes | None, platform_key: bytes | None) -> LockStatement:
     """The statement `signed` for a lock. Keys are 65-byte points.
 
     `province_public` is None in an experiment without it: then everything is taken by its form. `platform_key` is that
     of the lock's placement, None while none is known: then a grant is not verified. Raises FormatError
     (`statement.kind` for a kind that no lock is handed), VerificationError `cose.signature`, `placement.lock`.
     """
-    kind = statement.kind_of(signed)
+    kind, data = signed.kind, signed.data
     if kind not in KINDS:
         raise FormatError("statement.kind", "no statement for a lock")
     signer = platform_key if kind == grant.KIND else province_public
     if province_public is None:
-        return _FORMS[kind](statement.read(signed, kind), signed, lock_id)
+        return _FORMS[kind](signed.read(kind), data, lock_id)
     if signer is None:
-        form = Grant.parse(statement.read(signed, kind))
-        return LockStatement(kind, _digest(signed), 0, form.horizon, signed, verified=False)
-    body = statement.open(crypto, signed, kind, signer)
+        form = Grant.parse(signed.read(kind))
+        return LockStatement(kind, _digest(data), 0, form.horizon, data, verified=False)
+    body = signed.open(crypto, kind, signer)
     try:
-        return _FORMS[kind](body, signed, lock_id)
+        return _FORMS[kind](body, data, lock_id)
     except FormatError:
         # Signed all the same: a lock newer than this agent may know what it means.
-        return LockStatement(kind, _digest(signed), 0, 0, signed)
+        return LockStatement(kind, _digest(data), 0, 0, data)
 
 
 def _digest(signed: bytes) -> str:

@@ -102,9 +102,10 @@ class Lock:
         kind, code = "?", None
         self.visits.make_room()
         try:
-            kind = statement.kind_of(data)
+            signed = statement.parse(data)
+            kind = signed.kind
             try:
-                self._take(kind, data)
+                self._take(signed)
             finally:
                 self.reentry.refresh()  # even a grant that is refused can make others pass
         except MooringError as error:
@@ -119,10 +120,10 @@ class Lock:
             log("statement.refused", kind=kind, code=code)
         return kind, code
 
-    def _take(self, kind: str, data: bytes) -> None:
-        crypto, anchor = self.crypto, self.identity.anchor
+    def _take(self, signed: statement.Statement) -> None:
+        crypto, anchor, kind = self.crypto, self.identity.anchor, signed.kind
         if kind in KINDS:
-            self.standing.accept(kind, data, self.clock.interval())
+            self.standing.accept(signed, self.clock.interval())
             self._learn_time()
             if kind == "trust-list":
                 self.reentry.issuers.forget()
@@ -130,11 +131,11 @@ class Lock:
         elif kind == "time":
             before = self.clock.interval()
             try:
-                self.clock.accept(SignedTime.parse(statement.open(crypto, data, kind, anchor)))
+                self.clock.accept(SignedTime.parse(signed.open(crypto, kind, anchor)))
             finally:
                 self.recorder.clock_changed(before)
         elif kind == "receipt":
-            receipt = Receipt.parse(statement.open(crypto, data, kind, anchor))
+            receipt = Receipt.parse(signed.open(crypto, kind, anchor))
             if receipt.lock_id != self.identity.lock_id:
                 raise RefusedError("receipt.lock", "the receipt is for another lock")
             self.journal.receipt(receipt.through, receipt.head)
@@ -145,7 +146,7 @@ class Lock:
             placement = self.standing.placement
             if placement is None:
                 raise RefusedError("door.unplaced", "no placement names a platform")
-            grant = Grant.parse(statement.open(crypto, data, kind, placement.platform_key))
+            grant = Grant.parse(signed.open(crypto, kind, placement.platform_key))
             policy.check_grant(placement, self.stays.held(grant.grant_id), grant)
             self.stays.accept(grant, placement.platform_key, self.clock.interval()[0])
         else:

@@ -21,58 +21,28 @@ def _is_name(value: "Any") -> bool:
     return isinstance(value, str) and 0 < len(value) <= 32 and all(c in _NAME for c in value)
 
 
-def _is_parts(value: "Any") -> bool:
-    return statement.is_positive(value) and bool(value <= _PARTS)
+class EdgePass(statement.Form):
+    """`issued_at` and `not_after` are in epoch seconds, both inclusive. Where a lock sees two passes for one edge, the
+    one issued later counts.
 
-
-def _is_locks(value: "Any") -> bool:
-    return isinstance(value, list) and 0 < len(value) <= MAX_LOCKS and all(statement.is_bytes16(one) for one in value)
-
-
-_RULES = {
-    1: statement.is_version_1,
-    2: statement.is_positive,
-    3: _is_name,
-    4: statement.is_point,
-    5: statement.is_positive,
-    6: _is_locks,
-    7: _is_parts,
-}
-
-
-class EdgePass:
-    """`issued_at` and `not_after` in epoch seconds, both inclusive; of two passes for one edge that a lock sees, the
-    later issued counts.
-
-    `edge_public` is the edge's key, a 65-byte point; `locks` the ids of the locks it is for, at most MAX_LOCKS. The
-    passes of an edge are made together, `parts` of them, and have one `issued_at`.
+    `edge_public` is the edge's key, a 65-byte point. `locks` are the ids of the locks that the pass is for, at most
+    MAX_LOCKS. The passes of an edge are made together: there are `parts` of them, and they have one `issued_at`.
     """
 
-    def __init__(
-        self, issued_at: int, edge: str, edge_public: bytes, not_after: int, locks: "list[bytes]", parts: int = 1
-    ) -> None:
-        self.issued_at = issued_at
-        self.edge = edge
-        self.edge_public = edge_public
-        self.not_after = not_after
-        self.locks = locks
-        self.parts = parts
+    CODE = "edge-pass.form"
+
+    issued_at: int = statement.field(2, statement.is_positive)
+    edge: str = statement.field(3, _is_name)
+    edge_public: bytes = statement.field(4, statement.is_point)
+    not_after: int = statement.field(5, statement.is_positive)
+    locks: "list[bytes]" = statement.field(6, statement.is_list, 1, MAX_LOCKS, statement.is_bytes16)
+    parts: int = statement.field(7, statement.is_positive, _PARTS, default=1)
 
     def admits(self, lock_id: bytes) -> bool:
         """Is it for this lock?"""
         return lock_id in self.locks
 
-    @staticmethod
-    def parse(body: "dict[Any, Any]") -> "EdgePass":
-        """The pass in a statement's body. Raises FormatError `edge-pass.form`."""
-        statement.check(KIND, body, _RULES)
-        if body[5] < body[2]:
-            raise FormatError(KIND + ".form", "it ends before it was issued")
-        return EdgePass(*[body[key] for key in range(2, 8)])
-
-    def body(self) -> "dict[Any, Any]":
-        """Body for `statement.sign`. Raises FormatError `edge-pass.form`."""
-        body = {1: 1, 2: self.issued_at, 3: self.edge, 4: self.edge_public, 5: self.not_after, 6: self.locks}
-        body[7] = self.parts
-        EdgePass.parse(body)
-        return body
+    def check(self) -> None:
+        """It ends after it was issued. Raises FormatError `edge-pass.form`."""
+        if self.not_after < self.issued_at:
+            raise FormatError(self.CODE, "it ends before it was issued")

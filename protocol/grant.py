@@ -12,8 +12,6 @@ from protocol.errors import FormatError, RefusedError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from protocol.crypto import Crypto
 
 KIND = "grant"
@@ -27,36 +25,7 @@ NO_TIE = (0, UNSTATED)
 """The tie of a guest of whom the platform states none."""
 
 
-def _is_guests(value: "Any") -> bool:
-    return statement.is_positive(value) and bool(value <= MAX_GUESTS)
-
-
-def _is_commitments(value: "Any") -> bool:
-    if not isinstance(value, list) or len(value) > MAX_GUESTS:
-        return False
-    return all(statement.is_bytes32(item) for item in value) and len(set(value)) == len(value)
-
-
-def _is_ties(value: "Any") -> bool:
-    return isinstance(value, bytes) and len(value) <= 2 * MAX_GUESTS
-
-
-_RULES = {
-    1: statement.is_version_1,
-    2: statement.is_bytes16,
-    3: statement.is_positive,
-    4: statement.is_label,
-    5: statement.is_positive,
-    6: statement.is_positive,
-    7: _is_guests,
-    8: _is_commitments,
-    9: statement.is_bool,
-    10: statement.is_positive,
-    11: _is_ties,
-}
-
-
-class Grant:
+class Grant(statement.Form):
     """One stay: `valid_from` to `until` in epoch seconds, `guests` the most who may stay at once.
 
     `commitments` name guests, all or some or none of them; `ties` are theirs, two masked bytes each (`mask_ties`).
@@ -65,53 +34,29 @@ class Grant:
     version that was ever signed can still open a door, and a lock may forget the grant.
     """
 
-    def __init__(
-        self,
-        grant_id: bytes,
-        serial: int,
-        listing: str,
-        valid_from: int,
-        until: int,
-        guests: int,
-        commitments: "list[bytes]",
-        cancelled: bool,
-        horizon: int,
-        ties: bytes,
-    ) -> None:
-        self.grant_id = grant_id
-        self.serial = serial
-        self.listing = listing
-        self.valid_from = valid_from
-        self.until = until
-        self.guests = guests
-        self.commitments = commitments
-        self.cancelled = cancelled
-        self.horizon = horizon
-        self.ties = ties
+    CODE = "grant.form"
 
-    @staticmethod
-    def parse(body: "dict[Any, Any]") -> "Grant":
-        """The grant in an opened statement's body. Raises FormatError `grant.form`."""
-        _check(body)
-        return Grant(*[body[key] for key in range(2, 12)])
+    grant_id: bytes = statement.field(2, statement.is_bytes16)
+    serial: int = statement.field(3, statement.is_positive)
+    listing: str = statement.field(4, statement.is_label)
+    valid_from: int = statement.field(5, statement.is_positive)
+    until: int = statement.field(6, statement.is_positive)
+    guests: int = statement.field(7, statement.is_positive, MAX_GUESTS)
+    commitments: "list[bytes]" = statement.field(8, statement.is_list, 0, MAX_GUESTS, statement.is_bytes32)
+    cancelled: bool = statement.field(9, statement.is_bool)
+    horizon: int = statement.field(10, statement.is_positive)
+    ties: bytes = statement.field(11, statement.is_bytes, 0, 2 * MAX_GUESTS)
 
-    def body(self) -> "dict[Any, Any]":
-        """Body for `statement.sign`. Raises FormatError `grant.form`."""
-        return _check(
-            {
-                1: 1,
-                2: self.grant_id,
-                3: self.serial,
-                4: self.listing,
-                5: self.valid_from,
-                6: self.until,
-                7: self.guests,
-                8: self.commitments,
-                9: self.cancelled,
-                10: self.horizon,
-                11: self.ties,
-            }
-        )
+    def check(self) -> None:
+        """The times are in order and the guests fit each other. Raises FormatError `grant.form`."""
+        if self.valid_from >= self.until:
+            raise FormatError(self.CODE, "the stay ends before it starts")
+        if self.until > self.horizon:
+            raise FormatError(self.CODE, "the stay ends after the latest end it ever had")
+        if len(self.commitments) > self.guests or len(set(self.commitments)) < len(self.commitments):
+            raise FormatError(self.CODE, "more guests named than may stay, or one of them twice")
+        if len(self.ties) != 2 * len(self.commitments):
+            raise FormatError(self.CODE, "not one tie for each guest named")
 
     def tie(self, crypto: "Crypto", key: bytes, commitment: bytes) -> "tuple[int, str]":
         """Whose minor the guest of that commitment is: (place of the adult in `commitments` from 1 or 0, relation).
@@ -127,19 +72,6 @@ class Grant:
         if place > len(self.commitments) or place == at + 1 or code >= len(RELATIONS):
             raise RefusedError("grant.tie", "tied to nobody of this grant, or by no relation there is")
         return place, RELATIONS[code]
-
-
-def _check(body: "dict[Any, Any]") -> "dict[Any, Any]":
-    statement.check(KIND, body, _RULES)
-    if body[5] >= body[6]:
-        raise FormatError("grant.form", "the stay ends before it starts")
-    if body[6] > body[10]:
-        raise FormatError("grant.form", "the stay ends after the latest end it ever had")
-    if len(body[8]) > body[7]:
-        raise FormatError("grant.form", "more guests named than may stay")
-    if len(body[11]) != 2 * len(body[8]):
-        raise FormatError("grant.form", "not one tie for each guest named")
-    return body
 
 
 def commitment_key(crypto: "Crypto", own_private: bytes, other_public: bytes) -> bytes:

@@ -34,43 +34,19 @@ def _is_link(value: "Any") -> bool:
     return value.startswith(_SCHEME) and value.endswith("/") and all(letter in _OF_LINKS for letter in value)
 
 
-def _is_door(value: "Any") -> bool:
-    return statement.is_positive(value) and bool(value <= 16)
-
-
-_RULES = {
-    1: statement.is_version_1,
-    2: statement.is_label,
-    3: statement.is_label,
-    4: _is_door,
-    5: _is_link,
-    6: statement.is_positive,
-}
-
-
-class ListingCode:
-    """`listing` is the code that the province gave, `place` the address as on the building, `door` the door's number
-    within the listing, `link` where a phone is led, in capitals and ending in a slash; `issued_at` in epoch seconds.
+class ListingCode(statement.Form):
+    """`listing` is the code that the province gave; `place` is the address as the building shows it; `door` is the
+    number of the door within the listing. `link` is where a phone is led, in capitals and with a slash at its end;
+    `issued_at` is in epoch seconds.
     """
 
-    def __init__(self, listing: str, place: str, door: int, link: str, issued_at: int) -> None:
-        self.listing = listing
-        self.place = place
-        self.door = door
-        self.link = link
-        self.issued_at = issued_at
+    CODE = "listing-code.form"
 
-    @staticmethod
-    def parse(body: "dict[Any, Any]") -> "ListingCode":
-        """The listing code in an opened statement's body. Raises FormatError `listing-code.form`."""
-        statement.check(KIND, body, _RULES)
-        return ListingCode(*[body[key] for key in range(2, 7)])
-
-    def body(self) -> "dict[Any, Any]":
-        """Body for `statement.sign`. Raises FormatError `listing-code.form`."""
-        return statement.check(
-            KIND, {1: 1, 2: self.listing, 3: self.place, 4: self.door, 5: self.link, 6: self.issued_at}, _RULES
-        )
+    listing: str = statement.field(2, statement.is_label)
+    place: str = statement.field(3, statement.is_label)
+    door: int = statement.field(4, statement.is_positive, 16)
+    link: str = statement.field(5, _is_link)
+    issued_at: int = statement.field(6, statement.is_positive)
 
 
 def write(crypto: "Crypto", private: bytes, code: ListingCode) -> str:

@@ -69,7 +69,7 @@ class Profile:
         Raises FormatError `profile.form`, VerificationError `profile.never` when it would ask a wallet for an element
         that it says must not be collected.
         """
-        statement.check(KIND, body, _RULES)
+        statement.check("profile.form", body, _RULES)
         for document in body["documents"].values():
             _check_document(document, body["fields"][document["class"]], body["never"])
         asked = [doc_type for types in body["requests"] for doc_type in types]
@@ -292,23 +292,22 @@ def _is_forbidden(element: str, never: "list[str]") -> bool:
     return any(element == name or (name[-1] == "*" and element.startswith(name[:-1])) for name in never)
 
 
-def _is_labels(value: "Any") -> bool:
-    return isinstance(value, list) and len(value) <= 64 and all(statement.is_label(item) for item in value)
+def _is_labels(value: "Any", least: int, most: int) -> bool:
+    return statement.is_list(value, least, most, statement.is_label)
 
 
 def _is_required(value: "Any") -> bool:
     if not isinstance(value, dict) or set(value) != {FOREIGN, RESIDENT}:
         return False
-    return all(_is_labels(names) and names and all(name in CANONICAL for name in names) for names in value.values())
+    return all(statement.is_list(names, 1, 64, statement.is_choice, *CANONICAL) for names in value.values())
 
 
 def _is_minors(value: "Any") -> bool:
     if not isinstance(value, dict) or set(value) != {"adult_first", "fields", "of_age"}:
         return False
-    if not statement.is_bool(value["adult_first"]) or not statement.is_uint(value["of_age"]) or value["of_age"] > 99:
+    if not statement.is_bool(value["adult_first"]) or not statement.is_uint(value["of_age"], 99):
         return False
-    names = value["fields"]
-    return isinstance(names, list) and len(names) <= 2 and all(name in OF_MINORS for name in names)
+    return statement.is_list(value["fields"], 0, 2, statement.is_choice, *OF_MINORS)
 
 
 def _is_documents(value: "Any") -> bool:
@@ -317,24 +316,17 @@ def _is_documents(value: "Any") -> bool:
     return all(statement.is_label(doc_type) and _is_document(entry) for doc_type, entry in value.items())
 
 
-def _is_requests(value: "Any") -> bool:
-    return isinstance(value, list) and len(value) <= 16 and all(_is_labels(types) and types for types in value)
-
-
 def _is_document(entry: "Any") -> bool:
     if not isinstance(entry, dict) or set(entry) != {"class", "fields", "id_type"}:
         return False
     if not statement.is_label(entry["id_type"]) or not isinstance(entry["fields"], dict):
         return False
-    if not isinstance(entry["class"], str) or entry["class"] not in (RESIDENT, FOREIGN):
+    if not statement.is_choice(entry["class"], RESIDENT, FOREIGN):
         return False
-    return all(name in CANONICAL and name != "id_type" and _is_paths(paths) for name, paths in entry["fields"].items())
-
-
-def _is_paths(value: "Any") -> bool:
-    if not isinstance(value, list) or not 0 < len(value) <= 4:
-        return False
-    return all(_is_labels(path) and len(path) == 2 for path in value)
+    return all(
+        name in CANONICAL and name != "id_type" and statement.is_list(paths, 1, 4, _is_labels, 2, 2)
+        for name, paths in entry["fields"].items()
+    )
 
 
 _RULES = {
@@ -343,10 +335,10 @@ _RULES = {
     "deadline_seconds": statement.is_uint,
     "foreign_deadline_seconds": statement.is_uint,
     "retention_days": statement.is_positive,
-    "never": _is_labels,
+    "never": (_is_labels, 0, 64),
     "fields": _is_required,
     "minors": _is_minors,
     "documents": _is_documents,
-    "requests": _is_requests,
+    "requests": (statement.is_list, 0, 16, _is_labels, 1, 64),
     "trust": trust_rules.is_rules,
 }

@@ -238,7 +238,7 @@ def check_body(body: "Any") -> "dict[Any, Any]":
         rules = dict(_EVENT_RULES)
     else:
         raise FormatError("record.form", "a kind of record that this version does not have")
-    checked = statement.check("record", body, rules)
+    checked = statement.check("record.form", body, rules)
     if kind in EVENTS and body[WHAT] not in EVENTS[kind]:
         raise FormatError("record.form", "an event that this version does not have")
     if body.get(MARK, 1) > 2:
@@ -248,22 +248,10 @@ def check_body(body: "Any") -> "dict[Any, Any]":
     return checked
 
 
-def _is_latest(value: "Any") -> bool:
-    return value is None or statement.is_uint(value)
-
-
-def _is_grant_id(value: "Any") -> bool:
-    return value is None or statement.is_bytes16(value)
-
-
 def _is_fields(value: "Any") -> bool:
     if not isinstance(value, dict) or not 0 < len(value) <= 32:
         return False
     return all(statement.is_label(key) and isinstance(text, str) and len(text) <= 512 for key, text in value.items())
-
-
-def _is_guest(value: "Any") -> bool:
-    return value is None or statement.is_positive(value)
 
 
 def _is_occupancy(value: "Any") -> bool:
@@ -272,20 +260,20 @@ def _is_occupancy(value: "Any") -> bool:
     return all(statement.is_positive(value[at]) for at in (0, 2, 3))
 
 
-def _is_occupancy_if_known(value: "Any") -> bool:
-    return value is None or _is_occupancy(value)
-
-
 _COMMON_RULES = {
     KIND: statement.is_positive,
     EARLIEST: statement.is_uint,
-    LATEST: _is_latest,
+    LATEST: (statement.is_optional, statement.is_uint),
     LISTING_CODE: statement.is_label,
     PROFILE_ID: statement.is_label,
 }
 _OPENING_RULES = dict(_COMMON_RULES)
-_OPENING_RULES.update({GRANT_ID: _is_grant_id, METHOD: statement.is_label})
+_OPENING_RULES.update({GRANT_ID: (statement.is_optional, statement.is_bytes16), METHOD: statement.is_label})
 _CHECK_IN_RULES = {GUEST: statement.is_positive, FIELDS: _is_fields, OCCUPANCY: _is_occupancy}
-_ENTRY_RULES = {GUEST: _is_guest, COUNT: statement.is_positive, OCCUPANCY: _is_occupancy_if_known}
+_ENTRY_RULES = {
+    GUEST: (statement.is_optional, statement.is_positive),
+    COUNT: statement.is_positive,
+    OCCUPANCY: (statement.is_optional, _is_occupancy),
+}
 _EVENT_RULES = dict(_COMMON_RULES)
 _EVENT_RULES.update({WHAT: statement.is_label, COUNT: statement.is_positive})

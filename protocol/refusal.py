@@ -1,7 +1,8 @@
-"""Refusal: the province's word that it will never commit certain records of one lock (statement.cddl).
+"""Refusal: the province's statement that it will never commit certain records of one lock (statement.cddl).
 
-For edge agents alone: no lock takes it, and an edge agent hands it to none. What it does with each code is a table in
-docs/formats.md; in short, it keeps whatever its own check calls good.
+A refusal is for edge agents alone: a lock takes none, and an edge agent hands none to a lock. A table in
+docs/formats.md says what the edge agent does with each code. In short, it keeps every record that its own check finds
+good.
 """
 
 from protocol import statement
@@ -14,50 +15,44 @@ if TYPE_CHECKING:
 KIND = "refusal"
 
 SIGNATURE = "cose.signature"
-"""Code: what came to the province is not signed by the lock."""
+"""Code: the lock has not signed what came to the province."""
 EQUIVOCATION = "record.equivocation"
 """Code: the lock signed two records of this counter, and the other one is committed."""
 
 MAX_ENTRIES = 64
-"""Records in one statement: with the longest codes it still fits `statement.MAX_BYTES`."""
-
-
-class Refusal:
-    """Records of one lock that the province has refused by `time`, in epoch seconds.
-
-    `records`: 1 to MAX_ENTRIES times (counter, payload hash, stable code of the reason), each record once, in the order
-    of counter and hash, so that one value has one form.
-    """
-
-    def __init__(self, lock_id: bytes, time: int, records: "list[tuple[int, bytes, str]]") -> None:
-        self.lock_id = lock_id
-        self.time = time
-        self.records = records
-
-    @staticmethod
-    def parse(body: "dict[Any, Any]") -> "Refusal":
-        """The refusal in an opened statement's body. Raises FormatError `refusal.form`."""
-        statement.check(KIND, body, _RULES)
-        keys = [(entry[0], entry[1]) for entry in body[4]]
-        if any(keys[at] >= keys[at + 1] for at in range(len(keys) - 1)):
-            raise FormatError(KIND + ".form", "records out of order, or one of them twice")
-        return Refusal(body[2], body[3], [tuple(entry) for entry in body[4]])
-
-    def body(self) -> "dict[Any, Any]":
-        """Body for `statement.sign`. Raises FormatError `refusal.form`."""
-        body = {1: 1, 2: self.lock_id, 3: self.time, 4: [list(entry) for entry in self.records]}
-        Refusal.parse(body)
-        return body
+"""Most records in one statement. With the longest codes it still fits `statement.MAX_BYTES`."""
 
 
 def _is_refused(value: "Any") -> bool:
-    if not isinstance(value, list) or len(value) != 3:
+    if not isinstance(value, (list, tuple)) or len(value) != 3:
         return False
     return statement.is_positive(value[0]) and statement.is_bytes32(value[1]) and statement.is_code(value[2])
 
 
-def _is_records(value: "Any") -> bool:
-    return isinstance(value, list) and 0 < len(value) <= MAX_ENTRIES and all(_is_refused(entry) for entry in value)
+class Refusal(statement.Form):
+    """Records of one lock that the province has refused by `time`, in epoch seconds.
 
+    `records` holds 1 to MAX_ENTRIES items: counter, payload hash, stable code of the reason. Each record occurs once,
+    in the order of counter and hash, so that one value has one form.
+    """
 
-_RULES = {1: statement.is_version_1, 2: statement.is_bytes16, 3: statement.is_positive, 4: _is_records}
+    CODE = "refusal.form"
+
+    lock_id: bytes = statement.field(2, statement.is_bytes16)
+    time: int = statement.field(3, statement.is_positive)
+    records: "list[tuple[int, bytes, str]]" = statement.field(4, statement.is_list, 1, MAX_ENTRIES, _is_refused)
+
+    def __init__(self, lock_id: bytes, time: int, records: "list[tuple[int, bytes, str]]") -> None:
+        super().__init__(lock_id, time, [tuple(entry) for entry in records])
+
+    def body(self) -> "dict[Any, Any]":
+        """Body for `statement.sign`. Raises FormatError `refusal.form`."""
+        body = super().body()
+        body[4] = [list(entry) for entry in self.records]
+        return body
+
+    def check(self) -> None:
+        """Each record once and in order. Raises FormatError `refusal.form`."""
+        keys = [entry[:2] for entry in self.records]
+        if any(keys[at] >= keys[at + 1] for at in range(len(keys) - 1)):
+            raise FormatError(self.CODE, "records out of order, or one of them twice")

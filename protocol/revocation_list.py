@@ -8,10 +8,6 @@ back, and what HELLO reports as `revocation-list.<number>`.
 from protocol import statement
 from protocol.trust import MAX_LISTS
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
 KIND = "revocation-list"
 
 MAX_CONTENT = 4096
@@ -19,36 +15,16 @@ MAX_CONTENT = 4096
 million documents, one in a thousand revoked, has some 2,500."""
 
 
-class RevocationList:
-    """`number` is that of the entry in the trust list; `content` the DER of a CRL or an encoded token."""
+class RevocationList(statement.Form):
+    """`number` is that of the entry in the trust list; `content` is the DER of a CRL, or an encoded token."""
 
-    def __init__(self, serial: int, number: int, content: bytes) -> None:
-        self.serial = serial
-        self.number = number
-        self.content = content
+    CODE = "revocation-list.form"
 
-    @staticmethod
-    def parse(body: "dict[Any, Any]") -> "RevocationList":
-        """The list in an opened statement's body. Raises FormatError `revocation-list.form`."""
-        statement.check(KIND, body, _RULES)
-        return RevocationList(body[2], body[3], body[4])
-
-    def body(self) -> "dict[Any, Any]":
-        """Body for `statement.sign`. Raises FormatError `revocation-list.form`."""
-        return statement.check(KIND, {1: 1, 2: self.serial, 3: self.number, 4: self.content}, _RULES)
+    serial: int = statement.field(2, statement.is_positive)
+    number: int = statement.field(3, statement.is_positive, MAX_LISTS)
+    content: bytes = statement.field(4, statement.is_bytes, 1, MAX_CONTENT)
 
 
 def name(number: int) -> str:
     """What the list of this number is called in a HELLO, and its file on the lock."""
     return KIND + "." + str(number)
-
-
-def _is_number(value: "Any") -> bool:
-    return statement.is_positive(value) and value <= MAX_LISTS
-
-
-def _is_content(value: "Any") -> bool:
-    return isinstance(value, bytes) and 0 < len(value) <= MAX_CONTENT
-
-
-_RULES = {1: statement.is_version_1, 2: statement.is_positive, 3: _is_number, 4: _is_content}

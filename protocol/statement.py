@@ -1,8 +1,11 @@
 """A statement: what the province, or the platform that a placement names, signs for a lock (statement.cddl).
 
-A COSE_Sign1 whose protected `typ` names the kind, so that a statement of one kind can never pass as another. One
-value has one form: the encoding is deterministic, the unprotected header is empty, and a body holds exactly the
-members of its kind and version; a later version may add members, this one refuses them.
+A statement is a COSE_Sign1. Its protected header `typ` names the kind, so a statement of one kind never passes as
+another. One value has one form: the encoding is deterministic, the unprotected header is empty, and a body holds
+exactly the members of its kind and version. A later version may add members; this one refuses them.
+
+A body is a class of `Form`. It declares each member once, with `field`: key, name, type and bounds. Parsing, writing
+and validating follow from that, on both runtimes.
 """
 
 from protocol import cbor, const, cose
@@ -11,7 +14,7 @@ from protocol.errors import FormatError, VerificationError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Any
+    from typing import Any, Self, dataclass_transform
 
     from protocol.crypto import Crypto
 
@@ -29,10 +32,54 @@ KINDS = (
 )
 
 MAX_BYTES = 8192
-"""Longest statement: what a lock can gather of one on its flash and read at once. A trust list is the largest."""
+"""Longest statement, in bytes. A lock must be able to store one in flash and to read it at once. A trust list is the
+longest kind."""
 
 _TYPE = const("mooring/")
 _CODE = const("abcdefghijklmnopqrstuvwxyz0123456789-_.")
+
+
+class Statement:
+    """A parsed statement. `data` are its bytes and `kind` is the kind that it states; nothing is verified yet."""
+
+    def __init__(self, data: bytes, kind: str, message: cose.Message) -> None:
+        self.data = data
+        self.kind = kind
+        self._message: "cose.Message | None" = message
+
+    def read(self, kind: str) -> "dict[Any, Any]":
+        """The body, unverified: for cheap checks before `verify`, and for couriers.
+
+        Raises VerificationError `statement.kind` if it is not of `kind`, FormatError `statement.form` or `cbor.*`.
+        """
+        if self.kind != kind:
+            raise VerificationError("statement.kind", "a statement of another kind")
+        assert self._message is not None  # `open` was not called before
+        body = cbor.decode_deterministic(self._message.payload or b"")
+        if not isinstance(body, dict):
+            raise FormatError("statement.form", "the body is not a map")
+        return body
+
+    def verify(self, crypto: "Crypto", public: bytes) -> None:
+        """Check that the owner of `public` (65-byte P-256 point) signed it.
+
+        Raises VerificationError `cose.signature`.
+        """
+        assert self._message is not None  # `open` was not called before
+        cose.verify_sign1(crypto, self._message, ("P-256", public))
+
+    def open(self, crypto: "Crypto", kind: str, public: bytes) -> "dict[Any, Any]":
+        """The body of a statement of `kind` that the owner of `public` signed. To be called once: it frees the signed
+        bytes, because a lock has little room beside a long statement.
+
+        Raises VerificationError `statement.kind` for another kind, `cose.signature` for another signer or altered
+        bytes, FormatError `statement.form` or `cbor.*`.
+        """
+        if self.kind == kind:
+            self.verify(crypto, public)
+        body = self.read(kind)
+        self._message = None
+        return body
 
 
 def sign(crypto: "Crypto", private: bytes, kind: str, body: "dict[Any, Any]") -> bytes:
@@ -45,43 +92,8 @@ def sign(crypto: "Crypto", private: bytes, kind: str, body: "dict[Any, Any]") ->
     return signed
 
 
-def open(crypto: "Crypto", data: bytes, kind: str, public: bytes) -> "dict[Any, Any]":
-    """The body of a statement of `kind` that the owner of `public` (65-byte P-256 point) signed.
-
-    Raises FormatError `statement.form` or `cbor.*`, VerificationError `statement.kind` for another kind,
-    `cose.signature` for another signer or altered bytes.
-    """
-    message = _parse(data)
-    if message.protected[cose.TYP] != _TYPE + kind:
-        raise VerificationError("statement.kind", "a statement of another kind")
-    cose.verify_sign1(crypto, message, ("P-256", public))
-    return _body(message)
-
-
-def read(data: bytes, kind: str) -> "dict[Any, Any]":
-    """The body of a statement of `kind`, unverified: for cheap checks before `open`, and for couriers.
-
-    Raises FormatError `statement.form` or `cbor.*`, VerificationError `statement.kind` for another kind.
-    """
-    message = _parse(data)
-    if message.protected[cose.TYP] != _TYPE + kind:
-        raise VerificationError("statement.kind", "a statement of another kind")
-    return _body(message)
-
-
-def kind_of(data: bytes) -> str:
-    """Kind that `data` says it is; unverified, for routing only. Raises FormatError."""
-    return str(_parse(data).protected[cose.TYP])[len(_TYPE) :]
-
-
-def _body(message: cose.Message) -> "dict[Any, Any]":
-    body = cbor.decode_deterministic(message.payload or b"")
-    if not isinstance(body, dict):
-        raise FormatError("statement.form", "the body is not a map")
-    return body
-
-
-def _parse(data: bytes) -> cose.Message:
+def parse(data: bytes) -> Statement:
+    """The statement in `data`, unverified. Raises FormatError `statement.form` or `cbor.*`."""
     if len(data) > MAX_BYTES:
         raise FormatError("statement.form", "longer than any statement")
     item = cbor.decode_deterministic(data)
@@ -92,28 +104,33 @@ def _parse(data: bytes) -> cose.Message:
     known = isinstance(kind, str) and kind.startswith(_TYPE) and kind[len(_TYPE) :] in KINDS
     if not known or message.unprotected or message.payload is None:
         raise FormatError("statement.form", "not a statement of a known kind")
-    # Exactly these two members: the header bytes are signed, but nothing else may ride in them.
+    # The header holds exactly these two members: whatever else it held would be signed with them.
     if message.protected_bytes != cbor.encode({cose.ALG: cose.ES256, cose.TYP: kind}):
         raise FormatError("statement.form", "other protected header parameters than alg and typ")
-    return message
+    return Statement(data, str(kind)[len(_TYPE) :], message)
 
 
-# --- form of bodies --------------------------------------------------------------------------------------------------
+def open(crypto: "Crypto", data: bytes, kind: str, public: bytes) -> "dict[Any, Any]":
+    """The body of the statement in `data`. Raises as `parse` and `Statement.open`."""
+    return parse(data).open(crypto, kind, public)
 
 
-def is_uint(value: "Any") -> bool:
-    """An unsigned integer up to `cbor.LARGEST`."""
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= cbor.LARGEST
+# --- rules for members -----------------------------------------------------------------------------------------------
 
 
-def is_positive(value: "Any") -> bool:
-    """As `is_uint`, from 1."""
-    return is_uint(value) and value > 0
+def is_uint(value: "Any", most: int = cbor.LARGEST) -> bool:
+    """An integer from 0 to `most`."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most
+
+
+def is_positive(value: "Any", most: int = cbor.LARGEST) -> bool:
+    """An integer from 1 to `most`."""
+    return is_uint(value, most) and value > 0
 
 
 def is_version_1(value: "Any") -> bool:
-    """The one version there is."""
-    return is_uint(value) and value == 1
+    """The integer 1: there is no other version yet."""
+    return is_positive(value, 1)
 
 
 def is_bool(value: "Any") -> bool:
@@ -121,14 +138,57 @@ def is_bool(value: "Any") -> bool:
     return isinstance(value, bool)
 
 
+def is_bytes(value: "Any", least: int, most: int) -> bool:
+    """A byte string of `least` to `most` bytes."""
+    return isinstance(value, bytes) and least <= len(value) <= most
+
+
+def is_bytes16(value: "Any") -> bool:
+    """Sixteen bytes: an identifier or a nonce."""
+    return is_bytes(value, 16, 16)
+
+
+def is_bytes32(value: "Any") -> bool:
+    """Thirty-two bytes: a SHA-256 value."""
+    return is_bytes(value, 32, 32)
+
+
+def is_point(value: "Any") -> bool:
+    """65 bytes that look like an uncompressed P-256 point. Whether the point is on the curve is checked at its use."""
+    return is_bytes(value, 65, 65) and bool(value[0] == 4)
+
+
+def is_text(value: "Any", most: int) -> bool:
+    """Text of at most `most` characters."""
+    return isinstance(value, str) and len(value) <= most
+
+
 def is_label(value: "Any") -> bool:
-    """Text of 1 to 64 characters without control characters: a code or a name, fit for a display and a log."""
-    return isinstance(value, str) and 0 < len(value) <= 64 and all(ord(c) >= 32 and ord(c) != 127 for c in value)
+    """Text of 1 to 64 characters without control characters. It is a code or a name, fit for a display and a log."""
+    return is_text(value, 64) and value != "" and all(ord(c) >= 32 and ord(c) != 127 for c in value)
 
 
 def is_code(value: "Any") -> bool:
     """Text of 1 to 64 of a-z, 0-9, hyphen, dot and underscore: a kind of statement, or an error's code."""
-    return isinstance(value, str) and 0 < len(value) <= 64 and all(c in _CODE for c in value)
+    return is_text(value, 64) and value != "" and all(c in _CODE for c in value)
+
+
+def is_choice(value: "Any", *choices: str) -> bool:
+    """One of the texts `choices`."""
+    return isinstance(value, str) and value in choices
+
+
+def is_optional(value: "Any", rule: "Callable[..., bool]", *bounds: "Any") -> bool:
+    """None, or what `rule` takes within `bounds`."""
+    return value is None or rule(value, *bounds)
+
+
+def is_list(value: "Any", least: int, most: int, rule: "Callable[..., bool] | type[Form]", *bounds: "Any") -> bool:
+    """A list of `least` to `most` items that `rule` takes within `bounds`. Where `rule` is a Form, its `parse` judges
+    the items later."""
+    if not isinstance(value, list) or not least <= len(value) <= most:
+        return False
+    return isinstance(rule, type) or all(rule(item, *bounds) for item in value)
 
 
 def is_held(value: "Any") -> bool:
@@ -138,34 +198,97 @@ def is_held(value: "Any") -> bool:
     return all(is_code(kind) and is_uint(serial) for kind, serial in value.items())
 
 
-def is_bytes16(value: "Any") -> bool:
-    """Sixteen bytes: an identifier or a nonce."""
-    return isinstance(value, bytes) and len(value) == 16
+def check(code: str, body: "Any", rules: "Mapping[Any, Any]") -> "dict[Any, Any]":
+    """`body`, if it is a map with exactly the members of `rules` and each value passes its rule.
 
-
-def is_bytes32(value: "Any") -> bool:
-    """Thirty-two bytes: a SHA-256 value."""
-    return isinstance(value, bytes) and len(value) == 32
-
-
-def is_point(value: "Any") -> bool:
-    """65 bytes that look like an uncompressed P-256 point; whether it is on the curve shows in use."""
-    return isinstance(value, bytes) and len(value) == 65 and value[0] == 4
-
-
-def check(kind: str, body: "Any", rules: "Mapping[Any, Callable[[Any], bool]]") -> "dict[Any, Any]":
-    """`body`, once it is a map with exactly the members of `rules` and each value passes its rule.
-
-    Raises FormatError `<kind>.form`, naming the member by its key, never by its value.
+    A rule is a function of the value, or a tuple of such a function and its bounds. Raises FormatError with `code`; its
+    message names the member by its key and never shows its value.
     """
     if not isinstance(body, dict):
-        raise FormatError(kind + ".form", "not a map")
+        raise FormatError(code, "not a map")
     for key in body:
         if key not in rules:
-            raise FormatError(kind + ".form", "a member that this version does not have")
+            raise FormatError(code, "a member that this version does not have")
     for key, rule in rules.items():
         if key not in body:
-            raise FormatError(kind + ".form", "member " + str(key) + " is missing")
-        if not rule(body[key]):
-            raise FormatError(kind + ".form", "member " + str(key) + " has the wrong type or range")
+            raise FormatError(code, "member " + str(key) + " is missing")
+        good = rule[0](body[key], *rule[1:]) if isinstance(rule, tuple) else rule(body[key])
+        if not good:
+            raise FormatError(code, "member " + str(key) + " has the wrong type or range")
     return body
+
+
+# --- bodies ----------------------------------------------------------------------------------------------------------
+
+
+def field(key: int, rule: "Callable[..., bool]", *bounds: "Any", default: "Any" = None) -> "Any":
+    """Declares a member of a `Form`: its key, and the rule and bounds that its value must keep.
+
+    `default` is for the constructor only; in a body no member may be missing.
+    """
+    return (key, default, rule) + bounds
+
+
+if TYPE_CHECKING:
+
+    @dataclass_transform(field_specifiers=(field,))
+    class _Declared:
+        """Lets a type checker derive the constructor's parameters from the fields."""
+
+
+_Declared = object  # type: ignore[misc, assignment]  # nothing of it is needed at run time
+
+
+class Form(_Declared):
+    """A map of a statement: its body, or a map inside one. The class's attributes made by `field` are its members.
+
+    `VERSION` is what a body holds under key 1; a map inside a body has 0 here, and no version. `CODE` is the error code
+    of a FormatError for a body that is not as declared.
+    """
+
+    CODE = ""
+    VERSION = 1
+
+    def __init__(self, *values: "Any", **named: "Any") -> None:
+        """Values in the order of the keys, or by name. They are checked in `parse` and `body`, not here."""
+        for at, (_, name, declared) in enumerate(self._fields()):
+            setattr(self, name, values[at] if at < len(values) else named.get(name, declared[1]))
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and other.__dict__ == self.__dict__
+
+    def __hash__(self) -> int:
+        return hash(self.CODE)
+
+    @classmethod
+    def _fields(cls) -> "list[tuple[int, str, tuple[Any, ...]]]":
+        """(key, name, what `field` returned) of each member, by key."""
+        return sorted([(each[0], name, each) for name, each in cls.__dict__.items() if isinstance(each, tuple)])
+
+    @classmethod
+    def parse(cls, body: "dict[Any, Any]") -> "Self":
+        """The form that `body` holds. Raises FormatError with the class's CODE."""
+        fields = cls._fields()
+        rules: "dict[int, Any]" = {key: declared[2:] for key, _, declared in fields}
+        if cls.VERSION:
+            rules[1] = is_version_1
+        check(cls.CODE, body, rules)
+        values = []
+        for key, _, declared in fields:
+            nested = isinstance(declared[-1], type)
+            values.append([declared[-1].parse(item) for item in body[key]] if nested else body[key])
+        form = cls(*values)
+        form.check()
+        return form
+
+    def body(self) -> "dict[Any, Any]":
+        """Body for `sign`. Raises FormatError with the class's CODE."""
+        body: "dict[Any, Any]" = {1: self.VERSION} if self.VERSION else {}
+        for key, name, declared in self._fields():
+            value = getattr(self, name)
+            body[key] = [item.body() for item in value] if isinstance(declared[-1], type) else value
+        self.parse(body)
+        return body
+
+    def check(self) -> None:
+        """Rules between members, of those forms that have some. Raises FormatError with the class's CODE."""

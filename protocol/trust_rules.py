@@ -41,7 +41,7 @@ def is_rules(value: "Any") -> bool:
     if not isinstance(value, dict) or set(value) != {"suites", "max_age_seconds", "stale", "unlisted"}:
         return False
     suites, ages = value["suites"], value["max_age_seconds"]
-    if not isinstance(suites, list) or not suites or not all(name in SUITES for name in suites):
+    if not statement.is_list(suites, 1, len(SUITES), statement.is_choice, *SUITES):
         return False
     if len(set(suites)) != len(suites) or not isinstance(ages, dict) or set(ages) != set(AGES):
         return False

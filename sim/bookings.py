@@ -4,8 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
-from protocol import placement
-from protocol.statement import kind_of
+from protocol import placement, statement
 from sim.lock_process import LockProcess
 from sim.people import Person
 from sim.platform import Booking, Guest, Platform
@@ -63,7 +62,7 @@ class Bookings:
     async def bring(self, signed: bytes) -> str | None:
         """Have the edge agent carry a statement to the lock, new or not. The code of the lock's refusal, or None."""
         # The lock's answer does not say which statement it is to: whatever else is on its way comes first.
-        before, kind = -1, kind_of(signed)
+        before, kind = -1, statement.parse(signed).kind
         while before != len(self.lock.console):
             before = len(self.lock.console)
             await asyncio.sleep(QUIET_SECONDS)

@@ -49,7 +49,8 @@ class EdgePasses:
         interval of the clock must lie before its end. After a cold start only the floor is known and judged, because
         the time itself comes over this link; an edge that plays on that gets to carry what it cannot read.
         """
-        form = EdgePass.parse(statement.read(data, KIND))
+        signed = statement.parse(data)
+        form = EdgePass.parse(signed.read(KIND))
         if form.edge_public != edge_public:
             raise VerificationError("edge-pass.key", "the pass is for another key than the edge has")
         if not form.admits(self._identity.lock_id):
@@ -62,7 +63,7 @@ class EdgePasses:
             raise RefusedError("edge-pass.replaced", "a later pass for this edge has been here")
         digest = self._crypto.digest("SHA-256", data)
         if digest not in self._known:
-            statement.open(self._crypto, data, KIND, self._identity.anchor)
+            signed.verify(self._crypto, self._identity.anchor)
             self._known = self._known[1 - _KNOWN :] + [digest]
         if form.issued_at > newest:
             self._remember(form)

@@ -51,10 +51,10 @@ class Revocation:
         for number in range(1, trust.MAX_LISTS + 1):
             raw = store.read(revocation_list.name(number))
             if raw is not None:
-                self._serials[number] = self._open(raw).serial
+                self._serials[number] = self._open(statement.parse(raw)).serial
 
-    def _open(self, data: bytes) -> RevocationList:
-        return RevocationList.parse(statement.open(self._crypto, data, revocation_list.KIND, self._anchor))
+    def _open(self, signed: statement.Statement) -> RevocationList:
+        return RevocationList.parse(signed.open(self._crypto, revocation_list.KIND, self._anchor))
 
     def adopt(self, trusted: "TrustList", roots: "list[TrustRoot]") -> None:
         """Judge by `trusted` from now on, whose issuers are `roots`. A list held that it does not name in the same way
@@ -65,7 +65,7 @@ class Revocation:
             if entry.number in self._serials:
                 data = self._store.read(revocation_list.name(entry.number)) or b""
                 try:
-                    content = RevocationList.parse(statement.read(data, revocation_list.KIND)).content
+                    content = RevocationList.parse(statement.parse(data).read(revocation_list.KIND)).content
                     held, parsed = self._judge(entry, content)
                     self._lay_down(entry.number, parsed, data)
                 except (FormatError, VerificationError):
@@ -120,14 +120,14 @@ class Revocation:
             parts = revocation_extract.extract_of_names(data, parsed.identifiers)
         self._store.write_parts(name, parts)
 
-    def accept(self, data: bytes, now: "tuple[int, int | None]") -> None:
+    def accept(self, signed: statement.Statement, now: "tuple[int, int | None]") -> None:
         """Verify and take a statement of kind `revocation-list`; the time lies in the interval `now`.
 
         Raises FormatError; VerificationError, `revocation-list.early` and `.expired` among them; RefusedError
         `revocation-list.serial` for one that is not newer than the one held, `revocation-list.unknown` for a number
         that the trust list does not name, `revocation-list.older` for a list made before the one held.
         """
-        form = self._open(data)
+        form, data = self._open(signed), signed.data
         name = revocation_list.name(form.number)
         if form.serial <= self._serials.get(form.number, 0):
             if form.serial == self._serials[form.number] and data == self._store.read(name):

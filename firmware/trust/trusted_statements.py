@@ -39,10 +39,10 @@ class Standing:
         for kind in _SINGLE:
             raw = store.read(kind)
             if raw is not None:
-                self._hold(self._open(kind, raw))
+                self._hold(self._open(kind, statement.parse(raw)))
 
-    def _open(self, kind: str, data: bytes) -> "Placement | TrustList | Profile":
-        body = statement.open(self._crypto, data, kind, self._identity.anchor)
+    def _open(self, kind: str, signed: statement.Statement) -> "Placement | TrustList | Profile":
+        body = signed.open(self._crypto, kind, self._identity.anchor)
         if kind == "trust-list":
             return TrustList.parse(body)
         if kind == "profile":
@@ -68,16 +68,17 @@ class Standing:
         else:
             self.profile = form
 
-    def accept(self, kind: str, data: bytes, now: "tuple[int, int | None]") -> None:
+    def accept(self, signed: statement.Statement, now: "tuple[int, int | None]") -> None:
         """Verify and take a statement of one of KINDS; the time lies in the interval `now`.
 
         Raises VerificationError, FormatError, or RefusedError `<kind>.serial` for one that is older than the one held,
         or another of the same serial; of a revocation list also as `Revocation.accept`.
         """
+        kind, data = signed.kind, signed.data
         if kind == revocation_list.KIND:
-            self.revocation.accept(data, now)
+            self.revocation.accept(signed, now)
             return
-        form = self._open(kind, data)
+        form = self._open(kind, signed)
         held = self._single()[kind]
         if held is not None and form.serial <= held.serial:
             if form.serial == held.serial and data == self._store.read(kind):

@@ -127,7 +127,7 @@ def test_an_edge_with_more_locks_than_a_pass_lists_holds_several(tmp_path: Path)
     assert known.locks == frozenset(LOCKS)
     for lock_id in LOCKS:
         shown = known.pass_for(lock_id)
-        assert shown is not None and EdgePass.parse(statement.read(shown, KIND)).admits(lock_id)
+        assert shown is not None and EdgePass.parse(statement.parse(shown).read(KIND)).admits(lock_id)
     assert len({known.pass_for(lock_id) for lock_id in LOCKS}) == 3
     assert Credentials(tmp_path, KEYS.province[1]).locks == known.locks
 

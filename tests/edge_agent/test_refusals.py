@@ -220,7 +220,7 @@ def _huge_counter(lock: SigningLock) -> bytes:
 
 
 def _of_another_kind(lock: SigningLock) -> bytes:
-    body = statement.read(lock.refusal(EQUIVOCATION, *lock.records), "refusal")
+    body = statement.parse(lock.refusal(EQUIVOCATION, *lock.records)).read("refusal")
     return statement.sign(crypto, PROVINCE_PRIVATE, "receipt", body)
 
 
@@ -273,7 +273,7 @@ def _content(path: Path) -> list[str]:
 def test_no_bit_turned_in_what_the_province_signed_moves_or_holds_anything(edge: Edge, data: st.DataObject) -> None:
     lock = edge.lock
     edge.outbox.statements.add(
-        lock.lock_id, lock_statements.read(lock.placement(), lock.lock_id, PROVINCE_PUBLIC, None)
+        lock.lock_id, lock_statements.read(statement.parse(lock.placement()), lock.lock_id, PROVINCE_PUBLIC, None)
     )
     signed = data.draw(st.sampled_from(["receipt", "refusal", "placement", "grant"]))
     raw, take = {

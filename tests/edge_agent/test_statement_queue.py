@@ -171,7 +171,7 @@ def test_grants_before_a_placement_have_a_few_places_of_their_own_and_are_judged
     assert len(unverified) == UNVERIFIED_PLACES and unverified[0].signed == good
     edge.told(edge.lock.placement())
     assert edge.outbox.statements.grants(edge.lock.lock_id, verified=False) == []
-    assert [statement.kind_of(signed) for signed in edge.waiting()] == ["placement", "trust-list", "grant"]
+    assert [statement.parse(signed).kind for signed in edge.waiting()] == ["placement", "trust-list", "grant"]
     assert edge.waiting()[2] == good
     edge.told(*junk)
     assert len(edge.waiting()) == 3
@@ -272,7 +272,7 @@ def test_a_time_for_another_lock_is_not_passed_on(edge: Edge) -> None:
     assert known.time_answer is None
     good = edge.lock.time_answer(b"n" * 16)
     edge.told(good)
-    assert known.time_answer == good
+    assert known.time_answer == (b"n" * 16, good)
 
 
 def test_what_is_held_is_there_after_a_restart_with_what_the_placement_says(tmp_path: Path) -> None:
@@ -305,6 +305,6 @@ def test_a_full_disk_leaves_what_is_held_as_it_was_and_ends_nothing(
     known = edge.connect()
     answer = edge.lock.time_answer(b"n" * 16)
     edge.told(*(by_province("placement", {1: 2, 2: bytes(7000), 3: number}) for number in range(5)), answer)
-    assert edge.waiting() == before and known.time_answer == answer
+    assert edge.waiting() == before and known.time_answer == (b"n" * 16, answer)
     assert caplog.records[-1].getMessage() == "statement.not_queued"
     assert caplog.records[-1].__dict__["facts"]["code"] == "outbox.full"

@@ -23,7 +23,7 @@ def edge_pass(**changes: Any) -> EdgePass:
 def test_a_pass_survives_the_way_through_bytes(locks: list[bytes] | None) -> None:
     signed = statement.sign(crypto, PRIVATE, KIND, edge_pass(locks=locks).body())
     assert vars(EdgePass.parse(statement.open(crypto, signed, KIND, POINT))) == vars(edge_pass(locks=locks))
-    assert statement.read(signed, KIND) == statement.open(crypto, signed, KIND, POINT)
+    assert statement.parse(signed).read(KIND) == statement.open(crypto, signed, KIND, POINT)
 
 
 def test_a_pass_admits_the_locks_that_it_lists_and_no_others() -> None:

@@ -35,7 +35,7 @@ def _record() -> bytes:
 
 
 def _read(kind: str) -> Callable[[bytes], Any]:
-    return lambda data: PARSERS[kind](statement.read(data, kind))
+    return lambda data: PARSERS[kind](statement.parse(data).read(kind))
 
 
 def _body_of_record(data: bytes) -> Any:

@@ -197,7 +197,7 @@ def test_nobody_can_sign_a_kind_that_does_not_exist_or_a_statement_too_long_for_
 
 @ALL
 def test_the_kind_can_be_told_without_a_key_for_routing(kind: str) -> None:
-    assert statement.kind_of(signed(kind)) == kind
+    assert statement.parse(signed(kind)).kind == kind
 
 
 @given(st.binary(max_size=200))
@@ -205,7 +205,7 @@ def test_arbitrary_bytes_are_refused_in_order(data: bytes) -> None:
     with pytest.raises(MooringError):
         opened(data, "time")
     with pytest.raises(MooringError):
-        statement.kind_of(data)
+        statement.parse(data)
 
 
 def test_the_lock_takes_and_rejects_the_same_statements() -> None:

@@ -214,7 +214,7 @@ def test_time_papers_and_grants_reach_the_edge_of_the_lock_and_no_other(
     other = Courier(broker, "edge-2")
     courier.send(uplink.LockSeen(chain.lock_id, chain.public, {}).encode())
     papers = uplink.parse_command(courier.answer(uplink.CMD))
-    assert [statement.kind_of(data) for data in papers.statements] == ["placement", "profile"]
+    assert [statement.parse(data).kind for data in papers.statements] == ["placement", "profile"]
     courier.send(uplink.TimeRequest(chain.lock_id, bytes(16)).encode())
     [told] = uplink.parse_command(courier.answer(uplink.CMD)).statements
     assert statement.open(crypto, told, "time", province.public)[3] == NOW + 5
@@ -223,7 +223,7 @@ def test_time_papers_and_grants_reach_the_edge_of_the_lock_and_no_other(
     assert uplink.parse_command(courier.answer(uplink.CMD)).lock_id == chain.lock_id
     province.trust([Issuer(b"\x30\x01", ["org.iso.18013.5.1.mDL"])])
     [trust] = uplink.parse_command(courier.answer(uplink.CMD)).statements
-    assert statement.kind_of(trust) == "trust-list"
+    assert statement.parse(trust).kind == "trust-list"
     assert other.answers.empty()
     other.stop()
 

@@ -85,7 +85,7 @@ class WiredLink:
     async def deliver(self, signed: bytes) -> str | None:
         if not self.connected:
             raise TransportError("lock.not_connected", "")
-        kind = statement.kind_of(signed)
+        kind = statement.parse(signed).kind
         self.delivered.append((kind, signed))
         if kind == "receipt" and kind not in self.answers:
             self.lock.receipted_through = opened(signed).through

@@ -47,7 +47,7 @@ def codes(province: Province, answer: list[bytes]) -> list[tuple[int, str]]:
 
 
 def _of_kind(answer: list[bytes], kind: str) -> list[bytes]:
-    return [data for data in answer if statement.kind_of(data) == kind]
+    return [data for data in answer if statement.parse(data).kind == kind]
 
 
 def _opened(province: Province, data: bytes, kind: str) -> dict[Any, Any]:
@@ -63,7 +63,7 @@ def seen(province: Province, chain: Chain, held: dict[str, int]) -> list[tuple[s
 def kinds(answers: list[tuple[str, bytes]]) -> list[str]:
     """Kinds of all the statements in some answers."""
     return [
-        statement.kind_of(data)
+        statement.parse(data).kind
         for leaf, payload in answers
         for data in (
             uplink.parse_command(payload).statements

@@ -73,11 +73,11 @@ class Bench:
     def deliver(
         self, kind: str, body: dict[Any, Any], signer: bytes = PROVINCE[0], now: Interval = (NOW, NOW)
     ) -> str | None:
-        return self.take(kind, statement.sign(crypto, signer, kind, body), now)
+        return self.take(statement.sign(crypto, signer, kind, body), now)
 
-    def take(self, kind: str, signed: bytes, now: Interval = (NOW, NOW)) -> str | None:
+    def take(self, signed: bytes, now: Interval = (NOW, NOW)) -> str | None:
         try:
-            self.standing.accept(kind, signed, now)
+            self.standing.accept(statement.parse(signed), now)
         except MooringError as error:
             return error.code
         return None
@@ -107,7 +107,7 @@ class Bench:
     def bring(self, number: int, content: bytes, serial: int | None = None, now: Interval = (NOW, NOW)) -> str | None:
         """Deliver a list under the next serial, or under `serial`."""
         self.serial += 1
-        return self.take("revocation-list", self.signed(number, content, serial or self.serial), now)
+        return self.take(self.signed(number, content, serial or self.serial), now)
 
     def signed(self, number: int, content: bytes, serial: int) -> bytes:
         return statement.sign(crypto, PROVINCE[0], "revocation-list", RevocationList(serial, number, content).body())

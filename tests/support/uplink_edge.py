@@ -56,7 +56,7 @@ class UplinkEdge:
             raise StorageError("outbox.io", "made to fail")
         gone: list[Key] = []
         for signed in message.statements:
-            if statement.kind_of(signed) == "receipt":
+            if statement.parse(signed).kind == "receipt":
                 gone += self.outbox.apply_receipt(opened(signed), signed)
             else:
                 refusal = Refusal.parse(statement.open(crypto, signed, "refusal", PROVINCE_PUBLIC))

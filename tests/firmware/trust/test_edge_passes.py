@@ -80,7 +80,7 @@ def test_a_pass_that_nobody_or_somebody_else_signed_is_refused(gate: Gate) -> No
 
 
 def test_a_statement_of_another_kind_is_no_pass(gate: Gate) -> None:
-    grant = statement.sign(crypto, KEYS.province[0], "grant", statement.read(KEYS.edge_pass(), "edge-pass"))
+    grant = statement.sign(crypto, KEYS.province[0], "grant", statement.parse(KEYS.edge_pass()).read("edge-pass"))
     assert gate.refusal(grant) == "statement.kind"
 
 
@@ -96,7 +96,7 @@ def test_a_pass_for_other_locks_is_refused(gate: Gate) -> None:
 
 @pytest.mark.parametrize("locks", [None, [], [KEYS.lock_id] * (MAX_LOCKS + 1)], ids=["none", "empty", "too many"])
 def test_a_pass_without_a_list_of_at_most_64_locks_admits_nobody(gate: Gate, locks: list[bytes] | None) -> None:
-    body = statement.read(KEYS.edge_pass(), "edge-pass")
+    body = statement.parse(KEYS.edge_pass()).read("edge-pass")
     signed = statement.sign(crypto, KEYS.province[0], "edge-pass", {**body, 6: locks})
     assert gate.refusal(signed) == "edge-pass.form"
 

@@ -172,12 +172,12 @@ def test_a_list_swapped_in_flash_stops_the_boot(bench: Bench) -> None:
 
 def test_an_older_list_cannot_come_back(bench: Bench) -> None:
     old = bench.signed(CRL, crl(), 1)
-    assert bench.take("revocation-list", old) is None
-    assert bench.take("revocation-list", old) is None, "the same again is no error"
+    assert bench.take(old) is None
+    assert bench.take(old) is None, "the same again is no error"
     assert bench.bring(CRL, crl(5), serial=2) is None
-    assert bench.take("revocation-list", old) == "revocation-list.serial"
+    assert bench.take(old) == "revocation-list.serial"
     bench.reboot()
-    assert bench.take("revocation-list", old) == "revocation-list.serial"
+    assert bench.take(old) == "revocation-list.serial"
     assert bench.bring(CRL, crl(5, 6), serial=2) == "revocation-list.serial"
     assert bench.asked(5) == "mdoc.ds_revoked"
 
@@ -187,9 +187,9 @@ def test_nor_by_way_of_a_trust_list_that_leaves_it_out_for_a_while(bench: Bench)
     assert bench.bring(CRL, crl(5), serial=2) is None
     assert bench.trusting(2, entries=[]) is None
     assert bench.asked(5) is None
-    assert bench.take("revocation-list", old) == "revocation-list.serial"
+    assert bench.take(old) == "revocation-list.serial"
     assert bench.trusting(3) is None
-    assert bench.take("revocation-list", old) == "revocation-list.serial"
+    assert bench.take(old) == "revocation-list.serial"
     assert bench.asked(5) == "mdoc.ds_revoked"
 
 

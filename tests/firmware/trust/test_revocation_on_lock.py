@@ -29,11 +29,14 @@ from firmware import crypto
 from firmware.memory import identity
 from firmware.trust.trusted_statements import Standing
 from firmware.memory.store import Store
+from protocol import statement
 from protocol.errors import MooringError
 from protocol.mdoc.status import StatusReference
 store = Store(given["folder"])
 own = identity.load(crypto, store)
 standing = Standing(crypto, store, own)
+def take(data):
+    standing.accept(statement.parse(data), now)
 def code(call, *arguments):
     gc.collect()
     try:
@@ -42,10 +45,9 @@ def code(call, *arguments):
         return error.code
 now = (given["now"], given["now"])
 taken = []
-for name in given["statements"]:
-    kind, path = name.split(":")
+for path in given["statements"]:
     with open(path, "rb") as file:
-        taken.append(code(standing.accept, kind, file.read(), now))
+        taken.append(code(take, file.read()))
 standing = Standing(crypto, store, own)
 def asked(serial, status):
     return code(standing.revocation.check, standing.roots[0], bytes.fromhex(serial), StatusReference(status))
@@ -76,8 +78,8 @@ def test_the_lock_takes_and_asks_lists_as_cpython_does(tmp_path: Path) -> None:
     for number, (slot, content) in enumerate(contents, 1):
         path = tmp_path / f"{number}.statement"
         path.write_bytes(here.signed(slot, content, number))
-        statements.append(f"revocation-list:{path}")
-        expected.append(here.take("revocation-list", path.read_bytes()))
+        statements.append(str(path))
+        expected.append(here.take(path.read_bytes()))
     assert expected[:3] == [None] * 3 and None not in expected[3:]
     asked: list[tuple[str, Any]] = [
         ((2**120 + 99).to_bytes(16, "big").hex(), None),
