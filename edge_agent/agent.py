@@ -208,15 +208,15 @@ class Agent:
             return hello.receipted_through + 1
         return max(known, hello.receipted_through) + 1
 
-    async def _on_record(self, lock_id: bytes, data: bytes) -> None:
-        parsed = record.parse(data)
+    async def _on_record(self, parsed: record.Record) -> None:
+        lock_id = parsed.lock_id
         try:
             outcome = self._put(parsed, self._outbox.identity(lock_id))
         except StorageError as error:
             log.event("record.not_stored", lock=lock_id, counter=parsed.counter, code=error.code, reason=error.message)
             raise
         if outcome == "stored":
-            log.event("record.stored", lock=lock_id, counter=parsed.counter, bytes=len(data))
+            log.event("record.stored", lock=lock_id, counter=parsed.counter, bytes=len(parsed.raw))
             self.uplink.wake()
         elif outcome == "duplicate":
             log.event("record.duplicate", lock=lock_id, counter=parsed.counter)

@@ -34,7 +34,7 @@ class LockLink:
     """The link to the lock at one Bluetooth address. Waits for `credentials` to have a pass before it connects.
 
     `on_hello(hello)` is awaited for the first HELLO of a connection before any record, and for each later one.
-    `on_record(lock_id, record)` is awaited for each record in order, and must return only once the record is stored
+    `on_record(record)` is awaited for each record in order, and must return only once the record is stored
     durably: its return is what lets the lock send more. `next_counter(hello)` names the first counter not yet stored.
     Whatever these raise ends the connection, which is tried again later; what is no MooringError is a fault and noted
     in `faults`. `gate` bounds how many links of a process connect at the same time.
@@ -45,7 +45,7 @@ class LockLink:
         address: str,
         *,
         on_hello: Callable[[Hello], Awaitable[None]],
-        on_record: Callable[[bytes, bytes], Awaitable[None]],
+        on_record: Callable[[record_format.Record], Awaitable[None]],
         next_counter: Callable[[Hello], int],
         credentials: Credentials,
         credit: int = CREDIT,
@@ -166,20 +166,20 @@ class LockLink:
             if isinstance(message, Hello):
                 await self._on_hello(message)
                 continue
-            header = record_format.parse(message)
-            if header.lock_id != hello.lock_id:
+            record = record_format.parse(message)
+            if record.lock_id != hello.lock_id:
                 raise TransportError("lock.protocol", "a record of another lock")
-            if header.counter < expected:
+            if record.counter < expected:
                 continue
-            if header.counter > expected and self._missing != expected:
+            if record.counter > expected and self._missing != expected:
                 # A notification may have been lost on the way up; only a fresh PULL tells that from a missing record.
                 self._missing = expected
                 raise TransportError("lock.gap", f"record {expected} did not come; asking again")
-            if header.counter > expected:
-                log.event("record.missing", lock=hello.lock_id, first=expected, last=header.counter - 1)
-            await self._on_record(hello.lock_id, message)
+            if record.counter > expected:
+                log.event("record.missing", lock=hello.lock_id, first=expected, last=record.counter - 1)
+            await self._on_record(record)
             self._worked = True
-            expected = header.counter + 1
+            expected = record.counter + 1
             if expected >= renew_at:
                 # Renewed at half, so that the lock need not pause for our answer.
                 await connection.pull(expected, self._credit)

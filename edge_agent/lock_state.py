@@ -7,6 +7,7 @@ from typing import Protocol
 from edge_agent.credentials import Credentials
 from edge_agent.faults import Faults
 from protocol.link import Hello
+from protocol.record import Record
 
 OnHello = Callable[[Hello], Awaitable[None]]
 
@@ -39,7 +40,7 @@ class LinkFactory(Protocol):
         address: str,
         *,
         on_hello: OnHello,
-        on_record: Callable[[bytes, bytes], Awaitable[None]],
+        on_record: Callable[[Record], Awaitable[None]],
         next_counter: Callable[[Hello], int],
         credentials: Credentials,
         credit: int,

@@ -21,15 +21,18 @@ def obey(outbox: Outbox, refusal: Refusal) -> list[Key]:
     for counter, payload_hash, code in refusal.records:
         key = (refusal.lock_id, counter)
         held = outbox.queued(key)
-        # A disk that has changed the payload has us send another one than came here.
-        if held is None or payload_hash not in (held[1], _payload_hash(held[0])):
+        if held is None:
+            continue
+        found = _parsed(held[0])
+        # Where the disk has changed the payload, another one was sent than the one that came here.
+        if payload_hash not in (held[1], found and found.payload_hash):
             continue
         facts = {"lock": refusal.lock_id, "counter": counter, "code": code}
         if code == EQUIVOCATION:
             outbox.set_aside(key, code, authentic=True)
             log.event("record.refused", **facts)
             moved.append(key)
-        elif code == SIGNATURE and not _is_good(held[0], outbox.identity(refusal.lock_id)):
+        elif code == SIGNATURE and not _is_good(found, outbox.identity(refusal.lock_id)):
             outbox.set_aside(key, code, authentic=False)
             log.event("record.damaged", **facts)
             moved.append(key)
@@ -38,16 +41,18 @@ def obey(outbox: Outbox, refusal: Refusal) -> list[Key]:
     return moved
 
 
-def _is_good(held: bytes, identity_public: bytes) -> bool:
+def _parsed(held: bytes) -> record.Record | None:
     try:
-        record.verify(crypto, held, identity_public)
+        return record.parse(held)
+    except MooringError:
+        return None
+
+
+def _is_good(found: record.Record | None, identity_public: bytes) -> bool:
+    if found is None:
+        return False
+    try:
+        record.verify(crypto, found, identity_public)
     except MooringError:
         return False
     return True
-
-
-def _payload_hash(held: bytes) -> bytes | None:
-    try:
-        return record.parse(held).payload_hash
-    except MooringError:
-        return None

@@ -20,6 +20,7 @@ from edge_agent.lock_link import LockLink
 from edge_agent.notify import Notifier
 from protocol import cbor, link, uplink
 from protocol.errors import StorageError
+from protocol.record import Record
 from sim.broker import Broker
 from tests.support import rogue_lock, virtual_time
 from tests.support.counting_province import CountingProvince
@@ -141,11 +142,11 @@ class Broken(LinkStore):
             raise OverflowError("what the lock said")
         await super().on_hello(hello)
 
-    async def on_record(self, lock_id: bytes, data: bytes) -> None:
+    async def on_record(self, item: Record) -> None:
         if "record" in self.kinds:
             self.kinds.remove("record")
             raise ZeroDivisionError("what the lock said")
-        await super().on_record(lock_id, data)
+        await super().on_record(item)
 
 
 def test_an_error_that_nobody_foresaw_is_counted_by_type_and_told_without_its_text(

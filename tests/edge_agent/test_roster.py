@@ -23,6 +23,7 @@ from edge_agent.roster import Roster
 from edge_agent.sightings import LIFETIME_SECONDS, MOST
 from protocol import crypto_cpython as crypto
 from protocol.link import Hello
+from protocol.record import Record
 from tests.support import virtual_time
 from tests.support.link_keys import NOW, LinkKeys
 from tests.support.scripted_radio import Ether, Peer, lock_of
@@ -69,7 +70,7 @@ class House:
         )
 
     def _make(self, address: str, lock_id: bytes) -> LockState:
-        async def on_record(_lock_id: bytes, _data: bytes) -> None:
+        async def on_record(_record: Record) -> None:
             raise AssertionError("nobody here has records")
 
         def make_link(on_hello: OnHello) -> LockLink:

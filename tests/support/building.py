@@ -16,6 +16,7 @@ from protocol import statement, uplink
 from protocol.edge_pass import KIND, EdgePass
 from protocol.errors import MooringError, TransportError
 from protocol.link import Hello
+from protocol.record import Record
 from tests.support.signing_lock import PROVINCE_PRIVATE, PROVINCE_PUBLIC, SigningLock, opened
 
 
@@ -26,7 +27,7 @@ class WiredLink:
         self,
         lock: SigningLock,
         on_hello: OnHello,
-        on_record: Callable[[bytes, bytes], Awaitable[None]] | None = None,
+        on_record: Callable[[Record], Awaitable[None]] | None = None,
         next_counter: Callable[[Hello], int] = lambda _hello: 1,
     ) -> None:
         self.lock = lock
@@ -66,7 +67,7 @@ class WiredLink:
         while self.reachable.is_set() and not self._dropped:
             while at <= len(self.lock.records):
                 assert self._on_record is not None, "a lock with records needs a store"
-                await self._on_record(self.lock.lock_id, self.lock.records[at - 1].raw)
+                await self._on_record(self.lock.records[at - 1])
                 at += 1
             self.changed.set()
             self.news.clear()
@@ -136,7 +137,7 @@ class Building:
         address: str,
         *,
         on_hello: OnHello,
-        on_record: Callable[[bytes, bytes], Awaitable[None]],
+        on_record: Callable[[Record], Awaitable[None]],
         next_counter: Callable[[Hello], int],
         credentials: Credentials,
         credit: int,

@@ -36,14 +36,14 @@ class LinkStore:
             self.hellos.append(hello)
             self.changed.notify_all()
 
-    async def on_record(self, lock_id: bytes, data: bytes) -> None:
+    async def on_record(self, item: record.Record) -> None:
         await self.hold.wait()
         if self.failures:
             self.failures -= 1
             raise StorageError("outbox.full", "no room")
-        assert lock_id == LOCK_ID
+        assert item.lock_id == LOCK_ID
         async with self.changed:
-            self.counters.append(record.parse(data).counter)
+            self.counters.append(item.counter)
             self.changed.notify_all()
 
     def next_counter(self, _hello: link.Hello) -> int:
