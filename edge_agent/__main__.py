@@ -20,10 +20,11 @@ from edge_agent import config, database, inventory, log, status
 from edge_agent.agent import Agent
 from edge_agent.counted import counted
 from edge_agent.notify import Notifier
+from protocol.command_line_cpython import DONE, INTERRUPTED, NO, UNUSABLE, Parser, error_line, failure
 from protocol.errors import ConfigError, MooringError, StorageError
 from protocol.version import VERSION
 
-OK, FAILED, UNUSABLE, NOT_WORKING = 0, 1, 2, 3
+OK, FAILED, NOT_WORKING = DONE, NO, 3
 
 _EPILOG = """\
 configuration:
@@ -45,7 +46,7 @@ losing this machine loses no record.
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code. Prints errors as one line, never a traceback for what people can mend."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         code = _perform(options)
         # Not left to the interpreter's end, where what goes wrong with it is told badly.
@@ -53,6 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return code
     except MooringError as error:
         return _fail(error, options)
+    except KeyboardInterrupt:
+        return INTERRUPTED
     except BrokenPipeError:
         # The reader of our output (`| head`) has left; there is nobody to tell.
         _drop_output()
@@ -81,29 +84,30 @@ def _perform(options: argparse.Namespace) -> int:
 
 
 def _fail(error: MooringError, options: argparse.Namespace) -> int:
+    status = UNUSABLE if isinstance(error, ConfigError) else FAILED
+    print(error_line(error.code, error.message), file=sys.stderr)
     if getattr(options, "json", False):
-        print(json.dumps({"ok": False, "error": {"code": error.code, "message": error.message}}))
-    else:
-        print(f"mooring-edge: {error}", file=sys.stderr)
-    return UNUSABLE if isinstance(error, ConfigError) else FAILED
+        print(json.dumps(failure(error.code, error.message, status)))
+    return status
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> Parser:
+    """What `python -m edge_agent` takes."""
+    top = Parser(
         prog="python -m edge_agent",
         description="Carries sealed records from Mooring locks (Bluetooth) to the province (MQTT), and signed "
         "statements back. It can read neither.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"mooring-edge {VERSION}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    top.add_argument("--version", action="version", version=f"mooring-edge {VERSION}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def add(name: str, text: str, with_json: bool = True) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
         command.add_argument("--config", type=Path, metavar="FILE", help="configuration file")
         if with_json:
-            command.add_argument("--json", action="store_true", help="one JSON object, last on stdout")
+            command.add_argument("--json", action="store_true", help="print one JSON object last on stdout")
         return command
 
     run = add("run", "run the agent until SIGTERM or SIGINT; logs go to stdout", with_json=False)
@@ -115,7 +119,7 @@ def _parser() -> argparse.ArgumentParser:
         "--quarantine", action="store_true", help="list each record kept aside, or refused in error, and why"
     )
     commands.add_parser("print-config", help="print an annotated default configuration")
-    return parser
+    return top
 
 
 def _run(settings: config.Config, options: argparse.Namespace) -> int:

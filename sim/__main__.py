@@ -15,14 +15,16 @@ if incomplete("-m sim"):
     raise SystemExit(2)
 
 from edge_agent.counted import counted
+from protocol.command_line_cpython import DONE, NO, Parser, error_line
 from protocol.errors import ConfigError, MooringError
+from sim.answer import failed
 from sim.arguments import add_runtime, make_folder, whole_number, writable
 
 # What a world is made of takes a second or two to import: it is told first that something is going on.
 if TYPE_CHECKING:
     from sim.scenarios import Result
 
-OK, BROKEN, UNUSABLE = 0, 1, 2
+OK, BROKEN = DONE, NO
 
 _GREETING = """
 [bold]Mooring[/bold]  one door, from a guest's tap to the province's receipt
@@ -38,21 +40,19 @@ FILE is a JSON object: `device_response`, `session_transcript`, `trust_roots`
 wanted `reader_private_key` (hex; a deviceMac needs it), `doc_types` (a list).
 docs/sample-response.json is one.""",
     """prints one JSON object:
-  {"accepted", "runtime", "documents": [{"docType", "elements"}],
+  {"ok", "accepted", "runtime", "documents": [{"docType", "elements"}],
    "error": null | {"code", "message"}}
 exit code: 0 accepted, 1 rejected, 2 FILE cannot be used, or no interpreter""",
 )
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """What `python -m sim` takes."""
-    top = argparse.ArgumentParser(
-        prog="python -m sim", description="Mooring in software: a door, its world, and what can go wrong."
-    )
+    top = Parser(prog="python -m sim", description="Mooring in software: a door, its world, and what can go wrong.")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     listing = commands.add_parser("list", help="the scenarios and what they tell")
-    listing.add_argument("--json", action="store_true", help="one JSON object")
+    listing.add_argument("--json", action="store_true", help="print one JSON object last on stdout")
 
     run = commands.add_parser(
         "run",
@@ -136,16 +136,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 chosen.keep,
             )
         return _demo(chosen)
-    except MooringError as error:
-        print(f"sim: {error}", file=sys.stderr)
-        return UNUSABLE
-    except OSError as error:
-        # The machine failed the simulator, which is no promise that was broken.
-        print(f"sim: {error}", file=sys.stderr)
-        return UNUSABLE
-    except KeyboardInterrupt:
-        print("sim: interrupted", file=sys.stderr)
-        return 130
+    except (MooringError, OSError, KeyboardInterrupt) as error:
+        return failed(error, getattr(chosen, "json", False))
 
 
 def _demo(chosen: argparse.Namespace) -> int:
@@ -165,7 +157,11 @@ def _list(as_json: bool) -> int:
     from sim.scenarios import stories
 
     if as_json:
-        print(json.dumps({"scenarios": [{"name": story.name, "tells": story.tells} for story in stories.values()]}))
+        print(
+            json.dumps(
+                {"ok": True, "scenarios": [{"name": story.name, "tells": story.tells} for story in stories.values()]}
+            )
+        )
     else:
         width = max(len(name) for name in stories)
         for story in stories.values():
@@ -185,7 +181,7 @@ def _check_profile(file: Path) -> int:
     except ConfigError as error:
         if error.code == "profile.unreadable":
             raise
-        print(error, file=sys.stderr)
+        print(error_line(error.code, error.message), file=sys.stderr)
         return BROKEN
     found = Profile.parse(body)
     documents, requests = counted(len(body["documents"]), "document type"), counted(len(found.requests), "request")

@@ -4,6 +4,7 @@ import argparse
 import io
 import json
 import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from protocol import cbor, crypto_cpython
+from protocol.command_line_cpython import DONE, NO, UNUSABLE, error_line
 from protocol.crypto import COORDINATE_BYTES
 from protocol.errors import ConfigError, FormatError, MooringError
 from protocol.mdoc.response import MAX_DEVICE_RESPONSE
 from protocol.x509 import Certificate
 from sim.board import interpreter, verify_main
 
-ACCEPTED, REJECTED, UNUSABLE = 0, 1, 2
-"""Exit codes."""
+ACCEPTED, REJECTED = DONE, NO
 
 MAX_FILE = 64 * 1024 * 1024
 """Longest FILE read, in bytes."""
@@ -63,6 +64,7 @@ def run(args: argparse.Namespace) -> int:
         runtime = str(lock)
         verdict = _on_lock(lock, case) if lock.runtime == "micropython" else _here(case)
     except ConfigError as unusable:
+        print(error_line(unusable.code, unusable.message), file=sys.stderr)
         _print(runtime, [], {"code": unusable.code, "message": unusable.message})
         return UNUSABLE
     _print(runtime, verdict["documents"], verdict["error"])
@@ -71,7 +73,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _print(runtime: str, documents: list[Any], error: Mapping[str, str] | None) -> None:
     accepted = error is None
-    print(json.dumps({"accepted": accepted, "runtime": runtime, "documents": documents, "error": error}))
+    print(
+        json.dumps({"ok": accepted, "accepted": accepted, "runtime": runtime, "documents": documents, "error": error})
+    )
 
 
 # --- reading FILE ----------------------------------------------------------------------------------------------------

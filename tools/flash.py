@@ -8,42 +8,44 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 if not __package__:  # run by its path: the rooms are beside this folder, not in it
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 if sys.version_info < (3, 11):  # noqa: UP036  a checkout is run by whatever Python there is
-    print(f"{sys.executable} is Python {sys.version_info[0]}.{sys.version_info[1]}; this needs 3.11", file=sys.stderr)
-    print("or newer. In a checkout:  .venv/bin/python " + " ".join(sys.argv), file=sys.stderr)
+    have = f"{sys.executable} is Python {sys.version_info[0]}.{sys.version_info[1]}, and 3.11 or newer is needed."
+    print(f"python.old: {have}\nRun:  .venv/bin/python {' '.join(sys.argv)}", file=sys.stderr)
     raise SystemExit(2)
 
+from protocol.command_line_cpython import DONE, INTERRUPTED, Parser, error_line, failure
 from protocol.errors import ConfigError, MooringError, TransportError
 from tools import board, cable, service, software
 
-DONE, USAGE, INTERRUPTED = 0, 2, 130
 EXIT_CODES = {"port": 3, "board": 4, "transfer": 5, "stage": 6, "file": 6, "program": 7}
-"""By the first word of an error's code."""
+"""The exit code by the first word of an error's code."""
 LOCK = 8
-"""Any other: the lock said no, or its answer makes no sense."""
+"""The exit code of all other errors: the lock refused, or its answer makes no sense."""
 
 _EPILOG = """\
 exit codes:
   0    done (for `send`: also when the board held this software already)
   2    the command line cannot be used
-  3    port: none, several, missing, in use, not permitted, or the board was unplugged
-  4    board: silent, not MicroPython 1.24 or newer, no journal partition, too little space, compiled for another,
-       not to be restarted, a lock in service (`send`), or none (the commands for one)
-  5    transfer: broken off, or the board does not hold what it was sent; send again
-  6    stage or file: refused, damaged, or not to be written
-  7    program: mpremote or mpy-cross missing, or a module does not compile
+  3    port: there is none or more than one, it is missing, in use or not permitted, or the board was unplugged
+  4    board: it is silent, has no MicroPython 1.24 or newer, no journal partition or too little space, cannot run
+       what was compiled, or did not restart; for `send`, it is a lock in service; for the commands to a lock
+       in service, it is not one
+  5    transfer: it broke off, or the board does not hold what was sent; send again
+  6    stage or file: it is refused or damaged, or it cannot be written
+  7    program: mpremote or mpy-cross is missing, or a module does not compile
   8    the lock refuses: the button is not held, or the code says why
   130  interrupted by Ctrl-C
 
-With --json, the last line on stdout is one JSON object with "command", "ok" and, when not ok,
-"error": {"code", "message"} and "exit_code" (except with 2). Codes are stable, messages are for people.
+With --json, the last line on stdout is one JSON object with "command" and "ok". When not ok, it has
+"error": {"code", "message"} and "exit_code" as well. There is none with exit code 2. Codes are stable,
+messages are for people.
 
-Not part of this command yet: putting MicroPython itself onto a new chip (docs/installing.md tells how
-with esptool), enrolling a lock with a province, and updating one in service.
+This command cannot do three things yet: put MicroPython onto a new chip (docs/installing.md tells how,
+with esptool), enrol a lock with a province, and update a lock in service.
 """
 
 _HOLD = "Hold the button inside from before the command until it is done."
@@ -64,10 +66,10 @@ journal,  data, 0x40,    0x3c0000, 0x40000
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command. Returns its exit code."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
+    taken = parser()
+    options = taken.parse_args(arguments)
     if options.command == "stage" and options.arch and not options.compile:
-        parser.error("--arch says what to compile for, so it needs --compile")
+        taken.error("--arch says what to compile for, so it needs --compile")
     try:
         facts = options.act(options)
     except MooringError as error:
@@ -84,10 +86,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fail(options: argparse.Namespace, code: str, message: str, status: int) -> int:
-    print(f"{message} [{code}]", file=sys.stderr)
+    print(error_line(code, message), file=sys.stderr)
     if options.json:
-        error = {"code": code, "message": message}
-        print(json.dumps({"command": options.command, "ok": False, "error": error, "exit_code": status}))
+        print(json.dumps({"command": options.command, **failure(code, message, status)}))
     return status
 
 
@@ -202,22 +203,15 @@ def _say(options: argparse.Namespace, line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
 
-class _Parser(argparse.ArgumentParser):
-    """One that says where help is."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(USAGE, f"{self.prog}: {message}. See {self.prog} --help\n")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+def parser() -> Parser:
+    """What `tools/flash.py` takes."""
+    top = Parser(
         prog="flash.py",
         description="Put the lock's software onto a board, and ask a lock in service.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def add(name: str, act: object, summary: str, detail: str = "") -> argparse.ArgumentParser:
         one = commands.add_parser(
@@ -225,10 +219,9 @@ def _parser() -> argparse.ArgumentParser:
             help=summary,
             description=f"{summary}. {detail}".strip(),
             epilog="Exit codes: flash.py --help",
-            allow_abbrev=False,
         )
         one.set_defaults(act=act)
-        one.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+        one.add_argument("--json", action="store_true", help="print one JSON object last on stdout")
         return one
 
     add(
@@ -243,7 +236,7 @@ def _parser() -> argparse.ArgumentParser:
         "write the software to FOLDER as it must stand on the board",
         "Adds a main.py that starts the lock, and manifest.json. FOLDER is new, empty, or an earlier stage.",
     )
-    stage.add_argument("folder", metavar="FOLDER", type=Path)
+    stage.add_argument("folder", metavar="FOLDER", type=Path, help="where to write it")
     stage.add_argument(
         "--compile", action="store_true", help="compile to .mpy with mpy-cross, which saves space and heap"
     )
@@ -310,7 +303,7 @@ def _parser() -> argparse.ArgumentParser:
         _partitions,
         "print the partition table of the reference board (4 MB, ESP32-C6) as ESP-IDF's CSV",
     )
-    return parser
+    return top
 
 
 def _seconds(text: str) -> float:

@@ -20,7 +20,10 @@ if incomplete("-m sim.nfc"):
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from protocol.command_line_cpython import DONE, INTERRUPTED, Parser
+from protocol.errors import ConfigError
 from sim import issuer, pki
+from sim.answer import failed
 from sim.arguments import number, whole_number
 from sim.nfc.faults import Faults
 from sim.nfc.virtual_pn532 import VirtualPn532
@@ -79,18 +82,18 @@ _KINDS = {
 }
 
 
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The command line; ends the program with 2 where it cannot be obeyed."""
-    parser = argparse.ArgumentParser(
+def parser() -> Parser:
+    """What `python -m sim.nfc` takes."""
+    top = Parser(
         prog="python -m sim.nfc",
         description="A virtual PN532 by itself, for any program that speaks to such a chip. It prints the path of its "
         "serial port, or the port it listens on, and then what becomes of each tap. Runs until interrupted.",
     )
-    parser.add_argument(
+    top.add_argument(
         "--tcp", type=whole_number(0, 65535), metavar="PORT", help="listen on this port (0: any) instead of a pty"
     )
-    parser.add_argument("--empty", action="store_true", help="no phone is held to it")
-    faults = parser.add_argument_group("faults", "Chances are numbers from 0 to 1; the same seed does the same again.")
+    top.add_argument("--empty", action="store_true", help="no phone is held to it")
+    faults = top.add_argument_group("faults", "Chances are numbers from 0 to 1; the same seed does the same again.")
     for fault in dataclasses.fields(Faults):
         name, meaning = "--" + fault.name.replace("_", "-"), fault.metadata["meaning"]
         if fault.type is bool:
@@ -100,20 +103,21 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         if fault.default is not None:
             meaning += f" (default {fault.default})"
         faults.add_argument(name, type=kind, default=fault.default, metavar=shown, help=meaning)
-    return parser.parse_args(arguments)
+    return top
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; runs until it is interrupted."""
-    chosen = parse(arguments)
+    chosen = parser().parse_args(arguments)
     try:
         asyncio.run(_run(chosen))
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED  # how it is meant to end, so nothing went wrong
     except OSError as error:
-        print(f"sim.nfc: cannot listen on port {chosen.tcp}: {error}", file=sys.stderr)
-        return 2
-    return 0
+        where = "no pseudo-terminal can be opened" if chosen.tcp is None else f"cannot listen on port {chosen.tcp}"
+        advice = "" if chosen.tcp is None else ". Choose another port, or 0 for any"
+        return failed(ConfigError("nfc.port", f"{where}: {error.strerror}{advice}"))
+    return DONE
 
 
 if __name__ == "__main__":

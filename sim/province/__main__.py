@@ -18,9 +18,11 @@ from rich.console import Console
 
 from protocol import crypto_cpython as crypto
 from protocol import listing_code
+from protocol.command_line_cpython import NO, Parser
 from protocol.crypto import is_point
 from protocol.errors import ConfigError, FormatError, MooringError
 from sim import arguments
+from sim.answer import failed
 from sim.province import view
 from sim.province.keys import Keys
 from sim.province.placements import LINK, Placements
@@ -32,12 +34,13 @@ BROKER_SECONDS = 10.0
 """For the broker to answer, before whoever starts the province is told that it does not."""
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> Parser:
+    """What `python -m sim.province` takes."""
+    top = Parser(
         prog="python -m sim.province",
         description="The province stand-in: the one party that can open what locks register.",
     )
-    commands = parser.add_subparsers(dest="command", required=True)
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     show = commands.add_parser(
         "show",
         help="show what a province holds",
@@ -45,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
         "on its quality, what is in quarantine and why, and how much came twice. It may be running meanwhile.",
     )
     show.add_argument("--data", type=Path, required=True, metavar="DIR", help="the province's data folder")
-    show.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
+    show.add_argument("--json", action="store_true", help="print one JSON object last on stdout")
     run = commands.add_parser(
         "run",
         help="run a province until interrupted",
@@ -98,15 +101,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     check.add_argument("text", metavar="TEXT", help="what a scanner reads from the QR code, or - to read it from stdin")
     check.add_argument("--key", required=True, metavar="HEX", help="the province's key, as `run` and `code` print it")
-    check.add_argument("--json", action="store_true", help="print one JSON object")
-    return parser
+    check.add_argument("--json", action="store_true", help="print one JSON object last on stdout")
+    return top
 
 
 def _show(folder: Path, as_json: bool) -> int:
     _must_hold_a_province(folder)
     store = Store(folder)
     if as_json:
-        print(json.dumps(view.as_json(store), ensure_ascii=False))
+        print(json.dumps({"ok": True, **view.as_json(store)}, ensure_ascii=False))
     else:
         view.show(store, Console())
     store.close()
@@ -156,11 +159,12 @@ def _check_code(text: str, key: str, as_json: bool) -> int:
     try:
         code = listing_code.read(crypto, text.strip(), public)
     except MooringError as error:
-        print(json.dumps({"genuine": False, "code": error.code}) if as_json else f"not genuine: {error}")
-        return 1
+        told = {"ok": False, "genuine": False, "error": {"code": error.code, "message": error.message}}
+        print(json.dumps(told) if as_json else f"not genuine: {error}")
+        return NO
     issued = datetime.fromtimestamp(code.issued_at, UTC).strftime("%Y-%m-%d") if code.issued_at < YEAR_10000 else "?"
     if as_json:
-        print(json.dumps({"genuine": True, **vars(code)}, ensure_ascii=False))
+        print(json.dumps({"ok": True, "genuine": True, **vars(code)}, ensure_ascii=False))
     else:
         print(f"genuine: listing {code.listing}, {code.place}, door {code.door}, issued {issued}, leads to {code.link}")
     return 0
@@ -176,7 +180,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     1 as well when nobody reads what is printed.
     """
-    chosen = _parser().parse_args(arguments)
+    chosen = parser().parse_args(arguments)
     try:
         if chosen.command == "check-code":
             return _check_code(chosen.text, chosen.key, chosen.json)
@@ -186,9 +190,8 @@ def main(arguments: list[str] | None = None) -> int:
             if chosen.command == "code":
                 return _code(chosen)
             return _run(chosen.data, chosen.host, chosen.port, chosen.admit)
-    except MooringError as error:
-        print(error, file=sys.stderr)
-        return 2
+    except (MooringError, KeyboardInterrupt) as error:
+        return failed(error, getattr(chosen, "json", False))
     except BrokenPipeError:
         # The reader of our output (`| head`) has left; there is nobody to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

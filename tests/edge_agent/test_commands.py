@@ -77,7 +77,8 @@ def test_a_bad_configuration_is_exit_code_2_with_one_line_and_no_traceback(
         printed = capsys.readouterr()
         assert printed.err.count("\n") == 1 and "did you mean mqtt.host?" in printed.err
     assert main(["status", "--config", str(file), "--json"]) == 2
-    assert said(capsys) == {"ok": False, "error": {"code": "config.unknown_key", "message": _any_text}}
+    error = {"code": "config.unknown_key", "message": _any_text}
+    assert said(capsys) == {"ok": False, "error": error, "exit_code": 2}
 
 
 class _AnyText:
@@ -155,7 +156,7 @@ def test_who_may_not_look_into_the_state_directory_is_told_as_whom_to_look(
     with _closed(state):
         assert main([command]) == 1
     printed = capsys.readouterr()
-    assert printed.err.startswith("mooring-edge: outbox.access: ") and "sudo -u" in printed.err
+    assert printed.err.startswith("outbox.access: ") and "sudo -u" in printed.err
     assert main([command]) in (0, 3), "the owner may"
 
 
@@ -186,7 +187,7 @@ def test_what_the_system_refuses_unforeseen_is_one_line_as_well(tmp_path: Path) 
         done = subprocess.run(
             [sys.executable, "-c", _ON_A_FULL_DISK], stdout=output, stderr=subprocess.PIPE, text=True, check=False
         )
-    assert (done.returncode, done.stderr) == (1, f"mooring-edge: edge.system: {os.strerror(errno.EFBIG)}\n")
+    assert (done.returncode, done.stderr) == (1, f"edge.system: {os.strerror(errno.EFBIG)}.\n")
 
 
 def test_a_reader_that_has_left_is_told_nothing() -> None:

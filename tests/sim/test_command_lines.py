@@ -27,7 +27,7 @@ def test_a_place_that_cannot_be_kept_to_is_told_before_anything_is_played(
     file.write_text("here already")
     assert main([*command, "--keep", str(file / below)]) == 2
     printed = capsys.readouterr()
-    assert printed.err.startswith("sim: file.folder: --keep ") and printed.err.count("\n") == 1
+    assert printed.err.startswith("file.folder: --keep ") and printed.err.count("\n") == 1
     assert printed.out == "" and file.read_text() == "here already"
 
 
@@ -58,7 +58,7 @@ def test_a_folder_that_holds_something_is_not_kept_to(
     (tmp_path / "lock.log").write_text("of another run")
     assert main([*command, "--keep", str(tmp_path)]) == 2
     printed = capsys.readouterr()
-    assert printed.err == f"sim: file.used: --keep {tmp_path} holds something already: name a new or an empty folder\n"
+    assert printed.err == f"file.used: --keep {tmp_path} holds something already: name a new or an empty folder.\n"
     assert printed.out == "" and (tmp_path / "lock.log").read_text() == "of another run"
 
 

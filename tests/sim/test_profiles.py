@@ -75,14 +75,14 @@ def test_a_good_profile_is_called_good(capsys: pytest.CaptureFixture[str]) -> No
 def test_a_profile_that_cannot_be_read_is_unusable(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for path in (tmp_path / "nowhere.json", tmp_path):
         assert main(["profile", "check", str(path)]) == 2
-        assert capsys.readouterr().err.startswith(f"sim: profile.unreadable: {path}: ")
+        assert capsys.readouterr().err.startswith(f"profile.unreadable: {path}: ")
 
 
 def test_a_profile_without_a_file_is_told_before_anything_is_played(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["run", "first-checkin", "--profile", "ZZ"]) == 2
-    assert "sim: profile.unknown: no profile 'ZZ' here; known: CN\n" in capsys.readouterr().err
+    assert "profile.unknown: no profile 'ZZ' here; known: CN.\n" in capsys.readouterr().err
     (folder / "zz.json").write_text("{}")
     assert main(["run", "first-checkin", "--profile", "ZZ"]) == 2
     said = capsys.readouterr().err

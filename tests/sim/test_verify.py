@@ -38,8 +38,8 @@ class Verdict:
         self.code = code
         self.printed = json.loads(printed)
         assert printed.count("\n") == 1
-        assert set(self.printed) == {"accepted", "runtime", "documents", "error"}
-        assert self.printed["accepted"] == (code == 0) == (self.printed["error"] is None)
+        assert set(self.printed) == {"ok", "accepted", "runtime", "documents", "error"}
+        assert self.printed["ok"] == self.printed["accepted"] == (code == 0) == (self.printed["error"] is None)
         assert code == 0 or self.printed["documents"] == []
 
     @property

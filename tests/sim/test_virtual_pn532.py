@@ -327,7 +327,7 @@ def test_as_a_program_of_its_own_it_is_found_on_a_socket_and_tells_of_each_tap()
 def test_the_faults_it_is_told_of_on_its_command_line_happen() -> None:
     async def story() -> None:
         virtual = program.board(
-            program.parse(["--tear-off-at", "2", "--stuck", "--seed", "7", "--line-damaged", "0.02"])
+            program.parser().parse_args(["--tear-off-at", "2", "--stuck", "--seed", "7", "--line-damaged", "0.02"])
         )
         told: list[str] = []
         reader = Pn532Reader(scene.wire(virtual))

@@ -17,7 +17,12 @@ MAY_IMPORT = {
 }
 """Rooms, and the other rooms each may import."""
 
-CPYTHON_ONLY = {"protocol/console_cpython.py", "protocol/crypto_cpython.py", "protocol/sm2_cpython.py"}
+CPYTHON_ONLY = {
+    "protocol/command_line_cpython.py",
+    "protocol/console_cpython.py",
+    "protocol/crypto_cpython.py",
+    "protocol/sm2_cpython.py",
+}
 """Files of the dual-runtime rooms that the lock never loads."""
 
 LOCK_TAKES_BODY = {"TYPE_CHECKING": False, "_MICROPYTHON": True}

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from protocol.command_line_cpython import INTERRUPTED
 from protocol.errors import ConfigError, TransportError
 from sim.board import interpreter
 from tests.support.pty_board import PtyBoard
@@ -297,7 +298,7 @@ def test_ctrl_c_ends_it_without_a_traceback() -> None:
         command = [sys.executable, "-c", INTERRUPTED_AT_THE_BOARD, "send", "--port", port]
         done = subprocess.run(command, cwd=interpreter.ROOT, stderr=subprocess.PIPE, text=True, check=False)
     assert "looking into" in done.stderr, "it has asked the board"
-    assert done.returncode == flash.INTERRUPTED
+    assert done.returncode == INTERRUPTED
     assert "send again" in done.stderr and "Traceback" not in done.stderr
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from protocol.command_line_cpython import DONE, INTERRUPTED, UNUSABLE
 from protocol.errors import ConfigError, StorageError
 from sim.board import interpreter, layout
 from tests.support.pty_board import stand_ins
@@ -367,7 +368,7 @@ def test_help_tells_every_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
         flash.main(["--help"])
     said = capsys.readouterr().out
     assert ended.value.code == 0
-    for code in (0, flash.USAGE, flash.INTERRUPTED, *flash.EXIT_CODES.values()):
+    for code in (DONE, UNUSABLE, INTERRUPTED, *flash.EXIT_CODES.values()):
         assert f"\n  {code} " in said
 
 

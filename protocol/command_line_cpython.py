@@ -1,0 +1,33 @@
+"""How every command takes its arguments and answers, for people and for programs (CPython only).
+
+All commands have one way, described in docs/commands.md. Nothing is printed here: each command prints what these
+functions return.
+"""
+
+import argparse
+from typing import Any, NoReturn
+
+DONE, NO, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
+"""Exit codes with one meaning in every command. 130 is 128 plus the number of SIGINT, as in every shell."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that takes no abbreviated options, and that tells its errors as `error_line` does."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"allow_abbrev": False, **options})
+
+    def error(self, message: str) -> NoReturn:
+        """End the program with UNUSABLE."""
+        self.exit(UNUSABLE, error_line("command.usage", f"{message}. See {self.prog} --help") + "\n")
+
+
+def error_line(code: str, message: str) -> str:
+    """An error as people read it on stderr: `code: sentence. What to do.`"""
+    text = message.strip() or "it failed, and nothing more is known"
+    return f"{code}: {text}" + ("" if text.endswith((".", "!", "?")) else ".")
+
+
+def failure(code: str, message: str, status: int) -> dict[str, Any]:
+    """The same for programs: with --json, the last line of stdout is this object. `status` is the exit code."""
+    return {"ok": False, "error": {"code": code, "message": message}, "exit_code": status}
