@@ -1,4 +1,4 @@
-"""docs/door-rules.md keeps its word: each row of its tables names tests, and they exist; no reason is left out."""
+"""docs/door-rules.md is complete: each row of its tables names tests that exist, and each reason of a refusal is there."""
 
 import ast
 import re
@@ -10,7 +10,7 @@ PAGE = (ROOT / "docs" / "door-rules.md").read_text(encoding="utf-8")
 
 
 def rows() -> list[list[str]]:
-    """Cells of every row of a table whose last column is for tests."""
+    """The cells of each row, of every table whose last column names tests."""
     found: list[list[str]] = []
     inside = False
     for line in PAGE.splitlines():

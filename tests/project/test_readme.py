@@ -1,4 +1,4 @@
-"""What the documents say can be found: both READMEs keep step, and whatever they and docs/ name is there."""
+"""The documents are true: both READMEs say the same, and every file, test and command that a document names exists."""
 
 import ast
 import re
@@ -17,7 +17,7 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _COMMAND = re.compile(r"^\.venv/bin/python -m (\S+) (\S+)(.*)$", re.MULTILINE)
-_PLACE = re.compile(r"`((?:protocol|firmware|edge_agent|sim|tools|tests|docs|\.ci)/[\w./-]+)`")
+_PLACE = re.compile(r"(?<!new: )`((?:protocol|firmware|edge_agent|sim|tools|tests|docs|\.ci)/[\w./-]+)`")
 _RAISED = re.compile(
     r"(?:Format|Verification|Refused|Transport|Storage|Config)Error\(\s*\"([a-z0-9-]+)\.[a-z0-9_.-]*\"", re.MULTILINE
 )
@@ -32,7 +32,7 @@ def prose(file: Path) -> str:
 
 
 def headings(file: Path) -> list[int]:
-    """Levels of the headings, in order."""
+    """The level of each heading, in order."""
     return [len(marks) for marks in re.findall(r"^(#+) ", prose(file), re.MULTILINE)]
 
 
@@ -41,7 +41,7 @@ def links(file: Path) -> list[str]:
 
 
 def anchors(file: Path) -> set[str]:
-    """Names that a forge gives to the headings of a page."""
+    """The anchors that GitHub makes from the headings of a page."""
     titles = re.findall(r"^#+ (.+)$", prose(file), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
@@ -50,7 +50,7 @@ def test_both_readmes_have_the_same_headings_and_blocks() -> None:
     assert headings(ENGLISH) == headings(CHINESE)
     ours, theirs = _BLOCK.findall(text(ENGLISH)), _BLOCK.findall(text(CHINESE))
     assert [kind for kind, _ in ours] == [kind for kind, _ in theirs]
-    # What people copy is the same; only diagrams are translated.
+    # Only diagrams are translated. What people copy is the same.
     assert [block for kind, block in ours if kind != "mermaid"] == [
         block for kind, block in theirs if kind != "mermaid"
     ]
@@ -77,7 +77,7 @@ def test_every_local_link_leads_somewhere(file: Path) -> None:
 
 @pytest.mark.parametrize("file", DOCUMENTS, ids=lambda file: file.name)
 def test_every_file_that_a_document_names_exists(file: Path) -> None:
-    # A folder named in a README may be one that only a working copy has, so files alone are held to it.
+    # Only files are checked. A folder may exist in a working copy alone, such as build/.
     named = [place for place in _PLACE.findall(text(file)) if not place.endswith("/")]
     assert [place for place in named if not (ROOT / place).exists()] == []
 
@@ -158,7 +158,7 @@ def test_every_format_has_its_row_in_the_index() -> None:
     descriptions = [path.relative_to(ROOT).as_posix() for path in (ROOT / "protocol").rglob("*.cddl")]
     assert len(descriptions) > 10
     assert [path for path in descriptions if f"`{path}`" not in index] == []
-    # A statement's body is described with all the others; its module has the name of its kind.
+    # All bodies of statements are described in one file; the module of each has the name of its kind.
     named = {"time": "signed_time", "trust-list": "trust"}
     modules = [named.get(kind, kind.replace("-", "_")) for kind in statement.KINDS]
     assert [module for module in modules if f"`protocol/{module}.py`" not in index] == []

@@ -1,4 +1,4 @@
-"""The rules of the house: who may import whom, what runs on both interpreters, and how rooms are kept."""
+"""The rules of the rooms: who may import whom, what runs on both interpreters, and how files are named and sized."""
 
 import ast
 import re
@@ -11,7 +11,7 @@ from sim.board import interpreter
 from tests.support.sources import CPYTHON_ONLY, MAY_IMPORT, ROOT, imports, name, sources
 
 SANS_IO = {"array", "binascii", "collections", "errno", "hashlib", "io", "json", "math", "micropython", "struct", "sys"}
-"""What `protocol` may import: no sockets, pins, files, clock, threads or randomness among them."""
+"""What `protocol` may import. It has no sockets, pins, files, clock, threads or randomness."""
 
 ON_THE_LOCK = SANS_IO | {
     *("asyncio", "gc", "os", "select", "time", "cryptolib", "uctypes", "vfs"),
@@ -27,7 +27,7 @@ EMPTY_WORDS = {"util", "utils", "helper", "helpers", "common", "misc", "manager"
 
 
 def offences(room: str, allowed: set[str]) -> list[str]:
-    """Imports that the lock would execute and that are neither in `allowed` nor of our rooms."""
+    """Imports that the lock would execute, of modules that are neither in `allowed` nor in one of our rooms."""
     return [
         str(one)
         for file in sources(room)
@@ -48,7 +48,7 @@ def test_imports_are_absolute() -> None:
 
 
 def test_no_test_module_imports_another() -> None:
-    """What two test modules share lives in `tests/support`, so each can be moved, cut or deleted alone."""
+    """What two test modules share is in `tests/support`. So each of them can be moved, split or deleted alone."""
     of_tests = [one for file in sources("tests") for one in imports(file) if one.module.startswith("tests.")]
     assert [str(one) for one in of_tests if re.search(r"\.test_", one.module) and one.file not in SHARE_STILL] == []
 
