@@ -104,3 +104,16 @@ def test_the_workflow_runs_what_a_person_can_run_on_every_system_with_a_wheel_of
     assert needs is not None
     names = {"linux": "ubuntu", "darwin": "macos"}
     assert systems == {names[platform] for platform in re.findall(r"sys_platform == '(\w+)'", needs[1])}
+
+
+def test_every_decision_answers_the_same_five_questions_and_is_listed() -> None:
+    folder = ROOT / "docs/decisions"
+    pages = sorted(folder.glob("*.md"))
+    listed = (folder / "README.md").read_text(encoding="utf-8")
+    asked = ["Decision", "Why", "What else was considered", "What it costs", "When to decide again"]
+    decisions = [page for page in pages if page.name != "README.md"]
+    assert len(decisions) >= 6
+    for page in decisions:
+        text = page.read_text(encoding="utf-8")
+        assert re.findall(r"^## (.+)$", text, re.MULTILINE) == asked, page.name
+        assert f"]({page.name})" in listed and len(text.splitlines()) <= 60, page.name
