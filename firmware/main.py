@@ -12,7 +12,6 @@ from machine import UART, WDT
 from firmware import RUN_THRESHOLD, crypto
 from firmware.door.door import Door
 from firmware.door.reader_task import serve
-from firmware.hardware import keypad, pins
 from firmware.hardware.console import advise, log
 from firmware.hardware.irq_flag import irq_flag
 from firmware.hardware.keypad import Keypad
@@ -48,16 +47,21 @@ _MICROPYTHON = sys.implementation.name == "micropython"
 if _MICROPYTHON:
     import micropython
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from firmware.boards import Board
 
-def main(state: str) -> None:
-    """Run the lock for ever. `state` is the folder where the littlefs file system is mounted. Returns on a lock that
-    was never enrolled, and never on another: whatever ends it, its outputs are made inert and the board starts again.
+
+def main(state: str, board: "Board") -> None:
+    """Run the lock for ever. `state` is the folder where the littlefs file system is mounted, `board` a module of
+    `firmware.boards`. Returns on a lock that was never enrolled, and never on another: whatever ends it, its outputs
+    are made inert and the board starts again.
     """
     in_service = True
     strike = None
     try:
-        strike = Strike(pins.STRIKE)  # first of all: the strike is inert before anything can fail
-        signals = Signals()
+        strike = Strike(board.STRIKE)  # first of all: the strike is inert before anything can fail
+        signals = Signals(board.LIGHTS, board.BUZZER)
         gc.collect()
         if _MICROPYTHON:
             gc.threshold(RUN_THRESHOLD)
@@ -66,7 +70,7 @@ def main(state: str) -> None:
         if in_service:
             if _MICROPYTHON:
                 micropython.kbd_intr(-1)  # as boot.py has done, whoever started this
-            asyncio.run(_run(store, strike, signals))
+            asyncio.run(_run(board, store, strike, signals))
         else:
             log("lock.unenrolled")
             signals.halt()
@@ -84,7 +88,7 @@ def _nothing(_loop: object, _context: object) -> None:
     pass
 
 
-async def _run(store: Store, strike: Strike, signals: Signals) -> None:
+async def _run(board: "Board", store: Store, strike: Strike, signals: Signals) -> None:
     """Serve, or say why not; returns when the lock should start again."""
     # A task that fails is named by `watch`; its traceback might hold what nobody should read.
     asyncio.get_event_loop().set_exception_handler(_nothing)
@@ -109,15 +113,15 @@ async def _run(store: Store, strike: Strike, signals: Signals) -> None:
         signals.halt()
         log("lock.halted", code=error.code)
         advise(error.message)
-        await Maintenance(store, strike, signals, fitted, lock, code=error.code).run(watchdog)
+        await Maintenance(store, strike, signals, board.BUTTON, fitted, lock, code=error.code).run(watchdog)
         return
     assert fitted is not None
     radio = Radio(ble, service)
     link = Link(radio, lock, news)
     door = Door(lock, strike, signals, news.set, MdocBle(radio))
-    sensors = Sensors(fitted, strike, lock.recorder)
+    sensors = Sensors(board.INPUTS, fitted, strike, lock.recorder.event)
     lock.recorder.event(record.BOOT, _BOOTS.get(machine.reset_cause(), "other"))
-    uart = UART(pins.NFC_UART, POWER_UP_BAUDRATE, tx=pins.NFC_TX, rx=pins.NFC_RX, rxbuf=_RECEIVE_BUFFER)
+    uart = UART(board.NFC_UART, POWER_UP_BAUDRATE, tx=board.NFC_TX, rx=board.NFC_RX, rxbuf=_RECEIVE_BUFFER)
     reader = Pn532Reader(Hsu(uart), announce=fitted.announce)
     # The tables that this builds stay: made now, they lie beside the modules, and not among what a first visit leaves.
     lock.session_keys.prepare()
@@ -130,12 +134,14 @@ async def _run(store: Store, strike: Strike, signals: Signals) -> None:
     log("lock.ready", lock=own.lock_id.hex(), next=lock.journal.next_counter, receipted=lock.journal.through, heap=free)
     tasks = [
         asyncio.create_task(serve(reader, door, signals)),
-        asyncio.create_task(keypad.serve(Keypad(pins.KEYPAD_D0, pins.KEYPAD_D1), door)),
         asyncio.create_task(link.run()),
         asyncio.create_task(lock.recorder.run()),
         asyncio.create_task(sensors.run()),
-        asyncio.create_task(Maintenance(store, strike, signals, fitted, lock, sensors).run()),
+        asyncio.create_task(Maintenance(store, strike, signals, board.BUTTON, fitted, lock, sensors).run()),
     ]
+
+    if board.KEYPAD is not None:
+        tasks.append(asyncio.create_task(Keypad(*board.KEYPAD).serve(door.enter)))
 
     def tick() -> None:
         strike.look()

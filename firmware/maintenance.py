@@ -13,7 +13,7 @@ import sys
 
 from machine import Pin
 
-from firmware.hardware import console, pins, ticks
+from firmware.hardware import console, ticks
 from firmware.hardware.console import log
 from firmware.hardware.signals import ASIDE_MS
 from firmware.hardware.strike import PULSE_MS
@@ -90,6 +90,7 @@ class Maintenance:
         store: "Store",
         strike: "Strike",
         signals: "Signals",
+        button: int,
         fittings: "Fittings | None",
         lock: "Lock | None",
         sensors: "Sensors | None" = None,
@@ -98,7 +99,7 @@ class Maintenance:
         self._store = store
         self._strike = strike
         self._signals = signals
-        self.button = Button(pins.BUTTON) if fittings is None or fittings.button else None
+        self.button = Button(button) if fittings is None or fittings.button else None
         self._lock = lock
         self.sensors = sensors
         self._broken = code

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from firmware.hardware import pins
+from firmware.boards import esp32_c6_devkitc_1 as pins
 from protocol.record import CHECK_IN, OPENINGS
 from sim.board.bus import BoardBus
 from sim.board.openings import openings

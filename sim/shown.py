@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from firmware.hardware import pins
+from firmware.boards import esp32_c6_devkitc_1 as pins
 from sim.board.bus import BoardEvent
 
-_LIGHTS = (pins.LED_RED, pins.LED_GREEN, pins.LED_BLUE)
+_LIGHTS = pins.LIGHTS
 _COLOURS = {
     (0, 0, 0): "no",
     (0, 0, 1): "blue",

@@ -18,7 +18,7 @@ from typing import Any
 import cbor2
 
 from edge_agent.counted import counted
-from firmware.hardware import pins
+from firmware.boards import esp32_c6_devkitc_1 as pins
 from protocol.errors import ConfigError, TransportError
 from protocol.fittings import Fittings
 from protocol.trust import Issuer
@@ -234,7 +234,7 @@ class World(Bookings, Findings):
 
     def pin(self, name: str) -> int:
         """Number of the pin that a switch of the door is wired to."""
-        return {"contact": pins.CONTACT, "handle": pins.HANDLE, "key": pins.KEY, "tamper": pins.TAMPER}[name]
+        return pins.INPUTS[name]
 
     async def switch(self, name: str, value: int) -> None:
         """Move one of the door's switches (0: at rest), and wait until the lock has noticed."""
@@ -375,7 +375,7 @@ async def build(
         board = board or {}
         bus = BoardBus(lambda: lock.power_off(), lambda: flash.journal(image, board))
         await stack.enter_async_context(bus.listening())
-        for pin in (pins.CONTACT, pins.HANDLE, pins.KEY, pins.TAMPER):
+        for pin in pins.INPUTS.values():
             bus.set_input(pin, 0)  # at rest: door shut, nobody at handle or key, cover on
         reader = VirtualPn532(traits=Traits(fresh_uid=True), looks_between=SWAP_LOOKS)
         uart = await reader.start()
@@ -404,7 +404,7 @@ async def build(
             radio=radio,
             bus=bus,
             reader=reader,
-            keypad=WiegandKeypad(bus, pins.KEYPAD_D0, pins.KEYPAD_D1),
+            keypad=WiegandKeypad(bus, *pins.KEYPAD),
             lock=lock,
             hci=hci,
             wiretap=wiretap,

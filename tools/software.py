@@ -19,6 +19,9 @@ ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("firmware", "protocol")
 """Folders of the checkout that go onto the board, under the same names."""
 
+BOARD = "esp32_c6_devkitc_1"
+"""The module of `firmware.boards` that the software on the board runs with."""
+
 MAIN = "main.py"
 """Goes first and comes last: without it a lock that is being installed does not start."""
 MANIFEST = "manifest.json"
@@ -81,9 +84,10 @@ try:
             bluetooth.BLE().active(True)
         except OSError:
             pass  # the link will say so
+        from firmware.boards import {board}
         from firmware.main import main
 
-        main("/state")
+        main("/state", {board})
 except BaseException as error:
     print("0 boot.failed error=" + type(error).__name__)  # its text might hold what nobody should read
 finally:
@@ -117,11 +121,12 @@ for path, size in {sizes}:
     if os.stat(root + path)[6] != size:
         raise OSError(path)
 
+from firmware.boards import {board}
 from firmware.hardware.console import log
 from firmware.hardware.signals import Signals
 
 log("lock.unenrolled")
-Signals().halt()
+Signals({board}.LIGHTS, {board}.BUZZER).halt()
 '''
 
 _CPYTHON_ONLY = "_cpython.py"
@@ -202,9 +207,9 @@ def stage(folder: Path, architecture: str | None = None, root: Path = ROOT) -> S
     """
     source = sources(root)
     contents = compile_all(source, architecture) if architecture else dict(source)
-    contents[BOOT] = _BOOT.encode()
+    contents[BOOT] = _BOOT.replace("{board}", BOARD).encode()
     sizes = tuple((path, len(content)) for path, content in sorted(contents.items()) if path != BOOT)
-    contents[MAIN] = _MAIN.replace("{sizes}", repr(sizes)).encode()
+    contents[MAIN] = _MAIN.replace("{board}", BOARD).replace("{sizes}", repr(sizes)).encode()
     made = Stage(folder, entries(contents), image_digest(entries(source)), architecture)
     _clear(folder)
     # First the manifest: after an interruption it still tells that all that stands here is ours to replace.

@@ -31,7 +31,7 @@ def terse(source: bytes) -> bytes:
         return source  # the compiler has better words for it
     lines = source.splitlines(keepends=True)
     for top, left, bottom, right, instead in sorted(
-        [*_sentences(tree, lines), *_typings(tree), *_runtime(tree), *_codes(tree)], reverse=True
+        [*_sentences(tree, lines), *_typings(tree), *_runtime(tree), *_codes(tree), *_const(tree)], reverse=True
     ):
         head, tail = lines[top][:left], lines[bottom][right:]
         # Within a statement a line goes on by a backslash; of a whole one nothing is left but its lines' ends.
@@ -106,6 +106,22 @@ def _typings(tree: ast.Module) -> Iterator[_Cut]:
             yield (*_extent(node), b"")
         if isinstance(node, ast.If) and ast.unparse(node.test) == _GUARD and not node.orelse:
             yield (*_extent(node), b"")
+
+
+def _const(tree: ast.Module) -> Iterator[_Cut]:
+    """The import of `const`, in a module that only makes constants with it: the compiler puts in their values."""
+    made = [
+        node.value.func
+        for node in tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and isinstance(node.targets[0], ast.Name)
+    ]
+    uses = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id == "const"]
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and node.lineno == node.end_lineno and all(each in made for each in uses):
+            others = [alias for alias in node.names if ast.unparse(alias) != "const"]
+            if node.module == "protocol" and len(others) < len(node.names):
+                kept = ast.unparse(ast.ImportFrom(node.module, others, 0)) if others else ""
+                yield (*_extent(node), kept.encode())
 
 
 def _extent(node: ast.expr | ast.stmt) -> tuple[int, int, int, int]:

@@ -18,7 +18,7 @@ from firmware.hardware.irq_flag import irq_flag
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from firmware.door.door import Door
+    from collections.abc import Awaitable, Callable
 
 KEYS = "0123456789*#"
 GAP_MS = 100
@@ -111,8 +111,7 @@ class Keypad:
             elif typed:
                 return typed
 
-
-async def serve(keypad: Keypad, door: "Door") -> None:
-    """Bring what is typed to the door, for ever. `door.enter` must not raise."""
-    while True:
-        await door.enter(await keypad.code())
+    async def serve(self, enter: "Callable[[str], Awaitable[None]]") -> None:
+        """Give `enter` each code that is typed, for ever. `enter` must not raise."""
+        while True:
+            await enter(await self.code())

@@ -9,23 +9,22 @@ import asyncio
 
 from machine import Pin
 
-from firmware.hardware import pins, ticks
+from firmware.hardware import ticks
 from firmware.hardware.console import log
 from firmware.hardware.strike import PULSE_MS
 from protocol import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from firmware.hardware.strike import Strike
-    from firmware.memory.recorder import Recorder
     from protocol.fittings import Fittings
 
 LOOK_MS = 50
 
 EXPLAINED_MS = PULSE_MS + 7000
 """How long after an opening, a turn of the key or a touch of the handle the door may open because of it."""
-
-_PINS = {"contact": pins.CONTACT, "handle": pins.HANDLE, "key": pins.KEY, "tamper": pins.TAMPER}
 
 
 class Switch:
@@ -48,13 +47,16 @@ class Switch:
 
 
 class Sensors:
-    """The inputs that are fitted. `run` for ever."""
+    """The inputs that are fitted, on the board's `pins` by name. `run` for ever. `event` is called with the kind and
+    the name of each event of `protocol.record.EVENTS`."""
 
-    def __init__(self, fittings: "Fittings", strike: "Strike", recorder: "Recorder") -> None:
-        self._switches = {name: Switch(_PINS[name]) for name in fittings.inputs}
+    def __init__(
+        self, pins: "dict[str, int]", fittings: "Fittings", strike: "Strike", event: "Callable[[int, str], None]"
+    ) -> None:
+        self._switches = {name: Switch(pins[name]) for name in fittings.inputs}
         self._held_ms = fittings.held_seconds * 1000
         self._strike = strike
-        self._recorder = recorder
+        self._event = event
         self._touched: int | None = None  # when key or handle last was, or is
         self._open_since: int | None = None
         self._looks = 0
@@ -80,12 +82,9 @@ class Sensors:
         # What explains an open door is forgotten long before ticks come round again.
         if self._touched is not None and ticks.age(self._touched) >= EXPLAINED_MS:
             self._touched = None
-        opened_at = self._strike.opened_at
-        if opened_at is not None and ticks.age(opened_at) >= EXPLAINED_MS:
-            self._strike.opened_at = None
         if self._open_since is not None and ticks.age(self._open_since) >= self._held_ms:
             self._open_since = None  # once for each time it stands open
-            self._recorder.event(record.DOOR, "held")
+            self._event(record.DOOR, "held")
 
     def levels(self) -> "dict[str, bool]":
         """Each input that is fitted: is it away from its rest?"""
@@ -94,12 +93,12 @@ class Sensors:
     def _tell(self, name: str, active: bool) -> None:
         log("sensor." + name, active=int(active))
         if name == "key" and active:
-            self._recorder.event(record.MECHANICAL, "key")
+            self._event(record.MECHANICAL, "key")
         elif name == "tamper":
-            self._recorder.event(record.TAMPER, "opened" if active else "closed")
+            self._event(record.TAMPER, "opened" if active else "closed")
         elif name == "contact":
             self._open_since = ticks.now() if active else None
-            self._recorder.event(record.DOOR, self._opening() if active else "closed")
+            self._event(record.DOOR, self._opening() if active else "closed")
 
     def _opening(self) -> str:
         """Why the door is open. Only a lock that sees the inside handle can tell who leaves from who breaks in."""

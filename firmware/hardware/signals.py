@@ -4,7 +4,6 @@ import asyncio
 
 from machine import PWM, Pin
 
-from firmware.hardware import pins
 from protocol import const
 
 # name: (red, green, blue, tone in Hz or 0, tone length in ms, how often it sounds)
@@ -33,11 +32,12 @@ _DARK_MS = const(2800)
 
 
 class Signals:
-    """A three-colour light and a buzzer. Only `halt` works without the event loop."""
+    """A three-colour light, on the pins `lights` for red, green and blue, and a buzzer. Only `halt` works without the
+    event loop."""
 
-    def __init__(self) -> None:
-        self._lights = [Pin(number, Pin.OUT, value=0) for number in (pins.LED_RED, pins.LED_GREEN, pins.LED_BLUE)]
-        self._buzzer = PWM(Pin(pins.BUZZER), freq=1000, duty_u16=0)
+    def __init__(self, lights: "tuple[int, int, int]", buzzer: int) -> None:
+        self._lights = [Pin(number, Pin.OUT, value=0) for number in lights]
+        self._buzzer = PWM(Pin(buzzer), freq=1000, duty_u16=0)
         self._task: asyncio.Task[None] | None = None
         self._state = self._rest = "idle"
         self._linger = False

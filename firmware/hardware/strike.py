@@ -37,7 +37,7 @@ class Strike:
         self._timer = Timer(_TIMER)
         self._pulse: int | None = None  # ticks of its beginning, while it lasts
         self.opened_at: int | None = None
-        """Ticks of the last opening, None before the first."""
+        """Ticks of the last opening, None before the first and once it is forgotten."""
 
     def fit(self, fail_safe: bool) -> None:
         """Tell what kind it is. A fail-safe strike is held shut by current, so its level is inverted: it stands open
@@ -58,9 +58,11 @@ class Strike:
         self.look()
 
     def look(self) -> None:
-        """Shut, if the pulse is over and nobody has."""
+        """Shut, if the pulse is over and nobody has. Call about once a second."""
         if self._pulse is not None and ticks.age(self._pulse) >= PULSE_MS:
             self.shut()
+        if self.opened_at is not None and ticks.age(self.opened_at) >= ticks.FOREVER:
+            self.opened_at = None
 
     def shut(self) -> None:
         """Shut at once, whatever is going on."""

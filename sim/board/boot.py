@@ -82,9 +82,10 @@ def boot() -> None:
         from sim.board import faults
 
         faults.plant(fault)
+    from firmware.boards import esp32_c6_devkitc_1
     from firmware.hardware import ticks
     from firmware.main import main
     from sim.board import line
 
     ticks.now = line.ticks
-    main(state)
+    main(state, esp32_c6_devkitc_1)

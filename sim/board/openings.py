@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from firmware.hardware import pins
+from firmware.boards import esp32_c6_devkitc_1 as pins
 from firmware.memory import journal_notes
 from firmware.memory.flash import SECTOR, TALLY_SECTORS
 from firmware.memory.journal import Journal

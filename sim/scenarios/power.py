@@ -3,7 +3,7 @@
 import asyncio
 
 from edge_agent.counted import counted
-from firmware.hardware import pins
+from firmware.boards import esp32_c6_devkitc_1 as pins
 from protocol.errors import TransportError
 from protocol.fittings import Fittings
 from protocol.record import BOOT, CHECK_IN, DOOR

@@ -8,7 +8,7 @@ import contextlib
 from typing import Literal
 
 from edge_agent.counted import counted
-from firmware.hardware import pins
+from firmware.boards import esp32_c6_devkitc_1 as pins
 from protocol.errors import TransportError
 from sim.nfc.faults import Faults
 from sim.phone.applet import Habits
@@ -203,7 +203,7 @@ def _carried(tap: Tap, carrier: str) -> bool:
     return tap.opened and tap.outcome.carrier == carrier
 
 
-_LIGHTS = (pins.LED_RED, pins.LED_GREEN, pins.LED_BLUE)
+_LIGHTS = pins.LIGHTS
 _RED, _AMBER, _WHITE = (1, 0, 0), (1, 1, 0), (1, 1, 1)
 
 

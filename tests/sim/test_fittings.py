@@ -3,11 +3,16 @@
 import asyncio
 from pathlib import Path
 
-from firmware.hardware import pins
+import pytest
+
+from firmware.boards import esp32_c6_devkitc_1 as pins
 from protocol.fittings import Fittings
 from sim.board import flash, interpreter, layout
 from sim.board.bus import BoardBus
-from sim.world import build
+from sim.nfc.virtual_pn532 import VirtualPn532
+from sim.radio.air import Air
+from sim.radio.lock_radio import LockRadio
+from sim.world import LOCK_ADDRESS, build
 from tests.support.board_process import board
 
 
@@ -54,8 +59,9 @@ state = mount()
 store = Store(state)
 identity.enrol(crypto, store, crypto.generate("P-256")[1])
 store.write("fittings", b'{"strike": "fail-open"}')
+from firmware.boards import esp32_c6_devkitc_1
 from firmware.main import main
-main(state)
+main(state, esp32_c6_devkitc_1)
 """
 
     async def story() -> None:
@@ -71,4 +77,56 @@ main(state)
             assert {event.facts["value"] for event in bus.changes(pins.STRIKE)} == {0}
 
     assert interpreter.find().runtime == "micropython"
+    asyncio.run(story())
+
+
+_BOOTS = """
+from sim.board.boot import mount
+from firmware import crypto
+from firmware.memory import identity
+from firmware.memory.store import Store
+state = mount()
+identity.enrol(crypto, Store(state), crypto.generate("P-256")[1])
+import asyncio, machine
+from firmware.boards import esp32_c6_devkitc_1
+from firmware.hardware import console
+from firmware.main import main
+class Board:
+    pass
+board = Board()
+for name in dir(esp32_c6_devkitc_1):
+    setattr(board, name, getattr(esp32_c6_devkitc_1, name))
+if {keypad} is None:
+    board.KEYPAD = None
+async def look():
+    while b"lock.ready" not in console.lines():
+        await asyncio.sleep(0.02)
+    print("keypad pins in use:", [pin in machine._bus.pins for pin in esp32_c6_devkitc_1.KEYPAD])
+    machine.reset()
+asyncio.create_task(look())
+main(state, board)
+"""
+
+
+@pytest.mark.parametrize("keypad", [pins.KEYPAD, None], ids=["keypad", "none"])
+def test_a_board_whose_file_has_no_keypad_starts_and_leaves_those_pins_alone(
+    tmp_path: Path, keypad: tuple[int, int] | None
+) -> None:
+    async def story() -> None:
+        image = flash.create(tmp_path / "lock.flash")
+        chip = VirtualPn532()
+        uart = await chip.start()
+        async with BoardBus().listening() as bus, LockRadio(Air(), LOCK_ADDRESS).listening() as radio:
+            environment = {
+                "MOORING_BOARD": bus.address,
+                "MOORING_FLASH": str(image),
+                "MOORING_RADIO": radio.endpoint,
+                "MOORING_UART1": uart,
+            }
+            async with board(tmp_path, _BOOTS.replace("{keypad}", repr(keypad)), "micropython", environment) as lock:
+                assert lock.stdout is not None
+                said = await lock.stdout.read()
+        await chip.stop()
+        assert f"keypad pins in use: {[keypad is not None] * 2}\n".encode() in said, said.decode()
+
     asyncio.run(story())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from firmware.hardware import pins
+from firmware.boards import esp32_c6_devkitc_1 as pins
 from firmware.memory import journal_notes
 from firmware.memory.flash import TALLY_SECTORS
 from firmware.memory.journal import Journal

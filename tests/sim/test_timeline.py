@@ -10,7 +10,7 @@ from itertools import pairwise, permutations
 import pytest
 from rich.console import Console
 
-from firmware.hardware import pins
+from firmware.boards import esp32_c6_devkitc_1 as pins
 from sim import timeline
 from sim.board.bus import BoardEvent
 from sim.progress import WIDTH, Progress
@@ -51,10 +51,10 @@ def event(ticks: int, **facts: object) -> BoardEvent:
 
 
 RED_TWICE = [
-    event(1, pin=pins.LED_BLUE, value=1),
-    event(2, pin=pins.LED_RED, value=1),
-    event(2, pin=pins.LED_GREEN, value=0),
-    event(2, pin=pins.LED_BLUE, value=0),
+    event(1, pin=pins.LIGHTS[2], value=1),
+    event(2, pin=pins.LIGHTS[0], value=1),
+    event(2, pin=pins.LIGHTS[1], value=0),
+    event(2, pin=pins.LIGHTS[2], value=0),
     event(3, pwm=pins.BUZZER, freq=220, duty=0),
     event(3, pwm=pins.BUZZER, freq=220, duty=32768),
     event(403, pwm=pins.BUZZER, freq=220, duty=0),
@@ -66,12 +66,12 @@ RED_TWICE = [
 def test_a_signal_is_what_board_lit_and_sounded() -> None:
     once = [replace(each, ticks=each.ticks + 5000) for each in RED_TWICE[:7]]
     assert [str(each) for each in signals(RED_TWICE)] == ["red light, 220 Hz twice"]
-    assert signals([*RED_TWICE, event(2000, pin=pins.LED_RED, value=0), *once]) == [
+    assert signals([*RED_TWICE, event(2000, pin=pins.LIGHTS[0], value=0), *once]) == [
         Signal("red", 220, 2),
         Signal("red", 220, 1),
     ]
     assert signals(RED_TWICE, since=404) == [Signal("red", 220, 1)] and signals(RED_TWICE, since=504) == []
-    assert not dark(RED_TWICE) and dark([*RED_TWICE, event(2000, pin=pins.LED_RED, value=0)])
+    assert not dark(RED_TWICE) and dark([*RED_TWICE, event(2000, pin=pins.LIGHTS[0], value=0)])
 
 
 class Screen(io.StringIO):

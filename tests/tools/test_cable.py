@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from firmware.hardware import pins
+from firmware.boards import esp32_c6_devkitc_1 as pins
 from tests.support import enrolled
 from tests.support.enrolled import READY
 from tests.support.pty_board import PtyBoard

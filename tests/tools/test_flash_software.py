@@ -316,10 +316,11 @@ def test_a_module_that_does_not_compile_is_named() -> None:
 
 def test_a_compiled_module_tells_what_it_was_compiled_for() -> None:
     sources = {
-        path: software.sources()[path] for path in ("firmware/hardware/pins.py", "firmware/crypto/ghash_viper.py")
+        path: software.sources()[path]
+        for path in ("firmware/boards/esp32_c6_devkitc_1.py", "firmware/crypto/ghash_viper.py")
     }
     compiled = software.compile_all(sources, "rv32imc")
-    assert software.compiled_for(compiled["firmware/hardware/pins.mpy"])[2] is None
+    assert software.compiled_for(compiled["firmware/boards/esp32_c6_devkitc_1.mpy"])[2] is None
     assert software.compiled_for(compiled["firmware/crypto/ghash_viper.mpy"]) == (6, 3, 11)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from firmware.hardware import pins
+from firmware.boards import esp32_c6_devkitc_1 as pins
 from protocol import crypto_cpython as crypto
 from protocol import record
 from protocol.console import encode
@@ -74,7 +74,7 @@ def button(capsys: Capture, one: PtyBoard, level: int) -> None:
 
 def moved(one: PtyBoard) -> int:
     """How often the lock has given current to the strike, and to the green light; red and blue tell of the reader."""
-    changes = [*one.bus.changes(pins.STRIKE), *one.bus.changes(pins.LED_GREEN)]
+    changes = [*one.bus.changes(pins.STRIKE), *one.bus.changes(pins.LIGHTS[1])]
     return sum(event.facts["value"] for event in changes)
 
 
@@ -210,7 +210,7 @@ def test_fittings_are_recorded_written_and_what_the_lock_starts_with(
 ) -> None:
     new = Fittings(fail_safe=True, inputs=("contact",), button=True).encode()
     (tmp_path / "new").write_bytes(new)
-    lock.wire(pins.CONTACT, 0)  # the door is shut
+    lock.wire(pins.INPUTS["contact"], 0)  # the door is shut
     button(capsys, lock, HELD)
     assert ask(capsys, lock, "fittings")[1]["fittings"].encode() == Fittings(button=True).encode()
     assert ask(capsys, lock, "fittings", str(tmp_path / "new"))[0] == 0

@@ -12,7 +12,8 @@ _ON_LOCK = """
 from firmware.hardware import ticks
 clock = [1000]
 ticks.now = lambda: clock[0]
-from firmware.hardware import pins, sensors
+from firmware.boards import esp32_c6_devkitc_1 as pins
+from firmware.hardware import sensors
 from firmware.hardware.strike import Strike
 from protocol.fittings import Fittings
 class Recorder:
@@ -26,7 +27,8 @@ def wire(name, level):
     watched = looking._switches.get(name)
     if watched is not None:
         watched._pin.set_from_outside(level)
-looking = sensors.Sensors(Fittings(False, tuple(given["inputs"]), given["held"]), strike, recorder)
+fitted = Fittings(False, tuple(given["inputs"]), given["held"])
+looking = sensors.Sensors(pins.INPUTS, fitted, strike, recorder.event)
 for name in given["inputs"]:
     wire(name, given["at_boot"].get(name, 0))
 end = 0

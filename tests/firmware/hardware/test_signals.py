@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from firmware.hardware import pins
+from firmware.boards import esp32_c6_devkitc_1 as pins
 from sim.board.interpreter import ROOT, STAND_INS
 from tests.support import pn532_scene as scene
 
-LIGHTS = (pins.LED_RED, pins.LED_GREEN, pins.LED_BLUE)
+LIGHTS = pins.LIGHTS
 COLOURS = {
     "idle": (0, 0, 0),
     "reading": (0, 0, 1),
@@ -73,7 +73,7 @@ def panel(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], Panel]]:
         monkeypatch.delitem(sys.modules, name, raising=False)
     machine: Any = importlib.import_module("machine")
     signals = importlib.import_module("firmware.hardware.signals")
-    yield lambda: Panel(machine, signals.Signals())
+    yield lambda: Panel(machine, signals.Signals(pins.LIGHTS, pins.BUZZER))
     for name in ("machine", "firmware.hardware.signals"):
         sys.modules.pop(name, None)
 

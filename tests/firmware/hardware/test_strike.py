@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from firmware.hardware import pins
+from firmware.boards import esp32_c6_devkitc_1 as pins
 from sim.board.bus import BoardBus
 from tests.support.board_process import board
 
@@ -40,7 +40,7 @@ while True:
     pass
 """
 """One pulse, looked at a millisecond before its end; its end is left to the timer."""
-MADE = "from firmware.hardware import pins\ndoor = strike.Strike(pins.STRIKE)\n"
+MADE = "from firmware.boards import esp32_c6_devkitc_1 as pins\ndoor = strike.Strike(pins.STRIKE)\n"
 FITTED = {"fail-secure": MADE + "door.fit(False)\n", "fail-safe": MADE + "door.fit(True)\n"}
 OPEN = {"fail-secure": 1, "fail-safe": 0}
 
