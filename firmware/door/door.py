@@ -3,11 +3,11 @@
     phone ─▶ read ─▶ verify ─┐
                              ├─▶ decide ─▶ record (durable) ─▶ strike
     (any other way to come) ─┘      │          │
-                                    └──────────┴─▶ stays shut, says so in a colour and a tone
+                                    └──────────┴─▶ the door stays shut; a colour and a tone say why
 
-However somebody comes, they end in the same decide, record, open. Opening and recording are one act: the strike moves
-only after the record is in flash. Nothing here waits for a network. Every way out that is not an opening ends in
-`_refuse`, and what it tells is in `refusals`. The rules by which it is decided are in docs/door-rules.md.
+Every way of coming in ends in the same three steps: decide, record, open. Opening and recording are one act: the strike
+moves only after the record is in flash. Nothing here waits for a network. Every visit that does not open the door ends
+in `_refuse`; what it shows is in `refusals`. The rules are in docs/door-rules.md.
 """
 
 import gc
@@ -35,12 +35,15 @@ if TYPE_CHECKING:
 
 
 ASK_MS = 600
-"""A phone that answers sooner than this wants nothing of its holder."""
+"""The "ask" signal is shown after this long. A phone that answers sooner needs nothing from its holder."""
 
 
 class Door:
-    """One door. `on_record` is called after each new record, to wake the link to the edge agent. `mdoc_ble` is the
-    radio for phones that are read over BLE; without it this door reads over NFC alone.
+    """One door.
+
+    `on_record` is called after each new record; it wakes the link to the edge agent. `mdoc_ble` is the radio for phones
+    that are read over BLE. Without it this door reads over NFC alone. `waiting` is True while a phone has been engaged
+    for BLE and has not connected yet.
     """
 
     def __init__(
@@ -56,45 +59,54 @@ class Door:
         self._signals = signals
         self._on_record = on_record
         self._mdoc_ble = mdoc_ble
-        self.asking = Asking()
+        self._asking = Asking()
+        self.waiting = False
 
     async def tap(self, card: "Card") -> None:
-        """Serve one presented phone from first contact to the light it leaves with. Never raises."""
+        """Serve one phone from first contact to the last light. Never raises."""
         lock = self._lock
+        self.waiting = False
         reading = Reading(card, lock.crypto, lock.session_keys.take, self._on_phase, self._mdoc_ble)
         try:
-            await self.serve(documents.read_claims(lock, card, reading, self.asking, self._decide))
+            await self.serve(documents.read_claims(lock, card, reading, self._asking, self._decide))
         finally:
             await reading.close()
 
     def obstructed(self) -> None:
-        """Tell that something lies on the reader that is no phone."""
+        """Record that something lies on the reader that is not a phone."""
         log("reader.obstructed")
         self._lock.recorder.event(READER, "obstructed")
 
     async def enter(self, pin: str) -> None:
-        """Serve what was typed on the keypad, as `tap` does a phone."""
+        """Serve somebody who typed `pin` on the keypad. Never raises."""
         await self.serve(self._judge(pin))
 
     async def _judge(self, pin: str) -> "Decision":
         return self._decide(await self._lock.reentry.by_pin(pin))
 
     def _on_phase(self, event: str, **facts: "Any") -> None:
-        """A phase of a read has come."""
+        """A read has come to its next phase."""
         log(event, **facts)
-        if event == "mdoc.asked":
-            self._signals.show("ask", ASK_MS)  # it is the holder's turn, and most phones need nothing of them
+        if event == "ble.waiting":
+            self.waiting = True
+        elif event == "ble.started":
+            self.waiting = False
+        elif event == "mdoc.asked":
+            self._signals.show("ask", ASK_MS)
         elif event == "mdoc.response":
             self._signals.show("reading")
 
     # --- however they came -------------------------------------------------------------------------------------------
 
     async def serve(self, arrival: "Awaitable[Decision]") -> None:
-        """Serve somebody who comes in any way; `arrival` brings the opening they may have, or raises. Never raises."""
+        """Serve somebody, whichever way they come. `arrival` returns the opening they may have, or raises an error.
+
+        This method never raises.
+        """
         started = ticks.now()
         decision: Decision | None = None
         log("tap.start")
-        # Whoever types a PIN while a phone is being read is answered in between: its holder sees the same light again.
+        # A PIN typed while a phone is being read is answered in between; then the holder sees the same light again.
         alone = self._lock.visits.begin()
         say = self._signals.answer if alone else self._signals.aside
         if alone:
@@ -102,29 +114,29 @@ class Door:
         try:
             decision = await self._admit(arrival)
             self._strike.open()
-        except Exception as error:  # noqa: BLE001  the last line of a door that must stay shut and stay alive
+        except Exception as error:  # noqa: BLE001  after any failure the door stays shut and goes on serving
             signal, reason = refusals.meaning(error)
             say(signal)
             self._refuse(error, reason, ticks.since(ticks.now(), started))
         else:
             say("allowed")
-            self.asking.forget()
+            self._asking.forget()
             log("tap.opened", kind=decision.kind, ms=ticks.since(ticks.now(), started))
             self._on_record()
             self._lock.reentry.remember(decision)
         finally:
-            decision = None
-            self._lock.visits.end()  # and what the guest showed is dead: it does not linger on the heap
+            decision = None  # so that `end` can collect what the guest showed
+            self._lock.visits.end()
 
     async def _admit(self, arrival: "Awaitable[Decision]") -> "Decision":
-        """The opening, returned only when it is allowed and its record durable. Raises any MooringError."""
+        """The opening, once it is allowed and its record is durable. Raises any MooringError."""
         decision = await arrival
         self._lock.recorder.opening(decision, decision.interval)
         return decision
 
     def _decide(self, claims: "Sequence[Claim]") -> "Decision":
-        """The opening that the rules allow to whoever made `claims`. Raises RefusedError."""
-        gc.collect()  # what outlives this visit comes to lie together, and not among what it leaves behind
+        """The opening that the rules allow to the person who made `claims`. Raises RefusedError."""
+        gc.collect()  # so that what outlives this visit lies together on the heap, apart from the visit's garbage
         lock = self._lock
         placement, profile = lock.standing.in_force()
         decision = policy.decide(placement, profile, lock.stays.all(), lock.clock.interval(), claims)
@@ -132,11 +144,12 @@ class Door:
         return decision
 
     def _refuse(self, error: Exception, reason: "str | None", ms: int) -> None:
-        """The one place that every refusal passes: nothing has moved, and nothing will."""
+        """Log and record a refusal. Every refusal comes through here, and the strike has not moved."""
         if isinstance(error, MooringError):
             log("tap.refused", code=error.code, ms=ms)
         else:
-            # A defect, or memory exhausted by a hostile phone. Named by type only: its text might hold a guest's data.
+            # A defect, or a hostile phone that used up the memory. The text of the error might contain a guest's data,
+            # so only its type is logged.
             log("tap.failed", error=type(error).__name__, ms=ms)
         if reason is not None:
             self._lock.recorder.refused(reason)

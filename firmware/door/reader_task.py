@@ -1,8 +1,19 @@
-"""The reader's task: one phone after the other to the door, and a word to those who come in between.
+"""The reader's task: it brings one phone after the other to the door, and answers those who come in between.
 
-A read that goes on over BLE lets its phone go, and the reader is free while it lasts. Who is held to it then is told
-that the door is busy; the guest being served does not notice. But a phone that was engaged for BLE and has not come yet
-(State = 01) holds nobody up: the next one at the reader takes its place at once, and its offer is dropped.
+While a phone is read over BLE, the reader is free. Somebody who taps in that time is told that the door is busy, and
+the guest being served does not notice.
+
+What a card at the reader meets:
+
+    state of the door                              a card comes                          next state
+    free                                           tap begins                            tap at the reader
+    tap at the reader (card not yet released)      (the reader does not look)            tap over, or read over BLE
+    waits for a phone over BLE ("ble.waiting")     that tap is cancelled, a new begins   tap at the reader
+    reads a phone over BLE                         "busy", the card is released          as it was
+    tap over                                       tap begins                            tap at the reader
+
+A phone that was engaged for BLE and has not connected yet must not block the door. So the next phone at the reader
+takes its place, and the first one's offer is dropped.
 """
 
 import asyncio
@@ -18,16 +29,15 @@ if TYPE_CHECKING:
 
 
 WELL_MS = 15000
-"""A reader chip that has not complained for so long is well again: longer than a driver rests between two attempts."""
+"""After this long without an error the reader counts as recovered. A driver rests less than this between two tries."""
 
 
-class _Held:
-    """The card at the reader, as the door has it, and whether it has been let go."""
+class _TappedCard:
+    """The card at the reader while the door uses it. `free` is set once it has been released."""
 
     def __init__(self, card: "Card") -> None:
         self.max_command = card.max_command
         self.max_response = card.max_response
-        self.no_mdoc = self.waits = False
         self.free = asyncio.Event()
         self._flag = asyncio.Event()
         self._flag.set()
@@ -41,10 +51,14 @@ class _Held:
         finally:
             self._flag.set()
 
+    def pass_over(self) -> None:
+        """See `firmware.nfc.Card`."""
+        self._card.pass_over()
+
     async def release(self) -> None:
-        """See `firmware.nfc.Card`. A session's last word may be under way: the door waits for no answer to it."""
+        """See `firmware.nfc.Card`. Waits for a command under way: the last message of a session may still be going out,
+        and the door does not wait for it."""
         await self._flag.wait()
-        self._card.no_mdoc = self.no_mdoc
         await self._card.release()
         self.free.set()
 
@@ -52,25 +66,23 @@ class _Held:
 async def serve(reader: "CardReader", door: "Door", signals: "Signals") -> None:
     """Serve for ever. `door.tap` must not raise."""
     tap: asyncio.Task[None] | None = None
-    held: _Held | None = None
     troubled, rest = False, "idle"
 
     def obstructed(there: bool) -> bool:
         nonlocal rest
         if troubled or (tap is not None and not tap.done()):
-            return False  # the light is somebody else's
+            return False  # the light shows something else now; the reader asks again at its next look
         rest = "obstructed" if there else "idle"
         signals.show(rest)
         if there:
             door.obstructed()
         return True
 
-    reader.on_obstructed = obstructed
     signals.show("idle")
     while True:
         elsewhere = tap is not None and not tap.done()
         try:
-            wait = reader.wait_for_card()
+            wait = reader.wait_for_card(obstructed)
             card = await (asyncio.wait_for(wait, WELL_MS / 1000) if troubled else wait)
         except TransportError as error:
             log("reader.trouble", code=error.code)
@@ -87,8 +99,7 @@ async def serve(reader: "CardReader", door: "Door", signals: "Signals") -> None:
             if not elsewhere:
                 signals.show(rest)
             continue
-        if held is not None and held.waits and tap is not None and not tap.done():
-            # Of two phones the one that is here counts, and not the one that has not come.
+        if door.waiting and tap is not None and not tap.done():
             log("tap.superseded")
             tap.cancel()
             try:
@@ -100,12 +111,12 @@ async def serve(reader: "CardReader", door: "Door", signals: "Signals") -> None:
             signals.aside("busy")
             await card.release()
             continue
-        held = _Held(card)
-        tap = asyncio.create_task(_tap(door, held))
-        await held.free.wait()
+        tapped = _TappedCard(card)
+        tap = asyncio.create_task(_tap(door, tapped))
+        await tapped.free.wait()
 
 
-async def _tap(door: "Door", card: "_Held") -> None:
+async def _tap(door: "Door", card: "_TappedCard") -> None:
     try:
         await door.tap(card)
     finally:

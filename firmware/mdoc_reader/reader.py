@@ -277,7 +277,8 @@ async def _engage(line: _Line, crypto: "Crypto", with_ble: bool) -> "Handover":
         try:
             command = engagement.push(response)
         except MooringError as error:
-            line.card.no_mdoc = error.code != "apdu.stalled"  # it answers, and what it says leads to no mdoc
+            if error.code != "apdu.stalled":
+                line.card.pass_over()  # it answers, and its answer leads to no mdoc
             raise
     assert engagement.handover is not None
     return engagement.handover
@@ -369,14 +370,12 @@ class _BleRetrieval:
         began = ticks.now()
         await self._session.begin()
         on_phase("ble.waiting", mode=self._session.mode, ms=ticks.since(ticks.now(), began))
-        self._line.card.waits = True
         await self._line.card.release()
 
     async def ready(self, on_phase: "OnPhase") -> None:
         """Wait for the phone."""
         began = ticks.now()
         await self._session.ready()
-        self._line.card.waits = False
         on_phase("ble.started", ms=ticks.since(ticks.now(), began), mtu=self._session.mtu)
 
     async def exchange(self, message: bytes, timeout_ms: int, on_phase: "OnPhase") -> bytes:

@@ -20,12 +20,6 @@ if TYPE_CHECKING:
         max_response: int
         """Most data bytes in a response that this driver can take: 256 short, more if it can do extended APDUs."""
 
-        waits: bool
-        """Set by who reads it: its phone is to come over BLE, and has not yet."""
-
-        no_mdoc: bool
-        """Set by who reads it, before `release`: it answers, and it is none that this door can read."""
-
         async def transceive(self, command: bytes, timeout_ms: int = 1000) -> bytes:
             """Send a command APDU and return the response APDU.
 
@@ -35,13 +29,20 @@ if TYPE_CHECKING:
             gone for good; `release` it and wait for the next.
             """
 
+        def pass_over(self) -> None:
+            """Say before `release` that this card answers, and that this door cannot read it.
+
+            A card with a UID of its own is then not reported again before it has left: a sticker or a forgotten card
+            does not close the door.
+            """
+
         async def release(self) -> None:
             """Deselect the card and drop the field. Never raises; a second call does nothing."""
 
     class CardReader(Protocol):
         """A reader chip."""
 
-        async def wait_for_card(self) -> Card:
+        async def wait_for_card(self, on_obstructed: Callable[[bool], bool]) -> Card:
             """The next card that is *brought* to the reader.
 
             A card left lying after its release is not reported again before it has been taken away: a phone left on
@@ -50,10 +51,8 @@ if TYPE_CHECKING:
             the chip can tell, when several cards are in the field: none is picked, and it is said once, not again
             until the field was empty; a card that is left alone there is then reported.
 
-            What does not speak ISO-DEP is no card, and neither is what was released with `no_mdoc`, has a UID of its
-            own, and has not left since: a sticker or a forgotten card closes no door.
-            """
+            What does not speak ISO-DEP is no card here.
 
-        on_obstructed: Callable[[bool], bool]
-        """Called with True when something stands in the way for long, with False when it is gone; again at the next
-        look if it returns False."""
+            `on_obstructed` is called with True when something has been in the way for long, and with False when it is
+            gone. If it returns False, it is called again at the next look.
+            """

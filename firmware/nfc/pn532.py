@@ -48,6 +48,10 @@ _LONGEST_BACKOFF_MS = const(8000)
 _OVERHEAD = const(2)  # the status word of a response
 
 
+def _nothing(_: bool) -> bool:
+    return True
+
+
 class Pn532Card:
     """A `firmware.nfc.Card` in the field of a PN532."""
 
@@ -55,7 +59,7 @@ class Pn532Card:
     max_response = MAX_APDU_RESPONSE
 
     def __init__(self, chip: Pn532, protocol: "IsoDep", ats: "Ats", lies: "_Lying | None") -> None:
-        self.no_mdoc = self.waits = False
+        self._no_mdoc = False
         self._held = lies
         self._chip = chip
         self._protocol = protocol
@@ -72,13 +76,17 @@ class Pn532Card:
         self._gone = False
         return response
 
+    def pass_over(self) -> None:
+        """See `firmware.nfc.Card`."""
+        self._no_mdoc = True
+
     async def release(self) -> None:
         """See `firmware.nfc.Card`."""
         if self._released:
             return
         self._released = True
         if self._held is not None:
-            self._held.passed = self.no_mdoc
+            self._held.passed = self._no_mdoc
         if not self._chip.ready:
             return  # the next look sets it up anew, and that begins with the field off
         try:
@@ -129,10 +137,11 @@ class Pn532Reader:
         self._lying: dict[bytes, _Lying] = {}
         self._current: _Lying | None = None  # what was handed out last, if its UID tells it from what comes next
         self.obstructed = False
-        self.on_obstructed: "Callable[[bool], bool]" = _nothing
+        self._on_obstructed: "Callable[[bool], bool]" = _nothing
 
-    async def wait_for_card(self) -> Pn532Card:
+    async def wait_for_card(self, on_obstructed: "Callable[[bool], bool]" = _nothing) -> Pn532Card:
         """See `firmware.nfc.CardReader`. Raises TransportError `nfc.collision` too, once, when there are several."""
+        self._on_obstructed = on_obstructed
         while True:
             try:
                 card = await self._look()
@@ -193,7 +202,7 @@ class Pn532Reader:
                 lies.count = 0
             lies._told = lies._told or ticks.age(lies.since) >= wait
         obstructed = any(lies._told for lies in self._lying.values())
-        if obstructed != self.obstructed and self.on_obstructed(obstructed):
+        if obstructed != self.obstructed and self._on_obstructed(obstructed):
             self.obstructed = obstructed
 
     def _find(self, uid: bytes) -> _Lying:
@@ -249,7 +258,3 @@ class Pn532Reader:
             self._reset()
         await asyncio.sleep(min(_BACKOFF_MS << min(self._failures - 2, 8), _LONGEST_BACKOFF_MS) / 1000)
         raise TransportError("nfc.reader", "the reader chip does not recover")
-
-
-def _nothing(_: bool) -> bool:
-    return True

@@ -89,12 +89,16 @@ class Door:
         self.mdoc_ble = mdoc_ble
         self.given = given
         self.chain = [bytes.fromhex(der) for der in given["chain"]]
+        self.waiting = False
 
     async def tap(self, card: "Card") -> None:
         marks: dict[str, Any] = {}
+        self.waiting = False
 
         def on_phase(event: str, **facts: "Any") -> None:
             marks[event] = facts
+            if event in ("ble.waiting", "ble.started"):
+                self.waiting = event == "ble.waiting"
             say(mark=event)
 
         items, private = self.given["items"], bytes.fromhex(self.given["private"])

@@ -77,7 +77,6 @@ class DirectCard:
         self._gone_after = gone_after
         self.max_command = max_command
         self.max_response = max_response
-        self.no_mdoc = self.waits = False
         self.exchanges: list[tuple[bytes, bytes]] = []
         self.released = False
 
@@ -87,6 +86,9 @@ class DirectCard:
         response = self._process(command)
         self.exchanges.append((command, response))
         return response
+
+    def pass_over(self) -> None:
+        pass
 
     async def release(self) -> None:
         self.released = True

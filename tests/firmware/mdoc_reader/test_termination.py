@@ -169,7 +169,7 @@ def test_a_card_is_released_after_the_last_word_of_its_session(tmp_path: Path, m
         def __init__(self) -> None:
             self.cards = [Slow(transaction.process)]
 
-        async def wait_for_card(self) -> tap.DirectCard:
+        async def wait_for_card(self, on_obstructed: Any) -> tap.DirectCard:
             if not self.cards:
                 await asyncio.Event().wait()
             return self.cards.pop()
