@@ -289,7 +289,7 @@ def parser() -> Parser:
                 "file", metavar="FILE", type=Path, nargs="?", help="write these; without it, show what is there"
             )
         elif name == "self-test":
-            one.add_argument("part", choices=("signals", "strike", "inputs"))
+            one.add_argument("part", choices=("signals", "strike", "inputs"), help="the part of the door to try")
         one.add_argument("--port", help="serial port of the lock; may be left out when there is only one")
         one.add_argument(
             "--timeout",
