@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from protocol.version import VERSION
+
 ROOT = Path(__file__).resolve().parents[2]
 SUBJECT = ROOT / ".ci/commit-subject"
 
@@ -117,3 +119,10 @@ def test_every_decision_answers_the_same_five_questions_and_is_listed() -> None:
         text = page.read_text(encoding="utf-8")
         assert re.findall(r"^## (.+)$", text, re.MULTILINE) == asked, page.name
         assert f"]({page.name})" in listed and len(text.splitlines()) <= 60, page.name
+
+
+def test_the_changelog_has_a_section_for_the_version() -> None:
+    headings = re.findall(
+        r"^## \[(.+?)\](?: - \d{4}-\d\d-\d\d)?$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.M
+    )
+    assert headings[:2] == ["Unreleased", VERSION]
