@@ -35,21 +35,21 @@ configuration:
 
 exit codes:
   0  done; for status: the agent runs and the broker is connected
-  1  it failed, for a reason that is printed (disk, another agent, …)
+  1  it failed, for the reason that is printed (disk, another agent, …)
   2  the command line or the configuration cannot be used; the message says what to change
   3  status only: the agent does not run, has never run here, or has no broker
 
-Custody of a record ends with the province's receipt. Until then it is in the outbox, and in the lock as well; so
-losing this machine loses no record.
+A record is in the outbox, and in the lock as well, until the province has signed a receipt for it. So no record is lost
+if this machine is lost.
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit code. Prints errors as one line, never a traceback for what people can mend."""
+    """Run one command; returns its exit code. An error that people can mend is one line, without a traceback."""
     options = parser().parse_args(arguments)
     try:
         code = _perform(options)
-        # Not left to the interpreter's end, where what goes wrong with it is told badly.
+        # Flushed here, because the interpreter reports a failure badly when it flushes at its end.
         sys.stdout.flush()
         return code
     except MooringError as error:
@@ -57,13 +57,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader of our output (`| head`) has left; there is nobody to tell.
+        # The reader of our output (`| head`) has gone, so nobody can be told.
         _drop_output()
         return FAILED
     except OSError as error:
-        # What the system refused where no module foresaw it.
+        # The system refused something at a place where no module expects it.
         place = f"{error.filename}: " if error.filename else ""
-        code = _fail(StorageError("edge.system", f"{place}{error.strerror or type(error).__name__}"), options)
+        reason = f"{place}{error.strerror or type(error).__name__}. Mend what the system says, then try again."
+        code = _fail(StorageError("edge.system", reason), options)
         try:
             sys.stdout.flush()
         except OSError:
@@ -116,7 +117,7 @@ def parser() -> Parser:
     add("status", "say whether the agent works: broker, locks, outbox")
     queue = add("queue", "show what waits for a receipt, by lock, and what was kept aside")
     queue.add_argument(
-        "--quarantine", action="store_true", help="list each record kept aside, or refused in error, and why"
+        "--quarantine", action="store_true", help="list each record that was kept aside or refused in error, and why"
     )
     commands.add_parser("print-config", help="print an annotated default configuration")
     return top
@@ -155,7 +156,7 @@ def _check(settings: config.Config, options: argparse.Namespace) -> int:
     print(f"  broker {settings.mqtt.host}:{settings.mqtt.port}, {'TLS' if settings.mqtt.ca else 'without TLS'}")
     print(f"  locks: {', '.join(settings.locks.addresses) or 'searched for'}")
     if settings.province_public_key is None:
-        print("  EXPERIMENT: without province_public_key whoever reaches the broker can have records forgotten here")
+        print("  EXPERIMENT: without province_public_key, anyone who reaches the broker can delete records here")
     return OK
 
 
@@ -175,10 +176,10 @@ def _status(settings: config.Config, options: argparse.Namespace) -> int:
     print(f"broker   {'connected' if broker else 'not connected'}")
     print(f"locks    {sum(lock['connected'] for lock in locks)} of {len(locks)} connected")
     if strangers:
-        print(f"         {strangers} addresses claim to be a lock of ours and have not proven it")
+        print(f"         {counted(strangers, 'address', 'addresses')} not proven to be a lock of ours")
     if faults:
         told = ", ".join(f"{kind} {count}" for kind, count in sorted(faults.items()))
-        print(f"faults   {told} since the start: bugs; the log has their places (agent.fault), please report them")
+        print(f"faults   {told} since the start. These are bugs: please report the agent.fault lines of the log")
     if contents is None:
         print(f"outbox   none in {settings.state_dir}: no agent has ever run with this state_dir")
     else:
@@ -192,11 +193,11 @@ def _status(settings: config.Config, options: argparse.Namespace) -> int:
 def _tell_disputed(contents: inventory.Counts) -> None:
     if contents.disputed:
         which = "1 record that its lock" if contents.disputed == 1 else f"{contents.disputed} records that their locks"
-        print(f"ALARM    the province refuses {which} did sign; kept here: tell the province")
+        print(f"ALARM    the province refuses {which} did sign. Kept here. Tell the province")
 
 
 def _contents(settings: config.Config) -> inventory.Counts | None:
-    """What the outbox holds; None if there is none, because no agent has run here."""
+    """What is in the outbox; None if there is no outbox, because no agent has run here."""
     try:
         with contextlib.closing(database.open_for_reading(settings.outbox_path)) as connection:
             return inventory.counts(connection)
@@ -239,7 +240,7 @@ def _wait(number: int, noun: str) -> str:
 
 
 def _counters(row: Mapping[str, Any]) -> str:
-    """What waits for the receipt of one lock: how many records, and from where to where."""
+    """How many records of one lock wait for a receipt, with the first and the last counter."""
     if row["records"] == 1:
         return f"1 record, counter {row['first']}"
     return f"{counted(int(row['records']), 'record')}, counters {row['first']} to {row['last']}"

@@ -1,12 +1,12 @@
-"""One MQTT 5 connection to the broker, from CONNECT to loss, on paho's network thread.
+"""One MQTT 5 connection to the broker, from CONNECT to its end, on paho's network thread.
 
-A connection is used once: what paho still held in memory when it ended is dropped with it, because the outbox, not
-paho, knows what must be sent again. The session ends with the connection too (clean start, no expiry): receipts are
-given again for records sent again, and the province answers LOCK SEEN with what a lock lacks, so nothing depends on
-a broker's memory. (rumqttd, for one, does not give unacknowledged messages to a returning session.)
+A connection is used once. When it ends, messages in paho's memory are dropped, because the outbox knows what must be
+sent again. The MQTT session ends with the connection too (clean start, no expiry), so nothing depends on a broker's
+memory: records that are sent again get their receipt again, and the province answers LOCK SEEN with the statements that
+the lock lacks. (rumqttd, for example, does not give unacknowledged messages to a returning session.)
 
-A broker need not be honest: what it sends is measured in `edge_agent.packets`, and whatever it makes paho or us raise
-ends this connection, with a log line, and not the thread or the agent in silence.
+A broker may be dishonest. `edge_agent.packets` measures what it sends. An exception in paho or here ends this
+connection with a log line; it never ends the thread or the agent silently.
 """
 
 import asyncio
@@ -31,22 +31,22 @@ from protocol import uplink
 from protocol.errors import FormatError, TransportError
 
 CONNECT_SECONDS: Final = 5.0
-"""TCP and TLS on a mobile uplink take two; this also bounds how long a stop can hang on an attempt."""
+"""TCP and TLS on a mobile uplink take two seconds. A stop of the agent waits at most this long for an attempt."""
 ANSWER_SECONDS: Final = 10.0
-"""CONNACK and SUBACK; a broker in a reconnect storm may queue us for seconds."""
+"""For CONNACK and SUBACK. After a restart many clients reconnect at once, and a broker may need seconds."""
 GOODBYE_SECONDS: Final = 2.0
-"""For the broker to take our `offline` at a clean stop; its last will would say the same."""
+"""At a clean stop, for the broker to take our `offline` message. Otherwise our last will says the same."""
 IN_FLIGHT: Final = 20
-"""QoS 1 messages under way in each direction. 20 is what Mosquitto allows, and paho with 1,000 is slower and fat."""
+"""QoS 1 messages under way in each direction. Mosquitto allows 20; with 1,000, paho is slower and uses more memory."""
 
 
 TOPICS: Final = (uplink.RECEIPT, uplink.CMD, uplink.PASS)
-"""What we subscribe to, of our own."""
+"""The topics of our own that we subscribe to."""
 
 
 @dataclass(frozen=True)
 class Message:
-    """A message from the province; `leaf` is `receipt`, `cmd` or `pass`. Acknowledge once its content is durable."""
+    """A message from the province; `leaf` is `receipt`, `cmd` or `pass`. Acknowledge it when its content is durable."""
 
     leaf: str
     payload: bytes
@@ -54,10 +54,10 @@ class Message:
 
 
 class BrokerConnection:
-    """A connection that is up, with our topics subscribed and the retained birth published.
+    """One connection: after `open` our topics are subscribed and our retained `online` message is published.
 
-    `messages` yields Message; `lost` is set when the connection has ended. `on_acknowledged(mid, refusal)` is called
-    in the event loop for each PUBACK, `refusal` being the broker's reason or None.
+    `messages` gets each Message that arrives; `lost` is set when the connection has ended. For each PUBACK,
+    `on_acknowledged(mid, refusal)` is called in the event loop; `refusal` is the broker's reason or None.
     """
 
     def __init__(
@@ -66,10 +66,10 @@ class BrokerConnection:
         self.messages: asyncio.Queue[Message] = asyncio.Queue()
         self.lost = asyncio.Event()
         self.max_payload = uplink.MAX_MESSAGE
-        """Longest payload that we and the broker accept."""
+        """Longest payload that both we and the broker accept."""
         self._reason = TransportError("broker.lost", "the connection ended")
         self._waiting = threading.Semaphore(IN_FLIGHT)
-        """Messages that may still come before an acknowledgement; counted in paho's thread, given back in the loop."""
+        """Messages that may still come before we acknowledge one. Taken in paho's thread, given back in the loop."""
         self._settings, self._edge, self._version = settings, edge, version
         self._on_acknowledged = on_acknowledged
         self._in_flight = IN_FLIGHT
@@ -82,7 +82,7 @@ class BrokerConnection:
     # --- from the event loop -----------------------------------------------------------------------------------------
 
     async def open(self) -> None:
-        """Connect, subscribe, announce. Raises TransportError: `broker.unreachable`, `.refused`, `.silent`."""
+        """Connect, subscribe, say `online`. Raises TransportError: `broker.unreachable`, `.refused`, `.silent`."""
         properties = Properties(PacketTypes.CONNECT)
         properties.ReceiveMaximum = IN_FLIGHT
         properties.MaximumPacketSize = MAX_PACKET
@@ -97,18 +97,20 @@ class BrokerConnection:
             )
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
-            raise TransportError("broker.unreachable", f"{reason}; check mqtt.host, mqtt.port and TLS") from error
+            raise TransportError("broker.unreachable", f"{reason}. Check mqtt.host, mqtt.port and TLS.") from error
         self._client.loop_start()
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 reason_code, answer = await self._unless_lost(self._connected)
                 if reason_code.is_failure:
-                    raise TransportError("broker.refused", f"{reason_code}; check the certificate and mqtt settings")
+                    raise TransportError("broker.refused", f"{reason_code}. Check the certificate and mqtt settings.")
                 self._respect(answer)
                 topics = [(uplink.topic(self._edge, leaf), 1) for leaf in TOPICS]
                 self._client.subscribe(topics)
                 if any(code.is_failure for code in await self._unless_lost(self._subscribed)):
-                    raise TransportError("broker.refused", "the broker's access list keeps us from our own topics")
+                    raise TransportError(
+                        "broker.refused", "the broker does not let us read our own topics. Check its access list."
+                    )
         except TimeoutError as error:
             raise TransportError("broker.silent", f"no answer within {ANSWER_SECONDS:.0f} s") from error
         self.publish(uplink.STATE, uplink.state(True, self._version), retain=True)
@@ -134,22 +136,22 @@ class BrokerConnection:
         return min(self._unacknowledged.values(), default=None)
 
     def acknowledge(self, message: Message) -> None:
-        """Send the PUBACK of a message. In order of arrival: rumqttd drops a client that acknowledges out of order."""
+        """Send the PUBACK of a message, in the order of arrival: rumqttd drops a client that keeps another order."""
         self._waiting.release()
         if message.mid:
             self._client.ack(message.mid, 1)
 
     async def ended(self) -> TransportError:
-        """Wait for the end of the connection; returns why."""
+        """Wait until the connection ends; returns why it ended."""
         await self.lost.wait()
         return self._reason
 
     async def close(self) -> None:
-        """End the connection; with a clean goodbye if it still stands."""
+        """End the connection. If it still works, say `offline` first."""
         if not self.lost.is_set() and self._client.is_connected():
             topic = uplink.topic(self._edge, uplink.STATE)
             info = self._client.publish(topic, uplink.state(False, self._version), qos=1, retain=True)
-            # Without this answer the broker publishes nothing false: `online` stays until the next birth or will.
+            # If the broker does not answer, `online` stays until our last will or our next `online` replaces it.
             with contextlib.suppress(RuntimeError, ValueError):
                 await asyncio.to_thread(info.wait_for_publish, GOODBYE_SECONDS)
         try:
@@ -170,7 +172,7 @@ class BrokerConnection:
         return answer.result()
 
     def _respect(self, answer: Properties | None) -> None:
-        """The broker's limits (MQTT 5 section 3.2.2.3); paho heeds none, nor lets its own be set from now on."""
+        """Keep to the broker's limits (MQTT 5 section 3.2.2.3). paho ignores them, and cannot be told now."""
         self._in_flight = min(IN_FLIGHT, getattr(answer, "ReceiveMaximum", IN_FLIGHT))
         packet = getattr(answer, "MaximumPacketSize", self.max_payload + PACKET_OVERHEAD)
         self.max_payload = min(self.max_payload, packet - PACKET_OVERHEAD)
@@ -197,7 +199,7 @@ class BrokerConnection:
         return client
 
     def _post(self, call: Callable[..., None], *arguments: object) -> None:
-        # The loop is closed when the process is ending; there is nobody left to tell.
+        # The loop is closed while the process ends, and then nobody needs the call.
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._contained, call, *arguments)
 
@@ -228,7 +230,9 @@ class BrokerConnection:
         if edge == self._edge and leaf in TOPICS:
             self.messages.put_nowait(Message(leaf, bytes(message.payload), message.mid))
         else:
-            self._end(TransportError("broker.limit", "a message on a topic that we have not subscribed to"))
+            self._end(
+                TransportError("broker.limit", "the broker sent a message on a topic that we did not subscribe to")
+            )
 
 
 class _Client(paho.Client):
@@ -253,27 +257,27 @@ class _Client(paho.Client):
 
     @property
     def refused(self) -> str | None:
-        """Which limit the broker has broken; None if none."""
+        """Which limit the broker has broken; None if it has kept to all."""
         channel = self._packets
         return None if channel is None or channel.refused is None else str(channel.refused)
 
     def _create_socket(self) -> PacketSocket:
-        # Where paho itself puts what stands between it and the socket: its wrapper for websockets, say.
+        # paho itself wraps its socket here, for websockets for example.
         channel = super()._create_socket()
         if isinstance(channel, socket.socket):
-            # Else a PUBLISH behind a PUBACK waits for the peer's delayed ACK: 40 ms on each hop of a check-in.
+            # Without it, a PUBLISH after a PUBACK waits for the peer's delayed ACK: 40 ms on each hop of a check-in.
             channel.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._packets = PacketSocket(channel, self._admit)
         return self._packets
 
     def hang_up(self) -> None:
-        """Close the socket, if paho has not: it does not after an exception."""
+        """Close the socket. After an exception paho leaves it open."""
         if self._packets is not None:
             with contextlib.suppress(OSError):
                 self._packets.close()
 
     def loop_forever(self, timeout: float = 1.0, retry_first_connection: bool = False) -> MQTTErrorCode:
-        """As in paho, whose thread is in here. An exception in it would end the thread and tell nobody."""
+        """As in paho, whose thread runs this. An exception here would end the thread, and nobody would know."""
         try:
             return super().loop_forever(timeout, retry_first_connection)
         except Exception as error:  # noqa: BLE001 -- contained here, and noted

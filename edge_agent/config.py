@@ -1,8 +1,8 @@
-"""Settings of the edge agent: a TOML file, environment overrides, and `default.toml` as the one list of keys.
+"""Settings of the edge agent: a TOML file, environment variables that override it, and `default.toml`.
 
-`default.toml` is what `print-config` prints, what names the keys and their types, and what holds the defaults; this
-module adds the limits. Unknown keys are refused with the nearest known one, so that a typing error cannot pass
-silently for a default.
+`default.toml` is the only list of keys, types and defaults; `print-config` prints it. This module adds the limits. An
+unknown key is refused, and the message names the nearest known key: with a misspelt key the default would apply
+silently.
 """
 
 import difflib
@@ -56,7 +56,7 @@ class Mqtt:
 
 @dataclass(frozen=True)
 class Uplink:
-    """Batches: bytes, milliseconds, number under way, seconds to wait for a receipt."""
+    """Batches: their size, how long records are gathered, how many are under way, how long to wait for a receipt."""
 
     batch_bytes: int
     batch_ms: int
@@ -66,7 +66,7 @@ class Uplink:
 
 @dataclass(frozen=True)
 class OutboxLimits:
-    """Megabytes (1 MB = 1,000,000 bytes) of records held at most, and of free disk left alone."""
+    """Megabytes (1 MB = 1,000,000 bytes): the most that records may take, and how much free disk is left alone."""
 
     max_mb: int
     disk_reserve_mb: int
@@ -74,7 +74,7 @@ class OutboxLimits:
 
 @dataclass(frozen=True)
 class Locks:
-    """Which locks: addresses, or discovery when there are none; `credit` as in `protocol.link`."""
+    """Which locks: those at `addresses`, or discovery if there are none. `credit` is explained in `protocol.link`."""
 
     addresses: tuple[str, ...]
     scan_seconds: int
@@ -84,7 +84,7 @@ class Locks:
 
 @dataclass(frozen=True)
 class LogSettings:
-    """`level` as in `logging`, lower case; `json` for one JSON object a line."""
+    """`level` as in `logging`, in lower case. `json`: one JSON object a line."""
 
     level: str
     json: bool
@@ -92,7 +92,7 @@ class LogSettings:
 
 @dataclass(frozen=True)
 class Config:
-    """All settings, checked. `source` is the file they came from, None for defaults and environment only."""
+    """All settings, checked. `source` is their file; None if only defaults and environment variables are used."""
 
     source: Path | None
     name: str
@@ -116,17 +116,17 @@ def default_text() -> str:
 
 
 def load(path: Path | None, environment: Mapping[str, str]) -> Config:
-    """Settings from `path`, else from the file that MOORING_EDGE_CONFIG names, else from /etc if it exists there.
+    """Settings from `path`, else from the file that MOORING_EDGE_CONFIG names, else from DEFAULT_PATH if it exists.
 
-    What can never work is refused here, for every command alike. Raises ConfigError: `config.missing`,
-    `config.unreadable`, `config.syntax`, `config.unknown_key`, `config.type`, `config.value`, `config.file` for a file
-    that a setting names.
+    Settings that can never work are refused here, for every command. Raises ConfigError: `config.missing`,
+    `config.unreadable`, `config.syntax`, `config.unknown_key`, `config.type`, `config.value`, and `config.file` for a
+    file that a setting names.
     """
     named = path or (Path(environment[ENVIRONMENT_CONFIG]) if environment.get(ENVIRONMENT_CONFIG) else None)
     content = _read(named or DEFAULT_PATH)
     if content is None and named:
         raise ConfigError(
-            "config.missing", f"{named} does not exist; make one with: python -m edge_agent print-config > {named}"
+            "config.missing", f"{named} does not exist. Make it: python -m edge_agent print-config > {named}."
         )
     source = named or (None if content is None else DEFAULT_PATH)
     values = dict(_flatten(tomllib.loads(default_text())))
@@ -148,15 +148,17 @@ def _read(path: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except IsADirectoryError:
-        raise ConfigError("config.unreadable", f"{path} is a directory; name the file in it") from None
+        raise ConfigError("config.unreadable", f"{path} is a directory. Name the file in it.") from None
     except OSError as error:
-        raise ConfigError("config.unreadable", f"cannot read {path}: {error.strerror}; check its permissions") from None
+        raise ConfigError(
+            "config.unreadable", f"cannot read {path}: {error.strerror}. Check its permissions."
+        ) from None
     except UnicodeDecodeError:
-        raise ConfigError("config.syntax", f"{path} is not UTF-8 text") from None
+        raise ConfigError("config.syntax", f"{path} is not UTF-8 text. Save it as UTF-8.") from None
     except ValueError as error:  # tomllib's own, or int's for a number of thousands of digits
-        raise ConfigError("config.syntax", f"{path} is not TOML: {error}") from None
+        raise ConfigError("config.syntax", f"{path} is not TOML: {error}. Correct this place.") from None
     except RecursionError:
-        raise ConfigError("config.syntax", f"{path} is nested too deeply") from None
+        raise ConfigError("config.syntax", f"{path} is nested too deeply. Compare it with print-config.") from None
 
 
 def _flatten(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -175,13 +177,13 @@ def _nearest(wrong: str, known: Mapping[str, Any]) -> str:
     near = difflib.get_close_matches(wrong, known, 1, 0.5)
     # A key in the wrong section is the other usual mistake.
     near = near or [key for key in known if key.rpartition(".")[2] == wrong.rpartition(".")[2]]
-    return f"did you mean {near[0]}?" if near else "see print-config for the known ones"
+    return f"Did you mean {near[0]}?" if near else "See print-config for the known ones."
 
 
 def _key_of(variable: str, known: Mapping[str, Any]) -> str:
     variables = {ENVIRONMENT_PREFIX + key.upper().replace(".", "_"): key for key in known}
     if variable not in variables:
-        raise ConfigError("config.unknown_key", f"no setting answers to {variable}; {_nearest(variable, variables)}")
+        raise ConfigError("config.unknown_key", f"{variable} names no setting. {_nearest(variable, variables)}")
     return variables[variable]
 
 
@@ -189,13 +191,13 @@ def _from_text(text: str, default: object, variable: str) -> object:
     """An environment variable in the type of the default; a list is separated by commas."""
     if isinstance(default, bool):
         if text.lower() not in ("true", "false", "1", "0"):
-            raise ConfigError("config.type", f"{variable} must be true or false")
+            raise ConfigError("config.type", f"{variable} has another value. Set it to true or false.")
         return text.lower() in ("true", "1")
     if isinstance(default, int):
         try:
             return int(text)
         except ValueError:
-            raise ConfigError("config.type", f"{variable} must be a whole number") from None
+            raise ConfigError("config.type", f"{variable} has another value. Set it to a whole number.") from None
     if isinstance(default, list):
         return [part.strip() for part in text.split(",") if part.strip()]
     return text
@@ -204,30 +206,32 @@ def _from_text(text: str, default: object, variable: str) -> object:
 def _checked(key: str, value: object, known: Mapping[str, Any], where: str) -> object:
     if _is_section(key, known):
         raise ConfigError(
-            "config.type", f"{key} {where} is a section: write [{key}] on a line of its own, then its keys"
+            "config.type", f"{key} {where} is a section. Write [{key}] on a line of its own, then its keys."
         )
     if key not in known:
-        raise ConfigError("config.unknown_key", f"{key} {where} is not a setting; {_nearest(key, known)}")
+        raise ConfigError("config.unknown_key", f"{key} {where} is not a setting. {_nearest(key, known)}")
     expected = known[key]
-    # bool is an int to Python, and not to whoever wrote the file.
+    # To Python a bool is an int, but to the person who wrote the file it is not.
     if type(value) is not type(expected) or (isinstance(value, list) and not all(isinstance(v, str) for v in value)):
         names = {str: "text in quotes", int: "a whole number", bool: "true or false", list: "a list of texts"}
-        raise ConfigError("config.type", f"{key} {where} must be {names[type(expected)]}")
+        raise ConfigError("config.type", f"{key} {where} has another type. Write {names[type(expected)]}.")
     if key in _RANGES and isinstance(value, int) and not _RANGES[key][0] <= value <= _RANGES[key][1]:
-        raise ConfigError("config.value", f"{key} {where} must be {_RANGES[key][0]} to {_RANGES[key][1]}")
+        least, most = _RANGES[key]
+        raise ConfigError("config.value", f"{key} {where} is out of range. Choose {least} to {most}.")
     texts = value if isinstance(value, list) else [value]
     if not all(text.isprintable() for text in texts if isinstance(text, str)):
-        raise ConfigError("config.value", f"{key} {where} holds a character that cannot be printed")
+        raise ConfigError("config.value", f"{key} {where} has a character that cannot be printed. Remove it.")
     return value
 
 
 def _build(values: dict[str, Any], source: Path | None) -> Config:
     if not uplink.is_edge_name(values["name"]):
-        raise ConfigError("config.value", "name must be 1 to 32 of a-z, 0-9 and hyphen")
+        raise ConfigError("config.value", "name cannot be used in a topic. Choose 1 to 32 of a-z, 0-9 and hyphen.")
     if not _is_host(values["mqtt.host"]):
-        raise ConfigError("config.value", "mqtt.host must be the broker's name or address alone; the port is mqtt.port")
+        reason = "mqtt.host is not a host. Write the broker's name or address alone; the port is mqtt.port."
+        raise ConfigError("config.value", reason)
     if values["log.level"] not in _LEVELS:
-        raise ConfigError("config.value", f"log.level must be one of {', '.join(_LEVELS)}")
+        raise ConfigError("config.value", f"log.level is unknown. Choose one of {', '.join(_LEVELS)}.")
     _check_directory(values["state_dir"])
     _check_tls(values)
 
@@ -253,12 +257,13 @@ def _check_key(public: bytes | None, experiment: bool) -> None:
     if public is None and not experiment:
         raise ConfigError(
             "config.value",
-            "province_public_key is empty: set it to the key that your province gives out, 130 hex digits. "
-            "experiment_without_key = true does without, for experiments: whoever reaches the broker is believed then",
+            "province_public_key is empty. Set it to the key that your province publishes, 130 hex digits. "
+            "For an experiment without the key, set experiment_without_key = true. Then the agent believes "
+            "anyone who reaches the broker.",
         )
     if public is not None and experiment:
         raise ConfigError(
-            "config.value", "experiment_without_key is true and province_public_key is set: take one of them out"
+            "config.value", "experiment_without_key is true and province_public_key is set. Remove one of them."
         )
 
 
@@ -273,17 +278,17 @@ def _is_host(text: str) -> bool:
 
 def _check_tls(values: Mapping[str, Any]) -> None:
     if bool(values["mqtt.cert"]) != bool(values["mqtt.key"]):
-        raise ConfigError("config.value", "mqtt.cert and mqtt.key belong together; set both or none")
+        raise ConfigError("config.value", "mqtt.cert and mqtt.key belong together. Set both or none.")
     if values["mqtt.cert"] and not values["mqtt.ca"]:
-        raise ConfigError("config.value", "mqtt.cert needs mqtt.ca: without it the connection is not TLS")
+        raise ConfigError("config.value", "mqtt.cert needs mqtt.ca: without it there is no TLS. Set mqtt.ca.")
     if values["mqtt.ca"]:
         tls.context(values["mqtt.ca"], values["mqtt.cert"], values["mqtt.key"])
 
 
 def _check_directory(name: str) -> None:
-    """Could `name` be made, if it is not there? Whether the service may write to it shows only when it runs."""
+    """Refuse a directory that cannot be made. Only a run shows whether the service may write to it."""
     if not name:
-        raise ConfigError("config.value", "state_dir is empty; name a directory")
+        raise ConfigError("config.value", "state_dir is empty. Name a directory.")
     for place in (Path(name), *Path(name).parents):
         try:
             mode = place.stat().st_mode
@@ -292,9 +297,11 @@ def _check_directory(name: str) -> None:
         except PermissionError:
             return
         except OSError as error:
-            raise ConfigError("config.value", f"state_dir cannot be {name}: {error.strerror}") from None
+            raise ConfigError(
+                "config.value", f"state_dir cannot be {name}: {error.strerror}. Choose another."
+            ) from None
         if not stat.S_ISDIR(mode):
-            raise ConfigError("config.value", f"state_dir cannot be {name}: {place} is a file and not a directory")
+            raise ConfigError("config.value", f"state_dir cannot be {name}: {place} is a file. Choose another.")
         return
 
 
@@ -303,10 +310,11 @@ def _addresses(named: list[str]) -> tuple[str, ...]:
     for address in addresses:
         if not _ADDRESS.fullmatch(address):
             raise ConfigError(
-                "config.value", f"locks.addresses: {address!r} is no Bluetooth address such as AA:BB:CC:DD:EE:01"
+                "config.value",
+                f"locks.addresses: {address!r} is no Bluetooth address. Write one such as AA:BB:CC:DD:EE:01.",
             )
         if addresses.count(address) > 1:
-            raise ConfigError("config.value", f"locks.addresses names {address} twice")
+            raise ConfigError("config.value", f"locks.addresses names {address} twice. Remove one.")
     return addresses
 
 
@@ -318,9 +326,9 @@ def _point(text: str) -> bytes | None:
     except ValueError:
         point = b""
     if len(point) != 65 or point[0] != 4:
-        raise ConfigError("config.value", "province_public_key must be 130 hex digits that start with 04")
+        raise ConfigError("config.value", "province_public_key is no key. Write 130 hex digits that start with 04.")
     if not is_point(crypto_cpython, "P-256", point):
         raise ConfigError(
-            "config.value", "province_public_key is no point of P-256, so no receipt would be good: copy it anew"
+            "config.value", "province_public_key is no point of P-256, so no receipt could be verified. Copy it again."
         )
     return point

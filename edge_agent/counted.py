@@ -1,6 +1,6 @@
-"""Numbers as people say them."""
+"""Numbers with their noun, in singular or plural."""
 
 
 def counted(number: int, noun: str, plural: str | None = None) -> str:
-    """ "1 record", "2 records": the noun in the form that fits the number; `plural` is for those that add no s."""
+    """The number and its noun: "1 record", "2 records". Give `plural` for a noun whose plural is not made with an s."""
     return f"{number} {noun if number == 1 else plural or noun + 's'}"

@@ -1,8 +1,8 @@
-"""What this edge proves itself to locks with: a key made here, and the province's passes for it.
+"""What this edge agent shows to locks to prove who it is: a key made here, and the province's passes for that key.
 
-The key never leaves the machine. The passes come down over MQTT, in one message, or an installer puts that message into
-the state directory; they are public, and worth nothing without the key. Together they list the locks that are this
-edge's own; no other lock is talked to.
+The key never leaves the machine. The passes come over MQTT in one message, or an installer copies that message into the
+state directory. Passes are public and useless without the key. Together they list this edge's own locks; the agent
+talks to no other lock.
 """
 
 import asyncio
@@ -21,11 +21,11 @@ PASS_FILE: Final = "edge.pass"  # noqa: S105  no password
 
 
 class Credentials:
-    """Key and pass in `state_dir`; the key is made (mode 0600) the first time.
+    """Key and passes in `state_dir`. The key is made the first time, readable by its owner only (mode 0600).
 
-    `province_public` is the province's key, or None in an experiment without it: then passes are taken by their form,
-    kept in memory only, and locks judge them. Raises StorageError `link.key` for a key file that cannot be used, and
-    when none can be written.
+    `province_public` is the province's key, or None in an experiment without it. Without it only the form of passes is
+    checked, they are kept in memory only, and the locks judge them. Raises StorageError `link.key` if the key file
+    cannot be used or written.
     """
 
     def __init__(self, state_dir: Path, province_public: bytes | None) -> None:
@@ -70,25 +70,25 @@ class Credentials:
         return self._prefixes.get(prefix)
 
     def pass_for(self, lock_id: bytes) -> bytes | None:
-        """The pass to show to a lock, as the province signed it; None if none lists it."""
+        """The pass to show to that lock, as the province signed it; None if no pass lists the lock."""
         return self._passes.get(lock_id)
 
     def take(self, message: bytes) -> bool:
-        """Take the passes in a message on `pass` and keep them instead of those that are here, all or none.
+        """Replace the passes by those in a message on the topic `pass`: all of them or none.
 
-        False if passes as new are here. Raises FormatError, VerificationError.
+        False if the present passes are as new. Raises FormatError, VerificationError.
         """
         issued_at, passes = self._read(message)
         if issued_at <= self.issued_at:
             return False
         self._hold(issued_at, passes)
         if self._province_public is None:
-            # What nobody may have signed must not stand in the way of a genuine one at the next start.
+            # Perhaps nobody signed these passes. If stored, they could keep out genuine ones at the next start.
             return True
         try:
             files.replace(self._path, message, durable=True)
         except OSError as error:
-            # They serve until the next start, and then the province sends them again.
+            # They are used until the next start, and then the province sends them again.
             log.event("pass.not_stored", reason=error.strerror or type(error).__name__)
         return True
 
@@ -103,9 +103,9 @@ class Credentials:
         forms = [self._read_one(signed) for signed in statements]
         together = {(form.issued_at, form.parts) for form in forms}
         passes = {lock_id: signed for form, signed in zip(forms, statements, strict=True) for lock_id in form.locks}
-        # What is said here stands for all passes that the edge has, and the broker must not be able to leave one out.
+        # One message brings all passes of this edge. So the broker must not be able to leave one out.
         if together != {(forms[0].issued_at, len(forms))} or len(passes) != sum(len(form.locks) for form in forms):
-            raise VerificationError("edge-pass.together", "not exactly the passes that were issued together")
+            raise VerificationError("edge-pass.together", "these are not exactly the passes that were issued together")
         return forms[0].issued_at, passes
 
     def _read_one(self, signed: bytes) -> EdgePass:
@@ -116,7 +116,7 @@ class Credentials:
             body = statement.open(crypto, signed, KIND, self._province_public)
         form = EdgePass.parse(body)
         if form.edge_public != self.public:
-            raise VerificationError("edge-pass.key", "the pass is for another key than this edge has")
+            raise VerificationError("edge-pass.key", "the pass is for another key than the one of this edge")
         return form
 
     def _restore(self) -> None:
@@ -128,7 +128,7 @@ class Credentials:
             except FileNotFoundError:
                 raise
             except (OSError, FormatError, VerificationError) as error:
-                # Not worth stopping for: the province is asked for another.
+                # The agent can go on: it asks the province for new passes.
                 log.event("pass.unusable", reason=getattr(error, "code", type(error).__name__))
 
 
@@ -140,14 +140,15 @@ def _load_or_make(path: Path) -> tuple[bytes, bytes]:
         try:
             files.replace(path, private, durable=True)
         except OSError as error:
-            raise StorageError("link.key", f"cannot write {path}: {error.strerror}; check state_dir") from error
+            raise StorageError("link.key", f"cannot write {path}: {error.strerror}. Check state_dir.") from error
     except OSError as error:
-        raise StorageError("link.key", f"cannot read {path}: {error.strerror}; check its permissions") from error
+        raise StorageError("link.key", f"cannot read {path}: {error.strerror}. Check its permissions.") from error
     try:
         if len(private) != 32:
             raise VerificationError("crypto.key")
         return private, crypto.public("P-256", private)
     except VerificationError:
         raise StorageError(
-            "link.key", f"{path} does not hold a key; remove it, start again, and have the new key admitted"
+            "link.key",
+            f"{path} does not contain a key. Delete it, start again, and ask the province to admit the new key.",
         ) from None

@@ -1,6 +1,6 @@
-"""The SQLite file under the outbox: durable settings, schema, and SQLite's errors in words that help.
+"""The SQLite file of the outbox: durable settings, schema, and SQLite's errors with what to do about them.
 
-Losing this file loses no record: each lock keeps its own until a receipt covers them, and sends them again.
+No record is lost if this file is lost. Each lock keeps its records until a receipt covers them, and sends them again.
 """
 
 import contextlib
@@ -15,21 +15,21 @@ from protocol.errors import StorageError
 APPLICATION_ID = 0x4D6F6F72
 SCHEMA_VERSION = 3
 BUSY_MS = 5000
-"""The agent is the only writer; a `queue` command beside it holds no lock longer than a read."""
+"""How long to wait for another process. The agent is the only writer, and a `queue` command only reads, briefly."""
 WAL_LIMIT_BYTES = 4_000_000
-"""The write-ahead log is cut back to this after a burst."""
+"""The write-ahead log is cut back to this size after a burst."""
 
-# What is read here was bounded before, at the entrances; the checks find a file that something else has written in.
+# All values were checked before they come here. The CHECKs find a file into which another program has written.
 _SCHEMA = f"""
 CREATE TABLE records (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,   -- order of arrival; never used again, so that a cursor stays good
+    id INTEGER PRIMARY KEY AUTOINCREMENT,   -- order of arrival; no number is used twice, so a cursor stays valid
     lock_id BLOB NOT NULL, counter INTEGER NOT NULL CHECK (counter BETWEEN 1 AND {cbor.LARGEST}),
     payload_hash BLOB NOT NULL, previous BLOB NOT NULL,
     record BLOB NOT NULL, stored_at REAL NOT NULL,
-    disputed TEXT,                          -- code under which the province refuses it, against our own check
+    disputed TEXT,                          -- code of the province's refusal, if our own check disagrees
     UNIQUE (lock_id, counter)
 );
-CREATE TABLE damaged (                      -- records that this disk has changed, to be fetched from the lock again
+CREATE TABLE damaged (                      -- records that this disk has changed; the lock is asked for them again
     lock_id BLOB NOT NULL, counter INTEGER NOT NULL CHECK (counter BETWEEN 1 AND {cbor.LARGEST}),
     PRIMARY KEY (lock_id, counter)
 );
@@ -48,7 +48,7 @@ CREATE TABLE statements (
     verified INTEGER NOT NULL, statement BLOB NOT NULL, queued_at REAL NOT NULL,
     UNIQUE (lock_id, kind, name)
 );
-CREATE TABLE placements (                   -- what the newest placement seen of a lock says
+CREATE TABLE placements (                   -- from the newest placement of a lock that was seen
     lock_id BLOB PRIMARY KEY, serial INTEGER NOT NULL CHECK (serial BETWEEN 1 AND {cbor.LARGEST}),
     platform_key BLOB NOT NULL, profile TEXT NOT NULL
 );
@@ -56,33 +56,33 @@ CREATE TABLE locks (
     lock_id BLOB PRIMARY KEY,
     identity_public BLOB,
     next_counter INTEGER NOT NULL DEFAULT 0 CHECK (next_counter BETWEEN 0 AND {cbor.LARGEST}),
-    told_through INTEGER NOT NULL DEFAULT 0       -- what the lock itself says a receipt covered
+    told_through INTEGER NOT NULL DEFAULT 0       -- covered by a receipt, as the lock itself says
         CHECK (told_through BETWEEN 0 AND {cbor.LARGEST}),
-    receipted_through INTEGER NOT NULL DEFAULT 0  -- what the last receipt that we accepted covers
+    receipted_through INTEGER NOT NULL DEFAULT 0  -- covered by the last receipt that was accepted here
         CHECK (receipted_through BETWEEN 0 AND {cbor.LARGEST}),
     receipted_head BLOB, seen_at REAL,
-    address TEXT                                  -- where it proved itself last
+    address TEXT                                  -- where the lock proved itself last
 );
 """
 
 _ADVICE = {
-    sqlite3.SQLITE_FULL: ("outbox.full", "the disk is full; free some space, nothing that is held is lost"),
-    sqlite3.SQLITE_BUSY: ("outbox.busy", "another process holds the outbox; stop it"),
-    sqlite3.SQLITE_LOCKED: ("outbox.busy", "another process holds the outbox; stop it"),
-    sqlite3.SQLITE_READONLY: ("outbox.access", "cannot write; check owner and permissions of state_dir"),
-    sqlite3.SQLITE_CANTOPEN: ("outbox.access", "cannot open; check that state_dir exists and its permissions"),
-    sqlite3.SQLITE_PERM: ("outbox.access", "cannot open; check owner and permissions of state_dir"),
-    sqlite3.SQLITE_IOERR: ("outbox.io", "the disk does not read or write; check it, an SD card may be worn out"),
+    sqlite3.SQLITE_FULL: ("outbox.full", "the disk is full. Free some space; nothing stored is lost."),
+    sqlite3.SQLITE_BUSY: ("outbox.busy", "another process uses the outbox. Stop it."),
+    sqlite3.SQLITE_LOCKED: ("outbox.busy", "another process uses the outbox. Stop it."),
+    sqlite3.SQLITE_READONLY: ("outbox.access", "cannot write. Check owner and permissions of state_dir."),
+    sqlite3.SQLITE_CANTOPEN: ("outbox.access", "cannot open. Check that state_dir exists, and its permissions."),
+    sqlite3.SQLITE_PERM: ("outbox.access", "cannot open. Check owner and permissions of state_dir."),
+    sqlite3.SQLITE_IOERR: ("outbox.io", "the disk does not read or write. Check it; an SD card may be worn out."),
 }
 _CORRUPT = (
     "outbox.corrupt",
-    "the outbox is damaged; stop the agent, move the file aside, start again: locks send again what has no receipt",
+    "the outbox is damaged. Stop the agent, move the file aside, and start again: locks send what has no receipt.",
 )
 
 
 @contextlib.contextmanager
 def errors() -> Iterator[None]:
-    """SQLite's errors as StorageError with a stable code and what to do."""
+    """Turn SQLite's errors into StorageErrors with a stable code and with what to do."""
     try:
         yield
     except sqlite3.Error as error:
@@ -95,17 +95,17 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
     """The outbox at `path`, made if missing. Raises StorageError, `outbox.version` for a newer schema."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Records are sealed, yet what is not for others to copy should not be theirs to read.
+        # Records are sealed. Even so, other users have no business with them, so they cannot read the file.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     except OSError as error:
-        advice = f"cannot make {path}: {error.strerror}; check state_dir and its permissions"
+        advice = f"cannot make {path}: {error.strerror}. Check state_dir and its permissions."
         raise StorageError("outbox.access", advice) from error
     with errors():
         connection = sqlite3.connect(path, timeout=BUSY_MS / 1000, isolation_level=None)
         try:
             _check_version(connection)
             connection.execute("PRAGMA journal_mode = WAL")
-            # FULL, not NORMAL: a commit in WAL mode must reach the disk before the lock is told to go on.
+            # With NORMAL, a commit in WAL mode may not be on disk yet when the lock is told to send more.
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
             if connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
@@ -123,21 +123,21 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
 
 def no_access(place: Path, error: OSError) -> StorageError:
     """`outbox.access`, for a command that may not look at `place`."""
-    advice = f"cannot look into {place}: {error.strerror}; run as the user of the agent: sudo -u USER …"
+    advice = f"cannot look into {place}: {error.strerror}. Run this as the user of the agent, with: sudo -u USER."
     return StorageError("outbox.access", advice)
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
-    """The outbox for a look beside a running agent.
+    """The outbox, read-only; an agent may be running on it.
 
-    Raises StorageError, `outbox.missing` if there is none, `outbox.access` if it is not for us to see.
+    Raises StorageError: `outbox.missing` if there is none, `outbox.access` if this user may not read it.
     """
     try:
-        # SQLite has one word for all that keeps it from opening a file.
+        # Opened first, because SQLite reports every reason for a failure to open as the same error.
         os.close(os.open(path, os.O_RDONLY))
     except FileNotFoundError:
         raise StorageError(
-            "outbox.missing", f"{path} does not exist; the agent has not run with this state_dir"
+            "outbox.missing", f"{path} does not exist. Check state_dir, or run the agent first."
         ) from None
     except OSError as error:
         raise no_access(path, error) from error
@@ -146,7 +146,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
         connection.isolation_level = None
         try:
             if _check_version(connection) == 0:
-                raise StorageError("outbox.missing", f"{path} is empty; the agent has not run with this state_dir")
+                raise StorageError("outbox.missing", f"{path} is empty. Check state_dir, or run the agent first.")
         except BaseException:
             connection.close()
             raise
@@ -158,29 +158,30 @@ def _check_version(connection: sqlite3.Connection) -> int:
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > SCHEMA_VERSION:
         raise StorageError(
-            "outbox.version", f"made by a newer agent (schema {version}, this one knows {SCHEMA_VERSION}); update"
+            "outbox.version",
+            f"made by a newer agent (schema {version}, this one knows {SCHEMA_VERSION}). Update this agent.",
         )
     if 0 < version < SCHEMA_VERSION:
         raise StorageError(
             "outbox.version",
-            f"made by an older agent (schema {version}, this one knows {SCHEMA_VERSION}); let that one deliver what it "
-            "holds, then move the file aside: locks send again what has no receipt",
+            f"made by an older agent (schema {version}, this one knows {SCHEMA_VERSION}). Let that one deliver its "
+            "records, then move the file aside: locks send again what has no receipt.",
         )
     tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
     if application != APPLICATION_ID and tables:
-        raise StorageError("outbox.foreign", "a SQLite file of some other program; choose another state_dir")
+        raise StorageError("outbox.foreign", "a SQLite file of another program. Choose another state_dir.")
     return int(version)
 
 
 @contextlib.contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """All or nothing, and on disk when it returns. Raises StorageError."""
+    """A transaction: all or nothing, and on disk at the end of the block. Raises StorageError."""
     with errors():
         connection.execute("BEGIN IMMEDIATE")
         try:
             yield
         except BaseException:
-            # A full disk may have ended the transaction already.
+            # A full disk may already have ended the transaction.
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise

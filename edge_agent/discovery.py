@@ -1,4 +1,4 @@
-"""Looking for locks that advertise."""
+"""Scanning for locks that advertise."""
 
 from bleak import BleakScanner
 
@@ -10,12 +10,12 @@ from protocol.errors import TransportError
 async def discover(timeout: float = 10.0) -> list[tuple[str, bytes]]:
     """Listen `timeout` seconds for locks: (address, first 6 bytes of the lock id), strongest signal first.
 
-    Raises TransportError `radio.unavailable`. What it returns was only claimed over the air; the handshake proves it.
+    The ids are only claims; the handshake proves them. Raises TransportError `radio.unavailable`.
     """
     try:
         found = await BleakScanner.discover(timeout=timeout, return_adv=True, service_uuids=[link.SERVICE])
     except RADIO_FAILURES as error:
-        raise TransportError("radio.unavailable", f"cannot scan ({error}); is bluetoothd running?") from error
+        raise TransportError("radio.unavailable", f"cannot scan ({error}). Check that bluetoothd runs.") from error
     locks = []
     for device, seen in found.values():
         prefix = seen.manufacturer_data.get(link.COMPANY, b"")

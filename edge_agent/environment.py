@@ -10,14 +10,17 @@ from pathlib import Path
 
 OLDEST = (3, 11)
 PACKAGES = ("bleak", "cbor2", "cryptography", "paho")
-"""What the edge agent imports beyond the standard library."""
+"""The packages that the edge agent imports, beyond the standard library."""
 
 ROOT = Path(__file__).resolve().parents[1]
 """The checkout; in an installed wheel, the package `mooring`."""
 
 
 def lacking(command: str, packages: "tuple[str, ...]") -> bool:
-    """Is this Python too old for `command` (what follows `python`), or without one of `packages`? Says so on stderr."""
+    """Is this Python too old for `command` (the words after `python`), or is one of `packages` missing?
+
+    If so, it prints on stderr what to run.
+    """
     missing = [name for name in packages if find_spec(name) is None]
     old = sys.version_info[:2] < OLDEST
     if not old and not missing:

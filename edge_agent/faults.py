@@ -1,9 +1,9 @@
-"""Faults: errors that nobody foresaw. Each ends what it happened in and nothing else, and none is hidden.
+"""Faults: errors that nobody foresaw. A fault ends one link, connection or message and nothing else. None is hidden.
 
-A peer that is hostile, a radio stack or a bug of our own may bring about an exception of any type. Whoever works for
-one peer turns it into a `FaultError`, which ends that link, connection or message as any other MooringError does; it is
-logged with its type and place, and counted by type, for `status`. The text of the exception is left out, since it may
-quote what the peer sent.
+A hostile peer, a radio stack or a bug of our own may cause an exception of any type. The code that serves one peer
+turns it into a `FaultError`, which ends that link, connection or message as any other MooringError does. It is logged
+with its type and place, and counted by type for `status`. Its text is left out, because it may quote what the peer
+sent.
 """
 
 import asyncio
@@ -19,16 +19,16 @@ from protocol.errors import MooringError, TransportError
 
 CODE: Final = "edge.fault"
 RESTART: Final = Backoff(first=1.0, limit=60.0)
-"""After a fault in what should never end."""
+"""Waits before a task that should never end is started again after a fault."""
 
 
 class FaultError(TransportError):
-    """An unforeseen exception, by its `kind` (name of the type) and `place` (file and line), not by its text."""
+    """An unforeseen exception: its `kind` (name of the type) and `place` (file and line), without its text."""
 
     def __init__(self, error: BaseException) -> None:
         self.kind = type(error).__name__
         self.place = _place(error)
-        super().__init__(CODE, f"{self.kind} at {self.place}; a fault of this software, please report it")
+        super().__init__(CODE, f"{self.kind} at {self.place}. This is a bug; please report it.")
 
 
 def _place(error: BaseException) -> str:
@@ -44,18 +44,18 @@ class Faults:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many there were since the start, by name of the type."""
+        """How many faults there were since the start, by name of the type."""
         return dict(self._counts)
 
     def note(self, error: BaseException, **facts: object) -> FaultError:
-        """Log and count a fault, or what is one now. `facts` say whose; never what was said. Returns the fault."""
+        """Log and count an exception as a fault; returns the fault. `facts` name the peer, never what the peer sent."""
         fault = error if isinstance(error, FaultError) else FaultError(error)
         self._counts[fault.kind] += 1
         log.event("agent.fault", **facts, code=CODE, type=fault.kind, place=fault.place)
         return fault
 
     def watch(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Note what comes out of callbacks that a library gave to `loop`, or of tasks of its own that nobody awaits."""
+        """Note exceptions from a library's callbacks in `loop`, and from its tasks that nobody awaits."""
         loop.set_exception_handler(lambda _loop, context: self._take(context))
 
     def _take(self, context: dict[str, Any]) -> None:
@@ -67,7 +67,7 @@ class Faults:
 
 
 async def keep(part: str, work: Callable[[], Coroutine[Any, Any, None]], faults: Faults) -> None:
-    """Do `work` until it returns, again after each fault. Raises MooringError: then there is no use in going on."""
+    """Do `work` until it returns, and start it again after a fault. Raises MooringError: then going on is useless."""
     failures = 0
     while True:
         try:
@@ -85,7 +85,10 @@ async def keep(part: str, work: Callable[[], Coroutine[Any, Any, None]], faults:
 
 
 def cancelled() -> bool:
-    """Was this very task cancelled? Else a CancelledError is a backend's own, for a call that it gave up, and would end
-    the task that awaited it without a word."""
+    """Was the current task cancelled?
+
+    If not, a CancelledError comes from a backend that gave up one of its own calls. Without this check it would end the
+    awaiting task silently.
+    """
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

@@ -1,13 +1,13 @@
-"""Small files of the state directory, replaced as a whole: whoever reads one sees the old or the new."""
+"""Small files of the state directory. They are replaced as a whole, so a reader sees the old one or the new one."""
 
 import os
 from pathlib import Path
 
 
 def replace(path: Path, content: bytes, *, durable: bool) -> None:
-    """Make `content` the file at `path`, for its owner alone (mode 0600). Raises OSError.
+    """Write `content` to the file at `path`, readable by its owner only (mode 0600). Raises OSError.
 
-    With `durable` it outlives a power cut once this has returned; without, it spares the card two flushes.
+    With `durable` the content survives a power cut after the return. Without it, the SD card is spared two flushes.
     """
     temporary = path.with_name(path.name + ".new")
     temporary.unlink(missing_ok=True)
@@ -20,7 +20,7 @@ def replace(path: Path, content: bytes, *, durable: bool) -> None:
     if durable:
         folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            # The new name is in the directory, which has a flush of its own.
+            # The new name is stored in the directory, which needs a flush of its own.
             os.fsync(folder)
         finally:
             os.close(folder)

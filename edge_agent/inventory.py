@@ -1,4 +1,4 @@
-"""What an outbox holds, for people: counts and lists that a command reads beside a running agent."""
+"""What is in an outbox, for people: counts and lists for a command that runs beside the agent."""
 
 import sqlite3
 import time
@@ -9,9 +9,9 @@ from edge_agent import database
 
 @dataclass(frozen=True)
 class Counts:
-    """What the outbox holds: rows and bytes in the queue, age of the oldest in seconds, rows elsewhere.
+    """Rows and bytes in the queue of records, age of the oldest in seconds, and rows of the other tables.
 
-    `disputed` rows of the queue are refused by the province, although their locks did sign them.
+    `disputed` counts the records in the queue that the province refuses although their locks did sign them.
     """
 
     records: int
@@ -24,7 +24,7 @@ class Counts:
 
 
 def counts(connection: sqlite3.Connection) -> Counts:
-    """What the outbox behind `connection` holds. Raises StorageError."""
+    """The counts of the outbox behind `connection`. Raises StorageError."""
     with database.errors():
         row = connection.execute(
             "SELECT count(*), coalesce(sum(length(record)), 0), min(stored_at), count(disputed) FROM records"
@@ -37,7 +37,7 @@ def counts(connection: sqlite3.Connection) -> Counts:
 
 
 def queue_by_lock(connection: sqlite3.Connection) -> list[dict[str, object]]:
-    """Queue of each lock: `lock`, `records`, `first` and `last` counter, `receipted_through`, `disputed`.
+    """The queue of each lock: `lock`, `records`, `first` and `last` counter, `receipted_through`, `disputed`.
 
     Raises StorageError.
     """
@@ -52,7 +52,7 @@ def queue_by_lock(connection: sqlite3.Connection) -> list[dict[str, object]]:
 
 
 def quarantine(connection: sqlite3.Connection) -> list[dict[str, object]]:
-    """What was kept aside: `lock`, `counter`, `code`, `bytes`. Raises StorageError."""
+    """The records that were kept aside: `lock`, `counter`, `code`, `bytes`. Raises StorageError."""
     with database.errors():
         rows = connection.execute(
             "SELECT hex(lock_id), counter, code, length(record) FROM quarantine ORDER BY id"
@@ -62,7 +62,10 @@ def quarantine(connection: sqlite3.Connection) -> list[dict[str, object]]:
 
 
 def disputed(connection: sqlite3.Connection) -> list[dict[str, object]]:
-    """What the province refuses against our own check, and is kept: `lock`, `counter`, `code`. Raises StorageError."""
+    """The records that the province refuses although our own check finds them good: `lock`, `counter`, `code`.
+
+    They stay in the queue. Raises StorageError.
+    """
     with database.errors():
         rows = connection.execute(
             "SELECT hex(lock_id), counter, disputed FROM records WHERE disputed IS NOT NULL ORDER BY lock_id, counter"

@@ -1,8 +1,18 @@
 """One BLE connection to a lock: parts in, messages out, sealed by `protocol.link_session`.
 
-A GATT central on `bleak`, of which nothing leaves this module: failures are MooringErrors with a stable code, whatever
-exception a backend raises, and callbacks raise nothing. A connection is used once; what goes on over many of them is
-`edge_agent.lock_link`.
+Theory of operation. The connection is used once, and each step must succeed before the next one starts:
+
+    step         calls                  what comes from the lock             then
+    -----------  ---------------------  -----------------------------------  --------------------------------------
+    connected    `open`                 -                                    notifications are on
+    proven       `shake_hands`          ANSWER                               the lock's id is known, messages are sealed
+    ready        `greet`                HELLO                                records and statements may flow
+    ended        anything, or `close`   the radio is gone, a wrong message,  every waiting call raises what ended the
+                                        no answer in time                    connection; the first reason counts
+
+It is a GATT central on `bleak`, and nothing of `bleak` leaves this module. Whatever exception a backend raises, callers
+get a MooringError with a stable code, and callbacks raise nothing. `edge_agent.lock_link` makes one connection after
+another.
 """
 
 import asyncio
@@ -28,16 +38,16 @@ from protocol.parts import Assembler, Parts
 from protocol.statement import MAX_BYTES as LONGEST_STATEMENT
 
 CONNECT_SECONDS: Final = 20.0
-"""A sleeping lock advertises every second or so; BlueZ may also have to scan for it first."""
+"""A sleeping lock advertises about once a second, and BlueZ may have to scan for it first."""
 HELLO_SECONDS: Final = 10.0
-"""Each answer of the handshake costs the lock a second or two of multiplying; longer means it is not our firmware."""
+"""Each answer of the handshake costs the lock a second or two of multiplication. A slower peer is not our firmware."""
 RESULT_SECONDS: Final = 30.0
 """A statement costs the lock a signature check in Python (seconds at 160 MHz) and a flash write."""
 DISCONNECT_SECONDS: Final = 5.0
 """BlueZ answers a disconnect at once or never."""
 
 RADIO_FAILURES: Final = (BleakError, OSError, EOFError)
-"""What a bleak backend raises when radio or D-Bus fail (TimeoutError is an OSError): EOFError is a closed bus."""
+"""What a bleak backend raises when radio or D-Bus fail. TimeoutError is an OSError; EOFError means a closed bus."""
 
 _T = TypeVar("_T")
 
@@ -50,15 +60,15 @@ class LockConnection:
 
     def __init__(self, address: str, credentials: Credentials) -> None:
         self.ready = False
-        """Has the lock said HELLO, and does the connection stand?"""
+        """Has the lock said HELLO, and has the connection not ended?"""
         self._credentials = credentials
         self._answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._session: Session | None = None
         self._identity = b""
         self.lock_id = b""
-        """Of the lock, once it has proven itself; until then empty."""
+        """Id of the lock once it has proven itself; empty until then."""
         with _calling("lock.unreachable"):
-            # Of a stranger's services only ours is looked at: there may be thousands.
+            # Only our service is looked up: a stranger may have thousands.
             self._client = BleakClient(
                 address,
                 disconnected_callback=self._on_disconnect,
@@ -75,7 +85,7 @@ class LockConnection:
         self._down: BleakGATTCharacteristic | None = None
 
     async def open(self) -> None:
-        """Connect and listen."""
+        """Connect and switch notifications on."""
         with _calling("lock.unreachable"):
             async with asyncio.timeout(CONNECT_SECONDS):
                 await self._client.connect()
@@ -88,9 +98,9 @@ class LockConnection:
                 _notice_cancellation()
 
     async def close(self) -> FaultError | None:
-        """Disconnect; whoever waits for an answer is told. Raises nothing: returns a fault of the radio's in that."""
+        """Disconnect; calls that wait for an answer raise `lock.gone`. Raises nothing itself, but returns a fault."""
         self._end(TransportError("lock.gone", "the connection was closed"))
-        # A disconnect that fails leaves nothing to do: the link supervision timeout ends the connection.
+        # If disconnecting fails, the radio's supervision timeout ends the connection.
         try:
             with _calling("lock.gone"):
                 async with asyncio.timeout(DISCONNECT_SECONDS):
@@ -100,9 +110,9 @@ class LockConnection:
         return None
 
     async def shake_hands(self) -> None:
-        """Prove ourselves to the lock, and have it prove itself.
+        """Prove ourselves to the lock, and let it prove itself.
 
-        Raises VerificationError `lock.foreign_pass` for a lock that no pass of ours lists, and those of `Initiator`.
+        Raises VerificationError: `lock.foreign_pass` for a lock that no pass of ours lists, and those of `Initiator`.
         """
         initiator = Initiator(crypto, self._credentials.static)
         await self._write_parts(initiator.open())
@@ -115,13 +125,13 @@ class LockConnection:
         self.lock_id = placement.lock_id(crypto, self._identity)
         edge_pass = self._credentials.pass_for(self.lock_id)
         if edge_pass is None:
-            raise VerificationError("lock.foreign_pass", "the lock is proven, and not one that a pass of ours lists")
+            raise VerificationError("lock.foreign_pass", "the lock has proven itself, but no pass of ours lists it")
         message, session = initiator.finish(edge_pass)
         self._session = session
         await self._write_parts(message)
 
     async def greet(self) -> Hello:
-        """The first HELLO."""
+        """Wait for the first HELLO; returns it."""
         try:
             async with asyncio.timeout(HELLO_SECONDS):
                 first = await self.next_message()
@@ -133,11 +143,11 @@ class LockConnection:
         return first
 
     async def pull(self, from_counter: int, credit: int) -> None:
-        """Ask for records, as `link.pull`."""
+        """Ask for records; see `link.pull`."""
         await self._write(link.pull(from_counter, credit))
 
     async def deliver(self, statement: bytes) -> str | None:
-        """As `LockLink.deliver`."""
+        """See `LockLink.deliver`."""
         async with self._delivering:
             self._raise_if_ended()
             if len(statement) <= link.PIECE_BYTES:
@@ -148,8 +158,9 @@ class LockConnection:
                 code = await self._deliver_pieces(statement)
                 if code != "link.digest":
                     return code
-            # What the lock held of it was not what we offer; it has forgotten that, and still the whole is not the sum.
-            raise TransportError("lock.protocol", "the lock does not put pieces together as they were sent")
+            # The first time, the lock may have had a part of another statement, which it has forgotten now. The second
+            # time it had nothing, and still the digest is wrong.
+            raise TransportError("lock.protocol", "the lock puts the pieces of a statement together wrongly")
 
     async def _deliver_pieces(self, statement: bytes) -> str | None:
         self._wanted = wanted = asyncio.get_running_loop().create_future()
@@ -177,13 +188,13 @@ class LockConnection:
             async with asyncio.timeout(RESULT_SECONDS):
                 return await answer
         except TimeoutError as error:
-            # A late answer must not be taken for that to a later statement, so the connection ends.
+            # The connection ends, because a late answer could be mistaken for the answer to a later statement.
             silent = TransportError("lock.silent", f"no {name} within {RESULT_SECONDS:.0f} s")
             self._end(silent)
             raise silent from error
 
     async def next_message(self) -> Hello | bytes:
-        """The next HELLO or record. Raises what ended the connection."""
+        """Wait for the next HELLO or record. Raises what ended the connection."""
         message = await self._messages.get()
         if isinstance(message, MooringError):
             raise message
@@ -191,17 +202,17 @@ class LockConnection:
 
     async def _write(self, message: bytes) -> None:
         async with self._writing:
-            # Sealed only now, so that messages leave in the order in which they are numbered.
+            # Sealed here, under the lock, so that messages are sent in the order of their numbers.
             self._raise_if_ended()
             if self._session is None:
-                raise TransportError("lock.not_connected", "nothing is said before the handshake")
+                raise TransportError("lock.not_connected", "nothing can be sent before the handshake")
             await self._write_parts(self._session.seal(message))
 
     async def _write_parts(self, message: bytes) -> None:
         self._raise_if_ended()
         if self._down is None:
             raise TransportError("lock.not_connected", "the connection is not open")
-        # bleak gives the payload of one ATT write, MTU - 3; BlueZ before 5.62 says 20, which is always right.
+        # bleak gives the payload of one ATT write, which is MTU - 3. BlueZ before 5.62 gives 20, which always works.
         with _calling("lock.gone"):
             for part in Parts(message, self._down.max_write_without_response_size + 3):
                 await self._client.write_gatt_char(self._down, part, response=True)
@@ -211,11 +222,11 @@ class LockConnection:
         self._contain(lambda: self._take_part(bytes(part)))
 
     def _contain(self, work: Callable[[], None]) -> None:
-        """Do the work of a callback. What it raises ends this connection, and does not reach the backend's own task."""
+        """Do the work of a callback. An exception ends this connection; it must not reach the backend's own task."""
         try:
             work()
         except (FormatError, VerificationError) as error:
-            self._end(TransportError("lock.protocol", f"the lock sent what is no message of its ({error.code})"))
+            self._end(TransportError("lock.protocol", f"the lock sent something that is no message ({error.code})"))
         except Exception as error:  # noqa: BLE001 -- contained here, and noted
             self._end(FaultError(error))
 
@@ -240,15 +251,15 @@ class LockConnection:
             if self._wanted is not None and not self._wanted.done():
                 self._wanted.set_result(content)
         elif isinstance(content, Hello) and not self._is_proven(content):
-            self._end(TransportError("lock.protocol", "a HELLO of another lock than the one that proved itself"))
+            self._end(TransportError("lock.protocol", "the HELLO names another lock than the one that proved itself"))
         elif kind in (link.HELLO, link.RECORD) and isinstance(content, Hello | bytes):
-            # Records are bounded by credit; a lock that ignores it is cut off before it fills our memory.
+            # Credit limits the records under way. A lock that ignores it is cut off before it fills our memory.
             if self._messages.qsize() > 2 * link.CREDIT_LIMIT:
                 self._end(TransportError("lock.protocol", "more records than were asked for"))
             else:
                 self._messages.put_nowait(content)
         else:
-            self._end(TransportError("lock.protocol", "a message in the wrong direction"))
+            self._end(TransportError("lock.protocol", "the lock sent a message that only an edge sends"))
 
     def _is_proven(self, hello: Hello) -> bool:
         return hello.identity_public == self._identity and hello.lock_id == self.lock_id
@@ -274,7 +285,7 @@ class LockConnection:
         for waiting in (self._answer, self._result, self._wanted):
             if waiting is not None and not waiting.done():
                 waiting.set_exception(error)
-                waiting.exception()  # whoever waits gets it; if nobody does, asyncio need not complain
+                waiting.exception()  # read once, so that asyncio does not complain if nobody waits
 
     def _raise_if_ended(self) -> None:
         if self._ended is not None:
@@ -283,7 +294,7 @@ class LockConnection:
 
 @contextlib.contextmanager
 def _calling(code: str) -> Iterator[None]:
-    """Around calls of bleak: a TransportError comes out, of `code` for what radios do, a FaultError for all else."""
+    """For calls of bleak: a failure of the radio becomes a TransportError with `code`, anything else a FaultError."""
     try:
         yield
     except MooringError:
@@ -291,24 +302,25 @@ def _calling(code: str) -> Iterator[None]:
     except asyncio.CancelledError:
         if cancelled():
             raise
-        raise TransportError(code, "the radio gave the call up; trying again") from None
+        raise TransportError(code, "the radio gave up the call. It is tried again.") from None
     except BleakDeviceNotFoundError as error:
-        raise TransportError(code, "not in radio range, or without power") from error
+        raise TransportError(code, "out of radio range or without power") from error
     except TimeoutError as error:
-        raise TransportError(code, "the radio has not answered in time") from error
+        raise TransportError(code, "the radio did not answer in time") from error
     except RADIO_FAILURES as error:
-        # The text of the error is BlueZ's and may quote the peer: its length, and whether it can be printed, is ours.
+        # BlueZ wrote the text of this error and may quote the peer. So it is cut, and made printable.
         text = "".join(c if c.isprintable() else "?" for c in str(error)[:200])
-        advice = "if this stays, restart bluetooth.service" if "InProgress" in text else "trying again"
-        raise TransportError(code, f"{type(error).__name__}: {text}; {advice}") from error
+        advice = "If this stays, restart bluetooth.service." if "InProgress" in text else "It is tried again."
+        raise TransportError(code, f"{type(error).__name__}: {text}. {advice}") from error
     except Exception as error:
         raise FaultError(error) from error
 
 
 def _notice_cancellation() -> None:
-    """Raise the CancelledError that came while a backend was in `asyncio.wait_for`, whose result then hides it.
+    """Raise a CancelledError that `asyncio.wait_for` has swallowed inside a backend.
 
-    So does Python 3.11 (cpython#86296); a link that missed it would hold up the agent's stop for ever.
+    In Python 3.11 a result that arrives at the same moment hides the cancellation (cpython#86296). A link that missed
+    it would never end, and neither would the agent.
     """
     if cancelled():
         raise asyncio.CancelledError

@@ -1,8 +1,20 @@
-"""One lock over BLE: stay connected, pull its records with credit, hand statements to it.
+"""The link to one lock over BLE: stay connected, pull its records with credit, hand statements to it.
 
-What is said is `protocol.link`, each time over a new `LockConnection`. The link holds no state that matters: what was
-stored durably is known to the caller, who is asked for the next counter at every connection, so any loss ends in a
-resumed stream.
+Theory of operation. The messages are those of `protocol.link`. The link makes one `LockConnection` after another and
+keeps no state that matters between them: at each connection it asks the caller for the next counter. So after any loss
+the records continue where storage stopped.
+
+    state       event                               next state
+    ----------  ----------------------------------  ---------------------------------------------------------------
+    waiting     a pass is there, the wait is over   connecting, as soon as `gate` lets it
+    connecting  handshake done, HELLO received      streaming: PULL from the next counter, with credit
+    connecting  anything fails                      waiting: longer after each failure
+    streaming   a record with the expected counter  streaming: stored; credit is renewed after half of it
+    streaming   a counter above the expected one    waiting: the record is asked for again on a new connection
+    streaming   the same gap again                  streaming: the lock does not have the record, which is logged
+    streaming   the connection ends                 waiting: from the shortest wait, if it brought a record or lasted
+    any         a stranger's address has proven     connecting: `run` continues with that connection
+                itself (`prove`)
 """
 
 import asyncio
@@ -21,23 +33,23 @@ from protocol.errors import MooringError, TransportError
 from protocol.link import Hello
 
 RECONNECT: Final = Backoff(first=1.0, limit=60.0)
-"""A lock that rebooted is back in some seconds; one that is out of reach for hours costs the radio little."""
+"""A lock that rebooted is back in some seconds. A lock that is out of reach for hours must cost the radio little."""
 CREDIT: Final = 16
-"""Records asked for ahead of durable storage: some 12 KB in flight, about a second of a slow radio."""
+"""Records that a lock may send before the first of them is stored: about 12 KB, or one second of a slow radio."""
 CONNECTING_AT_ONCE: Final = 3
-"""Connection attempts to run at a time over all locks: BlueZ serialises them and wedges when many queue up."""
+"""Most connection attempts at the same time, for all locks. BlueZ does one after another and hangs if many wait."""
 STEADY_SECONDS: Final = 10.0
-"""A connection that brought nothing for so long, and lasted, was idle and not failing."""
+"""A connection that brought nothing, but lasted this long, was idle. It did not fail."""
 
 
 class LockLink:
-    """The link to the lock at one Bluetooth address. Waits for `credentials` to have a pass before it connects.
+    """The link to the lock at one Bluetooth address. It connects once `credentials` have a pass.
 
-    `on_hello(hello)` is awaited for the first HELLO of a connection before any record, and for each later one.
-    `on_record(record)` is awaited for each record in order, and must return only once the record is stored
-    durably: its return is what lets the lock send more. `next_counter(hello)` names the first counter not yet stored.
-    Whatever these raise ends the connection, which is tried again later; what is no MooringError is a fault and noted
-    in `faults`. `gate` bounds how many links of a process connect at the same time.
+    `on_hello(hello)` is awaited for the first HELLO of a connection, before any record, and for each later HELLO.
+    `on_record(record)` is awaited for each record, in order. It must not return before the record is stored durably,
+    because its return lets the lock send more. `next_counter(hello)` gives the first counter that is not stored. An
+    exception from any of these ends the connection, and the link connects again later; if it is no MooringError, it is
+    noted in `faults`. `gate` limits how many links connect at the same time.
     """
 
     def __init__(
@@ -67,19 +79,19 @@ class LockLink:
         self._current: LockConnection | None = None
         self._opened: LockConnection | None = None
         self._lock_id = b""
-        """Of the lock that proved itself here last; empty before the first has."""
+        """Id of the lock that proved itself here last; empty before that."""
         self._missing: int | None = None
         self._worked = False
 
     @property
     def connected(self) -> bool:
-        """Is there a connection on which the lock has said HELLO?"""
+        """Is there a working connection on which the lock has said HELLO?"""
         return self._current is not None and self._current.ready
 
     async def prove(self) -> bytes:
-        """Connect, and have whoever is there prove to be a lock that our passes list; returns its id.
+        """Connect, and let the peer prove that it is a lock which our passes list; returns the lock's id.
 
-        `run` goes on with that connection. Raises MooringError, after which there is no connection.
+        `run` then continues with that connection. Raises MooringError, after which there is no connection.
         """
         connection = LockConnection(self.address, self._credentials)
         try:
@@ -92,14 +104,14 @@ class LockLink:
         return connection.lock_id
 
     async def run(self) -> None:
-        """Keep the link up until cancelled. Never raises an error: see `last_error`."""
+        """Keep the link up until cancelled. It raises no error; see `last_error`."""
         failures = 0
         while True:
             await self._credentials.available.wait()
             self._worked, started = False, asyncio.get_running_loop().time()
             error = await self._end_of_connection()
             self.last_error = error
-            # A connection that worked starts the series anew, so that a lock which merely rebooted is back soon.
+            # After a connection that worked, the waits start from the shortest: a lock that rebooted is back soon.
             lasted = asyncio.get_running_loop().time() - started
             steady = self._worked or lasted >= CONNECT_SECONDS + STEADY_SECONDS
             failures = 1 if steady else failures + 1
@@ -118,7 +130,7 @@ class LockLink:
         except asyncio.CancelledError:
             if cancelled():
                 raise
-            return TransportError("lock.gone", "the radio gave the call up")
+            return TransportError("lock.gone", "the radio gave up the call")
         except Exception as error:  # noqa: BLE001 -- contained here, and noted
             return FaultError(error)
 
@@ -126,16 +138,16 @@ class LockLink:
         """Hand one signed statement to the lock. Returns None if accepted, else the lock's code for its refusal.
 
         Raises TransportError `lock.not_connected`, `lock.silent`, `lock.gone`, `lock.protocol`; FormatError
-        `link.too_long`. After a TransportError the lock may or may not hold the statement; its next HELLO tells. Of a
-        long one it keeps the part that it has, so that the same statement goes on from there on the next connection.
+        `link.too_long`. After a TransportError the lock may have the statement or not; its next HELLO says. The lock
+        keeps the part of a long statement that it has, so the same statement continues there on the next connection.
         """
         connection = self._current
         if connection is None or not connection.ready:
-            raise TransportError("lock.not_connected", "no connection to the lock now; deliver after its next HELLO")
+            raise TransportError("lock.not_connected", "there is no connection now. Deliver after the next HELLO.")
         return await connection.deliver(statement)
 
     async def _one_connection(self) -> NoReturn:
-        """One connection from start to loss; always ends in an exception."""
+        """One connection from start to end; always ends with an exception."""
         proven, self._opened = self._opened, None
         connection = proven or LockConnection(self.address, self._credentials)
         try:
@@ -157,7 +169,7 @@ class LockLink:
             self._faults.note(fault, address=self.address)
 
     async def _stream(self, connection: LockConnection, hello: Hello) -> NoReturn:
-        # What a receipt covers is committed, and the lock may have trimmed it.
+        # Records that a receipt covers are committed, and the lock may have erased them.
         expected = max(self._next_counter(hello), hello.receipted_through + 1)
         await connection.pull(expected, self._credit)
         renew_at = expected + (self._credit + 1) // 2
@@ -172,7 +184,7 @@ class LockLink:
             if record.counter < expected:
                 continue
             if record.counter > expected and self._missing != expected:
-                # A notification may have been lost on the way up; only a fresh PULL tells that from a missing record.
+                # Either a notification was lost, or the lock does not have the record. A new PULL shows which.
                 self._missing = expected
                 raise TransportError("lock.gap", f"record {expected} did not come; asking again")
             if record.counter > expected:
@@ -181,6 +193,6 @@ class LockLink:
             self._worked = True
             expected = record.counter + 1
             if expected >= renew_at:
-                # Renewed at half, so that the lock need not pause for our answer.
+                # Credit is renewed when half is used, so that the lock need not wait for us.
                 await connection.pull(expected, self._credit)
                 renew_at = expected + (self._credit + 1) // 2

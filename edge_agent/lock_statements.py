@@ -1,7 +1,7 @@
-"""What the edge can tell of a statement for a lock: whether its signer is the right one, and which place it takes.
+"""What the edge agent can read in a statement for a lock: whether the right party signed it, and which place it takes.
 
-Whether a lock may act on it is for the lock to judge. Here it is kept from taking disk and radio that belong to what
-province and platform did sign.
+Whether to act on it is for the lock to decide. The check here keeps junk from taking disk space and radio time away
+from statements that province and platform did sign.
 """
 
 import hashlib
@@ -20,17 +20,18 @@ from protocol.statement import Statement
 from protocol.trust import TrustList
 
 KINDS: Final = (placement.KIND, profile.KIND, trust.KIND, revocation_list.KIND, grant.KIND)
-"""What is held for a lock and handed to it, in the order in which it can use them. No other kind ever is, but receipts
-and answers about the time, which have ways of their own."""
+"""The kinds that are queued for a lock, in the order in which it can use them. Receipts and answers about the time
+reach the lock too, in ways of their own. No other kind is handed to a lock."""
 
 
 @dataclass(frozen=True)
 class LockStatement:
-    """A statement for a lock. Of those with one `kind` and `name` the highest `serial` counts.
+    """A statement for a lock. Of several with the same `kind` and `name`, the highest `serial` counts.
 
-    `name` is the grant's id, the number of a list, the profile's id, or empty; what cannot be verified yet, or is
-    signed and of a form that this agent does not know, is named by its digest. `until` is the end of what a grant can
-    do, in epoch seconds, else 0. `verified`: is the signer the right one? `placement` is the placement, if it is one.
+    `name` is the grant's id, the number of a revocation list, the profile's id, or empty. If the statement cannot be
+    verified yet, or its form is unknown to this agent, `name` is its digest. `until` is the end of what a grant can do,
+    in epoch seconds, else 0. `signed` is the statement itself. `verified`: did the right party sign it? `placement` is
+    set if it is one.
     """
 
     kind: str
@@ -43,25 +44,25 @@ class LockStatement:
 
     @property
     def reported_as(self) -> str:
-        """The name under which a lock's HELLO says which serial of it the lock holds."""
+        """The name under which a lock's HELLO gives the serial that the lock holds."""
         return revocation_list.name(int(self.name)) if self.known and self.kind == revocation_list.KIND else self.kind
 
     @property
     def known(self) -> bool:
-        """Is it verified, and of a form that this agent knows?"""
+        """Is it verified, and is its form known to this agent?"""
         return self.verified and self.serial > 0
 
 
 def read(signed: Statement, lock_id: bytes, province_public: bytes | None, platform_key: bytes | None) -> LockStatement:
     """The statement `signed` for a lock. Keys are 65-byte points.
 
-    `province_public` is None in an experiment without it: then everything is taken by its form. `platform_key` is that
-    of the lock's placement, None while none is known: then a grant is not verified. Raises FormatError
-    (`statement.kind` for a kind that no lock is handed), VerificationError `cose.signature`, `placement.lock`.
+    `province_public` is None in an experiment without it; then only the form is checked. `platform_key` comes from the
+    lock's placement; it is None while no placement is known, and then a grant is not verified. Raises FormatError, with
+    `statement.kind` for a kind that is not for locks, and VerificationError `cose.signature`, `placement.lock`.
     """
     kind, data = signed.kind, signed.data
     if kind not in KINDS:
-        raise FormatError("statement.kind", "no statement for a lock")
+        raise FormatError("statement.kind", "not a statement for a lock")
     signer = platform_key if kind == grant.KIND else province_public
     if province_public is None:
         return _FORMS[kind](signed.read(kind), data, lock_id)
@@ -72,7 +73,7 @@ def read(signed: Statement, lock_id: bytes, province_public: bytes | None, platf
     try:
         return _FORMS[kind](body, data, lock_id)
     except FormatError:
-        # Signed all the same: a lock newer than this agent may know what it means.
+        # It is signed, and a lock that is newer than this agent may understand it.
         return LockStatement(kind, _digest(data), 0, 0, data)
 
 

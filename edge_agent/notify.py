@@ -1,4 +1,4 @@
-"""What systemd (Type=notify, WatchdogSec=) is told; nothing where there is no systemd. Source: sd_notify(3)."""
+"""Messages to systemd (Type=notify, WatchdogSec=). Without systemd nothing is sent. Source: sd_notify(3)."""
 
 import os
 import socket
@@ -9,16 +9,16 @@ MAX_STATUS: Final = 200
 
 
 class Notifier:
-    """Sends states to the socket in NOTIFY_SOCKET; without it every call does nothing."""
+    """Sends states to the socket in NOTIFY_SOCKET. Without that variable every call does nothing."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         address = environment.get("NOTIFY_SOCKET", "")
-        # A leading @ stands for the abstract namespace, whose names begin with a zero byte.
+        # A leading @ means the abstract namespace, where names begin with a zero byte.
         self._address = "\0" + address[1:] if address.startswith("@") else address
         ours = environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
         limit = environment.get("WATCHDOG_USEC", "")
         self.watchdog_seconds: float | None = int(limit) / 1e6 if ours and limit.isdigit() and int(limit) else None
-        """systemd restarts us after so long without `alive`; None: no watchdog."""
+        """After this long without `alive`, systemd restarts us; None if there is no watchdog."""
 
     def _send(self, state: str) -> None:
         if not self._address:
@@ -27,21 +27,21 @@ class Notifier:
             try:
                 channel.sendto(state.encode(), self._address)
             except OSError:
-                # systemd being restarted is not a reason for the agent to stop; the watchdog would say so if it were.
+                # The agent goes on while systemd itself restarts. If messages fail for longer, the watchdog acts.
                 return
 
     def ready(self) -> None:
-        """The outbox is open and the links are starting."""
+        """Say that the outbox is open and the links are starting."""
         self._send("READY=1")
 
     def alive(self) -> None:
-        """The loop has done its work once more."""
+        """Say that the event loop has done its work once more."""
         self._send("WATCHDOG=1")
 
     def status(self, text: str) -> None:
-        """One line for `systemctl status`."""
+        """Set the line that `systemctl status` shows."""
         self._send("STATUS=" + text[:MAX_STATUS])
 
     def stopping(self) -> None:
-        """A clean stop has begun."""
+        """Say that a clean stop has begun."""
         self._send("STOPPING=1")

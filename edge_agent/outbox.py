@@ -1,8 +1,9 @@
-"""The outbox: records on their way from lock to province, on disk before the lock is told to go on.
+"""The outbox: records on their way from lock to province. A record is on disk before its lock is told to send more.
 
-One record a commit: a building makes under a megabyte a day, so a disk flush for each is cheap, and then "the edge
-has it" has one meaning. A row leaves by a receipt of the province; what the province refuses, as far as our own check
-agrees, and what does not fit, is kept aside and never overwritten.
+Each record has a commit of its own. A building makes less than a megabyte a day, so a disk flush for each is cheap, and
+a record is either stored or not. A record leaves the queue when the province's receipt covers it. It is set aside,
+and never overwritten, if it contradicts a record that is here, if its lock did not sign it, or if the province refuses
+it and our own check agrees.
 """
 
 import hashlib
@@ -26,7 +27,8 @@ Key = tuple[bytes, int]
 
 MEGABYTE: Final = 1_000_000
 FORGED_LIMIT: Final = 1000
-"""Records without the lock's signature kept for a look. Anyone in range can make more; they must not fill the disk."""
+"""Most records without the lock's signature that are kept. They are kept for people to look at. Anyone in radio range
+can make more of them, and they must not fill the disk."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,12 @@ class Stored:
 
 
 class Outbox:
-    """The outbox at `path`; `max_bytes` of records of own locks (`is_own(lock_id)`; all if absent) at most, and as
-    `edge_agent.room` says of others; nothing is taken in below `reserve_bytes` of free disk."""
+    """The outbox at `path`: at most `max_bytes` of records from own locks, and from others what `edge_agent.room`
+    allows.
+
+    `is_own(lock_id)` says which locks are own; by default all are. No record is accepted while less than
+    `reserve_bytes` of the disk is free.
+    """
 
     def __init__(
         self,
@@ -54,7 +60,7 @@ class Outbox:
         self._room = Room(path.parent, max_bytes, reserve_bytes, is_own)
         self._db = database.open_for_writing(path)
         self.statements = StatementQueue(self._db)
-        """The statements that wait for locks, in the same file."""
+        """The statements that wait for locks. They are in the same file."""
         with database.errors():
             for lock_id, size in self._db.execute(
                 "SELECT lock_id, length(record) FROM records "
@@ -74,10 +80,11 @@ class Outbox:
     # --- locks -------------------------------------------------------------------------------------------------------
 
     def lock_seen(self, hello: Hello, address: str = "") -> None:
-        """Keep what a lock says of itself, which proved itself at `address`. Its word on receipts rules over ours,
-        unless one waits to be delivered.
+        """Store the HELLO of a lock that proved itself at `address`.
 
-        A lock that was never convinced by a receipt still holds its records, and they must be fetched again.
+        The lock may know less of a receipt than this outbox does. Then either the receipt still waits to be delivered,
+        or the lock did not accept it. In the second case the lock still has its records, and they are fetched again:
+        what the lock says replaces what is stored here.
         """
         with database.transaction(self._db):
             self._db.execute(
@@ -106,7 +113,7 @@ class Outbox:
                 )
 
     def proven(self) -> list[tuple[str, bytes]]:
-        """(address, lock id) of each lock, where it proved itself last."""
+        """(address, lock id) of each lock; the address is the one where it proved itself last."""
         with database.errors():
             return self._db.execute(
                 "SELECT address, lock_id FROM locks WHERE address != '' ORDER BY lock_id"
@@ -117,19 +124,19 @@ class Outbox:
         return self._one("SELECT count(*) FROM locks WHERE lock_id = ?", lock_id) > 0
 
     def identity(self, lock_id: bytes) -> bytes:
-        """Identity key of a lock, 65-byte point, as it showed it; empty for a lock never seen."""
+        """Identity key that a lock showed, a 65-byte point; empty for a lock that was never seen."""
         with database.errors():
             row = self._db.execute("SELECT identity_public FROM locks WHERE lock_id = ?", (lock_id,)).fetchone()
         return row[0] if row is not None and row[0] is not None else b""
 
     def check(self) -> None:
-        """Read something, for the watchdog's sake. Raises StorageError."""
+        """Read something, so that the watchdog notices when the disk hangs. Raises StorageError."""
         self._one("SELECT id FROM records LIMIT 1")
 
     def known_through(self, lock_id: bytes) -> int:
-        """Highest counter of a lock that is here or receipted, or the one before a record that was damaged here.
+        """Counter before the next record that is wanted from a lock.
 
-        The next record wanted is the one after.
+        It is the highest counter that is here or receipted; if a record was damaged here, the counter before that one.
         """
         known = max(
             self._one("SELECT max(counter) FROM records WHERE lock_id = ?", lock_id),
@@ -142,11 +149,11 @@ class Outbox:
     # --- records in --------------------------------------------------------------------------------------------------
 
     def put(self, record: Record) -> Literal["stored", "duplicate", "conflict"]:
-        """Take a record whose signature was verified; it is on disk when this returns.
+        """Store a record whose signature was verified; it is on disk when this returns.
 
-        Another payload under a key that is taken goes to quarantine. Raises StorageError: `outbox.limit`,
-        `outbox.strangers`, `outbox.reserve`, or what `edge_agent.database` names; then the record is not here and the
-        lock must keep it.
+        If another payload has the same key already, the record goes to quarantine. Raises StorageError:
+        `outbox.limit`, `outbox.strangers`, `outbox.reserve`, or what `edge_agent.database` names. After an error the
+        record is not here, and the lock must keep it.
         """
         receipted = self._receipted(record.lock_id)
         if receipted is not None and record.counter <= receipted[0]:
@@ -158,7 +165,7 @@ class Outbox:
                 "SELECT payload_hash FROM records WHERE lock_id = ? AND counter = ?", (record.lock_id, record.counter)
             ).fetchone()
         if row is not None:
-            # By payload: the signature of the same payload may differ, since ECDSA is randomised and malleable.
+            # Compared by payload: ECDSA is randomised and malleable, so one payload may have several signatures.
             return "duplicate" if row[0] == record.payload_hash else self._conflict(record)
         if self._one(
             "SELECT count(*) FROM quarantine WHERE lock_id = ? AND counter = ? AND payload_hash = ? AND authentic",
@@ -186,7 +193,7 @@ class Outbox:
         return "stored"
 
     def keep_forged(self, lock_id: bytes, counter: int, record: bytes, code: str) -> bool:
-        """Keep aside a record that is not the lock's own work. False if there are too many of those already."""
+        """Set aside a record that its lock did not sign. False if there are too many of those already."""
         if self._one("SELECT count(*) FROM quarantine WHERE NOT authentic") >= FORGED_LIMIT:
             return False
         try:
@@ -207,7 +214,7 @@ class Outbox:
         return "conflict"
 
     def _keep_aside(self, key: Key, record: bytes, payload_hash: bytes | None, code: str, authentic: bool) -> int:
-        """Inside a transaction. Returns how many bytes came, for the room: they count once they are on disk."""
+        """Insert into the quarantine, inside a transaction. Returns the bytes to count once the transaction is done."""
         done = self._db.execute(
             "INSERT OR IGNORE INTO quarantine (lock_id, counter, record_hash, payload_hash, authentic, record, code, "
             "stored_at) VALUES (?,?,?,?,?,?,?,?)",
@@ -226,9 +233,9 @@ class Outbox:
         only: Collection[bytes] | None = None,
         without: Collection[bytes] = (),
     ) -> list[Stored]:
-        """Records with `id` above `after` in order of arrival, up to both limits; at least one if there is one.
+        """Records with `id` above `after`, in order of arrival, up to both limits; at least one if there is any.
 
-        `only`, `without`: ids of the locks whose records are meant, or not meant; all when absent.
+        `only`: take records of these locks only. `without`: skip records of these locks.
         """
         taken: list[Stored] = []
         size = 0
@@ -252,11 +259,12 @@ class Outbox:
         return self._one("SELECT max(id) FROM records")
 
     def apply_receipt(self, receipt: Receipt, statement: bytes) -> list[Key]:
-        """Forget what a receipt covers, and hold the receipt for the lock, in one transaction. Returns the keys gone.
+        """Delete the records that a receipt covers, and queue the receipt for the lock, in one transaction.
 
-        The caller has verified the signature. Raises VerificationError and changes nothing: `receipt.regressed` below
-        an earlier receipt, `receipt.conflict` same counter but another head, `receipt.chain` if any record held here
-        is not the one whose hash its successor, or the receipt, names.
+        The caller has verified the signature. Returns the keys of the deleted records. Raises VerificationError, and
+        then changes nothing: `receipt.regressed` if it is below an earlier receipt; `receipt.conflict` if it has the
+        counter of an earlier one and another head; `receipt.chain` if a record here has another hash than its
+        successor, or the receipt, names.
         """
         lock_id, through = receipt.lock_id, receipt.through
         earlier, earlier_head = self._receipted(lock_id) or (0, None)
@@ -290,13 +298,15 @@ class Outbox:
             (receipt.lock_id, receipt.through),
         ):
             if expected.get(counter, payload_hash) != payload_hash:
-                raise VerificationError("receipt.chain", f"record {counter} held here is not the one committed")
+                raise VerificationError(
+                    "receipt.chain", f"record {counter} in the outbox is not the one that was committed"
+                )
             expected = {counter - 1: previous}
 
     # --- records that the province refuses ---------------------------------------------------------------------------
 
     def queued(self, key: Key) -> tuple[bytes, bytes] | None:
-        """The record of that key in the queue, and the payload hash that it came with; None if there is none."""
+        """The record of that key in the queue, and the payload hash stored when it came; None if there is none."""
         with database.errors():
             row = self._db.execute(
                 "SELECT record, payload_hash FROM records WHERE lock_id = ? AND counter = ?", key
@@ -304,7 +314,7 @@ class Outbox:
         return None if row is None else (bytes(row[0]), bytes(row[1]))
 
     def set_aside(self, key: Key, code: str, *, authentic: bool) -> None:
-        """Move a record from the queue to the quarantine. One that is not `authentic` is wanted from the lock again."""
+        """Move a record from the queue to the quarantine. If it is not `authentic`, the lock is asked for it again."""
         with database.transaction(self._db):
             rows = self._db.execute(
                 "DELETE FROM records WHERE lock_id = ? AND counter = ? RETURNING record, payload_hash", key
@@ -316,7 +326,7 @@ class Outbox:
         self._room.add(key[0] if authentic else None, kept)
 
     def dispute(self, key: Key, code: str) -> bool:
-        """Note that the province refuses a record that is good, which stays in the queue. False if that is known."""
+        """Note that the province refuses a good record, which stays in the queue. False if that was noted before."""
         with database.transaction(self._db):
             done = self._db.execute(
                 "UPDATE records SET disputed = ? WHERE lock_id = ? AND counter = ? AND disputed IS NOT ?",

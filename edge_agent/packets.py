@@ -1,9 +1,9 @@
-"""What a broker may send: each packet is measured by its head before memory is spent on it.
+"""Limits on what a broker may send. Each packet is judged by its head before memory is spent on it.
 
-paho reads a packet of any length, up to 256 MB, into memory, keeps what was sent at QoS 2, and makes objects of 2 KB
-from single bytes of a SUBACK. The limits that CONNECT announces (Maximum Packet Size, Receive Maximum: MQTT 5 sections
-3.1.2.11.3 and 3.1.2.11.4) bind an honest broker only, so they are held here, between the socket and paho. A packet that
-breaks them ends the connection, as the standard has it; the outbox sends again what had no receipt.
+paho reads a packet of any length, up to 256 MB, into memory. It keeps messages of QoS 2, and it makes objects of 2 KB
+from single bytes of a SUBACK. CONNECT announces limits (Maximum Packet Size, Receive Maximum: MQTT 5 sections
+3.1.2.11.3 and 3.1.2.11.4), but a dishonest broker ignores them. So they are enforced here, between the socket and paho.
+A packet that breaks a limit ends the connection, as the standard says. The outbox then sends again what has no receipt.
 """
 
 import contextlib
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
     from paho.mqtt.client import SocketLike
 
 PACKET_OVERHEAD: Final = 512
-"""Bytes of a PUBLISH that are not payload, generously: fixed header, topic, packet identifier, properties."""
+"""A generous limit for the bytes of a PUBLISH before its payload: header, topic, packet identifier, properties."""
 MAX_PACKET: Final = uplink.MAX_MESSAGE + PACKET_OVERHEAD
 """What CONNECT announces as Maximum Packet Size."""
 
 _CONNACK, _PUBLISH, _PUBACK, _SUBACK, _UNSUBACK, _PINGRESP, _DISCONNECT = 2, 3, 4, 9, 11, 13, 14
 _MOST: Final = {
-    _CONNACK: 4096,  # may tell a client id and other texts
+    _CONNACK: 4096,  # may contain a client id and other texts
     _PUBLISH: MAX_PACKET - 5,  # its fixed header counts as well
-    _PUBACK: 1024,  # and below, a reason in words
+    _PUBACK: 1024,  # may contain a reason in words, as a DISCONNECT may
     _SUBACK: 256,  # paho makes 2 KB of each byte
     _UNSUBACK: 256,
     _PINGRESP: 0,
     _DISCONNECT: 1024,
 }
-"""Most bytes after the fixed header, by type. Other types are for servers, or for QoS 2, which we never ask for."""
+"""Most bytes after the fixed header, by type. Other types are for servers, or for QoS 2, which we do not use."""
 
 _LARGE, _MANY, _WRONG = 0x95, 0x93, 0x82
 """Reason codes of DISCONNECT: Packet too large, Receive Maximum exceeded, Protocol Error."""
@@ -38,7 +38,7 @@ _CHUNK: Final = 65536
 
 
 class PacketError(ConnectionError):
-    """The broker broke a limit. An OSError, which is what paho expects of a socket."""
+    """The broker broke a limit. It is an OSError, because paho expects that from a socket."""
 
     def __init__(self, reason: int, text: str) -> None:
         super().__init__(text)
@@ -49,13 +49,13 @@ def check_head(first: int, remaining: int) -> None:
     """Judge a packet by its first byte and its Remaining Length. Raises PacketError."""
     kind = first >> 4
     if kind not in _MOST or (kind == _PUBLISH and first >> 1 & 3 > 1):
-        raise PacketError(_WRONG, f"a packet of type {kind} that we have not asked for")
+        raise PacketError(_WRONG, f"a packet of type {kind}, which we did not ask for")
     if remaining > _MOST[kind]:
-        raise PacketError(_LARGE, f"a packet of type {kind} with {remaining} bytes, more than was announced")
+        raise PacketError(_LARGE, f"a packet of type {kind} with {remaining} bytes, which is over the limit")
 
 
 def check_publish(first: int, body: bytes | bytearray) -> None:
-    """Judge a PUBLISH by what is not its payload, of which paho makes objects. Raises PacketError."""
+    """Judge the topic and properties of a PUBLISH: paho makes objects from them. Raises PacketError."""
     at = 2 + int.from_bytes(body[:2], "big") + (2 if first >> 1 & 3 else 0)
     size = shift = 0
     for byte in body[at : at + 4]:
@@ -69,10 +69,10 @@ def check_publish(first: int, body: bytes | bytearray) -> None:
 
 
 class PacketSocket:
-    """`channel` as paho reads it: whole packets within the limits, never a byte more from the channel than one packet.
+    """A socket for paho on top of `channel`. It gives whole packets within the limits, and reads one packet at a time.
 
-    `admit()` is asked for each PUBLISH: is there room for another that waits for its PUBACK? After a PacketError, which
-    `refused` keeps, nothing more is read.
+    `admit()` is called for each PUBLISH: may one more message wait for its PUBACK? After a PacketError, which is then
+    in `refused`, nothing more is read.
     """
 
     def __init__(self, channel: "SocketLike", admit: Callable[[], bool]) -> None:
@@ -81,12 +81,12 @@ class PacketSocket:
         self._head = bytearray()
         self._body = bytearray()
         self._left: int | None = None
-        """Bytes of the body still to come; None while the head is not complete."""
+        """Bytes of the body that are still to come; None while the head is incomplete."""
         self._whole = b""
         self._given = 0
 
     def recv(self, size: int) -> bytes:
-        """Up to `size` bytes of the packet that is here; empty at the end. Raises BlockingIOError, OSError."""
+        """Up to `size` bytes of the current packet; empty at the end of the stream. Raises BlockingIOError, OSError."""
         if self._given == len(self._whole) and not self._next():
             return b""
         part = self._whole[self._given : self._given + size]
@@ -96,7 +96,7 @@ class PacketSocket:
         return part
 
     def _next(self) -> bool:
-        """Read on until a packet is here; False at the end of the stream."""
+        """Read until a packet is complete; False at the end of the stream."""
         if self.refused is not None:
             raise self.refused
         try:
@@ -115,7 +115,7 @@ class PacketSocket:
             if self._head[0] >> 4 == _PUBLISH:
                 check_publish(self._head[0], self._body)
                 if not self._admit():
-                    raise PacketError(_MANY, "more messages than may wait for our acknowledgement")
+                    raise PacketError(_MANY, "more messages than may wait for our PUBACK")
         except PacketError as error:
             self._refuse(error)
             raise
@@ -124,7 +124,7 @@ class PacketSocket:
         return True
 
     def _measure(self) -> None:
-        """Is the head complete? Its length is a variable byte integer of at most four bytes (section 1.5.5)."""
+        """Check the head once it is complete. Its length is a variable byte integer of 1 to 4 bytes (section 1.5.5)."""
         if len(self._head) < 2:
             return
         if self._head[-1] < 128:
@@ -138,26 +138,26 @@ class PacketSocket:
         self.refused = error
         self._body = bytearray()
         with contextlib.suppress(OSError):
-            # For the broker's log; the connection is closed either way.
+            # This is for the broker's log. The connection is closed even if it does not arrive.
             self._channel.send(bytes((_DISCONNECT << 4, 1, error.reason)))
 
     def pending(self) -> int:
-        """Bytes that are here already, of which select() knows nothing."""
+        """Bytes that were read already, which select() cannot see."""
         below = getattr(self._channel, "pending", None)
         return len(self._whole) - self._given + (0 if below is None else int(below()))
 
     def send(self, data: bytes | bytearray) -> int:
-        """As of a socket."""
+        """As for a socket."""
         return self._channel.send(data)
 
     def close(self) -> None:
-        """As of a socket."""
+        """As for a socket."""
         self._channel.close()
 
     def fileno(self) -> int:
-        """As of a socket."""
+        """As for a socket."""
         return self._channel.fileno()
 
     def setblocking(self, flag: bool) -> None:
-        """As of a socket."""
+        """As for a socket."""
         self._channel.setblocking(flag)

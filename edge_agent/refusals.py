@@ -1,7 +1,8 @@
-"""What the edge does when the province says that it will never commit a record: a table in docs/formats.md.
+"""What the edge agent does when the province refuses to commit a record, by the table in docs/formats.md.
 
-The province's signature alone moves nothing. A record that the edge itself finds good stays where it is, whatever is
-said of its signature, and the fault is shown; a record leaves the queue for the quarantine, never the disk.
+The agent checks for itself. If the province calls a signature bad that the agent finds good, the record stays in the
+queue, and `status` shows the dispute. A refused record moves from the queue to the quarantine; it never leaves the
+disk.
 """
 
 from edge_agent import log
@@ -13,19 +14,20 @@ from protocol.refusal import EQUIVOCATION, SIGNATURE, Refusal
 
 
 def obey(outbox: Outbox, refusal: Refusal) -> list[Key]:
-    """Do what `refusal`, whose signature the caller has verified, asks of the records held here.
+    """Apply a refusal to the records here; the caller has verified its signature.
 
-    Returns the keys of those that have left the queue. Raises StorageError.
+    Returns the keys of the records that have left the queue. Raises StorageError.
     """
     moved = []
     for counter, payload_hash, code in refusal.records:
         key = (refusal.lock_id, counter)
-        held = outbox.queued(key)
-        if held is None:
+        queued = outbox.queued(key)
+        if queued is None:
             continue
-        found = _parsed(held[0])
-        # Where the disk has changed the payload, another one was sent than the one that came here.
-        if payload_hash not in (held[1], found and found.payload_hash):
+        stored, hash_on_arrival = queued
+        found = _parsed(stored)
+        # The disk may have changed the payload after it arrived. Then the province refuses the changed one.
+        if payload_hash not in (hash_on_arrival, found and found.payload_hash):
             continue
         facts = {"lock": refusal.lock_id, "counter": counter, "code": code}
         if code == EQUIVOCATION:
@@ -41,9 +43,9 @@ def obey(outbox: Outbox, refusal: Refusal) -> list[Key]:
     return moved
 
 
-def _parsed(held: bytes) -> record.Record | None:
+def _parsed(stored: bytes) -> record.Record | None:
     try:
-        return record.parse(held)
+        return record.parse(stored)
     except MooringError:
         return None
 

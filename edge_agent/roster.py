@@ -1,10 +1,24 @@
-"""Which locks are talked to, and at which addresses.
+"""Which locks the agent talks to, and at which addresses.
 
-An edge's own locks are those that a pass of the province lists. An address is *proven* once the lock behind it has
-shown in the handshake that it holds the identity key of one of them; that is remembered on disk. Each proven address,
-and each that the configuration names, has a link of its own, whatever else is on the air. All other addresses are
-strangers: of these only such as claim to be an own lock which is not connected are tried at all, a few at a time
-(`edge_agent.sightings`).
+Theory of operation. An edge's own locks are those that a pass of the province lists. What an address advertises is only
+a claim, so the roster keeps addresses apart by what they have proven:
+
+    address      what it is                                      how it is treated
+    -----------  ----------------------------------------------  ------------------------------------------------
+    configured   the configuration names it                      a link of its own; nothing is searched for
+    proven       in a handshake, the lock there has shown the    a link of its own, whatever else is on the air;
+                 identity key of an own lock                     remembered on disk
+    claiming     it advertises the id of an own lock             tried in turn, at most two at a time, while that lock
+                                                                 is not connected (`edge_agent.sightings`)
+    unlisted     it advertises as a lock that no pass lists      counted, and never connected
+
+    event                                       from         to
+    ------------------------------------------  -----------  ------------------------------------------------------
+    the lock proves itself within               claiming     proven; another address of the same lock is dropped
+    PROOF_SECONDS
+    it does not                                 claiming     claiming, at the end of the line
+    new passes list the lock of an address      unlisted     claiming at the next scan, or proven if it was before
+    new passes do not list the lock any more    proven       dropped; unlisted at the next scan
 """
 
 import asyncio
@@ -21,17 +35,18 @@ from edge_agent.sightings import Sightings
 from protocol.errors import MooringError, TransportError
 
 PROOF_SECONDS: Final = 20.0
-"""For a stranger to be connected and to prove itself: a lock that advertises does both within some seconds."""
+"""Time for a stranger to connect and to prove itself. A lock that advertises needs some seconds for both."""
 LOOK_SECONDS: Final = 5.0
-"""Between two looks whether a stranger's turn has come, at most: the connection to a lock may have been lost."""
+"""Longest time between two checks whether a stranger's turn has come: a lock may have lost its connection."""
 
 Search = Callable[[float], Awaitable[list[tuple[str, bytes]]]]
 
 
 class Roster:
-    """Serves the locks in `locks`, by address, which it fills: proven ones, or those that `settings` name.
+    """Serves locks and keeps them in `locks`, by address: the proven ones, or those that `settings` name.
 
-    `make(address)` makes a lock with its link; `deliver(lock)` hands over what waits for it, until cancelled.
+    `make(address, lock_id)` makes a lock with its link; `lock_id` is empty if the lock has not proven itself there.
+    `deliver(lock)` hands over what waits for the lock, until cancelled.
     """
 
     def __init__(
@@ -58,7 +73,7 @@ class Roster:
 
     @property
     def strangers(self) -> int:
-        """Addresses that claim to be a lock of ours and have not proven it."""
+        """How many addresses claim to be a lock of ours and have not proven it."""
         return len(self._sightings)
 
     async def run(self) -> None:
@@ -81,7 +96,7 @@ class Roster:
             self._work.clear()
 
     def passes_changed(self) -> None:
-        """Serve the locks that the passes list now, where they were proven before, and no others."""
+        """Serve the locks that the passes list now, at the addresses proven before, and drop all others."""
         if self._tasks is None or self._settings.addresses:
             return
         self._look.set()
@@ -95,7 +110,7 @@ class Roster:
 
     def _serve(self, lock: LockState) -> None:
         if self._tasks is None:
-            raise TransportError("edge.stopped", "locks are served while the agent runs")
+            raise TransportError("edge.stopped", "locks are served only while the agent runs")
         self.locks[lock.address] = lock
         self._work[lock.address] = [
             self._tasks.create_task(keep("link", lock.link.run, self._faults)),
@@ -133,7 +148,7 @@ class Roster:
         return not any(lock.lock_id == lock_id and lock.connected for lock in self.locks.values())
 
     async def _try_strangers(self, newcomers: bool) -> None:
-        """One half of the lane: one attempt at a time. Links to proven addresses do not wait for it."""
+        """One of the two places for strangers: one attempt after another. Links to proven addresses do not wait."""
         while True:
             address = self._sightings.next(self._is_wanted, newcomers)
             if address is None:
@@ -158,7 +173,7 @@ class Roster:
         except MooringError as error:
             code = error.code
         if not lock.lock_id:
-            # Anybody can bring this about any number of times, so it is nothing to fill a log with.
+            # Anybody can cause this any number of times, so it must not fill the log.
             log.event("stranger.unproven", address=address, code=code)
             return
         log.event("lock.proven", address=address, lock=lock.lock_id)
@@ -170,7 +185,7 @@ class Roster:
 
 
 async def _until(event: asyncio.Event, seconds: float) -> None:
-    """Wait for an event, but not for longer."""
+    """Wait for an event, but not longer than `seconds`."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await event.wait()

@@ -1,9 +1,10 @@
 """Addresses that claim to be one of our locks and have not proven it: which of them is tried next.
 
-What is advertised proves nothing, and anybody can advertise any number of addresses. So these share a small lane, in
-turns: among the locks that are claimed, and for each lock among the addresses that claim it. Half of the lane takes who
-has waited longest, so that an address which is there scan after scan is not behind those that are new at each; the
-other half takes first who was never tried, so that a new lock is not behind those that are there and never prove it.
+An advertisement proves nothing, and anybody can advertise any number of addresses. So these addresses share two places
+for attempts. Turns go round the locks that are claimed, and for each lock round the addresses that claim it. The first
+place takes the address that has waited longest: one that stays on the air must not wait behind new ones of each scan.
+The second place takes first the addresses that were never tried: a new lock must not wait behind those that never prove
+anything.
 """
 
 import itertools
@@ -15,21 +16,21 @@ from typing import Final
 from edge_agent.backoff import Backoff
 
 LIFETIME_SECONDS: Final = 600.0
-"""An address that was not heard of for so long is forgotten."""
+"""An address that was not heard for this long is forgotten."""
 MOST: Final = 256
-"""Addresses kept for one lock. Of more, chance decides, but those on the air stay before those that have left it."""
+"""Most addresses kept for one lock. Those that are on the air now are kept first; among equals chance decides."""
 AGAIN: Final = Backoff(first=1.0, limit=60.0)
-"""Between two attempts at one address, as for a proven one: it may be a lock that is busy or reboots."""
+"""Waits between two attempts at one address. They are those of a proven address: a lock may be busy or rebooting."""
 
 
 @dataclass
 class _Sighting:
-    """An address: the lock it claims to be, when it was last heard of, and how often it was tried."""
+    """An address: the lock that it claims to be, when it was last heard, and how often it was tried."""
 
     lock_id: bytes
     seen: float
     turn: int
-    """Its place among those that wait: taken when it was first heard of, and anew when it was tried."""
+    """Its place in the line: the end of the line when it was first heard, and again after each attempt."""
     scan: int
     due: float = 0.0
     failures: int = 0
@@ -37,13 +38,13 @@ class _Sighting:
 
 
 class Sightings:
-    """What was heard of unproven addresses. `clock` gives seconds."""
+    """The unproven addresses that were heard. `clock` gives seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._seen: dict[str, _Sighting] = {}
         self._served: dict[bytes, float] = {}
-        """When a lock's claimants last had a turn."""
+        """By lock: when one of the addresses that claim it last had a turn."""
         self._scan = 0
         self._places = itertools.count()
 
@@ -51,7 +52,7 @@ class Sightings:
         return len(self._seen)
 
     def heard(self, found: Iterable[tuple[str, bytes]]) -> None:
-        """Take the (address, id of the lock it claims to be) of one scan. What was long not heard of is forgotten."""
+        """Take the result of one scan: (address, id of the lock that it claims to be). Old addresses are forgotten."""
         self._scan += 1
         now = self._clock()
         for address, lock_id in found:
@@ -73,8 +74,11 @@ class Sightings:
         self._served = {lock_id: at for lock_id, at in self._served.items() if lock_id in claimed}
 
     def _thin_out(self, lock_id: bytes) -> None:
-        """Keep MOST of those that claim to be this lock: first who is on the air, and of these whom chance decides, so
-        that nobody is kept out for good by sheer number."""
+        """Keep MOST of the addresses that claim to be this lock.
+
+        Addresses of the last scan are kept first. Among equals chance decides, so that a flood keeps no address out for
+        ever.
+        """
         claimants = [address for address, known in self._seen.items() if known.lock_id == lock_id and not known.busy]
         if len(claimants) > MOST:
             claimants.sort(key=lambda address: (self._seen[address].scan, random.random()))
@@ -82,9 +86,11 @@ class Sightings:
                 del self._seen[address]
 
     def next(self, wanted: Callable[[bytes], bool], newcomers: bool = False) -> str | None:
-        """The address whose turn it is, of those of the last scan that claim to be a lock which is `wanted`; None if
-        there is none now. With `newcomers` those come first that were never tried. A turn lasts until `failed` or
-        `forget`."""
+        """The address whose turn it is; None if there is none now. The turn lasts until `failed` or `forget`.
+
+        It is in the last scan and claims to be a lock that is `wanted`. With `newcomers`, addresses that were never
+        tried come first.
+        """
         now = self._clock()
         self._expire()
         ready = [
@@ -105,13 +111,13 @@ class Sightings:
                 yield address, known
 
     def pause(self, wanted: Callable[[bytes], bool], most: float) -> float:
-        """Seconds until `next` may have another answer, `most` at most."""
+        """Seconds until `next` may give another answer, but not more than `most`."""
         now = self._clock()
         dues = [known.due - now for _, known in self._waiting(wanted)]
         return max(min([most, *dues]), 0.001)
 
     def failed(self, address: str) -> None:
-        """It has not proven to be the lock; its turn is over."""
+        """Say that the address did not prove itself. Its turn is over."""
         known = self._seen.get(address)
         if known is not None:
             now = self._clock()
@@ -119,5 +125,5 @@ class Sightings:
             known.due = now + AGAIN.wait(known.failures)
 
     def forget(self, address: str) -> None:
-        """It has proven itself, or is not of interest any more."""
+        """Forget the address: it has proven itself, or nobody needs it any more."""
         self._seen.pop(address, None)

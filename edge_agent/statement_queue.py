@@ -1,8 +1,8 @@
-"""Statements held for locks: what province and platform sent down, kept until the lock has given its RESULT.
+"""The queue of statements that province and platform sent for locks. Each is kept until its lock has sent a RESULT.
 
-Each has its place, by kind and name, and only a newer one takes it. Each kind of each lock has its own number of
-places, so that nothing that comes in numbers takes those of something else. A signed time is not held on disk: it
-answers one nonce of one waking of the lock, so after a restart of the agent the lock's next HELLO asks anew.
+A statement has one place, by lock, kind and name, and only a newer one replaces it. Each kind of each lock has a fixed
+number of places. So many statements of one kind cannot take the places of another kind. Answers about the time are not
+queued on disk: such an answer is good for one nonce, and after a restart of the agent the lock's next HELLO asks again.
 """
 
 import sqlite3
@@ -23,13 +23,15 @@ PLACES: Final = {
     revocation_list.KIND: trust.MAX_LISTS,
     grant.KIND: 256,
 }
-"""Places of one lock for each kind. A year's stays are some hundred grants; of those the ones that end last stay."""
+"""Places of one lock for each kind. A year of stays makes some hundred grants. When the places are full, those grants
+are kept that end last."""
 UNKNOWN_PLACES: Final = 8
-"""Places of one lock and kind for what is signed, and of a form that this agent does not know."""
+"""Places of one lock and kind for statements that are signed, but whose form this agent does not know."""
 UNVERIFIED_PLACES: Final = 16
-"""Grants of one lock held before its placement says whose signature they need. They are not handed over till then."""
+"""Grants of one lock queued before its placement is known here. Only the placement says whose signature they need, so
+until then they are not handed over."""
 ALL_UNVERIFIED_PLACES: Final = 128
-"""The same, of all locks together."""
+"""The same, for all locks together."""
 
 Outcome = Literal["queued", "older", "full"]
 
@@ -44,9 +46,9 @@ class QueuedStatement:
 
 
 class StatementQueue:
-    """The statements in an outbox's database, of which this class alone reads and writes their tables.
+    """The tables `statements` and `placements` of an outbox's database. Nobody else reads or writes them.
 
-    What is about receipts is for the outbox, inside a transaction of its own.
+    The outbox calls the methods about receipts, inside a transaction of its own.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -55,7 +57,7 @@ class StatementQueue:
     # --- in ----------------------------------------------------------------------------------------------------------
 
     def add(self, lock_id: bytes, lock_statement: LockStatement) -> Outcome:
-        """Hold a statement durably: "queued", "older" if one as new is here, "full" if it finds no place.
+        """Queue a statement durably: "queued"; "older" if one as new is here; "full" if there is no place for it.
 
         Raises StorageError.
         """
@@ -78,7 +80,7 @@ class StatementQueue:
         return "queued"
 
     def _serial(self, lock_id: bytes, lock_statement: LockStatement) -> int | None:
-        """Serial of what is held in this lock_statement's place, None if nothing is."""
+        """Serial of the statement that has this place now; None if the place is free."""
         row = self._db.execute(
             "SELECT serial FROM statements WHERE lock_id = ? AND kind = ? AND name = ?",
             (lock_id, lock_statement.kind, lock_statement.name),
@@ -86,9 +88,10 @@ class StatementQueue:
         return None if row is None else int(row[0])
 
     def _make_place(self, lock_id: bytes, lock_statement: LockStatement) -> bool:
-        """Is there a free place, or one whose holder is over sooner?"""
+        """Is there a place? If all are taken, the one that ends first is freed, and of equals the oldest, unless it
+        ends after this one."""
         if not lock_statement.verified:
-            # First come: none of them can be told from junk, and the genuine ones come again with the placement.
+            # The first ones are kept: genuine and junk look the same, and genuine ones come again with the placement.
             of_lock, of_all = self._db.execute(
                 "SELECT count(*) FILTER (WHERE lock_id = ?), count(*) FROM statements WHERE NOT verified", (lock_id,)
             ).fetchone()
@@ -120,7 +123,7 @@ class StatementQueue:
     def _replace(
         self, lock_id: bytes, kind: str, name: str, serial: int, until: int, verified: bool, statement: bytes
     ) -> None:
-        # A new row with a new id: the RESULT for the one that was here must not settle this one.
+        # The new row has a new id: a RESULT for the old statement must not remove the new one.
         self._db.execute("DELETE FROM statements WHERE lock_id = ? AND kind = ? AND name = ?", (lock_id, kind, name))
         self._db.execute(
             "INSERT INTO statements (lock_id, kind, name, serial, until, verified, statement, queued_at) "
@@ -131,7 +134,7 @@ class StatementQueue:
     # --- what the placement says -------------------------------------------------------------------------------------
 
     def learn(self, lock_id: bytes, lock_statement: LockStatement) -> None:
-        """Note what a placement says that the lock holds already, and hold nothing. Raises StorageError."""
+        """Note what a placement says, without queueing it: the lock holds it already. Raises StorageError."""
         with database.transaction(self._db):
             self._learn(lock_id, lock_statement.placement)
 
@@ -146,19 +149,19 @@ class StatementQueue:
         )
 
     def platform_key(self, lock_id: bytes) -> bytes | None:
-        """The key that signs the lock's grants, a 65-byte point; None while no placement of it was seen here."""
+        """The key that signs the lock's grants, a 65-byte point; None if no placement of the lock was seen here."""
         with database.errors():
             row = self._db.execute("SELECT platform_key FROM placements WHERE lock_id = ?", (lock_id,)).fetchone()
         return None if row is None else bytes(row[0])
 
     def placement_serial(self, lock_id: bytes) -> int:
-        """Serial of the newest placement of the lock that was seen here, 0 for none."""
+        """Serial of the newest placement of the lock that was seen here; 0 if none was."""
         with database.errors():
             row = self._db.execute("SELECT serial FROM placements WHERE lock_id = ?", (lock_id,)).fetchone()
         return 0 if row is None else int(row[0])
 
     def grants(self, lock_id: bytes, *, verified: bool) -> list[QueuedStatement]:
-        """The grants held for a lock that were, or were not, verified."""
+        """The queued grants of a lock that were verified, or those that were not."""
         with database.errors():
             rows = self._db.execute(
                 "SELECT id, kind, statement FROM statements WHERE lock_id = ? AND kind = ? AND verified = ? "
@@ -170,11 +173,11 @@ class StatementQueue:
     # --- receipts, inside a transaction of the outbox ----------------------------------------------------------------
 
     def put_receipt(self, lock_id: bytes, through: int, statement: bytes) -> None:
-        """Hold a receipt instead of an earlier one: the newest is enough, for receipts are cumulative."""
+        """Queue a receipt in place of an earlier one. The newest is enough, because receipts are cumulative."""
         self._replace(lock_id, RECEIPT, "", through, 0, True, statement)
 
     def drop_receipt(self, lock_id: bytes) -> None:
-        """The lock has what the receipt says."""
+        """Remove the receipt: the lock knows what it says."""
         self._db.execute("DELETE FROM statements WHERE lock_id = ? AND kind = ?", (lock_id, RECEIPT))
 
     def has_receipt(self, lock_id: bytes) -> bool:
@@ -185,7 +188,7 @@ class StatementQueue:
     # --- out ---------------------------------------------------------------------------------------------------------
 
     def waiting(self, lock_id: bytes) -> list[QueuedStatement]:
-        """What may be handed to a lock: receipts first, since they free its journal, then in the order of KINDS."""
+        """What may be handed to a lock: receipts first, because they free its journal, then in the order of KINDS."""
         with database.errors():
             rows = self._db.execute(
                 "SELECT id, kind, statement FROM statements WHERE lock_id = ? AND verified ORDER BY id", (lock_id,)
@@ -194,6 +197,6 @@ class StatementQueue:
         return sorted((QueuedStatement(*row) for row in rows), key=lambda queued: order.index(queued.kind))
 
     def settle(self, statement: QueuedStatement) -> None:
-        """The lock has given its RESULT, or the statement turned out not to be for it: forget it."""
+        """Remove a statement: its lock has sent a RESULT, or the statement turned out to be no good for it."""
         with database.transaction(self._db):
             self._db.execute("DELETE FROM statements WHERE id = ?", (statement.id,))

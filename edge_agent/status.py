@@ -1,4 +1,4 @@
-"""Whether an agent runs on a state directory, and what it last said of itself, for the commands beside it."""
+"""Whether an agent runs on a state directory, and what it last said of itself, for the `status` command."""
 
 import contextlib
 import fcntl
@@ -17,28 +17,28 @@ _FILE = "status.json"
 
 @contextlib.contextmanager
 def only_one(state_dir: Path) -> Iterator[None]:
-    """Hold the state directory for this process. Raises StorageError `outbox.busy`, `outbox.access`.
+    """Keep the state directory for this process alone. Raises StorageError `outbox.busy`, `outbox.access`.
 
-    A file lock ends with its process, however that dies, so nothing stale is left to clean up.
+    A file lock ends with its process, however the process ends. So a dead agent leaves nothing to clean up.
     """
     try:
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle = os.open(state_dir / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        advice = f"cannot use {state_dir}: {error.strerror}; check state_dir and its permissions"
+        advice = f"cannot use {state_dir}: {error.strerror}. Check state_dir and its permissions."
         raise StorageError("outbox.access", advice) from error
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise StorageError("outbox.busy", f"another agent runs on {state_dir}; stop it first") from None
+            raise StorageError("outbox.busy", f"another agent runs on {state_dir}. Stop it first.") from None
         yield
     finally:
         os.close(handle)
 
 
 def is_running(state_dir: Path) -> bool:
-    """Does an agent hold the state directory? Raises StorageError `outbox.access` if that is not for us to see."""
+    """Does an agent run on the state directory? Raises StorageError `outbox.access` if this user may not see that."""
     try:
         handle = os.open(state_dir / _LOCK, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -55,15 +55,15 @@ def is_running(state_dir: Path) -> bool:
 
 
 def write(state_dir: Path, facts: dict[str, object]) -> None:
-    """Replace what the agent says of itself. Written on change only, so that it does not wear the card."""
-    # A full disk must not stop the delivery of what is held; `status` then shows the last state written. And it says
-    # nothing once the agent is gone, so it need not outlive a power cut.
+    """Replace what the agent says of itself. Call it on a change only, to spare the SD card."""
+    # On a full disk records must still be delivered, so the error is dropped, and `status` shows an older state. The
+    # file means nothing without a running agent, so it need not survive a power cut.
     with contextlib.suppress(OSError):
         files.replace(state_dir / _FILE, json.dumps(facts).encode(), durable=False)
 
 
 def read(state_dir: Path) -> dict[str, Any]:
-    """What the agent last said of itself; empty if there is nothing readable."""
+    """What the agent last said of itself; empty if the file is missing or unreadable."""
     try:
         content = json.loads((state_dir / _FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -72,6 +72,6 @@ def read(state_dir: Path) -> dict[str, Any]:
 
 
 def remove(state_dir: Path) -> None:
-    """At a clean stop."""
+    """Delete the file, at a clean stop."""
     with contextlib.suppress(OSError):
         (state_dir / _FILE).unlink(missing_ok=True)

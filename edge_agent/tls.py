@@ -1,4 +1,4 @@
-"""TLS towards the broker, from the files that the configuration names."""
+"""TLS to the broker, with the files that the configuration names."""
 
 import ssl
 from pathlib import Path
@@ -7,21 +7,23 @@ from protocol.errors import ConfigError
 
 
 def context(ca: str, cert: str, key: str) -> ssl.SSLContext:
-    """A client that believes the authorities in file `ca`, and shows `cert` with `key` unless they are empty.
+    """A client's context that trusts the authorities in file `ca`, and shows `cert` with `key` unless they are empty.
 
-    Made for each connection, so that a renewed certificate is in use from the next one on. Raises ConfigError
-    `config.file`.
+    A context is made for each connection, so that a renewed certificate is used from the next connection on. Raises
+    ConfigError `config.file`.
     """
     for setting, path in (("mqtt.ca", ca), ("mqtt.cert", cert), ("mqtt.key", key)):
         if path:
             try:
                 Path(path).open("rb").close()
             except OSError as error:
-                raise ConfigError("config.file", f"{setting}: cannot read {path}: {error.strerror}") from None
+                reason = f"{setting}: cannot read {path}: {error.strerror}. Check the path and its permissions."
+                raise ConfigError("config.file", reason) from None
     try:
         made = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=ca)
     except (OSError, ssl.SSLError) as error:
-        raise ConfigError("config.file", f"mqtt.ca: {ca} is no PEM file of certificates{_reason(error)}") from None
+        reason = f"mqtt.ca: {ca} is no PEM file of certificates{_reason(error)}. Name the file of your authority."
+        raise ConfigError("config.file", reason) from None
     made.minimum_version = ssl.TLSVersion.TLSv1_2
     if cert:
         try:
@@ -29,14 +31,15 @@ def context(ca: str, cert: str, key: str) -> ssl.SSLContext:
         except (OSError, ssl.SSLError) as error:
             raise ConfigError(
                 "config.file",
-                f"mqtt.cert, mqtt.key: {cert} and {key} are no certificate and its key in PEM{_reason(error)}",
+                f"mqtt.cert, mqtt.key: {cert} and {key} are no certificate and its key in PEM{_reason(error)}. "
+                "Name two files that belong together.",
             ) from None
     return made
 
 
 def _nobody_to_ask() -> str:
-    """Without this OpenSSL would ask the terminal for a passphrase, and a service for ever."""
-    raise ConfigError("config.file", "mqtt.key is encrypted; the agent has nobody to ask, so give it a key that is not")
+    """Refuse an encrypted key. Otherwise OpenSSL would ask for a passphrase, and a service would wait for ever."""
+    raise ConfigError("config.file", "mqtt.key is encrypted, and a service cannot ask for a passphrase. Decrypt it.")
 
 
 def _reason(error: OSError) -> str:

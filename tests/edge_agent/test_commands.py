@@ -75,7 +75,7 @@ def test_a_bad_configuration_is_exit_code_2_with_one_line_and_no_traceback(
     for command in ("run", "check-config", "status", "queue"):
         assert main([command, "--config", str(file)]) == 2
         printed = capsys.readouterr()
-        assert printed.err.count("\n") == 1 and "did you mean mqtt.host?" in printed.err
+        assert printed.err.count("\n") == 1 and "Did you mean mqtt.host?" in printed.err
     assert main(["status", "--config", str(file), "--json"]) == 2
     error = {"code": "config.unknown_key", "message": _any_text}
     assert said(capsys) == {"ok": False, "error": error, "exit_code": 2}
@@ -187,7 +187,10 @@ def test_what_the_system_refuses_unforeseen_is_one_line_as_well(tmp_path: Path) 
         done = subprocess.run(
             [sys.executable, "-c", _ON_A_FULL_DISK], stdout=output, stderr=subprocess.PIPE, text=True, check=False
         )
-    assert (done.returncode, done.stderr) == (1, f"edge.system: {os.strerror(errno.EFBIG)}.\n")
+    assert (done.returncode, done.stderr) == (
+        1,
+        f"edge.system: {os.strerror(errno.EFBIG)}. Mend what the system says, then try again.\n",
+    )
 
 
 def test_a_reader_that_has_left_is_told_nothing() -> None:
