@@ -1,8 +1,8 @@
-"""A board on a serial port that runs MicroPython: finding it, looking into it, putting a stage onto it with mpremote.
+"""A board on a serial port that runs MicroPython: finding it, inspecting it, and writing a stage onto it with mpremote.
 
-A send that is interrupted leaves a lock that does not start, never one that runs two versions mixed: `main.py` goes
-first and comes last. Nothing outside `firmware/`, `protocol/`, `boot.py` and `main.py` is touched, so keys
-and stays remain, and the journal. All this takes the prompt, which a lock in service does not have (`tools/cable.py`).
+`main.py` is removed before anything else changes, and written last. So an interrupted send leaves a lock that does not
+start, and never one that runs a mixture of two versions. Only `firmware/`, `protocol/`, `boot.py` and `main.py` are
+touched. Keys, stays and the journal remain. All this needs a prompt, and a lock in service has none (`tools/cable.py`).
 """
 
 import json
@@ -19,23 +19,23 @@ from protocol.errors import ConfigError, TransportError
 from tools.software import BOOT, MAIN, ROOMS, Entry, Stage, compiled_for, find_program
 
 MINIMUM = (1, 24)
-"""Oldest MicroPython that the firmware runs on."""
+"""The oldest MicroPython that the firmware runs on."""
 
 RESERVE = 64 * 1024
-"""Bytes that stay free on the board, for what the lock itself keeps there."""
+"""Bytes that must stay free on the board, for the lock's own files."""
 
 ANSWER_SECONDS = 15.0
 _SILENCE_SECONDS = 60.0
-"""How long a board may say nothing: while it is looked into, and while it is written to."""
+"""How long a board may be silent: ANSWER_SECONDS while it is inspected, _SILENCE_SECONDS while files are written."""
 
 _ATTEMPTS = 2
-"""To make contact: a board that is just starting loses what is said to it."""
+"""How often to try to make contact. A board that is just starting loses what is sent to it."""
 
 _MARK = "\x02"
 _BLOCK = 4096
 
-# The lock's watchdog outlives Ctrl-C and soft reset. Set to two minutes, it spares a send in progress, and restarts a
-# board whose installer walked away.
+# Ctrl-C and a soft reset do not stop the lock's watchdog. Two minutes are enough for a send that is fed regularly, and
+# still restart a board that the installer has abandoned.
 _FEED = """
 try:
     from machine import WDT
@@ -44,7 +44,7 @@ except ImportError:
     pass
 """
 
-# The report ends in a listing of [path, size, digest]; folders have size -1.
+# The report is one object, then a list of [path, size, digest], and null at the end. A folder has size -1.
 _INSPECT = (
     _FEED
     + """
@@ -103,13 +103,13 @@ for path in FOLDERS:
 """
 )
 
-# Late enough for mpremote to close the port before a chip with USB of its own takes it away.
+# A chip with USB of its own takes the port away when it restarts. The pause lets mpremote close the port before that.
 _RESTART = "import machine, time\ntime.sleep_ms(200)\nmachine.reset()"
 
 
 @dataclass(frozen=True)
 class Port:
-    """A serial port on which a board may be: device name, and what its USB side says of itself."""
+    """A serial port that may have a board: the name of the device, and the description that its USB side gives."""
 
     device: str
     description: str
@@ -117,8 +117,8 @@ class Port:
 
 @dataclass(frozen=True)
 class Found:
-    """What a board says of itself. `free` and `journal` (size of that partition, 0 without one) in bytes; `mpy` as
-    `sys.implementation._mpy`; `files` and `folders` are those of the lock's software."""
+    """What a board reports about itself. `free` and `journal` (size of that partition, or 0) are in bytes. `mpy` is its
+    `sys.implementation._mpy`. `files` and `folders` are those of the lock's software."""
 
     name: str
     version: tuple[int, ...]
@@ -132,7 +132,8 @@ class Found:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a send would do: entries to write, paths and folders to remove, folders to make, files left alone."""
+    """What a send will do: the files to write, the files and folders to remove, the folders to make, and how many files
+    stay as they are."""
 
     write: tuple[Entry, ...]
     remove: tuple[str, ...]
@@ -142,12 +143,12 @@ class Plan:
 
     @property
     def size(self) -> int:
-        """Bytes to be written."""
+        """How many bytes will be written."""
         return sum(entry.size for entry in self.write)
 
     @property
     def is_empty(self) -> bool:
-        """Does the board hold exactly this software already?"""
+        """Does the board already have exactly this software?"""
         return not (self.write or self.remove or self.remove_folders)
 
 
@@ -155,51 +156,54 @@ class Plan:
 
 
 def candidates() -> list[Port]:
-    """USB serial ports of this computer. Raises ConfigError `program.missing` without pyserial."""
+    """The USB serial ports of this computer. Raises ConfigError `program.missing` if pyserial is not installed."""
     try:
         # pyserial has no types of its own.
         from serial.tools.list_ports import comports  # type: ignore[import-untyped,unused-ignore]
     except ImportError:
         raise ConfigError(
-            "program.missing", "finding the port needs pyserial. Name it: --port, or install it"
+            "program.missing", "finding the port needs pyserial. Install pyserial, or name the port with --port"
         ) from None
     return [Port(each.device, each.description) for each in sorted(comports()) if each.vid is not None]
 
 
 def choose(named: str | None, present: Callable[[], list[Port]] = candidates) -> str:
-    """The port to use: `named`, or the only one there is; never a guess.
+    """The port to use: `named`, or the only port that is present. It is never a guess.
 
-    Raises ConfigError `port.none`, `port.several`, and as `candidates`.
+    Raises ConfigError `port.none` or `port.several`, and what `candidates` raises.
     """
     if named is not None:
         return named
     ports = present()
     if not ports:
-        raise ConfigError("port.none", "no board found. Plug it in with a USB cable that carries data, or name --port")
+        raise ConfigError(
+            "port.none",
+            "no board was found. Plug it in with a USB cable that carries data, or name the port with --port",
+        )
     if len(ports) > 1:
         listed = "".join(f"\n  --port {port.device}    {port.description}" for port in ports)
-        raise ConfigError("port.several", f"there are {len(ports)} ports. Say which one it is:{listed}")
+        raise ConfigError("port.several", f"there are {len(ports)} ports. Name one of them:{listed}")
     return ports[0].device
 
 
 def diagnose(port: str) -> TransportError:
-    """Why `port` cannot be opened, with what to do about it: `port.missing`, `port.permission` or `port.busy`."""
+    """The reason why `port` cannot be opened, with advice: `port.missing`, `port.permission` or `port.busy`."""
     local = port.startswith("/")
     if local and not os.path.exists(port):
         return TransportError("port.missing", f"there is no {port}. Plug the board in and try again")
     if local and not os.access(port, os.R_OK | os.W_OK):
-        remedy = "Linux: sudo usermod -aG dialout $USER, then log out and in again"
+        remedy = "On Linux: sudo usermod -aG dialout $USER, then log out and log in again"
         return TransportError("port.permission", f"this user may not use {port}. {remedy}")
-    advice = "Close every serial monitor, editor or other program that has it open, and try again"
-    return TransportError("port.busy", f"{port} is in use by another program, or is no serial port. {advice}")
+    advice = "Close every serial monitor, editor or other program that uses it, and try again"
+    return TransportError("port.busy", f"{port} is in use by another program, or is not a serial port. {advice}")
 
 
 # --- the board -------------------------------------------------------------------------------------------------------
 
 
 class Board:
-    """A board on `port`. `answer_seconds` is how long it may keep silent while it is looked into, by timers that
-    `after` makes as `threading.Timer` does."""
+    """A board on `port`. It may be silent for `answer_seconds` while it is inspected. `after` makes the timers, as
+    `threading.Timer` does."""
 
     def __init__(
         self,
@@ -215,27 +219,25 @@ class Board:
 
     @contextmanager
     def opened(self) -> Iterator["Board"]:
-        """Within, the lock stands still; afterwards, come what may, the board restarts if it was ever reached."""
+        """A context in which the lock is stopped. At its end the board restarts, if it was reached."""
         if self.port.startswith("/") and not os.access(self.port, os.R_OK | os.W_OK):
             raise diagnose(self.port)
         try:
             yield self
         except BaseException:
-            # The reason is on its way up; that the restart fails too, as it will on an unplugged board, adds nothing.
+            # The first error is reported. A restart that fails too, as on an unplugged board, would add nothing.
             if self._reached:
                 self._restart()
             raise
         if not self._restart():
-            advice = "Press RESET on the board: until then the lock does not run"
-            raise TransportError(
-                "board.restart", f"all is as it should be on {self.port}, but it did not restart. {advice}"
-            )
+            advice = "Press RESET on the board. Until then the lock does not run"
+            raise TransportError("board.restart", f"the board on {self.port} is complete but did not restart. {advice}")
 
     def _restart(self) -> bool:
         return self._call("resume", "exec", "--no-follow", _RESTART, seconds=self._answer_seconds)[0] == 0
 
     def inspect(self) -> Found:
-        """Ask the board what it is and what it holds.
+        """Ask the board what it is and which files it has.
 
         Raises TransportError `port.*`, `board.silent`, `board.trouble`.
         """
@@ -246,11 +248,11 @@ class Board:
                 self._reached = True
                 told.append(_parse(line[1:]))
         if not told or told[-1] is not None:
-            raise TransportError("board.trouble", f"{self.port} broke off while it was looked into. Try again")
+            raise TransportError("board.trouble", f"the answer from {self.port} ended too early. Try again")
         return _found(told[0], told[1:-1])
 
     def _reach(self, script: str) -> list[str]:
-        # The first call does a soft reset: it ends the lock, and gives a clean heap.
+        # The first call does a soft reset. It ends the lock's program and leaves a clean heap.
         first = [] if self._reached else ["soft-reset", "+"]
         for _ in range(1, _ATTEMPTS):
             try:
@@ -261,10 +263,10 @@ class Board:
         return self._run("resume", *first, "exec", script, seconds=self._answer_seconds)
 
     def apply(self, plan: Plan, stage: Stage, progress: Callable[[int, int, str], None]) -> None:
-        """Carry out `plan` (which is not empty); `progress(number, of, path)` is called as each file begins.
+        """Carry out `plan`, which must not be empty. `progress(number, of, path)` is called when a file begins.
 
-        Raises TransportError: `port.lost`, `transfer.failed`, and `transfer.verify` when the board does not hold what
-        it was sent; then it does not start the lock.
+        Raises TransportError `port.lost`, `transfer.failed`, and `transfer.verify` if the files on the board are not
+        those that were sent. In that case the board does not start the lock.
         """
         removed = list(dict.fromkeys([MAIN, *plan.remove]))
         self._prepare(removed, plan.remove_folders, plan.make_folders)
@@ -281,7 +283,7 @@ class Board:
         wrong = sorted(set(self.inspect().files.values()) ^ set(stage.entries), key=lambda entry: entry.path)
         if wrong:
             self._prepare([MAIN], (), ())
-            advice = "Send again; if it fails again, the board's flash may be worn out"
+            advice = "Send again. If that fails too, the board's flash may be worn out"
             raise TransportError("transfer.verify", f"{wrong[0].path} on the board is not what was sent. {advice}")
 
     def _prepare(self, remove: list[str], remove_folders: tuple[str, ...], folders: tuple[str, ...]) -> None:
@@ -289,12 +291,12 @@ class Board:
         self._run("resume", "exec", script, seconds=_SILENCE_SECONDS, written=True)
 
     def _run(self, *commands: str, seconds: float, written: bool = False) -> list[str]:
-        """`_call`, with mpremote's words for failure turned into ours."""
+        """Like `_call`, but turns mpremote's failures into our errors."""
         status, lines, silent = self._call(*commands, seconds=seconds)
         if status == 0:
             return lines
         said = "\n".join(lines)
-        incomplete = " The software on the board is incomplete and does not start; send again." if written else ""
+        incomplete = " The software on the board is incomplete and does not start. Send again." if written else ""
         if "failed to access" in said:
             reason = diagnose(self.port)
             raise TransportError(reason.code, reason.message + incomplete)
@@ -302,23 +304,23 @@ class Board:
             word in said for word in ("SerialException", "Input/output error", "[Errno 5]", "[Errno 6]", "disconnected")
         ):
             raise TransportError(
-                "port.lost", f"the board on {self.port} went away. Check cable and power, try again.{incomplete}"
+                "port.lost", f"the board on {self.port} disappeared. Check cable and power, and try again.{incomplete}"
             )
         if silent or "could not enter raw repl" in said:
             if self._reached:
-                raise TransportError("port.lost", f"the board on {self.port} fell silent. Try again.{incomplete}")
+                raise TransportError("port.lost", f"the board on {self.port} stopped answering. Try again.{incomplete}")
             raise TransportError(
                 "board.silent",
-                f"nothing on {self.port} answers as MicroPython. Is it the right port? Press RESET on the board and "
-                "try again; a new board needs MicroPython first (docs/installing.md)",
+                f"nothing on {self.port} answers as MicroPython does. Is it the right port? Press RESET on the board "
+                "and try again. A new board needs MicroPython first (docs/installing.md)",
             )
-        last = next((line.strip() for line in reversed(lines) if line.strip()), "mpremote failed without a word")
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "mpremote failed and gave no reason")
         if written:
             raise TransportError("transfer.failed", f"{last}.{incomplete}")
         raise TransportError("board.trouble", f"{self.port}: {last}. Press RESET on the board and try again")
 
     def _call(self, *commands: str, seconds: float) -> tuple[int, list[str], bool]:
-        """Run mpremote. Returns its exit status, its lines, and whether `seconds` passed in silence."""
+        """Run mpremote. Returns its exit status, its lines, and whether it was silent for `seconds`."""
         command = [*self._program, "connect", self.port, *commands]
         process = subprocess.Popen(
             command,
@@ -356,7 +358,7 @@ def _parse(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError:
-        raise TransportError("board.trouble", "the line to the board garbles what is said. Try another cable") from None
+        raise TransportError("board.trouble", "what the board sends arrives damaged. Try another cable") from None
 
 
 def _found(said: Any, listed: list[Any]) -> Found:
@@ -374,40 +376,47 @@ def _found(said: Any, listed: list[Any]) -> Found:
             folders,
         )
     except (KeyError, TypeError, ValueError):
-        raise TransportError("board.trouble", "the board's answer makes no sense. Press RESET and try again") from None
+        raise TransportError(
+            "board.trouble", "the board's answer cannot be understood. Press RESET and try again"
+        ) from None
 
 
 # --- deciding --------------------------------------------------------------------------------------------------------
 
 
 def plan(found: Found, stage: Stage) -> Plan:
-    """What has to change on the board for it to hold `stage` and nothing else of the lock's software."""
+    """What has to change so that the board has exactly the software of `stage`."""
     wanted = {entry.path: entry for entry in stage.entries}
     write = {path for path, entry in wanted.items() if found.files.get(path) != entry}
-    # A stale module is not harmless: MicroPython takes a .py before the .mpy of the same name.
+    # An old module does harm: MicroPython prefers a .py to the .mpy of the same name.
     remove = tuple(sorted(found.files.keys() - wanted.keys()))
     folders = {parent.as_posix() for path in wanted for parent in PurePosixPath(path).parents if parent.name}
     remove_folders = tuple(sorted(found.folders - folders, reverse=True))
     if write or remove or remove_folders:
-        write.add(MAIN)  # it goes before anything else changes, and comes last
+        write.add(MAIN)  # removed before anything else changes, written last
     ordered = sorted(write, key=lambda path: (path == MAIN, path))
     make_folders = tuple(sorted(folders - found.folders))
     return Plan(tuple(wanted[path] for path in ordered), remove, remove_folders, make_folders, len(wanted) - len(write))
 
 
 def check(found: Found, stage: Stage, planned: Plan) -> None:
-    """Can this board run the lock? Raises ConfigError `board.interpreter`, `board.old`, `board.journal`, `board.mpy`,
-    `board.full`."""
+    """Check that this board can run the lock.
+
+    Raises ConfigError `board.interpreter`, `board.old`, `board.journal`, `board.mpy`, `board.full`.
+    """
     version = ".".join(map(str, found.version))
     if found.name != "micropython":
-        raise ConfigError("board.interpreter", f"the board runs {found.name}; the lock needs MicroPython")
+        raise ConfigError(
+            "board.interpreter",
+            f"the board runs {found.name}, and the lock needs MicroPython. Install it (docs/installing.md)",
+        )
     if found.version[:2] < MINIMUM:
         least = ".".join(map(str, MINIMUM))
-        raise ConfigError("board.old", f"the board has MicroPython {version}; put {least} or newer onto it first")
+        raise ConfigError("board.old", f"the board has MicroPython {version}. Install {least} or newer first")
     if not found.journal:
         raise ConfigError(
             "board.journal",
-            "the board has no partition named journal. Flash it with the table that `flash.py partitions` prints "
+            "the board has no partition named journal. Write the partition table that `flash.py partitions` prints "
             "(docs/installing.md)",
         )
     for entry in stage.entries:
@@ -419,9 +428,9 @@ def check(found: Found, stage: Stage, planned: Plan) -> None:
             if not fits:
                 raise ConfigError(
                     "board.mpy",
-                    f"{entry.path} was compiled for another board. Stage again without --compile or other --arch",
+                    f"{entry.path} was compiled for another board. Stage again with another --arch",
                 )
-    # Overwritten files give back their blocks, but only once the new ones are closed: the largest counts twice.
+    # A file that is overwritten frees its blocks only when the new one is closed. So the largest file counts twice.
     after = sum(_blocks(entry.size) for entry in stage.entries) - sum(_blocks(e.size) for e in found.files.values())
     need = (
         after
@@ -431,8 +440,8 @@ def check(found: Found, stage: Stage, planned: Plan) -> None:
     if planned.write and need + RESERVE > found.free:
         raise ConfigError(
             "board.full",
-            f"the board has {found.free} bytes free, and this needs {need} and {RESERVE} in reserve. Remove files "
-            "of yours, or stage with --compile",
+            f"the board has {found.free} bytes free, but {need} are needed, and {RESERVE} must stay free. Remove files "
+            "of your own from the board, or stage with --compile",
         )
 
 

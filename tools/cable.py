@@ -1,4 +1,4 @@
-"""The maintenance console of a lock in service, from the laptop's end of the cable (`protocol/console.cddl`)."""
+"""The laptop's end of the maintenance console of a lock in service (`protocol/console.cddl`)."""
 
 import secrets
 import time
@@ -14,31 +14,32 @@ from tools.board import diagnose
 
 BAUDRATE = 115200
 ANSWER_SECONDS = 15.0
-"""How long a lock may keep silent: it serves its guests first, and may just have been started by the cable."""
+"""How long a lock may be silent. It serves its guests first, and plugging in the cable may just have started it."""
 GLANCE_SECONDS = 3.0
-"""How long a board is asked whether it is a lock in service."""
+"""How long to ask a board whether it is a lock in service."""
 
 _AGAIN_SECONDS = 1.0
 _LOOK_SECONDS = 0.05
 _PIECE, _PAUSE_SECONDS = 48, 0.06
-"""A lock looks 20 times a second and takes 64 bytes at a time; its port keeps 260 in between."""
+"""Bytes sent at once, and the pause after them. A lock reads at most 64 bytes, 20 times a second. In between its port
+can store 260 bytes."""
 
 _REMEDIES = {
-    "console.button": "hold the button inside from before the command until it is done. One that was held while the "
-    "lock started, or for five minutes, has to be let go first",
-    "console.unfitted": "the fittings of this lock have no button inside, so nothing is written or moved",
+    "console.button": "the button inside is not held. Hold it before you start the command, and until the command is "
+    "done. If it was held while the lock started, or for five minutes, let it go first",
+    "console.unfitted": "the fittings of this lock have no button inside, so nothing can be written or moved",
     "console.busy": "somebody is at the door. Try again",
-    "console.halted": "the lock does not serve; `status` tells why",
-    "console.memory": "the lock has no room for this just now. Try again",
-    "door.unplaced": "the strike moves only after a record of it, and the lock has no key to seal one to before its "
-    "placement has come",
-    "journal.full": "too many records wait for a receipt to add one of this",
-    "fittings.form": "the lock does not take these fittings",
+    "console.halted": "the lock does not serve. `status` says why",
+    "console.memory": "the lock has no free memory for this now. Try again",
+    "door.unplaced": "the strike moves only after a record of it is written, and without a placement the lock has no "
+    "key to seal a record to. Wait until the placement has arrived",
+    "journal.full": "too many records wait for a receipt, so no other can be written. Connect the edge agent first",
+    "fittings.form": "the lock does not accept these fittings. See docs/installing.md for their form",
 }
 
 
 class Cable:
-    """The console on `port`, while in a `with` block. `answer_seconds` is how long the lock may keep silent.
+    """The console on `port`, open within a `with` block. The lock may be silent for `answer_seconds`.
 
     Raises TransportError `port.missing`, `port.permission`, `port.busy`; ConfigError `program.missing`.
     """
@@ -54,7 +55,7 @@ class Cable:
             # pyserial has no types of its own.
             import serial  # type: ignore[import-untyped,unused-ignore]
         except ImportError:
-            raise ConfigError("program.missing", "this needs pyserial. Install it") from None
+            raise ConfigError("program.missing", "this needs pyserial. Install pyserial") from None
         try:
             self._line = serial.Serial(self._port, BAUDRATE, timeout=_LOOK_SECONDS, write_timeout=5, exclusive=True)
         except (OSError, ValueError):
@@ -69,51 +70,51 @@ class Cable:
     # --- what can be asked -------------------------------------------------------------------------------------------
 
     def status(self) -> console.Status:
-        """What the lock says of itself."""
+        """The lock's report about itself."""
         return console.status(self._ask("status"))
 
     def log(self) -> list[str]:
-        """The last lines of its log."""
+        """The last lines of the lock's log."""
         return console.lines(self._ask("log"))
 
     def records(self, start: int = 1) -> Iterator[record.Record]:
-        """The records from `start` on that wait for their receipt, unverified. Raises FormatError `console.form` when
-        the lock gives them out of order."""
+        """The records from counter `start` on that have no receipt yet. They are not verified. Raises FormatError
+        `console.form` if the lock sends them out of order."""
         while True:
             found = console.exported(self._ask("export", start))
             if found is None:
                 return
             if found.counter < start:
-                raise FormatError("console.form", "a record that was not asked for")
+                raise FormatError("console.form", "the lock sent a record that was not asked for")
             yield found
             start = found.counter + 1
 
     def fittings(self) -> bytes:
-        """Its file of fittings. The button must be held."""
+        """The lock's file of fittings. The button must be held."""
         content = self._ask("fittings")
         if not isinstance(content, bytes):
-            raise FormatError("console.form", "no fittings")
+            raise FormatError("console.form", "the lock answered without fittings")
         return content
 
     def fit(self, content: bytes) -> None:
-        """Write its fittings; the lock starts again. The button must be held."""
+        """Write the lock's fittings. The lock then restarts. The button must be held."""
         self._ask("fittings", content, repeat=False)
 
     def inputs(self) -> dict[str, bool]:
-        """Of each input that is fitted: is it away from its rest? The button must be held."""
+        """For each fitted input: is it away from its state of rest? The button must be held."""
         return console.inputs(self._ask("inputs"))
 
     def act(self, what: str) -> None:
-        """Let the lock show "signals", or move the "strike" for one pulse. The button must be held all the time."""
+        """Let the lock show its "signals", or move the "strike" for one pulse. The button must be held all the time."""
         self._ask(what, repeat=False)
 
     # --- the line ----------------------------------------------------------------------------------------------------
 
     def _ask(self, command: str, argument: Any = None, repeat: bool = True) -> Any:
-        """The content of the answer. `repeat`: it does no harm if the lock hears this twice.
+        """The content of the lock's answer. `repeat`: the request may be sent again, as hearing it twice does no harm.
 
-        Raises RefusedError with the lock's code; TransportError `board.silent`, `port.lost`; ConfigError
-        `board.prompt` where a prompt answers; FormatError for what is no answer.
+        Raises RefusedError with the lock's code; TransportError `board.silent`, `port.lost`; ConfigError `board.prompt`
+        if a prompt answers; FormatError if the answer has no valid form.
         """
         self._number += 1
         request = encode([self._number, command, argument])
@@ -122,7 +123,7 @@ class Cable:
         try:
             while (now := time.monotonic()) < end:
                 if now >= again and (repeat or not again):
-                    # A prompt takes this for a comment, a lock begins with what follows it.
+                    # To a prompt, "#" begins a comment. A lock ignores it, and reads what follows.
                     self._write(b"#" + request)
                     again = time.monotonic() + _AGAIN_SECONDS
                 for byte in self._line.read(self._line.in_waiting or 1):
@@ -130,16 +131,18 @@ class Cable:
                     if line is not None:
                         if line.rstrip(b"\r") == request[1:].rstrip(b"\n"):
                             raise ConfigError(
-                                "board.prompt", f"{self._port} shows a prompt: no lock is in service there"
+                                "board.prompt",
+                                f"{self._port} shows a prompt, so no lock is in service there. Enrol it first",
                             )
                         answered, content = self._answered(line)
                         if answered:
                             return content
         except OSError:
-            raise TransportError("port.lost", f"the lock on {self._port} went away. Check cable and power") from None
+            raise TransportError("port.lost", f"the lock on {self._port} disappeared. Check cable and power") from None
         raise TransportError(
             "board.silent",
-            f"no lock in service answers on {self._port}. Is it the right port? One that is not enrolled yet does not",
+            f"no lock in service answers on {self._port}. Is it the right port? A lock that is not enrolled yet does "
+            "not answer",
         )
 
     def _write(self, data: bytes) -> None:
@@ -152,16 +155,16 @@ class Cable:
         try:
             number, code, content = console.answer(line)
         except FormatError:
-            return False, None  # noise; it is asked again
+            return False, None  # noise; the request is sent again
         if number != self._number:
             return False, None
         if code is not None:
-            raise RefusedError(code, _REMEDIES.get(code, "the lock refuses"))
+            raise RefusedError(code, _REMEDIES.get(code, "the lock refuses. Its code says why (docs/formats.md)"))
         return True, content
 
 
 def is_in_service(port: str, seconds: float = GLANCE_SECONDS) -> bool:
-    """Does a lock in service answer on `port`? Raises as `Cable`, and TransportError `port.lost`."""
+    """Does a lock in service answer on `port`? Raises what `Cable` raises, and TransportError `port.lost`."""
     try:
         with Cable(port, seconds) as cable:
             cable.status()
@@ -174,5 +177,5 @@ def is_in_service(port: str, seconds: float = GLANCE_SECONDS) -> bool:
             return False
         raise
     except (FormatError, RefusedError):
-        pass  # a lock, of another version than this
+        pass  # it is a lock, with another version of the software
     return True

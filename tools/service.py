@@ -1,4 +1,4 @@
-"""What the installer's command asks of a lock in service: one function a subcommand, from its options to its facts."""
+"""The subcommands that talk to a lock in service. Each function takes the options and returns the facts for JSON."""
 
 import argparse
 import os
@@ -11,7 +11,7 @@ from tools.cable import Cable
 
 
 def status(options: argparse.Namespace) -> dict[str, Any]:
-    """What the lock says of itself."""
+    """Print the lock's report about itself."""
     with _cable(options) as cable:
         told = cable.status()
     facts = {
@@ -27,10 +27,10 @@ def status(options: argparse.Namespace) -> dict[str, Any]:
     }
     if not options.json:
         waiting = max(0, told.next_counter - 1 - told.receipted_through)
-        print(f"lock      {facts['lock'] or 'its memory cannot be read'}")
+        print(f"lock      {facts['lock'] or 'unknown: its memory cannot be read'}")
         print(f"serves    {'yes' if told.halted is None else 'no: ' + told.halted}")
-        print(f"records   next {told.next_counter}, receipts through {told.receipted_through}, {waiting} without one")
-        print(f"papers    {'placement, trust list and profile' if told.placed else 'not all of them yet'}")
+        print(f"records   next {told.next_counter}, receipts through {told.receipted_through}, {waiting} with none")
+        print(f"trusts    {'placement, trust list and profile' if told.placed else 'not all statements are here yet'}")
         print(f"time      {'known' if told.timed else 'not known yet'}")
         print(f"button    {told.button}")
         print(f"up        {told.up // 1000} s, {told.free} bytes free")
@@ -38,7 +38,7 @@ def status(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def log(options: argparse.Namespace) -> dict[str, Any]:
-    """The last lines of its log."""
+    """Print the last lines of the lock's log."""
     with _cable(options) as cable:
         lines = cable.log()
     if not options.json:
@@ -47,22 +47,22 @@ def log(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def export(options: argparse.Namespace) -> dict[str, Any]:
-    """The records that wait for their receipt, sealed as they are, as a CBOR sequence (RFC 8742) in a new file.
+    """Copy the records that have no receipt yet into a new file, as a CBOR sequence (RFC 8742). They stay sealed.
 
     Raises StorageError `file.exists`, VerificationError `record.lock`.
     """
     if options.file.exists():
-        raise StorageError("file.exists", f"{options.file} is there already. Name a new file")
+        raise StorageError("file.exists", f"{options.file} exists already. Name a new file")
     counters: list[int] = []
     content = bytearray()
     with _cable(options) as cable:
         lock_id = cable.status().lock_id
         for found in cable.records():
             if found.lock_id != lock_id:
-                raise VerificationError("record.lock", "a record of another lock")
+                raise VerificationError("record.lock", "the lock sent a record of another lock")
             counters.append(found.counter)
             content += found.raw
-    # Whole or not at all, and never in the place of another.
+    # The file appears complete or not at all, and replaces no other file.
     part = options.file.with_name(options.file.name + ".part")
     part.write_bytes(content)
     os.replace(part, options.file)
@@ -74,7 +74,7 @@ def export(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def fittings(options: argparse.Namespace) -> dict[str, Any]:
-    """Show the lock's fittings, or write those of a file. Raises ConfigError `fittings.form`."""
+    """Print the lock's fittings, or write those in a file to the lock. Raises ConfigError `fittings.form`."""
     if options.file is None:
         with _cable(options) as cable:
             told = cable.fittings().decode("utf-8", "replace")
@@ -86,12 +86,12 @@ def fittings(options: argparse.Namespace) -> dict[str, Any]:
     with _cable(options) as cable:
         cable.fit(content)
     if not options.json:
-        print("written; the lock starts again with these fittings")
+        print("written; the lock restarts with these fittings")
     return {"fittings": content.decode(), "written": True}
 
 
 def self_test(options: argparse.Namespace) -> dict[str, Any]:
-    """Let the lock try one of its parts."""
+    """Let the lock test one of its parts."""
     inputs = None
     with _cable(options) as cable:
         if options.part == "inputs":
