@@ -1,9 +1,9 @@
 """The NFC reader chip, as the door sees it: the interface that every driver in this folder implements.
 
-A driver turns a chip into `CardReader`. Everything below APDUs is its business: wake and recovery of the chip,
-polling, anticollision, ISO-DEP with its blocks, waiting time extensions and retransmissions. A chip that does ISO-DEP
-itself (PN7160) passes APDUs through; one that does not (PN532 in thru mode, ST25R3916) has it done by the driver.
-Nothing above this interface knows which chip there is.
+A driver turns a chip into a `CardReader`. It does everything below APDUs: wake and recovery of the chip, polling,
+anticollision, and ISO-DEP with its blocks, waiting time extensions and retransmissions. Some chips do ISO-DEP
+themselves (PN7160), and the driver only passes APDUs. For others the driver does it (PN532 with InCommunicateThru,
+ST25R3916). Nothing above this interface knows which chip there is.
 """
 
 TYPE_CHECKING = False
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
         async def transceive(self, command: bytes, timeout_ms: int = 1000) -> bytes:
             """Send a command APDU and return the response APDU.
 
-            `timeout_ms` bounds the wait for the whole response, the card's own waiting time extensions included.
-            Raises TransportError: `nfc.timeout`, `nfc.gone` (taken away, or not to be reached any more), `nfc.too_long`
-            (a response beyond `max_response`), `nfc.reader` (the chip reports a fault). After any of these the card is
-            gone for good; `release` it and wait for the next.
+            `timeout_ms` limits the wait for the whole response, including waiting time extensions of the card.
+            Raises TransportError: `nfc.timeout`, `nfc.gone` (taken away, or it stopped answering), `nfc.too_long` (the
+            response exceeds `max_response`), `nfc.reader` (the chip has failed). After any of these the card cannot be
+            used again: `release` it and wait for the next.
             """
 
         def pass_over(self) -> None:
-            """Say before `release` that this card answers, and that this door cannot read it.
+            """Call this before `release` if the card answers, but holds nothing that this door can read.
 
-            A card with a UID of its own is then not reported again before it has left: a sticker or a forgotten card
-            does not close the door.
+            If the card has a fixed UID, it is then not reported again before it has left, so that a sticker or a
+            forgotten card does not block the door.
             """
 
         async def release(self) -> None:
@@ -43,16 +43,19 @@ if TYPE_CHECKING:
         """A reader chip."""
 
         async def wait_for_card(self, on_obstructed: Callable[[bool], bool]) -> Card:
-            """The next card that is *brought* to the reader.
+            """Wait for the next card that is *brought* to the reader, and return it.
 
-            A card left lying after its release is not reported again before it has been taken away: a phone left on
-            the reader must not repeat the act. Cancelling is safe. Raises TransportError `nfc.reader` when the chip
-            needs more than the driver's own recovery; calling again is the next attempt. Raises `nfc.collision`, where
-            the chip can tell, when several cards are in the field: none is picked, and it is said once, not again
-            until the field was empty; a card that is left alone there is then reported.
+            A card that stays on the reader after its release is reported again only after it was taken away, so a phone
+            that is left there opens the door once. Cancelling is safe.
 
-            What does not speak ISO-DEP is no card here.
+            Raises TransportError `nfc.reader` when the driver cannot recover the chip; a new call tries again. Raises
+            TransportError `nfc.collision` when there are several cards and the chip can tell: none of them is picked.
+            It is raised once, and again only after the field was empty. If all but one card leave, that one is
+            reported.
 
-            `on_obstructed` is called with True when something has been in the way for long, and with False when it is
-            gone. If it returns False, it is called again at the next look.
+            A card that does not speak ISO-DEP is not reported.
+
+            Meanwhile the driver calls `on_obstructed` with True when something has blocked the reader for long, and
+            with False when it is gone. If `on_obstructed` returns False, the driver repeats the call after the next
+            poll.
             """

@@ -1,4 +1,7 @@
-"""The PN532's high speed UART: how its frames get there and back. An SPI or I2C line has the same five methods."""
+"""The PN532's high speed UART (HSU), which carries frames to the chip and back.
+
+A line over SPI or I2C would have the same methods (`Line` in `pn532_chip`).
+"""
 
 import asyncio
 
@@ -11,24 +14,24 @@ if TYPE_CHECKING:
 POWER_UP_BAUDRATE = 115200
 
 _WAKE = b"\x55\x55" + bytes(14)
-"""Edges that wake the chip, and the time it takes to (user manual, 7.2.11): what comes during it is lost."""
+"""Edges that wake the chip, then padding while it wakes: it loses what arrives meanwhile (UM0701-02, 7.2.11)."""
 
 
 def _arrived(_uart: "Any") -> None:
-    """Nothing: that it was called has woken the loop, which finds the bytes for itself."""
+    """Do nothing. The interrupt itself wakes the event loop, which then reads the bytes."""
 
 
 class Hsu:
     """The line on `uart`, a `machine.UART` at 115200 baud with an `rxbuf` of 600 bytes or more.
 
-    A loop on the ESP32 that waits for a UART looks at it once in a FreeRTOS tick of 10 ms, and there are two waits in
-    each exchange with the chip. An interrupt wakes it sooner, whatever its handler does (ports/esp32/machine_uart.c).
-    So there is one for a line that has gone idle, half a millisecond or a whole one after each frame. It takes one of
-    the eight places that the port has for handlers not called yet; one for each byte would take them all.
+    On the ESP32 an event loop that waits for a UART polls it once per FreeRTOS tick of 10 ms, and each exchange with
+    the chip has two such waits. An interrupt wakes the loop at once, whatever its handler does
+    (ports/esp32/machine_uart.c). So an interrupt is set for an idle line, which comes 0.5 to 1 ms after each frame. The
+    port can queue eight handlers. This one needs one place; an interrupt for each byte would need them all.
     """
 
     fixed = False
-    """The driver may set the speed of this line."""
+    """False: the driver may set the speed of this line."""
 
     def __init__(self, uart: "Any") -> None:
         self._uart = uart
@@ -49,14 +52,14 @@ class Hsu:
             raise TransportError("nfc.reader", "the line to the reader chip is closed")
 
     async def read(self, timeout_ms: int) -> bytes:
-        """What has come, as soon as anything has; empty after `timeout_ms`. Cancelling loses no bytes.
+        """Return the bytes that have arrived, as soon as there are any; none after `timeout_ms`. Cancelling loses none.
 
         Raises TransportError `nfc.reader` when the line is closed.
         """
         try:
             await asyncio.wait_for(self._fill(), timeout_ms / 1000)
         except asyncio.TimeoutError:
-            # The loop may have been away for so long that the time was over before it looked.
+            # If the loop was busy for long, the time may be over although bytes have arrived.
             self._keep(self._uart.read(512))
         except OSError:
             self._closed = True
@@ -66,21 +69,21 @@ class Hsu:
         return data
 
     async def _fill(self) -> None:
-        # Kept, and not returned: a time that is over a moment later would take a result with it.
+        # Stored, not returned: a timeout at this very moment would discard a returned value.
         data = await self._stream.read(512)
         self._closed = data == b""
         self._keep(data)
 
     def _keep(self, data: "bytes | None") -> None:
-        if data:  # a UART that was ready may have nothing after all
+        if data:  # a UART may report bytes and then have none
             self._held += data
 
     async def wake(self) -> None:
-        """Wake the chip from power-down; the frame that follows is the first it understands."""
+        """Wake the chip from power-down. It understands the next frame."""
         await self.write(_WAKE)
 
     async def set_baudrate(self, baudrate: int) -> None:
-        """Go on at `baudrate`, once everything written so far has left at the old one."""
+        """Change to `baudrate`, after everything written so far has left at the old one."""
         self._uart.flush()
         await asyncio.sleep(0.002)
         self._uart.init(baudrate=baudrate)

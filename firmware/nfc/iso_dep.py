@@ -1,7 +1,22 @@
 """ISO-DEP, the half-duplex block protocol of ISO/IEC 14443-4, in the reader's role, on the host.
 
-`IsoDep` is the protocol itself: blocks in, blocks out. `activate` and `exchange` run it over any way to send a block
-and wait for one. Chips that can do it themselves use frames of 64 bytes; here they are 256 bytes long.
+`IsoDep` is the protocol itself: blocks in, blocks out. `activate` and `exchange` run it over any function that sends a
+block and waits for the answer. Chips with ISO-DEP of their own use frames of 64 bytes; here they have 256 bytes.
+
+Block numbers toggle between 0 and 1. "Number" is the reader's current one. What `push` sends next, with
+the rules of clause 7.5:
+
+| state | answer of the card | next block, or end |
+| --- | --- | --- |
+| sending, more to send | R(ACK), same number | next I-block, number toggled (rule 7) |
+| sending, after an R(NAK) | R(ACK), other number | the last I-block again: the card has not received it (rule 6) |
+| all sent, or receiving | I-block, same number, no chaining | none: the response is complete |
+| all sent, or receiving | I-block, same number, chaining | R(ACK), number toggled (rule 2); state: receiving |
+| any | S(WTX) | the same S(WTX); the next answer may take that many times longer (clause 7.3) |
+| any | silence, damage, anything else | R(NAK), or R(ACK) while receiving (rules 4 and 5) |
+
+SILENCES or FAILURES answers in a row without progress end the exchange with `nfc.gone`. An I-block is never sent twice
+unless the card itself says that it lacks it, so no command is executed twice.
 """
 
 import asyncio
@@ -16,19 +31,19 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     class Transceive(Protocol):
-        """Sends one block, without its CRC, and gives the answer: None for silence, empty if it did not come whole."""
+        """Sends one block without its CRC. Returns the answer: None for silence, empty if it arrived damaged."""
 
         async def __call__(self, block: bytes, wait_ms: int, limit_ms: int) -> "bytes | None":
-            """`wait_ms`: how long the card may take. `limit_ms`: how long the caller can wait in any case."""
+            """`wait_ms`: how long the card may take. `limit_ms`: how long the caller waits at most."""
 
 
 FSD = 256
-"""Longest frame that this side takes, its two bytes of CRC included."""
+"""Longest frame that the reader accepts, including two bytes of CRC."""
 _RATS = const(b"\xe0\x80")  # FSDI 8, CID 0
 _SIZES = (16, 24, 32, 40, 48, 64, 96, 128, 256)
 
 _ACTIVATION_MS = const(30)
-"""Clause 5.2.7 allows a card 4.8 ms for its ATS; peers in the field wait this long, and some phones need it."""
+"""Clause 5.2.7 allows a card 4.8 ms for its ATS. Other readers wait this long, and some phones need it."""
 _LONGEST_WAIT_MS = const(4950)
 """FWTmax, clause 7.2."""
 
@@ -39,38 +54,38 @@ _WTX = const(b"\xf2")
 DESELECT = b"\xc2"
 
 SILENCES = 4
-"""Waits in a row that nothing ends before a card counts as gone; fewer if its waiting time is long, down to one."""
+"""Silent waits in a row before a card counts as gone. A card with a long waiting time gets fewer, at least one."""
 _ASKING_MS = const(1000)
-"""How long asking a silent card again may take (as in nfcpy): clause 7.2 lets no reader ask before a wait is over."""
+"""How long repeated waits for a silent card may take in all, as in nfcpy. Clause 7.2 makes each wait a whole one."""
 FAILURES = 8
-"""Attempts in a row that bring nothing new, be it only damage, before it does."""
+"""Answers in a row without progress, even if only damaged, before a card counts as gone."""
 
 RATES = (106, 212, 424)
-"""Bit rates that `activate` can agree on, kbit/s."""
+"""Bit rates that `activate` can negotiate, kbit/s."""
 
 
 class Ats:
-    """What an answer to select says (clause 5.2): `fsc` bytes in a frame the card takes, `fwt_ms` it may take for an
-    answer, `guard_ms` it needs before the first command, `rates` in kbit/s that it has in both directions.
+    """The content of an answer to select (clause 5.2).
 
-    Raises FormatError `nfc.ats`.
+    fsc: longest frame that the card accepts, bytes. fwt_ms: how long it may take to answer. guard_ms: how long it needs
+    before the first command. rates: bit rates that it has in both directions, kbit/s. Raises FormatError `nfc.ats`.
     """
 
     def __init__(self, raw: bytes) -> None:
         size = len(raw)
         if not size or raw[0] != size:
-            raise FormatError("nfc.ats", "an answer to select that is not as long as it says")
+            raise FormatError("nfc.ats", "the answer to select has not the length that it states")
         fsci, ta, tb = 2, 0, 0x40
         if size > 1:
             fsci, at = raw[1] & 0x0F, 2
             if size < 2 + (raw[1] >> 4 & 1) + (raw[1] >> 5 & 1) + (raw[1] >> 6 & 1):
-                raise FormatError("nfc.ats", "an answer to select without the bytes it announces")
+                raise FormatError("nfc.ats", "the answer to select lacks bytes that it announces")
             if raw[1] & 0x10:
                 ta, at = raw[at], at + 1
             if raw[1] & 0x20:
                 tb = raw[at]
         fwi, sfgi = tb >> 4, tb & 0x0F
-        # Values kept for the future count as the defaults; frames beyond ours are of no use to us.
+        # Reserved values count as the defaults (clauses 5.2.3, 5.2.5). Longer frames than ours are of no use to us.
         self.fsc = _SIZES[min(fsci, 8)]
         self.fwt_ms = _milliseconds(4 if fwi == 15 else fwi)
         self.guard_ms = _milliseconds(sfgi) if 0 < sfgi < 15 else 0
@@ -78,18 +93,19 @@ class Ats:
 
 
 def _milliseconds(exponent: int) -> int:
-    """256 * 16 / fc * 2**exponent, the measure of clauses 5.2.5 and 7.2, rounded up."""
+    """256 * 16 / fc * 2**exponent, the formula of clauses 5.2.5 and 7.2, rounded up."""
     return (4096000 << exponent) // 13560000 + 1
 
 
 class IsoDep:
-    """The blocks of one activated card (clause 7.5). `fsc`: the card's longest frame. `limit`: our longest response.
-    `silences`: see SILENCES.
+    """The blocks of one activated card; see the head of this file.
+
+    fsc: longest frame that the card accepts. limit: longest response that we accept. silences: see SILENCES.
     """
 
     def __init__(self, fsc: int, limit: int, silences: int = SILENCES) -> None:
         self.multiplier = 1
-        """How many frame waiting times the card may take for the answer to the block just given."""
+        """How many frame waiting times the card may take to answer the current block."""
         self.response = b""
         """The response, once `push` has returned None."""
         self._piece = fsc - 3
@@ -105,7 +121,7 @@ class IsoDep:
         self._asked = False
 
     def start(self, command: bytes) -> bytes:
-        """The first block of `command`. Any earlier exchange must be complete."""
+        """The first block of `command`. The exchange before must be complete."""
         self._command, self._at = command, 0
         self._taken = bytearray()
         self.response = b""
@@ -114,9 +130,9 @@ class IsoDep:
         return self._information()
 
     def push(self, block: "bytes | None") -> "bytes | None":
-        """Take the card's answer (None: silence, empty: damaged): the next block to send, or None at the end.
+        """Take the card's answer (None: silence, empty: damaged). Returns the next block to send, or None at the end.
 
-        Raises TransportError `nfc.gone` when recovery leads nowhere, `nfc.too_long`.
+        Raises TransportError `nfc.gone` when recovery has failed, `nfc.too_long`.
         """
         self.multiplier = 1
         self._silences = self._silences + 1 if block is None else 0
@@ -126,7 +142,7 @@ class IsoDep:
                 return self._information_taken(block)
             if kind & 0xFE == _ACK and not self._receiving and len(block) == 1:
                 if kind & 1 != self._number:
-                    # Rule 6, as an answer to our question alone: a block sent twice would be taken for two.
+                    # Rule 6, but only as an answer to our R(NAK): otherwise the card could take one block for two.
                     if self._asked:
                         return self._recover(self._information)
                 elif not self._sent_all():
@@ -162,17 +178,17 @@ class IsoDep:
         if len(block) > 1:
             self._failures = 0
             return self._inquiry()
-        return self._recover(self._inquiry)  # a chain of nothing must end as well
+        return self._recover(self._inquiry)  # counts as a failure, so that a chain of empty blocks ends
 
     def _inquiry(self) -> bytes:
-        """R(ACK) while the card is chaining (rules 2 and 5), R(NAK) else (rule 4)."""
+        """R(ACK) while the card is chaining (rules 2 and 5), otherwise R(NAK) (rule 4)."""
         self._asked = not self._receiving
         return bytes(((_ACK if self._receiving else _NAK) | self._number,))
 
     def _recover(self, way: "Callable[[], bytes]") -> bytes:
         self._failures += 1
         if self._failures >= FAILURES or self._silences >= self._most_silences:
-            raise TransportError("nfc.gone", "the card answers no more")
+            raise TransportError("nfc.gone", "the card has stopped answering")
         return way()
 
 
@@ -182,10 +198,10 @@ async def activate(
     max_rate: int = 106,
     set_rate: "Callable[[int], Awaitable[None]] | None" = None,
 ) -> "tuple[IsoDep, Ats]":
-    """Make the card just selected speak ISO-DEP, with responses of at most `limit` bytes.
+    """Activate ISO-DEP on the card that was just selected, with responses of at most `limit` bytes.
 
-    Above 106 kbit/s, `set_rate` is awaited with the rate once the card has agreed to it (PPS, clause 5.3). Raises
-    TransportError `nfc.gone`, FormatError `nfc.ats`: the card must then be selected again.
+    For a rate above 106 kbit/s, `set_rate` is called once the card has agreed to it (PPS, clause 5.3). Raises
+    TransportError `nfc.gone`, FormatError `nfc.ats`; the card must then be selected again.
     """
     answer = await transceive(_RATS, _ACTIVATION_MS, _ACTIVATION_MS + 100)
     if not answer:
@@ -204,8 +220,8 @@ async def activate(
 
 
 async def exchange(protocol: IsoDep, fwt_ms: int, command: bytes, transceive: "Transceive", timeout_ms: int) -> bytes:
-    """Send `command`, return the response. Raises TransportError `nfc.timeout`, `nfc.gone`, `nfc.too_long`; what is
-    left of the exchange then cannot be known, and the card is of no more use.
+    """Send `command`, return the response. Raises TransportError `nfc.timeout`, `nfc.gone`, `nfc.too_long`. After an
+    error the state of the card is unknown, so it cannot be used again.
     """
     started = ticks.now()
     block: bytes | None = protocol.start(command)

@@ -1,7 +1,36 @@
-"""Driver of the PN532: polls for cards and speaks ISO-DEP to them on the host, in frames of 256 bytes.
+"""Driver of the PN532: it polls for cards, and speaks ISO-DEP to them on the host, in frames of 256 bytes.
 
-The field is on only while it looks and while a card is in use. What the chip forgets, mangles or never says is put
-right here, or ends as one error; nothing waits without end but for a card to come.
+The field is on only during a poll and while a card is in use. This file and `pn532_chip` recover from a chip that loses
+its settings, damages data or stops answering, or report one error. The only wait without an end is that for a card.
+
+**One poll** (`_look`): set the chip up or check it, if that is due; list the cards in the field; drop those to pass
+over; then decide by this table. ARMED means that `_armed` is True.
+
+| state | cards left in the list | action | next state |
+| --- | --- | --- | --- |
+| either | none | send `announce`, if there is one | ARMED after ABSENT_POLLS such polls in a row |
+| ARMED | one | activate it | UNARMED, and the card is handed out; ARMED if that failed |
+| ARMED | several | raise `nfc.collision`, once until the field was empty | ARMED |
+| UNARMED | any | none: a phone that is left on the reader must not open twice | UNARMED |
+| UNARMED | any, after a card with a fixed UID that is passed over now | as ARMED | as ARMED |
+
+The lock starts UNARMED. If it was reset during a tap, the phone that is still there must not count as a new one.
+
+**To pass over** (`_passed`): a card that does not claim ISO-DEP (SAK bit 6, ISO/IEC 14443-3, 6.5.3.4), and a card with
+a fixed UID whose presence is marked `passed`. A presence is marked so
+
+- when the card is released after `pass_over`,
+- when the card has stayed for `_LEFT_MS`,
+- when more than `_DEAD_LOOKS` activations in a row have failed.
+
+`_present` has a presence for each fixed UID, one under an empty UID for all random UIDs, and one under `_PHONE` for any
+card that is not to be passed over. A presence ends after ABSENT_POLLS polls without such a card.
+
+**Blocked**: a card that is passed over has stayed for `_OBSTRUCTED_MS`, or any card for `_LEFT_MS`. Whoever waits for a
+card is told when this begins and when it ends.
+
+**Errors** (`_back_off`): after `nfc.reader` the first new try comes at once. Each further one resets the chip first, if
+the reset line is wired, waits twice as long as the one before, and reports the error to the caller.
 """
 
 import asyncio
@@ -22,34 +51,31 @@ if TYPE_CHECKING:
 
 MAX_COMMAND = 4096
 MAX_APDU_RESPONSE = 4096
-"""Most data bytes in an APDU here. The memory of the lock sets it; longer messages are chained."""
+"""Most data bytes in an APDU, as the lock's memory allows. Longer messages are chained."""
 
 POLL_MS = 50
-"""Rest between two looks for a card, with the field off."""
+"""Pause between two polls, with the field off."""
 ABSENT_POLLS = 3
-"""Looks in a row that must find nothing before a card counts as taken away: a phone at the edge of the field blinks."""
+"""Polls in a row that must miss a card before it counts as taken away. At the edge of the field some polls miss it."""
 
 CHECK_MS = 10 * 1000
-"""How often the chip must prove that it is alive."""
+"""Time between two checks that the chip still works."""
 REFRESH_MS = 10 * 60 * 1000
-"""How often an idle chip is set up anew. Some go deaf on the air alone after hours, and still answer the host."""
+"""Time after which the chip is set up anew. Some chips stop hearing cards after hours, but still answer the host."""
 
 _OBSTRUCTED_MS = const(10000)
-"""How long something that is passed over may lie there before it is told; people hold a wallet there for less."""
+"""How long a card that is passed over may stay before it counts as blocking. People hold a wallet there for less."""
 _LEFT_MS = const(60000)
-"""How long a card may lie there unserved, as one does that the lock found there at its start, before it is passed over
-if its UID tells it from those who come, and told in any case."""
+"""How long a card may stay without being served, for example one that was there when the lock started. Then it counts
+as blocking, and is passed over if its UID is fixed."""
 _PHONE = const(b"\x08")
+"""Key of the presence of any card that is not to be passed over. No UID is so short."""
 _DEAD_LOOKS = const(3)
-"""Looks in a row in which a card that claims ISO-DEP must fail to speak it before it is passed over."""
+"""Activations in a row that may fail before a card that claims ISO-DEP is passed over."""
 
 _BACKOFF_MS = const(250)
 _LONGEST_BACKOFF_MS = const(8000)
 _OVERHEAD = const(2)  # the status word of a response
-
-
-def _nothing(_: bool) -> bool:
-    return True
 
 
 class Pn532Card:
@@ -58,9 +84,9 @@ class Pn532Card:
     max_command = MAX_COMMAND
     max_response = MAX_APDU_RESPONSE
 
-    def __init__(self, chip: Pn532, protocol: "IsoDep", ats: "Ats", lies: "_Lying | None") -> None:
+    def __init__(self, chip: Pn532, protocol: "IsoDep", ats: "Ats", presence: "_Presence | None") -> None:
         self._no_mdoc = False
-        self._held = lies
+        self._presence = presence
         self._chip = chip
         self._protocol = protocol
         self._ats = ats
@@ -71,7 +97,7 @@ class Pn532Card:
         """See `firmware.nfc.Card`."""
         if self._gone or self._released:
             raise TransportError("nfc.gone", "the card is gone")
-        self._gone = True  # until an answer says otherwise: half an exchange cannot be gone on with
+        self._gone = True  # until the answer is complete: an interrupted exchange cannot be continued
         response = await exchange(self._protocol, self._ats.fwt_ms, command, self._chip.thru, timeout_ms)
         self._gone = False
         return response
@@ -85,32 +111,35 @@ class Pn532Card:
         if self._released:
             return
         self._released = True
-        if self._held is not None:
-            self._held.passed = self._no_mdoc
+        if self._presence is not None:
+            self._presence.passed = self._no_mdoc
         if not self._chip.ready:
-            return  # the next look sets it up anew, and that begins with the field off
+            return  # the next poll sets the chip up anew, which begins by switching the field off
         try:
             await self._chip.release(b"" if self._gone else DESELECT)
         except TransportError as error:
             log("nfc.release_failed", code=error.code)
 
 
-class _Lying:
-    """What is in the field: `since` when, the `count` of looks that missed it, how many `tries` to speak to it failed,
-    whether it is `passed` over, and whether it stands in the way so long that it was told."""
+class _Presence:
+    """Something that stays in the field. `since`: the tick of the first poll that found it. `count`: polls in a row
+    that missed it. `tries`: activations in a row that failed. `passed`: is it to be passed over? `blocks`: does it
+    block the reader?
+    """
 
     def __init__(self) -> None:
         self.since = ticks.now()
         self.count = self.tries = 0
-        self.passed = self._told = False
+        self.passed = self.blocks = False
 
 
 class Pn532Reader:
     """A `firmware.nfc.CardReader` on a PN532.
 
-    line: an `Hsu`, or another `Line`. baudrate: what to speak once the chip is found. max_rate: fastest speed on the
-    air, kbit/s; above 106 nothing has been tried on a chip that exists. announce: a frame sent into the field after
-    each look that found nobody, for phones that wait for one. reset: pulls the chip's reset line, if it is wired.
+    line: an `Hsu` or another `Line`. baudrate: the speed of the line once the chip is found. max_rate: the fastest
+    speed on the air, kbit/s; above 106 nothing was tried with a real chip. announce: a frame that is sent into the
+    field after each poll without cards, for phones that wait for one. reset: pulls the chip's reset line, if it is
+    wired.
     """
 
     def __init__(
@@ -121,7 +150,7 @@ class Pn532Reader:
         announce: bytes = b"",
         reset: "Callable[[], None] | None" = None,
     ) -> None:
-        # A second REQA would stand between the one that nobody answers and the frame that tells what this reader is.
+        # With `announce`, poll with one REQA only: the frame must follow the REQA that nobody answered.
         self.chip = Pn532(line, baudrate, once=bool(announce))
         self._max_rate = max_rate
         self._announce = announce
@@ -129,22 +158,18 @@ class Pn532Reader:
         self._started = 0
         self._checked = 0
         self._failures = 0
-        # From power-up on: a lock that was reset during a tap must not take the phone still lying there for a new one.
         self._absent = 0
         self._armed = False
         self._crowd_told = False
-        # By UID. Under 08 stands that there is a phone, for their UIDs change from look to look.
-        self._lying: dict[bytes, _Lying] = {}
-        self._current: _Lying | None = None  # what was handed out last, if its UID tells it from what comes next
-        self.obstructed = False
-        self._on_obstructed: "Callable[[bool], bool]" = _nothing
+        self._present: dict[bytes, _Presence] = {}  # by fixed UID, or under _PHONE
+        self._current: _Presence | None = None  # of the card that was handed out last, if its UID is fixed
+        self._obstructed = False
 
-    async def wait_for_card(self, on_obstructed: "Callable[[bool], bool]" = _nothing) -> Pn532Card:
-        """See `firmware.nfc.CardReader`. Raises TransportError `nfc.collision` too, once, when there are several."""
-        self._on_obstructed = on_obstructed
+    async def wait_for_card(self, on_obstructed: "Callable[[bool], bool] | None" = None) -> Pn532Card:
+        """See `firmware.nfc.CardReader`."""
         while True:
             try:
-                card = await self._look()
+                card = await self._look(on_obstructed)
             except TransportError as error:
                 if error.code != "nfc.reader":
                     raise
@@ -154,11 +179,13 @@ class Pn532Reader:
                 return card
             await asyncio.sleep(POLL_MS / 1000)
 
-    async def _look(self) -> "Pn532Card | None":
+    async def _look(self, on_obstructed: "Callable[[bool], bool] | None") -> "Pn532Card | None":
         await self._keep_alive()
         found = await self.chip.look()
-        self.remember(found)
-        found = [target for target in found if not self.passed(target)]
+        blocked = self._remember(found)
+        if on_obstructed is not None and blocked != self._obstructed and on_obstructed(blocked):
+            self._obstructed = blocked
+        found = [target for target in found if not self._passed(target)]
         card = await self._judge(found)
         if card is None:
             if self._announce and not found:
@@ -186,42 +213,40 @@ class Pn532Reader:
             return None
         return await self._activate()
 
-    def remember(self, found: "list[Target]") -> None:
-        """Bring what is known to lie there up to a look, and tell when it begins or ceases to stand in the way."""
-        for uid, lies in list(self._lying.items()):
-            lies.count += 1
-            if lies.count >= ABSENT_POLLS:
-                del self._lying[uid]
+    def _remember(self, found: "list[Target]") -> bool:
+        """Update the presences after a poll that found `found`. Does any of them block the reader?"""
+        for uid, presence in list(self._present.items()):
+            presence.count += 1
+            if presence.count >= ABSENT_POLLS:
+                del self._present[uid]
         for target in found:
-            lies = self._find(target.uid if target.fixed else b"")
-            lies.count = 0
-            lies.passed = lies.passed or (target.fixed and ticks.age(lies.since) >= _LEFT_MS)
+            presence = self._find(target.uid if target.fixed else b"")
+            presence.count = 0
+            presence.passed = presence.passed or (target.fixed and ticks.age(presence.since) >= _LEFT_MS)
             wait = _OBSTRUCTED_MS
-            if not self.passed(target):
-                lies, wait = self._find(_PHONE), _LEFT_MS
-                lies.count = 0
-            lies._told = lies._told or ticks.age(lies.since) >= wait
-        obstructed = any(lies._told for lies in self._lying.values())
-        if obstructed != self.obstructed and self._on_obstructed(obstructed):
-            self.obstructed = obstructed
+            if not self._passed(target):
+                presence, wait = self._find(_PHONE), _LEFT_MS
+                presence.count = 0
+            presence.blocks = presence.blocks or ticks.age(presence.since) >= wait
+        return any(presence.blocks for presence in self._present.values())
 
-    def _find(self, uid: bytes) -> _Lying:
-        if uid not in self._lying:
-            self._lying[uid] = _Lying()
-        return self._lying[uid]
+    def _find(self, uid: bytes) -> _Presence:
+        if uid not in self._present:
+            self._present[uid] = _Presence()
+        return self._present[uid]
 
-    def passed(self, target: "Target") -> bool:
-        """Is it no phone? What does not speak ISO-DEP, and what lies there, has a UID of its own and held no mdoc."""
+    def _passed(self, target: "Target") -> bool:
+        """Is this card to be passed over? See the head of this file."""
         return not target.iso_dep or (target.fixed and self._find(target.uid).passed)
 
     async def _activate(self) -> "Pn532Card | None":
-        """The card just found, or None if it is not to be had this time; the next look tries again."""
-        target = await self.chip.select(self.passed)
+        """Activate the card just found; None if that fails. The next poll tries again."""
+        target = await self.chip.select(self._passed)
         if target is None:
             return None
-        lies = self._find(target.uid if target.fixed else _PHONE)
-        lies.tries += 1
-        lies.passed = lies.tries > _DEAD_LOOKS
+        presence = self._find(target.uid if target.fixed else _PHONE)
+        presence.tries += 1
+        presence.passed = presence.tries > _DEAD_LOOKS
         try:
             protocol, ats = await activate(
                 self.chip.thru, MAX_APDU_RESPONSE + _OVERHEAD, self._max_rate, self.chip.set_rate
@@ -235,8 +260,8 @@ class Pn532Reader:
             log("nfc.not_activated", code=error.code)
             return None
         self._armed = False
-        lies.tries = 0
-        self._current = lies if target.fixed else None
+        presence.tries = 0
+        self._current = presence if target.fixed else None
         return Pn532Card(self.chip, protocol, ats, self._current)
 
     async def _keep_alive(self) -> None:
@@ -249,7 +274,7 @@ class Pn532Reader:
             self._checked = ticks.now()
 
     async def _back_off(self) -> None:
-        """Try once more at once, then after rests that double. Raises TransportError `nfc.reader` after each rest."""
+        """Return at once the first time; then wait, twice as long each time, and raise TransportError `nfc.reader`."""
         self.chip.ready = False
         self._failures += 1
         if self._failures == 1:

@@ -1,7 +1,16 @@
-"""Frames between a host and the PN532 (its user manual UM0701-02, clause 6.2.1), cut out of a stream of bytes.
+"""Frames between a host and the PN532 (user manual UM0701-02, clause 6.2.1), found in a stream of bytes.
 
-A frame is `00 00 FF`, length and its complement, content, checksum, `00`; the extended form carries a two-byte length.
-Content is a frame identifier (TFI) and what it says. Sans-IO, the same for HSU, SPI and I2C.
+A frame is `00 00 FF`, a length, its complement, the content, a checksum, `00`. An extended frame has `FF FF` and a
+length of two bytes instead. The content begins with a frame identifier (TFI). No input or output here, so the same code
+serves HSU, SPI and I2C.
+
+| after `00 FF` | kind |
+| --- | --- |
+| `00 FF` | ACK |
+| `FF 00` | NACK |
+| `FF FF`, two bytes of length, their checksum | CONTENT, extended |
+| a length and its complement | CONTENT; ERROR if the content is `7F` |
+| anything else, or a checksum that does not fit | BROKEN |
 """
 
 from protocol import const
@@ -12,9 +21,9 @@ FROM_CHIP = 0xD5
 _ERROR = const(b"\x7f")
 
 ACK_BYTES = b"\x00\x00\xff\x00\xff\x00"
-"""To the host: command understood. To the chip: stop what you are doing."""
+"""From the chip: the command was understood. To the chip: stop the current command."""
 NACK_BYTES = b"\x00\x00\xff\xff\x00\x00"
-"""To the chip: say your last frame again."""
+"""To the chip: repeat the last frame."""
 
 MAX_CONTENT = 265
 """Longest content the chip takes or gives, TFI and command code included."""
@@ -23,15 +32,15 @@ ACK = 1
 NACK = 2
 CONTENT = 3
 ERROR = 4
-"""The chip did not understand a command: a frame of its own form."""
+"""The chip did not understand a command. This frame has a form of its own."""
 BROKEN = 5
-"""A frame began, and its checksums say that it is not what was sent."""
+"""A frame whose length or checksum is wrong: it was damaged on the line."""
 
 _START = const(b"\x00\xff")
 
 
 def encode(content: bytes) -> bytes:
-    """The frame around `content`, extended only where it must be. Raises FormatError `pn532.too_long`."""
+    """The frame around `content`, extended only if it must be. Raises FormatError `pn532.too_long`."""
     size = len(content)
     if not 1 <= size <= MAX_CONTENT:
         raise FormatError("pn532.too_long", "a frame holds 1 to 265 bytes")
@@ -43,33 +52,32 @@ def encode(content: bytes) -> bytes:
 
 
 class Frames:
-    """Cuts bytes into frames, and finds the next one after anything that is none.
+    """Splits a stream of bytes into frames, and skips whatever is no frame.
 
-    What is not a frame is passed over, so nothing that comes can make it fail or grow: it holds one frame at most,
-    and what was pushed last.
+    No input makes it fail. It holds at most one incomplete frame and what was pushed last.
     """
 
     def __init__(self) -> None:
         self._buffer = bytearray()
 
     def push(self, data: bytes) -> None:
-        """Take bytes as they come."""
+        """Add received bytes."""
         self._buffer.extend(data)
 
     def clear(self) -> None:
-        """Forget what has come so far."""
+        """Discard everything received so far."""
         self._buffer = bytearray()
 
     def take(self) -> "tuple[int, bytes] | None":
-        """The next frame as (kind, content), or None before it is complete. Content is empty but for CONTENT.
+        """The next frame as (kind, content), or None until one is complete. Only CONTENT has content.
 
-        A broken frame is reported once for each place where one seems to start, and what came inside it is looked at
-        again: a frame that lost bytes swallows the beginning of the next.
+        A frame that lost bytes seems to contain the beginning of the next one. So after BROKEN only the start code is
+        skipped, and the rest is searched again; one damaged frame may be reported several times.
         """
         buffer = self._buffer
         start = buffer.find(_START)
         if start < 0:
-            # Nothing begins here, but the last byte may be half of a start code.
+            # No frame starts here, but the last byte may be the first half of a start code.
             self._drop(len(buffer) - (1 if buffer[-1:] == b"\x00" else 0))
             return None
         if start:
@@ -103,5 +111,5 @@ class Frames:
         return (ERROR, b"") if content == _ERROR else (CONTENT, content)
 
     def _drop(self, count: int) -> None:
-        # MicroPython's bytearray has no `del` of slices.
+        # MicroPython's bytearray cannot delete slices.
         self._buffer = self._buffer[count:]
