@@ -1,9 +1,10 @@
-"""What a stranger in radio range may cost the lock: a handshake multiplies three times, so there is a purse to draw on.
+"""A rate limit for handshakes: a stranger in radio range could otherwise make the lock compute without end.
 
-Each handshake draws one coin before anything is computed, and gives it back once the edge has proven itself with a
-good pass. Coins grow slowly; a flood empties the purse, and from then on each OPEN costs a look at its form. The purse
-is one for all, because an address on the air means nothing: a flood keeps honest edges waiting too, as would a jammer.
-The door does not wait for either, and records keep.
+A handshake costs three multiplications of a point. Each handshake uses up one unit of the limit before anything is
+computed. An edge that proves itself with a valid pass gets that unit back. Otherwise units return slowly. After a flood
+of handshakes none is left, and then the lock only parses each OPEN and refuses it. All peers share one limit, because
+anybody can use any address on the air. So a flood delays honest edges too, as a jammer would. The door does not wait
+for the link, and no record is lost.
 """
 
 from firmware.memory.rate_limit import Purse
@@ -16,15 +17,16 @@ if TYPE_CHECKING:
     from protocol.crypto import Crypto
 
 PURSE = 4
-"""Handshakes at once, for edges that come back after a power cut or lose a few connections in a row."""
+"""Handshakes that may follow each other at once: edges return after a power cut, or lose a few connections in a row."""
 COIN_MS = 20000
-"""A failed handshake costs the chip about two seconds in all, so strangers get a tenth of its time at most."""
+"""Time after which one more handshake is allowed. A failed one costs the chip about two seconds, so strangers get at
+most a tenth of its time."""
 STATEMENTS, STATEMENT_MS = 12, 3000
-"""Statements that edges may bring at once, more than a new lock needs, and the time in which they may bring another."""
+"""Statements that may arrive in a burst, more than a new lock needs; and the time after which one more is allowed."""
 
 
 class Admission:
-    """Hands out one side of a handshake at a time, each with a fresh ephemeral key."""
+    """Starts the lock's side of handshakes, each with a new ephemeral key, within the rate limit."""
 
     def __init__(self, crypto: "Crypto", identity: "Identity") -> None:
         self._crypto = crypto
@@ -34,18 +36,18 @@ class Admission:
         self._statements = Purse(STATEMENTS, STATEMENT_MS)
 
     def prepare(self) -> None:
-        """Make the next ephemeral key, if there is none; for when the door is idle."""
+        """Make the next ephemeral key, unless there is one. Call this while the door is idle."""
         if self._ephemeral is None:
             self._ephemeral = self._crypto.generate("P-256")
 
     def begin(self, message: bytes) -> link_session.Responder:
-        """The lock's side for an edge that has sent the OPEN `message`, which is not taken yet.
+        """The lock's side of the handshake that the OPEN `message` begins. The caller passes `message` to it.
 
-        Raises FormatError as `link_session.parse_open`, RefusedError `link.hurried` while the purse is empty.
+        Raises FormatError as `link_session.parse_open`, RefusedError `link.hurried` while the limit is used up.
         """
         link_session.parse_open(message)
         if not self._purse.holds():
-            raise RefusedError("link.hurried", "too many handshakes came to nothing; later")
+            raise RefusedError("link.hurried", "too many handshakes have failed; try again later")
         self._purse.draw()
         self.prepare()
         ephemeral, self._ephemeral = self._ephemeral, None
@@ -54,11 +56,11 @@ class Admission:
         return link_session.Responder(self._crypto, identity.link, identity.link_proof, ephemeral)
 
     def proven(self) -> None:
-        """The edge that drew the last coin has proven itself: the coin goes back."""
+        """The edge of the last handshake has proven itself. Its unit of the limit is returned."""
         self._purse.put_back()
 
     def takes_statement(self) -> bool:
-        """An edge has brought a statement. False if it was one of too many."""
+        """Count a statement of an edge. False if it exceeds the limit."""
         if not self._statements.holds():
             return False
         self._statements.draw()

@@ -1,7 +1,27 @@
-"""The PN532 itself: commands over a line, and the way back when line or chip fail (user manual UM0701-02).
+"""The PN532 itself: commands over a line, and recovery when the line or the chip fails (user manual UM0701-02).
 
-A line is an `Hsu` or another `Line`. Answers carry nothing that says which question they belong to,
-so a question goes out only on a line known to be empty; after any doubt an echo with a number of its own proves it.
+Clauses without a document are the user manual's.
+
+**One command** (6.2.2): the host sends it, the chip answers with an ACK, and later with a response. A response does not
+say which command it belongs to. So a command is sent only if no old response can still arrive:
+
+| state | event | action | next state |
+| --- | --- | --- | --- |
+| CLEAR | a command is to be sent | send it | ASKED (`_doubt` is set) |
+| ASKED | an ACK within `_ACK_MS` | wait for the response | ACKNOWLEDGED |
+| ASKED | any other frame | ignore it: it belongs to an earlier command | ASKED |
+| ACKNOWLEDGED | the response with the command's code + 1 | return it | CLEAR |
+| ACKNOWLEDGED | a broken frame | send NACK, `_NACKS` times at most: the chip repeats its frame | ACKNOWLEDGED |
+| ASKED, ACKNOWLEDGED | the time is over; or an error frame after the ACK | no answer | DOUBT |
+| DOUBT | a command is to be sent | abort by ACK, then Diagnose (7.2.1) with a new number | DOUBT |
+| DOUBT | the chip echoes that number | everything before the echo was old | CLEAR |
+| DOUBT | no echo, several times in a row | raise `nfc.reader`; `start` is the way back | not `ready` |
+
+Commands that may be repeated go through `command`, which tries `_TRIES` times. A block for a card is never repeated
+here: the card may have received it (`thru`).
+
+**Start** (`start`): wake the chip and find the speed that it uses (`_find`), check that it is a PN532, set it up, and
+switch the field off.
 """
 
 import asyncio
@@ -18,23 +38,26 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     class Line(Protocol):
-        """What carries frames to the chip and back: an `Hsu`, or SPI or I2C, where reading begins with readiness."""
+        """Carries frames to the chip and back: an `Hsu`, or SPI or I2C, where each read begins with a status check."""
 
         @property
         def fixed(self) -> bool:
-            """Is the speed of this line none of ours to set?"""
+            """True if the driver must not set the speed of this line."""
 
         async def write(self, data: bytes) -> None:
             """Send a whole frame. Raises TransportError `nfc.reader`."""
 
         async def read(self, timeout_ms: int) -> bytes:
-            """What has come, as soon as anything has; empty after `timeout_ms`. Raises TransportError `nfc.reader`."""
+            """Return the bytes that have arrived, as soon as there are any; none after `timeout_ms`.
+
+            Raises TransportError `nfc.reader`.
+            """
 
         async def wake(self) -> None:
             """Wake the chip from power-down."""
 
         async def set_baudrate(self, baudrate: int) -> None:
-            """Go on at `baudrate`; nothing on a line with a clock of its own."""
+            """Change to `baudrate`. Does nothing on a line with its own clock."""
 
 
 _DIAGNOSE = const(0x00)
@@ -53,20 +76,20 @@ _HLTA = const(b"\x50\x00")
 _BAUDRATES = (9600, 19200, 38400, 57600, 115200, 230400, 460800, 921600, 1288000)
 
 _MOST = const(6)
-"""Cards that a look tells apart. What lies behind so many is not seen."""
+"""Most cards that one poll finds. Any others are not seen."""
 
 _ACK_MS = const(50)
-"""An ACK is due within 15 ms (6.2.2); the rest is for a busy event loop."""
+"""The chip sends an ACK within 15 ms (6.2.2). The rest is for a busy event loop."""
 _COMMAND_MS = const(250)
 _ECHO_MS = const(100)
 _TRIES = const(3)
 _NACKS = const(2)
 _FAREWELL_MS = const(6)
-"""A card may take 4.8 ms to say farewell (ISO/IEC 14443-4, 8.1)."""
+"""A card may take 4.8 ms to answer S(DESELECT) (ISO/IEC 14443-4, 8.1)."""
 _WAY_MS = const(150)
-"""What may pass beside the card's own time: long blocks both ways, on the air and on a slow line, and a busy loop."""
+"""Time added to the card's waiting time, for long blocks on the air and on a slow line, and for a busy event loop."""
 _RESET_SECONDS = 0.006
-"""Cards forget all they were told in 5.1 ms without the field (ISO/IEC 14443-3, 5)."""
+"""Cards are reset after 5.1 ms without the field (ISO/IEC 14443-3, 5)."""
 
 _BIT_FRAMING = const(0x633D)
 _TX_MODE = const(0x6302)
@@ -75,18 +98,18 @@ _RX_THRESHOLD = const(0x6308)
 _MOD_WIDTH = const(0x6314)
 _MIF_NFC = const(0x630C)
 _ANALOG = {212: (0x85, 0x15, 0x8A), 424: (0x85, 0x08, 0xB2)}
-"""The chip's own values at these rates (7.3.1, item 0D), which it loads by itself only for its own ISO-DEP."""
+"""The chip's own register values at these rates (7.3.1, item 0D). It sets them by itself only for its own ISO-DEP."""
 
 _SILENCE = const(0x01)
 _DAMAGED = const(0x02)
-"""Status of InCommunicateThru (7.1): no answer, and one of the ways an answer can be wrong."""
+"""Status codes of InCommunicateThru (7.1): no answer, and, as an example of a damaged answer, a CRC error."""
 
 _NO_TIMEOUT = const(0)
 _LONGEST_TIMER = const(16)
 
 
 def _timer(milliseconds: int) -> int:
-    """The chip's timer setting for at least so long: 100 us * 2**(n - 1), or none beyond 3.2 s."""
+    """The shortest timer setting for that time. Setting n is 100 us * 2**(n - 1); beyond 3.2 s there is no timer."""
     setting = 1
     while 100 << (setting - 1) < milliseconds * 1000:
         setting += 1
@@ -96,7 +119,7 @@ def _timer(milliseconds: int) -> int:
 
 
 class Target:
-    """A card that has been selected: number, SENS_RES and SEL_RES (ATQA, SAK) and UID."""
+    """A card that the chip has listed: its number, SENS_RES (ATQA), SEL_RES (SAK) and UID."""
 
     def __init__(self, number: int, sens_res: bytes, sel_res: int, uid: bytes) -> None:
         self.number = number
@@ -106,12 +129,12 @@ class Target:
 
     @property
     def fixed(self) -> bool:
-        """Is its UID its own? One of four bytes that begins with 08 is drawn at power-up (ISO/IEC 14443-3, 6.5.4)."""
+        """Is its UID fixed? A UID of four bytes that begins with 08 is random (ISO/IEC 14443-3, 6.5.4)."""
         return len(self.uid) != 4 or self.uid[0] != 0x08
 
     @property
     def iso_dep(self) -> bool:
-        """Does it speak ISO/IEC 14443-4?"""
+        """Does it claim to speak ISO/IEC 14443-4?"""
         return bool(self.sel_res & 0x20)
 
 
@@ -121,7 +144,7 @@ def _targets(answer: bytes) -> "list[Target]":
     at = 1
     for _ in range(answer[0] if answer else 0):
         if len(answer) < at + 5 or len(answer) < at + 5 + answer[at + 4]:
-            raise TransportError("nfc.reader", "the chip's list of targets is cut short")
+            raise TransportError("nfc.reader", "the chip's list of cards is incomplete")
         end = at + 5 + answer[at + 4]
         found.append(Target(answer[at], answer[at + 1 : at + 3], answer[at + 3], answer[at + 5 : end]))
         at = end
@@ -129,20 +152,20 @@ def _targets(answer: bytes) -> "list[Target]":
 
 
 class Pn532:
-    """The chip on `line`, spoken to at `baudrate` where the line's speed is ours to set.
+    """The chip on `line`, at `baudrate` if the driver may set the speed of the line.
 
-    Every method raises TransportError `nfc.reader` when the chip does not answer as it must, within a second or so.
-    `start` must have succeeded first, and is the way back from such an error. One caller at a time. Cancelling is safe.
-    `once`: a look asks once who is there, not twice.
+    Every method raises TransportError `nfc.reader` within about a second if the chip does not answer as it should. Call
+    `start` first, and again after such an error. Only one caller at a time. Cancelling is safe. `once`: a poll sends
+    one REQA, not two.
     """
 
     def __init__(self, line: "Line", baudrate: int = POWER_UP_BAUDRATE, once: bool = False) -> None:
         self.ready = False
-        """Has `start` succeeded, and has the chip answered as it must ever since?"""
+        """Has `start` succeeded, and has every command since then been answered?"""
         self.version = b""
-        """IC, version, revision and support byte, as the chip says them."""
+        """IC, version, revision and support byte, from GetFirmwareVersion (7.2.2)."""
         self.commands = 0
-        """Commands sent, repeated ones and echoes included."""
+        """Commands sent, including repeated ones and Diagnose."""
         self._line = line
         self._frames = frames.Frames()
         self._baudrate = POWER_UP_BAUDRATE if line.fixed else baudrate
@@ -154,30 +177,31 @@ class Pn532:
         self._timer = -1
 
     async def start(self) -> None:
-        """Bring the chip from whatever it is in to rest: configured, field off."""
+        """Set up the chip, whatever state it is in, and switch its field off."""
         self.ready = False
         await self._find()
         version = await self.command(_GET_FIRMWARE_VERSION)
         if version[:1] != b"\x32":
-            raise self._failed("the chip is no PN532")
+            raise self._failed("the chip is not a PN532")
         self.version = version
-        await self.command(_SET_PARAMETERS, b"\x00")  # no ATS of its own, no automatic RATS
+        await self.command(_SET_PARAMETERS, b"\x00")  # no automatic RATS, and no answers of its own as a target
         await self.field_off()
         self._timer = -1
         await self._set_timer(_timer(50))
-        await self._configure(0x04, b"\x00")  # no repetitions of its own in InCommunicateThru
-        await self._configure(0x05, bytes((1, 0, self._more_tries)))  # a look has an end
+        await self._configure(0x04, b"\x00")  # InCommunicateThru never repeats a block by itself
+        await self._configure(0x05, bytes((1, 0, self._more_tries)))  # a poll ends without a card
         self.ready = True
 
     async def _find(self) -> None:
-        """Wake the chip, at the speed it last had or its other one, and agree on a speed."""
+        """Wake the chip and set the speed. Try the speed that it used last first, then the other one."""
         for _ in range(2 if self._baudrate == POWER_UP_BAUDRATE else 4):
-            # A lock that was reset does not know what the chip speaks, and a chip that was has forgotten it.
+            # After a reset of the lock the chip still uses the fast speed; after one of the chip, the power-up speed.
             await self._line.set_baudrate(self._spoken)
-            # A warm reset leaves the chip in the middle of a command, which an ACK ends; then it can be woken.
+            # After a reset of the lock alone, the chip may be in the middle of a command. An ACK aborts it.
             await self._line.write(frames.ACK_BYTES)
             await self._line.wake()
-            # It wakes in Low Battery mode, in which it answers nothing for the air (AN10609_3).
+            # The chip wakes in Low Battery mode, in which it refuses all RF commands until SAMConfiguration
+            # (AN10609_3).
             if await self._ask(_SAM_CONFIGURATION, b"\x01\x00\x00", _COMMAND_MS) is not None:
                 await self._certain()
                 if self._spoken != self._baudrate:
@@ -188,23 +212,24 @@ class Pn532:
 
     async def _set_baudrate(self) -> None:
         await self.command(_SET_SERIAL_BAUDRATE, bytes((_BAUDRATES.index(self._baudrate),)))
-        await self._line.write(frames.ACK_BYTES)  # the chip changes over when it has this (7.2.7)
+        await self._line.write(frames.ACK_BYTES)  # the chip changes its speed after this ACK (7.2.7)
         self._spoken = self._baudrate
         await self._line.set_baudrate(self._baudrate)
         await asyncio.sleep(0.002)
         await self._certain()
 
-    # --- what the reader needs of it ---------------------------------------------------------------------------------
+    # --- what the reader uses ----------------------------------------------------------------------------------------
 
     async def field_off(self) -> None:
-        """Switch the field off. Cards lose their power and forget everything."""
+        """Switch the field off. Cards lose their power and are reset."""
         await self.command(_RF_CONFIGURATION, _FIELD_OFF)
 
     async def look(self) -> "list[Target]":
-        """Switch the field on and list the type A cards there, _MOST at most. None of them can be spoken to then.
+        """Switch the field on and list the type A cards there, at most _MOST. None of them can be used after this.
 
-        The chip lists two at a time (7.3.5). But it asks by REQA, which a card put to sleep by HLTA does not answer as
-        long as it has power (ISO/IEC 14443-3, 6.4): where there were two, both sleep, and the next list is of others.
+        The chip lists two cards at a time (7.3.5). It polls with REQA. A card that HLTA has put into HALT state does
+        not answer REQA while it has power (ISO/IEC 14443-3, 6.4). So after two cards were found both are put into HALT,
+        and the next list has other cards.
         """
         listed: list[Target] = []
         while len(listed) < _MOST:
@@ -216,12 +241,12 @@ class Pn532:
         return listed
 
     async def select(self, passed: "Callable[[Target], bool]") -> "Target | None":
-        """Select a card for which `passed` does not hold, as if nobody had looked; None if there is none any more.
+        """Select a card for which `passed` is False, after a reset of all cards; None if there is no such card.
 
-        To hear a second card the chip puts the first to sleep, and no other reader that we know wakes a phone from that
-        to send it a RATS of its own: nfcpy and libnfc ask this chip for one card, always. So they do not have to: the
-        field goes off, which all of them forget everything by, and they are asked one by one. Only those that are
-        passed over are put to sleep.
+        While the chip lists two cards it puts the first into HALT. We know of no other reader that wakes a phone from
+        HALT and then sends RATS: nfcpy and libnfc always list one card. So phones may not support that. Therefore the
+        field is switched off, which resets all cards, and they are selected one by one. Only cards that are passed over
+        are put into HALT.
         """
         await self.field_off()
         await asyncio.sleep(_RESET_SECONDS)
@@ -235,53 +260,55 @@ class Pn532:
         return None
 
     async def halt(self) -> None:
-        """Put the card that was listed last to sleep. It says nothing to that (ISO/IEC 14443-3, 6.4.3)."""
+        """Put the card that was listed last into HALT. It does not answer (ISO/IEC 14443-3, 6.4.3)."""
         await self.thru(_HLTA, 1, _COMMAND_MS)
 
     async def thru(self, block: bytes, wait_ms: int, limit_ms: int) -> "bytes | None":
-        """Send a block with its CRC, return the answer without; None for silence, empty if it did not come whole.
+        """Send a block with a CRC. Returns the answer without CRC: None for silence, empty if it arrived damaged.
 
-        The card may take `wait_ms`. The line gets at most `limit_ms`, and losing a frame there is losing the block: it
-        is never sent twice from here.
+        The card may take `wait_ms`. The whole exchange takes at most `limit_ms`. If the line loses a frame, the block
+        is lost, for it is never repeated here.
         """
         await self._set_timer(_timer(wait_ms))
         await self._clear_doubt()
         answer = await self._ask(_IN_COMMUNICATE_THRU, block, min(limit_ms, wait_ms + _WAY_MS))
         if answer is None and self._acknowledged:
-            return None  # the chip still waits for the card: its timer is coarse, and beyond 3.2 s it has none
+            return None  # the chip still waits for the card: its timer is coarse, and there is none beyond 3.2 s
         status = _DAMAGED if not answer else answer[0] & 0x3F
         if status == _SILENCE:
             return None
         return b"" if status or not answer else answer[1:]
 
     async def broadcast(self, frame: bytes) -> None:
-        """Send a frame that no card answers, right after a `look` that found nobody: the field is on still.
+        """Send a frame that no card answers. Call it right after a `look` without cards, while the field is still on.
 
-        The chip is as REQA left it, which has seven bits and no CRC: those are eight now, and the CRC is ours.
+        REQA has left the chip set to seven bits and no CRC. So set it to eight bits, and append the CRC here.
         """
         await self._write_registers([(_TX_MODE, 0), (_RX_MODE, 0), (_BIT_FRAMING, 0)])
         await self.thru(frame + _crc_a(frame), 1, _COMMAND_MS)
 
     async def set_rate(self, rate: int) -> None:
-        """Set the speed on the air, kbit/s, until the next `select`."""
+        """Set the bit rate on the air, kbit/s. It lasts until the next `select`."""
         speed = {106: 0, 212: 1, 424: 2}[rate] << 4
         values = await self.command(_READ_REGISTER, _addresses(_TX_MODE, _RX_MODE))
         if len(values) != 2:
-            raise self._failed("not the registers that were asked for")
+            raise self._failed("the chip returned the wrong number of registers")
         settings = [(_TX_MODE, values[0] & 0x8F | speed), (_RX_MODE, values[1] & 0x8F | speed)]
         if rate in _ANALOG:
             settings += list(zip((_RX_THRESHOLD, _MOD_WIDTH, _MIF_NFC), _ANALOG[rate]))
         await self._write_registers(settings)
 
     async def check(self) -> None:
-        """Is the chip alive? Writes and reads a register that must be zero when no odd bits are being sent."""
+        """Check that the chip still works, by writing a register and reading it back. It is 0 for whole bytes."""
         await self._write_registers([(_BIT_FRAMING, 0)])
         if await self.command(_READ_REGISTER, _addresses(_BIT_FRAMING)) != b"\x00":
-            raise self._failed("a register does not hold what was written")
+            raise self._failed("a register of the chip did not keep what was written")
 
     async def release(self, farewell: bytes) -> None:
-        """Say `farewell` to the card, if it is not empty, and switch the field off. Nothing is tried twice: a chip
-        that has failed must be found out before the next guest is there, and `start` does the rest."""
+        """Send `farewell` to the card, unless it is empty, and switch the field off.
+
+        Nothing is repeated: a failed chip must be noticed before the next guest arrives, and `start` repairs it.
+        """
         if self._doubt:
             await self._certain(1)
         if farewell:
@@ -293,7 +320,7 @@ class Pn532:
     # --- commands ----------------------------------------------------------------------------------------------------
 
     async def command(self, code: int, data: bytes = b"", timeout_ms: int = _COMMAND_MS) -> bytes:
-        """What the chip answers to a command that may be repeated."""
+        """Send a command that may be repeated, and return the chip's response."""
         for _ in range(_TRIES):
             await self._clear_doubt()
             answer = await self._ask(code, data, timeout_ms)
@@ -322,7 +349,7 @@ class Pn532:
             self._timer = setting
 
     async def _ask(self, code: int, data: bytes, timeout_ms: int) -> "bytes | None":
-        """One command, once. None if its answer was not seen, which leaves the line in doubt."""
+        """Send a command once. Returns None without a response, and then `_doubt` stays set."""
         self._doubt = True
         self.commands += 1
         await self._line.write(frames.encode(bytes((frames.TO_CHIP, code)) + data))
@@ -338,7 +365,7 @@ class Pn532:
                 return None
             kind, content = frame
             if not self._acknowledged:
-                # Whatever comes before the ACK belongs to an earlier question.
+                # Any frame before the ACK belongs to an earlier command.
                 if kind == frames.ACK:
                     self._acknowledged, started, limit = True, ticks.now(), timeout_ms
             elif kind == frames.CONTENT and content[:2] == head:
@@ -359,20 +386,20 @@ class Pn532:
             if over:
                 return None
             left = timeout_ms - ticks.since(ticks.now(), started)
-            # One look more when the time is over: another task may have had all of it, and the frame lies there.
+            # Read once more after the time is over: if another task used it up, the frame may have arrived meanwhile.
             over = left <= 0
             self._frames.push(await self._line.read(1 if over else left))
 
-    # --- certainty ---------------------------------------------------------------------------------------------------
+    # --- out of doubt ------------------------------------------------------------------------------------------------
 
     async def _clear_doubt(self) -> None:
         if self._doubt:
             await self._certain()
 
     async def _certain(self, tries: int = _TRIES) -> None:
-        """Stop what the chip may be doing, and read until nothing old can be on its way any more.
+        """Abort the current command, and read until no old response can still arrive.
 
-        The line keeps order, so all that comes before the echo of a fresh number is old, and nothing after it is.
+        The line keeps the order of frames. So everything before the echo of a new number is old, and nothing after it.
         """
         self._doubt = True
         for _ in range(tries):
