@@ -1,1 +1,1 @@
-"""Who may come in: claims, the rules they are judged by, ways of coming back, and the one that opens."""
+"""Who may come in: documents and other claims, the rules that judge them, ways of coming back, and the door itself."""

@@ -1,7 +1,7 @@
-"""Who stands at the door, as far as it was shown: one claim for each way of showing it.
+"""Who stands at the door, as far as they have shown it: one class of claim for each way of showing it.
 
-A claim has a `method`, which goes into the record, and says by `known` who it is under a stay: a guest who has
-checked in, or whom it would check in, if it shows an identity at all.
+A claim has a `method`, which goes into the record. Its `known` says who it is under a given stay: a guest who has
+checked in already, or the guest whom it would check in. A claim without an identity checks nobody in.
 """
 
 from firmware.memory.stays import Guest
@@ -21,24 +21,25 @@ if TYPE_CHECKING:
 
         method: str
         stay_key: "bytes | None"
-        """What the phone can open by next time, if it checks in now."""
+        """The key by which the phone can open next time, if this claim checks in now."""
         fields: "dict[str, str]"
-        """What was shown to be registered, in canonical form; empty if nothing was."""
+        """What was shown and is to be registered, in canonical form; empty if nothing was shown."""
         barred: "str | None"
-        """Code of why this may not check in, good as it is for one who has; None if it may."""
+        """Code of the reason why this claim may not check in, or None if it may. A guest who has checked in already may
+        enter by it all the same."""
 
         def known(self, stay: Stay) -> "tuple[int, bytes | None, bool, bool]":
-            """As `Stay.known`; no commitment where no identity is shown."""
+            """As `Stay.known`, but without a commitment if no identity is shown."""
 
         def guest(self, stay: Stay, commitment: bytes, named: bool, adult: bool) -> Guest:
-            """Whom this adds to `stay` when it checks in."""
+            """The guest whom this adds to `stay` when it checks in."""
 
         def tie(self, stay: Stay, commitment: bytes) -> "tuple[int, str]":
-            """Whose minor the grant of `stay` says that the guest of that commitment is; as `Grant.tie`."""
+            """The adult to whom the grant of `stay` ties the guest of that commitment, as `Grant.tie`."""
 
 
 class CommitmentKeys:
-    """The keys of guest commitments, one for each platform. `private` is the lock's identity key."""
+    """The keys for the commitments of guests, one key for each platform. `private` is the lock's identity key."""
 
     def __init__(self, crypto: "Crypto", private: bytes) -> None:
         self._crypto = crypto
@@ -58,9 +59,11 @@ class CommitmentKeys:
 
 
 class DocumentClaim:
-    """A verified document whose holder is present. `key_of` gives the key of commitments by a platform; `country` is
-    that of its signer, and `resident` tells whether by the profile it is a document for residents; `barred` and
-    `stay_key` as in Claim."""
+    """A verified document whose holder is present.
+
+    `key_of` gives the commitment key for a platform. `country` is the country of the document's signer. `resident`
+    tells whether the profile counts it as a document for residents. `barred` and `stay_key` are as in Claim.
+    """
 
     method = "mdoc"
 
@@ -101,8 +104,10 @@ class DocumentClaim:
 
 
 class ReturningGuest:
-    """One who has checked in and shows something else than an ID. `method` is "pin" or "stay-key"; `guest` is their
-    grant id and the tag of their document."""
+    """A guest who has checked in and comes back without showing an ID.
+
+    `method` is "pin" or "stay-key". `guest` is the grant id and the tag of the document that checked in.
+    """
 
     barred: "str | None" = None
     stay_key: "bytes | None" = None
@@ -113,14 +118,14 @@ class ReturningGuest:
         self._grant_id, self._document = guest
 
     def known(self, stay: "Stay") -> "tuple[int, bytes | None, bool, bool]":
-        """As Claim: nobody checks in by this."""
+        """As Claim. There is no commitment, because nobody checks in by this."""
         number = stay.number(self._document) if stay.grant.grant_id == self._grant_id else None
         return number or 0, None, False, False
 
     def guest(self, stay: "Stay", commitment: bytes, named: bool, adult: bool) -> Guest:
-        """As Claim. Raises AssertionError: nobody checks in by this."""
+        """Never called: nobody checks in by this. Raises AssertionError."""
         raise AssertionError
 
     def tie(self, _stay: "Stay", _commitment: bytes) -> "tuple[int, str]":
-        """As Claim: nobody's minor."""
+        """As Claim. There is never a tie."""
         return NO_TIE

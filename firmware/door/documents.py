@@ -1,4 +1,18 @@
-"""From a phone at the reader to an opening: ask for documents, verify them, let the door judge what they register."""
+"""From a phone at the reader to a decision: ask for documents, verify them, and let the door judge the claims.
+
+What an answer leads to, in one session of `read_claims`:
+
+    the phone                                       not the last request    the last request
+    proves a stay key that opens                    decide, ask nothing     -
+    shows documents, and a claim opens              decision                decision
+    shows no document of the asked types            next request            refused
+    shows documents, refused with "ask the host"    next request (once)     refused
+    shows documents, refused for another reason     refused                 refused
+    ends the session                                refused                 refused
+
+"Ask the host" is the signal `refused_stay`. If nothing opens after such a refusal, the latest of them is told, whatever
+ended the session.
+"""
 
 import gc
 
@@ -50,18 +64,20 @@ if TYPE_CHECKING:
 
 
 _CONSENTS = const(2)
-"""How often in one session a holder may have to agree to show a document."""
+"""Most documents in one session that the holder may have to agree to show."""
 
 
 async def read_claims(
     lock: "LockMemory", card: "Card", reading: "Reading", asking: "Asking", decide: "Decide"
 ) -> "Decision":
-    """The opening that the holder of the phone behind `card` may have: by its stay key, and then no document is asked
-    for, or by the documents that `reading` brings, asked for in the order of `asking`.
+    """The opening that the holder of the phone behind `card` may have.
 
-    `decide` judges claims, and raises RefusedError. The next request goes out when an answer held no document, or
-    verified ones for which the door would tell the guest to ask the host, whatever the reason: nobody learns from a
-    further request who is expected here. Raises any MooringError.
+    The phone is asked for its stay key first. If that opens, no document is asked for. Otherwise `reading` asks for
+    documents, in the order of `asking`. `decide` judges claims and raises RefusedError.
+
+    The next request goes out if an answer contained no document, or if the refusal is one of those that tell the guest
+    to ask the host. All reasons of that kind are treated alike, so that a further request does not tell who is expected
+    here. Raises any MooringError.
     """
     placement, profile = lock.standing.in_force()
     known = await lock.reentry.by_key(card)
@@ -70,7 +86,7 @@ async def read_claims(
     requests = _items(profile, lock.standing.roots)
     plan = asking.begin(requests)
     if not plan:
-        raise RefusedError("door.unplaced", "no issuer is trusted for a document that registers here")
+        raise RefusedError("door.unplaced", "the trust list names no issuer for a document that the profile asks for")
     asked: list[str] = []
     claims: list[Claim] = []
     refusal: MooringError | None = None
@@ -102,21 +118,24 @@ async def read_claims(
         asking.end(reading, requests)
         raise
     except MemoryError:
-        asking.forget()  # the requests from the start are the shortest
+        asking.forget()  # start again from the first requests, which are the shortest
         raise
     raise AssertionError
 
 
 def _items(profile: "Profile", roots: "list[TrustRoot]") -> "list[list[str]]":
-    """What the profile asks for, without the types that no trusted issuer may issue."""
+    """The requests of the profile, without the document types that no trusted issuer may issue."""
     issued = [doc_type for root in roots for doc_type in root.doc_types or []]
     requests = [[doc_type for doc_type in types if doc_type in issued] for types in profile.requests]
     return [types for types in requests if types]
 
 
 def _read(lock: "LockMemory", answer: "Presentation", asked: "list[str]") -> "list[Claim]":
-    """A claim for each document that was presented, all verified; only of types that were `asked` for. Nobody is waited
-    for from here to the decision: a courier may have brought other papers while the phone was read."""
+    """A claim for each presented document. All are verified, and all are of types that were `asked` for.
+
+    The profile is looked up again: a courier may have brought a new one while the phone was read. From here to the
+    decision nothing waits, so the decision uses the same one.
+    """
     _, profile = lock.standing.in_force()
     earliest, latest = lock.clock.interval()
     began = ticks.now()
@@ -126,7 +145,7 @@ def _read(lock: "LockMemory", answer: "Presentation", asked: "list[str]") -> "li
         answer.device_response,
         answer.session_transcript,
         lock.standing.roots,
-        # With the upper end unknown only guests already checked in are let in; for them the floor is the time.
+        # If the upper end is unknown, only guests who have checked in are let in, and the floor is their time.
         now=(earliest, earliest if latest is None else latest),
         e_reader_private=answer.e_reader_private,
         doc_types=asked,

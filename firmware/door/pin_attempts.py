@@ -1,8 +1,16 @@
-"""How often a PIN may be tried: a few times at once, then after waits that double, over every power cut.
+"""How often a PIN may be tried: a few times at once, then after waits that double. A power cut does not help.
 
-A try is charged in flash before it is judged, so no power cut makes it undone; and a wait begins anew at each boot, so
-none makes it shorter. Wrong tries are forgotten one an hour, by the hours that the lock runs: somebody's right PIN
-buys nobody another guess. What is in flash is an upper bound, so that right PINs cost no writes.
+A try is charged in flash before it is judged, so a power cut cannot undo it. A wait begins anew at each boot, so a
+power cut cannot shorten it. One wrong try is forgotten for each hour that the lock runs. A right PIN does not reduce
+the count: otherwise a guest's PIN would buy somebody else another guess. The number in flash is an upper bound, so
+that right PINs cost no writes.
+
+    event                                in RAM: wrong tries         in flash: upper bound
+    boot                                 the number in flash         -
+    `charge` while a wait runs           unchanged, `pin.wait`       unchanged
+    `charge`                             one more, less forgotten    raised, if it is lower
+    `right` after it                     as before that `charge`     lowered, if it is more than one too high
+    an hour without a wrong try          one less at next `charge`   unchanged
 """
 
 from firmware.hardware import ticks
@@ -14,18 +22,21 @@ if TYPE_CHECKING:
     from firmware.memory.store import Store
 
 FREE = 3
-"""Wrong tries before the first wait."""
+"""After this many wrong tries the first wait begins."""
 FIRST_WAIT_MS = 30 * 1000
 LONGEST_WAIT_MS = 3600 * 1000
-"""From the tenth wrong try on."""
+"""The wait from the tenth wrong try on."""
 FORGET_MS = 3600 * 1000
-"""One wrong try is forgotten after so long, counted from the last; so no more than 24 a day are to be had for ever."""
+"""One wrong try is forgotten after this time, counted from the last. In the long run that allows 24 tries a day."""
 
 _FILE = const("pin")
 
 
 class PinAttempts:
-    """The count of wrong tries, of the whole door: nobody says whose PIN they are trying."""
+    """The count of wrong tries at this door. There is one count for all guests, since nobody says whose PIN they type.
+
+    Raises StorageError `pin.corrupt`.
+    """
 
     def __init__(self, store: "Store") -> None:
         self._store = store
@@ -33,9 +44,9 @@ class PinAttempts:
         charged = 0 if raw is None else cbor.decode(raw)
         if not isinstance(charged, int) or charged < 0:
             raise StorageError("pin.corrupt", "the count of tries is not a number")
-        self._charged = charged  # in flash; never less than the wrong tries there were
-        self._wrong, self._since = charged, ticks.now()  # as many, by the time of the last
-        self._before = self._wrong, self._since  # the try that is being judged
+        self._charged = charged  # in flash; never less than the number of wrong tries
+        self._wrong, self._since = charged, ticks.now()  # the number of wrong tries at the time `_since`
+        self._before = self._wrong, self._since  # the same before the try that is being judged
 
     def _elapsed(self) -> int:
         """Milliseconds since the last wrong try, or boot."""
@@ -49,9 +60,9 @@ class PinAttempts:
         return max(0, wait - self._elapsed())
 
     def charge(self) -> None:
-        """Begin a try. Raises RefusedError `pin.wait`, and then nothing may be compared; StorageError, likewise."""
+        """Begin a try. Raises RefusedError `pin.wait`, or StorageError; after either nothing may be compared."""
         if self.wait_ms():
-            raise RefusedError("pin.wait", "too many wrong tries; later, or with the phone")
+            raise RefusedError("pin.wait", "too many wrong tries; try later, or use the phone")
         wrong = max(0, self._wrong - self._elapsed() // FORGET_MS) + 1
         if wrong > self._charged:
             self._write(wrong)
@@ -59,11 +70,11 @@ class PinAttempts:
         self._wrong, self._since = wrong, ticks.now()
 
     def right(self) -> None:
-        """The try that was charged last was right, so it was no wrong one. Raises StorageError."""
+        """The try that was charged last was right, so it does not count as a wrong one. Raises StorageError."""
         self._wrong, self._since = self._before
         left = max(0, self._wrong - self._elapsed() // FORGET_MS)
         if self._charged > left + 1:
-            self._write(left + 1)  # the next try is charged already
+            self._write(left + 1)  # one more than needed, so that the next try costs no write
 
     def _write(self, charged: int) -> None:
         self._store.write(_FILE, cbor.encode(charged))

@@ -1,6 +1,6 @@
-"""Who may open, when: the rules of the door as pure functions over what the lock knows (table in docs/door-rules.md).
+"""Who may open, and when: the rules of the door as pure functions of what the lock knows (see docs/door-rules.md).
 
-The door asks `decide` once somebody has shown who they are; `check_grant` says what may come in as a grant.
+The door calls `decide` once somebody has shown who they are. `check_grant` says which grants the lock may take.
 """
 
 from firmware.memory.stays import MAX_STAYS, VACANT
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from protocol.profile import Profile
 
 _REASONS = (
-    # Nobody whom the grant names or who may take a place that it does not name.
+    # The grant does not name this person, and they may not take an unnamed place either.
     "grant.none",
     "grant.over",
     "door.revoked",
@@ -38,15 +38,18 @@ _REASONS = (
     "grant.tie",
     "grant.guardian",
 )
-"""In the order of the checks. Of several refusals the one that came farthest is given: it tells most."""
+"""In the order of the checks. If there are several refusals, the one latest in this order is told: it says most."""
 
 _TIES = const(2)
-"""Ties that are looked up for whoever is refused: a minor is named in one stay, or in two that follow on each other."""
+"""Ties that are looked up for everybody who is refused. A minor is named in one stay, or in two that follow each other.
+"""
 
 
 class Decision:
-    """An allowed opening: `kind` CHECK_IN or ENTRY, under `stay`, by the guest of that `number` (from 1), who made
-    `claim`. A check-in adds `guest` to the stay and registers `fields`. `interval` is the time at which it was allowed.
+    """An allowed opening.
+
+    `kind` is CHECK_IN or ENTRY. It happens under `stay`, by the guest with that `number` (from 1), who made `claim`. A
+    check-in adds `guest` to the stay and registers `fields`. `interval` is the time at which it was allowed.
     """
 
     def __init__(
@@ -74,14 +77,14 @@ def decide(
     interval: "tuple[int, int | None]",
     claims: "Sequence[Claim]",
 ) -> Decision:
-    """Judge who stands at the door. `claims` are of one person: more than one if they showed more than one document.
+    """Judge who stands at the door. `claims` are all of one person, who may have shown more than one document.
 
-    An entry comes before a check-in, a check-in by name before one at an unnamed place, an earlier stay before a later
-    one. Raises RefusedError with one of _REASONS.
+    If several openings are allowed, an entry is preferred to a check-in, then a check-in by name to one at an unnamed
+    place, then an earlier stay to a later one. Raises RefusedError with one of _REASONS.
     """
     farthest = 0
     allowed: "list[Any]" = []
-    # As many as there can be, and each row of the table for each of them: the time it takes does not tell of any.
+    # Always MAX_STAYS stays, and every row of the table for each: so the time does not tell how many there are.
     for stay in list(stays) + [VACANT] * (MAX_STAYS - len(stays)):
         for claim in claims:
             known = claim.known(stay)
@@ -93,7 +96,7 @@ def decide(
     for _, _, _, _, stay, claim, (number, commitment, named, _) in sorted(allowed):
         try:
             if commitment is None or number:
-                # A running stay works against the floor alone: who has checked in is never locked out by the clock.
+                # An entry needs only the floor of the clock, so an unknown time locks out nobody who has checked in.
                 decision = Decision(ENTRY, stay, claim, number)
             else:
                 decision = _admit(profile, stay, interval[0], claim, commitment, named)
@@ -102,7 +105,7 @@ def decide(
             continue
         decision.interval = interval
         return decision
-    # Each of `allowed` was a minor whose tie was looked up. Who is not expected does not get away with less.
+    # Each of `allowed` was a minor whose tie was looked up. A stranger must cost the same work.
     for claim in list(claims[:1]) * (_TIES - len(allowed)):
         claim.tie(VACANT, VACANT.grant.ties)
     raise RefusedError(_REASONS[farthest], "the rules of the door say no")
@@ -115,15 +118,15 @@ def _judge(
     claim: "Claim",
     known: "tuple[int, bytes | None, bool, bool]",
 ) -> int:
-    """The first of _REASONS that keeps out whoever made `claim`, as an index; their number if none does."""
-    # Every row is looked at, without a branch.
+    """Index of the first of _REASONS that keeps out the person who made `claim`, or len(_REASONS) if none does."""
+    # Every row is computed, without a branch, so that the time does not tell which of them applies.
     (earliest, latest), grant, (number, commitment, named, again) = interval, stay.grant, known
     new, companion, present, names = number == 0, not named, stay.occupancy(0)[1], len(grant.commitments)
     late = earliest if latest is None else latest
     takes = (placement.admits != NAMED) & (names < grant.guests) & ((placement.admits == WALK_IN) | (names > 0))
     nobody = (commitment is None) | (companion & (not takes))
     free = grant.guests - present
-    spare = grant.guests - names - stay.unnamed()  # those who are not named never take the place of one who is
+    spare = grant.guests - names - stay.unnamed()  # companions never take the place of a named guest
     full = (free <= 0) | (companion & (spare <= 0)) | (len(stay.guests) >= MAX_GUESTS)
     refused = [
         (grant.listing != placement.listing) | (new & nobody) | ((not new) & (not stay.belongs(number))),
@@ -146,7 +149,7 @@ def _judge(
 
 
 def _admit(profile: "Profile", stay: "Stay", earliest: int, claim: "Claim", commitment: bytes, named: bool) -> Decision:
-    """Raises RefusedError for a minor whom nobody answers for."""
+    """The check-in. Raises RefusedError `grant.guardian` or `grant.tie` for a minor for whom no adult answers."""
     fields = dict(claim.fields)
     minor = "birth_date" in fields and profile.is_minor(fields["birth_date"], earliest)
     if minor:
@@ -156,7 +159,8 @@ def _admit(profile: "Profile", stay: "Stay", earliest: int, claim: "Claim", comm
 
 
 def _guardian(profile: "Profile", stay: "Stay", tie: "tuple[int, str]") -> "tuple[int | None, str]":
-    """The adult who answers for a minor, and the relation: whom the grant ties them to, or else the first who is in."""
+    """The adult who answers for a minor, and the relation: the one to whom the grant ties the minor, if they are in, or
+    else the first adult who is in."""
     adults = [number for number in stay.present() if stay.guests[number - 1].adult]
     place, relation = tie
     if place:
@@ -166,17 +170,17 @@ def _guardian(profile: "Profile", stay: "Stay", tie: "tuple[int, str]") -> "tupl
     if adults:
         return adults[0], UNSTATED
     if profile.adult_first:
-        raise RefusedError("grant.guardian", "a minor, and no adult of the stay has checked in")
+        raise RefusedError("grant.guardian", "the guest is a minor, and no adult of the stay has checked in")
     return None, UNSTATED
 
 
-def check_grant(placement: "Placement", held: "Stay | None", grant: "Grant") -> None:
-    """May this verified grant be taken, given the stay `held` under its id, if any? The rest is bookkeeping, in Stays.
+def check_grant(placement: "Placement", stay: "Stay | None", grant: "Grant") -> None:
+    """Check whether the lock may take this verified grant. `stay` is the stay of the same grant id, if there is one.
 
-    Raises RefusedError: `grant.listing` for another listing; `door.revoked` when the listing is revoked and the grant
-    would make a stay that was not granted before, or a longer one.
+    `Stays` checks serials and room. Raises RefusedError: `grant.listing` for another listing; `door.revoked` if the
+    listing is revoked and the grant would make a new stay, or a longer one.
     """
     if grant.listing != placement.listing:
         raise RefusedError("grant.listing", "the grant is for another listing")
-    if placement.status == REVOKED and not grant.cancelled and (held is None or grant.until > held.grant.until):
+    if placement.status == REVOKED and not grant.cancelled and (stay is None or grant.until > stay.grant.until):
         raise RefusedError("door.revoked", "a revoked listing takes no new stays and no longer ones")

@@ -1,4 +1,4 @@
-"""What a refusal tells: the guest by a light and a tone, the province by a reason class that names nobody."""
+"""What a refusal tells: the guest sees a light and hears a tone; the province gets a reason class that names nobody."""
 
 from protocol import const
 from protocol.errors import MooringError, StorageError, TransportError
@@ -7,8 +7,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# What a code begins with, the signal, the reason class (`protocol.record.EVENTS[REFUSAL]`). The first that fits counts.
-# One text, because a table of tuples would take eight times as much of the heap.
+# Each row: the beginning of a code, the signal, the reason class (`protocol.record.EVENTS[REFUSAL]`). The first row
+# that fits counts. It is one text, because a table of tuples would take eight times as much of the heap.
 _TABLE = const(
     # Of the stay: ask the host or the platform.
     "door. refused_stay placement\n"
@@ -50,18 +50,19 @@ _TABLE = const(
 
 
 def rows() -> "Iterator[list[str]]":
-    """Each row of the table: what a code begins with, the signal, the reason class."""
+    """Each row of the table: beginning of a code, signal, reason class."""
     for row in _TABLE.strip().split("\n"):
         yield row.split()
 
 
 def meaning(error: Exception) -> "tuple[str, str | None]":
-    """(signal, reason class) of what ended a visit; no class for a phone that went away, which was not refused.
+    """(signal, reason class) of the error that ended a visit. A phone that went away has no class: it was not refused.
 
-    How often red sounds tells a guest where to turn: to the host, to another document, to the phone.
+    The number of tones with a red light tells the guest what to do: ask the host, use another document, or look at the
+    phone.
     """
     if not isinstance(error, MooringError):
-        return "fault", None  # a defect, or memory exhausted by a hostile phone
+        return "fault", None  # a defect, or a hostile phone that used up the memory
     code = error.code
     if code.endswith(".memory"):
         return "fault", "other"

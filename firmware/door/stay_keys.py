@@ -1,8 +1,7 @@
-"""The stay keys at rest: one for each guest who checked in, in a file of their own, gone with the stay.
+"""The stay keys in flash: one for each guest who checked in, in a file of their own. They are wiped with the stay.
 
-A key is worth an opening of this door for the rest of the stay, and says nothing of whose it is. It is written after
-the check-in's record is durable and the strike has moved: one that a power cut loses costs its guest another look at
-their phone, no more.
+A key opens this door for the rest of the stay, and does not tell whose it is. It is written after the check-in's record
+is durable and the strike has moved. If a power cut loses it, the guest only has to show the document once more.
 """
 
 from protocol import cbor, const
@@ -22,7 +21,7 @@ _FILE = const("stay-keys")
 
 
 class StayKeys:
-    """Opened from flash. A guest is as in `firmware.door.reentry`. Raises StorageError `stay-keys.corrupt`."""
+    """The stay keys from flash. A guest is as in `firmware.door.reentry`. Raises StorageError `stay-keys.corrupt`."""
 
     def __init__(self, store: "Store") -> None:
         self._store = store
@@ -38,24 +37,24 @@ class StayKeys:
                     raise ValueError
                 self._keys.append(((grant_id, document), key))
         except (TypeError, ValueError):
-            raise StorageError("stay-keys.corrupt", "not the form of stay keys")
+            raise StorageError("stay-keys.corrupt", "the file of stay keys does not have its form")
 
     def _save(self) -> None:
         self._store.write(_FILE, cbor.encode([[guest[0], guest[1], key] for guest, key in self._keys]))
 
     def add(self, guest: "Guest", key: bytes) -> None:
-        """Hold `key` for `guest`, in place of one held before. Raises StorageError. The oldest of too many goes."""
+        """Keep `key` for `guest` instead of any earlier one. Of too many the oldest goes. Raises StorageError."""
         kept = [entry for entry in self._keys if entry[0] != guest]
         self._keys = (kept + [(guest, key)])[-MAX_KEYS:]
         self._save()
 
     def retain(self, guests: "Sequence[Guest]") -> None:
-        """Wipe the keys of everyone else. Raises StorageError; then they are wiped from RAM all the same."""
+        """Wipe the keys of all other guests. If it raises StorageError, they have still been wiped from RAM."""
         kept = [entry for entry in self._keys if entry[0] in guests]
         if len(kept) < len(self._keys):
             self._keys = kept
             self._save()
 
     def of(self, guests: "Sequence[Guest]") -> "list[tuple[Guest, bytes]]":
-        """(guest, key) of those of `guests` who have one."""
+        """(guest, key) for each of `guests` who has a key."""
         return [entry for entry in self._keys if entry[0] in guests]

@@ -1,1 +1,1 @@
-"""Reading a mobile document, over either radio: what is asked for, the session, and what the answer proves."""
+"""Reading a mobile document over either radio: what is asked for, the session, and the decrypted answer."""

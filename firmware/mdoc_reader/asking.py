@@ -1,15 +1,23 @@
 """In which order phones are asked for documents, from one tap to the next.
 
-Many wallets hold one kind of document. Some end the session when they are asked for another, and libraries in use throw
-when one of several kinds is missing; such a phone says nothing then, and never will. So a session asks for one request
-of the profile after the other, and when the holder leaves it the next taps ask differently:
+Many wallets hold one kind of document only. Some end the session when they are asked for another kind. Some libraries
+in use raise an error when one of several kinds is missing, and then the phone never answers. So a session sends one
+request of the profile after the other. If the phone breaks the session off, the next tap asks differently.
 
-    in order ─▶ all the rest in one request ─▶ one type a tap ─▶ in order
-                (while a session lives and brings nothing, it goes on to what it has not asked for)
+    mode         a session asks for                            next mode, if it did not open the door
+    IN_ORDER     the requests of the profile, in order         broken off with requests left: THE_REST
+                                                               the only request has several types, and the
+                                                                 phone broke off without an answer: ONE_BY_ONE
+    THE_REST     the rest in one request,                      broken off, and the rest has several types:
+                 then the other requests                         ONE_BY_ONE
+    ONE_BY_ONE   each type of the rest in its own request,     types of the rest not asked for yet: ONE_BY_ONE,
+                 then the other requests                         beginning with the next of them
 
-That is remembered for a minute after the last such session, and for all phones alike: nothing here knows one from
-another. What is asked depends on the profile, the trust list and how the last sessions ended, and never on who is
-expected.
+"The rest" are the document types for which the broken-off session got no answer. In all other cases the next mode is
+IN_ORDER. An opening, a minute without a session, or other requests than before lead to IN_ORDER too.
+
+The mode is kept for all phones together: nothing here tells one phone from another. What is asked depends on the
+profile, the trust list and how the last sessions ended, and never on who is expected.
 """
 
 from firmware.hardware import ticks
@@ -31,23 +39,23 @@ _TAKEN_AWAY = const(("nfc.gone", "ble.lost"))
 class Asking:
     """What the next session asks for. A request is a list of document types.
 
-    It keeps small numbers alone: what is made in the midst of a visit and outlives it would break the heap into pieces.
+    The state is a few small numbers. An object that is made during a visit and outlives it would fragment the heap.
     """
 
     def __init__(self) -> None:
-        self.count = 0  # types that anybody may be asked for
+        self.count = 0  # how many types a phone may be asked for
         self._began = 0
         self.forget()
 
     def forget(self) -> None:
-        """From the start: the door has opened, or everything has been asked for, or nobody has come for so long."""
+        """Ask in order again: the door has opened, everything has been asked for, or nobody came for a minute."""
         self.mode = _IN_ORDER
-        self.start = 0  # the request that the rest begins with
-        self.again = False  # does the first request of all belong to the rest as well?
+        self.start = 0  # index of the request with which the rest begins
+        self.again = False  # whether the first request of all belongs to the rest too
         self.left = 0  # how many types of the rest have been asked for one by one
 
     def begin(self, requests: "Requests") -> "Requests":
-        """The requests of a new session, in order. `requests` is what anybody may be asked for, in the public order."""
+        """The requests of a new session, in order. `requests` are all that a phone may be asked for, in order."""
         count = sum([len(types) for types in requests])
         if count != self.count or not self._rest(requests) or (self.mode and ticks.age(self._began) >= _REMEMBERED_MS):
             self.forget()
@@ -63,24 +71,24 @@ class Asking:
         return [doc_type for types in rest for doc_type in types]
 
     def end(self, reading: "Reading", requests: "Requests") -> None:
-        """A session that was begun with `requests` is over, and has not opened the door."""
+        """A session begun with `requests` is over, and the door has not opened."""
         if not reading.asked:
             return
-        # A request that was not answered may have come too late, to a session that the phone had closed after its last
-        # answer: it is still to be asked. But the first of a session was read and left, or the run would never end.
+        # A request without an answer may have reached a phone that had closed the session; so it is asked again.
+        # The first request of a session counts as done even without an answer; otherwise this would never end.
         done = max(1, reading.answered)
         size = len(self._rest(requests))
-        together = len(requests[0]) > 1  # so its types were not asked for one by one yet
+        together = len(requests[0]) > 1  # its types have not been asked for one by one yet
         if self.mode == _ONE_BY_ONE and self.left + done < size:
             self.left += done
         elif self.mode == _THE_REST and reading.lost and (size > 1 or together):
             self.mode, self.again = _ONE_BY_ONE, self.again or together
         elif self.mode == _IN_ORDER and reading.lost and done < len(requests):
             self.mode, self.start = _THE_REST, done
-            # The phone was not even given the time to answer.
+            # The phone was taken away before it could answer, so the first request is asked again.
             self.again = not reading.answered and reading.lost in _TAKEN_AWAY
         elif self.mode == _IN_ORDER and reading.lost and together and not reading.answered:
-            # All there is was asked for in one request.
+            # The one request that there is asked for several types.
             self.mode, self.start, self.again = _ONE_BY_ONE, 1, True
         else:
             self.forget()

@@ -1,9 +1,21 @@
-"""The mdoc reader (ISO/IEC 18013-5): from a card in the field to a decrypted, unjudged DeviceResponse.
+"""The mdoc reader (ISO/IEC 18013-5): from a card in the field to a DeviceResponse, decrypted and not yet verified.
 
     engagement over NFC ─▶ handover ─┬─▶ NFC ─┬─▶ session ─▶ request ─▶ response ─▶ termination
                                      └─▶ BLE ─┘              ▲              │
                                                              └──────────────┘
-Every failure ends as a MooringError, within `TOTAL_MS`. Nothing here is remembered after a read but what it returns.
+
+States of a `Reading`, and what leads out of each:
+
+    state       event                                                    next state
+    new         `ask`: engagement, handover, session, first request      asked
+    asked       a DeviceResponse; the request was not the `last`         ready
+    asked       a DeviceResponse; the request was the `last`             over, the termination is on its way
+    asked       a DeviceResponse with a session status                   over, by the holder
+    asked       a status alone, an error, or no answer in time           over
+    ready       `ask`: the next request in the same session              asked
+    any         `close`                                                  over; a session still open is terminated
+
+Every failure ends as a MooringError, at most TOTAL_MS after first contact. Only what a read returns outlives it.
 """
 
 import asyncio
@@ -38,33 +50,33 @@ MDOC_APPLICATION = b"\xa0\x00\x00\x02\x48\x04\x00"
 PREFERRED_CARRIER = "nfc"
 """Which retrieval to use with an mdoc that offers both: "nfc" or "ble".
 
-NFC needs no connection to be found and set up, works only at arm's length, and needs none of the air that the edge link
-is on. For BLE speaks that the holder may take the phone away from the reader to agree.
+NFC needs no connection set-up, works only at arm's length, and does not share the air with the edge link. The advantage
+of BLE is that the holder may take the phone away from the reader to agree.
 """
 
 MAX_ENCRYPTED_RESPONSE = 16384
-"""Longest encrypted response accepted, in bytes. The largest we know, with a portrait, is near 9 KB."""
+"""Longest encrypted response accepted, in bytes. The largest known one, with a portrait, has about 9 KB."""
 
 STEP_MS = 1500
 """Longest wait for the answer to one command."""
 CONSENT_MS = 20000
 """Longest wait for the first answer to a request: the holder may have to look at the phone and agree."""
 TOTAL_MS = 35000
-"""Longest read, from first contact on: engagement, a connection over BLE, the holder's consent, the transfer."""
+"""Longest read from first contact on: engagement, connection over BLE, the holder's consent, transfer."""
 _FRAME_BYTES = const(64)
-"""Longest that SessionData is beyond the encrypted response it carries."""
+"""Most bytes by which SessionData is longer than the encrypted response in it."""
 _FAREWELL_MS = const(60)
-"""Longest that a card is kept for the answer to the last command of its session: the holder has it long before. Some
-never answer it, and the next guest is to be served within 300 ms of the light."""
+"""Longest wait for the answer to the last command of a session. The holder has received it long before. Some phones
+never answer it, and the next guest must be served within 300 ms of the light."""
 
 
 class Presentation:
-    """What a holder presented, decrypted and unverified.
+    """What a holder presented, decrypted and not yet verified.
 
-    `device_response` and `session_transcript` are encoded CBOR; `e_reader_private` is the session's ephemeral key on
-    `curve`, which a deviceMac is checked with; `stay_key` is what the session gave birth to
-    (`protocol.stay_key`). `carrier` is "nfc" or "ble"; `read_ms`, `round_trips` (APDUs), `sent` and `received` (bytes
-    of APDUs and BLE parts) say what it took.
+    `device_response` and `session_transcript` are encoded CBOR. `e_reader_private` is the session's ephemeral key on
+    `curve` (EReaderKey.Priv); a deviceMac is checked with it. `stay_key` is derived from the session
+    (`protocol.stay_key`). `carrier` is "nfc" or "ble". `read_ms`, `round_trips` (APDUs), `sent` and `received` (bytes
+    of APDUs and BLE parts) measure the read.
     """
 
     def __init__(
@@ -83,7 +95,7 @@ class Presentation:
 
 
 class _Line:
-    """A card with its exchanges counted."""
+    """A card whose exchanges are counted."""
 
     def __init__(self, card: "Card") -> None:
         self.card = card
@@ -102,17 +114,17 @@ class _Line:
 
 
 class Reading:
-    """One phone being read: a request and its answer as often as they are wanted, all in one session.
+    """One phone being read: any number of requests and answers in one session.
 
-    `ephemeral` makes the session key pair for a curve, `crypto.generate` if None; a pair must never be given twice.
-    `on_phase(event, **facts)` hears of each phase, in numbers and codes only; of them, `mdoc.asked` is the moment from
-    which the holder may have to act on the phone. `mdoc_ble` is the radio for BLE retrieval; without it this reader has
-    NFC alone. The card is released as soon as retrieval goes over BLE, so that nobody need hold a phone to the reader;
-    otherwise that is the caller's.
+    `ephemeral` makes the session key pair for a curve, and must never give a pair twice. If it is None,
+    `crypto.generate` does it. `on_phase(event, **facts)` is called at each phase; the facts are numbers and codes only.
+    From the event `mdoc.asked` on, the holder may have to act on the phone. `mdoc_ble` is the radio for BLE retrieval;
+    without it this reader has NFC alone. When retrieval goes over BLE, the card is released at once, so that nobody has
+    to keep the phone at the reader. Otherwise the caller releases it.
 
-    `asked` and `answered` count the requests that went out whole and those that got a DeviceResponse. `ready`: another
-    may follow. `lost`: the code of how the holder ended the session, broke it off or fell silent; empty if it did not.
-    `farewell`: the task that says the last word, once it has begun.
+    `asked` counts the requests that were sent completely, `answered` those that got a DeviceResponse. `ready` says that
+    another request may follow. `lost` is the code of how the holder ended the session, broke it off or stopped
+    answering, or empty. `farewell` is the task that sends the termination, once it has begun.
     """
 
     def __init__(
@@ -149,14 +161,15 @@ class Reading:
         reader_chain: "list[bytes]",
         last: bool = True,
     ) -> Presentation:
-        """Ask the mdoc for `items` ({document type: {namespace: [element]}}), the first time after engagement.
+        """Ask the mdoc for `items` ({document type: {namespace: [element]}}). The first call does the engagement too.
 
-        `reader_auth_private` and `reader_chain` authenticate this reader (P-256; DER, its certificate first). After the
-        `last` request the mdoc is told at once that the session is over; nobody waits for what it says to that.
+        `reader_auth_private` (P-256) and `reader_chain` (DER, the reader's certificate first) authenticate this reader.
+        After the answer to the `last` request the mdoc is told that the session is over, and nobody waits for its
+        answer to that.
 
-        Raises TransportError (`nfc.*`, `apdu.*`, `ble.*`, `reader.timeout`, `session.state`), FormatError and
-        VerificationError for what the holder sent wrong, RefusedError `session.declined` when the holder ended the
-        session without an answer, `reader.no_carrier` when the mdoc offers no retrieval that this reader has.
+        Raises TransportError (`nfc.*`, `apdu.*`, `ble.*`, `reader.timeout`, `session.state`); FormatError or
+        VerificationError if the holder sent something wrong; RefusedError `session.declined` if the holder ended the
+        session without an answer, `reader.no_carrier` if the mdoc offers no retrieval that this reader has.
         """
         left = TOTAL_MS - ticks.since(ticks.now(), self._line.started)
         self.ready = False
@@ -185,7 +198,7 @@ class Reading:
             on_phase("nfc.engaged", ms=ticks.since(ticks.now(), line.started), apdus=line.round_trips)
             retrieval = self._retrieval = _retrieval(line, handover, self._crypto, self._mdoc_ble)
             await retrieval.begin(on_phase)
-            # A phone on BLE takes its time to find the lock, which is spent on the session's keys and the request.
+            # Over BLE the phone needs time to find the lock. Session keys and request are made in that time.
             began = ticks.now()
             self._curve = handover.engagement.curve
             self._e_reader_private, public = self._ephemeral(self._curve)
@@ -201,7 +214,7 @@ class Reading:
         self._session = None
         began = ticks.now()
         exchange = retrieval.exchange(request, CONSENT_MS, on_phase)
-        request = b""  # its room is for the answer
+        request = b""  # frees its memory for the answer
         data = await self._open(own, await exchange, last)
         on_phase("mdoc.response", ms=ticks.since(ticks.now(), began), bytes=len(data))
         presentation = Presentation(data, own, self._e_reader_private, self._curve, line)
@@ -209,7 +222,7 @@ class Reading:
         return presentation
 
     async def _open(self, own: ReaderSession, message: bytes, last: bool) -> bytes:
-        """The DeviceResponse in `message`, and what that means for the session."""
+        """The DeviceResponse in `message`. Also updates the state of the session."""
         try:
             data, status = own.open(message)
         except (FormatError, VerificationError) as error:
@@ -220,7 +233,7 @@ class Reading:
             raise _ended(status)
         if self.answered == self.asked:
             self._message = own.close()
-            raise FormatError("session.unasked", "an answer to what nobody asked")
+            raise FormatError("session.unasked", "an answer, and no request was sent")
         self.answered += 1
         if status is not None:
             self.lost = "session.ended"
@@ -232,7 +245,7 @@ class Reading:
         return data
 
     async def _say(self, message: bytes) -> None:
-        """Send the last `message` of the session: returns once that has started, and nobody waits for the rest."""
+        """Send the last `message` of the session. Returns once sending has started; `farewell` does the rest."""
         started = asyncio.Event()
         self.farewell = asyncio.create_task(self._run(message, started))
         await started.wait()
@@ -243,15 +256,15 @@ class Reading:
             assert self._retrieval is not None
             await self._retrieval.farewell(message)
         except MooringError as error:
-            # One that has left already does not spoil what it presented.
+            # The phone may have left already; what it presented is valid all the same.
             log("mdoc.farewell_unheard", code=error.code)
         except (OSError, MemoryError) as error:
             log("mdoc.farewell_unheard", error=type(error).__name__)
 
     async def close(self) -> None:
-        """The read is over: end a session that is alive still, and let the phone go. Waits for no answer; never raises.
+        """End the read: terminate a session that is still open, let the phone go. Waits for no answer. Never raises.
 
-        Over NFC the last word may be under way when this returns: whoever releases the card waits for that.
+        Over NFC the last command may be under way when this returns, so whoever releases the card must wait for it.
         """
         own, self._session, self.ready = self._session, None, False
         unsaid, self._message = self._message, None
@@ -265,7 +278,7 @@ class Reading:
 
 async def _engage(line: _Line, crypto: "Crypto", with_ble: bool) -> "Handover":
     offer = Nfc(line.card.max_command, line.card.max_response)
-    # A UUID for this transaction and no other, in case the mdoc leaves the choice to us.
+    # A UUID for this transaction only, in case the mdoc leaves the choice to the reader.
     uuid = ble.new_uuid(crypto.random(16)) if with_ble else None
     request = handover_request(offer, ble.READER_ROLE if with_ble else None, uuid)
     engagement = NfcEngagement(request)
@@ -287,12 +300,12 @@ async def _engage(line: _Line, crypto: "Crypto", with_ble: bool) -> "Handover":
 def _retrieval(
     line: _Line, handover: "Handover", crypto: "Crypto", mdoc_ble: "MdocBle | None"
 ) -> "_NfcRetrieval | _BleRetrieval":
-    """The carrier to use of those that both sides have."""
+    """The carrier to use, of those that both sides support."""
     offer = handover.ble if mdoc_ble is not None else None
     if handover.nfc is not None and (offer is None or PREFERRED_CARRIER == "nfc"):
         return _NfcRetrieval(line, handover.nfc)
     if offer is None or mdoc_ble is None:
-        raise RefusedError("reader.no_carrier", "the mdoc offers no way of retrieval that this door has")
+        raise RefusedError("reader.no_carrier", "the mdoc offers no retrieval method that this door supports")
     ident = ble.ident(crypto, handover.engagement.e_device_key_bytes)
     return _BleRetrieval(line, mdoc_ble.session(offer, ident, MAX_ENCRYPTED_RESPONSE + _FRAME_BYTES))
 
@@ -311,7 +324,7 @@ class _NfcRetrieval:
     def __init__(self, line: _Line, offered: Nfc) -> None:
         self._line = line
         command = min(offered.max_command, line.card.max_command)
-        # A command beyond 255 bytes needs the extended form, and so does a response beyond 256.
+        # A command with more than 255 bytes of data needs the extended form; so does a response with more than 256.
         self._extended = command > apdu.SHORT_DATA
         self._size = command
         most = min(offered.max_response, line.card.max_response)
@@ -323,28 +336,28 @@ class _NfcRetrieval:
         apdu.expect_ok(await self._line.transceive(command))
 
     async def ready(self, _on_phase: "OnPhase") -> None:
-        """The mdoc is there already."""
+        """Nothing to wait for: the mdoc is at the reader."""
 
     async def exchange(self, message: bytes, timeout_ms: int, on_phase: "OnPhase") -> bytes:
-        """Send `message`, return the mdoc's. `timeout_ms` is for the first answer, `STEP_MS` for all after it."""
+        """Send `message`, return the mdoc's. `timeout_ms` is for the first response, `STEP_MS` for each later one."""
         collector = apdu.Collector(MAX_ENCRYPTED_RESPONSE, self._le)
         more = collector.push(await self._send(message, self._le, self._extended, timeout_ms, on_phase))
-        message = b""  # its room is for the answer
+        message = b""  # frees its memory for the answer
         while more is not None:
             more = collector.push(await self._line.transceive(more))
         return apdu.unwrap_do53(collector.data)
 
     async def farewell(self, message: bytes) -> None:
-        """Tell the mdoc that the session is over. Raises TransportError when it does not answer."""
+        """Tell the mdoc that the session is over. Raises TransportError if it does not answer."""
         await self._send(message, apdu.SHORT_DATA + 1, False, _FAREWELL_MS)
 
     def close(self) -> None:
-        """The card is the caller's to release."""
+        """Nothing to do: the caller releases the card."""
 
     async def _send(
         self, message: bytes, le: int, extended: bool, timeout_ms: int, on_phase: "OnPhase | None" = None
     ) -> bytes:
-        """`message` in a data object and as many ENVELOPEs as it takes; the answer to the last."""
+        """Send `message` in a data object and as many ENVELOPE commands as needed. Returns the answer to the last."""
         size = self._size if extended else min(self._size, apdu.SHORT_DATA)
         last = None
         for command in apdu.chain(apdu.ENVELOPE, 0, 0, apdu.wrap_do53(message), le, size, extended):
@@ -353,12 +366,12 @@ class _NfcRetrieval:
             last = command
         assert last is not None
         if on_phase is not None:
-            on_phase("mdoc.asked")  # before the last command goes out, for what comes back from it is the answer
+            on_phase("mdoc.asked")  # called before the last command, whose response is the answer
         return await self._line.transceive(last, timeout_ms)
 
 
 class _BleRetrieval:
-    """A `firmware.mdoc_ble` session, begun from a card in the field."""
+    """A `firmware.mdoc_ble` session that began with a card in the field."""
 
     def __init__(self, line: _Line, own: "Session") -> None:
         line.carrier = "ble"
@@ -366,14 +379,14 @@ class _BleRetrieval:
         self._session = own
 
     async def begin(self, on_phase: "OnPhase") -> None:
-        """Be there for the phone, and let the card go."""
+        """Start waiting for the phone over BLE, and release the card."""
         began = ticks.now()
         await self._session.begin()
         on_phase("ble.waiting", mode=self._session.mode, ms=ticks.since(ticks.now(), began))
         await self._line.card.release()
 
     async def ready(self, on_phase: "OnPhase") -> None:
-        """Wait for the phone."""
+        """Wait until the phone has connected."""
         began = ticks.now()
         await self._session.ready()
         on_phase("ble.started", ms=ticks.since(ticks.now(), began), mtu=self._session.mtu)

@@ -1,4 +1,4 @@
-"""The reader's ephemeral keys, made while the door is idle: on the chip each takes a good part of a second of a tap."""
+"""The reader's ephemeral keys, made while the door is idle. On the chip each takes a large part of a second."""
 
 from protocol import const
 
@@ -7,23 +7,23 @@ if TYPE_CHECKING:
     from protocol.crypto import Crypto
 
 _CURVE = const("P-256")
-"""Of nearly every device key there is; for another one the key is made when it is needed."""
+"""The curve of nearly every device key. For another curve the key is made when it is needed."""
 
 
 class SessionKeys:
-    """Gives each key pair away once. What is ready is in RAM alone: a reboot forgets it."""
+    """Gives each key pair away once. The pair that is ready is only in RAM, so a reboot forgets it."""
 
     def __init__(self, crypto: "Crypto") -> None:
         self._crypto = crypto
         self._ready: tuple[bytes, bytes] | None = None
 
     def prepare(self) -> None:
-        """Have a key ready; does nothing if there is one."""
+        """Make a key pair, unless one is ready."""
         if self._ready is None:
             self._ready = self._crypto.generate(_CURVE)
 
     def take(self, curve: str) -> "tuple[bytes, bytes]":
-        """A fresh (private, public) on `curve`, never given before."""
+        """A fresh (private, public) on `curve` that was never given away before."""
         ready = None
         if curve == _CURVE:
             ready, self._ready = self._ready, None

@@ -220,7 +220,7 @@ def test_a_door_that_judges_only_the_stays_that_there_are_is_noticed(
 
 def test_a_door_that_works_on_the_keys_it_holds_alone_is_noticed(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
     def of_held(house: House) -> dict[str, int]:
-        keys, nonce = house.lock.reentry._held[1], b"\x82\x01\x50" + bytes(16)
+        keys, nonce = house.lock.reentry._offered[1], b"\x82\x01\x50" + bytes(16)
         monkeypatch.setattr(stay_key, "MAX_KEYS", len(keys))
         return house.work.of(lambda: stay_key.Exchange(house.counting, keys, nonce).judge(nonce))
 
