@@ -112,7 +112,7 @@ class BrokerConnection:
                         "broker.refused", "the broker does not let us read our own topics. Check its access list."
                     )
         except TimeoutError as error:
-            raise TransportError("broker.silent", f"no answer within {ANSWER_SECONDS:.0f} s") from error
+            raise TransportError("broker.silent", f"the broker did not answer within {ANSWER_SECONDS:.0f} s") from error
         self.publish(uplink.STATE, uplink.state(True, self._version), retain=True)
 
     def publish(self, leaf: str, payload: bytes, retain: bool = False) -> int:
@@ -172,7 +172,7 @@ class BrokerConnection:
         return answer.result()
 
     def _respect(self, answer: Properties | None) -> None:
-        """Keep to the broker's limits (MQTT 5 section 3.2.2.3). paho ignores them, and cannot be told now."""
+        """Keep to the broker's limits (MQTT 5 section 3.2.2.3). paho ignores them."""
         self._in_flight = min(IN_FLIGHT, getattr(answer, "ReceiveMaximum", IN_FLIGHT))
         packet = getattr(answer, "MaximumPacketSize", self.max_payload + PACKET_OVERHEAD)
         self.max_payload = min(self.max_payload, packet - PACKET_OVERHEAD)
@@ -238,7 +238,7 @@ class BrokerConnection:
 class _Client(paho.Client):
     """paho with two things that it lacks: limits on what it reads, and a report of an exception that ends its thread.
 
-    `admit()` asks, for each PUBLISH, whether one more message may wait for our PUBACK. `on_fault(error)` is called in
+    `admit()` is called for each PUBLISH: may one more message wait for our PUBACK? `on_fault(error)` is called in
     paho's thread.
     """
 
@@ -265,7 +265,8 @@ class _Client(paho.Client):
         # paho itself wraps its socket here, for websockets for example.
         channel = super()._create_socket()
         if isinstance(channel, socket.socket):
-            # Without it, a PUBLISH after a PUBACK waits for the peer's delayed ACK: 40 ms on each hop of a check-in.
+            # Without this option, a PUBLISH after a PUBACK waits for the peer's delayed ACK: 40 ms on each hop of a
+            # check-in.
             channel.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._packets = PacketSocket(channel, self._admit)
         return self._packets

@@ -100,7 +100,7 @@ class Downlink:
     def _take_receipt(self, signed: Statement) -> list[Key]:
         form = Receipt.parse(self._open(signed, receipt.KIND))
         if not self._outbox.knows(form.lock_id):
-            raise VerificationError("receipt.lock", "for a lock that was never seen here")
+            raise VerificationError("receipt.lock", "the receipt is for a lock that was never seen here")
         gone = self._outbox.apply_receipt(form, signed.data)
         log.event("receipt.accepted", lock=form.lock_id, through=form.through, forgotten=len(gone))
         self._wake(form.lock_id)

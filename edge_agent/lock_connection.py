@@ -120,7 +120,7 @@ class LockConnection:
             async with asyncio.timeout(HELLO_SECONDS):
                 answer = await self._answer
         except TimeoutError as error:
-            raise TransportError("lock.silent", f"no ANSWER within {HELLO_SECONDS:.0f} s") from error
+            raise TransportError("lock.silent", f"the lock sent no ANSWER within {HELLO_SECONDS:.0f} s") from error
         self._identity = initiator.answered(answer)
         self.lock_id = placement.lock_id(crypto, self._identity)
         edge_pass = self._credentials.pass_for(self.lock_id)
@@ -136,9 +136,9 @@ class LockConnection:
             async with asyncio.timeout(HELLO_SECONDS):
                 first = await self.next_message()
         except TimeoutError as error:
-            raise TransportError("lock.silent", f"no HELLO within {HELLO_SECONDS:.0f} s") from error
+            raise TransportError("lock.silent", f"the lock sent no HELLO within {HELLO_SECONDS:.0f} s") from error
         if not isinstance(first, Hello):
-            raise TransportError("lock.protocol", "a record before HELLO")
+            raise TransportError("lock.protocol", "the lock sent a record before HELLO")
         self.ready = True
         return first
 
@@ -153,7 +153,7 @@ class LockConnection:
             if len(statement) <= link.PIECE_BYTES:
                 return await self._result_of([link.deliver(statement)])
             if len(statement) > LONGEST_STATEMENT:
-                raise FormatError("link.too_long", "longer than any statement")
+                raise FormatError("link.too_long", "the statement is longer than any can be")
             for _ in range(2):
                 code = await self._deliver_pieces(statement)
                 if code != "link.digest":
@@ -189,7 +189,7 @@ class LockConnection:
                 return await answer
         except TimeoutError as error:
             # The connection ends, because a late answer could be mistaken for the answer to a later statement.
-            silent = TransportError("lock.silent", f"no {name} within {RESULT_SECONDS:.0f} s")
+            silent = TransportError("lock.silent", f"the lock sent no {name} within {RESULT_SECONDS:.0f} s")
             self._end(silent)
             raise silent from error
 
@@ -255,7 +255,7 @@ class LockConnection:
         elif kind in (link.HELLO, link.RECORD) and isinstance(content, Hello | bytes):
             # Credit limits the records under way. A lock that ignores it is cut off before it fills our memory.
             if self._messages.qsize() > 2 * link.CREDIT_LIMIT:
-                self._end(TransportError("lock.protocol", "more records than were asked for"))
+                self._end(TransportError("lock.protocol", "the lock sent more records than it was asked for"))
             else:
                 self._messages.put_nowait(content)
         else:

@@ -180,13 +180,13 @@ class LockLink:
                 continue
             record = record_format.parse(message)
             if record.lock_id != hello.lock_id:
-                raise TransportError("lock.protocol", "a record of another lock")
+                raise TransportError("lock.protocol", "the lock sent a record of another lock")
             if record.counter < expected:
                 continue
             if record.counter > expected and self._missing != expected:
                 # Either a notification was lost, or the lock does not have the record. A new PULL shows which.
                 self._missing = expected
-                raise TransportError("lock.gap", f"record {expected} did not come; asking again")
+                raise TransportError("lock.gap", f"record {expected} did not come. It is asked for again.")
             if record.counter > expected:
                 log.event("record.missing", lock=hello.lock_id, first=expected, last=record.counter - 1)
             await self._on_record(record)

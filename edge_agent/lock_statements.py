@@ -21,7 +21,7 @@ from protocol.trust import TrustList
 
 KINDS: Final = (placement.KIND, profile.KIND, trust.KIND, revocation_list.KIND, grant.KIND)
 """The kinds that are queued for a lock, in the order in which it can use them. Receipts and answers about the time
-reach the lock too, in ways of their own. No other kind is handed to a lock."""
+reach the lock too, by ways of their own. No other kind is handed to a lock."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def read(signed: Statement, lock_id: bytes, province_public: bytes | None, platf
     """
     kind, data = signed.kind, signed.data
     if kind not in KINDS:
-        raise FormatError("statement.kind", "not a statement for a lock")
+        raise FormatError("statement.kind", "this kind of statement is not for locks")
     signer = platform_key if kind == grant.KIND else province_public
     if province_public is None:
         return _FORMS[kind](signed.read(kind), data, lock_id)

@@ -269,9 +269,9 @@ class Outbox:
         lock_id, through = receipt.lock_id, receipt.through
         earlier, earlier_head = self._receipted(lock_id) or (0, None)
         if through < earlier:
-            raise VerificationError("receipt.regressed", "below an earlier receipt")
+            raise VerificationError("receipt.regressed", "the receipt is below an earlier one")
         if through == earlier and earlier_head not in (None, receipt.head):
-            raise VerificationError("receipt.conflict", "another head than an earlier receipt of the same counter")
+            raise VerificationError("receipt.conflict", "the receipt has another head than an earlier one")
         with database.transaction(self._db):
             self._check_chain(receipt)
             gone = self._db.execute(

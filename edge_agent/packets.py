@@ -49,9 +49,9 @@ def check_head(first: int, remaining: int) -> None:
     """Judge a packet by its first byte and its Remaining Length. Raises PacketError."""
     kind = first >> 4
     if kind not in _MOST or (kind == _PUBLISH and first >> 1 & 3 > 1):
-        raise PacketError(_WRONG, f"a packet of type {kind}, which we did not ask for")
+        raise PacketError(_WRONG, f"the broker sent a packet of type {kind}, which we did not ask for")
     if remaining > _MOST[kind]:
-        raise PacketError(_LARGE, f"a packet of type {kind} with {remaining} bytes, which is over the limit")
+        raise PacketError(_LARGE, f"the broker sent a packet of type {kind} with {remaining} bytes, over the limit")
 
 
 def check_publish(first: int, body: bytes | bytearray) -> None:
@@ -65,7 +65,7 @@ def check_publish(first: int, body: bytes | bytearray) -> None:
         if byte < 128:
             break
     if at + size > min(len(body), PACKET_OVERHEAD):
-        raise PacketError(_WRONG, "a PUBLISH whose topic and properties are too long")
+        raise PacketError(_WRONG, "the broker sent a PUBLISH with too long a topic or properties")
 
 
 class PacketSocket:
@@ -115,7 +115,7 @@ class PacketSocket:
             if self._head[0] >> 4 == _PUBLISH:
                 check_publish(self._head[0], self._body)
                 if not self._admit():
-                    raise PacketError(_MANY, "more messages than may wait for our PUBACK")
+                    raise PacketError(_MANY, "the broker sent more messages than may wait for our PUBACK")
         except PacketError as error:
             self._refuse(error)
             raise
@@ -132,7 +132,7 @@ class PacketSocket:
             check_head(self._head[0], remaining)
             self._left = remaining
         elif len(self._head) == 5:
-            raise PacketError(_WRONG, "a packet whose length has no end")
+            raise PacketError(_WRONG, "the broker sent a packet whose length has no end")
 
     def _refuse(self, error: PacketError) -> None:
         self.refused = error

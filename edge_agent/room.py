@@ -58,6 +58,6 @@ class Room:
                 "outbox.limit",
                 "outbox.max_mb is reached, so locks keep their records. Check that the province answers, or raise it.",
             )
-        # Deleting needs disk too, because SQLite writes its log first. So records are refused while that much is free.
+        # Deleting needs disk too, because SQLite writes its log first. So records are refused before the disk is full.
         if self._reserve and shutil.disk_usage(self._folder).free < self._reserve + size:
             raise StorageError("outbox.reserve", "less disk is free than outbox.disk_reserve_mb. Free some space.")

@@ -34,7 +34,7 @@ locks, with `window` batches. The repeated lane reads those of silent locks, wit
                 has a record in the outbox
     any         a new connection                          answered: both lanes start at the first row
 
-In memory there are at most `window` and REPEATS batches.
+At most `window` + REPEATS batches are in memory.
 """
 
 import asyncio
@@ -52,8 +52,8 @@ from protocol import uplink
 from protocol.errors import FormatError, MooringError, TransportError
 
 RECONNECT: Final = Backoff(first=1.0, limit=120.0)
-"""A broker that merely restarts is back in about a second. After hours without one, the agent must notice within two
-minutes that it is back, but must not use up an LTE tariff with handshakes."""
+"""A broker that merely restarts is back in about a second. After an outage of hours, the agent must notice within two
+minutes that the broker is back, without using up a mobile data plan on handshakes."""
 STEADY_SECONDS: Final = 30.0
 """After a connection that lasted this long the waits start from the first one again. A shorter connection means that
 the broker throws us out."""
@@ -77,7 +77,7 @@ class _UnderWay:
 
 
 class _Lane:
-    """One pass after another through the outbox, in order of arrival: the row reached, and the batches under way."""
+    """A way through the outbox, in order of arrival: the row that it has reached, and the batches under way."""
 
     def __init__(self, window: int) -> None:
         self.window, self.cursor = window, 0
@@ -87,7 +87,8 @@ class _Lane:
 class Uplink:
     """Keeps a connection to the broker and drains `outbox` through it.
 
-    `on_receipts(Receipts)`, `on_command(Command)` and `on_pass(bytes)` are called for what comes down. `on_receipts`
+    `on_receipts(Receipts)`, `on_command(Command)` and `on_pass(bytes)` are called for messages from the
+    province. `on_receipts`
     returns the keys of the records that have left the outbox. When a call returns, its content is durable, and the
     message is acknowledged.
 
@@ -308,7 +309,7 @@ class Uplink:
     def _check_broker(self, connection: BrokerConnection) -> None:
         since = connection.waiting_since
         if since is not None and _now() - since >= PUBACK_SECONDS:
-            raise TransportError("broker.silent", f"no PUBACK within {PUBACK_SECONDS:.0f} s")
+            raise TransportError("broker.silent", f"the broker sent no PUBACK within {PUBACK_SECONDS:.0f} s")
 
     def _acknowledged(self, mid: int, refusal: str | None) -> None:
         self._wake.set()

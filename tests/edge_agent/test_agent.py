@@ -1,4 +1,4 @@
-"""The whole agent against a real broker and disk; the radio link alone is replaced, by one that speaks no Bluetooth."""
+"""The whole agent with a real broker and a real disk. Only the radio link is replaced, by one without Bluetooth."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -94,7 +94,7 @@ def test_a_forged_receipt_deletes_nothing(tmp_path: Path) -> None:
                 await asyncio.to_thread(province.wait, lambda: len(province.committed) == 2)
                 forged = uplink.Receipts([lock.receipt(2, private=forger)]).encode()
                 province.send("edge", uplink.RECEIPT, forged)
-                # A command behind it on the same connection shows that the receipt was handled.
+                # The answer to a command behind it on the same connection shows that the receipt was handled.
                 lock.nonce = b"n" * 16
                 link.news.set()
                 await asyncio.to_thread(
@@ -129,7 +129,7 @@ def test_whatever_a_stranger_at_the_broker_says_the_records_stay_and_arrive(tmp_
                     lies += [(leaf, uplink.Receipts([forged]).encode()) for leaf in (uplink.RECEIPT, uplink.CMD)]
                 for leaf, lie in lies:
                     province.send("edge", leaf, lie)
-                # What comes behind them on the same connection shows that they were handled.
+                # The effect of a message behind them on the same connection shows that they were handled.
                 province.send("edge", uplink.CMD, uplink.Command(lock.lock_id, [lock.placement(1)]).encode())
                 await link.until(lambda: link.delivered)
                 found = building.counts()
@@ -180,7 +180,7 @@ def test_statements_are_held_until_the_lock_gives_its_result(tmp_path: Path) -> 
                 link.reachable.set()
                 await link.until(lambda: len(link.delivered) == 4)
                 assert [signed for _, signed in link.delivered] == statements
-        assert building.counts().statements == 0, "also what the lock refused is done with"
+        assert building.counts().statements == 0, "a statement that the lock refused is finished too"
 
     _run(story)
 
@@ -200,7 +200,7 @@ def test_a_refusal_moves_the_record_and_is_handed_to_no_lock(tmp_path: Path) -> 
                     (uplink.RECEIPT, uplink.Receipts([signed]).encode()),
                 ):
                     province.send("edge", leaf, message)
-                # What is behind them on the same connection shows that they were handled.
+                # The effect of a message behind them on the same connection shows that they were handled.
                 province.send("edge", uplink.CMD, uplink.Command(lock.lock_id, [lock.placement()]).encode())
                 await link.until(lambda: "placement" in {kind for kind, _ in link.delivered})
             found = building.counts()
@@ -211,7 +211,7 @@ def test_a_refusal_moves_the_record_and_is_handed_to_no_lock(tmp_path: Path) -> 
 
 
 def test_a_lock_is_announced_without_its_placement_until_the_agent_knows_it_too(tmp_path: Path) -> None:
-    """Else a new agent would never learn whose signature the lock's grants need."""
+    """Otherwise a new agent would never learn whose signature the lock's grants need."""
 
     async def story() -> None:
         lock = SigningLock()
@@ -226,10 +226,10 @@ def test_a_lock_is_announced_without_its_placement_until_the_agent_knows_it_too(
                 await asyncio.to_thread(province.wait, told)
                 assert told() == [{"profile": 1}]
                 province.send("edge", uplink.CMD, uplink.Command(lock.lock_id, [lock.placement(3)]).encode())
-                # What comes behind it on the same connection shows that it was handled.
+                # The effect of a message behind it on the same connection shows that it was handled.
                 province.send("edge", uplink.CMD, uplink.Command(lock.lock_id, [lock.placement(4)]).encode())
                 await link.until(lambda: link.delivered)
-                assert len(link.delivered) == 1, "the lock holds the other"
+                assert len(link.delivered) == 1, "the lock already holds the other one"
                 lock.held = {"placement": 3, "profile": 2}
                 link.news.set()
                 await asyncio.to_thread(province.wait, lambda: len(told()) > 1)
@@ -313,7 +313,7 @@ def test_an_agent_asks_for_a_pass_takes_it_and_asks_again_when_a_lock_refuses_it
                 asked = _asked(province)
                 await asyncio.to_thread(province.wait, asked)
                 known = building.agent._credentials
-                assert not building.links, "before there is a pass nobody is talked to"
+                assert not building.links, "without a pass the agent talks to no lock"
                 request = asked()[-1]
                 assert (request.edge_public, request.issued_at) == (known.public, 0)
                 province.send("edge", uplink.PASS, passes(known.public, 100, crypto.generate("P-256")[0]))

@@ -1,4 +1,4 @@
-"""Waiting before another attempt: longer each time, never too long, and never in step with others."""
+"""Waits between attempts: they grow up to a limit, and differ from those of others."""
 
 from edge_agent.backoff import Backoff
 

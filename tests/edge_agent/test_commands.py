@@ -1,4 +1,4 @@
-"""The commands as an operator meets them: exit codes, JSON, signals, systemd."""
+"""The commands as an operator uses them: exit codes, JSON, signals, systemd."""
 
 import contextlib
 import errno
@@ -39,7 +39,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def said(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
-    """The one JSON object, last on stdout."""
+    """The JSON object in the last line of stdout."""
     content: dict[str, Any] = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
     return content
 
@@ -109,7 +109,7 @@ def test_help_explains_exit_codes_and_configuration(capsys: pytest.CaptureFixtur
 def test_queue_and_status_say_so_where_no_agent_has_run(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["queue", "--config", str(file), "--json"]) == 1
     assert said(capsys)["error"]["code"] == "outbox.missing"
-    assert main(["status", "--config", str(file), "--json"]) == 3, "it does not run, which is what was asked"
+    assert main(["status", "--config", str(file), "--json"]) == 3, "the answer is that it does not run"
     nothing = {"ok": False, "running": False, "broker": False, "locks": [], "strangers": 0}
     nothing |= {"faults": {}, "outbox": None}
     assert said(capsys) == nothing
@@ -132,11 +132,11 @@ def test_status_tells_what_nobody_foresaw_by_type(file: Path, capsys: pytest.Cap
 
 @contextlib.contextmanager
 def _closed(folder: Path) -> Iterator[None]:
-    """In here we may not look into `folder`, as everybody but the service's user."""
+    """In this block `folder` cannot be read, as for every user except the service's own."""
     owner = os.geteuid()
     folder.chmod(0)
     if owner == 0:
-        os.seteuid(65534)  # root may look into everything
+        os.seteuid(65534)  # root can read everything
     try:
         yield
     finally:
@@ -157,7 +157,7 @@ def test_who_may_not_look_into_the_state_directory_is_told_as_whom_to_look(
         assert main([command]) == 1
     printed = capsys.readouterr()
     assert printed.err.startswith("outbox.access: ") and "sudo -u" in printed.err
-    assert main([command]) in (0, 3), "the owner may"
+    assert main([command]) in (0, 3), "the owner can read it"
 
 
 def test_who_may_not_look_into_the_folder_of_the_configuration_is_told_so(
@@ -170,7 +170,7 @@ def test_who_may_not_look_into_the_folder_of_the_configuration_is_told_so(
     with _closed(folder):
         assert main(["check-config", "--json"]) == 2
     assert said(capsys)["error"]["code"] == "config.unreadable"
-    assert main(["check-config"]) == 0, "without a file the defaults hold"
+    assert main(["check-config"]) == 0, "without a file the defaults apply"
     assert "no file, defaults" in capsys.readouterr().out
 
 

@@ -1,4 +1,4 @@
-"""Settings: every mistake is named with what to do, and none passes silently."""
+"""Settings: each mistake is reported with what to do, and none is ignored silently."""
 
 import sys
 import tomllib

@@ -1,4 +1,4 @@
-"""Whatever a lock, a radio stack or a disk does, it ends one link: the agent lives, says why, and comes back."""
+"""A failure of a lock, a radio stack or a disk ends one link. The agent goes on, says why, and connects again."""
 
 import asyncio
 import functools
@@ -75,7 +75,7 @@ def failing(call: str, failure: Callable[[], BaseException]) -> type[Client]:
 
 
 def greeting(*hellos: bytes) -> Answer:
-    """Says each HELLO on a connection of its own, the last one ever after, and has no records."""
+    """Says one HELLO a connection, and the last one on every later connection. It has no records."""
     rest = itertools.chain(hellos, itertools.repeat(hellos[-1]))
     return lambda message: [next(rest)] if message[0] == link.PULL and message[2] == 0 else []
 
@@ -97,7 +97,7 @@ async def until_greeted(store: LinkStore, faults: Faults, times: int = 1) -> Non
     finally:
         running.cancel()
         await asyncio.wait({running})
-    assert running.cancelled(), "and it can still be stopped"
+    assert running.cancelled(), "the link can still be stopped"
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -110,7 +110,7 @@ def test_whatever_a_call_of_the_radio_raises_ends_that_connection_and_no_more(
     async def world() -> None:
         ether = Ether(failing(call, FAILURES[failure]))
         peer = ether.peers[ROGUE_ADDRESS] = lock_of(KEYS)
-        # The first HELLO is for another lock, so that the connection ends and is closed whatever fails.
+        # The first HELLO names another lock, so this connection ends and is closed in every case.
         peer.hellos.insert(0, rogue_lock.hello(1, lock_id=bytes(16)))
         with ether.installed():
             await until_greeted(LinkStore(), faults)
@@ -118,7 +118,7 @@ def test_whatever_a_call_of_the_radio_raises_ends_that_connection_and_no_more(
     virtual_time.run(world())
     codes = [facts["code"] for facts in losses(caplog)]
     if call == "disconnect":
-        assert codes == ["lock.protocol"], "why it ended is not covered by how it was closed"
+        assert codes == ["lock.protocol"], "a failure to close does not hide why the connection ended"
         assert len(faults.counts) == (0 if failure in FORESEEN else 1)
     elif failure not in FORESEEN:
         assert codes == ["edge.fault", "lock.protocol"]
@@ -130,7 +130,7 @@ def test_whatever_a_call_of_the_radio_raises_ends_that_connection_and_no_more(
 
 
 class Broken(LinkStore):
-    """A store that fails in a way that nobody foresaw, at the first HELLO and at the first record."""
+    """A store with an unforeseen failure at the first HELLO and another at the first record."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -174,7 +174,7 @@ def test_an_error_that_nobody_foresaw_is_counted_by_type_and_told_without_its_te
 
 
 def odd_hello(at: int, value: object) -> bytes:
-    """A HELLO with another member; 3: next counter, 4: receipted through, 5: held, 7: identity key."""
+    """A HELLO with one member replaced. 3: next counter, 4: receipted through, 5: held, 7: identity key."""
     items = cbor.decode(rogue_lock.hello(1))
     items[at] = value
     return cbor.encode(items)

@@ -1,4 +1,4 @@
-"""One record, two records."""
+"""Numbers with their noun: one record, two records."""
 
 from edge_agent.counted import counted
 

@@ -1,4 +1,4 @@
-"""The edge's key and pass: made once, kept to itself, and nothing taken that is not for it."""
+"""The edge's key is made once and readable by its owner only. Passes for another key are refused."""
 
 from pathlib import Path
 
@@ -77,7 +77,7 @@ def test_in_an_experiment_without_the_provinces_key_a_pass_by_anybody_serves_and
     assert known.take(KEYS.passes(signer=KEYS.edge[0], issued_at=2**53 - 2, not_after=2**53 - 1))
     assert known.available.is_set() and not (tmp_path / PASS_FILE).exists()
     again = edge(tmp_path, province=None)
-    assert not again.available.is_set() and again.take(KEYS.passes()), "so a genuine one is taken after a restart"
+    assert not again.available.is_set() and again.take(KEYS.passes()), "so a genuine one is accepted after a restart"
 
 
 def test_a_pass_on_disk_that_the_province_did_not_sign_is_passed_over(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_the_lists_in_the_passes_say_which_locks_are_served(tmp_path: Path) -> N
     known.take(KEYS.passes())
     assert known.admits(KEYS.lock_id) and not known.admits(bytes(16))
     known.take(KEYS.passes(issued_at=NOW + 1, locks=[bytes(16)]))
-    assert known.admits(bytes(16)) and not known.admits(KEYS.lock_id), "newer passes stand for all that were here"
+    assert known.admits(bytes(16)) and not known.admits(KEYS.lock_id), "newer passes replace all the old ones"
     assert known.pass_for(KEYS.lock_id) is None
 
 

@@ -1,4 +1,4 @@
-"""Custody at the edge, whatever the broker says and in whatever order: no record leaves but by the province's word."""
+"""Whatever a broker says, in any order: a record leaves the edge only by a statement of the province."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ NOBODY = crypto.generate("P-256")[0]
 LOCK = SigningLock()
 LOCK.journal(3)
 OTHERS = [LOCK.make(counter=number, previous=LOCK.records[number - 1].previous) for number in range(1, 4)]
-"""What the lock signed a second time under the same counters."""
+"""Other records that the lock has signed with the same counters."""
 
 numbers = st.integers(1, 3)
 signers = st.sampled_from([PROVINCE_PRIVATE, PROVINCE_PRIVATE, NOBODY, LOCK.private])
@@ -36,7 +36,7 @@ steps = st.lists(
 
 
 class Story:
-    """An edge between a lock and a broker; `receipted` and `refused` is what the province did say of its records."""
+    """An edge between a lock and a broker. The province said `receipted` and `refused` itself."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -69,7 +69,7 @@ class Story:
             self.refused.add(item.payload_hash)
 
     def again(self, number: int) -> None:
-        """The broker repeats something that it has said."""
+        """The broker repeats an earlier message."""
         if self.said:
             self._tell(self.said[number % len(self.said)])
 
@@ -82,7 +82,7 @@ class Story:
         self.down.on_receipts(uplink.Receipts([signed]))
 
     def kept(self) -> dict[bytes, str]:
-        """Payload hash of each record here: in the queue, or the code under which it is aside."""
+        """By payload hash, where each record is: "queue", or the code under which it was set aside."""
         queued = {record.parse(row.record).payload_hash: "queue" for row in self.outbox.batch(0, 10**9, 100)}
         rows = self.outbox._db.execute("SELECT payload_hash, code FROM quarantine").fetchall()
         assert not queued.keys() & {row[0] for row in rows}
@@ -100,7 +100,7 @@ def test_no_record_leaves_the_queue_but_by_the_provinces_word_and_none_the_disk_
         kept = edge.kept()
         for payload_hash, number in edge.stored.items():
             assert payload_hash in kept or number <= edge.receipted
-            # Aside, it is a second record under its counter by our own look, or by the province's word.
+            # A record set aside is a second one of its counter: the edge saw that itself, or the province said so.
             place = kept.get(payload_hash, "queue")
             assert place in ("queue", "outbox.conflict") or (place == EQUIVOCATION and payload_hash in edge.refused)
     edge.outbox.close()

@@ -1,4 +1,4 @@
-"""Whoever starts a command with a Python that lacks its packages is told what to run, and sees no traceback."""
+"""A command in a Python without its packages says what to run, and shows no traceback."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""An error that people can mend says what is wrong in one sentence, and what to do in the next."""
+"""An error that people can mend says in one sentence what is wrong, and in the next what to do."""
 
 import ast
 from collections.abc import Iterator
@@ -47,5 +47,5 @@ def test_each_error_that_people_can_mend_says_what_to_do() -> None:
     assert len(said) > 50
     for place, message in said:
         first, _, remedy = message.partition(". ")
-        # A remedy may come from a function: "did you mean …?".
+        # A remedy may come from a function: "Did you mean …?".
         assert first and (remedy.endswith(".") or remedy == "X"), f"{place}: {message}"

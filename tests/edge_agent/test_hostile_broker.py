@@ -1,4 +1,4 @@
-"""A broker that keeps to no limit: what it sends costs the edge little, ends one connection, and nothing else."""
+"""A broker that ignores all limits: it costs the edge little memory, and ends one connection and nothing else."""
 
 import asyncio
 import os
@@ -45,7 +45,7 @@ def _lost(caplog: pytest.LogCaptureFixture) -> list[Any]:
 
 
 def attacked(folder: Path, broker: HostileBroker, after: Callable[[UplinkEdge], Awaitable[None]]) -> None:
-    """An edge whose first connection is attacked; then it must be back and take a command as ever."""
+    """The first connection of an edge is attacked. Then the edge must connect again and take a command."""
 
     async def story() -> None:
         async with broker.open(), running(folder, broker.port) as edge:
@@ -59,7 +59,7 @@ def attacked(folder: Path, broker: HostileBroker, after: Callable[[UplinkEdge], 
 
 
 async def honest(session: Session) -> None:
-    """What the connection after an attack brings."""
+    """The connection after an attack: it brings a command."""
     await session.send(publish(CMD, COMMAND))
 
 
@@ -72,7 +72,7 @@ def once(*data: bytes, times: int = 1) -> Attack:
 
 
 async def _announced(session: Session) -> None:
-    # 250 MB are promised and, as long as anybody listens, delivered.
+    # 250 MB are announced, and sent for as long as the edge listens.
     await session.send(b"\x32" + length(250_000_000) + len(CMD).to_bytes(2, "big") + CMD.encode() + b"\x00\x01\x00")
     await session.send(bytes(65536), 3800)
 
@@ -113,7 +113,7 @@ def test_no_message_of_a_broker_costs_more_than_two_megabytes(
 
     broker = HostileBroker(measured, honest)
     attacked(tmp_path, broker, after)
-    # Of messages within the limits as many as were announced may wait, each of them once.
+    # Of messages within the limits, the edge takes as many as it announced, each of them once.
     several = 20 * 131_000 if attack is _flood else 0
     assert peaks[0] < MOST_BYTES + several
 
@@ -232,7 +232,7 @@ def test_records_reach_a_province_behind_a_broker_that_was_hostile_before(tmp_pa
 
 
 class _Failing(socket.socket):
-    """Sockets of which one read fails in a way that no library foresees."""
+    """Sockets on which one read fails in a way that no library foresees."""
 
     reads = 0
 
@@ -267,7 +267,7 @@ def test_an_exception_that_would_end_the_network_thread_ends_the_connection_and_
 
 
 class Wire:
-    """A channel that gives what is on it in pieces of `size`, and nothing where a piece ends."""
+    """A channel that gives its data in pieces of `size` bytes, and raises BlockingIOError between two pieces."""
 
     def __init__(self, data: bytes, size: int) -> None:
         self.data, self.size, self.given, self.sent = data, size, 0, b""

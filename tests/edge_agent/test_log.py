@@ -15,7 +15,7 @@ from edge_agent.events import EVENTS
 
 @pytest.fixture(autouse=True)
 def _as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What `log.start` sets is for the whole process."""
+    """Restore what `log.start` sets for the whole process."""
     monkeypatch.setattr(log._LOGGER, "handlers", [])
     monkeypatch.setattr(log._LOGGER, "propagate", True)
 

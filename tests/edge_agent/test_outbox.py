@@ -1,4 +1,4 @@
-"""The outbox against real SQLite files."""
+"""The outbox on real SQLite files."""
 
 import sqlite3
 import subprocess
@@ -98,7 +98,9 @@ def test_a_batch_is_of_some_locks_or_of_all_but_some(outbox: Outbox, lock: Signi
     assert outbox.batch(0, 10**6, 10, without=[lock.lock_id]) == [rows[1]]
     assert outbox.batch(0, 10**6, 10, only=[lock.lock_id, other.lock_id]) == rows
     assert outbox.batch(0, 10**6, 10, only=[]) == []
-    assert outbox.batch(0, 10**6, 1, without=[lock.lock_id]) == [rows[1]], "others do not count towards the limit"
+    assert outbox.batch(0, 10**6, 1, without=[lock.lock_id]) == [rows[1]], (
+        "records of other locks do not count towards the limit"
+    )
 
 
 def test_a_receipt_deletes_what_it_covers_and_waits_for_the_lock(outbox: Outbox, lock: SigningLock) -> None:
@@ -152,7 +154,7 @@ def test_a_receipt_that_contradicts_is_refused_and_deletes_nothing(
 
 
 def test_a_record_whose_successor_names_another_is_not_deleted(outbox: Outbox, lock: SigningLock) -> None:
-    """The province committed another record 1 than the one stored here; the chain shows it."""
+    """The province committed another record 1 than the one stored here. The chain shows it."""
     outbox.put(lock.make())
     for item in lock.journal(3)[1:]:
         outbox.put(item)

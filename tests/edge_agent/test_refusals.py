@@ -1,4 +1,4 @@
-"""Refusals at the edge: the table of docs/formats.md, a test a row; and what no refusal can do."""
+"""Refusals at the edge: one test for each row of the table in docs/formats.md, and what no refusal can do."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
@@ -21,7 +21,7 @@ from tests.support.signing_lock import PROVINCE_PRIVATE, PROVINCE_PUBLIC, Signin
 
 
 class Edge:
-    """An outbox and its way down, with a lock that has five records in it."""
+    """An outbox with its downlink. It has five records of one lock."""
 
     def __init__(self, folder: Path, province: bytes | None = PROVINCE_PUBLIC) -> None:
         self.path = folder / "outbox.sqlite3"
@@ -34,7 +34,7 @@ class Edge:
             assert self.outbox.put(item) == "stored"
 
     def told(self, *statements: bytes) -> None:
-        """The message comes from the broker."""
+        """The broker sends a message with these statements."""
         self.told_raw(uplink.Receipts(list(statements)).encode())
 
     def told_raw(self, message: bytes) -> None:
@@ -47,7 +47,7 @@ class Edge:
         return [row.counter for row in self.outbox.batch(0, 10**9, 100)]
 
     def damage(self, counter: int, at: int) -> Record:
-        """The card turns a bit of a record. Returns what it is now."""
+        """The SD card flips one bit of a record. Returns the changed record."""
         with closing(database.open_for_writing(self.path)) as connection:
             raw = bytearray(self.lock.records[counter - 1].raw)
             raw[at] ^= 1
@@ -77,7 +77,7 @@ def lock(edge: Edge) -> SigningLock:
 
 @pytest.fixture
 def events(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
-    """Names of the events logged."""
+    """Names of the events that were logged."""
     caplog.set_level("INFO", logger="edge_agent")
     return lambda: [record.getMessage() for record in caplog.records]
 
@@ -112,7 +112,7 @@ def test_a_record_whose_signature_is_refused_and_is_good_is_kept_and_the_fault_i
     assert edge.queue() == ALL and edge.settled == [] and edge.aside() == []
     assert edge.disputed() == [(counter, SIGNATURE) for counter in ALL]
     edge.told(lock.refusal(SIGNATURE, *lock.records))
-    assert events().count("refusal.disputed") == 5, "told once, however often it is repeated"
+    assert events().count("refusal.disputed") == 5, "one log line, however often it is repeated"
 
 
 def test_a_dispute_is_over_with_the_receipt_for_the_record(edge: Edge, lock: SigningLock) -> None:
@@ -130,7 +130,7 @@ def test_a_record_whose_signature_is_refused_and_was_damaged_here_is_set_aside_a
     edge.told(lock.refusal(SIGNATURE, sent, lock.records[2]))
     assert edge.queue() == [1, 3, 4, 5] and edge.settled == [(lock.lock_id, 2)]
     assert edge.aside() == [(2, SIGNATURE)] and edge.disputed() == [(3, SIGNATURE)]
-    assert edge.outbox.known_through(lock.lock_id) == 1, "the lock is asked from here on"
+    assert edge.outbox.known_through(lock.lock_id) == 1, "the lock is asked again from this record on"
     assert [edge.outbox.put(item) for item in lock.records[1:]] == ["stored"] + ["duplicate"] * 3
     assert edge.outbox.known_through(lock.lock_id) == 5
 
@@ -154,7 +154,7 @@ def test_a_refusal_for_a_reason_that_this_agent_does_not_know_keeps_the_record_a
 
 
 def test_a_refusal_of_another_payload_under_that_counter_does_nothing(edge: Edge, lock: SigningLock) -> None:
-    """The lock recorded anew under a counter, or a stranger has made such a record: it is not the one stored here."""
+    """The refusal is about another record of the same counter, by the lock or by a stranger, which is not here."""
     edge.told(*(lock.refusal(code, lock.make(counter=2)) for code in (EQUIVOCATION, SIGNATURE, "other")))
     assert (edge.queue(), edge.aside(), edge.disputed()) == (ALL, [], [])
 
@@ -263,7 +263,7 @@ def test_a_refusal_is_never_held_for_a_lock_whatever_topic_it_comes_by(edge: Edg
 
 
 def _content(path: Path) -> list[str]:
-    """All that is in the outbox, but when it was last touched."""
+    """Everything in the outbox except times."""
     with closing(database.open_for_reading(path)) as look:
         return list(look.iterdump())
 

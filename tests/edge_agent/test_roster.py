@@ -1,6 +1,6 @@
-"""Proven locks are served as if nobody else were on the air, and whoever else is there gets a small lane.
+"""Proven locks are served as if nobody else were on the air. All other addresses share two places for attempts.
 
-Time is virtual: hours of the real roster, link and handshake, over a radio stack in which a test decides who is there.
+Time is virtual: the real roster, link and handshake run for hours, over a radio on which a test decides who is there.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ MINUTE = 60.0
 
 
 class OtherKeys(LinkKeys):
-    """Keys of another lock, which somebody made for himself."""
+    """Keys of a fake lock."""
 
     def __init__(self) -> None:
         super().__init__(crypto)
@@ -43,7 +43,7 @@ class OtherKeys(LinkKeys):
 
 
 class House:
-    """An edge with a roster, on one folder; its locks' HELLOs are in `hellos`."""
+    """An edge with a roster. It keeps its files in one folder, and the HELLOs of its locks in `hellos`."""
 
     def __init__(self, folder: Path, ether: Ether, *addresses: str, passes: bytes | None = b"") -> None:
         (folder / "link.key").write_bytes(KEYS.edge[0])
@@ -122,7 +122,7 @@ def fake_address(number: int) -> str:
 
 
 def flood(ether: Ether, count: int, until: float, anew: bool, **looks: Any) -> None:
-    """`count` addresses advertise as the lock until that time; new ones at each scan if `anew`."""
+    """Until that time, `count` addresses advertise as the lock. With `anew` they are new ones at each scan."""
     numbers = itertools.count(1)
 
     def scan() -> None:
@@ -145,7 +145,7 @@ def test_a_lock_on_the_air_is_found_proven_and_served(tmp_path: Path) -> None:
             await asyncio.sleep(15)
             assert house.serving == [REAL] and len(house.hellos) == 1
             assert house.roster.locks[REAL].connected and house.roster.strangers == 0
-            assert len(ether.tries) == 1, "the connection on which it proved itself is the one that serves"
+            assert len(ether.tries) == 1, "the lock is served on the connection on which it proved itself"
 
     told(story)
 
@@ -187,7 +187,7 @@ def test_a_proven_lock_is_tried_on_its_schedule_as_if_a_hundred_fakes_were_not_t
 
     for fakes in (0, 100):
         visit(fakes)
-    # The jitter is drawn from one source, so the waits are not the same; each keeps to the series that ends at 60 s.
+    # Both runs draw their random parts from one source, so the waits differ. Each series of waits ends at 60 s.
     assert len(waits[100]) >= 33 and abs(len(waits[100]) - len(waits[0])) <= 8
     assert max(waits[100]) <= 61 and max(waits[0]) <= 61
 
@@ -203,7 +203,7 @@ def test_a_lock_that_cannot_prove_itself_yet_is_tried_on_its_schedule_among_ever
             async with House(folder, ether).open():
                 ether.peers[REAL] = lock_of(KEYS)
                 ether.peers[REAL].refuses = True
-                # They stay for a third of the time; a connection that nobody answers takes 20 s.
+                # They are there for a third of the time. A connection attempt without an answer takes 20 s.
                 flood(ether, fakes, 11 * MINUTE, True, answers=False)
                 await asyncio.sleep(33 * MINUTE)
                 tried[fakes] = schedule(ether)
@@ -214,7 +214,7 @@ def test_a_lock_that_cannot_prove_itself_yet_is_tried_on_its_schedule_among_ever
     for fakes in (0, 100):
         visit(fakes)
     assert len(tried[100]) >= len(tried[0]) - 15 and len(tried[0]) > 40
-    assert max(tried[0]) <= 61 and max(tried[100]) <= 61 + 21, "at most for the attempt under way"
+    assert max(tried[0]) <= 61 and max(tried[100]) <= 61 + 21, "it waits for one attempt under way at most"
 
 
 def test_while_a_lock_is_connected_whoever_claims_to_be_it_is_not_even_tried(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Whose turn it is among those who claim to be a lock of ours: nobody is crowded out, and nobody is kept for ever."""
+"""Which of the addresses that claim to be our lock is next: none is crowded out, and none is kept for ever."""
 
 import random
 
@@ -107,4 +107,4 @@ def test_half_of_the_lane_takes_newcomers_first_and_the_other_who_has_waited_lon
     clock.now += 70
     seen.heard([*crowd, ("new", b"a" * 16)])
     assert seen.next(everybody) == "old-0" and seen.next(everybody, newcomers=True) == "new"
-    assert seen.next(everybody, newcomers=True) == "old-1", "and without newcomers it does as the other"
+    assert seen.next(everybody, newcomers=True) == "old-1", "without newcomers it does the same as the other"

@@ -1,4 +1,4 @@
-"""The statements that wait for locks: only what its signer signed, in places that nothing else can take."""
+"""The queue of statements for locks: only what the right party signed, in places that nothing else can take."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,7 +32,7 @@ SOON, LATER = 1_900_000_000, 1_950_000_000
 
 
 class Edge:
-    """The way down of an edge that has met one lock."""
+    """The downlink of an edge that has seen one lock."""
 
     def __init__(self, folder: Path, province: bytes | None = PROVINCE_PUBLIC) -> None:
         self.outbox = Outbox(folder / "outbox.sqlite3")
@@ -52,7 +52,7 @@ class Edge:
         return known
 
     def told(self, *statements: bytes, lock: SigningLock | None = None) -> None:
-        """Commands for a lock come from the broker."""
+        """The broker sends commands with these statements for a lock."""
         lock_id = (lock or self.lock).lock_id
         for part in uplink.in_messages(list(statements)):
             self.down.on_command(uplink.parse_command(uplink.Command(lock_id, part).encode()))
@@ -64,7 +64,7 @@ class Edge:
 @pytest.fixture
 def edge(tmp_path: Path) -> Iterator[Edge]:
     made = Edge(tmp_path)
-    # What is asked here is not whether it outlives a power cut.
+    # These tests are not about power cuts, so flushes are left out.
     made.outbox._db.execute("PRAGMA synchronous = OFF")
     yield made
     made.outbox.close()
@@ -104,7 +104,7 @@ def test_what_province_and_platform_signed_waits_in_the_order_in_which_a_lock_ca
     assert waiting[:4] == [receipt, *statements[:3]]
     assert set(waiting[4:6]) == set(statements[3:5]) and set(waiting[6:]) == set(statements[5:])
     edge.told(*statements)
-    assert edge.waiting() == waiting, "once each, however often it comes"
+    assert edge.waiting() == waiting, "each waits once, however often it comes"
 
 
 def test_junk_takes_no_place_from_what_the_province_signed(edge: Edge) -> None:
@@ -125,7 +125,7 @@ def test_an_older_statement_never_takes_the_place_of_a_newer_one(edge: Edge) -> 
     assert edge.waiting() == newer
     newest = [edge.lock.placement(3), profile("CN", 3), trust_list(3), revocation(3, 3), grant(7, 3)]
     edge.told(*newest)
-    assert edge.waiting() == newest, "and of one kind and name there is one"
+    assert edge.waiting() == newest, "one statement of each kind and name"
 
 
 def test_the_same_serial_signed_anew_takes_no_place(edge: Edge) -> None:
@@ -143,7 +143,7 @@ def test_the_result_for_a_statement_does_not_settle_the_newer_one_that_took_its_
 
 
 def test_a_flood_of_one_kind_or_for_one_lock_starves_no_other(edge: Edge) -> None:
-    """Genuine statements in any number: all that one lock ever had, for years."""
+    """All genuine statements that one lock had in years."""
     edge.told(edge.lock.placement(), *(grant(number) for number in range(PLACES["grant"] + 20)))
     assert len(edge.waiting()) == 1 + PLACES["grant"]
     edge.told(trust_list(1), profile("CN"), *(revocation(number, 1) for number in range(1, 9)))
@@ -166,7 +166,7 @@ def test_replayed_grants_of_stays_that_are_over_take_no_place_from_the_current_o
 def test_grants_before_a_placement_have_a_few_places_of_their_own_and_are_judged_when_it_comes(edge: Edge) -> None:
     good, junk = grant(1), [grant(number, private=NOBODY) for number in range(2, 100)]
     edge.told(good, *junk, trust_list(1))
-    assert len(edge.waiting()) == 1, "the trust list: none of the others is handed over yet"
+    assert len(edge.waiting()) == 1, "only the trust list; no grant is handed over yet"
     unverified = edge.outbox.statements.grants(edge.lock.lock_id, verified=False)
     assert len(unverified) == UNVERIFIED_PLACES and unverified[0].signed == good
     edge.told(edge.lock.placement())
@@ -190,7 +190,7 @@ def test_all_locks_together_hold_only_so_many_grants_that_cannot_be_verified(edg
     unverified = [len(edge.outbox.statements.grants(lock.lock_id, verified=False)) for lock in locks]
     assert sum(unverified) == ALL_UNVERIFIED_PLACES
     edge.told(locks[-1].placement(), grant(1), lock=locks[-1])
-    assert len(edge.waiting(locks[-1])) == 2, "what can be verified is not concerned"
+    assert len(edge.waiting(locks[-1])) == 2, "a grant that can be verified still finds a place"
 
 
 def test_a_placement_that_names_another_platform_drops_the_grants_of_the_former(edge: Edge) -> None:
@@ -203,7 +203,7 @@ def test_a_placement_that_names_another_platform_drops_the_grants_of_the_former(
         (3).to_bytes(16, "big")
     ]
     edge.told(edge.lock.placement(1), grant(4))
-    assert len(edge.waiting()) == 2, "nor does the former placement, replayed, bring its platform back"
+    assert len(edge.waiting()) == 2, "a replay of the former placement does not bring its platform back"
 
 
 def test_what_a_lock_says_it_holds_is_learned_from_and_not_brought_again_but_older_and_newer_are(edge: Edge) -> None:
@@ -215,9 +215,9 @@ def test_what_a_lock_says_it_holds_is_learned_from_and_not_brought_again_but_old
     newer = [edge.lock.placement(3), trust_list(3), revocation(3, 3)]
     for statements in (older, newer):
         edge.told(*statements)
-        assert edge.waiting() == statements, "the lock is the judge of what is old"
+        assert edge.waiting() == statements, "the lock itself decides what is too old"
     edge.told(revocation(4, 2))
-    assert len(edge.waiting()) == 4, "it spoke of another list"
+    assert len(edge.waiting()) == 4, "the lock holds another list"
 
 
 def test_a_placement_of_another_lock_is_not_held_for_this_one(edge: Edge) -> None:
@@ -227,7 +227,7 @@ def test_a_placement_of_another_lock_is_not_held_for_this_one(edge: Edge) -> Non
 
 def test_the_profile_that_the_placement_names_is_held_and_no_other(edge: Edge) -> None:
     edge.told(*(profile(f"X{number}") for number in range(9)))
-    assert len(edge.waiting()) == PLACES["profile"], "before a placement, the latest few"
+    assert len(edge.waiting()) == PLACES["profile"], "before a placement comes, the latest few"
     edge.told(edge.lock.placement(), *(profile(f"Y{number}") for number in range(9)))
     own = profile("CN")
     edge.told(own, *(profile(f"Z{number}") for number in range(9)))

@@ -1,4 +1,4 @@
-"""The way up, against real brokers and a real consumer."""
+"""The way up, with real brokers and a real consumer."""
 
 import asyncio
 import contextlib
@@ -64,7 +64,7 @@ def test_a_lone_record_does_not_wait_for_company(broker: Broker, tmp_path: Path)
             async with running(tmp_path, broker.port, batch_ms=3_600_000) as edge:
                 await edge.online.wait()
                 edge.store(lock, 1)
-                await edge.until_empty()  # which company would take an hour to allow
+                await edge.until_empty()  # waiting for a second record would take an hour
 
     stepped_time.run(story)
 
@@ -78,7 +78,7 @@ def test_without_receipts_no_more_than_the_window_is_under_way(broker: Broker, t
                 await _off_loop(province.wait, lambda: len(province.batches()) >= 3)
                 assert edge.uplink.under_way == 3
                 assert len(province.batches()) == 3
-                # The province finds its voice: one receipt makes room for the rest.
+                # The province speaks again. One receipt makes room for the rest.
                 province.mute = False
                 through = max(max(batch) for batch in province.batches())
                 message = uplink.Receipts([lock.receipt(through)]).encode()
@@ -107,7 +107,7 @@ def test_an_outage_of_the_broker_heals_with_nothing_lost_and_nothing_twice(broke
     async def story() -> None:
         lock = SigningLock()
         with CountingProvince(broker.port, lock) as province:
-            # The edge may be back before the consumer is, and rumqttd acknowledges what nobody is there to take.
+            # The edge may be back before the consumer, and rumqttd acknowledges messages that no consumer takes.
             async with running(tmp_path, broker.port, receipt_timeout_seconds=1) as edge:
                 edge.store(lock, 3)
                 await edge.until_empty()
@@ -157,7 +157,7 @@ def test_records_that_never_get_a_receipt_do_not_keep_another_locks_records_wait
 ) -> None:
     async def story() -> None:
         stuck, other = SigningLock(), SigningLock()
-        # The province gives no receipts for a lock it does not know.
+        # The province gives no receipts for a lock that it does not know.
         with CountingProvince(broker.port, other) as province:
             async with running(tmp_path, broker.port, batch_bytes=1024, window=2, receipt_timeout_seconds=1) as edge:
                 edge.store(stuck, 6)
@@ -186,13 +186,13 @@ def test_a_lock_without_answers_takes_no_place_from_another_however_much_it_hold
                     edge.store(other, 1)
                     await _off_loop(province.wait, lambda number=number: (other.lock_id, number) in province.committed)
                 heard = [_locks_of(said) for said in province.heard if isinstance(said, uplink.Batch)]
-                assert heard[1 + edge_uplink.REPEATS :] == [{other.lock_id}] * 5, "nor do answers make it repeat sooner"
+                assert heard[1 + edge_uplink.REPEATS :] == [{other.lock_id}] * 5, "answers do not make it repeat sooner"
 
     stepped_time.run(story)
 
 
 class _SendTimes(logging.Handler):
-    """When, by the loop's time, the uplink has sent a batch, as its log tells."""
+    """The moments, in the loop's time, at which the uplink logged that it sent a batch."""
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
@@ -305,6 +305,6 @@ def test_the_state_topic_tells_birth_and_death(broker: Broker, tmp_path: Path) -
             await _off_loop(province.wait, lambda: (False, False) in province.states)
         with CountingProvince(broker.port) as late:
             await _off_loop(late.wait, lambda: late.states)
-            assert late.states == [(False, True)], "retained for whoever looks later"
+            assert late.states == [(False, True)], "it is retained for later readers"
 
     stepped_time.run(story)

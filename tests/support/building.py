@@ -1,4 +1,4 @@
-"""An agent whose links to locks are wires, for tests of all behind the radio link."""
+"""An agent whose links to locks are wires, for tests of everything behind the radio link."""
 
 import asyncio
 import contextlib
@@ -21,7 +21,7 @@ from tests.support.signing_lock import PROVINCE_PRIVATE, PROVINCE_PUBLIC, Signin
 
 
 class WiredLink:
-    """A link by wire: the same interface and the same order of calls as `edge_agent.lock_link.LockLink`."""
+    """A link by wire. It has the interface of `edge_agent.lock_link.LockLink`, and calls in the same order."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class WiredLink:
             await self._on_hello(self.lock.hello())
 
     def lose(self) -> None:
-        """Out of reach, until `reachable` is set."""
+        """Go out of reach until `reachable` is set."""
         self.reachable.clear()
         self.news.set()
 
@@ -101,7 +101,7 @@ class WiredLink:
 
 
 class Building:
-    """An agent, its links by address, and where it keeps its things."""
+    """An agent with its state directory, and its links by address."""
 
     def __init__(
         self, folder: Path, port: int, *locks: SigningLock, key: str = PROVINCE_PUBLIC.hex(), listed: bool = True
@@ -125,7 +125,7 @@ class Building:
 
     @property
     def agent(self) -> Agent:
-        """The agent that runs, or ran last."""
+        """The agent that is running, or the last one that ran."""
         assert self._agent is not None, "no agent has run yet"
         return self._agent
 
@@ -174,7 +174,7 @@ class Building:
 
 
 async def eventually(condition: Callable[[], object]) -> None:
-    """Until `condition()` holds for what is on disk, which has no event to wait for."""
+    """Wait until `condition()` holds. It is about files on disk, and these have no event to wait for."""
     while not condition():  # noqa: ASYNC110
         await asyncio.sleep(0.02)
 
@@ -182,6 +182,6 @@ async def eventually(condition: Callable[[], object]) -> None:
 def passes(
     public: bytes, issued_at: int, private: bytes = PROVINCE_PRIVATE, locks: Sequence[bytes] = (bytes(16),)
 ) -> bytes:
-    """What the province sends an edge with the key `public`: a pass for `locks`."""
+    """The message in which the province sends an edge with the key `public` a pass for `locks`."""
     body = EdgePass(issued_at, "edge", public, max(issued_at, 1_900_000_000), list(locks)).body()
     return uplink.Passes([statement.sign(crypto, private, KIND, body)]).encode()

@@ -1,6 +1,6 @@
 """A province that only counts: a real MQTT client on the shared subscription, which commits by key and gives receipts.
 
-It says nothing of sealing or profiles (`sim.province` does); what is tested here is custody.
+It opens no records and knows no profiles, as `sim.province` does. It is for tests of custody.
 """
 
 import socket
@@ -17,7 +17,7 @@ from tests.support.signing_lock import SigningLock
 
 
 class CountingProvince:
-    """`committed` maps (lock id, counter) to the record; `heard` lists all that came up. Silent while `mute`."""
+    """`committed` maps (lock id, counter) to the record; `heard` lists all messages. `mute`: it does not answer."""
 
     def __init__(self, port: int, *locks: SigningLock, mute: bool = False) -> None:
         self.committed: dict[tuple[bytes, int], bytes] = {}
@@ -27,7 +27,7 @@ class CountingProvince:
         self.refuse: dict[tuple[bytes, int], str] = {}
         self.mute = mute
         self.lose_batches = 0
-        """So many batches vanish, as on a broker that crashed after its PUBACK."""
+        """This many batches get lost, as in a broker that crashed after its PUBACK."""
         self._locks = {lock.lock_id: lock for lock in locks}
         self._changed = threading.Condition()
         self._ready = threading.Event()
@@ -87,18 +87,18 @@ class CountingProvince:
         return signed
 
     def register(self, lock: SigningLock) -> None:
-        """From now on this lock gets receipts, too."""
+        """From now on this lock gets receipts too."""
         self._locks[lock.lock_id] = lock
 
     def send(self, edge: str, leaf: str, payload: bytes) -> None:
         self._client.publish(uplink.topic(edge, leaf), payload, qos=1)
 
     def batches(self) -> list[list[int]]:
-        """Counters of each batch that came."""
+        """The counters in each batch that came."""
         return [[record.parse(raw).counter for raw in b.records] for b in self.heard if isinstance(b, uplink.Batch)]
 
     def wait(self, condition: Callable[[], object]) -> None:
-        """Until `condition()` holds after some message."""
+        """Wait until `condition()` holds after a message."""
         with self._changed:
             self._changed.wait_for(condition)
 

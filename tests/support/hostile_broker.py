@@ -1,4 +1,4 @@
-"""A broker that speaks MQTT 5 as far as an edge needs it to, and then does what a test wants done to the edge."""
+"""A broker that speaks as much MQTT 5 as an edge needs, and then attacks the edge as a test says."""
 
 import asyncio
 import contextlib
@@ -10,7 +10,7 @@ CONNACK = b"\x20\x03\x00\x00\x00"
 _CONNECT, _PUBLISH, _PUBACK, _SUBSCRIBE, _PINGREQ, _DISCONNECT = 1, 3, 4, 8, 12, 14
 
 Attack = Callable[["Session"], Awaitable[None]]
-"""What is done on one connection, once the edge is subscribed."""
+"""What the broker does on one connection once the edge has subscribed."""
 
 
 def length(number: int) -> bytes:
@@ -47,7 +47,7 @@ class Session:
         self.heard = asyncio.Event()
 
     async def send(self, data: bytes, times: int = 1) -> None:
-        """Send `data` so often, until the edge hangs up."""
+        """Send `data` this many times, or until the edge hangs up."""
         with contextlib.suppress(ConnectionError):
             for _ in range(times):
                 if self._writer.is_closing():
@@ -56,7 +56,7 @@ class Session:
                 await self._writer.drain()
 
     def flood(self, data: bytes, times: int) -> None:
-        """Send `data` so often while the edge's event loop, which is this one, comes to nothing."""
+        """Send `data` this many times without giving the edge's event loop, which is this one, a turn."""
         descriptor = self._writer.get_extra_info("socket").fileno()
         with contextlib.suppress(ConnectionError), socket.socket(fileno=os.dup(descriptor)) as channel:
             channel.settimeout(20)
@@ -64,7 +64,7 @@ class Session:
                 channel.sendall(data)
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait until the edge has said what makes `condition` hold."""
+        """Wait until `condition` holds after a packet of the edge."""
         while not condition():
             self.heard.clear()
             await self.heard.wait()
@@ -82,7 +82,7 @@ class Session:
 
 
 class HostileBroker:
-    """Does to each connection in turn what `attacks` say, and is honest to those that follow.
+    """Attacks each connection with the next of `attacks`. When none is left, it is honest.
 
     `connacks` replace the CONNACK of the first connections.
     """
@@ -94,7 +94,7 @@ class HostileBroker:
         self._attacks, self._connacks = list(attacks), list(connacks)
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait until something that an edge does makes `condition` hold."""
+        """Wait until `condition` holds after something that an edge did."""
         async with asyncio.timeout(20):
             while not condition():
                 self.changed.clear()
@@ -132,13 +132,13 @@ class HostileBroker:
             self.changed.set()
             writer.close()
             if attack is not None:
-                # It finds that nobody listens any more; what it measured until then is wanted.
+                # The attack notices that nobody listens any more. What it measured until then is needed.
                 await asyncio.wait({attack}, timeout=5)
                 attack.cancel()
 
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator["HostileBroker"]:
-        """Listen."""
+        """Listen on a free port until the block ends."""
         server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         self.port = server.sockets[0].getsockname()[1]
         try:

@@ -1,4 +1,4 @@
-"""Keys of the link tests, fixed so that a test and the lock it starts on MicroPython know them both. Runs on either."""
+"""Fixed keys of the link tests, so that a test and its lock on MicroPython use the same. Runs on both runtimes."""
 
 from protocol import link_session, placement, statement
 from protocol.edge_pass import KIND, EdgePass

@@ -21,7 +21,7 @@ HASTY = Backoff(first=0.02, limit=0.1)
 
 
 class LinkStore:
-    """Stands for the outbox. `failures`: so many records are refused first. `hold`: records wait until it is set."""
+    """It stands for the outbox. It refuses the first `failures` records. Records wait until `hold` is set."""
 
     def __init__(self) -> None:
         self.counters: list[int] = []

@@ -33,7 +33,7 @@ class RadioWorld:
         await self.radio.on_air.wait()
 
     async def ticks_pass(self, until: asyncio.Event) -> None:
-        """The lock's ticks, which stand still else, go on by a second again and again, until the event has come."""
+        """Move the lock's ticks on by a second again and again until the event comes. Without that they stand still."""
         assert self.process is not None and self.process.stdin is not None
         waiting = asyncio.ensure_future(until.wait())
         while not until.is_set():

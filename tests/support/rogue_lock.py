@@ -1,4 +1,4 @@
-"""A radio that shakes hands as the lock it claims to be, or worse, and then says whatever a test wants it to say."""
+"""A radio that does a lock's handshake, rightly or wrongly, and then sends whatever a test wants."""
 
 from collections.abc import Callable, Iterable
 
@@ -22,7 +22,7 @@ LOCK_ID = KEYS.lock_id
 _PROTECTED = cbor.encode({1: -7, 16: "mooring/record"})
 
 Answer = Callable[[tuple[object, ...]], Iterable[bytes]]
-"""Messages to send, sealed, for each that the edge sends. The FINISH counts as a PULL of nothing."""
+"""Gives the messages that answer a message of the edge. The FINISH counts as a PULL of no records."""
 
 
 def hello(next_counter: int, receipted_through: int = 0, lock_id: bytes = LOCK_ID, public: bytes = b"") -> bytes:
@@ -31,7 +31,7 @@ def hello(next_counter: int, receipted_through: int = 0, lock_id: bytes = LOCK_I
 
 
 def record(counter: int, lock_id: bytes = LOCK_ID) -> bytes:
-    """A RECORD message; couriers do not check its signature here."""
+    """A RECORD message. Its signature is wrong, but the link does not check it."""
     previous = bytes(32) if counter == 1 else b"\x01" * 32
     payload = cbor.encode([1, lock_id, counter, previous, b"\x5a" * 40])
     return link.record(cbor.encode([_PROTECTED, {}, payload, bytes(64)]))
@@ -43,9 +43,10 @@ def genuine() -> Responder:
 
 
 class RogueLock:
-    """Answers each message of the edge with the messages that `answer` gives for it, sealed.
+    """Answers each message of the edge with the messages that `answer` gives, sealed.
 
-    `handshake` is its side of it; None: it shakes no hands. `seal` and `parts` stand for what a lock does to a message.
+    `handshake` makes its side of the handshake; if it returns None, there is no handshake. `seal` and `parts` replace
+    what a lock does to a message.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
-"""A radio stack for bleak in which a test decides who is on the air, and who answers: for stories of hours.
+"""A radio stack for bleak, for tests over hours of virtual time. The test decides who is on the air and who answers.
 
-Whoever is a lock there speaks the real protocol; whoever is not, advertises like one.
+A lock there speaks the real protocol. Everybody else only advertises like a lock.
 """
 
 import asyncio
@@ -27,15 +27,18 @@ PART = 244
 
 
 class Peer:
-    """Somebody on the air. `answers` False: connections to it are never made. `responder`: a lock's side of the
-    handshake, None for one that is connected and says nothing. A lock greets, and has no records."""
+    """Somebody on the air.
+
+    If `answers` is false, connections to it fail. `responder` makes a lock's side of the handshake; without it the peer
+    can be connected and says nothing. A lock says HELLO and has no records.
+    """
 
     def __init__(
         self, prefix: bytes, responder: Callable[[], Responder] | None = None, answers: bool = True, rssi: int = -40
     ) -> None:
         self.prefix, self.responder, self.answers, self.rssi = prefix, responder, answers, rssi
         self.hellos: list[bytes] = []
-        """What it says of itself, one a connection, and the last ever after."""
+        """Its HELLOs, one for each connection; the last one is used for all later connections."""
         self.refuses = False
         """Does it end each connection at once?"""
 
@@ -48,7 +51,7 @@ def lock_of(keys: LinkKeys, **looks: Any) -> Peer:
 
 
 class Ether:
-    """Who is on the air, by address; `tries` tells when and where connections were attempted."""
+    """Who is on the air, by address. `tries` lists when and where connections were attempted."""
 
     def __init__(self, client: "type[Client] | None" = None) -> None:
         self._client = client or Client
@@ -64,7 +67,7 @@ class Ether:
         return [at for at, tried in self.tries if tried == address]
 
     def leave(self, address: str) -> None:
-        """Somebody goes out of range."""
+        """Let a peer go out of range."""
         self.peers.pop(address, None)
         if (client := self.clients.pop(address, None)) is not None:
             client.lost()
@@ -88,7 +91,7 @@ class Ether:
 
 
 class Scanner(BaseBleakScanner):
-    """Hears everybody."""
+    """A scanner that hears everybody."""
 
     _ether: Ether
 
@@ -107,7 +110,7 @@ class Scanner(BaseBleakScanner):
 
 
 class Client(BaseBleakClient):
-    """A connection."""
+    """A connection to a peer."""
 
     _ether: Ether
 
@@ -156,7 +159,7 @@ class Client(BaseBleakClient):
             self.services.add_characteristic(found)
 
     def lost(self) -> None:
-        """The other side is gone."""
+        """Report that the other side is gone."""
         self._peer = None
         if self._disconnected_callback is not None:
             self._disconnected_callback()

@@ -1,4 +1,4 @@
-"""An event loop whose time goes on by the test's hand alone, beside threads, brokers and sockets that are real."""
+"""An event loop whose time only a test moves on, while threads, brokers and sockets are real."""
 
 import asyncio
 import time
@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable
 
 STEP_SECONDS = 0.05
 _BREATH_SECONDS = 0.002
-"""Real time between two steps, for threads and peers: however little it is, it only makes what they do look slower."""
+"""Real time between two steps, for threads and peers. If it is too short, they only seem slower."""
 
 
 class SteppedTime(asyncio.SelectorEventLoop):
-    """What is due after some seconds is due once `step` has gone so far, however slow the machine is."""
+    """A timer is due once the steps add up to its seconds, however slow the machine is."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -20,17 +20,17 @@ class SteppedTime(asyncio.SelectorEventLoop):
         return self._passed
 
     def step(self, seconds: float = STEP_SECONDS) -> None:
-        """Let so much time go by."""
+        """Let this much time pass."""
         self._passed += seconds
 
 
 async def time_passes(until: Callable[[], object]) -> None:
-    """Time goes by step by step until the condition holds."""
+    """Let time pass, step by step, until the condition holds."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, SteppedTime)
     while not until():
         loop.step()
-        # Everything that this step has made due runs before the next one.
+        # Everything that is due after this step runs before the next step.
         for _ in range(4):
             await asyncio.sleep(0)
         await asyncio.to_thread(time.sleep, _BREATH_SECONDS)

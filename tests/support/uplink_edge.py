@@ -1,4 +1,4 @@
-"""An outbox with its uplink, for tests of the way up: receipts are handled as the agent does, commands are kept."""
+"""An outbox with its uplink, for tests of the way up: receipts are handled as in the agent, commands are kept."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,7 @@ from tests.support.signing_lock import PROVINCE_PUBLIC, SigningLock, opened
 
 
 class UplinkEdge:
-    """An outbox with its uplink, and the receipts handled as the agent does."""
+    """An outbox with its uplink. Receipts are handled as in the agent."""
 
     def __init__(self, folder: Path, port: int, **batching: int) -> None:
         settings = config.load(
