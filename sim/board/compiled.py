@@ -27,7 +27,7 @@ NAMES = "names.json"
 
 _MACHINES = {"x86_64": "x64", "AMD64": "x64"}
 """Architecture for `mpy-cross -march`, by machine: what viper code is compiled to."""
-_BOARD = "__init__", "boot", "faults", "hostile_radio", "layout", "line"
+_BOARD = "__init__", "boot", "faults", "hostile_radio", "layout", "line", "memory_flash", "nor_flash"
 _SIM = ("sim/__init__.py", *(f"sim/board/{name}.py" for name in _BOARD))
 """What the stand-ins import, and how the lock is booted."""
 

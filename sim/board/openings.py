@@ -18,6 +18,7 @@ from firmware.memory.journal import Journal
 from firmware.memory.tally import Tally
 from protocol.record import ENTRY
 from sim.board.bus import BoardEvent
+from sim.board.memory_flash import MemoryFlash
 
 
 @dataclass(frozen=True)
@@ -95,27 +96,10 @@ class _Partition:
 
     def _read(self, sector: int) -> Journal:
         """One sector, as a journal of its own."""
-        return Journal(_Blocks(self._content[sector : sector + SECTOR] + b"\xff" * (TALLY_SECTORS * SECTOR)))
+        blank = b"\xff" * (TALLY_SECTORS * SECTOR)
+        return Journal(MemoryFlash(1 + TALLY_SECTORS, self._content[sector : sector + SECTOR] + blank))
 
     def _entries(self) -> int:
         """Entries that are counted in the tally and no records yet."""
-        return sum(line.count for line in Tally(_Blocks(self._content[self._ring :])).lines() if line.kind == ENTRY)
-
-
-class _Blocks:
-    """A copy of some sectors, as a block device."""
-
-    def __init__(self, content: bytearray) -> None:
-        self._content = content
-
-    def readblocks(self, block: int, buf: bytearray, offset: int) -> None:
-        """As `esp32.Partition`."""
-        start = block * SECTOR + offset
-        buf[:] = self._content[start : start + len(buf)]
-
-    def writeblocks(self, block: int, buf: bytes, offset: int) -> None:
-        """Whoever reads flash after a power cut may write there; of this copy nothing is kept."""
-
-    def ioctl(self, op: int, arg: int) -> int:
-        """As `esp32.Partition`; erases nothing."""
-        return len(self._content) // SECTOR if op == 4 else 0
+        tally = Tally(MemoryFlash(TALLY_SECTORS, self._content[self._ring :]))
+        return sum(line.count for line in tally.lines() if line.kind == ENTRY)

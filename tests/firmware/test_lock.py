@@ -23,8 +23,8 @@ from protocol.refusal import EQUIVOCATION, Refusal
 from protocol.signed_time import SignedTime
 from protocol.trust import Issuer, TrustList
 from sim import pki
+from sim.board.memory_flash import MemoryFlash
 from sim.platform import Guest
-from tests.support.flash_device import FlashDevice
 
 PROVINCE = crypto.generate("P-256")
 PLATFORM = crypto.generate("P-256")
@@ -38,7 +38,7 @@ class Bench:
 
     def __init__(self, folder: Path) -> None:
         self.store = Store(str(folder))
-        self.flash = FlashDevice(8)
+        self.flash = MemoryFlash(8)
         self.request = cbor.decode(identity.enrol(crypto, self.store, PROVINCE[1]))
         self.lock = self.reboot()
 

@@ -8,7 +8,7 @@ import gc
 import json
 import sys
 
-from tests.on_micropython.flash_in_memory import SECTOR
+from sim.board.memory_flash import SECTOR
 from tests.on_micropython.power_cut_story import Story, clock
 
 

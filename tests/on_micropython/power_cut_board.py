@@ -17,7 +17,8 @@ import vfs
 
 from firmware import crypto
 from firmware.memory import journal_notes
-from tests.on_micropython.flash_in_memory import Flash, PowerCut
+from sim.board.memory_flash import MemoryFlash
+from sim.board.nor_flash import PowerCut
 from tests.on_micropython.power_cut_story import JOURNAL_BLOCKS, MOUNT, STATE_BLOCKS, STAY, Story
 
 # isort: split
@@ -45,7 +46,7 @@ def must(holds: bool, what: str) -> None:
         raise Lost(what)
 
 
-def verify(story: Story, done: int, state: Flash, journal_flash: Flash) -> None:
+def verify(story: Story, done: int, state: MemoryFlash, journal_flash: MemoryFlash) -> None:
     """Boot from the flash, and hold the lock against what was acknowledged within the first `done` operations."""
     said = [(what, value) for at, what, value in story.said if at <= done]
 
@@ -113,21 +114,21 @@ def next_record(story: Story, journal: Journal) -> bytes:
 
 def cut_everywhere(story: Story, twice: bool, every: int) -> "tuple[int, list[str]]":
     """Cut at every operation, clean and torn. Returns how many cuts there were, and the violations."""
-    state, journal = Flash(STATE_BLOCKS, 0, None, story.before[0]), Flash(JOURNAL_BLOCKS, 1, None, story.before[1])
+    state, journal = MemoryFlash(STATE_BLOCKS, story.before[0], 0), MemoryFlash(JOURNAL_BLOCKS, story.before[1], 1)
     partitions = (state, journal)
     cuts, violated = 0, []
     for done in range(len(story.log) + 1):
         for torn in (False, True):
             if torn and done == len(story.log):
                 continue
-            after = [Flash(each.blocks, each.name, None, each.content) for each in partitions]
+            after = [MemoryFlash(each.sectors, each.content, each.name) for each in partitions]
             if torn:
                 operation = story.log[done]
-                after[operation[0]].apply(operation, True)
+                after[operation[0]].apply(operation[1], operation[2], True)
             again = 0 if twice and done % every == 0 else None
             while True:
                 cuts += 1
-                trial = [Flash(each.blocks, each.name, None, each.content) for each in after]
+                trial = [MemoryFlash(each.sectors, each.content, each.name) for each in after]
                 if again is not None:
                     left = [again]
                     for each in trial:
@@ -145,11 +146,11 @@ def cut_everywhere(story: Story, twice: bool, every: int) -> "tuple[int, list[st
                 again += 1
         if done < len(story.log):
             operation = story.log[done]
-            partitions[operation[0]].apply(operation)
+            partitions[operation[0]].apply(operation[1], operation[2])
     return cuts, violated
 
 
-def _boot_is_cut(story: Story, done: int, trial: "list[Flash]") -> bool:
+def _boot_is_cut(story: Story, done: int, trial: "list[MemoryFlash]") -> bool:
     """Boot, and write what changes nothing, until the power goes again; False if it is all done before that."""
     try:
         vfs.mount(vfs.VfsLfs2(trial[0]), MOUNT)

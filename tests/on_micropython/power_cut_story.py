@@ -19,7 +19,7 @@ from protocol.placement import Placement  # noqa: E402
 from protocol.receipt import Receipt  # noqa: E402
 from protocol.record import BOOT, CHECK_IN, DOOR, ENTRY, REFUSAL  # noqa: E402
 from protocol.signed_time import SignedTime  # noqa: E402
-from tests.on_micropython.flash_in_memory import Flash  # noqa: E402
+from sim.board.memory_flash import MemoryFlash  # noqa: E402
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ class Story:
 
     def __init__(self, journal_blocks: int = JOURNAL_BLOCKS) -> None:
         self.log: list[Any] = []
-        self.state = Flash(STATE_BLOCKS, 0, self.log)
-        self.journal = Flash(journal_blocks, 1, self.log)
+        self.state = MemoryFlash(STATE_BLOCKS, None, 0, self.log)
+        self.journal = MemoryFlash(journal_blocks, None, 1, self.log)
         self.said: list[tuple[int, str, Any]] = []
         self.province = crypto.generate("P-256")
         self.platform = crypto.generate("P-256")

@@ -11,13 +11,14 @@ import vfs
 from firmware.crypto import generator
 from firmware.memory import identity
 from firmware.memory.store import Store
-from tests.on_micropython.flash_in_memory import Flash, PowerCut
+from sim.board.memory_flash import MemoryFlash
+from sim.board.nor_flash import PowerCut
 
 MOUNT = "/lock"
 BLOCKS = 8
 
 
-def boot(flash: Flash) -> "str | None":
+def boot(flash: MemoryFlash) -> "str | None":
     """Mount, take a secret and draw; None if the power went before anything was drawn."""
     setattr(generator, "urandom", lambda length: b"\x55" * length)  # noqa: B010  a chip that is stuck
     generator.begin(b"")
@@ -36,7 +37,7 @@ def boot(flash: Flash) -> "str | None":
 
 def main() -> None:
     """Boot, cut everywhere, boot again."""
-    whole = Flash(BLOCKS, 0)
+    whole = MemoryFlash(BLOCKS)
     vfs.VfsLfs2.mkfs(whole)
     before = [boot(whole), boot(whole)]
     start = bytes(whole.content)
@@ -47,16 +48,16 @@ def main() -> None:
         for torn in (False, True):
             if torn and done == len(log):
                 continue
-            left = Flash(BLOCKS, 0, None, start)
+            left = MemoryFlash(BLOCKS, start)
             for operation in log[:done]:
-                left.apply(operation)
+                left.apply(operation[1], operation[2])
             if torn:
-                left.apply(log[done], True)
+                left.apply(log[done][1], log[done][2], True)
             cut = last if done == len(log) else None
             lives.append((before[0], before[1], cut, boot(left), boot(left)))
     # And by a cut that the firmware meets itself, so that whatever it draws all the same counts.
     for operations in range(len(log) + 1):
-        left = Flash(BLOCKS, 0, None, start)
+        left = MemoryFlash(BLOCKS, start)
         left.power = [operations]
         met = boot(left)
         left.power = None

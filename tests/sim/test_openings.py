@@ -16,9 +16,9 @@ from protocol import crypto_cpython as crypto
 from protocol.record import DOOR, ENTRY
 from sim.board import flash
 from sim.board.bus import BoardBus, BoardEvent
+from sim.board.memory_flash import MemoryFlash
 from sim.board.openings import openings
 from sim.scenarios import perform, stories
-from tests.on_micropython.flash_in_memory import Flash
 from tests.support.board_process import RUNTIMES, board
 from tests.support.chain import Chain, check_in, entry, event
 
@@ -30,7 +30,7 @@ class Board:
 
     def __init__(self) -> None:
         self.history: list[BoardEvent] = []
-        self.flash = Flash(4 + TALLY_SECTORS, 0)
+        self.flash = MemoryFlash(4 + TALLY_SECTORS)
         self.chain = Chain(crypto.generate("P-256")[1])
         self.boots = 0
         self.boot()

@@ -13,8 +13,8 @@ from protocol.placement import Placement
 from protocol.receipt import Receipt
 from protocol.signed_time import SignedTime
 from sim import pki
+from sim.board.memory_flash import MemoryFlash
 from tests.support import tap
-from tests.support.flash_device import FlashDevice
 
 PROVINCE, SEALING = crypto.generate("P-256"), crypto.generate("P-256")
 LISTING = "HZ-1"
@@ -26,7 +26,7 @@ class PlacedLock:
 
     def __init__(self, store: Store, sectors: int, platform: bytes) -> None:
         self.store = store
-        self.flash = FlashDevice(sectors)
+        self.flash = MemoryFlash(sectors)
         self._platform_key = platform
         self._serials = itertools.count(1)
         self.new_record = asyncio.Event()

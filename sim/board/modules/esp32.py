@@ -15,6 +15,7 @@ from binascii import hexlify
 
 from sim.board import layout
 from sim.board.line import const, line
+from sim.board.nor_flash import NorFlash
 
 _MICROPYTHON = sys.implementation.name == "micropython"
 
@@ -27,15 +28,15 @@ def _read_cut():
     return int(at or "0"), mode == "torn"
 
 
-_BLANK = b"\xff" * 256
 _REPORTED = const("journal")
 _PIECE = const(128)
 
 
-class _Flash:
+class _Flash(NorFlash):
     """The image file; every change passes here."""
 
     def __init__(self, path):
+        super().__init__()
         # Unbuffered, as a buffer would survive what flash does not.
         self.file = open(path, "r+b") if _MICROPYTHON else open(path, "r+b", buffering=0)
         size = self.file.seek(0, 2)
@@ -43,65 +44,26 @@ class _Flash:
             raise OSError("flash image %s has %d bytes, not %d" % (path, size, layout.IMAGE_SIZE))
         name = path + layout.OPERATIONS_SUFFIX
         self.counters = open(name, "wb") if _MICROPYTHON else open(name, "wb", buffering=0)
-        self.programs = self.erases = self.programmed = 0
         self.line = line()  # before anything is done to the flash
         self.cut_at, self.torn = _read_cut()
         self._count(0)
 
-    def read(self, offset, buffer):
-        self.file.seek(offset)
+    def load(self, at, buffer):
+        self.file.seek(at)
         self.file.readinto(buffer)
 
-    def program(self, offset, data):
-        if self._is_cut():
-            if self.torn:
-                self._program(offset, _torn_program(data))
-            self._cut()
-        self._program(offset, data)
-        self.programs += 1
-        self.programmed += len(data)
-        self._count(0)
-
-    def erase(self, offset):
-        if self._is_cut():
-            if self.torn:
-                self._write(offset, self._torn_erase(offset))
-            self._cut()
-        # Piece by piece: the chip erases without a sector's worth of the lock's heap.
-        for at in range(offset, offset + layout.SECTOR, len(_BLANK)):
-            self._write(at, _BLANK)
-        self.erases += 1
-        self._count(0)
-
-    def _program(self, offset, data):
-        length = len(data)
-        old = bytearray(length)
-        self.read(offset, old)
-        if old != b"\xff" * length:
-            # As integers: a loop over bytes would dominate the run time of an exhaustive cut test.
-            both = int.from_bytes(old, "big") & int.from_bytes(data, "big")
-            data = both.to_bytes(length, "big")
-        self._write(offset, data)
-
-    def _write(self, offset, data):
-        self.file.seek(offset)
+    def store(self, at, data):
+        self.file.seek(at)
         self.file.write(data)
 
-    def _torn_erase(self, offset):
-        # The first half is erased; in the rest some bits have already flipped, others not.
-        block = bytearray(layout.SECTOR)
-        self.read(offset, block)
-        half = layout.SECTOR // 2
-        return b"\xff" * half + bytes(byte | (0xA5 if i & 1 else 0) for i, byte in enumerate(block[half:]))
-
-    def _is_cut(self):
-        return self.cut_at and self.programs + self.erases + 1 == self.cut_at
+    def done(self, at, data):
+        self._count(0)
 
     def _count(self, cut):
         self.counters.seek(0)
         self.counters.write(struct.pack(layout.OPERATIONS_FORMAT, self.programs, self.erases, self.programmed, cut))
 
-    def _cut(self):
+    def lose_power(self):
         self._count(1)
         if not _MICROPYTHON:
             os._exit(layout.POWER_CUT_EXIT)
@@ -109,15 +71,6 @@ class _Flash:
         # is named for the occasion and is deadly by default; where it does not exist, SIGKILL is as good.
         while True:
             os.system("kill -s PWR $PPID || kill -s KILL $PPID")
-
-
-def _torn_program(data):
-    half = len(data) // 2
-    rest = len(data) - half
-    if not rest:
-        return bytes(data)
-    # The byte where it stopped has only some of its bits cleared.
-    return bytes(data[:half]) + bytes((data[half] | 0x0F,)) + b"\xff" * (rest - 1)
 
 
 _flash = None
@@ -172,7 +125,7 @@ class Partition:
 
     def readblocks(self, block_num, buf, offset=0):
         """Fill `buf` from `block_num`, `offset` bytes into it."""
-        self._flash.read(self._place(block_num, offset, len(buf)), buf)
+        self._flash.load(self._place(block_num, offset, len(buf)), buf)
 
     def writeblocks(self, block_num, buf, offset=None):
         """Without `offset`: erase what `buf` covers, then program it. With `offset`: program only."""

@@ -183,6 +183,7 @@ BOOT = (
     NOTING
     + """
 from firmware import main
+from firmware.boards import esp32_c6_devkitc_1
 from sim.board.boot import mount
 def loaded(crypto, store):
     own = load(crypto, store)
@@ -190,7 +191,7 @@ def loaded(crypto, store):
     raise SystemExit
 load = main.identity.load
 main.identity.load = loaded
-main.main(mount())
+main.main(mount(), esp32_c6_devkitc_1)
 """
 )
 

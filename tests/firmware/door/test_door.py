@@ -14,9 +14,9 @@ from firmware.memory.store import Store
 from protocol import crypto_cpython as crypto
 from protocol import record
 from protocol.errors import FormatError, RefusedError, StorageError, TransportError, VerificationError
+from sim.board.memory_flash import MemoryFlash
 from sim.platform import Guest, Platform
 from tests.support.door_bench import NOW, PLATFORM, Bench
-from tests.support.flash_device import FlashDevice
 from tests.support.placed_lock import LISTING, PROVINCE
 
 ANN, BEN = Guest("A1", "1990-03-07"), Guest("B2", "1991-04-08")
@@ -73,7 +73,7 @@ def test_without_its_papers_the_lock_opens_for_nobody(tmp_path: Path) -> None:
     own = identity.load(crypto, store)
     assert own is not None
     with pytest.raises(RefusedError, match=r"door\.unplaced"):
-        Lock(crypto, store, own, FlashDevice(8), lambda: None).standing.in_force()
+        Lock(crypto, store, own, MemoryFlash(8), lambda: None).standing.in_force()
 
 
 def test_a_profile_that_the_placement_does_not_name_is_no_paper(bench: Bench) -> None:

@@ -8,10 +8,11 @@ from firmware.memory import entries, recorder
 from firmware.memory.tally import Tally
 from protocol import record
 from protocol.record import CHECK_IN, ENTRY
+from sim.board.memory_flash import MemoryFlash
+from sim.board.nor_flash import PowerCut
 from sim.platform import Guest
 from tests.support.door_bench import NOW as DOOR_NOW
 from tests.support.door_bench import PLATFORM, Bench
-from tests.support.flash_device import FlashDevice, PowerCut
 from tests.support.placed_lock import LISTING
 from tests.support.recording_lock import NOW, RecordingLock
 
@@ -130,7 +131,7 @@ def test_what_is_counted_is_in_flash_before_the_strike_moves(tmp_path: Path, mon
     found: list[int] = []
 
     def open_now() -> None:
-        held = Tally(FlashDevice(bench.flash.sectors, bytes(bench.flash.content))).lines()
+        held = Tally(MemoryFlash(bench.flash.sectors, bytes(bench.flash.content))).lines()
         found.append(sum(line.count for line in held if line.kind == ENTRY))
         bench.outputs.seen.append(("open", bench.lock.journal.next_counter))
 
@@ -188,14 +189,14 @@ def test_a_night_of_one_guests_tapping_while_no_receipt_comes_costs_few_records_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench = awake(RecordingLock(tmp_path, monkeypatch, 64))
-    records, erased, taps = bench.lock.journal.next_counter, bench.flash.erased, NIGHT // 3
+    records, erased, taps = bench.lock.journal.next_counter, bench.flash.erases, NIGHT // 3
     for number in range(taps):
         bench.enter()
         bench.elapse(3)
         if number % 20 == 0:
             bench.rest()
     assert bench.lock.journal.next_counter - records <= 2 + NIGHT * 1000 // entries._LONGEST_MS
-    assert bench.flash.erased - erased <= taps // 50
+    assert bench.flash.erases - erased <= taps // 50
     assert all_entries(bench) == taps
     bench.check_in(2)
     bench.elapse(WINDOW)
@@ -208,7 +209,7 @@ def test_nor_do_thirty_two_guests_fill_the_journal_in_a_night_nor_does_taking_th
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cuts: bool
 ) -> None:
     bench = awake(RecordingLock(tmp_path, monkeypatch, 64))
-    records, erased, taps = bench.lock.journal.next_counter, bench.flash.erased, NIGHT // 10
+    records, erased, taps = bench.lock.journal.next_counter, bench.flash.erases, NIGHT // 10
     for number in range(taps):
         bench.enter(number % 32 + 1)
         bench.elapse(10)
@@ -217,7 +218,7 @@ def test_nor_do_thirty_two_guests_fill_the_journal_in_a_night_nor_does_taking_th
                 bench.reboot()
             bench.rest()
     assert bench.lock.journal.next_counter - records <= entries._AT_ONCE + NIGHT * 1000 // entries._EACH_MS
-    assert bench.flash.erased - erased <= taps // 10
+    assert bench.flash.erases - erased <= taps // 10
     assert bench.lock.journal.free_sectors() >= bench.lock.journal.sectors // 3
     assert all_entries(bench) == taps
     bench.check_in(2)

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from firmware.memory.journal import Journal
 from protocol import cbor, cose, crypto_cpython, record
 from protocol.errors import StorageError, VerificationError
-from tests.support.flash_device import SECTOR, FlashDevice, PowerCut
+from sim.board.memory_flash import SECTOR, MemoryFlash
+from sim.board.nor_flash import PowerCut
 
 LOCK_ID = bytes(16)
 NOTE = cbor.encode([bytes(16), 1])
@@ -31,7 +32,7 @@ def contents(journal: Journal) -> list[tuple[int, bytes]]:
 
 
 def test_a_record_is_there_again_after_a_reboot() -> None:
-    device = FlashDevice(8)
+    device = MemoryFlash(8)
     journal = Journal(device)
     made = [append(journal) for _ in range(20)]
     again = Journal(device)
@@ -41,7 +42,7 @@ def test_a_record_is_there_again_after_a_reboot() -> None:
 
 
 def test_a_record_that_does_not_continue_the_chain_is_refused() -> None:
-    journal = Journal(FlashDevice(8))
+    journal = Journal(MemoryFlash(8))
     append(journal)
     for stray in (make_record(1, bytes(32)), make_record(2, b"\x01" * 32), make_record(3, journal.head)):
         with pytest.raises(StorageError, match=r"journal\.chain"):
@@ -50,7 +51,7 @@ def test_a_record_that_does_not_continue_the_chain_is_refused() -> None:
 
 
 def test_a_receipt_frees_the_sectors_it_covers_and_survives_a_reboot() -> None:
-    device = FlashDevice(10)
+    device = MemoryFlash(10)
     journal = Journal(device)
     heads = []
     for _ in range(40):
@@ -65,7 +66,7 @@ def test_a_receipt_frees_the_sectors_it_covers_and_survives_a_reboot() -> None:
 
 
 def test_the_chain_goes_on_after_everything_was_receipted_and_erased() -> None:
-    device = FlashDevice(5)
+    device = MemoryFlash(5)
     journal = Journal(device)
     for _ in range(200):
         append(journal)
@@ -75,7 +76,7 @@ def test_the_chain_goes_on_after_everything_was_receipted_and_erased() -> None:
 
 
 def test_a_receipt_for_records_never_made_is_refused() -> None:
-    journal = Journal(FlashDevice(8))
+    journal = Journal(MemoryFlash(8))
     append(journal)
     with pytest.raises(VerificationError, match=r"receipt\.ahead"):
         journal.receipt(2, journal.head)
@@ -83,7 +84,7 @@ def test_a_receipt_for_records_never_made_is_refused() -> None:
 
 
 def test_a_receipt_for_another_record_of_that_number_is_refused() -> None:
-    journal = Journal(FlashDevice(8))
+    journal = Journal(MemoryFlash(8))
     append(journal)
     append(journal)
     with pytest.raises(VerificationError, match=r"receipt\.head"):
@@ -92,7 +93,7 @@ def test_a_receipt_for_another_record_of_that_number_is_refused() -> None:
 
 
 def test_an_old_receipt_changes_nothing() -> None:
-    journal = Journal(FlashDevice(8))
+    journal = Journal(MemoryFlash(8))
     append(journal)
     first = journal.head
     append(journal)
@@ -102,7 +103,7 @@ def test_an_old_receipt_changes_nothing() -> None:
 
 
 def test_a_full_ring_refuses_and_a_receipt_makes_room_again() -> None:
-    journal = Journal(FlashDevice(6))
+    journal = Journal(MemoryFlash(6))
     with pytest.raises(StorageError, match=r"journal\.full"):
         while True:
             append(journal)
@@ -116,7 +117,7 @@ def test_a_full_ring_refuses_and_a_receipt_makes_room_again() -> None:
 
 
 def test_flash_that_does_not_hold_what_is_written_is_noticed() -> None:
-    device = FlashDevice(6)
+    device = MemoryFlash(6)
     journal = Journal(device)
     append(journal)
     good = Journal(device).next_counter
@@ -129,10 +130,10 @@ def test_flash_that_does_not_hold_what_is_written_is_noticed() -> None:
 
 def test_a_record_too_long_for_a_sector_is_refused() -> None:
     with pytest.raises(StorageError, match=r"journal\.size"):
-        append(Journal(FlashDevice(6)), size=3900)
+        append(Journal(MemoryFlash(6)), size=3900)
 
 
-def scenario(device: FlashDevice, acknowledged: list[bytes], receipts: list[int]) -> None:
+def scenario(device: MemoryFlash, acknowledged: list[bytes], receipts: list[int]) -> None:
     """Records of growing size, a receipt every fourth, noting what the journal acknowledged."""
     journal = Journal(device)
     for step in range(60):
@@ -144,17 +145,17 @@ def scenario(device: FlashDevice, acknowledged: list[bytes], receipts: list[int]
 
 @pytest.mark.parametrize("torn", [False, True], ids=["clean", "torn"])
 def test_a_power_cut_at_any_flash_operation_loses_nothing_acknowledged_and_repeats_no_counter(torn: bool) -> None:
-    whole = FlashDevice(6)
+    whole = MemoryFlash(6)
     scenario(whole, [], [])
     assert whole.operations > 80
     for cut_at in range(1, whole.operations + 1):
-        device = FlashDevice(6)
+        device = MemoryFlash(6)
         device.cut_at, device.torn = cut_at, torn
         acknowledged: list[bytes] = []
         receipts: list[int] = []
         with pytest.raises(PowerCut):
             scenario(device, acknowledged, receipts)
-        journal = Journal(FlashDevice(6, bytes(device.content)))
+        journal = Journal(MemoryFlash(6, bytes(device.content)))
         held = dict(contents(journal))
         covered = max(receipts, default=0)
         assert journal.through >= covered
@@ -170,14 +171,14 @@ def test_a_power_cut_at_any_flash_operation_loses_nothing_acknowledged_and_repea
 
 @given(st.binary(min_size=64, max_size=3 * SECTOR))
 def test_whatever_the_flash_holds_the_journal_opens_and_takes_records(noise: bytes) -> None:
-    device = FlashDevice(4, (noise + b"\xff" * (4 * SECTOR))[: 4 * SECTOR])
+    device = MemoryFlash(4, (noise + b"\xff" * (4 * SECTOR))[: 4 * SECTOR])
     journal = Journal(device)
     append(journal)
     assert Journal(device).next_counter == journal.next_counter
 
 
 def test_write_amplification_is_near_its_floor() -> None:
-    device = FlashDevice(64)
+    device = MemoryFlash(64)
     journal = Journal(device)
     written = 0
     for number in range(240):
@@ -185,4 +186,4 @@ def test_write_amplification_is_near_its_floor() -> None:
         if number % 20 == 19:
             journal.receipt(journal.next_counter - 1, journal.head)
     assert device.programmed <= 1.1 * written
-    assert device.erased <= 0.17 * 240
+    assert device.erases <= 0.17 * 240

@@ -5,11 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware.memory import tally
+from firmware.memory.flash import TALLY_SECTORS
 from firmware.memory.stays import MAX_STAYS
 from firmware.memory.tally import Line, Tally
 from protocol.errors import StorageError
 from protocol.record import BOOT, DOOR, ENTRY, EVENTS, REFUSAL
-from tests.support.flash_device import SECTOR, FlashDevice, PowerCut
+from sim.board.memory_flash import SECTOR, MemoryFlash
+from sim.board.nor_flash import PowerCut
 
 
 def said(tally: Tally) -> list[tuple[int, str, bytes, int, int]]:
@@ -21,7 +23,7 @@ def counts(tally: Tally) -> dict[tuple[int, str, bytes, int], int]:
 
 
 def test_what_was_counted_is_there_again_after_a_reboot_in_the_order_it_first_happened() -> None:
-    device = FlashDevice(4)
+    device = MemoryFlash(4)
     tally = Tally(device)
     tally.add(Line(DOOR, "forced", 10, 12))
     tally.add(Line(BOOT, "power-on", 20, None))
@@ -37,14 +39,14 @@ def test_what_was_counted_is_there_again_after_a_reboot_in_the_order_it_first_ha
 
 
 def test_an_unknown_time_stays_unknown_when_known_ones_follow() -> None:
-    tally = Tally(FlashDevice(4))
+    tally = Tally(MemoryFlash(4))
     tally.add(Line(REFUSAL, "stranger", 10, None))
     tally.add(Line(REFUSAL, "stranger", 50, 60))
     assert [(line.earliest, line.latest, line.count) for line in tally.lines()] == [(10, None, 2)]
 
 
 def test_a_line_that_became_a_record_is_gone_and_begins_anew() -> None:
-    device = FlashDevice(4)
+    device = MemoryFlash(4)
     tally = Tally(device)
     tally.add(Line(DOOR, "opened", 10, 10))
     tally.close(tally.lines()[0])
@@ -54,11 +56,11 @@ def test_a_line_that_became_a_record_is_gone_and_begins_anew() -> None:
 
 
 def test_a_line_named_by_the_journals_last_note_has_become_a_record_before_the_power_went() -> None:
-    device = FlashDevice(4)
+    device = MemoryFlash(4)
     tally = Tally(device)
     tally.add(Line(DOOR, "opened", 10, 10))
     note = tally.lines()[0].note()
-    assert said(Tally(FlashDevice(4, bytes(device.content)), note)) == []
+    assert said(Tally(MemoryFlash(4, bytes(device.content)), note)) == []
     tally.add(Line(DOOR, "opened", 20, 20))
     # Since then it happened again: the note is for an earlier line of that key, which was closed in its time.
     assert said(Tally(device, note)) == [(DOOR, "opened", b"", 0, 2)]
@@ -66,13 +68,13 @@ def test_a_line_named_by_the_journals_last_note_has_become_a_record_before_the_p
 
 @pytest.mark.parametrize("note", [b"", b"\x80", b"\x82\x50" + bytes(16) + b"\x01", b"\x86\x01\x02\x03\x04\x05\x06"])
 def test_the_note_of_any_other_record_says_nothing_of_a_line(note: bytes) -> None:
-    device = FlashDevice(4)
+    device = MemoryFlash(4)
     Tally(device).add(Line(DOOR, "opened", 10, 10))
     assert len(said(Tally(device, note))) == 1
 
 
 def test_ten_thousand_entries_fit_and_every_one_is_counted() -> None:
-    device = FlashDevice(4)
+    device = MemoryFlash(4)
     tally = Tally(device)
     for number in range(10_000):
         tally.add(Line(ENTRY, "mdoc", number, number, 1, b"G" * 16, number % 5 + 1))
@@ -82,11 +84,11 @@ def test_ten_thousand_entries_fit_and_every_one_is_counted() -> None:
             0,
             9999,
         )
-    assert device.erased < 10_000 / 50
+    assert device.erases < 10_000 / 50
 
 
 def test_more_guests_than_have_room_apart_are_counted_by_stay_and_none_is_lost() -> None:
-    device = FlashDevice(4)
+    device = MemoryFlash(4)
     tally = Tally(device)
     for kind, whats in EVENTS.items():
         for what in whats:
@@ -105,7 +107,7 @@ def test_more_guests_than_have_room_apart_are_counted_by_stay_and_none_is_lost()
 
 
 def test_more_ways_to_come_than_have_room_apart_are_counted_together_and_the_tally_stays_in_its_sector() -> None:
-    device = FlashDevice(4)
+    device = MemoryFlash(4)
     tally = Tally(device)
     for kind, whats in EVENTS.items():
         for what in whats:
@@ -122,7 +124,7 @@ def test_more_ways_to_come_than_have_room_apart_are_counted_together_and_the_tal
 
 
 def test_to_close_what_was_counted_together_loses_nothing_that_is_counted_together_just_then() -> None:
-    device = FlashDevice(4)
+    device = MemoryFlash(4)
     tally = Tally(device)
     tally.add(Line(ENTRY, "mdoc", 10, 10, 5, b"G" * 16))  # of several guests
     for number in range(1, 63):
@@ -135,25 +137,25 @@ def test_to_close_what_was_counted_together_loses_nothing_that_is_counted_togeth
 
 
 def test_a_place_that_does_not_hold_what_is_written_is_passed_over() -> None:
-    device = FlashDevice(4)
+    device = MemoryFlash(4)
     tally = Tally(device)
     tally.add(Line(DOOR, "opened", 1, 1))
-    sector = tally._sector
+    sector = device.sectors - TALLY_SECTORS + tally._sector
     device.content[sector * SECTOR + 128 : sector * SECTOR + 192] = bytes(64)
     tally.add(Line(DOOR, "closed", 2, 2))
     assert [what for _, what, _, _, _ in said(Tally(device))] == ["opened", "closed"]
 
 
 def test_flash_that_holds_nothing_is_noticed_and_nothing_is_called_counted() -> None:
-    device = FlashDevice(4)
+    device = MemoryFlash(4)
     tally = Tally(device)
-    device.writeblocks = lambda block, buf, offset: None  # type: ignore[method-assign]  # a dead chip
+    device.dead = True
     with pytest.raises(StorageError, match=r"journal\.flash"):
         tally.add(Line(DOOR, "opened", 1, 1))
     assert said(tally) == []
 
 
-def story(device: FlashDevice, acknowledged: list[Line]) -> None:
+def story(device: MemoryFlash, acknowledged: list[Line]) -> None:
     """Counts, and closes now and then, until two moves to the other sector are over."""
     tally = Tally(device)
     for number in range(140):
@@ -169,16 +171,16 @@ def story(device: FlashDevice, acknowledged: list[Line]) -> None:
 
 @pytest.mark.parametrize("torn", [False, True], ids=["clean", "torn"])
 def test_a_power_cut_at_any_operation_loses_no_count_and_doubles_none(torn: bool) -> None:
-    whole = FlashDevice(4)
+    whole = MemoryFlash(4)
     story(whole, [])
-    assert whole.operations > 150 and whole.erased >= 2
+    assert whole.operations > 150 and whole.erases >= 2
     for cut_at in range(1, whole.operations + 1):
-        device = FlashDevice(4)
+        device = MemoryFlash(4)
         device.cut_at, device.torn = cut_at, torn
         acknowledged: list[Line] = []
         with pytest.raises(PowerCut):
             story(device, acknowledged)
-        after = FlashDevice(4, bytes(device.content))
+        after = MemoryFlash(4, bytes(device.content))
         tally = Tally(after)
         expected: dict[tuple[int, str, bytes, int], int] = {}
         for line in acknowledged:
@@ -189,12 +191,12 @@ def test_a_power_cut_at_any_operation_loses_no_count_and_doubles_none(torn: bool
         assert len(extra) <= 1, (cut_at, held, expected)
         assert all(held.get(key, 0) >= count for key, count in expected.items()), (cut_at, held, expected)
         tally.add(Line(DOOR, "opened", 1, 1))
-        assert counts(Tally(FlashDevice(4, bytes(after.content))))[DOOR, "opened", b"", 0] == 1
+        assert counts(Tally(MemoryFlash(4, bytes(after.content))))[DOOR, "opened", b"", 0] == 1
 
 
 @given(st.binary(min_size=64, max_size=2 * SECTOR))
 def test_whatever_the_flash_holds_the_tally_opens_and_counts(noise: bytes) -> None:
-    device = FlashDevice(2, (noise + b"\xff" * (2 * SECTOR))[: 2 * SECTOR])
+    device = MemoryFlash(2, (noise + b"\xff" * (2 * SECTOR))[: 2 * SECTOR])
     tally = Tally(device)
     before = counts(tally).get((DOOR, "held", b"", 0), 0)
     tally.add(Line(DOOR, "held", 1, 1))

@@ -107,24 +107,9 @@ from firmware import crypto
 from firmware.memory import identity
 from firmware.lock import Lock
 from firmware.memory.store import Store
-class Flash:
-    def __init__(self):
-        self.blocks = {}
-    def ioctl(self, operation, argument):
-        if operation == 4:
-            return 4
-        if operation == 5:
-            return 4096
-        if operation == 6:
-            self.blocks[argument] = bytearray(b"\\xff" * 4096)
-        return 0
-    def readblocks(self, number, buffer, offset=0):
-        block = self.blocks.get(number)
-        buffer[:] = block[offset : offset + len(buffer)] if block else b"\\xff" * len(buffer)
-    def writeblocks(self, number, buffer, offset=0):
-        self.blocks.setdefault(number, bytearray(b"\\xff" * 4096))[offset : offset + len(buffer)] = buffer
+from sim.board.memory_flash import MemoryFlash
 store = Store(given["folder"])
-lock = Lock(crypto, store, identity.load(crypto, store), Flash(), print)
+lock = Lock(crypto, store, identity.load(crypto, store), MemoryFlash(4), print)
 with open(given["statement"], "rb") as file:
     data = file.read()
 hoard = []
