@@ -2,14 +2,26 @@
 
     begin ─▶ ready ─▶ exchange ─▶ farewell ─▶ close
 
-Of two phones at once the first to write State = 01 is served; another one is sent away, and the first does not notice.
-A connection lost before State = 01 is no harm: the same phone may come again until `CONNECT_MS` are over. Lost after
-it, the session's keys are in use: the read fails, and only a new tap, with new keys, can follow. A second tap, of the
-same phone or another, takes the session's place before State = 01, and neither disturbs it nor is served after it
+| state of a session | event | next state |
+| --- | --- | --- |
+| new | `begin` | WAITING: the lock advertises, or scans |
+| WAITING | State = 01 is written | STARTED (`started`); this phone's connection is the session's |
+| WAITING | the connection is lost | WAITING: the same phone may come again; as a client, `ATTEMPTS` times |
+| WAITING | `CONNECT_MS` are over | `ready` raises `ble.no_phone` |
+| WAITING, STARTED | another phone writes | the same; the other phone is disconnected |
+| STARTED | a complete message | STARTED; `exchange` returns it |
+| STARTED | the connection is lost, a part is wrong, a message that nobody asked for | OVER: `_over` has the error |
+| STARTED | State = 02 from the phone | OVER: the holder has declined |
+| STARTED | `farewell` | SILENT (`_silent`): nothing that the phone sends counts any longer |
+| SILENT | `close` | the session lingers until the phone disconnects, `LINGER_MS` at most; then FINISHED |
+| any other | `close` | FINISHED (`_finished`): the radio is returned |
+
+After State = 01 the session's keys are in use, so a lost connection cannot be resumed: the guest must tap again. A
+second tap before State = 01 replaces the session. A second tap after it neither disturbs the session nor is served
 (`firmware.door.reader_task`). The edge link goes on all the while (`firmware.hardware.radio`).
 
-Handlers of the radio's events only take notes. What a phone can make them keep is one message being put together and
-one that is complete, each bounded.
+The handlers of the radio's events only store what happened. A phone can make them store at most one message that is
+being assembled and one complete message, each of limited length.
 """
 
 from firmware.mdoc_ble.client import ClientSession
@@ -24,24 +36,24 @@ if TYPE_CHECKING:
 
 
 class MdocBle:
-    """Makes sessions on `radio`, one at a time."""
+    """Creates sessions on `radio`, one at a time."""
 
     def __init__(self, radio: "Radio") -> None:
         self._radio = radio
         self._current: Session | None = None
 
     def session(self, offer: "Ble", ident: bytes, longest: int) -> "Session":
-        """A session with the mdoc that made `offer` in its handover; its messages are at most `longest` bytes.
+        """A session with the mdoc that made `offer` in its handover. Its messages have at most `longest` bytes.
 
-        The mdoc as central is preferred when it offers both: that is what every wallet known to us implements, and
-        the lock need not scan. Raises RefusedError `reader.no_carrier` when the offer cannot be taken.
+        If the mdoc offers both roles, it becomes the central: every wallet known to us implements that, and the lock
+        need not scan. Raises RefusedError `reader.no_carrier` if the offer lacks the UUID that is needed.
         """
         if self._current is not None:
-            self._current.finish()  # the last one may be lingering
+            self._current.finish()  # the previous session may still linger
         if offer.central and offer.central_uuid is not None:
             self._current = ServerSession(self._radio, offer.central_uuid, longest, ident)
         elif offer.peripheral and offer.peripheral_uuid is not None:
             self._current = ClientSession(self._radio, offer.peripheral_uuid, longest)
         else:
-            raise RefusedError("reader.no_carrier", "the mdoc offers BLE without saying how to find it")
+            raise RefusedError("reader.no_carrier", "the mdoc offers BLE without a service UUID")
         return self._current

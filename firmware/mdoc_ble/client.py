@@ -29,23 +29,29 @@ _NOTIFY = const(18)
 _DONE = MTU_EXCHANGED, _SERVICE_DONE, _CHARACTERISTIC_DONE, _DESCRIPTOR_DONE, _WRITE_DONE
 
 SCAN_US, WINDOW_US = 60000, 30000
-"""Scan interval and window: listen half of the time. The rest is for the edge link, whose connection goes on."""
+"""Scan interval and window: scan half of the time. The other half is for the connection of the edge link."""
 INTERVAL_US = 15000, 30000
-"""Connection interval asked for: the shortest that every phone takes, and twice that."""
+"""Connection interval requested: the shortest that every phone accepts, and twice that."""
 ATTEMPTS = 3
-"""Connections made to a phone before it counts as one that cannot be talked to."""
+"""Failed connections to a phone before `ready` gives up."""
 
 _SUBSCRIBE = const(b"\x01\x00")
 _WITH_RESPONSE = const(1)
-# Made once, for a handler makes as little as it can.
+# Created once, because a handler must allocate as little as possible.
 _CONFIGURATION = bluetooth.UUID(0x2902)  # Client Characteristic Configuration descriptor
 _VALUES = tuple(bluetooth.UUID(name) for name in (ble.MDOC_STATE, ble.MDOC_CLIENT2SERVER, ble.MDOC_SERVER2CLIENT))
 
 
 class ClientSession(Session):
-    """The lock looks for the phone that advertises `service`, and connects to it.
+    """The lock scans for the phone that advertises `service`, and connects to it.
 
-    The edge link is not touched: nothing has to be registered.
+    `ready` then takes these steps. Each waits for one event of the stack (`_step`); a failed one ends the attempt, and
+    the lock scans again:
+
+        connect ─▶ exchange the MTU ─▶ find the service ─▶ find its characteristics
+        ─▶ for State and Server2Client: find the descriptor 0x2902, subscribe ─▶ write State = 01
+
+    Nothing has to be registered for this mode, so the edge link is not disturbed.
     """
 
     mode = "client"
@@ -56,23 +62,23 @@ class ClientSession(Session):
         self._forget()
 
     def _forget(self) -> None:
-        """Nothing is known of the phone."""
+        """Forget everything about the phone."""
         self._found: tuple[int, bytes] | None = None
         self._awaited = 0
         self._status: int | None = None
         self._range: tuple[int, int] | None = None
         self._handles = [0, 0, 0]  # of `_VALUES`
         self._ends = [0, 0, 0]  # of their characteristics
-        self._configuration = 0  # of the characteristic that is being looked at
+        self._configuration = 0  # handle of the 0x2902 descriptor of the characteristic being searched
         self._outbox = self._inbox = self._state = 0
         self._gone = False
 
     async def begin(self) -> None:
-        """Look for the phone."""
+        """Start to scan for the phone."""
         self._scan()
 
     async def ready(self) -> None:
-        """Find the phone, connect, subscribe and write State = 01; what fails before that is tried again."""
+        """Find the phone, connect, subscribe and write State = 01. A failure before that is tried again."""
         since = ticks.now()
         trouble = TransportError("ble.no_phone", "the phone was not found")
         for _ in range(ATTEMPTS):
@@ -103,20 +109,20 @@ class ClientSession(Session):
         except TransportError as error:
             if error.code != "ble.stack":
                 raise
-            # Refused by our own stack: the phone has exchanged it already.
+            # Our own stack refuses if the phone has already exchanged the MTU.
         uuid = bluetooth.UUID(ble.uuid_text(self._service))
         await self._step(_SERVICE_DONE, radio.gattc_discover_services, connection, uuid)
         found = self._range
         if found is None:
-            raise TransportError("ble.service", "the phone does not have the service it promised")
+            raise TransportError("ble.service", "the phone does not have the service that it announced")
         start, end = found
         await self._step(_CHARACTERISTIC_DONE, radio.gattc_discover_characteristics, connection, start, end)
         self._state, self._outbox, self._inbox = self._handles
         if 0 in self._handles:
             raise TransportError("ble.service", "the phone's service lacks a characteristic")
         for at in (0, 2):  # State and Server2Client
-            # Between its value and the next declaration: a look at more takes a request for each change of the length
-            # of UUIDs on the way, for an answer has room for one length only (Core, Vol 3, Part F, 3.4.3.2).
+            # Search only from the characteristic's value to the next declaration. A response holds UUIDs of one length
+            # only (Core, Vol 3, Part F, 3.4.3.2), so a wider search would cost a request for each change of length.
             self._configuration, first, last = 0, self._handles[at], self._ends[at]
             if last > first:
                 await self._step(_DESCRIPTOR_DONE, radio.gattc_discover_descriptors, connection, first, last)
@@ -132,18 +138,18 @@ class ClientSession(Session):
         self.started = True
 
     async def _step(self, event: int, call: "Any", *arguments: "Any") -> None:
-        """Do something that ends with `event`. Raises TransportError."""
+        """Call the stack and wait for `event`. Raises TransportError."""
         self._check_there()
         self._expect(event)
         try:
             call(*arguments)
         except OSError:
-            raise TransportError("ble.stack", "the radio does not take a command")
+            raise TransportError("ble.stack", "the radio refuses a command")
         since = ticks.now()
         while self._status is None:
             left = session.STEP_MS + session.STEP_MS // 2 - ticks.since(ticks.now(), since)
             if left <= 0:
-                raise TransportError("ble.silent", "the phone says nothing more")
+                raise TransportError("ble.silent", "the phone has stopped answering")
             self._check_there()
             await self._wake(left)
         if self._status:
@@ -157,7 +163,7 @@ class ClientSession(Session):
             raise lost()
 
     async def _hang_up(self) -> None:
-        """End what is left of a connection, so that the next one can be made."""
+        """Disconnect, if still connected, so that a new connection can be made."""
         connection = self._connection
         if connection is not None:
             try:
@@ -174,7 +180,7 @@ class ClientSession(Session):
             return
         if event == PERIPHERAL_CONNECT:
             if self._awaited != event or self._connection is not None:
-                raise TransportError("ble.late", "this phone is not waited for any more")
+                raise TransportError("ble.late", "the session no longer waits for this phone")
             self._connection = data[0]
             self._status = 0
         elif event == PERIPHERAL_DISCONNECT:
@@ -205,8 +211,8 @@ class ClientSession(Session):
             self._gone = True
 
     def _on_answer(self, event: int, data: "Any") -> None:
-        # The UUIDs given to a handler are gone when it returns: what is looked for is compared here. A phone may have
-        # thousands of what is not, so none of that is kept.
+        # Compare here, because the UUIDs passed to a handler are invalid after it returns. Keep only what matches: a
+        # phone may have thousands of other services and characteristics.
         if event == _SERVICE_RESULT:
             self._range = (data[1], data[2])
         elif event == _CHARACTERISTIC_RESULT:
@@ -224,7 +230,7 @@ class ClientSession(Session):
         try:
             self._ble.gap_scan(0, SCAN_US, WINDOW_US)
         except OSError:
-            raise TransportError("ble.stack", "the radio does not scan")
+            raise TransportError("ble.stack", "the radio does not start to scan")
 
     def _stop_scan(self) -> None:
         if self._scanning:
@@ -232,7 +238,7 @@ class ClientSession(Session):
             try:
                 self._ble.gap_scan(None)
             except OSError:
-                pass  # it ended by itself
+                pass  # already ended
 
     def _stop(self) -> None:
         self._stop_scan()
@@ -240,7 +246,7 @@ class ClientSession(Session):
             try:
                 self._ble.gap_connect(None)
             except OSError:
-                pass  # it has just ended
+                pass  # just ended
 
     def _write(self, connection: int, part: bytes) -> None:
         self._ble.gattc_write(connection, self._outbox, part, 0)

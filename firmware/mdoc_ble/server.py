@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
     from firmware.hardware.radio import Radio
 
-_DESCRIPTOR_READ = const(1)  # NimBLE's ATT flag: those of descriptors are not those of characteristics
+_DESCRIPTOR_READ = const(1)  # NimBLE's ATT flag; descriptors have other flags than characteristics
 
 
 def service() -> "tuple[Any, ...]":
-    """What is registered for phones: a service of our own, and in it the declaration of the one that a phone looks for
-    (`firmware.hardware.radio`). Made when it is wanted, for it is some kilobyte."""
+    """The service to register for phones. A descriptor in it declares the service that a phone looks for
+    (`firmware.hardware.radio` says how). It takes about a kilobyte, so it is created only when needed."""
     return (
         bluetooth.UUID(ble.ANCHOR),
         (
@@ -36,14 +36,14 @@ def service() -> "tuple[Any, ...]":
 
 
 ADVERTISE_US = 30000
-"""Advertising interval while a phone is expected: seconds of it cost little, and a wait at the door much."""
+"""Advertising interval while a phone is expected. It is short, for a guest waits, and it lasts only seconds."""
 _LOOK_AGAIN_MS = const(200)
 _TURNS = const(5)
-"""Of so many looks one is the link's: an edge that is not connected finds the lock while a phone is waited for."""
+"""One in this many periods of `_LOOK_AGAIN_MS` is the link's, so that an edge can find the lock meanwhile."""
 
 
 class ServerSession(Session):
-    """mdoc central client mode: the phone connects to the service `service` that this lock advertises."""
+    """mdoc central client mode: the phone connects to the service `service`, which this lock advertises."""
 
     mode = "server"
 
@@ -55,7 +55,7 @@ class ServerSession(Session):
         self._advertise_due = False
 
     async def begin(self) -> None:
-        """Name the service as this transaction does, and advertise it."""
+        """Give the service the UUID of this transaction, and advertise it."""
         self._state, self._inbox, self._outbox = self._radio.begin(self._service, self._own_ident)
         self._advertise_due = True
         self._tend()
@@ -83,7 +83,7 @@ class ServerSession(Session):
 
     def _irq(self, event: int, data: "Any") -> None:
         if event == GATTS_WRITE:
-            # Read here: the next write may overwrite the value before anyone else comes round.
+            # Read the value here: the next write may overwrite it before a task has its turn.
             self._take_write(data[0], data[1], self._ble.gatts_read(data[1]))
         elif event == CENTRAL_CONNECT:
             self._advertise_due = not self.started  # the stack stops advertising when someone connects
@@ -113,13 +113,13 @@ class ServerSession(Session):
             try:
                 self._ble.gap_disconnect(self._strangers.pop())
             except OSError:
-                pass  # it went by itself
+                pass  # already gone
         if self._advertise_due and not self.started and not self._finished:
-            self._advertise_due = False  # first, for somebody may connect as soon as it is done, and end it
+            self._advertise_due = False  # before it advertises: a peer that connects at once sets this again
             try:
                 self._radio.advertise(ADVERTISE_US, ble.advertisement(self._service))
             except OSError:
-                self._advertise_due = True  # all connections in use, or one is ending: this comes round again
+                self._advertise_due = True  # all connections are in use, or one is ending; tried again later
 
     def _stop(self) -> None:
         self._advertise_due = False

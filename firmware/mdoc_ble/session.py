@@ -1,4 +1,7 @@
-"""What both modes of BLE retrieval share: the messages in parts, the limits, and the ways a session ends."""
+"""What both modes of BLE retrieval share: messages in parts, limits, and how a session ends.
+
+The states are in the table at the head of `firmware.mdoc_ble`.
+"""
 
 import asyncio
 
@@ -19,34 +22,25 @@ if TYPE_CHECKING:
     OnPhase = Callable[..., None]
 
 CONNECT_MS = 8000
-"""Longest wait for a phone that was engaged over NFC to be there with State = 01."""
+"""Longest wait for State = 01 after the handover over NFC."""
 STEP_MS = 2000
-"""Longest wait for the next part of a message, and for each step of a connection that the lock makes."""
+"""Longest wait for the next part of a message, and for each step of a connection made by the lock."""
 LINGER_MS = 1000
-"""How long a phone that was told that it is over has to hang up by itself, so that it gets the last message."""
+"""How long the phone may take to disconnect by itself after the last message, so that it surely receives it."""
 
 
 class Session:
-    """What both modes share. `mtu`, `parts_sent`, `parts_received`, `sent` and `received` (bytes) say what it took."""
+    """What both modes share. `mtu`, `parts_sent`, `parts_received`, `sent` and `received` (bytes) are logged."""
 
     mode = ""
 
     def __init__(self, radio: "Radio", service: bytes, longest: int) -> None:
-        self._radio = radio
-        self._ble = radio.ble
-        self._service = service
-        self._flag = irq_flag()
-        self._assembler = Assembler(longest)
-        self._connection: int | None = None
-        self._over: MooringError | None = None
-        self._message: bytes | None = None
-        self._silent = False  # we said the last word: what comes now is not looked at
-        self._linger: asyncio.Task[None] | None = None
-        self._finished = False
-        self.started = False
-        self.parts_sent = self.parts_received = self.sent = self.received = 0
-        self._no_memory = TransportError("ble.memory", "no memory for the phone's message")  # there is some now
-        radio.borrow(self._note)
+        self._radio = radio self._ble = radio.ble self._service = service self._flag = irq_flag() self._assembler =
+        Assembler(longest) self._connection: int | None = None self._over: MooringError | None = None self._message:
+        bytes | None = None self._silent = False  # we have sent the last message, and ignore what arrives now
+        self._linger: asyncio.Task[None] | None = None self._finished = False self.started = False self.parts_sent =
+        self.parts_received = self.sent = self.received = 0 self._no_memory = TransportError("ble.memory", "no memory
+        for the phone's message")  # created while there is memory radio.borrow(self._note)
 
     @property
     def mtu(self) -> int:
@@ -57,19 +51,21 @@ class Session:
     # --- what the reader calls ---------------------------------------------------------------------------------------
 
     async def begin(self) -> None:
-        """Be there for the phone. Raises TransportError `ble.stack`."""
+        """Advertise, or scan for the phone. Raises TransportError `ble.stack`."""
 
     async def ready(self) -> None:
-        """Wait until the session may begin (State = 01). Raises TransportError `ble.no_phone` and what went wrong."""
+        """Wait for State = 01. Raises TransportError `ble.no_phone`, or the error of the last attempt."""
 
     async def exchange(self, message: bytes, timeout_ms: int, on_phase: "OnPhase") -> bytes:
-        """Send `message`, return the phone's. `timeout_ms` is for the first part of it, `STEP_MS` for each other.
+        """Send `message`, return the phone's answer.
 
-        `on_phase("mdoc.asked", parts=…, mtu=…)` is called once the message is out: from here on it is up to the holder.
-        A message of the phone's that is here already, as from one that ends the session after its answer, is returned
-        instead, and nothing is sent.
-        Raises RefusedError `session.declined` when the phone ends the session instead, TransportError `ble.lost`,
-        `ble.silent`, `ble.stuck`, `ble.memory`, and FormatError `parts.*` for parts that cannot be.
+        `timeout_ms` limits the wait for the first part of the answer, `STEP_MS` that for each further part. Once the
+        message is sent, `on_phase("mdoc.asked", parts=…, mtu=…)` is called: the holder may have to consent now. If a
+        message from the phone has already arrived, it is returned at once and nothing is sent. A phone that ends the
+        session right after its answer sends such a message.
+
+        Raises RefusedError `session.declined` if the phone ends the session instead, TransportError `ble.lost`,
+        `ble.silent`, `ble.stuck`, `ble.memory`, and FormatError `parts.*` for invalid parts.
         """
         if self._message is None:
             await self._send(message)
@@ -84,7 +80,7 @@ class Session:
                 seen, since, wait = self.parts_received, ticks.now(), STEP_MS
             left = wait - ticks.since(ticks.now(), since)
             if left <= 0:
-                raise TransportError("ble.silent", "the phone says nothing more")
+                raise TransportError("ble.silent", "the phone has stopped answering")
             await self._wake(left)
         message, self._message = self._message, None
         return message
@@ -96,7 +92,7 @@ class Session:
         self._say(self._peer(), ble.END)
 
     def close(self) -> None:
-        """Let go, now or, when a farewell is still on its way, as soon as the phone has hung up. Never raises."""
+        """Return the radio. After `farewell`, wait in the background for the phone to disconnect. Never raises."""
         if self._finished:
             return
         connection = self._connection
@@ -107,16 +103,17 @@ class Session:
             try:
                 self._say(connection, ble.END)
             except OSError:
-                pass  # it is about to learn by the disconnection
+                pass  # the disconnection tells it as well
         self.finish()
 
     def finish(self) -> None:
-        """Let go now. Never raises; a second call does nothing."""
+        """Disconnect and return the radio now. Never raises; a second call does nothing."""
         if self._finished:
             return
         self._finished = True
         if self._over is None:
-            self._over = lost()  # whoever is sending still: the next phone may get the same connection handle
+            # Stops a task that is still sending: the next phone may get the same connection handle.
+            self._over = lost()
         if self._linger is not None:
             self._linger.cancel()
         self._stop()
@@ -125,7 +122,7 @@ class Session:
             try:
                 self._ble.gap_disconnect(connection)
             except OSError:
-                pass  # it went by itself
+                pass  # already gone
         self._radio.give_back()
 
     async def _outlast(self) -> None:
@@ -136,7 +133,7 @@ class Session:
         self.finish()
 
     def _note(self, event: int, data: "Any") -> None:
-        """The radio's handler. What it raises ends the connection."""
+        """The radio's handler. If it raises an error, the radio ends the connection."""
         try:
             self._irq(event, data)
         except MemoryError:
@@ -151,10 +148,10 @@ class Session:
         raise NotImplementedError
 
     def _stop(self) -> None:
-        """End whatever looks for the phone."""
+        """Stop scanning or advertising for the phone."""
 
     def _tend(self) -> None:
-        """Do what an event has made necessary."""
+        """Do what the handler has noted but may not do itself."""
 
     def _write(self, connection: int, part: bytes) -> None:
         raise NotImplementedError
@@ -178,7 +175,7 @@ class Session:
             raise over
 
     def _peer(self) -> int:
-        """The connection. Raises TransportError `ble.lost` when there is none any more, or what ended the session."""
+        """The connection's handle. Raises TransportError `ble.lost`, or the error that ended the session."""
         self._check()
         connection = self._connection
         if connection is None:
@@ -197,7 +194,7 @@ class Session:
         await send_message(message, self._radio.mtu(connection), write)
 
     def _take(self, part: "bytes | memoryview") -> None:
-        """A part from the phone. Runs in the radio's handler."""
+        """Take a part from the phone. Runs in the radio's handler."""
         if self._silent or self._over is not None:
             return
         self.parts_received += 1
@@ -212,7 +209,7 @@ class Session:
         if self._message is None:
             self._message = message
         else:
-            self._over = FormatError("ble.unasked", "messages that nobody asked for")
+            self._over = FormatError("ble.unasked", "the phone sent a message without a request")
 
     def _end(self) -> None:
         if self._over is None:
