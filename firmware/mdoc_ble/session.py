@@ -35,12 +35,22 @@ class Session:
     mode = ""
 
     def __init__(self, radio: "Radio", service: bytes, longest: int) -> None:
-        self._radio = radio self._ble = radio.ble self._service = service self._flag = irq_flag() self._assembler =
-        Assembler(longest) self._connection: int | None = None self._over: MooringError | None = None self._message:
-        bytes | None = None self._silent = False  # we have sent the last message, and ignore what arrives now
-        self._linger: asyncio.Task[None] | None = None self._finished = False self.started = False self.parts_sent =
-        self.parts_received = self.sent = self.received = 0 self._no_memory = TransportError("ble.memory", "no memory
-        for the phone's message")  # created while there is memory radio.borrow(self._note)
+        self._radio = radio
+        self._ble = radio.ble
+        self._service = service
+        self._flag = irq_flag()
+        self._assembler = Assembler(longest)
+        self._connection: int | None = None
+        self._over: MooringError | None = None
+        self._message: bytes | None = None
+        self._silent = False  # we have sent the last message, and ignore what arrives now
+        self._linger: asyncio.Task[None] | None = None
+        self._finished = False
+        self.started = False
+        self.parts_sent = self.parts_received = self.sent = self.received = 0
+        # Created while there is memory.
+        self._no_memory = TransportError("ble.memory", "no memory for the phone's message")
+        radio.borrow(self._note)
 
     @property
     def mtu(self) -> int:
