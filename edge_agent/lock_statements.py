@@ -19,7 +19,16 @@ from protocol.revocation_list import RevocationList
 from protocol.statement import Statement
 from protocol.trust import TrustList
 
-KINDS: Final = (placement.KIND, profile.KIND, trust.KIND, revocation_list.KIND, grant.KIND)
+PLACES: Final = {
+    placement.KIND: 1,
+    profile.KIND: 4,
+    trust.KIND: 1,
+    revocation_list.KIND: trust.MAX_LISTS,
+    grant.KIND: 256,
+}
+"""Places of one lock in the queue, for each kind. A year of stays makes some hundred grants. When the places are full,
+those grants are kept that end last."""
+KINDS: Final = tuple(PLACES)
 """The kinds that are queued for a lock, in the order in which it can use them. Receipts and answers about the time
 reach the lock too, by ways of their own. No other kind is handed to a lock."""
 

@@ -11,20 +11,11 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from edge_agent import database
-from edge_agent.lock_statements import KINDS, LockStatement
-from protocol import grant, placement, profile, revocation_list, trust
+from edge_agent.lock_statements import KINDS, PLACES, LockStatement
+from protocol import grant, profile
 from protocol.placement import Placement
 from protocol.receipt import KIND as RECEIPT
 
-PLACES: Final = {
-    placement.KIND: 1,
-    profile.KIND: 4,
-    trust.KIND: 1,
-    revocation_list.KIND: trust.MAX_LISTS,
-    grant.KIND: 256,
-}
-"""Places of one lock for each kind. A year of stays makes some hundred grants. When the places are full, those grants
-are kept that end last."""
 UNKNOWN_PLACES: Final = 8
 """Places of one lock and kind for statements that are signed, but whose form this agent does not know."""
 UNVERIFIED_PLACES: Final = 16

@@ -8,8 +8,9 @@ import pytest
 from edge_agent.downlink import Downlink
 from edge_agent.faults import Faults
 from edge_agent.lock_state import LockState
+from edge_agent.lock_statements import PLACES
 from edge_agent.outbox import Outbox
-from edge_agent.statement_queue import ALL_UNVERIFIED_PLACES, PLACES, UNKNOWN_PLACES, UNVERIFIED_PLACES
+from edge_agent.statement_queue import ALL_UNVERIFIED_PLACES, UNKNOWN_PLACES, UNVERIFIED_PLACES
 from protocol import crypto_cpython as crypto
 from protocol import statement, uplink
 from protocol.edge_pass import EdgePass
