@@ -13,7 +13,7 @@ from firmware.memory.stays import Stays
 from firmware.memory.tally import Tally
 from firmware.memory.visits import Visits
 from firmware.trust.edge_passes import EdgePasses
-from firmware.trust.trusted_statements import KINDS, Standing
+from firmware.trust.trusted_statements import KINDS, TrustedStatements
 from protocol import statement
 from protocol.errors import FormatError, MooringError, RefusedError
 from protocol.grant import Grant
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class Lock:
-    """The lock's memory: identity, clock, standing, journal and stays, and the recorder that writes them."""
+    """The lock's memory: identity, clock, trusted, journal and stays, and the recorder that writes them."""
 
     def __init__(
         self,
@@ -46,24 +46,24 @@ class Lock:
         self.identity = identity
         self.visits = Visits()
         self.clock = Clock(crypto, store, identity.lock_id)
-        self.standing = Standing(crypto, store, identity)
+        self.trusted = TrustedStatements(crypto, store, identity)
         self._learn_time()
         self.stays = Stays(store)
         self.journal = Journal(partition, self.stays)
         tally = Tally(partition, self.journal.last_note)
         self.recorder = Recorder(
-            *(crypto, identity, self.standing, self.clock, self.journal, tally, self.stays, self.visits, on_record)
+            *(crypto, identity, self.trusted, self.clock, self.journal, tally, self.stays, self.visits, on_record)
         )
         self.admission = Admission(crypto, identity)
         self.session_keys = SessionKeys(crypto)
         self._edge_passes = EdgePasses(crypto, store, identity, self.clock)
         self.commitment_keys = CommitmentKeys(crypto, identity.private)
-        self.reentry = Reentry(crypto, store, self.clock, self.standing, self.stays, self.commitment_keys)
+        self.reentry = Reentry(crypto, store, self.clock, self.trusted, self.stays, self.commitment_keys)
 
     def _learn_time(self) -> None:
         """The floor rises to when the province signed the trust list: that is durable anyway, and checked at boot."""
-        if self.standing.trust is not None:
-            self.clock.later_than(self.standing.trust.issued_at)
+        if self.trusted.trust is not None:
+            self.clock.later_than(self.trusted.trust.issued_at)
 
     def tick(self) -> bool:
         """Call about once a second. True when it has become time to ask the province for the time."""
@@ -80,7 +80,7 @@ class Lock:
             self.identity.lock_id,
             self.journal.next_counter,
             self.journal.through,
-            self.standing.serials(),
+            self.trusted.serials(),
             self.clock.nonce(),
             self.identity.public,
         )
@@ -123,7 +123,7 @@ class Lock:
     def _take(self, signed: statement.Statement) -> None:
         crypto, anchor, kind = self.crypto, self.identity.anchor, signed.kind
         if kind in KINDS:
-            self.standing.accept(signed, self.clock.interval())
+            self.trusted.accept(signed, self.clock.interval())
             self._learn_time()
             if kind == "trust-list":
                 self.reentry.issuers.forget()
@@ -143,7 +143,7 @@ class Lock:
             self.recorder.news()
             log("journal.receipted", through=self.journal.through, free=self.journal.free_sectors())
         elif kind == "grant":
-            placement = self.standing.placement
+            placement = self.trusted.placement
             if placement is None:
                 raise RefusedError("door.unplaced", "no placement names a platform")
             grant = Grant.parse(signed.open(crypto, kind, placement.platform_key))

@@ -192,8 +192,8 @@ class Maintenance:
             free = gc.mem_free()
         told: list[Any] = [1, None, 0, 0, False, False]
         if lock is not None:
-            standing, journal = lock.standing, lock.journal
-            placed = None not in (standing.placement, standing.trust, standing.profile)
+            trusted, journal = lock.trusted, lock.journal
+            placed = None not in (trusted.placement, trusted.trust, trusted.profile)
             timed = lock.clock.interval()[1] is not None
             told = [1, lock.identity.lock_id, journal.next_counter, journal.through, placed, timed]
         return told + [free, ticks.now(), _ABSENT if self.button is None else self.button.look(), self._broken]

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from firmware.memory.stays import Stays
     from firmware.memory.visits import Visits
     from firmware.nfc import Card
-    from firmware.trust.trusted_statements import Standing
+    from firmware.trust.trusted_statements import TrustedStatements
     from protocol.crypto import Crypto
     from protocol.mdoc.chain import TrustRoot
     from protocol.profile import Profile
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
         crypto: Crypto
         identity: Identity
         clock: Clock
-        standing: Standing
+        trusted: TrustedStatements
         stays: Stays
         recorder: Recorder
         visits: Visits
@@ -79,11 +79,11 @@ async def read_claims(
     to ask the host. All reasons of that kind are treated alike, so that a further request does not tell who is expected
     here. Raises any MooringError.
     """
-    placement, profile = lock.standing.in_force()
+    placement, profile = lock.trusted.in_force()
     known = await lock.reentry.by_key(card)
     if known:
         return decide(known)
-    requests = _items(profile, lock.standing.roots)
+    requests = _items(profile, lock.trusted.roots)
     plan = asking.begin(requests)
     if not plan:
         raise RefusedError("door.unplaced", "the trust list names no issuer for a document that the profile asks for")
@@ -136,7 +136,7 @@ def _read(lock: "LockMemory", answer: "Presentation", asked: "list[str]") -> "li
     The profile is looked up again: a courier may have brought a new one while the phone was read. From here to the
     decision nothing waits, so the decision uses the same one.
     """
-    _, profile = lock.standing.in_force()
+    _, profile = lock.trusted.in_force()
     earliest, latest = lock.clock.interval()
     began = ticks.now()
     recollection = lock.reentry.issuers.recollect()
@@ -144,13 +144,13 @@ def _read(lock: "LockMemory", answer: "Presentation", asked: "list[str]") -> "li
         lock.crypto,
         answer.device_response,
         answer.session_transcript,
-        lock.standing.roots,
+        lock.trusted.roots,
         # If the upper end is unknown, only guests who have checked in are let in, and the floor is their time.
         now=(earliest, earliest if latest is None else latest),
         e_reader_private=answer.e_reader_private,
         doc_types=asked,
         suites=profile.trust.suites,
-        revocation=lock.standing.revocation,
+        revocation=lock.trusted.revocation,
         issuers=recollection,
     )
     recalled = recollection.recalled
@@ -158,7 +158,7 @@ def _read(lock: "LockMemory", answer: "Presentation", asked: "list[str]") -> "li
     lock.reentry.issuers.keep(recollection)
     claims: list[Claim] = []
     for each in documents:
-        fields, barred = profile.fields(each.doc_type, each.elements), lock.standing.bars(each, latest)
+        fields, barred = profile.fields(each.doc_type, each.elements), lock.trusted.bars(each, latest)
         signer = each.country.upper(), profile.is_resident(each.doc_type)
         claims.append(DocumentClaim(lock.crypto, lock.commitment_keys.of, fields, *signer, barred, answer.stay_key))
     return claims

@@ -138,7 +138,7 @@ class Door:
         """The opening that the rules allow to the person who made `claims`. Raises RefusedError."""
         gc.collect()  # so that what outlives this visit lies together on the heap, apart from the visit's garbage
         lock = self._lock
-        placement, profile = lock.standing.in_force()
+        placement, profile = lock.trusted.in_force()
         decision = policy.decide(placement, profile, lock.stays.all(), lock.clock.interval(), claims)
         log("door.decided", kind=decision.kind, guest=decision.number)
         return decision

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from firmware.memory.stays import Stays
     from firmware.memory.store import Store
     from firmware.nfc import Card
-    from firmware.trust.trusted_statements import Standing
+    from firmware.trust.trusted_statements import TrustedStatements
     from protocol.crypto import Crypto
 
     Guest = tuple[bytes, bytes]
@@ -67,13 +67,13 @@ class Reentry:
         crypto: "Crypto",
         store: "Store",
         clock: "Clock",
-        standing: "Standing",
+        trusted: "TrustedStatements",
         stays: "Stays",
         commitment_keys: "CommitmentKeys",
     ) -> None:
         self._crypto = crypto
         self._clock = clock
-        self._standing = standing
+        self._trusted = trusted
         self._stays = stays
         self._commitment_keys = commitment_keys
         self._keys = StayKeys(store)
@@ -104,7 +104,7 @@ class Reentry:
 
         The lock offers no key that opens nothing: a phone that answers to a key is not asked for a document.
         """
-        placement = self._standing.placement
+        placement = self._trusted.placement
         _, latest = self._clock.interval()
         over = [
             stay.grant.grant_id
@@ -121,7 +121,7 @@ class Reentry:
         Call this when stays or the time have changed, and not while somebody waits: a new platform costs one point
         multiplication, and a change of guests one HMAC for each guest.
         """
-        placement = self._standing.placement
+        placement = self._trusted.placement
         platforms = [stay.platform for stay in self._stays.all()]
         for platform in platforms if placement is None else platforms + [placement.platform_key]:
             try:
@@ -204,7 +204,7 @@ class Reentry:
         `pin.wait` after too many tries, when nothing is compared; `pin.wrong`. Raises StorageError if the try cannot be
         charged. A wrong PIN costs one HMAC and one search through a table of fixed length, whoever is in.
         """
-        self._standing.in_force()
+        self._trusted.in_force()
         if not stay_pin.is_pin(typed):
             raise RefusedError("pin.form", "a PIN has eight digits")
         self._attempts.charge()

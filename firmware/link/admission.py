@@ -7,7 +7,7 @@ anybody can use any address on the air. So a flood delays honest edges too, as a
 for the link, and no record is lost.
 """
 
-from firmware.memory.rate_limit import Purse
+from firmware.memory.rate_limit import RateLimit
 from protocol import link_session
 from protocol.errors import RefusedError
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from firmware.memory.identity import Identity
     from protocol.crypto import Crypto
 
-PURSE = 4
+HANDSHAKES = 4
 """Handshakes that may follow each other at once: edges return after a power cut, or lose a few connections in a row."""
-COIN_MS = 20000
+HANDSHAKE_MS = 20000
 """Time after which one more handshake is allowed. A failed one costs the chip about two seconds, so strangers get at
 most a tenth of its time."""
 STATEMENTS, STATEMENT_MS = 12, 3000
@@ -32,8 +32,8 @@ class Admission:
         self._crypto = crypto
         self._identity = identity
         self._ephemeral: "tuple[bytes, bytes] | None" = None
-        self._purse = Purse(PURSE, COIN_MS)
-        self._statements = Purse(STATEMENTS, STATEMENT_MS)
+        self._handshakes = RateLimit(HANDSHAKES, HANDSHAKE_MS)
+        self._statements = RateLimit(STATEMENTS, STATEMENT_MS)
 
     def prepare(self) -> None:
         """Make the next ephemeral key, unless there is one. Call this while the door is idle."""
@@ -46,9 +46,9 @@ class Admission:
         Raises FormatError as `link_session.parse_open`, RefusedError `link.hurried` while the limit is used up.
         """
         link_session.parse_open(message)
-        if not self._purse.holds():
+        if not self._handshakes.allows():
             raise RefusedError("link.hurried", "too many handshakes have failed; try again later")
-        self._purse.draw()
+        self._handshakes.use()
         self.prepare()
         ephemeral, self._ephemeral = self._ephemeral, None
         assert ephemeral is not None
@@ -57,11 +57,11 @@ class Admission:
 
     def proven(self) -> None:
         """The edge of the last handshake has proven itself. Its unit of the limit is returned."""
-        self._purse.put_back()
+        self._handshakes.give_back()
 
     def takes_statement(self) -> bool:
         """Count a statement of an edge. False if it exceeds the limit."""
-        if not self._statements.holds():
+        if not self._statements.allows():
             return False
-        self._statements.draw()
+        self._statements.use()
         return True

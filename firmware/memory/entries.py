@@ -11,7 +11,7 @@ receipt was paid from it. So whoever takes the power away gets no more records t
 
 from firmware.hardware import ticks
 from firmware.memory import journal_notes
-from firmware.memory.rate_limit import Purse
+from firmware.memory.rate_limit import RateLimit
 from protocol import const
 
 TYPE_CHECKING = False
@@ -37,36 +37,36 @@ class Entries:
     """The entries of late. A key is (grant id, guest's number)."""
 
     def __init__(self, journal: "Journal") -> None:
-        self._records = Purse(_AT_ONCE, _EACH_MS)
+        self._records = RateLimit(_AT_ONCE, _EACH_MS)
         self._taken: dict[Key, tuple[int | None, int]] = {}  # the times of the last two
         for _, _, note in journal.entries_from(journal.through + 1):
             noted = journal_notes.openings(note)
             if noted is not None and noted[1] is None:
-                self.draw()
+                self.recorded()
 
-    def holds(self, key: "Key") -> bool:
+    def may_record(self, key: "Key") -> bool:
         """May an entry of that guest be a record of its own now?"""
-        if not self._records.holds():
+        if not self._records.allows():
             return False
         recent = self._taken.get(key)
         if recent is None:
             return len(self._taken) < _GUESTS or self._forget()
         return recent[0] is None or ticks.age(recent[0]) >= _WINDOW_MS
 
-    def take(self, key: "Key") -> None:
+    def entered(self, key: "Key") -> None:
         """That guest has entered, however it was kept."""
         recent = self._taken.get(key)
         if recent is not None or len(self._taken) < _GUESTS or self._forget():
             self._taken[key] = (None if recent is None else recent[1], ticks.now())
 
-    def draw(self) -> None:
+    def recorded(self) -> None:
         """A record of entries is made."""
-        if self._records.holds():
-            self._records.draw()
+        if self._records.allows():
+            self._records.use()
 
     def ready(self, line: "Line") -> bool:
         """Is it time to make a record of what was counted of a guest's entries?"""
-        if not self._records.holds():
+        if not self._records.allows():
             return False
         age, recent = ticks.age(line.since), self._taken.get((line.grant_id, line.guest))
         return age >= _LONGEST_MS or (age if recent is None else ticks.age(recent[1])) >= _WINDOW_MS

@@ -1,29 +1,29 @@
-"""What anybody may cause the lock to do, rationed: a purse of coins that grow back with time."""
+"""A limit on how often something may happen that anybody could cause again and again."""
 
 from firmware.hardware import ticks
 
 
-class Purse:
-    """`most` coins, full at the beginning, and one more each `every_ms`."""
+class RateLimit:
+    """Allows `most` uses at once. After that it allows one more use every `every_ms`."""
 
     def __init__(self, most: int, every_ms: int) -> None:
         self._most = most
         self._every_ms = every_ms
-        self._held = most
+        self._left = most
         self._since = ticks.now()
 
-    def holds(self) -> bool:
-        """Is there a coin?"""
-        grown = ticks.age(self._since) // self._every_ms
-        if grown or self._held == self._most:
-            self._held = min(self._most, self._held + grown)
+    def allows(self) -> bool:
+        """Is a use allowed now?"""
+        returned = ticks.age(self._since) // self._every_ms
+        if returned or self._left == self._most:
+            self._left = min(self._most, self._left + returned)
             self._since = ticks.now()
-        return self._held > 0
+        return self._left > 0
 
-    def draw(self) -> None:
-        """Take a coin that is there."""
-        self._held -= 1
+    def use(self) -> None:
+        """Count a use that `allows` has allowed."""
+        self._left -= 1
 
-    def put_back(self) -> None:
-        """A coin that was drawn need not have been."""
-        self._held = min(self._most, self._held + 1)
+    def give_back(self) -> None:
+        """Allow one more use, because one that was counted turned out harmless."""
+        self._left = min(self._most, self._left + 1)

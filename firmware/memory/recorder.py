@@ -20,7 +20,7 @@ from firmware.hardware import ticks
 from firmware.hardware.console import log
 from firmware.memory import journal_notes
 from firmware.memory.entries import Entries
-from firmware.memory.rate_limit import Purse
+from firmware.memory.rate_limit import RateLimit
 from firmware.memory.tally import Line, Tally
 from protocol import hpke, record
 from protocol.errors import MooringError, RefusedError, StorageError
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from firmware.memory.journal import Journal
     from firmware.memory.stays import Stays
     from firmware.memory.visits import Visits
-    from firmware.trust.trusted_statements import Standing
+    from firmware.trust.trusted_statements import TrustedStatements
     from protocol.crypto import Crypto
     from protocol.placement import Placement
 
@@ -64,7 +64,7 @@ class Recorder:
         self,
         crypto: "Crypto",
         identity: "Identity",
-        standing: "Standing",
+        trusted: "TrustedStatements",
         clock: "Clock",
         journal: "Journal",
         tally: Tally,
@@ -74,14 +74,14 @@ class Recorder:
     ) -> None:
         self._crypto = crypto
         self._identity = identity
-        self._standing = standing
+        self._trusted = trusted
         self._clock = clock
         self._journal = journal
         self._tally = tally
         self._stays = known
         self._visits = visits
-        self._slots = Purse(SLOTS, SLOT_MS)
-        self._records = Purse(RECORDS, RECORD_MS)
+        self._slots = RateLimit(SLOTS, SLOT_MS)
+        self._records = RateLimit(RECORDS, RECORD_MS)
         self._entries = Entries(journal)
         self._full = not journal.has_room()  # entries were counted for want of room alone
         self._waiting: dict[Any, Line] = {}  # events that the tally may not be written for yet
@@ -108,9 +108,9 @@ class Recorder:
         who = (grant_id, decision.number)
         if kind == record.ENTRY:
             room = journal.has_room()
-            if not room or not self._entries.holds(who):
+            if not room or not self._entries.may_record(who):
                 self._tally.add(Line(kind, method, interval[0], interval[1], 1, grant_id, decision.number))
-                self._entries.take(who)
+                self._entries.entered(who)
                 self._full = self._full or not room
                 self._news.set()
                 log("entry.counted", ms=ticks.since(ticks.now(), began))
@@ -131,8 +131,8 @@ class Recorder:
         counter, note = journal.next_counter, journal_notes.opening(grant_id, guest.pack() if guest else None)
         journal.append(sealed, note)
         if kind == record.ENTRY:
-            self._entries.draw()
-            self._entries.take(who)
+            self._entries.recorded()
+            self._entries.entered(who)
         log("journal.durable", counter=counter, ms=ticks.since(ticks.now(), began))
 
     def act(self, what: str) -> None:
@@ -141,7 +141,7 @@ class Recorder:
         Raises, and then it must not be done: RefusedError `door.unplaced` where there is no key to seal to yet,
         StorageError `journal.full` (half of the ring is for those who come in), `journal.flash`.
         """
-        if self._standing.placement is None:
+        if self._trusted.placement is None:
             raise RefusedError("door.unplaced", "nothing can be recorded yet")
         if 2 * self._journal.free_sectors() < self._journal.sectors:
             raise StorageError("journal.full", "too many records wait for a receipt")
@@ -165,7 +165,7 @@ class Recorder:
             self._waiting[line.key()] = line
         else:
             waiting.join(line)
-        if self._slots.holds():
+        if self._slots.allows():
             self._count(line.key())
         self._news.set()
 
@@ -186,7 +186,7 @@ class Recorder:
     def _count(self, key: "Any") -> None:
         """Write what waits in RAM under `key` to the tally."""
         line = self._waiting.pop(key)
-        self._slots.draw()
+        self._slots.use()
         if self._noticed is None:
             self._noticed = ticks.now()
         try:
@@ -222,12 +222,12 @@ class Recorder:
     def work(self) -> bool:
         """Do one small thing. True if there is more that can be done now. Raises StorageError."""
         for key in list(self._waiting):
-            if self._slots.holds():
+            if self._slots.allows():
                 self._count(key)
         if self._journal.reclaim():
             return True
         self._tally.tidy()
-        placement = self._standing.placement
+        placement = self._trusted.placement
         if placement is None:
             return False
         if self._encapsulation is None or self._encapsulation[0] != placement.sealing_key:
@@ -269,14 +269,14 @@ class Recorder:
             return None
         half = 2 * self._journal.free_sectors() >= self._journal.sectors
         for line in lines:
-            if line.kind != record.ENTRY and half and self._records.holds():
+            if line.kind != record.ENTRY and half and self._records.allows():
                 return line
         return None
 
     def _record(self, line: Line) -> None:
         """Make one record of a line of the tally. Whatever the power does in between, it becomes one and not two."""
         if line.kind != record.ENTRY:
-            self._records.draw()
+            self._records.use()
         self._append(line)
         self._tally.close(line)
         self._on_record()
@@ -288,7 +288,7 @@ class Recorder:
             stay = self._stays.held(line.grant_id)
             body.update({record.GRANT_ID: line.grant_id, record.GUEST: line.guest or None, record.METHOD: line.what})
             body[record.OCCUPANCY] = None if stay is None else stay.occupancy(line.count)
-            self._entries.draw()
+            self._entries.recorded()
         else:
             body[record.WHAT] = line.what
         counter, note = self._journal.next_counter, line.note()
@@ -298,7 +298,7 @@ class Recorder:
     # --- making a record ---------------------------------------------------------------------------------------------
 
     def _placement(self) -> "Placement":
-        placement = self._standing.placement
+        placement = self._trusted.placement
         assert placement is not None, "nothing is recorded before there is a key to seal it to"
         return placement
 

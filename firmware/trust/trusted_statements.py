@@ -1,4 +1,4 @@
-"""The lock's standing: the province-signed statements it acts under, in flash, each replaced only by a newer one."""
+"""The lock's trusted: the province-signed statements it acts under, in flash, each replaced only by a newer one."""
 
 from firmware.hardware.console import log
 from firmware.trust.revocation import Revocation
@@ -23,7 +23,7 @@ _SINGLE = ("placement", "trust-list", "profile")
 KINDS = _SINGLE + (revocation_list.KIND,)
 
 
-class Standing:
+class TrustedStatements:
     """Opened from flash; what is there is verified again, so a swapped file cannot change whom the lock trusts."""
 
     def __init__(self, crypto: "Crypto", store: "Store", identity: "Identity") -> None:

@@ -120,7 +120,7 @@ def test_a_lock_of_one_province_cannot_be_enrolled_by_another(bench: Bench) -> N
 
 def test_a_placement_by_the_province_is_taken_and_survives_a_reboot(bench: Bench) -> None:
     assert bench.lock.deliver(bench.placement()) == ("placement", None)
-    assert bench.reboot().standing.serials() == {"placement": 1}
+    assert bench.reboot().trusted.serials() == {"placement": 1}
 
 
 def test_a_placement_by_anyone_else_is_refused(bench: Bench) -> None:
@@ -128,7 +128,7 @@ def test_a_placement_by_anyone_else_is_refused(bench: Bench) -> None:
         crypto, PLATFORM[0], "placement", statement.open(crypto, bench.placement(), "placement", PROVINCE[1])
     )
     assert bench.lock.deliver(forged) == ("placement", "cose.signature")
-    assert bench.lock.standing.placement is None
+    assert bench.lock.trusted.placement is None
 
 
 def test_a_placement_for_another_lock_is_refused(bench: Bench) -> None:

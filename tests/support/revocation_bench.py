@@ -1,4 +1,4 @@
-"""A lock's standing on a bench, with an issuer whose lists it takes: for tests of revocation and of stale lists."""
+"""The statements a lock trusts, and an issuer whose lists it takes: for tests of revocation and of stale lists."""
 
 import random
 from pathlib import Path
@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from firmware.memory import identity
 from firmware.memory.store import Store
-from firmware.trust.trusted_statements import Standing
+from firmware.trust.trusted_statements import TrustedStatements
 from protocol import crypto_cpython as crypto
 from protocol import statement, trust
 from protocol.errors import MooringError
@@ -48,7 +48,7 @@ def serial_bytes(number: int) -> bytes:
 
 
 class Document:
-    """What `Standing.bars` needs of a verified document."""
+    """What `TrustedStatements.bars` needs of a verified document."""
 
     def __init__(self, root: Any, status: Any = None) -> None:
         self.root = root
@@ -61,14 +61,14 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         self.store = Store(str(folder))
         identity.enrol(crypto, self.store, PROVINCE[1])
-        self.standing = self.reboot()
+        self.trusted = self.reboot()
         self.serial = 0
 
-    def reboot(self) -> Standing:
+    def reboot(self) -> TrustedStatements:
         own = identity.load(crypto, self.store)
         assert own is not None
-        self.standing = Standing(crypto, self.store, own)
-        return self.standing
+        self.trusted = TrustedStatements(crypto, self.store, own)
+        return self.trusted
 
     def deliver(
         self, kind: str, body: dict[Any, Any], signer: bytes = PROVINCE[0], now: Interval = (NOW, NOW)
@@ -77,7 +77,7 @@ class Bench:
 
     def take(self, signed: bytes, now: Interval = (NOW, NOW)) -> str | None:
         try:
-            self.standing.accept(statement.parse(signed), now)
+            self.trusted.accept(statement.parse(signed), now)
         except MooringError as error:
             return error.code
         return None
@@ -115,16 +115,16 @@ class Bench:
     def asked(self, serial: int = 1, status: Any = None, root: int = 0) -> str | None:
         """The code with which the lists held refuse a document of that certificate and status, or None."""
         try:
-            self.standing.revocation.check(self.standing.roots[root], serial_bytes(serial), StatusReference(status))
+            self.trusted.revocation.check(self.trusted.roots[root], serial_bytes(serial), StatusReference(status))
         except MooringError as error:
             return error.code
         return None
 
     def fresh(self, latest: int | None, check_in: bool = True, status: Any = None, root: int = 0) -> str | None:
         """The code with which stale lists refuse a document to check in, or to one who has checked in; or None."""
-        document: Any = Document(self.standing.roots[root], status)
+        document: Any = Document(self.trusted.roots[root], status)
         try:
-            barred = self.standing.bars(document, latest)
+            barred = self.trusted.bars(document, latest)
         except MooringError as error:
             return error.code
         return barred if check_in else None

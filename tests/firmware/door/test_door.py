@@ -73,13 +73,13 @@ def test_without_its_papers_the_lock_opens_for_nobody(tmp_path: Path) -> None:
     own = identity.load(crypto, store)
     assert own is not None
     with pytest.raises(RefusedError, match=r"door\.unplaced"):
-        Lock(crypto, store, own, MemoryFlash(8), lambda: None).standing.in_force()
+        Lock(crypto, store, own, MemoryFlash(8), lambda: None).trusted.in_force()
 
 
 def test_a_profile_that_the_placement_does_not_name_is_no_paper(bench: Bench) -> None:
     book(bench, ANN)
-    assert bench.lock.standing.placement is not None
-    bench.lock.standing.placement.profile_id = "ES"
+    assert bench.lock.trusted.placement is not None
+    bench.lock.trusted.placement.profile_id = "ES"
     assert bench.come(ANN) == "door.unplaced"
 
 

@@ -123,7 +123,7 @@ def test_a_registered_guest_enters_by_the_floor_alone() -> None:
     assert refusal([stay(BOTH, "ann")], interval=(END + 1, None)) == "grant.over"
 
 
-# --- the document's standing -----------------------------------------------------------------------------------------
+# --- whether the document counts --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("code", ["trust-list.stale", "crl.stale", "status-list.stale", "mdoc.unlisted"])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from firmware.link.admission import COIN_MS, PURSE, Admission
+from firmware.link.admission import HANDSHAKE_MS, HANDSHAKES, Admission
 from firmware.memory.identity import Identity
 from protocol import cbor, link_session
 from protocol import crypto_cpython as crypto
@@ -24,9 +24,9 @@ def fresh() -> Admission:
     return Admission(crypto, own)
 
 
-def begins(purse: Admission) -> bool:
+def begins(admission: Admission) -> bool:
     try:
-        purse.begin(OPENING)
+        admission.begin(OPENING)
     except RefusedError as error:
         assert error.code == "link.hurried"
         return False
@@ -34,55 +34,55 @@ def begins(purse: Admission) -> bool:
 
 
 def test_a_flood_of_handshakes_is_cut_to_one_in_a_while(clock: ChipTicks) -> None:
-    purse, done = fresh(), 0
+    admission, done = fresh(), 0
     for _ in range(10_000):
         clock.ms += 10
-        done += begins(purse)
-    assert PURSE <= done <= PURSE + 10_000 * 10 // COIN_MS
+        done += begins(admission)
+    assert HANDSHAKES <= done <= HANDSHAKES + 10_000 * 10 // HANDSHAKE_MS
 
 
 def test_edges_that_prove_themselves_are_never_held_up(clock: ChipTicks) -> None:
-    purse = fresh()
+    admission = fresh()
     for _ in range(100):
-        assert begins(purse)
-        purse.proven()
+        assert begins(admission)
+        admission.proven()
 
 
-def test_proving_oneself_earns_no_more_than_the_purse_holds(clock: ChipTicks) -> None:
-    purse = fresh()
+def test_proving_oneself_earns_no_more_than_the_limit_allows(clock: ChipTicks) -> None:
+    admission = fresh()
     for _ in range(100):
-        purse.proven()
-    assert [begins(purse) for _ in range(PURSE + 1)] == [True] * PURSE + [False]
+        admission.proven()
+    assert [begins(admission) for _ in range(HANDSHAKES + 1)] == [True] * HANDSHAKES + [False]
 
 
-def test_the_purse_does_not_overflow_in_quiet_times(clock: ChipTicks) -> None:
-    purse = fresh()
-    clock.ms += 1000 * COIN_MS
-    assert [begins(purse) for _ in range(PURSE + 1)] == [True] * PURSE + [False]
+def test_quiet_times_allow_no_more_than_the_limit(clock: ChipTicks) -> None:
+    admission = fresh()
+    clock.ms += 1000 * HANDSHAKE_MS
+    assert [begins(admission) for _ in range(HANDSHAKES + 1)] == [True] * HANDSHAKES + [False]
 
 
 @pytest.mark.parametrize("days", [1, 6, 6.3, 9, 12.3])
 def test_edges_get_in_again_however_long_after_a_flood_the_next_one_comes(clock: ChipTicks, days: float) -> None:
-    purse = fresh()
-    while begins(purse):
+    admission = fresh()
+    while begins(admission):
         pass
     clock.ms += int(days * DAY_MS)
-    assert [begins(purse) for _ in range(PURSE + 1)] == [True] * PURSE + [False]
+    assert [begins(admission) for _ in range(HANDSHAKES + 1)] == [True] * HANDSHAKES + [False]
 
 
-def test_what_is_no_opening_costs_no_coin(clock: ChipTicks) -> None:
-    purse = fresh()
+def test_what_is_no_opening_uses_up_none_of_the_limit(clock: ChipTicks) -> None:
+    admission = fresh()
     for _ in range(50):
         with pytest.raises(FormatError):
-            purse.begin(OPENING[:-1])
-    assert begins(purse)
+            admission.begin(OPENING[:-1])
+    assert begins(admission)
 
 
 def test_no_two_handshakes_share_an_ephemeral_key(clock: ChipTicks) -> None:
-    purse, answers = fresh(), set()
-    for _ in range(PURSE):
-        purse.prepare()
-        responder = purse.begin(OPENING)
+    admission, answers = fresh(), set()
+    for _ in range(HANDSHAKES):
+        admission.prepare()
+        responder = admission.begin(OPENING)
         responder.opened(OPENING)
         answers.add(cbor.decode(responder.answer())[1])
-    assert len(answers) == PURSE
+    assert len(answers) == HANDSHAKES

@@ -130,7 +130,7 @@ def test_a_flood_of_openings_is_refused_unheard_and_the_lock_lives() -> None:
                 answered += heard in done
                 heard.cancel()
                 gone.cancel()
-        assert answered == 4, "as many as there are coins"
+        assert answered == 4, "as many as the limit allows"
 
     run(0, scenario)
 

@@ -162,7 +162,7 @@ def test_what_no_trusted_issuer_may_issue_is_left_out(doorway: Doorway) -> None:
 def test_a_door_whose_issuers_issue_nothing_that_registers_asks_nobody(
     doorway: Doorway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for root in doorway.lock.standing.roots:
+    for root in doorway.lock.trusted.roots:
         monkeypatch.setattr(root, "doc_types", ["org.example.club-card"])
     guest = doorway.visitor(LICENCE)
     doorway.book(guest)

@@ -1,48 +1,48 @@
-"""A purse gives what it holds, grows with time, and does so over any stretch of the chip's ticks."""
+"""A rate limit allows what it says, and no more, over any stretch of the chip's ticks."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware.hardware import ticks
-from firmware.memory.rate_limit import Purse
+from firmware.memory.rate_limit import RateLimit
 from tests.support.chip_ticks import DAY_MS, ChipTicks
 
 MOST, EVERY_MS = 3, 1000
 
 
-def drawn(purse: Purse) -> bool:
-    if not purse.holds():
+def used(limit: RateLimit) -> bool:
+    if not limit.allows():
         return False
-    purse.draw()
+    limit.use()
     return True
 
 
 def test_it_gives_as_many_as_it_holds_and_one_more_each_time_span(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = ChipTicks(monkeypatch)
-    purse = Purse(MOST, EVERY_MS)
-    assert [drawn(purse) for _ in range(MOST + 1)] == [True] * MOST + [False]
+    limit = RateLimit(MOST, EVERY_MS)
+    assert [used(limit) for _ in range(MOST + 1)] == [True] * MOST + [False]
     clock.ms += EVERY_MS - 1
-    assert not drawn(purse)
+    assert not used(limit)
     clock.ms += 1
-    assert drawn(purse) and not drawn(purse)
+    assert used(limit) and not used(limit)
 
 
 def test_what_is_put_back_is_no_more_than_it_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     ChipTicks(monkeypatch)
-    purse = Purse(MOST, EVERY_MS)
-    purse.put_back()
-    assert [drawn(purse) for _ in range(MOST + 1)] == [True] * MOST + [False]
+    limit = RateLimit(MOST, EVERY_MS)
+    limit.give_back()
+    assert [used(limit) for _ in range(MOST + 1)] == [True] * MOST + [False]
 
 
 @given(st.lists(st.integers(0, 12 * DAY_MS), max_size=30))
 def test_no_story_of_waits_gets_more_than_the_time_that_went_by_has_earned(waits: list[int]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         clock = ChipTicks(patch)
-        purse, got = Purse(MOST, EVERY_MS), 0
+        limit, got = RateLimit(MOST, EVERY_MS), 0
         for wait in waits:
             clock.ms += wait
-            got += drawn(purse)
+            got += used(limit)
         assert got <= MOST + clock.ms // EVERY_MS
 
 

@@ -142,7 +142,7 @@ def test_lists_survive_a_reboot_and_are_judged_again(bench: Bench) -> None:
     bench.reboot()
     assert bench.asked(5) == "mdoc.ds_revoked"
     assert bench.asked(status=revocation.reference(URI, 9)) == "mdoc.revoked"
-    assert bench.standing.serials() == {"trust-list": 1, "revocation-list.1": 1, "revocation-list.2": 2}
+    assert bench.trusted.serials() == {"trust-list": 1, "revocation-list.1": 1, "revocation-list.2": 2}
 
 
 def test_an_extract_that_does_not_belong_to_its_list_is_made_anew(bench: Bench) -> None:
@@ -381,9 +381,9 @@ def judged(tmp_path: Path) -> Any:
             mso["status"] = revocation.reference(URI, index)
 
         case = credential.present(credential.Credential(iaca=iaca, change_mso=refer))
-        arguments = (crypto, case.device_response, case.session_transcript, bench.standing.roots, case.now)
+        arguments = (crypto, case.device_response, case.session_transcript, bench.trusted.roots, case.now)
         try:
-            (document,) = verifier.verify(*arguments, revocation=bench.standing.revocation)
+            (document,) = verifier.verify(*arguments, revocation=bench.trusted.revocation)
         except MooringError as error:
             return error.code
         assert (document.status.list_uri, document.status.index) == (URI, index)

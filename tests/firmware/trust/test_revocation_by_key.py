@@ -43,15 +43,15 @@ def crl_of(issuer: credential.Authority, *serials: int) -> bytes:
 def tap(bench: Bench, issuers: Any = None, **settings: Any) -> str | None:
     """The code with which the verifier refuses a document that IACA's DS signed, or None; `issuers` as it takes it."""
     case = credential.present(credential.Credential(iaca=IACA, **settings))
-    standing = bench.standing
+    trusted = bench.trusted
     try:
         verifier.verify(
             crypto,
             case.device_response,
             case.session_transcript,
-            standing.roots,
+            trusted.roots,
             case.now,
-            revocation=standing.revocation,
+            revocation=trusted.revocation,
             issuers=issuers,
         )
     except MooringError as error:

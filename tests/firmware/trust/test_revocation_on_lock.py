@@ -27,16 +27,16 @@ ON_LOCK = """
 import gc
 from firmware import crypto
 from firmware.memory import identity
-from firmware.trust.trusted_statements import Standing
+from firmware.trust.trusted_statements import TrustedStatements
 from firmware.memory.store import Store
 from protocol import statement
 from protocol.errors import MooringError
 from protocol.mdoc.status import StatusReference
 store = Store(given["folder"])
 own = identity.load(crypto, store)
-standing = Standing(crypto, store, own)
+trusted = TrustedStatements(crypto, store, own)
 def take(data):
-    standing.accept(statement.parse(data), now)
+    trusted.accept(statement.parse(data), now)
 def code(call, *arguments):
     gc.collect()
     try:
@@ -48,10 +48,10 @@ taken = []
 for path in given["statements"]:
     with open(path, "rb") as file:
         taken.append(code(take, file.read()))
-standing = Standing(crypto, store, own)
+trusted = TrustedStatements(crypto, store, own)
 def asked(serial, status):
-    return code(standing.revocation.check, standing.roots[0], bytes.fromhex(serial), StatusReference(status))
-answer({"taken": taken, "asked": [asked(*one) for one in given["asked"]], "serials": standing.serials()})
+    return code(trusted.revocation.check, trusted.roots[0], bytes.fromhex(serial), StatusReference(status))
+answer({"taken": taken, "asked": [asked(*one) for one in given["asked"]], "serials": trusted.serials()})
 """
 
 
@@ -93,7 +93,7 @@ def test_the_lock_takes_and_asks_lists_as_cpython_does(tmp_path: Path) -> None:
     )
     assert answer["taken"] == expected
     assert answer["asked"] == ["mdoc.ds_revoked", None, "mdoc.revoked", None, "mdoc.status_index"]
-    assert answer["serials"] == here.standing.serials()
+    assert answer["serials"] == here.trusted.serials()
 
 
 def bomb() -> dict[int, Any]:

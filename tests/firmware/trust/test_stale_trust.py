@@ -138,6 +138,6 @@ def test_a_renewed_list_is_fresh_again(bench: Bench) -> None:
 def test_an_issuer_is_trusted_in_its_time_only(bench: Bench) -> None:
     window = [Issuer(IACA.der, [DOC_TYPE], NOW, NOW + DAY), Issuer(OTHER.der, [DOC_TYPE])]
     bench.trusting(2, issuers=window)
-    first, second = bench.standing.roots
+    first, second = bench.trusted.roots
     assert (first.trusted_from, first.trusted_until) == (NOW, NOW + DAY)
     assert (second.trusted_from, second.trusted_until) == (None, None)
