@@ -28,10 +28,10 @@ OK, FAILED, NOT_WORKING = DONE, NO, 3
 
 _EPILOG = """\
 configuration:
-  /etc/mooring-edge/mooring-edge.toml, or --config FILE, or MOORING_EDGE_CONFIG. A start:
+  /etc/mooring-edge/mooring-edge.toml, or --config FILE, or the file that MOORING_EDGE_CONFIG names. To start:
     python -m edge_agent print-config > mooring-edge.toml
-    then fill in province_public_key, and: python -m edge_agent check-config --config mooring-edge.toml
-  Any key as an environment variable: mqtt.host is MOORING_EDGE_MQTT_HOST; lists are separated by commas.
+    Fill in province_public_key, then run: python -m edge_agent check-config --config mooring-edge.toml
+  An environment variable overrides a key: MOORING_EDGE_MQTT_HOST is mqtt.host. Commas separate the texts of a list.
 
 exit codes:
   0  done; for status: the agent runs and the broker is connected
@@ -97,7 +97,7 @@ def parser() -> Parser:
     top = Parser(
         prog="python -m edge_agent",
         description="Carries sealed records from Mooring locks (Bluetooth) to the province (MQTT), and signed "
-        "statements back. It can read neither.",
+        "statements back. It cannot read the records.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

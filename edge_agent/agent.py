@@ -13,6 +13,7 @@ from typing import Final, Self
 
 from edge_agent import config, log, status
 from edge_agent.announcements import Announcements
+from edge_agent.backoff import Backoff
 from edge_agent.credentials import Credentials
 from edge_agent.discovery import discover
 from edge_agent.downlink import Downlink
@@ -22,7 +23,7 @@ from edge_agent.lock_state import Link, LinkFactory, LockState, OnHello
 from edge_agent.notify import Notifier
 from edge_agent.outbox import Outbox
 from edge_agent.roster import Roster, Search
-from edge_agent.uplink import Uplink
+from edge_agent.uplink import RECONNECT, Uplink
 from protocol import crypto_cpython, placement, record
 from protocol.errors import FormatError, StorageError, VerificationError
 from protocol.link import Hello
@@ -33,10 +34,10 @@ TICK_SECONDS: Final = 1.0
 
 
 class Agent:
-    """One edge agent. `open` makes the one that works on a state directory.
+    """One edge agent. `open` makes one for a state directory.
 
     `outbox` must count the locks that `credentials` list as its own. `make_link` and `search` stand for `LockLink` and
-    `discover`.
+    `discover`. `reconnect` gives the waits between attempts to reach the broker.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Agent:
         *,
         make_link: LinkFactory = LockLink,
         search: Search = discover,
+        reconnect: Backoff = RECONNECT,
     ) -> None:
         self._settings, self._notifier, self._credentials, self._outbox = settings, notifier, credentials, outbox
         self._make_link = make_link
@@ -67,6 +69,7 @@ class Agent:
             on_online=self._on_online,
             on_offline=self._show,
             faults=self.faults,
+            reconnect=reconnect,
         )
         self._announcements = Announcements(self.uplink, credentials, outbox.statements, self.faults)
         self._roster = Roster(
@@ -89,6 +92,7 @@ class Agent:
         *,
         make_link: LinkFactory = LockLink,
         search: Search = discover,
+        reconnect: Backoff = RECONNECT,
     ) -> Iterator[Self]:
         """An agent on the state directory of `settings`, which no other process can use until the block ends.
 
@@ -103,7 +107,9 @@ class Agent:
                 is_own=credentials.admits,
             )
             try:
-                yield cls(settings, notifier, credentials, outbox, make_link=make_link, search=search)
+                yield cls(
+                    settings, notifier, credentials, outbox, make_link=make_link, search=search, reconnect=reconnect
+                )
             finally:
                 outbox.close()
                 status.remove(settings.state_dir)

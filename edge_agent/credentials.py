@@ -81,7 +81,7 @@ class Credentials:
         issued_at, passes = self._read(message)
         if issued_at <= self.issued_at:
             return False
-        self._hold(issued_at, passes)
+        self._use(issued_at, passes)
         if self._province_public is None:
             # Perhaps nobody signed these passes. If stored, they could keep out genuine ones at the next start.
             return True
@@ -92,7 +92,7 @@ class Credentials:
             log.event("pass.not_stored", reason=error.strerror or type(error).__name__)
         return True
 
-    def _hold(self, issued_at: int, passes: dict[bytes, bytes]) -> None:
+    def _use(self, issued_at: int, passes: dict[bytes, bytes]) -> None:
         self.issued_at, self._passes, self._refused = issued_at, passes, False
         self._prefixes = {lock_id[: link.PREFIX_BYTES]: lock_id for lock_id in passes}
         self.available.set()
@@ -124,7 +124,7 @@ class Credentials:
             return
         with contextlib.suppress(FileNotFoundError):
             try:
-                self._hold(*self._read(self._path.read_bytes()))
+                self._use(*self._read(self._path.read_bytes()))
             except FileNotFoundError:
                 raise
             except (OSError, FormatError, VerificationError) as error:

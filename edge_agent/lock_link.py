@@ -60,10 +60,10 @@ class LockLink:
         on_record: Callable[[record_format.Record], Awaitable[None]],
         next_counter: Callable[[Hello], int],
         credentials: Credentials,
+        faults: Faults,
         credit: int = CREDIT,
         backoff: Backoff = RECONNECT,
         gate: asyncio.Semaphore | None = None,
-        faults: Faults | None = None,
     ) -> None:
         if not 1 <= credit <= link.CREDIT_LIMIT:
             raise ValueError(f"credit is 1 to {link.CREDIT_LIMIT}")
@@ -75,7 +75,7 @@ class LockLink:
         self._credit = credit
         self._backoff = backoff
         self._gate = gate
-        self._faults = faults or Faults()
+        self._faults = faults
         self._current: LockConnection | None = None
         self._opened: LockConnection | None = None
         self._lock_id = b""

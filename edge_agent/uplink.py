@@ -110,9 +110,10 @@ class Uplink:
         on_pass: Callable[[bytes], None],
         on_online: Callable[[], None],
         on_offline: Callable[[], None],
-        faults: Faults | None = None,
+        faults: Faults,
+        reconnect: Backoff = RECONNECT,
     ) -> None:
-        self._faults = faults or Faults()
+        self._faults, self._reconnect = faults, reconnect
         self._settings, self._outbox, self._version = settings, outbox, version
         self._on_receipts, self._on_command, self._on_pass = on_receipts, on_command, on_pass
         self._on_online, self._on_offline = on_online, on_offline
@@ -163,7 +164,7 @@ class Uplink:
             began = _now()
             error = await self._connect_and_serve()
             failures = 1 if _now() - began > STEADY_SECONDS else failures + 1
-            wait = RECONNECT.wait(failures)
+            wait = self._reconnect.wait(failures)
             log.event("broker.lost", code=error.code, reason=error.message, retry_seconds=round(wait, 2))
             await asyncio.sleep(wait)
 

@@ -7,8 +7,6 @@ from pathlib import Path
 import pytest
 
 from edge_agent import announcements
-from edge_agent import uplink as edge_uplink
-from edge_agent.backoff import Backoff
 from protocol import cbor, record, uplink
 from protocol import crypto_cpython as crypto
 from protocol.errors import StorageError
@@ -16,11 +14,6 @@ from sim.broker import Broker
 from tests.support.building import Building, eventually, passes
 from tests.support.counting_province import CountingProvince
 from tests.support.signing_lock import SigningLock, grant
-
-
-@pytest.fixture(autouse=True)
-def _quick_reconnects(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(edge_uplink, "RECONNECT", Backoff(first=0.2, limit=120.0))
 
 
 def _run(story: Callable[[], Awaitable[None]]) -> None:

@@ -11,8 +11,6 @@ from typing import Any
 import pytest
 
 from edge_agent import packets
-from edge_agent import uplink as edge_uplink
-from edge_agent.backoff import Backoff
 from edge_agent.packets import MAX_PACKET, PacketError, PacketSocket
 from protocol import uplink
 from protocol.errors import MooringError
@@ -25,11 +23,6 @@ MOST_BYTES = 2_000_000
 USER_PROPERTY = b"\x26\x00\x00\x00\x00"
 
 COMMAND = uplink.Command(bytes(16), [b"statement"]).encode()
-
-
-@pytest.fixture(autouse=True)
-def _quick_reconnects(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(edge_uplink, "RECONNECT", Backoff(first=0.05, limit=120.0))
 
 
 def _run(story: Callable[[], Awaitable[None]]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from edge_agent import discovery, lock_connection
+from edge_agent.faults import Faults
 from edge_agent.lock_link import LockLink
 from protocol import link
 from protocol.errors import TransportError
@@ -157,6 +158,7 @@ def test_a_credit_beyond_the_protocols_limit_is_a_mistake(credit: int) -> None:
             on_record=store.on_record,
             next_counter=store.next_counter,
             credentials=credentials(),
+            faults=Faults(),
             credit=credit,
         )
 

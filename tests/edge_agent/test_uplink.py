@@ -11,7 +11,6 @@ import pytest
 
 from edge_agent import database
 from edge_agent import uplink as edge_uplink
-from edge_agent.backoff import Backoff
 from protocol import record, uplink
 from sim.broker import Broker
 from sim.ports import ReservedPort
@@ -20,11 +19,6 @@ from tests.support.counting_province import CountingProvince
 from tests.support.signing_lock import SigningLock
 from tests.support.stepped_time import STEP_SECONDS, time_passes
 from tests.support.uplink_edge import running
-
-
-@pytest.fixture(autouse=True)
-def _quick_reconnects(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(edge_uplink, "RECONNECT", Backoff(first=0.2, limit=120.0))
 
 
 async def _off_loop(call: Callable[..., object], *arguments: object) -> None:

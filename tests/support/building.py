@@ -7,6 +7,7 @@ from pathlib import Path
 
 from edge_agent import config, database, inventory
 from edge_agent.agent import Agent
+from edge_agent.backoff import Backoff
 from edge_agent.credentials import Credentials
 from edge_agent.faults import Faults
 from edge_agent.lock_state import OnHello
@@ -159,7 +160,13 @@ class Building:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator["asyncio.Future[None]"]:
         self.stop.clear()
-        with Agent.open(self.settings, Notifier({}), make_link=self._make_link, search=self._search) as agent:
+        with Agent.open(
+            self.settings,
+            Notifier({}),
+            make_link=self._make_link,
+            search=self._search,
+            reconnect=Backoff(first=0.2, limit=120.0),
+        ) as agent:
             self._agent = agent
             task = asyncio.ensure_future(agent.run(self.stop))
             try:

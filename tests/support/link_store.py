@@ -10,6 +10,7 @@ import pytest
 
 from edge_agent.backoff import Backoff
 from edge_agent.credentials import KEY_FILE, Credentials
+from edge_agent.faults import Faults
 from edge_agent.lock_link import LockLink
 from protocol import link, record
 from protocol.errors import MooringError, StorageError
@@ -81,6 +82,7 @@ async def linked(
         credentials=known or credentials(),
         credit=credit,
         backoff=HASTY,
+        faults=Faults(),
     )
     running = asyncio.create_task(lock.run())
     try:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from edge_agent import config
+from edge_agent.backoff import Backoff
 from edge_agent.faults import Faults
 from edge_agent.outbox import Key, Outbox
 from edge_agent.refusals import obey
@@ -48,6 +49,7 @@ class UplinkEdge:
             on_online=self._on_online,
             on_offline=self._on_offline,
             faults=self.faults,
+            reconnect=Backoff(first=0.2, limit=120.0),
         )
 
     def _on_receipts(self, message: uplink.Receipts) -> list[Key]:
