@@ -1,20 +1,20 @@
 """The lock: door logic, radios, journal, clock and on-device cryptography, in MicroPython.
 
-What may not live here: byte formats (they are in `protocol`), imports of any room but `protocol`, personal data at
-rest. The modules also import under CPython, where property tests exercise them.
+What may not live here: byte formats (they are in `protocol`), imports of any room but `protocol`, personal data in
+flash. The modules also load under CPython, where property tests exercise them.
 """
 
 import gc
 import sys
 
 BOOT_THRESHOLD = 8192
-"""Bytes between collections while modules load. What they leave then lies together at the start of the heap; without it
-the largest free block after boot was 6 KB and with it 246 KB, when the modules were fewer."""
+"""Bytes between collections while modules load. So the modules' objects lie together at the start of the heap. Measured
+when there were fewer modules: the largest free block after boot was 246 KB with this threshold and 6 KB without."""
 
 RUN_THRESHOLD = 32768
-"""Bytes between collections from then on: a tap's short-lived numbers are cleared away before they fill the heap and
-scatter what stays. With twice as much, taps on noisy air came to find no free block of 4 KB, and a request did not fit.
-It costs a verification 70 % over collecting only when full; a leaner firmware could do with less of it."""
+"""Bytes between collections after boot. The short-lived numbers of a tap are collected before they fill the heap, so
+that they do not scatter the objects that stay. With twice this value, taps on noisy air found no free block of 4 KB, and a
+request did not fit. A verification takes 70 % longer than if the collector ran only on a full heap."""
 
 _MICROPYTHON = sys.implementation.name == "micropython"
 if _MICROPYTHON:

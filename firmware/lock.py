@@ -1,4 +1,4 @@
-"""Everything the lock holds, opened from flash once at boot, and the one way in for signed statements."""
+"""Everything the lock keeps, opened from flash once at boot, and the one way in for signed statements."""
 
 from firmware.door import policy
 from firmware.door.claims import CommitmentKeys
@@ -32,7 +32,11 @@ if TYPE_CHECKING:
 
 
 class Lock:
-    """The lock's memory: identity, clock, trusted, journal and stays, and the recorder that writes them."""
+    """The lock's memory: identity, clock, trusted statements, journal and stays, and the recorder that writes them.
+
+    `partition` is the flash of the journal. `on_record` is called when there is something new for the edge. Raises
+    StorageError if a file or the journal cannot be read.
+    """
 
     def __init__(
         self,
@@ -61,12 +65,15 @@ class Lock:
         self.reentry = Reentry(crypto, store, self.clock, self.trusted, self.stays, self.commitment_keys)
 
     def _learn_time(self) -> None:
-        """The floor rises to when the province signed the trust list: that is durable anyway, and checked at boot."""
+        """Raise the clock's floor to the time at which the province signed the trust list.
+
+        That costs no write: the list is in flash anyway, and it is verified at each boot.
+        """
         if self.trusted.trust is not None:
             self.clock.later_than(self.trusted.trust.issued_at)
 
     def tick(self) -> bool:
-        """Call about once a second. True when it has become time to ask the province for the time."""
+        """Call this about once a second. True at the moment when the province should be asked for the time."""
         for stay in self.stays.all():
             self.clock.settle(stay.grant.until)
         self.reentry.refresh()
@@ -75,7 +82,7 @@ class Lock:
     # --- what the edge link asks for ---------------------------------------------------------------------------------
 
     def hello(self) -> Hello:
-        """What the lock says of itself to an edge."""
+        """What the lock tells an edge about itself."""
         return Hello(
             self.identity.lock_id,
             self.journal.next_counter,
@@ -86,18 +93,18 @@ class Lock:
         )
 
     def records_from(self, counter: int) -> "Iterator[tuple[int, bytes]]":
-        """(counter, record) of every record from `counter` on that still waits for its receipt."""
+        """(counter, record) of every record from `counter` on that has no receipt yet."""
         return self.journal.records_from(counter)
 
     def judge(self, edge_pass: bytes, edge_public: bytes) -> str:
-        """Name of the edge that has proven to hold `edge_public`. Raises as `EdgePasses.judge` for no good pass."""
+        """Name of the edge that has proven that it has the key of `edge_public`. Raises as `EdgePasses.judge`."""
         return self._edge_passes.judge(edge_pass, edge_public).edge
 
     def deliver(self, data: bytes) -> "tuple[str, str | None]":
-        """Take a statement from a courier. Returns its kind ("?" if it has none) and None, or the code of the refusal.
+        """Take a statement from a courier. Returns its kind ("?" if it has none), and None or the code of the refusal.
 
-        Nothing here trusts the courier: every statement is verified against the province's key, or against the
-        platform's that the placement names.
+        Nothing here trusts the courier. Every statement is verified with the province's key, or with the key of the
+        platform that the placement names.
         """
         kind, code = "?", None
         self.visits.make_room()
@@ -107,11 +114,11 @@ class Lock:
             try:
                 self._take(signed)
             finally:
-                self.reentry.refresh()  # even a grant that is refused can make others pass
+                self.reentry.refresh()  # even a refused grant may have made older stays expire
         except MooringError as error:
             code = error.code
         except MemoryError:
-            # Its parts are garbage by now. Whatever a courier brings, the link and the door go on.
+            # The statement's parts are garbage by now. A statement that is too long must not stop link or door.
             code = "lock.memory"
         self.visits.keep_room()
         if code is None:
@@ -150,4 +157,4 @@ class Lock:
             policy.check_grant(placement, self.stays.held(grant.grant_id), grant)
             self.stays.accept(grant, placement.platform_key, self.clock.interval()[0])
         else:
-            raise FormatError("statement.kind", "no statement for a lock")
+            raise FormatError("statement.kind", "not a kind of statement that a lock takes")

@@ -1,4 +1,4 @@
-"""Boot: make the outputs inert, open what the flash holds, then serve the reader, the edge link and the watchdog."""
+"""Boot: make the outputs inert, open what is in flash, then serve reader, keypad, edge link, cable and watchdog."""
 
 import asyncio
 import gc
@@ -34,11 +34,11 @@ from protocol.errors import MooringError, StorageError
 from protocol.fittings import Fittings
 
 _RECEIVE_BUFFER = const(1024)
-"""Bytes that the UART holds between two turns of the loop: more than the longest frame of the chip."""
+"""Size of the UART's buffer, in bytes: longer than the longest frame of the reader chip."""
 
 _BOOTS = {
     machine.PWRON_RESET: "power-on",
-    machine.HARD_RESET: "reset",  # of the chip's pin, or of a supply that sank
+    machine.HARD_RESET: "reset",  # by the chip's pin, or after a dip of the supply
     machine.WDT_RESET: "watchdog",
     machine.DEEPSLEEP_RESET: "wake",
     machine.SOFT_RESET: "soft",
@@ -53,14 +53,15 @@ if TYPE_CHECKING:
 
 
 def main(state: str, board: "Board") -> None:
-    """Run the lock for ever. `state` is the folder where the littlefs file system is mounted, `board` a module of
-    `firmware.boards`. Returns on a lock that was never enrolled, and never on another: whatever ends it, its outputs
-    are made inert and the board starts again.
+    """Run the lock for ever. `state` is the folder where littlefs is mounted, `board` a module of `firmware.boards`.
+
+    It returns only on a lock that was never enrolled. On any other lock, when something ends the loop, the outputs are
+    made inert and the board starts again.
     """
     in_service = True
     strike = None
     try:
-        strike = Strike(board.STRIKE)  # first of all: the strike is inert before anything can fail
+        strike = Strike(board.STRIKE)  # first, so that the strike is inert before anything can fail
         signals = Signals(board.LIGHTS, board.BUZZER)
         gc.collect()
         if _MICROPYTHON:
@@ -69,13 +70,13 @@ def main(state: str, board: "Board") -> None:
         in_service = identity.anchored(store)
         if in_service:
             if _MICROPYTHON:
-                micropython.kbd_intr(-1)  # as boot.py has done, whoever started this
+                micropython.kbd_intr(-1)  # boot.py has done so too, if it started this
             asyncio.run(_run(board, store, strike, signals))
         else:
             log("lock.unenrolled")
             signals.halt()
     except BaseException as error:  # noqa: BLE001  neither an interrupt nor an exit may lead to a prompt
-        # Named by type only: its text might hold a guest's data.
+        # Only the type is logged: the text might contain a guest's data.
         log("lock.failed", error=type(error).__name__)
     finally:
         if strike is not None:
@@ -89,15 +90,15 @@ def _nothing(_loop: object, _context: object) -> None:
 
 
 async def _run(board: "Board", store: Store, strike: Strike, signals: Signals) -> None:
-    """Serve, or say why not; returns when the lock should start again."""
-    # A task that fails is named by `watch`; its traceback might hold what nobody should read.
+    """Serve, or say why that is impossible. Returns when the lock should start again."""
+    # `watch` logs the name of a task that fails. Its traceback is dropped: it might contain a guest's data.
     asyncio.get_event_loop().set_exception_handler(_nothing)
-    watchdog = WDT(timeout=WATCHDOG_MS)  # from here on a boot that hangs is cut short
+    watchdog = WDT(timeout=WATCHDOG_MS)  # from here on it ends a boot that hangs
     ble = bluetooth.BLE()
     try:
-        ble.active(True)  # before anything is drawn: while the radio runs, the chip's generator is a true one
+        ble.active(True)  # before any random number is drawn: the chip's generator is a true one while the radio runs
     except OSError:
-        log("radio.broken")  # the link tries again, with the watchdog behind it
+        log("radio.broken")  # the link tries again; if that fails too, the watchdog starts the board again
     fitted, lock, news = None, None, irq_flag()
     try:
         own = identity.load(crypto, store)
@@ -123,7 +124,7 @@ async def _run(board: "Board", store: Store, strike: Strike, signals: Signals) -
     lock.recorder.event(record.BOOT, _BOOTS.get(machine.reset_cause(), "other"))
     uart = UART(board.NFC_UART, POWER_UP_BAUDRATE, tx=board.NFC_TX, rx=board.NFC_RX, rxbuf=_RECEIVE_BUFFER)
     reader = Pn532Reader(Hsu(uart), announce=fitted.announce)
-    # The tables that this builds stay: made now, they lie beside the modules, and not among what a first visit leaves.
+    # Build long-lived tables now, so that they lie beside the modules and do not fragment the heap.
     lock.session_keys.prepare()
     crypto.verify("P-256", own.public, "SHA-256", b"", crypto.sign(own.private, b""))
     gc.collect()
@@ -146,7 +147,7 @@ async def _run(board: "Board", store: Store, strike: Strike, signals: Signals) -
     def tick() -> None:
         strike.look()
         if lock.tick():
-            news.set()  # an idle link would not look whether there is a question about the time
+            news.set()  # wake the link, which then asks the edge for the time
         if not lock.visits.going_on:
             lock.session_keys.prepare()
 

@@ -1,9 +1,20 @@
 """The maintenance console: answers what a laptop on the USB cable asks (`protocol/console.py`), and runs nothing.
 
-The REPL is off in service, so this is all that the cable reaches. Whoever plugs one in is a stranger: status, log and
-sealed records are anybody's. What writes or moves something wants the button inside held, from the command to its end;
-the strike, and fittings that say what its rest is, want a durable record as well. There is no button before it was seen
-open, nor once it has been held for longer than hands do: one that sticks, or a wire that was bridged, opens nothing.
+The REPL is off in service, so this console is all that the cable reaches. Anybody may plug in a cable:
+
+    command                              what it needs
+    status, log, export                  nothing; records are sealed
+    fittings (read), inputs, signals     the button inside, held until the command is over
+    fittings (write), strike             the button likewise, and a durable record before anything happens
+
+A button counts only after it was seen open, and no longer once it has been held for five minutes. So a button that
+sticks, or a wire that was bridged, opens nothing:
+
+    state     look                                   next state
+    _STUCK    open twice in a row                    _OPEN
+    _OPEN     pressed twice in a row                 _HELD
+    _HELD     open                                   _OPEN
+    _HELD     pressed for _MOST_MS                   _STUCK
 """
 
 import asyncio
@@ -36,25 +47,26 @@ if TYPE_CHECKING:
 
 LOOK_MS = 50
 _MOST_MS = const(300000)
-"""Nobody holds a button for longer."""
+"""Longest time that a button counts as held. Nobody holds a button for longer."""
 _QUIET_MS = const(10000)
-"""How long a lock that cannot serve waits to be asked before it tries again, from the start."""
+"""How long a lock that cannot serve waits for a command before it starts again."""
 
 _BURST = const(64)
-"""Bytes taken at a look: who floods the line gets no more of the lock's time than that."""
+"""Most bytes read at one look, so that a flood on the line takes no more of the lock's time."""
 _REST = const(1)
 _REST_OF_A_VISIT = const(3)
-"""After each answer the console rests for so many times as long as it took: the door comes first."""
+"""After each answer the console rests this many times as long as the answer took: the door comes first. The second
+number is for the time of a visit."""
 _ABSENT = const(0)
 _STUCK = const(1)
 _OPEN = const(2)
 _HELD = const(3)
-"""States of a button, as the status tells them."""
+"""States of a button, as numbers in the status. _ABSENT: the fittings have no button."""
 _MICROPYTHON = sys.implementation.name == "micropython"
 
 
 class Button:
-    """The button inside, as it is looked at every LOOK_MS: two looks in a row count, and for its end a single one."""
+    """The button inside, looked at every LOOK_MS. Two looks in a row make a press, and a single look ends it."""
 
     def __init__(self, pin: int) -> None:
         self._pin = Pin(pin, Pin.IN, Pin.PULL_UP)
@@ -63,7 +75,7 @@ class Button:
         self._since: int | None = None
 
     def look(self) -> int:
-        """_STUCK, _OPEN or _HELD, now."""
+        """Look. Returns _STUCK, _OPEN or _HELD."""
         level = self._pin.value()
         if level:
             self._since = None
@@ -80,9 +92,11 @@ class Button:
 
 
 class Maintenance:
-    """The console of a lock. `fittings` is None where they cannot be read: then a button on the pin counts, so that
-    they can be mended. `lock` is None where the lock's memory cannot be opened; `code` is the one for which it does not
-    serve.
+    """The console of a lock.
+
+    `button` is the number of its pin. `fittings` is None if they cannot be read; then the button counts all the same,
+    so that they can be written again. `lock` is None if the lock's memory cannot be opened. `code` is the reason why the
+    lock does not serve, or None if it does.
     """
 
     def __init__(
@@ -107,12 +121,14 @@ class Maintenance:
         self._poll = select.poll()
         self._poll.register(sys.stdin, select.POLLIN)
         self._assembler = Assembler(DOWN_LIMIT)
-        self._ended = False  # of the line: only where it is no serial line
+        self._ended = False  # the line has ended, which a serial line never does
         self._over = False
 
     async def run(self, watchdog: "WDT | None" = None) -> None:
-        """Serve; returns when the lock has to start again, for it was given other fittings. With a `watchdog`, which is
-        fed, also once nobody has asked anything for ten seconds."""
+        """Serve. Returns when the lock has to start again because it was given other fittings.
+
+        With a `watchdog` this feeds it, and also returns once nobody has sent a command for ten seconds.
+        """
         heard = ticks.now()
         while not self._over:
             if watchdog is not None:
@@ -128,7 +144,7 @@ class Maintenance:
             if line is not None:
                 heard = began
                 await self._serve(line)
-            # A command of somebody who holds the button lasts as long as it wants to; no time to make up for.
+            # At most LOOK_MS counts: a command with the button held may last long, and sleeps most of the time.
             took = min(LOOK_MS, ticks.age(began))
             busy = self._lock is not None and self._lock.visits.going_on
             await asyncio.sleep((took * (_REST_OF_A_VISIT if busy else _REST) if line else LOOK_MS) / 1000)
@@ -153,11 +169,11 @@ class Maintenance:
         return None
 
     async def _serve(self, line: bytes) -> None:
-        # Whoever is at the cable: want of memory for what they send or are told costs them that, and the door nothing.
+        # If memory is short, the command at the cable fails and the door goes on.
         try:
             number, command, argument = request(line)
         except (MooringError, MemoryError):
-            return  # noise on the line; who meant something asks again
+            return  # noise on the line; a laptop that got no answer asks again
         try:
             console.answer(encode([number, None, await self._command(command, argument)]))
             return
@@ -204,19 +220,19 @@ class Maintenance:
         return self._lock
 
     def _check(self) -> None:
-        """Nothing further unless the button is held. Raises RefusedError."""
+        """Raises RefusedError unless the button is held."""
         if self.button is None:
             raise RefusedError("console.unfitted", "the fittings have no button, so nothing is written or moved")
         if self.button.look() != _HELD:
             raise RefusedError("console.button", "the button inside is not held")
 
     def _record(self, what: str) -> None:
-        """Make what is about to be done durable. Raises RefusedError, StorageError: then it must not be done."""
+        """Record what is about to be done. If this raises RefusedError or StorageError, it must not be done."""
         lock = self._open()
         if lock.visits.going_on:
             raise RefusedError("console.busy", "somebody is being served")
         lock.recorder.act(what)
-        self._check()  # that took a moment
+        self._check()  # again, since writing took a moment
 
     def _put(self, content: "bytes | None") -> "bytes | None":
         if content is None:
@@ -235,7 +251,7 @@ class Maintenance:
             try:
                 self._check()
             except RefusedError:
-                if self._strike.opened_at == opened:  # and not a guest's by now
+                if self._strike.opened_at == opened:  # unless a guest has opened since
                     self._strike.shut()
                 raise
             await asyncio.sleep(LOOK_MS / 1000)
