@@ -13,8 +13,8 @@ when there were fewer modules: the largest free block after boot was 246 KB with
 
 RUN_THRESHOLD = 32768
 """Bytes between collections after boot. The short-lived numbers of a tap are collected before they fill the heap, so
-that they do not scatter the objects that stay. With twice this value, taps on noisy air found no free block of 4 KB, and a
-request did not fit. A verification takes 70 % longer than if the collector ran only on a full heap."""
+that they do not scatter the objects that stay. With twice this value, taps on noisy air found no free block of 4 KB,
+and a request did not fit. A verification takes 70 % longer than if the collector ran only on a full heap."""
 
 _MICROPYTHON = sys.implementation.name == "micropython"
 if _MICROPYTHON:

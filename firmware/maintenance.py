@@ -95,8 +95,8 @@ class Maintenance:
     """The console of a lock.
 
     `button` is the number of its pin. `fittings` is None if they cannot be read; then the button counts all the same,
-    so that they can be written again. `lock` is None if the lock's memory cannot be opened. `code` is the reason why the
-    lock does not serve, or None if it does.
+    so that they can be written again. `lock` is None if the lock's memory cannot be opened. `code` is the reason why
+    the lock does not serve, or None if it does.
     """
 
     def __init__(
