@@ -204,7 +204,7 @@ def _run(chosen: argparse.Namespace) -> int:
         profiles.named(chosen.profile)
         story = stories.get(chosen.scenario)
         if story is None:
-            raise ConfigError("world.scenario", f"no scenario {chosen.scenario!r}; see `python -m sim list`")
+            raise ConfigError("site.scenario", f"no scenario {chosen.scenario!r}; see `python -m sim list`")
         result = asyncio.run(perform(story, chosen.seed, chosen.runtime, chosen.keep, progress.step, chosen.profile))
     if chosen.json:
         print(json.dumps(result.as_json()))

@@ -1,14 +1,16 @@
-"""What platform and province decide about a world's door, and couriers who bring what they like."""
+"""What platform and province decide about one door, and couriers who bring its lock what they like."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from protocol import placement, statement
-from sim.lock_process import LockProcess
+from sim.lock_process import Lock
 from sim.people import Person
 from sim.platform import Booking, Guest, Platform
 from sim.province.province import Province
+from sim.true_time import TrueTime
 
 DAY = 86400
 QUIET_SECONDS = 0.3
@@ -21,18 +23,20 @@ class Guestlike(Protocol):
     person: Person
 
 
+@dataclass(frozen=True)
 class Bookings:
-    """The part of a World that books, changes and cancels stays, and changes the placement."""
+    """Books, changes and cancels stays at the lock with that key, and changes its placement.
+
+    Each method returns once the lock has taken what it was sent.
+    """
 
     platform: Platform
     province: Province
-    lock: LockProcess
+    lock: Lock
     lock_id: bytes
     identity_public: bytes
-
-    def now(self) -> int:
-        """The true time in this world, seconds since 1970."""
-        raise NotImplementedError
+    listing: str
+    time: TrueTime
 
     async def book(
         self,
@@ -42,25 +46,27 @@ class Bookings:
         places: int | None = None,
         ties: dict[int, tuple[int, str]] | None = None,
     ) -> Booking:
-        """A stay for these people, from `begins` to `ends` seconds from now; returns once the lock holds its grant.
+        """A stay for these people, from `begins` to `ends` seconds from now.
 
         `ties` state whose minor a guest is: {guest: (adult, relation)}, both by place from 1.
         """
-        now, lock = self.now(), self.province.store.lock(self.lock_id)
-        assert lock is not None, "a world's lock is registered"
-        named = booking_names(guests, ties or {})
-        booking = self.platform.book(self.identity_public, lock.listing, now + begins, now + ends, named, places)
+        now, named = int(self.time.now()), booking_names(guests, ties or {})
+        booking = self.platform.book(self.identity_public, self.listing, now + begins, now + ends, named, places)
         await self.send(booking)
         return booking
 
+    async def share(self, booking: Booking) -> None:
+        """Send a stay that was booked at another door of the listing: its guests may come in here as well."""
+        await self.send(replace(booking, lock_identity=self.identity_public))
+
     async def send(self, booking: Booking) -> None:
-        """Send this version of a booking to the lock by the usual way; returns once the lock has taken it."""
+        """Send this version of a booking by the usual way."""
         before = len(self.lock.console)
         self.province.queue_grant(self.lock_id, self.platform.grant(booking))
-        await self._taken("grant", before)
+        await taken(self.lock, "grant", before)
 
     async def bring(self, signed: bytes) -> str | None:
-        """Have the edge agent carry a statement to the lock, new or not. The code of the lock's refusal, or None."""
+        """Have an edge agent carry a statement to the lock, new or not. The code of the lock's refusal, or None."""
         # The lock's answer does not say which statement it is to: whatever else is on its way comes first.
         before, kind = -1, statement.parse(signed).kind
         while before != len(self.lock.console):
@@ -72,23 +78,28 @@ class Bookings:
         )
         return answer.facts.get("code")
 
-    async def set_status(self, status: str) -> bytes:
-        """Let the province make the placement active, suspended or revoked; the statement, once the lock holds it."""
+    async def publish(self, make: Callable[[], bytes], kind: str) -> bytes:
+        """Have the province make a statement of `kind`, for all locks or for this one. Returns it."""
         before = len(self.lock.console)
-        signed = self.province.set_status(self.lock_id, status)
-        await self._taken("placement", before)
+        signed = make()
+        await taken(self.lock, kind, before)
         return signed
 
-    async def declare(self, admits: str) -> None:
-        """Let the province declare whom the listing admits; returns once the lock holds its new placement."""
-        before, lock = len(self.lock.console), self.province.store.lock(self.lock_id)
-        assert lock is not None and admits in (placement.NAMED, placement.UNNAMED, placement.WALK_IN)
-        self.province.declare_listing(lock.listing, admits=admits)
-        await self._taken("placement", before)
+    async def set_status(self, status: str) -> bytes:
+        """Let the province make the placement active, suspended or revoked. Returns the new placement."""
+        return await self.publish(lambda: self.province.set_status(self.lock_id, status), "placement")
 
-    async def _taken(self, kind: str, since: int) -> None:
-        """Wait until the lock has taken a statement of that kind."""
-        await self.lock.wait_for("statement.taken", since=since, where=lambda line: line.facts["kind"] == kind)
+    async def declare(self, admits: str) -> None:
+        """Let the province declare whom the listing admits."""
+        assert admits in (placement.NAMED, placement.UNNAMED, placement.WALK_IN)
+        before, doors = len(self.lock.console), self.province.store.listing(self.listing).doors
+        self.province.declare_listing(self.listing, doors=doors, admits=admits)
+        await taken(self.lock, "placement", before)
+
+
+async def taken(lock: Lock, kind: str, since: int) -> None:
+    """Wait until the lock says, on a console line from index `since` on, that it has taken a statement of that kind."""
+    await lock.wait_for("statement.taken", since=since, where=lambda line: line.facts["kind"] == kind)
 
 
 def booking_names(guests: Sequence[Guestlike], ties: dict[int, tuple[int, str]]) -> list[Guest]:

@@ -21,9 +21,9 @@ from sim.board.openings import openings
 from sim.progress import Progress
 from sim.scenarios.story import Promise, Script, in_flash_first, told
 from sim.shown import Signal, dark, signals
+from sim.site import LISTING, ROOM, Site, build
 from sim.tap import Tap
 from sim.visitors import Visitor
-from sim.world import LISTING, ROOM, World, build
 
 TO_DO = {
     Signal("red", 220, 1): "ask the host or the booking platform",
@@ -59,23 +59,23 @@ async def _tell(progress: Progress, runtime: str) -> tuple[bool, str]:
 
     with tempfile.TemporaryDirectory(prefix="mooring-demo-") as folder:
         try:
-            async with build(Path(folder), _SEED, runtime, on_step=step) as world:
-                script = Script(world, promises)
-                world.on_step = lambda text: None
-                edge = world.edge and world.edge.pid
-                heap = "" if world.interpreter.heap is None else f", heap {world.interpreter.heap}"
-                step(f"lock on {world.interpreter}{heap}; edge agent is process {edge}")
+            async with build(Path(folder), _SEED, runtime, on_step=step) as site:
+                script = Script(site, promises)
+                site.on_step = lambda text: None
+                edge = script.edge.process and script.edge.process.pid
+                heap = "" if site.interpreter.heap is None else f", heap {site.interpreter.heap}"
+                step(f"lock on {site.interpreter}{heap}; edge agent is process {edge}")
                 progress.print()
                 await _check_in(progress, script)
                 drawn = progress.drawn()
-                _knowledge(progress, world)
+                _knowledge(progress, site)
                 await _refusals(progress, script)
                 await _outage(progress, script)
                 progress.waiting("searching all that was kept or said for the guests' data")
                 script.promise(
-                    "no guest's data readable at the edge, on MQTT, in flash or in a log", not world.exposed()
+                    "no guest's data readable at the edge, on MQTT, in flash or in a log", not site.exposed()
                 )
-                script.promise("no registration is held twice", world.duplicates() == 0)
+                script.promise("no registration is held twice", site.duplicates() == 0)
                 in_flash_first(script)
                 progress.waiting("putting everything away")
         except ConfigError:
@@ -97,10 +97,10 @@ def _heading(progress: Progress, number: int, title: str) -> None:
 
 
 async def _check_in(progress: Progress, script: Script) -> None:
-    world = script.world
-    guest = world.visitor(issuer.MDL)
+    site, door, edge = script.site, script.door, script.edge
+    guest = site.visitor(issuer.MDL)
     progress.waiting("the grant is on its way to the lock")
-    await world.book(guest)
+    await door.bookings.book(guest)
     _heading(progress, 1, f"{guest.name} checks in")
     progress.print(
         f"  Booked: listing {LISTING} ({ROOM}).\n"
@@ -108,41 +108,41 @@ async def _check_in(progress: Progress, script: Script) -> None:
         "  signed. In the phone: a driving licence, issued by pymdoccbor.\n"
     )
     progress.waiting("the phone is at the reader")
-    tap = await world.tap(guest)
+    tap = await door.tap(guest)
     script.promise("the booked guest's tap opened the door", tap.opened)
     go_on_if_opened(tap)
     progress.waiting("the record is on its way to the province, and the receipt back")
-    await world.settle(1)
-    await world.until("the edge forgets the record", lambda: bool(world.edge_events("receipt.accepted")))
-    script.promise("the province holds the registration", _registered(world, guest) == 1)
-    script.promise("the lock trimmed its journal on the receipt", world.receipted() == 1)
-    counter = next(o.durable.counter for o in openings(world.bus.history) if o.durable and o.durable.counter)
-    said = timeline.moments(world, tap)
+    await door.settle(1)
+    await site.until("the edge forgets the record", lambda: bool(edge.events("receipt.accepted")))
+    script.promise("the province holds the registration", _registered(site, guest) == 1)
+    script.promise("the lock trimmed its journal on the receipt", door.findings.receipted() == 1)
+    counter = next(o.durable.counter for o in openings(door.bus.history) if o.durable and o.durable.counter)
+    said = timeline.moments(site, door, tap)
     to_open = next(moment.at for moment in said if moment.name == "opened") - said[0].at
     progress.print(timeline.table(said))
     progress.print(
         f"\n  Tap to open door: [bold]{to_open * 1000:.0f} ms[/bold] here.\n"
         "  Nothing before the strike waited for a network.\n"
     )
-    progress.print(views.views(world, counter))
+    progress.print(views.views(site, door, counter))
     progress.print()
 
 
 def go_on_if_opened(tap: Tap) -> None:
-    """Raises TransportError `world.shut` if the door did not open: what the story waits for next will not come."""
+    """Raises TransportError `site.shut` if the door did not open: what the story waits for next will not come."""
     if not tap.opened:
-        raise TransportError("world.shut", f"the door did not open to a guest ({tap}); the rest is left out")
+        raise TransportError("site.shut", f"the door did not open to a guest ({tap}); the rest is left out")
 
 
-def _knowledge(progress: Progress, world: World) -> None:
+def _knowledge(progress: Progress, site: Site) -> None:
     progress.waiting("searching all that was kept or said for the guests' data")
     progress.print(views.knowledge())
-    progress.print(f"\n  {views.searched(world)}\n")
+    progress.print(f"\n  {views.searched(site)}\n")
 
 
-def _registered(world: World, guest: Visitor) -> int:
+def _registered(site: Site, guest: Visitor) -> int:
     number = guest.person.document_number
-    return sum(1 for item in world.province.registrations(CHECK_IN) if item.fields["id_number"] == number)
+    return sum(1 for item in site.province.registrations(CHECK_IN) if item.fields["id_number"] == number)
 
 
 # --- 2: refusals -----------------------------------------------------------------------------------------------------
@@ -157,39 +157,40 @@ class _Refusal:
 
 
 async def _refusals(progress: Progress, script: Script) -> None:
-    world = script.world
+    site, door = script.site, script.door
     _heading(progress, 2, "Two who are not let in")
-    before = world.openings(), world.recorded()
-    stranger = world.visitor(issuer.MDL)
-    unknown = await _turned_away(progress, world, stranger)
+    before = door.findings.openings(), door.findings.recorded()
+    stranger = site.visitor(issuer.MDL)
+    unknown = await _turned_away(progress, script, stranger)
     claim = "a stranger without a grant stayed outside"
     script.promise(claim, not unknown.tap.opened and unknown.tap.refusal == "grant.none")
     _tell_refusal(progress, "A stranger with a real, valid document", "no grant names this guest", unknown)
-    cheat = world.visitor(issuer.MDL)
+    cheat = site.visitor(issuer.MDL)
     progress.waiting("the grant is on its way to the lock")
-    await world.book(cheat)
+    await door.bookings.book(cheat)
     cheat.phone.tamper = "element-value"
-    altered = await _turned_away(progress, world, cheat)
+    altered = await _turned_away(progress, script, cheat)
     claim = "a tampered credential stayed outside"
     script.promise(claim, not altered.tap.opened and altered.tap.refusal == "mdoc.digest")
-    nothing = before == (world.openings(), world.recorded())
+    nothing = before == (door.findings.openings(), door.findings.recorded())
     script.promise("neither moved the strike nor was registered", nothing)
     _tell_refusal(progress, "A booked guest who altered the document", "an element is not as signed", altered)
     progress.print(f"  {_alike(unknown.signal, altered.signal)}\n")
 
 
-async def _turned_away(progress: Progress, world: World, visitor: Visitor) -> _Refusal:
-    events = len(world.bus.history)
+async def _turned_away(progress: Progress, script: Script, visitor: Visitor) -> _Refusal:
+    site, door = script.site, script.door
+    events = len(door.bus.history)
     progress.waiting("somebody is at the reader")
-    tap = await world.tap(visitor)
+    tap = await door.tap(visitor)
     progress.waiting("the door shows its answer")
     heard: list[Signal] = []
 
     def over() -> bool:
-        heard[:] = signals(world.bus.history[events:])
-        return bool(heard) and dark(world.bus.history)
+        heard[:] = signals(door.bus.history[events:])
+        return bool(heard) and dark(door.bus.history)
 
-    await world.until("a tone, and then the light goes out", over)
+    await site.until("a tone, and then the light goes out", over)
     return _Refusal(tap, heard[-1])
 
 
@@ -218,40 +219,40 @@ def _alike(one: Signal, other: Signal) -> str:
 
 
 async def _outage(progress: Progress, script: Script) -> None:
-    world = script.world
+    site, door, edge = script.site, script.door, script.edge
     _heading(progress, 3, "The network is down, and comes back")
-    guests = [world.visitor(issuer.RESIDENT_ID, "mac"), world.visitor(issuer.MDL)]
+    guests = [site.visitor(issuer.RESIDENT_ID, "mac"), site.visitor(issuer.MDL)]
     progress.waiting("the grant is on its way to the lock")
-    await world.book(*guests)
-    held = world.recorded()
+    await door.bookings.book(*guests)
+    held = door.findings.recorded()
     progress.waiting("the broker is killed")
-    await asyncio.to_thread(world.broker.stop)
+    await asyncio.to_thread(site.broker.stop)
     progress.print("  The broker is killed. Two more guests arrive.")
     for guest in guests:
         progress.waiting("the phone is at the reader")
-        tap = await world.tap(guest)
+        tap = await door.tap(guest)
         script.promise(f"without a network the door opened to {guest.name}", tap.opened)
         kind = "deviceMac" if guest.phone.authentication == "mac" else "deviceSignature"
         progress.print(f"    {guest.name}: {tap}\n      by {guest.doc_type}, {kind}")
         go_on_if_opened(tap)
     progress.waiting("the records are on their way to the edge agent")
-    await world.until("the edge holds both", lambda: len(world.edge_events("record.stored")) >= held + 2)
-    script.promise("the province could not know yet", world.recorded() == held)
-    stored = len(world.edge_events("record.stored")) - held
+    await site.until("the edge holds both", lambda: len(edge.events("record.stored")) >= held + 2)
+    script.promise("the province could not know yet", door.findings.recorded() == held)
+    stored = len(edge.events("record.stored")) - held
     progress.print(
         f"  The edge agent's outbox holds {counted(stored, 'sealed record')}; the province still has {held}."
     )
     progress.waiting("the broker is back; the edge agent looks for it every few seconds")
-    await asyncio.to_thread(world.broker.start)
+    await asyncio.to_thread(site.broker.start)
     back = time.monotonic()
-    await world.settle(held + 2)
+    await door.settle(held + 2)
     healed = time.monotonic() - back
-    once = all(_registered(world, guest) == 1 for guest in guests)
+    once = all(_registered(site, guest) == 1 for guest in guests)
     script.promise("after the outage both are registered, each exactly once", once)
-    await world.drain()  # what was refused is a record too, made once the door is idle
-    script.promise("no record is missing between the first and the last", world.unbroken())
+    await door.drain()  # what was refused is a record too, made once the door is idle
+    script.promise("no record is missing between the first and the last", door.findings.unbroken())
     progress.print(
-        f"  The broker is back: {healed:.1f} s later the province has all {world.recorded()}, each receipted.\n"
+        f"  The broker is back: {healed:.1f} s later the province has all {door.findings.recorded()}, each receipted.\n"
     )
 
 

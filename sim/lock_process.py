@@ -2,41 +2,94 @@
 
 import asyncio
 import contextlib
-import time
+import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-from protocol.errors import TransportError
+from protocol.errors import ConfigError
 from sim.board.interpreter import ROOT, Interpreter
 from sim.hang import HANG_SECONDS
+from sim.lock_console import ConsoleLine, LockConsole
 
 BOOT_SCRIPT = ROOT / "sim" / "board" / "start.py"
+ENROL_SCRIPT = ROOT / "sim" / "board" / "enrol.py"
+NEEDED_TO_ENROL = ("MOORING_FLASH", "MOORING_RADIO")
+"""What of a lock's environment an installer's laptop needs. The board is not on its bus then: this is no boot."""
 
 
-@dataclass(frozen=True)
-class ConsoleLine:
-    """One event on the lock's console: when it was read here (seconds, monotonic), the lock's own ticks, facts."""
+class Lock(Protocol):
+    """A lock that can be enrolled, started, watched and killed, whatever runs it. `console` is what it has said."""
 
-    at: float
-    ticks: int
-    event: str
-    facts: Mapping[str, str]
+    @property
+    def console(self) -> list[ConsoleLine]:
+        """Every line of this boot and those before, oldest first."""
+
+    @property
+    def ended(self) -> bool:
+        """Is the power off, and the console read to its end?"""
+
+    async def enrol(self, province_public: bytes, fittings: bytes) -> bytes:
+        """Have the lock make its keys; returns its request to enrol. Raises ConfigError `lock.enrolment`."""
+
+    async def start(self, extra: Mapping[str, str] | None = None) -> None:
+        """Boot. `extra` adds to the environment of this boot only (faults)."""
+
+    async def wait_for(
+        self, event: str, *, since: int = 0, where: Callable[[ConsoleLine], bool] | None = None
+    ) -> ConsoleLine:
+        """The first `event` among console lines from index `since` on, of those that `where` holds for.
+
+        Raises TransportError `lock.silent` after HANG_SECONDS, `lock.ended` when the lock ended before it.
+        """
+
+    async def wait_for_any(
+        self, events: Sequence[str], *, since: int = 0, where: Callable[[ConsoleLine], bool] | None = None
+    ) -> ConsoleLine:
+        """As `wait_for`, for whichever of `events` comes first."""
+
+    async def wait_ended(self) -> int:
+        """Wait until the lock has ended by itself and return its exit code."""
+
+    def power_off(self) -> None:
+        """Take the power away, now; `kill` also waits until the lock is gone."""
+
+    async def kill(self) -> None:
+        """Take the power away, and wait until the lock has ended and its console is read."""
 
 
 class LockProcess:
-    """Starts, watches and kills the lock. `console` holds every line of this boot and those before, oldest first."""
+    """A `Lock` that is a process. It finds its board by `environment`."""
 
     def __init__(self, interpreter: Interpreter, environment: Mapping[str, str], log: Path) -> None:
         self._interpreter = interpreter
         self._environment = environment
-        self._log = log
         self._process: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Task[None] | None = None
-        self._changed = asyncio.Condition()
-        self.console: list[ConsoleLine] = []
-        self.ended = True
+        self._console = LockConsole(log)
+
+    @property
+    def console(self) -> list[ConsoleLine]:
+        """Every line of this boot and those before, oldest first."""
+        return self._console.lines
+
+    @property
+    def ended(self) -> bool:
         """Is the power off, and the console read to its end?"""
+        return self._console.ended
+
+    async def enrol(self, province_public: bytes, fittings: bytes) -> bytes:
+        """Have the lock make its keys; returns its request to enrol. Raises ConfigError `lock.enrolment`."""
+        arguments = (province_public.hex(), fittings.decode(), os.urandom(32).hex())
+        environment = {name: value for name, value in self._environment.items() if name in NEEDED_TO_ENROL}
+        enrolment = await asyncio.create_subprocess_exec(
+            *self._interpreter.command(ENROL_SCRIPT, *arguments),
+            env=self._interpreter.environment(environment),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        said, _ = await enrolment.communicate()
+        return enrolment_request(said.decode() if enrolment.returncode == 0 else "", said.decode())
 
     async def start(self, extra: Mapping[str, str] | None = None) -> None:
         """Boot. `extra` adds to the environment of this boot only (faults)."""
@@ -47,23 +100,9 @@ class LockProcess:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
-        self.ended = False
-        self._reading = asyncio.create_task(self._read())
-
-    async def _read(self) -> None:
-        assert self._process is not None and self._process.stdout is not None
-        with self._log.open("ab") as log:
-            async for raw in self._process.stdout:
-                log.write(raw)
-                log.flush()
-                line = _parse(raw)
-                if line is not None:
-                    async with self._changed:
-                        self.console.append(line)
-                        self._changed.notify_all()
-        async with self._changed:
-            self.ended = True
-            self._changed.notify_all()
+        assert self._process.stdout is not None
+        self._console.ended = False
+        self._reading = asyncio.create_task(self._console.follow(self._process.stdout))
 
     async def wait_for(
         self, event: str, *, since: int = 0, where: Callable[[ConsoleLine], bool] | None = None
@@ -72,32 +111,13 @@ class LockProcess:
 
         Raises TransportError `lock.silent` after HANG_SECONDS, `lock.ended` when the lock ended before it.
         """
-        return await self.wait_for_any((event,), since=since, where=where)
+        return await self._console.wait_for_any((event,), since=since, where=where)
 
     async def wait_for_any(
-        self,
-        events: Sequence[str],
-        *,
-        since: int = 0,
-        where: Callable[[ConsoleLine], bool] | None = None,
+        self, events: Sequence[str], *, since: int = 0, where: Callable[[ConsoleLine], bool] | None = None
     ) -> ConsoleLine:
         """As `wait_for`, for whichever of `events` comes first."""
-
-        def find() -> ConsoleLine | None:
-            wanted = (line for line in self.console[since:] if line.event in events)
-            return next((line for line in wanted if where is None or where(line)), None)
-
-        async with self._changed:
-            try:
-                await asyncio.wait_for(self._changed.wait_for(lambda: find() is not None or self.ended), HANG_SECONDS)
-            except TimeoutError:
-                raise TransportError(
-                    "lock.silent", f"no {events[0]} in {HANG_SECONDS:.0f} s; see {self._log}"
-                ) from None
-            found = find()
-        if found is None:
-            raise TransportError("lock.ended", f"the lock ended before {events[0]}; see {self._log}")
-        return found
+        return await self._console.wait_for_any(events, since=since, where=where)
 
     async def wait_ended(self) -> int:
         """Wait for the process to end by itself (a power cut by the flash) and return its exit code."""
@@ -122,9 +142,9 @@ class LockProcess:
             await self._reading
 
 
-def _parse(raw: bytes) -> ConsoleLine | None:
-    words = raw.decode("utf-8", "replace").split()
-    if len(words) < 2 or not words[0].lstrip("-").isdigit():
-        return None
-    facts = dict(word.split("=", 1) for word in words[2:] if "=" in word)
-    return ConsoleLine(time.monotonic(), int(words[0]), words[1], facts)
+def enrolment_request(said: str, shown: str) -> bytes:
+    """The request in what `sim.board.enrol` said. Raises ConfigError `lock.enrolment`, with `shown`."""
+    words = said.split()
+    if len(words) < 2 or words[-2] != "request":
+        raise ConfigError("lock.enrolment", f"the lock did not enrol: {shown[-300:]}")
+    return bytes.fromhex(words[-1])

@@ -19,7 +19,7 @@ from edge_agent.counted import counted
 from protocol.errors import ConfigError, MooringError
 from sim.progress import Progress, console
 from sim.scenarios import noise, perform, power, radios, stories
-from sim.world import build
+from sim.site import build
 
 NOISY = "noisy-air"
 SEEDS_A_WORLD = 10
@@ -58,12 +58,12 @@ def run(seeds: range, others: int, jobs: int, runtime: str, keep: Path | None) -
     """Play `seeds` of noisy air and `others` seeds of each other scenario of radios and power, `jobs` worlds at a time.
 
     Tells how it goes on stdout, then the table. What a noisy world that broke leaves behind is moved to `keep`. Returns
-    0 if all held, else 1. Raises ConfigError, `world.seeds` for no seeds at all.
+    0 if all held, else 1. Raises ConfigError, `site.seeds` for no seeds at all.
     """
     found: dict[str, Batch] = {name: Batch(name) for name in (NOISY, *_others())}
     total = len(seeds) + others * len(_others())
     if not total:
-        raise ConfigError("world.seeds", "no seeds, so there would be nothing to hold: give --seeds or --others some")
+        raise ConfigError("site.seeds", "no seeds, so there would be nothing to hold: give --seeds or --others some")
     began = time.monotonic()
     with Progress(console(), every=QUIET_SECONDS) as progress, ProcessPoolExecutor(jobs) as pool:
         progress.waiting(f"{counted(total, 'seed')} to play")
@@ -109,7 +109,8 @@ def _noisy(seeds: Sequence[int], runtime: str, keep: Path | None) -> Batch:
 async def _play_noise(batch: Batch, seeds: Sequence[int], folder: Path, runtime: str) -> None:
     seed = seeds[0]
     try:
-        async with build(folder, seed, runtime) as world, noise.crew(world) as crew:
+        async with build(folder, seed, runtime) as site, noise.crew(site) as crew:
+            [door] = site.doors
             for seed in seeds:
                 batch.seeds += 1
                 async with asyncio.timeout(ROUND_SECONDS):
@@ -118,12 +119,12 @@ async def _play_noise(batch: Batch, seeds: Sequence[int], folder: Path, runtime:
                 if tally.wrong or tally.wedged:
                     wrongly, wedged = counted(tally.wrong, "wrong opening"), counted(tally.wedged, "time")
                     batch.broken.append((seed, f"{wrongly}, {wedged} wedged"))
-            await world.settle(world.openings())
-            wrong = [*world.defects(), *world.exposed()]
-            if not batch.tally.opened == world.openings() == world.recorded():
-                opened, moved = counted(batch.tally.opened, "tap"), counted(world.openings(), "opening")
-                wrong.append(f"{opened} opened, {moved}, {counted(world.recorded(), 'record')}")
-            if world.duplicates():
+            await door.settle(door.findings.openings())
+            wrong = [*door.findings.defects(), *site.exposed()]
+            if not batch.tally.opened == door.findings.openings() == door.findings.recorded():
+                opened, moved = counted(batch.tally.opened, "tap"), counted(door.findings.openings(), "opening")
+                wrong.append(f"{opened} opened, {moved}, {counted(door.findings.recorded(), 'record')}")
+            if site.duplicates():
                 wrong.append("records twice")
             if wrong:
                 batch.broken.append((seed, "; ".join(wrong)))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from sim.board.bus import BoardEvent
-from sim.lock_process import ConsoleLine
+from sim.lock_console import ConsoleLine
 from sim.phone.phone import TapOutcome
 from sim.shown import Signal
 

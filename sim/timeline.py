@@ -8,16 +8,18 @@ the latest the moment can have been, and what came of it may tell better.
 
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 from rich.markup import escape
 from rich.table import Table
 
 from edge_agent.counted import counted
 from sim.board.openings import Durable, openings
-from sim.lock_process import ConsoleLine
+from sim.door import Door
+from sim.lock_console import ConsoleLine
 from sim.shown import signals
+from sim.site import Site
 from sim.tap import Tap
-from sim.world import World
 
 _COLOURS = {"phone": "yellow", "lock": "cyan", "edge": "blue", "MQTT": "magenta", "province": "green"}
 
@@ -35,10 +37,10 @@ class Moment:
     after: list[str] = field(default_factory=list)
 
 
-def moments(world: World, tap: Tap) -> list[Moment]:
+def moments(site: Site, door: Door, tap: Tap) -> list[Moment]:
     """The opening by `tap`, from the phone's arrival to the receipt, causes before effects."""
-    durable = next((o.durable for o in openings(world.bus.history) if o.moved is tap.moved), None)
-    return in_order([*_phone(tap), *_lock(world, tap, durable), *_beyond(world, durable)])
+    durable = next((o.durable for o in openings(door.bus.history) if o.moved is tap.moved), None)
+    return in_order([*_phone(tap), *_lock(door, tap, durable), *_beyond(site, door, durable)])
 
 
 def in_order(said: list[Moment]) -> list[Moment]:
@@ -104,9 +106,9 @@ _LOCK = {
 _AFTER = {"nfc.engaged": "phone.tap", "mdoc.response": "phone.answered {}", "journal.receipted": "edge.accepted"}
 
 
-def _lock(world: World, tap: Tap, durable: Durable | None) -> list[Moment]:
+def _lock(door: Door, tap: Tap, durable: Durable | None) -> list[Moment]:
     found: list[tuple[int, int, Moment]] = []  # by ticks; then the console, which tells of a step as the next begins
-    for line, turn in _told(world, tap, durable):
+    for line, turn in _told(door, tap, durable):
         took = float(line.facts["ms"]) if "ms" in line.facts else None
         cause = [_AFTER[line.event].format(turn)] if line.event in _AFTER else []
         name = f"{line.event} {turn}"
@@ -117,22 +119,22 @@ def _lock(world: World, tap: Tap, durable: Durable | None) -> list[Moment]:
         took = tap.milliseconds("journal.durable")
         found.append((durable.event.ticks, 1, Moment("durable", 0, "lock", "journal: " + what, took)))
     if tap.moved is not None:
-        heard = signals([e for e in world.bus.history if e.boot == tap.moved.boot and e.number > tap.moved.number])
+        heard = signals([e for e in door.bus.history if e.boot == tap.moved.boot and e.number > tap.moved.number])
         what = f"[bold green]the strike opens[/bold green]: {heard[0] if heard else 'no tone'}"
         # After what is durable, or before it: whichever number of the board is the higher.
         place = 2 if durable is not None else 0
         found.append((tap.moved.ticks, place, Moment("opened", 0, "lock", what)))
     found.sort(key=lambda one: one[:2])
     for ticks, _, moment in found:
-        moment.at = world.moment(ticks)
+        moment.at = door.findings.moment(ticks)
     return _chained([moment for _, _, moment in found])
 
 
-def _told(world: World, tap: Tap, durable: Durable | None) -> list[tuple[ConsoleLine, int]]:
+def _told(door: Door, tap: Tap, durable: Durable | None) -> list[tuple[ConsoleLine, int]]:
     """Of the lock's console what the timeline shows of this tap, and how often it has said so by then."""
     told: list[tuple[ConsoleLine, int]] = []
     turns: dict[str, int] = {}
-    for line in world.lock.console[world.lock.console.index(tap.console[0]) :]:
+    for line in door.lock.console[door.lock.console.index(tap.console[0]) :]:
         turns[line.event] = turns.get(line.event, 0) + 1
         if line.event == "journal.receipted":
             if durable is not None and int(line.facts["through"]) >= (durable.counter or 0):
@@ -145,41 +147,46 @@ def _told(world: World, tap: Tap, durable: Durable | None) -> list[tuple[Console
 # --- beyond the door -------------------------------------------------------------------------------------------------
 
 
-def _beyond(world: World, durable: Durable | None) -> list[Moment]:
+def _beyond(site: Site, door: Door, durable: Durable | None) -> list[Moment]:
     """What became of the record."""
     if durable is None or durable.counter is None:
         return []
     counter, said = durable.counter, []
-    for at, facts in world.edge_events("record.stored"):
-        if facts["counter"] == counter:
+    for at, facts in _edges(site, "record.stored"):
+        if facts["counter"] == counter and facts["lock"] == door.lock_id.hex():
             what = f"over BLE: sealed record {counter} in the outbox, durable, unreadable here"
             said.append(Moment("edge.stored", at, "edge", what, after=["durable"]))
             break
-    made = world.province.store.record_bytes(world.lock_id, counter)
-    for message in world.wiretap.heard:
+    made = site.province.store.record_bytes(door.lock_id, counter)
+    for message in site.wiretap.heard:
         if made is not None and made in message.payload:
             what = f"batch on its way: {message.topic}, {counted(len(message.payload), 'byte')}"
             said.append(Moment("up", message.at, "MQTT", what, after=["edge.stored"]))
             break
-    for at, through in world.commits:
-        if through >= counter:
+    for at, through in site.commits:
+        if through.get(door.lock_id, 0) >= counter:
             what = "verified, opened, checked against the profile, [bold]committed[/bold]"
             said.append(Moment("committed", at, "province", what, after=["up"]))
             break
-    newest = world.province.store.receipt(world.lock_id)
+    newest = site.province.store.receipt(door.lock_id)
     throughs = range(counter, 0 if newest is None else newest[0] + 1)
-    receipts = [found[1] for through in throughs if (found := world.province.store.receipt(world.lock_id, through))]
-    for message in world.wiretap.heard:
+    receipts = [found[1] for through in throughs if (found := site.province.store.receipt(door.lock_id, through))]
+    for message in site.wiretap.heard:
         if any(signed in message.payload for signed in receipts):
             what = f"signed receipt on its way back: {message.topic}, {counted(len(message.payload), 'byte')}"
             said.append(Moment("receipt", message.at, "MQTT", what, after=["committed"]))
             break
-    for at, facts in world.edge_events("receipt.accepted"):
-        if int(facts["through"]) >= counter:
+    for at, facts in _edges(site, "receipt.accepted"):
+        if facts["lock"] == door.lock_id.hex() and int(facts["through"]) >= counter:
             what = f"receipt verified: {counted(int(facts['forgotten']), 'record')} forgotten"
             said.append(Moment("edge.accepted", at, "edge", what, after=["receipt"]))
             break
     return said
+
+
+def _edges(site: Site, event: str) -> list[tuple[float, dict[str, Any]]]:
+    """What all edge agents of the site say of that event, oldest first."""
+    return sorted((one for edge in site.edges for one in edge.events(event)), key=lambda one: one[0])
 
 
 def table(said: list[Moment]) -> Table:

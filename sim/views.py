@@ -6,21 +6,22 @@ from rich.table import Table
 from edge_agent.counted import counted
 from protocol import record
 from protocol.record import Record
-from sim.world import World
+from sim.door import Door
+from sim.site import Site
 
 _HEX_COLUMNS = 48
 
 
-def _record(world: World, counter: int) -> Record:
-    raw = world.province.store.record_bytes(world.lock_id, counter)
+def _record(site: Site, door: Door, counter: int) -> Record:
+    raw = site.province.store.record_bytes(door.lock_id, counter)
     assert raw is not None, "shown once the province has it"
     return record.parse(raw)
 
 
-def views(world: World, counter: int) -> Table:
+def views(site: Site, door: Door, counter: int) -> Table:
     """The record of that counter as lock, edge and province see it."""
-    made = _record(world, counter)
-    fields = next(item.fields for item in world.province.registrations() if item.counter == counter)
+    made = _record(site, door, counter)
+    fields = next(item.fields for item in site.province.registrations() if item.counter == counter)
     result = Table(title="the same record, three times", title_justify="left", title_style="bold", show_lines=True)
     result.show_header = False
     result.add_column("party", no_wrap=True)
@@ -57,15 +58,15 @@ def knowledge() -> Table:
     return result
 
 
-def searched(world: World) -> str:
+def searched(site: Site) -> str:
     """What was searched for guests' data just now, and what came of it."""
-    exposed = world.exposed()
-    heard = sum(len(message.payload) for message in world.wiretap.heard)
-    at_rest = sum(path.stat().st_size for path in (world.folder / "edge").rglob("*") if path.is_file())
-    flash = (world.folder / "flash.img").stat().st_size
+    exposed = site.exposed()
+    heard = sum(len(message.payload) for message in site.wiretap.heard)
+    at_rest = sum(path.stat().st_size for edge in site.edges for path in edge.state.rglob("*") if path.is_file())
+    flash = sum(door.image.stat().st_size for door in site.doors)
     found = "found: " + escape(", ".join(exposed)) if exposed else "found none"
     return (
-        f"Searched for {counted(world.search().size, 'form')} of guests' data:\n"
+        f"Searched for {counted(site.search().size, 'form')} of guests' data:\n"
         f"  {flash // 1024} KiB of the lock's flash, {at_rest // 1024} KiB at the edge agent, "
         f"{counted(heard, 'byte')} over MQTT,\n  every log: [{'red' if exposed else 'green'}]{found}[/]."
     )

@@ -15,14 +15,21 @@ from protocol import fittings
 from protocol.errors import MooringError
 from sim.board.boot import mount
 
-if sys.implementation.name == "micropython":
-    import bluetooth
 
-    bluetooth.BLE().active(True)
-try:
-    store = Store(mount())
-    store.write(fittings.FILE, fittings.Fittings.parse(sys.argv[2].encode()).encode())
-    request = identity.enrol(crypto, store, bytes.fromhex(sys.argv[1]), bytes.fromhex(sys.argv[3]))
-    print("request", request.hex())
-except MooringError as error:
-    print("refused", error.code)
+def enrol(province: str, fitted: str, chance: str) -> None:
+    """Print the line that the lock answers with."""
+    if sys.implementation.name == "micropython":
+        import bluetooth
+
+        bluetooth.BLE().active(True)
+    try:
+        store = Store(mount())
+        store.write(fittings.FILE, fittings.Fittings.parse(fitted.encode()).encode())
+        request = identity.enrol(crypto, store, bytes.fromhex(province), bytes.fromhex(chance))
+        print("request", request.hex())
+    except MooringError as error:
+        print("refused", error.code)
+
+
+if __name__ == "__main__":
+    enrol(*sys.argv[1:4])

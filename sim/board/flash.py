@@ -26,7 +26,8 @@ class Operations:
 
 
 def create(path: Path) -> Path:
-    """Write a blank (erased) image to `path`, replacing any. Returns `path`."""
+    """Write a blank (erased) image to `path`, replacing any; its folder is made if need be. Returns `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(bytes([layout.ERASED]) * layout.IMAGE_SIZE)
     Path(f"{path}{layout.OPERATIONS_SUFFIX}").unlink(missing_ok=True)
     return path

@@ -1,6 +1,7 @@
 """The air before the chip: which cards are in the field, what is said there, what it takes and what goes wrong."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 
 from sim.nfc.card import Card
@@ -45,9 +46,13 @@ class Counts:
 
 
 class Antenna:
-    """The field and the cards in it; `paced`: everything takes the time it would take."""
+    """The field and the cards in it.
 
-    def __init__(self, faults: Faults, chance: Chance, paced: bool) -> None:
+    paced: everything takes the time it would take. lingers: seconds that the chip waits for a card before it
+    says that there is none. It makes many idle readers cost little.
+    """
+
+    def __init__(self, faults: Faults, chance: Chance, paced: bool, lingers: float = 0.0) -> None:
         self.field = False
         self.cards: list[Card] = []
         self.counts = Counts()
@@ -60,6 +65,8 @@ class Antenna:
         self.chance = chance
         """Both as of now: see `VirtualPn532.go_wrong`."""
         self._paced = paced
+        self._lingers = lingers
+        self._brought = asyncio.Event()
         self._talking: dict[Card, asyncio.Task[bytes | None]] = {}
 
     def switch(self, on: bool) -> None:
@@ -71,6 +78,7 @@ class Antenna:
     def bring(self, card: Card) -> None:
         """Lay a card on the reader."""
         self.cards.append(card)
+        self._brought.set()
         card.power(self.field)
 
     def take(self, card: Card) -> None:
@@ -80,7 +88,15 @@ class Antenna:
             card.power(False)
             card.commands.put_nowait(None)
             if not self.cards:
+                self._brought.clear()
                 self.empty_looks = 0
+
+    async def linger(self) -> None:
+        """Wait for a card as long as this field lingers; not at all where one is there."""
+        if self._lingers and not self.cards:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._lingers):
+                    await self._brought.wait()
 
     async def look(self, halted_too: bool = False, uid: bytes | None = None) -> Card | None:
         """Ask who is there and select the one with the lowest UID, or the one with `uid`."""

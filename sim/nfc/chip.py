@@ -253,6 +253,7 @@ class Chip:
             return b"\x00"  # nothing but type A lives here
         self._set_for(short_frames=True)
         uid = data[2:] or None
+        await self._antenna.linger()
         tries = 0
         while len(self._targets) < data[0]:
             if self._targets:

@@ -32,7 +32,7 @@ class VirtualPn532:
 
     faults: see `Faults`. paced: everything takes its time on the air and on the line. traits: of the phones that are
     presented. looks_between: how often the field must have been seen empty before the next phone comes, as people
-    take longer to swap phones than a reader to notice; 0 for those who do not.
+    take longer to swap phones than a reader to notice; 0 for those who do not. lingers: see `Antenna`.
     """
 
     def __init__(
@@ -42,6 +42,7 @@ class VirtualPn532:
         paced: bool = False,
         traits: Traits | None = None,
         looks_between: int = 10,
+        lingers: float = 0.0,
     ) -> None:
         self._faults = faults or Faults()
         self.traits = traits or Traits()
@@ -49,7 +50,7 @@ class VirtualPn532:
         self._looks_between = looks_between
         self._paced = paced
         self._chance = Chance(self._faults.seed)
-        self.antenna = Antenna(self._faults, self._chance, paced)
+        self.antenna = Antenna(self._faults, self._chance, paced, lingers)
         self.chip = Chip(self.antenna, self._faults, self._emit)
         self.line = LineCounts()
         self._write: Callable[[bytes], None] | None = None

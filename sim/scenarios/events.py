@@ -1,22 +1,23 @@
 """What the door itself tells, with or without a guest."""
 
 from edge_agent.counted import counted
+from firmware.boards import esp32_c6_devkitc_1 as pins
 from protocol.fittings import INPUTS, Fittings
 from protocol.record import BOOT, CHECK_IN, DOOR, MECHANICAL, TAMPER
+from sim.door import Door
 from sim.scenarios.story import Script, story
-from sim.world import World
 
 _WATCHED = Fittings(inputs=INPUTS, held_seconds=600)
 _ALARMS = (DOOR, MECHANICAL, TAMPER)
 _BY_THE_WATCHDOG = {"MOORING_RESET_CAUSE": "3"}
 
 
-async def _written(world: World, alarms: int) -> None:
+async def _written(door: Door, alarms: int) -> None:
     """Wait until the lock has made so many records of what its switches told."""
     kinds = [str(kind) for kind in _ALARMS]
-    await world.until(
+    await door.until(
         f"{counted(alarms, 'record')} of the door",
-        lambda: sum(e.event == "event.durable" and e.facts["kind"] in kinds for e in world.lock.console) >= alarms,
+        lambda: sum(e.event == "event.durable" and e.facts["kind"] in kinds for e in door.lock.console) >= alarms,
     )
 
 
@@ -26,26 +27,26 @@ async def _written(world: World, alarms: int) -> None:
     fittings=_WATCHED,
 )
 async def _tamper(script: Script) -> None:
-    world = script.world
+    site, door, edge = script.site, script.door, script.edge
     expected: list[tuple[int, str]] = []
 
     async def move(name: str, value: int, *told: tuple[int, str], wait_ms: int = 0) -> None:
         """Move a switch, and let the lock write down what that tells before anything else happens."""
-        await world.switch(name, value)
-        world.pass_ticks(wait_ms)
+        await door.switch(name, value)
+        door.pass_ticks(wait_ms)
         expected.extend(told)
-        await _written(world, len(expected))
+        await _written(door, len(expected))
 
-    guest = world.visitor()
-    await world.book(guest)
+    guest = site.visitor()
+    await door.bookings.book(guest)
     await move("contact", 1, (DOOR, "forced"))
     await move("contact", 0, (DOOR, "closed"))
-    script.promise("the strike did not move when the door was forced", world.openings() == 0)
+    script.promise("the strike did not move when the door was forced", door.findings.openings() == 0)
     await move("key", 1, (MECHANICAL, "key"))
     await move("contact", 1, (DOOR, "opened"))
     await move("key", 0)
     await move("contact", 0, (DOOR, "closed"))
-    script.let_in(await world.tap(guest), "a guest gets in as if nothing had been")
+    script.let_in(await door.tap(guest), "a guest gets in as if nothing had been")
     await move("contact", 1, (DOOR, "opened"))
     await move("contact", 0, (DOOR, "closed"))
     await move("handle", 1)
@@ -54,19 +55,19 @@ async def _tamper(script: Script) -> None:
     await move("contact", 0, (DOOR, "closed"))
     await move("tamper", 1, (TAMPER, "opened"))
     # With the cover off someone takes the power away, and the door is open when it comes back. No courier is near.
-    await world.lock.kill()
-    await world.stop_edge()
-    world.bus.set_input(world.pin("contact"), 1)
-    await world.lock.start(_BY_THE_WATCHDOG)
+    await door.lock.kill()
+    await edge.stop()
+    door.bus.set_input(pins.INPUTS["contact"], 1)
+    await door.lock.start(_BY_THE_WATCHDOG)
     expected += [(TAMPER, "opened"), (DOOR, "found-open")]
-    await _written(world, len(expected))
-    await world.start_edge()
+    await _written(door, len(expected))
+    await edge.start()
     await move("contact", 0, (DOOR, "closed"))
     await move("tamper", 0, (TAMPER, "closed"))
-    await world.drain()
-    events = [(item.kind, item.what) for item in world.province.events() if item.kind in _ALARMS]
+    await door.drain()
+    events = [(item.kind, item.what) for item in site.province.events() if item.kind in _ALARMS]
     script.promise(f"the province knows all {len(expected)} events, in the order they happened", events == expected)
-    boots = [item.what for item in world.province.events(BOOT)]
+    boots = [item.what for item in site.province.events(BOOT)]
     script.promise("and what made the lock boot", boots == ["power-on", "watchdog"])
-    script.promise("the guest is registered once", len(world.province.registrations(CHECK_IN)) == 1)
-    script.promise("no counter is missing or used twice", world.unbroken())
+    script.promise("the guest is registered once", len(site.province.registrations(CHECK_IN)) == 1)
+    script.promise("no counter is missing or used twice", door.findings.unbroken())

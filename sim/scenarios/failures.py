@@ -4,31 +4,33 @@ import asyncio
 
 from protocol.fittings import Fittings
 from protocol.record import CHECK_IN, ENTRY, REFUSAL
+from sim.door import Door
 from sim.nfc.faults import Faults
 from sim.scenarios.story import Script, story
-from sim.world import LOCK_ADDRESS, World
+from sim.site import Site
+from sim.visitors import Visitor
 
 
 @story(
     "network-outage", "The broker is down, then the Bluetooth too: guests get in, and later nothing is lost or twice."
 )
 async def _network_outage(script: Script) -> None:
-    world = script.world
-    first, second, third = world.visitor(), world.visitor(), world.visitor()
-    await world.book(first, second, third)
-    await asyncio.to_thread(world.broker.stop)
-    script.let_in(await world.tap(first), "without a broker the first guest gets in")
-    world.air.set_in_range(LOCK_ADDRESS, False)
-    script.let_in(await world.tap(second), "without broker and Bluetooth the second guest gets in")
-    script.promise("the province knows of neither yet", world.recorded() == 0)
-    script.promise("the lock keeps both records", world.journaled() == 2 and world.receipted() == 0)
-    await world.stop_edge()
-    await world.start_edge()
-    world.air.set_in_range(LOCK_ADDRESS, True)
-    await asyncio.to_thread(world.broker.start)
-    script.let_in(await world.tap(third), "the third guest gets in")
-    await world.settle(3)
-    registrations = world.province.registrations(CHECK_IN)
+    site, door, edge = script.site, script.door, script.edge
+    first, second, third = site.visitor(), site.visitor(), site.visitor()
+    await door.bookings.book(first, second, third)
+    await asyncio.to_thread(site.broker.stop)
+    script.let_in(await door.tap(first), "without a broker the first guest gets in")
+    site.air.set_in_range(door.address, False)
+    script.let_in(await door.tap(second), "without broker and Bluetooth the second guest gets in")
+    script.promise("the province knows of neither yet", door.findings.recorded() == 0)
+    script.promise("the lock keeps both records", door.findings.journaled() == 2 and door.findings.receipted() == 0)
+    await edge.stop()
+    await edge.start()
+    site.air.set_in_range(door.address, True)
+    await asyncio.to_thread(site.broker.start)
+    script.let_in(await door.tap(third), "the third guest gets in")
+    await door.settle(3)
+    registrations = site.province.registrations(CHECK_IN)
     script.promise("after the outage the province holds all three, each once", len(registrations) == 3)
     script.promise("in the order they happened", [item.guest for item in registrations] == [1, 2, 3])
 
@@ -40,51 +42,51 @@ async def _network_outage(script: Script) -> None:
     board={"MOORING_JOURNAL_SECTORS": "7"},  # five for records: full after thirty openings and not after hundreds
 )
 async def _journal_full(script: Script) -> None:
-    world = script.world
-    guests = [world.visitor() for _ in range(3)]
-    late = world.visitor()
-    await world.book(*guests, late)
-    checked_in = [(await world.tap(guest)).opened for guest in guests]
+    site, door = script.site, script.door
+    guests = [site.visitor() for _ in range(3)]
+    late = site.visitor()
+    await door.bookings.book(*guests, late)
+    checked_in = [(await door.tap(guest)).opened for guest in guests]
     script.promise(f"{len(guests)} guests check in", all(checked_in))
-    await world.drain()
-    world.air.set_in_range(LOCK_ADDRESS, False)
+    await door.drain()
+    site.air.set_in_range(door.address, False)
     opened, counted, coming, last = len(guests), 0, [*guests, *guests], late
     while counted < 3:
         if not coming:
             if opened == 3 * len(guests):
-                script.refused(await world.tap(late), "nobody new checks in", "journal.full")
-            await world.lock.kill()  # from now on two entries of each are recorded again, not counted
-            await world.lock.start()
+                script.refused(await door.tap(late), "nobody new checks in", "journal.full")
+            await door.lock.kill()  # from now on two entries of each are recorded again, not counted
+            await door.lock.start()
             coming = [*guests, *guests]
         last = last if counted else coming.pop()
-        tap = await world.tap(last)
+        tap = await door.tap(last)
         if not tap.opened:
             break
         opened += 1
         counted += any(line.event == "entry.counted" for line in tap.console)
     script.promise(f"who is registered always gets in: {opened} times, of which {counted} were counted", counted == 3)
-    await world.lock.kill()  # what was counted survives this
-    await world.lock.start()
-    world.air.set_in_range(LOCK_ADDRESS, True)
-    await world.until("the province knows of all", lambda: _openings(world) == opened)
-    await world.drain()
-    together = [item.count for item in world.province.registrations(ENTRY) if item.count > 1]
+    await door.lock.kill()  # what was counted survives this
+    await door.lock.start()
+    site.air.set_in_range(door.address, True)
+    await site.until("the province knows of all", lambda: _openings(site) == opened)
+    await door.drain()
+    together = [item.count for item in site.province.registrations(ENTRY) if item.count > 1]
     script.promise("the entries that were counted came as one record of three", together == [3])
-    await world.switch("contact", 1)  # an alarm, which does not wait for more of its like and takes all else along
-    await world.until("the refusal at the province", lambda: bool(world.province.events(REFUSAL)))
-    script.promise("the refusal was recorded, and nothing of whom", _refused(world) == [("storage", 1)])
-    script.let_in(await world.tap(late), "now the late guest checks in")
-    await world.drain()
-    script.promise("each is registered once", len(world.province.registrations(CHECK_IN)) == len(guests) + 1)
-    script.promise("no counter is missing or used twice", world.unbroken())
+    await door.switch("contact", 1)  # an alarm, which does not wait for more of its like and takes all else along
+    await site.until("the refusal at the province", lambda: bool(site.province.events(REFUSAL)))
+    script.promise("the refusal was recorded, and nothing of whom", _refused(site) == [("storage", 1)])
+    script.let_in(await door.tap(late), "now the late guest checks in")
+    await door.drain()
+    script.promise("each is registered once", len(site.province.registrations(CHECK_IN)) == len(guests) + 1)
+    script.promise("no counter is missing or used twice", door.findings.unbroken())
 
 
-def _openings(world: World) -> int:
-    return sum(item.count for item in world.province.registrations())
+def _openings(site: Site) -> int:
+    return sum(item.count for item in site.province.registrations())
 
 
-def _refused(world: World) -> list[tuple[str, int]]:
-    return [(item.what, item.count) for item in world.province.events(REFUSAL)]
+def _refused(site: Site) -> list[tuple[str, int]]:
+    return [(item.what, item.count) for item in site.province.events(REFUSAL)]
 
 
 @story(
@@ -92,21 +94,21 @@ def _refused(world: World) -> list[tuple[str, int]]:
     "The NFC chip goes deaf in the night: the lock says so, stays shut and alive, and serves a guest when it is back.",
 )
 async def _reader_fault(script: Script) -> None:
-    world = script.world
-    guest = world.visitor()
-    await world.book(guest)
-    before = len(world.lock.console)
-    world.reader.go_wrong(Faults(deaf_after=1, deaf_wakes=5))
-    trouble = await world.lock.wait_for("reader.trouble", since=before)
+    site, door = script.site, script.door
+    guest = site.visitor()
+    await door.bookings.book(guest)
+    before = len(door.lock.console)
+    door.reader.go_wrong(Faults(deaf_after=1, deaf_wakes=5))
+    trouble = await door.lock.wait_for("reader.trouble", since=before)
     script.promise(f"the lock notices by itself ({trouble.facts['code']})", trouble.facts["code"].startswith("nfc."))
-    script.promise("it lives on, and the strike has not moved", not world.lock.ended and world.openings() == 0)
-    script.promise("the link to the edge goes on", await _asks_and_gets(world))
-    script.let_in(await world.tap(guest), "when the chip hears again the guest gets in")
-    await world.settle(1)
+    script.promise("it lives on, and the strike has not moved", not door.lock.ended and door.findings.openings() == 0)
+    script.promise("the link to the edge goes on", await _asks_and_gets(door, site.visitor()))
+    script.let_in(await door.tap(guest), "when the chip hears again the guest gets in")
+    await door.settle(1)
 
 
-async def _asks_and_gets(world: World) -> bool:
-    """Does a grant still reach the lock?"""
-    before = len(world.lock.console)
-    await world.book(world.visitor())
-    return any(line.event == "statement.taken" for line in world.lock.console[before:])
+async def _asks_and_gets(door: Door, visitor: Visitor) -> bool:
+    """Does a grant for that visitor still reach the lock?"""
+    before = len(door.lock.console)
+    await door.bookings.book(visitor)
+    return any(line.event == "statement.taken" for line in door.lock.console[before:])

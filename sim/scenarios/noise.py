@@ -14,8 +14,8 @@ from sim.phone.applet import Habits
 from sim.phone.ble import BleHabits
 from sim.phone.ble_process import BleProcess
 from sim.radio.air import PartFault
+from sim.site import Site
 from sim.visitors import Visitor
-from sim.world import World
 
 PATIENCE = 12.0
 """Seconds that a guest holds a phone to a door that says nothing."""
@@ -102,9 +102,10 @@ class Crew:
     """Guests of one stay with different phones, a stranger, and the door they come to."""
 
     def __init__(
-        self, world: World, guests: list[Visitor], over_ble: Visitor, stranger: Visitor, bluetooth: BleProcess
+        self, site: Site, guests: list[Visitor], over_ble: Visitor, stranger: Visitor, bluetooth: BleProcess
     ) -> None:
-        self.world = world
+        self.site = site
+        self.door = site.doors[0]
         self.guests = guests
         self.over_ble = over_ble
         self.stranger = stranger
@@ -112,12 +113,12 @@ class Crew:
 
     async def round(self, seed: int) -> Tally:
         """Everybody taps once in the noise of `seed`, then one of them over each radio without."""
-        world, chance, tally = self.world, random.Random(seed), Tally()
+        door, chance, tally = self.door, random.Random(seed), Tally()
         self.over_ble.phone.ble_modes = frozenset({chance.choice(("central", "peripheral"))})
         everybody = [*self.guests, self.over_ble, self.stranger]
         chance.shuffle(everybody)
         for visitor in everybody:
-            world.reader.traits = traits(chance)
+            door.reader.traits = traits(chance)
             visitor.phone.habits = habits(chance)
             noisy = partial(self._try, visitor, tally, chance)
             if visitor is self.stranger:
@@ -132,11 +133,11 @@ class Crew:
 
     async def _try(self, visitor: Visitor, tally: Tally, chance: random.Random | None = None) -> bool:
         """One tap, in noise of its own if there is a `chance` for it. Did the door open?"""
-        self.world.reader.go_wrong(Faults() if chance is None else nfc_noise(chance))
-        self.world.air.faults = []
+        self.door.reader.go_wrong(Faults() if chance is None else nfc_noise(chance))
+        self.site.air.faults = []
         if chance is not None and chance.random() < BROKEN_PARTS:
-            self.world.air.faults = [part_fault(chance, self.bluetooth.address)]
-        tap = await self.world.tap(visitor, patience=PATIENCE)
+            self.site.air.faults = [part_fault(chance, self.bluetooth.address)]
+        tap = await self.door.tap(visitor, patience=PATIENCE)
         if tap.opened:
             tally.opened += 1
             tally.slowest = max(tally.slowest, tap.to_open)
@@ -154,14 +155,14 @@ async def _attempt(noisy: Callable[[], Awaitable[bool]], tally: Tally) -> None:
 
 
 @asynccontextmanager
-async def crew(world: World) -> AsyncIterator[Crew]:
+async def crew(site: Site) -> AsyncIterator[Crew]:
     """Three guests of one stay and a stranger. The one who is read over BLE has a Bluetooth host of its own process."""
-    static = world.visitor()
-    negotiating = world.visitor(issuer.RESIDENT_ID, "mac")
+    static = site.visitor()
+    negotiating = site.visitor(issuer.RESIDENT_ID, "mac")
     negotiating.phone.negotiates = True
-    over_ble = world.visitor()
+    over_ble = site.visitor()
     over_ble.phone.nfc = False
-    async with BleProcess(world.hci, BleHabits(mtu=185)) as bluetooth:
+    async with BleProcess(site.hci, BleHabits(mtu=185)) as bluetooth:
         over_ble.phone.radio = bluetooth
-        await world.book(static, negotiating, over_ble)
-        yield Crew(world, [static, negotiating], over_ble, world.visitor(), bluetooth)
+        await site.doors[0].bookings.book(static, negotiating, over_ble)
+        yield Crew(site, [static, negotiating], over_ble, site.visitor(), bluetooth)

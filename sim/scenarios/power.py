@@ -8,9 +8,9 @@ from protocol.errors import TransportError
 from protocol.fittings import Fittings
 from protocol.record import BOOT, CHECK_IN, DOOR
 from sim.board import flash
+from sim.door import Door
 from sim.scenarios.story import Script, story
 from sim.visitors import Visitor
-from sim.world import World
 
 _SUPPLY_SANK = {"MOORING_RESET_CAUSE": "2"}
 _BY_THE_WATCHDOG = {"MOORING_RESET_CAUSE": "3"}
@@ -20,45 +20,45 @@ _BY_THE_WATCHDOG = {"MOORING_RESET_CAUSE": "3"}
     "power-cut", "The lock loses its power in the middle of writing to flash, again and again, while guests check in."
 )
 async def _power_cut(script: Script) -> None:
-    world = script.world
-    guests = [world.visitor() for _ in range(2)]
-    await world.book(*guests)
-    image = world.folder / "flash.img"
-    await world.lock.kill()
-    await world.boot()
+    site, door = script.site, script.door
+    guests = [site.visitor() for _ in range(2)]
+    await door.bookings.book(*guests)
+    image = door.image
+    await door.lock.kill()
+    await door.boot()
     quiet = flash.operations(image).total
     for number, guest in enumerate(guests):
         # Beyond what booting takes, the next operations are the tap's own, or those of the events around it.
-        cut = quiet + 1 + world.random.randrange(3)
-        mode = world.random.choice(("clean", "torn"))
-        await world.lock.kill()
-        opened = await _tap_until_cut(world, guest, f"{cut}:torn" if mode == "torn" else str(cut))
-        await world.boot()
-        await world.drain()
+        cut = quiet + 1 + site.random.randrange(3)
+        mode = site.random.choice(("clean", "torn"))
+        await door.lock.kill()
+        opened = await _tap_until_cut(door, guest, f"{cut}:torn" if mode == "torn" else str(cut))
+        await door.boot()
+        await door.drain()
         script.promise(
             f"cut {number + 1} ({mode}, flash operation {cut}): an opening has its record",
-            world.recorded() >= world.openings(),
+            door.findings.recorded() >= door.findings.openings(),
         )
         if not opened:
-            script.let_in(await world.tap(guest), f"after cut {number + 1} the guest taps again and gets in")
-    await world.drain()
-    check_ins = world.province.registrations(CHECK_IN)
+            script.let_in(await door.tap(guest), f"after cut {number + 1} the guest taps again and gets in")
+    await door.drain()
+    check_ins = site.province.registrations(CHECK_IN)
     script.promise("each guest is registered exactly once", sorted(item.guest or 0 for item in check_ins) == [1, 2])
-    script.promise("no counter is missing or used twice", world.unbroken())
+    script.promise("no counter is missing or used twice", door.findings.unbroken())
 
 
-async def _tap_until_cut(world: World, guest: Visitor, cut: str) -> bool:
+async def _tap_until_cut(door: Door, guest: Visitor, cut: str) -> bool:
     """Boot with a power cut to come, and tap; the power is gone when this returns. True if the strike moved."""
-    before = world.openings()
+    before = door.findings.openings()
     try:
-        await world.boot({"MOORING_POWER_CUT": cut})
-        await world.tap(guest)
+        await door.boot({"MOORING_POWER_CUT": cut})
+        await door.tap(guest)
     except TransportError as error:
         if error.code != "lock.ended":  # a cut while booting is as good as any other
             raise
-    if not world.lock.ended:
-        await world.lock.kill()  # it got past the cut: take the power away while the door stands open
-    return world.openings() > before
+    if not door.lock.ended:
+        await door.lock.kill()  # it got past the cut: take the power away while the door stands open
+    return door.findings.openings() > before
 
 
 @story(
@@ -66,52 +66,52 @@ async def _tap_until_cut(world: World, guest: Visitor, cut: str) -> bool:
     "The power goes at each flash operation of a boot, an opening and its receipt in turn; the guest comes back.",
 )
 async def _power_cut_everywhere(script: Script) -> None:
-    world = script.world
-    guest = world.visitor()
-    await world.book(guest)
-    script.let_in(await world.tap(guest), "the guest checks in")
-    await world.settle(1)
+    site, door, edge = script.site, script.door, script.edge
+    guest = site.visitor()
+    await door.bookings.book(guest)
+    script.let_in(await door.tap(guest), "the guest checks in")
+    await door.settle(1)
     cuts, through = 0, False
     while not through:
         # The edge agent is on the same circuit. It would also wait longer and longer for a lock that always goes away.
-        await world.lock.kill()
-        await world.stop_edge()
-        await world.start_edge()
-        before = world.openings()
+        await door.lock.kill()
+        await edge.stop()
+        await edge.start()
+        before = door.findings.openings()
         # By turns clean and torn, and the other way round with the next seed.
         mode = ":torn" if (cuts + script.seed) % 2 else ""
-        through = await _live_until(world, guest, f"{cuts + 1}{mode}")
+        through = await _live_until(door, guest, f"{cuts + 1}{mode}")
         cuts += not through
-        if world.openings() > before:
-            await world.lock.kill()  # the power goes while the door stands open, if it has not gone yet
-            await world.bus.wait_for(pins.STRIKE, 0)
+        if door.findings.openings() > before:
+            await door.lock.kill()  # the power goes while the door stands open, if it has not gone yet
+            await door.bus.wait_for(pins.STRIKE, 0)
     script.promise(
         f"the power was cut at each of {counted(cuts, 'operation')}, and then there was none left", cuts >= 5
     )
-    await world.stop_edge()
-    await world.start_edge()
-    await world.boot()
-    script.let_in(await world.tap(guest), "after all that the guest gets in")
-    await world.drain()
-    records = world.province.registrations()
-    script.promise("no opening is without its record", sum(item.count for item in records) >= world.openings())
-    script.promise("the guest is registered once", len(world.province.registrations(CHECK_IN)) == 1)
-    script.promise("no counter is missing or used twice", world.unbroken())
+    await edge.stop()
+    await edge.start()
+    await door.boot()
+    script.let_in(await door.tap(guest), "after all that the guest gets in")
+    await door.drain()
+    records = site.province.registrations()
+    script.promise("no opening is without its record", sum(item.count for item in records) >= door.findings.openings())
+    script.promise("the guest is registered once", len(site.province.registrations(CHECK_IN)) == 1)
+    script.promise("no counter is missing or used twice", door.findings.unbroken())
 
 
-async def _live_until(world: World, guest: Visitor, cut: str) -> bool:
+async def _live_until(door: Door, guest: Visitor, cut: str) -> bool:
     """Boot, let the guest in, and wait for the receipt, with a power cut to come; True if it did not."""
     try:
-        before = len(world.lock.console)
-        await world.lock.start({"MOORING_POWER_CUT": cut})
-        await world.lock.wait_for("lock.ready", since=before)
-        await world.tap(guest)  # a registered guest waits for no courier and no time
-        await world.lock.wait_for("statement.taken", since=before, where=lambda line: line.facts["kind"] == "time")
-        await world.until("a receipt or a cut", lambda: world.lock.ended or world.drained())
+        before = len(door.lock.console)
+        await door.lock.start({"MOORING_POWER_CUT": cut})
+        await door.lock.wait_for("lock.ready", since=before)
+        await door.tap(guest)  # a registered guest waits for no courier and no time
+        await door.lock.wait_for("statement.taken", since=before, where=lambda line: line.facts["kind"] == "time")
+        await door.until("a receipt or a cut", lambda: door.lock.ended or door.findings.drained())
     except TransportError as error:
-        if error.code != "lock.ended" and not world.lock.ended:
+        if error.code != "lock.ended" and not door.lock.ended:
             raise
-    return not world.lock.ended
+    return not door.lock.ended
 
 
 @story(
@@ -119,29 +119,29 @@ async def _live_until(world: World, guest: Visitor, cut: str) -> bool:
     "The firmware hangs the moment it opens the door, then a task of it crashes, then its boot: the door stays shut.",
 )
 async def _stuck_loop(script: Script) -> None:
-    world = script.world
-    guest = world.visitor()
-    await world.book(guest)
-    await world.lock.kill()
-    await world.boot({"MOORING_FAULT": "stuck-open"})
-    tapping = asyncio.create_task(world.tap(guest))
-    await world.bus.wait_for(pins.STRIKE, 1)
-    await world.bus.wait_for(pins.STRIKE, 0)
-    script.promise("the pulse of a lock that hangs was ended by its timer", not world.lock.ended)
+    site, door = script.site, script.door
+    guest = site.visitor()
+    await door.bookings.book(guest)
+    await door.lock.kill()
+    await door.boot({"MOORING_FAULT": "stuck-open"})
+    tapping = asyncio.create_task(door.tap(guest))
+    await door.bus.wait_for(pins.STRIKE, 1)
+    await door.bus.wait_for(pins.STRIKE, 0)
+    script.promise("the pulse of a lock that hangs was ended by its timer", not door.lock.ended)
     script.let_in(await tapping, "for a guest who was let in")
-    script.promise("and then the watchdog took the lock's power", world.bus.expired == 1)
+    script.promise("and then the watchdog took the lock's power", door.bus.expired == 1)
     for fault in ("crashed-task", "crashed-boot"):
-        opened = world.openings()
-        await world.lock.start({**_BY_THE_WATCHDOG, "MOORING_FAULT": fault})
-        await world.lock.wait_ended()
-        script.promise(f"a lock with a {fault} stops, shut", world.bus.values[pins.STRIKE] == 0)
-        script.promise(f"a lock with a {fault} opens to nobody", world.openings() == opened)
-    await world.boot(_BY_THE_WATCHDOG)
-    script.let_in(await world.tap(guest), "whole again, it lets the guest in")
-    await world.settle(2)
-    await world.drain()
-    script.promise("the guest is registered once", len(world.province.registrations(CHECK_IN)) == 1)
-    script.promise("no counter is missing or used twice", world.unbroken())
+        opened = door.findings.openings()
+        await door.lock.start({**_BY_THE_WATCHDOG, "MOORING_FAULT": fault})
+        await door.lock.wait_ended()
+        script.promise(f"a lock with a {fault} stops, shut", door.bus.values[pins.STRIKE] == 0)
+        script.promise(f"a lock with a {fault} opens to nobody", door.findings.openings() == opened)
+    await door.boot(_BY_THE_WATCHDOG)
+    script.let_in(await door.tap(guest), "whole again, it lets the guest in")
+    await door.settle(2)
+    await door.drain()
+    script.promise("the guest is registered once", len(site.province.registrations(CHECK_IN)) == 1)
+    script.promise("no counter is missing or used twice", door.findings.unbroken())
 
 
 @story(
@@ -150,27 +150,27 @@ async def _stuck_loop(script: Script) -> None:
     fittings=Fittings(inputs=("contact",)),
 )
 async def _brown_out(script: Script) -> None:
-    world = script.world
-    guest = world.visitor()
-    await world.book(guest)
-    script.let_in(await world.tap(guest), "the guest checks in")
-    await world.settle(1)
-    boots, counter = 6, world.next_counter()
+    site, door = script.site, script.door
+    guest = site.visitor()
+    await door.bookings.book(guest)
+    script.let_in(await door.tap(guest), "the guest checks in")
+    await door.settle(1)
+    boots, counter = 6, door.findings.next_counter()
     for _ in range(boots):
-        await world.lock.kill()
-        before = len(world.lock.console)
-        await world.lock.start(_SUPPLY_SANK)
-        await world.lock.wait_for("lock.ready", since=before)
-    script.promise("the strike did not move", world.openings() == 1)
-    script.promise("no boot of so short a life made a record", world.next_counter() == counter)
-    await world.lock.kill()
-    await world.boot(_SUPPLY_SANK)
-    script.let_in(await world.tap(guest), "when the supply holds, the guest gets in")
-    await world.switch("contact", 1)  # takes along what else there is to tell
-    await world.until("the door's opening at the province", lambda: bool(world.province.events(DOOR)))
-    told = [(item.what, item.count) for item in world.province.events(BOOT)]
+        await door.lock.kill()
+        before = len(door.lock.console)
+        await door.lock.start(_SUPPLY_SANK)
+        await door.lock.wait_for("lock.ready", since=before)
+    script.promise("the strike did not move", door.findings.openings() == 1)
+    script.promise("no boot of so short a life made a record", door.findings.next_counter() == counter)
+    await door.lock.kill()
+    await door.boot(_SUPPLY_SANK)
+    script.let_in(await door.tap(guest), "when the supply holds, the guest gets in")
+    await door.switch("contact", 1)  # takes along what else there is to tell
+    await site.until("the door's opening at the province", lambda: bool(site.province.events(DOOR)))
+    told = [(item.what, item.count) for item in site.province.events(BOOT)]
     script.promise(
         f"one record tells of all {counted(boots + 1, 'boot')}", told == [("power-on", 1), ("reset", boots + 1)]
     )
-    await world.drain()
-    script.promise("no counter is missing or used twice", world.unbroken())
+    await door.drain()
+    script.promise("no counter is missing or used twice", door.findings.unbroken())

@@ -27,24 +27,24 @@ _DECLINED = "session.declined"
 
 async def _nfc(script: Script, negotiates: bool) -> None:
     """A guest is let in over NFC, whatever the phone's ways; who says no, or has no booking, is not."""
-    world, chance = script.world, script.world.random
-    guests = [world.visitor(authentication=way) for way in ("signature", "mac")]
-    await world.book(*guests)
+    site, door, chance = script.site, script.door, script.site.random
+    guests = [site.visitor(authentication=way) for way in ("signature", "mac")]
+    await door.bookings.book(*guests)
     for guest in guests:
         guest.phone.negotiates = negotiates
         guest.phone.habits = noise.habits(chance)
-        world.reader.traits = noise.traits(chance)
-        tap = await world.tap(guest)
+        door.reader.traits = noise.traits(chance)
+        tap = await door.tap(guest)
         script.promise(
             f"the phone of {guest.name} is read over NFC and opens the door: {guest.phone.habits}", _carried(tap, "nfc")
         )
-    stranger = world.visitor()
+    stranger = site.visitor()
     stranger.phone.negotiates = negotiates
-    await _refused(script, await world.tap(stranger), "a stranger read in the same way is refused", "grant.none")
+    await _refused(script, await door.tap(stranger), "a stranger read in the same way is refused", "grant.none")
     guests[0].phone.consent = lambda asked: False
-    await _refused(script, await world.tap(guests[0]), "a guest who says no on the phone is refused", _DECLINED)
-    await world.settle(2)
-    script.promise("the strike moved for the two guests, once each", world.openings() == 2)
+    await _refused(script, await door.tap(guests[0]), "a guest who says no on the phone is refused", _DECLINED)
+    await door.settle(2)
+    script.promise("the strike moved for the two guests, once each", door.findings.openings() == 2)
 
 
 @story(
@@ -52,9 +52,9 @@ async def _nfc(script: Script, negotiates: bool) -> None:
 )
 async def _nfc_static(script: Script) -> None:
     await _nfc(script, negotiates=False)
-    silent = script.world.visitor()
+    silent = script.site.visitor()
     silent.phone.nfc = False
-    tap = await script.world.tap(silent)
+    tap = await script.door.tap(silent)
     await _refused(script, tap, "a phone that offers no retrieval is refused", "reader.no_carrier")
 
 
@@ -63,43 +63,43 @@ async def _nfc_static(script: Script) -> None:
 )
 async def _nfc_negotiated(script: Script) -> None:
     await _nfc(script, negotiates=True)
-    empty = script.world.visitor()
+    empty = script.site.visitor()
     empty.phone.negotiates, empty.phone.habits = True, Habits(empty_polls=1000)
-    await _refused(script, await script.world.tap(empty), "a phone whose file stays empty is refused", "nfc.empty")
+    await _refused(script, await script.door.tap(empty), "a phone whose file stays empty is refused", "nfc.empty")
 
 
 async def _ble(script: Script, mode: Mode) -> None:
     """A guest is let in over BLE; a broken connection and a no on the phone leave the door shut; the edge stays."""
-    world, chance = script.world, script.world.random
+    site, door, chance = script.site, script.door, script.site.random
     mtu = chance.choice((23, 185, 247, 515))
-    async with BleProcess(world.hci, BleHabits(mtu=mtu)) as bluetooth:
-        guest, stranger = world.visitor(), world.visitor()
+    async with BleProcess(site.hci, BleHabits(mtu=mtu)) as bluetooth:
+        guest, stranger = site.visitor(), site.visitor()
         for visitor in (guest, stranger):
             phone = visitor.phone
             phone.nfc, phone.ble_modes, phone.radio = False, frozenset({mode}), bluetooth
             phone.negotiates = chance.random() < 0.5
-        await world.book(guest)
+        await door.bookings.book(guest)
         guest.phone.agrees = asyncio.Event()
-        before = len(world.lock.console)
-        tapping = asyncio.create_task(world.tap(guest))
-        await world.lock.wait_for("mdoc.asked", since=before)
-        await world.book(world.visitor())
+        before = len(door.lock.console)
+        tapping = asyncio.create_task(door.tap(guest))
+        await door.lock.wait_for("mdoc.asked", since=before)
+        await door.bookings.book(site.visitor())
         script.promise("while the phone is being read the edge link carries a grant", not tapping.done())
         guest.phone.agrees.set()
         script.promise(f"the phone, at MTU {mtu}, opens the door", _carried(await tapping, "ble"))
         script.promise("it spoke at that MTU", bluetooth.mtu == mtu)
-        await _refused(script, await world.tap(stranger), "a stranger read in the same way is refused", "grant.none")
+        await _refused(script, await door.tap(stranger), "a stranger read in the same way is refused", "grant.none")
         way: Literal["notification", "write"] = chance.choice(("notification", "write"))
         part = chance.randint(1, 5)
-        world.air.faults = [PartFault("cut", part, way, longer_than=4, between=bluetooth.address)]
-        tap = await world.tap(guest)
+        site.air.faults = [PartFault("cut", part, way, longer_than=4, between=bluetooth.address)]
+        tap = await door.tap(guest)
         await _refused(script, tap, f"a connection cut at {way} {part} ends the read", "ble.lost", "ble.no_phone")
-        world.air.faults = []
-        script.let_in(await world.tap(guest), "the same phone is let in at the next tap")
+        site.air.faults = []
+        script.let_in(await door.tap(guest), "the same phone is let in at the next tap")
         guest.phone.consent = lambda asked: False
-        await _refused(script, await world.tap(guest), "a guest who says no on the phone is refused", _DECLINED)
-    await world.settle(2)
-    script.promise("the strike moved twice, for the guest", world.openings() == 2)
+        await _refused(script, await door.tap(guest), "a guest who says no on the phone is refused", _DECLINED)
+    await door.settle(2)
+    script.promise("the strike moved twice, for the guest", door.findings.openings() == 2)
 
 
 @story("ble-server", "Retrieval over BLE from a phone that is the central: the lock is the server. A cut, a no.")
@@ -114,65 +114,67 @@ async def _ble_central(script: Script) -> None:
 
 @story("tear-off", "A phone torn away at any block, again and again: an opening has its record, or there is none.")
 async def _tear_off(script: Script) -> None:
-    world, chance = script.world, script.world.random
+    site, door, chance = script.site, script.door, script.site.random
     opened = 0
     for block in sorted(chance.sample(range(40), 4)):
         # Somebody new each time: the third entry of one guest would be counted, and recorded once they are quiet.
-        guest = world.visitor()
-        await world.book(guest)
-        world.reader.traits = noise.traits(chance)
-        world.reader.go_wrong(Faults(tear_off_at=block))
-        torn = await world.tap(guest)
-        world.reader.go_wrong(Faults())
+        guest = site.visitor()
+        await door.bookings.book(guest)
+        door.reader.traits = noise.traits(chance)
+        door.reader.go_wrong(Faults(tear_off_at=block))
+        torn = await door.tap(guest)
+        door.reader.go_wrong(Faults())
         opened += torn.opened
         script.promise(
             f"torn away at block {block}: {torn.refusal or 'not noticed' if not torn.opened else 'had presented'}",
-            world.openings() == opened and torn.refusal in (None, "nfc.gone", "nfc.timeout"),
+            door.findings.openings() == opened and torn.refusal in (None, "nfc.gone", "nfc.timeout"),
         )
-        again = await world.tap(guest)
+        again = await door.tap(guest)
         opened += again.opened
         script.let_in(again, f"after block {block} the next tap is served")
-    await world.settle(opened)
-    script.promise("each opening has its record, and no other", world.recorded() == world.openings() == opened)
+    await door.settle(opened)
+    script.promise(
+        "each opening has its record, and no other", door.findings.recorded() == door.findings.openings() == opened
+    )
 
 
 @story(
     "noisy-air", "Frames are lost, damaged and late, between phone, chip and lock: guests get in, a stranger does not."
 )
 async def _noisy_air(script: Script) -> None:
-    world = script.world
+    site, door = script.site, script.door
     tally = noise.Tally()
-    async with noise.crew(world) as crew:
+    async with noise.crew(site) as crew:
         for _ in range(_ROUNDS):
-            tally.add(await crew.round(world.random.randrange(1 << 30)))
+            tally.add(await crew.round(site.random.randrange(1 << 30)))
     script.promise(
         f"of {counted(tally.taps, 'tap')} {tally.at_once} opened at once and {tally.again} at the second try",
         tally.unfinished <= 1 and tally.taps == tally.at_once + tally.again + tally.unfinished,
     )
     script.promise("nobody came in who may not", tally.wrong == 0)
     script.promise("the door served a clean tap after each round", tally.wedged == 0)
-    await world.settle(world.openings())
+    await door.settle(door.findings.openings())
 
 
 @story("two-phones", "Two phones at the reader at once; and a second one while a first is being read over BLE.")
 async def _two_phones(script: Script) -> None:
-    world = script.world
-    first, second, stranger = world.visitor(), world.visitor(), world.visitor()
-    await world.book(first, second)
+    site, door = script.site, script.door
+    first, second, stranger = site.visitor(), site.visitor(), site.visitor()
+    await door.bookings.book(first, second)
     await _two_in_the_field(script, first)
-    async with BleProcess(world.hci) as bluetooth:
+    async with BleProcess(site.hci) as bluetooth:
         phone = first.phone
         phone.nfc, phone.ble_modes, phone.radio = (
             False,
-            frozenset({world.random.choice(("central", "peripheral"))}),
+            frozenset({site.random.choice(("central", "peripheral"))}),
             bluetooth,
         )
         phone.agrees = asyncio.Event()
-        before = len(world.lock.console)
-        tapping = asyncio.create_task(world.tap(first))
-        await world.lock.wait_for("mdoc.asked", since=before)
-        other = asyncio.create_task(world.random.choice((second, stranger)).phone.tap(world.reader))
-        await world.lock.wait_for("tap.busy", since=before)
+        before = len(door.lock.console)
+        tapping = asyncio.create_task(door.tap(first))
+        await door.lock.wait_for("mdoc.asked", since=before)
+        other = asyncio.create_task(site.random.choice((second, stranger)).phone.tap(door.reader))
+        await door.lock.wait_for("tap.busy", since=before)
         await _lit(script, "the light is white", _WHITE)
         other.cancel()
         phone.agrees.set()
@@ -180,22 +182,22 @@ async def _two_phones(script: Script) -> None:
         begun = [line.event for line in tap.console].count("tap.start")
         script.promise("who comes in between is told that the door is busy, and not read", begun == 1)
         script.promise("the guest being read over BLE does not notice", _carried(tap, "ble"))
-    script.let_in(await world.tap(second), "then the other guest is let in")
-    await _refused(script, await world.tap(stranger), "and a stranger is not", "grant.none")
-    await world.settle(3)
-    script.promise("the strike moved three times", world.openings() == 3)
+    script.let_in(await door.tap(second), "then the other guest is let in")
+    await _refused(script, await door.tap(stranger), "and a stranger is not", "grant.none")
+    await door.settle(3)
+    script.promise("the strike moved three times", door.findings.openings() == 3)
 
 
 async def _two_in_the_field(script: Script, guest: Visitor) -> None:
-    world = script.world
-    beside = world.reader.card(b"\x08\x00\x00\x02")
-    before = len(world.lock.console)
-    world.reader.antenna.bring(beside)
-    tapping = asyncio.create_task(world.tap(guest))
-    await world.lock.wait_for("reader.trouble", since=before, where=lambda line: line.facts["code"] == "nfc.collision")
-    said = [line.event for line in world.lock.console[before:]]
+    door = script.door
+    beside = door.reader.card(b"\x08\x00\x00\x02")
+    before = len(door.lock.console)
+    door.reader.antenna.bring(beside)
+    tapping = asyncio.create_task(door.tap(guest))
+    await door.lock.wait_for("reader.trouble", since=before, where=lambda line: line.facts["code"] == "nfc.collision")
+    said = [line.event for line in door.lock.console[before:]]
     script.promise("of two phones at the reader neither is picked", "tap.start" not in said)
-    world.reader.antenna.take(beside)
+    door.reader.antenna.take(beside)
     script.let_in(await tapping, "the one that is left alone there is let in")
 
 
@@ -217,7 +219,7 @@ async def _refused(script: Script, tap: Tap, claim: str, *codes: str) -> None:
 
 async def _lit(script: Script, claim: str, colour: tuple[int, ...]) -> None:
     """Promise that the light is of that colour now, or as soon as the board's word of it is here."""
-    bus = script.world.bus
+    bus = script.door.bus
     with contextlib.suppress(TransportError):
-        await script.world.until(claim, lambda: tuple(bus.values.get(pin) for pin in _LIGHTS) == colour)
+        await script.site.until(claim, lambda: tuple(bus.values.get(pin) for pin in _LIGHTS) == colour)
     script.promise(claim, tuple(bus.values.get(pin) for pin in _LIGHTS) == colour)

@@ -11,21 +11,21 @@ from sim.scenarios.story import Script, story
 
 @story("stranger", "A real, valid document of someone who has no booking here; then one of an issuer nobody trusts.")
 async def _stranger(script: Script) -> None:
-    world = script.world
-    expected = world.visitor()
-    await world.book(expected)
-    script.refused(await world.tap(world.visitor()), "a stranger with good papers is refused", "grant.none")
+    site, door = script.site, script.door
+    expected = site.visitor()
+    await door.bookings.book(expected)
+    script.refused(await door.tap(site.visitor()), "a stranger with good papers is refused", "grant.none")
     forger = pki.document_signer(pki.authority("TEST IACA SE", "SE"))
-    double = world.visitor(signer=forger)
+    double = site.visitor(signer=forger)
     double.person = expected.person
     script.refused(
-        await world.tap(double),
+        await door.tap(double),
         "a document by an issuer of the same name is refused",
         "mdoc.chain_key_identifier",
         "mdoc.chain_signature",
     )
-    script.promise("the strike never moved", world.openings() == 0)
-    script.promise("nothing was registered", world.recorded() == 0 and world.journaled() == 0)
+    script.promise("the strike never moved", door.findings.openings() == 0)
+    script.promise("nothing was registered", door.findings.recorded() == 0 and door.findings.journaled() == 0)
 
 
 _CODES = {
@@ -40,39 +40,39 @@ _CODES = {
 
 @story("tampered", "A booked guest's phone alters what the issuer signed, in every way it could; then plays fair.")
 async def _tampered(script: Script) -> None:
-    world = script.world
-    guest = world.visitor()
-    await world.book(guest)
+    site, door = script.site, script.door
+    guest = site.visitor()
+    await door.bookings.book(guest)
     for kind in get_args(Tamper):
         guest.phone.tamper = kind
-        script.refused(await world.tap(guest), f"a response with a tampered {kind} is refused", *_CODES[kind])
-    script.promise("the strike never moved", world.openings() == 0)
+        script.refused(await door.tap(guest), f"a response with a tampered {kind} is refused", *_CODES[kind])
+    script.promise("the strike never moved", door.findings.openings() == 0)
     guest.phone.tamper = None
-    script.let_in(await world.tap(guest), "the same phone, honest again, opens the door")
-    await world.settle(1)
+    script.let_in(await door.tap(guest), "the same phone, honest again, opens the door")
+    await door.settle(1)
 
 
 @story(
     "expired", "A document whose validity ended yesterday, in the hands of the guest it was issued to.", offset=3 * DAY
 )
 async def _expired(script: Script) -> None:
-    world = script.world
-    guest = world.visitor(days_valid=2)
-    await world.book(guest)
-    script.refused(await world.tap(guest), "an expired document is refused", "mdoc.expired")
-    script.promise("the strike never moved", world.openings() == 0)
-    script.promise("nothing was registered", world.recorded() == 0)
+    site, door = script.site, script.door
+    guest = site.visitor(days_valid=2)
+    await door.bookings.book(guest)
+    script.refused(await door.tap(guest), "an expired document is refused", "mdoc.expired")
+    script.promise("the strike never moved", door.findings.openings() == 0)
+    script.promise("nothing was registered", door.findings.recorded() == 0)
 
 
 @story("replayed", "Someone records a guest's response off the air and presents it in a tap of their own.")
 async def _replayed(script: Script) -> None:
-    world = script.world
-    guest = world.visitor()
-    await world.book(guest)
-    honest = await world.tap(guest)
+    site, door = script.site, script.door
+    guest = site.visitor()
+    await door.bookings.book(guest)
+    honest = await door.tap(guest)
     script.let_in(honest, "the guest is let in")
     thief = replace(guest, phone=replace(guest.phone, replay=honest.outcome.device_response))
-    script.refused(await world.tap(thief), "the recording is refused", "mdoc.device_signature")
-    await world.settle(1)
-    script.promise("the strike moved once, for the guest", world.openings() == 1)
-    script.promise("one registration, not two", world.recorded() == 1)
+    script.refused(await door.tap(thief), "the recording is refused", "mdoc.device_signature")
+    await door.settle(1)
+    script.promise("the strike moved once, for the guest", door.findings.openings() == 1)
+    script.promise("one registration, not two", door.findings.recorded() == 1)

@@ -9,14 +9,14 @@ from sim.exposure import Search
 from sim.phone.stay_key import StayKeys
 from sim.platform import Booking
 from sim.scenarios.story import Script, story
+from sim.site import Site
 from sim.visitors import Visitor
-from sim.world import World
 
 
-def _told(world: World, booking: Booking, visitor: Visitor) -> str:
+def _told(site: Site, booking: Booking, visitor: Visitor) -> str:
     """The PIN that the platform tells a guest; it is searched for in the end."""
-    pin = world.platform.pin(booking, visitor.booking_name())
-    world.secret_digits.append(pin)
+    pin = site.platform.pin(booking, visitor.booking_name())
+    site.secret_digits.append(pin)
     return pin
 
 
@@ -25,62 +25,64 @@ def _told(world: World, booking: Booking, visitor: Visitor) -> str:
     "After the first tap a guest comes back by PIN and by the phone's stay key, until the stay is cancelled.",
 )
 async def _pin_after_checkin(script: Script) -> None:
-    world = script.world
-    guest, companion = world.visitor(), world.visitor()
+    site, door = script.site, script.door
+    guest, companion = site.visitor(), site.visitor()
     guest.phone.stay_keys = StayKeys()
-    booking = await world.book(guest, companion)
-    pin, other = _told(world, booking, guest), _told(world, booking, companion)
-    script.refused(await world.enter(pin + "#"), "before the check-in the PIN does not open", "pin.wrong")
-    first = await world.tap(guest)
+    booking = await door.bookings.book(guest, companion)
+    pin, other = _told(site, booking, guest), _told(site, booking, companion)
+    script.refused(await door.enter(pin + "#"), "before the check-in the PIN does not open", "pin.wrong")
+    first = await door.tap(guest)
     script.promise("the guest checks in by ID", first.opened and first.outcome.result == "presented")
-    script.let_in(await world.enter(pin + "#"), "the PIN opens now")
-    script.refused(await world.enter(other + "#"), "the companion's PIN does not, yet", "pin.wrong")
-    key = await world.tap(guest)
+    script.let_in(await door.enter(pin + "#"), "the PIN opens now")
+    script.refused(await door.enter(other + "#"), "the companion's PIN does not, yet", "pin.wrong")
+    key = await door.tap(guest)
     script.promise(
         f"the phone opens by its stay key, in {counted(key.outcome.apdus, 'command')} and without showing the ID",
         key.opened and key.outcome.result == "recognized" and key.outcome.apdus == 2,
     )
-    world.pass_ticks(600_000)  # the third entry within ten minutes would be counted, and recorded once they are over
+    door.pass_ticks(600_000)  # the third entry within ten minutes would be counted, and recorded once they are over
     without = replace(guest, phone=replace(guest.phone, stay_keys=None))
-    again = await world.tap(without)
+    again = await door.tap(without)
     recalled = next((line.facts["recalled"] for line in again.console if line.event == "mdoc.verified"), "0")
     script.promise(
         f"the same ID again opens by the short path: {counted(int(recalled), 'signature')} need not be verified",
         again.opened and int(recalled) == 2,
     )
-    await world.settle(4)
-    methods = [(item.kind, item.method, item.guest) for item in world.province.registrations()]
+    await door.settle(4)
+    methods = [(item.kind, item.method, item.guest) for item in site.province.registrations()]
     script.promise(
         "the province knows how each opening was done, and by whom",
         methods == [(CHECK_IN, "mdoc", 1), (ENTRY, "pin", 1), (ENTRY, "stay-key", 1), (ENTRY, "mdoc", 1)],
     )
-    await world.send(world.platform.cancel(booking))
-    script.refused(await world.enter(pin + "#"), "with the stay its PIN is gone", "pin.wrong")
-    script.refused(await world.tap(guest), "and its key: the phone has to show the ID, for nothing", "grant.none")
+    await door.bookings.send(site.platform.cancel(booking))
+    script.refused(await door.enter(pin + "#"), "with the stay its PIN is gone", "pin.wrong")
+    script.refused(await door.tap(guest), "and its key: the phone has to show the ID, for nothing", "grant.none")
     keys = Search((), guest.phone.stay_keys.keys)
-    elsewhere = [path for path in keys.files(world.folder, without="province") if path != "flash.img"]
+    elsewhere = [
+        path for path in keys.files(site.folder, without="province") if path != str(door.image.relative_to(site.folder))
+    ]
     script.promise("the stay key was never anywhere but on the phone and in the lock's flash", elsewhere == [])
 
 
 @story("pin-guessing", "Someone types PIN after PIN and cuts the power in between; the guest still gets in by phone.")
 async def _pin_guessing(script: Script) -> None:
-    world = script.world
-    guest = world.visitor()
-    booking = await world.book(guest)
-    pin = _told(world, booking, guest)
-    script.let_in(await world.tap(guest), "the guest checks in")
+    site, door = script.site, script.door
+    guest = site.visitor()
+    booking = await door.bookings.book(guest)
+    pin = _told(site, booking, guest)
+    script.let_in(await door.tap(guest), "the guest checks in")
     for digits in ("1", "1234567", "123456789"):
-        script.refused(await world.enter(digits + "#"), f"{len(digits)} digits are no PIN", "pin.form")
+        script.refused(await door.enter(digits + "#"), f"{len(digits)} digits are no PIN", "pin.form")
     for number in range(FREE):
         guess = f"{(int(pin) + 1 + number) % 10**8:08}"
-        script.refused(await world.enter(guess + "#"), f"guess {number + 1} is wrong", "pin.wrong")
-    script.refused(await world.enter("00000000#"), "then nothing is compared for a while", "pin.wait")
-    script.refused(await world.enter(pin + "#"), "not even the right PIN opens", "pin.wait")
+        script.refused(await door.enter(guess + "#"), f"guess {number + 1} is wrong", "pin.wrong")
+    script.refused(await door.enter("00000000#"), "then nothing is compared for a while", "pin.wait")
+    script.refused(await door.enter(pin + "#"), "not even the right PIN opens", "pin.wait")
     for number in range(2):
-        await world.lock.kill()
-        await world.boot()
-        tap = await world.enter(pin + "#")
+        await door.lock.kill()
+        await door.boot()
+        tap = await door.enter(pin + "#")
         script.refused(tap, f"power cut {number + 1} does not end the wait", "pin.wait")
-    script.let_in(await world.tap(guest), "the guest's ID opens all the same")
-    await world.settle(2)
-    script.promise("the strike moved for the guest alone", world.openings() == 2)
+    script.let_in(await door.tap(guest), "the guest's ID opens all the same")
+    await door.settle(2)
+    script.promise("the strike moved for the guest alone", door.findings.openings() == 2)

@@ -2,17 +2,18 @@
 
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from protocol.errors import ConfigError, MooringError
-from protocol.fittings import Fittings
 from protocol.record import CHECK_IN
 from sim.board.interpreter import find
+from sim.door import Door
+from sim.edge import Edge
+from sim.site import Plan, Site, build
 from sim.tap import Tap
-from sim.world import BARE, JUST_NOW, World, build
 
 
 @dataclass
@@ -25,16 +26,26 @@ class Promise:
 
 @dataclass
 class Script:
-    """What a scenario works with: the world, the promises it makes about it, and the seed of its choices."""
+    """What a scenario works with: the site, the promises it makes about it, and the seed of its choices."""
 
-    world: World
+    site: Site
     promises: list[Promise] = field(default_factory=list)
     seed: int = 1
+
+    @property
+    def door(self) -> Door:
+        """The site's first door; most scenarios have no other."""
+        return self.site.doors[0]
+
+    @property
+    def edge(self) -> Edge:
+        """The site's first edge agent."""
+        return self.site.edges[0]
 
     def promise(self, claim: str, held: bool) -> None:
         """Note a claim and whether it holds now."""
         self.promises.append(Promise(claim, held))
-        self.world.on_step(("✓ " if held else "✗ ") + claim)
+        self.site.on_step(("✓ " if held else "✗ ") + claim)
 
     def let_in(self, tap: Tap, claim: str) -> None:
         """Promise that `tap` opened the door."""
@@ -47,32 +58,23 @@ class Script:
 
 @dataclass(frozen=True)
 class Story:
-    """A scenario: `tells` is its one-line description, `offset` shifts the clock of its world, in seconds, `fittings`
-    says what is wired to its lock, `board` sets what its board is made of (environment of the stand-ins)."""
+    """A scenario: `tells` is its one-line description, `plan` what its site is built of."""
 
     name: str
     tells: str
     play: Callable[[Script], Awaitable[None]]
-    offset: int = JUST_NOW
-    fittings: Fittings = BARE
-    board: Mapping[str, str] = field(default_factory=dict)
+    plan: Plan = field(default_factory=Plan)
 
 
 stories: dict[str, Story] = {}
 """All scenarios by name, in the order of their definition."""
 
 
-def story(
-    name: str,
-    tells: str,
-    offset: int = JUST_NOW,
-    fittings: Fittings = BARE,
-    board: Mapping[str, str] | None = None,
-) -> Callable[[Callable[[Script], Awaitable[None]]], Story]:
-    """Decorator: makes a scenario of an async function."""
+def story(name: str, tells: str, **plan: Any) -> Callable[[Callable[[Script], Awaitable[None]]], Story]:
+    """Decorator: makes a scenario of an async function. `plan` are fields of the `Plan` of its site."""
 
     def add(play: Callable[[Script], Awaitable[None]]) -> Story:
-        stories[name] = Story(name, tells, play, offset, fittings, board or {})
+        stories[name] = Story(name, tells, play, Plan(**plan))
         return stories[name]
 
     return add
@@ -125,25 +127,24 @@ async def perform(
     on_step: Callable[[str], None] | None = None,
     profile: str = "CN",
 ) -> Result:
-    """Run a scenario in a fresh world; with `folder`, everything it leaves behind is kept there.
+    """Run a scenario at a new site. With `folder`, everything that it leaves behind is kept there.
 
-    Raises ConfigError for what the machine lacks; whatever goes wrong in the world itself is in the Result.
+    Raises ConfigError for what the machine lacks. Whatever goes wrong at the site itself is in the Result.
     """
     with tempfile.TemporaryDirectory(prefix="mooring-") as temporary:
         home = folder or Path(temporary)
         home.mkdir(parents=True, exist_ok=True)
         began = time.monotonic()
         try:
-            async with build(
-                home, seed, runtime, chosen.offset, on_step, chosen.fittings, chosen.board, profile
-            ) as world:
-                script = Script(world, seed=seed)
+            plan = replace(chosen.plan, profile=profile)
+            async with build(home, seed, runtime, plan, on_step) as site:
+                script = Script(site, seed=seed)
                 error = await _play(chosen, script, kept=folder is not None)
                 return _result(chosen, script, seed, error, time.monotonic() - began)
         except ConfigError:
             raise
         except MooringError as problem:
-            # The world itself did not come up: nothing opened, nothing held.
+            # The site itself did not come up: nothing opened, nothing held.
             runs_on = str(find(runtime))
             seconds = time.monotonic() - began
             return Result(
@@ -168,17 +169,17 @@ async def _play(chosen: Story, script: Script, kept: bool) -> str | None:
 
 
 def _result(chosen: Story, script: Script, seed: int, error: str | None, seconds: float) -> Result:
-    world = script.world
+    found = [door.findings for door in script.site.doors]
     return Result(
         scenario=chosen.name,
         seed=seed,
         ok=error is None and all(promise.held for promise in script.promises),
-        opened=world.openings(),
-        records=world.recorded(),
-        receipts=world.receipted(),
-        duplicates=world.duplicates(),
-        lock_runtime=str(world.interpreter),
-        phases_ms=phases(world),
+        opened=sum(each.openings() for each in found),
+        records=sum(each.recorded() for each in found),
+        receipts=sum(each.receipted() for each in found),
+        duplicates=script.site.duplicates(),
+        lock_runtime=str(script.site.interpreter),
+        phases_ms=phases(script.door),
         promises=script.promises,
         error=error,
         seconds=seconds,
@@ -186,24 +187,31 @@ def _result(chosen: Story, script: Script, seed: int, error: str | None, seconds
 
 
 def in_flash_first(script: Script) -> None:
-    """Promise it of each opening, by the board's own record."""
-    script.promise("each opening was in flash before the strike moved", script.world.early_openings() == 0)
+    """Promise it of each opening, by each board's own record."""
+    early = sum(door.findings.early_openings() for door in script.site.doors)
+    script.promise("each opening was in flash before the strike moved", early == 0)
 
 
 def _general(script: Script) -> None:
     """What every scenario promises, whatever its story."""
-    world = script.world
-    registrations = world.province.registrations()
-    script.promise("no registration is held twice", world.duplicates() == 0)
+    site, doors = script.site, script.site.doors
+    registrations = site.province.registrations()
+    script.promise("no registration is held twice", site.duplicates() == 0)
     in_flash_first(script)
-    script.promise("every opening has its record", world.openings() <= sum(item.count for item in registrations))
+    script.promise(
+        "every opening has its record",
+        all(
+            door.findings.openings() <= sum(item.count for item in registrations if item.lock_id == door.lock_id)
+            for door in doors
+        ),
+    )
     script.promise(
         "every record passes the province's checks",
-        all(item.verdict == "ok" for item in world.province.store.records()),
+        all(item.verdict == "ok" for item in site.province.store.records()),
     )
     script.promise("every check-in is complete", all(item.fields for item in registrations if item.kind == CHECK_IN))
-    script.promise("no tap ended in a defect or for want of memory", not world.defects())
-    exposed = world.exposed()
+    script.promise("no tap ended in a defect or for want of memory", not any(door.findings.defects() for door in doors))
+    exposed = site.exposed()
     script.promise(
         "no guest's data is readable on the lock, at the edge or in a log"
         + (": " + ", ".join(exposed) if exposed else ""),
@@ -222,9 +230,9 @@ _CONSOLE_PHASES = (
 )
 
 
-def phases(world: World) -> dict[str, float]:
+def phases(door: Door) -> dict[str, float]:
     """Phases of the first opening in milliseconds: those of the tap, then the record's way after the strike moved."""
-    tap = next((tap for tap in world.taps if tap.opened), None)
+    tap = next((tap for tap in door.taps if tap.opened), None)
     if tap is None:
         return {}
     found = {name: tap.milliseconds(event) for name, event in _CONSOLE_PHASES}
@@ -232,7 +240,7 @@ def phases(world: World) -> dict[str, float]:
     moved, durable = tap.moved, next((line for line in tap.console if line.event == "journal.durable"), None)
     if moved is None or durable is None:
         return result
-    for line in world.lock.console:
+    for line in door.lock.console:
         if line.event == "journal.receipted" and int(line.facts["through"]) >= int(durable.facts["counter"]):
             # Both by the lock's ticks: its console and its pins come here on lines of their own.
             result["open_to_receipt"] = float(line.ticks - moved.ticks)

@@ -87,7 +87,7 @@ def test_help_fits_eighty_columns(
 def test_a_soak_of_nothing_does_not_hold(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["soak", "--seeds", "0", "--others", "0"]) == 2
     printed = capsys.readouterr()
-    assert "world.seeds" in printed.err and printed.out == ""
+    assert "site.seeds" in printed.err and printed.out == ""
 
 
 def test_the_table_says_yes_of_what_was_played_alone_and_fits_eighty_columns() -> None:

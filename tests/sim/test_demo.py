@@ -13,7 +13,7 @@ from protocol.errors import TransportError
 from sim.board.bus import BoardEvent
 from sim.board.interpreter import ROOT
 from sim.demo import TO_DO, go_on_if_opened
-from sim.lock_process import ConsoleLine
+from sim.lock_console import ConsoleLine
 from sim.phone.phone import TapOutcome
 from sim.progress import WIDTH
 from sim.scenarios.story import told
@@ -107,11 +107,11 @@ def test_the_demo_waits_for_no_record_of_a_guest_who_was_not_let_in() -> None:
     moved = BoardEvent(0.0, 0, {})
     go_on_if_opened(Tap(TapOutcome("presented"), 0.0, [], moved))
     refused = ConsoleLine(0.0, 0, "tap.failed", {"error": "MemoryError"})
-    with pytest.raises(TransportError, match=r"world\.shut: .*not let in, MemoryError"):
+    with pytest.raises(TransportError, match=r"site\.shut: .*not let in, MemoryError"):
         go_on_if_opened(Tap(TapOutcome("presented"), 0.0, [refused]))
 
 
 def test_what_went_wrong_names_no_folder_that_is_gone_when_it_is_read() -> None:
-    problem = TransportError("world.waited", "a record: not within 300 s; see /tmp/somewhere")
-    assert told(problem, kept=True) == "world.waited: a record: not within 300 s; see /tmp/somewhere"
-    assert told(problem, kept=False) == "world.waited: a record: not within 300 s"
+    problem = TransportError("site.waited", "a record: not within 300 s; see /tmp/somewhere")
+    assert told(problem, kept=True) == "site.waited: a record: not within 300 s; see /tmp/somewhere"
+    assert told(problem, kept=False) == "site.waited: a record: not within 300 s"

@@ -56,13 +56,13 @@ def test_an_empty_search_finds_nothing() -> None:
 
 
 PLACES = {
-    # Where something is planted: file of the world's folder, and offset into it (None: at its end).
-    "flash.img": ("flash.img", 700),
-    "flash.img, the journal": ("flash.img", 512 * 1024 + 5000),
-    "flash.img, the tally": ("flash.img", 512 * 1024 + 63 * 4096 + 900),
-    "lock.log": ("lock.log", None),
-    "edge.log": ("edge.log", None),
-    "edge/anything": ("edge/anything", None),
+    # Where something is planted: file of the site's folder, and offset into it (None: at its end).
+    "flash.img": ("door-1/flash.img", 700),
+    "flash.img, the journal": ("door-1/flash.img", 512 * 1024 + 5000),
+    "flash.img, the tally": ("door-1/flash.img", 512 * 1024 + 63 * 4096 + 900),
+    "lock.log": ("door-1/lock.log", None),
+    "edge-1.log": ("edge-1.log", None),
+    "edge-1/anything": ("edge-1/anything", None),
 }
 
 
@@ -79,39 +79,39 @@ def test_leaks_planted_in_every_place_break_the_promise_of_every_scenario(tmp_pa
     found: dict[str, list[str]] = {}
 
     async def play(script: Script) -> None:
-        world = script.world
-        person = world.visitor().person
-        world.secret_digits.append("482913")
-        world.secret_keys.append(KEY)
-        await world.lock.kill()
-        await world.stop_edge()
-        script.promise("nothing is exposed before anything is planted", world.exposed() == [])
+        site, door, edge = script.site, script.door, script.edge
+        person = site.visitor().person
+        site.secret_digits.append("482913")
+        site.secret_keys.append(KEY)
+        await door.lock.kill()
+        await edge.stop()
+        script.promise("nothing is exposed before anything is planted", site.exposed() == [])
         secrets = {
             "a number": person.document_number.encode(),
             "a birth date": person.birth_date.encode(),
             "a name": person.name.encode().hex().encode(),
             "a PIN": b"pin=482913\n",
             "a key of a stay": KEY,
-            "the province's sealing key": world.province.keys.sealing_private,
-            "the platform's key": world.platform.private.hex().encode(),
+            "the province's sealing key": site.province.keys.sealing_private,
+            "the platform's key": site.platform.private.hex().encode(),
         }
         for number, (what, content) in enumerate(secrets.items()):
             # The first in every place, each of the others in one.
             places = list(PLACES)[number % len(PLACES) :][: 1 if number else None]
             for place in places:
                 name = PLACES[place][0]
-                before = (world.folder / name).read_bytes() if (world.folder / name).exists() else None
-                plant(world.folder, place, content)
-                found[f"{what} in {place}"] = world.exposed()
+                before = (site.folder / name).read_bytes() if (site.folder / name).exists() else None
+                plant(site.folder, place, content)
+                found[f"{what} in {place}"] = site.exposed()
                 if before is None:
-                    (world.folder / name).unlink()
+                    (site.folder / name).unlink()
                 else:
-                    (world.folder / name).write_bytes(before)
-            heard = len(world.wiretap.heard)
-            world.wiretap.heard.append(Overheard(0.0, "mooring/1/edge-1/up", b"\x01" + content))
-            found[f"{what} in MQTT"] = world.exposed()
-            del world.wiretap.heard[heard:]
-        world.wiretap.heard.append(Overheard(0.0, "mooring/1/edge-1/" + person.document_number, b""))
+                    (site.folder / name).write_bytes(before)
+            heard = len(site.wiretap.heard)
+            site.wiretap.heard.append(Overheard(0.0, "mooring/1/edge-1/up", b"\x01" + content))
+            found[f"{what} in MQTT"] = site.exposed()
+            del site.wiretap.heard[heard:]
+        site.wiretap.heard.append(Overheard(0.0, "mooring/1/edge-1/" + person.document_number, b""))
 
     story = Story("leaks", "everything leaks", play)
     result = asyncio.run(perform(story, folder=tmp_path))

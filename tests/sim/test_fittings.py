@@ -12,26 +12,27 @@ from sim.board.bus import BoardBus
 from sim.nfc.virtual_pn532 import VirtualPn532
 from sim.radio.air import Air
 from sim.radio.lock_radio import LockRadio
-from sim.world import LOCK_ADDRESS, build
+from sim.site import Plan, build
 from tests.support.board_process import board
 
 
 def test_a_fail_safe_strike_is_held_by_current_but_for_the_pulse_and_opens_without_power(tmp_path: Path) -> None:
     async def story() -> None:
-        async with build(tmp_path, fittings=Fittings(fail_safe=True)) as world:
-            guest = world.visitor()
-            await world.book(guest)
+        async with build(tmp_path, plan=Plan(fittings=Fittings(fail_safe=True))) as site:
+            door = site.doors[0]
+            guest = site.visitor()
+            await door.bookings.book(guest)
 
             def levels() -> list[int]:
-                return [event.facts["value"] for event in world.bus.changes(pins.STRIKE)]
+                return [event.facts["value"] for event in door.bus.changes(pins.STRIKE)]
 
             assert levels() == [0, 1], "without current until the lock knows what it is, and then held"
-            await world.tap(guest)
-            await world.until("one pulse, and held again", lambda: levels() == [0, 1, 0, 1])
-            await world.settle(1)
-            await world.lock.kill()
-            await world.bus.wait_for(pins.STRIKE, 0)
-            assert world.exposed() == []
+            await door.tap(guest)
+            await site.until("one pulse, and held again", lambda: levels() == [0, 1, 0, 1])
+            await door.settle(1)
+            await door.lock.kill()
+            await door.bus.wait_for(pins.STRIKE, 0)
+            assert site.exposed() == []
 
     asyncio.run(story())
 
@@ -40,11 +41,12 @@ def test_a_polling_frame_that_the_installer_wrote_down_goes_out_while_nobody_is_
     frame = bytes.fromhex("6a0200c0ffee")
 
     async def story() -> None:
-        async with build(tmp_path, fittings=Fittings(announce=frame)) as world:
-            guest = world.visitor()
-            await world.book(guest)
-            assert (await world.tap(guest)).opened
-            assert len(world.reader.antenna.announced) > 3 and set(world.reader.antenna.announced) == {frame}
+        async with build(tmp_path, plan=Plan(fittings=Fittings(announce=frame))) as site:
+            door = site.doors[0]
+            guest = site.visitor()
+            await door.bookings.book(guest)
+            assert (await door.tap(guest)).opened
+            assert len(door.reader.antenna.announced) > 3 and set(door.reader.antenna.announced) == {frame}
 
     asyncio.run(story())
 
@@ -116,7 +118,7 @@ def test_a_board_whose_file_has_no_keypad_starts_and_leaves_those_pins_alone(
         image = flash.create(tmp_path / "lock.flash")
         chip = VirtualPn532()
         uart = await chip.start()
-        async with BoardBus().listening() as bus, LockRadio(Air(), LOCK_ADDRESS).listening() as radio:
+        async with BoardBus().listening() as bus, LockRadio(Air(), Plan().address(1)).listening() as radio:
             environment = {
                 "MOORING_BOARD": bus.address,
                 "MOORING_FLASH": str(image),

@@ -19,6 +19,7 @@ from sim.board.bus import BoardBus, BoardEvent
 from sim.board.memory_flash import MemoryFlash
 from sim.board.openings import openings
 from sim.scenarios import perform, stories
+from sim.site import Plan
 from tests.support.board_process import RUNTIMES, board
 from tests.support.chain import Chain, check_in, entry, event
 
@@ -173,7 +174,7 @@ journal.ioctl(6, 1)
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_firmware_that_opens_before_it_records_breaks_that_promise_and_no_other(runtime: str) -> None:
-    story = replace(stories["first-checkin"], board={"MOORING_FAULT": "opens-first"})
+    story = replace(stories["first-checkin"], plan=Plan(board={"MOORING_FAULT": "opens-first"}))
     result = asyncio.run(perform(story, runtime=runtime))
     assert (result.opened, result.records, result.ok) == (1, 1, False)
     broken = [promise.claim for promise in result.promises if not promise.held]

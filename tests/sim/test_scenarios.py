@@ -61,6 +61,7 @@ EXPECTED: dict[str, tuple[int, int] | None] = {
     "ble-server": (2, 2),
     "ble-central": (2, 2),
     "two-phones": (3, 3),
+    "two-doors": (6, 6),
     "tear-off": None,
     "noisy-air": None,
     "power-cut": None,
@@ -93,7 +94,7 @@ def test_the_same_firmware_serves_a_check_in_on_cpython() -> None:
 
 def test_a_broken_promise_is_not_ok() -> None:
     async def play(script: Script) -> None:
-        script.promise("the door opened", script.world.openings() == 1)
+        script.promise("the door opened", script.door.findings.openings() == 1)
 
     assert not run(Story("nothing-happens", "nobody taps", play)).ok
 
@@ -110,7 +111,7 @@ def test_a_story_that_goes_wrong_is_not_ok() -> None:
 
 def test_a_story_without_promises_is_not_ok() -> None:
     async def play(script: Script) -> None:
-        script.world.folder.joinpath("lock.log").write_text("")
+        script.site.folder.joinpath("lock.log").write_text("")
 
     result = run(Story("silent", "claims nothing", play))
     assert (result.ok, result.error) == (False, "silent promises nothing of its own")
@@ -128,7 +129,7 @@ FREE_AT_READY = 112_000
 
 
 def test_a_lock_that_is_ready_has_heap_for_a_tap(kept: tuple[subprocess.CompletedProcess[str], Path]) -> None:
-    words = (kept[1] / "lock.log").read_text().split(" lock.ready ")[1].split()
+    words = (kept[1] / "door-1" / "lock.log").read_text().split(" lock.ready ")[1].split()
     free = dict(word.split("=", 1) for word in words if "=" in word)["heap"]
     assert int(free) >= FREE_AT_READY
 

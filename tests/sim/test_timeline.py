@@ -127,26 +127,26 @@ def test_a_check_in_is_told_in_the_same_order_however_late_each_channel_is() -> 
     times: list[list[float]] = []
 
     async def play(script: Script) -> None:
-        world = script.world
-        guest = world.visitor()
-        await world.book(guest)
-        tap = await world.tap(guest)
+        site, door, edge = script.site, script.door, script.edge
+        guest = site.visitor()
+        await door.bookings.book(guest)
+        tap = await door.tap(guest)
         script.let_in(tap, "the door opened")
-        await world.settle(1)
-        await world.until("the edge forgets", lambda: bool(world.edge_events("receipt.accepted")))
+        await door.settle(1)
+        await site.until("the edge forgets", lambda: bool(edge.events("receipt.accepted")))
 
         def tell() -> None:
-            said = timeline.moments(world, tap)
+            said = timeline.moments(site, door, tap)
             told.append([each.name for each in said])
             times.append([each.at for each in said])
 
         tell()
-        world.wiretap.heard = [replace(each, at=each.at + 9) for each in world.wiretap.heard]
+        site.wiretap.heard = [replace(each, at=each.at + 9) for each in site.wiretap.heard]
         tell()
-        begun = world.lock.console.index(tap.console[0])
-        for at, line in enumerate(world.lock.console[begun:], begun):
-            world.lock.console[at] = replace(line, at=line.at + 9)
-        tap.console[:] = world.lock.console[begun : begun + len(tap.console)]
+        begun = door.lock.console.index(tap.console[0])
+        for at, line in enumerate(door.lock.console[begun:], begun):
+            door.lock.console[at] = replace(line, at=line.at + 9)
+        tap.console[:] = door.lock.console[begun : begun + len(tap.console)]
         tell()
 
     result = asyncio.run(perform(Story("told", "what happened", play), runtime="cpython"))

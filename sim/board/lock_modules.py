@@ -1,0 +1,154 @@
+"""The lock's own set of modules, so that many locks can run in one CPython process and share nothing.
+
+The firmware keeps what a lock has once in modules: the generator's secret, the last lines of the console, the one
+radio. On the chip that is one lock. Here each lock imports `firmware` and the stand-ins into a table of its own.
+`protocol` holds no state and is shared. What the firmware takes from the process (environment, console, standard
+input, event loop, sockets, exit) comes from small copies of `os`, `sys`, `asyncio` and others that belong to the lock.
+"""
+
+import asyncio
+import builtins
+import gc
+import os
+import socket
+import sys
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import Any
+
+from sim.board.interpreter import ROOT, STAND_INS
+
+_OWN = ("firmware", "sim")
+"""Packages of which each lock has modules of its own."""
+_STAND_INS = ("machine", "bluetooth", "esp32")
+
+
+class LockModules:
+    """Modules of one boot of one lock. `write` is given what it prints, from the lock's thread."""
+
+    def __init__(self, environment: Mapping[str, str], write: Callable[[str], None]) -> None:
+        self._write = write
+        self._own: dict[str, ModuleType] = {}
+        self._files: list[Any] = []
+        self._lines: list[socket.socket] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.dark = False
+        """Has the lock lost its power? Then nothing that it still does is seen or kept."""
+        self._builtins = {**vars(builtins), "__import__": self._import, "print": self._print, "open": self._open}
+        self._lent = {
+            "os": _copy(os, environ=dict(environment), getenv=environment.get, _exit=self._exit),
+            "sys": _copy(sys, stdin=_nothing_to_read()),
+            "asyncio": _copy(asyncio, run=self._run),
+            "socket": _copy(socket, socket=self._socket),
+            "gc": _copy(gc, collect=lambda *_: 0),  # each would go through what all the locks have
+        }
+
+    def load(self, name: str) -> Any:
+        """The lock's own module of that name, made if it is not there yet."""
+        if name in self._own:
+            return self._own[name]
+        parent, _, leaf = name.rpartition(".")
+        if parent:
+            self.load(parent)
+        path = _place(name)
+        module = ModuleType(name)
+        module.__file__ = str(path)
+        module.__package__ = name if path.name == "__init__.py" else parent
+        if path.name == "__init__.py":
+            module.__path__ = [str(path.parent)]
+        vars(module)["__builtins__"] = self._builtins
+        self._own[name] = module
+        try:
+            exec(_compiled(path), vars(module))  # noqa: S102  as an import does, into a table of its own
+        except BaseException:
+            del self._own[name]
+            raise
+        if parent:
+            setattr(self._own[parent], leaf, module)
+        return module
+
+    def cut_power(self) -> None:
+        """From now on nothing that the lock does reaches its flash, its console or its lines; its loop stops."""
+        self.dark = True
+        for line in self._lines:
+            with suppress(OSError):  # the other end was quicker
+                line.shutdown(socket.SHUT_RDWR)
+        for file in self._files:
+            file.close()
+        loop = self._loop
+        if loop is not None:
+            with suppress(RuntimeError):  # it has ended by itself
+                loop.call_soon_threadsafe(loop.stop)
+
+    def release(self) -> None:
+        """Close what the lock has left open; for when its thread has ended."""
+        for each in (*self._lines, *self._files):
+            each.close()
+
+    # --- what the lock's modules have instead of the process's -------------------------------------------------------
+
+    def _import(
+        self, name: str, names: Any = None, local: Any = None, fromlist: Any = (), level: int = 0
+    ) -> ModuleType:
+        if name in self._lent:
+            return self._lent[name]
+        if name not in _STAND_INS and name.partition(".")[0] not in _OWN:
+            return __import__(name, names, local, fromlist, level)
+        module: ModuleType = self.load(name)
+        for each in fromlist or ():
+            if not hasattr(module, each):
+                self.load(f"{name}.{each}")
+        return module if fromlist else self._own[name.partition(".")[0]]
+
+    def _print(self, *words: object) -> None:
+        if not self.dark:
+            self._write(" ".join(map(str, words)) + "\n")
+
+    def _open(self, *arguments: Any, **options: Any) -> Any:
+        if self.dark:
+            raise OSError("no power")
+        file = open(*arguments, **options)  # noqa: SIM115  who asked for it closes it
+        self._files = [each for each in self._files if not each.closed] + [file]
+        return file
+
+    def _socket(self, *arguments: Any, **options: Any) -> socket.socket:
+        line = socket.socket(*arguments, **options)
+        self._lines.append(line)
+        return line
+
+    def _exit(self, code: int) -> None:
+        self.cut_power()
+        sys.exit(code)
+
+    def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        with asyncio.Runner() as runner:
+            self._loop = runner.get_loop()
+            if self.dark:
+                self._loop.stop()
+            return runner.run(work)
+
+
+def _place(name: str) -> Path:
+    stem = (STAND_INS if name in _STAND_INS else ROOT) / name.replace(".", "/")
+    return stem / "__init__.py" if stem.is_dir() else stem.with_suffix(".py")
+
+
+@cache
+def _compiled(path: Path) -> CodeType:
+    return compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
+
+
+def _copy(module: ModuleType, **others: Any) -> ModuleType:
+    """A module with everything that `module` has, but for `others`."""
+    copied = ModuleType(module.__name__)
+    vars(copied).update(vars(module))
+    vars(copied).update(others)
+    return copied
+
+
+@cache
+def _nothing_to_read() -> Any:
+    return open(os.devnull)

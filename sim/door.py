@@ -1,0 +1,167 @@
+"""One door of a site: its lock is installed and runs, and people come to it."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from edge_agent.counted import counted
+from firmware.boards import esp32_c6_devkitc_1 as pins
+from protocol.errors import TransportError
+from protocol.fittings import Fittings
+from sim.bookings import Bookings, taken
+from sim.findings import Findings
+from sim.hardware import SWAP_LOOKS, Hardware
+from sim.lock_console import ConsoleLine
+from sim.phone.phone import TapOutcome
+from sim.shown import Signal, signals
+from sim.tap import ANSWERS, Tap
+from sim.true_time import TrueTime
+from sim.visitors import Visitor
+from sim.waiting import until
+
+_BETWEEN_CODES = 0.15
+"""Seconds in which a hand comes back to the first key; the keys themselves come faster here than any hand's."""
+
+
+class Door:
+    """A door whose lock the province has placed at a listing.
+
+    `bookings` is how platform and province reach the lock. `findings` counts what came of it. `taps` is everybody who
+    came so far. `say` is told of each of them.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        hardware: Hardware,
+        fittings: Fittings,
+        bookings: Bookings,
+        clock: TrueTime,
+        say: Callable[[str], None],
+    ) -> None:
+        self.name = name
+        self.folder = folder
+        self.image = hardware.image
+        self.lock, self.bus, self.radio = hardware.lock, hardware.bus, hardware.radio
+        self.reader, self.keypad = hardware.reader, hardware.keypad
+        self.fittings = fittings
+        self.lock_id = bookings.lock_id
+        self.bookings = bookings
+        self.findings = Findings(bookings.province, self.lock_id, self.lock, self.bus)
+        self.taps: list[Tap] = []
+        self._clock = clock
+        self._say = say
+        self._ticks_passed = 0
+
+    @property
+    def address(self) -> str:
+        """Of the lock's radio."""
+        return self.radio.address
+
+    # --- the lock ----------------------------------------------------------------------------------------------------
+
+    async def boot(self, extra: Mapping[str, str] | None = None, statements: bool = False) -> None:
+        """Power the lock up, and return once it knows the time.
+
+        With `statements`, return only once it also holds what the province signs for it. `extra` adds to the
+        environment of this boot.
+        """
+        before = len(self.lock.console)
+        await self.lock.start(extra)
+        await self.lock.wait_for("lock.ready", since=before)
+        for kind in ("time", "placement", "profile", "trust-list") if statements else ("time",):
+            await taken(self.lock, kind, before)
+
+    def pass_ticks(self, milliseconds: int) -> None:
+        """Let the lock's ticks go on by so much at once; what it waits for by its loop takes as long as ever."""
+        self._ticks_passed += milliseconds
+        self.bus.set_input("ticks", self._ticks_passed)
+
+    async def until(self, what: str, condition: Callable[[], bool]) -> None:
+        """Wait for a state of the door that no single event announces. Raises TransportError `site.waited`."""
+        await until(what, condition, self.folder)
+
+    async def drain(self) -> None:
+        """Wait until the lock holds a receipt for all that it has written."""
+        await self.until("all records receipted", self.findings.drained)
+
+    async def settle(self, records: int) -> None:
+        """Wait until the province holds records of so many openings and the lock knows it by receipt."""
+        found = self.findings
+        await self.until(
+            f"{counted(records, 'opening')} recorded at the province and receipted at the lock",
+            lambda: found.recorded() >= records and found.receipted() >= records,
+        )
+
+    # --- people ------------------------------------------------------------------------------------------------------
+
+    async def tap(self, visitor: Visitor, **tapping: Any) -> Tap:
+        """Hold the visitor's phone to the reader until the lock has answered. `tapping` is for `Phone.tap`."""
+        return await self._at_the_door(visitor.name, visitor.phone.tap(self.reader, **tapping))
+
+    async def enter(self, keys: str) -> Tap:
+        """Type on the keypad, with `#` at the end, until the lock has answered."""
+
+        async def typing() -> TapOutcome:
+            await asyncio.sleep(_BETWEEN_CODES)
+            for key in keys:
+                self.keypad.press(key)
+            return TapOutcome("unfinished")
+
+        return await self._at_the_door("somebody at the keypad", typing(), at_the_reader=False)
+
+    async def switch(self, name: str, value: int) -> None:
+        """Move one of the door's switches (0: at rest), and wait until the lock has noticed."""
+        before = len(self.lock.console)
+        self.bus.set_input(pins.INPUTS[name], value)
+        await self.lock.wait_for("sensor." + name, since=before, where=lambda line: line.facts["active"] == str(value))
+
+    async def _at_the_door(self, who: str, act: Awaitable[TapOutcome], at_the_reader: bool = True) -> Tap:
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(self._clock.now()))
+        before, events = len(self.lock.console), len(self.bus.history)
+        began = time.monotonic()
+        outcome = await act
+
+        with contextlib.suppress(TransportError):  # a lock that lost its power says nothing more
+            await self._noticed(before, at_the_reader)
+            answer = await self.lock.wait_for_any(ANSWERS, since=before)
+            if answer.event == "tap.opened":
+                # The board has told of it before, on its own line, which may be behind.
+                await self.bus.wait_for(pins.STRIKE, 1, since=events)
+            await self.until("the answer's tone", lambda: self.lock.ended or self._tone(answer) is not None)
+        history = self.bus.history[events:]
+        moved = next((e for e in history if e.facts.get("pin") == pins.STRIKE and e.facts["value"] == 1), None)
+        opened_at = None if moved is None else max(began, self.findings.moment(moved.ticks))
+        console = self.lock.console[before:]
+        answered = next((line for line in console if line.event in ANSWERS), None)
+        shown = None if answered is None else self._tone(answered)
+        tap = Tap(outcome, began, console, moved, opened_at, shown)
+        self.taps.append(tap)
+        self._say(f"{when}  {who}: {tap}")
+        return tap
+
+    def _tone(self, answer: ConsoleLine) -> Signal | None:
+        """The tone that came with that answer, and its light; None if it has not begun yet."""
+        # The lock shows its answer, then says so, and then lets it sound.
+        return next(iter(signals(self.bus.history, since=answer.ticks)), None)
+
+    async def _noticed(self, before: int, at_the_reader: bool) -> None:
+        """Return once the lock has begun to serve who came. Raises TransportError `lock.unnoticed`, `lock.ended`."""
+        looks = self.reader.antenna.counts.looks
+
+        def begun() -> bool:
+            return any(line.event == "tap.start" for line in self.lock.console[before:])
+
+        def in_vain() -> bool:
+            # The phone has left by now: a tap that had begun would have been told before the next look.
+            return at_the_reader and self.reader.antenna.counts.looks >= looks + SWAP_LOOKS
+
+        await self.until("the lock notices", lambda: begun() or in_vain() or self.lock.ended)
+        for _ in range(20):  # what the lock has said is on its way through this loop
+            await asyncio.sleep(0)
+        if not begun():
+            raise TransportError("lock.unnoticed", "the lock has not seen who came")

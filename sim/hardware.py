@@ -1,0 +1,66 @@
+"""What hangs on the wall at one door: the lock, its board and radio, the reader chip and the keypad."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from firmware.boards import esp32_c6_devkitc_1 as pins
+from sim.board import flash
+from sim.board.bus import BoardBus
+from sim.board.keypad import WiegandKeypad
+from sim.lock_process import Lock
+from sim.nfc.card import Traits
+from sim.nfc.virtual_pn532 import VirtualPn532
+from sim.radio.air import Air
+from sim.radio.lock_radio import LockRadio
+
+SWAP_LOOKS = 8
+"""Looks at an empty field before the next phone is held to the reader. The lock polls with two looks each, and takes
+the last phone for gone after three polls."""
+
+LockMaker = Callable[[Mapping[str, str], Path], Lock]
+"""Makes a lock from the environment by which it finds its board, and the file for what it says."""
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """The parts of one door. `image` is the file that holds the lock's flash."""
+
+    image: Path
+    bus: BoardBus
+    radio: LockRadio
+    reader: VirtualPn532
+    keypad: WiegandKeypad
+    lock: Lock
+
+
+@asynccontextmanager
+async def assembled(
+    folder: Path, address: str, air: Air, make_lock: LockMaker, board: Mapping[str, str], lingers: float = 0.0
+) -> AsyncIterator[Hardware]:
+    """The parts of a door, wired up in `folder`, with a lock that is new and switched off.
+
+    `address` is that of its radio. `board`: settings of the stand-ins that the board is made of. `lingers`: see
+    `sim.nfc.antenna.Antenna`.
+    """
+    async with AsyncExitStack() as stack:
+        radio = await stack.enter_async_context(LockRadio(air, address).listening())
+        image = flash.create(folder / "flash.img")
+        bus = BoardBus(lambda: lock.power_off(), lambda: flash.journal(image, board))
+        await stack.enter_async_context(bus.listening())
+        for pin in pins.INPUTS.values():
+            bus.set_input(pin, 0)  # at rest: door shut, nobody at handle or key, cover on
+        reader = VirtualPn532(traits=Traits(fresh_uid=True), looks_between=SWAP_LOOKS, lingers=lingers)
+        uart = await reader.start()
+        stack.push_async_callback(reader.stop)
+        environment = {
+            "MOORING_FLASH": str(image),
+            "MOORING_BOARD": bus.address,
+            "MOORING_RADIO": radio.endpoint,
+            "MOORING_UART1": uart,
+            **board,
+        }
+        lock = make_lock(environment, folder / "lock.log")
+        stack.push_async_callback(lock.kill)
+        yield Hardware(image, bus, radio, reader, WiegandKeypad(bus, *pins.KEYPAD), lock)

@@ -1,0 +1,293 @@
+"""A whole site in software: doors, edge agents and guests, with the air, the broker, the platform and the province.
+
+Locks and edge agents run the code that ships; an edge agent is a process of its own, and so is a lock, unless many of
+them share one. Everything else lives in this process.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cbor2
+
+from protocol import crypto_cpython as crypto
+from protocol import placement
+from protocol.fittings import Fittings
+from protocol.record import CHECK_IN
+from protocol.trust import Issuer
+from sim import issuer, pki, sm_issuer, visitors
+from sim.board.interpreter import Interpreter, find
+from sim.bookings import Bookings
+from sim.broker import Broker
+from sim.door import Door
+from sim.edge import Edge
+from sim.exposure import Search
+from sim.hardware import assembled
+from sim.lock_process import LockProcess
+from sim.lock_thread import LockThread
+from sim.people import Person
+from sim.phone.response import Authentication
+from sim.platform import Platform
+from sim.province.province import Province
+from sim.radio.air import Air
+from sim.true_time import TrueTime
+from sim.visitors import Visitor
+from sim.waiting import until
+from sim.wiretap import Wiretap
+
+LISTING = "330106-7K2M9Q"
+ROOM = "West Lake Lane 12, room 302"
+BARE = Fittings()
+"""A fail-secure strike, and no inputs."""
+JUST_NOW = 120
+"""Seconds that a site is ahead of this machine. Documents come from pymdoccbor, which signs them valid from this
+moment on; a lock that knows the time to a second or two rightly refuses one that may not be valid yet."""
+
+BOOT_AT_ONCE = 8
+"""Locks that boot at the same time. More would keep each other from answering their edge agents in time."""
+LINGERS = 0.15
+"""Seconds that the reader of a lock in a thread waits for a card. The driver gives it 250 ms (`pn532_chip`)."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a site is built of. Its doors are dealt out to its listings in turn.
+
+    edges: one entry for each edge agent, the numbers (from 1) of the doors it serves. fittings: what is wired to each
+    lock. board: settings of the stand-ins that each board is made of. profile: id of the jurisdiction's profile.
+    offset: how far the site's time is ahead of this machine's, in seconds. threads: run the locks as threads of this
+    process, which takes the CPython runtime; a lock is a process of its own otherwise.
+    """
+
+    doors: int = 1
+    listings: int = 1
+    edges: Sequence[Sequence[int]] = ((1,),)
+    fittings: Fittings = BARE
+    board: Mapping[str, str] = field(default_factory=dict)
+    profile: str = "CN"
+    offset: int = JUST_NOW
+    threads: bool = False
+
+    def listing(self, number: int) -> str:
+        """Code of the listing that the door of that number (from 1) belongs to."""
+        which = (number - 1) % self.listings
+        return f"330106-{which:06}" if which else LISTING
+
+    def address(self, number: int) -> str:
+        """Of the radio of that door's lock."""
+        return f"F0:00:00:00:{number >> 8:02X}:{number & 0xFF:02X}"
+
+
+@dataclass
+class Site:
+    """Built by `build`; everything in it is running.
+
+    `commits` tells of each message that the province has dealt with: when (seconds, monotonic), and up to which counter
+    it held each lock's records then. `secret_digits` and `secret_keys` are what a scenario wants searched for as well:
+    PINs, keys of stays.
+    """
+
+    folder: Path
+    plan: Plan
+    random: random.Random
+    interpreter: Interpreter
+    time: TrueTime
+    iacas: Mapping[str, pki.Identity]
+    signers: Mapping[str, pki.Identity]
+    reader_root: pki.Identity
+    platform: Platform
+    broker: Broker
+    province: Province
+    air: Air
+    hci: str
+    wiretap: Wiretap
+    commits: list[tuple[float, dict[bytes, int]]]
+    on_step: Callable[[str], None]
+    doors: list[Door] = field(default_factory=list)
+    edges: list[Edge] = field(default_factory=list)
+    people: list[Person] = field(default_factory=list)
+    secret_digits: list[str] = field(default_factory=list)
+    secret_keys: list[bytes] = field(default_factory=list)
+
+    # --- time and people ---------------------------------------------------------------------------------------------
+
+    def now(self) -> int:
+        """The true time at this site, seconds since 1970."""
+        return int(self.time.now())
+
+    async def pass_time(self, seconds: int) -> None:
+        """Let so much time go by. The locks sleep through it, and learn of it from the province."""
+        for door in self.doors:
+            await door.lock.kill()
+        self.time.offset += seconds
+        for door in self.doors:
+            await door.boot()
+
+    async def until(self, what: str, condition: Callable[[], bool]) -> None:
+        """Wait for a state of the site that no single event announces. Raises TransportError `site.waited`."""
+        await until(what, condition, self.folder)
+
+    def visitor(
+        self,
+        doc_type: str = issuer.MDL,
+        authentication: Authentication = "signature",
+        signer: pki.Identity | None = None,
+        days_valid: int = 365,
+        revocation: Mapping[str, Any] | None = None,
+        child: bool = False,
+    ) -> Visitor:
+        """Someone new, with a document issued today by pymdoccbor for a key that only their phone has. `revocation` is
+        what its MSO says of where its status can be learnt."""
+        person = self._invent(doc_type, child)
+        return visitors.with_document(
+            person, self.reader_root, signer or self.signers[person.country], authentication, days_valid, revocation
+        )
+
+    def national_visitor(self, signer: sm_issuer.Identity) -> Visitor:
+        """Someone new with a resident's document of the SM suite, made today by `signer`."""
+        return visitors.with_national_document(self._invent(issuer.RESIDENT_ID), self.reader_root, signer)
+
+    def _invent(self, doc_type: str, child: bool = False) -> Person:
+        person = Person.invent(self.random, doc_type, child)
+        while any(person.name == other.name for other in self.people):
+            person = Person.invent(self.random, doc_type, child)
+        self.people.append(person)
+        return person
+
+    def issuers(self) -> list[Issuer]:
+        """The issuers that the trust list names from the beginning: SE, then CN."""
+        trusted = {"SE": [issuer.MDL, issuer.PHOTO_ID, issuer.PID], "CN": [issuer.RESIDENT_ID]}
+        return [Issuer(self.iacas[country].der, doc_types) for country, doc_types in trusted.items()]
+
+    # --- what came of it ---------------------------------------------------------------------------------------------
+
+    def duplicates(self) -> int:
+        """Registrations that the province holds more than once for one guest of one stay at one lock."""
+        check_ins = [(r.lock_id, r.grant_id, r.guest) for r in self.province.registrations(CHECK_IN)]
+        return len(check_ins) - len(set(check_ins))
+
+    def search(self) -> Search:
+        """For all guests' data, for PINs and keys that a scenario knows of, and for keys that only one may hold."""
+        keys = self.province.keys
+        owned = [keys.signing_private, keys.sealing_private, self.platform.private, *self.secret_keys]
+        return Search((text for person in self.people for text in person.secrets()), owned, self.secret_digits)
+
+    def exposed(self) -> list[str]:
+        """Where any of that can be read and must not: files of locks and edges, logs, MQTT. None is promised."""
+        search = self.search()
+        heard = {m.topic for m in self.wiretap.heard if search.hits(m.payload) or search.hits(m.topic.encode())}
+        return sorted("MQTT " + topic for topic in heard) + search.files(self.folder, without="province")
+
+
+@asynccontextmanager
+async def build(
+    folder: Path,
+    seed: int = 1,
+    runtime: str = "micropython",
+    plan: Plan | None = None,
+    on_step: Callable[[str], None] | None = None,
+) -> AsyncIterator[Site]:
+    """A running site in `folder`. Its locks are installed, booted and in touch with the province.
+
+    Raises ConfigError for what the machine lacks and for an unknown profile, TransportError when the parts do not find
+    each other.
+    """
+    say = on_step or (lambda text: None)
+    plan = plan or Plan()
+    random.seed(seed)
+    true_time = TrueTime(plan.offset)
+    async with AsyncExitStack() as stack:
+        say("starting the broker and the province")
+        broker = stack.enter_context(Broker("iotcore"))
+        iacas = {country: pki.authority(f"TEST IACA {country}", country) for country in ("CN", "SE")}
+        commits: list[tuple[float, dict[bytes, int]]] = []
+
+        def committed() -> None:
+            at = time.monotonic()
+            commits.append((at, {held.lock_id: held.through for held in province.store.locks()}))
+
+        province = Province(
+            folder / "province",
+            broker.host,
+            broker.port,
+            clock=true_time.at_the_province,
+            after_commit=committed,
+        )
+        await asyncio.to_thread(province.start)
+        stack.callback(province.stop)
+        wiretap = Wiretap(broker.host, broker.port)
+        await asyncio.to_thread(wiretap.start)
+        stack.callback(wiretap.stop)
+        say("putting the radio on the air")
+        air = Air()
+        site = Site(
+            folder=folder,
+            plan=plan,
+            random=random.Random(seed),
+            interpreter=find(runtime),
+            time=true_time,
+            iacas=iacas,
+            signers={country: pki.document_signer(iaca) for country, iaca in iacas.items()},
+            reader_root=pki.authority("TEST reader root"),
+            platform=Platform(),
+            broker=broker,
+            province=province,
+            air=air,
+            hci=await stack.enter_async_context(air.serving_hci()),
+            wiretap=wiretap,
+            commits=commits,
+            on_step=say,
+        )
+        for number, served in enumerate(plan.edges, 1):
+            edge = Edge(
+                f"edge-{number}", folder, [plan.address(each) for each in served], site.hci, broker, province.public
+            )
+            province.admit_edge(edge.name)
+            stack.push_async_callback(edge.stop)
+            await edge.start()
+            site.edges.append(edge)
+        say("installing the lock: it makes its keys, the province binds them to a listing")
+        numbers = range(1, plan.doors + 1)
+        for code in dict.fromkeys(map(plan.listing, numbers)):
+            province.declare_listing(code, doors=-(-plan.doors // plan.listings))
+        for number in numbers:
+            site.doors.append(await _install(stack, site, number))
+        province.trust(site.issuers())
+        say("booting the lock: it fetches placement, profile, trust list and the signed time over BLE")
+        turns = asyncio.Semaphore(BOOT_AT_ONCE)
+        await asyncio.gather(*(_boot(door, turns) for door in site.doors))
+        yield site
+
+
+async def _boot(door: Door, turns: asyncio.Semaphore) -> None:
+    async with turns:
+        await door.boot(statements=True)
+
+
+async def _install(stack: AsyncExitStack, site: Site, number: int) -> Door:
+    """What an installer does: the lock makes its keys, and the province binds them to the listing."""
+    plan, name, listing = site.plan, f"door-{number}", site.plan.listing(number)
+    folder = site.folder / name
+    make_lock = LockThread if plan.threads else partial(LockProcess, site.interpreter)
+    hardware = await stack.enter_async_context(
+        assembled(folder, plan.address(number), site.air, make_lock, plan.board, LINGERS if plan.threads else 0.0)
+    )
+    request = await hardware.lock.enrol(site.province.public, plan.fittings.encode())
+    _, identity_public, reader_public, _ = cbor2.loads(request)
+    site.province.register_lock(
+        identity_public,
+        listing=listing,
+        room=ROOM,
+        platform_key=site.platform.public,
+        profile=plan.profile,
+        reader_chain=[pki.reader_certificate(site.reader_root, reader_public, f"door of {listing}")],
+    )
+    lock_id = placement.lock_id(crypto, identity_public)
+    bookings = Bookings(site.platform, site.province, hardware.lock, lock_id, identity_public, listing, site.time)
+    return Door(name, folder, hardware, plan.fittings, bookings, site.time, lambda text: site.on_step(text))

@@ -1,0 +1,21 @@
+"""Waiting for a state of the simulated world that no single event announces."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from protocol.errors import TransportError
+from sim.hang import HANG_SECONDS
+
+
+async def until(what: str, condition: Callable[[], bool], folder: Path) -> None:
+    """Return once `condition` holds. Raises TransportError `site.waited` with `what` after HANG_SECONDS.
+
+    `folder` is where the files lie that show why it did not come.
+    """
+    deadline = time.monotonic() + HANG_SECONDS
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TransportError("site.waited", f"{what}: not within {HANG_SECONDS:.0f} s; see {folder}")
+        await asyncio.sleep(0.02)
