@@ -29,7 +29,7 @@ FAILURES = [
     ("tools/flash.py", ["status", "--port", "/nowhere"], 3, "port.missing"),
     ("edge_agent", ["check-config", "--config", "/nowhere.toml"], UNUSABLE, "config.missing"),
     ("edge_agent", ["status", "--config", "/nowhere.toml"], UNUSABLE, "config.missing"),
-    ("sim", ["run", "no-such-scenario"], UNUSABLE, "world.scenario"),
+    ("sim", ["run", "no-such-scenario"], UNUSABLE, "site.scenario"),
     ("sim", ["run", "first-checkin", "--profile", "ZZ"], UNUSABLE, "profile.unknown"),
     ("sim.province", ["show", "--data", "/nowhere"], UNUSABLE, "province.data"),
     ("sim.province", ["check-code", "text", "--key", "00"], UNUSABLE, "listing-code.key"),
