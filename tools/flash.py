@@ -1,4 +1,4 @@
-"""The installer's command: `python tools/flash.py COMMAND` (`--help` lists and explains them)."""
+"""The installer's command: `python tools/flash.py COMMAND`. `--help` lists the commands and explains them."""
 
 import argparse
 import contextlib
@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-if not __package__:  # run by its path: the rooms are beside this folder, not in it
+if not __package__:  # run by its path, so Python looks for the rooms in this folder, but they are beside it
     sys.path[0] = str(Path(__file__).resolve().parents[1])
-if sys.version_info < (3, 11):  # noqa: UP036  a checkout is run by whatever Python there is
+if sys.version_info < (3, 11):  # noqa: UP036  people start this with any Python
     have = f"{sys.executable} is Python {sys.version_info[0]}.{sys.version_info[1]}, and 3.11 or newer is needed."
     print(f"python.old: {have}\nRun:  .venv/bin/python {' '.join(sys.argv)}", file=sys.stderr)
     raise SystemExit(2)
@@ -48,10 +48,10 @@ This command cannot do three things yet: put MicroPython onto a new chip (docs/i
 with esptool), enrol a lock with a province, and update a lock in service.
 """
 
-_HOLD = "Hold the button inside from before the command until it is done."
+_HOLD = "Hold the button inside before you start the command, and until the command is done."
 
 REFERENCE = "rv32imc"
-"""Architecture of the reference board."""
+"""The architecture of the reference board."""
 
 PARTITIONS = """\
 # Partition table of the lock on 4 MB of flash (ESP32-C6), in the form of ESP-IDF's gen_esp32part.py.
@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         message = f"{error.filename or 'file'}: {error.strerror}"
         return _fail(options, "stage.file", message, EXIT_CODES["stage"])
     except KeyboardInterrupt:
-        message = "stopped. If the board was being written, its software is incomplete and does not start; send again"
+        message = "stopped. If a send had begun, the software on the board is incomplete and does not start. Send again"
         return _fail(options, "interrupted", message, INTERRUPTED)
     if options.json:
         print(json.dumps({"command": options.command, "ok": True, **facts}))
@@ -136,19 +136,19 @@ def _send(options: argparse.Namespace) -> dict[str, Any]:
     with contextlib.ExitStack() as stack:
         made = None if options.folder is None else software.load(options.folder)
         port = board.choose(options.port)
-        _say(options, f"looking into the board on {port} (a lock that runs there is stopped, and restarted at the end)")
+        _say(options, f"looking into the board on {port} (a lock that runs there stops now, and restarts at the end)")
         reached = board.Board(port, options.timeout)
         _refuse_in_service(port)
         with reached.opened():
             try:
                 found = reached.inspect()
             except TransportError as error:
-                # The cable may have started the board, and then it was not up when it was asked.
+                # Opening the port may have started the board, so it was not ready when it was first asked.
                 if error.code == "board.silent":
                     _refuse_in_service(port)
                 raise
             if made is None:
-                # Compiled, for sources leave a lock that serves no room to read a phone.
+                # Compiled, because the sources would leave a lock too little memory to read a phone.
                 temporary = stack.enter_context(tempfile.TemporaryDirectory(prefix="mooring-"))
                 made = software.stage(Path(temporary), software.architecture_of(found.mpy))
             planned = board.plan(found, made)
@@ -159,7 +159,7 @@ def _send(options: argparse.Namespace) -> dict[str, Any]:
             if not options.dry_run and not planned.is_empty:
                 reached.apply(planned, made, lambda number, of, path: _say(options, f"  [{number}/{of}] {path}"))
     written = (
-        "nothing was written (--dry-run)" if options.dry_run else "the board holds exactly this software; it restarts"
+        "nothing was written (--dry-run)" if options.dry_run else "the board has exactly this software, and restarts"
     )
     if not options.json:
         print(f"image {made.image}: {written}")
@@ -185,9 +185,8 @@ def _refuse_in_service(port: str) -> None:
     if cable.is_in_service(port):
         raise ConfigError(
             "board.enrolled",
-            f"on {port} is a lock in service, whose software nobody replaces over the cable: that will take updates "
-            "that are signed, which there are not yet. Erasing the chip makes a new lock of it, without its keys and "
-            "records",
+            f"on {port} is a lock in service. Its software cannot be replaced over the cable: that needs signed "
+            "updates, which do not exist yet. Erase the chip to make it a new lock, without keys and records",
         )
 
 
@@ -198,7 +197,7 @@ def _partitions(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _say(options: argparse.Namespace, line: str) -> None:
-    """Progress, for people; on stderr, so that stdout stays what was asked for."""
+    """Tell people about progress. It goes to stderr, so that stdout has only the result."""
     if not options.quiet:
         print(line, file=sys.stderr, flush=True)
 
@@ -228,13 +227,13 @@ def parser() -> Parser:
         "list",
         _list,
         "list the files that make up the lock's software",
-        "Each with SHA-256 and size, and one digest over all.",
+        "Prints SHA-256 and size of each, and one digest over all of them.",
     )
     stage = add(
         "stage",
         _stage,
-        "write the software to FOLDER as it must stand on the board",
-        "Adds a main.py that starts the lock, and manifest.json. FOLDER is new, empty, or an earlier stage.",
+        "write the software to FOLDER, as it must be on the board",
+        "Adds boot.py, main.py and manifest.json. FOLDER must be new, empty, or an earlier stage.",
     )
     stage.add_argument("folder", metavar="FOLDER", type=Path, help="where to write it")
     stage.add_argument(
@@ -249,18 +248,19 @@ def parser() -> Parser:
         "send",
         _send,
         "copy the software to a board that runs MicroPython",
-        "Only changed files are sent; afterwards every digest is verified on the board, and it restarts. Keys, journal "
-        "and stays on the board are left alone. Even with --dry-run, a lock running there stops for some seconds.",
+        "Only changed files are sent. Then every digest is verified on the board, and the board restarts. Keys, "
+        "journal and stays on the board are not touched. Even with --dry-run, a lock that runs there stops for some "
+        "seconds.",
     )
     send.add_argument(
         "folder",
         metavar="FOLDER",
         type=Path,
         nargs="?",
-        help="a stage; without it, this checkout, compiled for that board",
+        help="a stage; if left out, this checkout, compiled for that board",
     )
     send.add_argument("--port", help="serial port of the board; may be left out when there is only one")
-    send.add_argument("--dry-run", action="store_true", help="look into the board and tell what would be sent")
+    send.add_argument("--dry-run", action="store_true", help="look into the board and say what would be sent")
     send.add_argument(
         "--timeout",
         type=_seconds,
@@ -271,13 +271,13 @@ def parser() -> Parser:
     send.add_argument("--quiet", action="store_true", help="no progress on stderr")
     for name, act, summary, detail in (
         ("status", service.status, "ask a lock in service how it is", "Needs no button."),
-        ("log", service.log, "show the last lines of its log", "Codes and numbers, of nobody. Needs no button."),
-        ("export", service.export, "copy the records that wait for a receipt", "Sealed as they are. Needs no button."),
-        ("fittings", service.fittings, "show or write what is wired to it", f"{_HOLD} The lock then starts again."),
+        ("log", service.log, "show the last lines of its log", "Codes and numbers, about nobody. Needs no button."),
+        ("export", service.export, "copy the records that wait for a receipt", "They stay sealed. Needs no button."),
+        ("fittings", service.fittings, "show or write what is wired to it", f"{_HOLD} The lock then restarts."),
         (
             "self-test",
             service.self_test,
-            "try the light, the strike or the inputs",
+            "test the light, the strike or the inputs",
             f"{_HOLD} A pulse of the strike is recorded.",
         ),
     ):
@@ -286,7 +286,11 @@ def parser() -> Parser:
             one.add_argument("file", metavar="FILE", type=Path, help="a new file; a CBOR sequence of records")
         elif name == "fittings":
             one.add_argument(
-                "file", metavar="FILE", type=Path, nargs="?", help="write these; without it, show what is there"
+                "file",
+                metavar="FILE",
+                type=Path,
+                nargs="?",
+                help="write these fittings; if left out, show those of the lock",
             )
         elif name == "self-test":
             one.add_argument("part", choices=("signals", "strike", "inputs"), help="the part of the door to try")

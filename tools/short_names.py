@@ -1,8 +1,8 @@
-"""Short names for what only the lock's own software calls by name: private members, and parameters.
+"""Short names for private members and parameters, which only the lock's own software uses by name.
 
-MicroPython keeps each name once, on the heap, for ever. Names that never meet in one file are given the same short one,
-so that a thousand take the room of a hundred. What a name means changes nowhere: a long one has the same short one in
-every file.
+MicroPython keeps every name on the heap for ever, once. So names that never occur in the same file get the same short
+name, and a thousand names need the memory of a hundred. A long name has the same short name in every file, so the
+program means the same.
 """
 
 import ast
@@ -16,13 +16,13 @@ _Functions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 
 
 def short_names(source: Mapping[str, bytes]) -> dict[str, str]:
-    """What to call which name in all files of `source`, which are by path and the whole of a program."""
+    """The short name for each name that can have one. `source` is a whole program: its files by path."""
     trees = {}
     for path, content in sorted(source.items()):
         try:
             trees[path] = ast.parse(content)
         except SyntaxError:
-            continue  # the compiler has better words for it
+            continue  # the compiler will report it better
     facts = {path: _Names(tree) for path, tree in trees.items()}
     bound = set().union(*(each.bound for each in facts.values()))
     public = set().union(*(each.public for each in facts.values()))
@@ -30,7 +30,7 @@ def short_names(source: Mapping[str, bytes]) -> dict[str, str]:
     parameters = set().union(*(each.parameters for each in facts.values()))
     private = {name for name in bound | public if name.startswith("_") and not name.startswith("__")}
     kept |= set(dir(builtins))
-    # Outside the rooms are the stand-ins for modules of the interpreter, which are called as those are.
+    # Files outside the rooms stand in for modules of the interpreter, so their parameters keep the names of those.
     kept |= set().union(*(each.parameters for path, each in facts.items() if "/" not in path))
     kept |= {part for path in source for part in path.removesuffix(".py").split("/")}
     free = ((private & bound) | (parameters - bound - public)) - kept
@@ -42,7 +42,7 @@ def short_names(source: Mapping[str, bytes]) -> dict[str, str]:
 
 
 def rename(content: bytes, names: Mapping[str, str]) -> bytes:
-    """`content`, a file of Python, with what `names` calls otherwise; as it is if it cannot be parsed."""
+    """`content`, a Python file, with the names replaced as in `names`. Unchanged if it cannot be parsed."""
     try:
         tokens = list(tokenize.tokenize(io.BytesIO(content).readline))
     except (SyntaxError, tokenize.TokenError):
@@ -57,9 +57,12 @@ def rename(content: bytes, names: Mapping[str, str]) -> bytes:
 
 
 class _Names:
-    """The names of one file: `present` all of them; `bound` those given to something that is looked up by name, as
-    members, globals and keywords are; `public` those merely looked up so; `kept` what somebody else gave, or may look
-    up by a text; `parameters`."""
+    """The names of one file.
+
+    `present` are all of them. `bound` are those that this file gives to members, globals and functions, `public` those
+    that it only looks up. `kept` are names that others have given, or that may be looked up by a string. `parameters`
+    are the names of parameters.
+    """
 
     def __init__(self, tree: ast.Module) -> None:
         self.present: set[str] = set()
@@ -79,7 +82,7 @@ class _Names:
         self.present |= self.bound | self.public | self.parameters
         self.kept |= self._used - self.present
         self.present |= self._used
-        # The compiler puts a constant's value in its place, and leaves no name.
+        # The compiler replaces such a constant by its value, so its name costs nothing.
         self.kept |= {name for name in constants if name.startswith("_")}
 
     def _take(self, node: ast.AST) -> None:
@@ -97,7 +100,7 @@ class _Names:
             case ast.keyword(arg=str(name)):
                 self.kept.add(name)
             case ast.ClassDef(name=name):
-                self.kept.add(name)  # an error is told by it
+                self.kept.add(name)  # the name of an error is shown
             case ast.arg(arg=name):
                 self.parameters.add(name)
             case ast.Import(names=modules):
@@ -120,7 +123,7 @@ def _outside_functions(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _bases(trees: Mapping[str, ast.Module], path: str) -> set[str]:
-    """Files whose classes those of `path` build on, and whose members theirs therefore meet."""
+    """The files with base classes of the classes in `path`. Their members are in the same objects."""
     found: set[str] = set()
     for node in ast.walk(trees[path]):
         if isinstance(node, ast.ClassDef):
@@ -134,7 +137,7 @@ def _bases(trees: Mapping[str, ast.Module], path: str) -> set[str]:
 
 
 def _share(free: set[str], meetings: list[set[str]], taken: set[str]) -> dict[str, str]:
-    """A short name for each of `free`, another one for those that meet; none of `taken`."""
+    """A short name for each of `free`. Names of one meeting get different ones, and none of `taken` is used."""
     neighbours: dict[str, set[str]] = {name: set() for name in free}
     for meeting in meetings:
         for name in meeting:

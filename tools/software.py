@@ -1,4 +1,4 @@
-"""The lock's software: which files it is made of, and the folder in which they stand as on the board (a stage)."""
+"""The lock's software: which files it consists of, and a folder that holds them exactly as on the board (a stage)."""
 
 import hashlib
 import json
@@ -17,17 +17,17 @@ from tools.terse import terse
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("firmware", "protocol")
-"""Folders of the checkout that go onto the board, under the same names."""
+"""Folders of the checkout that are copied to the board under the same names."""
 
 BOARD = "esp32_c6_devkitc_1"
 """The module of `firmware.boards` that the software on the board runs with."""
 
 MAIN = "main.py"
-"""Goes first and comes last: without it a lock that is being installed does not start."""
+"""Removed first and written last. A lock that is being installed does not start without it."""
 MANIFEST = "manifest.json"
 FORMAT = "mooring-stage-1"
 
-# By their numbers in `sys.implementation._mpy` (MicroPython's "MicroPython .mpy files").
+# Architectures, in the order of their numbers in `sys.implementation._mpy` (MicroPython's "MicroPython .mpy files").
 _NATIVE = (
     "",
     "x86",
@@ -55,18 +55,19 @@ ARCHITECTURES = (
     "x64",
     "x86",
 )
-"""What `mpy-cross -march` is given. rv32imc: ESP32-C6 and C3; xtensawin: ESP32, S2 and S3; x64: the simulator."""
+"""Values for `mpy-cross -march`. rv32imc: ESP32-C6 and C3; xtensawin: ESP32, S2 and S3; x64: the simulator."""
 
 BOOT = "boot.py"
-"""Runs a lock that is in service, and never ends. Before it goes `main.py`, which it leaves nothing to do."""
+"""Runs a lock that is in service. It never ends, so `main.py` never runs there."""
 
 _BOOT = """\
 import micropython; micropython.kbd_intr(-1)
-# The line above comes first: from here on nothing that is typed at the cable stops the lock. Written by tools/flash.py.
+# The line above must be the first. It turns Ctrl-C off, so nothing typed at the cable stops the lock. Written by
+# tools/flash.py.
 #
-# A lock in service runs from here and never from main.py: before MicroPython runs that, it listens for Ctrl-C again. In
-# service is a lock that pins the key of a province, however little of the rest can be read. Whatever ends it here
-# starts the board again, for the end of this file would be a prompt.
+# A lock in service runs from this file and never from main.py: MicroPython turns Ctrl-C on again before main.py.
+# A lock is in service if it pins the key of a province, even if nothing else can be read. If anything ends the lock
+# here, the board restarts. The end of this file would be a prompt.
 
 in_service = True
 try:
@@ -79,17 +80,17 @@ try:
     if in_service:
         import bluetooth
 
-        # The radio's stack takes its memory from what the heap has left, and the heap grows as modules load.
+        # The radio's stack needs memory outside the heap. The heap grows while modules load, so the radio comes first.
         try:
             bluetooth.BLE().active(True)
         except OSError:
-            pass  # the link will say so
+            pass  # the link reports it later
         from firmware.boards import {board}
         from firmware.main import main
 
         main("/state", {board})
 except BaseException as error:
-    print("0 boot.failed error=" + type(error).__name__)  # its text might hold what nobody should read
+    print("0 boot.failed error=" + type(error).__name__)  # its text might contain a secret
 finally:
     while in_service:
         try:
@@ -101,8 +102,8 @@ finally:
 """
 
 _MAIN = '''\
-"""Started by MicroPython after boot.py, on a lock that is not in service yet: says so, and leaves the prompt to whoever
-installs it. Written by tools/flash.py."""
+"""MicroPython runs this after boot.py, on a lock that is not in service yet. It says so on the console, and leaves the
+prompt to the installer. Written by tools/flash.py."""
 
 import os
 
@@ -114,8 +115,8 @@ except OSError as error:
 
 import firmware
 
-# All of the software has to be here, for once enrolled there is no way back to this; but making keys wants the heap, so
-# no more of it is loaded than says so. The strike has no current: nothing has touched its pin.
+# All of the software must be here, because an enrolled lock cannot come back to this prompt. Enrolment needs the heap
+# to make keys, so only what the message needs is loaded. Nothing has touched the strike's pin, so it has no current.
 root = firmware.__file__[: firmware.__file__.rindex("firmware/")]
 for path, size in {sizes}:
     if os.stat(root + path)[6] != size:
@@ -130,12 +131,12 @@ Signals({board}.LIGHTS, {board}.BUZZER).halt()
 '''
 
 _CPYTHON_ONLY = "_cpython.py"
-"""Modules that only CPython can load end in this."""
+"""Names of modules that only CPython can load end like this."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One file: path on the board (no leading slash), size in bytes, SHA-256 in hex."""
+    """A file: its path on the board (without a leading slash), its size in bytes, its SHA-256 in hex."""
 
     path: str
     size: int
@@ -147,13 +148,13 @@ class Entry:
         return cls(path, len(content), hashlib.sha256(content).hexdigest())
 
     def facts(self) -> dict[str, str | int]:
-        """For JSON."""
+        """The entry as plain values for JSON."""
         return {"path": self.path, "size": self.size, "sha256": self.sha256}
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A verified stage: its folder and files, `image_digest` of its sources, the architecture it was compiled for."""
+    """A verified stage. `source` is the `image_digest` of its sources. `architecture` is None if it is not compiled."""
 
     folder: Path
     entries: tuple[Entry, ...]
@@ -162,21 +163,21 @@ class Stage:
 
     @property
     def image(self) -> str:
-        """`image_digest` of what stands on the board."""
+        """The `image_digest` of the files as they are on the board."""
         return image_digest(self.entries)
 
 
 def image_digest(entries: Iterable[Entry]) -> str:
-    """One SHA-256 over all of `entries`, whatever their order; the same as
-    `sha256sum FILES | sha256sum` with FILES sorted by their bytes."""
+    """One SHA-256 over all of `entries`, in any order. `sha256sum FILES | sha256sum` gives the same if FILES are sorted
+    by the bytes of their names."""
     lines = [f"{entry.sha256}  {entry.path}\n" for entry in sorted(entries, key=lambda each: each.path.encode())]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def sources(root: Path = ROOT) -> dict[str, bytes]:
-    """Content of every file of the lock's software in the checkout at `root`, by path, sorted.
+    """The content of every file of the lock's software in the checkout at `root`, by path, sorted.
 
-    Raises StorageError `stage.source` where there is no such software.
+    Raises StorageError `stage.source` if `root` has no such software.
     """
     found = {}
     for room in ROOMS:
@@ -185,7 +186,7 @@ def sources(root: Path = ROOT) -> dict[str, bytes]:
                 found[file.relative_to(root).as_posix()] = file.read_bytes()
     if not all(f"{room}/__init__.py" in found for room in ROOMS):
         raise StorageError(
-            "stage.source", f"no firmware/ and protocol/ in {root}. Run this command from a whole checkout"
+            "stage.source", f"there is no firmware/ or no protocol/ in {root}. Run this command in a complete checkout"
         )
     return dict(sorted(found.items()))
 
@@ -199,11 +200,11 @@ def entries(contents: Mapping[str, bytes]) -> tuple[Entry, ...]:
 
 
 def stage(folder: Path, architecture: str | None = None, root: Path = ROOT) -> Stage:
-    """Write the software to `folder` as it must stand on the board, with a manifest, and verify it by reading it back.
+    """Write the software to `folder` exactly as it must be on the board, add a manifest, and verify all by reading it.
 
-    `architecture` (one of ARCHITECTURES) compiles all but `boot.py` and `main.py`. Raises StorageError `stage.foreign`
-    for a folder that holds anything but an earlier stage (nothing is changed then), `stage.verify`; ConfigError as
-    `compile_all`.
+    With `architecture` (one of ARCHITECTURES), everything but `boot.py` and `main.py` is compiled. Raises StorageError
+    `stage.foreign` if the folder holds anything but an earlier stage (nothing is changed then), or `stage.verify`. It
+    also raises the ConfigErrors of `compile_all`.
     """
     source = sources(root)
     contents = compile_all(source, architecture) if architecture else dict(source)
@@ -212,7 +213,7 @@ def stage(folder: Path, architecture: str | None = None, root: Path = ROOT) -> S
     contents[MAIN] = _MAIN.replace("{board}", BOARD).replace("{sizes}", repr(sizes)).encode()
     made = Stage(folder, entries(contents), image_digest(entries(source)), architecture)
     _clear(folder)
-    # First the manifest: after an interruption it still tells that all that stands here is ours to replace.
+    # The manifest comes first. After an interruption it still shows that we may replace all files in this folder.
     manifest = {
         "format": FORMAT,
         "image": made.image,
@@ -229,9 +230,9 @@ def stage(folder: Path, architecture: str | None = None, root: Path = ROOT) -> S
 
 
 def _clear(folder: Path) -> None:
-    """Make `folder` an empty one, if it is missing, empty, or holds an earlier stage and nothing else."""
+    """Make `folder` empty. It must be missing, empty, or hold an earlier stage and nothing else."""
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-        raise StorageError("stage.foreign", f"{folder} is not a folder. Name a new or empty one")
+        raise StorageError("stage.foreign", f"{folder} is not a folder. Name a new or an empty folder")
     folder.mkdir(parents=True, exist_ok=True)
     present = _files(folder)
     if not present:
@@ -240,29 +241,32 @@ def _clear(folder: Path) -> None:
     foreign = sorted(present - ours)
     if foreign:
         raise StorageError(
-            "stage.foreign", f"{folder} also holds {foreign[0]}, which no stage wrote. Name a new or empty folder"
+            "stage.foreign",
+            f"{folder} also has {foreign[0]}, which is no part of a stage. Name a new or an empty folder",
         )
     for path in sorted(present - {MANIFEST}):
         (folder / path).unlink()
     for room in ROOMS:
-        shutil.rmtree(folder / room, ignore_errors=True)  # folders only, by now
+        shutil.rmtree(folder / room, ignore_errors=True)  # only folders are left
 
 
 def _files(folder: Path) -> set[str]:
-    """Everything in `folder` that is not a plain folder, by relative path."""
+    """The relative paths of everything in `folder` that is not a plain folder."""
     found = folder.rglob("*")
     return {each.relative_to(folder).as_posix() for each in found if each.is_symlink() or not each.is_dir()}
 
 
 def load(folder: Path) -> Stage:
-    """The stage in `folder`, every file verified against its manifest.
+    """The stage in `folder`, with every file verified against its manifest.
 
-    Raises StorageError `stage.missing`, `stage.foreign` (no stage), `stage.verify` (not as it was written).
+    Raises StorageError `stage.missing`, `stage.foreign` (this is no stage), `stage.verify` (a file was changed).
     """
     if not folder.is_dir():
-        raise StorageError("stage.missing", f"no folder {folder}. Make it: python tools/flash.py stage {folder}")
+        raise StorageError(
+            "stage.missing", f"there is no folder {folder}. Make it with: python tools/flash.py stage {folder}"
+        )
     found = _manifest(folder)
-    remedy = f"Stage again: python tools/flash.py stage {folder}"
+    remedy = f"Stage again with: python tools/flash.py stage {folder}"
     present = _files(folder) - {MANIFEST}
     for entry in found.entries:
         if entry.path not in present:
@@ -271,13 +275,15 @@ def load(folder: Path) -> Stage:
             raise StorageError("stage.verify", f"{entry.path} in {folder} is not what was staged. {remedy}")
     foreign = sorted(present - {entry.path for entry in found.entries})
     if foreign:
-        raise StorageError("stage.foreign", f"{folder} also holds {foreign[0]}, which no stage wrote. Remove it")
+        raise StorageError(
+            "stage.foreign", f"{folder} also has {foreign[0]}, which is no part of the stage. Remove that file"
+        )
     return found
 
 
 def _manifest(folder: Path) -> Stage:
     foreign = StorageError(
-        "stage.foreign", f"{folder} is neither empty nor an earlier stage. Name a new or empty folder"
+        "stage.foreign", f"{folder} is neither empty nor an earlier stage. Name a new or an empty folder"
     )
     try:
         content = json.loads((folder / MANIFEST).read_bytes())
@@ -301,8 +307,9 @@ def _is_board_path(path: str) -> bool:
 
 
 def lean_sources(source: Mapping[str, bytes]) -> tuple[dict[str, bytes], dict[str, str]]:
-    """`source` as it is compiled: without what `tools.terse` leaves out, and with the names of `tools.short_names`,
-    which are returned as well.
+    """`source` as it will be compiled, and the short names in it.
+
+    `tools.terse` leaves out what a lock does not need, and `tools.short_names` shortens names.
     """
     lean = {path: terse(content) for path, content in source.items()}
     names = short_names(lean)
@@ -310,19 +317,19 @@ def lean_sources(source: Mapping[str, bytes]) -> tuple[dict[str, bytes], dict[st
 
 
 def compile_all(source: Mapping[str, bytes], architecture: str) -> dict[str, bytes]:
-    """Every module of `source` as .mpy, by its path on the board: lean, as `compile_lean` does it."""
+    """Every module of `source` as .mpy, by its path on the board. It is made lean first, then compiled."""
     return compile_lean(lean_sources(source)[0], architecture)
 
 
 def compile_lean(lean: Mapping[str, bytes], architecture: str) -> dict[str, bytes]:
-    """Every module of what `lean_sources` made as .mpy, by its path on the board, without line numbers and assertions:
-    a lock shows none of it.
+    """Every module that `lean_sources` made as .mpy, by its path on the board. Line numbers and assertions are left
+    out, because a lock never shows them.
 
-    The same sources give the same bytes, wherever the checkout is. Raises ConfigError `program.missing` without
-    mpy-cross, `program.compile` with its words when it refuses a module.
+    The same sources give the same bytes, wherever the checkout is. Raises ConfigError `program.missing` if mpy-cross is
+    not installed, or `program.compile` with its message if it refuses a module.
     """
     program = find_program("mpy-cross")
-    # Only this part has threads: CPython's own parser is not to be trusted with them (python/cpython#106905).
+    # Only this part uses threads, because CPython's parser is not safe in threads (python/cpython#106905).
     with tempfile.TemporaryDirectory() as folder:
 
         def compile_one(path: str) -> tuple[str, bytes]:
@@ -334,7 +341,7 @@ def compile_lean(lean: Mapping[str, bytes], architecture: str) -> dict[str, byte
             if done.returncode != 0:
                 said = (done.stderr or done.stdout).strip().splitlines()
                 raise ConfigError(
-                    "program.compile", f"mpy-cross refuses {path}: {said[-1] if said else 'without a word'}"
+                    "program.compile", f"mpy-cross refuses {path}: {said[-1] if said else 'it gave no reason'}"
                 )
             return path.removesuffix(".py") + ".mpy", compiled.read_bytes()
 
@@ -343,28 +350,31 @@ def compile_lean(lean: Mapping[str, bytes], architecture: str) -> dict[str, byte
 
 
 def find_program(name: str) -> list[str]:
-    """Command line that starts `name`: beside this interpreter, else on PATH. Raises ConfigError `program.missing`."""
+    """The command that starts the program `name`, found beside this interpreter or on PATH.
+
+    Raises ConfigError `program.missing`.
+    """
     beside = shutil.which(name, path=str(Path(sys.executable).parent))
     found = beside or shutil.which(name)
     if found is None:
-        remedy = f"Install it: {sys.executable} -m pip install {name}"
-        raise ConfigError("program.missing", f"this needs the program {name}, which is not here. {remedy}")
+        remedy = f"Install it with: {sys.executable} -m pip install {name}"
+        raise ConfigError("program.missing", f"the program {name} is needed and was not found. {remedy}")
     return [found]
 
 
 def architecture_of(mpy: int) -> str | None:
-    """What to compile for an interpreter whose `sys.implementation._mpy` is `mpy`; None if it takes no native code."""
+    """The architecture of an interpreter whose `sys.implementation._mpy` is `mpy`. None if it runs no native code."""
     number = mpy >> 10 & 15
     return _NATIVE[number] if 0 < number < len(_NATIVE) else None
 
 
 def compiled_for(content: bytes) -> tuple[int, int, int | None]:
-    """(version, sub-version, architecture) of an .mpy file; None for an architecture of bytecode alone.
+    """(version, sub-version, architecture) of an .mpy file. The architecture is None if the file has only bytecode.
 
-    Numbers as in `sys.implementation._mpy` of the interpreter (MicroPython's "MicroPython .mpy files"). Raises
-    StorageError `stage.verify`.
+    The numbers are those of `sys.implementation._mpy` (MicroPython's "MicroPython .mpy files"). Raises StorageError
+    `stage.verify`.
     """
     if len(content) < 4 or content[0] != ord("M"):
-        raise StorageError("stage.verify", "an .mpy file that is none. Stage again")
+        raise StorageError("stage.verify", "a file named .mpy is not one. Stage again")
     # Third byte: flags of the architecture, architecture (4 bits), sub-version (2 bits).
     return content[1], content[2] & 3, content[2] >> 2 & 15 or None

@@ -1,6 +1,6 @@
-"""The lock's sources without what a lock has no use and no room for: the sentences of errors, and what only types need.
+"""Leaves out of the lock's sources what would only cost memory: the sentences of errors, and what only types need.
 
-A lock shows an error's code. What `TYPE_CHECKING` guards never runs, but its names would be on the heap all the same.
+A lock shows only the code of an error. Code under `TYPE_CHECKING` never runs, but its names would be on the heap.
 """
 
 import ast
@@ -8,33 +8,33 @@ import re
 from collections.abc import Iterator
 
 _SPOKEN = frozenset({"FormatError", "VerificationError", "RefusedError", "TransportError", "StorageError"})
-"""Errors whose second argument is a sentence. That of a ConfigError is printed on the lock's console, and stays."""
+"""Errors whose sentence is left out. The sentence of a ConfigError stays, because the lock's console prints it."""
 
 _GUARD = "TYPE_CHECKING"
 _ASKED = "_MICROPYTHON = sys.implementation.name == 'micropython'"
 
 _CODE = re.compile("[a-z-]+[.][a-z._-]+")
-"""A text that is the code of an error or an event."""
+"""A string that is the code of an error or an event."""
 
 _NAME = 10
-"""Longest text, in characters, that mpy-cross makes a name of (MICROPY_ALLOC_PARSE_INTERN_STRING_LEN)."""
+"""The longest string, in characters, that mpy-cross stores as a name (MICROPY_ALLOC_PARSE_INTERN_STRING_LEN)."""
 
 _Cut = tuple[int, int, int, int, bytes]
-"""From line and column to line and column, lines from 0, and what stands there instead."""
+"""First line and column, last line and column (lines from 0), and the bytes that replace what is between."""
 
 
 def terse(source: bytes) -> bytes:
-    """`source` without all that, and otherwise as it stands, line for line; as it is if it cannot be parsed."""
+    """`source` without all that. Every other line keeps its number. Unchanged if it cannot be parsed."""
     try:
         tree = ast.parse(source)
     except SyntaxError:
-        return source  # the compiler has better words for it
+        return source  # the compiler will report it better
     lines = source.splitlines(keepends=True)
     for top, left, bottom, right, instead in sorted(
         [*_sentences(tree, lines), *_typings(tree), *_runtime(tree), *_codes(tree), *_const(tree)], reverse=True
     ):
         head, tail = lines[top][:left], lines[bottom][right:]
-        # Within a statement a line goes on by a backslash; of a whole one nothing is left but its lines' ends.
+        # A backslash continues a line within a statement. A whole statement leaves only empty lines.
         joint = b"\\\n" if instead else b"\n"
         lines[top : bottom + 1] = [head + instead + joint * (bottom - top) + tail]
     return b"".join(lines)
@@ -52,7 +52,7 @@ def _sentences(tree: ast.Module, source: list[bytes]) -> Iterator[_Cut]:
 
 
 def _end(call: ast.Call, source: list[bytes]) -> _Cut | None:
-    """The second argument with the comma before it, where it is the last one and nothing else stands between."""
+    """The second argument and the comma before it, if it is the last one and only the comma is between the two."""
     if len(call.args) != 2 or call.keywords:
         return None
     _, _, top, left = _extent(call.args[0])
@@ -63,7 +63,7 @@ def _end(call: ast.Call, source: list[bytes]) -> _Cut | None:
 
 
 def _makes_error(node: ast.FunctionDef) -> bool:
-    """Is this a function that does no more than to make the error whose sentence is made of its one argument?"""
+    """Does this function only make an error, with a sentence made from its one argument?"""
     return (
         len(node.args.args) == 1
         and isinstance(last := node.body[-1], ast.Return)
@@ -76,8 +76,10 @@ def _makes_error(node: ast.FunctionDef) -> bool:
 
 
 def _codes(tree: ast.Module) -> set[_Cut]:
-    """What stands for the codes in functions that are longer than the compiler makes a name of: their pieces. A text
-    that is no name takes two objects on the heap, and many codes begin or end alike."""
+    """Replaces each code that is too long for a name by a sum of shorter pieces, within functions.
+
+    A string that is not a name needs two objects on the heap. A piece is stored once, and many codes share pieces.
+    """
     found = set()
     functions = [node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
     for node in [node for function in functions for node in ast.walk(function)]:
@@ -94,7 +96,7 @@ def _codes(tree: ast.Module) -> set[_Cut]:
 
 
 def _runtime(tree: ast.Module) -> Iterator[_Cut]:
-    """Which interpreter it is, is known: the compiler leaves out what is another's."""
+    """The lock's interpreter is known, so the compiler can leave out what only CPython runs."""
     for node in tree.body:
         if isinstance(node, ast.Assign) and ast.unparse(node) == _ASKED:
             yield (*_extent(node.value), b"const(1)")
@@ -109,7 +111,7 @@ def _typings(tree: ast.Module) -> Iterator[_Cut]:
 
 
 def _const(tree: ast.Module) -> Iterator[_Cut]:
-    """The import of `const`, in a module that only makes constants with it: the compiler puts in their values."""
+    """The import of `const`, if the module only makes constants with it. The compiler replaces them by their values."""
     made = [
         node.value.func
         for node in tree.body

@@ -175,7 +175,7 @@ if "spoilt" not in os.listdir("/"):
     with PtyBoard(copy, extra=spoil, cut_after=20_000) as unplugged:
         status, facts = send(capsys, unplugged, str(made.folder))
     assert (status, facts["error"]["code"]) == (3, "port.lost")
-    assert "send again" in facts["error"]["message"]
+    assert "Send again" in facts["error"]["message"]
     with PtyBoard(copy) as again:
         again.wait_for(">>> ")
         assert STARTED not in again.console and "Traceback" not in again.console
@@ -299,7 +299,7 @@ def test_ctrl_c_ends_it_without_a_traceback() -> None:
         done = subprocess.run(command, cwd=interpreter.ROOT, stderr=subprocess.PIPE, text=True, check=False)
     assert "looking into" in done.stderr, "it has asked the board"
     assert done.returncode == INTERRUPTED
-    assert "send again" in done.stderr and "Traceback" not in done.stderr
+    assert "Send again" in done.stderr and "Traceback" not in done.stderr
 
 
 @contextlib.contextmanager
