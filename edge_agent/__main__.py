@@ -176,7 +176,7 @@ def _status(settings: config.Config, options: argparse.Namespace) -> int:
     print(f"broker   {'connected' if broker else 'not connected'}")
     print(f"locks    {sum(lock['connected'] for lock in locks)} of {len(locks)} connected")
     if strangers:
-        print(f"         {counted(strangers, 'address', 'addresses')} not proven to be a lock of ours")
+        print(f"         {counted(strangers, 'address', 'addresses')} claiming to be a lock of ours, without proof")
     if faults:
         told = ", ".join(f"{kind} {count}" for kind, count in sorted(faults.items()))
         print(f"faults   {told} since the start. These are bugs: please report the agent.fault lines of the log")

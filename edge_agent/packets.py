@@ -132,7 +132,7 @@ class PacketSocket:
             check_head(self._head[0], remaining)
             self._left = remaining
         elif len(self._head) == 5:
-            raise PacketError(_WRONG, "the broker sent a packet whose length has no end")
+            raise PacketError(_WRONG, "the broker sent a packet with a length of more than four bytes")
 
     def _refuse(self, error: PacketError) -> None:
         self.refused = error

@@ -48,7 +48,7 @@ def test_self_made_locks_hold_a_megabyte_together_and_an_own_lock_all_that_is_it
             box.lock_seen(lock.hello())
         taken, code = fill(box, one)
         assert code == "outbox.strangers" and STRANGERS_BYTES - 4096 < taken <= STRANGERS_BYTES
-        assert fill(box, two) == (0, "outbox.strangers"), "together"
+        assert fill(box, two) == (0, "outbox.strangers"), "strangers share one megabyte"
         taken, code = fill(box, own)
         assert code == "outbox.limit" and max_bytes - 4096 < taken <= max_bytes
 
@@ -87,7 +87,7 @@ def test_a_lock_that_the_passes_list_no_more_takes_no_more_than_a_stranger_and_l
             box.put(next(items))
         taken, code = fill(box, own)
         assert code == "outbox.limit" and size + taken <= 3_000_000 + STRANGERS_BYTES
-        assert taken > 1_990_000, "what was its is not lost to it"
+        assert taken > 1_990_000, "the former lock takes no room from the own one"
 
 
 def test_records_that_no_lock_signed_are_strangers_too(tmp_path: Path) -> None:

@@ -286,7 +286,7 @@ def test_a_radio_that_proves_to_be_some_other_lock_is_not_served_and_gets_no_lin
         async with House(tmp_path, ether).open() as house:
             await asyncio.sleep(10 * MINUTE)
             assert house.serving == [] and house.hellos == []
-            assert {address for _, address in ether.tries} == {"C2:00:00:00:00:08"}, "of others nothing is wanted"
+            assert {address for _, address in ether.tries} == {"C2:00:00:00:00:08"}, "no other address is connected"
             assert not house.outbox.knows(other.lock_id)
 
     told(story)

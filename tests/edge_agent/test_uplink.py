@@ -46,7 +46,7 @@ def test_batches_keep_to_their_size(broker: Broker, tmp_path: Path) -> None:
                 edge.store(lock, 60)
                 await edge.until_empty()
             assert max(province.sizes) <= 4096 + 64
-            assert max(map(len, province.batches())) > 3, "and are used"
+            assert max(map(len, province.batches())) > 3, "large batches are used"
 
     stepped_time.run(story)
 
@@ -175,7 +175,7 @@ def test_a_lock_without_answers_takes_no_place_from_another_however_much_it_hold
             async with running(tmp_path, broker.port, batch_bytes=1024, window=1, receipt_timeout_seconds=3) as edge:
                 edge.store(stuck, 20)
                 await time_passes(lambda: len(province.batches()) >= 1 + edge_uplink.REPEATS)
-                assert edge.uplink.under_way == edge_uplink.REPEATS, "the one place of the window is free again"
+                assert edge.uplink.under_way == edge_uplink.REPEATS, "the window is free again"
                 for number in range(1, 6):
                     edge.store(other, 1)
                     await _off_loop(province.wait, lambda number=number: (other.lock_id, number) in province.committed)

@@ -16,6 +16,7 @@ from protocol import crypto_cpython as crypto
 from protocol import statement, uplink
 from protocol.errors import StorageError
 from protocol.refusal import Refusal
+from protocol.version import VERSION
 from tests.support.signing_lock import PROVINCE_PUBLIC, SigningLock, opened
 
 
@@ -42,7 +43,7 @@ class UplinkEdge:
         self.uplink = Uplink(
             self.settings,
             self.outbox,
-            "0.1.0",
+            VERSION,
             on_receipts=self._on_receipts,
             on_command=self._on_command,
             on_pass=self.passes.append,
