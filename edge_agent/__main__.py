@@ -20,9 +20,9 @@ from edge_agent import config, database, inventory, log, status
 from edge_agent.agent import Agent
 from edge_agent.counted import counted
 from edge_agent.notify import Notifier
+from protocol import VERSION
 from protocol.command_line_cpython import DONE, INTERRUPTED, NO, UNUSABLE, Parser, error_line, failure
 from protocol.errors import ConfigError, MooringError, StorageError
-from protocol.version import VERSION
 
 OK, FAILED, NOT_WORKING = DONE, NO, 3
 
@@ -163,16 +163,23 @@ def _check(settings: config.Config, options: argparse.Namespace) -> int:
 def _status(settings: config.Config, options: argparse.Namespace) -> int:
     running = status.is_running(settings.state_dir)
     said = status.read(settings.state_dir) if running else {}
-    broker, locks = bool(said.get("broker")), said.get("locks", [])
+    broker, locks, version = bool(said.get("broker")), said.get("locks", []), said.get("version")
     faults, strangers = said.get("faults", {}), said.get("strangers", 0)
     contents = _contents(settings)
     working = running and broker
     if options.json:
-        facts = {"ok": working, "running": running, "broker": broker, "locks": locks, "faults": faults}
+        facts = {
+            "ok": working,
+            "running": running,
+            "version": version,
+            "broker": broker,
+            "locks": locks,
+            "faults": faults,
+        }
         facts |= {"strangers": strangers}
         print(json.dumps(facts | {"outbox": vars(contents) if contents else None}))
         return OK if working else NOT_WORKING
-    print(f"agent    {'running' if running else 'not running'}")
+    print(f"agent    {'running' if running else 'not running'}{f', version {version}' if version else ''}")
     print(f"broker   {'connected' if broker else 'not connected'}")
     print(f"locks    {sum(lock['connected'] for lock in locks)} of {len(locks)} connected")
     if strangers:

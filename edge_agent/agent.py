@@ -24,10 +24,9 @@ from edge_agent.notify import Notifier
 from edge_agent.outbox import Outbox
 from edge_agent.roster import Roster, Search
 from edge_agent.uplink import RECONNECT, Uplink
-from protocol import crypto_cpython, placement, record
+from protocol import VERSION, crypto_cpython, placement, record
 from protocol.errors import FormatError, StorageError, VerificationError
 from protocol.link import Hello
-from protocol.version import VERSION
 
 TICK_SECONDS: Final = 1.0
 """Between two rounds of housekeeping. A `status` command lags behind by this much at most."""
@@ -166,10 +165,11 @@ class Agent:
                 "address": lock.address,
                 "lock": lock.hello.lock_id.hex() if lock.hello else None,
                 "connected": lock.connected,
+                "version": lock.hello.software if lock.hello else None,
             }
             for lock in self.locks.values()
         ]
-        shown: dict[str, object] = {"broker": self.uplink.online, "locks": locks}
+        shown: dict[str, object] = {"version": VERSION, "broker": self.uplink.online, "locks": locks}
         shown |= {"strangers": self._roster.strangers, "faults": self.faults.counts}
         if shown != self._shown:
             self._shown = shown

@@ -5,6 +5,9 @@ imports of any other room. All modules run on CPython and on MicroPython alike; 
 `crypto` argument (see `protocol.crypto`), so one set of rules serves the lock, the edge agent and the province.
 """
 
+VERSION = "0.2.0"
+"""The version of Mooring, written here and nowhere else."""
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import TypeVar

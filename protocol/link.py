@@ -5,14 +5,15 @@ every connection, and travels in `parts`. A statement too long for one message g
 at another connection where the last one broke off.
 """
 
-from protocol import cbor, statement
+from protocol import VERSION, cbor, statement
 from protocol.errors import FormatError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-VERSION = 1
+LINK_VERSION = 2
+"""Version of these messages, which a HELLO states."""
 
 SERVICE = "4d6f6f72-696e-672d-8a00-000000000001"
 DOWN = "4d6f6f72-696e-672d-8a00-000000000002"
@@ -47,10 +48,11 @@ PREFIX_BYTES = 6
 class Hello:
     """What a lock says of itself.
 
-    `lock_id` 16 bytes; `next_counter` the counter its next record will have; `receipted_through` the last counter
-    covered by a receipt (0: none); `held` maps the kind of each statement it holds to that statement's serial, as
-    `statement.is_held`, since the edge passes it on;
-    `time_nonce` 16 bytes to be answered by a signed time, or None; `identity_public` its key, a 65-byte point.
+    `lock_id` is 16 bytes. `next_counter` is the counter that its next record will have; `receipted_through` is the last
+    counter that a receipt covers (0: none). `held` maps the kind of each statement that the lock holds to the serial of
+    that statement, as `statement.is_held` has it, because the edge passes it on. `time_nonce` is 16 bytes for a signed
+    time to answer, or None. `identity_public` is the lock's key, a 65-byte point. `software` is the version of the
+    lock's software.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Hello:
         held: "dict[str, int]",
         time_nonce: "bytes | None",
         identity_public: bytes,
+        software: str = VERSION,
     ) -> None:
         self.lock_id = lock_id
         self.next_counter = next_counter
@@ -68,16 +71,12 @@ class Hello:
         self.held = held
         self.time_nonce = time_nonce
         self.identity_public = identity_public
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Hello) and self.encode() == other.encode()
-
-    def __hash__(self) -> int:
-        return hash(self.lock_id)
+        self.software = software
 
     def repeats(self, other: "Hello | None") -> bool:
-        """Is there nothing in it that `other` did not say, but for `next_counter`? A record tells its own counter; a
-        HELLO for each would double the messages.
+        """Does it say nothing new after `other`, except for `next_counter`?
+
+        A record tells its own counter, so a HELLO for each record would only double the messages.
         """
         return (
             other is not None
@@ -93,13 +92,14 @@ class Hello:
         return cbor.encode(
             [
                 HELLO,
-                VERSION,
+                LINK_VERSION,
                 self.lock_id,
                 self.next_counter,
                 self.receipted_through,
                 self.held,
                 self.time_nonce,
                 self.identity_public,
+                self.software,
             ]
         )
 
@@ -150,17 +150,17 @@ def _is_kind(item: "Any") -> bool:
 
 def _parse_hello(items: "list[Any]") -> Hello:
     # The version comes first, so that a later version may change everything after it and still be named as such.
-    if len(items) < 2 or items[1] != VERSION or isinstance(items[1], bool):
+    if len(items) < 2 or items[1] != LINK_VERSION or isinstance(items[1], bool):
         raise FormatError("link.version", "a HELLO of a version this side does not speak")
-    if len(items) != 8:
+    if len(items) != 9:
         raise _form("HELLO")
-    lock_id, next_counter, receipted, held, nonce, public = items[2:]
+    lock_id, next_counter, receipted, held, nonce, public, software = items[2:]
     good = _is_bytes(lock_id, 16) and statement.is_positive(next_counter) and statement.is_uint(receipted)
     good = good and receipted < next_counter and statement.is_held(held)
     good = good and (nonce is None or _is_bytes(nonce, 16))
-    if not (good and _is_bytes(public, 65) and public[0] == 4):
+    if not (good and statement.is_point(public) and statement.is_code(software)):
         raise _form("HELLO")
-    return Hello(lock_id, next_counter, receipted, held, nonce, public)
+    return Hello(lock_id, next_counter, receipted, held, nonce, public, software)
 
 
 def _form(name: str) -> FormatError:

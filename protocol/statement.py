@@ -231,7 +231,7 @@ def field(key: int, rule: "Callable[..., bool]", *bounds: "Any", default: "Any" 
 
 if TYPE_CHECKING:
 
-    @dataclass_transform(field_specifiers=(field,))
+    @dataclass_transform(eq_default=False, field_specifiers=(field,))
     class _Declared:
         """Lets a type checker derive the constructor's parameters from the fields."""
 
@@ -253,12 +253,6 @@ class Form(_Declared):
         """Values in the order of the keys, or by name. They are checked in `parse` and `body`, not here."""
         for at, (_, name, declared) in enumerate(self._fields()):
             setattr(self, name, values[at] if at < len(values) else named.get(name, declared[1]))
-
-    def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and other.__dict__ == self.__dict__
-
-    def __hash__(self) -> int:
-        return hash(self.CODE)
 
     @classmethod
     def _fields(cls) -> "list[tuple[int, str, tuple[Any, ...]]]":

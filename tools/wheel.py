@@ -33,7 +33,7 @@ _QUOTED = re.compile(rf"(?<=`)(?=(?:{_ROOM})\.[a-z])")
 
 _INIT = '''"""The part of Mooring that is installed: the edge agent, and the byte formats that it needs."""
 
-from mooring.protocol.version import VERSION as __version__
+from mooring.protocol import VERSION as __version__
 
 __all__ = ["__version__"]
 '''

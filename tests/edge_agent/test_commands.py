@@ -110,7 +110,8 @@ def test_queue_and_status_say_so_where_no_agent_has_run(file: Path, capsys: pyte
     assert main(["queue", "--config", str(file), "--json"]) == 1
     assert said(capsys)["error"]["code"] == "outbox.missing"
     assert main(["status", "--config", str(file), "--json"]) == 3, "the answer is that it does not run"
-    nothing = {"ok": False, "running": False, "broker": False, "locks": [], "strangers": 0}
+    nothing: dict[str, Any] = {"ok": False, "running": False, "version": None, "broker": False, "locks": []}
+    nothing |= {"strangers": 0}
     nothing |= {"faults": {}, "outbox": None}
     assert said(capsys) == nothing
     assert main(["status", "--config", str(file)]) == 3

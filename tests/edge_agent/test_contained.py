@@ -18,7 +18,7 @@ from edge_agent.credentials import Credentials
 from edge_agent.faults import Faults
 from edge_agent.lock_link import LockLink
 from edge_agent.notify import Notifier
-from protocol import cbor, link, uplink
+from protocol import VERSION, cbor, link, uplink
 from protocol.errors import StorageError
 from protocol.record import Record
 from sim.broker import Broker
@@ -182,7 +182,7 @@ def odd_hello(at: int, value: object) -> bytes:
 
 ODD_HELLOS = (
     [odd_hello(3, number) for number in (2**53, 2**63 - 1, 2**63, 2**63 + 1, 2**64 - 1)]
-    + [cbor.encode([1, 1, LOCK_ID, 2**63 + 1, 2**63, {}, None, KEYS.lock[1]])]
+    + [cbor.encode([1, link.LINK_VERSION, LOCK_ID, 2**63 + 1, 2**63, {}, None, KEYS.lock[1], VERSION])]
     + [odd_hello(5, {"grant": number}) for number in (2**53, 2**63, 2**64 - 1, -1)]
     + [odd_hello(5, {name: 1}) for name in ("Grant", "grant ", "gr\u00e4nt", "grant\n", "", "x" * 65, "\U0001f512")]
     + [odd_hello(5, {f"kind{number}": 1 for number in range(33)})]

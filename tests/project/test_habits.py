@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from protocol.version import VERSION
+from protocol import VERSION
 
 ROOT = Path(__file__).resolve().parents[2]
 SUBJECT = ROOT / ".ci/commit-subject"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol import cbor, link, uplink
+from protocol import VERSION, cbor, link, uplink
 from protocol.cbor import LARGEST
 from protocol.errors import FormatError
 from protocol.link_session import TAG_BYTES
@@ -22,8 +22,14 @@ def hello_with(index: int, value: object) -> bytes:
     return cbor.encode(items)
 
 
+def test_a_hello_tells_the_version_of_the_lock_s_software() -> None:
+    told = link.parse(HELLO.encode())[1].software
+    assert told == VERSION and link.parse(hello_with(8, "9.9.9-rc.1"))[1].software == "9.9.9-rc.1"
+
+
 def test_each_message_is_read_as_it_was_written() -> None:
-    assert link.parse(HELLO.encode()) == (link.HELLO, HELLO)
+    kind, hello = link.parse(HELLO.encode())
+    assert (kind, vars(hello)) == (link.HELLO, vars(HELLO))
     assert link.parse(link.Hello(bytes(16), 1, 0, {}, None, PUBLIC).encode())[1].time_nonce is None
     assert link.parse(link.record(b"r")) == (link.RECORD, b"r")
     assert link.parse(link.result("time", None)) == (link.RESULT, "time", None)
@@ -92,7 +98,7 @@ def test_the_longest_message_down_fits_the_room_that_a_lock_has_for_it() -> None
         (cbor.encode([link.RESULT, "grant", "a\nb"]), "link.form"),
         (cbor.encode([link.PULL, LARGEST + 1, 1]), "cbor.range"),
         (cbor.encode([link.HELLO]), "link.version"),
-        (hello_with(1, 2), "link.version"),
+        (hello_with(1, 1), "link.version"),
         (hello_with(1, True), "link.version"),
         (hello_with(2, bytes(15)), "link.form"),
         (hello_with(3, 0), "link.form"),
@@ -109,6 +115,9 @@ def test_the_longest_message_down_fits_the_room_that_a_lock_has_for_it() -> None
         (hello_with(5, {f"kind{n}": n for n in range(33)}), "link.form"),
         (hello_with(6, bytes(15)), "link.form"),
         (hello_with(7, bytes(65)), "link.form"),
+        (hello_with(8, "0.2.0\n"), "link.form"),
+        (hello_with(8, ""), "link.form"),
+        (cbor.encode(cbor.decode(HELLO.encode())[:-1]), "link.form"),
         (cbor.encode([*cbor.decode(HELLO.encode()), 1]), "link.form"),
     ],
 )

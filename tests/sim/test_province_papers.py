@@ -70,7 +70,9 @@ def test_what_a_lock_is_sent_is_in_the_form_that_a_lock_reads(province: Province
         for data, (kind, form) in zip(province.statements_for(chain.lock_id), forms.items(), strict=True)
     }
     assert held["placement"].lock_id == chain.lock_id and held["placement"].sealing_key == province.keys.sealing_public
-    assert held["trust-list"].issuers == [issuer] and held["trust-list"].issued_at == NOW + 5
+    assert [each.body() for each in held["trust-list"].issuers] == [issuer.body()] and held[
+        "trust-list"
+    ].issued_at == NOW + 5
     assert held["profile"].id == held["placement"].profile_id == "CN"
 
 

@@ -12,11 +12,10 @@ from edge_agent.faults import Faults
 from edge_agent.outbox import Key, Outbox
 from edge_agent.refusals import obey
 from edge_agent.uplink import Uplink
+from protocol import VERSION, statement, uplink
 from protocol import crypto_cpython as crypto
-from protocol import statement, uplink
 from protocol.errors import StorageError
 from protocol.refusal import Refusal
-from protocol.version import VERSION
 from tests.support.signing_lock import PROVINCE_PUBLIC, SigningLock, opened
 
 

@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from protocol.version import VERSION
+from protocol import VERSION
 from tools import wheel
 
 ROOT = Path(__file__).resolve().parents[2]
