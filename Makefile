@@ -1,11 +1,11 @@
-# Each target first makes what it needs: .venv with the pinned versions of requirements.lock (by .ci/environment).
-# PYTHON=/path/to/python3 chooses the interpreter; ARGS="..." is handed on, as in make test ARGS="-k journal".
+# Each target first makes what it needs: .venv with the pinned versions of requirements.lock (.ci/environment does it).
+# PYTHON=/path/to/python3 chooses the interpreter. ARGS="..." is passed on, as in make test ARGS="-k journal".
 
 PY := .venv/bin/python
 READY := .venv/ready
 TYPINGS := .venv/typings/ready
 ARGS ?=
-# Tests wait more than they work: four processes keep two cores busy. WORKERS=0 runs them in one, as a debugger needs.
+# Tests mostly wait, so four processes keep two cores busy. WORKERS=0 runs them in one process, as a debugger needs.
 WORKERS ?= 4
 export PYTHON
 unexport PYTHONHOME PYTHONPATH
@@ -22,10 +22,10 @@ demo: $(READY) ## see a guest's first check-in, two refusals and an outage that 
 test: $(READY) ## run the tests
 	@$(PY) -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
-test-busy: $(READY) ## run the tests beside eight processes that do nothing but spin
+test-busy: $(READY) ## run the tests while eight other processes keep the machine busy
 	@$(PY) -m tests.support.busy -n $(WORKERS) --dist worksteal $(ARGS)
 
-check: lint types rooms ## formatting, lint, types on both runtimes, and who may import whom
+check: lint types rooms ## formatting, lint, spelling, types for both runtimes, and the rules of the rooms
 
 lint: $(READY)
 	$(PY) -m ruff format --check .
@@ -42,7 +42,7 @@ rooms: $(READY)
 fuzz: $(READY) ## run the property tests alone, with forty times the examples
 	HYPOTHESIS_PROFILE=long $(PY) -m pytest -m hypothesis $(ARGS)
 
-soak: $(READY) ## tap hundreds of times through noise on both radios, cut the power everywhere and twice; a table of it
+soak: $(READY) ## tap hundreds of times through noise, cut the power at every operation and again; print a table
 	@$(PY) -m sim soak $(ARGS)
 	MOORING_SOAK=1 $(PY) -m pytest tests/firmware/memory/test_power_cuts.py
 
@@ -52,20 +52,20 @@ bench: $(READY) ## run the measurements
 wheel: $(READY) ## build the wheel and the sdist of the edge agent into dist/
 	$(PY) -m hatchling build
 
-# For every platform at once and with hashes, but without the name of the index the versions were found at.
+# One lock file for all platforms, with hashes, but without the address of the index that the versions came from.
 COMPILE := .venv/uv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	--system-certs --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
-lock: $(READY) ## move the lock files to the newest versions that pyproject.toml allows
+lock: $(READY) ## update the lock files to the newest versions that pyproject.toml allows
 	$(PY) -m pip install --quiet --upgrade --target .venv/uv 'uv>=0.13,<0.14'
 	$(COMPILE) --group sim --group test --group check --output-file requirements.lock pyproject.toml
 	$(COMPILE) --group typings --output-file requirements.typings.lock
 
-clean: ## remove .venv and all that was generated
+clean: ## remove .venv and everything that was generated
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .demo build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# A moved environment, or one whose interpreter has gone, is not ready whatever its date says.
+# An environment that was moved, or whose interpreter is gone, is not ready, whatever the date of READY is.
 ifneq ($(shell cat $(READY) 2>/dev/null && $(PY) -c 'print("runs")' 2>/dev/null),$(CURDIR) runs)
 $(READY): FORCE
 endif

@@ -1,4 +1,4 @@
-"""`.ci/environment`, which makes what every command runs in: who waits for it is told that it goes on."""
+"""`.ci/environment` makes the environment of all commands. While it works, it shows that it is still working."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ def test_whoever_waits_for_the_environment_is_told_that_it_goes_on_and_nothing_i
     gate = tmp_path / "gate"
     os.mkfifo(gate)
     python = tmp_path / "python"
-    # A Python that makes no environment until it is let to, and then fails.
+    # A Python that waits at the gate when it is asked to make an environment, and then fails.
     python.write_text(f'#!/bin/sh\n[ "$2" != venv ] || {{ read _ < {gate}; exit 1; }}\nexec {sys.executable} "$@"\n')
     python.chmod(0o755)
     with subprocess.Popen(
@@ -29,7 +29,7 @@ def test_whoever_waits_for_the_environment_is_told_that_it_goes_on_and_nothing_i
         assert making.stdout.readline().startswith("Making .venv with Python")
         assert making.stdout.readline() == "  making the environment, 2 s\n"
         gate.write_text("go on\n")
-        # The end of its output comes once nothing that it has started is left.
+        # Its output ends only when every process that it started has ended.
         making.stdout.read()
         assert "could not make .venv" in making.stderr.read()
     assert making.returncode == 1
