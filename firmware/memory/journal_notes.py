@@ -1,9 +1,9 @@
-"""The journal's notes: what the lock must know after a boot of a record that only the province can read.
+"""The journal's notes: what the lock must still know after a boot about a record that only the province can read.
 
-    [1, grant id, guest or null]    an opening; with the guest, packed, who checked in by it
+    [1, grant id, guest or null]    an opening. The guest, packed, is there if it was their check-in
     [2, number, kind, what, grant id, guest's number, count]    a line of the tally, which became this record
 
-Deterministic CBOR, never outside the lock's own flash.
+They are deterministic CBOR and never leave the lock's flash.
 """
 
 from protocol import cbor, const
@@ -20,19 +20,22 @@ _LINE = const(2)
 
 
 def opening(grant_id: bytes, guest: "Any" = None) -> bytes:
-    """The note for one opening under a grant. `guest`: who checks in by it, as `stays.Guest.pack` writes them."""
+    """The note for one opening under a grant. `guest`, as `stays.Guest.pack` writes it, is there if it is a
+    check-in."""
     return cbor.encode([_OPENING, grant_id, guest])
 
 
 def line(number: int, key: "Key", count: int) -> bytes:
-    """The note for the record that a line of the tally becomes: should the power go before the line is closed, the next
-    boot knows that it has been written. `number` is that of its last slot, `key` its `tally.Line.key`."""
+    """The note for the record that a line of the tally becomes. If the power is cut before the line is closed, the next
+    boot learns from it that the record exists. `number` is the number of the line's last slot, `key` its
+    `tally.Line.key`."""
     kind, what, grant_id, guest = key
     return cbor.encode([_LINE, number, kind, what, grant_id, guest, count])
 
 
 def openings(note: bytes) -> "tuple[bytes, Any, int] | None":
-    """What a record did to a stay: (grant id, guest who checked in or None, openings); None if nothing."""
+    """What a record changed in a stay: (grant id, guest who checked in or None, number of openings). None if
+    nothing."""
     noted = cbor.decode(note)
     if noted[0] == _OPENING:
         return noted[1], noted[2], 1
@@ -40,7 +43,7 @@ def openings(note: bytes) -> "tuple[bytes, Any, int] | None":
 
 
 def settled(note: bytes) -> "tuple[int, Key] | None":
-    """The line of the tally that became the record with this note: (number, key); None if it was none."""
+    """The line of the tally that became the record with this note: (number, key). None if the record was no line."""
     noted = cbor.decode(note) if note else ()
     if not noted or noted[0] != _LINE:
         return None

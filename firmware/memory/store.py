@@ -1,6 +1,7 @@
-"""Small named files that change whole or not at all: a new file is written beside the old one and renamed over it.
+"""Small named files that change as a whole or not at all.
 
-littlefs makes the rename atomic and `close` durable, so a power cut leaves the old content or the new, never a mixture.
+A new file is written beside the old one and then renamed over it. littlefs makes the rename atomic and `close` durable,
+so after a power cut there is the old content or the new, never a mixture.
 """
 
 import os
@@ -16,7 +17,7 @@ _NEW = const(".new")
 
 
 class Store:
-    """The files of one folder (on the lock: the littlefs mount)."""
+    """The files of one folder. On the lock it is where littlefs is mounted."""
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
@@ -32,11 +33,12 @@ class Store:
             raise StorageError("store.read", name)
 
     def write(self, name: str, content: bytes) -> None:
-        """Replace `name`; on return the content is durable. Raises StorageError `store.write`; then the old stands."""
+        """Replace the content of `name`. On return it is durable. Raises StorageError `store.write`; then nothing
+        changed."""
         self.write_parts(name, (content,))
 
     def write_parts(self, name: str, parts: "Iterable[bytes | bytearray]") -> None:
-        """As `write`, of content that comes in parts. What making them raises is raised, and the old content stands."""
+        """As `write`, for content that comes in parts. If `parts` raises, that is raised and nothing has changed."""
         path = self._path(name)
         try:
             with open(path + _NEW, "wb") as file:
@@ -47,7 +49,7 @@ class Store:
             raise StorageError("store.write", name)
 
     def read_part(self, name: str, at: int, length: int) -> bytes:
-        """`length` bytes from `at` on, fewer where the file ends; none of one that was never written.
+        """`length` bytes from offset `at`, or fewer at the end of the file. Empty for a file that was never written.
 
         Raises StorageError `store.read`.
         """
@@ -61,7 +63,7 @@ class Store:
             raise StorageError("store.read", name)
 
     def size(self, name: str) -> int:
-        """Bytes in `name`. Raises StorageError `store.read`, also for a file that was never written."""
+        """Number of bytes in `name`. Raises StorageError `store.read`, also for a file that was never written."""
         try:
             return int(os.stat(self._path(name))[6])
         except OSError:

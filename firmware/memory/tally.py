@@ -1,16 +1,30 @@
-"""The tally: what happened, counted in flash in little room, until the journal takes it as records.
+"""The tally counts what happened, in flash, until the journal has a record of it.
 
-Every event is noted here first, durable at once and without cryptography, so that nothing waits for it; the recorder
-makes records of it when the door is idle. Entries of registered guests are counted here too, when one comes again and
-again (entries.py) or the journal is full. What is alike is one line with a count, so there is always room:
-two sectors behind the journal, one in use.
+Every event is counted here first. That takes one write and no cryptography, so nothing waits for it. The recorder makes
+records of the counts while the door is idle. Entries of registered guests are counted here too when a guest comes again
+and again (entries.py) or when the journal is full. Equal events share one line with a count, so there is always room.
+The tally has the last two sectors of the journal's partition. One of them is in use.
 
     sector header   magic "MRT1", generation u32, next number u32, CRC-32, written last         16 bytes, a slot of 64
     slot            CRC-32, number u32, kind u8, closes u8, guest u16, count u32, earliest u64,
                     latest u64 (all ones: unknown), grant id 16 bytes, what 16 bytes             64 bytes
 
-Slots add up: a line is the sum of the slots with its key since the last one that closes it. A torn slot fails its CRC
-and is passed over; nothing had been done on its strength.
+The life of a line:
+
+    state          in flash                                         becomes the next by
+    not there      no slot with its key since the last that closes  `add`: one slot
+    counted        one or more slots with its key; they add up      `add` again: one slot more
+    counted        the same                                         the recorder appends a record to the journal
+    recorded       the same slots, and a record whose note names    `close`: one slot that closes the line
+                   the line's number
+    not there      a slot that closes it                            `add`: a new line
+
+A power cut between the record and `close` is noticed at boot: the note of the journal's newest record names the line,
+and the tally closes it then. A slot that a power cut left half written fails its CRC and is passed over. The lock had
+not yet done anything because of it.
+
+When the sector in use is full, its lines move to the other one, a slot for each. The header is written after them. If
+the power is cut before that, the old sector still counts.
 """
 
 import struct
@@ -19,9 +33,10 @@ from binascii import crc32
 from firmware.hardware import ticks
 from firmware.memory import journal_notes
 from firmware.memory.flash import SECTOR, TALLY_SECTORS, Sectors
+from firmware.memory.stays import MAX_STAYS
 from protocol import const
 from protocol.errors import StorageError
-from protocol.record import ENTRY
+from protocol.record import ENTRY, EVENTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,11 +46,11 @@ if TYPE_CHECKING:
 
 _SLOT = const(64)
 _SLOTS = SECTOR // _SLOT - 1
-_KEPT = const(52)
-"""Most lines after tidying up. It holds what may have to stay apart, each of `record.EVENTS` and a line for each of 16
-stays, and leaves room for new ones."""
+_KEPT = sum([len(each) for each in EVENTS.values()]) + MAX_STAYS + 1
+"""Most lines after a move to the other sector. What must stay apart fits: a line for each of `record.EVENTS` and one
+for each stay. The slots that remain are for new lines."""
 SEVERAL = "several"
-"""What stands for the method where entries of several had to be counted together."""
+"""Takes the place of the method in a line that counts entries of several methods."""
 
 _MAGIC = const(b"MRT1")
 _HEADER = const(">4sIII")
@@ -48,8 +63,9 @@ _MOST = (1 << 32) - 1
 class Line:
     """Something that happened `count` times between `earliest` and `latest` (None: unknown).
 
-    `kind` and `what` are a record's KIND and WHAT, or METHOD for entries; `grant_id` is empty for events. `guest` 0
-    stands for several guests of a stay. `number` is that of its last slot, `since` when this boot first knew of it.
+    `kind` and `what` are KIND and WHAT of a record. For entries `what` is METHOD. `grant_id` is empty for events.
+    `guest` is 0 for several guests of a stay. `number` is the number of the line's last slot. `since` is the time, in
+    ticks, at which this boot first knew of the line.
     """
 
     def __init__(
@@ -75,7 +91,7 @@ class Line:
         self.since = ticks.now()
 
     def key(self) -> "Key":
-        """What lines have in common that are counted together."""
+        """Lines with the same key are counted together."""
         return self.kind, self.what, self.grant_id, self.guest
 
     def note(self) -> bytes:
@@ -91,7 +107,7 @@ class Line:
         self.number = max(self.number, other.number)
 
     def pack(self, closes: bool) -> bytes:
-        """The slot that says this."""
+        """The slot for this line."""
         latest = _UNKNOWN if self.latest is None else self.latest
         grant_id, what = self.grant_id or bytes(16), self.what.encode()
         numbers = (self.number, self.kind, closes, self.guest, self.count, self.earliest, latest)
@@ -100,9 +116,9 @@ class Line:
 
 
 class Tally:
-    """Opened on the journal's block device, whose last sectors are its own.
+    """The lines in the last sectors of the journal's partition, `device`.
 
-    `settled` is the note of the journal's newest record: a line that it names has become a record already.
+    `settled` is the note of the journal's newest record. The line that it names is a record already.
     """
 
     def __init__(self, device: "BlockDevice", settled: bytes = b"") -> None:
@@ -172,32 +188,32 @@ class Tally:
     # --- counting ----------------------------------------------------------------------------------------------------
 
     def lines(self) -> "list[Line]":
-        """What waits to become records, in the order in which it first happened."""
+        """The lines that wait to become records, in the order in which they first happened."""
         return sorted(self._lines.values(), key=lambda line: line.order)
 
     def add(self, line: Line) -> None:
-        """Count `line`; on return it is durable. Raises StorageError `journal.flash`, and then it is not counted."""
+        """Count `line`. On return it is durable. Raises StorageError `journal.flash`; then it is not counted."""
         self._write(line, False)
         self._join(line)
 
     def close(self, line: Line) -> None:
-        """Forget a line: it is a record in the journal now. Raises StorageError `journal.flash`."""
+        """Forget a line, because it is a record in the journal now. Raises StorageError `journal.flash`."""
         del self._lines[line.key()]
         self._write(line, True)
 
     def tidy(self) -> None:
-        """Make room ahead of need, when the door is idle. Raises StorageError `journal.flash`."""
+        """Move to the other sector early, while the door is idle. Raises StorageError `journal.flash`."""
         if self._at > SECTOR // 4 * 3:
             self._move()
 
     def _write(self, line: Line, closes: bool) -> None:
-        for _ in range(_SLOTS):  # a slot that does not read back as written is left behind
+        for _ in range(_SLOTS):  # a slot that does not read back as written is skipped
             if self._at >= SECTOR:
                 self._move()
                 if closes:
-                    return  # it was left behind; what others were merged into may have its key by now
+                    return  # the line did not move along; a line that others were merged into may have its key by now
             if self._at >= SECTOR:
-                raise StorageError("journal.flash", "more lines than a sector holds")
+                raise StorageError("journal.flash", "a sector cannot hold so many lines")
             if not closes:
                 line.number = self._next
             slot = line.pack(closes)
@@ -205,10 +221,11 @@ class Tally:
             if self._flash.program(self._sector, at, slot):
                 self._next += 1
                 return
-        raise StorageError("journal.flash", "the flash does not hold what is written to it")
+        raise StorageError("journal.flash", "the flash does not keep what is written to it")
 
     def _move(self) -> None:
-        """Begin the other sector with one slot a line. Its header is written last: before, the old sector counts."""
+        """Start the other sector with one slot for each line. The header is written last; until then the old sector
+        counts."""
         other = 1 - self._sector
         if len(self._lines) > _KEPT:
             self._merge()
@@ -219,12 +236,13 @@ class Tally:
         header = struct.pack(_HEADER[:-1], _MAGIC, self._generation + 1, self._next)
         header += struct.pack(">I", crc32(header))
         if not (self._flash.program(other, _SLOT, content) and self._flash.program(other, 0, header)):
-            raise StorageError("journal.flash", "the flash does not hold what is written to it")
+            raise StorageError("journal.flash", "the flash does not keep what is written to it")
         self._sector, self._at = other, _SLOT + len(content)
         self._generation += 1
 
     def _merge(self) -> None:
-        """Count the guests of each stay together, then its ways to come: of both there may be more than room is for."""
+        """Count all guests of a stay in one line for each method, and if that is not enough, all methods in one
+        line."""
         for fold_methods in (False, True):
             if len(self._lines) <= _KEPT:
                 return

@@ -12,6 +12,7 @@ from protocol.errors import StorageError
 from protocol.record import BOOT, DOOR, ENTRY, EVENTS, REFUSAL
 from sim.board.memory_flash import SECTOR, MemoryFlash
 from sim.board.nor_flash import PowerCut
+from tests.support.sources import ROOT
 
 
 def said(tally: Tally) -> list[tuple[int, str, bytes, int, int]]:
@@ -204,6 +205,23 @@ def test_whatever_the_flash_holds_the_tally_opens_and_counts(noise: bytes) -> No
 
 
 def test_every_kind_of_event_and_a_line_for_each_stay_fit_the_tally_with_room_for_more() -> None:
-    apart = sum(map(len, EVENTS.values())) + MAX_STAYS
-    assert apart < tally._KEPT, "with one event more, what must stay apart would fill it: make room first"
-    assert tally._KEPT + 8 < tally._SLOTS, "or each new line would move the rest"
+    counted, device = [(kind, what) for kind, whats in EVENTS.items() for what in whats], MemoryFlash(4)
+    here = Tally(device)
+    for kind, what in counted:
+        here.add(Line(kind, what, 1, 1))
+    for stay in range(MAX_STAYS):
+        for method in ("mdoc", "pin"):
+            here.add(Line(ENTRY, method, 1, 1, 1, bytes([stay + 1]) * 16, 1))
+    here._move()
+    kept = said(Tally(device))
+    assert sorted((kind, what) for kind, what, _, _, _ in kept if kind != ENTRY) == sorted(counted)
+    assert sum(count for kind, _, _, _, count in kept if kind == ENTRY) == 2 * MAX_STAYS
+    assert len(kept) + 8 < tally._SLOTS, "one event too many: without room for new lines, each would move all others"
+
+
+def test_the_page_on_the_journal_has_the_numbers_of_the_code() -> None:
+    page = " ".join((ROOT / "docs/journal.md").read_text(encoding="utf-8").split())
+    events = sum(map(len, EVENTS.values()))
+    assert f"one of {len(EVENTS[REFUSAL])} reason classes" in page
+    assert f"{events} kinds of event and one line for each of {MAX_STAYS} stays are {events + MAX_STAYS}" in page
+    assert f"a sector has {tally._SLOTS} slots, and a move fills at most {tally._KEPT}" in page
