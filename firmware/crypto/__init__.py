@@ -1,10 +1,10 @@
 """The lock's own cryptography: the interface of `protocol.crypto`, function for function, in portable MicroPython.
 
 Pass this package as `crypto`. What lives here: curves and big numbers, ECDSA, SM2, ECDH, HMAC and HKDF, SHA-384,
-SHA-512 and SM3, AES-GCM. What may not: any byte format of the protocol, and any state except what follows from public
-keys and what `generator` draws under. Wherever a secret is involved, the module's docstring says what time tells and
-what blinds it. Between MicroPython and CPython only the block cipher (`block`) and the compiled form of GHASH
-(`ghash_viper`) differ.
+SHA-512 and SM3, AES-GCM. What may not live here: byte formats of the protocol, and any state except the secret of
+`generator` and what is computed from public keys. Where a secret is involved, the module's docstring says what the time
+reveals and what blinds it. MicroPython and CPython differ only in the block cipher (`block`) and in the compiled form
+of GHASH (`ghash_viper`).
 """
 
 import gc
@@ -42,7 +42,7 @@ def digest(name: str, data: bytes) -> bytes:
     """Hash of `data`; `name` is "SHA-256", "SHA-384", "SHA-512" or "SM3". Raises ValueError for any other."""
     if name == "SHA-256":
         return bytes(sha256(data).digest())
-    # The other hashes take heap only where an issuer uses them.
+    # Load the other hashes only if an issuer uses them, to save heap.
     if name == "SM3":
         from firmware.crypto.sm3 import sm3
 
@@ -57,9 +57,9 @@ def digest(name: str, data: bytes) -> bytes:
 
 
 def verify(curve: str, public: bytes, hash_name: str, message: bytes, signature: bytes) -> bool:
-    """ECDSA (FIPS 186-5, section 6.4.2), or SM2 on that curve: is `signature`, `r || s`, good for `message`?
+    """Is `signature`, `r || s`, valid for `message`? SM2 on that curve, otherwise ECDSA (FIPS 186-5, section 6.4.2).
 
-    False for anything malformed, a key that is no point of the curve included, and for SM2 with any hash but SM3.
+    False for malformed input, also for a key that is not on the curve, and for SM2 with any hash but SM3.
     """
     if curve == "SM2" or hash_name == "SM3":
         from firmware.crypto import sm2
@@ -69,11 +69,11 @@ def verify(curve: str, public: bytes, hash_name: str, message: bytes, signature:
 
 
 def prepare(curve: str) -> None:
-    """Load and compute what the first verification on `curve` would: better while nobody waits for it, and before the
-    short-lived numbers of a tap lie between what stays."""
+    """Load the code and compute the tables for `curve` now. The first verification would do so otherwise, while a guest
+    waits, and the long-lived tables would fragment the heap."""
     gc.collect()
     if curve == "SM2":
-        from firmware.crypto import sm2  # noqa: F401  # loading it is what is wanted
+        from firmware.crypto import sm2  # noqa: F401  # only to load it
     multiples.prepare(CURVES[curve])
     gc.collect()
 

@@ -1,7 +1,7 @@
-"""The AES block cipher, a block at a time or many: the chip's own on MicroPython, `cryptography`'s on CPython.
+"""The AES block cipher, for any number of blocks: MicroPython's `cryptolib`, or `cryptography` on CPython.
 
-Besides SHA-256, this is all that the package takes from elsewhere; modes of operation are ours on both interpreters. On
-an ESP32 `cryptolib` drives the AES accelerator, whose time does not depend on key or data.
+Besides SHA-256, this is the only cryptography that the package does not implement itself. On an ESP32 `cryptolib` uses
+the AES accelerator, whose time does not depend on key or data.
 """
 
 import sys
@@ -25,5 +25,5 @@ else:
         """AES-128 or AES-256 of each 16-byte block in `blocks`. Raises ValueError for another length of `key`."""
         if len(key) not in (16, 32):
             raise ValueError("AES key of the wrong length")
-        # Mode ECB is the bare block cipher that counter mode is made of; no message is ever encrypted with it.
+        # ECB is the bare block cipher, from which counter mode is built. No message is encrypted with ECB.
         return Cipher(algorithms.AES(key), modes.ECB()).encryptor().update(blocks)  # noqa: S305

@@ -1,7 +1,7 @@
-"""Short Weierstrass curves y^2 = x^3 - 3x + b over a prime field, of prime order: their numbers and their points.
+"""Short Weierstrass curves y^2 = x^3 - 3x + b over a prime field, of prime order: their parameters and points.
 
-Everything that knows a particular curve is in `CURVES`; all arithmetic takes the curve as an argument. P-521 and SM2
-are there to verify what issuers and devices signed; no key of ours is on them.
+`CURVES` has everything that is specific to one curve; all arithmetic takes the curve as an argument. P-521 and SM2
+serve only to verify signatures of issuers and devices. The lock has no keys on them.
 """
 
 from protocol.errors import VerificationError
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Curve:
-    """Domain parameters (SEC 1, section 3.1.1) with cofactor 1, and the tables of the base point, made when needed."""
+    """Domain parameters (SEC 1, section 3.1.1) with cofactor 1, and tables of the base point, made when needed."""
 
     def __init__(self, size: int, p: int, n: int, b: int, base: "Affine") -> None:
         self.size = size
@@ -89,9 +89,9 @@ CURVES = {
 
 
 def decode_point(curve: Curve, data: bytes) -> "Affine":
-    """The point in `data`, `04 || X || Y`, with public key validation (SP 800-56A revision 3, section 5.6.2.3.3).
+    """Decode `data`, `04 || X || Y`, with public key validation (SP 800-56A revision 3, section 5.6.2.3.3).
 
-    The cofactor is 1, so a point on the curve that is not infinity (which this form cannot say) has order n.
+    The cofactor is 1, so every point on the curve but infinity has order n, and this form cannot encode infinity.
     Raises VerificationError `crypto.key` for another form or length, a coordinate >= p, a point not on the curve.
     """
     size, p = curve.size, curve.p

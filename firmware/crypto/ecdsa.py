@@ -12,9 +12,9 @@ from protocol.errors import VerificationError
 
 
 def verify(curve_name: str, public: bytes, digest: bytes, signature: bytes) -> bool:
-    """Is `signature` good for the message with this `digest`? (FIPS 186-5, section 6.4.2)
+    """Is `signature` valid for the message with this `digest`? (FIPS 186-5, section 6.4.2)
 
-    False for anything malformed. Everything here is public, so time may tell all. The last comparison needs no
+    False for malformed input. All values here are public, so the time may depend on them. The last comparison needs no
     inversion: the point's x is X / Z^2, so r * Z^2 is compared with X.
     """
     curve = CURVES[curve_name]
@@ -34,19 +34,20 @@ def verify(curve_name: str, public: bytes, digest: bytes, signature: bytes) -> b
     if not z:
         return False
     square = z * z % p
-    # x was reduced modulo n to give r, so it may be r + n where that is still a coordinate.
+    # r is x modulo n, so x may also be r + n, if that is below p.
     return r * square % p == x or (r + n < p and (r + n) * square % p == x)
 
 
 def sign(private: bytes, message: bytes, extra: bytes) -> bytes:
     """ES256: P-256 with SHA-256. Raises VerificationError `crypto.key` for a private key out of range.
 
-    The nonce comes from key and message (RFC 6979), so that a weak generator cannot give the key away; `extra`, fresh
-    random bytes mixed in as section 3.6 there describes, makes it differ from call to call, so that a fault made
-    during one of two equal calls cannot either. An empty `extra` gives the deterministic signature.
+    The nonce is derived from key and message (RFC 6979), so a weak generator cannot reveal the key. `extra` is fresh
+    random bytes, mixed in as in section 3.6 of RFC 6979. It makes the nonce of each call different. Without it, a fault
+    induced in one of two equal calls could reveal the key. An empty `extra` gives the deterministic signature.
 
-    Time tells nothing useful: the multiplication is blinded (`secret_multiples`), and where key and nonce meet
-    arithmetic whose time depends on its operands, above all the inversion, they are multiplied by a random number.
+    The time reveals nothing about the key. The multiplication is blinded (`secret_multiples`). Other arithmetic, above
+    all the inversion, takes a time that depends on its operands, so key and nonce are multiplied by a random number
+    first.
     """
     curve = CURVES["P-256"]
     n = curve.n

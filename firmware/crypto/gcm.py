@@ -16,7 +16,7 @@ _MICROPYTHON = sys.implementation.name == "micropython"
 if _MICROPYTHON:
     try:
         from firmware.crypto.ghash_viper import ghash
-    except SyntaxError:  # a MicroPython whose compiler has no native emitter for its chip
+    except SyntaxError:  # this MicroPython cannot compile native code for its chip
         from firmware.crypto.ghash import ghash
 else:
     from firmware.crypto.ghash import ghash
@@ -24,13 +24,13 @@ else:
 _NONCE = const(12)
 _TAG = const(16)
 _BATCH = const(64)
-"""Blocks of key stream made at once: bounds what a long message takes from the heap."""
+"""Blocks of key stream generated at once. It limits the heap that a long message needs."""
 
 
 def _tag(key: bytes, nonce: bytes, ciphertext: "Sequence[bytes | memoryview]", aad: bytes) -> bytes:
-    """The tag of `aad` and a ciphertext in pieces, of which all but the last are whole blocks.
+    """The tag of `aad` and a ciphertext in pieces. All pieces but the last consist of whole blocks.
 
-    The hash key is the cipher of zeros; counter 1 masks the hash.
+    The hash key is the encryption of zeros; the key stream of counter 1 masks the hash.
     """
     first = encrypt_blocks(key, bytes(16) + nonce + b"\x00\x00\x00\x01")
     size = sum([len(piece) for piece in ciphertext])
@@ -39,7 +39,7 @@ def _tag(key: bytes, nonce: bytes, ciphertext: "Sequence[bytes | memoryview]", a
 
 
 def _count(key: bytes, nonce: bytes, data: "bytes | memoryview") -> "list[bytes]":
-    """`data` exclusive-or the key stream, whose blocks are numbered from 2 on; in pieces of `_BATCH` blocks."""
+    """`data` XOR the key stream from counter 2 on, in pieces of `_BATCH` blocks."""
     counters = bytearray((nonce + bytes(4)) * min(_BATCH, len(data) + 15 >> 4))
     counter = 2
     pieces = []
@@ -65,8 +65,8 @@ def seal(key: bytes, nonce: bytes, plaintext: bytes, aad: bytes) -> bytes:
 
 
 def open_sealed(key: bytes, nonce: bytes, sealed: bytes, aad: bytes) -> bytes:
-    """Plaintext of `sealed`. Raises VerificationError `crypto.tag`, before anything is decrypted; ValueError for a key
-    not of 16 or 32 bytes. The comparison of tags takes the same time wherever they differ."""
+    """Plaintext of `sealed`. A wrong tag raises VerificationError `crypto.tag` before anything is decrypted; a key not
+    of 16 or 32 bytes raises ValueError. The time to compare tags does not depend on where they differ."""
     ciphertext, tag = memoryview(sealed)[:-_TAG], sealed[-_TAG:]
     if len(nonce) != _NONCE or len(tag) != _TAG:
         raise VerificationError("crypto.tag", "the sealed bytes are not authentic")

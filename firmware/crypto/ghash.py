@@ -1,17 +1,17 @@
 """GHASH (SP 800-38D, section 6.4) with a table of 16 multiples of the hash key, 4 bits of the input at a time.
 
-The method is Shoup's, as McGrew and Viega describe it in "The Galois/Counter Mode of operation". The places looked up
-in the table depend on secrets; the time of a look-up does not where the heap lies in memory without a cache, as the
-internal memory of an ESP32-C6 is. With plain integers it also depends a little on their leading zeros, which only the
-chips that cannot run `ghash_viper` show.
+The method is Shoup's, as McGrew and Viega describe it in "The Galois/Counter Mode of operation". The table positions
+that are read depend on secrets. The time of a read does not, if the heap lies in memory without a cache, such as the
+internal memory of an ESP32-C6. With Python integers the time also depends a little on their leading zeros. That
+concerns only chips that cannot run `ghash_viper`.
 """
 
-# x^128 = x^7 + x^2 + x + 1; coefficients run from the most significant bit down, so that is E1 followed by zeros.
+# x^128 = x^7 + x^2 + x + 1; bit order is reversed, so this is E1 followed by zeros.
 _POLYNOMIAL = 0xE1 << 120
 
 
 def table_of_multiples(hash_key: bytes) -> "list[int]":
-    """All 16 polynomials of degree below 4, times the hash key; the place's most significant bit is x^0."""
+    """All 16 polynomials of degree below 4, times the hash key. The most significant bit of the index is x^0."""
     table = [0] * 16
     value = int.from_bytes(hash_key, "big")
     place = 8
@@ -26,7 +26,7 @@ def table_of_multiples(hash_key: bytes) -> "list[int]":
 
 
 def table_of_reductions() -> "list[int]":
-    """What the four bits that a shift by x^4 drops come back as."""
+    """For each value of the four bits that a shift by x^4 drops: their remainder modulo the field polynomial."""
     table = []
     for value in range(16):
         for _ in range(4):

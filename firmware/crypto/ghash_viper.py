@@ -1,10 +1,10 @@
-"""GHASH as in `ghash`, in viper code for MicroPython: some sixteen times as fast, and without litter on the heap.
+"""GHASH as in `ghash`, in viper code for MicroPython. It is about sixteen times as fast and leaves no garbage.
 
-Words have 32 bits and are unsigned throughout, so the same lines are right on machines of 32 and of 64 bits. Only
-MicroPython with a native emitter can compile this module; `gcm` takes `ghash` elsewhere. Numbers lie in memory with
-the least significant byte first.
+All words are unsigned and have 32 bits, so the code is correct on machines of 32 and of 64 bits. Only a MicroPython
+with a native emitter can compile this module; otherwise `gcm` uses `ghash`. Numbers are stored with the least
+significant byte first.
 """
-# Viper's types (ptr8, uint, ...) are no Python names: neither mypy nor ruff can know them.
+# Viper's types (ptr8, uint, ...) are not Python names, so neither mypy nor ruff knows them.
 # mypy: ignore-errors
 # ruff: noqa: F821
 

@@ -1,6 +1,6 @@
 """HMAC (RFC 2104, FIPS 198-1) and HKDF (RFC 5869), both with SHA-256.
 
-Neither branches on what it hashes; only lengths show in the time they take.
+Neither branches on the data, so their time depends on lengths only.
 """
 
 from hashlib import sha256
@@ -15,7 +15,7 @@ def hmac_sha256(key: bytes, data: bytes) -> bytes:
     """HMAC-SHA-256 of `data`, 32 bytes."""
     if len(key) > _BLOCK:
         key = sha256(key).digest()
-    # One operation on a long number, where a loop over its bytes would take ten times as long.
+    # One XOR of long numbers is ten times as fast as a loop over bytes.
     padded = int.from_bytes(key + bytes(_BLOCK - len(key)), "big")
     inner = sha256((padded ^ int.from_bytes(b"\x36" * _BLOCK, "big")).to_bytes(_BLOCK, "big"))
     inner.update(data)
@@ -30,7 +30,7 @@ def hkdf_extract(salt: bytes, secret: bytes) -> bytes:
 
 
 def hkdf_expand(pseudorandom_key: bytes, info: bytes, length: int) -> bytes:
-    """HKDF-Expand (RFC 5869, section 2.3): `length` bytes. Raises ValueError above 255 * 32 of them."""
+    """HKDF-Expand (RFC 5869, section 2.3): `length` bytes. Raises ValueError for more than 255 * 32."""
     if length > 255 * _HASH:
         raise ValueError("HKDF gives at most 8160 bytes")
     output = block = b""

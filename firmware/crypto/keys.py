@@ -1,6 +1,6 @@
-"""Key pairs, and what two of them agree on: ECDH (SEC 1, section 3.3.1; SP 800-56A revision 3, section 5.7.1.2).
+"""Key pairs, and key agreement by ECDH (SEC 1, section 3.3.1; SP 800-56A revision 3, section 5.7.1.2).
 
-All multiplications with a private key go through `secret_multiples`, which says what time tells and what blinds it.
+All multiplications by a private key use `secret_multiples`, which says what the time reveals and what blinds it.
 """
 
 from firmware.crypto.curve import CURVES, decode_point, encode_point
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def decode_scalar(curve: "Curve", private: bytes) -> int:
-    """The scalar in [1, n - 1] that `private` holds, big-endian in exactly the curve's size.
+    """The scalar in [1, n - 1] that `private` encodes, big-endian, in exactly as many bytes as a coordinate has.
 
     Raises VerificationError `crypto.key`.
     """
@@ -25,7 +25,7 @@ def decode_scalar(curve: "Curve", private: bytes) -> int:
 
 
 def generate(curve_name: str) -> "tuple[bytes, bytes]":
-    """A fresh key pair, (private, public)."""
+    """A new key pair, (private, public)."""
     curve = CURVES[curve_name]
     scalar = random_below(curve.n, curve.size)
     return scalar.to_bytes(curve.size, "big"), encode_point(curve, multiply_base(curve, scalar))
@@ -40,7 +40,7 @@ def public(curve_name: str, private: bytes) -> bytes:
 def ecdh(curve_name: str, private: bytes, public: bytes) -> bytes:
     """X coordinate of the shared point. Raises VerificationError `crypto.key` for a bad scalar or a bad point.
 
-    A validated point has the prime order n, so the shared point is never infinity.
+    A validated point has prime order n, so the shared point is never infinity.
     """
     curve = CURVES[curve_name]
     point = decode_point(curve, public)

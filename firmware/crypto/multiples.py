@@ -1,4 +1,4 @@
-"""u1 * G + u2 * Q for public u1, u2 and Q: what ECDSA verification computes. Never for secrets: its time tells them."""
+"""u1 * G + u2 * Q for public u1, u2 and Q, as ECDSA verification needs. Not for secrets: the time depends on them."""
 
 from firmware.crypto.points import add, compact, double, odd_multiples
 from protocol import const
@@ -8,16 +8,17 @@ if TYPE_CHECKING:
     from firmware.crypto.curve import Affine, Curve
     from firmware.crypto.points import Jacobian
 
-# Widths of the windows. A point's table has 2^(width - 2) entries: 16 for the base point, made once and kept (below
-# 3 KB of heap); 8 for the other, made each time, where one bit more costs as much as it saves.
+# Widths of the windows. A point's table has 2^(width - 2) entries. That of the base point has 16, which are computed
+# once and kept (below 3 KB of heap). That of the other point has 8, which are computed each time; one more bit would
+# cost as much as it saves.
 _BASE_WIDTH = const(6)
 _WIDTH = const(5)
 
 
 def _windows(scalar: int, width: int, length: int) -> bytearray:
-    """Width-`width` non-adjacent form (Guide, Algorithm 3.35): at place i the digit of 2^i, modulo 2^`width`.
+    """Width-`width` non-adjacent form (Guide, Algorithm 3.35): at index i the digit of 2^i, modulo 2^`width`.
 
-    A digit is 0, or odd, below 2^(width - 1) in magnitude and followed by width - 1 zeros or more.
+    Each digit is 0, or it is odd, below 2^(width - 1) in magnitude, and followed by at least width - 1 zeros.
     """
     digits = bytearray(length)
     mask = (1 << width) - 1
@@ -45,7 +46,7 @@ def _windows(scalar: int, width: int, length: int) -> bytearray:
 
 
 def prepare(curve: "Curve") -> None:
-    """Make the table of the base point, if it is not there."""
+    """Compute the table of the base point, unless there is one."""
     if not curve.odd_multiples:
         curve.odd_multiples = compact(curve, odd_multiples(curve, curve.base, 1 << _BASE_WIDTH - 2))
 

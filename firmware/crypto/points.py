@@ -1,9 +1,9 @@
 """Point arithmetic in Jacobian coordinates: (X, Y, Z) stands for (X / Z^2, Y / Z^3), and Z = 0 for infinity.
 
 Formulas: Guide to Elliptic Curve Cryptography, section 3.2.2; co-Z addition: Meloni, "New point addition formulae for
-ECC applications" (2007). A sum is reduced only where it meets the next product. Reduction is MicroPython's own `%`,
-which costs about two multiplications; the shifts and sums of the primes' special form, each a new integer on the
-heap, take longer there.
+ECC applications" (2007). Only products are reduced, not sums. Reduction is MicroPython's own `%`, which costs
+about two multiplications. The special form of the primes would allow shifts and sums instead, but each of these creates
+an integer on the heap, so they take longer.
 """
 
 from firmware.crypto.modular import inverses
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def double(curve: "Curve", point: "Jacobian", times: int = 1) -> "Jacobian":
-    """2^`times` * `point`; eight multiplications each, made for a = -3 (Guide, Algorithm 3.21)."""
+    """2^`times` * `point`; eight multiplications each, for curves with a = -3 (Guide, Algorithm 3.21)."""
     p = curve.p
     x, y, z = point
     for _ in range(times):
@@ -33,7 +33,7 @@ def double(curve: "Curve", point: "Jacobian", times: int = 1) -> "Jacobian":
 
 
 def add(curve: "Curve", point: "Jacobian", other: "Affine", negative: bool = False) -> "Jacobian":
-    """`point` + `other`, or - `other`, whatever the two are; eleven multiplications (Guide, Algorithm 3.22)."""
+    """`point` + `other`, or - `other`, for any two points; eleven multiplications (Guide, Algorithm 3.22)."""
     p = curve.p
     x, y, z = point
     if not z:
@@ -43,7 +43,7 @@ def add(curve: "Curve", point: "Jacobian", other: "Affine", negative: bool = Fal
     rise = -rise - y if negative else rise - y
     run = other[0] * square % p - x
     if not run:
-        # The same x: the same point, or its opposite.
+        # Equal x: the same point or its opposite.
         return (1, 1, 0) if rise % p else double(curve, point)
     run_square = run * run % p
     run_cube = run_square * run % p
@@ -53,7 +53,7 @@ def add(curve: "Curve", point: "Jacobian", other: "Affine", negative: bool = Fal
 
 
 def affine(curve: "Curve", points: "list[Jacobian]") -> "list[Affine]":
-    """The same points, none of them infinity, with Z = 1; one inversion for all."""
+    """The same points with Z = 1, by one inversion in all. None of them may be infinity."""
     p = curve.p
     result = []
     for place, inverse in enumerate(inverses([point[2] for point in points], p)):
@@ -66,8 +66,8 @@ def affine(curve: "Curve", points: "list[Jacobian]") -> "list[Affine]":
 def odd_multiples(curve: "Curve", point: "Affine", count: int) -> "list[Affine]":
     """1, 3, 5, ... times `point`: `count` of them, at most 2^8.
 
-    Twice the point is kept on the same Z as the last multiple, which makes an addition seven multiplications. The
-    order is a prime far above 2^9, so no sum here meets equal or opposite points.
+    Twice the point is kept with the same Z as the last multiple, so an addition takes seven multiplications. The order
+    is a prime far above 2^9, so equal or opposite points are never added here.
     """
     p = curve.p
     x, y = point
@@ -89,8 +89,8 @@ def odd_multiples(curve: "Curve", point: "Affine", count: int) -> "list[Affine]"
 
 
 def compact(curve: "Curve", points: "list[Affine]") -> "list[Affine]":
-    """The same points in two thirds of the heap, for tables that stay: MicroPython's `%` leaves its result the room of
-    its dividend."""
+    """The same points in two thirds of the heap, for tables that are kept. In MicroPython the result of `%` occupies as
+    much memory as its dividend."""
     size = curve.size
     return [
         (int.from_bytes(x.to_bytes(size, "big"), "big"), int.from_bytes(y.to_bytes(size, "big"), "big"))

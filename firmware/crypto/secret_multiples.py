@@ -1,14 +1,17 @@
 """k * G and k * Q for a secret k.
 
-What an observer of time sees, and what blinds it. Every call makes the same point operations in the same order: the
-scalar is rewritten in digits none of which is 0, so no operation is ever left out. Python's integers do take longer
-for some values than for others, but none of the values repeats: the walk starts on a Z drawn at random, which makes
-every coordinate of every later point random, and it follows k + r * n for a random 32-bit r, which renews the digits
-(their signs choose between an addition and a subtraction). So the time varies from call to call with fresh random
-numbers, and not with k. The length of k does not show either, because k + r * n always fills the same digits. One
-operation differs, a last addition that is a doubling, if k is 2 times its last digit: an even number up to 30, which
-no key or nonce drawn at random ever is.
-An observer of power or radiation on the chip is not kept out by this, and nothing here claims to.
+What the time reveals, and what blinds it: every call does the same point operations in the same order. The scalar is
+rewritten with digits that are never 0, so no operation is skipped. The time of operations on Python integers depends on
+their values. Two random numbers make these values different in each call:
+
+- The first point gets a random Z, which makes all coordinates of all later points random.
+- The scalar is replaced by k + r * n with a random 32-bit r, which changes the digits. Their signs decide between
+  additions and subtractions. k + r * n always fills the same number of digits, so the length of k does not show.
+
+So the time varies with fresh random numbers, and not with k. There is one exception: if k is twice its last digit, the
+last addition is a doubling. Such a k is an even number up to 30; a random key or nonce practically never is.
+
+This does not protect against an observer of the chip's power consumption or radiation.
 """
 
 from firmware.crypto.generator import random
@@ -27,9 +30,9 @@ _TEETH = const(5)  # A comb of 16 entries, below 3 KB of heap.
 
 
 def _signed_bits(curve: "Curve", scalar: int, length: int) -> int:
-    """A number whose `length` bits, read as +1 for 1 and -1 for 0, spell `scalar` modulo n.
+    """A number whose `length` bits, read as +1 for 1 and -1 for 0, represent `scalar` modulo n.
 
-    Only odd numbers can be spelt so; n is odd, so one more n makes `scalar` odd.
+    Only odd numbers have such a representation. n is odd, so adding n makes an even `scalar` odd.
     """
     blinded = scalar + (int.from_bytes(random(_BLINDING_BITS >> 3), "big") + 1) * curve.n
     blinded += (1 - (blinded & 1)) * curve.n
@@ -37,15 +40,15 @@ def _signed_bits(curve: "Curve", scalar: int, length: int) -> int:
 
 
 def _walk(curve: "Curve", table: "list[Affine]", digits: "list[int]", doublings: int) -> "Affine":
-    """Add the entries that `digits` choose, most significant first, with `doublings` between one and the next.
+    """Add the entries that `digits` select, most significant first, with `doublings` doublings between two entries.
 
-    The table holds the entries of the upper half of all digits; those of the lower half are their opposites.
+    The table has entries for the upper half of all digits. Those of the lower half are their opposites.
     """
     p = curve.p
     half = len(table)
     z = random_below(p, curve.size)
     square = z * z % p
-    # The number spelt is positive, so its first sign is +, and the first entry is taken as it is.
+    # The number is positive, so its first sign is +, and the first entry is used as it is.
     x, y = table[digits[0] - half]
     result: "Jacobian" = (x * square % p, y * square % p * z % p, z)
     for digit in digits[1:]:
@@ -68,7 +71,7 @@ def multiply(curve: "Curve", scalar: int, point: "Affine") -> "Affine":
 
 
 def multiply_base(curve: "Curve", scalar: int) -> "Affine":
-    """`scalar` * base point, for a scalar in [1, n - 1]; the first call on a curve takes longer, to make its comb.
+    """`scalar` * base point, for a scalar in [1, n - 1]. The first call on a curve takes longer: it computes the comb.
 
     Comb of signed teeth: Hamburg, "Fast and compact elliptic-curve cryptography" (2012).
     """
@@ -86,7 +89,8 @@ def multiply_base(curve: "Curve", scalar: int) -> "Affine":
 
 
 def _comb(curve: "Curve", spacing: int) -> "list[Affine]":
-    """At place i: the top tooth, plus or minus each other as the bits of i say. Tooth j is 2^(spacing * j) * G."""
+    """At index i: the top tooth, plus or minus each other tooth according to the bits of i. Tooth j is
+    2^(spacing * j) * G."""
     teeth: "list[Jacobian]" = [(curve.base[0], curve.base[1], 1)]
     for _ in range(_TEETH - 1):
         teeth.append(double(curve, teeth[-1], spacing))

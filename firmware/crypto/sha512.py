@@ -1,11 +1,11 @@
 """SHA-512 and SHA-384 (FIPS 180-4, sections 5.3, 6.4 and 6.5), which MicroPython's `hashlib` lacks.
 
-What is hashed with them here is public (certificates), so the time their integers take does not matter.
+They hash public data only (certificates), so their time may depend on it.
 """
 
 _MASK = (1 << 64) - 1
 _TWICE = 1 << 64 | 1
-"""A word times this stands twice in a row, so that a rotation is one shift."""
+"""A word times this is the word twice in a row, so a rotation is one shift."""
 
 
 def _root_fraction(number: int, degree: int) -> int:
@@ -34,7 +34,7 @@ def _root_fractions(primes: "list[int]", degree: int) -> bytes:
 
 
 _ROUNDS = _root_fractions(_primes(80), 3)
-"""The constants of the rounds: cube roots of the first eighty primes (section 4.2.3). As bytes, a tenth of the heap."""
+"""The round constants: cube roots of the first eighty primes (section 4.2.3), as bytes to save heap."""
 _INITIAL_512 = _root_fractions(_primes(8), 2)
 _INITIAL_384 = _root_fractions(_primes(16)[8:], 2)
 

@@ -7,15 +7,15 @@ from protocol import const
 from protocol.errors import VerificationError
 
 USER_ID = b"1234567812345678"
-"""The id that GM/T 0009 has signers use where nothing else is agreed, as in certificates."""
+"""The user id that GM/T 0009 prescribes if nothing else is agreed, as in certificates."""
 
 _KEPT = const(8)
 _known: "dict[bytes, bytes]" = {}
-"""Z of keys used lately, by key: it depends on the key alone, and issuers' keys come back with every guest."""
+"""Z of recently used keys, by key. Z depends on the key alone, and the same issuers' keys are used for many guests."""
 
 
 def identity_digest(public: bytes) -> bytes:
-    """Z (section 5.5): what stands for signer, curve and key in every digest. `public` must be a point of the curve."""
+    """Z (section 5.5), which binds each digest to signer, curve and key. `public` must be a point of the curve."""
     digest = _known.get(public)
     if digest is None:
         curve = CURVES["SM2"]
@@ -29,7 +29,7 @@ def identity_digest(public: bytes) -> bytes:
 
 
 def verify(public: bytes, message: bytes, signature: bytes) -> bool:
-    """Is `signature`, `r || s`, good for `message`? False for anything malformed. Everything here is public.
+    """Is `signature`, `r || s`, valid for `message`? False for malformed input. All values here are public.
 
     As in `ecdsa`, the point's x is X / Z^2, and (r - e) * Z^2 is compared with X instead of inverting Z.
     """
@@ -52,5 +52,5 @@ def verify(public: bytes, message: bytes, signature: bytes) -> bool:
         return False
     square = z * z % p
     wanted = (r - e) % n
-    # x was reduced modulo n, so it may be n more where that is still a coordinate.
+    # The value is x modulo n, so x may also be n more, if that is below p.
     return wanted * square % p == x or (wanted + n < p and (wanted + n) * square % p == x)

@@ -1,7 +1,7 @@
 """SM3 (GB/T 32905-2016), which MicroPython's `hashlib` lacks.
 
-What is hashed with it here is public (certificates, signed documents), so the time its integers take does not matter.
-Words have 32 bits; a word times `_TWICE` stands twice in a row, so that a rotation is one shift.
+It hashes public data only (certificates, signed documents), so its time may depend on it. Words have 32 bits. A word
+times `_TWICE` is the word twice in a row, so a rotation is one shift.
 """
 
 from protocol import const
@@ -38,7 +38,7 @@ def _absorb(state: "tuple[int, ...]", block: bytes) -> "tuple[int, ...]":
     constant = 0x79CC4519
     for place in range(64):
         if place == 16:
-            constant = 0x9D8A7A87  # 0x7A879D8A, which stands rotated by 16 here
+            constant = 0x9D8A7A87  # 0x7A879D8A, rotated by 16 here
         turned = a * twice >> 20 & mask
         first = (turned + e + constant & mask) * twice >> 25 & mask
         if place < 16:
