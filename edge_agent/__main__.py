@@ -115,9 +115,9 @@ def parser() -> Parser:
     run.add_argument("--json-log", action="store_true", help="log one JSON object a line, whatever log.json says")
     add("check-config", "check the configuration and show what is in force")
     add("status", "say whether the agent works: broker, locks, outbox")
-    queue = add("queue", "show what waits for a receipt, by lock, and what was kept aside")
+    queue = add("queue", "show what waits for a receipt, by lock, and what was set aside")
     queue.add_argument(
-        "--quarantine", action="store_true", help="list each record that was kept aside or refused in error, and why"
+        "--quarantine", action="store_true", help="list each record that was set aside or refused in error, and why"
     )
     commands.add_parser("print-config", help="print an annotated default configuration")
     return top
@@ -192,7 +192,7 @@ def _status(settings: config.Config, options: argparse.Namespace) -> int:
     else:
         oldest = "" if contents.oldest_seconds is None else f", oldest {contents.oldest_seconds:.0f} s"
         print(f"outbox   {counted(contents.records, 'record')}, {counted(contents.bytes, 'byte')}{oldest}")
-        print(f"         {contents.quarantined} kept aside, {_wait(contents.statements, 'statement')} for locks")
+        print(f"         {contents.quarantined} set aside, {_wait(contents.statements, 'statement')} for locks")
         _tell_disputed(contents)
     return OK if working else NOT_WORKING
 
@@ -229,16 +229,14 @@ def _queue(settings: config.Config, options: argparse.Namespace) -> int:
         }
         print(json.dumps(facts | ({"quarantine": aside, "refused": disputed} if options.quarantine else {})))
         return OK
-    print(
-        f"{counted(contents.records, 'record')}, {counted(contents.bytes, 'byte')}; {contents.quarantined} kept aside"
-    )
+    print(f"{counted(contents.records, 'record')}, {counted(contents.bytes, 'byte')}; {contents.quarantined} set aside")
     for row in by_lock:
         print(f"  {row['lock']}  {_counters(row)}")
     _tell_disputed(contents)
     for row in disputed:
         print(f"  kept {row['lock']} counter {row['counter']}: the province says {row['code']}")
     for row in aside:
-        print(f"  aside {row['lock']} counter {row['counter']}: {row['code']}")
+        print(f"  set aside {row['lock']} counter {row['counter']}: {row['code']}")
     return OK
 
 

@@ -209,7 +209,7 @@ class Agent:
         known = self._outbox.known_through(hello.lock_id)
         if hello.next_counter <= known:
             # The lock's journal went back. A record that it sends again is either one that we have, or a conflict,
-            # which is kept aside.
+            # which is set aside.
             log.event("lock.regressed", lock=hello.lock_id, next_counter=hello.next_counter, known_through=known)
             return hello.receipted_through + 1
         return max(known, hello.receipted_through) + 1
@@ -230,7 +230,7 @@ class Agent:
             log.event("record.quarantined", lock=lock_id, counter=parsed.counter, code=outcome)
 
     def _put(self, parsed: record.Record, identity_public: bytes) -> str:
-        """Store a record; returns "stored", "duplicate", or the code under which it was kept aside."""
+        """Store a record; returns "stored", "duplicate", or the code under which it was set aside."""
         try:
             # Anyone in range can claim a lock's id. A record that the lock did not sign must not take the place of the
             # record that it will sign.

@@ -1,6 +1,6 @@
 """What the agent tells and asks the province on behalf of its locks: which lock is here, the time, a new edge pass.
 
-Each message may be lost, acknowledged or not. So each is repeated, and none is repeated sooner than is useful.
+Any message may be lost, even after the broker has acknowledged it. So each is repeated, but not sooner than is useful.
 """
 
 import time
@@ -38,7 +38,7 @@ class _Said:
 
 
 class Announcements:
-    """Sends them through `uplink`; `queue` tells which placements are known here."""
+    """Sends announcements and requests through `uplink`. `queue` says which placements are known here."""
 
     def __init__(self, uplink: Uplink, credentials: Credentials, queue: StatementQueue, faults: Faults) -> None:
         self._uplink, self._credentials, self._queue, self._faults = uplink, credentials, queue, faults

@@ -65,7 +65,7 @@ EVENTS: Final[dict[str, tuple[Level, str]]] = {
     ),
     "record.quarantined": (
         "error",
-        "A record was kept aside: the lock did not sign it, or another one has its counter. See `queue --quarantine`.",
+        "A record was set aside: the lock did not sign it, or another one has its counter. See `queue --quarantine`.",
     ),
     "record.missing": (
         "error",
@@ -73,11 +73,11 @@ EVENTS: Final[dict[str, tuple[Level, str]]] = {
     ),
     "record.refused": (
         "error",
-        "The province will not commit this record, because it has another one of this counter. It was kept aside.",
+        "The province will not commit this record, because it has another one of this counter. It was set aside.",
     ),
     "record.damaged": (
         "error",
-        "This disk has changed a record. It was kept aside, and the lock is asked for it again. Check the disk.",
+        "This disk has changed a record. It was set aside, and the lock is asked for it again. Check the disk.",
     ),
     "refusal.disputed": (
         "error",

@@ -52,7 +52,7 @@ def queue_by_lock(connection: sqlite3.Connection) -> list[dict[str, object]]:
 
 
 def quarantine(connection: sqlite3.Connection) -> list[dict[str, object]]:
-    """The records that were kept aside: `lock`, `counter`, `code`, `bytes`. Raises StorageError."""
+    """The records that were set aside: `lock`, `counter`, `code`, `bytes`. Raises StorageError."""
     with database.errors():
         rows = connection.execute(
             "SELECT hex(lock_id), counter, code, length(record) FROM quarantine ORDER BY id"

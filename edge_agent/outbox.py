@@ -201,7 +201,7 @@ class Outbox:
         except StorageError:
             return False
         with database.transaction(self._db):
-            kept = self._keep_aside((lock_id, counter), record, None, code, authentic=False)
+            kept = self._quarantine((lock_id, counter), record, None, code, authentic=False)
         self._room.add(None, kept)
         return kept > 0
 
@@ -209,11 +209,11 @@ class Outbox:
         self._room.check(record.lock_id, len(record.raw))
         with database.transaction(self._db):
             key = (record.lock_id, record.counter)
-            kept = self._keep_aside(key, record.raw, record.payload_hash, "outbox.conflict", authentic=True)
+            kept = self._quarantine(key, record.raw, record.payload_hash, "outbox.conflict", authentic=True)
         self._room.add(record.lock_id, kept)
         return "conflict"
 
-    def _keep_aside(self, key: Key, record: bytes, payload_hash: bytes | None, code: str, authentic: bool) -> int:
+    def _quarantine(self, key: Key, record: bytes, payload_hash: bytes | None, code: str, authentic: bool) -> int:
         """Insert into the quarantine, inside a transaction. Returns the bytes to count once the transaction is done."""
         done = self._db.execute(
             "INSERT OR IGNORE INTO quarantine (lock_id, counter, record_hash, payload_hash, authentic, record, code, "
@@ -319,7 +319,7 @@ class Outbox:
             rows = self._db.execute(
                 "DELETE FROM records WHERE lock_id = ? AND counter = ? RETURNING record, payload_hash", key
             ).fetchall()
-            kept = sum(self._keep_aside(key, record, payload_hash, code, authentic) for record, payload_hash in rows)
+            kept = sum(self._quarantine(key, record, payload_hash, code, authentic) for record, payload_hash in rows)
             if rows and not authentic:
                 self._db.execute("INSERT OR IGNORE INTO damaged (lock_id, counter) VALUES (?,?)", key)
         self._room.add(key[0], -sum(len(row[0]) for row in rows))

@@ -230,7 +230,7 @@ def test_one_record_is_told_as_one(file: Path, tmp_path: Path, capsys: pytest.Ca
         outbox.put(lock.journal(1)[0])
     assert main(["queue", "--config", str(file)]) == 0
     printed = capsys.readouterr().out
-    assert re.fullmatch(rf"1 record, \d+ bytes; 0 kept aside\n  {lock.lock_id.hex()}  1 record, counter 1\n", printed)
+    assert re.fullmatch(rf"1 record, \d+ bytes; 0 set aside\n  {lock.lock_id.hex()}  1 record, counter 1\n", printed)
     main(["status", "--config", str(file)])
     assert re.search(r"outbox   1 record, \d+ bytes", capsys.readouterr().out)
 

@@ -1,4 +1,4 @@
-"""What an edge sends to a province and reads of its answers, without a broker in between."""
+"""An edge's side of its talk with the province: what it sends, and what it reads in the answers. No broker is used."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ def place(province: Province, chain: Chain, platform: Platform, listing: str = "
 
 
 def deliver(province: Province, *records: bytes) -> list[bytes]:
-    """The statements that the province answers one batch with; none, if it is silent."""
+    """The statements in the province's answer to one batch; empty if it does not answer."""
     heard: list[bytes] = []
     for edge, leaf, payload in province.registry.handle(EDGE, uplink.Batch(bytes(8), list(records)).encode()):
         assert (edge, leaf) == (EDGE, uplink.RECEIPT)
@@ -55,7 +55,7 @@ def _opened(province: Province, data: bytes, kind: str) -> dict[Any, Any]:
 
 
 def seen(province: Province, chain: Chain, held: dict[str, int]) -> list[tuple[str, bytes]]:
-    """(leaf, payload) of what the province answers when a lock comes in reach."""
+    """(leaf, payload) of each answer of the province when a lock comes into reach."""
     message = uplink.LockSeen(chain.lock_id, chain.public, held).encode()
     return [(leaf, payload) for _, leaf, payload in province.registry.handle(EDGE, message)]
 
