@@ -1,6 +1,6 @@
-"""A stranger with a cable at a lock in service: no prompt, nothing run, whatever is typed and whatever goes wrong.
+"""A stranger with a cable at a lock in service gets no prompt and runs no code, whatever they type and whatever fails.
 
-On the real MicroPython, with the board's own start: see `pty_board` for how the port runs boot.py and main.py.
+The tests use the real MicroPython, and start it as a board does (`pty_board` shows how it runs boot.py and main.py).
 """
 
 import os
@@ -20,24 +20,24 @@ from tools import cable, software
 
 UP = "board is up"
 PROMPTS = (">>> ", "raw REPL", "=== ", "soft reboot", "Traceback", "MARKED")
-"""What a prompt says, in any of its modes, and what shows that something was run there or fell down to it."""
+"""What a prompt prints in any of its modes, and what is printed when typed code runs or an error reaches the prompt."""
 FLOOD = b"\x03\x01\x02\x03\x04\r\nprint('MARK'+'ED')\r\n\x03\x03\x01print('MARK'+'ED')\x04\x05A\x01\x04"
 
 
 @pytest.fixture(scope="module")
 def board(compiled: software.Stage, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A board's folder with a lock in service. Not to be changed."""
+    """The folder of a board with a lock in service. Tests must not change it."""
     return enrolled.board(tmp_path_factory.mktemp("enrolled") / "board", compiled)
 
 
 @pytest.fixture
 def copy(board: Path, tmp_path: Path) -> Path:
-    """The same, of the test's own."""
+    """A copy of that folder, which the test may change."""
     return Path(shutil.copytree(board, tmp_path / "board"))
 
 
 class Flood:
-    """While in a `with` block, `data` is typed at the board over and over, as fast as the line takes it."""
+    """Within a `with` block, types `data` at the board again and again, as fast as the line accepts it."""
 
     def __init__(self, one: PtyBoard, data: bytes = FLOOD) -> None:
         self._data = data
@@ -57,7 +57,7 @@ class Flood:
         os.close(self._line)
 
     def go_on(self, times: int) -> None:
-        """Wait until it was typed so many times more."""
+        """Wait until `data` was typed `times` more times."""
         with self._turn:
             end = self._times + times
             assert self._turn.wait_for(lambda: self._times >= end, 15)
@@ -76,7 +76,7 @@ class Flood:
 
 
 def fell_to_a_prompt(one: PtyBoard) -> list[str]:
-    """What the board has said that no lock in service says."""
+    """The words on the console that no lock in service prints."""
     return [word for word in PROMPTS if word in one.console]
 
 
@@ -97,7 +97,7 @@ def test_whatever_is_typed_from_reset_on_the_lock_starts_and_serves_and_there_is
 
 
 def spoil(folder: Path, path: str, old: str, new: str) -> str:
-    """What a board runs before its boot.py so that the file at `path` has `new` in the place of `old`."""
+    """A program for the board to run before its boot.py. It replaces `old` by `new` in the file at `path`."""
     return f"""
 with open({path!r}) as file:
     text = file.read()
@@ -110,7 +110,7 @@ with open({path!r}, "w") as file:
 def test_without_its_first_line_the_same_typing_keeps_a_lock_from_ever_serving(copy: Path) -> None:
     first = "import micropython; micropython.kbd_intr(-1)\n"
     with PtyBoard(copy, patience=0, extra=spoil(copy, "/boot.py", first, "")) as one, Flood(one, b"\x03"):
-        one.wait_for(UP, times=4)  # each time interrupted, and started again
+        one.wait_for(UP, times=4)  # each start was interrupted, and the board restarted
         assert READY not in one.console and ">>> " not in one.console
 
 
@@ -122,7 +122,7 @@ def test_without_its_last_lines_too_the_same_typing_ends_at_a_prompt(copy: Path)
 
 
 def test_from_main_py_the_same_typing_would_stop_it_for_the_port_listens_for_ctrl_c_again(copy: Path) -> None:
-    # Why boot.py never comes to its end: what it turned off is on again once it has.
+    # This is why boot.py never ends: after its end, Ctrl-C is on again.
     extra = """
 with open("/boot.py", "w") as file:
     file.write("import micropython; micropython.kbd_intr(-1)")
@@ -136,7 +136,7 @@ with open("/main.py", "w") as file:
 # --- whatever goes wrong ---------------------------------------------------------------------------------------------
 
 PLANTED = {
-    # What ends a start: (module, line of it, what stands there instead). The strike is open where it can be.
+    # What makes a start fail: (module, a line of it, what replaces the line). The strike is open where possible.
     "importing what starts the lock": ("firmware/main", "import esp32\n", "raise {}\n"),
     "importing something else": ("firmware/door/door", "import gc\n", "raise {}\n"),
     "making the outputs": ("firmware/hardware/strike", "        self._shut = 0\n", "        raise {}\n"),
@@ -156,7 +156,7 @@ RAISED = (
     "SystemExit()",
     "SystemExit(0)",
     "OSError(5)",
-    "[bytearray(60000) for _ in range(9)]",  # memory, for once really exhausted
+    "[bytearray(60000) for _ in range(9)]",  # memory that is really exhausted
 )
 CASES = [(place, RAISED[number % len(RAISED)]) for number, place in enumerate(PLANTED)] + [
     ("a task", raised) for raised in RAISED
@@ -175,7 +175,7 @@ def test_an_exception_anywhere_makes_the_outputs_inert_and_starts_the_lock_again
         paths.append(f"/{path}.py")
         (copy / f"planted-{number}").write_text(source.replace(old, new.format(raised)))
     (copy / "number").write_text("0")
-    # A .py comes before the .mpy of the same name: each start has one module that is not as it should be, but the last.
+    # MicroPython prefers a .py to the .mpy of the same name. Each start but the last has one such faulty module.
     before = f"""
 with open({str(copy / "number")!r}) as file:
     number = int(file.read())
@@ -206,4 +206,4 @@ text = None
     assert sum(fact.get("pin") == pins.STRIKE and fact["value"] == 1 for fact in facts) == len(RAISED) + 1
     for stop in stops:
         told = [fact["value"] for fact in facts[:stop] if fact.get("pin") == pins.STRIKE]
-        assert not told or told[-1] == 0, "shut before the board starts again"
+        assert not told or told[-1] == 0, "the strike was shut before the board restarted"

@@ -1,4 +1,4 @@
-"""Sending to a board, with the real mpremote: the real MicroPython on a pty stands for it."""
+"""Sending to a board with the real mpremote. The real MicroPython on a pseudo-terminal takes the place of the board."""
 
 import contextlib
 import fcntl
@@ -27,15 +27,15 @@ from tools import board, flash, software
 Capture = pytest.CaptureFixture[str]
 
 UP = "board is up"
-"""What the board says at every start, before it runs anything."""
+"""What the board prints at every start, before it runs any of our code."""
 
 STARTED = "lock.unenrolled"
-"""What the console of a lock says that started and was never enrolled."""
+"""What the console of a lock prints that has started and was never enrolled."""
 
 
 @pytest.fixture(scope="module")
 def sent(made: software.Stage, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
-    """A board's folder after a send to a blank board, and what the command said of it."""
+    """The folder of a board after a send to a blank board, and the JSON that the command printed."""
     folder = tmp_path_factory.mktemp("sent") / "board"
     said = io.StringIO()
     with PtyBoard(folder) as blank, contextlib.redirect_stdout(said):
@@ -46,12 +46,12 @@ def sent(made: software.Stage, tmp_path_factory: pytest.TempPathFactory) -> tupl
 
 @pytest.fixture
 def copy(sent: tuple[Path, Any], tmp_path: Path) -> Path:
-    """A board's folder of the test's own, with the software on it."""
+    """The folder of a board with the software on it, which the test may change."""
     return Path(shutil.copytree(sent[0], tmp_path / "board"))
 
 
 def send(capsys: Capture, to: PtyBoard | str, *arguments: str) -> tuple[int, Any]:
-    """Exit code and JSON of a send to a board, or to a port without one."""
+    """Exit code and JSON of a send to a board, or to a port that has no board."""
     capsys.readouterr()
     if isinstance(to, str):
         status = flash.main(["send", "--port", to, "--json", *arguments])
@@ -61,7 +61,7 @@ def send(capsys: Capture, to: PtyBoard | str, *arguments: str) -> tuple[int, Any
     status = flash.main(["send", "--port", to.port, "--json", *arguments])
     facts = json.loads(capsys.readouterr().out.splitlines()[-1])
     if facts["ok"] or not facts["error"]["code"].startswith("port."):
-        to.wait_for(UP, times=starts + 2)  # the soft reset at the beginning, the hard one at the end
+        to.wait_for(UP, times=starts + 2)  # a soft reset at the beginning, a hard reset at the end
     return status, facts
 
 
@@ -126,7 +126,7 @@ print("kept", os.listdir("/state"), open("/state/keys").read())
         assert facts["removed"] == ["firmware/gone/x.py", "protocol/old.py"]
         status, facts = send(capsys, changed, str(made.folder), "--dry-run")
         assert facts["sent"] == [] and facts["removed"] == []
-        changed.wait_for("kept ['keys'] not to be touched", times=5)  # at each of its starts
+        changed.wait_for("kept ['keys'] not to be touched", times=5)  # once at each start
 
 
 def test_a_dry_run_changes_nothing(made: software.Stage, copy: Path, capsys: Capture) -> None:
@@ -204,7 +204,7 @@ if "lost" not in os.listdir("/"):
 
 
 class _Patience(threading.Timer):
-    """A timer that is over once `lost` is set, for the first of these, and never is for those after it."""
+    """A timer that ends when `lost` is set. That is for the first timer made; those after it never end."""
 
     def __init__(self, lost: list[threading.Event], give_up: Callable[[], None]) -> None:
         super().__init__(0, give_up)
@@ -223,7 +223,7 @@ def test_a_board_that_was_just_starting_is_asked_again(made: software.Stage, cop
         asked = board.Board(drowsy.port, after=lambda _, give_up: _Patience(lost, give_up))
         with asked.opened():
             assert set(asked.inspect().files.values()) >= set(made.entries)
-        assert lost == [], "what it was asked first fell on deaf ears"
+        assert lost == [], "the board did not hear the first question"
 
 
 def test_a_line_on_which_nothing_answers_is_told(capsys: Capture) -> None:
@@ -265,7 +265,7 @@ def test_a_port_this_user_may_not_use_names_the_group_that_may(
     monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     access = os.access
-    # Tests that run as root may use every port.
+    # A test that runs as root may use every port.
     monkeypatch.setattr(os, "access", lambda path, *mode: not str(path).startswith("/dev/") and access(path, *mode))
     with _line() as port:
         status, facts = send(capsys, port)
@@ -297,14 +297,14 @@ def test_ctrl_c_ends_it_without_a_traceback() -> None:
     with _line() as port:
         command = [sys.executable, "-c", INTERRUPTED_AT_THE_BOARD, "send", "--port", port]
         done = subprocess.run(command, cwd=interpreter.ROOT, stderr=subprocess.PIPE, text=True, check=False)
-    assert "looking into" in done.stderr, "it has asked the board"
+    assert "looking into" in done.stderr, "the command has begun to ask the board"
     assert done.returncode == INTERRUPTED
     assert "Send again" in done.stderr and "Traceback" not in done.stderr
 
 
 @contextlib.contextmanager
 def _line() -> Iterator[str]:
-    """A serial line with nobody at its other end."""
+    """A serial line with nothing at its other end."""
     host, line = pty.openpty()
     tty.setraw(line)
     try:
@@ -372,7 +372,7 @@ def test_a_board_that_cannot_run_the_lock_is_refused(made: software.Stage, found
     ("mpy", "fits"),
     [
         (6 | 3 << 8 | 11 << 10, True),  # the ESP32-C6
-        (6 | 3 << 8 | 11 << 10 | 1 << 16, True),  # with flags of its own
+        (6 | 3 << 8 | 11 << 10 | 1 << 16, True),  # with more flags
         (6 | 3 << 8 | 10 << 10, False),  # an ESP32-S3
         (6 | 2 << 8 | 11 << 10, False),  # an interpreter too old for this native code
         (5 | 3 << 8 | 11 << 10, False),

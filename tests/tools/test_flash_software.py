@@ -1,4 +1,4 @@
-"""What the lock's software is made of, and the folder in which it stands as on the board."""
+"""Which files the lock's software consists of, and the folder that holds them exactly as on the board."""
 
 import csv
 import hashlib
@@ -121,7 +121,7 @@ def test_a_stage_holds_the_software_main_and_a_manifest_that_tells_their_digests
 
 @pytest.fixture
 def small(tmp_path: Path) -> Path:
-    """A checkout with hardly anything in it."""
+    """A checkout that is almost empty."""
     for room in ("firmware", "protocol"):
         (tmp_path / "small" / room).mkdir(parents=True)
         (tmp_path / "small" / room / "__init__.py").write_text(f'"""{room}"""\n')
@@ -224,7 +224,8 @@ def test_a_stage_that_is_not_as_it_was_written_is_not_sent(tmp_path: Path, harm:
 # --- the staged tree on the lock's interpreter -----------------------------------------------------------------------
 
 
-# Sources leave names of locals and holes where the compiler worked; on the chip, objects are half as wide as here.
+# Sources need more heap: names of local variables stay on it, and compiling fragments it. Objects here are twice as
+# wide as on the chip.
 @pytest.mark.parametrize(("stage", "suffix", "heap"), [("made", ".py", "640k"), ("compiled", ".mpy", interpreter.HEAP)])
 def test_the_staged_tree_alone_boots_in_the_locks_heap(
     stage: str, suffix: str, heap: str, tmp_path: Path, request: pytest.FixtureRequest
@@ -266,7 +267,7 @@ def test_the_staged_tree_alone_boots_in_the_locks_heap(
     )
     assert "lock.unenrolled" in said
     assert f"came from {made.folder}/firmware/main{suffix}" in said
-    # What the lock does not load by itself there is room for without it.
+    # Modules that the lock does not load by itself must fit into the heap when they are loaded alone.
     rest = set(names) - set(said.split("has ")[1].split()) - {"boot", "main"}
     assert rest < set(names)
     run("".join(f"import {name}\n" for name in sorted(rest)))
@@ -330,7 +331,7 @@ def test_a_compiled_module_tells_what_it_was_compiled_for() -> None:
 def test_the_partition_table_is_aligned_in_order_and_fits_four_megabytes(capsys: pytest.CaptureFixture[str]) -> None:
     assert flash.main(["partitions"]) == 0
     rows = _partitions(capsys.readouterr().out)
-    end = 0x9000  # boot loader and the table itself lie before
+    end = 0x9000  # the boot loader and the table itself are before this
     for label, kind, _subtype, offset, size in rows:
         assert offset >= end, label
         assert offset % (0x10000 if kind == "app" else 0x1000) == 0, label

@@ -1,4 +1,4 @@
-"""What the installer's command gets out of a lock in service, and what it takes for it: on the real MicroPython."""
+"""What the installer's command can do with a lock in service, and what it needs for that. On the real MicroPython."""
 
 import json
 import os
@@ -35,19 +35,19 @@ OPEN, HELD = 1, 0
 
 @pytest.fixture(scope="module")
 def board(compiled: software.Stage, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A board's folder with a lock in service that has a button. Not to be changed."""
+    """The folder of a board with a lock in service that has a button. Tests must not change it."""
     return enrolled.board(tmp_path_factory.mktemp("service") / "board", compiled)
 
 
 @pytest.fixture
 def copy(board: Path, tmp_path: Path) -> Path:
-    """The same, of the test's own."""
+    """A copy of that folder, which the test may change."""
     return Path(shutil.copytree(board, tmp_path / "board"))
 
 
 @pytest.fixture
 def lock(copy: Path) -> Iterator[PtyBoard]:
-    """A lock in service whose button has been seen open."""
+    """A lock in service that has already seen its button open."""
     with PtyBoard(copy, extra=QUICK) as one:
         one.wire(pins.BUTTON, OPEN)
         one.wait_for(READY)
@@ -55,14 +55,14 @@ def lock(copy: Path) -> Iterator[PtyBoard]:
 
 
 def ask(capsys: Capture, one: PtyBoard, *arguments: str) -> tuple[int, Any]:
-    """Exit code and JSON of a command for the lock."""
+    """Exit code and JSON of a command to the lock."""
     capsys.readouterr()
     status = flash.main([*arguments, "--port", one.port, "--json"])
     return status, json.loads(capsys.readouterr().out.splitlines()[-1])
 
 
 def button(capsys: Capture, one: PtyBoard, level: int) -> None:
-    """Hold the button or let it go, and wait until the lock has noticed. It is held after it was seen open."""
+    """Hold the button or let it go, and wait until the lock has noticed. The lock first sees it open, then held."""
     if level == HELD:
         button(capsys, one, OPEN)
     one.wire(pins.BUTTON, level)
@@ -73,13 +73,13 @@ def button(capsys: Capture, one: PtyBoard, level: int) -> None:
 
 
 def moved(one: PtyBoard) -> int:
-    """How often the lock has given current to the strike, and to the green light; red and blue tell of the reader."""
+    """How often the lock has switched on the strike and the green light. Red and blue show the state of the reader."""
     changes = [*one.bus.changes(pins.STRIKE), *one.bus.changes(pins.LIGHTS[1])]
     return sum(event.facts["value"] for event in changes)
 
 
 def opened(one: PtyBoard) -> list[int]:
-    """Levels of the strike."""
+    """The levels that the strike's pin has had."""
     return [event.facts["value"] for event in one.bus.changes(pins.STRIKE)]
 
 
@@ -110,7 +110,7 @@ WANT_THE_BUTTON = (
 
 
 def refusals(capsys: Capture, one: PtyBoard, file: Path) -> set[tuple[int, str]]:
-    """Exit codes and codes of all commands that want the button, and nothing was done."""
+    """Exit codes and error codes of all commands that need the button. Also checks that nothing was done."""
     file.write_bytes(Fittings(fail_safe=True, button=True).encode())
     before, starts = moved(one), one.starts
     answers = [
@@ -297,11 +297,13 @@ def test_lines_for_which_there_is_no_memory_cost_the_console_alone(copy: Path, c
         one.wait_for("littered")
         with Cable(one.port) as cable:
             for line in (b"~" + b"A" * 1376, encode([7, "fittings", bytes(600)])):
-                cable._write(line)  # piece by piece, for the port keeps no more
+                cable._write(line)  # in pieces, because the port cannot store more
                 assert cable.status().halted is None
         assert one.starts == 1 and "lock.task_failed" not in one.console
         told = ask(capsys, one, "log")[1]
-        assert told["ok"] or told["error"]["code"] == "console.memory", "whether or not there is room again by now"
+        assert told["ok"] or told["error"]["code"] == "console.memory", (
+            "there may or may not be free memory again by now"
+        )
 
 
 def test_send_stops_at_a_lock_in_service_and_says_why_and_the_lock_does_not_notice(

@@ -1,4 +1,4 @@
-"""The lock's build leaves out the sentences of errors and what only types or CPython need, and nothing else."""
+"""The lock's build leaves out the sentences of errors, and what only types or CPython need, and keeps the rest."""
 
 import ast
 
@@ -57,7 +57,7 @@ def test_what_cannot_be_parsed_is_left_to_the_compiler() -> None:
 
 
 def test_const_is_imported_only_where_the_compiler_does_not_put_in_its_values() -> None:
-    """MicroPython folds `const` where it makes a module's constant; a name for it would take room on the heap."""
+    """MicroPython's compiler folds `const` where a module makes a constant. The name `const` would cost heap."""
     folded = b"from protocol import const, record\nfrom protocol import const\n_ONE = const(1)\n"
     assert terse(folded) == b"from protocol import record\n\n_ONE = const(1)\n"
     for called in (b"print(const(1))\n", b"_ONE, _TWO = const(1), const(2)\n"):
@@ -65,7 +65,7 @@ def test_const_is_imported_only_where_the_compiler_does_not_put_in_its_values() 
 
 
 class Joined(ast.NodeTransformer):
-    """Texts that are put together of texts, as one."""
+    """Replaces a sum of strings by one string."""
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
         self.generic_visit(node)
