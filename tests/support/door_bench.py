@@ -1,6 +1,6 @@
-"""A door on a bench: real lock, journal, stays, clock and recorder, on CPython, with its time in our hands.
+"""A door on a bench: real lock, journal, stays, clock and recorder on CPython. The test moves the time.
 
-In place of the strike's coil, the light and the phone stand a list of what happened and documents that have been read.
+The strike's coil and the light are replaced by a list of what happened, the phone by documents that have been read.
 """
 
 import asyncio
@@ -20,12 +20,11 @@ from firmware.memory import entries
 from firmware.memory.store import Store
 from protocol import crypto_cpython as crypto
 from protocol import record
-from protocol.errors import MooringError
 from protocol.trust import Issuer, TrustList
 from sim import pki
 from sim.platform import RESIDENT_COUNTRY, RESIDENT_ID, Guest, Platform
 from sim.province.registry import PROFILES
-from tests.support.placed_lock import SEALING, PlacedLock
+from tests.support.placed_lock import SEALING, PlacedLock, why_refused
 
 if TYPE_CHECKING:
     from firmware.door.claims import Claim
@@ -38,7 +37,7 @@ IACA = pki.authority("IACA", "SE").der
 
 
 class Outputs:
-    """Strike and signals in one: `seen` is what they were told, in order, each with the journal's next counter then."""
+    """Strike and signals in one. `seen` lists what they were told, each with the journal's next counter then."""
 
     def __init__(self, lock: Lock) -> None:
         self._lock = lock
@@ -57,17 +56,17 @@ class Outputs:
 
 
 class Bench(PlacedLock):
-    """A lock that has its papers and knows the time. `wait` lets time pass, `reboot` keeps the flash and no more."""
+    """A lock with profile and trust list that knows the time. `wait` lets time pass. `reboot` keeps only the flash."""
 
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, primitives: Any = crypto) -> None:
         self._ms = 1000
         self._monkeypatch = monkeypatch
-        # Of pytest's whole heap that would be a tenth of a second, three times a guest.
+        # Collecting pytest's whole heap would take a tenth of a second, three times a guest.
         monkeypatch.setattr(gc, "collect", lambda: self.on_collect())
         self.on_collect: Callable[[], None] = lambda: None
         monkeypatch.setattr(ticks, "now", lambda: self._ms)
         self.now = NOW
-        super().__init__(Store(str(folder)), SECTORS, PLATFORM.public)
+        super().__init__(Store(str(folder)), SECTORS, PLATFORM.public, primitives)
         self.take("profile", PROFILES["CN"])
         self.take("trust-list", TrustList(1, NOW - 999, [Issuer(IACA, ["org.iso.18013.5.1.mDL"])]).body())
         self.tell_time(NOW)
@@ -79,7 +78,7 @@ class Bench(PlacedLock):
         return self.lock
 
     def record_each(self) -> None:
-        """For tests of something else: from now on no entry is counted with others."""
+        """From now on each entry gets a record of its own. For tests of something else."""
         self._monkeypatch.setattr(entries, "_WINDOW_MS", 0)
         self._monkeypatch.setattr(entries, "_AT_ONCE", 10**6)
         self.reboot()
@@ -91,13 +90,13 @@ class Bench(PlacedLock):
         self.lock.tick()
 
     def counted(self) -> int:
-        """Entries in the tally."""
+        """Number of entries in the tally."""
         return sum(line.count for line in self.lock.recorder._tally.lines() if line.kind == record.ENTRY)
 
     # --- who comes ---------------------------------------------------------------------------------------------------
 
     def claim(self, guest: Guest, stay_key: bytes | None = None) -> DocumentClaim:
-        """A document of theirs, read and verified: a Swedish driving licence unless they say otherwise."""
+        """A document of theirs, as if read and verified: a Swedish driving licence unless `guest` says otherwise."""
         shown = {
             "id_type": guest.id_type or "driving-licence",
             "name": guest.name or "X",
@@ -106,40 +105,36 @@ class Bench(PlacedLock):
         }
         resident = shown["id_type"] == RESIDENT_ID
         country = guest.country or (RESIDENT_COUNTRY if resident else "SE")
-        return DocumentClaim(crypto, self.lock.commitment_keys.of, shown, country, resident, stay_key=stay_key)
+        return DocumentClaim(self.primitives, self.lock.commitment_keys.of, shown, country, resident, stay_key=stay_key)
 
     def come(self, *guests: Guest, stay_key: bytes | None = None) -> dict[Any, Any] | str:
-        """Somebody with one document or more: the body of the record of their opening, or why they stay outside."""
+        """Somebody shows one document or more. Returns the body of their opening's record, or why they stay outside."""
         return self.serve([self.claim(guest, stay_key) for guest in guests])
 
     def typed(self, pin: str) -> "Sequence[Claim]":
-        """What comes of a PIN at the keypad."""
+        """The claims of somebody who types `pin`."""
         return asyncio.run(self.lock.reentry.by_pin(pin))
 
     def serve(self, claims: "Sequence[Claim] | Exception") -> dict[Any, Any] | str:
-        """What the door does for an arrival that brings claims, or fails. Of an entry that was counted: its line."""
-        refused: list[str] = []
+        """Let the door serve an arrival that makes `claims`, or fails with an error.
+
+        Returns the code of the refusal, or the body of the record. If the entry was only counted, returns its line in
+        the tally in the same form.
+        """
 
         async def arrival() -> Decision:
             if isinstance(claims, Exception):
                 raise claims
             return self.door._decide(claims)
 
-        refuse = self.door._refuse
-
-        def note(error: Exception, reason: str | None, ms: int) -> None:
-            refused.append(error.code if isinstance(error, MooringError) else type(error).__name__)
-            refuse(error, reason, ms)
-
-        self.door._refuse = note  # type: ignore[method-assign]  # to hear what the console would say
         before, counter = len(self.outputs.seen), self.lock.journal.next_counter
         counted = self.counted()
         asyncio.run(self.door.serve(arrival()))
-        self.door._refuse = refuse  # type: ignore[method-assign]
         happened = self.outputs.seen[before:]
-        if refused:
+        refused = why_refused()
+        if refused is not None:
             assert "open" not in [name for name, _ in happened] and self.lock.journal.next_counter == counter
-            return refused[0]
+            return refused
         if self.counted() == counted + 1:
             assert happened == [("reading", counter), ("open", counter), ("allowed", counter)], "count, then strike"
             line = max(self.lock.recorder._tally.lines(), key=lambda line: line.number)

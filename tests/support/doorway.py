@@ -1,8 +1,9 @@
-"""A whole door on CPython: the lock's real memory and rules, real phones, and outputs that only note what they did."""
+"""A whole door on CPython: the lock's real memory and rules, real phones, and outputs that note what they do."""
 
 import asyncio
 import random
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +17,8 @@ from firmware.lock import Lock
 from firmware.memory import visits
 from firmware.memory.store import Store
 from protocol import cbor, record
+from protocol import crypto_cpython as crypto
+from protocol.errors import StorageError
 from protocol.trust import Issuer, TrustList
 from sim import issuer, pki
 from sim.people import Person
@@ -32,7 +35,7 @@ DAY = 86400
 
 
 class Outputs:
-    """Strike and signals: what was done to them, in order."""
+    """Strike and signals. `done` lists what was done to them, in order."""
 
     def __init__(self) -> None:
         self.done: list[str] = []
@@ -51,40 +54,49 @@ class Outputs:
 
 
 class CountingStore(Store):
-    """A store that counts writes, and keeps the names of what was written."""
+    """A store that notes the names of the files written. A file in `worn` cannot be written."""
 
     def __init__(self, folder: str) -> None:
         super().__init__(folder)
         self.written: list[str] = []
+        self.worn: set[str] = set()
 
     def write(self, name: str, content: bytes) -> None:
+        if name in self.worn:
+            raise StorageError("store.write", name)
         super().write(name, content)
         self.written.append(name)
 
 
 class Doorway(PlacedLock):
-    """A door that is placed, trusts one issuer and knows the time. Time passes by `run`; `reboot` is a power cut."""
+    """A door that is placed, trusts one issuer and knows the time. `run` lets time pass; `reboot` is a power cut."""
 
     store: CountingStore
 
-    def __init__(self, folder: Path, monkeypatch: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        monkeypatch: Any,
+        primitives: Any = crypto,
+        certify: Callable[[pki.Identity, bytes], bytes] = pki.reader_certificate,
+    ) -> None:
         self.true_ms = int(time.time() + 120) * 1000
         self._booted_ms = self.true_ms
         monkeypatch.setattr(ticks, "now", lambda: self.true_ms - self._booted_ms)
-        # A tenth of a second each in the heap of a test run; on the lock it is not to be missed.
+        # Each collection would take a tenth of a second in the heap of a test run. The lock needs them.
         for module in (door, visits):
             monkeypatch.setattr(module, "gc", SimpleNamespace(collect=lambda: None))
         self._chance = random.Random(1)
         self.platform = Platform()
         self.outputs = Outputs()
-        super().__init__(CountingStore(str(folder)), 32, self.platform.public)
+        super().__init__(CountingStore(str(folder)), 32, self.platform.public, primitives, certify)
         self.trust(tap.iaca(issuer.MDL).der)
         self.take("profile", PROFILES["CN"])
 
     # --- what the province and the platform do -----------------------------------------------------------------------
 
     def bring(self, signed: bytes) -> None:
-        """Deliver what somebody signed, which must be taken."""
+        """Deliver a signed statement, which must be taken."""
         kind, code = self.lock.deliver(signed)
         assert code is None, (kind, code)
 
@@ -93,7 +105,7 @@ class Doorway(PlacedLock):
         self.take("trust-list", body)
 
     def trust_all(self) -> None:
-        """All document types of the profile, each by an issuer of its own."""
+        """Trust an issuer for each document type of the profile."""
         issuers = [Issuer(iaca(doc_type).der, [doc_type]) for (doc_type,) in PROFILES["CN"]["requests"]]
         self.take("trust-list", TrustList(next(self._serials), self.now, issuers).body())
 
@@ -113,7 +125,7 @@ class Doorway(PlacedLock):
         return self.true_ms // 1000
 
     def run(self, seconds: int) -> None:
-        """Let time pass, with the main loop coming round now and then."""
+        """Let time pass, with twenty turns of the main loop."""
         for _ in range(20):
             self.true_ms += seconds * 50
             self.lock.tick()
@@ -131,13 +143,13 @@ class Doorway(PlacedLock):
         return Visitor(Person.invent(self._chance, doc_type))
 
     def tap(self, phone: Phone) -> Transaction:
-        """Hold the phone to the reader; what came of it is in `answer`."""
+        """Hold the phone to the reader, and let the door serve it."""
         transaction, card = tap.touch(phone)
         self.present(card)
         return transaction
 
     def present(self, card: DirectCard) -> None:
-        """Bring a card to the reader."""
+        """Bring a card to the reader, and let the door serve it."""
         self.card = card
         self._serve(self.door.tap(card))
 
@@ -149,16 +161,16 @@ class Doorway(PlacedLock):
         asyncio.run(work)
 
     def opened(self) -> bool:
-        """Did the last visit move the strike?"""
+        """Whether the last visit moved the strike."""
         return "open" in self.outputs.done
 
     def methods(self) -> list[str]:
-        """How each recorded opening was done."""
+        """The method of each recorded opening."""
         return [body[record.METHOD] for body in self.bodies() if body[record.KIND] in record.OPENINGS]
 
 
 def iaca(doc_type: str) -> pki.Identity:
-    """Who issues documents of that type; those of photo IDs alike, however the type is spelt."""
+    """The issuer of documents of that type. Every spelling of the photo ID's type has the same one."""
     return tap.iaca(issuer.PHOTO_ID if is_photo_id(doc_type) else doc_type)
 
 
@@ -167,7 +179,8 @@ def is_photo_id(doc_type: str) -> bool:
 
 
 def document(person: Person) -> dict[str, dict[str, Any]]:
-    """The data of their document; of a photo ID, whose specimen is of an older draft, what the profile asks for."""
+    """The data of their document. The specimen of the photo ID is from an older draft, so that one is made of what the
+    profile asks for."""
     if not is_photo_id(person.doc_type):
         return person.document()
     shown = ("family_name", "given_name", "birth_date", "sex", "document_number")
@@ -175,7 +188,7 @@ def document(person: Person) -> dict[str, dict[str, Any]]:
 
 
 class Visitor:
-    """Somebody with one document on a phone that can keep a stay key."""
+    """A person with one document, on a phone that can keep a stay key. `plain_phone` has no app for stay keys."""
 
     def __init__(self, person: Person) -> None:
         self.person = person
@@ -190,7 +203,7 @@ class Visitor:
 
 
 def stored_keys(doorway: Doorway) -> list[Any]:
-    """What is in the file of stay keys."""
+    """The entries in the file of stay keys."""
     raw = doorway.store.read("stay-keys")
     found: list[Any] = [] if raw is None else cbor.decode(raw)
     return found

@@ -1,9 +1,11 @@
-"""A lock on CPython, on flash that may lose its power, and the province that placed it and can open its records."""
+"""A lock on CPython, on flash that may lose power, and the province that placed it and can open its records."""
 
 import asyncio
 import itertools
+from collections.abc import Callable
 from typing import Any
 
+from firmware.hardware import console
 from firmware.lock import Lock
 from firmware.memory import identity
 from firmware.memory.store import Store
@@ -21,25 +23,38 @@ LISTING = "HZ-1"
 
 
 class PlacedLock:
-    """`lock` is the one of this boot; `store` and `flash` survive `reboot`. `platform` is the key that
-    signs grants. `new_record` is set when the lock made a record that no opening made."""
+    """A lock with a placement.
 
-    def __init__(self, store: Store, sectors: int, platform: bytes) -> None:
+    `lock` is the lock since the last boot; `store` and `flash` survive `reboot`. `platform` is the public key that
+    signs grants. `new_record` is set when the lock has made a record for something other than an opening. `primitives`
+    is the cryptography of the lock. `certify` makes the reader's certificate from root and public key.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        sectors: int,
+        platform: bytes,
+        primitives: Any = crypto,
+        certify: Callable[[pki.Identity, bytes], bytes] = pki.reader_certificate,
+    ) -> None:
+        self.primitives = primitives
+        self._certify = certify
         self.store = store
         self.flash = MemoryFlash(sectors)
         self._platform_key = platform
         self._serials = itertools.count(1)
         self.new_record = asyncio.Event()
-        identity.enrol(crypto, self.store, PROVINCE[1])
+        identity.enrol(primitives, self.store, PROVINCE[1])
         self.lock = self.reboot()
         self.place()
 
     def reboot(self) -> Lock:
-        """Boot again from what the flash holds."""
-        own = identity.load(crypto, self.store)
+        """Boot again from what is in flash."""
+        own = identity.load(self.primitives, self.store)
         assert own is not None
         self.flash.cut_at = None
-        self.lock = Lock(crypto, self.store, own, self.flash, self.new_record.set)
+        self.lock = Lock(self.primitives, self.store, own, self.flash, self.new_record.set)
         return self.lock
 
     def take(self, kind: str, body: dict[Any, Any], signer: bytes = PROVINCE[0]) -> None:
@@ -49,10 +64,10 @@ class PlacedLock:
     def place(
         self, status: str = "active", admits: str = "named", listing: str = LISTING, platform: bytes | None = None
     ) -> None:
-        """The province's next word on where the lock hangs, and for which platform from now on."""
+        """The province's next placement: where the lock is, and which platform signs its grants from now on."""
         own = self.lock.identity
         self._platform_key = platform or self._platform_key
-        chain = [pki.reader_certificate(tap.reader_root(), crypto.public("P-256", own.reader_auth_private))]
+        chain = [self._certify(tap.reader_root(), crypto.public("P-256", own.reader_auth_private))]
         form = Placement(
             *(next(self._serials), own.lock_id, listing, status, self._platform_key, SEALING[1]),
             *("CN", "302", chain, admits, 1),
@@ -60,23 +75,36 @@ class PlacedLock:
         self.take("placement", form.body())
 
     def answer_time(self, now: int) -> str | None:
-        """Answer the lock's question for the time; the code of the refusal, or None."""
+        """Answer the lock's question for the time. Returns the code of the refusal, or None."""
         nonce = self.lock.clock.nonce()
         assert nonce is not None
         body = SignedTime(nonce, now, self.lock.identity.lock_id).body()
         return self.lock.deliver(statement.sign(crypto, PROVINCE[0], "time", body))[1]
 
     def tell_time(self, now: int) -> None:
-        """Answer it, if the lock asks, with a time that is taken."""
+        """If the lock asks for the time, answer, and the answer must be taken."""
         if self.lock.clock.nonce() is not None:
             assert self.answer_time(now) is None
 
     def receipt(self, now: int) -> None:
-        """The province has all records there are."""
+        """Deliver a receipt for all records so far."""
         journal, lock_id = self.lock.journal, self.lock.identity.lock_id
         if journal.next_counter > 1:
             self.take("receipt", Receipt(lock_id, journal.next_counter - 1, journal.head, now).body())
 
     def bodies(self) -> list[dict[Any, Any]]:
-        """Bodies of all records in the journal, as the province opens them."""
+        """Bodies of all records in the journal, opened as the province does."""
         return [record.open_body(crypto, data, SEALING[0]) for _, data, _ in self.lock.journal.entries_from(1)]
+
+
+def why_refused() -> str | None:
+    """What the console says of the last visit: the code of its refusal, the type of the error that ended it, or None if
+    the door opened."""
+    for line in reversed(console.lines().decode().splitlines()):
+        _, event, *facts = line.split(" ")
+        if event == "tap.opened":
+            return None
+        if event in ("tap.refused", "tap.failed"):
+            told = dict(fact.split("=") for fact in facts)
+            return told["code" if event == "tap.refused" else "error"]
+    raise AssertionError("the console tells of no visit")

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from firmware.door import policy
-from firmware.door.claims import DocumentClaim
 from firmware.door.reentry import Reentry
 from firmware.memory.stays import MAX_STAYS
 from protocol import stay_key
@@ -42,8 +41,7 @@ class House(Bench):
         self, folder: Path, monkeypatch: pytest.MonkeyPatch, stays: list[tuple[int, int]], admits: str = "named"
     ) -> None:
         self.counting = CountingCrypto()
-        monkeypatch.setattr(placed_lock, "crypto", self.counting)
-        super().__init__(folder, monkeypatch)
+        super().__init__(folder, monkeypatch, self.counting)
         platforms = [PLATFORM] * len(stays)
         if stays == HOUSES["two platforms"]:
             platforms[0] = OLD_PLATFORM
@@ -61,11 +59,6 @@ class House(Bench):
         self.reboot()
         self.tell_time(self.now)
         self.work = Work(self.counting, monkeypatch)
-
-    def claim(self, guest: Guest, stay_key: bytes | None = None) -> DocumentClaim:
-        made = super().claim(guest, stay_key)
-        made._crypto = self.counting  # the lock's
-        return made
 
     def judges(self, guest: Guest, code: str) -> dict[str, int]:
         """The work of refusing whoever shows that document."""
@@ -188,9 +181,8 @@ def test_a_whole_tap_of_a_stranger_costs_the_same_once_a_document_of_that_signer
     found = []
     for guests in (0, 1, 4):
         counting = CountingCrypto()
-        monkeypatch.setattr(placed_lock, "crypto", counting)
         (tmp_path / str(guests)).mkdir()
-        doorway = Doorway(tmp_path / str(guests), monkeypatch)
+        doorway = Doorway(tmp_path / str(guests), monkeypatch, counting)
         before, stranger = doorway.visitor(), doorway.visitor()
         doorway.tap(before.plain_phone)
         inside = [doorway.visitor() for _ in range(guests)]

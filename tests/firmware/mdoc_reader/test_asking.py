@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -364,12 +363,11 @@ def seen_by_the_phone(
 def test_no_byte_request_or_signature_tells_why_a_guest_has_to_ask_the_host(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], wallet: Any
 ) -> None:
-    monkeypatch.setattr(placed_lock, "pki", SimpleNamespace(reader_certificate=certificate))
     guest, seen = None, {}
     for code, arrange in REFUSED.items():
         folder = tmp_path / code
         folder.mkdir()
-        here = Doorway(folder, monkeypatch)
+        here = Doorway(folder, monkeypatch, certify=certificate)
         here.trust_all()
         guest = guest or here.visitor(LICENCE)
         arrange(here, guest)

@@ -10,6 +10,7 @@ import cbor2
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from protocol import crypto_cpython as crypto
 from protocol.profile import Profile
 from protocol.trust import Issuer, TrustList
 from sim import issuer
@@ -50,18 +51,26 @@ class Wallet:
         return status_message(TERMINATION) if answer is None else self._session.seal(bytes.fromhex(answer))
 
 
+class Recorded:
+    """The real cryptography, but each key pair that it makes is the recorded one of the session."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(crypto, name)
+
+    def generate(self, _curve: str) -> tuple[bytes, bytes]:
+        return recorded("e_reader_private"), recorded("e_reader_public")
+
+
 @pytest.fixture
 def doorway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Doorway:
     """A door that expects the licence's holder, and whose session keys are the recorded ones."""
-    doorway = Doorway(tmp_path, monkeypatch)
+    doorway = Doorway(tmp_path, monkeypatch, Recorded())
     roots = {doc_type: iaca(doc_type).der for (doc_type,) in ORDER}
     roots[issuer.MDL] = recorded("iaca")
     doorway.take("trust-list", TrustList(99, doorway.now, [Issuer(der, [each]) for each, der in roots.items()]).body())
     guest = Guest(GIVEN["elements"]["document_number"], GIVEN["elements"]["birth_date"])
     public, begins = doorway.lock.identity.public, doorway.now - 60
     doorway.bring(doorway.platform.grant(doorway.platform.book(public, LISTING, begins, begins + DAY, [guest], None)))
-    keys = recorded("e_reader_private"), recorded("e_reader_public")
-    monkeypatch.setattr(doorway.lock.session_keys, "take", lambda curve: keys)
     return doorway
 
 
