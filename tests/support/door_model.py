@@ -1,7 +1,7 @@
-"""What docs/door-rules.md says, once more and differently: names instead of keys, and a memory that forgets nothing.
+"""The rules of docs/door-rules.md, written a second time: with names instead of keys, and without forgetting.
 
-The real lock must forget, for its flash is small; the model remembers every serial it ever took. Where both come to the
-same answers, forgetting did no harm.
+The real lock must forget, because its flash is small. The model remembers every serial that it ever took. If both give
+the same answers, forgetting did no harm.
 """
 
 from collections.abc import Sequence
@@ -21,13 +21,14 @@ BORN = {
     "kim": "2015-06-01",
     "leo": "2008-11-20",
 }
-"""Birth dates by document; all bear one name, so "ana" is Ann's second document. Leo comes of age two days into the
-story."""
+"""Birth dates by document. All documents have one name on them, so "ana" is a second document of Ann. Leo comes of age
+two days after the story begins."""
 
 
 @dataclass
 class Stay:
-    """`came` in order; `by_name`: those whom some version named since; `grown`: those of age when they checked in."""
+    """`came`: who checked in, in order. `by_name`: those of them whom some version of the grant has named since.
+    `grown`: those who were of age when they checked in."""
 
     booking: Booking
     came: list[str] = field(default_factory=list)
@@ -46,7 +47,7 @@ class Stay:
 
 @dataclass
 class Opening:
-    """What is expected of the record."""
+    """The opening that the record must tell of."""
 
     stay: Stay
     name: str
@@ -57,7 +58,7 @@ class Opening:
 
 
 class Model:
-    """`status` and `admits` of the placement; `stays` by grant id."""
+    """The model of a door. `status` and `admits` are those of the placement, `stays` are by grant id."""
 
     def __init__(self) -> None:
         self.status = "active"
@@ -70,7 +71,7 @@ class Model:
     # --- grants ------------------------------------------------------------------------------------------------------
 
     def offer(self, booking: Booking, earliest: int) -> bool:
-        """A courier brings this version. True if it is the one that counts from now on, or already was."""
+        """A courier brings this version of a grant. True if it is in force from now on, or was already."""
         known, stay = self._taken.get(booking.grant_id), self.stays.get(booking.grant_id)
         longer = stay is None or booking.until > stay.booking.until
         if self.status == "revoked" and not booking.cancelled and longer:
@@ -108,7 +109,7 @@ class Model:
     # --- openings ----------------------------------------------------------------------------------------------------
 
     def come(self, names: Sequence[str], interval: tuple[int, int | None]) -> Opening | str:
-        """What must become of somebody who shows documents of these names: an opening, or the reason why not."""
+        """The opening for somebody who shows documents with these names, or the reason why there is none."""
         allowed: list[tuple[int, Opening]] = []
         reason = "none"
         for _, stay in sorted(self.stays.items(), key=lambda item: (item[1].booking.valid_from, item[0])):
@@ -165,7 +166,7 @@ class Model:
         return opening
 
     def opened(self, opening: Opening, earliest: int) -> None:
-        """The door did open."""
+        """The door has opened as expected."""
         stay, name = opening.stay, opening.name
         stay.openings += 1
         if opening.check_in:
@@ -177,7 +178,7 @@ class Model:
 
 
 def of_age(name: str, earliest: int) -> bool:
-    """Is somebody eighteen wherever they may be, at the earliest that it may be?"""
+    """Whether somebody is eighteen everywhere on Earth, at the earliest time that it can be."""
     born = date.fromisoformat(BORN[name])
     slowest_calendar = (datetime.fromtimestamp(earliest, UTC) - timedelta(hours=12)).date()
     return (slowest_calendar.year - born.year, slowest_calendar.month, slowest_calendar.day) >= (

@@ -1,4 +1,4 @@
-"""Steps of the door machine for guests who come back by PIN or by stay key, and what must become of them."""
+"""Steps of the door machine for guests who come back by PIN or by stay key, with the expected outcome."""
 
 import asyncio
 from typing import TYPE_CHECKING, Any
@@ -23,8 +23,8 @@ NAMES = sorted(BORN)
 
 
 class ReturningSteps:
-    """Part of the door machine. `keys` are the stay keys that must open, by grant id and name; `lost` those that must
-    not any more; `fresh` is the one that the last presentation gave birth to."""
+    """Part of the door machine. `keys` are the stay keys that must open, by grant id and name. `lost` are keys that
+    must no longer open. `fresh` is the key from the last presentation."""
 
     bench: "Bench"
     model: "Model"
@@ -38,12 +38,12 @@ class ReturningSteps:
         self.fresh = b""
 
     def stay_key(self) -> bytes:
-        """What a presentation leaves behind."""
+        """A fresh stay key, as a presentation makes one."""
         self.fresh = crypto.random(32)
         return self.fresh
 
     def checked_in(self, opening: Opening) -> None:
-        """By the last presentation."""
+        """Somebody has checked in by the last presentation."""
         self.keys[(opening.stay.booking.grant_id, opening.name)] = self.fresh
 
     def _may_return(self, grant_id: bytes, name: str) -> Stay | None:
@@ -73,7 +73,7 @@ class ReturningSteps:
         attempts = self.bench.lock.reentry._attempts
         self.bench.wait(-(-attempts.wait_ms() // 1000))
         stay = self._may_return(booking.grant_id, name)
-        # Of whom no grant names, nobody knows the PIN; it is what comes of all that their document shows.
+        # If no grant names them, nobody knows their PIN. It would follow from everything that their document shows.
         known = Guest(name, BORN[name], id_type="driving-licence", country="SE")
         held = self.model.stays.get(booking.grant_id)
         for guest in [] if held is None else held.booking.guests:
@@ -99,7 +99,7 @@ class ReturningSteps:
         claims = asyncio.run(self.bench.lock.reentry.by_key(card))
         stay = self._may_return(grant_id, name)
         latest = self.bench.lock.clock.interval()[1]
-        # In doubt about the stay's end the lock keeps the key and does not ask for it: it must not stand before an ID.
+        # While the stay may be over, the lock keeps the key and does not offer it, so that an ID is asked for.
         if live is None or stay is None or (latest is not None and latest > stay.booking.until):
             assert claims == [] and not app.recognized
         else:

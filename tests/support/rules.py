@@ -1,4 +1,4 @@
-"""Placements, grants, stays and claims as the rules of the door see them, without a signature in sight."""
+"""Placements, grants, stays and claims as the rules of the door see them, without any signatures."""
 
 from firmware.memory.stays import Guest, Stay
 from protocol.grant import NO_TIE, Grant
@@ -18,13 +18,15 @@ PLATFORM = _POINT
 
 
 def who(name: str) -> bytes:
-    """The commitment of somebody."""
+    """The commitment of the person with that name."""
     return name.encode().ljust(32, b".")
 
 
 class Somebody:
-    """A claim by one who shows a document, or none (`born` None): then only as a guest who has checked in before.
-    `person`: the one of that name who shows it, if the document is another."""
+    """A claim by somebody who shows a document. If `born` is None they show none, and can only enter, not check in.
+
+    `person` is the name of the person, if the document has another name.
+    """
 
     method = "mdoc"
     stay_key: bytes | None = None
@@ -55,7 +57,7 @@ class Somebody:
 
 
 def guest(name: str, named: bool, adult: bool) -> Guest:
-    """One who has checked in: a person of that name."""
+    """A guest who has checked in: the person with that name."""
     return Guest(who(name), named, adult, who(name)[:8] * 3 + who("as " + name)[:8] + bytes(4))
 
 
@@ -90,7 +92,7 @@ def grant(
 
 
 def stay(of: Grant, *guests: tuple[str, str] | str) -> Stay:
-    """A stay in which these have checked in: adults by name, others as (name, birth date)."""
+    """A stay in which these guests have checked in: adults by name, others as (name, birth date)."""
     inside = []
     for each in guests:
         name, born = (each, ADULT) if isinstance(each, str) else each

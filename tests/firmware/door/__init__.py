@@ -1,1 +1,1 @@
-"""Claims about who gets in and who does not, and that a refusal tells nobody why."""
+"""Claims about who gets in and who does not, and that a refusal does not tell a stranger why."""

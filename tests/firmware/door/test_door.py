@@ -1,4 +1,4 @@
-"""The door itself: whoever comes, a record and then the strike, or neither; and what it shows."""
+"""The door itself: a record and then the strike, or neither; and what the door shows."""
 
 import asyncio
 import weakref
@@ -45,7 +45,7 @@ def test_each_opening_is_recorded_before_the_strike_moves_and_says_who_stays(ben
     kinds = [(body[record.KIND], body[record.GUEST]) for body in (first, again, second)]
     assert kinds == [(record.CHECK_IN, 1), (record.ENTRY, 1), (record.CHECK_IN, 2)]
     until = NOW + 86400
-    # Two may sleep here; until the third opening one had registered.
+    # The stay has two places, and at its first two openings one guest had registered.
     occupancy = [body[record.OCCUPANCY] for body in (first, again, second)]
     assert occupancy == [[2, 1, 1, until], [2, 1, 2, until], [2, 2, 3, until]]
     assert record.FIELDS in first and record.FIELDS not in again
@@ -138,10 +138,10 @@ def test_a_strike_that_cannot_be_moved_is_a_fault_and_the_door_lives_on(
 
     with monkeypatch.context() as broken:
         broken.setattr(bench.outputs, "open", no_timer)
-        asyncio.run(bench.door.enter("1234567"))  # no PIN, and nothing moves
+        asyncio.run(bench.door.enter("1234567"))  # not a PIN, so nothing moves
         asyncio.run(bench.door.serve(arrives(bench, ANN)))
     assert [name for name, _ in bench.outputs.seen][-2:] == ["reading", "fault"]
-    assert told(bench.come(ANN))[record.KIND] == record.ENTRY  # what was recorded stays recorded
+    assert told(bench.come(ANN))[record.KIND] == record.ENTRY  # the check-in was recorded, although the strike failed
 
 
 async def arrives(bench: Bench, guest: Guest) -> Decision:

@@ -1,4 +1,4 @@
-"""The door against its model, for many steps: grants, couriers who replay, all kinds of guests, time, reboots."""
+"""The door against its model, for many steps: grants, replays by couriers, all kinds of guests, time, reboots."""
 
 import tempfile
 from dataclasses import replace
@@ -25,8 +25,8 @@ CODES = {"revoked": "door.revoked", "suspended": "door.suspended", "unknown": "c
 
 
 def guests(names: list[str], tie: int) -> list[Guest]:
-    """The booking's guests, known more or less; each minor among them is tied to the guest at place `tie`, if there is
-    such another."""
+    """The guests of a booking; the platform knows more or less of each. Each minor is tied to the guest at place `tie`,
+    if there is one and it is somebody else."""
     listed = []
     for place, name in enumerate(names, 1):
         tied = tie if tie <= len(names) and tie != place and BORN[name] > "2005" else 0
@@ -37,7 +37,7 @@ def guests(names: list[str], tie: int) -> list[Guest]:
 
 
 class DoorMachine(ReturningSteps, RuleBasedStateMachine):
-    """Rules are what can happen; after each, the door and the model must have come to the same."""
+    """Each rule is something that can happen. After it, the door and the model must agree."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class DoorMachine(ReturningSteps, RuleBasedStateMachine):
         self.bench.record_each()
         self.model = Model()
         self.bookings: list[Booking] = []  # the newest version of each
-        self.signed: list[tuple[Booking, bytes]] = []  # all that the platform ever said
+        self.signed: list[tuple[Booking, bytes]] = []  # every version that the platform ever signed
         self.openings = 0
 
     def teardown(self) -> None:

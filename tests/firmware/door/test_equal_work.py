@@ -1,4 +1,4 @@
-"""Empty or occupied takes the same work: whoever is no guest cannot tell by counting what the door does for them."""
+"""An empty home costs the door the same work as an occupied one. A stranger learns nothing from the work."""
 
 import asyncio
 from collections.abc import Callable
@@ -35,7 +35,7 @@ OLD_PLATFORM = Platform()
 
 
 class House(Bench):
-    """A door whose cryptography counts. `stays` says of each stay how many it names and how many of these are in."""
+    """A door whose cryptography counts its calls. `stays`: for each stay, how many it names and how many are in."""
 
     def __init__(
         self, folder: Path, monkeypatch: pytest.MonkeyPatch, stays: list[tuple[int, int]], admits: str = "named"
@@ -61,7 +61,7 @@ class House(Bench):
         self.work = Work(self.counting, monkeypatch)
 
     def judges(self, guest: Guest, code: str) -> dict[str, int]:
-        """The work of refusing whoever shows that document."""
+        """The work of refusing somebody who shows the document of `guest`."""
 
         def act() -> None:
             with pytest.raises(RefusedError) as refused:
@@ -72,7 +72,7 @@ class House(Bench):
         return self.work.of(act)
 
     def types(self, pin: str) -> dict[str, int]:
-        """The work for a PIN that is nobody's, the first after a boot."""
+        """The work for a PIN that no guest has, as the first try after a boot."""
 
         def act() -> None:
             with pytest.raises(RefusedError, match=r"pin\.wrong"):
@@ -111,7 +111,7 @@ def foreign_keys() -> StayKeys:
 
 
 def counts(build: Build, does: Callable[[House], dict[str, int]], *names: str) -> dict[str, dict[str, int]]:
-    """What `does` counts, for the empty house and those of these names; for all of them if none is named."""
+    """What `does` counts for the empty house and for the houses in `names`, or for all houses if there are no names."""
     return {name: does(build(name)) for name in HOUSES if name in ("nobody has booked", *(names or HOUSES))}
 
 
@@ -236,7 +236,7 @@ def test_a_look_up_that_ends_at_its_guest_is_noticed(build: Build) -> None:
     items = [bytes((n,)) for n in range(9)]
 
     def early(wanted: bytes) -> dict[str, int]:
-        # In our code, as `counting` sees it: the comparison is the platform's, and this loop stops where it finds.
+        # HMACs are counted. The comparison is the runtime's own, and a loop like this stops where it finds the PIN.
         source = "def search(items, wanted):\n    for each in items:\n        if each == wanted:\n            return\n"
         space: dict[str, Any] = {}
         exec(compile(source, str(placed_lock.__file__).replace("tests/support", "firmware"), "exec"), space)

@@ -1,4 +1,4 @@
-"""A sticker on the reader, or a card that somebody forgot there, closes no door; it is told, and it can be seen."""
+"""A sticker or a forgotten card on the reader does not close the door. It is recorded, and the light shows it."""
 
 import asyncio
 from pathlib import Path
@@ -37,7 +37,7 @@ def bank_card(uid: bytes = b"\xc0ard") -> Card:
 
 
 async def is_read(reader: Pn532Reader, board: VirtualPn532, uid: bytes = b"\x08ann") -> bool:
-    """Does somebody who comes now get served? They leave again."""
+    """Whether somebody who comes now is served. They leave again."""
     phone = Card(uid, PHONE)
     board.antenna.bring(phone)
     card = await asyncio.wait_for(reader.wait_for_card(), 2)
@@ -49,7 +49,7 @@ async def is_read(reader: Pn532Reader, board: VirtualPn532, uid: bytes = b"\x08a
 
 
 async def refuse(card: Pn532Card) -> None:
-    """What the door does with a card that holds no mdoc."""
+    """What the door does with a card that has no mdoc."""
     with pytest.raises(MooringError):
         await tap.read_mdoc(card, scene.LICENCE)
     await card.release()
@@ -152,7 +152,7 @@ def test_a_card_that_was_read_held_no_mdoc_and_stays_is_passed_over_until_it_lea
         await nobody_for(reader, 1)
         board.antenna.bring(forgotten)
         await refuse(await asyncio.wait_for(reader.wait_for_card(), 2))
-        assert forgotten.activations == 2, "who was away is new"
+        assert forgotten.activations == 2, "a card that was away counts as new"
 
     on_reader(story)
 
@@ -165,7 +165,7 @@ def test_a_card_that_held_an_mdoc_is_not_passed_over() -> None:
         await nobody_for(reader, 5)
         board.antenna.bring(other)
         await nobody_for(reader, 5)
-        assert (phone.activations, other.activations) == (1, 0), "one that was served must be taken away first"
+        assert (phone.activations, other.activations) == (1, 0), "a card that was served must be taken away first"
 
     on_reader(story)
 
@@ -233,7 +233,7 @@ def test_a_phone_that_waits_for_the_readers_frame_gets_it_beside_a_sticker() -> 
 
 
 def rest(here: Scene) -> None:
-    """The recorder does all that it can do now."""
+    """Let the recorder do all that it can do now."""
     while here.doorway.lock.recorder.work():
         pass
 

@@ -1,4 +1,4 @@
-"""Guessing a PIN: the waits double, and neither power cuts nor patience nor worn flash buy more tries."""
+"""Guessing a PIN: the waits double. Power cuts, patience or worn flash do not give more tries."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ DAY_MS = 86_400_000
 
 
 class CountingMemory(Memory):
-    """A store in RAM that counts writes; `broken` makes them fail."""
+    """A store in RAM that counts writes. If `broken` is set, writes fail."""
 
     writes = 0
     broken = False
@@ -44,7 +44,7 @@ class Door:
         self.attempts = PinAttempts(self.store)  # type: ignore[arg-type]
 
     def guess(self, right: bool = False) -> bool:
-        """Was the guess judged at all?"""
+        """Whether the guess was judged."""
         try:
             self.attempts.charge()
         except RefusedError as error:
@@ -158,7 +158,7 @@ def test_the_number_of_guesses_in_a_stay_is_what_the_threat_model_says(door: Doo
         door.wait(door.attempts.wait_ms())
         judged += door.guess()
     assert judged == 177
-    assert judged * 4 / 10**stay_pin.DIGITS < 1 / 140_000  # four guests in, each with a PIN of their own
+    assert judged * 4 / 10**stay_pin.DIGITS < 1 / 140_000  # four guests are in, each with a PIN
 
 
 def test_ticks_that_wrapped_in_the_meantime_do_not_lock_the_pin_for_ever(

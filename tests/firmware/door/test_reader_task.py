@@ -24,8 +24,10 @@ from tests.support.served_reader import READY_SECONDS, Scene, play
 
 @dataclass(frozen=True)
 class NoGo:
-    """What goes wrong, and what is shown. `phone`: changes of the guest's phone. `faults`: of the reader and its chip,
-    and `faults_then` from the light on. `breaks`: what breaks in the lock, and is mended before the next guest.
+    """What goes wrong, and the light that is shown.
+
+    `phone`: changes of the guest's phone. `faults`: faults of the reader and its chip; `faults_then` replaces them from
+    the light on. `breaks`: breaks something in the lock, which is repaired before the next guest.
     """
 
     signal: str
@@ -83,7 +85,7 @@ def test_a_read_that_is_refused_or_fails_leaves_the_door_shut_and_the_reader_rea
         with monkeypatch.context() as patch:
             if no_go.breaks is not None:
                 no_go.breaks(here, patch)
-            # Longer than the door has: whoever waits sees the light, and leaves.
+            # Longer than the door waits: the guest sees the light, and leaves.
             tapping = asyncio.create_task(replace(guest.plain_phone, **no_go.phone).tap(here.board, patience=60))
             answered = await here.until("answer " + no_go.signal)
             assert here.seen.done[:2] == ["show idle", "show reading"] and not here.doorway.opened()
@@ -96,7 +98,7 @@ def test_a_read_that_is_refused_or_fails_leaves_the_door_shut_and_the_reader_rea
 
 
 async def welcome(here: Scene, guest: Visitor, answered: int) -> None:
-    """The next guest, who comes as soon as anybody can, is served soon enough after the light in place `answered`."""
+    """A guest who comes at once is served soon enough after the light at place `answered`."""
     here.seen.at_the_light = lambda: None
     following = asyncio.create_task(guest.plain_phone.tap(here.board))
     begun = await here.until("show reading", answered + 1)

@@ -1,4 +1,4 @@
-"""Guests who have checked in come back: by stay key, by PIN, by the document again. All of it dies with the stay."""
+"""Guests who have checked in come back by stay key, by PIN, or by the document again. All this ends with the stay."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -32,7 +32,7 @@ def guest(doorway: Doorway) -> Visitor:
 
 @pytest.fixture
 def stay(doorway: Doorway, guest: Visitor) -> Booking:
-    """A stay of one guest, who has checked in."""
+    """A stay of one guest who has checked in."""
     booking = doorway.book(guest)
     doorway.tap(guest.phone)
     assert doorway.opened() and guest.keys.keys
@@ -100,7 +100,7 @@ def test_another_phone_does_not_open_by_a_key_of_its_own(doorway: Doorway, stay:
     stranger = doorway.visitor()
     stranger.keys.add(b"s" * 32)
     visit = doorway.tap(stranger.phone)
-    assert not doorway.opened() and visit.outcome().result == "presented"  # the ID was asked for, and is nobody's here
+    assert not doorway.opened() and visit.outcome().result == "presented"  # and no grant names that ID
     assert says(doorway) == "refused_stay"
 
 
@@ -162,7 +162,7 @@ def test_a_key_that_cannot_be_kept_does_not_keep_the_guest_out(doorway: Doorway,
     doorway.store.worn.add("stay-keys")
     doorway.tap(guest.phone)
     assert doorway.opened()
-    doorway.run(2 * DAY + 60)  # nor does wiping it stop the lock
+    doorway.run(2 * DAY + 60)  # and failing to wipe it does not stop the lock
     assert doorway.lock.reentry._keys._keys == []
 
 
@@ -304,7 +304,7 @@ def test_a_new_trust_list_forgets_all_and_one_without_the_issuer_refuses(
 
 
 def test_an_issuer_dropped_while_a_phone_is_being_read_is_not_trusted_any_more(doorway: Doorway) -> None:
-    # A courier in league with the guest holds a newer list back until the read has begun.
+    # A courier who helps the guest keeps a newer list back until the read has begun.
     guest = doorway.visitor()
     doorway.book(guest)
 

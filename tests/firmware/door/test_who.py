@@ -1,4 +1,4 @@
-"""Who is who at the door: at which level a grant names a guest, whose number it is, and one place for one person."""
+"""Who is who at the door: the level at which a grant names a guest, guests' numbers, and one place for each person."""
 
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,7 @@ def test_a_guest_is_who_shows_all_that_the_grant_names_them_by(bench: Bench, kno
         if what in apart:
             assert bench.come(other) == "grant.none", what
     assert kind(bench.come(LICENCE)) == (record.CHECK_IN, 1)
-    # From here on they are also known by the document that they showed, whatever name a new copy of it bears.
+    # From here on they are also known by the document that they showed, even if a new copy has another name on it.
     for what, other in OTHERS.items():
         assert (kind(bench.come(other)) == (record.ENTRY, 1)) == (what not in apart - {"name"}), what
 
@@ -139,7 +139,7 @@ def test_the_second_document_of_one_person_takes_no_place_and_makes_no_entry(ben
     assert kind(bench.come(BEN)) == (record.CHECK_IN, 2)
     assert bench.come(SECOND) == "grant.full"
     assert kind(bench.come(LICENCE)) == (record.ENTRY, 1)
-    assert kind(bench.come(SECOND, LICENCE)) == (record.ENTRY, 1), "shown beside the first it does no harm"
+    assert kind(bench.come(SECOND, LICENCE)) == (record.ENTRY, 1), "shown together with the first, it does no harm"
 
 
 def test_a_power_cut_gives_one_person_no_second_place(bench: Bench) -> None:
@@ -212,7 +212,7 @@ def test_without_a_name_or_a_birth_date_it_is_marked_and_nobody_is_taken_for_ano
     first, second = bench.claim(Guest("A", "1990-03-07", name="Li")), bench.claim(Guest("B", "1990-03-07", name="Li"))
     for claim in (first, second):
         shown = {name: text for name, text in claim.fields.items() if name != missing}
-        claim.__init__(claim._crypto, claim._key_of, shown, "SE", False)  # type: ignore[misc]  # a profile that asks less
+        claim.__init__(claim._crypto, claim._key_of, shown, "SE", False)  # type: ignore[misc]  # asked for less
     assert [mark(bench.serve([first])), mark(bench.serve([second]))] == [1, 1]
     assert kind(bench.serve([first])) == (record.ENTRY, 1) and kind(bench.serve([second])) == (record.ENTRY, 2)
 

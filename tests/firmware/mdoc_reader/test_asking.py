@@ -1,5 +1,6 @@
-"""Wallets that hold one kind of document: what they are asked for, in how many taps the door opens, and that what they
-are asked for tells nobody who is expected.
+"""Wallets with one kind of document: what they are asked for, and in how many taps the door opens.
+
+What they are asked for must not tell anybody who is expected.
 """
 
 from collections import Counter
@@ -23,7 +24,7 @@ from tests.support.doorway import DAY, Doorway, Visitor
 ORDER = Profile.parse(PROFILES["CN"]).requests
 RESIDENT, LICENCE, PHOTO, PID, OTHER_PHOTO = (doc_type for (doc_type,) in ORDER)
 REST = sorted([LICENCE, PHOTO, PID, OTHER_PHOTO])
-"""As one request has them."""
+"""The document types as one request lists them."""
 WALLETS: tuple[Wallet, ...] = ("open", "closes", "throws", "silent")
 
 
@@ -35,8 +36,10 @@ def doorway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Doorway:
 
 
 class Card(tap.DirectCard):
-    """A card whose phone may keep silent: then the reader's time passes, and it hears nothing. `leaves_at` is the
-    request to whose answer the phone is taken away."""
+    """A card whose phone may not answer; then the reader waits until its time is over.
+
+    `leaves_at` is the number of the request after which the phone is taken away instead of answering.
+    """
 
     def __init__(self, doorway: Doorway, phone: Phone, leaves_at: int = 0) -> None:
         self.transaction = phone.touch()
@@ -99,7 +102,7 @@ def test_a_wallet_that_cannot_bear_a_missing_type_is_asked_for_one_type_a_tap_in
     doorway.book(guest)
     taps = [[[RESIDENT]], [REST], [[LICENCE]], [[PHOTO]], [[PID]]]
     assert asked(doorway, with_wallet(guest, wallet)) == taps
-    assert asked(doorway, with_wallet(guest, wallet)) == taps, "an opening begins from the start"
+    assert asked(doorway, with_wallet(guest, wallet)) == taps, "after an opening the requests are asked in order again"
 
 
 def test_after_one_type_a_tap_the_door_begins_from_the_start(doorway: Doorway) -> None:
@@ -134,7 +137,7 @@ def test_any_opening_begins_from_the_start(doorway: Doorway) -> None:
 
 
 def test_a_phone_that_was_taken_away_may_still_show_what_it_was_asked_for(doorway: Doorway) -> None:
-    """It may have been taken away to agree: the next tap asks for that as well, after the rest."""
+    """The holder may have taken it away to agree. So the next tap asks for that request too, after the rest."""
     guest = doorway.visitor(RESIDENT)
     doorway.book(guest)
     phone = with_wallet(guest, "closes")
@@ -218,7 +221,7 @@ def test_nor_more_often_where_nobody_is_let_in_by_a_stale_list(doorway: Doorway)
 
 
 def test_nothing_is_asked_after_an_answer_that_does_not_verify(doorway: Doorway) -> None:
-    """Though the next document would open: who may branch on what was not verified may be led by it."""
+    """Even if the next document would open: what has not been verified must not decide what happens next."""
     licence, pid = doorway.visitor(LICENCE), doorway.visitor(PID)
     doorway.book(pid)
     for tamper in ("element-value", "device-signature", "issuer-signature"):
@@ -336,7 +339,7 @@ REFUSED: dict[str, Callable[[Doorway, Visitor], None]] = {
 
 
 def certificate(root: pki.Identity, public: bytes) -> bytes:
-    """One of the reader's that is as long as any other, whatever its signature and serial number."""
+    """A reader certificate of always the same length. Signature and serial number alone would change it."""
     size = len(tap.reader_chain()[0])
     return next(der for _ in range(999) if len(der := pki.reader_certificate(root, public)) == size)
 
@@ -344,7 +347,7 @@ def certificate(root: pki.Identity, public: bytes) -> bytes:
 def seen_by_the_phone(
     doorway: Doorway, phone: Phone, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[list[tuple[int, int]], Counter[str]]:
-    """Lengths of all commands and responses of a tap; and what public-key operations the door did meanwhile."""
+    """Lengths of all commands and responses of a tap, and the cryptographic operations that the door did."""
     done: Counter[str] = Counter()
     with monkeypatch.context() as patch:
         for name in ("sign", "verify", "generate", "ecdh", "seal_gcm", "open_gcm"):

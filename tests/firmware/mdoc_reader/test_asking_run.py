@@ -1,4 +1,4 @@
-"""What the next tap asks a wallet for, from what became of the requests of the last one."""
+"""What the next tap asks a wallet for, depending on how the last session ended."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -9,7 +9,7 @@ from firmware.mdoc_reader.asking import Asking
 
 
 def ended(asked: int, answered: int, lost: str) -> Any:
-    """How a session ended, as `Reading` tells it."""
+    """How a session ended, in the form of a `Reading`."""
     return SimpleNamespace(asked=asked, answered=answered, lost=lost)
 
 

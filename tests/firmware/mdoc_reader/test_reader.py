@@ -60,7 +60,7 @@ def test_a_presentation_is_read_and_verifies(authentication: str, curve: ec.Elli
 
 @pytest.mark.parametrize("negotiates", [False, True], ids=["static", "negotiated"])
 def test_an_engagement_with_elements_of_a_later_version_is_read_and_kept_as_it_came(negotiates: bool) -> None:
-    """As Apple's. The transcript covers what this reader does not know as well: who forgets it reads nothing."""
+    """As Apple wallets do. The transcript covers unknown members too; a reader that drops them decrypts nothing."""
     presentation, outcome = read(tap.phone(version="1.1", negotiates=negotiates))
     assert len(verified(presentation)) == 1 and outcome.result == "presented"
     said = cbor2.loads(cbor2.loads(presentation.session_transcript)[0].value)
@@ -222,7 +222,7 @@ def test_a_phone_taken_away_right_after_its_answer_has_presented() -> None:
 
 
 def substitute(phone: Phone, ins: int, answer: Callable[[bytes, bytes], bytes]) -> MooringError:
-    """The error when responses to commands `ins` are replaced by `answer(command, response)`."""
+    """The error if responses to commands with `ins` are replaced by `answer(command, response)`."""
     transaction = phone.touch()
 
     def process(command: bytes) -> bytes:

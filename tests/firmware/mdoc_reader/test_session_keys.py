@@ -1,11 +1,11 @@
-"""Ephemeral keys made in advance: ready when needed, and given once."""
+"""Ephemeral keys made in advance: ready when needed, and given away once."""
 
 from firmware.mdoc_reader.session_keys import SessionKeys
 from protocol import crypto_cpython as crypto
 
 
 class Counting:
-    """The crypto that counts what it makes."""
+    """Cryptography that counts the keys it makes."""
 
     def __init__(self) -> None:
         self.made: list[str] = []
@@ -17,7 +17,7 @@ class Counting:
 
 def test_a_key_made_while_idle_is_the_one_given_and_is_given_once() -> None:
     counting = Counting()
-    keys = SessionKeys(counting)  # type: ignore[arg-type]  # all that it uses
+    keys = SessionKeys(counting)  # type: ignore[arg-type]  # SessionKeys uses nothing else
     keys.prepare()
     keys.prepare()
     assert counting.made == ["P-256"]
@@ -29,7 +29,7 @@ def test_a_key_made_while_idle_is_the_one_given_and_is_given_once() -> None:
 
 def test_a_key_on_another_curve_is_made_when_it_is_asked_for_and_leaves_the_ready_one() -> None:
     counting = Counting()
-    keys = SessionKeys(counting)  # type: ignore[arg-type]  # all that it uses
+    keys = SessionKeys(counting)  # type: ignore[arg-type]  # SessionKeys uses nothing else
     keys.prepare()
     private, public = keys.take("P-384")
     assert crypto.public("P-384", private) == public and counting.made == ["P-256", "P-384"]

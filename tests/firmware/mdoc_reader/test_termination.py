@@ -1,4 +1,4 @@
-"""The end of a session costs the guest nothing: nobody at the door waits for what the holder says to it."""
+"""The end of a session costs the guest no time: the door does not wait for the phone's answer to the termination."""
 
 import asyncio
 from dataclasses import replace
@@ -25,8 +25,8 @@ CASES = {
 
 
 class Tap:
-    """Seconds of virtual time from the first light to the strike, if it moved, and to the last light; and from there
-    until the reader let the phone go."""
+    """`door`: seconds of virtual time from the first light to the strike, if it moved, and to the last light.
+    `release`: seconds from the last light until the reader released the phone."""
 
     def __init__(self, strike: float, light: float, release: float) -> None:
         self.door = [strike, light]
@@ -70,13 +70,13 @@ def test_a_holder_who_never_answers_the_termination_delays_neither_strike_nor_li
         folder.mkdir()
     answers = over_nfc(folders[0], monkeypatch, case, Habits())
     silent = over_nfc(folders[1], monkeypatch, case, HANGS_UP)
-    # Certificates differ by a byte or two from door to door, and what a byte takes on the air.
+    # Certificates differ by a byte or two from door to door, and each byte takes time on the air.
     assert silent.door == pytest.approx(answers.door, abs=0.005)
     assert answers.release <= silent.release <= READY_SECONDS
 
 
 class DeafWire(BleWire):
-    """The stack takes nothing more from the lock once so many messages have been answered."""
+    """The stack takes nothing more from the lock after this many answers."""
 
     def __init__(self, answers: int) -> None:
         super().__init__()
@@ -150,12 +150,12 @@ def test_the_holder_hears_that_it_is_over_before_verification_only_if_nothing_mo
     transaction, card = tap.touch(guest.plain_phone)
     here.present(card)
     assert here.opened() and transaction.outcome().status == 20
-    # Of several it is asked for the first, which it does not have, and the second.
+    # It is asked for the first type, which it does not have, and for the second.
     assert told == ([None, None] if several else [20])
 
 
 def test_a_card_is_released_after_the_last_word_of_its_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the door does meanwhile: a field that drops under a command would leave the holder in doubt."""
+    """Whatever the door does: a field that drops during a command would leave the phone in doubt."""
     order: list[str] = []
 
     class Slow(tap.DirectCard):

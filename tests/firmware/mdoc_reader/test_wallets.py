@@ -1,4 +1,4 @@
-"""In how many taps each kind of wallet opens the door: the table of docs/door-rules.md, computed with a whole door."""
+"""How many taps each kind of wallet needs to open the door: the table of docs/door-rules.md, with a whole door."""
 
 import asyncio
 import re
@@ -23,7 +23,7 @@ MOST = 8
 
 
 def table() -> list[list[int]]:
-    """The page's: a row for each wallet in the order of WALLETS, a column for each type in the order of requests."""
+    """The table on the page: a row for each wallet as in WALLETS, a column for each type in the order of requests."""
     page = (ROOT / "docs/door-rules.md").read_text(encoding="utf-8")
     section = page.split("## What a phone is asked for")[1].split("\n## ")[0]
     rows = re.findall(r"^\| .* \d \|$", section, re.M)
@@ -31,7 +31,7 @@ def table() -> list[list[int]]:
 
 
 class Silent(tap.DirectCard):
-    """A card whose phone may say nothing for as long as anybody waits."""
+    """A card whose phone may never answer."""
 
     def __init__(self, phone: Phone) -> None:
         self.transaction = phone.touch()
@@ -46,7 +46,7 @@ class Silent(tap.DirectCard):
 
 
 async def taps(doorway: Doorway, phone: Phone) -> int:
-    """How often that phone is held to the reader until the door opens."""
+    """How many taps that phone needs until the door opens."""
     for number in range(1, MOST):
         card = Silent(phone)
         doorway.outputs.done.clear()
