@@ -154,7 +154,7 @@ class Lock:
             if placement is None:
                 raise RefusedError("door.unplaced", "no placement names a platform")
             grant = Grant.parse(signed.open(crypto, kind, placement.platform_key))
-            policy.check_grant(placement, self.stays.held(grant.grant_id), grant)
+            policy.check_grant(placement, self.stays.get(grant.grant_id), grant)
             self.stays.accept(grant, placement.platform_key, self.clock.interval()[0])
         else:
             raise FormatError("statement.kind", "not a kind of statement that a lock takes")

@@ -219,7 +219,7 @@ class Reentry:
         raise RefusedError("pin.wrong", "no guest who may come back has this PIN")
 
     def _pin(self, grant_id: bytes, _document: bytes, commitment: bytes) -> str:
-        stay = self._stays.held(grant_id)
+        stay = self._stays.get(grant_id)
         assert stay is not None
         return stay_pin.stay_pin(self._crypto, self._commitment_keys.of(stay.platform), grant_id, commitment)
 

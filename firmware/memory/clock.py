@@ -1,12 +1,18 @@
-"""Time on a lock that is offline: an interval `[earliest, latest]` that is sure to hold the true time.
+"""Time on a lock that is offline: an interval `[earliest, latest]` that certainly contains the true time.
 
-`earliest` stands on a floor that never goes back: persisted, raised by every signed time. `latest` is unknown after a
-cold start, until the province answers a nonce of ours. From the last thing known for certain, the anchor, both move
-with the crystal's worst drift. There is no other source of time here: the chip's calendar can be set, and leaps.
+`earliest` starts from a floor that never goes back. The floor is in flash, and every signed time raises it. `latest` is
+unknown after a cold start, until the province answers a nonce of this lock. Both ends move with the crystal's worst
+drift, away from the anchor: the last interval that was known for certain. The lock has no other source of time. The
+chip's calendar clock can be set and can jump.
 
-What contradicts the interval is not believed at once. It costs the upper end, so that new check-ins wait, and the
-next answer to a new nonce is then taken as it comes: one slip of the province's clock moves nothing, and a crystal
-out of its limits shows. The floor stays, whoever asks for less.
+    state      upper end   new check-ins   becomes the next by
+    unknown    none        refused         a signed time that is plausible: known. One that is not: doubted
+    known      moves on    allowed         a signed time outside the interval: doubted. A cold start: unknown
+    doubted    none        refused         the next answer, whatever later time it says: known
+
+An answer that contradicts the interval is not believed at once. It only removes the upper end. The next answer, to a
+new nonce, is believed. So a single slip of the province's clock moves nothing, and a crystal outside its limits shows
+on the console. No answer lowers the floor.
 """
 
 from firmware.hardware import ticks
@@ -20,26 +26,27 @@ if TYPE_CHECKING:
     from protocol.signed_time import SignedTime
 
 DRIFT_PPM = 100
-"""Worst drift assumed of the 40 MHz crystal and its tick conversion, either way; the datasheets promise 10 to 40."""
+"""Assumed worst drift of the 40 MHz crystal and its tick conversion, either way. The datasheets promise 10 to 40."""
 
 FIRST_PERSIST_MS = 10 * 1000
 PERSIST_MS = 3600 * 1000
-"""The floor is written ten seconds after a boot, then whenever the lock has been up for twice as long, in the end
-hourly: ten small writes for a boot and 24 a day. A power cut costs an hour of floor at most, and at most half of what
-ran."""
+"""The floor is written ten seconds after a boot, and then each time that the uptime has doubled, at last every hour.
+That makes ten small writes after a boot and 24 a day. A power cut costs at most an hour of floor, and at most half of
+the uptime."""
 
 REFRESH_MS = 6 * 3600 * 1000
-"""After this the lock asks for the time again: at 100 ppm each way the interval is then 5 seconds wider."""
+"""The lock asks for the time again after this. At 100 ppm each way the interval is 5 seconds wider by then."""
 
 WIDE_MS = 60 * 1000
 WIDE_REFRESH_MS = 900 * 1000
-"""An interval wider than the first, because an answer took long to come, is asked about again after the second."""
+"""If an answer took long, the interval is wider than the first of these. Then the lock asks again after the second."""
 
 DOUBT_MS = 600 * 1000
-"""After a contradiction the next answer is asked for no sooner."""
+"""After a contradiction the lock waits this long before it asks again."""
 
 DARK_MS = 7 * 24 * 3600 * 1000
-"""A lock without an upper end believes at once that it was without power for so long; more has to be said twice."""
+"""A lock without an upper end believes at once that it was without power for up to this long. A longer time must be
+signed twice."""
 
 _FILE = const("clock")
 
@@ -52,8 +59,8 @@ class Clock:
         self._store = store
         self._lock_id = lock_id
         self.persisted = self._load()
-        self._told = self.persisted > 0  # has there ever been a signed time? until then the floor may be ages old
-        # The anchor: what the interval was, and the crystal's milliseconds since.
+        self._told = self.persisted > 0  # has there ever been a signed time? until then the floor means nothing
+        # The anchor: the last certain interval, and the crystal's milliseconds since then.
         self._floor_ms = self.persisted * 1000
         self._ceiling_ms: int | None = None
         self._run = 0
@@ -72,14 +79,14 @@ class Clock:
             return 0
         floor = cbor.decode(raw)
         if not isinstance(floor, int) or floor < 0:
-            raise StorageError("clock.corrupt", "the persisted floor is not a time")
+            raise StorageError("clock.corrupt", "the floor in flash is not a time")
         return floor
 
     def _advance(self) -> None:
         now = ticks.now()
         elapsed = ticks.since(now, self._ticked)
         self._ticked = now
-        if elapsed < 0:  # the counter has wrapped unseen: more time passed than it can tell
+        if elapsed < 0:  # the counter has wrapped unnoticed, so the true time passed is unknown
             self._ceiling_ms = None
             elapsed = 0
         self._run += elapsed
@@ -93,7 +100,7 @@ class Clock:
         self._advance()
         drift = _drift(self._run)
         floor, ceiling = self._floor_ms, self._ceiling_ms
-        if floor:  # until someone has said what time it is, running makes nothing known
+        if floor:  # without any signed time, uptime says nothing
             floor += max(self._run - drift, 0)
         return floor, None if ceiling is None else ceiling + self._run + drift
 
@@ -101,15 +108,15 @@ class Clock:
         self._floor_ms, self._ceiling_ms, self._run = earliest, latest, 0
 
     def interval(self) -> "tuple[int, int | None]":
-        """(earliest, latest); latest is None until a signed time has arrived since the last cold start."""
+        """(earliest, latest). latest is None until a signed time has arrived after a cold start."""
         earliest, latest = self._bounds()
         return earliest // 1000, None if latest is None else -(-latest // 1000)
 
     # --- the floor in flash ------------------------------------------------------------------------------------------
 
     def tick(self) -> bool:
-        """Call at least every few days (ticks wrap) and often enough to persist the floor. True when it has become
-        time to ask for the time: `nonce` has a new question then, for whoever carries it."""
+        """Call about once a second: the floor has to be written in time, and ticks wrap after some days. True when the
+        lock has to ask for the time from now on. `nonce` then gives a nonce for a courier to carry."""
         was_due = self._until_asking <= 0
         self._advance()
         if self._since_persist >= self._persist_after:
@@ -118,7 +125,8 @@ class Clock:
         return self._until_asking <= 0 and not was_due
 
     def settle(self, until: int) -> None:
-        """What ended at `until` shall stay ended: if the floor is beyond it, no power cut takes it back. One write."""
+        """Persist the floor if it has passed `until`, so that an ended stay stays ended after a power cut. One
+        write."""
         if self.persisted <= until < self.interval()[0]:
             self._persist()
 
@@ -132,9 +140,9 @@ class Clock:
     # --- what the province says --------------------------------------------------------------------------------------
 
     def nonce(self) -> "bytes | None":
-        """The 16-byte nonce to have answered with a signed time, or None while the clock is fresh enough.
+        """The 16-byte nonce for the province to answer with a signed time, or None while the clock is fresh enough.
 
-        It is drawn anew after WIDE_REFRESH_MS: a courier must not gain by carrying an old question late.
+        After WIDE_REFRESH_MS a new nonce is drawn, so that a courier gains nothing by delivering an old one late.
         """
         self._advance()
         if self._until_asking > 0:
@@ -147,34 +155,35 @@ class Clock:
     def accept(self, signed: "SignedTime") -> None:
         """Take a verified signed time. Raises VerificationError `time.nonce`, `time.rollback` or `time.ahead`.
 
-        The answer was made between our question and now, so the true time is at least what it says, and at most
-        that plus the age of the question. One nonce serves once, whatever came of it.
+        The answer was made after the lock drew the nonce. So the true time is at least the time in the answer, and at
+        most that plus the age of the nonce. Each nonce is used once, whether the answer is believed or not.
         """
         earliest, latest = self._bounds()
         if self._nonce is None or signed.nonce != self._nonce or signed.lock_id != self._lock_id:
-            raise VerificationError("time.nonce", "not an answer to this lock's question")
+            raise VerificationError("time.nonce", "not an answer to this lock's nonce")
         self._nonce = None
         age = self._nonce_age + _drift(self._nonce_age)
         stated = signed.time * 1000
         heard = stated + 1000 + age
         if heard < earliest:
-            raise self._contradiction("time.rollback", "the signed time lies before the floor")
+            raise self._contradiction("time.rollback", "the signed time is before the floor")
         if not self._doubted and not self._plausible(stated):
-            raise self._contradiction("time.ahead", "the signed time lies beyond what can have passed")
+            raise self._contradiction("time.ahead", "the signed time is later than the time can be")
         if latest is not None and age > WIDE_MS:
-            heard = min(heard, latest)  # a courier that sat on the answer does not even widen the interval
+            heard = min(heard, latest)  # an answer that a courier delayed does not widen the interval
         self._doubted, self._told = False, True
-        # So late an answer says little of the upper end, and a guest who is in shall not be locked out by that little.
+        # An answer this late gives a very wide interval, by which a guest's stay might seem over. So it only raises the
+        # floor.
         late = latest is None and age > WIDE_REFRESH_MS
         self._anchor(max(earliest, stated), None if late else heard)
         self._until_asking = WIDE_REFRESH_MS if late or heard - self._floor_ms > WIDE_MS else REFRESH_MS
         self._persist()
 
     def later_than(self, seconds: int) -> None:
-        """The true time is not before `seconds`, as a verified statement of the province says of its own making.
+        """Raise the floor to `seconds`, the time at which the province says that it made a verified statement.
 
-        Such a statement answers no nonce: it may be old, so it only raises the floor; and nothing confirms it, so one
-        that contradicts the interval is passed by.
+        Such a statement answers no nonce and may be old, so it only raises the floor. Nothing confirms its time, so it
+        is ignored if it contradicts the interval.
         """
         earliest, latest = self._bounds()
         if seconds * 1000 > earliest and self._plausible(seconds * 1000):
@@ -195,5 +204,6 @@ class Clock:
 
 
 def _drift(ms: int) -> int:
-    """The most that the true duration differs from `ms` by the crystal: drift, rounded up, and a tick's own length."""
+    """The largest error of a duration of `ms` milliseconds: the crystal's drift, rounded up, and the length of a
+    tick."""
     return ms * DRIFT_PPM // 1000000 + 2

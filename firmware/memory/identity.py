@@ -1,11 +1,11 @@
-"""The lock's own keys. They are made on the lock and never leave it; what leaves is a request signed by one of them.
+"""The lock's own keys, made on the lock. They never leave it. Only an enrolment request leaves, signed by one of them.
 
-And the secret under which it draws its random numbers (firmware/crypto/generator.py): another one at each boot. What
-lies in flash is the secret of the next boot, and how many there were. A boot derives two from it: one takes its place
-in flash, and when that is durable the other is drawn under, in RAM alone. So a boot has all the numbers that it may
-ever draw at the price of one write, none of them is drawn again after a power cut at whatever moment, and the file does
-not tell later what was drawn before (backtracking resistance, SP 800-90A, section 8.8; older copies of it are in the
-flash until littlefs erases their block).
+This file also keeps the secret under which the lock draws random numbers (firmware/crypto/generator.py). Each boot has
+another one. In flash there are the secret for the next boot and the number of boots. A boot derives two secrets from
+it. One replaces it in flash. When that is durable, the lock draws under the other one, which is only in RAM. So one
+write is enough for all numbers of a boot, and no number is drawn again after a power cut. The file does not reveal
+numbers that were drawn before (backtracking resistance, SP 800-90A, section 8.8). Older copies of the file remain in
+flash until littlefs erases their block.
 """
 
 from firmware.crypto import generator
@@ -27,11 +27,12 @@ _COUNTER_BYTES = const(8)
 
 
 class Identity:
-    """Three P-256 keys (records; mdoc reader authentication; edge link) and the province's, which all else hangs on.
+    """Three P-256 keys (for records, mdoc reader authentication and the edge link), and the province's public key.
 
-    `public` is a 65-byte point; `anchor` is the province's public key as the installer wrote it; `link` is the key pair
-    of the edge link, and `link_proof` says under the identity key whose it is. The link has a key of its own because
-    anyone in range can make it multiply points of their choice: the key that signs records stays out of that.
+    `public` is a 65-byte point. `anchor` is the province's public key as the installer wrote it. All trust depends on
+    it. `link` is the key pair of the edge link, and `link_proof` is its public key signed by the identity key. The link
+    has a key of its own because anybody in range can make the lock multiply points of their choice with it. The key
+    that signs records is not exposed to that.
     """
 
     def __init__(
@@ -53,8 +54,8 @@ class Identity:
 
 
 def anchored(store: "Store") -> bool:
-    """Is this lock in service: does it pin a province's key? It does if that cannot be read. The `boot.py` that
-    `tools/software.py` writes goes by the same rule."""
+    """Is this lock in service? It is if it has a province's key, and also if the file with that key cannot be read. The
+    `boot.py` that `tools/software.py` writes follows the same rule."""
     try:
         return store.read(_ANCHOR) is not None
     except StorageError:
@@ -62,21 +63,22 @@ def anchored(store: "Store") -> bool:
 
 
 def begin(store: "Store", extra: bytes = b"") -> None:
-    """Draw under a secret that no boot before had. Without one in flash it is made: at enrolment, with the radio on.
+    """Begin to draw under a secret that no earlier boot had. If flash has none, as at enrolment, make the first one.
+    The radio must be on then.
 
-    `extra` goes into it too: what others have drawn, who may know it. Raises StorageError, also `identity.corrupt`.
+    `extra` is mixed in: random bytes of others, who may know them. Raises StorageError, also `identity.corrupt`.
     """
-    held = store.read(_SECRET) or bytes(_SECRET_BYTES + _COUNTER_BYTES)
-    if len(held) != _SECRET_BYTES + _COUNTER_BYTES:
-        raise StorageError("identity.corrupt", "the file of the device secret is not of its length")
-    count = (int.from_bytes(held[_SECRET_BYTES:], "big") + 1).to_bytes(_COUNTER_BYTES, "big")
-    key = hkdf_extract(held[:_SECRET_BYTES], generator.random(_SECRET_BYTES) + extra)
+    saved = store.read(_SECRET) or bytes(_SECRET_BYTES + _COUNTER_BYTES)
+    if len(saved) != _SECRET_BYTES + _COUNTER_BYTES:
+        raise StorageError("identity.corrupt", "the file of the device secret has a wrong length")
+    count = (int.from_bytes(saved[_SECRET_BYTES:], "big") + 1).to_bytes(_COUNTER_BYTES, "big")
+    key = hkdf_extract(saved[:_SECRET_BYTES], generator.random(_SECRET_BYTES) + extra)
     store.write(_SECRET, hkdf_expand(key, b"mooring/next" + count, _SECRET_BYTES) + count)
     generator.begin(hkdf_expand(key, b"mooring/draws" + count, _SECRET_BYTES))
 
 
 def load(crypto: "Crypto", store: "Store") -> "Identity | None":
-    """The identity at rest, or None on a lock that was never enrolled; from now on the lock draws under its secret.
+    """The identity in flash, or None on a lock that was never enrolled. From now on the lock draws under its secret.
 
     Raises StorageError, also `identity.corrupt`.
     """
@@ -84,34 +86,34 @@ def load(crypto: "Crypto", store: "Store") -> "Identity | None":
     if anchor is None:
         return None
     if keys is None or len(keys) != 64:
-        raise StorageError("identity.corrupt", "the key file is not two keys long")
+        raise StorageError("identity.corrupt", "the file of the keys has a wrong length")
     begin(store)
     link, proof = _link_key(crypto, store, keys[:32])
     return Identity(crypto, keys[:32], keys[32:], anchor, link, proof)
 
 
 def _link_key(crypto: "Crypto", store: "Store", private: bytes) -> "tuple[tuple[bytes, bytes], bytes]":
-    """The link's key pair and its proof; made at enrolment, or at the first boot of a lock enrolled without."""
-    held = store.read(_LINK)
-    if held is None:
+    """The link's key pair and its proof. They are made at enrolment, or at the first boot of a lock that has none."""
+    saved = store.read(_LINK)
+    if saved is None:
         link = crypto.generate("P-256")
         proof = link_session.prove(crypto, (private, crypto.public("P-256", private)), link[1])
         store.write(_LINK, link[0] + link[1] + proof)
         return link, proof
-    if len(held) <= 97:
+    if len(saved) <= 97:
         raise StorageError("identity.corrupt", "the file of the link key is too short")
-    return (held[:32], held[32:97]), held[97:]
+    return (saved[:32], saved[32:97]), saved[97:]
 
 
 def enrol(crypto: "Crypto", store: "Store", province_public: bytes, extra: bytes = b"") -> bytes:
     """Make the keys if there are none, pin the province's key, and return the enrolment request.
 
-    The chip's generator has no secret beside it yet: have the radio on, and give it as `extra` what the installer's
-    computer has drawn.
+    At this moment the lock has no secret yet beside the chip's generator. So the radio must be on, and `extra` must be
+    random bytes from the installer's computer.
 
-    The request is CBOR `[1, identity public key, reader public key, signature]`, signed by the identity key over
-    the first three. Keys that exist are kept: enrolling again asks again for the same lock. Raises StorageError
-    `identity.anchored` when another province is pinned already; only a factory reset changes that.
+    The request is CBOR `[1, identity public key, reader public key, signature]`. The identity key signs the first
+    three. Existing keys are kept, so enrolling again gives a request for the same lock. Raises StorageError
+    `identity.anchored` if the lock has another province's key. Only a factory reset changes that.
     """
     anchor = store.read(_ANCHOR)
     if anchor is not None and anchor != province_public:

@@ -1,16 +1,27 @@
 """The journal: the lock's append-only log of records, in a flash partition of its own, durable before the strike moves.
 
-A ring of 4 KB sectors, each opened by a header and filled with frames that are programmed once, in one operation:
+It is a ring of 4 KB sectors. Each sector begins with a header. Frames follow, each programmed once, in one operation:
 
     sector header   magic "MRJ1", sequence u32, first counter u32, receipted-through u32, head, CRC-32  52 bytes
     frame           length u16, note length u8, 0xA5, counter u32, CRC-32, record, note, padding to 4  12 bytes + these
-    mark            the same with length 0: "records up to `counter` have a receipt"
+    mark            a frame of length 0: "records up to `counter` have a receipt"
 
-A power cut leaves a torn frame whose CRC fails; nothing was acknowledged for it, so it is left behind and the next
-record opens a new sector. Sectors are erased only when a receipt covers every record in them: several at a time, while
-the door is idle, once fewer than half are blank. A raw partition rather than a file: a file system copies its tail
-block at each sync (measured in docs/journal.md), a log does not. The note is the lock's own memory of what the record
-did. The last two sectors of the partition are the tally's (`firmware/memory/tally.py`).
+The life of a sector:
+
+    state      in flash                                    becomes the next by
+    blank      FF only                                     `append` or `receipt`, when the sector before it is full
+    current    a header and frames; the newest of all      the next sector becomes the current one
+    waiting    a header and frames                         `receipt`, for all its records
+    covered    the same; each of its records has one       `reclaim` while the door is idle, or `append` if none is
+    blank blank
+
+A power cut leaves a torn frame whose CRC fails. Nothing was acknowledged for it. At boot the rest of that sector is
+left unused, and the next record opens a new sector. A sector whose header is torn is erased at boot. A sector is erased
+only when receipts cover all its records. Before that the checkpoint of the stays is written, because it depends on the
+notes: a note is the lock's own memory of what a record did.
+
+This is a raw partition and no file, because a file system copies its last block at each sync (measured in
+docs/journal.md) and a log need not. The last two sectors of the partition are the tally's.
 """
 
 import struct
@@ -29,19 +40,19 @@ if TYPE_CHECKING:
     from firmware.memory.flash import BlockDevice
 
     class NoteReader(Protocol):
-        """Whoever depends on the notes: on the lock, the stays."""
+        """An object that depends on the notes. On the lock it is the stays."""
 
         def record(self, counter: int, note: bytes) -> None:
-            """Take note of a record that is durable."""
+            """Learn of a durable record by its note."""
 
         def checkpoint(self) -> None:
-            """Save what the notes so far have said, because some of them are about to be erased."""
+            """Make durable what was learned, because some notes are about to be erased."""
 
 
 RECORD_BYTES = 720
-"""Room that a record and its note take, at most, as long as its body is one block."""
+"""The most that a record and its note take, if the body of the record is one block."""
 RECLAIM = 4
-"""Most sectors erased in one go: 45 ms each on the chip, and a guest may be coming."""
+"""Most sectors erased in one go. Each takes 45 ms on the chip, and a guest may be coming."""
 
 _MAGIC = const(b"MRJ1")
 _HEADER = const(">4sIII32sI")
@@ -53,7 +64,7 @@ _PIECE = const(256)
 
 
 class Journal:
-    """Opened on a block device, which it scans once; `next_counter`, `head` and `through` are what it found.
+    """The journal on a block device. It scans the device once, when it is made.
 
     `head` is the payload hash of the newest record (32 zero bytes before the first) and `last_note` its note. `through`
     is the highest counter that a receipt covers, `sectors` the number of sectors in the ring. `notes` is told the note
@@ -64,7 +75,8 @@ class Journal:
         self._flash = Sectors(device, False)
         self._notes = notes
         self.sectors = self._flash.count
-        # By sector: (sequence, first counter, end of the last good frame; SECTOR after a torn one), or None if blank.
+        # By sector: (sequence, first counter, end of the last good frame, or SECTOR if a torn frame follows). None:
+        # blank.
         self._sectors: list[tuple[int, int, int] | None] = [None] * self.sectors
         self._current = -1
         self.next_counter = 1
@@ -86,7 +98,8 @@ class Journal:
         last = b""
         found.sort()
         for sequence, sector, (_, first, through, head) in found:
-            # Sectors go only under a receipt, so what lies before the oldest one has it, even if the mark is lost.
+            # Only sectors that a receipt covers are erased. So records before the oldest sector have one, even if
+            # the mark is lost.
             self.through = max(self.through, through, 0 if self._current >= 0 else first - 1)
             self.next_counter = first
             self.head = head
@@ -114,7 +127,7 @@ class Journal:
         return sequence, first, through, head
 
     def _frames(self, sector: int) -> "Iterator[tuple[int, int, int, int]]":
-        """(counter, record length, note length, offset) of each good frame, in order, up to the first that is not."""
+        """(counter, record length, note length, offset) of each frame in order, up to the first whose CRC fails."""
         at = _HEADER_BYTES
         while at + _FRAME_BYTES <= SECTOR:
             head = self._flash.read(sector, at, _FRAME_BYTES)
@@ -139,19 +152,19 @@ class Journal:
     # --- appending ---------------------------------------------------------------------------------------------------
 
     def free_sectors(self) -> int:
-        """Sectors that hold nothing without a receipt, so that records can have them."""
+        """Number of sectors that are blank or covered by receipts, so that new records can use them."""
         return sum(1 for state in self._sectors if state is None) + len(self._covered())
 
     def has_room(self) -> bool:
-        """Does a record of RECORD_BYTES fit?"""
+        """Is there room for a record of RECORD_BYTES?"""
         current = self._sectors[self._current] if self._current >= 0 else None
         return self.free_sectors() > 0 or (current is not None and current[2] + RECORD_BYTES <= SECTOR)
 
     def append(self, record: bytes, note: bytes) -> None:
         """Make `record` durable, with the lock's own `note` (at most 255 bytes).
 
-        Raises StorageError, and then nothing was appended: `journal.chain` for a record that does not follow the last,
-        `journal.size` for one that no sector holds, `journal.full`, `journal.flash`, or what the checkpoint raises.
+        Raises StorageError, and then nothing was appended: `journal.chain` if the record does not follow the last one,
+        `journal.size` if it is larger than a sector, `journal.full`, `journal.flash`, or what the checkpoint raises.
         """
         parsed = records.parse(record)
         if parsed.counter != self.next_counter or parsed.previous != self.head:
@@ -166,8 +179,8 @@ class Journal:
         frame = head + struct.pack(">I", check) + record + note
         frame += b"\xff" * (_padded(len(frame)) - len(frame))
         if len(frame) > SECTOR - _HEADER_BYTES:
-            raise StorageError("journal.size", "the record does not fit a sector")
-        for _ in range(2):  # a sector that does not read back as written is left behind once
+            raise StorageError("journal.size", "the record is larger than a sector")
+        for _ in range(2):  # if it does not read back as written, try once more in another sector
             current = self._sectors[self._current] if self._current >= 0 else None
             if current is None or current[2] + len(frame) > SECTOR:
                 current = self._open_sector()
@@ -176,13 +189,13 @@ class Journal:
                 self._sectors[self._current] = (sequence, first, at + len(frame))
                 return
             self._sectors[self._current] = (sequence, first, SECTOR)
-        raise StorageError("journal.flash", "the flash does not hold what is written to it")
+        raise StorageError("journal.flash", "the flash does not keep what is written to it")
 
     def _open_sector(self) -> "tuple[int, int, int]":
         sector = (self._current + 1) % self.sectors
         if self._sectors[sector] is not None:
             if sector not in self._covered():
-                raise StorageError("journal.full", "every sector holds records without a receipt")
+                raise StorageError("journal.full", "every sector has records that wait for a receipt")
             self._erase_all([sector])
         newest = self._sectors[self._current] if self._current >= 0 else None
         sequence = 1 if newest is None else newest[0] + 1
@@ -196,7 +209,7 @@ class Journal:
     # --- reading and trimming ----------------------------------------------------------------------------------------
 
     def entries_from(self, counter: int) -> "Iterator[tuple[int, bytes, bytes]]":
-        """(counter, record, note) of every record from `counter` on that the flash still holds, in order."""
+        """(counter, record, note) of every record from `counter` on that is still in flash, in order."""
         for sequence, sector in sorted((s[0], n) for n, s in enumerate(self._sectors) if s is not None):
             following = self._first_after(sequence)
             if following <= counter:
@@ -207,15 +220,15 @@ class Journal:
                     yield number, content[:length], content[length:]
 
     def records_from(self, counter: int) -> "Iterator[tuple[int, bytes]]":
-        """(counter, record) of every record from `counter` on that still waits for its receipt."""
+        """(counter, record) of every record from `counter` on that waits for its receipt."""
         for number, record, _ in self.entries_from(max(counter, self.through + 1)):
             yield number, record
 
     def receipt(self, through: int, head: bytes) -> None:
-        """Take note of a verified receipt: records up to `through` are the province's now, and their sectors are free.
+        """Take a verified receipt: the province has all records up to `through`, so their sectors can be erased.
 
-        Raises VerificationError `receipt.ahead` for records this lock never made, `receipt.head` when the
-        province holds another record under that counter. A receipt older than one already taken changes nothing.
+        Raises VerificationError: `receipt.ahead` if this lock has not made those records, `receipt.head` if the
+        province has another record under that counter. A receipt that is older than the last one changes nothing.
         """
         if through >= self.next_counter:
             raise VerificationError("receipt.ahead", "a receipt for records that this lock has not made")
@@ -224,21 +237,22 @@ class Journal:
         for number, record, _ in self.entries_from(through):
             if number == through and records.parse(record).payload_hash == head:
                 break
-            raise VerificationError("receipt.head", "the receipt is for another record of that number")
+            raise VerificationError("receipt.head", "the receipt is for another record with that counter")
         else:
-            raise VerificationError("receipt.head", "no record to hold the receipt against")
+            raise VerificationError("receipt.head", "the journal has no record with that counter")
         self.through = through
         try:
             self._program(through, b"", b"")
         except StorageError as error:
-            # A full ring has no room for the mark. It counts until the next boot; then the province receipts again.
+            # A full ring has no room for the mark. The receipt counts until the next boot. Then the province sends
+            # another.
             if error.code != "journal.full":
                 raise
 
     def reclaim(self) -> bool:
-        """Erase some of the sectors that receipts cover, if fewer than half are blank. True if there is more to do.
+        """Erase some covered sectors, if fewer than half of all sectors are blank. True if there is more to do.
 
-        Not one by one as they are covered: the checkpoint may have to be written first, so several share one.
+        Several are erased together, because the checkpoint may have to be written first.
         """
         blank = sum(1 for state in self._sectors if state is None)
         covered = self._covered()
@@ -248,14 +262,14 @@ class Journal:
         return len(covered) > RECLAIM
 
     def _covered(self) -> "list[int]":
-        """Sectors, oldest first, of whose records each has a receipt."""
-        held = [(state[0], state[1], sector) for sector, state in enumerate(self._sectors) if state is not None]
-        held.sort()
-        # What a sector holds ends where the next one begins; the newest one is in use.
-        return [held[at][2] for at in range(len(held) - 1) if held[at + 1][1] <= self.through + 1]
+        """The sectors whose records all have a receipt, oldest first."""
+        used = [(state[0], state[1], sector) for sector, state in enumerate(self._sectors) if state is not None]
+        used.sort()
+        # The records of a sector end where the next sector begins. The newest sector is in use and never covered.
+        return [used[at][2] for at in range(len(used) - 1) if used[at + 1][1] <= self.through + 1]
 
     def _first_after(self, sequence: int) -> int:
-        """First counter of the sector that follows the one with `sequence`."""
+        """First counter of the sector after the one with `sequence`."""
         later = [s[:2] for s in self._sectors if s is not None and s[0] > sequence]
         return min(later)[1] if later else self.next_counter
 

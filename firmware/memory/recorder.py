@@ -1,9 +1,11 @@
-"""Who makes a record: the one way from the door, the sensors, the clock and the boot into the journal.
+"""The recorder makes all records: of openings, and of what the sensors, the clock, the boot and the console report.
 
-An opening is recorded in one act, before the strike moves. An event is counted in the tally, at once and durably, and
-becomes a record when the door is idle; an opening waits for one multiplication of it at most. What is done at the
-console is recorded as an opening is, before it is done. What events may cost is bounded, for anyone can fail at a door
-all night: how often the tally is written, how many records an hour come of it, and how much of the journal.
+An opening is recorded before the strike moves. An event is counted in the tally at once, and becomes a record while the
+door is idle. What somebody does at the console is recorded before it is done. Anybody can cause events all night by
+failing at the door, so there are limits on writes to the tally, on records of events per hour, and on their share of
+the journal.
+
+How much is recorded depends on the room in the journal:
 
     sectors free     events               check-in   entry of a registered guest
     half or more     a record each        a record   a record, or counted if it is one of many (entries.py)
@@ -11,7 +13,18 @@ all night: how often the tally is written, how many records an hour come of it, 
     fewer than 4     counted              refused    the same
     no room at all   counted              refused    counted
 
-Nothing that was counted is lost: it becomes records in its time, or with the next receipt if there was no room.
+The way of an event, by the state it is in:
+
+    state      where it is              goes on when
+    waiting    RAM, added up            `_slots` allows one more write
+    counted    a line of the tally      the door is idle, `_due` names the line, and `_records` allows one more record
+    recorded   a record in the journal  at once: its line is closed
+
+`_due` names a line at once for an alarm (door, tamper, key, reader). For others it waits QUIET_MS for more of the same.
+No count is lost: it becomes a record in time, or after the next receipt if there was no room.
+
+`run` does one small step at a time while nobody is served: write counts, erase sectors, tidy the tally, prepare a seal
+(two steps of one multiplication each), make one record. So a guest who comes waits for one multiplication at most.
 """
 
 import asyncio
@@ -43,22 +56,24 @@ if TYPE_CHECKING:
     Interval = tuple[int, int | None]
 
 RESERVED_SECTORS = 4
-"""Sectors that check-ins leave free, so that guests already registered can still be recorded one by one."""
+"""Sectors that check-ins leave free, so that entries of registered guests can still be recorded one by one."""
 
 SLOTS, SLOT_MS = 16, 30000
-"""Events that are counted in flash at once, and the time in which another may be; in between they add up in RAM."""
+"""Writes of events to the tally in a burst, and the time after which one more is allowed. In between, events add up in
+RAM."""
 
 RECORDS, RECORD_MS = 20, 180000
-"""Records of events that may be made at once after an hour of quiet or a boot, and the time in which another may be."""
+"""Records of events in a burst, after an hour without any or after a boot, and the time after which one more is
+allowed."""
 
 QUIET_MS = 30000
-"""How long a boot, a change of the clock or a refusal waits for more of its like. What alarms does not wait."""
+"""How long a boot, a change of the clock or a refusal waits for more of the same. Alarms do not wait."""
 _ALARMS = (record.DOOR, record.TAMPER, record.MECHANICAL, record.READER)
 
 
 class Recorder:
-    """Makes the lock's records, none but openings' during `visits`. `on_record` is called when there is a new one that
-    no opening made."""
+    """Makes the lock's records. During `visits` it makes only those of openings. `on_record` is called after each new
+    record that is not an opening's."""
 
     def __init__(
         self,
@@ -83,8 +98,8 @@ class Recorder:
         self._slots = RateLimit(SLOTS, SLOT_MS)
         self._records = RateLimit(RECORDS, RECORD_MS)
         self._entries = Entries(journal)
-        self._full = not journal.has_room()  # entries were counted for want of room alone
-        self._waiting: dict[Any, Line] = {}  # events that the tally may not be written for yet
+        self._full = not journal.has_room()  # entries were counted only because there was no room
+        self._waiting: dict[Any, Line] = {}  # events that may not be written to the tally yet
         self._noticed: int | None = ticks.now()
         self._ephemeral: tuple[bytes, bytes] | None = None
         self._encapsulation: tuple[bytes, tuple[bytes, bytes]] | None = None
@@ -94,11 +109,11 @@ class Recorder:
     # --- openings ----------------------------------------------------------------------------------------------------
 
     def opening(self, decision: "Decision", interval: "Interval") -> None:
-        """Record the opening that was decided, a CHECK_IN or an ENTRY. Durable on return; the stays follow.
+        """Record an opening, a CHECK_IN or an ENTRY. On return it is durable, and the stays know of it.
 
-        Raises StorageError, and then nothing was recorded and the door must stay shut: `journal.full` for a check-in
-        that has no room left (an entry always has), `journal.size` for one whose fields no sector holds,
-        `journal.flash`, or `store.write` where room has to be made first.
+        Raises StorageError, and then nothing was recorded and the door must stay shut: `journal.full` if there is no
+        room for a check-in (for an entry there always is), `journal.size` if its fields are larger than a sector,
+        `journal.flash`, or `store.write` if a checkpoint was needed first.
         """
         journal, kind, guest = self._journal, decision.kind, decision.guest
         grant_id, method = decision.stay.grant.grant_id, decision.claim.method
@@ -136,13 +151,13 @@ class Recorder:
         log("journal.durable", counter=counter, ms=ticks.since(ticks.now(), began))
 
     def act(self, what: str) -> None:
-        """Record what somebody is about to do at the console, of MAINTENANCE's. Durable on return.
+        """Record what somebody is about to do at the console; `what` is one of MAINTENANCE's. On return it is durable.
 
-        Raises, and then it must not be done: RefusedError `door.unplaced` where there is no key to seal to yet,
-        StorageError `journal.full` (half of the ring is for those who come in), `journal.flash`.
+        If this raises, it must not be done. Raises RefusedError `door.unplaced` if there is no key to seal to yet,
+        StorageError `journal.full` (half of the ring is kept for guests), `journal.flash`.
         """
         if self._trusted.placement is None:
-            raise RefusedError("door.unplaced", "nothing can be recorded yet")
+            raise RefusedError("door.unplaced", "without a placement nothing can be recorded")
         if 2 * self._journal.free_sectors() < self._journal.sectors:
             raise StorageError("journal.full", "too many records wait for a receipt")
         line = Line(record.MAINTENANCE, what, *self._clock.interval())
@@ -152,12 +167,12 @@ class Recorder:
     # --- events ------------------------------------------------------------------------------------------------------
 
     def event(self, kind: int, what: str, earliest: "int | None" = None) -> None:
-        """Count an event of `protocol.record.EVENTS` that happens now, or began at `earliest`.
+        """Count an event of `protocol.record.EVENTS` that happens now, or that began at `earliest`.
 
-        Raises no StorageError: what the flash does not take is logged and lost, and nothing waits for it.
+        Raises no StorageError. An event that cannot be written to flash is logged and lost.
         """
         if what not in record.EVENTS[kind]:
-            raise ValueError("no such event")  # here, and not when it can no longer be sealed
+            raise ValueError("no such event")  # better here than later, when it is sealed
         now = self._clock.interval()
         line = Line(kind, what, now[0] if earliest is None else earliest, now[1])
         waiting = self._waiting.get(line.key())
@@ -174,17 +189,18 @@ class Recorder:
         self.event(record.REFUSAL, reason)
 
     def clock_changed(self, before: "Interval") -> None:
-        """Count what an answer of the province did to the interval that was `before`."""
+        """Count an event if an answer of the province made the clock's upper end known or unknown. `before` is the
+        interval before the answer."""
         _, latest = self._clock.interval()
         if (latest is None) != (before[1] is None):
             self.event(record.TIME, "doubted" if latest is None else "known", before[0])
 
     def news(self) -> None:
-        """There may be room again: a receipt has come, or a placement with a key to seal to."""
+        """A receipt or a placement has come, so there may be room or a key to seal to."""
         self._news.set()
 
     def _count(self, key: "Any") -> None:
-        """Write what waits in RAM under `key` to the tally."""
+        """Write the event that waits in RAM under `key` to the tally."""
         line = self._waiting.pop(key)
         self._slots.use()
         if self._noticed is None:
@@ -197,7 +213,7 @@ class Recorder:
     # --- while the door is idle --------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Make records of what was counted, and room, until cancelled."""
+        """Work while the door is idle, until cancelled."""
         while True:
             more = False
             if not self._visits.going_on:
@@ -220,7 +236,7 @@ class Recorder:
         return bool(self._waiting or self._tally.lines() or self._visits.going_on)
 
     def work(self) -> bool:
-        """Do one small thing. True if there is more that can be done now. Raises StorageError."""
+        """Do one small step. True if there is more to do now. Raises StorageError."""
         for key in list(self._waiting):
             if self._slots.allows():
                 self._count(key)
@@ -240,9 +256,9 @@ class Recorder:
         return True
 
     def _prepare(self, sealing_key: bytes) -> None:
-        """The half of sealing that knows nothing of the record, so that the next opening need not wait for it.
+        """Do the part of sealing that does not depend on the record, so that the next opening need not wait for it.
 
-        One multiplication at a time: a guest who comes meanwhile waits for no more than that.
+        One multiplication for each call: a guest who comes meanwhile waits for no more than that.
         """
         if self._ephemeral is None:
             self._ephemeral = self._crypto.generate("P-256")
@@ -251,7 +267,7 @@ class Recorder:
         self._encapsulation = (sealing_key, hpke.encapsulate(self._crypto, sealing_key, ephemeral))
 
     def _due(self) -> "Line | None":
-        """The line to make a record of now, if any."""
+        """The line that should become a record now, if any."""
         lines = self._tally.lines()
         entries = [line for line in lines if line.kind == record.ENTRY]
         if self._journal.has_room():
@@ -274,7 +290,7 @@ class Recorder:
         return None
 
     def _record(self, line: Line) -> None:
-        """Make one record of a line of the tally. Whatever the power does in between, it becomes one and not two."""
+        """Make one record of a line of the tally. A power cut at any moment leads to one record, not to two."""
         if line.kind != record.ENTRY:
             self._records.use()
         self._append(line)
@@ -285,7 +301,7 @@ class Recorder:
         body = self._common(line.kind, line.earliest, line.latest)
         body[record.COUNT] = line.count
         if line.kind == record.ENTRY:
-            stay = self._stays.held(line.grant_id)
+            stay = self._stays.get(line.grant_id)
             body.update({record.GRANT_ID: line.grant_id, record.GUEST: line.guest or None, record.METHOD: line.what})
             body[record.OCCUPANCY] = None if stay is None else stay.occupancy(line.count)
             self._entries.recorded()
@@ -299,7 +315,7 @@ class Recorder:
 
     def _placement(self) -> "Placement":
         placement = self._trusted.placement
-        assert placement is not None, "nothing is recorded before there is a key to seal it to"
+        assert placement is not None, "nothing is recorded before there is a key to seal to"
         return placement
 
     def _common(self, kind: int, earliest: int, latest: "int | None") -> "dict[Any, Any]":
@@ -316,7 +332,7 @@ class Recorder:
         key, made = self._placement().sealing_key, None
         if self._encapsulation is not None and self._encapsulation[0] == key:
             made = self._encapsulation[1]
-        self._encapsulation = None  # it serves once
+        self._encapsulation = None  # each may be used only once
         lock_id, journal = self._identity.lock_id, self._journal
         payload = record.seal(self._crypto, key, lock_id, journal.next_counter, journal.head, body, made)
         return record.sign(self._crypto, self._identity.private, payload)

@@ -1,11 +1,11 @@
 """The stays this lock knows: the grants for them, who has checked in under each, and how often each opened the door.
 
-At rest it holds grants and guests as keyed commitments; no name, document number or portrait. The file is a checkpoint:
-the journal's notes say what happened after it, so an opening writes no more than its record. It is written again when
-a grant changes, and before the journal erases notes that it does not know of.
+In flash there are grants and guests as keyed commitments, and no name, document number or portrait. The file is a
+checkpoint. The journal's notes say what happened after it, so an opening writes only its record. The checkpoint is
+written when a grant changes, and before the journal erases notes that it does not cover.
 
-A grant that can still come back in an older version is never forgotten without a trace: what is left of it is a
-tombstone, its serial, until the horizon that the grant itself names has passed.
+A grant could come back in an older version. So when a stay is removed, its serial stays as a tombstone until the
+horizon that the grant itself names.
 """
 
 from hashlib import sha256
@@ -22,33 +22,34 @@ if TYPE_CHECKING:
     from firmware.memory.store import Store
 
 MAX_STAYS = 16
-"""Current and next stays of one room; more than that is a mistake or an attack."""
+"""Current and next stays of one room. More than that is a mistake or an attack."""
 
 MAX_REMEMBERED = 64
-"""Stays and tombstones together. Each stay holds the room that its tombstone will need, so a cancellation of a stay is
-never turned away; what is, once all room is taken, is a stay that is new here."""
+"""Stays and tombstones together. Each stay reserves the room for its tombstone, so a cancellation is always accepted.
+Once all room is taken, only a stay that is new to this lock is refused."""
 
 LINGER_SECONDS = 86400
-"""How long a stay that is over keeps its guests, in case an extension was held up on its way."""
+"""How long the guests of an ended stay are kept, in case an extension arrives late."""
 
 _FILE = const("stays")
 _TAG = const(8)
 _TAG_BYTES = const(36)
 _PACKED = const(69)
-_SLOT = const(4)  # what a table holds of each entry; a hit is compared whole
+_SLOT = const(4)  # bytes of each entry in a table; after a hit the whole entry is compared
 _TABLE = const(128)  # bytes of a table: MAX_GUESTS entries
 
 
 class Guest:
-    """One who has checked in, by `commitment`: that of the grant if it names them, or else that of the first level.
+    """A guest who has checked in. `commitment` is the one in the grant if it names them, or else that of the first
+    level.
 
-    `named`: a version of the grant named them. `adult`: was of age, beyond doubt. `tag` is what is remembered of their
-    document: the beginnings of what its five identities come to under this stay, 8 bytes each and 4 of the last, zeros
-    for one that lacks something.
+    `named`: a version of the grant named them. `adult`: they were certainly of age. `tag` is what is remembered of
+    their document: the first bytes of the commitments to its five identities under this stay, 8 bytes each and 4 of the
+    last. They are zeros for an identity that the document cannot give.
     """
 
     def __init__(self, commitment: bytes, named: bool, adult: bool, tag: bytes = bytes(_TAG_BYTES)) -> None:
-        # One piece, as in flash: a lock may have to hold five hundred of them.
+        # One object, packed as in flash, because a lock may have five hundred of them.
         self._raw = bytes(((1 if named else 0) | (2 if adult else 0),)) + commitment + tag
 
     @property
@@ -58,33 +59,33 @@ class Guest:
 
     @property
     def named(self) -> bool:
-        """As above."""
+        """See the class."""
         return bool(self._raw[0] & 1)
 
     @property
     def adult(self) -> bool:
-        """As above."""
+        """See the class."""
         return bool(self._raw[0] & 2)
 
     @property
     def tag(self) -> bytes:
-        """As above."""
+        """See the class."""
         return self._raw[33:]
 
     def renew(self, names: "list[bytes]") -> None:
-        """Be named by the one of these commitments of a grant that is to this guest, if there is one."""
+        """If one of `names`, a grant's commitments, is to this guest, take it as their commitment."""
         mine = [self._raw[at : at + _TAG] for at in (1, 33, 33 + _TAG, 33 + 2 * _TAG)]
         for name in names:
             if name[:_TAG] in mine and any(name[:_TAG]):
                 self._raw = bytes((self._raw[0] | 1,)) + name + self.tag
 
     def pack(self) -> bytes:
-        """69 bytes for flash: two flags, the commitment, the tag."""
+        """69 bytes for flash: the two flags, the commitment and the tag."""
         return self._raw
 
     @staticmethod
     def unpack(packed: bytes) -> "Guest":
-        """What `pack` made."""
+        """The guest that `pack` packed."""
         guest = Guest(packed[1:33], False, False)
         guest._raw = packed
         return guest
@@ -93,8 +94,8 @@ class Guest:
 class Stay:
     """One grant, the key of the platform that signed it, and what happened under it.
 
-    A guest's number is their place in `guests`, from 1, and stays theirs. What is looked for at a tap stands ready in
-    tables of one length, whoever is in, and is looked for from end to end.
+    A guest's number is their position in `guests`, from 1, and never changes. A tap searches tables that are made in
+    advance. All tables have the same length, whoever is in, and are searched from end to end.
     """
 
     def __init__(self, grant: Grant, platform: bytes, guests: "list[Guest]", openings: int) -> None:
@@ -105,7 +106,7 @@ class Stay:
         self._map()
 
     def _map(self) -> None:
-        """Make the tables; call when grant or guests have changed."""
+        """Make the tables. Call this when the grant or the guests have changed."""
         guests, names = self.guests, self.grant.commitments
         mine = [guest.commitment for guest in guests]
         inside = [at for at, guest in enumerate(guests) if not guest.named or mine[at] in names]
@@ -118,28 +119,28 @@ class Stay:
         self._owners = self._slots([guests[at].tag[3 * _TAG :] for at in inside])
 
     def _slots(self, items: "list[bytes]") -> bytes:
-        """A table of the beginnings of `items`. What fills it up is like them, to whoever does not know their keys; it
-        also stands in the place of what is not known, for nothing ever comes to zeros."""
+        """A table of the first bytes of `items`. Filled up with bytes that look the same to anybody without the keys.
+        These also replace an item of zeros, so that nothing is ever found by zeros."""
         padding: bytes = sha256(self.grant.grant_id).digest()
         found = [each[:_SLOT] if any(each[:_TAG]) else padding[:_SLOT] for each in items]
         return (b"".join(found) + padding * (_TABLE // 32))[:_TABLE]
 
     def join(self, guest: Guest) -> None:
-        """`guest` has checked in."""
+        """Add `guest`, who has checked in."""
         guest.renew(self.grant.commitments)
         self.guests.append(guest)
         self._map()
 
     def known(self, commitments: "list[bytes]") -> "tuple[int, bytes, bool, bool]":
-        """Who shows a document whose first four identities come to these `commitments`: the number of the guest who has
-        checked in or 0, the commitment to check in by, whether the grant names it, and whether one of the same name
-        and birth date is in.
+        """Who shows a document with these `commitments` to its first four identities. Returns the number of the guest
+        if they have checked in, or 0; the commitment to check in by; whether the grant names it; and whether a guest of
+        the same name and birth date is in.
 
-        The work is the same for all who have not checked in here, whoever has.
+        For everybody who has not checked in here the work is the same, whoever else has.
         """
         exact, person = commitments[0], commitments[3]
         number, named, again = _place(self._documents, exact), b"", _place(self._owners, person) > 0
-        # A place may be one of those that fill a table up: of lists, slices then hold nothing.
+        # The place may be one of the filling. The slices below are then empty.
         if exact[:_TAG] not in [guest.tag[:_TAG] for guest in self.guests[max(0, number - 1) : number]]:
             number = 0
         for each in commitments[:3]:
@@ -149,11 +150,11 @@ class Stay:
         if again:
             again = person[:_TAG] in [self.guests[inside - 1].tag[24:32] for inside in self.present()]
         if number and named and not self.belongs(number):
-            number = 0  # the grant names the document otherwise than before: they check in anew
+            number = 0  # a newer grant names the document in another way, so they check in anew
         return number, named or exact, named != b"", again
 
     def number(self, which: bytes) -> "int | None":
-        """Number of the guest of that commitment, or whose `tag` begins with these 8 bytes; None for one who has not
+        """Number of the guest with that commitment, or whose `tag` begins with these 8 bytes. None if they have not
         checked in."""
         for number, guest in enumerate(self.guests, 1):
             if which in (guest.commitment, guest.tag[:_TAG]):
@@ -161,7 +162,8 @@ class Stay:
         return None
 
     def belongs(self, number: int) -> bool:
-        """Is this guest still one of the stay's? Whom the grant named and names no more is not."""
+        """Does this guest still belong to the stay? Not if an earlier version of the grant named them and this one does
+        not."""
         return bool(self._bits << 1 >> number & 1)
 
     def present(self) -> "list[int]":
@@ -169,23 +171,23 @@ class Stay:
         return [number for number in range(1, len(self.guests) + 1) if self.belongs(number)]
 
     def unnamed(self) -> int:
-        """How many of those the grant does not name."""
+        """Number of guests who have checked in and whom no version of the grant named."""
         return self._count
 
     def mark(self, guest: Guest) -> int:
-        """record.MARK of the check-in of `guest`, 0 for none."""
+        """record.MARK for the check-in of `guest`, 0 for none."""
         if not any(guest.tag[3 * _TAG : 4 * _TAG]):
             return 1
         born = guest.tag[4 * _TAG :]
         return 2 if born in [self.guests[number - 1].tag[4 * _TAG :] for number in self.present()] else 0
 
     def occupancy(self, openings: int, joining: "Guest | None" = None) -> "list[int]":
-        """Member OCCUPANCY of the record of so many more openings, with the guest who checks in by it."""
+        """OCCUPANCY for a record of `openings` more openings. `joining` is the guest who checks in by it, if any."""
         present = self._checked + (1 if joining is not None else 0)
         return [self.grant.guests, present, self.openings + openings, self.grant.until]
 
     def renew(self, grant: Grant) -> None:
-        """Go on under a newer version of the grant. Who is in stays so if it names them at any level."""
+        """Continue under a newer version of the grant. A guest who is in stays in if it names them at any level."""
         self.grant = grant
         for guest in self.guests:
             guest.renew(grant.commitments)
@@ -193,24 +195,24 @@ class Stay:
 
 
 def _place(table: bytes, commitment: bytes) -> int:
-    """Place of `commitment` in a table from 1, or 0. Where two of them first differ, a key decides that nobody has who
-    could measure it."""
+    """Position of `commitment` in a table from 1, or 0. The search may end early at a difference, but where that is
+    depends on a key. Nobody who could measure the time has it."""
     at = table.find(commitment[:_SLOT])
     return 0 if at % _SLOT else at // _SLOT + 1
 
 
 VACANT = Stay(Grant(bytes(16), 1, "", 1, 2, 1, [], False, 2, b""), b"", [], 0)
-"""Stands for each stay that there is not, so that those that there are do not show."""
+"""Takes the place of each stay that does not exist, so that the time taken does not show how many do."""
 
 
 class Stays:
-    """All stays, as of the checkpoint in flash. The journal, as it opens, tells the notes of all records since."""
+    """All stays, as of the checkpoint in flash. When the journal opens, it passes on the notes of all records since."""
 
     def __init__(self, store: "Store") -> None:
         self._store = store
         self._stays: dict[bytes, Stay] = {}
         self._tombstones: dict[bytes, tuple[int, int]] = {}  # grant id: (serial, horizon)
-        # The latest time by which something was forgotten; after a reboot the clock may stand before it.
+        # The latest time at which something was forgotten. After a reboot the clock may be before it.
         self._floor = 0
         self._applied = 0
         raw = store.read(_FILE)
@@ -220,9 +222,9 @@ class Stays:
 
     def _load(self, saved: "Any") -> None:
         if not isinstance(saved, list) or len(saved) != 4:
-            raise StorageError("stays.corrupt", "the checkpoint is not in its form")
+            raise StorageError("stays.corrupt", "the file of stays cannot be parsed")
         self._applied, self._floor = saved[0], saved[1]
-        while saved[2]:  # what has been taken out need not stay beside what is made of it
+        while saved[2]:  # free each packed stay before the next one is unpacked
             body, platform, packed, openings = saved[2].pop()
             grant = Grant.parse(cbor.decode(body))
             guests = [Guest.unpack(packed[at : at + _PACKED]) for at in range(0, len(packed), _PACKED)]
@@ -231,7 +233,7 @@ class Stays:
             self._tombstones[grant_id] = (serial, horizon)
 
     def _save(self) -> None:
-        # Grants and guests as byte strings: a full lock would else have more items than a decoder takes at once.
+        # Grants and guests are byte strings, because a full lock would have more items than the decoder accepts.
         stays = [
             [cbor.encode(stay.grant.body()), stay.platform, b"".join([g.pack() for g in stay.guests]), stay.openings]
             for stay in self._stays.values()
@@ -241,38 +243,38 @@ class Stays:
         self._changed = False
 
     def checkpoint(self) -> None:
-        """Write what the journal's notes have changed since the last time, if anything. Raises StorageError."""
+        """Write the checkpoint if notes have changed anything since the last one. Raises StorageError."""
         if self._changed:
             self._save()
 
     def all(self) -> "list[Stay]":
-        """Every stay, in no particular order; none of them is cancelled."""
+        """Every stay, in no particular order. None of them is cancelled."""
         return list(self._stays.values())
 
-    def held(self, grant_id: bytes) -> "Stay | None":
-        """The stay of that grant, or None."""
+    def get(self, grant_id: bytes) -> "Stay | None":
+        """The stay under that grant, or None."""
         return self._stays.get(grant_id)
 
     # --- grants ------------------------------------------------------------------------------------------------------
 
     def accept(self, grant: Grant, platform: bytes, earliest: int) -> None:
-        """Take a grant that `platform` signed, of a new stay or a newer version of one. `earliest` is the clock's
-        lower end, in seconds.
+        """Take a grant that `platform` signed, for a new stay or a newer version for a known one. `earliest` is the
+        clock's lower end, in seconds.
 
-        Raises RefusedError: `grant.platform` the stay is another platform's, `grant.serial` not newer than what is
-        known, `grant.horizon` it hides an end that the stay once had, `grant.closed` the stay was cancelled or is long
-        over, `grant.over` past already, `grant.many` no room.
+        Raises RefusedError: `grant.platform` another platform granted this stay; `grant.serial` it is not newer than
+        the known version; `grant.horizon` its horizon is earlier than that of an earlier version; `grant.closed` the
+        stay was cancelled or ended long ago; `grant.over` the new stay is already over; `grant.many` there is no room.
         """
         self._forget(earliest)
         stay = self._stays.get(grant.grant_id)
         if stay is not None:
-            held = stay.grant
+            known = stay.grant
             if platform != stay.platform:
                 raise RefusedError("grant.platform", "another platform granted this stay")
-            if grant.serial == held.serial and grant.body() == held.body():
+            if grant.serial == known.serial and grant.body() == known.body():
                 self.checkpoint()
                 return
-            _check_newer(grant, held.serial, held.horizon)
+            _check_newer(grant, known.serial, known.horizon)
             stay.renew(grant)
         elif grant.grant_id in self._tombstones:
             serial, horizon = self._tombstones[grant.grant_id]
@@ -281,7 +283,7 @@ class Stays:
                 return
             _check_newer(grant, serial, horizon)
             if not grant.cancelled:
-                raise RefusedError("grant.closed", "the stay was cancelled, or is long over")
+                raise RefusedError("grant.closed", "the stay was cancelled or ended long ago")
             stay = Stay(grant, platform, [], 0)
         else:
             self._check_room(grant)
@@ -293,9 +295,9 @@ class Stays:
         self.checkpoint()
 
     def _check_room(self, grant: Grant) -> None:
-        """Is there room for a stay that is new here?"""
+        """Make sure that there is room for a stay that is new here. Raises RefusedError."""
         if (grant.horizon if grant.cancelled else grant.until) < self._floor:
-            raise RefusedError("grant.over", "the stay has passed")
+            raise RefusedError("grant.over", "the stay is over")
         if len(self._stays) >= MAX_STAYS:
             for stay in [stay for stay in self._stays.values() if stay.grant.until < self._floor]:
                 self._bury(stay)
@@ -303,7 +305,7 @@ class Stays:
             raise RefusedError("grant.many", "no room for another stay")
 
     def _forget(self, earliest: int) -> None:
-        """Let go of what can no longer come back, by the clock's lower end."""
+        """Forget what can no longer come back, by the clock's lower end."""
         self._floor = floor = max(self._floor, earliest)
         past = [stay for stay in self._stays.values() if stay.grant.until + LINGER_SECONDS < floor]
         for stay in past:
@@ -312,7 +314,7 @@ class Stays:
         for grant_id in passed:
             del self._tombstones[grant_id]
         if past or passed:
-            self._save()  # whatever becomes of the grant that brought us here: no reboot undoes this
+            self._save()  # at once: a reboot must not undo this, even if the grant that is being taken is refused
 
     def _bury(self, stay: Stay) -> None:
         grant = stay.grant
@@ -342,6 +344,6 @@ class Stays:
 
 def _check_newer(grant: Grant, serial: int, horizon: int) -> None:
     if grant.serial <= serial:
-        raise RefusedError("grant.serial", "a newer version of this grant was taken")
+        raise RefusedError("grant.serial", "the lock has a newer version of this grant")
     if grant.horizon < horizon:
-        raise RefusedError("grant.horizon", "an earlier version had a later end")
+        raise RefusedError("grant.horizon", "an earlier version had a later horizon")

@@ -81,7 +81,7 @@ def verify(story: Story, done: int, state: MemoryFlash, journal_flash: MemoryFla
         counted = len(values("counted")) + len(values("event"))
         must(counted <= told + waiting <= counted + 1, "a count is lost or doubled")
         serials = values("grant")
-        stay = stays.held(STAY)
+        stay = stays.get(STAY)
         if serials:
             must(stay is not None and stay.grant.serial >= serials[-1], "a grant is forgotten")
         if stay is not None:

@@ -156,7 +156,7 @@ class Story:
         self._open(ENTRY, None, None)
 
     def _open(self, kind: int, guest: "Guest | None", fields: "dict[str, str] | None") -> None:
-        stay = self.lock.stays.held(STAY)
+        stay = self.lock.stays.get(STAY)
         decided = Decision(kind, stay, Claim(), max(1, self.guests), guest, fields)  # type: ignore[arg-type]
         before = self.lock.journal.next_counter
         self.lock.recorder.opening(decided, self.lock.clock.interval())

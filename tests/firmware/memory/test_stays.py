@@ -40,7 +40,7 @@ class Bench:
         return None
 
     def held(self, grant_id: bytes = b"G" * 16) -> Grant | None:
-        stay = self.stays.held(grant_id)
+        stay = self.stays.get(grant_id)
         return None if stay is None else stay.grant
 
 
@@ -190,7 +190,7 @@ def test_an_extension_that_comes_late_finds_the_guests_of_the_stay(bench: Bench)
     bench.earliest = END + LINGER_SECONDS
     assert bench.take(grant("ben", grant_id=number(1), until=END + 999999)) is None
     assert bench.take(grant("ann", serial=2, until=END + 999999)) is None
-    stay = bench.stays.held(b"G" * 16)
+    stay = bench.stays.get(b"G" * 16)
     assert stay is not None and stay.present() == [1] and stay.openings == 1
 
 
@@ -198,7 +198,7 @@ def test_an_extension_that_comes_a_day_late_is_for_a_new_stay_to_make(bench: Ben
     bench.take(grant("ann"))
     bench.earliest = END + LINGER_SECONDS + 1
     assert bench.take(grant("ann", serial=2, until=END + 999999)) is None
-    stay = bench.stays.held(b"G" * 16)
+    stay = bench.stays.get(b"G" * 16)
     assert stay is not None and stay.present() == [], "its guests check in again"
 
 
@@ -207,7 +207,7 @@ def test_an_extension_that_comes_a_day_late_is_for_a_new_stay_to_make(bench: Ben
 
 def test_a_guest_who_came_as_a_companion_and_is_named_later_can_be_taken_off_the_list(bench: Bench) -> None:
     bench.take(grant("ann", places=2))
-    stay = bench.stays.held(b"G" * 16)
+    stay = bench.stays.get(b"G" * 16)
     assert stay is not None
     bench.stays.record(1, opening(b"G" * 16, Guest(who("zoe"), False, True).pack()))
     for serial, named, belongs in ((2, ("ann",), True), (3, ("ann", "zoe"), True), (4, ("ann",), False)):
@@ -221,7 +221,7 @@ def test_openings_are_counted_also_those_that_the_tally_counted(bench: Bench) ->
     bench.stays.record(2, opening(b"G" * 16))
     bench.stays.record(3, Line(ENTRY, "mdoc", 1, 2, 5, b"G" * 16, 1).note())
     bench.stays.record(4, Line(REFUSAL, "stranger", 1, 2, 7).note())
-    stay = bench.stays.held(b"G" * 16)
+    stay = bench.stays.get(b"G" * 16)
     assert stay is not None
     assert stay.occupancy(1) == [2, 1, 8, END]
     assert stay.occupancy(1, Guest(who("zoe"), False, True)) == [2, 2, 8, END]
