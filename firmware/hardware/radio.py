@@ -93,7 +93,8 @@ _MISSED = const(3)
 _EARLY = const(4)
 _EDGE = const(5)
 
-_NAMED, _INBOX = const(1), const(3)
+_NAMED = const(1)
+_INBOX = const(3)
 """Positions of the 0x2800 descriptor and of Client2Server among the handles of the phones' service."""
 
 

@@ -8,7 +8,7 @@ chip's calendar clock can be set and can jump.
     state      upper end   new check-ins   becomes the next by
     unknown    none        refused         a signed time that is plausible: known. One that is not: doubted
     known      moves on    allowed         a signed time outside the interval: doubted. A cold start: unknown
-    doubted    none        refused         the next answer, whatever later time it says: known
+    doubted    none        refused         the next answer that is not before the floor: known
 
 An answer that contradicts the interval is not believed at once. It only removes the upper end. The next answer, to a
 new nonce, is believed. So a single slip of the province's clock moves nothing, and a crystal outside its limits shows

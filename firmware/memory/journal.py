@@ -9,11 +9,11 @@ It is a ring of 4 KB sectors. Each sector begins with a header. Frames follow, e
 The life of a sector:
 
     state      in flash                                    becomes the next by
-    blank      FF only                                     `append` or `receipt`, when the sector before it is full
-    current    a header and frames; the newest of all      the next sector becomes the current one
-    waiting    a header and frames                         `receipt`, for all its records
-    covered    the same; each of its records has one       `reclaim` while the door is idle, or `append` if none is
-    blank blank
+    blank      FF only                                     `append` or `receipt`, if the one before is full: current
+    current    a header and frames; the newest of all      the next sector becomes the current one: waiting
+    waiting    a header and frames                         `receipt`, for all its records: covered
+    covered    the same; each of its records has one       `reclaim` while the door is idle: blank. Or `append`, when
+                                                           the ring comes round to it: current
 
 A power cut leaves a torn frame whose CRC fails. Nothing was acknowledged for it. At boot the rest of that sector is
 left unused, and the next record opens a new sector. A sector whose header is torn is erased at boot. A sector is erased

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 _SLOT = const(64)
 _SLOTS = SECTOR // _SLOT - 1
-_KEPT = sum([len(each) for each in EVENTS.values()]) + MAX_STAYS + 1
+_KEPT = sum(map(len, EVENTS.values())) + MAX_STAYS + 1
 """Most lines after a move to the other sector. What must stay apart fits: a line for each of `record.EVENTS` and one
 for each stay. The slots that remain are for new lines."""
 SEVERAL = "several"
