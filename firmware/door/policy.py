@@ -41,8 +41,7 @@ _REASONS = (
 """In the order of the checks. If there are several refusals, the one latest in this order is told: it says most."""
 
 _TIES = const(2)
-"""Ties that are looked up for everybody who is refused. A minor is named in one stay, or in two that follow each other.
-"""
+"""Ties looked up for everybody who is refused. A minor is named in one stay, or in two that follow each other."""
 
 
 class Decision:

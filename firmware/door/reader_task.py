@@ -3,14 +3,17 @@
 While a phone is read over BLE, the reader is free. Somebody who taps in that time is told that the door is busy, and
 the guest being served does not notice.
 
-What a card at the reader meets:
+While a card is at the reader, the task does not look for another. `Door.waiting` is the state "waits for the phone":
 
-    state of the door                              a card comes                          next state
-    free                                           tap begins                            tap at the reader
-    tap at the reader (card not yet released)      (the reader does not look)            tap over, or read over BLE
-    waits for a phone over BLE ("ble.waiting")     that tap is cancelled, a new begins   tap at the reader
-    reads a phone over BLE                         "busy", the card is released          as it was
-    tap over                                       tap begins                            tap at the reader
+    state                        event                       what happens                    next state
+    free                         a card comes                a tap begins                    at the reader
+    at the reader                the tap is over             the card is released            free
+    at the reader                handover to BLE             the card is released            waits for the phone
+    waits for the phone          the phone connects          the read goes on                read over BLE
+    waits for the phone          another card comes          this tap is cancelled,          at the reader
+                                                               and a new one begins
+    read over BLE                another card comes          it is told "busy", released     read over BLE
+    waits, or read over BLE      the tap is over             -                               free
 
 A phone that was engaged for BLE and has not connected yet must not block the door. So the next phone at the reader
 takes its place, and the first one's offer is dropped.

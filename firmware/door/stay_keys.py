@@ -37,7 +37,7 @@ class StayKeys:
                     raise ValueError
                 self._keys.append(((grant_id, document), key))
         except (TypeError, ValueError):
-            raise StorageError("stay-keys.corrupt", "the file of stay keys does not have its form")
+            raise StorageError("stay-keys.corrupt", "the file of stay keys is malformed")
 
     def _save(self) -> None:
         self._store.write(_FILE, cbor.encode([[guest[0], guest[1], key] for guest, key in self._keys]))

@@ -233,7 +233,7 @@ class Reading:
             raise _ended(status)
         if self.answered == self.asked:
             self._message = own.close()
-            raise FormatError("session.unasked", "an answer, and no request was sent")
+            raise FormatError("session.unasked", "an answer came without a request")
         self.answered += 1
         if status is not None:
             self.lost = "session.ended"

@@ -41,19 +41,41 @@ from protocol.errors import MooringError, RefusedError, StorageError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, Protocol
 
-    from firmware.door.policy import Decision
     from firmware.memory.clock import Clock
     from firmware.memory.identity import Identity
     from firmware.memory.journal import Journal
-    from firmware.memory.stays import Stays
+    from firmware.memory.stays import Guest, Stay, Stays
     from firmware.memory.visits import Visits
-    from firmware.trust.trusted_statements import TrustedStatements
     from protocol.crypto import Crypto
     from protocol.placement import Placement
 
     Interval = tuple[int, int | None]
+
+    class Shown(Protocol):
+        """What a guest has shown."""
+
+        method: str
+
+    class Opening(Protocol):
+        """An allowed opening, as `firmware.door.policy.Decision`."""
+
+        kind: int
+        stay: Stay
+        number: int
+        guest: Guest | None
+        fields: dict[str, str] | None
+
+        @property
+        def claim(self) -> Shown:
+            """By what the guest came in."""
+
+    class Placed(Protocol):
+        """What knows the placement of the lock."""
+
+        placement: Placement | None
+
 
 RESERVED_SECTORS = 4
 """Sectors that check-ins leave free, so that entries of registered guests can still be recorded one by one."""
@@ -79,7 +101,7 @@ class Recorder:
         self,
         crypto: "Crypto",
         identity: "Identity",
-        trusted: "TrustedStatements",
+        trusted: "Placed",
         clock: "Clock",
         journal: "Journal",
         tally: Tally,
@@ -108,7 +130,7 @@ class Recorder:
 
     # --- openings ----------------------------------------------------------------------------------------------------
 
-    def opening(self, decision: "Decision", interval: "Interval") -> None:
+    def opening(self, decision: "Opening", interval: "Interval") -> None:
         """Record an opening, a CHECK_IN or an ENTRY. On return it is durable, and the stays know of it.
 
         Raises StorageError, and then nothing was recorded and the door must stay shut: `journal.full` if there is no
