@@ -58,7 +58,7 @@ def parse_response(raw: bytes) -> Response:
 
 
 def expect_ok(raw: bytes) -> bytes:
-    """The data of a response whose status must be 9000. Raises FormatError, TransportError `apdu.status`."""
+    """The data of a response, which must have status 9000. Raises FormatError, TransportError `apdu.status`."""
     response = parse_response(raw)
     if response.status != OK:
         raise refused(response.status)
@@ -73,7 +73,7 @@ def refused(status: int) -> TransportError:
 def chain(ins: int, p1: int, p2: int, data: bytes, le: int, size: int, extended: bool = False) -> "Iterator[bytes]":
     """`data` as chained commands of at most `size` data bytes each (clause 5.3.3).
 
-    CLA is 10 on all but the last, and only the last carries Le: what answers the others is a bare status word.
+    CLA is 10 on all but the last. Only the last carries Le, because a bare status word answers the others.
     """
     at = 0
     while len(data) - at > size:
@@ -85,8 +85,8 @@ def chain(ins: int, p1: int, p2: int, data: bytes, le: int, size: int, extended:
 class Collector:
     """Puts a response together from the first answer and GET RESPONSEs (clause 5.3.4).
 
-    Holders are not trusted to honour Le: an answer may be shorter or longer than what was asked for. What bounds
-    the exchange is `limit`, the most bytes accepted in all, and that every GET RESPONSE must bring at least one.
+    Holders are not trusted to honour Le: an answer may be shorter or longer than was asked for. Two rules bound the
+    exchange: `limit` is the most bytes accepted in all, and every GET RESPONSE must bring at least one byte.
     """
 
     def __init__(self, limit: int, le: int = SHORT_DATA + 1) -> None:
@@ -104,14 +104,14 @@ class Collector:
         response = parse_response(raw)
         high, low = response.status >> 8, response.status & 0xFF
         if high == 0x6C and self._asked and not self._corrected and not response.data:
-            self._corrected = True  # "wrong Le, XX would be right": once, then it counts as an error
+            self._corrected = True  # 6CXX says "wrong Le, XX would be right". The second time it counts as an error.
             return command(0, GET_RESPONSE, 0, 0, le=low or SHORT_DATA + 1)
         if response.status != OK and high != 0x61:
             raise refused(response.status)
         if len(self.data) + len(response.data) > self._limit:
             raise TransportError("apdu.too_long", "the response is longer than we accept")
         if not self.data:
-            self.data = response.data  # all there is of it, most often: a copy might find no room
+            self.data = response.data  # Most often this is the whole response. The heap may have no room for a copy.
         elif isinstance(self.data, bytearray):
             self.data.extend(response.data)
         else:
@@ -142,8 +142,8 @@ def wrap_do53(data: bytes) -> bytes:
 def unwrap_do53(raw: "bytes | bytearray") -> bytes:
     """What the one data object 53 in `raw` holds.
 
-    Lengths that are not the shortest are accepted, as BER allows them; indefinite ones, lengths of more than three
-    bytes, missing and trailing bytes are not. Raises FormatError `apdu.do53`.
+    BER allows lengths that are not the shortest, so they are accepted. Indefinite lengths, lengths of more than three
+    bytes, missing bytes and trailing bytes are refused. Raises FormatError `apdu.do53`.
     """
     if len(raw) < 2 or raw[0] != 0x53:
         raise FormatError("apdu.do53", "not a data object 53")

@@ -1,9 +1,9 @@
-"""The maintenance console: what a laptop on a lock's USB cable asks (console.cddl). The laptop's side is in
+"""The maintenance console: what a laptop on a lock's USB cable can ask (console.cddl). The laptop's side is in
 `console_cpython`.
 
-Requests and answers are lines of text between the lines of the log, so that a terminal shows them and no control
-character is ever among them: a mark, and in base64 the length of a message, the message and its CRC-32. Nothing that is
-asked can be run: there are a few commands, and no more.
+Requests and answers are lines of text between the lines of the log, so a terminal can show them, and they hold no
+control characters. Such a line is a mark, followed in base64 by the length of a message, the message and its CRC-32.
+There are a few fixed commands. No request can run code.
 """
 
 from binascii import a2b_base64, b2a_base64, crc32
@@ -23,14 +23,14 @@ _END = const(0x0A)
 
 
 class Assembler:
-    """Finds the lines of the console among all that comes in, of messages of at most `limit` bytes. Holds one."""
+    """Finds the console's lines in the incoming bytes. Keeps one line, of a message of at most `limit` bytes."""
 
     def __init__(self, limit: int) -> None:
         self._longest = (limit + 8) // 3 * 4 + 1
         self._line: bytearray | None = None
 
     def push(self, byte: int) -> "bytes | None":
-        """Take the next byte; a whole line, for `decode`, once there is one. What is none is passed over."""
+        """Take the next byte. Returns a whole line, for `decode`, once there is one. Other lines are skipped."""
         line = self._line
         if byte == _MARK:
             self._line = bytearray()
@@ -46,7 +46,7 @@ class Assembler:
 
 
 def encode(message: "list[Any]") -> bytes:
-    """The line that carries `message`, its end included."""
+    """The line that carries `message`, with its line end."""
     content = cbor.encode(message)
     content = len(content).to_bytes(2, "big") + content
     return b"~" + b2a_base64(content + crc32(content).to_bytes(4, "big"))
@@ -60,7 +60,7 @@ def decode(line: bytes) -> "list[Any]":
         content = a2b_base64(line)
     except ValueError:  # binascii.Error is one
         content = b""
-    # Decoders of base64 pass over what is none; written again it has to be the same.
+    # A base64 decoder skips characters outside its alphabet, so the decoded bytes are encoded again and compared.
     if len(content) < 6 or b2a_base64(content)[:-1] != line:
         raise FormatError("console.frame", "not base64")
     check = int.from_bytes(content[-4:], "big")
@@ -82,5 +82,5 @@ def request(line: bytes) -> "tuple[int, str, Any]":
     else:
         good = command in ("status", "log", "inputs", "signals", "strike") and argument is None
     if not good:
-        raise FormatError("console.form", "no command, or not what it takes")
+        raise FormatError("console.form", "not a command, or not an argument that it takes")
     return number, command, argument

@@ -18,10 +18,11 @@ BUTTONS = ("absent", "stuck", "open", "held")
 class Status:
     """What a lock says of itself.
 
-    `lock_id` is None where it cannot open its memory. `next_counter` is what its next record will carry, 0 while its
-    journal is not open; `receipted_through` the last counter with a receipt; `placed`: does it hold its papers;
-    `timed`: does it know the time; `free` bytes of its heap; `up` milliseconds since it started, which come round after
-    six days; `button` one of BUTTONS; `halted` the code for which it does not serve.
+    `lock_id` is None if the lock cannot open its memory. `next_counter` is the counter of its next record, 0 while its
+    journal is not open. `receipted_through` is the last counter with a receipt. `placed`: does it hold placement, trust
+    list and profile? `timed`: does it know the time? `free` is the free heap in bytes. `up` is the time since it
+    started in milliseconds, and wraps to 0 after six days. `button` is one of BUTTONS. `halted` is the error code for
+    which the lock does not serve, or None.
     """
 
     lock_id: bytes | None
@@ -39,7 +40,7 @@ def answer(line: bytes) -> tuple[int, str | None, Any]:
     """(number of the request, code of the refusal or None, content) of an answer. Raises FormatError as `decode`."""
     number, code, content = decode(line)
     if not (code is None or statement.is_label(code)) or (code is not None and content is not None):
-        raise FormatError("console.form", "an answer is good, or has a code")
+        raise FormatError("console.form", "an answer has either a content or a code")
     return number, code, content
 
 
@@ -60,7 +61,7 @@ def lines(content: Any) -> list[str]:
     """The content of an answer to `log`. Raises FormatError `console.form`."""
     if not isinstance(content, bytes):
         raise FormatError("console.form", "not a log")
-    # What a terminal would obey is not shown as it came: a log may come from anybody's board.
+    # A log may come from anyone's board, so control characters, which a terminal would obey, are replaced.
     text = content.decode("ascii", "replace")
     return ["".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line) for line in text.splitlines()]
 
@@ -74,7 +75,7 @@ def exported(content: Any) -> record.Record | None:
         raise FormatError("console.form", "not a record")
     found = record.parse(content[1])
     if found.counter != content[0]:
-        raise FormatError("console.form", "another record than it says")
+        raise FormatError("console.form", "the record has another counter than the answer states")
     return found
 
 

@@ -1,8 +1,8 @@
-"""Certificate revocation lists (RFC 5280 section 5): complete, direct ones, signed by the CA whose certificates they
-list. That is what an IACA issues (ISO/IEC 18013-5 Annex B.1.5).
+"""Certificate revocation lists (RFC 5280 section 5). Only complete and direct lists are read: the CA that signs one is
+the CA whose certificates it lists. An IACA issues such lists (ISO/IEC 18013-5 Annex B.1.5).
 
-A delta CRL, an indirect one or one for a part of the certificates says so in a critical extension; all of those are
-refused, as is any other critical extension.
+A delta CRL, an indirect CRL, or one for a part of the certificates says so in a critical extension. A list with any
+critical extension is refused.
 """
 
 from protocol import const, der, x509
@@ -39,14 +39,15 @@ class CRL:
         self.issuer = tbs.element(der.SEQUENCE)
         self.this_update = x509.read_time(tbs)
         if tbs.peek() not in (der.UTC_TIME, der.GENERALIZED_TIME):
-            raise FormatError("crl.next_update", "does not say when the next one comes")
+            raise FormatError("crl.next_update", "nextUpdate is missing")
         self.next_update = x509.read_time(tbs)
         if self.next_update < self.this_update:
-            raise FormatError("crl.next_update", "the next one comes before this one")
+            raise FormatError("crl.next_update", "nextUpdate lies before thisUpdate")
         self._entries: "der.Reader | None" = None
         if tbs.peek() == der.SEQUENCE:
             self._entries = tbs.enter(der.SEQUENCE)
-            self.serials()  # once to the end, so that what cannot be read is refused before anybody relies on it
+            # Read to the end once, so an unreadable entry is refused before anything relies on the list.
+            self.serials()
         if tbs.peek() != 0xA0:
             raise FormatError("crl.extensions", "a version 2 CRL has extensions")
         extensions = tbs.enter(0xA0)
@@ -62,12 +63,12 @@ class CRL:
                 authority = value.enter(der.SEQUENCE)
                 if authority.peek() == 0x80:
                     self._authority_key_identifier = authority.content(0x80)
-            # The CRL's own number is not asked: which list is the newest, the province's serial says.
+            # The CRL number is not used: the serial of the province's statement tells which list is the newest.
             elif critical and identifier != _CRL_NUMBER:
                 raise VerificationError("crl.critical", "a critical extension: a delta, indirect or partial CRL")
 
     def serials(self) -> "list[bytes]":
-        """Serial numbers (as `der.Reader.serial` has them) of the certificates that are revoked, or on hold."""
+        """Serial numbers of the certificates that are revoked or on hold, as `der.Reader.serial` returns them."""
         found = []
         if self._entries is not None:
             entries = der.Reader(self._entries.data, self._entries.at, self._entries.end)
@@ -86,7 +87,8 @@ class CRL:
     def verify(self, crypto: "Crypto", issuer: "Certificate") -> None:
         """Is this the list of `issuer`, signed by it?
 
-        Raises VerificationError `crl.issuer` for another name, key or use of it, `crl.signature`.
+        Raises VerificationError `crl.issuer` for another name or key, or for a key that may not sign CRLs;
+        `crl.signature`.
         """
         wanted, offered = self._authority_key_identifier, issuer.subject_key_identifier
         named = x509.same_name(self.issuer, issuer.subject)

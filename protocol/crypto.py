@@ -3,7 +3,7 @@
 - `protocol.crypto_cpython`, over the `cryptography` package (edge agent, simulator, tools);
 - `firmware.crypto`, our own, for MicroPython.
 
-Both must give the same answers; tests hold them against each other. A public key is the uncompressed point
+Both must give the same answers; tests compare them. A public key is the uncompressed point
 `04 || X || Y`; a private key is a big-endian scalar of the curve's size; a signature is `r || s`
 (RFC 9053 section 2.1).
 """
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
             """HKDF-Expand with SHA-256 (RFC 5869 section 2.3)."""
 
         def verify(self, curve: str, public: bytes, hash_name: str, message: bytes, signature: bytes) -> bool:
-            """ECDSA, or on curve "SM2" the SM2 signature: is `signature` good for `message`?
+            """Is `signature` good for `message`? ECDSA, or on curve "SM2" the SM2 signature.
 
-            False also for a key that is no point on the curve, and for "SM2" without "SM3" or the reverse."""
+            Also False for a key that is not a point on the curve, and for "SM2" without "SM3" or the reverse."""
 
         def prepare(self, curve: str) -> None:
-            """Make ready for verifications on `curve`, at a time when nobody waits."""
+            """Prepare for verifications on `curve`. Called when nobody waits."""
 
         def sign(self, private: bytes, message: bytes) -> bytes:
             """ES256: ECDSA on P-256 with SHA-256."""
@@ -60,10 +60,10 @@ if TYPE_CHECKING:
 
 
 COORDINATE_BYTES = {"P-256": 32, "P-384": 48, "P-521": 66, "SM2": 32}
-"""Curves of signatures that can be verified, and the size of a coordinate, scalar and half signature."""
+"""Curves on which signatures can be verified, with the size in bytes of a coordinate, a scalar and half a signature."""
 
 AGREEMENT_CURVES = ("P-256", "P-384")
-"""Curves that `generate`, `public` and `ecdh` serve: those of mdoc sessions and of our own keys."""
+"""Curves that `generate`, `public` and `ecdh` know: those of mdoc sessions and of our own keys."""
 
 NIST = "nist"
 SM = "sm"
@@ -76,7 +76,7 @@ def suite(algorithm: str) -> str:
 
 
 def is_point(crypto: "Crypto", curve: str, public: bytes) -> bool:
-    """Is `public` a point on `curve`, one of AGREEMENT_CURVES? To agree with it is what refuses any other."""
+    """Is `public` a point on `curve`, one of AGREEMENT_CURVES? A key agreement is tried, which refuses any other."""
     try:
         crypto.ecdh(curve, (1).to_bytes(COORDINATE_BYTES[curve], "big"), public)
     except VerificationError:

@@ -88,7 +88,7 @@ def verify(curve: str, public: bytes, hash_name: str, message: bytes, signature:
 
 
 def prepare(curve: str) -> None:
-    """Nothing has to be made ready here."""
+    """Nothing to prepare here."""
     del curve
 
 

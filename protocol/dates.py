@@ -14,7 +14,7 @@ def _leap(year: int) -> bool:
 
 
 def _invalid() -> FormatError:
-    return FormatError("date.form", "not a date of the form it must have")
+    return FormatError("date.form", "not a date in the required form")
 
 
 def _number(text: str, start: int, length: int) -> int:
@@ -23,7 +23,7 @@ def _number(text: str, start: int, length: int) -> int:
         raise _invalid()
     value = 0
     for digit in digits:
-        if not "0" <= digit <= "9":  # not isdigit(): that takes digits of every script
+        if not "0" <= digit <= "9":  # Not isdigit(), which accepts the digits of every script.
             raise _invalid()
         value = value * 10 + ord(digit) - 48
     return value
@@ -35,7 +35,7 @@ def day(year: int, month: int, day_of_month: int) -> int:
         raise _invalid()
     if not 1 <= day_of_month <= _DAYS[month - 1] + (1 if month == 2 and _leap(year) else 0):
         raise _invalid()
-    # Years that begin in March put the leap day last, so that the days before a month follow one formula.
+    # With a year that begins in March the leap day comes last, so one formula gives the days before each month.
     shifted = year - (1 if month <= 2 else 0)
     months = (month + 9) % 12
     return (
@@ -44,15 +44,15 @@ def day(year: int, month: int, day_of_month: int) -> int:
 
 
 def _seconds(days: int, hour: int, minute: int, second: int) -> int:
-    # RFC 3339 knows second 60; it counts as the first of the next minute, as POSIX time has it.
+    # RFC 3339 allows second 60. It counts as second 0 of the next minute, as in POSIX time.
     if hour > 23 or minute > 59 or second > 60:
         raise _invalid()
     return days * 86400 + hour * 3600 + minute * 60 + second
 
 
 def from_rfc3339(text: str) -> int:
-    """Seconds since 1970 of an RFC 3339 date-time, any fraction of a second cut off. Raises FormatError `date.form`."""
-    # "2026-11-23T16:52:01" and then a fraction or none, then Z or an offset.
+    """Seconds since 1970 of an RFC 3339 date-time, without its fraction. Raises FormatError `date.form`."""
+    # "2026-11-23T16:52:01", then an optional fraction, then Z or an offset.
     if len(text) < 20 or text[4] != "-" or text[7] != "-" or text[10] not in "Tt" or text[13] != ":" or text[16] != ":":
         raise _invalid()
     days = day(_number(text, 0, 4), _number(text, 5, 2), _number(text, 8, 2))

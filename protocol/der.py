@@ -1,6 +1,6 @@
-"""Reading DER (ITU-T X.690), as far as certificates need it: definite, shortest lengths and low tag numbers only.
+"""Reading DER (ITU-T X.690) as far as certificates need it: only definite, shortest lengths and low tag numbers.
 
-Nothing here recurses, so nesting costs no stack; a reader never leaves the bounds of the element it was opened on.
+Nothing here recurses, so nesting costs no stack. A reader never leaves the bounds of the element that it was opened on.
 """
 
 from protocol.errors import FormatError
@@ -58,7 +58,7 @@ class Reader:
 
     def _expect(self, tag: int) -> None:
         if self.peek() != tag:
-            raise FormatError("der.unexpected", "another element stands here")
+            raise FormatError("der.unexpected", "an element of another tag stands here")
 
     def enter(self, tag: int) -> "Reader":
         """A reader of the content of the next element, which must have `tag`. Raises FormatError."""
@@ -73,14 +73,14 @@ class Reader:
         return bytes(self.data[start:end])
 
     def element(self, tag: int) -> bytes:
-        """The next element whole, head included. Raises FormatError."""
+        """The whole next element, with its head. Raises FormatError."""
         self._expect(tag)
         start = self.at
         _, end = self._step()
         return bytes(self.data[start:end])
 
     def skip(self) -> None:
-        """Pass over the next element, whatever it is. Raises FormatError."""
+        """Skip the next element, whatever it is. Raises FormatError."""
         self._step()
 
     def finish(self) -> None:
@@ -103,10 +103,11 @@ class Reader:
         return int.from_bytes(content, "big")
 
     def serial(self) -> bytes:
-        """A serial number: the content of an INTEGER in the one form that it has here, so that equal numbers are equal
-        bytes. Issuers have written them with more leading bytes than DER allows (RFC 5280 section 4.1.2.2 asks us to
-        cope), or without the zero that keeps them positive: a negative one counts as the positive one of its bytes,
-        which no issuer uses beside it. Raises FormatError.
+        """A serial number: the content of an INTEGER without leading zeros, so that equal numbers are equal bytes.
+
+        Some issuers write more leading bytes than DER allows, or leave out the zero byte that keeps a number positive;
+        RFC 5280 section 4.1.2.2 asks readers to cope. A negative number counts as the positive number with the same
+        bytes. No issuer uses both. Raises FormatError.
         """
         content = self.content(INTEGER)
         if not content:

@@ -1,7 +1,7 @@
-"""HPKE (RFC 9180) in base mode: DHKEM(P-256, HKDF-SHA256), HKDF-SHA256, AES-128-GCM, one message a context.
+"""HPKE (RFC 9180) in base mode: DHKEM(P-256, HKDF-SHA256), HKDF-SHA256, AES-128-GCM, one message for each context.
 
-Single-shot only (section 6.1), so the sequence number is always 0 and the nonce is the base nonce. The costly half,
-`encapsulate`, knows nothing of the message, so a lock can do it while the door is idle.
+Only the single-shot form (section 6.1), so the sequence number is always 0 and the nonce is the base nonce. The costly
+half, `encapsulate`, does not depend on the message, so a lock can do it while the door is idle.
 """
 
 from protocol import const
@@ -50,7 +50,7 @@ def encapsulate(
 ) -> "tuple[bytes, bytes]":
     """Encap of section 4.1: (enc, shared secret) towards `public`, a 65-byte point.
 
-    `ephemeral` is a fresh (private, public) pair, made here when absent. Whoever passes one must use it once only.
+    `ephemeral` is a fresh (private, public) pair; one is made here if it is None. A pair must be used only once.
     Raises VerificationError `crypto.key` for a point not on the curve.
     """
     private, enc = ephemeral or crypto.generate("P-256")
@@ -60,7 +60,7 @@ def encapsulate(
 def seal_encapsulated(
     crypto: "Crypto", encapsulation: "tuple[bytes, bytes]", info: bytes, aad: bytes, plaintext: bytes
 ) -> "tuple[bytes, bytes]":
-    """(enc, ciphertext with tag) of `plaintext` under the result of `encapsulate`, which must never be used again."""
+    """(enc, ciphertext with tag) of `plaintext`. A result of `encapsulate` must be used only once."""
     enc, shared_secret = encapsulation
     key, nonce = _key_and_nonce(crypto, shared_secret, info)
     return enc, crypto.seal_gcm(key, nonce, plaintext, aad)
@@ -81,7 +81,7 @@ def seal(
 def open(crypto: "Crypto", private: bytes, enc: bytes, info: bytes, aad: bytes, ciphertext: bytes) -> bytes:
     """OpenBase (section 6.1): the plaintext.
 
-    Raises FormatError `hpke.form`, VerificationError `crypto.key` (enc is no point of the curve), `crypto.tag`.
+    Raises FormatError `hpke.form`, VerificationError `crypto.key` (enc is not a point on the curve), `crypto.tag`.
     """
     if len(enc) != ENC_BYTES or len(ciphertext) < 16:
         raise FormatError("hpke.form", "encapsulated key or ciphertext of the wrong length")

@@ -1,8 +1,8 @@
-"""What a long zlib stream of few bytes inflates to, without its zeros: for status lists, on a lock.
+"""Inflates a zlib stream and keeps only the bytes that are not zero. A lock reads status lists with it.
 
-A status list (RFC 1950 and RFC 1951) inflates to a hundred kilobytes of which almost all are zero, and any inflater
-keeps the last 32 of them. This one keeps the bytes that are not zero, which are few or the list is refused; a copy of
-nothing but zeros costs it a look-up. What comes out is what the stream says, Adler-32 included.
+A status list (RFC 1950 and RFC 1951) inflates to about a hundred kilobytes, and almost all bytes are zero. An ordinary
+inflater keeps the last 32 KB. This one keeps the bytes that are not zero; a list with too many of them is refused. A
+copy of zeros alone costs only a look-up. The result is exactly what the stream encodes, and the Adler-32 is checked.
 """
 
 from protocol import const
@@ -12,19 +12,19 @@ RECORD = 4
 """Bytes of a record: offset (3), value (1)."""
 
 PAGE = 128
-"""Records in a page: a heap in use for long has many small places, and few large ones."""
+"""Records in a page. Pages are small because a heap that was in use for long has few large free places."""
 
 _MODULUS = const(65521)
 _CODE_LENGTHS = (16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15)
 
 
 class Sparse:
-    """The bytes of `data`, inflated, that are not zero: records, sorted, in `pages` of PAGE of them; `size` bytes there
-    are in all, and `count` records."""
+    """The bytes of the inflated `data` that are not zero, as sorted records in `pages` of PAGE records each. `size` is
+    the number of all inflated bytes, `count` that of the records."""
 
     def __init__(self, data: bytes, longest: int, most: int) -> None:
-        """Raises FormatError `status-list.zlib` for what is not one whole zlib stream, `status-list.too_long` above
-        `longest` bytes, `status-list.too_dense` above `most` that are not zero."""
+        """Raises FormatError `status-list.zlib` unless `data` is one whole zlib stream, `status-list.too_long` for more
+        than `longest` bytes, `status-list.too_dense` for more than `most` bytes that are not zero."""
         self.pages: "list[bytearray]" = []
         self.size = self.count = 0
         self._data = data
@@ -66,7 +66,7 @@ class Sparse:
         return value
 
     def _symbol(self, code: "_Code") -> int:
-        # A canonical code (section 3.2.2): of each length it holds a run of numbers, one after the other.
+        # A canonical code (section 3.2.2): the codes of one length are consecutive numbers.
         number = first = index = 0
         for count in code.counts:
             number |= self._take(1)
@@ -128,7 +128,7 @@ class Sparse:
                 self._copy(length, self._extended(symbol, 2, 30, 0, 1))
 
     def _extended(self, symbol: int, step: int, last: int, longest: int, base: int) -> int:
-        """A length or distance (section 3.2.5): `step` symbols each have one extra bit more than those before."""
+        """A length or distance (section 3.2.5): after every `step` symbols the number of extra bits grows by one."""
         if symbol == last:
             return longest
         if symbol > last:
@@ -143,7 +143,7 @@ class Sparse:
     def _put(self, byte: int) -> None:
         if byte:
             if self.size > 0xFFFFFF or self.count >= self._most:
-                raise FormatError("status-list.too_dense", "more entries that are not valid than we remember")
+                raise FormatError("status-list.too_dense", "more entries that are not zero than a lock can keep")
             if self.count % PAGE == 0:
                 self.pages.append(bytearray())
             self.pages[-1].extend((self.size << 8 | byte).to_bytes(RECORD, "big"))
@@ -152,7 +152,7 @@ class Sparse:
         self._skip(1)
 
     def _skip(self, zeros: int) -> None:
-        """The sums and the size, `zeros` bytes later."""
+        """Advance the checksum and the size over `zeros` zero bytes."""
         self._high = (self._high + self._low * zeros) % _MODULUS
         self.size += zeros
         if self.size > self._longest:
@@ -164,7 +164,7 @@ class Sparse:
         end = self.size + length
         place = self._find(self.size - distance)
         while place < self.count:
-            # The next byte that is not zero; it may have been put by this very copy.
+            # The next byte that is not zero. This same copy may have written it.
             record = self._record(place)
             target = (record >> 8) + distance
             if target >= end:
@@ -179,7 +179,7 @@ class Sparse:
         return int.from_bytes(self.pages[place // PAGE][at : at + RECORD], "big")
 
     def _find(self, offset: int) -> int:
-        """The first record that is not before `offset`; their count if all are."""
+        """Index of the first record at or after `offset`, or the number of records if there is none."""
         low, high = 0, self.count
         while low < high:
             middle = low + high >> 1
@@ -191,7 +191,7 @@ class Sparse:
 
 
 class _Code:
-    """A Huffman code by the lengths of its symbols' codes, 0 for one that has none."""
+    """A Huffman code from the code lengths of its symbols; length 0 means that a symbol has no code."""
 
     def __init__(self, lengths: "bytes | bytearray") -> None:
         self.counts = [0] * 15
@@ -203,7 +203,7 @@ class _Code:
             left = (left << 1) - count
             if left < 0:
                 raise _broken()
-        # An incomplete code has no symbol, or one of one bit (section 3.2.7).
+        # Only a code with no symbol, or with one symbol of one bit, may be incomplete (section 3.2.7).
         self.complete = not left
         if left and sum(self.counts) > min(self.counts[0], 1):
             raise _broken()

@@ -1,20 +1,23 @@
-"""How lock and edge prove themselves to each other and keep their words to themselves: `Noise_XX_P256_AESGCM_SHA256`.
+"""How lock and edge authenticate each other and encrypt what they say: `Noise_XX_P256_AESGCM_SHA256`.
 
-The handshake is pattern XX of the Noise Protocol Framework (revision 34, sections 5 and 7.5) to the letter, over P-256:
-a public key is the 65-byte point, a DH output the x-coordinate. The edge initiates (link_session.cddl has the forms):
+The handshake is exactly pattern XX of the Noise Protocol Framework (revision 34, sections 5 and 7.5) over P-256. A
+public key is the 65-byte point, a DH output is the x-coordinate. The edge initiates (link_session.cddl has the forms):
 
     -> e                    OPEN
     <- e, ee, s, es         ANSWER   payload: the proof that the static key is the lock's, under its identity key
     -> s, se                FINISH   payload: the edge pass; the edge's first messages may follow at once
 
-The lock multiplies three times (ee, es, se); its ephemeral key can be made while the door is idle. What XX gives: both
-sides proven, forward secrecy, the statics bound to this transcript (no unknown key share, no replay, no impersonation
-of others to someone whose own key is lost), and neither identity visible to who only listens. An active stranger learns
-the lock's identity, whose front is advertised anyway; the edge shows its own only to a lock that is proven.
+The lock does three point multiplications (ee, es, se). Its ephemeral key can be made while the door is idle. XX gives:
 
-Static keys serve this handshake and nothing else. The lock's identity key signs the proof once, under a `typ` of its
-own, so no stranger in range can make it work. There is one version, it is part of the prologue, and nothing is ever
-said unsealed, so there is nothing to be talked down to.
+- both sides are authenticated, with forward secrecy;
+- the static keys are bound to this transcript: no unknown key share, no replay, and a lost key does not let an attacker
+  impersonate others to its owner;
+- a passive listener learns neither identity. An active stranger learns the lock's identity, whose first bytes are
+  advertised anyway. The edge shows its identity only to a lock that has proven itself.
+
+Static keys are used for this handshake and nothing else. The lock's identity key signs the proof once, under a `typ` of
+its own, so a stranger in range cannot cause signatures. There is one version, and it is part of the prologue. Nothing
+is sent unsealed after the handshake, so nobody can force an older or weaker version.
 """
 
 from protocol import cbor, const, cose
@@ -35,15 +38,16 @@ ANSWER = 33
 FINISH = 34
 
 TAG_BYTES = 16
-"""What sealing adds to a message: the GCM tag. The counter is not sent; GATT keeps order, a loss ends the session."""
+"""Bytes that sealing adds to a message: the GCM tag. The counter is not sent: GATT keeps the order, and a loss ends the
+session."""
 POINT_BYTES = 65
 OPEN_LIMIT = 80
-"""Longest OPEN: all that a stranger can make the lock hold."""
+"""Longest OPEN, in bytes. A stranger cannot make the lock keep more than this."""
 PASS_LIMIT = 1408
-"""Longest edge pass: one that lists 64 locks."""
+"""Longest edge pass, in bytes: one that lists 64 locks."""
 FINISH_LIMIT = PASS_LIMIT + 128
 MESSAGES_LIMIT = 1 << 32
-"""Messages sealed with one key. No connection comes near; AES-GCM itself bears it (SP 800-38D, section 8.3)."""
+"""Most messages sealed with one key. No connection comes near it, and AES-GCM allows it (SP 800-38D, section 8.3)."""
 
 _NAME = const(b"Noise_XX_P256_AESGCM_SHA256")
 _PROOF_TYPE = const("mooring/link-key")
@@ -114,7 +118,7 @@ class _Symmetric:
         return plaintext
 
     def split(self) -> "KeyPair":
-        """Keys (initiator to responder, responder to initiator)."""
+        """The keys for (initiator to responder, responder to initiator)."""
         return self._expand(b"")
 
 
@@ -123,10 +127,10 @@ def _nonce(count: int) -> bytes:
 
 
 class Session:
-    """Seals and opens what follows the handshake, strictly in order, each direction under a key of its own.
+    """Seals and opens what follows the handshake, strictly in order. Each direction has a key of its own.
 
-    Whatever does not open ends the session: after a VerificationError nothing more is opened, and the connection must
-    be dropped.
+    A message that does not open ends the session: after a VerificationError no more messages are opened, and the
+    connection must be dropped.
     """
 
     def __init__(self, crypto: "Crypto", send_key: bytes, receive_key: bytes) -> None:
@@ -138,7 +142,7 @@ class Session:
     def seal(self, message: bytes) -> bytes:
         """The next message, sealed. Raises VerificationError `link.exhausted` after MESSAGES_LIMIT."""
         if self._sent >= MESSAGES_LIMIT:
-            raise VerificationError("link.exhausted", "the key has served; connect again")
+            raise VerificationError("link.exhausted", "the key has sealed as many messages as it may; connect again")
         sealed = self._crypto.seal_gcm(self._send_key, _nonce(self._sent), message, b"")
         self._sent += 1
         return sealed
@@ -161,9 +165,9 @@ class Session:
 
 
 class Initiator:
-    """The edge's side: `open`, `answered`, `finish`, in this order and once each.
+    """The edge's side. Call `open`, `answered` and `finish` in this order, once each.
 
-    `static` and `ephemeral` are P-256 key pairs (private, public); an ephemeral one is given by test vectors only.
+    `static` and `ephemeral` are P-256 key pairs (private, public). Only test vectors pass an ephemeral one.
     """
 
     def __init__(self, crypto: "Crypto", static: "KeyPair", ephemeral: "KeyPair | None" = None) -> None:
@@ -180,7 +184,7 @@ class Initiator:
         return cbor.encode([OPEN, VERSION, self._ephemeral[1]])
 
     def answered(self, message: bytes) -> bytes:
-        """Take the lock's ANSWER; returns the lock's identity key, a 65-byte point, which is proven.
+        """Take the lock's ANSWER. Returns the lock's identity key, a 65-byte point, which the lock has proven to hold.
 
         Raises FormatError `cbor.*`, `link.form`; VerificationError `crypto.key`, `link.handshake`, `link.proof`.
         """
@@ -196,7 +200,7 @@ class Initiator:
         return _check_proof(crypto, state.open(sealed_proof), static)
 
     def finish(self, edge_pass: bytes) -> "tuple[bytes, Session]":
-        """The FINISH message, and the session that it begins. Raises FormatError `link.too_long`."""
+        """The FINISH message, and the session that starts with it. Raises FormatError `link.too_long`."""
         if not 0 < len(edge_pass) <= PASS_LIMIT:
             raise FormatError("link.too_long", "no edge pass has this size")
         state = self._state
@@ -208,9 +212,10 @@ class Initiator:
 
 
 class Responder:
-    """The lock's side: `opened`, `answer`, `finished`, in this order and once each.
+    """The lock's side. Call `opened`, `answer` and `finished` in this order, once each.
 
-    Each of the three multiplies once, so that a lock can attend to its door in between. `ephemeral` must be fresh.
+    Each of the three does one point multiplication, so the lock can serve its door in between. `ephemeral` must be
+    fresh.
     """
 
     def __init__(self, crypto: "Crypto", static: "KeyPair", proof: bytes, ephemeral: "KeyPair") -> None:
@@ -222,7 +227,8 @@ class Responder:
         self._their_ephemeral = b""
 
     def opened(self, message: bytes) -> None:
-        """Take the edge's OPEN. Raises as `parse_open`, and VerificationError `crypto.key` for what is no point."""
+        """Take the edge's OPEN. Raises as `parse_open`, and VerificationError `crypto.key` for a key that is not a
+        point."""
         self._their_ephemeral = parse_open(message)
         state = self._state
         state.mix_hash(self._their_ephemeral)
@@ -238,7 +244,8 @@ class Responder:
         return cbor.encode([ANSWER, self._ephemeral[1], sealed_static, state.seal(self._proof)])
 
     def finished(self, message: bytes) -> "tuple[bytes, bytes, Session]":
-        """Take the edge's FINISH: (its static key, which it has proven to hold; its pass, not judged yet; the session).
+        """Take the edge's FINISH. Returns its static key, which it has proven to hold; its pass, unverified; the
+        session.
 
         Raises FormatError `cbor.*`, `link.form`; VerificationError `crypto.key`, `link.handshake`.
         """
@@ -255,12 +262,12 @@ class Responder:
 
 
 def parse_open(message: bytes) -> bytes:
-    """The ephemeral key in an OPEN. Costs nothing: what is refused here has not made the lock multiply.
+    """The ephemeral key in an OPEN. It is cheap: an OPEN that is refused here has cost no point multiplication.
 
     Raises FormatError `cbor.*`, `link.form`, `link.version`.
     """
     items = _items(message, OPEN_LIMIT)
-    # The version comes first, so that a later one may change everything after it and still be named as such.
+    # The version comes first, so a later version may change everything after it and is still recognised.
     if len(items) >= 2 and items[0] == OPEN and (items[1] != VERSION or isinstance(items[1], bool)):
         raise FormatError("link.version", "an OPEN of a version this side does not speak")
     if len(items) != 3 or items[0] != OPEN or not _is_bytes(items[2], POINT_BYTES) or items[2][0] != 4:

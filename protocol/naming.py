@@ -1,8 +1,8 @@
-"""Whom a document or a booking means: numbers and names in one form each, and the identities made of them.
+"""Whom a document or a booking means: numbers and names in one canonical form, and the identities made of them.
 
-An identity is what a commitment is made of (`protocol.grant`). Both runtimes must come to the same bytes, and
-MicroPython has no tables of Unicode, so those of folding stand here; docs/formats.md gives the reasons. Folding works
-on UTF-8 itself: the interpreter keeps each single character that it takes out of a text as a name, for ever.
+A commitment is made from an identity (`protocol.grant`). Both runtimes must compute the same bytes. MicroPython has no
+Unicode tables, so the tables for folding names are here; docs/formats.md gives the reasons. Folding works on the UTF-8
+bytes, because MicroPython keeps every single character that code takes out of a text, for ever.
 """
 
 from protocol import cbor, const, dates
@@ -12,8 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-# Capitals without their marks, for U+00C0 to U+024F and then for U+1E00 to U+1EFF. A small letter stands for a pair of
-# _PAIRS, "?" for a letter that is kept as it is.
+# Capitals without their marks, for U+00C0 to U+024F, then for U+1E00 to U+1EFF. A small letter refers to a pair in
+# _PAIRS; "?" marks a letter that is kept as it is.
 _LATIN = const(
     b"AAAAAAACEEEEIIIIDNOOOOO OUUUUYtsAAAAAAACEEEEIIIIDNOOOOO OUUUUYtYAAAAAACCCCCCCCDDDDEEEEEEEEEEGGGGGGGG"
     b"HHHHIIIIIIIIIIiiJJKKQLLLLLLLLLLNNNNNNNNNOOOOOOOORRRRRRSSSSSSSSTTTTTTUUUUUUUUUUUUWWYYYZZZZZZSBBBB??OC"
@@ -24,16 +24,16 @@ _LATIN = const(
     b"IIIIOOOOOOOOOOOOOOOOOOOOOOOOUUUUUUUUUUUUUUYYYYYYYY????YY"
 )
 _PAIRS = const(b"sSStTHiIJdDZlLJnNJ")
-# Low bytes of letters with a mark (U+03xx, U+04xx), each before that of the letter without it.
+# Pairs of low bytes (U+03xx, U+04xx): a letter with a mark, then the same letter without it.
 _GREEK = const(
     b"\x86\x91\x88\x95\x89\x97\x8a\x99\x8c\x9f\x8e\xa5\x8f\xa9\x90\x99\xaa\x99\xab\xa5\xac\x91\xad\x95\xae\x97\xaf\x99"
     b"\xb0\xa5\xcc\x9f\xcd\xa5\xce\xa9\xa2\xa3"
 )
 _CYRILLIC = const(b"\x00\x15\x01\x15\x03\x13\x07\x06\x0c\x1a\x0d\x18\x0e\x23\x19\x18")
-# Of U+20xx the low bytes that stand for nothing: marks of direction, apostrophes, middle dots. The rest are spaces.
+# Low bytes of characters in U+20xx that are dropped: direction marks, apostrophes, middle dots. The rest are spaces.
 _NOTHING = const(b"\x0b\x0c\x0d\x0e\x0f\x18\x19\x1b\x22\x27\x2a\x2b\x2c\x2d\x2e\x32\x35\x60")
 _SPACE = const(0x20)
-_CJK = const(0x2E80)  # from here on scripts write a name without a space inside
+_CJK = const(0x2E80)  # From here on, scripts write a name without a space inside.
 
 
 def canonical_number(document_number: str) -> str:
@@ -49,8 +49,10 @@ def canonical_number(document_number: str) -> str:
 
 
 def is_resident(number: str) -> bool:
-    """Has the canonical `number` the form of those that residents of China alone have (GB 11643-1999): 17 digits with
-    a birth date among them, and their check character?"""
+    """Does the canonical `number` have the form that only residents of China have (GB 11643-1999)?
+
+    That form is 17 digits that include a birth date, and a check character.
+    """
     total, characters = 0, number.encode()
     if len(characters) != 18:
         return False
@@ -66,20 +68,21 @@ def is_resident(number: str) -> bool:
 
 
 def identities(id_type: str, country: str, number: str, name: str, birth_date: str, resident: bool) -> "list[bytes]":
-    """The identities of whoever shows these, or is booked with them, five in this order:
+    """The five identities of a person who shows this data, or is booked with it, in this order:
 
         1  type, issuing country, number, birth date     levels at which a grant can name a guest
         2  number, birth date
         3  number, name
-        4  name, birth date                              never in a grant: they tell a person's second document
+        4  name, birth date                              never in a grant: to recognise a second document
         5  birth date
 
-    `id_type` is the profile's word for the document, `country` the two letters of its issuer's, `number` its own,
-    `name` folded, `birth_date` YYYY-MM-DD; what is not known is "". `resident`: the profile has it for residents.
+    `id_type` is the profile's name for the document, `country` the two letters of its issuer's country, `number` its
+    number, `name` folded, `birth_date` YYYY-MM-DD. What is not known is "". `resident`: the profile lists the document
+    as one for residents.
 
-    One that lacks something is two bytes long, and nobody's; of the first alone the birth date may be missing, and
-    then it is no grant's. Whoever shows a resident's number (`is_resident`) on a document that is not for residents
-    of China, by an issuer of China's, has no identity that a grant could name.
+    An identity that lacks a member is two bytes long and matches nobody. Only the first may lack the birth date; then
+    no grant can name it. A person who shows a resident's number (`is_resident`) on a document that is not for residents
+    of China, from an issuer outside China, has no identity that a grant could name.
     """
     number = canonical_number(number)
     exact: list[Any] = [1, id_type, country, number, birth_date]
@@ -96,7 +99,7 @@ def identities(id_type: str, country: str, number: str, name: str, birth_date: s
 
 
 def fold(name: str) -> str:
-    """`name` as it is compared: its words without marks and in capitals, sorted; "" if there is none."""
+    """`name` as it is compared: its words in capitals without marks, sorted; "" if there are none."""
     words: list[bytes] = []
     word = bytearray()
     point = more = last = 0
@@ -117,7 +120,7 @@ def fold(name: str) -> str:
                 word = bytearray()
                 last = 0
             gap = False
-            # One person is Müller, Mueller and Muller: ICAO 9303-3 has issuers choose.
+            # Müller, Mueller and Muller can be one person: ICAO 9303-3 leaves the choice to issuers.
             if (letter == 0x45 and last in (0x41, 0x4F, 0x55)) or (letter == 0x41 and last == 0x41):
                 continue
             word.extend(_utf8(letter))
@@ -137,9 +140,9 @@ def _utf8(point: int) -> bytes:
 
 
 def _canonical(point: int) -> "bytes | tuple[int, ...]":
-    """The letters that stand for a code point: none, one or two, or a space."""
+    """The letters that replace a code point: none, one or two letters, or a space."""
     if 0xFF01 <= point <= 0xFF5E:
-        point -= 0xFEE0  # the wide forms of ASCII
+        point -= 0xFEE0  # The wide forms of ASCII.
     if point < 0x80:
         if 0x61 <= point <= 0x7A:
             point -= 32
@@ -159,7 +162,7 @@ def _canonical(point: int) -> "bytes | tuple[int, ...]":
 
 def _other(point: int) -> "bytes | tuple[int, ...]":
     if 0x2B0 <= point < 0x370:
-        return b""  # marks that come after their letter
+        return b""  # Marks that follow their letter.
     if 0x370 <= point < 0x400:
         return (_letter(point - 32 if 0x3B1 <= point <= 0x3CB else point, _GREEK),)
     if 0x400 <= point < 0x530:
@@ -168,7 +171,7 @@ def _other(point: int) -> "bytes | tuple[int, ...]":
         elif 0x490 <= point < 0x4C0 or point >= 0x4D0:
             point &= ~1
         return (_letter(point, _CYRILLIC) if point < 0x430 else point,)
-    if point in (0x254, 0x259, 0x25B):  # the small letters of three in the table
+    if point in (0x254, 0x259, 0x25B):  # The small letters of three letters in the table.
         return b"O" if point == 0x254 else b"E"
     if point < 0xC0:
         return b"" if point in b"\xad\xb4\xb7" else b" "

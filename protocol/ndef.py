@@ -1,7 +1,7 @@
 """NDEF messages (NFC Forum Data Exchange Format): records read and written, strictly and within limits.
 
-Records are found by what they are, never by where they stand: wallets differ in their order. Chunked records are
-refused; nothing in an mdoc engagement needs them.
+Records are found by their type and id, not by their position, because wallets order them differently. Chunked records
+are refused; nothing in an mdoc engagement needs them.
 """
 
 from protocol import const
@@ -65,7 +65,7 @@ def parse(message: bytes) -> "list[Record]":
             raise FormatError("ndef.limit", "more records than we accept")
         flags = _byte(message, at)
         if bool(flags & _MB) != (not records):
-            raise FormatError("ndef.form", "the begin flag belongs on the first record and only there")
+            raise FormatError("ndef.form", "the begin flag belongs on the first record only")
         record, at = _record(message, at)
         records.append(record)
         if flags & _ME:
@@ -99,9 +99,9 @@ def _record(message: bytes, at: int) -> "tuple[Record, int]":
     if at + type_length + id_length + payload_length > len(message):
         raise FormatError("ndef.truncated", "the message ends inside a record")
     if tnf == 7 or (tnf == _UNKNOWN and type_length) or (tnf in (WELL_KNOWN, MIME, EXTERNAL) and not type_length):
-        raise FormatError("ndef.form", "type name format and type do not fit each other")
+        raise FormatError("ndef.form", "the type does not fit the type name format")
     if tnf == EMPTY and (type_length or id_length or payload_length):
-        raise FormatError("ndef.form", "an empty record is not empty")
+        raise FormatError("ndef.form", "a record of type name format 0 must be empty")
     after_type = at + type_length
     after_id = after_type + id_length
     end = after_id + payload_length
@@ -129,7 +129,7 @@ def encode(records: "list[Record]") -> bytes:
 
 
 def find(records: "list[Record]", tnf: int, type: bytes, named: "Sequence[bytes]" = ()) -> "Record | None":
-    """The one record of this kind, or None. Of several, the one whose id is in `named`.
+    """The one record of this kind, or None. If there are several, the one whose id is in `named`.
 
     Raises FormatError `ndef.ambiguous` if that leaves none or several.
     """
@@ -142,7 +142,7 @@ def find(records: "list[Record]", tnf: int, type: bytes, named: "Sequence[bytes]
 
 
 def is_of(record: Record, tnf: int, type: bytes) -> bool:
-    """Is `record` of this kind? External and MIME types compare without regard to case (NFC Forum RTD; RFC 2045)."""
+    """Is `record` of this kind? The case of external and MIME types does not matter (NFC Forum RTD; RFC 2045)."""
     if record.tnf != tnf:
         return False
     return record.type == type if tnf == WELL_KNOWN else record.type.lower() == type.lower()

@@ -1,7 +1,7 @@
 """A message in parts, as it travels over GATT (ISO/IEC 18013-5 clause 8.3.3.1.1.6). Sans-IO.
 
-Each part is one ATT value: a first byte that says whether more follow, then a slice of the message. The phone's session
-and the link to the edge agent are both cut so.
+Each part is one ATT value: a first byte that says whether more parts follow, then a slice of the message. Both the
+phone's session and the link to the edge agent use parts.
 """
 
 from protocol import const
@@ -11,20 +11,20 @@ SMALLEST_MTU = 23
 LONGEST_PART = 512
 """Longest value of an attribute, in bytes (Core Specification, Vol 3, Part F, 3.2.9)."""
 PREFERRED_MTU = 515
-"""What a lock proposes to phones and edges alike: room for the longest part and the three bytes of ATT."""
+"""The MTU that a lock proposes to phones and edges: room for the longest part and three bytes of ATT."""
 
 _PACKET = const(251)
-"""Longest packet of the link layer, once its length has been extended (Core, Vol 6, Part B, 2.4)."""
-_HEADERS = const(7)  # of L2CAP, four bytes, and of ATT, three
+"""Longest packet of the link layer after the length extension (Core, Vol 6, Part B, 2.4)."""
+_HEADERS = const(7)  # Four bytes of L2CAP and three of ATT.
 
 _MORE = const(1)
 _LAST = const(0)
 
 
 def part_size(mtu: int) -> int:
-    """Best part, in bytes, for an ATT MTU of `mtu`: the longest that fills its packets.
+    """Best length of a part, in bytes, for an ATT MTU of `mtu`: the longest that fills whole packets.
 
-    A few bytes more than fill a packet would cost another one: at MTU 515 each part would take three instead of two.
+    A part a few bytes longer would need another packet: at MTU 515 each part would take three packets instead of two.
     """
     longest = min(max(mtu, SMALLEST_MTU) - 3, LONGEST_PART)
     packets = (longest + _HEADERS) // _PACKET
@@ -54,9 +54,9 @@ class Parts:
 
 
 class Assembler:
-    """Puts the parts of one direction of one connection together; never holds more than `limit` bytes.
+    """Joins the parts of one direction of one connection. It never keeps more than `limit` bytes.
 
-    After a FormatError it is empty again, and fit for the next message. `limit` may change between messages.
+    After a FormatError it is empty and can take the next message. `limit` may change between messages.
     """
 
     def __init__(self, limit: int) -> None:
@@ -64,11 +64,11 @@ class Assembler:
         self._parts = bytearray()
 
     def push(self, part: "bytes | memoryview") -> "bytes | None":
-        """Take one part; the whole message if it was the last one, else None.
+        """Take one part. Returns the whole message if this was the last part, else None.
 
         Raises FormatError: `parts.form` (nothing in it, or an unknown first byte), `parts.too_long`.
         """
-        # A last part may be empty, as some wallets send it, but no message is.
+        # Some wallets send an empty last part, so that is accepted. A message must not be empty.
         if not part or part[0] > _MORE or (len(part) == 1 and (part[0] == _MORE or not self._parts)):
             self.reset()
             raise FormatError("parts.form", "a part is a first byte of 0 or 1 and some of the message")

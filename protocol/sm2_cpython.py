@@ -1,7 +1,7 @@
-"""SM2 and SM3 on CPython, because `cryptography` has the hash and not the signature (CPython only).
+"""SM2 and SM3 on CPython, because `cryptography` has the hash but not the signature (CPython only).
 
-Written from GB/T 32918 for short reading, apart from the lock's `firmware.crypto.sm2`, so that the two can judge each
-other. Verification only: everything here is public, and its time may tell all of it.
+It is written from GB/T 32918, independently of the lock's `firmware.crypto.sm2`, so tests can compare the two. It only
+verifies signatures. All inputs are public, so it need not run in constant time.
 """
 
 from typing import Final

@@ -1,9 +1,9 @@
 """Stay key: a guest who has checked in opens by a symmetric key on the phone, in two round trips (stay_key.cddl).
 
-The key is born of the check-in's own session, so both sides have it without a word said about it: a wallet that knows
-nothing of this is not disturbed. Who holds no key learns nothing here, neither which phone nor which stay it is: the
-phone shows a random number, the lock a proof under each of its keys among others of nobody's, and a phone that finds
-none of its own among them answers with random bytes. Sans-IO, the lock's side.
+Both sides derive the key from the session of the check-in. No message mentions it, so a wallet without stay keys is not
+disturbed. Without a key nobody learns which phone or which stay it is: the phone sends a random number; the lock sends
+a proof under each of its keys, mixed with proofs under random keys; and a phone that does not find a proof under its
+own key answers with random bytes. This is the lock's side. Sans-IO.
 """
 
 from protocol import apdu, cbor, cose
@@ -18,12 +18,12 @@ APPLICATION = b"\xf0Mooring\x01"
 """AID of our own: category F of ISO/IEC 7816-5, proprietary without registration; the last byte is the version."""
 
 INFO = b"mooring/stay-key"
-"""HKDF info of the key, beside the standard's `SKReader` and `SKDevice`."""
+"""HKDF info of the key; the standard's own are `SKReader` and `SKDevice`."""
 
 KEY_BYTES = 32
 NONCE_BYTES = 16
 MAX_KEYS = 24
-"""Keys that one exchange can try: their proofs fill a short APDU."""
+"""Most keys that one exchange can try. Their proofs fill a short APDU."""
 
 AUTHENTICATE = 0x82  # ISO/IEC 7816-4: EXTERNAL or MUTUAL AUTHENTICATE
 LOCK_PROOF_BYTES = 8
@@ -33,7 +33,8 @@ _PHONE = INFO + b"/phone"
 
 
 def derive(crypto: "Crypto", shared: bytes, salt: bytes) -> bytes:
-    """The key that a session gives birth to. `shared` is its ECDH secret, `salt` that of its keys (`session.salt`)."""
+    """The stay key of a session. `shared` is the ECDH secret, `salt` the salt of the session's keys
+    (`session.salt`)."""
     return hkdf(crypto, shared, salt, INFO, KEY_BYTES)
 
 
@@ -43,16 +44,16 @@ def select() -> bytes:
 
 
 class Exchange:
-    """One exchange with a phone that answered `select`; `command` is what to send it next.
+    """One exchange with a phone that answered `select`. `command` is the next command for it.
 
-    `keys` are those that may open now, at most MAX_KEYS. Raises FormatError `stay-key.form` for an answer that is no
-    challenge.
+    `keys` are the keys that may open now, at most MAX_KEYS. Raises FormatError `stay-key.form` for an answer that is
+    not a challenge.
     """
 
     def __init__(self, crypto: "Crypto", keys: "list[bytes]", challenge: bytes) -> None:
         nonce, spare = crypto.random(NONCE_BYTES), crypto.random(KEY_BYTES)
         self._crypto = crypto
-        # As many as there can be, with keys that nobody has: neither proofs nor time tell how many guests are in.
+        # Always MAX_KEYS, filled up with random keys, so neither the proofs nor the time tell how many guests are in.
         self._keys = (keys + [spare + bytes((number,)) for number in range(MAX_KEYS)])[:MAX_KEYS]
         self._held = len(keys)
         self._nonces = _one(challenge, NONCE_BYTES) + nonce
@@ -61,9 +62,9 @@ class Exchange:
         self.command = apdu.command(0, AUTHENTICATE, 0, 0, data, apdu.SHORT_DATA + 1)
 
     def judge(self, answer: bytes) -> "int | None":
-        """Which of the keys the phone has proven to hold, as an index; None: none of them. Serves once.
+        """Index of the key that the phone has proven to hold, or None. To be called once.
 
-        Raises FormatError `stay-key.form` for what is no answer.
+        Raises FormatError `stay-key.form` for anything but an answer.
         """
         proof = _one(answer, PHONE_PROOF_BYTES)
         keys, self._keys = self._keys, []
@@ -78,7 +79,7 @@ class Exchange:
 
 
 def _one(data: bytes, size: int) -> bytes:
-    """The byte string of that size in `[1, bstr]`."""
+    """The byte string in `[1, bstr]`, which must have that size."""
     head = b"\x82\x01" + bytes((0x40 + size,))  # an array of two: the version, a byte string of that size
     if len(data) != len(head) + size or not data.startswith(head):
         raise FormatError("stay-key.form", "not a message of this version")

@@ -1,7 +1,7 @@
-"""Stay PIN: eight digits for one guest of one stay, which platform and lock each derive and nobody has to carry.
+"""Stay PIN: eight digits for one guest of one stay. Platform and lock each derive it, so no message carries it.
 
-It hangs on the commitment key, which only the two can compute (`protocol.grant`), and on the guest's commitment, so
-it is the guest's own and stays the same when the guest list changes. Nothing of it is ever at rest on the lock.
+It depends on the commitment key, which only these two can compute (`protocol.grant`), and on the guest's commitment. So
+each guest has a PIN of their own, which stays the same when the guest list changes. The lock never stores it.
 """
 
 from protocol import cbor, const
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from protocol.crypto import Crypto
 
 DIGITS = 8
-"""A guess is right once in a hundred million; with the lock's limits see docs/threat-model.md."""
+"""One guess in a hundred million is right. docs/threat-model.md says what that means with the lock's limits."""
 
 _LABEL = const("mooring/stay-pin")
 
@@ -19,7 +19,8 @@ _LABEL = const("mooring/stay-pin")
 def stay_pin(crypto: "Crypto", key: bytes, grant_id: bytes, commitment: bytes) -> str:
     """PIN of the guest with that `commitment` (32 bytes) in the stay `grant_id`; `key` is `grant.commitment_key`.
 
-    A commitment's HMAC is over an array that begins with bytes, this one's with text: neither is ever the other's.
+    This HMAC is over an array that begins with text. The array of a commitment begins with bytes, so the two never
+    meet.
     """
     mac = crypto.hmac_sha256(key, cbor.encode([_LABEL, grant_id, commitment]))
     return "%0*d" % (DIGITS, int.from_bytes(mac[:16], "big") % 10**DIGITS)

@@ -1,8 +1,8 @@
-"""X.509 version 3 certificates (RFC 5280), the parts that a path to an IACA is judged by.
+"""X.509 version 3 certificates (RFC 5280): the parts that matter for a path to an IACA.
 
-Parsing says what a certificate holds and refuses what is not well-formed; whether it may be trusted is decided by
-`protocol.mdoc.chain`. Keys and signatures of kinds we do not know leave `curve` or `signature_hash` at None instead of
-being refused, so that one odd IACA does not spoil a whole trust list; such a certificate verifies nothing.
+Parsing reads what a certificate holds and refuses what is not well-formed. `protocol.mdoc.chain` decides whether it may
+be trusted. A key or signature of an unknown kind is not refused, so one odd IACA does not spoil a whole trust list:
+`curve` or `signature_hash` is then None, and the certificate verifies nothing.
 """
 
 from protocol import const, dates, der
@@ -31,7 +31,7 @@ _CURVES = {
 # Whole AlgorithmIdentifier of ecdsa-with-SHA256, -SHA384 and -SHA512: no parameters (RFC 5758 section 3.2).
 _ECDSA = const(b"\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03")
 _HASHES = {2: "SHA-256", 3: "SHA-384", 4: "SHA-512"}
-# SM2 with SM3, 1.2.156.10197.1.501. GM/T 0015 leaves the parameters out; certificates with a NULL there are about.
+# SM2 with SM3, 1.2.156.10197.1.501. GM/T 0015 leaves the parameters out, but some certificates have a NULL there.
 _SM2_WITH_SM3 = (
     b"\x30\x0a\x06\x08\x2a\x81\x1c\xcf\x55\x01\x83\x75",
     b"\x30\x0c\x06\x08\x2a\x81\x1c\xcf\x55\x01\x83\x75\x05\x00",
@@ -53,11 +53,11 @@ _EXTENDED_KEY_USAGE = const(b"\x55\x1d\x25")
 class Certificate:
     """A parsed certificate.
 
-    `raw` is the DER, `tbs` its signed part; `serial` the serial number as `der.Reader.serial` has it; `issuer` and
-    `subject` are DER names, to be compared by `same_name`; `not_before` and `not_after` are seconds since 1970;
-    `country` and `state` come from the subject and may be None; `key_usage` is the first byte of the extension or None;
-    `extended_key_usage` holds the contents of the object identifiers or is None; `unknown_critical` tells that it has a
-    critical extension which we do not process.
+    `raw` is the DER, `tbs` its signed part. `serial` is the serial number as `der.Reader.serial` returns it. `issuer`
+    and `subject` are DER names, to be compared by `same_name`. `not_before` and `not_after` are seconds since 1970.
+    `country` and `state` come from the subject and may be None. `key_usage` is the first byte of the extension, or
+    None. `extended_key_usage` holds the contents of the object identifiers, or is None. `unknown_critical`: does it
+    have a critical extension that we do not process?
     """
 
     def __init__(self, data: bytes) -> None:
@@ -126,7 +126,7 @@ class Certificate:
                 constraints = value.enter(der.SEQUENCE)
                 self.is_ca = constraints.peek() == der.BOOLEAN and constraints.boolean()
                 if constraints:
-                    constraints.unsigned()  # how many CAs may follow: none ever does (protocol.mdoc.chain)
+                    constraints.unsigned()  # The path length is not needed: no CA may follow (protocol.mdoc.chain).
                 constraints.finish()
             elif identifier == _KEY_USAGE:
                 bits, _ = value.bits()
@@ -151,7 +151,7 @@ class Certificate:
 
     @property
     def self_issued(self) -> bool:
-        """Does it name itself as its issuer? (RFC 5280 section 3.2)"""
+        """Are subject and issuer the same name? (RFC 5280 section 3.2)"""
         return same_name(self.issuer, self.subject)
 
     def verifies(self, crypto: "Crypto", other: "Certificate") -> bool:
@@ -167,8 +167,8 @@ class Certificate:
 
 
 def same_name(name: bytes, other: bytes) -> bool:
-    """Are these DER names the same? Neither the type of string nor case nor spaces make a difference (RFC 5280, section
-    7.1), beyond ASCII the bytes count. What is no name is only the same as itself."""
+    """Are these DER names the same? String type, case and spaces make no difference (RFC 5280, section 7.1). Outside
+    ASCII the bytes are compared. Bytes that are not a name are the same only as themselves."""
     try:
         return name == other or _fields(name) == _fields(other)
     except FormatError:
@@ -190,7 +190,7 @@ def read_time(validity: der.Reader) -> int:
     if tag not in (der.UTC_TIME, der.GENERALIZED_TIME):
         raise FormatError("x509.validity", "not a time")
     content = validity.content(tag)
-    # DER leaves each form one length only; from_asn1 tells them apart by it.
+    # DER allows only one length for each form, so from_asn1 can tell them apart by length.
     if len(content) != (13 if tag == der.UTC_TIME else 15) or max(content) > 0x7F:
         raise FormatError("x509.validity", "not a time of the form it must have")
     return dates.from_asn1(str(content, "ascii"))
@@ -215,7 +215,7 @@ def _attribute(name: bytes, wanted: bytes) -> "bytes | None":
 
 
 def _fields(name: bytes) -> "list[tuple[bytes, int, bytes]]":
-    """The attributes of a DER name, as they are compared; (b"", 0, b"") before each relative name."""
+    """The attributes of a DER name in the form for comparison, with (b"", 0, b"") before each relative name."""
     attributes = []
     outside = der.Reader(name)
     sets = outside.enter(der.SEQUENCE)
@@ -248,7 +248,7 @@ def _public_key(info: der.Reader) -> "tuple[str | None, bytes]":
 
 
 def _raw_signature(encoded: bytes, size: int) -> "bytes | None":
-    """`r || s` of an ECDSA-Sig-Value (RFC 3279 section 2.2.3), or None if it is none for this curve."""
+    """`r || s` of an ECDSA-Sig-Value (RFC 3279 section 2.2.3), or None if it is not one for this curve."""
     try:
         outside = der.Reader(encoded)
         values = outside.enter(der.SEQUENCE)

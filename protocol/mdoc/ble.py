@@ -1,8 +1,9 @@
 """BLE data retrieval (ISO/IEC 18013-5 clause 8.3.3.1.1): UUIDs, advertisements, State and Ident. Sans-IO.
 
-Two modes. In *mdoc central client mode* the mdoc connects, and the reader is the GATT server with the characteristics
-of `READER_*`; in *mdoc peripheral server mode* it is the other way round, with `MDOC_*`. The service has a UUID of its
-own for each transaction, which the handover told. Messages travel in `protocol.parts`.
+There are two modes. In *mdoc central client mode* the mdoc connects, and the reader is the GATT server with the
+characteristics `READER_*`. In *mdoc peripheral server mode* the reader connects, and the mdoc is the GATT server with
+`MDOC_*`. The service has a new UUID for each transaction, which the handover states. Messages travel in
+`protocol.parts`.
 """
 
 from protocol import const
@@ -17,20 +18,20 @@ READER_STATE = "00000005" + _SUFFIX
 READER_CLIENT2SERVER = "00000006" + _SUFFIX
 READER_SERVER2CLIENT = "00000007" + _SUFFIX
 READER_IDENT = "00000008" + _SUFFIX
-"""Of the reader's service, tables 11 and 12. Ident lets the mdoc see that it is connected to the reader it met."""
+"""Characteristics of the reader's service, tables 11 and 12. By Ident the mdoc knows the reader that it met."""
 
 ANCHOR = "4d6f6f72-696e-672d-8a00-000000000010"
-"""Our own: of a service that no phone looks for, and of the characteristic in it."""
+"""Our own UUIDs: of a service that no phone looks for, and of its characteristic."""
 
 MDOC_STATE = "00000001" + _SUFFIX
 MDOC_CLIENT2SERVER = "00000002" + _SUFFIX
 MDOC_SERVER2CLIENT = "00000003" + _SUFFIX
-"""Of the mdoc's service; it has no Ident."""
+"""Characteristics of the mdoc's service. It has no Ident."""
 
 START = b"\x01"
-"""State: the client is ready, the session may begin."""
+"""Value of State: the client is ready and the session may begin."""
 END = b"\x02"
-"""State: the session is over. Either side may say so at any time."""
+"""Value of State: the session is over. Either side may send it at any time."""
 
 READER_ROLE = 0x02
 """LE role in our Handover Request: peripheral or central, peripheral preferred (Core Supplement part A, 1.17)."""
@@ -45,7 +46,7 @@ def ident(crypto: "Crypto", e_device_key_bytes: bytes) -> bytes:
 
 
 def new_uuid(random: bytes) -> bytes:
-    """A version 4 UUID, big-endian, of 16 random bytes: a service is named anew for each transaction."""
+    """A version 4 UUID, big-endian, of 16 random bytes: each transaction has a new service UUID."""
     uuid = bytearray(random)
     uuid[6] = uuid[6] & 0x0F | 0x40
     uuid[8] = uuid[8] & 0x3F | 0x80
@@ -58,7 +59,7 @@ def advertisement(service: bytes) -> bytes:
 
 
 def advertises(data: "bytes | memoryview", service: bytes) -> bool:
-    """Does this advertising data name the service with this UUID (16 bytes, big-endian)? Garbage names none."""
+    """Does this advertising data name the service with this UUID (16 bytes, big-endian)? Malformed data names none."""
     wanted = bytes(reversed(service))
     at = 0
     while at + 1 < len(data):

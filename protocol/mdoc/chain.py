@@ -1,11 +1,11 @@
 """The path from a document signer (DS) certificate to a trusted IACA: ISO/IEC 18013-5 clause 9.3.3, RFC 5280 section 6.
 
-It has these two and nothing between them: the standard has the IACA sign the DS certificate itself (Annex B.1). A CA in
-between would revoke in a list of its own, which no lock holds.
+There is no certificate between the two: the standard requires the IACA to sign the DS certificate itself (Annex B.1). A
+CA in between would have a revocation list of its own, which no lock holds.
 
-Stands apart from the response, because it alone depends on nothing that a guest brings fresh: what costs time in it,
-the signatures, may be remembered (`protocol.mdoc.remembered`), while everything else is judged anew.
-Codes of the errors: see the table in `protocol.mdoc.verifier`.
+This is apart from the response because it is the only part that is the same at each visit. Its signatures, which take
+the time, may be remembered (`protocol.mdoc.remembered`); everything else is checked again.
+The table in `protocol.mdoc.verifier` lists the error codes.
 """
 
 from protocol.errors import FormatError, VerificationError
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from protocol.crypto import Crypto
 
 MAX_CERTIFICATES = 3
-"""Most certificates in an x5chain that we read. One counts, the DS certificate; a trusted root may come with it."""
+"""Most certificates read from an x5chain. Only the DS certificate counts; a trusted root may come with it."""
 
 MDL_DOCUMENT_SIGNER = b"\x28\x81\x8c\x5d\x05\x01\x02"
 """Extended key usage 1.0.18013.5.1.2 (Annex B.1.4)."""
@@ -47,10 +47,12 @@ class TrustRoot:
 
 
 class DocumentSigner:
-    """A DS certificate with a good path: `curve` and `public` are its key, `not_before` and `not_after` its own
-    validity, `valid_from` and `valid_until` that of it and its root, all in seconds since 1970; `country` is the two
-    letters of its subject, `state` the bytes of the subject's state or province, or None; `root` is the TrustRoot that
-    signed it; `algorithms` names the curves and hashes that the path stands on; `serial` is its number.
+    """A DS certificate with a good path.
+
+    `curve` and `public` are its key. `not_before` and `not_after` are its own validity, `valid_from` and `valid_until`
+    the validity of both it and its root, all in seconds since 1970. `country` is the two letters in its subject,
+    `state` the bytes of the subject's state or province, or None. `root` is the TrustRoot that signed it. `algorithms`
+    names the curves and hashes that the path uses. `serial` is its serial number.
     """
 
     def __init__(self, certificate: Certificate, root: TrustRoot) -> None:
@@ -71,9 +73,10 @@ class DocumentSigner:
 def x5chain(header: object, roots: "list[TrustRoot]") -> Certificate:
     """The DS certificate in an x5chain header value (RFC 9360: one bstr or an array, DS certificate first).
 
-    A last certificate that is one of `roots`, byte for byte, counts for nothing: whom to trust is ours to know.
-    Raises FormatError `mdoc.certificate`; VerificationError `mdoc.x5chain` for none or too many, `mdoc.self_issued` for
-    one that could only be a trust anchor and is none of ours, `mdoc.chain_intermediate` for a CA between DS and IACA.
+    If the last certificate is byte for byte one of `roots`, it is ignored: trust comes from our own list alone.
+    Raises FormatError `mdoc.certificate`; VerificationError `mdoc.x5chain` for no or too many certificates,
+    `mdoc.self_issued` for a self-issued certificate that is not one of ours, `mdoc.chain_intermediate` for a CA between
+    DS and IACA.
     """
     ders = [header] if isinstance(header, bytes) else header
     if not isinstance(ders, list) or not 1 <= len(ders) <= MAX_CERTIFICATES:
@@ -101,8 +104,9 @@ def verify_path(
 ) -> DocumentSigner:
     """Judge the path from the DS certificate of a document of `doc_type` to one of `roots`, over the interval `now`.
 
-    Several roots may bear one name (a key renewed, or one entry for each document type): the first that fits in all
-    counts. Raises VerificationError, with what is wrong with the one whose key it names rather than another.
+    Several roots may have the same name (a renewed key, or one entry for each document type). The first root that fits
+    in every respect counts. Otherwise raises VerificationError, if possible for the root whose key the certificate
+    names.
     """
     _check_document_signer(certificate)
     _check_usable(certificate, now)
@@ -156,16 +160,16 @@ def _check_issuer(issuer: Certificate, issued: Certificate) -> None:
     if wanted is not None and offered is not None and wanted != offered:
         raise VerificationError("mdoc.chain_key_identifier", "authority and subject key identifiers differ")
     if not issuer.is_ca:
-        raise VerificationError("mdoc.chain_ca", "an issuing certificate is not a CA's")
+        raise VerificationError("mdoc.chain_ca", "an issuing certificate is not that of a CA")
     if issuer.key_usage is None or not issuer.key_usage & KEY_CERT_SIGN:
         raise VerificationError("mdoc.chain_key_usage", "an issuing certificate may not sign certificates")
 
 
 def _check_place(document_signer: Certificate, anchor: Certificate) -> None:
-    # Annex B.1: the country is mandatory in both, and the same; the state too, if the IACA names one.
+    # Annex B.1: both must name the same country. If the IACA names a state, the DS certificate must name the same.
     country = anchor.country or b""
     if len(country) != 2 or not all(0x41 <= letter & 0xDF <= 0x5A for letter in country):
-        raise VerificationError("mdoc.chain_country", "the IACA does not say which country it is of")
+        raise VerificationError("mdoc.chain_country", "the IACA does not name its country")
     if document_signer.country != country:
         raise VerificationError("mdoc.chain_country", "DS certificate and IACA are not of the same country")
     if anchor.state is not None and document_signer.state != anchor.state:

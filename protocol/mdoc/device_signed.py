@@ -1,6 +1,6 @@
-"""mdoc authentication (ISO/IEC 18013-5 clause 9.1.3): does the key that the issuer named answer in this very session?
+"""mdoc authentication (ISO/IEC 18013-5 clause 9.1.3): does the device key that the issuer named answer in this session?
 
-Codes of the errors: see the table in `protocol.mdoc.verifier`.
+The table in `protocol.mdoc.verifier` lists the error codes.
 """
 
 from protocol import cbor, cose
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def elements(document: "Document", mso: "MobileSecurityObject") -> "dict[str, dict[str, Any]]":
-    """The elements that the device signed itself, all of them authorized by the issuer.
+    """The elements that the device itself signed. The issuer must have authorized each of them.
 
     Raises FormatError; VerificationError `mdoc.key_authorization`.
     """
@@ -50,7 +50,7 @@ def authenticate(
         raise VerificationError("mdoc.device_auth", "there must be either a deviceSignature or a deviceMac")
     if message.payload is not None:
         raise FormatError("mdoc.device_payload", "the payload of mdoc authentication must be null")
-    # DeviceAuthenticationBytes; transcript and name spaces go in as the bytes that were exchanged.
+    # DeviceAuthenticationBytes. Transcript and name spaces are included as the bytes that were exchanged.
     content = cbor.wrap(
         cbor.encode(
             ["DeviceAuthentication", cbor.Raw(session_transcript), document.doc_type, document.device_name_spaces]

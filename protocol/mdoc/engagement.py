@@ -1,7 +1,7 @@
-"""DeviceEngagement (ISO/IEC 18013-5 clause 8.2.1.1): what the mdoc says of itself before a session exists.
+"""DeviceEngagement (ISO/IEC 18013-5 clause 8.2.1.1): what the mdoc says of itself before there is a session.
 
-The raw bytes are kept and used as they came: SessionTranscript covers them, and a wallet's encoding is its own
-(Apple sends version 1.1 with keys 5 and 6, which are unknown here and accepted).
+The raw bytes are kept and used as they came, because SessionTranscript covers them and wallets encode differently.
+Apple sends version 1.1 with keys 5 and 6, which are unknown here and accepted.
 """
 
 from protocol import cbor, cose
@@ -52,8 +52,8 @@ class Ble:
 class DeviceEngagement:
     """A parsed DeviceEngagement.
 
-    `raw` is it as it came; `e_device_key_bytes` the tagged EDeviceKeyBytes as they came; `curve` and `public` the key
-    in them; `nfc` and `ble` what key 2 (DeviceRetrievalMethods) offers, None where it does not.
+    `raw` is the engagement as it came, `e_device_key_bytes` the tagged EDeviceKeyBytes as they came. `curve` and
+    `public` are the key in them. `nfc` and `ble` are what key 2 (DeviceRetrievalMethods) offers, or None.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class DeviceEngagement:
 
     @property
     def tagged(self) -> bytes:
-        """DeviceEngagementBytes: `raw` in tag 24, as SessionTranscript takes it."""
+        """DeviceEngagementBytes: `raw` in tag 24, as SessionTranscript holds it."""
         return cbor.wrap(self.raw).raw
 
 
@@ -102,7 +102,7 @@ def parse_device_engagement(raw: bytes) -> DeviceEngagement:
         raise _form("EDeviceKeyBytes must be a tagged byte string")
     curve, public = cose.parse_key(key.decode())
     if curve not in AGREEMENT_CURVES:
-        raise FormatError("cose.key", "no session can be made on the curve of this key")
+        raise FormatError("cose.key", "sessions on the curve of this key are not supported")
     nfc, ble = _methods(item.get(2))
     return DeviceEngagement(raw, version, key, curve, public, nfc, ble)
 
@@ -112,7 +112,7 @@ def _form(why: str) -> FormatError:
 
 
 def _methods(methods: "Any") -> "tuple[Nfc | None, Ble | None]":
-    """Key 2. Methods, versions and options that are not known are passed over, as the standard reserves them."""
+    """Key 2. Unknown methods, versions and options are ignored, because the standard reserves them."""
     if methods is None:
         return None, None
     if not isinstance(methods, list):
@@ -141,7 +141,7 @@ def _methods(methods: "Any") -> "tuple[Nfc | None, Ble | None]":
 
 def _number(value: "Any") -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise _form("a length that is no positive number")
+        raise _form("a length that is not a positive number")
     return value
 
 

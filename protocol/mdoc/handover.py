@@ -33,7 +33,7 @@ class Carrier:
 
 
 class Handover:
-    """A Handover Select and what answers to it: engagement and carriers; `request` is our Hr, None if static."""
+    """A Handover Select with the engagement and carriers in it. `request` is our Hr, None for static handover."""
 
     def __init__(
         self,
@@ -57,8 +57,8 @@ class Handover:
 def parse_handover_select(message: bytes, request: "bytes | None" = None) -> Handover:
     """The Handover Select `message`, an answer to `request` if the handover is negotiated.
 
-    Carriers that we do not know, and records that no `ac` record names, are passed over. Raises FormatError: `ndef.*`,
-    `engagement.*`, `handover.form`, `handover.version`, `handover.no_engagement`.
+    Unknown carriers, and records that no `ac` record names, are ignored. Raises FormatError: `ndef.*`, `engagement.*`,
+    `handover.form`, `handover.version`, `handover.no_engagement`.
     """
     records = ndef.parse(message)
     select = ndef.find(records, ndef.WELL_KNOWN, b"Hs")
@@ -76,9 +76,10 @@ def parse_handover_select(message: bytes, request: "bytes | None" = None) -> Han
 
 
 def _offers(handover: Handover, offered: "list[Carrier]", records: "list[ndef.Record]") -> None:
-    """Read the configuration records that `ac` records offer, in their order: of each way of retrieval the first that
-    we can use counts. The others, of other carriers and other versions, are passed over; one that is malformed is
-    refused only where nothing else is left.
+    """Read the configuration records that `ac` records offer, in their order.
+
+    For each way of retrieval the first usable record counts. Records of other carriers or versions are ignored. A
+    malformed record is refused only if no usable one is left.
     """
     malformed = None
     for carrier in offered:
@@ -97,7 +98,7 @@ def _offers(handover: Handover, offered: "list[Carrier]", records: "list[ndef.Re
 
 
 def _take(handover: Handover, payload: bytes) -> None:
-    """Offer what the BLE OOB record `payload` does too; a mode that has a UUID already keeps it."""
+    """Add what the BLE OOB record `payload` offers. A mode that already has a UUID keeps it."""
     offered, held = _ble(payload, handover.request), handover.ble
     if held is None or offered is None:
         handover.ble = held or offered
@@ -127,7 +128,7 @@ def _carriers(payload: bytes) -> "list[Carrier]":
 
 def _carrier(payload: bytes) -> Carrier:
     if len(payload) < 3:
-        raise _form("an alternative carrier record that is too short")
+        raise _form("an alternative carrier record is too short")
     reference, at = _counted(payload, 1)
     if at >= len(payload):
         raise _form("an alternative carrier record that is too short")
@@ -143,7 +144,7 @@ def _carrier(payload: bytes) -> Carrier:
 def _counted(payload: bytes, at: int) -> "tuple[bytes, int]":
     end = at + 1 + (payload[at] if at < len(payload) else len(payload))
     if end > len(payload):
-        raise _form("a reference that reaches beyond its record")
+        raise _form("a reference reaches beyond its record")
     return payload[at + 1 : end], end
 
 
@@ -153,17 +154,17 @@ def _fields(payload: bytes, at: int) -> "list[tuple[int, bytes]]":
     while at < len(payload):
         length = payload[at]
         if length == 0:
-            break  # early end of the data, Core Specification vol. 3 part C clause 11
+            break  # Early end of the data (Core Specification, vol. 3, part C, clause 11).
         if at + 1 + length > len(payload):
-            raise _form("a field that reaches beyond its record")
+            raise _form("a field reaches beyond its record")
         fields.append((payload[at + 1], payload[at + 2 : at + 1 + length]))
         at += 1 + length
     return fields
 
 
 def _nfc(payload: bytes) -> "Nfc | None":
-    """Clause 8.2.2.2: version 1, field 1 the most command data bytes, field 2 the most response data bytes. None for
-    another version, whose fields may be anything."""
+    """Clause 8.2.2.2, version 1: field 1 is the most command data bytes, field 2 the most response data bytes. None for
+    another version, because its fields may mean anything."""
     if not payload:
         raise _form("an empty NFC carrier configuration")
     if payload[0] != 1:
@@ -180,7 +181,7 @@ def _nfc(payload: bytes) -> "Nfc | None":
 
 
 def _oob(payload: bytes) -> "tuple[int | None, bytes | None, bytes | None]":
-    """(LE role, UUID big-endian, address big-endian) of a BLE OOB record; UUID and address are little-endian in it."""
+    """(LE role, UUID, address) of a BLE OOB record, both big-endian; in the record they are little-endian."""
     role = uuid = address = None
     for kind, value in _fields(payload, 0):
         if kind == _AD_ROLE and len(value) == 1:
@@ -197,7 +198,7 @@ def _ble(payload: bytes, request: "bytes | None") -> "Ble | None":
     if role is None or role > 3:
         return None
     if uuid is None and request is not None:
-        # Negotiated: without a UUID of its own, the mdoc takes the one that our request offered.
+        # In negotiated handover, an mdoc without a UUID of its own uses the one that our request offered.
         ours = ndef.find(ndef.parse(request), ndef.MIME, _BLE_OOB)
         uuid = _oob(ours.payload)[1] if ours is not None else None
     central, peripheral = role != 0, role != 1

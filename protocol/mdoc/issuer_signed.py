@@ -1,6 +1,6 @@
 """Issuer data authentication (ISO/IEC 18013-5 clause 9.3.1): are these elements what the issuer signed?
 
-Codes of the errors: see the table in `protocol.mdoc.verifier`.
+The table in `protocol.mdoc.verifier` lists the error codes.
 """
 
 from protocol import const, cose
@@ -21,7 +21,7 @@ _MDL_NAME_SPACE = const("org.iso.18013.5.1")
 def authenticate(
     crypto: "Crypto", document: Document, signer: "DocumentSigner", now: "tuple[int, int]"
 ) -> MobileSecurityObject:
-    """The MSO of `document`, its signature, document type and validity over the whole of `now` checked.
+    """The MSO of `document`. Its signature, document type and validity over the whole of `now` are checked.
 
     Raises FormatError, VerificationError.
     """
@@ -55,7 +55,7 @@ def _check_validity(mso: MobileSecurityObject, signer: "DocumentSigner", now: "t
 def elements(
     crypto: "Crypto", document: Document, mso: MobileSecurityObject, signer: "DocumentSigner"
 ) -> "dict[str, dict[str, Any]]":
-    """The elements of `document`, name space by name space, each matched with its digest in the MSO.
+    """The elements of `document` by name space. Each is compared with its digest in the MSO.
 
     Raises FormatError, VerificationError.
     """
@@ -84,7 +84,7 @@ def elements(
 
 
 def _check_place(values: "dict[str, Any]", signer: "DocumentSigner") -> None:
-    # Table 5 and Annex B.1.4: a licence names the country, and if its DS certificate does the state, that signed it.
+    # Table 5 and Annex B.1.4: a licence names the country of its DS certificate, and the state if there is one.
     if "issuing_country" in values and values["issuing_country"] != signer.country:
         raise VerificationError("mdoc.issuing_country", "issuing_country is not the DS certificate's country")
     jurisdiction = values.get("issuing_jurisdiction")

@@ -48,7 +48,7 @@ class MobileSecurityObject:
         self.authorized_name_spaces = _texts(authorizations.get("nameSpaces", []))
         self.authorized_elements = _authorized_elements(authorizations.get("dataElements", {}))
         for name_space in self.authorized_elements:
-            # Clause 9.1.2.4: a name space is authorized as a whole or by element, not both.
+            # Clause 9.1.2.4: a name space is authorized either as a whole or by element.
             if name_space in self.authorized_name_spaces:
                 raise invalid("keyAuthorizations")
 

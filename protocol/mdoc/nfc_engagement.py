@@ -1,7 +1,7 @@
 """NFC engagement (ISO/IEC 18013-5 clause 8.2.2): reading the mdoc's Type 4 Tag, static or negotiated. Sans-IO.
 
-`NfcEngagement.start()` gives the first command and `push(response)` each next one, until it gives None and
-`handover` is there. `wait_ms` is to be waited before the command last given is sent.
+`NfcEngagement.start()` returns the first command. `push(response)` returns each next one, until it returns None and
+`handover` is set. The caller waits `wait_ms` before it sends the command that was returned last.
 """
 
 from protocol import apdu, const, ndef
@@ -20,18 +20,18 @@ _CC_LENGTH = const(15)
 _RESERVED_FILES = (b"\x00\x00", b"\xe1\x02", b"\xe1\x03", b"\x3f\x00", b"\x3f\xff", b"\xff\xff")
 
 MAX_POLLS = 20
-"""How often an empty NDEF file (NLEN 0) is looked at again; wallets fill it while their user interface opens."""
+"""How often an empty NDEF file (NLEN 0) is read again. Wallets fill it while their user interface opens."""
 POLL_MS = 25
 
 _HANDOVER_SERVICE = const(b"urn:nfc:sn:handover")
 _SERVICE_SELECT = ndef.encode([ndef.Record(ndef.WELL_KNOWN, b"Ts", b"", b"\x13" + _HANDOVER_SERVICE)])
 _MAX_WAIT_MS = const(1000)
 _NLEN = const(2)
-"""Bytes of the length that an NDEF file begins with."""
+"""Length in bytes of NLEN, with which an NDEF file begins."""
 
 
 class CapabilityContainer:
-    """Of a CC file: `max_read` (MLe), `max_write` (MLc), `file_id` and `file_size` of the NDEF file."""
+    """A CC file: `max_read` (MLe), `max_write` (MLc), `file_id` and `file_size` of the NDEF file."""
 
     def __init__(self, max_read: int, max_write: int, file_id: bytes, file_size: int) -> None:
         self.max_read = max_read
@@ -63,16 +63,16 @@ def _bad_container() -> FormatError:
 class NfcEngagement:
     """The exchange that ends in a `Handover`. `request` is our Handover Request, for mdocs that negotiate.
 
-    `start` and `push` raise FormatError and TransportError: `nfc.not_mdoc` (no NDEF application: some other card),
-    `nfc.negotiated` (no request to negotiate with), `nfc.empty` (the NDEF file stayed empty), `apdu.status`, and what
-    parsing a handover raises.
+    `start` and `push` raise FormatError and TransportError: `nfc.not_mdoc` (no NDEF application, so another kind of
+    card), `nfc.negotiated` (no request to negotiate with), `nfc.empty` (the NDEF file stayed empty), `apdu.status`, and
+    what parsing a handover raises.
     """
 
     def __init__(self, request: "bytes | None" = None) -> None:
         self._request = request
         self._steps = self._run()
         self.wait_ms = 0
-        """To be waited before the command last returned is sent."""
+        """Time to wait before the command that was returned last is sent."""
         self.handover: Handover | None = None
 
     def start(self) -> bytes:
@@ -81,7 +81,7 @@ class NfcEngagement:
         return command
 
     def push(self, response: bytes) -> "bytes | None":
-        """Take the response to the last command; returns the next one, or None once `handover` is there."""
+        """Take the response to the last command. Returns the next command, or None once `handover` is set."""
         try:
             command, self.wait_ms = self._steps.send(response)
         except StopIteration as end:
@@ -125,12 +125,15 @@ def _read(offset: int, length: int, wait_ms: int = 0) -> "tuple[bytes, int]":
 
 
 def _write(container: CapabilityContainer, message: bytes) -> "Generator[tuple[bytes, int], bytes, None]":
-    """Write `message` to the selected file: in one command if it fits (MLc, and 255), else as the Type 4 Tag
-    specification has it: NLEN 0 first, so that nobody reads half a message, then its pieces, then NLEN."""
+    """Write `message` to the selected file, in one command if it fits (MLc, and 255).
+
+    Otherwise as the Type 4 Tag specification says: first NLEN 0, so that nobody reads half a message, then the pieces,
+    then NLEN.
+    """
     size = min(container.max_write, apdu.SHORT_DATA)
     length = len(message).to_bytes(_NLEN, "big")
     if len(message) + _NLEN > container.file_size or size < _NLEN:
-        raise FormatError("nfc.capability_container", "the mdoc does not take what we have to write")
+        raise FormatError("nfc.capability_container", "the message is longer than the mdoc takes")
     if len(message) + _NLEN <= size:
         apdu.expect_ok((yield _update(0, length + message)))
         return
@@ -145,7 +148,7 @@ def _update(offset: int, data: bytes) -> "tuple[bytes, int]":
 
 
 def _read_message(container: CapabilityContainer, wait_ms: int) -> "Generator[tuple[bytes, int], bytes, bytes]":
-    """The NDEF message in the selected file; `wait_ms` before the first look."""
+    """The NDEF message in the selected file; `wait_ms` passes before the first read."""
     length = 0
     for poll in range(MAX_POLLS):
         found = apdu.expect_ok((yield _read(0, 2, max(POLL_MS, wait_ms) if poll else wait_ms)))
@@ -164,7 +167,7 @@ def _read_message(container: CapabilityContainer, wait_ms: int) -> "Generator[tu
         piece = apdu.expect_ok((yield _read(2 + len(message), size)))
         if not piece:
             raise TransportError("nfc.tag", "the file ends before NLEN says")
-        message.extend(piece[: length - len(message)])  # tags that ignore Le send more of the same file
+        message.extend(piece[: length - len(message)])  # A tag that ignores Le sends more of the same file.
     return bytes(message)
 
 

@@ -1,10 +1,10 @@
-"""The short path for a document that has been here before: signatures of issuers, remembered as good.
+"""The short path for a document that was shown here before: issuers' signatures that are remembered as good.
 
-What is remembered is no verdict on a document, a chain or a guest, but this alone: "this signature of this key over
-these bytes is good", under a hash of all of it. That stays true for ever, so nothing can go wrong with it by age; every
-other check of `protocol.mdoc.verifier` (validity, names, trust, digests, device authentication) is made each time. It
-is kept in RAM, of every verified document alike: who is faster for it learns that a document of this signer was shown
-here, and not whether anybody stays here.
+The memory holds no verdict on a document, a chain or a guest. It holds only hashes that say: this signature of this key
+over these bytes is good. That stays true for ever, so age cannot make it wrong. Every other check of
+`protocol.mdoc.verifier` (validity, names, trust, digests, device authentication) is made each time. The memory is in
+RAM and covers every verified document, guest or not. A faster answer tells only that a document of this signer was
+shown here, and not whether anybody stays here.
 """
 
 import hashlib
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from protocol.crypto import Crypto
 
 MAX_SIGNATURES = 64
-"""Signatures that are remembered, of the documents shown last: one of each and one or two that their signers share."""
+"""Most signatures that are remembered. Each document has one of its own and shares one or two with its signer."""
 
 
 class Recollection:
-    """Stands for `crypto` where the signatures of issuers are verified, in one presentation.
+    """Takes the place of `crypto` for verifying issuers' signatures in one presentation.
 
-    `recalled` and `computed` count them. What was computed is not remembered before `RememberedSignatures.keep`.
+    `recalled` and `computed` count the signatures. A computed one is remembered only by `RememberedSignatures.keep`.
     """
 
     def __init__(self, crypto: "Crypto", known: "list[bytes]") -> None:
@@ -36,7 +36,7 @@ class Recollection:
         return getattr(self._crypto, name)
 
     def verify(self, curve: str, public: bytes, hash_name: str, message: bytes, signature: bytes) -> bool:
-        """As `Crypto.verify`, which is asked for each signature that is not known to be good."""
+        """As `Crypto.verify`, which is called only for a signature that is not yet known to be good."""
         name = _name(curve, public, hash_name, message, signature)
         if name in self._known:
             self.recalled += 1
@@ -54,14 +54,14 @@ class RememberedSignatures:
 
     def __init__(self, crypto: "Crypto") -> None:
         self._crypto = crypto
-        self._known: list[bytes] = []  # the one that was shown last comes last
+        self._known: list[bytes] = []  # The signature that was shown last is last in the list.
 
     def recollect(self) -> Recollection:
-        """For one presentation."""
+        """A `crypto` for one presentation."""
         return Recollection(self._crypto, self._known)
 
     def keep(self, recollection: Recollection) -> None:
-        """Remember what a presentation showed, once all of it is verified. The oldest of too many go."""
+        """Remember the signatures of a presentation that was verified as a whole. The oldest are dropped."""
         kept = [name for name in self._known if name not in recollection.good]
         self._known = (kept + recollection.good)[-MAX_SIGNATURES:]
 

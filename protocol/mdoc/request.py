@@ -34,8 +34,8 @@ def build_device_request(
 
     `items` is {document type: {namespace: [element]}}. `session_transcript` is encoded and untagged.
     `reader_auth_private` is the P-256 key of the first certificate of `reader_chain` (DER, root left out).
-    `intent_to_retain` is what the holder is told of every element. A registration keeps what it asks for, so the
-    honest default is True.
+    `intent_to_retain` is told to the holder for every element. A registration keeps what it asks for, so the honest
+    default is True.
     """
     chain: Any = reader_chain[0] if len(reader_chain) == 1 else reader_chain
     requests = []

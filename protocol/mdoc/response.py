@@ -1,7 +1,7 @@
 """DeviceResponse (ISO/IEC 18013-5 clause 8.3.2.1.2.2): its shape, before anything in it is believed.
 
-What a digest or signature covers stays in the bytes it came in. Elements stay unread until the issuer's signature is
-known to be good: `IssuerSignedItem` opens one. `response.cddl` beside this file shows the form.
+Anything that a digest or signature covers is kept as the bytes that came. Elements are read only after the issuer's
+signature is known to be good: `IssuerSignedItem` reads one. `response.cddl` beside this file shows the form.
 """
 
 from protocol import cbor, cose
@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 MAX_DEVICE_RESPONSE = 65536
-"""Longest DeviceResponse read, in bytes: twice a licence with a large portrait, and within the heap of the lock."""
+"""Longest DeviceResponse read, in bytes: twice a licence with a large portrait, and small enough for the lock's
+heap."""
 
 MAX_DOCUMENTS = 4
 MAX_ELEMENTS = 128
@@ -20,8 +21,8 @@ MAX_ELEMENTS = 128
 
 
 def invalid(what: str) -> FormatError:
-    """The error for a `what` that is not of its form."""
-    return FormatError("mdoc.form", what + " is not of the form it must have")
+    """The error for a `what` that does not have the required form."""
+    return FormatError("mdoc.form", what + " does not have the required form")
 
 
 def member(item: "Any", key: "Any", kind: "Any", what: str) -> "Any":
@@ -44,8 +45,9 @@ class DeviceResponse:
 class Document:
     """One document as it came.
 
-    `name_spaces` maps each name space to its IssuerSignedItemBytes; `issuer_auth` is their signature;
-    `device_name_spaces` are the DeviceNameSpacesBytes, and `device_signature` and `device_mac` what came of the two.
+    `name_spaces` maps each name space to its IssuerSignedItemBytes. `issuer_auth` is the issuer's signature.
+    `device_name_spaces` are the DeviceNameSpacesBytes. `device_signature` and `device_mac` are None if they did not
+    come.
     """
 
     def __init__(self, item: "Any") -> None:
@@ -69,7 +71,7 @@ class Document:
 
 
 class IssuerSignedItem:
-    """One element with the number and salt of its digest."""
+    """One element with its digest ID and salt."""
 
     def __init__(self, encoded: cbor.Encoded) -> None:
         """Read the content of IssuerSignedItemBytes. Raises FormatError."""
@@ -101,7 +103,7 @@ def _name_spaces(item: "dict[Any, Any]") -> "dict[str, list[cbor.Encoded]]":
 
 
 def parse(data: bytes) -> DeviceResponse:
-    """The shape of a DeviceResponse. A status other than 0 comes without documents, whatever else is in it.
+    """The shape of a DeviceResponse. If the status is not 0, the result has no documents, whatever else is in it.
 
     Raises FormatError `cbor.*`, `cose.form`, `mdoc.form`, `mdoc.too_long`; VerificationError `cose.crit`,
     `mdoc.version`, `mdoc.too_many`.

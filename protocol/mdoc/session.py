@@ -23,13 +23,13 @@ _TAG_LENGTH = const(16)
 def session_transcript(device_engagement_bytes: bytes, e_reader_key_bytes: bytes, handover: "Any") -> bytes:
     """SessionTranscript (clause 9.1.5.1), encoded and untagged.
 
-    The first two arguments are encoded and in tag 24; `handover` is the item itself: None, `[Hs, Hr / None]`, ...
+    The first two arguments are encoded and in tag 24. `handover` is the item itself: None, `[Hs, Hr / None]`, ...
     """
     return cbor.encode([cbor.Raw(device_engagement_bytes), cbor.Raw(e_reader_key_bytes), handover])
 
 
 def salt(crypto: "Crypto", transcript: bytes) -> bytes:
-    """SHA-256 of SessionTranscriptBytes, the salt of every key that a session derives."""
+    """SHA-256 of SessionTranscriptBytes: the salt of every key of a session."""
     return crypto.digest("SHA-256", cbor.wrap(transcript).raw)
 
 
@@ -50,9 +50,9 @@ def session_data(data: "bytes | None", status: "int | None") -> bytes:
 
 
 def parse_session_data(raw: bytes) -> "tuple[bytes | None, int | None]":
-    """SessionData as (data, status), at least one of them there.
+    """SessionData as (data, status). At least one of them is present.
 
-    Keys that are not known are passed over. Raises FormatError `cbor.*`, `session.form`.
+    Unknown keys are ignored. Raises FormatError `cbor.*`, `session.form`.
     """
     message = cbor.decode(raw)
     if not isinstance(message, dict):
@@ -75,8 +75,8 @@ class ReaderSession:
     and no other. `transcript` is the encoded SessionTranscript. Raises VerificationError `crypto.key` when the
     mdoc's key is no point on its curve.
 
-    `stay_key` is what the session gives birth to beside its own keys (`protocol.stay_key`); it outlives `close`, and is
-    worth something only once the mdoc has been verified and its holder checked in.
+    `stay_key` is derived from the session beside its own keys (`protocol.stay_key`). It is kept after `close`. It opens
+    a door only after the mdoc was verified and its holder has checked in.
     """
 
     def __init__(
@@ -94,16 +94,16 @@ class ReaderSession:
         self._received = 0
 
     def request(self, request: bytes) -> bytes:
-        """The message that carries the encoded DeviceRequest `request`: SessionEstablishment the first time, and
-        SessionData from then on."""
+        """The message with the encoded DeviceRequest `request`: SessionEstablishment the first time, later
+        SessionData."""
         first, data = not self._sent, self._seal(request)
         return cbor.encode({"eReaderKey": self._e_reader_key, "data": data}) if first else session_data(data, None)
 
     def open(self, message: bytes) -> "tuple[bytes | None, int | None]":
         """(decrypted data or None, status or None) of a SessionData from the mdoc.
 
-        Raises FormatError when it is not SessionData, VerificationError `session.encryption` when the data is not
-        authentic or not the next message; the session is over then, and `close(error_status(error))` says so.
+        Raises FormatError if it is not SessionData, VerificationError `session.encryption` if the data is not authentic
+        or not the next message. The session is then over, and `close(error_status(error))` tells the mdoc.
         """
         if self._sk_device is None:
             raise _closed()
@@ -118,7 +118,7 @@ class ReaderSession:
             raise VerificationError("session.encryption", "the mdoc's message does not decrypt")
 
     def close(self, status: int = TERMINATION) -> bytes:
-        """SessionData that ends the session, with the keys forgotten."""
+        """Forget the keys. Returns the SessionData that ends the session."""
         self._sk_reader = self._sk_device = None
         return session_data(None, status)
 

@@ -1,7 +1,7 @@
 """The revocation reference in an MSO: `status` (ISO/IEC 18013-5 second edition, clause 12.3.6).
 
-The first edition reserves the member, so what is of no known form says nothing; what is of a known name must have its
-form.
+The first edition reserves the member, so members with unknown names are ignored. A member with a known name must have
+its form.
 """
 
 from protocol.mdoc.response import invalid, member
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 
 class StatusReference:
-    """Where to ask: `index` in the status list at `list_uri`; `identifier` in the identifier list at
-    `identifier_uri`. None where the MSO does not say."""
+    """Where revocation is listed: `index` in the status list at `list_uri`, `identifier` in the identifier list at
+    `identifier_uri`. None where the MSO has no such reference."""
 
     def __init__(self, item: "Any") -> None:
         """`item` is the member as decoded, None if there is none. Raises FormatError `mdoc.form`."""

@@ -1,23 +1,23 @@
-"""Verification of a DeviceResponse: everything holds, or nothing of it is shown.
+"""Verification of a DeviceResponse: unless every check passes, the caller sees none of its content.
 
 Every refusal is a FormatError or a VerificationError with one of these codes:
 
 | code | refused because |
 | --- | --- |
-| `cbor.*`, `cose.form`, `cose.crit` | the bytes are not the strict CBOR or COSE that we read |
-| `mdoc.too_long`, `mdoc.too_many` | longer than `MAX_DEVICE_RESPONSE`, more documents or elements than we read |
+| `cbor.*`, `cose.form`, `cose.crit` | the bytes are not CBOR or COSE in the strict form read here |
+| `mdoc.too_long`, `mdoc.too_many` | longer than `MAX_DEVICE_RESPONSE`, or too many documents or elements |
 | `mdoc.memory` | reading it takes more memory than the lock has |
 | `mdoc.form` | a member is missing or of the wrong type |
 | `mdoc.session_transcript` | the SessionTranscript given is not one |
-| `mdoc.clock` | the time is not known from both sides |
+| `mdoc.clock` | the time interval has no known end |
 | `mdoc.version` | DeviceResponse version other than 1.x |
 | `mdoc.status` | status other than 0 (10 general error, 11 CBOR decoding error, 12 CBOR validation error) |
 | `mdoc.no_documents` | status 0 without a document |
 | `mdoc.duplicate_document` | the same document type twice |
 | `mdoc.doctype_not_accepted` | a document type that the caller did not allow |
-| `mdoc.x5chain` | no x5chain, or not one to three certificates |
+| `mdoc.x5chain` | no x5chain, or a number of certificates other than one to three |
 | `mdoc.certificate` | a certificate is malformed |
-| `mdoc.self_issued` | the x5chain brings a self-issued certificate along that is no trusted root |
+| `mdoc.self_issued` | the x5chain holds a self-issued certificate that is not a trusted root |
 | `mdoc.untrusted` | no trusted IACA has the name that issued the DS certificate |
 | `mdoc.root_doctype` | the IACA is not trusted for this document type |
 | `mdoc.root_validity` | the IACA is not trusted over the whole time interval |
@@ -27,20 +27,20 @@ Every refusal is a FormatError or a VerificationError with one of these codes:
 | `mdoc.chain_signature`, `mdoc.chain_key` | the DS certificate's signature is wrong; a key is of an unknown kind |
 | `mdoc.chain_validity` | a certificate is not valid over the whole time interval |
 | `mdoc.chain_critical` | a critical extension that we do not know |
-| `mdoc.chain_ca`, `mdoc.chain_key_usage` | the IACA's certificate is no CA's, or may not sign certificates |
+| `mdoc.chain_ca`, `mdoc.chain_key_usage` | the IACA's certificate is not that of a CA, or may not sign certificates |
 | `mdoc.chain_country`, `mdoc.chain_state` | DS certificate and IACA name different places |
 | `mdoc.ds_key_usage`, `mdoc.ds_extended_key_usage` | the DS certificate is not for signing documents |
 | `mdoc.issuer_algorithm` | issuerAuth algorithm absent, unprotected, unknown, or not of the key's curve |
 | `mdoc.issuer_signature` | the issuer's signature is wrong |
 | `mdoc.mso_version`, `mdoc.digest_algorithm` | an MSO version or a digest algorithm we do not know |
-| `mdoc.device_key` | the device key is of an unknown kind, or no point on its curve |
+| `mdoc.device_key` | the device key is of an unknown kind, or not a point on its curve |
 | `mdoc.doctype` | document and MSO differ in document type |
 | `mdoc.signed_outside_ds` | signed outside the DS certificate's validity |
 | `mdoc.validity_order` | not signed <= validFrom <= validUntil |
 | `mdoc.not_yet_valid`, `mdoc.expired` | the time interval is not wholly inside the MSO's validity |
-| `mdoc.revoked`, `mdoc.suspended` | the issuer's status list or identifier list says so |
-| `mdoc.status_unknown`, `mdoc.status_index` | the status list has a status that nobody defined, or no such entry |
-| `mdoc.suite` | it stands on algorithms of a suite that the caller did not allow |
+| `mdoc.revoked`, `mdoc.suspended` | the issuer's status list or identifier list marks the document so |
+| `mdoc.status_unknown`, `mdoc.status_index` | the status list holds an undefined status, or has no such entry |
+| `mdoc.suite` | it uses algorithms of a suite that the caller did not allow |
 | `mdoc.unknown_namespace`, `mdoc.unknown_digest` | the issuer signed no such name space or digest ID |
 | `mdoc.digest` | an element does not match its digest |
 | `mdoc.duplicate_digest`, `mdoc.duplicate_element` | a digest ID or element twice in a name space |
@@ -52,7 +52,7 @@ Every refusal is a FormatError or a VerificationError with one of these codes:
 | `mdoc.reader_key` | a deviceMac without a reader key on the device key's curve |
 | `mdoc.device_signature`, `mdoc.device_mac` | another key, another session or other content |
 
-Lists of what is revoked are asked if the caller has them (`revocation`); how old they may be is the caller's affair.
+If the caller passes revocation lists (`revocation`), they are checked. The caller decides how old they may be.
 """
 
 from protocol import cbor, cose
@@ -71,7 +71,7 @@ if TYPE_CHECKING:
     from protocol.x509 import Certificate
 
     class Revocation(Protocol):
-        """What the caller knows of revoked certificates and documents."""
+        """What the caller knows about revoked certificates and documents."""
 
         def check(self, root: chain.TrustRoot, serial: bytes, status: StatusReference) -> None:
             """Raises VerificationError if a list says that the certificate with `serial`, which `root` signed, or the
@@ -89,13 +89,13 @@ DOC_TYPES = [
 
 
 class VerifiedDocument:
-    """A document of which everything was verified.
+    """A completely verified document.
 
-    `elements` is {name space: {element: value}} as the issuer signed them; values are as `protocol.cbor` decodes them,
-    a full-date is `cbor.Tag(1004, text)`. `device_elements`, in the same form, are only the device's own word, given
-    by leave of the issuer. `device_key` is (curve, public); `mso_hash` the SHA-256 of the issuerAuth payload, a name
-    for this credential; `valid_until`, in seconds since 1970, the earliest end of MSO and certificates; `country` that
-    of the DS certificate; `root` the TrustRoot of its path; `status` the MSO's revocation reference.
+    `elements` is {name space: {element: value}} as the issuer signed them. Values are as `protocol.cbor` decodes them;
+    a full-date is `cbor.Tag(1004, text)`. `device_elements` has the same form: the device alone vouches for them, as
+    the issuer allowed. `device_key` is (curve, public). `mso_hash` is the SHA-256 of the issuerAuth payload and
+    identifies this credential. `valid_until` is the earliest end of MSO and certificates, in seconds since 1970.
+    `country` is that of the DS certificate, `root` the TrustRoot of its path, `status` the MSO's revocation reference.
     """
 
     def __init__(
@@ -131,14 +131,14 @@ def verify(
     issuers: "Crypto | None" = None,
     revocation: "Revocation | None" = None,
 ) -> "list[VerifiedDocument]":
-    """Verify a DeviceResponse whole and return its documents.
+    """Verify a whole DeviceResponse and return its documents.
 
-    `session_transcript` is the encoded SessionTranscript of the session that brought it; `roots` the trusted IACAs
-    (TrustRoot, Certificate or DER); `now` the interval (earliest, latest) in seconds since 1970 that the true time lies
-    in; `e_reader_private` the reader's session key, needed for a deviceMac; `doc_types` the document types allowed,
-    `DOC_TYPES` if None; `suites` the suites of algorithms allowed (`crypto.SUITES`), all if None. `issuers`
-    stands for `crypto` where signatures of issuers are verified, and may be one that remembers which were good
-    (`protocol.mdoc.remembered`); it takes the place of no other check. `revocation` are the lists of what is revoked.
+    `session_transcript` is the encoded SessionTranscript of the session that brought it. `roots` are the trusted IACAs
+    (TrustRoot, Certificate or DER). `now` is the interval (earliest, latest), in seconds since 1970, that holds the
+    true time. `e_reader_private` is the reader's session key, needed for a deviceMac. `doc_types` are the allowed
+    document types, `DOC_TYPES` if None. `suites` are the allowed suites of algorithms (`crypto.SUITES`), all if None.
+    `issuers` replaces `crypto` for verifying issuers' signatures, and may remember good ones
+    (`protocol.mdoc.remembered`); it replaces no other check. `revocation` are the revocation lists.
 
     Raises FormatError, VerificationError with the codes above; FormatError `der.*`, `x509.*` for a root that is no
     certificate.
