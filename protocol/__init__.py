@@ -1,8 +1,8 @@
-"""What is said: every byte format of Mooring and the rules that go with it.
+"""Every byte format of Mooring, and its rules.
 
-Sans-IO: bytes in, bytes or values out. What may not live here: sockets, pins, files, clock reads, threads, and
-imports of any other room. All modules run on CPython and on MicroPython alike; cryptography is passed in as the
-`crypto` argument (see `protocol.crypto`), so one set of rules serves the lock, the edge agent and the province.
+Sans-IO: bytes in, bytes or values out. Sockets, pins, files, clock reads, threads and imports of other rooms do not
+belong here. All modules run on CPython and on MicroPython, except those named `*_cpython`. Cryptography is passed in as
+the `crypto` argument (see `protocol.crypto`), so the lock, the edge agent and the province share one set of rules.
 """
 
 VERSION = "0.2.0"
@@ -16,6 +16,6 @@ if TYPE_CHECKING:
 
 
 def const(value: "_Value") -> "_Value":
-    """`value`, a literal. MicroPython's compiler puts it wherever such a name is used, and keeps no name that begins
-    with "_": each takes room in a table on the lock's heap."""
+    """`value`, a literal. MicroPython's compiler inserts it wherever the name is used. If the name begins with "_", the
+    compiler does not keep the name, which saves room on the lock's heap."""
     return value

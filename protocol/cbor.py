@@ -1,13 +1,13 @@
-"""CBOR (RFC 8949), the strict subset that Mooring reads and writes, on both runtimes.
+"""CBOR (RFC 8949): the strict subset that Mooring reads and writes, on both runtimes.
 
-Reading refuses what a parser on a lock should not have to survive: indefinite lengths, duplicate map keys, nesting
-beyond `MAX_DEPTH`, more than `MAX_ITEMS` items, lengths beyond the buffer, invalid UTF-8, reserved simple values,
-trailing bytes. ISO/IEC 18013-5 clause 8.1 forbids indefinite lengths in an mdoc. It forbids lengths that are not the
-shortest as well, but real wallets write those (cbor-x does), so `decode` accepts them; `decode_deterministic` refuses
-them, and numbers beyond `LARGEST`, and is what Mooring's own formats use. Writing is always deterministic (RFC 8949
-section 4.2.1).
+Reading refuses input that could harm a parser on a lock: indefinite lengths, duplicate map keys, nesting beyond
+`MAX_DEPTH`, more than `MAX_ITEMS` items, lengths beyond the buffer, invalid UTF-8, reserved simple values, trailing
+bytes. ISO/IEC 18013-5 clause 8.1 forbids indefinite lengths in an mdoc. It also forbids lengths that are not the
+shortest, but real wallets write them (cbor-x does), so `decode` accepts them. Mooring's own formats use
+`decode_deterministic`, which refuses such lengths and numbers beyond `LARGEST`. Writing is always deterministic
+(RFC 8949 section 4.2.1).
 
-Tag 24 items keep their exact bytes (`Encoded.raw`): digests and signatures cover them as they came.
+Tag 24 items keep their exact bytes (`Encoded.raw`), because digests and signatures cover those bytes.
 """
 
 import struct
@@ -19,12 +19,12 @@ MAX_DEPTH = 16
 """Deepest nesting accepted. The deepest known mdoc element needs 9."""
 
 MAX_ITEMS = 2048
-"""Most items, keys included, that one `decode` builds. A byte of input can cost a hundred bytes of heap (an empty map),
-so a limit on bytes alone does not bound memory. A driving licence has about 200 in its largest part, the MSO."""
+"""Most items, keys included, that one `decode` builds. One byte of input can cost a hundred bytes of heap (an empty
+map), so a limit on bytes does not bound memory. The largest part of a driving licence, the MSO, has about 200 items."""
 
 LARGEST = const(9007199254740991)
-"""2^53 - 1: the largest number in Mooring's own formats, either side of zero. JSON, SQLite and every clock can hold it,
-and a little arithmetic with it."""
+"""2^53 - 1: the largest absolute value of a number in Mooring's own formats. JSON, SQLite and every clock can hold it,
+with room for a little arithmetic."""
 
 _ANY = const(18446744073709551616)
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 class Raw:
-    """An item that is already encoded; `encode` copies `raw` as it stands."""
+    """An item that is already encoded. `encode` copies `raw` unchanged."""
 
     def __init__(self, raw: bytes) -> None:
         self.raw = raw
@@ -49,11 +49,11 @@ class Raw:
 
 
 class Encoded(Raw):
-    """A tag 24 item: `raw` is the whole tagged item as it came, `content` the CBOR bytes inside its byte string."""
+    """A tag 24 item. `raw` is the whole tagged item as it came, `content` the CBOR bytes in its byte string."""
 
     def __init__(self, raw: bytes, content: "bytes | memoryview") -> None:
         super().__init__(raw)
-        # The content is the tail of `raw`; a second copy of a portrait is more than a lock can spare.
+        # The content is the tail of `raw`. A lock has no room for a second copy of a portrait.
         self._at = len(raw) - len(content)
 
     @property
@@ -103,7 +103,7 @@ def _head(major: int, value: int) -> bytes:
 
 
 class _Comparison:
-    """Takes the place of the bytearray in `_write`: nothing is kept, `same` tells if it would have been `data`."""
+    """An output for `_write` that keeps nothing and compares. `same`: was exactly `data` written?"""
 
     def __init__(self, data: "Buffer") -> None:
         self._data = memoryview(data)
@@ -124,7 +124,7 @@ class _Comparison:
 
 
 def byte_string_head(content: "Buffer") -> bytes:
-    """What stands before `content` where it is an item."""
+    """The head of a byte string with this content."""
     return _head(2, len(content))
 
 
@@ -150,7 +150,7 @@ def _write(item: "Any", out: "_Pieces | _Comparison") -> None:
             _write(element, out)
     elif isinstance(item, dict):
         out.extend(_head(5, len(item)))
-        # By the encoded keys alone, of which no two are equal: values may be long, and are encoded once.
+        # Sorted by the encoded keys, which all differ. Values may be long and are encoded only once.
         for encoded, key in sorted([(encode(key), key) for key in item]):
             out.extend(encoded)
             _write(item[key], out)
@@ -165,7 +165,7 @@ def _write(item: "Any", out: "_Pieces | _Comparison") -> None:
 
 def _utf8(text: str) -> bytes:
     for character in text:
-        # CPython would raise an error of its own here, MicroPython would write ill-formed bytes.
+        # Here CPython would raise an error of its own, and MicroPython would write ill-formed bytes.
         if 0xD800 <= ord(character) <= 0xDFFF:
             raise FormatError("cbor.utf8", "text holds a surrogate")
     return text.encode()
@@ -175,7 +175,7 @@ _LONG = const(200)
 
 
 class _Pieces:
-    """Takes the place of the bytearray in `_write`: what is long is kept as it is, and copied once, at the end."""
+    """An output for `_write` that keeps long parts uncopied. They are copied once, at the end."""
 
     def __init__(self) -> None:
         self._pieces: list[Buffer] = []
@@ -240,7 +240,7 @@ def _simple(data: "Buffer", at: int) -> "tuple[Any, int]":
         if info == 25:
             return _half(data[at + 1] << 8 | data[at + 2]), end
         return struct.unpack(">f" if info == 26 else ">d", data[at + 1 : end])[0], end
-    raise FormatError("cbor.simple", "a simple value that has no meaning here")
+    raise FormatError("cbor.simple", "a simple value that is not used here")
 
 
 def _half(bits: int) -> float:
@@ -263,8 +263,8 @@ def _text(raw: bytes) -> str:
         raise FormatError("cbor.utf8", "text is not UTF-8")
     if len(text) == len(raw):
         return text
-    # MicroPython lets overlong forms, surrogates and numbers past U+10FFFF through. An overlong form stands for a
-    # character whose shortest form is shorter, so the lengths give it away.
+    # MicroPython accepts overlong forms, surrogates and numbers past U+10FFFF. The shortest form of a character is
+    # shorter than its overlong form, so the sum of the lengths reveals overlong forms.
     shortest = 0
     for character in text:
         number = ord(character)
@@ -278,12 +278,12 @@ def _text(raw: bytes) -> str:
 
 def _slice(data: "Buffer", start: int, end: int) -> bytes:
     part = data[start:end]
-    # `bytes(part)` would copy once more on MicroPython; `data` may be a bytearray or memoryview there.
+    # `data` may be a bytearray or memoryview on MicroPython. `bytes(part)` would copy a bytes object once more.
     return part if isinstance(part, bytes) else bytes(part)
 
 
 class _Reader:
-    """One walk over `data`; `at` is where it stands, `left` how many items it may still build, `most` the bound of
+    """Reads items from `data`. `at` is its position, `left` how many items it may still build, `most` the bound of
     numbers."""
 
     def __init__(self, data: "Buffer", at: int, most: int) -> None:
@@ -368,8 +368,8 @@ def decode(data: "Buffer") -> "Any":
 
 
 def decode_deterministic(data: "Buffer") -> "Any":
-    """As `decode`, and refuses any encoding other than the deterministic one, so that one value has one form, and
-    (`cbor.range`) any number beyond `LARGEST`."""
+    """As `decode`, but refuses every encoding except the deterministic one, so that one value has one form. Also
+    refuses numbers beyond `LARGEST` (`cbor.range`)."""
     item = _whole(data, 0, LARGEST)
     written = _Comparison(data)
     _write(item, written)

@@ -1,6 +1,6 @@
 """COSE (RFC 9052) as far as Mooring needs it: Sign1, Mac0 and Encrypt0 structures, and EC2 keys.
 
-Headers, structures and their to-be-authenticated bytes live here; what an algorithm does lives behind `crypto`.
+Headers, structures and the bytes to be authenticated are here. The algorithms themselves are behind `crypto`.
 """
 
 from protocol import cbor
@@ -32,11 +32,11 @@ ES512 = -36
 HMAC_256 = 5
 HPKE_P256_AES128 = 35  # HPKE-0 in draft-ietf-cose-hpke: DHKEM(P-256), HKDF-SHA256, AES-128-GCM
 
-# Private use (below -65536 in both registries): nobody has registered the SM suite. docs/formats.md lists them as well.
+# Private use (below -65536 in both registries), because nobody has registered the SM suite. Also in docs/formats.md.
 SM2_SM3 = -65537
 """Algorithm: SM2 signature (GB/T 32918.2) over SM3 (GB/T 32905), user id 1234567812345678, `r || s`."""
 SM2_CURVE = -65537
-"""Curve of an EC2 key: the one that GB/T 32918.5 recommends."""
+"""Curve of an EC2 key: the curve that GB/T 32918.5 recommends."""
 
 SIGNATURE_ALGORITHMS = {
     ES256: ("P-256", "SHA-256"),
@@ -48,7 +48,7 @@ SIGNATURE_ALGORITHMS = {
 
 _CURVES = {1: "P-256", 2: "P-384", 3: "P-521", SM2_CURVE: "SM2"}
 _CURVE_IDS = {name: number for number, name in _CURVES.items()}
-# For decompression: all these curves are y^2 = x^3 - 3x + b.
+# For decompression. All these curves are y^2 = x^3 - 3x + b.
 _PRIME = {
     "P-256": 2**256 - 2**224 + 2**192 + 2**96 - 1,
     "P-384": 2**384 - 2**128 - 2**96 + 2**32 - 1,
@@ -96,7 +96,7 @@ def parse(item: "Any", members: int = 4) -> Message:
     """A decoded COSE array as a Message; `members` is 4 for Sign1 and Mac0, 3 for Encrypt0.
 
     Takes the untagged array, or the array in its tag. Raises FormatError `cose.form`, VerificationError `cose.crit` for
-    critical headers, none of which we know.
+    critical headers, because none is supported.
     """
     tag = None
     if isinstance(item, cbor.Tag) and item.number in ((SIGN1_TAG, MAC0_TAG) if members == 4 else (ENCRYPT0_TAG,)):
@@ -119,13 +119,13 @@ def parse(item: "Any", members: int = 4) -> Message:
         if label in protected:
             raise FormatError("cose.form", "a header parameter appears twice")
     if CRIT in protected or CRIT in unprotected:
-        raise VerificationError("cose.crit", "critical header parameters that we do not know")
+        raise VerificationError("cose.crit", "critical header parameters are not supported")
     return Message(protected_bytes, protected, unprotected, payload, authenticator, tag)
 
 
 def sig_structure(protected: bytes, payload: bytes, external_aad: bytes = b"") -> bytes:
     """Bytes that a COSE_Sign1 signature covers (RFC 9052 section 4.4)."""
-    # Put together by hand: the payload may be as long as a statement, and the heap has room for it once.
+    # Joined by hand, because the payload may be as long as a statement and the heap has no room for a further copy.
     return (
         cbor.encode(["Signature1", protected, external_aad, cbor.Raw(b"")]) + cbor.byte_string_head(payload) + payload
     )
@@ -149,7 +149,7 @@ def sign1(
     unprotected: "dict[Any, Any] | None" = None,
     detached: bool = False,
 ) -> "list[Any]":
-    """An ES256 COSE_Sign1 over `payload`, as the array to encode; `detached` leaves the payload out of it."""
+    """An ES256 COSE_Sign1 over `payload`, as the array to encode. `detached` leaves the payload out of the array."""
     headers: dict[Any, Any] = {ALG: ES256}
     headers.update(protected or {})
     protected_bytes = cbor.encode(headers)
@@ -160,7 +160,7 @@ def sign1(
 def verify_sign1(crypto: "Crypto", message: Message, key: "tuple[str, bytes]", payload: "bytes | None" = None) -> None:
     """Check a COSE_Sign1 with `key` (curve, public); `payload` is the detached content, if it is detached.
 
-    Raises VerificationError: `cose.algorithm` unknown or not of the key's curve, `cose.signature` wrong.
+    Raises VerificationError: `cose.algorithm` if the algorithm is unknown or not for the key's curve, `cose.signature`.
     """
     curve, public = key
     expected = SIGNATURE_ALGORITHMS.get(message.algorithm) if type(message.algorithm) is int else None
@@ -175,7 +175,7 @@ def verify_sign1(crypto: "Crypto", message: Message, key: "tuple[str, bytes]", p
 def verify_mac0(crypto: "Crypto", message: Message, key: bytes, payload: "bytes | None" = None) -> None:
     """Check an HMAC 256/256 COSE_Mac0 with `key`; `payload` is the detached content, if it is detached.
 
-    Raises VerificationError: `cose.algorithm` any other algorithm, `cose.mac` wrong.
+    Raises VerificationError: `cose.algorithm` for any other algorithm, `cose.mac` for a wrong MAC.
     """
     if type(message.algorithm) is not int or message.algorithm != HMAC_256:
         raise VerificationError("cose.algorithm", "the MAC algorithm must be HMAC 256/256")
@@ -188,12 +188,12 @@ def _content(message: Message, payload: "bytes | None", foreign_tag: int) -> byt
     if message.tag == foreign_tag:
         raise FormatError("cose.form", "tagged as another structure")
     if (message.payload is None) == (payload is None):
-        raise FormatError("cose.form", "the payload must be either inside or detached")
+        raise FormatError("cose.form", "the payload must be either in the structure or detached")
     return payload if message.payload is None else message.payload  # type: ignore[return-value]  # checked above
 
 
 def same(left: bytes, right: bytes) -> bool:
-    """Are two secrets equal? Takes the same time wherever they differ; only their lengths show."""
+    """Are two secrets equal? The time does not depend on where they differ, only on their lengths."""
     if len(left) != len(right):
         return False
     difference = 0
@@ -209,7 +209,8 @@ def encode_key(curve: str, public: bytes) -> bytes:
 
 
 def parse_key(item: "Any") -> "tuple[str, bytes]":
-    """A decoded EC2 COSE_Key as (curve, uncompressed point). Does not check that the point is on the curve; use does.
+    """A decoded EC2 COSE_Key as (curve, uncompressed point). Does not check that the point is on the curve; its use
+    does.
 
     Raises FormatError `cose.key`.
     """
@@ -228,7 +229,7 @@ def parse_key(item: "Any") -> "tuple[str, bytes]":
 
 
 def _decompress(curve: str, x: bytes, odd: bool) -> bytes:
-    """Y from x and its sign bit; all the primes are 3 mod 4, so a square root is one power."""
+    """Y from x and its sign bit. All the primes are 3 mod 4, so one power gives the square root."""
     p = _PRIME[curve]
     number = int.from_bytes(x, "big")
     square = (number * number * number - 3 * number + _B[curve]) % p

@@ -1,4 +1,4 @@
-"""Edge pass: the province's word that the holder of a key is an edge agent that locks may talk to (statement.cddl)."""
+"""Edge pass: the province's statement that locks may talk to the holder of a key, an edge agent (statement.cddl)."""
 
 from protocol import const, statement
 from protocol.errors import FormatError
@@ -10,14 +10,14 @@ if TYPE_CHECKING:
 KIND = "edge-pass"
 
 MAX_LOCKS = 64
-"""Lock ids in a pass, which a lock must hold in its memory during a handshake. An edge with more has several passes."""
+"""Most lock ids in a pass. A lock keeps the pass in memory during a handshake. An edge with more locks has several."""
 
-_PARTS = const(32)  # most passes of one edge, as `uplink.MAX_PASSES`
+_PARTS = const(32)  # As `uplink.MAX_PASSES`.
 _NAME = const("abcdefghijklmnopqrstuvwxyz0123456789-")
 
 
 def _is_name(value: "Any") -> bool:
-    # As `uplink.is_edge_name`; a lock has no use for the rest of that module.
+    # As `uplink.is_edge_name`. The lock does not load that module.
     return isinstance(value, str) and 0 < len(value) <= 32 and all(c in _NAME for c in value)
 
 

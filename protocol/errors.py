@@ -1,6 +1,6 @@
-"""The error tree. Every refusal carries a stable, dotted `code` that people, logs and tests may rely on.
+"""The error tree. Every refusal has a stable, dotted `code` that people, logs and tests may rely on.
 
-A message may explain; it never holds personal data, because it may reach a log.
+A message explains. It never holds personal data, because it may be logged.
 """
 
 
@@ -21,7 +21,7 @@ class FormatError(MooringError):
 
 
 class VerificationError(MooringError):
-    """Well-formed, but not authentic, not valid now, or not from a party we trust."""
+    """Well-formed, but not authentic, not valid now, or not from a trusted party."""
 
 
 class RefusedError(MooringError):
@@ -29,12 +29,12 @@ class RefusedError(MooringError):
 
 
 class TransportError(MooringError):
-    """The other side fell silent, went away or broke the protocol of its transport."""
+    """The other side fell silent, went away or broke the transport's protocol."""
 
 
 class StorageError(MooringError):
-    """Flash or disk did not do what it must: full, worn, corrupt."""
+    """Flash or disk failed: it is full, worn or corrupt."""
 
 
 class ConfigError(MooringError):
-    """A setting, a file or a command line that people can mend; the message says how."""
+    """A setting, a file or a command line is wrong. The message says how to correct it."""

@@ -1,7 +1,6 @@
-"""Fittings: what is wired to a lock and how, as its installer wrote it down (fittings.cddl). JSON, for people to read.
+"""Fittings: what is wired to a lock, as its installer wrote it down (fittings.cddl). It is JSON, for people to read.
 
-The lock believes it without a signature: whoever can write it holds the button inside, or can write the firmware beside
-it.
+It needs no signature: only a person who holds the inside button, or who can replace the firmware anyway, can write it.
 """
 
 import json
@@ -19,22 +18,22 @@ FAIL_SECURE = "fail-secure"
 FAIL_SAFE = "fail-safe"
 
 INPUTS = ("contact", "handle", "key", "tamper")
-"""Switches that may be there: the door's contact, the inside handle, the mechanical key's cylinder, the cover."""
+"""Switches that may be wired: the door's contact, the inside handle, the mechanical key's cylinder, the cover."""
 
 LONGEST = 512
 """Most bytes in the file."""
 
 LONGEST_FRAME = 32
-"""Most bytes in a polling frame, its CRC not counted."""
+"""Most bytes in a polling frame without its CRC."""
 
 HELD_SECONDS = 60
-"""How long a door may stand open before it is told, unless the fittings say otherwise."""
+"""How long a door may stay open before this is recorded, unless the fittings say otherwise."""
 
 
 class Fittings:
-    """`fail_safe`: is the strike held shut by current, so that it opens when the power goes? `inputs`: which of INPUTS
-    are wired, each a loop that is closed to ground at rest. `announce`: a polling frame of a maker of phones, without
-    its CRC, that the NFC reader sends when nobody is there; empty for none. `button`: is there one inside, which
+    """`fail_safe`: does current hold the strike shut, so that it opens when the power fails? `inputs`: which of INPUTS
+    are wired; each is a loop that is closed to ground at rest. `announce` is a phone maker's polling frame, without its
+    CRC, that the NFC reader sends when nobody is there; empty for none. `button`: is there a button inside, which
     grounds its pin while it is held?
     """
 
@@ -54,19 +53,19 @@ class Fittings:
 
     @staticmethod
     def parse(data: bytes) -> "Fittings":
-        """The fittings that `data` tells of. Raises ConfigError `fittings.form`, with what to mend."""
+        """The fittings in `data`. Raises ConfigError `fittings.form`; its message says what to correct."""
         if len(data) > LONGEST:
             raise ConfigError("fittings.form", "longer than 512 bytes")
         try:
             told = json.loads(data.decode())
-        except ValueError:  # of the decoder and of UTF-8
+        except ValueError:  # From the JSON decoder or from UTF-8.
             told = None
         if not isinstance(told, dict):
             raise ConfigError("fittings.form", "not a JSON object")
         for name in told:
             if name not in ("strike", "inputs", "held_seconds", "announce", "button"):
                 raise ConfigError(
-                    "fittings.form", "a member that is none: strike, inputs, held_seconds, announce, button are"
+                    "fittings.form", "an unknown member; known are strike, inputs, held_seconds, announce, button"
                 )
         strike = told.get("strike", FAIL_SECURE)
         if strike not in (FAIL_SECURE, FAIL_SAFE):
@@ -88,7 +87,7 @@ class Fittings:
         return Fittings(strike == FAIL_SAFE, tuple(inputs), held, bytes.fromhex(announce), button)
 
     def encode(self) -> bytes:
-        """The file's content."""
+        """The content of the file."""
         told: dict[str, Any] = {
             "strike": FAIL_SAFE if self.fail_safe else FAIL_SECURE,
             "inputs": sorted(self.inputs),

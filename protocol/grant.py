@@ -1,9 +1,9 @@
 """Grant: the platform's permission for one stay, and the keyed commitments that name its guests (statement.cddl).
 
 A commitment is an HMAC under a key that only the platform and this one lock can compute (static ECDH between the
-platform's key and the lock's identity key). The couriers between them, and whoever dumps a lock's flash without its
-identity key, cannot test a guessed document number against it, nor tell by how much a guest is named: that stands
-inside. Who is whose child is masked under the same key.
+platform's key and the lock's identity key). So couriers, and anyone who dumps a lock's flash without its identity key,
+cannot test a guessed document number against it. They cannot tell how exactly a guest is named, because that is inside
+the HMAC. Who is whose child is masked under the same key.
 """
 
 from protocol import cbor, statement
@@ -19,19 +19,19 @@ MAX_GUESTS = 32
 
 UNSTATED = "unstated"
 RELATIONS = (UNSTATED, "parent", "grandparent", "sibling", "relative", "guardian", "companion")
-"""What an adult can be to a minor, by code; `guardian` is a legal one who is none of those before it."""
+"""What an adult can be to a minor; the index is the code. `guardian` is a legal guardian who is none of the others."""
 
 NO_TIE = (0, UNSTATED)
-"""The tie of a guest of whom the platform states none."""
+"""The tie of a guest for whom the platform states none."""
 
 
 class Grant(statement.Form):
-    """One stay: `valid_from` to `until` in epoch seconds, `guests` the most who may stay at once.
+    """One stay, from `valid_from` to `until` in epoch seconds. At most `guests` may stay at once.
 
-    `commitments` name guests, all or some or none of them; `ties` are theirs, two masked bytes each (`mask_ties`).
-    A higher `serial` of the same `grant_id` replaces the lower one: that is how a stay is extended, shortened or, for
-    good, `cancelled`. `horizon` is the latest `until` that any version up to this one had: once it has passed, no
-    version that was ever signed can still open a door, and a lock may forget the grant.
+    `commitments` name all, some or none of the guests. `ties` holds two masked bytes for each of them (`mask_ties`). A
+    higher `serial` of the same `grant_id` replaces the lower one. So a stay can be extended, shortened, or `cancelled`
+    for good. `horizon` is the latest `until` of this and all earlier versions. After it no version can open a door, and
+    a lock may forget the grant.
     """
 
     CODE = "grant.form"
@@ -59,10 +59,10 @@ class Grant(statement.Form):
             raise FormatError(self.CODE, "not one tie for each guest named")
 
     def tie(self, crypto: "Crypto", key: bytes, commitment: bytes) -> "tuple[int, str]":
-        """Whose minor the guest of that commitment is: (place of the adult in `commitments` from 1 or 0, relation).
+        """The adult for the minor with this commitment: (place in `commitments` from 1, or 0 for none; relation).
 
-        NO_TIE for a guest whom the grant does not name. One HMAC, named or not. `key` is that of the commitments.
-        Raises RefusedError `grant.tie` when what is masked there is no tie.
+        NO_TIE for a guest whom the grant does not name. It costs one HMAC in either case. `key` is that of the
+        commitments. Raises RefusedError `grant.tie` if the unmasked bytes are not a tie.
         """
         mask = _mask(crypto, key, self.grant_id, self.serial, commitment)
         if commitment not in self.commitments:
@@ -70,23 +70,23 @@ class Grant(statement.Form):
         at = self.commitments.index(commitment)
         place, code = self.ties[2 * at] ^ mask[0], self.ties[2 * at + 1] ^ mask[1]
         if place > len(self.commitments) or place == at + 1 or code >= len(RELATIONS):
-            raise RefusedError("grant.tie", "tied to nobody of this grant, or by no relation there is")
+            raise RefusedError("grant.tie", "tied to nobody of this grant, or by an unknown relation")
         return place, RELATIONS[code]
 
 
 def commitment_key(crypto: "Crypto", own_private: bytes, other_public: bytes) -> bytes:
-    """Key of the commitments between a platform and a lock, 32 bytes, the same from either side.
+    """Key of the commitments between a platform and a lock, 32 bytes. Both sides compute the same key.
 
-    One static-static ECDH, made when a placement changes and not at a tap, so its timing tells nothing of a guest.
-    Raises VerificationError `crypto.key` for a point not on the curve.
+    It takes one static-static ECDH, when a placement changes and not at a tap, so its timing reveals nothing of a
+    guest. Raises VerificationError `crypto.key` for a point not on the curve.
     """
     shared = crypto.ecdh("P-256", own_private, other_public)
     return hkdf(crypto, shared, b"", b"mooring/guest-commitment", 32)
 
 
 def commitment(crypto: "Crypto", key: bytes, grant_id: bytes, identity: bytes) -> bytes:
-    """Commitment to one of `naming.identities` in one stay, 32 bytes. Differs from stay to stay."""
-    # CBOR of [grant id, identity], put together by hand: a lock makes many of them at each tap.
+    """Commitment to one of `naming.identities` in one stay, 32 bytes. It differs in each stay."""
+    # CBOR of [grant id, identity], joined by hand, because a lock makes many of them at each tap.
     return crypto.hmac_sha256(key, b"\x82\x50" + grant_id + identity)
 
 
@@ -100,7 +100,7 @@ def mask_ties(
 ) -> bytes:
     """`Grant.ties` from a (place of the adult or 0, relation) for each of `commitments`.
 
-    Masked, so that no courier can tell a family from a party; by the serial too, so that no mask serves twice.
+    Masked, so that no courier can tell a family from a party. The mask covers the serial, so it is never used twice.
     Raises ValueError for a relation that is not in RELATIONS.
     """
     masked = bytearray()
@@ -112,5 +112,5 @@ def mask_ties(
 
 
 def _mask(crypto: "Crypto", key: bytes, grant_id: bytes, serial: int, named: bytes) -> bytes:
-    # Begins with text where a commitment begins with bytes: no commitment is ever a mask.
+    # The array begins with text; that of a commitment begins with bytes. So no commitment is ever a mask.
     return crypto.hmac_sha256(key, cbor.encode(["tie", grant_id, serial, named]))

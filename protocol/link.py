@@ -1,8 +1,8 @@
-"""What lock and edge agent say to each other over GATT: messages and their limits. Sans-IO.
+"""Messages between lock and edge agent over GATT, and their limits. Sans-IO.
 
-A message is a deterministic CBOR array (`link.cddl`), sealed by the session of `link_session`, whose handshake opens
-every connection, and travels in `parts`. A statement too long for one message goes as an offer and pieces, and goes on
-at another connection where the last one broke off.
+A message is a deterministic CBOR array (`link.cddl`). The session of `link_session`, whose handshake opens every
+connection, seals it, and it travels in `parts`. A statement too long for one message is sent as an offer and pieces. If
+the connection breaks, the next connection continues where the last one stopped.
 """
 
 from protocol import VERSION, cbor, statement
@@ -17,11 +17,11 @@ LINK_VERSION = 2
 
 SERVICE = "4d6f6f72-696e-672d-8a00-000000000001"
 DOWN = "4d6f6f72-696e-672d-8a00-000000000002"
-"""Characteristic the edge writes (with response, which is its flow control)."""
+"""Characteristic that the edge writes (with response, as flow control)."""
 UP = "4d6f6f72-696e-672d-8a00-000000000003"
-"""Characteristic the lock notifies."""
+"""Characteristic that the lock notifies."""
 COMPANY = 0xFFFF
-"""Company identifier of the advertised manufacturer data: the value reserved for those without one."""
+"""Company identifier of the advertised manufacturer data: the value for companies without a registered one."""
 
 HELLO = 1
 RECORD = 2
@@ -33,16 +33,16 @@ OFFER = 18
 PIECE = 19
 
 MESSAGE_LIMIT = 8192
-"""Longest message in bytes, sealed. What goes up is at most a record."""
+"""Longest sealed message, in bytes. The longest message from a lock is a record."""
 PIECE_BYTES = 1024
-"""Longest statement that is delivered whole, and longest piece of a longer one: what an interruption costs at most,
-and what a lock must hold twice while it opens a message."""
+"""Longest statement that is delivered whole, and longest piece of a longer one. An interruption costs at most this
+much, and a lock must hold this much twice while it opens a message."""
 DOWN_LIMIT = PIECE_BYTES + 32
-"""Longest message to a lock, sealed."""
+"""Longest sealed message to a lock, in bytes."""
 CREDIT_LIMIT = 64
-"""Most records one PULL may ask for; more buys no speed and costs the edge its bound on memory."""
+"""Most records that one PULL may ask for. More would not be faster, and the edge's memory must stay bounded."""
 PREFIX_BYTES = 6
-"""Bytes of the lock id in the advertisement: what 31 bytes leave room for."""
+"""Bytes of the lock id in the advertisement; its 31 bytes have no room for more."""
 
 
 class Hello:
@@ -105,12 +105,12 @@ class Hello:
 
 
 def record(sealed_record: bytes) -> bytes:
-    """The RECORD message, lock to edge: one record as journaled."""
+    """The RECORD message, lock to edge: one record as it is in the journal."""
     return cbor.encode([RECORD, sealed_record])
 
 
 def result(kind: str, code: "str | None") -> bytes:
-    """The RESULT message, lock to edge: what became of a delivered statement; `code` None means accepted."""
+    """The RESULT message, lock to edge: the result for a delivered statement. `code` is None if it was accepted."""
     return cbor.encode([RESULT, kind, code])
 
 
@@ -130,12 +130,12 @@ def offer(digest: bytes, size: int) -> bytes:
 
 
 def want(offset: int) -> bytes:
-    """The WANT message, lock to edge: go on with what was offered at `offset`; what lies before is held."""
+    """The WANT message, lock to edge: continue the offered statement at `offset`. The lock has the bytes before it."""
     return cbor.encode([WANT, offset])
 
 
 def piece(content: bytes) -> bytes:
-    """The PIECE message, edge to lock: the next bytes of what was offered. A RESULT answers the last one."""
+    """The PIECE message, edge to lock: the next bytes of the offered statement. A RESULT answers the last piece."""
     return cbor.encode([PIECE, content])
 
 
@@ -144,12 +144,12 @@ def _is_bytes(item: "Any", size: int) -> bool:
 
 
 def _is_kind(item: "Any") -> bool:
-    # Of what is no statement a lock cannot name the kind.
+    # A lock answers "?" if the bytes are not a statement.
     return statement.is_code(item) or (isinstance(item, str) and item == "?")
 
 
 def _parse_hello(items: "list[Any]") -> Hello:
-    # The version comes first, so that a later version may change everything after it and still be named as such.
+    # The version comes first, so a later version may change everything after it and is still recognised.
     if len(items) < 2 or items[1] != LINK_VERSION or isinstance(items[1], bool):
         raise FormatError("link.version", "a HELLO of a version this side does not speak")
     if len(items) != 9:

@@ -1,12 +1,12 @@
-"""Listing code: what the QR code beside a door says of it, signed by the province, checked offline (listing_code.cddl).
+"""Listing code: a QR code beside a door, signed by the province and checked offline (listing_code.cddl).
 
-The text of the QR code is an https link with the statement at its end: any phone's camera leads to the listing's page,
-while whoever has the province's key needs no page to know that the code is genuine. The link is signed along: a
-sticker that leads elsewhere is none. In capital letters and base32 it fits the alphanumeric mode of ISO/IEC 18004, in
-which a QR code holds nearly twice as much as it does of other text.
+The text of the QR code is an https link that ends in the statement. Any phone's camera leads to the listing's page.
+Anyone with the province's key can check the code without that page. The signature covers the link, so a sticker that
+leads elsewhere is not a listing code. Capital letters and base32 fit the alphanumeric mode of ISO/IEC 18004, in which a
+QR code holds nearly twice as much text.
 
-It names a listing, a door and an address. It names nobody, says nothing of an owner, and does not change: whether the
-listing is active is asked at the link.
+The code names a listing, a door and an address. It names no person and no owner, and it does not change: the page says
+whether the listing is active.
 """
 
 from protocol import const, statement
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 KIND = "listing-code"
 
 MAX_TEXT = 1024
-"""Longest text read, in characters: one whose labels are as long as they may be is shorter. Most need a third of it."""
+"""Longest text read, in characters. Even a code with the longest labels is shorter; most need a third of it."""
 
 _ALPHABET = const("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567")  # RFC 4648, section 6
 _SCHEME = const("HTTPS://")
@@ -55,11 +55,10 @@ def write(crypto: "Crypto", private: bytes, code: ListingCode) -> str:
 
 
 def read(crypto: "Crypto", text: str, public: bytes) -> ListingCode:
-    """The listing code in the text of a QR code, once the province that owns `public` is known to have signed it.
+    """The listing code in the text of a QR code, if the province with the key `public` signed it.
 
-    Letters' case does not matter, for a browser changes it. Raises FormatError `listing-code.text` for what is no such
-    text, and as `statement.open`; VerificationError `listing-code.link` when it leads elsewhere than was signed, and as
-    `statement.open`.
+    The case of letters does not matter, because browsers change it. Raises as `statement.open`; also FormatError
+    `listing-code.text` for other text, VerificationError `listing-code.link` if it leads elsewhere than was signed.
     """
     if len(text) > MAX_TEXT or not all(32 < ord(letter) < 127 for letter in text):
         raise FormatError("listing-code.text", "not the text of a listing code")
@@ -90,7 +89,7 @@ def _from_base32(text: str) -> bytes:
     for letter in text:
         value = _ALPHABET.find(letter)
         if value < 0:
-            raise FormatError("listing-code.text", "a letter that base32 does not have")
+            raise FormatError("listing-code.text", "a letter outside base32")
         held, bits = held << 5 | value, bits + 5
         if bits >= 8:
             bits -= 8

@@ -81,8 +81,8 @@ def identities(id_type: str, country: str, number: str, name: str, birth_date: s
     as one for residents.
 
     An identity that lacks a member is two bytes long and matches nobody. Only the first may lack the birth date; then
-    no grant can name it. A person who shows a resident's number (`is_resident`) on a document that is not for residents
-    of China, from an issuer outside China, has no identity that a grant could name.
+    no grant can name it. A resident's number (`is_resident`) counts only on a document that is for residents and whose
+    issuer is of China. A person who shows it on any other document has no identity that a grant could name.
     """
     number = canonical_number(number)
     exact: list[Any] = [1, id_type, country, number, birth_date]

@@ -1,4 +1,4 @@
-"""Placement: the province's word that binds one lock key to one listing code (statement.cddl)."""
+"""Placement: the province's statement that binds one lock key to one listing code (statement.cddl)."""
 
 from protocol import statement
 
@@ -14,22 +14,23 @@ REVOKED = "revoked"
 NAMED = "named"
 UNNAMED = "unnamed"
 WALK_IN = "walk-in"
-"""Whom a listing admits: guests that a grant names; companions of theirs too; or whoever comes first under a grant."""
+"""Whom a listing admits: only guests whom a grant names; also their companions; or whoever comes first under a
+grant."""
 
 MAX_DOORS = 16
 
 
 def lock_id(crypto: "Crypto", identity_public: bytes) -> bytes:
-    """Name of a lock, 16 bytes: the front of the SHA-256 of its identity key (65-byte point), so it proves itself."""
+    """Id of a lock, 16 bytes: the first half of the SHA-256 of its identity key (65-byte point)."""
     return crypto.digest("SHA-256", identity_public)[:16]
 
 
 class Placement(statement.Form):
-    """`platform_key` signs grants; `sealing_key` is the HPKE key records are sealed to; both are 65-byte points.
+    """`platform_key` signs grants. `sealing_key` is the HPKE key to which records are sealed. Both are 65-byte points.
 
-    `reader_chain`: DER certificates for reader authentication, leaf first. `status` is ACTIVE, SUSPENDED or REVOKED,
-    `admits` NAMED, UNNAMED or WALK_IN; `door` is the number of this door within the listing, from 1. What each of
-    them does at the door is in docs/door-rules.md.
+    `reader_chain` holds DER certificates for reader authentication, leaf first. `status` is ACTIVE, SUSPENDED or
+    REVOKED. `admits` is NAMED, UNNAMED or WALK_IN. `door` is the number of this door within the listing, from 1.
+    docs/door-rules.md says what each of them means at the door.
     """
 
     CODE = "placement.form"

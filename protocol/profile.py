@@ -1,7 +1,7 @@
 """Jurisdiction profile: what the law wants registered, as data (profile.cddl; profiles/*.json is the same in JSON).
 
-One profile drives both ends. The lock asks a wallet for what the profile maps and nothing else, and turns elements of
-any document type into the canonical fields below; the province checks records against the same profile.
+Lock and province use the same profile. The lock asks a wallet only for elements that the profile maps, and turns the
+elements of any document type into the canonical fields below. The province checks records against the profile.
 """
 
 from protocol import const, dates, record, statement, trust_rules
@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 KIND = "profile"
 
 CANONICAL = ("name", "sex", "ethnicity", "birth_date", "address", "id_type", "id_number", "nationality")
-"""Fields of a registration that a document shows. Times and the room are in the record itself."""
+"""Fields of a registration that come from a document. Times and the room are in the record itself."""
 
 GUARDIAN = "guardian"
 RELATION = "relation"
 OF_MINORS = (GUARDIAN, RELATION)
-"""Fields that only a minor's registration has, and that no document shows: the guest number of the adult of the same
-stay who answers for the minor, or NOBODY; and what that adult is to the minor, one of `grant.RELATIONS`."""
+"""Fields of a minor's registration alone, which no document shows. GUARDIAN is the guest number of the adult of the
+same stay who answers for the minor, or NOBODY. RELATION is what that adult is to the minor, one of
+`grant.RELATIONS`."""
 
 NOBODY = "nobody"
 
@@ -33,18 +34,19 @@ FOREIGN = "foreign"
 
 # ISO/IEC 5218 codes as mDL and photo ID use them (9 stands for X there), and the PID rulebook's 3 to 6 beyond it.
 _SEX_CODES = {0: "unknown", 1: "male", 2: "female", 3: "other", 4: "other", 5: "other", 6: "other", 9: "other"}
-# Texts are taken apart as UTF-8: each character that the interpreter takes out of one it keeps for ever, as a name.
+# Texts are processed as UTF-8, because MicroPython keeps every single character that code takes out of a text, for
+# ever.
 _SPACES = const(b" \t\r\n\xc2\xa0\xe3\x80\x80")
-_CJK = const(b"\xe2\xba\x80")  # U+2E80: from here on scripts write a name without a space inside
+_CJK = const(b"\xe2\xba\x80")  # U+2E80: from here on, scripts write a name without a space inside.
 
 
 class Profile:
-    """A parsed profile. `serial` is its version: a lock replaces one only by a higher one.
+    """A parsed profile. `serial` is its version; a lock accepts only a higher one.
 
-    `deadline_seconds` and `foreign_deadline_seconds` are the time the law leaves for a registration (0 is at once),
-    `retention_days` how long the province keeps one. `adult_first`: a minor checks in only after an adult of the stay.
-    `trust`: the rules for issuers and revocation. `requests`: the document types to ask a wallet for, those of one
-    request together, in the order of asking.
+    `deadline_seconds` and `foreign_deadline_seconds` are the time that the law allows for a registration (0: at once).
+    `retention_days` is how long the province keeps one. `adult_first`: must an adult of the stay check in before a
+    minor? `trust` holds the rules for issuers and revocation. `requests` lists the document types to ask a wallet for,
+    request by request, in the order of asking.
     """
 
     def __init__(self, body: "dict[Any, Any]") -> None:
@@ -66,26 +68,26 @@ class Profile:
     def parse(body: "dict[Any, Any]") -> "Profile":
         """The profile in an opened statement's body.
 
-        Raises FormatError `profile.form`, VerificationError `profile.never` when it would ask a wallet for an element
-        that it says must not be collected.
+        Raises FormatError `profile.form`, VerificationError `profile.never` if it asks for an element that its own list
+        `never` forbids.
         """
         statement.check("profile.form", body, _RULES)
         for document in body["documents"].values():
             _check_document(document, body["fields"][document["class"]], body["never"])
         asked = [doc_type for types in body["requests"] for doc_type in types]
         if sorted(asked) != sorted(body["documents"]):
-            raise FormatError("profile.form", "each document type is asked for in one request, and no other is")
+            raise FormatError("profile.form", "the requests must name each document type exactly once")
         if body["minors"]["of_age"] and not all("birth_date" in names for names in body["fields"].values()):
-            raise FormatError("profile.form", "rules for minors, and a class that need not show its birth date")
+            raise FormatError("profile.form", "rules for minors need the birth date in each class")
         of_id_type: "dict[str, tuple[str, list[str]]]" = {}
         for document in body["documents"].values():
             kind = document["class"], sorted(document["fields"])
             if of_id_type.setdefault(document["id_type"], kind) != kind:
-                raise FormatError("profile.form", "two document types of one id_type that register otherwise")
+                raise FormatError("profile.form", "two document types of one id_type register different fields")
         return Profile(body)
 
     def request(self, doc_types: "list[str]") -> "dict[str, dict[str, list[str]]]":
-        """What to ask a wallet for: {docType: {namespace: [element]}}, for those of `doc_types` that are known here."""
+        """What to ask a wallet for: {docType: {namespace: [element]}}, for the known types among `doc_types`."""
         items: dict[str, dict[str, list[str]]] = {}
         for doc_type in doc_types:
             if doc_type in self._documents:
@@ -99,13 +101,13 @@ class Profile:
     def fields(self, doc_type: str, elements: "dict[str, dict[str, Any]]") -> "dict[str, str]":
         """Canonical fields from verified `elements`, {namespace: {element: value}} as CBOR decodes them.
 
-        `name` joins all its elements, family name first; any other field takes the first of its elements that is there.
-        Raises RefusedError `profile.document` for a type not in the profile, `profile.missing` when a required field is
-        not there, `profile.value` when an element is not what its standard says.
+        `name` joins all its elements, family name first. Any other field takes the first of its elements that is
+        present. Raises RefusedError `profile.document` for a type not in the profile, `profile.missing` if a required
+        field is missing, `profile.value` if an element is not as its standard says.
         """
         document = self._documents.get(doc_type)
         if document is None:
-            raise RefusedError("profile.document", "a document type that does not register here")
+            raise RefusedError("profile.document", "a document type that the profile does not know")
         fields = {"id_type": str(document["id_type"])}
         for name, paths in document["fields"].items():
             found = []
@@ -122,14 +124,14 @@ class Profile:
         return fields
 
     def is_resident(self, doc_type: str) -> bool:
-        """Is it, of the types known here, one for residents?"""
+        """Is `doc_type`, which the profile must know, one for residents?"""
         return bool(self._documents[doc_type]["class"] == RESIDENT)
 
     def is_minor(self, birth_date: str, now: int) -> bool:
-        """May someone born on that day (YYYY-MM-DD) be a minor at `now`, the earliest that it may be, in seconds?
+        """Can someone born on that day (YYYY-MM-DD) be a minor at `now`, the earliest possible time in seconds?
 
-        Of age is who has had the birthday everywhere on earth: the day begins last at UTC-12, and who was born on
-        29 February waits for 1 March. Raises FormatError `date.form`.
+        A person is of age when the birthday has begun everywhere on earth. A day begins last at UTC-12. A person born
+        on 29 February is of age on 1 March. Raises FormatError `date.form`.
         """
         dates.from_full_date(birth_date)
         if not self._of_age:
@@ -144,16 +146,17 @@ class Profile:
         return now < day * 86400 + 43200
 
     def of_minor(self, guardian: "int | None", relation: str) -> "dict[str, str]":
-        """Those of OF_MINORS that this profile wants, for a minor's registration."""
+        """The fields of OF_MINORS that this profile wants in a minor's registration."""
         shown = {GUARDIAN: NOBODY if guardian is None else str(guardian), RELATION: relation}
         return {name: shown[name] for name in self._minor_fields}
 
     def check_record(self, body: "dict[Any, Any]") -> None:
         """Check an opened record body against the profile, as the province does.
 
-        Raises VerificationError: `profile.id` made under another profile; for a check-in also `profile.time` no upper
-        end of its time, `profile.document` unknown id_type, `profile.missing`, `profile.extra` more than may be
-        collected, `profile.value` not canonical, `profile.guardian` a minor alone where an adult must come first.
+        Raises VerificationError: `profile.id` if it was made under another profile. For a check-in also `profile.time`
+        if its time has no upper end, `profile.document` for an unknown id_type, `profile.missing`, `profile.extra` if
+        it holds more than may be collected, `profile.value` for a value that is not canonical, `profile.guardian` for a
+        minor alone where an adult must come first.
         """
         if body[record.PROFILE_ID] != self.id:
             raise VerificationError("profile.id", "made under another profile")
@@ -196,7 +199,7 @@ def _canonical(name: str, found: "list[Any]") -> str:
     elif name == "birth_date":
         text = _date(value)
     elif name == "nationality":
-        # A PID lists all nationalities; the registration has room for one.
+        # A PID lists all nationalities. The registration takes the first.
         listed = value[0] if isinstance(value, list) and value else value
         text = canonical_number(_text(name, listed))
     elif name == "id_number":
@@ -225,7 +228,7 @@ def _is_canonical(name: str, text: str) -> bool:
 
 
 def _text(name: str, value: "Any") -> str:
-    """`value` with every run of white space as one space, none at the ends, and no control characters."""
+    """`value` without control characters, with each run of white space as one space, and none at the ends."""
     if not isinstance(value, str) or len(value) > 512:
         raise RefusedError("profile.value", name + " is not text, or too long")
     data = value.encode()
@@ -258,7 +261,7 @@ def _date(value: "Any") -> "str | None":
     """YYYY-MM-DD from a full-date (tag 1004), a tdate (tag 0), or the structure of ISO/IEC 23220-2 6.3.1.1.3."""
     if isinstance(value, dict):
         value = value.get("birth_date")
-    # `Tag` and text; duck-typed, so that a decoder with a tag class of its own serves as well.
+    # A `Tag` or text. Duck-typed, so that a decoder with its own tag class works as well.
     text = getattr(value, "value", value)
     return text[:10] if isinstance(text, str) and (len(text) == 10 or text[10:11] == "T") else None
 
@@ -285,7 +288,7 @@ def _check_document(document: "dict[str, Any]", required: "list[str]", never: "l
                 raise VerificationError("profile.never", "asks for an element that must not be collected")
     for name in required:
         if name != "id_type" and name not in document["fields"]:
-            raise FormatError("profile.form", "a required field that a document type cannot show")
+            raise FormatError("profile.form", "a document type cannot show a required field")
 
 
 def _is_forbidden(element: str, never: "list[str]") -> bool:

@@ -1,8 +1,8 @@
 """The record: what a lock seals to the province, signs, and chains to the record before it (record.cddl).
 
-The header (lock id, counter, previous hash) is in clear, for couriers need it; the body is sealed with HPKE, and the
-header is its additional data, so a body cannot be moved to another place in the chain. The chain runs over payloads,
-not over signatures: an ECDSA signature can be altered by anyone and stay good, a payload cannot.
+The header (lock id, counter, previous hash) is in clear, because couriers need it. The body is sealed with HPKE. The
+header is the additional data of the seal, so a body cannot be moved to another place in the chain. The chain covers
+payloads and not signatures, because anyone can change an ECDSA signature into another good one.
 """
 
 import hashlib
@@ -26,12 +26,12 @@ TIME = 7
 MECHANICAL = 8
 READER = 9
 MAINTENANCE = 10
-"""Kinds of record: openings (the first two), and events, of which `EVENTS` says what can be told."""
+"""Kinds of record: the first two are openings, the others are events. `EVENTS` lists what each event can say."""
 
 OPENINGS = (CHECK_IN, ENTRY)
 
 EVENTS = {
-    # Why someone stayed outside, as a class that names nobody.
+    # The class of reason why someone was refused. It names nobody.
     REFUSAL: (
         "document",
         "issuer",
@@ -50,19 +50,19 @@ EVENTS = {
         "storage",
         "other",
     ),
-    # The door contact. Forced: opened without any opening before it; found-open: already so when the lock booted.
+    # The door contact. forced: it opened without an opening before; found-open: it was open when the lock booted.
     DOOR: ("opened", "closed", "forced", "held", "found-open"),
     TAMPER: ("opened", "closed"),
     BOOT: ("power-on", "reset", "watchdog", "wake", "soft", "other"),
-    # The clock's upper end became known, as after a cold start; or was given up, for an answer contradicted it.
+    # The clock's upper end became known, as after a cold start; or was given up, because an answer contradicted it.
     TIME: ("known", "doubted"),
     MECHANICAL: ("key",),
-    # Something lies on the reader that is no phone and does not leave: a sticker, a forgotten card.
+    # Something that is not a phone stays on the reader: a sticker, a forgotten card.
     READER: ("obstructed",),
-    # What somebody did at the console while the button inside was held: fittings to be written, a pulse of the strike.
+    # What somebody did at the console while the inside button was held: wrote fittings, or pulsed the strike.
     MAINTENANCE: ("fittings", "strike"),
 }
-"""Each kind of event with the values of WHAT; few and closed, so that a lock can count them in little room."""
+"""Each kind of event with its values of WHAT. The values are few and fixed, so a lock can count them in little room."""
 
 # Members of a body.
 KIND = 1
@@ -78,8 +78,8 @@ WHAT = 10
 COUNT = 11
 OCCUPANCY = 12
 MARK = 13
-"""Why it could not be told whether a guest who checks in is one of those who are in: 1, the document shows no name or
-no birth date; 2, one of the same birth date is in, under another name. Absent if it could."""
+"""Why the lock could not tell whether a guest who checks in is already in. 1: the document shows no name or no birth
+date. 2: someone with the same birth date is in, under another name. Absent if the lock could tell."""
 
 GENESIS = bytes(32)
 """`previous` of record number 1."""
@@ -90,8 +90,8 @@ MAX_BYTES = 4096
 _TYPE = const("mooring/record")
 _INFO = const(b"mooring/record")
 BLOCK = 384
-"""Bodies are padded to multiples of this, so that all kinds of record are of one length, save a check-in with more to
-tell than fits. A sector of the journal holds five or six."""
+"""Bodies are padded to multiples of this. So all records have the same length, except check-ins with unusually long
+fields. A sector of the journal holds five or six."""
 
 _END_OF_BODY = const(b"\x80")
 _PROTECTED = cbor.encode({cose.ALG: cose.ES256, cose.TYP: _TYPE})
@@ -99,9 +99,9 @@ _SEALED_PROTECTED = cbor.encode({cose.ALG: cose.HPKE_P256_AES128})
 
 
 class Record:
-    """A parsed record; nothing in it is verified. `raw` is the whole COSE_Sign1, `payload` what it signs.
+    """A parsed record, unverified. `raw` is the whole COSE_Sign1, `payload` the signed content.
 
-    `payload_hash` is the SHA-256 of the payload: the record's name in the chain, in receipts and in refusals.
+    `payload_hash` is the SHA-256 of the payload. It identifies the record in the chain, in receipts and in refusals.
     """
 
     def __init__(self, raw: bytes, message: cose.Message, payload: bytes, header: "list[Any]") -> None:
@@ -117,7 +117,7 @@ class Record:
 
 
 def payload_hash(payload: bytes) -> bytes:
-    """Hash of a record's payload, 32 bytes; the next record's `previous`."""
+    """Hash of a record's payload, 32 bytes. It is `previous` in the next record."""
     return hashlib.sha256(payload).digest()
 
 
@@ -135,8 +135,8 @@ def seal(
 ) -> bytes:
     """Payload of record `counter`: `body` sealed to the province's key and bound to its place in the chain.
 
-    `encapsulation` is a result of `hpke.encapsulate` towards the same key, never used before; made here when absent.
-    Raises FormatError `record.form` when the body is not what record.cddl allows.
+    `encapsulation` is an unused result of `hpke.encapsulate` towards the same key; one is made here if it is None.
+    Raises FormatError `record.form` if the body does not have the form of record.cddl.
     """
     plaintext = _pad(cbor.encode(check_body(body)))
     aad = cose.enc_structure(_SEALED_PROTECTED, _place(lock_id, counter, previous))
@@ -157,7 +157,7 @@ def _place(lock_id: bytes, counter: int, previous: bytes) -> bytes:
 
 
 def _pad(body: bytes) -> bytes:
-    """Padding of ISO/IEC 9797-1, method 2: it fits every length, which a member of the map with a head would not."""
+    """Padding of ISO/IEC 9797-1, method 2. It can fill every length; a padding member of the map could not."""
     padded = body + _END_OF_BODY
     return padded + bytes(-len(padded) % BLOCK)
 
@@ -166,7 +166,7 @@ def _pad(body: bytes) -> bytes:
 
 
 def parse(data: bytes) -> Record:
-    """The record that `data` holds, unverified: what a courier needs. Raises FormatError `record.form` or `cbor.*`."""
+    """The record in `data`, unverified, as a courier needs it. Raises FormatError `record.form` or `cbor.*`."""
     if len(data) > MAX_BYTES:
         raise FormatError("record.form", "longer than any record")
     item = cbor.decode_deterministic(data)
@@ -186,14 +186,14 @@ def parse(data: bytes) -> Record:
     if not statement.is_bytes32(header[3]) or not isinstance(header[4], bytes):
         raise FormatError("record.form", "previous hash or sealed body of the wrong form")
     if (header[2] == 1) != (header[3] == GENESIS):
-        raise FormatError("record.form", "the first record, and only it, follows nothing")
+        raise FormatError("record.form", "previous is 32 zero bytes in the first record, and only there")
     return Record(bytes(data), message, payload, header)
 
 
 def verify(crypto: "Crypto", record: "Record | bytes", identity_public: bytes) -> Record:
-    """`record`, once the lock that owns `identity_public` (65-byte point) is known to have signed it.
+    """`record`, if the lock with the key `identity_public` (65-byte point) signed it.
 
-    Raises FormatError as `parse`, VerificationError `record.lock` when the key is not that of its lock id,
+    Raises FormatError as `parse`, VerificationError `record.lock` if the lock id is not that of the key,
     `cose.signature`.
     """
     parsed = record if isinstance(record, Record) else parse(record)
@@ -225,7 +225,7 @@ def open_body(crypto: "Crypto", record: "Record | bytes", sealing_private: bytes
 
 
 def check_body(body: "Any") -> "dict[Any, Any]":
-    """`body`, once it has the form of record.cddl, without padding. Raises FormatError `record.form`."""
+    """`body`, if it has the form of record.cddl without padding. Raises FormatError `record.form`."""
     kind = body.get(KIND) if isinstance(body, dict) else None
     if not statement.is_uint(kind):
         raise FormatError("record.form", "no kind of record")
@@ -242,7 +242,7 @@ def check_body(body: "Any") -> "dict[Any, Any]":
     if kind in EVENTS and body[WHAT] not in EVENTS[kind]:
         raise FormatError("record.form", "an event that this version does not have")
     if body.get(MARK, 1) > 2:
-        raise FormatError("record.form", "a mark that this version does not have")
+        raise FormatError("record.form", "a MARK that this version does not have")
     if body[LATEST] is not None and body[LATEST] < body[EARLIEST]:
         raise FormatError("record.form", "the time interval is reversed")
     return checked

@@ -1,8 +1,8 @@
-"""A list of what is revoked, on its way to a lock: the issuer's own CRL or token, in a statement of the province.
+"""Revocation list: the issuer's own CRL or token for a lock, in a statement of the province (statement.cddl).
 
-Two signatures, for two questions. The issuer's says what is revoked, and is checked against the key that the trust list
-names. The province's says that this is the newest list under that number: its serial is what a courier cannot turn
-back, and what HELLO reports as `revocation-list.<number>`.
+It has two signatures. The issuer's signature vouches for the content, and is checked against the key that the trust
+list names. The province's signature vouches that this is the newest list of its number: a courier cannot go back to an
+older serial. HELLO reports the serial as `revocation-list.<number>`.
 """
 
 from protocol import statement
@@ -11,8 +11,8 @@ from protocol.trust import MAX_LISTS
 KIND = "revocation-list"
 
 MAX_CONTENT = 4096
-"""Longest CRL or token, in bytes: what a lock that is open for business has the memory to read. A status list of a
-million documents, one in a thousand revoked, has some 2,500."""
+"""Longest CRL or token, in bytes, that a lock can read beside its other work. A status list of a million documents with
+one in a thousand revoked has about 2,500."""
 
 
 class RevocationList(statement.Form):
@@ -26,5 +26,5 @@ class RevocationList(statement.Form):
 
 
 def name(number: int) -> str:
-    """What the list of this number is called in a HELLO, and its file on the lock."""
+    """Name of the list of this number in a HELLO, and of its file on the lock."""
     return KIND + "." + str(number)

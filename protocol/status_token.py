@@ -1,9 +1,9 @@
-"""Status lists and identifier lists: what an issuer says later of documents that it signed once.
+"""Status lists and identifier lists: which of its documents an issuer has revoked.
 
 Both are CWTs (RFC 8392) in a COSE_Sign1. A Token Status List (draft-ietf-oauth-status-list, claim 65533) has one to
-eight bits for each document, by index, compressed; an identifier list (ISO/IEC 18013-5 second edition, clause 12.3.6,
-claim 65530) names the revoked ones. `status_token.cddl` has the forms. What a token holds is bounded by its statement;
-of a status list only what is not zero is ever inflated (`protocol.inflate`).
+eight bits for each document, by index, compressed. An identifier list (ISO/IEC 18013-5 second edition, clause 12.3.6,
+claim 65530) names the revoked documents. `status_token.cddl` has the forms. The statement around a token bounds its
+length. Only the entries of a status list that are not zero are kept when it is inflated (`protocol.inflate`).
 """
 
 from protocol import cbor, const, cose
@@ -27,7 +27,7 @@ _IDENTIFIER_LIST = const(65530)
 _STATUS_LIST = const(65533)
 
 MAX_INFLATED = 1 << 20
-"""Longest status list read, in bytes once inflated: eight million documents of one bit."""
+"""Longest status list read, in inflated bytes: eight million documents of one bit."""
 
 VALID = 0
 INVALID = 1
@@ -37,9 +37,9 @@ SUSPENDED = 2
 class StatusToken:
     """A parsed token, not yet verified.
 
-    `uri` is its `sub`; `issued` and `expires` are seconds since 1970, `not_before` too or None. A status list has
-    `bits` (1, 2, 4 or 8 for each document) and `compressed` (zlib); in an identifier list `bits` is 0, and
-    `identifiers` maps each revoked identifier to what is said of it.
+    `uri` is its `sub`. `issued`, `expires` and `not_before` are seconds since 1970; `not_before` may be None. A status
+    list has `bits` (1, 2, 4 or 8 for each document) and `compressed` (zlib). In an identifier list `bits` is 0, and
+    `identifiers` maps each revoked identifier to its entry.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -52,7 +52,7 @@ class StatusToken:
             raise _form("not a token of a known type")
         self.uri: str = _member(claims, _SUBJECT, str)
         self.issued: int = _time(claims, _ISSUED)
-        # The second edition of ISO/IEC 18013-5 demands what the draft only recommends.
+        # The draft only recommends this claim. The second edition of ISO/IEC 18013-5 requires it.
         self.expires: int = _time(claims, _EXPIRES)
         self.not_before: "int | None" = _time(claims, _NOT_BEFORE) if _NOT_BEFORE in claims else None
         self.bits = 0
@@ -70,21 +70,21 @@ class StatusToken:
                 raise _form("not an identifier list")
 
     def verify(self, crypto: "Crypto", key: "tuple[str, bytes]", uri: str) -> None:
-        """Is this the list of `uri`, signed by `key` (curve, public)? Asked once: the signed bytes are given back then.
+        """Is this the list of `uri`, signed by `key` (curve, public)? To be called once: it frees the signed bytes.
 
         Raises VerificationError `status-list.uri`, `status-list.signature`.
         """
         message, self._message = self._message, None
         if self.uri != uri or message is None:
-            raise VerificationError("status-list.uri", "the list of another uri")
+            raise VerificationError("status-list.uri", "the list of another URI")
         try:
             cose.verify_sign1(crypto, message, key)
         except VerificationError:
-            raise VerificationError("status-list.signature", "not signed by the key that the trust list names")
+            raise VerificationError("status-list.signature", "not signed with the key that the trust list names")
 
 
 def entry_at(index: int, bits: int) -> "tuple[int, int]":
-    """(byte, shift) of entry `index` in an inflated list with `bits` for each; it fills `bits` bits from there
+    """(byte, shift) of entry `index` in an inflated list with `bits` bits for each entry
     (draft-ietf-oauth-status-list section 4.1)."""
     per_byte = 8 // bits
     return index // per_byte, index % per_byte * bits

@@ -1,7 +1,8 @@
-"""Trust list: which IACAs a lock trusts, for which document types and when, and which lists judge what they issued.
+"""Trust list: which IACAs a lock trusts, for which document types and when, and which revocation lists apply.
 
-`statement.cddl` has the form. A list (a CRL, a status list, an identifier list) comes apart from this, in a statement
-of its own (`revocation_list`), because it changes daily and the issuers do not; what must sign it stands here.
+`statement.cddl` has the form. A revocation list (a CRL, a status list or an identifier list) comes in a statement of
+its own (`revocation_list`), because it changes daily and the issuers do not. The trust list names the key that must
+have signed it.
 """
 
 from protocol import cose, statement
@@ -19,7 +20,7 @@ IDENTIFIER_LIST = 3
 
 MAX_ISSUERS = 32
 MAX_LISTS = 8
-"""Lists a lock keeps; with its extract each takes up to 20 KB of flash."""
+"""Most lists that a lock keeps. Each takes up to 20 KB of flash with its extract."""
 
 
 def _is_key(key: "Any") -> bool:
@@ -54,7 +55,7 @@ class ListEntry(statement.Form):
     """A list that the lock should hold.
 
     `number` (1 to MAX_LISTS) names it in statements. `kind` is CRL, STATUS_LIST or IDENTIFIER_LIST. `issuer` is the
-    index of an issuer; the list judges everything that this issuer's key signed, under whatever entry it is trusted.
+    index of an issuer; the list covers everything that this issuer's key signed, whatever entry the key is trusted by.
     `uri` is what a token's `sub`, and the reference in an MSO, must say. `key` is the EC2 COSE_Key that must have
     signed a token. A CRL has neither uri nor key: its IACA signs it.
     """
@@ -75,7 +76,7 @@ class ListEntry(statement.Form):
 
 
 class TrustList(statement.Form):
-    """`issuers`, and the `lists` that judge what they issued; `issued_at` in seconds since 1970."""
+    """`issuers`, and the revocation `lists` for what they issued. `issued_at` is in seconds since 1970."""
 
     CODE = "trust-list.form"
 

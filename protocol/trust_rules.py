@@ -1,4 +1,4 @@
-"""What a jurisdiction's law makes of trust: the member `trust` of a profile (profile.cddl)."""
+"""A jurisdiction's rules for issuers and revocation: the member `trust` of a profile (profile.cddl)."""
 
 from protocol import statement
 from protocol.crypto import SUITES
@@ -21,11 +21,11 @@ AGES = (TRUST_LIST, CRL, STATUS_LIST)
 class TrustRules:
     """Parsed rules.
 
-    `suites` are the suites of algorithms that documents may stand on. `max_age` maps each of AGES to the seconds after
-    its issue in which such a list is fresh; its own end may come earlier. `stale` says what a list that may be older
-    than that means for the documents it judges: ACCEPT, REFUSE_NEW (no check-in; whoever has checked in gets in) or
-    REFUSE_ALL (nobody by document). `unlisted` says the same of a document whose issuer refers to a list that the trust
-    list does not name: ACCEPT, or REFUSE to check in with it.
+    `suites` are the suites of algorithms that documents may use. `max_age` maps each of AGES to the seconds for which
+    such a list is fresh after its issue; the list itself may expire earlier. `stale` says what happens to the documents
+    that a list covers when that list may be too old: ACCEPT them; REFUSE_NEW, no check-in, but guests who have checked
+    in get in; or REFUSE_ALL, nobody gets in by document. `unlisted` says what happens to a document that refers to a
+    list which the trust list does not name: ACCEPT it, or REFUSE to check in with it.
     """
 
     def __init__(self, item: "dict[str, Any]") -> None:
@@ -37,7 +37,7 @@ class TrustRules:
 
 
 def is_rules(value: "Any") -> bool:
-    """Has `value` the form of the member?"""
+    """Does `value` have the form of this member?"""
     if not isinstance(value, dict) or set(value) != {"suites", "max_age_seconds", "stale", "unlisted"}:
         return False
     suites, ages = value["suites"], value["max_age_seconds"]

@@ -1,7 +1,7 @@
-"""What edge agent and province say to each other over MQTT 5 (uplink.cddl).
+"""Messages between edge agent and province over MQTT 5 (uplink.cddl).
 
-Topics carry the edge's name and nothing else; messages carry records and statements as opaque bytes, which the
-parties at the ends verify. A PUBACK is the broker's word only: custody of a record ends with a receipt.
+Topics hold the edge's name and nothing else. Messages hold records and statements as opaque bytes, which the lock, the
+province and the edge verify. A PUBACK comes from the broker alone; custody of a record ends only with a receipt.
 """
 
 import json
@@ -18,12 +18,12 @@ ROOT = "mooring/1/"
 UP = "up"
 RECEIPT = "receipt"
 CMD = "cmd"
-PASS = "pass"  # noqa: S105  edge passes, no password
+PASS = "pass"  # noqa: S105  edge passes, not a password
 STATE = "state"
 LEAVES = (UP, RECEIPT, CMD, PASS, STATE)
 
 PROVINCE_FILTER = "$share/province/mooring/1/+/up"
-"""Shared subscription of the province's consumers: each message goes to one of them."""
+"""Shared subscription of the province's consumers. Each message goes to one of them."""
 
 BATCH = 1
 TIME_REQUEST = 2
@@ -32,13 +32,13 @@ PASS_REQUEST = 4
 """First member of a message on `up`."""
 
 MAX_MESSAGE = 131072
-"""Longest message read. Half of what the strictest broker in use (rumqttd as configured in sim/broker.py) lets pass."""
+"""Longest message read, in bytes: half the limit of the strictest broker in use (rumqttd, as set in sim/broker.py)."""
 MAX_RECORDS = 256
 MAX_STATEMENTS = 256
 MAX_PASSES = 32
-"""Passes of one edge: for 2048 locks."""
+"""Most passes of one edge. They list at most 2048 locks."""
 MAX_BYTES = statement.MAX_BYTES
-"""Longest record or statement; a record is shorter than the longest statement."""
+"""Longest record or statement. A record is shorter than the longest statement."""
 EDGE_NAME_LENGTH = 32
 
 _EDGE_NAME = const("abcdefghijklmnopqrstuvwxyz0123456789-")
@@ -72,7 +72,7 @@ def edge_of(name: str) -> "tuple[str, str]":
 
 
 class Batch:
-    """Records on their way up. `batch_id`, 8 bytes, names the batch in logs only; records are keyed by themselves."""
+    """Records for the province. `batch_id`, 8 bytes, is for logs only: each record has its own key."""
 
     def __init__(self, batch_id: bytes, records: "list[bytes]") -> None:
         self.batch_id = batch_id
@@ -86,7 +86,7 @@ class Batch:
 
 
 class TimeRequest:
-    """A lock asks what time it is; `nonce`, 16 bytes, must come back in the signed answer."""
+    """A lock asks for the time. `nonce`, 16 bytes, must be in the signed answer."""
 
     def __init__(self, lock_id: bytes, nonce: bytes) -> None:
         self.lock_id = lock_id
@@ -99,7 +99,7 @@ class TimeRequest:
 
 
 class LockSeen:
-    """A lock is in reach: its identity key (65-byte point) and the serial of each kind of statement it holds."""
+    """A lock is in reach. Holds its identity key (65-byte point) and the serial of each kind of statement it holds."""
 
     def __init__(self, lock_id: bytes, identity_public: bytes, held: "dict[str, int]") -> None:
         self.lock_id = lock_id
@@ -117,8 +117,8 @@ class LockSeen:
 class PassRequest:
     """An edge asks for edge passes for its key (65-byte point), newer than `issued_at` (0: it has none).
 
-    On `pass` comes back Passes, if there are any to give. Who may ask for which edge is for the broker's access list to
-    say; a pass for a key that the asker does not hold would be of no use to it.
+    The answer is Passes on `pass`, if there are any. The broker's access list says who may ask for which edge. A pass
+    for a key that the asker does not hold would be useless to it.
     """
 
     def __init__(self, edge_public: bytes, issued_at: int) -> None:
@@ -133,7 +133,7 @@ class PassRequest:
 
 
 class Passes:
-    """All edge passes of an edge, as the province signed them; they stand for all that it had before."""
+    """All edge passes of an edge, as the province signed them. They replace all earlier passes."""
 
     def __init__(self, statements: "list[bytes]") -> None:
         self.statements = statements
@@ -145,9 +145,10 @@ class Passes:
 
 
 class Receipts:
-    """What the province answers to batches: statements of the kinds `refusal` and `receipt`.
+    """The province's answer to batches: statements of the kinds `refusal` and `receipt`.
 
-    Refusals come first, then the receipts in their order: where a lock broke its hash chain, each side has its own.
+    Refusals come first, then the receipts in order. If a lock broke its hash chain, each side of the break has a
+    receipt.
     """
 
     def __init__(self, statements: "list[bytes]") -> None:
@@ -160,7 +161,7 @@ class Receipts:
 
 
 class Command:
-    """Statements for one lock; the edge hands them over as they are."""
+    """Statements for one lock. The edge hands them over unchanged."""
 
     def __init__(self, lock_id: bytes, statements: "list[bytes]") -> None:
         self.lock_id = lock_id
@@ -174,7 +175,7 @@ class Command:
 
 
 def in_messages(statements: "list[bytes]") -> "list[list[bytes]]":
-    """`statements` in order, in as few groups as each fit one `Receipts` or `Command`; none for none."""
+    """`statements` in order, in as few groups as possible; each group fits one `Receipts` or `Command`."""
     groups: "list[list[bytes]]" = []
     room = 0
     for signed in statements:
@@ -237,12 +238,12 @@ def parse_passes(data: bytes) -> Passes:
 
 
 def state(online: bool, version: str) -> bytes:
-    """The retained birth (`online`) or the last will of an edge of software `version`: JSON, for any dashboard.
+    """The retained birth message (`online`) or last will of an edge with software `version`: JSON, for any dashboard.
 
     Raises FormatError `uplink.form`.
     """
     _check(_is_version(version), "version")
-    # Built by hand: the order of members must be the same on both runtimes.
+    # Built by hand, because the order of members must be the same on both runtimes.
     return ('{"state":"' + ("online" if online else "offline") + '","version":"' + version + '"}').encode()
 
 
