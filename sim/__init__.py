@@ -1,4 +1,5 @@
-"""Everything around lock and edge in software: board, chips, radio, phone and issuer, province, faults, scenarios.
+"""Everything around lock and edge agent in software: board, chips, radio, phone, issuer, province, faults, scenarios.
 
-May import every room; no other room may import this one. Fakes here are servers that speak the real protocol.
+This room may import every other room. Only the tests may import this one. Fakes here are servers that speak the real
+protocol.
 """

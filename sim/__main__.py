@@ -20,7 +20,7 @@ from protocol.errors import ConfigError, MooringError
 from sim.answer import failed
 from sim.arguments import add_runtime, make_folder, whole_number, writable
 
-# What a world is made of takes a second or two to import: it is told first that something is going on.
+# The parts of a site take a second or two to import. So the command prints first that it is loading.
 if TYPE_CHECKING:
     from sim.scenarios import Result
 
@@ -48,16 +48,18 @@ exit code: 0 accepted, 1 rejected, 2 FILE cannot be used, or no interpreter""",
 
 def parser() -> Parser:
     """What `python -m sim` takes."""
-    top = Parser(prog="python -m sim", description="Mooring in software: a door, its world, and what can go wrong.")
+    top = Parser(
+        prog="python -m sim", description="Mooring in software: doors, all that is around them, and what can go wrong."
+    )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    listing = commands.add_parser("list", help="the scenarios and what they tell")
+    listing = commands.add_parser("list", help="list the scenarios, with what happens in each")
     listing.add_argument("--json", action="store_true", help="print one JSON object last on stdout")
 
     run = commands.add_parser(
         "run",
         help="run one scenario and check its promises",
-        description="Runs a scenario in a world of its own. Exit code 0 only if every promise held.",
+        description="Runs a scenario at a site of its own. The exit code is 0 only if every promise held.",
     )
     run.add_argument("scenario", metavar="SCENARIO", help="a name from `python -m sim list`")
     run.add_argument("--json", action="store_true", help="print one JSON object last on stdout")
@@ -75,7 +77,7 @@ def parser() -> Parser:
     add_runtime(judge)
 
     show = commands.add_parser(
-        "demo", help="a guest's first check-in as a timeline, two refusals, and an outage that heals"
+        "demo", help="show a first check-in as a timeline, two refusals, and an outage that ends"
     )
     show.add_argument("--svg", type=Path, metavar="FILE", help="draw the check-in into FILE as well")
     add_runtime(show)
@@ -84,27 +86,31 @@ def parser() -> Parser:
     actions = profile.add_subparsers(dest="action", required=True, metavar="ACTION")
     check = actions.add_parser(
         "check",
-        help="say what is wrong with a profile, or that it is good",
-        description="Says what is wrong with a profile, or that it is good. A good one in protocol/profiles/ can be "
+        help="say whether a profile is good, and if not, why",
+        description="Says whether a profile is good, and if not, why. A good one in protocol/profiles/ can be "
         "played with `sim run --profile ID`. Exit code: 0 good, 1 not, 2 FILE cannot be read.",
     )
-    check.add_argument("file", type=Path, metavar="FILE", help="the JSON file that holds it, named as its id")
+    check.add_argument(
+        "file", type=Path, metavar="FILE", help="the JSON file of the profile; its name is the profile's id"
+    )
 
     many = commands.add_parser(
         "soak",
-        help="scenarios of radios and power cuts with many seeds, and a table",
-        description="Plays each scenario of radios and power cuts with many seeds and prints what came of them as a "
-        "table. Exit code 0 only if all held.",
+        help="run the scenarios of radios and power cuts with many seeds",
+        description="Plays each scenario of radios and power cuts with many seeds and prints the results as a "
+        "table. The exit code is 0 only if all promises held.",
     )
     many.add_argument(
         "--seeds", type=whole_number(0), default=200, metavar="N", help="seeds of noisy-air (default 200)"
     )
     many.add_argument("--first", type=whole_number(0), default=1, metavar="N", help="the first of them (default 1)")
-    many.add_argument("--keep", type=Path, metavar="FOLDER", help="keep what a noisy world that broke leaves behind")
+    many.add_argument(
+        "--keep", type=Path, metavar="FOLDER", help="keep the files of a noisy site where a promise broke"
+    )
     many.add_argument(
         "--others", type=whole_number(0), default=10, metavar="N", help="seeds of each other scenario (default 10)"
     )
-    many.add_argument("--jobs", type=whole_number(1, 64), default=2, metavar="N", help="worlds at a time (default 2)")
+    many.add_argument("--jobs", type=whole_number(1, 64), default=2, metavar="N", help="sites at a time (default 2)")
     add_runtime(many)
     return top
 
@@ -194,7 +200,7 @@ def _run(chosen: argparse.Namespace) -> int:
         make_folder(chosen.keep, "--keep", empty=True)
     from sim.progress import Progress, console
 
-    # With --json stdout is for programs; who watches a terminal sees what goes on all the same.
+    # With --json, stdout is for programs. Somebody at a terminal sees the progress on stderr.
     shown = console(stderr=True)
     with Progress(shown, shows=not chosen.json or shown.is_terminal) as progress:
         progress.waiting("loading the parts")

@@ -51,7 +51,7 @@ def number(least: float, most: float) -> Callable[[str], float]:
 
 
 def text(given: str) -> str:
-    """The type of an argument that is text, which bytes from a terminal need not be."""
+    """The type of an argument that is text. Bytes from a terminal may be no text at all."""
     try:
         given.encode()
     except UnicodeEncodeError:
@@ -66,12 +66,13 @@ def host(given: str) -> str:
             return given
     except UnicodeError:
         pass
-    raise argparse.ArgumentTypeError(f"{given!r} is no name of a host")
+    raise argparse.ArgumentTypeError(f"{given!r} is not the name of a host")
 
 
 def make_folder(path: Path, argument: str, empty: bool = False) -> None:
-    """Make the folder that `argument` names, and try to write there: not only after hours of work. `empty`: there must
-    be nothing in it.
+    """Make the folder that `argument` names, and try to write there now, before hours of work.
+
+    With `empty`, there must be nothing in it.
 
     Raises ConfigError `file.folder`, `file.used`.
     """
@@ -80,9 +81,9 @@ def make_folder(path: Path, argument: str, empty: bool = False) -> None:
         with tempfile.TemporaryFile(dir=path):
             pass
         if empty and any(path.iterdir()):
-            raise ConfigError("file.used", f"{argument} {path} holds something already: name a new or an empty folder")
+            raise ConfigError("file.used", f"{argument} {path} is not empty: name a new or an empty folder")
     except OSError as error:
-        raise ConfigError("file.folder", f"{argument} {path} is no folder to write to: {error.strerror}") from None
+        raise ConfigError("file.folder", f"{argument} {path} cannot be written to: {error.strerror}") from None
 
 
 def writable(path: Path, argument: str) -> None:

@@ -1,4 +1,4 @@
-"""What platform and province decide about one door, and couriers who bring its lock what they like."""
+"""How platform and province reach the lock of one door, and how a courier can bring it anything else."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -14,11 +14,11 @@ from sim.true_time import TrueTime
 
 DAY = 86400
 QUIET_SECONDS = 0.3
-"""A lock whose console has been silent for so long has dealt with all that couriers brought it."""
+"""After so long a silence on its console, the lock is done with everything that couriers have brought it."""
 
 
 class Guestlike(Protocol):
-    """Whoever can be booked."""
+    """Somebody who can be booked."""
 
     person: Person
 
@@ -48,7 +48,7 @@ class Bookings:
     ) -> Booking:
         """A stay for these people, from `begins` to `ends` seconds from now.
 
-        `ties` state whose minor a guest is: {guest: (adult, relation)}, both by place from 1.
+        `ties` say which adult a minor belongs to: {minor: (adult, relation)}, both as places in `guests`, from 1.
         """
         now, named = int(self.time.now()), booking_names(guests, ties or {})
         booking = self.platform.book(self.identity_public, self.listing, now + begins, now + ends, named, places)
@@ -66,8 +66,8 @@ class Bookings:
         await taken(self.lock, "grant", before)
 
     async def bring(self, signed: bytes) -> str | None:
-        """Have an edge agent carry a statement to the lock, new or not. The code of the lock's refusal, or None."""
-        # The lock's answer does not say which statement it is to: whatever else is on its way comes first.
+        """Have an edge agent carry a statement to the lock, new or old. Returns the code of the refusal, or None."""
+        # The lock's answer names only the kind of statement. So first wait until nothing else is on its way.
         before, kind = -1, statement.parse(signed).kind
         while before != len(self.lock.console):
             before = len(self.lock.console)
@@ -103,7 +103,7 @@ async def taken(lock: Lock, kind: str, since: int) -> None:
 
 
 def booking_names(guests: Sequence[Guestlike], ties: dict[int, tuple[int, str]]) -> list[Guest]:
-    """What the platform knows of them."""
+    """What the platform knows of these guests."""
     return [
         Guest(each.person.document_number, each.person.birth_date, *ties.get(place, (0, "unstated")))
         for place, each in enumerate(guests, 1)

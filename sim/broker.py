@@ -1,12 +1,12 @@
 """An MQTT 5 broker in a process of its own: the `iotcore` wheel (rumqttd inside), or Mosquitto where it is installed.
 
-Neither is asked to remember anything over a restart, since nothing in Mooring may depend on a broker's memory.
+Neither is configured to keep anything over a restart, because nothing in Mooring may depend on a broker's memory.
 
-What rumqttd 0.20 does differently from Mosquitto (found by trying), and clients here therefore heed:
-- a returning session that held unacknowledged messages of a shared subscription makes its router panic: the port
-  still accepts, and nobody is answered any more. So: clean start, no session expiry.
-- it drops a client that acknowledges out of order, and ignores a client's Receive Maximum.
-- unacknowledged messages of a consumer that went away are given to nobody. Only a receipt ends custody.
+rumqttd 0.20 differs from Mosquitto in these points, found by trying. The clients here take care of them:
+- A session may return with unacknowledged messages of a shared subscription. Then the router panics: the port still
+  accepts connections, but nobody gets an answer. So clients use a clean start and no session expiry.
+- It drops a client that acknowledges out of order, and it ignores a client's Receive Maximum.
+- When a consumer goes away, nobody else gets its unacknowledged messages. Only a receipt ends custody.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ from sim.ports import ReservedPort
 Kind = Literal["iotcore", "mosquitto"]
 
 START_SECONDS: Final = 15.0
-"""A loaded two-core machine needs one or two."""
+"""Longest wait for a broker to start. A loaded machine with two cores needs one or two seconds."""
 STOP_SECONDS: Final = 5.0
 MAX_PAYLOAD: Final = 262144
 
@@ -68,15 +68,15 @@ def available() -> list[Kind]:
 
 
 def _mosquitto() -> str | None:
-    # Debian puts it where only root's PATH looks.
+    # Debian installs it in a folder that is only on root's PATH.
     return shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
 
 
 class Broker:
     """A broker on `host`:`port` (loopback; free port if none is given), started at once; a context manager.
 
-    `stop` and `start` make an outage: the port stays the same. Raises ConfigError `broker.missing` when `kind` is not
-    installed, TransportError `broker.start` when it does not come up.
+    `stop` and then `start` simulate an outage; the port stays the same. Raises ConfigError `broker.missing` when `kind`
+    is not installed, TransportError `broker.start` when it does not start.
     """
 
     host: Final = "127.0.0.1"
@@ -100,7 +100,7 @@ class Broker:
 
     @property
     def running(self) -> bool:
-        """Is the process there?"""
+        """Does the process run?"""
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
@@ -108,7 +108,7 @@ class Broker:
         if self.running:
             return
         template = _RUMQTTD if self.kind == "iotcore" else _MOSQUITTO
-        # rumqttd tells the format of its configuration by the name.
+        # rumqttd recognises the format of its configuration by the file's name.
         settings = Path(self._folder.name, "broker.toml" if self.kind == "iotcore" else "broker.conf")
         settings.write_text(template.format(port=self.port, payload=MAX_PAYLOAD))
         with Path(self._folder.name, "broker.log").open("ab") as output:
@@ -117,14 +117,14 @@ class Broker:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                # A session of its own: Ctrl-C in a terminal is for the demo, which then stops its broker in order.
+                # It runs in a session of its own, so that Ctrl-C reaches only the demo, which then stops the broker.
                 start_new_session=True,
             )
         deadline = time.monotonic() + START_SECONDS
         while not self.answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.stop()
-                raise TransportError("broker.start", f"{self.kind} does not come up: {self.log()[-500:]}")
+                raise TransportError("broker.start", f"{self.kind} does not start: {self.log()[-500:]}")
             time.sleep(0.02)
 
     def _command(self, settings: Path) -> list[str]:
@@ -133,7 +133,7 @@ class Broker:
         return [sys.executable, "-m", "iotcore", "--config", str(settings), "--log-level", "CRITICAL"]
 
     def answers(self) -> bool:
-        """Does the broker answer a CONNECT? Accepting TCP is not enough: rumqttd does that with a dead router too."""
+        """Does the broker answer a CONNECT? Accepting TCP proves nothing: rumqttd also does it with a dead router."""
         try:
             with socket.create_connection((self.host, self.port), timeout=0.5) as probe:
                 probe.sendall(_CONNECT)
@@ -145,7 +145,7 @@ class Broker:
             return False
 
     def stop(self) -> None:
-        """Stop the process; what it held in memory is gone, as after a crash. Twice is once."""
+        """Stop the process. What it held in memory is gone, as after a crash. A second call does nothing."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -157,7 +157,7 @@ class Broker:
             process.wait()
 
     def kill(self) -> None:
-        """As `stop`, without a goodbye to the clients."""
+        """As `stop`, but the clients are told nothing."""
         process, self._process = self._process, None
         if process is not None:
             process.kill()

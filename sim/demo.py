@@ -1,6 +1,6 @@
-"""`python -m sim demo`: a guest's first check-in for newcomers, two refusals, and an outage that heals.
+"""`python -m sim demo` shows newcomers a guest's first check-in, two refusals, and an outage that ends.
 
-Everything shown was measured or read from the running parts a moment before; the exit code is 0 only if all of it held.
+Everything shown was measured or read from the running parts just before. The exit code is 0 only if all promises held.
 """
 
 import asyncio
@@ -35,8 +35,9 @@ _SEED = 7
 
 
 def show(progress: Progress, runtime: str = "micropython", picture: Path | None = None) -> int:
-    """Tell the story on `progress`. Returns 0 if every promise held, else 1. With `picture`, and all held, the story up
-    to the record's three views is drawn there as an SVG.
+    """Tell the story on `progress`. Returns 0 if every promise held, else 1.
+
+    With `picture`, and if all held, an SVG of the story up to the three views of the record is written there.
 
     Raises ConfigError for what is missing.
     """
@@ -48,7 +49,7 @@ def show(progress: Progress, runtime: str = "micropython", picture: Path | None 
 
 
 async def _tell(progress: Progress, runtime: str) -> tuple[bool, str]:
-    """Did every promise hold? And the picture."""
+    """Returns whether every promise held, and the picture."""
     began = time.monotonic()
     promises: list[Promise] = []
     error: str | None = None
@@ -71,7 +72,7 @@ async def _tell(progress: Progress, runtime: str) -> tuple[bool, str]:
                 _knowledge(progress, site)
                 await _refusals(progress, script)
                 await _outage(progress, script)
-                progress.waiting("searching all that was kept or said for the guests' data")
+                progress.waiting("searching everything stored or sent for the guests' data")
                 script.promise(
                     "no guest's data readable at the edge, on MQTT, in flash or in a log", not site.exposed()
                 )
@@ -129,13 +130,13 @@ async def _check_in(progress: Progress, script: Script) -> None:
 
 
 def go_on_if_opened(tap: Tap) -> None:
-    """Raises TransportError `site.shut` if the door did not open: what the story waits for next will not come."""
+    """Raises TransportError `site.shut` if the door stayed shut: then the story would wait for a record in vain."""
     if not tap.opened:
         raise TransportError("site.shut", f"the door did not open to a guest ({tap}); the rest is left out")
 
 
 def _knowledge(progress: Progress, site: Site) -> None:
-    progress.waiting("searching all that was kept or said for the guests' data")
+    progress.waiting("searching everything stored or sent for the guests' data")
     progress.print(views.knowledge())
     progress.print(f"\n  {views.searched(site)}\n")
 
@@ -150,7 +151,7 @@ def _registered(site: Site, guest: Visitor) -> int:
 
 @dataclass(frozen=True)
 class _Refusal:
-    """A tap that was refused, and what the door showed and sounded for it."""
+    """A tap that was refused, with the light and the tone that followed."""
 
     tap: Tap
     signal: Signal
@@ -207,12 +208,12 @@ def _tell_refusal(progress: Progress, who: str, why: str, refusal: _Refusal) -> 
 
 
 def _alike(one: Signal, other: Signal) -> str:
-    """What somebody who watches both learns."""
+    """What somebody learns who watches both refusals."""
     if one == other:
         return "Both were shown the same."
     if one.colour == other.colour:
         return f"Both saw the same {one.colour} light; the tone says what to do next, and not why."
-    return "The door showed each something else."
+    return "The door showed something different to each."
 
 
 # --- 3: an outage ----------------------------------------------------------------------------------------------------
@@ -249,7 +250,7 @@ async def _outage(progress: Progress, script: Script) -> None:
     healed = time.monotonic() - back
     once = all(_registered(site, guest) == 1 for guest in guests)
     script.promise("after the outage both are registered, each exactly once", once)
-    await door.drain()  # what was refused is a record too, made once the door is idle
+    await door.drain()  # a refusal is recorded too, once the door is idle
     script.promise("no record is missing between the first and the last", door.findings.unbroken())
     progress.print(
         f"  The broker is back: {healed:.1f} s later the province has all {door.findings.recorded()}, each receipted.\n"

@@ -23,14 +23,14 @@ from sim.visitors import Visitor
 from sim.waiting import until
 
 _BETWEEN_CODES = 0.15
-"""Seconds in which a hand comes back to the first key; the keys themselves come faster here than any hand's."""
+"""Seconds that a hand needs to come back to the first key. The keys after it come faster here than from any hand."""
 
 
 class Door:
     """A door whose lock the province has placed at a listing.
 
-    `bookings` is how platform and province reach the lock. `findings` counts what came of it. `taps` is everybody who
-    came so far. `say` is told of each of them.
+    `bookings` is how platform and province reach the lock. `findings` counts what the lock and the province report.
+    `taps` has every tap so far, and `say` gets a line about each.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Door:
             await taken(self.lock, kind, before)
 
     def pass_ticks(self, milliseconds: int) -> None:
-        """Let the lock's ticks go on by so much at once; what it waits for by its loop takes as long as ever."""
+        """Move the lock's ticks ahead at once. Waits of its event loop take as long as before."""
         self._ticks_passed += milliseconds
         self.bus.set_input("ticks", self._ticks_passed)
 
@@ -126,11 +126,11 @@ class Door:
         began = time.monotonic()
         outcome = await act
 
-        with contextlib.suppress(TransportError):  # a lock that lost its power says nothing more
+        with contextlib.suppress(TransportError):  # a lock without power writes nothing more
             await self._noticed(before, at_the_reader)
             answer = await self.lock.wait_for_any(ANSWERS, since=before)
             if answer.event == "tap.opened":
-                # The board has told of it before, on its own line, which may be behind.
+                # The board reported it before, but on a line of its own, which may be slower.
                 await self.bus.wait_for(pins.STRIKE, 1, since=events)
             await self.until("the answer's tone", lambda: self.lock.ended or self._tone(answer) is not None)
         history = self.bus.history[events:]
@@ -146,22 +146,22 @@ class Door:
 
     def _tone(self, answer: ConsoleLine) -> Signal | None:
         """The tone that came with that answer, and its light; None if it has not begun yet."""
-        # The lock shows its answer, then says so, and then lets it sound.
+        # The lock switches the light, then writes the line, then starts the tone.
         return next(iter(signals(self.bus.history, since=answer.ticks)), None)
 
     async def _noticed(self, before: int, at_the_reader: bool) -> None:
-        """Return once the lock has begun to serve who came. Raises TransportError `lock.unnoticed`, `lock.ended`."""
+        """Return once the lock has begun to serve the visitor. Raises TransportError `lock.unnoticed`, `lock.ended`."""
         looks = self.reader.antenna.counts.looks
 
         def begun() -> bool:
             return any(line.event == "tap.start" for line in self.lock.console[before:])
 
         def in_vain() -> bool:
-            # The phone has left by now: a tap that had begun would have been told before the next look.
+            # The phone has left by now. If the tap had begun, the console would say so before the next look.
             return at_the_reader and self.reader.antenna.counts.looks >= looks + SWAP_LOOKS
 
         await self.until("the lock notices", lambda: begun() or in_vain() or self.lock.ended)
-        for _ in range(20):  # what the lock has said is on its way through this loop
+        for _ in range(20):  # lines of the lock may still be waiting in this event loop
             await asyncio.sleep(0)
         if not begun():
-            raise TransportError("lock.unnoticed", "the lock has not seen who came")
+            raise TransportError("lock.unnoticed", "the lock has not noticed the visitor")

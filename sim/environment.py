@@ -1,4 +1,4 @@
-"""What the simulator needs beyond the standard library; looked for before anything is imported that needs it."""
+"""Checks that the packages which the simulator needs are installed, before anything imports them."""
 
 from edge_agent.environment import PACKAGES, lacking
 
@@ -6,5 +6,8 @@ _PACKAGES = (*PACKAGES, "bumble", "iotcore", "pymdoccbor", "rich", "segno")
 
 
 def incomplete(command: str) -> bool:
-    """Is anything missing that `command` (what follows `python`) needs? Says so, and what to run instead, on stderr."""
+    """Is a package missing that `command` needs? Then stderr says so, with the command to run instead.
+
+    `command` is what follows `python`.
+    """
     return lacking(command, _PACKAGES)

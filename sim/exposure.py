@@ -1,6 +1,6 @@
-"""The search for what must not be readable: guests' data, PINs and keys, in any form in which a program would leave it.
+"""Searches files for what must not be readable: guests' data, PINs and keys, in every form that a program may write.
 
-Random bytes do not hold a needle by chance: none is shorter than five bytes, or six digits.
+Each form has at least five bytes, or six digits, so that random bytes do not match by chance.
 """
 
 import base64
@@ -13,16 +13,16 @@ MIN_BYTES, MIN_DIGITS = 5, 6
 
 
 def text_forms(text: str) -> set[bytes]:
-    """`text` as it would stand in a file: as `key_forms` of its UTF-8, in UTF-16, and escaped by JSON."""
+    """The forms in which `text` may be in a file: the `key_forms` of its UTF-8, UTF-16, and escaped as in JSON."""
     return _long({text.encode("utf-16-le"), json.dumps(text)[1:-1].encode(), *key_forms(text.encode())})
 
 
 def key_forms(key: bytes) -> set[bytes]:
-    """Bytes as they are, in hex, and in base64 wherever they begin in what was encoded."""
+    """The bytes themselves, their hex, and their base64 at each of its three alignments."""
     forms = {key, key.hex().encode(), key.hex().upper().encode()}
     for before in range(3):
         whole = base64.b64encode(bytes(before) + key)
-        # Characters that also depend on the neighbours are left out.
+        # Leave out the characters that also depend on the bytes before and after.
         forms.add(whole[(0, 2, 3)[before] :].rstrip(b"=")[: (len(key) + before) * 8 // 6 - (0, 2, 3)[before]])
     return _long(forms)
 
@@ -32,8 +32,10 @@ def _long(forms: set[bytes]) -> set[bytes]:
 
 
 class Search:
-    """Looks for `texts` and `keys` (and `digits`, which only count where no other digit touches them: a log is full of
-    numbers)."""
+    """Looks for `texts`, `keys` and `digits`.
+
+    Digits match only where no other digit is next to them, because a log is full of numbers.
+    """
 
     def __init__(self, texts: Iterable[str], keys: Iterable[bytes] = (), digits: Iterable[str] = ()) -> None:
         self._needles = {form for text in texts for form in text_forms(text)}
@@ -52,7 +54,7 @@ class Search:
         )
 
     def files(self, folder: Path, without: str) -> list[str]:
-        """Files below `folder` in which any of it is, by their name or content, except below the folder `without`."""
+        """Files below `folder` that have any of it in their name or content, except below the folder `without`."""
         found = []
         for path in sorted(folder.rglob("*")):
             inside = path.relative_to(folder)

@@ -1,4 +1,4 @@
-"""What came of it all at one door: counted from every party's own words, for scenarios to promise about."""
+"""What happened at one door, counted from the reports of all parties. Scenarios make promises about it."""
 
 from dataclasses import dataclass
 
@@ -31,7 +31,7 @@ class Findings:
         return ticks / 1000 + min(at - on_the_lock / 1000 for at, on_the_lock in came)
 
     def defects(self) -> list[str]:
-        """Taps that ended in a defect of the firmware, or for want of memory: the type of the error, or its code."""
+        """Taps that ended by a defect of the firmware or because memory ran out: the error's type, or its code."""
         ends = [line.facts for line in self.lock.console if line.event in ("tap.failed", "tap.refused")]
         return [facts["error"] for facts in ends if "error" in facts] + [
             facts["code"] for facts in ends if facts.get("code", "").endswith(".memory")
@@ -42,7 +42,7 @@ class Findings:
         return sum(1 for event in self.bus.changes(pins.STRIKE) if event.facts.get("value") == 1)
 
     def early_openings(self) -> int:
-        """How often the strike opened while no record of it was in flash, by the board's own account of both."""
+        """How often the strike opened while no record of it was in flash, by the board's own record of both."""
         moved = openings(self.bus.history)
         return self.openings() - sum(1 for opening in moved if opening.durable is not None)
 

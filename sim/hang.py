@@ -1,4 +1,4 @@
-"""How long the simulator waits for what has to come."""
+"""How long the simulator waits for something that has to happen."""
 
 HANG_SECONDS = 300.0
-"""A guard against waiting for ever, and no verdict: nothing that goes well takes so long, on however busy a machine."""
+"""A guard against waiting for ever. Nothing that works takes so long, even on a very busy machine."""

@@ -16,8 +16,8 @@ from sim.radio.air import Air
 from sim.radio.lock_radio import LockRadio
 
 SWAP_LOOKS = 8
-"""Looks at an empty field before the next phone is held to the reader. The lock polls with two looks each, and takes
-the last phone for gone after three polls."""
+"""Looks at an empty field before the next phone is held to the reader. Each poll of the lock takes two looks, and after
+three polls the lock knows that the last phone has gone."""
 
 LockMaker = Callable[[Mapping[str, str], Path], Lock]
 """Makes a lock from the environment by which it finds its board, and the file for what it says."""

@@ -1,17 +1,17 @@
-"""Issues credentials with pymdoccbor, an independent library, so that our verifier is not judged by its own kin.
+"""Issues credentials with pymdoccbor, an independent library, so that our verifier is not tested with our own output.
 
-Its output is taken as it comes. What a caller has to know of pymdoccbor 1.4.0:
+The library's output is used unchanged. These are the quirks of pymdoccbor 1.4.0 that a caller has to know:
 
-- validity comes as dates without a time of day. `validFrom` is the first one or now, whichever is later; `validUntil`
-  is the end of the second. A credential that expired yesterday can be had, but its `validFrom` and `signed` are then
-  now, after its `validUntil`, which no issuer would sign. Verifiers must refuse it either way.
-- elements named birth_date, expiry_date, issue_date and issuance_date become full-dates (tag 1004), at the top and one
-  level down, and it writes the tags into the caller's own nested values: a copy is handed over.
-- a list of text under any name but `nationality` makes it fail; a tuple is written as the same CBOR array and passes.
-- a device key given as PEM loses leading zero bytes of its coordinates; given as COSE labels, as here, it does not.
-- `status` of its `new` lands beside the documents instead of in the MobileSecurityObject; its `revocation` lands
-  in the MobileSecurityObject, where ISO/IEC 18013-5 has it.
-- x5chain takes what it is given; handed the document signer alone, as here, the root stays out of it.
+- Validity is given as dates without a time of day. `validFrom` becomes the first date or now, whichever is later, and
+  `validUntil` the end of the second date. So a credential that expired yesterday has a `validFrom` and a `signed` after
+  its `validUntil`. No issuer would sign that, but verifiers must refuse it all the same.
+- Elements named birth_date, expiry_date, issue_date and issuance_date become full-dates (tag 1004), at the top and one
+  level down. The library writes the tags into the caller's own nested values, so it gets a copy here.
+- A list of text makes it fail, except under the name `nationality`. A tuple works, and becomes the same CBOR array.
+- A device key given as PEM loses leading zero bytes of its coordinates. A key given as COSE labels, as here, does not.
+- The argument `status` of `new` puts its value beside the documents. The argument `revocation` puts it into the
+  MobileSecurityObject, where ISO/IEC 18013-5 wants it.
+- x5chain becomes what it is given. Here that is the document signer alone, so the root is not in it.
 """
 
 import copy
@@ -30,7 +30,7 @@ PID = "eu.europa.ec.eudi.pid.1"
 RESIDENT_ID = "org.mooring.cn.resident-id.1"
 
 COUNTRY = {MDL: "SE", PHOTO_ID: "FR", PID: "PT", RESIDENT_ID: "CN"}
-"""Where the specimens below come from: the country of the IACA that has to stand behind them."""
+"""The country of each specimen below, and so of the IACA that has to sign for it."""
 
 
 def issue(
@@ -44,9 +44,9 @@ def issue(
 ) -> bytes:
     """An IssuerSigned structure, encoded, ready for a phone.
 
-    `data` is {namespace: {element: value}}; `device_public` the phone's key for it, an uncompressed point on P-256 or
-    P-384; `signer` the document signer (P-256 signs ES256, P-384 ES384). Validity is today to a year from now unless
-    given. `revocation` becomes `status` of the MobileSecurityObject.
+    `data` is {namespace: {element: value}}. `device_public` is the phone's key for it, an uncompressed point on P-256
+    or P-384. `signer` is the document signer; P-256 signs ES256, P-384 signs ES384. The document is valid from today
+    for a year unless given otherwise. `revocation` becomes `status` of the MobileSecurityObject.
     """
     today = datetime.now(UTC).date()
     p384 = isinstance(signer.key.curve, ec.SECP384R1)
@@ -84,7 +84,7 @@ def issue(
 def specimen(doc_type: str, **changes: Any) -> dict[str, dict[str, Any]]:
     """Data of an invented person in a document of `doc_type`, with `changes` to single elements by name.
 
-    Raises KeyError for a document type or an element that the specimen does not have.
+    Raises KeyError for a document type or an element that there is no specimen of.
     """
     data = copy.deepcopy(_SPECIMENS[doc_type])
     for name, value in changes.items():
@@ -159,7 +159,7 @@ _SPECIMENS: dict[str, dict[str, dict[str, Any]]] = {
             "ethnicity": "汉",
             "birth_date": "1993-05-21",
             "resident_address": "示例省示例市测试路一号",
-            # Region 990101 does not exist, so this number is nobody's; its check character is right.
+            # Region 990101 does not exist, so nobody has this number. Its check character is right.
             "document_number": "990101199305210028",
             "issuing_authority": "示例市公安局 TEST",
             "issue_date": "2022-08-01",

@@ -1,7 +1,7 @@
-"""The lock as a thread of this process, on CPython: cheap enough for a building full of them.
+"""The lock as a thread of this process, on CPython. Many of them fit into one process.
 
-It runs the firmware as it stands, over the same stand-ins, with modules and an event loop of its own. It has no heap of
-its own and no littlefs, and a loop that never yields cannot be killed. What is about those takes `LockProcess`.
+Each runs the unmodified firmware over the same stand-ins, with modules and an event loop of its own. It has no heap of
+its own and no littlefs, and a loop that never yields cannot be killed. A test of those needs a `LockProcess`.
 """
 
 import asyncio
@@ -108,7 +108,7 @@ class LockThread:
         return code
 
     def power_off(self) -> None:
-        """Take the power away, now: nothing that the lock still does is seen or kept."""
+        """Take the power away now. Nothing that the lock still does is seen or kept."""
         if self._modules is not None:
             self._modules.cut_power()
 

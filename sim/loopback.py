@@ -12,7 +12,7 @@ Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]
 async def serving(handler: Handler) -> AsyncIterator[str]:
     """Serve `handler` on a port of the system's choice; yields "127.0.0.1:port".
 
-    A connection that breaks ends its handler quietly: whoever was on the other side lost its power or was killed.
+    When a connection breaks, its handler ends without an error: the other side lost its power or was killed.
     """
     running: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
@@ -35,7 +35,7 @@ async def serving(handler: Handler) -> AsyncIterator[str]:
         server.close()
         for writer in list(running.values()):
             writer.close()
-        # With its connection closed each handler comes to its end by itself, having cleaned up.
+        # Once its connection is closed, each handler cleans up and ends by itself.
         if running:
             _, stuck = await asyncio.wait(list(running), timeout=_END_SECONDS)
             for task in stuck:

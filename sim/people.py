@@ -1,4 +1,4 @@
-"""Invented guests. Their data is searched for, after every scenario, wherever it must not be."""
+"""Invented guests. After every scenario the simulator searches for their data wherever it must not be."""
 
 import random
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from sim.province.quality import check_digit
 MALE, FEMALE = 1, 2
 """ISO/IEC 5218."""
 FAMILIES = ("Lindqvist", "Bergström", "Håkansson", "Wallenius", "Åkerlund", "Sandell", "Nyqvist", "Ekström")
-# Long enough not to be found by chance where they are searched for.
+# Each name is long enough that the search for it finds nothing by chance.
 GIVEN = {
     MALE: ("Anders", "Gustav", "Henrik", "Oskar", "Fredrik", "Mattias", "Johannes", "Torbjörn"),
     FEMALE: ("Astrid", "Ingrid", "Sigrid", "Linnéa", "Kristina", "Matilda", "Johanna", "Cecilia"),
@@ -20,7 +20,7 @@ RESIDENT_GIVEN = {
     MALE: ("志强", "建国", "伟明", "国栋", "大勇", "海涛", "振华", "文斌"),
     FEMALE: ("晓梅", "雅琴", "秀英", "丽娟", "玉兰", "淑芬", "美玲", "婷婷"),
 }
-_NO_REGION = "990101"  # no such region, so a number that starts so is nobody's
+_NO_REGION = "990101"  # there is no such region, so nobody has a number that starts like this
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,12 @@ class Person:
 
     @property
     def name(self) -> str:
-        """Full name as people say it."""
+        """The full name, in spoken order."""
         return f"{self.given_name} {self.family_name}" if self.given_name else self.family_name
 
     @staticmethod
     def invent(chance: random.Random, doc_type: str, child: bool = False) -> "Person":
-        """Someone new, of age unless a `child`; unique by their document number."""
+        """Someone new with a document number of their own. They are of age, unless a `child` is wanted."""
         born = chance.randint(2012, 2020) if child else chance.randint(1955, 2004)
         birth_date = f"{born}-{chance.randint(1, 12):02d}-{chance.randint(1, 28):02d}"
         sex = chance.choice((MALE, FEMALE))
@@ -75,7 +75,7 @@ class Person:
         )
 
     def secrets(self) -> list[str]:
-        """What must be readable nowhere but on the phone and at the province."""
+        """What only the phone and the province may be able to read."""
         words = [self.family_name, self.given_name, self.name, self.document_number, self.birth_date]
         addresses = [
             value

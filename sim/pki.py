@@ -1,4 +1,4 @@
-"""Test certificates in the shape of ISO/IEC 18013-5 annex B, made anew for every run. Never for real documents.
+"""Test certificates as in ISO/IEC 18013-5 annex B, made anew for every run. They are never for real documents.
 
 An issuing authority (IACA) signs document signers; a reader root signs mdoc reader certificates. Every subject says
 TEST in its common name.
@@ -67,7 +67,7 @@ def _hash(curve: ec.EllipticCurve) -> hashes.SHA256 | hashes.SHA384:
 
 
 def _validity(now: datetime | None, days: int) -> tuple[datetime, datetime]:
-    # A certificate of a test begins a little early: the lock's clock is an interval, and its floor may lag.
+    # Test certificates begin a little early, because the floor of the lock's clock may be behind.
     begin = (now or datetime.now(UTC)).replace(microsecond=0) - timedelta(days=1)
     return begin, begin + timedelta(days=days)
 
@@ -146,7 +146,7 @@ def document_signer(
     days: int = 400,
     country: str | None = None,
 ) -> Identity:
-    """A document signer (annex B.1.4) under `iaca`; `country` other than the IACA's makes it a bad one, for tests."""
+    """A document signer (annex B.1.4) under `iaca`; with a `country` other than the IACA's it is invalid."""
     key = ec.generate_private_key(curve or ec.SECP256R1())
     validity = _validity(now, days)
     return Identity(_signed_by(iaca, common_name, key.public_key(), MDL_DOCUMENT_SIGNER, validity, country), key)

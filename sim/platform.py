@@ -1,4 +1,4 @@
-"""The booking platform: it knows who booked, and tells one lock so, in grants that name guests as keyed commitments."""
+"""The booking platform. It knows who booked, and tells a lock by grants that name guests only as keyed commitments."""
 
 import os
 from dataclasses import dataclass, replace
@@ -10,20 +10,20 @@ from protocol.naming import canonical_number, fold, identities, is_resident
 from protocol.stay_pin import stay_pin
 
 RESIDENT_ID, RESIDENT_COUNTRY = "resident-id", "CN"
-"""Document and country of those whose numbers `is_resident` knows."""
+"""Type and country of the document that has a number for which `is_resident` is true."""
 
 
 @dataclass(frozen=True)
 class Guest:
-    """Whom a booking means, by whichever of it the platform knows.
+    """A guest of a booking, with as much as the platform knows of them.
 
-    `document_number` as on the document and `birth_date` as YYYY-MM-DD; with both the `id_type` of the profile and the
-    `country` of the document's issuer (two letters), if known; or the number and the `name` as on the document. Who
-    is known by less, a `phone` number alone, is nobody in particular: a place that the grant leaves unnamed. A
-    later version of the booking may know more of somebody, or less.
+    One way to name a guest is the `document_number` as on the document, with the `birth_date` as YYYY-MM-DD. If known,
+    the `id_type` of the profile and the `country` of the document's issuer (two letters) make it more exact. The other
+    way is the number with the `name` as on the document. Somebody known by less, such as a `phone` number alone, is
+    nobody in particular: a place that the grant leaves unnamed. A later version of the booking may have more or less.
 
-    Of a minor it may state the adult who answers for them, by place among the booking's guests from 1 (0: nobody), and
-    what that adult is to them (`protocol.grant.RELATIONS`).
+    For a minor, `adult` is the place of the adult who answers for them among the booking's guests, from 1 (0: nobody).
+    `relation` says what that adult is to the minor (`protocol.grant.RELATIONS`).
     """
 
     document_number: str = ""
@@ -36,16 +36,16 @@ class Guest:
     phone: str = ""
 
     def identity(self) -> bytes | None:
-        """The most exact identity that can be made of what is known (`protocol.naming`); None for nobody in particular.
+        """The most exact identity that the known data allows (`protocol.naming`); None for nobody in particular.
 
-        A resident's number tells its birth date. Raises ValueError for such a number on a document of another kind or
-        country, and for a number with nothing else.
+        A resident's number contains the birth date. Raises ValueError for such a number on a document of another type
+        or country, and for a number without anything else.
         """
         number, born, country = canonical_number(self.document_number), self.birth_date, self.country.upper()
         resident = is_resident(number)
         if resident:
             if (self.id_type or RESIDENT_ID, country or RESIDENT_COUNTRY) != (RESIDENT_ID, RESIDENT_COUNTRY):
-                raise ValueError("a resident's number on a document that is none of theirs is nobody's")
+                raise ValueError("a resident's number does not belong on a document of another type or country")
             country = RESIDENT_COUNTRY
             born = born or f"{number[6:10]}-{number[10:12]}-{number[12:14]}"
         exact, dated, named, _, _ = identities(self.id_type, country, number, fold(self.name), born, resident)
@@ -55,7 +55,7 @@ class Guest:
             if len(identity) > 2:
                 return identity
         if number:
-            raise ValueError("a number alone is nobody's: it takes a birth date or a name as well")
+            raise ValueError("a number alone names nobody: a birth date or a name is needed as well")
         return None
 
 
@@ -79,7 +79,7 @@ class Booking:
 
 
 class Platform:
-    """Holds a P-256 key; a placement must name its `public` for a lock to believe its grants."""
+    """Holds a P-256 key. A lock believes its grants only if the lock's placement names its `public` key."""
 
     def __init__(self, private: bytes | None = None) -> None:
         self.private = private or crypto.generate("P-256")[0]
@@ -94,7 +94,7 @@ class Platform:
         guests: list[Guest],
         places: int | None = None,
     ) -> Booking:
-        """A new booking for the room whose lock has that identity key; as many places as guests unless said."""
+        """A new booking for the room whose lock has that identity key. By default each guest has one of `places`."""
         return Booking(
             grant_id=os.urandom(16),
             serial=1,
@@ -115,8 +115,10 @@ class Platform:
         guests: list[Guest] | None = None,
         places: int | None = None,
     ) -> Booking:
-        """The booking with another end (a later one extends it, an earlier one shortens it), other guests or places,
-        of the next serial."""
+        """The booking with the next serial and another end, other guests or other places.
+
+        A later end extends the stay, an earlier one shortens it.
+        """
         until = until or booking.until
         return replace(
             booking,
@@ -128,21 +130,25 @@ class Platform:
         )
 
     def cancel(self, booking: Booking) -> Booking:
-        """The booking cancelled for good, of the next serial."""
+        """The booking with the next serial, cancelled for good."""
         return replace(booking, serial=booking.serial + 1, cancelled=True)
 
     def pin(self, booking: Booking, guest: Guest) -> str:
-        """The stay PIN to tell a guest of the booking; it opens once that guest has checked in. Raises ValueError for
-        one whom the grant cannot name."""
+        """The PIN to tell a guest of the booking. It opens once that guest has checked in.
+
+        Raises ValueError for a guest whom the grant cannot name.
+        """
         identity = guest.identity()
         if identity is None:
-            raise ValueError("who is nobody in particular has no PIN")
+            raise ValueError("a guest who is nobody in particular has no PIN")
         key = commitment_key(crypto, self.private, booking.lock_identity)
         return stay_pin(crypto, key, booking.grant_id, commitment(crypto, key, booking.grant_id, identity))
 
     def grant(self, booking: Booking) -> bytes:
-        """The signed grant for a booking. Raises FormatError `grant.form` for a booking that cannot be, ValueError as
-        `Guest.identity`."""
+        """The signed grant for a booking.
+
+        Raises FormatError `grant.form` for an impossible booking, and ValueError as `Guest.identity`.
+        """
         key = commitment_key(crypto, self.private, booking.lock_identity)
         identities = {place: guest.identity() for place, guest in enumerate(booking.guests, 1)}
         named = {
@@ -167,8 +173,10 @@ class Platform:
 
 
 def _ties(booking: Booking, named: list[int]) -> list[tuple[int, str]]:
-    """The ties of those at the places `named`: by place among these, where a booking counts all its guests. An adult
-    whom the booking does not have is left for the lock to refuse."""
+    """The ties of the guests at the places `named`, renumbered: a grant counts only named guests, a booking counts all.
+
+    An adult who is not in the booking stays as given, and the lock refuses the grant.
+    """
     ties = []
     for place in named:
         guest = booking.guests[place - 1]

@@ -1,18 +1,18 @@
-"""TCP ports of this machine for programs that must be told theirs before they listen."""
+"""Reserves TCP ports of this machine, for programs that must be told their port before they listen."""
 
 import random
 import socket
 from typing import Final
 
 ORDINARY: Final = range(10240, 32768)
-"""Below those that the system gives to outgoing connections (32768 on, Linux; 49152 on, macOS): one of these could take
-the port between two starts of a program, and a client that asks too early could even reach itself."""
+"""These are below the ports of outgoing connections (from 32768 on Linux, from 49152 on macOS). Otherwise an outgoing
+connection could take the port between two starts of a program, and a client that asks too early could reach itself."""
 
 
 class ReservedPort:
-    """A loopback port `among` these that nobody listens on, and that nobody else reserves until `close`.
+    """A loopback port `among` these that nobody listens on. Nobody else can reserve it until `close`.
 
-    The mark is the UDP port of the same number: it is free again when this process ends, however it ends.
+    The UDP port of the same number serves as the mark. It becomes free when this process ends, however it ends.
     """
 
     def __init__(self, among: range = ORDINARY) -> None:
@@ -29,5 +29,5 @@ class ReservedPort:
                 self._mark.close()
 
     def close(self) -> None:
-        """Let others have it."""
+        """Give the port back."""
         self._mark.close()

@@ -1,6 +1,6 @@
-"""Says what is being waited for, so that nobody looks at a screen on which nothing moves.
+"""Shows what a command waits for, so that nobody looks at a screen on which nothing moves.
 
-On a terminal one line at the bottom counts the seconds; into a pipe or a file goes a plain line now and then.
+On a terminal, one line at the bottom counts the seconds. A pipe or a file gets a plain line now and then.
 """
 
 import io
@@ -15,20 +15,20 @@ from rich.status import Status
 from rich.text import Text
 
 WIDTH = 80
-"""Columns of what is printed: those that every terminal has."""
+"""Columns of the output: as many as every terminal has."""
 
 LOOK_SECONDS = 0.5
 QUIET_SECONDS = 1.5
-"""Longest that nothing is printed where lines cannot be written anew."""
+"""Longest time in seconds without a line, where lines cannot be overwritten."""
 
 
 def console(stderr: bool = False) -> Console:
-    """Where a command prints, in lines of WIDTH."""
+    """The console that a command prints to, in lines of WIDTH."""
     return Console(width=WIDTH, highlight=False, stderr=stderr)
 
 
 class Progress(AbstractContextManager["Progress"]):
-    """Counts from `__enter__` to `__exit__`, in a thread of its own: what it waits for may keep all others busy."""
+    """Counts from `__enter__` to `__exit__`. It has its own thread, because work may block the event loop."""
 
     def __init__(self, console: Console, every: float = QUIET_SECONDS, shows: bool = True) -> None:
         self._console = console
@@ -68,17 +68,17 @@ class Progress(AbstractContextManager["Progress"]):
 
     def drawn(self) -> str:
         """What has been printed so far, as an SVG that fetches nothing."""
-        # Without the font on the reader's machine, any other of fixed width serves.
+        # If the reader's machine does not have the font, any other font of fixed width will do.
         return re.sub(r",\s*url\([^;]*", "", self._copy.export_svg(title="make demo", clear=False))
 
     def step(self, text: str, style: str = "") -> None:
-        """Print what has come, or begins and is waited for; longer lines with their rest below their beginning."""
+        """Print a step that is done or begins. The rest of a long line is indented below its beginning."""
         lines = [line.plain.rstrip() for line in Text(text).wrap(self._console, self._console.width - 4)]
         self.print(Text("  " + "\n    ".join(lines), style=style))
         self.waiting(text.partition(":")[0].removeprefix("· ") if text[:1] not in "✓✗0123456789" else "it goes on")
 
     def waiting(self, text: str) -> None:
-        """From now on this is waited for; "" for nothing."""
+        """Show from now on that the command waits for `text`; "" for nothing."""
         self._text, self._since = text, time.monotonic()
         self._show()
 

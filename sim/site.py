@@ -46,13 +46,16 @@ ROOM = "West Lake Lane 12, room 302"
 BARE = Fittings()
 """A fail-secure strike, and no inputs."""
 JUST_NOW = 120
-"""Seconds that a site is ahead of this machine. Documents come from pymdoccbor, which signs them valid from this
-moment on; a lock that knows the time to a second or two rightly refuses one that may not be valid yet."""
+"""Seconds that a site is ahead of this machine. pymdoccbor makes documents that are valid from this moment on. A lock
+knows the time only to a second or two, and rightly refuses a document that may not be valid yet."""
 
 BOOT_AT_ONCE = 8
-"""Locks that boot at the same time. More would keep each other from answering their edge agents in time."""
+"""How many locks boot at the same time. More would slow each other down until their edge agents give up."""
 LINGERS = 0.15
-"""Seconds that the reader of a lock in a thread waits for a card. The driver gives it 250 ms (`pn532_chip`)."""
+"""Seconds that the reader chip of a lock in a thread waits for a card.
+
+The driver waits 250 ms for the chip's answer.
+"""
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ class Plan:
     edges: one entry for each edge agent, the numbers (from 1) of the doors it serves. fittings: what is wired to each
     lock. board: settings of the stand-ins that each board is made of. profile: id of the jurisdiction's profile.
     offset: how far the site's time is ahead of this machine's, in seconds. threads: run the locks as threads of this
-    process, which takes the CPython runtime; a lock is a process of its own otherwise.
+    process, on CPython; otherwise each lock is a process.
     """
 
     doors: int = 1
@@ -88,9 +91,9 @@ class Plan:
 class Site:
     """Built by `build`; everything in it is running.
 
-    `commits` tells of each message that the province has dealt with: when (seconds, monotonic), and up to which counter
-    it held each lock's records then. `secret_digits` and `secret_keys` are what a scenario wants searched for as well:
-    PINs, keys of stays.
+    `commits` has an entry for each message that the province has processed: when (seconds, monotonic), and for each
+    lock the counter up to which the province had its records then. `secret_digits` and `secret_keys` are PINs and stay
+    keys that `exposed` has to search for as well.
     """
 
     folder: Path
@@ -122,7 +125,7 @@ class Site:
         return int(self.time.now())
 
     async def pass_time(self, seconds: int) -> None:
-        """Let so much time go by. The locks sleep through it, and learn of it from the province."""
+        """Let so much time go by. The locks are off meanwhile, and learn the new time from the province."""
         for door in self.doors:
             await door.lock.kill()
         self.time.offset += seconds
@@ -142,15 +145,17 @@ class Site:
         revocation: Mapping[str, Any] | None = None,
         child: bool = False,
     ) -> Visitor:
-        """Someone new, with a document issued today by pymdoccbor for a key that only their phone has. `revocation` is
-        what its MSO says of where its status can be learnt."""
+        """Someone new, with a document issued today by pymdoccbor for a key that only their phone has.
+
+        `revocation` is the member of its MSO that says where the document's status is published.
+        """
         person = self._invent(doc_type, child)
         return visitors.with_document(
             person, self.reader_root, signer or self.signers[person.country], authentication, days_valid, revocation
         )
 
     def national_visitor(self, signer: sm_issuer.Identity) -> Visitor:
-        """Someone new with a resident's document of the SM suite, made today by `signer`."""
+        """Someone new with a resident's document of the SM suite, issued today by `signer`."""
         return visitors.with_national_document(self._invent(issuer.RESIDENT_ID), self.reader_root, signer)
 
     def _invent(self, doc_type: str, child: bool = False) -> Person:
@@ -161,7 +166,7 @@ class Site:
         return person
 
     def issuers(self) -> list[Issuer]:
-        """The issuers that the trust list names from the beginning: SE, then CN."""
+        """The issuers in the first trust list: SE, then CN."""
         trusted = {"SE": [issuer.MDL, issuer.PHOTO_ID, issuer.PID], "CN": [issuer.RESIDENT_ID]}
         return [Issuer(self.iacas[country].der, doc_types) for country, doc_types in trusted.items()]
 
@@ -173,13 +178,16 @@ class Site:
         return len(check_ins) - len(set(check_ins))
 
     def search(self) -> Search:
-        """For all guests' data, for PINs and keys that a scenario knows of, and for keys that only one may hold."""
+        """A search for all guests' data, for the PINs and stay keys of the scenario, and for the private keys."""
         keys = self.province.keys
         owned = [keys.signing_private, keys.sealing_private, self.platform.private, *self.secret_keys]
         return Search((text for person in self.people for text in person.secrets()), owned, self.secret_digits)
 
     def exposed(self) -> list[str]:
-        """Where any of that can be read and must not: files of locks and edges, logs, MQTT. None is promised."""
+        """The files of locks and edge agents, logs and MQTT topics where the search finds any of it.
+
+        None is promised.
+        """
         search = self.search()
         heard = {m.topic for m in self.wiretap.heard if search.hits(m.payload) or search.hits(m.topic.encode())}
         return sorted("MQTT " + topic for topic in heard) + search.files(self.folder, without="province")
@@ -195,8 +203,8 @@ async def build(
 ) -> AsyncIterator[Site]:
     """A running site in `folder`. Its locks are installed, booted and in touch with the province.
 
-    Raises ConfigError for what the machine lacks and for an unknown profile, TransportError when the parts do not find
-    each other.
+    Raises ConfigError for something that the machine does not have and for an unknown profile, TransportError when the
+    parts do not find each other.
     """
     say = on_step or (lambda text: None)
     plan = plan or Plan()

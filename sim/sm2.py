@@ -1,4 +1,7 @@
-"""SM2 keys that sign, for the test issuers and phones of the national suite. Their time tells the key: tests only."""
+"""SM2 keys that sign, for the test issuers and phones of the national suite.
+
+The time they take reveals the key, so they are for tests only.
+"""
 
 import secrets
 from dataclasses import dataclass
@@ -14,7 +17,7 @@ class PrivateKey:
 
     @staticmethod
     def generate() -> "PrivateKey":
-        """A fresh one."""
+        """A fresh key."""
         return PrivateKey(1 + secrets.randbelow(N - 2))
 
     @property
@@ -25,7 +28,7 @@ class PrivateKey:
         return b"\x04" + point[0].to_bytes(32, "big") + point[1].to_bytes(32, "big")
 
     def sign(self, message: bytes, nonce: int | None = None) -> bytes:
-        """`r || s` (GB/T 32918.2 section 6) with the default user id; `nonce` is for published signatures only."""
+        """`r || s` (GB/T 32918.2 section 6) with the default user id; `nonce` is only for published test signatures."""
         e = digest(self.public, message)
         while True:
             k = 1 + secrets.randbelow(N - 1) if nonce is None else nonce

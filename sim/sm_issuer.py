@@ -1,7 +1,7 @@
-"""Issues credentials of the SM suite: certificates and documents signed SM2 with SM3, for tests and demonstrations.
+"""Issues credentials of the SM suite: certificates and documents signed with SM2 and SM3, for tests and demonstrations.
 
-No library at hand makes these (pymdoccbor and `cryptography` know no SM2), so this is our own writing. It shares no
-code with the verifier: certificates are spelt out in DER here, documents encoded by cbor2, hashes are OpenSSL's.
+No library in use can make them, because pymdoccbor and `cryptography` do not have SM2. This module is our own, but it
+shares no code with the verifier: it writes DER by hand, encodes with cbor2, and hashes with OpenSSL.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from sim.sm2 import PrivateKey
 
 SM2_SM3 = -65537
 SM2_CURVE = -65537
-"""COSE numbers for private use; docs/formats.md says what they stand for."""
+"""COSE numbers for private use, as defined in docs/formats.md."""
 
 _SIGNED_SM2_SM3 = bytes.fromhex("300a06082a811ccf55018375")
 _KEY_SM2 = bytes.fromhex("301306072a8648ce3d020106082a811ccf5501822d")
@@ -36,7 +36,7 @@ def der(tag: int, *contents: bytes) -> bytes:
 
 
 def integer(value: int) -> bytes:
-    """A DER INTEGER that is not negative."""
+    """A DER INTEGER, zero or more."""
     return der(0x02, value.to_bytes(value.bit_length() // 8 + 1, "big"))
 
 
@@ -125,7 +125,7 @@ def issue(
 ) -> bytes:
     """An IssuerSigned structure, encoded: digests by SM3, issuerAuth by SM2. `status` goes into the MSO.
 
-    `device_curve` 1 is for a phone whose secure element makes P-256 keys only.
+    `device_curve` 1 is for a phone whose secure element can only make P-256 keys.
     """
     begin = (now or datetime.now(UTC)).replace(microsecond=0)
     name_spaces: dict[str, list[cbor2.CBORTag]] = {}

@@ -1,6 +1,7 @@
-"""`python -m sim soak`: the scenarios of radios and power cuts with many seeds, and what came of them in one table.
+"""`python -m sim soak` runs the scenarios of radios and power cuts with many seeds, and prints one table of results.
 
-`noisy-air` plays many seeds in one world, as a door lives on; every other scenario has a world of its own for each.
+`noisy-air` plays many seeds at one site, like a door that stays in service. Every other scenario gets a new site for
+each seed.
 """
 
 import asyncio
@@ -24,16 +25,16 @@ from sim.site import build
 NOISY = "noisy-air"
 SEEDS_A_WORLD = 10
 QUIET_SECONDS = 10
-"""Longest silence of hours of work, where nobody watches a terminal."""
+"""Longest time without a line in a file or a pipe. The whole run may take hours."""
 ROUND_SECONDS = 300
-"""Longest that a seed may take; some twelve are usual. Beyond it something hangs, which must not pass for waiting."""
+"""Longest time for one seed. About twelve seconds are usual; after so many, something hangs."""
 FINISHED = 0.99
-"""Share of taps that must open the door with at most one re-tap."""
+"""Share of taps that must open the door at the first or second try."""
 
 
 @dataclass
 class Batch:
-    """What came of some seeds of one scenario. broken: seed and what went wrong, for each that did not hold."""
+    """The results of some seeds of one scenario. broken: each seed where a promise broke, with what went wrong."""
 
     scenario: str
     seeds: int = 0
@@ -42,7 +43,7 @@ class Batch:
     seconds: float = 0.0
 
     def add(self, other: "Batch") -> None:
-        """Count what `other` counted as well."""
+        """Add the results of `other`."""
         self.seeds += other.seeds
         self.tally.add(other.tally)
         self.broken += other.broken
@@ -50,20 +51,20 @@ class Batch:
 
     @property
     def holds(self) -> bool:
-        """Was everything as it must be?"""
+        """Did all promises hold, and did enough taps open?"""
         return not self.broken and self.tally.unfinished <= self.tally.taps * (1 - FINISHED)
 
 
 def run(seeds: range, others: int, jobs: int, runtime: str, keep: Path | None) -> int:
-    """Play `seeds` of noisy air and `others` seeds of each other scenario of radios and power, `jobs` worlds at a time.
+    """Play `seeds` of noisy air and `others` seeds of each other scenario of radios and power, `jobs` sites at a time.
 
-    Tells how it goes on stdout, then the table. What a noisy world that broke leaves behind is moved to `keep`. Returns
-    0 if all held, else 1. Raises ConfigError, `site.seeds` for no seeds at all.
+    Prints its progress and then the table. The files of a noisy site where a promise broke are copied to `keep`.
+    Returns 0 if all held, else 1. Raises ConfigError `site.seeds` if there are no seeds.
     """
     found: dict[str, Batch] = {name: Batch(name) for name in (NOISY, *_others())}
     total = len(seeds) + others * len(_others())
     if not total:
-        raise ConfigError("site.seeds", "no seeds, so there would be nothing to hold: give --seeds or --others some")
+        raise ConfigError("site.seeds", "there are no seeds to play: give --seeds or --others a number above 0")
     began = time.monotonic()
     with Progress(console(), every=QUIET_SECONDS) as progress, ProcessPoolExecutor(jobs) as pool:
         progress.waiting(f"{counted(total, 'seed')} to play")
@@ -78,7 +79,7 @@ def run(seeds: range, others: int, jobs: int, runtime: str, keep: Path | None) -
             told = f"{played:>4} of {counted(total, 'seed')}, {time.monotonic() - began:.0f} s: {batch.scenario}{wrong}"
             progress.step(told, "red" if wrong else "")
             progress.waiting(f"{counted(total - played, 'seed')} to play")
-            sys.stdout.flush()  # into a file too, a line at a time
+            sys.stdout.flush()  # so that a file too gets each line at once
         progress.waiting("")
         progress.print()
         progress.print(table(list(found.values())))
@@ -145,7 +146,7 @@ def _one(name: str, seed: int, runtime: str) -> Batch:
 
 
 def table(batches: list[Batch]) -> Table:
-    """What came of each scenario, a row for each; of those that were not played, no more than that."""
+    """The results as a table with a row for each scenario. Those that were not played have dashes."""
     shown = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
     shown.add_column("scenario", no_wrap=True)
     for column in ("seeds", "taps", "at once", "re-tap", "never", "wrong", "wedged", "slowest s", "s a seed"):

@@ -1,4 +1,4 @@
-"""What one tap was, from every side."""
+"""One tap, as the phone, the lock and the board saw it."""
 
 from dataclasses import dataclass
 
@@ -8,15 +8,16 @@ from sim.phone.phone import TapOutcome
 from sim.shown import Signal
 
 ANSWERS = ("tap.opened", "tap.refused", "tap.failed")
-"""How the lock's console ends a tap."""
+"""The console events that end a tap."""
 
 
 @dataclass(frozen=True)
 class Tap:
-    """One tap, from every side: the phone's outcome, and what lock and board did during it.
+    """One tap: the phone's outcome, and what lock and board did meanwhile.
 
-    `began` and `opened_at` are seconds of this machine's `time.monotonic()`, the latter by the lock's own ticks.
-    `moved` is the strike's move; `answer` what the door showed in the end, when its tone had just begun.
+    `began` and `opened_at` are in seconds of this machine's `time.monotonic()`. `opened_at` is computed from the lock's
+    own ticks. `moved` is the report that the strike opened. `answer` is the light and the tone at the end of the
+    tap; the tone had just begun.
     """
 
     outcome: TapOutcome
@@ -38,7 +39,7 @@ class Tap:
 
     @property
     def refusal(self) -> str | None:
-        """Code of the lock's refusal."""
+        """Code of the lock's refusal, or the type of the error; None if there was none."""
         line = next((line for line in self.console if line.event in ("tap.refused", "tap.failed")), None)
         return None if line is None else line.facts.get("code", line.facts.get("error"))
 
@@ -49,6 +50,6 @@ class Tap:
         return "not noticed" if self.refusal is None else f"not let in, {self.refusal}{light}"
 
     def milliseconds(self, event: str) -> float | None:
-        """What the lock's console says a phase took."""
+        """How long a phase took, by the lock's console."""
         line = next((line for line in self.console if line.event == event), None)
         return None if line is None else float(line.facts["ms"])

@@ -1,9 +1,9 @@
-"""What happened in a check-in, put together from every party's own words, in the order of cause and effect.
+"""The timeline of a check-in, made from the reports of all parties, in the order of cause and effect.
 
-Parties tell of it over channels of their own, and no channel is as quick as another: what has arrived first need not
-have happened first. So each moment names what it followed from. The lock's own are in the order of its ticks, its pins
-and its flash in that of the board's numbers. Where a party's clock is known only from when its words arrived, that is
-the latest the moment can have been, and what came of it may tell better.
+Each party reports over a channel of its own, and some channels are slower than others. So the first report to arrive is
+not always of the first event. Therefore each moment names its causes. The lock's moments are ordered by its ticks, and
+its pins and its flash by the board's numbers. For other parties only the arrival of the report is known. That is the
+latest possible time of the moment; the time of an effect may show that it was earlier.
 """
 
 from dataclasses import dataclass, field
@@ -26,8 +26,10 @@ _COLOURS = {"phone": "yellow", "lock": "cyan", "edge": "blue", "MQTT": "magenta"
 
 @dataclass
 class Moment:
-    """One line of the timeline: seconds (monotonic) by which it was over, who, what, how long it took in ms if known,
-    and the names of the moments that it followed from."""
+    """One line of the timeline.
+
+    at: seconds (monotonic) when it was over. took: its length in ms, if known. after: names of its causes.
+    """
 
     name: str
     at: float
@@ -38,19 +40,20 @@ class Moment:
 
 
 def moments(site: Site, door: Door, tap: Tap) -> list[Moment]:
-    """The opening by `tap`, from the phone's arrival to the receipt, causes before effects."""
+    """The moments of an opening by `tap`, from the phone's arrival to the receipt, causes before effects."""
     durable = next((o.durable for o in openings(door.bus.history) if o.moved is tap.moved), None)
     return in_order([*_phone(tap), *_lock(door, tap, durable), *_beyond(site, door, durable)])
 
 
 def in_order(said: list[Moment]) -> list[Moment]:
-    """Moments so that each comes after all that it followed from, and at no earlier time; by time where neither
-    followed from the other. What no moment here is named is no cause.
+    """The moments in order: each one comes after its causes, and its time is not before theirs.
+
+    Moments that did not cause each other are ordered by time. Causes that are not among the moments are ignored.
     """
     by_name = {moment.name: moment for moment in said}
     causes = {moment.name: [by_name[name] for name in moment.after if name in by_name] for moment in said}
     depth = dict.fromkeys(by_name, 0)
-    for _ in said:  # the longest chain is no longer than all of them
+    for _ in said:  # no chain of causes is longer than the number of moments
         for moment in said:
             for cause in causes[moment.name]:
                 cause.at = min(cause.at, moment.at)
@@ -59,7 +62,7 @@ def in_order(said: list[Moment]) -> list[Moment]:
 
 
 def _chained(said: list[Moment]) -> list[Moment]:
-    """Moments of one party, which tells of them in the order they happened."""
+    """Moments of one party, which reports them in the order they happened. Each is caused by the one before."""
     for earlier, later in pairwise(said):
         later.after.append(earlier.name)
     return said
@@ -107,7 +110,7 @@ _AFTER = {"nfc.engaged": "phone.tap", "mdoc.response": "phone.answered {}", "jou
 
 
 def _lock(door: Door, tap: Tap, durable: Durable | None) -> list[Moment]:
-    found: list[tuple[int, int, Moment]] = []  # by ticks; then the console, which tells of a step as the next begins
+    found: list[tuple[int, int, Moment]] = []  # in a tick the console is first
     for line, turn in _told(door, tap, durable):
         took = float(line.facts["ms"]) if "ms" in line.facts else None
         cause = [_AFTER[line.event].format(turn)] if line.event in _AFTER else []
@@ -121,7 +124,7 @@ def _lock(door: Door, tap: Tap, durable: Durable | None) -> list[Moment]:
     if tap.moved is not None:
         heard = signals([e for e in door.bus.history if e.boot == tap.moved.boot and e.number > tap.moved.number])
         what = f"[bold green]the strike opens[/bold green]: {heard[0] if heard else 'no tone'}"
-        # After what is durable, or before it: whichever number of the board is the higher.
+        # By the board's numbers: after the record became durable, or before anything if there is no record.
         place = 2 if durable is not None else 0
         found.append((tap.moved.ticks, place, Moment("opened", 0, "lock", what)))
     found.sort(key=lambda one: one[:2])
@@ -131,7 +134,7 @@ def _lock(door: Door, tap: Tap, durable: Durable | None) -> list[Moment]:
 
 
 def _told(door: Door, tap: Tap, durable: Durable | None) -> list[tuple[ConsoleLine, int]]:
-    """Of the lock's console what the timeline shows of this tap, and how often it has said so by then."""
+    """The console lines of this tap that the timeline shows, each with how often its event has come by then."""
     told: list[tuple[ConsoleLine, int]] = []
     turns: dict[str, int] = {}
     for line in door.lock.console[door.lock.console.index(tap.console[0]) :]:
@@ -148,7 +151,7 @@ def _told(door: Door, tap: Tap, durable: Durable | None) -> list[tuple[ConsoleLi
 
 
 def _beyond(site: Site, door: Door, durable: Durable | None) -> list[Moment]:
-    """What became of the record."""
+    """What happened to the record after the door."""
     if durable is None or durable.counter is None:
         return []
     counter, said = durable.counter, []
@@ -185,12 +188,12 @@ def _beyond(site: Site, door: Door, durable: Durable | None) -> list[Moment]:
 
 
 def _edges(site: Site, event: str) -> list[tuple[float, dict[str, Any]]]:
-    """What all edge agents of the site say of that event, oldest first."""
+    """The log lines of all edge agents with that event, oldest first."""
     return sorted((one for edge in site.edges for one in edge.events(event)), key=lambda one: one[0])
 
 
 def table(said: list[Moment]) -> Table:
-    """Moments as a table."""
+    """The moments as a table."""
     start = said[0].at
     result = Table(show_edge=False, header_style="dim", pad_edge=True)
     result.add_column("ms", justify="right", no_wrap=True, min_width=5)

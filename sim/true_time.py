@@ -1,4 +1,4 @@
-"""The time of a world: this machine's, shifted; and the province's idea of it, which may be wrong."""
+"""The true time at a site, and the province's clock, which may be wrong."""
 
 import time
 from dataclasses import dataclass
@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 @dataclass
 class TrueTime:
-    """`offset` is how far the world is ahead of this machine, `province_error` how far the province's clock is ahead of
-    the world; both in seconds, and both may change while the world runs."""
+    """`offset`: how far the site is ahead of this machine. `province_error`: how far the province is ahead of the site.
+
+    Both are in seconds, and both may change while the site runs.
+    """
 
     offset: int
     province_error: int = 0
@@ -17,5 +19,5 @@ class TrueTime:
         return time.time() + self.offset
 
     def at_the_province(self) -> float:
-        """What the province takes for it."""
+        """The time by the province's clock."""
         return self.now() + self.province_error

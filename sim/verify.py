@@ -1,4 +1,4 @@
-"""`python -m sim verify FILE`: the firmware's verifier judges one DeviceResponse; `--help` says what FILE holds."""
+"""`python -m sim verify FILE`: the firmware's verifier judges one DeviceResponse. `--help` describes FILE."""
 
 import argparse
 import io
@@ -33,7 +33,7 @@ _SCRIPT = interpreter.ROOT / "sim" / "board" / "verify_main.py"
 
 @dataclass(frozen=True)
 class Case:
-    """What FILE holds, in bytes and seconds since 1970."""
+    """The content of FILE, in bytes and seconds since 1970."""
 
     device_response: bytes
     session_transcript: bytes
@@ -43,9 +43,9 @@ class Case:
     doc_types: list[str] | None
 
     def inputs(self) -> list[Any]:
-        """As `verify_main` takes them."""
+        """The inputs of `verify_main`."""
         return [
-            # The first byte too many is enough for the lock to refuse the rest.
+            # One byte over the limit is enough for the lock to refuse it, so the rest is not needed.
             self.device_response[: MAX_DEVICE_RESPONSE + 1],
             self.session_transcript[: MAX_DEVICE_RESPONSE + 1],
             self.trust_roots,
@@ -86,7 +86,7 @@ def load(path: Path) -> Case:
     try:
         with path.open("rb") as source:
             data = source.read(MAX_FILE + 1)
-    except (OSError, ValueError) as error:  # ValueError: a path with a null character
+    except (OSError, ValueError) as error:  # ValueError comes from a path with a null character
         raise ConfigError(
             "file.unreadable", f"FILE cannot be read: {getattr(error, 'strerror', None) or error}"
         ) from None
@@ -127,7 +127,7 @@ def _roots(value: object) -> list[bytes]:
             Certificate(root)
         except FormatError as error:
             raise ConfigError(
-                "file.trust_roots", f"`trust_roots` holds what is no certificate ({error.code})"
+                "file.trust_roots", f"`trust_roots` has an item that is not a certificate ({error.code})"
             ) from None
     return roots
 
@@ -152,7 +152,7 @@ def _private_key(scalar: bytes) -> bytes:
             except MooringError:
                 break
             return scalar
-    raise ConfigError("file.reader_private_key", "`reader_private_key` is no private key of P-256 or P-384")
+    raise ConfigError("file.reader_private_key", "`reader_private_key` is not a private key of P-256 or P-384")
 
 
 def _doc_types(value: object) -> list[str] | None:
@@ -163,7 +163,7 @@ def _doc_types(value: object) -> list[str] | None:
     try:
         cbor.encode(value)
     except FormatError:
-        raise ConfigError("file.doc_types", "`doc_types` holds text that is not Unicode") from None
+        raise ConfigError("file.doc_types", "`doc_types` has text that is not Unicode") from None
     return value
 
 
@@ -199,7 +199,7 @@ def _on_lock(lock: interpreter.Interpreter, case: Case) -> dict[str, Any]:
         return _fault("lock.crashed", f"the lock gave no verdict (exit code {done.returncode})")
     error = verdict["error"]
     if error is not None and not error["message"]:
-        # What the lock is compiled to holds codes alone; the sentence is that of the same code here.
+        # The compiled lock has only the codes of errors. The sentence is looked up here by the code.
         here = _here(case)["error"]
         if here is not None and here["code"] == error["code"]:
             error["message"] = here["message"]

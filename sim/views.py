@@ -1,4 +1,4 @@
-"""The record of a check-in as each party has it, and who could read what, as tables for people."""
+"""Tables for people: the record of a check-in as each party has it, and who could read what."""
 
 from rich.markup import escape
 from rich.table import Table
@@ -14,12 +14,12 @@ _HEX_COLUMNS = 48
 
 def _record(site: Site, door: Door, counter: int) -> Record:
     raw = site.province.store.record_bytes(door.lock_id, counter)
-    assert raw is not None, "shown once the province has it"
+    assert raw is not None, "a record is shown only once the province has it"
     return record.parse(raw)
 
 
 def views(site: Site, door: Door, counter: int) -> Table:
-    """The record of that counter as lock, edge and province see it."""
+    """The record of that counter, as lock, edge agent and province see it."""
     made = _record(site, door, counter)
     fields = next(item.fields for item in site.province.registrations() if item.counter == counter)
     result = Table(title="the same record, three times", title_justify="left", title_style="bold", show_lines=True)
@@ -41,7 +41,7 @@ def views(site: Site, door: Door, counter: int) -> Table:
 
 
 def knowledge() -> Table:
-    """Who could read what, by how it is made; `searched` is the proof of it."""
+    """Who could read what by design. `searched` checks it."""
     result = Table(title="who could read what", title_justify="left", title_style="bold", show_edge=False)
     result.add_column("party", no_wrap=True)
     result.add_column("could read", ratio=1, overflow="fold")
@@ -59,7 +59,7 @@ def knowledge() -> Table:
 
 
 def searched(site: Site) -> str:
-    """What was searched for guests' data just now, and what came of it."""
+    """Searches for guests' data now, and says where it looked and what it found."""
     exposed = site.exposed()
     heard = sum(len(message.payload) for message in site.wiretap.heard)
     at_rest = sum(path.stat().st_size for edge in site.edges for path in edge.state.rglob("*") if path.is_file())

@@ -1,4 +1,4 @@
-"""People who come to the door: each with a phone, on which an issuer put a document."""
+"""People who come to the door. Each has a phone with a document from an issuer."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from sim.sm2 import PrivateKey
 
 @dataclass
 class Visitor:
-    """A person with a phone on which the issuer put a document."""
+    """A person with a phone that has a document from an issuer."""
 
     person: Person
     phone: Phone
@@ -26,11 +26,11 @@ class Visitor:
 
     @property
     def name(self) -> str:
-        """As the door's neighbours would call them."""
+        """The person's full name."""
         return self.person.name
 
     def booking_name(self) -> Guest:
-        """What the platform knows of them."""
+        """What the platform knows of this person."""
         return Guest(self.person.document_number, self.person.birth_date)
 
 
@@ -42,8 +42,10 @@ def with_document(
     days_valid: int,
     revocation: Mapping[str, Any] | None,
 ) -> Visitor:
-    """`person` with a document issued today by pymdoccbor for a key that only their phone has. `revocation` is what its
-    MSO says of where its status can be learnt."""
+    """`person` with a document issued today by pymdoccbor for a key that only their phone has.
+
+    `revocation` is the member of its MSO that says where the document's status is published.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     public = key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
     issued = issuer.issue(

@@ -1,4 +1,4 @@
-"""A listener at the broker: everything an honest-but-curious network operator could see and keep."""
+"""A listener at the broker. It keeps everything that a curious network operator could see."""
 
 import threading
 import time
@@ -20,7 +20,7 @@ class Overheard:
 
 
 class Wiretap:
-    """Subscribed to everything under `mooring/1` from `start` to `stop`; comes back by itself after an outage."""
+    """Listens to everything under `mooring/1` from `start` to `stop`. It reconnects by itself after an outage."""
 
     def __init__(self, host: str, port: int) -> None:
         self.heard: list[Overheard] = []
@@ -33,7 +33,7 @@ class Wiretap:
         self._client.reconnect_delay_set(1, 2)
 
     def start(self, timeout: float = 10) -> None:
-        """Connect and return once listening. Raises TransportError `wiretap.deaf`."""
+        """Connect, and return once it listens. Raises TransportError `wiretap.deaf`."""
         self._client.connect(*self._address)
         self._client.loop_start()
         if not self._subscribed.wait(timeout):
@@ -45,7 +45,7 @@ class Wiretap:
         self._client.loop_stop()
 
     def replay(self, message: Overheard) -> None:
-        """Say again what was heard: nobody's name is on it, and a broker may do so too."""
+        """Publish a message again. Anyone at the broker can do that, because a message names no sender."""
         self._client.publish(message.topic, message.payload, qos=1)
 
     def _hear(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:

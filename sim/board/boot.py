@@ -1,8 +1,8 @@
-"""Boots the lock: mounts its file system, then runs the firmware. `start` runs it, on either runtime.
+"""Boots the lock: mounts its file system, then runs the firmware. `start.py` calls it, on either runtime.
 
-`python -m sim` and the tests start it with the module path and the environment of `sim.board.interpreter`; flash,
-pins, UART and radio are found through MOORING_FLASH, MOORING_BOARD, MOORING_UART1 and MOORING_RADIO; MOORING_FAULT
-names a fault to plant, and MOORING_RADIO_HOSTILE is the seed of a radio whose events come at bad moments.
+`python -m sim` and the tests start it with the module path and the environment of `sim.board.interpreter`. The
+variables MOORING_FLASH, MOORING_BOARD, MOORING_UART1 and MOORING_RADIO say where flash, pins, UART and radio are.
+MOORING_FAULT names a fault to plant. MOORING_RADIO_HOSTILE is the seed of a radio whose events come at bad moments.
 """
 
 import os
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 MOUNT_POINT = "/state"
 CORRUPT_EXIT = 65
-"""Exit code when the file system can neither be mounted nor is blank: nothing may be formatted away silently."""
+"""Exit code when the partition is not blank and cannot be mounted. Formatting it would silently delete its content."""
 
 
 def mount() -> str:
     """Mount the state partition, formatting it if it is blank. Returns the folder that holds the lock's state.
 
-    Ends the process with `CORRUPT_EXIT` if the partition holds something else than a file system.
+    Ends the process with `CORRUPT_EXIT` if the partition has something other than a file system.
     """
     if sys.implementation.name != "micropython":
         return _host_folder()
@@ -32,7 +32,7 @@ def mount() -> str:
         vfs.mount(vfs.VfsLfs2(partition), MOUNT_POINT)
     except OSError:
         if not _is_blank(partition):
-            # 0 stands for the ticks: the clock that the console counts with is the firmware's.
+            # 0 stands for the ticks, because the firmware with its clock is not loaded yet.
             print("0 boot.corrupt partition=vfs advice=re-enrol")
             sys.exit(CORRUPT_EXIT)
         vfs.VfsLfs2.mkfs(partition)
@@ -43,8 +43,8 @@ def mount() -> str:
 def _is_blank(partition: "esp32.Partition") -> bool:
     """Was this partition never successfully formatted?
 
-    Formatting writes a superblock of at most 64 bytes to the start of blocks 0 and 1; a power cut in the middle leaves
-    part of that and nothing else. The first file ever written goes beyond it.
+    Formatting writes a superblock of at most 64 bytes to the start of blocks 0 and 1. A power cut in the middle leaves
+    part of that and nothing else. The first file that is written uses more than those bytes.
     """
     block = bytearray(4096)
     erased = b"\xff" * 4096
@@ -56,7 +56,7 @@ def _is_blank(partition: "esp32.Partition") -> bool:
 
 
 def _host_folder() -> str:
-    """CPython has no littlefs: a folder beside the image stands in for it."""
+    """CPython has no littlefs, so a folder beside the image takes its place."""
     from sim.board import cpython_runtime
 
     cpython_runtime.install()

@@ -1,8 +1,8 @@
-"""The host's end of the board bus: what the lock does with its pins and its journal's flash, when; and its inputs.
+"""The host's end of the board bus: reports of the lock's pins and of its journal's flash, and control of its inputs.
 
-The stand-ins connect here (MOORING_BOARD) and send one JSON line per change, numbered in the order it happened. A
-watchdog that is not fed in time is reported to `on_watchdog`, which is expected to kill the lock's process: a stuck
-process cannot reset itself.
+The stand-ins connect here (MOORING_BOARD) and send a JSON line for each change, numbered in the order of the changes.
+If the watchdog is not fed in time, `on_watchdog` is called. It should kill the lock, because a stuck process cannot
+reset itself.
 """
 
 import asyncio
@@ -24,8 +24,8 @@ PinName = int | str
 class BoardEvent:
     """One line from the board: `at` is the host's `time.monotonic()`, `ticks` the lock's milliseconds.
 
-    `boot` counts from 1 how often the board was powered up, `number` what it has done since; 0 is the host's own line
-    at the beginning of a boot: `facts["journal"]` is what the journal's partition held then, compressed.
+    `boot` counts the boots of the board from 1, and `number` the lines of a boot from 1. Line 0 is the host's own, at
+    the beginning of a boot. Its `facts["journal"]` is the content of the journal's partition then, compressed.
     """
 
     at: float
@@ -36,12 +36,14 @@ class BoardEvent:
 
 
 _POWER_OFF = 1 << 30
-"""Number of what follows from the end of the power, after all that the board can have done."""
+"""Number of the lines that the host adds when the power ends. It is higher than any number of the board."""
 
 
 class BoardBus:
-    """Collects the events of one lock, over all its reboots; `values` is the last known level of each output.
-    `journal` tells what the journal's partition holds."""
+    """Collects the events of one lock, over all its reboots.
+
+    `values` is the last known level of each output. `journal` returns the content of the journal's partition.
+    """
 
     def __init__(
         self, on_watchdog: Callable[[], None] | None = None, journal: Callable[[], bytes] | None = None
@@ -49,7 +51,7 @@ class BoardBus:
         self.history: list[BoardEvent] = []
         self.values: dict[PinName, int] = {}
         self.address = ""
-        """What MOORING_BOARD must be, once `listening`."""
+        """The value for MOORING_BOARD, once `listening`."""
         self.on_watchdog = on_watchdog
         self.boots = 0
         """How often a board has connected."""
@@ -72,15 +74,15 @@ class BoardBus:
                 self._stop_watchdog()
 
     def set_input(self, pin: PinName, value: int) -> None:
-        """Drive an input of the lock; kept over its reboots."""
+        """Set an input of the lock. It stays so over reboots."""
         self._inputs[pin] = value
         if self._writer is not None:
             self._writer.write(_line(pin, value))
 
     async def wait_for(self, pin: PinName, value: int, *, since: int | None = None) -> BoardEvent:
-        """The first report of output `pin` at `value` among `history[since:]`; waits for it if it is yet to come.
+        """The first report in `history[since:]` that output `pin` is at `value`. Waits for it if there is none yet.
 
-        Without `since`: the report that made it `value` if it is that now, else the next one. Raises TimeoutError.
+        Without `since`: if the output is at `value` now, the last report of it, else the next one. Raises TimeoutError.
         """
         start = len(self.history) if since is None else since
 
@@ -105,20 +107,20 @@ class BoardBus:
         self.boots += 1
         boot = self.boots
         if self._journal is not None:
-            # The board waits for its inputs meanwhile, and does nothing to its flash.
+            # Meanwhile the board waits for its inputs, so it does not change its flash.
             await self._take({"journal": zlib.compress(self._journal(), 1)}, boot)
         for pin, value in self._inputs.items():
             writer.write(_line(pin, value))
         writer.write(b"\n")
         try:
-            # A last line without its end is one that the board was writing when it lost its power.
+            # If the last line is incomplete, the board lost its power while it wrote the line.
             while (line := await reader.readline()).endswith(b"\n"):
                 await self._take(json.loads(line), boot)
         finally:
             if self._writer is writer:
                 self._writer = None
                 self._stop_watchdog()
-                # Without power every output is inert, which the board can no longer say.
+                # Without power every output goes to 0. The board can no longer report that.
                 for pin, level in list(self.values.items()):
                     if level:
                         await self._take({"pin": pin, "value": 0, "power": "off", "n": _POWER_OFF}, boot)

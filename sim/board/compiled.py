@@ -1,8 +1,8 @@
-"""The lock's software compiled for the interpreter here, by the program and in the way that an installer's stage is.
+"""Compiles the lock's software for the interpreter here, with the same tools as for a chip.
 
-What a chip gets is compiled, and so is what runs here: each module but for the sentences of its errors, and with it the
-stand-ins, which on the chip are no Python at all. Compiled modules leave no names of local variables on the heap, and
-no holes where the compiler worked.
+A chip gets compiled modules without the sentences of errors, and so does the lock here. The stand-ins are compiled too,
+because on the chip they are no Python at all. Compiled modules leave no names of local variables on the heap, and the
+compiler leaves no gaps there.
 """
 
 import fcntl
@@ -23,19 +23,21 @@ from tools.software import compile_lean, find_program, lean_sources, sources
 from tools.terse import terse
 
 NAMES = "names.json"
-"""Beside the compiled modules: what `tools.short_names` made of which name, for whoever looks at one from outside."""
+"""A file beside the compiled modules: the short name that `tools.short_names` gave each name. Tests look names up."""
 
 _MACHINES = {"x86_64": "x64", "AMD64": "x64"}
-"""Architecture for `mpy-cross -march`, by machine: what viper code is compiled to."""
+"""The architecture for `mpy-cross -march`, by machine. Viper code is compiled for it."""
 _BOARD = "__init__", "boot", "faults", "hostile_radio", "layout", "line", "memory_flash", "nor_flash"
 _SIM = ("sim/__init__.py", *(f"sim/board/{name}.py" for name in _BOARD))
-"""What the stand-ins import, and how the lock is booted."""
+"""The modules that the stand-ins import and that boot the lock."""
 
 
 @cache
 def folder(root: Path, program: str) -> Path | None:
-    """Where the compiled modules of the checkout `root` are, made if need be; None if `program`, a MicroPython, cannot
-    run what mpy-cross makes here, or there is no mpy-cross: the sources serve as well, in more of the heap.
+    """The folder with the compiled modules of the checkout `root`. They are made if needed.
+
+    None if there is no mpy-cross, or if `program`, a MicroPython, cannot run what mpy-cross makes. Then the lock runs
+    the sources, which need more of the heap.
     """
     architecture = _MACHINES.get(platform.machine())
     try:
@@ -56,7 +58,7 @@ def folder(root: Path, program: str) -> Path | None:
     made = root / "build" / "lock" / digest.hexdigest()[:24]
     made.parent.mkdir(parents=True, exist_ok=True)
     with (made.parent / "lock").open("w") as turn:
-        fcntl.flock(turn, fcntl.LOCK_EX)  # of several processes one compiles, and the others find it done
+        fcntl.flock(turn, fcntl.LOCK_EX)  # one of several processes compiles, the others wait for it
         if not made.is_dir():
             lean, names = lean_sources(content)
             _make(made, {**compile_lean(lean, architecture), NAMES: json.dumps(names).encode()})
@@ -72,7 +74,7 @@ def _speak_alike(program: str, compiler: str) -> bool:
 
 
 def _make(made: Path, modules: dict[str, bytes]) -> None:
-    """Write all of it, or nothing."""
+    """Write all of the file, or nothing."""
     with tempfile.TemporaryDirectory(dir=made.parent) as temporary:
         whole = Path(temporary, "whole")
         for path, content in modules.items():

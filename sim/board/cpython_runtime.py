@@ -1,4 +1,4 @@
-"""Gives CPython the few things that MicroPython's asyncio has and the firmware uses, for `--runtime cpython`."""
+"""Gives CPython the few features of MicroPython's asyncio that the firmware uses, for `--runtime cpython`."""
 
 import asyncio
 from collections.abc import Iterator
@@ -90,7 +90,7 @@ _StreamReader, _StreamWriter = asyncio.StreamReader, asyncio.StreamWriter
 
 
 def install() -> None:
-    """Let `asyncio.StreamReader` and `StreamWriter` take a device; asyncio itself keeps using its own classes."""
+    """Let `asyncio.StreamReader` and `StreamWriter` take a device. asyncio itself keeps using its own classes."""
     _install(_stream_reader, _stream_writer)
 
 

@@ -1,9 +1,8 @@
-"""What an installer's laptop does to a new lock, on the lock's interpreter: make keys, pin the province, ask to enrol.
+"""What an installer does with a new lock, on the lock's interpreter: make keys, pin the province, ask to enrol.
 
-`argv[1]` is the province's public key in hex, `argv[2]` what is wired to the lock (JSON, `protocol/fittings.cddl`),
-`argv[3]` 32 random bytes of the laptop's in hex. The radio goes on first: without it the chip's generator is no true
-one (ESP-IDF, Random Number Generation).
-Prints one line, `request <hex>`, or `refused <code>`.
+`argv[1]` is the province's public key in hex, `argv[2]` what is wired to the lock (JSON, `protocol/fittings.cddl`), and
+`argv[3]` 32 random bytes from the laptop in hex. The radio is switched on first, because only then is the chip's
+generator a true one (ESP-IDF, Random Number Generation). Prints one line, `request <hex>` or `refused <code>`.
 """
 
 import sys
@@ -17,7 +16,7 @@ from sim.board.boot import mount
 
 
 def enrol(province: str, fitted: str, chance: str) -> None:
-    """Print the line that the lock answers with."""
+    """Make the keys, and print the lock's answer."""
     if sys.implementation.name == "micropython":
         import bluetooth
 

@@ -1,6 +1,6 @@
-"""Defects planted into the firmware before it starts (MOORING_FAULT=name), to see that the door comes to no harm.
+"""Defects planted into the firmware before it starts (MOORING_FAULT=name). Tests show that the door stays safe.
 
-Each replaces a method or two by what a defect in them would make of them; all else is the firmware as it ships.
+Each defect replaces one or two methods. All else is the firmware that ships.
 """
 
 TYPE_CHECKING = False
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from firmware.memory.recorder import Recorder
 
 WATCHDOG_MS = 5000
-"""From the moment a lock hangs, so that nobody has to wait for the true one; longer than the strike's pulse."""
+"""The watchdog's time once a lock hangs. It is shorter than the true one, and longer than the strike's pulse."""
 
 
 def _stuck_open() -> None:
-    """The loop never comes round again from the moment the strike opens."""
+    """The event loop hangs from the moment the strike opens."""
     from machine import WDT
 
     from firmware.hardware.strike import Strike
@@ -34,7 +34,7 @@ def _stuck_open() -> None:
 
 
 def _crashed_task() -> None:
-    """The task that makes records ends with an error as soon as there is something to do."""
+    """The task that makes records fails as soon as it has something to do."""
     from firmware.memory.recorder import Recorder
 
     def crashed(self: "Recorder") -> bool:
@@ -44,7 +44,7 @@ def _crashed_task() -> None:
 
 
 def _crashed_boot() -> None:
-    """Opening the flash fails in a way that nobody has thought of."""
+    """Opening the flash fails with an unexpected error."""
     from firmware.memory.journal import Journal
 
     def crashed(self: "Journal") -> None:
@@ -54,7 +54,7 @@ def _crashed_boot() -> None:
 
 
 def _opens_first() -> None:
-    """The strike opens before the record is made, and not after."""
+    """The strike opens before the record is made."""
     from firmware.door.door import Door
     from firmware.hardware.strike import Strike
     from firmware.memory.recorder import Recorder
@@ -71,7 +71,7 @@ def _opens_first() -> None:
         records(self, decision, interval)
 
     def opened(self: Strike) -> None:
-        """It has been open since before the record was made."""
+        """Do nothing, because the strike is open already."""
 
     setattr(Door, "serve", remembered)  # noqa: B010
     setattr(Recorder, "opening", late)  # noqa: B010

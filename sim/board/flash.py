@@ -1,4 +1,4 @@
-"""The lock's flash from outside: make a blank image, look into its partitions, count what was done to it."""
+"""The lock's flash from outside: make a blank image, read its partitions, count its operations."""
 
 import signal
 import struct
@@ -12,7 +12,7 @@ from sim.board import layout
 
 @dataclass(frozen=True)
 class Operations:
-    """What the board did to its flash since it last booted; `cut` tells that its power was cut."""
+    """Operations on the flash since the board last booted. `cut` says that its power was cut."""
 
     programs: int
     erases: int
@@ -21,12 +21,12 @@ class Operations:
 
     @property
     def total(self) -> int:
-        """Programs and erases: the range of `n` in MOORING_POWER_CUT for the same run."""
+        """Programs and erases. In the same run, MOORING_POWER_CUT can be any number up to this."""
         return self.programs + self.erases
 
 
 def create(path: Path) -> Path:
-    """Write a blank (erased) image to `path`, replacing any; its folder is made if need be. Returns `path`."""
+    """Write a blank (erased) image to `path`, over any older one, and make its folder if needed. Returns `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(bytes([layout.ERASED]) * layout.IMAGE_SIZE)
     Path(f"{path}{layout.OPERATIONS_SUFFIX}").unlink(missing_ok=True)
@@ -45,14 +45,14 @@ def partition(path: Path, label: str) -> bytes:
 
 
 def journal(path: Path, settings: Mapping[str, str]) -> bytes:
-    """Contents of the journal's partition, which `settings` (environment of the stand-ins) may have made smaller."""
+    """Contents of the journal's partition. `settings`, the environment of the stand-ins, may make it smaller."""
     size = int(settings.get("MOORING_JOURNAL_SECTORS", 0)) * layout.SECTOR
     held = partition(path, "journal")
     return held[:size] if size else held
 
 
 def operations(path: Path) -> Operations:
-    """Counters of the last boot on this image; all zero if there was none."""
+    """Counters since the last boot with this image. All are zero if there was none."""
     counters = Path(f"{path}{layout.OPERATIONS_SUFFIX}")
     if not counters.exists() or counters.stat().st_size < struct.calcsize(layout.OPERATIONS_FORMAT):
         return Operations(0, 0, 0, False)
@@ -61,8 +61,8 @@ def operations(path: Path) -> Operations:
 
 
 def power_was_cut(status: int) -> bool:
-    """Is `status`, a returncode as of `subprocess`, that of a board whose power was cut?
+    """Is `status` the returncode (as in `subprocess`) of a board whose power was cut?
 
-    The CPython runtime exits with 66; MicroPython, which cannot leave without cleaning up, is ended by SIGPWR.
+    The CPython runtime exits with 66. MicroPython cannot exit without cleaning up, so SIGPWR ends it.
     """
     return status == layout.POWER_CUT_EXIT or status == -getattr(signal, "SIGPWR", signal.SIGKILL)

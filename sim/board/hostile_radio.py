@@ -1,9 +1,9 @@
-"""Events of the radio at bad moments (MOORING_RADIO_HOSTILE=seed): as on the chip, where they come in a task of their
-own, and not as the stand-in alone has them, between two steps of the loop.
+"""Delivers events of the radio at bad moments (MOORING_RADIO_HOSTILE=seed).
 
-Each event waits for a moment in the midst of the firmware's doings: before or after a call of the stack or of the
-crypto, when it looks at the clock, when it prints. Which one, the seed decides. What nobody gives a moment to comes
-when the loop is idle, so nothing is lost, and all of it stays in order.
+On the chip, events come in a task of their own, so they can come at any moment. The stand-in alone delivers them only
+between two steps of the event loop. Here each event waits for a moment while the firmware works: before or after a
+call of the stack or of the crypto, when it reads the clock, or when it prints. The seed chooses the moment. Events
+that still wait when the loop is idle come then. So none is lost, and they stay in order.
 """
 
 import asyncio
@@ -38,13 +38,14 @@ class _Events:
             self._idle = asyncio.create_task(self._when_idle())
 
     def forget(self) -> None:
-        """The radio is off: nobody hears of what it had still to tell."""
+        """The radio is off: drop the events that still wait."""
         self._waiting.clear()
 
     def moment(self) -> None:
-        """Deliver the first of what waits, perhaps; never from within a handler.
+        """Perhaps deliver the first event that waits; never from within a handler.
 
-        One at a time: no connection ends and another comes within the few instructions between a check and a call.
+        It is only one at a time. In the few instructions between a check and a call, a connection cannot end and
+        another begin.
         """
         if self._waiting and not self._delivering:
             self._state = (self._state * 1103515245 + 12345) & 0x3FFFFFFF
@@ -68,7 +69,7 @@ class _Events:
 
 
 def plant(seed: int) -> None:
-    """From here on events come at bad moments. Before the radio is switched on."""
+    """Make events come at bad moments from now on. Call it before the radio is switched on."""
     from firmware import crypto
     from firmware.hardware import ticks
 

@@ -13,18 +13,18 @@ from protocol.errors import ConfigError
 from sim.board import compiled
 
 ROOT = Path(__file__).resolve().parents[2]
-"""The checkout; the lock imports `firmware` and `protocol` from here, as they stand."""
+"""The checkout. The lock imports `firmware` and `protocol` from here."""
 
 STAND_INS = ROOT / "sim" / "board" / "modules"
 HEAP = "512k"
-"""Heap of the lock. Objects are twice as wide here as on the chip, so this is less than it sounds."""
+"""Heap of the lock. Objects here are twice as large as on the chip, so it corresponds to less there."""
 SOURCES_HEAP = "768k"
-"""The same where nothing compiles for this machine: the sources take more of it."""
+"""The heap where there is no compiler for this machine. The sources need more of it than compiled modules."""
 
 
 @dataclass(frozen=True)
 class Interpreter:
-    """A program that can run the lock: `runtime` is "micropython" or "cpython", `version` what it says of itself."""
+    """A program that can run the lock. `runtime` is "micropython" or "cpython", `version` its own version."""
 
     runtime: str
     version: str
@@ -32,7 +32,7 @@ class Interpreter:
 
     @property
     def heap(self) -> str | None:
-        """The lock's heap, as the interpreter takes it; None where it has all that the machine has."""
+        """The size of the lock's heap, as the interpreter's option has it. None on CPython, where there is no limit."""
         if self.runtime != "micropython":
             return None
         return SOURCES_HEAP if compiled.folder(ROOT, self.program) is None else HEAP
@@ -43,7 +43,7 @@ class Interpreter:
         return [self.program, *heap, str(script), *arguments]
 
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
-        """Process environment with the lock's module path set."""
+        """The process environment, with the lock's module path and `extra`."""
         paths = [str(ROOT), str(STAND_INS)]
         variable = "PYTHONPATH"
         if self.runtime == "micropython":
@@ -59,7 +59,7 @@ class Interpreter:
 
 @cache
 def find(runtime: str = "micropython") -> Interpreter:
-    """The interpreter for `runtime`. Raises ConfigError `interpreter.missing`, with the remedy."""
+    """The interpreter for `runtime`. Raises ConfigError `interpreter.missing`, with what to do."""
     if runtime == "cpython":
         return Interpreter("cpython", sys.version.split()[0], sys.executable)
     beside = Path(sys.executable).parent / "micropython"
@@ -67,8 +67,8 @@ def find(runtime: str = "micropython") -> Interpreter:
     if program is None:
         raise ConfigError(
             "interpreter.missing",
-            "no MicroPython here: its wheel has no build for this machine. Put a MicroPython 1.29 unix port named "
-            "`micropython` on PATH, or choose --runtime cpython",
+            "there is no MicroPython here, as its wheel has no build for this machine: put a MicroPython 1.29 unix "
+            "port named `micropython` on PATH, or choose --runtime cpython",
         )
     question = "import sys; print('.'.join(map(str, sys.implementation[1][:3])))"
     answer = subprocess.run([program, "-c", question], capture_output=True, text=True, timeout=20, check=False)

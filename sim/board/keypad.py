@@ -1,4 +1,4 @@
-"""A Wiegand keypad in 8-bit mode, as its maker describes it: a burst of eight pulses on two wires for each key."""
+"""A Wiegand keypad in 8-bit mode: each key is a burst of eight pulses on two wires."""
 
 from sim.board.bus import BoardBus
 
@@ -6,7 +6,7 @@ _VALUES = {**{str(digit): digit for digit in range(10)}, "*": 10, "#": 11}
 
 
 class WiegandKeypad:
-    """Wired to the pins `d0` and `d1` of the board on `bus`."""
+    """A keypad at the pins `d0` and `d1` of the board on `bus`."""
 
     def __init__(self, bus: BoardBus, d0: int, d1: int) -> None:
         self._bus = bus

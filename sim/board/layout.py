@@ -1,10 +1,10 @@
-"""Where things are in the lock's flash. Read by both runtimes: the stand-in `esp32` and the host's tools.
+"""The layout of the lock's flash. Both the stand-in `esp32` and the host's code use it, on either runtime.
 
-One image file holds the partitions back to back, as a partition table on the chip would place them.
+One image file has the partitions one after the other, as a partition table on the chip would place them.
 """
 
 SECTOR = 4096
-"""Smallest erasable unit in bytes; also the block size of the partitions."""
+"""Smallest unit that can be erased, in bytes. It is also the block size of the partitions."""
 
 APP, DATA = 0, 1
 """Partition types of ESP-IDF."""
@@ -20,9 +20,9 @@ ERASED = 0xFF
 
 OPERATIONS_SUFFIX = ".ops"
 OPERATIONS_FORMAT = "<QQQQ"
-"""Counters beside the image, since the last boot: programs, erases, bytes programmed, 1 if power was cut."""
+"""Counters in a file beside the image, since the last boot: programs, erases, bytes programmed, 1 if power was cut."""
 
 POWER_CUT_EXIT = 66
 WATCHDOG_EXIT = 70
 RESET_EXIT = 71
-"""Exit codes by which the host tells why the board stopped."""
+"""Exit codes that say why the board stopped."""

@@ -1,4 +1,4 @@
-"""The stand-ins' lines to the host: a TCP connection, and the board bus over one. Runs on both runtimes of the lock."""
+"""The stand-ins' lines to the host: TCP connections, and the board bus over one. Runs on both runtimes of the lock."""
 
 import json
 import os
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 def const(value: int) -> int:
-    """As `protocol.const`, which a blank board has not."""
+    """As `protocol.const`, which a blank board does not have."""
     return value
 
 
 def uptime() -> int:
-    """Milliseconds of this machine."""
-    # Looked up by name, for each runtime has only one of them.
+    """This machine's clock in milliseconds."""
+    # Looked up by name, because each runtime has only one of the two functions.
     return int(getattr(time, "ticks_ms")() if _MICROPYTHON else time.monotonic_ns() // 1_000_000)  # noqa: B009
 
 
@@ -29,7 +29,7 @@ _passed = [0]
 
 
 def ticks() -> int:
-    """The lock's milliseconds: this machine's, and as many as the host lets pass at once (its input "ticks")."""
+    """The lock's milliseconds: this machine's clock, plus what the host adds at once by the input "ticks"."""
     if _MICROPYTHON:
         return int(getattr(time, "ticks_add")(uptime(), _passed[0]))  # noqa: B009
     return uptime() + _passed[0]
@@ -41,14 +41,14 @@ def connect(address: str) -> socket.socket:
     connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     connection.connect(socket.getaddrinfo(host, int(port))[0][-1])
     if not _MICROPYTHON:
-        # Small messages that wait for an acknowledgement would cost 40 ms each.
+        # Otherwise each small message would wait 40 ms for an acknowledgement.
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return connection
 
 
 def send(connection: "Any", data: bytes) -> None:
     """Send all of `data`. Raises OSError."""
-    # MicroPython's socket is a stream, whose write is the one that is complete.
+    # MicroPython's socket is a stream. Its `write` sends everything, its `send` may not.
     if _MICROPYTHON:
         connection.write(data)
     else:
@@ -56,9 +56,9 @@ def send(connection: "Any", data: bytes) -> None:
 
 
 class BoardLine:
-    """The board bus, `sim.board.bus`, if MOORING_BOARD names one. A host that went away is no reason to stop.
+    """The line to the board bus, `sim.board.bus`, if MOORING_BOARD names one. The lock goes on if the host goes away.
 
-    `line` gives the one that all stand-ins share: what they report is one record, numbered in the order it happened.
+    `line` returns the one that all stand-ins share. So all their reports are numbered in one sequence.
     """
 
     def __init__(self) -> None:
@@ -66,19 +66,19 @@ class BoardLine:
         self.levels: dict[Any, Any] = {}
         self.socket: Any = None
         self._rest = b""
-        # One step of the interpreter takes a number, so no timer's callback can come in between and take the same one.
+        # Taking a number is one step of the interpreter. So the callback of a timer cannot take the same number.
         self._next = iter(range(1, 1 << 30))
         address = os.getenv("MOORING_BOARD")
         if address:
             self.socket = connect(address)
             self._poll = select.poll()
             self._poll.register(self.socket, select.POLLIN)
-            # A chip has its inputs from the first moment on; the host ends the list of them with an empty line.
+            # A chip knows its inputs from the first moment on. The host ends the list of inputs with an empty line.
             while self.socket is not None and None not in self.levels:
                 self._take(self.socket.recv(1024))
 
     def report(self, **facts: "Any") -> None:
-        """Send one event, with the time and its number in this boot's record."""
+        """Send one event, with the time and its number in this boot."""
         if self.socket is None:
             return
         facts["n"] = next(self._next)
@@ -89,7 +89,7 @@ class BoardLine:
             self.socket = None
 
     def take_inputs(self) -> None:
-        """Apply what the host has set since; never waits."""
+        """Apply the inputs that the host has set since. Never waits."""
         while self.socket is not None and self._poll.poll(0):
             self._take(self.socket.recv(1024))
 
@@ -113,7 +113,7 @@ _lines: "list[BoardLine]" = []  # one at most
 
 
 def line() -> BoardLine:
-    """The board's one line to the host, connected as the first stand-in asks for it."""
+    """The board's one line to the host. It connects when the first stand-in asks for it."""
     if not _lines:
         _lines.append(BoardLine())
     return _lines[0]

@@ -1,9 +1,9 @@
 """The lock's own set of modules, so that many locks can run in one CPython process and share nothing.
 
-The firmware keeps what a lock has once in modules: the generator's secret, the last lines of the console, the one
-radio. On the chip that is one lock. Here each lock imports `firmware` and the stand-ins into a table of its own.
-`protocol` holds no state and is shared. What the firmware takes from the process (environment, console, standard
-input, event loop, sockets, exit) comes from small copies of `os`, `sys`, `asyncio` and others that belong to the lock.
+Some things exist once in a lock, and the firmware keeps them in modules: the generator's secret, the last lines of the
+console, the one radio. So each lock imports `firmware` and the stand-ins into a table of its own here. `protocol` has
+no state and is shared. The firmware also uses things of the process: environment, console, standard input, event loop,
+sockets, exit. For those each lock has its own copies of `os`, `sys`, `asyncio` and a few other modules.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ class LockModules:
             "sys": _copy(sys, stdin=_nothing_to_read()),
             "asyncio": _copy(asyncio, run=self._run),
             "socket": _copy(socket, socket=self._socket),
-            "gc": _copy(gc, collect=lambda *_: 0),  # each would go through what all the locks have
+            "gc": _copy(gc, collect=lambda *_: 0),  # a collection would go through the objects of all locks
         }
 
     def load(self, name: str) -> Any:
@@ -62,7 +62,7 @@ class LockModules:
         vars(module)["__builtins__"] = self._builtins
         self._own[name] = module
         try:
-            exec(_compiled(path), vars(module))  # noqa: S102  as an import does, into a table of its own
+            exec(_compiled(path), vars(module))  # noqa: S102  this is an import, into the lock's own table
         except BaseException:
             del self._own[name]
             raise
@@ -74,17 +74,17 @@ class LockModules:
         """From now on nothing that the lock does reaches its flash, its console or its lines; its loop stops."""
         self.dark = True
         for line in self._lines:
-            with suppress(OSError):  # the other end was quicker
+            with suppress(OSError):  # the other end may have closed it already
                 line.shutdown(socket.SHUT_RDWR)
         for file in self._files:
             file.close()
         loop = self._loop
         if loop is not None:
-            with suppress(RuntimeError):  # it has ended by itself
+            with suppress(RuntimeError):  # the loop may have ended by itself
                 loop.call_soon_threadsafe(loop.stop)
 
     def release(self) -> None:
-        """Close what the lock has left open; for when its thread has ended."""
+        """Close everything that the lock has left open. Call it when the thread has ended."""
         for each in (*self._lines, *self._files):
             each.close()
 
@@ -110,7 +110,7 @@ class LockModules:
     def _open(self, *arguments: Any, **options: Any) -> Any:
         if self.dark:
             raise OSError("no power")
-        file = open(*arguments, **options)  # noqa: SIM115  who asked for it closes it
+        file = open(*arguments, **options)  # noqa: SIM115  the caller closes it
         self._files = [each for each in self._files if not each.closed] + [file]
         return file
 
@@ -142,7 +142,7 @@ def _compiled(path: Path) -> CodeType:
 
 
 def _copy(module: ModuleType, **others: Any) -> ModuleType:
-    """A module with everything that `module` has, but for `others`."""
+    """A module with everything in `module`, except that `others` replace or add members."""
     copied = ModuleType(module.__name__)
     vars(copied).update(vars(module))
     vars(copied).update(others)

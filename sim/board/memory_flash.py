@@ -8,15 +8,17 @@ if TYPE_CHECKING:
     from typing import Any
 
     Operation = tuple[int, int, bytes | None]
-    """Name of the flash, where in it, and what was programmed there; None: its sector was erased."""
+    """Name of the flash, the place in it, and the data programmed there. None: its sector was erased."""
 
 SECTOR = layout.SECTOR
 
 
 class MemoryFlash(NorFlash):
-    """A partition of so many sectors: blank, or with a copy of `content`. Each operation is appended to `log` under
-    `name`, once it is done. Several of these share `power`: the operations that are left until it goes.
-    A `dead` one keeps nothing of what is programmed."""
+    """A partition of so many sectors: blank, or with a copy of `content`.
+
+    Each operation is appended to `log` under `name` once it is done. Several partitions can share `power`, the number
+    of operations until the power goes. A `dead` one keeps nothing that is programmed.
+    """
 
     def __init__(
         self,
@@ -38,7 +40,7 @@ class MemoryFlash(NorFlash):
         buffer[:] = self.content[at : at + len(buffer)]
 
     def store(self, at: int, data: bytes) -> None:
-        """Keep `data` at `at`, whatever was there."""
+        """Write `data` at `at`, over what was there."""
         self.content[at : at + len(data)] = data
 
     def done(self, at: int, data: "bytes | None") -> None:

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 _BLANK = b"\xff" * 256
 
 
-class PowerCut(Exception):  # noqa: N818  what happens, and no error of the code
+class PowerCut(Exception):  # noqa: N818  an event, not an error of the code
     """The power went away at the chosen operation."""
 
 
 class NorFlash:
-    """Flash without a place to keep its bytes: a subclass has `load` and `store`, and may have `done`."""
+    """The rules of NOR flash. A subclass keeps the bytes: it has `load` and `store`, and may have `done`."""
 
     def __init__(self) -> None:
         self.operations = self.programs = self.erases = self.programmed = 0
@@ -29,10 +29,10 @@ class NorFlash:
         """Fill `buffer` from `at`."""
 
     def store(self, at: int, data: bytes) -> None:
-        """Keep `data` at `at`, whatever was there."""
+        """Write `data` at `at`, over what was there."""
 
     def lose_power(self) -> None:
-        """Nothing further happens."""
+        """End here: no operation follows."""
         raise PowerCut
 
     def done(self, at: int, data: "bytes | None") -> None:
@@ -58,7 +58,7 @@ class NorFlash:
         elif torn:
             self.store(at, self._half_erased(at))
         else:
-            # Piece by piece: the chip erases without a sector's worth of the lock's heap.
+            # Piece by piece: a chip erases a sector without using the lock's heap for it.
             for piece in range(at, at + layout.SECTOR, len(_BLANK)):
                 self.store(piece, _BLANK)
 
@@ -80,7 +80,7 @@ class NorFlash:
         old = bytearray(length)
         self.load(at, old)
         if old != b"\xff" * length:
-            # As integers: a loop over bytes would dominate the run time of an exhaustive cut test.
+            # As integers, because a loop over bytes would make the tests with a cut at each operation slow.
             both = int.from_bytes(old, "big") & int.from_bytes(data, "big")
             data = both.to_bytes(length, "big")
         self.store(at, data)
@@ -98,5 +98,5 @@ def _half(data: "Any") -> bytes:
     rest = len(data) - half
     if not rest:
         return bytes(data)
-    # The byte where it stopped has only some of its bits cleared.
+    # In the byte where it stopped, only some bits are cleared.
     return bytes(data[:half]) + bytes((data[half] | 0x0F,)) + b"\xff" * (rest - 1)

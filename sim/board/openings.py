@@ -1,10 +1,10 @@
 """What was in flash when the strike moved, by the board's own record of its flash and its pins.
 
-Nothing here asks the lock. The board's stand-ins number in one sequence what is done to flash and pins
-(`sim.board.line`), and the host keeps a copy of the journal's partition from the moment a boot begins. From both
-follows what flash held at any moment, read as the firmware would read it after a power cut at that moment. An opening
-is in order if something that records it became durable after the boot and after the move before it; each serves one
-move.
+This does not rely on the lock's word. The board's stand-ins number all changes of flash and pins in one sequence
+(`sim.board.line`), and the host keeps a copy of the journal's partition from the beginning of each boot. Together they
+show the content of flash at any moment, which is then read as the firmware would read it after a power cut. An opening
+is in order if a record of it became durable since the boot and since the opening before. A record counts for one
+opening only.
 """
 
 import zlib
@@ -23,8 +23,7 @@ from sim.board.memory_flash import MemoryFlash
 
 @dataclass(frozen=True)
 class Durable:
-    """The operation by which an opening came to be in flash: its record of that counter, or None where it was counted
-    in the tally."""
+    """The operation that made an opening durable, and the counter of its record; None where the tally counted it."""
 
     event: BoardEvent
     counter: int | None
@@ -32,7 +31,7 @@ class Durable:
 
 @dataclass(frozen=True)
 class Opening:
-    """A move of the strike that opened it, and what recorded it before; None if nothing did."""
+    """An opening of the strike, and the operation that recorded it before; None if there was none."""
 
     moved: BoardEvent
     durable: Durable | None
@@ -64,7 +63,7 @@ def _of_boot(events: list[BoardEvent]) -> Iterator[Opening]:
 
 
 class _Partition:
-    """The journal's partition, as operations change it."""
+    """The content of the journal's partition, changed by one operation after the other."""
 
     def __init__(self, content: bytes) -> None:
         self._content = bytearray(content)
@@ -73,7 +72,7 @@ class _Partition:
         self._counted = self._entries()
 
     def apply(self, offset: int, data: bytes | None) -> tuple[int | None] | None:
-        """Program `data`, or erase the sector at `offset`. (counter or None,) if an opening is recorded by it."""
+        """Program `data`, or erase the sector at `offset`. Returns (counter or None,) if that recorded an opening."""
         sector = offset - offset % SECTOR
         if sector < self._ring:
             before = self._newest.get(sector)
@@ -100,6 +99,6 @@ class _Partition:
         return Journal(MemoryFlash(1 + TALLY_SECTORS, self._content[sector : sector + SECTOR] + blank))
 
     def _entries(self) -> int:
-        """Entries that are counted in the tally and no records yet."""
+        """The number of entries that are counted in the tally and are not records yet."""
         tally = Tally(MemoryFlash(TALLY_SECTORS, self._content[self._ring :]))
         return sum(line.count for line in tally.lines() if line.kind == ENTRY)

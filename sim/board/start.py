@@ -1,4 +1,4 @@
-"""Starts the lock: one line for the interpreter to compile, so that all that stays on the heap is compiled already."""
+"""Starts the lock. This file is compiled on the lock's heap, so it has only one line. The rest is compiled before."""
 
 from sim.board.boot import boot
 

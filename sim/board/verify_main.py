@@ -1,4 +1,4 @@
-"""Judges one DeviceResponse with the firmware's own verifier; run by MicroPython, and called as it stands on CPython.
+"""Judges one DeviceResponse with the firmware's own verifier. MicroPython runs it as a script, CPython calls it.
 
 As a script: `micropython verify_main.py INPUTS`, where INPUTS is a file with the CBOR array
 `[device_response, session_transcript, [* root], [earliest, latest], e_reader_private / null, [* docType] / null]`.
@@ -44,14 +44,14 @@ def judge(crypto: "Crypto", inputs: "list[Any]", out: "TextIO") -> None:
 
 
 def refuse(code: str, message: str, out: "TextIO") -> None:
-    """Write a verdict that rejects."""
+    """Write the verdict of a rejection."""
     _write({"documents": [], "error": {"code": code, "message": message}}, out)
 
 
 def _write(value: "Any", out: "TextIO") -> None:
-    """`value` as JSON, piece by piece: in one string, a portrait in hex would not fit into the lock's heap.
+    """`value` as JSON in pieces. As one string, a portrait in hex would not fit into the lock's heap.
 
-    Bytes become hex, dates their text; what JSON cannot say becomes text.
+    Bytes become hex. Dates, and whatever else JSON does not have, become text.
     """
     if isinstance(value, cbor.Encoded):
         value = value.content
@@ -87,7 +87,7 @@ def _write(value: "Any", out: "TextIO") -> None:
 
 def _read(path: str) -> "list[Any]":
     with open(path, "rb") as source:
-        # Into one piece of the right size; read() would grow it by doubling.
+        # Read into one buffer of the right size. read() would double its buffer until the file fits.
         data = bytearray(source.seek(0, 2))
         source.seek(0)
         source.readinto(data)
@@ -98,14 +98,14 @@ def _read(path: str) -> "list[Any]":
 def _main(path: str) -> None:
     from firmware import crypto
 
-    # Compiling the modules strewed garbage over the heap; large pieces want it in one.
+    # Compiling the modules left garbage all over the heap, and large objects need free space in one piece.
     gc.collect()
     try:
         inputs = _read(path)
         gc.collect()
         judge(crypto, inputs, sys.stdout)
     except MemoryError:
-        refuse("lock.memory", "more than the lock's memory holds", sys.stdout)
+        refuse("lock.memory", "the case does not fit into the lock's memory", sys.stdout)
     print()
 
 
