@@ -21,16 +21,19 @@ UNEVEN = (str(ROOT / "firmware" / "hardware" / "console.py"), str(ROOT / "protoc
 
 
 class CountingCrypto:
-    """The real cryptography, each call of which is counted by name in `calls`."""
+    """The real cryptography. `calls` counts the calls by name. A function in `exhausted` finds no memory."""
 
     def __init__(self) -> None:
         self.calls: Counter[str] = Counter()
+        self.exhausted: set[str] = set()
 
     def __getattr__(self, name: str) -> Any:
         function = getattr(crypto, name)
 
         def counted(*arguments: Any) -> Any:
             self.calls[name] += 1
+            if name in self.exhausted:
+                raise MemoryError
             return function(*arguments)
 
         return counted

@@ -41,9 +41,12 @@ class Outputs:
 
     def __init__(self, lock: Lock) -> None:
         self._lock = lock
+        self.jammed = False  # there is no hardware timer for the strike's pulse
         self.seen: list[tuple[str, int]] = []
 
     def open(self) -> None:
+        if self.jammed:
+            raise OSError(16)
         self.seen.append(("open", self._lock.journal.next_counter))
 
     def show(self, name: str, after_ms: int = 0) -> None:

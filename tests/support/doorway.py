@@ -17,7 +17,6 @@ from firmware.lock import Lock
 from firmware.memory import visits
 from firmware.memory.store import Store
 from protocol import cbor, record
-from protocol import crypto_cpython as crypto
 from protocol.errors import StorageError
 from protocol.trust import Issuer, TrustList
 from sim import issuer, pki
@@ -28,6 +27,7 @@ from sim.phone.stay_key import StayKeys
 from sim.platform import Booking, Guest, Platform
 from sim.province.registry import PROFILES
 from tests.support import tap
+from tests.support.counting import CountingCrypto
 from tests.support.placed_lock import LISTING, PlacedLock
 from tests.support.tap import DirectCard
 
@@ -77,7 +77,7 @@ class Doorway(PlacedLock):
         self,
         folder: Path,
         monkeypatch: Any,
-        primitives: Any = crypto,
+        primitives: Any = None,
         certify: Callable[[pki.Identity, bytes], bytes] = pki.reader_certificate,
     ) -> None:
         self.true_ms = int(time.time() + 120) * 1000
@@ -89,7 +89,7 @@ class Doorway(PlacedLock):
         self._chance = random.Random(1)
         self.platform = Platform()
         self.outputs = Outputs()
-        super().__init__(CountingStore(str(folder)), 32, self.platform.public, primitives, certify)
+        super().__init__(CountingStore(str(folder)), 32, self.platform.public, primitives or CountingCrypto(), certify)
         self.trust(tap.iaca(issuer.MDL).der)
         self.take("profile", PROFILES["CN"])
 

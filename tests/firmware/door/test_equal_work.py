@@ -219,15 +219,28 @@ def test_a_door_that_works_on_the_keys_it_holds_alone_is_noticed(build: Build, m
     assert not all_alike(counts(build, of_held, "four guests"))
 
 
-def test_a_door_that_derives_the_pin_of_each_guest_is_noticed(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def one_by_one(self: Reentry, typed: str) -> list[Any]:
+class OneByOne(Reentry):
+    """A re-entry that does it wrong: it derives the PIN of each guest in turn."""
+
+    async def by_pin(self, typed: str) -> list[Any]:
         for known in self.guests():
             if self._pin(*known) == typed:
                 return [known]
         raise RefusedError("pin.wrong", "")
 
-    monkeypatch.setattr(Reentry, "by_pin", one_by_one)
-    found = counts(build, lambda house: house.types("00000000"), "one guest", "four guests")
+
+def test_a_door_that_derives_the_pin_of_each_guest_is_noticed(build: Build) -> None:
+    def of_guessing(house: House) -> dict[str, int]:
+        lock = house.lock
+        wrong = OneByOne(house.counting, house.store, lock.clock, lock.trusted, lock.stays, lock.commitment_keys)
+
+        def guess() -> None:
+            with pytest.raises(RefusedError, match=r"pin\.wrong"):
+                asyncio.run(wrong.by_pin("00000000"))
+
+        return house.work.of(guess)
+
+    found = counts(build, of_guessing, "one guest", "four guests")
     assert [each.get("hmac_sha256", 0) for each in found.values()] == [0, 1, 4]
 
 

@@ -187,17 +187,18 @@ def test_a_card_with_a_random_uid_is_a_new_one_whenever_it_comes_and_lies_in_the
     on_reader(story)
 
 
+class SilentCard(Card):
+    """Claims to speak ISO-DEP, and answers nothing."""
+
+    async def receive(self, block: bytes) -> bytes | None:
+        if block == b"\x50\x00":  # HLTA
+            self.halt()
+        return None
+
+
 def test_a_card_that_claims_iso_dep_and_does_not_speak_it_is_passed_over_soon() -> None:
     async def story(reader: Pn532Reader, board: VirtualPn532) -> None:
-        dead = Card(b"\xdeadcrd", Traits())
-
-        async def silent(block: bytes) -> bytes | None:
-            if block == b"\x50\x00":
-                dead.halt()
-            return None
-
-        dead.receive = silent  # type: ignore[method-assign]
-        board.antenna.bring(dead)
+        board.antenna.bring(SilentCard(b"\xdeadcrd", Traits()))
         await nobody_for(reader, 5)
         assert await is_read(reader, board)
 

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from firmware.door.reader_task import WELL_MS
-from protocol import crypto_cpython as crypto
 from sim.board.interpreter import ROOT
 from sim.nfc.faults import Faults
 from sim.phone.applet import Habits
@@ -43,10 +42,7 @@ def dead_flash(here: Scene, patch: pytest.MonkeyPatch) -> None:
 
 
 def no_memory(here: Scene, patch: pytest.MonkeyPatch) -> None:
-    def exhausted(*_: object) -> bytes:
-        raise MemoryError
-
-    patch.setattr(crypto, "open_gcm", exhausted)
+    patch.setattr(here.doorway.primitives, "exhausted", {"open_gcm"})
 
 
 NO_GO = {

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from firmware.door.claims import DocumentClaim
+from protocol import crypto_cpython as crypto
 from protocol import record
 from protocol.profile import Profile
 from sim.platform import Guest
@@ -209,18 +211,18 @@ def test_without_a_name_or_a_birth_date_it_is_marked_and_nobody_is_taken_for_ano
     bench: Bench, missing: str
 ) -> None:
     book(bench, places=2, admits="walk-in")
-    first, second = bench.claim(Guest("A", "1990-03-07", name="Li")), bench.claim(Guest("B", "1990-03-07", name="Li"))
-    for claim in (first, second):
+    claims: list[DocumentClaim] = []
+    for claim in [bench.claim(Guest(number, "1990-03-07", name="Li")) for number in "AB"]:
         shown = {name: text for name, text in claim.fields.items() if name != missing}
-        claim.__init__(claim._crypto, claim._key_of, shown, "SE", False)  # type: ignore[misc]  # asked for less
+        claims.append(DocumentClaim(crypto, bench.lock.commitment_keys.of, shown, "SE", False))  # asked for less
+    first, second = claims
     assert [mark(bench.serve([first])), mark(bench.serve([second]))] == [1, 1]
     assert kind(bench.serve([first])) == (record.ENTRY, 1) and kind(bench.serve([second])) == (record.ENTRY, 2)
 
 
 def test_who_shows_no_number_checks_in_nowhere(bench: Bench) -> None:
     book(bench, places=2, admits="walk-in")
-    claim = bench.claim(LICENCE)
-    claim.__init__(claim._crypto, claim._key_of, {"name": "Li Ann"}, "SE", False)  # type: ignore[misc]
+    claim = DocumentClaim(crypto, bench.lock.commitment_keys.of, {"name": "Li Ann"}, "SE", False)
     assert bench.serve([claim]) == "grant.none"
 
 

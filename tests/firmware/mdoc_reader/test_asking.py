@@ -3,7 +3,6 @@
 What they are asked for must not tell anybody who is expected.
 """
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from protocol import crypto_cpython as crypto
 from protocol.errors import TransportError
 from protocol.profile import Profile
 from sim import issuer, pki
@@ -269,19 +267,15 @@ def test_a_wallet_with_nothing_that_is_asked_for_is_told_to_use_another_document
 
 
 def test_a_door_that_runs_out_of_memory_begins_from_the_start(
-    doorway: Doorway, monkeypatch: pytest.MonkeyPatch
+    doorway: Doorway,
 ) -> None:
     guest = doorway.visitor(LICENCE)
     doorway.book(guest)
     phone = with_wallet(guest, "closes")
     assert come(doorway, phone).requests == ([RESIDENT],)
-    with monkeypatch.context() as patch:
-
-        def exhausted(*_: object) -> bytes:
-            raise MemoryError
-
-        patch.setattr(crypto, "seal_gcm", exhausted)
-        come(doorway, phone)
+    doorway.primitives.exhausted = {"seal_gcm"}
+    come(doorway, phone)
+    doorway.primitives.exhausted = set()
     assert doorway.outputs.done[-1] == "answer fault"
     assert come(doorway, phone).requests == ([RESIDENT],)
 
@@ -344,21 +338,13 @@ def certificate(root: pki.Identity, public: bytes) -> bytes:
     return next(der for _ in range(999) if len(der := pki.reader_certificate(root, public)) == size)
 
 
-def seen_by_the_phone(
-    doorway: Doorway, phone: Phone, monkeypatch: pytest.MonkeyPatch
-) -> tuple[list[tuple[int, int]], Counter[str]]:
+def seen_by_the_phone(doorway: Doorway, phone: Phone) -> tuple[list[tuple[int, int]], dict[str, int]]:
     """Lengths of all commands and responses of a tap, and the cryptographic operations that the door did."""
-    done: Counter[str] = Counter()
-    with monkeypatch.context() as patch:
-        for name in ("sign", "verify", "generate", "ecdh", "seal_gcm", "open_gcm"):
-            work = getattr(crypto, name)
-
-            def counted(*arguments: Any, _name: str = name, _work: Any = work) -> Any:
-                done[_name] += 1
-                return _work(*arguments)
-
-            patch.setattr(crypto, name, counted)
-        come(doorway, phone)
+    calls = doorway.primitives.calls
+    calls.clear()
+    come(doorway, phone)
+    assert calls["sign"] and calls["seal_gcm"], "the door asked for something"
+    done = {name: calls[name] for name in ("sign", "verify", "generate", "ecdh", "seal_gcm", "open_gcm")}
     return [(len(command), len(response)) for command, response in doorway.card.exchanges], done
 
 
@@ -377,7 +363,7 @@ def test_no_byte_request_or_signature_tells_why_a_guest_has_to_ask_the_host(
         here.lock.session_keys.prepare()
         here.lock.commitment_keys.of(here.platform.public)
         phone = with_wallet(guest, wallet)
-        taps = [seen_by_the_phone(here, phone, monkeypatch) for _ in range(3)]
+        taps = [seen_by_the_phone(here, phone) for _ in range(3)]
         assert f"tap.refused code={code}" in capsys.readouterr().out, code
         assert here.outputs.done[-1] == "answer refused_stay"
         seen[code] = [(lengths, operations) for lengths, operations in taps]
