@@ -1,14 +1,14 @@
-"""The serial console: one line an event, `<ms> <event> key=value …`, for installers and for the simulator's timeline.
+"""The serial console: one line for each event, `<ms> <event> key=value …`, for installers and the simulator's timeline.
 
-Never personal data, keys or bytes from a guest: events, codes, counts and durations only. The last lines are kept, for
-whoever plugs a cable in after something has happened (`firmware/maintenance.py`).
+It never prints personal data, keys or bytes from a guest, only events, codes, counts and durations. The last lines are
+kept, for somebody who plugs in a cable after something has happened (`firmware/maintenance.py`).
 """
 
 from firmware.hardware import ticks
 from protocol import const
 
 _KEPT = const(1024)
-_kept = bytearray(_KEPT)  # a ring, made once: a line that is logged leaves nothing on the heap
+_kept = bytearray(_KEPT)  # a ring that is made once, so that a logged line leaves nothing on the heap
 _count = 0
 
 
@@ -22,19 +22,19 @@ def log(event: str, **facts: object) -> None:
 
 
 def advise(message: str) -> None:
-    """Print what an installer can mend, a sentence of a ConfigError; nothing if there is none."""
+    """Print the sentence of a ConfigError, which says what an installer can correct. Print nothing if there is none."""
     if message:
         print(message)
         _keep(message.encode() + b"\n")
 
 
 def answer(line: bytes) -> None:
-    """Print a line of the maintenance console, which is no event."""
+    """Print a line of the maintenance console. It is not an event and is not kept."""
     print(line[:-1].decode())
 
 
 def lines() -> bytes:
-    """The last lines, whole ones, oldest first, with their ends."""
+    """The last complete lines, oldest first, each with its line end."""
     at = _count % _KEPT
     kept = bytes(_kept[at:] + _kept[:at])
     if _count < _KEPT:

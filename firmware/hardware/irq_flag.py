@@ -9,9 +9,9 @@ if TYPE_CHECKING:
 
 
 def irq_flag() -> "Any":
-    """An event to be set from an irq handler, with `set`, `clear` and `wait`.
+    """An event with `set`, `clear` and `wait` that irq handlers may set.
 
-    On the chip those come from a thread or an interrupt of their own, and only `ThreadSafeFlag` wakes a sleeping loop
-    from there. The unix port would poll for it every millisecond, and runs its handlers in the loop anyway.
+    On the chip these handlers run in a thread or an interrupt. Only `ThreadSafeFlag` wakes a sleeping loop from there.
+    The unix port runs them in the loop, so an `Event` is enough. It would poll a `ThreadSafeFlag` every millisecond.
     """
     return getattr(asyncio, "ThreadSafeFlag" if sys.platform == "esp32" else "Event")()

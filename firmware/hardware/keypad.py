@@ -1,11 +1,12 @@
-"""A keypad at the door, over Wiegand: two wires, one for zeros and one for ones, each pulsed low for a bit.
+"""A keypad at the door, over Wiegand: two wires, one for zeros and one for ones. A low pulse on a wire is a bit.
 
-Eight bits a key, as keypads of access control send them in their 8-bit mode: the key in the low four bits, their
-complement in the high four, so that a lost pulse shows. Ten digits, `*` clears what was typed, `#` confirms it. The
-keypad beeps by itself. Eight edges are as many as the chip queues while the interpreter is occupied.
+A key is eight bits, as keypads of access control send it in their 8-bit mode. The low four bits are the key, and the
+high four their complement, so that a lost pulse is noticed. There are ten digits. `*` clears what was typed and `#`
+confirms it. The keypad beeps by itself. While the interpreter is busy the chip queues eight edges, just enough for a
+key.
 
-The wires lead outside. Whoever gets at them could pulse them so fast that nothing else would ever find a place in that
-queue, so a keypad that does not pause is not listened to for a while.
+The wires are outside. Somebody who reaches them could pulse them so fast that no other interrupt finds a place in that
+queue. So the lock stops listening for a while to a keypad that does not pause.
 """
 
 import asyncio
@@ -22,19 +23,19 @@ if TYPE_CHECKING:
 
 KEYS = "0123456789*#"
 GAP_MS = 100
-"""A pause between two pulses after which a new key begins: in a key they are 1 to 3 ms apart."""
+"""After a pause of this length a new key begins. Within a key, pulses are 1 to 3 ms apart."""
 PAUSE_MS = 10000
-"""What was typed is cleared after such a pause."""
+"""After a pause of this length, what was typed is cleared."""
 BURST = 256
-"""Pulses without such a pause that are noise: thirty-two keys in a row, and no hand types so."""
+"""So many pulses without a pause of GAP_MS are noise. They would be 32 keys, and no hand types that fast."""
 DEAF_MS = 1000
-"""How long noise is not listened to."""
+"""How long the lock does not listen after noise."""
 LONGEST = 16
-"""Digits kept; of more, the first are, and they are nobody's PIN either way."""
+"""Most digits that are kept, the first ones. A PIN is shorter, so longer input is nobody's PIN."""
 
 
 class Keypad:
-    """A keypad on the pins `d0` and `d1`, which are pulled up: without one they are silent."""
+    """A keypad on the pins `d0` and `d1`. They have pull-ups, so that they are silent if no keypad is connected."""
 
     def __init__(self, d0: int, d1: int) -> None:
         self._flag = irq_flag()
@@ -81,7 +82,7 @@ class Keypad:
                 if len(self._keys) < LONGEST:
                     self._keys += KEYS[low]
                 self._flag.set()
-        # Beyond eight it was noise: what follows is passed over until there is a pause.
+        # After eight bits that were no key, what follows is noise, and is ignored until there is a pause.
 
     async def _key(self) -> str:
         while not self._keys:
@@ -96,7 +97,7 @@ class Keypad:
         return key
 
     async def code(self) -> str:
-        """The digits that were typed and confirmed, 1 to LONGEST of them."""
+        """Wait for digits that are typed and confirmed, 1 to LONGEST of them, and return them."""
         typed = ""
         while True:
             try:

@@ -1,8 +1,8 @@
-"""What the door itself tells: its contact, the inside handle, the mechanical key, the cover. Each change is an event.
+"""What the door's switches report: door contact, inside handle, mechanical key, cover. Each change is an event.
 
-Every input is a loop that is closed to ground at rest; a wire that is cut reads as its alarm. They are looked at
-rather than waited for: a contact bounces, and a level that two looks agree on does not. Nothing here opens anything,
-and the inside handle opens the door whether or not anybody looks.
+Every input is a loop that is closed to ground at rest, so a cut wire reads as an alarm. The inputs are polled, because
+a contact bounces: a level counts when two looks in a row agree. Nothing here opens the door. The inside handle opens it
+mechanically, whether this code runs or not.
 """
 
 import asyncio
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 LOOK_MS = 50
 
 EXPLAINED_MS = PULSE_MS + 7000
-"""How long after an opening, a turn of the key or a touch of the handle the door may open because of it."""
+"""For this long after an opening, a turn of the key or a touch of the handle, that explains an open door."""
 
 
 class Switch:
-    """One input; `active` is the level that two looks in a row agreed on, at rest before the first."""
+    """One input. `active` is the last level that two looks in a row agreed on. At first it is at rest."""
 
     def __init__(self, pin: int) -> None:
         self._pin = Pin(pin, Pin.IN, Pin.PULL_UP)
@@ -36,7 +36,7 @@ class Switch:
         self.active = False
 
     def changed(self) -> bool:
-        """Look; True if `active` is another now."""
+        """Look once. True if `active` has changed."""
         level = self._pin.value()
         steady = level == self._last
         self._last = level
@@ -47,8 +47,8 @@ class Switch:
 
 
 class Sensors:
-    """The inputs that are fitted, on the board's `pins` by name. `run` for ever. `event` is called with the kind and
-    the name of each event of `protocol.record.EVENTS`."""
+    """The inputs that the fittings say are wired, on the board's `pins`, by name. `event` is called with the kind and
+    the WHAT of each event of `protocol.record.EVENTS`."""
 
     def __init__(
         self, pins: "dict[str, int]", fittings: "Fittings", strike: "Strike", event: "Callable[[int, str], None]"
@@ -57,37 +57,37 @@ class Sensors:
         self._held_ms = fittings.held_seconds * 1000
         self._strike = strike
         self._event = event
-        self._touched: int | None = None  # when key or handle last was, or is
+        self._touched: int | None = None  # when the key or the handle was last active
         self._open_since: int | None = None
         self._looks = 0
 
     async def run(self) -> None:
         """Look at the inputs until cancelled."""
         if not self._switches:
-            return await asyncio.Event().wait()  # type: ignore[return-value]  # nothing is fitted, and nothing ends
+            return await asyncio.Event().wait()  # type: ignore[return-value]  # no input is wired; wait for ever
         while True:
             self.look()
             await asyncio.sleep(LOOK_MS / 1000)
 
     def look(self) -> None:
-        """One look at each input, and events for what it shows."""
+        """Look once at each input, and report the events."""
         self._looks += 1
-        # The causes before the door that opens because of them.
+        # First the causes, then the door that opens because of them.
         for name in ("key", "handle", "tamper", "contact"):
             switch = self._switches.get(name)
             if switch is not None and switch.changed():
                 self._tell(name, switch.active)
             if switch is not None and switch.active and name in ("key", "handle"):
                 self._touched = ticks.now()
-        # What explains an open door is forgotten long before ticks come round again.
+        # Forgotten long before the ticks wrap round.
         if self._touched is not None and ticks.age(self._touched) >= EXPLAINED_MS:
             self._touched = None
         if self._open_since is not None and ticks.age(self._open_since) >= self._held_ms:
-            self._open_since = None  # once for each time it stands open
+            self._open_since = None  # report it once for each time that the door stands open
             self._event(record.DOOR, "held")
 
     def levels(self) -> "dict[str, bool]":
-        """Each input that is fitted: is it away from its rest?"""
+        """For each input that is wired: is it active, which means not at rest?"""
         return {name: switch.active for name, switch in self._switches.items()}
 
     def _tell(self, name: str, active: bool) -> None:
@@ -101,7 +101,8 @@ class Sensors:
             self._event(record.DOOR, self._opening() if active else "closed")
 
     def _opening(self) -> str:
-        """Why the door is open. Only a lock that sees the inside handle can tell who leaves from who breaks in."""
+        """WHAT for a door that opened. Only a lock that sees the inside handle can tell a guest who leaves from an
+        intruder."""
         if self._looks <= 2:
             return "found-open"
         for since in (self._strike.opened_at, self._touched):

@@ -1,4 +1,4 @@
-"""What the guest perceives: a colour and a tone for each state of the door (tables in docs/door-signals.md)."""
+"""What the guest sees and hears: a colour and a tone for each state of the door (tables in docs/door-signals.md)."""
 
 import asyncio
 
@@ -22,13 +22,13 @@ _SIGNALS = {
 }
 
 LINGER_MS = 2000
-"""How long the answer to a tap stays lit before the door looks idle again."""
+"""How long the answer to a tap is lit before the light goes back to idle."""
 ASIDE_MS = 1000
-"""How long something said to a bystander hides what the door is about."""
+"""How long a signal for a second person replaces the signal for the guest who is being served."""
 _PAUSE_MS = const(100)
 _FLASH_MS = const(200)
 _DARK_MS = const(2800)
-"""The light of a door that waits with something on its reader: how long it is lit and dark in turn."""
+"""In "obstructed": how long the light is on and off in turn."""
 
 
 class Signals:
@@ -43,10 +43,11 @@ class Signals:
         self._linger = False
 
     def show(self, name: str, after_ms: int = 0) -> None:
-        """Show a state until the next one, its tone once; `after_ms` from now, if there is no other by then.
+        """Show a state until the next one, and sound its tone once. With `after_ms` it begins after that time, unless
+        another state was shown by then.
 
-        The door rests in the last that was shown of "idle" and "obstructed", in which it flashes. Neither cuts short
-        what is said to somebody just now.
+        "idle" and "obstructed" are the states of a door at rest. After an answer the door goes back to the one of them
+        that was shown last. Neither of them cuts an answer short. In "obstructed" the light flashes.
         """
         if name in ("idle", "obstructed"):
             self._rest = name
@@ -57,16 +58,16 @@ class Signals:
         self._play(name, after_ms=after_ms)
 
     def answer(self, name: str) -> None:
-        """Show the answer to a tap: its tone, its light for a moment, then idle."""
+        """Show the answer to a tap: its tone, its light for a moment, and then the state at rest."""
         self._state = self._rest
         self._play(name, for_ms=LINGER_MS)
 
     def aside(self, name: str) -> None:
-        """Say something to somebody else than the guest being served: then it is as before."""
+        """Show a signal for a second person while a guest is served. After it, the guest's signal is shown again."""
         self._play(name, for_ms=ASIDE_MS)
 
     def halt(self) -> None:
-        """The lock cannot work: the fault's light, silent, until the power goes."""
+        """Show the light of "fault", without a tone, until the lock starts again."""
         self._light("fault")
 
     def _play(self, name: str, after_ms: int = 0, for_ms: int = 0) -> None:

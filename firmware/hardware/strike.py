@@ -1,12 +1,16 @@
-"""The strike: the one output that lets someone in. Without current from reset on, and open only for a bounded pulse.
+"""The strike: the one output that opens the door. It has no current from reset on, and each opening is a short pulse.
 
-The pulse is ended by a hardware timer, not by a task: its interrupt is served between any two steps of the interpreter,
-so a loop that never comes round again leaves the door shut all the same. What stops the interpreter itself is ended by
-the watchdog, whose reset takes the current away. Egress is mechanical and does not pass through here.
+A hardware timer ends the pulse, and not a task. The interpreter serves its interrupt between any two steps, so a task
+that loops for ever cannot keep the door open. If the interpreter itself stops, the watchdog resets the chip, which
+takes the current away. Leaving the room is mechanical and does not depend on this.
 
-An interrupt only asks for its handler to be called, and the chip forgets that where eight others wait already (the
-esp32 port's machine_timer.c does not look at what `mp_sched_schedule` answers). So the timer does not ring once, at the
-end: it comes again and again while the strike is open, and the end of the pulse is what the time says.
+    state   pin        timer     becomes the next by
+    shut    shut       off       `open`: open
+    open    open       running   `look`, PULSE_MS after the last `open`: shut. `shut`: shut
+
+An interrupt only asks the interpreter to call its handler. If eight such calls are waiting already, the chip drops it
+(the esp32 port's machine_timer.c ignores the result of `mp_sched_schedule`). So the timer does not fire once at the
+end. It fires again and again while the strike is open, and the clock says when the pulse is over.
 """
 
 from machine import Pin, Timer
@@ -19,36 +23,36 @@ if TYPE_CHECKING:
     from typing import Any
 
 PULSE_MS = 3000
-"""How long one opening lasts: time to push the door, short enough that it is shut before the next guest."""
+"""How long one opening lasts: enough time to push the door, and over before the next guest comes."""
 
 LOOK_MS = 100
-"""How often the end of a pulse is looked for."""
+"""How often the lock checks whether the pulse is over."""
 
 _TIMER = const(1)
-"""Not 0: until MicroPython 1.28 the port takes that one to notice that a UART has gone idle (`firmware/nfc/hsu.py`)."""
+"""Not 0: up to MicroPython 1.28 the port uses timer 0 to notice that a UART is idle (`firmware/nfc/hsu.py`)."""
 
 
 class Strike:
-    """An electric strike on one pin. Fail-secure until `fit` says otherwise: shut without current."""
+    """An electric strike on one pin. Until `fit` it is fail-secure: without current it is shut."""
 
     def __init__(self, pin: int) -> None:
         self._pin = Pin(pin, Pin.OUT, value=0)
         self._shut = 0
         self._timer = Timer(_TIMER)
-        self._pulse: int | None = None  # ticks of its beginning, while it lasts
+        self._pulse: int | None = None  # ticks at its beginning; None while the strike is shut
         self.opened_at: int | None = None
-        """Ticks of the last opening, None before the first and once it is forgotten."""
+        """Ticks of the last opening. None before the first one, and once it is older than ticks can tell."""
 
     def fit(self, fail_safe: bool) -> None:
-        """Tell what kind it is. A fail-safe strike is held shut by current, so its level is inverted: it stands open
-        without power, and until this call while the lock boots."""
+        """Set the kind of strike. A fail-safe strike needs current to be shut, so its level is inverted. It is open
+        without power, and also while the lock boots until this call."""
         self._shut = 1 if fail_safe else 0
         self._pin.value(self._shut)
 
     def open(self) -> None:
-        """Open now and shut again after PULSE_MS; opening an open strike begins the pulse anew."""
-        # The end before the beginning: if there were no timer to be had, the door would stay shut. And before that the
-        # moment, or the last look of an earlier pulse, coming in between, would take the timer of this one away.
+        """Open now, and shut after PULSE_MS. If the strike is open already, the pulse starts again."""
+        # The timer starts before the strike opens: if no timer can be had, the door stays shut. The time is set before
+        # the timer: a last look of an earlier pulse could come in between and stop the timer of this pulse.
         self._pulse = ticks.now()
         self._timer.init(mode=Timer.PERIODIC, period=LOOK_MS, callback=self._look)
         self.opened_at = self._pulse
@@ -58,14 +62,14 @@ class Strike:
         self.look()
 
     def look(self) -> None:
-        """Shut, if the pulse is over and nobody has. Call about once a second."""
+        """Shut if the pulse is over. Call this about once a second too, in case the timer does not."""
         if self._pulse is not None and ticks.age(self._pulse) >= PULSE_MS:
             self.shut()
         if self.opened_at is not None and ticks.age(self.opened_at) >= ticks.FOREVER:
             self.opened_at = None
 
     def shut(self) -> None:
-        """Shut at once, whatever is going on."""
+        """Shut at once."""
         self._pin.value(self._shut)
         self._pulse = None
         self._timer.deinit()

@@ -1,4 +1,5 @@
-"""Milliseconds that only move forward, on both runtimes. Differences are good up to 6 days, for MicroPython's wrap."""
+"""Milliseconds that only move forward, on both runtimes. MicroPython's ticks wrap, so differences are right up to 6
+days."""
 
 import time
 
@@ -19,14 +20,14 @@ now: "Callable[[], int]" = getattr(time, "ticks_ms", _now)
 """Milliseconds since an arbitrary start."""
 
 since: "Callable[[int, int], int]" = getattr(time, "ticks_diff", _since)
-"""`since(later, earlier)` in milliseconds; negative once ticks have wrapped in between."""
+"""`since(later, earlier)` in milliseconds. Negative if the ticks have wrapped in between."""
 
 FOREVER = 1 << 29
-"""An age in milliseconds that stands for all from six days on: so far can the chip's ticks be told apart."""
+"""The age, in milliseconds, of everything older than about six days. The chip's ticks cannot measure more."""
 
 
 def age(earlier: int) -> int:
-    """Milliseconds from `earlier` to now, FOREVER if ticks have wrapped meanwhile. For all that is not looked at daily:
-    after twelve days it would begin anew."""
+    """Milliseconds from `earlier` to now, or FOREVER if the ticks have wrapped. After twelve days it starts again from
+    0, so whoever uses it must look more often than that."""
     elapsed = since(now(), earlier)
     return FOREVER if elapsed < 0 else elapsed

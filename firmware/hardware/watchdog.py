@@ -1,5 +1,5 @@
-"""The watchdog is fed by one task, and only while all others do their work. When one does not, the lock starts again:
-by itself, or by the watchdog where it does not come to that.
+"""One task feeds the watchdog, and only while all other tasks work. If one does not, the lock starts again: by itself,
+or by the watchdog if it cannot.
 """
 
 import asyncio
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from machine import WDT
 
 WATCHDOG_MS = 30000
-"""Longer than the slowest step on the chip; a loop that has not come round by then is stuck."""
+"""Longer than the slowest step on the chip. An event loop that takes longer is stuck."""
 
 SERVED_MS = 120000
-"""Longer than the longest tap, with a holder who takes their time; a door that serves one guest for so long hangs."""
+"""Longer than the longest tap of a guest who takes their time. A door that serves one guest for this long is stuck."""
 
 _LOOP_MS = 1000
 
@@ -24,17 +24,17 @@ _LOOP_MS = 1000
 async def watch(
     watchdog: "WDT", tasks: "list[asyncio.Task[None]]", serving_ms: "Callable[[], int]", tick: "Callable[[], object]"
 ) -> None:
-    """Feed `watchdog` and call `tick` about once a second; returns, to feed no more, when the lock should restart.
+    """Feed `watchdog` and call `tick` about once a second. Return when the lock should restart.
 
-    `serving_ms` says for how long the door has been serving one guest. A task that ended is a reason, and so is a guest
-    who is never done; guests who come one after the other are none, however little time there is between them.
+    The lock should restart when a task has ended, or when the door serves one guest for too long. `serving_ms` says for
+    how long it has served this guest. It is 0 between two guests, so a row of guests is no reason to restart.
     """
     while True:
         for task in tasks:
             if task.done():
                 try:
                     await task
-                except Exception as error:  # noqa: BLE001  whatever it was: name it, and let the lock start again
+                except Exception as error:  # noqa: BLE001  whatever it was, log its type and let the lock start again
                     log("lock.task_failed", error=type(error).__name__)
                 return
         served = serving_ms()

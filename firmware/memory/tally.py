@@ -171,13 +171,13 @@ class Tally:
             self._join(line)
 
     def _join(self, line: Line) -> None:
-        held = self._lines.get(line.key())
-        if held is None:
+        known = self._lines.get(line.key())
+        if known is None:
             self._order += 1  # a dict keeps no order on MicroPython
             line.order = self._order
             self._lines[line.key()] = line
         else:
-            held.join(line)
+            known.join(line)
 
     def _settle(self, note: bytes) -> None:
         number, key = journal_notes.settled(note) or (0, None)

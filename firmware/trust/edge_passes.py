@@ -1,7 +1,7 @@
-"""Which edges the lock talks to: those with a pass that the province signed, not expired, not replaced by a later one.
+"""Which edges the lock talks to: those with a pass that the province signed, that has not expired or been replaced.
 
-A pass is verified once and then known by its hash. A later pass for an edge's name puts an end to the ones before, so
-a Pi that was stolen is shut out as soon as its replacement has been here.
+A pass is verified once. After that it is known by its hash. A later pass for the same edge name makes earlier passes
+invalid. So a stolen Pi is shut out as soon as its replacement has connected.
 """
 
 from protocol import cbor, const, statement
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 _FILE = const("edges")
 
 NAMES = 16
-"""Edges remembered: more than will ever be in range of one door."""
+"""Edge names that are remembered, more than are ever in range of one door."""
 _KNOWN = const(4)
-"""Verified passes remembered by hash."""
+"""Verified passes that are remembered by hash."""
 
 
 class EdgePasses:
-    """Judges passes; remembers in flash, by edge name, when the latest one seen was issued."""
+    """Judges passes. Remembers in flash, for each edge name, when the latest pass seen was issued."""
 
     def __init__(self, crypto: "Crypto", store: "Store", identity: "Identity", clock: "Clock") -> None:
         self._crypto = crypto
@@ -38,21 +38,23 @@ class EdgePasses:
         raw = self._store.read(_FILE)
         latest = {} if raw is None else cbor.decode(raw)
         if not isinstance(latest, dict):
-            raise StorageError("edges.corrupt", "the file of edges does not hold them")
+            raise StorageError("edges.corrupt", "the file of edges cannot be parsed")
         return latest
 
     def judge(self, data: bytes, edge_public: bytes) -> EdgePass:
-        """The pass in `data`, if it is good for whoever has proven to hold `edge_public`; what is cheap is asked first.
+        """The pass in `data`, if it is valid for the edge that has proven to have the key `edge_public`.
 
-        Raises FormatError; VerificationError `edge-pass.key` (another edge's), `edge-pass.expired`, `cose.signature`;
-        RefusedError `edge-pass.lock` (for other locks), `edge-pass.replaced`. Expired means that it may have: the whole
-        interval of the clock must lie before its end. After a cold start only the floor is known and judged, because
-        the time itself comes over this link; an edge that plays on that gets to carry what it cannot read.
+        Raises FormatError; VerificationError `edge-pass.key` (it is another edge's), `edge-pass.expired`,
+        `cose.signature`; RefusedError `edge-pass.lock` (it is for other locks), `edge-pass.replaced`.
+
+        A pass counts as expired if it may have expired: the whole interval of the clock must lie before its end. After
+        a cold start only the floor is known, and the pass is compared with that, because the time comes over this very
+        link. An edge that abuses this gets only sealed records. The signature is checked last, because that is slow.
         """
         signed = statement.parse(data)
         form = EdgePass.parse(signed.read(KIND))
         if form.edge_public != edge_public:
-            raise VerificationError("edge-pass.key", "the pass is for another key than the edge has")
+            raise VerificationError("edge-pass.key", "the pass is for a key that this edge does not have")
         if not form.admits(self._identity.lock_id):
             raise RefusedError("edge-pass.lock", "the pass is for other locks")
         earliest, latest = self._clock.interval()
@@ -60,7 +62,7 @@ class EdgePasses:
             raise VerificationError("edge-pass.expired", "the pass has expired")
         newest = self._latest.get(form.edge, 0)
         if form.issued_at < newest:
-            raise RefusedError("edge-pass.replaced", "a later pass for this edge has been here")
+            raise RefusedError("edge-pass.replaced", "the lock has seen a later pass for this edge")
         digest = self._crypto.digest("SHA-256", data)
         if digest not in self._known:
             signed.verify(self._crypto, self._identity.anchor)

@@ -1,9 +1,9 @@
-"""The lists of what is revoked: taken from couriers, kept in flash, asked at every tap.
+"""The issuers' lists of what they have revoked. Couriers bring them, flash keeps them, every tap asks them.
 
-A list stays in its file, under two signatures that were checked when it came and are checked again at boot and when the
-trust list changes. Beside it lies its extract, which a tap asks (revocation_extract.py); in memory is only what says
-whether a list applies. Files are never deleted, so that the serial of a list once held cannot be undone by taking the
-list out of the trust list and putting it in again.
+A list stays in its file under two signatures, the province's and the issuer's. They are checked when the list comes, at
+each boot, and when the trust list changes. Beside the list is its extract, which a tap reads (revocation_extract.py).
+Only what says whether a list applies is in memory. Files are never deleted. Otherwise a list could be replaced by an
+older one, after it was taken out of the trust list and put in again.
 """
 
 from firmware.trust import revocation_extract
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from protocol.trust_rules import TrustRules
 
 
-class _Held:
-    """A list in use: its entry in the trust list; when it was issued, begins to count and ends; the bits that a status
-    list has for each document."""
+class _ListInUse:
+    """A list in use: its entry in the trust list, the times when it was issued, becomes valid and expires, and for a
+    status list the number of bits for each document."""
 
     def __init__(self, entry: "ListEntry", issued: int, begins: int, expires: int, bits: int = 0) -> None:
         self.entry = entry
@@ -38,7 +38,7 @@ class _Held:
 
 
 class Revocation:
-    """The lists that this lock holds, under the trust list that `adopt` was last given."""
+    """The lists that this lock has, as far as the trust list that `adopt` was last given names them."""
 
     def __init__(self, crypto: "Crypto", store: "Store", anchor: bytes) -> None:
         self._crypto = crypto
@@ -46,7 +46,7 @@ class Revocation:
         self._anchor = anchor
         self._entries: "list[ListEntry]" = []
         self._roots: "list[TrustRoot]" = []
-        self._held: "dict[int, _Held]" = {}
+        self._in_use: "dict[int, _ListInUse]" = {}
         self._serials: "dict[int, int]" = {}
         for number in range(1, trust.MAX_LISTS + 1):
             raw = store.read(revocation_list.name(number))
@@ -57,49 +57,49 @@ class Revocation:
         return RevocationList.parse(signed.open(self._crypto, revocation_list.KIND, self._anchor))
 
     def adopt(self, trusted: "TrustList", roots: "list[TrustRoot]") -> None:
-        """Judge by `trusted` from now on, whose issuers are `roots`. A list held that it does not name in the same way
-        is out of use."""
+        """Use the trust list `trusted`, whose issuers are `roots`, from now on. Lists that it does not name in the same
+        way are no longer used."""
         self._entries, self._roots = trusted.lists, roots
-        self._held = {}
+        self._in_use = {}
         for entry in trusted.lists:
             if entry.number in self._serials:
                 data = self._store.read(revocation_list.name(entry.number)) or b""
                 try:
                     content = RevocationList.parse(statement.parse(data).read(revocation_list.KIND)).content
-                    held, parsed = self._judge(entry, content)
+                    used, parsed = self._judge(entry, content)
                     self._lay_down(entry.number, parsed, data)
                 except (FormatError, VerificationError):
-                    continue  # signed by a key that is no longer named; the province will send another
-                self._held[entry.number] = held
+                    continue  # its signer is no longer in the trust list; the province will send another list
+                self._in_use[entry.number] = used
 
-    def _judge(self, entry: "ListEntry", content: bytes) -> "tuple[_Held, CRL | StatusToken]":
-        """`content` as the list that `entry` names. Raises FormatError, VerificationError."""
+    def _judge(self, entry: "ListEntry", content: bytes) -> "tuple[_ListInUse, CRL | StatusToken]":
+        """Verify `content` as the list that `entry` names. Raises FormatError, VerificationError."""
         if entry.kind == trust.CRL:
             crl = CRL(content)
             refusal = None
             for root in self._roots:
                 if self._applies(entry, root):
                     try:
-                        # One certificate of the key must fit: a renewed one may write a name otherwise.
+                        # One certificate of the key must match. A renewed one may spell the name differently.
                         crl.verify(self._crypto, root.certificate)
                         break
                     except VerificationError as error:
                         refusal = refusal or error
             else:
-                assert refusal is not None  # the issuer that the entry names has its own key
+                assert refusal is not None  # the entry's own issuer is among the roots
                 raise refusal
-            return _Held(entry, crl.this_update, crl.this_update, crl.next_update), crl
+            return _ListInUse(entry, crl.this_update, crl.this_update, crl.next_update), crl
         token = StatusToken(content)
         if (token.bits != 0) != (entry.kind == trust.STATUS_LIST):
-            raise VerificationError("status-list.kind", "a token of another kind than the trust list names")
+            raise VerificationError("status-list.kind", "the trust list names a list of another kind")
         token.verify(self._crypto, cose.parse_key(entry.key), entry.uri)
         begins = max(token.issued, token.not_before or 0)
-        return _Held(entry, token.issued, begins, token.expires, token.bits), token
+        return _ListInUse(entry, token.issued, begins, token.expires, token.bits), token
 
     def _applies(self, entry: "ListEntry", root: "TrustRoot", status: "StatusReference | None" = None) -> bool:
-        """Does the list of `entry` judge what `root` signed, and a document of that `status`? Whose it is is told by
-        the key: one IACA may have several entries in the trust list, for a certificate renewed or for each document
-        type, and they share its lists."""
+        """Does the list of `entry` apply to what `root` signed, and to a document with that `status`? Issuers are
+        compared by key: one IACA may have several entries in the trust list, for a renewed certificate or for each
+        document type, and all of them share its lists."""
         named, own = self._roots[entry.issuer].certificate, root.certificate
         if named.curve != own.curve or named.public != own.public:
             return False
@@ -108,7 +108,7 @@ class Revocation:
         return entry.uri == (status.list_uri if entry.kind == trust.STATUS_LIST else status.identifier_uri)
 
     def _lay_down(self, number: int, parsed: "CRL | StatusToken", data: bytes) -> None:
-        """Write the extract of a list that the statement `data` brought, unless it is there. Raises FormatError."""
+        """Write the extract of the list in the statement `data`, unless it is in flash already. Raises FormatError."""
         name = _extract_name(number)
         if revocation_extract.is_of(self._store, name, data):
             return
@@ -121,35 +121,35 @@ class Revocation:
         self._store.write_parts(name, parts)
 
     def accept(self, signed: statement.Statement, now: "tuple[int, int | None]") -> None:
-        """Verify and take a statement of kind `revocation-list`; the time lies in the interval `now`.
+        """Verify and take a statement of kind `revocation-list`. The time is in the interval `now`.
 
-        Raises FormatError; VerificationError, `revocation-list.early` and `.expired` among them; RefusedError
-        `revocation-list.serial` for one that is not newer than the one held, `revocation-list.unknown` for a number
-        that the trust list does not name, `revocation-list.older` for a list made before the one held.
+        Raises FormatError; VerificationError, also `revocation-list.early` and `.expired`; RefusedError:
+        `revocation-list.serial` if it is not newer than the one in flash, `revocation-list.unknown` if the trust list
+        does not name its number, `revocation-list.older` if the issuer made it before the one in use.
         """
         form, data = self._open(signed), signed.data
         name = revocation_list.name(form.number)
         if form.serial <= self._serials.get(form.number, 0):
             if form.serial == self._serials[form.number] and data == self._store.read(name):
                 return
-            raise RefusedError("revocation-list.serial", "a newer one is held")
+            raise RefusedError("revocation-list.serial", "the lock has a newer one")
         entries = [entry for entry in self._entries if entry.number == form.number]
         if not entries:
             raise RefusedError("revocation-list.unknown", "the trust list names no list of this number")
         judged, parsed = self._judge(entries[0], form.content)
-        form.content = b""  # it lives on in what was parsed of it; the extract needs the room
-        held = self._held.get(form.number)
-        if held is not None and judged.issued < held.issued:
-            raise RefusedError("revocation-list.older", "made before the one held")
+        form.content = b""  # `parsed` keeps what is needed, and the extract needs the memory
+        used = self._in_use.get(form.number)
+        if used is not None and judged.issued < used.issued:
+            raise RefusedError("revocation-list.older", "made before the list in use")
         if now[1] is not None and judged.begins > now[1]:
-            raise VerificationError("revocation-list.early", "made, or good from, a time that is still to come")
+            raise VerificationError("revocation-list.early", "it was made or becomes valid in the future")
         if judged.expires < now[0]:
-            raise VerificationError("revocation-list.expired", "its time is over")
+            raise VerificationError("revocation-list.expired", "the list has expired")
         self._lay_down(form.number, parsed, data)
-        self._held.pop(form.number, None)  # should flash fail between the two files, there is no list rather than half
+        self._in_use.pop(form.number, None)  # if flash fails between the two files, there is no list in use
         self._store.write(name, data)
         self._serials[form.number] = form.serial
-        self._held[form.number] = judged
+        self._in_use[form.number] = judged
 
     def serials(self) -> "dict[str, int]":
         """Serial of each list in flash, by its name."""
@@ -158,14 +158,14 @@ class Revocation:
     # --- what a tap asks ---------------------------------------------------------------------------------------------
 
     def check(self, root: "TrustRoot", serial: bytes, status: "StatusReference") -> None:
-        """Refuse what a list held says is revoked: the certificate with `serial` that `root` signed, or the document
-        that `status` refers to. A list that has become stale counts as well: revoked stays revoked.
+        """Refuse what a list in use says is revoked: the certificate with `serial` that `root` signed, or the document
+        that `status` refers to. A stale list counts too, because what is revoked stays revoked.
 
         Raises VerificationError `mdoc.ds_revoked`, `mdoc.revoked`, `mdoc.suspended`, `mdoc.status_unknown`,
         `mdoc.status_index`.
         """
-        for number, held in self._held.items():
-            entry = held.entry
+        for number, used in self._in_use.items():
+            entry = used.entry
             if not self._applies(entry, root, status):
                 continue
             file = _extract_name(number)
@@ -176,33 +176,33 @@ class Revocation:
                 if revocation_extract.names(self._store, file, status.identifier):
                     raise VerificationError("mdoc.revoked", "the issuer has revoked the document")
             else:
-                self._check_entry(file, held.bits, status.index)
+                self._check_entry(file, used.bits, status.index)
 
     def _check_entry(self, file: str, bits: int, index: int) -> None:
         offset, shift = entry_at(index, bits)
         byte = revocation_extract.byte_of_status(self._store, file, offset)
         if byte is None:
-            raise VerificationError("mdoc.status_index", "the status list has no such entry")
+            raise VerificationError("mdoc.status_index", "the status list has no entry with this index")
         found = byte >> shift & (1 << bits) - 1
         if found == INVALID:
             raise VerificationError("mdoc.revoked", "the issuer has revoked the document")
         if found == SUSPENDED:
             raise VerificationError("mdoc.suspended", "the issuer has suspended the document")
         if found != VALID:
-            raise VerificationError("mdoc.status_unknown", "a status that the specification does not define")
+            raise VerificationError("mdoc.status_unknown", "the specification does not define this status")
 
     def stale(
         self, root: "TrustRoot", status: "StatusReference", rules: "TrustRules", latest: "int | None"
     ) -> "str | None":
-        """Code that names a list which judges such a document and is missing, or may be stale at `latest`, the latest
-        that it can be now (None: unknown). None if all are fresh."""
+        """A code if a list that applies to such a document is missing or may be stale. None if all are fresh. `latest`
+        is the latest time that it can be now (None: unknown)."""
         for entry in self._entries:
             if not self._applies(entry, root, status):
                 continue
-            held = self._held.get(entry.number)
+            used = self._in_use.get(entry.number)
             crl = entry.kind == trust.CRL
             age = rules.max_age[trust_rules.CRL if crl else trust_rules.STATUS_LIST]
-            if held is None or latest is None or latest > held.expires or latest > held.issued + age:
+            if used is None or latest is None or latest > used.expires or latest > used.issued + age:
                 return "crl.stale" if crl else "status-list.stale"
         return None
 

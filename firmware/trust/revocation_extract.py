@@ -1,12 +1,12 @@
-"""What a list says is revoked, in a form that a tap can ask in no time and no memory: sorted records in a file.
+"""What a list says is revoked, in a form that a tap can search quickly with little memory: a file of sorted records.
 
-An issuer's own list is long, compressed or deeply nested: reading it takes time and memory that a tap does not have. So
-it is read once, when it comes, into its extract:
+An issuer's own list is long, compressed or deeply nested. Reading it takes more time and memory than a tap has. So it
+is read once, when it comes, and its extract is written:
 
     SHA-256 of the statement it was made from (32), bytes of the status list (4), records of equal length, sorted
 
-A record of a status list is the offset (3) and value (1) of a byte that is not all valid; of other lists, the first
-eight bytes of SHA-256 over a serial number or an identifier.
+For a status list, a record is the offset (3) and value (1) of a byte that is not all valid. For other lists, it is the
+first eight bytes of SHA-256 over a serial number or an identifier.
 """
 
 from hashlib import sha256
@@ -25,12 +25,12 @@ _HEAD = const(36)
 _NAME = const(8)
 
 MAX_ENTRIES = 4096
-"""Most bytes of a status list that are not all valid. A list of up to 32,768 documents cannot have more; in a longer
-one so many are more than the compressed bytes of a statement can usually say."""
+"""Most bytes of a status list that are not all valid. A list of up to 32,768 documents cannot have more. A longer list
+with more of them usually does not fit a statement, even compressed."""
 
 
 def extract_of_names(statement: bytes, names: "Iterable[bytes]") -> "Iterator[bytes]":
-    """The extract, in parts, of a list that revokes `names`: serial numbers or identifiers."""
+    """The extract, in parts, of a list that revokes `names`, which are serial numbers or identifiers."""
     yield sha256(statement).digest() + bytes(4)
     yield from sorted([_fingerprint(name) for name in names])
 
@@ -38,8 +38,8 @@ def extract_of_names(statement: bytes, names: "Iterable[bytes]") -> "Iterator[by
 def extract_of_status(statement: bytes, compressed: bytes) -> "Iterator[bytes | bytearray]":
     """The extract, in parts, of a status list.
 
-    Raises FormatError `status-list.zlib`, `status-list.too_long` for one that inflates to more than MAX_INFLATED bytes,
-    `status-list.too_dense` for more than MAX_ENTRIES to remember.
+    Raises FormatError `status-list.zlib`, `status-list.too_long` if it inflates to more than MAX_INFLATED bytes,
+    `status-list.too_dense` if it has more than MAX_ENTRIES bytes to remember.
     """
     sparse = Sparse(compressed, MAX_INFLATED, MAX_ENTRIES)
     yield sha256(statement).digest() + sparse.size.to_bytes(4, "big")
@@ -47,7 +47,7 @@ def extract_of_status(statement: bytes, compressed: bytes) -> "Iterator[bytes | 
 
 
 def is_of(store: "Store", file: str, statement: bytes) -> bool:
-    """Is there an extract in `file`, and made from `statement`?"""
+    """Is there an extract in `file` that was made from `statement`?"""
     return store.read_part(file, 0, 32) == bytes(sha256(statement).digest())
 
 
@@ -58,7 +58,7 @@ def names(store: "Store", file: str, name: bytes) -> bool:
 
 
 def byte_of_status(store: "Store", file: str, offset: int) -> "int | None":
-    """Byte `offset` of the status list, None if it is shorter."""
+    """Byte `offset` of the status list, or None if the list is shorter."""
     if offset >= int.from_bytes(store.read_part(file, 32, 4), "big"):
         return None
     wanted = offset.to_bytes(3, "big")
@@ -71,7 +71,7 @@ def _fingerprint(name: bytes) -> bytes:
 
 
 def _find(store: "Store", file: str, length: int, wanted: bytes) -> bytes:
-    """The first record that is not before `wanted`; empty if all are."""
+    """The first record that does not sort before `wanted`. Empty if there is none."""
     low, high = 0, (store.size(file) - _HEAD) // length
     while low < high:
         middle = low + high >> 1

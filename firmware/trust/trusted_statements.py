@@ -1,4 +1,4 @@
-"""The lock's trusted: the province-signed statements it acts under, in flash, each replaced only by a newer one."""
+"""The province's statements that the lock acts on, in flash. Each is replaced only by a newer one."""
 
 from firmware.hardware.console import log
 from firmware.trust.revocation import Revocation
@@ -18,13 +18,14 @@ if TYPE_CHECKING:
     from protocol.mdoc.verifier import VerifiedDocument
 
 _SINGLE = ("placement", "trust-list", "profile")
-"""Kinds of which there is one each; of revocation lists there are several (firmware/trust/revocation.py)."""
+"""Kinds of which the lock has one statement each. It has several revocation lists (firmware/trust/revocation.py)."""
 
 KINDS = _SINGLE + (revocation_list.KIND,)
 
 
 class TrustedStatements:
-    """Opened from flash; what is there is verified again, so a swapped file cannot change whom the lock trusts."""
+    """The statements in flash. They are verified again at each boot, so a swapped file cannot change whom the lock
+    trusts."""
 
     def __init__(self, crypto: "Crypto", store: "Store", identity: "Identity") -> None:
         self._crypto = crypto
@@ -34,12 +35,12 @@ class TrustedStatements:
         self.trust: TrustList | None = None
         self.profile: Profile | None = None
         self.roots: list[TrustRoot] = []
-        """The IACAs of the trust list, parsed once, each with the document types it is trusted for."""
+        """The IACAs of the trust list, each with the document types that it is trusted for."""
         self.revocation = Revocation(crypto, store, identity.anchor)
         for kind in _SINGLE:
             raw = store.read(kind)
             if raw is not None:
-                self._hold(self._open(kind, statement.parse(raw)))
+                self._use(self._open(kind, statement.parse(raw)))
 
     def _open(self, kind: str, signed: statement.Statement) -> "Placement | TrustList | Profile":
         body = signed.open(self._crypto, kind, self._identity.anchor)
@@ -55,7 +56,7 @@ class TrustedStatements:
     def _single(self) -> "dict[str, Placement | TrustList | Profile | None]":
         return {"placement": self.placement, "trust-list": self.trust, "profile": self.profile}
 
-    def _hold(self, form: "Placement | TrustList | Profile") -> None:
+    def _use(self, form: "Placement | TrustList | Profile") -> None:
         if isinstance(form, Placement):
             self.placement = form
         elif isinstance(form, TrustList):
@@ -69,28 +70,28 @@ class TrustedStatements:
             self.profile = form
 
     def accept(self, signed: statement.Statement, now: "tuple[int, int | None]") -> None:
-        """Verify and take a statement of one of KINDS; the time lies in the interval `now`.
+        """Verify and take a statement of one of KINDS. The time is in the interval `now`.
 
-        Raises VerificationError, FormatError, or RefusedError `<kind>.serial` for one that is older than the one held,
-        or another of the same serial; of a revocation list also as `Revocation.accept`.
+        Raises VerificationError, FormatError, or RefusedError `<kind>.serial` if the statement in flash is newer, or
+        has the same serial and another content. For a revocation list, raises as `Revocation.accept`.
         """
         kind, data = signed.kind, signed.data
         if kind == revocation_list.KIND:
             self.revocation.accept(signed, now)
             return
         form = self._open(kind, signed)
-        held = self._single()[kind]
-        if held is not None and form.serial <= held.serial:
-            if form.serial == held.serial and data == self._store.read(kind):
+        current = self._single()[kind]
+        if current is not None and form.serial <= current.serial:
+            if form.serial == current.serial and data == self._store.read(kind):
                 return
-            raise RefusedError(kind + ".serial", "a newer one is held")
+            raise RefusedError(kind + ".serial", "the lock has a newer one")
         if isinstance(form, TrustList):
-            _roots(form)  # a list that cannot be used must not replace one that can
+            _roots(form)  # raises if it cannot be used; then it must not replace one that can
         self._store.write(kind, data)
-        self._hold(form)
+        self._use(form)
 
     def serials(self) -> "dict[str, int]":
-        """Serial of each statement held, by kind; of each revocation list by its name."""
+        """Serial of each statement in flash, by kind. Revocation lists are by name."""
         serials = {kind: form.serial for kind, form in self._single().items() if form is not None}
         serials.update(self.revocation.serials())
         return serials
@@ -104,12 +105,12 @@ class TrustedStatements:
         return self.placement, self.profile
 
     def bars(self, document: "VerifiedDocument", latest: "int | None") -> "str | None":
-        """Why a verified document may not check in, by the profile's rules for lists that may be stale at `latest`, the
-        latest that it can be now (None: unknown); None if it may.
+        """Why a verified document may not be used to check in, by the profile's rules for stale lists. None if it may.
+        `latest` is the latest time that it can be now (None: unknown).
 
-        `trust-list.stale`, `crl.stale` or `status-list.stale` if such a list may be; `mdoc.unlisted` if the document
-        refers to one that the trust list does not name. Raises RefusedError with one of the first three where the
-        profile wants nobody let in then, whether they have checked in or not.
+        `trust-list.stale`, `crl.stale` or `status-list.stale` if that list may be stale; `mdoc.unlisted` if the
+        document refers to a list that the trust list does not name. With one of the first three, raises RefusedError
+        instead if the profile then lets nobody in, not even guests who have checked in.
         """
         assert self.profile is not None and self.trust is not None
         rules = self.profile.trust
@@ -120,7 +121,7 @@ class TrustedStatements:
         if code is not None:
             log("trust.stale", code=code)
             if rules.stale == REFUSE_ALL:
-                raise RefusedError(code, "what would say that the document is revoked is missing, or may be too old")
+                raise RefusedError(code, "a list that could revoke the document is missing or may be stale")
             if rules.stale != ACCEPT:
                 return code
         if rules.unlisted != ACCEPT and self.revocation.unlisted(document.root, document.status):
