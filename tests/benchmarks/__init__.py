@@ -1,1 +1,1 @@
-"""Measurements, run by `make bench`: they print what something costs here. What must hold is tested elsewhere."""
+"""Measurements, run by `make bench`. They print costs; limits are tested elsewhere."""

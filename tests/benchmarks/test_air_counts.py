@@ -1,7 +1,7 @@
-"""What a check-in puts on the air, over NFC and over BLE, and on the line to the chip; what time that implies.
+"""What a check-in sends over NFC, over BLE and over the line to the chip, and how long that takes.
 
-Frames, bytes and round trips are counted where they pass; times are worked out from them, for the waiting between them
-is this machine's. Cryptography takes no time here. Each table ends with its floor.
+Frames, bytes and round trips are counted. Times are computed from these counts, because waits depend on this machine.
+Cryptography takes no time here. Each table ends with the theoretical minimum.
 """
 
 import asyncio
@@ -30,15 +30,15 @@ from tests.support.ble_world import BleWorld, ble_world
 _CN = Profile.parse(PROFILES["CN"])
 _ORDER = [_CN.request(types) for types in _CN.requests]
 _FIRST, _SECOND, _FOURTH = _ORDER[:1], _ORDER[:2], _ORDER[:4]
-"""What a wallet is asked for in one session that holds the first type of the order, the second, or the fourth."""
+"""The requests in one session to a wallet that has the first type of the order, the second, or the fourth."""
 _ITEMS = [_CN.request([issuer.MDL])]
 _REST = [_CN.request([doc_type for types in _CN.requests[1:] for doc_type in types])]
-"""All types but the first in one request: the second tap of a wallet that ended the session at the first."""
+"""All types but the first in one request, as at the second tap of a wallet that ended the first session early."""
 
 
 @dataclass
 class Measured:
-    """One check-in, from the card's activation to the farewell's answer."""
+    """One check-in, from the activation of the card to the answer to the last message."""
 
     apdus: int
     frames: int
@@ -49,7 +49,7 @@ class Measured:
     apdu_bytes: int
 
     def on_air(self, rate: int) -> float:
-        """Milliseconds on the air alone: every bit, and the pause that the standard sets between two frames."""
+        """Milliseconds on the air alone: every bit, and the pause between two frames that the standard prescribes."""
         size = (self.out + self.back) / self.frames
         return (
             1000
@@ -59,7 +59,7 @@ class Measured:
 
 
 def measure(phone: Phone, requests: Any = _ITEMS, baudrate: int = 921600, rate: int = 106) -> Measured:
-    """A read with everything paced, on virtual time."""
+    """A read at real speeds, on virtual time."""
 
     async def story() -> Measured:
         async with scene.board(paced=True, traits=Traits(rates=0x33)) as board:
@@ -86,7 +86,7 @@ def measure(phone: Phone, requests: Any = _ITEMS, baudrate: int = 921600, rate: 
 
 
 def measure_own_frames(habits: Habits) -> Measured:
-    """The same read with the chip doing ISO-DEP by itself, in frames of 64 bytes."""
+    """The same read, but the chip does ISO-DEP by itself, in frames of 64 bytes."""
     _, direct = tap.touch(tap.phone(habits=habits), max_command=255, max_response=256)
     tap.run(tap.read_mdoc(direct, *_ITEMS))
 
@@ -139,8 +139,8 @@ def test_the_cost_of_a_check_in_on_the_air() -> None:
         slow, fast = (measure(tap.phone(), _ITEMS, baudrate, rate) for baudrate in (115200, 921600))
         print(f"{f'at {rate} kbit/s on the air':<26}{slow.seconds * 1000:>10.0f}{fast.seconds * 1000:>10.0f}")
     one = cases["licence alone"]
-    # What cannot be left out: each APDU's bytes in as few blocks of 253 bytes as hold them, every block but the last of
-    # its APDU acknowledged. RATS and its answer come on top, once.
+    # The minimum: each APDU in as few blocks of 253 bytes as possible, with an acknowledgement for every block but the
+    # last of its APDU acknowledged. RATS and its answer come on top, once.
     frames = least_frames(tap.phone())
     floor = Measured(one.apdus, frames, one.apdu_bytes + frames * (1 + CRC_SIZE), 0, 0, 0, 0)
     print(f"\nfloor for a check-in's APDUs: {frames} frames, {floor.on_air(106):.0f} ms; ours: {one.frames}, with RATS")
@@ -156,7 +156,7 @@ def test_the_cost_of_a_check_in_on_the_air() -> None:
 
 
 def least_frames(phone: Phone) -> int:
-    """Blocks for the APDUs of a read, counted from their lengths."""
+    """Blocks for the APDUs of a read, computed from their lengths."""
     _, direct = tap.touch(phone)
     tap.run(tap.read_mdoc(direct, *_ITEMS))
     return sum(2 * -(-len(command) // 253) + 2 * -(-len(response) // 253) - 2 for command, response in direct.exchanges)
@@ -165,7 +165,7 @@ def least_frames(phone: Phone) -> int:
 # --- BLE -------------------------------------------------------------------------------------------------------------
 
 _REQUESTS = {0x02, 0x04, 0x06, 0x08, 0x0A, 0x0C, 0x10, 0x12}
-"""ATT opcodes that are answered, so that the next one waits for that."""
+"""ATT opcodes that have an answer. The next one waits for it."""
 _LONGEST_PACKET = 251
 _PACKET_MS = (_LONGEST_PACKET + 14) * 8 / 1000 + 0.15 + 0.08 + 0.15
 """A full data packet at 1 Mbit/s, the pause, the empty packet that acknowledges it, the pause (Core, Vol 6, Part B)."""
@@ -183,7 +183,7 @@ class OnBle:
 
     @property
     def packets(self) -> int:
-        """Of the link layer, for the parts alone. The phone's are as long as they can be."""
+        """Link layer packets, for the parts alone. The phone's are as long as possible."""
         ours, theirs = parts.part_size(self.mtu), min(self.mtu - 3, parts.LONGEST_PART)
         return sum(
             count * -(-(size + 7) // _LONGEST_PACKET)
@@ -191,14 +191,14 @@ class OnBle:
         )
 
     def milliseconds(self, interval_ms: int, requests: int | None = None) -> float:
-        """A request and its response take an interval; of parts an interval takes as many as fit into it."""
+        """A request and its response take one connection interval. As many parts as fit share one interval."""
         asked = self.requests if requests is None else requests
         return interval_ms * (asked + -(-self.packets // max(1, int(interval_ms / _PACKET_MS))))
 
 
 _FLOOR = {"central": 8, "peripheral": 7}
-"""Requests that cannot be left out, by the phone's mode: MTU, service, characteristics, a look for the descriptor of
-each of two that notify, two subscriptions; and Ident, where the phone is the one who asks."""
+"""The least number of requests, by the phone's mode: MTU, service, characteristics, the descriptor of each of the two
+that notify, two subscriptions; and Ident, if the phone is the client."""
 
 
 async def _on_ble(world: BleWorld, mode: Mode, mtu: int) -> OnBle:
@@ -230,7 +230,8 @@ def test_the_cost_of_a_check_in_over_ble() -> None:
                         for interval in (15, 30)
                     )
                     print(f"{name:<24}{mtu:>5}{one.requests:>10}{parts:>10}{one.size:>7}{times}")
-                    # Twice discovery asks once more, to hear that there is no more; at 23 the answers do not fit.
+                    # Two discoveries need one more request each, to learn that there is no more; at MTU 23 the answers
+                    # do not fit.
                     assert one.requests <= least + (2 if mtu > 23 else 5)
 
     asyncio.run(story())

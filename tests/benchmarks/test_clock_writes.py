@@ -1,4 +1,4 @@
-"""What keeping the floor costs the flash: on the real littlefs, in a file system as full as a lock's."""
+"""How much the clock's floor writes to flash, on the real littlefs, in a file system as full as a lock's."""
 
 from pathlib import Path
 

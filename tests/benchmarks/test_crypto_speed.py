@@ -1,4 +1,4 @@
-"""How long the lock's cryptography takes on the interpreter it runs on here, and what it holds on the heap."""
+"""How long the lock's cryptography takes on this machine's interpreter, and how much heap it keeps."""
 
 import pytest
 

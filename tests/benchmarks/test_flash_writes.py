@@ -1,4 +1,4 @@
-"""Write amplification: all that an opening writes to flash, on the real littlefs and the real interpreter."""
+"""Write amplification: everything that an opening writes to flash, on the real littlefs and interpreter."""
 
 import json
 import subprocess
@@ -9,15 +9,15 @@ from sim.board import interpreter
 from sim.board.interpreter import ROOT
 
 PROGRAMMED, ERASED = 1.5, 0.25
-"""Most bytes programmed for each byte of record, and most blocks of 4 KB erased for each record."""
+"""Limits: bytes programmed per byte of record, and blocks of 4 KB erased per record."""
 
 
 APART = 0.17
-"""Hours between two openings: what comes sooner is counted instead of recorded, and writes less."""
+"""Hours between two openings. Sooner openings are counted instead of recorded, and write less."""
 
 
 def measure(openings: int, every: int, hours: float = APART, sectors: int = 64) -> dict[str, int]:
-    """What so many openings write, with a receipt after `every` of them and `hours` from one to the next."""
+    """What so many openings write, with a receipt after each `every` of them, and `hours` between two openings."""
     lock = interpreter.find()
     script = ROOT / "tests" / "on_micropython" / "flash_writes_board.py"
     command = [lock.program, "-X", "heapsize=16m", str(script), *map(str, (openings, every, hours, sectors))]
@@ -28,7 +28,7 @@ def measure(openings: int, every: int, hours: float = APART, sectors: int = 64) 
 
 
 def amplification(came: dict[str, int]) -> tuple[float, float]:
-    """(bytes programmed for each byte of record, blocks erased for each record), of both partitions."""
+    """(bytes programmed per byte of record, blocks erased per record), for both partitions."""
     programmed = came["journal_programmed"] + came["littlefs_programmed"]
     erased = came["journal_erased"] + came["littlefs_erased"]
     return programmed / came["record_bytes"], erased / came["records"]
@@ -53,7 +53,7 @@ def test_what_openings_write() -> None:
 
 
 def test_an_opening_writes_little_more_than_its_record() -> None:
-    came = measure(120, every=1, sectors=18)  # a small journal, so that it comes round
+    came = measure(120, every=1, sectors=18)  # a small journal, so that it wraps around
     programmed, erased = amplification(came)
-    assert 120 <= came["records"] <= 122 and came["journal_erased"] > 8, "each opening, and what the clock had to tell"
+    assert 120 <= came["records"] <= 122 and came["journal_erased"] > 8, "each opening, and the changes of the clock"
     assert programmed <= PROGRAMMED and erased <= ERASED, came

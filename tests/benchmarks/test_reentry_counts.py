@@ -1,4 +1,4 @@
-"""What each way of coming back costs the lock: point multiplications, and commands on the air."""
+"""What each way to re-enter costs the lock: point multiplications, and commands on the air."""
 
 from collections import Counter
 from pathlib import Path
@@ -11,11 +11,11 @@ from tests.support import placed_lock
 from tests.support.doorway import Doorway
 
 MULTIPLICATIONS = {"verify": 2, "sign": 1, "generate": 1, "ecdh": 1, "public": 1}
-"""Of a point by a scalar; a verification's two are done together, at the price of about one and a quarter."""
+"""Multiplications of a point by a scalar. The two of a verification are done together and cost about 1.25."""
 
 
 class Counting:
-    """The cryptography of the edge, with its expensive calls counted."""
+    """CPython's cryptography, which counts its expensive calls."""
 
     def __init__(self) -> None:
         self.calls: Counter[str] = Counter()
@@ -32,7 +32,7 @@ class Counting:
         return counted
 
     def multiplications(self) -> int:
-        """All that the calls so far came to."""
+        """The sum of all calls so far."""
         return sum(MULTIPLICATIONS[name] * times for name, times in self.calls.items())
 
 
@@ -54,7 +54,7 @@ def test_the_cost_of_coming_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         whole = counting.multiplications()
         rows.append((name, commands, counting.calls["verify"], whole, whole - idle))
 
-    # Made while the door is idle: the encapsulation of the record, a key and an ECDH; and the session's key.
+    # Done while the door is idle: a key and an ECDH to encapsulate the record, and the session's key.
     visit("check-in", lambda: doorway.tap(guest.phone), 3)
     doorway.reboot()
     visit("ID, after a power cut", lambda: doorway.tap(guest.plain_phone), 3)

@@ -1,4 +1,4 @@
-"""What the lock takes from a courier: only what province or platform signed, for this lock, newer than what it has."""
+"""What the lock accepts from a courier: only newer statements for this lock, signed by province or platform."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -101,7 +101,7 @@ class Bench:
 
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    # A tenth of a second each in the heap of a test run; on the lock it is not to be missed.
+    # It takes a tenth of a second in the large heap of a test run. The lock needs it; these tests do not.
     monkeypatch.setattr(visits, "gc", SimpleNamespace(collect=lambda: None))
     return Bench(tmp_path)
 
@@ -278,7 +278,7 @@ def test_a_check_in_whose_checkpoint_was_lost_to_a_power_cut_is_known_from_the_j
     bench.lock.deliver(bench.placement())
     bench.lock.deliver(bench.grant())
     bench.lock.journal.append(bench.record(), journal_notes.opening(b"G" * 16, BEN.pack()))
-    # And the power goes before the checkpoint.
+    # The power fails before the checkpoint.
     assert [guest.commitment for guest in bench.reboot().stays.all()[0].guests] == [b"b" * 32]
 
 
@@ -289,7 +289,7 @@ def test_a_changed_guest_list_keeps_who_is_in(bench: Bench) -> None:
     bench.lock.deliver(bench.grant(serial=2, commitments=[b"b" * 32, b"c" * 32]))
     assert bench.lock.stays.all()[0].present() == [1]
     bench.lock.deliver(bench.grant(serial=3, commitments=[b"a" * 32, b"c" * 32]))
-    assert bench.reboot().stays.all()[0].present() == [], "and one whom it names no more is out"
+    assert bench.reboot().stays.all()[0].present() == [], "a guest whom it no longer names stays out"
 
 
 def test_the_platform_and_the_lock_derive_the_same_commitments(bench: Bench) -> None:

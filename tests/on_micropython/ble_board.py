@@ -1,7 +1,8 @@
-"""Run by MicroPython in the BLE tests: the real reader and radio, beside a made-up link that echoes what it is sent.
+"""Run by MicroPython in the BLE tests: the real reader and radio, beside a stand-in for the link, which echoes
+messages.
 
-It serves taps for ever, one line of JSON each. `MOORING_TEST_READER` names a file with the reader's key and chain, and
-what to ask for.
+It serves taps for ever and prints a line of JSON for each. `MOORING_TEST_READER` names a file with the reader's key and
+chain, and with what to ask for.
 """
 
 import asyncio
@@ -36,7 +37,7 @@ FLAGS = b"\x02\x01\x06"
 
 
 class EchoLink:
-    """Uses the radio as `firmware.link.edge_link` does."""
+    """Uses the radio in the same way as `firmware.link.edge_link`."""
 
     def __init__(self, radio: Radio) -> None:
         self.radio = radio
@@ -83,7 +84,7 @@ def say(**facts: "Any") -> None:
 
 
 class Door:
-    """Reads, and says what it read."""
+    """Reads a card and prints the result."""
 
     def __init__(self, mdoc_ble: MdocBle, given: "dict[str, Any]") -> None:
         self.mdoc_ble = mdoc_ble
@@ -114,7 +115,7 @@ class Door:
 
 
 async def limit() -> None:
-    """Take other constants of `firmware.mdoc_ble.session`, a line of JSON at a time; null: what it was at first."""
+    """Change constants of `firmware.mdoc_ble.session` by lines of JSON on stdin; null restores the first ones."""
     own: dict[str, int] = {}
     lines = asyncio.StreamReader(sys.stdin)  # type: ignore[arg-type]  # MicroPython's takes a stream
     while line := await lines.readline():
@@ -125,7 +126,7 @@ async def limit() -> None:
 
 
 class Lights:
-    """Says what would be seen."""
+    """Prints what a guest would see."""
 
     def show(self, name: str, after_ms: int = 0) -> None:
         say(shows=name)

@@ -1,9 +1,9 @@
 """Run by MicroPython in the link tests: the real `firmware.link.edge_link` over a lock that holds made-up records.
 
-Keys are those of `tests.support.link_keys`; admission and the judging of edge passes are real. A statement whose bytes
-start with "no" is refused; "grow" journals one more record; "fresh" changes a fact; "slow" takes a tenth of a second.
+Keys are those of `tests.support.link_keys`. Admission and the check of edge passes are real. A statement that begins
+with "no" is refused; "grow" journals one more record; "fresh" changes a fact; "slow" takes a tenth of a second.
 
-The lock's ticks stand still. They go on by "slow", and by as many milliseconds as a line on stdin says.
+The lock's ticks stand still. "slow" advances them, and so does each line on stdin, by that many milliseconds.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ LOCK_ID = KEYS.lock_id
 
 
 def record(counter: int) -> bytes:
-    """A record by its form alone; couriers do not check signatures."""
+    """A record without a valid signature; couriers do not check signatures."""
     previous = bytes(32) if counter == 1 else bytes((counter % 255 + 1,)) * 32
     payload = cbor.encode([1, LOCK_ID, counter, previous, b"\x5a" * 500])
     return cbor.encode([PROTECTED, {}, payload, bytes(64)])
@@ -55,7 +55,7 @@ class Files:
 
 
 class Clock:
-    """A clock that stands still, where MOORING_TEST_TIME says; without it, after a cold start without a floor."""
+    """A clock that stands still at MOORING_TEST_TIME. Without that, it is after a cold start and has no floor."""
 
     def interval(self) -> "tuple[int, int | None]":
         now = os.getenv("MOORING_TEST_TIME")
@@ -94,7 +94,7 @@ class FakeLock:
 
 
 class Ticks:
-    """Milliseconds by the test's hand."""
+    """Milliseconds, set by the test."""
 
     def __init__(self) -> None:
         self.ms = 0
@@ -117,7 +117,7 @@ class Ticks:
 
 TICKS = Ticks()
 RESTED = [0]
-"""Milliseconds that the link has asked to rest so far, in pauses of a tenth of a second or more."""
+"""Milliseconds that the link has rested so far, in pauses of a tenth of a second or more."""
 _sleep = asyncio.sleep
 
 

@@ -1,9 +1,9 @@
-"""Run by either runtime: an edge's connection ends at each moment in turn of what the lock does for it.
+"""Run by either runtime: an edge's connection ends at one moment of the lock's work for it, at each moment in turn.
 
-With "another", the next edge has connected and opened by the time the lock goes on. After
-each the link still runs, the next edge has been sent nothing but what is its own, and it is served. Arguments: "alone"
-or "another", the first moment to try, and a stride. Prints how many moments there were, how many were tried, and what
-was wrong.
+With "another", the next edge has already connected and sent its OPEN when the lock continues. After each moment the
+link must still run, and the next edge must be served and receive only its own messages. Arguments: "alone" or
+"another", the first moment to try, and a stride. Prints how many moments there were, how many were tried, and what was
+wrong.
 """
 
 import asyncio
@@ -41,14 +41,14 @@ PASS = KEYS.edge_pass()
 
 
 class Interrupted:
-    """The crypto, with a moment before and after each of its functions."""
+    """The cryptography, with a moment before and after each function."""
 
     def __getattr__(self, name: str) -> "Any":
         return MOMENTS.around(getattr(crypto, name))
 
 
 class Stack:
-    """A `bluetooth.BLE` with nothing in it but connections."""
+    """A `bluetooth.BLE` that has only connections."""
 
     def __init__(self) -> None:
         self.handler: Any = None
@@ -143,7 +143,7 @@ class Memory:
 
 
 class Edge:
-    """An edge's end of connection `number`. What it computes before it connects takes no moment of the lock's."""
+    """An edge's end of connection `number`. It computes its keys first, so that takes none of the lock's moments."""
 
     def __init__(self, stack: Stack, number: int) -> None:
         self.stack, self.number = stack, number
@@ -200,7 +200,7 @@ async def _until_gone(edge: Edge, running: "asyncio.Task[None]") -> None:
 
 
 async def one(when: int, another: bool) -> int:
-    """The story with the end at moment `when`, 0 for none; how many moments it had."""
+    """Run the story with the end at moment `when`, or never for 0. Returns how many moments it had."""
     stack = Stack()
     edge, following = Edge(stack, 1), Edge(stack, 2)
     running = asyncio.create_task(Link(Radio(stack), Memory(), irq_flag()).run())
@@ -216,7 +216,7 @@ async def one(when: int, another: bool) -> int:
     try:
         await _until_gone(edge, running)
     except OSError:
-        assert when  # the connection ended, as it should
+        assert when  # the connection has ended, as expected
     MOMENTS.within = True
     count = MOMENTS.count
     stack.end(1)

@@ -1,7 +1,8 @@
-"""Moments in the midst of the firmware's doings, for stories that are told once for each. Runs on both runtimes.
+"""Moments at which a radio event may interrupt the firmware, for stories that are run once per moment. For both
+runtimes.
 
-Moments are calls of the stack and of the crypto, looks at the clock and lines printed: there, among other places, the
-chip's own task with the radio's events may come in between.
+Moments are calls of the stack and of the cryptography, reads of the clock, and printed lines. At these places, among
+others, the chip's own task may deliver radio events.
 """
 
 import builtins
@@ -15,18 +16,18 @@ if TYPE_CHECKING:
 
 
 class Moments:
-    """Counts them, and does something at one. None is within a handler."""
+    """Counts moments, and does something at one of them. There are none inside a handler."""
 
     def __init__(self) -> None:
         self.within = True
         self.begin(0, None)
 
     def begin(self, when: int, act: "Callable[[], object] | None") -> None:
-        """Count from here on, and `act` at moment `when`, 0 for never."""
+        """Start to count, and call `act` at moment `when`; never for 0."""
         self.count, self.when, self.act = 0, when, act
 
     def pass_one(self) -> None:
-        """This is one."""
+        """One moment has come."""
         if self.within:
             return
         self.count += 1
@@ -36,7 +37,7 @@ class Moments:
             self.within = False
 
     def around(self, call: "Any") -> "Any":
-        """`call` with a moment before it and one after."""
+        """`call`, with one moment before it and one after it."""
 
         def called(*arguments: "Any", **named: "Any") -> "Any":
             self.pass_one()
@@ -47,7 +48,7 @@ class Moments:
         return called
 
     def find(self) -> None:
-        """There are some wherever the clock is looked at, and a line is printed."""
+        """Make each read of the clock and each printed line a moment."""
         for owner, name in ((ticks, "now"), (builtins, "print")):
             setattr(owner, name, self.around(getattr(owner, name)))
 

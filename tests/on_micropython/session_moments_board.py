@@ -1,8 +1,9 @@
-"""Run by either runtime: a phone's connection ends at each moment in turn of its tap, in one of the two modes.
+"""Run by either runtime: a phone's connection ends at one moment of its tap, at each moment in turn, in one of the
+modes.
 
-After each the tap has ended in the right answer or as a lost connection, the link's service is there, and the next
-phone is served. Argument: "server" or "client"; or "memory", for a phone each of whose writes in turn finds no memory
-to be read into. Prints how many moments, or writes, there were, and what was wrong.
+After each moment the tap must have ended with the right answer or as a lost connection, the link's service must be
+there, and the next phone must be served. Argument: "server" or "client"; or "memory": then there is no memory to read
+one of the phone's writes, each write in turn. Prints how many moments or writes there were, and what was wrong.
 """
 
 import asyncio
@@ -44,7 +45,7 @@ PHONE = 1
 
 
 class Stack:
-    """A `bluetooth.BLE` with one phone in range, which comes when it is called and answers at once."""
+    """A `bluetooth.BLE` with one phone in range, which connects when it is expected and answers at once."""
 
     def __init__(self) -> None:
         self.handler: Any = None
@@ -204,7 +205,7 @@ class Stack:
 
 
 async def tap(radio: Radio, mode: str) -> "str | None":
-    """One tap: None if the answer was the right one, else the code of its end."""
+    """One tap. Returns None if the answer was right, otherwise the error code."""
     own: Session
     own = ServerSession(radio, SERVICE, 1000, bytes(16)) if mode == "server" else ClientSession(radio, SERVICE, 1000)
     try:
@@ -214,7 +215,7 @@ async def tap(radio: Radio, mode: str) -> "str | None":
         try:
             await own.farewell(GOODBYE)
         except (TransportError, OSError) as error:
-            assert answer == RESPONSE, error  # said into the void: the answer is there
+            assert answer == RESPONSE, error  # the phone may be gone: its answer has arrived
     except TransportError as error:
         return error.code
     finally:
@@ -226,7 +227,7 @@ async def tap(radio: Radio, mode: str) -> "str | None":
 
 
 async def one(mode: str, when: int) -> int:
-    """The story with the end at moment `when`, 0 for none; how many moments it had."""
+    """Run the story with the end at moment `when`, or never for 0. Returns how many moments it had."""
     stack = Stack()
     radio = Radio(stack, service)
     told: list[int] = []
@@ -238,7 +239,7 @@ async def one(mode: str, when: int) -> int:
     if mode == "memory":
         stack.unread = when
         code, count = await tap(radio, "server"), stack.reads
-        # The first write is State = 01: the phone that is sent away over that comes again.
+        # The first write is State = 01. A phone that is disconnected because of it connects again.
         assert code == ("ble.memory" if when > 1 else None), code
     else:
         MOMENTS.begin(when, stack.end)
@@ -247,8 +248,8 @@ async def one(mode: str, when: int) -> int:
         MOMENTS.within = True
     assert code is None or (when and code in LOST), code
     assert stack.services and not stack.there and stack.advertising == b"link"
-    assert await tap(radio, "client" if mode == "client" else "server") is None, "and the next one is served"
-    assert RESTARTED not in told, "at no cost to the link"
+    assert await tap(radio, "client" if mode == "client" else "server") is None, "the next phone is served"
+    assert RESTARTED not in told, "the link is not disturbed"
     mending.cancel()
     return count
 

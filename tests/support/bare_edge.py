@@ -1,4 +1,4 @@
-"""A bare GATT client at the lock's end of the link: it says what a test tells it to, right or wrong."""
+"""A bare GATT client for tests of the lock's end of the link. It sends anything, right or wrong."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -18,7 +18,7 @@ KEYS = LinkKeys(crypto)
 
 
 class Edge:
-    """A bare GATT client that says what it is told to, right or wrong. `handshake` makes what it says sealed."""
+    """A bare GATT client that sends anything, right or wrong. After `handshake` it seals its messages."""
 
     def __init__(self) -> None:
         self.session: Session | None = None
@@ -34,7 +34,7 @@ class Edge:
             try:
                 await self.client.connect()
                 break
-            except BleakError:  # not every connection comes up, on this air as on a real one
+            except BleakError:  # on this air, as on a real one, some connections fail
                 if not attempts_left:
                     raise
         self.gone.clear()
@@ -64,7 +64,7 @@ class Edge:
         await self.say_unsealed(self.session.seal(message))
 
     async def handshake(self, edge_pass: bytes | None = None, static: tuple[bytes, bytes] | None = None) -> None:
-        """Prove ourselves; what the lock makes of it is heard next."""
+        """Do the handshake. The next message heard is the lock's answer to it."""
         initiator = Initiator(crypto, static or KEYS.edge)
         await self.say_unsealed(initiator.open())
         assert initiator.answered(await self.unsealed.get()) == KEYS.lock[1]
@@ -84,7 +84,7 @@ class Edge:
         return counters
 
     async def hears_nothing(self) -> bool:
-        """Nothing more comes: shown by a question whose answer is the next thing to arrive."""
+        """Check that no other message was on its way: the answer to a question is the next to arrive."""
         await self.say(link.deliver(b"marker"))
         return (await self.hear())[0] == link.RESULT
 
@@ -110,10 +110,10 @@ async def greeted() -> AsyncIterator[Edge]:
 
 
 async def cut_off(rogue: Edge, parts: list[bytes]) -> None:
-    """The lock ends the connection over these parts."""
+    """Send these parts, and wait until the lock has disconnected."""
     try:
         for part in parts:
             await rogue.raw(part)
     except BleakError:
-        pass  # in the middle of them
+        pass  # disconnected in the middle
     await rogue.gone.wait()

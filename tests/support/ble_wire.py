@@ -1,5 +1,5 @@
-"""One GATT connection without a stack between its ends, on whatever clock runs: the lock's `bluetooth.BLE` on one side,
-the `BleLine` of a phone that is the central on the other. For stories about time; `ble_world.py` has it in full.
+"""One GATT connection without a Bluetooth stack, on any clock, for tests about time. One end is the lock's
+`bluetooth.BLE`, the other the `BleLine` of a phone that is the central. `ble_world.py` has the whole stack.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ _ON_BLUETOOTH = ("bluetooth", "firmware.mdoc_ble.server", "firmware.mdoc_ble.cli
 
 @contextmanager
 def lock_on(wire: "BleWire", monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """The lock's `MdocBle` on `wire`; its modules need a `bluetooth`, which only the board has."""
+    """The lock's `MdocBle` on `wire`. Its modules import `bluetooth`, which only the board has."""
     monkeypatch.syspath_prepend(str(STAND_INS))
     for name in _ON_BLUETOOTH:
         monkeypatch.delitem(sys.modules, name, raising=False)
@@ -38,7 +38,7 @@ def lock_on(wire: "BleWire", monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 class BleWire:
-    """`comes`: is the phone's Bluetooth on?"""
+    """`comes`: is the Bluetooth of the phone on?"""
 
     def __init__(self, comes: bool = True) -> None:
         self.moved = (0, 0)

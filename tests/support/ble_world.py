@@ -33,7 +33,7 @@ ITEMS = {issuer.MDL: tap.ITEMS[issuer.MDL]}
 
 @dataclass
 class Read:
-    """One tap as the lock saw it: the code of the failure, or the elements verified; and the facts of each phase."""
+    """One tap as the lock saw it: the error code or the verified elements, and the facts of each phase."""
 
     code: str | None
     elements: dict[str, dict[str, Any]]
@@ -44,7 +44,7 @@ class Read:
 
 @dataclass
 class BleWorld:
-    """One lock, the air, the NFC reader."""
+    """One lock, the air and the NFC reader."""
 
     air: Air
     hci: str
@@ -54,7 +54,7 @@ class BleWorld:
     log: list[dict[str, Any]] = field(default_factory=list)
 
     async def phone(self, *modes: Any, habits: BleHabits | None = None, **settings: Any) -> Phone:
-        """A phone with Bluetooth in this process; in these modes, and without NFC retrieval unless told otherwise."""
+        """A phone with Bluetooth in this process, in these modes; by default without NFC retrieval."""
         self.phones += 1
         address = f"E2:00:00:00:00:{self.phones:02X}"
         controller = self.air.controller(f"phone-{self.phones}", address)
@@ -63,7 +63,7 @@ class BleWorld:
         return tap.phone(*credentials, ble_modes=frozenset(modes), radio=radio, **{"nfc": False, **settings})
 
     async def line(self) -> dict[str, Any]:
-        """The next thing the lock says."""
+        """The next line of the lock."""
         assert self.process.stdout is not None
         raw = await self.process.stdout.readline()
         assert raw, "the lock ended"
@@ -75,19 +75,19 @@ class BleWorld:
         return said
 
     async def heard(self, mark: str) -> None:
-        """Wait until the lock has passed a phase."""
+        """Wait until the lock reports this phase."""
         while (await self.line()).get("mark") != mark:
             pass
 
     async def limit(self, **limits: int | None) -> None:
-        """Give the lock other constants of `firmware.mdoc_ble.session` for the taps to come; None: its own again."""
+        """Change constants of `firmware.mdoc_ble.session` in the lock for later taps; None restores its own."""
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps(limits).encode() + b"\n")
         while "limits" not in await self.line():
             pass
 
     async def read(self) -> Read:
-        """What the lock makes of the tap under way."""
+        """The lock's result of the current tap."""
         while "read" not in (said := await self.line()):
             pass
         if isinstance(said["read"], str):
@@ -100,7 +100,7 @@ class BleWorld:
         return Read(None, document.elements, said["marks"], response, said["ms"])
 
     async def tapped(self, phone: Phone, **tapping: Any) -> tuple[Read, TapOutcome]:
-        """One tap, from both sides."""
+        """One tap: the lock's result and the phone's."""
         outcome, read = await asyncio.gather(phone.tap(self.reader, **tapping), self.read())
         return read, outcome
 
@@ -111,7 +111,7 @@ async def ble_world(
     carrier: str = "nfc",
     hostile: int | None = None,
 ) -> AsyncIterator[BleWorld]:
-    """A lock that has booted and serves taps. `hostile` is the seed of a radio whose events come at bad moments."""
+    """A lock that has booted and serves taps. `hostile` seeds a radio whose events come at bad moments."""
     air = Air(advertising_scale=0.1)
     reader = VirtualPn532(looks_between=8)
     lock = interpreter.find()
@@ -150,7 +150,7 @@ async def ble_world(
 
 
 class EchoEdge:
-    """An edge that stays connected, as the edge agent does: it comes again whenever it is sent away."""
+    """An edge that stays connected, as the edge agent does: it reconnects after each disconnection."""
 
     def __init__(self) -> None:
         self.arrivals = 0
@@ -177,7 +177,7 @@ class EchoEdge:
                     self.connected.clear()
 
     async def echo(self, data: bytes) -> bytes:
-        """What comes back over the connection that there is. Raises BleakError if it ends before that."""
+        """The echo of a message over the current connection. Raises BleakError if the connection ends before."""
         await self.connected.wait()
         assert self._client is not None
         await self._client.write_gatt_char(ECHO, data, response=True)

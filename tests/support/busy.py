@@ -1,6 +1,6 @@
-"""Runs pytest beside processes that do nothing but spin: no verdict may depend on how fast the machine is.
+"""Runs pytest beside processes that only spin: no verdict may depend on the speed of the machine.
 
-`make test-busy` calls it; what follows on the command line is handed to pytest, whose exit code it returns.
+`make test-busy` calls it. It passes its arguments to pytest, and returns the exit code of pytest.
 """
 
 import subprocess
@@ -11,7 +11,7 @@ _SPIN = "while True: pass"
 
 
 def main(arguments: list[str]) -> int:
-    """Run pytest with `arguments`, busy until it ends."""
+    """Run pytest with `arguments`, and keep the machine busy until it ends."""
     spinning = [subprocess.Popen([sys.executable, "-c", _SPIN]) for _ in range(SPINNING)]
     try:
         return subprocess.run([sys.executable, "-m", "pytest", *arguments], check=False).returncode

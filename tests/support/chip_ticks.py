@@ -1,16 +1,16 @@
-"""Ticks as the chip has them, in a test's hand: they come round again every twelve days and a half."""
+"""The chip's ticks, controlled by a test. They wrap around every twelve and a half days."""
 
 import pytest
 
 from firmware.hardware import ticks
 
 PERIOD_MS = 1 << 30
-"""MicroPython's TICKS_PERIOD on 32 bits; differences are right up to half of it, either way."""
+"""MicroPython's TICKS_PERIOD on 32 bits. Differences are correct up to half of it in both directions."""
 DAY_MS = 86400 * 1000
 
 
 class ChipTicks:
-    """Sets `ms`, the milliseconds that have truly gone by, for `firmware.hardware.ticks`."""
+    """`ms` is the true time in milliseconds; `firmware.hardware.ticks` follows it."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.ms = 0

@@ -1,6 +1,6 @@
-"""What work is done, in numbers: calls of the cryptography, comparisons of secrets, and steps of the lock's own code.
+"""Counts of work: calls of the cryptography, comparisons of secrets, and steps of the lock's own code.
 
-Time would have to be measured, and a machine is busy now and then. These counts are the same at each run.
+Measured time would depend on how busy the machine is. These counts are the same in each run.
 """
 
 import sys
@@ -17,7 +17,7 @@ from sim.board.interpreter import ROOT
 
 OURS = (str(ROOT / "firmware"), str(ROOT / "protocol"))
 UNEVEN = (str(ROOT / "firmware" / "hardware" / "console.py"), str(ROOT / "protocol" / "cbor.py"))
-"""A line on the console is as long as its numbers; and so are some in CBOR."""
+"""The length of a console line depends on its numbers, and so does that of some CBOR."""
 
 
 class CountingCrypto:
@@ -40,7 +40,7 @@ class CountingCrypto:
 
 
 class Work:
-    """Counts of what a function does."""
+    """What a function did, in counts."""
 
     def __init__(self, counting: CountingCrypto, monkeypatch: pytest.MonkeyPatch) -> None:
         self._crypto = counting
@@ -54,7 +54,7 @@ class Work:
         monkeypatch.setattr(cose, "same", same)
 
     def of(self, act: Callable[[], object]) -> dict[str, int]:
-        """Calls of the cryptography by name, comparisons, and the steps of bytecode that `act` takes in our code."""
+        """Count calls of the cryptography by name, comparisons, and bytecode steps of our own code during `act`."""
         self._crypto.calls.clear()
         self._compared = steps = 0
 

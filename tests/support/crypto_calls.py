@@ -1,4 +1,4 @@
-"""Calls of `firmware.crypto`, many at once, as plain data: the same list is answered by CPython and by MicroPython."""
+"""Many calls of `firmware.crypto` as plain data, so that CPython and MicroPython can answer the same list."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from protocol.errors import VerificationError
 from tests.support.on_lock import run_on_lock
 
 Call = tuple[str, list[Any]]
-"""Name of a function, dotted if it lies in a module of the package, and its arguments; bytes are bytes."""
+"""A function's name, with a dot if it is in a module of the package, and its arguments."""
 
 _BATCH = 40
 
@@ -39,7 +39,7 @@ answer([called(name, arguments) for name, arguments in given])
 
 
 def on_cpython(calls: list[Call]) -> list[Any]:
-    """What each call gives: its value, "refused: <code>" or "ValueError"."""
+    """The result of each call: its value, "refused: <code>" or "ValueError"."""
     answers: list[Any] = []
     for name, arguments in calls:
         function: Any = crypto
@@ -55,7 +55,7 @@ def on_cpython(calls: list[Call]) -> list[Any]:
 
 
 def on_micropython(calls: list[Call]) -> list[Any]:
-    """The same, by the lock's interpreter under the lock's heap, which holds the calls and answers of a batch."""
+    """The same on the lock's interpreter with the lock's heap. Calls go in batches that fit into that heap."""
     given = [(name, [_packed(argument) for argument in arguments]) for name, arguments in calls]
     answers = []
     for start in range(0, len(given), _BATCH):

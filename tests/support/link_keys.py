@@ -1,4 +1,4 @@
-"""Fixed keys of the link tests, so that a test and its lock on MicroPython use the same. Runs on both runtimes."""
+"""Fixed keys for the link tests, so that a test and its lock on MicroPython use the same. Runs on both runtimes."""
 
 from protocol import link_session, placement, statement
 from protocol.edge_pass import KIND, EdgePass
@@ -18,7 +18,7 @@ NOW = 1800000000
 
 
 class LinkKeys:
-    """The lock's identity and link key, the province's and the edge's: pairs (private, public)."""
+    """Key pairs (private, public): the lock's identity and link key, the province's and the edge's."""
 
     def __init__(self, crypto: "Crypto") -> None:
         self.crypto = crypto
@@ -42,13 +42,13 @@ class LinkKeys:
         signer: "bytes | None" = None,
         parts: int = 1,
     ) -> bytes:
-        """A pass for the edge's key, or for `public`, and the lock, or `locks`, signed by the province, or `signer`."""
+        """A pass of the province for the edge's key and the lock; `public`, `locks` and `signer` replace these."""
         body = EdgePass(issued_at, edge, public or self.edge[1], not_after, locks or [self.lock_id], parts).body()
         return statement.sign(self.crypto, signer or self.province[0], KIND, body)
 
     def passes(self, *lists: "list[bytes]", **members: "Any") -> bytes:
-        """What the province sends: a pass for each list, or one for the lock, with `members` of `edge_pass`."""
-        from protocol import uplink  # no lock needs it
+        """The province's passes: one for each list of locks, or one for the lock. `members`: see `edge_pass`."""
+        from protocol import uplink  # no lock uses it
 
         parts = len(lists)
         signed = [self.edge_pass(locks=listed, parts=parts, **members) for listed in lists]

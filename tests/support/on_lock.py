@@ -26,11 +26,11 @@ asyncio.core.ticks = lambda: _ms
 from firmware.hardware import ticks
 ticks.now = lambda: _ms
 """
-"""In front of a snippet: its loop's time, and the lock's, jumps to the next timer when there is nothing else to do."""
+"""Put this before a snippet. The time of its loop and of the lock then jumps to the next timer when nothing is due."""
 
 
 def as_compiled(source: str) -> str:
-    """`source` with the names that private members have where it runs."""
+    """`source` with the short names that private members have in the compiled modules."""
     lock = interpreter.find()
     made = compiled.folder(interpreter.ROOT, lock.program)
     names = json.loads((made / compiled.NAMES).read_text()) if made else {}
@@ -41,7 +41,7 @@ def as_compiled(source: str) -> str:
 
 @contextmanager
 def script_as_compiled(script: Path) -> Iterator[Path]:
-    """A copy of `script`, as of `as_compiled`."""
+    """A copy of `script`, changed by `as_compiled`."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder, script.name)
         copy.write_text(as_compiled(script.read_text()))
@@ -49,10 +49,10 @@ def script_as_compiled(script: Path) -> Iterator[Path]:
 
 
 def run_on_lock(source: str, value: Any = None) -> Any:
-    """Run `source` on MicroPython and return what it passes to `answer(...)`; `given` is `value` there. Private members
-    of the lock's modules are found by the names that they have in the sources.
+    """Run `source` on MicroPython and return what it passes to `answer(...)`. There, `given` is `value`. `source` may
+    use private members of the lock's modules by the names that they have in the sources.
 
-    Both travel as JSON. Raises AssertionError with the interpreter's own words when it fails.
+    Values travel as JSON. A failure raises AssertionError with the interpreter's output.
     """
     prelude = (
         "import json, sys\n"

@@ -1,4 +1,4 @@
-"""A driver and a virtual PN532 in one process, on a clock that jumps from event to event: waiting costs no time."""
+"""A driver and a virtual PN532 in one process, on a virtual clock that jumps from event to event."""
 
 import asyncio
 import selectors
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 class _NoWaiting(selectors.DefaultSelector):
-    """Polls only, and tells the clock how long it should have waited."""
+    """Polls without waiting, and moves the clock by the time that it should have waited."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class _NoWaiting(selectors.DefaultSelector):
     def select(self, timeout: float | None = None) -> Any:
         ready = super().select(0)
         if not ready:
-            assert timeout is not None, "everything waits for something that nobody will do"
+            assert timeout is not None, "everything waits for an event that will never come"
             self.passed += max(timeout, 0)
         return ready
 
@@ -54,12 +54,12 @@ class VirtualTime(asyncio.SelectorEventLoop):
 
 
 def run(story: Coroutine[Any, Any, T], seconds: float = 600) -> T:
-    """Run `story` on virtual time, of which it may take so many seconds; the lock's ticks follow it."""
+    """Run `story` on virtual time, for so many seconds at most. The lock's ticks follow that time."""
     loop = VirtualTime()
     with (
         patch.object(ticks, "now", lambda: round(loop.time() * 1000)),
         cpython_runtime.installed(),
-        asyncio.Runner(loop_factory=lambda: loop) as runner,  # within: what is cancelled at the end waits as well
+        asyncio.Runner(loop_factory=lambda: loop) as runner,  # within: cancelled tasks wait too
     ):
         return runner.run(asyncio.wait_for(story, seconds))
 
@@ -71,7 +71,7 @@ def now() -> float:
 
 @dataclass
 class Uart:
-    """What `machine.UART` is to the driver: a speed, and bytes that are noise at another one."""
+    """Replaces `machine.UART` for the driver. It has a speed, and bytes sent at another speed arrive as noise."""
 
     board: VirtualPn532
     baudrate: int = 115200
@@ -83,12 +83,12 @@ class Uart:
         self.board.attach(self._take)
 
     def _take(self, data: bytes) -> None:
-        # SetSerialBaudRate is answered at the old speed, so what the chip's speed is now is what this was sent at.
+        # SetSerialBaudRate is answered at the old speed, so the chip's current speed is the one that this was sent at.
         self.received += data if self.baudrate == self.board.chip.baudrate else b"\xa5" * len(data)
         self.arrived.set()
 
     async def readable(self) -> None:
-        """Returns once there is something to read."""
+        """Return once there is something to read."""
         await self.arrived.wait()
 
     def init(self, baudrate: int) -> None:
@@ -110,7 +110,7 @@ class Uart:
 
 
 def wire(board: VirtualPn532) -> StreamLine:
-    """A line to `board` without a speed of its own."""
+    """A line to `board` that has no speed."""
     incoming = asyncio.StreamReader()
     board.attach(incoming.feed_data)
     return StreamLine(incoming, board.hear)
@@ -118,7 +118,7 @@ def wire(board: VirtualPn532) -> StreamLine:
 
 @asynccontextmanager
 async def board(faults: Faults | None = None, **settings: Any) -> AsyncIterator[VirtualPn532]:
-    """A virtual PN532, without power again afterwards."""
+    """A virtual PN532, which is switched off at the end."""
     virtual = VirtualPn532(faults, **settings)
     try:
         yield virtual
@@ -134,7 +134,7 @@ async def reader(faults: Faults | None = None, **settings: Any) -> AsyncIterator
 
 
 async def until(condition: Callable[[], bool], step: float = 0.005) -> None:
-    """Let virtual time pass until `condition` holds."""
+    """Let virtual time pass until `condition` is true."""
     while not condition():  # noqa: ASYNC110  time is virtual, and the condition nobody's event
         await asyncio.sleep(step)
 
@@ -161,7 +161,7 @@ def verified(presentation: Presentation) -> list[VerifiedDocument]:
 
 
 async def read(card: Pn532Card, items: Any = LICENCE) -> Presentation:
-    """A whole read, and the card released, as the lock does it."""
+    """A whole read with the release of the card, as the lock does it."""
     try:
         return await tap.read_mdoc(card, items)
     finally:
@@ -169,7 +169,7 @@ async def read(card: Pn532Card, items: Any = LICENCE) -> Presentation:
 
 
 async def visit(reader: Pn532Reader, board: VirtualPn532, phone: Phone, items: Any = LICENCE) -> Any:
-    """One tap: (what the reader got, what the phone says of it)."""
+    """One tap: (what the reader received, the phone's result)."""
     guest = asyncio.create_task(phone.tap(board))
     presentation = await read(await reader.wait_for_card(), items)
     return presentation, await guest
@@ -184,6 +184,6 @@ def one_visit(phone: Phone, faults: Faults | None = None, items: Any = LICENCE, 
 
 
 async def nobody_for(reader: Pn532Reader, seconds: float) -> None:
-    """No card is reported for so long; the wait is then cancelled."""
+    """Check that no card is reported for so many seconds."""
     with pytest.raises(asyncio.TimeoutError):
         await asyncio.wait_for(reader.wait_for_card(), seconds)

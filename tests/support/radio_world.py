@@ -1,4 +1,4 @@
-"""An air with one lock on the real interpreter and an adapter for bleak, for tests of the edge link."""
+"""A simulated air with one lock on the real interpreter and an adapter for bleak, for tests of the edge link."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,7 +16,7 @@ BOARD = interpreter.ROOT / "tests" / "on_micropython" / "link_board.py"
 
 @dataclass
 class RadioWorld:
-    """One lock, one adapter, the air between them."""
+    """One lock, one adapter, and the air between them."""
 
     air: Air
     radio: LockRadio
@@ -33,7 +33,7 @@ class RadioWorld:
         await self.radio.on_air.wait()
 
     async def ticks_pass(self, until: asyncio.Event) -> None:
-        """Move the lock's ticks on by a second again and again until the event comes. Without that they stand still."""
+        """Advance the lock's ticks by a second, repeatedly, until the event comes. Otherwise they stand still."""
         assert self.process is not None and self.process.stdin is not None
         waiting = asyncio.ensure_future(until.wait())
         while not until.is_set():
@@ -41,13 +41,13 @@ class RadioWorld:
             await asyncio.wait({waiting}, timeout=0.05)
 
     async def another_adapter(self, number: int) -> bleak_backend.Adapter:
-        """A second edge's radio: an adapter holds one connection to an address."""
+        """A second edge's radio. An adapter holds only one connection to an address."""
         address = f"C1:00:00:00:00:{number:02X}"
         controller = self.air.controller(f"edge-{number}", address)
         return await bleak_backend.Adapter.attach(controller, controller, address)
 
     async def kill(self) -> None:
-        """Take the lock's power away."""
+        """Switch the lock's power off."""
         if self.process is not None and self.process.returncode is None:
             self.process.kill()
             await self.process.wait()
@@ -55,7 +55,7 @@ class RadioWorld:
 
 @asynccontextmanager
 async def radio_world() -> AsyncIterator[RadioWorld]:
-    """An air with the radio of a lock that has not booted yet."""
+    """A simulated air with the radio of a lock that has not booted yet."""
     air = Air(advertising_scale=0.1)
     radio = LockRadio(air, ADDRESS)
     async with radio.listening():

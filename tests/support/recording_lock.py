@@ -1,4 +1,4 @@
-"""A placed lock in which openings are recorded without a door: for tests of the recorder."""
+"""A placed lock that records openings without a door, for tests of the recorder."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,12 +23,12 @@ FIELDS = {"id_type": "passport", "name": "Nobody At All", "id_number": "X1234567
 
 
 class RecordingLock(PlacedLock):
-    """`elapse` moves the lock's clock and nothing else."""
+    """`elapse` is the only thing that moves the lock's clock."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, sectors: int = 16) -> None:
         self.ms = 0
         monkeypatch.setattr(ticks, "now", lambda: self.ms)
-        # A tenth of a second each in the heap of a test run; on the lock it is not to be missed.
+        # It takes a tenth of a second in the large heap of a test run. The lock needs it; these tests do not.
         monkeypatch.setattr(visits, "gc", SimpleNamespace(collect=lambda: None))
         super().__init__(Store(str(folder)), sectors, PLATFORM[1])
         until = NOW + 10**7
@@ -40,7 +40,7 @@ class RecordingLock(PlacedLock):
         self.ms += int(seconds * 1000)
 
     def rest(self, steps: int = 1000) -> None:
-        """Let the recorder do all that it can do now, the door being idle."""
+        """Let the recorder do all its work, as while the door is idle."""
 
         for _ in range(steps):
             if not self.lock.recorder.work():
@@ -48,11 +48,11 @@ class RecordingLock(PlacedLock):
         raise AssertionError("the recorder never comes to rest")
 
     def enter(self, guest: int = 1) -> None:
-        """A registered guest's opening."""
+        """An opening of a guest who has checked in."""
         self._open(record.ENTRY, guest, self.lock.clock.interval())
 
     def check_in(self, guest: int = 1) -> None:
-        """A guest's first opening."""
+        """A guest's first opening, the check-in."""
         self._open(record.CHECK_IN, guest, (NOW, NOW + 1), Guest(who("ab"[guest - 1]), True, True), FIELDS)
 
     def _open(
@@ -67,12 +67,12 @@ class RecordingLock(PlacedLock):
         self.lock.recorder.opening(decided, interval)
 
     def told(self, *kinds: int) -> list[tuple[int, str, int]]:
-        """(kind, what, count) of the events in the journal, of those kinds, or all."""
+        """(kind, what, count) of the events in the journal, of all kinds or the given ones."""
         bodies = [body for body in self.bodies() if body[record.KIND] in (kinds or record.EVENTS)]
         return [(body[record.KIND], body[record.WHAT], body[record.COUNT]) for body in bodies]
 
     def signed_by_it(self) -> bool:
-        """Is every record in the journal signed by the lock, and chained to the one before?"""
+        """Is every record in the journal signed by the lock and chained to the one before?"""
         previous = None
         for number, data, _ in self.lock.journal.entries_from(1):
             parsed = record.verify(crypto, data, self.lock.identity.public)

@@ -43,7 +43,7 @@ def cose_key(key: ec.EllipticCurvePrivateKey) -> dict[int, Any]:
 
 
 def serial_bytes(number: int) -> bytes:
-    """The content of a DER INTEGER."""
+    """The content octets of a DER INTEGER."""
     return number.to_bytes(number.bit_length() // 8 + 1, "big")
 
 
@@ -56,7 +56,7 @@ class Document:
 
 
 class Bench:
-    """`deliver*` gives the code of the refusal, or None."""
+    """The `deliver*` methods return the code of the refusal, or None."""
 
     def __init__(self, folder: Path) -> None:
         self.store = Store(str(folder))
@@ -113,7 +113,7 @@ class Bench:
         return statement.sign(crypto, PROVINCE[0], "revocation-list", RevocationList(serial, number, content).body())
 
     def asked(self, serial: int = 1, status: Any = None, root: int = 0) -> str | None:
-        """The code with which the lists held refuse a document of that certificate and status, or None."""
+        """The code with which the lists refuse a document with that certificate and status, or None."""
         try:
             self.trusted.revocation.check(self.trusted.roots[root], serial_bytes(serial), StatusReference(status))
         except MooringError as error:
@@ -121,7 +121,7 @@ class Bench:
         return None
 
     def fresh(self, latest: int | None, check_in: bool = True, status: Any = None, root: int = 0) -> str | None:
-        """The code with which stale lists refuse a document to check in, or to one who has checked in; or None."""
+        """The code with which stale lists refuse a document, at a check-in or later, or None."""
         document: Any = Document(self.trusted.roots[root], status)
         try:
             barred = self.trusted.bars(document, latest)

@@ -39,12 +39,12 @@ class Seen(Outputs):
         self._note("aside " + name)
 
     def place(self, what: str, after: int = 0) -> int | None:
-        """Where in `done` it is said for the first time from `after` on. Several things may be said at one time."""
+        """The index in `done` of its first occurrence from `after` on. Several entries may have the same time."""
         return next((at for at in range(after, len(self.done)) if self.done[at] == what), None)
 
 
 class Scene:
-    """A door that is being served, and the reader before it."""
+    """A door in service, and its reader."""
 
     def __init__(self, doorway: Doorway, board: VirtualPn532) -> None:
         self.doorway = doorway
@@ -53,7 +53,7 @@ class Scene:
         self.seen: Seen = doorway.outputs
 
     async def answered(self, after: int = 0) -> str:
-        """Wait for the last light of a tap, in place `after` or later; which one it is."""
+        """Wait for the final light of a tap, at index `after` or later, and return it."""
         lights: list[str] = []
         while not lights:
             await asyncio.sleep(0.005)
@@ -61,7 +61,7 @@ class Scene:
         return lights[0]
 
     async def until(self, what: str, after: int = 0) -> int:
-        """Wait until it can be seen, in place `after` or later; its place."""
+        """Wait until `what` is shown, at index `after` or later, and return its index."""
         await scene.until(lambda: self.seen.place(what, after) is not None)
         found = self.seen.place(what, after)
         assert found is not None

@@ -1,4 +1,4 @@
-"""One reader and one phone face to face, in this process: the certificates between them, and a card without a chip."""
+"""One reader and one phone in this process, with their certificates, and a card without a chip."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -50,7 +50,7 @@ def point(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 @cache
 def credential(doc_type: str = issuer.MDL, portrait: int = 0) -> Credential:
-    """A credential by pymdoccbor, with a portrait of so many bytes."""
+    """A credential made by pymdoccbor, with a portrait of so many bytes."""
     key = ec.generate_private_key(ec.SECP256R1())
     changes = {"portrait": bytes(portrait)} if portrait else {}
     data = issuer.specimen(doc_type, **changes)
@@ -58,13 +58,13 @@ def credential(doc_type: str = issuer.MDL, portrait: int = 0) -> Credential:
 
 
 def phone(*credentials: Credential, **settings: Any) -> Phone:
-    """A phone that knows our reader root and holds a driving licence, unless told otherwise."""
+    """A phone that knows our reader root. By default it holds a driving licence."""
     roots: list[x509.Certificate] = settings.pop("reader_roots", [reader_root().certificate])
     return Phone(credentials or [credential()], roots, **settings)
 
 
 class DirectCard:
-    """A `firmware.nfc.Card` whose APDUs go straight to a phone, or to any function. Keeps them in `exchanges`."""
+    """A `firmware.nfc.Card` that passes APDUs directly to a phone or to any function, and keeps them in `exchanges`."""
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ Items = dict[str, dict[str, list[str]]]
 
 
 async def read_mdoc(card: Any, *requests: Items, **settings: Any) -> Presentation:
-    """Requests in one session and the answer to the last, its last word said and heard. `settings` as `Reading`."""
+    """Make requests in one session up to its termination; returns the answer to the last. `settings`: see `Reading`."""
     *before, last = requests
     reading = Reading(card, crypto, **{"on_phase": lambda event, **facts: None, **settings})
     try:
@@ -112,11 +112,11 @@ async def read_mdoc(card: Any, *requests: Items, **settings: Any) -> Presentatio
 
 
 def touch(phone: Phone, **limits: Any) -> tuple[Transaction, DirectCard]:
-    """A new contact and the card that the reader sees of it."""
+    """A new contact, and the card that the reader gets."""
     transaction = phone.touch()
     return transaction, DirectCard(transaction.process, **limits)
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run to the end."""
+    """Run it until it ends."""
     return asyncio.run(work)

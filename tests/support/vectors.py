@@ -1,4 +1,4 @@
-"""Vectors kept outside the repository, in `../shared/vectors`; whoever has them not is told so by the skip."""
+"""Vectors outside the repository, in `../shared/vectors`. Without them the tests are skipped, and the skip says so."""
 
 import json
 from pathlib import Path
@@ -13,11 +13,11 @@ FOLDER = ROOT.parent / "shared" / "vectors"
 REASON = f"needs the published vectors in {FOLDER.relative_to(ROOT.parent)} beside the checkout, which are not there"
 
 needed = pytest.mark.skipif(not FOLDER.is_dir(), reason=REASON)
-"""Marks a test that reads vectors."""
+"""Mark for a test that reads vectors."""
 
 
 def load(name: str) -> dict[str, Any]:
-    """The JSON object in the vector file `name`, a path below the folder of vectors; skips the test without it."""
+    """The JSON object in the vector file `name`, a path in the folder of vectors. Without the file, skip the test."""
     path = FOLDER / name
     if not path.is_file():
         pytest.skip(REASON)
@@ -26,7 +26,7 @@ def load(name: str) -> dict[str, Any]:
 
 
 def path(name: str) -> Path:
-    """Where the vector file `name` lies; skips the test without it."""
+    """The path of the vector file `name`. Without the file, skip the test."""
     if not (FOLDER / name).is_file():
         pytest.skip(REASON)
     return FOLDER / name

@@ -1,4 +1,4 @@
-"""An event loop whose time goes by only when nothing is left to do: hours of a program's waiting, in no time."""
+"""An event loop with virtual time: it jumps to the next timer when nothing else is due."""
 
 import asyncio
 import selectors
@@ -9,7 +9,7 @@ _T = TypeVar("_T")
 
 
 class _Selector(selectors.DefaultSelector):
-    """Does not wait: lets the time go by instead."""
+    """Moves the virtual time instead of waiting."""
 
     passed = 0.0
 
@@ -32,6 +32,6 @@ class _Loop(asyncio.SelectorEventLoop):
 
 
 def run(story: Coroutine[Any, Any, _T]) -> _T:
-    """Run `story`, in which nothing may be done by threads or other processes. `loop.time()` is the virtual time."""
+    """Run `story`, which may not use threads or other processes. `loop.time()` is the virtual time."""
     with asyncio.Runner(loop_factory=lambda: _Loop(_Selector())) as runner:
         return runner.run(story)

@@ -1,1 +1,1 @@
-"""Claims about the lock's cryptography: it agrees with CPython's and with what is published."""
+"""Claims about the lock's cryptography: it agrees with CPython's and with published vectors."""

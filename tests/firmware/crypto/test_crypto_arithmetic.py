@@ -1,4 +1,4 @@
-"""The numbers and points underneath: the corners that random keys never reach."""
+"""Numbers and points in corner cases that random keys never reach."""
 
 from typing import Any
 
@@ -110,7 +110,7 @@ def test_the_blinded_scalar_spells_the_same_multiple_with_signs_alone(scalar: in
 
 
 class _CountingCurve(Curve):
-    """Counts how often its prime is asked for, which every point operation does once."""
+    """Counts how often its prime is read. Every point operation reads it once."""
 
     def __init__(self) -> None:
         super().__init__(P256.size, P256.p, P256.n, P256.b, P256.base)
@@ -123,7 +123,7 @@ class _CountingCurve(Curve):
 
 
 def _operations(scalar: int) -> tuple[int, int]:
-    """How many point operations the two multiplications by `scalar` take, their tables made already or anew."""
+    """How many point operations the two multiplications by `scalar` take, with and without existing tables."""
     curve = _CountingCurve()
     secret_multiples.multiply_base(curve, 1)
     curve.count = 0
@@ -134,7 +134,7 @@ def _operations(scalar: int) -> tuple[int, int]:
 
 
 def test_the_point_operations_do_not_depend_on_the_secret() -> None:
-    # Of the even numbers up to 30 a last addition may turn out a doubling; `secret_multiples` says why that may be.
+    # For even numbers up to 30 the last addition may be a doubling; see `secret_multiples`.
     usual = _operations(1)
     for scalar in (3, 31, 32, 1 << 128, 1 << 255, P256.n - 1, P256.n // 2, 0xAAAA << 200):
         assert _operations(scalar) == usual

@@ -1,4 +1,4 @@
-"""What others published must come out, on CPython and on the lock's interpreter alike."""
+"""The code gives the published results, on CPython and on the lock's interpreter."""
 
 import json
 from collections.abc import Callable
@@ -102,7 +102,7 @@ def test_wycheproof_key_agreements_succeed_or_are_refused_as_it_says(run: Run) -
 
 
 def test_wycheproof_sealed_messages_open_or_are_refused_as_it_says(run: Run) -> None:
-    # Its cases with a nonce of other than 12 bytes, which it takes and the lock does not, are kept as refusals.
+    # The lock takes only nonces of 12 bytes. The vectors with other nonces become cases that it refuses.
     cases = WYCHEPROOF["gcm"]
     answers = run([("open_gcm", [unhex(k), unhex(n), unhex(sealed), unhex(aad)]) for k, n, aad, sealed, _, _ in cases])
     assert answers == [unhex(plain) if plain is not None else "refused: crypto.tag" for _, _, _, _, plain, _ in cases]

@@ -1,4 +1,4 @@
-"""What must not pass, does not, on CPython and on the lock's interpreter alike."""
+"""Invalid input is refused, on CPython and on the lock's interpreter."""
 
 from collections.abc import Callable
 from typing import Any
@@ -61,7 +61,7 @@ def test_r_and_s_outside_1_to_n_minus_1_are_rejected(run: Run) -> None:
 
 
 def test_s_that_is_right_modulo_n_but_not_below_it_is_rejected(run: Run) -> None:
-    # A key made so that the signature (base point's x, 1) is good: then s = n + 1 fits 32 bytes too.
+    # With this key the signature (x of the base point, 1) is valid, and s = n + 1 still fits into 32 bytes.
     e = int.from_bytes(crypto_cpython.digest("SHA-256", MESSAGE), "big")
     r, n = P256.base[0] % P256.n, P256.n
     private = (1 - e) * pow(r, -1, n) % n
@@ -85,7 +85,7 @@ def _bad_points(curve: Curve) -> list[bytes]:
     size, p = curve.size, curve.p
     good = encode_point(curve, curve.base)
     x, y = good[1 : 1 + size], good[1 + size :]
-    # A point of small x, whose x + p still fits: right modulo p, and still not a coordinate.
+    # A point with a small x, so x + p still fits. It is right modulo p, but not a valid coordinate.
     small = next(value for value in range(1, 100) if pow(value**3 - 3 * value + curve.b, (p - 1) // 2, p) == 1)
     root = pow(small**3 - 3 * small + curve.b, (p + 1) // 4, p)
     assert decode_point(curve, b"\x04" + small.to_bytes(size, "big") + root.to_bytes(size, "big"))
@@ -147,7 +147,7 @@ def test_sealed_bytes_changed_anywhere_do_not_open(run: Run) -> None:
         (one, nonce, sealed, aad) for one in _flips(key, 9)
     ]
     changed += [(key, nonce[:-1], sealed, aad), (key, nonce + b"\x00", sealed, aad), (key, b"", sealed, aad)]
-    # The zeros that fill the last block belong to no one.
+    # The zeros that fill the last block are not part of the message.
     changed += [(key, nonce, sealed, aad + bytes(10)), (key, nonce, sealed[:-16] + b"\x00" + sealed[-16:], aad)]
     assert run([("open_gcm", [key, nonce, sealed, aad])]) == [text]
     assert run([("open_gcm", list(one)) for one in changed]) == ["refused: crypto.tag"] * len(changed)

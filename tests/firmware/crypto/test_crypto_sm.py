@@ -1,4 +1,4 @@
-"""SM2 and SM3 as the national standards publish them, on CPython and on the lock alike, with gmalg as judge."""
+"""SM2 and SM3 against the national standards and gmalg, on CPython and on the lock."""
 
 from collections.abc import Callable
 from typing import Any
@@ -45,7 +45,7 @@ def _run(request: pytest.FixtureRequest) -> Run:
 
 
 def _verdicts(run: Run, cases: list[tuple[bytes, bytes, bytes]]) -> list[bool]:
-    """Of (public key, message, signature): what the lock's code says, once `cryptography`'s neighbour has agreed."""
+    """What the lock's code says of (public key, message, signature), after CPython's code has agreed."""
     calls: list[Call] = [("verify", ["SM2", public, "SM3", message, proof]) for public, message, proof in cases]
     verdicts: list[bool] = run(calls)
     assert verdicts == [crypto_cpython.verify("SM2", public, "SM3", message, proof) for public, message, proof in cases]
@@ -178,7 +178,7 @@ def test_the_published_vectors_of_the_suite_are_judged_as_published(run: Run) ->
     calls: list[Call] = [("digest", ["SM3", unhex(case.get("message_hex", ""))]) for case in suite["sm3"]]
     assert run(calls) == [unhex(case["digest"]) for case in suite["sm3"]]
     good = suite["sm2_sign"][0]
-    # The cases that change the user id or leave Z out are made with gmalg above.
+    # Cases with another user id or without Z are made with gmalg above.
     for case in [{"change": {}}, *suite["sm2_sign_negative"]]:
         if {"user_id_ascii", "note"} & case["change"].keys():
             continue

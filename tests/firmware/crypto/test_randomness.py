@@ -1,4 +1,4 @@
-"""What the lock draws never comes twice, even if the chip's generator does (RFC 8937)."""
+"""The lock never draws the same value twice, even if the chip's generator repeats itself (RFC 8937)."""
 
 import asyncio
 import hmac
@@ -27,7 +27,7 @@ LAPTOP = bytes(range(32)).hex()
 
 
 def board(script: str, *arguments: str, image: Path | None = None) -> Any:
-    """What a script of this folder prints on the lock's interpreter."""
+    """What a script of `tests/on_micropython` prints on the lock's interpreter."""
     lock = interpreter.find()
     environment = lock.environment({"MOORING_FLASH": str(image)} if image else None)
     with script_as_compiled(ROOT / "tests" / "on_micropython" / script) as copy:
@@ -43,7 +43,7 @@ def test_a_generator_that_repeats_after_each_boot_repeats_nothing(tmp_path: Path
     boots = [board("randomness_board.py", "boot", "secret", image=image) for _ in range(3)]
     numbers = [*made.values(), *(number for boot in boots for number in boot.values())]
     assert len(set(numbers)) == len(numbers) == 3 + 3 * 11
-    # That it would show: under no secret the chip's generator gives the same again, except where the key is in it.
+    # Control: without a secret the chip's generator repeats itself, except where a key is mixed in.
     alone = [board("randomness_board.py", "boot", "nothing", image=image) for _ in range(2)]
     assert alone[0] == alone[1] and not set(alone[0].values()) & set(numbers)
 
@@ -53,7 +53,7 @@ def test_two_locks_whose_chips_draw_alike_differ_by_what_the_installers_computer
     for laptop in (LAPTOP, LAPTOP[::-1], LAPTOP):
         made.append(board("randomness_board.py", "enrol", laptop, image=flash.create(tmp_path / "flash.img")))
     assert not set(made[0].values()) & set(made[1].values())
-    assert made[0] == made[2], "the chips do draw alike"
+    assert made[0] == made[2], "both chips draw the same"
 
 
 def test_a_power_cut_at_each_operation_of_the_reservation_gives_no_number_twice() -> None:
@@ -92,14 +92,14 @@ def test_a_cut_after_something_was_drawn_never_brings_it_back() -> None:
             identity.begin(store)
             drawn.append(generator.random(32))
         except Cut:
-            drawn.append(generator.random(32))  # under what held before: nothing begins before it is durable
+            drawn.append(generator.random(32))  # under the previous secret: a new one is used only once it is durable
         drawn.append(before)
     assert len(set(drawn)) == len(drawn)
 
 
 @pytest.fixture
 def stuck(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A generator of the chip that gives one value for ever."""
+    """The chip's generator returns the same value for ever."""
     monkeypatch.setattr(generator, "urandom", lambda length: b"\x55" * length)
 
 
@@ -141,7 +141,7 @@ def test_what_lies_in_flash_does_not_tell_what_was_drawn_before(tmp_path: Path) 
     drawn = generator.random(32)
     held = store.read("secret")
     assert held is not None and len(held) == 40
-    # Neither under what lies there nor by booting from it.
+    # Neither under the secret in the file nor by booting from it.
     generator.begin(held[:32])
     assert generator.random(32) != drawn
     identity.begin(store)
@@ -158,7 +158,7 @@ def test_a_secret_out_of_form_stops_the_boot(tmp_path: Path, content: bytes) -> 
         with pytest.raises(StorageError, match=r"identity\.corrupt"):
             identity.load(crypto, store)
     else:
-        assert identity.load(crypto, store) is not None, "an empty file is none"
+        assert identity.load(crypto, store) is not None, "an empty file counts as no identity"
 
 
 NOTING = """

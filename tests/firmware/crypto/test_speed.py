@@ -1,4 +1,4 @@
-"""How long the lock's cryptography takes on its interpreter here (`make bench`); the chip is slower by far."""
+"""How long the lock's cryptography takes on its interpreter here (`make bench`). The chip is much slower."""
 
 import time
 from typing import Any

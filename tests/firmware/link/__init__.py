@@ -1,1 +1,1 @@
-"""Claims about the lock's side of the edge link, and what strangers there cost it."""
+"""Claims about the lock's side of the edge link, and about what strangers cost it."""

@@ -1,4 +1,4 @@
-"""What strangers in range can make the lock compute."""
+"""How much strangers in radio range can make the lock compute."""
 
 import pytest
 

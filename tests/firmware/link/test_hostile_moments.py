@@ -1,4 +1,4 @@
-"""The radio's events in the midst of the firmware's doings, where the chip has them too: none stops the lock."""
+"""Radio events interrupt the firmware at the moments where they can on the chip: none of them stops the lock."""
 
 import asyncio
 import json
@@ -105,7 +105,7 @@ answer(asyncio.run(taps()))
 
 def test_edges_that_come_and_go_at_bad_moments_leave_a_link_that_serves_the_next() -> None:
     async def leaves_in_the_midst(edge: Edge, heard: int) -> None:
-        """It has asked for a lot, and is gone by the time the lock says the rest of it."""
+        """Ask for a lot, and disconnect before the lock has sent all of it."""
         await edge.say(link.pull(1, 64))
         await edge.say(link.deliver(b"s" * 900))
         for _ in range(heard):
@@ -150,7 +150,7 @@ def test_phones_that_go_at_bad_moments_cost_their_own_tap_and_no_other(mode: Any
         for _ in range(3):
             with suppress(BleakError):
                 return await edge.echo(b"still") == b"still"
-        return False  # one connection may end in the midst of it, not three
+        return False  # one connection may end during an echo, but not three
 
     async def scene() -> None:
         async with ble_world(hostile=1) as world, edge_beside(world) as edge:

@@ -1,4 +1,4 @@
-"""What is tried at the lock's end of the link by who has no pass, a wrong one, or a place in between. Both runtimes."""
+"""Attacks on the lock's end of the link, without a pass, with a wrong one, or from the middle. On both runtimes."""
 
 import asyncio
 import hashlib

@@ -1,1 +1,1 @@
-"""Claims about reading a document over BLE, in both modes, through faults at each part."""
+"""Claims about reading a document over BLE, in both modes, with faults at each part."""

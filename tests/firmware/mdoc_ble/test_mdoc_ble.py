@@ -29,7 +29,7 @@ def run(story: Callable[[BleWorld], Awaitable[None]], **settings: Any) -> None:
 
 
 async def engaged(world: BleWorld, phone: Phone) -> Transaction:
-    """The phone has been read at the reader and taken away; its Bluetooth has done nothing yet."""
+    """The phone was held to the reader and taken away. Its Bluetooth has done nothing yet."""
     transaction = phone.touch()
     await world.reader.present(b"\x08\x00\x00\x01")
     while (command := await world.reader.command()) is not None:
@@ -40,7 +40,7 @@ async def engaged(world: BleWorld, phone: Phone) -> Transaction:
 
 @pytest.mark.parametrize("mode", [CENTRAL, PERIPHERAL])
 def test_a_phone_in_another_process_is_read_at_every_mtu(mode: str) -> None:
-    """The lock is the server for a central, and the client of a peripheral."""
+    """The lock is a server for a central, and a client of a peripheral."""
 
     async def one(world: BleWorld, mtu: int, largest: int) -> None:
         async with BleProcess(world.hci, BleHabits(mtu=mtu)) as radio:
@@ -180,7 +180,7 @@ def test_faults_at_a_part_end_in_a_clear_failure_or_in_the_right_data_never_in_w
             (PartFault("duplicate", 1, back), {"session.declined", "session.holder_cbor", "session.holder_encryption"}),
         ):
             world.air.faults = [fault]
-            # What is lost for good shows by silence alone; nothing else here has to be done in time.
+            # A lost part shows only as silence. No other case here depends on time.
             await world.limit(STEP_MS=500 if fault.what == "drop" else None)
             read, outcome = await world.tapped(await world.phone(mode, habits=BleHabits(mtu=185)))
             assert fault.happened
@@ -264,6 +264,6 @@ def test_the_edge_link_goes_on_undisturbed_before_during_and_after_a_session_in_
             read, _ = await world.tapped(await world.phone(PERIPHERAL))
             assert read.code is None
             assert await edge.echo(b"undisturbed") == b"undisturbed"
-            assert edge.arrivals == 1, "it was never sent away"
+            assert edge.arrivals == 1, "it was never disconnected"
 
     run(story)

@@ -1,4 +1,4 @@
-"""ISO-DEP on the host against a card of twenty lines and a channel that loses and damages blocks as it is told."""
+"""ISO-DEP on the host against a small model of a card, over a channel that loses and damages blocks on request."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ LIMIT = 4098
 
 
 class Picc:
-    """The card's part of ISO/IEC 14443-4, 7.5.4. `answer` makes a response; before each it asks for `delays`, WTXMs."""
+    """The card's side of ISO/IEC 14443-4, 7.5. `answer` computes a response. `delays`: WTXMs sent before each."""
 
     def __init__(self, piece: int = 61, delays: tuple[int, ...] = ()) -> None:
         self.taken: list[bytes] = []
@@ -59,7 +59,7 @@ FINE, LOST_OUT, LOST_BACK, DAMAGED = range(4)
 
 
 def converse(reader: IsoDep, card: Picc, command: bytes, fates: list[int]) -> tuple[bytes, int]:
-    """The response and the number of blocks sent, with `fates` used up one for each block."""
+    """Returns the response and the number of blocks sent. Each block takes the next of `fates`."""
     block: bytes | None = reader.start(command)
     blocks = 0
     while block is not None:
@@ -90,7 +90,7 @@ def test_over_a_lossy_channel_each_command_arrives_exactly_once_or_the_card_is_g
             done.append(command)
     except TransportError as error:
         assert error.code == "nfc.gone"
-    # The one under way may have arrived, of which its sender knows nothing, but not twice and not in part.
+    # The current command may have arrived without its sender knowing, but neither twice nor in part.
     assert card.taken in (commands[: len(done)], commands[: len(done) + 1])
     assert len(done) == len(commands) or troubled
 
@@ -133,7 +133,7 @@ def test_silence_is_given_up_sooner_than_damage() -> None:
 def test_an_i_block_is_repeated_only_when_the_card_says_that_it_never_came() -> None:
     reader = IsoDep(64, LIMIT)
     assert reader.start(b"c") == b"\x02c"
-    assert reader.push(b"\xa3") == b"\xb2"  # unasked for: it would be taken for a second command
+    assert reader.push(b"\xa3") == b"\xb2"  # no R(NAK) came before: the card could take the block for a second command
     assert reader.push(b"\xa3") == b"\x02c"  # rule 6
     assert reader.push(b"\x02r") is None and reader.response == b"r"
     assert reader.start(b"d") == b"\x03d"
@@ -144,7 +144,7 @@ def test_a_chaining_card_is_asked_again_by_acknowledging_again() -> None:
     reader.start(b"c")
     assert reader.push(b"\x12one") == b"\xa3"
     assert reader.push(None) == b"\xa3"  # rule 5
-    assert reader.push(b"\x12one") == b"\xa3"  # its number says that this was taken already
+    assert reader.push(b"\x12one") == b"\xa3"  # its number shows that it was received before
     assert reader.push(b"\x03two") is None and reader.response == b"onetwo"
 
 
@@ -177,7 +177,7 @@ def test_more_time_is_granted_for_the_next_block_alone() -> None:
     reader = IsoDep(64, LIMIT)
     reader.start(b"c")
     assert (reader.push(b"\xf2\x3b"), reader.multiplier) == (b"\xf2\x3b", 59)
-    assert (reader.push(b"\xf2\xc2"), reader.multiplier) == (b"\xf2\x02", 2)  # bits 8 and 7 are about power
+    assert (reader.push(b"\xf2\xc2"), reader.multiplier) == (b"\xf2\x02", 2)  # bits 8 and 7 are the power level
     assert (reader.push(None), reader.multiplier) == (b"\xb2", 1)
 
 
@@ -216,8 +216,8 @@ def test_an_answer_to_select_is_understood_or_refused(raw: bytes) -> None:
         ("01", 32, 5, 0, [106]),
         ("0578807002", 256, 39, 0, [106]),
         ("0675b7a102ff", 64, 310, 1, [106, 212, 424]),
-        ("0678f7f00203", 256, 5, 0, [106, 212, 424]),  # FWI 15 is kept for the future
-        ("020d", 256, 5, 0, [106]),  # so are sizes beyond 8
+        ("0678f7f00203", 256, 5, 0, [106, 212, 424]),  # FWI 15 is reserved
+        ("020d", 256, 5, 0, [106]),  # sizes above 8 are reserved too
         ("0478338e00", 256, 78, 4950, [106, 212, 424]),
     ],
 )
@@ -231,7 +231,7 @@ def test_an_answer_to_select_says_sizes_and_times(
 
 
 class Air:
-    """Gives the answers it was made with, and keeps what was sent; on virtual time, silence lasts as long as it may."""
+    """Returns the given answers and stores what was sent. On virtual time, silence lasts for the whole wait."""
 
     def __init__(self, *answers: bytes | None) -> None:
         self.sent: list[tuple[bytes, int, int]] = []

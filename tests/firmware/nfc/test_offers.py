@@ -1,4 +1,4 @@
-"""A phone that is engaged for BLE and does not come costs the edge link nothing, and the next guest next to nothing."""
+"""A phone that agrees to BLE and never connects costs the edge link nothing, and the next guest almost nothing."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -25,7 +25,7 @@ def over_ble(phone: Phone, radio: Any = None) -> Phone:
 
 
 async def engage(phone: Phone, board: VirtualPn532, uid: bytes = b"\x08\x00\x00\x01") -> BleJob:
-    """The phone is read at the reader and taken away; its Bluetooth never does anything."""
+    """The phone is held to the reader and taken away. Its Bluetooth does nothing."""
     transaction = phone.touch()
     await board.present(uid)
     while (command := await board.command()) is not None:
@@ -69,7 +69,9 @@ def test_the_next_guest_is_served_within_a_second_although_a_phone_was_engaged_t
         assert scene.now() - came < SECOND + 1
         assert "aside busy" not in here.seen.done and here.seen.done.count("open") == 1
         await asyncio.sleep(30)
-        assert [what for what in here.seen.done if what.startswith("answer")] == ["answer allowed"], "no word of it"
+        assert [what for what in here.seen.done if what.startswith("answer")] == ["answer allowed"], (
+            "the other phone gets no light"
+        )
 
     at_the_door(tmp_path, monkeypatch, story, comes=False)
 

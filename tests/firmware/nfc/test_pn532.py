@@ -1,4 +1,4 @@
-"""The PN532 driver against the virtual chip, on virtual time: what a tap is, who is there, and phones that leave."""
+"""The PN532 driver against the virtual chip, on virtual time: taps, cards in the field, and phones that leave."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -90,7 +90,7 @@ def test_a_card_is_told_that_frames_of_256_bytes_are_taken_and_sends_them() -> N
             phone.answers.put_nowait(bytes(253) + b"\x90\x00")
             before = board.antenna.counts.frames_in
             assert len(await card.transceive(b"\x00\xb0\x00\x00")) == 255
-            assert board.antenna.counts.frames_in - before == 2  # of 256 bytes with the block's own three, and the rest
+            assert board.antenna.counts.frames_in - before == 2  # 256 bytes including three of the block, and the rest
             await card.release()
 
     scene.run(story())
@@ -211,7 +211,7 @@ def test_a_frame_is_announced_whole_after_each_look_that_found_nobody_where_one_
             before = len(announced)
             board.antenna.bring(board.card(b"\x08abc"))
             await nobody_for(reader, 1)
-            assert len(announced) <= before + 1, "nothing is announced to a card that lies there"
+            assert len(announced) <= before + 1, "nothing is announced while a card is there"
 
     scene.run(story())
 
@@ -251,9 +251,9 @@ def test_a_phone_torn_away_at_any_block_gives_the_whole_answer_or_none_and_leave
                     result = "presented" if verified(await read(card)) else "nothing"
                 except TransportError as error:
                     result = error.code
-                began = scene.now()  # it has said how it went, and let go
+                began = scene.now()  # it has given its result and let the card go
                 outcome = await guest
-                # The next phone is found as soon as somebody can have brought it.
+                # The next phone is found as soon as anybody can have brought it.
                 following = board.card(b"\x08next")
                 waiting = asyncio.create_task(reader.wait_for_card())
                 await scene.until(lambda: board.antenna.empty_looks >= 2 * pn532.ABSENT_POLLS)
@@ -265,7 +265,7 @@ def test_a_phone_torn_away_at_any_block_gives_the_whole_answer_or_none_and_leave
         results.append(result)
         assert result in ("nfc.gone", "nfc.timeout") or (result == "presented" and outcome.result == "presented")
         assert ready_after < 0.3, f"block {at}"
-    # Once it has the answer, the reader minds no more: what is left is the farewell and the release.
+    # After the answer only the last message and the release remain, so the reader ignores the rest.
     assert results.index("presented") >= blocks - 4 and set(results[-3:]) == {"presented"}
 
 
@@ -311,7 +311,7 @@ def test_a_phone_torn_away_while_its_holder_is_asked_is_missed_soon_after_the_ti
             await asyncio.sleep(3)
             before = board.antenna.counts.frames_out
             await scene.until(lambda: board.antenna.counts.frames_out > before)
-            board.antenna.take(board.antenna.cards[0])  # the card was just given all the time it asked for
+            board.antenna.take(board.antenna.cards[0])  # the card had all the time that it requested
             return scene.now()
 
         torn = asyncio.create_task(tear())

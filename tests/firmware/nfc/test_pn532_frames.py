@@ -1,4 +1,4 @@
-"""Frames of the PN532: the documents' own examples, round trips, and whatever else may come over a line."""
+"""Frames of the PN532: examples from the documents, round trips, and arbitrary bytes."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""The PN532 driver on the lock's own interpreter and heap, the chip at the other end of the UART."""
+"""The PN532 driver on the lock's own interpreter and heap, with the chip at the other end of the UART."""
 
 import asyncio
 import threading
@@ -79,8 +79,8 @@ def read_on_lock(
     away: int = 0,
     **tapping: Any,
 ) -> tuple[dict[str, Any], list[TapOutcome]]:
-    """What the lock says of each tap, and what each phone says of it. `away`: the ms that its loop is elsewhere between
-    any two steps; then one command is all that is said to the first phone."""
+    """The lock's and the phone's result of each tap. `away`: ms for which the event loop is busy elsewhere between any
+    two steps; then the first phone gets only one command."""
     listening = threading.Event()
     done = threading.Event()
     outcomes: list[TapOutcome] = []
@@ -119,7 +119,7 @@ def elements(said: list[str]) -> dict[str, dict[str, Any]]:
 
 
 def test_the_lock_reads_phone_after_phone_whatever_their_habits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Signature and MAC, short APDUs and a holder that ignores Le, 9 KB, one who thinks longer than a waiting time."""
+    """Signature and MAC, short APDUs, a holder that ignores Le, 9 KB, a holder slower than a waiting time."""
     large = {issuer.MDL: {"org.iso.18013.5.1": ["portrait"]}}
     short = Habits(max_read=15, max_command=255, max_response=256, chunk=100, ignore_le=True)
     phones = [
@@ -143,7 +143,7 @@ def test_the_lock_reads_phone_after_phone_whatever_their_habits(monkeypatch: pyt
     assert [outcome.status for outcome in outcomes] == [*[20] * 6, None, 10]
     assert outcomes[0].reader == "TEST door"
     assert said["version"] == [0x32, 1, 6, 7]
-    assert said["irq"] == 0x1000, "RXIDLE: what wakes the loop of an ESP32 before its tick"
+    assert said["irq"] == 0x1000, "RXIDLE wakes the loop of an ESP32 before its tick"
 
 
 def test_the_driver_takes_less_than_a_tenth_of_the_heap(monkeypatch: pytest.MonkeyPatch) -> None:

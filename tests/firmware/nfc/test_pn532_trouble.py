@@ -1,4 +1,4 @@
-"""The PN532 driver when chip or line are in trouble, on virtual time: it recovers, or says so, and never guesses."""
+"""The PN532 driver when chip or line fail, on virtual time: it recovers or reports an error, and never guesses."""
 
 import asyncio
 import itertools
@@ -42,7 +42,7 @@ def test_a_chip_that_goes_deaf_is_woken_and_set_up_again(after: int) -> None:
                 except TransportError as error:
                     assert error.code == "nfc.reader"
                 except TimeoutError:
-                    pass  # the phone had been seen before the chip went deaf, and must be taken away first
+                    pass  # the phone was found before the chip failed, so it must be taken away first
                 await guest
             assert served >= 2 and not board.chip.deaf
 
@@ -59,11 +59,11 @@ def test_a_chip_that_goes_deaf_at_any_command_of_a_visit_is_ready_for_the_next_w
                 await tap.read_mdoc(card, scene.LICENCE)
             except TransportError as error:
                 assert error.code in ("nfc.reader", "nfc.gone")
-            ended = scene.now()  # here the guest sees a light
+            ended = scene.now()  # the guest sees a light here
             await card.release()
             commands = board.chip.commands
             waiting = asyncio.create_task(reader.wait_for_card())
-            guest.cancel()  # and leaves
+            guest.cancel()  # the guest leaves
             await asyncio.wait({guest})
             await scene.until(lambda: board.antenna.empty_looks >= 2 * pn532.ABSENT_POLLS, step=0.001)
             board.antenna.bring(board.card(b"\x08next"))
@@ -112,7 +112,7 @@ def test_an_idle_chip_is_checked_and_from_time_to_time_set_up_anew() -> None:
     async def story() -> None:
         async with scene.reader() as (reader, board):
             await nobody_for(reader, 60)
-            board.chip.parameters = 0x14  # as after a reset of the chip that nobody noticed
+            board.chip.parameters = 0x14  # as after an unnoticed reset of the chip
             await nobody_for(reader, pn532.REFRESH_MS / 1000)
             assert board.chip.parameters == 0
 
@@ -133,7 +133,7 @@ def test_an_idle_chip_that_answers_and_does_not_hold_what_it_is_told_is_set_up_a
 
             async def count(data: bytes) -> bytes | None:
                 setups.append(scene.now())
-                board.chip._handlers[0x08] = write  # what ails it ends with a new set-up
+                board.chip._handlers[0x08] = write  # setting the chip up again cures it
                 return await set_up(data)
 
             board.chip._handlers[0x08], board.chip._handlers[0x14] = forget, count
@@ -239,7 +239,7 @@ def test_garbage_on_the_line_at_any_time_is_passed_over() -> None:
 
 
 def test_a_response_of_an_earlier_command_is_never_taken_for_the_next_ones() -> None:
-    """Late frames: each answer comes after the driver has given it up, and must not shift all that follow by one."""
+    """Each answer arrives after the driver has given up. It must not count as the answer to the next command."""
 
     async def story() -> None:
         async with scene.board(Faults(seed=3, line_late=0.4, late_seconds=0.07)) as board:
@@ -256,7 +256,7 @@ def test_a_response_of_an_earlier_command_is_never_taken_for_the_next_ones() -> 
 
 
 class Script:
-    """A line of another kind than HSU, whose far end echoes what is to be echoed and else says what it was given."""
+    """A line that is not an HSU. Its far end echoes Diagnose, and answers everything else with the given bytes."""
 
     fixed = True
 
@@ -317,7 +317,7 @@ def test_a_command_that_the_chip_does_not_understand_is_a_fault_of_the_reader() 
 
 
 def noise(seed: int) -> Faults:
-    """One block in eight or so does not make it there and back; real air is better, real lines are much better."""
+    """About one block in eight is lost or damaged on its way. Real air is better, and real lines are much better."""
     return Faults(seed, air_lost=0.02, air_damaged=0.02, line_lost=0.01, line_damaged=0.01, line_late=0.01)
 
 
