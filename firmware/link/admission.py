@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from protocol.crypto import Crypto
 
 HANDSHAKES = 4
-"""Handshakes that may follow each other at once: edges return after a power cut, or lose a few connections in a row."""
+"""Handshakes allowed in a burst: edges reconnect after a power cut, or after a few lost connections."""
 HANDSHAKE_MS = 20000
 """Time after which one more handshake is allowed. A failed one costs the chip about two seconds, so strangers get at
 most a tenth of its time."""
 STATEMENTS, STATEMENT_MS = 12, 3000
-"""Statements that may arrive in a burst, more than a new lock needs; and the time after which one more is allowed."""
+"""Statements allowed in a burst, which is more than a new lock needs; and the time after which one more is allowed."""
 
 
 class Admission:

@@ -1,9 +1,9 @@
 """What is said over one connection of the edge link: the handshake, then statements down, facts and records up.
 
 A conversation belongs to one connection from its first message to its end. The radio's handler creates it, passes it
-the parts that arrive, and ends it by setting `closed`. The link's task calls `step` on the conversation that it has
-read once. If the handler starts another one meanwhile, the task still has the old one, which is closed. So nothing that
-was sealed for one edge is ever sent to the next.
+the parts that arrive, and ends it by setting `closed`. The link's task takes hold of the current conversation once and
+calls its `step`. If the handler starts another one meanwhile, the task still has the old one, which is closed. So
+nothing that was sealed for one edge is ever sent to the next.
 
 | state | message from the edge | what the lock does | next state |
 | --- | --- | --- | --- |
@@ -64,11 +64,11 @@ if TYPE_CHECKING:
 INBOX_BYTES = 8192
 """Bytes of messages that may wait to be handled. An edge sends some of the longest without waiting for an answer."""
 _EACH = const(64)
-"""Bytes that each message counts in addition to its own, so that the inbox never holds thousands of short ones."""
+"""Extra bytes counted for each message, so that the inbox never holds thousands of short ones."""
 FAREWELL_SECONDS = 0.5
 """Time between telling an edge why it is refused and disconnecting, so that the last notification can leave."""
 PATIENCE = 3
-"""Refused statements in a row before the lock waits before each further one. Each costs a signature check."""
+"""After this many refused statements in a row the lock waits before it takes another. Each costs a signature check."""
 REST = 3
 """After a burst of statements, rest this many times as long as each statement took. Each costs a signature check, so
 an edge that repeats old statements for ever gets at most a quarter of the lock's time."""

@@ -3,8 +3,8 @@
 `IsoDep` is the protocol itself: blocks in, blocks out. `activate` and `exchange` run it over any function that sends a
 block and waits for the answer. Chips with ISO-DEP of their own use frames of 64 bytes; here they have 256 bytes.
 
-Block numbers toggle between 0 and 1. "Number" is the reader's current one. What `push` sends next, with
-the rules of clause 7.5:
+Block numbers toggle between 0 and 1. "Number" is the reader's current one. What `push` sends next,
+with the rules of clause 7.5:
 
 | state | answer of the card | next block, or end |
 | --- | --- | --- |
@@ -15,8 +15,8 @@ the rules of clause 7.5:
 | any | S(WTX) | the same S(WTX); the next answer may take that many times longer (clause 7.3) |
 | any | silence, damage, anything else | R(NAK), or R(ACK) while receiving (rules 4 and 5) |
 
-SILENCES or FAILURES answers in a row without progress end the exchange with `nfc.gone`. An I-block is never sent twice
-unless the card itself says that it lacks it, so no command is executed twice.
+SILENCES or FAILURES answers in a row without progress end the exchange with `nfc.gone`. An I-block is sent twice
+only if the card reports that it has not received it, so no command is executed twice.
 """
 
 import asyncio
@@ -56,7 +56,7 @@ DESELECT = b"\xc2"
 SILENCES = 4
 """Silent waits in a row before a card counts as gone. A card with a long waiting time gets fewer, at least one."""
 _ASKING_MS = const(1000)
-"""How long repeated waits for a silent card may take in all, as in nfcpy. Clause 7.2 makes each wait a whole one."""
+"""Total time of repeated waits for a silent card, as in nfcpy. By clause 7.2 each wait must run to its end."""
 FAILURES = 8
 """Answers in a row without progress, even if only damaged, before a card counts as gone."""
 

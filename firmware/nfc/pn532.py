@@ -1,7 +1,7 @@
 """Driver of the PN532: it polls for cards, and speaks ISO-DEP to them on the host, in frames of 256 bytes.
 
 The field is on only during a poll and while a card is in use. This file and `pn532_chip` recover from a chip that loses
-its settings, damages data or stops answering, or report one error. The only wait without an end is that for a card.
+its settings, damages data or stops answering, or report one error. Only the wait for a card has no time limit.
 
 **One poll** (`_look`): set the chip up or check it, if that is due; list the cards in the field; drop those to pass
 over; then decide by this table. ARMED means that `_armed` is True.
@@ -17,11 +17,11 @@ over; then decide by this table. ARMED means that `_armed` is True.
 The lock starts UNARMED. If it was reset during a tap, the phone that is still there must not count as a new one.
 
 **To pass over** (`_passed`): a card that does not claim ISO-DEP (SAK bit 6, ISO/IEC 14443-3, 6.5.3.4), and a card with
-a fixed UID whose presence is marked `passed`. A presence is marked so
+a fixed UID whose presence is marked `passed`. A presence is marked when
 
-- when the card is released after `pass_over`,
-- when the card has stayed for `_LEFT_MS`,
-- when more than `_DEAD_LOOKS` activations in a row have failed.
+- the card is released after `pass_over`,
+- the card has stayed for `_LEFT_MS`, or
+- more than `_DEAD_LOOKS` activations in a row have failed.
 
 `_present` has a presence for each fixed UID, one under an empty UID for all random UIDs, and one under `_PHONE` for any
 card that is not to be passed over. A presence ends after ABSENT_POLLS polls without such a card.
@@ -29,8 +29,8 @@ card that is not to be passed over. A presence ends after ABSENT_POLLS polls wit
 **Blocked**: a card that is passed over has stayed for `_OBSTRUCTED_MS`, or any card for `_LEFT_MS`. Whoever waits for a
 card is told when this begins and when it ends.
 
-**Errors** (`_back_off`): after `nfc.reader` the first new try comes at once. Each further one resets the chip first, if
-the reset line is wired, waits twice as long as the one before, and reports the error to the caller.
+**Errors** (`_back_off`): after the first `nfc.reader` the driver tries again at once. After each further one it resets
+the chip, if the reset line is wired. Then it waits, twice as long each time, and reports the error to the caller.
 """
 
 import asyncio
