@@ -1,4 +1,4 @@
-"""BLE retrieval without a radio: Ident, UUIDs, parts, advertisements, and the carriers that handovers offer."""
+"""BLE retrieval without a radio: Ident, UUIDs, parts, advertisements, and carriers offered in handovers."""
 
 import uuid
 
@@ -50,7 +50,7 @@ def test_the_wallets_handovers_that_we_hold_all_lead_to_the_lock_as_server_or_ca
 
 
 def _messages(data: object) -> list[bytes]:
-    """Every Handover Select, wherever it stands in the transcripts."""
+    """Every Handover Select in the transcripts."""
     if isinstance(data, dict):
         return [message for value in data.values() for message in _messages(value)]
     if isinstance(data, list):

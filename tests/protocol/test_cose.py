@@ -1,4 +1,4 @@
-"""Claims about COSE structures and keys, with pycose and `cryptography` as judges."""
+"""Claims about COSE structures and keys, checked by pycose and `cryptography`."""
 
 from typing import Any
 

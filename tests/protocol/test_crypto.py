@@ -1,4 +1,4 @@
-"""What both implementations of the crypto interface are asked through `protocol.crypto`."""
+"""The functions of `protocol.crypto` that use either implementation of the interface."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Claims about dates, held against `datetime`."""
+"""Claims about dates, compared with `datetime`."""
 
 from datetime import UTC, date, datetime, timedelta, timezone
 

@@ -1,4 +1,4 @@
-"""The edge pass: one form, a limit that a handshake can carry."""
+"""The edge pass has one form, and the longest one fits a handshake."""
 
 from typing import Any
 

@@ -112,7 +112,7 @@ def test_a_handover_select_built_by_an_independent_library_is_read() -> None:
 
 
 def changed(kind: bytes, payload: bytes | None) -> bytes:
-    """SELECT with the payload of one record replaced, or the record left out."""
+    """SELECT with the payload of one record replaced, or without that record."""
     records = []
     for record in ndef.parse(SELECT):
         if record.type != kind:
@@ -257,7 +257,7 @@ def test_our_handover_request_is_that_of_an_independent_reader_byte_for_byte() -
 def test_a_missing_uuid_is_taken_from_our_request() -> None:
     uuid = bytes(range(16))
     select = changed(b"application/vnd.bluetooth.le.oob", b"\x02\x1c\x01")
-    assert parse_handover_select(select).ble.central_uuid is None  # type: ignore[union-attr]  # it is there
+    assert parse_handover_select(select).ble.central_uuid is None  # type: ignore[union-attr]  # it is not None
     ble = parse_handover_select(select, handover_request(None, 0, uuid)).ble
     assert ble is not None and ble.central_uuid == uuid
 
@@ -270,7 +270,7 @@ def test_the_handover_of_annex_d_is_read() -> None:
     assert handover.nfc is None and handover.item() == [select, request]
     assert handover.ble is not None and handover.ble.central and not handover.ble.peripheral
     assert handover.ble.address == bytes.fromhex("2828378b1228")
-    assert handover.ble.central_uuid is not None  # from the request
+    assert handover.ble.central_uuid is not None  # From the request.
 
 
 @given(st.integers(0, len(SELECT) - 1), st.integers(0, 255), st.integers(0, len(SELECT)))

@@ -21,7 +21,7 @@ OK = b"\x90\x00"
 
 
 def engage(responses: list[bytes], request: bytes | None = None) -> tuple[Handover, list[str], list[int]]:
-    """The handover that `responses` lead to, the commands sent for it, and the waits before them."""
+    """The handover after these `responses`, the commands that were sent, and the waits before them."""
     engagement = NfcEngagement(request)
     command: bytes | None = engagement.start()
     sent, waits = [], []
@@ -97,7 +97,7 @@ def test_the_waiting_time_a_tag_asks_for_is_kept_within_bounds() -> None:
 
 
 def tag(message: bytes, cc: bytes = CC, piece: int = 255) -> list[bytes]:
-    """Responses of a tag that holds `message`, read in pieces."""
+    """Responses of a tag with `message`, which is read in pieces."""
     pieces = [message[at : at + piece] + OK for at in range(0, len(message), piece)]
     return [OK, OK, cc + OK, OK, len(message).to_bytes(2, "big") + OK, *pieces]
 
@@ -189,9 +189,9 @@ class WritableTag:
         self.selected = b""
         self.file = self._filled(NEGOTIATED[5][:-2])
         self.written: list[bytes] = []
-        """The messages that were there whole, one after the other."""
+        """The complete messages that were written, in order."""
         self.lengths: list[int] = []
-        """NLEN after each command that wrote."""
+        """NLEN after each write command."""
 
     def _filled(self, message: bytes) -> bytearray:
         return bytearray(len(message).to_bytes(2, "big") + message + bytes(512))
@@ -236,7 +236,7 @@ def test_what_is_longer_than_mlc_is_written_in_pieces_and_never_seen_in_half(mos
     tag = WritableTag(most)
     assert negotiate(tag, request_).item() == [NEGOTIATED[-1][:-2], request_]
     assert tag.written == [ndef.encode([ndef.Record(1, b"Ts", b"", b"\x13urn:nfc:sn:handover")]), request_]
-    # NLEN is 0 from the first command to the last but one of each message.
+    # NLEN is 0 from the first command of each message to the one before the last.
     assert [length for length in tag.lengths if length] == [25, len(request_)]
     if most >= 255:
         assert len(tag.lengths) == 1 + (1 if request_ == REQUEST else 1 + -(-len(LONG) // 255) + 1)

@@ -1,4 +1,4 @@
-"""What an installer writes down about a lock's wiring is read strictly, and what is missing is the safe choice."""
+"""Fittings are read strictly, and a missing member means the safe choice."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Claims about the inflater of status lists, with zlib as judge, on both runtimes."""
+"""Claims about the inflater of status lists, compared with zlib, on both runtimes."""
 
 import hashlib
 import random
@@ -17,7 +17,7 @@ LONGEST = 1 << 20
 
 
 def whole(sparse: Sparse) -> bytes:
-    """What the records stand for."""
+    """The bytes that the records stand for."""
     content = bytearray(sparse.size)
     records = b"".join(sparse.pages)
     assert len(records) == RECORD * sparse.count
@@ -27,7 +27,7 @@ def whole(sparse: Sparse) -> bytes:
 
 
 def inflated(data: bytes, longest: int = LONGEST, most: int = LONGEST) -> bytes | str:
-    """What `data` inflates to, or the code of the refusal."""
+    """The inflated `data`, or the code of the refusal."""
     try:
         return whole(Sparse(data, longest, most))
     except FormatError as error:
@@ -35,7 +35,7 @@ def inflated(data: bytes, longest: int = LONGEST, most: int = LONGEST) -> bytes 
 
 
 def judged(data: bytes) -> bytes | str:
-    """The same by zlib."""
+    """The same, by zlib."""
     stream = zlib.decompressobj()
     try:
         content = stream.decompress(data, LONGEST + 1)

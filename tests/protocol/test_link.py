@@ -1,4 +1,4 @@
-"""The words between lock and edge: each is read as it was written, and nothing else is read."""
+"""The messages between lock and edge: each is read as it was written, and other bytes are refused."""
 
 import pytest
 from hypothesis import given
@@ -166,7 +166,7 @@ def test_a_parsed_message_has_one_form_only(kind: int, rest: list[object]) -> No
         return
     writers = {2: link.record, 3: link.result, 4: link.want, 16: link.pull, 17: link.deliver}
     writers |= {18: link.offer, 19: link.piece}
-    again = parsed[1].encode() if kind == 1 else writers[kind](*parsed[1:])  # type: ignore[operator]  # of one kind each
+    again = parsed[1].encode() if kind == 1 else writers[kind](*parsed[1:])  # type: ignore[operator]  # both are of one kind
     assert again == message
 
 

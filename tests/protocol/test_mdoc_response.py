@@ -1,4 +1,4 @@
-"""Claims about the shape of a DeviceResponse and of what the issuer signs, however odd the values inside."""
+"""Claims about the shape of a DeviceResponse and of the signed parts, also with odd values inside."""
 
 from typing import Any
 
@@ -78,7 +78,7 @@ def verify(case: Case) -> list[verifier.VerifiedDocument]:
 
 
 def judged(case: Case) -> None:
-    """Accepted or refused in order: any other error fails the test."""
+    """Accepted, or refused with a MooringError; any other error fails the test."""
     try:
         verify(case)
     except (FormatError, VerificationError) as refusal:
@@ -100,7 +100,7 @@ def test_a_signed_item_of_nonsense_is_answered_in_order(where: tuple[Any, ...], 
     try:
         case = present(Credential(change_item=put(*where, value)))
     except (TypeError, RuntimeError):
-        return  # a digest ID that cannot be a key in the builder's own map
+        return  # A digest ID that cannot be a key in the builder's own map.
     judged(case)
 
 

@@ -1,4 +1,4 @@
-"""Numbers and names in one form, and the identities made of them: the same on both runtimes."""
+"""Canonical numbers and names, and the identities made of them, are the same on both runtimes."""
 
 import json
 import string
@@ -134,7 +134,7 @@ def test_each_level_says_which_it_is_and_holds_what_it_is_named_for() -> None:
     ],
 )
 def test_what_lacks_something_is_not_whole(missing: dict[str, str], whole: list[bool]) -> None:
-    assert [len(each) > 2 for each in made(**missing)] == whole  # type: ignore[arg-type]  # of text all of them
+    assert [len(each) > 2 for each in made(**missing)] == whole  # type: ignore[arg-type]  # all of them are text
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""No number beyond 2^53 - 1 comes in anywhere: neither at the lock, nor at the edge, nor at the province."""
+"""Lock, edge and province refuse every number beyond 2^53 - 1."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -76,7 +76,7 @@ def _under(item: dict[Any, Any], key: Any) -> Change:
 
 
 def _places(item: Any) -> Iterator[tuple[int, Change]]:
-    """Each number in `item` and in what its byte strings encode, with what puts another in its place."""
+    """Each number in `item` and in the CBOR of its byte strings, with a function that replaces it."""
     if isinstance(item, bool):
         return
     if isinstance(item, int):

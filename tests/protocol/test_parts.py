@@ -1,4 +1,4 @@
-"""Messages in parts: whole at every MTU, few packets, and nothing that comes keeps more than the limit."""
+"""Messages in parts: complete at every MTU, in few packets, and never more memory than the limit."""
 
 import pytest
 from hypothesis import given

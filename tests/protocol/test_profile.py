@@ -1,4 +1,4 @@
-"""The jurisdiction profile: what is asked of a wallet, what becomes of it, and what the province makes of it."""
+"""The jurisdiction profile: what it asks a wallet for, the fields made from that, and the province's check."""
 
 import copy
 from typing import Any
@@ -95,7 +95,7 @@ ALL = pytest.mark.parametrize("doc_type", sorted(ELEMENTS))
 
 
 def with_element(doc_type: str, element: str, value: Any) -> dict[str, dict[str, Any]]:
-    """The elements of a document with one of them changed, or left out when `value` is None."""
+    """The elements of a document with one of them changed, or removed if `value` is None."""
     elements = copy.deepcopy(ELEMENTS[doc_type])
     for name_space in elements.values():
         if element in name_space:

@@ -1,4 +1,4 @@
-"""Minors in the profile: who is one, what their registration tells besides, and what the province makes of it."""
+"""Minors in the profile: who is one, the further fields of their registration, and the province's check."""
 
 import copy
 from typing import Any
@@ -21,7 +21,7 @@ STEM = "99010120150601001"
 CHILD = {"birth_date": "2015-06-01", "id_number": STEM + check_digit(STEM)}
 
 BIRTHDAYS = [
-    # born, and the first second of age eighteen: noon UTC is when the day begins at UTC-12
+    # Birth date, and the first second of age eighteen: noon UTC, when the day begins at UTC-12.
     ("2008-11-23", "2026-11-23T12:00:00Z"),
     ("2008-02-29", "2026-03-01T12:00:00Z"),
     ("2008-12-31", "2026-12-31T12:00:00Z"),

@@ -1,4 +1,4 @@
-"""Receipts: what they say, and what they cannot be made to say."""
+"""Receipts: what they state, and that nobody can make them state anything else."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Records: sealed to one reader, signed by one lock, bound to one place in the chain, on both runtimes."""
+"""Records are sealed to one reader, signed by one lock and bound to one place in the chain, on both runtimes."""
 
 import base64
 from typing import Any
@@ -31,7 +31,7 @@ def opened(data: record.Record | bytes) -> dict[Any, Any]:
 
 
 def resigned(payload: list[Any]) -> bytes:
-    """A record of any payload, signed by the lock: what a lock with a fault, or in hostile hands, could make."""
+    """A record with any payload, signed by the lock, as a faulty or hostile lock could make it."""
     return record.sign(crypto, CHAIN.private, cbor.encode(payload))
 
 
@@ -83,7 +83,7 @@ def test_an_altered_header_is_rejected_by_the_signature_and_by_the_seal(at: int)
         with pytest.raises(VerificationError) as caught:
             record.verify(crypto, forged, CHAIN.public)
         assert caught.value.code == "cose.signature"
-    # And even where the lock's own key signs the move, the body does not open in another place.
+    # Even if the lock's own key signs the moved record, the body does not open in another place.
     with pytest.raises(VerificationError) as caught:
         opened(resigned(payload))
     assert caught.value.code == "crypto.tag"
@@ -257,7 +257,7 @@ def test_every_event_opens_at_the_province_as_the_lock_wrote_it() -> None:
 
 
 def test_only_entries_that_were_counted_may_leave_open_whose_they_were() -> None:
-    # Even one alone: its line in a tally was counted without telling guests apart, before any other came.
+    # Even a single one: the tally counted it without telling guests apart.
     for together in ({**entry(), 6: None, 11: 40}, {**entry(), 6: None, 11: 1}):
         assert opened(CHAIN.sign(CHAIN.payload(together, 1, record.GENESIS))) == together
     with pytest.raises(FormatError):
@@ -280,7 +280,7 @@ def test_a_body_that_is_not_padded_or_padded_with_something_is_rejected() -> Non
 
 
 def length(body: dict[Any, Any]) -> int:
-    """Length of a record with that body, at a place in the chain that is the same for all."""
+    """Length of a record with that body, always at the same place in the chain."""
     return len(CHAIN.sign(CHAIN.payload(body, 2, FIRST.payload_hash)))
 
 
@@ -326,7 +326,8 @@ def test_a_record_sealed_on_the_lock_opens_with_an_independent_library() -> None
     answer = run_on_lock(_ON_LOCK, {"sealing": KEYS.sealing_public.hex(), "fields": fields})
     for counter, text in enumerate(answer["records"], 1):
         data = bytes.fromhex(text)
-        # Nothing of ours below: cbor2 reads, `cryptography` (through crypto_cpython) verifies, pyhpke opens.
+        # Below, other libraries do the work: cbor2 reads, `cryptography` (through crypto_cpython) verifies, pyhpke
+        # opens.
         protected, unprotected, payload, signature = cbor2.loads(data)
         signed = cbor2.dumps(["Signature1", protected, b"", payload])
         assert unprotected == {} and cbor2.loads(protected) == {1: -7, 16: "mooring/record"}

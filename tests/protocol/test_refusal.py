@@ -1,4 +1,4 @@
-"""Refusals: what they say, and what they cannot be made to say."""
+"""Refusals: what they state, and that nobody can make them state anything else."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Documents of the SM suite: accepted where it is allowed, on both runtimes; and every rule of theirs broken."""
+"""Documents of the SM suite are accepted where the suite is allowed, on both runtimes; each broken rule is refused."""
 
 import argparse
 import json
@@ -41,7 +41,7 @@ PHONE, PHONE_PUBLIC = p256()
 
 @dataclass(frozen=True)
 class SMCase:
-    """One presentation of an SM document, and what the verifier is to believe about it."""
+    """One presentation of an SM document, and the values that the verifier is given."""
 
     signer: sm_issuer.Identity = DS
     device: Any = DEVICE
@@ -213,7 +213,7 @@ def test_a_null_after_the_algorithm_is_taken_as_some_authorities_write_it() -> N
 
 
 def _sized(changed: bytes) -> bytes:
-    """The certificate with the lengths of its outer two elements set right again."""
+    """The certificate with the lengths of its two outer elements corrected."""
     grown = len(changed) - len(IACA.der)
     outer, inner = (int.from_bytes(IACA.der[at : at + 2], "big") for at in (2, 6))
     inner_grown = 2 if changed[4:].startswith(IACA.der[4:8]) and changed.count(bytes.fromhex("83750500")) else 0

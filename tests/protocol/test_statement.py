@@ -1,4 +1,4 @@
-"""Statements: every kind is taken from its signer in its one form, and from nobody else in no other."""
+"""Statements: every kind is accepted only from its signer and only in its one form."""
 
 from typing import Any
 
@@ -84,7 +84,7 @@ def test_an_encoding_that_is_not_deterministic_is_rejected() -> None:
     protected, unprotected, payload, signature = cbor.decode(signed("time"))
     longer = (
         b"\x84" + b"\x58" + bytes((len(protected),)) + protected
-    )  # a length that fits the head, yet does not use it
+    )  # A length that would fit the short head, in a longer head.
     longer += cbor.encode(unprotected) + cbor.encode(payload) + cbor.encode(signature)
     assert cbor.decode(longer) == [protected, unprotected, payload, signature]
     with pytest.raises(FormatError) as caught:
@@ -93,7 +93,7 @@ def test_an_encoding_that_is_not_deterministic_is_rejected() -> None:
 
 
 def test_a_signed_body_that_is_not_deterministic_is_rejected() -> None:
-    body = b"\xa1\x18\x01\x01"  # {1: 1} with the key in two bytes
+    body = b"\xa1\x18\x01\x01"  # {1: 1}, with the key in two bytes.
     data = cbor.encode(cose.sign1(crypto, KEYS.signing_private, body, {cose.TYP: "mooring/time"}))
     with pytest.raises(FormatError) as caught:
         opened(data, "time")
@@ -134,7 +134,7 @@ def test_a_body_with_a_member_too_few_or_too_many_is_rejected(kind: str) -> None
 @pytest.mark.parametrize("kind", sorted(FORMS))
 @pytest.mark.parametrize("wrong", [None, -1, 2**64 - 1, "", "x" * 9000, b"", [], {}, {"a": 1, 2: 2}, [None], 1.5])
 def test_a_member_of_the_wrong_type_or_range_is_rejected(kind: str, wrong: Any) -> None:
-    # A grant may name nobody, and nothing may be said of revocation.
+    # A grant may name nobody, and a trust list may name no revocation lists.
     allowed = {("grant", 8, "[]"), ("trust-list", 5, "[]")}
     for key in BODIES[kind]:
         if (kind, key, str(wrong)) not in allowed:

@@ -1,4 +1,4 @@
-"""The stay key's exchange: two round trips, each side convinced, and a stranger none the wiser."""
+"""The stay key's exchange: two round trips prove both sides, and a stranger learns nothing."""
 
 import hmac
 from collections.abc import Iterable
@@ -78,7 +78,7 @@ def test_an_answer_recorded_earlier_opens_nothing() -> None:
     first = Exchange(crypto, [KEY], challenge)
     recorded = app.authenticate(data_of(first.command))
     assert recorded is not None and first.judge(recorded) == 0
-    # A thief who plays the phone's part word for word meets another nonce of the lock.
+    # A thief who replays the phone's messages meets another nonce of the lock.
     assert Exchange(crypto, [KEY], challenge).judge(recorded) is None
 
 
@@ -94,7 +94,7 @@ def test_the_locks_own_proofs_reflected_open_nothing() -> None:
     exchange = Exchange(crypto, [KEY], cbor2.dumps([1, bytes(16)]))
     _, nonce, proofs = cbor2.loads(data_of(exchange.command))
     assert exchange.judge(cbor2.dumps([1, proofs[:16]])) is None
-    # Nor does the phone's part, played with the lock's nonce as one's own, draw the right proof out of another lock.
+    # A replay with the lock's nonce as one's own does not get the right proof from another lock either.
     twin = Exchange(crypto, [KEY], cbor2.dumps([1, nonce]))
     assert exchange.judge(cbor2.dumps([1, cbor2.loads(data_of(twin.command))[2][:16]])) is None
 
@@ -119,7 +119,7 @@ def test_a_stranger_learns_nothing_that_stays_the_same() -> None:
     seen = set()
     for app in (known, known, unknown):
         challenge = app.select() or b""
-        question = cbor2.dumps([1, bytes(16), bytes(192)])  # a reader without any key
+        question = cbor2.dumps([1, bytes(16), bytes(192)])  # A reader without a key.
         answer = app.authenticate(question) or b""
         assert len(challenge) == len(answer) == 19
         assert not app.recognized
@@ -202,7 +202,7 @@ answer([exchange.command.hex(), exchange.judge(bytes.fromhex(given["answer"]))])
         def random(self, length: int) -> bytes:
             return next(self._random)[:length]
 
-    exchange = Exchange(Fixed(), [OTHER, KEY], challenge)  # type: ignore[arg-type]  # of all cryptography it needs this
+    exchange = Exchange(Fixed(), [OTHER, KEY], challenge)  # type: ignore[arg-type]  # it needs only this function
     answer = app.authenticate(data_of(exchange.command)) or b""
     given = {
         "random": [nonce.hex(), filling.hex()],

@@ -1,4 +1,4 @@
-"""A stay PIN is one guest's in one stay, the same at platform and lock, and nobody else's to derive."""
+"""A stay PIN belongs to one guest in one stay. Platform and lock derive the same PIN, and nobody else can."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +12,7 @@ KEY, GRANT, GUEST = bytes(range(32)), bytes(range(16)), bytes(range(32, 64))
 
 
 def test_a_known_answer() -> None:
-    # HMAC-SHA256 by Python's hmac over 83 70 "mooring/stay-pin" 50 <grant id> 5820 <commitment>, mod 10^8
+    # HMAC-SHA256, computed with Python's hmac over 83 70 "mooring/stay-pin" 50 <grant id> 5820 <commitment>, mod 10^8
     import hmac
 
     said = b"\x83\x70mooring/stay-pin\x50" + GRANT + b"\x58\x20" + GUEST

@@ -1,4 +1,4 @@
-"""Claims about credentials issued live by pymdoccbor, an issuer that is not ours, and presented by our test phone."""
+"""Claims about credentials that the independent issuer pymdoccbor makes in the test and our test phone presents."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -26,7 +26,7 @@ from tests.support.verifier_on_lock import on_lock
 
 DAY = timedelta(days=1)
 NOW = datetime.now(UTC)
-"""pymdoccbor stamps the true time, so this file cannot pin it."""
+"""pymdoccbor uses the real time, so this file cannot fix it."""
 
 IACA_NOW = replace(IACA, not_before=NOW - 9 * DAY, not_after=NOW + 900 * DAY)
 DS_NOW = replace(DS, not_before=NOW - 9 * DAY, not_after=NOW + 90 * DAY)
@@ -55,7 +55,7 @@ def numbers(name: str) -> dict[str, Any]:
 
 
 def issued() -> Any:
-    """An mDL of pymdoccbor, as its `documents` hold it."""
+    """An mDL of pymdoccbor, as it is in `documents`."""
     issuer = MdocCborIssuer(private_key=numbers("issuer"), alg="ES256", kid="issuer")
     return issuer.new(
         doctype=MDL,
@@ -108,7 +108,7 @@ def _tamper(document: Any) -> None:
     items[0] = cbor2.CBORTag(24, cbor2.dumps({**cbor2.loads(items[0].value), "elementValue": "Mallory"}))
 
 
-# The five negatives of which pymdoccbor's own verifier let four pass.
+# pymdoccbor's own verifier accepted four of these five bad responses.
 @pytest.mark.parametrize(
     ("code", "settings"),
     [

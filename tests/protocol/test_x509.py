@@ -1,4 +1,4 @@
-"""Claims about certificates and the DER under them, with `cryptography` as judge."""
+"""Claims about certificates and their DER, compared with `cryptography`."""
 
 from dataclasses import replace
 
@@ -128,7 +128,7 @@ def test_relative_names_are_not_run_together() -> None:
         ("0203 000000", "00"),
         ("0202 00c8", "00c8"),
         ("0203 0000c8", "00c8"),
-        ("0201 c8", "00c8"),  # the zero left out, which makes it negative
+        ("0201 c8", "00c8"),  # Without the zero byte, which makes it negative.
         ("0202 ffc8", "00c8"),
         ("0203 ffffc8", "00c8"),
         ("0203 00ffc8", "00ffc8"),
@@ -155,7 +155,7 @@ def test_two_countries_in_a_name_are_refused() -> None:
 def test_a_version_1_certificate_is_refused() -> None:
     tbs = der.Reader(DS_DER).enter(der.SEQUENCE).element(der.SEQUENCE)
     without = tbs.replace(b"\xa0\x03\x02\x01\x02", b"")
-    # Lengths: the outer two sequences lose five bytes.
+    # The lengths of the two outer sequences shrink by five bytes.
     rest = DS_DER[4 + len(tbs) :]
     inner = b"\x30\x82" + (len(without) - 4).to_bytes(2, "big") + without[4:]
     whole = b"\x30\x82" + (len(inner) + len(rest)).to_bytes(2, "big") + inner + rest

@@ -1,4 +1,4 @@
-"""A lock's chain of records, made as a lock makes it, for tests of whoever reads them."""
+"""A lock's chain of records, made as a lock makes it, for tests of its readers."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ RESIDENT = {
     "address": "浙江省杭州市西湖区文三路138号",
     "id_number": "330106199003070014",
 }
-"""Nobody: the number is made up, with a check character that fits."""
+"""An invented person. The number is made up and has a correct check character."""
 
 NOW = 1_795_000_000
 
@@ -23,23 +23,23 @@ OCCUPANCY = [2, 1, 1, NOW + 86400]
 
 
 def check_in(**fields: str) -> dict[Any, Any]:
-    """Body of a resident's check-in, with some fields changed; a field that is empty is left out."""
+    """Body of a resident's check-in, with some fields changed. An empty field is left out."""
     shown = {name: text for name, text in {**RESIDENT, **fields}.items() if text}
     return {1: 1, 2: NOW - 3, 3: NOW, 4: "HZ-0001", 5: bytes(16), 6: 1, 7: "CN", 8: shown, 9: "mdoc", 12: OCCUPANCY}
 
 
 def entry() -> dict[Any, Any]:
-    """Body of a later opening, at a time of which only the floor is known."""
+    """Body of a later opening, at a time whose upper end is unknown."""
     return {1: 2, 2: NOW, 3: None, 4: "HZ-0001", 5: bytes(16), 6: 1, 7: "CN", 9: "mdoc", 11: 1, 12: OCCUPANCY}
 
 
 def event(kind: int, what: str, count: int = 1) -> dict[Any, Any]:
-    """Body of an event, or of several of the same."""
+    """Body of an event, or of several equal events."""
     return {1: kind, 2: NOW - 3, 3: NOW, 4: "HZ-0001", 7: "CN", 10: what, 11: count}
 
 
 class Chain:
-    """`records` in the order of their counters, sealed to `sealing_public` and signed by the lock's identity key."""
+    """`records` in order of counter, sealed to `sealing_public` and signed by the lock's identity key."""
 
     def __init__(self, sealing_public: bytes) -> None:
         self.private, self.public = crypto.generate("P-256")
@@ -49,11 +49,11 @@ class Chain:
         self._head = record.GENESIS
 
     def payload(self, body: dict[Any, Any], counter: int, previous: bytes) -> bytes:
-        """The sealed payload of a record that may or may not fit into the chain."""
+        """The sealed payload of a record, which need not fit into the chain."""
         return record.seal(crypto, self.sealing_public, self.lock_id, counter, previous, body)
 
     def sign(self, payload: bytes) -> bytes:
-        """A record of that payload."""
+        """A record with that payload."""
         return record.sign(crypto, self.private, payload)
 
     def append(self, body: dict[Any, Any]) -> bytes:

@@ -1,6 +1,6 @@
-"""An issuer and a phone for tests, over `cryptography` and `cbor2`, that can do every step wrongly on request.
+"""An issuer and a phone for tests, with `cryptography` and `cbor2`. They can do every step wrongly on request.
 
-It shares no code with the verifier, so a mistake made twice the same way would have to be made in two libraries.
+They share no code with the verifier, so a mistake stays hidden only if two libraries make the same one.
 """
 
 import hashlib
@@ -48,17 +48,17 @@ Change = Callable[[Any], None]
 
 
 def unchanged(_: Any) -> None:
-    """The change that changes nothing."""
+    """A change function that changes nothing."""
 
 
 @cache
 def _generated(name: str, curve: str) -> ec.EllipticCurvePrivateKey:
-    del name  # only tells one cached key from another
+    del name  # It only distinguishes cached keys.
     return ec.generate_private_key(CURVES[curve])
 
 
 def key(name: str, curve: str = "P-256") -> ec.EllipticCurvePrivateKey:
-    """The private key of the party called `name`, made once per run."""
+    """The private key of the party `name`, made once per run."""
     return _generated(name, curve)
 
 
@@ -74,7 +74,7 @@ def name(common_name: str, country: str | None = "UT", state: str | None = None)
 
 
 def other_writing(common_name: str) -> x509.Name:
-    """A name as `name` makes it, the country as an IA5String and the common name as a PrintableString."""
+    """As `name`, but with the country as an IA5String and the common name as a PrintableString."""
     return x509.Name(
         [
             x509.NameAttribute(NameOID.COUNTRY_NAME, "UT", _type=_ASN1Type.IA5String, _validate=False),
@@ -102,7 +102,7 @@ ONLY_END_ENTITIES = x509.BasicConstraints(ca=True, path_length=0)
 
 @dataclass(frozen=True)
 class Authority:
-    """One certificate of the path, with all that goes into it. `None` leaves a part out."""
+    """One certificate of the path, with all its contents. `None` leaves a part out."""
 
     subject: x509.Name
     curve: str = "P-256"
@@ -121,7 +121,7 @@ class Authority:
         return key(self.key_name or self.subject.rfc4514_string(), self.curve)
 
     def certificate(self, issuer: "Authority", issuer_name: x509.Name | None = None) -> bytes:
-        """DER, signed by `issuer`; `issuer_name` if it shall claim another."""
+        """DER, signed by `issuer`. `issuer_name` states another issuer."""
         builder = (
             x509.CertificateBuilder()
             .subject_name(self.subject)
@@ -165,8 +165,8 @@ DS = Authority(
 
 
 def signed_anew(data: bytes, old: bytes, new: bytes, key: ec.EllipticCurvePrivateKey) -> bytes:
-    """The certificate or CRL `data` with `new` of the same length in place of `old`, signed by `key` on P-256: so what
-    no library would write can be had."""
+    """The certificate or CRL `data` with `old` replaced by `new` of the same length, signed by `key` on P-256. This
+    makes what no library would write."""
     whole = der.Reader(data).enter(der.SEQUENCE)
     tbs, algorithm = whole.element(der.SEQUENCE), whole.element(der.SEQUENCE)
     assert len(old) == len(new) and tbs.count(old) == 1
@@ -183,7 +183,7 @@ class Credential:
 
     iaca: Authority = IACA
     intermediates: tuple[Authority, ...] = ()
-    """From the one below the IACA down to the one above the DS certificate."""
+    """From the certificate below the IACA to the one above the DS certificate."""
     ds: Authority = DS
     ds_certificate: bytes | None = None
     issuer_key: ec.EllipticCurvePrivateKey | None = None
@@ -223,7 +223,7 @@ class Credential:
         return chain[::-1]
 
     def document(self, transcript: bytes) -> dict[str, Any]:
-        """The Document, presented in the session of `transcript`."""
+        """The Document as it is presented in the session of `transcript`."""
         name_spaces: dict[str, list[cbor2.CBORTag]] = {}
         digests: dict[str, dict[int, bytes]] = {}
         number = 0
@@ -311,13 +311,13 @@ def tdate(moment: datetime) -> cbor2.CBORTag:
 
 
 def ecdsa(private: ec.EllipticCurvePrivateKey, data: bytes, size: int, algorithm: hashes.HashAlgorithm) -> bytes:
-    # Deterministic, so that a document made twice is the same document to whoever remembers it.
+    # Deterministic, so that a document made twice is the same document for a memory of signatures.
     r, s = decode_dss_signature(private.sign(data, ec.ECDSA(algorithm, deterministic_signing=True)))
     return r.to_bytes(size, "big") + s.to_bytes(size, "big")
 
 
 def session_transcript(curve: str = "P-256", nonce: bytes = b"handover select") -> bytes:
-    """A SessionTranscript with the reader key called `reader` on `curve`."""
+    """A SessionTranscript with the reader key `reader` on `curve`."""
     numbers = key("reader", curve).public_key().public_numbers()
     size = SIZES[curve]
     reader_key = cbor2.dumps(
@@ -334,7 +334,7 @@ def session_transcript(curve: str = "P-256", nonce: bytes = b"handover select") 
 
 @dataclass(frozen=True)
 class Case:
-    """All that the verifier is given."""
+    """The arguments for the verifier."""
 
     device_response: bytes
     session_transcript: bytes
@@ -351,7 +351,7 @@ def present(
     roots: list[tuple[bytes, list[str] | None]] | None = None,
     **settings: Any,
 ) -> Case:
-    """The credentials in one response. `session` is the transcript that the verifier believes in, if another one."""
+    """The credentials in one response. `session` is the verifier's transcript, if it differs."""
     chosen = credentials or (Credential(),)
     curve = chosen[0].curve
     transcript = session_transcript(curve)

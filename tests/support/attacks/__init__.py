@@ -1,7 +1,7 @@
-"""Every rule of a response broken once: {claim: (code that must answer, how to break it)}.
+"""Breaks every rule of a response once: {claim: (expected code, how to break the rule)}.
 
-One table, so that both runtimes are held to the same answers. The names say what an attacker, a careless issuer or a
-broken wallet did; `GOOD` are the neighbours of these cases that must be accepted.
+It is one table, so that both runtimes must give the same answers. The names say what an attacker, a careless issuer or
+a broken wallet did. `GOOD` holds similar cases that must be accepted.
 """
 
 from tests.support.attacks.building import Build

@@ -1,4 +1,4 @@
-"""How the attacks are built: small changes to a good credential, its certificates and its presentation."""
+"""Small changes to a good credential, its certificates and its presentation, from which the attacks are built."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -27,7 +27,7 @@ BELOW_INTERMEDIATE = replace(DS, authority_key_identifier=b"intermediate")
 
 
 def put(*path: Any) -> Callable[[Any], None]:
-    """A change that sets the member at path[:-1] to path[-1]."""
+    """A change function that sets the member at path[:-1] to path[-1]."""
 
     def change(item: Any) -> None:
         for step in path[:-2]:
@@ -38,7 +38,7 @@ def put(*path: Any) -> Callable[[Any], None]:
 
 
 def drop(*path: Any) -> Callable[[Any], None]:
-    """A change that removes the member at `path`."""
+    """A change function that removes the member at `path`."""
 
     def change(item: Any) -> None:
         for step in path[:-1]:
@@ -49,7 +49,7 @@ def drop(*path: Any) -> Callable[[Any], None]:
 
 
 def one(**settings: Any) -> Build:
-    """A response with one credential made so."""
+    """A response with one credential of these properties."""
     return lambda: present(Credential(**settings))
 
 
@@ -62,12 +62,12 @@ def answer(change: Callable[[Any], None]) -> Build:
 
 
 def under(**settings: Any) -> Build:
-    """With a DS certificate made so."""
+    """A response with a DS certificate of these properties."""
     return lambda: present(Credential(ds=replace(DS, **settings)))
 
 
 def below(**settings: Any) -> Build:
-    """With an IACA certificate made so, which is trusted."""
+    """A response with a trusted IACA certificate of these properties."""
     return lambda: present(Credential(iaca=replace(IACA, **settings)))
 
 
@@ -90,7 +90,7 @@ def mso(change: Callable[[Any], None], **settings: Any) -> Build:
 
 
 def items(change: Callable[[list[Any]], None]) -> Build:
-    """With the list of IssuerSignedItemBytes changed after signing."""
+    """A response whose list of IssuerSignedItemBytes was changed after signing."""
     return one(change_document=lambda document: change(document["issuerSigned"]["nameSpaces"][MDL_NAME_SPACE]))
 
 

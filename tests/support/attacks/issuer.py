@@ -1,4 +1,4 @@
-"""Attacks on what the issuer signed: issuerAuth, MSO, validity, digests."""
+"""Attacks on the signed parts: issuerAuth, MSO, validity, digests."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -134,7 +134,7 @@ ISSUER: dict[str, tuple[str, Build]] = {
         "mdoc.form",
         one(change_document=put("issuerSigned", "nameSpaces", MDL_NAME_SPACE, [])),
     ),
-    # Where a licence says it is from
+    # The place that a licence names
     "a licence that names another country": (
         "mdoc.issuing_country",
         one(elements={MDL_NAME_SPACE: {"issuing_country": "XX"}}),

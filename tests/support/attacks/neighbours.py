@@ -1,4 +1,4 @@
-"""The neighbours of the attacks that must be accepted."""
+"""Cases similar to the attacks that must be accepted."""
 
 from dataclasses import replace
 

@@ -56,21 +56,21 @@ def _own_root_in_x5chain() -> Case:
 
 
 def _lookalike_root() -> Case:
-    """The x5chain brings a root of the trusted one's name and key identifier, which signed the DS certificate."""
+    """The x5chain holds a root with the name and key identifier of the trusted root, and this root signed the DS."""
     mallory = replace(IACA, key_name="mallory")
     chain = [DS.certificate(mallory), mallory.certificate(mallory)]
     return present(Credential(change_issuer_auth=put(1, 33, chain)), roots=[(IACA_DER, None)])
 
 
 def _root_signed_anew() -> bytes:
-    """The trusted root's certificate in all that a path is judged by, but not byte for byte: another signature."""
+    """A certificate like the trusted root's in all that matters for a path, but with another signature."""
     changed = IACA.certificate(replace(IACA, key_name="mallory"))
     assert Certificate(changed).tbs == Certificate(IACA_DER).tbs and changed != IACA_DER
     return changed
 
 
 def _intermediate_that_is_listed() -> Case:
-    """A trusted entry for the intermediate as well does not make the IACA's CRL speak for it."""
+    """Even if the intermediate is trusted too, the IACA's CRL does not apply to it."""
     chain = [BELOW_INTERMEDIATE.certificate(INTERMEDIATE), INTERMEDIATE.certificate(PATHLEN_1), IACA_DER]
     return present(Credential(ds=BELOW_INTERMEDIATE, change_issuer_auth=put(1, 33, chain)), roots=[(IACA_DER, None)])
 

@@ -1,4 +1,4 @@
-"""Attacks on the response as a whole, and on which documents are taken."""
+"""Attacks on the response as a whole, and on the accepted document types."""
 
 from dataclasses import replace
 from typing import Any
