@@ -131,7 +131,7 @@ class Door:
     async def _admit(self, arrival: "Awaitable[Decision]") -> "Decision":
         """The opening, once it is allowed and its record is durable. Raises any MooringError."""
         decision = await arrival
-        self._lock.recorder.opening(decision, decision.interval)
+        self._lock.recorder.opening(decision)
         return decision
 
     def _decide(self, claims: "Sequence[Claim]") -> "Decision":

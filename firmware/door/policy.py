@@ -54,14 +54,15 @@ class Decision:
     def __init__(
         self,
         kind: int,
+        interval: "tuple[int, int | None]",
         stay: "Stay",
         claim: "Claim",
         number: int,
         guest: "Guest | None" = None,
         fields: "dict[str, str] | None" = None,
     ) -> None:
-        self.interval: tuple[int, int | None] = (0, None)
         self.kind = kind
+        self.interval = interval
         self.stay = stay
         self.claim = claim
         self.number = number
@@ -96,14 +97,10 @@ def decide(
         try:
             if commitment is None or number:
                 # An entry needs only the floor of the clock, so an unknown time locks out nobody who has checked in.
-                decision = Decision(ENTRY, stay, claim, number)
-            else:
-                decision = _admit(profile, stay, interval[0], claim, commitment, named)
+                return Decision(ENTRY, interval, stay, claim, number)
+            return _admit(profile, stay, interval, claim, commitment, named)
         except RefusedError as error:
             farthest = max(farthest, _REASONS.index(error.code))
-            continue
-        decision.interval = interval
-        return decision
     # Each of `allowed` was a minor whose tie was looked up. A stranger must cost the same work.
     for claim in list(claims[:1]) * (_TIES - len(allowed)):
         claim.tie(VACANT, VACANT.grant.ties)
@@ -147,14 +144,21 @@ def _judge(
     return refused.index(True)
 
 
-def _admit(profile: "Profile", stay: "Stay", earliest: int, claim: "Claim", commitment: bytes, named: bool) -> Decision:
+def _admit(
+    profile: "Profile",
+    stay: "Stay",
+    interval: "tuple[int, int | None]",
+    claim: "Claim",
+    commitment: bytes,
+    named: bool,
+) -> Decision:
     """The check-in. Raises RefusedError `grant.guardian` or `grant.tie` for a minor for whom no adult answers."""
     fields = dict(claim.fields)
-    minor = "birth_date" in fields and profile.is_minor(fields["birth_date"], earliest)
+    minor = "birth_date" in fields and profile.is_minor(fields["birth_date"], interval[0])
     if minor:
         fields.update(profile.of_minor(*_guardian(profile, stay, claim.tie(stay, commitment))))
     guest = claim.guest(stay, commitment, named, not minor)
-    return Decision(CHECK_IN, stay, claim, len(stay.guests) + 1, guest, fields)
+    return Decision(CHECK_IN, interval, stay, claim, len(stay.guests) + 1, guest, fields)
 
 
 def _guardian(profile: "Profile", stay: "Stay", tie: "tuple[int, str]") -> "tuple[int | None, str]":

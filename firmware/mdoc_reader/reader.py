@@ -80,14 +80,20 @@ class Presentation:
     """
 
     def __init__(
-        self, device_response: bytes, session: ReaderSession, e_reader_private: bytes, curve: str, line: "_Line"
+        self,
+        device_response: bytes,
+        session: ReaderSession,
+        e_reader_private: bytes,
+        curve: str,
+        carrier: str,
+        line: "_Line",
     ) -> None:
         self.device_response = device_response
         self.session_transcript = session.transcript
         self.stay_key = session.stay_key
         self.e_reader_private = e_reader_private
         self.curve = curve
-        self.carrier = line.carrier
+        self.carrier = carrier
         self.read_ms = ticks.since(ticks.now(), line.started)
         self.round_trips = line.round_trips
         self.sent = line.sent
@@ -99,7 +105,6 @@ class _Line:
 
     def __init__(self, card: "Card") -> None:
         self.card = card
-        self.carrier = "nfc"
         self.started = ticks.now()
         self.round_trips = 0
         self.sent = 0
@@ -217,7 +222,7 @@ class Reading:
         request = b""  # frees its memory for the answer
         data = await self._open(own, await exchange, last)
         on_phase("mdoc.response", ms=ticks.since(ticks.now(), began), bytes=len(data))
-        presentation = Presentation(data, own, self._e_reader_private, self._curve, line)
+        presentation = Presentation(data, own, self._e_reader_private, self._curve, retrieval.carrier, line)
         on_phase("mdoc.read", ms=presentation.read_ms, apdus=line.round_trips, sent=line.sent, received=line.received)
         return presentation
 
@@ -321,6 +326,8 @@ def _ended(status: "int | None") -> MooringError:
 class _NfcRetrieval:
     """Messages to and from the mdoc application (clause 8.3.3.1.2)."""
 
+    carrier = "nfc"
+
     def __init__(self, line: _Line, offered: Nfc) -> None:
         self._line = line
         command = min(offered.max_command, line.card.max_command)
@@ -373,8 +380,9 @@ class _NfcRetrieval:
 class _BleRetrieval:
     """A `firmware.mdoc_ble` session that began with a card in the field."""
 
+    carrier = "ble"
+
     def __init__(self, line: _Line, own: "Session") -> None:
-        line.carrier = "ble"
         self._line = line
         self._session = own
 

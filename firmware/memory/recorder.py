@@ -62,6 +62,7 @@ if TYPE_CHECKING:
         """An allowed opening, as `firmware.door.policy.Decision`."""
 
         kind: int
+        interval: Interval
         stay: Stay
         number: int
         guest: Guest | None
@@ -130,14 +131,14 @@ class Recorder:
 
     # --- openings ----------------------------------------------------------------------------------------------------
 
-    def opening(self, decision: "Opening", interval: "Interval") -> None:
+    def opening(self, decision: "Opening") -> None:
         """Record an opening, a CHECK_IN or an ENTRY. On return it is durable, and the stays know of it.
 
         Raises StorageError, and then nothing was recorded and the door must stay shut: `journal.full` if there is no
         room for a check-in (for an entry there always is), `journal.size` if its fields are larger than a sector,
         `journal.flash`, or `store.write` if a checkpoint was needed first.
         """
-        journal, kind, guest = self._journal, decision.kind, decision.guest
+        journal, kind, guest, interval = self._journal, decision.kind, decision.guest, decision.interval
         grant_id, method = decision.stay.grant.grant_id, decision.claim.method
         if kind == record.CHECK_IN and journal.free_sectors() < RESERVED_SECTORS:
             raise StorageError("journal.full", "too many records wait for a receipt")

@@ -66,9 +66,9 @@ def _opens_first() -> None:
         serving[:] = [self]
         return serve(self, arrival)
 
-    def late(self: Recorder, decision: "Any", interval: "Any") -> None:
+    def late(self: Recorder, decision: "Any") -> None:
         opens(serving[0]._strike)
-        records(self, decision, interval)
+        records(self, decision)
 
     def opened(self: Strike) -> None:
         """Do nothing, because the strike is open already."""

@@ -157,9 +157,10 @@ class Story:
 
     def _open(self, kind: int, guest: "Guest | None", fields: "dict[str, str] | None") -> None:
         stay = self.lock.stays.get(STAY)
-        decided = Decision(kind, stay, Claim(), max(1, self.guests), guest, fields)  # type: ignore[arg-type]
+        interval = self.lock.clock.interval()
+        decided = Decision(kind, interval, stay, Claim(), max(1, self.guests), guest, fields)  # type: ignore[arg-type]
         before = self.lock.journal.next_counter
-        self.lock.recorder.opening(decided, self.lock.clock.interval())
+        self.lock.recorder.opening(decided)
         self.keep()
         # From here on the strike may move.
         if self.lock.journal.next_counter > before:

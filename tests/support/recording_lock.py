@@ -63,8 +63,8 @@ class RecordingLock(PlacedLock):
         guest: Guest | None = None,
         fields: dict[str, str] | None = None,
     ) -> None:
-        decided = Decision(kind, self.lock.stays.all()[0], Somebody("a"), number, guest, fields)
-        self.lock.recorder.opening(decided, interval)
+        decided = Decision(kind, interval, self.lock.stays.all()[0], Somebody("a"), number, guest, fields)
+        self.lock.recorder.opening(decided)
 
     def told(self, *kinds: int) -> list[tuple[int, str, int]]:
         """(kind, what, count) of the events in the journal, of all kinds or the given ones."""
