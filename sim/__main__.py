@@ -210,7 +210,9 @@ def _run(chosen: argparse.Namespace) -> int:
         profiles.named(chosen.profile)
         story = stories.get(chosen.scenario)
         if story is None:
-            raise ConfigError("site.scenario", f"no scenario {chosen.scenario!r}; see `python -m sim list`")
+            raise ConfigError(
+                "site.scenario", f"there is no scenario {chosen.scenario!r}. `python -m sim list` shows all"
+            )
         result = asyncio.run(perform(story, chosen.seed, chosen.runtime, chosen.keep, progress.step, chosen.profile))
     if chosen.json:
         print(json.dumps(result.as_json()))

@@ -81,9 +81,11 @@ def make_folder(path: Path, argument: str, empty: bool = False) -> None:
         with tempfile.TemporaryFile(dir=path):
             pass
         if empty and any(path.iterdir()):
-            raise ConfigError("file.used", f"{argument} {path} is not empty: name a new or an empty folder")
+            raise ConfigError("file.used", f"{argument} {path} is not empty. Name a new or an empty folder")
     except OSError as error:
-        raise ConfigError("file.folder", f"{argument} {path} cannot be written to: {error.strerror}") from None
+        raise ConfigError(
+            "file.folder", f"{argument} {path} is not a folder that can be written: {error.strerror}. Name another"
+        ) from None
 
 
 def writable(path: Path, argument: str) -> None:
@@ -94,4 +96,6 @@ def writable(path: Path, argument: str) -> None:
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, "Is a directory")
     except OSError as error:
-        raise ConfigError("file.folder", f"{argument} {path} cannot be written: {error.strerror}") from None
+        raise ConfigError(
+            "file.folder", f"{argument} {path} cannot be written: {error.strerror}. Name another file"
+        ) from None

@@ -83,7 +83,7 @@ class Broker:
 
     def __init__(self, kind: Kind = "iotcore", port: int | None = None) -> None:
         if kind not in available():
-            raise ConfigError("broker.missing", "Mosquitto is not installed; on Debian: apt-get install mosquitto")
+            raise ConfigError("broker.missing", "Mosquitto is not installed. On Debian: `apt-get install mosquitto`")
         self.kind = kind
         self._reserved: ReservedPort | None = None
         if port is None:

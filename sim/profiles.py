@@ -30,7 +30,7 @@ def read(path: Path) -> dict[str, Any]:
             raise ConfigError("profile.file", f"{name}: longer than 1 MiB")
         body = json.loads(content, object_pairs_hook=_once)
     except OSError as error:
-        raise ConfigError("profile.unreadable", f"{name}: {error.strerror}") from None
+        raise ConfigError("profile.unreadable", f"{name}: {error.strerror}. Name a file that can be read") from None
     except (ValueError, RecursionError) as error:
         raise ConfigError("profile.file", f"{name}: not JSON: {error}") from None
     if not isinstance(body, dict):
@@ -70,7 +70,7 @@ def named(profile_id: str) -> dict[str, Any]:
         if path.stem.upper() == profile_id:
             return read(path)
     known = ", ".join(sorted(load()[0])) or "none"
-    raise ConfigError("profile.unknown", f"no profile {profile_id!r} here; known: {known}")
+    raise ConfigError("profile.unknown", f"there is no profile {profile_id!r}. Choose one of: {known}")
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

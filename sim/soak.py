@@ -64,7 +64,9 @@ def run(seeds: range, others: int, jobs: int, runtime: str, keep: Path | None) -
     found: dict[str, Batch] = {name: Batch(name) for name in (NOISY, *_others())}
     total = len(seeds) + others * len(_others())
     if not total:
-        raise ConfigError("site.seeds", "there are no seeds to play: give --seeds or --others a number above 0")
+        raise ConfigError(
+            "site.seeds", "there are no seeds, so nothing would be played. Give --seeds or --others a number above 0"
+        )
     began = time.monotonic()
     with Progress(console(), every=QUIET_SECONDS) as progress, ProcessPoolExecutor(jobs) as pool:
         progress.waiting(f"{counted(total, 'seed')} to play")

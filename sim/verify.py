@@ -88,16 +88,16 @@ def load(path: Path) -> Case:
             data = source.read(MAX_FILE + 1)
     except (OSError, ValueError) as error:  # ValueError comes from a path with a null character
         raise ConfigError(
-            "file.unreadable", f"FILE cannot be read: {getattr(error, 'strerror', None) or error}"
+            "file.unreadable", f"FILE cannot be read: {getattr(error, 'strerror', None) or error}. Name another file"
         ) from None
     if len(data) > MAX_FILE:
-        raise ConfigError("file.too_long", "FILE is longer than 64 MiB")
+        raise ConfigError("file.too_long", "FILE is longer than 64 MiB. Name a shorter one")
     try:
         content = json.loads(data)
     except (ValueError, RecursionError):
-        raise ConfigError("file.json", "FILE is not JSON") from None
+        raise ConfigError("file.json", "FILE is not JSON. `--help` shows its form") from None
     if not isinstance(content, dict):
-        raise ConfigError("file.json", "FILE must hold one JSON object")
+        raise ConfigError("file.json", "FILE must contain one JSON object. `--help` shows its form")
     reader_key = content.get("reader_private_key")
     return Case(
         _hex(content.get("device_response"), "device_response"),
@@ -111,11 +111,11 @@ def load(path: Path) -> Case:
 
 def _hex(value: object, name: str) -> bytes:
     if not isinstance(value, str):
-        raise ConfigError(f"file.{name}", f"`{name}` must be text in hex")
+        raise ConfigError(f"file.{name}", f"`{name}` must be text in hex. `--help` shows the form of FILE")
     try:
         return bytes.fromhex(value)
     except ValueError:
-        raise ConfigError(f"file.{name}", f"`{name}` is not hex") from None
+        raise ConfigError(f"file.{name}", f"`{name}` is not hex. `--help` shows the form of FILE") from None
 
 
 def _roots(value: object) -> list[bytes]:

@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MooringError as error:
         return _fail(options, error.code, error.message, EXIT_CODES.get(error.code.split(".")[0], LOCK))
     except OSError as error:
-        message = f"{error.filename or 'file'}: {error.strerror}"
+        message = f"{error.filename or 'a file'} cannot be used: {error.strerror}. Name another file or folder"
         return _fail(options, "stage.file", message, EXIT_CODES["stage"])
     except KeyboardInterrupt:
         message = "stopped. If a send had begun, the software on the board is incomplete and does not start. Send again"

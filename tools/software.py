@@ -263,10 +263,10 @@ def load(folder: Path) -> Stage:
     """
     if not folder.is_dir():
         raise StorageError(
-            "stage.missing", f"there is no folder {folder}. Make it with: python tools/flash.py stage {folder}"
+            "stage.missing", f"there is no folder {folder}. Make it with `python tools/flash.py stage {folder}`"
         )
     found = _manifest(folder)
-    remedy = f"Stage again with: python tools/flash.py stage {folder}"
+    remedy = f"Stage again with `python tools/flash.py stage {folder}`"
     present = _files(folder) - {MANIFEST}
     for entry in found.entries:
         if entry.path not in present:
@@ -357,7 +357,7 @@ def find_program(name: str) -> list[str]:
     beside = shutil.which(name, path=str(Path(sys.executable).parent))
     found = beside or shutil.which(name)
     if found is None:
-        remedy = f"Install it with: {sys.executable} -m pip install {name}"
+        remedy = f"Install it with `{sys.executable} -m pip install {name}`"
         raise ConfigError("program.missing", f"the program {name} is needed and was not found. {remedy}")
     return [found]
 

@@ -31,7 +31,7 @@ from sim.province.store import DATABASE, Store
 from sim.province.view import YEAR_10000
 
 BROKER_SECONDS = 10.0
-"""For the broker to answer, before whoever starts the province is told that it does not."""
+"""How long the broker may take to answer, before the command fails."""
 
 
 def parser() -> Parser:
@@ -137,7 +137,9 @@ def _code(chosen: argparse.Namespace) -> int:
     try:
         text = Placements(store, keys, time.time).code(chosen.listing, chosen.place, chosen.door, chosen.link)
     except FormatError as error:
-        raise ConfigError(error.code, f"{error.message}: 2 is the listing, 3 the address, 5 the link") from error
+        raise ConfigError(
+            error.code, f"{error.message}. Member 2 is --listing, 3 is --place, 5 is --link: change that option"
+        ) from error
     finally:
         store.close()
     if not chosen.text:
@@ -153,7 +155,9 @@ def _check_code(text: str, key: str, as_json: bool) -> int:
     except ValueError:
         public = b""
     if not is_point(crypto, "P-256", public):
-        raise ConfigError("listing-code.key", "--key is the province's public key: a point of P-256, 65 bytes in hex")
+        raise ConfigError(
+            "listing-code.key", "--key is not a public key. Give the province's key: a point of P-256, 65 bytes in hex"
+        )
     if text == "-":
         text = sys.stdin.buffer.read(listing_code.MAX_TEXT + 2).decode(errors="replace")
     try:
@@ -172,14 +176,13 @@ def _check_code(text: str, key: str, as_json: bool) -> int:
 
 def _must_hold_a_province(folder: Path) -> None:
     if not (folder / DATABASE).exists():
-        raise ConfigError("province.data", f"{folder} holds no province; --data names the folder that one ran with")
+        raise ConfigError(
+            "province.data", f"{folder} has no province in it. --data must name the folder that a province ran with"
+        )
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit code: 0 done, 1 a listing code that is not genuine, 2 bad arguments or data, and the message says which.
-
-    1 as well when nobody reads what is printed.
-    """
+    """Run the command. Exit codes: 0 done, 1 not genuine or nobody reads the output, 2 bad arguments or data."""
     chosen = parser().parse_args(arguments)
     try:
         if chosen.command == "check-code":
@@ -200,15 +203,20 @@ def main(arguments: list[str] | None = None) -> int:
 
 @contextlib.contextmanager
 def _usable(folder: Path) -> Iterator[None]:
-    """What disk and SQLite say of the province's folder as ConfigError `province.data`."""
+    """Turns errors of the disk and of SQLite into ConfigError `province.data`."""
     try:
         yield
     except BrokenPipeError:
-        raise  # of the output, not of the folder
+        raise  # it concerns the output and not the folder
     except OSError as error:
-        raise ConfigError("province.data", f"cannot use {error.filename or folder}: {error.strerror}") from error
+        raise ConfigError(
+            "province.data",
+            f"{error.filename or folder} cannot be used: {error.strerror}. Name another folder with --data",
+        ) from error
     except sqlite3.Error as error:
-        advice = f"cannot use {folder / DATABASE}: {error}; if it is damaged, restore it: receipts were given on it"
+        advice = (
+            f"{folder / DATABASE} cannot be used: {error}. If it is damaged, restore a backup: receipts depend on it"
+        )
         raise ConfigError("province.data", advice) from error
 
 

@@ -41,7 +41,7 @@ class Keys:
         has_worked = (folder / DATABASE).exists()
         if not path.exists():
             if has_worked:
-                raise ConfigError("province.keys", f"{path} is gone; restore it, for locks know no other keys")
+                raise ConfigError("province.keys", f"{path} is gone. Restore it, because locks know no other keys")
             keys = Keys.generate()
             text = json.dumps({"signing": keys.signing_private.hex(), "sealing": keys.sealing_private.hex()})
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -54,7 +54,7 @@ class Keys:
         except (ValueError, KeyError, TypeError, VerificationError):
             raise ConfigError(
                 "province.keys",
-                f"{path} does not hold a province's keys; restore it, for locks know no other keys",
+                f"{path} does not contain a province's keys. Restore it, because locks know no other keys",
             ) from None
         return Keys(*signing, *sealing)
 

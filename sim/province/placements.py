@@ -111,7 +111,10 @@ class Placements:
         """
         doors = self._store.listing(listing).doors
         if not 1 <= door <= doors:
-            raise ConfigError("listing-code.door", f"listing {listing} has {doors} door{'s' if doors > 1 else ''}")
+            raise ConfigError(
+                "listing-code.door",
+                f"listing {listing} has {doors} door{'s' if doors > 1 else ''}. Choose one of them with --door",
+            )
         if place is None:
             rooms = [
                 lock.room
@@ -120,7 +123,8 @@ class Placements:
             ]
             if not rooms:
                 raise ConfigError(
-                    "listing-code.place", f"no lock is placed at door {door} of {listing}: say its address"
+                    "listing-code.place",
+                    f"no lock is placed at door {door} of {listing}. Give its address with --place",
                 )
             place = rooms[0]
         code = ListingCode(listing, place, door, link, int(self._clock()))

@@ -36,7 +36,8 @@ FAILURES = [
 ]
 """What fails in each command that takes --json, with its exit code and the code of its error."""
 
-LINE = re.compile(r"[a-z][a-z-]*\.[a-z0-9_-]+: \S.*[.!?]\n")
+LINE = re.compile(r"[a-z][a-z-]*\.[a-z0-9_-]+: \S.*[.!?] \S.*[.!?]\n")
+"""A code, a sentence, and what to do."""
 
 
 def parsers(parser: Parser) -> Iterator[Parser]:

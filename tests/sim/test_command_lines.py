@@ -58,7 +58,7 @@ def test_a_folder_that_holds_something_is_not_kept_to(
     (tmp_path / "lock.log").write_text("of another run")
     assert main([*command, "--keep", str(tmp_path)]) == 2
     printed = capsys.readouterr()
-    assert printed.err == f"file.used: --keep {tmp_path} is not empty: name a new or an empty folder.\n"
+    assert printed.err == f"file.used: --keep {tmp_path} is not empty. Name a new or an empty folder.\n"
     assert printed.out == "" and (tmp_path / "lock.log").read_text() == "of another run"
 
 

@@ -82,7 +82,7 @@ def test_a_profile_without_a_file_is_told_before_anything_is_played(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["run", "first-checkin", "--profile", "ZZ"]) == 2
-    assert "profile.unknown: no profile 'ZZ' here; known: CN.\n" in capsys.readouterr().err
+    assert "profile.unknown: there is no profile 'ZZ'. Choose one of: CN.\n" in capsys.readouterr().err
     (folder / "zz.json").write_text("{}")
     assert main(["run", "first-checkin", "--profile", "ZZ"]) == 2
     said = capsys.readouterr().err

@@ -38,7 +38,11 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     """What stderr says; the exit code is 2."""
     assert main(arguments) == 2, arguments
     printed = capsys.readouterr()
-    assert printed.out == "" and printed.err.count("\n") == 1
+    assert printed.err.count("\n") == 1
+    if "--json" in arguments:
+        assert json.loads(printed.out)["error"]["code"] == printed.err.split(":")[0]
+    else:
+        assert printed.out == ""
     return printed.err
 
 
@@ -77,7 +81,7 @@ def test_keys_that_are_none_are_to_be_restored_and_not_replaced(
     (folder / "keys.json").write_text(content)
     for arguments in commands(folder)[2:]:
         said = refused(arguments, capsys)
-        assert said.startswith("province.keys: ") and "restore" in said and "remove" not in said
+        assert said.startswith("province.keys: ") and "Restore it" in said and "remove" not in said
     assert (folder / "keys.json").read_text() == content
 
 
