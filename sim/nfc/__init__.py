@@ -1,4 +1,4 @@
-"""A PN532 and the cards before it, in software: real chip frames on one side, ISO/IEC 14443 blocks on the other.
+"""A PN532 and the cards at it, in software: real chip frames on one side, ISO/IEC 14443 blocks on the other.
 
-Written from the documents alone and sharing no code with the driver, so that each keeps the other honest.
+It is written from the documents alone and shares no code with the driver. So a mistake in one shows against the other.
 """

@@ -1,9 +1,9 @@
-"""A virtual PN532 by itself, for any program that speaks to such a chip:
+"""A virtual PN532 on its own, for any program that speaks to such a chip:
 
     python -m sim.nfc                    on a pty; prints the path of the serial port
-    python -m sim.nfc --tcp 4532         on a socket, where a lock finds it by MOORING_UART1=127.0.0.1:4532
+    python -m sim.nfc --tcp 4532         on a socket, for a lock with MOORING_UART1=127.0.0.1:4532
 
-A phone with an invented driving licence is held to it again and again. Faults are arguments, and come by --seed.
+A phone with an invented driving licence is held to it again and again. Arguments choose faults, and --seed their times.
 """
 
 import argparse
@@ -34,7 +34,7 @@ _BETWEEN = 1.0
 
 
 def _phone() -> Phone:
-    """Of nobody; it answers no reader, for it knows no reader authority, but can be engaged."""
+    """A phone of nobody. Engagement works, but it answers no reader, because it knows no reader authority."""
     key = ec.generate_private_key(ec.SECP256R1())
     public = key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
     signer = pki.document_signer(pki.authority("TEST IACA", issuer.COUNTRY[issuer.MDL]))
@@ -43,13 +43,13 @@ def _phone() -> Phone:
 
 
 def board(chosen: argparse.Namespace) -> VirtualPn532:
-    """The board that a command line asks for."""
+    """The virtual board that the command line describes."""
     wanted = Faults(**{fault.name: getattr(chosen, fault.name) for fault in dataclasses.fields(Faults)})
     return VirtualPn532(wanted, looks_between=8)
 
 
 async def taps(board: VirtualPn532, say: Callable[[str], None]) -> None:
-    """Hold a phone to `board` for ever, and say what becomes of each tap."""
+    """Hold a phone to `board` again and again, and print the outcome of each tap."""
     phone = _phone()
     while True:
         outcome = await phone.tap(board)
@@ -86,14 +86,14 @@ def parser() -> Parser:
     """What `python -m sim.nfc` takes."""
     top = Parser(
         prog="python -m sim.nfc",
-        description="A virtual PN532 by itself, for any program that speaks to such a chip. It prints the path of its "
-        "serial port, or the port it listens on, and then what becomes of each tap. Runs until interrupted.",
+        description="A virtual PN532 on its own, for any program that speaks to such a chip. It prints the path of its "
+        "serial port, or the port it listens on, and then the outcome of each tap. It runs until interrupted.",
     )
     top.add_argument(
         "--tcp", type=whole_number(0, 65535), metavar="PORT", help="listen on this port (0: any) instead of a pty"
     )
-    top.add_argument("--empty", action="store_true", help="no phone is held to it")
-    faults = top.add_argument_group("faults", "Chances are numbers from 0 to 1; the same seed does the same again.")
+    top.add_argument("--empty", action="store_true", help="hold no phone to it")
+    faults = top.add_argument_group("faults", "Chances are numbers from 0 to 1. The same seed gives the same faults.")
     for fault in dataclasses.fields(Faults):
         name, meaning = "--" + fault.name.replace("_", "-"), fault.metadata["meaning"]
         if fault.type is bool:
@@ -112,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         asyncio.run(_run(chosen))
     except KeyboardInterrupt:
-        return INTERRUPTED  # how it is meant to end, so nothing went wrong
+        return INTERRUPTED  # this is how it is meant to end, so nothing went wrong
     except OSError as error:
         where = "no pseudo-terminal can be opened" if chosen.tcp is None else f"cannot listen on port {chosen.tcp}"
         advice = "" if chosen.tcp is None else ". Choose another port, or 0 for any"

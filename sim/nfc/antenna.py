@@ -1,4 +1,4 @@
-"""The air before the chip: which cards are in the field, what is said there, what it takes and what goes wrong."""
+"""The air at the chip: the cards in the field, the frames between them and the chip, their time and their faults."""
 
 import asyncio
 from contextlib import suppress
@@ -8,14 +8,14 @@ from sim.nfc.card import Card
 from sim.nfc.faults import Chance, Faults
 
 FRAME_DELAY = 1236 / 13_560_000
-"""Frame delay time between what the reader and the card say, seconds (ISO/IEC 14443-3, 6.2.1.1)."""
+"""Frame delay time between a frame of the reader and the answer of the card, seconds (ISO/IEC 14443-3, 6.2.1.1)."""
 CRC_SIZE = 2
 ISO_DEP = 0x20
 HLTA = b"\x50\x00"
 
 
 def crc_a(data: bytes) -> bytes:
-    """CRC_A, as it goes over the air (ISO/IEC 14443-3, annex B)."""
+    """CRC_A in the byte order of the air (ISO/IEC 14443-3, annex B)."""
     value = 0x6363
     for byte in data:
         byte ^= value & 0xFF
@@ -25,13 +25,16 @@ def crc_a(data: bytes) -> bytes:
 
 
 def seconds_on_air(size: int, rate: int = 106) -> float:
-    """How long a frame of `size` bytes takes, CRC included: nine bits a byte, and its start and end."""
+    """How long a frame of `size` bytes (with CRC) takes: nine bits a byte, and one each for start and end."""
     return (9 * size + 2) / (rate / 106 * 13_560_000 / 128)
 
 
 @dataclass
 class Counts:
-    """Frames and bytes on the air since `reset`. Bytes hold the CRC. Activation up to SELECT is not in `frames`."""
+    """Frames and bytes on the air since `reset`.
+
+    Bytes include the CRC. `frames` leaves out the activation up to SELECT.
+    """
 
     looks: int = 0
     frames_out: int = 0
@@ -48,7 +51,7 @@ class Counts:
 class Antenna:
     """The field and the cards in it.
 
-    paced: everything takes the time it would take. lingers: seconds that the chip waits for a card before it
+    paced: everything takes as long as on real air. lingers: seconds that the chip waits for a card before it
     says that there is none. It makes many idle readers cost little.
     """
 
@@ -57,26 +60,26 @@ class Antenna:
         self.cards: list[Card] = []
         self.counts = Counts()
         self.empty_looks = 0
-        """Looks in a row that found nothing there."""
+        """How many looks in a row found nothing."""
         self.announced: list[bytes] = []
-        """What was said whole into a field with no phone in it, without its CRC: phones may be listening."""
+        """Undamaged frames, without CRC, that were sent while no phone was in the field. Phones may listen for them."""
         self.looked = asyncio.Condition()
         self.faults = faults
         self.chance = chance
-        """Both as of now: see `VirtualPn532.go_wrong`."""
+        """Both can change: see `VirtualPn532.go_wrong`."""
         self._paced = paced
         self._lingers = lingers
         self._brought = asyncio.Event()
         self._talking: dict[Card, asyncio.Task[bytes | None]] = {}
 
     def switch(self, on: bool) -> None:
-        """Switch the field."""
+        """Switch the field on or off."""
         self.field = on
         for card in self.cards:
             card.power(on)
 
     def bring(self, card: Card) -> None:
-        """Lay a card on the reader."""
+        """Bring a card into the field."""
         self.cards.append(card)
         self._brought.set()
         card.power(self.field)
@@ -92,14 +95,14 @@ class Antenna:
                 self.empty_looks = 0
 
     async def linger(self) -> None:
-        """Wait for a card as long as this field lingers; not at all where one is there."""
+        """If the field is empty, wait for a card, at most as long as `lingers` says."""
         if self._lingers and not self.cards:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._lingers):
                     await self._brought.wait()
 
     async def look(self, halted_too: bool = False, uid: bytes | None = None) -> Card | None:
-        """Ask who is there and select the one with the lowest UID, or the one with `uid`."""
+        """Look for cards, and select the one with the lowest UID, or the one with `uid`."""
         self.switch(True)
         self.counts.looks += 1
         if self._paced:
@@ -115,12 +118,15 @@ class Antenna:
         return chosen
 
     async def exchange(self, block: bytes, seconds: float | None, rate: int) -> bytes | None:
-        """Send a block; the answer, or None for a damaged one. Raises TimeoutError after `seconds` of silence."""
+        """Send a block.
+
+        Returns the answer, or None if it is damaged. Raises TimeoutError after `seconds` of silence.
+        """
         answer = await self.send(block + crc_a(block), seconds, rate)
         return None if answer is None else answer[:-CRC_SIZE]
 
     async def send(self, frame: bytes, seconds: float | None, rate: int) -> bytes | None:
-        """As `exchange`, with what is sent and what comes back as it is on the air, CRC included."""
+        """As `exchange`, but with the CRC in the frame and in the answer."""
         self.counts.frames_out += 1
         self.counts.bytes_out += len(frame)
         if self._paced:
@@ -138,14 +144,14 @@ class Antenna:
         return None if self.chance.strikes(self.faults.air_damaged) else answer + crc_a(answer)
 
     async def _heard(self, block: bytes, rate: int) -> bytes:
-        """What comes back; never returns where nothing does."""
+        """The answer of a card. Never returns if no answer comes."""
         card = next((card for card in self.cards if card.state in ("active", "protocol")), None)
         damaged = self.chance.strikes(self.faults.air_lost) or self.chance.strikes(self.faults.air_damaged)
         if card is not None and card.rate == rate and card not in self._talking and not damaged:
             card.blocks += 1
             if self.faults.tear_off_at is not None and card.blocks > self.faults.tear_off_at:
                 self.take(card)
-            # A card goes on with what it does when the chip no longer listens.
+            # A card finishes its work even if the chip no longer listens.
             task = asyncio.create_task(card.receive(block))
             self._talking[card] = task
             task.add_done_callback(lambda _: self._talking.pop(card, None))
@@ -155,7 +161,7 @@ class Antenna:
         return await _silence()
 
     async def close(self) -> None:
-        """End what cards are still doing."""
+        """End the work that cards are still doing."""
         for task in list(self._talking.values()):
             task.cancel()
         await asyncio.gather(*self._talking.values(), return_exceptions=True)

@@ -1,4 +1,4 @@
-"""A contactless card or phone, from power-up to APDUs: ISO/IEC 14443-3 states and 14443-4 blocks, the PICC's part."""
+"""A contactless card or phone, from power-up to APDUs: the PICC's side of ISO/IEC 14443-3 states and 14443-4 blocks."""
 
 import asyncio
 from dataclasses import dataclass
@@ -19,9 +19,11 @@ _CARRIER = 13_560_000
 
 @dataclass(frozen=True)
 class Traits:
-    """What a card says of itself: frame size, waiting time and guard time as the indices of clause 5.2, bit rates as
-    TA(1). wtxm: how many waiting times it asks for when it needs longer. sel_res: SAK, 20 for ISO-DEP. wakes: does it
-    come back from HLTA by WUPA, as it should? fresh_uid: has it another UID each time it gets power, as phones have?
+    """The parameters of a card.
+
+    fsci, fwi, sfgi: frame size, waiting time and guard time, as indices of clause 5.2. rates: bit rates as TA(1). wtxm:
+    how many waiting times it asks for when it needs longer. sel_res: SAK, 20 for ISO-DEP. wakes: it answers WUPA after
+    HLTA, as it should. fresh_uid: it has a new UID each time it gets power, as phones do.
     """
 
     fsci: int = 8
@@ -42,19 +44,19 @@ class Traits:
 
 
 class Card:
-    """One card. The application behind it takes `commands` (None: the reader has let go) and fills `answers`.
+    """One card. The application on it takes `commands` and fills `answers`. The command None means: the reader let go.
 
-    `wtx_storm`: how many times it asks for more time before each answer, ready or not.
+    `wtx_storm`: how many times it asks for more time before each answer, even if the answer is ready.
     """
 
     def __init__(self, uid: bytes, traits: Traits | None = None, wtx_storm: int = 0) -> None:
         self.uid = uid
-        """As of now: the given one until the power goes, if it is a random one."""
+        """The current UID. A random one changes when the power goes."""
         self.traits = traits or Traits()
         self.state: State = "off"
         self.rate = 106
         self.blocks = 0
-        """Blocks sent to it since it came, its RATS included."""
+        """Blocks sent to it since it came, including RATS."""
         self.activations = 0
         self.commands: asyncio.Queue[bytes | None] = asyncio.Queue()
         self.answers: asyncio.Queue[bytes] = asyncio.Queue()
@@ -77,7 +79,7 @@ class Card:
     # --- ISO/IEC 14443-3 ---------------------------------------------------------------------------------------------
 
     def power(self, on: bool) -> None:
-        """The field comes or goes."""
+        """The field is switched on or off."""
         if on and self.state == "off":
             self.state = "idle"
         elif not on and self.state != "off":
@@ -88,8 +90,11 @@ class Card:
                 self.uid = _RANDOM_UID + sha256(self.uid).digest()[:3]
 
     def wakes(self, halted_too: bool) -> bool:
-        """Does it answer REQA, or with `halted_too` WUPA? One that is selected does not, and falls back by it to where
-        it was before (ISO/IEC 14443-3, 6.4: ACTIVE to IDLE, ACTIVE* to HALT)."""
+        """Does it answer REQA, or WUPA if `halted_too`?
+
+        A selected card does not answer, and returns to the state before (ISO/IEC 14443-3, 6.4: ACTIVE to IDLE, ACTIVE*
+        to HALT).
+        """
         if self.state == "active":
             self.state = "halted" if self._was_halted else "idle"
             return False
@@ -101,20 +106,20 @@ class Card:
         self.state = "active"
 
     def halt(self) -> None:
-        """HLTA, or DESELECT."""
+        """It got HLTA or DESELECT."""
         self._let_go()
         self.state = "halted"
         self._reset()
 
     def _let_go(self) -> None:
-        # What happened before the first command is nothing that the application knows of.
+        # The application knows nothing of what happened before the first command.
         if self.state == "protocol" and self._served:
             self.commands.put_nowait(None)
 
     # --- ISO/IEC 14443-4 ---------------------------------------------------------------------------------------------
 
     async def receive(self, block: bytes) -> bytes | None:
-        """The answer to one error-free block; None where a card stays silent."""
+        """The answer to one error-free block, or None if the card stays silent."""
         if self.state == "active" and block == _HLTA:
             self.halt()
             return None
@@ -174,7 +179,7 @@ class Card:
         return self._next() if self._outgoing else None
 
     async def _answer(self, seconds: float) -> bytes:
-        """The application's answer if it comes in time, else a plea for more."""
+        """The application's answer if it comes in time, else a request for more time."""
         if self._storm:
             self._storm -= 1
             return self._send(bytes((0xF2, 1)))

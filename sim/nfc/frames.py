@@ -1,4 +1,4 @@
-"""The PN532's end of its host line: frames in and out (user manual UM0701-02, 6.2.1)."""
+"""Frames of the PN532's host line, from the chip's side (user manual UM0701-02, 6.2.1)."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ SYNTAX_ERROR = bytes.fromhex("0000ff01ff7f8100")
 
 @dataclass(frozen=True)
 class Command:
-    """A command frame of the host."""
+    """A command from the host."""
 
     code: int
     data: bytes
@@ -41,7 +41,7 @@ def response(code: int, data: bytes) -> bytes:
 
 
 def parse(buffer: bytearray) -> list[Item]:
-    """Take all whole frames off the front of `buffer`; what is none, or damaged, is passed over without a word."""
+    """Take all whole frames from the front of `buffer`. Anything else, and any damaged frame, is skipped."""
     items: list[Item] = []
     while (start := buffer.find(b"\x00\xff")) >= 0:
         frame = bytes(buffer[start : start + 2 + 3 + 2 + 265 + 1])
@@ -55,7 +55,7 @@ def parse(buffer: bytearray) -> list[Item]:
 
 
 def _parse_one(frame: bytes) -> tuple[Item | None, int]:
-    """The item at the start of `frame` and its size; size 0 while more bytes are needed, no item if it is none."""
+    """The item at the start of `frame`, or None if it is none, and its size; 0 while more bytes are needed."""
     if len(frame) < 4:
         return None, 0
     if frame[2:4] == b"\x00\xff":

@@ -1,4 +1,4 @@
-"""The ISO-DEP that the PN532 does itself for InDataExchange: frames of 64 bytes, and no say in it for the host."""
+"""The ISO-DEP that the PN532 itself speaks for InDataExchange: frames of 64 bytes, not controlled by the host."""
 
 from sim.nfc.antenna import Antenna
 
@@ -8,11 +8,11 @@ _RETRIES = 3
 
 
 class ProtocolError(Exception):
-    """The card answers no more, or not as it must."""
+    """The card does not answer, or breaks the protocol."""
 
 
 class OwnIsoDep:
-    """Blocks to one card that the chip activated, with `fwt` seconds for each answer."""
+    """Exchanges blocks with one card that the chip activated. Each answer may take `fwt` seconds."""
 
     def __init__(self, antenna: Antenna, fsc: int, fwt: float) -> None:
         self._antenna = antenna
@@ -21,7 +21,7 @@ class OwnIsoDep:
         self._number = 0
 
     async def exchange(self, command: bytes) -> bytes:
-        """Send `command`, return the response. Raises ProtocolError."""
+        """Send `command` and return the response. Raises ProtocolError."""
         pieces = [command[at : at + self._size] for at in range(0, len(command), self._size)] or [b""]
         for piece in pieces[:-1]:
             answer = await self._ask(bytes((0x12 | self._number,)) + piece)
@@ -40,7 +40,7 @@ class OwnIsoDep:
             answer = await self._ask(bytes((0xA2 | self._number,)))
 
     async def _ask(self, block: bytes) -> bytes:
-        """The card's block, with its pleas for time granted and damage asked for again."""
+        """The card's block. Requests for more time are granted, and damaged blocks are asked for again."""
         outgoing, patience = block, self._fwt
         again = block if block[0] & 0xF0 == 0xA0 else bytes((0xB2 | self._number,))
         failures = 0

@@ -1,7 +1,7 @@
-"""A PN532 board with its line and its field: where a host connects and where phones are held to it.
+"""A PN532 board in software. On one side a host connects to it, on the other side phones are held to it.
 
-The host is the lock, by TCP (address in MOORING_UART1); a program that opens a serial port, by a pty; or a driver in
-this process. On the other side it is a `sim.phone.phone.Field`.
+The host can be a lock over TCP (address in MOORING_UART1), a program that opens a serial port over a pty, or a driver
+in this process. For phones it is a `sim.phone.phone.Field`.
 """
 
 import asyncio
@@ -30,9 +30,9 @@ class LineCounts:
 class VirtualPn532:
     """The board.
 
-    faults: see `Faults`. paced: everything takes its time on the air and on the line. traits: of the phones that are
-    presented. looks_between: how often the field must have been seen empty before the next phone comes, as people
-    take longer to swap phones than a reader to notice; 0 for those who do not. lingers: see `Antenna`.
+    faults: see `Faults`. paced: everything takes as long as on real air and on a real line. traits: of the phones that
+    are held to it. looks_between: how many looks must have found the field empty before the next phone comes. People
+    take longer to swap phones than a reader takes to notice; 0 is for phones that come at once. lingers: see `Antenna`.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class VirtualPn532:
     ) -> None:
         self._faults = faults or Faults()
         self.traits = traits or Traits()
-        """Of the phones to come."""
+        """Parameters of the next phones."""
         self._looks_between = looks_between
         self._paced = paced
         self._chance = Chance(self._faults.seed)
@@ -63,7 +63,7 @@ class VirtualPn532:
         self._card: Card | None = None
 
     def go_wrong(self, faults: Faults) -> None:
-        """Have other faults from now on, by the seed they bring."""
+        """Have other faults from now on, with their own seed."""
         self._faults = self.antenna.faults = faults
         self._chance = self.antenna.chance = Chance(faults.seed)
         self.chip.go_wrong(faults)
@@ -71,7 +71,10 @@ class VirtualPn532:
     # --- hosts -------------------------------------------------------------------------------------------------------
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> str:
-        """Listen; returns "host:port" for MOORING_UART1. A host that reboots connects anew, to a chip that ran on."""
+        """Listen; returns "host:port" for MOORING_UART1.
+
+        A host that reboots connects again; the chip has kept running.
+        """
         self._server = await asyncio.start_server(self._accept, host, port)
         address = self._server.sockets[0].getsockname()
         return f"{address[0]}:{address[1]}"
@@ -96,13 +99,14 @@ class VirtualPn532:
                 self._write = None
                 self._connected.clear()
                 if self._card is not None:
-                    self._card.commands.put_nowait(None)  # a door that went dark is one that people turn away from
+                    # The guest notices that the door is dead, and takes the phone away.
+                    self._card.commands.put_nowait(None)
             writer.close()
 
     def open_terminal(self) -> str:
         """A pty with the chip behind it; returns the path of the serial port."""
         inner, outer = os.openpty()
-        # Raw from the start, and held open here: a program that closes and reopens it must find it as it was.
+        # Raw from the start, and kept open here, so that a program can close and reopen it without changing its mode.
         tty.setraw(outer)
         os.set_blocking(inner, False)
         self._terminal = inner, outer
@@ -115,9 +119,9 @@ class VirtualPn532:
         return os.ttyname(outer)
 
     def attach(self, write: Callable[[bytes], None]) -> None:
-        """Be connected to a host that takes bytes by `write`; what it says goes to `hear`."""
+        """Connect a host that takes bytes by `write`. The bytes that it sends go to `hear`."""
         self._write = write
-        self.antenna.empty_looks = 0  # by another host, who can have told this one nothing
+        self.antenna.empty_looks = 0  # those were looks of another host, and this one has not looked yet
         if self._leaves is None:
             self._leaves = asyncio.create_task(self._leave())
         self._connected.set()
@@ -140,7 +144,7 @@ class VirtualPn532:
         self._leaving.put_nowait((frame, True))
 
     async def _leave(self) -> None:
-        """Frames on their way to the host, one after the other."""
+        """Send the frames for the host, one after the other."""
         while True:
             data, counted = await self._leaving.get()
             if self._paced:
@@ -154,7 +158,7 @@ class VirtualPn532:
                     continue
                 if self._chance.strikes(self._faults.line_damaged):
                     data = self._chance.damage(data)
-            # Without a host on the line the bytes go nowhere, as on a real wire.
+            # Without a host on the line, the bytes are lost, as on a real wire.
             if self._write is not None:
                 self._write(data)
 
@@ -165,7 +169,7 @@ class VirtualPn532:
         if self._server is not None:
             self._server.close()
         for writer in self._serving.values():
-            writer.close()  # its listener reads the end of the stream and ends
+            writer.close()  # its reader then sees the end of the stream, and ends
         await asyncio.gather(*self._serving)
         if self._leaves is not None:
             self._leaves.cancel()
@@ -183,11 +187,11 @@ class VirtualPn532:
     # --- phones: `sim.phone.phone.Field` -----------------------------------------------------------------------------
 
     def card(self, uid: bytes) -> Card:
-        """A card with this board's traits, not yet brought to it."""
+        """A new card with this board's traits. It is not in the field yet."""
         return Card(uid, self.traits, self._faults.wtx_storm)
 
     async def present(self, uid: bytes) -> None:
-        """Hold a phone to the reader. Waits until the reader has seen that the last one has gone."""
+        """Hold a phone to the reader, once the reader has noticed that the last one is gone."""
         await self.connected()
         async with self.antenna.looked:
             await self.antenna.looked.wait_for(lambda: self.antenna.empty_looks >= self._looks_between)
@@ -195,8 +199,9 @@ class VirtualPn532:
         self.antenna.bring(self._card)
 
     async def command(self) -> bytes | None:
-        """The next command for the phone; None once the reader has let go, the phone is out of the field, or the host
-        is no longer on the line.
+        """The next command for the phone.
+
+        None once the reader has let go, the phone has left the field, or the host has disconnected.
         """
         return None if self._card is None else await self._card.commands.get()
 

@@ -1,4 +1,4 @@
-"""What a reader sees over ISO-DEP: a Type 4 Tag with one NDEF file, the mdoc application, and the stay-key app."""
+"""The phone's applications for ISO-DEP: a Type 4 Tag with one NDEF file, the mdoc application, the stay-key app."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,22 +21,22 @@ _UNKNOWN_CLA = b"\x6e\x00"
 
 
 Wallet = Literal[
-    "open",  # it answers each request with what it has, be that nothing, and stays for the next
-    "closes",  # so does this one, but it ends the session with its first answer
-    "throws",  # it ends the session without an answer if any document type that was asked for is missing
-    "silent",  # it says nothing more in that case
+    "open",  # answers each request with what it has, even if that is nothing, and waits for the next request
+    "closes",  # the same, but it ends the session with its first answer
+    "throws",  # ends the session without an answer if it does not have every document type in the request
+    "silent",  # stops answering in that case
 ]
-"""What a wallet does that has not all of what it is asked for."""
+"""How a wallet behaves if it does not have everything in the request."""
 
 
 @dataclass(frozen=True)
 class Habits:
-    """How this phone behaves on the air; the defaults are those of a good modern one.
+    """How this phone behaves on the air. The defaults are those of a good modern phone.
 
-    max_read, max_write: MLe and MLc of its capability container. max_command, max_response: what it offers for NFC
-    retrieval. chunk: most data bytes it puts into one response, None for as many as Le allows. ignore_le: it sends
-    `chunk` bytes whatever Le says. empty_polls: how many times its NDEF file reads as empty before it is there. wallet:
-    see `Wallet`. hangs_up: once it is told that the session is over it answers no command any more.
+    max_read, max_write: MLe and MLc of its capability container. max_command, max_response: the lengths that it offers
+    for NFC retrieval. chunk: most data bytes in one response, None for as many as Le allows. ignore_le: it sends
+    `chunk` bytes whatever Le says. empty_polls: how often its NDEF file reads as empty before it has content. wallet:
+    see `Wallet`. hangs_up: once the reader has ended the session, it answers no further command.
     """
 
     max_read: int = 0x7FFF
@@ -61,11 +61,11 @@ class _Command:
 
 
 class Applet:
-    """Takes command APDUs, gives response APDUs. `on_message` takes each session message and may return one.
+    """Takes command APDUs and returns response APDUs. `on_message` takes each session message and may return one.
 
-    `on_ndef`, for a phone that negotiates, takes each NDEF message that the reader writes and returns the one it finds
-    next; without it the file cannot be written. `engaged` is true once the reader has read `last_message`, or, without
-    that, anything. `stay_keys`: what the stay-key app holds, on a phone that has one.
+    `on_ndef` is for a phone that negotiates: it takes each NDEF message that the reader writes, and returns the message
+    that the reader reads next. Without it the file cannot be written. `engaged` is true once the reader has read
+    `last_message`; if there is none, once it has read anything. `stay_keys`: the keys in the stay-key app, if any.
     """
 
     def __init__(

@@ -1,4 +1,5 @@
-"""The phone's Bluetooth: BLE retrieval in both modes over a bumble host, and what the rest of the phone sees of it."""
+"""The phone's Bluetooth: BLE retrieval in both modes over a bumble host, and its interface for the rest of the
+phone."""
 
 import asyncio
 import uuid as uuid_module
@@ -21,19 +22,19 @@ from sim.phone.engagement import Mode
 START, END = b"\x01", b"\x02"
 FIND_SECONDS = 10.0
 ATTEMPTS = 3
-"""Connections lost before State = 01 that it takes to give up."""
+"""After so many connections lost before State = 01, the phone gives up."""
 
 
 @dataclass(frozen=True)
 class BleJob:
-    """One session to be held: the phone's own role, the service's UUID, and EDeviceKeyBytes, which Ident comes from."""
+    """A session to begin: the phone's role, the service's UUID, and EDeviceKeyBytes, from which Ident is computed."""
 
     mode: Mode
     uuid: uuid_module.UUID
     e_device_key_bytes: bytes
 
     def ident(self) -> bytes:
-        """What the reader's Ident must be."""
+        """The value that the reader's Ident must have."""
         return HKDF(hashes.SHA256(), 16, None, b"BLEIdent").derive(self.e_device_key_bytes)
 
 
@@ -41,9 +42,9 @@ class BleJob:
 class BleHabits:
     """How this phone behaves on BLE.
 
-    mtu: what it proposes or answers in the exchange. vanish: it leaves "before-start", or "after-start" as soon as the
-    session has begun, `vanishings` times. check_ident: it leaves a reader whose Ident is not right. end_first: it
-    says State = 02 instead of anything else.
+    mtu: its value in the MTU exchange. vanish: it disconnects "before-start", or "after-start" as soon as the session
+    has begun, `vanishings` times. check_ident: it disconnects from a reader with a wrong Ident. end_first: it sends
+    State = 02 instead of anything else.
     """
 
     mtu: int = 517
@@ -54,12 +55,18 @@ class BleHabits:
 
 
 class BleLine(Protocol):
-    """The phone's Bluetooth, for one session at a time. `moved` is (bytes received, bytes sent) in parts."""
+    """The phone's Bluetooth, for one session at a time.
+
+    `moved` is (bytes received, bytes sent), counted in the parts of messages.
+    """
 
     moved: tuple[int, int]
 
     async def open(self, job: BleJob) -> None:
-        """Meet the reader. Raises ConnectionError with one word why not, TimeoutError."""
+        """Connect to the reader, or let it connect.
+
+        Raises TimeoutError, or ConnectionError with the reason in one word.
+        """
 
     async def receive(self) -> bytes | None:
         """The reader's next message; None when the session is over."""
@@ -76,7 +83,7 @@ def _named(number: int) -> UUID:
 
 
 class PhoneBluetooth:
-    """The line over a bumble device of its own, in this process."""
+    """A `BleLine` over a bumble device of its own, in this process."""
 
     def __init__(self, device: Device, habits: BleHabits) -> None:
         self.device = device
@@ -109,7 +116,7 @@ class PhoneBluetooth:
         self._serving = False
 
     async def open(self, job: BleJob) -> None:
-        """Meet the reader."""
+        """Connect to the reader, or let it connect."""
         self._reset()
         self.moved = self.parts = (0, 0)
         for attempt in range(ATTEMPTS):
@@ -120,7 +127,7 @@ class PhoneBluetooth:
             except (BaseBumbleError, asyncio.CancelledError) as error:
                 task = asyncio.current_task()
                 if task is not None and task.cancelling():
-                    raise  # bumble cancels requests when the connection ends; this is another's wish
+                    raise  # bumble cancels requests when the connection ends, but this cancellation came from a caller
                 await self._hang_up()
                 self._reset()
                 if attempt == ATTEMPTS - 1:
@@ -143,7 +150,10 @@ class PhoneBluetooth:
         return await self.begin(await self.find(job.uuid), job)
 
     async def begin(self, address: Address, job: BleJob) -> bool:
-        """Connect to the reader at `address`, up to State = 01. False when it vanished and is to come again."""
+        """Connect to the reader at `address`, up to State = 01.
+
+        False if it disconnected on purpose and is to try again.
+        """
         connection = await self.device.connect_le(address, timeout=FIND_SECONDS)
         client = connection.gatt_client
         await client.request_mtu(self.habits.mtu)
@@ -173,7 +183,7 @@ class PhoneBluetooth:
         return True
 
     async def find(self, uuid: uuid_module.UUID) -> Address:
-        """Scan until somebody advertises the service."""
+        """Scan until a device advertises the service."""
         found: asyncio.Future[Address] = asyncio.get_running_loop().create_future()
         wanted = b"\x11\x07" + uuid.bytes[::-1]
 
@@ -224,7 +234,7 @@ class PhoneBluetooth:
             self._lost.clear()
             await self._advertise(job)
         if self._connection is None:
-            raise ConnectionError("lost")  # after State = 01: for this transaction it is over
+            raise ConnectionError("lost")  # after State = 01 the transaction is over
         self.mtu = self._connection.att_mtu
         if self._leaves("after-start"):
             await self._hang_up()

@@ -2,8 +2,8 @@
 
     python -m sim.phone.ble_main --hci 127.0.0.1:4711 --address E1:00:00:00:00:01 [--mtu 185]
 
-It takes commands on its input and reports on its output, one JSON object a line; `sim.phone.ble_process` is the other
-end. The session's keys stay with the phone: what passes here is what passes on the air.
+It takes commands on its input and reports on its output, as one JSON object a line. `sim.phone.ble_process` is the
+other end. The session's keys stay with the phone, so this process only sees encrypted messages.
 """
 
 import argparse
@@ -25,14 +25,14 @@ def _report(**facts: object) -> None:
 
 
 class _Service:
-    """Does what the commands say. A session's messages are reported as they come."""
+    """Executes the commands. Messages of the session are reported when they come."""
 
     def __init__(self, phone: PhoneBluetooth) -> None:
         self._phone = phone
         self._listening: asyncio.Task[None] | None = None
 
     async def handle(self, command: dict[str, Any]) -> None:
-        """One command: open, send, close."""
+        """Execute one command: open, send or close."""
         try:
             if command["do"] == "open":
                 key = bytes.fromhex(command["key"])
@@ -60,7 +60,7 @@ class _Service:
 
 
 async def _run(options: argparse.Namespace) -> None:
-    logging.getLogger("bumble").setLevel(logging.CRITICAL)  # connections that break are what this is for
+    logging.getLogger("bumble").setLevel(logging.CRITICAL)  # broken connections are part of the tests
     transport = await open_tcp_client_transport(options.hci)
     habits = BleHabits(options.mtu, options.vanish, options.vanishings, not options.any_ident, options.end_first)
     phone = await PhoneBluetooth.attach(transport.source, transport.sink, options.address, habits)
@@ -80,8 +80,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--mtu", type=int, default=517)
     parser.add_argument("--vanish", default="", choices=["", "before-start", "after-start"])
     parser.add_argument("--vanishings", type=int, default=1)
-    parser.add_argument("--any-ident", action="store_true", help="take any reader for the right one")
-    parser.add_argument("--end-first", action="store_true", help="say State = 02 instead of waiting for a request")
+    parser.add_argument("--any-ident", action="store_true", help="accept any reader")
+    parser.add_argument("--end-first", action="store_true", help="send State = 02 instead of waiting for a request")
     asyncio.run(_run(parser.parse_args(arguments)))
     return 0
 

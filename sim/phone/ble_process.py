@@ -1,4 +1,4 @@
-"""The phone's Bluetooth in another process (`sim.phone.ble_main`), as the rest of the phone uses it."""
+"""The interface to the phone's Bluetooth in another process, `sim.phone.ble_main`."""
 
 import asyncio
 import itertools
@@ -17,7 +17,7 @@ _ENDED: dict[str, Any] = {"done": ""}
 class BleProcess:
     """A `sim.phone.ble.BleLine` on the air that serves HCI at `hci`; an async context.
 
-    `mtu` and `parts` (received, sent) say how the last session went.
+    `mtu` and `parts` (received, sent) are those of the last session.
     """
 
     def __init__(self, hci: str, habits: BleHabits | None = None) -> None:
@@ -82,9 +82,9 @@ class BleProcess:
         said = await self._done.get()
         while said["done"] != done:
             if said is _ENDED:
-                self._done.put_nowait(_ENDED)  # for whoever asks next
+                self._done.put_nowait(_ENDED)  # so that the next caller sees it too
                 raise TransportError("phone.ended", "the process that is the phone's Bluetooth has ended")
-            said = await self._done.get()  # the end of something that nobody waited for any more
+            said = await self._done.get()  # nobody waits for it any more
         if "why" in said:
             raise ConnectionError(said["why"])
         return said
@@ -96,7 +96,7 @@ class BleProcess:
         self.moved, self.parts, self.mtu = tuple(said["moved"]), tuple(said["parts"]), said["mtu"]
 
     async def open(self, job: BleJob) -> None:
-        """Meet the reader."""
+        """Connect to the reader, or let it connect."""
         while not self._messages.empty():
             self._messages.get_nowait()
         await self._command(do="open", mode=job.mode, uuid=str(job.uuid), key=job.e_device_key_bytes.hex())

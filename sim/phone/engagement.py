@@ -1,4 +1,4 @@
-"""What the phone says first: a DeviceEngagement with a fresh key, and a handover, static or negotiated."""
+"""The phone's first messages: a DeviceEngagement with a fresh key, and a static or negotiated handover."""
 
 import uuid as uuid_module
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import cbor2
 from cryptography.hazmat.primitives.asymmetric import ec
 
 Mode = Literal["central", "peripheral"]
-"""What the phone is on the connection: "central" is mdoc central client mode, "peripheral" mdoc peripheral server."""
+"""The phone's role: "central" is mdoc central client mode, "peripheral" is mdoc peripheral server mode."""
 
 Version = Literal["1.0", "1.1"]
 
@@ -22,14 +22,14 @@ _SERVICE = b"urn:nfc:sn:handover"
 
 @dataclass(frozen=True)
 class BleOffer:
-    """BLE retrieval as offered in one handover: the modes, and the service's UUID, None to take the reader's."""
+    """BLE retrieval as offered in a handover: the modes and the service's UUID. None means: take the reader's UUID."""
 
     modes: frozenset[Mode]
     uuid: uuid_module.UUID | None
 
     @property
     def mode(self) -> Mode:
-        """The mode a reader should choose: the phone as central if it can."""
+        """The mode that a reader should choose: the phone as central, if it offers that."""
         return "central" if "central" in self.modes else "peripheral"
 
 
@@ -51,9 +51,9 @@ def load_cose_key(key: dict[int, object]) -> ec.EllipticCurvePublicKey:
 
 
 def device_engagement(public: ec.EllipticCurvePublicKey, version: Version = "1.0") -> bytes:
-    """DeviceEngagement for NFC engagement: the carriers are in the handover message, not here.
+    """DeviceEngagement for NFC. The carriers are in the handover message, not here.
 
-    Version 1.1 has two elements more, OriginInfos and Capabilities, and says version and security last.
+    Version 1.1 has two more elements, OriginInfos and Capabilities, and has version and security last.
     """
     said: dict[int, Any] = {0: version, 1: [1, cbor2.CBORTag(24, cbor2.dumps(cose_key(public)))]}
     if version == "1.1":
@@ -62,7 +62,7 @@ def device_engagement(public: ec.EllipticCurvePublicKey, version: Version = "1.0
 
 
 def e_device_key_bytes(public: ec.EllipticCurvePublicKey) -> bytes:
-    """EDeviceKeyBytes as `device_engagement` has them."""
+    """EDeviceKeyBytes as in `device_engagement`."""
     return cbor2.dumps(cbor2.CBORTag(24, cbor2.dumps(cose_key(public))))
 
 
@@ -72,7 +72,7 @@ def _record(tnf: int, kind: bytes, identifier: bytes, payload: bytes) -> bytes:
 
 
 def _message(*records: bytes) -> bytes:
-    """An NDEF message: the first record says that it begins, the last that it ends."""
+    """An NDEF message of these records. Flags mark the first record and the last."""
     marked = [bytearray(record) for record in records]
     marked[0][0] |= 0x80
     marked[-1][0] |= 0x40
@@ -104,7 +104,7 @@ def handover_select(
 SERVICE_PARAMETER = _message(
     _record(1, b"Tp", b"", b"\x10" + bytes((len(_SERVICE),)) + _SERVICE + b"\x00\x08\x0f\xff\xff")
 )
-"""What the tag of a phone that negotiates says first: it has the handover service, and needs up to 2 ms an answer."""
+"""The first message of a phone that negotiates: it has the handover service, and answers within 2 ms."""
 SERVICE_SELECT = _message(_record(1, b"Ts", b"", bytes((len(_SERVICE),)) + _SERVICE))
 SERVICE_GRANTED = _message(_record(1, b"Te", b"", b"\x00"))
 

@@ -1,4 +1,4 @@
-"""The phone in a guest's hand: its documents, its owner's consent, and one transaction for each tap."""
+"""The guest's phone: its documents, its owner's consent, and one transaction for each tap."""
 
 import asyncio
 import time
@@ -21,19 +21,19 @@ from sim.phone.stay_key import StayKeys
 
 Result = Literal[
     "presented",  # the reader got a DeviceResponse
-    "recognized",  # the reader proved to know a stay key of this phone, and got this phone's proof
+    "recognized",  # the reader proved that it knows a stay key of this phone, and got this phone's proof
     "declined",  # the owner said no
     "unknown-reader",  # the reader could not be verified, so the phone did not answer
-    "no-document",  # nothing of what was asked for is on this phone, or not all of it, if it is that kind of wallet
+    "no-document",  # the phone has nothing of the request, or not all of it if the wallet wants all or nothing
     "unreadable",  # the reader's message could not be decrypted or read
     "unfinished",  # the contact ended before a request came
-    "unmet",  # the reader was not found over BLE, or was not the one whose tag was read
+    "unmet",  # the reader was not found over BLE, or was another one
 ]
 
 
 @dataclass(frozen=True)
 class Event:
-    """A moment of a tap: seconds since the tap began, what happened, and in what numbers."""
+    """A moment of a tap: seconds since it began, the event, and numbers about it."""
 
     seconds: float
     name: str
@@ -44,11 +44,10 @@ class Event:
 class TapOutcome:
     """How one tap went, as the phone saw it.
 
-    `reader` is the verified name of who asked; `requests` the document types of each request in turn, and of the last
-    one `asked` the elements asked for and whether they will be kept; `shared` what was given, {document type:
-    {namespace: [element]}}; `status` the last session status received; `device_response` and `session_transcript` what
-    a recorder on this phone would hold. `received` and `sent` count APDU bytes, `seconds` is the length of the whole
-    contact.
+    reader: the verified name of the reader. requests: the document types of each request. asked: the elements of the
+    last request, and whether the reader will keep each. shared: what the phone gave, {document type: {namespace:
+    [element]}}. status: the last session status received. device_response, session_transcript: as a recorder on this
+    phone would have them. received, sent: APDU bytes. seconds: length of the whole contact.
     """
 
     result: Result
@@ -68,27 +67,27 @@ class TapOutcome:
 
 
 class Field(Protocol):
-    """The reader's field, as a phone feels it. `sim.nfc.virtual_pn532.VirtualPn532` is one."""
+    """The reader's field, from the phone's side. `sim.nfc.virtual_pn532.VirtualPn532` is one."""
 
     async def present(self, uid: bytes) -> None:
-        """Be noticed."""
+        """Enter the field, and return once the reader has noticed."""
 
     async def command(self) -> bytes | None:
-        """The next command APDU; None once the reader has let go."""
+        """The next command APDU. None once the reader has let go."""
 
     async def respond(self, response: bytes) -> None:
-        """Answer it."""
+        """Answer the command."""
 
     async def remove(self) -> None:
-        """Be taken away."""
+        """Leave the field."""
 
 
 FOREVER = 3600.0
-"""Seconds that nobody waits at a door."""
+"""Longest time in seconds that a guest waits at a door."""
 
 
 class Transaction:
-    """One contact: a fresh key, a fresh engagement, at most one session. `process` takes the APDUs."""
+    """One contact, with a fresh key, a fresh engagement and at most one session. `process` takes the APDUs."""
 
     def __init__(self, phone: "Phone") -> None:
         self._phone = phone
@@ -98,7 +97,7 @@ class Transaction:
         self._e_device_key_bytes = engagement.e_device_key_bytes(key.public_key())
         own_uuid = None if phone.negotiates else uuid.uuid4()
         self.ble = BleOffer(phone.ble_modes, own_uuid) if phone.ble_modes else None
-        """What it offers for BLE; with the UUID of the reader once that is known."""
+        """The offer for BLE, with the reader's UUID once that is known."""
         select = engagement.handover_select(
             said, phone.habits.max_command, phone.habits.max_response, phone.nfc, self.ble
         )
@@ -112,7 +111,7 @@ class Transaction:
         self._outcome = TapOutcome("unfinished")
         self._events: list[Event] = []
         self.thinking = 0.0
-        """Seconds the owner takes before the answer just given may go out; the caller waits and clears it."""
+        """Seconds that the owner needs before the last answer may be sent. The caller waits and sets it to 0."""
         self.owner_asked = False
         self._note("tap")
 
@@ -135,18 +134,18 @@ class Transaction:
         return answer
 
     def outcome(self) -> TapOutcome:
-        """How it stands."""
+        """The outcome so far."""
         return replace(self._outcome, session_transcript=self._session.transcript, events=tuple(self._events))
 
     def end(self, *, patience_lost: bool) -> TapOutcome:
-        """The contact is over: its outcome."""
+        """End the contact. Returns its outcome."""
         self._note("removed", apdus=self._outcome.apdus, patience_lost=patience_lost)
         self._outcome = replace(self._outcome, seconds=time.monotonic() - self._began)
         return self.outcome()
 
     @property
     def engaged(self) -> bool:
-        """Has the reader read the handover to its end?"""
+        """Has the reader read the whole handover?"""
         return self._applet.engaged
 
     @property
@@ -155,17 +154,17 @@ class Transaction:
         return bool(self._session.transcript)
 
     def ble_job(self) -> BleJob:
-        """What the phone's Bluetooth has to do after a handover to BLE."""
+        """The session for the phone's Bluetooth after a handover to BLE."""
         assert self.ble is not None and self.ble.uuid is not None
         return BleJob(self.ble.mode, self.ble.uuid, self._e_device_key_bytes)
 
     def take(self, message: bytes) -> bytes | None:
-        """A session message that came over BLE; the answer to it."""
+        """Process a session message that came over BLE. Returns the answer."""
         self._outcome = replace(self._outcome, carrier="ble")
         return self._on_message(message)
 
     def unmet(self, why: str) -> None:
-        """The reader could not be talked to over BLE."""
+        """Note that the BLE connection to the reader failed."""
         self._note("unmet", why=why)
         self._outcome = replace(self._outcome, result="unmet", carrier="ble")
 
@@ -175,7 +174,7 @@ class Transaction:
         self._outcome = replace(before, received=before.received + received, sent=before.sent + sent)
 
     def _negotiate(self, message: bytes) -> bytes | None:
-        """Tag NDEF Exchange Protocol: the service is selected, then the Handover Request comes."""
+        """Tag NDEF Exchange Protocol: the reader selects the service, then writes the Handover Request."""
         if message == engagement.SERVICE_SELECT:
             return engagement.SERVICE_GRANTED
         self._session.handover_request = message
@@ -254,14 +253,13 @@ def _unheard(_: Event) -> None:
 class Phone:
     """A phone with documents on it.
 
-    credentials: what it holds. reader_roots: the reader authorities it knows; it answers nobody else.
+    credentials: its documents. reader_roots: the reader authorities that it trusts; it answers no other reader.
     authentication: deviceSignature or deviceMac. curve: of its session keys (P-256 unless given). consent: the owner's
-    answer to being asked; consent_seconds how long that takes, and agrees what it waits for, if anything.
-    tamper: what a dishonest owner's software changes.
-    replay: a recorded DeviceResponse to present instead of an honest one. habits: see `Habits`. nfc, ble_modes: the
-    retrieval it offers. negotiates: its handover is a negotiated one. version: of its engagement. stay_keys: the keys
-    in its stay-key app, if it has one. radio: its Bluetooth, needed with `ble_modes`. on_event: hears of each moment
-    of a tap.
+    answer. consent_seconds: how long the owner needs. agrees: an event that the answer waits for, if any. tamper: what
+    a dishonest owner's software changes. replay: a recorded DeviceResponse to present instead of an honest one.
+    habits: see `Habits`. nfc, ble_modes: the retrieval that it offers. negotiates: its handover is negotiated.
+    version: of its engagement. stay_keys: the keys in its stay-key app, if it has one. radio: its Bluetooth, needed
+    with `ble_modes`. on_event: called with each moment of a tap.
     """
 
     credentials: Sequence[Credential]
@@ -283,15 +281,15 @@ class Phone:
     on_event: Callable[[Event], None] = _unheard
 
     def touch(self) -> Transaction:
-        """A new contact, for a caller that moves the APDUs itself."""
+        """A new contact, for a caller that exchanges the APDUs itself."""
         return Transaction(self)
 
     async def tap(self, reader: Field, tear_off_after: int | None = None, patience: float = 30.0) -> TapOutcome:
-        """Hold the phone to `reader` until the reader lets go; the owner gives up after `patience` seconds.
+        """Hold the phone to `reader` until the reader lets go. The owner gives up after `patience` seconds.
 
         After a handover to BLE the phone is taken away from the reader, and the session goes on over `radio`.
 
-        `tear_off_after`: the phone is taken away instead of giving its answer to the command after so many.
+        `tear_off_after`: after so many commands, the phone is taken away instead of answering the next one.
         """
         transaction = self.touch()
         patience_lost = False
@@ -320,7 +318,7 @@ class Phone:
             await self.agrees.wait()
 
     async def go_on(self, transaction: Transaction, patience: float = 30.0) -> None:
-        """The rest of a transaction over BLE."""
+        """Continue the transaction over BLE to its end."""
         assert self.radio is not None and transaction.ble is not None
         if transaction.ble.uuid is None:
             transaction.unmet("no-uuid")

@@ -1,4 +1,5 @@
-"""Who asks for what: a DeviceRequest read and its reader authentication checked, for the phone to show its owner."""
+"""Reads a DeviceRequest and checks its reader authentication, so that the phone can show its owner who asks for
+what."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,12 +18,12 @@ from sim.pki import MDOC_READER
 
 
 class RequestError(Exception):
-    """The request is not one a phone can act on. The text is for the phone's owner."""
+    """The phone cannot act on the request. The text is for the phone's owner."""
 
 
 @dataclass(frozen=True)
 class Asked:
-    """One document asked for: {namespace: {element: will it be kept}}, and by whom; None for a reader not known."""
+    """A document in the request: {namespace: {element: will it be kept}}, and who asks; None for an unknown reader."""
 
     doc_type: str
     elements: Mapping[str, Mapping[str, bool]]
@@ -30,7 +31,7 @@ class Asked:
 
 
 def read(raw: bytes, transcript: bytes, roots: Iterable[x509.Certificate], now: datetime | None = None) -> list[Asked]:
-    """What `raw` asks for. Raises RequestError when it is malformed; a reader that cannot be verified is no error."""
+    """The documents that `raw` asks for. Raises RequestError if it is malformed. An unverified reader is no error."""
     try:
         request = cbor2.loads(raw)
         if not request["version"].startswith("1."):
@@ -59,7 +60,7 @@ def _document(
 def _reader(
     auth: object, items: cbor2.CBORTag, transcript: bytes, roots: tuple[x509.Certificate, ...], now: datetime
 ) -> str:
-    """Common name of the authenticated reader (clause 9.1.4). Raises when it is not authentic."""
+    """Common name of the authenticated reader (clause 9.1.4). Raises if the authentication fails."""
     if not isinstance(auth, (list, tuple)) or auth[2] is not None:
         raise ValueError("readerAuth must be a COSE_Sign1 with detached payload")
     if cbor2.loads(auth[0]) != {1: -7}:
@@ -84,15 +85,15 @@ def _check_path(chain: list[x509.Certificate], roots: tuple[x509.Certificate, ..
     if MDOC_READER not in leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value:
         raise ValueError("not an mdoc reader certificate")
     if not leaf.extensions.get_extension_for_class(x509.KeyUsage).value.digital_signature:
-        raise ValueError("not a signing certificate")
+        raise ValueError("not a certificate for signing")
     root = next((root for root in roots if root.subject == chain[-1].issuer), None)
     if root is None:
-        raise ValueError("an unknown reader root")
+        raise ValueError("the reader root is unknown")
     path = [*chain, root]
     for certificate, issuer in pairwise(path):
         certificate.verify_directly_issued_by(issuer)
         if not issuer.extensions.get_extension_for_class(x509.BasicConstraints).value.ca:
-            raise ValueError("an issuer that is no authority")
+            raise ValueError("the issuer is not a certificate authority")
     for certificate in path:
         if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
             raise ValueError("outside its validity")

@@ -1,4 +1,4 @@
-"""The phone's answer: a DeviceResponse with what was asked for and agreed to, signed or MACed for this session."""
+"""The phone's DeviceResponse: the elements that the owner agreed to share, signed or MACed for this session."""
 
 import hmac
 from collections.abc import Mapping
@@ -15,18 +15,18 @@ from sim.sm2 import PrivateKey as SM2PrivateKey
 
 Authentication = Literal["signature", "mac"]
 Tamper = Literal[
-    "element-value",  # the guest writes another value into a signed element
-    "extra-element",  # an element that the issuer never signed
-    "doc-type",  # the document is passed off as another type
-    "issuer-signature",  # one bit of the issuer's signature
-    "device-signature",  # one bit of deviceSignature or deviceMac
-    "session-data",  # one bit of the encrypted message
+    "element-value",  # another value in a signed element
+    "extra-element",  # an added element that the issuer never signed
+    "doc-type",  # the document claims to be of another type
+    "issuer-signature",  # one bit of the issuer's signature is flipped
+    "device-signature",  # one bit of deviceSignature or deviceMac is flipped
+    "session-data",  # one bit of the encrypted message is flipped
 ]
 
 
 @dataclass(frozen=True)
 class Credential:
-    """A document on the phone: IssuerSigned as issued, and the device key that it names."""
+    """A document on the phone: IssuerSigned as issued, and the private device key for it."""
 
     doc_type: str
     issuer_signed: bytes
@@ -39,7 +39,7 @@ def build(
     authentication: Authentication,
     tamper: Tamper | None = None,
 ) -> bytes:
-    """An encoded DeviceResponse with, of each credential, the elements named beside it."""
+    """An encoded DeviceResponse. Each credential comes with the names of the elements to present."""
     documents = [_document(credential, wanted, session, authentication, tamper) for credential, wanted in shared]
     response: dict[str, Any] = {"version": "1.0", "status": 0}
     if documents:
@@ -48,7 +48,7 @@ def build(
 
 
 def available(credential: Credential, wanted: Mapping[str, Mapping[str, bool]]) -> dict[str, list[str]]:
-    """Of `wanted`, the elements that the credential has: {namespace: [element]}."""
+    """The elements of `wanted` that the credential has: {namespace: [element]}."""
     found: dict[str, list[str]] = {}
     for name_space, items in cbor2.loads(credential.issuer_signed)["nameSpaces"].items():
         names = [cbor2.loads(item.value)["elementIdentifier"] for item in items]
@@ -100,7 +100,7 @@ def _device_signed(
     content = ["DeviceAuthentication", cbor2.loads(session.transcript), doc_type, name_spaces]
     covered = cbor2.dumps(cbor2.CBORTag(24, cbor2.dumps(content)))
     if isinstance(key, SM2PrivateKey):
-        # Sessions are on NIST curves, so a key of the SM suite has nobody to agree with: it signs.
+        # Sessions use NIST curves. A key of the SM suite cannot agree with those on a MAC key, so it signs.
         protected = cbor2.dumps({1: -65537})
         proof = key.sign(cbor2.dumps(["Signature1", protected, b"", covered]))
         authentication = "signature"
@@ -128,7 +128,7 @@ def _flip(proof: bytes) -> bytes:
 
 
 def _forge_value(chosen: dict[str, list[cbor2.CBORTag]]) -> None:
-    """Rewrite the first text element: a longer name, another number."""
+    """Change the value of the first text element."""
     for items in chosen.values():
         for index, item in enumerate(items):
             content = cbor2.loads(item.value)

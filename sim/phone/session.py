@@ -18,7 +18,7 @@ TERMINATION = 20
 
 
 class SessionError(Exception):
-    """The reader's message cannot be taken; `status` says why."""
+    """The reader's message cannot be processed. `status` says why."""
 
     def __init__(self, status: int) -> None:
         super().__init__(status)
@@ -26,7 +26,7 @@ class SessionError(Exception):
 
 
 class HolderSession:
-    """One session. Established by the reader's first message; then `transcript` and `reader_public` are there."""
+    """One session. The reader's first message establishes it; then `transcript` and `reader_public` are set."""
 
     def __init__(self, key: ec.EllipticCurvePrivateKey, engagement: bytes, select: bytes) -> None:
         self._key = key
@@ -51,7 +51,7 @@ class HolderSession:
         return HKDF(hashes.SHA256(), 32, self.salt(), info).derive(shared)
 
     def open(self, raw: bytes) -> tuple[bytes | None, int | None]:
-        """(plaintext, status) of SessionEstablishment or SessionData. Raises SessionError."""
+        """Returns (plaintext, status) of SessionEstablishment or SessionData. Raises SessionError."""
         try:
             message = cbor2.loads(raw)
             data, status = message.get("data"), message.get("status")
@@ -90,5 +90,5 @@ class HolderSession:
 
 
 def status_message(status: int) -> bytes:
-    """SessionData with nothing but a status."""
+    """SessionData with only a status."""
     return cbor2.dumps({"status": status})

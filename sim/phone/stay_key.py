@@ -1,7 +1,7 @@
-"""The stay-key app on a phone: what a wallet may add so that its owner need not show the ID again (stay_key.cddl).
+"""The stay-key app on a phone. With it the owner need not show the ID again (stay_key.cddl).
 
-Written against the description, not against our lock: it knows neither which lock it meets nor whether its check-in
-was accepted. It keeps the keys of its last sessions; what a lock proves to know, that one it answers.
+It is written from the description, without code of the lock. It does not know which lock it meets, or whether the
+check-in was accepted. It keeps the keys of its last sessions, and answers with the key that the lock proves to know.
 """
 
 import hmac
@@ -15,12 +15,12 @@ _MOST = 4
 
 
 def answered(command: bytes) -> bool:
-    """Is this command the one that asks for the phone's proof?"""
+    """Does this command ask for the phone's proof?"""
     return command[1:2] == b"\x82"
 
 
 class StayKeys:
-    """The keys on one phone, newest first. `recognized`: did the last lock prove to know one of them?"""
+    """The keys on one phone, newest first. `recognized`: did the last lock prove that it knows one of them?"""
 
     def __init__(self) -> None:
         self.keys: list[bytes] = []
@@ -28,11 +28,11 @@ class StayKeys:
         self._nonce: bytes | None = None
 
     def add(self, key: bytes) -> None:
-        """The key of a session in which the ID was presented."""
+        """Keep the key of a session in which the ID was presented."""
         self.keys = [key, *(held for held in self.keys if held != key)][:_MOST]
 
     def select(self) -> bytes | None:
-        """The challenge; None if there is no key, and so nothing to select."""
+        """The challenge. None if the app has no key, so that it cannot be selected."""
         self.recognized = False
         if not self.keys:
             return None
@@ -40,7 +40,7 @@ class StayKeys:
         return cbor2.dumps([1, self._nonce])
 
     def authenticate(self, data: bytes) -> bytes | None:
-        """The answer to AUTHENTICATE; None if it is not one, or not the first since `select`."""
+        """The answer to AUTHENTICATE. None if the command is another, or not the first since `select`."""
         nonce, self._nonce = self._nonce, None
         try:
             version, lock_nonce, proofs = cbor2.loads(data)

@@ -1,8 +1,10 @@
-"""The ether: every controller of the simulated world hangs on one `Air`, which may lose, delay and cut.
+"""The air: one `Air` connects every controller of a site. It can lose packets, delay them and cut connections.
 
-Over bumble's LocalLink, with what it lacks for our use: advertisements reach only those who listen (with 200 locks the
-fan-out was most of the load), a radio can be out of range or without power, a cancelled connection attempt ends, of
-two who connect at once one fails, and an adapter can be attached from another process as HCI over TCP.
+It extends bumble's LocalLink in these points:
+- Advertisements reach only controllers that listen. With 200 locks, sending them to all was most of the load.
+- A radio can be out of range or without power.
+- A cancelled connection attempt ends. If two controllers connect at once, one of them fails.
+- An adapter can be attached from another process, as HCI over TCP.
 """
 
 import asyncio
@@ -23,7 +25,7 @@ from bumble.transport.common import PacketParser, StreamPacketSink
 
 from sim.loopback import serving
 
-# It warns of every packet whose connection has ended meanwhile, which is what the faults here are for.
+# It warns of each packet whose connection has ended meanwhile. The faults here make many of those.
 logging.getLogger("bumble").setLevel(logging.CRITICAL)
 
 
@@ -34,12 +36,12 @@ class AirController(Controller):
     _last_handle = 0
 
     def allocate_connection_handle(self) -> int:
-        """Never the one of a connection that ended: a lock that has not heard of the end would speak to the next."""
+        """A new handle, never one of an ended connection: a lock may not know of the end yet, and would use it."""
         self._last_handle = self._last_handle % 0xEFF + 1
         return self._last_handle
 
     def on_le_connect_ind(self, packet: ll.ConnectInd) -> None:
-        """A peer that comes anew has lost its last connection, which the base class would keep beside the new one."""
+        """End the last connection of a peer that connects again. The base class would keep it beside the new one."""
         if self.le_legacy_advertiser.enabled and (stale := self.le_connections.get(packet.initiator_address)):
             self.on_le_disconnected(stale, hci.HCI_ErrorCode.CONNECTION_TIMEOUT_ERROR)
         super().on_le_connect_ind(packet)
@@ -47,7 +49,7 @@ class AirController(Controller):
     def on_hci_le_create_connection_cancel_command(
         self, _command: hci.HCI_LE_Create_Connection_Cancel_Command
     ) -> hci.HCI_StatusReturnParameters:
-        """Core, Vol 4, Part E, 7.8.13: cancelling ends the attempt with an event, which the base class forgets."""
+        """Cancel an attempt, and send the event for that (Core, Vol 4, Part E, 7.8.13). The base class sends none."""
         pending, self.pending_le_connection = self.pending_le_connection, None
         if pending is None:
             return hci.HCI_StatusReturnParameters(hci.HCI_ErrorCode.COMMAND_DISALLOWED_ERROR)
@@ -68,19 +70,19 @@ class AirController(Controller):
 
 
 _NOTICE_SECONDS = 0.05
-"""Until one end notices that the other is not there. A real link takes seconds; nothing here needs that."""
+"""Seconds until one end notices that the other is gone. A real link takes longer, but no test needs that."""
 
 PART_OPCODES = {0x1B: "notification", 0x52: "write"}
-"""ATT PDUs that carry parts of messages, of the lock's link and of mdoc sessions alike."""
+"""ATT PDUs that carry parts of messages, both of the lock's link and of mdoc sessions."""
 
 
 @dataclass
 class PartFault:
-    """Something that happens once to a part: the `at`-th (from 1) of those that match, from now on.
+    """A fault of one part of a message: the `at`-th (from 1) of those that match, from now on.
 
-    `what`: "drop", "duplicate", "delay" (by `seconds`, with everything behind it on that way) or "cut" (the connection
-    breaks instead). `carried_by` narrows it to "notification" or "write", `longer_than` to values of more than so many
-    bytes: 1 leaves the State characteristic out. `between` narrows it to connections of the radio with this address.
+    what: "drop", "duplicate", "delay" (by `seconds`, with everything after it in that direction) or "cut" (the
+    connection breaks instead). carried_by: only a "notification", or only a "write". longer_than: only values of more
+    bytes than this; 1 leaves out the State characteristic. between: only connections of the radio with this address.
     """
 
     what: Literal["drop", "duplicate", "delay", "cut"]
@@ -92,7 +94,7 @@ class PartFault:
     happened: bool = False
 
     def strikes(self, pdu: bytes, ends: tuple[hci.Address, hci.Address]) -> bool:
-        """Is it this packet's turn?"""
+        """Does the fault hit this packet?"""
         kind = PART_OPCODES.get(pdu[4]) if len(pdu) > 7 and pdu[2:4] == b"\x04\x00" else None
         if self.happened or kind is None or self.carried_by not in (None, kind) or len(pdu) - 7 <= self.longer_than:
             return False
@@ -106,10 +108,10 @@ class PartFault:
 class Air(LocalLink):
     """The link layer between all controllers, and its faults.
 
-    `delay_seconds` is added to each data packet; `cut_after` n > 0 cuts the connection that carries the n-th data
-    packet from now; `faults` are for single parts of messages. `data_packets` and `heard` count what was on the air,
-    the latter by ATT opcode as (packets, bytes). `advertising_scale` shortens every advertising interval, for those in
-    a hurry. Addresses are written "AA:BB:CC:DD:EE:FF" and are random static ones.
+    delay_seconds: added to each data packet. cut_after: if n > 0, the connection that carries the n-th data packet
+    from now is cut. faults: of single parts of messages. data_packets: number of data packets so far. heard: (packets,
+    bytes) so far, by ATT opcode. advertising_scale: factor for every advertising interval, for tests that need short
+    ones. Addresses are random static ones, written "AA:BB:CC:DD:EE:FF".
     """
 
     def __init__(self, advertising_scale: float = 1.0) -> None:
@@ -133,7 +135,7 @@ class Air(LocalLink):
     # --- faults ------------------------------------------------------------------------------------------------------
 
     def set_in_range(self, address: str, reachable: bool) -> None:
-        """Take the radio with `address` out of everyone's range, or back. Its connections end by timeout."""
+        """Take the radio with `address` out of range of all others, or back. Its connections end by timeout."""
         key = bytes(hci.Address(address))
         if reachable:
             self._unreachable.discard(key)
@@ -145,7 +147,7 @@ class Air(LocalLink):
                     controller.on_le_disconnected(connection, hci.HCI_ErrorCode.CONNECTION_TIMEOUT_ERROR)
 
     def power_off(self, controller: Controller) -> None:
-        """Take a controller off the air; its peers see their connections time out."""
+        """Take a controller off the air. Its peers see their connections time out."""
         controller.le_legacy_advertiser.stop()
         for advertising in controller.advertising_sets.values():
             advertising.stop()
@@ -174,17 +176,17 @@ class Air(LocalLink):
             if wanted:
                 loop.call_soon(controller.on_ll_advertising_pdu, packet)
         if isinstance(packet, ll.ConnectInd):
-            # Whoever was not heard, because another was faster, notices after six intervals (Core, Vol 6, Part B, 4.5).
+            # If another central was faster, this one notices after six intervals (Core, Vol 6, Part B, 4.5).
             self._notice_later(sender_controller, packet.advertiser_address)
 
     def _notice_later(self, controller: Controller, peer_address: hci.Address) -> None:
-        """End this connection before long, if by then only this end still believes in it."""
+        """End this connection soon, unless the other end has it too by then."""
         connection = controller.le_connections.get(peer_address)
 
         def notice() -> None:
             peer = self.find_le_controller(peer_address)
             if connection is None or controller.le_connections.get(peer_address) is not connection:
-                return  # it ended, and what may be there now is another
+                return  # it ended, and there may be another one now
             if peer is None or controller.random_address not in peer.le_connections:
                 controller.on_le_disconnected(connection, hci.HCI_ErrorCode.CONNECTION_FAILED_TO_BE_ESTABLISHED_ERROR)
 
@@ -238,7 +240,7 @@ class Air(LocalLink):
     def send_ll_control_pdu(
         self, sender_address: hci.Address, receiver_address: hci.Address, packet: ll.ControlPdu
     ) -> None:
-        # A peer that lost its power has left the air; whoever still talks to it learns so by timeout.
+        # A peer that lost its power has left the air. Its peers notice by timeout.
         if self.find_le_controller(receiver_address) is not None:
             super().send_ll_control_pdu(sender_address, receiver_address, packet)
 
@@ -252,7 +254,7 @@ class Air(LocalLink):
 
     @asynccontextmanager
     async def serving_hci(self) -> AsyncIterator[str]:
-        """Offer controllers over TCP: each connection to the yielded "host:port" is an adapter of its own (H4)."""
+        """Serve controllers over TCP (H4). Each connection to the yielded "host:port" gets an adapter of its own."""
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             number = next(self._adapters)

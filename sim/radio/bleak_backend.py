@@ -1,8 +1,8 @@
 """A bleak backend over bumble, so that unmodified bleak code uses an adapter on the simulated air.
 
-`install` replaces the two functions by which bleak picks its platform backend; there is no entry point for it.
-Behaviour follows BlueZ where it matters: a device must have been seen before it can be connected, connections are made
-one after another, and the MTU is negotiated by the adapter.
+`install` replaces the two functions by which bleak chooses its platform backend, because bleak has no entry point for
+that. It behaves like BlueZ where it matters: a device must have been seen before it can be connected, connections are
+made one after another, and the adapter negotiates the MTU.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ from bumble.transport.tcp_client import open_tcp_client_transport
 _T = TypeVar("_T")
 
 MTU = 517
-"""What BlueZ asks for in the exchange; the peer's own limit decides."""
+"""The MTU that BlueZ asks for. The peer may have a lower limit."""
 CONNECT_SECONDS = 5.0
 
 _PROPERTIES: dict[int, CharacteristicPropertyName] = {
@@ -49,7 +49,7 @@ _PROPERTIES: dict[int, CharacteristicPropertyName] = {
 
 
 class Adapter:
-    """One BLE adapter of this process: a bumble host device, shared by all scanners and clients."""
+    """One BLE adapter of this process: a bumble host device that all scanners and clients share."""
 
     def __init__(self, device: Device) -> None:
         self.device = device
@@ -93,14 +93,14 @@ class Adapter:
 
 
 class _Installed:
-    """What `install` was given, and the adapter once it is attached."""
+    """The argument of `install`, and the adapter once it is attached."""
 
     def __init__(self, adapter: Adapter | str) -> None:
         self._given = adapter
         self._attaching = asyncio.Lock()
 
     async def adapter(self) -> Adapter:
-        # An edge agent process makes its event loop after `install`, so attaching has to wait for the first use.
+        # An edge agent makes its event loop after `install`, so the adapter is attached at its first use.
         async with self._attaching:
             if isinstance(self._given, str):
                 try:
@@ -121,7 +121,7 @@ async def _current() -> Adapter:
 
 @contextmanager
 def install(adapter: Adapter | str) -> Iterator[None]:
-    """Let bleak use `adapter` within the block: an Adapter, or the "host:port" where an air serves HCI."""
+    """Let bleak use `adapter` within the block. It is an Adapter, or the "host:port" where an air serves HCI."""
     global _installed
     before, _installed = _installed, _Installed(adapter)
     with (
@@ -196,7 +196,7 @@ class AirClient(BaseBleakClient):
 
     @property
     def name(self) -> str:
-        """The address; names are not read."""
+        """The address. Names are not read."""
         return self.address
 
     @property
@@ -227,7 +227,7 @@ class AirClient(BaseBleakClient):
         connection.on(Connection.EVENT_DISCONNECTION, self._on_disconnection)
         if adapter.device.lookup_connection(connection.handle) is not connection:
             self._connection = None
-            raise BleakError("disconnected")  # as soon as it was there, so that no event told of it
+            raise BleakError("disconnected")  # it ended at once, so no event reported that
         try:
             await self._guard(connection.gatt_client.request_mtu(adapter.mtu))
             self.services = await self._guard(self._discover(connection))
@@ -236,7 +236,7 @@ class AirClient(BaseBleakClient):
             raise
 
     async def _see(self, adapter: Adapter) -> None:
-        """Wait for an advertisement, as BlueZ must before it will connect."""
+        """Wait for an advertisement. BlueZ too needs one before it connects."""
         seen = asyncio.Event()
         wanted = Address(self.address)
 
@@ -287,11 +287,11 @@ class AirClient(BaseBleakClient):
             self._disconnected_callback()
 
     async def _guard(self, work: Awaitable[_T]) -> _T:
-        """Run a bumble operation; its failures become bleak's."""
+        """Run a bumble operation. Its errors become bleak's errors."""
         try:
             return await work
         except asyncio.CancelledError:
-            # bumble cancels a pending request when the connection ends; our own cancellation must pass.
+            # bumble cancels a pending request when the connection ends. A cancellation of our own must go through.
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise

@@ -2,7 +2,7 @@
 
     python -m sim.radio.edge_on_air --hci 127.0.0.1:4711 -- run --config edge.toml
 
-Everything after `--` goes to the edge agent's own entry point, `edge_agent.__main__.main`, unchanged.
+Everything after `--` goes unchanged to the edge agent's own entry point, `edge_agent.__main__.main`.
 """
 
 import argparse

@@ -1,7 +1,7 @@
-"""The radio chip of one lock: serves the stand-in `bluetooth` module and owns a bumble device on the air.
+"""The radio chip of one lock. It serves the stand-in `bluetooth` module and has a bumble device on the air.
 
-Frames are those of `sim/board/modules/bluetooth.py`. The device lives as long as the lock's connection: a lock that
-loses its power leaves the air, and its peers see a supervision timeout.
+The frames are defined in `sim/board/modules/bluetooth.py`. The device exists as long as the lock's connection. So a
+lock that loses its power leaves the air, and its peers see a supervision timeout.
 """
 
 import asyncio
@@ -35,12 +35,12 @@ _DRAIN_SECONDS = 2.0
 
 
 class LockRadio:
-    """The radio at `address` ("F0:…"; the two top bits of a random static address are set). One lock at a time."""
+    """The radio at `address` ("F0:…": the two top bits of a random static address are set), for one lock at a time."""
 
     def __init__(self, air: Air, address: str) -> None:
         self.address = address
         self.endpoint = ""
-        """What MOORING_RADIO must be, once `listening`."""
+        """The value for MOORING_RADIO, once `listening`."""
         self.on_air = asyncio.Event()
         """Set while the lock advertises."""
         self._air = air
@@ -69,7 +69,7 @@ class LockRadio:
 
 
 class _Chip:
-    """One power-on of the radio."""
+    """The radio from one power-on to the next power-off."""
 
     def __init__(
         self, device: Device, writer: asyncio.StreamWriter, on_air: asyncio.Event, advertising_scale: float
@@ -89,7 +89,7 @@ class _Chip:
             self.writer.write(_HEADER.pack(len(payload), event, a, b) + payload)
 
     async def handle(self, kind: int, a: int, b: int, payload: bytes) -> None:
-        """One frame from the lock."""
+        """Execute one frame from the lock."""
         if kind in (_NOTIFY, _INDICATE):
             await self._push(kind, a, b, payload)
         elif kind == _VALUE:
@@ -114,7 +114,7 @@ class _Chip:
             await self._replace_services(json.loads(payload))
         elif kind == _DISCONNECT:
             if (connection := self.device.lookup_connection(a)) is not None:
-                self.client.start(_end(connection))  # the peer has its say; nothing else waits for that
+                self.client.start(_end(connection))  # the peer takes part in this; nothing else waits for it
         elif kind == _CONFIG:
             # The ATT server answers an MTU exchange with this (Core, Vol 3, Part F, 3.4.2.2).
             self.device.gatt_server.max_mtu = b
@@ -135,7 +135,7 @@ class _Chip:
         self.send(_SENT, handle, 0)
 
     async def _replace_services(self, services: list[Any]) -> None:
-        # The stack refuses this while somebody is connected; one whose connection it has not heard of yet is such.
+        # The lock's stack refuses this while a peer is connected. A peer that it does not know of yet is disconnected.
         for connection in list(self.device.connections.values()):
             await _end(connection)
         mtu = self.device.gatt_server.max_mtu
@@ -151,7 +151,7 @@ class _Chip:
                 self._characteristics[handle] = characteristic
                 characteristics.append(characteristic)
             self.device.add_service(gatt.Service(_uuid(service_uuid), characteristics))
-        # As NimBLE does: an attribute that declares a service begins one, whoever made it, and the last one ends there.
+        # As in NimBLE: each attribute that declares a service begins one, and the service before ends there.
         attributes = self.device.gatt_server.attributes
         declared = [at for at, attribute in enumerate(attributes) if attribute.type in _DECLARATIONS]
         for at, following in zip(declared, [*declared[1:], len(attributes)], strict=True):
@@ -201,14 +201,14 @@ class _Chip:
 
 
 async def _drained(connection: Connection) -> None:
-    # What is queued while the connection ends is never reported as sent; the lock hears of the end soon enough.
+    # Data that is queued when the connection ends is never reported as sent. The lock soon learns of the end.
     with suppress(TimeoutError, ValueError):
         async with asyncio.timeout(_DRAIN_SECONDS):
             await connection.drain()
 
 
 async def _end(connection: Connection) -> None:
-    with suppress(BaseBumbleError):  # it may end by itself at the same time
+    with suppress(BaseBumbleError):  # the connection may end by itself at the same time
         await connection.disconnect()
 
 

@@ -1,14 +1,17 @@
 """Stand-in for MicroPython's `bluetooth`: both roles of `BLE`, over a radio in a host process.
 
-Where NimBLE on the chip holds values and buffers, this module holds them; what goes on the air goes to
-`sim.radio.lock_radio` (MOORING_RADIO=host:port) in small binary frames, none of which waits for an answer. Events come
-back on the same socket and reach the irq handler from an asyncio task, so they need a running loop. As on the chip:
-values are cut to their buffer (20 bytes unless set), a subscription is not reported, the handle of a connection that
-ended is given to the next one (the host's own are never used again, so what is still on its way for the one is not
-taken for the other's), notifications and writes without
-response fail with ENOMEM while the stack has no buffers left, services can be registered only while no connection,
-advertising, scan or connection attempt is alive (EBUSY), a handle that is no int is a TypeError, what a handler is
-given is not valid after it returns, and one that raises is never called again.
+This module holds the values and buffers that NimBLE holds on the chip. Everything that goes on the air goes to
+`sim.radio.lock_radio` (MOORING_RADIO=host:port) in small binary frames. No frame waits for an answer. Events come back
+on the same socket. An asyncio task passes them to the irq handler, so they need a running event loop.
+
+These points are as on the chip:
+- Values are cut to the size of their buffer, which is 20 bytes unless set. A subscription is not reported.
+- The handle of a connection that ended is given to the next one. The host's own handles are never used again, so events
+  that are still on their way for the old connection do not reach the new one.
+- Notifications and writes without response fail with ENOMEM while the stack has no free buffer.
+- Services can be registered only while there is no connection, advertising, scan or connection attempt (EBUSY).
+- A handle that is not an int is a TypeError.
+- The data given to a handler is not valid after the handler returns. A handler that raises is never called again.
 """
 
 import asyncio
@@ -68,7 +71,7 @@ _OF_DESCRIPTORS = const(2)
 _NO_HANDLE = const(0xFFFF)
 
 _BUFFERS = const(8)
-"""Notifications, and writes without response, that the stack takes before it says ENOMEM: NimBLE's order of size."""
+"""How many notifications and writes without response the stack takes before ENOMEM. NimBLE takes about as many."""
 _ENOMEM = const(12)
 _EBUSY = const(16)
 _ENODEV = const(19)
@@ -78,7 +81,7 @@ _ENOTCONN = const(107)
 _EALREADY = const(114)
 _DEFAULT_BUFFER = const(20)
 _CONNECTIONS = const(4)
-"""CONFIG_BT_NIMBLE_MAX_CONNECTIONS of MicroPython's boards."""
+"""CONFIG_BT_NIMBLE_MAX_CONNECTIONS as MicroPython's boards have it."""
 
 
 class UUID:
@@ -104,14 +107,14 @@ class UUID:
 
 
 def _handle(value):
-    """As mp_obj_get_int: whatever is no int raises TypeError."""
+    """As mp_obj_get_int: anything but an int raises TypeError."""
     if not isinstance(value, int):
         raise TypeError("can't convert %s to int" % type(value).__name__)
     return value
 
 
 class BLE:
-    """As `bluetooth.BLE`, a singleton; pairing raises OSError(EOPNOTSUPP)."""
+    """As `bluetooth.BLE`, a singleton. Pairing raises OSError(EOPNOTSUPP)."""
 
     _instance = None
 
@@ -129,7 +132,7 @@ class BLE:
         self._sizes = {}
         self._append = set()
         self._connections = {}
-        self._handles = {}  # by the host's: ours, as the events handled so far have it
+        self._handles = {}  # the lock's handle by the host's handle, after the events handled so far
         self._server_roles = set()
         self._advertising = self._scanning = self._connecting = False
         self._mtu = 256
@@ -156,7 +159,7 @@ class BLE:
         if not address:
             raise OSError(_ENODEV)
         connection = connect(address)
-        # The radio introduces itself first; it is the only thing ever waited for.
+        # The radio first sends its address. Nothing else is ever waited for.
         first = b""
         while len(first) < _HEADER_BYTES + 6:
             data = connection.recv(_HEADER_BYTES + 6 - len(first))
@@ -178,7 +181,7 @@ class BLE:
                 length, event, a, b = struct.unpack(_HEADER, await reader.readexactly(_HEADER_BYTES))
                 self._event(event, a, b, await reader.readexactly(length) if length else b"")
         except (EOFError, OSError):
-            # The host's radio went away, as if the antenna had come off: connections end, nothing is heard any more.
+            # The host's radio went away, as if the antenna had come off. Connections end, and nothing more is heard.
             for host, handle in list(self._handles.items()):
                 as_server = handle in self._server_roles
                 self._event(_IRQ_CENTRAL_DISCONNECT if as_server else _IRQ_PERIPHERAL_DISCONNECT, host, 0, bytes(7))
@@ -252,11 +255,11 @@ class BLE:
             return (a, b, UUID(payload))
         if event in (_IRQ_GATTC_READ_RESULT, _IRQ_GATTC_NOTIFY, _IRQ_GATTC_INDICATE):
             return (a, b, view)
-        # What is left are the ends of procedures: with the handle they were about, or without.
+        # All other events are the ends of procedures, with or without the handle of a value.
         return (a, b, payload[0]) if payload else (a, b)
 
     def _send_on(self, kind, conn_handle, b, payload=b""):
-        """A frame about a connection, under the host's handle of it."""
+        """Send a frame about a connection, with the host's handle for it."""
         host = next(host for host, handle in self._handles.items() if handle == conn_handle)
         self._send(kind, host, b, payload)
 
@@ -267,11 +270,11 @@ class BLE:
         try:
             send(self._socket, frame)
         except OSError:
-            # As above: a dead radio takes everything and sends nothing.
+            # As above: a dead radio accepts everything and sends nothing.
             pass
 
     def config(self, *names, **settings):
-        """Read one of mac, mtu, gap_name, rxbuf, addr_mode; or set by keyword."""
+        """Read one of mac, mtu, gap_name, rxbuf, addr_mode, or set them by keyword."""
         if names:
             known = {"mac": (1, self._address), "mtu": self._mtu, "gap_name": self._name, "rxbuf": 512, "addr_mode": 1}
             if len(names) != 1 or names[0] not in known:
@@ -290,7 +293,7 @@ class BLE:
             self._send(_CONFIG, 0, self._mtu, self._name)
 
     def irq(self, handler):
-        """`handler(event, data)` for events; None for none."""
+        """Pass events to `handler(event, data)`; None ends that."""
         self._handler = handler
 
     def gap_advertise(self, interval_us, adv_data=None, *, resp_data=None, connectable=True):
@@ -309,14 +312,14 @@ class BLE:
         self._send(_ADVERTISE, max(20, interval_us // 1000), 1 if connectable else 0, self._advertised)
 
     def gap_disconnect(self, conn_handle):
-        """Close a connection; False if there is none of this handle."""
+        """Close a connection. False if there is none with this handle."""
         if _handle(conn_handle) not in self._connections:
             return False
         self._send_on(_DISCONNECT, conn_handle, 0)
         return True
 
     def gatts_register_services(self, services_definition):
-        """Replace the services; returns the value handles, a tuple of tuples in order of definition."""
+        """Replace the services. Returns the value handles, a tuple of tuples in order of definition."""
         if self._socket is None:
             raise OSError(_ENODEV)
         if self._connections or self._advertising or self._scanning or self._connecting:
@@ -344,19 +347,19 @@ class BLE:
         return tuple(handles)
 
     def gatts_read(self, value_handle):
-        """The local value; in append mode, reading empties it."""
+        """The local value. In append mode, reading empties it."""
         value = self._values.get(_handle(value_handle), b"")
         if value_handle in self._append:
             self._values[value_handle] = b""
         return value
 
     def gatts_write(self, value_handle, data, send_update=False):
-        """Set the local value; with `send_update`, notify or indicate to those subscribed."""
+        """Set the local value. With `send_update`, notify or indicate it to all who subscribed."""
         self._values[_handle(value_handle)] = bytes(data)
         self._send(_UPDATE if send_update else _VALUE, 0, value_handle, bytes(data))
 
     def gatts_set_buffer(self, value_handle, len, append=False):
-        """Room for values written from outside, bytes; `append` collects them until read."""
+        """Set the size in bytes of the buffer for values written by peers. With `append`, values collect until read."""
         self._sizes[_handle(value_handle)] = len
         if append:
             self._append.add(value_handle)
@@ -377,13 +380,13 @@ class BLE:
         self._send_on(_NOTIFY, conn_handle, value_handle, self._values.get(value_handle, b"") if data is None else data)
 
     def gatts_indicate(self, conn_handle, value_handle, data=None):
-        """As `gatts_notify`, confirmed by an event."""
+        """As `gatts_notify`, but the peer confirms it, and an event says so."""
         self._take_buffer(conn_handle)
         held = self._values.get(value_handle, b"") if data is None else data
         self._send_on(_INDICATE, conn_handle, value_handle, held)
 
     def gap_scan(self, duration_ms=0, interval_us=1280000, window_us=11250, active=False):
-        """Report advertisements for so long, 0 for ever; None stops."""
+        """Report advertisements for so many milliseconds. 0 means for ever, None stops."""
         if duration_ms is None:
             if self._scanning:
                 self._send(_SCAN, 0, 0)
@@ -396,7 +399,7 @@ class BLE:
     def gap_connect(
         self, addr_type, addr=None, scan_duration_ms=2000, min_conn_interval_us=None, max_conn_interval_us=None
     ):
-        """Connect to a peripheral; `gap_connect(None)` gives up."""
+        """Connect to a peripheral. `gap_connect(None)` gives up."""
         if addr_type is None:
             if not self._connecting:
                 raise OSError(_EALREADY)
@@ -427,7 +430,7 @@ class BLE:
         self._as_client(_DISCOVER, conn_handle, _OF_CHARACTERISTICS, span + bytes(uuid or b""))
 
     def gattc_discover_descriptors(self, conn_handle, start_handle, end_handle):
-        """Report the attributes behind `start_handle`, which NimBLE takes for the characteristic's value."""
+        """Report the attributes after `start_handle`, which NimBLE assumes to be the value of the characteristic."""
         self._as_client(_DISCOVER, conn_handle, _OF_DESCRIPTORS, struct.pack(">HH", start_handle + 1, end_handle))
 
     def gattc_read(self, conn_handle, value_handle):

@@ -1,11 +1,11 @@
 """Stand-in for MicroPython's `esp32`: `Partition` over a NOR flash image in a host file (MOORING_FLASH).
 
-Programming clears bits and never sets them; only erasing a 4096-byte sector does. MOORING_POWER_CUT=n, or n:torn, cuts
-the power at the n-th program or erase since boot (1 is the first): the operation is not done, or half done, and
-nothing else of this process ever runs. MOORING_JOURNAL_SECTORS=n makes the journal's partition smaller than it is.
+Programming clears bits and never sets them. Only erasing a 4096-byte sector sets bits. MOORING_POWER_CUT=n, or n:torn,
+cuts the power at the n-th program or erase since boot (1 is the first). Then the operation is not done, or half done if
+torn, and nothing else of this process runs. MOORING_JOURNAL_SECTORS=n makes the journal's partition smaller.
 
-What is done to the journal's partition is reported to the board bus, once it is done, in one record with the pins. The
-host takes a copy of that partition as the board connects, so that both together tell what flash held at any moment.
+Each finished operation on the journal's partition is reported to the board bus, in one sequence with the pins. The host
+copies that partition when the board connects. The copy and the reports show the content of flash at any moment.
 """
 
 import os
@@ -33,11 +33,11 @@ _PIECE = const(128)
 
 
 class _Flash(NorFlash):
-    """The image file; every change passes here."""
+    """The image file. Every change goes through here."""
 
     def __init__(self, path):
         super().__init__()
-        # Unbuffered, as a buffer would survive what flash does not.
+        # Unbuffered, because a buffer would be written even after the power was cut.
         self.file = open(path, "r+b") if _MICROPYTHON else open(path, "r+b", buffering=0)
         size = self.file.seek(0, 2)
         if size != layout.IMAGE_SIZE:
@@ -67,8 +67,8 @@ class _Flash(NorFlash):
         self._count(1)
         if not _MICROPYTHON:
             os._exit(layout.POWER_CUT_EXIT)
-        # MicroPython has no _exit, and SystemExit would run `finally` blocks that a power cut does not run. The signal
-        # is named for the occasion and is deadly by default; where it does not exist, SIGKILL is as good.
+        # MicroPython has no _exit, and SystemExit would run `finally` blocks, which a power cut does not run. SIGPWR
+        # ends a process by default. Where it does not exist, SIGKILL does the same.
         while True:
             os.system("kill -s PWR $PPID || kill -s KILL $PPID")
 
@@ -81,7 +81,7 @@ def _open():
     if _flash is None:
         path = os.getenv("MOORING_FLASH")
         if not path:
-            raise OSError("MOORING_FLASH names no flash image")
+            raise OSError("MOORING_FLASH does not name a flash image")
         _flash = _Flash(path)
     return _flash
 
@@ -105,7 +105,7 @@ class Partition:
 
     @classmethod
     def find(cls, type=layout.APP, subtype=0xFF, label=None, block_size=layout.SECTOR):
-        """Partitions of this type; subtype 0xff and label None mean any."""
+        """The partitions of this type. Subtype 0xff and label None mean any."""
         return [
             cls(row[0], block_size)
             for row in layout.PARTITIONS
@@ -135,7 +135,7 @@ class Partition:
                 self._erase(start)
         self._flash.program(place, buf)
         if self._info[4] == _REPORTED:
-            # In pieces, for a whole record as text would want much of the lock's heap at once.
+            # In pieces, because a whole record as text would need much of the lock's heap at once.
             for at in range(0, len(buf), _PIECE):
                 data = hexlify(buf[at : at + _PIECE]).decode()
                 self._flash.line.report(offset=place - self._offset + at, data=data)

@@ -1,8 +1,8 @@
-"""Stand-in for MicroPython's `machine`: Pin, PWM, Timer, UART, WDT, reset. Extends the built-in one where there is one.
+"""Stand-in for MicroPython's `machine`: Pin, PWM, Timer, UART, WDT, reset. It extends the built-in one if there is one.
 
-Outputs are reported to the board bus (MOORING_BOARD=host:port, see `sim.board.bus`) as JSON lines, inputs come from
-it. Without a bus everything works, unseen. UART n is a byte stream to MOORING_UARTn=host:port. MOORING_PROMPT says that
-the interpreter shows a prompt when its program ends.
+Outputs are reported to the board bus (MOORING_BOARD=host:port, see `sim.board.bus`) as JSON lines, and inputs come from
+it. Without a bus everything works, but nobody sees it. UART n is a byte stream to MOORING_UARTn=host:port.
+MOORING_PROMPT says that the interpreter shows a prompt when its program ends.
 """
 
 import io
@@ -18,7 +18,7 @@ from sim.board.line import connect, line, send, uptime
 _MICROPYTHON = sys.implementation.name == "micropython"
 
 if _MICROPYTHON:
-    # The documented way to extend a built-in module: import it with nothing on the path that could shadow it.
+    # The documented way to extend a built-in module: import it while the path is empty, so that no file shadows it.
     _path = list(sys.path)
     sys.path.clear()
     try:
@@ -62,12 +62,12 @@ class Pin:
             _bus.report(pin=self._id, value=self._value, mode="out")
 
     def value(self, x=None):
-        """Read, or with `x` set."""
+        """Read the level, or set it to `x`."""
         if x is None:
             _bus.take_inputs()
             return self._value
         if self._mode != self.IN:
-            # Every write is reported, also one that changes nothing: opening an open strike is an act of its own.
+            # Every write is reported, also one that changes nothing, because opening an open strike is an opening too.
             self._value = 1 if x else 0
             _bus.report(pin=self._id, value=self._value)
         return None
@@ -106,7 +106,7 @@ _watching = None
 
 
 def _start_watching():
-    """Apply inputs as they come, for pins with an irq; without one, reading the pin is early enough."""
+    """Apply inputs as they come, for pins with an irq. Without an irq, inputs are applied when the pin is read."""
     global _watching
     if _watching is not None or _bus.socket is None:
         return
@@ -120,7 +120,7 @@ def _start_watching():
 
 
 def _watch():
-    # A plain generator, which is what a MicroPython task is; it sleeps in the poller as asyncio's own streams do.
+    # A plain generator, as every MicroPython task is. It waits in the poller, as asyncio's own streams do.
     from asyncio import core
 
     while _bus.socket is not None:
@@ -175,10 +175,11 @@ class PWM:
 
 
 class Timer:
-    """As `machine.Timer` of the ESP32 port: callbacks run between two steps of the interpreter, also of a loop that
-    never yields; one for which the queue has no place is lost. What stops the interpreter itself stops them too.
+    """As `machine.Timer` of the ESP32 port.
 
-    Timer 0 is lost to whoever has it once a UART has an interrupt for its idle line: so it is until MicroPython 1.28.
+    Callbacks run between two steps of the interpreter, even in a loop that never yields. A callback is lost while the
+    queue is full. If the interpreter itself stops, no callback runs. Until MicroPython 1.28, timer 0 stops for its user
+    as soon as a UART gets an interrupt for its idle line.
     """
 
     ONE_SHOT, PERIODIC = 0, 1
@@ -202,7 +203,7 @@ class Timer:
 
 def _later(timer, turn, again, period, callback):
     def wait():
-        # The thread does no more than wait: the scheduler brings the callback to the main thread, as an interrupt does.
+        # The thread only waits. The scheduler runs the callback in the main thread, as an interrupt does.
         while timer._turn == turn:
             time.sleep(period / 1000)
             if timer._turn == turn:
@@ -233,9 +234,9 @@ def _schedule(callback, timer):
 
 
 class UART(io.IOBase if _MICROPYTHON else object):
-    """As `machine.UART`: an unbuffered stream that never blocks on reading; None from a read means nothing is there.
+    """As `machine.UART`: an unbuffered stream. Reading never blocks; None means that nothing is there.
 
-    On MicroPython it is a stream for asyncio; the poller gets the socket's descriptor, so waiting costs nothing.
+    On MicroPython it is a stream for asyncio. The poller gets the socket's descriptor, so waiting takes no CPU time.
     """
 
     INV_TX, INV_RX, RTS, CTS = 32, 4, 2, 1
@@ -246,7 +247,7 @@ class UART(io.IOBase if _MICROPYTHON else object):
         self._handler, self._trigger = None, 0
         self.baudrate = baudrate
         address = os.getenv("MOORING_UART%d" % id)
-        # Without a peer: a socket that nothing ever arrives at, so that waiting for it is still free.
+        # Without a peer it is a socket that never receives anything, so that waiting still takes no CPU time.
         self._socket = connect(address) if address else socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._peer = bool(address)
         self._poll = select.poll()
@@ -259,9 +260,9 @@ class UART(io.IOBase if _MICROPYTHON else object):
         self._socket.close()
 
     def irq(self, handler=None, trigger=0, hard=False):
-        """Call `handler(uart)` when bytes have come; here it is as they are read. Soft only, as on the ESP32."""
+        """Call `handler(uart)` when bytes have come; here, when they are read. Soft only, as on the ESP32."""
         if hard or trigger & ~(self.IRQ_RX | self.IRQ_BREAK | self.IRQ_RXIDLE):
-            raise ValueError("hard, or a trigger that there is not")
+            raise ValueError("a hard interrupt, or an unknown trigger")
         self._handler, self._trigger = handler, trigger
         if trigger & self.IRQ_RXIDLE:
             Timer._lost.add(0)
@@ -320,7 +321,7 @@ class UART(io.IOBase if _MICROPYTHON else object):
 
 
 class WDT:
-    """As `machine.WDT`. Late feeding ends the process at the feed; no feeding at all is what the host's bus notices."""
+    """As `machine.WDT`. A late feed ends the process. If no feed comes at all, the host's bus notices."""
 
     def __init__(self, id=0, timeout=5000):
         self._timeout = timeout
@@ -339,23 +340,23 @@ class WDT:
 def _stop(cause, code):
     _bus.report(stop=cause)
     while _MICROPYTHON and os.getenv("MOORING_PROMPT"):
-        # Where a prompt follows the program, it would follow SystemExit too; and nothing runs after a reset.
+        # If the interpreter shows a prompt afterwards, SystemExit would lead there. After a reset nothing may run.
         os.system("kill -s KILL $PPID")
     sys.exit(code)
 
 
 def reset():
-    """End the process; the host starts the board again, as it does at exit code 71."""
+    """End the process with exit code 71. The host then starts the board again."""
     _stop("reset", layout.RESET_EXIT)
 
 
 def reset_cause():
-    """What the host says started the board (MOORING_RESET_CAUSE, a number), PWRON_RESET by default."""
+    """Why the board started, by the host: MOORING_RESET_CAUSE, a number, PWRON_RESET by default."""
     return int(os.getenv("MOORING_RESET_CAUSE") or PWRON_RESET)
 
 
 def unique_id():
-    """Six bytes, MOORING_UNIQUE_ID in hex, or a fixed value."""
+    """Six bytes: MOORING_UNIQUE_ID in hex, or a fixed value."""
     return bytes.fromhex(os.getenv("MOORING_UNIQUE_ID") or "6d6f6f72696e")
 
 
