@@ -74,27 +74,27 @@ def read(crypto: "Crypto", text: str, public: bytes) -> ListingCode:
 
 
 def _to_base32(data: bytes) -> str:
-    text, held, bits = "", 0, 0
+    text, buffer, bits = "", 0, 0
     for byte in data:
-        held, bits = held << 8 | byte, bits + 8
+        buffer, bits = buffer << 8 | byte, bits + 8
         while bits >= 5:
             bits -= 5
-            text += _ALPHABET[held >> bits]
-            held &= (1 << bits) - 1
-    return text + (_ALPHABET[held << (5 - bits)] if bits else "")
+            text += _ALPHABET[buffer >> bits]
+            buffer &= (1 << bits) - 1
+    return text + (_ALPHABET[buffer << (5 - bits)] if bits else "")
 
 
 def _from_base32(text: str) -> bytes:
-    data, held, bits = bytearray(), 0, 0
+    data, buffer, bits = bytearray(), 0, 0
     for letter in text:
         value = _ALPHABET.find(letter)
         if value < 0:
             raise FormatError("listing-code.text", "a letter outside base32")
-        held, bits = held << 5 | value, bits + 5
+        buffer, bits = buffer << 5 | value, bits + 5
         if bits >= 8:
             bits -= 8
-            data.append(held >> bits)
-            held &= (1 << bits) - 1
-    if bits >= 5 or held:
+            data.append(buffer >> bits)
+            buffer &= (1 << bits) - 1
+    if bits >= 5 or buffer:
         raise FormatError("listing-code.text", "base32 of the wrong length")
     return bytes(data)

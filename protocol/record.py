@@ -190,33 +190,30 @@ def parse(data: bytes) -> Record:
     return Record(bytes(data), message, payload, header)
 
 
-def verify(crypto: "Crypto", record: "Record | bytes", identity_public: bytes) -> Record:
+def verify(crypto: "Crypto", record: Record, identity_public: bytes) -> Record:
     """`record`, if the lock with the key `identity_public` (65-byte point) signed it.
 
-    Raises FormatError as `parse`, VerificationError `record.lock` if the lock id is not that of the key,
-    `cose.signature`.
+    Raises VerificationError `record.lock` if the lock id is not that of the key, `cose.signature`.
     """
-    parsed = record if isinstance(record, Record) else parse(record)
-    if placement.lock_id(crypto, identity_public) != parsed.lock_id:
+    if placement.lock_id(crypto, identity_public) != record.lock_id:
         raise VerificationError("record.lock", "the record names another lock")
-    cose.verify_sign1(crypto, parsed.message, ("P-256", identity_public))
-    return parsed
+    cose.verify_sign1(crypto, record.message, ("P-256", identity_public))
+    return record
 
 
 # --- at the province -------------------------------------------------------------------------------------------------
 
 
-def open_body(crypto: "Crypto", record: "Record | bytes", sealing_private: bytes) -> "dict[Any, Any]":
+def open_body(crypto: "Crypto", record: Record, sealing_private: bytes) -> "dict[Any, Any]":
     """The body of `record`, without its padding. Does not verify the signature.
 
     Raises FormatError `record.form` or `hpke.form`, VerificationError `crypto.tag` or `crypto.key`.
     """
-    parsed = record if isinstance(record, Record) else parse(record)
-    sealed = cose.parse(cbor.decode_deterministic(parsed.sealed), 3)
+    sealed = cose.parse(cbor.decode_deterministic(record.sealed), 3)
     enc = sealed.unprotected.get(cose.EK)
     if sealed.protected_bytes != _SEALED_PROTECTED or len(sealed.unprotected) != 1 or not isinstance(enc, bytes):
         raise FormatError("record.form", "not the headers of a sealed body")
-    aad = cose.enc_structure(_SEALED_PROTECTED, _place(parsed.lock_id, parsed.counter, parsed.previous))
+    aad = cose.enc_structure(_SEALED_PROTECTED, _place(record.lock_id, record.counter, record.previous))
     plaintext = hpke.open(crypto, sealing_private, enc, _INFO, aad, sealed.payload or b"")
     bare = plaintext.rstrip(b"\x00")
     if not bare.endswith(_END_OF_BODY) or len(plaintext) % BLOCK:

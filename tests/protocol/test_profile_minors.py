@@ -34,8 +34,8 @@ def profile(**minors: Any) -> Profile:
 
 
 def test_the_rules_for_minors_are_those_on_the_books() -> None:
-    # Law on the Protection of Minors (2020): article 2, under eighteen; article 57, who lodges them asks for parents or
-    # guardians and for the relation of those who stay together.
+    # Law on the Protection of Minors (2020): article 2, under eighteen; article 57, a hotel asks for parents
+    # or guardians, and for the relation of those who stay together.
     assert PROFILES["CN"]["minors"] == {"of_age": 18, "adult_first": True, "fields": ["guardian", "relation"]}
 
 

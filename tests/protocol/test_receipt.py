@@ -45,4 +45,4 @@ def test_a_signature_altered_yet_still_good_leaves_the_chain_hash_as_it_is() -> 
     good = chain.append(entry())
     s = int.from_bytes(good[-32:], "big")
     other = good[:-32] + (order - s).to_bytes(32, "big")
-    assert record.verify(crypto, other, chain.public).payload_hash == record.parse(good).payload_hash
+    assert record.verify(crypto, record.parse(other), chain.public).payload_hash == record.parse(good).payload_hash

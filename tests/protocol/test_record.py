@@ -26,8 +26,13 @@ FIRST, SECOND = (record.parse(data) for data in CHAIN.records[:2])
 SUITE = CipherSuite.new(KEMId.DHKEM_P256_HKDF_SHA256, KDFId.HKDF_SHA256, AEADId.AES128_GCM)
 
 
-def opened(data: record.Record | bytes) -> dict[Any, Any]:
-    return record.open_body(crypto, data, KEYS.sealing_private)
+def opened(item: record.Record | bytes) -> dict[Any, Any]:
+    parsed = item if isinstance(item, record.Record) else record.parse(item)
+    return record.open_body(crypto, parsed, KEYS.sealing_private)
+
+
+def verified(data: bytes, public: bytes) -> record.Record:
+    return record.verify(crypto, record.parse(data), public)
 
 
 def resigned(payload: list[Any]) -> bytes:
@@ -39,7 +44,7 @@ def resigned(payload: list[Any]) -> bytes:
 
 
 def test_records_open_at_the_province_as_the_lock_wrote_them() -> None:
-    bodies = [opened(record.verify(crypto, data, CHAIN.public)) for data in CHAIN.records]
+    bodies = [opened(verified(data, CHAIN.public)) for data in CHAIN.records]
     assert bodies[0] == check_in() and bodies[1] == entry()
 
 
@@ -63,14 +68,14 @@ def test_only_the_first_record_follows_nothing() -> None:
 def test_a_record_of_another_lock_is_rejected() -> None:
     other = Chain(KEYS.sealing_public)
     with pytest.raises(VerificationError) as caught:
-        record.verify(crypto, CHAIN.records[0], other.public)
+        verified(CHAIN.records[0], other.public)
     assert caught.value.code == "record.lock"
 
 
 def test_a_record_that_borrows_a_lock_id_is_rejected() -> None:
     stranger, _ = crypto.generate("P-256")
     with pytest.raises(VerificationError) as caught:
-        record.verify(crypto, record.sign(crypto, stranger, FIRST.payload), CHAIN.public)
+        verified(record.sign(crypto, stranger, FIRST.payload), CHAIN.public)
     assert caught.value.code == "cose.signature"
 
 
@@ -81,7 +86,7 @@ def test_an_altered_header_is_rejected_by_the_signature_and_by_the_seal(at: int)
     forged = cbor.encode([cbor.decode(SECOND.raw)[0], {}, cbor.encode(payload), SECOND.signature])
     if at != 1:
         with pytest.raises(VerificationError) as caught:
-            record.verify(crypto, forged, CHAIN.public)
+            verified(forged, CHAIN.public)
         assert caught.value.code == "cose.signature"
     # Even if the lock's own key signs the moved record, the body does not open in another place.
     with pytest.raises(VerificationError) as caught:
@@ -91,7 +96,7 @@ def test_an_altered_header_is_rejected_by_the_signature_and_by_the_seal(at: int)
 
 def test_a_sealed_body_moved_to_another_record_does_not_open() -> None:
     moved = resigned([1, CHAIN.lock_id, 2, SECOND.previous, FIRST.sealed])
-    record.verify(crypto, moved, CHAIN.public)
+    verified(moved, CHAIN.public)
     with pytest.raises(VerificationError) as caught:
         opened(moved)
     assert caught.value.code == "crypto.tag"
@@ -171,7 +176,7 @@ def test_arbitrary_bytes_are_refused_in_order(data: bytes) -> None:
 def test_no_single_bit_can_be_turned(at: int, bit: int) -> None:
     good = CHAIN.records[0]
     with pytest.raises(MooringError):
-        record.verify(crypto, good[:at] + bytes((good[at] ^ 1 << bit,)) + good[at + 1 :], CHAIN.public)
+        verified(good[:at] + bytes((good[at] ^ 1 << bit,)) + good[at + 1 :], CHAIN.public)
 
 
 @pytest.mark.parametrize(
@@ -349,7 +354,7 @@ def test_a_record_sealed_on_the_lock_opens_with_an_independent_library() -> None
 
 def test_the_lock_chains_and_opens_as_we_do_and_rejects_what_we_reject() -> None:
     answer = run_on_lock(_ON_LOCK, {"sealing": KEYS.sealing_public.hex(), "fields": [{"name": "A"}, {"name": "B"}]})
-    parsed = [record.verify(crypto, bytes.fromhex(data), bytes.fromhex(answer["public"])) for data in answer["records"]]
+    parsed = [verified(bytes.fromhex(data), bytes.fromhex(answer["public"])) for data in answer["records"]]
     assert parsed[1].previous == parsed[0].payload_hash
     assert [opened(item)[8] for item in parsed] == [{"name": "A"}, {"name": "B"}]
     good = CHAIN.records[0]
@@ -363,7 +368,7 @@ from protocol.errors import MooringError
 public, sealing = bytes.fromhex(given["public"]), bytes.fromhex(given["sealing"])
 def code(text):
     try:
-        record.open_body(crypto, record.verify(crypto, bytes.fromhex(text), public), sealing)
+        record.open_body(crypto, record.verify(crypto, record.parse(bytes.fromhex(text)), public), sealing)
     except MooringError as error:
         return error.code
     return None

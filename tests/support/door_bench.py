@@ -148,4 +148,6 @@ class Bench(PlacedLock):
         )
         sealed = list(self.lock.records_from(counter))
         assert [number for number, _ in sealed] == [counter]
-        return record.open_body(crypto, record.verify(crypto, sealed[0][1], self.lock.identity.public), SEALING[0])
+        return record.open_body(
+            crypto, record.verify(crypto, record.parse(sealed[0][1]), self.lock.identity.public), SEALING[0]
+        )

@@ -94,7 +94,9 @@ class PlacedLock:
 
     def bodies(self) -> list[dict[Any, Any]]:
         """Bodies of all records in the journal, opened as the province does."""
-        return [record.open_body(crypto, data, SEALING[0]) for _, data, _ in self.lock.journal.entries_from(1)]
+        return [
+            record.open_body(crypto, record.parse(data), SEALING[0]) for _, data, _ in self.lock.journal.entries_from(1)
+        ]
 
 
 def why_refused() -> str | None:

@@ -75,7 +75,7 @@ class RecordingLock(PlacedLock):
         """Is every record in the journal signed by the lock and chained to the one before?"""
         previous = None
         for number, data, _ in self.lock.journal.entries_from(1):
-            parsed = record.verify(crypto, data, self.lock.identity.public)
+            parsed = record.verify(crypto, record.parse(data), self.lock.identity.public)
             if parsed.counter != number or previous not in (None, parsed.previous):
                 return False
             previous = parsed.payload_hash

@@ -221,7 +221,7 @@ def test_fittings_are_recorded_written_and_what_the_lock_starts_with(
     assert ask(capsys, lock, "fittings")[1]["fittings"].encode() == new
     assert ask(capsys, lock, "self-test", "inputs")[1]["inputs"] == {"contact": False}
     assert ask(capsys, lock, "export", str(tmp_path / "records"))[1]["records"] == 1
-    body = record.open_body(crypto, (tmp_path / "records").read_bytes(), enrolled.SEALING[0])
+    body = record.open_body(crypto, record.parse((tmp_path / "records").read_bytes()), enrolled.SEALING[0])
     assert (body[record.KIND], body[record.WHAT]) == (record.MAINTENANCE, "fittings")
 
 
