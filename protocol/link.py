@@ -1,8 +1,8 @@
 """Messages between lock and edge agent over GATT, and their limits. Sans-IO.
 
-A message is a deterministic CBOR array (`link.cddl`). The session of `link_session`, whose handshake opens every
-connection, seals it, and it travels in `parts`. A statement too long for one message is sent as an offer and pieces. If
-the connection breaks, the next connection continues where the last one stopped.
+A message is a deterministic CBOR array (`link.cddl`). It is sealed by the session that the handshake of `link_session`
+opens on every connection, and travels in `parts`. A statement too long for one message is sent as an offer and pieces.
+If the connection breaks, the next connection continues where the last one stopped.
 """
 
 from protocol import VERSION, cbor, statement

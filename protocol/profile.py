@@ -34,7 +34,7 @@ FOREIGN = "foreign"
 
 # ISO/IEC 5218 codes as mDL and photo ID use them (9 stands for X there), and the PID rulebook's 3 to 6 beyond it.
 _SEX_CODES = {0: "unknown", 1: "male", 2: "female", 3: "other", 4: "other", 5: "other", 6: "other", 9: "other"}
-# Texts are processed as UTF-8, because MicroPython keeps every single character that code takes out of a text, for
+# Text is processed as UTF-8 bytes, because MicroPython keeps every single character that code takes out of a text, for
 # ever.
 _SPACES = const(b" \t\r\n\xc2\xa0\xe3\x80\x80")
 _CJK = const(b"\xe2\xba\x80")  # U+2E80: from here on, scripts write a name without a space inside.
