@@ -1,8 +1,8 @@
-"""The province: commits records, signs receipts, time, placements, trust lists and the profile. A stand-in that keeps
-its promises for real: one SQLite transaction a batch, then the acknowledgement, then the receipt.
+"""The province: it commits records, and signs receipts, time, placements, trust lists and the profile.
 
-Here: its keys, its store, its registry (the rules), its consumer (MQTT) and a command that shows what it holds. Not
-here: anything that runs on a lock or an edge agent, or that either could import.
+It is a stand-in, but its promises are real: one SQLite transaction for each batch, then the acknowledgement, then the
+receipt. Here are its keys, its store, its registry (the rules), its consumer (MQTT), and a command that shows its data.
+No code here runs on a lock or an edge agent, and neither may import it.
 """
 
 from sim.environment import incomplete

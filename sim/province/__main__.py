@@ -1,4 +1,4 @@
-"""`python -m sim.province`: run a province by hand, show what one holds, make and check listing codes."""
+"""`python -m sim.province`: run a province, show its data, make and check listing codes."""
 
 import argparse
 import contextlib
@@ -38,25 +38,25 @@ def parser() -> Parser:
     """What `python -m sim.province` takes."""
     top = Parser(
         prog="python -m sim.province",
-        description="The province stand-in: the one party that can open what locks register.",
+        description="A stand-in for the province, the only party that can open records.",
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     show = commands.add_parser(
         "show",
-        help="show what a province holds",
-        description="Show locks with their counters and receipts, every registration with its fields and the verdict "
-        "on its quality, what is in quarantine and why, and how much came twice. It may be running meanwhile.",
+        help="show the data of a province",
+        description="Shows locks with their counters and receipts, every registration with its fields and the verdict "
+        "on its quality, what is in quarantine and why, and how much came twice. The province may be running.",
     )
     show.add_argument("--data", type=Path, required=True, metavar="DIR", help="the province's data folder")
     show.add_argument("--json", action="store_true", help="print one JSON object last on stdout")
     run = commands.add_parser(
         "run",
         help="run a province until interrupted",
-        description="Consume from the broker, commit, and answer, until SIGINT or SIGTERM. Several may run on one data "
-        "folder and share the work. Keys are made there the first time; the one printed is for enrolling locks.",
+        description="Takes messages from the broker, commits and answers them, until SIGINT or SIGTERM. Several may "
+        "share a data folder and its work. The first run makes the keys. The printed key is for enrolling locks.",
     )
     run.add_argument(
-        "--data", type=Path, required=True, metavar="DIR", help="the province's data folder; made if missing"
+        "--data", type=Path, required=True, metavar="DIR", help="the province's data folder; it is made if missing"
     )
     run.add_argument("--host", type=arguments.host, default="127.0.0.1", help="the broker's host (default %(default)s)")
     run.add_argument(
@@ -64,7 +64,7 @@ def parser() -> Parser:
         action="append",
         default=[],
         metavar="EDGE",
-        help="let the edge of this name have a pass for all locks, with the next key that asks; may be repeated",
+        help="give the edge of this name a pass for all locks, for the next key that asks; may be repeated",
     )
     run.add_argument(
         "--port",
@@ -76,12 +76,12 @@ def parser() -> Parser:
     code = commands.add_parser(
         "code",
         help="make the listing code for a door, as text and as a QR code",
-        description="Sign what the QR code beside a door says: listing code, address, door, and where its link leads.",
+        description="Signs the text of the QR code beside a door: listing code, address, door and target of the link.",
     )
     code.add_argument("--data", type=Path, required=True, metavar="DIR", help="the province's data folder")
     code.add_argument("--listing", type=arguments.text, required=True, metavar="CODE", help="the listing code")
     code.add_argument(
-        "--place", type=arguments.text, metavar="ADDRESS", help="the address; that of the lock placed there unless said"
+        "--place", type=arguments.text, metavar="ADDRESS", help="the address (default: that of the lock placed there)"
     )
     code.add_argument(
         "--door", type=int, default=1, metavar="N", help="which door of the listing (default %(default)s)"
@@ -91,16 +91,18 @@ def parser() -> Parser:
         type=arguments.text,
         default=LINK,
         metavar="URL",
-        help="where it leads, in capitals (default %(default)s)",
+        help="the target of the link, in capitals (default %(default)s)",
     )
-    code.add_argument("--text", action="store_true", help="print the text alone, for a printer")
+    code.add_argument("--text", action="store_true", help="print only the text, for a printer")
     check = commands.add_parser(
         "check-code",
-        help="check a listing code; needs the province's public key and nothing else",
-        description="Say what a listing code tells, if the province signed it and it leads where the province said.",
+        help="check a listing code; this needs only the province's public key",
+        description="Prints what a listing code says, if the province signed it and its link has the signed target.",
     )
-    check.add_argument("text", metavar="TEXT", help="what a scanner reads from the QR code, or - to read it from stdin")
-    check.add_argument("--key", required=True, metavar="HEX", help="the province's key, as `run` and `code` print it")
+    check.add_argument("text", metavar="TEXT", help="the text that a scanner reads from the QR code, or - for stdin")
+    check.add_argument(
+        "--key", required=True, metavar="HEX", help="the province's public key, as `run` and `code` print it"
+    )
     check.add_argument("--json", action="store_true", help="print one JSON object last on stdout")
     return top
 
@@ -196,7 +198,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (MooringError, KeyboardInterrupt) as error:
         return failed(error, getattr(chosen, "json", False))
     except BrokenPipeError:
-        # The reader of our output (`| head`) has left; there is nobody to tell.
+        # The reader of the output (`| head`) has left, so nobody would read a message.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 

@@ -1,7 +1,7 @@
-"""The province's MQTT side: paho, MQTT 5, a shared subscription, acknowledged by hand after the commit.
+"""The province's MQTT side: paho, MQTT 5, a shared subscription. Messages are acknowledged only after the commit.
 
-Order for every message: commit, acknowledge, answer. A crash between any two of them costs a repetition and nothing
-else: the broker or the edge sends again, and the store knows the record by its key.
+The order for every message is: commit, acknowledge, answer. A crash between two steps only causes a repetition: the
+broker or the edge agent sends again, and the store recognises the record by its key.
 """
 
 import logging
@@ -21,14 +21,16 @@ from protocol.errors import FormatError
 from sim.province.registry import Message, Registry
 
 _RECEIVE_MAXIMUM = 20
-"""Messages the broker may have outstanding with us; each can be 128 KB."""
+"""Most unacknowledged messages that the broker may send. Each can have 128 KB."""
 
 _log = logging.getLogger("mooring.province")
 
 
 class Consumer:
-    """One of any number of consumers. `after_commit` runs between commit and acknowledgement, for whoever wants to see
-    what a crash there does."""
+    """One consumer; there may be several.
+
+    `after_commit` runs between commit and acknowledgement, so that a test can crash there.
+    """
 
     def __init__(
         self, registry: Registry, host: str, port: int, after_commit: Callable[[], None] | None = None
@@ -54,13 +56,13 @@ class Consumer:
         self._client.loop_start()
 
     def stop(self) -> None:
-        """Disconnect and end the thread. A consumer that was stopped is not started again."""
+        """Disconnect and end the thread. A stopped consumer cannot be started again."""
         self._client.disconnect()
         self._client.loop_stop()
         self.subscribed = False
 
     def publish(self, messages: list[Message]) -> None:
-        """Send at QoS 1. While there is no connection, paho keeps them and sends them later."""
+        """Send at QoS 1. Without a connection, paho keeps the messages and sends them later."""
         for edge, leaf, payload in messages:
             self._client.publish(uplink.topic(edge, leaf), payload, qos=1)
 
@@ -86,14 +88,14 @@ class Consumer:
             edge, _leaf = uplink.edge_of(message.topic)
             answers = self._registry.handle(edge, bytes(message.payload))
         except FormatError as error:
-            _log.warning("a message on a topic that is none: %s", error.code)
+            _log.warning("a message on an unknown topic: %s", error.code)
         except sqlite3.Error as error:
-            # Not committed, so not acknowledged: the edge keeps the records and sends them again.
+            # It is not committed, so it is not acknowledged. The edge agent keeps the records and sends them again.
             _log.error("the store failed: %s", type(error).__name__)
             return
-        except Exception as error:  # noqa: BLE001 -- else it would end paho's thread, and the province with it
-            # Passed over: what had no receipt is sent again.
-            _log.error("a fault at a message: %s", type(error).__name__)
+        except Exception as error:  # noqa: BLE001 -- otherwise it would end paho's thread, and with it the province
+            # The message is skipped. Records without a receipt are sent again.
+            _log.error("an unexpected error at a message: %s", type(error).__name__)
         if self._after_commit is not None:
             self._after_commit()
         client.ack(message.mid, message.qos)
@@ -101,5 +103,5 @@ class Consumer:
 
 
 def _send_at_once(_client: mqtt.Client, _data: object, channel: Any) -> None:
-    # Else a receipt behind a PUBACK waits for the broker's delayed ACK: 40 ms of each check-in's way.
+    # Otherwise a receipt after a PUBACK waits for the broker's delayed ACK, which adds 40 ms to each check-in.
     channel.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

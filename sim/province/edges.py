@@ -1,9 +1,10 @@
-"""Which edge agents the province lets talk to locks: the passes it signs for them.
+"""The passes of edge agents: with a pass of the province, an edge agent may talk to the locks in it.
 
-An edge is admitted by name. The first key that asks under that name is bound to it, since the broker lets only the edge
-itself use its topics; another key gets nothing until the edge is admitted anew, as when a Pi has been replaced.
+An edge is admitted by name. The first key that asks under that name is bound to it. That is safe because the broker
+lets only the edge itself use its topics. Another key gets no pass until the edge is admitted again, for example after
+the Pi was replaced.
 
-A pass lists its locks, at most 64. An edge with more has several, made and sent together.
+A pass lists its locks, at most 64. An edge with more locks has several passes, made and sent together.
 """
 
 import logging
@@ -17,12 +18,12 @@ from sim.province.keys import Keys
 from sim.province.store import Store
 
 PASS_SECONDS = 30 * 86400
-"""Life of a pass: how long a stolen Pi can serve doors that its replacement never visits."""
+"""Lifetime of a pass. For so long a stolen Pi can serve doors that its replacement never visits."""
 RENEW_SECONDS = PASS_SECONDS // 2
-"""A pass this close to its end is replaced; an edge may be without a network for as long."""
+"""A pass with less time left is replaced. For so long an edge can be without a network."""
 
 MOST_LOCKS = uplink.MAX_PASSES * MAX_LOCKS
-"""That one edge can serve."""
+"""Most locks that one edge can serve."""
 
 _log = logging.getLogger("mooring.province")
 
@@ -36,21 +37,23 @@ class Edges:
         self._clock = clock
 
     def admit(self, edge: str, locks: list[bytes] | None = None) -> None:
-        """Let `edge` serve `locks` (lock ids; None: all that are registered), with the next key that asks for a pass.
+        """Let `edge` serve `locks` (lock ids; None: all registered locks). The next key that asks for a pass is bound.
 
         Raises ConfigError `edge.name` or `edge.locks`.
         """
         if not uplink.is_edge_name(edge):
-            raise ConfigError("edge.name", "an edge's name is 1 to 32 of a-z, 0-9 and hyphen")
+            raise ConfigError("edge.name", "an edge's name has 1 to 32 characters of a-z, 0-9 and hyphen")
         if locks is not None and not (0 < len(locks) <= MOST_LOCKS and all(len(lock_id) == 16 for lock_id in locks)):
-            raise ConfigError("edge.locks", f"an edge serves 1 to {MOST_LOCKS} locks; their ids are of 16 bytes")
+            raise ConfigError("edge.locks", f"an edge serves 1 to {MOST_LOCKS} locks, and their ids have 16 bytes")
         with self._store.transaction():
-            # Each once: an edge takes no passes in which a lock comes twice.
+            # Each lock once, because an edge refuses passes that list a lock twice.
             self._store.put_edge(edge, None, None if locks is None else list(dict.fromkeys(locks)))
 
     def answer(self, edge: str, request: uplink.PassRequest) -> bytes | None:
-        """The passes to send for a request, as the message; None: not admitted, bound to another key, no locks, or what
-        it has is good."""
+        """The message with the passes for a request.
+
+        None if the edge is not admitted, is bound to another key, has no locks, or has good passes already.
+        """
         with self._store.transaction():
             admitted = self._store.edge(edge)
             if admitted is None:
@@ -60,13 +63,13 @@ class Edges:
             if public is None:
                 self._store.put_edge(edge, request.edge_public, locks)
             elif public != request.edge_public:
-                _log.warning("edge %s asks for a pass with another key; admit it anew if that is right", edge)
+                _log.warning("edge %s asks for a pass with another key; admit it again if that is right", edge)
                 return None
             current = self._current(edge, request.edge_public, locks)
             return current[1] if current is not None and current[0] > request.issued_at else None
 
     def changed(self) -> list[tuple[str, bytes]]:
-        """(edge, passes) of each edge whose passes do not list its locks as they are now: to be sent unasked."""
+        """(edge, passes) for each edge whose passes do not list its current locks. They are sent without a request."""
         with self._store.transaction():
             renewed = []
             for edge in self._store.edges():
@@ -78,7 +81,7 @@ class Edges:
             return renewed
 
     def _current(self, edge: str, public: bytes, locks: list[bytes] | None) -> tuple[int, bytes] | None:
-        """Time of issue and message of the passes in force; new ones when those near their end or are not as wanted.
+        """Time of issue and message of the current passes. They are made anew if they end soon or list other locks.
 
         None for an edge without locks.
         """
@@ -93,7 +96,7 @@ class Edges:
             if all(form.edge_public == public and form.not_after - now > RENEW_SECONDS for form in forms):
                 if listed == wanted:
                     return held
-            # The later one counts, also for two in one second.
+            # The later pass wins, so its time is higher even within the same second.
             now = max(now, forms[0].issued_at + 1)
         passes = [wanted[at : at + MAX_LOCKS] for at in range(0, len(wanted), MAX_LOCKS)]
         until, parts = now + PASS_SECONDS, len(passes)

@@ -1,6 +1,6 @@
-"""The province's two keys: one signs statements, one opens sealed records.
+"""The province's two keys: one signs statements, the other opens sealed records.
 
-Test keys, made on the spot; no real province keeps both on one disk.
+They are test keys. A real province would not keep both on one disk.
 """
 
 import json
@@ -18,7 +18,7 @@ _FILE = "keys.json"
 
 @dataclass(frozen=True)
 class Keys:
-    """Private scalars (32 bytes) and public points (65 bytes) of the signing and of the sealing key, both P-256."""
+    """The signing key and the sealing key, both P-256: private scalars (32 bytes) and public points (65 bytes)."""
 
     signing_private: bytes
     signing_public: bytes
@@ -32,10 +32,10 @@ class Keys:
 
     @staticmethod
     def load_or_generate(folder: Path) -> "Keys":
-        """The keys kept in `folder`, made and written there (mode 0600) the first time.
+        """The keys in `folder`. The first time they are made and written there (mode 0600).
 
-        Raises ConfigError `province.keys` when the file does not hold two keys, or is gone from a province that has
-        worked with them: every lock has pinned the one, and what they sealed opens with the other alone.
+        Raises ConfigError `province.keys` if the file does not have two keys, or if it is gone from a province that was
+        in use. New keys would not help: every lock has pinned the signing key, and only the sealing key opens records.
         """
         path = folder / _FILE
         has_worked = (folder / DATABASE).exists()
@@ -62,5 +62,5 @@ class Keys:
 def _pair(text: str) -> tuple[bytes, bytes]:
     private = bytes.fromhex(text)
     if len(private) != COORDINATE_BYTES["P-256"]:
-        raise ValueError("no scalar of P-256")
+        raise ValueError("not a scalar of P-256")
     return private, crypto.public("P-256", private)

@@ -1,4 +1,4 @@
-"""Placing: which lock is the door of which listing code. One room, one code; and the codes for the doors themselves."""
+"""Placements: which lock is at which door of which listing. One room has one code. Also makes the doors' QR codes."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,11 +12,11 @@ from sim.province.keys import Keys
 from sim.province.store import Listing, Lock, Store
 
 LINK = "HTTPS://CODE.MOORING.EXAMPLE/L/"
-"""Where a listing code leads unless said otherwise."""
+"""The default target of a listing code's link."""
 
 
 class Placements:
-    """Over the province's store and keys; `clock` gives epoch seconds."""
+    """Works on the province's store and keys. `clock` gives epoch seconds."""
 
     def __init__(self, store: Store, keys: Keys, clock: Callable[[], float]) -> None:
         self._store = store
@@ -26,7 +26,7 @@ class Placements:
     def declare(self, listing: Listing) -> list[tuple[bytes, bytes]]:
         """Declare how many doors a listing has and whom it admits. Returns (lock id, new placement) of its locks.
 
-        Raises ConfigError `placement.doors` when it has more locks than doors then, FormatError `placement.form`.
+        Raises ConfigError `placement.doors` if the listing has more locks than that, FormatError `placement.form`.
         """
         with self._store.transaction():
             locks = [lock for lock in self._store.locks() if lock.listing == listing.code]
@@ -41,9 +41,9 @@ class Placements:
     def place(self, lock: Lock, reader_chain: list[bytes]) -> bytes:
         """Register a lock, or change its placement, and return the placement statement of the next serial.
 
-        A lock that is new to a listing takes its first free door. Raises ConfigError `placement.lock_taken` when this
-        lock is placed at another listing code, `placement.listing_taken` when every door of that listing has another
-        lock; FormatError `placement.form`.
+        A lock that is new to a listing gets its first free door. Raises ConfigError `placement.lock_taken` if the lock
+        is placed at another listing, ConfigError `placement.listing_taken` if every door of the listing has another
+        lock, and FormatError `placement.form`.
         """
         with self._store.transaction():
             placed = replace(lock, door=self._door_for(lock))
@@ -57,7 +57,7 @@ class Placements:
             raise ConfigError(
                 "placement.lock_taken",
                 f"lock {lock.lock_id.hex()} is placed at listing {held.listing}, "
-                f"and was to be placed at listing {lock.listing}; revoke the one first",
+                f"so it cannot be placed at listing {lock.listing}; revoke the old placement first",
             )
         others = {
             other.door: other.lock_id.hex()
@@ -97,17 +97,17 @@ class Placements:
         return signed
 
     def reader_chain(self, lock_id: bytes) -> list[bytes]:
-        """The reader certificates in a lock's placement; empty for a lock that has none."""
+        """The reader certificates in a lock's placement. Empty for a lock without a placement."""
         held = self._store.statement("placement", lock_id.hex())
         if held is None:
             return []
         return Placement.parse(statement.open(crypto, held[1], "placement", self._keys.signing_public)).reader_chain
 
     def code(self, listing: str, place: str | None = None, door: int = 1, link: str = LINK) -> str:
-        """Text of the QR code for a door of a listing. `place` is the address; that of the door's lock unless said.
+        """Text of the QR code for a door of a listing. `place` is the address, by default that of the door's lock.
 
-        Raises ConfigError `listing-code.door` for a door that the listing does not have, `listing-code.place` when no
-        lock is placed there to tell the address; FormatError `listing-code.form`.
+        Raises ConfigError `listing-code.door` if the listing does not have that door, ConfigError `listing-code.place`
+        if no address is given and no lock is there, and FormatError `listing-code.form`.
         """
         doors = self._store.listing(listing).doors
         if not 1 <= door <= doors:

@@ -1,4 +1,4 @@
-"""The province in one object, for scenarios and tests: store, registry and one consumer in this process."""
+"""The province as one object, for scenarios and tests: store, registry and one consumer in this process."""
 
 import time
 from collections.abc import Callable
@@ -16,9 +16,9 @@ from sim.province.store import Listing, Lock, Registration, Store
 
 
 class Province:
-    """Holds its data and keys in `data_dir`; talks MQTT 5 to the broker at `broker_host`:`broker_port` once started.
+    """Keeps data and keys in `data_dir`. Once started, it speaks MQTT 5 to the broker at `broker_host`:`broker_port`.
 
-    `clock` gives epoch seconds: it is the province's word of the time, in receipts and in signed time.
+    `clock` gives epoch seconds. Receipts and signed time have this time.
     """
 
     def __init__(
@@ -40,12 +40,12 @@ class Province:
 
     @property
     def public(self) -> bytes:
-        """The key that signs everything the province says: what an installer pins on a lock."""
+        """The public key for everything that the province signs. An installer pins it on a lock."""
         return self.keys.signing_public
 
     @property
     def connected(self) -> bool:
-        """Does a broker feed us now?"""
+        """Is the consumer connected to a broker and subscribed?"""
         return self._consumer is not None and self._consumer.subscribed
 
     # --- running -----------------------------------------------------------------------------------------------------
@@ -60,13 +60,16 @@ class Province:
         self.store.close()
 
     def pause(self) -> None:
-        """Go away from the broker, as in an outage of the province; what is held stays."""
+        """Disconnect from the broker, as in an outage of the province. The data stays."""
         if self._consumer is not None:
             self._consumer.stop()
             self._consumer = None
 
     def resume(self, timeout: float = HANG_SECONDS) -> None:
-        """Come back after `pause`. Raises ConfigError `province.broker` when the broker cannot be reached in time."""
+        """Connect again after `pause`.
+
+        Raises ConfigError `province.broker` when the broker cannot be reached in time.
+        """
         if self._consumer is not None:
             return
         consumer = Consumer(self.registry, *self._broker, after_commit=self._after_commit)
@@ -77,21 +80,21 @@ class Province:
             host, port = self._broker
             advice = f"no broker at {host}:{port} that lets us subscribe; check host and port, and that it runs"
             raise ConfigError("province.broker", advice)
-        # A receipt lost between commit and publication is only late: said again here, and at each sighting of a lock.
+        # A crash between commit and publication may lose a receipt. So it is sent again here, and when a lock is seen.
         for lock in self.store.locks():
             receipt = self.store.receipt(lock.lock_id)
             if lock.edge is not None and receipt is not None:
                 self._publish([(lock.edge, uplink.RECEIPT, uplink.Receipts([receipt[1]]).encode())])
 
     def wait_for(self, predicate: Callable[[Store], bool], timeout: float = HANG_SECONDS) -> bool:
-        """True as soon as `predicate(store)` holds, False when `timeout` seconds have passed without."""
+        """True as soon as `predicate(store)` holds. False if it does not within `timeout` seconds."""
         until = time.monotonic() + timeout
         with self.registry.changed:
             while not predicate(self.store):
                 left = until - time.monotonic()
                 if left <= 0:
                     return False
-                # Bounded, because another process may be the one that writes.
+                # With a limit, because another process may write, and that is not announced here.
                 self.registry.changed.wait(min(left, 0.1))
         return True
 
@@ -100,7 +103,7 @@ class Province:
             self._consumer.publish(messages)
 
     def relay(self, lock_id: bytes, statements: list[bytes]) -> None:
-        """Hand statements to the edge that last spoke for a lock; if there is none, they go when the lock is seen."""
+        """Send statements to the edge that last served the lock. Without one, they are sent when the lock is seen."""
         lock = self.store.lock(lock_id)
         if lock is not None and lock.edge is not None:
             self._publish(commands(lock.edge, lock_id, statements))
@@ -108,7 +111,7 @@ class Province:
     # --- acting ------------------------------------------------------------------------------------------------------
 
     def admit_edge(self, edge: str, locks: list[bytes] | None = None) -> None:
-        """Let an edge have passes. Raises as `Edges.admit`."""
+        """Admit an edge, so that it gets passes. Raises as `Edges.admit`."""
         self.registry.edges.admit(edge, locks)
 
     def register_lock(
@@ -122,14 +125,14 @@ class Province:
         profile: str = "CN",
         status: str = placement.ACTIVE,
     ) -> bytes:
-        """Bind a lock (65-byte identity key) to a listing code; again, to change it. Returns the placement statement.
+        """Bind a lock (65-byte identity key) to a listing, or change that. Returns the placement statement.
 
         `reader_chain`: DER certificates of the lock's mdoc reader key, leaf first. Raises as `Registry.place`.
         """
         lock_id = placement.lock_id(crypto, identity_public)
         lock = Lock(lock_id, identity_public, listing, room, status, platform_key, profile)
         signed = self.registry.place(lock, reader_chain)
-        # Before anything for the lock: an edge listens to its own locks only.
+        # The passes go first, because an edge ignores locks that no pass of its own lists.
         self._publish([(edge, uplink.PASS, passes) for edge, passes in self.registry.edges.changed()])
         self.relay(lock_id, [signed])
         return signed
@@ -158,15 +161,17 @@ class Province:
         )
 
     def trust(self, issuers: list[Issuer], lists: list[ListEntry] | None = None) -> bytes:
-        """Publish a trust list: the issuers, and the lists that judge them. Returns the statement.
+        """Publish a trust list: the issuers and their revocation lists. Returns the statement.
 
-        To be repeated before locks find it stale (the profile's `trust`), changed or not.
+        Repeat it even if nothing changed, before locks find it too old (`trust` in the profile).
         """
         return self._tell_all(self.registry.trust(issuers, lists or []))
 
     def publish_list(self, number: int, content: bytes) -> bytes:
-        """Pass on an issuer's CRL, status list or identifier list under its number in the trust list. Returns the
-        statement. Raises as `Registry.publish_list`."""
+        """Publish an issuer's CRL, status list or identifier list under its number in the trust list.
+
+        Returns the statement. Raises as `Registry.publish_list`.
+        """
         return self._tell_all(self.registry.publish_list(number, content))
 
     def _tell_all(self, signed: bytes) -> bytes:
@@ -175,19 +180,19 @@ class Province:
         return signed
 
     def queue_grant(self, lock_id: bytes, grant: bytes) -> None:
-        """Relay a platform's grant to a lock, now or when it is seen. Raises as `Registry.queue_grant`."""
+        """Send a platform's grant to a lock, now or when the lock is seen. Raises as `Registry.queue_grant`."""
         self.registry.queue_grant(lock_id, grant)
         self.relay(lock_id, [grant])
 
     def registrations(self, kind: int | None = None) -> list[Registration]:
-        """Good records of openings; of one kind (protocol.record.CHECK_IN, ENTRY), or both. `store` has the rest."""
+        """Good records of openings, of one kind (protocol.record.CHECK_IN, ENTRY) or of both. `store` has the rest."""
         return self.store.registrations(kind)
 
     def events(self, kind: int | None = None) -> list[Registration]:
-        """Good records of events; of one kind (of `protocol.record.EVENTS`), or all."""
+        """Good records of events, of one kind (of `protocol.record.EVENTS`) or of all."""
         return self.store.events(kind)
 
     def statements_for(self, lock_id: bytes) -> list[bytes]:
-        """Everything a lock fresh from the installer should be given. Empty for a lock that is not registered."""
+        """All statements for a newly installed lock. Empty for a lock that is not registered."""
         lock = self.store.lock(lock_id)
         return [] if lock is None else self.registry.lacking(lock, {})

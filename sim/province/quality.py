@@ -1,6 +1,6 @@
-"""Quality of what was registered: a verdict on each committed record, for officers to read.
+"""The quality of registrations: a verdict on each committed record, for officers.
 
-Never a rule of the door, and never a reason not to commit: a guest with a flawed document still slept there.
+It never decides whether a door opens or a record is committed. A guest with a flawed document still slept there.
 """
 
 from typing import Any
@@ -20,11 +20,10 @@ _CHECK_CHARACTERS = "10X98765432"
 
 
 def verdict(profile: Profile | None, body: dict[Any, Any]) -> str:
-    """GOOD, or the code of the first thing that is wrong with an opened body: `profile.*`, `resident-id.*`,
-    `registration.*`."""
+    """GOOD, or the code of the first error in an opened body: `profile.*`, `resident-id.*` or `registration.*`."""
     try:
         if profile is None:
-            raise VerificationError("profile.id", "no such profile here")
+            raise VerificationError("profile.id", "the profile is not known here")
         profile.check_record(body)
         if body[record.KIND] == record.CHECK_IN:
             _check_birth_date(body)
@@ -39,17 +38,20 @@ def verdict(profile: Profile | None, body: dict[Any, Any]) -> str:
 def _check_birth_date(body: dict[Any, Any]) -> None:
     born = body[record.FIELDS].get("birth_date")
     if born is not None and dates.from_full_date(born) * 86400 > body[record.LATEST]:
-        raise VerificationError("registration.birth-date", "born after the check-in")
+        raise VerificationError("registration.birth-date", "the guest was born after the check-in")
 
 
 def _check_who(body: dict[Any, Any]) -> None:
-    """Raises VerificationError `registration.number` for a resident's number on another document; `registration.person`
-    and `registration.name` where the lock could not tell whether this is one of those who are in (record.MARK)."""
+    """Raises VerificationError `registration.number` for a resident's number on another document.
+
+    Raises VerificationError `registration.person` or `registration.name` if the lock could not tell whether this guest
+    has checked in already (record.MARK).
+    """
     fields = body[record.FIELDS]
     if fields.get("id_type") != RESIDENT_ID and is_resident(fields.get("id_number", "")):
-        raise VerificationError("registration.number", "a resident's number on a document that is none of theirs")
+        raise VerificationError("registration.number", "a resident's number is on a document of another type")
     if record.MARK in body:
-        raise VerificationError(_MARKS[body[record.MARK]], "it cannot be told whether this guest is in already")
+        raise VerificationError(_MARKS[body[record.MARK]], "this guest may have checked in already")
 
 
 def check_digit(number: str) -> str:
@@ -59,17 +61,17 @@ def check_digit(number: str) -> str:
 
 
 def check_resident_id(fields: dict[str, str]) -> None:
-    """Check a resident's `id_number` in itself, and against `birth_date` and `sex` where they are registered.
+    """Check a resident's `id_number` itself, and against `birth_date` and `sex` if they are registered.
 
     Raises VerificationError: `resident-id.form`, `resident-id.check-digit`, `resident-id.birth-date`,
     `resident-id.sex`.
     """
     number = fields.get("id_number", "")
     if len(number) != 18 or not (number[:17].isascii() and number[:17].isdigit()):
-        raise VerificationError("resident-id.form", "not 17 digits and a check character")
+        raise VerificationError("resident-id.form", "the number is not 17 digits and a check character")
     if check_digit(number) != number[17]:
-        raise VerificationError("resident-id.check-digit", "the check character does not fit")
+        raise VerificationError("resident-id.check-digit", "the check character is wrong")
     if "birth_date" in fields and number[6:14] != fields["birth_date"].replace("-", ""):
-        raise VerificationError("resident-id.birth-date", "the number tells another birth date")
+        raise VerificationError("resident-id.birth-date", "the number contains another birth date")
     if "sex" in fields and fields["sex"] != ("male" if int(number[16]) % 2 else "female"):
-        raise VerificationError("resident-id.sex", "the number tells another sex")
+        raise VerificationError("resident-id.sex", "the number contains another sex")

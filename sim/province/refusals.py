@@ -1,8 +1,8 @@
-"""Which records the province says in writing that it will never commit, and how often it signs such a word.
+"""Refusals: signed statements of the province that it will never commit certain records.
 
-Anyone who reaches the broker can send records that no lock signed. So a signature is given once for up to 64 records,
-kept and repeated; and for each lock and reason, and over all locks, only so many are new in a minute. A record that
-finds no room in that is met with silence: its edge keeps it and sends it again.
+Anyone who reaches the broker can send records that no lock signed. So signing is limited. One signature covers up to 64
+records, and is kept and repeated. The number of new signatures in a minute is limited for each lock and reason, and
+over all locks. A record over the limit gets no answer, so its edge keeps it and sends it again.
 """
 
 from collections import defaultdict
@@ -16,21 +16,21 @@ from sim.province.keys import Keys
 from sim.province.store import Store
 
 EVERY_SECONDS = 60
-"""One new statement in such a time for one lock and reason."""
+"""Seconds in which at most one new statement is signed for one lock and reason."""
 OF_LOCKS = 100
-"""New statements in such a time over all locks about records that their locks did sign."""
+"""Most new statements in that time, over all locks, about records that their locks signed."""
 OF_STRANGERS = 10
-"""And about those that anybody can have made. They help only an edge whose disk has damaged a record."""
+"""The same, about records that anybody could have made. They only help an edge whose disk has damaged a record."""
 ANSWERED = 8
-"""Statements in answer to one batch: what is repeated must not be far larger than what asked for it."""
+"""Most statements in answer to one batch, so that an answer is not much larger than the batch."""
 KEPT_OF_ONE = 4
-"""Statements kept of one lock and reason; an older one is signed anew when it is asked for."""
+"""Most statements kept for one lock and reason. An older one is signed again when it is needed."""
 KEPT_OF_STRANGERS = 64
-"""Statements kept, over all locks, about records that a stranger can have made."""
+"""Most statements kept, over all locks, about records that a stranger could have made."""
 
 
 class Refusals:
-    """Over the province's store and keys; `clock` gives epoch seconds."""
+    """Works on the province's store and keys. `clock` gives epoch seconds."""
 
     def __init__(self, store: Store, keys: Keys, clock: Callable[[], float]) -> None:
         self._store = store
@@ -38,9 +38,9 @@ class Refusals:
         self._clock = clock
 
     def answer(self, refused: Iterable[tuple[Record, str]]) -> list[bytes]:
-        """Statements that refuse these records, each with the code of its reason; of some perhaps none, for now.
+        """Statements that refuse these records, each given with the code of its reason.
 
-        Call it inside a transaction of the store.
+        A record over the limit is in none of them. Call it inside a transaction of the store.
         """
         groups: dict[tuple[str, bytes], set[tuple[int, bytes]]] = defaultdict(set)
         for item, code in refused:

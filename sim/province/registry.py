@@ -1,6 +1,6 @@
-"""What the province does with one message from an edge, whatever it holds: commit, answer, or refuse; never fail.
+"""How the province handles a message from an edge: it commits, answers or refuses, and fails for no message.
 
-No network here: bytes in, messages out. Everything that a message changes is on disk when `handle` returns.
+There is no network here: bytes come in, messages go out. When `handle` returns, all changes are on disk.
 """
 
 import logging
@@ -30,7 +30,7 @@ from sim.province.refusals import Refusals
 from sim.province.store import CHAIN, Listing, Lock, Store
 
 Message = tuple[str, str, bytes]
-"""(edge, leaf of the topic, payload) to publish."""
+"""A message to publish: (edge, leaf of the topic, payload)."""
 
 PROFILES: dict[str, Any] = profiles.load()[0]
 """The good jurisdiction profiles in the repository, as statement bodies, by id."""
@@ -39,7 +39,7 @@ _log = logging.getLogger("mooring.province")
 
 
 class Registry:
-    """The rules, over one store. `changed` is notified after every change of the store made here."""
+    """The rules, on one store. `changed` is notified after each change of the store by this object."""
 
     def __init__(self, store: Store, keys: Keys, clock: Callable[[], float]) -> None:
         self.store = store
@@ -126,7 +126,7 @@ class Registry:
         self._notify()
 
     def lacking(self, lock: Lock, held: dict[str, int]) -> list[bytes]:
-        """Statements that a lock holding serials `held` should have, in the order in which it can use them."""
+        """Statements that a lock with the serials `held` still needs, in the order in which it can use them."""
         wanted = [("placement", lock.lock_id.hex()), ("profile", lock.profile), ("trust-list", "")]
         wanted += [(revocation_list.KIND, str(number)) for number in range(1, MAX_LISTS + 1)]
         lacked = []
@@ -140,9 +140,9 @@ class Registry:
     # --- what an edge sends ------------------------------------------------------------------------------------------
 
     def handle(self, edge: str, payload: bytes) -> list[Message]:
-        """Do what one message on `up` asks and return the answers. A message that asks for nothing good is counted.
+        """Execute one message on `up` and return the answers. A bad message is counted.
 
-        Nothing at all is answered about a lock that is not registered: that may pass, and a refusal would not.
+        There is no answer about a lock that is not registered: it may be registered later, but a refusal is final.
         """
         try:
             message = uplink.parse_up(payload)
@@ -163,7 +163,7 @@ class Registry:
         return answers
 
     def tally(self, name: str, by: int = 1) -> None:
-        """Count something worth showing."""
+        """Count something that `show` lists."""
         with self.store.transaction():
             self.store.count_up(name, by)
         self._notify()
@@ -204,7 +204,7 @@ class Registry:
                     continue
                 lock = self.store.lock(item.lock_id)
                 if lock is None:
-                    # It may be registered a minute from now. Not a word of it: the edge keeps and resends it.
+                    # The lock may be registered soon. Without an answer, the edge keeps the record and sends it again.
                     unknown[item.lock_id] += 1
                     continue
                 try:
@@ -219,12 +219,12 @@ class Registry:
                     "edge %s: %s of lock %s, not registered", edge, counted(number, "record"), lock_id.hex()[:8]
                 )
                 counts["records of unknown locks"] += number
-            # A line for each lock and reason: whoever floods us with bad records does not fill the log.
+            # One line for each lock and reason, so that a flood of bad records does not fill the log.
             for (lock_id, code), number in Counter((item.lock_id, code) for item, code in refused).items():
                 _log.warning("edge %s: %d records of lock %s refused: %s", edge, number, lock_id.hex()[:8], code)
             for name, count in counts.items():
                 self.store.count_up(name, count)
-            # Refusals go first: a receipt may reach over a refused record.
+            # Refusals go first, because a receipt may cover the counter of a refused record.
             answers = self._refusals.answer(refused)
             for lock_id in sorted(delivered):
                 self.store.heard(lock_id, edge)
@@ -232,16 +232,16 @@ class Registry:
         return [(edge, uplink.RECEIPT, uplink.Receipts(part).encode()) for part in uplink.in_messages(answers)]
 
     def _commit_one(self, edge: str, lock: Lock, item: record.Record) -> list[str]:
-        """Commit what is authentic and the first of its counter; returns what to count.
+        """Commit an authentic record if it is the first with its counter. Returns the name of the tally to add to.
 
-        Raises VerificationError for the rest: what the lock did not sign, and a second record of one counter.
+        Raises VerificationError for a record that the lock did not sign, and for a second record with the same counter.
         """
         committed = self.store.hash_of(item.lock_id, item.counter)
         if committed == item.payload_hash:
             return ["records delivered again"]
         record.verify(crypto, item, lock.identity)
         if committed is not None:
-            raise VerificationError(EQUIVOCATION, "the lock signed two records of one number")
+            raise VerificationError(EQUIVOCATION, "the lock signed two records with one counter")
         body, judged = self._judge(lock, item)
         self.store.put_record(item, body, judged, self._now())
         if body is not None and judged != CHAIN:
@@ -252,8 +252,8 @@ class Registry:
     def _judge(self, lock: Lock, item: record.Record) -> tuple[dict[Any, Any] | None, str]:
         """The body of an authentic record, None if it cannot be opened, and the verdict on it.
 
-        Never a refusal: receipts are cumulative, so one record left out would hold back those of all that follow it,
-        until the lock's journal is full.
+        Such a record is never refused. Receipts are cumulative, so a record left out would hold back the receipts of
+        all later records, until the lock's journal is full.
         """
         before = self.store.hash_of(item.lock_id, item.counter - 1)
         after = self.store.previous_of(item.lock_id, item.counter + 1)
@@ -270,10 +270,11 @@ class Registry:
         return body, judged
 
     def _receipts(self, lock_id: bytes, counters: set[int]) -> list[bytes]:
-        """The lock's latest receipt, and before it one for each end of its chain that `counters` lead up to.
+        """The lock's latest receipt, after one receipt for each break of its chain among `counters`.
 
-        Whoever holds records on both sides of a break cannot tell from the later head that the earlier ones are those
-        committed, and must not forget them. So each side gets a receipt with a head of its own.
+        An edge may have records from before and after a break. The head after the break does not prove that the
+        records before it were committed, so the edge could not forget them. Therefore each side gets a receipt with
+        its own head.
         """
         reached = self.store.advance(lock_id)
         if reached is None:
@@ -284,13 +285,13 @@ class Registry:
         return [self._receipt(lock_id, through) for through in sorted(wanted)]
 
     def _receipt(self, lock_id: bytes, through: int) -> bytes:
-        """The receipt through that counter, signed when it is given for the first time."""
+        """The receipt through that counter. It is signed the first time, and kept."""
         held = self.store.receipt(lock_id, through)
         if held is not None:
             return held[1]
         head = self.store.hash_of(lock_id, through)
         if head is None:
-            raise ValueError("a receipt through a counter that is not committed")
+            raise ValueError("there is no committed record with the counter of this receipt")
         now = self._now()
         body = Receipt(lock_id, through, head, now).body()
         signed = statement.sign(crypto, self._keys.signing_private, "receipt", body)
@@ -303,5 +304,5 @@ def _name(item: record.Record) -> str:
 
 
 def commands(edge: str, lock_id: bytes, statements: list[bytes]) -> list[Message]:
-    """As few messages as hold these statements for a lock, none for nothing."""
+    """The fewest messages that these statements for a lock fit into. None if there are no statements."""
     return [(edge, uplink.CMD, uplink.Command(lock_id, part).encode()) for part in uplink.in_messages(statements)]

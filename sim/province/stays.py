@@ -1,6 +1,6 @@
-"""Who is where: what an officer can read from the records of openings, across locks. Facts; nothing here judges.
+"""Who is where: facts for an officer, from the records of openings at all locks. Nothing here is a judgement.
 
-A lock knows its own stays and no names. The province holds both, so it alone can say who answers for a minor, and that
+A lock knows its own stays, but no names. Only the province has both. So it can say who answers for a minor, and whether
 one ID is at two listings at once.
 """
 
@@ -13,7 +13,7 @@ from sim.province.store import Registration, Store
 
 @dataclass(frozen=True)
 class Stay:
-    """One stay by the latest of its records: guests booked and checked in, openings, end as granted (epoch seconds)."""
+    """One stay, by its latest record: guests booked and checked in, openings, and its end (epoch seconds)."""
 
     lock_id: bytes
     listing: str
@@ -34,7 +34,7 @@ class Double:
 
 
 def stays(store: Store) -> list[Stay]:
-    """Every stay of which an opening is recorded, by listing."""
+    """Every stay with a recorded opening, by listing."""
     latest: dict[tuple[bytes, bytes], Stay] = {}
     for item in store.registrations():
         if item.occupancy is not None and item.grant_id is not None:
@@ -53,7 +53,7 @@ def guardian_of(store: Store, minor: Registration) -> Registration | None:
 
 
 def doubles(store: Store) -> list[Double]:
-    """IDs at two listings at once, as far as stays had not ended when the second check-in happened."""
+    """IDs that checked in at a listing while their stay at another had not ended."""
     ends = {(stay.lock_id, stay.grant_id): stay.until for stay in stays(store)}
     by_id: dict[tuple[str, str], list[Registration]] = {}
     for item in store.registrations(record.CHECK_IN):

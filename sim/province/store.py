@@ -1,7 +1,7 @@
-"""What the province holds: SQLite in WAL mode with synchronous FULL, so that committed means on the disk.
+"""The province's database: SQLite in WAL mode with synchronous FULL, so a committed record is on the disk.
 
-`(lock_id, counter)` is the key of a record from end to end; a second record under one key is never stored beside the
-first but kept apart, in quarantine. Every committed record is there as the lock signed it, even if nobody can open it.
+`(lock_id, counter)` is the key of a record everywhere. A second record with the same key goes to quarantine. Every
+committed record is kept as the lock signed it, even if nobody can open it.
 """
 
 import json
@@ -23,11 +23,11 @@ UNOPENED = 0
 """`kind` of a committed record whose body could not be opened or read."""
 
 CHAIN = "record.chain"
-"""Verdict on a record whose `previous` is not the hash of the record before it, or that the one after does not name."""
+"""Verdict on a record that does not fit the chain: `previous` of it, or of the next record, is the wrong hash."""
 
 QUARANTINE_ROWS = 1000
-"""Most rows kept in quarantine for one reason: anyone can make records that a lock did not sign; neither the disk nor
-the place of what a lock did sign twice must be theirs."""
+"""Most rows in quarantine for one reason. Anyone can make records that a lock did not sign. They must not fill the
+disk, or take the room of records that a lock signed twice."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS listings (code TEXT PRIMARY KEY, doors INTEGER NOT NULL, admits TEXT NOT NULL);
@@ -67,7 +67,7 @@ CREATE TABLE IF NOT EXISTS tally (name TEXT PRIMARY KEY, count INTEGER NOT NULL)
 
 @dataclass(frozen=True)
 class Listing:
-    """What was declared of a listing: how many doors it has, and whom it admits (`protocol.placement`)."""
+    """A listing as declared: how many doors it has, and whom it admits (`protocol.placement`)."""
 
     code: str
     doors: int = 1
@@ -76,8 +76,11 @@ class Listing:
 
 @dataclass(frozen=True)
 class Lock:
-    """A registered lock: its identity key (65-byte point), where it is, the edge it was last heard through, the last
-    counter of its unbroken run of committed records, and which of its listing's doors it is."""
+    """A registered lock.
+
+    identity: its key (65-byte point). edge: the edge that last served it. through: the last counter of its committed
+    records without a gap. door: which door of its listing it is.
+    """
 
     lock_id: bytes
     identity: bytes
@@ -95,10 +98,10 @@ class Lock:
 class Registration:
     """One committed record, opened: a registration, an entry or an event. Times in epoch seconds.
 
-    `fields` is there for a check-in only, `what` for an event; `count` is how often it happened, from `earliest` to
-    `latest`; `guest` is None for an event, and for entries that were counted together; `occupancy` is that of
-    record.cddl, for openings. Of a record that could not be opened, `kind` is UNOPENED, `verdict` says why, and what
-    the body would tell is empty.
+    Only a check-in has `fields`, and only an event has `what`. `count` is how often it happened, from `earliest` to
+    `latest`. `guest` is None for an event, and for entries that were counted together. Openings have `occupancy` as in
+    record.cddl. If a record could not be opened, `kind` is UNOPENED, `verdict` says why, and the rest of the body is
+    empty.
     """
 
     lock_id: bytes
@@ -120,7 +123,7 @@ class Registration:
 
 
 class Store:
-    """One connection, usable from any thread; several stores, in several processes, may share one file."""
+    """One connection that any thread can use. Several stores, also in several processes, may share one file."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -137,7 +140,7 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All of it on disk at the end, or none of it. Others who write wait."""
+        """At the end, all changes inside are on disk, or none. Other writers wait."""
         with self._lock:
             self._db.execute("BEGIN IMMEDIATE")
             try:
@@ -158,7 +161,7 @@ class Store:
     # --- locks and statements ----------------------------------------------------------------------------------------
 
     def put_lock(self, lock: Lock) -> None:
-        """Add a lock, or change its placement; what was heard from it stays."""
+        """Add a lock, or change its placement. Its edge and its counters stay."""
         self._write(
             "INSERT INTO locks (lock_id, identity, listing, room, status, platform_key, profile, door) "
             "VALUES (?,?,?,?,?,?,?,?) ON CONFLICT (lock_id) DO UPDATE SET listing=excluded.listing, "
@@ -169,11 +172,11 @@ class Store:
         )
 
     def put_listing(self, listing: Listing) -> None:
-        """Declare a listing, or declare it anew."""
+        """Declare a listing, or change its declaration."""
         self._write("INSERT OR REPLACE INTO listings VALUES (?,?,?)", listing.code, listing.doors, listing.admits)
 
     def listing(self, code: str) -> Listing:
-        """The listing of that code; one of which nothing was declared has one door and admits guests by name."""
+        """The listing of that code. An undeclared listing has one door and admits guests by name."""
         rows = self._rows("SELECT * FROM listings WHERE code=?", code)
         return Listing(*rows[0]) if rows else Listing(code)
 
@@ -187,25 +190,25 @@ class Store:
         return Lock(*rows[0]) if rows else None
 
     def heard(self, lock_id: bytes, edge: str) -> None:
-        """Note the edge that speaks for a lock now."""
+        """Note the edge that serves a lock now."""
         self._write("UPDATE locks SET edge=? WHERE lock_id=? AND edge IS NOT ?", edge, lock_id, edge)
 
     def put_statement(self, kind: str, name: str, serial: int, statement: bytes) -> None:
-        """Keep the statement of that kind now in force for `name` (a lock id in hex, a profile id, or empty)."""
+        """Keep the current statement of that kind for `name` (a lock id in hex, a profile id, or empty)."""
         self._write("INSERT OR REPLACE INTO statements VALUES (?,?,?,?)", kind, name, serial, statement)
 
     def statement(self, kind: str, name: str) -> tuple[int, bytes] | None:
-        """(serial, statement) in force, or None."""
+        """(serial, statement) of the current statement, or None."""
         rows = self._rows("SELECT serial, statement FROM statements WHERE kind=? AND name=?", kind, name)
         return (rows[0][0], rows[0][1]) if rows else None
 
     def put_edge(self, name: str, public: bytes | None, locks: list[bytes] | None) -> None:
-        """Admit an edge: its key, None until it asks for a pass; ids of the locks it may serve, None for all."""
+        """Admit an edge. `public` is None until it asks for a pass. `locks` are lock ids, None for all."""
         listed = None if locks is None else b"".join(locks)
         self._write("INSERT OR REPLACE INTO edges VALUES (?,?,?)", name, public, listed)
 
     def edge(self, name: str) -> tuple[bytes | None, list[bytes] | None] | None:
-        """(key, lock ids) of an admitted edge; None for any other."""
+        """(key, lock ids) of an admitted edge. None for any other."""
         rows = self._rows("SELECT public, locks FROM edges WHERE name=?", name)
         if not rows:
             return None
@@ -217,7 +220,7 @@ class Store:
         return [row[0] for row in self._rows("SELECT name FROM edges ORDER BY name")]
 
     def put_grant(self, lock_id: bytes, grant_id: bytes, serial: int, until: int, statement: bytes) -> None:
-        """Queue a grant for a lock; a higher serial replaces a lower one."""
+        """Queue a grant for a lock. A higher serial replaces a lower one."""
         self._write(
             "INSERT INTO grants VALUES (?,?,?,?,?) "
             "ON CONFLICT (lock_id, grant_id) DO UPDATE SET serial=excluded.serial, "
@@ -226,7 +229,7 @@ class Store:
         )
 
     def grants(self, lock_id: bytes, now: int) -> list[bytes]:
-        """Grants of a lock whose stay is not over."""
+        """Grants of a lock whose stays have not ended."""
         rows = self._rows("SELECT statement FROM grants WHERE lock_id=? AND until>=? ORDER BY until", lock_id, now)
         return [row[0] for row in rows]
 
@@ -238,14 +241,14 @@ class Store:
         return rows[0][0] if rows else None
 
     def previous_of(self, lock_id: bytes, counter: int) -> bytes | None:
-        """The hash that the committed record says comes before it, or None."""
+        """`previous` of the committed record, or None."""
         rows = self._rows("SELECT previous FROM records WHERE lock_id=? AND counter=?", lock_id, counter)
         return rows[0][0] if rows else None
 
     def put_record(self, item: record.Record, body: dict[Any, Any] | None, verdict: str, now: int) -> None:
         """Commit a verified record with its opened body, None if it cannot be opened.
 
-        Raises sqlite3.IntegrityError when its key is taken.
+        Raises sqlite3.IntegrityError if there is a record with its key.
         """
         told = body or {record.KIND: UNOPENED, record.LISTING_CODE: ""}
         fields = told.get(record.FIELDS)
@@ -260,7 +263,7 @@ class Store:
         )
 
     def advance(self, lock_id: bytes) -> int | None:
-        """Move a lock's `through` over the unbroken run of its counters; the new one, or None at 0."""
+        """Raise a lock's `through` to the last counter before a gap. Returns it, or None if it is 0."""
         through: int = self._rows("SELECT through FROM locks WHERE lock_id=?", lock_id)[0][0]
         while self.hash_of(lock_id, through + 1) is not None:
             through += 1
@@ -268,17 +271,17 @@ class Store:
         return through or None
 
     def chain_ends(self, lock_id: bytes, first: int, last: int) -> list[int]:
-        """Counters from `first` to `last` after which the chain of a lock is broken, or may be, in order."""
+        """Counters from `first` to `last` after which the chain of a lock is or may be broken, in order."""
         rows = self._rows(
             "SELECT counter FROM records WHERE lock_id=? AND verdict='record.chain' AND counter BETWEEN ? AND ?",
             *(lock_id, first, last + 1),
         )
-        # A record of that verdict does not fit the one before it, or does not fit the one after.
+        # A record with that verdict does not fit the record before it, or the record after it.
         ends = {end for row in rows for end in (row[0] - 1, row[0])}
         return sorted(end for end in ends if first <= end <= last)
 
     def quarantine(self, item: record.Record, code: str, now: int) -> None:
-        """Keep a record that was refused, up to QUARANTINE_ROWS of that code; a known one only counts."""
+        """Keep a refused record, up to QUARANTINE_ROWS for each code. If it is there already, only count it."""
         self._write(
             "INSERT INTO quarantine (lock_id, counter, payload_hash, code, record, first_seen) SELECT ?,?,?,?,?,? "
             "WHERE (SELECT COUNT(*) FROM quarantine WHERE code=?) < ? "
@@ -289,15 +292,15 @@ class Store:
         )
 
     def registrations(self, kind: int | None = None) -> list[Registration]:
-        """The good records of openings, in the order of each lock; of one kind, or both."""
+        """The good records of openings, of one kind or of both, by lock and counter."""
         return [item for item in self.records(kind) if item.verdict == GOOD and item.kind in record.OPENINGS]
 
     def events(self, kind: int | None = None) -> list[Registration]:
-        """The good records of events, in the order of each lock; of one kind, or all."""
+        """The good records of events, of one kind or of all, by lock and counter."""
         return [item for item in self.records(kind) if item.verdict == GOOD and item.kind in record.EVENTS]
 
     def records(self, kind: int | None = None) -> list[Registration]:
-        """Every committed record with its verdict, in the order of each lock; of one kind (UNOPENED is one), or all."""
+        """Every committed record with its verdict, of one kind (also UNOPENED) or of all, by lock and counter."""
         rows = self._rows(
             "SELECT lock_id, counter, payload_hash, kind, earliest, latest, listing, grant_id, guest, fields, method, "
             "what, count, occupancy, verdict, committed_at FROM records WHERE ? IS NULL OR kind=? "
@@ -311,7 +314,7 @@ class Store:
         return [Registration(*row) for row in opened]
 
     def record_bytes(self, lock_id: bytes, counter: int) -> bytes | None:
-        """The committed record as the lock signed it: evidence in a dispute."""
+        """The committed record as the lock signed it. It is evidence in a dispute."""
         rows = self._rows("SELECT record FROM records WHERE lock_id=? AND counter=?", lock_id, counter)
         return rows[0][0] if rows else None
 
@@ -320,14 +323,14 @@ class Store:
         return int(self._rows("SELECT COUNT(*) FROM records WHERE ?1 IS NULL OR lock_id=?1", lock_id)[0][0])
 
     def quarantined(self) -> list[tuple[bytes, int, bytes, str, int]]:
-        """(lock id, counter, payload hash, code, times seen) of what was refused."""
+        """(lock id, counter, payload hash, code, times seen) of each refused record."""
         rows = self._rows("SELECT lock_id, counter, payload_hash, code, seen FROM quarantine ORDER BY lock_id, counter")
         return [(row[0], row[1], row[2], row[3], row[4]) for row in rows]
 
     # --- refusals ----------------------------------------------------------------------------------------------------
 
     def refusal(self, lock_id: bytes, counter: int, payload_hash: bytes) -> bytes | None:
-        """The statement kept that refuses this record, or None."""
+        """The kept statement that refuses this record, or None."""
         rows = self._rows(
             "SELECT statement FROM refused JOIN refusals ON id=refusal WHERE refused.lock_id=? AND counter=? "
             "AND payload_hash=?",
@@ -337,7 +340,7 @@ class Store:
 
     def refusals_about(self, now: int, seconds: int, code: str, lock_id: bytes) -> tuple[int, int]:
         """How many refusals of that code were signed within `seconds` of `now`: of this lock, and of all."""
-        # On either side of now: a clock that was set back must not silence the province until it has caught up.
+        # Before and after now: otherwise, if the clock was set back, no refusal could be signed for a long time.
         rows = self._rows(
             "SELECT COUNT(*) FILTER (WHERE lock_id=?), COUNT(*) FROM refusals WHERE code=? AND time>? AND time<?",
             *(lock_id, code, now - seconds, now + seconds),
@@ -347,7 +350,7 @@ class Store:
     def put_refusal(
         self, code: str, lock_id: bytes, time: int, statement: bytes, records: list[tuple[int, bytes]]
     ) -> None:
-        """Keep a signed refusal of records, each by counter and payload hash."""
+        """Keep a signed refusal of records. Each record is given as counter and payload hash."""
         ((row,),) = self._rows(
             "INSERT INTO refusals (code, lock_id, time, statement) VALUES (?,?,?,?) RETURNING id",
             *(code, lock_id, time, statement),
@@ -356,7 +359,7 @@ class Store:
             self._write("INSERT OR REPLACE INTO refused VALUES (?,?,?,?)", lock_id, counter, payload_hash, row)
 
     def drop_refusals(self, code: str, lock_id: bytes | None, most: int) -> None:
-        """Keep the `most` newest refusals of that code, of one lock or of all."""
+        """Keep only the `most` newest refusals with that code, of one lock or of all."""
         rows = self._rows(
             "SELECT id FROM refusals WHERE code=?1 AND (?2 IS NULL OR lock_id=?2) ORDER BY id DESC LIMIT -1 OFFSET ?3",
             *(code, lock_id, most),

@@ -1,6 +1,6 @@
-"""What the province holds, for people (rich tables) and for programs (one JSON object).
+"""The province's data, for people (rich tables) and for programs (one JSON object).
 
-Every committed record is shown with its verdict, whatever a lock put into it: nothing that it signed breaks a table.
+Every committed record is shown with its verdict. No content that a lock signs can break a table.
 """
 
 from collections import Counter
@@ -46,19 +46,19 @@ def _time(seconds: int | None) -> str:
 
 
 def delay(item: Registration) -> int | None:
-    """Seconds from the check-in to the commit, at most; None while the lock could not know the time."""
+    """Longest time in seconds from the check-in to the commit. None if the lock did not know the time."""
     if item.latest is None or item.earliest is None:
         return None
     return max(0, item.committed_at - item.earliest)
 
 
 def unusable(item: Registration) -> bool:
-    """Is it committed as evidence only: not opened, or not fitting into its lock's chain?"""
+    """Is the record only evidence: it could not be opened, or does not fit into its lock's chain?"""
     return item.kind == UNOPENED or item.verdict == CHAIN
 
 
 def _missing(counters: list[int]) -> list[int]:
-    """The first counters not among `counters` (in order) and below the last of them. The last may be any number."""
+    """The first counters that are missing in `counters` (which are in order). The last may be any number."""
     missing: list[int] = []
     before = 0
     for counter in counters:
@@ -68,7 +68,7 @@ def _missing(counters: list[int]) -> list[int]:
 
 
 def _happened(records: list[Registration]) -> dict[str, int]:
-    """How often each kind of thing happened, which may be more often than there are records of it."""
+    """How often each kind happened. One record may count several times."""
     counts: Counter[str] = Counter()
     for item in records:
         counts[KINDS.get(item.kind, str(item.kind))] += item.count
@@ -123,7 +123,7 @@ def _place_json(item: Registration) -> dict[str, Any]:
 
 
 def as_json(store: Store) -> dict[str, Any]:
-    """Locks, records, stays, IDs at two places, quarantine and tallies, ready for `json.dumps`."""
+    """Locks, records, stays, IDs at two listings, quarantine and tallies, for `json.dumps`."""
     rooms = {lock.lock_id: lock.room for lock in store.locks()}
     return {
         "locks": [_lock_json(store, lock) for lock in store.locks()],
@@ -144,7 +144,7 @@ def as_json(store: Store) -> dict[str, Any]:
 
 
 def show(store: Store, console: Console) -> None:
-    """Print it all as tables."""
+    """Print everything as tables."""
     console.print(_locks_table(store))
     console.print(_check_ins_table(store))
     console.print(_stays_table(store))
@@ -190,7 +190,7 @@ def _verdict(item: Registration) -> str:
 
 
 def _check_ins_table(store: Store) -> Table:
-    table = Table("where", "in, UTC", "guest", "verdict", title="Registrations: opened here and nowhere else")
+    table = Table("where", "in, UTC", "guest", "verdict", title="Registrations: only the province can open them")
     rooms = {lock.lock_id: lock.room for lock in store.locks()}
     for item in store.records(record.CHECK_IN):
         told = [name for name in (*CANONICAL, *OF_MINORS) if name in item.fields]
@@ -213,7 +213,7 @@ def _check_ins_table(store: Store) -> Table:
 def _stays_table(store: Store) -> Table:
     table = Table(
         *("where", "stay", "booked", "checked in", "openings", "until, UTC"),
-        title="Stays: how many may sleep there, how many have registered, how often the door opened",
+        title="Stays: guests booked, guests registered, openings of the door",
     )
     for stay in stays(store):
         few = f"[yellow]{stay.checked_in}[/yellow]" if stay.checked_in < stay.booked else str(stay.checked_in)
@@ -229,7 +229,7 @@ def _doubles_table(store: Store) -> Table:
         "ID",
         "checked in, UTC",
         "and, before that stay was over",
-        title="One ID at two listings at once: to be asked about",
+        title="One ID at two listings at once: an officer should ask",
     )
     for pair in doubles(store):
         places = [
@@ -243,7 +243,7 @@ def _doubles_table(store: Store) -> Table:
 def _entries_table(entries: list[Registration]) -> Table:
     table = Table(
         *("where", "first, UTC", "last, UTC", "times", "guest", "by", "lock", "verdict"),
-        title="Entries: later openings; times: how many were counted as one",
+        title="Entries: openings after the check-in; times: how many one record counts",
     )
     for item in entries:
         number = f"{item.lock_id.hex()[:8]} #{item.counter}"
@@ -272,7 +272,7 @@ def _events_table(events: list[Registration]) -> Table:
 def _evidence_table(items: list[Registration]) -> Table:
     table = Table(
         *("lock", "counter", "what", "why", "payload hash", "committed, UTC"),
-        title="Signed by the lock and of no use: committed and receipted as evidence, not registrations",
+        title="Signed by the lock but unusable: committed and receipted as evidence, not registrations",
     )
     for item in items:
         what = KINDS.get(item.kind, str(item.kind))

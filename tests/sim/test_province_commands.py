@@ -109,8 +109,8 @@ def test_a_broker_that_cannot_be_reached_is_named_as_people_write_it(folder: Pat
     [
         (["run", "--port", "99999"], "from 1 to 65535"),
         (["run", "--port", "mqtt"], "from 1 to 65535"),
-        (["run", "--host", ""], "no name of a host"),
-        (["run", "--host", "a..b"], "no name of a host"),
+        (["run", "--host", ""], "not the name of a host"),
+        (["run", "--host", "a..b"], "not the name of a host"),
         (["code", "--place", "there", "--listing", "\udcff"], "not UTF-8"),
         (["code", "--listing", "HZ-1", "--place", "\udcff"], "not UTF-8"),
     ],

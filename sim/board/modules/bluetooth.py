@@ -1,17 +1,15 @@
 """Stand-in for MicroPython's `bluetooth`: both roles of `BLE`, over a radio in a host process.
 
 This module holds the values and buffers that NimBLE holds on the chip. Everything that goes on the air goes to
-`sim.radio.lock_radio` (MOORING_RADIO=host:port) in small binary frames. No frame waits for an answer. Events come back
-on the same socket. An asyncio task passes them to the irq handler, so they need a running event loop.
-
-These points are as on the chip:
+`sim.radio.lock_radio` (MOORING_RADIO=host:port) in small binary frames, which wait for no answer. Events come back on
+the same socket. An asyncio task passes them to the irq handler, so they need a running event loop. As on the chip:
 - Values are cut to the size of their buffer, which is 20 bytes unless set. A subscription is not reported.
-- The handle of a connection that ended is given to the next one. The host's own handles are never used again, so events
-  that are still on their way for the old connection do not reach the new one.
+- The handle of an ended connection is given to the next one. The host's own handles are never used again, so late
+  events of the old connection do not reach the new one.
 - Notifications and writes without response fail with ENOMEM while the stack has no free buffer.
-- Services can be registered only while there is no connection, advertising, scan or connection attempt (EBUSY).
-- A handle that is not an int is a TypeError.
-- The data given to a handler is not valid after the handler returns. A handler that raises is never called again.
+- Services can be registered only without any connection, advertising, scan or connection attempt (EBUSY).
+- A handle that is not an int is a TypeError. The data of an event is not valid after the handler returns. A handler
+  that raises is never called again.
 """
 
 import asyncio
