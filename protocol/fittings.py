@@ -1,6 +1,8 @@
-"""Fittings: what is wired to a lock, as its installer wrote it down (fittings.cddl). It is JSON, for people to read.
+"""Fittings: a file in which the installer writes what is wired to a lock (fittings.cddl). It is JSON, so people can
+read it.
 
-It needs no signature: only a person who holds the inside button, or who can replace the firmware anyway, can write it.
+It needs no signature. Only a person who holds the inside button can write it, or one who can replace the firmware
+anyway.
 """
 
 import json

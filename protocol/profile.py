@@ -131,7 +131,7 @@ class Profile:
         """Can someone born on that day (YYYY-MM-DD) be a minor at `now`, the earliest possible time in seconds?
 
         A person is of age when the birthday has begun everywhere on earth. A day begins last at UTC-12. A person born
-        on 29 February is of age on 1 March. Raises FormatError `date.form`.
+        on 29 February is of age on 1 March if that year has no such day. Raises FormatError `date.form`.
         """
         dates.from_full_date(birth_date)
         if not self._of_age:

@@ -55,8 +55,8 @@ class ListEntry(statement.Form):
     """A list that the lock should hold.
 
     `number` (1 to MAX_LISTS) names it in statements. `kind` is CRL, STATUS_LIST or IDENTIFIER_LIST. `issuer` is the
-    index of an issuer; the list covers everything that this issuer's key signed, whatever entry the key is trusted by.
-    `uri` is what a token's `sub`, and the reference in an MSO, must say. `key` is the EC2 COSE_Key that must have
+    index of an issuer; the list covers everything that this issuer's key signed, also under other entries with the same
+    key. `uri` is what a token's `sub`, and the reference in an MSO, must say. `key` is the EC2 COSE_Key that must have
     signed a token. A CRL has neither uri nor key: its IACA signs it.
     """
 
