@@ -1,7 +1,7 @@
 """Every byte format of Mooring, and its rules.
 
-Sans-IO: bytes in, bytes or values out. Sockets, pins, files, clock reads, threads and imports of other rooms do not
-belong here. All modules run on CPython and on MicroPython, except those named `*_cpython`. Cryptography is passed in as
+Sans-IO: bytes in, bytes or values out. No module here may use sockets, pins, files, the clock or threads, or import
+another room. All modules run on CPython and on MicroPython, except those named `*_cpython`. Cryptography is passed in as
 the `crypto` argument (see `protocol.crypto`), so the lock, the edge agent and the province share one set of rules.
 """
 
