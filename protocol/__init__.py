@@ -1,8 +1,8 @@
 """Every byte format of Mooring, and its rules.
 
 Sans-IO: bytes in, bytes or values out. No module here may use sockets, pins, files, the clock or threads, or import
-another room. All modules run on CPython and on MicroPython, except those named `*_cpython`. Cryptography is passed in as
-the `crypto` argument (see `protocol.crypto`), so the lock, the edge agent and the province share one set of rules.
+another room. All modules run on CPython and on MicroPython, except those named `*_cpython`. Cryptography is passed in
+as the `crypto` argument (see `protocol.crypto`), so the lock, the edge agent and the province share one set of rules.
 """
 
 VERSION = "0.2.0"
