@@ -8,8 +8,7 @@ the same socket. An asyncio task passes them to the irq handler, so they need a 
   events of the old connection do not reach the new one.
 - Notifications and writes without response fail with ENOMEM while the stack has no free buffer.
 - Services can be registered only without any connection, advertising, scan or connection attempt (EBUSY).
-- A handle that is not an int is a TypeError. A handler's data is valid only inside it. A handler that raises is
-  removed.
+- A handle that is no int is a TypeError. A handler's data is valid only inside it. One that raises is removed.
 """
 
 import asyncio
