@@ -103,7 +103,8 @@ class Door:
             say(mark=event)
 
         items, private = self.given["items"], bytes.fromhex(self.given["private"])
-        reading = firmware.mdoc_reader.reader.Reading(card, crypto, on_phase=on_phase, mdoc_ble=self.mdoc_ble)
+        # By position: where nothing in the firmware passes a parameter by name, the compiled modules shorten that name.
+        reading = firmware.mdoc_reader.reader.Reading(card, crypto, None, on_phase, self.mdoc_ble)
         began = getattr(time, "ticks_ms")()  # noqa: B009  only this runtime has it
         try:
             shown = await reading.ask(items, private, self.chain)
