@@ -1,6 +1,6 @@
-"""A clock, a crystal, a province and a courier who does what it likes, played from a list of steps; on both runtimes.
+"""A clock, a crystal, a province and a courier that may do anything, played from a list of steps, on both runtimes.
 
-A step is `[what, amount]`. The true time is known here alone; `play` says what the clock got wrong about it.
+A step is `[what, amount]`. Only this module knows the true time. `play` reports what the clock got wrong.
 """
 
 from firmware.hardware import ticks
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 NOON_MS = 1800000000000
 LOCK_ID = bytes(16)
 TICKS = 1 << 30
-"""Where ticks wrap on the chip; a port of 64 bits has others."""
+"""Where ticks wrap on the chip. On a port of 64 bits they wrap elsewhere."""
 
 
 class Memory:
-    """A store in RAM that outlives the clock's reboots."""
+    """A store in RAM that is kept over reboots of the clock."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
@@ -35,19 +35,19 @@ class Memory:
 
 
 class Nonces:
-    """What a clock needs of cryptography: nonces, each another."""
+    """The cryptography that a clock needs: nonces, all different."""
 
     def __init__(self) -> None:
         self.made = 0
 
     def random(self, length: int) -> bytes:
-        """The next."""
+        """The next nonce."""
         self.made += 1
         return self.made.to_bytes(length, "big")
 
 
 class World:
-    """The true time in milliseconds, and a crystal that is `ppm` fast or slow just now."""
+    """The true time in milliseconds, and a crystal that is now `ppm` too fast, or too slow if negative."""
 
     def __init__(self, period: int) -> None:
         self.true_ms = NOON_MS + 123
@@ -61,17 +61,17 @@ class World:
         self._micro += ms * (1000000 + self.ppm)
 
     def now(self) -> int:
-        """The lock's ticks; they begin just before they wrap."""
+        """The lock's ticks. They begin shortly before they wrap."""
         return (self._micro // 1000000 - 100000) % self._period
 
 
 def since(later: int, earlier: int) -> int:
-    """`time.ticks_diff` of the chip."""
+    """As `time.ticks_diff` on the chip."""
     return ((later - earlier + TICKS // 2) % TICKS) - TICKS // 2
 
 
 def play(steps: "list[Any]", period: int = TICKS, ticks_diff: "Callable[[int, int], int]" = since) -> "list[str]":
-    """Everything that was wrong, in words. `ticks_diff` is the runtime's for ticks that wrap at `period`."""
+    """Play the steps. Returns everything that was wrong, in words. `ticks_diff` is for ticks that wrap at `period`."""
     before = ticks.now, ticks.since
     world = World(period)
     ticks.now, ticks.since = world.now, ticks_diff
@@ -87,9 +87,11 @@ class _Story:
         self.store = Memory()
         self.nonces = Nonces()
         self.wrong: list[str] = []
-        self.asked: list[bytes] = []  # questions the courier has heard, of all boots
-        self.answers: list[tuple[SignedTime, int]] = []  # what it can bring, as often as it likes, and when asked
-        self.signed: list[int] = []  # statements that say when they were made
+        self.asked: list[bytes] = []  # nonces that the courier has heard, from all boots
+        self.answers: list[
+            tuple[SignedTime, int]
+        ] = []  # signed times that it can bring as often as it likes, and when their nonce was drawn
+        self.signed: list[int] = []  # times at which the province has signed other statements
         self.used: list[bytes] = []
         self.lowest = 0
         self.boot()
@@ -117,7 +119,7 @@ class _Story:
             elif what == "ask":
                 self.ask()
             elif what == "answer" and self.asked:
-                # The province answers whatever question it gets, with the time as it is then.
+                # The province answers every nonce that it gets, with the time of that moment.
                 nonce = self.asked[amount % len(self.asked)]
                 self.answers.append((SignedTime(nonce, self.world.true_ms // 1000, LOCK_ID), self.world.true_ms))
             elif what == "bring" and self.answers:

@@ -1,7 +1,8 @@
-"""Run by MicroPython: what openings write to flash, all of it: their records, marks of receipts, files of littlefs.
+"""Run by MicroPython: counts all that openings write to flash, which is records, marks of receipts and files of
+littlefs.
 
-Arguments: how many openings, after how many of them a receipt comes, hours between them, sectors of the journal's
-partition. Prints one line of JSON.
+Arguments: how many openings there are, after how many of them a receipt comes, the hours between them, and the sectors
+of the journal's partition. Prints one line of JSON.
 """
 
 import gc
@@ -13,7 +14,7 @@ from tests.on_micropython.power_cut_story import Story, clock
 
 
 def main(openings: int, every: int, hours: float, sectors: int) -> None:
-    """Let guests come and go, one in four of them for the first time until eight have come."""
+    """Let guests come and go. Every fourth is a new guest, until there are eight."""
     getattr(gc, "threshold")(4 << 20)  # noqa: B009  images larger than the lock's heap, which is not measured here
     story = Story(sectors)
     story.tell_time()

@@ -1,11 +1,11 @@
 """Run by MicroPython: a lock's whole flash in memory, and a power cut at each of its operations.
 
-The story is told once, on the real littlefs and with the firmware's own cryptography, and every program and erase of
-either partition is logged. What the flash holds after a cut at operation k is what the first k - 1 have made of it,
-with half of the k-th if it is torn. From each such state the lock boots, and `verify` holds it against what was
-acknowledged before the cut. With `twice`, the power is cut once more at each operation of that boot.
+The story is played once, on the real littlefs and with the firmware's own cryptography. Every program and erase of both
+partitions is logged. After a cut at operation k, the flash has the results of the first k - 1 operations, and half of
+the k-th if it is torn. The lock boots from each such flash, and `verify` compares it with what was acknowledged before
+the cut. With `twice`, the power is cut again at each operation of that boot.
 
-Prints one line of JSON: how many operations there were, how many cuts, how many records, and what was violated.
+Prints one line of JSON: how many operations, cuts and records there were, and what was violated.
 """
 
 import gc
@@ -37,17 +37,17 @@ if TYPE_CHECKING:
 
 
 class Lost(Exception):
-    """Something that must hold does not."""
+    """A condition that must hold does not."""
 
 
 def must(holds: bool, what: str) -> None:
-    """Raise Lost unless it holds."""
+    """Raise Lost unless the condition holds."""
     if not holds:
         raise Lost(what)
 
 
 def verify(story: Story, done: int, state: MemoryFlash, journal_flash: MemoryFlash) -> None:
-    """Boot from the flash, and hold the lock against what was acknowledged within the first `done` operations."""
+    """Boot from the flash, and compare the lock with what was acknowledged in the first `done` operations."""
     said = [(what, value) for at, what, value in story.said if at <= done]
 
     def values(wanted: str) -> "list[Any]":
@@ -72,7 +72,7 @@ def verify(story: Story, done: int, state: MemoryFlash, journal_flash: MemoryFla
         if journal.next_counter > 1:
             newest = record.parse(story.made[journal.next_counter - 1]).payload_hash
             must(journal.head == newest, "the chain goes on from elsewhere")
-        # Openings and events that were counted: in the tally, or in a record made of it; never in both.
+        # Counted openings and events are in the tally or in a record made from it, never in both.
         told = 0
         for number in range(1, journal.next_counter):
             note = cbor.decode(story.notes[number])
@@ -88,8 +88,8 @@ def verify(story: Story, done: int, state: MemoryFlash, journal_flash: MemoryFla
             inside = [guest.commitment for guest in stay.guests]
             must(len(set(inside)) == len(inside), "a guest checked in twice")
             must(all(guest in inside for guest in values("guest")), "a registered guest is forgotten")
-        # And it goes on: the next record continues the chain, and is there after yet another boot. If there is no room
-        # for one the story has come to its entries that are counted, and another is.
+        # And the lock continues: the next record fits the chain and is there after another boot. If there is no room
+        # for a record, the story has reached the entries that are counted, and one more is counted.
         if not journal.has_room():
             tally.add(Line(ENTRY, "mdoc", 1, 1, 1, STAY, 1))
             again = sum(line.count for line in Tally(journal_flash, journal.last_note).lines())
@@ -106,14 +106,14 @@ def verify(story: Story, done: int, state: MemoryFlash, journal_flash: MemoryFla
 
 
 def next_record(story: Story, journal: Journal) -> bytes:
-    """A record that continues the chain, without the cost of a seal and a signature."""
+    """A record that continues the chain. It is not sealed or signed, which saves time."""
     payload = cbor.encode([1, story.own.lock_id, journal.next_counter, journal.head, bytes(500)])
     protected = cbor.encode({cose.ALG: cose.ES256, cose.TYP: "mooring/record"})
     return cbor.encode([protected, {}, payload, bytes(64)])
 
 
 def cut_everywhere(story: Story, twice: bool, every: int) -> "tuple[int, list[str]]":
-    """Cut at every operation, clean and torn. Returns how many cuts there were, and the violations."""
+    """Cut the power at every operation, before it and in the middle. Returns the number of cuts, and the violations."""
     state, journal = MemoryFlash(STATE_BLOCKS, story.before[0], 0), MemoryFlash(JOURNAL_BLOCKS, story.before[1], 1)
     partitions = (state, journal)
     cuts, violated = 0, []
@@ -134,7 +134,7 @@ def cut_everywhere(story: Story, twice: bool, every: int) -> "tuple[int, list[st
                     for each in trial:
                         each.power = left
                     if not _boot_is_cut(story, done, trial):
-                        again = None  # beyond its last operation: whole boots come through
+                        again = None  # the boot has fewer operations than that, so it is not cut
                     for each in trial:
                         each.power = None
                 try:
@@ -151,7 +151,7 @@ def cut_everywhere(story: Story, twice: bool, every: int) -> "tuple[int, list[st
 
 
 def _boot_is_cut(story: Story, done: int, trial: "list[MemoryFlash]") -> bool:
-    """Boot, and write what changes nothing, until the power goes again; False if it is all done before that."""
+    """Boot, and do writes that change nothing, until the power goes again. False if all are done before that."""
     try:
         vfs.mount(vfs.VfsLfs2(trial[0]), MOUNT)
     except PowerCut:
@@ -171,7 +171,7 @@ def _boot_is_cut(story: Story, done: int, trial: "list[MemoryFlash]") -> bool:
 
 
 def forget_receipts(self: Journal, through: int, head: bytes) -> None:
-    """As `Journal.receipt`, but not durable."""
+    """As `Journal.receipt`, but the receipt is not durable."""
     self.through = through
 
 
@@ -187,12 +187,12 @@ record_of_line = Recorder._record
 
 
 def close_never(self: "Any", line: Line) -> None:
-    """As `Tally.close`, but in memory alone."""
+    """As `Tally.close`, but only in memory."""
     del self._lines[line.key()]
 
 
 def erase_at_once(self: "Any", sectors: "list[int]") -> None:
-    """As `Journal._erase_all`, but nobody is told before notes are erased."""
+    """As `Journal._erase_all`, but without a checkpoint before notes are erased."""
     for sector in sectors:
         self._erase(sector)
 
@@ -204,11 +204,12 @@ DEFECTS = {
     "twice": (Tally, "close", close_never),
     "checkpoint": (Journal, "_erase_all", erase_at_once),
 }
-"""What the test must find: a method of the firmware, and a version of it that does not survive a power cut."""
+"""The defects that the test must find: a method of the firmware, and a version of it that does not survive a power
+cut."""
 
 
 def main(length: int, twice: bool, every: int, defect: str) -> None:
-    """Tell the story and cut it."""
+    """Play the story and cut the power in it."""
     planted = DEFECTS[defect]
     if planted is not None:
         setattr(*planted)

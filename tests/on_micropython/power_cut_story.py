@@ -1,4 +1,4 @@
-"""The life of a lock that the test of power cuts cuts short, and what the lock acknowledged. Runs on MicroPython."""
+"""The life of a lock for the test of power cuts, and what the lock acknowledged in it. Runs on MicroPython."""
 
 import vfs
 
@@ -30,17 +30,17 @@ NOW = 1_800_000_000
 STAY = b"G" * 16
 MOUNT = "/lock"
 FULL = 20
-"""A story at least so long goes on until the journal is full."""
+"""A story of at least this length continues until the journal is full."""
 
 
 class Claim:
-    """How the guest showed who they are; the recorder wants no more of it."""
+    """How the guest showed who they are. The recorder needs only the method."""
 
     method = "mdoc"
 
 
 class Story:
-    """The lock's life, and what it acknowledged: (operations before, what, value)."""
+    """The lock's life, and what it acknowledged, as (operations so far, what, value)."""
 
     def __init__(self, journal_blocks: int = JOURNAL_BLOCKS) -> None:
         self.log: list[Any] = []
@@ -67,7 +67,8 @@ class Story:
         self.before = bytes(self.state.content), bytes(self.journal.content)
 
     def tell(self, length: int) -> None:
-        """So many hours of guests, a courier, events and silence. Every operation from here on is logged, to be cut."""
+        """Play this many hours of guests, a courier, events and quiet times. From here on every flash operation is
+        logged."""
         self.lock.recorder.event(BOOT, "power-on")
         self.say("event", None)
         self.tell_time()
@@ -79,7 +80,7 @@ class Story:
             if number % 4 == 0 and self.guests < 8:
                 self.check_in()
             self.enter()
-            if number % 6 == 4:  # and again and again: the third is counted
+            if number % 6 == 4:  # and again: the third entry is counted
                 for _ in range(3):
                     self.enter()
             if number % 3 == 1:
@@ -94,7 +95,7 @@ class Story:
             if number == length // 2:
                 self.tell_time()
                 self.take_grant(2)
-        # Nobody comes any more with receipts, until entries can only be counted; then all are there at once.
+        # No receipts come until entries can only be counted. Then all receipts come at once.
         while length >= FULL and self.lock.journal.has_room():
             clock[0] += 400_000
             self.enter()
@@ -109,7 +110,7 @@ class Story:
         vfs.umount(MOUNT)
 
     def boot(self) -> None:
-        """Open the lock from its flash."""
+        """Boot the lock from its flash."""
         own = identity.load(crypto, self.store)
         assert own is not None
         self.own = own
@@ -117,27 +118,27 @@ class Story:
         self.kept: dict[int, tuple[bytes, bytes]] = {}
 
     def say(self, what: str, value: "Any") -> None:
-        """The lock has acknowledged something."""
+        """Note what the lock has acknowledged."""
         self.said.append((len(self.log), what, value))
 
     def take(self, kind: str, body: "dict[Any, Any]", signer: "tuple[bytes, bytes]") -> None:
-        """Deliver a statement, which is taken."""
+        """Deliver a statement, which must be taken."""
         _, code = self.lock.deliver(statement.sign(crypto, signer[0], kind, body))
         assert code is None, code
 
     def tell_time(self) -> None:
-        """The province answers the lock's question for the time."""
+        """Deliver the province's answer to the lock's nonce."""
         nonce = self.lock.clock.nonce()
         if nonce is None:
             return
         unknown = self.lock.clock.interval()[1] is None
         self.take("time", SignedTime(nonce, NOW + clock[0] // 1000, self.own.lock_id).body(), self.province)
         if unknown:
-            self.say("event", None)  # that the time is known now
+            self.say("event", None)  # the event that the time is known now
         self.say("floor", self.lock.clock.persisted)
 
     def take_grant(self, serial: int) -> None:
-        """A stay for eight, and its extension."""
+        """Deliver a grant for eight guests, and its extension."""
         until = NOW + serial * 10**7
         named = [bytes([number + 1]) * 32 for number in range(8)]
         grant = Grant(STAY, serial, "HZ-1", NOW - 100, until, 8, named, False, until, bytes(16))
@@ -145,14 +146,14 @@ class Story:
         self.say("grant", serial)
 
     def check_in(self) -> None:
-        """The next guest's first opening."""
+        """The next guest checks in."""
         guest = Guest(bytes([self.guests + 1]) * 32, True, True)
         self.guests += 1
         self._open(CHECK_IN, guest, {"name": "somebody"})
         self.say("guest", guest.commitment)
 
     def enter(self) -> None:
-        """An opening of a registered guest."""
+        """A registered guest enters."""
         self._open(ENTRY, None, None)
 
     def _open(self, kind: int, guest: "Guest | None", fields: "dict[str, str] | None") -> None:
@@ -169,24 +170,24 @@ class Story:
             self.say("counted", None)
 
     def rest(self) -> None:
-        """The door is idle."""
+        """Let the recorder work while the door is idle."""
         while self.lock.recorder.work():
             self.keep()
             self.say("record", self.lock.journal.next_counter - 1)
         self.keep()
 
     def keep(self) -> None:
-        """Remember every record as it was made, as an edge agent would that is always near."""
+        """Copy every new record, as an edge agent would that is always connected."""
         start = max(self.kept) + 1 if self.kept else 1
         for number, data, note in self.lock.journal.entries_from(start):
             self.kept[number] = (data, note)
 
     def all_records(self) -> "list[tuple[int, bytes, bytes]]":
-        """(counter, record, note) of all that were made."""
+        """(counter, record, note) of all records so far."""
         return [(number, self.kept[number][0], self.kept[number][1]) for number in sorted(self.kept)]
 
     def receipt(self, behind: int) -> None:
-        """The province has all records but the last few."""
+        """Deliver a receipt for all records except the last few."""
         through = self.lock.journal.next_counter - 1 - behind
         if through <= self.lock.journal.through:
             return

@@ -1,7 +1,7 @@
-"""Run by MicroPython: one boot of a lock whose chip draws the same numbers after each boot.
+"""Run by MicroPython: one boot of a lock whose chip's generator gives the same numbers after each boot.
 
-Arguments: `enrol` or `boot`, and for a boot what is drawn under: `secret` as the firmware has it, `nothing` for the
-chip's generator alone. Prints one line of JSON: each number drawn, in hex, by what it is for.
+Arguments: `enrol` or `boot`. For a boot also `secret`, to draw as the firmware does, or `nothing`, to draw from the
+chip's generator alone. Prints one line of JSON: each number drawn, in hex, by its purpose.
 """
 
 import json
@@ -29,7 +29,7 @@ drawn = [0]
 
 
 def repeating(length: int) -> bytes:
-    """What the chip's generator gives: a stream that begins anew with each boot."""
+    """The chip's generator: its stream starts from the beginning at each boot."""
     stream = b""
     while len(stream) < length:
         drawn[0] += 1
@@ -38,7 +38,7 @@ def repeating(length: int) -> bytes:
 
 
 def everything(own: identity.Identity, store: Store) -> "dict[str, bytes]":
-    """A number of each kind that the lock draws."""
+    """Draw a number of each kind that the lock draws."""
     admission = Admission(crypto, own)
     admission.prepare()
     link = admission._ephemeral

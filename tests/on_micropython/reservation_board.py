@@ -1,7 +1,8 @@
-"""Run by MicroPython: the power is cut at each flash operation with which a boot takes its secret, clean and torn.
+"""Run by MicroPython: the power is cut at each flash operation by which a boot takes its secret, before it and in the
+middle.
 
-The chip's generator is stuck. Prints one line of JSON: of how many operations a boot takes its secret, and of each life
-what was drawn, in hex, in two boots before, in the one that was cut (null if the power went before) and in two after.
+The chip's generator is stuck. Prints one line of JSON: the number of these operations, and for each life the numbers
+drawn, in hex: in two boots before the cut, in the boot that was cut (null if it drew none), and in two boots after it.
 """
 
 import json
@@ -19,7 +20,7 @@ BLOCKS = 8
 
 
 def boot(flash: MemoryFlash) -> "str | None":
-    """Mount, take a secret and draw; None if the power went before anything was drawn."""
+    """Mount, take a secret and draw. None if the power went before a number was drawn."""
     setattr(generator, "urandom", lambda length: b"\x55" * length)  # noqa: B010  a chip that is stuck
     generator.begin(b"")
     try:
@@ -36,7 +37,7 @@ def boot(flash: MemoryFlash) -> "str | None":
 
 
 def main() -> None:
-    """Boot, cut everywhere, boot again."""
+    """Boot, cut at every operation, boot again."""
     whole = MemoryFlash(BLOCKS)
     vfs.VfsLfs2.mkfs(whole)
     before = [boot(whole), boot(whole)]
@@ -55,7 +56,7 @@ def main() -> None:
                 left.apply(log[done][1], log[done][2], True)
             cut = last if done == len(log) else None
             lives.append((before[0], before[1], cut, boot(left), boot(left)))
-    # And by a cut that the firmware meets itself, so that whatever it draws all the same counts.
+    # And with cuts while the firmware runs, so that a number that it still draws counts too.
     for operations in range(len(log) + 1):
         left = MemoryFlash(BLOCKS, start)
         left.power = [operations]

@@ -1,4 +1,4 @@
-"""The Wiegand keypad on the real interpreter: what its makers document comes out as keys, and noise does not."""
+"""The Wiegand keypad on the real interpreter: the codes in the makers' documents are read as keys, and noise is not."""
 
 from typing import Any
 
@@ -59,7 +59,7 @@ answer([asyncio.run(play()), listened])
 
 
 def typed(keys: str) -> list[str | int]:
-    """Bursts of these keys, at a typist's pace."""
+    """The bits of these keys, with pauses between the keys as of somebody who types."""
     return [step for key in keys for step in (PUBLISHED[key], 200)]
 
 
@@ -68,7 +68,7 @@ def codes(*steps: str | int) -> Any:
 
 
 def played(*steps: str | int) -> Any:
-    """The codes, and whether the wires were listened to at each step -2, before and after a rest."""
+    """The codes, and for each step -2 whether the lock listened to the wires before and after a rest."""
     return run_on_lock(ON_LOCK, list(steps))
 
 
@@ -87,7 +87,7 @@ def test_the_stand_in_sends_what_makers_document() -> None:
 
     for key, bits in PUBLISHED.items():
         board = Board()
-        WiegandKeypad(board, 0, 1).press(key)  # type: ignore[arg-type]  # of a board it needs this
+        WiegandKeypad(board, 0, 1).press(key)  # type: ignore[arg-type]  # it needs only this of a board
         assert board.sent == bits
 
 

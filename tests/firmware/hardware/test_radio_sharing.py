@@ -1,4 +1,4 @@
-"""How the radio is shared, against a stack that is as awkward as NimBLE may be."""
+"""How the edge link and phones share the radio, on a stack that is as difficult as NimBLE can be."""
 
 import asyncio
 from collections.abc import Callable
@@ -25,19 +25,20 @@ NAME = bytes(range(16))
 
 
 class Stack:
-    """A `bluetooth.BLE`: registers services only when silent, and ends connections only if it feels like it."""
+    """A `bluetooth.BLE` that registers services only while nothing is on the air, and ends connections only if
+    `hangs_up`."""
 
     def __init__(self, hangs_up: bool = True) -> None:
         self.hangs_up = hangs_up
         self.connections: set[int] = set()
         self.made: set[int] = set()
-        """Those that we have made, as a client."""
+        """The connections that the lock has made, as a client."""
         self.advertising: Any = None
         self.handler: Callable[[int, Any], None] | None = lambda event, data: None
         self.registered: list[tuple[Any, ...]] = []
         self.services: tuple[Any, ...] = ()
         self.failures: list[Exception] = []
-        """What the next registrations, and then the next starts, fail of."""
+        """The errors of the next registrations, and then of the next starts."""
         self.deaf_starts = 0
         self.buffers: dict[int, int] = {}
         self.values: dict[int, bytes] = {}
@@ -106,7 +107,7 @@ class Stack:
         self.tell(event, (handle, 0, b""))
 
     def tell(self, event: int, data: Any) -> None:
-        """As `invoke_irq_handler_run_protected`: a handler that raises is not called again."""
+        """As `invoke_irq_handler_run_protected` does it: a handler that raises is not called again."""
         if self.handler is None:
             return
         try:
@@ -116,7 +117,7 @@ class Stack:
 
 
 class Link:
-    """The edge link's side: keeps the events it is told of."""
+    """Stands for the edge link: keeps the events that it gets."""
 
     def __init__(self, shared: Radio) -> None:
         self.events: list[tuple[int, int | None]] = []
@@ -149,7 +150,9 @@ def begin(shared: Radio, session: list[tuple[int, int]]) -> tuple[int, ...]:
 
 def test_the_phones_service_is_registered_once_behind_the_links_and_named_anew_for_each_session() -> None:
     stack, shared, link, session = scene()
-    assert stack.registered == [(LINK_SERVICE, PHONES)] and len(stack.values[13]) == 16, "named from the beginning"
+    assert stack.registered == [(LINK_SERVICE, PHONES)] and len(stack.values[13]) == 16, (
+        "the name is set from the beginning"
+    )
     stack.connect(1)
     stack.tell(GATTS_WRITE, (1, link.down))
     stack.advertising = b"link"
@@ -208,7 +211,7 @@ def test_who_writes_to_the_service_of_a_session_that_is_over_stays_a_stranger_to
     for handle in range(1, 5):
         stack.connect(handle)
         stack.tell(GATTS_WRITE, (handle, state))
-    assert link.events == [(CENTRAL_CONNECT, handle) for handle in range(1, 5)], "none is said to have gone"
+    assert link.events == [(CENTRAL_CONNECT, handle) for handle in range(1, 5)], "no connection is reported as ended"
     assert session == []
 
 
@@ -239,7 +242,7 @@ def test_a_second_session_at_the_same_time_is_refused() -> None:
         shared.borrow(lambda event, data: None)
 
 
-# --- a radio that is not there ----------------------------------------------------------------------------------------
+# --- a radio that does not start --------------------------------------------------------------------------------------
 
 
 def test_a_session_on_a_radio_that_could_not_be_restarted_is_refused_and_the_radio_comes_back() -> None:
@@ -272,7 +275,7 @@ def test_a_radio_that_never_starts_again_is_a_reason_to_restart_the_lock() -> No
 
 
 def mended(shared: Radio) -> None:
-    """`mend` has its turn."""
+    """Let `mend` run."""
 
     async def turn() -> None:
         mending = asyncio.create_task(shared.mend(pause_ms=0))

@@ -1,4 +1,4 @@
-"""What the door's switches tell becomes events, and only that: on the real interpreter, look by look."""
+"""Changes of the door's switches become events, and nothing else does: on the real interpreter, look by look."""
 
 from typing import Any
 
@@ -51,7 +51,7 @@ def seen(
     until: int | None = None,
     at_boot: dict[str, int] | None = None,
 ) -> list[tuple[int, str]]:
-    """The events after `moves` of (ms, switch, level), looked at until 200 ms after the last or `until`."""
+    """The events of `moves`, each (ms, switch, level). The lock looks until `until`, or 200 ms after the last move."""
     end = until or (moves[-1][0] if moves else 0) + 200
     given: dict[str, Any] = {"moves": moves, "inputs": inputs, "held": held, "until": end, "at_boot": at_boot or {}}
     events = [(kind, what) for _, kind, what in run_on_lock(_ON_LOCK, given)]
@@ -108,7 +108,7 @@ def test_what_is_not_at_rest_when_the_lock_boots_is_told() -> None:
 
 
 def test_a_wire_that_is_cut_reads_as_its_alarm_and_one_that_is_not_fitted_as_nothing() -> None:
-    cut = dict.fromkeys(INPUTS, 1)  # the pull-up's level
+    cut = dict.fromkeys(INPUTS, 1)  # the level of the pull-up
     assert (TAMPER, "opened") in seen(until=500, at_boot=cut)
     assert seen(until=500, inputs=(), at_boot=cut) == []
 

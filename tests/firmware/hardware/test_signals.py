@@ -1,4 +1,4 @@
-"""Light and tone, pin by pin on virtual time: each state as the table has it, and what becomes of it."""
+"""Light and tone, pin by pin in virtual time: each state is shown as in the table, and ends as it should."""
 
 import asyncio
 import importlib
@@ -32,17 +32,17 @@ TONES = {
     name: (int(hertz), int(length), OFTEN.index(often))
     for name, hertz, length, often in TONE.findall((ROOT / "docs/door-signals.md").read_text())
 }
-"""Of each state that has one: Hz, milliseconds, how often, as guests are told."""
+"""The tone of each state that has one, as the guests' page says: Hz, milliseconds, how often."""
 
 
 class Panel:
-    """What can be seen and heard, through the stand-in for `machine`."""
+    """What a guest can see and hear, read from the stand-in for `machine`."""
 
     def __init__(self, machine: Any, signals: Any) -> None:
         self._pins = machine._bus.pins
         self.signals = signals
         self.tones: list[tuple[int, int]] = []
-        """What has sounded: Hz, and for how many milliseconds."""
+        """The tones so far: Hz and milliseconds."""
         duty = signals._buzzer.duty_u16
         sounding: list[tuple[int, float]] = []
 
@@ -139,7 +139,7 @@ def test_a_word_to_somebody_else_is_followed_by_what_it_interrupted(panel: Calla
         here.signals.aside("busy")
         here.signals.answer("allowed")
         await asyncio.sleep(1.1)
-        assert here.light == COLOURS["allowed"], "an answer is not hidden by what was said to a bystander"
+        assert here.light == COLOURS["allowed"], "a signal for a second person does not hide the answer"
 
     scene.run(story())
 
@@ -173,7 +173,7 @@ def test_a_door_with_something_on_its_reader_flashes_while_it_waits_and_shows_gu
         assert here.light == COLOURS["allowed"]
         assert await flashes(here, 12) >= 3 and not [hertz for hertz, _ in here.tones if hertz == 440]
         here.signals.answer("refused_stay")
-        here.signals.show("idle")  # it is gone, while the last guest's answer is lit
+        here.signals.show("idle")  # the thing is gone while the last guest's answer is still lit
         assert here.light == COLOURS["refused_stay"]
         assert await flashes(here, 12) == 0 and here.light == COLOURS["idle"]
 

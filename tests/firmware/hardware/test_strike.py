@@ -1,5 +1,7 @@
-"""The strike has no current from reset on and opens for a bounded pulse, whatever becomes of the loop: on the real
-interpreter, as the host sees the pin."""
+"""The strike has no current from reset on, and opens for a short pulse even if the loop hangs.
+
+This runs on the real interpreter, and the host watches the pin.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,12 +15,12 @@ from sim.board.bus import BoardBus
 from tests.support.board_process import board
 
 PULSE = "from firmware.hardware import strike\nstrike.PULSE_MS, strike.LOOK_MS = 300, 20\n"
-"""A shorter pulse, so that the test is."""
+"""A shorter pulse, so that the test is short."""
 
 
 @asynccontextmanager
 async def running(folder: Path, source: str, runtime: str = "micropython") -> AsyncIterator[BoardBus]:
-    """A board that runs `source`, seen from outside."""
+    """A board that runs `source`, as the host sees it."""
     async with BoardBus().listening() as bus, board(folder, PULSE + source, runtime, {"MOORING_BOARD": bus.address}):
         yield bus
 
@@ -28,7 +30,7 @@ def levels(bus: BoardBus) -> list[int]:
 
 
 CLOCK = "from firmware.hardware import ticks\nclock = [0]\nticks.now = lambda: clock[0]\n"
-"""Ticks by the script's hand."""
+"""Ticks that the script moves."""
 TO_ITS_END = """
 from machine import Pin
 door.open()
@@ -39,7 +41,7 @@ clock[0] = 300
 while True:
     pass
 """
-"""One pulse, looked at a millisecond before its end; its end is left to the timer."""
+"""One pulse. The script looks a millisecond before its end, and the timer ends it."""
 MADE = "from firmware.boards import esp32_c6_devkitc_1 as pins\ndoor = strike.Strike(pins.STRIKE)\n"
 FITTED = {"fail-secure": MADE + "door.fit(False)\n", "fail-safe": MADE + "door.fit(True)\n"}
 OPEN = {"fail-secure": 1, "fail-safe": 0}

@@ -1,4 +1,4 @@
-"""The watchdog is fed by working firmware and by nothing else: on the real interpreter."""
+"""Only firmware that works feeds the watchdog: on the real interpreter."""
 
 from typing import Any
 
@@ -64,7 +64,7 @@ def test_the_watchdog_is_fed_while_all_is_well_and_not_once_something_is_not(
     tasks: list[str], seconds: float, fed_for_ever: bool
 ) -> None:
     came: dict[str, Any] = run_on_lock(VIRTUAL_TIME + _ON_LOCK, {"tasks": tasks, "seconds": seconds})
-    assert came["fed"] > 0 and came["ticked"] >= came["fed"], "at first all was well"
+    assert came["fed"] > 0 and came["ticked"] >= came["fed"], "at first everything works"
     assert came["over"] is not fed_for_ever
     assert (came["fed_later"] > came["fed"]) is fed_for_ever
 

@@ -1,1 +1,1 @@
-"""Claims about what the lock keeps, and that no power cut takes it or doubles it."""
+"""Claims about what the lock keeps, and that no power cut loses or doubles any of it."""

@@ -1,4 +1,4 @@
-"""The clock is an interval that holds the true time, whatever an edge agent does, and a floor that never goes back."""
+"""The clock's interval contains the true time, whatever an edge agent does, and its floor never goes back."""
 
 import ast
 from pathlib import Path
@@ -20,7 +20,7 @@ MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 
 
 class Crystal:
-    """The tick source of a lock: runs `ppm` fast or slow against the true time, which only the test knows."""
+    """The ticks of a lock. They run `ppm` too fast, or too slow if negative. Only the test knows the true time."""
 
     def __init__(self, ppm: int = 0) -> None:
         self.true_ms = NOON * 1000
@@ -201,8 +201,8 @@ def test_a_time_far_ahead_moves_nothing_and_costs_the_upper_end(tmp_path: Path, 
     assert refusal(clock, signed) == "time.ahead"
     earliest, latest = clock.interval()
     assert earliest <= true and latest is None
-    assert refusal(clock, signed) == "time.nonce"  # the same answer is no second word
-    assert clock.nonce() is None  # and a second one is not asked for at once
+    assert refusal(clock, signed) == "time.nonce"  # the same answer again does not count as a second answer
+    assert clock.nonce() is None  # and the lock does not ask again at once
     crystal.run(clock_module.DOUBT_MS)
     clock.accept(answer(clock, crystal.true_ms // 1000))
     assert clock.interval()[0] == crystal.true_ms // 1000
@@ -305,7 +305,7 @@ def test_what_ended_stays_ended_over_a_power_cut(tmp_path: Path, crystal: Crysta
 
 
 def run_for(clock: Clock, crystal: Crystal, ms: int) -> None:
-    """The main loop's part: a tick every second."""
+    """What the main loop does: a tick every second."""
     for _ in range(ms // 1000):
         crystal.run(1000)
         clock.tick()
@@ -372,7 +372,7 @@ def test_the_lock_is_told_once_when_it_is_time_to_ask(tmp_path: Path, crystal: C
 
 
 def test_the_firmware_reads_no_clock_that_can_be_set() -> None:
-    """A chip's calendar leaps when someone sets it, and starts in the year 2000 after a power cut."""
+    """A chip's calendar clock jumps when somebody sets it, and starts in the year 2000 after a power cut."""
     calendar = {"RTC", "time", "time_ns", "gmtime", "localtime", "mktime", "ntptime"}
     rooms = [ROOT / "firmware", ROOT / "protocol"]
     uses = [

@@ -1,4 +1,6 @@
-"""Any sequence of reboots, drifts and a courier's tricks: the true time stays inside, the floor never goes back."""
+"""After any sequence of reboots, drifts and tricks of a courier, the true time is in the interval and the floor has not
+gone back.
+"""
 
 import json
 import random
@@ -17,7 +19,7 @@ INDEX = st.integers(0, 7)
 
 
 def steps(ppm: int) -> st.SearchStrategy[list[list[Any]]]:
-    """Stories with a crystal of at most so many ppm."""
+    """Stories with a crystal of at most `ppm`."""
     kinds = {
         "run": st.one_of(st.integers(0, 100_000), st.integers(0, 48 * HOUR)),
         "cut": st.one_of(st.integers(0, 60_000), st.integers(0, 60 * 24 * HOUR)),
@@ -30,7 +32,7 @@ def steps(ppm: int) -> st.SearchStrategy[list[list[Any]]]:
         "ppm": st.integers(-ppm, ppm),
     }
     step = st.one_of([st.tuples(st.just(kind), amount).map(list) for kind, amount in kinds.items()])
-    # The order in which something comes of a question, with delays; beside every other order.
+    # The order in which a nonce leads to a signed time, with delays. It comes up beside every other order.
     useful = st.builds(asked, kinds["run"], kinds["run"])
     return st.lists(st.one_of(st.lists(step, max_size=4), useful), max_size=20).map(
         lambda parts: list(chain.from_iterable(parts))
@@ -38,7 +40,7 @@ def steps(ppm: int) -> st.SearchStrategy[list[list[Any]]]:
 
 
 def asked(before: int, after: int) -> list[list[Any]]:
-    """A question, and delays before and after the province answers it."""
+    """A nonce of the lock, with delays before and after the province answers it."""
     return [["ask", 0], ["run", before], ["answer", -1], ["run", after], ["bring", -1]]
 
 
@@ -68,7 +70,7 @@ answer([play(story) + play(story, period, time.ticks_diff) for story in given])
 
 
 def invented(seed: int) -> list[list[Any]]:
-    """A long story, the same on each run."""
+    """A long story that is the same in each run."""
     chance = random.Random(seed)
     story: list[list[Any]] = []
     for _ in range(60):

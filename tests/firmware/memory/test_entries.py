@@ -1,4 +1,4 @@
-"""A registered guest who comes again and again is counted, not recorded: fellows find room, nothing is lost."""
+"""Many entries of one guest are counted, not recorded: other guests find room, and no entry is lost."""
 
 from pathlib import Path
 
@@ -39,7 +39,7 @@ def told(bench: RecordingLock) -> list[tuple[int | None, int]]:
 
 
 def all_entries(bench: RecordingLock) -> int:
-    """Those in records and those counted."""
+    """All entries: those in records and those that are counted."""
     waiting = sum(line.count for line in bench.lock.recorder._tally.lines() if line.kind == ENTRY)
     return waiting + sum(count for _, count in told(bench))
 
@@ -149,7 +149,7 @@ def test_a_power_cut_at_any_operation_loses_no_entry_and_doubles_none(
     before = bytes(bench.flash.content)
 
     def happen() -> None:
-        for number in range(70):  # more than a sector of the tally has slots
+        for number in range(70):  # more than the slots in a sector of the tally
             bench.enter(number % 2 + 1)
             done.append(number)
             bench.elapse(0.5)
@@ -161,7 +161,7 @@ def test_a_power_cut_at_any_operation_loses_no_entry_and_doubles_none(
 
     cut_at, cuts = 0, 0
     while True:
-        cut_at += 1 if cut_at > 50 else 5  # what comes first is the same slot again and again
+        cut_at += 1 if cut_at > 50 else 5  # the first operations all write the same kind of slot
         bench.flash.content[:] = before
         bench.reboot()
         bench.flash.operations, bench.flash.cut_at, bench.flash.torn = 0, cut_at, torn
@@ -182,7 +182,7 @@ def test_a_power_cut_at_any_operation_loses_no_entry_and_doubles_none(
     assert cuts > 30
 
 
-# --- what coming again and again may cost ----------------------------------------------------------------------------
+# --- what many entries may cost --------------------------------------------------------------------------------------
 
 
 def test_a_night_of_one_guests_tapping_while_no_receipt_comes_costs_few_records_and_a_fellow_guest_checks_in(
@@ -223,7 +223,7 @@ def test_nor_do_thirty_two_guests_fill_the_journal_in_a_night_nor_does_taking_th
     assert all_entries(bench) == taps
     bench.check_in(2)
     bench.receipt(NOW + NIGHT)
-    for _ in range(40):  # an hour or two later all is told
+    for _ in range(40):  # an hour or two later everything is in records
         bench.elapse(WINDOW)
         bench.rest()
     assert [line for line in bench.lock.recorder._tally.lines() if line.kind == ENTRY] == []

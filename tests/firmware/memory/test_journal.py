@@ -1,4 +1,4 @@
-"""The journal keeps what it acknowledged, through power cuts, full rings and receipts of every kind."""
+"""The journal keeps what it acknowledged, whatever power cuts, full rings and receipts come."""
 
 import pytest
 from hypothesis import given
@@ -15,7 +15,7 @@ NOTE = cbor.encode([bytes(16), 1])
 
 
 def make_record(counter: int, previous: bytes, size: int = 400) -> bytes:
-    """A record in its true form but for its signature, which is not the journal's business."""
+    """A record in its real form, except for the signature, which the journal does not check."""
     payload = cbor.encode([1, LOCK_ID, counter, previous, bytes(size)])
     protected = cbor.encode({cose.ALG: cose.ES256, cose.TYP: "mooring/record"})
     return cbor.encode([protected, {}, payload, crypto_cpython.digest("SHA-256", payload) * 2])
@@ -121,7 +121,7 @@ def test_flash_that_does_not_hold_what_is_written_is_noticed() -> None:
     journal = Journal(device)
     append(journal)
     good = Journal(device).next_counter
-    device.content[SECTOR:] = bytes(len(device.content) - SECTOR)  # every later sector stuck at zero
+    device.content[SECTOR:] = bytes(len(device.content) - SECTOR)  # every later sector is stuck at zero
     device.content[600:SECTOR] = bytes(SECTOR - 600)
     with pytest.raises(StorageError, match=r"journal\.flash"):
         append(journal)
@@ -134,7 +134,7 @@ def test_a_record_too_long_for_a_sector_is_refused() -> None:
 
 
 def scenario(device: MemoryFlash, acknowledged: list[bytes], receipts: list[int]) -> None:
-    """Records of growing size, a receipt every fourth, noting what the journal acknowledged."""
+    """Append records of growing size, with a receipt after every fourth. Collect what the journal acknowledged."""
     journal = Journal(device)
     for step in range(60):
         acknowledged.append(append(journal, size=200 + 37 * (step % 11)))
@@ -162,7 +162,7 @@ def test_a_power_cut_at_any_flash_operation_loses_nothing_acknowledged_and_repea
         for number, content in enumerate(acknowledged, 1):
             if number > journal.through:
                 assert held[number] == content, (cut_at, number)
-        # A record in flight may have become durable; then it counts, once, and the chain goes on from it.
+        # The record that was being written may be durable. Then it counts once, and the chain continues from it.
         assert journal.next_counter - 1 in (len(acknowledged), len(acknowledged) + 1)
         assert journal.through <= len(acknowledged)
         append(journal)

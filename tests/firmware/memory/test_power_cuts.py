@@ -12,15 +12,15 @@ from sim.board.interpreter import ROOT
 from tests.support.on_lock import script_as_compiled
 
 SOAK = bool(os.environ.get("MOORING_SOAK"))
-"""`make soak`: a longer life, and a second cut after each first."""
+"""`make soak`: a longer life, and a second cut after each first cut."""
 
 
 def cut(length: int, twice: bool = False, every: int = 1, defect: str = "none") -> dict[str, Any]:
-    """Let the board tell its story of that length and cut it everywhere; what it says came of that."""
+    """Let the board play a story of this length and cut the power at each operation. Returns what the board reports."""
     lock = interpreter.find()
     script = ROOT / "tests" / "on_micropython" / "power_cut_board.py"
     arguments = [str(length), "twice" if twice else "once", str(every), defect]
-    # Two whole flashes in memory are more than the lock's own heap.
+    # Two whole partitions in memory need more than the lock's own heap.
     with script_as_compiled(script) as copy:
         command = [lock.program, "-X", "heapsize=16m", str(copy), *arguments]
         done = subprocess.run(command, env=lock.environment(), capture_output=True, text=True, check=False)
@@ -32,8 +32,10 @@ def cut(length: int, twice: bool = False, every: int = 1, defect: str = "none") 
 def test_a_power_cut_at_every_operation_and_another_after_it_lose_nothing_acknowledged_and_double_nothing() -> None:
     came = cut(60 if SOAK else 24, twice=True, every=1 if SOAK else 24)
     assert came["violated"] == []
-    assert came["cuts"] > 2 * came["operations"] + 50, "each operation, clean and torn; some of them twice"
-    # The story has all of it: records and slots, trims, and files of littlefs (clock, stays).
+    assert came["cuts"] > 2 * came["operations"] + 50, (
+        "each operation, before it and in the middle, and some of them twice"
+    )
+    # The story has all kinds of writes: records, slots, erases, and files of littlefs (clock, stays).
     assert came["programs"] >= 100 and came["erases"] >= 8 and came["littlefs"] >= 80 and came["records"] >= 60
 
 

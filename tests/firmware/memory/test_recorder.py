@@ -1,5 +1,7 @@
-"""Openings are recorded in one act; events are counted, bounded, and end up as records; a full journal locks nobody out
-who is registered, and loses nothing."""
+"""Openings are recorded at once. Events are counted within limits and become records.
+
+A full journal locks no registered guest out and loses nothing.
+"""
 
 import asyncio
 from collections import Counter
@@ -69,7 +71,7 @@ def test_an_alarm_becomes_a_record_at_once_and_takes_what_was_before_it_along(be
     lock = bench.reboot()
     lock.recorder.event(BOOT, "watchdog")
     bench.rest()
-    assert bench.told(BOOT, DOOR) == [], "a boot waits for more of its like"
+    assert bench.told(BOOT, DOOR) == [], "a boot waits for more events of its kind"
     lock.recorder.event(DOOR, "forced")
     bench.rest()
     assert bench.told(BOOT, DOOR) == [(BOOT, "watchdog", 1), (DOOR, "forced", 1)]
@@ -88,7 +90,9 @@ def test_a_burst_of_refusals_becomes_one_record_for_each_class(bench: RecordingL
     bench.rest()
     assert bench.told(REFUSAL) == [(REFUSAL, "stranger", 5), (REFUSAL, "document", 1)]
     told = next(body for body in bench.bodies() if body.get(record.WHAT) == "stranger")
-    assert set(told) == {1, 2, 3, 4, 7, 10, 11}, "kind, times, listing, profile, class and count; nothing of anyone"
+    assert set(told) == {1, 2, 3, 4, 7, 10, 11}, (
+        "kind, times, listing, profile, class and count, and nothing about a person"
+    )
     assert told[record.LATEST] - told[record.EARLIEST] >= 8
 
 
@@ -98,9 +102,9 @@ def test_the_clock_tells_when_it_came_to_know_the_time_and_when_it_was_contradic
     bench = RecordingLock(tmp_path, monkeypatch)
     bench.tell_time(NOW)
     bench.elapse(7 * 3600)
-    bench.tell_time(NOW + 7 * 3600)  # as drift has it: no event
+    bench.tell_time(NOW + 7 * 3600)  # within the drift: no event
     bench.elapse(7 * 3600)
-    assert bench.answer_time(NOW + 15 * 3600) == "time.ahead"  # by an hour that the lock did not see
+    assert bench.answer_time(NOW + 15 * 3600) == "time.ahead"  # an hour passes that the lock does not notice
     bench.elapse(recorder.QUIET_MS / 1000)
     bench.rest()
     assert bench.told(TIME) == [(TIME, "known", 1), (TIME, "doubted", 1)]
@@ -116,7 +120,7 @@ def test_nothing_is_recorded_before_there_is_a_key_to_seal_it_to_and_then_it_is(
     placed: list[RecordingLock] = []
     monkeypatch.setattr(RecordingLock, "take", lambda self, *arguments: placed.append(self))
     bench = RecordingLock(tmp_path, monkeypatch)
-    assert len(placed) == 2, "its papers were kept back"
+    assert len(placed) == 2, "the lock has no placement yet"
     monkeypatch.undo()
     monkeypatch.setattr("firmware.hardware.ticks.now", lambda: bench.ms)
     bench.lock.recorder.event(TAMPER, "opened")
@@ -136,7 +140,7 @@ def test_no_event_is_counted_under_a_name_that_the_format_does_not_have(bench: R
     assert bench.told(DOOR) == []
 
 
-# --- what failing again and again may cost ---------------------------------------------------------------------------
+# --- what many failed attempts may cost ------------------------------------------------------------------------------
 
 
 def test_a_night_of_failing_costs_few_records_little_flash_and_loses_no_count(bench: RecordingLock) -> None:
@@ -166,7 +170,7 @@ def test_a_lock_that_boots_all_the_time_writes_a_slot_each_time_and_a_record_now
     for _ in range(200):
         bench.reboot().recorder.event(BOOT, "reset")
         bench.rest()
-        bench.elapse(5)  # and then the supply sinks again
+        bench.elapse(5)  # and then the supply fails again
     assert bench.lock.journal.next_counter == records
     assert bench.flash.programmed - programmed <= 200 * 64 + 4 * 4096
     bench.elapse(recorder.QUIET_MS / 1000)
@@ -205,7 +209,7 @@ def test_an_event_never_makes_a_record_while_a_guest_is_served(bench: RecordingL
 
 
 def fill(bench: RecordingLock) -> int:
-    """Check in whoever comes until no one may, then enter until no record fits; the number of entries so far."""
+    """Check guests in until that is refused, then enter until no record fits. Returns the number of entries."""
     bench.check_in()
     with pytest.raises(StorageError, match=r"journal\.full"):
         while True:
@@ -229,7 +233,7 @@ def test_a_full_journal_lets_every_registered_guest_in_and_tells_of_each_entry_o
         entries += 1
         bench.elapse(600)
         bench.rest()
-    assert bench.lock.journal.next_counter == last, "not one record more"
+    assert bench.lock.journal.next_counter == last, "no further record"
     bench.reboot()
     bench.receipt(NOW)
     bench.rest()
@@ -239,7 +243,9 @@ def test_a_full_journal_lets_every_registered_guest_in_and_tells_of_each_entry_o
     assert told[-1][record.LATEST] - told[-1][record.EARLIEST] >= 498 * 600
     assert bench.signed_by_it()
     bench.rest()
-    assert sum(body[record.COUNT] for body in bench.bodies() if body[record.KIND] == ENTRY) == entries, "each once"
+    assert sum(body[record.COUNT] for body in bench.bodies() if body[record.KIND] == ENTRY) == entries, (
+        "each of them once"
+    )
 
 
 def test_a_full_journal_takes_no_check_in_and_says_so(bench: RecordingLock) -> None:
@@ -265,11 +271,11 @@ def test_an_event_that_flash_does_not_hold_stops_nothing(bench: RecordingLock) -
     assert openings(bench) == [(ENTRY, 1)]
 
 
-# --- power cuts while records are made of what was counted -----------------------------------------------------------
+# --- power cuts while counts become records -------------------------------------------------------------------------
 
 
 def counted(bench: RecordingLock) -> Counter[tuple[int, str]]:
-    """How often each event happened, as records and tally together tell it."""
+    """How often each event happened, according to records and tally together."""
     total: Counter[tuple[int, str]] = Counter()
     for kind, what, count in bench.told():
         total[kind, what] += count

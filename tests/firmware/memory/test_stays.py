@@ -1,4 +1,4 @@
-"""What becomes of grants at the lock: newer versions, cancellations, and those that must never come back."""
+"""What the lock does with grants: newer versions, cancellations, and grants that must not come back."""
 
 from hashlib import sha256
 from pathlib import Path
@@ -31,7 +31,8 @@ class Bench:
         return self.stays
 
     def take(self, form: Grant, platform: bytes = PLATFORM) -> str | None:
-        """None, or the code of the refusal; what is taken is there after a reboot, and the same again is no error."""
+        """Take a grant. Returns None or the code of the refusal. What was taken is there after a reboot, and taking it
+        again is no error."""
         try:
             self.stays.accept(form, platform, self.earliest)
         except RefusedError as error:
@@ -122,13 +123,13 @@ def test_a_shortened_stay_cannot_be_brought_back_in_its_longer_version(bench: Be
     bench.take(grant("ann", serial=2, until=BEGIN + 9, horizon=END))
     bench.earliest = BEGIN + 10 + LINGER_SECONDS
     assert bench.earliest < END
-    assert bench.take(grant("ben", grant_id=number(1))) is None, "another grant, at which the lock lets go of the first"
+    assert bench.take(grant("ben", grant_id=number(1))) is None, "with the next grant the lock forgets the first"
     assert bench.held() is None
     assert bench.take(longer) == "grant.serial"
     bench.earliest = END
     assert bench.take(longer) == "grant.serial"
     bench.earliest = END + 1
-    assert bench.take(longer) == "grant.over", "from here on the time alone keeps it out"
+    assert bench.take(longer) == "grant.over", "from here on only its time keeps it out"
 
 
 def test_what_was_forgotten_by_a_clock_stays_out_when_the_clock_falls_back_to_its_floor(bench: Bench) -> None:
@@ -137,7 +138,7 @@ def test_what_was_forgotten_by_a_clock_stays_out_when_the_clock_falls_back_to_it
     bench.take(grant("ann", serial=2, cancelled=True))
     bench.earliest = END + 1
     bench.take(grant("ben", grant_id=number(1), until=END + 99))
-    bench.earliest = BEGIN  # a reboot: the floor in flash may be an hour older
+    bench.earliest = BEGIN  # a reboot: the floor in flash can be an hour older
     assert bench.take(longer) == "grant.over"
 
 
@@ -148,7 +149,9 @@ def test_more_stays_than_a_room_can_have_are_not_taken(bench: Bench) -> None:
     for n in range(MAX_STAYS):
         assert bench.take(grant("ann", grant_id=number(n))) is None
     assert bench.take(grant("ann", grant_id=number(99))) == "grant.many"
-    assert bench.take(grant("ann", grant_id=number(3), serial=2, until=END + 1)) is None, "but a change of one is"
+    assert bench.take(grant("ann", grant_id=number(3), serial=2, until=END + 1)) is None, (
+        "but a changed grant is written"
+    )
 
 
 def test_a_stay_that_is_over_gives_room(bench: Bench) -> None:
@@ -168,10 +171,10 @@ def test_a_full_memory_of_cancellations_takes_no_new_stay_and_still_every_cancel
     assert bench.take(grant("ann", grant_id=number(100), serial=2, cancelled=True)) is None
     assert bench.take(grant("ann", grant_id=number(101))) == "grant.many"
     bench.earliest = END + 1
-    assert bench.take(grant("ann", grant_id=number(101), until=END + 9)) is None, "all those ends have passed"
+    assert bench.take(grant("ann", grant_id=number(101), until=END + 9)) is None, "all of those stays are over"
 
 
-# --- extensions that were held up ------------------------------------------------------------------------------------
+# --- extensions that come late ---------------------------------------------------------------------------------------
 
 
 def test_a_document_that_looks_like_what_fills_a_table_up_is_nobodys(bench: Bench) -> None:

@@ -1,4 +1,4 @@
-"""The tally counts what happened, in bounded room, and a power cut anywhere neither loses nor doubles a count."""
+"""The tally counts what happened in little room, and no power cut loses a count or doubles it."""
 
 import pytest
 from hypothesis import given
@@ -63,7 +63,7 @@ def test_a_line_named_by_the_journals_last_note_has_become_a_record_before_the_p
     note = tally.lines()[0].note()
     assert said(Tally(MemoryFlash(4, bytes(device.content)), note)) == []
     tally.add(Line(DOOR, "opened", 20, 20))
-    # Since then it happened again: the note is for an earlier line of that key, which was closed in its time.
+    # It has happened again since. The note is for an earlier line with that key, which is closed already.
     assert said(Tally(device, note)) == [(DOOR, "opened", b"", 0, 2)]
 
 
@@ -131,7 +131,7 @@ def test_to_close_what_was_counted_together_loses_nothing_that_is_counted_togeth
     for number in range(1, 63):
         tally.add(Line(ENTRY, "mdoc", 10, 10, 1, b"G" * 16, number))
     together = next(line for line in tally.lines() if not line.guest)
-    assert together.count == 5 and len(tally.lines()) == 63, "the sector is full, and holds more than it can keep"
+    assert together.count == 5 and len(tally.lines()) == 63, "the sector is full and has more lines than a move keeps"
     tally.close(together)
     assert sum(counts(tally).values()) == 62
     assert counts(Tally(device)) == counts(tally)
@@ -157,7 +157,7 @@ def test_flash_that_holds_nothing_is_noticed_and_nothing_is_called_counted() -> 
 
 
 def story(device: MemoryFlash, acknowledged: list[Line]) -> None:
-    """Counts, and closes now and then, until two moves to the other sector are over."""
+    """Count, and sometimes close a line, until the tally has moved to the other sector twice."""
     tally = Tally(device)
     for number in range(140):
         line = Line(ENTRY, "mdoc", number, number, 1, b"G" * 16, number % 3 + 1)
@@ -187,7 +187,7 @@ def test_a_power_cut_at_any_operation_loses_no_count_and_doubles_none(torn: bool
         for line in acknowledged:
             expected[line.key()] = expected.get(line.key(), 0) + 1
         held = counts(tally)
-        # One count may be there that was not acknowledged, and one line that was about to be closed.
+        # There may be one count that was not acknowledged, and one line that was about to be closed.
         extra = [key for key in held if held[key] != expected.get(key, 0)]
         assert len(extra) <= 1, (cut_at, held, expected)
         assert all(held.get(key, 0) >= count for key, count in expected.items()), (cut_at, held, expected)

@@ -1,1 +1,1 @@
-"""Claims about what the province signed: accepted, kept, replaced, and refused when it is not that."""
+"""Claims about statements that the province signed: how the lock accepts, keeps, replaces and refuses them."""

@@ -1,4 +1,4 @@
-"""Which edges a lock talks to, and what it takes to be refused."""
+"""Which edges a lock talks to, and which it refuses."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +19,7 @@ EDGE = KEYS.edge[1]
 
 
 class Clock:
-    """The lock's clock as it stands: any interval."""
+    """A clock that stands still, at any interval."""
 
     def __init__(self) -> None:
         self.now: tuple[int, int | None] = (NOW + 10, NOW + 15)
@@ -29,7 +29,7 @@ class Clock:
 
 
 class Gate:
-    """The edge passes of a lock; `reboot` keeps the flash. Counts signature checks."""
+    """The edge passes of a lock. `reboot` keeps the flash. Signature checks are counted."""
 
     def __init__(self, folder: Path) -> None:
         self.store = Store(str(folder))
@@ -70,13 +70,13 @@ def test_an_edge_with_a_good_pass_enters(gate: Gate) -> None:
 
 def test_a_stolen_pass_is_of_no_use_to_another_key(gate: Gate) -> None:
     assert gate.refusal(KEYS.edge_pass(), crypto.generate("P-256")[1]) == "edge-pass.key"
-    assert gate.checked == 0, "and costs no signature check"
+    assert gate.checked == 0, "and no signature was checked"
 
 
 def test_a_pass_that_nobody_or_somebody_else_signed_is_refused(gate: Gate) -> None:
     forged = KEYS.edge_pass(signer=KEYS.edge[0])
     assert gate.refusal(forged) == "cose.signature"
-    assert gate.refusal(forged) == "cose.signature", "also the second time"
+    assert gate.refusal(forged) == "cose.signature", "it is refused the second time too"
 
 
 def test_a_statement_of_another_kind_is_no_pass(gate: Gate) -> None:
@@ -141,8 +141,8 @@ def test_a_stolen_edge_is_shut_out_once_its_replacement_has_been_here(gate: Gate
     gate.enters(KEYS.edge_pass(issued_at=NOW + 5, public=replacement), replacement)
     assert gate.refusal(KEYS.edge_pass()) == "edge-pass.replaced"
     gate.reboot()
-    assert gate.refusal(KEYS.edge_pass()) == "edge-pass.replaced", "also after a power cut"
-    assert gate.enters(KEYS.edge_pass(edge="edge-2")), "other edges are not concerned"
+    assert gate.refusal(KEYS.edge_pass()) == "edge-pass.replaced", "it is refused after a power cut too"
+    assert gate.enters(KEYS.edge_pass(edge="edge-2")), "other edges are not affected"
 
 
 def test_a_forged_pass_replaces_nothing(gate: Gate) -> None:

@@ -1,4 +1,4 @@
-"""Lists of what is revoked: what the lock takes from a courier, and what it makes of it at a tap."""
+"""Revocation lists: which of them the lock takes from a courier, and what they mean at a tap."""
 
 import random
 import zlib
@@ -94,7 +94,7 @@ def test_a_list_with_more_revoked_documents_than_a_lock_remembers_is_refused(ben
     dense = status(dict.fromkeys(range(0, 8 * 4096, 8), 1), size=10**6)
     assert bench.bring(STATUS, dense) is None
     assert bench.bring(STATUS, status(dict.fromkeys(range(0, 8 * 4097, 8), 1), size=10**6)) == "status-list.too_dense"
-    assert bench.asked(status=revocation.reference(URI, 8 * 4095)) == "mdoc.revoked", "the list held stays in use"
+    assert bench.asked(status=revocation.reference(URI, 8 * 4095)) == "mdoc.revoked", "the list in use stays in use"
 
 
 @pytest.mark.parametrize(("value", "code"), [(1, "mdoc.revoked"), (2, "mdoc.suspended"), (3, "mdoc.status_unknown")])
@@ -141,7 +141,7 @@ def test_lists_survive_a_reboot_and_are_judged_again(bench: Bench) -> None:
 
 
 def test_an_extract_that_does_not_belong_to_its_list_is_made_anew(bench: Bench) -> None:
-    # As it lies there if the power went after the newer extract was written and before the newer list was.
+    # The flash after a power cut between writing the newer extract and writing the newer list.
     bench.bring(CRL, crl(6))
     older = bench.store.read("revocation-list.1")
     bench.bring(CRL, crl(5))
@@ -168,7 +168,7 @@ def test_a_list_swapped_in_flash_stops_the_boot(bench: Bench) -> None:
 def test_an_older_list_cannot_come_back(bench: Bench) -> None:
     old = bench.signed(CRL, crl(), 1)
     assert bench.take(old) is None
-    assert bench.take(old) is None, "the same again is no error"
+    assert bench.take(old) is None, "taking the same list again is no error"
     assert bench.bring(CRL, crl(5), serial=2) is None
     assert bench.take(old) == "revocation-list.serial"
     bench.reboot()
@@ -211,7 +211,7 @@ def test_a_list_that_another_province_signed_is_refused(bench: Bench) -> None:
 
 def test_a_crl_of_another_ca_is_refused(bench: Bench) -> None:
     assert bench.bring(CRL, crl(by=OTHER)) == "crl.issuer"
-    # Of the same name with another key: told by the key identifier, or else by the signature.
+    # An issuer of the same name with another key. The key identifier shows it, or else the signature.
     assert bench.bring(CRL, crl(by=NAMESAKE)) == "crl.issuer"
     assert bench.bring(CRL, crl(by=NAMESAKE, key_identifier=False)) == "crl.signature"
     assert bench.bring(CRL, crl(key_identifier=False)) is None
@@ -234,7 +234,7 @@ def test_a_crl_with_a_critical_extension_is_refused(bench: Bench, extension: x50
 
 
 def test_a_crl_whose_entry_has_a_critical_extension_is_refused(bench: Bench) -> None:
-    # An entry of another issuer's certificate, as indirect CRLs have them.
+    # An entry for another issuer's certificate, as in indirect CRLs.
     named = x509.CertificateIssuer([x509.DirectoryName(OTHER.certificate.subject)])
     assert bench.bring(CRL, crl(5, entry_extensions=[(named, True)])) == "crl.critical"
     reason = x509.CRLReason(x509.ReasonFlags.key_compromise)

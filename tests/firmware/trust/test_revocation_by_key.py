@@ -1,4 +1,4 @@
-"""Lists of what is revoked are found by the issuer's key, and their serial numbers compare as numbers."""
+"""Revocation lists are found by the issuer's key, and serial numbers are compared as numbers."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -25,7 +25,7 @@ REKEYED = replace(IACA, key_name="rekeyed", subject_key_identifier=b"rekeyed")
 REWRITTEN = replace(RENEWED, subject=credential.other_writing("utopia IACA"), key_name=IACA.subject.rfc4514_string())
 PHOTO_ID = "org.iso.23220.photoid.1"
 SERIAL = 1234567
-"""Of each DS certificate that `credential` makes."""
+"""The serial number of each DS certificate that `credential` makes."""
 
 
 @pytest.fixture
@@ -41,7 +41,8 @@ def crl_of(issuer: credential.Authority, *serials: int) -> bytes:
 
 
 def tap(bench: Bench, issuers: Any = None, **settings: Any) -> str | None:
-    """The code with which the verifier refuses a document that IACA's DS signed, or None; `issuers` as it takes it."""
+    """The code with which the verifier refuses a document of IACA's DS, or None. `issuers` is what the verifier is
+    given."""
     case = credential.present(credential.Credential(iaca=IACA, **settings))
     trusted = bench.trusted
     try:
@@ -81,7 +82,7 @@ def test_a_crl_judges_all_that_its_key_signed_whichever_entry_it_hangs_on(
 ) -> None:
     trusting(bench, *issuers, lists=[ListEntry(CRL, trust.CRL, hung_on)])
     assert bench.fresh(NOW, root=0) == bench.fresh(NOW, root=1) == "crl.stale"
-    assert tap(bench) is None, "nothing is held yet; that the list is missing is for the profile to judge"
+    assert tap(bench) is None, "there is no list yet, and what a missing list means is for the profile to say"
     assert bench.bring(CRL, crl_of(by, SERIAL + 1)) is None
     assert bench.fresh(NOW, root=0) is bench.fresh(NOW, root=1) is None
     assert tap(bench) is None
@@ -147,7 +148,7 @@ def test_a_crl_is_read_however_its_own_number_is_written(bench: Bench) -> None:
 def test_serial_numbers_are_compared_as_numbers(bench: Bench, in_certificate: str, in_list: str) -> None:
     def number(written: str) -> int:
         shortest = int.from_bytes(bytes.fromhex(written), "big", signed=True)
-        return shortest if shortest >= 0 else shortest & 0xFF  # of one byte here: the zero before it was left out
+        return shortest if shortest >= 0 else shortest & 0xFF  # one byte here, because the zero before it was left out
 
     trusting(bench, (IACA, DOC_TYPE), lists=[ListEntry(CRL, trust.CRL, 0)])
     placeholder = 0x7F5A5A5A

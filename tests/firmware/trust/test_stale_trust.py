@@ -1,4 +1,4 @@
-"""Lists that may be too old, or never came: each value of the profile's rule, judged over the whole clock interval."""
+"""Lists that may be stale or that never came: each value of the profile's rule, over the whole clock interval."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ REFERENCE = revocation.reference(URI, 3)
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
-    """Everything fresh at NOW: a trust list, and all three lists it names, good for long by their own word."""
+    """A trust list and the three lists it names, all fresh at NOW. By their own dates they are valid for long."""
     bench = Bench(tmp_path)
     assert bench.profile(max_age_seconds=AGES) is None
     assert bench.trusting() is None
