@@ -33,3 +33,16 @@ def test_whoever_waits_for_the_environment_is_told_that_it_goes_on_and_nothing_i
         making.stdout.read()
         assert "could not make .venv" in making.stderr.read()
     assert making.returncode == 1
+
+
+def test_an_environment_behind_a_link_is_left_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "mine").write_text("kept")
+    (tmp_path / "checkout" / ".ci").mkdir(parents=True)
+    shutil.copy(ROOT / ".ci" / "environment", tmp_path / "checkout" / ".ci" / "environment")
+    (tmp_path / "checkout" / ".venv").symlink_to(tmp_path / "other")
+    done = subprocess.run(
+        [str(tmp_path / "checkout" / ".ci" / "environment")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1 and "is a link" in done.stderr
+    assert [file.name for file in (tmp_path / "other").iterdir()] == ["mine"]
