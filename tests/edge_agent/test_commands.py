@@ -295,14 +295,19 @@ def test_a_running_agent_tells_systemd_feeds_its_watchdog_and_stops_cleanly_on_s
             stderr=subprocess.PIPE,
             text=True,
         ) as agent:
-            _until(listener, "READY=1")
-            _until(listener, "STATUS=broker connected, locks connected: 0 of 1")
-            _until(listener, "WATCHDOG=1")
-            assert main(["status", "--config", str(file), "--json"]) == 0
-            assert said(capsys)["locks"] == [{"address": "AA:BB:CC:DD:EE:01", "lock": None, "connected": False}]
-            agent.send_signal(signal.SIGTERM)
-            _until(listener, "STOPPING=1")
-            out, errors = agent.communicate(timeout=20)
+            try:
+                _until(listener, "READY=1")
+                _until(listener, "STATUS=broker connected, locks connected: 0 of 1")
+                _until(listener, "WATCHDOG=1")
+                assert main(["status", "--config", str(file), "--json"]) == 0
+                lock = {"address": "AA:BB:CC:DD:EE:01", "lock": None, "version": None, "connected": False}
+                assert said(capsys)["locks"] == [lock]
+                agent.send_signal(signal.SIGTERM)
+                _until(listener, "STOPPING=1")
+                out, errors = agent.communicate(timeout=20)
+            finally:
+                # A test that fails must not wait for the agent.
+                agent.kill()
         assert agent.returncode == 0
         assert "Traceback" not in errors
         events = [json.loads(line)["event"] for line in out.splitlines()]
