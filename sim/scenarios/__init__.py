@@ -1,7 +1,7 @@
-"""Whole-system scenarios: each is a short story with promises, told at a running `sim.site.Site`.
+"""Scenarios of the whole system. Each is a short story with promises, played at a running `sim.site.Site`.
 
-A scenario's name is its claim's handle: `python -m sim run NAME`. Promises are checked, never assumed; `ok` is true
-only if every one of them held and nothing went wrong on the way.
+`python -m sim run NAME` plays one. Every promise is checked. `ok` is true only if all promises held and nothing else
+went wrong.
 """
 
 from sim.scenarios import (

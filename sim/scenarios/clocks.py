@@ -1,4 +1,4 @@
-"""What the lock knows of the time, and what it does while it knows little."""
+"""The lock's clock, and how the lock behaves while it does not know the time well."""
 
 import asyncio
 
@@ -9,14 +9,14 @@ from sim.scenarios.story import Script, story
 
 
 async def _wake_alone(door: Door) -> None:
-    """The power comes back, and no edge agent is in reach."""
+    """The power comes back while no edge agent is in reach."""
     before = len(door.lock.console)
     await door.lock.start()
     await door.lock.wait_for("lock.ready", since=before)
 
 
 async def _back_in_reach(script: Script) -> str:
-    """The edge agent is in reach again: what became of the first signed time that it brings, as a code or "taken"."""
+    """The edge agent is in reach again. Returns "taken", or the code by which the first signed time was refused."""
     site, door = script.site, script.door
     before = len(door.lock.console)
     site.air.set_in_range(door.address, True)
@@ -26,7 +26,7 @@ async def _back_in_reach(script: Script) -> str:
     return line.facts.get("code", "taken")
 
 
-@story("cold-start", "Power and network are away: who has checked in gets in, nobody new does; days later nobody does.")
+@story("cold-start", "Power and network are gone: registered guests get in, new ones do not. Days later nobody does.")
 async def _cold_start(script: Script) -> None:
     site, door = script.site, script.door
     inside, expected = site.visitor(), site.visitor()
@@ -39,8 +39,8 @@ async def _cold_start(script: Script) -> None:
     await door.lock.kill()
     site.air.set_in_range(door.address, False)
     await _wake_alone(door)
-    script.let_in(await door.enter(pin + "#"), "after a power cut, without any courier, the PIN opens")
-    script.let_in(await door.tap(inside), "and the stay key")
+    script.let_in(await door.enter(pin + "#"), "after a power cut, without any edge agent, the PIN opens")
+    script.let_in(await door.tap(inside), "and so does the stay key")
     script.refused(await door.tap(expected), "the second guest has to wait for the time", "clock.unknown")
     script.promise("the edge agent brings the time", await _back_in_reach(script) == "taken")
     script.let_in(await door.tap(expected), "the second guest checks in")
@@ -54,7 +54,7 @@ async def _cold_start(script: Script) -> None:
         "after days without power the lock cannot know that the stay is over: its guests still get in",
     )
     script.promise("until the edge agent brings the time", await _back_in_reach(script) == "taken")
-    script.refused(await door.enter(pin + "#"), "then the PIN is dead", "pin.wrong")
+    script.refused(await door.enter(pin + "#"), "then the PIN no longer opens", "pin.wrong")
     script.refused(await door.tap(inside), "and the stay is over", "grant.over")
     await door.lock.kill()
     site.air.set_in_range(door.address, False)
@@ -64,9 +64,7 @@ async def _cold_start(script: Script) -> None:
     await door.settle(5)
 
 
-@story(
-    "clock-rollback", "The province's clock is wrong, by a day back and by years ahead; old answers are played again."
-)
+@story("clock-rollback", "The province's clock is wrong, by a day back and by years ahead; old answers are replayed.")
 async def _clock_rollback(script: Script) -> None:
     site, door, edge = script.site, script.door, script.edge
     inside, expected = site.visitor(), site.visitor()
@@ -85,8 +83,8 @@ async def _clock_rollback(script: Script) -> None:
         await _wake_alone(door)
         answer = await _back_in_reach(script)
         script.promise(f"{claim} is not believed ({answer})", answer == code)
-        script.refused(await door.tap(expected), f"nobody new comes in on {claim}", "clock.unknown")
-        script.let_in(await door.enter(pin + "#"), f"who is in gets in, with {claim}")
+        script.refused(await door.tap(expected), f"no new guest comes in with {claim}", "clock.unknown")
+        script.let_in(await door.enter(pin + "#"), f"a registered guest gets in, with {claim}")
     await door.lock.kill()
     site.time.province_error = 0
     old = [message for message in site.wiretap.heard if message.topic.endswith("/cmd")]
@@ -96,11 +94,9 @@ async def _clock_rollback(script: Script) -> None:
     for message in old:
         await asyncio.to_thread(site.wiretap.replay, message)
     taken = await door.lock.wait_for("statement.taken", since=before, where=lambda line: line.facts["kind"] == "time")
-    await site.until("the edge agent to pass over old answers", lambda: bool(edge.events("time.stale")))
+    await site.until("the edge agent to skip old answers", lambda: bool(edge.events("time.stale")))
     lines = door.lock.console[before:]
     times = [line for line in lines if line.event.startswith("statement.") and line.facts["kind"] == "time"]
-    script.promise(
-        "of all answers, old ones among them, one is taken: the answer to its own question", times == [taken]
-    )
+    script.promise("of all answers, old and new, the lock takes only the one to its own question", times == [taken])
     script.let_in(await door.tap(expected), "the second guest checks in")
     await door.settle(4)

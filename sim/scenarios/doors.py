@@ -1,4 +1,4 @@
-"""More doors than one."""
+"""Sites with more than one door."""
 
 from protocol.record import CHECK_IN, ENTRY
 from sim.edge import Edge
@@ -23,12 +23,12 @@ async def _two_doors(script: Script) -> None:
     first, second = site.edges
     guest, companion, stranger = site.visitor(), site.visitor(), site.visitor()
     stay = await front.bookings.book(guest, companion)
-    script.refused(await back.tap(guest), "a door that was not told of the stay stays shut", "grant.none")
+    script.refused(await back.tap(guest), "a door without the stay's grant stays shut", "grant.none")
     await back.bookings.share(stay)
     script.let_in(await front.tap(guest), "the guest checks in at the front door")
-    script.let_in(await back.tap(guest), "and at the back door, which has to see the ID for itself")
+    script.let_in(await back.tap(guest), "the back door checks the same guest in for itself")
     script.refused(await front.tap(stranger), "a stranger is refused at the front door", "grant.none")
-    script.refused(await back.tap(stranger), "and at the back door", "grant.none")
+    script.refused(await back.tap(stranger), "a stranger is refused at the back door", "grant.none")
     for door in site.doors:
         await door.settle(1)
         await door.drain()
@@ -36,31 +36,33 @@ async def _two_doors(script: Script) -> None:
     script.promise("each agent carried the records of its own lock", (_carried(first), _carried(second)) == locks)
 
     await first.stop()
-    script.let_in(await front.tap(companion), "the front door's agent is gone, and the companion checks in there")
+    script.let_in(await front.tap(companion), "without the front door's agent, the companion checks in there")
     await second.stop()
     second.addresses = [front.address, back.address]
     await second.start()
-    script.let_in(await back.tap(companion), "and at the back door")
+    script.let_in(await back.tap(companion), "the companion checks in at the back door")
     script.let_in(await front.tap(guest), "the guest comes back by the front door")
     await front.settle(3)
     await back.settle(2)
-    script.promise("the other agent, told of both doors, carries for both", _carried(second) == set.union(*locks))
+    script.promise(
+        "the other agent, configured for both doors, carries for both", _carried(second) == set.union(*locks)
+    )
     await first.start()
-    script.let_in(await back.tap(guest), "both agents are there again, and the guest comes back by the back door")
+    script.let_in(await back.tap(guest), "with both agents back, the guest comes back by the back door")
     await back.settle(3)
     for door in site.doors:
         await door.drain()
 
     openings = site.province.registrations()
     script.promise(
-        "each door registered both guests, and one entry, each once",
+        "each door registered both guests once, and one entry",
         all(
             sorted((item.kind, item.guest) for item in openings if item.lock_id == door.lock_id)
             == [(CHECK_IN, 1), (CHECK_IN, 2), (ENTRY, 1)]
             for door in site.doors
         ),
     )
-    script.promise("all of it under one stay", {item.grant_id for item in openings} == {stay.grant_id})
+    script.promise("all openings belong to one stay", {item.grant_id for item in openings} == {stay.grant_id})
     held = [(each.booked, each.checked_in, each.openings) for each in stays(site.province.store)]
     script.promise("the province sees both doors of the stay", held == [(2, 2, 3), (2, 2, 3)])
     script.promise("nobody is at two listings at once", doubles(site.province.store) == [])

@@ -1,4 +1,4 @@
-"""What the door itself tells, with or without a guest."""
+"""Events that the door itself reports, with or without a guest."""
 
 from edge_agent.counted import counted
 from firmware.boards import esp32_c6_devkitc_1 as pins
@@ -13,7 +13,7 @@ _BY_THE_WATCHDOG = {"MOORING_RESET_CAUSE": "3"}
 
 
 async def _written(door: Door, alarms: int) -> None:
-    """Wait until the lock has made so many records of what its switches told."""
+    """Wait until the lock has made so many records of its switches."""
     kinds = [str(kind) for kind in _ALARMS]
     await door.until(
         f"{counted(alarms, 'record')} of the door",
@@ -23,7 +23,7 @@ async def _written(door: Door, alarms: int) -> None:
 
 @story(
     "tamper",
-    "The door is forced, opened with a key, held open, its lock's cover taken off: all of it ends at the province.",
+    "The door is forced, opened by key and held open, and the lock's cover is taken off: the province learns it all.",
     fittings=_WATCHED,
 )
 async def _tamper(script: Script) -> None:
@@ -31,7 +31,7 @@ async def _tamper(script: Script) -> None:
     expected: list[tuple[int, str]] = []
 
     async def move(name: str, value: int, *told: tuple[int, str], wait_ms: int = 0) -> None:
-        """Move a switch, and let the lock write down what that tells before anything else happens."""
+        """Move a switch, and wait until the lock has recorded the events that follow."""
         await door.switch(name, value)
         door.pass_ticks(wait_ms)
         expected.extend(told)
@@ -46,7 +46,7 @@ async def _tamper(script: Script) -> None:
     await move("contact", 1, (DOOR, "opened"))
     await move("key", 0)
     await move("contact", 0, (DOOR, "closed"))
-    script.let_in(await door.tap(guest), "a guest gets in as if nothing had been")
+    script.let_in(await door.tap(guest), "a guest gets in as usual")
     await move("contact", 1, (DOOR, "opened"))
     await move("contact", 0, (DOOR, "closed"))
     await move("handle", 1)
@@ -54,7 +54,7 @@ async def _tamper(script: Script) -> None:
     await move("handle", 0)
     await move("contact", 0, (DOOR, "closed"))
     await move("tamper", 1, (TAMPER, "opened"))
-    # With the cover off someone takes the power away, and the door is open when it comes back. No courier is near.
+    # While the cover is off, the power goes. When it comes back, the door is open, and no edge agent is in reach.
     await door.lock.kill()
     await edge.stop()
     door.bus.set_input(pins.INPUTS["contact"], 1)
@@ -68,6 +68,6 @@ async def _tamper(script: Script) -> None:
     events = [(item.kind, item.what) for item in site.province.events() if item.kind in _ALARMS]
     script.promise(f"the province knows all {len(expected)} events, in the order they happened", events == expected)
     boots = [item.what for item in site.province.events(BOOT)]
-    script.promise("and what made the lock boot", boots == ["power-on", "watchdog"])
+    script.promise("the province knows why the lock booted", boots == ["power-on", "watchdog"])
     script.promise("the guest is registered once", len(site.province.registrations(CHECK_IN)) == 1)
     script.promise("no counter is missing or used twice", door.findings.unbroken())

@@ -1,4 +1,4 @@
-"""What breaks around the door, and what must hold all the same."""
+"""Failures around the door, and what must hold all the same."""
 
 import asyncio
 
@@ -12,7 +12,7 @@ from sim.visitors import Visitor
 
 
 @story(
-    "network-outage", "The broker is down, then the Bluetooth too: guests get in, and later nothing is lost or twice."
+    "network-outage", "The broker is down, then Bluetooth too: guests get in, and later no record is missing or twice."
 )
 async def _network_outage(script: Script) -> None:
     site, door, edge = script.site, script.door, script.edge
@@ -37,9 +37,11 @@ async def _network_outage(script: Script) -> None:
 
 @story(
     "journal-full",
-    "No courier comes until the journal is full: nobody new checks in, whoever is registered gets in, and all is told.",
+    "No edge agent comes until the journal is full: new guests wait, registered guests get in, and all is reported.",
     fittings=Fittings(inputs=("contact",)),
-    board={"MOORING_JOURNAL_SECTORS": "7"},  # five for records: full after thirty openings and not after hundreds
+    board={
+        "MOORING_JOURNAL_SECTORS": "7"
+    },  # five are for records, so it is full after thirty openings and not after hundreds
 )
 async def _journal_full(script: Script) -> None:
     site, door = script.site, script.door
@@ -55,7 +57,7 @@ async def _journal_full(script: Script) -> None:
         if not coming:
             if opened == 3 * len(guests):
                 script.refused(await door.tap(late), "nobody new checks in", "journal.full")
-            await door.lock.kill()  # from now on two entries of each are recorded again, not counted
+            await door.lock.kill()  # from now on two entries of each guest are recorded again and not counted
             await door.lock.start()
             coming = [*guests, *guests]
         last = last if counted else coming.pop()
@@ -64,17 +66,19 @@ async def _journal_full(script: Script) -> None:
             break
         opened += 1
         counted += any(line.event == "entry.counted" for line in tap.console)
-    script.promise(f"who is registered always gets in: {opened} times, of which {counted} were counted", counted == 3)
+    script.promise(
+        f"registered guests always get in: {opened} times, and {counted} of those were counted", counted == 3
+    )
     await door.lock.kill()  # what was counted survives this
     await door.lock.start()
     site.air.set_in_range(door.address, True)
     await site.until("the province knows of all", lambda: _openings(site) == opened)
     await door.drain()
     together = [item.count for item in site.province.registrations(ENTRY) if item.count > 1]
-    script.promise("the entries that were counted came as one record of three", together == [3])
-    await door.switch("contact", 1)  # an alarm, which does not wait for more of its like and takes all else along
+    script.promise("the three counted entries came as one record", together == [3])
+    await door.switch("contact", 1)  # an alarm is recorded at once, together with all other events that wait
     await site.until("the refusal at the province", lambda: bool(site.province.events(REFUSAL)))
-    script.promise("the refusal was recorded, and nothing of whom", _refused(site) == [("storage", 1)])
+    script.promise("the refusal was recorded, without the guest", _refused(site) == [("storage", 1)])
     script.let_in(await door.tap(late), "now the late guest checks in")
     await door.drain()
     script.promise("each is registered once", len(site.province.registrations(CHECK_IN)) == len(guests) + 1)
@@ -91,7 +95,7 @@ def _refused(site: Site) -> list[tuple[str, int]]:
 
 @story(
     "reader-fault",
-    "The NFC chip goes deaf in the night: the lock says so, stays shut and alive, and serves a guest when it is back.",
+    "The NFC chip stops answering: the lock says so, stays shut, keeps running, and serves a guest when it is back.",
 )
 async def _reader_fault(script: Script) -> None:
     site, door = script.site, script.door
@@ -101,9 +105,11 @@ async def _reader_fault(script: Script) -> None:
     door.reader.go_wrong(Faults(deaf_after=1, deaf_wakes=5))
     trouble = await door.lock.wait_for("reader.trouble", since=before)
     script.promise(f"the lock notices by itself ({trouble.facts['code']})", trouble.facts["code"].startswith("nfc."))
-    script.promise("it lives on, and the strike has not moved", not door.lock.ended and door.findings.openings() == 0)
+    script.promise(
+        "it keeps running, and the strike has not moved", not door.lock.ended and door.findings.openings() == 0
+    )
     script.promise("the link to the edge goes on", await _asks_and_gets(door, site.visitor()))
-    script.let_in(await door.tap(guest), "when the chip hears again the guest gets in")
+    script.let_in(await door.tap(guest), "when the chip answers again, the guest gets in")
     await door.settle(1)
 
 

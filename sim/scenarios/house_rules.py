@@ -1,4 +1,4 @@
-"""Who may stay, and for how long: families, parties, and what platform and province decide meanwhile."""
+"""Who may stay, and for how long: families, groups, and decisions of platform and province during a stay."""
 
 from protocol import placement
 from protocol.record import CHECK_IN, ENTRY
@@ -16,13 +16,15 @@ async def _couple_and_child(script: Script) -> None:
     await door.bookings.book(father, mother, child, ties={3: (2, "parent")})
     await door.bookings.book(alone)
     script.refused(await door.tap(child), "the child does not check in before an adult", "grant.guardian")
-    script.refused(await door.tap(alone), "nor does a child whose booking has no adult", "grant.guardian")
+    script.refused(
+        await door.tap(alone), "a child whose booking has no adult does not check in either", "grant.guardian"
+    )
     script.let_in(await door.tap(mother), "the mother checks in")
-    script.let_in(await door.tap(mother), "and comes back")
+    script.let_in(await door.tap(mother), "the mother comes back")
     await door.settle(2)
     [stay] = stays(site.province.store)
     script.promise(
-        "three may sleep here, one has registered, two openings: the province can see that",
+        "the province sees: three may sleep here, one has registered, the door opened twice",
         (stay.booked, stay.checked_in, stay.openings) == (3, 1, 2),
     )
     script.let_in(await door.tap(child), "now the child checks in")
@@ -44,7 +46,10 @@ async def _couple_and_child(script: Script) -> None:
     script.promise("all three are in", (stay.booked, stay.checked_in, stay.openings) == (3, 3, 5))
 
 
-@story("overbooked", "A booking for two that names one: who comes along, who comes too many, and who comes too early.")
+@story(
+    "overbooked",
+    "A booking for two that names one guest: a companion comes too early, then in time; a third is one too many.",
+)
 async def _overbooked(script: Script) -> None:
     site, door = script.site, script.door
     guest, companion, third = site.visitor(), site.visitor(), site.visitor()
@@ -54,19 +59,21 @@ async def _overbooked(script: Script) -> None:
     script.refused(await door.tap(companion), "a companion does not come in before the guest", "grant.unnamed")
     script.let_in(await door.tap(guest), "the guest checks in")
     script.let_in(await door.tap(companion), "the companion checks in")
-    script.refused(await door.tap(third), "a third finds the places taken", "grant.full")
+    script.refused(await door.tap(third), "a third finds all places taken", "grant.full")
     script.let_in(await door.tap(companion), "the companion comes back")
     script.refused(await door.tap(third), "and the third is still one too many", "grant.full")
     changed = site.platform.change(booking, guests=[third.booking_name()])
     await door.bookings.send(changed)
     script.refused(
         await door.tap(guest),
-        "the platform put the third in the guest's place: the guest is out",
+        "the platform gives the guest's place to the third: the guest is refused",
         "grant.none",
     )
-    script.let_in(await door.tap(third), "and the third checks in")
+    script.let_in(await door.tap(third), "now the third checks in")
     await door.bookings.declare(placement.NAMED)
-    script.let_in(await door.tap(companion), "the listing admits by name again: the companion who is in stays in")
+    script.let_in(
+        await door.tap(companion), "the listing admits by name again, and the registered companion still gets in"
+    )
     await door.settle(5)
     [stay] = stays(site.province.store)
     script.promise("never more than two", (stay.booked, stay.checked_in, stay.openings) == (2, 2, 5))
@@ -83,33 +90,33 @@ async def _suspended_listing(script: Script) -> None:
     active = site.province.statements_for(door.lock_id)[0]
     script.let_in(await door.tap(inside), "one of two guests checks in")
     await door.bookings.set_status(placement.SUSPENDED)
-    script.refused(await door.tap(expected), "suspended: the other does not", "door.suspended")
+    script.refused(await door.tap(expected), "while it is suspended, the other does not check in", "door.suspended")
     script.let_in(await door.tap(inside), "the running stay is honoured")
     code = await door.bookings.bring(active)
     script.promise(f"a courier cannot bring the old placement back ({code})", code == "placement.serial")
-    script.refused(await door.tap(expected), "so it changes nothing", "door.suspended")
+    script.refused(await door.tap(expected), "the old placement changes nothing", "door.suspended")
     after = await door.bookings.book(later)
     script.promise("grants are still taken", after.serial == 1)
     await door.bookings.set_status(placement.ACTIVE)
-    script.let_in(await door.tap(expected), "active again: the other checks in")
+    script.let_in(await door.tap(expected), "when it is active again, the other checks in")
     await door.bookings.set_status(placement.REVOKED)
-    script.refused(await door.tap(later), "revoked: nobody new", "door.revoked")
-    script.let_in(await door.tap(inside), "and the running stay is honoured to its end")
+    script.refused(await door.tap(later), "when it is revoked, nobody new checks in", "door.revoked")
+    script.let_in(await door.tap(inside), "the running stay is honoured to its end")
     code = await door.bookings.bring(site.platform.grant(site.platform.change(booking, until=booking.until + 3600)))
-    script.promise(f"but not made longer ({code})", code == "door.revoked")
+    script.promise(f"the stay cannot be made longer ({code})", code == "door.revoked")
     await door.lock.kill()
     await door.boot()
     script.let_in(await door.tap(expected), "a power cut changes nothing of that")
-    script.refused(await door.tap(later), "nor of this", "door.revoked")
+    script.refused(await door.tap(later), "nor do new guests check in after it", "door.revoked")
     await door.bookings.send(site.platform.cancel(booking))
-    script.refused(await door.tap(inside), "a cancellation is taken all the same", "grant.none")
+    script.refused(await door.tap(inside), "a cancellation still works", "grant.none")
     await door.settle(5)
     kinds = [item.kind for item in site.province.registrations()]
     script.promise("two check-ins, three entries", sorted(kinds) == [CHECK_IN, CHECK_IN, ENTRY, ENTRY, ENTRY])
 
 
 @story(
-    "cancelled-stay", "One stay is cancelled, another shortened; a courier who kept the older grants brings them back."
+    "cancelled-stay", "One stay is cancelled, another shortened. A courier kept the older grants and brings them back."
 )
 async def _cancelled_stay(script: Script) -> None:
     site, door = script.site, script.door
@@ -119,23 +126,23 @@ async def _cancelled_stay(script: Script) -> None:
     script.let_in(await door.tap(guest), "the guest checks in")
     script.let_in(await door.tap(other), "so does the guest of another stay")
     await door.bookings.send(site.platform.cancel(first))
-    script.refused(await door.tap(guest), "the stay is cancelled: its guest is out", "grant.none")
+    script.refused(await door.tap(guest), "the stay is cancelled, and its guest is refused", "grant.none")
     code = await door.bookings.bring(site.platform.grant(first))
-    script.promise(f"a courier brings the grant from before ({code})", code == "grant.serial")
-    script.refused(await door.tap(guest), "in vain", "grant.none")
+    script.promise(f"a courier brings the older grant ({code})", code == "grant.serial")
+    script.refused(await door.tap(guest), "the older grant changes nothing", "grant.none")
     shorter = site.platform.change(second, until=site.now() - 600)
     await door.bookings.send(shorter)
-    script.refused(await door.tap(other), "the other stay is shortened, and over", "grant.over")
+    script.refused(await door.tap(other), "the other stay is shortened, and so it is over", "grant.over")
     code = await door.bookings.bring(site.platform.grant(second))
     script.promise(f"the longer grant does not come back ({code})", code == "grant.serial")
     await door.lock.kill()
     await door.boot()
     for kept, who, why in ((first, guest, "grant.none"), (second, other, "grant.over")):
         code = await door.bookings.bring(site.platform.grant(kept))
-        script.promise(f"nor does that of {who.name} after a power cut ({code})", code == "grant.serial")
+        script.promise(f"the grant of {who.name} does not come back after a power cut ({code})", code == "grant.serial")
         script.refused(await door.tap(who), f"{who.name} stays outside", why)
     anew = await door.bookings.book(guest)
     script.promise("a new booking of the same guest is another stay", anew.grant_id != first.grant_id)
-    script.let_in(await door.tap(guest), "who checks in again")
+    script.let_in(await door.tap(guest), "the guest checks in again")
     await door.settle(3)
     script.promise("three check-ins under three stays", len(stays(site.province.store)) == 3)

@@ -1,4 +1,4 @@
-"""Taps through noise on every way: what a seed makes go wrong, and what came of each guest's attempts."""
+"""Taps with noise on every line and radio: the faults that a seed chooses, and the results of each guest's attempts."""
 
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -18,25 +18,25 @@ from sim.site import Site
 from sim.visitors import Visitor
 
 PATIENCE = 12.0
-"""Seconds that a guest holds a phone to a door that says nothing."""
+"""Seconds that a guest holds a phone to a door that does not react."""
 
 
 BROKEN_PARTS = 0.1
-"""Chance that something happens to a part of a message over BLE, at each try. The link layer repeats what it does not
-hear acknowledged: a lost or doubled part is a defect of a stack and rare, a broken connection is not."""
+"""Chance at each try that a part of a message over BLE has a fault. The link layer repeats packets that are not
+acknowledged, so a lost or doubled part is a rare defect of a stack. A broken connection is more common."""
 
 DEAF = 0.02
-"""Chance that the chip goes deaf in the middle of a try; real ones do after hours."""
+"""Chance that the chip stops answering during a try. Real chips do that after hours."""
 
 
 @dataclass
 class Tally:
-    """What came of guests' taps. A tap counts once, however often it had to be tried.
+    """The results of guests' taps. A tap counts once, even if it took two tries.
 
-    taps: of guests who may come in. at_once: opened at the first try. again: at the second, the one re-tap. unfinished:
-    not even then. wrong: openings for somebody who may not come in. wedged: times after which the door served neither
-    of two clean taps, over NFC or over BLE. opened: tries that opened, clean ones included. slowest: the longest that
-    anybody who got in stood at the door in one try, in seconds.
+    taps: of guests who may come in. at_once: opened at the first try. again: opened at the second try. unfinished: did
+    not open. wrong: openings for somebody who may not come in. wedged: how often the door served neither of two clean
+    taps in a row, over NFC or over BLE. opened: tries that opened, including clean ones. slowest: the longest time in
+    seconds that a guest who got in waited in one try.
     """
 
     taps: int = 0
@@ -49,14 +49,15 @@ class Tally:
     slowest: float = 0.0
 
     def add(self, other: "Tally") -> None:
-        """Count what `other` counted as well."""
+        """Add the results of `other`."""
         for item in fields(self):
             mine, theirs = getattr(self, item.name), getattr(other, item.name)
             setattr(self, item.name, max(mine, theirs) if item.name == "slowest" else mine + theirs)
 
 
 def habits(chance: random.Random) -> Habits:
-    """A wallet's ways with APDUs: short or extended, reads large or small, one that ignores Le, one that fills late."""
+    """Random habits of a wallet: short or extended APDUs, large or small reads, ignoring Le, an NDEF file filled
+    late."""
     short = chance.random() < 0.3
     return Habits(
         max_read=chance.choice((15, 59, 255, 0x7FFF)),
@@ -69,14 +70,14 @@ def habits(chance: random.Random) -> Habits:
 
 
 def traits(chance: random.Random) -> Traits:
-    """A phone's ways with blocks: frame size, waiting time."""
+    """Random parameters of a phone's blocks: frame size and waiting times."""
     return Traits(fsci=chance.choice((2, 5, 8)), fwi=chance.choice((5, 7, 8)), sfgi=chance.choice((0, 4)))
 
 
 def nfc_noise(chance: random.Random) -> Faults:
-    """Up to one block in six does not make it there and back, and now and then the chip goes deaf in the middle.
+    """Random faults: up to one block in six is lost or damaged, and sometimes the chip stops answering.
 
-    Real air is better, real lines are much better.
+    Real air is better than this, and real lines are much better.
     """
     return Faults(
         chance.randrange(1 << 30),
@@ -91,15 +92,15 @@ def nfc_noise(chance: random.Random) -> Faults:
 
 
 def part_fault(chance: random.Random, phone: str) -> PartFault:
-    """Something that happens to one part of a message between the lock and the phone with that address."""
+    """A random fault of one part of a message between the lock and the phone with that address."""
     what: Literal["drop", "duplicate", "delay", "cut"] = chance.choice(("drop", "duplicate", "delay", "cut"))
     way: Literal["notification", "write"] = chance.choice(("notification", "write"))
-    # Five bytes and more: a part, and not a State.
+    # Only values of five bytes or more, which are parts of messages and not a State.
     return PartFault(what, chance.randint(1, 8), way, longer_than=4, between=phone)
 
 
 class Crew:
-    """Guests of one stay with different phones, a stranger, and the door they come to."""
+    """Guests of one stay with different phones, a stranger, and the door."""
 
     def __init__(
         self, site: Site, guests: list[Visitor], over_ble: Visitor, stranger: Visitor, bluetooth: BleProcess
@@ -112,7 +113,7 @@ class Crew:
         self.bluetooth = bluetooth
 
     async def round(self, seed: int) -> Tally:
-        """Everybody taps once in the noise of `seed`, then one of them over each radio without."""
+        """Everybody taps once with the noise of `seed`. Then one guest for each radio taps without noise."""
         door, chance, tally = self.door, random.Random(seed), Tally()
         self.over_ble.phone.ble_modes = frozenset({chance.choice(("central", "peripheral"))})
         everybody = [*self.guests, self.over_ble, self.stranger]
@@ -127,12 +128,12 @@ class Crew:
                 await _attempt(noisy, tally)
         for visitor in (self.guests[0], self.over_ble):
             clean = partial(self._try, visitor, tally)
-            if not await clean():  # what the noise left behind may cost one tap, not a second
+            if not await clean():  # after the noise one clean tap may fail, but not two
                 tally.wedged += not await clean()
         return tally
 
     async def _try(self, visitor: Visitor, tally: Tally, chance: random.Random | None = None) -> bool:
-        """One tap, in noise of its own if there is a `chance` for it. Did the door open?"""
+        """One tap, with noise if there is a `chance` to draw it from. Returns whether the door opened."""
         self.door.reader.go_wrong(Faults() if chance is None else nfc_noise(chance))
         self.site.air.faults = []
         if chance is not None and chance.random() < BROKEN_PARTS:
@@ -156,7 +157,7 @@ async def _attempt(noisy: Callable[[], Awaitable[bool]], tally: Tally) -> None:
 
 @asynccontextmanager
 async def crew(site: Site) -> AsyncIterator[Crew]:
-    """Three guests of one stay and a stranger. The one who is read over BLE has a Bluetooth host of its own process."""
+    """Three guests of one stay and a stranger. The Bluetooth of the guest who uses BLE is a process of its own."""
     static = site.visitor()
     negotiating = site.visitor(issuer.RESIDENT_ID, "mac")
     negotiating.phone.negotiates = True

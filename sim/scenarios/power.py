@@ -1,4 +1,4 @@
-"""The power goes away, while something is written or the door stands open; and faults that end in its going away."""
+"""Power cuts while the lock writes or the door is open, and faults that end with a restart of the lock."""
 
 import asyncio
 
@@ -28,7 +28,7 @@ async def _power_cut(script: Script) -> None:
     await door.boot()
     quiet = flash.operations(image).total
     for number, guest in enumerate(guests):
-        # Beyond what booting takes, the next operations are the tap's own, or those of the events around it.
+        # After the operations of the boot come those of the tap, or of events around it.
         cut = quiet + 1 + site.random.randrange(3)
         mode = site.random.choice(("clean", "torn"))
         await door.lock.kill()
@@ -48,22 +48,22 @@ async def _power_cut(script: Script) -> None:
 
 
 async def _tap_until_cut(door: Door, guest: Visitor, cut: str) -> bool:
-    """Boot with a power cut to come, and tap; the power is gone when this returns. True if the strike moved."""
+    """Boot with a planned power cut, and tap. The power is off afterwards. Returns whether the strike moved."""
     before = door.findings.openings()
     try:
         await door.boot({"MOORING_POWER_CUT": cut})
         await door.tap(guest)
     except TransportError as error:
-        if error.code != "lock.ended":  # a cut while booting is as good as any other
+        if error.code != "lock.ended":  # the cut may also come during the boot
             raise
     if not door.lock.ended:
-        await door.lock.kill()  # it got past the cut: take the power away while the door stands open
+        await door.lock.kill()  # the cut did not come: take the power away while the door is open
     return door.findings.openings() > before
 
 
 @story(
     "power-cut-everywhere",
-    "The power goes at each flash operation of a boot, an opening and its receipt in turn; the guest comes back.",
+    "The power is cut at each flash operation of a boot, an opening and its receipt in turn. The guest comes back.",
 )
 async def _power_cut_everywhere(script: Script) -> None:
     site, door, edge = script.site, script.door, script.edge
@@ -73,21 +73,19 @@ async def _power_cut_everywhere(script: Script) -> None:
     await door.settle(1)
     cuts, through = 0, False
     while not through:
-        # The edge agent is on the same circuit. It would also wait longer and longer for a lock that always goes away.
+        # The edge agent is restarted too. Otherwise it would wait longer and longer for a lock that disappears again.
         await door.lock.kill()
         await edge.stop()
         await edge.start()
         before = door.findings.openings()
-        # By turns clean and torn, and the other way round with the next seed.
+        # Alternately clean and torn, and the other way round with the next seed.
         mode = ":torn" if (cuts + script.seed) % 2 else ""
         through = await _live_until(door, guest, f"{cuts + 1}{mode}")
         cuts += not through
         if door.findings.openings() > before:
-            await door.lock.kill()  # the power goes while the door stands open, if it has not gone yet
+            await door.lock.kill()  # if the power is still on, cut it while the door is open
             await door.bus.wait_for(pins.STRIKE, 0)
-    script.promise(
-        f"the power was cut at each of {counted(cuts, 'operation')}, and then there was none left", cuts >= 5
-    )
+    script.promise(f"the power was cut at each of {counted(cuts, 'operation')}, until none was left", cuts >= 5)
     await edge.stop()
     await edge.start()
     await door.boot()
@@ -100,12 +98,12 @@ async def _power_cut_everywhere(script: Script) -> None:
 
 
 async def _live_until(door: Door, guest: Visitor, cut: str) -> bool:
-    """Boot, let the guest in, and wait for the receipt, with a power cut to come; True if it did not."""
+    """Boot with a planned power cut, let the guest in, and wait for the receipt. True if the cut did not come."""
     try:
         before = len(door.lock.console)
         await door.lock.start({"MOORING_POWER_CUT": cut})
         await door.lock.wait_for("lock.ready", since=before)
-        await door.tap(guest)  # a registered guest waits for no courier and no time
+        await door.tap(guest)  # a registered guest does not have to wait for an edge agent or the time
         await door.lock.wait_for("statement.taken", since=before, where=lambda line: line.facts["kind"] == "time")
         await door.until("a receipt or a cut", lambda: door.lock.ended or door.findings.drained())
     except TransportError as error:
@@ -116,7 +114,7 @@ async def _live_until(door: Door, guest: Visitor, cut: str) -> bool:
 
 @story(
     "stuck-loop",
-    "The firmware hangs the moment it opens the door, then a task of it crashes, then its boot: the door stays shut.",
+    "The firmware hangs as it opens the door, then one of its tasks crashes, then its boot: the door stays shut.",
 )
 async def _stuck_loop(script: Script) -> None:
     site, door = script.site, script.door
@@ -128,8 +126,8 @@ async def _stuck_loop(script: Script) -> None:
     await door.bus.wait_for(pins.STRIKE, 1)
     await door.bus.wait_for(pins.STRIKE, 0)
     script.promise("the pulse of a lock that hangs was ended by its timer", not door.lock.ended)
-    script.let_in(await tapping, "for a guest who was let in")
-    script.promise("and then the watchdog took the lock's power", door.bus.expired == 1)
+    script.let_in(await tapping, "the guest of that pulse was let in")
+    script.promise("then the watchdog restarted the lock", door.bus.expired == 1)
     for fault in ("crashed-task", "crashed-boot"):
         opened = door.findings.openings()
         await door.lock.start({**_BY_THE_WATCHDOG, "MOORING_FAULT": fault})
@@ -137,7 +135,7 @@ async def _stuck_loop(script: Script) -> None:
         script.promise(f"a lock with a {fault} stops, shut", door.bus.values[pins.STRIKE] == 0)
         script.promise(f"a lock with a {fault} opens to nobody", door.findings.openings() == opened)
     await door.boot(_BY_THE_WATCHDOG)
-    script.let_in(await door.tap(guest), "whole again, it lets the guest in")
+    script.let_in(await door.tap(guest), "without the fault, it lets the guest in")
     await door.settle(2)
     await door.drain()
     script.promise("the guest is registered once", len(site.province.registrations(CHECK_IN)) == 1)
@@ -146,7 +144,7 @@ async def _stuck_loop(script: Script) -> None:
 
 @story(
     "brown-out",
-    "The supply sinks each time the lock has come up: it writes little, opens nothing, and tells of it in one record.",
+    "The supply fails after each boot: the lock writes little, does not open, and reports it in one record.",
     fittings=Fittings(inputs=("contact",)),
 )
 async def _brown_out(script: Script) -> None:
@@ -162,11 +160,11 @@ async def _brown_out(script: Script) -> None:
         await door.lock.start(_SUPPLY_SANK)
         await door.lock.wait_for("lock.ready", since=before)
     script.promise("the strike did not move", door.findings.openings() == 1)
-    script.promise("no boot of so short a life made a record", door.findings.next_counter() == counter)
+    script.promise("none of those short boots made a record", door.findings.next_counter() == counter)
     await door.lock.kill()
     await door.boot(_SUPPLY_SANK)
     script.let_in(await door.tap(guest), "when the supply holds, the guest gets in")
-    await door.switch("contact", 1)  # takes along what else there is to tell
+    await door.switch("contact", 1)  # this event is recorded together with all that wait
     await site.until("the door's opening at the province", lambda: bool(site.province.events(DOOR)))
     told = [(item.what, item.count) for item in site.province.events(BOOT)]
     script.promise(

@@ -1,6 +1,6 @@
-"""Both radios: each way that a phone can be read, phones torn away, noise, and two phones at once.
+"""Both radios: every way to read a phone, phones that are taken away, noise, and two phones at once.
 
-The seed chooses the phones' ways and what goes wrong.
+The seed chooses the habits of the phones and the faults.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ _DECLINED = "session.declined"
 
 
 async def _nfc(script: Script, negotiates: bool) -> None:
-    """A guest is let in over NFC, whatever the phone's ways; who says no, or has no booking, is not."""
+    """Guests are let in over NFC with phones of different habits. A guest who declines and a stranger are not."""
     site, door, chance = script.site, script.door, script.site.random
     guests = [site.visitor(authentication=way) for way in ("signature", "mac")]
     await door.bookings.book(*guests)
@@ -42,14 +42,12 @@ async def _nfc(script: Script, negotiates: bool) -> None:
     stranger.phone.negotiates = negotiates
     await _refused(script, await door.tap(stranger), "a stranger read in the same way is refused", "grant.none")
     guests[0].phone.consent = lambda asked: False
-    await _refused(script, await door.tap(guests[0]), "a guest who says no on the phone is refused", _DECLINED)
+    await _refused(script, await door.tap(guests[0]), "a guest who declines on the phone is refused", _DECLINED)
     await door.settle(2)
     script.promise("the strike moved for the two guests, once each", door.findings.openings() == 2)
 
 
-@story(
-    "nfc-static", "Static handover and retrieval over NFC, with phones whose APDUs and blocks have ways of their own."
-)
+@story("nfc-static", "Static handover and retrieval over NFC, with phones whose APDUs and blocks differ.")
 async def _nfc_static(script: Script) -> None:
     await _nfc(script, negotiates=False)
     silent = script.site.visitor()
@@ -69,7 +67,7 @@ async def _nfc_negotiated(script: Script) -> None:
 
 
 async def _ble(script: Script, mode: Mode) -> None:
-    """A guest is let in over BLE; a broken connection and a no on the phone leave the door shut; the edge stays."""
+    """A guest is let in over BLE. If the connection breaks or the guest declines, the door stays shut."""
     site, door, chance = script.site, script.door, script.site.random
     mtu = chance.choice((23, 185, 247, 515))
     async with BleProcess(site.hci, BleHabits(mtu=mtu)) as bluetooth:
@@ -87,7 +85,7 @@ async def _ble(script: Script, mode: Mode) -> None:
         script.promise("while the phone is being read the edge link carries a grant", not tapping.done())
         guest.phone.agrees.set()
         script.promise(f"the phone, at MTU {mtu}, opens the door", _carried(await tapping, "ble"))
-        script.promise("it spoke at that MTU", bluetooth.mtu == mtu)
+        script.promise("the connection had that MTU", bluetooth.mtu == mtu)
         await _refused(script, await door.tap(stranger), "a stranger read in the same way is refused", "grant.none")
         way: Literal["notification", "write"] = chance.choice(("notification", "write"))
         part = chance.randint(1, 5)
@@ -97,27 +95,33 @@ async def _ble(script: Script, mode: Mode) -> None:
         site.air.faults = []
         script.let_in(await door.tap(guest), "the same phone is let in at the next tap")
         guest.phone.consent = lambda asked: False
-        await _refused(script, await door.tap(guest), "a guest who says no on the phone is refused", _DECLINED)
+        await _refused(script, await door.tap(guest), "a guest who declines on the phone is refused", _DECLINED)
     await door.settle(2)
     script.promise("the strike moved twice, for the guest", door.findings.openings() == 2)
 
 
-@story("ble-server", "Retrieval over BLE from a phone that is the central: the lock is the server. A cut, a no.")
+@story(
+    "ble-server",
+    "Retrieval over BLE from a phone that is the central: the lock is the server. A cut, and a guest who declines.",
+)
 async def _ble_server(script: Script) -> None:
     await _ble(script, "central")
 
 
-@story("ble-central", "Retrieval over BLE from a phone that is the peripheral: the lock is the central. A cut, a no.")
+@story(
+    "ble-central",
+    "Retrieval over BLE from a phone that is the peripheral: the lock is the central. A cut, and a guest who declines.",
+)
 async def _ble_central(script: Script) -> None:
     await _ble(script, "peripheral")
 
 
-@story("tear-off", "A phone torn away at any block, again and again: an opening has its record, or there is none.")
+@story("tear-off", "A phone is taken away at some block, again and again. Each opening has its record.")
 async def _tear_off(script: Script) -> None:
     site, door, chance = script.site, script.door, script.site.random
     opened = 0
     for block in sorted(chance.sample(range(40), 4)):
-        # Somebody new each time: the third entry of one guest would be counted, and recorded once they are quiet.
+        # Somebody new each time, because the third entry of one guest would be counted and recorded later.
         guest = site.visitor()
         await door.bookings.book(guest)
         door.reader.traits = noise.traits(chance)
@@ -126,7 +130,7 @@ async def _tear_off(script: Script) -> None:
         door.reader.go_wrong(Faults())
         opened += torn.opened
         script.promise(
-            f"torn away at block {block}: {torn.refusal or 'not noticed' if not torn.opened else 'had presented'}",
+            f"taken away at block {block}: {torn.refusal or 'not noticed' if not torn.opened else 'had presented'}",
             door.findings.openings() == opened and torn.refusal in (None, "nfc.gone", "nfc.timeout"),
         )
         again = await door.tap(guest)
@@ -139,7 +143,7 @@ async def _tear_off(script: Script) -> None:
 
 
 @story(
-    "noisy-air", "Frames are lost, damaged and late, between phone, chip and lock: guests get in, a stranger does not."
+    "noisy-air", "Frames between phone, chip and lock are lost, damaged and late. Guests get in, a stranger does not."
 )
 async def _noisy_air(script: Script) -> None:
     site, door = script.site, script.door
@@ -151,12 +155,12 @@ async def _noisy_air(script: Script) -> None:
         f"of {counted(tally.taps, 'tap')} {tally.at_once} opened at once and {tally.again} at the second try",
         tally.unfinished <= 1 and tally.taps == tally.at_once + tally.again + tally.unfinished,
     )
-    script.promise("nobody came in who may not", tally.wrong == 0)
+    script.promise("nobody came in without permission", tally.wrong == 0)
     script.promise("the door served a clean tap after each round", tally.wedged == 0)
     await door.settle(door.findings.openings())
 
 
-@story("two-phones", "Two phones at the reader at once; and a second one while a first is being read over BLE.")
+@story("two-phones", "Two phones at the reader at once; then a second phone while the first is being read over BLE.")
 async def _two_phones(script: Script) -> None:
     site, door = script.site, script.door
     first, second, stranger = site.visitor(), site.visitor(), site.visitor()
@@ -180,10 +184,10 @@ async def _two_phones(script: Script) -> None:
         phone.agrees.set()
         tap = await tapping
         begun = [line.event for line in tap.console].count("tap.start")
-        script.promise("who comes in between is told that the door is busy, and not read", begun == 1)
+        script.promise("the second phone is told that the door is busy, and is not read", begun == 1)
         script.promise("the guest being read over BLE does not notice", _carried(tap, "ble"))
     script.let_in(await door.tap(second), "then the other guest is let in")
-    await _refused(script, await door.tap(stranger), "and a stranger is not", "grant.none")
+    await _refused(script, await door.tap(stranger), "a stranger is still not let in", "grant.none")
     await door.settle(3)
     script.promise("the strike moved three times", door.findings.openings() == 3)
 
@@ -196,9 +200,9 @@ async def _two_in_the_field(script: Script, guest: Visitor) -> None:
     tapping = asyncio.create_task(door.tap(guest))
     await door.lock.wait_for("reader.trouble", since=before, where=lambda line: line.facts["code"] == "nfc.collision")
     said = [line.event for line in door.lock.console[before:]]
-    script.promise("of two phones at the reader neither is picked", "tap.start" not in said)
+    script.promise("of two phones at the reader, neither is read", "tap.start" not in said)
     door.reader.antenna.take(beside)
-    script.let_in(await tapping, "the one that is left alone there is let in")
+    script.let_in(await tapping, "the phone that stays is let in")
 
 
 def _carried(tap: Tap, carrier: str) -> bool:
@@ -210,7 +214,7 @@ _RED, _AMBER, _WHITE = (1, 0, 0), (1, 1, 0), (1, 1, 1)
 
 
 async def _refused(script: Script, tap: Tap, claim: str, *codes: str) -> None:
-    """`Script.refused`, and the light says so: amber for "try again"."""
+    """As `Script.refused`, and promise the colour of the light: amber means "try again"."""
     script.refused(tap, claim, *codes)
     again = str(tap.refusal).startswith(("nfc.", "ble."))
     name, colour = ("amber", _AMBER) if again else ("red", _RED)
@@ -218,7 +222,7 @@ async def _refused(script: Script, tap: Tap, claim: str, *codes: str) -> None:
 
 
 async def _lit(script: Script, claim: str, colour: tuple[int, ...]) -> None:
-    """Promise that the light is of that colour now, or as soon as the board's word of it is here."""
+    """Promise that the light has that colour, once the board's report of it has arrived."""
     bus = script.door.bus
     with contextlib.suppress(TransportError):
         await script.site.until(claim, lambda: tuple(bus.values.get(pin) for pin in _LIGHTS) == colour)

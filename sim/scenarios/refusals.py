@@ -9,12 +9,15 @@ from sim.phone.response import Tamper
 from sim.scenarios.story import Script, story
 
 
-@story("stranger", "A real, valid document of someone who has no booking here; then one of an issuer nobody trusts.")
+@story(
+    "stranger",
+    "A valid document of someone without a booking here; then a document from an issuer that is not trusted.",
+)
 async def _stranger(script: Script) -> None:
     site, door = script.site, script.door
     expected = site.visitor()
     await door.bookings.book(expected)
-    script.refused(await door.tap(site.visitor()), "a stranger with good papers is refused", "grant.none")
+    script.refused(await door.tap(site.visitor()), "a stranger with a good document is refused", "grant.none")
     forger = pki.document_signer(pki.authority("TEST IACA SE", "SE"))
     double = site.visitor(signer=forger)
     double.person = expected.person
@@ -38,7 +41,7 @@ _CODES = {
 }
 
 
-@story("tampered", "A booked guest's phone alters what the issuer signed, in every way it could; then plays fair.")
+@story("tampered", "A booked guest's phone alters the signed data, in every possible way, and then is honest.")
 async def _tampered(script: Script) -> None:
     site, door = script.site, script.door
     guest = site.visitor()
@@ -52,9 +55,7 @@ async def _tampered(script: Script) -> None:
     await door.settle(1)
 
 
-@story(
-    "expired", "A document whose validity ended yesterday, in the hands of the guest it was issued to.", offset=3 * DAY
-)
+@story("expired", "A guest presents a document that expired yesterday.", offset=3 * DAY)
 async def _expired(script: Script) -> None:
     site, door = script.site, script.door
     guest = site.visitor(days_valid=2)
@@ -64,7 +65,7 @@ async def _expired(script: Script) -> None:
     script.promise("nothing was registered", door.findings.recorded() == 0)
 
 
-@story("replayed", "Someone records a guest's response off the air and presents it in a tap of their own.")
+@story("replayed", "Someone records a guest's response from the air and presents it in a tap of their own.")
 async def _replayed(script: Script) -> None:
     site, door = script.site, script.door
     guest = site.visitor()

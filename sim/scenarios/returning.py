@@ -1,4 +1,4 @@
-"""Guests who come back, with something else than their ID; and someone who tries to."""
+"""Guests who come back without showing the ID, and somebody who guesses PINs."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ from sim.visitors import Visitor
 
 
 def _told(site: Site, booking: Booking, visitor: Visitor) -> str:
-    """The PIN that the platform tells a guest; it is searched for in the end."""
+    """The PIN that the platform tells a guest. The search at the end looks for it."""
     pin = site.platform.pin(booking, visitor.booking_name())
     site.secret_digits.append(pin)
     return pin
@@ -34,13 +34,13 @@ async def _pin_after_checkin(script: Script) -> None:
     first = await door.tap(guest)
     script.promise("the guest checks in by ID", first.opened and first.outcome.result == "presented")
     script.let_in(await door.enter(pin + "#"), "the PIN opens now")
-    script.refused(await door.enter(other + "#"), "the companion's PIN does not, yet", "pin.wrong")
+    script.refused(await door.enter(other + "#"), "the companion's PIN does not open yet", "pin.wrong")
     key = await door.tap(guest)
     script.promise(
         f"the phone opens by its stay key, in {counted(key.outcome.apdus, 'command')} and without showing the ID",
         key.opened and key.outcome.result == "recognized" and key.outcome.apdus == 2,
     )
-    door.pass_ticks(600_000)  # the third entry within ten minutes would be counted, and recorded once they are over
+    door.pass_ticks(600_000)  # the third entry within ten minutes would be counted and recorded later
     without = replace(guest, phone=replace(guest.phone, stay_keys=None))
     again = await door.tap(without)
     recalled = next((line.facts["recalled"] for line in again.console if line.event == "mdoc.verified"), "0")
@@ -55,16 +55,16 @@ async def _pin_after_checkin(script: Script) -> None:
         methods == [(CHECK_IN, "mdoc", 1), (ENTRY, "pin", 1), (ENTRY, "stay-key", 1), (ENTRY, "mdoc", 1)],
     )
     await door.bookings.send(site.platform.cancel(booking))
-    script.refused(await door.enter(pin + "#"), "with the stay its PIN is gone", "pin.wrong")
-    script.refused(await door.tap(guest), "and its key: the phone has to show the ID, for nothing", "grant.none")
+    script.refused(await door.enter(pin + "#"), "when the stay is cancelled, its PIN no longer opens", "pin.wrong")
+    script.refused(await door.tap(guest), "its stay key does not open either, and the ID is refused", "grant.none")
     keys = Search((), guest.phone.stay_keys.keys)
     elsewhere = [
         path for path in keys.files(site.folder, without="province") if path != str(door.image.relative_to(site.folder))
     ]
-    script.promise("the stay key was never anywhere but on the phone and in the lock's flash", elsewhere == [])
+    script.promise("the stay key was only on the phone and in the lock's flash", elsewhere == [])
 
 
-@story("pin-guessing", "Someone types PIN after PIN and cuts the power in between; the guest still gets in by phone.")
+@story("pin-guessing", "Someone types many PINs and cuts the power in between. The guest still gets in by phone.")
 async def _pin_guessing(script: Script) -> None:
     site, door = script.site, script.door
     guest = site.visitor()
@@ -76,8 +76,8 @@ async def _pin_guessing(script: Script) -> None:
     for number in range(FREE):
         guess = f"{(int(pin) + 1 + number) % 10**8:08}"
         script.refused(await door.enter(guess + "#"), f"guess {number + 1} is wrong", "pin.wrong")
-    script.refused(await door.enter("00000000#"), "then nothing is compared for a while", "pin.wait")
-    script.refused(await door.enter(pin + "#"), "not even the right PIN opens", "pin.wait")
+    script.refused(await door.enter("00000000#"), "then no PIN is checked for a while", "pin.wait")
+    script.refused(await door.enter(pin + "#"), "even the right PIN does not open", "pin.wait")
     for number in range(2):
         await door.lock.kill()
         await door.boot()

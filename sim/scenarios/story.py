@@ -1,4 +1,4 @@
-"""What a scenario is, how it is run, and what comes out of it."""
+"""Defines, runs and evaluates scenarios."""
 
 import tempfile
 import time
@@ -26,7 +26,7 @@ class Promise:
 
 @dataclass
 class Script:
-    """What a scenario works with: the site, the promises it makes about it, and the seed of its choices."""
+    """The tools of a scenario: its site, its promises, and the seed for its choices."""
 
     site: Site
     promises: list[Promise] = field(default_factory=list)
@@ -43,7 +43,7 @@ class Script:
         return self.site.edges[0]
 
     def promise(self, claim: str, held: bool) -> None:
-        """Note a claim and whether it holds now."""
+        """Note a claim, and whether it holds now."""
         self.promises.append(Promise(claim, held))
         self.site.on_step(("✓ " if held else "✗ ") + claim)
 
@@ -58,7 +58,7 @@ class Script:
 
 @dataclass(frozen=True)
 class Story:
-    """A scenario: `tells` is its one-line description, `plan` what its site is built of."""
+    """A scenario. `tells` is its description in one line, and `plan` describes its site."""
 
     name: str
     tells: str
@@ -71,7 +71,7 @@ stories: dict[str, Story] = {}
 
 
 def story(name: str, tells: str, **plan: Any) -> Callable[[Callable[[Script], Awaitable[None]]], Story]:
-    """Decorator: makes a scenario of an async function. `plan` are fields of the `Plan` of its site."""
+    """Decorator: makes a scenario of an async function. `plan` has fields of the `Plan` for its site."""
 
     def add(play: Callable[[Script], Awaitable[None]]) -> Story:
         stories[name] = Story(name, tells, play, Plan(**plan))
@@ -82,10 +82,11 @@ def story(name: str, tells: str, **plan: Any) -> Callable[[Callable[[Script], Aw
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a scenario; `as_json` is the stable form of `python -m sim run --json`.
+    """The result of a scenario. `as_json` is the stable form of `python -m sim run --json`.
 
-    opened: how often the strike moved. records: records of openings that the province committed. receipts: those the
-    lock holds a receipt for. duplicates: registrations held more than once. phases_ms: of the first opening.
+    opened: how often the strikes opened. records: records of openings that the province committed. receipts: how many
+    of them the lock has a receipt for. duplicates: registrations that the province has twice. phases_ms: of the first
+    opening.
     """
 
     scenario: str
@@ -129,7 +130,7 @@ async def perform(
 ) -> Result:
     """Run a scenario at a new site. With `folder`, everything that it leaves behind is kept there.
 
-    Raises ConfigError for what the machine lacks. Whatever goes wrong at the site itself is in the Result.
+    Raises ConfigError for something that the machine does not have. Other errors are in the Result.
     """
     with tempfile.TemporaryDirectory(prefix="mooring-") as temporary:
         home = folder or Path(temporary)
@@ -144,7 +145,7 @@ async def perform(
         except ConfigError:
             raise
         except MooringError as problem:
-            # The site itself did not come up: nothing opened, nothing held.
+            # The site itself did not start, so nothing opened and no promise held.
             runs_on = str(find(runtime))
             seconds = time.monotonic() - began
             return Result(
@@ -153,7 +154,7 @@ async def perform(
 
 
 def told(problem: MooringError, kept: bool) -> str:
-    """What went wrong, with the place of the files that show it only if they are `kept`."""
+    """The error as text. It names the folder with the logs only if that is `kept`."""
     return str(problem) if kept else str(problem).partition("; see ")[0]
 
 
@@ -187,13 +188,13 @@ def _result(chosen: Story, script: Script, seed: int, error: str | None, seconds
 
 
 def in_flash_first(script: Script) -> None:
-    """Promise it of each opening, by each board's own record."""
+    """Promise that each opening was in flash first, by each board's own record."""
     early = sum(door.findings.early_openings() for door in script.site.doors)
     script.promise("each opening was in flash before the strike moved", early == 0)
 
 
 def _general(script: Script) -> None:
-    """What every scenario promises, whatever its story."""
+    """Make the promises that every scenario has to keep."""
     site, doors = script.site, script.site.doors
     registrations = site.province.registrations()
     script.promise("no registration is held twice", site.duplicates() == 0)
@@ -210,7 +211,9 @@ def _general(script: Script) -> None:
         all(item.verdict == "ok" for item in site.province.store.records()),
     )
     script.promise("every check-in is complete", all(item.fields for item in registrations if item.kind == CHECK_IN))
-    script.promise("no tap ended in a defect or for want of memory", not any(door.findings.defects() for door in doors))
+    script.promise(
+        "no tap ended by a defect or because memory ran out", not any(door.findings.defects() for door in doors)
+    )
     exposed = site.exposed()
     script.promise(
         "no guest's data is readable on the lock, at the edge or in a log"
@@ -231,7 +234,7 @@ _CONSOLE_PHASES = (
 
 
 def phases(door: Door) -> dict[str, float]:
-    """Phases of the first opening in milliseconds: those of the tap, then the record's way after the strike moved."""
+    """Milliseconds of each phase of the first opening, and from the opening to the receipt."""
     tap = next((tap for tap in door.taps if tap.opened), None)
     if tap is None:
         return {}
@@ -242,7 +245,7 @@ def phases(door: Door) -> dict[str, float]:
         return result
     for line in door.lock.console:
         if line.event == "journal.receipted" and int(line.facts["through"]) >= int(durable.facts["counter"]):
-            # Both by the lock's ticks: its console and its pins come here on lines of their own.
+            # Both times are the lock's ticks, because its console and its pins arrive here over different lines.
             result["open_to_receipt"] = float(line.ticks - moved.ticks)
             break
     return result

@@ -1,4 +1,4 @@
-"""Issuers and documents that are trusted no longer, and lists that are too old to say."""
+"""Issuers and documents that are no longer trusted, and revocation lists that are too old."""
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -16,15 +16,15 @@ _URI = "https://iaca.example/status/1"
 
 
 def _crl(site: Site, *revoked: pki.Identity, days: int = 7) -> bytes:
-    """What the Swedish IACA says now of its document signers."""
-    now = site.now() - 5  # to be on the safe side of the lock's doubt
+    """A new CRL of the Swedish IACA for its document signers."""
+    now = site.now() - 5  # a little earlier, because the lock is not sure of the time
     serials = [signer.certificate.serial_number for signer in revoked]
     return revocation.crl(site.iacas["SE"], serials, now, now + days * DAY)
 
 
 @story(
     "revoked-issuer",
-    "A document signer is revoked: its documents open nothing more, its neighbour's do; then the whole issuer goes.",
+    "A document signer is revoked, so its documents no longer open; another signer's do. Then the issuer is removed.",
 )
 async def _revoked_issuer(script: Script) -> None:
     site, door = script.site, script.door
@@ -38,27 +38,27 @@ async def _revoked_issuer(script: Script) -> None:
     await door.bookings.publish(lambda: province.publish_list(_CRL, _crl(site, bad)), "revocation-list")
     script.refused(await door.tap(second), "a guest whose document signer was revoked is refused", "mdoc.ds_revoked")
     script.refused(
-        await door.tap(first), "the first guest is refused, with a document that anyone may forge", "mdoc.ds_revoked"
+        await door.tap(first),
+        "the first guest is refused too, because anyone may now forge such documents",
+        "mdoc.ds_revoked",
     )
     script.let_in(await door.tap(third), "a guest of another signer of the same issuer checks in")
     code = await door.bookings.bring(clean)
-    script.promise(f"the older CRL, carried once more, is refused ({code})", code == "revocation-list.serial")
+    script.promise(f"the older CRL is refused when it comes again ({code})", code == "revocation-list.serial")
     forged = revocation.crl(pki.authority("TEST IACA SE", "SE"), [], site.now() - 5, site.now() + DAY)
     code = await door.bookings.bring(province.registry.publish_list(_CRL, forged))
-    script.promise(f"a CRL by another CA of the same name is refused ({code})", code == "crl.issuer")
+    script.promise(f"a CRL from another CA with the same name is refused ({code})", code == "crl.issuer")
     await door.lock.kill()
     await door.boot()
-    script.refused(await door.tap(second), "and is refused after the lock was without power", "mdoc.ds_revoked")
+    script.refused(await door.tap(second), "the guest is still refused after a power cut", "mdoc.ds_revoked")
     await door.bookings.publish(lambda: province.trust(site.issuers()[1:]), "trust-list")
-    # The door asks for no document that nobody is trusted to issue, so the phone has none to show.
+    # The door does not ask for documents without a trusted issuer, so the phone shows none.
     script.refused(await door.tap(third), "a guest whose issuer left the trust list is refused", "mdoc.no_documents")
     await door.drain()
     script.promise("the strike moved twice", door.findings.openings() == 2)
 
 
-@story(
-    "revoked-document", "One document is revoked by its issuer's status list, another suspended; a third is neither."
-)
+@story("revoked-document", "A status list revokes one document and suspends another; a third stays valid.")
 async def _revoked_document(script: Script) -> None:
     site, door = script.site, script.door
     province = site.province
@@ -66,7 +66,7 @@ async def _revoked_document(script: Script) -> None:
     point = key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
     lists = [ListEntry(_STATUS, trust.STATUS_LIST, 0, _URI, {1: 2, -1: 1, -2: point[1:33], -3: point[33:]})]
 
-    # Half a million documents, of which a thousand are revoked already: the list fills half a statement.
+    # Half a million documents, and a thousand of them are revoked: the list fills half a statement.
     others = dict.fromkeys(site.random.sample(range(100, 499_000), 1000), 1)
 
     def token(statuses: dict[int, int], signer: ec.EllipticCurvePrivateKey = key) -> bytes:
@@ -77,27 +77,25 @@ async def _revoked_document(script: Script) -> None:
     first, second, third = guests
     await door.bookings.book(*guests)
     await door.bookings.publish(lambda: province.trust(site.issuers(), lists), "trust-list")
-    script.refused(
-        await door.tap(first), "before the list that would revoke it came, a document is refused", "status-list.stale"
-    )
+    script.refused(await door.tap(first), "before its status list has come, a document is refused", "status-list.stale")
     await door.bookings.publish(lambda: province.publish_list(_STATUS, token({})), "revocation-list")
-    script.let_in(await door.tap(first), "once it is there the first guest checks in")
+    script.let_in(await door.tap(first), "with the list, the first guest checks in")
     await door.bookings.publish(lambda: province.publish_list(_STATUS, token({7: 1, 40_000: 2})), "revocation-list")
     script.refused(await door.tap(first), "a revoked document is refused", "mdoc.revoked")
     script.refused(await door.tap(second), "a suspended document is refused", "mdoc.suspended")
-    script.let_in(await door.tap(third), "the neighbour that the list calls valid checks in")
+    script.let_in(await door.tap(third), "the guest whose document is valid checks in")
     stranger = ec.generate_private_key(ec.SECP256R1())
     code = await door.bookings.bring(province.registry.publish_list(_STATUS, token({}, stranger)))
     script.promise(
-        f"a list by a key that the trust list does not name is refused ({code})", code == "status-list.signature"
+        f"a list signed by a key that is not in the trust list is refused ({code})", code == "status-list.signature"
     )
     await door.bookings.publish(lambda: province.publish_list(_STATUS, token({7: 1})), "revocation-list")
-    script.let_in(await door.tap(second), "no longer suspended, the second guest checks in")
+    script.let_in(await door.tap(second), "when the document is no longer suspended, the second guest checks in")
     await door.drain()
     script.promise("the strike moved three times", door.findings.openings() == 3)
 
 
-@story("stale-trust", "An issuer's CRL runs out and no new one comes: nobody new by its documents, until one does.")
+@story("stale-trust", "An issuer's CRL expires, and its documents check nobody in until a new CRL comes.")
 async def _stale_trust(script: Script) -> None:
     site, door = script.site, script.door
     province = site.province
@@ -108,12 +106,12 @@ async def _stale_trust(script: Script) -> None:
     await door.bookings.publish(lambda: province.publish_list(_CRL, _crl(site, days=3)), "revocation-list")
     script.let_in(await door.tap(first), "with a fresh CRL the first guest checks in")
     await site.pass_time(4 * DAY)
-    script.refused(await door.tap(second), "four days later a guest who would check in is refused", "crl.stale")
-    script.let_in(await door.tap(first), "the guest who has checked in gets in")
+    script.refused(await door.tap(second), "four days later a new guest is refused", "crl.stale")
+    script.let_in(await door.tap(first), "the registered guest gets in")
     script.let_in(await door.tap(resident), "a guest of an issuer without a CRL checks in")
     late = revocation.crl(site.iacas["SE"], [], site.now() - 2 * DAY, site.now() - DAY)
     code = await door.bookings.bring(province.registry.publish_list(_CRL, late))
-    script.promise(f"a CRL that has run out is refused ({code})", code == "revocation-list.expired")
+    script.promise(f"an expired CRL is refused ({code})", code == "revocation-list.expired")
     await door.bookings.publish(lambda: province.publish_list(_CRL, _crl(site)), "revocation-list")
     script.let_in(await door.tap(second), "with the new CRL the second guest checks in")
     await door.drain()
@@ -122,7 +120,7 @@ async def _stale_trust(script: Script) -> None:
 
 @story(
     "national-suite",
-    "A resident's document on SM2 and SM3 opens the door; one by a stranger to the trust list does not.",
+    "A resident's document with SM2 and SM3 opens the door. One from an issuer that is not trusted does not.",
 )
 async def _national_suite(script: Script) -> None:
     site, door = script.site, script.door
@@ -130,15 +128,17 @@ async def _national_suite(script: Script) -> None:
     guest = site.national_visitor(sm_issuer.document_signer(iaca))
     await door.bookings.book(guest)
     script.refused(
-        await door.tap(guest), "a document by an issuer that is not trusted yet is refused", "mdoc.untrusted"
+        await door.tap(guest), "a document from an issuer that is not trusted yet is refused", "mdoc.untrusted"
     )
     trusted = [*site.issuers(), Issuer(iaca.der, [issuer.RESIDENT_ID])]
     await door.bookings.publish(lambda: site.province.trust(trusted), "trust-list")
-    script.let_in(await door.tap(guest), "once it is, the guest checks in")
+    script.let_in(await door.tap(guest), "once the issuer is trusted, the guest checks in")
     namesake = site.national_visitor(sm_issuer.document_signer(sm_issuer.authority("IACA SM")))
     namesake.person = guest.person
     script.refused(
-        await door.tap(namesake), "a document by an issuer of that name is refused", "mdoc.chain_key_identifier"
+        await door.tap(namesake),
+        "a document from another issuer with the same name is refused",
+        "mdoc.chain_key_identifier",
     )
     script.let_in(await door.tap(guest), "the guest comes back with the same document")
     await door.drain()

@@ -1,4 +1,4 @@
-"""What the tests of the province share: one that is connected to nothing, a platform, and a lock with some records."""
+"""Fixtures for the tests of the province: a province without a broker, a platform, and a lock with some records."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.support.edge_side import place
 
 @pytest.fixture
 def province(tmp_path: Path) -> Iterator[Province]:
-    """A province that is not connected to anything; its clock stands still."""
+    """A province that is not connected to anything. Its clock stands still."""
     province = Province(tmp_path, "127.0.0.1", 1, clock=lambda: NOW + 5)
     yield province
     province.stop()

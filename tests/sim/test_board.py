@@ -1,4 +1,4 @@
-"""The stand-in `machine` shows the host what the lock does with its pins, and gives it a UART that waits for free."""
+"""The stand-in `machine` reports the lock's pins to the host, and its UART waits without taking CPU time."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ from tests.support.on_lock import run_on_lock
 
 
 def cpu_seconds(pid: int) -> float:
-    """What the process has worked so far; 0 where the system does not tell."""
+    """CPU time of the process so far. 0 where the system does not report it."""
     stat = Path(f"/proc/{pid}/stat")
     if not stat.exists():
         return 0.0
@@ -113,7 +113,7 @@ asyncio.run(main())
             writer.write(await reader.readexactly(256))
             assert await reader.readexactly(256) == bytes(range(256))
             before = cpu_seconds(pid[0])
-            await asyncio.sleep(0.5)  # a quiet line, in which the lock should do nothing
+            await asyncio.sleep(0.5)  # the line is quiet, so the lock should do nothing
             seconds_of_work.set_result(cpu_seconds(pid[0]) - before)
             writer.write(b"end")
 

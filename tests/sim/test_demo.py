@@ -1,4 +1,4 @@
-"""What newcomers see: `python -m sim demo`, as it comes out of a pipe."""
+"""The output of `python -m sim demo`, read from a pipe."""
 
 import re
 import subprocess
@@ -23,7 +23,7 @@ from sim.tap import Tap
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of the demo, played once for all that is looked at here: its output and its picture."""
+    """The output and the picture of one run of the demo, for all tests here."""
     folder = tmp_path_factory.mktemp("demo")
     command = [sys.executable, "-m", "sim", "demo", "--svg", str(folder / "demo.svg")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
@@ -58,7 +58,7 @@ def test_the_demo_tells_the_record_before_the_strike_and_no_time_runs_back(lines
 
 def test_the_demo_fits_eighty_columns_and_cuts_nothing_off(lines: list[str]) -> None:
     assert [line for line in lines if cell_len(line) > WIDTH] == []
-    # Three dots stand for seconds that pass and for the rest of numbers in hexadecimal, never for words.
+    # An ellipsis stands for seconds that pass or for the rest of a hexadecimal number, never for words.
     assert [
         line for line in lines if "…" in line and not re.search(r"    … .*, [0-9]+ s$|[0-9a-f]…|│ … [0-9]+ b", line)
     ] == []
@@ -96,7 +96,7 @@ def test_the_picture_is_of_the_demo_and_fetches_nothing(folder: Path) -> None:
     text = drawn.replace("&#160;", " ")
     assert "the strike opens" in text and "that only the province can open" in text and "grant.none" not in text
     assert "url(http" not in drawn and 'url("' not in drawn
-    # The picture in the README has the same lines, but for its numbers.
+    # The picture in the README has the same lines, with other numbers.
     kept = (ROOT / "docs/demo.svg").read_text().replace("&#160;", " ")
     words = [re.findall(r">([^<>]*[a-z]{4}[^<>]*)</text>", one) for one in (text, kept)]
     known = [[re.sub(r"[0-9]+", "0", line) for line in found if not re.search(r"[0-9a-f]{8}", line)] for found in words]

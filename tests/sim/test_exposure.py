@@ -1,4 +1,4 @@
-"""The search that every scenario ends with finds what is planted, in every place and form, and nothing else."""
+"""The search at the end of every scenario finds planted data in every place and form, and nothing else."""
 
 import asyncio
 import base64
@@ -56,7 +56,7 @@ def test_an_empty_search_finds_nothing() -> None:
 
 
 PLACES = {
-    # Where something is planted: file of the site's folder, and offset into it (None: at its end).
+    # Where data is planted: a file in the site's folder, and an offset in it (None: at its end).
     "flash.img": ("door-1/flash.img", 700),
     "flash.img, the journal": ("door-1/flash.img", 512 * 1024 + 5000),
     "flash.img, the tally": ("door-1/flash.img", 512 * 1024 + 63 * 4096 + 900),
@@ -96,7 +96,7 @@ def test_leaks_planted_in_every_place_break_the_promise_of_every_scenario(tmp_pa
             "the platform's key": site.platform.private.hex().encode(),
         }
         for number, (what, content) in enumerate(secrets.items()):
-            # The first in every place, each of the others in one.
+            # The first secret is planted in every place, each of the others in one place.
             places = list(PLACES)[number % len(PLACES) :][: 1 if number else None]
             for place in places:
                 name = PLACES[place][0]

@@ -1,4 +1,4 @@
-"""What an installer wrote down is what the whole lock does, from its boot on."""
+"""The whole lock behaves as the installer's fittings say, from its boot on."""
 
 import asyncio
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The simulated flash behaves as NOR flash does, also when its power goes."""
+"""The simulated flash behaves like NOR flash, also when the power is cut."""
 
 import itertools
 import subprocess
@@ -171,7 +171,7 @@ print("written")
 
 
 def test_littlefs_survives_a_cut_at_every_operation(image: Path, tmp_path: Path) -> None:
-    """A replaced file is the old or the new one after any cut, clean or torn; the file system always mounts."""
+    """After any cut, clean or torn, a replaced file is the old or the new one, and the file system mounts."""
     assert power_cycle(image, tmp_path, FILES.replace("WHAT", "'old'")).returncode == 0
     before = image.read_bytes()
     new = FILES.replace("WHAT", "'new'")

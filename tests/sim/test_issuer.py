@@ -1,4 +1,4 @@
-"""What pymdoccbor issues, looked at with other eyes."""
+"""Documents from pymdoccbor, checked with code of our own."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""The lock's radio, spoken to as the stand-in `bluetooth` does, by a lock that hears of connections late."""
+"""The lock's radio, with the frames of the stand-in `bluetooth`, from a lock that learns of connections late."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ _FLAG_NOTIFY = 0x10
 
 
 class LateLock:
-    """A lock's end of the radio's frames: it says what it is told to, whatever it should have heard by then."""
+    """A lock's end of the radio's frames. It sends what the test wants, whatever events have come by then."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader

@@ -26,7 +26,7 @@ def test_as_a_program_of_its_own_it_is_found_on_a_socket_and_tells_of_each_tap()
         try:
             host, port = (await started.stdout.readline()).decode().strip().split(":")
             line, writer = await asyncio.open_connection(host, int(port))
-            # By hand: a driver would give up on a program that a busy machine lets wait.
+            # Without a driver, which would give up if the program is slow on a busy machine.
             writer.write(bytes.fromhex(ACK) + WAKE)
 
             async def command(content: str) -> str:
@@ -40,7 +40,9 @@ def test_as_a_program_of_its_own_it_is_found_on_a_socket_and_tells_of_each_tap()
             assert await command("14010000") == "15"
             assert await command("3205010001") == "33", "a look has an end"
             found = "4b00"
-            while found == "4b00":  # people swap phones slower than a host looks: the first comes some looks later
+            while (
+                found == "4b00"
+            ):  # people swap phones more slowly than a host looks, so the first phone comes some looks later
                 found = await command("4a0100")
             assert found.startswith("4b01010004")
             writer.close()  # the host is gone, and so is the phone
@@ -60,7 +62,7 @@ def test_the_faults_it_is_told_of_on_its_command_line_happen() -> None:
         told: list[str] = []
         reader = Pn532Reader(scene.wire(virtual))
         phones = asyncio.create_task(program.taps(virtual, told.append))
-        for _ in range(2):  # each phone is torn away: block 0 is its RATS, 1 the first command, 2 the second
+        for _ in range(2):  # each phone is taken away: block 0 is its RATS, 1 the first command, 2 the second
             card = await reader.wait_for_card()
             assert await card.transceive(bytes.fromhex("00a4040007d276000085010100")) == b"\x90\x00"
             with pytest.raises(TransportError, match=r"nfc\.gone"):

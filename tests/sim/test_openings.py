@@ -1,4 +1,4 @@
-"""Each opening was in flash before the strike moved: the board's own record judges, and no defect escapes it."""
+"""The board's own record shows whether each opening was in flash before the strike moved. It finds every defect."""
 
 import asyncio
 import zlib
@@ -27,7 +27,7 @@ GRANT = bytes(range(16))
 
 
 class Board:
-    """The record of a board with this journal and tally, which the firmware's own code writes."""
+    """The record of a board whose journal and tally are written by the firmware's own code."""
 
     def __init__(self) -> None:
         self.history: list[BoardEvent] = []
@@ -49,7 +49,7 @@ class Board:
         self.history.append(BoardEvent(0, 0, facts, self.boots, self.number))
 
     def flashed(self) -> None:
-        """The operations since the last look, in pieces as the stand-in reports them."""
+        """The operations since the last call, in pieces as the stand-in reports them."""
         done = self.flash.log or []
         self.flash.log = []
         for _, offset, data in done:
@@ -80,7 +80,7 @@ class Board:
         self.note(pin=pins.STRIKE, value=0)
 
     def judged(self) -> list[int | str | None]:
-        """Of each opening the counter of its record, "counted", or None where nothing recorded it."""
+        """For each opening the counter of its record, "counted", or None if nothing recorded it."""
         found = [one.durable for one in openings(self.history)]
         return [None if one is None else one.counter or "counted" for one in found]
 
@@ -113,7 +113,7 @@ def test_a_record_of_an_event_or_half_a_record_of_an_opening_is_none() -> None:
     lock.event()
     lock.strike()
     lock.opening()
-    lock.history.pop()  # its last piece never came
+    lock.history.pop()  # the last piece never came
     lock.strike()
     assert lock.judged() == [None, None]
 

@@ -1,4 +1,4 @@
-"""Invented guests are people that there could be: of one sex, whatever tells it, and no two of a name in one world."""
+"""Invented guests could exist: name, number and sex agree, and no two at a site have the same name."""
 
 import random
 

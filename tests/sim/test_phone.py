@@ -1,4 +1,4 @@
-"""The phone by itself, spoken to with bare APDUs, and as a hand holds it to a reader."""
+"""The phone alone, with plain APDUs, and the phone held to a reader."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

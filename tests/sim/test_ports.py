@@ -1,4 +1,4 @@
-"""Ports for programs that must be told theirs: whoever asks gets one of its own, and keeps it while nobody listens."""
+"""Reserved ports: each caller gets a port of its own, and keeps it even while nobody listens there."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Profile files: a bad one names itself and keeps no other out; a good one can be checked and played."""
+"""Profile files: an error names the bad file, and other files still work. A good file can be checked and played."""
 
 import copy
 import json
@@ -35,7 +35,7 @@ BAD = {
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The repository's folder of profiles, with CN in it and what a test adds."""
+    """A folder of profiles with CN in it. Tests add more files."""
     copied = tmp_path / "profiles"
     copied.mkdir()
     shutil.copy(profiles.FOLDER / "cn.json", copied)

@@ -1,4 +1,4 @@
-"""The province at a real broker: commit, acknowledge, receipt; with outages and crashes in between."""
+"""The province at a real broker: commit, acknowledgement, receipt, with outages and crashes in between."""
 
 import os
 import queue
@@ -30,7 +30,7 @@ EDGE = "edge-1"
 
 
 class Courier:
-    """An edge reduced to its MQTT side: sends what it is told to, and queues what the province answers."""
+    """The MQTT side of an edge. It sends what the test wants, and queues the province's answers."""
 
     def __init__(self, broker: brokers.Broker, edge: str = EDGE) -> None:
         self.edge = edge
@@ -63,7 +63,7 @@ class Courier:
         return payload
 
     def through(self, province_public: bytes) -> list[int]:
-        """How far each receipt of the next answer reaches."""
+        """The last counter of each receipt in the next answer."""
         return [
             Receipt.parse(statement.open(crypto, data, "receipt", province_public)).through
             for data in uplink.parse_receipts(self.answer(uplink.RECEIPT)).statements
@@ -139,7 +139,9 @@ def test_what_was_sent_during_an_outage_of_the_province_is_taken_when_sent_again
     province.pause()
     courier.batch(*chain.records[1:])
     province.resume()
-    assert courier.through(province.public) == [1]  # said again on coming back, as the last one may have been lost
+    assert courier.through(province.public) == [
+        1
+    ]  # sent again after a reconnection, as the last one may have been lost
     # No receipt came, so the edge sends again. The broker may have kept the first copy as well.
     courier.batch(*chain.records[1:])
     assert province.wait_for(lambda store: store.count() == 4)
@@ -199,7 +201,7 @@ def test_two_consumers_share_the_work_and_commit_each_record_once(
             courier.batch(each)
         assert province.wait_for(lambda store: store.count() == 40)
         reached = [0]
-        while max(reached) < 40:  # one who commits before the other has filled the gap has no receipt to give
+        while max(reached) < 40:  # a consumer that commits before the other has filled the gap has no receipt to send
             reached += courier.through(province.public)
         assert max(reached) == 40
     finally:

@@ -1,4 +1,4 @@
-"""`python -m sim.province` on data that is damaged, gone or of another program: named, and nothing made anew."""
+"""`python -m sim.province` with data that is damaged, gone or from another program: an error, and no new data."""
 
 import json
 import shutil
@@ -18,7 +18,7 @@ NO_BROKER = ReservedPort()
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Of a province that has worked."""
+    """The data folder of a province that has been used."""
     Province(tmp_path / "province", "127.0.0.1", 1).stop()
     return tmp_path / "province"
 
@@ -35,7 +35,7 @@ def commands(folder: Path) -> list[list[str]]:
 
 
 def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
-    """What stderr says; the exit code is 2."""
+    """The text on stderr. The exit code must be 2."""
     assert main(arguments) == 2, arguments
     printed = capsys.readouterr()
     assert printed.err.count("\n") == 1

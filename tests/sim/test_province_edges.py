@@ -1,4 +1,4 @@
-"""Edges and their passes: who is admitted gets one, in time, and nobody else."""
+"""Edges and their passes: each admitted edge gets a pass in time, and nobody else does."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Whatever a registered lock signed is committed as evidence, and never holds back the receipts of what follows it."""
+"""Everything that a registered lock signed is committed as evidence, and never delays receipts of later records."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -42,18 +42,18 @@ def after(chain: Chain, last: bytes, body: dict[Any, Any]) -> bytes:
 
 
 def stray(chain: Chain, counter: int, body: dict[Any, Any] | None = None) -> bytes:
-    """A record that names a predecessor which never was."""
+    """A record whose `previous` is the hash of no record."""
     return chain.sign(chain.payload(body or entry(), counter, b"\x05" * 32))
 
 
 def with_sealed(chain: Chain, sealed: bytes) -> bytes:
-    """The third record, with these bytes where the sealed body belongs."""
+    """The third record, with these bytes in place of the sealed body."""
     previous = record.parse(chain.records[1]).payload_hash
     return chain.sign(cbor.encode([1, chain.lock_id, 3, previous, sealed]))
 
 
 def with_plaintext(chain: Chain, plaintext: bytes) -> bytes:
-    """The third record, rightly sealed to the province, with a body of our choice."""
+    """The third record, correctly sealed to the province, with the given body."""
     protected = cbor.encode({1: 35})
     previous = record.parse(chain.records[1]).payload_hash
     aad = cose.enc_structure(protected, cbor.encode([1, chain.lock_id, 3, previous]))
@@ -224,7 +224,7 @@ def test_an_edge_that_lost_the_answer_lets_go_when_it_sends_again_in_any_parts(
 def test_a_lock_whose_flash_was_turned_back_goes_on_being_receipted(
     province: Province, chain: Chain, outbox: Outbox
 ) -> None:
-    """Another edge brought a record 3 that the lock has forgotten; what it made since follows its new record 3."""
+    """Another edge brought a record 3 that the lock has lost. The lock's later records follow its new record 3."""
     elsewhere = after(chain, chain.records[1], entry())
     deliver(province, *chain.records, elsewhere)
     again = after(chain, chain.records[1], check_in())
@@ -239,7 +239,7 @@ def test_a_lock_whose_flash_was_turned_back_goes_on_being_receipted(
 def test_a_lock_that_breaks_its_chain_at_every_record_gets_an_answer_for_all_of_a_batch(
     province: Province, chain: Chain, outbox: Outbox
 ) -> None:
-    # With nothing sealed in them, for as many records of full length would not go into one batch.
+    # They are empty, because so many records of full length would not fit into one batch.
     empty = (chain.sign(cbor.encode([1, chain.lock_id, counter, b"\x05" * 32, b""])) for counter in range(2, 259))
     records = [chain.records[0], *empty]
     hold(outbox, *records)

@@ -1,4 +1,4 @@
-"""What the province tells a lock: the time, its papers, its grants; and to whom it tells nothing."""
+"""The statements that the province sends to a lock: time, placement, lists, grants. Some locks get none."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Verdicts on registrations: GB 11643-1999 and what a number tells of its holder."""
+"""Verdicts on registrations: GB 11643-1999, and the birth date and sex in a number."""
 
 from typing import Any
 

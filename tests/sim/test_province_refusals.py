@@ -1,4 +1,4 @@
-"""What the province refuses in writing: signed once, repeated for nothing, and junk buys no signatures."""
+"""Signed refusals of the province: each is signed once and then repeated, and junk cannot cause many signatures."""
 
 import os
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from tests.support.edge_side import codes, deliver, place, receipts, refusals
 
 
 class World:
-    """A province with a clock that is set by hand, and a registered lock."""
+    """A province with a clock that the test sets, and a registered lock."""
 
     def __init__(self, folder: Path) -> None:
         self.now = NOW
@@ -43,7 +43,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 @pytest.fixture
 def signatures(monkeypatch: pytest.MonkeyPatch, world: World) -> list[bytes]:
-    """One item for each signature that the province's key makes from here on."""
+    """A list with one item for each signature of the province's key from now on."""
     made: list[bytes] = []
     sign = crypto.sign
 
@@ -57,7 +57,7 @@ def signatures(monkeypatch: pytest.MonkeyPatch, world: World) -> list[bytes]:
 
 
 def signed_by_lock(chain: Chain, counter: int) -> bytes:
-    """A record of a lock, with nothing sealed in it, unlike any other."""
+    """A record of a lock with an empty body, different from all others."""
     previous = record.GENESIS if counter == 1 else os.urandom(32)
     return chain.sign(cbor.encode([1, chain.lock_id, counter, previous, os.urandom(8)]))
 
@@ -132,7 +132,7 @@ def test_what_a_lock_signed_twice_is_refused_in_the_midst_of_a_flood_of_junk(wor
 
 
 def test_a_refusal_of_a_forgery_neither_refuses_nor_holds_up_the_record_that_the_lock_did_sign(world: World) -> None:
-    """Whoever sees a record on its way can send the same payload with another signature before it."""
+    """Somebody who sees a record on its way can send its payload first, with another signature."""
     genuine = signed_by_lock(world.lock, 1)
     protected, unprotected, payload, _ = cbor.decode(genuine)
     borrowed = cbor.encode([protected, unprotected, payload, os.urandom(64)])

@@ -1,4 +1,4 @@
-"""What the province commits, opens, receipts and refuses, whatever the order and however often it comes."""
+"""The province commits, opens, receipts and refuses records correctly in any order, and when they come twice."""
 
 from pathlib import Path
 from typing import Any

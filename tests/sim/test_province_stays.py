@@ -1,4 +1,4 @@
-"""Who is where: occupancy, guardians, and one ID at two listings at once, from records as locks make them."""
+"""Occupancy, guardians, and one ID at two listings at once, computed from records as locks make them."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""The command that shows what a province holds."""
+"""The command that shows a province's data."""
 
 import json
 from pathlib import Path

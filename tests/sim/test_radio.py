@@ -1,4 +1,4 @@
-"""The simulated air: who hears whom, adapters in other processes, and faults that look like those of a real radio."""
+"""The simulated air: range, adapters in other processes, and faults like those of a real radio."""
 
 import asyncio
 import sys
@@ -25,7 +25,7 @@ ECHO = "4d6f6f72-0000-0000-0000-0000000000aa"
 
 
 async def echo_device(air: Air, address: str) -> Device:
-    """A peripheral that notifies what is written to it; not a lock."""
+    """A peripheral that is not a lock. It notifies what is written to it."""
     controller = air.controller(address, address)
     device = Device(address, Address(address), host=Host(controller, controller))
 

@@ -1,4 +1,4 @@
-"""The whole system, for real: every scenario on the real interpreter, and the commands that people and CI call."""
+"""The whole system: every scenario on the real interpreter, and the commands that people and CI use."""
 
 import asyncio
 import json
@@ -31,7 +31,7 @@ def run(story: Story, seed: int = 1, runtime: str = "micropython", folder: Path 
 
 
 EXPECTED: dict[str, tuple[int, int] | None] = {
-    # scenario: openings and records that its story must leave, whatever the seed; None where chance decides how many
+    # scenario: (openings, records) after its story, with any seed; None where the seed decides how many
     "first-checkin": (1, 1),
     "two-guests": (2, 2),
     "stranger": (0, 0),
@@ -52,7 +52,7 @@ EXPECTED: dict[str, tuple[int, int] | None] = {
     "pin-guessing": (2, 2),
     "cold-start": (5, 5),
     "clock-rollback": (4, 4),
-    "journal-full": None,  # how soon it is full hangs on how many events the lock has had to record meanwhile
+    "journal-full": None,  # how soon the journal is full depends on how many events the lock records meanwhile
     "stuck-loop": (2, 2),
     "brown-out": (2, 2),
     "reader-fault": (1, 1),
@@ -119,13 +119,13 @@ def test_a_story_without_promises_is_not_ok() -> None:
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedProcess[str], Path]:
-    """What a run said, and the folder it kept."""
+    """The output of a run, and the folder that it kept."""
     folder = tmp_path_factory.mktemp("kept")
     return command("run", "first-checkin", "--json", "--seed", "5", "--keep", str(folder)), folder
 
 
 FREE_AT_READY = 112_000
-"""Bytes of heap that a lock must have when it is ready, or taps that are torn away and begin anew run out of it."""
+"""Bytes of heap that must be free when a lock is ready. With less, repeated broken taps run out of memory."""
 
 
 def test_a_lock_that_is_ready_has_heap_for_a_tap(kept: tuple[subprocess.CompletedProcess[str], Path]) -> None:

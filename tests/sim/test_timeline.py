@@ -1,4 +1,4 @@
-"""The timeline tells what happened, in the order of cause and effect, however late a channel brings its words."""
+"""The timeline has the order of cause and effect, even if the reports of a channel come late."""
 
 import asyncio
 import io
@@ -75,7 +75,7 @@ def test_a_signal_is_what_board_lit_and_sounded() -> None:
 
 
 class Screen(io.StringIO):
-    """What is printed, and a word that it comes to show."""
+    """Keeps what is printed, and sets `shown` once `word` is in it."""
 
     def __init__(self, word: str = "") -> None:
         super().__init__()

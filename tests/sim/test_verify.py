@@ -1,4 +1,4 @@
-"""Claims about `python -m sim verify`: one verdict, the right exit code and never a traceback, whatever FILE holds."""
+"""`python -m sim verify` gives one verdict, the right exit code and never a traceback, for any FILE."""
 
 import json
 from pathlib import Path
@@ -61,7 +61,7 @@ def judge(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
         code = main(["verify", str(file), "--runtime", runtime])
         output = capsys.readouterr()
         verdict = Verdict(code, output.out)
-        # What FILE lacks is told to people as well; a verdict on a document is no error of the command.
+        # An error about FILE is also printed for people. A verdict on a document is not an error of the command.
         assert output.err.startswith(f"{verdict.error}: ") if code == 2 else output.err == ""
         return verdict
 

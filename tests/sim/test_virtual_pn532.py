@@ -1,4 +1,4 @@
-"""The virtual PN532 by itself: what the manual says that each command does, byte by byte."""
+"""The virtual PN532 alone: each command does what the manual says, byte by byte."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -18,7 +18,7 @@ WAKE = bytes.fromhex("5555") + bytes(14)
 
 
 class Host:
-    """The far end of the line, in the hands of a test. Everything that comes is kept in `heard`."""
+    """The host's end of the line, controlled by a test. All bytes from the chip are kept in `heard`."""
 
     def __init__(self, board: VirtualPn532) -> None:
         self.board = board
@@ -29,7 +29,7 @@ class Host:
         self.heard += data
 
     async def say(self, data: bytes | str, seconds: float = 0.5) -> str:
-        """What comes back within so many seconds, in hex."""
+        """The bytes that come back within so many seconds, in hex."""
         self.heard = b""
         self.board.hear(bytes.fromhex(data) if isinstance(data, str) else data)
         await asyncio.sleep(seconds)
@@ -98,7 +98,7 @@ def test_each_command_answers_as_the_manual_says() -> None:
             "52 00": "5300",
             "54 01": "5527",
             "4a 01 00": "4b00",
-            "06 6339": "0726",  # the REQA that nobody answered
+            "06 6339": "0726",  # the REQA that no card answered
             "4a 01 03 00": "4b00",
             "4a 03 00": "error",
             "42": "error",
@@ -132,7 +132,7 @@ def test_a_damaged_frame_is_not_acknowledged() -> None:
 def test_an_ack_ends_the_command_that_runs_and_a_nack_repeats_the_last_answer() -> None:
     async def story(host: Host) -> None:
         assert await host.command("14 01 00 00") == "15"
-        assert await host.say("0000ff04fcd44a0100e100", 5) == ACK  # looks for a card for ever
+        assert await host.say("0000ff04fcd44a0100e100", 5) == ACK  # this looks for a card for ever
         assert await host.say("0000ff00ff00") == ""
         assert host.board.chip.aborted == 1
         assert await host.command("00 00 61") == "010061"
@@ -197,7 +197,7 @@ def test_after_a_look_that_found_nobody_the_chip_sends_seven_bits_and_no_crc() -
         assert (await host.command("12 00"), (await host.command("4a 01 00"))[:4]) == ("13", "4b01")
         assert await host.command("06 6302 6303 633d") == "07808000"
         await host.command("08 6303 00")
-        assert await host.command("42 e080") == "4300" + "0578008000" + "5315"  # the card's CRC is the host's to check
+        assert await host.command("42 e080") == "4300" + "0578008000" + "5315"  # the host has to check the card's CRC
 
     with_host(story)
 
@@ -219,7 +219,7 @@ def test_targets_are_listed_selected_and_released() -> None:
         host.board.antenna.bring(second)
         assert (
             await host.command("4a 02 00") == "4b0101000420040878797a"
-        )  # the first speaks ISO-DEP and no longer hears
+        )  # the first card speaks ISO-DEP, and no longer answers this
         assert await host.command("32 01 00") == "33"
         assert states() == ("off", "off")
         assert await host.command("4a 02 00") == "4b020100042004086162630200042004" + "0878797a"

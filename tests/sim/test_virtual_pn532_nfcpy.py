@@ -1,4 +1,4 @@
-"""nfcpy, which knows real chips, reads a phone through ours over a serial port: a peer that keeps our chip honest."""
+"""nfcpy, which is written for real chips, reads a phone through the virtual chip over a serial port."""
 
 import asyncio
 import logging
