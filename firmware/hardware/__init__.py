@@ -1,1 +1,1 @@
-"""What the lock is made of: pins, strike, lamp and tone, contacts, keypad, radio, watchdog, console, ticks."""
+"""The parts of the lock: pins, strike, lamp and tone, contacts, keypad, radio, watchdog, console, ticks."""

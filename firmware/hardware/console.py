@@ -1,19 +1,19 @@
 """The serial console: one line for each event, `<ms> <event> key=value …`, for installers and the simulator's timeline.
 
-It never prints personal data, keys or bytes from a guest, only events, codes, counts and durations. The last lines are
-kept, for somebody who plugs in a cable after something has happened (`firmware/maintenance.py`).
+It never prints personal data, keys or bytes from a guest, only events, codes, counts and durations. The most recent
+lines are kept, so that somebody can plug in a cable later and read them (`firmware/maintenance.py`).
 """
 
 from firmware.hardware import ticks
 from protocol import const
 
 _KEPT = const(1024)
-_kept = bytearray(_KEPT)  # a ring that is made once, so that a logged line leaves nothing on the heap
+_kept = bytearray(_KEPT)  # a ring buffer, allocated once, so that a logged line leaves nothing on the heap
 _count = 0
 
 
 def log(event: str, **facts: object) -> None:
-    """Print one event. Values are numbers or short codes."""
+    """Print one event. The values in `facts` are numbers or short codes."""
     line = "%d %s" % (ticks.now(), event)
     for name in sorted(facts):
         line += " %s=%s" % (name, facts[name])
@@ -22,7 +22,7 @@ def log(event: str, **facts: object) -> None:
 
 
 def advise(message: str) -> None:
-    """Print the sentence of a ConfigError, which says what an installer can correct. Print nothing if there is none."""
+    """Print `message`, a ConfigError's sentence on what an installer can correct. Print nothing if it is empty."""
     if message:
         print(message)
         _keep(message.encode() + b"\n")
@@ -34,7 +34,7 @@ def answer(line: bytes) -> None:
 
 
 def lines() -> bytes:
-    """The last complete lines, oldest first, each with its line end."""
+    """Return the complete lines that are kept, oldest first, each with its line end."""
     at = _count % _KEPT
     kept = bytes(_kept[at:] + _kept[:at])
     if _count < _KEPT:

@@ -1,4 +1,4 @@
-"""Send a message over GATT. At times the stack has no buffer, and it does not say when it has one again."""
+"""Send a message over GATT. At times the stack has no free buffer, and it does not report when one is free again."""
 
 import asyncio
 
@@ -11,19 +11,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 RETRY_SECONDS = 0.005
-"""Pause between two tries while the stack has no buffer. A buffer comes free after a connection interval at the
-earliest; this is shorter."""
+"""Pause between two tries while the stack has no free buffer. It is shorter than a connection interval, after which a
+buffer is free at the earliest."""
 STUCK_MS = 5000
-"""A peer that has taken nothing for this long is not coming back."""
+"""A peer that has taken no data for this long is given up."""
 
-_NOT_CONNECTED = 107, 128  # ENOTCONN: of Linux, and of lwIP, whose numbers the ESP32 port uses
+_NOT_CONNECTED = 107, 128  # ENOTCONN on Linux, and ENOTCONN in lwIP, whose numbers the ESP32 port uses
 
 
 async def send_message(message: bytes, mtu: int, write: "Callable[[bytes], None]") -> None:
     """Split `message` into parts for an ATT MTU of `mtu`, and pass them to `write` one after the other.
 
-    An OSError of `write` means that the stack cannot send now, or is not connected. Every other exception of `write`
-    ends the sending. Raises TransportError `ble.lost` and `ble.stuck`, FormatError `parts.empty`, and these exceptions.
+    An OSError raised by `write` means that the stack cannot send now, or is not connected. Any other exception raised
+    by `write` ends the sending and is passed on. Raises TransportError `ble.lost` if the connection is lost, or
+    `ble.stuck` if the peer takes no data for STUCK_MS, and FormatError `parts.empty` if the message is empty.
     """
     blocked = None
     for part in Parts(message, mtu):
@@ -44,5 +45,5 @@ async def send_message(message: bytes, mtu: int, write: "Callable[[bytes], None]
 
 
 def lost() -> TransportError:
-    """The error for a connection that is gone."""
+    """Return the error to raise when the connection is lost."""
     return TransportError("ble.lost", "the connection was lost")

@@ -1,4 +1,4 @@
-"""An event that interrupts and radio handlers may set."""
+"""Create an event that interrupts and radio handlers may set."""
 
 import asyncio
 import sys
@@ -9,9 +9,10 @@ if TYPE_CHECKING:
 
 
 def irq_flag() -> "Any":
-    """An event with `set`, `clear` and `wait` that irq handlers may set.
+    """Return an event with `set`, `clear` and `wait` that irq handlers may set.
 
-    On the chip these handlers run in a thread or an interrupt. Only `ThreadSafeFlag` wakes a sleeping loop from there.
-    The unix port runs them in the loop, so an `Event` is enough. It would poll a `ThreadSafeFlag` every millisecond.
+    On the chip, irq handlers run in another thread or in an interrupt. From there only a `ThreadSafeFlag` can wake a
+    sleeping event loop. The unix port runs the handlers in the event loop, so an `Event` is enough. On the unix port a
+    `ThreadSafeFlag` would be polled every millisecond.
     """
     return getattr(asyncio, "ThreadSafeFlag" if sys.platform == "esp32" else "Event")()

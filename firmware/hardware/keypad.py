@@ -1,12 +1,12 @@
-"""A keypad at the door, over Wiegand: two wires, one for zeros and one for ones. A low pulse on a wire is a bit.
+"""A keypad at the door, over Wiegand: two wires, one for zeros and one for ones. Each low pulse on a wire is one bit.
 
-A key is eight bits, as keypads of access control send it in their 8-bit mode. The low four bits are the key, and the
-high four their complement, so that a lost pulse is noticed. There are ten digits. `*` clears what was typed and `#`
-confirms it. The keypad beeps by itself. While the interpreter is busy the chip queues eight edges, just enough for a
-key.
+Each key is sent as eight bits, as in the 8-bit mode of keypads for access control. The low four bits are the key, and
+the high four bits are their complement, so that a lost pulse is noticed. There are ten digits. `*` clears the digits
+typed so far, and `#` confirms them. The keypad beeps by itself. While the interpreter is busy the chip queues eight
+edges, just enough for one key.
 
-The wires are outside. Somebody who reaches them could pulse them so fast that no other interrupt finds a place in that
-queue. So the lock stops listening for a while to a keypad that does not pause.
+The wires are on the outside of the door. Somebody who reaches the wires could pulse them so fast that the queue has no
+place for any other interrupt. So if pulses come without a pause, the lock ignores the keypad for a while.
 """
 
 import asyncio
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
 KEYS = "0123456789*#"
 GAP_MS = 100
-"""After a pause of this length a new key begins. Within a key, pulses are 1 to 3 ms apart."""
+"""A pulse after a pause of this length begins a new key. Within a key, pulses are 1 to 3 ms apart."""
 PAUSE_MS = 10000
-"""After a pause of this length, what was typed is cleared."""
+"""After a pause of this length, the digits typed so far are cleared."""
 BURST = 256
-"""So many pulses without a pause of GAP_MS are noise. They would be 32 keys, and no hand types that fast."""
+"""More pulses than this without a pause of GAP_MS are noise. They would be 32 keys, and nobody types that fast."""
 DEAF_MS = 1000
-"""How long the lock does not listen after noise."""
+"""How long the lock ignores the keypad after noise."""
 LONGEST = 16
-"""Most digits that are kept, the first ones. A PIN is shorter, so longer input is nobody's PIN."""
+"""Maximum number of digits that are kept. Further digits are dropped. Every PIN is shorter than this."""
 
 
 class Keypad:
@@ -82,7 +82,7 @@ class Keypad:
                 if len(self._keys) < LONGEST:
                     self._keys += KEYS[low]
                 self._flag.set()
-        # After eight bits that were no key, what follows is noise, and is ignored until there is a pause.
+        # If eight bits were no valid key, all further bits are noise, and are ignored until there is a pause.
 
     async def _key(self) -> str:
         while not self._keys:
@@ -97,7 +97,7 @@ class Keypad:
         return key
 
     async def code(self) -> str:
-        """Wait for digits that are typed and confirmed, 1 to LONGEST of them, and return them."""
+        """Wait until somebody has typed 1 to LONGEST digits and confirmed them, and return the digits."""
         typed = ""
         while True:
             try:
@@ -113,6 +113,6 @@ class Keypad:
                 return typed
 
     async def serve(self, enter: "Callable[[str], Awaitable[None]]") -> None:
-        """Give `enter` each code that is typed, for ever. `enter` must not raise."""
+        """Pass each code that is typed to `enter`, for ever. `enter` must not raise exceptions."""
         while True:
             await enter(await self.code())

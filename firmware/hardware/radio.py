@@ -1,9 +1,9 @@
-"""One Bluetooth radio for two users: the edge link, which always runs, and a session with a phone now and then.
+"""One Bluetooth radio with two users: the edge link, which always runs, and a session with a phone now and then.
 
-Towards the link, `Radio` behaves like `bluetooth.BLE`, so the link need not know that it shares. One session at a time
-(`firmware.mdoc_ble`) borrows the radio with `borrow` and returns it with `give_back`.
+Towards the link, `Radio` behaves like `bluetooth.BLE`, so the link need not know that it shares the radio. A session
+(`firmware.mdoc_ble`) borrows the radio with `borrow` and returns it with `give_back`, one session at a time.
 
-**Whose connection is it?** The stack does not say who connects. A connection shows what it is by what it writes to:
+**Whose connection is it?** The stack does not say who has connected. The service that the peer writes to shows it:
 
 | state | event | next state | who is told |
 | --- | --- | --- | --- |
@@ -19,38 +19,38 @@ Towards the link, `Radio` behaves like `bluetooth.BLE`, so the link need not kno
 | any | a handler raised an exception | MISSED: its writes and notifications are ignored | `mend` disconnects it |
 | any | the radio is restarted | none | link, then session: RESTARTED |
 
-A connection that stays UNKNOWN or EARLY is disconnected by the link after a while, as any connection that never writes.
+If a connection stays UNKNOWN or EARLY, the link disconnects it after a while, because it has not written to the link.
 
-**Who advertises?** There is one advertising set of 31 bytes, with room for one 128-bit UUID. It is the link's. `begin`
-and `advertise` take it for a session (`_quiet`); `let_link_advertise` and `give_back` return it.
+**Who advertises?** There is only one advertising set. It has 31 bytes, with room for one 128-bit UUID, and belongs to
+the link. `begin` and `advertise` take it for a session (`_quiet`); `let_link_advertise` and `give_back` return it.
 
 **What the stack allows** (MicroPython's extmod/nimble/modbluetooth_nimble.c; NimBLE's ble_gatts_reset and
 ble_gatts_start):
 
-- `gatts_register_services` replaces every service; it cannot append. It fails with EBUSY while there is any connection,
-  advertising, scan or connection attempt. So it is called once, before the first advertising, and again after each
-  restart. It registers the link's service and, after it, the one for phones.
-- An mdoc in the central role looks for a service UUID that was made for this one transaction. The UUID of a registered
-  service cannot be changed, but the value of a descriptor can. For ATT a service declaration is just an attribute of
-  type 0x2800 whose value is the UUID; everything up to the next such attribute belongs to that service (Core, Vol 3,
-  Part G, 3.1). NimBLE reads that value afresh for each discovery, and does not check that a service was registered
-  there (ble_att_svr.c, ble_att_svr_build_read_group_type_rsp and ble_att_svr_fill_type_value). So the phones' service
-  starts with a characteristic whose last descriptor has type 0x2800, and `begin` writes the transaction's UUID to it.
-  No handle ever changes, and no edge notices.
-- After a session the service keeps its UUID until the next session. Nobody answers there in between.
+- `gatts_register_services` replaces all services; it cannot append one. It fails with EBUSY while there is any
+  connection, advertising, scan or connection attempt. So it is called once before the first advertising, and again
+  after each restart. It registers the link's service first, then the service for phones.
+- An mdoc in the central role looks for a service UUID that was made for only one transaction. The UUID of a registered
+  service cannot be changed, but the value of a descriptor can. In ATT a service declaration is just an attribute of
+  type 0x2800 whose value is the UUID. All attributes up to the next declaration belong to that service (Core, Vol 3,
+  Part G, 3.1). NimBLE reads the value afresh for each discovery, and does not check that a service was registered at
+  this attribute (ble_att_svr.c, ble_att_svr_build_read_group_type_rsp and ble_att_svr_fill_type_value). So the phones'
+  service starts with a characteristic whose last descriptor has type 0x2800, and `begin` writes the transaction's UUID
+  to this descriptor. No handle ever changes, so edges are not affected.
+- After a session the service keeps its UUID until the next session. Nothing answers a phone there in between.
 
-**The rule for event handlers.** Events arrive in NimBLE's own task. It can interrupt any function of ours between two
-steps of the interpreter (py/vm.c, `gil_divisor`), and also while a long line is printed or `active` runs. It never
-interrupts a handler. So these rules hold here, in the link and in the sessions:
+**The rule for event handlers.** Events arrive in NimBLE's own task. That task can interrupt any function of ours
+between two steps of the interpreter (py/vm.c, `gil_divisor`), and also while a long line is printed or `active` runs.
+It never interrupts a handler. So these rules hold here, in the link and in the sessions:
 
-- A task reads once what a handler may change, and works with what it has read. A connection handle that it has read may
-  be closed by the time it is used; the stack answers that with an OSError. None is never passed to the stack.
-- Each fact has one writer: the handler or the task. Where both must write, it is one step (`pop`, `popitem`) or a flag
-  that is only ever set. A task sets a flag before it acts, and clears it again if the action fails.
-- Facts that belong together are one object. The handler makes a new one, so a task with the old one cannot mix them.
+- If a handler may change a value, a task reads the value once and works with its copy. A connection may be closed
+  between the reading and the use of its handle; the stack then raises an OSError. None is never passed to the stack.
+- Each value has only one writer: either the handler or the task. If both must write a value, each write is one step
+  (`pop`, `popitem`), or the value is a flag. A task sets the flag before it acts, and clears it if the action fails.
+- Values that belong together are one object. The handler creates a new object, so a task never mixes old and new.
 - Handlers store what happened, within limits that no peer can raise, and never log. If an exception left the handler,
-  the stack would drop the handler for good (`invoke_irq_handler_run_protected`). So `Radio._irq` catches all of them,
-  and `mend` repairs what was missed.
+  the stack would never call the handler again (`invoke_irq_handler_run_protected`). So `Radio._irq` catches all
+  exceptions, and `mend` repairs what was missed.
 """
 
 import asyncio
@@ -69,7 +69,8 @@ if TYPE_CHECKING:
     Handler = Callable[[int, Any], None]
 
 RESTARTED = const(0)
-"""No event of the stack: the radio was restarted. All connections are gone, and the services are registered again."""
+"""Our own event, not the stack's: the radio was restarted. All connections are gone; the services are registered again.
+"""
 CENTRAL_CONNECT = const(1)
 CENTRAL_DISCONNECT = const(2)
 GATTS_WRITE = const(3)
@@ -82,9 +83,9 @@ _LAST_CLIENT_EVENT = const(19)
 MTU_EXCHANGED = const(21)
 
 RESTART_PAUSE_MS = 1500
-"""Pause after a failed restart. If a visit has taken all the memory, it is over soon."""
+"""Pause after a failed restart. If the restart failed because a visit uses all the memory, the visit is over soon."""
 _TRIES = const(9)
-"""Failed restarts in a row before `mend` gives up. Then only a restart of the lock helps."""
+"""Number of failed restarts in a row after which `mend` gives up. Then only a restart of the lock helps."""
 
 _UNKNOWN = const(0)
 _PHONE = const(1)
@@ -99,10 +100,10 @@ _INBOX = const(3)
 
 
 class Radio:
-    """The radio `ble` (a `bluetooth.BLE`), shared. Methods that `bluetooth.BLE` has too are for the link.
+    """The shared radio. `ble` is a `bluetooth.BLE`; methods that have the name of one of its methods are for the link.
 
-    `phones` makes the service for phones. In this order it has a characteristic whose descriptor declares the service,
-    then State, Client2Server, Server2Client and Ident.
+    `phones` creates the service for phones. The service has five characteristics in this order: one whose descriptor
+    declares the service, then State, Client2Server, Server2Client and Ident.
     """
 
     def __init__(self, ble: "Any", phones: "Callable[[], tuple[Any, ...]] | None" = None) -> None:
@@ -112,21 +113,21 @@ class Radio:
         self._services: tuple[Any, ...] = ()
         self._buffers: dict[int, tuple[int, bool]] = {}
         self._advertised: tuple[int, Any] | None = None
-        self._connections: dict[int, int] = {}  # by handle: a state of the table above
-        self._mtus: dict[int, int] = {}  # by handle; only after an exchange
+        self._connections: dict[int, int] = {}  # handle: the connection's state in the table above
+        self._mtus: dict[int, int] = {}  # handle: the MTU, only after it was exchanged
         self._borrower: Handler | None = None
         self._phones = phones
         self._values: tuple[int, ...] = ()
         self._quiet = False  # a session has the advertising set
         self._broken = irq_flag()
-        # How often a handler has failed; and of the last failure, the error and the connection.
+        # `_failures` counts failures of a handler. `_last` and `_wrong` are connection and error of the latest failure.
         self._failures = self._counted = 0
         self._last = 0
         self._wrong: type[Exception] | None = None
         self._down = False
 
     def mtu(self, connection: int) -> int:
-        """ATT MTU of a connection."""
+        """Return the ATT MTU of a connection."""
         return self._mtus.get(connection, SMALLEST_MTU)
 
     # --- what the link uses ------------------------------------------------------------------------------------------
@@ -146,39 +147,40 @@ class Radio:
         self._configure()
 
     def gatts_register_services(self, services: "tuple[Any, ...]") -> "tuple[Any, ...]":
-        """Register the link's services and the one for phones. Call it before anything else happens on the air."""
+        """Register the link's services and the service for phones. Call this before the radio sends or receives."""
         self._services = services
         return self._register()[: len(services)]
 
     def gatts_set_buffer(self, handle: int, size: int, append: bool = False) -> None:
-        """As `bluetooth.BLE.gatts_set_buffer`, now and after each restart."""
+        """Do as `bluetooth.BLE.gatts_set_buffer`, now and after each restart."""
         self._buffers[handle] = (size, append)
         self.ble.gatts_set_buffer(handle, size, append)
 
     def gatts_read(self, handle: int) -> bytes:
-        """As `bluetooth.BLE.gatts_read`."""
+        """Do as `bluetooth.BLE.gatts_read`."""
         value: bytes = self.ble.gatts_read(handle)
         return value
 
     def gatts_notify(self, connection: int, handle: int, data: bytes) -> None:
-        """As `bluetooth.BLE.gatts_notify`."""
+        """Do as `bluetooth.BLE.gatts_notify`."""
         self.ble.gatts_notify(connection, handle, data)
 
     def gap_advertise(self, interval_us: "int | None", data: "bytes | None" = None) -> None:
-        """As `bluetooth.BLE.gap_advertise`; deferred while a session has the advertising set."""
+        """Do as `bluetooth.BLE.gap_advertise`, but not before a session has returned the advertising set."""
         self._advertised = None if interval_us is None else (interval_us, data)
         if not self._quiet:
             self.ble.gap_advertise(interval_us, data)
 
     def gap_disconnect(self, connection: int) -> bool:
-        """As `bluetooth.BLE.gap_disconnect`."""
+        """Do as `bluetooth.BLE.gap_disconnect`."""
         return bool(self.ble.gap_disconnect(connection))
 
     async def mend(self, pause_ms: int = RESTART_PAUSE_MS) -> None:
-        """Run for ever: repair what a failed handler has missed, and start a radio that could not be restarted.
+        """Run for ever: repair what a failed handler has missed, and restart the radio again if a restart failed.
 
-        After one failure, disconnect the connection concerned; the disconnection cleans up the rest. If that cannot be
-        done, or several handlers failed, restart the radio. Raises the stack's error after `_TRIES` failed restarts.
+        After one failure, disconnect the connection of the failed event; the disconnection resets everything else. If
+        it cannot be disconnected, or if handlers failed several times, restart the radio. Raises the stack's error
+        after `_TRIES` failed restarts in a row.
         """
         tries = 0
         while True:
@@ -211,7 +213,7 @@ class Radio:
     # --- what a session uses -----------------------------------------------------------------------------------------
 
     def borrow(self, handler: "Handler") -> None:
-        """Pass events of phones, and of this radio as a client, to `handler` until `give_back`.
+        """Until `give_back`, pass events of phones, and events of this radio as a client, to `handler`.
 
         Raises TransportError `ble.busy` while another session has the radio.
         """
@@ -220,7 +222,7 @@ class Radio:
         self._borrower = handler
 
     def give_back(self) -> None:
-        """End what `borrow` began: disconnect phones and let the link advertise again. Never raises."""
+        """Return the radio after `borrow`: disconnect phones and let the link advertise again. Never raises."""
         self._borrower = None
         for handle, whose in list(self._connections.items()):
             if whose == _PHONE:
@@ -228,7 +230,7 @@ class Radio:
         self.let_link_advertise()
 
     def let_link_advertise(self) -> None:
-        """Hand the advertising set back to the link."""
+        """Return the advertising set to the link."""
         if not self._quiet:
             return
         self._quiet = False
@@ -237,19 +239,19 @@ class Radio:
             if self._advertised is not None:
                 self.ble.gap_advertise(*self._advertised)
         except OSError as error:
-            # A connection is just beginning or ending. When that is done, the link advertises again by itself.
+            # A connection is just beginning or ending. After that event, the link advertises again by itself.
             log("radio.hidden", error=error.args[0])
 
     def advertise(self, interval_us: int, data: bytes) -> None:
-        """Advertise for a session. Raises OSError when the stack cannot, with all its connections in use."""
+        """Advertise for a session. Raises OSError if the stack has no free connection, so it cannot advertise."""
         self._quiet = True
         self.ble.gap_advertise(interval_us, data)
 
     def begin(self, name: bytes, ident: bytes) -> "tuple[int, ...]":
-        """Set the UUID of the phones' service to `name` (16 bytes, big-endian) and its Ident to `ident`. Returns the
+        """Set the UUID of the phones' service to `name` (16 bytes, big-endian) and its Ident to `ident`. Return the
         handles of State, Client2Server and Server2Client.
 
-        Raises TransportError `ble.stack` when the stack refuses.
+        Raises TransportError `ble.stack` when the stack refuses this.
         """
         try:
             if not self._values:
@@ -270,13 +272,14 @@ class Radio:
         self.ble.config(mtu=PREFERRED_MTU, **self._settings)
 
     def _register(self) -> "tuple[Any, ...]":
-        """Register the link's services and the one for phones, with their buffers. Raises OSError, MemoryError."""
+        """Register the services of the link and of phones, with their buffers. Raises OSError if the stack refuses, and
+        MemoryError if there is no memory."""
         phones = self._phones
         services = self._services if phones is None else self._services + (phones(),)
         handles: tuple[Any, ...] = self.ble.gatts_register_services(services)
         if phones is not None:
             self._values = handles[-1]
-            # A declaration without a UUID would be an error for everybody who discovers services.
+            # If the declaration had no UUID, every peer that discovers services would get an error.
             self.ble.gatts_write(self._values[_NAMED], bytes(16))
             self._buffers[self._values[_INBOX]] = (LONGEST_PART, False)
         for handle, buffer in self._buffers.items():
@@ -284,21 +287,21 @@ class Radio:
         return handles
 
     def _send_away(self, handle: int) -> bool:
-        """Disconnect; False if the connection was already gone."""
+        """Disconnect. Return False if the connection was already gone."""
         try:
             return bool(self.ble.gap_disconnect(handle))
         except OSError:
             return False
 
     def _restart(self) -> None:
-        """Switch the radio off and on, the only way that always ends every connection, and register all services again.
+        """Switch the radio off and on, and register all services again. Only this always ends every connection.
 
-        Raises OSError, MemoryError; `mend` then tries again.
+        Raises OSError if the stack refuses, and MemoryError if there is no memory. `mend` then tries again.
         """
         log("radio.restarted")
         self._down = True
         self.ble.active(False)
-        # Nobody can connect until somebody advertises, so no handler runs from here on.
+        # No peer can connect until the lock advertises, so no handler runs from here on.
         self._connections.clear()
         self._mtus.clear()
         self.active(True)
@@ -312,8 +315,9 @@ class Radio:
     def _irq(self, event: int, data: "Any") -> None:
         try:
             self._note(event, data)
-        except Exception as error:  # noqa: BLE001  if any left, the stack would never call this handler again
-            # Allocate nothing here: there may be no memory. A scan result is ignored, because the phone repeats it.
+        except Exception as error:  # noqa: BLE001  after an exception the stack would never call this handler again
+            # Allocate nothing here, because there may be no memory. A failed scan result is ignored, because the phone
+            # sends its advertisement again.
             if event != SCAN_RESULT:
                 self._failures += 1
                 self._last = data[0]
@@ -327,7 +331,7 @@ class Radio:
         if event in (GATTS_WRITE, _NOTIFIED) and self._connections.get(data[0]) == _MISSED:
             return
         if event == GATTS_WRITE:
-            # The characteristic shows whose connection it is, so only that user gets the event.
+            # The characteristic shows whether the connection is the link's or the session's. Only that user is told.
             whose = self._connections.get(data[0])
             if data[1] not in self._values:
                 if whose in (_UNKNOWN, _EARLY):
@@ -335,11 +339,11 @@ class Radio:
                 self._tell_link(event, data)
                 return
             if borrower is None or whose == _EARLY:
-                return  # this write belongs to a session that is over; the link will drop the connection
+                return  # the write was meant for an earlier session; the link will drop the connection
             self._take_over(data[0])
         elif event == CENTRAL_CONNECT:
             self._mtus.pop(data[0], None)
-            # If it never writes, the link drops it.
+            # If this peer never writes, the link drops the connection.
             self._connections[data[0]] = _UNKNOWN
             self._tell_link(event, data)
         elif event == CENTRAL_DISCONNECT:
@@ -357,12 +361,12 @@ class Radio:
             self._mtus.pop(data[0], None)
             self._connections.pop(data[0], None)
         elif not SCAN_RESULT <= event <= _LAST_CLIENT_EVENT or event == _SCAN_DONE:
-            return  # neither user needs it
+            return  # neither user needs this event
         if borrower is not None:
             borrower(event, data)
 
     def _take_over(self, handle: int) -> None:
-        """A connection turns out to be a phone's. Tell the link that it has disconnected."""
+        """Mark the connection as a phone's, and tell the link that this connection has disconnected."""
         if self._connections.get(handle) in (_UNKNOWN, _EDGE):
             self._tell_link(CENTRAL_DISCONNECT, (handle, 0, b""))
             self._connections[handle] = _PHONE

@@ -1,8 +1,8 @@
-"""What the door's switches report: door contact, inside handle, mechanical key, cover. Each change is an event.
+"""The door's switches: door contact, inside handle, mechanical key, cover. Each change of a switch is an event.
 
-Every input is a loop that is closed to ground at rest, so a cut wire reads as an alarm. The inputs are polled, because
-a contact bounces: a level counts when two looks in a row agree. Nothing here opens the door. The inside handle opens it
-mechanically, whether this code runs or not.
+Every input is a loop that is closed to ground at rest, so a cut wire reads as an alarm. The inputs are polled because
+contacts bounce. A new level counts only when two looks in a row agree. This module never opens the door. The inside
+handle opens the door mechanically, whether this code runs or not.
 """
 
 import asyncio
@@ -24,11 +24,12 @@ if TYPE_CHECKING:
 LOOK_MS = 50
 
 EXPLAINED_MS = PULSE_MS + 7000
-"""For this long after an opening, a turn of the key or a touch of the handle, that explains an open door."""
+"""How long an opening, a turn of the key or a touch of the handle counts as the reason why the door is open."""
 
 
 class Switch:
-    """One input. `active` is the last level that two looks in a row agreed on. At first it is at rest."""
+    """One input. `active` is the level on which two looks in a row agreed most recently. At first it is False (at
+    rest)."""
 
     def __init__(self, pin: int) -> None:
         self._pin = Pin(pin, Pin.IN, Pin.PULL_UP)
@@ -36,7 +37,7 @@ class Switch:
         self.active = False
 
     def changed(self) -> bool:
-        """Look once. True if `active` has changed."""
+        """Look at the input once. Return True if `active` has changed."""
         level = self._pin.value()
         steady = level == self._last
         self._last = level
@@ -47,8 +48,10 @@ class Switch:
 
 
 class Sensors:
-    """The inputs that the fittings say are wired, on the board's `pins`, by name. `event` is called with the kind and
-    the WHAT of each event of `protocol.record.EVENTS`."""
+    """The inputs that are wired according to `fittings`. `pins` has the board's pin for each name of an input.
+
+    For each event, `event` is called with the kind of the event and its WHAT (`protocol.record.EVENTS`).
+    """
 
     def __init__(
         self, pins: "dict[str, int]", fittings: "Fittings", strike: "Strike", event: "Callable[[int, str], None]"
@@ -70,16 +73,16 @@ class Sensors:
             await asyncio.sleep(LOOK_MS / 1000)
 
     def look(self) -> None:
-        """Look once at each input, and report the events."""
+        """Look at each input once, and report the events."""
         self._looks += 1
-        # First the causes, then the door that opens because of them.
+        # Look at the key and the handle before the contact, because they may be the reason why the door opens.
         for name in ("key", "handle", "tamper", "contact"):
             switch = self._switches.get(name)
             if switch is not None and switch.changed():
                 self._tell(name, switch.active)
             if switch is not None and switch.active and name in ("key", "handle"):
                 self._touched = ticks.now()
-        # Forgotten long before the ticks wrap round.
+        # Forget these times long before the ticks wrap round.
         if self._touched is not None and ticks.age(self._touched) >= EXPLAINED_MS:
             self._touched = None
         if self._open_since is not None and ticks.age(self._open_since) >= self._held_ms:
@@ -87,7 +90,7 @@ class Sensors:
             self._event(record.DOOR, "held")
 
     def levels(self) -> "dict[str, bool]":
-        """For each input that is wired: is it active, which means not at rest?"""
+        """Return, by the name of each wired input, whether the input is active (not at rest)."""
         return {name: switch.active for name, switch in self._switches.items()}
 
     def _tell(self, name: str, active: bool) -> None:
@@ -101,8 +104,8 @@ class Sensors:
             self._event(record.DOOR, self._opening() if active else "closed")
 
     def _opening(self) -> str:
-        """WHAT for a door that opened. Only a lock that sees the inside handle can tell a guest who leaves from an
-        intruder."""
+        """Return the WHAT of the event that the door has opened. If no switch on the inside handle is wired, the lock
+        cannot tell an intruder from a guest who leaves, so it never reports "forced"."""
         if self._looks <= 2:
             return "found-open"
         for since in (self._strike.opened_at, self._touched):

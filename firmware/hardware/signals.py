@@ -1,4 +1,4 @@
-"""What the guest sees and hears: a colour and a tone for each state of the door (tables in docs/door-signals.md)."""
+"""Light and sound for the guest: a colour and a tone for each state of the door (tables in docs/door-signals.md)."""
 
 import asyncio
 
@@ -28,12 +28,12 @@ ASIDE_MS = 1000
 _PAUSE_MS = const(100)
 _FLASH_MS = const(200)
 _DARK_MS = const(2800)
-"""In "obstructed": how long the light is on and off in turn."""
+"""In "obstructed" the light is on for _FLASH_MS and off for _DARK_MS, in turn."""
 
 
 class Signals:
-    """A three-colour light, on the pins `lights` for red, green and blue, and a buzzer. Only `halt` works without the
-    event loop."""
+    """A buzzer and a three-colour light. `lights` are the pins for red, green and blue. Only the method `halt` works
+    without the event loop."""
 
     def __init__(self, lights: "tuple[int, int, int]", buzzer: int) -> None:
         self._lights = [Pin(number, Pin.OUT, value=0) for number in lights]
@@ -43,11 +43,11 @@ class Signals:
         self._linger = False
 
     def show(self, name: str, after_ms: int = 0) -> None:
-        """Show a state until the next one, and sound its tone once. With `after_ms` it begins after that time, unless
-        another state was shown by then.
+        """Show the state `name` until the next state is shown, and sound its tone once. With `after_ms`, begin after
+        that time, unless another state is shown before.
 
-        "idle" and "obstructed" are the states of a door at rest. After an answer the door goes back to the one of them
-        that was shown last. Neither of them cuts an answer short. In "obstructed" the light flashes.
+        "idle" and "obstructed" are the states of a door at rest. After the answer to a tap, the door returns to its
+        most recent state at rest. A state at rest does not cut an answer short. In "obstructed" the light flashes.
         """
         if name in ("idle", "obstructed"):
             self._rest = name
@@ -58,12 +58,12 @@ class Signals:
         self._play(name, after_ms=after_ms)
 
     def answer(self, name: str) -> None:
-        """Show the answer to a tap: its tone, its light for a moment, and then the state at rest."""
+        """Show the answer to a tap: sound its tone, show its light for a moment, and then show the state at rest."""
         self._state = self._rest
         self._play(name, for_ms=LINGER_MS)
 
     def aside(self, name: str) -> None:
-        """Show a signal for a second person while a guest is served. After it, the guest's signal is shown again."""
+        """Show a signal for a second person while a guest is served. Afterwards, show the guest's signal again."""
         self._play(name, for_ms=ASIDE_MS)
 
     def halt(self) -> None:

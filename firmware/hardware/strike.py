@@ -1,16 +1,17 @@
-"""The strike: the one output that opens the door. It has no current from reset on, and each opening is a short pulse.
+"""The strike, the only output that opens the door. After a reset it has no current. Each opening is a short pulse.
 
-A hardware timer ends the pulse, and not a task. The interpreter serves its interrupt between any two steps, so a task
-that loops for ever cannot keep the door open. If the interpreter itself stops, the watchdog resets the chip, which
-takes the current away. Leaving the room is mechanical and does not depend on this.
+A hardware timer, not a task, ends the pulse. The interpreter can serve the timer's interrupt after every step, so even
+a task that loops for ever cannot keep the door open. If the interpreter itself stops, the watchdog resets the chip, and
+the reset switches the current off. Guests leave the room mechanically, without the strike.
 
     state   pin        timer     becomes the next by
     shut    shut       off       `open`: open
     open    open       running   `look`, PULSE_MS after the last `open`: shut. `shut`: shut
 
-An interrupt only asks the interpreter to call its handler. If eight such calls are waiting already, the chip drops it
-(the esp32 port's machine_timer.c ignores the result of `mp_sched_schedule`). So the timer does not fire once at the
-end. It fires again and again while the strike is open, and the clock says when the pulse is over.
+An interrupt only asks the interpreter to call its handler. If eight such calls are waiting already, the chip drops the
+new call (the esp32 port's machine_timer.c ignores the result of `mp_sched_schedule`). So a timer that fires only once,
+at the end of the pulse, would not be safe. Instead the timer fires periodically while the strike is open. At each call
+the handler reads the clock to find out whether the pulse is over.
 """
 
 from machine import Pin, Timer
@@ -23,17 +24,18 @@ if TYPE_CHECKING:
     from typing import Any
 
 PULSE_MS = 3000
-"""How long one opening lasts: enough time to push the door, and over before the next guest comes."""
+"""How long one opening lasts. It is long enough to push the door, and it ends before the next guest comes."""
 
 LOOK_MS = 100
 """How often the lock checks whether the pulse is over."""
 
 _TIMER = const(1)
-"""Not 0: up to MicroPython 1.28 the port uses timer 0 to notice that a UART is idle (`firmware/nfc/hsu.py`)."""
+"""Number of the hardware timer. Timer 0 is taken: up to MicroPython 1.28 the port uses it to notice that a UART is idle
+(`firmware/nfc/hsu.py`)."""
 
 
 class Strike:
-    """An electric strike on one pin. Until `fit` it is fail-secure: without current it is shut."""
+    """An electric strike on one pin. Until `fit` is called it counts as fail-secure, which is shut without current."""
 
     def __init__(self, pin: int) -> None:
         self._pin = Pin(pin, Pin.OUT, value=0)
@@ -41,18 +43,20 @@ class Strike:
         self._timer = Timer(_TIMER)
         self._pulse: int | None = None  # ticks at its beginning; None while the strike is shut
         self.opened_at: int | None = None
-        """Ticks of the last opening. None before the first one, and once it is older than ticks can tell."""
+        """Ticks of the most recent opening. None before the first opening, and None after about six days, because the
+        ticks cannot measure a longer time."""
 
     def fit(self, fail_safe: bool) -> None:
-        """Set the kind of strike. A fail-safe strike needs current to be shut, so its level is inverted. It is open
-        without power, and also while the lock boots until this call."""
+        """Set the kind of strike. A fail-safe strike needs current to stay shut, so the level of its pin is inverted.
+        Without power it is open. While the lock boots, it is open until this call."""
         self._shut = 1 if fail_safe else 0
         self._pin.value(self._shut)
 
     def open(self) -> None:
-        """Open now, and shut after PULSE_MS. If the strike is open already, the pulse starts again."""
-        # The timer starts before the strike opens: if no timer can be had, the door stays shut. The time is set before
-        # the timer: a last look of an earlier pulse could come in between and stop the timer of this pulse.
+        """Open now, and shut after PULSE_MS. If the strike is open already, start the pulse again."""
+        # Start the timer before the strike opens, so that the door stays shut if the timer cannot be started. Set
+        # `_pulse` before the timer starts. Otherwise a call of `look` for an earlier pulse could come in between, and
+        # stop the timer of this pulse.
         self._pulse = ticks.now()
         self._timer.init(mode=Timer.PERIODIC, period=LOOK_MS, callback=self._look)
         self.opened_at = self._pulse
@@ -62,14 +66,15 @@ class Strike:
         self.look()
 
     def look(self) -> None:
-        """Shut if the pulse is over. Call this about once a second too, in case the timer does not."""
+        """Shut the strike if the pulse is over. The timer calls this; also call it about once a second, in case the
+        timer fails."""
         if self._pulse is not None and ticks.age(self._pulse) >= PULSE_MS:
             self.shut()
         if self.opened_at is not None and ticks.age(self.opened_at) >= ticks.FOREVER:
             self.opened_at = None
 
     def shut(self) -> None:
-        """Shut at once."""
+        """Shut the strike at once."""
         self._pin.value(self._shut)
         self._pulse = None
         self._timer.deinit()

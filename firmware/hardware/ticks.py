@@ -1,5 +1,5 @@
-"""Milliseconds that only move forward, on both runtimes. MicroPython's ticks wrap, so differences are right up to 6
-days."""
+"""A millisecond counter that never goes back, on both runtimes. MicroPython's ticks wrap, so only differences of up to
+about six days are right."""
 
 import time
 
@@ -17,17 +17,19 @@ def _since(later: int, earlier: int) -> int:
 
 
 now: "Callable[[], int]" = getattr(time, "ticks_ms", _now)
-"""Milliseconds since an arbitrary start."""
+"""`now()` is the number of milliseconds since an arbitrary start."""
 
 since: "Callable[[int, int], int]" = getattr(time, "ticks_diff", _since)
-"""`since(later, earlier)` in milliseconds. Negative if the ticks have wrapped in between."""
+"""`since(later, earlier)` is the time between two ticks, in milliseconds. It is negative after more than about six
+days."""
 
 FOREVER = 1 << 29
-"""The age, in milliseconds, of everything older than about six days. The chip's ticks cannot measure more."""
+"""The age, in milliseconds, that `age` returns for anything older than about six days. The chip's ticks cannot measure
+a longer time."""
 
 
 def age(earlier: int) -> int:
-    """Milliseconds from `earlier` to now, or FOREVER if the ticks have wrapped. After twelve days it starts again from
-    0, so whoever uses it must look more often than that."""
+    """Return the milliseconds from `earlier` to now, or FOREVER after more than about six days. After twelve days the
+    result starts again from 0, so the caller must check an age more often than every six days."""
     elapsed = since(now(), earlier)
     return FOREVER if elapsed < 0 else elapsed

@@ -1,5 +1,5 @@
-"""One task feeds the watchdog, and only while all other tasks work. If one does not, the lock starts again: by itself,
-or by the watchdog if it cannot.
+"""One task feeds the watchdog, but only while all other tasks work. If a task has failed, the lock restarts itself. If
+the lock can no longer do that, the watchdog resets the chip.
 """
 
 import asyncio
@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from machine import WDT
 
 WATCHDOG_MS = 30000
-"""Longer than the slowest step on the chip. An event loop that takes longer is stuck."""
+"""Time without feeding after which the watchdog resets the chip. It is longer than the slowest step on the chip, so an
+event loop that takes longer is stuck."""
 
 SERVED_MS = 120000
-"""Longer than the longest tap of a guest who takes their time. A door that serves one guest for this long is stuck."""
+"""A door that serves one guest for this long is stuck. Even a slow guest's tap takes less time."""
 
 _LOOP_MS = 1000
 
@@ -26,8 +27,9 @@ async def watch(
 ) -> None:
     """Feed `watchdog` and call `tick` about once a second. Return when the lock should restart.
 
-    The lock should restart when a task has ended, or when the door serves one guest for too long. `serving_ms` says for
-    how long it has served this guest. It is 0 between two guests, so a row of guests is no reason to restart.
+    The lock should restart when a task has ended, or when the door has served one guest for too long. `serving_ms`
+    returns for how long the door has served the current guest, or 0 between two guests. So many guests one after the
+    other are no reason to restart.
     """
     while True:
         for task in tasks:
