@@ -92,7 +92,7 @@ def stand_ins(folder: Path) -> Path:
     board.mkdir(parents=True)
     (folder / "sim" / "__init__.py").touch()
     (board / "__init__.py").touch()
-    for name in ("layout", "line"):
+    for name in ("layout", "line", "nor_flash"):
         shutil.copy(interpreter.ROOT / "sim" / "board" / f"{name}.py", board)
     for module in interpreter.STAND_INS.glob("*.py"):
         shutil.copy(module, folder)
