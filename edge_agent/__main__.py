@@ -45,11 +45,11 @@ if this machine is lost.
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit code. An error that people can mend is one line, without a traceback."""
+    """Run one command and return its exit code. An error that people can mend is printed as one line, no traceback."""
     options = parser().parse_args(arguments)
     try:
         code = _perform(options)
-        # Flushed here, because the interpreter reports a failure badly when it flushes at its end.
+        # Flush here. If the flush fails when the interpreter exits, Python reports the failure badly.
         sys.stdout.flush()
         return code
     except MooringError as error:
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _drop_output()
         return FAILED
     except OSError as error:
-        # The system refused something at a place where no module expects it.
+        # The operating system refused something, and no module expected that there.
         place = f"{error.filename}: " if error.filename else ""
         reason = f"{place}{error.strerror or type(error).__name__}. Mend what the system says, then try again."
         code = _fail(StorageError("edge.system", reason), options)
@@ -93,7 +93,7 @@ def _fail(error: MooringError, options: argparse.Namespace) -> int:
 
 
 def parser() -> Parser:
-    """What `python -m edge_agent` takes."""
+    """Return the parser for the arguments of `python -m edge_agent`."""
     top = Parser(
         prog="python -m edge_agent",
         description="Carries sealed records from Mooring locks (Bluetooth) to the province (MQTT), and signed "
@@ -204,7 +204,7 @@ def _tell_disputed(contents: inventory.Counts) -> None:
 
 
 def _contents(settings: config.Config) -> inventory.Counts | None:
-    """What is in the outbox; None if there is no outbox, because no agent has run here."""
+    """Count what is in the outbox. Return None if no agent has run here: then there is no outbox."""
     try:
         with contextlib.closing(database.open_for_reading(settings.outbox_path)) as connection:
             return inventory.counts(connection)
@@ -245,7 +245,7 @@ def _wait(number: int, noun: str) -> str:
 
 
 def _counters(row: Mapping[str, Any]) -> str:
-    """How many records of one lock wait for a receipt, with the first and the last counter."""
+    """Say how many records of one lock wait for a receipt, and name the lowest and the highest counter."""
     if row["records"] == 1:
         return f"1 record, counter {row['first']}"
     return f"{counted(int(row['records']), 'record')}, counters {row['first']} to {row['last']}"

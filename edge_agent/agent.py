@@ -1,8 +1,8 @@
 """The agent: links to locks, outbox and uplink wired together in one event loop.
 
-Up: a lock's record goes into the outbox, and with others into a batch for the province. Down: a receipt lets the outbox
-forget records and is handed on to the lock, which forgets them too; other statements go to the lock that they name.
-Nothing here opens a record or judges a statement.
+Up: the agent stores a lock's record in the outbox and sends it to the province in a batch. Down: when a receipt comes,
+the outbox deletes the records that it covers. The lock gets the receipt too and deletes them as well. Any other
+statement goes to the lock that it names. Nothing here opens a record or judges a statement.
 """
 
 import asyncio
@@ -29,14 +29,14 @@ from protocol.errors import FormatError, StorageError, VerificationError
 from protocol.link import Hello
 
 TICK_SECONDS: Final = 1.0
-"""Between two rounds of housekeeping. A `status` command lags behind by this much at most."""
+"""Time between two rounds of housekeeping. What `status` shows is at most this old."""
 
 
 class Agent:
-    """One edge agent. `open` makes one for a state directory.
+    """One edge agent. `open` makes an agent for a state directory.
 
-    `outbox` must count the locks that `credentials` list as its own. `make_link` and `search` stand for `LockLink` and
-    `discover`. `reconnect` gives the waits between attempts to reach the broker.
+    `outbox` must treat the locks that `credentials` list as our own locks. Tests give other functions than `LockLink`
+    and `discover` as `make_link` and `search`. `reconnect` gives the waits between attempts to reach the broker.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Agent:
         self._shown: dict[str, object] = {}
         self.faults = Faults()
         self.locks: dict[str, LockState] = {}
-        """The locks that are served, by address."""
+        """The locks that the agent serves, by address."""
         self._downlink = Downlink(outbox, self.locks, settings.province_public_key, self.faults)
         self.uplink = Uplink(
             settings,
@@ -93,7 +93,7 @@ class Agent:
         search: Search = discover,
         reconnect: Backoff = RECONNECT,
     ) -> Iterator[Self]:
-        """An agent on the state directory of `settings`, which no other process can use until the block ends.
+        """Yield an agent on the state directory of `settings`. No other process can use the directory in the block.
 
         Raises StorageError.
         """
@@ -151,7 +151,7 @@ class Agent:
                     self._announcements.announce(lock)
             self._announcements.ask_pass()
             self._show()
-            # The watchdog is fed here: work was done and the disk has answered. So it notices when either hangs.
+            # Tell the watchdog only after the work is done and the disk has answered: it notices if either hangs.
             self._outbox.check()
             limit = self._notifier.watchdog_seconds
             if limit is not None and time.monotonic() - fed >= limit / 3:
@@ -208,8 +208,8 @@ class Agent:
     def _next_counter(self, hello: Hello) -> int:
         known = self._outbox.known_through(hello.lock_id)
         if hello.next_counter <= known:
-            # The lock's journal went back. A record that it sends again is either one that we have, or a conflict,
-            # which is set aside.
+            # The lock's journal went back to a lower counter. If the lock sends a counter again, either the record is
+            # the one that we have, or the two conflict. The outbox sets a conflicting record aside.
             log.event("lock.regressed", lock=hello.lock_id, next_counter=hello.next_counter, known_through=known)
             return hello.receipted_through + 1
         return max(known, hello.receipted_through) + 1
@@ -230,10 +230,10 @@ class Agent:
             log.event("record.quarantined", lock=lock_id, counter=parsed.counter, code=outcome)
 
     def _put(self, parsed: record.Record, identity_public: bytes) -> str:
-        """Store a record; returns "stored", "duplicate", or the code under which it was set aside."""
+        """Store a record. Return "stored", "duplicate", or the code that says why the record was set aside."""
         try:
-            # Anyone in range can claim a lock's id. A record that the lock did not sign must not take the place of the
-            # record that it will sign.
+            # Anyone in range can claim a lock's id. A forged record must not take the place of the record that the lock
+            # signs later with the same counter.
             record.verify(crypto_cpython, parsed, identity_public)
         except VerificationError as error:
             self._outbox.keep_forged(parsed.lock_id, parsed.counter, parsed.raw, error.code)

@@ -1,6 +1,6 @@
-"""What the agent tells and asks the province on behalf of its locks: which lock is here, the time, a new edge pass.
+"""Messages to the province on behalf of the locks: announce a lock, ask for the time, ask for a new edge pass.
 
-Any message may be lost, even after the broker has acknowledged it. So each is repeated, but not sooner than is useful.
+Any message may be lost, even after the broker has acknowledged it. So the agent repeats each message after a while.
 """
 
 import time
@@ -18,18 +18,18 @@ from protocol import placement, uplink
 from protocol.link import Hello
 
 ASK_TIME_SECONDS: Final = 30.0
-"""Between two requests for the time. A lock that waits for the time refuses new guests, so this is short."""
+"""Time between two requests for the time. It is short, because a lock without the time refuses new guests."""
 ANNOUNCE_SECONDS: Final = 600.0
-"""Between two announcements of the same lock. A broker may have lost the last one, even after acknowledging it."""
+"""Time between two announcements of the same lock. The broker may lose an announcement that it has acknowledged."""
 ASK_PASS_SECONDS: Final = 30.0
-"""Between two requests for an edge pass while there is none, or while a lock has refused the one there is."""
+"""Time between two requests for an edge pass while the agent has no pass, or while a lock has refused the pass."""
 RENEW_PASS_SECONDS: Final = 6 * 3600.0
-"""Between two requests otherwise. The province answers when it has a newer pass, which it makes long before the end."""
+"""Time between two requests while the pass works. The province makes a new pass long before the old pass ends."""
 
 
 @dataclass
 class _Said:
-    """What the province was told of a lock, and asked for it, on this connection to the broker."""
+    """What the agent told the province about one lock, and asked for that lock, on this connection to the broker."""
 
     held: dict[str, int] | None = None
     announced_at: float = 0.0
@@ -46,20 +46,20 @@ class Announcements:
         self._asked_pass: float | None = None
 
     def start_over(self) -> None:
-        """On a new connection to the broker everything is said again."""
+        """Say everything again. The agent calls this on each new connection to the broker."""
         self._said.clear()
         self._asked_pass = None
 
     def is_announced(self, lock: LockState) -> bool:
-        """Has the province been told of this lock on this connection to the broker?"""
+        """Return True if the agent has announced this lock on this connection to the broker."""
         return lock in self._said and self._said[lock].held is not None
 
     def announce(self, lock: LockState) -> None:
-        """Tell the province what the lock holds, and ask the time for it, unless that was done a short while ago."""
+        """Tell the province what the lock holds, and ask for the time. Do neither again within a short while."""
         try:
             self._announce(lock)
         except Exception as error:  # noqa: BLE001 -- contained here, and noted
-            # This HELLO cannot be reported; the lock's next one may be better. Other locks are not concerned.
+            # This HELLO cannot be reported, but the lock's next HELLO may be. The other locks are not affected.
             lock.forget_hello()
             self._faults.note(error, address=lock.address)
 
@@ -79,9 +79,10 @@ class Announcements:
                 log.event("time.requested", lock=hello.lock_id)
 
     def _held_and_known(self, hello: Hello) -> dict[str, int]:
-        """What the lock holds, without its placement if that is unknown here: then the province sends it again.
+        """Return what the lock holds. Leave out the placement if the agent does not know it.
 
-        The agent needs the placement too, because it names the key that signs the lock's grants.
+        Then the province sends the placement again. The agent needs it, because it names the key that signs the lock's
+        grants.
         """
         held = dict(hello.held)
         if self._queue.placement_serial(hello.lock_id) < held.get(placement.KIND, 0):
@@ -89,7 +90,7 @@ class Announcements:
         return held
 
     def ask_pass(self) -> None:
-        """Ask the province for an edge pass, unless that was done a short while ago."""
+        """Ask the province for an edge pass, but not again within a short while."""
         known, now = self._credentials, time.monotonic()
         wait = ASK_PASS_SECONDS if known.refused or not known.available.is_set() else RENEW_PASS_SECONDS
         if not self._uplink.online or (self._asked_pass is not None and now - self._asked_pass < wait):

@@ -1,12 +1,13 @@
 """One MQTT 5 connection to the broker, from CONNECT to its end, on paho's network thread.
 
-A connection is used once. When it ends, messages in paho's memory are dropped, because the outbox knows what must be
-sent again. The MQTT session ends with the connection too (clean start, no expiry), so nothing depends on a broker's
-memory: records that are sent again get their receipt again, and the province answers LOCK SEEN with the statements that
-the lock lacks. (rumqttd, for example, does not give unacknowledged messages to a returning session.)
+A connection is used once. When it ends, messages in paho's memory are dropped: the outbox knows what must be sent
+again. The MQTT session ends with the connection too (clean start, no expiry). So nothing depends on the memory of the
+broker, which may lose messages: rumqttd, for example, does not give unacknowledged messages to a returning session.
+If the agent sends a record again, the province sends the receipt again. To LOCK SEEN, the province answers with the
+statements that the lock lacks.
 
-A broker may be dishonest. `edge_agent.packets` measures what it sends. An exception in paho or here ends this
-connection with a log line; it never ends the thread or the agent silently.
+A broker may be dishonest, so `edge_agent.packets` limits what it may send. An exception in paho or in this module ends
+the connection with a log line. It never ends the thread or the agent silently.
 """
 
 import asyncio
@@ -31,22 +32,22 @@ from protocol import uplink
 from protocol.errors import FormatError, TransportError
 
 CONNECT_SECONDS: Final = 5.0
-"""TCP and TLS on a mobile uplink take two seconds. A stop of the agent waits at most this long for an attempt."""
+"""Time limit for TCP and TLS, which take two seconds on a mobile uplink. Stopping the agent may wait this long."""
 ANSWER_SECONDS: Final = 10.0
-"""For CONNACK and SUBACK. After a restart many clients reconnect at once, and a broker may need seconds."""
+"""Time limit for CONNACK and SUBACK. A broker may need seconds when many clients reconnect after its restart."""
 GOODBYE_SECONDS: Final = 2.0
-"""At a clean stop, for the broker to take our `offline` message. Otherwise our last will says the same."""
+"""Time that a clean stop gives the broker to take our `offline` message. After that, our last will says the same."""
 IN_FLIGHT: Final = 20
-"""QoS 1 messages under way in each direction. Mosquitto allows 20; with 1,000, paho is slower and uses more memory."""
+"""Number of QoS 1 messages under way in each direction. Mosquitto allows 20. A larger number makes paho slower."""
 
 
 TOPICS: Final = (uplink.RECEIPT, uplink.CMD, uplink.PASS)
-"""The topics of our own that we subscribe to."""
+"""The topics of this edge that the agent subscribes to."""
 
 
 @dataclass(frozen=True)
 class Message:
-    """A message from the province; `leaf` is `receipt`, `cmd` or `pass`. Acknowledge it when its content is durable."""
+    """A message from the province. `leaf` is `receipt`, `cmd` or `pass`. Acknowledge it after storing its content."""
 
     leaf: str
     payload: bytes
@@ -54,10 +55,10 @@ class Message:
 
 
 class BrokerConnection:
-    """One connection: after `open` our topics are subscribed and our retained `online` message is published.
+    """One connection. `open` subscribes to our topics and publishes our retained `online` message.
 
-    `messages` gets each Message that arrives; `lost` is set when the connection has ended. For each PUBACK,
-    `on_acknowledged(mid, refusal)` is called in the event loop; `refusal` is the broker's reason or None.
+    Each Message that arrives is put into `messages`. `lost` is set when the connection has ended. For each PUBACK,
+    `on_acknowledged(mid, refusal)` is called in the event loop. `refusal` is the broker's reason or None.
     """
 
     def __init__(
@@ -66,10 +67,10 @@ class BrokerConnection:
         self.messages: asyncio.Queue[Message] = asyncio.Queue()
         self.lost = asyncio.Event()
         self.max_payload = uplink.MAX_MESSAGE
-        """Longest payload that both we and the broker accept."""
+        """Length of the longest payload that both the agent and the broker accept."""
         self._reason = TransportError("broker.lost", "the connection ended")
         self._waiting = threading.Semaphore(IN_FLIGHT)
-        """Messages that may still come before we acknowledge one. Taken in paho's thread, given back in the loop."""
+        """How many more messages may come before we acknowledge one. paho's thread takes; the event loop gives back."""
         self._settings, self._edge, self._version = settings, edge, version
         self._on_acknowledged = on_acknowledged
         self._in_flight = IN_FLIGHT
@@ -82,7 +83,11 @@ class BrokerConnection:
     # --- from the event loop -----------------------------------------------------------------------------------------
 
     async def open(self) -> None:
-        """Connect, subscribe, say `online`. Raises TransportError: `broker.unreachable`, `.refused`, `.silent`."""
+        """Connect, subscribe, publish `online`.
+
+        Raises TransportError: `broker.unreachable` if no TCP or TLS connection can be made, `broker.refused` if the
+        broker says no, `broker.silent` if it does not answer in time.
+        """
         properties = Properties(PacketTypes.CONNECT)
         properties.ReceiveMaximum = IN_FLIGHT
         properties.MaximumPacketSize = MAX_PACKET
@@ -116,7 +121,7 @@ class BrokerConnection:
         self.publish(uplink.STATE, uplink.state(True, self._version), retain=True)
 
     def publish(self, leaf: str, payload: bytes, retain: bool = False) -> int:
-        """Hand a message to the network thread; returns its `mid`. Raises TransportError `broker.lost`."""
+        """Hand a message to the network thread; return its `mid`. Raises TransportError `broker.lost`."""
         if self.lost.is_set():
             raise self._reason
         info = self._client.publish(uplink.topic(self._edge, leaf), payload, qos=1, retain=retain)
@@ -127,22 +132,22 @@ class BrokerConnection:
 
     @property
     def has_room(self) -> bool:
-        """May another message be published before a PUBACK comes?"""
+        """Return True if one more message may be published before the next PUBACK comes."""
         return len(self._unacknowledged) < self._in_flight
 
     @property
     def waiting_since(self) -> float | None:
-        """When (the loop's `time`) the oldest message without a PUBACK was published; None if there is none."""
+        """Return when the oldest message without a PUBACK was published, or None if every message has its PUBACK."""
         return min(self._unacknowledged.values(), default=None)
 
     def acknowledge(self, message: Message) -> None:
-        """Send the PUBACK of a message, in the order of arrival: rumqttd drops a client that keeps another order."""
+        """Send the PUBACK of a message. Keep the order of arrival: rumqttd drops a client that does not keep it."""
         self._waiting.release()
         if message.mid:
             self._client.ack(message.mid, 1)
 
     async def ended(self) -> TransportError:
-        """Wait until the connection ends; returns why it ended."""
+        """Wait until the connection ends. Return why it ended."""
         await self.lost.wait()
         return self._reason
 
@@ -151,7 +156,8 @@ class BrokerConnection:
         if not self.lost.is_set() and self._client.is_connected():
             topic = uplink.topic(self._edge, uplink.STATE)
             info = self._client.publish(topic, uplink.state(False, self._version), qos=1, retain=True)
-            # If the broker does not answer, `online` stays until our last will or our next `online` replaces it.
+            # If the broker does not answer, the message `online` stays until our last will or our next `online`
+            # replaces it.
             with contextlib.suppress(RuntimeError, ValueError):
                 await asyncio.to_thread(info.wait_for_publish, GOODBYE_SECONDS)
         try:
@@ -199,7 +205,7 @@ class BrokerConnection:
         return client
 
     def _post(self, call: Callable[..., None], *arguments: object) -> None:
-        # The loop is closed while the process ends, and then nobody needs the call.
+        # The loop is closed only while the process ends. Then nobody needs the call.
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._contained, call, *arguments)
 
@@ -238,8 +244,8 @@ class BrokerConnection:
 class _Client(paho.Client):
     """paho with two things that it lacks: limits on what it reads, and a report of an exception that ends its thread.
 
-    `admit()` is called for each PUBLISH: may one more message wait for our PUBACK? `on_fault(error)` is called in
-    paho's thread.
+    `admit()` is called for each PUBLISH. It returns True if one more message may wait for our PUBACK.
+    `on_fault(error)` is called in paho's thread.
     """
 
     def __init__(self, client_id: str, admit: Callable[[], bool], on_fault: Callable[[Exception], None]) -> None:
@@ -257,16 +263,16 @@ class _Client(paho.Client):
 
     @property
     def refused(self) -> str | None:
-        """Which limit the broker has broken; None if it has kept to all."""
+        """Return the limit that the broker has broken, or None if the broker has kept to every limit."""
         channel = self._packets
         return None if channel is None or channel.refused is None else str(channel.refused)
 
     def _create_socket(self) -> PacketSocket:
-        # paho itself wraps its socket here, for websockets for example.
+        # paho also uses this method to wrap its socket, for example for websockets.
         channel = super()._create_socket()
         if isinstance(channel, socket.socket):
-            # Without this option, a PUBLISH after a PUBACK waits for the peer's delayed ACK: 40 ms on each hop of a
-            # check-in.
+            # Without this option, a PUBLISH that follows a PUBACK waits for the peer's delayed ACK. That adds 40 ms to
+            # each hop of a check-in.
             channel.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._packets = PacketSocket(channel, self._admit)
         return self._packets
@@ -278,7 +284,7 @@ class _Client(paho.Client):
                 self._packets.close()
 
     def loop_forever(self, timeout: float = 1.0, retry_first_connection: bool = False) -> MQTTErrorCode:
-        """As in paho, whose thread runs this. An exception here would end the thread, and nobody would know."""
+        """Do as in paho, but report an exception. Otherwise it would end paho's thread, and nobody would know."""
         try:
             return super().loop_forever(timeout, retry_first_connection)
         except Exception as error:  # noqa: BLE001 -- contained here, and noted

@@ -1,8 +1,8 @@
 """Settings of the edge agent: a TOML file, environment variables that override it, and `default.toml`.
 
-`default.toml` is the only list of keys, types and defaults; `print-config` prints it. This module adds the limits. An
-unknown key is refused, and the message names the nearest known key: with a misspelt key the default would apply
-silently.
+`default.toml` is the only list of keys, types and defaults; `print-config` prints it. This module adds the limits. It
+refuses an unknown key, because otherwise a misspelt key would silently leave the default in force. The error message
+names the nearest known key.
 """
 
 import difflib
@@ -23,7 +23,7 @@ DEFAULT_PATH = Path("/etc/mooring-edge/mooring-edge.toml")
 DEFAULT_TOML = Path(__file__).with_name("default.toml")
 ENVIRONMENT_PREFIX = "MOORING_EDGE_"
 ENVIRONMENT_CONFIG = ENVIRONMENT_PREFIX + "CONFIG"
-"""Environment variable that names the file, as `--config` does."""
+"""Environment variable that names the configuration file. The option `--config` names it too."""
 
 _RANGES = {
     "mqtt.port": (1, 65535),
@@ -44,7 +44,7 @@ _ADDRESS = re.compile(r"([0-9A-F]{2}:){5}[0-9A-F]{2}")
 
 @dataclass(frozen=True)
 class Mqtt:
-    """How to reach the broker. Paths are empty when not used; TLS is on when `ca` is set."""
+    """How to reach the broker. A path that is not used is empty. TLS is on if `ca` is set."""
 
     host: str
     port: int
@@ -66,7 +66,7 @@ class Uplink:
 
 @dataclass(frozen=True)
 class OutboxLimits:
-    """Megabytes (1 MB = 1,000,000 bytes): the most that records may take, and how much free disk is left alone."""
+    """Maximum size of all records, and how much disk must stay free. Both are megabytes (1 MB = 1,000,000 bytes)."""
 
     max_mb: int
     disk_reserve_mb: int
@@ -74,7 +74,7 @@ class OutboxLimits:
 
 @dataclass(frozen=True)
 class Locks:
-    """Which locks: those at `addresses`, or discovery if there are none. `credit` is explained in `protocol.link`."""
+    """Locks to serve: those at `addresses`; if `addresses` is empty, the agent searches. `protocol.link`: `credit`."""
 
     addresses: tuple[str, ...]
     scan_seconds: int
@@ -84,7 +84,7 @@ class Locks:
 
 @dataclass(frozen=True)
 class LogSettings:
-    """`level` as in `logging`, in lower case. `json`: one JSON object a line."""
+    """`level` is a level of `logging` in lower case. With `json`, each line is a JSON object."""
 
     level: str
     json: bool
@@ -92,7 +92,7 @@ class LogSettings:
 
 @dataclass(frozen=True)
 class Config:
-    """All settings, checked. `source` is their file; None if only defaults and environment variables are used."""
+    """All settings, checked. `source` is the file that they came from, or None if no file was read."""
 
     source: Path | None
     name: str
@@ -106,21 +106,21 @@ class Config:
 
     @property
     def outbox_path(self) -> Path:
-        """The outbox database."""
+        """Path of the outbox's database."""
         return self.state_dir / "outbox.sqlite3"
 
 
 def default_text() -> str:
-    """The annotated default file."""
+    """Return the default file with its comments."""
     return DEFAULT_TOML.read_text(encoding="utf-8")
 
 
 def load(path: Path | None, environment: Mapping[str, str]) -> Config:
-    """Settings from `path`, else from the file that MOORING_EDGE_CONFIG names, else from DEFAULT_PATH if it exists.
+    """Read the settings from `path`, else from the file that MOORING_EDGE_CONFIG names, else from DEFAULT_PATH.
 
-    Settings that can never work are refused here, for every command. Raises ConfigError: `config.missing`,
-    `config.unreadable`, `config.syntax`, `config.unknown_key`, `config.type`, `config.value`, and `config.file` for a
-    file that a setting names.
+    DEFAULT_PATH may be missing. Settings that can never work are refused here, for every command. Raises ConfigError:
+    `config.missing` or `config.unreadable` for the file, `config.syntax` if it is not TOML, `config.unknown_key`,
+    `config.type` or `config.value` for a setting, and `config.file` for a file that a setting names.
     """
     named = path or (Path(environment[ENVIRONMENT_CONFIG]) if environment.get(ENVIRONMENT_CONFIG) else None)
     content = _read(named or DEFAULT_PATH)
@@ -142,7 +142,7 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Config:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """What the file sets, by dotted key; None if there is no such file."""
+    """Return the values that the file sets, by dotted key, or None if the file does not exist."""
     try:
         return dict(_flatten(tomllib.loads(path.read_text(encoding="utf-8"))))
     except FileNotFoundError:
@@ -155,7 +155,7 @@ def _read(path: Path) -> dict[str, Any] | None:
         ) from None
     except UnicodeDecodeError:
         raise ConfigError("config.syntax", f"{path} is not UTF-8 text. Save it as UTF-8.") from None
-    except ValueError as error:  # tomllib's own, or int's for a number of thousands of digits
+    except ValueError as error:  # from tomllib, or from int for a number of thousands of digits
         raise ConfigError("config.syntax", f"{path} is not TOML: {error}. Correct this place.") from None
     except RecursionError:
         raise ConfigError("config.syntax", f"{path} is nested too deeply. Compare it with print-config.") from None
@@ -175,7 +175,7 @@ def _is_section(key: str, known: Mapping[str, Any]) -> bool:
 
 def _nearest(wrong: str, known: Mapping[str, Any]) -> str:
     near = difflib.get_close_matches(wrong, known, 1, 0.5)
-    # A key in the wrong section is the other usual mistake.
+    # People also write a correct key in the wrong section.
     near = near or [key for key in known if key.rpartition(".")[2] == wrong.rpartition(".")[2]]
     return f"Did you mean {near[0]}?" if near else "See print-config for the known ones."
 
@@ -188,7 +188,7 @@ def _key_of(variable: str, known: Mapping[str, Any]) -> str:
 
 
 def _from_text(text: str, default: object, variable: str) -> object:
-    """An environment variable in the type of the default; a list is separated by commas."""
+    """Convert an environment variable to the type of the default. Commas separate the items of a list."""
     if isinstance(default, bool):
         if text.lower() not in ("true", "false", "1", "0"):
             raise ConfigError("config.type", f"{variable} has another value. Set it to true or false.")
@@ -211,7 +211,7 @@ def _checked(key: str, value: object, known: Mapping[str, Any], where: str) -> o
     if key not in known:
         raise ConfigError("config.unknown_key", f"{key} {where} is not a setting. {_nearest(key, known)}")
     expected = known[key]
-    # To Python a bool is an int, but to the person who wrote the file it is not.
+    # In Python a bool is also an int, but a person who writes `true` for a number has made a mistake.
     if type(value) is not type(expected) or (isinstance(value, list) and not all(isinstance(v, str) for v in value)):
         names = {str: "text in quotes", int: "a whole number", bool: "true or false", list: "a list of texts"}
         raise ConfigError("config.type", f"{key} {where} has another type. Write {names[type(expected)]}.")
@@ -272,7 +272,7 @@ def _is_host(text: str) -> bool:
         text.encode("idna")
     except UnicodeError:
         return False
-    # One colon is a port; an address of IPv6 has more.
+    # A text with one colon contains a port. An IPv6 address contains more than one colon.
     return bool(text) and not set(text) & set(" /@") and text.count(":") != 1
 
 
@@ -286,7 +286,7 @@ def _check_tls(values: Mapping[str, Any]) -> None:
 
 
 def _check_directory(name: str) -> None:
-    """Refuse a directory that cannot be made. Only a run shows whether the service may write to it."""
+    """Refuse a directory that cannot be made. Only the running service finds out whether it may write there."""
     if not name:
         raise ConfigError("config.value", "state_dir is empty. Name a directory.")
     for place in (Path(name), *Path(name).parents):

@@ -1,8 +1,8 @@
-"""What this edge agent shows to locks to prove who it is: a key made here, and the province's passes for that key.
+"""Key and passes with which this edge agent proves to a lock who it is. The province signs the passes for the key.
 
-The key never leaves the machine. The passes come over MQTT in one message, or an installer copies that message into the
-state directory. Passes are public and useless without the key. Together they list this edge's own locks; the agent
-talks to no other lock.
+The agent makes the key, and the key never leaves the machine. The passes come over MQTT in one message, or an installer
+copies that message into the state directory. Passes are public and useless without the key. All passes together list
+the locks of this edge. The agent talks to no other lock.
 """
 
 import asyncio
@@ -21,11 +21,11 @@ PASS_FILE: Final = "edge.pass"  # noqa: S105  no password
 
 
 class Credentials:
-    """Key and passes in `state_dir`. The key is made the first time, readable by its owner only (mode 0600).
+    """Key and passes in `state_dir`. The key is made at the first start. Only its owner can read the file (mode 0600).
 
-    `province_public` is the province's key, or None in an experiment without it. Without it only the form of passes is
-    checked, they are kept in memory only, and the locks judge them. Raises StorageError `link.key` if the key file
-    cannot be used or written.
+    `province_public` is the province's key, or None in an experiment without that key. In such an experiment the agent
+    checks only the form of passes and keeps them in memory; the locks check their signatures. Raises StorageError
+    `link.key` if the key file cannot be used or written.
     """
 
     def __init__(self, state_dir: Path, province_public: bytes | None) -> None:
@@ -34,61 +34,61 @@ class Credentials:
         self.static = _load_or_make(state_dir / KEY_FILE)
         """Private scalar and public point."""
         self.available = asyncio.Event()
-        """Set once there are passes."""
+        """Set as soon as the agent has passes."""
         self._refused = False
         self.issued_at = 0
-        """When the passes were issued, epoch seconds; 0 without any."""
+        """When the province issued the passes, in epoch seconds; 0 while the agent has no pass."""
         self._passes: dict[bytes, bytes] = {}
         self._prefixes: dict[bytes, bytes] = {}
         self._restore()
 
     @property
     def refused(self) -> bool:
-        """Has a lock refused a pass that we have? Then newer ones should be asked for."""
+        """Return True if a lock has refused a pass of ours. Then the agent should ask for newer passes."""
         return self._refused
 
     def note_refusal(self) -> None:
-        """A lock has refused the pass that we showed."""
+        """Note that a lock has refused the pass that we showed."""
         self._refused = True
 
     @property
     def public(self) -> bytes:
-        """The key that a pass must name, a 65-byte point."""
+        """Our public key, a 65-byte point. Every pass must name this key."""
         return self.static[1]
 
     @property
     def locks(self) -> frozenset[bytes]:
-        """Ids of the locks that are this edge's own: those that a pass lists."""
+        """Ids of this edge's own locks. A lock is our own if a pass lists it."""
         return frozenset(self._passes)
 
     def admits(self, lock_id: bytes) -> bool:
-        """Is that lock this edge's own?"""
+        """Return True if this lock is one of our own locks."""
         return lock_id in self._passes
 
     def claimed(self, prefix: bytes) -> bytes | None:
-        """Id of the own lock that advertises `prefix`; None if none does."""
+        """Return the id of our own lock that advertises `prefix`, or None if no own lock has this prefix."""
         return self._prefixes.get(prefix)
 
     def pass_for(self, lock_id: bytes) -> bytes | None:
-        """The pass to show to that lock, as the province signed it; None if no pass lists the lock."""
+        """Return the pass to show to this lock, as the province signed it, or None if no pass lists the lock."""
         return self._passes.get(lock_id)
 
     def take(self, message: bytes) -> bool:
-        """Replace the passes by those in a message on the topic `pass`: all of them or none.
+        """Replace all passes by the passes in a message on the topic `pass`. Replace none if one of them is wrong.
 
-        False if the present passes are as new. Raises FormatError, VerificationError.
+        Return False if the present passes are as new as those in the message. Raises FormatError, VerificationError.
         """
         issued_at, passes = self._read(message)
         if issued_at <= self.issued_at:
             return False
         self._use(issued_at, passes)
         if self._province_public is None:
-            # Perhaps nobody signed these passes. If stored, they could keep out genuine ones at the next start.
+            # These passes may be forged. If they were stored, they could keep out genuine passes at the next start.
             return True
         try:
             files.replace(self._path, message, durable=True)
         except OSError as error:
-            # They are used until the next start, and then the province sends them again.
+            # The agent uses these passes until its next start. Then the province sends them again.
             log.event("pass.not_stored", reason=error.strerror or type(error).__name__)
         return True
 
@@ -98,12 +98,12 @@ class Credentials:
         self.available.set()
 
     def _read(self, message: bytes) -> tuple[int, dict[bytes, bytes]]:
-        """When the passes in a message were issued, and the pass for each lock."""
+        """Return when the passes in a message were issued, and the pass for each lock."""
         statements = uplink.parse_passes(message).statements
         forms = [self._read_one(signed) for signed in statements]
         together = {(form.issued_at, form.parts) for form in forms}
         passes = {lock_id: signed for form, signed in zip(forms, statements, strict=True) for lock_id in form.locks}
-        # One message brings all passes of this edge. So the broker must not be able to leave one out.
+        # One message brings all passes of this edge. This check notices when the broker has left one out.
         if together != {(forms[0].issued_at, len(forms))} or len(passes) != sum(len(form.locks) for form in forms):
             raise VerificationError("edge-pass.together", "these are not exactly the passes that were issued together")
         return forms[0].issued_at, passes
@@ -128,7 +128,7 @@ class Credentials:
             except FileNotFoundError:
                 raise
             except (OSError, FormatError, VerificationError) as error:
-                # The agent can go on: it asks the province for new passes.
+                # The agent can go on, because it asks the province for new passes.
                 log.event("pass.unusable", reason=getattr(error, "code", type(error).__name__))
 
 

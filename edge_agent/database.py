@@ -1,6 +1,7 @@
-"""The SQLite file of the outbox: durable settings, schema, and SQLite's errors with what to do about them.
+"""The SQLite file of the outbox: settings that make it durable, the schema, and advice for each error of SQLite.
 
-No record is lost if this file is lost. Each lock keeps its records until a receipt covers them, and sends them again.
+No record is lost if this file is lost. Each lock keeps its records until a receipt covers them. Until then it can send
+them again.
 """
 
 import contextlib
@@ -15,11 +16,11 @@ from protocol.errors import StorageError
 APPLICATION_ID = 0x4D6F6F72
 SCHEMA_VERSION = 3
 BUSY_MS = 5000
-"""How long to wait for another process. The agent is the only writer, and a `queue` command only reads, briefly."""
+"""How long to wait for another process. Only the agent writes. A `queue` command reads the file for a short time."""
 WAL_LIMIT_BYTES = 4_000_000
 """The write-ahead log is cut back to this size after a burst."""
 
-# All values were checked before they come here. The CHECKs find a file into which another program has written.
+# Other modules check all values before they are stored. The CHECKs find a file that another program has written to.
 _SCHEMA = f"""
 CREATE TABLE records (
     id INTEGER PRIMARY KEY AUTOINCREMENT,   -- order of arrival; no number is used twice, so a cursor stays valid
@@ -82,7 +83,7 @@ _CORRUPT = (
 
 @contextlib.contextmanager
 def errors() -> Iterator[None]:
-    """Turn SQLite's errors into StorageErrors with a stable code and with what to do."""
+    """Turn SQLite's errors into StorageErrors with a stable code and advice."""
     try:
         yield
     except sqlite3.Error as error:
@@ -92,10 +93,10 @@ def errors() -> Iterator[None]:
 
 
 def open_for_writing(path: Path) -> sqlite3.Connection:
-    """The outbox at `path`, made if missing. Raises StorageError, `outbox.version` for a newer schema."""
+    """Open the outbox at `path`; make it if it is missing. Raises StorageError, `outbox.version` for a newer schema."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Records are sealed. Even so, other users have no business with them, so they cannot read the file.
+        # Other users cannot read the file. They do not need to, even though the records are sealed.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     except OSError as error:
         advice = f"cannot make {path}: {error.strerror}. Check state_dir and its permissions."
@@ -105,7 +106,7 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
         try:
             _check_version(connection)
             connection.execute("PRAGMA journal_mode = WAL")
-            # With NORMAL, a commit in WAL mode may not be on disk yet when the lock is told to send more.
+            # In WAL mode with NORMAL, a commit may not be on disk yet when the agent asks the lock for more records.
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
             if connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
@@ -122,18 +123,18 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
 
 
 def no_access(place: Path, error: OSError) -> StorageError:
-    """`outbox.access`, for a command that may not look at `place`."""
+    """Return the error `outbox.access` for a command that may not look at `place`."""
     advice = f"cannot look into {place}: {error.strerror}. Run this as the user of the agent, with: sudo -u USER."
     return StorageError("outbox.access", advice)
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
-    """The outbox, read-only; an agent may be running on it.
+    """Open the outbox for reading. An agent may be using it at the same time.
 
-    Raises StorageError: `outbox.missing` if there is none, `outbox.access` if this user may not read it.
+    Raises StorageError: `outbox.missing` if the file does not exist, `outbox.access` if this user may not read it.
     """
     try:
-        # Opened first, because SQLite reports every reason for a failure to open as the same error.
+        # Open the file without SQLite first: SQLite has only one error for every reason why a file does not open.
         os.close(os.open(path, os.O_RDONLY))
     except FileNotFoundError:
         raise StorageError(
@@ -175,13 +176,13 @@ def _check_version(connection: sqlite3.Connection) -> int:
 
 @contextlib.contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """A transaction: all or nothing, and on disk at the end of the block. Raises StorageError."""
+    """Run the block as one transaction: all or nothing. At its end the data is on disk. Raises StorageError."""
     with errors():
         connection.execute("BEGIN IMMEDIATE")
         try:
             yield
         except BaseException:
-            # A full disk may already have ended the transaction.
+            # If the disk is full, SQLite may already have ended the transaction.
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise

@@ -8,9 +8,10 @@ from protocol.errors import TransportError
 
 
 async def discover(timeout: float = 10.0) -> list[tuple[str, bytes]]:
-    """Listen `timeout` seconds for locks: (address, first 6 bytes of the lock id), strongest signal first.
+    """Listen for locks for `timeout` seconds. Return (address, first 6 bytes of the lock id) for each lock found.
 
-    The ids are only claims; the handshake proves them. Raises TransportError `radio.unavailable`.
+    The lock with the strongest signal is first. An advertised id is only a claim, which the handshake must prove.
+    Raises TransportError `radio.unavailable`.
     """
     try:
         found = await BleakScanner.discover(timeout=timeout, return_adv=True, service_uuids=[link.SERVICE])

@@ -1,7 +1,8 @@
-"""The way down: receipts and refusals for the outbox, statements and time answers for the locks that they name.
+"""From the province down: receipts and refusals go to the outbox; statements and time answers go to the locks.
 
-Anyone who reaches our topics at the broker can send anything. So each statement is verified before it removes a record
-from the outbox, sets one aside, or takes a place on disk. Whether a lock acts on a statement is for the lock to decide.
+Anyone who can publish on our topics at the broker can send anything. So the agent verifies each statement before the
+statement removes a record from the outbox, sets a record aside, or takes a place on disk. Each lock decides for itself
+whether to act on a statement.
 """
 
 from collections import Counter
@@ -21,10 +22,10 @@ from protocol.statement import Statement
 
 
 class Downlink:
-    """Takes what the province sends. `locks` are the agent's own, by address; more are added as they are found.
+    """Handles all messages from the province. `locks` is the agent's dictionary of locks by address; it can grow later.
 
-    `province_public` is the province's key, a 65-byte point, or None in an experiment without it. Without it only the
-    form of a statement is checked.
+    `province_public` is the province's key, a 65-byte point, or None in an experiment without that key. In such an
+    experiment only the form of a statement is checked.
     """
 
     def __init__(
@@ -41,12 +42,13 @@ class Downlink:
     # --- from the province -------------------------------------------------------------------------------------------
 
     def on_receipts(self, message: uplink.Receipts) -> list[Key]:
-        """Forget what is committed, and set aside what is refused where our own check agrees.
+        """Delete committed records. Set a refused record aside if our own check finds it bad too.
 
-        Returns the keys of the records that have left the queue. Raises StorageError.
+        Return the keys of the records that have left the queue. Raises StorageError.
         """
         gone: list[Key] = []
-        # Refusals first: a receipt in the same message may pass over the refused record, which must not be forgotten.
+        # Refusals come first. A receipt in the same message may cover the counter of a refused record, and would delete
+        # that record.
         takers: dict[str, Callable[[Statement], None]] = {
             refusal.KIND: lambda signed: gone.extend(self._take_refusal(signed)),
             receipt.KIND: lambda signed: gone.extend(self._take_receipt(signed)),
@@ -55,10 +57,10 @@ class Downlink:
         return gone
 
     def on_command(self, message: uplink.Command) -> None:
-        """Queue the statements for a lock, durably. If the disk fails, they come again when the lock is next seen."""
+        """Queue the statements for a lock on disk. If the disk fails, they come again when the lock is next seen."""
         lock_id, known = message.lock_id, self._outbox.knows(message.lock_id)
         if not known:
-            # When this lock comes, the province hears LOCK SEEN and sends the statements again.
+            # When this lock connects later, the agent sends LOCK SEEN, and the province sends the statements again.
             log.event("statement.unknown_lock", lock=lock_id, statements=len(message.statements))
             return
         takers = {signed_time.KIND: lambda signed: self._take_time(lock_id, signed)}
@@ -68,12 +70,12 @@ class Downlink:
             self._take_all(message.statements, takers)
             self._judge_grants(lock_id, platform)
         except StorageError as error:
-            # This must not end the way up: a full disk gets room when records go up and are receipted.
+            # The connection must stay up: a full disk gets room only when records go up and receipts come back.
             log.event("statement.not_queued", lock=lock_id, code=error.code, reason=error.message)
         self._wake(lock_id)
 
     def _take_all(self, statements: list[bytes], takers: dict[str, Callable[[Statement], None]]) -> None:
-        """Give each statement to the taker of its kind, kind after kind. Refused ones are counted and logged."""
+        """Give each statement to the taker of its kind, one kind after another. Count and log refused statements."""
         refused: Counter[tuple[str, str]] = Counter()
         parsed = [signed for signed in map(_parsed, statements) if signed is not None]
         for kind, take in takers.items():
@@ -89,7 +91,7 @@ class Downlink:
             log.event("statement.refused", kind=kind, code=code, count=count)
 
     def _open(self, signed: Statement, kind: str) -> dict[Any, Any]:
-        """Body of a province statement. It is verified, except in an experiment without the province's key."""
+        """Return the body of a statement by the province. Verify it, except in an experiment without its key."""
         if self._province_public is not None:
             return signed.open(crypto_cpython, kind, self._province_public)
         return signed.read(kind)
@@ -120,9 +122,9 @@ class Downlink:
             log.event("statement.no_place", lock=lock_id, kind=form.kind, verified=form.verified)
 
     def _judge_grants(self, lock_id: bytes, before: bytes | None) -> None:
-        """Verify the grants that could not be verified; and all, if the placement now names another platform.
+        """Verify the grants that could not be verified before. Verify all grants if the platform's key has changed.
 
-        `before` is the platform's key that was known before this message.
+        `before` is the platform's key that the agent knew before this message.
         """
         platform = self._queue.platform_key(lock_id)
         if platform is None or self._province_public is None:
@@ -157,7 +159,7 @@ class Downlink:
             lock.due.set()
 
     async def deliver(self, lock: LockState) -> None:
-        """Until cancelled, hand to a lock what waits for it, each time that something may be waiting."""
+        """Hand over to a lock what waits for it. Look again whenever `due` is set. Run until cancelled."""
         while True:
             await lock.due.wait()
             lock.due.clear()
@@ -167,10 +169,11 @@ class Downlink:
                 # A statement without an answer stays in the queue. The next HELLO starts another delivery.
                 log.event("statement.waits", address=lock.address, code=error.code)
             except StorageError as error:
-                # It is still in the queue and is handed over once more. The lock refuses a statement that it has.
+                # The statement is still in the queue and is handed over once more. The lock refuses it the second time.
                 log.event("statement.not_settled", address=lock.address, code=error.code, reason=error.message)
             except Exception as error:  # noqa: BLE001 -- contained here, and noted
-                # It is still in the queue. The next HELLO tries again. Deliveries to other locks go on.
+                # The statement is still in the queue. The agent tries again after the next HELLO. Deliveries to other
+                # locks go on.
                 self._faults.note(error, address=lock.address)
 
     async def _deliver_all(self, lock: LockState) -> None:

@@ -1,6 +1,6 @@
-"""Says what to do where the packages that a command needs are not installed, as outside the `.venv` of a checkout.
+"""Advice for a command whose packages are not installed, for example because it runs outside the checkout's `.venv`.
 
-Runs on any Python 3, because people start commands with the Python of their system.
+This module runs on any Python 3, because people start commands with the Python of their system.
 """
 
 import os
@@ -13,13 +13,13 @@ PACKAGES = ("bleak", "cbor2", "cryptography", "paho")
 """The packages that the edge agent imports, beyond the standard library."""
 
 ROOT = Path(__file__).resolve().parents[1]
-"""The checkout; in an installed wheel, the package `mooring`."""
+"""Folder of the checkout. In an installed wheel it is the folder of the package `mooring`."""
 
 
 def lacking(command: str, packages: "tuple[str, ...]") -> bool:
-    """Is this Python too old for `command` (the words after `python`), or is one of `packages` missing?
+    """Return True if this Python is too old, or if one of `packages` is missing. Then also print advice on stderr.
 
-    If so, it prints on stderr what to run.
+    `command` is the words after `python`, for the advice.
     """
     missing = [name for name in packages if find_spec(name) is None]
     old = sys.version_info[:2] < OLDEST
