@@ -7,7 +7,7 @@ warning or an error, what the agent does about it or what a person should do.
 from typing import Final, Literal
 
 Level = Literal["debug", "info", "warning", "error"]
-"""debug: for finding a fault. info: normal work. warning: it mends itself. error: a person must look at it."""
+"""debug: for finding a fault. info: normal work. warning: the problem mends itself. error: a person must look at it."""
 
 EVENTS: Final[dict[str, tuple[Level, str]]] = {
     "agent.started": ("info", "The agent has opened its state directory and starts to work."),

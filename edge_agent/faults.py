@@ -1,9 +1,9 @@
 """Faults: errors that nobody foresaw. A fault ends one link, connection or message and nothing else. None is hidden.
 
-A hostile peer, a radio stack or a bug of our own may cause an exception of any type. The code that serves one peer
-turns it into a `FaultError`, which ends that link, connection or message as any other MooringError does. It is logged
-with its type and place, and counted by type for `status`. Its text is left out, because it may quote what the peer
-sent.
+A hostile peer, a radio stack or a bug in this agent may cause an exception of any type. The code that serves one peer
+turns the exception into a `FaultError`, which ends the link, connection or message as any other MooringError does. The
+log shows the type and the place of the exception, and `status` counts faults by type. The exception's text is left out,
+because it may quote what the peer sent.
 """
 
 import asyncio
@@ -19,11 +19,11 @@ from protocol.errors import MooringError, TransportError
 
 CODE: Final = "edge.fault"
 RESTART: Final = Backoff(first=1.0, limit=60.0)
-"""Waits before a task that should never end is started again after a fault."""
+"""How long to wait before a task is started again that a fault has ended."""
 
 
 class FaultError(TransportError):
-    """An unforeseen exception: its `kind` (name of the type) and `place` (file and line), without its text."""
+    """An unforeseen exception. `kind` is the name of its type, `place` its file and line. Its text is left out."""
 
     def __init__(self, error: BaseException) -> None:
         self.kind = type(error).__name__
@@ -44,18 +44,18 @@ class Faults:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many faults there were since the start, by name of the type."""
+        """Number of faults since the start, by name of the exception's type."""
         return dict(self._counts)
 
     def note(self, error: BaseException, **facts: object) -> FaultError:
-        """Log and count an exception as a fault; returns the fault. `facts` name the peer, never what the peer sent."""
+        """Log and count an exception as a fault; return the fault. `facts` name the peer but never quote the peer."""
         fault = error if isinstance(error, FaultError) else FaultError(error)
         self._counts[fault.kind] += 1
         log.event("agent.fault", **facts, code=CODE, type=fault.kind, place=fault.place)
         return fault
 
     def watch(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Note exceptions from a library's callbacks in `loop`, and from its tasks that nobody awaits."""
+        """Note exceptions in `loop` from a library's callbacks, and from tasks of the library that nobody awaits."""
         loop.set_exception_handler(lambda _loop, context: self._take(context))
 
     def _take(self, context: dict[str, Any]) -> None:
@@ -67,7 +67,7 @@ class Faults:
 
 
 async def keep(part: str, work: Callable[[], Coroutine[Any, Any, None]], faults: Faults) -> None:
-    """Do `work` until it returns, and start it again after a fault. Raises MooringError: then going on is useless."""
+    """Do `work` until it returns. After a fault, start it again. Raises MooringError if it makes no sense to go on."""
     failures = 0
     while True:
         try:
@@ -85,10 +85,10 @@ async def keep(part: str, work: Callable[[], Coroutine[Any, Any, None]], faults:
 
 
 def cancelled() -> bool:
-    """Was the current task cancelled?
+    """Return True if the current task was cancelled.
 
-    If not, a CancelledError comes from a backend that gave up one of its own calls. Without this check it would end the
-    awaiting task silently.
+    If it was not, a CancelledError comes from a backend that gave up a call. Without this check, such a CancelledError
+    would silently end the task that awaits the call.
     """
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

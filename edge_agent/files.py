@@ -1,4 +1,4 @@
-"""Small files of the state directory. They are replaced as a whole, so a reader sees the old one or the new one."""
+"""Small files of the state directory. A file is replaced as a whole: a reader sees the old or the new content."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ from pathlib import Path
 def replace(path: Path, content: bytes, *, durable: bool) -> None:
     """Write `content` to the file at `path`, readable by its owner only (mode 0600). Raises OSError.
 
-    With `durable` the content survives a power cut after the return. Without it, the SD card is spared two flushes.
+    With `durable`, the content is safe from a power cut once this returns. Without it, the SD card is flushed less.
     """
     temporary = path.with_name(path.name + ".new")
     temporary.unlink(missing_ok=True)
@@ -20,7 +20,7 @@ def replace(path: Path, content: bytes, *, durable: bool) -> None:
     if durable:
         folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            # The new name is stored in the directory, which needs a flush of its own.
+            # The directory stores the new name of the file, so the directory must be flushed too.
             os.fsync(folder)
         finally:
             os.close(folder)

@@ -1,4 +1,4 @@
-"""What is in an outbox, for people: counts and lists for a command that runs beside the agent."""
+"""Counts and lists of the content of an outbox, for commands that people use while the agent runs."""
 
 import sqlite3
 import time
@@ -9,9 +9,9 @@ from edge_agent import database
 
 @dataclass(frozen=True)
 class Counts:
-    """Rows and bytes in the queue of records, age of the oldest in seconds, and rows of the other tables.
+    """Number and bytes of the records in the queue, age of the oldest record in seconds, and rows of the other tables.
 
-    `disputed` counts the records in the queue that the province refuses although their locks did sign them.
+    `disputed` counts the records in the queue that the province refuses although the lock's signature is good.
     """
 
     records: int
@@ -24,7 +24,7 @@ class Counts:
 
 
 def counts(connection: sqlite3.Connection) -> Counts:
-    """The counts of the outbox behind `connection`. Raises StorageError."""
+    """Return the counts of the outbox behind `connection`. Raises StorageError."""
     with database.errors():
         row = connection.execute(
             "SELECT count(*), coalesce(sum(length(record)), 0), min(stored_at), count(disputed) FROM records"
@@ -37,7 +37,7 @@ def counts(connection: sqlite3.Connection) -> Counts:
 
 
 def queue_by_lock(connection: sqlite3.Connection) -> list[dict[str, object]]:
-    """The queue of each lock: `lock`, `records`, `first` and `last` counter, `receipted_through`, `disputed`.
+    """List the queue of each lock: `lock`, `records`, `first` and `last` counter, `receipted_through`, `disputed`.
 
     Raises StorageError.
     """
@@ -52,7 +52,7 @@ def queue_by_lock(connection: sqlite3.Connection) -> list[dict[str, object]]:
 
 
 def quarantine(connection: sqlite3.Connection) -> list[dict[str, object]]:
-    """The records that were set aside: `lock`, `counter`, `code`, `bytes`. Raises StorageError."""
+    """List the records that were set aside: `lock`, `counter`, `code`, `bytes`. Raises StorageError."""
     with database.errors():
         rows = connection.execute(
             "SELECT hex(lock_id), counter, code, length(record) FROM quarantine ORDER BY id"
@@ -62,7 +62,7 @@ def quarantine(connection: sqlite3.Connection) -> list[dict[str, object]]:
 
 
 def disputed(connection: sqlite3.Connection) -> list[dict[str, object]]:
-    """The records that the province refuses although our own check finds them good: `lock`, `counter`, `code`.
+    """List the records that the province refuses although our own check finds them good: `lock`, `counter`, `code`.
 
     They stay in the queue. Raises StorageError.
     """

@@ -1,6 +1,6 @@
-"""One BLE connection to a lock: parts in, messages out, sealed by `protocol.link_session`.
+"""One BLE connection to a lock. It turns parts into messages and back; `protocol.link_session` seals them.
 
-Theory of operation. The connection is used once, and each step must succeed before the next one starts:
+Theory of operation. The connection is used once. Each step must succeed before the next step starts:
 
     step         calls                  what comes from the lock             then
     -----------  ---------------------  -----------------------------------  --------------------------------------
@@ -10,9 +10,9 @@ Theory of operation. The connection is used once, and each step must succeed bef
     ended        anything, or `close`   the radio is gone, a wrong message,  every waiting call raises what ended the
                                         no answer in time                    connection; the first reason counts
 
-It is a GATT central on `bleak`, and nothing of `bleak` leaves this module. Whatever exception a backend raises, callers
-get a MooringError with a stable code, and callbacks raise nothing. `edge_agent.lock_link` makes one connection after
-another.
+The connection is a GATT central on `bleak`, and no other module sees an object of `bleak`. If a backend raises an
+exception of any type, callers get a MooringError with a stable code. Callbacks raise nothing. `edge_agent.lock_link`
+makes one connection after another.
 """
 
 import asyncio
@@ -38,29 +38,30 @@ from protocol.parts import Assembler, Parts
 from protocol.statement import MAX_BYTES as LONGEST_STATEMENT
 
 CONNECT_SECONDS: Final = 20.0
-"""A sleeping lock advertises about once a second, and BlueZ may have to scan for it first."""
+"""Time limit for connecting. A sleeping lock advertises about once a second, and BlueZ may have to scan for it."""
 HELLO_SECONDS: Final = 10.0
-"""Each answer of the handshake costs the lock a second or two of multiplication. A slower peer is not our firmware."""
+"""Time limit for each answer of the handshake. The lock needs a second or two to compute an answer."""
 RESULT_SECONDS: Final = 30.0
-"""A statement costs the lock a signature check in Python (seconds at 160 MHz) and a flash write."""
+"""Time limit for a RESULT. The lock checks a signature in Python, which takes seconds at 160 MHz, and writes flash."""
 DISCONNECT_SECONDS: Final = 5.0
-"""BlueZ answers a disconnect at once or never."""
+"""Time limit for disconnecting. BlueZ answers at once or never."""
 
 RADIO_FAILURES: Final = (BleakError, OSError, EOFError)
-"""What a bleak backend raises when radio or D-Bus fail. TimeoutError is an OSError; EOFError means a closed bus."""
+"""Exceptions of a bleak backend when radio or D-Bus fail. TimeoutError is an OSError; EOFError means a closed bus."""
 
 _T = TypeVar("_T")
 
 
 class LockConnection:
-    """The connection to the lock at one Bluetooth address: `open`, `shake_hands`, `greet`, then messages, `close`.
+    """The connection to the lock at one Bluetooth address.
 
-    Its methods raise TransportError `lock.*` for whatever ends the connection.
+    Call `open`, `shake_hands` and `greet`, then exchange messages, then call `close`. When something ends the
+    connection, its methods raise TransportError `lock.*`.
     """
 
     def __init__(self, address: str, credentials: Credentials) -> None:
         self.ready = False
-        """Has the lock said HELLO, and has the connection not ended?"""
+        """True from the lock's first HELLO until the connection ends."""
         self._credentials = credentials
         self._answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._session: Session | None = None
@@ -68,7 +69,7 @@ class LockConnection:
         self.lock_id = b""
         """Id of the lock once it has proven itself; empty until then."""
         with _calling("lock.unreachable"):
-            # Only our service is looked up: a stranger may have thousands.
+            # Look up only our service, because a stranger may offer thousands of services.
             self._client = BleakClient(
                 address,
                 disconnected_callback=self._on_disconnect,
@@ -98,7 +99,7 @@ class LockConnection:
                 _notice_cancellation()
 
     async def close(self) -> FaultError | None:
-        """Disconnect; calls that wait for an answer raise `lock.gone`. Raises nothing itself, but returns a fault."""
+        """Disconnect. Calls that wait for an answer raise `lock.gone`. Return a fault instead of raising it."""
         self._end(TransportError("lock.gone", "the connection was closed"))
         # If disconnecting fails, the radio's supervision timeout ends the connection.
         try:
@@ -110,9 +111,9 @@ class LockConnection:
         return None
 
     async def shake_hands(self) -> None:
-        """Prove ourselves to the lock, and let it prove itself.
+        """Prove to the lock who we are, and let the lock prove who it is.
 
-        Raises VerificationError: `lock.foreign_pass` for a lock that no pass of ours lists, and those of `Initiator`.
+        Raises VerificationError: `lock.foreign_pass` if no pass of ours lists the lock, or an error of `Initiator`.
         """
         initiator = Initiator(crypto, self._credentials.static)
         await self._write_parts(initiator.open())
@@ -131,7 +132,7 @@ class LockConnection:
         await self._write_parts(message)
 
     async def greet(self) -> Hello:
-        """Wait for the first HELLO; returns it."""
+        """Wait for the first HELLO and return it."""
         try:
             async with asyncio.timeout(HELLO_SECONDS):
                 first = await self.next_message()
@@ -158,8 +159,8 @@ class LockConnection:
                 code = await self._deliver_pieces(statement)
                 if code != "link.digest":
                     return code
-            # The first time, the lock may have had a part of another statement, which it has forgotten now. The second
-            # time it had nothing, and still the digest is wrong.
+            # At the first attempt the lock may still have held a part of another statement, which it has dropped since.
+            # At the second attempt the lock held nothing, and the digest is still wrong.
             raise TransportError("lock.protocol", "the lock puts the pieces of a statement together wrongly")
 
     async def _deliver_pieces(self, statement: bytes) -> str | None:
@@ -188,13 +189,13 @@ class LockConnection:
             async with asyncio.timeout(RESULT_SECONDS):
                 return await answer
         except TimeoutError as error:
-            # The connection ends, because a late answer could be mistaken for the answer to a later statement.
+            # End the connection, because a late answer could be mistaken for the answer to the next statement.
             silent = TransportError("lock.silent", f"the lock sent no {name} within {RESULT_SECONDS:.0f} s")
             self._end(silent)
             raise silent from error
 
     async def next_message(self) -> Hello | bytes:
-        """Wait for the next HELLO or record. Raises what ended the connection."""
+        """Wait for the next HELLO or record. If the connection has ended, raise the error that ended it."""
         message = await self._messages.get()
         if isinstance(message, MooringError):
             raise message
@@ -202,7 +203,7 @@ class LockConnection:
 
     async def _write(self, message: bytes) -> None:
         async with self._writing:
-            # Sealed here, under the lock, so that messages are sent in the order of their numbers.
+            # Seal the message while no other call can write, so that messages are sent in the order of their numbers.
             self._raise_if_ended()
             if self._session is None:
                 raise TransportError("lock.not_connected", "nothing can be sent before the handshake")
@@ -212,7 +213,7 @@ class LockConnection:
         self._raise_if_ended()
         if self._down is None:
             raise TransportError("lock.not_connected", "the connection is not open")
-        # bleak gives the payload of one ATT write, which is MTU - 3. BlueZ before 5.62 gives 20, which always works.
+        # bleak gives the size of one ATT write, which is MTU - 3. BlueZ before 5.62 gives 20, a size that always works.
         with _calling("lock.gone"):
             for part in Parts(message, self._down.max_write_without_response_size + 3):
                 await self._client.write_gatt_char(self._down, part, response=True)
@@ -222,7 +223,7 @@ class LockConnection:
         self._contain(lambda: self._take_part(bytes(part)))
 
     def _contain(self, work: Callable[[], None]) -> None:
-        """Do the work of a callback. An exception ends this connection; it must not reach the backend's own task."""
+        """Do the work of a callback. An exception ends this connection. It must not reach the backend's own task."""
         try:
             work()
         except (FormatError, VerificationError) as error:
@@ -253,7 +254,8 @@ class LockConnection:
         elif isinstance(content, Hello) and not self._is_proven(content):
             self._end(TransportError("lock.protocol", "the HELLO names another lock than the one that proved itself"))
         elif kind in (link.HELLO, link.RECORD) and isinstance(content, Hello | bytes):
-            # Credit limits the records under way. A lock that ignores it is cut off before it fills our memory.
+            # Credit limits the records under way. A lock that ignores the limit is disconnected before it fills our
+            # memory.
             if self._messages.qsize() > 2 * link.CREDIT_LIMIT:
                 self._end(TransportError("lock.protocol", "the lock sent more records than it was asked for"))
             else:
@@ -294,7 +296,7 @@ class LockConnection:
 
 @contextlib.contextmanager
 def _calling(code: str) -> Iterator[None]:
-    """For calls of bleak: a failure of the radio becomes a TransportError with `code`, anything else a FaultError."""
+    """Turn exceptions of bleak into ours: a radio failure into a TransportError with `code`, others into FaultError."""
     try:
         yield
     except MooringError:
@@ -308,7 +310,7 @@ def _calling(code: str) -> Iterator[None]:
     except TimeoutError as error:
         raise TransportError(code, "the radio did not answer in time") from error
     except RADIO_FAILURES as error:
-        # BlueZ wrote the text of this error and may quote the peer. So it is cut, and made printable.
+        # The text of this error is from BlueZ and may quote the peer. So the text is shortened and made printable.
         text = "".join(c if c.isprintable() else "?" for c in str(error)[:200])
         advice = "If this stays, restart bluetooth.service." if "InProgress" in text else "It is tried again."
         raise TransportError(code, f"{type(error).__name__}: {text}. {advice}") from error
@@ -317,10 +319,10 @@ def _calling(code: str) -> Iterator[None]:
 
 
 def _notice_cancellation() -> None:
-    """Raise a CancelledError that `asyncio.wait_for` has swallowed inside a backend.
+    """Raise the CancelledError that `asyncio.wait_for` has swallowed inside a backend.
 
-    In Python 3.11 a result that arrives at the same moment hides the cancellation (cpython#86296). A link that missed
-    it would never end, and neither would the agent.
+    In Python 3.11, a result that arrives at the same moment hides the cancellation (cpython#86296). If a link missed
+    its cancellation, the link would never end, and the agent would not end either.
     """
     if cancelled():
         raise asyncio.CancelledError

@@ -1,8 +1,8 @@
-"""The link to one lock over BLE: stay connected, pull its records with credit, hand statements to it.
+"""The link to one lock over BLE. It stays connected, pulls the lock's records with credit, and hands over statements.
 
-Theory of operation. The messages are those of `protocol.link`. The link makes one `LockConnection` after another and
-keeps no state that matters between them: at each connection it asks the caller for the next counter. So after any loss
-the records continue where storage stopped.
+Theory of operation. The messages are those of `protocol.link`. The link makes one `LockConnection` after another. At
+each connection it asks the caller for the next counter. So after any loss, the lock continues with the first record
+that is not stored.
 
     state       event                               next state
     ----------  ----------------------------------  ---------------------------------------------------------------
@@ -33,23 +33,23 @@ from protocol.errors import MooringError, TransportError
 from protocol.link import Hello
 
 RECONNECT: Final = Backoff(first=1.0, limit=60.0)
-"""A lock that rebooted is back in some seconds. A lock that is out of reach for hours must cost the radio little."""
+"""Waits between attempts. A rebooted lock is back in seconds. A lock that stays out of reach must cost little radio."""
 CREDIT: Final = 16
 """Records that a lock may send before the first of them is stored: about 12 KB, or one second of a slow radio."""
 CONNECTING_AT_ONCE: Final = 3
-"""Most connection attempts at the same time, for all locks. BlueZ does one after another and hangs if many wait."""
+"""Maximum number of connection attempts at a time, for all locks together. BlueZ hangs if many attempts wait."""
 STEADY_SECONDS: Final = 10.0
-"""A connection that brought nothing, but lasted this long, was idle. It did not fail."""
+"""A connection that lasted this long did not fail, even if it brought no record."""
 
 
 class LockLink:
-    """The link to the lock at one Bluetooth address. It connects once `credentials` have a pass.
+    """The link to the lock at one Bluetooth address. It connects as soon as `credentials` have a pass.
 
-    `on_hello(hello)` is awaited for the first HELLO of a connection, before any record, and for each later HELLO.
-    `on_record(record)` is awaited for each record, in order. It must not return before the record is stored durably,
-    because its return lets the lock send more. `next_counter(hello)` gives the first counter that is not stored. An
-    exception from any of these ends the connection, and the link connects again later; if it is no MooringError, it is
-    noted in `faults`. `gate` limits how many links connect at the same time.
+    `on_hello(hello)` is awaited for each HELLO; no record comes before the first HELLO. `on_record(record)` is awaited
+    for each record, in order. It must not return before the record is stored durably, because the lock may send more
+    when it returns. `next_counter(hello)` returns the first counter that is not stored. An exception from one of these
+    functions ends the connection, and the link connects again later. An exception that is no MooringError is noted in
+    `faults`. `gate` limits how many links connect at the same time.
     """
 
     def __init__(
@@ -79,19 +79,19 @@ class LockLink:
         self._current: LockConnection | None = None
         self._opened: LockConnection | None = None
         self._lock_id = b""
-        """Id of the lock that proved itself here last; empty before that."""
+        """Id of the lock that last proved itself on this link; empty until a lock has proved itself."""
         self._missing: int | None = None
         self._worked = False
 
     @property
     def connected(self) -> bool:
-        """Is there a working connection on which the lock has said HELLO?"""
+        """Return True if there is a working connection and the lock has said HELLO on it."""
         return self._current is not None and self._current.ready
 
     async def prove(self) -> bytes:
-        """Connect, and let the peer prove that it is a lock which our passes list; returns the lock's id.
+        """Connect, let the peer prove that it is one of our own locks, and return the lock's id.
 
-        `run` then continues with that connection. Raises MooringError, after which there is no connection.
+        `run` then continues with this connection. Raises MooringError; then the connection is closed.
         """
         connection = LockConnection(self.address, self._credentials)
         try:
@@ -104,14 +104,14 @@ class LockLink:
         return connection.lock_id
 
     async def run(self) -> None:
-        """Keep the link up until cancelled. It raises no error; see `last_error`."""
+        """Keep the link up until cancelled. Raise no error; store it in `last_error`."""
         failures = 0
         while True:
             await self._credentials.available.wait()
             self._worked, started = False, asyncio.get_running_loop().time()
             error = await self._end_of_connection()
             self.last_error = error
-            # After a connection that worked, the waits start from the shortest: a lock that rebooted is back soon.
+            # After a connection that worked, start again with the shortest wait: a lock that rebooted is back soon.
             lasted = asyncio.get_running_loop().time() - started
             steady = self._worked or lasted >= CONNECT_SECONDS + STEADY_SECONDS
             failures = 1 if steady else failures + 1
@@ -135,11 +135,13 @@ class LockLink:
             return FaultError(error)
 
     async def deliver(self, statement: bytes) -> str | None:
-        """Hand one signed statement to the lock. Returns None if accepted, else the lock's code for its refusal.
+        """Hand one signed statement to the lock. Return None if the lock accepts it, else the code of the refusal.
 
-        Raises TransportError `lock.not_connected`, `lock.silent`, `lock.gone`, `lock.protocol`; FormatError
-        `link.too_long`. After a TransportError the lock may have the statement or not; its next HELLO says. The lock
-        keeps the part of a long statement that it has, so the same statement continues there on the next connection.
+        Raises TransportError: `lock.not_connected` if the lock is not ready, `lock.silent` if it does not answer in
+        time, `lock.gone` if the connection ends, `lock.protocol` if the lock breaks the protocol. Raises FormatError
+        `link.too_long` for a statement that is too long. After a TransportError the agent does not know whether the
+        lock has the statement; the lock's next HELLO tells. If the connection ends in the middle of a long statement,
+        the lock keeps the part that it has. On the next connection the same statement continues after this part.
         """
         connection = self._current
         if connection is None or not connection.ready:
@@ -147,7 +149,7 @@ class LockLink:
         return await connection.deliver(statement)
 
     async def _one_connection(self) -> NoReturn:
-        """One connection from start to end; always ends with an exception."""
+        """Make and serve one connection until it ends. Always end with an exception."""
         proven, self._opened = self._opened, None
         connection = proven or LockConnection(self.address, self._credentials)
         try:
@@ -169,7 +171,7 @@ class LockLink:
             self._faults.note(fault, address=self.address)
 
     async def _stream(self, connection: LockConnection, hello: Hello) -> NoReturn:
-        # Records that a receipt covers are committed, and the lock may have erased them.
+        # Skip the records that a receipt covers: they are committed, and the lock may have erased them.
         expected = max(self._next_counter(hello), hello.receipted_through + 1)
         await connection.pull(expected, self._credit)
         renew_at = expected + (self._credit + 1) // 2
@@ -184,7 +186,7 @@ class LockLink:
             if record.counter < expected:
                 continue
             if record.counter > expected and self._missing != expected:
-                # Either a notification was lost, or the lock does not have the record. A new PULL shows which.
+                # Either a notification was lost, or the lock does not have the record. A new PULL shows which is true.
                 self._missing = expected
                 raise TransportError("lock.gap", f"record {expected} did not come. It is asked for again.")
             if record.counter > expected:
@@ -193,6 +195,6 @@ class LockLink:
             self._worked = True
             expected = record.counter + 1
             if expected >= renew_at:
-                # Credit is renewed when half is used, so that the lock need not wait for us.
+                # Renew the credit when half of it is used, so that the lock need not wait.
                 await connection.pull(expected, self._credit)
                 renew_at = expected + (self._credit + 1) // 2

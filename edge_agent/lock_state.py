@@ -1,4 +1,4 @@
-"""What the agent knows about a lock while it runs, and what it needs from the link to that lock."""
+"""State of one lock while the agent runs, and the methods that the agent needs from the link to a lock."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -13,23 +13,23 @@ OnHello = Callable[[Hello], Awaitable[None]]
 
 
 class Link(Protocol):
-    """What the agent needs from a link. `edge_agent.lock_link.LockLink` is the one in use."""
+    """Methods that the agent needs from a link. `edge_agent.lock_link.LockLink` has them."""
 
     @property
     def connected(self) -> bool:
-        """Is there a working connection on which the lock has said HELLO?"""
+        """Return True if there is a working connection and the lock has said HELLO on it."""
 
     async def prove(self) -> bytes:
-        """Connect, and let the peer prove that it is a lock which our passes list; returns the lock's id.
+        """Connect, let the peer prove that it is one of our own locks, and return the lock's id.
 
-        `run` then continues with that connection. Raises MooringError, after which there is no connection.
+        `run` then continues with this connection. Raises MooringError; then the connection is closed.
         """
 
     async def run(self) -> None:
         """Keep the link up until cancelled."""
 
     async def deliver(self, statement: bytes) -> str | None:
-        """Hand over a statement; returns the lock's refusal or None. Raises TransportError, FormatError."""
+        """Hand over a statement. Return the lock's refusal or None. Raises TransportError, FormatError."""
 
 
 class LinkFactory(Protocol):
@@ -47,14 +47,14 @@ class LinkFactory(Protocol):
         gate: asyncio.Semaphore,
         faults: Faults,
     ) -> Link:
-        """The link to the lock at `address`."""
+        """Return the link to the lock at `address`."""
 
 
 class LockState:
-    """A lock at one address: the link to it, and what the lock said last.
+    """A lock at one address: the link to the lock, and the lock's last HELLO.
 
-    `make_link(on_hello)` makes the link. `on_hello(lock, hello)` judges each HELLO before it is kept here; whatever it
-    raises ends the connection. `lock_id` is given when the lock behind this address has proven itself before.
+    `make_link(on_hello)` makes the link. `on_hello(lock, hello)` judges each HELLO before the HELLO is kept. An
+    exception from it ends the connection. `lock_id` is given if a lock has proven itself at this address before.
     """
 
     def __init__(
@@ -69,30 +69,30 @@ class LockState:
 
         self.address = address
         self.lock_id = lock_id
-        """Id of the lock that proved itself at this address; empty while none has."""
+        """Id of the lock that proved itself at this address; empty until a lock has done so."""
         self.hello: Hello | None = None
-        """The last HELLO; None before the first, and after one that could not be reported."""
+        """The last HELLO. None before the first HELLO, and also if the last HELLO could not be reported."""
         self.time_answer: tuple[bytes, bytes] | None = None
-        """The nonce of the lock that the province answered, and the signed answer, until it is handed over."""
+        """The lock's nonce and the province's signed answer to it. Kept until the answer is handed over."""
         self.due = asyncio.Event()
         """Set when something may be waiting for the lock."""
         self.link = make_link(heard)
 
     @property
     def connected(self) -> bool:
-        """Is it in reach now?"""
+        """Return True if the lock is in reach now."""
         return self.link.connected and self.hello is not None
 
     def holds(self, kind: str, serial: int) -> bool:
-        """Did the lock say that it holds the statement of that kind and serial?"""
+        """Return True if the lock's HELLO says that the lock holds the statement with this kind and serial."""
         return serial > 0 and self.hello is not None and self.hello.held.get(kind) == serial
 
     async def prove(self) -> None:
-        """As `Link.prove`; keeps the id."""
+        """Call `Link.prove` and keep the lock's id."""
         self.lock_id = await self.link.prove()
 
     def keep_hello(self, hello: Hello) -> None:
-        """Keep what a good HELLO says; a delivery may be due now."""
+        """Keep a good HELLO, and start a delivery."""
         self.hello, self.lock_id = hello, hello.lock_id
         self.due.set()
 
@@ -105,9 +105,9 @@ class LockState:
         self.time_answer = nonce, signed
 
     def take_time_answer(self) -> bytes | None:
-        """The answer that is kept, if the lock still waits for it; it is kept no longer.
+        """Return the kept answer, or None if the lock no longer waits for it. Drop the answer in both cases.
 
-        A late answer would only cost the lock a signature check.
+        A late answer would only cost the lock a useless signature check.
         """
         answer, self.time_answer = self.time_answer, None
         waits = answer is not None and self.hello is not None and self.hello.time_nonce == answer[0]

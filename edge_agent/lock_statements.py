@@ -1,7 +1,7 @@
-"""What the edge agent can read in a statement for a lock: whether the right party signed it, and which place it takes.
+"""Read a statement for a lock: check that the right party signed it, and find the place that it takes in the queue.
 
-Whether to act on it is for the lock to decide. The check here keeps junk from taking disk space and radio time away
-from statements that province and platform did sign.
+The lock decides whether to act on the statement. The check here stops junk: junk would take disk space and radio time
+away from the statements that province and platform signed.
 """
 
 import hashlib
@@ -26,21 +26,21 @@ PLACES: Final = {
     revocation_list.KIND: trust.MAX_LISTS,
     grant.KIND: 256,
 }
-"""Places of one lock in the queue, for each kind. A year of stays makes some hundred grants. When the places are full,
-those grants are kept that end last."""
+"""Number of places of one lock in the queue, for each kind. A year of stays makes some hundred grants. When all places
+for grants are taken, the queue keeps the grants with the latest end."""
 KINDS: Final = tuple(PLACES)
-"""The kinds that are queued for a lock, in the order in which it can use them. Receipts and answers about the time
-reach the lock too, by ways of their own. No other kind is handed to a lock."""
+"""The kinds that are queued for a lock, in the order in which the lock can use them. Receipts and answers about the
+time also go to the lock, but not through these places. No other kind is handed to a lock."""
 
 
 @dataclass(frozen=True)
 class LockStatement:
-    """A statement for a lock. Of several with the same `kind` and `name`, the highest `serial` counts.
+    """A statement for a lock. If several have the same `kind` and `name`, the one with the highest `serial` counts.
 
     `name` is the grant's id, the number of a revocation list, the profile's id, or empty. If the statement cannot be
-    verified yet, or its form is unknown to this agent, `name` is its digest. `until` is the end of what a grant can do,
-    in epoch seconds, else 0. `signed` is the statement itself. `verified`: did the right party sign it? `placement` is
-    set if it is one.
+    verified yet, or its form is unknown to this agent, `name` is the statement's digest. For a grant, `until` is when
+    its rights end, in epoch seconds; for other kinds it is 0. `signed` is the statement itself. `verified` is True if
+    the right party signed it. `placement` is set only for a placement.
     """
 
     kind: str
@@ -53,21 +53,22 @@ class LockStatement:
 
     @property
     def reported_as(self) -> str:
-        """The name under which a lock's HELLO gives the serial that the lock holds."""
+        """The name that a lock's HELLO uses to report the serial of this kind of statement."""
         return revocation_list.name(int(self.name)) if self.known and self.kind == revocation_list.KIND else self.kind
 
     @property
     def known(self) -> bool:
-        """Is it verified, and is its form known to this agent?"""
+        """Return True if the statement is verified and this agent knows its form."""
         return self.verified and self.serial > 0
 
 
 def read(signed: Statement, lock_id: bytes, province_public: bytes | None, platform_key: bytes | None) -> LockStatement:
-    """The statement `signed` for a lock. Keys are 65-byte points.
+    """Read the statement `signed` for a lock. Keys are 65-byte points.
 
-    `province_public` is None in an experiment without it; then only the form is checked. `platform_key` comes from the
-    lock's placement; it is None while no placement is known, and then a grant is not verified. Raises FormatError, with
-    `statement.kind` for a kind that is not for locks, and VerificationError `cose.signature`, `placement.lock`.
+    `province_public` is None in an experiment without the province's key; then only the form is checked. `platform_key`
+    comes from the lock's placement. While no placement is known, it is None, and grants are not verified. Raises
+    FormatError, with the code `statement.kind` for a kind that is not for locks. Raises VerificationError:
+    `cose.signature` for a bad signature, `placement.lock` for a placement of another lock.
     """
     kind, data = signed.kind, signed.data
     if kind not in KINDS:
@@ -82,7 +83,7 @@ def read(signed: Statement, lock_id: bytes, province_public: bytes | None, platf
     try:
         return _FORMS[kind](body, data, lock_id)
     except FormatError:
-        # It is signed, and a lock that is newer than this agent may understand it.
+        # The statement is signed. A lock with newer software than this agent may understand it.
         return LockStatement(kind, _digest(data), 0, 0, data)
 
 

@@ -1,7 +1,7 @@
 """Log lines of the edge agent: an event of `edge_agent.events` and its facts, as text for people or JSON for machines.
 
 Facts are lock ids, counters, sizes and codes. A person's name or number, or the content of a record, is never a fact.
-In text, a warning or an error ends with its meaning after a `#`.
+In text, the line of a warning or an error ends with a `#` and the meaning of the event.
 """
 
 import json
@@ -37,7 +37,7 @@ def _text(value: object) -> str:
 
 
 def start(level: str, as_json: bool) -> None:
-    """Send the events of all of `edge_agent` to stdout, where journald or a terminal takes them."""
+    """Print the events of all modules of `edge_agent` on stdout, for journald or a terminal."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(_Format(as_json))
     _LOGGER.handlers[:] = [handler]
@@ -46,7 +46,7 @@ def start(level: str, as_json: bool) -> None:
 
 
 def event(name: str, **facts: object) -> None:
-    """Log an event of the table, at the level that the table gives, with `facts`; bytes appear in hex."""
+    """Log an event of the table with `facts`. The table gives its level. Bytes are shown in hex."""
     level = _LEVELS[EVENTS[name][0].upper()]
     if _LOGGER.isEnabledFor(level):
         shown = {key: value.hex() if isinstance(value, bytes) else value for key, value in facts.items()}

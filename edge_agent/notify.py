@@ -1,4 +1,4 @@
-"""Messages to systemd (Type=notify, WatchdogSec=). Without systemd nothing is sent. Source: sd_notify(3)."""
+"""Messages to systemd (Type=notify, WatchdogSec=). Without systemd, the agent sends nothing. Source: sd_notify(3)."""
 
 import os
 import socket
@@ -13,12 +13,12 @@ class Notifier:
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         address = environment.get("NOTIFY_SOCKET", "")
-        # A leading @ means the abstract namespace, where names begin with a zero byte.
+        # A leading @ stands for the abstract namespace. Names there begin with a zero byte.
         self._address = "\0" + address[1:] if address.startswith("@") else address
         ours = environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
         limit = environment.get("WATCHDOG_USEC", "")
         self.watchdog_seconds: float | None = int(limit) / 1e6 if ours and limit.isdigit() and int(limit) else None
-        """After this long without `alive`, systemd restarts us; None if there is no watchdog."""
+        """systemd restarts the agent after this time without `alive`. None if the watchdog is off."""
 
     def _send(self, state: str) -> None:
         if not self._address:
@@ -27,7 +27,7 @@ class Notifier:
             try:
                 channel.sendto(state.encode(), self._address)
             except OSError:
-                # The agent goes on while systemd itself restarts. If messages fail for longer, the watchdog acts.
+                # Go on, because systemd itself may be restarting. If messages fail for longer, the watchdog acts.
                 return
 
     def ready(self) -> None:

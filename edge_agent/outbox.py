@@ -1,9 +1,9 @@
-"""The outbox: records on their way from lock to province. A record is on disk before its lock is told to send more.
+"""The outbox: records on their way from lock to province. A record is on disk before the lock is asked for more.
 
-Each record has a commit of its own. A building makes less than a megabyte a day, so a disk flush for each is cheap, and
-a record is either stored or not. A record leaves the queue when the province's receipt covers it. It is set aside,
-and never overwritten, if it contradicts a record that is here, if its lock did not sign it, or if the province refuses
-it and our own check agrees.
+Each record is committed separately, so it is either stored or not. A building makes less than a megabyte a day, so a
+disk flush for each record is cheap. A record leaves the queue when a receipt of the province covers it. The outbox sets
+a record aside if it contradicts a stored record, if the lock did not sign it, or if the province refuses it and our own
+check agrees. A record that was set aside is never overwritten.
 """
 
 import hashlib
@@ -23,12 +23,12 @@ from protocol.receipt import Receipt
 from protocol.record import Record
 
 Key = tuple[bytes, int]
-"""(lock id, counter): the idempotency key from end to end."""
+"""(lock id, counter). This pair identifies a record from the lock to the province, so that none is taken twice."""
 
 MEGABYTE: Final = 1_000_000
 FORGED_LIMIT: Final = 1000
-"""Most records without the lock's signature that are kept. They are kept for people to look at. Anyone in radio range
-can make more of them, and they must not fill the disk."""
+"""Maximum number of records without the lock's signature that are kept, for people to look at. Anyone in radio range
+can make such records, and they must not fill the disk."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,9 @@ class Stored:
 
 
 class Outbox:
-    """The outbox at `path`: at most `max_bytes` of records from own locks, and from others what `edge_agent.room`
-    allows.
+    """The outbox at `path`. It takes at most `max_bytes` of records from own locks. `edge_agent.room` limits others.
 
-    `is_own(lock_id)` says which locks are own; by default all are. No record is accepted while less than
+    `is_own(lock_id)` returns True for an own lock; by default every lock is one. No record is accepted while less than
     `reserve_bytes` of the disk is free.
     """
 
@@ -60,7 +59,7 @@ class Outbox:
         self._room = Room(path.parent, max_bytes, reserve_bytes, is_own)
         self._db = database.open_for_writing(path)
         self.statements = StatementQueue(self._db)
-        """The statements that wait for locks. They are in the same file."""
+        """The statements that wait for locks, in the same database file."""
         with database.errors():
             for lock_id, size in self._db.execute(
                 "SELECT lock_id, length(record) FROM records "
@@ -82,9 +81,9 @@ class Outbox:
     def lock_seen(self, hello: Hello, address: str = "") -> None:
         """Store the HELLO of a lock that proved itself at `address`.
 
-        The lock may know less of a receipt than this outbox does. Then either the receipt still waits to be delivered,
-        or the lock did not accept it. In the second case the lock still has its records, and they are fetched again:
-        what the lock says replaces what is stored here.
+        The HELLO may give a lower receipted counter than this outbox has. Then either the receipt still waits to be
+        delivered, or the lock did not accept it. In the second case the lock still has its records, and the agent
+        fetches them again: the counter in the HELLO replaces the stored counter.
         """
         with database.transaction(self._db):
             self._db.execute(
@@ -113,30 +112,31 @@ class Outbox:
                 )
 
     def proven(self) -> list[tuple[str, bytes]]:
-        """(address, lock id) of each lock; the address is the one where it proved itself last."""
+        """Return (address, lock id) of each lock. The address is where the lock last proved itself."""
         with database.errors():
             return self._db.execute(
                 "SELECT address, lock_id FROM locks WHERE address != '' ORDER BY lock_id"
             ).fetchall()
 
     def knows(self, lock_id: bytes) -> bool:
-        """Has this lock ever been seen here?"""
+        """Return True if this agent has ever seen the lock."""
         return self._one("SELECT count(*) FROM locks WHERE lock_id = ?", lock_id) > 0
 
     def identity(self, lock_id: bytes) -> bytes:
-        """Identity key that a lock showed, a 65-byte point; empty for a lock that was never seen."""
+        """Return the identity key that the lock showed, a 65-byte point; empty if the lock was never seen."""
         with database.errors():
             row = self._db.execute("SELECT identity_public FROM locks WHERE lock_id = ?", (lock_id,)).fetchone()
         return row[0] if row is not None and row[0] is not None else b""
 
     def check(self) -> None:
-        """Read something, so that the watchdog notices when the disk hangs. Raises StorageError."""
+        """Read from the disk, so that the watchdog notices a disk that hangs. Raises StorageError."""
         self._one("SELECT id FROM records LIMIT 1")
 
     def known_through(self, lock_id: bytes) -> int:
-        """Counter before the next record that is wanted from a lock.
+        """Return the highest counter up to which the outbox needs no records from the lock.
 
-        It is the highest counter that is here or receipted; if a record was damaged here, the counter before that one.
+        This is the highest counter that is stored or receipted. But if a stored record was damaged, it is the counter
+        before the damaged record.
         """
         known = max(
             self._one("SELECT max(counter) FROM records WHERE lock_id = ?", lock_id),
@@ -149,11 +149,12 @@ class Outbox:
     # --- records in --------------------------------------------------------------------------------------------------
 
     def put(self, record: Record) -> Literal["stored", "duplicate", "conflict"]:
-        """Store a record whose signature was verified; it is on disk when this returns.
+        """Store a record whose signature was verified. When this returns, the record is on disk.
 
-        If another payload has the same key already, the record goes to quarantine. Raises StorageError:
-        `outbox.limit`, `outbox.strangers`, `outbox.reserve`, or what `edge_agent.database` names. After an error the
-        record is not here, and the lock must keep it.
+        If another payload with the same key is already stored, the record goes to quarantine. Raises StorageError:
+        `outbox.limit` or `outbox.strangers` if the room for own locks or for others is full, `outbox.reserve` if the
+        disk is nearly full, or an error of `edge_agent.database`. After an error the record is not stored, and the lock
+        must keep it.
         """
         receipted = self._receipted(record.lock_id)
         if receipted is not None and record.counter <= receipted[0]:
@@ -165,7 +166,7 @@ class Outbox:
                 "SELECT payload_hash FROM records WHERE lock_id = ? AND counter = ?", (record.lock_id, record.counter)
             ).fetchone()
         if row is not None:
-            # Compared by payload: ECDSA is randomised and malleable, so one payload may have several signatures.
+            # Compare the payloads, not the signatures: with ECDSA, one payload may have several good signatures.
             return "duplicate" if row[0] == record.payload_hash else self._conflict(record)
         if self._one(
             "SELECT count(*) FROM quarantine WHERE lock_id = ? AND counter = ? AND payload_hash = ? AND authentic",
@@ -193,7 +194,7 @@ class Outbox:
         return "stored"
 
     def keep_forged(self, lock_id: bytes, counter: int, record: bytes, code: str) -> bool:
-        """Set aside a record that its lock did not sign. False if there are too many of those already."""
+        """Set aside a record that its lock did not sign. Return False if there are already too many such records."""
         if self._one("SELECT count(*) FROM quarantine WHERE NOT authentic") >= FORGED_LIMIT:
             return False
         try:
@@ -214,7 +215,7 @@ class Outbox:
         return "conflict"
 
     def _quarantine(self, key: Key, record: bytes, payload_hash: bytes | None, code: str, authentic: bool) -> int:
-        """Insert into the quarantine, inside a transaction. Returns the bytes to count once the transaction is done."""
+        """Insert into the quarantine, inside a transaction. Return the bytes to count after the transaction."""
         done = self._db.execute(
             "INSERT OR IGNORE INTO quarantine (lock_id, counter, record_hash, payload_hash, authentic, record, code, "
             "stored_at) VALUES (?,?,?,?,?,?,?,?)",
@@ -233,9 +234,10 @@ class Outbox:
         only: Collection[bytes] | None = None,
         without: Collection[bytes] = (),
     ) -> list[Stored]:
-        """Records with `id` above `after`, in order of arrival, up to both limits; at least one if there is any.
+        """Return records with `id` above `after`, in order of arrival, within both limits.
 
-        `only`: take records of these locks only. `without`: skip records of these locks.
+        The first such record is always included, even if it is above the limit. With `only`, take records of these
+        locks only. With `without`, skip records of these locks.
         """
         taken: list[Stored] = []
         size = 0
@@ -255,16 +257,16 @@ class Outbox:
         return taken
 
     def newest(self) -> int:
-        """The highest `id` of a record here, 0 if there is none."""
+        """Return the highest `id` of a stored record; 0 if no record is stored."""
         return self._one("SELECT max(id) FROM records")
 
     def apply_receipt(self, receipt: Receipt, statement: bytes) -> list[Key]:
         """Delete the records that a receipt covers, and queue the receipt for the lock, in one transaction.
 
-        The caller has verified the signature. Returns the keys of the deleted records. Raises VerificationError, and
-        then changes nothing: `receipt.regressed` if it is below an earlier receipt; `receipt.conflict` if it has the
-        counter of an earlier one and another head; `receipt.chain` if a record here has another hash than its
-        successor, or the receipt, names.
+        The caller has verified the signature. Return the keys of the deleted records. Raises VerificationError, and
+        then changes nothing: `receipt.regressed` if the counter is lower than in an earlier receipt;
+        `receipt.conflict` if an earlier receipt has the same counter but a different head; `receipt.chain` if the hash
+        of a stored record differs from the hash that the next record or the receipt gives for it.
         """
         lock_id, through = receipt.lock_id, receipt.through
         earlier, earlier_head = self._receipted(lock_id) or (0, None)
@@ -306,7 +308,7 @@ class Outbox:
     # --- records that the province refuses ---------------------------------------------------------------------------
 
     def queued(self, key: Key) -> tuple[bytes, bytes] | None:
-        """The record of that key in the queue, and the payload hash stored when it came; None if there is none."""
+        """Return the queued record with this key and its payload hash at arrival; None if the record is not queued."""
         with database.errors():
             row = self._db.execute(
                 "SELECT record, payload_hash FROM records WHERE lock_id = ? AND counter = ?", key
@@ -314,7 +316,7 @@ class Outbox:
         return None if row is None else (bytes(row[0]), bytes(row[1]))
 
     def set_aside(self, key: Key, code: str, *, authentic: bool) -> None:
-        """Move a record from the queue to the quarantine. If it is not `authentic`, the lock is asked for it again."""
+        """Move a record from the queue to the quarantine. If it is not `authentic`, ask the lock for it again."""
         with database.transaction(self._db):
             rows = self._db.execute(
                 "DELETE FROM records WHERE lock_id = ? AND counter = ? RETURNING record, payload_hash", key
@@ -326,7 +328,7 @@ class Outbox:
         self._room.add(key[0] if authentic else None, kept)
 
     def dispute(self, key: Key, code: str) -> bool:
-        """Note that the province refuses a good record, which stays in the queue. False if that was noted before."""
+        """Note that the province refuses a good record. The record stays queued. Return False if noted before."""
         with database.transaction(self._db):
             done = self._db.execute(
                 "UPDATE records SET disputed = ? WHERE lock_id = ? AND counter = ? AND disputed IS NOT ?",
