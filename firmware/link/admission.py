@@ -1,10 +1,10 @@
-"""A rate limit for handshakes: a stranger in radio range could otherwise make the lock compute without end.
+"""A rate limit for handshakes. Without it, a stranger in radio range could make the lock compute without end.
 
 A handshake costs three multiplications of a point. Each handshake uses up one unit of the limit before anything is
-computed. An edge that proves itself with a valid pass gets that unit back. Otherwise units return slowly. After a flood
-of handshakes none is left, and then the lock only parses each OPEN and refuses it. All peers share one limit, because
-anybody can use any address on the air. So a flood delays honest edges too, as a jammer would. The door does not wait
-for the link, and no record is lost.
+computed. If the edge proves itself with a valid pass, its unit is returned at once. All other units return slowly.
+After a flood of handshakes no unit is left. Then the lock only parses each OPEN and refuses it. All peers share one
+limit, because anybody can use any address on the air. So a flood delays honest edges too, as a jammer would. But the
+door does not wait for the link, and no record is lost.
 """
 
 from firmware.memory.rate_limit import RateLimit
@@ -17,16 +17,17 @@ if TYPE_CHECKING:
     from protocol.crypto import Crypto
 
 HANDSHAKES = 4
-"""Handshakes allowed in a burst: edges reconnect after a power cut, or after a few lost connections."""
+"""Number of handshakes allowed in a burst. Edges reconnect after a power cut, or after a few lost connections."""
 HANDSHAKE_MS = 20000
-"""Time after which one more handshake is allowed. A failed one costs the chip about two seconds, so strangers get at
-most a tenth of its time."""
+"""Time after which one more handshake is allowed. A failed handshake costs the chip about two seconds, so strangers can
+use at most a tenth of the chip's time."""
 STATEMENTS, STATEMENT_MS = 12, 3000
-"""Statements allowed in a burst, which is more than a new lock needs; and the time after which one more is allowed."""
+"""Number of statements allowed in a burst, and the time after which one more statement is allowed. A new lock needs
+fewer statements than one burst."""
 
 
 class Admission:
-    """Starts the lock's side of handshakes, each with a new ephemeral key, within the rate limit."""
+    """Starts the lock's side of handshakes, within the rate limit. Each handshake has a new ephemeral key."""
 
     def __init__(self, crypto: "Crypto", identity: "Identity") -> None:
         self._crypto = crypto
@@ -36,14 +37,15 @@ class Admission:
         self._statements = RateLimit(STATEMENTS, STATEMENT_MS)
 
     def prepare(self) -> None:
-        """Make the next ephemeral key, unless there is one. Call this while the door is idle."""
+        """Generate the next ephemeral key, unless it exists already. Call this while the door is idle."""
         if self._ephemeral is None:
             self._ephemeral = self._crypto.generate("P-256")
 
     def begin(self, message: bytes) -> link_session.Responder:
-        """The lock's side of the handshake that the OPEN `message` begins. The caller passes `message` to it.
+        """Start the handshake for the OPEN `message`, and return the lock's side of it. Does not pass `message` to it.
 
-        Raises FormatError as `link_session.parse_open`, RefusedError `link.hurried` while the limit is used up.
+        Raises FormatError as `link_session.parse_open` does, and RefusedError `link.hurried` while no unit of the limit
+        is left.
         """
         link_session.parse_open(message)
         if not self._handshakes.allows():
@@ -56,11 +58,11 @@ class Admission:
         return link_session.Responder(self._crypto, identity.link, identity.link_proof, ephemeral)
 
     def proven(self) -> None:
-        """The edge of the last handshake has proven itself. Its unit of the limit is returned."""
+        """Return the unit of the limit that the latest handshake used, because its edge has proven itself."""
         self._handshakes.give_back()
 
     def takes_statement(self) -> bool:
-        """Count a statement of an edge. False if it exceeds the limit."""
+        """Count one statement from an edge. Return False if it exceeds the limit."""
         if not self._statements.allows():
             return False
         self._statements.use()

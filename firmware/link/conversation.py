@@ -1,9 +1,10 @@
-"""What is said over one connection of the edge link: the handshake, then statements down, facts and records up.
+"""The messages over one connection of the edge link: a handshake, then statements for the lock, and facts and records
+for the edge.
 
-A conversation belongs to one connection from its first message to its end. The radio's handler creates it, passes it
-the parts that arrive, and ends it by setting `closed`. The link's task takes hold of the current conversation once and
-calls its `step`. If the handler starts another one meanwhile, the task still has the old one, which is closed. So
-nothing that was sealed for one edge is ever sent to the next.
+A conversation belongs to one connection, from the first message to the end. The radio's handler creates the
+conversation, passes it the parts that arrive, and ends it by setting `closed`. The link's task reads the current
+conversation into a variable and calls its `step`. If the handler starts another conversation meanwhile, the task still
+works with the old one, which is closed. So a message that was sealed for one edge is never sent to another edge.
 
 | state | message from the edge | what the lock does | next state |
 | --- | --- | --- | --- |
@@ -15,12 +16,13 @@ nothing that was sealed for one edge is ever sent to the next.
 | PROVEN | OFFER (digest, size), then PIECE … | sends WANT (offset); after the last piece as for DELIVER | PROVEN |
 | any | anything else, or a message that does not open | raises a MooringError | dropped |
 
-OPENING has neither `_responder` nor `session`; ANSWERED has `_responder`; PROVEN has `session`. "Dropped" means that
-`step` raises and `edge_link` disconnects.
+In state OPENING, `_responder` and `session` are None. In ANSWERED, `_responder` is set; in PROVEN, `session` is set
+too. "Dropped" means that `step` raises an error and `edge_link` disconnects.
 
-A PULL with credit 0 stops the stream and asks for a HELLO. Any other PULL either extends the stream ("stored up to
-here": `start` lies in what was sent since the last one) or starts it anew. The lock sends a HELLO by itself whenever a
-fact of the last one changed.
+A PULL with credit 0 stops the stream of records and asks for a HELLO. Any other PULL continues the stream or starts it
+anew. It continues the stream if `start` lies among the records sent since the previous PULL; it then means "the edge
+has stored all records before `start`". The lock also sends a HELLO by itself when a fact of the previous HELLO has
+changed.
 """
 
 import asyncio
@@ -44,41 +46,45 @@ if TYPE_CHECKING:
     from protocol.link import Hello
 
     class LockMemory(Protocol):
-        """What the link needs of the lock."""
+        """The part of the lock that the link uses."""
 
         admission: Admission
 
         def judge(self, edge_pass: bytes, edge_public: bytes) -> str:
-            """The edge's name. Raises MooringError if the pass is not valid for this edge and this lock now."""
+            """Return the edge's name. Raises MooringError unless the pass is valid now for this edge and this lock."""
 
         def hello(self) -> Hello:
-            """The facts that the lock tells an edge about itself."""
+            """Return the facts about itself that the lock tells an edge."""
 
         def records_from(self, counter: int) -> "Iterator[tuple[int, bytes]]":
-            """(counter, record) of each record in the journal, from `counter` on."""
+            """Yield (counter, record) for each record in the journal, from `counter` on."""
 
         def deliver(self, data: bytes) -> "tuple[str, str | None]":
-            """Take a statement. Returns its kind, and None or the code of the refusal."""
+            """Take a statement. Return its kind, and None or, if the lock refuses it, the error code."""
 
 
 INBOX_BYTES = 8192
-"""Bytes of messages that may wait to be handled. An edge sends some of the longest without waiting for an answer."""
+"""Maximum number of bytes in messages that wait to be handled. There is room for several of the longest messages,
+because an edge sends some of them without waiting for an answer."""
 _EACH = const(64)
-"""Extra bytes counted for each message, so that the inbox never holds thousands of short ones."""
+"""Number of extra bytes counted for each message, so that the inbox never holds thousands of short messages."""
 FAREWELL_SECONDS = 0.5
-"""Time between telling an edge why it is refused and disconnecting, so that the last notification can leave."""
+"""Pause between the message that refuses an edge and the disconnection, so that the radio can still send the message.
+"""
 PATIENCE = 3
-"""After this many refused statements in a row the lock waits before it takes another. Each costs a signature check."""
+"""After this many refused statements in a row, the lock waits before it takes another statement. Each statement costs a
+signature check."""
 REST = 3
-"""After a burst of statements, rest this many times as long as each statement took. Each costs a signature check, so
-an edge that repeats old statements for ever gets at most a quarter of the lock's time."""
+"""After a burst of statements, the lock rests this many times as long as each statement took. Each statement costs a
+signature check. With these rests, an edge that repeats old statements for ever uses at most a quarter of the lock's
+time."""
 
 
 class Conversation:
-    """The conversation over `connection`. It notifies on the value `value_handle`. Whoever ends it sets `closed`.
+    """The conversation over `connection`. It sends notifications on the handle `value_handle`. To end it, set `closed`.
 
-    `partial` is a statement that arrives in pieces: empty, or [digest, size, bytes so far]. It outlives the
-    conversation, so that the next one can continue it.
+    `partial` is a statement that arrives in pieces: empty, or [digest, size, bytes so far]. The caller keeps it after
+    the conversation has ended, so that the next conversation can complete the statement.
     """
 
     def __init__(
@@ -102,7 +108,10 @@ class Conversation:
         self._refusals = 0
 
     def push(self, part: bytes) -> None:
-        """Take a part of a message. Runs in the radio's handler. Raises FormatError `parts.*`, `link.flood`."""
+        """Take a part of a message. Runs in the radio's handler.
+
+        Raises FormatError `parts.*` for an invalid part, or `link.flood` if too many bytes wait in the inbox.
+        """
         message = self._assembler.push(part)
         if message is None:
             return
@@ -111,7 +120,7 @@ class Conversation:
         self._inbox.append(message)
 
     async def step(self) -> bool:
-        """Do one thing; False if there is nothing to do. Raises MooringError when the edge must be disconnected."""
+        """Do one piece of work. Return False if there was none. Raises MooringError if the edge must be disconnected."""
         if self._inbox:
             message = self._inbox.pop(0)
             if self.session is None:
@@ -137,14 +146,14 @@ class Conversation:
         return False
 
     async def _shake_hands(self, message: bytes) -> None:
-        """Take an OPEN or a FINISH. Other tasks run between any two multiplications, the door's among them."""
+        """Take an OPEN or a FINISH. Between any two multiplications, other tasks can run, for example the door's."""
         began = ticks.now()
-        # What is allocated here lives as long as the connection. Collect first, so that it lies together in the heap
-        # even if a visit is going on.
+        # The objects allocated here live as long as the connection. Collect garbage first, so that they lie together in
+        # the heap even if a visit is going on.
         gc.collect()
         if self._responder is None:
             responder = self._lock.admission.begin(message)
-            # No second OPEN is accepted on this connection, even if this one fails.
+            # Accept no second OPEN on this connection, even if the first OPEN fails.
             self._responder = responder
             self._assembler.limit = link_session.FINISH_LIMIT
             responder.opened(message)
@@ -165,7 +174,7 @@ class Conversation:
             return
         self.session = session
         if refusal is not None:
-            # This message is sealed for the holder of the edge's key, so an eavesdropper learns nothing.
+            # The refusal is sealed for the holder of the edge's key, so an eavesdropper learns nothing from it.
             await self._send(link.result("edge-pass", refusal.code))
             await asyncio.sleep(FAREWELL_SECONDS)
             raise refusal
@@ -227,7 +236,7 @@ class Conversation:
         if credit == 0:
             self._greet = True
         elif self._pulled_from < start <= self._next:
-            # "Stored up to here". Records sent since then are on their way, and count against the new credit.
+            # The edge has stored all records before `start`. Those sent from `start` on count against the new credit.
             self._credit = max(0, credit - (self._next - start))
             self._pulled_from = start
             return
@@ -239,7 +248,10 @@ class Conversation:
             await self._send_parts(self.session.seal(message))
 
     async def _send_parts(self, message: bytes) -> None:
-        """Raises TransportError `ble.lost`, `ble.stuck`."""
+        """Send `message` in parts.
+
+        Raises TransportError `ble.lost` if the connection is lost, or `ble.stuck` if the peer takes no more data.
+        """
 
         def notify(part: bytes) -> None:
             if self.closed:

@@ -1,15 +1,17 @@
 """The lock's end of the edge link: a GATT server that sends records from the journal and receives statements.
 
-An edge must first complete the handshake of `link_session`, which needs a pass from the province. After that every
-message is sealed, and a message that does not open ends the connection. Even then the lock does not trust the edge: the
-edge cannot read the records, and the lock verifies every statement. What a peer can cost the lock is limited:
+An edge must first complete the handshake of `link_session`, which needs a pass from the province. After the handshake
+every message is sealed, and a message that cannot be opened ends the connection. Even after the handshake the lock does
+not trust the edge. The edge cannot read the records, and the lock verifies every statement. A peer can use only a
+limited amount of the lock's resources:
 
 - memory: one message that is being assembled, a small inbox, and one statement in pieces;
 - computing time: the rate limit of `admission`, and pauses after refused statements;
 - connections: `CONNECTIONS` of them, each with `SILENT_MS` to prove that it is an edge.
 
-This module looks after connections; `conversation` is what is said over one of them. The link serves one edge at a
-time, the first that writes to DOWN. Other connections belong to phones, or to peers that have not written yet.
+This module manages the connections; `conversation` handles the messages over one connection. The link serves one edge
+at a time: whichever edge writes to DOWN first. All other connections belong to phones, or to peers that have not
+written yet.
 
 | a connection | leaves by |
 | --- | --- |
@@ -20,7 +22,8 @@ time, the first that writes to DOWN. Other connections belong to phones, or to p
 | breaks a rule of the conversation, or has no memory | the code of that error, or `link.memory` |
 | turns out to be a phone's | nothing: `Radio` reports it as disconnected, and the session has it |
 
-The irq handler only stores what happened, and `run` does the work (the rule for handlers: `firmware.hardware.radio`).
+The irq handler only stores what happened, and `run` does the work (see the rule for event handlers in
+`firmware.hardware.radio`).
 """
 
 import asyncio
@@ -45,15 +48,16 @@ if TYPE_CHECKING:
 ADVERTISE_US = 200000
 """Advertising interval. An edge finds the lock within a second, and the radio still idles for 99% of the time."""
 CONNECTIONS = 3
-"""Connections at a time. NimBLE has four on this chip, so one stays free for a phone."""
+"""Maximum number of connections at a time. NimBLE allows four on this chip, so one connection stays free for a phone.
+"""
 SILENT_MS = 10000
-"""A connection that has not written to DOWN by then, or has not proven itself, is disconnected. The lock's own part of
-a handshake takes about two seconds on the chip."""
+"""A peer is disconnected if it has not written to DOWN within this time after connecting, or has not completed the
+handshake within this time after its first write. The lock's part of a handshake takes about two seconds on the chip."""
 
 
 class Link:
-    """The link over `radio` for `lock`; call `run` once. `news` is an `irq_flag`. Whoever makes a record, or changes a
-    fact of the HELLO, sets it.
+    """The link over `radio` for `lock`. Call `run` once. `news` is an `irq_flag`. It must be set after each new record,
+    and after each change of a fact in the HELLO.
     """
 
     def __init__(self, radio: "Radio", lock: "LockMemory", news: "Any") -> None:
@@ -62,13 +66,13 @@ class Link:
         self._flag = news
         self._connections: dict[int, int] = {}  # handle: the tick at which it connected
         self._unwelcome: dict[int, str] = {}  # handle: why it must be disconnected
-        self._current: Conversation | None = None  # only the handler sets it
+        self._current: Conversation | None = None  # only the handler changes this
         self._partial: list[Any] = []  # see `Conversation`
         self._advertise_due = True
         self._down = self._up = 0
 
     async def run(self) -> None:
-        """Serve edges until cancelled. Raises OSError, MemoryError if the radio fails and cannot be restarted."""
+        """Serve edges until cancelled. Raises OSError or MemoryError if the radio fails and cannot be restarted."""
         self._start()
         await asyncio.gather(self._serve(), self._radio.mend())
 
@@ -83,7 +87,7 @@ class Link:
             self._flag.clear()
             self._tidy()
             while await self._step():
-                # Let every other task run between two messages: the door has priority.
+                # Let all other tasks run between two messages, because the door has priority.
                 await asyncio.sleep(0)
                 self._tidy()
 
@@ -135,7 +139,7 @@ class Link:
             self._unwelcome[connection] = "link.busy"
         elif not talk.closed:
             try:
-                # Read the value here: the next write may overwrite it before `run` has its turn.
+                # Read the value now, because the next write may overwrite it before `run` continues.
                 talk.push(self._radio.gatts_read(self._down))
             except FormatError as error:
                 self._unwelcome[connection] = error.code
@@ -148,7 +152,7 @@ class Link:
         return any(handle != proven for handle in list(self._connections))
 
     def _tidy(self) -> None:
-        """Disconnect whoever should not be connected, and advertise if there is room for another connection."""
+        """Disconnect all peers that should not be connected, and advertise if there is room for another connection."""
         now = ticks.now()
         talk = self._current
         served = None if talk is None or talk.closed else talk.connection
@@ -161,11 +165,11 @@ class Link:
         while self._unwelcome:
             self._drop(*self._unwelcome.popitem())
         if self._advertise_due and len(self._connections) < CONNECTIONS:
-            self._advertise_due = False  # before it advertises: a peer that connects at once sets this again
+            self._advertise_due = False  # before advertising, because a peer that connects at once sets it again
             try:
                 self._radio.gap_advertise(ADVERTISE_US, link.advertisement(self._lock.hello().lock_id))
             except OSError as error:
-                # The radio may still be busy with a connection that is ending. `run` tries again.
+                # The radio may still be busy with a connection that is ending. `run` will try again.
                 self._advertise_due = True
                 log("link.hidden", error=error.args[0])
 
@@ -175,7 +179,8 @@ class Link:
         log("link.dropped", code=code)
         talk = self._current
         if talk is not None and talk.connection == handle:
-            # What it has sent no longer counts. The handle stays known until the radio reports the disconnection.
+            # Messages that this peer has sent no longer count. Its handle stays in `_connections` until the radio
+            # reports the disconnection.
             talk.closed = True
         try:
             self._radio.gap_disconnect(handle)
@@ -183,7 +188,7 @@ class Link:
             pass  # already gone
 
     async def _step(self) -> bool:
-        """Let the conversation do one thing; False if there is nothing to do."""
+        """Let the conversation do one piece of work. Return False if there was none."""
         talk = self._current
         if talk is None or talk.closed:
             return False
