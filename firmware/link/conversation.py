@@ -120,7 +120,7 @@ class Conversation:
         self._inbox.append(message)
 
     async def step(self) -> bool:
-        """Do one piece of work. Return False if there was none. Raises MooringError if the edge must be disconnected."""
+        """Do one piece of work. Return False if there was none. Raises MooringError if the edge must be dropped."""
         if self._inbox:
             message = self._inbox.pop(0)
             if self.session is None:

@@ -1,9 +1,9 @@
-"""The NFC reader chip, as the door sees it: the interface that every driver in this folder implements.
+"""The interface between the door and the NFC reader chip. Every driver in this folder implements it.
 
 A driver turns a chip into a `CardReader`. It does everything below APDUs: wake and recovery of the chip, polling,
 anticollision, and ISO-DEP with its blocks, waiting time extensions and retransmissions. Some chips do ISO-DEP
-themselves (PN7160), and the driver only passes APDUs. For others the driver does it (PN532 with InCommunicateThru,
-ST25R3916). Nothing above this interface knows which chip there is.
+themselves (PN7160); their driver only passes APDUs. For other chips the driver does ISO-DEP (PN532 with
+InCommunicateThru, ST25R3916). Code that uses this interface does not know which chip it uses.
 """
 
 TYPE_CHECKING = False
@@ -15,47 +15,51 @@ if TYPE_CHECKING:
         """One card or phone in the field, activated for ISO-DEP, until it is released or taken away."""
 
         max_command: int
-        """Most data bytes in a command that this driver can send: 255 short, more if it can do extended APDUs."""
+        """Maximum number of data bytes in a command: 255 for a driver with short APDUs only, more with extended APDUs.
+        """
 
         max_response: int
-        """Most data bytes in a response that this driver can take: 256 short, more if it can do extended APDUs."""
+        """Maximum number of data bytes in a response: 256 for a driver with short APDUs only, more with extended APDUs.
+        """
 
         async def transceive(self, command: bytes, timeout_ms: int = 1000) -> bytes:
             """Send a command APDU and return the response APDU.
 
             `timeout_ms` limits the wait for the whole response, including waiting time extensions of the card.
-            Raises TransportError: `nfc.timeout`, `nfc.gone` (taken away, or it stopped answering), `nfc.too_long` (the
-            response exceeds `max_response`), `nfc.reader` (the chip has failed). After any of these the card cannot be
-            used again: `release` it and wait for the next.
+
+            Raises TransportError `nfc.timeout` if the response is not complete in time, `nfc.gone` if the card was
+            taken away or has stopped answering, `nfc.too_long` if the response exceeds `max_response`, or `nfc.reader`
+            if the chip has failed. After any of these errors, the card cannot be used again. `release` it and wait for
+            the next card.
             """
 
         def pass_over(self) -> None:
-            """Call this before `release` if the card answers, but holds nothing that this door can read.
+            """Mark the card as one that answers but holds nothing that this door can read. Call this before `release`.
 
-            If the card has a fixed UID, it is then not reported again before it has left, so that a sticker or a
+            A card with a fixed UID is then not reported again before it was taken away, so that a sticker or a
             forgotten card does not block the door.
             """
 
         async def release(self) -> None:
-            """Deselect the card and drop the field. Never raises; a second call does nothing."""
+            """Deselect the card and switch off the field. Never raises; a second call does nothing."""
 
     class CardReader(Protocol):
         """A reader chip."""
 
         async def wait_for_card(self, on_obstructed: Callable[[bool], bool]) -> Card:
-            """Wait for the next card that is *brought* to the reader, and return it.
+            """Wait until a card is *brought* to the reader, and return the card.
 
-            A card that stays on the reader after its release is reported again only after it was taken away, so a phone
-            that is left there opens the door once. Cancelling is safe.
+            If a card stays on the reader after its release, it is reported again only after it was taken away. So a
+            phone that is left on the reader opens the door only once. Cancelling is safe.
 
             Raises TransportError `nfc.reader` when the driver cannot recover the chip; a new call tries again. Raises
-            TransportError `nfc.collision` when there are several cards and the chip can tell: none of them is picked.
-            It is raised once, and again only after the field was empty. If all but one card leave, that one is
-            reported.
+            TransportError `nfc.collision` when the chip detects several cards, because the driver does not choose one
+            of them. This error is raised again only after the field was empty. When only one of the cards is left, that
+            card is reported.
 
             A card that does not speak ISO-DEP is not reported.
 
-            Meanwhile the driver calls `on_obstructed` with True when something has blocked the reader for long, and
-            with False when it is gone. If `on_obstructed` returns False, the driver repeats the call after the next
-            poll.
+            While it waits, the driver calls `on_obstructed` with True when an object has blocked the reader for a long
+            time, and with False when the object is gone. If `on_obstructed` returns False, the driver repeats the call
+            after the next poll.
             """

@@ -1,4 +1,4 @@
-"""The PN532's high speed UART (HSU), which carries frames to the chip and back.
+"""The PN532's high speed UART (HSU), which carries frames to and from the chip.
 
 A line over SPI or I2C would have the same methods (`Line` in `pn532_chip`).
 """
@@ -14,20 +14,22 @@ if TYPE_CHECKING:
 POWER_UP_BAUDRATE = 115200
 
 _WAKE = b"\x55\x55" + bytes(14)
-"""Edges that wake the chip, then padding while it wakes: it loses what arrives meanwhile (UM0701-02, 7.2.11)."""
+"""Bytes whose edges wake the chip, then padding, because the chip loses bytes that arrive while it wakes (UM0701-02,
+7.2.11)."""
 
 
 def _arrived(_uart: "Any") -> None:
-    """Do nothing. The interrupt itself wakes the event loop, which then reads the bytes."""
+    """Do nothing. The interrupt itself wakes the event loop. The loop then reads the bytes."""
 
 
 class Hsu:
     """The line on `uart`, a `machine.UART` at 115200 baud with an `rxbuf` of 600 bytes or more.
 
-    On the ESP32 an event loop that waits for a UART polls it once per FreeRTOS tick of 10 ms, and each exchange with
-    the chip has two such waits. An interrupt wakes the loop at once, whatever its handler does
-    (ports/esp32/machine_uart.c). So an interrupt is set for an idle line, which comes 0.5 to 1 ms after each frame. The
-    port can queue eight handlers. This one needs one place; an interrupt for each byte would need them all.
+    On the ESP32, an event loop that waits for a UART polls the UART only once per FreeRTOS tick of 10 ms. Each exchange
+    with the chip has two such waits. An interrupt wakes the loop at once, even if its handler does nothing
+    (ports/esp32/machine_uart.c). So this class sets the interrupt for an idle line, which comes 0.5 to 1 ms after each
+    frame. The port can queue eight calls of handlers. The interrupt for an idle line needs only one place in this
+    queue; an interrupt for each byte would need all eight.
     """
 
     fixed = False
@@ -35,7 +37,7 @@ class Hsu:
 
     def __init__(self, uart: "Any") -> None:
         self._uart = uart
-        stream: Any = asyncio.StreamReader  # MicroPython's, which takes a device, and writes as well
+        stream: Any = asyncio.StreamReader  # MicroPython's class takes a device, and it can also write
         self._stream: Any = stream(uart)
         self._held = b""
         self._closed = False
@@ -52,14 +54,14 @@ class Hsu:
             raise TransportError("nfc.reader", "the line to the reader chip is closed")
 
     async def read(self, timeout_ms: int) -> bytes:
-        """Return the bytes that have arrived, as soon as there are any; none after `timeout_ms`. Cancelling loses none.
+        """Wait for bytes, and return those that have arrived. Return no bytes after `timeout_ms`.
 
-        Raises TransportError `nfc.reader` when the line is closed.
+        Cancelling loses no bytes. Raises TransportError `nfc.reader` when the line is closed.
         """
         try:
             await asyncio.wait_for(self._fill(), timeout_ms / 1000)
         except asyncio.TimeoutError:
-            # If the loop was busy for long, the time may be over although bytes have arrived.
+            # If other tasks have kept the event loop busy, the time may be over although bytes have arrived.
             self._keep(self._uart.read(512))
         except OSError:
             self._closed = True
@@ -69,21 +71,21 @@ class Hsu:
         return data
 
     async def _fill(self) -> None:
-        # Stored, not returned: a timeout at this very moment would discard a returned value.
+        # Store the bytes instead of returning them, because a timeout at this moment would discard a returned value.
         data = await self._stream.read(512)
         self._closed = data == b""
         self._keep(data)
 
     def _keep(self, data: "bytes | None") -> None:
-        if data:  # a UART may report bytes and then have none
+        if data:  # a UART may report that it has bytes, and then return none
             self._held += data
 
     async def wake(self) -> None:
-        """Wake the chip from power-down. It understands the next frame."""
+        """Wake the chip from power-down, so that it understands the next frame."""
         await self.write(_WAKE)
 
     async def set_baudrate(self, baudrate: int) -> None:
-        """Change to `baudrate`, after everything written so far has left at the old one."""
+        """Change to `baudrate`, after all bytes written so far were sent at the old rate."""
         self._uart.flush()
         await asyncio.sleep(0.002)
         self._uart.init(baudrate=baudrate)

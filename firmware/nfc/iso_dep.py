@@ -1,10 +1,10 @@
 """ISO-DEP, the half-duplex block protocol of ISO/IEC 14443-4, in the reader's role, on the host.
 
-`IsoDep` is the protocol itself: blocks in, blocks out. `activate` and `exchange` run it over any function that sends a
-block and waits for the answer. Chips with ISO-DEP of their own use frames of 64 bytes; here they have 256 bytes.
+`IsoDep` is the protocol itself, without input or output. `activate` and `exchange` run it over any function that sends
+a block and waits for the answer. Chips that do ISO-DEP themselves use frames of 64 bytes; here frames have 256 bytes.
 
-Block numbers toggle between 0 and 1. "Number" is the reader's current one. What `push` sends next,
-with the rules of clause 7.5:
+Block numbers toggle between 0 and 1. "Number" in the table is the reader's current block number. The table says which
+block `push` returns next, with the rules of clause 7.5:
 
 | state | answer of the card | next block, or end |
 | --- | --- | --- |
@@ -15,8 +15,9 @@ with the rules of clause 7.5:
 | any | S(WTX) | the same S(WTX); the next answer may take that many times longer (clause 7.3) |
 | any | silence, damage, anything else | R(NAK), or R(ACK) while receiving (rules 4 and 5) |
 
-SILENCES or FAILURES answers in a row without progress end the exchange with `nfc.gone`. An I-block is sent twice
-only if the card reports that it has not received it, so no command is executed twice.
+If the card is silent SILENCES times in a row, or makes no progress in FAILURES answers in a row, the exchange ends with
+`nfc.gone`. An I-block is sent again only if the card reports that it has not received the block, so no command is
+executed twice.
 """
 
 import asyncio
@@ -31,21 +32,23 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     class Transceive(Protocol):
-        """Sends one block without its CRC. Returns the answer: None for silence, empty if it arrived damaged."""
+        """Sends one block, given without its CRC. Returns the answer: None for silence, empty if it arrived damaged."""
 
         async def __call__(self, block: bytes, wait_ms: int, limit_ms: int) -> "bytes | None":
-            """`wait_ms`: how long the card may take. `limit_ms`: how long the caller waits at most."""
+            """Send `block`. `wait_ms` is the time that the card may take. `limit_ms` is the longest time that the
+            caller waits."""
 
 
 FSD = 256
-"""Longest frame that the reader accepts, including two bytes of CRC."""
+"""Length of the longest frame that the reader accepts, including two bytes of CRC."""
 _RATS = const(b"\xe0\x80")  # FSDI 8, CID 0
 _SIZES = (16, 24, 32, 40, 48, 64, 96, 128, 256)
 
 _ACTIVATION_MS = const(30)
-"""Clause 5.2.7 allows a card 4.8 ms for its ATS. Other readers wait this long, and some phones need it."""
+"""Longest wait for a card's ATS. Clause 5.2.7 allows only 4.8 ms, but some phones need more, and other readers wait for
+30 ms too."""
 _LONGEST_WAIT_MS = const(4950)
-"""FWTmax, clause 7.2."""
+"""The longest waiting time that the standard allows (FWTmax, clause 7.2)."""
 
 _CHAINING = const(0x10)
 _ACK = const(0xA2)
@@ -54,21 +57,23 @@ _WTX = const(b"\xf2")
 DESELECT = b"\xc2"
 
 SILENCES = 4
-"""Silent waits in a row before a card counts as gone. A card with a long waiting time gets fewer, at least one."""
+"""Number of waits in a row without an answer after which a card counts as gone. For a card with a long waiting time the
+number is smaller, but at least one."""
 _ASKING_MS = const(1000)
-"""Total time of repeated waits for a silent card, as in nfcpy. By clause 7.2 each wait must run to its end."""
+"""Longest total time of the repeated waits for a silent card, as in nfcpy. By clause 7.2 no wait may end early."""
 FAILURES = 8
-"""Answers in a row without progress, even if only damaged, before a card counts as gone."""
+"""Number of answers in a row without progress after which a card counts as gone. Damaged answers are counted too."""
 
 RATES = (106, 212, 424)
 """Bit rates that `activate` can negotiate, kbit/s."""
 
 
 class Ats:
-    """The content of an answer to select (clause 5.2).
+    """The content of a card's answer to select (clause 5.2).
 
-    fsc: longest frame that the card accepts, bytes. fwt_ms: how long it may take to answer. guard_ms: how long it needs
-    before the first command. rates: bit rates that it has in both directions, kbit/s. Raises FormatError `nfc.ats`.
+    fsc: length of the longest frame that the card accepts, bytes. fwt_ms: time that the card may take to answer.
+    guard_ms: time that the card needs before the first command. rates: bit rates that the card supports in both
+    directions, kbit/s. Raises FormatError `nfc.ats` if the answer is malformed.
     """
 
     def __init__(self, raw: bytes) -> None:
@@ -85,7 +90,7 @@ class Ats:
             if raw[1] & 0x20:
                 tb = raw[at]
         fwi, sfgi = tb >> 4, tb & 0x0F
-        # Reserved values count as the defaults (clauses 5.2.3, 5.2.5). Longer frames than ours are of no use to us.
+        # Reserved values count as the defaults (clauses 5.2.3, 5.2.5). Frames longer than 256 bytes are never used.
         self.fsc = _SIZES[min(fsci, 8)]
         self.fwt_ms = _milliseconds(4 if fwi == 15 else fwi)
         self.guard_ms = _milliseconds(sfgi) if 0 < sfgi < 15 else 0
@@ -93,21 +98,22 @@ class Ats:
 
 
 def _milliseconds(exponent: int) -> int:
-    """256 * 16 / fc * 2**exponent, the formula of clauses 5.2.5 and 7.2, rounded up."""
+    """Return 256 * 16 / fc * 2**exponent in milliseconds, rounded up (the formula of clauses 5.2.5 and 7.2)."""
     return (4096000 << exponent) // 13560000 + 1
 
 
 class IsoDep:
-    """The blocks of one activated card; see the head of this file.
+    """The exchange of blocks with one activated card (see the head of this file).
 
-    fsc: longest frame that the card accepts. limit: longest response that we accept. silences: see SILENCES.
+    fsc: length of the longest frame that the card accepts. limit: length of the longest response that we accept.
+    silences: see SILENCES.
     """
 
     def __init__(self, fsc: int, limit: int, silences: int = SILENCES) -> None:
         self.multiplier = 1
-        """How many frame waiting times the card may take to answer the current block."""
+        """Number of frame waiting times that the card may take to answer the current block."""
         self.response = b""
-        """The response, once `push` has returned None."""
+        """The complete response, after `push` has returned None."""
         self._piece = fsc - 3
         self._limit = limit
         self._most_silences = silences
@@ -121,7 +127,7 @@ class IsoDep:
         self._asked = False
 
     def start(self, command: bytes) -> bytes:
-        """The first block of `command`. The exchange before must be complete."""
+        """Return the first block of `command`. Any earlier exchange must be complete."""
         self._command, self._at = command, 0
         self._taken = bytearray()
         self.response = b""
@@ -130,9 +136,9 @@ class IsoDep:
         return self._information()
 
     def push(self, block: "bytes | None") -> "bytes | None":
-        """Take the card's answer (None: silence, empty: damaged). Returns the next block to send, or None at the end.
+        """Take the card's answer (None: silence, empty: damaged). Return the next block to send, or None at the end.
 
-        Raises TransportError `nfc.gone` when recovery has failed, `nfc.too_long`.
+        Raises TransportError `nfc.gone` if recovery has failed, or `nfc.too_long` if the response is too long.
         """
         self.multiplier = 1
         self._silences = self._silences + 1 if block is None else 0
@@ -142,7 +148,7 @@ class IsoDep:
                 return self._information_taken(block)
             if kind & 0xFE == _ACK and not self._receiving and len(block) == 1:
                 if kind & 1 != self._number:
-                    # Rule 6, but only as an answer to our R(NAK): otherwise the card could take one block for two.
+                    # Follow rule 6 only after our R(NAK). Otherwise the card could take one block for two blocks.
                     if self._asked:
                         return self._recover(self._information)
                 elif not self._sent_all():
@@ -181,7 +187,7 @@ class IsoDep:
         return self._recover(self._inquiry)  # counts as a failure, so that a chain of empty blocks ends
 
     def _inquiry(self) -> bytes:
-        """R(ACK) while the card is chaining (rules 2 and 5), otherwise R(NAK) (rule 4)."""
+        """Return R(ACK) while the card is chaining (rules 2 and 5), otherwise R(NAK) (rule 4)."""
         self._asked = not self._receiving
         return bytes(((_ACK if self._receiving else _NAK) | self._number,))
 
@@ -198,10 +204,11 @@ async def activate(
     max_rate: int = 106,
     set_rate: "Callable[[int], Awaitable[None]] | None" = None,
 ) -> "tuple[IsoDep, Ats]":
-    """Activate ISO-DEP on the card that was just selected, with responses of at most `limit` bytes.
+    """Activate ISO-DEP on the card that was just selected. Its responses may have at most `limit` bytes.
 
-    For a rate above 106 kbit/s, `set_rate` is called once the card has agreed to it (PPS, clause 5.3). Raises
-    TransportError `nfc.gone`, FormatError `nfc.ats`; the card must then be selected again.
+    For a rate above 106 kbit/s, `set_rate` is called after the card has agreed to the rate (PPS, clause 5.3). Raises
+    TransportError `nfc.gone` if the card does not answer or does not agree, and FormatError `nfc.ats` if its answer is
+    malformed. After either error the card must be selected again.
     """
     answer = await transceive(_RATS, _ACTIVATION_MS, _ACTIVATION_MS + 100)
     if not answer:
@@ -220,8 +227,11 @@ async def activate(
 
 
 async def exchange(protocol: IsoDep, fwt_ms: int, command: bytes, transceive: "Transceive", timeout_ms: int) -> bytes:
-    """Send `command`, return the response. Raises TransportError `nfc.timeout`, `nfc.gone`, `nfc.too_long`. After an
-    error the state of the card is unknown, so it cannot be used again.
+    """Send `command`, and return the response.
+
+    Raises TransportError `nfc.timeout` if `timeout_ms` are over, `nfc.gone` if the card has stopped answering, or
+    `nfc.too_long` if the response is too long. After an error the card cannot be used again, because its state is
+    unknown.
     """
     started = ticks.now()
     block: bytes | None = protocol.start(command)

@@ -1,20 +1,20 @@
-"""Driver of the PN532: it polls for cards, and speaks ISO-DEP to them on the host, in frames of 256 bytes.
+"""Driver of the PN532. It polls for cards, and speaks ISO-DEP to them on the host, in frames of 256 bytes.
 
-The field is on only during a poll and while a card is in use. This file and `pn532_chip` recover from a chip that loses
-its settings, damages data or stops answering, or report one error. Only the wait for a card has no time limit.
+The field is on only during a poll and while a card is in use. If the chip loses its settings, damages data or stops
+answering, this file and `pn532_chip` recover the chip or report an error. Only the wait for a card has no time limit.
 
-**One poll** (`_look`): set the chip up or check it, if that is due; list the cards in the field; drop those to pass
-over; then decide by this table. ARMED means that `_armed` is True.
+**One poll** (`_look`): set the chip up or check it, if that is due; list the cards in the field; drop the cards to pass
+over from the list; then decide by this table. ARMED means that `_armed` is True.
 
 | state | cards left in the list | action | next state |
 | --- | --- | --- | --- |
-| either | none | send `announce`, if there is one | ARMED after ABSENT_POLLS such polls in a row |
-| ARMED | one | activate it | UNARMED, and the card is handed out; ARMED if that failed |
+| either | none | send `announce`, unless it is empty | ARMED after ABSENT_POLLS such polls in a row |
+| ARMED | one | activate it | UNARMED, and the card is returned; ARMED if the activation failed |
 | ARMED | several | raise `nfc.collision`, once until the field was empty | ARMED |
 | UNARMED | any | none: a phone that is left on the reader must not open twice | UNARMED |
 | UNARMED | any, after a card with a fixed UID that is passed over now | as ARMED | as ARMED |
 
-The lock starts UNARMED. If it was reset during a tap, the phone that is still there must not count as a new one.
+The lock starts UNARMED. If it was reset during a tap, the phone that is still there must not count as a new card.
 
 **To pass over** (`_passed`): a card that does not claim ISO-DEP (SAK bit 6, ISO/IEC 14443-3, 6.5.3.4), and a card with
 a fixed UID whose presence is marked `passed`. A presence is marked when
@@ -23,14 +23,15 @@ a fixed UID whose presence is marked `passed`. A presence is marked when
 - the card has stayed for `_LEFT_MS`, or
 - more than `_DEAD_LOOKS` activations in a row have failed.
 
-`_present` has a presence for each fixed UID, one under an empty UID for all random UIDs, and one under `_PHONE` for any
-card that is not to be passed over. A presence ends after ABSENT_POLLS polls without such a card.
+`_present` has one presence for each fixed UID, one (under an empty UID) for all random UIDs, and one (under `_PHONE`)
+for all cards that are not to be passed over. A presence ends after ABSENT_POLLS polls without such a card.
 
-**Blocked**: a card that is passed over has stayed for `_OBSTRUCTED_MS`, or any card for `_LEFT_MS`. Whoever waits for a
-card is told when this begins and when it ends.
+**Blocked**: the reader is blocked when a card that is passed over has stayed for `_OBSTRUCTED_MS`, or any card has
+stayed for `_LEFT_MS`. `on_obstructed` is called when the blocking begins and when it ends.
 
-**Errors** (`_back_off`): after the first `nfc.reader` the driver tries again at once. After each further one it resets
-the chip, if the reset line is wired. Then it waits, twice as long each time, and reports the error to the caller.
+**Errors** (`_back_off`): after the first `nfc.reader` the driver tries again at once. After each further `nfc.reader`
+it resets the chip, if the reset line is wired. Then it waits, twice as long each time, and reports the error to the
+caller.
 """
 
 import asyncio
@@ -51,27 +52,29 @@ if TYPE_CHECKING:
 
 MAX_COMMAND = 4096
 MAX_APDU_RESPONSE = 4096
-"""Most data bytes in an APDU, as the lock's memory allows. Longer messages are chained."""
+"""Maximum number of data bytes in an APDU, limited by the lock's memory. Longer messages are chained."""
 
 POLL_MS = 50
 """Pause between two polls, with the field off."""
 ABSENT_POLLS = 3
-"""Polls in a row that must miss a card before it counts as taken away. At the edge of the field some polls miss it."""
+"""Number of polls in a row without a card after which the card counts as taken away. At the edge of the field, single
+polls miss a card."""
 
 CHECK_MS = 10 * 1000
-"""Time between two checks that the chip still works."""
+"""Time between two checks whether the chip still works."""
 REFRESH_MS = 10 * 60 * 1000
-"""Time after which the chip is set up anew. Some chips stop hearing cards after hours, but still answer the host."""
+"""Time after which the chip is set up again. After hours, some chips no longer find cards but still answer the host."""
 
 _OBSTRUCTED_MS = const(10000)
-"""How long a card that is passed over may stay before it counts as blocking. People hold a wallet there for less."""
+"""Time after which a card that is passed over counts as blocking. People hold a wallet to the reader for a shorter
+time."""
 _LEFT_MS = const(60000)
-"""How long a card may stay without being served, for example one that was there when the lock started. Then it counts
-as blocking, and is passed over if its UID is fixed."""
+"""Time after which any card counts as blocking, for example a card that was there when the lock started. If its UID is
+fixed, the card is then passed over."""
 _PHONE = const(b"\x08")
-"""Key of the presence of any card that is not to be passed over. No UID is so short."""
+"""Key in `_present` for all cards that are not to be passed over. It is shorter than any UID."""
 _DEAD_LOOKS = const(3)
-"""Activations in a row that may fail before a card that claims ISO-DEP is passed over."""
+"""Maximum number of failed activations in a row. After more, a card that claims ISO-DEP is passed over."""
 
 _BACKOFF_MS = const(250)
 _LONGEST_BACKOFF_MS = const(8000)
@@ -97,7 +100,7 @@ class Pn532Card:
         """See `firmware.nfc.Card`."""
         if self._gone or self._released:
             raise TransportError("nfc.gone", "the card is gone")
-        self._gone = True  # until the answer is complete: an interrupted exchange cannot be continued
+        self._gone = True  # until the answer is complete, because an interrupted exchange cannot be continued
         response = await exchange(self._protocol, self._ats.fwt_ms, command, self._chip.thru, timeout_ms)
         self._gone = False
         return response
@@ -114,7 +117,7 @@ class Pn532Card:
         if self._presence is not None:
             self._presence.passed = self._no_mdoc
         if not self._chip.ready:
-            return  # the next poll sets the chip up anew, which begins by switching the field off
+            return  # the next poll sets the chip up again, which first switches the field off
         try:
             await self._chip.release(b"" if self._gone else DESELECT)
         except TransportError as error:
@@ -122,9 +125,10 @@ class Pn532Card:
 
 
 class _Presence:
-    """Something that stays in the field. `since`: the tick of the first poll that found it. `count`: polls in a row
-    that missed it. `tries`: activations in a row that failed. `passed`: is it to be passed over? `blocks`: does it
-    block the reader?
+    """A card, or a kind of card, that stays in the field.
+
+    since: tick of the first poll that found it. count: number of polls in a row that missed it. tries: number of failed
+    activations in a row. passed: whether it is to be passed over. blocks: whether it blocks the reader.
     """
 
     def __init__(self) -> None:
@@ -136,10 +140,10 @@ class _Presence:
 class Pn532Reader:
     """A `firmware.nfc.CardReader` on a PN532.
 
-    line: an `Hsu` or another `Line`. baudrate: the speed of the line once the chip is found. max_rate: the fastest
-    speed on the air, kbit/s; above 106 nothing was tried with a real chip. announce: a frame that is sent into the
-    field after each poll without cards, for phones that wait for one. reset: pulls the chip's reset line, if it is
-    wired.
+    line: an `Hsu` or another `Line`. baudrate: the speed of the line after the chip was found. max_rate: the fastest
+    speed on the air, kbit/s; no rate above 106 was tried with a real chip. announce: a frame that is sent into the
+    field after each poll without cards, for phones that wait for such a frame. reset: a function that pulls the chip's
+    reset line, or None if the line is not wired.
     """
 
     def __init__(
@@ -150,7 +154,7 @@ class Pn532Reader:
         announce: bytes = b"",
         reset: "Callable[[], None] | None" = None,
     ) -> None:
-        # With `announce`, poll with one REQA only: the frame must follow the REQA that nobody answered.
+        # With `announce`, poll with only one REQA, because the frame must follow the REQA that no card has answered.
         self.chip = Pn532(line, baudrate, once=bool(announce))
         self._max_rate = max_rate
         self._announce = announce
@@ -161,8 +165,8 @@ class Pn532Reader:
         self._absent = 0
         self._armed = False
         self._crowd_told = False
-        self._present: dict[bytes, _Presence] = {}  # by fixed UID, or under _PHONE
-        self._current: _Presence | None = None  # of the card that was handed out last, if its UID is fixed
+        self._present: dict[bytes, _Presence] = {}  # key: a fixed UID, b"" for random UIDs, or _PHONE
+        self._current: _Presence | None = None  # presence of the card returned most recently, if its UID is fixed
         self._obstructed = False
 
     async def wait_for_card(self, on_obstructed: "Callable[[bool], bool] | None" = None) -> Pn532Card:
@@ -214,7 +218,8 @@ class Pn532Reader:
         return await self._activate()
 
     def _remember(self, found: "list[Target]") -> bool:
-        """Update the presences after a poll that found `found`. Does any of them block the reader?"""
+        """Update the presences after a poll that found the cards `found`. Return whether one of the presences blocks
+        the reader."""
         for uid, presence in list(self._present.items()):
             presence.count += 1
             if presence.count >= ABSENT_POLLS:
@@ -236,11 +241,11 @@ class Pn532Reader:
         return self._present[uid]
 
     def _passed(self, target: "Target") -> bool:
-        """Is this card to be passed over? See the head of this file."""
+        """Return whether this card is to be passed over (see the head of this file)."""
         return not target.iso_dep or (target.fixed and self._find(target.uid).passed)
 
     async def _activate(self) -> "Pn532Card | None":
-        """Activate the card just found; None if that fails. The next poll tries again."""
+        """Activate the card just found. Return None if the activation fails; the next poll then tries again."""
         target = await self.chip.select(self._passed)
         if target is None:
             return None
@@ -274,7 +279,8 @@ class Pn532Reader:
             self._checked = ticks.now()
 
     async def _back_off(self) -> None:
-        """Return at once the first time; then wait, twice as long each time, and raise TransportError `nfc.reader`."""
+        """Return at once after the first failure. After further failures wait, twice as long each time, and raise
+        TransportError `nfc.reader`."""
         self.chip.ready = False
         self._failures += 1
         if self._failures == 1:

@@ -1,8 +1,8 @@
 """Frames between a host and the PN532 (user manual UM0701-02, clause 6.2.1), found in a stream of bytes.
 
 A frame is `00 00 FF`, a length, its complement, the content, a checksum, `00`. An extended frame has `FF FF` and a
-length of two bytes instead. The content begins with a frame identifier (TFI). No input or output here, so the same code
-serves HSU, SPI and I2C.
+length of two bytes with a checksum instead. The content begins with a frame identifier (TFI). This module does no input
+or output, so the same code serves HSU, SPI and I2C.
 
 | after `00 FF` | kind |
 | --- | --- |
@@ -21,26 +21,29 @@ FROM_CHIP = 0xD5
 _ERROR = const(b"\x7f")
 
 ACK_BYTES = b"\x00\x00\xff\x00\xff\x00"
-"""From the chip: the command was understood. To the chip: stop the current command."""
+"""From the chip an ACK means that the command was understood. To the chip it means: stop the current command."""
 NACK_BYTES = b"\x00\x00\xff\xff\x00\x00"
-"""To the chip: repeat the last frame."""
+"""To the chip a NACK means: repeat your last frame."""
 
 MAX_CONTENT = 265
-"""Longest content the chip takes or gives, TFI and command code included."""
+"""Maximum number of bytes of content that the chip takes or sends, including TFI and command code."""
 
 ACK = 1
 NACK = 2
 CONTENT = 3
 ERROR = 4
-"""The chip did not understand a command. This frame has a form of its own."""
+"""Kind of the frame by which the chip reports that it did not understand a command. Its content is only one byte."""
 BROKEN = 5
-"""A frame whose length or checksum is wrong: it was damaged on the line."""
+"""Kind of a frame with a wrong length or checksum, which was damaged on the line."""
 
 _START = const(b"\x00\xff")
 
 
 def encode(content: bytes) -> bytes:
-    """The frame around `content`, extended only if it must be. Raises FormatError `pn532.too_long`."""
+    """Return the frame around `content`, which is extended only if necessary.
+
+    Raises FormatError `pn532.too_long` if `content` does not have 1 to MAX_CONTENT bytes.
+    """
     size = len(content)
     if not 1 <= size <= MAX_CONTENT:
         raise FormatError("pn532.too_long", "a frame holds 1 to 265 bytes")
@@ -52,9 +55,9 @@ def encode(content: bytes) -> bytes:
 
 
 class Frames:
-    """Splits a stream of bytes into frames, and skips whatever is no frame.
+    """Splits a stream of bytes into frames, and skips all other bytes.
 
-    No input makes it fail. It holds at most one incomplete frame and what was pushed last.
+    No input makes it fail. It holds at most one incomplete frame and the bytes of the latest `push`.
     """
 
     def __init__(self) -> None:
@@ -65,14 +68,14 @@ class Frames:
         self._buffer.extend(data)
 
     def clear(self) -> None:
-        """Discard everything received so far."""
+        """Discard all bytes received so far."""
         self._buffer = bytearray()
 
     def take(self) -> "tuple[int, bytes] | None":
-        """The next frame as (kind, content), or None until one is complete. Only CONTENT has content.
+        """Return the next frame as (kind, content), or None if no frame is complete. Only CONTENT has content.
 
-        A frame that lost bytes seems to contain the beginning of the next one. So after BROKEN only the start code is
-        skipped, and the rest is searched again; one damaged frame may be reported several times.
+        If a frame has lost bytes, it seems to contain the beginning of the next frame. So after BROKEN only the start
+        code is skipped, and the remaining bytes are searched again. One damaged frame may be reported several times.
         """
         buffer = self._buffer
         start = buffer.find(_START)
