@@ -1,5 +1,5 @@
-"""Everything around lock and edge agent in software: board, chips, radio, phone, issuer, province, faults, scenarios.
+"""Software for all that surrounds lock and edge agent: board, chips, radio, phone, issuer, province, faults, scenarios.
 
-This room may import every other room. Only the tests may import this one. Fakes here are servers that speak the real
+`sim` may import every other room. Only `tests` may import `sim`. The fakes in `sim` are servers that speak the real
 protocol.
 """

@@ -1,4 +1,8 @@
-"""The simulator's commands. Exit codes: 0 all promises held (or accepted), 1 they did not (or rejected), 2 unusable."""
+"""The simulator's commands.
+
+Exit codes: 0 if all promises held or the file was accepted, 1 if a promise did not hold or the file was rejected, and
+2 if the command line is unusable.
+"""
 
 import argparse
 import asyncio
@@ -20,7 +24,7 @@ from protocol.errors import ConfigError, MooringError
 from sim.answer import failed
 from sim.arguments import add_runtime, make_folder, whole_number, writable
 
-# The parts of a site take a second or two to import. So the command prints first that it is loading.
+# Importing the parts of a site takes a second or two. So the command first prints that it is loading.
 if TYPE_CHECKING:
     from sim.scenarios import Result
 
@@ -47,7 +51,7 @@ exit code: 0 accepted, 1 rejected, 2 FILE cannot be used, or no interpreter""",
 
 
 def parser() -> Parser:
-    """What `python -m sim` takes."""
+    """Parser of the arguments of `python -m sim`."""
     top = Parser(
         prog="python -m sim", description="Mooring in software: doors, all that is around them, and what can go wrong."
     )
@@ -116,7 +120,7 @@ def parser() -> Parser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point of `python -m sim`; returns the exit code."""
+    """Run `python -m sim` and return the exit code."""
     chosen = parser().parse_args(arguments)
     try:
         if chosen.command == "list":
@@ -200,7 +204,7 @@ def _run(chosen: argparse.Namespace) -> int:
         make_folder(chosen.keep, "--keep", empty=True)
     from sim.progress import Progress, console
 
-    # With --json, stdout is for programs. Somebody at a terminal sees the progress on stderr.
+    # With --json, a program reads stdout. If stderr is a terminal, the progress is shown there.
     shown = console(stderr=True)
     with Progress(shown, shows=not chosen.json or shown.is_terminal) as progress:
         progress.waiting("loading the parts")

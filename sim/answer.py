@@ -1,4 +1,4 @@
-"""How the simulator's commands end when something fails: one line for people, and with --json one object as well."""
+"""Output and exit code of a command that fails: it prints one line for people, and with --json also one object."""
 
 import json
 import sys
@@ -8,9 +8,10 @@ from protocol.errors import MooringError
 
 
 def failed(error: BaseException, as_json: bool = False) -> int:
-    """Say what went wrong, and return the exit code. `error` is a MooringError, an OSError or a KeyboardInterrupt.
+    """Print `error` and return the exit code. `error` is a MooringError, an OSError or a KeyboardInterrupt.
 
-    A machine that cannot run the simulator breaks no promise, so an OSError has the code of an unusable command line.
+    An OSError has the exit code of an unusable command line, because no promise is broken when a machine cannot run
+    the simulator.
     """
     status = UNUSABLE
     if isinstance(error, MooringError):

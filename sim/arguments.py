@@ -20,7 +20,7 @@ def add_runtime(parser: argparse.ArgumentParser) -> None:
 
 
 def whole_number(least: int, most: int = 1 << 53) -> Callable[[str], int]:
-    """The type of an argument that is a whole number from `least` to `most`."""
+    """Return the type of an argument that is a whole number from `least` to `most`."""
 
     def read(text: str) -> int:
         try:
@@ -36,7 +36,7 @@ def whole_number(least: int, most: int = 1 << 53) -> Callable[[str], int]:
 
 
 def number(least: float, most: float) -> Callable[[str], float]:
-    """The type of an argument that is a number from `least` to `most`."""
+    """Return the type of an argument that is a number from `least` to `most`."""
 
     def read(text: str) -> float:
         try:
@@ -51,7 +51,7 @@ def number(least: float, most: float) -> Callable[[str], float]:
 
 
 def text(given: str) -> str:
-    """The type of an argument that is text. Bytes from a terminal may be no text at all."""
+    """Type of an argument that is text. It refuses bytes that are not valid text, which a terminal can send."""
     try:
         given.encode()
     except UnicodeEncodeError:
@@ -60,7 +60,7 @@ def text(given: str) -> str:
 
 
 def host(given: str) -> str:
-    """The type of an argument that names a host, or its address."""
+    """Type of an argument that is the name or the address of a host."""
     try:
         if given.encode("idna"):
             return given
@@ -70,11 +70,10 @@ def host(given: str) -> str:
 
 
 def make_folder(path: Path, argument: str, empty: bool = False) -> None:
-    """Make the folder that `argument` names, and try to write there now, before hours of work.
+    """Make the folder `path`, given by `argument`, and check that files can be written there.
 
-    With `empty`, there must be nothing in it.
-
-    Raises ConfigError `file.folder`, `file.used`.
+    Called before hours of work whose results will be written to the folder. Raises ConfigError `file.folder` if the
+    folder cannot be used, `file.used` if `empty` is true and the folder is not empty.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -89,7 +88,7 @@ def make_folder(path: Path, argument: str, empty: bool = False) -> None:
 
 
 def writable(path: Path, argument: str) -> None:
-    """Make sure that a file can be made at the `path` that `argument` names. Raises ConfigError `file.folder`."""
+    """Check that a file can be made at `path`, given by `argument`. Raises ConfigError `file.folder` if it cannot."""
     try:
         with tempfile.TemporaryFile(dir=path.parent):
             pass

@@ -1,4 +1,4 @@
-"""How platform and province reach the lock of one door, and how a courier can bring it anything else."""
+"""Sends statements of the platform and the province to the lock of one door, and any other statement by a courier."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -14,20 +14,20 @@ from sim.true_time import TrueTime
 
 DAY = 86400
 QUIET_SECONDS = 0.3
-"""After so long a silence on its console, the lock is done with everything that couriers have brought it."""
+"""After this many seconds without a console line, the lock has handled everything that couriers brought."""
 
 
 class Guestlike(Protocol):
-    """Somebody who can be booked."""
+    """Somebody for whom a stay can be booked."""
 
     person: Person
 
 
 @dataclass(frozen=True)
 class Bookings:
-    """Books, changes and cancels stays at the lock with that key, and changes its placement.
+    """Books, changes and cancels stays at the lock with the key `identity_public`, and changes the lock's placement.
 
-    Each method returns once the lock has taken what it was sent.
+    Each method returns once the lock has taken the statement.
     """
 
     platform: Platform
@@ -46,9 +46,10 @@ class Bookings:
         places: int | None = None,
         ties: dict[int, tuple[int, str]] | None = None,
     ) -> Booking:
-        """A stay for these people, from `begins` to `ends` seconds from now.
+        """Book a stay for `guests`, from `begins` to `ends` seconds from now.
 
-        `ties` say which adult a minor belongs to: {minor: (adult, relation)}, both as places in `guests`, from 1.
+        `ties` says which adult answers for a minor: {minor: (adult, relation)}. Minor and adult are given as places in
+        `guests`, counted from 1.
         """
         now, named = int(self.time.now()), booking_names(guests, ties or {})
         booking = self.platform.book(self.identity_public, self.listing, now + begins, now + ends, named, places)
@@ -56,18 +57,21 @@ class Bookings:
         return booking
 
     async def share(self, booking: Booking) -> None:
-        """Send a stay that was booked at another door of the listing: its guests may come in here as well."""
+        """Send a stay that was booked at another door of the listing, so that its guests may also enter here."""
         await self.send(replace(booking, lock_identity=self.identity_public))
 
     async def send(self, booking: Booking) -> None:
-        """Send this version of a booking by the usual way."""
+        """Send the grant for `booking` to the lock through the province."""
         before = len(self.lock.console)
         self.province.queue_grant(self.lock_id, self.platform.grant(booking))
         await taken(self.lock, "grant", before)
 
     async def bring(self, signed: bytes) -> str | None:
-        """Have an edge agent carry a statement to the lock, new or old. Returns the code of the refusal, or None."""
-        # The lock's answer names only the kind of statement. So first wait until nothing else is on its way.
+        """Have an edge agent carry a statement, new or old, to the lock.
+
+        Returns the code of the refusal, or None if the lock took the statement.
+        """
+        # The lock's answer names only the kind of statement. So first wait until no other statement is on its way.
         before, kind = -1, statement.parse(signed).kind
         while before != len(self.lock.console):
             before = len(self.lock.console)
@@ -79,18 +83,18 @@ class Bookings:
         return answer.facts.get("code")
 
     async def publish(self, make: Callable[[], bytes], kind: str) -> bytes:
-        """Have the province make a statement of `kind`, for all locks or for this one. Returns it."""
+        """Call `make`, by which the province publishes a statement of `kind`. Returns the statement."""
         before = len(self.lock.console)
         signed = make()
         await taken(self.lock, kind, before)
         return signed
 
     async def set_status(self, status: str) -> bytes:
-        """Let the province make the placement active, suspended or revoked. Returns the new placement."""
+        """Have the province make the placement active, suspended or revoked. Returns the new placement."""
         return await self.publish(lambda: self.province.set_status(self.lock_id, status), "placement")
 
     async def declare(self, admits: str) -> None:
-        """Let the province declare whom the listing admits."""
+        """Have the province declare which guests the listing admits: `admits` is a constant of `placement`."""
         assert admits in (placement.NAMED, placement.UNNAMED, placement.WALK_IN)
         before, doors = len(self.lock.console), self.province.store.listing(self.listing).doors
         self.province.declare_listing(self.listing, doors=doors, admits=admits)
@@ -98,12 +102,12 @@ class Bookings:
 
 
 async def taken(lock: Lock, kind: str, since: int) -> None:
-    """Wait until the lock says, on a console line from index `since` on, that it has taken a statement of that kind."""
+    """Wait until the lock has taken a statement of `kind`. Only console lines from index `since` on are considered."""
     await lock.wait_for("statement.taken", since=since, where=lambda line: line.facts["kind"] == kind)
 
 
 def booking_names(guests: Sequence[Guestlike], ties: dict[int, tuple[int, str]]) -> list[Guest]:
-    """What the platform knows of these guests."""
+    """Return the data that the platform has about `guests`."""
     return [
         Guest(each.person.document_number, each.person.birth_date, *ties.get(place, (0, "unstated")))
         for place, each in enumerate(guests, 1)

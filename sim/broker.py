@@ -1,12 +1,12 @@
-"""An MQTT 5 broker in a process of its own: the `iotcore` wheel (rumqttd inside), or Mosquitto where it is installed.
+"""An MQTT 5 broker in a separate process: the `iotcore` wheel, which contains rumqttd, or Mosquitto if it is installed.
 
-Neither is configured to keep anything over a restart, because nothing in Mooring may depend on a broker's memory.
+Both are configured to keep nothing over a restart, because nothing in Mooring may depend on a broker's memory.
 
-rumqttd 0.20 differs from Mosquitto in these points, found by trying. The clients here take care of them:
-- A session may return with unacknowledged messages of a shared subscription. Then the router panics: the port still
-  accepts connections, but nobody gets an answer. So clients use a clean start and no session expiry.
-- It drops a client that acknowledges out of order, and it ignores a client's Receive Maximum.
-- When a consumer goes away, nobody else gets its unacknowledged messages. Only a receipt ends custody.
+Experiments showed that rumqttd 0.20 differs from Mosquitto as follows. The clients here allow for these differences:
+- The router of rumqttd panics when a session returns with unacknowledged messages of a shared subscription. The port
+  still accepts connections, but clients get no answer. So clients use a clean start and no session expiry.
+- rumqttd drops a client that acknowledges out of order, and it ignores a client's Receive Maximum.
+- When a consumer goes away, its unacknowledged messages go to no other consumer. So only a receipt ends custody.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ from sim.ports import ReservedPort
 Kind = Literal["iotcore", "mosquitto"]
 
 START_SECONDS: Final = 15.0
-"""Longest wait for a broker to start. A loaded machine with two cores needs one or two seconds."""
+"""Longest wait for a broker to start. Even a loaded machine with two cores needs only one or two seconds."""
 STOP_SECONDS: Final = 5.0
 MAX_PAYLOAD: Final = 262144
 
@@ -63,20 +63,21 @@ _CONNACK: Final = 0x20
 
 
 def available() -> list[Kind]:
-    """The brokers that can be started here; "iotcore" always comes first."""
+    """Return the kinds of broker that can be started on this machine. "iotcore" is always the first one."""
     return ["iotcore", "mosquitto"] if _mosquitto() else ["iotcore"]
 
 
 def _mosquitto() -> str | None:
-    # Debian installs it in a folder that is only on root's PATH.
+    # Debian installs Mosquitto in a folder that is only on root's PATH.
     return shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
 
 
 class Broker:
-    """A broker on `host`:`port` (loopback; free port if none is given), started at once; a context manager.
+    """A broker on a loopback port, which starts when the object is made. It is a context manager.
 
-    `stop` and then `start` simulate an outage; the port stays the same. Raises ConfigError `broker.missing` when `kind`
-    is not installed, TransportError `broker.start` when it does not start.
+    If no port is given, a free one is used. To simulate an outage, call `stop` and then `start`. The port stays the
+    same. Raises ConfigError `broker.missing` if `kind` is not installed, TransportError `broker.start` if it does not
+    start.
     """
 
     host: Final = "127.0.0.1"
@@ -100,15 +101,15 @@ class Broker:
 
     @property
     def running(self) -> bool:
-        """Does the process run?"""
+        """Is the process running?"""
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
-        """Start the broker and wait until it answers a CONNECT. Nothing happens if it runs."""
+        """Start the broker and wait until it answers a CONNECT. If it is already running, do nothing."""
         if self.running:
             return
         template = _RUMQTTD if self.kind == "iotcore" else _MOSQUITTO
-        # rumqttd recognises the format of its configuration by the file's name.
+        # rumqttd recognises the format of its configuration by the suffix of the file's name.
         settings = Path(self._folder.name, "broker.toml" if self.kind == "iotcore" else "broker.conf")
         settings.write_text(template.format(port=self.port, payload=MAX_PAYLOAD))
         with Path(self._folder.name, "broker.log").open("ab") as output:
@@ -117,7 +118,7 @@ class Broker:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                # It runs in a session of its own, so that Ctrl-C reaches only the demo, which then stops the broker.
+                # In a new session, Ctrl-C does not reach the broker. It reaches the demo, which then stops the broker.
                 start_new_session=True,
             )
         deadline = time.monotonic() + START_SECONDS
@@ -133,7 +134,10 @@ class Broker:
         return [sys.executable, "-m", "iotcore", "--config", str(settings), "--log-level", "CRITICAL"]
 
     def answers(self) -> bool:
-        """Does the broker answer a CONNECT? Accepting TCP proves nothing: rumqttd also does it with a dead router."""
+        """Does the broker answer a CONNECT? A TCP connection alone proves nothing.
+
+        rumqttd still accepts connections after its router has died.
+        """
         try:
             with socket.create_connection((self.host, self.port), timeout=0.5) as probe:
                 probe.sendall(_CONNECT)
@@ -145,7 +149,7 @@ class Broker:
             return False
 
     def stop(self) -> None:
-        """Stop the process. What it held in memory is gone, as after a crash. A second call does nothing."""
+        """Stop the process. As after a crash, its memory is lost. A second call does nothing."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -157,19 +161,19 @@ class Broker:
             process.wait()
 
     def kill(self) -> None:
-        """As `stop`, but the clients are told nothing."""
+        """Stop the process without a message to the clients. Otherwise as `stop`."""
         process, self._process = self._process, None
         if process is not None:
             process.kill()
             process.wait()
 
     def log(self) -> str:
-        """What the process has printed."""
+        """Return the text that the process has printed."""
         path = Path(self._folder.name, "broker.log")
         return path.read_text(errors="replace") if path.exists() else ""
 
     def close(self) -> None:
-        """Stop, and remove what was on disk."""
+        """Stop the broker, and remove its folder."""
         self.stop()
         self._folder.cleanup()
         if self._reserved:

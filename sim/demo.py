@@ -1,6 +1,7 @@
 """`python -m sim demo` shows newcomers a guest's first check-in, two refusals, and an outage that ends.
 
-Everything shown was measured or read from the running parts just before. The exit code is 0 only if all promises held.
+All values shown were measured, or read from the running parts, just before. The exit code is 0 only if all promises
+held.
 """
 
 import asyncio
@@ -30,16 +31,15 @@ TO_DO = {
     Signal("red", 220, 2): "use another document",
     Signal("red", 220, 3): "look at the phone, and tap again",
 }
-"""What each kind of refusal asks of a guest (docs/door-signals.md)."""
+"""For each signal of a refusal, what the guest should do (docs/door-signals.md)."""
 _SEED = 7
 
 
 def show(progress: Progress, runtime: str = "micropython", picture: Path | None = None) -> int:
     """Tell the story on `progress`. Returns 0 if every promise held, else 1.
 
-    With `picture`, and if all held, an SVG of the story up to the three views of the record is written there.
-
-    Raises ConfigError for what is missing.
+    If `picture` is given and every promise held, an SVG is written there. It shows the story up to the three views of
+    the record. Raises ConfigError if something that the demo needs is missing.
     """
     held, drawn = asyncio.run(_tell(progress, runtime))
     if picture is not None and held:
@@ -49,7 +49,7 @@ def show(progress: Progress, runtime: str = "micropython", picture: Path | None 
 
 
 async def _tell(progress: Progress, runtime: str) -> tuple[bool, str]:
-    """Returns whether every promise held, and the picture."""
+    """Tell the story. Returns whether every promise held, and the picture as SVG."""
     began = time.monotonic()
     promises: list[Promise] = []
     error: str | None = None
@@ -130,7 +130,7 @@ async def _check_in(progress: Progress, script: Script) -> None:
 
 
 def go_on_if_opened(tap: Tap) -> None:
-    """Raises TransportError `site.shut` if the door stayed shut: then the story would wait for a record in vain."""
+    """Raise TransportError `site.shut` if the door stayed shut. Otherwise the story would wait forever for a record."""
     if not tap.opened:
         raise TransportError("site.shut", f"the door did not open to a guest ({tap}); the rest is left out")
 
@@ -151,7 +151,7 @@ def _registered(site: Site, guest: Visitor) -> int:
 
 @dataclass(frozen=True)
 class _Refusal:
-    """A tap that was refused, with the light and the tone that followed."""
+    """A refused tap, with the light and the tone that followed it."""
 
     tap: Tap
     signal: Signal
@@ -208,7 +208,7 @@ def _tell_refusal(progress: Progress, who: str, why: str, refusal: _Refusal) -> 
 
 
 def _alike(one: Signal, other: Signal) -> str:
-    """What somebody learns who watches both refusals."""
+    """Return a sentence that tells what somebody learns by watching both refusals."""
     if one == other:
         return "Both were shown the same."
     if one.colour == other.colour:
@@ -250,7 +250,7 @@ async def _outage(progress: Progress, script: Script) -> None:
     healed = time.monotonic() - back
     once = all(_registered(site, guest) == 1 for guest in guests)
     script.promise("after the outage both are registered, each exactly once", once)
-    await door.drain()  # a refusal is recorded too, once the door is idle
+    await door.drain()  # the lock records refusals too, as soon as the door is idle
     script.promise("no record is missing between the first and the last", door.findings.unbroken())
     progress.print(
         f"  The broker is back: {healed:.1f} s later the province has all {door.findings.recorded()}, each receipted.\n"

@@ -1,4 +1,4 @@
-"""One door of a site: its lock is installed and runs, and people come to it."""
+"""One door of a site. Its lock is installed and running, and people use it."""
 
 import asyncio
 import contextlib
@@ -23,14 +23,15 @@ from sim.visitors import Visitor
 from sim.waiting import until
 
 _BETWEEN_CODES = 0.15
-"""Seconds that a hand needs to come back to the first key. The keys after it come faster here than from any hand."""
+"""Seconds that a person needs before the first key of the next code. The simulator sends the other keys without pause,
+faster than any person could type them."""
 
 
 class Door:
     """A door whose lock the province has placed at a listing.
 
-    `bookings` is how platform and province reach the lock. `findings` counts what the lock and the province report.
-    `taps` has every tap so far, and `say` gets a line about each.
+    `bookings` sends statements of platform and province to the lock. `findings` counts what the lock and the province
+    report. `taps` has every tap so far. `say` is called with a line about each tap.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class Door:
 
     @property
     def address(self) -> str:
-        """Of the lock's radio."""
+        """Bluetooth address of the lock's radio."""
         return self.radio.address
 
     # --- the lock ----------------------------------------------------------------------------------------------------
@@ -67,8 +68,8 @@ class Door:
     async def boot(self, extra: Mapping[str, str] | None = None, statements: bool = False) -> None:
         """Power the lock up, and return once it knows the time.
 
-        With `statements`, return only once it also holds what the province signs for it. `extra` adds to the
-        environment of this boot.
+        If `statements` is true, also wait until the lock holds the statements that the province signs for it. `extra`
+        is added to the environment of this boot.
         """
         before = len(self.lock.console)
         await self.lock.start(extra)
@@ -77,20 +78,23 @@ class Door:
             await taken(self.lock, kind, before)
 
     def pass_ticks(self, milliseconds: int) -> None:
-        """Move the lock's ticks ahead at once. Waits of its event loop take as long as before."""
+        """Move the lock's ticks ahead at once. The lock's event loop still waits as long as before."""
         self._ticks_passed += milliseconds
         self.bus.set_input("ticks", self._ticks_passed)
 
     async def until(self, what: str, condition: Callable[[], bool]) -> None:
-        """Wait for a state of the door that no single event announces. Raises TransportError `site.waited`."""
+        """Wait for a state of the door that no single event announces.
+
+        Raises TransportError `site.waited` if `condition` does not become true in time.
+        """
         await until(what, condition, self.folder)
 
     async def drain(self) -> None:
-        """Wait until the lock holds a receipt for all that it has written."""
+        """Wait until the lock holds a receipt for every record that it has written."""
         await self.until("all records receipted", self.findings.drained)
 
     async def settle(self, records: int) -> None:
-        """Wait until the province holds records of so many openings and the lock knows it by receipt."""
+        """Wait until the province holds this many `records` of openings, and the lock holds receipts for them."""
         found = self.findings
         await self.until(
             f"{counted(records, 'opening')} recorded at the province and receipted at the lock",
@@ -100,11 +104,11 @@ class Door:
     # --- people ------------------------------------------------------------------------------------------------------
 
     async def tap(self, visitor: Visitor, **tapping: Any) -> Tap:
-        """Hold the visitor's phone to the reader until the lock has answered. `tapping` is for `Phone.tap`."""
+        """Hold the visitor's phone to the reader until the lock has answered. `tapping` is passed on to `Phone.tap`."""
         return await self._at_the_door(visitor.name, visitor.phone.tap(self.reader, **tapping))
 
     async def enter(self, keys: str) -> Tap:
-        """Type on the keypad, with `#` at the end, until the lock has answered."""
+        """Type `keys`, which must end with `#`, on the keypad, and wait until the lock has answered."""
 
         async def typing() -> TapOutcome:
             await asyncio.sleep(_BETWEEN_CODES)
@@ -115,7 +119,7 @@ class Door:
         return await self._at_the_door("somebody at the keypad", typing(), at_the_reader=False)
 
     async def switch(self, name: str, value: int) -> None:
-        """Move one of the door's switches (0: at rest), and wait until the lock has noticed."""
+        """Set one of the door's switches to `value` (0: at rest), and wait until the lock has noticed the change."""
         before = len(self.lock.console)
         self.bus.set_input(pins.INPUTS[name], value)
         await self.lock.wait_for("sensor." + name, since=before, where=lambda line: line.facts["active"] == str(value))
@@ -130,7 +134,7 @@ class Door:
             await self._noticed(before, at_the_reader)
             answer = await self.lock.wait_for_any(ANSWERS, since=before)
             if answer.event == "tap.opened":
-                # The board reported it before, but on a line of its own, which may be slower.
+                # The board reported the opening earlier, but over another connection, which may be slower.
                 await self.bus.wait_for(pins.STRIKE, 1, since=events)
             await self.until("the answer's tone", lambda: self.lock.ended or self._tone(answer) is not None)
         history = self.bus.history[events:]
@@ -145,19 +149,23 @@ class Door:
         return tap
 
     def _tone(self, answer: ConsoleLine) -> Signal | None:
-        """The tone that came with that answer, and its light; None if it has not begun yet."""
+        """Return the tone and the light that came with `answer`, or None if the tone has not begun yet."""
         # The lock switches the light, then writes the line, then starts the tone.
         return next(iter(signals(self.bus.history, since=answer.ticks)), None)
 
     async def _noticed(self, before: int, at_the_reader: bool) -> None:
-        """Return once the lock has begun to serve the visitor. Raises TransportError `lock.unnoticed`, `lock.ended`."""
+        """Return once the lock has begun to serve the visitor.
+
+        Raises TransportError `lock.unnoticed` if the lock does not notice the visitor.
+        """
         looks = self.reader.antenna.counts.looks
 
         def begun() -> bool:
             return any(line.event == "tap.start" for line in self.lock.console[before:])
 
         def in_vain() -> bool:
-            # The phone has left by now. If the tap had begun, the console would say so before the next look.
+            # By now the reader has looked at the empty field several times. A tap that had begun would have been
+            # reported on the console before that.
             return at_the_reader and self.reader.antenna.counts.looks >= looks + SWAP_LOOKS
 
         await self.until("the lock notices", lambda: begun() or in_vain() or self.lock.ended)

@@ -1,4 +1,4 @@
-"""One edge agent of a site: the service that ships, in a process of its own, with its adapter on the simulated air."""
+"""One edge agent of a site: the service that ships, in a separate process, with an adapter on the simulated air."""
 
 import asyncio
 import json
@@ -18,7 +18,8 @@ from sim.broker import Broker
 class Edge:
     """An edge agent for the locks at `addresses`.
 
-    Its state is in `folder / name`, its log beside that. `hci` is where the air serves an adapter.
+    Its state is in the folder `folder / name`, and its log is beside that folder. `hci` is the address at which the
+    simulated air serves a Bluetooth adapter.
     """
 
     name: str
@@ -31,16 +32,16 @@ class Edge:
 
     @property
     def state(self) -> Path:
-        """The folder that holds its outbox and whatever else it keeps."""
+        """The folder with the agent's outbox and its other stored data."""
         return self.folder / self.name
 
     @property
     def log(self) -> Path:
-        """The file it writes its log to, over all its starts."""
+        """The agent's log file. Each start of the agent appends to it."""
         return self.folder / f"{self.name}.log"
 
     async def start(self) -> None:
-        """Give it power."""
+        """Start the agent's process."""
         config = self.folder / f"{self.name}.toml"
         config.write_text(
             f'name = "{self.name}"\nstate_dir = "{self.state}"\nprovince_public_key = "{self.province_public.hex()}"\n'
@@ -59,21 +60,21 @@ class Edge:
             )
 
     async def stop(self) -> None:
-        """Take its power away."""
+        """Kill the agent's process, as when its power fails."""
         if self.process is not None and self.process.returncode is None:
             self.process.kill()
             await self.process.wait()
 
     def events(self, event: str) -> list[tuple[float, dict[str, Any]]]:
-        """Lines of its log with this event: (seconds, monotonic; facts), oldest first."""
+        """Lines of the agent's log with this event, oldest first. Each is a pair of monotonic seconds and facts."""
         skew = _skew()
         parsed = [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
         return [(line["time"] - skew, line) for line in parsed if line["event"] == event]
 
 
 def _skew() -> float:
-    """How far this machine's clock of the day is ahead of `time.monotonic()`, in seconds."""
+    """Number of seconds that this machine's `time.time()` is ahead of `time.monotonic()`."""
     looks = [(time.monotonic(), time.time(), time.monotonic()) for _ in range(8)]
-    # Something may have come between the two readings of a look. The quickest look is the truest.
+    # If the process is interrupted during a look, the look takes longer and is less exact. So take the quickest look.
     before, now, after = min(looks, key=lambda look: look[2] - look[0])
     return now - (before + after) / 2

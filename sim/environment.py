@@ -1,4 +1,4 @@
-"""Checks that the packages which the simulator needs are installed, before anything imports them."""
+"""Checks, before any import, that the packages needed by the simulator are installed."""
 
 from edge_agent.environment import PACKAGES, lacking
 
@@ -6,8 +6,8 @@ _PACKAGES = (*PACKAGES, "bumble", "iotcore", "pymdoccbor", "rich", "segno")
 
 
 def incomplete(command: str) -> bool:
-    """Is a package missing that `command` needs? Then stderr says so, with the command to run instead.
+    """Return whether a package needed by `command` is missing. If so, stderr says it and tells what to run instead.
 
-    `command` is what follows `python`.
+    `command` is the part of the command line after `python`.
     """
     return lacking(command, _PACKAGES)

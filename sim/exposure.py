@@ -1,6 +1,6 @@
-"""Searches files for what must not be readable: guests' data, PINs and keys, in every form that a program may write.
+"""Searches files for guests' data, PINs and keys, which must not be readable there. Finds every form that programs use.
 
-Each form has at least five bytes, or six digits, so that random bytes do not match by chance.
+Each form has at least five bytes or six digits, so that random bytes do not match by chance.
 """
 
 import base64
@@ -13,12 +13,12 @@ MIN_BYTES, MIN_DIGITS = 5, 6
 
 
 def text_forms(text: str) -> set[bytes]:
-    """The forms in which `text` may be in a file: the `key_forms` of its UTF-8, UTF-16, and escaped as in JSON."""
+    """Forms in which a file may contain `text`: the `key_forms` of its UTF-8, its UTF-16 and its JSON escapes."""
     return _long({text.encode("utf-16-le"), json.dumps(text)[1:-1].encode(), *key_forms(text.encode())})
 
 
 def key_forms(key: bytes) -> set[bytes]:
-    """The bytes themselves, their hex, and their base64 at each of its three alignments."""
+    """The bytes themselves, their hex, and their base64 at each of the three alignments."""
     forms = {key, key.hex().encode(), key.hex().upper().encode()}
     for before in range(3):
         whole = base64.b64encode(bytes(before) + key)
@@ -32,7 +32,7 @@ def _long(forms: set[bytes]) -> set[bytes]:
 
 
 class Search:
-    """Looks for `texts`, `keys` and `digits`.
+    """Searches for `texts`, `keys` and `digits`.
 
     Digits match only where no other digit is next to them, because a log is full of numbers.
     """
@@ -48,13 +48,13 @@ class Search:
         self.size = len(self._needles) + len(self._numbers)
 
     def hits(self, content: bytes) -> bool:
-        """Is any of it in `content`?"""
+        """Does `content` contain any text, key or digits of this search?"""
         return any(needle in content for needle in self._needles) or any(
             number.search(content) is not None for number in self._numbers
         )
 
     def files(self, folder: Path, without: str) -> list[str]:
-        """Files below `folder` that have any of it in their name or content, except below the folder `without`."""
+        """Files below `folder` whose name or content has a hit. Files below the folder `without` are left out."""
         found = []
         for path in sorted(folder.rglob("*")):
             inside = path.relative_to(folder)

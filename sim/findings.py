@@ -1,4 +1,4 @@
-"""What happened at one door, counted from the reports of all parties. Scenarios make promises about it."""
+"""Counts the events at one door from the reports of all parties. Scenarios make promises about these counts."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from sim.province.store import Registration
 
 @dataclass(frozen=True)
 class Findings:
-    """Looks at one lock, at its board, and at what the province holds of it."""
+    """Counts for one lock, from its console, its board and the province's records of it."""
 
     province: Province
     lock_id: bytes
@@ -21,9 +21,9 @@ class Findings:
     bus: BoardBus
 
     def moment(self, ticks: int) -> float:
-        """When the lock's clock showed that, in seconds of this machine's `time.monotonic()`.
+        """Return the `time.monotonic()` of this machine, in seconds, at which the lock's clock showed `ticks`.
 
-        The result is never too early. It is too late by no more than the lock's quickest line took to get here.
+        The result is never too early. It is too late by at most the time that the lock's quickest line took to arrive.
         """
         came = [(line.at, line.ticks) for line in self.lock.console] + [
             (event.at, event.ticks) for event in self.bus.history if event.ticks
@@ -31,54 +31,54 @@ class Findings:
         return ticks / 1000 + min(at - on_the_lock / 1000 for at, on_the_lock in came)
 
     def defects(self) -> list[str]:
-        """Taps that ended by a defect of the firmware or because memory ran out: the error's type, or its code."""
+        """For each tap that ended by a defect of the firmware or for lack of memory, the error's type or its code."""
         ends = [line.facts for line in self.lock.console if line.event in ("tap.failed", "tap.refused")]
         return [facts["error"] for facts in ends if "error" in facts] + [
             facts["code"] for facts in ends if facts.get("code", "").endswith(".memory")
         ]
 
     def openings(self) -> int:
-        """How often the strike opened, over all boots."""
+        """Number of times that the strike opened, over all boots."""
         return sum(1 for event in self.bus.changes(pins.STRIKE) if event.facts.get("value") == 1)
 
     def early_openings(self) -> int:
-        """How often the strike opened while no record of it was in flash, by the board's own record of both."""
+        """Number of times that the strike opened before the opening was in flash, by the board's own reports."""
         moved = openings(self.bus.history)
         return self.openings() - sum(1 for opening in moved if opening.durable is not None)
 
     def records(self) -> list[Registration]:
-        """All that the province has committed from this lock, whatever its verdict, by counter."""
+        """All records of this lock that the province has committed, accepted or not, in the order of their counters."""
         return [item for item in self.province.store.records() if item.lock_id == self.lock_id]
 
     def recorded(self) -> int:
-        """Records of openings that the province committed, whatever its verdict."""
+        """Number of records of openings that the province committed, accepted or not."""
         return sum(1 for item in self.records() if item.kind in OPENINGS)
 
     def receipted(self) -> int:
-        """Records of openings that the lock holds a receipt for."""
+        """Number of records of openings for which the lock holds a receipt."""
         through = self.receipted_through()
         return sum(1 for item in self.records() if item.kind in OPENINGS and item.counter <= through)
 
     def receipted_through(self) -> int:
-        """The highest counter, of whatever record, that the lock holds a receipt for."""
+        """Highest counter, of a record of any kind, for which the lock holds a receipt."""
         lines = [line for line in self.lock.console if line.event in ("journal.receipted", "lock.ready")]
         return max((int(line.facts.get("through", line.facts.get("receipted", 0))) for line in lines), default=0)
 
     def journaled(self) -> int:
-        """Records of openings that the lock says are durable."""
+        """Number of records of openings that the lock has reported as durable."""
         return len({line.facts["counter"] for line in self.lock.console if line.event == "journal.durable"})
 
     def next_counter(self) -> int:
-        """The next record's counter, by what the lock said at its last boot and what it has written since."""
+        """Counter of the next record, from the lock's report at its last boot and the records written since then."""
         boot = max(n for n, line in enumerate(self.lock.console) if line.event == "lock.ready")
         durable = ("journal.durable", "event.durable")
         written = [int(line.facts["counter"]) for line in self.lock.console[boot:] if line.event in durable]
         return max([int(self.lock.console[boot].facts["next"]), *(counter + 1 for counter in written)])
 
     def drained(self) -> bool:
-        """Does the lock hold a receipt for all that it has written?"""
+        """Does the lock hold a receipt for every record that it has written?"""
         return self.receipted_through() >= self.next_counter() - 1
 
     def unbroken(self) -> bool:
-        """Does the province hold every counter up to the last that the lock has used?"""
+        """Does the province hold every counter from 1 to the last one that the lock has used, each exactly once?"""
         return [item.counter for item in self.records()] == list(range(1, self.next_counter()))

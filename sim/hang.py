@@ -1,4 +1,4 @@
-"""How long the simulator waits for something that has to happen."""
+"""Limit on the simulator's wait for an event that must happen."""
 
 HANG_SECONDS = 300.0
-"""A guard against waiting for ever. Nothing that works takes so long, even on a very busy machine."""
+"""Longest wait in seconds, so that nothing waits for ever. Parts that work need less, even on a very busy machine."""

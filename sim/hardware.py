@@ -1,4 +1,4 @@
-"""What hangs on the wall at one door: the lock, its board and radio, the reader chip and the keypad."""
+"""The devices at one door: the lock, its board and radio, the reader chip and the keypad."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -16,16 +16,16 @@ from sim.radio.air import Air
 from sim.radio.lock_radio import LockRadio
 
 SWAP_LOOKS = 8
-"""Looks at an empty field before the next phone is held to the reader. Each poll of the lock takes two looks, and after
-three polls the lock knows that the last phone has gone."""
+"""Number of looks at an empty field before the next phone is held to the reader. Each poll by the lock takes two looks.
+After three polls the lock knows that the previous phone has gone."""
 
 LockMaker = Callable[[Mapping[str, str], Path], Lock]
-"""Makes a lock from the environment by which it finds its board, and the file for what it says."""
+"""Function that makes a lock. It gets the environment by which the lock finds its board, and the console's log file."""
 
 
 @dataclass(frozen=True)
 class Hardware:
-    """The parts of one door. `image` is the file that holds the lock's flash."""
+    """The devices at one door. `image` is the file that holds the lock's flash."""
 
     image: Path
     bus: BoardBus
@@ -39,10 +39,10 @@ class Hardware:
 async def assembled(
     folder: Path, address: str, air: Air, make_lock: LockMaker, board: Mapping[str, str], lingers: float = 0.0
 ) -> AsyncIterator[Hardware]:
-    """The parts of a door, wired up in `folder`, with a lock that is new and switched off.
+    """Build and connect the devices of a door, with their files in `folder`. The lock is new and switched off.
 
-    `address` is that of its radio. `board`: settings of the stand-ins that the board is made of. `lingers`: see
-    `sim.nfc.antenna.Antenna`.
+    address: Bluetooth address of the lock's radio. board: settings of the stand-ins for the board's hardware.
+    lingers: see `sim.nfc.antenna.Antenna`.
     """
     async with AsyncExitStack() as stack:
         radio = await stack.enter_async_context(LockRadio(air, address).listening())
@@ -50,7 +50,7 @@ async def assembled(
         bus = BoardBus(lambda: lock.power_off(), lambda: flash.journal(image, board))
         await stack.enter_async_context(bus.listening())
         for pin in pins.INPUTS.values():
-            bus.set_input(pin, 0)  # at rest: door shut, nobody at handle or key, cover on
+            bus.set_input(pin, 0)  # at rest: the door is shut, nobody uses handle or key, and the cover is on
         reader = VirtualPn532(traits=Traits(fresh_uid=True), looks_between=SWAP_LOOKS, lingers=lingers)
         uart = await reader.start()
         stack.push_async_callback(reader.stop)

@@ -1,17 +1,20 @@
 """Issues credentials with pymdoccbor, an independent library, so that our verifier is not tested with our own output.
 
-The library's output is used unchanged. These are the quirks of pymdoccbor 1.4.0 that a caller has to know:
+The library's output is used unchanged. A caller has to know these quirks of pymdoccbor 1.4.0:
 
-- Validity is given as dates without a time of day. `validFrom` becomes the first date or now, whichever is later, and
-  `validUntil` the end of the second date. So a credential that expired yesterday has a `validFrom` and a `signed` after
-  its `validUntil`. No issuer would sign that, but verifiers must refuse it all the same.
+- Validity is given as two dates without a time of day. `validFrom` becomes the first date or the current time,
+  whichever is later. `validUntil` becomes the end of the second date. So a credential that expired yesterday has a
+  `validFrom` and a `signed` after its `validUntil`. No issuer would sign such a credential, but verifiers must refuse
+  it all the same.
 - Elements named birth_date, expiry_date, issue_date and issuance_date become full-dates (tag 1004), at the top and one
-  level down. The library writes the tags into the caller's own nested values, so it gets a copy here.
-- A list of text makes it fail, except under the name `nationality`. A tuple works, and becomes the same CBOR array.
+  level down. The library writes the tags into the caller's nested values, so `issue` passes it a copy.
+- The library fails on a list of text, except under the name `nationality`. A tuple works, and becomes the same CBOR
+  array.
 - A device key given as PEM loses leading zero bytes of its coordinates. A key given as COSE labels, as here, does not.
-- The argument `status` of `new` puts its value beside the documents. The argument `revocation` puts it into the
-  MobileSecurityObject, where ISO/IEC 18013-5 wants it.
-- x5chain becomes what it is given. Here that is the document signer alone, so the root is not in it.
+- The argument `status` of `new` is written beside the documents. The argument `revocation` is written into the
+  MobileSecurityObject, which is the place that ISO/IEC 18013-5 requires.
+- The x5chain contains exactly the certificates that the caller gives. Here it contains only the document signer, and
+  not the root.
 """
 
 import copy
@@ -30,7 +33,7 @@ PID = "eu.europa.ec.eudi.pid.1"
 RESIDENT_ID = "org.mooring.cn.resident-id.1"
 
 COUNTRY = {MDL: "SE", PHOTO_ID: "FR", PID: "PT", RESIDENT_ID: "CN"}
-"""The country of each specimen below, and so of the IACA that has to sign for it."""
+"""Country of the specimen of each document type. The IACA of this country has to sign for the document."""
 
 
 def issue(
@@ -42,11 +45,12 @@ def issue(
     valid_until: date | None = None,
     revocation: dict[str, Any] | None = None,
 ) -> bytes:
-    """An IssuerSigned structure, encoded, ready for a phone.
+    """Return an encoded IssuerSigned structure, ready for a phone.
 
-    `data` is {namespace: {element: value}}. `device_public` is the phone's key for it, an uncompressed point on P-256
-    or P-384. `signer` is the document signer; P-256 signs ES256, P-384 signs ES384. The document is valid from today
-    for a year unless given otherwise. `revocation` becomes `status` of the MobileSecurityObject.
+    `data` is {namespace: {element: value}}. `device_public` is the phone's public key for the document: an uncompressed
+    point on P-256 or P-384. `signer` is the document signer, which signs ES256 with a P-256 key and ES384 with a P-384
+    key. By default the document is valid for a year from today. `revocation` becomes `status` of the
+    MobileSecurityObject.
     """
     today = datetime.now(UTC).date()
     p384 = isinstance(signer.key.curve, ec.SECP384R1)
@@ -82,9 +86,9 @@ def issue(
 
 
 def specimen(doc_type: str, **changes: Any) -> dict[str, dict[str, Any]]:
-    """Data of an invented person in a document of `doc_type`, with `changes` to single elements by name.
+    """Data of an invented person in a document of `doc_type`. `changes` replaces single elements, by name.
 
-    Raises KeyError for a document type or an element that there is no specimen of.
+    Raises KeyError for a document type without a specimen, or for an element that the specimen does not have.
     """
     data = copy.deepcopy(_SPECIMENS[doc_type])
     for name, value in changes.items():
@@ -159,7 +163,7 @@ _SPECIMENS: dict[str, dict[str, dict[str, Any]]] = {
             "ethnicity": "汉",
             "birth_date": "1993-05-21",
             "resident_address": "示例省示例市测试路一号",
-            # Region 990101 does not exist, so nobody has this number. Its check character is right.
+            # Region 990101 does not exist, so nobody has this number. The number's check character is right.
             "document_number": "990101199305210028",
             "issuing_authority": "示例市公安局 TEST",
             "issue_date": "2022-08-01",

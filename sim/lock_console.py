@@ -1,4 +1,4 @@
-"""What a lock says on its console, line by line, and waiting for what it says next."""
+"""Reads a lock's console line by line, and waits for certain lines."""
 
 import asyncio
 import time
@@ -12,7 +12,10 @@ from sim.hang import HANG_SECONDS
 
 @dataclass(frozen=True)
 class ConsoleLine:
-    """One event on the lock's console: when it was read here (seconds, monotonic), the lock's own ticks, facts."""
+    """One event on the lock's console. `at` is when the line was read here, in monotonic seconds.
+
+    `ticks` is the lock's clock when the lock wrote the line. `facts` has the other words of the line.
+    """
 
     at: float
     ticks: int
@@ -21,17 +24,20 @@ class ConsoleLine:
 
 
 class LockConsole:
-    """Every line of this boot and those before, oldest first, in `lines`; each is also written to the file `log`."""
+    """The console of one lock. `lines` has every line of this boot and of earlier boots, oldest first.
+
+    Each line is also written to the file `log`.
+    """
 
     def __init__(self, log: Path) -> None:
         self._log = log
         self._changed = asyncio.Condition()
         self.lines: list[ConsoleLine] = []
         self.ended = True
-        """Is the power off, and the console read to its end?"""
+        """Is the power off, and has the console been read to its end?"""
 
     async def follow(self, source: asyncio.StreamReader) -> None:
-        """Read one boot to its end."""
+        """Read the console of one boot to its end."""
         self.ended = False
         with self._log.open("ab") as log:
             async for raw in source:
@@ -53,9 +59,9 @@ class LockConsole:
         since: int = 0,
         where: Callable[[ConsoleLine], bool] | None = None,
     ) -> ConsoleLine:
-        """The first of `events` among the lines from index `since` on, of those that `where` holds for.
+        """Wait for a line with one of `events`, at index `since` or later, for which `where` is true. Returns the line.
 
-        Raises TransportError `lock.silent` after HANG_SECONDS, `lock.ended` when the lock ended before it.
+        Raises TransportError `lock.silent` after HANG_SECONDS, `lock.ended` if the lock ends before such a line.
         """
 
         def find() -> ConsoleLine | None:

@@ -1,4 +1,4 @@
-"""The lock as a process of its own: the real firmware on the real interpreter, its console read line by line."""
+"""The lock as a separate process: the real firmware on the real interpreter. Its console is read line by line."""
 
 import asyncio
 import contextlib
@@ -15,51 +15,52 @@ from sim.lock_console import ConsoleLine, LockConsole
 BOOT_SCRIPT = ROOT / "sim" / "board" / "start.py"
 ENROL_SCRIPT = ROOT / "sim" / "board" / "enrol.py"
 NEEDED_TO_ENROL = ("MOORING_FLASH", "MOORING_RADIO")
-"""What of a lock's environment an installer's laptop needs. The board is not on its bus then: this is no boot."""
+"""Variables of a lock's environment that enrolment needs. MOORING_BOARD is not among them, because enrolment is no boot
+and must not appear on the board bus."""
 
 
 class Lock(Protocol):
-    """A lock that can be enrolled, started, watched and killed, whatever runs it. `console` is what it has said."""
+    """A lock that can be enrolled, started, watched and killed. It may be a process or a thread."""
 
     @property
     def console(self) -> list[ConsoleLine]:
-        """Every line of this boot and those before, oldest first."""
+        """Every console line of this boot and of earlier boots, oldest first."""
 
     @property
     def ended(self) -> bool:
-        """Is the power off, and the console read to its end?"""
+        """Is the power off, and has the console been read to its end?"""
 
     async def enrol(self, province_public: bytes, fittings: bytes) -> bytes:
-        """Have the lock make its keys; returns its request to enrol. Raises ConfigError `lock.enrolment`."""
+        """Have the lock make its keys. Returns its request to enrol. Raises ConfigError `lock.enrolment` on failure."""
 
     async def start(self, extra: Mapping[str, str] | None = None) -> None:
-        """Boot. `extra` adds to the environment of this boot only (faults)."""
+        """Boot. `extra`, for example a fault, is added to the environment of this boot only."""
 
     async def wait_for(
         self, event: str, *, since: int = 0, where: Callable[[ConsoleLine], bool] | None = None
     ) -> ConsoleLine:
-        """The first `event` among console lines from index `since` on, of those that `where` holds for.
+        """Wait for a console line with `event`, at index `since` or later, for which `where` is true. Returns the line.
 
-        Raises TransportError `lock.silent` after HANG_SECONDS, `lock.ended` when the lock ended before it.
+        Raises TransportError `lock.silent` after HANG_SECONDS, `lock.ended` if the lock ends before such a line.
         """
 
     async def wait_for_any(
         self, events: Sequence[str], *, since: int = 0, where: Callable[[ConsoleLine], bool] | None = None
     ) -> ConsoleLine:
-        """As `wait_for`, for whichever of `events` comes first."""
+        """As `wait_for`, but for the first line with any of `events`."""
 
     async def wait_ended(self) -> int:
-        """Wait until the lock has ended by itself and return its exit code."""
+        """Wait until the lock has ended by itself, and return its exit code."""
 
     def power_off(self) -> None:
-        """Take the power away, now; `kill` also waits until the lock is gone."""
+        """Take the power away now. `kill` also waits until the lock has ended."""
 
     async def kill(self) -> None:
-        """Take the power away, and wait until the lock has ended and its console is read."""
+        """Take the power away. Wait until the lock has ended and its console has been read."""
 
 
 class LockProcess:
-    """A `Lock` that is a process. It finds its board by `environment`."""
+    """A `Lock` that is a process. `environment` tells it where its board is."""
 
     def __init__(self, interpreter: Interpreter, environment: Mapping[str, str], log: Path) -> None:
         self._interpreter = interpreter
@@ -70,16 +71,16 @@ class LockProcess:
 
     @property
     def console(self) -> list[ConsoleLine]:
-        """Every line of this boot and those before, oldest first."""
+        """Every console line of this boot and of earlier boots, oldest first."""
         return self._console.lines
 
     @property
     def ended(self) -> bool:
-        """Is the power off, and the console read to its end?"""
+        """Is the power off, and has the console been read to its end?"""
         return self._console.ended
 
     async def enrol(self, province_public: bytes, fittings: bytes) -> bytes:
-        """Have the lock make its keys; returns its request to enrol. Raises ConfigError `lock.enrolment`."""
+        """Have the lock make its keys. Returns its request to enrol. Raises ConfigError `lock.enrolment` on failure."""
         arguments = (province_public.hex(), fittings.decode(), os.urandom(32).hex())
         environment = {name: value for name, value in self._environment.items() if name in NEEDED_TO_ENROL}
         enrolment = await asyncio.create_subprocess_exec(
@@ -92,11 +93,11 @@ class LockProcess:
         return enrolment_request(said.decode() if enrolment.returncode == 0 else "", said.decode())
 
     async def start(self, extra: Mapping[str, str] | None = None) -> None:
-        """Boot. `extra` adds to the environment of this boot only (faults)."""
+        """Boot. `extra`, for example a fault, is added to the environment of this boot only."""
         self._process = await asyncio.create_subprocess_exec(
             *self._interpreter.command(BOOT_SCRIPT),
             env=self._interpreter.environment({**self._environment, **(extra or {})}),
-            stdin=asyncio.subprocess.DEVNULL,  # its cable is not plugged in
+            stdin=asyncio.subprocess.DEVNULL,  # as when no cable is plugged into the lock
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
@@ -107,33 +108,33 @@ class LockProcess:
     async def wait_for(
         self, event: str, *, since: int = 0, where: Callable[[ConsoleLine], bool] | None = None
     ) -> ConsoleLine:
-        """The first `event` among console lines from index `since` on, of those that `where` holds for.
+        """Wait for a console line with `event`, at index `since` or later, for which `where` is true. Returns the line.
 
-        Raises TransportError `lock.silent` after HANG_SECONDS, `lock.ended` when the lock ended before it.
+        Raises TransportError `lock.silent` after HANG_SECONDS, `lock.ended` if the lock ends before such a line.
         """
         return await self._console.wait_for_any((event,), since=since, where=where)
 
     async def wait_for_any(
         self, events: Sequence[str], *, since: int = 0, where: Callable[[ConsoleLine], bool] | None = None
     ) -> ConsoleLine:
-        """As `wait_for`, for whichever of `events` comes first."""
+        """As `wait_for`, but for the first line with any of `events`."""
         return await self._console.wait_for_any(events, since=since, where=where)
 
     async def wait_ended(self) -> int:
-        """Wait for the process to end by itself (a power cut by the flash) and return its exit code."""
+        """Wait until the process has ended by itself, by a planned power cut, and return its exit code."""
         assert self._process is not None and self._reading is not None
         code = await asyncio.wait_for(self._process.wait(), HANG_SECONDS)
         await self._reading
         return code
 
     def power_off(self) -> None:
-        """Take the power away, now; `kill` also waits until the process is gone."""
+        """Take the power away now. `kill` also waits until the process has ended."""
         if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
 
     async def kill(self) -> None:
-        """Take the power away and wait until the process has ended and its console is read."""
+        """Take the power away. Wait until the process has ended and its console has been read."""
         if self._process is None:
             return
         self.power_off()
@@ -143,7 +144,10 @@ class LockProcess:
 
 
 def enrolment_request(said: str, shown: str) -> bytes:
-    """The request in what `sim.board.enrol` said. Raises ConfigError `lock.enrolment`, with `shown`."""
+    """Return the request in the output `said` of `sim.board.enrol`.
+
+    Raises ConfigError `lock.enrolment`, whose message has `shown`, if there is no request.
+    """
     words = said.split()
     if len(words) < 2 or words[-2] != "request":
         raise ConfigError("lock.enrolment", f"the lock did not enrol: {shown[-300:]}")

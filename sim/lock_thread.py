@@ -1,7 +1,8 @@
-"""The lock as a thread of this process, on CPython. Many of them fit into one process.
+"""The lock as a thread of this process, on CPython. One process can run many such locks.
 
-Each runs the unmodified firmware over the same stand-ins, with modules and an event loop of its own. It has no heap of
-its own and no littlefs, and a loop that never yields cannot be killed. A test of those needs a `LockProcess`.
+Each lock runs the unmodified firmware over the same stand-ins, and has its own modules and its own event loop. But it
+has no separate heap and no littlefs, and its event loop cannot be killed if it never yields. Tests of the heap, of
+littlefs or of such a loop need a `LockProcess`.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from sim.lock_process import NEEDED_TO_ENROL, enrolment_request
 
 
 class LockThread:
-    """A `sim.lock_process.Lock` that is a thread. It finds its board by `environment`."""
+    """A `sim.lock_process.Lock` that is a thread. `environment` tells it where its board is."""
 
     def __init__(self, environment: Mapping[str, str], log: Path) -> None:
         self._environment = environment
@@ -29,16 +30,16 @@ class LockThread:
 
     @property
     def console(self) -> list[ConsoleLine]:
-        """Every line of this boot and those before, oldest first."""
+        """Every console line of this boot and of earlier boots, oldest first."""
         return self._console.lines
 
     @property
     def ended(self) -> bool:
-        """Is the power off, and the console read to its end?"""
+        """Is the power off, and has the console been read to its end?"""
         return self._console.ended
 
     async def enrol(self, province_public: bytes, fittings: bytes) -> bytes:
-        """Have the lock make its keys; returns its request to enrol. Raises ConfigError `lock.enrolment`."""
+        """Have the lock make its keys. Returns its request to enrol. Raises ConfigError `lock.enrolment` on failure."""
         said: list[str] = []
         environment = {name: value for name, value in self._environment.items() if name in NEEDED_TO_ENROL}
         arguments = (province_public.hex(), fittings.decode(), os.urandom(32).hex())
@@ -47,7 +48,7 @@ class LockThread:
         return enrolment_request("".join(said), "".join(said))
 
     async def start(self, extra: Mapping[str, str] | None = None) -> None:
-        """Boot. `extra` adds to the environment of this boot only."""
+        """Boot. `extra` is added to the environment of this boot only."""
         loop = asyncio.get_running_loop()
         printed = asyncio.StreamReader()
 
@@ -63,9 +64,9 @@ class LockThread:
     def _threaded(
         self, modules: LockModules, work: Callable[[], None], write: Callable[[str], None]
     ) -> "asyncio.Future[int]":
-        """Run `work` in a thread of its own; the exit code that a process would have ended with.
+        """Run `work` in a new thread. The result is the exit code with which a process would have ended.
 
-        An error that ends it is written as an interpreter would print it.
+        If an error ends `work`, its traceback is written as an interpreter would print it.
         """
         loop = asyncio.get_running_loop()
         ending: asyncio.Future[int] = loop.create_future()
@@ -76,7 +77,7 @@ class LockThread:
                 work()
             except SystemExit as end:
                 code = end.code if isinstance(end.code, int) else 1
-            except BaseException:  # noqa: BLE001  whatever it is, it ends this lock and no other
+            except BaseException:  # noqa: BLE001  any error ends this lock, and no other lock
                 write(traceback.format_exc())
                 code = 1
             modules.release()
@@ -88,32 +89,32 @@ class LockThread:
     async def wait_for(
         self, event: str, *, since: int = 0, where: Callable[[ConsoleLine], bool] | None = None
     ) -> ConsoleLine:
-        """The first `event` among console lines from index `since` on, of those that `where` holds for.
+        """Wait for a console line with `event`, at index `since` or later, for which `where` is true. Returns the line.
 
-        Raises TransportError `lock.silent` after HANG_SECONDS, `lock.ended` when the lock ended before it.
+        Raises TransportError `lock.silent` after HANG_SECONDS, `lock.ended` if the lock ends before such a line.
         """
         return await self._console.wait_for_any((event,), since=since, where=where)
 
     async def wait_for_any(
         self, events: Sequence[str], *, since: int = 0, where: Callable[[ConsoleLine], bool] | None = None
     ) -> ConsoleLine:
-        """As `wait_for`, for whichever of `events` comes first."""
+        """As `wait_for`, but for the first line with any of `events`."""
         return await self._console.wait_for_any(events, since=since, where=where)
 
     async def wait_ended(self) -> int:
-        """Wait until the lock has ended by itself (a power cut by the flash) and return its exit code."""
+        """Wait until the lock has ended by itself, by a planned power cut, and return its exit code."""
         assert self._ending is not None and self._reading is not None
         code = await asyncio.wait_for(asyncio.shield(self._ending), HANG_SECONDS)
         await self._reading
         return code
 
     def power_off(self) -> None:
-        """Take the power away now. Nothing that the lock still does is seen or kept."""
+        """Take the power away now. After that, the lock's actions are neither seen nor stored."""
         if self._modules is not None:
             self._modules.cut_power()
 
     async def kill(self) -> None:
-        """Take the power away, and wait until the lock has ended and its console is read."""
+        """Take the power away. Wait until the lock has ended and its console has been read."""
         self.power_off()
         if self._ending is not None and self._reading is not None:
             await asyncio.shield(self._ending)

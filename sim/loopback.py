@@ -1,4 +1,4 @@
-"""Serves one handler on a loopback TCP port, and leaves nothing running behind when it is done."""
+"""Serves one handler on a loopback TCP port. When serving ends, no handler is left running."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -10,9 +10,9 @@ Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]
 
 @asynccontextmanager
 async def serving(handler: Handler) -> AsyncIterator[str]:
-    """Serve `handler` on a port of the system's choice; yields "127.0.0.1:port".
+    """Serve `handler` on a port that the system chooses. Yields "127.0.0.1:port".
 
-    When a connection breaks, its handler ends without an error: the other side lost its power or was killed.
+    When a connection breaks, its handler ends without an error, because the other side lost its power or was killed.
     """
     running: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
@@ -35,7 +35,7 @@ async def serving(handler: Handler) -> AsyncIterator[str]:
         server.close()
         for writer in list(running.values()):
             writer.close()
-        # Once its connection is closed, each handler cleans up and ends by itself.
+        # After its connection is closed, each handler cleans up and ends by itself.
         if running:
             _, stuck = await asyncio.wait(list(running), timeout=_END_SECONDS)
             for task in stuck:

@@ -1,4 +1,4 @@
-"""Invented guests. After every scenario the simulator searches for their data wherever it must not be."""
+"""Invented guests. After every scenario, the simulator searches for their data in all places where it must not be."""
 
 import random
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ from sim import issuer
 from sim.province.quality import check_digit
 
 MALE, FEMALE = 1, 2
-"""ISO/IEC 5218."""
+"""Codes of ISO/IEC 5218 for a person's sex."""
 FAMILIES = ("Lindqvist", "Bergström", "Håkansson", "Wallenius", "Åkerlund", "Sandell", "Nyqvist", "Ekström")
-# Each name is long enough that the search for it finds nothing by chance.
+# Each name is long, so that the search for it finds nothing by chance.
 GIVEN = {
     MALE: ("Anders", "Gustav", "Henrik", "Oskar", "Fredrik", "Mattias", "Johannes", "Torbjörn"),
     FEMALE: ("Astrid", "Ingrid", "Sigrid", "Linnéa", "Kristina", "Matilda", "Johanna", "Cecilia"),
@@ -20,12 +20,12 @@ RESIDENT_GIVEN = {
     MALE: ("志强", "建国", "伟明", "国栋", "大勇", "海涛", "振华", "文斌"),
     FEMALE: ("晓梅", "雅琴", "秀英", "丽娟", "玉兰", "淑芬", "美玲", "婷婷"),
 }
-_NO_REGION = "990101"  # there is no such region, so nobody has a number that starts like this
+_NO_REGION = "990101"  # this region does not exist, so no real number begins with it
 
 
 @dataclass(frozen=True)
 class Person:
-    """Someone who does not exist, with a document of `doc_type`. Dates are YYYY-MM-DD."""
+    """An invented person with a document of `doc_type`. Dates are YYYY-MM-DD."""
 
     doc_type: str
     family_name: str
@@ -37,12 +37,12 @@ class Person:
 
     @property
     def name(self) -> str:
-        """The full name, in spoken order."""
+        """Full name, in the order in which it is spoken."""
         return f"{self.given_name} {self.family_name}" if self.given_name else self.family_name
 
     @staticmethod
     def invent(chance: random.Random, doc_type: str, child: bool = False) -> "Person":
-        """Someone new with a document number of their own. They are of age, unless a `child` is wanted."""
+        """Invent a person with a new document number: an adult, or a minor if `child` is true."""
         born = chance.randint(2012, 2020) if child else chance.randint(1955, 2004)
         birth_date = f"{born}-{chance.randint(1, 12):02d}-{chance.randint(1, 28):02d}"
         sex = chance.choice((MALE, FEMALE))
@@ -56,7 +56,7 @@ class Person:
         return Person(doc_type, family, given, "SE", birth_date, number, sex)
 
     def document(self) -> dict[str, dict[str, Any]]:
-        """The data of their document, as an issuer would sign it."""
+        """Data of the person's document, as an issuer would sign it."""
         if self.doc_type == issuer.RESIDENT_ID:
             return issuer.specimen(
                 self.doc_type,
@@ -75,7 +75,7 @@ class Person:
         )
 
     def secrets(self) -> list[str]:
-        """What only the phone and the province may be able to read."""
+        """Data of the person that only the phone and the province may be able to read."""
         words = [self.family_name, self.given_name, self.name, self.document_number, self.birth_date]
         addresses = [
             value

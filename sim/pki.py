@@ -1,7 +1,7 @@
-"""Test certificates as in ISO/IEC 18013-5 annex B, made anew for every run. They are never for real documents.
+"""Makes new test certificates in each run, as in ISO/IEC 18013-5 annex B. They are never for real documents.
 
-An issuing authority (IACA) signs document signers; a reader root signs mdoc reader certificates. Every subject says
-TEST in its common name.
+An issuing authority (IACA) signs the certificates of document signers. A reader root signs mdoc reader certificates.
+The common name of every subject contains TEST.
 """
 
 from dataclasses import dataclass
@@ -26,17 +26,17 @@ class Identity:
 
     @property
     def der(self) -> bytes:
-        """The certificate, DER."""
+        """The certificate in DER."""
         return self.certificate.public_bytes(Encoding.DER)
 
     @property
     def private(self) -> bytes:
-        """The private scalar, big-endian, of the curve's size."""
+        """The private scalar as big-endian bytes, as many as the curve's size."""
         return self.key.private_numbers().private_value.to_bytes((self.key.key_size + 7) // 8, "big")
 
     @property
     def public(self) -> bytes:
-        """The public key, uncompressed point."""
+        """The public key as an uncompressed point."""
         return self.key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
 
 
@@ -67,7 +67,7 @@ def _hash(curve: ec.EllipticCurve) -> hashes.SHA256 | hashes.SHA384:
 
 
 def _validity(now: datetime | None, days: int) -> tuple[datetime, datetime]:
-    # Test certificates begin a little early, because the floor of the lock's clock may be behind.
+    # Test certificates are valid from a day ago, because the lock's clock may be a little behind.
     begin = (now or datetime.now(UTC)).replace(microsecond=0) - timedelta(days=1)
     return begin, begin + timedelta(days=days)
 
@@ -80,7 +80,7 @@ def authority(
     now: datetime | None = None,
     days: int = 3650,
 ) -> Identity:
-    """A self-signed root: an IACA (annex B.1.2) or a reader root (B.1.6). Valid from a day before `now`."""
+    """Make a self-signed root: an IACA (annex B.1.2) or a reader root (B.1.6). It is valid from a day before `now`."""
     curve = curve or ec.SECP256R1()
     key = ec.generate_private_key(curve)
     name = _name(common_name, country, province)
@@ -146,7 +146,7 @@ def document_signer(
     days: int = 400,
     country: str | None = None,
 ) -> Identity:
-    """A document signer (annex B.1.4) under `iaca`; with a `country` other than the IACA's it is invalid."""
+    """Make a document signer (annex B.1.4) under `iaca`. It is invalid if `country` differs from the IACA's country."""
     key = ec.generate_private_key(curve or ec.SECP256R1())
     validity = _validity(now, days)
     return Identity(_signed_by(iaca, common_name, key.public_key(), MDL_DOCUMENT_SIGNER, validity, country), key)
@@ -160,6 +160,6 @@ def reader_certificate(
     days: int = 1000,
     purpose: ObjectIdentifier = MDOC_READER,
 ) -> bytes:
-    """DER of an mdoc reader certificate (annex B.1.7) for the P-256 key `public` (uncompressed point)."""
+    """Make an mdoc reader certificate (annex B.1.7) for the P-256 key `public`, an uncompressed point. Returns DER."""
     key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), public)
     return _signed_by(root, common_name, key, purpose, _validity(now, days), None).public_bytes(Encoding.DER)

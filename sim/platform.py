@@ -1,4 +1,4 @@
-"""The booking platform. It knows who booked, and tells a lock by grants that name guests only as keyed commitments."""
+"""The booking platform. It knows the guests of each booking. Its grants name guests by keyed commitments only."""
 
 import os
 from dataclasses import dataclass, replace
@@ -10,20 +10,21 @@ from protocol.naming import canonical_number, fold, identities, is_resident
 from protocol.stay_pin import stay_pin
 
 RESIDENT_ID, RESIDENT_COUNTRY = "resident-id", "CN"
-"""Type and country of the document that has a number for which `is_resident` is true."""
+"""Type and country of the documents whose numbers `is_resident` recognises."""
 
 
 @dataclass(frozen=True)
 class Guest:
-    """A guest of a booking, with as much as the platform knows of them.
+    """A guest of a booking, with the data that the platform has.
 
-    One way to name a guest is the `document_number` as on the document, with the `birth_date` as YYYY-MM-DD. If known,
-    the `id_type` of the profile and the `country` of the document's issuer (two letters) make it more exact. The other
-    way is the number with the `name` as on the document. Somebody known by less, such as a `phone` number alone, is
-    nobody in particular: a place that the grant leaves unnamed. A later version of the booking may have more or less.
+    There are two ways to name a guest. One is the `document_number` as on the document, with the `birth_date` as
+    YYYY-MM-DD. The profile's `id_type` and the `country` of the document's issuer (two letters) make this name more
+    exact, if they are known. The other way is the number with the `name` as on the document. With less data, such as
+    a `phone` number alone, the guest cannot be named, and the grant has an unnamed place instead. A later version of
+    the booking may have more or less data.
 
-    For a minor, `adult` is the place of the adult who answers for them among the booking's guests, from 1 (0: nobody).
-    `relation` says what that adult is to the minor (`protocol.grant.RELATIONS`).
+    `adult` is for a minor: the place, from 1, of the adult among the booking's guests who answers for the minor. 0
+    means nobody. `relation` says what the adult is to the minor (`protocol.grant.RELATIONS`).
     """
 
     document_number: str = ""
@@ -36,10 +37,10 @@ class Guest:
     phone: str = ""
 
     def identity(self) -> bytes | None:
-        """The most exact identity that the known data allows (`protocol.naming`); None for nobody in particular.
+        """Return the most exact identity that the data allows (`protocol.naming`), or None if it names nobody.
 
-        A resident's number contains the birth date. Raises ValueError for such a number on a document of another type
-        or country, and for a number without anything else.
+        A resident's number contains the birth date. Raises ValueError for a resident's number on a document of another
+        type or country, and for any other number without a birth date or a name.
         """
         number, born, country = canonical_number(self.document_number), self.birth_date, self.country.upper()
         resident = is_resident(number)
@@ -61,9 +62,10 @@ class Guest:
 
 @dataclass(frozen=True)
 class Booking:
-    """A stay as the platform knows it. `places` is the most guests who may stay at once; times in epoch seconds.
+    """A stay as the platform knows it. Times are in seconds since 1970.
 
-    `horizon` is the latest end that the stay ever had.
+    `places` is the maximum number of guests who may stay at once. `horizon` is the latest end that any version of the
+    booking had.
     """
 
     grant_id: bytes
@@ -79,7 +81,7 @@ class Booking:
 
 
 class Platform:
-    """Holds a P-256 key. A lock believes its grants only if the lock's placement names its `public` key."""
+    """A platform with a P-256 key. A lock accepts its grants only if the lock's placement names the `public` key."""
 
     def __init__(self, private: bytes | None = None) -> None:
         self.private = private or crypto.generate("P-256")[0]
@@ -94,7 +96,10 @@ class Platform:
         guests: list[Guest],
         places: int | None = None,
     ) -> Booking:
-        """A new booking for the room whose lock has that identity key. By default each guest has one of `places`."""
+        """Make a booking for the room whose lock has the identity key `lock_identity`.
+
+        By default there are as many `places` as guests.
+        """
         return Booking(
             grant_id=os.urandom(16),
             serial=1,
@@ -115,9 +120,9 @@ class Platform:
         guests: list[Guest] | None = None,
         places: int | None = None,
     ) -> Booking:
-        """The booking with the next serial and another end, other guests or other places.
+        """Return the booking with the next serial, and with a new end, new guests or a new number of places.
 
-        A later end extends the stay, an earlier one shortens it.
+        A later end extends the stay. An earlier end shortens it.
         """
         until = until or booking.until
         return replace(
@@ -130,13 +135,13 @@ class Platform:
         )
 
     def cancel(self, booking: Booking) -> Booking:
-        """The booking with the next serial, cancelled for good."""
+        """Return the booking with the next serial, cancelled for good."""
         return replace(booking, serial=booking.serial + 1, cancelled=True)
 
     def pin(self, booking: Booking, guest: Guest) -> str:
-        """The PIN to tell a guest of the booking. It opens once that guest has checked in.
+        """Return the PIN for a guest of the booking. It opens the door after that guest has checked in.
 
-        Raises ValueError for a guest whom the grant cannot name.
+        Raises ValueError for a guest who cannot be named in the grant.
         """
         identity = guest.identity()
         if identity is None:
@@ -145,9 +150,9 @@ class Platform:
         return stay_pin(crypto, key, booking.grant_id, commitment(crypto, key, booking.grant_id, identity))
 
     def grant(self, booking: Booking) -> bytes:
-        """The signed grant for a booking.
+        """Return the signed grant for a booking.
 
-        Raises FormatError `grant.form` for an impossible booking, and ValueError as `Guest.identity`.
+        Raises FormatError `grant.form` for an impossible booking, and ValueError if `Guest.identity` raises it.
         """
         key = commitment_key(crypto, self.private, booking.lock_identity)
         identities = {place: guest.identity() for place, guest in enumerate(booking.guests, 1)}
@@ -173,9 +178,10 @@ class Platform:
 
 
 def _ties(booking: Booking, named: list[int]) -> list[tuple[int, str]]:
-    """The ties of the guests at the places `named`, renumbered: a grant counts only named guests, a booking counts all.
+    """Return the ties of the guests at the places `named`, with new numbers for the adults.
 
-    An adult who is not in the booking stays as given, and the lock refuses the grant.
+    The numbers change because a grant counts only named guests, while a booking counts all guests. The number of an
+    adult who is not in the booking is left as it is, and the lock refuses the grant.
     """
     ties = []
     for place in named:

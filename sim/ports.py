@@ -1,18 +1,19 @@
-"""Reserves TCP ports of this machine, for programs that must be told their port before they listen."""
+"""Reserves TCP ports of this machine for programs that must be given their port before they listen."""
 
 import random
 import socket
 from typing import Final
 
 ORDINARY: Final = range(10240, 32768)
-"""These are below the ports of outgoing connections (from 32768 on Linux, from 49152 on macOS). Otherwise an outgoing
-connection could take the port between two starts of a program, and a client that asks too early could reach itself."""
+"""Ports below those of outgoing connections, which begin at 32768 on Linux and at 49152 on macOS. An outgoing
+connection could take a higher port between two starts of a program. A client that connects too early could even reach
+itself."""
 
 
 class ReservedPort:
-    """A loopback port `among` these that nobody listens on. Nobody else can reserve it until `close`.
+    """A free loopback port from the range `among`. Nobody else can reserve this port until `close` is called.
 
-    The UDP port of the same number serves as the mark. It becomes free when this process ends, however it ends.
+    The bound UDP port of the same number marks it as reserved. Any end of this process frees that UDP port.
     """
 
     def __init__(self, among: range = ORDINARY) -> None:
@@ -29,5 +30,5 @@ class ReservedPort:
                 self._mark.close()
 
     def close(self) -> None:
-        """Give the port back."""
+        """Release the reservation."""
         self._mark.close()

@@ -1,4 +1,4 @@
-"""The jurisdiction profiles in the repository. Each file is checked by itself, so a bad one does not affect others."""
+"""The jurisdiction profiles in the repository. Each file is checked separately. A bad file does not affect others."""
 
 import json
 from pathlib import Path
@@ -12,15 +12,15 @@ from protocol.profile import Profile
 
 FOLDER = Path(protocol_profile.__file__).parent / "profiles"
 MAX_FILE = 1024 * 1024
-"""Longest file that is read, in bytes. A statement of a profile may have `statement.MAX_BYTES`."""
+"""Maximum size of a profile's file, in bytes. The statement made from it is limited to `statement.MAX_BYTES`."""
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The profile in a file, as a statement's body.
+    """Return the profile in the file `path`, as a statement's body.
 
-    Raises ConfigError, whose message begins with the file's name: `profile.unreadable`, `profile.file` for anything but
-    a JSON object, `profile.id` if the id is not the file's name in capitals, or the code of the error that
-    `Profile.parse` or `statement.sign` raises.
+    Raises ConfigError with a message that begins with the file's name. Its code is `profile.unreadable` if the file
+    cannot be read, `profile.file` if the content is not a JSON object, and `profile.id` if the id is not the file's
+    name in capitals. Otherwise it is the code of the error that `Profile.parse` or `statement.sign` raises.
     """
     name = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
     try:
@@ -37,7 +37,7 @@ def read(path: Path) -> dict[str, Any]:
         raise ConfigError("profile.file", f"{name}: not a JSON object")
     try:
         parsed = Profile.parse(body)
-        # Making a statement of it shows whether it breaks any rule for statements, such as their length.
+        # Sign the profile as a statement, to find out if it breaks a rule for statements, such as the maximum length.
         statement.sign(crypto, crypto.generate("P-256")[0], protocol_profile.KIND, body)
     except MooringError as error:
         raise ConfigError(error.code, f"{name}: {error.message}") from None
@@ -48,7 +48,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def load(folder: Path | None = None) -> tuple[dict[str, dict[str, Any]], list[ConfigError]]:
-    """The good profiles of a folder by id, and an error for each bad file. The default folder is the repository's."""
+    """Return the good profiles of a folder by id, and an error for each bad file. By default, read the repository's."""
     good: dict[str, dict[str, Any]] = {}
     bad: list[ConfigError] = []
     for path in sorted((folder or FOLDER).glob("*.json")):
@@ -65,7 +65,10 @@ def load(folder: Path | None = None) -> tuple[dict[str, dict[str, Any]], list[Co
 
 
 def named(profile_id: str) -> dict[str, Any]:
-    """The repository's profile of that id. Raises ConfigError `profile.unknown`, or what `read` raises for its file."""
+    """Return the repository's profile with the id `profile_id`.
+
+    Raises ConfigError `profile.unknown` if there is no such profile, or the error of `read` if its file is bad.
+    """
     for path in FOLDER.glob("*.json"):
         if path.stem.upper() == profile_id:
             return read(path)
@@ -74,7 +77,7 @@ def named(profile_id: str) -> dict[str, Any]:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object. Raises ValueError if it has a member twice."""
+    """Return the JSON object with these members. Raises ValueError if a name occurs twice."""
     names = [name for name, _ in pairs]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:

@@ -1,6 +1,6 @@
-"""Shows what a command waits for, so that nobody looks at a screen on which nothing moves.
+"""Shows the step that a command waits for, so that the screen never stands still for long.
 
-On a terminal, one line at the bottom counts the seconds. A pipe or a file gets a plain line now and then.
+On a terminal, the bottom line counts the seconds. In a pipe or a file, a plain line is written now and then.
 """
 
 import io
@@ -15,20 +15,20 @@ from rich.status import Status
 from rich.text import Text
 
 WIDTH = 80
-"""Columns of the output: as many as every terminal has."""
+"""Number of columns of the output. Every terminal has at least this many."""
 
 LOOK_SECONDS = 0.5
 QUIET_SECONDS = 1.5
-"""Longest time in seconds without a line, where lines cannot be overwritten."""
+"""Longest time in seconds without a new line in a pipe or a file, where a line cannot be overwritten."""
 
 
 def console(stderr: bool = False) -> Console:
-    """The console that a command prints to, in lines of WIDTH."""
+    """Return the console to which a command prints. Its lines have at most WIDTH columns."""
     return Console(width=WIDTH, highlight=False, stderr=stderr)
 
 
 class Progress(AbstractContextManager["Progress"]):
-    """Counts from `__enter__` to `__exit__`. It has its own thread, because work may block the event loop."""
+    """Shows progress from `__enter__` to `__exit__`. It uses its own thread, because work may block the event loop."""
 
     def __init__(self, console: Console, every: float = QUIET_SECONDS, shows: bool = True) -> None:
         self._console = console
@@ -59,7 +59,7 @@ class Progress(AbstractContextManager["Progress"]):
             self._status.stop()
 
     def print(self, *what: object) -> None:
-        """Print above the line, as `Console.print`."""
+        """Print above the line that counts the seconds. The arguments are those of `Console.print`."""
         if not self._shows:
             return
         self._console.print(*what)
@@ -67,18 +67,18 @@ class Progress(AbstractContextManager["Progress"]):
         self._printed = time.monotonic()
 
     def drawn(self) -> str:
-        """What has been printed so far, as an SVG that fetches nothing."""
-        # If the reader's machine does not have the font, any other font of fixed width will do.
+        """Return the output so far as an SVG that loads nothing from the network."""
+        # The address of the font is removed. A viewer without this font shows another font of fixed width.
         return re.sub(r",\s*url\([^;]*", "", self._copy.export_svg(title="make demo", clear=False))
 
     def step(self, text: str, style: str = "") -> None:
-        """Print a step that is done or begins. The rest of a long line is indented below its beginning."""
+        """Print a step that is done or that begins. A long line is wrapped, and its further lines are indented."""
         lines = [line.plain.rstrip() for line in Text(text).wrap(self._console, self._console.width - 4)]
         self.print(Text("  " + "\n    ".join(lines), style=style))
         self.waiting(text.partition(":")[0].removeprefix("· ") if text[:1] not in "✓✗0123456789" else "it goes on")
 
     def waiting(self, text: str) -> None:
-        """Show from now on that the command waits for `text`; "" for nothing."""
+        """Show from now on that the command waits for `text`. "" means that it waits for nothing."""
         self._text, self._since = text, time.monotonic()
         self._show()
 

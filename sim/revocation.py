@@ -1,4 +1,4 @@
-"""How issuers revoke what they issued: CRLs by `cryptography`, status and identifier lists by cbor2 and zlib."""
+"""Makes an issuer's revocation lists: CRLs with `cryptography`, status and identifier lists with cbor2 and zlib."""
 
 import zlib
 from collections.abc import Iterable, Mapping
@@ -30,9 +30,10 @@ def crl(
     entry_extensions: Iterable[tuple[x509.ExtensionType, bool]] = (),
     key_identifier: bool = True,
 ) -> bytes:
-    """A CRL (DER) of `iaca` that revokes the certificates with these `serials`; times in seconds since 1970.
+    """Make a CRL (DER) of `iaca` that revokes the certificates with these `serials`. Times are in seconds since 1970.
 
-    `extensions` are added to the list, each with whether it is critical, and `entry_extensions` to each entry.
+    `extensions` are added to the list, and `entry_extensions` to each of its entries. The bool beside each extension
+    says whether it is critical.
     """
     builder = (
         x509.CertificateRevocationListBuilder()
@@ -55,7 +56,7 @@ def crl(
 
 
 def pack(statuses: Mapping[int, int], size: int, bits: int = 1) -> bytes:
-    """The compressed status list of `size` documents. All are valid except those in `statuses`."""
+    """Return the compressed status list of `size` documents. All are valid except those in `statuses`."""
     packed = bytearray((size * bits + 7) // 8)
     for index, status in statuses.items():
         packed[index * bits // 8] |= status << index * bits % 8
@@ -63,7 +64,7 @@ def pack(statuses: Mapping[int, int], size: int, bits: int = 1) -> bytes:
 
 
 def sign_token(key: ec.EllipticCurvePrivateKey, header: dict[Any, Any], claims: dict[Any, Any]) -> bytes:
-    """A CWT with the given `header` and `claims`, signed ES256 by `key`."""
+    """Return a CWT with the given `header` and `claims`, signed with `key` by ES256."""
     protected, payload = cbor2.dumps({1: -7, **header}), cbor2.dumps(claims)
     signed = cbor2.dumps(["Signature1", protected, b"", payload])
     r, s = decode_dss_signature(key.sign(signed, ec.ECDSA(hashes.SHA256())))
@@ -83,19 +84,19 @@ def status_token(
     size: int = 1000,
     bits: int = 1,
 ) -> bytes:
-    """A Token Status List of `size` documents at `uri`; it expires a week after `issued` unless given."""
+    """Make a Token Status List of `size` documents at `uri`. By default it expires a week after `issued`."""
     claims = _claims(uri, issued, issued + 7 * DAY if expires is None else expires)
     claims[65533] = {"bits": bits, "lst": pack(statuses, size, bits)}
     return sign_token(key, {16: "application/statuslist+cwt"}, claims)
 
 
 def identifier_token(key: ec.EllipticCurvePrivateKey, uri: str, identifiers: Iterable[bytes], issued: int) -> bytes:
-    """An identifier list at `uri` that revokes the documents with these `identifiers`. It is valid for a week."""
+    """Make an identifier list at `uri` that revokes the documents with these `identifiers`. It is valid for a week."""
     claims = _claims(uri, issued, issued + 7 * DAY)
     claims[65530] = {"identifiers": {identifier: {} for identifier in identifiers}}
     return sign_token(key, {16: "application/identifierlist+cwt"}, claims)
 
 
 def reference(uri: str, index: int) -> dict[str, Any]:
-    """The member of a document's MSO that refers to its place in a status list."""
+    """Return the member of a document's MSO that refers to the document's place in a status list."""
     return {"status_list": {"idx": index, "uri": uri}}

@@ -1,4 +1,4 @@
-"""The lights and tones that the door gave, from the board's own record of its lights and its buzzer."""
+"""The lights and tones of the door, from the board's reports of its lights and its buzzer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ _TIMES = {1: "once", 2: "twice", 3: "three times"}
 
 @dataclass(frozen=True)
 class Signal:
-    """A tone of `hertz` that sounded so many `times`, while the light had that colour."""
+    """A tone of `hertz` that sounded `times` times, while the light had the colour `colour`."""
 
     colour: str
     hertz: int
@@ -33,7 +33,7 @@ class Signal:
 
 
 def signals(history: Sequence[BoardEvent], since: int = 0) -> list[Signal]:
-    """The signals from the lock's ticks `since` on, in order. A tone repeated in the same light is one signal."""
+    """Return the signals since the lock's ticks `since`, in order. Equal tones in the same light are one signal."""
     levels = dict.fromkeys(_LIGHTS, 0)
     found: list[Signal] = []
     fresh = True
@@ -54,6 +54,6 @@ def signals(history: Sequence[BoardEvent], since: int = 0) -> list[Signal]:
 
 
 def dark(history: Sequence[BoardEvent]) -> bool:
-    """Is every light off at the end?"""
+    """Is every light off after the last event of `history`?"""
     levels = {event.facts["pin"]: event.facts["value"] for event in history if event.facts.get("pin") in _LIGHTS}
     return not any(levels.values())

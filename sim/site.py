@@ -1,7 +1,7 @@
 """A whole site in software: doors, edge agents and guests, with the air, the broker, the platform and the province.
 
-Locks and edge agents run the code that ships; an edge agent is a process of its own, and so is a lock, unless many of
-them share one. Everything else lives in this process.
+Locks and edge agents run the code that ships. Each edge agent is a separate process. Each lock is a separate process
+too, unless the plan makes it a thread of this process. Everything else runs in this process.
 """
 
 import asyncio
@@ -44,28 +44,29 @@ from sim.wiretap import Wiretap
 LISTING = "330106-7K2M9Q"
 ROOM = "West Lake Lane 12, room 302"
 BARE = Fittings()
-"""A fail-secure strike, and no inputs."""
+"""Fittings of a lock with a fail-secure strike and no inputs."""
 JUST_NOW = 120
-"""Seconds that a site is ahead of this machine. pymdoccbor makes documents that are valid from this moment on. A lock
-knows the time only to a second or two, and rightly refuses a document that may not be valid yet."""
+"""Seconds by which a site's time is ahead of this machine's. pymdoccbor makes documents that are valid from this
+machine's present time on. A lock knows the time only to a second or two, and rightly refuses a document that may not
+be valid yet."""
 
 BOOT_AT_ONCE = 8
-"""How many locks boot at the same time. More would slow each other down until their edge agents give up."""
+"""Maximum number of locks that boot at the same time. More locks would be so slow that their edge agents give up."""
 LINGERS = 0.15
-"""Seconds that the reader chip of a lock in a thread waits for a card.
+"""Seconds for which the reader chip waits for a card, if the lock is a thread.
 
-The driver waits 250 ms for the chip's answer.
+It must be shorter than the 250 ms for which the driver waits for the chip's answer.
 """
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a site is built of. Its doors are dealt out to its listings in turn.
+    """The parts of a site. Its doors are assigned to its listings in turn.
 
-    edges: one entry for each edge agent, the numbers (from 1) of the doors it serves. fittings: what is wired to each
-    lock. board: settings of the stand-ins that each board is made of. profile: id of the jurisdiction's profile.
-    offset: how far the site's time is ahead of this machine's, in seconds. threads: run the locks as threads of this
-    process, on CPython; otherwise each lock is a process.
+    edges: for each edge agent, the numbers (from 1) of the doors that it serves. fittings: the hardware wired to each
+    lock. board: settings of the stand-ins for each board's hardware. profile: id of the jurisdiction's profile.
+    offset: number of seconds by which the site's time is ahead of this machine's. threads: if true, the locks run as
+    threads of this process, on CPython. Otherwise each lock is a process.
     """
 
     doors: int = 1
@@ -78,22 +79,22 @@ class Plan:
     threads: bool = False
 
     def listing(self, number: int) -> str:
-        """Code of the listing that the door of that number (from 1) belongs to."""
+        """Return the code of the listing to which door `number` belongs. Doors are numbered from 1."""
         which = (number - 1) % self.listings
         return f"330106-{which:06}" if which else LISTING
 
     def address(self, number: int) -> str:
-        """Of the radio of that door's lock."""
+        """Return the Bluetooth address of the lock at door `number`."""
         return f"F0:00:00:00:{number >> 8:02X}:{number & 0xFF:02X}"
 
 
 @dataclass
 class Site:
-    """Built by `build`; everything in it is running.
+    """A running site. `build` makes it.
 
-    `commits` has an entry for each message that the province has processed: when (seconds, monotonic), and for each
-    lock the counter up to which the province had its records then. `secret_digits` and `secret_keys` are PINs and stay
-    keys that `exposed` has to search for as well.
+    `commits` has an entry for each message that the province has processed: the time in monotonic seconds, and for
+    each lock the counter up to which the province then had the lock's records. `secret_digits` and `secret_keys` are
+    PINs and stay keys for which `exposed` has to search too.
     """
 
     folder: Path
@@ -121,11 +122,12 @@ class Site:
     # --- time and people ---------------------------------------------------------------------------------------------
 
     def now(self) -> int:
-        """The true time at this site, seconds since 1970."""
+        """The true time at this site, in seconds since 1970."""
         return int(self.time.now())
 
     async def pass_time(self, seconds: int) -> None:
-        """Let so much time go by. The locks are off meanwhile, and learn the new time from the province."""
+        """Move the site's time ahead by `seconds`. During that time the locks are off. Then the province tells them the
+        new time."""
         for door in self.doors:
             await door.lock.kill()
         self.time.offset += seconds
@@ -133,7 +135,10 @@ class Site:
             await door.boot()
 
     async def until(self, what: str, condition: Callable[[], bool]) -> None:
-        """Wait for a state of the site that no single event announces. Raises TransportError `site.waited`."""
+        """Wait for a state of the site that no single event announces.
+
+        Raises TransportError `site.waited` if `condition` does not become true in time.
+        """
         await until(what, condition, self.folder)
 
     def visitor(
@@ -145,9 +150,9 @@ class Site:
         revocation: Mapping[str, Any] | None = None,
         child: bool = False,
     ) -> Visitor:
-        """Someone new, with a document issued today by pymdoccbor for a key that only their phone has.
+        """Invent a visitor. pymdoccbor issues the document today, for a key that only the visitor's phone has.
 
-        `revocation` is the member of its MSO that says where the document's status is published.
+        `revocation` is the member of the document's MSO that says where the document's status is published.
         """
         person = self._invent(doc_type, child)
         return visitors.with_document(
@@ -155,7 +160,7 @@ class Site:
         )
 
     def national_visitor(self, signer: sm_issuer.Identity) -> Visitor:
-        """Someone new with a resident's document of the SM suite, issued today by `signer`."""
+        """Invent a visitor with a resident's document of the SM suite, issued today by `signer`."""
         return visitors.with_national_document(self._invent(issuer.RESIDENT_ID), self.reader_root, signer)
 
     def _invent(self, doc_type: str, child: bool = False) -> Person:
@@ -173,20 +178,20 @@ class Site:
     # --- what came of it ---------------------------------------------------------------------------------------------
 
     def duplicates(self) -> int:
-        """Registrations that the province holds more than once for one guest of one stay at one lock."""
+        """Number of surplus registrations that the province holds for the same guest, stay and lock."""
         check_ins = [(r.lock_id, r.grant_id, r.guest) for r in self.province.registrations(CHECK_IN)]
         return len(check_ins) - len(set(check_ins))
 
     def search(self) -> Search:
-        """A search for all guests' data, for the PINs and stay keys of the scenario, and for the private keys."""
+        """Return a search for all guests' data, the PINs and stay keys of the scenario, and the private keys."""
         keys = self.province.keys
         owned = [keys.signing_private, keys.sealing_private, self.platform.private, *self.secret_keys]
         return Search((text for person in self.people for text in person.secrets()), owned, self.secret_digits)
 
     def exposed(self) -> list[str]:
-        """The files of locks and edge agents, logs and MQTT topics where the search finds any of it.
+        """Return the files of locks and edge agents, the logs and the MQTT topics in which the search finds such data.
 
-        None is promised.
+        Every scenario promises that there are none.
         """
         search = self.search()
         heard = {m.topic for m in self.wiretap.heard if search.hits(m.payload) or search.hits(m.topic.encode())}
@@ -201,10 +206,10 @@ async def build(
     plan: Plan | None = None,
     on_step: Callable[[str], None] | None = None,
 ) -> AsyncIterator[Site]:
-    """A running site in `folder`. Its locks are installed, booted and in touch with the province.
+    """Build and run a site in `folder`. Its locks are installed, booted and in contact with the province.
 
-    Raises ConfigError for something that the machine does not have and for an unknown profile, TransportError when the
-    parts do not find each other.
+    Raises ConfigError if the machine lacks something that the site needs or if the profile is unknown, TransportError
+    if the parts do not reach each other.
     """
     say = on_step or (lambda text: None)
     plan = plan or Plan()
@@ -279,7 +284,7 @@ async def _boot(door: Door, turns: asyncio.Semaphore) -> None:
 
 
 async def _install(stack: AsyncExitStack, site: Site, number: int) -> Door:
-    """What an installer does: the lock makes its keys, and the province binds them to the listing."""
+    """Install the lock of door `number`: the lock makes its keys, and the province binds them to the listing."""
     plan, name, listing = site.plan, f"door-{number}", site.plan.listing(number)
     folder = site.folder / name
     make_lock = LockThread if plan.threads else partial(LockProcess, site.interpreter)

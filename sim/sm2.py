@@ -1,6 +1,6 @@
 """SM2 keys that sign, for the test issuers and phones of the national suite.
 
-The time they take reveals the key, so they are for tests only.
+The time that signing takes reveals the key, so these keys are for tests only.
 """
 
 import secrets
@@ -11,13 +11,13 @@ from protocol.sm2_cpython import G, N, digest, multiply
 
 @dataclass(frozen=True)
 class PrivateKey:
-    """A private key: `scalar` in [1, n - 2], as GB/T 32918.1 section 6.1 wants it."""
+    """A private key. Its `scalar` is in [1, n - 2], as GB/T 32918.1 section 6.1 requires."""
 
     scalar: int
 
     @staticmethod
     def generate() -> "PrivateKey":
-        """A fresh key."""
+        """Return a new key."""
         return PrivateKey(1 + secrets.randbelow(N - 2))
 
     @property
@@ -28,7 +28,10 @@ class PrivateKey:
         return b"\x04" + point[0].to_bytes(32, "big") + point[1].to_bytes(32, "big")
 
     def sign(self, message: bytes, nonce: int | None = None) -> bytes:
-        """`r || s` (GB/T 32918.2 section 6) with the default user id; `nonce` is only for published test signatures."""
+        """Return the signature `r || s` (GB/T 32918.2 section 6) with the default user id.
+
+        Give `nonce` only to reproduce published test signatures.
+        """
         e = digest(self.public, message)
         while True:
             k = 1 + secrets.randbelow(N - 1) if nonce is None else nonce

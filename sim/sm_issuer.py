@@ -1,7 +1,8 @@
 """Issues credentials of the SM suite: certificates and documents signed with SM2 and SM3, for tests and demonstrations.
 
-No library in use can make them, because pymdoccbor and `cryptography` do not have SM2. This module is our own, but it
-shares no code with the verifier: it writes DER by hand, encodes with cbor2, and hashes with OpenSSL.
+The libraries used here cannot make such credentials, because pymdoccbor and `cryptography` do not have SM2. We wrote
+this module ourselves, but it shares no code with the verifier. It writes DER by hand, encodes with cbor2, and hashes
+with OpenSSL.
 """
 
 import hashlib
@@ -24,7 +25,7 @@ _KEY_SM2 = bytes.fromhex("301306072a8648ce3d020106082a811ccf5501822d")
 
 
 def der(tag: int, *contents: bytes) -> bytes:
-    """One DER element around `contents`."""
+    """Return one DER element that contains `contents`."""
     content = b"".join(contents)
     size = len(content)
     if size < 0x80:
@@ -36,12 +37,12 @@ def der(tag: int, *contents: bytes) -> bytes:
 
 
 def integer(value: int) -> bytes:
-    """A DER INTEGER, zero or more."""
+    """Return the DER INTEGER of `value`, which must not be negative."""
     return der(0x02, value.to_bytes(value.bit_length() // 8 + 1, "big"))
 
 
 def name(common_name: str, country: str = "CN") -> bytes:
-    """A DER name of a country and a common name."""
+    """Return a DER name with a country and a common name."""
     parts = ((b"\x55\x04\x06", 0x13, country), (b"\x55\x04\x03", 0x0C, common_name))
     return der(0x30, *(der(0x31, der(0x30, der(0x06, kind), der(tag, text.encode()))) for kind, tag, text in parts))
 
@@ -51,7 +52,7 @@ def _extension(identifier: str, value: bytes, critical: bool = False) -> bytes:
 
 
 def signature(key: PrivateKey, message: bytes) -> bytes:
-    """The DER BIT STRING of an SM2 signature over `message`."""
+    """Sign `message` with SM2. Returns the signature in a DER BIT STRING."""
     raw = key.sign(message)
     values = (integer(int.from_bytes(half, "big")) for half in (raw[:32], raw[32:]))
     return der(0x03, b"\x00", der(0x30, *values))
@@ -96,20 +97,20 @@ def _certificate(
 
 
 def authority(common_name: str = "IACA", country: str = "CN", now: datetime | None = None) -> Identity:
-    """A self-signed IACA on the SM2 curve."""
+    """Make a self-signed IACA on the SM2 curve."""
     key, subject = PrivateKey.generate(), name("TEST " + common_name, country)
     return Identity(_certificate(subject, key, subject, key, 3650, now or datetime.now(UTC), True), key, subject)
 
 
 def document_signer(iaca: Identity, country: str = "CN", now: datetime | None = None) -> Identity:
-    """A document signer under `iaca`."""
+    """Make a document signer under `iaca`."""
     key, subject = PrivateKey.generate(), name("TEST document signer", country)
     certificate = _certificate(subject, key, iaca.subject, iaca.key, 400, now or datetime.now(UTC), False)
     return Identity(certificate, key, subject)
 
 
 def cose_key(public: bytes, curve: int = SM2_CURVE) -> dict[int, Any]:
-    """A public key with 32-byte coordinates as an EC2 COSE_Key."""
+    """Return a public key with 32-byte coordinates as an EC2 COSE_Key."""
     return {1: 2, -1: curve, -2: public[1:33], -3: public[33:]}
 
 
@@ -123,9 +124,9 @@ def issue(
     status: dict[str, Any] | None = None,
     device_curve: int = SM2_CURVE,
 ) -> bytes:
-    """An IssuerSigned structure, encoded: digests by SM3, issuerAuth by SM2. `status` goes into the MSO.
+    """Return an encoded IssuerSigned structure, with digests by SM3 and issuerAuth by SM2.
 
-    `device_curve` 1 is for a phone whose secure element can only make P-256 keys.
+    `status` becomes a member of the MSO. If the phone's secure element can only make P-256 keys, give `device_curve` 1.
     """
     begin = (now or datetime.now(UTC)).replace(microsecond=0)
     name_spaces: dict[str, list[cbor2.CBORTag]] = {}

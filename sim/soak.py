@@ -1,7 +1,7 @@
 """`python -m sim soak` runs the scenarios of radios and power cuts with many seeds, and prints one table of results.
 
-`noisy-air` plays many seeds at one site, like a door that stays in service. Every other scenario gets a new site for
-each seed.
+`noisy-air` plays many seeds at one site, because a real door stays in service for long. Every other scenario gets a new
+site for each seed.
 """
 
 import asyncio
@@ -25,16 +25,17 @@ from sim.site import build
 NOISY = "noisy-air"
 SEEDS_A_WORLD = 10
 QUIET_SECONDS = 10
-"""Longest time without a line in a file or a pipe. The whole run may take hours."""
+"""Longest time in seconds without a new line in a file or a pipe. The whole run may take hours."""
 ROUND_SECONDS = 300
-"""Longest time for one seed. About twelve seconds are usual; after so many, something hangs."""
+"""Longest time in seconds for one seed. A seed usually takes about twelve seconds. After ROUND_SECONDS, something
+hangs."""
 FINISHED = 0.99
-"""Share of taps that must open the door at the first or second try."""
+"""Share of taps that must open the door at the first try or at the second."""
 
 
 @dataclass
 class Batch:
-    """The results of some seeds of one scenario. broken: each seed where a promise broke, with what went wrong."""
+    """The results of some seeds of one scenario. broken: the seeds that did not keep a promise, each with the error."""
 
     scenario: str
     seeds: int = 0
@@ -51,15 +52,16 @@ class Batch:
 
     @property
     def holds(self) -> bool:
-        """Did all promises hold, and did enough taps open?"""
+        """Did all promises hold, and did enough taps open the door?"""
         return not self.broken and self.tally.unfinished <= self.tally.taps * (1 - FINISHED)
 
 
 def run(seeds: range, others: int, jobs: int, runtime: str, keep: Path | None) -> int:
-    """Play `seeds` of noisy air and `others` seeds of each other scenario of radios and power, `jobs` sites at a time.
+    """Play `seeds` of noisy air, and `others` seeds of each other scenario of radios and power.
 
-    Prints its progress and then the table. The files of a noisy site where a promise broke are copied to `keep`.
-    Returns 0 if all held, else 1. Raises ConfigError `site.seeds` if there are no seeds.
+    Up to `jobs` sites run at the same time. Prints the progress and then the table. If a promise did not hold at a
+    noisy site, the files of that site are copied to `keep`. Returns 0 if every promise held and enough taps opened the
+    door, else 1. Raises ConfigError `site.seeds` if there are no seeds.
     """
     found: dict[str, Batch] = {name: Batch(name) for name in (NOISY, *_others())}
     total = len(seeds) + others * len(_others())
@@ -81,7 +83,7 @@ def run(seeds: range, others: int, jobs: int, runtime: str, keep: Path | None) -
             told = f"{played:>4} of {counted(total, 'seed')}, {time.monotonic() - began:.0f} s: {batch.scenario}{wrong}"
             progress.step(told, "red" if wrong else "")
             progress.waiting(f"{counted(total - played, 'seed')} to play")
-            sys.stdout.flush()  # so that a file too gets each line at once
+            sys.stdout.flush()  # so that each line is written at once, even to a file
         progress.waiting("")
         progress.print()
         progress.print(table(list(found.values())))
@@ -148,7 +150,7 @@ def _one(name: str, seed: int, runtime: str) -> Batch:
 
 
 def table(batches: list[Batch]) -> Table:
-    """The results as a table with a row for each scenario. Those that were not played have dashes."""
+    """Return the results as a table with a row for each scenario. Scenarios that were not played have dashes."""
     shown = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
     shown.add_column("scenario", no_wrap=True)
     for column in ("seeds", "taps", "at once", "re-tap", "never", "wrong", "wedged", "slowest s", "s a seed"):

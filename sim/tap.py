@@ -1,4 +1,4 @@
-"""One tap, as the phone, the lock and the board saw it."""
+"""One tap, as reported by the phone, the lock and the board."""
 
 from dataclasses import dataclass
 
@@ -13,11 +13,11 @@ ANSWERS = ("tap.opened", "tap.refused", "tap.failed")
 
 @dataclass(frozen=True)
 class Tap:
-    """One tap: the phone's outcome, and what lock and board did meanwhile.
+    """One tap: the phone's outcome, and the reports of lock and board during the tap.
 
     `began` and `opened_at` are in seconds of this machine's `time.monotonic()`. `opened_at` is computed from the lock's
-    own ticks. `moved` is the report that the strike opened. `answer` is the light and the tone at the end of the
-    tap; the tone had just begun.
+    ticks. `moved` is the report that the strike opened. `answer` is the light and the tone that the lock gives at the
+    end of a tap. It was read when the tone had just begun.
     """
 
     outcome: TapOutcome
@@ -29,17 +29,17 @@ class Tap:
 
     @property
     def opened(self) -> bool:
-        """Did the strike move?"""
+        """Did the strike open?"""
         return self.moved is not None
 
     @property
     def to_open(self) -> float:
-        """Seconds from the beginning until the strike moved; 0 if it did not."""
+        """Seconds from the beginning of the tap until the strike opened, or 0 if the strike did not open."""
         return 0.0 if self.opened_at is None else self.opened_at - self.began
 
     @property
     def refusal(self) -> str | None:
-        """Code of the lock's refusal, or the type of the error; None if there was none."""
+        """Code of the lock's refusal, or type of the error that ended the tap. None if neither happened."""
         line = next((line for line in self.console if line.event in ("tap.refused", "tap.failed")), None)
         return None if line is None else line.facts.get("code", line.facts.get("error"))
 
@@ -50,6 +50,6 @@ class Tap:
         return "not noticed" if self.refusal is None else f"not let in, {self.refusal}{light}"
 
     def milliseconds(self, event: str) -> float | None:
-        """How long a phase took, by the lock's console."""
+        """Milliseconds that a phase took, as the lock's console reports them at `event`."""
         line = next((line for line in self.console if line.event == event), None)
         return None if line is None else float(line.facts["ms"])

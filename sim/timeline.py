@@ -1,9 +1,10 @@
 """The timeline of a check-in, made from the reports of all parties, in the order of cause and effect.
 
-Each party reports over a channel of its own, and some channels are slower than others. So the first report to arrive is
-not always of the first event. Therefore each moment names its causes. The lock's moments are ordered by its ticks, and
-its pins and its flash by the board's numbers. For other parties only the arrival of the report is known. That is the
-latest possible time of the moment; the time of an effect may show that it was earlier.
+Each party reports over its own channel, and some channels are slower than others. So reports do not always arrive in
+the order of the events. Therefore each moment names its causes. The lock's moments are ordered by the lock's ticks.
+The moments of its pins and its flash are ordered by the numbers that the board gives them. For other parties, only the
+arrival of the report is known. The arrival is the latest possible time of the moment. The time of an effect may show
+that the moment was earlier.
 """
 
 from dataclasses import dataclass, field
@@ -28,7 +29,8 @@ _COLOURS = {"phone": "yellow", "lock": "cyan", "edge": "blue", "MQTT": "magenta"
 class Moment:
     """One line of the timeline.
 
-    at: seconds (monotonic) when it was over. took: its length in ms, if known. after: names of its causes.
+    at: monotonic time in seconds at the end of the moment. took: length of the moment in milliseconds, if known.
+    after: names of the moments that caused this one.
     """
 
     name: str
@@ -40,15 +42,16 @@ class Moment:
 
 
 def moments(site: Site, door: Door, tap: Tap) -> list[Moment]:
-    """The moments of an opening by `tap`, from the phone's arrival to the receipt, causes before effects."""
+    """Return the moments of an opening by `tap`, from the phone's arrival to the receipt. Causes precede effects."""
     durable = next((o.durable for o in openings(door.bus.history) if o.moved is tap.moved), None)
     return in_order([*_phone(tap), *_lock(door, tap, durable), *_beyond(site, door, durable)])
 
 
 def in_order(said: list[Moment]) -> list[Moment]:
-    """The moments in order: each one comes after its causes, and its time is not before theirs.
+    """Return the moments in an order in which each moment comes after its causes.
 
-    Moments that did not cause each other are ordered by time. Causes that are not among the moments are ignored.
+    No moment has an earlier time than its causes. Moments that did not cause each other are ordered by time. Causes
+    that are not among the moments are ignored.
     """
     by_name = {moment.name: moment for moment in said}
     causes = {moment.name: [by_name[name] for name in moment.after if name in by_name] for moment in said}
@@ -62,7 +65,7 @@ def in_order(said: list[Moment]) -> list[Moment]:
 
 
 def _chained(said: list[Moment]) -> list[Moment]:
-    """Moments of one party, which reports them in the order they happened. Each is caused by the one before."""
+    """Make each moment the cause of the next one. The moments are of one party, in the order in which they happened."""
     for earlier, later in pairwise(said):
         later.after.append(earlier.name)
     return said
@@ -110,7 +113,7 @@ _AFTER = {"nfc.engaged": "phone.tap", "mdoc.response": "phone.answered {}", "jou
 
 
 def _lock(door: Door, tap: Tap, durable: Durable | None) -> list[Moment]:
-    found: list[tuple[int, int, Moment]] = []  # in a tick the console is first
+    found: list[tuple[int, int, Moment]] = []  # within a tick, lines of the console come first
     for line, turn in _told(door, tap, durable):
         took = float(line.facts["ms"]) if "ms" in line.facts else None
         cause = [_AFTER[line.event].format(turn)] if line.event in _AFTER else []
@@ -124,7 +127,8 @@ def _lock(door: Door, tap: Tap, durable: Durable | None) -> list[Moment]:
     if tap.moved is not None:
         heard = signals([e for e in door.bus.history if e.boot == tap.moved.boot and e.number > tap.moved.number])
         what = f"[bold green]the strike opens[/bold green]: {heard[0] if heard else 'no tone'}"
-        # By the board's numbers: after the record became durable, or before anything if there is no record.
+        # The board's numbers show that the strike opened after the record became durable. Without a record, place the
+        # opening first within its tick.
         place = 2 if durable is not None else 0
         found.append((tap.moved.ticks, place, Moment("opened", 0, "lock", what)))
     found.sort(key=lambda one: one[:2])
@@ -134,7 +138,10 @@ def _lock(door: Door, tap: Tap, durable: Durable | None) -> list[Moment]:
 
 
 def _told(door: Door, tap: Tap, durable: Durable | None) -> list[tuple[ConsoleLine, int]]:
-    """The console lines of this tap that the timeline shows, each with how often its event has come by then."""
+    """Return the console lines of this tap that the timeline shows.
+
+    The number beside each line says how many lines with the same event there were up to this line.
+    """
     told: list[tuple[ConsoleLine, int]] = []
     turns: dict[str, int] = {}
     for line in door.lock.console[door.lock.console.index(tap.console[0]) :]:
@@ -151,7 +158,7 @@ def _told(door: Door, tap: Tap, durable: Durable | None) -> list[tuple[ConsoleLi
 
 
 def _beyond(site: Site, door: Door, durable: Durable | None) -> list[Moment]:
-    """What happened to the record after the door."""
+    """Return the moments of the record after it left the door."""
     if durable is None or durable.counter is None:
         return []
     counter, said = durable.counter, []
@@ -188,12 +195,12 @@ def _beyond(site: Site, door: Door, durable: Durable | None) -> list[Moment]:
 
 
 def _edges(site: Site, event: str) -> list[tuple[float, dict[str, Any]]]:
-    """The log lines of all edge agents with that event, oldest first."""
+    """Return the log lines of all edge agents with this event, oldest first."""
     return sorted((one for edge in site.edges for one in edge.events(event)), key=lambda one: one[0])
 
 
 def table(said: list[Moment]) -> Table:
-    """The moments as a table."""
+    """Return the moments as a table."""
     start = said[0].at
     result = Table(show_edge=False, header_style="dim", pad_edge=True)
     result.add_column("ms", justify="right", no_wrap=True, min_width=5)

@@ -6,18 +6,19 @@ from dataclasses import dataclass
 
 @dataclass
 class TrueTime:
-    """`offset`: how far the site is ahead of this machine. `province_error`: how far the province is ahead of the site.
+    """The clocks of a site and of its province, in seconds relative to other clocks.
 
-    Both are in seconds, and both may change while the site runs.
+    `offset` is how far the site's time is ahead of this machine's clock. `province_error` is how far the province's
+    clock is ahead of the site's time. Both values may change while the site runs.
     """
 
     offset: int
     province_error: int = 0
 
     def now(self) -> float:
-        """The true time, seconds since 1970."""
+        """The true time, in seconds since 1970."""
         return time.time() + self.offset
 
     def at_the_province(self) -> float:
-        """The time by the province's clock."""
+        """The time that the province's clock shows, in seconds since 1970."""
         return self.now() + self.province_error

@@ -23,17 +23,17 @@ from sim.board import interpreter, verify_main
 ACCEPTED, REJECTED = DONE, NO
 
 MAX_FILE = 64 * 1024 * 1024
-"""Longest FILE read, in bytes."""
+"""Maximum size of FILE, in bytes."""
 
 TIMEOUT_SECONDS = 60.0
-"""Longest wait for the lock's verdict."""
+"""Longest wait for the lock's verdict, in seconds."""
 
 _SCRIPT = interpreter.ROOT / "sim" / "board" / "verify_main.py"
 
 
 @dataclass(frozen=True)
 class Case:
-    """The content of FILE, in bytes and seconds since 1970."""
+    """The content of FILE. Times are in seconds since 1970."""
 
     device_response: bytes
     session_transcript: bytes
@@ -43,9 +43,9 @@ class Case:
     doc_types: list[str] | None
 
     def inputs(self) -> list[Any]:
-        """The inputs of `verify_main`."""
+        """Return the inputs for `verify_main`."""
         return [
-            # One byte over the limit is enough for the lock to refuse it, so the rest is not needed.
+            # The lock refuses an input that is one byte too long. So at most one byte over the limit is passed on.
             self.device_response[: MAX_DEVICE_RESPONSE + 1],
             self.session_transcript[: MAX_DEVICE_RESPONSE + 1],
             self.trust_roots,
@@ -56,7 +56,7 @@ class Case:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Judge `args.file` on `args.runtime`, print the verdict as one JSON object, return the exit code."""
+    """Judge `args.file` on `args.runtime`, and print the verdict as one JSON object. Returns the exit code."""
     runtime = args.runtime
     try:
         case = load(Path(args.file))
@@ -82,11 +82,11 @@ def _print(runtime: str, documents: list[Any], error: Mapping[str, str] | None) 
 
 
 def load(path: Path) -> Case:
-    """The case in the file `path`. Raises ConfigError `file.*`."""
+    """Return the case in the file `path`. Raises ConfigError with a `file.*` code if the file holds no valid case."""
     try:
         with path.open("rb") as source:
             data = source.read(MAX_FILE + 1)
-    except (OSError, ValueError) as error:  # ValueError comes from a path with a null character
+    except (OSError, ValueError) as error:  # a path with a null character raises ValueError
         raise ConfigError(
             "file.unreadable", f"FILE cannot be read: {getattr(error, 'strerror', None) or error}. Name another file"
         ) from None
@@ -199,7 +199,7 @@ def _on_lock(lock: interpreter.Interpreter, case: Case) -> dict[str, Any]:
         return _fault("lock.crashed", f"the lock gave no verdict (exit code {done.returncode})")
     error = verdict["error"]
     if error is not None and not error["message"]:
-        # The compiled lock has only the codes of errors. The sentence is looked up here by the code.
+        # The compiled lock has only the codes of errors. So judge the case here too, to get the sentence for the code.
         here = _here(case)["error"]
         if here is not None and here["code"] == error["code"]:
             error["message"] = here["message"]

@@ -1,4 +1,4 @@
-"""Tables for people: the record of a check-in as each party has it, and who could read what."""
+"""Tables for people. They show a check-in's record as each party has it, and which party could read which data."""
 
 from rich.markup import escape
 from rich.table import Table
@@ -19,7 +19,7 @@ def _record(site: Site, door: Door, counter: int) -> Record:
 
 
 def views(site: Site, door: Door, counter: int) -> Table:
-    """The record of that counter, as lock, edge agent and province see it."""
+    """Return a table of the record with this counter, as lock, edge agent and province see it."""
     made = _record(site, door, counter)
     fields = next(item.fields for item in site.province.registrations() if item.counter == counter)
     result = Table(title="the same record, three times", title_justify="left", title_style="bold", show_lines=True)
@@ -41,7 +41,7 @@ def views(site: Site, door: Door, counter: int) -> Table:
 
 
 def knowledge() -> Table:
-    """Who could read what by design. `searched` checks it."""
+    """Return a table of the data that each party could read by design. `searched` checks it."""
     result = Table(title="who could read what", title_justify="left", title_style="bold", show_edge=False)
     result.add_column("party", no_wrap=True)
     result.add_column("could read", ratio=1, overflow="fold")
@@ -59,7 +59,7 @@ def knowledge() -> Table:
 
 
 def searched(site: Site) -> str:
-    """Searches for guests' data now, and says where it looked and what it found."""
+    """Search for guests' data now. Returns a sentence about the places searched and the hits."""
     exposed = site.exposed()
     heard = sum(len(message.payload) for message in site.wiretap.heard)
     at_rest = sum(path.stat().st_size for edge in site.edges for path in edge.state.rglob("*") if path.is_file())

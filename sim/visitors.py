@@ -30,7 +30,7 @@ class Visitor:
         return self.person.name
 
     def booking_name(self) -> Guest:
-        """What the platform knows of this person."""
+        """Return the data that the platform has about this person."""
         return Guest(self.person.document_number, self.person.birth_date)
 
 
@@ -42,9 +42,9 @@ def with_document(
     days_valid: int,
     revocation: Mapping[str, Any] | None,
 ) -> Visitor:
-    """`person` with a document issued today by pymdoccbor for a key that only their phone has.
+    """Make `person` a visitor. pymdoccbor issues the document today, for a key that only the person's phone has.
 
-    `revocation` is the member of its MSO that says where the document's status is published.
+    `revocation` is the member of the document's MSO that says where the document's status is published.
     """
     key = ec.generate_private_key(ec.SECP256R1())
     public = key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
@@ -60,7 +60,7 @@ def with_document(
 
 
 def with_national_document(person: Person, reader_root: pki.Identity, signer: sm_issuer.Identity) -> Visitor:
-    """`person` with a document of the SM suite, issued today for a key on the SM2 curve."""
+    """Make `person` a visitor with a document of the SM suite, issued today for a key on the SM2 curve."""
     key = PrivateKey.generate()
     issued = sm_issuer.issue(person.doc_type, person.document(), key.public, signer)
     return _visitor(person, reader_root, Credential(person.doc_type, issued, key), "signature")

@@ -1,4 +1,4 @@
-"""Waiting for a state of the simulated world that no single event announces."""
+"""Waits for a state of the simulated world that no single event announces."""
 
 import asyncio
 import time
@@ -10,9 +10,9 @@ from sim.hang import HANG_SECONDS
 
 
 async def until(what: str, condition: Callable[[], bool], folder: Path) -> None:
-    """Return once `condition` holds. Raises TransportError `site.waited` with `what` after HANG_SECONDS.
+    """Return once `condition` is true. Raises TransportError `site.waited` with `what` after HANG_SECONDS.
 
-    `folder` is where the files lie that show why it did not come.
+    The error names `folder`, whose files show why the condition did not become true.
     """
     deadline = time.monotonic() + HANG_SECONDS
     while not condition():

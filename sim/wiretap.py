@@ -1,4 +1,4 @@
-"""A listener at the broker. It keeps everything that a curious network operator could see."""
+"""A listener at the broker. It keeps all messages that a curious network operator could see."""
 
 import threading
 import time
@@ -12,7 +12,7 @@ from protocol.errors import TransportError
 
 @dataclass(frozen=True)
 class Overheard:
-    """One MQTT message: when it passed (seconds, monotonic), its topic and payload."""
+    """One MQTT message: the monotonic time in seconds when it passed, its topic and its payload."""
 
     at: float
     topic: str
@@ -33,7 +33,7 @@ class Wiretap:
         self._client.reconnect_delay_set(1, 2)
 
     def start(self, timeout: float = 10) -> None:
-        """Connect, and return once it listens. Raises TransportError `wiretap.deaf`."""
+        """Connect, and return once the listener is subscribed. Raises TransportError `wiretap.deaf` if that fails."""
         self._client.connect(*self._address)
         self._client.loop_start()
         if not self._subscribed.wait(timeout):
@@ -45,7 +45,7 @@ class Wiretap:
         self._client.loop_stop()
 
     def replay(self, message: Overheard) -> None:
-        """Publish a message again. Anyone at the broker can do that, because a message names no sender."""
+        """Publish a message again. Any client of the broker can do this, because a message names no sender."""
         self._client.publish(message.topic, message.payload, qos=1)
 
     def _hear(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
