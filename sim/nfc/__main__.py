@@ -3,7 +3,8 @@
     python -m sim.nfc                    on a pty; prints the path of the serial port
     python -m sim.nfc --tcp 4532         on a socket, for a lock with MOORING_UART1=127.0.0.1:4532
 
-A phone with an invented driving licence is held to it again and again. Arguments choose faults, and --seed their times.
+A phone with an invented driving licence is held to the chip again and again. Arguments choose the faults, and --seed
+decides when they happen.
 """
 
 import argparse
@@ -34,7 +35,7 @@ _BETWEEN = 1.0
 
 
 def _phone() -> Phone:
-    """A phone of nobody. Engagement works, but it answers no reader, because it knows no reader authority."""
+    """Return a phone for the taps. It engages, but answers no request, because it trusts no reader authority."""
     key = ec.generate_private_key(ec.SECP256R1())
     public = key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
     signer = pki.document_signer(pki.authority("TEST IACA", issuer.COUNTRY[issuer.MDL]))
@@ -43,7 +44,7 @@ def _phone() -> Phone:
 
 
 def board(chosen: argparse.Namespace) -> VirtualPn532:
-    """The virtual board that the command line describes."""
+    """Return the virtual board that the command line describes."""
     wanted = Faults(**{fault.name: getattr(chosen, fault.name) for fault in dataclasses.fields(Faults)})
     return VirtualPn532(wanted, looks_between=8)
 
@@ -83,7 +84,7 @@ _KINDS = {
 
 
 def parser() -> Parser:
-    """What `python -m sim.nfc` takes."""
+    """Return the parser for the arguments of `python -m sim.nfc`."""
     top = Parser(
         prog="python -m sim.nfc",
         description="A virtual PN532 on its own, for any program that speaks to such a chip. It prints the path of its "
@@ -107,12 +108,12 @@ def parser() -> Parser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point; runs until it is interrupted."""
+    """Run the program until it is interrupted."""
     chosen = parser().parse_args(arguments)
     try:
         asyncio.run(_run(chosen))
     except KeyboardInterrupt:
-        return INTERRUPTED  # this is how it is meant to end, so nothing went wrong
+        return INTERRUPTED  # an interrupt is the normal end of this program
     except OSError as error:
         where = "no pseudo-terminal can be opened" if chosen.tcp is None else f"cannot listen on port {chosen.tcp}"
         advice = "" if chosen.tcp is None else ". Choose another port, or 0 for any"

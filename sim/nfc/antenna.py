@@ -1,4 +1,4 @@
-"""The air at the chip: the cards in the field, the frames between them and the chip, their time and their faults."""
+"""The air between chip and cards: the cards in the field, and the frames with their timing and their faults."""
 
 import asyncio
 from contextlib import suppress
@@ -8,7 +8,7 @@ from sim.nfc.card import Card
 from sim.nfc.faults import Chance, Faults
 
 FRAME_DELAY = 1236 / 13_560_000
-"""Frame delay time between a frame of the reader and the answer of the card, seconds (ISO/IEC 14443-3, 6.2.1.1)."""
+"""Seconds between a frame of the reader and the card's answer (frame delay time, ISO/IEC 14443-3, 6.2.1.1)."""
 CRC_SIZE = 2
 ISO_DEP = 0x20
 HLTA = b"\x50\x00"
@@ -25,7 +25,10 @@ def crc_a(data: bytes) -> bytes:
 
 
 def seconds_on_air(size: int, rate: int = 106) -> float:
-    """How long a frame of `size` bytes (with CRC) takes: nine bits a byte, and one each for start and end."""
+    """Return the seconds that a frame of `size` bytes (with CRC) takes.
+
+    Each byte takes nine bits. The start and the end of the frame take one bit each.
+    """
     return (9 * size + 2) / (rate / 106 * 13_560_000 / 128)
 
 
@@ -33,7 +36,7 @@ def seconds_on_air(size: int, rate: int = 106) -> float:
 class Counts:
     """Frames and bytes on the air since `reset`.
 
-    Bytes include the CRC. `frames` leaves out the activation up to SELECT.
+    Bytes include the CRC. Frames of the activation up to SELECT are not counted.
     """
 
     looks: int = 0
@@ -44,15 +47,15 @@ class Counts:
 
     @property
     def frames(self) -> int:
-        """Both directions."""
+        """Number of frames in both directions."""
         return self.frames_out + self.frames_in
 
 
 class Antenna:
     """The field and the cards in it.
 
-    paced: everything takes as long as on real air. lingers: seconds that the chip waits for a card before it
-    says that there is none. It makes many idle readers cost little.
+    paced: if true, everything takes as long as on real air. lingers: seconds that the chip waits for a card before it
+    reports an empty field. With this wait, many idle readers take little CPU time.
     """
 
     def __init__(self, faults: Faults, chance: Chance, paced: bool, lingers: float = 0.0) -> None:
@@ -60,13 +63,13 @@ class Antenna:
         self.cards: list[Card] = []
         self.counts = Counts()
         self.empty_looks = 0
-        """How many looks in a row found nothing."""
+        """Number of looks in a row that found the field empty."""
         self.announced: list[bytes] = []
-        """Undamaged frames, without CRC, that were sent while no phone was in the field. Phones may listen for them."""
+        """Undamaged frames, without CRC, sent while no phone was in the field. Phones may look for such frames."""
         self.looked = asyncio.Condition()
         self.faults = faults
         self.chance = chance
-        """Both can change: see `VirtualPn532.go_wrong`."""
+        """`faults` and `chance` can change: see `VirtualPn532.go_wrong`."""
         self._paced = paced
         self._lingers = lingers
         self._brought = asyncio.Event()
@@ -95,14 +98,14 @@ class Antenna:
                 self.empty_looks = 0
 
     async def linger(self) -> None:
-        """If the field is empty, wait for a card, at most as long as `lingers` says."""
+        """If the field is empty, wait up to `lingers` seconds for a card."""
         if self._lingers and not self.cards:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._lingers):
                     await self._brought.wait()
 
     async def look(self, halted_too: bool = False, uid: bytes | None = None) -> Card | None:
-        """Look for cards, and select the one with the lowest UID, or the one with `uid`."""
+        """Look for cards, and select the card with `uid`. Without `uid`, select the card with the lowest UID."""
         self.switch(True)
         self.counts.looks += 1
         if self._paced:
@@ -120,13 +123,13 @@ class Antenna:
     async def exchange(self, block: bytes, seconds: float | None, rate: int) -> bytes | None:
         """Send a block.
 
-        Returns the answer, or None if it is damaged. Raises TimeoutError after `seconds` of silence.
+        Returns the answer, or None if the answer is damaged. Raises TimeoutError after `seconds` of silence.
         """
         answer = await self.send(block + crc_a(block), seconds, rate)
         return None if answer is None else answer[:-CRC_SIZE]
 
     async def send(self, frame: bytes, seconds: float | None, rate: int) -> bytes | None:
-        """As `exchange`, but with the CRC in the frame and in the answer."""
+        """Do the same as `exchange`, but `frame` and the answer include their CRC."""
         self.counts.frames_out += 1
         self.counts.bytes_out += len(frame)
         if self._paced:
@@ -144,7 +147,7 @@ class Antenna:
         return None if self.chance.strikes(self.faults.air_damaged) else answer + crc_a(answer)
 
     async def _heard(self, block: bytes, rate: int) -> bytes:
-        """The answer of a card. Never returns if no answer comes."""
+        """Return the answer of a card. Wait for ever if no answer comes."""
         card = next((card for card in self.cards if card.state in ("active", "protocol")), None)
         damaged = self.chance.strikes(self.faults.air_lost) or self.chance.strikes(self.faults.air_damaged)
         if card is not None and card.rate == rate and card not in self._talking and not damaged:
@@ -161,7 +164,7 @@ class Antenna:
         return await _silence()
 
     async def close(self) -> None:
-        """End the work that cards are still doing."""
+        """Cancel the work that cards are still doing."""
         for task in list(self._talking.values()):
             task.cancel()
         await asyncio.gather(*self._talking.values(), return_exceptions=True)

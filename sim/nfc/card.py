@@ -1,4 +1,7 @@
-"""A contactless card or phone, from power-up to APDUs: the PICC's side of ISO/IEC 14443-3 states and 14443-4 blocks."""
+"""A contactless card or phone, from power-up to APDUs.
+
+It has the states of ISO/IEC 14443-3 and speaks the blocks of ISO/IEC 14443-4.
+"""
 
 import asyncio
 from dataclasses import dataclass
@@ -9,7 +12,7 @@ State = Literal["off", "idle", "halted", "active", "protocol"]
 
 _HLTA = b"\x50\x00"
 _RANDOM_UID = b"\x08"
-"""First byte of a UID of four that is drawn at power-up (ISO/IEC 14443-3, 6.5.4)."""
+"""First byte of a random UID. Such a UID has four bytes and is drawn at power-up (ISO/IEC 14443-3, 6.5.4)."""
 _RATS = 0xE0
 _PPS = 0xD0
 _DESELECT = b"\xc2"
@@ -22,8 +25,9 @@ class Traits:
     """The parameters of a card.
 
     fsci, fwi, sfgi: frame size, waiting time and guard time, as indices of clause 5.2. rates: bit rates as TA(1). wtxm:
-    how many waiting times it asks for when it needs longer. sel_res: SAK, 20 for ISO-DEP. wakes: it answers WUPA after
-    HLTA, as it should. fresh_uid: it has a new UID each time it gets power, as phones do.
+    number of waiting times that the card asks for when it needs more time. sel_res: SAK, 0x20 for ISO-DEP. wakes: the
+    card answers WUPA after HLTA, as the standard demands. fresh_uid: the card has a new UID each time it gets power, as
+    phones have.
     """
 
     fsci: int = 8
@@ -44,19 +48,20 @@ class Traits:
 
 
 class Card:
-    """One card. The application on it takes `commands` and fills `answers`. The command None means: the reader let go.
+    """One card. Its application takes `commands` and fills `answers`.
 
-    `wtx_storm`: how many times it asks for more time before each answer, even if the answer is ready.
+    The command None means that the reader has let go of the card. `wtx_storm`: number of requests for more time before
+    each answer, even if the answer is ready.
     """
 
     def __init__(self, uid: bytes, traits: Traits | None = None, wtx_storm: int = 0) -> None:
         self.uid = uid
-        """The current UID. A random one changes when the power goes."""
+        """The current UID. With `fresh_uid` it changes when the power goes."""
         self.traits = traits or Traits()
         self.state: State = "off"
         self.rate = 106
         self.blocks = 0
-        """Blocks sent to it since it came, including RATS."""
+        """Number of blocks sent to the card since it was made, including RATS."""
         self.activations = 0
         self.commands: asyncio.Queue[bytes | None] = asyncio.Queue()
         self.answers: asyncio.Queue[bytes] = asyncio.Queue()
@@ -79,7 +84,7 @@ class Card:
     # --- ISO/IEC 14443-3 ---------------------------------------------------------------------------------------------
 
     def power(self, on: bool) -> None:
-        """The field is switched on or off."""
+        """Give the card power, or take its power away."""
         if on and self.state == "off":
             self.state = "idle"
         elif not on and self.state != "off":
@@ -90,10 +95,10 @@ class Card:
                 self.uid = _RANDOM_UID + sha256(self.uid).digest()[:3]
 
     def wakes(self, halted_too: bool) -> bool:
-        """Does it answer REQA, or WUPA if `halted_too`?
+        """Does the card answer REQA, or WUPA if `halted_too`?
 
-        A selected card does not answer, and returns to the state before (ISO/IEC 14443-3, 6.4: ACTIVE to IDLE, ACTIVE*
-        to HALT).
+        A selected card does not answer. It returns to the state that it had before it was selected (ISO/IEC 14443-3,
+        6.4: from ACTIVE to IDLE, from ACTIVE* to HALT).
         """
         if self.state == "active":
             self.state = "halted" if self._was_halted else "idle"
@@ -101,25 +106,25 @@ class Card:
         return self.state == "idle" or (halted_too and self.state == "halted" and self.traits.wakes)
 
     def select(self) -> None:
-        """It has been selected by its UID."""
+        """Become the selected card, after the reader has named its UID."""
         self._was_halted = self.state == "halted"
         self.state = "active"
 
     def halt(self) -> None:
-        """It got HLTA or DESELECT."""
+        """Become a halted card, after HLTA or DESELECT."""
         self._let_go()
         self.state = "halted"
         self._reset()
 
     def _let_go(self) -> None:
-        # The application knows nothing of what happened before the first command.
+        # Until the first command, the application does not know that there is a reader.
         if self.state == "protocol" and self._served:
             self.commands.put_nowait(None)
 
     # --- ISO/IEC 14443-4 ---------------------------------------------------------------------------------------------
 
     async def receive(self, block: bytes) -> bytes | None:
-        """The answer to one error-free block, or None if the card stays silent."""
+        """Return the answer to one error-free block, or None if the card stays silent."""
         if self.state == "active" and block == _HLTA:
             self.halt()
             return None
@@ -179,7 +184,7 @@ class Card:
         return self._next() if self._outgoing else None
 
     async def _answer(self, seconds: float) -> bytes:
-        """The application's answer if it comes in time, else a request for more time."""
+        """Return the application's answer if it comes in time, else a request for more time."""
         if self._storm:
             self._storm -= 1
             return self._send(bytes((0xF2, 1)))

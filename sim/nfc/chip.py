@@ -1,4 +1,4 @@
-"""The PN532: how it handles each command frame of its host (user manual UM0701-02, chapter 7)."""
+"""The PN532. It handles each command frame of its host (user manual UM0701-02, chapter 7)."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -29,14 +29,14 @@ _FOR_THE_AIR = range(0x32, 0x62, 2)
 _AUTOMATIC_RATS = 0x10
 _RESPONSE_LIMIT = 262
 _WAKING_BYTES = 6
-"""Bytes that a sleeping chip loses while their edges wake it."""
+"""Number of bytes that a sleeping chip loses. Their edges wake it."""
 
 Handler = Callable[[bytes], Awaitable[bytes | None]]
-"""Takes the data of a command and returns the data of the response, or None if the command is malformed."""
+"""A function that takes the data of a command and returns the response's data, or None if the command is malformed."""
 
 
 class Chip:
-    """Takes bytes from the host by `take`, and passes its frames to `emit` in order."""
+    """One chip. It takes bytes from the host by `take`, and passes its own frames to `emit` in order."""
 
     def __init__(self, antenna: Antenna, faults: Faults, emit: Callable[[bytes], None]) -> None:
         self.baudrate = POWER_UP_BAUDRATE
@@ -44,7 +44,7 @@ class Chip:
         self.asleep = not faults.stuck
         self.deaf = False
         self.revived = 0
-        """How often it was deaf and has recovered."""
+        """Number of times that the chip was deaf and recovered."""
         self.aborted = 0
         self._antenna = antenna
         self._faults = faults
@@ -81,7 +81,7 @@ class Chip:
         self.baudrate = POWER_UP_BAUDRATE
         self.parameters = 0x14
         self.low_battery = True
-        """The mode after power-up (AN10609_3). Until SAMConfiguration, the chip refuses commands that use the field."""
+        """The mode after power-up (AN10609_3). Before SAMConfiguration, the chip refuses to use the field."""
         self._registers = {_TX_MODE: 0, _RX_MODE: 0, _BIT_FRAMING: 0}
         self._timer = 0x0A
         self._activation_retries = 0xFF
@@ -92,7 +92,7 @@ class Chip:
     # --- the line ----------------------------------------------------------------------------------------------------
 
     def take(self, data: bytes, baudrate: int | None = None) -> None:
-        """Take bytes from the host. If they came at another `baudrate` than the chip's, they are noise."""
+        """Take bytes from the host. If `baudrate` is not the chip's, they are noise."""
         if self.deaf:
             self._perhaps_wake(data)
         if self.deaf or baudrate not in (None, self.baudrate):
@@ -161,7 +161,7 @@ class Chip:
         self._emit(frame)
 
     def go_wrong(self, faults: Faults) -> None:
-        """Have other faults from now on, and start counting commands again. `stuck` is only for power-up."""
+        """Use other faults from now on, and count commands from zero again. `stuck` only matters at power-up."""
         self._faults = faults
         self.commands = 0
         self._wakes_left = faults.deaf_wakes
@@ -234,7 +234,7 @@ class Chip:
             case b"\x05", value if len(value) == 3:
                 self._activation_retries = value[2]
             case ((b"\x04" | b"\x0a" | b"\x0b" | b"\x0c" | b"\x0d"), value) if value:
-                pass  # retries of its own ISO-DEP, and analogue settings that have no effect here
+                pass  # retries of the chip's own ISO-DEP, and analogue settings, have no effect here
             case _:
                 return None
         return b""
@@ -242,7 +242,7 @@ class Chip:
     # --- cards -------------------------------------------------------------------------------------------------------
 
     def _patience(self) -> float | None:
-        """Seconds that InCommunicateThru waits; None means for ever (RFConfiguration, item 02)."""
+        """Return the seconds that InCommunicateThru waits, or None if it waits for ever (RFConfiguration, item 02)."""
         return 100e-6 * 2 ** (self._timer - 1) if self._timer else None
 
     async def _in_list_passive_target(self, data: bytes) -> bytes | None:
@@ -257,7 +257,7 @@ class Chip:
         tries = 0
         while len(self._targets) < data[0]:
             if self._targets:
-                self._targets[-1].halt()  # to find a second card; the first stays halted if there is none
+                self._targets[-1].halt()  # only then a second card is found; without one, the first card stays halted
             card = await self._antenna.look(uid=uid)
             if card is not None:
                 self._targets.append(card)
@@ -276,7 +276,7 @@ class Chip:
         return bytes((len(listed),)) + b"".join(listed)
 
     def _set_for(self, short_frames: bool) -> None:
-        """Set the registers as REQA or SELECT leaves them, at 106 kbit/s."""
+        """Set the registers to the values that they have after REQA or SELECT, at 106 kbit/s."""
         self._registers[_TX_MODE] = self._registers[_RX_MODE] = 0 if short_frames else _WITH_CRC
         self._registers[_BIT_FRAMING] = _SHORT_FRAME if short_frames else 0
 
@@ -285,7 +285,7 @@ class Chip:
         return bytes((number,)) + traits.sens_res + bytes((traits.sel_res, len(card.uid))) + card.uid
 
     async def _activate(self, card: Card) -> bytes:
-        """The ATS of a card with which the chip itself speaks ISO-DEP."""
+        """Start the chip's own ISO-DEP with a card. Returns the card's ATS, or no bytes if there is none."""
         self._own = None
         if not card.traits.sel_res & 0x20:
             return b""
@@ -357,7 +357,7 @@ class Chip:
         if self._target(data[0] & 0x3F) is None or self._own is None:
             return _WRONG_CONTEXT
         if data[0] & 0x40:
-            return _INVALID_PARAMETER  # a command in several pieces, which no host here sends
+            return _INVALID_PARAMETER  # a command in several pieces; no host here sends such a command
         if len(data) > 1:
             try:
                 self._response_left = await self._own.exchange(data[1:])

@@ -1,4 +1,4 @@
-"""Faults between host, chip and card: by chance with a seed, or at a given moment."""
+"""Faults between host, chip and card. They happen by chance, with a seed, or at a given moment."""
 
 import random
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ def _told(default: Any, meaning: str) -> Any:
 
 @dataclass(frozen=True)
 class Faults:
-    """The faults. Chances are 0 to 1, for each frame in each direction. `None` means never."""
+    """The faults. A chance is a number from 0 to 1, for each frame in each direction. `None` means never."""
 
     seed: int = _told(0, "chooses which faults happen")
     air_lost: float = _told(0.0, "chance that a block between chip and card is lost")
@@ -35,11 +35,11 @@ class Chance:
         self._random = random.Random(seed)
 
     def strikes(self, probability: float) -> bool:
-        """Does a fault of this chance happen now?"""
+        """Decide whether a fault of this probability happens now."""
         return probability > 0 and self._random.random() < probability
 
     def damage(self, frame: bytes) -> bytes:
-        """`frame` with one to three bits flipped, or with a byte removed or added."""
+        """Return `frame` with one to three bits flipped, or with a byte removed or added."""
         changed = bytearray(frame)
         match self._random.randrange(5):
             case 0:

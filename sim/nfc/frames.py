@@ -29,7 +29,7 @@ Item = Command | Abort | Repeat
 
 
 def response(code: int, data: bytes) -> bytes:
-    """The frame that answers command `code`."""
+    """Return the frame that answers the command `code`."""
     content = bytes((0xD5, code + 1)) + data
     size = len(content)
     if size <= 255:
@@ -41,7 +41,7 @@ def response(code: int, data: bytes) -> bytes:
 
 
 def parse(buffer: bytearray) -> list[Item]:
-    """Take all whole frames from the front of `buffer`. Anything else, and any damaged frame, is skipped."""
+    """Take all complete frames from the front of `buffer`. Damaged frames and other bytes are skipped."""
     items: list[Item] = []
     while (start := buffer.find(b"\x00\xff")) >= 0:
         frame = bytes(buffer[start : start + 2 + 3 + 2 + 265 + 1])
@@ -55,7 +55,11 @@ def parse(buffer: bytearray) -> list[Item]:
 
 
 def _parse_one(frame: bytes) -> tuple[Item | None, int]:
-    """The item at the start of `frame`, or None if it is none, and its size; 0 while more bytes are needed."""
+    """Return the item at the start of `frame`, and its size.
+
+    If no good item starts there, it is None with the number of bytes to skip. While more bytes are needed, it is None
+    with 0.
+    """
     if len(frame) < 4:
         return None, 0
     if frame[2:4] == b"\x00\xff":

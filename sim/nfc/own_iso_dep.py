@@ -1,4 +1,4 @@
-"""The ISO-DEP that the PN532 itself speaks for InDataExchange: frames of 64 bytes, not controlled by the host."""
+"""The PN532's own ISO-DEP, for InDataExchange. Its frames have up to 64 bytes, and the host cannot control it."""
 
 from sim.nfc.antenna import Antenna
 
@@ -21,7 +21,7 @@ class OwnIsoDep:
         self._number = 0
 
     async def exchange(self, command: bytes) -> bytes:
-        """Send `command` and return the response. Raises ProtocolError."""
+        """Send `command` and return the response. Raises ProtocolError if the card fails."""
         pieces = [command[at : at + self._size] for at in range(0, len(command), self._size)] or [b""]
         for piece in pieces[:-1]:
             answer = await self._ask(bytes((0x12 | self._number,)) + piece)
@@ -40,7 +40,7 @@ class OwnIsoDep:
             answer = await self._ask(bytes((0xA2 | self._number,)))
 
     async def _ask(self, block: bytes) -> bytes:
-        """The card's block. Requests for more time are granted, and damaged blocks are asked for again."""
+        """Send `block` and return the card's block. Grant requests for more time, and ask again for damaged blocks."""
         outgoing, patience = block, self._fwt
         again = block if block[0] & 0xF0 == 0xA0 else bytes((0xB2 | self._number,))
         failures = 0

@@ -1,6 +1,6 @@
 """A line to a PN532 over an asyncio stream, for a driver that runs in the same process as the virtual chip.
 
-It is a `Line` as `firmware.nfc.pn532_chip` describes it, beside `firmware.nfc.hsu.Hsu`. It has no speed to set.
+Like `firmware.nfc.hsu.Hsu`, it is a `Line` as `firmware.nfc.pn532_chip` describes it. It has no speed to set.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from protocol.errors import TransportError
 
 _WAKE = b"\x55\x55" + bytes(14)
-"""What wakes the chip on its UART (user manual UM0701-02, 7.2.11)."""
+"""The bytes that wake the chip on its UART (user manual UM0701-02, 7.2.11)."""
 
 
 class StreamLine:
@@ -27,7 +27,7 @@ class StreamLine:
         await asyncio.sleep(0)
 
     async def read(self, timeout_ms: int) -> bytes:
-        """What has come, as soon as anything has; empty after `timeout_ms`.
+        """Return the bytes that have come, as soon as there are any. Return no bytes after `timeout_ms`.
 
         Raises TransportError `nfc.reader` when the line is closed.
         """
@@ -45,4 +45,4 @@ class StreamLine:
         await self.write(_WAKE)
 
     async def set_baudrate(self, baudrate: int) -> None:
-        """Nothing: this line has no speed."""
+        """Do nothing, because this line has no speed."""

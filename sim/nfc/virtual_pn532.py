@@ -30,9 +30,10 @@ class LineCounts:
 class VirtualPn532:
     """The board.
 
-    faults: see `Faults`. paced: everything takes as long as on real air and on a real line. traits: of the phones that
-    are held to it. looks_between: how many looks must have found the field empty before the next phone comes. People
-    take longer to swap phones than a reader takes to notice; 0 is for phones that come at once. lingers: see `Antenna`.
+    faults: see `Faults`. paced: if true, everything takes as long as on real air and on a real line. traits: parameters
+    of the phones that are held to the board. looks_between: number of looks that must find the field empty before the
+    next phone comes. People swap phones so slowly that a reader always notices the empty field. 0 is for phones that
+    come at once. lingers: see `Antenna`.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class VirtualPn532:
         self._card: Card | None = None
 
     def go_wrong(self, faults: Faults) -> None:
-        """Have other faults from now on, with their own seed."""
+        """Use other faults from now on, and the seed that belongs to them."""
         self._faults = self.antenna.faults = faults
         self._chance = self.antenna.chance = Chance(faults.seed)
         self.chip.go_wrong(faults)
@@ -71,9 +72,9 @@ class VirtualPn532:
     # --- hosts -------------------------------------------------------------------------------------------------------
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> str:
-        """Listen; returns "host:port" for MOORING_UART1.
+        """Listen for a host. Returns "host:port" for MOORING_UART1.
 
-        A host that reboots connects again; the chip has kept running.
+        A host that reboots connects again. The chip keeps running meanwhile.
         """
         self._server = await asyncio.start_server(self._accept, host, port)
         address = self._server.sockets[0].getsockname()
@@ -104,9 +105,9 @@ class VirtualPn532:
             writer.close()
 
     def open_terminal(self) -> str:
-        """A pty with the chip behind it; returns the path of the serial port."""
+        """Open a pty with the chip behind it. Returns the path of the serial port."""
         inner, outer = os.openpty()
-        # Raw from the start, and kept open here, so that a program can close and reopen it without changing its mode.
+        # The pty is raw from the start. It stays open here, so it keeps this mode when a program closes and reopens it.
         tty.setraw(outer)
         os.set_blocking(inner, False)
         self._terminal = inner, outer
@@ -121,13 +122,13 @@ class VirtualPn532:
     def attach(self, write: Callable[[bytes], None]) -> None:
         """Connect a host that takes bytes by `write`. The bytes that it sends go to `hear`."""
         self._write = write
-        self.antenna.empty_looks = 0  # those were looks of another host, and this one has not looked yet
+        self.antenna.empty_looks = 0  # this host has not looked yet
         if self._leaves is None:
             self._leaves = asyncio.create_task(self._leave())
         self._connected.set()
 
     def hear(self, data: bytes, baudrate: int | None = None) -> None:
-        """Bytes from the host."""
+        """Take bytes from the host."""
         self.line.to_chip += 1
         self.line.bytes_to_chip += len(data)
         if self._chance.strikes(self._faults.line_lost):
@@ -163,13 +164,13 @@ class VirtualPn532:
                 self._write(data)
 
     async def stop(self) -> None:
-        """Take everything's power away."""
+        """Switch the board off, and end the connections of its hosts."""
         await self.chip.close()
         await self.antenna.close()
         if self._server is not None:
             self._server.close()
         for writer in self._serving.values():
-            writer.close()  # its reader then sees the end of the stream, and ends
+            writer.close()  # the task that reads from this host then sees the end of the stream
         await asyncio.gather(*self._serving)
         if self._leaves is not None:
             self._leaves.cancel()
@@ -181,17 +182,17 @@ class VirtualPn532:
             self._terminal = None
 
     async def connected(self) -> None:
-        """Returns once a host is on the line."""
+        """Wait until a host is on the line."""
         await self._connected.wait()
 
     # --- phones: `sim.phone.phone.Field` -----------------------------------------------------------------------------
 
     def card(self, uid: bytes) -> Card:
-        """A new card with this board's traits. It is not in the field yet."""
+        """Return a new card with this board's traits. It is not in the field yet."""
         return Card(uid, self.traits, self._faults.wtx_storm)
 
     async def present(self, uid: bytes) -> None:
-        """Hold a phone to the reader, once the reader has noticed that the last one is gone."""
+        """Hold a phone to the reader, once the reader has noticed that the previous phone is gone."""
         await self.connected()
         async with self.antenna.looked:
             await self.antenna.looked.wait_for(lambda: self.antenna.empty_looks >= self._looks_between)
@@ -199,19 +200,19 @@ class VirtualPn532:
         self.antenna.bring(self._card)
 
     async def command(self) -> bytes | None:
-        """The next command for the phone.
+        """Return the next command for the phone.
 
-        None once the reader has let go, the phone has left the field, or the host has disconnected.
+        Returns None once the reader has let go, the phone has left the field, or the host has disconnected.
         """
         return None if self._card is None else await self._card.commands.get()
 
     async def respond(self, response: bytes) -> None:
-        """The phone's response."""
+        """Send the phone's response."""
         if self._card is not None:
             self._card.answers.put_nowait(response)
 
     async def remove(self) -> None:
-        """The phone has been taken away."""
+        """Take the phone away."""
         if self._card is not None:
             self.antenna.take(self._card)
             self._card = None

@@ -1,4 +1,4 @@
-"""The phone's applications for ISO-DEP: a Type 4 Tag with one NDEF file, the mdoc application, the stay-key app."""
+"""The phone's applications for ISO-DEP: a Type 4 Tag with one NDEF file, the mdoc application and the stay-key app."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,10 +21,10 @@ _UNKNOWN_CLA = b"\x6e\x00"
 
 
 Wallet = Literal[
-    "open",  # answers each request with what it has, even if that is nothing, and waits for the next request
-    "closes",  # the same, but it ends the session with its first answer
+    "open",  # answers each request with the documents that it has, even with none, and waits for the next request
+    "closes",  # answers as "open" does, but ends the session with its first answer
     "throws",  # ends the session without an answer if it does not have every document type in the request
-    "silent",  # stops answering in that case
+    "silent",  # stops answering if it does not have every document type in the request
 ]
 """How a wallet behaves if it does not have everything in the request."""
 
@@ -34,9 +34,10 @@ class Habits:
     """How this phone behaves on the air. The defaults are those of a good modern phone.
 
     max_read, max_write: MLe and MLc of its capability container. max_command, max_response: the lengths that it offers
-    for NFC retrieval. chunk: most data bytes in one response, None for as many as Le allows. ignore_le: it sends
-    `chunk` bytes whatever Le says. empty_polls: how often its NDEF file reads as empty before it has content. wallet:
-    see `Wallet`. hangs_up: once the reader has ended the session, it answers no further command.
+    for NFC retrieval. chunk: maximum number of data bytes in one response, or None for as many as Le allows. ignore_le:
+    the phone sends `chunk` bytes and ignores Le. empty_polls: number of times that its NDEF file reads as empty before
+    it has content. wallet: see `Wallet`. hangs_up: after the reader has ended the session, the phone answers no further
+    command.
     """
 
     max_read: int = 0x7FFF
@@ -61,11 +62,12 @@ class _Command:
 
 
 class Applet:
-    """Takes command APDUs and returns response APDUs. `on_message` takes each session message and may return one.
+    """Takes command APDUs and returns response APDUs.
 
-    `on_ndef` is for a phone that negotiates: it takes each NDEF message that the reader writes, and returns the message
-    that the reader reads next. Without it the file cannot be written. `engaged` is true once the reader has read
-    `last_message`; if there is none, once it has read anything. `stay_keys`: the keys in the stay-key app, if any.
+    `on_message` takes each session message and may return an answer. `on_ndef` is for a phone that negotiates. It takes
+    each NDEF message that the reader writes, and returns the message that the reader reads next. Without `on_ndef` the
+    file cannot be written. `engaged` becomes true when the reader has read `last_message`. Without `last_message`, it
+    becomes true when the reader has read anything. `stay_keys`: the keys in the stay-key app, or None without this app.
     """
 
     def __init__(
@@ -99,7 +101,7 @@ class Applet:
         self.engaged = False
 
     def process(self, raw: bytes) -> bytes:
-        """The response to one command."""
+        """Process one command, and return the response."""
         command = _parse(raw)
         if command is None:
             return _WRONG_LENGTH
@@ -155,7 +157,10 @@ class Applet:
         return content[offset:end] + _OK
 
     def _update_binary(self, command: _Command, on_ndef: Callable[[bytes], bytes | None]) -> bytes:
-        """The file is written in one command, or with NLEN 0 first, then the content, then NLEN (Type 4 Tag, 4.5)."""
+        """Take one write command, and return the response.
+
+        A reader writes the file in one command, or it writes NLEN 0, then the content, then NLEN (Type 4 Tag, 4.5).
+        """
         if self._file != b"\xe1\x04":
             return _CONDITIONS
         if len(command.data) > self._habits.max_write:
@@ -201,7 +206,10 @@ class Applet:
 
 
 def _parse(raw: bytes) -> _Command | None:
-    """ISO/IEC 7816-4 clause 5.2, cases 1 to 4 in both forms; None where lengths do not add up."""
+    """Return the command in `raw`, or None if its lengths do not add up.
+
+    Short and extended commands of cases 1 to 4 are read (ISO/IEC 7816-4, clause 5.2).
+    """
     if len(raw) < 4:
         return None
     body = raw[4:]

@@ -1,5 +1,4 @@
-"""The phone's Bluetooth: BLE retrieval in both modes over a bumble host, and its interface for the rest of the
-phone."""
+"""The phone's Bluetooth: BLE retrieval in both modes over a bumble host. `BleLine` is its interface."""
 
 import asyncio
 import uuid as uuid_module
@@ -22,7 +21,7 @@ from sim.phone.engagement import Mode
 START, END = b"\x01", b"\x02"
 FIND_SECONDS = 10.0
 ATTEMPTS = 3
-"""After so many connections lost before State = 01, the phone gives up."""
+"""Number of connections that the phone may lose before State = 01. Then it gives up."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class BleJob:
     e_device_key_bytes: bytes
 
     def ident(self) -> bytes:
-        """The value that the reader's Ident must have."""
+        """Return the value that the reader's Ident must have."""
         return HKDF(hashes.SHA256(), 16, None, b"BLEIdent").derive(self.e_device_key_bytes)
 
 
@@ -42,9 +41,9 @@ class BleJob:
 class BleHabits:
     """How this phone behaves on BLE.
 
-    mtu: its value in the MTU exchange. vanish: it disconnects "before-start", or "after-start" as soon as the session
-    has begun, `vanishings` times. check_ident: it disconnects from a reader with a wrong Ident. end_first: it sends
-    State = 02 instead of anything else.
+    mtu: its value in the MTU exchange. vanish: the phone disconnects `vanishings` times, either "before-start" or
+    "after-start", as soon as the session has begun. check_ident: the phone disconnects from a reader with a wrong
+    Ident. end_first: the phone ends each session with State = 02 and takes no message.
     """
 
     mtu: int = 517
@@ -57,22 +56,22 @@ class BleHabits:
 class BleLine(Protocol):
     """The phone's Bluetooth, for one session at a time.
 
-    `moved` is (bytes received, bytes sent), counted in the parts of messages.
+    `moved` is (bytes received, bytes sent) in all parts of messages.
     """
 
     moved: tuple[int, int]
 
     async def open(self, job: BleJob) -> None:
-        """Connect to the reader, or let it connect.
+        """Connect to the reader, or wait until the reader connects.
 
-        Raises TimeoutError, or ConnectionError with the reason in one word.
+        Raises TimeoutError if a step takes too long, and ConnectionError (with the reason in one word) if it fails.
         """
 
     async def receive(self) -> bytes | None:
-        """The reader's next message; None when the session is over."""
+        """Return the reader's next message, or None when the session is over."""
 
     async def send(self, message: bytes) -> None:
-        """Send a message. Raises ConnectionError."""
+        """Send a message. Raises ConnectionError if the connection is lost."""
 
     async def close(self) -> None:
         """End the session and the connection."""
@@ -83,7 +82,7 @@ def _named(number: int) -> UUID:
 
 
 class PhoneBluetooth:
-    """A `BleLine` over a bumble device of its own, in this process."""
+    """A `BleLine` in this process. It has its own bumble device."""
 
     def __init__(self, device: Device, habits: BleHabits) -> None:
         self.device = device
@@ -100,7 +99,7 @@ class PhoneBluetooth:
     async def attach(
         cls, source: TransportSource, sink: TransportSink, address: str, habits: BleHabits
     ) -> "PhoneBluetooth":
-        """A phone over an HCI transport, with a random address of its own."""
+        """Return a phone's Bluetooth over an HCI transport. `address` is its random address."""
         device = Device("phone", Address(address), host=Host(source, sink))
         await device.power_on()
         return cls(device, habits)
@@ -116,7 +115,7 @@ class PhoneBluetooth:
         self._serving = False
 
     async def open(self, job: BleJob) -> None:
-        """Connect to the reader, or let it connect."""
+        """Connect to the reader, or wait until the reader connects."""
         self._reset()
         self.moved = self.parts = (0, 0)
         for attempt in range(ATTEMPTS):
@@ -150,9 +149,9 @@ class PhoneBluetooth:
         return await self.begin(await self.find(job.uuid), job)
 
     async def begin(self, address: Address, job: BleJob) -> bool:
-        """Connect to the reader at `address`, up to State = 01.
+        """Connect to the reader at `address`, and begin the session with State = 01.
 
-        False if it disconnected on purpose and is to try again.
+        Returns False if the phone disconnected on purpose and must try again.
         """
         connection = await self.device.connect_le(address, timeout=FIND_SECONDS)
         client = connection.gatt_client
@@ -183,7 +182,7 @@ class PhoneBluetooth:
         return True
 
     async def find(self, uuid: uuid_module.UUID) -> Address:
-        """Scan until a device advertises the service."""
+        """Scan until a device advertises the service. Returns the address of that device."""
         found: asyncio.Future[Address] = asyncio.get_running_loop().create_future()
         wanted = b"\x11\x07" + uuid.bytes[::-1]
 
@@ -234,7 +233,7 @@ class PhoneBluetooth:
             self._lost.clear()
             await self._advertise(job)
         if self._connection is None:
-            raise ConnectionError("lost")  # after State = 01 the transaction is over
+            raise ConnectionError("lost")  # a connection that is lost after State = 01 ends the transaction
         self.mtu = self._connection.att_mtu
         if self._leaves("after-start"):
             await self._hang_up()
@@ -280,7 +279,7 @@ class PhoneBluetooth:
             self._parts = bytearray()
 
     async def receive(self) -> bytes | None:
-        """The reader's next message."""
+        """Return the reader's next message."""
         if self.habits.end_first:
             await self._say(END)
             return None

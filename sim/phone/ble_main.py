@@ -25,7 +25,7 @@ def _report(**facts: object) -> None:
 
 
 class _Service:
-    """Executes the commands. Messages of the session are reported when they come."""
+    """Executes the commands, and reports each message of the session when it comes."""
 
     def __init__(self, phone: PhoneBluetooth) -> None:
         self._phone = phone
@@ -60,7 +60,7 @@ class _Service:
 
 
 async def _run(options: argparse.Namespace) -> None:
-    logging.getLogger("bumble").setLevel(logging.CRITICAL)  # broken connections are part of the tests
+    logging.getLogger("bumble").setLevel(logging.CRITICAL)  # tests break connections on purpose
     transport = await open_tcp_client_transport(options.hci)
     habits = BleHabits(options.mtu, options.vanish, options.vanishings, not options.any_ident, options.end_first)
     phone = await PhoneBluetooth.attach(transport.source, transport.sink, options.address, habits)
@@ -73,7 +73,7 @@ async def _run(options: argparse.Namespace) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point; runs until its input ends."""
+    """Run the process until its input ends."""
     parser = argparse.ArgumentParser(prog="sim.phone.ble_main", description=__doc__)
     parser.add_argument("--hci", required=True, metavar="HOST:PORT", help="where the air serves HCI")
     parser.add_argument("--address", required=True, help="random static address of this phone")

@@ -17,7 +17,7 @@ _ENDED: dict[str, Any] = {"done": ""}
 class BleProcess:
     """A `sim.phone.ble.BleLine` on the air that serves HCI at `hci`; an async context.
 
-    `mtu` and `parts` (received, sent) are those of the last session.
+    `mtu` and `parts` (numbers of parts received and sent) are values of the latest session.
     """
 
     def __init__(self, hci: str, habits: BleHabits | None = None) -> None:
@@ -56,7 +56,7 @@ class BleProcess:
 
     @property
     def pid(self) -> int:
-        """Of the process, once it runs."""
+        """Id of the process, which must be running."""
         assert self._process is not None
         return self._process.pid
 
@@ -82,9 +82,9 @@ class BleProcess:
         said = await self._done.get()
         while said["done"] != done:
             if said is _ENDED:
-                self._done.put_nowait(_ENDED)  # so that the next caller sees it too
+                self._done.put_nowait(_ENDED)  # so that the next caller also sees the end
                 raise TransportError("phone.ended", "the process that is the phone's Bluetooth has ended")
-            said = await self._done.get()  # nobody waits for it any more
+            said = await self._done.get()  # nobody waits for the previous report any more
         if "why" in said:
             raise ConnectionError(said["why"])
         return said
@@ -96,13 +96,13 @@ class BleProcess:
         self.moved, self.parts, self.mtu = tuple(said["moved"]), tuple(said["parts"]), said["mtu"]
 
     async def open(self, job: BleJob) -> None:
-        """Connect to the reader, or let it connect."""
+        """Connect to the reader, or wait until the reader connects."""
         while not self._messages.empty():
             self._messages.get_nowait()
         await self._command(do="open", mode=job.mode, uuid=str(job.uuid), key=job.e_device_key_bytes.hex())
 
     async def receive(self) -> bytes | None:
-        """The reader's next message."""
+        """Return the reader's next message."""
         return await self._messages.get()
 
     async def send(self, message: bytes) -> None:

@@ -22,14 +22,17 @@ _SERVICE = b"urn:nfc:sn:handover"
 
 @dataclass(frozen=True)
 class BleOffer:
-    """BLE retrieval as offered in a handover: the modes and the service's UUID. None means: take the reader's UUID."""
+    """BLE retrieval as offered in a handover: the modes and the service's UUID.
+
+    If the UUID is None, the phone takes the reader's UUID.
+    """
 
     modes: frozenset[Mode]
     uuid: uuid_module.UUID | None
 
     @property
     def mode(self) -> Mode:
-        """The mode that a reader should choose: the phone as central, if it offers that."""
+        """Return the mode that a reader should choose: "central" if the phone offers it, else "peripheral"."""
         return "central" if "central" in self.modes else "peripheral"
 
 
@@ -51,9 +54,9 @@ def load_cose_key(key: dict[int, object]) -> ec.EllipticCurvePublicKey:
 
 
 def device_engagement(public: ec.EllipticCurvePublicKey, version: Version = "1.0") -> bytes:
-    """DeviceEngagement for NFC. The carriers are in the handover message, not here.
+    """Return a DeviceEngagement for NFC. The carriers are in the handover message, not here.
 
-    Version 1.1 has two more elements, OriginInfos and Capabilities, and has version and security last.
+    Version 1.1 has two more elements, OriginInfos and Capabilities. Its version and security come after them.
     """
     said: dict[int, Any] = {0: version, 1: [1, cbor2.CBORTag(24, cbor2.dumps(cose_key(public)))]}
     if version == "1.1":
@@ -62,7 +65,7 @@ def device_engagement(public: ec.EllipticCurvePublicKey, version: Version = "1.0
 
 
 def e_device_key_bytes(public: ec.EllipticCurvePublicKey) -> bytes:
-    """EDeviceKeyBytes as in `device_engagement`."""
+    """Return EDeviceKeyBytes, as they are in `device_engagement`."""
     return cbor2.dumps(cbor2.CBORTag(24, cbor2.dumps(cose_key(public))))
 
 
@@ -72,7 +75,7 @@ def _record(tnf: int, kind: bytes, identifier: bytes, payload: bytes) -> bytes:
 
 
 def _message(*records: bytes) -> bytes:
-    """An NDEF message of these records. Flags mark the first record and the last."""
+    """Return an NDEF message of these records. Flags mark the first record and the last record."""
     marked = [bytearray(record) for record in records]
     marked[0][0] |= 0x80
     marked[-1][0] |= 0x40
@@ -82,7 +85,7 @@ def _message(*records: bytes) -> bytes:
 def handover_select(
     engagement: bytes, max_command: int, max_response: int, nfc: bool = True, ble: BleOffer | None = None
 ) -> bytes:
-    """A Handover Select that offers NFC retrieval with these lengths, BLE, or both."""
+    """Return a Handover Select that offers NFC retrieval with these lengths, or BLE, or both."""
     carriers, records = [], []
     if ble is not None:
         carriers.append(_record(1, b"ac", b"", b"\x01\x010\x01\x04mdoc"))
@@ -104,13 +107,13 @@ def handover_select(
 SERVICE_PARAMETER = _message(
     _record(1, b"Tp", b"", b"\x10" + bytes((len(_SERVICE),)) + _SERVICE + b"\x00\x08\x0f\xff\xff")
 )
-"""The first message of a phone that negotiates: it has the handover service, and answers within 2 ms."""
+"""First message of a phone that negotiates. It says that the phone has the handover service and answers within 2 ms."""
 SERVICE_SELECT = _message(_record(1, b"Ts", b"", bytes((len(_SERVICE),)) + _SERVICE))
 SERVICE_GRANTED = _message(_record(1, b"Te", b"", b"\x00"))
 
 
 def requested_uuid(handover_request: bytes) -> uuid_module.UUID | None:
-    """The UUID in the BLE record of a reader's Handover Request."""
+    """Return the UUID in the BLE record of a reader's Handover Request, or None without such a record."""
     mark = b"application/vnd.bluetooth.le.oob0"
     at = handover_request.find(mark)
     found = handover_request.find(b"\x11\x07", at) if at >= 0 else -1

@@ -24,16 +24,16 @@ Result = Literal[
     "recognized",  # the reader proved that it knows a stay key of this phone, and got this phone's proof
     "declined",  # the owner said no
     "unknown-reader",  # the reader could not be verified, so the phone did not answer
-    "no-document",  # the phone has nothing of the request, or not all of it if the wallet wants all or nothing
+    "no-document",  # the phone has no requested document, or its wallet refuses because one is missing
     "unreadable",  # the reader's message could not be decrypted or read
     "unfinished",  # the contact ended before a request came
-    "unmet",  # the reader was not found over BLE, or was another one
+    "unmet",  # the phone did not find the reader over BLE, or found another reader
 ]
 
 
 @dataclass(frozen=True)
 class Event:
-    """A moment of a tap: seconds since it began, the event, and numbers about it."""
+    """A moment of a tap: seconds since the tap began, name of the event, and facts about the event."""
 
     seconds: float
     name: str
@@ -45,9 +45,10 @@ class TapOutcome:
     """How one tap went, as the phone saw it.
 
     reader: the verified name of the reader. requests: the document types of each request. asked: the elements of the
-    last request, and whether the reader will keep each. shared: what the phone gave, {document type: {namespace:
-    [element]}}. status: the last session status received. device_response, session_transcript: as a recorder on this
-    phone would have them. received, sent: APDU bytes. seconds: length of the whole contact.
+    last request, and whether the reader will keep each element. shared: the elements that the phone gave, {document
+    type: {namespace: [element]}}. status: the last session status received. device_response, session_transcript: the
+    bytes that a recorder on this phone would store. received, sent: bytes of APDUs and of BLE parts. seconds: length of
+    the whole contact.
     """
 
     result: Result
@@ -67,13 +68,13 @@ class TapOutcome:
 
 
 class Field(Protocol):
-    """The reader's field, from the phone's side. `sim.nfc.virtual_pn532.VirtualPn532` is one."""
+    """The reader's field, from the phone's side. `sim.nfc.virtual_pn532.VirtualPn532` implements it."""
 
     async def present(self, uid: bytes) -> None:
         """Enter the field, and return once the reader has noticed."""
 
     async def command(self) -> bytes | None:
-        """The next command APDU. None once the reader has let go."""
+        """Return the next command APDU, or None once the reader has let go of the phone."""
 
     async def respond(self, response: bytes) -> None:
         """Answer the command."""
@@ -83,7 +84,7 @@ class Field(Protocol):
 
 
 FOREVER = 3600.0
-"""Longest time in seconds that a guest waits at a door."""
+"""Maximum number of seconds that a guest waits at a door."""
 
 
 class Transaction:
@@ -97,7 +98,7 @@ class Transaction:
         self._e_device_key_bytes = engagement.e_device_key_bytes(key.public_key())
         own_uuid = None if phone.negotiates else uuid.uuid4()
         self.ble = BleOffer(phone.ble_modes, own_uuid) if phone.ble_modes else None
-        """The offer for BLE, with the reader's UUID once that is known."""
+        """The offer for BLE. If the phone takes the reader's UUID, the offer has it once the reader has sent it."""
         select = engagement.handover_select(
             said, phone.habits.max_command, phone.habits.max_response, phone.nfc, self.ble
         )
@@ -111,12 +112,12 @@ class Transaction:
         self._outcome = TapOutcome("unfinished")
         self._events: list[Event] = []
         self.thinking = 0.0
-        """Seconds that the owner needs before the last answer may be sent. The caller waits and sets it to 0."""
+        """Seconds that the owner needs before the latest answer may be sent. The caller waits so long and sets 0."""
         self.owner_asked = False
         self._note("tap")
 
     def process(self, command: bytes) -> bytes:
-        """The response APDU to `command`."""
+        """Process `command`, and return the response APDU."""
         engaged = self._applet.engaged
         answer = self._applet.process(command)
         if stay_key.answered(command) and self._phone.stay_keys is not None and self._phone.stay_keys.recognized:
@@ -154,7 +155,7 @@ class Transaction:
         return bool(self._session.transcript)
 
     def ble_job(self) -> BleJob:
-        """The session for the phone's Bluetooth after a handover to BLE."""
+        """Return the session that the phone's Bluetooth must begin after a handover to BLE."""
         assert self.ble is not None and self.ble.uuid is not None
         return BleJob(self.ble.mode, self.ble.uuid, self._e_device_key_bytes)
 
@@ -169,12 +170,15 @@ class Transaction:
         self._outcome = replace(self._outcome, result="unmet", carrier="ble")
 
     def moved(self, received: int, sent: int) -> None:
-        """Count bytes of BLE parts."""
+        """Add the bytes of BLE parts to the outcome."""
         before = self._outcome
         self._outcome = replace(before, received=before.received + received, sent=before.sent + sent)
 
     def _negotiate(self, message: bytes) -> bytes | None:
-        """Tag NDEF Exchange Protocol: the reader selects the service, then writes the Handover Request."""
+        """Answer one message of the Tag NDEF Exchange Protocol.
+
+        The reader first selects the service, and then writes the Handover Request.
+        """
         if message == engagement.SERVICE_SELECT:
             return engagement.SERVICE_GRANTED
         self._session.handover_request = message
@@ -253,13 +257,14 @@ def _unheard(_: Event) -> None:
 class Phone:
     """A phone with documents on it.
 
-    credentials: its documents. reader_roots: the reader authorities that it trusts; it answers no other reader.
-    authentication: deviceSignature or deviceMac. curve: of its session keys (P-256 unless given). consent: the owner's
-    answer. consent_seconds: how long the owner needs. agrees: an event that the answer waits for, if any. tamper: what
-    a dishonest owner's software changes. replay: a recorded DeviceResponse to present instead of an honest one.
-    habits: see `Habits`. nfc, ble_modes: the retrieval that it offers. negotiates: its handover is negotiated.
-    version: of its engagement. stay_keys: the keys in its stay-key app, if it has one. radio: its Bluetooth, needed
-    with `ble_modes`. on_event: called with each moment of a tap.
+    credentials: its documents. reader_roots: the reader authorities that it trusts. It answers no other reader.
+    authentication: deviceSignature or deviceMac. curve: curve of its session keys (P-256 unless given). consent: the
+    owner's answer. consent_seconds: seconds that the owner needs to answer. agrees: if given, the phone waits for this
+    event before it answers. tamper: the change that a dishonest owner's software makes. replay: a recorded
+    DeviceResponse that the phone presents instead of an honest one. habits: see `Habits`. nfc, ble_modes: the retrieval
+    that it offers. negotiates: true for a negotiated handover. version: version of its engagement. stay_keys: the keys
+    in its stay-key app, or None without this app. radio: its Bluetooth, needed with `ble_modes`. on_event: function
+    that is called with each moment of a tap.
     """
 
     credentials: Sequence[Credential]
@@ -281,7 +286,7 @@ class Phone:
     on_event: Callable[[Event], None] = _unheard
 
     def touch(self) -> Transaction:
-        """A new contact, for a caller that exchanges the APDUs itself."""
+        """Begin a contact, for a caller that exchanges the APDUs itself."""
         return Transaction(self)
 
     async def tap(self, reader: Field, tear_off_after: int | None = None, patience: float = 30.0) -> TapOutcome:
@@ -289,7 +294,7 @@ class Phone:
 
         After a handover to BLE the phone is taken away from the reader, and the session goes on over `radio`.
 
-        `tear_off_after`: after so many commands, the phone is taken away instead of answering the next one.
+        `tear_off_after`: number of commands that the phone answers. At the next command it is taken away instead.
         """
         transaction = self.touch()
         patience_lost = False

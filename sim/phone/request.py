@@ -1,5 +1,7 @@
-"""Reads a DeviceRequest and checks its reader authentication, so that the phone can show its owner who asks for
-what."""
+"""Reads a DeviceRequest and checks its reader authentication.
+
+So the phone can show its owner which reader asks for which elements.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -23,7 +25,11 @@ class RequestError(Exception):
 
 @dataclass(frozen=True)
 class Asked:
-    """A document in the request: {namespace: {element: will it be kept}}, and who asks; None for an unknown reader."""
+    """A document in the request.
+
+    `elements` is {namespace: {element: whether the reader will keep it}}. `reader` is the name of the reader, or None
+    for an unknown reader.
+    """
 
     doc_type: str
     elements: Mapping[str, Mapping[str, bool]]
@@ -31,7 +37,10 @@ class Asked:
 
 
 def read(raw: bytes, transcript: bytes, roots: Iterable[x509.Certificate], now: datetime | None = None) -> list[Asked]:
-    """The documents that `raw` asks for. Raises RequestError if it is malformed. An unverified reader is no error."""
+    """Return the documents that `raw` asks for. An unverified reader is no error.
+
+    Raises RequestError if `raw` is malformed.
+    """
     try:
         request = cbor2.loads(raw)
         if not request["version"].startswith("1."):
@@ -60,7 +69,7 @@ def _document(
 def _reader(
     auth: object, items: cbor2.CBORTag, transcript: bytes, roots: tuple[x509.Certificate, ...], now: datetime
 ) -> str:
-    """Common name of the authenticated reader (clause 9.1.4). Raises if the authentication fails."""
+    """Return the common name of the authenticated reader (clause 9.1.4). Raises an error for any other reader."""
     if not isinstance(auth, (list, tuple)) or auth[2] is not None:
         raise ValueError("readerAuth must be a COSE_Sign1 with detached payload")
     if cbor2.loads(auth[0]) != {1: -7}:

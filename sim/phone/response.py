@@ -26,7 +26,7 @@ Tamper = Literal[
 
 @dataclass(frozen=True)
 class Credential:
-    """A document on the phone: IssuerSigned as issued, and the private device key for it."""
+    """A document on the phone: its IssuerSigned as issued, and its private device key."""
 
     doc_type: str
     issuer_signed: bytes
@@ -39,7 +39,7 @@ def build(
     authentication: Authentication,
     tamper: Tamper | None = None,
 ) -> bytes:
-    """An encoded DeviceResponse. Each credential comes with the names of the elements to present."""
+    """Return an encoded DeviceResponse. `shared` has each credential and the names of its elements to present."""
     documents = [_document(credential, wanted, session, authentication, tamper) for credential, wanted in shared]
     response: dict[str, Any] = {"version": "1.0", "status": 0}
     if documents:
@@ -48,7 +48,7 @@ def build(
 
 
 def available(credential: Credential, wanted: Mapping[str, Mapping[str, bool]]) -> dict[str, list[str]]:
-    """The elements of `wanted` that the credential has: {namespace: [element]}."""
+    """Return the elements of `wanted` that the credential has, as {namespace: [element]}."""
     found: dict[str, list[str]] = {}
     for name_space, items in cbor2.loads(credential.issuer_signed)["nameSpaces"].items():
         names = [cbor2.loads(item.value)["elementIdentifier"] for item in items]
@@ -100,7 +100,7 @@ def _device_signed(
     content = ["DeviceAuthentication", cbor2.loads(session.transcript), doc_type, name_spaces]
     covered = cbor2.dumps(cbor2.CBORTag(24, cbor2.dumps(content)))
     if isinstance(key, SM2PrivateKey):
-        # Sessions use NIST curves. A key of the SM suite cannot agree with those on a MAC key, so it signs.
+        # A session key is on a NIST curve. A device key of the SM suite cannot agree with it on a MAC key, so it signs.
         protected = cbor2.dumps({1: -65537})
         proof = key.sign(cbor2.dumps(["Signature1", protected, b"", covered]))
         authentication = "signature"

@@ -1,4 +1,4 @@
-"""The mdoc's end of a session (ISO/IEC 18013-5 clause 9.1.1)."""
+"""The mdoc's side of a session (ISO/IEC 18013-5 clause 9.1.1)."""
 
 import hashlib
 
@@ -26,14 +26,14 @@ class SessionError(Exception):
 
 
 class HolderSession:
-    """One session. The reader's first message establishes it; then `transcript` and `reader_public` are set."""
+    """One session. The reader's first message establishes it, and sets `transcript` and `reader_public`."""
 
     def __init__(self, key: ec.EllipticCurvePrivateKey, engagement: bytes, select: bytes) -> None:
         self._key = key
         self._engagement = engagement
         self._select = select
         self.handover_request: bytes | None = None
-        """The reader's Handover Request, where handover was negotiated."""
+        """The reader's Handover Request, if the handover was negotiated."""
         self._received = 0
         self._sent = 0
         self._sk_reader: AESGCM | None = None
@@ -47,11 +47,11 @@ class HolderSession:
         return hashlib.sha256(cbor2.dumps(cbor2.CBORTag(24, self.transcript))).digest()
 
     def derive(self, shared: bytes, info: bytes) -> bytes:
-        """HKDF-SHA-256 over `shared` with this session's salt, 32 bytes."""
+        """Return 32 bytes of HKDF-SHA-256 over `shared`, with this session's salt."""
         return HKDF(hashes.SHA256(), 32, self.salt(), info).derive(shared)
 
     def open(self, raw: bytes) -> tuple[bytes | None, int | None]:
-        """Returns (plaintext, status) of SessionEstablishment or SessionData. Raises SessionError."""
+        """Return (plaintext, status) of SessionEstablishment or SessionData. Raises SessionError for a bad message."""
         try:
             message = cbor2.loads(raw)
             data, status = message.get("data"), message.get("status")
@@ -81,7 +81,7 @@ class HolderSession:
         self.stay_key = self.derive(shared, stay_key.INFO)
 
     def seal(self, plaintext: bytes, status: int | None = None) -> bytes:
-        """SessionData with `plaintext`, encrypted."""
+        """Encrypt `plaintext`, and return it as SessionData."""
         assert self._sk_device is not None
         self._sent += 1
         nonce = bytes(7) + b"\x01" + self._sent.to_bytes(4, "big")

@@ -1,7 +1,8 @@
-"""The stay-key app on a phone. With it the owner need not show the ID again (stay_key.cddl).
+"""The stay-key app on a phone. With this app the owner need not show the ID again (stay_key.cddl).
 
-It is written from the description, without code of the lock. It does not know which lock it meets, or whether the
-check-in was accepted. It keeps the keys of its last sessions, and answers with the key that the lock proves to know.
+It is written from the description, without code of the lock. The app does not know which lock it meets, or whether a
+lock accepted the check-in. It keeps the keys of its latest sessions. When a lock proves that it knows one of these
+keys, the app answers with that key.
 """
 
 import hmac
@@ -20,7 +21,7 @@ def answered(command: bytes) -> bool:
 
 
 class StayKeys:
-    """The keys on one phone, newest first. `recognized`: did the last lock prove that it knows one of them?"""
+    """The keys on one phone, newest first. `recognized`: did the latest lock prove that it knows one of these keys?"""
 
     def __init__(self) -> None:
         self.keys: list[bytes] = []
@@ -32,7 +33,7 @@ class StayKeys:
         self.keys = [key, *(held for held in self.keys if held != key)][:_MOST]
 
     def select(self) -> bytes | None:
-        """The challenge. None if the app has no key, so that it cannot be selected."""
+        """Return the challenge. Without a key, return None, and the app cannot be selected."""
         self.recognized = False
         if not self.keys:
             return None
@@ -40,7 +41,10 @@ class StayKeys:
         return cbor2.dumps([1, self._nonce])
 
     def authenticate(self, data: bytes) -> bytes | None:
-        """The answer to AUTHENTICATE. None if the command is another, or not the first since `select`."""
+        """Return the answer to AUTHENTICATE.
+
+        Returns None if `data` is malformed, or if this is not the first call since `select`.
+        """
         nonce, self._nonce = self._nonce, None
         try:
             version, lock_nonce, proofs = cbor2.loads(data)
