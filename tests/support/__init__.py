@@ -1,1 +1,1 @@
-"""What tests share: fakes that speak the real protocols, worlds of several processes, time by hand."""
+"""Code that tests share: fakes that speak the real protocols, worlds of several processes, clocks that tests move."""

@@ -1,4 +1,4 @@
-"""A bare GATT client for tests of the lock's end of the link. It sends anything, right or wrong."""
+"""A bare GATT client for tests of the lock's end of the link. It can send any bytes, valid or not."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -18,7 +18,7 @@ KEYS = LinkKeys(crypto)
 
 
 class Edge:
-    """A bare GATT client that sends anything, right or wrong. After `handshake` it seals its messages."""
+    """A bare GATT client that can send any bytes, valid or not. After `handshake` it seals its messages."""
 
     def __init__(self) -> None:
         self.session: Session | None = None
@@ -64,7 +64,7 @@ class Edge:
         await self.say_unsealed(self.session.seal(message))
 
     async def handshake(self, edge_pass: bytes | None = None, static: tuple[bytes, bytes] | None = None) -> None:
-        """Do the handshake. The next message heard is the lock's answer to it."""
+        """Do the handshake. The lock's answer is the next message that `hear` returns."""
         initiator = Initiator(crypto, static or KEYS.edge)
         await self.say_unsealed(initiator.open())
         assert initiator.answered(await self.unsealed.get()) == KEYS.lock[1]
@@ -84,7 +84,7 @@ class Edge:
         return counters
 
     async def hears_nothing(self) -> bool:
-        """Check that no other message was on its way: the answer to a question is the next to arrive."""
+        """Ask the lock a question. Return True if its answer is the next message, so that no other was on its way."""
         await self.say(link.deliver(b"marker"))
         return (await self.hear())[0] == link.RESULT
 
@@ -115,5 +115,5 @@ async def cut_off(rogue: Edge, parts: list[bytes]) -> None:
         for part in parts:
             await rogue.raw(part)
     except BleakError:
-        pass  # disconnected in the middle
+        pass  # the lock disconnected before it had all parts
     await rogue.gone.wait()

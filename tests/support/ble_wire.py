@@ -1,5 +1,7 @@
-"""One GATT connection without a Bluetooth stack, on any clock, for tests about time. One end is the lock's
-`bluetooth.BLE`, the other the `BleLine` of a phone that is the central. `ble_world.py` has the whole stack.
+"""One GATT connection without a Bluetooth stack, for tests about time. It works on any clock, real or virtual.
+
+One end replaces the lock's `bluetooth.BLE`. The other end is the `BleLine` of a phone that is the central.
+`ble_world.py` has the whole stack.
 """
 
 import asyncio
@@ -25,7 +27,7 @@ _ON_BLUETOOTH = ("bluetooth", "firmware.mdoc_ble.server", "firmware.mdoc_ble.cli
 
 @contextmanager
 def lock_on(wire: "BleWire", monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """The lock's `MdocBle` on `wire`. Its modules import `bluetooth`, which only the board has."""
+    """Yield the lock's `MdocBle` on `wire`. The modules that it needs import a stand-in for the board's `bluetooth`."""
     monkeypatch.syspath_prepend(str(STAND_INS))
     for name in _ON_BLUETOOTH:
         monkeypatch.delitem(sys.modules, name, raising=False)
@@ -38,7 +40,7 @@ def lock_on(wire: "BleWire", monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 class BleWire:
-    """`comes`: is the Bluetooth of the phone on?"""
+    """The connection. If `comes` is false, the Bluetooth of the phone is off."""
 
     def __init__(self, comes: bool = True) -> None:
         self.moved = (0, 0)

@@ -1,4 +1,4 @@
-"""A door with its radio, its NFC reader and a real lock process, and guests whose phones have Bluetooth."""
+"""A real lock process with a radio and an NFC reader, and guests whose phones have Bluetooth."""
 
 import asyncio
 import json
@@ -33,7 +33,7 @@ ITEMS = {issuer.MDL: tap.ITEMS[issuer.MDL]}
 
 @dataclass
 class Read:
-    """One tap as the lock saw it: the error code or the verified elements, and the facts of each phase."""
+    """The lock's result of one tap: an error code or the verified elements, and the facts of each phase."""
 
     code: str | None
     elements: dict[str, dict[str, Any]]
@@ -54,7 +54,7 @@ class BleWorld:
     log: list[dict[str, Any]] = field(default_factory=list)
 
     async def phone(self, *modes: Any, habits: BleHabits | None = None, **settings: Any) -> Phone:
-        """A phone with Bluetooth in this process, in these modes; by default without NFC retrieval."""
+        """Return a phone in this process that offers the BLE `modes`. By default it has no NFC retrieval."""
         self.phones += 1
         address = f"E2:00:00:00:00:{self.phones:02X}"
         controller = self.air.controller(f"phone-{self.phones}", address)
@@ -63,7 +63,7 @@ class BleWorld:
         return tap.phone(*credentials, ble_modes=frozenset(modes), radio=radio, **{"nfc": False, **settings})
 
     async def line(self) -> dict[str, Any]:
-        """The next line of the lock."""
+        """Return the next line that the lock prints."""
         assert self.process.stdout is not None
         raw = await self.process.stdout.readline()
         assert raw, "the lock ended"
@@ -75,19 +75,19 @@ class BleWorld:
         return said
 
     async def heard(self, mark: str) -> None:
-        """Wait until the lock reports this phase."""
+        """Wait until the lock reports the phase `mark`."""
         while (await self.line()).get("mark") != mark:
             pass
 
     async def limit(self, **limits: int | None) -> None:
-        """Change constants of `firmware.mdoc_ble.session` in the lock for later taps; None restores its own."""
+        """Change constants of `firmware.mdoc_ble.session` in the lock for later taps. None restores the usual value."""
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps(limits).encode() + b"\n")
         while "limits" not in await self.line():
             pass
 
     async def read(self) -> Read:
-        """The lock's result of the current tap."""
+        """Return the lock's result of the current tap."""
         while "read" not in (said := await self.line()):
             pass
         if isinstance(said["read"], str):
@@ -100,7 +100,7 @@ class BleWorld:
         return Read(None, document.elements, said["marks"], response, said["ms"])
 
     async def tapped(self, phone: Phone, **tapping: Any) -> tuple[Read, TapOutcome]:
-        """One tap: the lock's result and the phone's."""
+        """Tap once. Return the lock's result and the phone's result."""
         outcome, read = await asyncio.gather(phone.tap(self.reader, **tapping), self.read())
         return read, outcome
 
@@ -111,7 +111,10 @@ async def ble_world(
     carrier: str = "nfc",
     hostile: int | None = None,
 ) -> AsyncIterator[BleWorld]:
-    """A lock that has booted and serves taps. `hostile` seeds a radio whose events come at bad moments."""
+    """Yield a lock that has booted and serves taps.
+
+    `hostile` is the random seed of a radio that reports its events at bad moments.
+    """
     air = Air(advertising_scale=0.1)
     reader = VirtualPn532(looks_between=8)
     lock = interpreter.find()
@@ -150,7 +153,7 @@ async def ble_world(
 
 
 class EchoEdge:
-    """An edge that stays connected, as the edge agent does: it reconnects after each disconnection."""
+    """An edge that reconnects after each disconnection, as the edge agent does."""
 
     def __init__(self) -> None:
         self.arrivals = 0
@@ -177,7 +180,7 @@ class EchoEdge:
                     self.connected.clear()
 
     async def echo(self, data: bytes) -> bytes:
-        """The echo of a message over the current connection. Raises BleakError if the connection ends before."""
+        """Send `data` to the lock, and return its echo. Raises BleakError if the connection ends before the echo."""
         await self.connected.wait()
         assert self._client is not None
         await self._client.write_gatt_char(ECHO, data, response=True)
@@ -192,7 +195,7 @@ class EchoEdge:
 
 @asynccontextmanager
 async def edge_beside(world: BleWorld) -> AsyncIterator[EchoEdge]:
-    """An edge on the same air, connected."""
+    """Yield an edge that is connected to the lock over the same air."""
     controller = world.air.controller("edge", "C0:00:00:00:00:99")
     adapter = await bleak_backend.Adapter.attach(controller, controller, "C0:00:00:00:00:99")
     with bleak_backend.install(adapter):

@@ -1,4 +1,4 @@
-"""A process of the lock's interpreter that runs a script on the stand-in board."""
+"""Starts the lock's interpreter in a process of its own, to run a script on the stand-in board."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -21,7 +21,7 @@ if sys.implementation.name == "cpython":
 async def board(
     folder: Path, source: str, runtime: str, environment: dict[str, str]
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A lock's process that runs `source`."""
+    """Yield a process of the lock's interpreter that runs `source`."""
     script = folder / "board_script.py"
     source = HOST_SIDE + source
     script.write_text(as_compiled(source) if runtime == "micropython" else source)

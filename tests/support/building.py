@@ -1,4 +1,4 @@
-"""An agent whose links to locks are wires, for tests of everything behind the radio link."""
+"""An edge agent with wires in place of its radio links, for tests of everything behind the radio link."""
 
 import asyncio
 import contextlib
@@ -22,7 +22,7 @@ from tests.support.signing_lock import PROVINCE_PRIVATE, PROVINCE_PUBLIC, Signin
 
 
 class WiredLink:
-    """A link by wire. It has the interface of `edge_agent.lock_link.LockLink`, and calls in the same order."""
+    """A link by wire. It has the interface of `edge_agent.lock_link.LockLink` and calls the agent in the same order."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class WiredLink:
             await self._on_hello(self.lock.hello())
 
     def lose(self) -> None:
-        """Go out of reach until `reachable` is set."""
+        """Make the lock unreachable until `reachable` is set."""
         self.reachable.clear()
         self.news.set()
 
@@ -102,7 +102,7 @@ class WiredLink:
 
 
 class Building:
-    """An agent with its state directory, and its links by address."""
+    """An edge agent with its state directory. `links` holds its links by address."""
 
     def __init__(
         self, folder: Path, port: int, *locks: SigningLock, key: str = PROVINCE_PUBLIC.hex(), listed: bool = True
@@ -126,7 +126,7 @@ class Building:
 
     @property
     def agent(self) -> Agent:
-        """The agent that is running, or the last one that ran."""
+        """The agent that is running, or the last agent that ran."""
         assert self._agent is not None, "no agent has run yet"
         return self._agent
 
@@ -181,7 +181,7 @@ class Building:
 
 
 async def eventually(condition: Callable[[], object]) -> None:
-    """Wait until `condition()` holds. It is about files on disk, and these have no event to wait for."""
+    """Wait until `condition()` holds. It polls, because conditions about files on disk have no event to wait for."""
     while not condition():  # noqa: ASYNC110
         await asyncio.sleep(0.02)
 
@@ -189,6 +189,6 @@ async def eventually(condition: Callable[[], object]) -> None:
 def passes(
     public: bytes, issued_at: int, private: bytes = PROVINCE_PRIVATE, locks: Sequence[bytes] = (bytes(16),)
 ) -> bytes:
-    """The message in which the province sends an edge with the key `public` a pass for `locks`."""
+    """Return the province's message with a pass for `locks`. The pass is for the edge whose key is `public`."""
     body = EdgePass(issued_at, "edge", public, max(issued_at, 1_900_000_000), list(locks)).body()
     return uplink.Passes([statement.sign(crypto, private, KIND, body)]).encode()

@@ -1,6 +1,6 @@
-"""Runs pytest beside processes that only spin: no verdict may depend on the speed of the machine.
+"""Runs pytest while other processes keep the machine busy. No test result may depend on the speed of the machine.
 
-`make test-busy` calls it. It passes its arguments to pytest, and returns the exit code of pytest.
+`make test-busy` calls this module. It passes its arguments to pytest, and exits with the exit code of pytest.
 """
 
 import subprocess
@@ -11,7 +11,7 @@ _SPIN = "while True: pass"
 
 
 def main(arguments: list[str]) -> int:
-    """Run pytest with `arguments`, and keep the machine busy until it ends."""
+    """Run pytest with `arguments`, and keep the machine busy until pytest ends. Return its exit code."""
     spinning = [subprocess.Popen([sys.executable, "-c", _SPIN]) for _ in range(SPINNING)]
     try:
         return subprocess.run([sys.executable, "-m", "pytest", *arguments], check=False).returncode

@@ -1,4 +1,4 @@
-"""A lock's chain of records, made as a lock makes it, for tests of its readers."""
+"""A chain of records, made as a lock makes it, for tests of the code that reads such chains."""
 
 from typing import Any
 
@@ -14,32 +14,35 @@ RESIDENT = {
     "address": "浙江省杭州市西湖区文三路138号",
     "id_number": "330106199003070014",
 }
-"""An invented person. The number is made up and has a correct check character."""
+"""An invented person. The ID number is invented too, but has a correct check character."""
 
 NOW = 1_795_000_000
 
 OCCUPANCY = [2, 1, 1, NOW + 86400]
-"""Booked, checked in, openings, end of the stay."""
+"""Facts of one stay: number of places, of guests checked in and of openings, and the time of its end."""
 
 
 def check_in(**fields: str) -> dict[Any, Any]:
-    """Body of a resident's check-in, with some fields changed. An empty field is left out."""
+    """Return the body of a resident's check-in. `fields` replace its fields; an empty string leaves a field out."""
     shown = {name: text for name, text in {**RESIDENT, **fields}.items() if text}
     return {1: 1, 2: NOW - 3, 3: NOW, 4: "HZ-0001", 5: bytes(16), 6: 1, 7: "CN", 8: shown, 9: "mdoc", 12: OCCUPANCY}
 
 
 def entry() -> dict[Any, Any]:
-    """Body of a later opening, at a time whose upper end is unknown."""
+    """Return the body of a later opening. The upper end of its time interval is unknown."""
     return {1: 2, 2: NOW, 3: None, 4: "HZ-0001", 5: bytes(16), 6: 1, 7: "CN", 9: "mdoc", 11: 1, 12: OCCUPANCY}
 
 
 def event(kind: int, what: str, count: int = 1) -> dict[Any, Any]:
-    """Body of an event, or of several equal events."""
+    """Return the body of an event that happened `count` times."""
     return {1: kind, 2: NOW - 3, 3: NOW, 4: "HZ-0001", 7: "CN", 10: what, 11: count}
 
 
 class Chain:
-    """`records` in order of counter, sealed to `sealing_public` and signed by the lock's identity key."""
+    """A chain of records. `records` are in the order of their counters.
+
+    They are sealed to `sealing_public` and signed with the lock's identity key.
+    """
 
     def __init__(self, sealing_public: bytes) -> None:
         self.private, self.public = crypto.generate("P-256")
@@ -49,15 +52,15 @@ class Chain:
         self._head = record.GENESIS
 
     def payload(self, body: dict[Any, Any], counter: int, previous: bytes) -> bytes:
-        """The sealed payload of a record, which need not fit into the chain."""
+        """Return the sealed payload of a record. The record does not have to fit into the chain."""
         return record.seal(crypto, self.sealing_public, self.lock_id, counter, previous, body)
 
     def sign(self, payload: bytes) -> bytes:
-        """A record with that payload."""
+        """Return a signed record with that payload."""
         return record.sign(crypto, self.private, payload)
 
     def append(self, body: dict[Any, Any]) -> bytes:
-        """The next record."""
+        """Append a record with `body` to the chain, and return it."""
         payload = self.payload(body, len(self.records) + 1, self._head)
         self._head = record.payload_hash(payload)
         self.records.append(self.sign(payload))

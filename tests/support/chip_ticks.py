@@ -1,16 +1,16 @@
-"""The chip's ticks, controlled by a test. They wrap around every twelve and a half days."""
+"""The ticks of the chip, controlled by a test. They start again at zero every twelve and a half days."""
 
 import pytest
 
 from firmware.hardware import ticks
 
 PERIOD_MS = 1 << 30
-"""MicroPython's TICKS_PERIOD on 32 bits. Differences are correct up to half of it in both directions."""
+"""MicroPython's TICKS_PERIOD on 32 bits. Differences of ticks are correct up to half a period in both directions."""
 DAY_MS = 86400 * 1000
 
 
 class ChipTicks:
-    """`ms` is the true time in milliseconds; `firmware.hardware.ticks` follows it."""
+    """A clock that a test moves. `ms` is the true time in milliseconds, and `firmware.hardware.ticks` follows it."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.ms = 0

@@ -1,6 +1,6 @@
-"""Counts of work: calls of the cryptography, comparisons of secrets, and steps of the lock's own code.
+"""Counts work: calls of the cryptography, comparisons of secrets, and steps of the lock's own code.
 
-Measured time would depend on how busy the machine is. These counts are the same in each run.
+A measured time would depend on how busy the machine is. These counts are the same in each run.
 """
 
 import sys
@@ -17,11 +17,14 @@ from sim.board.interpreter import ROOT
 
 OURS = (str(ROOT / "firmware"), str(ROOT / "protocol"))
 UNEVEN = (str(ROOT / "firmware" / "hardware" / "console.py"), str(ROOT / "protocol" / "cbor.py"))
-"""The length of a console line depends on its numbers, and so does that of some CBOR."""
+"""Files whose steps are not counted. Console lines and some CBOR are longer or shorter, depending on their numbers."""
 
 
 class CountingCrypto:
-    """The real cryptography. `calls` counts the calls by name. A function in `exhausted` finds no memory."""
+    """The real cryptography, with counters. `calls` counts the calls of each function.
+
+    A function whose name is in `exhausted` raises MemoryError.
+    """
 
     def __init__(self) -> None:
         self.calls: Counter[str] = Counter()
@@ -40,7 +43,7 @@ class CountingCrypto:
 
 
 class Work:
-    """What a function did, in counts."""
+    """Counts the work of a function."""
 
     def __init__(self, counting: CountingCrypto, monkeypatch: pytest.MonkeyPatch) -> None:
         self._crypto = counting
@@ -54,7 +57,7 @@ class Work:
         monkeypatch.setattr(cose, "same", same)
 
     def of(self, act: Callable[[], object]) -> dict[str, int]:
-        """Count calls of the cryptography by name, comparisons, and bytecode steps of our own code during `act`."""
+        """Run `act`. Count calls of the cryptography by name, comparisons, and bytecode steps of our own code."""
         self._crypto.calls.clear()
         self._compared = steps = 0
 

@@ -1,6 +1,7 @@
-"""A province that only counts: a real MQTT client on the shared subscription, which commits by key and gives receipts.
+"""A province that only counts, for tests that no record is lost or committed twice.
 
-It opens no records and knows no profiles, as `sim.province` does. It is for tests of custody.
+It is a real MQTT client on the shared subscription. It commits records by key and gives receipts. Unlike
+`sim.province`, it opens no records and knows no profiles.
 """
 
 import socket
@@ -17,7 +18,10 @@ from tests.support.signing_lock import SigningLock
 
 
 class CountingProvince:
-    """`committed` maps (lock id, counter) to the record; `heard` lists all messages. `mute`: it does not answer."""
+    """The province. `committed` maps (lock id, counter) to the record. `heard` lists all messages.
+
+    While `mute` is set, the province does not answer.
+    """
 
     def __init__(self, port: int, *locks: SigningLock, mute: bool = False) -> None:
         self.committed: dict[tuple[bytes, int], bytes] = {}
@@ -27,7 +31,7 @@ class CountingProvince:
         self.refuse: dict[tuple[bytes, int], str] = {}
         self.mute = mute
         self.lose_batches = 0
-        """This many batches get lost, as in a broker that crashed after its PUBACK."""
+        """Number of batches that will be lost, as if the broker crashed after its PUBACK."""
         self._locks = {lock.lock_id: lock for lock in locks}
         self._changed = threading.Condition()
         self._ready = threading.Event()
@@ -87,18 +91,18 @@ class CountingProvince:
         return signed
 
     def register(self, lock: SigningLock) -> None:
-        """From now on this lock gets receipts too."""
+        """Give receipts to this lock too from now on."""
         self._locks[lock.lock_id] = lock
 
     def send(self, edge: str, leaf: str, payload: bytes) -> None:
         self._client.publish(uplink.topic(edge, leaf), payload, qos=1)
 
     def batches(self) -> list[list[int]]:
-        """The counters in each batch that came."""
+        """Return, for each batch that was received, the counters of its records."""
         return [[record.parse(raw).counter for raw in b.records] for b in self.heard if isinstance(b, uplink.Batch)]
 
     def wait(self, condition: Callable[[], object]) -> None:
-        """Wait until `condition()` holds after a message."""
+        """Wait until `condition()` holds. It is checked after each message."""
         with self._changed:
             self._changed.wait_for(condition)
 

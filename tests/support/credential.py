@@ -1,6 +1,6 @@
-"""An issuer and a phone for tests, with `cryptography` and `cbor2`. They can do every step wrongly on request.
+"""An issuer and a phone for tests, made with `cryptography` and `cbor2`. They can do every step wrongly on request.
 
-They share no code with the verifier, so a mistake stays hidden only if two libraries make the same one.
+They share no code with the verifier. So a mistake stays hidden only if two libraries make the same mistake.
 """
 
 import hashlib
@@ -53,12 +53,12 @@ def unchanged(_: Any) -> None:
 
 @cache
 def _generated(name: str, curve: str) -> ec.EllipticCurvePrivateKey:
-    del name  # It only distinguishes cached keys.
+    del name  # The name only distinguishes cached keys.
     return ec.generate_private_key(CURVES[curve])
 
 
 def key(name: str, curve: str = "P-256") -> ec.EllipticCurvePrivateKey:
-    """The private key of the party `name`, made once per run."""
+    """Return the private key of the party `name`. It is made once per run."""
     return _generated(name, curve)
 
 
@@ -74,7 +74,7 @@ def name(common_name: str, country: str | None = "UT", state: str | None = None)
 
 
 def other_writing(common_name: str) -> x509.Name:
-    """As `name`, but with the country as an IA5String and the common name as a PrintableString."""
+    """Return the same name as `name`, but with the country as IA5String and the common name as PrintableString."""
     return x509.Name(
         [
             x509.NameAttribute(NameOID.COUNTRY_NAME, "UT", _type=_ASN1Type.IA5String, _validate=False),
@@ -102,7 +102,7 @@ ONLY_END_ENTITIES = x509.BasicConstraints(ca=True, path_length=0)
 
 @dataclass(frozen=True)
 class Authority:
-    """One certificate of the path, with all its contents. `None` leaves a part out."""
+    """The owner of one certificate in the path, with everything that the certificate says. `None` leaves a part out."""
 
     subject: x509.Name
     curve: str = "P-256"
@@ -121,7 +121,7 @@ class Authority:
         return key(self.key_name or self.subject.rfc4514_string(), self.curve)
 
     def certificate(self, issuer: "Authority", issuer_name: x509.Name | None = None) -> bytes:
-        """DER, signed by `issuer`. `issuer_name` states another issuer."""
+        """Return the certificate as DER, signed by `issuer`. If `issuer_name` is given, it is stated as the issuer."""
         builder = (
             x509.CertificateBuilder()
             .subject_name(self.subject)
@@ -165,8 +165,10 @@ DS = Authority(
 
 
 def signed_anew(data: bytes, old: bytes, new: bytes, key: ec.EllipticCurvePrivateKey) -> bytes:
-    """The certificate or CRL `data` with `old` replaced by `new` of the same length, signed by `key` on P-256. This
-    makes what no library would write."""
+    """Return the certificate or CRL `data` with `old` replaced by `new`, signed again with `key` on P-256.
+
+    `new` has the same length as `old`. This makes certificates and CRLs that no library would write.
+    """
     whole = der.Reader(data).enter(der.SEQUENCE)
     tbs, algorithm = whole.element(der.SEQUENCE), whole.element(der.SEQUENCE)
     assert len(old) == len(new) and tbs.count(old) == 1
@@ -179,11 +181,11 @@ def signed_anew(data: bytes, old: bytes, new: bytes, key: ec.EllipticCurvePrivat
 
 @dataclass(frozen=True)
 class Credential:
-    """One document, from issuing to presentation. The `change_*` functions edit a part before it is signed or sent."""
+    """One document, from issuing to presentation. Each `change_*` function edits a part before it is signed or sent."""
 
     iaca: Authority = IACA
     intermediates: tuple[Authority, ...] = ()
-    """From the certificate below the IACA to the one above the DS certificate."""
+    """Intermediate certificates in the order of the path, from the IACA down to the DS certificate."""
     ds: Authority = DS
     ds_certificate: bytes | None = None
     issuer_key: ec.EllipticCurvePrivateKey | None = None
@@ -223,7 +225,7 @@ class Credential:
         return chain[::-1]
 
     def document(self, transcript: bytes) -> dict[str, Any]:
-        """The Document as it is presented in the session of `transcript`."""
+        """Return the Document as the phone presents it in the session of `transcript`."""
         name_spaces: dict[str, list[cbor2.CBORTag]] = {}
         digests: dict[str, dict[int, bytes]] = {}
         number = 0
@@ -311,13 +313,13 @@ def tdate(moment: datetime) -> cbor2.CBORTag:
 
 
 def ecdsa(private: ec.EllipticCurvePrivateKey, data: bytes, size: int, algorithm: hashes.HashAlgorithm) -> bytes:
-    # Deterministic, so that a document made twice is the same document for a memory of signatures.
+    # Signatures are deterministic. So the lock's memory of signatures recognises a document that was made twice.
     r, s = decode_dss_signature(private.sign(data, ec.ECDSA(algorithm, deterministic_signing=True)))
     return r.to_bytes(size, "big") + s.to_bytes(size, "big")
 
 
 def session_transcript(curve: str = "P-256", nonce: bytes = b"handover select") -> bytes:
-    """A SessionTranscript with the reader key `reader` on `curve`."""
+    """Return a SessionTranscript. Its reader key is the key named "reader" on `curve`."""
     numbers = key("reader", curve).public_key().public_numbers()
     size = SIZES[curve]
     reader_key = cbor2.dumps(
@@ -351,7 +353,10 @@ def present(
     roots: list[tuple[bytes, list[str] | None]] | None = None,
     **settings: Any,
 ) -> Case:
-    """The credentials in one response. `session` is the verifier's transcript, if it differs."""
+    """Return the case of one response with `credentials`.
+
+    If `session` is given, the verifier uses it as the transcript. It then differs from the transcript of the phone.
+    """
     chosen = credentials or (Credential(),)
     curve = chosen[0].curve
     transcript = session_transcript(curve)

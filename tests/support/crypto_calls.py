@@ -1,4 +1,4 @@
-"""Many calls of `firmware.crypto` as plain data, so that CPython and MicroPython can answer the same list."""
+"""Calls of `firmware.crypto` as plain data, so that CPython and MicroPython can run the same list of calls."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from protocol.errors import VerificationError
 from tests.support.on_lock import run_on_lock
 
 Call = tuple[str, list[Any]]
-"""A function's name, with a dot if it is in a module of the package, and its arguments."""
+"""Name and arguments of a function. The name contains a dot if the function is in a module of the package."""
 
 _BATCH = 40
 
@@ -39,7 +39,7 @@ answer([called(name, arguments) for name, arguments in given])
 
 
 def on_cpython(calls: list[Call]) -> list[Any]:
-    """The result of each call: its value, "refused: <code>" or "ValueError"."""
+    """Make `calls` on CPython. Return the result of each call: its value, "refused: <code>" or "ValueError"."""
     answers: list[Any] = []
     for name, arguments in calls:
         function: Any = crypto
@@ -55,7 +55,7 @@ def on_cpython(calls: list[Call]) -> list[Any]:
 
 
 def on_micropython(calls: list[Call]) -> list[Any]:
-    """The same on the lock's interpreter with the lock's heap. Calls go in batches that fit into that heap."""
+    """Make `calls` on the lock's interpreter, in batches that fit into the lock's heap. Return results as above."""
     given = [(name, [_packed(argument) for argument in arguments]) for name, arguments in calls]
     answers = []
     for start in range(0, len(given), _BATCH):

@@ -1,6 +1,6 @@
-"""A door on a bench: real lock, journal, stays, clock and recorder on CPython. The test moves the time.
+"""A door for tests: real lock, journal, stays, clock and recorder on CPython. The test moves the time.
 
-The strike's coil and the light are replaced by a list of what happened, the phone by documents that have been read.
+A list of what happened replaces the strike and the light. Documents that have already been read replace the phone.
 """
 
 import asyncio
@@ -37,11 +37,14 @@ IACA = pki.authority("IACA", "SE").der
 
 
 class Outputs:
-    """Strike and signals in one. `seen` lists what they were told, each with the journal's next counter then."""
+    """Replaces both the strike and the signals.
+
+    `seen` lists every command to them, with the value that the journal's next counter had at that moment.
+    """
 
     def __init__(self, lock: Lock) -> None:
         self._lock = lock
-        self.jammed = False  # there is no hardware timer for the strike's pulse
+        self.jammed = False  # if True, there is no hardware timer for the strike's pulse, so that `open` fails
         self.seen: list[tuple[str, int]] = []
 
     def open(self) -> None:
@@ -59,12 +62,15 @@ class Outputs:
 
 
 class Bench(PlacedLock):
-    """A lock with profile and trust list that knows the time. `wait` lets time pass. `reboot` keeps only the flash."""
+    """A lock that has a profile and a trust list and knows the time.
+
+    `wait` lets time pass. After `reboot`, only what is in flash is left.
+    """
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, primitives: Any = crypto) -> None:
         self._ms = 1000
         self._monkeypatch = monkeypatch
-        # Collecting pytest's whole heap would take a tenth of a second, three times a guest.
+        # The door collects garbage three times for each guest. In pytest's large heap, each time would take 0.1 s.
         monkeypatch.setattr(gc, "collect", lambda: self.on_collect())
         self.on_collect: Callable[[], None] = lambda: None
         monkeypatch.setattr(ticks, "now", lambda: self._ms)
@@ -81,7 +87,7 @@ class Bench(PlacedLock):
         return self.lock
 
     def record_each(self) -> None:
-        """From now on each entry gets a record of its own. For tests of something else."""
+        """Give each entry a separate record from now on, for tests that are not about the counting of entries."""
         self._monkeypatch.setattr(entries, "_WINDOW_MS", 0)
         self._monkeypatch.setattr(entries, "_AT_ONCE", 10**6)
         self.reboot()
@@ -99,7 +105,10 @@ class Bench(PlacedLock):
     # --- who comes ---------------------------------------------------------------------------------------------------
 
     def claim(self, guest: Guest, stay_key: bytes | None = None) -> DocumentClaim:
-        """A document of theirs, as if read and verified: a Swedish driving licence unless `guest` says otherwise."""
+        """Return a claim by a document of `guest`, as if it had been read and verified.
+
+        It is a Swedish driving licence unless `guest` names another type or country.
+        """
         shown = {
             "id_type": guest.id_type or "driving-licence",
             "name": guest.name or "X",
@@ -111,18 +120,18 @@ class Bench(PlacedLock):
         return DocumentClaim(self.primitives, self.lock.commitment_keys.of, shown, country, resident, stay_key=stay_key)
 
     def come(self, *guests: Guest, stay_key: bytes | None = None) -> dict[Any, Any] | str:
-        """Somebody shows one document or more. Returns the body of their opening's record, or why they stay outside."""
+        """Let one person show the documents of `guests`. Return the body of the record, or the code of the refusal."""
         return self.serve([self.claim(guest, stay_key) for guest in guests])
 
     def typed(self, pin: str) -> "Sequence[Claim]":
-        """The claims of somebody who types `pin`."""
+        """Return the claims of somebody who types `pin`."""
         return asyncio.run(self.lock.reentry.by_pin(pin))
 
     def serve(self, claims: "Sequence[Claim] | Exception") -> dict[Any, Any] | str:
-        """Let the door serve an arrival that makes `claims`, or fails with an error.
+        """Let the door serve somebody who makes `claims`. If `claims` is an error, reading fails with this error.
 
-        Returns the code of the refusal, or the body of the record. If the entry was only counted, returns its line in
-        the tally in the same form.
+        Return the code of the refusal, or the body of the record. If the entry was only counted, return its line in
+        the tally in the form of a record's body.
         """
 
         async def arrival() -> Decision:

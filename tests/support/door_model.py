@@ -1,7 +1,7 @@
-"""The rules of docs/door-rules.md, written a second time: with names instead of keys, and without forgetting.
+"""A second implementation of the rules in docs/door-rules.md. It knows people by name, and does not use keys.
 
-The real lock must forget, because its flash is small. The model remembers every serial that it ever took. If both give
-the same answers, forgetting did no harm.
+The lock must delete old grants, because its flash is small. The model remembers the last accepted version of every
+grant for ever. If lock and model always give the same answers, then the lock's deletions do no harm.
 """
 
 from collections.abc import Sequence
@@ -21,14 +21,20 @@ BORN = {
     "kim": "2015-06-01",
     "leo": "2008-11-20",
 }
-"""Birth dates by document. All documents have one name on them, so "ana" is a second document of Ann. Leo comes of age
-two days after the story begins."""
+"""Birth date on each document. The same name is printed on all of them.
+
+So "ann" and "ana", with the same birth date, are two documents of one person. Leo comes of age two days after the story
+begins.
+"""
 
 
 @dataclass
 class Stay:
-    """`came`: who checked in, in order. `by_name`: those of them whom some version of the grant has named since.
-    `grown`: those who were of age when they checked in."""
+    """A stay. `came` lists the people who have checked in, in the order of their check-ins.
+
+    `by_name` holds those who were named by the grant at their check-in, or by a version of the grant after it. `grown`
+    holds those who were of age at their check-in.
+    """
 
     booking: Booking
     came: list[str] = field(default_factory=list)
@@ -47,7 +53,7 @@ class Stay:
 
 @dataclass
 class Opening:
-    """The opening that the record must tell of."""
+    """The opening that the model expects. The lock's record must describe it."""
 
     stay: Stay
     name: str
@@ -58,7 +64,7 @@ class Opening:
 
 
 class Model:
-    """The model of a door. `status` and `admits` are those of the placement, `stays` are by grant id."""
+    """The model of a door. `status` and `admits` come from the placement. `stays` maps each grant id to its stay."""
 
     def __init__(self) -> None:
         self.status = "active"
@@ -71,7 +77,10 @@ class Model:
     # --- grants ------------------------------------------------------------------------------------------------------
 
     def offer(self, booking: Booking, earliest: int) -> bool:
-        """A courier brings this version of a grant. True if it is in force from now on, or was already."""
+        """Take a version of a grant from a courier. Return whether the lock must accept it.
+
+        The lock also accepts a version that it already has.
+        """
         known, stay = self._taken.get(booking.grant_id), self.stays.get(booking.grant_id)
         longer = stay is None or booking.until > stay.booking.until
         if self.status == "revoked" and not booking.cancelled and longer:
@@ -109,7 +118,7 @@ class Model:
     # --- openings ----------------------------------------------------------------------------------------------------
 
     def come(self, names: Sequence[str], interval: tuple[int, int | None]) -> Opening | str:
-        """The opening for somebody who shows documents with these names, or the reason why there is none."""
+        """Judge somebody who shows the documents `names`. Return the opening, or the reason why the door stays shut."""
         allowed: list[tuple[int, Opening]] = []
         reason = "none"
         for _, stay in sorted(self.stays.items(), key=lambda item: (item[1].booking.valid_from, item[0])):
@@ -166,7 +175,7 @@ class Model:
         return opening
 
     def opened(self, opening: Opening, earliest: int) -> None:
-        """The door has opened as expected."""
+        """Note that the door has opened as expected."""
         stay, name = opening.stay, opening.name
         stay.openings += 1
         if opening.check_in:
@@ -178,7 +187,7 @@ class Model:
 
 
 def of_age(name: str, earliest: int) -> bool:
-    """Whether somebody is eighteen everywhere on Earth, at the earliest time that it can be."""
+    """Return whether somebody is eighteen everywhere on Earth at `earliest`, the lower end of the clock's interval."""
     born = date.fromisoformat(BORN[name])
     slowest_calendar = (datetime.fromtimestamp(earliest, UTC) - timedelta(hours=12)).date()
     return (slowest_calendar.year - born.year, slowest_calendar.month, slowest_calendar.day) >= (

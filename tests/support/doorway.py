@@ -1,4 +1,4 @@
-"""A whole door on CPython: the lock's real memory and rules, real phones, and outputs that note what they do."""
+"""A whole door on CPython, with the lock's real memory and rules. Phones are simulated, and outputs note their use."""
 
 import asyncio
 import random
@@ -35,7 +35,7 @@ DAY = 86400
 
 
 class Outputs:
-    """Strike and signals. `done` lists what was done to them, in order."""
+    """Replaces the strike and the signals. `done` lists the commands to them, in order."""
 
     def __init__(self) -> None:
         self.done: list[str] = []
@@ -54,7 +54,7 @@ class Outputs:
 
 
 class CountingStore(Store):
-    """A store that notes the names of the files written. A file in `worn` cannot be written."""
+    """A store that notes the name of each file that is written. Writing a file whose name is in `worn` fails."""
 
     def __init__(self, folder: str) -> None:
         super().__init__(folder)
@@ -69,7 +69,10 @@ class CountingStore(Store):
 
 
 class Doorway(PlacedLock):
-    """A door that is placed, trusts one issuer and knows the time. `run` lets time pass; `reboot` is a power cut."""
+    """A door that has a placement, trusts one issuer and knows the time.
+
+    `run` lets time pass. `reboot` cuts the power and boots again.
+    """
 
     store: CountingStore
 
@@ -83,7 +86,7 @@ class Doorway(PlacedLock):
         self.true_ms = int(time.time() + 120) * 1000
         self._booted_ms = self.true_ms
         monkeypatch.setattr(ticks, "now", lambda: self.true_ms - self._booted_ms)
-        # Each collection would take a tenth of a second in the heap of a test run. The lock needs them.
+        # A collection would take a tenth of a second in the large heap of a test run. Only the lock needs collections.
         for module in (door, visits):
             monkeypatch.setattr(module, "gc", SimpleNamespace(collect=lambda: None))
         self._chance = random.Random(1)
@@ -96,7 +99,7 @@ class Doorway(PlacedLock):
     # --- what the province and the platform do -----------------------------------------------------------------------
 
     def bring(self, signed: bytes) -> None:
-        """Deliver a signed statement, which must be taken."""
+        """Deliver a signed statement. The lock must take it."""
         kind, code = self.lock.deliver(signed)
         assert code is None, (kind, code)
 
@@ -125,7 +128,7 @@ class Doorway(PlacedLock):
         return self.true_ms // 1000
 
     def run(self, seconds: int) -> None:
-        """Let time pass, with twenty turns of the main loop."""
+        """Let `seconds` pass, divided among twenty turns of the main loop."""
         for _ in range(20):
             self.true_ms += seconds * 50
             self.lock.tick()
@@ -143,13 +146,13 @@ class Doorway(PlacedLock):
         return Visitor(Person.invent(self._chance, doc_type))
 
     def tap(self, phone: Phone) -> Transaction:
-        """Hold the phone to the reader, and let the door serve it."""
+        """Hold `phone` to the reader, let the door serve it, and return the transaction."""
         transaction, card = tap.touch(phone)
         self.present(card)
         return transaction
 
     def present(self, card: DirectCard) -> None:
-        """Bring a card to the reader, and let the door serve it."""
+        """Bring `card` to the reader, and let the door serve it."""
         self.card = card
         self._serve(self.door.tap(card))
 
@@ -161,16 +164,16 @@ class Doorway(PlacedLock):
         asyncio.run(work)
 
     def opened(self) -> bool:
-        """Whether the last visit moved the strike."""
+        """Return whether the last visit moved the strike."""
         return "open" in self.outputs.done
 
     def methods(self) -> list[str]:
-        """The method of each recorded opening."""
+        """Return the method of each recorded opening."""
         return [body[record.METHOD] for body in self.bodies() if body[record.KIND] in record.OPENINGS]
 
 
 def iaca(doc_type: str) -> pki.Identity:
-    """The issuer of documents of that type. Every spelling of the photo ID's type has the same one."""
+    """Return the issuer of this document type. All spellings of the photo ID's type have the same issuer."""
     return tap.iaca(issuer.PHOTO_ID if is_photo_id(doc_type) else doc_type)
 
 
@@ -179,8 +182,10 @@ def is_photo_id(doc_type: str) -> bool:
 
 
 def document(person: Person) -> dict[str, dict[str, Any]]:
-    """The data of their document. The specimen of the photo ID is from an older draft, so that one is made of what the
-    profile asks for."""
+    """Return the data of the document of `person`.
+
+    A photo ID gets the elements that the profile asks for, because the specimen of the photo ID is from an older draft.
+    """
     if not is_photo_id(person.doc_type):
         return person.document()
     shown = ("family_name", "given_name", "birth_date", "sex", "document_number")
@@ -188,7 +193,7 @@ def document(person: Person) -> dict[str, dict[str, Any]]:
 
 
 class Visitor:
-    """A person with one document, on a phone that can keep a stay key. `plain_phone` has no app for stay keys."""
+    """A person with one document, on two phones. `phone` has an app for stay keys, and `plain_phone` has none."""
 
     def __init__(self, person: Person) -> None:
         self.person = person
@@ -203,7 +208,7 @@ class Visitor:
 
 
 def stored_keys(doorway: Doorway) -> list[Any]:
-    """The entries in the file of stay keys."""
+    """Return the entries in the file of stay keys."""
     raw = doorway.store.read("stay-keys")
     found: list[Any] = [] if raw is None else cbor.decode(raw)
     return found

@@ -1,4 +1,4 @@
-"""An edge's side of its talk with the province: what it sends, and what it reads in the answers. No broker is used."""
+"""What an edge sends to the province, and what it reads in the answers. No broker is used."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ EDGE = "edge-1"
 
 
 def place(province: Province, chain: Chain, platform: Platform, listing: str = "HZ-0001") -> Placement:
-    """Register the lock of `chain`."""
+    """Register the lock of `chain` with the province, and return its placement."""
     signed = province.register_lock(
         chain.public, listing=listing, room="1201", platform_key=platform.public, reader_chain=[b"\x30\x00"]
     )
@@ -23,7 +23,7 @@ def place(province: Province, chain: Chain, platform: Platform, listing: str = "
 
 
 def deliver(province: Province, *records: bytes) -> list[bytes]:
-    """The statements in the province's answer to one batch; empty if it does not answer."""
+    """Deliver `records` as one batch. Return the statements in the province's answer, or [] if it does not answer."""
     heard: list[bytes] = []
     for edge, leaf, payload in province.registry.handle(EDGE, uplink.Batch(bytes(8), list(records)).encode()):
         assert (edge, leaf) == (EDGE, uplink.RECEIPT)
@@ -32,17 +32,17 @@ def deliver(province: Province, *records: bytes) -> list[bytes]:
 
 
 def receipts(province: Province, answer: list[bytes]) -> list[Receipt]:
-    """The receipts in an answer, verified."""
+    """Verify the receipts in an answer, and return them."""
     return [Receipt.parse(_opened(province, data, "receipt")) for data in _of_kind(answer, "receipt")]
 
 
 def refusals(province: Province, answer: list[bytes]) -> list[Refusal]:
-    """The refusals in an answer, verified."""
+    """Verify the refusals in an answer, and return them."""
     return [Refusal.parse(_opened(province, data, "refusal")) for data in _of_kind(answer, "refusal")]
 
 
 def codes(province: Province, answer: list[bytes]) -> list[tuple[int, str]]:
-    """(counter, code) of each record that an answer refuses."""
+    """Return (counter, code) of each record that the answer refuses."""
     return [(entry[0], entry[2]) for refusal in refusals(province, answer) for entry in refusal.records]
 
 
@@ -55,13 +55,13 @@ def _opened(province: Province, data: bytes, kind: str) -> dict[Any, Any]:
 
 
 def seen(province: Province, chain: Chain, held: dict[str, int]) -> list[tuple[str, bytes]]:
-    """(leaf, payload) of each answer of the province when a lock comes into reach."""
+    """Tell the province that a lock came into reach. Return (last part of the topic, payload) of each answer."""
     message = uplink.LockSeen(chain.lock_id, chain.public, held).encode()
     return [(leaf, payload) for _, leaf, payload in province.registry.handle(EDGE, message)]
 
 
 def kinds(answers: list[tuple[str, bytes]]) -> list[str]:
-    """Kinds of all the statements in some answers."""
+    """Return the kind of each statement in these answers."""
     return [
         statement.parse(data).kind
         for leaf, payload in answers

@@ -1,4 +1,4 @@
-"""A board with the lock's software, enrolled: what a lock in service is."""
+"""A board with the lock's software that has been enrolled, as the board of a lock in service."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ READY = " lock.ready"
 
 PROVINCE, SEALING = crypto.generate("P-256"), crypto.generate("P-256")
 KEYS = crypto.generate("P-256"), crypto.generate("P-256")
-"""The lock's own, for records and for phones; here they are known, so that they can be looked for."""
+"""The lock's key pairs, one for records and one for phones. Tests know them, and so can search for them."""
 LOCK_ID = placement.lock_id(crypto, KEYS[0][1])
 
 _WRITE = """
@@ -41,7 +41,10 @@ time.sleep(600)
 
 
 def board(folder: Path, made: software.Stage, fittings: bytes | None = None, placed: bool = True) -> Path:
-    """The folder of a `PtyBoard` that holds `made`, enrolled with PROVINCE; with a button unless `fittings` differ."""
+    """Make the folder of a `PtyBoard` with the software `made`, and return it. The lock is enrolled with PROVINCE.
+
+    The lock has a button, unless `fittings` say something else.
+    """
     files = {entry.path: (made.folder / entry.path).read_bytes() for entry in made.entries}
     files["state/keys"] = KEYS[0][0] + KEYS[1][0]
     files[f"state/{FILE}"] = Fittings(button=True).encode() if fittings is None else fittings

@@ -1,4 +1,4 @@
-"""A broker that speaks as much MQTT 5 as an edge needs, and then attacks the edge as a test says."""
+"""A broker that knows only as much MQTT 5 as an edge needs. It attacks the edge as a test tells it."""
 
 import asyncio
 import contextlib
@@ -10,11 +10,11 @@ CONNACK = b"\x20\x03\x00\x00\x00"
 _CONNECT, _PUBLISH, _PUBACK, _SUBSCRIBE, _PINGREQ, _DISCONNECT = 1, 3, 4, 8, 12, 14
 
 Attack = Callable[["Session"], Awaitable[None]]
-"""What the broker does on one connection once the edge has subscribed."""
+"""A function that attacks the edge on one connection, after the edge has subscribed."""
 
 
 def length(number: int) -> bytes:
-    """A variable byte integer."""
+    """Return `number` as a variable byte integer."""
     out = bytearray()
     while True:
         number, low = divmod(number, 128)
@@ -24,25 +24,25 @@ def length(number: int) -> bytes:
 
 
 def packet(first: int, body: bytes) -> bytes:
-    """A whole packet."""
+    """Return a whole packet whose first byte is `first`."""
     return bytes((first,)) + length(len(body)) + body
 
 
 def publish(topic: str | bytes, payload: bytes, mid: int = 1, properties: bytes = b"", qos: int = 1) -> bytes:
-    """A PUBLISH."""
+    """Return a PUBLISH packet."""
     name = topic.encode() if isinstance(topic, str) else topic
     head = len(name).to_bytes(2, "big") + name + (mid.to_bytes(2, "big") if qos else b"")
     return packet(0x30 | qos << 1, head + length(len(properties)) + properties + payload)
 
 
 class Session:
-    """One connection of an edge; `acknowledged` are the packet identifiers of its PUBACKs."""
+    """One connection of an edge. `acknowledged` holds the packet identifiers of the edge's PUBACKs."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
         self.acknowledged: list[int] = []
         self.farewell: int | None = None
-        """The reason in the edge's DISCONNECT."""
+        """The reason code in the edge's DISCONNECT."""
         self.over = asyncio.Event()
         self.heard = asyncio.Event()
 
@@ -56,7 +56,7 @@ class Session:
                 await self._writer.drain()
 
     def flood(self, data: bytes, times: int) -> None:
-        """Send `data` this many times without giving the edge's event loop, which is this one, a turn."""
+        """Send `data` this many times. Meanwhile the event loop, which is also the edge's, gets no turn."""
         descriptor = self._writer.get_extra_info("socket").fileno()
         with contextlib.suppress(ConnectionError), socket.socket(fileno=os.dup(descriptor)) as channel:
             channel.settimeout(20)
@@ -64,13 +64,13 @@ class Session:
                 channel.sendall(data)
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait until `condition` holds after a packet of the edge."""
+        """Wait until `condition` holds. It is checked after each packet of the edge."""
         while not condition():
             self.heard.clear()
             await self.heard.wait()
 
     async def read(self) -> tuple[int, bytes]:
-        """The edge's next packet."""
+        """Return the edge's next packet."""
         first = (await self._reader.readexactly(1))[0]
         size = shift = 0
         while True:
@@ -82,9 +82,9 @@ class Session:
 
 
 class HostileBroker:
-    """Attacks each connection with the next of `attacks`. When none is left, it is honest.
+    """A broker that attacks each new connection with the next of `attacks`. When no attack is left, it is honest.
 
-    `connacks` replace the CONNACK of the first connections.
+    On the first connections it sends `connacks` in place of the usual CONNACK, one for each connection.
     """
 
     def __init__(self, *attacks: Attack, connacks: tuple[bytes, ...] = ()) -> None:
@@ -94,7 +94,7 @@ class HostileBroker:
         self._attacks, self._connacks = list(attacks), list(connacks)
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait until `condition` holds after something that an edge did."""
+        """Wait until `condition` holds. It is checked after each action of an edge."""
         async with asyncio.timeout(20):
             while not condition():
                 self.changed.clear()
@@ -132,7 +132,7 @@ class HostileBroker:
             self.changed.set()
             writer.close()
             if attack is not None:
-                # The attack notices that nobody listens any more. What it measured until then is needed.
+                # The attack soon notices that the connection is over. Wait, because the test needs what it measured.
                 await asyncio.wait({attack}, timeout=5)
                 attack.cancel()
 

@@ -1,4 +1,4 @@
-"""Fixed keys for the link tests, so that a test and its lock on MicroPython use the same. Runs on both runtimes."""
+"""Fixed keys for the link tests, so that a test and its lock use the same keys. This module runs on both runtimes."""
 
 from protocol import link_session, placement, statement
 from protocol.edge_pass import KIND, EdgePass
@@ -18,7 +18,7 @@ NOW = 1800000000
 
 
 class LinkKeys:
-    """Key pairs (private, public): the lock's identity and link key, the province's and the edge's."""
+    """Key pairs (private, public). The lock has two pairs: `lock` is its identity and `link` is its link key."""
 
     def __init__(self, crypto: "Crypto") -> None:
         self.crypto = crypto
@@ -29,7 +29,7 @@ class LinkKeys:
         self.lock_id = placement.lock_id(crypto, self.lock[1])
 
     def proof(self) -> bytes:
-        """The lock's proof for its link key."""
+        """Return the lock's proof that its link key belongs to it."""
         return link_session.prove(self.crypto, self.lock, self.link[1])
 
     def edge_pass(
@@ -42,13 +42,19 @@ class LinkKeys:
         signer: "bytes | None" = None,
         parts: int = 1,
     ) -> bytes:
-        """A pass of the province for the edge's key and the lock; `public`, `locks` and `signer` replace these."""
+        """Return a pass for the edge's key and the lock, signed by the province.
+
+        `public` replaces the edge's key, `locks` replaces the lock, and `signer` replaces the province's key.
+        """
         body = EdgePass(issued_at, edge, public or self.edge[1], not_after, locks or [self.lock_id], parts).body()
         return statement.sign(self.crypto, signer or self.province[0], KIND, body)
 
     def passes(self, *lists: "list[bytes]", **members: "Any") -> bytes:
-        """The province's passes: one for each list of locks, or one for the lock. `members`: see `edge_pass`."""
-        from protocol import uplink  # no lock uses it
+        """Return the province's passes, one for each list of locks. Without lists, return one pass for the lock.
+
+        `members` are passed on to `edge_pass`.
+        """
+        from protocol import uplink  # imported only here, because no lock uses this module
 
         parts = len(lists)
         signed = [self.edge_pass(locks=listed, parts=parts, **members) for listed in lists]

@@ -1,4 +1,4 @@
-"""An edge's link to one lock, with a store behind it that knows which record comes next."""
+"""An edge's link to one lock, and a store that takes the records and knows which record comes next."""
 
 import asyncio
 import tempfile
@@ -22,7 +22,7 @@ HASTY = Backoff(first=0.02, limit=0.1)
 
 
 class LinkStore:
-    """It stands for the outbox. It refuses the first `failures` records. Records wait until `hold` is set."""
+    """Replaces the outbox. It refuses the first `failures` records. Records wait until `hold` is set."""
 
     def __init__(self) -> None:
         self.counters: list[int] = []
@@ -56,14 +56,14 @@ class LinkStore:
 
 
 def without_pass() -> Credentials:
-    """The edge's key of the link tests."""
+    """Return credentials with the edge's key of the link tests, but without a pass."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, KEY_FILE).write_bytes(EDGE_PRIVATE)
         return Credentials(Path(folder), KEYS.province[1])
 
 
 def credentials(edge_pass: bytes | None = None) -> Credentials:
-    """The edge's key of the link tests, and a pass."""
+    """Return credentials with the edge's key of the link tests and a pass."""
     known = without_pass()
     known.take(edge_pass or KEYS.passes())
     return known
@@ -73,7 +73,7 @@ def credentials(edge_pass: bytes | None = None) -> Credentials:
 async def linked(
     store: LinkStore, credit: int = 8, address: str = ADDRESS, known: Credentials | None = None
 ) -> AsyncIterator[LockLink]:
-    """A link that runs until the block ends."""
+    """Yield a link that runs until the block ends."""
     lock = LockLink(
         address,
         on_hello=store.on_hello,
@@ -94,17 +94,17 @@ async def linked(
 
 
 async def error_of(lock: LockLink) -> MooringError:
-    """Why the link's last connection ended, once one has."""
+    """Wait until a connection of the link has ended, and return the error that ended it."""
     while lock.last_error is None:  # noqa: ASYNC110 -- the link tells its state, and no more
         await asyncio.sleep(0.01)
     return lock.last_error
 
 
 async def error_code(lock: LockLink) -> str:
-    """The code of `error_of`."""
+    """Return the code of the error that `error_of` returns."""
     return (await error_of(lock)).code
 
 
 def losses(caplog: pytest.LogCaptureFixture) -> list[dict[str, object]]:
-    """Facts of each `link.lost` that was logged."""
+    """Return the facts of each `link.lost` in the log."""
     return [entry.__dict__["facts"] for entry in caplog.records if entry.getMessage() == "link.lost"]

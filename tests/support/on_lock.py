@@ -1,4 +1,4 @@
-"""Runs a snippet on the real MicroPython interpreter under the lock's heap limit, for tests of both runtimes."""
+"""Runs a snippet on the real MicroPython interpreter with the lock's heap limit, for tests of both runtimes."""
 
 import json
 import re
@@ -26,11 +26,14 @@ asyncio.core.ticks = lambda: _ms
 from firmware.hardware import ticks
 ticks.now = lambda: _ms
 """
-"""Put this before a snippet. The time of its loop and of the lock then jumps to the next timer when nothing is due."""
+"""Code to put before a snippet. When nothing is due, it lets the time jump to the next timer.
+
+This is both the time of the snippet's event loop and the time of the lock.
+"""
 
 
 def as_compiled(source: str) -> str:
-    """`source` with the short names that private members have in the compiled modules."""
+    """Return `source` with the short names that private members have in the compiled modules."""
     lock = interpreter.find()
     made = compiled.folder(interpreter.ROOT, lock.program)
     names = json.loads((made / compiled.NAMES).read_text()) if made else {}
@@ -41,7 +44,7 @@ def as_compiled(source: str) -> str:
 
 @contextmanager
 def script_as_compiled(script: Path) -> Iterator[Path]:
-    """A copy of `script`, changed by `as_compiled`."""
+    """Yield a copy of `script` that was changed by `as_compiled`."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder, script.name)
         copy.write_text(as_compiled(script.read_text()))
@@ -49,10 +52,10 @@ def script_as_compiled(script: Path) -> Iterator[Path]:
 
 
 def run_on_lock(source: str, value: Any = None) -> Any:
-    """Run `source` on MicroPython and return what it passes to `answer(...)`. There, `given` is `value`. `source` may
-    use private members of the lock's modules by the names that they have in the sources.
+    """Run `source` on MicroPython, and return the value that `source` passes to `answer(...)`.
 
-    Values travel as JSON. A failure raises AssertionError with the interpreter's output.
+    `source` finds `value` under the name `given`. It can use private members of the lock's modules by the names that
+    they have in the sources. Values travel as JSON. A failure raises AssertionError with the interpreter's output.
     """
     prelude = (
         "import json, sys\n"

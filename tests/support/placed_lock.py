@@ -1,4 +1,4 @@
-"""A lock on CPython, on flash that may lose power, and the province that placed it and can open its records."""
+"""A lock on CPython with flash that may lose power, and the province of this lock, which can open its records."""
 
 import asyncio
 import itertools
@@ -25,9 +25,9 @@ LISTING = "HZ-1"
 class PlacedLock:
     """A lock with a placement.
 
-    `lock` is the lock since the last boot; `store` and `flash` survive `reboot`. `platform` is the public key that
-    signs grants. `new_record` is set when the lock has made a record for something other than an opening. `primitives`
-    is the cryptography of the lock. `certify` makes the reader's certificate from root and public key.
+    `lock` is the lock since the last boot. `store` and `flash` survive `reboot`. `platform` is the public key of the
+    platform that signs grants. `new_record` is set when the lock has made a record that is not about an opening.
+    `primitives` is the cryptography of the lock. `certify` makes the reader's certificate from root and public key.
     """
 
     def __init__(
@@ -58,13 +58,13 @@ class PlacedLock:
         return self.lock
 
     def take(self, kind: str, body: dict[Any, Any], signer: bytes = PROVINCE[0]) -> None:
-        """Deliver a statement, which must be taken."""
+        """Deliver a statement. The lock must take it."""
         assert self.lock.deliver(statement.sign(crypto, signer, kind, body)) == (kind, None)
 
     def place(
         self, status: str = "active", admits: str = "named", listing: str = LISTING, platform: bytes | None = None
     ) -> None:
-        """The province's next placement: where the lock is, and which platform signs its grants from now on."""
+        """Deliver the province's next placement. It can change the listing and the platform that signs grants."""
         own = self.lock.identity
         self._platform_key = platform or self._platform_key
         chain = [self._certify(tap.reader_root(), crypto.public("P-256", own.reader_auth_private))]
@@ -75,14 +75,14 @@ class PlacedLock:
         self.take("placement", form.body())
 
     def answer_time(self, now: int) -> str | None:
-        """Answer the lock's question for the time. Returns the code of the refusal, or None."""
+        """Answer the lock's question for the time with `now`. Return the code of the refusal, or None."""
         nonce = self.lock.clock.nonce()
         assert nonce is not None
         body = SignedTime(nonce, now, self.lock.identity.lock_id).body()
         return self.lock.deliver(statement.sign(crypto, PROVINCE[0], "time", body))[1]
 
     def tell_time(self, now: int) -> None:
-        """If the lock asks for the time, answer, and the answer must be taken."""
+        """If the lock asks for the time, answer with `now`. The lock must take the answer."""
         if self.lock.clock.nonce() is not None:
             assert self.answer_time(now) is None
 
@@ -93,15 +93,17 @@ class PlacedLock:
             self.take("receipt", Receipt(lock_id, journal.next_counter - 1, journal.head, now).body())
 
     def bodies(self) -> list[dict[Any, Any]]:
-        """Bodies of all records in the journal, opened as the province does."""
+        """Return the bodies of all records in the journal, opened with the province's key."""
         return [
             record.open_body(crypto, record.parse(data), SEALING[0]) for _, data, _ in self.lock.journal.entries_from(1)
         ]
 
 
 def why_refused() -> str | None:
-    """What the console says of the last visit: the code of its refusal, the type of the error that ended it, or None if
-    the door opened."""
+    """Return what the console says about the last visit: why it failed, or None if the door opened.
+
+    A refused visit gives the code of the refusal. A visit that an error ended gives the type of the error.
+    """
     for line in reversed(console.lines().decode().splitlines()):
         _, event, *facts = line.split(" ")
         if event == "tap.opened":

@@ -54,24 +54,24 @@ class VirtualTime(asyncio.SelectorEventLoop):
 
 
 def run(story: Coroutine[Any, Any, T], seconds: float = 600) -> T:
-    """Run `story` on virtual time, for so many seconds at most. The lock's ticks follow that time."""
+    """Run `story` on virtual time, for at most `seconds`. The lock's ticks follow the virtual time."""
     loop = VirtualTime()
     with (
         patch.object(ticks, "now", lambda: round(loop.time() * 1000)),
         cpython_runtime.installed(),
-        asyncio.Runner(loop_factory=lambda: loop) as runner,  # within: cancelled tasks wait too
+        asyncio.Runner(loop_factory=lambda: loop) as runner,  # inside the patch, because cancelled tasks wait too
     ):
         return runner.run(asyncio.wait_for(story, seconds))
 
 
 def now() -> float:
-    """Seconds of virtual time."""
+    """Return the virtual time in seconds."""
     return asyncio.get_running_loop().time()
 
 
 @dataclass
 class Uart:
-    """Replaces `machine.UART` for the driver. It has a speed, and bytes sent at another speed arrive as noise."""
+    """Replaces `machine.UART` for the driver. Bytes arrive as noise if the UART and the chip have different speeds."""
 
     board: VirtualPn532
     baudrate: int = 115200
@@ -83,12 +83,12 @@ class Uart:
         self.board.attach(self._take)
 
     def _take(self, data: bytes) -> None:
-        # SetSerialBaudRate is answered at the old speed, so the chip's current speed is the one that this was sent at.
+        # The chip answers SetSerialBaudRate before it changes its speed. So `data` was sent at its current speed.
         self.received += data if self.baudrate == self.board.chip.baudrate else b"\xa5" * len(data)
         self.arrived.set()
 
     async def readable(self) -> None:
-        """Return once there is something to read."""
+        """Return once there is data to read."""
         await self.arrived.wait()
 
     def init(self, baudrate: int) -> None:
@@ -110,7 +110,7 @@ class Uart:
 
 
 def wire(board: VirtualPn532) -> StreamLine:
-    """A line to `board` that has no speed."""
+    """Return a line to `board` on which the speed does not matter."""
     incoming = asyncio.StreamReader()
     board.attach(incoming.feed_data)
     return StreamLine(incoming, board.hear)
@@ -118,7 +118,7 @@ def wire(board: VirtualPn532) -> StreamLine:
 
 @asynccontextmanager
 async def board(faults: Faults | None = None, **settings: Any) -> AsyncIterator[VirtualPn532]:
-    """A virtual PN532, which is switched off at the end."""
+    """Yield a virtual PN532. It is switched off at the end of the block."""
     virtual = VirtualPn532(faults, **settings)
     try:
         yield virtual
@@ -128,7 +128,7 @@ async def board(faults: Faults | None = None, **settings: Any) -> AsyncIterator[
 
 @asynccontextmanager
 async def reader(faults: Faults | None = None, **settings: Any) -> AsyncIterator[tuple[Pn532Reader, VirtualPn532]]:
-    """A driver and its virtual PN532."""
+    """Yield a driver and its virtual PN532."""
     async with board(faults, **settings) as virtual:
         yield Pn532Reader(wire(virtual)), virtual
 
@@ -161,7 +161,7 @@ def verified(presentation: Presentation) -> list[VerifiedDocument]:
 
 
 async def read(card: Pn532Card, items: Any = LICENCE) -> Presentation:
-    """A whole read with the release of the card, as the lock does it."""
+    """Read a document from `card`, and then release the card, as the lock does."""
     try:
         return await tap.read_mdoc(card, items)
     finally:
@@ -169,7 +169,7 @@ async def read(card: Pn532Card, items: Any = LICENCE) -> Presentation:
 
 
 async def visit(reader: Pn532Reader, board: VirtualPn532, phone: Phone, items: Any = LICENCE) -> Any:
-    """One tap: (what the reader received, the phone's result)."""
+    """Tap once. Return (what the reader received, the phone's result)."""
     guest = asyncio.create_task(phone.tap(board))
     presentation = await read(await reader.wait_for_card(), items)
     return presentation, await guest
@@ -184,6 +184,6 @@ def one_visit(phone: Phone, faults: Faults | None = None, items: Any = LICENCE, 
 
 
 async def nobody_for(reader: Pn532Reader, seconds: float) -> None:
-    """Check that no card is reported for so many seconds."""
+    """Check that the reader reports no card for `seconds`."""
     with pytest.raises(asyncio.TimeoutError):
         await asyncio.wait_for(reader.wait_for_card(), seconds)

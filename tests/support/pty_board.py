@@ -1,7 +1,7 @@
 """A board on a serial port: the real MicroPython on a pty, with littlefs mounted on "/" as on the ESP32.
 
-Reset, soft reset and power-on are what a process that ends and starts anew cannot do by itself; this does them for it.
-What the software does with its pins is on `bus`, and a watchdog that is not fed resets the board.
+A process that has ended cannot start itself again. So this module starts a new process after each reset, soft reset
+or power-on. `bus` shows what the software does with its pins. A watchdog that is not fed resets the board.
 """
 
 import asyncio
@@ -28,10 +28,10 @@ from sim.board.bus import BoardBus
 from sim.loopback import serving
 
 _RING = 260
-"""Bytes that the port keeps of what nobody has read."""
+"""Maximum number of unread input bytes that the port keeps."""
 
 _DISK_BYTES = 0x1C0000
-"""The vfs partition of the reference board."""
+"""Size of the vfs partition of the reference board."""
 
 _PRELUDE = """
 import micropython, os, sys, vfs
@@ -79,7 +79,7 @@ def _run(path):
         micropython.kbd_intr(-1)
 _run("/boot.py")
 """
-"""As the port's main.c and `_boot.py`: then a prompt, for nothing is run after a boot.py that raises."""
+"""Does at a start what the port's main.c and `_boot.py` do. If boot.py raises, only a prompt follows."""
 
 _RUN_MAIN = """
 _run("/main.py")
@@ -87,7 +87,10 @@ _run("/main.py")
 
 
 def stand_ins(folder: Path) -> Path:
-    """The stand-ins for hardware modules, and what they need themselves, in a folder without firmware or protocol."""
+    """Copy the stand-ins for hardware modules into `folder`, and return it. Firmware and protocol are not copied.
+
+    The modules that the stand-ins import are copied too.
+    """
     board = folder / "sim" / "board"
     board.mkdir(parents=True)
     (folder / "sim" / "__init__.py").touch()
@@ -100,18 +103,19 @@ def stand_ins(folder: Path) -> Path:
 
 
 async def _radio(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """A radio chip on which nobody is ever heard: it says its address (`sim/radio/lock_radio.py`), and no more."""
+    """Act as a radio chip that never hears anybody. It only sends its own address (see `sim/radio/lock_radio.py`)."""
     writer.write(struct.pack(">HBHH", 6, 100, 0, 0) + b"\xf0\0\0\0\0\x01")
     while await reader.read(4096):
         pass
 
 
 class PtyBoard:
-    """Runs while in a `with` block; `port` is what a serial port's device name would be.
+    """A board that runs while in a `with` block. `port` takes the place of a serial port's device name.
 
-    `extra` is run before boot.py, and `before` while the host's files can still be seen; without `hardware` there are
-    no ESP32 modules. The board loses the first `deaf` bytes that come in, and is unplugged at the `cut_after`th. After
-    Ctrl-C, a program has `patience` seconds. `starts` is how often the board started, by itself or by being told to.
+    `extra` is run before boot.py. `before` is run even earlier, while the files of the host are still visible. Without
+    `hardware` there are no ESP32 modules. The board loses the first `deaf` bytes of its input, and is unplugged when it
+    has received more than `cut_after` bytes. After Ctrl-C, a program has `patience` seconds to end by itself. `starts`
+    counts all starts of the board.
     """
 
     def __init__(
@@ -149,23 +153,23 @@ class PtyBoard:
         self._cut_after = cut_after
         self._deaf = deaf
         self.awake = threading.Event()
-        """Set once it has lost what it is deaf to."""
+        """Set once the board has lost its first `deaf` bytes."""
         self._booted = False
         self._patience = patience
         self._interrupt_at = 0.0
         self._console = b""
         self._said = threading.Condition()
         self.written = 0
-        """Bytes that came in."""
+        """Number of bytes that the board has received."""
         self.port = ""
 
     @property
     def console(self) -> str:
-        """All that the board has sent."""
+        """Everything that the board has sent."""
         return self._console.decode("utf-8", "replace")
 
     def wait_for(self, text: str, times: int = 1) -> None:
-        """Wait until the board has sent `text` so many times."""
+        """Wait until the board has sent `text` at least `times` times."""
         with self._said:
             self._said.wait_for(lambda: self._console.count(text.encode()) >= times)
 
@@ -210,7 +214,7 @@ class PtyBoard:
         await self._servers.aclose()
 
     def wire(self, pin: int, level: int) -> None:
-        """Drive an input of the board; kept over its resets."""
+        """Set the level of an input pin. Resets of the board do not change it."""
 
         async def drive() -> None:
             self.bus.set_input(pin, level)
@@ -218,7 +222,7 @@ class PtyBoard:
         self._on_loop(drive())
 
     def wait_for_pin(self, pin: int, level: int) -> None:
-        """Wait until the board has set an output so."""
+        """Wait until the board has set the output `pin` to `level`."""
 
         async def wait() -> None:
             await self.bus.wait_for(pin, level)
@@ -235,11 +239,11 @@ class PtyBoard:
         self._own = os.ttyname(own)
         self.starts += 1
         tty.setraw(own)
-        # The prompt takes this flag away and running a program brings it back: so `_interrupt` can tell the two apart.
+        # The prompt clears ISIG, and a running program sets it again. `_feed` uses it to tell the two apart.
         mode = termios.tcgetattr(own)
         mode[3] |= termios.ISIG
         for key in (termios.VINTR, termios.VQUIT, termios.VSUSP):
-            mode[6][key] = b"\0"  # none of these is special on a serial line
+            mode[6][key] = b"\0"  # these keys have no special meaning on a serial line
         termios.tcsetattr(own, termios.TCSANOW, mode)
         command = [interpreter.find().program, "-X", f"heapsize={interpreter.HEAP}", "-i", str(self._folder / script)]
         self._process = subprocess.Popen(
@@ -263,7 +267,7 @@ class PtyBoard:
         raw = False
         waiting = b""
         while True:
-            # What comes in before the interpreter is up waits, where a chip would lose it; `deaf` is for that.
+            # Input waits until the interpreter is up. A chip would lose such input; use `deaf` to imitate this.
             listening = [self._host, self._chip] if self._booted else [self._chip]
             ready = select.select([*listening, self._wake_in], [], [], 0.002 if waiting else None)[0]
             if self._wake_in in ready:
@@ -272,7 +276,7 @@ class PtyBoard:
                 data = os.read(self._host, 4096)
                 self.written += len(data)
                 if self._cut_after is not None and self.written > self._cut_after:
-                    # Unplugged: the device node goes away under whoever holds it.
+                    # The board is unplugged. Its device node disappears, even for a program that has it open.
                     self._power_off()
                     os.close(self._line)
                     os.close(self._host)
@@ -291,7 +295,7 @@ class PtyBoard:
                     data = b""
                 if data:
                     self._booted = self._booted or b"board is up" in data
-                    # From here on the console of a lock in service reads what comes; before, nobody does.
+                    # After these lines, the console of a lock in service reads the input. Before them, nothing does.
                     self._serves = self._serves or b" lock.ready" in data or b" lock.halted" in data
                     self._send(data)
                 else:
@@ -306,11 +310,11 @@ class PtyBoard:
                 waiting = self._feed(waiting)
 
     def _feed(self, data: bytes) -> bytes:
-        """Give `data` to the interpreter, if it is at its prompt or runs a lock that listens. Returns what has to wait.
+        """Give `data` to the interpreter if it is at its prompt or runs a lock that listens. Return the data that waits.
 
-        Ctrl-C interrupts a running program, as it does on the chip; but here the signal strikes in the middle of
-        anything, the heap's own upkeep included, so programs that end by themselves are left to do so. What follows it
-        waits, for taking up the prompt discards it here, though not on the chip.
+        Ctrl-C interrupts a running program, as on the chip. But here the signal can arrive at any moment, even during
+        work on the heap. So a program first gets some time to end by itself. Input after Ctrl-C waits, because here the
+        prompt discards earlier input when it appears. On the chip it does not.
         """
         if not termios.tcgetattr(self._chip)[3] & termios.ISIG:
             self._interrupt_at = 0.0
@@ -329,7 +333,7 @@ class PtyBoard:
         if now < self._interrupt_at:
             return data
         self._interrupt_at = 0.0
-        # Standing still, so that it is the program that was looked at which is interrupted.
+        # Stop the process first. Then the program that is checked here is also the program that is interrupted.
         self._process.send_signal(signal.SIGSTOP)
         while self._process.poll() is None and self._status("State:") not in ("T", ""):
             pass
@@ -340,7 +344,7 @@ class PtyBoard:
         return data
 
     def _unread(self) -> int:
-        """Bytes that the program has yet to read."""
+        """Return the number of bytes that the program has not read yet."""
         line = os.open(self._own, os.O_RDWR | os.O_NOCTTY)
         try:
             return int(struct.unpack("i", fcntl.ioctl(line, termios.FIONREAD, bytes(4)))[0])
@@ -348,7 +352,10 @@ class PtyBoard:
             os.close(line)
 
     def _is_interruptible(self) -> bool:
-        """Would Ctrl-C stop what runs? The interpreter catches SIGINT as long as that is so; only Linux tells."""
+        """Return whether Ctrl-C would stop the running program, so whether the interpreter catches SIGINT.
+
+        Only Linux can tell this. Other systems always give True.
+        """
         caught = self._status("SigCgt:")
         return not caught or bool(int(caught, 16) >> signal.SIGINT - 1 & 1)
 

@@ -1,7 +1,7 @@
-"""Breaks every rule of a response once: {claim: (expected code, how to break the rule)}.
+"""A table that breaks every rule of a response once: {claim: (expected code, how to break the rule)}.
 
-It is one table, so that both runtimes must give the same answers. The names say what an attacker, a careless issuer or
-a broken wallet did. `GOOD` holds similar cases that must be accepted.
+Both runtimes are tested with the same table, and must give the same answers. Each claim says what an attacker, a
+careless issuer or a broken wallet did. `GOOD` holds similar cases that must be accepted.
 """
 
 from tests.support.attacks.building import Build

@@ -27,7 +27,7 @@ BELOW_INTERMEDIATE = replace(DS, authority_key_identifier=b"intermediate")
 
 
 def put(*path: Any) -> Callable[[Any], None]:
-    """A change function that sets the member at path[:-1] to path[-1]."""
+    """Return a change function that sets the member at path[:-1] to path[-1]."""
 
     def change(item: Any) -> None:
         for step in path[:-2]:
@@ -38,7 +38,7 @@ def put(*path: Any) -> Callable[[Any], None]:
 
 
 def drop(*path: Any) -> Callable[[Any], None]:
-    """A change function that removes the member at `path`."""
+    """Return a change function that removes the member at `path`."""
 
     def change(item: Any) -> None:
         for step in path[:-1]:
@@ -49,7 +49,7 @@ def drop(*path: Any) -> Callable[[Any], None]:
 
 
 def one(**settings: Any) -> Build:
-    """A response with one credential of these properties."""
+    """Return a function that builds a response with one credential. `settings` are the properties of the credential."""
     return lambda: present(Credential(**settings))
 
 
@@ -62,12 +62,12 @@ def answer(change: Callable[[Any], None]) -> Build:
 
 
 def under(**settings: Any) -> Build:
-    """A response with a DS certificate of these properties."""
+    """Return a function that builds a response. `settings` are the properties of its DS certificate."""
     return lambda: present(Credential(ds=replace(DS, **settings)))
 
 
 def below(**settings: Any) -> Build:
-    """A response with a trusted IACA certificate of these properties."""
+    """Return a function that builds a response. `settings` are the properties of the trusted IACA certificate."""
     return lambda: present(Credential(iaca=replace(IACA, **settings)))
 
 
@@ -76,7 +76,7 @@ def through(*intermediates: Authority, iaca: Authority = PATHLEN_1, ds: Authorit
 
 
 def bringing(*certificates: bytes, **settings: Any) -> Build:
-    """A response whose x5chain holds `certificates` after the DS certificate."""
+    """Return a function that builds a response. Its x5chain holds `certificates` after the DS certificate."""
     chain = [DS.certificate(IACA), *certificates]
     return lambda: present(Credential(change_issuer_auth=put(1, 33, chain)), **settings)
 
@@ -90,7 +90,7 @@ def mso(change: Callable[[Any], None], **settings: Any) -> Build:
 
 
 def items(change: Callable[[list[Any]], None]) -> Build:
-    """A response whose list of IssuerSignedItemBytes was changed after signing."""
+    """Return a function that builds a response. `change` edits its list of IssuerSignedItemBytes after signing."""
     return one(change_document=lambda document: change(document["issuerSigned"]["nameSpaces"][MDL_NAME_SPACE]))
 
 

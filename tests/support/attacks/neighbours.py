@@ -1,4 +1,4 @@
-"""Cases similar to the attacks that must be accepted."""
+"""Cases that are similar to the attacks, but must be accepted."""
 
 from dataclasses import replace
 

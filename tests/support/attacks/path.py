@@ -56,21 +56,21 @@ def _own_root_in_x5chain() -> Case:
 
 
 def _lookalike_root() -> Case:
-    """The x5chain holds a root with the name and key identifier of the trusted root, and this root signed the DS."""
+    """A false root, with the name and key identifier of the trusted root, signed the DS. The x5chain holds both."""
     mallory = replace(IACA, key_name="mallory")
     chain = [DS.certificate(mallory), mallory.certificate(mallory)]
     return present(Credential(change_issuer_auth=put(1, 33, chain)), roots=[(IACA_DER, None)])
 
 
 def _root_signed_anew() -> bytes:
-    """A certificate like the trusted root's in all that matters for a path, but with another signature."""
+    """Return the certificate of the trusted root with a different signature. All signed contents are the same."""
     changed = IACA.certificate(replace(IACA, key_name="mallory"))
     assert Certificate(changed).tbs == Certificate(IACA_DER).tbs and changed != IACA_DER
     return changed
 
 
 def _intermediate_that_is_listed() -> Case:
-    """Even if the intermediate is trusted too, the IACA's CRL does not apply to it."""
+    """A chain with an intermediate. The CRL of the IACA does not apply to an intermediate, even to a trusted one."""
     chain = [BELOW_INTERMEDIATE.certificate(INTERMEDIATE), INTERMEDIATE.certificate(PATHLEN_1), IACA_DER]
     return present(Credential(ds=BELOW_INTERMEDIATE, change_issuer_auth=put(1, 33, chain)), roots=[(IACA_DER, None)])
 
