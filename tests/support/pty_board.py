@@ -310,7 +310,7 @@ class PtyBoard:
                 waiting = self._feed(waiting)
 
     def _feed(self, data: bytes) -> bytes:
-        """Give `data` to the interpreter if it is at its prompt or runs a lock that listens. Return the data that waits.
+        """Give `data` to the interpreter if it is at its prompt or runs a lock that listens. Return the rest.
 
         Ctrl-C interrupts a running program, as on the chip. But here the signal can arrive at any moment, even during
         work on the heap. So a program first gets some time to end by itself. Input after Ctrl-C waits, because here the

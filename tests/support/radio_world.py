@@ -33,7 +33,7 @@ class RadioWorld:
         await self.radio.on_air.wait()
 
     async def ticks_pass(self, until: asyncio.Event) -> None:
-        """Advance the lock's ticks by a second, repeatedly, until the event comes. Otherwise they stand still."""
+        """Advance the lock's ticks, one second at a time, until `until` is set. Otherwise the ticks stand still."""
         assert self.process is not None and self.process.stdin is not None
         waiting = asyncio.ensure_future(until.wait())
         while not until.is_set():
@@ -41,13 +41,13 @@ class RadioWorld:
             await asyncio.wait({waiting}, timeout=0.05)
 
     async def another_adapter(self, number: int) -> bleak_backend.Adapter:
-        """A second edge's radio. An adapter holds only one connection to an address."""
+        """Return the radio of another edge. Each radio can have only one connection to the same address."""
         address = f"C1:00:00:00:00:{number:02X}"
         controller = self.air.controller(f"edge-{number}", address)
         return await bleak_backend.Adapter.attach(controller, controller, address)
 
     async def kill(self) -> None:
-        """Switch the lock's power off."""
+        """Switch off the lock's power."""
         if self.process is not None and self.process.returncode is None:
             self.process.kill()
             await self.process.wait()
@@ -55,7 +55,7 @@ class RadioWorld:
 
 @asynccontextmanager
 async def radio_world() -> AsyncIterator[RadioWorld]:
-    """A simulated air with the radio of a lock that has not booted yet."""
+    """Yield a simulated air with the radio of a lock. The lock has not booted yet."""
     air = Air(advertising_scale=0.1)
     radio = LockRadio(air, ADDRESS)
     async with radio.listening():

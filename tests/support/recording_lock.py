@@ -23,12 +23,12 @@ FIELDS = {"id_type": "passport", "name": "Nobody At All", "id_number": "X1234567
 
 
 class RecordingLock(PlacedLock):
-    """`elapse` is the only thing that moves the lock's clock."""
+    """A placed lock that records openings. Its clock stands still, except during `elapse`."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, sectors: int = 16) -> None:
         self.ms = 0
         monkeypatch.setattr(ticks, "now", lambda: self.ms)
-        # It takes a tenth of a second in the large heap of a test run. The lock needs it; these tests do not.
+        # A collection would take a tenth of a second in the large heap of a test run. Only the lock needs collections.
         monkeypatch.setattr(visits, "gc", SimpleNamespace(collect=lambda: None))
         super().__init__(Store(str(folder)), sectors, PLATFORM[1])
         until = NOW + 10**7
@@ -36,11 +36,11 @@ class RecordingLock(PlacedLock):
         self.take("grant", grant.body(), PLATFORM[0])
 
     def elapse(self, seconds: float) -> None:
-        """Let time pass."""
+        """Let `seconds` pass."""
         self.ms += int(seconds * 1000)
 
     def rest(self, steps: int = 1000) -> None:
-        """Let the recorder do all its work, as while the door is idle."""
+        """Let the recorder do all its work, as it does while the door is idle."""
 
         for _ in range(steps):
             if not self.lock.recorder.work():
@@ -48,11 +48,11 @@ class RecordingLock(PlacedLock):
         raise AssertionError("the recorder never comes to rest")
 
     def enter(self, guest: int = 1) -> None:
-        """An opening of a guest who has checked in."""
+        """Record an opening of a guest who has already checked in."""
         self._open(record.ENTRY, guest, self.lock.clock.interval())
 
     def check_in(self, guest: int = 1) -> None:
-        """A guest's first opening, the check-in."""
+        """Record the check-in of a guest, which is the guest's first opening."""
         self._open(record.CHECK_IN, guest, (NOW, NOW + 1), Guest(who("ab"[guest - 1]), True, True), FIELDS)
 
     def _open(
@@ -67,12 +67,12 @@ class RecordingLock(PlacedLock):
         self.lock.recorder.opening(decided)
 
     def told(self, *kinds: int) -> list[tuple[int, str, int]]:
-        """(kind, what, count) of the events in the journal, of all kinds or the given ones."""
+        """Return (kind, what, count) of each event in the journal. If `kinds` are given, return only those kinds."""
         bodies = [body for body in self.bodies() if body[record.KIND] in (kinds or record.EVENTS)]
         return [(body[record.KIND], body[record.WHAT], body[record.COUNT]) for body in bodies]
 
     def signed_by_it(self) -> bool:
-        """Is every record in the journal signed by the lock and chained to the one before?"""
+        """Return whether every record in the journal is signed by the lock and chained to the record before it."""
         previous = None
         for number, data, _ in self.lock.journal.entries_from(1):
             parsed = record.verify(crypto, record.parse(data), self.lock.identity.public)

@@ -23,8 +23,11 @@ NAMES = sorted(BORN)
 
 
 class ReturningSteps:
-    """Part of the door machine. `keys` are the stay keys that must open, by grant id and name. `lost` are keys that
-    must no longer open. `fresh` is the key from the last presentation."""
+    """Part of the door machine. `fresh` is the stay key from the last presentation.
+
+    `keys` maps (grant id, name) to a stay key that must open the door. `lost` holds the stay keys that must no longer
+    open the door.
+    """
 
     bench: "Bench"
     model: "Model"
@@ -38,12 +41,12 @@ class ReturningSteps:
         self.fresh = b""
 
     def stay_key(self) -> bytes:
-        """A fresh stay key, as a presentation makes one."""
+        """Return a new stay key, as if a presentation had made it."""
         self.fresh = crypto.random(32)
         return self.fresh
 
     def checked_in(self, opening: Opening) -> None:
-        """Somebody has checked in by the last presentation."""
+        """Note that somebody has checked in by the last presentation. From now on, its stay key must open the door."""
         self.keys[(opening.stay.booking.grant_id, opening.name)] = self.fresh
 
     def _may_return(self, grant_id: bytes, name: str) -> Stay | None:
@@ -73,7 +76,7 @@ class ReturningSteps:
         attempts = self.bench.lock.reentry._attempts
         self.bench.wait(-(-attempts.wait_ms() // 1000))
         stay = self._may_return(booking.grant_id, name)
-        # If no grant names them, nobody knows their PIN. It would follow from everything that their document shows.
+        # Nobody knows the PIN of a person who is not named. It would depend on all that the document shows.
         known = Guest(name, BORN[name], id_type="driving-licence", country="SE")
         held = self.model.stays.get(booking.grant_id)
         for guest in [] if held is None else held.booking.guests:
@@ -99,7 +102,7 @@ class ReturningSteps:
         claims = asyncio.run(self.bench.lock.reentry.by_key(card))
         stay = self._may_return(grant_id, name)
         latest = self.bench.lock.clock.interval()[1]
-        # While the stay may be over, the lock keeps the key and does not offer it, so that an ID is asked for.
+        # While the stay may be over, the lock keeps the key but does not offer it. So the guest must show an ID.
         if live is None or stay is None or (latest is not None and latest > stay.booking.until):
             assert claims == [] and not app.recognized
         else:

@@ -1,4 +1,4 @@
-"""The statements a lock trusts, and an issuer whose lists it takes: for tests of revocation and of stale lists."""
+"""A lock's trusted statements, and an issuer of revocation lists, for tests of revocation and of stale lists."""
 
 import random
 from pathlib import Path
@@ -34,7 +34,7 @@ SIGNER = ec.generate_private_key(ec.SECP256R1())
 STRANGER = ec.generate_private_key(ec.SECP256R1())
 
 CRL, STATUS, IDENTIFIERS = 1, 2, 3
-"""Numbers of the lists that `trusting` names."""
+"""Numbers of the three revocation lists that the trust list of `trusting` names."""
 
 
 def cose_key(key: ec.EllipticCurvePrivateKey) -> dict[int, Any]:
@@ -43,12 +43,12 @@ def cose_key(key: ec.EllipticCurvePrivateKey) -> dict[int, Any]:
 
 
 def serial_bytes(number: int) -> bytes:
-    """The content octets of a DER INTEGER."""
+    """Return the content octets of `number` as a DER INTEGER."""
     return number.to_bytes(number.bit_length() // 8 + 1, "big")
 
 
 class Document:
-    """What `TrustedStatements.bars` needs of a verified document."""
+    """The members of a verified document that `TrustedStatements.bars` needs."""
 
     def __init__(self, root: Any, status: Any = None) -> None:
         self.root = root
@@ -56,7 +56,7 @@ class Document:
 
 
 class Bench:
-    """The `deliver*` methods return the code of the refusal, or None."""
+    """The trusted statements of a lock. Each method that delivers returns the code of the refusal, or None."""
 
     def __init__(self, folder: Path) -> None:
         self.store = Store(str(folder))
@@ -94,7 +94,7 @@ class Bench:
         issuers: list[Issuer] | None = None,
         **delivery: Any,
     ) -> str | None:
-        """A trust list of IACA (with a CRL, a status list and an identifier list) and OTHER (with none)."""
+        """Deliver a trust list: IACA with a CRL, a status list and an identifier list, and OTHER without any list."""
         if entries is None:
             entries = [
                 ListEntry(CRL, trust.CRL, 0),
@@ -105,7 +105,7 @@ class Bench:
         return self.deliver("trust-list", TrustList(serial, issued_at, issuers, entries).body(), **delivery)
 
     def bring(self, number: int, content: bytes, serial: int | None = None, now: Interval = (NOW, NOW)) -> str | None:
-        """Deliver a list under the next serial, or under `serial`."""
+        """Deliver the list `number` under the next serial. If `serial` is given, deliver it under `serial`."""
         self.serial += 1
         return self.take(self.signed(number, content, serial or self.serial), now)
 
@@ -113,7 +113,7 @@ class Bench:
         return statement.sign(crypto, PROVINCE[0], "revocation-list", RevocationList(serial, number, content).body())
 
     def asked(self, serial: int = 1, status: Any = None, root: int = 0) -> str | None:
-        """The code with which the lists refuse a document with that certificate and status, or None."""
+        """Return the code with which the lists refuse a document, or None. `serial` is that of its DS certificate."""
         try:
             self.trusted.revocation.check(self.trusted.roots[root], serial_bytes(serial), StatusReference(status))
         except MooringError as error:
@@ -121,7 +121,7 @@ class Bench:
         return None
 
     def fresh(self, latest: int | None, check_in: bool = True, status: Any = None, root: int = 0) -> str | None:
-        """The code with which stale lists refuse a document, at a check-in or later, or None."""
+        """Return the code with which stale lists refuse a document at a check-in or a later opening, or None."""
         document: Any = Document(self.trusted.roots[root], status)
         try:
             barred = self.trusted.bars(document, latest)
@@ -140,7 +140,11 @@ def status(statuses: dict[int, int] | None = None, issued: int = NOW - 3600, **s
 
 
 def a_million_documents() -> tuple[bytes, int, int]:
-    """A token for them, the index of the last revoked document, and the index of a later one that is not revoked."""
+    """Return a status list for a million documents, and two indexes.
+
+    The first index is that of the last revoked document. The second index is that of a later document that is not
+    revoked.
+    """
     revoked = random.Random(1).sample(range(999_000), 1000)
     return status(dict.fromkeys(revoked, 1), size=1_000_000), max(revoked), 999_999
 

@@ -1,4 +1,4 @@
-"""A radio that does a lock's handshake, rightly or wrongly, and then sends whatever a test wants."""
+"""A radio that acts as a lock. A test decides how it does the handshake, and which messages it sends afterwards."""
 
 from collections.abc import Callable, Iterable
 
@@ -22,31 +22,31 @@ LOCK_ID = KEYS.lock_id
 _PROTECTED = cbor.encode({1: -7, 16: "mooring/record"})
 
 Answer = Callable[[tuple[object, ...]], Iterable[bytes]]
-"""Gives the messages that answer a message of the edge. The FINISH counts as a PULL of no records."""
+"""A function from a message of the edge to the messages of the answer. For a FINISH, it gets a PULL of no records."""
 
 
 def hello(next_counter: int, receipted_through: int = 0, lock_id: bytes = LOCK_ID, public: bytes = b"") -> bytes:
-    """A HELLO."""
+    """Return a HELLO message."""
     return link.Hello(lock_id, next_counter, receipted_through, {}, None, public or KEYS.lock[1]).encode()
 
 
 def record(counter: int, lock_id: bytes = LOCK_ID) -> bytes:
-    """A RECORD message. Its signature is wrong, but the link does not check it."""
+    """Return a RECORD message. The signature of its record is wrong, but the link does not check signatures."""
     previous = bytes(32) if counter == 1 else b"\x01" * 32
     payload = cbor.encode([1, lock_id, counter, previous, b"\x5a" * 40])
     return link.record(cbor.encode([_PROTECTED, {}, payload, bytes(64)]))
 
 
 def genuine() -> Responder:
-    """The handshake of the lock that LOCK_ID names."""
+    """Return the lock's side of a correct handshake. The lock's id is LOCK_ID."""
     return Responder(crypto, KEYS.link, KEYS.proof(), crypto.generate("P-256"))
 
 
 class RogueLock:
-    """Answers each message of the edge with the messages that `answer` gives, sealed.
+    """A lock that answers each message of the edge with the messages that `answer` returns. It seals them first.
 
-    `handshake` makes its side of the handshake; if it returns None, there is no handshake. `seal` and `parts` replace
-    what a lock does to a message.
+    `handshake` makes the lock's side of the handshake. If `handshake` returns None, there is no handshake. `seal`
+    replaces the sealing of a message, and `parts` replaces its division into parts.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class RogueLock:
         self._device.on(Device.EVENT_CONNECTION, self._on_connection)
 
     async def start(self, with_service: bool = True) -> None:
-        """Go on the air."""
+        """Switch the radio on, and start to advertise."""
         if with_service:
             self._device.add_service(self._service)
         await self._device.power_on()

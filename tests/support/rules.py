@@ -1,4 +1,4 @@
-"""Placements, grants, stays and claims as the rules of the door see them, without any signatures."""
+"""Placements, grants, stays and claims in the form in which the door's rules get them, without signatures."""
 
 from firmware.memory.stays import Guest, Stay
 from protocol.grant import NO_TIE, Grant
@@ -18,14 +18,15 @@ PLATFORM = _POINT
 
 
 def who(name: str) -> bytes:
-    """The commitment of the person with that name."""
+    """Return the commitment of the person with that name."""
     return name.encode().ljust(32, b".")
 
 
 class Somebody:
-    """A claim by somebody who shows a document. If `born` is None they show none, and can only enter, not check in.
+    """A claim by somebody who shows a document.
 
-    `person` is the name of the person, if the document has another name.
+    If `born` is None, the claim is made without a document. It is then enough for an entry, but not for a check-in.
+    `person` is the name of the person. It is only needed if the document shows a different name.
     """
 
     method = "mdoc"
@@ -57,7 +58,7 @@ class Somebody:
 
 
 def guest(name: str, named: bool, adult: bool) -> Guest:
-    """A guest who has checked in: the person with that name."""
+    """Return a guest with that name who has checked in."""
     return Guest(who(name), named, adult, who(name)[:8] * 3 + who("as " + name)[:8] + bytes(4))
 
 
@@ -92,7 +93,7 @@ def grant(
 
 
 def stay(of: Grant, *guests: tuple[str, str] | str) -> Stay:
-    """A stay in which these guests have checked in: adults by name, others as (name, birth date)."""
+    """Return a stay in which `guests` have checked in. Adults are given by name, others as (name, birth date)."""
     inside = []
     for each in guests:
         name, born = (each, ADULT) if isinstance(each, str) else each

@@ -1,6 +1,6 @@
-"""A radio stack for bleak, for tests over hours of virtual time. The test decides who is on the air and who answers.
+"""A radio stack for bleak, for tests over hours of virtual time. A test decides which peers exist and which answer.
 
-A lock there speaks the real protocol. Everybody else only advertises like a lock.
+A peer that is a lock speaks the real protocol. Every other peer only advertises like a lock.
 """
 
 import asyncio
@@ -27,10 +27,10 @@ PART = 244
 
 
 class Peer:
-    """Somebody on the air.
+    """A device on the air.
 
-    If `answers` is false, connections to it fail. `responder` makes a lock's side of the handshake; without it the peer
-    can be connected and says nothing. A lock says HELLO and has no records.
+    If `answers` is false, connections to the peer fail. `responder` makes a lock's side of the handshake. A peer with
+    `responder` says HELLO and has no records. A peer without `responder` accepts connections, but sends nothing.
     """
 
     def __init__(
@@ -38,20 +38,20 @@ class Peer:
     ) -> None:
         self.prefix, self.responder, self.answers, self.rssi = prefix, responder, answers, rssi
         self.hellos: list[bytes] = []
-        """Its HELLOs, one for each connection; the last one is used for all later connections."""
+        """HELLOs of the peer, one for each connection. All further connections get the last HELLO again."""
         self.refuses = False
-        """Does it end each connection at once?"""
+        """True if the peer ends each connection at once."""
 
 
 def lock_of(keys: LinkKeys, **looks: Any) -> Peer:
-    """A lock with these keys."""
+    """Return a peer that is a lock with these keys."""
     peer = Peer(keys.lock_id[:6], lambda: Responder(crypto, keys.link, keys.proof(), crypto.generate("P-256")), **looks)
     peer.hellos = [link.Hello(keys.lock_id, 1, 0, {}, None, keys.lock[1]).encode()]
     return peer
 
 
 class Ether:
-    """Who is on the air, by address. `tries` lists when and where connections were attempted."""
+    """The air. `peers` holds the devices on it by address. `tries` lists (time, address) of each attempt to connect."""
 
     def __init__(self, client: "type[Client] | None" = None) -> None:
         self._client = client or Client
@@ -63,18 +63,18 @@ class Ether:
         self.on_scan: Callable[[], None] = lambda: None
 
     def moments(self, address: str) -> list[float]:
-        """When this address was tried."""
+        """Return the times of all attempts to connect to `address`."""
         return [at for at, tried in self.tries if tried == address]
 
     def leave(self, address: str) -> None:
-        """Let a peer go out of range."""
+        """Take the peer at `address` out of range, and end its connection."""
         self.peers.pop(address, None)
         if (client := self.clients.pop(address, None)) is not None:
             client.lost()
 
     @contextlib.contextmanager
     def installed(self) -> Iterator[None]:
-        """Let bleak use this radio."""
+        """Let bleak use this radio until the block ends."""
         ether = self
 
         class Here(ether._client):  # type: ignore[misc, name-defined]  # chosen by the test
@@ -91,7 +91,7 @@ class Ether:
 
 
 class Scanner(BaseBleakScanner):
-    """A scanner that hears everybody."""
+    """A scanner that hears every peer."""
 
     _ether: Ether
 
@@ -159,7 +159,7 @@ class Client(BaseBleakClient):
             self.services.add_characteristic(found)
 
     def lost(self) -> None:
-        """Report that the other side is gone."""
+        """Report to bleak that the peer has disconnected."""
         self._peer = None
         if self._disconnected_callback is not None:
             self._disconnected_callback()

@@ -1,4 +1,4 @@
-"""The reader's task with a whole door behind it, on virtual time, and what can be seen of it."""
+"""The reader's task with a whole door, on virtual time, and a log of what a guest can see of the door."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -14,7 +14,7 @@ READY_SECONDS = 0.3
 
 
 class Seen(Outputs):
-    """What can be seen of the door, and when, in seconds of virtual time."""
+    """A log of what a guest can see of the door. `times` holds the virtual time of each entry in `done`, in seconds."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,7 +39,10 @@ class Seen(Outputs):
         self._note("aside " + name)
 
     def place(self, what: str, after: int = 0) -> int | None:
-        """The index in `done` of its first occurrence from `after` on. Several entries may have the same time."""
+        """Return the index in `done` of the first `what` at index `after` or later.
+
+        An index is more exact than a time, because several entries may have the same time.
+        """
         return next((at for at in range(after, len(self.done)) if self.done[at] == what), None)
 
 
@@ -61,7 +64,7 @@ class Scene:
         return lights[0]
 
     async def until(self, what: str, after: int = 0) -> int:
-        """Wait until `what` is shown, at index `after` or later, and return its index."""
+        """Wait until `what` is in the log, at index `after` or later, and return its index."""
         await scene.until(lambda: self.seen.place(what, after) is not None)
         found = self.seen.place(what, after)
         assert found is not None

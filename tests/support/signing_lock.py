@@ -1,4 +1,4 @@
-"""A lock's side of the record format, for tests of the edge: a key, a chain, and HELLOs. No door, no radio."""
+"""A lock without door and radio, for tests of the edge. It has a key, and makes a chain of records and HELLOs."""
 
 from dataclasses import dataclass, field
 
@@ -21,7 +21,7 @@ BODY = {1: 2, 2: 1_800_000_000, 3: None, 4: "LC-1", 5: None, 6: 1, 7: "CN", 9: "
 
 @dataclass
 class SigningLock:
-    """Signs records like a lock; `records` is its journal."""
+    """Signs records as a lock does. `records` is its journal."""
 
     private: bytes = b""
     public: bytes = b""
@@ -35,14 +35,14 @@ class SigningLock:
         self.lock_id = placement.lock_id(crypto, self.public)
 
     def make(self, previous: bytes | None = None, counter: int | None = None) -> Record:
-        """The next record, or the one at the given place, without appending it to the journal."""
+        """Return a record without appending it to the journal. By default it is the next record of the chain."""
         last = self.records[-1].payload_hash if self.records else record.GENESIS
         number = counter or len(self.records) + 1
         payload = record.seal(crypto, SEALING_PUBLIC, self.lock_id, number, previous or last, BODY)
         return record.parse(record.sign(crypto, self.private, payload))
 
     def sign_again(self, item: Record) -> Record:
-        """The same payload under another signature."""
+        """Return a record with the same payload, but a different signature."""
         return record.parse(record.sign(crypto, self.private, item.payload))
 
     def journal(self, count: int = 1) -> list[Record]:
@@ -57,17 +57,17 @@ class SigningLock:
         )
 
     def receipt(self, through: int, private: bytes = PROVINCE_PRIVATE, head: bytes | None = None) -> bytes:
-        """A receipt statement for this lock's records."""
+        """Return a receipt for this lock's records."""
         body = Receipt(self.lock_id, through, head or self.records[through - 1].payload_hash, 1_800_000_001).body()
         return statement.sign(crypto, private, "receipt", body)
 
     def refusal(self, code: str, *records: Record, private: bytes = PROVINCE_PRIVATE) -> bytes:
-        """A statement that the province will never commit these records of the lock."""
+        """Return a statement which says that the province will never commit these records."""
         refused = sorted((item.counter, item.payload_hash, code) for item in records)
         return statement.sign(crypto, private, "refusal", Refusal(self.lock_id, 1_800_000_001, refused).body())
 
     def placement(self, serial: int = 1, platform: bytes = PLATFORM_PUBLIC, private: bytes = PROVINCE_PRIVATE) -> bytes:
-        """The lock's placement; `platform` is the key that signs its grants."""
+        """Return a placement of the lock. `platform` is the public key for the signatures of its grants."""
         body = Placement(
             *(serial, self.lock_id, "LC-1", "active", platform, SEALING_PUBLIC, "CN", "1", [b"\x30\x00"], "named", 1)
         ).body()
@@ -78,7 +78,7 @@ class SigningLock:
 
 
 def grant(number: int, serial: int = 1, until: int = 1_900_000_000, private: bytes = PLATFORM_PRIVATE) -> bytes:
-    """A version of a stay's grant, by the platform that the placement names."""
+    """Return a version of a grant, signed by the platform that the placement names."""
     body = Grant(number.to_bytes(16, "big"), serial, "LC-1", 1, until, 1, [], False, until, b"").body()
     return statement.sign(crypto, private, "grant", body)
 

@@ -1,4 +1,4 @@
-"""The repository's modules, read as text: which there are, and what each imports."""
+"""Reads the repository's modules as text. Says which modules there are, and what each module imports."""
 
 import ast
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ MAY_IMPORT = {
     "sim": {"protocol", "firmware", "edge_agent", "tools"},
     "tests": {"protocol", "firmware", "edge_agent", "tools", "sim"},
 }
-"""Rooms, and the other rooms each may import."""
+"""For each room, the other rooms that it may import."""
 
 CPYTHON_ONLY = {
     "protocol/command_line_cpython.py",
@@ -26,7 +26,7 @@ CPYTHON_ONLY = {
 """Files of the dual-runtime rooms that the lock never loads."""
 
 LOCK_TAKES_BODY = {"TYPE_CHECKING": False, "_MICROPYTHON": True}
-"""Conditions on imports, and whether the lock runs the branch under them. mypy is told the same."""
+"""Names that are conditions of imports. The value says whether the lock runs the imports under `if <name>:`."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def name(file: Path) -> str:
 
 
 def imports(file: Path) -> Iterator[Import]:
-    """Every import of `file`, wherever it stands. `from protocol import cbor` counts as `protocol.cbor`."""
+    """Yield every import of `file`, at any place in it. `from protocol import cbor` counts as `protocol.cbor`."""
 
     def walk(node: ast.AST, executed: bool) -> Iterator[Import]:
         if isinstance(node, ast.Import):

@@ -1,4 +1,4 @@
-"""One statement of each kind, with the parser of its body."""
+"""One statement of each kind, and the parser of its body."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""An event loop whose time only a test moves on, while threads, brokers and sockets are real."""
+"""An event loop whose time moves only when a test moves it. Threads, brokers and sockets are real."""
 
 import asyncio
 import time
@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable
 
 STEP_SECONDS = 0.05
 _BREATH_SECONDS = 0.002
-"""Real time between two steps, for threads and peers. If it is too short, they only seem slower."""
+"""Real time between two steps, in which threads and peers work. If it is too short, they only seem slower."""
 
 
 class SteppedTime(asyncio.SelectorEventLoop):
-    """A timer is due once the steps add up to its seconds, however slow the machine is."""
+    """An event loop whose time is the sum of its steps. A slow machine does not make any timer due earlier."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -20,12 +20,12 @@ class SteppedTime(asyncio.SelectorEventLoop):
         return self._passed
 
     def step(self, seconds: float = STEP_SECONDS) -> None:
-        """Let this much time pass."""
+        """Let `seconds` pass."""
         self._passed += seconds
 
 
 async def time_passes(until: Callable[[], object]) -> None:
-    """Let time pass, step by step, until the condition holds."""
+    """Let time pass, step by step, until `until()` is true."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, SteppedTime)
     while not until():
@@ -37,7 +37,7 @@ async def time_passes(until: Callable[[], object]) -> None:
 
 
 def run(story: Callable[[], Awaitable[None]]) -> None:
-    """Run a story on stepped time."""
+    """Run `story` on stepped time."""
 
     async def told() -> None:
         await story()

@@ -1,4 +1,4 @@
-"""One reader and one phone in this process, with their certificates, and a card without a chip."""
+"""A reader and a phone in the process of the test, with their certificates. No reader chip is between them."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -50,7 +50,7 @@ def point(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 @cache
 def credential(doc_type: str = issuer.MDL, portrait: int = 0) -> Credential:
-    """A credential made by pymdoccbor, with a portrait of so many bytes."""
+    """Return a credential made by pymdoccbor. `portrait` is the size of its portrait; 0 keeps the usual portrait."""
     key = ec.generate_private_key(ec.SECP256R1())
     changes = {"portrait": bytes(portrait)} if portrait else {}
     data = issuer.specimen(doc_type, **changes)
@@ -58,13 +58,13 @@ def credential(doc_type: str = issuer.MDL, portrait: int = 0) -> Credential:
 
 
 def phone(*credentials: Credential, **settings: Any) -> Phone:
-    """A phone that knows our reader root. By default it holds a driving licence."""
+    """Return a phone that trusts our reader root. By default it holds a driving licence."""
     roots: list[x509.Certificate] = settings.pop("reader_roots", [reader_root().certificate])
     return Phone(credentials or [credential()], roots, **settings)
 
 
 class DirectCard:
-    """A `firmware.nfc.Card` that passes APDUs directly to a phone or to any function, and keeps them in `exchanges`."""
+    """A `firmware.nfc.Card` that passes APDUs directly to a phone or a function. `exchanges` lists all APDUs."""
 
     def __init__(
         self,
@@ -98,7 +98,10 @@ Items = dict[str, dict[str, list[str]]]
 
 
 async def read_mdoc(card: Any, *requests: Items, **settings: Any) -> Presentation:
-    """Make requests in one session up to its termination; returns the answer to the last. `settings`: see `Reading`."""
+    """Make `requests` in one session, end the session, and return the answer to the last request.
+
+    `settings` are passed on to `Reading`.
+    """
     *before, last = requests
     reading = Reading(card, crypto, **{"on_phase": lambda event, **facts: None, **settings})
     try:
@@ -112,11 +115,11 @@ async def read_mdoc(card: Any, *requests: Items, **settings: Any) -> Presentatio
 
 
 def touch(phone: Phone, **limits: Any) -> tuple[Transaction, DirectCard]:
-    """A new contact, and the card that the reader gets."""
+    """Return a new contact with `phone`, and the card that the reader gets."""
     transaction = phone.touch()
     return transaction, DirectCard(transaction.process, **limits)
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run it until it ends."""
+    """Run `work` until it ends, and return its result."""
     return asyncio.run(work)

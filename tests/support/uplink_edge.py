@@ -1,4 +1,4 @@
-"""An outbox with its uplink, for tests of the way up: receipts are handled as in the agent, commands are kept."""
+"""An outbox with its uplink, for tests of the uplink. Receipts are handled as in the agent. Commands are collected."""
 
 import asyncio
 import contextlib

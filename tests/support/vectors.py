@@ -1,4 +1,4 @@
-"""Vectors outside the repository, in `../shared/vectors`. Without them the tests are skipped, and the skip says so."""
+"""Test vectors outside the repository, in `../shared/vectors`. If they are missing, their tests are skipped."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ needed = pytest.mark.skipif(not FOLDER.is_dir(), reason=REASON)
 
 
 def load(name: str) -> dict[str, Any]:
-    """The JSON object in the vector file `name`, a path in the folder of vectors. Without the file, skip the test."""
+    """Return the JSON object in the vector file `name`. Skip the test if the file is missing."""
     path = FOLDER / name
     if not path.is_file():
         pytest.skip(REASON)
@@ -26,7 +26,7 @@ def load(name: str) -> dict[str, Any]:
 
 
 def path(name: str) -> Path:
-    """The path of the vector file `name`. Without the file, skip the test."""
+    """Return the path of the vector file `name`. Skip the test if the file is missing."""
     if not (FOLDER / name).is_file():
         pytest.skip(REASON)
     return FOLDER / name

@@ -31,13 +31,14 @@ answer(answers)
 
 
 def on_lock(cases: list[Case], folder: Any) -> list[Any]:
-    """What the verifier on MicroPython says of each case: the document types, or the code of the refusal."""
+    """Verify each case on MicroPython. Return its document types, or the code of the refusal."""
     paths = []
     for number, case in enumerate(cases):
         path = folder / f"{number}.json"
         roots = [(certificate.hex(), doc_types) for certificate, doc_types in case.roots]
         reader = case.e_reader_private and case.e_reader_private.hex()
-        # Hex doubles what the lock has to hold; a byte too many is refused all the same.
+        # As hex, the response takes twice the memory of the lock. So a response that is too long is cut one byte above
+        # the limit. The lock must still refuse it.
         response = case.device_response[:65537].hex()
         path.write_text(json.dumps([response, case.session_transcript.hex(), roots, case.now, reader, case.doc_types]))
         paths.append(str(path))

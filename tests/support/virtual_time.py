@@ -9,7 +9,7 @@ _T = TypeVar("_T")
 
 
 class _Selector(selectors.DefaultSelector):
-    """Moves the virtual time instead of waiting."""
+    """A selector that moves the virtual time instead of waiting."""
 
     passed = 0.0
 
@@ -32,6 +32,6 @@ class _Loop(asyncio.SelectorEventLoop):
 
 
 def run(story: Coroutine[Any, Any, _T]) -> _T:
-    """Run `story`, which may not use threads or other processes. `loop.time()` is the virtual time."""
+    """Run `story` on virtual time, which `loop.time()` returns. `story` may not use threads or other processes."""
     with asyncio.Runner(loop_factory=lambda: _Loop(_Selector())) as runner:
         return runner.run(story)
