@@ -197,7 +197,7 @@ def test_a_chip_of_another_kind_is_not_spoken_to_further() -> None:
                 return bytes.fromhex("33010607")
 
             board.chip._handlers[0x02] = another
-            with pytest.raises(TransportError, match=r"nfc\.reader.*no PN532"):
+            with pytest.raises(TransportError, match=r"nfc\.reader.*not a PN532"):
                 await Pn532(scene.wire(board)).start()
 
     scene.run(story())
