@@ -1,9 +1,10 @@
-"""Limits on what a broker may send. Each packet is judged by its head before memory is spent on it.
+"""Limits on what a broker may send. The head of each packet is checked before memory is used for the packet.
 
 paho reads a packet of any length, up to 256 MB, into memory. It keeps messages of QoS 2, and it makes objects of 2 KB
 from single bytes of a SUBACK. CONNECT announces limits (Maximum Packet Size, Receive Maximum: MQTT 5 sections
-3.1.2.11.3 and 3.1.2.11.4), but a dishonest broker ignores them. So they are enforced here, between the socket and paho.
-A packet that breaks a limit ends the connection, as the standard says. The outbox then sends again what has no receipt.
+3.1.2.11.3 and 3.1.2.11.4), but a dishonest broker ignores them. So this module enforces the limits between the socket
+and paho. A packet that breaks a limit ends the connection, as the standard says. On the next connection the agent sends
+all records without a receipt again.
 """
 
 import contextlib
@@ -16,21 +17,21 @@ if TYPE_CHECKING:
     from paho.mqtt.client import SocketLike
 
 PACKET_OVERHEAD: Final = 512
-"""A generous limit for the bytes of a PUBLISH before its payload: header, topic, packet identifier, properties."""
+"""Generous limit for the bytes of a PUBLISH before its payload: header, topic, packet identifier, properties."""
 MAX_PACKET: Final = uplink.MAX_MESSAGE + PACKET_OVERHEAD
-"""What CONNECT announces as Maximum Packet Size."""
+"""The Maximum Packet Size that CONNECT announces."""
 
 _CONNACK, _PUBLISH, _PUBACK, _SUBACK, _UNSUBACK, _PINGRESP, _DISCONNECT = 2, 3, 4, 9, 11, 13, 14
 _MOST: Final = {
     _CONNACK: 4096,  # may contain a client id and other texts
-    _PUBLISH: MAX_PACKET - 5,  # its fixed header counts as well
-    _PUBACK: 1024,  # may contain a reason in words, as a DISCONNECT may
-    _SUBACK: 256,  # paho makes 2 KB of each byte
+    _PUBLISH: MAX_PACKET - 5,  # MAX_PACKET includes the fixed header of 5 bytes
+    _PUBACK: 1024,  # may contain a reason in words, like a DISCONNECT
+    _SUBACK: 256,  # for each byte, paho makes an object of 2 KB
     _UNSUBACK: 256,
     _PINGRESP: 0,
     _DISCONNECT: 1024,
 }
-"""Most bytes after the fixed header, by type. Other types are for servers, or for QoS 2, which we do not use."""
+"""Maximum number of bytes after the fixed header, by packet type. A client without QoS 2 may get no other type."""
 
 _LARGE, _MANY, _WRONG = 0x95, 0x93, 0x82
 """Reason codes of DISCONNECT: Packet too large, Receive Maximum exceeded, Protocol Error."""
@@ -38,7 +39,7 @@ _CHUNK: Final = 65536
 
 
 class PacketError(ConnectionError):
-    """The broker broke a limit. It is an OSError, because paho expects that from a socket."""
+    """The broker broke a limit. This error is an OSError, because paho expects an OSError from a socket."""
 
     def __init__(self, reason: int, text: str) -> None:
         super().__init__(text)
@@ -46,7 +47,7 @@ class PacketError(ConnectionError):
 
 
 def check_head(first: int, remaining: int) -> None:
-    """Judge a packet by its first byte and its Remaining Length. Raises PacketError."""
+    """Check the first byte and the Remaining Length of a packet. Raises PacketError."""
     kind = first >> 4
     if kind not in _MOST or (kind == _PUBLISH and first >> 1 & 3 > 1):
         raise PacketError(_WRONG, f"the broker sent a packet of type {kind}, which we did not ask for")
@@ -55,7 +56,7 @@ def check_head(first: int, remaining: int) -> None:
 
 
 def check_publish(first: int, body: bytes | bytearray) -> None:
-    """Judge the topic and properties of a PUBLISH: paho makes objects from them. Raises PacketError."""
+    """Check the topic and properties of a PUBLISH before paho makes objects from them. Raises PacketError."""
     at = 2 + int.from_bytes(body[:2], "big") + (2 if first >> 1 & 3 else 0)
     size = shift = 0
     for byte in body[at : at + 4]:
@@ -69,10 +70,10 @@ def check_publish(first: int, body: bytes | bytearray) -> None:
 
 
 class PacketSocket:
-    """A socket for paho on top of `channel`. It gives whole packets within the limits, and reads one packet at a time.
+    """A socket for paho on top of `channel`. It reads one packet at a time and returns only packets within the limits.
 
-    `admit()` is called for each PUBLISH: may one more message wait for its PUBACK? After a PacketError, which is then
-    in `refused`, nothing more is read.
+    `admit()` is called for each PUBLISH. It returns True if one more message may wait for its PUBACK. After a
+    PacketError, `refused` holds the error, and nothing more is read.
     """
 
     def __init__(self, channel: "SocketLike", admit: Callable[[], bool]) -> None:
@@ -81,12 +82,12 @@ class PacketSocket:
         self._head = bytearray()
         self._body = bytearray()
         self._left: int | None = None
-        """Bytes of the body that are still to come; None while the head is incomplete."""
+        """Number of bytes of the body that are still missing; None while the head is incomplete."""
         self._whole = b""
         self._given = 0
 
     def recv(self, size: int) -> bytes:
-        """Up to `size` bytes of the current packet; empty at the end of the stream. Raises BlockingIOError, OSError."""
+        """Return up to `size` bytes of the packet; empty at the end of the stream. Raises BlockingIOError, OSError."""
         if self._given == len(self._whole) and not self._next():
             return b""
         part = self._whole[self._given : self._given + size]
@@ -96,7 +97,7 @@ class PacketSocket:
         return part
 
     def _next(self) -> bool:
-        """Read until a packet is complete; False at the end of the stream."""
+        """Read until a packet is complete. Return False at the end of the stream."""
         if self.refused is not None:
             raise self.refused
         try:
@@ -124,7 +125,7 @@ class PacketSocket:
         return True
 
     def _measure(self) -> None:
-        """Check the head once it is complete. Its length is a variable byte integer of 1 to 4 bytes (section 1.5.5)."""
+        """Check the head once it is complete. The length in it is an integer of 1 to 4 bytes (section 1.5.5)."""
         if len(self._head) < 2:
             return
         if self._head[-1] < 128:
@@ -138,11 +139,11 @@ class PacketSocket:
         self.refused = error
         self._body = bytearray()
         with contextlib.suppress(OSError):
-            # This is for the broker's log. The connection is closed even if it does not arrive.
+            # Send a DISCONNECT for the broker's log. The connection is closed even if the DISCONNECT does not arrive.
             self._channel.send(bytes((_DISCONNECT << 4, 1, error.reason)))
 
     def pending(self) -> int:
-        """Bytes that were read already, which select() cannot see."""
+        """Return the number of bytes that were already read. select() cannot see these bytes."""
         below = getattr(self._channel, "pending", None)
         return len(self._whole) - self._given + (0 if below is None else int(below()))
 

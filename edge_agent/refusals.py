@@ -1,8 +1,8 @@
-"""What the edge agent does when the province refuses to commit a record, by the table in docs/formats.md.
+"""Follow a refusal: the province refuses to commit a record. docs/formats.md has the table of what the agent does then.
 
-The agent checks for itself. If the province calls a signature bad that the agent finds good, the record stays in the
-queue, and `status` shows the dispute. A refused record moves from the queue to the quarantine; it never leaves the
-disk.
+The agent checks the record itself. If the province says that a signature is bad, and the agent finds it good, the
+record stays in the queue, and `status` shows the dispute. Otherwise the refused record moves from the queue to the
+quarantine. A refused record always stays on the disk.
 """
 
 from edge_agent import log
@@ -14,9 +14,9 @@ from protocol.refusal import EQUIVOCATION, SIGNATURE, Refusal
 
 
 def obey(outbox: Outbox, refusal: Refusal) -> list[Key]:
-    """Apply a refusal to the records here; the caller has verified its signature.
+    """Apply a refusal to the stored records. The caller has verified the signature of the refusal.
 
-    Returns the keys of the records that have left the queue. Raises StorageError.
+    Return the keys of the records that have left the queue. Raises StorageError.
     """
     moved = []
     for counter, payload_hash, code in refusal.records:
@@ -26,7 +26,7 @@ def obey(outbox: Outbox, refusal: Refusal) -> list[Key]:
             continue
         stored, hash_on_arrival = queued
         found = _parsed(stored)
-        # The disk may have changed the payload after it arrived. Then the province refuses the changed one.
+        # The disk may have damaged the payload after it arrived. Then the province refuses the damaged payload.
         if payload_hash not in (hash_on_arrival, found and found.payload_hash):
             continue
         facts = {"lock": refusal.lock_id, "counter": counter, "code": code}

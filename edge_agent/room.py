@@ -1,4 +1,4 @@
-"""How much of the outbox belongs to whom. Records from strangers' radios never take the room of an own lock."""
+"""Shares of the outbox. Records from strangers' radios never take the room of our own locks."""
 
 import shutil
 from collections import Counter
@@ -9,15 +9,15 @@ from typing import Final
 from protocol.errors import StorageError
 
 STRANGERS_BYTES: Final = 1_000_000
-"""Most bytes of all records from locks that no pass lists, and of records that no lock has signed. It is enough to find
-out what is going on, and for the last records of a lock that another edge agent has just taken over."""
+"""Maximum size of all records from locks that no pass lists, plus all records that no lock has signed. This is enough
+for people to see who sends them. It is also enough for the last records of a lock that moved to another edge agent."""
 
 
 class Room:
-    """Counts bytes of records by lock: at most `max_bytes` from own locks, and at most STRANGERS_BYTES from others.
+    """Counts the bytes of records by lock. Own locks may use `max_bytes` in all, other locks STRANGERS_BYTES in all.
 
-    `is_own(lock_id)` says which locks are own. No record is accepted while less than `reserve_bytes` of the disk at
-    `folder` is free. The lock None stands for records without a lock's signature.
+    `is_own(lock_id)` returns True for one of our own locks. No record is accepted while less than `reserve_bytes` of
+    the disk at `folder` is free. As a lock id, None stands for records without a lock's signature.
     """
 
     def __init__(self, folder: Path, max_bytes: int, reserve_bytes: int, is_own: Callable[[bytes], bool]) -> None:
@@ -25,26 +25,30 @@ class Room:
         self._taken: Counter[bytes | None] = Counter()
 
     def add(self, lock_id: bytes | None, size: int) -> None:
-        """Count `size` more bytes of a lock; a negative number for bytes that are gone."""
+        """Count `size` more bytes of a lock. A negative `size` is for deleted records."""
         self._taken[lock_id] += size
         if self._taken[lock_id] <= 0:
             del self._taken[lock_id]
 
     @property
     def total(self) -> int:
-        """Bytes of all records."""
+        """Size of all records in bytes."""
         return self._taken.total()
 
     @property
     def strangers(self) -> int:
-        """Bytes of the records that come from no own lock."""
+        """Size in bytes of all records that do not come from our own locks."""
         return sum(size for lock_id, size in self._taken.items() if not self._owns(lock_id))
 
     def _owns(self, lock_id: bytes | None) -> bool:
         return lock_id is not None and self._is_own(lock_id)
 
     def check(self, lock_id: bytes | None, size: int) -> None:
-        """Check that `size` more bytes fit. Raises StorageError `outbox.strangers`, `.limit`, `.reserve`."""
+        """Check that `size` more bytes fit.
+
+        Raises StorageError: `outbox.limit` if the share of our own locks is full, `outbox.strangers` if the share of
+        all others is full, `outbox.reserve` if the disk is nearly full.
+        """
         strangers = self.strangers
         if not self._owns(lock_id):
             if strangers + size > STRANGERS_BYTES:
@@ -58,6 +62,6 @@ class Room:
                 "outbox.limit",
                 "outbox.max_mb is reached, so locks keep their records. Check that the province answers, or raise it.",
             )
-        # Deleting needs disk too, because SQLite writes its log first. So records are refused before the disk is full.
+        # To delete records, SQLite must first write to its log. So records are refused before the disk is quite full.
         if self._reserve and shutil.disk_usage(self._folder).free < self._reserve + size:
             raise StorageError("outbox.reserve", "less disk is free than outbox.disk_reserve_mb. Free some space.")

@@ -1,7 +1,7 @@
-"""Which locks the agent talks to, and at which addresses.
+"""Choose the locks that the agent talks to, and their addresses.
 
-Theory of operation. An edge's own locks are those that a pass of the province lists. What an address advertises is only
-a claim, so the roster keeps addresses apart by what they have proven:
+Theory of operation. An edge's own locks are the locks that a pass of the province lists. Anybody can advertise the id
+of a lock. So the roster treats an address by what it has proven:
 
     address      what it is                                      how it is treated
     -----------  ----------------------------------------------  ------------------------------------------------
@@ -35,18 +35,18 @@ from edge_agent.sightings import Sightings
 from protocol.errors import MooringError, TransportError
 
 PROOF_SECONDS: Final = 20.0
-"""Time for a stranger to connect and to prove itself. A lock that advertises needs some seconds for both."""
+"""Time limit for a stranger to connect and to prove itself. A lock that advertises needs a few seconds."""
 LOOK_SECONDS: Final = 5.0
-"""Longest time between two checks whether a stranger's turn has come: a lock may have lost its connection."""
+"""Maximum time between two looks at the strangers. One may have its turn, because a lock lost its connection."""
 
 Search = Callable[[float], Awaitable[list[tuple[str, bytes]]]]
 
 
 class Roster:
-    """Serves locks and keeps them in `locks`, by address: the proven ones, or those that `settings` name.
+    """Serves locks and keeps them in `locks`, by address. If `settings` name addresses, it serves only these.
 
-    `make(address, lock_id)` makes a lock with its link; `lock_id` is empty if the lock has not proven itself there.
-    `deliver(lock)` hands over what waits for the lock, until cancelled.
+    `make(address, lock_id)` makes a lock with its link. `lock_id` is empty if no lock has proven itself at the address.
+    `deliver(lock)` hands over the statements for the lock until it is cancelled.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Roster:
 
     @property
     def strangers(self) -> int:
-        """How many addresses claim to be a lock of ours and have not proven it."""
+        """Number of addresses that claim to be one of our locks but have not proven it."""
         return len(self._sightings)
 
     async def run(self) -> None:
@@ -96,7 +96,7 @@ class Roster:
             self._work.clear()
 
     def passes_changed(self) -> None:
-        """Serve the locks that the passes list now, at the addresses proven before, and drop all others."""
+        """Serve the locks that the new passes list, at the addresses where they proved themselves. Drop all others."""
         if self._tasks is None or self._settings.addresses:
             return
         self._look.set()
@@ -148,7 +148,7 @@ class Roster:
         return not any(lock.lock_id == lock_id and lock.connected for lock in self.locks.values())
 
     async def _try_strangers(self, newcomers: bool) -> None:
-        """One of the two places for strangers: one attempt after another. Links to proven addresses do not wait."""
+        """Try strangers, one after another. Two of these tasks run at a time. Links to proven addresses do not wait."""
         while True:
             address = self._sightings.next(self._is_wanted, newcomers)
             if address is None:
@@ -173,7 +173,7 @@ class Roster:
         except MooringError as error:
             code = error.code
         if not lock.lock_id:
-            # Anybody can cause this any number of times, so it must not fill the log.
+            # Anybody can cause this event again and again, so its level must keep it out of the normal log.
             log.event("stranger.unproven", address=address, code=code)
             return
         log.event("lock.proven", address=address, lock=lock.lock_id)
@@ -185,7 +185,7 @@ class Roster:
 
 
 async def _until(event: asyncio.Event, seconds: float) -> None:
-    """Wait for an event, but not longer than `seconds`."""
+    """Wait for an event, but at most `seconds`."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await event.wait()

@@ -1,10 +1,11 @@
-"""Addresses that claim to be one of our locks and have not proven it: which of them is tried next.
+"""Choose the next address to try, among the addresses that claim to be one of our locks but have not proven it.
 
-An advertisement proves nothing, and anybody can advertise any number of addresses. So these addresses share two places
-for attempts. Turns go round the locks that are claimed, and for each lock round the addresses that claim it. The first
-place takes the address that has waited longest: one that stays on the air must not wait behind new ones of each scan.
-The second place takes first the addresses that were never tried: a new lock must not wait behind those that never prove
-anything.
+An advertisement proves nothing, and anybody can advertise any number of addresses. So all these addresses share two
+places for attempts. Each claimed lock has its turn; within a lock, each address that claims it has its turn.
+
+The first place takes the address that has waited longest. So an address that stays on the air does not wait behind the
+new addresses of each scan. The second place prefers addresses that were never tried. So a new lock does not wait behind
+old addresses that never prove anything.
 """
 
 import itertools
@@ -16,11 +17,11 @@ from typing import Final
 from edge_agent.backoff import Backoff
 
 LIFETIME_SECONDS: Final = 600.0
-"""An address that was not heard for this long is forgotten."""
+"""An address is forgotten if it was not heard for this long."""
 MOST: Final = 256
-"""Most addresses kept for one lock. Those that are on the air now are kept first; among equals chance decides."""
+"""Maximum number of addresses kept for one lock. Addresses on the air now come first. Otherwise chance decides."""
 AGAIN: Final = Backoff(first=1.0, limit=60.0)
-"""Waits between two attempts at one address. They are those of a proven address: a lock may be busy or rebooting."""
+"""Waits between two attempts at one address, as for a proven address: a lock may be busy or rebooting."""
 
 
 @dataclass
@@ -30,7 +31,7 @@ class _Sighting:
     lock_id: bytes
     seen: float
     turn: int
-    """Its place in the line: the end of the line when it was first heard, and again after each attempt."""
+    """Place in the line. The address goes to the end of the line when it is first heard and after each attempt."""
     scan: int
     due: float = 0.0
     failures: int = 0
@@ -44,7 +45,7 @@ class Sightings:
         self._clock = clock
         self._seen: dict[str, _Sighting] = {}
         self._served: dict[bytes, float] = {}
-        """By lock: when one of the addresses that claim it last had a turn."""
+        """For each lock, when an address that claims the lock last had a turn."""
         self._scan = 0
         self._places = itertools.count()
 
@@ -52,7 +53,7 @@ class Sightings:
         return len(self._seen)
 
     def heard(self, found: Iterable[tuple[str, bytes]]) -> None:
-        """Take the result of one scan: (address, id of the lock that it claims to be). Old addresses are forgotten."""
+        """Take the result of one scan: each address with the lock id that it claims. Forget old addresses."""
         self._scan += 1
         now = self._clock()
         for address, lock_id in found:
@@ -74,10 +75,10 @@ class Sightings:
         self._served = {lock_id: at for lock_id, at in self._served.items() if lock_id in claimed}
 
     def _thin_out(self, lock_id: bytes) -> None:
-        """Keep MOST of the addresses that claim to be this lock.
+        """Keep at most MOST addresses that claim to be this lock.
 
-        Addresses of the last scan are kept first. Among equals chance decides, so that a flood keeps no address out for
-        ever.
+        Addresses of the last scan are kept before older addresses. Otherwise chance decides: so a flood of addresses
+        cannot keep an address out for ever.
         """
         claimants = [address for address, known in self._seen.items() if known.lock_id == lock_id and not known.busy]
         if len(claimants) > MOST:
@@ -86,10 +87,10 @@ class Sightings:
                 del self._seen[address]
 
     def next(self, wanted: Callable[[bytes], bool], newcomers: bool = False) -> str | None:
-        """The address whose turn it is; None if there is none now. The turn lasts until `failed` or `forget`.
+        """Return the address whose turn it is, or None if no address may be tried now.
 
-        It is in the last scan and claims to be a lock that is `wanted`. With `newcomers`, addresses that were never
-        tried come first.
+        The address was heard in the last scan, and it claims to be a lock that is `wanted`. With `newcomers`, addresses
+        that were never tried come first. The turn lasts until `failed` or `forget`.
         """
         now = self._clock()
         self._expire()
@@ -111,13 +112,13 @@ class Sightings:
                 yield address, known
 
     def pause(self, wanted: Callable[[bytes], bool], most: float) -> float:
-        """Seconds until `next` may give another answer, but not more than `most`."""
+        """Return the seconds until `next` may give a different answer, but at most `most`."""
         now = self._clock()
         dues = [known.due - now for _, known in self._waiting(wanted)]
         return max(min([most, *dues]), 0.001)
 
     def failed(self, address: str) -> None:
-        """Say that the address did not prove itself. Its turn is over."""
+        """Note that the address did not prove itself, and end its turn."""
         known = self._seen.get(address)
         if known is not None:
             now = self._clock()
@@ -125,5 +126,5 @@ class Sightings:
             known.due = now + AGAIN.wait(known.failures)
 
     def forget(self, address: str) -> None:
-        """Forget the address: it has proven itself, or nobody needs it any more."""
+        """Forget the address, because it has proven itself or nobody needs it any more."""
         self._seen.pop(address, None)

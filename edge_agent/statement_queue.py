@@ -1,8 +1,9 @@
 """The queue of statements that province and platform sent for locks. Each is kept until its lock has sent a RESULT.
 
-A statement has one place, by lock, kind and name, and only a newer one replaces it. Each kind of each lock has a fixed
-number of places. So many statements of one kind cannot take the places of another kind. Answers about the time are not
-queued on disk: such an answer is good for one nonce, and after a restart of the agent the lock's next HELLO asks again.
+Lock, kind and name give a statement its place, and only a newer statement replaces it there. Each kind of each lock has
+a fixed number of places. So a flood of statements of one kind cannot take the places of another kind. Answers about the
+time are not queued on disk. Such an answer is good for one nonce only. After a restart of the agent, the lock's next
+HELLO asks for the time again.
 """
 
 import sqlite3
@@ -17,12 +18,12 @@ from protocol.placement import Placement
 from protocol.receipt import KIND as RECEIPT
 
 UNKNOWN_PLACES: Final = 8
-"""Places of one lock and kind for statements that are signed, but whose form this agent does not know."""
+"""Number of places, for each lock and kind, for signed statements in a form that this agent does not know."""
 UNVERIFIED_PLACES: Final = 16
-"""Grants of one lock queued before its placement is known here. Only the placement says whose signature they need, so
-until then they are not handed over."""
+"""Number of places, for each lock, for grants that come before the lock's placement. Only the placement says who must
+sign the grants. So these grants are not handed over before the placement comes."""
 ALL_UNVERIFIED_PLACES: Final = 128
-"""The same, for all locks together."""
+"""Number of places for such grants, for all locks together."""
 
 Outcome = Literal["queued", "older", "full"]
 
@@ -37,9 +38,9 @@ class QueuedStatement:
 
 
 class StatementQueue:
-    """The tables `statements` and `placements` of an outbox's database. Nobody else reads or writes them.
+    """The tables `statements` and `placements` of an outbox's database. Only this class reads and writes them.
 
-    The outbox calls the methods about receipts, inside a transaction of its own.
+    The outbox calls the methods for receipts inside its own transaction.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -48,9 +49,10 @@ class StatementQueue:
     # --- in ----------------------------------------------------------------------------------------------------------
 
     def add(self, lock_id: bytes, lock_statement: LockStatement) -> Outcome:
-        """Queue a statement durably: "queued"; "older" if one as new is here; "full" if there is no place for it.
+        """Queue a statement on disk and return "queued".
 
-        Raises StorageError.
+        Return "older" if a statement that is as new or newer has the place. Return "full" if no place is free. Raises
+        StorageError.
         """
         with database.transaction(self._db):
             self._learn(lock_id, lock_statement.placement)
@@ -71,7 +73,7 @@ class StatementQueue:
         return "queued"
 
     def _serial(self, lock_id: bytes, lock_statement: LockStatement) -> int | None:
-        """Serial of the statement that has this place now; None if the place is free."""
+        """Return the serial of the statement that has this place now; None if the place is free."""
         row = self._db.execute(
             "SELECT serial FROM statements WHERE lock_id = ? AND kind = ? AND name = ?",
             (lock_id, lock_statement.kind, lock_statement.name),
@@ -79,10 +81,14 @@ class StatementQueue:
         return None if row is None else int(row[0])
 
     def _make_place(self, lock_id: bytes, lock_statement: LockStatement) -> bool:
-        """Is there a place? If all are taken, the one that ends first is freed, and of equals the oldest, unless it
-        ends after this one."""
+        """Return True if a place is free, or can be freed.
+
+        If all places are taken, remove the statement with the earliest end (if several, the oldest of them). Keep it if
+        it ends later than the new statement.
+        """
         if not lock_statement.verified:
-            # The first ones are kept: genuine and junk look the same, and genuine ones come again with the placement.
+            # Keep the statements that came first. Genuine statements and junk look the same now, but genuine statements
+            # come again with the placement.
             of_lock, of_all = self._db.execute(
                 "SELECT count(*) FILTER (WHERE lock_id = ?), count(*) FROM statements WHERE NOT verified", (lock_id,)
             ).fetchone()
@@ -107,14 +113,14 @@ class StatementQueue:
         return True
 
     def _other_profile(self, lock_id: bytes, name: str) -> bool:
-        """Does the lock's placement name another profile?"""
+        """Return True if the lock's placement names a different profile."""
         row = self._db.execute("SELECT profile FROM placements WHERE lock_id = ?", (lock_id,)).fetchone()
         return row is not None and row[0] != name
 
     def _replace(
         self, lock_id: bytes, kind: str, name: str, serial: int, until: int, verified: bool, statement: bytes
     ) -> None:
-        # The new row has a new id: a RESULT for the old statement must not remove the new one.
+        # Give the new row a new id, because a RESULT for the old statement must not remove the new statement.
         self._db.execute("DELETE FROM statements WHERE lock_id = ? AND kind = ? AND name = ?", (lock_id, kind, name))
         self._db.execute(
             "INSERT INTO statements (lock_id, kind, name, serial, until, verified, statement, queued_at) "
@@ -125,7 +131,7 @@ class StatementQueue:
     # --- what the placement says -------------------------------------------------------------------------------------
 
     def learn(self, lock_id: bytes, lock_statement: LockStatement) -> None:
-        """Note what a placement says, without queueing it: the lock holds it already. Raises StorageError."""
+        """Note what a placement says. Do not queue it, because the lock already holds it. Raises StorageError."""
         with database.transaction(self._db):
             self._learn(lock_id, lock_statement.placement)
 
@@ -140,19 +146,19 @@ class StatementQueue:
         )
 
     def platform_key(self, lock_id: bytes) -> bytes | None:
-        """The key that signs the lock's grants, a 65-byte point; None if no placement of the lock was seen here."""
+        """Return the key that signs the lock's grants, a 65-byte point; None if the lock's placement is unknown."""
         with database.errors():
             row = self._db.execute("SELECT platform_key FROM placements WHERE lock_id = ?", (lock_id,)).fetchone()
         return None if row is None else bytes(row[0])
 
     def placement_serial(self, lock_id: bytes) -> int:
-        """Serial of the newest placement of the lock that was seen here; 0 if none was."""
+        """Return the serial of the lock's newest known placement; 0 if the lock's placement is unknown."""
         with database.errors():
             row = self._db.execute("SELECT serial FROM placements WHERE lock_id = ?", (lock_id,)).fetchone()
         return 0 if row is None else int(row[0])
 
     def grants(self, lock_id: bytes, *, verified: bool) -> list[QueuedStatement]:
-        """The queued grants of a lock that were verified, or those that were not."""
+        """Return the lock's queued grants that were verified; with `verified=False`, those not verified yet."""
         with database.errors():
             rows = self._db.execute(
                 "SELECT id, kind, statement FROM statements WHERE lock_id = ? AND kind = ? AND verified = ? "
@@ -164,22 +170,25 @@ class StatementQueue:
     # --- receipts, inside a transaction of the outbox ----------------------------------------------------------------
 
     def put_receipt(self, lock_id: bytes, through: int, statement: bytes) -> None:
-        """Queue a receipt in place of an earlier one. The newest is enough, because receipts are cumulative."""
+        """Queue a receipt in place of the earlier receipt. A later receipt covers the same records and more."""
         self._replace(lock_id, RECEIPT, "", through, 0, True, statement)
 
     def drop_receipt(self, lock_id: bytes) -> None:
-        """Remove the receipt: the lock knows what it says."""
+        """Remove the receipt, because the lock already has it."""
         self._db.execute("DELETE FROM statements WHERE lock_id = ? AND kind = ?", (lock_id, RECEIPT))
 
     def has_receipt(self, lock_id: bytes) -> bool:
-        """Does a receipt wait for the lock?"""
+        """Return True if a receipt waits for the lock."""
         query = "SELECT 1 FROM statements WHERE lock_id = ? AND kind = ?"
         return self._db.execute(query, (lock_id, RECEIPT)).fetchone() is not None
 
     # --- out ---------------------------------------------------------------------------------------------------------
 
     def waiting(self, lock_id: bytes) -> list[QueuedStatement]:
-        """What may be handed to a lock: receipts first, because they free its journal, then in the order of KINDS."""
+        """Return the statements to hand to a lock, in order.
+
+        Receipts come first, because they free space in the lock's journal. The others follow in the order of KINDS.
+        """
         with database.errors():
             rows = self._db.execute(
                 "SELECT id, kind, statement FROM statements WHERE lock_id = ? AND verified ORDER BY id", (lock_id,)
@@ -188,6 +197,6 @@ class StatementQueue:
         return sorted((QueuedStatement(*row) for row in rows), key=lambda queued: order.index(queued.kind))
 
     def settle(self, statement: QueuedStatement) -> None:
-        """Remove a statement: its lock has sent a RESULT, or the statement turned out to be no good for it."""
+        """Remove a statement, because its lock has sent a RESULT or because the statement is of no use to the lock."""
         with database.transaction(self._db):
             self._db.execute("DELETE FROM statements WHERE id = ?", (statement.id,))

@@ -1,4 +1,4 @@
-"""Whether an agent runs on a state directory, and what it last said of itself, for the `status` command."""
+"""For the `status` command: find out if an agent runs on a state directory, and read the facts that it last wrote."""
 
 import contextlib
 import fcntl
@@ -17,9 +17,10 @@ _FILE = "status.json"
 
 @contextlib.contextmanager
 def only_one(state_dir: Path) -> Iterator[None]:
-    """Keep the state directory for this process alone. Raises StorageError `outbox.busy`, `outbox.access`.
+    """Keep the state directory for this process alone.
 
-    A file lock ends with its process, however the process ends. So a dead agent leaves nothing to clean up.
+    Raises StorageError: `outbox.busy` if another agent uses it, `outbox.access` if this user may not use it. The system
+    releases a file lock when the process ends, even after a crash. So a dead agent leaves nothing to clean up.
     """
     try:
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -38,7 +39,7 @@ def only_one(state_dir: Path) -> Iterator[None]:
 
 
 def is_running(state_dir: Path) -> bool:
-    """Does an agent run on the state directory? Raises StorageError `outbox.access` if this user may not see that."""
+    """Return True if an agent runs on the state directory. Raises StorageError `outbox.access` without permission."""
     try:
         handle = os.open(state_dir / _LOCK, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -55,15 +56,15 @@ def is_running(state_dir: Path) -> bool:
 
 
 def write(state_dir: Path, facts: dict[str, object]) -> None:
-    """Replace what the agent says of itself. Call it on a change only, to spare the SD card."""
-    # On a full disk records must still be delivered, so the error is dropped, and `status` shows an older state. The
-    # file means nothing without a running agent, so it need not survive a power cut.
+    """Replace the facts that the agent shows about itself. Call this only when a fact changes, to spare the SD card."""
+    # Ignore an error: with a full disk the agent must still deliver records, and `status` shows older facts. The file
+    # need not survive a power cut, because it is only used while the agent runs.
     with contextlib.suppress(OSError):
         files.replace(state_dir / _FILE, json.dumps(facts).encode(), durable=False)
 
 
 def read(state_dir: Path) -> dict[str, Any]:
-    """What the agent last said of itself; empty if the file is missing or unreadable."""
+    """Return the facts that the agent last wrote; empty if the file is missing or unreadable."""
     try:
         content = json.loads((state_dir / _FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -72,6 +73,6 @@ def read(state_dir: Path) -> dict[str, Any]:
 
 
 def remove(state_dir: Path) -> None:
-    """Delete the file, at a clean stop."""
+    """Delete the file. The agent calls this at a clean stop."""
     with contextlib.suppress(OSError):
         (state_dir / _FILE).unlink(missing_ok=True)

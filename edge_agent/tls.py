@@ -7,10 +7,10 @@ from protocol.errors import ConfigError
 
 
 def context(ca: str, cert: str, key: str) -> ssl.SSLContext:
-    """A client's context that trusts the authorities in file `ca`, and shows `cert` with `key` unless they are empty.
+    """Make a client's TLS context that trusts the authorities in the file `ca`. If `cert` is set, it shows `cert`.
 
-    A context is made for each connection, so that a renewed certificate is used from the next connection on. Raises
-    ConfigError `config.file`.
+    The agent makes a context for each connection. So the next connection uses a renewed certificate. Raises ConfigError
+    `config.file`.
     """
     for setting, path in (("mqtt.ca", ca), ("mqtt.cert", cert), ("mqtt.key", key)):
         if path:
@@ -38,7 +38,7 @@ def context(ca: str, cert: str, key: str) -> ssl.SSLContext:
 
 
 def _nobody_to_ask() -> str:
-    """Refuse an encrypted key. Otherwise OpenSSL would ask for a passphrase, and a service would wait for ever."""
+    """Refuse an encrypted key. Otherwise OpenSSL would ask a person for a passphrase, and a service would hang."""
     raise ConfigError("config.file", "mqtt.key is encrypted, and a service cannot ask for a passphrase. Decrypt it.")
 
 

@@ -1,8 +1,8 @@
-"""The way up: batches of records go from the outbox to the province, again and again until receipts cover them.
+"""Send batches of records from the outbox to the province. Repeat each record until a receipt covers it.
 
 Theory of operation. A PUBACK shows only that the broker is alive, because brokers lose messages that they have
-acknowledged. A record is settled when the province has signed a receipt or a refusal for it, and only then has it left
-the outbox. Until then it is sent again.
+acknowledged. A record is settled when it has left the outbox, because the province has signed a receipt or a refusal
+for it. Until then the agent sends it again.
 
 A batch:
 
@@ -16,10 +16,11 @@ A batch:
     under way   no PUBACK within PUBACK_SECONDS           gone; the connection is closed
     under way   the connection ends                       gone; on the next connection all records are sent again
 
-A lock is silent while the province says nothing about its records: the lock is not registered yet, or an earlier
-record is missing. Silent locks must not take places from others, so there are two lanes through the outbox. Each has a
-cursor (the row that it has reached) and a limit of batches under way. The fresh lane reads the records of answered
-locks, with `window` batches. The repeated lane reads those of silent locks, with REPEATS batches.
+A lock is silent while the province says nothing about its records. For example, the lock is not registered yet, or an
+earlier record is missing. Silent locks must not take places from others, so there are two lanes through the outbox.
+Each lane has a cursor (the row that it has reached) and a limit for its batches under way. The fresh lane reads the
+records of answered locks; its limit is `window`. The repeated lane reads the records of silent locks; its limit is
+REPEATS.
 
     state       event                                     next state
     ----------  ----------------------------------------  -------------------------------------------------------
@@ -52,23 +53,23 @@ from protocol import uplink
 from protocol.errors import FormatError, MooringError, TransportError
 
 RECONNECT: Final = Backoff(first=1.0, limit=120.0)
-"""A broker that merely restarts is back in about a second. After an outage of hours, the agent must notice within two
-minutes that the broker is back, without using up a mobile data plan on handshakes."""
+"""Waits between attempts. A broker that restarts is back in about a second. After an outage of hours, the agent must
+notice within two minutes that the broker is back. But its handshakes must not use up a mobile data plan."""
 STEADY_SECONDS: Final = 30.0
-"""After a connection that lasted this long the waits start from the first one again. A shorter connection means that
-the broker throws us out."""
+"""After a connection that lasted this long, the agent starts again with the shortest wait. If a connection is shorter,
+the broker probably threw us out."""
 PUBACK_SECONDS: Final = 30.0
-"""A broker that takes longer hangs, whatever TCP says. Keepalive alone would notice it a minute later."""
+"""Time limit for a PUBACK. A broker that needs longer hangs, even if TCP still works. Keepalive notices that later."""
 RESEND_LIMIT: Final = 600.0
-"""The longest wait before the records of silent locks are sent once more."""
+"""Maximum wait before the records of silent locks are sent once more."""
 REPEATS: Final = 4
-"""Batches of silent locks under way at a time, in addition to the window. During an outage of the province this limits
-repetitions to a few KB/s: each place carries one batch per receipt timeout. After the outage it is enough to bring up
-the backlog of a building."""
+"""Number of batches of silent locks under way at a time, in addition to the window. Each of these places carries one
+batch per receipt timeout. So the agent repeats only a few KB/s while the province is away. When the province is back,
+this number is still large enough to send the backlog of a whole building."""
 
 
 class _UnderWay:
-    """A published batch: the keys that are not settled yet, its rows, and when it was sent."""
+    """A published batch: the keys of its unsettled records, its rows, and when it was sent."""
 
     def __init__(self, batch_id: bytes, ids: set[int], keys: set[Key], size: int) -> None:
         self.batch_id, self.ids, self.keys, self.size = batch_id, ids, keys, size
@@ -77,7 +78,7 @@ class _UnderWay:
 
 
 class _Lane:
-    """A way through the outbox, in order of arrival: the row that it has reached, and the batches under way."""
+    """A lane through the outbox, in order of arrival: the row that it has reached, and its batches under way."""
 
     def __init__(self, window: int) -> None:
         self.window, self.cursor = window, 0
@@ -87,16 +88,15 @@ class _Lane:
 class Uplink:
     """Keeps a connection to the broker and drains `outbox` through it.
 
-    `on_receipts(Receipts)`, `on_command(Command)` and `on_pass(bytes)` are called for messages from the
-    province. `on_receipts`
-    returns the keys of the records that have left the outbox. When a call returns, its content is durable, and the
-    message is acknowledged.
+    `on_receipts(Receipts)`, `on_command(Command)` and `on_pass(bytes)` are called for messages from the province.
+    `on_receipts` returns the keys of the records that have left the outbox. Each of these functions returns when the
+    content of the message is durable. Then the message is acknowledged. If the function raises an exception:
 
-    - A call may raise FormatError. The message is logged, acknowledged and skipped: it would be wrong next time too.
-    - It may raise another MooringError. The message stays unacknowledged, and the connection ends.
-    - Any other exception is noted in `faults`, and the message is skipped: it must not stop the messages behind it.
+    - FormatError: the message is logged, acknowledged and skipped. It would be wrong next time too.
+    - Any other MooringError: the message stays unacknowledged, and the connection ends.
+    - Any other exception: it is noted in `faults`, and the message is skipped. It must not stop the next messages.
 
-    `on_online()` is called when the connection is up, `on_offline()` when it has gone.
+    `on_online()` is called when the connection is up, `on_offline()` when it has ended.
     """
 
     def __init__(
@@ -124,20 +124,20 @@ class Uplink:
 
     @property
     def online(self) -> bool:
-        """Is there a working connection to the broker now?"""
+        """Return True if there is a working connection to the broker now."""
         return self._connection is not None
 
     @property
     def under_way(self) -> int:
-        """Batches published and not settled."""
+        """Number of batches that are published but not settled."""
         return sum(len(lane.under_way) for lane in self._lanes)
 
     def wake(self) -> None:
-        """Say that a record was stored."""
+        """Look for new records now. Call this after a record was stored."""
         self._wake.set()
 
     def send(self, payload: bytes) -> bool:
-        """Publish a message on `up` now. False if offline, or too much is under way: then send it again later."""
+        """Publish a message on `up` now. Return False if offline or if too much is under way. Then try again later."""
         if self._connection is None or not self._connection.has_room:
             return False
         try:
@@ -147,7 +147,7 @@ class Uplink:
         return True
 
     def _settle(self, keys: Iterable[Key]) -> None:
-        """Take note that these records have left the outbox."""
+        """Note that these records have left the outbox."""
         gone = set(keys)
         for lane in self._lanes:
             for batch in lane.under_way:
@@ -158,7 +158,7 @@ class Uplink:
         self._wake.set()
 
     async def run(self) -> None:
-        """Stay connected and drain until cancelled."""
+        """Stay connected and send records until cancelled."""
         failures = 0
         while True:
             began = _now()
@@ -169,7 +169,7 @@ class Uplink:
             await asyncio.sleep(wait)
 
     async def _connect_and_serve(self) -> TransportError:
-        """One connection; returns why it ended. Raises StorageError or ConfigError: a new connection would not help."""
+        """Serve one connection and return why it ended. Raises StorageError or ConfigError if a new one cannot help."""
         try:
             return await self._serve_one()
         except TransportError as error:
@@ -198,7 +198,7 @@ class Uplink:
             await connection.close()
 
     def _start_over(self) -> None:
-        """On a new connection everything without a receipt is sent again: the broker may have lost it."""
+        """Send every record without a receipt again on the new connection: the broker may have lost some."""
         self._fresh, self._repeated = _Lane(self._settings.uplink.window), _Lane(REPEATS)
         self._lanes = (self._fresh, self._repeated)
         self._silent: set[bytes] = set()
@@ -218,11 +218,11 @@ class Uplink:
                     async with asyncio.timeout(pause):
                         await self._wake.wait()
             else:
-                # Receipts are handled between two batches, even when the backlog is long.
+                # Let receipts be handled between two batches, even when the backlog is long.
                 await asyncio.sleep(0)
 
     def _publish_next(self, connection: BrokerConnection) -> float:
-        """Publish a batch if it is time to. Returns the seconds until the next look; 0 means at once."""
+        """Publish a batch if it is time to do so. Return the seconds until the next look; 0 means at once."""
         return min(self._publish_from(connection, lane) for lane in self._lanes)
 
     def _publish_from(self, connection: BrokerConnection, lane: _Lane) -> float:
@@ -243,7 +243,7 @@ class Uplink:
         if not rows:
             return self._end_of(lane, connection)
         size = sum(len(row.record) for row in rows)
-        # A record goes at once while nothing is under way. Gathering more is useful only while the province is busy.
+        # If nothing is under way, send the record at once. Gather more records only while the province is busy.
         gathering = bool(lane.under_way) and len(found) < uplink.MAX_RECORDS
         waited = _now() - lane.under_way[-1].sent if lane.under_way else 0.0
         if gathering and size < most * 3 // 4 and waited < batching.batch_ms / 1000:
@@ -257,7 +257,7 @@ class Uplink:
         return 0
 
     def _end_of(self, lane: _Lane, connection: BrokerConnection) -> float:
-        """A lane has reached the end of the outbox. It waits there, or starts a repetition if one is due."""
+        """Let a lane wait at the end of the outbox, or start a repetition if one is due."""
         lane.cursor = self._outbox.newest()
         now = _now()
         if lane is self._repeated and now >= self._repeat_at:
@@ -271,7 +271,7 @@ class Uplink:
         return self._next_deadline(connection)
 
     def _expire(self) -> None:
-        """Batches that waited too long for a receipt give up their place, and the locks in them become silent."""
+        """Drop batches that waited too long for a receipt. The locks of their records become silent."""
         now = _now()
         late = {lane: [batch for batch in lane.under_way if now - batch.sent >= self._timeout] for lane in self._lanes}
         batches = [batch for lane in self._lanes for batch in late[lane]]
@@ -282,24 +282,25 @@ class Uplink:
         self._silent |= {lock_id for batch in batches for lock_id, _ in batch.keys}
         log.event("receipt.late", batches=len(batches), silent_locks=len(self._silent), seconds=self._timeout)
         for batch in late[self._fresh]:
-            # The broker may merely have lost it. So it is sent once more at once, and then less and less often.
+            # The broker may have lost the batch. So send it again at once, and after that less and less often.
             self._repeated.cursor = min(self._repeated.cursor, min(batch.ids) - 1)
             self._patience = self._timeout * 2
             self._repeat_at = now + self._patience
 
     def _province_speaks(self, of: set[bytes]) -> None:
-        """Records of these locks were settled, so these locks are not silent any more."""
+        """Note that records of these locks were settled. These locks are not silent any more."""
         now = _now()
         if self._silent & of:
             self._silent -= of
             self._fresh.cursor = 0
         if now - self._heard >= self._patience:
-            # It settled nothing for a whole wait, so it was away. Now it is back, and the other locks need not wait.
+            # The province settled nothing for a whole wait, so it was away. Now it is back: repeat the records of the
+            # other silent locks at once.
             self._repeat_at = now
         self._heard = now
 
     def _next_deadline(self, connection: BrokerConnection) -> float:
-        """Seconds until a batch or a PUBACK is late or a repetition is due; PUBACK_SECONDS if nothing is under way."""
+        """Return the seconds until the next deadline: of a batch, a PUBACK or a repetition; at most PUBACK_SECONDS."""
         deadlines = [batch.sent + self._timeout for lane in self._lanes for batch in lane.under_way]
         if connection.waiting_since is not None:
             deadlines.append(connection.waiting_since + PUBACK_SECONDS)
@@ -316,7 +317,7 @@ class Uplink:
         self._wake.set()
         batch = next((batch for lane in self._lanes for batch in lane.under_way if batch.mid == mid), None)
         if refusal is not None:
-            # It stays under way, so that the receipt timeout is the wait before the next try.
+            # The batch stays under way, so that the agent waits for the receipt timeout before it tries again.
             log.event("batch.rejected", batch=batch.batch_id if batch else "", reason=refusal)
         elif batch is not None:
             log.event("batch.acknowledged", batch=batch.batch_id)
@@ -329,7 +330,7 @@ class Uplink:
             try:
                 self._handle(message)
             except FormatError as error:
-                # It cannot be read later either. If it stayed unacknowledged, it would block the messages behind it.
+                # The message would be unreadable next time too. Without a PUBACK it would block the messages after it.
                 log.event("downlink.unreadable", leaf=message.leaf, code=error.code)
             except MooringError as error:
                 log.event("downlink.failed", leaf=message.leaf, code=error.code, reason=error.message)
@@ -337,7 +338,7 @@ class Uplink:
             except Exception as error:  # noqa: BLE001 -- contained here, and noted
                 self._faults.note(error, leaf=message.leaf)
             connection.acknowledge(message)
-            # Locks and batches get their turn, however much comes down at once.
+            # Let the tasks for locks and batches run, even if many messages come at once.
             await asyncio.sleep(0)
 
     def _handle(self, message: Message) -> None:
@@ -350,12 +351,12 @@ class Uplink:
 
 
 def _now() -> float:
-    """Seconds on the event loop's own clock, so that a deadline and the loop's timers agree."""
+    """Return the event loop's own time in seconds. So a deadline and the loop's timers agree."""
     return asyncio.get_running_loop().time()
 
 
 async def _first_end(*parts: Coroutine[object, object, TransportError]) -> TransportError:
-    """Run all until one ends. Raises what ended it, or returns its reason."""
+    """Run all parts until one of them ends. Return its reason, or raise its exception."""
     tasks = [asyncio.ensure_future(part) for part in parts]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
