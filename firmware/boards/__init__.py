@@ -1,6 +1,6 @@
-"""Boards as data: one file for each board, with its pins and what it can have. Nothing here may import anything.
+"""Boards as data: one file for each board, with its pins and its optional parts. These files must not import anything.
 
-`main` is given one of these files. A board that cannot have a keypad says KEYPAD = None; then none is started.
+`main` gets one of these files. If a board cannot have a keypad, its file says KEYPAD = None, and no keypad is started.
 """
 
 TYPE_CHECKING = False
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     class Board(Protocol):
-        """What a board's file says. All numbers are GPIO numbers, except NFC_UART."""
+        """The content of a board's file. All numbers are GPIO numbers, except NFC_UART."""
 
         STRIKE: int
         LIGHTS: tuple[int, int, int]
@@ -21,4 +21,4 @@ if TYPE_CHECKING:
 
         @property
         def KEYPAD(self) -> tuple[int, int] | None:  # noqa: N802  as the board calls it
-            """DATA0 and DATA1, or None."""
+            """The pins DATA0 and DATA1, or None if the board cannot have a keypad."""

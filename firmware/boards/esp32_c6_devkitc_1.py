@@ -2,15 +2,16 @@
 
 STRIKE = 10
 LIGHTS = 18, 19, 20
-"""Red, green and blue."""
+"""Pins of the red, the green and the blue light."""
 BUZZER = 21
 NFC_UART = 1
 NFC_TX = 6
 NFC_RX = 7
 KEYPAD = 22, 23
-"""DATA0 and DATA1, with the chip's pull-ups. None on a board that cannot have a keypad."""
+"""Pins DATA0 and DATA1, with the chip's pull-ups. A board that cannot have a keypad has None here."""
 INPUTS = {"contact": 0, "handle": 1, "key": 2, "tamper": 3}
-"""By the names of `fittings.INPUTS`, with the chip's pull-ups. Each is a loop closed to ground at rest. The fittings
-say which of them are wired."""
+"""Pins of the inputs, by the names in `fittings.INPUTS`, with the chip's pull-ups. Each input is a loop that is closed
+to ground at rest. The fittings say which inputs are wired."""
 BUTTON = 11
-"""Inside, with the chip's pull-up: grounded while somebody holds it. The fittings say whether it is wired."""
+"""Pin of the button inside the room, with the chip's pull-up. The pin is grounded while somebody holds the button. The
+fittings say whether the button is wired."""

@@ -1,4 +1,4 @@
-"""BLE retrieval from an mdoc (ISO/IEC 18013-5 clause 8.3.3.1.1), in both modes, over the `Radio` shared with the edge.
+"""BLE retrieval from an mdoc (ISO/IEC 18013-5 clause 8.3.3.1.1), in both modes, over the shared `Radio`.
 
     begin ─▶ ready ─▶ exchange ─▶ farewell ─▶ close
 
@@ -6,22 +6,23 @@
 | --- | --- | --- |
 | new | `begin` | WAITING: the lock advertises, or scans |
 | WAITING | State = 01 is written | STARTED (`started`); this phone's connection is the session's |
-| WAITING | the connection is lost | WAITING: the same phone may come again; as a client, `ATTEMPTS` times |
+| WAITING | the connection is lost | WAITING: the phone may connect again; a client connects `ATTEMPTS` times |
 | WAITING | `CONNECT_MS` are over | `ready` raises `ble.no_phone` |
 | WAITING, STARTED | another phone writes | the same; the other phone is disconnected |
 | STARTED | a complete message | STARTED; `exchange` returns it |
-| STARTED | the connection is lost, a part is wrong, a message that nobody asked for | OVER: `_over` has the error |
+| STARTED | the connection is lost, a part is wrong, or a message is unexpected | OVER: `_over` has the error |
 | STARTED | State = 02 from the phone | OVER: the holder has declined |
 | STARTED | `farewell` | SILENT (`_silent`): nothing that the phone sends counts any longer |
 | SILENT | `close` | the session lingers until the phone disconnects, `LINGER_MS` at most; then FINISHED |
 | any other | `close` | FINISHED (`_finished`): the radio is returned |
 
-After State = 01 the session's keys are in use, so a lost connection cannot be resumed: the guest must tap again. A
-second tap before State = 01 replaces the session. A second tap after it neither disturbs the session nor is served
-(`firmware.door.reader_task`). The edge link goes on all the while (`firmware.hardware.radio`).
+After State = 01 the session's keys are in use. If the connection is lost then, it cannot be resumed, and the guest must
+tap again. A second tap before State = 01 replaces the session. A second tap after State = 01 is not served, and does
+not disturb the session (`firmware.door.reader_task`). The edge link continues during a session
+(`firmware.hardware.radio`).
 
-The handlers of the radio's events only store what happened. A phone can make them store at most one message that is
-being assembled and one complete message, each of limited length.
+The handlers of the radio's events only store what happened. For a phone they store at most one message that is being
+assembled and one complete message, each of limited length.
 """
 
 from firmware.mdoc_ble.client import ClientSession
@@ -43,10 +44,11 @@ class MdocBle:
         self._current: Session | None = None
 
     def session(self, offer: "Ble", ident: bytes, longest: int) -> "Session":
-        """A session with the mdoc that made `offer` in its handover. Its messages have at most `longest` bytes.
+        """Create a session with the mdoc that made `offer` in its handover. The mdoc's messages may have at most
+        `longest` bytes.
 
-        If the mdoc offers both roles, it becomes the central: every wallet known to us implements that, and the lock
-        need not scan. Raises RefusedError `reader.no_carrier` if the offer lacks the UUID that is needed.
+        If the mdoc offers both roles, it becomes the central. All wallets known to us implement this role, and the lock
+        then need not scan. Raises RefusedError `reader.no_carrier` if the offer lacks the necessary UUID.
         """
         if self._current is not None:
             self._current.finish()  # the previous session may still linger

@@ -29,15 +29,16 @@ _NOTIFY = const(18)
 _DONE = MTU_EXCHANGED, _SERVICE_DONE, _CHARACTERISTIC_DONE, _DESCRIPTOR_DONE, _WRITE_DONE
 
 SCAN_US, WINDOW_US = 60000, 30000
-"""Scan interval and window: scan half of the time. The other half is for the connection of the edge link."""
+"""Scan interval and scan window. The radio scans half of the time; the other half is for the edge link's connection."""
 INTERVAL_US = 15000, 30000
-"""Connection interval requested: the shortest that every phone accepts, and twice that."""
+"""Shortest and longest connection interval that the lock requests. No interval below 15 ms is accepted by every phone.
+"""
 ATTEMPTS = 3
-"""Failed connections to a phone before `ready` gives up."""
+"""Number of failed connections to a phone after which `ready` gives up."""
 
 _SUBSCRIBE = const(b"\x01\x00")
 _WITH_RESPONSE = const(1)
-# Created once, because a handler must allocate as little as possible.
+# These UUIDs are created once, because a handler must allocate as little as possible.
 _CONFIGURATION = bluetooth.UUID(0x2902)  # Client Characteristic Configuration descriptor
 _VALUES = tuple(bluetooth.UUID(name) for name in (ble.MDOC_STATE, ble.MDOC_CLIENT2SERVER, ble.MDOC_SERVER2CLIENT))
 
@@ -45,13 +46,13 @@ _VALUES = tuple(bluetooth.UUID(name) for name in (ble.MDOC_STATE, ble.MDOC_CLIEN
 class ClientSession(Session):
     """The lock scans for the phone that advertises `service`, and connects to it.
 
-    `ready` then takes these steps. Each waits for one event of the stack (`_step`); a failed one ends the attempt, and
-    the lock scans again:
+    `ready` then takes these steps. Each step waits for one event of the stack (`_step`). If a step fails, the attempt
+    ends, and the lock scans again.
 
         connect ─▶ exchange the MTU ─▶ find the service ─▶ find its characteristics
         ─▶ for State and Server2Client: find the descriptor 0x2902, subscribe ─▶ write State = 01
 
-    Nothing has to be registered for this mode, so the edge link is not disturbed.
+    This mode needs no registered service, so it does not disturb the edge link.
     """
 
     mode = "client"
@@ -67,9 +68,9 @@ class ClientSession(Session):
         self._awaited = 0
         self._status: int | None = None
         self._range: tuple[int, int] | None = None
-        self._handles = [0, 0, 0]  # of `_VALUES`
-        self._ends = [0, 0, 0]  # of their characteristics
-        self._configuration = 0  # handle of the 0x2902 descriptor of the characteristic being searched
+        self._handles = [0, 0, 0]  # handles of the values in `_VALUES`
+        self._ends = [0, 0, 0]  # last handles of their characteristics
+        self._configuration = 0  # handle of the descriptor 0x2902 in the characteristic that is searched now
         self._outbox = self._inbox = self._state = 0
         self._gone = False
 
@@ -78,7 +79,7 @@ class ClientSession(Session):
         self._scan()
 
     async def ready(self) -> None:
-        """Find the phone, connect, subscribe and write State = 01. A failure before that is tried again."""
+        """Find the phone, connect, subscribe and write State = 01. After a failure, try again, up to ATTEMPTS times."""
         since = ticks.now()
         trouble = TransportError("ble.no_phone", "the phone was not found")
         for _ in range(ATTEMPTS):
@@ -109,7 +110,7 @@ class ClientSession(Session):
         except TransportError as error:
             if error.code != "ble.stack":
                 raise
-            # Our own stack refuses if the phone has already exchanged the MTU.
+            # The lock's stack refuses if the phone has already exchanged the MTU. This is no error.
         uuid = bluetooth.UUID(ble.uuid_text(self._service))
         await self._step(_SERVICE_DONE, radio.gattc_discover_services, connection, uuid)
         found = self._range
@@ -121,8 +122,8 @@ class ClientSession(Session):
         if 0 in self._handles:
             raise TransportError("ble.service", "the phone's service lacks a characteristic")
         for at in (0, 2):  # State and Server2Client
-            # Search only from the characteristic's value to the next declaration. A response holds UUIDs of one length
-            # only (Core, Vol 3, Part F, 3.4.3.2), so a wider search would cost a request for each change of length.
+            # Search only from the characteristic's value to the next declaration. A response can hold only UUIDs of the
+            # same length (Core, Vol 3, Part F, 3.4.3.2), so a wider search needs a request for each change of length.
             self._configuration, first, last = 0, self._handles[at], self._ends[at]
             if last > first:
                 await self._step(_DESCRIPTOR_DONE, radio.gattc_discover_descriptors, connection, first, last)
@@ -138,7 +139,7 @@ class ClientSession(Session):
         self.started = True
 
     async def _step(self, event: int, call: "Any", *arguments: "Any") -> None:
-        """Call the stack and wait for `event`. Raises TransportError."""
+        """Call the stack and wait for `event`. Raises TransportError if the call or the step fails."""
         self._check_there()
         self._expect(event)
         try:
@@ -163,7 +164,7 @@ class ClientSession(Session):
             raise lost()
 
     async def _hang_up(self) -> None:
-        """Disconnect, if still connected, so that a new connection can be made."""
+        """Disconnect if the phone is still connected, so that a new connection is possible."""
         connection = self._connection
         if connection is not None:
             try:
@@ -211,8 +212,8 @@ class ClientSession(Session):
             self._gone = True
 
     def _on_answer(self, event: int, data: "Any") -> None:
-        # Compare here, because the UUIDs passed to a handler are invalid after it returns. Keep only what matches: a
-        # phone may have thousands of other services and characteristics.
+        # Compare UUIDs here, because the UUIDs passed to a handler are invalid after the handler returns. Keep only
+        # matching results, because a phone may have thousands of other services and characteristics.
         if event == _SERVICE_RESULT:
             self._range = (data[1], data[2])
         elif event == _CHARACTERISTIC_RESULT:
@@ -246,7 +247,7 @@ class ClientSession(Session):
             try:
                 self._ble.gap_connect(None)
             except OSError:
-                pass  # just ended
+                pass  # the attempt has just ended
 
     def _write(self, connection: int, part: bytes) -> None:
         self._ble.gattc_write(connection, self._outbox, part, 0)

@@ -1,4 +1,4 @@
-"""mdoc central client mode (ISO/IEC 18013-5 clause 8.3.3.1.1.3): the phone connects, this lock is the GATT server."""
+"""mdoc central client mode (ISO/IEC 18013-5 clause 8.3.3.1.1.3): the phone connects; the lock is the GATT server."""
 
 import bluetooth
 
@@ -21,8 +21,8 @@ _DESCRIPTOR_READ = const(1)  # NimBLE's ATT flag; descriptors have other flags t
 
 
 def service() -> "tuple[Any, ...]":
-    """The service to register for phones. A descriptor in it declares the service that a phone looks for
-    (`firmware.hardware.radio` says how). It takes about a kilobyte, so it is created only when needed."""
+    """Return the service to register for phones. One of its descriptors declares the service that a phone looks for
+    (see `firmware.hardware.radio`). The result takes about a kilobyte of heap, so it is created only when needed."""
     return (
         bluetooth.UUID(ble.ANCHOR),
         (
@@ -36,10 +36,10 @@ def service() -> "tuple[Any, ...]":
 
 
 ADVERTISE_US = 30000
-"""Advertising interval while a phone is expected. It is short, for a guest waits, and it lasts only seconds."""
+"""Advertising interval while a phone is expected. It is short because a guest waits, and is used only for seconds."""
 _LOOK_AGAIN_MS = const(200)
 _TURNS = const(5)
-"""One in this many periods of `_LOOK_AGAIN_MS` is the link's, so that an edge can find the lock meanwhile."""
+"""The link advertises in one of this many periods of `_LOOK_AGAIN_MS`, so that an edge can find the lock meanwhile."""
 
 
 class ServerSession(Session):
@@ -55,7 +55,7 @@ class ServerSession(Session):
         self._advertise_due = False
 
     async def begin(self) -> None:
-        """Give the service the UUID of this transaction, and advertise it."""
+        """Give the service the UUID of this transaction, and advertise the service."""
         self._state, self._inbox, self._outbox = self._radio.begin(self._service, self._own_ident)
         self._advertise_due = True
         self._tend()
@@ -83,10 +83,10 @@ class ServerSession(Session):
 
     def _irq(self, event: int, data: "Any") -> None:
         if event == GATTS_WRITE:
-            # Read the value here: the next write may overwrite it before a task has its turn.
+            # Read the value now, because the next write may overwrite it before a task runs.
             self._take_write(data[0], data[1], self._ble.gatts_read(data[1]))
         elif event == CENTRAL_CONNECT:
-            self._advertise_due = not self.started  # the stack stops advertising when someone connects
+            self._advertise_due = not self.started  # the stack stops advertising when a peer connects
         elif event == CENTRAL_DISCONNECT:
             self._advertise_due = not self.started
             if data[0] == self._connection:
@@ -115,11 +115,11 @@ class ServerSession(Session):
             except OSError:
                 pass  # already gone
         if self._advertise_due and not self.started and not self._finished:
-            self._advertise_due = False  # before it advertises: a peer that connects at once sets this again
+            self._advertise_due = False  # before advertising, because a peer that connects at once sets it again
             try:
                 self._radio.advertise(ADVERTISE_US, ble.advertisement(self._service))
             except OSError:
-                self._advertise_due = True  # all connections are in use, or one is ending; tried again later
+                self._advertise_due = True  # try again later: all connections are in use, or one is just ending
 
     def _stop(self) -> None:
         self._advertise_due = False

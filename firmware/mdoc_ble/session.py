@@ -1,6 +1,6 @@
-"""What both modes of BLE retrieval share: messages in parts, limits, and how a session ends.
+"""The base class of both modes of BLE retrieval: messages in parts, limits, and the end of a session.
 
-The states are in the table at the head of `firmware.mdoc_ble`.
+The table at the head of `firmware.mdoc_ble` lists the states.
 """
 
 import asyncio
@@ -24,13 +24,15 @@ if TYPE_CHECKING:
 CONNECT_MS = 8000
 """Longest wait for State = 01 after the handover over NFC."""
 STEP_MS = 2000
-"""Longest wait for the next part of a message, and for each step of a connection made by the lock."""
+"""Longest wait for the next part of a message. Also the longest wait for each step when the lock connects to a phone.
+"""
 LINGER_MS = 1000
-"""How long the phone may take to disconnect by itself after the last message, so that it surely receives it."""
+"""How long the lock waits for the phone to disconnect by itself after the last message, so that the phone surely
+receives this message."""
 
 
 class Session:
-    """What both modes share. `mtu`, `parts_sent`, `parts_received`, `sent` and `received` (bytes) are logged."""
+    """The part that both modes share. `mtu` and the counters are for logging; `sent` and `received` count bytes."""
 
     mode = ""
 
@@ -43,39 +45,41 @@ class Session:
         self._connection: int | None = None
         self._over: MooringError | None = None
         self._message: bytes | None = None
-        self._silent = False  # we have sent the last message, and ignore what arrives now
+        self._silent = False  # True after the lock's last message: everything that arrives is ignored
         self._linger: asyncio.Task[None] | None = None
         self._finished = False
         self.started = False
         self.parts_sent = self.parts_received = self.sent = self.received = 0
-        # Created while there is memory.
+        # This error is created in advance, because later there may be no memory to create it.
         self._no_memory = TransportError("ble.memory", "no memory for the phone's message")
         radio.borrow(self._note)
 
     @property
     def mtu(self) -> int:
-        """ATT MTU of the connection."""
+        """The ATT MTU of the connection."""
         connection = self._connection
         return SMALLEST_MTU if connection is None else self._radio.mtu(connection)
 
     # --- what the reader calls ---------------------------------------------------------------------------------------
 
     async def begin(self) -> None:
-        """Advertise, or scan for the phone. Raises TransportError `ble.stack`."""
+        """Advertise, or scan for the phone. Raises TransportError `ble.stack` if the stack refuses."""
 
     async def ready(self) -> None:
-        """Wait for State = 01. Raises TransportError `ble.no_phone`, or the error of the last attempt."""
+        """Wait for State = 01. Raises TransportError `ble.no_phone` if no phone comes in time, or the error of the
+        latest attempt to connect."""
 
     async def exchange(self, message: bytes, timeout_ms: int, on_phase: "OnPhase") -> bytes:
-        """Send `message`, return the phone's answer.
+        """Send `message`, and return the phone's answer.
 
-        `timeout_ms` limits the wait for the first part of the answer, `STEP_MS` that for each further part. Once the
-        message is sent, `on_phase("mdoc.asked", parts=…, mtu=…)` is called: the holder may have to consent now. If a
-        message from the phone has already arrived, it is returned at once and nothing is sent. A phone that ends the
-        session right after its answer sends such a message.
+        `timeout_ms` limits the wait for the first part of the answer. `STEP_MS` limits the wait for each further part.
+        After the message is sent, `on_phase("mdoc.asked", parts=…, mtu=…)` is called, because the holder may have to
+        consent now. If a message from the phone has already arrived, that message is returned at once and `message` is
+        not sent. A phone that ends the session right after an answer sends such a message.
 
-        Raises RefusedError `session.declined` if the phone ends the session instead, TransportError `ble.lost`,
-        `ble.silent`, `ble.stuck`, `ble.memory`, and FormatError `parts.*` for invalid parts.
+        Raises RefusedError `session.declined` if the phone ends the session instead; TransportError `ble.lost` if the
+        connection is lost, `ble.silent` if the phone stops answering, `ble.stuck` if it takes no more data,
+        `ble.memory` if there is no memory for its message; FormatError `parts.*` for invalid parts.
         """
         if self._message is None:
             await self._send(message)
@@ -96,13 +100,16 @@ class Session:
         return message
 
     async def farewell(self, message: bytes) -> None:
-        """Tell the phone that the session is over: `message`, then State = 02. Raises as `exchange`, and OSError."""
+        """Tell the phone that the session is over: send `message`, then State = 02.
+
+        Raises the errors of `exchange`, and OSError if State cannot be sent.
+        """
         self._silent = True
         await self._send(message)
         self._say(self._peer(), ble.END)
 
     def close(self) -> None:
-        """Return the radio. After `farewell`, wait in the background for the phone to disconnect. Never raises."""
+        """Return the radio. After `farewell`, first let the phone disconnect in the background. Never raises."""
         if self._finished:
             return
         connection = self._connection
@@ -113,7 +120,7 @@ class Session:
             try:
                 self._say(connection, ble.END)
             except OSError:
-                pass  # the disconnection tells it as well
+                pass  # the phone also learns it from the disconnection
         self.finish()
 
     def finish(self) -> None:
@@ -122,7 +129,7 @@ class Session:
             return
         self._finished = True
         if self._over is None:
-            # Stops a task that is still sending: the next phone may get the same connection handle.
+            # This stops a task that is still sending. The next phone may get the same connection handle.
             self._over = lost()
         if self._linger is not None:
             self._linger.cancel()
@@ -143,7 +150,7 @@ class Session:
         self.finish()
 
     def _note(self, event: int, data: "Any") -> None:
-        """The radio's handler. If it raises an error, the radio ends the connection."""
+        """Handle the radio's events. If this raises an error, the radio ends the connection."""
         try:
             self._irq(event, data)
         except MemoryError:
@@ -161,7 +168,7 @@ class Session:
         """Stop scanning or advertising for the phone."""
 
     def _tend(self) -> None:
-        """Do what the handler has noted but may not do itself."""
+        """Do the work that the handler has noted but may not do itself."""
 
     def _write(self, connection: int, part: bytes) -> None:
         raise NotImplementedError
@@ -185,7 +192,10 @@ class Session:
             raise over
 
     def _peer(self) -> int:
-        """The connection's handle. Raises TransportError `ble.lost`, or the error that ended the session."""
+        """Return the connection's handle.
+
+        Raises the error that ended the session, or TransportError `ble.lost` if there is no connection.
+        """
         self._check()
         connection = self._connection
         if connection is None:

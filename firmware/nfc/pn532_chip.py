@@ -1,9 +1,9 @@
 """The PN532 itself: commands over a line, and recovery when the line or the chip fails (user manual UM0701-02).
 
-Clauses without a document are the user manual's.
+Clauses without a document are clauses of the user manual.
 
-**One command** (6.2.2): the host sends it, the chip answers with an ACK, and later with a response. A response does not
-say which command it belongs to. So a command is sent only if no old response can still arrive:
+**One command** (6.2.2): the host sends a command, and the chip answers with an ACK and later with a response. A
+response does not say which command it belongs to. So a command is sent only if no old response can still arrive:
 
 | state | event | action | next state |
 | --- | --- | --- | --- |
@@ -11,14 +11,14 @@ say which command it belongs to. So a command is sent only if no old response ca
 | ASKED | an ACK within `_ACK_MS` | wait for the response | ACKNOWLEDGED |
 | ASKED | any other frame | ignore it: it belongs to an earlier command | ASKED |
 | ACKNOWLEDGED | the response with the command's code + 1 | return it | CLEAR |
-| ACKNOWLEDGED | a broken frame | send NACK, `_NACKS` times at most: the chip repeats its frame | ACKNOWLEDGED |
-| ASKED, ACKNOWLEDGED | the time is over; or an error frame after the ACK | no answer | DOUBT |
+| ACKNOWLEDGED | a broken frame | send NACK, so that the chip repeats it; `_NACKS` times at most | ACKNOWLEDGED |
+| ASKED, ACKNOWLEDGED | the time is over; or an error frame after the ACK | return no answer | DOUBT |
 | DOUBT | a command is to be sent | abort by ACK, then Diagnose (7.2.1) with a new number | DOUBT |
 | DOUBT | the chip echoes that number | everything before the echo was old | CLEAR |
-| DOUBT | no echo, several times in a row | raise `nfc.reader`; `start` is the way back | not `ready` |
+| DOUBT | no echo, several times in a row | raise `nfc.reader`; call `start` to recover | not `ready` |
 
-Commands that may be repeated go through `command`, which tries `_TRIES` times. A block for a card is never repeated
-here: the card may have received it (`thru`).
+`command` sends commands that may be repeated, and tries `_TRIES` times. `thru` sends a block to a card, and never
+repeats it, because the card may have received the block.
 
 **Start** (`start`): wake the chip and find the speed that it uses (`_find`), check that it is a PN532, set it up, and
 switch the field off.
@@ -38,26 +38,26 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     class Line(Protocol):
-        """Carries frames to the chip and back: an `Hsu`, or SPI or I2C, where each read begins with a status check."""
+        """Carries frames to and from the chip: an `Hsu`, or SPI or I2C, where each read begins with a status check."""
 
         @property
         def fixed(self) -> bool:
             """True if the driver must not set the speed of this line."""
 
         async def write(self, data: bytes) -> None:
-            """Send a whole frame. Raises TransportError `nfc.reader`."""
+            """Send a whole frame. Raises TransportError `nfc.reader` if the line fails."""
 
         async def read(self, timeout_ms: int) -> bytes:
-            """Return the bytes that have arrived, as soon as there are any; none after `timeout_ms`.
+            """Wait for bytes, and return those that have arrived. Return no bytes after `timeout_ms`.
 
-            Raises TransportError `nfc.reader`.
+            Raises TransportError `nfc.reader` if the line fails.
             """
 
         async def wake(self) -> None:
             """Wake the chip from power-down."""
 
         async def set_baudrate(self, baudrate: int) -> None:
-            """Change to `baudrate`. Does nothing on a line with its own clock."""
+            """Change the speed to `baudrate`. Do nothing on a line with its own clock."""
 
 
 _DIAGNOSE = const(0x00)
@@ -76,20 +76,21 @@ _HLTA = const(b"\x50\x00")
 _BAUDRATES = (9600, 19200, 38400, 57600, 115200, 230400, 460800, 921600, 1288000)
 
 _MOST = const(6)
-"""Most cards that one poll finds. Any others are not seen."""
+"""Maximum number of cards that one poll finds. Further cards are not seen."""
 
 _ACK_MS = const(50)
-"""The chip sends an ACK within 15 ms (6.2.2). The rest is for a busy event loop."""
+"""Longest wait for the chip's ACK. The chip sends it within 15 ms (6.2.2); the remaining time is for a busy event loop.
+"""
 _COMMAND_MS = const(250)
 _ECHO_MS = const(100)
 _TRIES = const(3)
 _NACKS = const(2)
 _FAREWELL_MS = const(6)
-"""A card may take 4.8 ms to answer S(DESELECT) (ISO/IEC 14443-4, 8.1)."""
+"""Wait for the card's answer to S(DESELECT). The card may take 4.8 ms (ISO/IEC 14443-4, 8.1)."""
 _WAY_MS = const(150)
 """Time added to the card's waiting time, for long blocks on the air and on a slow line, and for a busy event loop."""
 _RESET_SECONDS = 0.006
-"""Cards are reset after 5.1 ms without the field (ISO/IEC 14443-3, 5)."""
+"""Time without the field that resets all cards. The standard requires 5.1 ms (ISO/IEC 14443-3, 5)."""
 
 _BIT_FRAMING = const(0x633D)
 _TX_MODE = const(0x6302)
@@ -98,18 +99,19 @@ _RX_THRESHOLD = const(0x6308)
 _MOD_WIDTH = const(0x6314)
 _MIF_NFC = const(0x630C)
 _ANALOG = {212: (0x85, 0x15, 0x8A), 424: (0x85, 0x08, 0xB2)}
-"""The chip's own register values at these rates (7.3.1, item 0D). It sets them by itself only for its own ISO-DEP."""
+"""The chip's register values at these rates (7.3.1, item 0D). The chip sets them by itself only for its own ISO-DEP."""
 
 _SILENCE = const(0x01)
 _DAMAGED = const(0x02)
-"""Status codes of InCommunicateThru (7.1): no answer, and, as an example of a damaged answer, a CRC error."""
+"""Two status codes of InCommunicateThru (7.1): no answer, and a CRC error, which stands for any damaged answer."""
 
 _NO_TIMEOUT = const(0)
 _LONGEST_TIMER = const(16)
 
 
 def _timer(milliseconds: int) -> int:
-    """The shortest timer setting for that time. Setting n is 100 us * 2**(n - 1); beyond 3.2 s there is no timer."""
+    """Return the shortest timer setting for that time. Setting n means 100 us * 2**(n - 1). For more than 3.2 s, return
+    _NO_TIMEOUT, which switches the timer off."""
     setting = 1
     while 100 << (setting - 1) < milliseconds * 1000:
         setting += 1
@@ -129,17 +131,17 @@ class Target:
 
     @property
     def fixed(self) -> bool:
-        """Is its UID fixed? A UID of four bytes that begins with 08 is random (ISO/IEC 14443-3, 6.5.4)."""
+        """True if the UID is fixed. A UID of four bytes that begins with 08 is random (ISO/IEC 14443-3, 6.5.4)."""
         return len(self.uid) != 4 or self.uid[0] != 0x08
 
     @property
     def iso_dep(self) -> bool:
-        """Does it claim to speak ISO/IEC 14443-4?"""
+        """True if the card claims to speak ISO/IEC 14443-4."""
         return bool(self.sel_res & 0x20)
 
 
 def _targets(answer: bytes) -> "list[Target]":
-    """The content of an InListPassiveTarget response. Raises TransportError `nfc.reader`."""
+    """Return the cards in an InListPassiveTarget response. Raises TransportError `nfc.reader` if it is incomplete."""
     found = []
     at = 1
     for _ in range(answer[0] if answer else 0):
@@ -155,17 +157,17 @@ class Pn532:
     """The chip on `line`, at `baudrate` if the driver may set the speed of the line.
 
     Every method raises TransportError `nfc.reader` within about a second if the chip does not answer as it should. Call
-    `start` first, and again after such an error. Only one caller at a time. Cancelling is safe. `once`: a poll sends
-    one REQA, not two.
+    `start` first, and again after such an error. Only one caller may use the chip at a time. Cancelling is safe. With
+    `once`, a poll sends one REQA instead of two.
     """
 
     def __init__(self, line: "Line", baudrate: int = POWER_UP_BAUDRATE, once: bool = False) -> None:
         self.ready = False
-        """Has `start` succeeded, and has every command since then been answered?"""
+        """True if `start` has succeeded and every command since then was answered."""
         self.version = b""
         """IC, version, revision and support byte, from GetFirmwareVersion (7.2.2)."""
         self.commands = 0
-        """Commands sent, including repeated ones and Diagnose."""
+        """Number of commands sent, including repeated commands and Diagnose."""
         self._line = line
         self._frames = frames.Frames()
         self._baudrate = POWER_UP_BAUDRATE if line.fixed else baudrate
@@ -177,25 +179,25 @@ class Pn532:
         self._timer = -1
 
     async def start(self) -> None:
-        """Set up the chip, whatever state it is in, and switch its field off."""
+        """Set up the chip, regardless of its state, and switch its field off."""
         self.ready = False
         await self._find()
         version = await self.command(_GET_FIRMWARE_VERSION)
         if version[:1] != b"\x32":
             raise self._failed("the chip is not a PN532")
         self.version = version
-        await self.command(_SET_PARAMETERS, b"\x00")  # no automatic RATS, and no answers of its own as a target
+        await self.command(_SET_PARAMETERS, b"\x00")  # no automatic RATS, and no automatic answers as a target
         await self.field_off()
         self._timer = -1
         await self._set_timer(_timer(50))
         await self._configure(0x04, b"\x00")  # InCommunicateThru never repeats a block by itself
-        await self._configure(0x05, bytes((1, 0, self._more_tries)))  # a poll ends without a card
+        await self._configure(0x05, bytes((1, 0, self._more_tries)))  # a poll ends even if it has found no card
         self.ready = True
 
     async def _find(self) -> None:
-        """Wake the chip and set the speed. Try the speed that it used last first, then the other one."""
+        """Wake the chip and set the speed. Try the most recently used speed first, then the other speed."""
         for _ in range(2 if self._baudrate == POWER_UP_BAUDRATE else 4):
-            # After a reset of the lock the chip still uses the fast speed; after one of the chip, the power-up speed.
+            # After a reset of the lock the chip still uses the fast speed; after a reset of the chip, the slow speed.
             await self._line.set_baudrate(self._spoken)
             # After a reset of the lock alone, the chip may be in the middle of a command. An ACK aborts it.
             await self._line.write(frames.ACK_BYTES)
@@ -225,10 +227,10 @@ class Pn532:
         await self.command(_RF_CONFIGURATION, _FIELD_OFF)
 
     async def look(self) -> "list[Target]":
-        """Switch the field on and list the type A cards there, at most _MOST. None of them can be used after this.
+        """Switch the field on and list the type A cards in it, at most _MOST. Call `select` before using a card.
 
         The chip lists two cards at a time (7.3.5). It polls with REQA. A card that HLTA has put into HALT state does
-        not answer REQA while it has power (ISO/IEC 14443-3, 6.4). So after two cards were found both are put into HALT,
+        not answer REQA while it has power (ISO/IEC 14443-3, 6.4). So if two cards were found, both are put into HALT,
         and the next list has other cards.
         """
         listed: list[Target] = []
@@ -241,12 +243,12 @@ class Pn532:
         return listed
 
     async def select(self, passed: "Callable[[Target], bool]") -> "Target | None":
-        """Select a card for which `passed` is False, after a reset of all cards; None if there is no such card.
+        """Reset all cards, and select one for which `passed` is False. Return None if there is no such card.
 
-        While the chip lists two cards it puts the first into HALT. We know of no other reader that wakes a phone from
-        HALT and then sends RATS: nfcpy and libnfc always list one card. So phones may not support that. Therefore the
-        field is switched off, which resets all cards, and they are selected one by one. Only cards that are passed over
-        are put into HALT.
+        While the chip lists two cards, it puts the first card into HALT. We know of no other reader that wakes a phone
+        from HALT and then sends RATS (nfcpy and libnfc always list one card), so phones may not support this sequence.
+        Therefore the field is switched off, which resets all cards, and the cards are selected one by one. Only cards
+        to pass over are put into HALT.
         """
         await self.field_off()
         await asyncio.sleep(_RESET_SECONDS)
@@ -260,29 +262,29 @@ class Pn532:
         return None
 
     async def halt(self) -> None:
-        """Put the card that was listed last into HALT. It does not answer (ISO/IEC 14443-3, 6.4.3)."""
+        """Put the most recently listed card into HALT. No answer is expected (ISO/IEC 14443-3, 6.4.3)."""
         await self.thru(_HLTA, 1, _COMMAND_MS)
 
     async def thru(self, block: bytes, wait_ms: int, limit_ms: int) -> "bytes | None":
-        """Send a block with a CRC. Returns the answer without CRC: None for silence, empty if it arrived damaged.
+        """Send a block with a CRC. Return the answer without its CRC: None for silence, empty if it arrived damaged.
 
         The card may take `wait_ms`. The whole exchange takes at most `limit_ms`. If the line loses a frame, the block
-        is lost, for it is never repeated here.
+        is lost, because this method never repeats a block.
         """
         await self._set_timer(_timer(wait_ms))
         await self._clear_doubt()
         answer = await self._ask(_IN_COMMUNICATE_THRU, block, min(limit_ms, wait_ms + _WAY_MS))
         if answer is None and self._acknowledged:
-            return None  # the chip still waits for the card: its timer is coarse, and there is none beyond 3.2 s
+            return None  # the chip still waits for the card, because its timer is coarse, and off beyond 3.2 s
         status = _DAMAGED if not answer else answer[0] & 0x3F
         if status == _SILENCE:
             return None
         return b"" if status or not answer else answer[1:]
 
     async def broadcast(self, frame: bytes) -> None:
-        """Send a frame that no card answers. Call it right after a `look` without cards, while the field is still on.
+        """Send a frame that no card answers. Call this right after a `look` without cards, while the field is still on.
 
-        REQA has left the chip set to seven bits and no CRC. So set it to eight bits, and append the CRC here.
+        After REQA the chip is set to seven bits without CRC. So set it to eight bits, and append the CRC here.
         """
         await self._write_registers([(_TX_MODE, 0), (_RX_MODE, 0), (_BIT_FRAMING, 0)])
         await self.thru(frame + _crc_a(frame), 1, _COMMAND_MS)
@@ -299,7 +301,7 @@ class Pn532:
         await self._write_registers(settings)
 
     async def check(self) -> None:
-        """Check that the chip still works, by writing a register and reading it back. It is 0 for whole bytes."""
+        """Check that the chip still works: write a register and read it back. The value 0 stands for whole bytes."""
         await self._write_registers([(_BIT_FRAMING, 0)])
         if await self.command(_READ_REGISTER, _addresses(_BIT_FRAMING)) != b"\x00":
             raise self._failed("a register of the chip did not keep what was written")
@@ -307,7 +309,8 @@ class Pn532:
     async def release(self, farewell: bytes) -> None:
         """Send `farewell` to the card, unless it is empty, and switch the field off.
 
-        Nothing is repeated: a failed chip must be noticed before the next guest arrives, and `start` repairs it.
+        No command is repeated here. A failed chip must be noticed before the next guest comes, so that `start` can
+        repair it in time.
         """
         if self._doubt:
             await self._certain(1)
@@ -349,7 +352,7 @@ class Pn532:
             self._timer = setting
 
     async def _ask(self, code: int, data: bytes, timeout_ms: int) -> "bytes | None":
-        """Send a command once. Returns None without a response, and then `_doubt` stays set."""
+        """Send a command once, and return the response. If there is none, return None and leave `_doubt` set."""
         self._doubt = True
         self.commands += 1
         await self._line.write(frames.encode(bytes((frames.TO_CHIP, code)) + data))
@@ -386,7 +389,7 @@ class Pn532:
             if over:
                 return None
             left = timeout_ms - ticks.since(ticks.now(), started)
-            # Read once more after the time is over: if another task used it up, the frame may have arrived meanwhile.
+            # Read once more after the time is over. If another task has used up the time, the frame may be there.
             over = left <= 0
             self._frames.push(await self._line.read(1 if over else left))
 
@@ -399,7 +402,7 @@ class Pn532:
     async def _certain(self, tries: int = _TRIES) -> None:
         """Abort the current command, and read until no old response can still arrive.
 
-        The line keeps the order of frames. So everything before the echo of a new number is old, and nothing after it.
+        The line keeps frames in order. So all frames before the echo of a new number are old, and no later frame is.
         """
         self._doubt = True
         for _ in range(tries):
@@ -425,7 +428,7 @@ def _addresses(*registers: int) -> bytes:
 
 
 def _crc_a(data: bytes) -> bytes:
-    """CRC_A (ISO/IEC 14443-3, annex B)."""
+    """Return the CRC_A of `data` (ISO/IEC 14443-3, annex B)."""
     crc = 0x6363
     for byte in data:
         byte ^= crc & 0xFF
