@@ -7,6 +7,6 @@ from sim.broker import Broker, available
 
 @pytest.fixture(params=available())
 def broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
-    """The embedded broker, and Mosquitto where it is installed."""
+    """The embedded broker. If Mosquitto is installed, the test also runs with Mosquitto."""
     with Broker(request.param) as running:
         yield running

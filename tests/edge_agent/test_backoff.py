@@ -1,4 +1,4 @@
-"""Waits between attempts: they grow up to a limit, and differ from those of others."""
+"""Waits between attempts grow up to a limit. Half of each wait is random."""
 
 from edge_agent.backoff import Backoff
 

@@ -85,7 +85,7 @@ class _AnyText:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, str) and bool(other)
 
-    __hash__ = None  # type: ignore[assignment]  # equal to every text, so it cannot have a hash
+    __hash__ = None  # type: ignore[assignment]  # an object that is equal to every text cannot have a hash
 
 
 _any_text = _AnyText()
@@ -133,7 +133,7 @@ def test_status_tells_what_nobody_foresaw_by_type(file: Path, capsys: pytest.Cap
 
 @contextlib.contextmanager
 def _closed(folder: Path) -> Iterator[None]:
-    """In this block `folder` cannot be read, as for every user except the service's own."""
+    """Make `folder` unreadable in this block, as it is for every user except the service's user."""
     owner = os.geteuid()
     folder.chmod(0)
     if owner == 0:
@@ -306,7 +306,7 @@ def test_a_running_agent_tells_systemd_feeds_its_watchdog_and_stops_cleanly_on_s
                 _until(listener, "STOPPING=1")
                 out, errors = agent.communicate(timeout=20)
             finally:
-                # A test that fails must not wait for the agent.
+                # Kill the agent, so that a failing test does not wait for it.
                 agent.kill()
         assert agent.returncode == 0
         assert "Traceback" not in errors

@@ -47,7 +47,7 @@ FORESEEN = ("CancelledError", "BleakError", "BleakDBusError", "EOFError", "Timeo
 
 
 def failing(call: str, failure: Callable[[], BaseException]) -> type[Client]:
-    """A radio stack whose `call` fails the first time."""
+    """Make a radio stack that fails at the first use of `call`."""
     left = [failure]
 
     class Failing(Client):
@@ -75,7 +75,7 @@ def failing(call: str, failure: Callable[[], BaseException]) -> type[Client]:
 
 
 def greeting(*hellos: bytes) -> Answer:
-    """Says one HELLO a connection, and the last one on every later connection. It has no records."""
+    """A lock that sends the next of `hellos` on each connection, and repeats the last HELLO. It has no records."""
     rest = itertools.chain(hellos, itertools.repeat(hellos[-1]))
     return lambda message: [next(rest)] if message[0] == link.PULL and message[2] == 0 else []
 
@@ -110,7 +110,7 @@ def test_whatever_a_call_of_the_radio_raises_ends_that_connection_and_no_more(
     async def world() -> None:
         ether = Ether(failing(call, FAILURES[failure]))
         peer = ether.peers[ROGUE_ADDRESS] = lock_of(KEYS)
-        # The first HELLO names another lock, so this connection ends and is closed in every case.
+        # The first HELLO names a different lock, so the first connection is always closed.
         peer.hellos.insert(0, rogue_lock.hello(1, lock_id=bytes(16)))
         with ether.installed():
             await until_greeted(LinkStore(), faults)
@@ -130,7 +130,7 @@ def test_whatever_a_call_of_the_radio_raises_ends_that_connection_and_no_more(
 
 
 class Broken(LinkStore):
-    """A store with an unforeseen failure at the first HELLO and another at the first record."""
+    """A store that fails in an unforeseen way at the first HELLO, and again at the first record."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -170,11 +170,14 @@ def test_an_error_that_nobody_foresaw_is_counted_by_type_and_told_without_its_te
     assert "what the lock said" not in str([entry.__dict__.get("facts") for entry in caplog.records])
 
 
-# --- a whole agent and a lock of somebody's own making ---------------------------------------------------------------
+# --- a whole agent and a homemade lock -------------------------------------------------------------------------------
 
 
 def odd_hello(at: int, value: object) -> bytes:
-    """A HELLO with one member replaced. 3: next counter, 4: receipted through, 5: held, 7: identity key."""
+    """Make a HELLO with the member at index `at` replaced.
+
+    Index 3 is the next counter, 4 the receipted counter, 5 the held statements, 7 the identity key.
+    """
     items = cbor.decode(rogue_lock.hello(1))
     items[at] = value
     return cbor.encode(items)

@@ -1,4 +1,4 @@
-"""The edge's key is made once and readable by its owner only. Passes for another key are refused."""
+"""The edge makes its key once, and only its owner can read it. Passes for another key are refused."""
 
 from pathlib import Path
 

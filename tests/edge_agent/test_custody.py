@@ -1,4 +1,4 @@
-"""Whatever a broker says, in any order: a record leaves the edge only by a statement of the province."""
+"""A broker may send anything in any order. A record leaves the edge only if the province signs a statement for it."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ NOBODY = crypto.generate("P-256")[0]
 LOCK = SigningLock()
 LOCK.journal(3)
 OTHERS = [LOCK.make(counter=number, previous=LOCK.records[number - 1].previous) for number in range(1, 4)]
-"""Other records that the lock has signed with the same counters."""
+"""Different records that the lock has signed with the same counters."""
 
 numbers = st.integers(1, 3)
 signers = st.sampled_from([PROVINCE_PRIVATE, PROVINCE_PRIVATE, NOBODY, LOCK.private])
@@ -36,7 +36,7 @@ steps = st.lists(
 
 
 class Story:
-    """An edge between a lock and a broker. The province said `receipted` and `refused` itself."""
+    """An edge between a lock and a broker. `receipted` and `refused` hold what the real province has signed."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -69,7 +69,7 @@ class Story:
             self.refused.add(item.payload_hash)
 
     def again(self, number: int) -> None:
-        """The broker repeats an earlier message."""
+        """Let the broker repeat an earlier message."""
         if self.said:
             self._tell(self.said[number % len(self.said)])
 
@@ -82,7 +82,7 @@ class Story:
         self.down.on_receipts(uplink.Receipts([signed]))
 
     def kept(self) -> dict[bytes, str]:
-        """By payload hash, where each record is: "queue", or the code under which it was set aside."""
+        """For the payload hash of each record, its place: "queue", or the code with which it was set aside."""
         queued = {record.parse(row.record).payload_hash: "queue" for row in self.outbox.batch(0, 10**9, 100)}
         rows = self.outbox._db.execute("SELECT payload_hash, code FROM quarantine").fetchall()
         assert not queued.keys() & {row[0] for row in rows}
@@ -100,7 +100,7 @@ def test_no_record_leaves_the_queue_but_by_the_provinces_word_and_none_the_disk_
         kept = edge.kept()
         for payload_hash, number in edge.stored.items():
             assert payload_hash in kept or number <= edge.receipted
-            # A record set aside is a second one of its counter: the edge saw that itself, or the province said so.
+            # A record is set aside if another has the same counter: the edge saw both, or the province said so.
             place = kept.get(payload_hash, "queue")
             assert place in ("queue", "outbox.conflict") or (place == EQUIVOCATION and payload_hash in edge.refused)
     edge.outbox.close()

@@ -11,7 +11,7 @@ MODULES = ["edge_agent", "sim", "sim.province", "sim.nfc"]
 
 
 def bare(*arguments: str, isolated: bool = True) -> "subprocess.CompletedProcess[str]":
-    """This Python, without the packages of its environment."""
+    """Run this Python without the packages of its environment."""
     command = [sys.executable, *(["-S"] if isolated else []), *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
 

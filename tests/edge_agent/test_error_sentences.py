@@ -1,4 +1,4 @@
-"""An error that people can mend says in one sentence what is wrong, and in the next what to do."""
+"""An error that people can mend has two sentences: the first says what is wrong, the second says what to do."""
 
 import ast
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ MENDABLE = {"ConfigError", "StorageError"}
 
 
 def template(node: ast.expr) -> str | None:
-    """The text of a string, with X for each value that is put into it; None if it is no string."""
+    """Return the text of a string, with X in place of each inserted value; None if the node is no string."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return node.value
     if isinstance(node, ast.JoinedStr):
@@ -20,7 +20,7 @@ def template(node: ast.expr) -> str | None:
 
 
 def messages() -> Iterator[tuple[str, str]]:
-    """Each place where such an error is made, and its message."""
+    """Yield each place in the code that makes such an error, with the error's message."""
     for path in sorted(Path(edge_agent.__file__).parent.glob("*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         texts = [
@@ -32,7 +32,7 @@ def messages() -> Iterator[tuple[str, str]]:
             if isinstance(node, ast.Call) and ast.unparse(node.func) in MENDABLE and len(node.args) == 2:
                 message = node.args[1]
                 if isinstance(message, ast.Name):
-                    # The last text given to that name before this line.
+                    # Take the last text that was assigned to this name before this line.
                     found = [text for line, name, text in sorted(texts) if name == message.id and line < node.lineno]
                     said = found[-1] if found else None
                 else:
@@ -47,5 +47,5 @@ def test_each_error_that_people_can_mend_says_what_to_do() -> None:
     assert len(said) > 50
     for place, message in said:
         first, _, remedy = message.partition(". ")
-        # A remedy may come from a function: "Did you mean …?".
+        # A function may return the second sentence, for example "Did you mean …?".
         assert first and (remedy.endswith(".") or remedy == "X"), f"{place}: {message}"

@@ -1,4 +1,4 @@
-"""Files that are replaced as a whole."""
+"""A file is replaced as a whole, so a reader never sees a half of it."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from edge_agent import files
 @pytest.mark.parametrize("durable", [True, False])
 def test_a_file_is_replaced_for_its_owner_alone_and_nothing_else_stays(tmp_path: Path, durable: bool) -> None:
     path = tmp_path / "link.key"
-    # A power cut in the middle of an earlier attempt has left this file.
+    # An earlier attempt was cut off by a power cut and has left this file.
     (tmp_path / "link.key.new").write_bytes(b"torn, and longer than what comes")
     for content in (b"first", b"second"):
         files.replace(path, content, durable=durable)

@@ -1,4 +1,4 @@
-"""A broker that ignores all limits: it costs the edge little memory, and ends one connection and nothing else."""
+"""A broker ignores all limits. This costs the edge little memory and ends only one connection."""
 
 import asyncio
 import os
@@ -38,7 +38,7 @@ def _lost(caplog: pytest.LogCaptureFixture) -> list[Any]:
 
 
 def attacked(folder: Path, broker: HostileBroker, after: Callable[[UplinkEdge], Awaitable[None]]) -> None:
-    """The first connection of an edge is attacked. Then the edge must connect again and take a command."""
+    """Attack the first connection of an edge. Then the edge must connect again and take a command."""
 
     async def story() -> None:
         async with broker.open(), running(folder, broker.port) as edge:
@@ -52,7 +52,7 @@ def attacked(folder: Path, broker: HostileBroker, after: Callable[[UplinkEdge], 
 
 
 async def honest(session: Session) -> None:
-    """The connection after an attack: it brings a command."""
+    """Serve the connection after an attack. Send a command on it."""
     await session.send(publish(CMD, COMMAND))
 
 
@@ -65,7 +65,7 @@ def once(*data: bytes, times: int = 1) -> Attack:
 
 
 async def _announced(session: Session) -> None:
-    # 250 MB are announced, and sent for as long as the edge listens.
+    # Announce 250 MB, and go on sending while the edge listens.
     await session.send(b"\x32" + length(250_000_000) + len(CMD).to_bytes(2, "big") + CMD.encode() + b"\x00\x01\x00")
     await session.send(bytes(65536), 3800)
 
@@ -106,7 +106,7 @@ def test_no_message_of_a_broker_costs_more_than_two_megabytes(
 
     broker = HostileBroker(measured, honest)
     attacked(tmp_path, broker, after)
-    # Of messages within the limits, the edge takes as many as it announced, each of them once.
+    # The edge takes as many messages within the limits as it announced, and takes each of them once.
     several = 20 * 131_000 if attack is _flood else 0
     assert peaks[0] < MOST_BYTES + several
 
@@ -225,7 +225,7 @@ def test_records_reach_a_province_behind_a_broker_that_was_hostile_before(tmp_pa
 
 
 class _Failing(socket.socket):
-    """Sockets on which one read fails in a way that no library foresees."""
+    """Sockets whose 12th read raises an exception that no library foresees."""
 
     reads = 0
 
@@ -260,7 +260,7 @@ def test_an_exception_that_would_end_the_network_thread_ends_the_connection_and_
 
 
 class Wire:
-    """A channel that gives its data in pieces of `size` bytes, and raises BlockingIOError between two pieces."""
+    """A channel that returns its data in pieces of `size` bytes and raises BlockingIOError between two pieces."""
 
     def __init__(self, data: bytes, size: int) -> None:
         self.data, self.size, self.given, self.sent = data, size, 0, b""

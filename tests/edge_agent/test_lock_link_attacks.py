@@ -1,4 +1,4 @@
-"""Radios that claim to be locks, and locks that break the protocol: what the edge does with each."""
+"""The edge meets radios that only claim to be locks, and locks that break the protocol."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
@@ -20,7 +20,7 @@ from tests.support.rogue_lock import KEYS, ROGUE_ADDRESS, Answer, RogueLock
 
 
 def polite_until(pull_answer: Iterable[bytes]) -> Answer:
-    """Says HELLO as a lock should, and answers the PULL with `pull_answer`."""
+    """A lock that says HELLO as it should, and answers the PULL with `pull_answer`."""
     messages = list(pull_answer)
     return lambda message: [rogue_lock.hello(100)] if message[2] == 0 else messages
 
@@ -242,7 +242,7 @@ def test_a_missing_record_is_asked_for_again_and_passed_over_only_if_it_does_not
         if message[2] == 0:
             return [rogue_lock.hello(5)]
         pulls.append(message[1])
-        # Record 2 is lost on the way the first time. Record 4 never existed.
+        # The first time, record 2 is lost in transit. Record 4 never existed.
         counters = {1: [1, 3], 2: [2, 3, 5], 4: [5]}.get(message[1], []) if isinstance(message[1], int) else []
         return [rogue_lock.record(counter) for counter in counters]
 

@@ -1,4 +1,4 @@
-"""The log: events of one table, with facts, for people and for machines."""
+"""The log shows events of one table with their facts, as text for people or as JSON for machines."""
 
 import ast
 import json
@@ -21,7 +21,7 @@ def _as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def nodes() -> Iterator[tuple[Path, ast.AST]]:
-    """Every node of the syntax of every module that logs."""
+    """Yield every node of the syntax tree of every module that logs."""
     for path in sorted(Path(edge_agent.__file__).parent.glob("*.py")):
         if path.name != "log.py":
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -154,7 +154,7 @@ def test_a_receipt_that_contradicts_is_refused_and_deletes_nothing(
 
 
 def test_a_record_whose_successor_names_another_is_not_deleted(outbox: Outbox, lock: SigningLock) -> None:
-    """The province committed another record 1 than the one stored here. The chain shows it."""
+    """The province committed a record with counter 1 that differs from ours. The hash chain shows the difference."""
     outbox.put(lock.make())
     for item in lock.journal(3)[1:]:
         outbox.put(item)
@@ -179,7 +179,7 @@ def test_a_break_in_the_chain_is_passed_with_a_receipt_for_each_side(outbox: Out
 
 
 def test_a_receipt_beyond_what_is_held_is_the_provinces_word(outbox: Outbox, lock: SigningLock) -> None:
-    """A replaced Pi has only some of the records."""
+    """A new Pi in place of a broken one has only some of the records."""
     lock.journal(5)
     outbox.put(lock.records[1])
     signed = lock.receipt(4)
@@ -251,7 +251,7 @@ def test_what_was_stored_is_there_after_a_restart(path: Path, lock: SigningLock)
 
 
 def test_row_ids_are_never_used_again(outbox: Outbox, lock: SigningLock) -> None:
-    """A cursor into the queue must not skip a record that took the number of a deleted one."""
+    """The number of a deleted record is not used again. Otherwise a cursor into the queue could skip a new record."""
     fill(outbox, lock, 2)
     last = outbox.batch(0, 10**6, 10)[-1].id
     signed = lock.receipt(2)
@@ -334,7 +334,7 @@ def test_after_kill_9_in_mid_stream_nothing_acknowledged_is_lost_and_nothing_is_
     acknowledged = 0
     kept: list[int] = []
     for stop_after in (20, 50, 120):
-        # The lock sends everything again from the start: it does not know what the dead agent had.
+        # The lock sends all records again from the start, because it does not know which records the dead agent had.
         with subprocess.Popen(
             [sys.executable, "-c", _WRITER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         ) as writer:

@@ -1,4 +1,4 @@
-"""Refusals at the edge: one test for each row of the table in docs/formats.md, and what no refusal can do."""
+"""Refusals at the edge. Each row of the table in docs/formats.md has a test; others show what no refusal can do."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
@@ -21,7 +21,7 @@ from tests.support.signing_lock import PROVINCE_PRIVATE, PROVINCE_PUBLIC, Signin
 
 
 class Edge:
-    """An outbox with its downlink. It has five records of one lock."""
+    """An outbox and a downlink. The outbox has five records of one lock."""
 
     def __init__(self, folder: Path, province: bytes | None = PROVINCE_PUBLIC) -> None:
         self.path = folder / "outbox.sqlite3"
@@ -34,7 +34,7 @@ class Edge:
             assert self.outbox.put(item) == "stored"
 
     def told(self, *statements: bytes) -> None:
-        """The broker sends a message with these statements."""
+        """Let the broker send a message with these statements."""
         self.told_raw(uplink.Receipts(list(statements)).encode())
 
     def told_raw(self, message: bytes) -> None:
@@ -47,7 +47,7 @@ class Edge:
         return [row.counter for row in self.outbox.batch(0, 10**9, 100)]
 
     def damage(self, counter: int, at: int) -> Record:
-        """The SD card flips one bit of a record. Returns the changed record."""
+        """Flip one bit of a record, as a bad SD card does. Return the changed record."""
         with closing(database.open_for_writing(self.path)) as connection:
             raw = bytearray(self.lock.records[counter - 1].raw)
             raw[at] ^= 1
@@ -77,7 +77,7 @@ def lock(edge: Edge) -> SigningLock:
 
 @pytest.fixture
 def events(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
-    """Names of the events that were logged."""
+    """Return the names of the events that were logged."""
     caplog.set_level("INFO", logger="edge_agent")
     return lambda: [record.getMessage() for record in caplog.records]
 
@@ -154,7 +154,10 @@ def test_a_refusal_for_a_reason_that_this_agent_does_not_know_keeps_the_record_a
 
 
 def test_a_refusal_of_another_payload_under_that_counter_does_nothing(edge: Edge, lock: SigningLock) -> None:
-    """The refusal is about another record of the same counter, by the lock or by a stranger, which is not here."""
+    """The refusal is about a record that is not stored here. That record has the same counter as ours.
+
+    The lock or a stranger made it.
+    """
     edge.told(*(lock.refusal(code, lock.make(counter=2)) for code in (EQUIVOCATION, SIGNATURE, "other")))
     assert (edge.queue(), edge.aside(), edge.disputed()) == (ALL, [], [])
 
@@ -263,7 +266,7 @@ def test_a_refusal_is_never_held_for_a_lock_whatever_topic_it_comes_by(edge: Edg
 
 
 def _content(path: Path) -> list[str]:
-    """Everything in the outbox except times."""
+    """Return the whole content of the outbox, except times."""
     with closing(database.open_for_reading(path)) as look:
         return list(look.iterdump())
 

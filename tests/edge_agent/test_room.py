@@ -1,4 +1,4 @@
-"""Strangers can fill their own megabyte of the outbox, and never the room of own locks."""
+"""Strangers can fill one megabyte of the outbox. They can never fill the room of our own locks."""
 
 import os
 import resource
@@ -18,7 +18,7 @@ from tests.support.signing_lock import SigningLock, opened
 
 
 def junk(lock: SigningLock, size: int = 3700) -> Iterator[Record]:
-    """Records that a fake lock signs and chains. Nothing is sealed in them, but the edge cannot see that."""
+    """Records that a fake lock signs and chains. Their content is not sealed, but the edge cannot see this."""
     while True:
         last = lock.records[-1].payload_hash if lock.records else record.GENESIS
         payload = cbor.encode([1, lock.lock_id, len(lock.records) + 1, last, os.urandom(size)])
@@ -27,7 +27,7 @@ def junk(lock: SigningLock, size: int = 3700) -> Iterator[Record]:
 
 
 def fill(box: Outbox, lock: SigningLock) -> tuple[int, str]:
-    """How many bytes of junk a lock could store, and the code of the refusal at the end."""
+    """Store junk of a lock until the outbox refuses. Return the bytes stored and the code of the refusal."""
     taken = 0
     for item in junk(lock):
         try:
@@ -105,7 +105,7 @@ def test_records_that_no_lock_signed_are_strangers_too(tmp_path: Path) -> None:
 
 @contextmanager
 def no_file_grows_beyond(size: int) -> Iterator[None]:
-    """A full disk: a file cannot grow beyond `size` bytes."""
+    """Act like a full disk: in this block, no file can grow beyond `size` bytes."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:

@@ -1,6 +1,7 @@
-"""Proven locks are served as if nobody else were on the air. All other addresses share two places for attempts.
+"""A flood of fakes does not delay proven locks. All other addresses share two places for attempts.
 
-Time is virtual: the real roster, link and handshake run for hours, over a radio on which a test decides who is there.
+Time is virtual, so the roster, link and handshake run for hours. They are the real ones. In the simulated radio, a test
+decides who is on the air.
 """
 
 import asyncio
@@ -43,7 +44,7 @@ class OtherKeys(LinkKeys):
 
 
 class House:
-    """An edge with a roster. It keeps its files in one folder, and the HELLOs of its locks in `hellos`."""
+    """An edge with a roster. Its files are in one folder. `hellos` holds the HELLOs of its locks."""
 
     def __init__(self, folder: Path, ether: Ether, *addresses: str, passes: bytes | None = b"") -> None:
         (folder / "link.key").write_bytes(KEYS.edge[0])
@@ -96,7 +97,7 @@ class House:
 
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator["House"]:
-        """Run until the block ends."""
+        """Run the roster until the block ends."""
         with self.ether.installed():
             running = asyncio.ensure_future(self.roster.run())
             try:
@@ -109,7 +110,7 @@ class House:
 
     @property
     def serving(self) -> list[str]:
-        """Addresses that have a link of their own."""
+        """The addresses that have a link."""
         return sorted(self.roster.locks)
 
 
@@ -122,7 +123,7 @@ def fake_address(number: int) -> str:
 
 
 def flood(ether: Ether, count: int, until: float, anew: bool, **looks: Any) -> None:
-    """Until that time, `count` addresses advertise as the lock. With `anew` they are new ones at each scan."""
+    """Let `count` addresses advertise as the lock until the time `until`. With `anew`, each scan has new addresses."""
     numbers = itertools.count(1)
 
     def scan() -> None:
@@ -151,7 +152,7 @@ def test_a_lock_on_the_air_is_found_proven_and_served(tmp_path: Path) -> None:
 
 
 def schedule(ether: Ether) -> list[float]:
-    """Waits between the attempts at the real lock."""
+    """Return the waits between the attempts at the real lock."""
     return [after - before for before, after in itertools.pairwise(ether.moments(REAL))]
 
 
@@ -187,7 +188,7 @@ def test_a_proven_lock_is_tried_on_its_schedule_as_if_a_hundred_fakes_were_not_t
 
     for fakes in (0, 100):
         visit(fakes)
-    # Both runs draw their random parts from one source, so the waits differ. Each series of waits ends at 60 s.
+    # Both runs draw random parts from one source, so their waits differ. In both runs the waits grow to 60 s.
     assert len(waits[100]) >= 33 and abs(len(waits[100]) - len(waits[0])) <= 8
     assert max(waits[100]) <= 61 and max(waits[0]) <= 61
 
@@ -203,7 +204,7 @@ def test_a_lock_that_cannot_prove_itself_yet_is_tried_on_its_schedule_among_ever
             async with House(folder, ether).open():
                 ether.peers[REAL] = lock_of(KEYS)
                 ether.peers[REAL].refuses = True
-                # They are there for a third of the time. A connection attempt without an answer takes 20 s.
+                # The fakes are on the air for a third of the time. An attempt without an answer takes 20 s.
                 flood(ether, fakes, 11 * MINUTE, True, answers=False)
                 await asyncio.sleep(33 * MINUTE)
                 tried[fakes] = schedule(ether)

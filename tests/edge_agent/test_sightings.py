@@ -1,4 +1,4 @@
-"""Which of the addresses that claim to be our lock is next: none is crowded out, and none is kept for ever."""
+"""Many addresses claim to be our lock. Each has its turn, and no address is kept for ever."""
 
 import random
 

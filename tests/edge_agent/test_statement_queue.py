@@ -1,4 +1,4 @@
-"""The queue of statements for locks: only what the right party signed, in places that nothing else can take."""
+"""The queue of statements for locks. It keeps what the right party signed, and junk cannot take these places."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,13 +47,13 @@ class Edge:
         return lock
 
     def connect(self) -> LockState:
-        """The lock says HELLO over a link of its own."""
+        """Let the lock say HELLO over a new link."""
         known = self.locks["A"] = LockState("A", lambda on_hello: WiredLink(self.lock, on_hello), LockState.keep_hello)
         known.keep_hello(self.lock.hello())
         return known
 
     def told(self, *statements: bytes, lock: SigningLock | None = None) -> None:
-        """The broker sends commands with these statements for a lock."""
+        """Let the broker send commands with these statements for a lock."""
         lock_id = (lock or self.lock).lock_id
         for part in uplink.in_messages(list(statements)):
             self.down.on_command(uplink.parse_command(uplink.Command(lock_id, part).encode()))
@@ -65,7 +65,7 @@ class Edge:
 @pytest.fixture
 def edge(tmp_path: Path) -> Iterator[Edge]:
     made = Edge(tmp_path)
-    # These tests are not about power cuts, so flushes are left out.
+    # These tests are not about power cuts, so the database need not flush.
     made.outbox._db.execute("PRAGMA synchronous = OFF")
     yield made
     made.outbox.close()
@@ -144,7 +144,7 @@ def test_the_result_for_a_statement_does_not_settle_the_newer_one_that_took_its_
 
 
 def test_a_flood_of_one_kind_or_for_one_lock_starves_no_other(edge: Edge) -> None:
-    """All genuine statements that one lock had in years."""
+    """The broker repeats all genuine statements that one lock got in years."""
     edge.told(edge.lock.placement(), *(grant(number) for number in range(PLACES["grant"] + 20)))
     assert len(edge.waiting()) == 1 + PLACES["grant"]
     edge.told(trust_list(1), profile("CN"), *(revocation(number, 1) for number in range(1, 9)))

@@ -1,4 +1,4 @@
-"""TLS: check-config reports each setting with which `run` could not work."""
+"""TLS: check-config reports each setting that would make `run` fail."""
 
 import asyncio
 import contextlib
@@ -36,7 +36,7 @@ def pem_key(key: ec.EllipticCurvePrivateKey, encryption: KeySerializationEncrypt
 
 @pytest.fixture
 def files(tmp_path: Path) -> Path:
-    """A folder with an authority, a certificate and a key that belong together, and many files that do not."""
+    """A folder with an authority, a certificate and a key that belong together, and many unfit files."""
     signer, other = pki.authority("MQTT CA", "CN"), pki.authority("Other CA", "CN")
     certificate = signer.certificate.public_bytes(Encoding.PEM)
     contents = {
@@ -95,7 +95,7 @@ def test_files_that_could_never_serve_are_refused_with_the_configuration(
 
 
 def signed(root: pki.Identity, address: str) -> pki.Identity:
-    """A certificate for `address`, signed by `root`."""
+    """Make a certificate for `address`, signed by `root`."""
     key = ec.generate_private_key(ec.SECP256R1())
     begin = root.certificate.not_valid_before_utc
     certificate = (
@@ -120,7 +120,7 @@ def write(folder: Path, name: str, identity: pki.Identity) -> None:
 
 @contextlib.asynccontextmanager
 async def front(folder: Path, port: int) -> AsyncIterator[int]:
-    """A TLS server in front of the broker at `port`, only for clients with a certificate. Yields the port to use."""
+    """Run a TLS server in front of the broker at `port`. Clients need a certificate. Yield the server's port."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(folder / "ca"))
     context.verify_mode = ssl.CERT_REQUIRED
     context.load_cert_chain(folder / "server", folder / "server-key")

@@ -1,4 +1,4 @@
-"""The way up, with real brokers and a real consumer."""
+"""Records go up to the province through real brokers, to a real consumer."""
 
 import asyncio
 import contextlib
@@ -58,7 +58,7 @@ def test_a_lone_record_does_not_wait_for_company(broker: Broker, tmp_path: Path)
             async with running(tmp_path, broker.port, batch_ms=3_600_000) as edge:
                 await edge.online.wait()
                 edge.store(lock, 1)
-                await edge.until_empty()  # waiting for a second record would take an hour
+                await edge.until_empty()  # an agent that waits for a second record would wait an hour
 
     stepped_time.run(story)
 
@@ -72,7 +72,7 @@ def test_without_receipts_no_more_than_the_window_is_under_way(broker: Broker, t
                 await _off_loop(province.wait, lambda: len(province.batches()) >= 3)
                 assert edge.uplink.under_way == 3
                 assert len(province.batches()) == 3
-                # The province speaks again. One receipt makes room for the rest.
+                # The province answers again. One receipt makes room for the other records.
                 province.mute = False
                 through = max(max(batch) for batch in province.batches())
                 message = uplink.Receipts([lock.receipt(through)]).encode()
@@ -101,7 +101,7 @@ def test_an_outage_of_the_broker_heals_with_nothing_lost_and_nothing_twice(broke
     async def story() -> None:
         lock = SigningLock()
         with CountingProvince(broker.port, lock) as province:
-            # The edge may be back before the consumer, and rumqttd acknowledges messages that no consumer takes.
+            # The edge may connect again before the consumer does. rumqttd acknowledges messages without a consumer.
             async with running(tmp_path, broker.port, receipt_timeout_seconds=1) as edge:
                 edge.store(lock, 3)
                 await edge.until_empty()
@@ -186,7 +186,7 @@ def test_a_lock_without_answers_takes_no_place_from_another_however_much_it_hold
 
 
 class _SendTimes(logging.Handler):
-    """The moments, in the loop's time, at which the uplink logged that it sent a batch."""
+    """Log handler that notes, in the loop's time, when the uplink sent a batch."""
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)

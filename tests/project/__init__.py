@@ -1,1 +1,1 @@
-"""The project as a whole: who may import whom, what the documents promise, and a test for each rule of the door."""
+"""Tests of the project as a whole: imports between the rooms, the documents, and the test of each rule of the door."""

@@ -1,4 +1,4 @@
-"""The rooms of the lock are as docs/architecture.md says, and no files import each other in a circle."""
+"""The rooms of the lock are as docs/architecture.md describes them. No files import each other in a circle."""
 
 import re
 from graphlib import TopologicalSorter
@@ -7,14 +7,14 @@ from tests.support.sources import MAY_IMPORT, ROOT, Import, imports, name, sourc
 
 
 def rows_of_rooms() -> list[list[str]]:
-    """The rooms of the lock, row by row in the order of the table."""
+    """Return the rooms of the lock, in the order of the table's rows."""
     page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
     table = page.split("| room | question | in it |\n")[1].split("\n\n")[0]
     return [re.findall(r"`(\w+)`", line.split("|")[1]) for line in table.splitlines()[1:]]
 
 
 def wanted_by(room: str) -> list[Import]:
-    """Every import in `room`, also those for types alone."""
+    """Return every import in `room`, including imports for types only."""
     return [one for file in sources(room) for one in imports(file)]
 
 
@@ -42,7 +42,7 @@ def test_no_files_import_each_other_in_a_circle() -> None:
              for file in sources(*MAY_IMPORT)}  # fmt: skip
     needs: dict[str, set[str]] = {}
     for module, file in files.items():
-        wanted = [one.module for one in imports(file)]  # those for types alone too
+        wanted = [one.module for one in imports(file)]  # includes imports for types only
         found = {want if want in files else want.rpartition(".")[0] for want in wanted}
         needs[module] = (found & files.keys()) - {module}
     assert list(TopologicalSorter(needs).static_order())  # raises CycleError, which names the circle

@@ -1,4 +1,4 @@
-"""Every command of Mooring takes its arguments, tells its errors and ends in one way (docs/commands.md)."""
+"""All commands of Mooring follow docs/commands.md for their arguments, error messages and exit codes."""
 
 import argparse
 import json
@@ -34,14 +34,14 @@ FAILURES = [
     ("sim.province", ["show", "--data", "/nowhere"], UNUSABLE, "province.data"),
     ("sim.province", ["check-code", "text", "--key", "00"], UNUSABLE, "listing-code.key"),
 ]
-"""What fails in each command that takes --json, with its exit code and the code of its error."""
+"""A failing call of each command that takes --json, with its exit code and its error code."""
 
 LINE = re.compile(r"[a-z][a-z-]*\.[a-z0-9_-]+: \S.*[.!?] \S.*[.!?]\n")
-"""A code, a sentence, and what to do."""
+"""An error line: a code, a sentence that says what is wrong, and a sentence that says what to do."""
 
 
 def parsers(parser: Parser) -> Iterator[Parser]:
-    """`parser` and those of its subcommands."""
+    """Yield `parser` and the parsers of its subcommands."""
     yield parser
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):

@@ -1,4 +1,4 @@
-"""The page on console events lists what the firmware says: every event, and every field of it."""
+"""The page on console events lists every event that the firmware prints, with every field of the event."""
 
 import ast
 import re
@@ -9,18 +9,18 @@ from sim.board.interpreter import ROOT
 
 PAGE = ROOT / "docs/console-events.md"
 SAYS = ("log", "on_phase")
-"""Functions that print an event, or pass one on to be printed."""
+"""Functions that print an event, or pass it to another function that prints it."""
 
 
 def listed() -> dict[str, set[str]]:
-    """The events of the page, with their fields."""
+    """Return the events of the page, with their fields."""
     rows = re.findall(r"^\| `([^`]+)` \|([^|]*)\|[^|]+\|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     assert len({event for event, _ in rows}) == len(rows), "an event is listed twice"
     return {event: set(re.findall(r"`([^`]+)`", fields)) for event, fields in rows}
 
 
 def names(first: ast.expr) -> list[str]:
-    """The events that the first argument of a call names; none where it is a name that was passed on."""
+    """Return the events that the first argument of a call names. Return no event if the argument is a variable."""
     if isinstance(first, ast.Constant):
         return [str(first.value)]
     if isinstance(first, ast.BinOp) and isinstance(first.left, ast.Constant):
@@ -30,7 +30,7 @@ def names(first: ast.expr) -> list[str]:
 
 
 def emitted(sources: list[Path]) -> dict[str, set[str]]:
-    """The events that those sources print, with the fields of all places that print them."""
+    """Return the events that the sources print, each with its fields from all places that print it."""
     found: dict[str, set[str]] = {}
     for source in sources:
         for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):

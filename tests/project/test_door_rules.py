@@ -1,4 +1,4 @@
-"""docs/door-rules.md is complete: each row names tests that exist, and no reason of a refusal is missing."""
+"""docs/door-rules.md is complete. Each row names tests that exist, and every reason for a refusal is listed."""
 
 import ast
 import re
@@ -10,7 +10,7 @@ PAGE = (ROOT / "docs" / "door-rules.md").read_text(encoding="utf-8")
 
 
 def rows() -> list[list[str]]:
-    """The cells of each row, of every table whose last column names tests."""
+    """Return the cells of each row in every table with tests in its last column."""
     found: list[list[str]] = []
     inside = False
     for line in PAGE.splitlines():

@@ -1,4 +1,4 @@
-"""Habits that a program keeps: subjects of commits, hooks before a commit, and what continuous integration runs."""
+"""Programs check our habits: subjects of commits, hooks before a commit, and the steps of continuous integration."""
 
 import re
 import subprocess

@@ -32,7 +32,7 @@ def prose(file: Path) -> str:
 
 
 def headings(file: Path) -> list[int]:
-    """The level of each heading, in order."""
+    """Return the level of each heading, in order."""
     return [len(marks) for marks in re.findall(r"^(#+) ", prose(file), re.MULTILINE)]
 
 
@@ -41,7 +41,7 @@ def links(file: Path) -> list[str]:
 
 
 def anchors(file: Path) -> set[str]:
-    """The anchors that GitHub makes from the headings of a page."""
+    """Return the anchors that GitHub makes from the headings of a page."""
     titles = re.findall(r"^#+ (.+)$", prose(file), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
@@ -50,7 +50,7 @@ def test_both_readmes_have_the_same_headings_and_blocks() -> None:
     assert headings(ENGLISH) == headings(CHINESE)
     ours, theirs = _BLOCK.findall(text(ENGLISH)), _BLOCK.findall(text(CHINESE))
     assert [kind for kind, _ in ours] == [kind for kind, _ in theirs]
-    # Only diagrams are translated. What people copy is the same.
+    # Only the diagrams are translated. All other blocks are the same in both languages, because people copy them.
     assert [block for kind, block in ours if kind != "mermaid"] == [
         block for kind, block in theirs if kind != "mermaid"
     ]
@@ -77,7 +77,7 @@ def test_every_local_link_leads_somewhere(file: Path) -> None:
 
 @pytest.mark.parametrize("file", DOCUMENTS, ids=lambda file: file.name)
 def test_every_file_that_a_document_names_exists(file: Path) -> None:
-    # Only files are checked. A folder may exist in a working copy alone, such as build/.
+    # Check only files, not folders. Some folders, such as build/, exist only in a working copy.
     named = [place for place in _PLACE.findall(text(file)) if not place.endswith("/")]
     assert [place for place in named if not (ROOT / place).exists()] == []
 
@@ -158,7 +158,7 @@ def test_every_format_has_its_row_in_the_index() -> None:
     descriptions = [path.relative_to(ROOT).as_posix() for path in (ROOT / "protocol").rglob("*.cddl")]
     assert len(descriptions) > 10
     assert [path for path in descriptions if f"`{path}`" not in index] == []
-    # All bodies of statements are described in one file; the module of each has the name of its kind.
+    # One file describes the bodies of all statements. The module of a statement has the name of the statement's kind.
     named = {"time": "signed_time", "trust-list": "trust"}
     modules = [named.get(kind, kind.replace("-", "_")) for kind in statement.KINDS]
     assert [module for module in modules if f"`protocol/{module}.py`" not in index] == []

@@ -1,4 +1,4 @@
-"""The rules of the rooms: who may import whom, what runs on both interpreters, and how files are named and sized."""
+"""The rules of the rooms: imports between rooms, code for both interpreters, and names and sizes of files."""
 
 import ast
 import re
@@ -11,22 +11,22 @@ from sim.board import interpreter
 from tests.support.sources import CPYTHON_ONLY, MAY_IMPORT, ROOT, imports, name, sources
 
 SANS_IO = {"array", "binascii", "collections", "errno", "hashlib", "io", "json", "math", "micropython", "struct", "sys"}
-"""What `protocol` may import. It has no sockets, pins, files, clock, threads or randomness."""
+"""Modules that `protocol` may import. It uses no sockets, pins, files, clock, threads or randomness."""
 
 ON_THE_LOCK = SANS_IO | {
     *("asyncio", "gc", "os", "select", "time", "cryptolib", "uctypes", "vfs"),
     *("machine", "bluetooth", "esp32"),
 }
-"""What `firmware` may import; all of it is in MicroPython 1.29 for the ESP32-C6."""
+"""Modules that `firmware` may import. MicroPython 1.29 for the ESP32-C6 contains all of them."""
 
 LONGEST, LONGEST_TEST = 450, 400
-"""Most lines of a file, and of a file in `tests`."""
+"""Maximum number of lines of a file, and of a file in `tests`."""
 
 EMPTY_WORDS = {"util", "utils", "helper", "helpers", "common", "misc", "manager", "managers"}
 
 
 def offences(room: str, allowed: set[str]) -> list[str]:
-    """Imports that the lock would execute, of modules that are neither in `allowed` nor in one of our rooms."""
+    """Return the imports that the lock would execute of modules outside `allowed` and outside our rooms."""
     return [
         str(one)
         for file in sources(room)
@@ -47,7 +47,7 @@ def test_imports_are_absolute() -> None:
 
 
 def test_no_test_module_imports_another() -> None:
-    """What two test modules share is in `tests/support`. So each of them can be moved, split or deleted alone."""
+    """Code that two test modules share is in `tests/support`. So a test module can be moved, split or deleted alone."""
     of_tests = [one for file in sources("tests") for one in imports(file) if one.module.startswith("tests.")]
     assert [str(one) for one in of_tests if re.search(r"\.test_", one.module)] == []
 

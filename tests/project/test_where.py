@@ -1,4 +1,4 @@
-"""docs/where.md names files that exist, and for each change at most eight, each with a reason."""
+"""docs/where.md names files that exist. For each change it names at most eight files, each with a reason."""
 
 import re
 
@@ -8,7 +8,7 @@ from sim.board.interpreter import ROOT
 
 PAGE = (ROOT / "docs/where.md").read_text(encoding="utf-8")
 MOST = 8
-"""The most files that one change may touch."""
+"""Maximum number of files that one change may touch."""
 CHANGES = (
     "Another reader chip",
     "Spain's profile",
@@ -26,7 +26,7 @@ CHANGES = (
 
 
 def rows(text: str) -> list[list[str]]:
-    """Cells of the rows of the tables in `text`, without heads."""
+    """Return the cells of all table rows in `text`, without the heads."""
     lines = [line for line in text.splitlines() if line.startswith("|")]
     rules = {at for at, line in enumerate(lines) if set(line) <= set("|- ")}
     return [
@@ -37,7 +37,7 @@ def rows(text: str) -> list[list[str]]:
 
 
 def change(title: str) -> list[tuple[bool, str, str]]:
-    """For each file that the change touches: whether it is new, its path, and why."""
+    """For each file that the change touches, return whether the file is new, its path, and the reason."""
     section = PAGE.split(f"### {title}\n")[1].split("\n##")[0]
     found = []
     for file, why in rows(section):
