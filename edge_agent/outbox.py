@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from edge_agent import database
-from edge_agent.room import Room
+from edge_agent.disk_room import Room
 from edge_agent.statement_queue import StatementQueue
 from protocol.errors import StorageError, VerificationError
 from protocol.link import Hello
@@ -42,7 +42,7 @@ class Stored:
 
 
 class Outbox:
-    """The outbox at `path`. It takes at most `max_bytes` of records from own locks. `edge_agent.room` limits others.
+    """The outbox at `path`. It takes at most `max_bytes` of records from own locks. `edge_agent.disk_room` limits others.
 
     `is_own(lock_id)` returns True for an own lock; by default every lock is one. No record is accepted while less than
     `reserve_bytes` of the disk is free.

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from edge_agent.disk_room import STRANGERS_BYTES
 from edge_agent.outbox import Outbox
-from edge_agent.room import STRANGERS_BYTES
 from protocol import cbor, record
 from protocol import crypto_cpython as crypto
 from protocol.errors import StorageError
