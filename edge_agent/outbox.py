@@ -42,7 +42,7 @@ class Stored:
 
 
 class Outbox:
-    """The outbox at `path`. It takes at most `max_bytes` of records from own locks. `edge_agent.disk_room` limits others.
+    """The outbox at `path`. It takes at most `max_bytes` of records from own locks. `disk_room` limits others.
 
     `is_own(lock_id)` returns True for an own lock; by default every lock is one. No record is accepted while less than
     `reserve_bytes` of the disk is free.
