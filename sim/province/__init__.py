@@ -1,13 +1,13 @@
 """The province: it commits records, and signs receipts, time, placements, trust lists and the profile.
 
-It is a stand-in, but its promises are real: one SQLite transaction for each batch, then the acknowledgement, then the
-receipt. Here are its keys, its store, its registry (the rules), its consumer (MQTT), and a command that shows its data.
-No code here runs on a lock or an edge agent, and neither may import it.
+It is a stand-in, but it keeps its promises like a real province. It commits each batch in one SQLite transaction, then
+acknowledges the batch, and then sends the receipt. This room has the keys, the store, the registry (the rules), the
+consumer (MQTT), and a command that shows the data. Locks and edge agents do not run this code and must not import it.
 """
 
 from sim.environment import incomplete
 
-if incomplete("-m sim.province"):  # whoever runs another command has been told of that one
+if incomplete("-m sim.province"):  # another command has made this check before it comes here
     raise SystemExit(2)
 
 from sim.province.keys import Keys

@@ -31,11 +31,11 @@ from sim.province.store import DATABASE, Store
 from sim.province.view import YEAR_10000
 
 BROKER_SECONDS = 10.0
-"""How long the broker may take to answer, before the command fails."""
+"""Seconds that the broker may take to answer. After that the command fails."""
 
 
 def parser() -> Parser:
-    """What `python -m sim.province` takes."""
+    """Return the parser for the arguments of `python -m sim.province`."""
     top = Parser(
         prog="python -m sim.province",
         description="A stand-in for the province, the only party that can open records.",
@@ -184,7 +184,10 @@ def _must_hold_a_province(folder: Path) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command. Exit codes: 0 done, 1 not genuine or nobody reads the output, 2 bad arguments or data."""
+    """Run the command and return its exit code.
+
+    0: success. 1: the listing code is not genuine, or nobody reads the output. 2: arguments or data are bad.
+    """
     chosen = parser().parse_args(arguments)
     try:
         if chosen.command == "check-code":
@@ -205,11 +208,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 @contextlib.contextmanager
 def _usable(folder: Path) -> Iterator[None]:
-    """Turns errors of the disk and of SQLite into ConfigError `province.data`."""
+    """Turn errors of the disk and of SQLite into ConfigError `province.data`."""
     try:
         yield
     except BrokenPipeError:
-        raise  # it concerns the output and not the folder
+        raise  # this error concerns the output and not the folder
     except OSError as error:
         raise ConfigError(
             "province.data",

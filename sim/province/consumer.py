@@ -21,13 +21,13 @@ from protocol.errors import FormatError
 from sim.province.registry import Message, Registry
 
 _RECEIVE_MAXIMUM = 20
-"""Most unacknowledged messages that the broker may send. Each can have 128 KB."""
+"""Maximum number of unacknowledged messages that the broker may send. Each message can have 128 KB."""
 
 _log = logging.getLogger("mooring.province")
 
 
 class Consumer:
-    """One consumer; there may be several.
+    """One consumer of the shared subscription. Several consumers may run at once.
 
     `after_commit` runs between commit and acknowledgement, so that a test can crash there.
     """
@@ -90,7 +90,7 @@ class Consumer:
         except FormatError as error:
             _log.warning("a message on an unknown topic: %s", error.code)
         except sqlite3.Error as error:
-            # It is not committed, so it is not acknowledged. The edge agent keeps the records and sends them again.
+            # The message is not committed, so it is not acknowledged. The edge agent sends its records again.
             _log.error("the store failed: %s", type(error).__name__)
             return
         except Exception as error:  # noqa: BLE001 -- otherwise it would end paho's thread, and with it the province
@@ -103,5 +103,5 @@ class Consumer:
 
 
 def _send_at_once(_client: mqtt.Client, _data: object, channel: Any) -> None:
-    # Otherwise a receipt after a PUBACK waits for the broker's delayed ACK, which adds 40 ms to each check-in.
+    # Without this option, a receipt after a PUBACK waits 40 ms for the broker's delayed ACK, and so does each check-in.
     channel.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

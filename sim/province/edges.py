@@ -1,8 +1,8 @@
-"""The passes of edge agents: with a pass of the province, an edge agent may talk to the locks in it.
+"""The passes of edge agents. An edge agent may talk to the locks that its pass from the province lists.
 
-An edge is admitted by name. The first key that asks under that name is bound to it. That is safe because the broker
-lets only the edge itself use its topics. Another key gets no pass until the edge is admitted again, for example after
-the Pi was replaced.
+An edge is admitted by name. The first key that asks for a pass under this name is bound to the name. That is safe
+because the broker lets only the edge itself use its topics. Another key gets no pass until the edge is admitted again,
+for example after the Pi was replaced.
 
 A pass lists its locks, at most 64. An edge with more locks has several passes, made and sent together.
 """
@@ -18,18 +18,18 @@ from sim.province.keys import Keys
 from sim.province.store import Store
 
 PASS_SECONDS = 30 * 86400
-"""Lifetime of a pass. For so long a stolen Pi can serve doors that its replacement never visits."""
+"""Lifetime of a pass. During it, a stolen Pi can serve the doors that its replacement never visits."""
 RENEW_SECONDS = PASS_SECONDS // 2
-"""A pass with less time left is replaced. For so long an edge can be without a network."""
+"""Remaining seconds at which a pass is replaced. So an edge can be without a network for this time."""
 
 MOST_LOCKS = uplink.MAX_PASSES * MAX_LOCKS
-"""Most locks that one edge can serve."""
+"""Maximum number of locks that one edge can serve."""
 
 _log = logging.getLogger("mooring.province")
 
 
 class Edges:
-    """Admits edges and answers their requests, over one store."""
+    """Admits edges and answers their requests. All data is in one store."""
 
     def __init__(self, store: Store, keys: Keys, clock: Callable[[], float]) -> None:
         self._store = store
@@ -37,22 +37,23 @@ class Edges:
         self._clock = clock
 
     def admit(self, edge: str, locks: list[bytes] | None = None) -> None:
-        """Let `edge` serve `locks` (lock ids; None: all registered locks). The next key that asks for a pass is bound.
+        """Let `edge` serve `locks`, a list of lock ids, or None for all registered locks.
 
-        Raises ConfigError `edge.name` or `edge.locks`.
+        The next key that asks for a pass under this name is bound to it. Raises ConfigError `edge.name` for a bad name,
+        and ConfigError `edge.locks` for a bad lock id, an empty list or more than MOST_LOCKS locks.
         """
         if not uplink.is_edge_name(edge):
             raise ConfigError("edge.name", "an edge's name has 1 to 32 characters of a-z, 0-9 and hyphen")
         if locks is not None and not (0 < len(locks) <= MOST_LOCKS and all(len(lock_id) == 16 for lock_id in locks)):
             raise ConfigError("edge.locks", f"an edge serves 1 to {MOST_LOCKS} locks, and their ids have 16 bytes")
         with self._store.transaction():
-            # Each lock once, because an edge refuses passes that list a lock twice.
+            # Each lock is listed once, because an edge refuses passes that list a lock twice.
             self._store.put_edge(edge, None, None if locks is None else list(dict.fromkeys(locks)))
 
     def answer(self, edge: str, request: uplink.PassRequest) -> bytes | None:
-        """The message with the passes for a request.
+        """Return the message with the passes for a request.
 
-        None if the edge is not admitted, is bound to another key, has no locks, or has good passes already.
+        Returns None if the edge is not admitted, is bound to another key, has no locks, or has good passes already.
         """
         with self._store.transaction():
             admitted = self._store.edge(edge)
@@ -69,7 +70,10 @@ class Edges:
             return current[1] if current is not None and current[0] > request.issued_at else None
 
     def changed(self) -> list[tuple[str, bytes]]:
-        """(edge, passes) for each edge whose passes do not list its current locks. They are sent without a request."""
+        """Return (edge, new passes) for each edge whose passes do not list its current locks.
+
+        These passes are sent without a request.
+        """
         with self._store.transaction():
             renewed = []
             for edge in self._store.edges():
@@ -81,9 +85,9 @@ class Edges:
             return renewed
 
     def _current(self, edge: str, public: bytes, locks: list[bytes] | None) -> tuple[int, bytes] | None:
-        """Time of issue and message of the current passes. They are made anew if they end soon or list other locks.
+        """Return the time of issue and the message of the current passes, or None for an edge without locks.
 
-        None for an edge without locks.
+        Passes that end soon or list other locks are replaced by new passes.
         """
         now = int(self._clock())
         wanted = locks or sorted(lock.lock_id for lock in self._store.locks())[:MOST_LOCKS]
@@ -96,7 +100,7 @@ class Edges:
             if all(form.edge_public == public and form.not_after - now > RENEW_SECONDS for form in forms):
                 if listed == wanted:
                     return held
-            # The later pass wins, so its time is higher even within the same second.
+            # The pass with the later time wins. So a new pass gets a later time, even within the same second.
             now = max(now, forms[0].issued_at + 1)
         passes = [wanted[at : at + MAX_LOCKS] for at in range(0, len(wanted), MAX_LOCKS)]
         until, parts = now + PASS_SECONDS, len(passes)

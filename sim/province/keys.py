@@ -32,10 +32,11 @@ class Keys:
 
     @staticmethod
     def load_or_generate(folder: Path) -> "Keys":
-        """The keys in `folder`. The first time they are made and written there (mode 0600).
+        """Return the keys in `folder`. The first call makes the keys and writes them there (mode 0600).
 
-        Raises ConfigError `province.keys` if the file does not have two keys, or if it is gone from a province that was
-        in use. New keys would not help: every lock has pinned the signing key, and only the sealing key opens records.
+        Raises ConfigError `province.keys` if the file does not have two keys, or if the file is gone from a province
+        that was in use. New keys would not help such a province, because every lock has pinned the old signing key, and
+        only the old sealing key opens the records.
         """
         path = folder / _FILE
         has_worked = (folder / DATABASE).exists()

@@ -1,4 +1,7 @@
-"""Placements: which lock is at which door of which listing. One room has one code. Also makes the doors' QR codes."""
+"""Placements: which lock is at which door of which listing. Each room has one listing code.
+
+The QR codes of the doors are made here, too.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,9 +27,10 @@ class Placements:
         self._clock = clock
 
     def declare(self, listing: Listing) -> list[tuple[bytes, bytes]]:
-        """Declare how many doors a listing has and whom it admits. Returns (lock id, new placement) of its locks.
+        """Declare the number of doors of a listing and which guests it admits.
 
-        Raises ConfigError `placement.doors` if the listing has more locks than that, FormatError `placement.form`.
+        Returns (lock id, new placement) for each of its locks. Raises ConfigError `placement.doors` if the listing has
+        more locks than doors, and FormatError `placement.form` if a value does not fit into a placement.
         """
         with self._store.transaction():
             locks = [lock for lock in self._store.locks() if lock.listing == listing.code]
@@ -39,11 +43,11 @@ class Placements:
         return signed
 
     def place(self, lock: Lock, reader_chain: list[bytes]) -> bytes:
-        """Register a lock, or change its placement, and return the placement statement of the next serial.
+        """Register a lock, or change its placement. Returns the new placement statement, with the next serial.
 
         A lock that is new to a listing gets its first free door. Raises ConfigError `placement.lock_taken` if the lock
         is placed at another listing, ConfigError `placement.listing_taken` if every door of the listing has another
-        lock, and FormatError `placement.form`.
+        lock, and FormatError `placement.form` if a value does not fit into a placement.
         """
         with self._store.transaction():
             placed = replace(lock, door=self._door_for(lock))
@@ -97,17 +101,18 @@ class Placements:
         return signed
 
     def reader_chain(self, lock_id: bytes) -> list[bytes]:
-        """The reader certificates in a lock's placement. Empty for a lock without a placement."""
+        """Return the reader certificates in a lock's placement, and none for a lock without a placement."""
         held = self._store.statement("placement", lock_id.hex())
         if held is None:
             return []
         return Placement.parse(statement.open(crypto, held[1], "placement", self._keys.signing_public)).reader_chain
 
     def code(self, listing: str, place: str | None = None, door: int = 1, link: str = LINK) -> str:
-        """Text of the QR code for a door of a listing. `place` is the address, by default that of the door's lock.
+        """Return the text of the QR code for a door of a listing.
 
-        Raises ConfigError `listing-code.door` if the listing does not have that door, ConfigError `listing-code.place`
-        if no address is given and no lock is there, and FormatError `listing-code.form`.
+        `place` is the address. By default it is the address of the door's lock. Raises ConfigError `listing-code.door`
+        if the listing does not have that door, ConfigError `listing-code.place` if no address is given and the door has
+        no lock, and FormatError `listing-code.form` if a value does not fit into a listing code.
         """
         doors = self._store.listing(listing).doors
         if not 1 <= door <= doors:

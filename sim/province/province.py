@@ -18,7 +18,7 @@ from sim.province.store import Listing, Lock, Registration, Store
 class Province:
     """Keeps data and keys in `data_dir`. Once started, it speaks MQTT 5 to the broker at `broker_host`:`broker_port`.
 
-    `clock` gives epoch seconds. Receipts and signed time have this time.
+    `clock` gives epoch seconds. Receipts and signed time statements carry the time of this clock.
     """
 
     def __init__(
@@ -51,7 +51,10 @@ class Province:
     # --- running -----------------------------------------------------------------------------------------------------
 
     def start(self, timeout: float = HANG_SECONDS) -> None:
-        """Connect and wait until subscribed, then repeat the latest receipts. Raises ConfigError `province.broker`."""
+        """Connect, wait for the subscription, and send the latest receipts again.
+
+        Raises ConfigError `province.broker` if the broker cannot be reached in time.
+        """
         self.resume(timeout)
 
     def stop(self) -> None:
@@ -80,21 +83,22 @@ class Province:
             host, port = self._broker
             advice = f"no broker at {host}:{port} that lets us subscribe; check host and port, and that it runs"
             raise ConfigError("province.broker", advice)
-        # A crash between commit and publication may lose a receipt. So it is sent again here, and when a lock is seen.
+        # A crash between commit and publication may lose a receipt. So the latest receipt of each lock is sent again
+        # here. It is also sent again when the lock is seen.
         for lock in self.store.locks():
             receipt = self.store.receipt(lock.lock_id)
             if lock.edge is not None and receipt is not None:
                 self._publish([(lock.edge, uplink.RECEIPT, uplink.Receipts([receipt[1]]).encode())])
 
     def wait_for(self, predicate: Callable[[Store], bool], timeout: float = HANG_SECONDS) -> bool:
-        """True as soon as `predicate(store)` holds. False if it does not within `timeout` seconds."""
+        """Wait until `predicate(store)` holds, and return True. Return False after `timeout` seconds."""
         until = time.monotonic() + timeout
         with self.registry.changed:
             while not predicate(self.store):
                 left = until - time.monotonic()
                 if left <= 0:
                     return False
-                # With a limit, because another process may write, and that is not announced here.
+                # Each wait has a limit, because `changed` does not announce changes by another process.
                 self.registry.changed.wait(min(left, 0.1))
         return True
 
@@ -103,7 +107,10 @@ class Province:
             self._consumer.publish(messages)
 
     def relay(self, lock_id: bytes, statements: list[bytes]) -> None:
-        """Send statements to the edge that last served the lock. Without one, they are sent when the lock is seen."""
+        """Send statements to the edge that last served the lock.
+
+        If no edge has served the lock yet, the statements are sent when the lock is seen.
+        """
         lock = self.store.lock(lock_id)
         if lock is not None and lock.edge is not None:
             self._publish(commands(lock.edge, lock_id, statements))
@@ -111,7 +118,7 @@ class Province:
     # --- acting ------------------------------------------------------------------------------------------------------
 
     def admit_edge(self, edge: str, locks: list[bytes] | None = None) -> None:
-        """Admit an edge, so that it gets passes. Raises as `Edges.admit`."""
+        """Admit an edge, so that it gets passes. Raises the same errors as `Edges.admit`."""
         self.registry.edges.admit(edge, locks)
 
     def register_lock(
@@ -125,20 +132,24 @@ class Province:
         profile: str = "CN",
         status: str = placement.ACTIVE,
     ) -> bytes:
-        """Bind a lock (65-byte identity key) to a listing, or change that. Returns the placement statement.
+        """Place a lock (65-byte identity key) at a listing, or change its placement. Returns the placement statement.
 
-        `reader_chain`: DER certificates of the lock's mdoc reader key, leaf first. Raises as `Registry.place`.
+        `reader_chain`: DER certificates of the lock's mdoc reader key, leaf first. Raises the same errors as
+        `Registry.place`.
         """
         lock_id = placement.lock_id(crypto, identity_public)
         lock = Lock(lock_id, identity_public, listing, room, status, platform_key, profile)
         signed = self.registry.place(lock, reader_chain)
-        # The passes go first, because an edge ignores locks that no pass of its own lists.
+        # The passes go first, because an edge ignores every lock that its passes do not list.
         self._publish([(edge, uplink.PASS, passes) for edge, passes in self.registry.edges.changed()])
         self.relay(lock_id, [signed])
         return signed
 
     def declare_listing(self, code: str, *, doors: int = 1, admits: str = placement.NAMED) -> None:
-        """Declare a listing's doors and whom it admits, and tell its locks. Raises as `Registry.declare`."""
+        """Declare the number of doors of a listing and which guests it admits, and tell its locks.
+
+        Raises the same errors as `Registry.declare`.
+        """
         for lock_id, signed in self.registry.declare(Listing(code, doors, admits)):
             self.relay(lock_id, [signed])
 
@@ -163,14 +174,14 @@ class Province:
     def trust(self, issuers: list[Issuer], lists: list[ListEntry] | None = None) -> bytes:
         """Publish a trust list: the issuers and their revocation lists. Returns the statement.
 
-        Repeat it even if nothing changed, before locks find it too old (`trust` in the profile).
+        Publish it again before locks find it too old (`trust` in the profile), even if nothing has changed.
         """
         return self._tell_all(self.registry.trust(issuers, lists or []))
 
     def publish_list(self, number: int, content: bytes) -> bytes:
         """Publish an issuer's CRL, status list or identifier list under its number in the trust list.
 
-        Returns the statement. Raises as `Registry.publish_list`.
+        Returns the statement. Raises the same errors as `Registry.publish_list`.
         """
         return self._tell_all(self.registry.publish_list(number, content))
 
@@ -180,19 +191,25 @@ class Province:
         return signed
 
     def queue_grant(self, lock_id: bytes, grant: bytes) -> None:
-        """Send a platform's grant to a lock, now or when the lock is seen. Raises as `Registry.queue_grant`."""
+        """Send a platform's grant to a lock, now or when the lock is seen.
+
+        Raises the same errors as `Registry.queue_grant`.
+        """
         self.registry.queue_grant(lock_id, grant)
         self.relay(lock_id, [grant])
 
     def registrations(self, kind: int | None = None) -> list[Registration]:
-        """Good records of openings, of one kind (protocol.record.CHECK_IN, ENTRY) or of both. `store` has the rest."""
+        """Return the good records of openings, of one kind (protocol.record.CHECK_IN, ENTRY) or of both kinds.
+
+        All other records are in `store`.
+        """
         return self.store.registrations(kind)
 
     def events(self, kind: int | None = None) -> list[Registration]:
-        """Good records of events, of one kind (of `protocol.record.EVENTS`) or of all."""
+        """Return the good records of events, of one kind (from `protocol.record.EVENTS`) or of all kinds."""
         return self.store.events(kind)
 
     def statements_for(self, lock_id: bytes) -> list[bytes]:
-        """All statements for a newly installed lock. Empty for a lock that is not registered."""
+        """Return all statements for a newly installed lock, and none for a lock that is not registered."""
         lock = self.store.lock(lock_id)
         return [] if lock is None else self.registry.lacking(lock, {})

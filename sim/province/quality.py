@@ -1,6 +1,7 @@
 """The quality of registrations: a verdict on each committed record, for officers.
 
-It never decides whether a door opens or a record is committed. A guest with a flawed document still slept there.
+The verdict never decides whether a door opens or a record is committed. A guest with a flawed document has still slept
+in the room.
 """
 
 from typing import Any
@@ -14,13 +15,16 @@ GOOD = "ok"
 RESIDENT_ID = "resident-id"
 _MARKS = {1: "registration.person", 2: "registration.name"}
 
-# GB 11643-1999: weights 2^(18-i) mod 11 of the digits, and the check character by the sum modulo 11.
+# GB 11643-1999: the weights of the digits are 2^(18-i) mod 11. The sum modulo 11 gives the check character.
 _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _CHECK_CHARACTERS = "10X98765432"
 
 
 def verdict(profile: Profile | None, body: dict[Any, Any]) -> str:
-    """GOOD, or the code of the first error in an opened body: `profile.*`, `resident-id.*` or `registration.*`."""
+    """Return GOOD, or the code of the first error in an opened body.
+
+    Such a code is one of `profile.*`, `resident-id.*` or `registration.*`.
+    """
     try:
         if profile is None:
             raise VerificationError("profile.id", "the profile is not known here")
@@ -42,8 +46,9 @@ def _check_birth_date(body: dict[Any, Any]) -> None:
 
 
 def _check_who(body: dict[Any, Any]) -> None:
-    """Raises VerificationError `registration.number` for a resident's number on another document.
+    """Check the kind of number, and whether the lock knew the guest.
 
+    Raises VerificationError `registration.number` if a document other than a resident ID has a resident's number.
     Raises VerificationError `registration.person` or `registration.name` if the lock could not tell whether this guest
     has checked in already (record.MARK).
     """
@@ -55,16 +60,17 @@ def _check_who(body: dict[Any, Any]) -> None:
 
 
 def check_digit(number: str) -> str:
-    """Last character of an 18-character citizen identification number (GB 11643-1999), from its first 17 digits."""
+    """Compute the last character of a citizen identification number (GB 11643-1999) from its first 17 digits."""
     total = sum(int(digit) * weight for digit, weight in zip(number[:17], _WEIGHTS, strict=True))
     return _CHECK_CHARACTERS[total % 11]
 
 
 def check_resident_id(fields: dict[str, str]) -> None:
-    """Check a resident's `id_number` itself, and against `birth_date` and `sex` if they are registered.
+    """Check a resident's `id_number`, and compare it with `birth_date` and `sex` if they are registered.
 
-    Raises VerificationError: `resident-id.form`, `resident-id.check-digit`, `resident-id.birth-date`,
-    `resident-id.sex`.
+    Raises VerificationError `resident-id.form` if the number does not have 17 digits and one more character,
+    `resident-id.check-digit` if its last character is wrong, and `resident-id.birth-date` or `resident-id.sex` if the
+    number contains another birth date or sex.
     """
     number = fields.get("id_number", "")
     if len(number) != 18 or not (number[:17].isascii() and number[:17].isdigit()):

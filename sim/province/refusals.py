@@ -1,8 +1,9 @@
 """Refusals: signed statements of the province that it will never commit certain records.
 
 Anyone who reaches the broker can send records that no lock signed. So signing is limited. One signature covers up to 64
-records, and is kept and repeated. The number of new signatures in a minute is limited for each lock and reason, and
-over all locks. A record over the limit gets no answer, so its edge keeps it and sends it again.
+records. A signed statement is kept, and sent again when it is needed. The number of new signatures in a minute is
+limited for each lock and reason, and also for all locks together. A record over the limit gets no answer, so its edge
+keeps the record and sends it again.
 """
 
 from collections import defaultdict
@@ -18,15 +19,18 @@ from sim.province.store import Store
 EVERY_SECONDS = 60
 """Seconds in which at most one new statement is signed for one lock and reason."""
 OF_LOCKS = 100
-"""Most new statements in that time, over all locks, about records that their locks signed."""
+"""Maximum number of new statements in EVERY_SECONDS, over all locks, about records that their locks signed."""
 OF_STRANGERS = 10
-"""The same, about records that anybody could have made. They only help an edge whose disk has damaged a record."""
+"""Maximum number of new statements in EVERY_SECONDS, over all locks, about records that anybody could have made.
+
+Such statements only help an edge whose disk has damaged a record.
+"""
 ANSWERED = 8
-"""Most statements in answer to one batch, so that an answer is not much larger than the batch."""
+"""Maximum number of statements in answer to one batch, so that an answer is not much larger than the batch."""
 KEPT_OF_ONE = 4
-"""Most statements kept for one lock and reason. An older one is signed again when it is needed."""
+"""Maximum number of statements kept for one lock and reason. An older statement is signed again when it is needed."""
 KEPT_OF_STRANGERS = 64
-"""Most statements kept, over all locks, about records that a stranger could have made."""
+"""Maximum number of statements kept, over all locks, about records that anybody could have made."""
 
 
 class Refusals:
@@ -38,9 +42,9 @@ class Refusals:
         self._clock = clock
 
     def answer(self, refused: Iterable[tuple[Record, str]]) -> list[bytes]:
-        """Statements that refuse these records, each given with the code of its reason.
+        """Return statements that refuse these records. Each record is given with the code of its reason.
 
-        A record over the limit is in none of them. Call it inside a transaction of the store.
+        A record over the limit is in no statement. Call this inside a transaction of the store.
         """
         groups: dict[tuple[str, bytes], set[tuple[int, bytes]]] = defaultdict(set)
         for item, code in refused:

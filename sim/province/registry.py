@@ -1,4 +1,4 @@
-"""How the province handles a message from an edge: it commits, answers or refuses, and fails for no message.
+"""How the province handles a message from an edge. It commits, answers or refuses, and no message makes it fail.
 
 There is no network here: bytes come in, messages go out. When `handle` returns, all changes are on disk.
 """
@@ -39,7 +39,7 @@ _log = logging.getLogger("mooring.province")
 
 
 class Registry:
-    """The rules, on one store. `changed` is notified after each change of the store by this object."""
+    """The rules, on one store. `changed` is notified each time this object has changed the store."""
 
     def __init__(self, store: Store, keys: Keys, clock: Callable[[], float]) -> None:
         self.store = store
@@ -75,13 +75,13 @@ class Registry:
                 self.store.put_statement("profile", profile.id, profile.serial, signed)
 
     def declare(self, listing: Listing) -> list[tuple[bytes, bytes]]:
-        """As `Placements.declare`."""
+        """Do the same as `Placements.declare`."""
         signed = self.placements.declare(listing)
         self._notify()
         return signed
 
     def place(self, lock: Lock, reader_chain: list[bytes]) -> bytes:
-        """As `Placements.place`. Raises ConfigError `placement.profile` for a profile that is not known here too."""
+        """Do the same as `Placements.place`. Also raises ConfigError `placement.profile` for an unknown profile."""
         if lock.profile not in self._profiles:
             raise ConfigError("placement.profile", f"no profile {lock.profile!r} here; known: {sorted(self._profiles)}")
         signed = self.placements.place(lock, reader_chain)
@@ -89,7 +89,10 @@ class Registry:
         return signed
 
     def trust(self, issuers: list[Issuer], lists: list[ListEntry]) -> bytes:
-        """Replace the trust list. Returns the statement of the next serial. Raises FormatError `trust-list.form`."""
+        """Replace the trust list. Returns the new statement, with the next serial.
+
+        Raises FormatError `trust-list.form` if a value does not fit into a trust list.
+        """
         with self.store.transaction():
             held = self.store.statement("trust-list", "")
             form = TrustList(1 if held is None else held[0] + 1, self._now(), issuers, lists)
@@ -101,7 +104,7 @@ class Registry:
     def publish_list(self, number: int, content: bytes) -> bytes:
         """Publish an issuer's CRL or token under its number in the trust list. Returns the next statement.
 
-        Raises FormatError `revocation-list.form` for one longer than a lock can receive.
+        Raises FormatError `revocation-list.form` for a list that is longer than a lock can receive.
         """
         with self.store.transaction():
             held = self.store.statement(revocation_list.KIND, str(number))
@@ -114,8 +117,8 @@ class Registry:
     def queue_grant(self, lock_id: bytes, data: bytes) -> None:
         """Take a grant for a lock from its platform.
 
-        Raises ConfigError `grant.lock` for a lock that is not registered, FormatError or VerificationError when the
-        platform that its placement names did not sign this.
+        Raises ConfigError `grant.lock` for a lock that is not registered, FormatError for a malformed grant, and
+        VerificationError for a grant that was not signed by the platform in the lock's placement.
         """
         lock = self.store.lock(lock_id)
         if lock is None:
@@ -126,7 +129,7 @@ class Registry:
         self._notify()
 
     def lacking(self, lock: Lock, held: dict[str, int]) -> list[bytes]:
-        """Statements that a lock with the serials `held` still needs, in the order in which it can use them."""
+        """Return the statements that a lock with the serials `held` still needs, in the order of their use."""
         wanted = [("placement", lock.lock_id.hex()), ("profile", lock.profile), ("trust-list", "")]
         wanted += [(revocation_list.KIND, str(number)) for number in range(1, MAX_LISTS + 1)]
         lacked = []
@@ -142,7 +145,8 @@ class Registry:
     def handle(self, edge: str, payload: bytes) -> list[Message]:
         """Execute one message on `up` and return the answers. A bad message is counted.
 
-        There is no answer about a lock that is not registered: it may be registered later, but a refusal is final.
+        There is no answer about a lock that is not registered, because the lock may be registered later, and a refusal
+        is final.
         """
         try:
             message = uplink.parse_up(payload)
@@ -163,7 +167,7 @@ class Registry:
         return answers
 
     def tally(self, name: str, by: int = 1) -> None:
-        """Count something that `show` lists."""
+        """Add `by` to a tally that `show` lists."""
         with self.store.transaction():
             self.store.count_up(name, by)
         self._notify()
@@ -219,7 +223,7 @@ class Registry:
                     "edge %s: %s of lock %s, not registered", edge, counted(number, "record"), lock_id.hex()[:8]
                 )
                 counts["records of unknown locks"] += number
-            # One line for each lock and reason, so that a flood of bad records does not fill the log.
+            # The log gets one line for each lock and reason, so that a flood of bad records does not fill it.
             for (lock_id, code), number in Counter((item.lock_id, code) for item, code in refused).items():
                 _log.warning("edge %s: %d records of lock %s refused: %s", edge, number, lock_id.hex()[:8], code)
             for name, count in counts.items():
@@ -232,7 +236,7 @@ class Registry:
         return [(edge, uplink.RECEIPT, uplink.Receipts(part).encode()) for part in uplink.in_messages(answers)]
 
     def _commit_one(self, edge: str, lock: Lock, item: record.Record) -> list[str]:
-        """Commit an authentic record if it is the first with its counter. Returns the name of the tally to add to.
+        """Commit an authentic record if it is the first record with its counter. Returns the tallies to add to.
 
         Raises VerificationError for a record that the lock did not sign, and for a second record with the same counter.
         """
@@ -250,10 +254,10 @@ class Registry:
         return ["records committed", "records unusable"]
 
     def _judge(self, lock: Lock, item: record.Record) -> tuple[dict[Any, Any] | None, str]:
-        """The body of an authentic record, None if it cannot be opened, and the verdict on it.
+        """Return the body of an authentic record, or None if it cannot be opened, and the verdict on the record.
 
-        Such a record is never refused. Receipts are cumulative, so a record left out would hold back the receipts of
-        all later records, until the lock's journal is full.
+        An authentic record is never refused. Receipts are cumulative, so a missing record would hold back the receipts
+        of all later records, until the lock's journal is full.
         """
         before = self.store.hash_of(item.lock_id, item.counter - 1)
         after = self.store.previous_of(item.lock_id, item.counter + 1)
@@ -270,11 +274,11 @@ class Registry:
         return body, judged
 
     def _receipts(self, lock_id: bytes, counters: set[int]) -> list[bytes]:
-        """The lock's latest receipt, after one receipt for each break of its chain among `counters`.
+        """Return one receipt for each break of the lock's chain among `counters`, and then its latest receipt.
 
         An edge may have records from before and after a break. The head after the break does not prove that the
-        records before it were committed, so the edge could not forget them. Therefore each side gets a receipt with
-        its own head.
+        records before the break were committed. With this head alone, the edge would keep them for ever. So each side
+        of the break gets a receipt with its own head.
         """
         reached = self.store.advance(lock_id)
         if reached is None:
@@ -285,7 +289,7 @@ class Registry:
         return [self._receipt(lock_id, through) for through in sorted(wanted)]
 
     def _receipt(self, lock_id: bytes, through: int) -> bytes:
-        """The receipt through that counter. It is signed the first time, and kept."""
+        """Return the receipt through the counter `through`. The first call signs the receipt and keeps it."""
         held = self.store.receipt(lock_id, through)
         if held is not None:
             return held[1]
@@ -304,5 +308,5 @@ def _name(item: record.Record) -> str:
 
 
 def commands(edge: str, lock_id: bytes, statements: list[bytes]) -> list[Message]:
-    """The fewest messages that these statements for a lock fit into. None if there are no statements."""
+    """Pack these statements for a lock into as few messages as possible. Without statements there is no message."""
     return [(edge, uplink.CMD, uplink.Command(lock_id, part).encode()) for part in uplink.in_messages(statements)]

@@ -1,7 +1,7 @@
-"""Who is where: facts for an officer, from the records of openings at all locks. Nothing here is a judgement.
+"""Which guests are where: facts for an officer, from the records of openings at all locks. Nothing here is a judgement.
 
-A lock knows its own stays, but no names. Only the province has both. So it can say who answers for a minor, and whether
-one ID is at two listings at once.
+A lock knows its own stays, but no names. Only the province knows stays and names. So the province can say which adult
+answers for a minor, and whether one ID is at two listings at once.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,10 @@ from sim.province.store import Registration, Store
 
 @dataclass(frozen=True)
 class Stay:
-    """One stay, by its latest record: guests booked and checked in, openings, and its end (epoch seconds)."""
+    """One stay, as its latest record tells: numbers of guests booked, guests checked in and openings, and its end.
+
+    `until` is the end of the stay in epoch seconds.
+    """
 
     lock_id: bytes
     listing: str
@@ -26,7 +29,7 @@ class Stay:
 
 @dataclass(frozen=True)
 class Double:
-    """One ID that checked in at another listing while its first stay there was not over."""
+    """One ID that checked in at a second listing before its stay at the first listing was over."""
 
     id_number: str
     first: Registration
@@ -34,7 +37,7 @@ class Double:
 
 
 def stays(store: Store) -> list[Stay]:
-    """Every stay with a recorded opening, by listing."""
+    """Return every stay with a recorded opening, sorted by listing."""
     latest: dict[tuple[bytes, bytes], Stay] = {}
     for item in store.registrations():
         if item.occupancy is not None and item.grant_id is not None:
@@ -44,7 +47,10 @@ def stays(store: Store) -> list[Stay]:
 
 
 def guardian_of(store: Store, minor: Registration) -> Registration | None:
-    """The check-in of the adult who answers for a minor; None if there is none, or it has not arrived yet."""
+    """Return the check-in of the adult who answers for a minor.
+
+    Returns None if no adult is named, or if the adult's check-in has not arrived yet.
+    """
     for item in store.registrations(record.CHECK_IN):
         same_stay = (item.lock_id, item.grant_id) == (minor.lock_id, minor.grant_id)
         if same_stay and str(item.guest) == minor.fields.get(GUARDIAN):
@@ -53,7 +59,7 @@ def guardian_of(store: Store, minor: Registration) -> Registration | None:
 
 
 def doubles(store: Store) -> list[Double]:
-    """IDs that checked in at a listing while their stay at another had not ended."""
+    """Return each ID that checked in at a listing before its stay at another listing had ended."""
     ends = {(stay.lock_id, stay.grant_id): stay.until for stay in stays(store)}
     by_id: dict[tuple[str, str], list[Registration]] = {}
     for item in store.registrations(record.CHECK_IN):

@@ -23,11 +23,11 @@ UNOPENED = 0
 """`kind` of a committed record whose body could not be opened or read."""
 
 CHAIN = "record.chain"
-"""Verdict on a record that does not fit the chain: `previous` of it, or of the next record, is the wrong hash."""
+"""Verdict on a record that does not fit the chain: its `previous`, or that of the next record, is the wrong hash."""
 
 QUARANTINE_ROWS = 1000
-"""Most rows in quarantine for one reason. Anyone can make records that a lock did not sign. They must not fill the
-disk, or take the room of records that a lock signed twice."""
+"""Maximum number of rows in quarantine for one reason. Anyone can make records that a lock did not sign. Such records
+must not fill the disk, or take the room of records that a lock signed twice."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS listings (code TEXT PRIMARY KEY, doors INTEGER NOT NULL, admits TEXT NOT NULL);
@@ -67,7 +67,7 @@ CREATE TABLE IF NOT EXISTS tally (name TEXT PRIMARY KEY, count INTEGER NOT NULL)
 
 @dataclass(frozen=True)
 class Listing:
-    """A listing as declared: how many doors it has, and whom it admits (`protocol.placement`)."""
+    """A listing as declared: its number of doors, and which guests it admits (`protocol.placement`)."""
 
     code: str
     doors: int = 1
@@ -78,8 +78,8 @@ class Listing:
 class Lock:
     """A registered lock.
 
-    identity: its key (65-byte point). edge: the edge that last served it. through: the last counter of its committed
-    records without a gap. door: which door of its listing it is.
+    identity: its key (65-byte point). edge: the edge that last served it. through: the counter up to which its records
+    are committed without a gap. door: the number of its door in the listing.
     """
 
     lock_id: bytes
@@ -98,10 +98,10 @@ class Lock:
 class Registration:
     """One committed record, opened: a registration, an entry or an event. Times in epoch seconds.
 
-    Only a check-in has `fields`, and only an event has `what`. `count` is how often it happened, from `earliest` to
-    `latest`. `guest` is None for an event, and for entries that were counted together. Openings have `occupancy` as in
-    record.cddl. If a record could not be opened, `kind` is UNOPENED, `verdict` says why, and the rest of the body is
-    empty.
+    Only a check-in has `fields`, and only an event has `what`. `count` says how often the entry or event happened, from
+    `earliest` to `latest`. `guest` is None for an event, and for entries that were counted together. Openings have
+    `occupancy` as in record.cddl. If a record could not be opened, `kind` is UNOPENED, `verdict` says why, and the rest
+    of the body is empty.
     """
 
     lock_id: bytes
@@ -140,7 +140,7 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """At the end, all changes inside are on disk, or none. Other writers wait."""
+        """Make a block whose changes are all on disk at its end, or none of them. Other writers wait."""
         with self._lock:
             self._db.execute("BEGIN IMMEDIATE")
             try:
@@ -176,7 +176,7 @@ class Store:
         self._write("INSERT OR REPLACE INTO listings VALUES (?,?,?)", listing.code, listing.doors, listing.admits)
 
     def listing(self, code: str) -> Listing:
-        """The listing of that code. An undeclared listing has one door and admits guests by name."""
+        """Return the listing with that code. An undeclared listing has one door and admits guests by name."""
         rows = self._rows("SELECT * FROM listings WHERE code=?", code)
         return Listing(*rows[0]) if rows else Listing(code)
 
@@ -185,7 +185,7 @@ class Store:
         return [Lock(*row) for row in self._rows("SELECT * FROM locks ORDER BY listing, lock_id")]
 
     def lock(self, lock_id: bytes) -> Lock | None:
-        """The lock of that id."""
+        """Return the lock with that id, or None."""
         rows = self._rows("SELECT * FROM locks WHERE lock_id=?", lock_id)
         return Lock(*rows[0]) if rows else None
 
@@ -198,17 +198,17 @@ class Store:
         self._write("INSERT OR REPLACE INTO statements VALUES (?,?,?,?)", kind, name, serial, statement)
 
     def statement(self, kind: str, name: str) -> tuple[int, bytes] | None:
-        """(serial, statement) of the current statement, or None."""
+        """Return (serial, statement) of the current statement, or None."""
         rows = self._rows("SELECT serial, statement FROM statements WHERE kind=? AND name=?", kind, name)
         return (rows[0][0], rows[0][1]) if rows else None
 
     def put_edge(self, name: str, public: bytes | None, locks: list[bytes] | None) -> None:
-        """Admit an edge. `public` is None until it asks for a pass. `locks` are lock ids, None for all."""
+        """Admit an edge. `public` is None until it asks for a pass. `locks` are lock ids, or None for all locks."""
         listed = None if locks is None else b"".join(locks)
         self._write("INSERT OR REPLACE INTO edges VALUES (?,?,?)", name, public, listed)
 
     def edge(self, name: str) -> tuple[bytes | None, list[bytes] | None] | None:
-        """(key, lock ids) of an admitted edge. None for any other."""
+        """Return (key, lock ids) of an admitted edge, and None for any other edge."""
         rows = self._rows("SELECT public, locks FROM edges WHERE name=?", name)
         if not rows:
             return None
@@ -229,26 +229,26 @@ class Store:
         )
 
     def grants(self, lock_id: bytes, now: int) -> list[bytes]:
-        """Grants of a lock whose stays have not ended."""
+        """Return the grants of a lock, except those whose stay has ended."""
         rows = self._rows("SELECT statement FROM grants WHERE lock_id=? AND until>=? ORDER BY until", lock_id, now)
         return [row[0] for row in rows]
 
     # --- records -----------------------------------------------------------------------------------------------------
 
     def hash_of(self, lock_id: bytes, counter: int) -> bytes | None:
-        """Payload hash of the committed record, or None."""
+        """Return the payload hash of the committed record, or None."""
         rows = self._rows("SELECT payload_hash FROM records WHERE lock_id=? AND counter=?", lock_id, counter)
         return rows[0][0] if rows else None
 
     def previous_of(self, lock_id: bytes, counter: int) -> bytes | None:
-        """`previous` of the committed record, or None."""
+        """Return `previous` of the committed record, or None."""
         rows = self._rows("SELECT previous FROM records WHERE lock_id=? AND counter=?", lock_id, counter)
         return rows[0][0] if rows else None
 
     def put_record(self, item: record.Record, body: dict[Any, Any] | None, verdict: str, now: int) -> None:
-        """Commit a verified record with its opened body, None if it cannot be opened.
+        """Commit a verified record. `body` is its opened body, or None if it cannot be opened.
 
-        Raises sqlite3.IntegrityError if there is a record with its key.
+        Raises sqlite3.IntegrityError if a record with the same key is committed already.
         """
         told = body or {record.KIND: UNOPENED, record.LISTING_CODE: ""}
         fields = told.get(record.FIELDS)
@@ -263,7 +263,7 @@ class Store:
         )
 
     def advance(self, lock_id: bytes) -> int | None:
-        """Raise a lock's `through` to the last counter before a gap. Returns it, or None if it is 0."""
+        """Raise a lock's `through` to the last counter before a gap. Returns the new `through`, or None for 0."""
         through: int = self._rows("SELECT through FROM locks WHERE lock_id=?", lock_id)[0][0]
         while self.hash_of(lock_id, through + 1) is not None:
             through += 1
@@ -271,17 +271,17 @@ class Store:
         return through or None
 
     def chain_ends(self, lock_id: bytes, first: int, last: int) -> list[int]:
-        """Counters from `first` to `last` after which the chain of a lock is or may be broken, in order."""
+        """Return, in order, the counters from `first` to `last` after which the lock's chain is or may be broken."""
         rows = self._rows(
             "SELECT counter FROM records WHERE lock_id=? AND verdict='record.chain' AND counter BETWEEN ? AND ?",
             *(lock_id, first, last + 1),
         )
-        # A record with that verdict does not fit the record before it, or the record after it.
+        # A record with this verdict does not fit either the record before it or the record after it.
         ends = {end for row in rows for end in (row[0] - 1, row[0])}
         return sorted(end for end in ends if first <= end <= last)
 
     def quarantine(self, item: record.Record, code: str, now: int) -> None:
-        """Keep a refused record, up to QUARANTINE_ROWS for each code. If it is there already, only count it."""
+        """Keep a refused record, unless there are QUARANTINE_ROWS with its code. Only count a record kept already."""
         self._write(
             "INSERT INTO quarantine (lock_id, counter, payload_hash, code, record, first_seen) SELECT ?,?,?,?,?,? "
             "WHERE (SELECT COUNT(*) FROM quarantine WHERE code=?) < ? "
@@ -292,15 +292,15 @@ class Store:
         )
 
     def registrations(self, kind: int | None = None) -> list[Registration]:
-        """The good records of openings, of one kind or of both, by lock and counter."""
+        """Return the good records of openings, of one kind or of both kinds, sorted by lock and counter."""
         return [item for item in self.records(kind) if item.verdict == GOOD and item.kind in record.OPENINGS]
 
     def events(self, kind: int | None = None) -> list[Registration]:
-        """The good records of events, of one kind or of all, by lock and counter."""
+        """Return the good records of events, of one kind or of all kinds, sorted by lock and counter."""
         return [item for item in self.records(kind) if item.verdict == GOOD and item.kind in record.EVENTS]
 
     def records(self, kind: int | None = None) -> list[Registration]:
-        """Every committed record with its verdict, of one kind (also UNOPENED) or of all, by lock and counter."""
+        """Return the committed records of one kind (it may be UNOPENED) or of all kinds, sorted by lock and counter."""
         rows = self._rows(
             "SELECT lock_id, counter, payload_hash, kind, earliest, latest, listing, grant_id, guest, fields, method, "
             "what, count, occupancy, verdict, committed_at FROM records WHERE ? IS NULL OR kind=? "
@@ -314,23 +314,23 @@ class Store:
         return [Registration(*row) for row in opened]
 
     def record_bytes(self, lock_id: bytes, counter: int) -> bytes | None:
-        """The committed record as the lock signed it. It is evidence in a dispute."""
+        """Return the committed record as the lock signed it. It is evidence in a dispute."""
         rows = self._rows("SELECT record FROM records WHERE lock_id=? AND counter=?", lock_id, counter)
         return rows[0][0] if rows else None
 
     def count(self, lock_id: bytes | None = None) -> int:
-        """How many records are committed, of one lock or of all."""
+        """Return the number of committed records, of one lock or of all locks."""
         return int(self._rows("SELECT COUNT(*) FROM records WHERE ?1 IS NULL OR lock_id=?1", lock_id)[0][0])
 
     def quarantined(self) -> list[tuple[bytes, int, bytes, str, int]]:
-        """(lock id, counter, payload hash, code, times seen) of each refused record."""
+        """Return (lock id, counter, payload hash, code, times seen) of each refused record."""
         rows = self._rows("SELECT lock_id, counter, payload_hash, code, seen FROM quarantine ORDER BY lock_id, counter")
         return [(row[0], row[1], row[2], row[3], row[4]) for row in rows]
 
     # --- refusals ----------------------------------------------------------------------------------------------------
 
     def refusal(self, lock_id: bytes, counter: int, payload_hash: bytes) -> bytes | None:
-        """The kept statement that refuses this record, or None."""
+        """Return the kept statement that refuses this record, or None."""
         rows = self._rows(
             "SELECT statement FROM refused JOIN refusals ON id=refusal WHERE refused.lock_id=? AND counter=? "
             "AND payload_hash=?",
@@ -339,8 +339,8 @@ class Store:
         return rows[0][0] if rows else None
 
     def refusals_about(self, now: int, seconds: int, code: str, lock_id: bytes) -> tuple[int, int]:
-        """How many refusals of that code were signed within `seconds` of `now`: of this lock, and of all."""
-        # Before and after now: otherwise, if the clock was set back, no refusal could be signed for a long time.
+        """Return the numbers of refusals of that code signed within `seconds` of `now`: of this lock, and of all."""
+        # Refusals far after `now` do not count. Otherwise a clock that was set back would stop signing for a long time.
         rows = self._rows(
             "SELECT COUNT(*) FILTER (WHERE lock_id=?), COUNT(*) FROM refusals WHERE code=? AND time>? AND time<?",
             *(lock_id, code, now - seconds, now + seconds),
@@ -359,7 +359,7 @@ class Store:
             self._write("INSERT OR REPLACE INTO refused VALUES (?,?,?,?)", lock_id, counter, payload_hash, row)
 
     def drop_refusals(self, code: str, lock_id: bytes | None, most: int) -> None:
-        """Keep only the `most` newest refusals with that code, of one lock or of all."""
+        """Keep only the `most` newest refusals with that code, of one lock or of all locks."""
         rows = self._rows(
             "SELECT id FROM refusals WHERE code=?1 AND (?2 IS NULL OR lock_id=?2) ORDER BY id DESC LIMIT -1 OFFSET ?3",
             *(code, lock_id, most),
@@ -375,7 +375,7 @@ class Store:
         self._write("INSERT INTO receipts VALUES (?,?,?,?,?)", lock_id, through, head, time, statement)
 
     def receipt(self, lock_id: bytes, through: int | None = None) -> tuple[int, bytes] | None:
-        """(through, statement) of the lock's latest receipt, or of the one through that counter, or None."""
+        """Return (through, statement) of the lock's latest receipt, or of its receipt through that counter, or None."""
         rows = self._rows(
             "SELECT through, statement FROM receipts WHERE lock_id=?1 AND (?2 IS NULL OR through=?2) "
             "ORDER BY through DESC LIMIT 1",

@@ -46,19 +46,19 @@ def _time(seconds: int | None) -> str:
 
 
 def delay(item: Registration) -> int | None:
-    """Longest time in seconds from the check-in to the commit. None if the lock did not know the time."""
+    """Return the longest possible time from check-in to commit in seconds. None if the lock did not know the time."""
     if item.latest is None or item.earliest is None:
         return None
     return max(0, item.committed_at - item.earliest)
 
 
 def unusable(item: Registration) -> bool:
-    """Is the record only evidence: it could not be opened, or does not fit into its lock's chain?"""
+    """Is the record only evidence, because it could not be opened or does not fit into its lock's chain?"""
     return item.kind == UNOPENED or item.verdict == CHAIN
 
 
 def _missing(counters: list[int]) -> list[int]:
-    """The first counters that are missing in `counters` (which are in order). The last may be any number."""
+    """Return the first counters that are missing in the sorted `counters`. Even a huge gap costs little time."""
     missing: list[int] = []
     before = 0
     for counter in counters:
@@ -68,7 +68,7 @@ def _missing(counters: list[int]) -> list[int]:
 
 
 def _happened(records: list[Registration]) -> dict[str, int]:
-    """How often each kind happened. One record may count several times."""
+    """Return how often each kind happened. One record may stand for several times."""
     counts: Counter[str] = Counter()
     for item in records:
         counts[KINDS.get(item.kind, str(item.kind))] += item.count
@@ -123,7 +123,7 @@ def _place_json(item: Registration) -> dict[str, Any]:
 
 
 def as_json(store: Store) -> dict[str, Any]:
-    """Locks, records, stays, IDs at two listings, quarantine and tallies, for `json.dumps`."""
+    """Return locks, records, stays, IDs at two listings, quarantine and tallies, for `json.dumps`."""
     rooms = {lock.lock_id: lock.room for lock in store.locks()}
     return {
         "locks": [_lock_json(store, lock) for lock in store.locks()],

@@ -1,7 +1,7 @@
 """The air: one `Air` connects every controller of a site. It can lose packets, delay them and cut connections.
 
 It extends bumble's LocalLink in these points:
-- Advertisements reach only controllers that listen. With 200 locks, sending them to all was most of the load.
+- Advertisements reach only controllers that listen. With 200 locks, most of the load came from sending them to all.
 - A radio can be out of range or without power.
 - A cancelled connection attempt ends. If two controllers connect at once, one of them fails.
 - An adapter can be attached from another process, as HCI over TCP.
@@ -25,23 +25,26 @@ from bumble.transport.common import PacketParser, StreamPacketSink
 
 from sim.loopback import serving
 
-# It warns of each packet whose connection has ended meanwhile. The faults here make many of those.
+# bumble warns of each packet whose connection has ended meanwhile. The faults here make many such packets.
 logging.getLogger("bumble").setLevel(logging.CRITICAL)
 
 
 class AirController(Controller):
-    """A BLE controller. The ACL length is the one that data length extension gives (Core, Vol 6, Part B, 2.4)."""
+    """A BLE controller. Its ACL packets are as long as data length extension allows (Core, Vol 6, Part B, 2.4)."""
 
     le_acl_data_packet_length = 251
     _last_handle = 0
 
     def allocate_connection_handle(self) -> int:
-        """A new handle, never one of an ended connection: a lock may not know of the end yet, and would use it."""
+        """Return a new handle.
+
+        Handles of ended connections are not used again. A lock that does not know of the end yet may still use them.
+        """
         self._last_handle = self._last_handle % 0xEFF + 1
         return self._last_handle
 
     def on_le_connect_ind(self, packet: ll.ConnectInd) -> None:
-        """End the last connection of a peer that connects again. The base class would keep it beside the new one."""
+        """If a peer connects again, end its old connection. The base class would keep both connections."""
         if self.le_legacy_advertiser.enabled and (stale := self.le_connections.get(packet.initiator_address)):
             self.on_le_disconnected(stale, hci.HCI_ErrorCode.CONNECTION_TIMEOUT_ERROR)
         super().on_le_connect_ind(packet)
@@ -49,7 +52,10 @@ class AirController(Controller):
     def on_hci_le_create_connection_cancel_command(
         self, _command: hci.HCI_LE_Create_Connection_Cancel_Command
     ) -> hci.HCI_StatusReturnParameters:
-        """Cancel an attempt, and send the event for that (Core, Vol 4, Part E, 7.8.13). The base class sends none."""
+        """Cancel a connection attempt, and send the event that belongs to it (Core, Vol 4, Part E, 7.8.13).
+
+        The base class sends no event.
+        """
         pending, self.pending_le_connection = self.pending_le_connection, None
         if pending is None:
             return hci.HCI_StatusReturnParameters(hci.HCI_ErrorCode.COMMAND_DISALLOWED_ERROR)
@@ -78,11 +84,12 @@ PART_OPCODES = {0x1B: "notification", 0x52: "write"}
 
 @dataclass
 class PartFault:
-    """A fault of one part of a message: the `at`-th (from 1) of those that match, from now on.
+    """A fault of one part of a message. It hits the `at`-th matching part from now on, and 1 is the next part.
 
     what: "drop", "duplicate", "delay" (by `seconds`, with everything after it in that direction) or "cut" (the
-    connection breaks instead). carried_by: only a "notification", or only a "write". longer_than: only values of more
-    bytes than this; 1 leaves out the State characteristic. between: only connections of the radio with this address.
+    connection breaks instead). carried_by: if given, only a "notification" or only a "write" matches. longer_than: only
+    values with more bytes than this match. The default 1 leaves out the State characteristic. between: if given, only
+    connections of the radio with this address match.
     """
 
     what: Literal["drop", "duplicate", "delay", "cut"]
@@ -108,10 +115,10 @@ class PartFault:
 class Air(LocalLink):
     """The link layer between all controllers, and its faults.
 
-    delay_seconds: added to each data packet. cut_after: if n > 0, the connection that carries the n-th data packet
-    from now is cut. faults: of single parts of messages. data_packets: number of data packets so far. heard: (packets,
-    bytes) so far, by ATT opcode. advertising_scale: factor for every advertising interval, for tests that need short
-    ones. Addresses are random static ones, written "AA:BB:CC:DD:EE:FF".
+    delay_seconds: delay of each data packet. cut_after: if this is n > 0, the connection that carries the n-th data
+    packet from now is cut. faults: faults of single parts of messages. data_packets: number of data packets so far.
+    heard: (packets, bytes) so far, by ATT opcode. advertising_scale: factor for every advertising interval, for tests
+    that need short intervals. All addresses are random static addresses, written "AA:BB:CC:DD:EE:FF".
     """
 
     def __init__(self, advertising_scale: float = 1.0) -> None:
@@ -127,7 +134,7 @@ class Air(LocalLink):
         self._adapters = itertools.count(1)
 
     def controller(self, name: str, address: str) -> AirController:
-        """A new controller on this air, with `address` as its random address."""
+        """Return a new controller on this air, with `address` as its random address."""
         controller = AirController(name, link=self)
         controller.random_address = hci.Address(address)
         return controller
@@ -135,7 +142,10 @@ class Air(LocalLink):
     # --- faults ------------------------------------------------------------------------------------------------------
 
     def set_in_range(self, address: str, reachable: bool) -> None:
-        """Take the radio with `address` out of range of all others, or back. Its connections end by timeout."""
+        """Take the radio with `address` out of range of all others, or bring it back.
+
+        When it goes out of range, its connections end by timeout.
+        """
         key = bytes(hci.Address(address))
         if reachable:
             self._unreachable.discard(key)
@@ -176,17 +186,17 @@ class Air(LocalLink):
             if wanted:
                 loop.call_soon(controller.on_ll_advertising_pdu, packet)
         if isinstance(packet, ll.ConnectInd):
-            # If another central was faster, this one notices after six intervals (Core, Vol 6, Part B, 4.5).
+            # If another central was faster, this central notices it after six intervals (Core, Vol 6, Part B, 4.5).
             self._notice_later(sender_controller, packet.advertiser_address)
 
     def _notice_later(self, controller: Controller, peer_address: hci.Address) -> None:
-        """End this connection soon, unless the other end has it too by then."""
+        """End the connection to `peer_address` soon, unless by then the peer has a connection to `controller`."""
         connection = controller.le_connections.get(peer_address)
 
         def notice() -> None:
             peer = self.find_le_controller(peer_address)
             if connection is None or controller.le_connections.get(peer_address) is not connection:
-                return  # it ended, and there may be another one now
+                return  # the connection has ended, and a new one may have begun
             if peer is None or controller.random_address not in peer.le_connections:
                 controller.on_le_disconnected(connection, hci.HCI_ErrorCode.CONNECTION_FAILED_TO_BE_ESTABLISHED_ERROR)
 
@@ -225,8 +235,8 @@ class Air(LocalLink):
         arrives = now + self.delay_seconds
         if struck is not None and struck.what == "delay":
             arrives += struck.seconds
-        # One behind the other on each way, however late the loop comes to any of them: whichever call is the next to be
-        # due delivers the first of those that wait.
+        # Packets in one direction stay in order, even if the loop is late. Each call delivers the packet that has
+        # waited longest, even if the call was scheduled for another packet.
         waiting = self._under_way.setdefault(way, deque())
         for _ in range(2 if struck is not None and struck.what == "duplicate" else 1):
             if waiting:
@@ -240,7 +250,7 @@ class Air(LocalLink):
     def send_ll_control_pdu(
         self, sender_address: hci.Address, receiver_address: hci.Address, packet: ll.ControlPdu
     ) -> None:
-        # A peer that lost its power has left the air. Its peers notice by timeout.
+        # A receiver that lost its power has left the air. Its peers learn that by timeout.
         if self.find_le_controller(receiver_address) is not None:
             super().send_ll_control_pdu(sender_address, receiver_address, packet)
 
@@ -254,7 +264,7 @@ class Air(LocalLink):
 
     @asynccontextmanager
     async def serving_hci(self) -> AsyncIterator[str]:
-        """Serve controllers over TCP (H4). Each connection to the yielded "host:port" gets an adapter of its own."""
+        """Serve controllers over TCP (H4). Each connection to the yielded "host:port" gets its own adapter."""
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             number = next(self._adapters)

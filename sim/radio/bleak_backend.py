@@ -1,8 +1,8 @@
 """A bleak backend over bumble, so that unmodified bleak code uses an adapter on the simulated air.
 
-`install` replaces the two functions by which bleak chooses its platform backend, because bleak has no entry point for
-that. It behaves like BlueZ where it matters: a device must have been seen before it can be connected, connections are
-made one after another, and the adapter negotiates the MTU.
+`install` replaces the two functions by which bleak chooses its platform backend, because bleak offers no way to add a
+backend. This backend behaves like BlueZ where it matters. A device must have been seen before it can be connected,
+connections are made one after another, and the adapter negotiates the MTU.
 """
 
 import asyncio
@@ -61,14 +61,14 @@ class Adapter:
 
     @classmethod
     async def attach(cls, source: TransportSource, sink: TransportSink, address: str) -> "Adapter":
-        """An adapter over an HCI transport, for instance a controller of the air in this process."""
+        """Return an adapter over an HCI transport, for instance a controller of the air in this process."""
         device = Device("adapter", Address(address), host=Host(source, sink))
         await device.power_on()
         return cls(device)
 
     @classmethod
     async def over_tcp(cls, endpoint: str) -> "Adapter":
-        """An adapter on `Air.serving_hci` at "host:port". Raises OSError."""
+        """Return an adapter of the air that serves HCI at `endpoint`. Raises OSError if nobody serves there."""
         transport = await open_tcp_client_transport(endpoint)
         port = transport.sink.transport.get_extra_info("sockname")[1]  # type: ignore[attr-defined]  # StreamPacketSink
         return await cls.attach(transport.source, transport.sink, f"E0:00:00:00:{port >> 8:02X}:{port & 255:02X}")
@@ -93,7 +93,7 @@ class Adapter:
 
 
 class _Installed:
-    """The argument of `install`, and the adapter once it is attached."""
+    """Holds the argument of `install`, and later the adapter that was attached for it."""
 
     def __init__(self, adapter: Adapter | str) -> None:
         self._given = adapter
@@ -121,7 +121,7 @@ async def _current() -> Adapter:
 
 @contextmanager
 def install(adapter: Adapter | str) -> Iterator[None]:
-    """Let bleak use `adapter` within the block. It is an Adapter, or the "host:port" where an air serves HCI."""
+    """Let bleak use `adapter` within the block: an Adapter, or the "host:port" at which an air serves HCI."""
     global _installed
     before, _installed = _installed, _Installed(adapter)
     with (
@@ -196,7 +196,7 @@ class AirClient(BaseBleakClient):
 
     @property
     def name(self) -> str:
-        """The address. Names are not read."""
+        """The address of the device, because its name is not read."""
         return self.address
 
     @property
@@ -215,7 +215,7 @@ class AirClient(BaseBleakClient):
         return self._connection
 
     async def connect(self, pair: bool = False, **kwargs: Any) -> None:
-        """See the device, connect, exchange the MTU, discover."""
+        """Wait for an advertisement, connect, exchange the MTU, and discover the services."""
         adapter = await _current()
         await self._see(adapter)
         async with adapter.connecting:
@@ -227,7 +227,7 @@ class AirClient(BaseBleakClient):
         connection.on(Connection.EVENT_DISCONNECTION, self._on_disconnection)
         if adapter.device.lookup_connection(connection.handle) is not connection:
             self._connection = None
-            raise BleakError("disconnected")  # it ended at once, so no event reported that
+            raise BleakError("disconnected")  # the connection ended before we listened for its end
         try:
             await self._guard(connection.gatt_client.request_mtu(adapter.mtu))
             self.services = await self._guard(self._discover(connection))
@@ -236,7 +236,7 @@ class AirClient(BaseBleakClient):
             raise
 
     async def _see(self, adapter: Adapter) -> None:
-        """Wait for an advertisement. BlueZ too needs one before it connects."""
+        """Wait for an advertisement. BlueZ, too, connects only to a device that has advertised."""
         seen = asyncio.Event()
         wanted = Address(self.address)
 
@@ -277,7 +277,7 @@ class AirClient(BaseBleakClient):
         return collection
 
     async def disconnect(self) -> None:
-        """End the connection, if there is one."""
+        """End the connection. Without a connection, do nothing."""
         if (connection := self._connection) is not None:
             await self._guard(connection.disconnect())
 
@@ -291,7 +291,7 @@ class AirClient(BaseBleakClient):
         try:
             return await work
         except asyncio.CancelledError:
-            # bumble cancels a pending request when the connection ends. A cancellation of our own must go through.
+            # bumble cancels a pending request when the connection ends. If a caller cancelled this task, pass that on.
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise

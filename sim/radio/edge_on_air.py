@@ -15,7 +15,7 @@ from sim.radio import bleak_backend
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point; returns the edge agent's own exit code."""
+    """Run the edge agent. Returns its exit code."""
     parser = argparse.ArgumentParser(prog="sim.radio.edge_on_air", description=__doc__)
     parser.add_argument("--hci", required=True, metavar="HOST:PORT", help="where the air serves HCI")
     parser.add_argument("agent", nargs=argparse.REMAINDER, help="arguments of the edge agent, after --")

@@ -27,7 +27,7 @@ _CONNECT, _DISCONNECT_EVENT, _WRITE, _INDICATED, _MTU, _ADDRESS, _SENT = 1, 2, 3
 _CONNECT_AS_CENTRAL, _DISCONNECT_AS_CENTRAL = 7, 8
 _ADVERTISE, _STOP_ADVERTISING, _SERVICES, _VALUE, _NOTIFY, _INDICATE, _UPDATE, _DISCONNECT, _CONFIG = range(1, 10)
 
-# bluetooth.FLAG_* and the ATT properties share their low byte (Core, Vol 3, Part G, 3.3.1.1).
+# The low byte of bluetooth.FLAG_* is that of the ATT properties (Core, Vol 3, Part G, 3.3.1.1).
 _PROPERTIES = 0x3E
 _DECLARATIONS = gatt.GATT_PRIMARY_SERVICE_ATTRIBUTE_TYPE, gatt.GATT_SECONDARY_SERVICE_ATTRIBUTE_TYPE
 _READ, _ANY_WRITE = 0x02, 0x0C
@@ -35,12 +35,15 @@ _DRAIN_SECONDS = 2.0
 
 
 class LockRadio:
-    """The radio at `address` ("F0:…": the two top bits of a random static address are set), for one lock at a time."""
+    """The radio at `address`, for one lock at a time.
+
+    The address is random and static, so its two top bits are set, as in "F0:…".
+    """
 
     def __init__(self, air: Air, address: str) -> None:
         self.address = address
         self.endpoint = ""
-        """The value for MOORING_RADIO, once `listening`."""
+        """The value for MOORING_RADIO, known within `listening`."""
         self.on_air = asyncio.Event()
         """Set while the lock advertises."""
         self._air = air
@@ -114,9 +117,9 @@ class _Chip:
             await self._replace_services(json.loads(payload))
         elif kind == _DISCONNECT:
             if (connection := self.device.lookup_connection(a)) is not None:
-                self.client.start(_end(connection))  # the peer takes part in this; nothing else waits for it
+                self.client.start(_end(connection))  # the peer has to answer, and nothing else waits for that answer
         elif kind == _CONFIG:
-            # The ATT server answers an MTU exchange with this (Core, Vol 3, Part F, 3.4.2.2).
+            # The ATT server answers an MTU exchange with this value (Core, Vol 3, Part F, 3.4.2.2).
             self.device.gatt_server.max_mtu = b
         else:
             await self.client.handle(kind, a, b, payload)
@@ -135,7 +138,8 @@ class _Chip:
         self.send(_SENT, handle, 0)
 
     async def _replace_services(self, services: list[Any]) -> None:
-        # The lock's stack refuses this while a peer is connected. A peer that it does not know of yet is disconnected.
+        # The lock's stack refuses new services while it knows of a connected peer. So the lock does not know of the
+        # peers here yet. They are disconnected.
         for connection in list(self.device.connections.values()):
             await _end(connection)
         mtu = self.device.gatt_server.max_mtu
@@ -151,7 +155,7 @@ class _Chip:
                 self._characteristics[handle] = characteristic
                 characteristics.append(characteristic)
             self.device.add_service(gatt.Service(_uuid(service_uuid), characteristics))
-        # As in NimBLE: each attribute that declares a service begins one, and the service before ends there.
+        # As in NimBLE, a service begins with the attribute that declares it, and ends before the next declaration.
         attributes = self.device.gatt_server.attributes
         declared = [at for at, attribute in enumerate(attributes) if attribute.type in _DECLARATIONS]
         for at, following in zip(declared, [*declared[1:], len(attributes)], strict=True):
@@ -201,7 +205,7 @@ class _Chip:
 
 
 async def _drained(connection: Connection) -> None:
-    # Data that is queued when the connection ends is never reported as sent. The lock soon learns of the end.
+    # Data that is queued when the connection ends is never reported as sent. The lock soon learns of the disconnection.
     with suppress(TimeoutError, ValueError):
         async with asyncio.timeout(_DRAIN_SECONDS):
             await connection.drain()

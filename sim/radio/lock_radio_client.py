@@ -23,7 +23,7 @@ Send = Callable[..., None]
 
 
 class ClientRole:
-    """Executes the frames from `_SCAN` on. `send(event, a, b, payload)` reports to the lock."""
+    """Executes the frames `_SCAN` to `_EXCHANGE_MTU`. `send(event, a, b, payload)` reports to the lock."""
 
     def __init__(self, device: Device, send: Send) -> None:
         self._device = device
@@ -33,7 +33,7 @@ class ClientRole:
         device.on(Device.EVENT_ADVERTISEMENT, self._on_advertisement)
 
     def close(self) -> None:
-        """The lock lost its power."""
+        """Stop all work, because the lock has lost its power."""
         for task in self._work:
             task.cancel()
         if self._scan_end is not None:
@@ -46,11 +46,11 @@ class ClientRole:
             handle, value = notification.attribute_handle, bytes(notification.attribute_value)
             self._send(_NOTIFIED, connection.handle, handle, value)
 
-        # bumble passes on only what its own client has subscribed to. The chip's stack passes on everything.
+        # bumble passes on only notifications that its client has subscribed to. The chip's stack passes on all of them.
         connection.gatt_client.on_att_handle_value_notification = on_notification  # type: ignore[method-assign]
 
     async def handle(self, kind: int, a: int, b: int, payload: bytes) -> None:
-        """Execute one frame from the lock. Long procedures continue in tasks of their own."""
+        """Execute one frame from the lock. Long procedures continue in the background."""
         if kind == _SCAN:
             await self._scan(int.from_bytes(payload, "big") if a else None)
         elif kind == _CONNECT:
@@ -62,7 +62,7 @@ class ClientRole:
             self.start(self._procedure(connection, kind, b, payload))
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run `work` in a task of its own, as long as the lock has power."""
+        """Run `work` in the background, as long as the lock has power."""
         task = asyncio.create_task(work)
         self._work.add(task)
         task.add_done_callback(self._work.discard)
@@ -98,12 +98,15 @@ class ClientRole:
     # --- GATT --------------------------------------------------------------------------------------------------------
 
     async def _procedure(self, connection: Connection, kind: int, b: int, payload: bytes) -> None:
-        """Run one procedure of the client, and report how it ended. If the connection ends, only that is reported."""
+        """Run one procedure of the client, and report its result.
+
+        If the connection ends first, only the disconnection is reported.
+        """
         handle, client = connection.handle, connection.gatt_client
         status = b"\0"
         try:
             if kind == _EXCHANGE_MTU:
-                await client.request_mtu(b)  # the connection reports it itself
+                await client.request_mtu(b)  # the connection itself reports the new MTU
             elif kind == _DISCOVER:
                 await self._discover(connection, b, payload)
             elif kind == _READ:
@@ -131,7 +134,7 @@ class ClientRole:
         elif kind == _OF_CHARACTERISTICS:
             whole = ServiceProxy(client, start, end, UUID.from_16_bits(0))  # type: ignore[no-untyped-call]  # bumble's
             for found in await client.discover_characteristics([uuid] if uuid else [], whole):
-                # As in the chip's stack, its last handle is the one before the next declaration.
+                # As in the chip's stack, a characteristic ends with the handle before the next declaration.
                 head = struct.pack(">HHB", found.end_group_handle, found.handle, int(found.properties))
                 self._send(_CHARACTERISTIC, handle, 0, head + found.uuid.to_bytes())
         else:
