@@ -1,1 +1,2 @@
-"""What the province signed and the lock trusts: placement, trust list, profile, revocation lists, edge passes."""
+"""Statements that the province signed and the lock trusts: placement, trust list, profile, revocation lists, edge
+passes."""

@@ -1,7 +1,8 @@
-"""Which edges the lock talks to: those with a pass that the province signed, that has not expired or been replaced.
+"""The check of edge passes. The lock serves only edges with a valid pass, one that the province signed, that has not
+expired, and that was not replaced by a later pass.
 
-A pass is verified once. After that it is known by its hash. A later pass for the same edge name makes earlier passes
-invalid. So a stolen Pi is shut out as soon as its replacement has connected.
+The signature of a pass is verified once; after that the lock knows the pass by its hash. A later pass for the same edge
+name makes earlier passes invalid. So if a Pi is stolen, its pass is refused as soon as the replacement has connected.
 """
 
 from protocol import cbor, const, statement
@@ -18,13 +19,13 @@ if TYPE_CHECKING:
 _FILE = const("edges")
 
 NAMES = 16
-"""Edge names that are remembered, more than are ever in range of one door."""
+"""Maximum number of edge names that are remembered. Fewer edges than this are in range of one door."""
 _KNOWN = const(4)
-"""Verified passes that are remembered by hash."""
+"""Number of verified passes that are remembered by hash."""
 
 
 class EdgePasses:
-    """Judges passes. Remembers in flash, for each edge name, when the latest pass seen was issued."""
+    """Judges passes. For each edge name it keeps in flash the time when the latest pass was issued."""
 
     def __init__(self, crypto: "Crypto", store: "Store", identity: "Identity", clock: "Clock") -> None:
         self._crypto = crypto
@@ -42,14 +43,16 @@ class EdgePasses:
         return latest
 
     def judge(self, data: bytes, edge_public: bytes) -> EdgePass:
-        """The pass in `data`, if it is valid for the edge that has proven to have the key `edge_public`.
+        """Return the pass in `data` if it is valid for the edge that has proven that it has the key `edge_public`.
 
-        Raises FormatError; VerificationError `edge-pass.key` (it is another edge's), `edge-pass.expired`,
-        `cose.signature`; RefusedError `edge-pass.lock` (it is for other locks), `edge-pass.replaced`.
+        Raises FormatError if the pass is malformed; VerificationError `edge-pass.key` if it belongs to another edge,
+        `edge-pass.expired` if it may have expired, `cose.signature` if its signature is wrong; RefusedError
+        `edge-pass.lock` if it is for other locks, `edge-pass.replaced` if the lock has seen a later pass.
 
-        A pass counts as expired if it may have expired: the whole interval of the clock must lie before its end. After
-        a cold start only the floor is known, and the pass is compared with that, because the time comes over this very
-        link. An edge that abuses this gets only sealed records. The signature is checked last, because that is slow.
+        A pass is valid only if the clock's whole interval lies before the end of the pass. After a cold start the clock
+        knows only the earliest possible time (the floor). Then this time alone is compared, because the lock gets the
+        true time over this very link. An edge with an expired pass could then connect, but would get only sealed
+        records. The signature is checked last, because that is slow.
         """
         signed = statement.parse(data)
         form = EdgePass.parse(signed.read(KIND))

@@ -1,9 +1,9 @@
-"""The issuers' lists of what they have revoked. Couriers bring them, flash keeps them, every tap asks them.
+"""The issuers' revocation lists. Couriers bring the lists, the lock keeps them in flash, and every tap consults them.
 
-A list stays in its file under two signatures, the province's and the issuer's. They are checked when the list comes, at
-each boot, and when the trust list changes. Beside the list is its extract, which a tap reads (revocation_extract.py).
-Only what says whether a list applies is in memory. Files are never deleted. Otherwise a list could be replaced by an
-older one, after it was taken out of the trust list and put in again.
+The file of a list has two signatures, the province's and the issuer's. The lock checks them when the list arrives, at
+each boot, and when the trust list changes. Each list also has an extract in another file, which a tap reads
+(revocation_extract.py). The lock has in memory only the facts that decide whether a list applies. Files are never
+deleted. Otherwise, if a list was removed from the trust list and added again, an older list could replace it.
 """
 
 from firmware.trust import revocation_extract
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 
 class _ListInUse:
-    """A list in use: its entry in the trust list, the times when it was issued, becomes valid and expires, and for a
-    status list the number of bits for each document."""
+    """A list in use. `entry` is its entry in the trust list. `issued`, `begins` and `expires` are the times when it was
+    issued, becomes valid and expires. `bits` is the number of bits for each document in a status list, otherwise 0."""
 
     def __init__(self, entry: "ListEntry", issued: int, begins: int, expires: int, bits: int = 0) -> None:
         self.entry = entry
@@ -38,7 +38,7 @@ class _ListInUse:
 
 
 class Revocation:
-    """The lists that this lock has, as far as the trust list that `adopt` was last given names them."""
+    """The revocation lists of this lock. Only lists that the trust list of the latest `adopt` names are in use."""
 
     def __init__(self, crypto: "Crypto", store: "Store", anchor: bytes) -> None:
         self._crypto = crypto
@@ -57,8 +57,8 @@ class Revocation:
         return RevocationList.parse(signed.open(self._crypto, revocation_list.KIND, self._anchor))
 
     def adopt(self, trusted: "TrustList", roots: "list[TrustRoot]") -> None:
-        """Use the trust list `trusted`, whose issuers are `roots`, from now on. Lists that it does not name in the same
-        way are no longer used."""
+        """From now on use the trust list `trusted`, whose issuers are `roots`. Lists without an entry in `trusted`, and
+        lists that do not match their entry, are no longer used."""
         self._entries, self._roots = trusted.lists, roots
         self._in_use = {}
         for entry in trusted.lists:
@@ -69,18 +69,20 @@ class Revocation:
                     used, parsed = self._judge(entry, content)
                     self._lay_down(entry.number, parsed, data)
                 except (FormatError, VerificationError):
-                    continue  # its signer is no longer in the trust list; the province will send another list
+                    continue  # the list's signer is no longer in the trust list; the province will send another list
                 self._in_use[entry.number] = used
 
     def _judge(self, entry: "ListEntry", content: bytes) -> "tuple[_ListInUse, CRL | StatusToken]":
-        """Verify `content` as the list that `entry` names. Raises FormatError, VerificationError."""
+        """Verify that `content` is the list that `entry` names. Raises FormatError if `content` is malformed, and
+        VerificationError if it is another list or a signature is wrong."""
         if entry.kind == trust.CRL:
             crl = CRL(content)
             refusal = None
             for root in self._roots:
                 if self._applies(entry, root):
                     try:
-                        # One certificate of the key must match. A renewed one may spell the name differently.
+                        # One of the certificates for the key must match. A renewed certificate may spell the name of
+                        # the issuer differently.
                         crl.verify(self._crypto, root.certificate)
                         break
                     except VerificationError as error:
@@ -97,9 +99,11 @@ class Revocation:
         return _ListInUse(entry, token.issued, begins, token.expires, token.bits), token
 
     def _applies(self, entry: "ListEntry", root: "TrustRoot", status: "StatusReference | None" = None) -> bool:
-        """Does the list of `entry` apply to what `root` signed, and to a document with that `status`? Issuers are
-        compared by key: one IACA may have several entries in the trust list, for a renewed certificate or for each
-        document type, and all of them share its lists."""
+        """Return whether the list of `entry` applies to a certificate that `root` signed or a document with `status`.
+
+        Issuers are compared by key, because one IACA may have several entries in the trust list: for a renewed
+        certificate, or for each document type. All entries of an IACA share its lists.
+        """
         named, own = self._roots[entry.issuer].certificate, root.certificate
         if named.curve != own.curve or named.public != own.public:
             return False
@@ -108,7 +112,10 @@ class Revocation:
         return entry.uri == (status.list_uri if entry.kind == trust.STATUS_LIST else status.identifier_uri)
 
     def _lay_down(self, number: int, parsed: "CRL | StatusToken", data: bytes) -> None:
-        """Write the extract of the list in the statement `data`, unless it is in flash already. Raises FormatError."""
+        """Write the extract of the list in the statement `data`, unless the extract is in flash already.
+
+        Raises FormatError if the list is malformed, or if a status list is too long or too dense.
+        """
         name = _extract_name(number)
         if revocation_extract.is_of(self._store, name, data):
             return
@@ -121,11 +128,13 @@ class Revocation:
         self._store.write_parts(name, parts)
 
     def accept(self, signed: statement.Statement, now: "tuple[int, int | None]") -> None:
-        """Verify and take a statement of kind `revocation-list`. The time is in the interval `now`.
+        """Verify and take a statement of kind `revocation-list`. The current time lies in the interval `now`.
 
-        Raises FormatError; VerificationError, also `revocation-list.early` and `.expired`; RefusedError:
-        `revocation-list.serial` if it is not newer than the one in flash, `revocation-list.unknown` if the trust list
-        does not name its number, `revocation-list.older` if the issuer made it before the one in use.
+        Raises FormatError if the statement or its list is malformed; VerificationError if one of them does not verify,
+        also `revocation-list.early` if the list is not yet valid, and `revocation-list.expired` if it has expired;
+        RefusedError `revocation-list.serial` if the statement is not newer than the one in flash,
+        `revocation-list.unknown` if the trust list does not name its number, `revocation-list.older` if the issuer made
+        the list before the list in use.
         """
         form, data = self._open(signed), signed.data
         name = revocation_list.name(form.number)
@@ -137,7 +146,7 @@ class Revocation:
         if not entries:
             raise RefusedError("revocation-list.unknown", "the trust list names no list of this number")
         judged, parsed = self._judge(entries[0], form.content)
-        form.content = b""  # `parsed` keeps what is needed, and the extract needs the memory
+        form.content = b""  # free this memory for the extract; `parsed` has all that is needed
         used = self._in_use.get(form.number)
         if used is not None and judged.issued < used.issued:
             raise RefusedError("revocation-list.older", "made before the list in use")
@@ -146,23 +155,24 @@ class Revocation:
         if judged.expires < now[0]:
             raise VerificationError("revocation-list.expired", "the list has expired")
         self._lay_down(form.number, parsed, data)
-        self._in_use.pop(form.number, None)  # if flash fails between the two files, there is no list in use
+        self._in_use.pop(form.number, None)  # so that no list is in use if flash fails between the two files
         self._store.write(name, data)
         self._serials[form.number] = form.serial
         self._in_use[form.number] = judged
 
     def serials(self) -> "dict[str, int]":
-        """Serial of each list in flash, by its name."""
+        """Return the serial of each list in flash, by the list's name."""
         return {revocation_list.name(number): serial for number, serial in self._serials.items()}
 
     # --- what a tap asks ---------------------------------------------------------------------------------------------
 
     def check(self, root: "TrustRoot", serial: bytes, status: "StatusReference") -> None:
-        """Refuse what a list in use says is revoked: the certificate with `serial` that `root` signed, or the document
-        that `status` refers to. A stale list counts too, because what is revoked stays revoked.
+        """Check in the lists in use that the certificate with `serial`, which `root` signed, and the document to which
+        `status` belongs are not revoked. Stale lists are used too, because a revocation is never undone.
 
-        Raises VerificationError `mdoc.ds_revoked`, `mdoc.revoked`, `mdoc.suspended`, `mdoc.status_unknown`,
-        `mdoc.status_index`.
+        Raises VerificationError `mdoc.ds_revoked` if the certificate is revoked; `mdoc.revoked` or `mdoc.suspended` if
+        the document is revoked or suspended; `mdoc.status_unknown` if its status has no defined meaning;
+        `mdoc.status_index` if the status list has no entry for it.
         """
         for number, used in self._in_use.items():
             entry = used.entry
@@ -194,8 +204,8 @@ class Revocation:
     def stale(
         self, root: "TrustRoot", status: "StatusReference", rules: "TrustRules", latest: "int | None"
     ) -> "str | None":
-        """A code if a list that applies to such a document is missing or may be stale. None if all are fresh. `latest`
-        is the latest time that it can be now (None: unknown)."""
+        """Return a code if one of the lists that apply to such a document is missing or may be stale. Return None if
+        all of them are fresh. `latest` is the latest possible current time (None: unknown)."""
         for entry in self._entries:
             if not self._applies(entry, root, status):
                 continue
@@ -207,7 +217,7 @@ class Revocation:
         return None
 
     def unlisted(self, root: "TrustRoot", status: "StatusReference") -> bool:
-        """Does the document refer to a list that the trust list does not name?"""
+        """Return whether the document refers to a list that the trust list does not name."""
         named = [entry for entry in self._entries if self._applies(entry, root, status)]
         kinds = [entry.kind for entry in named]
         return (status.list_uri is not None and trust.STATUS_LIST not in kinds) or (

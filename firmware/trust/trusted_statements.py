@@ -1,4 +1,4 @@
-"""The province's statements that the lock acts on, in flash. Each is replaced only by a newer one."""
+"""The province's statements in flash that the lock acts on. A statement is replaced only by a newer statement."""
 
 from firmware.hardware.console import log
 from firmware.trust.revocation import Revocation
@@ -18,14 +18,15 @@ if TYPE_CHECKING:
     from protocol.mdoc.verifier import VerifiedDocument
 
 _SINGLE = ("placement", "trust-list", "profile")
-"""Kinds of which the lock has one statement each. It has several revocation lists (firmware/trust/revocation.py)."""
+"""The kinds of which the lock keeps only one statement. Of revocation lists it keeps several
+(firmware/trust/revocation.py)."""
 
 KINDS = _SINGLE + (revocation_list.KIND,)
 
 
 class TrustedStatements:
-    """The statements in flash. They are verified again at each boot, so a swapped file cannot change whom the lock
-    trusts."""
+    """The statements in flash. They are verified again at each boot. So nobody can make the lock trust other issuers by
+    replacing a file."""
 
     def __init__(self, crypto: "Crypto", store: "Store", identity: "Identity") -> None:
         self._crypto = crypto
@@ -35,7 +36,7 @@ class TrustedStatements:
         self.trust: TrustList | None = None
         self.profile: Profile | None = None
         self.roots: list[TrustRoot] = []
-        """The IACAs of the trust list, each with the document types that it is trusted for."""
+        """The IACAs of the trust list. Each one has the document types for which it is trusted."""
         self.revocation = Revocation(crypto, store, identity.anchor)
         for kind in _SINGLE:
             raw = store.read(kind)
@@ -70,10 +71,12 @@ class TrustedStatements:
             self.profile = form
 
     def accept(self, signed: statement.Statement, now: "tuple[int, int | None]") -> None:
-        """Verify and take a statement of one of KINDS. The time is in the interval `now`.
+        """Verify and take a statement of one of KINDS. The current time lies in the interval `now`.
 
-        Raises VerificationError, FormatError, or RefusedError `<kind>.serial` if the statement in flash is newer, or
-        has the same serial and another content. For a revocation list, raises as `Revocation.accept`.
+        Raises VerificationError if the statement does not verify, FormatError if it is malformed, RefusedError
+        `<kind>.serial` if the statement in flash is newer, or has the same serial and different content, and
+        RefusedError `placement.lock` if a placement is for another lock. For a revocation list, raises the errors of
+        `Revocation.accept`.
         """
         kind, data = signed.kind, signed.data
         if kind == revocation_list.KIND:
@@ -86,18 +89,22 @@ class TrustedStatements:
                 return
             raise RefusedError(kind + ".serial", "the lock has a newer one")
         if isinstance(form, TrustList):
-            _roots(form)  # raises if it cannot be used; then it must not replace one that can
+            _roots(form)  # raises if this trust list cannot be used; the old one must then stay
         self._store.write(kind, data)
         self._use(form)
 
     def serials(self) -> "dict[str, int]":
-        """Serial of each statement in flash, by kind. Revocation lists are by name."""
+        """Return the serial of each statement in flash, by kind; for revocation lists, by name."""
         serials = {kind: form.serial for kind, form in self._single().items() if form is not None}
         serials.update(self.revocation.serials())
         return serials
 
     def in_force(self) -> "tuple[Placement, Profile]":
-        """Placement and profile to judge by. Raises RefusedError `door.unplaced` until the lock has them all."""
+        """Return the placement and the profile by which guests are judged.
+
+        Raises RefusedError `door.unplaced` until the lock has both of them and a trust list, and while the placement
+        names another profile.
+        """
         if self.placement is None or self.profile is None or self.trust is None:
             raise RefusedError("door.unplaced", "placement, profile or trust list is missing")
         if self.profile.id != self.placement.profile_id:
@@ -105,12 +112,12 @@ class TrustedStatements:
         return self.placement, self.profile
 
     def bars(self, document: "VerifiedDocument", latest: "int | None") -> "str | None":
-        """Why a verified document may not be used to check in, by the profile's rules for stale lists. None if it may.
-        `latest` is the latest time that it can be now (None: unknown).
+        """Return None if the profile's rules for stale and unlisted lists let a verified document check in, otherwise a
+        code. `latest` is the latest possible current time (None: unknown).
 
-        `trust-list.stale`, `crl.stale` or `status-list.stale` if that list may be stale; `mdoc.unlisted` if the
-        document refers to a list that the trust list does not name. With one of the first three, raises RefusedError
-        instead if the profile then lets nobody in, not even guests who have checked in.
+        The code is `trust-list.stale`, `crl.stale` or `status-list.stale` if the list of this kind may be stale, and
+        `mdoc.unlisted` if the document refers to a list that the trust list does not name. If a list may be stale and
+        the profile then lets nobody in, not even guests who have checked in, raises RefusedError with the code instead.
         """
         assert self.profile is not None and self.trust is not None
         rules = self.profile.trust
