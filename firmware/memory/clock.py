@@ -1,9 +1,10 @@
 """Time on a lock that is offline: an interval `[earliest, latest]` that certainly contains the true time.
 
 `earliest` starts from a floor that never goes back. The floor is in flash, and every signed time raises it. `latest` is
-unknown after a cold start, until the province answers a nonce of this lock. Both ends move with the crystal's worst
-drift, away from the anchor: the last interval that was known for certain. The lock has no other source of time. The
-chip's calendar clock can be set and can jump.
+unknown after a cold start, until the province answers a nonce of this lock. The anchor is the last interval that was
+known for certain. From then on both ends move forward with the crystal: `earliest` as slowly, and `latest` as fast, as
+the crystal's worst drift allows. The lock has no other source of time. The chip's calendar clock can be set and can
+jump.
 
     state      upper end   new check-ins   becomes the next by
     unknown    none        refused         a signed time that is plausible: known. One that is not: doubted
@@ -11,8 +12,8 @@ chip's calendar clock can be set and can jump.
     doubted    none        refused         the next answer that is not before the floor: known
 
 An answer that contradicts the interval is not believed at once. It only removes the upper end. The next answer, to a
-new nonce, is believed. So a single slip of the province's clock moves nothing, and a crystal outside its limits shows
-on the console. No answer lowers the floor.
+new nonce, is believed. So one slip of the province's clock cannot set the lock's clock. Each contradiction is logged on
+the console, where a crystal that drifts too much is noticed. No answer lowers the floor.
 """
 
 from firmware.hardware import ticks
@@ -26,27 +27,30 @@ if TYPE_CHECKING:
     from protocol.signed_time import SignedTime
 
 DRIFT_PPM = 100
-"""Assumed worst drift of the 40 MHz crystal and its tick conversion, either way. The datasheets promise 10 to 40."""
+"""Largest drift that the lock assumes for the 40 MHz crystal and its conversion to ticks, in parts per million and in
+either direction. The datasheets promise 10 to 40."""
 
 FIRST_PERSIST_MS = 10 * 1000
 PERSIST_MS = 3600 * 1000
-"""The floor is written ten seconds after a boot, and then each time that the uptime has doubled, at last every hour.
-That makes ten small writes after a boot and 24 a day. A power cut costs at most an hour of floor, and at most half of
-the uptime."""
+"""The floor is first written to flash ten seconds after a boot. It is written again whenever the uptime has doubled,
+and later every hour. These are ten small writes after a boot, and then 24 a day. A power cut sets the floor back by at
+most an hour, and by at most half of the uptime."""
 
 REFRESH_MS = 6 * 3600 * 1000
-"""The lock asks for the time again after this. At 100 ppm each way the interval is 5 seconds wider by then."""
+"""Time after which the lock asks for the time again. By then the interval is less than 5 seconds wider, at 100 ppm in
+each direction."""
 
 WIDE_MS = 60 * 1000
 WIDE_REFRESH_MS = 900 * 1000
-"""If an answer took long, the interval is wider than the first of these. Then the lock asks again after the second."""
+"""If an answer took long, the interval is wide. If it is wider than WIDE_MS, the lock asks for the time again after
+WIDE_REFRESH_MS."""
 
 DOUBT_MS = 600 * 1000
-"""After a contradiction the lock waits this long before it asks again."""
+"""Time that the lock waits after a contradiction before it asks for the time again."""
 
 DARK_MS = 7 * 24 * 3600 * 1000
-"""A lock without an upper end believes at once that it was without power for up to this long. A longer time must be
-signed twice."""
+"""Longest power cut that a lock without an upper end believes at once. A signed time further than this after the floor
+must be confirmed by a second signed time."""
 
 _FILE = const("clock")
 
@@ -59,7 +63,7 @@ class Clock:
         self._store = store
         self._lock_id = lock_id
         self.persisted = self._load()
-        self._told = self.persisted > 0  # has there ever been a signed time? until then the floor means nothing
+        self._told = self.persisted > 0  # whether there ever was a signed time; before that, the floor means nothing
         # The anchor: the last certain interval, and the crystal's milliseconds since then.
         self._floor_ms = self.persisted * 1000
         self._ceiling_ms: int | None = None
@@ -86,7 +90,7 @@ class Clock:
         now = ticks.now()
         elapsed = ticks.since(now, self._ticked)
         self._ticked = now
-        if elapsed < 0:  # the counter has wrapped unnoticed, so the true time passed is unknown
+        if elapsed < 0:  # the counter has wrapped unnoticed, so nobody knows how much time has passed
             self._ceiling_ms = None
             elapsed = 0
         self._run += elapsed
@@ -100,7 +104,7 @@ class Clock:
         self._advance()
         drift = _drift(self._run)
         floor, ceiling = self._floor_ms, self._ceiling_ms
-        if floor:  # without any signed time, uptime says nothing
+        if floor:  # before the first signed time, the uptime says nothing
             floor += max(self._run - drift, 0)
         return floor, None if ceiling is None else ceiling + self._run + drift
 
@@ -115,8 +119,11 @@ class Clock:
     # --- the floor in flash ------------------------------------------------------------------------------------------
 
     def tick(self) -> bool:
-        """Call about once a second: the floor has to be written in time, and ticks wrap after some days. True when the
-        lock has to ask for the time from now on. `nonce` then gives a nonce for a courier to carry."""
+        """Write the floor to flash when this is due. Returns True at the moment when the lock must begin to ask for the
+        time. From then on `nonce` gives a nonce for a courier to carry.
+
+        Call this about once a second, because the floor must be written in time and ticks wrap after some days.
+        """
         was_due = self._until_asking <= 0
         self._advance()
         if self._since_persist >= self._persist_after:
@@ -125,8 +132,8 @@ class Clock:
         return self._until_asking <= 0 and not was_due
 
     def settle(self, until: int) -> None:
-        """Persist the floor if it has passed `until`, so that an ended stay stays ended after a power cut. One
-        write."""
+        """Write the floor to flash once it has passed `until`, the end of a stay. So the stay is still over after a
+        power cut. This costs one write for each `until`."""
         if self.persisted <= until < self.interval()[0]:
             self._persist()
 
@@ -140,9 +147,11 @@ class Clock:
     # --- what the province says --------------------------------------------------------------------------------------
 
     def nonce(self) -> "bytes | None":
-        """The 16-byte nonce for the province to answer with a signed time, or None while the clock is fresh enough.
+        """Return the 16-byte nonce that the province must answer with a signed time, or None while the clock is fresh
+        enough.
 
-        After WIDE_REFRESH_MS a new nonce is drawn, so that a courier gains nothing by delivering an old one late.
+        A nonce older than WIDE_REFRESH_MS is replaced by a new nonce. So a courier gains nothing by delivering an old
+        nonce late.
         """
         self._advance()
         if self._until_asking > 0:
@@ -153,10 +162,14 @@ class Clock:
         return self._nonce
 
     def accept(self, signed: "SignedTime") -> None:
-        """Take a verified signed time. Raises VerificationError `time.nonce`, `time.rollback` or `time.ahead`.
+        """Take a verified signed time.
+
+        Raises VerificationError: `time.nonce` if it does not answer this lock's nonce; `time.rollback` if it is before
+        the floor; `time.ahead` if it is later than the time can be.
 
         The answer was made after the lock drew the nonce. So the true time is at least the time in the answer, and at
-        most that plus the age of the nonce. Each nonce is used once, whether the answer is believed or not.
+        most the time in the answer plus the age of the nonce. Each nonce is used once, whether the answer is believed
+        or not.
         """
         earliest, latest = self._bounds()
         if self._nonce is None or signed.nonce != self._nonce or signed.lock_id != self._lock_id:
@@ -172,18 +185,18 @@ class Clock:
         if latest is not None and age > WIDE_MS:
             heard = min(heard, latest)  # an answer that a courier delayed does not widen the interval
         self._doubted, self._told = False, True
-        # An answer this late gives a very wide interval, by which a guest's stay might seem over. So it only raises the
-        # floor.
+        # A very late answer would make the interval so wide that a guest's stay might seem to be over. So a late answer
+        # only raises the floor.
         late = latest is None and age > WIDE_REFRESH_MS
         self._anchor(max(earliest, stated), None if late else heard)
         self._until_asking = WIDE_REFRESH_MS if late or heard - self._floor_ms > WIDE_MS else REFRESH_MS
         self._persist()
 
     def later_than(self, seconds: int) -> None:
-        """Raise the floor to `seconds`, the time at which the province says that it made a verified statement.
+        """Raise the floor to `seconds`, the time of signing that is written in a verified statement of the province.
 
-        Such a statement answers no nonce and may be old, so it only raises the floor. Nothing confirms its time, so it
-        is ignored if it contradicts the interval.
+        Such a statement answers no nonce and may be old, so it only raises the floor. Nothing else confirms the time in
+        the statement. So a time that contradicts the interval is ignored.
         """
         earliest, latest = self._bounds()
         if seconds * 1000 > earliest and self._plausible(seconds * 1000):
@@ -204,6 +217,6 @@ class Clock:
 
 
 def _drift(ms: int) -> int:
-    """The largest error of a duration of `ms` milliseconds: the crystal's drift, rounded up, and the length of a
+    """Largest error of a duration of `ms` milliseconds. This is the crystal's drift, rounded up, plus the length of a
     tick."""
     return ms * DRIFT_PPM // 1000000 + 2

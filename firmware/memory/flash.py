@@ -1,7 +1,8 @@
-"""The journal's flash partition: how large its sectors are, and which of them belong to the journal and to the tally.
+"""The journal's flash partition: the size of its sectors, and which sectors belong to the journal and which to the
+tally.
 
-Flash is NOR flash: programming only clears bits, and only erasing a whole sector sets them again. The last
-TALLY_SECTORS sectors are the tally's. All sectors before them are the journal's ring.
+The flash is NOR flash. Programming can only clear bits. Bits are set again only when a whole sector is erased. The last
+TALLY_SECTORS sectors belong to the tally. All other sectors are the journal's ring.
 """
 
 from protocol import const
@@ -17,23 +18,24 @@ if TYPE_CHECKING:
             """Fill `buf` from `offset` in `block`."""
 
         def writeblocks(self, block: int, buf: bytes, offset: int) -> object:
-            """Program `buf` at `offset` in `block`, which must be erased there."""
+            """Program `buf` at `offset` in `block`. The bytes there must have been erased."""
 
         def ioctl(self, op: int, arg: int) -> int:
-            """4: number of blocks; 6: erase block `arg`."""
+            """If `op` is 4, return the number of blocks. If `op` is 6, erase block `arg`."""
 
 
 SECTOR = 4096
-"""Bytes that are erased together; also the block size of the partition."""
+"""Number of bytes that are erased together. The partition's blocks have the same size."""
 TALLY_SECTORS = 2
-"""Sectors at the end of the partition that belong to the tally: one is in use, the other takes over when it is full."""
+"""Number of sectors at the end of the partition that belong to the tally. One sector is in use. When it is full, the
+other sector takes over."""
 
 _BLOCK_COUNT = const(4)
 _BLOCK_ERASE = const(6)
 
 
 class Sectors:
-    """`count` sectors of a partition. Here they are numbered from 0."""
+    """The sectors of the journal or of the tally. They are numbered from 0, and `count` is their number."""
 
     def __init__(self, device: "BlockDevice", of_tally: bool) -> None:
         journal = device.ioctl(_BLOCK_COUNT, 0) - TALLY_SECTORS
@@ -42,14 +44,14 @@ class Sectors:
         self.count = TALLY_SECTORS if of_tally else journal
 
     def read(self, sector: int, at: int, length: int) -> bytes:
-        """`length` bytes of a sector, from offset `at`."""
+        """Read `length` bytes of a sector, from offset `at`."""
         buffer = bytearray(length)
         if length:
             self._device.readblocks(self._first + sector, buffer, at)
         return bytes(buffer)
 
     def program(self, sector: int, at: int, data: bytes) -> bool:
-        """Write `data` in one operation. True if it reads back as written."""
+        """Write `data` in one operation. Returns True if the data reads back as written."""
         if data:
             self._device.writeblocks(self._first + sector, data, at)
         return self.read(sector, at, len(data)) == data

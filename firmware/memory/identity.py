@@ -1,11 +1,11 @@
-"""The lock's own keys, made on the lock. They never leave it. Only an enrolment request leaves, signed by one of them.
+"""The lock's own keys. They are made on the lock and never leave it. Only public keys and signatures leave the lock.
 
-This file also keeps the secret under which the lock draws random numbers (firmware/crypto/generator.py). Each boot has
-another one. In flash there are the secret for the next boot and the number of boots. A boot derives two secrets from
-it. One replaces it in flash. When that is durable, the lock draws under the other one, which is only in RAM. So one
-write is enough for all numbers of a boot, and no number is drawn again after a power cut. The file does not reveal
-numbers that were drawn before (backtracking resistance, SP 800-90A, section 8.8). Older copies of the file remain in
-flash until littlefs erases their block.
+This module also keeps the secret under which the lock draws random numbers (firmware/crypto/generator.py). Each boot
+uses a different secret. Flash holds the secret for the next boot and the number of boots. At boot the lock derives two
+new secrets from the stored secret. The first one replaces the stored secret. When this write is durable, the lock draws
+under the second one, which is only in RAM. So one write is enough for all numbers of a boot, and no number is drawn
+again after a power cut. The file does not reveal numbers that were drawn before (backtracking resistance, SP 800-90A,
+section 8.8). Older copies of the file remain in flash until littlefs erases their block.
 """
 
 from firmware.crypto import generator
@@ -30,9 +30,9 @@ class Identity:
     """Three P-256 keys (for records, mdoc reader authentication and the edge link), and the province's public key.
 
     `public` is a 65-byte point. `anchor` is the province's public key as the installer wrote it. All trust depends on
-    it. `link` is the key pair of the edge link, and `link_proof` is its public key signed by the identity key. The link
-    has a key of its own because anybody in range can make the lock multiply points of their choice with it. The key
-    that signs records is not exposed to that.
+    this key. `link` is the key pair of the edge link. `link_proof` is the link's public key, signed by the identity
+    key. The link has a separate key, because anybody in range can make the lock multiply points of their choice with
+    the link's key. The key that signs records must not be used like this.
     """
 
     def __init__(
@@ -54,8 +54,8 @@ class Identity:
 
 
 def anchored(store: "Store") -> bool:
-    """Is this lock in service? It is if it has a province's key, and also if the file with that key cannot be read. The
-    `boot.py` that `tools/software.py` writes follows the same rule."""
+    """Is this lock in service? A lock is in service if it has a province's key. It also counts as in service if the
+    file with that key cannot be read. The `boot.py` that `tools/software.py` writes follows the same rule."""
     try:
         return store.read(_ANCHOR) is not None
     except StorageError:
@@ -63,10 +63,11 @@ def anchored(store: "Store") -> bool:
 
 
 def begin(store: "Store", extra: bytes = b"") -> None:
-    """Begin to draw under a secret that no earlier boot had. If flash has none, as at enrolment, make the first one.
-    The radio must be on then.
+    """Begin to draw random numbers under a secret that no earlier boot used. If flash has no secret, as at enrolment,
+    make the first one. The radio must be on while the first secret is made.
 
-    `extra` is mixed in: random bytes of others, who may know them. Raises StorageError, also `identity.corrupt`.
+    `extra` is mixed into the secret. It has random bytes from another computer, which may know them. Raises
+    StorageError, for example `identity.corrupt`.
     """
     saved = store.read(_SECRET) or bytes(_SECRET_BYTES + _COUNTER_BYTES)
     if len(saved) != _SECRET_BYTES + _COUNTER_BYTES:
@@ -78,9 +79,10 @@ def begin(store: "Store", extra: bytes = b"") -> None:
 
 
 def load(crypto: "Crypto", store: "Store") -> "Identity | None":
-    """The identity in flash, or None on a lock that was never enrolled. From now on the lock draws under its secret.
+    """Return the identity in flash, or None on a lock that was never enrolled. From now on an enrolled lock draws
+    random numbers under its secret.
 
-    Raises StorageError, also `identity.corrupt`.
+    Raises StorageError, for example `identity.corrupt`.
     """
     keys, anchor = store.read(_KEYS), store.read(_ANCHOR)
     if anchor is None:
@@ -93,7 +95,8 @@ def load(crypto: "Crypto", store: "Store") -> "Identity | None":
 
 
 def _link_key(crypto: "Crypto", store: "Store", private: bytes) -> "tuple[tuple[bytes, bytes], bytes]":
-    """The link's key pair and its proof. They are made at enrolment, or at the first boot of a lock that has none."""
+    """Return the link's key pair and its proof. Both are made at enrolment. A lock that was enrolled without them makes
+    them at its next boot."""
     saved = store.read(_LINK)
     if saved is None:
         link = crypto.generate("P-256")
@@ -108,12 +111,12 @@ def _link_key(crypto: "Crypto", store: "Store", private: bytes) -> "tuple[tuple[
 def enrol(crypto: "Crypto", store: "Store", province_public: bytes, extra: bytes = b"") -> bytes:
     """Make the keys if there are none, pin the province's key, and return the enrolment request.
 
-    At this moment the lock has no secret yet beside the chip's generator. So the radio must be on, and `extra` must be
-    random bytes from the installer's computer.
+    At this moment the chip's generator is the lock's only source of randomness. So the radio must be on, and `extra`
+    must be random bytes from the installer's computer.
 
-    The request is CBOR `[1, identity public key, reader public key, signature]`. The identity key signs the first
-    three. Existing keys are kept, so enrolling again gives a request for the same lock. Raises StorageError
-    `identity.anchored` if the lock has another province's key. Only a factory reset changes that.
+    The request is CBOR `[1, identity public key, reader public key, signature]`. The identity key signs the first three
+    items. Existing keys are kept, so enrolling again gives a request for the same lock. Raises StorageError
+    `identity.anchored` if the lock has another province's key. Only a factory reset removes that key.
     """
     anchor = store.read(_ANCHOR)
     if anchor is not None and anchor != province_public:

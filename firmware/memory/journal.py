@@ -1,12 +1,14 @@
-"""The journal: the lock's append-only log of records, in a flash partition of its own, durable before the strike moves.
+"""The journal: the lock's append-only log of records, in a separate flash partition. A record is durable before the
+strike moves.
 
-It is a ring of 4 KB sectors. Each sector begins with a header. Frames follow, each programmed once, in one operation:
+The journal is a ring of 4 KB sectors. A sector has a header, followed by frames. Each frame is programmed once, in one
+operation:
 
     sector header   magic "MRJ1", sequence u32, first counter u32, receipted-through u32, head, CRC-32  52 bytes
     frame           length u16, note length u8, 0xA5, counter u32, CRC-32, record, note, padding to 4  12 bytes + these
     mark            a frame of length 0: "records up to `counter` have a receipt"
 
-The life of a sector:
+A sector goes through these states:
 
     state      in flash                                    becomes the next by
     blank      FF only                                     `append` or `receipt`, if the one before is full: current
@@ -15,13 +17,14 @@ The life of a sector:
     covered    the same; each of its records has one       `reclaim` while the door is idle: blank. Or `append`, when
                                                            the ring comes round to it: current
 
-A power cut leaves a torn frame whose CRC fails. Nothing was acknowledged for it. At boot the rest of that sector is
-left unused, and the next record opens a new sector. A sector whose header is torn is erased at boot. A sector is erased
-only when receipts cover all its records. Before that the checkpoint of the stays is written, because it depends on the
-notes: a note is the lock's own memory of what a record did.
+A power cut can leave a torn frame, whose CRC fails. The lock has not acted on the record in that frame. At boot the
+rest of that sector is left unused, and the next record opens a new sector. A sector whose header is torn is erased at
+boot. All other sectors are erased only when receipts cover all their records. Before such a sector is erased, the
+checkpoint of the stays is written, because the notes in the sector are lost. A note is the lock's own memory of what a
+record did.
 
-This is a raw partition and no file, because a file system copies its last block at each sync (measured in
-docs/journal.md) and a log need not. The last two sectors of the partition are the tally's.
+The journal is a raw partition and not a file. A file system copies the last block of a file at each sync (measured in
+docs/journal.md), and a log does not need that copy. The last two sectors of the partition belong to the tally.
 """
 
 import struct
@@ -40,19 +43,20 @@ if TYPE_CHECKING:
     from firmware.memory.flash import BlockDevice
 
     class NoteReader(Protocol):
-        """An object that depends on the notes. On the lock it is the stays."""
+        """An object that needs the notes. On the lock this is `Stays`."""
 
         def record(self, counter: int, note: bytes) -> None:
-            """Learn of a durable record by its note."""
+            """Take the note of a durable record."""
 
         def checkpoint(self) -> None:
-            """Make durable what was learned, because some notes are about to be erased."""
+            """Write the effects of the notes to flash, because some notes are about to be erased."""
 
 
 RECORD_BYTES = 720
-"""The most that a record and its note take, if the body of the record is one block."""
+"""Maximum size in bytes of a record with its note, if the body of the record is one block."""
 RECLAIM = 4
-"""Most sectors erased in one go. Each takes 45 ms on the chip, and a guest may be coming."""
+"""Maximum number of sectors erased in one step. Erasing a sector takes 45 ms on the chip, and a guest may be
+arriving."""
 
 _MAGIC = const(b"MRJ1")
 _HEADER = const(">4sIII32sI")
@@ -64,19 +68,20 @@ _PIECE = const(256)
 
 
 class Journal:
-    """The journal on a block device. It scans the device once, when it is made.
+    """The journal on a block device. The constructor scans the device.
 
-    `head` is the payload hash of the newest record (32 zero bytes before the first) and `last_note` its note. `through`
-    is the highest counter that a receipt covers, `sectors` the number of sectors in the ring. `notes` is told the note
-    of every record that the flash holds or takes, and asked for a checkpoint before any note is erased.
+    `head` is the payload hash of the newest record, or 32 zero bytes before the first record. `last_note` is the note
+    of the newest record. `through` is the highest counter that a receipt covers. `sectors` is the number of sectors in
+    the ring. `notes` gets the note of every record that the flash holds, and later of every new record. It is asked for
+    a checkpoint before any note is erased.
     """
 
     def __init__(self, device: "BlockDevice", notes: "NoteReader | None" = None) -> None:
         self._flash = Sectors(device, False)
         self._notes = notes
         self.sectors = self._flash.count
-        # By sector: (sequence, first counter, end of the last good frame, or SECTOR if a torn frame follows). None:
-        # blank.
+        # For each sector: (sequence, first counter, end of the last good frame). The end is SECTOR if a torn frame
+        # follows. A blank sector has None.
         self._sectors: list[tuple[int, int, int] | None] = [None] * self.sectors
         self._current = -1
         self.next_counter = 1
@@ -98,8 +103,8 @@ class Journal:
         last = b""
         found.sort()
         for sequence, sector, (_, first, through, head) in found:
-            # Only sectors that a receipt covers are erased. So records before the oldest sector have one, even if
-            # the mark is lost.
+            # Only sectors that a receipt covers are erased. So a receipt covers all records before the oldest sector,
+            # even if the mark of that receipt is lost.
             self.through = max(self.through, through, 0 if self._current >= 0 else first - 1)
             self.next_counter = first
             self.head = head
@@ -127,7 +132,8 @@ class Journal:
         return sequence, first, through, head
 
     def _frames(self, sector: int) -> "Iterator[tuple[int, int, int, int]]":
-        """(counter, record length, note length, offset) of each frame in order, up to the first whose CRC fails."""
+        """Yield (counter, record length, note length, offset) for each frame in order. Stop at the first frame whose
+        CRC fails."""
         at = _HEADER_BYTES
         while at + _FRAME_BYTES <= SECTOR:
             head = self._flash.read(sector, at, _FRAME_BYTES)
@@ -152,7 +158,8 @@ class Journal:
     # --- appending ---------------------------------------------------------------------------------------------------
 
     def free_sectors(self) -> int:
-        """Number of sectors that are blank or covered by receipts, so that new records can use them."""
+        """Number of sectors that new records can use. These are the blank sectors and the sectors that receipts
+        cover."""
         return sum(1 for state in self._sectors if state is None) + len(self._covered())
 
     def has_room(self) -> bool:
@@ -163,8 +170,9 @@ class Journal:
     def append(self, record: bytes, note: bytes) -> None:
         """Make `record` durable, with the lock's own `note` (at most 255 bytes).
 
-        Raises StorageError, and then nothing was appended: `journal.chain` if the record does not follow the last one,
-        `journal.size` if it is larger than a sector, `journal.full`, `journal.flash`, or what the checkpoint raises.
+        After an error nothing was appended. Raises StorageError: `journal.chain` if the record does not follow the last
+        record; `journal.size` if it is larger than a sector; `journal.full` if every sector has records that wait for a
+        receipt; `journal.flash` if the flash fails. An error of the checkpoint is passed on.
         """
         parsed = records.parse(record)
         if parsed.counter != self.next_counter or parsed.previous != self.head:
@@ -180,7 +188,7 @@ class Journal:
         frame += b"\xff" * (_padded(len(frame)) - len(frame))
         if len(frame) > SECTOR - _HEADER_BYTES:
             raise StorageError("journal.size", "the record is larger than a sector")
-        for _ in range(2):  # if it does not read back as written, try once more in another sector
+        for _ in range(2):  # a frame that does not read back as written is tried once more, in another sector
             current = self._sectors[self._current] if self._current >= 0 else None
             if current is None or current[2] + len(frame) > SECTOR:
                 current = self._open_sector()
@@ -209,7 +217,7 @@ class Journal:
     # --- reading and trimming ----------------------------------------------------------------------------------------
 
     def entries_from(self, counter: int) -> "Iterator[tuple[int, bytes, bytes]]":
-        """(counter, record, note) of every record from `counter` on that is still in flash, in order."""
+        """Yield (counter, record, note) for every record from `counter` on that is still in flash, in order."""
         for sequence, sector in sorted((s[0], n) for n, s in enumerate(self._sectors) if s is not None):
             following = self._first_after(sequence)
             if following <= counter:
@@ -220,15 +228,16 @@ class Journal:
                     yield number, content[:length], content[length:]
 
     def records_from(self, counter: int) -> "Iterator[tuple[int, bytes]]":
-        """(counter, record) of every record from `counter` on that waits for its receipt."""
+        """Yield (counter, record) for every record from `counter` on that waits for its receipt."""
         for number, record, _ in self.entries_from(max(counter, self.through + 1)):
             yield number, record
 
     def receipt(self, through: int, head: bytes) -> None:
-        """Take a verified receipt: the province has all records up to `through`, so their sectors can be erased.
+        """Take a verified receipt. It says that the province has all records up to `through`, so their sectors can be
+        erased. `head` is the payload hash of the record `through`.
 
-        Raises VerificationError: `receipt.ahead` if this lock has not made those records, `receipt.head` if the
-        province has another record under that counter. A receipt that is older than the last one changes nothing.
+        Raises VerificationError: `receipt.ahead` if this lock has not made those records; `receipt.head` if the journal
+        has no record with that counter and that hash. A receipt that covers no further record changes nothing.
         """
         if through >= self.next_counter:
             raise VerificationError("receipt.ahead", "a receipt for records that this lock has not made")
@@ -244,15 +253,16 @@ class Journal:
         try:
             self._program(through, b"", b"")
         except StorageError as error:
-            # A full ring has no room for the mark. The receipt counts until the next boot. Then the province sends
-            # another.
+            # A full ring has no room for the mark. So this receipt is valid only until the next boot. After that boot
+            # the province sends another receipt.
             if error.code != "journal.full":
                 raise
 
     def reclaim(self) -> bool:
-        """Erase some covered sectors, if fewer than half of all sectors are blank. True if there is more to do.
+        """Erase some covered sectors, if fewer than half of all sectors are blank. Returns True if there are more
+        sectors to erase.
 
-        Several are erased together, because the checkpoint may have to be written first.
+        Several sectors are erased together, because each call may have to write a checkpoint first.
         """
         blank = sum(1 for state in self._sectors if state is None)
         covered = self._covered()
@@ -262,14 +272,15 @@ class Journal:
         return len(covered) > RECLAIM
 
     def _covered(self) -> "list[int]":
-        """The sectors whose records all have a receipt, oldest first."""
+        """The sectors in which every record has a receipt. The oldest sector comes first."""
         used = [(state[0], state[1], sector) for sector, state in enumerate(self._sectors) if state is not None]
         used.sort()
-        # The records of a sector end where the next sector begins. The newest sector is in use and never covered.
+        # The records of a sector end before the first counter of the next sector. The newest sector is in use, so it
+        # never counts as covered.
         return [used[at][2] for at in range(len(used) - 1) if used[at + 1][1] <= self.through + 1]
 
     def _first_after(self, sequence: int) -> int:
-        """First counter of the sector after the one with `sequence`."""
+        """First counter of the sector that follows the sector with the number `sequence`."""
         later = [s[:2] for s in self._sectors if s is not None and s[0] > sequence]
         return min(later)[1] if later else self.next_counter
 

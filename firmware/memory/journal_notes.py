@@ -1,9 +1,10 @@
-"""The journal's notes: what the lock must still know after a boot about a record that only the province can read.
+"""The journal's notes. Only the province can read a record. A note keeps what the lock itself must still know about a
+record after a boot.
 
     [1, grant id, guest or null]    an opening. The guest, packed, is there if it was their check-in
     [2, number, kind, what, grant id, guest's number, count]    a line of the tally, which became this record
 
-They are deterministic CBOR and never leave the lock's flash.
+The notes are deterministic CBOR and never leave the lock's flash.
 """
 
 from protocol import cbor, const
@@ -20,22 +21,22 @@ _LINE = const(2)
 
 
 def opening(grant_id: bytes, guest: "Any" = None) -> bytes:
-    """The note for one opening under a grant. `guest`, as `stays.Guest.pack` writes it, is there if it is a
-    check-in."""
+    """The note for one opening under a grant. For a check-in, `guest` is the guest in the form of `stays.Guest.pack`.
+    Otherwise it is None."""
     return cbor.encode([_OPENING, grant_id, guest])
 
 
 def line(number: int, key: "Key", count: int) -> bytes:
-    """The note for the record that a line of the tally becomes. If the power is cut before the line is closed, the next
-    boot learns from it that the record exists. `number` is the number of the line's last slot, `key` its
+    """The note for the record that a line of the tally becomes. If the power is cut before the line is closed, the note
+    tells the next boot that the record exists. `number` is the number of the line's last slot. `key` is the line's
     `tally.Line.key`."""
     kind, what, grant_id, guest = key
     return cbor.encode([_LINE, number, kind, what, grant_id, guest, count])
 
 
 def openings(note: bytes) -> "tuple[bytes, Any, int] | None":
-    """What a record changed in a stay: (grant id, guest who checked in or None, number of openings). None if
-    nothing."""
+    """Return what a record changed in a stay: (grant id, guest who checked in or None, number of openings). Return None
+    for a record that changed no stay."""
     noted = cbor.decode(note)
     if noted[0] == _OPENING:
         return noted[1], noted[2], 1
@@ -43,7 +44,8 @@ def openings(note: bytes) -> "tuple[bytes, Any, int] | None":
 
 
 def settled(note: bytes) -> "tuple[int, Key] | None":
-    """The line of the tally that became the record with this note: (number, key). None if the record was no line."""
+    """Return (number, key) of the tally's line that became the record with this note. Return None if the record was not
+    made from a line."""
     noted = cbor.decode(note) if note else ()
     if not noted or noted[0] != _LINE:
         return None

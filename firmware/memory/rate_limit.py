@@ -1,4 +1,4 @@
-"""A limit on how often something may happen that anybody could cause again and again."""
+"""A rate limit for actions that anybody could cause again and again."""
 
 from firmware.hardware import ticks
 
@@ -25,5 +25,5 @@ class RateLimit:
         self._left -= 1
 
     def give_back(self) -> None:
-        """Allow one more use, because one that was counted turned out harmless."""
+        """Take back a counted use that turned out to be harmless."""
         self._left = min(self._most, self._left + 1)

@@ -1,11 +1,12 @@
-"""The recorder makes all records: of openings, and of what the sensors, the clock, the boot and the console report.
+"""The recorder makes all records: of openings, refusals and boots, and of events at the sensors, the clock and the
+console.
 
 An opening is recorded before the strike moves. An event is counted in the tally at once, and becomes a record while the
-door is idle. What somebody does at the console is recorded before it is done. Anybody can cause events all night by
-failing at the door, so there are limits on writes to the tally, on records of events per hour, and on their share of
-the journal.
+door is idle. An action at the console is recorded before it happens. Anybody can cause events all night by being
+refused at the door. So there are limits on writes to the tally, on records of events per hour, and on the events' share
+of the journal.
 
-How much is recorded depends on the room in the journal:
+How much is recorded depends on the free room in the journal:
 
     sectors free     events               check-in   entry of a registered guest
     half or more     a record each        a record   a record, or counted if it is one of many (entries.py)
@@ -13,18 +14,20 @@ How much is recorded depends on the room in the journal:
     fewer than 4     counted              refused    the same
     no room at all   counted              refused    counted
 
-The way of an event, by the state it is in:
+An event goes through these states:
 
     state      where it is              goes on when
     waiting    RAM, added up            `_slots` allows one more write
     counted    a line of the tally      the door is idle, `_due` names the line, and `_records` allows one more record
     recorded   a record in the journal  at once: its line is closed
 
-`_due` names a line at once for an alarm (door, tamper, key, reader). For others it waits QUIET_MS for more of the same.
-No count is lost: it becomes a record in time, or after the next receipt if there was no room.
+`_due` names the line of an alarm (door, tamper, key, reader) at once. For other lines it waits QUIET_MS, so that
+further events of the same kind can be added up. No count is lost. If the journal has no room for a count, it becomes a
+record after the next receipt.
 
-`run` does one small step at a time while nobody is served: write counts, erase sectors, tidy the tally, prepare a seal
-(two steps of one multiplication each), make one record. So a guest who comes waits for one multiplication at most.
+`run` works while nobody is served, one small step at a time. It writes counts, erases sectors, tidies the tally,
+prepares a seal (in two steps of one multiplication each) and makes one record. So an arriving guest waits for at most
+one multiplication.
 """
 
 import asyncio
@@ -70,33 +73,35 @@ if TYPE_CHECKING:
 
         @property
         def claim(self) -> Shown:
-            """By what the guest came in."""
+            """The claim with which the guest came in."""
 
     class Placed(Protocol):
-        """What knows the placement of the lock."""
+        """An object that knows the placement of the lock."""
 
         placement: Placement | None
 
 
 RESERVED_SECTORS = 4
-"""Sectors that check-ins leave free, so that entries of registered guests can still be recorded one by one."""
+"""Number of sectors that check-ins leave free, so that entries of registered guests can still be recorded one by
+one."""
 
 SLOTS, SLOT_MS = 16, 30000
-"""Writes of events to the tally in a burst, and the time after which one more is allowed. In between, events add up in
-RAM."""
+"""Limit on writes of events to the tally. SLOTS writes are allowed at once, and one more after each SLOT_MS. Events
+that may not be written yet add up in RAM."""
 
 RECORDS, RECORD_MS = 20, 180000
-"""Records of events in a burst, after an hour without any or after a boot, and the time after which one more is
-allowed."""
+"""Limit on records of events. RECORDS records are allowed at once, and one more after each RECORD_MS. All RECORDS are
+allowed again after a boot, or after an hour without such records."""
 
 QUIET_MS = 30000
-"""How long a boot, a change of the clock or a refusal waits for more of the same. Alarms do not wait."""
+"""Time for which a boot, a change of the clock or a refusal waits for further events of the same kind. Alarms do not
+wait."""
 _ALARMS = (record.DOOR, record.TAMPER, record.MECHANICAL, record.READER)
 
 
 class Recorder:
-    """Makes the lock's records. During `visits` it makes only those of openings. `on_record` is called after each new
-    record that is not an opening's."""
+    """Makes the lock's records. While somebody is served (`visits`), `run` makes no records. `on_record` is called
+    after each new record, but not after the record of an opening."""
 
     def __init__(
         self,
@@ -121,7 +126,7 @@ class Recorder:
         self._slots = RateLimit(SLOTS, SLOT_MS)
         self._records = RateLimit(RECORDS, RECORD_MS)
         self._entries = Entries(journal)
-        self._full = not journal.has_room()  # entries were counted only because there was no room
+        self._full = not journal.has_room()  # whether entries were counted because the journal had no room
         self._waiting: dict[Any, Line] = {}  # events that may not be written to the tally yet
         self._noticed: int | None = ticks.now()
         self._ephemeral: tuple[bytes, bytes] | None = None
@@ -132,11 +137,13 @@ class Recorder:
     # --- openings ----------------------------------------------------------------------------------------------------
 
     def opening(self, decision: "Opening") -> None:
-        """Record an opening, a CHECK_IN or an ENTRY. On return it is durable, and the stays know of it.
+        """Record an opening: a CHECK_IN or an ENTRY. On return the opening is durable, in the journal or in the tally.
+        If it is in the journal, the stays have been updated.
 
-        Raises StorageError, and then nothing was recorded and the door must stay shut: `journal.full` if there is no
-        room for a check-in (for an entry there always is), `journal.size` if its fields are larger than a sector,
-        `journal.flash`, or `store.write` if a checkpoint was needed first.
+        After a StorageError nothing was recorded, and the door must stay shut. The code is `journal.full` if there is
+        no room for a check-in (there is always room for an entry), `journal.size` if the fields are larger than a
+        sector, `journal.flash` if the flash fails, or `store.write` if a checkpoint had to be written first and could
+        not be.
         """
         journal, kind, guest, interval = self._journal, decision.kind, decision.guest, decision.interval
         grant_id, method = decision.stay.grant.grant_id, decision.claim.method
@@ -174,10 +181,12 @@ class Recorder:
         log("journal.durable", counter=counter, ms=ticks.since(ticks.now(), began))
 
     def act(self, what: str) -> None:
-        """Record what somebody is about to do at the console; `what` is one of MAINTENANCE's. On return it is durable.
+        """Record an action at the console before it happens. `what` is one of the actions of
+        `record.EVENTS[MAINTENANCE]`. On return the record is durable.
 
-        If this raises, it must not be done. Raises RefusedError `door.unplaced` if there is no key to seal to yet,
-        StorageError `journal.full` (half of the ring is kept for guests), `journal.flash`.
+        If this raises an error, the action must not happen. Raises RefusedError `door.unplaced` if there is no key to
+        seal to yet. Raises StorageError `journal.full` if less than half of the ring is free, because that half is kept
+        for guests. Raises StorageError `journal.flash` if the flash fails.
         """
         if self._trusted.placement is None:
             raise RefusedError("door.unplaced", "without a placement nothing can be recorded")
@@ -190,12 +199,13 @@ class Recorder:
     # --- events ------------------------------------------------------------------------------------------------------
 
     def event(self, kind: int, what: str, earliest: "int | None" = None) -> None:
-        """Count an event of `protocol.record.EVENTS` that happens now, or that began at `earliest`.
+        """Count an event that happens now, or that began at `earliest`. `kind` and `what` are from
+        `protocol.record.EVENTS`.
 
         Raises no StorageError. An event that cannot be written to flash is logged and lost.
         """
         if what not in record.EVENTS[kind]:
-            raise ValueError("no such event")  # better here than later, when it is sealed
+            raise ValueError("no such event")  # better here than later, when the event is sealed
         now = self._clock.interval()
         line = Line(kind, what, now[0] if earliest is None else earliest, now[1])
         waiting = self._waiting.get(line.key())
@@ -219,7 +229,8 @@ class Recorder:
             self.event(record.TIME, "doubted" if latest is None else "known", before[0])
 
     def news(self) -> None:
-        """A receipt or a placement has come, so there may be room or a key to seal to."""
+        """Tell the recorder that a receipt or a placement has arrived. Now the journal may have room, or there may be a
+        key to seal to."""
         self._news.set()
 
     def _count(self, key: "Any") -> None:
@@ -259,7 +270,7 @@ class Recorder:
         return bool(self._waiting or self._tally.lines() or self._visits.going_on)
 
     def work(self) -> bool:
-        """Do one small step. True if there is more to do now. Raises StorageError."""
+        """Do one small step. Returns True if there is more to do now. Raises StorageError."""
         for key in list(self._waiting):
             if self._slots.allows():
                 self._count(key)
@@ -281,7 +292,7 @@ class Recorder:
     def _prepare(self, sealing_key: bytes) -> None:
         """Do the part of sealing that does not depend on the record, so that the next opening need not wait for it.
 
-        One multiplication for each call: a guest who comes meanwhile waits for no more than that.
+        Each call does one multiplication. A guest who arrives meanwhile waits for no more than one.
         """
         if self._ephemeral is None:
             self._ephemeral = self._crypto.generate("P-256")
@@ -290,7 +301,7 @@ class Recorder:
         self._encapsulation = (sealing_key, hpke.encapsulate(self._crypto, sealing_key, ephemeral))
 
     def _due(self) -> "Line | None":
-        """The line that should become a record now, if any."""
+        """The line that should become a record now, or None."""
         lines = self._tally.lines()
         entries = [line for line in lines if line.kind == record.ENTRY]
         if self._journal.has_room():
@@ -313,7 +324,8 @@ class Recorder:
         return None
 
     def _record(self, line: Line) -> None:
-        """Make one record of a line of the tally. A power cut at any moment leads to one record, not to two."""
+        """Turn a line of the tally into a record. Even if the power is cut at any moment, the line becomes only one
+        record."""
         if line.kind != record.ENTRY:
             self._records.use()
         self._append(line)
@@ -355,7 +367,7 @@ class Recorder:
         key, made = self._placement().sealing_key, None
         if self._encapsulation is not None and self._encapsulation[0] == key:
             made = self._encapsulation[1]
-        self._encapsulation = None  # each may be used only once
+        self._encapsulation = None  # an encapsulation may be used only once
         lock_id, journal = self._identity.lock_id, self._journal
         payload = record.seal(self._crypto, key, lock_id, journal.next_counter, journal.head, body, made)
         return record.sign(self._crypto, self._identity.private, payload)

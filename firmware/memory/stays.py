@@ -1,11 +1,13 @@
-"""The stays this lock knows: the grants for them, who has checked in under each, and how often each opened the door.
+"""The stays that this lock knows. For each stay it keeps the grant, the guests who have checked in, and the number of
+openings.
 
-In flash there are grants and guests as keyed commitments, and no name, document number or portrait. The file is a
-checkpoint. The journal's notes say what happened after it, so an opening writes only its record. The checkpoint is
-written when a grant changes, and before the journal erases notes that it does not cover.
+Flash holds the grants, and keyed commitments in place of guests. It holds no name, document number or portrait. The
+file is a checkpoint. Everything that happened after the checkpoint is in the journal's notes, so an opening writes only
+its record. The checkpoint is written when a grant changes. It is also written before the journal erases notes that are
+newer than the checkpoint.
 
-A grant could come back in an older version. So when a stay is removed, its serial stays as a tombstone until the
-horizon that the grant itself names.
+Somebody could deliver an older version of a grant again after its stay was removed. So the lock keeps the serial of a
+removed stay as a tombstone, until the horizon that the grant names.
 """
 
 from hashlib import sha256
@@ -22,34 +24,35 @@ if TYPE_CHECKING:
     from firmware.memory.store import Store
 
 MAX_STAYS = 16
-"""Current and next stays of one room. More than that is a mistake or an attack."""
+"""Maximum number of current and future stays of one room. A larger number would be a mistake or an attack."""
 
 MAX_REMEMBERED = 64
-"""Stays and tombstones together. Each stay reserves the room for its tombstone, so a cancellation is always accepted.
-Once all room is taken, only a stay that is new to this lock is refused."""
+"""Maximum number of stays and tombstones together. Each stay reserves the place for its tombstone, so a cancellation is
+always accepted. When all places are taken, the lock refuses only stays that are new to it."""
 
 LINGER_SECONDS = 86400
-"""How long the guests of an ended stay are kept, in case an extension arrives late."""
+"""Time for which the guests of an ended stay are kept, in case an extension arrives late."""
 
 _FILE = const("stays")
 _TAG = const(8)
 _TAG_BYTES = const(36)
 _PACKED = const(69)
-_SLOT = const(4)  # bytes of each entry in a table; after a hit the whole entry is compared
+_SLOT = const(4)  # bytes of each entry in a table; if they match, more bytes are compared
 _TABLE = const(128)  # bytes of a table: MAX_GUESTS entries
 
 
 class Guest:
-    """A guest who has checked in. `commitment` is the one in the grant if it names them, or else that of the first
-    level.
+    """A guest who has checked in. `commitment` is the commitment by which the grant names the guest. If the grant does
+    not name the guest, it is the commitment to their first identity.
 
-    `named`: a version of the grant named them. `adult`: they were certainly of age. `tag` is what is remembered of
-    their document: the first bytes of the commitments to its five identities under this stay, 8 bytes each and 4 of the
-    last. They are zeros for an identity that the document cannot give.
+    `named` is True if a version of the grant named the guest. `adult` is True if they were certainly of age. `tag`
+    recognises their document. It has the first bytes of the commitments to the document's five identities under this
+    stay: 8 bytes for each of the first four identities, and 4 bytes for the fifth. For an identity that the document
+    cannot give, these bytes are zeros.
     """
 
     def __init__(self, commitment: bytes, named: bool, adult: bool, tag: bytes = bytes(_TAG_BYTES)) -> None:
-        # One object, packed as in flash, because a lock may have five hundred of them.
+        # A guest is one object, packed as in flash, because a lock may have five hundred guests.
         self._raw = bytes(((1 if named else 0) | (2 if adult else 0),)) + commitment + tag
 
     @property
@@ -73,7 +76,8 @@ class Guest:
         return self._raw[33:]
 
     def renew(self, names: "list[bytes]") -> None:
-        """If one of `names`, a grant's commitments, is to this guest, take it as their commitment."""
+        """Search `names`, the commitments of a grant, for this guest. A commitment that matches becomes their
+        `commitment`, and `named` becomes True."""
         mine = [self._raw[at : at + _TAG] for at in (1, 33, 33 + _TAG, 33 + 2 * _TAG)]
         for name in names:
             if name[:_TAG] in mine and any(name[:_TAG]):
@@ -85,17 +89,18 @@ class Guest:
 
     @staticmethod
     def unpack(packed: bytes) -> "Guest":
-        """The guest that `pack` packed."""
+        """Make a guest from the output of `pack`."""
         guest = Guest(packed[1:33], False, False)
         guest._raw = packed
         return guest
 
 
 class Stay:
-    """One grant, the key of the platform that signed it, and what happened under it.
+    """A stay: its grant, the key of the platform that signed the grant, the guests and the number of openings.
 
-    A guest's number is their position in `guests`, from 1, and never changes. A tap searches tables that are made in
-    advance. All tables have the same length, whoever is in, and are searched from end to end.
+    A guest's number is their position in `guests`, counted from 1. It never changes. A tap searches tables that are
+    made in advance. All tables have the same length, however many guests are in. A search that finds nothing goes
+    through the whole table.
     """
 
     def __init__(self, grant: Grant, platform: bytes, guests: "list[Guest]", openings: int) -> None:
@@ -119,8 +124,9 @@ class Stay:
         self._owners = self._slots([guests[at].tag[3 * _TAG :] for at in inside])
 
     def _slots(self, items: "list[bytes]") -> bytes:
-        """A table of the first bytes of `items`. Filled up with bytes that look the same to anybody without the keys.
-        These also replace an item of zeros, so that nothing is ever found by zeros."""
+        """Make a table of the first bytes of `items`. Unused places are filled with bytes that look like entries to
+        anybody without the keys. The filling also replaces an item of zeros, so that a search for zeros finds
+        nothing."""
         padding: bytes = sha256(self.grant.grant_id).digest()
         found = [each[:_SLOT] if any(each[:_TAG]) else padding[:_SLOT] for each in items]
         return (b"".join(found) + padding * (_TABLE // 32))[:_TABLE]
@@ -132,15 +138,18 @@ class Stay:
         self._map()
 
     def known(self, commitments: "list[bytes]") -> "tuple[int, bytes, bool, bool]":
-        """Who shows a document with these `commitments` to its first four identities. Returns the number of the guest
-        if they have checked in, or 0; the commitment to check in by; whether the grant names it; and whether a guest of
-        the same name and birth date is in.
+        """Find the person who shows a document. `commitments` are the commitments to the document's first four
+        identities.
 
-        For everybody who has not checked in here the work is the same, whoever else has.
+        Returns (number, commitment, named, again). `number` is the guest's number if they have checked in, or else 0.
+        `commitment` is the commitment for their check-in. `named` is True if the grant contains that commitment.
+        `again` is True if a guest with the same name and birth date is in.
+
+        The work is the same for everybody who has not checked in here. It does not depend on the guests who are in.
         """
         exact, person = commitments[0], commitments[3]
         number, named, again = _place(self._documents, exact), b"", _place(self._owners, person) > 0
-        # The place may be one of the filling. The slices below are then empty.
+        # The place may belong to the filling of the table. Then the slices below are empty.
         if exact[:_TAG] not in [guest.tag[:_TAG] for guest in self.guests[max(0, number - 1) : number]]:
             number = 0
         for each in commitments[:3]:
@@ -150,20 +159,20 @@ class Stay:
         if again:
             again = person[:_TAG] in [self.guests[inside - 1].tag[24:32] for inside in self.present()]
         if number and named and not self.belongs(number):
-            number = 0  # a newer grant names the document in another way, so they check in anew
+            number = 0  # a newer grant names the document differently, so the guest checks in again
         return number, named or exact, named != b"", again
 
     def number(self, which: bytes) -> "int | None":
-        """Number of the guest with that commitment, or whose `tag` begins with these 8 bytes. None if they have not
-        checked in."""
+        """Find the number of a guest, or None if the guest has not checked in. `which` is the guest's commitment, or
+        the first 8 bytes of their `tag`."""
         for number, guest in enumerate(self.guests, 1):
             if which in (guest.commitment, guest.tag[:_TAG]):
                 return number
         return None
 
     def belongs(self, number: int) -> bool:
-        """Does this guest still belong to the stay? Not if an earlier version of the grant named them and this one does
-        not."""
+        """Does this guest still belong to the stay? A guest belongs to it no longer if an earlier version of the grant
+        named them but the present version does not."""
         return bool(self._bits << 1 >> number & 1)
 
     def present(self) -> "list[int]":
@@ -171,23 +180,25 @@ class Stay:
         return [number for number in range(1, len(self.guests) + 1) if self.belongs(number)]
 
     def unnamed(self) -> int:
-        """Number of guests who have checked in and whom no version of the grant named."""
+        """Number of guests who have checked in without being named by any version of the grant."""
         return self._count
 
     def mark(self, guest: Guest) -> int:
-        """record.MARK for the check-in of `guest`, 0 for none."""
+        """Value of record.MARK for the check-in of `guest`, or 0 if the record needs no mark."""
         if not any(guest.tag[3 * _TAG : 4 * _TAG]):
             return 1
         born = guest.tag[4 * _TAG :]
         return 2 if born in [self.guests[number - 1].tag[4 * _TAG :] for number in self.present()] else 0
 
     def occupancy(self, openings: int, joining: "Guest | None" = None) -> "list[int]":
-        """OCCUPANCY for a record of `openings` more openings. `joining` is the guest who checks in by it, if any."""
+        """Value of OCCUPANCY for a record that adds `openings` openings. `joining` is the guest who checks in with that
+        record, or None."""
         present = self._checked + (1 if joining is not None else 0)
         return [self.grant.guests, present, self.openings + openings, self.grant.until]
 
     def renew(self, grant: Grant) -> None:
-        """Continue under a newer version of the grant. A guest who is in stays in if it names them at any level."""
+        """Continue under `grant`, a newer version of the grant. A named guest who is in may stay in if the new version
+        contains a commitment to any of their first three identities."""
         self.grant = grant
         for guest in self.guests:
             guest.renew(grant.commitments)
@@ -195,24 +206,26 @@ class Stay:
 
 
 def _place(table: bytes, commitment: bytes) -> int:
-    """Position of `commitment` in a table from 1, or 0. The search may end early at a difference, but where that is
-    depends on a key. Nobody who could measure the time has it."""
+    """Position of `commitment` in `table`, counted from 1, or 0 if it is not there. A comparison may end early at the
+    first byte that differs. Where that byte is depends on a key, and nobody who could measure the time has the key."""
     at = table.find(commitment[:_SLOT])
     return 0 if at % _SLOT else at // _SLOT + 1
 
 
 VACANT = Stay(Grant(bytes(16), 1, "", 1, 2, 1, [], False, 2, b""), b"", [], 0)
-"""Takes the place of each stay that does not exist, so that the time taken does not show how many do."""
+"""A dummy stay. Dummies fill up the stays that a decision looks at, so that its duration does not show how many real
+stays there are."""
 
 
 class Stays:
-    """All stays, as of the checkpoint in flash. When the journal opens, it passes on the notes of all records since."""
+    """All stays. They are first read from the checkpoint in flash. When the journal opens, it passes on its notes,
+    which bring the stays up to date."""
 
     def __init__(self, store: "Store") -> None:
         self._store = store
         self._stays: dict[bytes, Stay] = {}
         self._tombstones: dict[bytes, tuple[int, int]] = {}  # grant id: (serial, horizon)
-        # The latest time at which something was forgotten. After a reboot the clock may be before it.
+        # The latest time that `_forget` has used. After a reboot the clock may show an earlier time.
         self._floor = 0
         self._applied = 0
         raw = store.read(_FILE)
@@ -233,7 +246,8 @@ class Stays:
             self._tombstones[grant_id] = (serial, horizon)
 
     def _save(self) -> None:
-        # Grants and guests are byte strings, because a full lock would have more items than the decoder accepts.
+        # Grants and guests are saved as byte strings. Otherwise the file of a full lock would have more CBOR items than
+        # the decoder accepts.
         stays = [
             [cbor.encode(stay.grant.body()), stay.platform, b"".join([g.pack() for g in stay.guests]), stay.openings]
             for stay in self._stays.values()
@@ -243,12 +257,12 @@ class Stays:
         self._changed = False
 
     def checkpoint(self) -> None:
-        """Write the checkpoint if notes have changed anything since the last one. Raises StorageError."""
+        """Write the checkpoint if notes have changed a stay since it was last written. Raises StorageError."""
         if self._changed:
             self._save()
 
     def all(self) -> "list[Stay]":
-        """Every stay, in no particular order. None of them is cancelled."""
+        """All stays that are not cancelled, in no particular order."""
         return list(self._stays.values())
 
     def get(self, grant_id: bytes) -> "Stay | None":
@@ -258,12 +272,13 @@ class Stays:
     # --- grants ------------------------------------------------------------------------------------------------------
 
     def accept(self, grant: Grant, platform: bytes, earliest: int) -> None:
-        """Take a grant that `platform` signed, for a new stay or a newer version for a known one. `earliest` is the
-        clock's lower end, in seconds.
+        """Take a grant that `platform` signed. It may be for a new stay, or a newer version for a known stay.
+        `earliest` is the clock's lower end, in seconds.
 
-        Raises RefusedError: `grant.platform` another platform granted this stay; `grant.serial` it is not newer than
-        the known version; `grant.horizon` its horizon is earlier than that of an earlier version; `grant.closed` the
-        stay was cancelled or ended long ago; `grant.over` the new stay is already over; `grant.many` there is no room.
+        Raises RefusedError: `grant.platform` if another platform granted this stay; `grant.serial` if the grant is not
+        newer than the known version; `grant.horizon` if an earlier version had a later horizon; `grant.closed` if the
+        stay was cancelled or ended long ago; `grant.over` if a new stay is already over; `grant.many` if there is no
+        room for a new stay.
         """
         self._forget(earliest)
         stay = self._stays.get(grant.grant_id)
@@ -295,7 +310,8 @@ class Stays:
         self.checkpoint()
 
     def _check_room(self, grant: Grant) -> None:
-        """Make sure that there is room for a stay that is new here. Raises RefusedError."""
+        """Make sure that there is room for a stay that is new to this lock. Raises RefusedError if there is none, or if
+        the stay is over."""
         if (grant.horizon if grant.cancelled else grant.until) < self._floor:
             raise RefusedError("grant.over", "the stay is over")
         if len(self._stays) >= MAX_STAYS:
@@ -305,7 +321,7 @@ class Stays:
             raise RefusedError("grant.many", "no room for another stay")
 
     def _forget(self, earliest: int) -> None:
-        """Forget what can no longer come back, by the clock's lower end."""
+        """Remove stays and tombstones that are no longer needed at `earliest`, the clock's lower end."""
         self._floor = floor = max(self._floor, earliest)
         past = [stay for stay in self._stays.values() if stay.grant.until + LINGER_SECONDS < floor]
         for stay in past:
@@ -314,7 +330,7 @@ class Stays:
         for grant_id in passed:
             del self._tombstones[grant_id]
         if past or passed:
-            self._save()  # at once: a reboot must not undo this, even if the grant that is being taken is refused
+            self._save()  # now, because a reboot must not undo this even if the new grant is refused
 
     def _bury(self, stay: Stay) -> None:
         grant = stay.grant
@@ -325,8 +341,8 @@ class Stays:
     # --- openings ----------------------------------------------------------------------------------------------------
 
     def record(self, counter: int, note: bytes) -> None:
-        """Bring the stays up to the journal's record `counter` with that `note`. A record that the checkpoint covers
-        already changes nothing."""
+        """Apply the journal's record `counter` to the stays. `note` is its note. A record that is already in the
+        checkpoint changes nothing."""
         if counter <= self._applied:
             return
         self._applied = counter

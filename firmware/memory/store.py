@@ -1,7 +1,7 @@
 """Small named files that change as a whole or not at all.
 
-A new file is written beside the old one and then renamed over it. littlefs makes the rename atomic and `close` durable,
-so after a power cut there is the old content or the new, never a mixture.
+New content is written to a second file, which is then renamed and replaces the old file. littlefs makes the rename
+atomic and `close` durable. So after a power cut the file has the old content or the new content, never a mixture.
 """
 
 import os
@@ -17,7 +17,7 @@ _NEW = const(".new")
 
 
 class Store:
-    """The files of one folder. On the lock it is where littlefs is mounted."""
+    """The files of one folder. On the lock this is the folder where littlefs is mounted."""
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
@@ -33,12 +33,13 @@ class Store:
             raise StorageError("store.read", name)
 
     def write(self, name: str, content: bytes) -> None:
-        """Replace the content of `name`. On return it is durable. Raises StorageError `store.write`; then nothing
-        changed."""
+        """Replace the content of `name`. On return the new content is durable. Raises StorageError `store.write`, and
+        then nothing has changed."""
         self.write_parts(name, (content,))
 
     def write_parts(self, name: str, parts: "Iterable[bytes | bytearray]") -> None:
-        """As `write`, for content that comes in parts. If `parts` raises, that is raised and nothing has changed."""
+        """Like `write`, for content that comes in parts. An error of `parts` is passed on, and then nothing has
+        changed."""
         path = self._path(name)
         try:
             with open(path + _NEW, "wb") as file:
@@ -49,7 +50,8 @@ class Store:
             raise StorageError("store.write", name)
 
     def read_part(self, name: str, at: int, length: int) -> bytes:
-        """`length` bytes from offset `at`, or fewer at the end of the file. Empty for a file that was never written.
+        """Read `length` bytes from offset `at`, or fewer at the end of the file. Returns no bytes for a file that was
+        never written.
 
         Raises StorageError `store.read`.
         """

@@ -1,15 +1,15 @@
-"""The tally counts what happened, in flash, until the journal has a record of it.
+"""The tally counts events and entries in flash, until the journal has a record of them.
 
-Every event is counted here first. That takes one write and no cryptography, so nothing waits for it. The recorder makes
-records of the counts while the door is idle. Entries of registered guests are counted here too when a guest comes again
-and again (entries.py) or when the journal is full. Equal events share one line with a count, so there is always room.
-The tally has the last two sectors of the journal's partition. One of them is in use.
+Every event is counted here first. Counting takes one write and no cryptography, so it delays nobody. The recorder makes
+records of the counts while the door is idle. Entries of registered guests are counted here too, if a guest enters many
+times (entries.py) or if the journal is full. Equal events share one line with a count, so there is always room. The
+tally has the last two sectors of the journal's partition. One of the two sectors is in use.
 
     sector header   magic "MRT1", generation u32, next number u32, CRC-32, written last         16 bytes, a slot of 64
     slot            CRC-32, number u32, kind u8, closes u8, guest u16, count u32, earliest u64,
                     latest u64 (all ones: unknown), grant id 16 bytes, what 16 bytes             64 bytes
 
-The life of a line:
+A line goes through these states:
 
     state          in flash                                         becomes the next by
     not there      no slot with its key since the last that closes  `add`: one slot
@@ -19,12 +19,12 @@ The life of a line:
                    the line's number
     not there      a slot that closes it                            `add`: a new line
 
-A power cut between the record and `close` is noticed at boot: the note of the journal's newest record names the line,
-and the tally closes it then. A slot that a power cut left half written fails its CRC and is passed over. The lock had
-not yet done anything because of it.
+After a power cut between the record and `close`, the tally closes the line at boot. It finds the line by the note of
+the journal's newest record. A slot that a power cut left half written fails its CRC and is ignored. The lock had not
+yet acted on the event in that slot.
 
-When the sector in use is full, its lines move to the other one, a slot for each. The header is written after them. If
-the power is cut before that, the old sector still counts.
+When the sector in use is full, its lines move to the other sector, with one slot for each line. The new header is
+written last. If the power is cut before the header is written, the old sector is still valid.
 """
 
 import struct
@@ -47,10 +47,10 @@ if TYPE_CHECKING:
 _SLOT = const(64)
 _SLOTS = SECTOR // _SLOT - 1
 _KEPT = sum(map(len, EVENTS.values())) + MAX_STAYS + 1
-"""Most lines after a move to the other sector. What must stay apart fits: a line for each of `record.EVENTS` and one
-for each stay. The slots that remain are for new lines."""
+"""Maximum number of lines after a move to the other sector. This is enough for one line for each event of
+`record.EVENTS` and one line for each stay. The remaining slots are for new lines."""
 SEVERAL = "several"
-"""Takes the place of the method in a line that counts entries of several methods."""
+"""Value of `what` in a line that counts entries by several methods."""
 
 _MAGIC = const(b"MRT1")
 _HEADER = const(">4sIII")
@@ -61,11 +61,11 @@ _MOST = (1 << 32) - 1
 
 
 class Line:
-    """Something that happened `count` times between `earliest` and `latest` (None: unknown).
+    """An event or entry that happened `count` times between `earliest` and `latest`. `latest` is None if it is unknown.
 
-    `kind` and `what` are KIND and WHAT of a record. For entries `what` is METHOD. `grant_id` is empty for events.
-    `guest` is 0 for several guests of a stay. `number` is the number of the line's last slot. `since` is the time, in
-    ticks, at which this boot first knew of the line.
+    `kind` and `what` are the fields KIND and WHAT of a record. For entries `what` is the field METHOD. `grant_id` is
+    empty for events. `guest` is 0 if the line counts several guests of a stay. `number` is the number of the line's
+    last slot. `since` is the time, in ticks, at which the line was begun, or was read at boot.
     """
 
     def __init__(
@@ -116,9 +116,10 @@ class Line:
 
 
 class Tally:
-    """The lines in the last sectors of the journal's partition, `device`.
+    """The lines of the tally. `device` is the journal's partition.
 
-    `settled` is the note of the journal's newest record. The line that it names is a record already.
+    `settled` is the note of the journal's newest record. If the note names a line, that line is a record already and is
+    closed.
     """
 
     def __init__(self, device: "BlockDevice", settled: bytes = b"") -> None:
@@ -188,16 +189,17 @@ class Tally:
     # --- counting ----------------------------------------------------------------------------------------------------
 
     def lines(self) -> "list[Line]":
-        """The lines that wait to become records, in the order in which they first happened."""
+        """The lines that wait to become records, in the order in which they were begun."""
         return sorted(self._lines.values(), key=lambda line: line.order)
 
     def add(self, line: Line) -> None:
-        """Count `line`. On return it is durable. Raises StorageError `journal.flash`; then it is not counted."""
+        """Count `line`. On return the count is durable. Raises StorageError `journal.flash`, and then nothing was
+        counted."""
         self._write(line, False)
         self._join(line)
 
     def close(self, line: Line) -> None:
-        """Forget a line, because it is a record in the journal now. Raises StorageError `journal.flash`."""
+        """Remove a line that has become a record in the journal. Raises StorageError `journal.flash`."""
         del self._lines[line.key()]
         self._write(line, True)
 
@@ -211,7 +213,7 @@ class Tally:
             if self._at >= SECTOR:
                 self._move()
                 if closes:
-                    return  # the line did not move along; a line that others were merged into may have its key by now
+                    return  # `line` was not moved, and a merged line may have the same key now
             if self._at >= SECTOR:
                 raise StorageError("journal.flash", "a sector cannot hold so many lines")
             if not closes:
@@ -224,8 +226,8 @@ class Tally:
         raise StorageError("journal.flash", "the flash does not keep what is written to it")
 
     def _move(self) -> None:
-        """Start the other sector with one slot for each line. The header is written last; until then the old sector
-        counts."""
+        """Start the other sector with one slot for each line. The header is written last. Until then the old sector is
+        valid."""
         other = 1 - self._sector
         if len(self._lines) > _KEPT:
             self._merge()
@@ -241,8 +243,8 @@ class Tally:
         self._generation += 1
 
     def _merge(self) -> None:
-        """Count all guests of a stay in one line for each method, and if that is not enough, all methods in one
-        line."""
+        """Merge lines of entries. First all guests of a stay share one line for each method. If there are still too
+        many lines, all methods share one line too."""
         for fold_methods in (False, True):
             if len(self._lines) <= _KEPT:
                 return

@@ -1,7 +1,7 @@
-"""Counts who is being served, and keeps one large block of heap free between two visits.
+"""Counts the visits that are going on, and keeps one large block of the heap free between two visits.
 
-MicroPython's heap cannot move objects. Between two guests the link comes and goes and leaves small objects all over the
-heap. A request of 4 KB would then find a hundred free blocks, and none that is long enough.
+MicroPython cannot move objects on its heap. Between two guests the edge link connects and disconnects, and leaves small
+objects all over the heap. A request of 4 KB would then find a hundred free blocks, but no block that is long enough.
 """
 
 import gc
@@ -9,12 +9,13 @@ import gc
 from firmware.hardware import ticks
 
 SIZES = 20480, 14336, 10240, 6144
-"""Bytes. The largest block that can be had is kept. A request, its encryption and its APDUs take 11 KB together."""
+"""Possible sizes of the block, in bytes. The largest size for which the heap has room is used. A request, its
+encryption and its APDUs take 11 KB together."""
 
 
 class Visits:
-    """The visits that are going on: one of a phone at most. A visit of somebody who types a PIN may come in the
-    middle."""
+    """The visits that are going on. At most one phone is served at a time. Somebody may type a PIN while a phone is
+    served."""
 
     def __init__(self) -> None:
         self.going_on = 0
@@ -22,7 +23,7 @@ class Visits:
         self._kept: bytearray | None = None
 
     def begin(self) -> bool:
-        """A visit begins. True if nobody else is being served."""
+        """Count a visit that begins. Returns True if nobody else is being served."""
         alone = not self.going_on
         if alone:
             self._began = ticks.now()
@@ -31,16 +32,16 @@ class Visits:
         return alone
 
     def end(self) -> None:
-        """A visit ends."""
+        """Count a visit as ended."""
         self.going_on -= 1
         self.keep_room()
 
     def lasting_ms(self) -> int:
-        """How long the current visit has lasted, 0 if there is none."""
+        """Milliseconds since the current visit began, or 0 if nobody is being served."""
         return ticks.age(self._began) if self.going_on else 0
 
     def make_room(self) -> None:
-        """Free the block, for a visit or for the link's longest messages, and collect garbage."""
+        """Free the block and collect garbage, to make room for a visit or for the link's longest messages."""
         self._kept = None
         gc.collect()
 
