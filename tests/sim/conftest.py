@@ -21,7 +21,7 @@ def province(tmp_path: Path) -> Iterator[Province]:
 
 @pytest.fixture
 def platform() -> Platform:
-    """The platform that the lock's placement names."""
+    """Return the platform that is named in the lock's placement."""
     return Platform()
 
 

@@ -15,7 +15,7 @@ from tests.support.on_lock import run_on_lock
 
 
 def cpu_seconds(pid: int) -> float:
-    """CPU time of the process so far. 0 where the system does not report it."""
+    """Return the CPU time of the process so far, or 0 if the system does not report CPU times."""
     stat = Path(f"/proc/{pid}/stat")
     if not stat.exists():
         return 0.0

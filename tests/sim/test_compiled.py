@@ -19,7 +19,7 @@ NEEDS_COMPILER = pytest.mark.skipif(
 
 
 def checkout(folder: Path) -> Path:
-    """A copy of a small part of the sources that are compiled."""
+    """Return a folder with copies of a few of the sources that are compiled."""
     shutil.copytree(interpreter.ROOT / "sim/board", folder / "sim/board", ignore=shutil.ignore_patterns("__pycache__"))
     for path in ("firmware/__init__.py", "firmware/door/door.py", "firmware/door/policy.py", "protocol/__init__.py"):
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
@@ -79,7 +79,8 @@ def test_an_interpreter_of_another_form_runs_the_sources(tmp_path: Path) -> None
 
 @NEEDS_COMPILER
 def test_names_stay_below_the_step_at_which_the_interpreter_doubles_their_table(tmp_path: Path) -> None:
-    # 2540 names fill seven tables. The eighth takes 28 KB at once, and a tap would then lack it. Running adds names.
+    # 2540 names fill seven tables. The eighth table takes 28 KB at once, and a tap would lack this memory. The limit
+    # here is lower, because a running lock adds names.
     script = tmp_path / "count.py"
     script.write_text("import micropython\nimport firmware.main\nmicropython.qstr_info()\n")
     done = subprocess.run(LOCK.command(script), env=LOCK.environment(), capture_output=True, text=True, check=True)

@@ -23,7 +23,7 @@ from sim.tap import Tap
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The output and the picture of one run of the demo, for all tests here."""
+    """Make a folder with the output and the picture of one run of the demo, for all tests here."""
     folder = tmp_path_factory.mktemp("demo")
     command = [sys.executable, "-m", "sim", "demo", "--svg", str(folder / "demo.svg")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)

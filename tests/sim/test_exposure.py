@@ -56,7 +56,7 @@ def test_an_empty_search_finds_nothing() -> None:
 
 
 PLACES = {
-    # Where data is planted: a file in the site's folder, and an offset in it (None: at its end).
+    # Each place is a file in the site's folder and an offset in this file. The offset None means the end of the file.
     "flash.img": ("door-1/flash.img", 700),
     "flash.img, the journal": ("door-1/flash.img", 512 * 1024 + 5000),
     "flash.img, the tally": ("door-1/flash.img", 512 * 1024 + 63 * 4096 + 900),
@@ -96,7 +96,7 @@ def test_leaks_planted_in_every_place_break_the_promise_of_every_scenario(tmp_pa
             "the platform's key": site.platform.private.hex().encode(),
         }
         for number, (what, content) in enumerate(secrets.items()):
-            # The first secret is planted in every place, each of the others in one place.
+            # The first secret is planted in every place, and each other secret in one place.
             places = list(PLACES)[number % len(PLACES) :][: 1 if number else None]
             for place in places:
                 name = PLACES[place][0]

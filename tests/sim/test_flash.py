@@ -171,7 +171,7 @@ print("written")
 
 
 def test_littlefs_survives_a_cut_at_every_operation(image: Path, tmp_path: Path) -> None:
-    """After any cut, clean or torn, a replaced file is the old or the new one, and the file system mounts."""
+    """After any cut, clean or torn, the file system mounts, and a replaced file has its old or its new content."""
     assert power_cycle(image, tmp_path, FILES.replace("WHAT", "'old'")).returncode == 0
     before = image.read_bytes()
     new = FILES.replace("WHAT", "'new'")

@@ -1,4 +1,4 @@
-"""The lock's radio, with the frames of the stand-in `bluetooth`, from a lock that learns of connections late."""
+"""The lock's radio with a lock that learns late of its connections. It gets frames of the stand-in `bluetooth`."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ _FLAG_NOTIFY = 0x10
 
 
 class LateLock:
-    """A lock's end of the radio's frames. It sends what the test wants, whatever events have come by then."""
+    """A lock that exchanges frames with its radio. It sends the test's frames, even if unread events are waiting."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -32,7 +32,7 @@ class LateLock:
         self._writer.close()
 
     async def hear(self, event: int) -> int:
-        """The connection of the next event of this kind."""
+        """Wait for the next event of this kind, and return its connection."""
         while True:
             length, kind, connection, _ = _HEADER.unpack(await self._reader.readexactly(_HEADER.size))
             await self._reader.readexactly(length)

@@ -1,4 +1,4 @@
-"""Many locks in one process: each has modules, flash and a console of its own, and serves its own door."""
+"""Many locks in one process. Each has its own modules, flash and console, and serves its own door."""
 
 import asyncio
 import threading
@@ -10,7 +10,7 @@ DOORS, LISTINGS = 12, 6
 
 
 def plan() -> Plan:
-    """Two doors of each listing; each of two edge agents serves one door of every listing."""
+    """Return a plan with two doors at each listing. Two edge agents serve one door of every listing each."""
     halves = tuple(range(1, LISTINGS + 1)), tuple(range(LISTINGS + 1, DOORS + 1))
     return Plan(doors=DOORS, listings=LISTINGS, edges=halves, threads=True)
 

@@ -1,4 +1,4 @@
-"""The virtual PN532 as a program of its own: it is found on a socket, and its faults come from its command line."""
+"""The virtual PN532 as a separate program. It is reached on a socket, and its command line chooses its faults."""
 
 import asyncio
 import subprocess
@@ -26,7 +26,7 @@ def test_as_a_program_of_its_own_it_is_found_on_a_socket_and_tells_of_each_tap()
         try:
             host, port = (await started.stdout.readline()).decode().strip().split(":")
             line, writer = await asyncio.open_connection(host, int(port))
-            # Without a driver, which would give up if the program is slow on a busy machine.
+            # This test uses no driver. A driver would give up if the program is slow on a busy machine.
             writer.write(bytes.fromhex(ACK) + WAKE)
 
             async def command(content: str) -> str:
@@ -40,12 +40,10 @@ def test_as_a_program_of_its_own_it_is_found_on_a_socket_and_tells_of_each_tap()
             assert await command("14010000") == "15"
             assert await command("3205010001") == "33", "a look has an end"
             found = "4b00"
-            while (
-                found == "4b00"
-            ):  # people swap phones more slowly than a host looks, so the first phone comes some looks later
+            while found == "4b00":  # a host looks faster than people swap phones, so the first looks find no phone
                 found = await command("4a0100")
             assert found.startswith("4b01010004")
-            writer.close()  # the host is gone, and so is the phone
+            writer.close()  # when the host is gone, the phone is taken away
             assert await started.stdout.readline() == b"unfinished: 0 APDUs\n"
         finally:
             started.kill()
@@ -62,7 +60,7 @@ def test_the_faults_it_is_told_of_on_its_command_line_happen() -> None:
         told: list[str] = []
         reader = Pn532Reader(scene.wire(virtual))
         phones = asyncio.create_task(program.taps(virtual, told.append))
-        for _ in range(2):  # each phone is taken away: block 0 is its RATS, 1 the first command, 2 the second
+        for _ in range(2):  # each phone is taken away at block 2, its second command; block 0 is RATS
             card = await reader.wait_for_card()
             assert await card.transceive(bytes.fromhex("00a4040007d276000085010100")) == b"\x90\x00"
             with pytest.raises(TransportError, match=r"nfc\.gone"):

@@ -1,4 +1,4 @@
-"""The board's own record shows whether each opening was in flash before the strike moved. It finds every defect."""
+"""The board's own record shows whether each opening was in flash before the strike moved. Every defect is found."""
 
 import asyncio
 import zlib
@@ -49,7 +49,7 @@ class Board:
         self.history.append(BoardEvent(0, 0, facts, self.boots, self.number))
 
     def flashed(self) -> None:
-        """The operations since the last call, in pieces as the stand-in reports them."""
+        """Note the flash operations since the last call, in pieces like those that the stand-in reports."""
         done = self.flash.log or []
         self.flash.log = []
         for _, offset, data in done:
@@ -80,14 +80,14 @@ class Board:
         self.note(pin=pins.STRIKE, value=0)
 
     def judged(self) -> list[int | str | None]:
-        """For each opening the counter of its record, "counted", or None if nothing recorded it."""
+        """Return an item for each opening: the counter of its record, "counted", or None for an unrecorded opening."""
         found = [one.durable for one in openings(self.history)]
         return [None if one is None else one.counter or "counted" for one in found]
 
 
 def test_each_record_or_count_of_an_opening_serves_one_move_of_the_strike() -> None:
     lock = Board()
-    for _ in range(9):  # over several sectors
+    for _ in range(9):  # nine records fill several sectors
         lock.opening()
         lock.strike()
     lock.counted()
@@ -113,7 +113,7 @@ def test_a_record_of_an_event_or_half_a_record_of_an_opening_is_none() -> None:
     lock.event()
     lock.strike()
     lock.opening()
-    lock.history.pop()  # the last piece never came
+    lock.history.pop()  # the last piece of the record is missing
     lock.strike()
     assert lock.judged() == [None, None]
 

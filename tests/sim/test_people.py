@@ -1,4 +1,4 @@
-"""Invented guests could exist: name, number and sex agree, and no two at a site have the same name."""
+"""Invented guests could exist. Name, number and sex agree, and no two guests at a site have the same name."""
 
 import random
 

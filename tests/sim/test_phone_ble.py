@@ -1,4 +1,4 @@
-"""The phone's Bluetooth during failures: it reports what happened, and nobody waits for it in vain."""
+"""The phone's Bluetooth during failures. It reports each failure, and nobody waits for it in vain."""
 
 import asyncio
 import os
@@ -33,7 +33,7 @@ def test_a_connection_lost_in_the_moment_of_its_start_is_lost_for_this_transacti
         (service,) = await connection.gatt_client.discover_service(UUID.from_bytes(JOB.uuid.bytes[::-1]))
         state, *_ = await connection.gatt_client.discover_characteristics([], service)
         (there,) = phone.device.connections.values()
-        # Both happen before the phone looks.
+        # The session begins and the connection ends before the phone handles either event.
         await phone.device.gatt_server.get_attribute(state.handle).write_value(there, START)  # type: ignore[union-attr]
         there.emit(Connection.EVENT_DISCONNECTION, 8)
         with pytest.raises(ConnectionError, match="lost"):

@@ -1,4 +1,4 @@
-"""Reserved ports: each caller gets a port of its own, and keeps it even while nobody listens there."""
+"""Reserved ports: each caller gets its own port, and keeps this port even while nobody listens there."""
 
 import subprocess
 import sys

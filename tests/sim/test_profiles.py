@@ -35,7 +35,7 @@ BAD = {
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of profiles with CN in it. Tests add more files."""
+    """Make a folder of profiles with the profile CN. Tests add more files."""
     copied = tmp_path / "profiles"
     copied.mkdir()
     shutil.copy(profiles.FOLDER / "cn.json", copied)
@@ -103,7 +103,7 @@ def test_a_guest_checks_in_under_the_profile_that_is_named(folder: Path, capsys:
 
 
 def _places(value: Any) -> list[Any]:
-    """Every map and list inside."""
+    """Return every map and every list inside `value`."""
     inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
     return ([value] if isinstance(value, dict | list) and value else []) + [p for each in inside for p in _places(each)]
 

@@ -30,7 +30,7 @@ EDGE = "edge-1"
 
 
 class Courier:
-    """The MQTT side of an edge. It sends what the test wants, and queues the province's answers."""
+    """The MQTT side of an edge. It sends the messages of the test, and queues the province's answers."""
 
     def __init__(self, broker: brokers.Broker, edge: str = EDGE) -> None:
         self.edge = edge
@@ -57,13 +57,13 @@ class Courier:
         self.send(uplink.Batch(os.urandom(8), list(records)).encode())
 
     def answer(self, leaf: str) -> bytes:
-        """The next answer, which must be on `leaf`."""
+        """Wait for the next answer, and return it. It must be on `leaf`."""
         got, payload = self.answers.get()
         assert got == leaf
         return payload
 
     def through(self, province_public: bytes) -> list[int]:
-        """The last counter of each receipt in the next answer."""
+        """Wait for the next answer, and return the counter `through` of each receipt in it."""
         return [
             Receipt.parse(statement.open(crypto, data, "receipt", province_public)).through
             for data in uplink.parse_receipts(self.answer(uplink.RECEIPT)).statements
@@ -110,7 +110,7 @@ def placed(province: Province) -> Chain:
 
 
 def forged(chain: Chain) -> bytes:
-    """Another first record of that lock, which it did not sign."""
+    """Return a different first record of the same lock. The lock did not sign this record."""
     stranger, _ = crypto.generate("P-256")
     return record.sign(crypto, stranger, chain.payload(check_in(), 1, record.GENESIS))
 
@@ -141,8 +141,8 @@ def test_what_was_sent_during_an_outage_of_the_province_is_taken_when_sent_again
     province.resume()
     assert courier.through(province.public) == [
         1
-    ]  # sent again after a reconnection, as the last one may have been lost
-    # No receipt came, so the edge sends again. The broker may have kept the first copy as well.
+    ]  # the latest receipt is sent again after a reconnection, because it may have been lost
+    # No receipt came, so the edge sends the records again. The broker may also have kept the first copy.
     courier.batch(*chain.records[1:])
     assert province.wait_for(lambda store: store.count() == 4)
     assert courier.through(province.public) == [4]
@@ -201,7 +201,7 @@ def test_two_consumers_share_the_work_and_commit_each_record_once(
             courier.batch(each)
         assert province.wait_for(lambda store: store.count() == 40)
         reached = [0]
-        while max(reached) < 40:  # a consumer that commits before the other has filled the gap has no receipt to send
+        while max(reached) < 40:  # a consumer that commits a record after a gap has no receipt to send
             reached += courier.through(province.public)
         assert max(reached) == 40
     finally:

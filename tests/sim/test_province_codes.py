@@ -151,7 +151,7 @@ def test_a_reader_of_the_output_who_has_left_is_no_fault_of_the_folder(province:
     reads, writes = os.pipe()
     os.close(reads)
     command = [sys.executable, "-m", "sim.province", "code", "--data", str(tmp_path), "--listing", "HZ-1"]
-    # Unbuffered, so that the command itself writes to a pipe without a reader.
+    # Without a buffer, the command itself writes to the pipe that nobody reads.
     unbuffered = {**os.environ, "PYTHONUNBUFFERED": "1"}
     done = subprocess.run(command, stdout=writes, stderr=subprocess.PIPE, text=True, check=False, env=unbuffered)
     os.close(writes)

@@ -1,4 +1,7 @@
-"""`python -m sim.province` with data that is damaged, gone or from another program: an error, and no new data."""
+"""`python -m sim.province` with data that is damaged, missing or from another program ends with an error.
+
+It makes no new data then.
+"""
 
 import json
 import shutil
@@ -35,7 +38,7 @@ def commands(folder: Path) -> list[list[str]]:
 
 
 def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
-    """The text on stderr. The exit code must be 2."""
+    """Run the command, which must end with exit code 2. Returns its text on stderr."""
     assert main(arguments) == 2, arguments
     printed = capsys.readouterr()
     assert printed.err.count("\n") == 1

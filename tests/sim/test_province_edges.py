@@ -38,7 +38,7 @@ def province(tmp_path: Path, clock: Clock) -> Iterator[Province]:
 
 
 def all_asked(province: Province, edge: str = "edge-1", key: bytes = KEY, has: int = 0) -> list[EdgePass]:
-    """The passes that the province answers with, verified."""
+    """Ask for passes, and return the passes in the province's answer after verifying them."""
     answers = province.registry.handle(edge, uplink.PassRequest(key, has).encode())
     if not answers:
         return []
@@ -48,13 +48,13 @@ def all_asked(province: Province, edge: str = "edge-1", key: bytes = KEY, has: i
 
 
 def opened(province: Province, message: bytes) -> list[EdgePass]:
-    """The passes in a message, verified."""
+    """Return the passes in a message, after verifying them."""
     signed = uplink.parse_passes(message).statements
     return [EdgePass.parse(statement.open(crypto, each, KIND, province.public)) for each in signed]
 
 
 def asks(province: Province, edge: str = "edge-1", key: bytes = KEY, has: int = 0) -> EdgePass | None:
-    """The one pass that the province answers with."""
+    """Ask for passes, and return the only pass in the answer. Returns None without an answer."""
     passes = all_asked(province, edge, key, has)
     assert len(passes) < 2
     return passes[0] if passes else None

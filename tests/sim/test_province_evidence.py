@@ -36,24 +36,24 @@ def outbox(tmp_path: Path) -> Iterator[Outbox]:
 
 
 def after(chain: Chain, last: bytes, body: dict[Any, Any]) -> bytes:
-    """A record that follows `last`."""
+    """Return a record that follows the record `last`."""
     item = record.parse(last)
     return chain.sign(chain.payload(body, item.counter + 1, item.payload_hash))
 
 
 def stray(chain: Chain, counter: int, body: dict[Any, Any] | None = None) -> bytes:
-    """A record whose `previous` is the hash of no record."""
+    """Return a record whose `previous` is not the hash of any record."""
     return chain.sign(chain.payload(body or entry(), counter, b"\x05" * 32))
 
 
 def with_sealed(chain: Chain, sealed: bytes) -> bytes:
-    """The third record, with these bytes in place of the sealed body."""
+    """Return the third record, with `sealed` in place of its sealed body."""
     previous = record.parse(chain.records[1]).payload_hash
     return chain.sign(cbor.encode([1, chain.lock_id, 3, previous, sealed]))
 
 
 def with_plaintext(chain: Chain, plaintext: bytes) -> bytes:
-    """The third record, correctly sealed to the province, with the given body."""
+    """Return the third record, with `plaintext` correctly sealed to the province."""
     protected = cbor.encode({1: 35})
     previous = record.parse(chain.records[1]).payload_hash
     aad = cose.enc_structure(protected, cbor.encode([1, chain.lock_id, 3, previous]))
@@ -179,7 +179,7 @@ def hold(outbox: Outbox, *records: bytes) -> None:
 
 
 def apply(outbox: Outbox, province: Province, *records: bytes) -> list[str]:
-    """Deliver records for an edge, and return the codes of receipts that it does not believe."""
+    """Deliver records for an edge. Returns an error code for each receipt that the edge does not believe."""
     answer = deliver(province, *records)
     given = refusals(province, answer)
     for refusal in given:
@@ -224,7 +224,7 @@ def test_an_edge_that_lost_the_answer_lets_go_when_it_sends_again_in_any_parts(
 def test_a_lock_whose_flash_was_turned_back_goes_on_being_receipted(
     province: Province, chain: Chain, outbox: Outbox
 ) -> None:
-    """Another edge brought a record 3 that the lock has lost. The lock's later records follow its new record 3."""
+    """Another edge delivered a record 3 that the lock then lost. The lock's later records follow its new record 3."""
     elsewhere = after(chain, chain.records[1], entry())
     deliver(province, *chain.records, elsewhere)
     again = after(chain, chain.records[1], check_in())
@@ -239,7 +239,7 @@ def test_a_lock_whose_flash_was_turned_back_goes_on_being_receipted(
 def test_a_lock_that_breaks_its_chain_at_every_record_gets_an_answer_for_all_of_a_batch(
     province: Province, chain: Chain, outbox: Outbox
 ) -> None:
-    # They are empty, because so many records of full length would not fit into one batch.
+    # The bodies are empty, because so many records of full length would not fit into one batch.
     empty = (chain.sign(cbor.encode([1, chain.lock_id, counter, b"\x05" * 32, b""])) for counter in range(2, 259))
     records = [chain.records[0], *empty]
     hold(outbox, *records)

@@ -1,4 +1,4 @@
-"""Hostile and broken input at the province is counted, skipped and limited, and its content never gets into a log."""
+"""Hostile and broken input at the province is counted, skipped and limited. Its content never gets into a log."""
 
 import json
 import logging
@@ -33,7 +33,7 @@ def test_no_bit_turned_in_a_batch_breaks_the_province_or_passes(
     good = uplink.Batch(bytes(8), [chain.append({**entry(), 4: chain.lock_id.hex()})]).encode()
     at = at % len(good)
     province.registry.handle(EDGE, good[:at] + bytes((good[at] ^ 1 << bit,)) + good[at + 1 :])
-    # A flipped bit in the batch id does not matter. Anywhere else, nothing may be committed.
+    # A flipped bit in the batch id does not matter. After a flipped bit anywhere else, nothing may be committed.
     in_batch_id = 3 <= at < 11
     assert province.store.count(chain.lock_id) == (1 if in_batch_id else 0)
 
@@ -42,7 +42,7 @@ _held: list[Province] = []
 
 
 def _shared(factory: pytest.TempPathFactory) -> Province:
-    """One province for a whole property test, because a new database for each example would take too long."""
+    """Return one province for all examples, because a new database for each example would take too long."""
     if not _held:
         _held.append(Province(factory.mktemp("shared"), "127.0.0.1", 1, clock=lambda: NOW))
     return _held[0]

@@ -1,4 +1,4 @@
-"""The statements that the province sends to a lock: time, placement, lists, grants. Some locks get none."""
+"""The statements that the province sends to a lock: time, placement, lists, grants. Some locks get no statement."""
 
 from typing import Any
 

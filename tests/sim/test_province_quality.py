@@ -1,4 +1,4 @@
-"""Verdicts on registrations: GB 11643-1999, and the birth date and sex in a number."""
+"""Verdicts on registrations: numbers follow GB 11643-1999, and agree with the birth date and the sex."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Signed refusals of the province: each is signed once and then repeated, and junk cannot cause many signatures."""
+"""Signed refusals of the province. Each is signed once and then sent again, and junk cannot cause many signatures."""
 
 import os
 from collections.abc import Iterator
@@ -43,7 +43,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 @pytest.fixture
 def signatures(monkeypatch: pytest.MonkeyPatch, world: World) -> list[bytes]:
-    """A list with one item for each signature of the province's key from now on."""
+    """Return a list that gets one item for each signature of the province's key from now on."""
     made: list[bytes] = []
     sign = crypto.sign
 
@@ -57,13 +57,13 @@ def signatures(monkeypatch: pytest.MonkeyPatch, world: World) -> list[bytes]:
 
 
 def signed_by_lock(chain: Chain, counter: int) -> bytes:
-    """A record of a lock with an empty body, different from all others."""
+    """Return a record of a lock with a random body, different from all other records."""
     previous = record.GENESIS if counter == 1 else os.urandom(32)
     return chain.sign(cbor.encode([1, chain.lock_id, counter, previous, os.urandom(8)]))
 
 
 def forged(chain: Chain, number: int) -> list[bytes]:
-    """So many records in the lock's name that it did not sign, all different."""
+    """Return `number` different records in the lock's name. The lock did not sign them."""
     protected, unprotected, _, _ = cbor.decode(signed_by_lock(chain, 2))
     payloads = (cbor.encode([1, chain.lock_id, counter, b"p" * 32, os.urandom(8)]) for counter in range(2, number + 2))
     return [cbor.encode([protected, unprotected, each, os.urandom(64)]) for each in payloads]
@@ -132,7 +132,7 @@ def test_what_a_lock_signed_twice_is_refused_in_the_midst_of_a_flood_of_junk(wor
 
 
 def test_a_refusal_of_a_forgery_neither_refuses_nor_holds_up_the_record_that_the_lock_did_sign(world: World) -> None:
-    """Somebody who sees a record on its way can send its payload first, with another signature."""
+    """An attacker who sees a record in transit can send its payload first, with another signature."""
     genuine = signed_by_lock(world.lock, 1)
     protected, unprotected, payload, _ = cbor.decode(genuine)
     borrowed = cbor.encode([protected, unprotected, payload, os.urandom(64)])

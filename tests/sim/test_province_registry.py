@@ -1,4 +1,4 @@
-"""The province commits, opens, receipts and refuses records correctly in any order, and when they come twice."""
+"""The province handles records correctly in any order, and also records that come twice."""
 
 from pathlib import Path
 from typing import Any

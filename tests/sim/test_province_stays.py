@@ -1,4 +1,4 @@
-"""Occupancy, guardians, and one ID at two listings at once, computed from records as locks make them."""
+"""Occupancy, guardians, and one ID at two listings at once. All are computed from records as locks make them."""
 
 from pathlib import Path
 from typing import Any
@@ -80,7 +80,7 @@ def test_one_id_at_two_listings_at_once_is_shown(
     ("listing", "earliest", "number"),
     [
         ("HZ-0002", NOW + DAY + 1, "330106199003070014"),  # the first stay is over
-        ("HZ-0001", NOW + 60, "330106199003070014"),  # another stay of the same listing
+        ("HZ-0001", NOW + 60, "330106199003070014"),  # another stay at the same listing
         ("HZ-0002", NOW + 60, "330106199003070030"),  # another ID
     ],
 )

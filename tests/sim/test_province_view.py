@@ -16,7 +16,10 @@ from tests.support.chain import NOW, RESIDENT, Chain, check_in, entry, event
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """The folder of a province with one lock, a gap in its records, a flawed one, and a forged one in quarantine."""
+    """Make the folder of a province with one lock.
+
+    One record is missing, one record is flawed, and a forged record is in quarantine.
+    """
     province = Province(tmp_path, "127.0.0.1", 1, clock=lambda: NOW + 5)
     chain = Chain(province.keys.sealing_public)
     province.register_lock(

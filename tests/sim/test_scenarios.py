@@ -31,7 +31,7 @@ def run(story: Story, seed: int = 1, runtime: str = "micropython", folder: Path 
 
 
 EXPECTED: dict[str, tuple[int, int] | None] = {
-    # scenario: (openings, records) after its story, with any seed; None where the seed decides how many
+    # (openings, records) after each scenario. None means that the numbers depend on the seed.
     "first-checkin": (1, 1),
     "two-guests": (2, 2),
     "stranger": (0, 0),
@@ -119,13 +119,13 @@ def test_a_story_without_promises_is_not_ok() -> None:
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedProcess[str], Path]:
-    """The output of a run, and the folder that it kept."""
+    """Return the output of a run, and the folder that the run kept."""
     folder = tmp_path_factory.mktemp("kept")
     return command("run", "first-checkin", "--json", "--seed", "5", "--keep", str(folder)), folder
 
 
 FREE_AT_READY = 112_000
-"""Bytes of heap that must be free when a lock is ready. With less, repeated broken taps run out of memory."""
+"""Bytes of heap that must be free when a lock is ready. With fewer bytes, repeated broken taps run out of memory."""
 
 
 def test_a_lock_that_is_ready_has_heap_for_a_tap(kept: tuple[subprocess.CompletedProcess[str], Path]) -> None:

@@ -1,4 +1,4 @@
-"""The timeline has the order of cause and effect, even if the reports of a channel come late."""
+"""The timeline shows each cause before its effect, even if the reports of a channel come late."""
 
 import asyncio
 import io
@@ -75,7 +75,7 @@ def test_a_signal_is_what_board_lit_and_sounded() -> None:
 
 
 class Screen(io.StringIO):
-    """Keeps what is printed, and sets `shown` once `word` is in it."""
+    """Keeps all printed text, and sets `shown` once this text contains `word`."""
 
     def __init__(self, word: str = "") -> None:
         super().__init__()

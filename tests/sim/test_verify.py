@@ -20,7 +20,7 @@ RUNTIMES = ("cpython", "micropython")
 
 
 def content(case: Case) -> dict[str, Any]:
-    """FILE's content for a case of the verifier's tests."""
+    """Return FILE's content for a case of the verifier's tests."""
     return {
         "device_response": case.device_response.hex(),
         "session_transcript": case.session_transcript.hex(),
@@ -49,7 +49,10 @@ class Verdict:
 
 @pytest.fixture
 def judge(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
-    """Runs the command on a FILE with the given content: an object, or bytes as they are."""
+    """Return a function that runs the command on a FILE with the given content.
+
+    The content is an object, which is written as JSON, or bytes.
+    """
 
     def run(held: Any, runtime: str = "cpython") -> Verdict:
         file = tmp_path / "case.json"
@@ -61,11 +64,11 @@ def judge(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
         code = main(["verify", str(file), "--runtime", runtime])
         output = capsys.readouterr()
         verdict = Verdict(code, output.out)
-        # An error about FILE is also printed for people. A verdict on a document is not an error of the command.
+        # An error about FILE is also printed on stderr. A bad verdict on a document is not an error of the command.
         assert output.err.startswith(f"{verdict.error}: ") if code == 2 else output.err == ""
         return verdict
 
-    run.on = run_on  # type: ignore[attr-defined]  # one fixture, two ways in
+    run.on = run_on  # type: ignore[attr-defined]  # tests call either function
     return run
 
 

@@ -29,14 +29,14 @@ class Host:
         self.heard += data
 
     async def say(self, data: bytes | str, seconds: float = 0.5) -> str:
-        """The bytes that come back within so many seconds, in hex."""
+        """Send `data`, and return the bytes that come back within `seconds`, in hex."""
         self.heard = b""
         self.board.hear(bytes.fromhex(data) if isinstance(data, str) else data)
         await asyncio.sleep(seconds)
         return self.heard.hex()
 
     async def command(self, content: str, seconds: float = 0.5) -> str:
-        """The content of the response to a command (both without TFI), after its ACK."""
+        """Send a command, check its ACK, and return the content of the response (both without TFI)."""
         data = b"\xd4" + bytes.fromhex(content)
         head = bytes((len(data), -len(data) & 0xFF)) if len(data) < 256 else b"\xff\xff" + len(data).to_bytes(2, "big")
         head += bytes((-sum(head[2:]) & 0xFF,)) if len(data) >= 256 else b""
@@ -98,7 +98,7 @@ def test_each_command_answers_as_the_manual_says() -> None:
             "52 00": "5300",
             "54 01": "5527",
             "4a 01 00": "4b00",
-            "06 6339": "0726",  # the REQA that no card answered
+            "06 6339": "0726",  # this register still holds the REQA that no card answered
             "4a 01 03 00": "4b00",
             "4a 03 00": "error",
             "42": "error",
@@ -132,7 +132,7 @@ def test_a_damaged_frame_is_not_acknowledged() -> None:
 def test_an_ack_ends_the_command_that_runs_and_a_nack_repeats_the_last_answer() -> None:
     async def story(host: Host) -> None:
         assert await host.command("14 01 00 00") == "15"
-        assert await host.say("0000ff04fcd44a0100e100", 5) == ACK  # this looks for a card for ever
+        assert await host.say("0000ff04fcd44a0100e100", 5) == ACK  # this command looks for a card for ever
         assert await host.say("0000ff00ff00") == ""
         assert host.board.chip.aborted == 1
         assert await host.command("00 00 61") == "010061"
@@ -197,7 +197,8 @@ def test_after_a_look_that_found_nobody_the_chip_sends_seven_bits_and_no_crc() -
         assert (await host.command("12 00"), (await host.command("4a 01 00"))[:4]) == ("13", "4b01")
         assert await host.command("06 6302 6303 633d") == "07808000"
         await host.command("08 6303 00")
-        assert await host.command("42 e080") == "4300" + "0578008000" + "5315"  # the host has to check the card's CRC
+        # The answer ends with the card's CRC, which the host must check.
+        assert await host.command("42 e080") == "4300" + "0578008000" + "5315"
 
     with_host(story)
 
@@ -219,7 +220,7 @@ def test_targets_are_listed_selected_and_released() -> None:
         host.board.antenna.bring(second)
         assert (
             await host.command("4a 02 00") == "4b0101000420040878797a"
-        )  # the first card speaks ISO-DEP, and no longer answers this
+        )  # the first card speaks ISO-DEP already, so it does not answer this command
         assert await host.command("32 01 00") == "33"
         assert states() == ("off", "off")
         assert await host.command("4a 02 00") == "4b020100042004086162630200042004" + "0878797a"
@@ -236,7 +237,8 @@ def test_the_chips_own_iso_dep_reads_and_writes_in_frames_of_64_bytes() -> None:
         await host.command("14 01 00 00")
         card = Card(b"\x08abc", Traits(fwi=4))
         host.board.antenna.bring(card)
-        assert (await host.command("4a 01 00")).endswith("0578004000")  # SetParameters' automatic RATS, with its ATS
+        # SetParameters made the chip send RATS by itself, so the response ends with the card's ATS.
+        assert (await host.command("4a 01 00")).endswith("0578004000")
         before = host.board.antenna.counts.frames
         card.answers.put_nowait(bytes(range(256)) * 2)
         said = await host.command("40 01" + "5a" * 100)
@@ -277,7 +279,7 @@ def test_what_is_paced_takes_its_time(paced: bool) -> None:
             await asyncio.sleep(0.0001)
             if scene.now() - began < 0.00015:
                 host.board.hear(bytes.fromhex("0000ff02fed4022a00"))
-        assert (scene.now() - began > 0.0015) is paced  # 19 bytes of ACK and answer at 115200 baud
+        assert (scene.now() - began > 0.0015) is paced  # ACK and answer have 19 bytes, at 115200 baud
 
     with_host(story, paced=paced)
 
@@ -308,7 +310,7 @@ def test_a_selected_card_that_hears_reqa_says_nothing_and_answers_the_next() -> 
     async def story(host: Host) -> None:
         await host.command("14 01 00 00")
         await host.command("12 00")
-        await host.command("32 05 01 00 00")  # one try
+        await host.command("32 05 01 00 00")  # each command looks once
         host.board.antenna.bring(Card(b"\x08abc"))
         assert (await host.command("4a 01 00")).startswith("4b01")
         assert await host.command("4a 01 00") == "4b00"

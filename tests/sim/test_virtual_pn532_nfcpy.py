@@ -1,4 +1,4 @@
-"""nfcpy, which is written for real chips, reads a phone through the virtual chip over a serial port."""
+"""nfcpy reads a phone through the virtual chip over a serial port. nfcpy is written for real chips."""
 
 import asyncio
 import logging
@@ -13,7 +13,7 @@ from tests.support import tap
 
 
 def read_tag(port: str) -> dict[str, Any]:
-    """What nfcpy finds on `port`."""
+    """Return the facts that nfcpy reads from a tag on `port`."""
     clf = nfc.ContactlessFrontend()
     clf.device = pn532.init(transport.TTY(port))
     try:
