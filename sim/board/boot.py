@@ -1,8 +1,9 @@
-"""Boots the lock: mounts its file system, then runs the firmware. `start.py` calls it, on either runtime.
+"""Boots the lock: mounts its file system, then runs the firmware. `start.py` calls `boot` on both runtimes.
 
-`python -m sim` and the tests start it with the module path and the environment of `sim.board.interpreter`. The
+`python -m sim` and the tests start the lock with the module path and the environment of `sim.board.interpreter`. The
 variables MOORING_FLASH, MOORING_BOARD, MOORING_UART1 and MOORING_RADIO say where flash, pins, UART and radio are.
-MOORING_FAULT names a fault to plant. MOORING_RADIO_HOSTILE is the seed of a radio whose events come at bad moments.
+MOORING_FAULT names a fault to plant. If MOORING_RADIO_HOSTILE is set, the radio's events come at bad moments, and the
+variable is the seed by which these moments are chosen.
 """
 
 import os
@@ -14,13 +15,14 @@ if TYPE_CHECKING:
 
 MOUNT_POINT = "/state"
 CORRUPT_EXIT = 65
-"""Exit code when the partition is not blank and cannot be mounted. Formatting it would silently delete its content."""
+"""Exit code if the partition is not blank but cannot be mounted. It is not formatted, because formatting would silently
+delete its content."""
 
 
 def mount() -> str:
-    """Mount the state partition, formatting it if it is blank. Returns the folder that holds the lock's state.
+    """Mount the state partition. Format it first if it is blank. Returns the folder that holds the lock's state.
 
-    Ends the process with `CORRUPT_EXIT` if the partition has something other than a file system.
+    Ends the process with `CORRUPT_EXIT` if the partition is not blank and holds no file system.
     """
     if sys.implementation.name != "micropython":
         return _host_folder()
@@ -32,7 +34,7 @@ def mount() -> str:
         vfs.mount(vfs.VfsLfs2(partition), MOUNT_POINT)
     except OSError:
         if not _is_blank(partition):
-            # 0 stands for the ticks, because the firmware with its clock is not loaded yet.
+            # The line begins with 0 instead of the ticks, because the firmware's clock is not loaded yet.
             print("0 boot.corrupt partition=vfs advice=re-enrol")
             sys.exit(CORRUPT_EXIT)
         vfs.VfsLfs2.mkfs(partition)
@@ -41,10 +43,10 @@ def mount() -> str:
 
 
 def _is_blank(partition: "esp32.Partition") -> bool:
-    """Was this partition never successfully formatted?
+    """Return whether the partition holds nothing, or only the beginning of an unfinished formatting.
 
-    Formatting writes a superblock of at most 64 bytes to the start of blocks 0 and 1. A power cut in the middle leaves
-    part of that and nothing else. The first file that is written uses more than those bytes.
+    Formatting writes a superblock of at most 64 bytes to the start of block 0 and of block 1. A power cut during
+    formatting leaves a part of these bytes and nothing else. The first file that is written uses more bytes.
     """
     block = bytearray(4096)
     erased = b"\xff" * 4096
@@ -56,7 +58,7 @@ def _is_blank(partition: "esp32.Partition") -> bool:
 
 
 def _host_folder() -> str:
-    """CPython has no littlefs, so a folder beside the image takes its place."""
+    """Return the folder that replaces littlefs on CPython. It is beside the image."""
     from sim.board import cpython_runtime
 
     cpython_runtime.install()
@@ -66,7 +68,7 @@ def _host_folder() -> str:
 
 
 def boot() -> None:
-    """Mount, and run the firmware."""
+    """Mount the file system, and run the firmware."""
     state = mount()
     if sys.implementation.name == "micropython":
         import bluetooth

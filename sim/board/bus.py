@@ -1,8 +1,8 @@
-"""The host's end of the board bus: reports of the lock's pins and of its journal's flash, and control of its inputs.
+"""The host's end of the board bus. It gets reports of the lock's pins and its journal's flash, and sets its inputs.
 
-The stand-ins connect here (MOORING_BOARD) and send a JSON line for each change, numbered in the order of the changes.
-If the watchdog is not fed in time, `on_watchdog` is called. It should kill the lock, because a stuck process cannot
-reset itself.
+The stand-ins connect to the bus (MOORING_BOARD) and send a JSON line for each change. The lines are numbered in the
+order of the changes. If the watchdog is not fed in time, `on_watchdog` is called. That function should kill the lock,
+because a stuck process cannot reset itself.
 """
 
 import asyncio
@@ -22,10 +22,11 @@ PinName = int | str
 
 @dataclass(frozen=True)
 class BoardEvent:
-    """One line from the board: `at` is the host's `time.monotonic()`, `ticks` the lock's milliseconds.
+    """One line from the board. `at` is the host's `time.monotonic()`, and `ticks` is the lock's milliseconds.
 
-    `boot` counts the boots of the board from 1, and `number` the lines of a boot from 1. Line 0 is the host's own, at
-    the beginning of a boot. Its `facts["journal"]` is the content of the journal's partition then, compressed.
+    `boot` is the number of the boot, from 1. `number` is the number of the line within its boot, from 1. At the
+    beginning of each boot, the host adds a line 0. In this line, `facts["journal"]` is the compressed content of the
+    journal's partition.
     """
 
     at: float
@@ -36,13 +37,14 @@ class BoardEvent:
 
 
 _POWER_OFF = 1 << 30
-"""Number of the lines that the host adds when the power ends. It is higher than any number of the board."""
+"""Number of each line that the host adds when the power ends. It is higher than any number from the board."""
 
 
 class BoardBus:
-    """Collects the events of one lock, over all its reboots.
+    """Collects the events of one lock, over all its boots.
 
-    `values` is the last known level of each output. `journal` returns the content of the journal's partition.
+    `values` has the last known level of each output. `journal` is a function that returns the content of the journal's
+    partition.
     """
 
     def __init__(
@@ -51,13 +53,13 @@ class BoardBus:
         self.history: list[BoardEvent] = []
         self.values: dict[PinName, int] = {}
         self.address = ""
-        """The value for MOORING_BOARD, once `listening`."""
+        """The value for MOORING_BOARD. It is set while the bus is `listening`."""
         self.on_watchdog = on_watchdog
         self.boots = 0
-        """How often a board has connected."""
+        """Number of times that a board has connected."""
         self._journal = journal
         self.expired = 0
-        """How often the watchdog was not fed in time."""
+        """Number of times that the watchdog was not fed in time."""
         self._inputs: dict[PinName, int] = {}
         self._changed = asyncio.Condition()
         self._writer: asyncio.StreamWriter | None = None
@@ -66,7 +68,7 @@ class BoardBus:
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator["BoardBus"]:
-        """Serve the board on a loopback port of the system's choice."""
+        """Serve the board on a loopback port that the system chooses."""
         async with serving(self._serve) as self.address:
             try:
                 yield self
@@ -74,15 +76,16 @@ class BoardBus:
                 self._stop_watchdog()
 
     def set_input(self, pin: PinName, value: int) -> None:
-        """Set an input of the lock. It stays so over reboots."""
+        """Set an input of the lock. The input keeps its value over reboots."""
         self._inputs[pin] = value
         if self._writer is not None:
             self._writer.write(_line(pin, value))
 
     async def wait_for(self, pin: PinName, value: int, *, since: int | None = None) -> BoardEvent:
-        """The first report in `history[since:]` that output `pin` is at `value`. Waits for it if there is none yet.
+        """Return the first report in `history[since:]` that output `pin` is at `value`. Wait for this report if needed.
 
-        Without `since`: if the output is at `value` now, the last report of it, else the next one. Raises TimeoutError.
+        Without `since`, return the last report of the output if the output is at `value` now. Otherwise wait for the
+        next report that it is at `value`. Raises TimeoutError after HANG_SECONDS.
         """
         start = len(self.history) if since is None else since
 
@@ -99,7 +102,7 @@ class BoardBus:
         return found
 
     def changes(self, pin: PinName) -> list[BoardEvent]:
-        """All reported levels of one output, oldest first."""
+        """Return all reports of the levels of one output, oldest first."""
         return [event for event in self.history if event.facts.get("pin") == pin]
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -107,20 +110,20 @@ class BoardBus:
         self.boots += 1
         boot = self.boots
         if self._journal is not None:
-            # Meanwhile the board waits for its inputs, so it does not change its flash.
+            # The board does not change its flash during this copy, because it still waits for its inputs.
             await self._take({"journal": zlib.compress(self._journal(), 1)}, boot)
         for pin, value in self._inputs.items():
             writer.write(_line(pin, value))
         writer.write(b"\n")
         try:
-            # If the last line is incomplete, the board lost its power while it wrote the line.
+            # If the last line is incomplete, the board lost its power while it was writing this line.
             while (line := await reader.readline()).endswith(b"\n"):
                 await self._take(json.loads(line), boot)
         finally:
             if self._writer is writer:
                 self._writer = None
                 self._stop_watchdog()
-                # Without power every output goes to 0. The board can no longer report that.
+                # Without power, every output goes to 0. The board can no longer report it, so the host adds the lines.
                 for pin, level in list(self.values.items()):
                     if level:
                         await self._take({"pin": pin, "value": 0, "power": "off", "n": _POWER_OFF}, boot)

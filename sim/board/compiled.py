@@ -1,8 +1,8 @@
 """Compiles the lock's software for the interpreter here, with the same tools as for a chip.
 
 A chip gets compiled modules without the sentences of errors, and so does the lock here. The stand-ins are compiled too,
-because on the chip they are no Python at all. Compiled modules leave no names of local variables on the heap, and the
-compiler leaves no gaps there.
+because the modules that they replace are not Python on the chip. Compiled modules need no heap for the names of local
+variables, and no compiler runs that would leave gaps in the heap.
 """
 
 import fcntl
@@ -23,21 +23,21 @@ from tools.software import compile_lean, find_program, lean_sources, sources
 from tools.terse import terse
 
 NAMES = "names.json"
-"""A file beside the compiled modules: the short name that `tools.short_names` gave each name. Tests look names up."""
+"""File beside the compiled modules with the short name that `tools.short_names` gave each name. Tests read it."""
 
 _MACHINES = {"x86_64": "x64", "AMD64": "x64"}
-"""The architecture for `mpy-cross -march`, by machine. Viper code is compiled for it."""
+"""Architecture for `mpy-cross -march`, by the name of the machine. Viper code is compiled for this architecture."""
 _BOARD = "__init__", "boot", "faults", "hostile_radio", "layout", "line", "memory_flash", "nor_flash"
 _SIM = ("sim/__init__.py", *(f"sim/board/{name}.py" for name in _BOARD))
-"""The modules that the stand-ins import and that boot the lock."""
+"""Files of `sim` that boot the lock or that the stand-ins import."""
 
 
 @cache
 def folder(root: Path, program: str) -> Path | None:
-    """The folder with the compiled modules of the checkout `root`. They are made if needed.
+    """Return the folder with the compiled modules of the checkout `root`. Compile them first if needed.
 
-    None if there is no mpy-cross, or if `program`, a MicroPython, cannot run what mpy-cross makes. Then the lock runs
-    the sources, which need more of the heap.
+    Returns None if there is no mpy-cross, or if the MicroPython `program` cannot run the output of mpy-cross. Then the
+    lock runs the sources, which need more heap.
     """
     architecture = _MACHINES.get(platform.machine())
     try:
@@ -58,7 +58,7 @@ def folder(root: Path, program: str) -> Path | None:
     made = root / "build" / "lock" / digest.hexdigest()[:24]
     made.parent.mkdir(parents=True, exist_ok=True)
     with (made.parent / "lock").open("w") as turn:
-        fcntl.flock(turn, fcntl.LOCK_EX)  # one of several processes compiles, the others wait for it
+        fcntl.flock(turn, fcntl.LOCK_EX)  # if several processes come here, one compiles and the others wait
         if not made.is_dir():
             lean, names = lean_sources(content)
             _make(made, {**compile_lean(lean, architecture), NAMES: json.dumps(names).encode()})
@@ -66,7 +66,7 @@ def folder(root: Path, program: str) -> Path | None:
 
 
 def _speak_alike(program: str, compiler: str) -> bool:
-    """Do interpreter and compiler have the same version of the .mpy form?"""
+    """Do the interpreter `program` and the `compiler` use the same version of the .mpy format?"""
     script = "import sys; form = getattr(sys.implementation, '_mpy', 0); print('%d.%d' % (form & 255, form >> 8 & 3))"
     runs = subprocess.run([program, "-c", script], capture_output=True, text=True, check=False)
     says = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False)
@@ -74,7 +74,7 @@ def _speak_alike(program: str, compiler: str) -> bool:
 
 
 def _make(made: Path, modules: dict[str, bytes]) -> None:
-    """Write all of the file, or nothing."""
+    """Write all `modules` to the folder `made`, or nothing."""
     with tempfile.TemporaryDirectory(dir=made.parent) as temporary:
         whole = Path(temporary, "whole")
         for path, content in modules.items():

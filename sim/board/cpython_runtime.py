@@ -7,10 +7,10 @@ from typing import Any
 
 
 class DeviceStream:
-    """A stream over a device object, as MicroPython's `asyncio.StreamReader(uart)` is one.
+    """A stream over a device object, like MicroPython's `asyncio.StreamReader(uart)`.
 
-    The device has `read` and `write`, and says when there is something to read: by `fileno`, a descriptor to poll, or
-    by `readable`, a coroutine.
+    The device has `read` and `write`. It also has `fileno` or `readable`, to wait for bytes to read. `fileno` returns a
+    descriptor to poll, and `readable` is a coroutine function.
     """
 
     def __init__(self, device: Any, _extra: Any = None) -> None:
@@ -30,13 +30,13 @@ class DeviceStream:
             loop.remove_reader(self._device.fileno())
 
     async def read(self, n: int = -1) -> bytes | None:
-        """At most `n` bytes once there are any."""
+        """Wait until there are bytes to read, and return at most `n` of them."""
         await self._readable()
         data: bytes | None = self._device.read(n if n > 0 else 4096)
         return data
 
     async def readexactly(self, n: int) -> bytes:
-        """Exactly `n` bytes. Raises EOFError."""
+        """Return exactly `n` bytes. Raises EOFError if the stream ends before."""
         data = b""
         while len(data) < n:
             more = await self.read(n - len(data))
@@ -46,7 +46,7 @@ class DeviceStream:
         return data
 
     async def readline(self) -> bytes:
-        """Up to a newline."""
+        """Return the bytes up to and including a newline, or all further bytes if the stream ends before."""
         line = b""
         while not line.endswith(b"\n"):
             more = await self.read(1)
@@ -56,11 +56,11 @@ class DeviceStream:
         return line
 
     def write(self, data: bytes) -> None:
-        """Queue `data` until `drain`."""
+        """Queue `data`. `drain` writes it."""
         self._pending += data
 
     async def drain(self) -> None:
-        """Write what is queued."""
+        """Write all queued data."""
         data, self._pending = bytes(self._pending), bytearray()
         self._device.write(data)
 
@@ -90,13 +90,13 @@ _StreamReader, _StreamWriter = asyncio.StreamReader, asyncio.StreamWriter
 
 
 def install() -> None:
-    """Let `asyncio.StreamReader` and `StreamWriter` take a device. asyncio itself keeps using its own classes."""
+    """Make `asyncio.StreamReader` and `StreamWriter` accept a device. asyncio itself still uses its own classes."""
     _install(_stream_reader, _stream_writer)
 
 
 @contextmanager
 def installed() -> Iterator[None]:
-    """As `install`, for the length of a `with`."""
+    """As `install`, but only until the `with` block ends."""
     install()
     try:
         yield

@@ -1,8 +1,9 @@
-"""What an installer does with a new lock, on the lock's interpreter: make keys, pin the province, ask to enrol.
+"""Enrols a new lock on its own interpreter, as an installer does: make keys, pin the province, ask to enrol.
 
-`argv[1]` is the province's public key in hex, `argv[2]` what is wired to the lock (JSON, `protocol/fittings.cddl`), and
-`argv[3]` 32 random bytes from the laptop in hex. The radio is switched on first, because only then is the chip's
-generator a true one (ESP-IDF, Random Number Generation). Prints one line, `request <hex>` or `refused <code>`.
+`argv[1]` is the province's public key in hex. `argv[2]` is the JSON of the lock's fittings (`protocol/fittings.cddl`).
+`argv[3]` is 32 random bytes from the laptop in hex. The radio is switched on first, because the chip's generator gives
+truly random numbers only then (ESP-IDF, Random Number Generation). Prints one line, `request <hex>` or
+`refused <code>`.
 """
 
 import sys

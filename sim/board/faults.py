@@ -1,6 +1,6 @@
-"""Defects planted into the firmware before it starts (MOORING_FAULT=name). Tests show that the door stays safe.
+"""Plants defects into the firmware before it starts (MOORING_FAULT=name). Tests show that the door stays safe.
 
-Each defect replaces one or two methods. All else is the firmware that ships.
+Each defect replaces a few methods. Everything else is the firmware that ships.
 """
 
 TYPE_CHECKING = False
@@ -13,11 +13,12 @@ if TYPE_CHECKING:
     from firmware.memory.recorder import Recorder
 
 WATCHDOG_MS = 5000
-"""The watchdog's time once a lock hangs. It is shorter than the true one, and longer than the strike's pulse."""
+"""Time limit of the watchdog, in milliseconds, after a lock hangs. It is shorter than the firmware's limit, and longer
+than the strike's pulse."""
 
 
 def _stuck_open() -> None:
-    """The event loop hangs from the moment the strike opens."""
+    """Make the event loop hang as soon as the strike opens."""
     from machine import WDT
 
     from firmware.hardware.strike import Strike
@@ -34,7 +35,7 @@ def _stuck_open() -> None:
 
 
 def _crashed_task() -> None:
-    """The task that makes records fails as soon as it has something to do."""
+    """Make the recorder's task fail as soon as it has work to do."""
     from firmware.memory.recorder import Recorder
 
     def crashed(self: "Recorder") -> bool:
@@ -44,7 +45,7 @@ def _crashed_task() -> None:
 
 
 def _crashed_boot() -> None:
-    """Opening the flash fails with an unexpected error."""
+    """Make the opening of the flash fail with an unexpected error."""
     from firmware.memory.journal import Journal
 
     def crashed(self: "Journal") -> None:
@@ -54,7 +55,7 @@ def _crashed_boot() -> None:
 
 
 def _opens_first() -> None:
-    """The strike opens before the record is made."""
+    """Make the strike open before the record is made."""
     from firmware.door.door import Door
     from firmware.hardware.strike import Strike
     from firmware.memory.recorder import Recorder
@@ -71,7 +72,7 @@ def _opens_first() -> None:
         records(self, decision)
 
     def opened(self: Strike) -> None:
-        """Do nothing, because the strike is open already."""
+        """Do nothing, because the strike is already open."""
 
     setattr(Door, "serve", remembered)  # noqa: B010
     setattr(Recorder, "opening", late)  # noqa: B010
@@ -87,5 +88,5 @@ _FAULTS: "dict[str, Callable[[], None]]" = {
 
 
 def plant(name: str) -> None:
-    """Plant the fault of that name. Raises KeyError."""
+    """Plant the fault `name`. Raises KeyError if there is no such fault."""
     _FAULTS[name]()

@@ -12,7 +12,7 @@ from sim.board import layout
 
 @dataclass(frozen=True)
 class Operations:
-    """Operations on the flash since the board last booted. `cut` says that its power was cut."""
+    """Number of operations on the flash since the board's last boot. `cut` says whether the power was cut."""
 
     programs: int
     erases: int
@@ -21,12 +21,15 @@ class Operations:
 
     @property
     def total(self) -> int:
-        """Programs and erases. In the same run, MOORING_POWER_CUT can be any number up to this."""
+        """Number of programs and erases. If the run is repeated, MOORING_POWER_CUT can be any number up to this one."""
         return self.programs + self.erases
 
 
 def create(path: Path) -> Path:
-    """Write a blank (erased) image to `path`, over any older one, and make its folder if needed. Returns `path`."""
+    """Write a blank (erased) image to `path`, and make its folder if needed. Returns `path`.
+
+    An older image at `path` is overwritten.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(bytes([layout.ERASED]) * layout.IMAGE_SIZE)
     Path(f"{path}{layout.OPERATIONS_SUFFIX}").unlink(missing_ok=True)
@@ -34,7 +37,10 @@ def create(path: Path) -> Path:
 
 
 def partition(path: Path, label: str) -> bytes:
-    """Contents of one partition. Raises ConfigError `flash.partition`, `flash.image`."""
+    """Return the content of the partition `label`.
+
+    Raises ConfigError `flash.partition` for an unknown label, `flash.image` if the image has a wrong size.
+    """
     image = path.read_bytes()
     if len(image) != layout.IMAGE_SIZE:
         raise ConfigError("flash.image", f"{path.name} is not a flash image of {layout.IMAGE_SIZE} bytes")
@@ -45,14 +51,17 @@ def partition(path: Path, label: str) -> bytes:
 
 
 def journal(path: Path, settings: Mapping[str, str]) -> bytes:
-    """Contents of the journal's partition. `settings`, the environment of the stand-ins, may make it smaller."""
+    """Return the content of the journal's partition. `settings` is the environment of the stand-ins.
+
+    A setting may make the partition smaller.
+    """
     size = int(settings.get("MOORING_JOURNAL_SECTORS", 0)) * layout.SECTOR
     held = partition(path, "journal")
     return held[:size] if size else held
 
 
 def operations(path: Path) -> Operations:
-    """Counters since the last boot with this image. All are zero if there was none."""
+    """Return the counters since the last boot with this image, or zeros if no board has booted with it."""
     counters = Path(f"{path}{layout.OPERATIONS_SUFFIX}")
     if not counters.exists() or counters.stat().st_size < struct.calcsize(layout.OPERATIONS_FORMAT):
         return Operations(0, 0, 0, False)
@@ -61,8 +70,8 @@ def operations(path: Path) -> Operations:
 
 
 def power_was_cut(status: int) -> bool:
-    """Is `status` the returncode (as in `subprocess`) of a board whose power was cut?
+    """Is `status`, a returncode as in `subprocess`, that of a board whose power was cut?
 
-    The CPython runtime exits with 66. MicroPython cannot exit without cleaning up, so SIGPWR ends it.
+    The CPython runtime then exits with 66. MicroPython cannot exit without cleaning up, so SIGPWR ends its process.
     """
     return status == layout.POWER_CUT_EXIT or status == -getattr(signal, "SIGPWR", signal.SIGKILL)

@@ -1,9 +1,10 @@
 """Delivers events of the radio at bad moments (MOORING_RADIO_HOSTILE=seed).
 
-On the chip, events come in a task of their own, so they can come at any moment. The stand-in alone delivers them only
-between two steps of the event loop. Here each event waits for a moment while the firmware works: before or after a
-call of the stack or of the crypto, when it reads the clock, or when it prints. The seed chooses the moment. Events
-that still wait when the loop is idle come then. So none is lost, and they stay in order.
+On the chip, a separate task delivers the events, so an event can arrive at any moment. The stand-in alone delivers
+events only between two steps of the event loop. This module holds each event back until a moment at which the firmware
+is working. Such moments are just before and just after the firmware calls the Bluetooth stack or the crypto, reads the
+clock, or prints. The seed chooses the moment. When the event loop is idle, waiting events are delivered too. So no
+event is lost, and all events stay in order.
 """
 
 import asyncio
@@ -38,14 +39,14 @@ class _Events:
             self._idle = asyncio.create_task(self._when_idle())
 
     def forget(self) -> None:
-        """The radio is off: drop the events that still wait."""
+        """Drop the events that still wait, because the radio is off."""
         self._waiting.clear()
 
     def moment(self) -> None:
-        """Perhaps deliver the first event that waits; never from within a handler.
+        """Perhaps deliver the first waiting event. Never deliver an event while a handler is running.
 
-        It is only one at a time. In the few instructions between a check and a call, a connection cannot end and
-        another begin.
+        At most one event is delivered at each moment. In the few instructions between a check and a call, a connection
+        cannot end and a new connection also begin.
         """
         if self._waiting and not self._delivering:
             self._state = (self._state * 1103515245 + 12345) & 0x3FFFFFFF
@@ -69,7 +70,7 @@ class _Events:
 
 
 def plant(seed: int) -> None:
-    """Make events come at bad moments from now on. Call it before the radio is switched on."""
+    """Deliver events at bad moments from now on. Call this function before the radio is switched on."""
     from firmware import crypto
     from firmware.hardware import ticks
 

@@ -13,18 +13,18 @@ from protocol.errors import ConfigError
 from sim.board import compiled
 
 ROOT = Path(__file__).resolve().parents[2]
-"""The checkout. The lock imports `firmware` and `protocol` from here."""
+"""Folder of the checkout. The lock imports `firmware` and `protocol` from this folder."""
 
 STAND_INS = ROOT / "sim" / "board" / "modules"
 HEAP = "512k"
-"""Heap of the lock. Objects here are twice as large as on the chip, so it corresponds to less there."""
+"""Heap of the lock. Objects here are twice as large as on the chip, so this heap corresponds to a smaller one there."""
 SOURCES_HEAP = "768k"
-"""The heap where there is no compiler for this machine. The sources need more of it than compiled modules."""
+"""Heap of the lock if there is no compiler for this machine. Sources need more heap than compiled modules."""
 
 
 @dataclass(frozen=True)
 class Interpreter:
-    """A program that can run the lock. `runtime` is "micropython" or "cpython", `version` its own version."""
+    """A program that can run the lock. `runtime` is "micropython" or "cpython". `version` is the program's version."""
 
     runtime: str
     version: str
@@ -32,18 +32,18 @@ class Interpreter:
 
     @property
     def heap(self) -> str | None:
-        """The size of the lock's heap, as the interpreter's option has it. None on CPython, where there is no limit."""
+        """Size of the lock's heap, in the form of the interpreter's option. None on CPython, which has no limit."""
         if self.runtime != "micropython":
             return None
         return SOURCES_HEAP if compiled.folder(ROOT, self.program) is None else HEAP
 
     def command(self, script: Path, *arguments: str) -> list[str]:
-        """Command line that runs `script` with `arguments`."""
+        """Return the command line that runs `script` with `arguments`."""
         heap = [] if self.heap is None else ["-X", f"heapsize={self.heap}"]
         return [self.program, *heap, str(script), *arguments]
 
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
-        """The process environment, with the lock's module path and `extra`."""
+        """Return the environment of this process, with the lock's module path and `extra` added."""
         paths = [str(ROOT), str(STAND_INS)]
         variable = "PYTHONPATH"
         if self.runtime == "micropython":
@@ -59,7 +59,10 @@ class Interpreter:
 
 @cache
 def find(runtime: str = "micropython") -> Interpreter:
-    """The interpreter for `runtime`. Raises ConfigError `interpreter.missing`, with what to do."""
+    """Return the interpreter for `runtime`.
+
+    Raises ConfigError `interpreter.missing` if it is not installed. The message says what to do.
+    """
     if runtime == "cpython":
         return Interpreter("cpython", sys.version.split()[0], sys.executable)
     beside = Path(sys.executable).parent / "micropython"

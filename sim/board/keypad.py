@@ -1,4 +1,4 @@
-"""A Wiegand keypad in 8-bit mode: each key is a burst of eight pulses on two wires."""
+"""A Wiegand keypad in 8-bit mode. It sends each key as a burst of eight pulses on two wires."""
 
 from sim.board.bus import BoardBus
 
@@ -13,7 +13,7 @@ class WiegandKeypad:
         self._wires = (d0, d1)
 
     def press(self, key: str) -> None:
-        """Send one key: its value in the low four bits, their complement in the high four."""
+        """Send one key. The low four bits are the key's value, and the high four bits are their complement."""
         value = _VALUES[key]
         self.send(f"{(15 - value) << 4 | value:08b}")
 

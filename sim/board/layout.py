@@ -1,16 +1,17 @@
-"""The layout of the lock's flash. Both the stand-in `esp32` and the host's code use it, on either runtime.
+"""The layout of the lock's flash. The stand-in `esp32` and the host's code use it, on both runtimes.
 
-One image file has the partitions one after the other, as a partition table on the chip would place them.
+The image file has the partitions one after the other, as a partition table on the chip would place them.
 """
 
 SECTOR = 4096
-"""Smallest unit that can be erased, in bytes. It is also the block size of the partitions."""
+"""Size in bytes of a sector, the smallest unit that can be erased. It is also the block size of the partitions."""
 
 APP, DATA = 0, 1
 """Partition types of ESP-IDF."""
 
 PARTITIONS = (
-    # label, type, subtype, offset, size. 0x81 is ESP-IDF's data subtype for a file system, 0x40 the first free one.
+    # label, type, subtype, offset, size. 0x81 is ESP-IDF's data subtype for a file system. 0x40 is the first subtype
+    # that ESP-IDF leaves free.
     ("vfs", DATA, 0x81, 0, 512 * 1024),
     ("journal", DATA, 0x40, 512 * 1024, 256 * 1024),
 )
@@ -20,7 +21,8 @@ ERASED = 0xFF
 
 OPERATIONS_SUFFIX = ".ops"
 OPERATIONS_FORMAT = "<QQQQ"
-"""Counters in a file beside the image, since the last boot: programs, erases, bytes programmed, 1 if power was cut."""
+"""Format of the file with the counters since the last boot: programs, erases, bytes programmed, 1 if power was cut. The
+file is beside the image, and has OPERATIONS_SUFFIX after the image's name."""
 
 POWER_CUT_EXIT = 66
 WATCHDOG_EXIT = 70

@@ -1,4 +1,4 @@
-"""The stand-ins' lines to the host: TCP connections, and the board bus over one. Runs on both runtimes of the lock."""
+"""Connects the stand-ins to the host by TCP. One connection is the line to the board bus. Runs on both runtimes."""
 
 import json
 import os
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 def const(value: int) -> int:
-    """As `protocol.const`, which a blank board does not have."""
+    """As `protocol.const`. A blank board does not have `protocol`."""
     return value
 
 
 def uptime() -> int:
-    """This machine's clock in milliseconds."""
-    # Looked up by name, because each runtime has only one of the two functions.
+    """Return this machine's clock in milliseconds."""
+    # The function is looked up by name, because each runtime has only one of the two functions.
     return int(getattr(time, "ticks_ms")() if _MICROPYTHON else time.monotonic_ns() // 1_000_000)  # noqa: B009
 
 
@@ -29,26 +29,26 @@ _passed = [0]
 
 
 def ticks() -> int:
-    """The lock's milliseconds: this machine's clock, plus what the host adds at once by the input "ticks"."""
+    """Return the lock's milliseconds: this machine's clock, plus the time that the host added by the input "ticks"."""
     if _MICROPYTHON:
         return int(getattr(time, "ticks_add")(uptime(), _passed[0]))  # noqa: B009
     return uptime() + _passed[0]
 
 
 def connect(address: str) -> socket.socket:
-    """A connection to "host:port". Raises OSError."""
+    """Connect to "host:port". Returns the socket. Raises OSError if it fails."""
     host, _, port = address.rpartition(":")
     connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     connection.connect(socket.getaddrinfo(host, int(port))[0][-1])
     if not _MICROPYTHON:
-        # Otherwise each small message would wait 40 ms for an acknowledgement.
+        # Without this option, each small message would wait 40 ms for an acknowledgement.
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return connection
 
 
 def send(connection: "Any", data: bytes) -> None:
-    """Send all of `data`. Raises OSError."""
-    # MicroPython's socket is a stream. Its `write` sends everything, its `send` may not.
+    """Send all of `data`. Raises OSError if it fails."""
+    # MicroPython's socket is a stream. Its `write` sends all bytes. Its `send` may send only some of them.
     if _MICROPYTHON:
         connection.write(data)
     else:
@@ -56,9 +56,10 @@ def send(connection: "Any", data: bytes) -> None:
 
 
 class BoardLine:
-    """The line to the board bus, `sim.board.bus`, if MOORING_BOARD names one. The lock goes on if the host goes away.
+    """The line to the board bus (`sim.board.bus`), if MOORING_BOARD names a bus.
 
-    `line` returns the one that all stand-ins share. So all their reports are numbered in one sequence.
+    If the host goes away, the lock goes on. All stand-ins share the object that `line` returns. So all their reports
+    are numbered in one sequence.
     """
 
     def __init__(self) -> None:
@@ -66,19 +67,20 @@ class BoardLine:
         self.levels: dict[Any, Any] = {}
         self.socket: Any = None
         self._rest = b""
-        # Taking a number is one step of the interpreter. So the callback of a timer cannot take the same number.
+        # The interpreter takes a number in a single step. So a timer's callback cannot take the same number.
         self._next = iter(range(1, 1 << 30))
         address = os.getenv("MOORING_BOARD")
         if address:
             self.socket = connect(address)
             self._poll = select.poll()
             self._poll.register(self.socket, select.POLLIN)
-            # A chip knows its inputs from the first moment on. The host ends the list of inputs with an empty line.
+            # Wait for all inputs, because a chip knows its inputs from the first moment on. The host ends the list of
+            # inputs with an empty line.
             while self.socket is not None and None not in self.levels:
                 self._take(self.socket.recv(1024))
 
     def report(self, **facts: "Any") -> None:
-        """Send one event, with the time and its number in this boot."""
+        """Send one event, with the time and the event's number in this boot."""
         if self.socket is None:
             return
         facts["n"] = next(self._next)
@@ -89,7 +91,7 @@ class BoardLine:
             self.socket = None
 
     def take_inputs(self) -> None:
-        """Apply the inputs that the host has set since. Never waits."""
+        """Apply the inputs that the host has set since the last call. Never waits."""
         while self.socket is not None and self._poll.poll(0):
             self._take(self.socket.recv(1024))
 
@@ -109,11 +111,11 @@ class BoardLine:
                 pin.set_from_outside(facts["value"])
 
 
-_lines: "list[BoardLine]" = []  # one at most
+_lines: "list[BoardLine]" = []  # at most one line
 
 
 def line() -> BoardLine:
-    """The board's one line to the host. It connects when the first stand-in asks for it."""
+    """Return the board's only line to the host. The first call connects it."""
     if not _lines:
         _lines.append(BoardLine())
     return _lines[0]

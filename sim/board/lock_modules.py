@@ -1,9 +1,10 @@
-"""The lock's own set of modules, so that many locks can run in one CPython process and share nothing.
+"""A separate set of modules for each lock, so that many locks can run in one CPython process and share no state.
 
-Some things exist once in a lock, and the firmware keeps them in modules: the generator's secret, the last lines of the
-console, the one radio. So each lock imports `firmware` and the stand-ins into a table of its own here. `protocol` has
-no state and is shared. The firmware also uses things of the process: environment, console, standard input, event loop,
-sockets, exit. For those each lock has its own copies of `os`, `sys`, `asyncio` and a few other modules.
+A lock has only one of some things, and the firmware keeps their state in modules: the generator's secret, the last
+lines of the console, and the radio. So each lock here imports `firmware` and the stand-ins into its own table of
+modules. `protocol` has no state and is shared. The firmware also uses parts of the process: environment, console,
+standard input, event loop, sockets and exit. For these, each lock has its own copies of `os`, `sys`, `asyncio` and a
+few other modules.
 """
 
 import asyncio
@@ -22,12 +23,12 @@ from typing import Any
 from sim.board.interpreter import ROOT, STAND_INS
 
 _OWN = ("firmware", "sim")
-"""Packages of which each lock has modules of its own."""
+"""Packages whose modules are imported separately for each lock."""
 _STAND_INS = ("machine", "bluetooth", "esp32")
 
 
 class LockModules:
-    """Modules of one boot of one lock. `write` is given what it prints, from the lock's thread."""
+    """The modules of one lock for one boot. `write` gets the text that the lock prints. The lock's thread calls it."""
 
     def __init__(self, environment: Mapping[str, str], write: Callable[[str], None]) -> None:
         self._write = write
@@ -36,7 +37,7 @@ class LockModules:
         self._lines: list[socket.socket] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self.dark = False
-        """Has the lock lost its power? Then nothing that it still does is seen or kept."""
+        """Has the lock lost its power? If so, its further actions are neither seen nor stored."""
         self._builtins = {**vars(builtins), "__import__": self._import, "print": self._print, "open": self._open}
         self._lent = {
             "os": _copy(os, environ=dict(environment), getenv=environment.get, _exit=self._exit),
@@ -47,7 +48,7 @@ class LockModules:
         }
 
     def load(self, name: str) -> Any:
-        """The lock's own module of that name, made if it is not there yet."""
+        """Return the lock's own module `name`. Import it first if needed."""
         if name in self._own:
             return self._own[name]
         parent, _, leaf = name.rpartition(".")
@@ -62,7 +63,7 @@ class LockModules:
         vars(module)["__builtins__"] = self._builtins
         self._own[name] = module
         try:
-            exec(_compiled(path), vars(module))  # noqa: S102  this is an import, into the lock's own table
+            exec(_compiled(path), vars(module))  # noqa: S102  this imports the module into the lock's own table
         except BaseException:
             del self._own[name]
             raise
@@ -71,10 +72,10 @@ class LockModules:
         return module
 
     def cut_power(self) -> None:
-        """From now on nothing that the lock does reaches its flash, its console or its lines; its loop stops."""
+        """Stop the lock's event loop. From now on, the lock reaches neither its flash nor its console nor its lines."""
         self.dark = True
         for line in self._lines:
-            with suppress(OSError):  # the other end may have closed it already
+            with suppress(OSError):  # the other end may already have closed the line
                 line.shutdown(socket.SHUT_RDWR)
         for file in self._files:
             file.close()
@@ -84,7 +85,7 @@ class LockModules:
                 loop.call_soon_threadsafe(loop.stop)
 
     def release(self) -> None:
-        """Close everything that the lock has left open. Call it when the thread has ended."""
+        """Close all files and lines that the lock has left open. Call this when the thread has ended."""
         for each in (*self._lines, *self._files):
             each.close()
 
@@ -142,7 +143,7 @@ def _compiled(path: Path) -> CodeType:
 
 
 def _copy(module: ModuleType, **others: Any) -> ModuleType:
-    """A module with everything in `module`, except that `others` replace or add members."""
+    """Return a copy of `module`, in which `others` replace or add members."""
     copied = ModuleType(module.__name__)
     vars(copied).update(vars(module))
     vars(copied).update(others)

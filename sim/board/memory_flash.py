@@ -1,4 +1,4 @@
-"""NOR flash in memory, behind MicroPython's extended block device interface. Runs on either runtime."""
+"""NOR flash in memory, with MicroPython's extended block device interface. Runs on both runtimes."""
 
 from sim.board import layout
 from sim.board.nor_flash import NorFlash, PowerCut
@@ -8,16 +8,16 @@ if TYPE_CHECKING:
     from typing import Any
 
     Operation = tuple[int, int, bytes | None]
-    """Name of the flash, the place in it, and the data programmed there. None: its sector was erased."""
+    """Name of the flash, the address in it, and the data programmed there, or None if the sector was erased."""
 
 SECTOR = layout.SECTOR
 
 
 class MemoryFlash(NorFlash):
-    """A partition of so many sectors: blank, or with a copy of `content`.
+    """A partition with a number of `sectors`. It is blank, or has a copy of `content`.
 
-    Each operation is appended to `log` under `name` once it is done. Several partitions can share `power`, the number
-    of operations until the power goes. A `dead` one keeps nothing that is programmed.
+    Each finished operation is appended to `log` under `name`. `power` is the number of operations that succeed before
+    the power is cut. Several partitions can share it. A partition that is `dead` ignores what is programmed.
     """
 
     def __init__(
@@ -36,11 +36,11 @@ class MemoryFlash(NorFlash):
         self.dead = False
 
     def load(self, at: int, buffer: bytearray) -> None:
-        """Fill `buffer` from `at`."""
+        """Fill `buffer` with the bytes from address `at` on."""
         buffer[:] = self.content[at : at + len(buffer)]
 
     def store(self, at: int, data: bytes) -> None:
-        """Write `data` at `at`, over what was there."""
+        """Replace the bytes from address `at` on by `data`."""
         self.content[at : at + len(data)] = data
 
     def done(self, at: int, data: "bytes | None") -> None:

@@ -1,7 +1,8 @@
-"""NOR flash: the one emulation of it, for the lock's board and for tests, on either runtime.
+"""Emulates NOR flash, for the lock's board and for tests. Runs on both runtimes.
 
-Programming clears bits and never sets them. Only erasing a sector sets them, all of them. `cut_at` = n cuts the power
-at the n-th program or erase (1 is the first). The operation is then not done, or half done if `torn`.
+Programming clears bits and never sets them. Only erasing a sector sets bits, and it sets all bits of the sector. If
+`cut_at` is n, the power is cut at the n-th program or erase, counted from 1. This operation is then half done if `torn`
+is true. Otherwise it is not done at all.
 """
 
 from sim.board import layout
@@ -14,11 +15,11 @@ _BLANK = b"\xff" * 256
 
 
 class PowerCut(Exception):  # noqa: N818  an event, not an error of the code
-    """The power went away at the chosen operation."""
+    """The power was cut at the chosen operation."""
 
 
 class NorFlash:
-    """The rules of NOR flash. A subclass keeps the bytes: it has `load` and `store`, and may have `done`."""
+    """The rules of NOR flash. A subclass stores the bytes. It defines `load` and `store`, and may define `done`."""
 
     def __init__(self) -> None:
         self.operations = self.programs = self.erases = self.programmed = 0
@@ -26,20 +27,20 @@ class NorFlash:
         self.torn = False
 
     def load(self, at: int, buffer: bytearray) -> None:
-        """Fill `buffer` from `at`."""
+        """Fill `buffer` with the bytes from address `at` on."""
 
     def store(self, at: int, data: bytes) -> None:
-        """Write `data` at `at`, over what was there."""
+        """Replace the bytes from address `at` on by `data`."""
 
     def lose_power(self) -> None:
-        """End here: no operation follows."""
+        """Stop, so that no operation follows the power cut."""
         raise PowerCut
 
     def done(self, at: int, data: "bytes | None") -> None:
-        """`data` was programmed at `at`, or the sector there was erased if it is None."""
+        """Called after `data` was programmed at `at`, or with None after the sector at `at` was erased."""
 
     def program(self, at: int, data: "Any") -> None:
-        """Clear the bits that are 0 in `data`."""
+        """Program `data` at `at`: clear each bit that is 0 in `data`."""
         self._do(at, data)
         self.programs += 1
         self.programmed += len(data)
@@ -52,18 +53,18 @@ class NorFlash:
         self.done(at, None)
 
     def apply(self, at: int, data: "Any", torn: bool = False) -> None:
-        """Do a program (or an erase, if `data` is None), or half of it. It is not counted."""
+        """Program `data`, or erase the sector if `data` is None. If `torn`, do only half of it. Nothing is counted."""
         if data is not None:
             self._program(at, _half(data) if torn else data)
         elif torn:
             self.store(at, self._half_erased(at))
         else:
-            # Piece by piece: a chip erases a sector without using the lock's heap for it.
+            # Erase in small pieces, to save the lock's heap. A chip uses no heap for an erase.
             for piece in range(at, at + layout.SECTOR, len(_BLANK)):
                 self.store(piece, _BLANK)
 
     def is_cut(self) -> bool:
-        """Does the power go at this operation, which is the next?"""
+        """Count the next operation. Returns whether the power is cut at this operation."""
         self.operations += 1
         return self.operations == self.cut_at
 
@@ -80,13 +81,13 @@ class NorFlash:
         old = bytearray(length)
         self.load(at, old)
         if old != b"\xff" * length:
-            # As integers, because a loop over bytes would make the tests with a cut at each operation slow.
+            # Compute with integers. A loop over bytes would be too slow for tests that cut the power at each operation.
             both = int.from_bytes(old, "big") & int.from_bytes(data, "big")
             data = both.to_bytes(length, "big")
         self.store(at, data)
 
     def _half_erased(self, at: int) -> bytes:
-        # The first half is erased. In the rest some bits have flipped already, and others have not.
+        # The first half is erased. In the other half, some bits have already flipped, and others have not.
         block = bytearray(layout.SECTOR)
         self.load(at, block)
         half = layout.SECTOR // 2
@@ -98,5 +99,5 @@ def _half(data: "Any") -> bytes:
     rest = len(data) - half
     if not rest:
         return bytes(data)
-    # In the byte where it stopped, only some bits are cleared.
+    # In the byte at which programming stopped, only some bits are cleared.
     return bytes(data[:half]) + bytes((data[half] | 0x0F,)) + b"\xff" * (rest - 1)

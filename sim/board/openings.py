@@ -1,10 +1,10 @@
-"""What was in flash when the strike moved, by the board's own record of its flash and its pins.
+"""Finds out what was in flash when the strike opened, from the board's own reports of its flash and its pins.
 
-This does not rely on the lock's word. The board's stand-ins number all changes of flash and pins in one sequence
-(`sim.board.line`), and the host keeps a copy of the journal's partition from the beginning of each boot. Together they
-show the content of flash at any moment, which is then read as the firmware would read it after a power cut. An opening
-is in order if a record of it became durable since the boot and since the opening before. A record counts for one
-opening only.
+The lock's console is not used. The board's stand-ins number all changes of flash and pins in one sequence
+(`sim.board.line`), and the host copies the journal's partition at the beginning of each boot. The copy and the changes
+show the content of flash at any moment. This content is then read as the firmware would read it after a power cut. An
+opening is in order if a record of an opening became durable after the boot and after the previous opening. A record
+counts for one opening only.
 """
 
 import zlib
@@ -23,7 +23,10 @@ from sim.board.memory_flash import MemoryFlash
 
 @dataclass(frozen=True)
 class Durable:
-    """The operation that made an opening durable, and the counter of its record; None where the tally counted it."""
+    """The flash operation that made an opening durable.
+
+    `counter` is that of the opening's record, or None if the opening was counted in the tally instead.
+    """
 
     event: BoardEvent
     counter: int | None
@@ -31,14 +34,14 @@ class Durable:
 
 @dataclass(frozen=True)
 class Opening:
-    """An opening of the strike, and the operation that recorded it before; None if there was none."""
+    """An opening of the strike, and the flash operation that recorded it before, or None if it was not recorded."""
 
     moved: BoardEvent
     durable: Durable | None
 
 
 def openings(history: Sequence[BoardEvent]) -> list[Opening]:
-    """Each opening of a fail-secure strike, over all boots, in the board's own order."""
+    """Return the openings of a fail-secure strike, over all boots, in the order of the board's numbers."""
     found: list[Opening] = []
     for boot in sorted({event.boot for event in history}):
         events = sorted((event for event in history if event.boot == boot), key=lambda event: event.number)
@@ -63,7 +66,7 @@ def _of_boot(events: list[BoardEvent]) -> Iterator[Opening]:
 
 
 class _Partition:
-    """The content of the journal's partition, changed by one operation after the other."""
+    """The content of the journal's partition. The operations on it are applied one after the other."""
 
     def __init__(self, content: bytes) -> None:
         self._content = bytearray(content)
@@ -72,7 +75,11 @@ class _Partition:
         self._counted = self._entries()
 
     def apply(self, offset: int, data: bytes | None) -> tuple[int | None] | None:
-        """Program `data`, or erase the sector at `offset`. Returns (counter or None,) if that recorded an opening."""
+        """Program `data` at `offset`, or erase the sector at `offset` if `data` is None.
+
+        If this recorded an opening, returns a tuple of one item: the record's counter, or None for an entry in the
+        tally. Otherwise returns None.
+        """
         sector = offset - offset % SECTOR
         if sector < self._ring:
             before = self._newest.get(sector)
@@ -94,11 +101,11 @@ class _Partition:
         self._content[offset : offset + len(data)] = data
 
     def _read(self, sector: int) -> Journal:
-        """One sector, as a journal of its own."""
+        """Read one sector as if it were a whole journal."""
         blank = b"\xff" * (TALLY_SECTORS * SECTOR)
         return Journal(MemoryFlash(1 + TALLY_SECTORS, self._content[sector : sector + SECTOR] + blank))
 
     def _entries(self) -> int:
-        """The number of entries that are counted in the tally and are not records yet."""
+        """Return the number of entries that are counted in the tally and have no record yet."""
         tally = Tally(MemoryFlash(TALLY_SECTORS, self._content[self._ring :]))
         return sum(line.count for line in tally.lines() if line.kind == ENTRY)

@@ -1,4 +1,4 @@
-"""Starts the lock. This file is compiled on the lock's heap, so it has only one line. The rest is compiled before."""
+"""Starts the lock. This file is short, because it is compiled on the lock's heap. Other files are compiled before."""
 
 from sim.board.boot import boot
 

@@ -1,4 +1,4 @@
-"""Judges one DeviceResponse with the firmware's own verifier. MicroPython runs it as a script, CPython calls it.
+"""Judges one DeviceResponse with the firmware's verifier. MicroPython runs this as a script, CPython calls `judge`.
 
 As a script: `micropython verify_main.py INPUTS`, where INPUTS is a file with the CBOR array
 `[device_response, session_transcript, [* root], [earliest, latest], e_reader_private / null, [* docType] / null]`.
@@ -49,9 +49,9 @@ def refuse(code: str, message: str, out: "TextIO") -> None:
 
 
 def _write(value: "Any", out: "TextIO") -> None:
-    """`value` as JSON in pieces. As one string, a portrait in hex would not fit into the lock's heap.
+    """Write `value` as JSON, in pieces. In one string, a portrait in hex would not fit into the lock's heap.
 
-    Bytes become hex. Dates, and whatever else JSON does not have, become text.
+    Bytes become hex. Dates and other values that JSON does not have become text.
     """
     if isinstance(value, cbor.Encoded):
         value = value.content
@@ -87,7 +87,7 @@ def _write(value: "Any", out: "TextIO") -> None:
 
 def _read(path: str) -> "list[Any]":
     with open(path, "rb") as source:
-        # Read into one buffer of the right size. read() would double its buffer until the file fits.
+        # Read into one buffer of the right size. read() would repeatedly double its buffer until the file fits.
         data = bytearray(source.seek(0, 2))
         source.seek(0)
         source.readinto(data)
@@ -98,7 +98,7 @@ def _read(path: str) -> "list[Any]":
 def _main(path: str) -> None:
     from firmware import crypto
 
-    # Compiling the modules left garbage all over the heap, and large objects need free space in one piece.
+    # Compiling the modules left garbage all over the heap. Collect it, because large objects need large free blocks.
     gc.collect()
     try:
         inputs = _read(path)

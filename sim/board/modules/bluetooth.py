@@ -1,14 +1,14 @@
 """Stand-in for MicroPython's `bluetooth`: both roles of `BLE`, over a radio in a host process.
 
-This module holds the values and buffers that NimBLE holds on the chip. Everything that goes on the air goes to
-`sim.radio.lock_radio` (MOORING_RADIO=host:port) in small binary frames, which wait for no answer. Events come back on
-the same socket. An asyncio task passes them to the irq handler, so they need a running event loop. As on the chip:
-- Values are cut to the size of their buffer, which is 20 bytes unless set. A subscription is not reported.
-- The handle of an ended connection is given to the next one. The host's own handles are never used again, so late
-  events of the old connection do not reach the new one.
+This module holds the values and buffers that NimBLE holds on the chip. All that goes on the air is first sent to
+`sim.radio.lock_radio` (MOORING_RADIO=host:port) in small binary frames, without waiting for answers. Events come back
+on the same socket. An asyncio task passes them to the irq handler, so a running event loop is needed. As on the chip:
+- A value is cut to the size of its buffer, which is 20 bytes by default. A subscription is not reported.
+- The next connection gets the handle of an ended one. But the host never uses its own handles twice, so late events of
+  an old connection do not reach a new one.
 - Notifications and writes without response fail with ENOMEM while the stack has no free buffer.
-- Services can be registered only without any connection, advertising, scan or connection attempt (EBUSY).
-- A handle that is no int is a TypeError. A handler's data is valid only inside it. One that raises is removed.
+- Registering services fails with EBUSY during any connection, advertising, scan or connection attempt.
+- A non-int handle raises TypeError. Event data is valid only inside the irq handler. A handler that raises is removed.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ _IRQ_GATTC_INDICATE = const(19)
 _IRQ_GATTS_INDICATE_DONE = const(20)
 _IRQ_MTU_EXCHANGED = const(21)
 
-# Frames: length of the payload, type, two numbers, payload. Events use the irq numbers above, and these.
+# A frame: the payload's length, a type, two numbers and the payload. An event's type is an irq number or _EVENT_SENT.
 _HEADER = ">HBHH"
 _HEADER_BYTES = const(7)
 _EVENT_SENT = const(101)
@@ -68,7 +68,7 @@ _OF_DESCRIPTORS = const(2)
 _NO_HANDLE = const(0xFFFF)
 
 _BUFFERS = const(8)
-"""How many notifications and writes without response the stack takes before ENOMEM. NimBLE takes about as many."""
+"""Maximum number of notifications and writes without response that the stack buffers. NimBLE buffers about as many."""
 _ENOMEM = const(12)
 _EBUSY = const(16)
 _ENODEV = const(19)
@@ -78,11 +78,11 @@ _ENOTCONN = const(107)
 _EALREADY = const(114)
 _DEFAULT_BUFFER = const(20)
 _CONNECTIONS = const(4)
-"""CONFIG_BT_NIMBLE_MAX_CONNECTIONS as MicroPython's boards have it."""
+"""Maximum number of connections: CONFIG_BT_NIMBLE_MAX_CONNECTIONS of MicroPython's boards."""
 
 
 class UUID:
-    """As `bluetooth.UUID`: from an int (16 bits), a string, or little-endian bytes of 2, 4 or 16."""
+    """As `bluetooth.UUID`. It is made from an int (16 bits), a string, or 2, 4 or 16 little-endian bytes."""
 
     def __init__(self, value):
         if isinstance(value, int):
@@ -104,7 +104,7 @@ class UUID:
 
 
 def _handle(value):
-    """As mp_obj_get_int: anything but an int raises TypeError."""
+    """Return `value` if it is an int, else raise TypeError, as mp_obj_get_int does."""
     if not isinstance(value, int):
         raise TypeError("can't convert %s to int" % type(value).__name__)
     return value
@@ -129,7 +129,7 @@ class BLE:
         self._sizes = {}
         self._append = set()
         self._connections = {}
-        self._handles = {}  # the lock's handle by the host's handle, after the events handled so far
+        self._handles = {}  # host's handle -> lock's handle, after the events handled so far
         self._server_roles = set()
         self._advertising = self._scanning = self._connecting = False
         self._mtu = 256
@@ -138,7 +138,7 @@ class BLE:
         self._address = bytes(6)
 
     def active(self, active=None):
-        """Switch the radio on or off; returns whether it is on."""
+        """Switch the radio on or off, if `active` is given. Returns whether the radio is on."""
         if active is None:
             return self._socket is not None
         if active and self._socket is None:
@@ -156,7 +156,7 @@ class BLE:
         if not address:
             raise OSError(_ENODEV)
         connection = connect(address)
-        # The radio first sends its address. Nothing else is ever waited for.
+        # The radio first sends its address. This is the only message that the lock waits for.
         first = b""
         while len(first) < _HEADER_BYTES + 6:
             data = connection.recv(_HEADER_BYTES + 6 - len(first))
@@ -178,7 +178,7 @@ class BLE:
                 length, event, a, b = struct.unpack(_HEADER, await reader.readexactly(_HEADER_BYTES))
                 self._event(event, a, b, await reader.readexactly(length) if length else b"")
         except (EOFError, OSError):
-            # The host's radio went away, as if the antenna had come off. Connections end, and nothing more is heard.
+            # The host's radio has gone, as if the antenna had come off. Connections end, and no more events arrive.
             for host, handle in list(self._handles.items()):
                 as_server = handle in self._server_roles
                 self._event(_IRQ_CENTRAL_DISCONNECT if as_server else _IRQ_PERIPHERAL_DISCONNECT, host, 0, bytes(7))
@@ -204,8 +204,8 @@ class BLE:
         if data is not None and self._handler is not None:
             try:
                 self._handler(event, data)
-            except Exception as error:  # noqa: BLE001  whatever it was
-                # `invoke_irq_handler_run_protected` of extmod/modbluetooth.c.
+            except Exception as error:  # noqa: BLE001  any error of the handler is treated alike
+                # As `invoke_irq_handler_run_protected` of extmod/modbluetooth.c does: remove the handler.
                 print("Unhandled exception in IRQ callback handler:", repr(error))
                 self._handler = None
 
@@ -252,11 +252,11 @@ class BLE:
             return (a, b, UUID(payload))
         if event in (_IRQ_GATTC_READ_RESULT, _IRQ_GATTC_NOTIFY, _IRQ_GATTC_INDICATE):
             return (a, b, view)
-        # All other events are the ends of procedures, with or without the handle of a value.
+        # All other events say that a procedure has ended, with or without the handle of a value.
         return (a, b, payload[0]) if payload else (a, b)
 
     def _send_on(self, kind, conn_handle, b, payload=b""):
-        """Send a frame about a connection, with the host's handle for it."""
+        """Send a frame about a connection, with the host's handle of this connection."""
         host = next(host for host, handle in self._handles.items() if handle == conn_handle)
         self._send(kind, host, b, payload)
 
@@ -267,11 +267,11 @@ class BLE:
         try:
             send(self._socket, frame)
         except OSError:
-            # As above: a dead radio accepts everything and sends nothing.
+            # As in `_pump`, the host's radio has gone. A dead radio accepts all frames and sends none.
             pass
 
     def config(self, *names, **settings):
-        """Read one of mac, mtu, gap_name, rxbuf, addr_mode, or set them by keyword."""
+        """Read one of mac, mtu, gap_name, rxbuf and addr_mode, or set some of them by keyword."""
         if names:
             known = {"mac": (1, self._address), "mtu": self._mtu, "gap_name": self._name, "rxbuf": 512, "addr_mode": 1}
             if len(names) != 1 or names[0] not in known:
@@ -290,11 +290,11 @@ class BLE:
             self._send(_CONFIG, 0, self._mtu, self._name)
 
     def irq(self, handler):
-        """Pass events to `handler(event, data)`; None ends that."""
+        """Pass events to `handler(event, data)`. If `handler` is None, pass no more events."""
         self._handler = handler
 
     def gap_advertise(self, interval_us, adv_data=None, *, resp_data=None, connectable=True):
-        """Advertise every `interval_us` microseconds, None to stop. There are no scan responses on this air."""
+        """Advertise every `interval_us` microseconds, or stop if it is None. This air has no scan responses."""
         if interval_us is None:
             self._advertising = False
             self._send(_STOP_ADVERTISING, 0, 0)
@@ -309,14 +309,14 @@ class BLE:
         self._send(_ADVERTISE, max(20, interval_us // 1000), 1 if connectable else 0, self._advertised)
 
     def gap_disconnect(self, conn_handle):
-        """Close a connection. False if there is none with this handle."""
+        """Close a connection. Returns False if no connection has this handle."""
         if _handle(conn_handle) not in self._connections:
             return False
         self._send_on(_DISCONNECT, conn_handle, 0)
         return True
 
     def gatts_register_services(self, services_definition):
-        """Replace the services. Returns the value handles, a tuple of tuples in order of definition."""
+        """Replace the services. Returns the value handles as a tuple of tuples, in the order of the definition."""
         if self._socket is None:
             raise OSError(_ENODEV)
         if self._connections or self._advertising or self._scanning or self._connecting:
@@ -344,19 +344,19 @@ class BLE:
         return tuple(handles)
 
     def gatts_read(self, value_handle):
-        """The local value. In append mode, reading empties it."""
+        """Return the local value. In append mode, reading also empties it."""
         value = self._values.get(_handle(value_handle), b"")
         if value_handle in self._append:
             self._values[value_handle] = b""
         return value
 
     def gatts_write(self, value_handle, data, send_update=False):
-        """Set the local value. With `send_update`, notify or indicate it to all who subscribed."""
+        """Set the local value. With `send_update`, notify or indicate it to all subscribed peers."""
         self._values[_handle(value_handle)] = bytes(data)
         self._send(_UPDATE if send_update else _VALUE, 0, value_handle, bytes(data))
 
     def gatts_set_buffer(self, value_handle, len, append=False):
-        """Set the size in bytes of the buffer for values written by peers. With `append`, values collect until read."""
+        """Set the size in bytes of the buffer for peers' writes. With `append`, writes are joined until read."""
         self._sizes[_handle(value_handle)] = len
         if append:
             self._append.add(value_handle)
@@ -372,18 +372,18 @@ class BLE:
         self._connections[conn_handle] = waiting + 1
 
     def gatts_notify(self, conn_handle, value_handle, data=None):
-        """Notify `data`, or the local value, whether or not the peer has subscribed."""
+        """Notify `data`, or the local value if `data` is None, whether or not the peer has subscribed."""
         self._take_buffer(conn_handle)
         self._send_on(_NOTIFY, conn_handle, value_handle, self._values.get(value_handle, b"") if data is None else data)
 
     def gatts_indicate(self, conn_handle, value_handle, data=None):
-        """As `gatts_notify`, but the peer confirms it, and an event says so."""
+        """As `gatts_notify`, but the peer confirms the value, and an event reports the confirmation."""
         self._take_buffer(conn_handle)
         held = self._values.get(value_handle, b"") if data is None else data
         self._send_on(_INDICATE, conn_handle, value_handle, held)
 
     def gap_scan(self, duration_ms=0, interval_us=1280000, window_us=11250, active=False):
-        """Report advertisements for so many milliseconds. 0 means for ever, None stops."""
+        """Report advertisements for `duration_ms` milliseconds, for ever if it is 0. If it is None, stop."""
         if duration_ms is None:
             if self._scanning:
                 self._send(_SCAN, 0, 0)
@@ -396,7 +396,7 @@ class BLE:
     def gap_connect(
         self, addr_type, addr=None, scan_duration_ms=2000, min_conn_interval_us=None, max_conn_interval_us=None
     ):
-        """Connect to a peripheral. `gap_connect(None)` gives up."""
+        """Connect to a peripheral. `gap_connect(None)` cancels the attempt."""
         if addr_type is None:
             if not self._connecting:
                 raise OSError(_EALREADY)
@@ -418,7 +418,7 @@ class BLE:
         self._send_on(kind, conn_handle, b, payload)
 
     def gattc_discover_services(self, conn_handle, uuid=None):
-        """Report the peer's services, or those with this UUID."""
+        """Report the peer's services. With `uuid`, report only the services with this UUID."""
         self._as_client(_DISCOVER, conn_handle, _OF_SERVICES, struct.pack(">HH", 1, 0xFFFF) + bytes(uuid or b""))
 
     def gattc_discover_characteristics(self, conn_handle, start_handle, end_handle, uuid=None):
@@ -427,7 +427,7 @@ class BLE:
         self._as_client(_DISCOVER, conn_handle, _OF_CHARACTERISTICS, span + bytes(uuid or b""))
 
     def gattc_discover_descriptors(self, conn_handle, start_handle, end_handle):
-        """Report the attributes after `start_handle`, which NimBLE assumes to be the value of the characteristic."""
+        """Report the attributes after `start_handle`, which NimBLE takes for the handle of a characteristic's value."""
         self._as_client(_DISCOVER, conn_handle, _OF_DESCRIPTORS, struct.pack(">HH", start_handle + 1, end_handle))
 
     def gattc_read(self, conn_handle, value_handle):
@@ -435,7 +435,7 @@ class BLE:
         self._as_client(_READ, conn_handle, value_handle)
 
     def gattc_write(self, conn_handle, value_handle, data, mode=0):
-        """Write a value of the peer, without (0) or with (1) response."""
+        """Write a value of the peer. `mode` is 0 for a write without response and 1 for a write with response."""
         if mode == 0:
             self._take_buffer(conn_handle)
         self._as_client(_WRITE if mode else _COMMAND, conn_handle, value_handle, bytes(data))

@@ -1,11 +1,13 @@
 """Stand-in for MicroPython's `esp32`: `Partition` over a NOR flash image in a host file (MOORING_FLASH).
 
-Programming clears bits and never sets them. Only erasing a 4096-byte sector sets bits. MOORING_POWER_CUT=n, or n:torn,
-cuts the power at the n-th program or erase since boot (1 is the first). Then the operation is not done, or half done if
-torn, and nothing else of this process runs. MOORING_JOURNAL_SECTORS=n makes the journal's partition smaller.
+Programming clears bits and never sets them. Only erasing a 4096-byte sector sets bits. MOORING_POWER_CUT=n cuts the
+power instead of the n-th program or erase since boot, counted from 1. MOORING_POWER_CUT=n:torn cuts it when this
+operation is half done. After a cut, nothing else of this process runs. MOORING_JOURNAL_SECTORS=n makes the journal's
+partition smaller.
 
-Each finished operation on the journal's partition is reported to the board bus, in one sequence with the pins. The host
-copies that partition when the board connects. The copy and the reports show the content of flash at any moment.
+Each finished operation on the journal's partition is reported to the board bus. These reports and those of the pins are
+numbered in one sequence. The host copies the partition when the board connects. The copy and the reports show the
+content of flash at any moment.
 """
 
 import os
@@ -33,18 +35,18 @@ _PIECE = const(128)
 
 
 class _Flash(NorFlash):
-    """The image file. Every change goes through here."""
+    """The image file. Every change to the file is made by this class."""
 
     def __init__(self, path):
         super().__init__()
-        # Unbuffered, because a buffer would be written even after the power was cut.
+        # The file is unbuffered, because buffered bytes would still be written after the power was cut.
         self.file = open(path, "r+b") if _MICROPYTHON else open(path, "r+b", buffering=0)
         size = self.file.seek(0, 2)
         if size != layout.IMAGE_SIZE:
             raise OSError("flash image %s has %d bytes, not %d" % (path, size, layout.IMAGE_SIZE))
         name = path + layout.OPERATIONS_SUFFIX
         self.counters = open(name, "wb") if _MICROPYTHON else open(name, "wb", buffering=0)
-        self.line = line()  # before anything is done to the flash
+        self.line = line()  # connect before any operation on the flash
         self.cut_at, self.torn = _read_cut()
         self._count(0)
 
@@ -67,8 +69,8 @@ class _Flash(NorFlash):
         self._count(1)
         if not _MICROPYTHON:
             os._exit(layout.POWER_CUT_EXIT)
-        # MicroPython has no _exit, and SystemExit would run `finally` blocks, which a power cut does not run. SIGPWR
-        # ends a process by default. Where it does not exist, SIGKILL does the same.
+        # MicroPython has no _exit. SystemExit would run `finally` blocks, which do not run at a power cut. So send
+        # SIGPWR, which ends a process by default, or SIGKILL on systems without SIGPWR.
         while True:
             os.system("kill -s PWR $PPID || kill -s KILL $PPID")
 
@@ -87,7 +89,7 @@ def _open():
 
 
 class Partition:
-    """As `esp32.Partition`, for the data partitions of `sim.board.layout`; a block device, simple and extended."""
+    """As `esp32.Partition`, for the data partitions of `sim.board.layout`. It is a simple and extended block device."""
 
     TYPE_APP = layout.APP
     TYPE_DATA = layout.DATA
@@ -105,7 +107,7 @@ class Partition:
 
     @classmethod
     def find(cls, type=layout.APP, subtype=0xFF, label=None, block_size=layout.SECTOR):
-        """The partitions of this type. Subtype 0xff and label None mean any."""
+        """Return the partitions of this type. Subtype 0xff means any subtype, and label None means any label."""
         return [
             cls(row[0], block_size)
             for row in layout.PARTITIONS
@@ -113,29 +115,29 @@ class Partition:
         ]
 
     def info(self):
-        """(type, subtype, address, size, label, encrypted)."""
+        """Return (type, subtype, address, size, label, encrypted)."""
         return self._info
 
     def _place(self, block, offset, length):
         start = block * self._block + offset
-        # ESP-IDF answers ESP_ERR_INVALID_SIZE, which the port raises as OSError.
+        # ESP-IDF returns ESP_ERR_INVALID_SIZE, and MicroPython's port raises OSError with this number.
         if start < 0 or start + length > self._size:
             raise OSError(-0x104, "outside the partition")
         return self._offset + start
 
     def readblocks(self, block_num, buf, offset=0):
-        """Fill `buf` from `block_num`, `offset` bytes into it."""
+        """Fill `buf` with the bytes that begin `offset` bytes after the start of block `block_num`."""
         self._flash.load(self._place(block_num, offset, len(buf)), buf)
 
     def writeblocks(self, block_num, buf, offset=None):
-        """Without `offset`: erase what `buf` covers, then program it. With `offset`: program only."""
+        """Program `buf` into flash. Without `offset`, first erase the blocks that `buf` covers."""
         place = self._place(block_num, offset or 0, len(buf))
         if offset is None:
             for start in range(place, place + len(buf), layout.SECTOR):
                 self._erase(start)
         self._flash.program(place, buf)
         if self._info[4] == _REPORTED:
-            # In pieces, because a whole record as text would need much of the lock's heap at once.
+            # Report it in pieces, because a whole record as text would need much of the lock's heap at once.
             for at in range(0, len(buf), _PIECE):
                 data = hexlify(buf[at : at + _PIECE]).decode()
                 self._flash.line.report(offset=place - self._offset + at, data=data)
@@ -146,7 +148,8 @@ class Partition:
             self._flash.line.report(offset=sector - self._offset, data=None)
 
     def ioctl(self, op, arg):
-        """1-3 (init, deinit, sync): 0; 4: block count; 5: block size; 6: erase block `arg`."""
+        """Do operation `op`: 1, 2, 3 (init, deinit, sync) return 0, 4 returns the number of blocks, 5 returns the block
+        size, 6 erases block `arg`."""
         if op == 4:
             return self._size // self._block
         if op == 5:

@@ -1,7 +1,7 @@
-"""Stand-in for MicroPython's `machine`: Pin, PWM, Timer, UART, WDT, reset. It extends the built-in one if there is one.
+"""Stand-in for MicroPython's `machine`: Pin, PWM, Timer, UART, WDT, reset. Extends a built-in `machine` if present.
 
 Outputs are reported to the board bus (MOORING_BOARD=host:port, see `sim.board.bus`) as JSON lines, and inputs come from
-it. Without a bus everything works, but nobody sees it. UART n is a byte stream to MOORING_UARTn=host:port.
+the bus. Without a bus, outputs still work but are not reported. UART n is a byte stream to MOORING_UARTn=host:port.
 MOORING_PROMPT says that the interpreter shows a prompt when its program ends.
 """
 
@@ -18,11 +18,12 @@ from sim.board.line import connect, line, send, uptime
 _MICROPYTHON = sys.implementation.name == "micropython"
 
 if _MICROPYTHON:
-    # The documented way to extend a built-in module: import it while the path is empty, so that no file shadows it.
+    # MicroPython's documentation says how to extend a built-in module: import it while the path is empty, so that no
+    # file shadows it.
     _path = list(sys.path)
     sys.path.clear()
     try:
-        from machine import *  # noqa: F403 -- the built-in module's members, whatever they are in this build
+        from machine import *  # noqa: F403 -- the built-in module's members differ between builds
     finally:
         sys.path.extend(_path)
 
@@ -33,7 +34,7 @@ _bus = line()
 
 
 class Pin:
-    """As `machine.Pin`. `id` is a number or a name; an output starts at `value`, and at 0 when none is given."""
+    """As `machine.Pin`. `id` is a number or a name. An output starts at `value`, or at 0 if no `value` is given."""
 
     IN, OUT, OPEN_DRAIN = 1, 3, 7
     PULL_UP, PULL_DOWN = 2, 1
@@ -67,7 +68,7 @@ class Pin:
             _bus.take_inputs()
             return self._value
         if self._mode != self.IN:
-            # Every write is reported, also one that changes nothing, because opening an open strike is an opening too.
+            # Report every write, even if the level stays the same, because opening an open strike is an opening too.
             self._value = 1 if x else 0
             _bus.report(pin=self._id, value=self._value)
         return None
@@ -85,7 +86,7 @@ class Pin:
         self.value(1 - self._value)
 
     def irq(self, handler=None, trigger=IRQ_RISING | IRQ_FALLING, **_):
-        """Call `handler(pin)` on edges. Here it runs from an asyncio task, so it needs a running loop."""
+        """Call `handler(pin)` on edges. Here an asyncio task calls it, so a running event loop is needed."""
         self._handler, self._trigger = handler, trigger
         if handler is not None:
             _start_watching()
@@ -106,7 +107,7 @@ _watching = None
 
 
 def _start_watching():
-    """Apply inputs as they come, for pins with an irq. Without an irq, inputs are applied when the pin is read."""
+    """Apply inputs as soon as they arrive, for pins with an irq. Other pins apply their inputs when they are read."""
     global _watching
     if _watching is not None or _bus.socket is None:
         return
@@ -120,7 +121,7 @@ def _start_watching():
 
 
 def _watch():
-    # A plain generator, as every MicroPython task is. It waits in the poller, as asyncio's own streams do.
+    # This is a plain generator, as every MicroPython task is. It waits in the poller, as the streams of asyncio do.
     from asyncio import core
 
     while _bus.socket is not None:
@@ -135,7 +136,10 @@ def _take_or_stop(loop, connection):
 
 
 class PWM:
-    """As `machine.PWM`: frequency in Hz, duty as 0 to 65535 or 0 to 1023, reported when it changes."""
+    """As `machine.PWM`. The frequency is in Hz. The duty is from 0 to 65535, or from 0 to 1023 for `duty`.
+
+    Changes are reported.
+    """
 
     def __init__(self, dest, freq=-1, duty=-1, duty_u16=-1, duty_ns=-1, invert=False):
         self._pin = dest._id if isinstance(dest, Pin) else dest
@@ -177,9 +181,9 @@ class PWM:
 class Timer:
     """As `machine.Timer` of the ESP32 port.
 
-    Callbacks run between two steps of the interpreter, even in a loop that never yields. A callback is lost while the
-    queue is full. If the interpreter itself stops, no callback runs. Until MicroPython 1.28, timer 0 stops for its user
-    as soon as a UART gets an interrupt for its idle line.
+    Callbacks run between two steps of the interpreter, even in a loop that never yields. While the queue is full,
+    callbacks are lost. If the interpreter itself stops, no callback runs. Up to MicroPython 1.28, the callbacks of
+    timer 0 stop as soon as a UART gets an interrupt for its idle line.
     """
 
     ONE_SHOT, PERIODIC = 0, 1
@@ -203,7 +207,7 @@ class Timer:
 
 def _later(timer, turn, again, period, callback):
     def wait():
-        # The thread only waits. The scheduler runs the callback in the main thread, as an interrupt does.
+        # This thread only waits. The scheduler runs the callback in the main thread, as after an interrupt.
         while timer._turn == turn:
             time.sleep(period / 1000)
             if timer._turn == turn:
@@ -234,9 +238,10 @@ def _schedule(callback, timer):
 
 
 class UART(io.IOBase if _MICROPYTHON else object):
-    """As `machine.UART`: an unbuffered stream. Reading never blocks; None means that nothing is there.
+    """As `machine.UART`: an unbuffered stream. Reading never blocks. It returns None if there are no bytes to read.
 
-    On MicroPython it is a stream for asyncio. The poller gets the socket's descriptor, so waiting takes no CPU time.
+    On MicroPython, asyncio can use it as a stream. The poller gets the socket's descriptor, so waiting takes no CPU
+    time.
     """
 
     INV_TX, INV_RX, RTS, CTS = 32, 4, 2, 1
@@ -247,7 +252,7 @@ class UART(io.IOBase if _MICROPYTHON else object):
         self._handler, self._trigger = None, 0
         self.baudrate = baudrate
         address = os.getenv("MOORING_UART%d" % id)
-        # Without a peer it is a socket that never receives anything, so that waiting still takes no CPU time.
+        # Without a peer, use a socket that never receives anything. So waiting takes no CPU time here either.
         self._socket = connect(address) if address else socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._peer = bool(address)
         self._poll = select.poll()
@@ -260,7 +265,10 @@ class UART(io.IOBase if _MICROPYTHON else object):
         self._socket.close()
 
     def irq(self, handler=None, trigger=0, hard=False):
-        """Call `handler(uart)` when bytes have come; here, when they are read. Soft only, as on the ESP32."""
+        """Call `handler(uart)` when bytes are read, while the chip calls it when they arrive.
+
+        As on the ESP32, only a soft interrupt is possible.
+        """
         if hard or trigger & ~(self.IRQ_RX | self.IRQ_BREAK | self.IRQ_RXIDLE):
             raise ValueError("a hard interrupt, or an unknown trigger")
         self._handler, self._trigger = handler, trigger
@@ -271,7 +279,7 @@ class UART(io.IOBase if _MICROPYTHON else object):
         return self._socket.fileno()
 
     def any(self):
-        """Bytes that can be read at once (at most 4096)."""
+        """Return the number of bytes that can be read at once (at most 4096)."""
         if not self._peer or not self._poll.poll(0):
             return 0
         return len(self._socket.recv(4096, socket.MSG_PEEK))
@@ -321,7 +329,7 @@ class UART(io.IOBase if _MICROPYTHON else object):
 
 
 class WDT:
-    """As `machine.WDT`. A late feed ends the process. If no feed comes at all, the host's bus notices."""
+    """As `machine.WDT`. A feed that is late ends the process. If there are no more feeds, the host's bus notices it."""
 
     def __init__(self, id=0, timeout=5000):
         self._timeout = timeout
@@ -340,7 +348,7 @@ class WDT:
 def _stop(cause, code):
     _bus.report(stop=cause)
     while _MICROPYTHON and os.getenv("MOORING_PROMPT"):
-        # If the interpreter shows a prompt afterwards, SystemExit would lead there. After a reset nothing may run.
+        # SystemExit would lead to the interpreter's prompt. But after a reset nothing may run, so kill the process.
         os.system("kill -s KILL $PPID")
     sys.exit(code)
 
@@ -351,24 +359,24 @@ def reset():
 
 
 def reset_cause():
-    """Why the board started, by the host: MOORING_RESET_CAUSE, a number, PWRON_RESET by default."""
+    """Return the number in MOORING_RESET_CAUSE, which the host sets. The default is PWRON_RESET."""
     return int(os.getenv("MOORING_RESET_CAUSE") or PWRON_RESET)
 
 
 def unique_id():
-    """Six bytes: MOORING_UNIQUE_ID in hex, or a fixed value."""
+    """Return six bytes: those in MOORING_UNIQUE_ID, which is in hex, or a fixed value if it is not set."""
     return bytes.fromhex(os.getenv("MOORING_UNIQUE_ID") or "6d6f6f72696e")
 
 
 def freq(*_):
-    """The reference chip's clock, Hz."""
+    """Return the clock frequency of the reference chip, in Hz."""
     return 160_000_000
 
 
 def disable_irq():
-    """No interrupts here: nothing to disable."""
+    """Do nothing, because there are no interrupts here."""
     return 0
 
 
 def enable_irq(state):
-    """See `disable_irq`."""
+    """Do nothing, for the same reason as `disable_irq`."""
