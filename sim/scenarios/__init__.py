@@ -1,7 +1,7 @@
-"""Scenarios of the whole system. Each is a short story with promises, played at a running `sim.site.Site`.
+"""Scenarios of the whole system. Each scenario is a short story with promises, played at a running `sim.site.Site`.
 
-`python -m sim run NAME` plays one. Every promise is checked. `ok` is true only if all promises held and nothing else
-went wrong.
+`python -m sim run NAME` plays one scenario. Every promise is checked. The result's `ok` is true only if all promises
+held and no error occurred.
 """
 
 from sim.scenarios import (

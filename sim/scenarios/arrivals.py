@@ -1,4 +1,4 @@
-"""Guests who are expected."""
+"""Scenarios of guests who arrive for a booked stay."""
 
 from protocol.record import CHECK_IN
 from sim import issuer

@@ -1,4 +1,4 @@
-"""The lock's clock, and how the lock behaves while it does not know the time well."""
+"""Scenarios of the lock's clock. They show what the lock does while it does not know the time exactly."""
 
 import asyncio
 
@@ -9,14 +9,17 @@ from sim.scenarios.story import Script, story
 
 
 async def _wake_alone(door: Door) -> None:
-    """The power comes back while no edge agent is in reach."""
+    """Power the lock up while no edge agent is in reach."""
     before = len(door.lock.console)
     await door.lock.start()
     await door.lock.wait_for("lock.ready", since=before)
 
 
 async def _back_in_reach(script: Script) -> str:
-    """The edge agent is in reach again. Returns "taken", or the code by which the first signed time was refused."""
+    """Bring the edge agent back in reach, and wait for the lock's answer to the first signed time.
+
+    Returns "taken" if the lock took the time, otherwise the code of the refusal.
+    """
     site, door = script.site, script.door
     before = len(door.lock.console)
     site.air.set_in_range(door.address, True)

@@ -7,7 +7,7 @@ from sim.scenarios.story import Script, story
 
 
 def _carried(edge: Edge) -> set[str]:
-    """Ids, in hex, of the locks whose records this edge agent has stored."""
+    """Return the ids, in hex, of the locks whose records this edge agent has stored."""
     return {facts["lock"] for _, facts in edge.events("record.stored")}
 
 

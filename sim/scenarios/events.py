@@ -13,7 +13,7 @@ _BY_THE_WATCHDOG = {"MOORING_RESET_CAUSE": "3"}
 
 
 async def _written(door: Door, alarms: int) -> None:
-    """Wait until the lock has made so many records of its switches."""
+    """Wait until the lock has made `alarms` records of its switches."""
     kinds = [str(kind) for kind in _ALARMS]
     await door.until(
         f"{counted(alarms, 'record')} of the door",
@@ -31,7 +31,7 @@ async def _tamper(script: Script) -> None:
     expected: list[tuple[int, str]] = []
 
     async def move(name: str, value: int, *told: tuple[int, str], wait_ms: int = 0) -> None:
-        """Move a switch, and wait until the lock has recorded the events that follow."""
+        """Set a switch, and wait until the lock has recorded the events that follow."""
         await door.switch(name, value)
         door.pass_ticks(wait_ms)
         expected.extend(told)
@@ -54,7 +54,7 @@ async def _tamper(script: Script) -> None:
     await move("handle", 0)
     await move("contact", 0, (DOOR, "closed"))
     await move("tamper", 1, (TAMPER, "opened"))
-    # While the cover is off, the power goes. When it comes back, the door is open, and no edge agent is in reach.
+    # The power fails while the cover is off. When the power comes back, the door is open and no edge agent is in reach.
     await door.lock.kill()
     await edge.stop()
     door.bus.set_input(pins.INPUTS["contact"], 1)

@@ -1,4 +1,4 @@
-"""Failures around the door, and what must hold all the same."""
+"""Scenarios of failures around the door, with the promises that must hold in spite of them."""
 
 import asyncio
 
@@ -41,7 +41,7 @@ async def _network_outage(script: Script) -> None:
     fittings=Fittings(inputs=("contact",)),
     board={
         "MOORING_JOURNAL_SECTORS": "7"
-    },  # five are for records, so it is full after thirty openings and not after hundreds
+    },  # five sectors are for records, so the journal is full after about thirty openings, not hundreds
 )
 async def _journal_full(script: Script) -> None:
     site, door = script.site, script.door
@@ -57,7 +57,7 @@ async def _journal_full(script: Script) -> None:
         if not coming:
             if opened == 3 * len(guests):
                 script.refused(await door.tap(late), "nobody new checks in", "journal.full")
-            await door.lock.kill()  # from now on two entries of each guest are recorded again and not counted
+            await door.lock.kill()  # after a boot, two more entries of each guest are recorded before any is counted
             await door.lock.start()
             coming = [*guests, *guests]
         last = last if counted else coming.pop()
@@ -69,14 +69,14 @@ async def _journal_full(script: Script) -> None:
     script.promise(
         f"registered guests always get in: {opened} times, and {counted} of those were counted", counted == 3
     )
-    await door.lock.kill()  # what was counted survives this
+    await door.lock.kill()  # the counted entries survive the power cut
     await door.lock.start()
     site.air.set_in_range(door.address, True)
     await site.until("the province knows of all", lambda: _openings(site) == opened)
     await door.drain()
     together = [item.count for item in site.province.registrations(ENTRY) if item.count > 1]
     script.promise("the three counted entries came as one record", together == [3])
-    await door.switch("contact", 1)  # an alarm is recorded at once, together with all other events that wait
+    await door.switch("contact", 1)  # an alarm is recorded at once, together with all waiting events
     await site.until("the refusal at the province", lambda: bool(site.province.events(REFUSAL)))
     script.promise("the refusal was recorded, without the guest", _refused(site) == [("storage", 1)])
     script.let_in(await door.tap(late), "now the late guest checks in")
@@ -114,7 +114,7 @@ async def _reader_fault(script: Script) -> None:
 
 
 async def _asks_and_gets(door: Door, visitor: Visitor) -> bool:
-    """Does a grant for that visitor still reach the lock?"""
+    """Book a stay for `visitor` now. Returns whether the grant still reaches the lock."""
     before = len(door.lock.console)
     await door.bookings.book(visitor)
     return any(line.event == "statement.taken" for line in door.lock.console[before:])

@@ -1,4 +1,4 @@
-"""Who may stay, and for how long: families, groups, and decisions of platform and province during a stay."""
+"""Scenarios about who may stay and for how long: families, groups, and decisions of platform and province."""
 
 from protocol import placement
 from protocol.record import CHECK_IN, ENTRY

@@ -1,4 +1,4 @@
-"""Taps with noise on every line and radio: the faults that a seed chooses, and the results of each guest's attempts."""
+"""Taps with noise on every line and radio. A seed chooses the faults. The results of the taps are counted."""
 
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -18,25 +18,27 @@ from sim.site import Site
 from sim.visitors import Visitor
 
 PATIENCE = 12.0
-"""Seconds that a guest holds a phone to a door that does not react."""
+"""Seconds for which a guest holds a phone to a door that does not react."""
 
 
 BROKEN_PARTS = 0.1
-"""Chance at each try that a part of a message over BLE has a fault. The link layer repeats packets that are not
-acknowledged, so a lost or doubled part is a rare defect of a stack. A broken connection is more common."""
+"""Chance, at each try, that a part of a message over BLE has a fault. The link layer repeats packets that are not
+acknowledged. So a part is lost or doubled only by a rare defect of a Bluetooth stack. A broken connection is more
+common."""
 
 DEAF = 0.02
-"""Chance that the chip stops answering during a try. Real chips do that after hours."""
+"""Chance that the reader chip stops answering during a try. Real chips stop only after hours."""
 
 
 @dataclass
 class Tally:
     """The results of guests' taps. A tap counts once, even if it took two tries.
 
-    taps: of guests who may come in. at_once: opened at the first try. again: opened at the second try. unfinished: did
-    not open. wrong: openings for somebody who may not come in. wedged: how often the door served neither of two clean
-    taps in a row, over NFC or over BLE. opened: tries that opened, including clean ones. slowest: the longest time in
-    seconds that a guest who got in waited in one try.
+    taps: number of taps by guests who may come in. at_once: taps that opened the door at the first try. again: taps
+    that opened it at the second try. unfinished: taps that did not open it. wrong: openings for somebody who may not
+    come in. wedged: number of times that the door served neither of two successive clean taps, over NFC or over BLE.
+    opened: tries that opened the door, including clean ones. slowest: the longest time in seconds that a guest waited
+    in a try that opened the door.
     """
 
     taps: int = 0
@@ -56,8 +58,8 @@ class Tally:
 
 
 def habits(chance: random.Random) -> Habits:
-    """Random habits of a wallet: short or extended APDUs, large or small reads, ignoring Le, an NDEF file filled
-    late."""
+    """Choose a wallet's habits at random: short or extended APDUs, large or small reads, whether it ignores Le, and
+    whether it fills the NDEF file late."""
     short = chance.random() < 0.3
     return Habits(
         max_read=chance.choice((15, 59, 255, 0x7FFF)),
@@ -70,14 +72,14 @@ def habits(chance: random.Random) -> Habits:
 
 
 def traits(chance: random.Random) -> Traits:
-    """Random parameters of a phone's blocks: frame size and waiting times."""
+    """Choose at random the frame size and the waiting times of a phone's blocks."""
     return Traits(fsci=chance.choice((2, 5, 8)), fwi=chance.choice((5, 7, 8)), sfgi=chance.choice((0, 4)))
 
 
 def nfc_noise(chance: random.Random) -> Faults:
-    """Random faults: up to one block in six is lost or damaged, and sometimes the chip stops answering.
+    """Choose faults at random: up to one block in six is lost or damaged, and sometimes the chip stops answering.
 
-    Real air is better than this, and real lines are much better.
+    Real air has fewer faults, and real lines have far fewer.
     """
     return Faults(
         chance.randrange(1 << 30),
@@ -92,15 +94,15 @@ def nfc_noise(chance: random.Random) -> Faults:
 
 
 def part_fault(chance: random.Random, phone: str) -> PartFault:
-    """A random fault of one part of a message between the lock and the phone with that address."""
+    """Choose a random fault of one part of a message between the lock and the phone with the address `phone`."""
     what: Literal["drop", "duplicate", "delay", "cut"] = chance.choice(("drop", "duplicate", "delay", "cut"))
     way: Literal["notification", "write"] = chance.choice(("notification", "write"))
-    # Only values of five bytes or more, which are parts of messages and not a State.
+    # Only values of five bytes or more are affected. These are parts of messages, while a State is shorter.
     return PartFault(what, chance.randint(1, 8), way, longer_than=4, between=phone)
 
 
 class Crew:
-    """Guests of one stay with different phones, a stranger, and the door."""
+    """The guests of one stay, who have different phones, a stranger, and the door."""
 
     def __init__(
         self, site: Site, guests: list[Visitor], over_ble: Visitor, stranger: Visitor, bluetooth: BleProcess
@@ -113,7 +115,7 @@ class Crew:
         self.bluetooth = bluetooth
 
     async def round(self, seed: int) -> Tally:
-        """Everybody taps once with the noise of `seed`. Then one guest for each radio taps without noise."""
+        """Let everybody tap once with the noise of `seed`. Then one guest for each radio taps without noise."""
         door, chance, tally = self.door, random.Random(seed), Tally()
         self.over_ble.phone.ble_modes = frozenset({chance.choice(("central", "peripheral"))})
         everybody = [*self.guests, self.over_ble, self.stranger]
@@ -128,12 +130,12 @@ class Crew:
                 await _attempt(noisy, tally)
         for visitor in (self.guests[0], self.over_ble):
             clean = partial(self._try, visitor, tally)
-            if not await clean():  # after the noise one clean tap may fail, but not two
+            if not await clean():  # the first clean tap after the noise may fail, but not the second too
                 tally.wedged += not await clean()
         return tally
 
     async def _try(self, visitor: Visitor, tally: Tally, chance: random.Random | None = None) -> bool:
-        """One tap, with noise if there is a `chance` to draw it from. Returns whether the door opened."""
+        """Tap once. If `chance` is given, it chooses the noise, else there is none. Returns whether the door opened."""
         self.door.reader.go_wrong(Faults() if chance is None else nfc_noise(chance))
         self.site.air.faults = []
         if chance is not None and chance.random() < BROKEN_PARTS:
@@ -157,7 +159,10 @@ async def _attempt(noisy: Callable[[], Awaitable[bool]], tally: Tally) -> None:
 
 @asynccontextmanager
 async def crew(site: Site) -> AsyncIterator[Crew]:
-    """Three guests of one stay and a stranger. The Bluetooth of the guest who uses BLE is a process of its own."""
+    """Make a crew of three guests of one stay and a stranger.
+
+    The guest who uses BLE has the Bluetooth of the phone in a separate process.
+    """
     static = site.visitor()
     negotiating = site.visitor(issuer.RESIDENT_ID, "mac")
     negotiating.phone.negotiates = True

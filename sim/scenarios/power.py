@@ -1,4 +1,4 @@
-"""Power cuts while the lock writes or the door is open, and faults that end with a restart of the lock."""
+"""Scenarios of power cuts while the lock writes or the door is open, and of faults that make the lock restart."""
 
 import asyncio
 
@@ -28,7 +28,7 @@ async def _power_cut(script: Script) -> None:
     await door.boot()
     quiet = flash.operations(image).total
     for number, guest in enumerate(guests):
-        # After the operations of the boot come those of the tap, or of events around it.
+        # The operations after those of the boot belong to the tap, or to events just before or after the tap.
         cut = quiet + 1 + site.random.randrange(3)
         mode = site.random.choice(("clean", "torn"))
         await door.lock.kill()
@@ -48,7 +48,7 @@ async def _power_cut(script: Script) -> None:
 
 
 async def _tap_until_cut(door: Door, guest: Visitor, cut: str) -> bool:
-    """Boot with a planned power cut, and tap. The power is off afterwards. Returns whether the strike moved."""
+    """Boot with a planned power cut, and tap. Afterwards the power is off. Returns whether the strike opened."""
     before = door.findings.openings()
     try:
         await door.boot({"MOORING_POWER_CUT": cut})
@@ -57,7 +57,7 @@ async def _tap_until_cut(door: Door, guest: Visitor, cut: str) -> bool:
         if error.code != "lock.ended":  # the cut may also come during the boot
             raise
     if not door.lock.ended:
-        await door.lock.kill()  # the cut did not come: take the power away while the door is open
+        await door.lock.kill()  # if the planned cut did not happen, take the power away while the door is open
     return door.findings.openings() > before
 
 
@@ -73,12 +73,12 @@ async def _power_cut_everywhere(script: Script) -> None:
     await door.settle(1)
     cuts, through = 0, False
     while not through:
-        # The edge agent is restarted too. Otherwise it would wait longer and longer for a lock that disappears again.
+        # Restart the edge agent too. Otherwise it would wait longer after each time that the lock disappears.
         await door.lock.kill()
         await edge.stop()
         await edge.start()
         before = door.findings.openings()
-        # Alternately clean and torn, and the other way round with the next seed.
+        # Clean and torn cuts alternate. With the next seed, each operation has the other mode.
         mode = ":torn" if (cuts + script.seed) % 2 else ""
         through = await _live_until(door, guest, f"{cuts + 1}{mode}")
         cuts += not through
@@ -98,12 +98,15 @@ async def _power_cut_everywhere(script: Script) -> None:
 
 
 async def _live_until(door: Door, guest: Visitor, cut: str) -> bool:
-    """Boot with a planned power cut, let the guest in, and wait for the receipt. True if the cut did not come."""
+    """Boot with a planned power cut, let the guest in, and wait for the receipt.
+
+    Returns True if the planned cut did not happen.
+    """
     try:
         before = len(door.lock.console)
         await door.lock.start({"MOORING_POWER_CUT": cut})
         await door.lock.wait_for("lock.ready", since=before)
-        await door.tap(guest)  # a registered guest does not have to wait for an edge agent or the time
+        await door.tap(guest)  # a registered guest need not wait for an edge agent or for the time
         await door.lock.wait_for("statement.taken", since=before, where=lambda line: line.facts["kind"] == "time")
         await door.until("a receipt or a cut", lambda: door.lock.ended or door.findings.drained())
     except TransportError as error:
@@ -164,7 +167,7 @@ async def _brown_out(script: Script) -> None:
     await door.lock.kill()
     await door.boot(_SUPPLY_SANK)
     script.let_in(await door.tap(guest), "when the supply holds, the guest gets in")
-    await door.switch("contact", 1)  # this event is recorded together with all that wait
+    await door.switch("contact", 1)  # this event is recorded together with all waiting events
     await site.until("the door's opening at the province", lambda: bool(site.province.events(DOOR)))
     told = [(item.what, item.count) for item in site.province.events(BOOT)]
     script.promise(

@@ -1,6 +1,6 @@
-"""Both radios: every way to read a phone, phones that are taken away, noise, and two phones at once.
+"""Scenarios of both radios: all ways to read a phone, phones that are taken away, noise, and two phones at once.
 
-The seed chooses the habits of the phones and the faults.
+The seed chooses the phones' habits and the faults.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ _DECLINED = "session.declined"
 
 
 async def _nfc(script: Script, negotiates: bool) -> None:
-    """Guests are let in over NFC with phones of different habits. A guest who declines and a stranger are not."""
+    """Let guests in over NFC with phones of different habits. A stranger and a guest who declines are not let in."""
     site, door, chance = script.site, script.door, script.site.random
     guests = [site.visitor(authentication=way) for way in ("signature", "mac")]
     await door.bookings.book(*guests)
@@ -67,7 +67,7 @@ async def _nfc_negotiated(script: Script) -> None:
 
 
 async def _ble(script: Script, mode: Mode) -> None:
-    """A guest is let in over BLE. If the connection breaks or the guest declines, the door stays shut."""
+    """Let a guest in over BLE. If the connection breaks or the guest declines, the door stays shut."""
     site, door, chance = script.site, script.door, script.site.random
     mtu = chance.choice((23, 185, 247, 515))
     async with BleProcess(site.hci, BleHabits(mtu=mtu)) as bluetooth:
@@ -121,7 +121,7 @@ async def _tear_off(script: Script) -> None:
     site, door, chance = script.site, script.door, script.site.random
     opened = 0
     for block in sorted(chance.sample(range(40), 4)):
-        # Somebody new each time, because the third entry of one guest would be counted and recorded later.
+        # Invent a new guest each time, because the third entry of the same guest would be counted and recorded later.
         guest = site.visitor()
         await door.bookings.book(guest)
         door.reader.traits = noise.traits(chance)
@@ -214,7 +214,7 @@ _RED, _AMBER, _WHITE = (1, 0, 0), (1, 1, 0), (1, 1, 1)
 
 
 async def _refused(script: Script, tap: Tap, claim: str, *codes: str) -> None:
-    """As `Script.refused`, and promise the colour of the light: amber means "try again"."""
+    """As `Script.refused`, and also promise the colour of the light. Amber means "try again"."""
     script.refused(tap, claim, *codes)
     again = str(tap.refusal).startswith(("nfc.", "ble."))
     name, colour = ("amber", _AMBER) if again else ("red", _RED)
@@ -222,7 +222,7 @@ async def _refused(script: Script, tap: Tap, claim: str, *codes: str) -> None:
 
 
 async def _lit(script: Script, claim: str, colour: tuple[int, ...]) -> None:
-    """Promise that the light has that colour, once the board's report of it has arrived."""
+    """Wait for the board's reports of its lights, and promise that the light has the colour `colour`."""
     bus = script.door.bus
     with contextlib.suppress(TransportError):
         await script.site.until(claim, lambda: tuple(bus.values.get(pin) for pin in _LIGHTS) == colour)

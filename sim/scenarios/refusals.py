@@ -1,4 +1,4 @@
-"""Guests who are not let in, and why."""
+"""Scenarios of people who are not let in, each for a different reason."""
 
 from dataclasses import replace
 from typing import get_args

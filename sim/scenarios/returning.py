@@ -1,4 +1,4 @@
-"""Guests who come back without showing the ID, and somebody who guesses PINs."""
+"""Scenarios of guests who come back without showing the ID again, and of somebody who guesses PINs."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ from sim.visitors import Visitor
 
 
 def _told(site: Site, booking: Booking, visitor: Visitor) -> str:
-    """The PIN that the platform tells a guest. The search at the end looks for it."""
+    """Return the PIN that the platform tells a guest. The search at the end of the scenario also looks for this PIN."""
     pin = site.platform.pin(booking, visitor.booking_name())
     site.secret_digits.append(pin)
     return pin
@@ -40,7 +40,7 @@ async def _pin_after_checkin(script: Script) -> None:
         f"the phone opens by its stay key, in {counted(key.outcome.apdus, 'command')} and without showing the ID",
         key.opened and key.outcome.result == "recognized" and key.outcome.apdus == 2,
     )
-    door.pass_ticks(600_000)  # the third entry within ten minutes would be counted and recorded later
+    door.pass_ticks(600_000)  # without this, the third entry within ten minutes would be counted and recorded later
     without = replace(guest, phone=replace(guest.phone, stay_keys=None))
     again = await door.tap(without)
     recalled = next((line.facts["recalled"] for line in again.console if line.event == "mdoc.verified"), "0")

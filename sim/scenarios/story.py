@@ -18,7 +18,7 @@ from sim.tap import Tap
 
 @dataclass
 class Promise:
-    """One claim of a scenario and whether it held."""
+    """One claim of a scenario, and whether the claim held."""
 
     claim: str
     held: bool
@@ -26,7 +26,7 @@ class Promise:
 
 @dataclass
 class Script:
-    """The tools of a scenario: its site, its promises, and the seed for its choices."""
+    """What a scenario works with: its site, its promises, and the seed of its random choices."""
 
     site: Site
     promises: list[Promise] = field(default_factory=list)
@@ -34,7 +34,7 @@ class Script:
 
     @property
     def door(self) -> Door:
-        """The site's first door; most scenarios have no other."""
+        """The site's first door. Most scenarios have only one door."""
         return self.site.doors[0]
 
     @property
@@ -43,7 +43,7 @@ class Script:
         return self.site.edges[0]
 
     def promise(self, claim: str, held: bool) -> None:
-        """Note a claim, and whether it holds now."""
+        """Note a claim, and whether the claim holds now."""
         self.promises.append(Promise(claim, held))
         self.site.on_step(("✓ " if held else "✗ ") + claim)
 
@@ -52,13 +52,13 @@ class Script:
         self.promise(claim if tap.opened else f"{claim} ({tap.refusal})", tap.opened)
 
     def refused(self, tap: Tap, claim: str, *codes: str) -> None:
-        """Promise that `tap` left the door shut, for one of `codes`."""
+        """Promise that `tap` left the door shut, and that the refusal has one of `codes`."""
         self.promise(f"{claim} ({tap.refusal})", not tap.opened and tap.refusal in codes)
 
 
 @dataclass(frozen=True)
 class Story:
-    """A scenario. `tells` is its description in one line, and `plan` describes its site."""
+    """A scenario. `tells` describes it in one line, and `plan` describes its site."""
 
     name: str
     tells: str
@@ -67,11 +67,11 @@ class Story:
 
 
 stories: dict[str, Story] = {}
-"""All scenarios by name, in the order of their definition."""
+"""All scenarios by name, in the order in which they are defined."""
 
 
 def story(name: str, tells: str, **plan: Any) -> Callable[[Callable[[Script], Awaitable[None]]], Story]:
-    """Decorator: makes a scenario of an async function. `plan` has fields of the `Plan` for its site."""
+    """Return a decorator that makes a scenario of an async function. `plan` has fields of the `Plan` for its site."""
 
     def add(play: Callable[[Script], Awaitable[None]]) -> Story:
         stories[name] = Story(name, tells, play, Plan(**plan))
@@ -82,11 +82,11 @@ def story(name: str, tells: str, **plan: Any) -> Callable[[Callable[[Script], Aw
 
 @dataclass(frozen=True)
 class Result:
-    """The result of a scenario. `as_json` is the stable form of `python -m sim run --json`.
+    """The result of a scenario. `as_json` returns the stable form that `python -m sim run --json` prints.
 
-    opened: how often the strikes opened. records: records of openings that the province committed. receipts: how many
-    of them the lock has a receipt for. duplicates: registrations that the province has twice. phases_ms: of the first
-    opening.
+    opened: number of times that the strikes opened. records: number of records of openings that the province committed.
+    receipts: number of these records for which the lock has a receipt. duplicates: number of surplus registrations at
+    the province. phases_ms: milliseconds of each phase of the first opening.
     """
 
     scenario: str
@@ -103,7 +103,7 @@ class Result:
     seconds: float
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """Return the result as plain values for JSON."""
         return {
             "scenario": self.scenario,
             "ok": self.ok,
@@ -128,9 +128,9 @@ async def perform(
     on_step: Callable[[str], None] | None = None,
     profile: str = "CN",
 ) -> Result:
-    """Run a scenario at a new site. With `folder`, everything that it leaves behind is kept there.
+    """Run a scenario at a new site. If `folder` is given, all files of the site are kept there.
 
-    Raises ConfigError for something that the machine does not have. Other errors are in the Result.
+    Raises ConfigError if the machine lacks something that the site needs. Other errors are returned in the Result.
     """
     with tempfile.TemporaryDirectory(prefix="mooring-") as temporary:
         home = folder or Path(temporary)
@@ -145,7 +145,7 @@ async def perform(
         except ConfigError:
             raise
         except MooringError as problem:
-            # The site itself did not start, so nothing opened and no promise held.
+            # The site did not start, so no door opened and no promise held.
             runs_on = str(find(runtime))
             seconds = time.monotonic() - began
             return Result(
@@ -154,7 +154,7 @@ async def perform(
 
 
 def told(problem: MooringError, kept: bool) -> str:
-    """The error as text. It names the folder with the logs only if that is `kept`."""
+    """Return the error as text. The text names the folder with the logs only if this folder is `kept`."""
     return str(problem) if kept else str(problem).partition("; see ")[0]
 
 
@@ -188,13 +188,13 @@ def _result(chosen: Story, script: Script, seed: int, error: str | None, seconds
 
 
 def in_flash_first(script: Script) -> None:
-    """Promise that each opening was in flash first, by each board's own record."""
+    """Promise that each opening was in flash before the strike opened, by the reports of each board."""
     early = sum(door.findings.early_openings() for door in script.site.doors)
     script.promise("each opening was in flash before the strike moved", early == 0)
 
 
 def _general(script: Script) -> None:
-    """Make the promises that every scenario has to keep."""
+    """Make the promises that every scenario must keep."""
     site, doors = script.site, script.site.doors
     registrations = site.province.registrations()
     script.promise("no registration is held twice", site.duplicates() == 0)
@@ -234,7 +234,7 @@ _CONSOLE_PHASES = (
 
 
 def phases(door: Door) -> dict[str, float]:
-    """Milliseconds of each phase of the first opening, and from the opening to the receipt."""
+    """Return the milliseconds of each phase of the first opening, and of the time from the opening to the receipt."""
     tap = next((tap for tap in door.taps if tap.opened), None)
     if tap is None:
         return {}
@@ -245,7 +245,7 @@ def phases(door: Door) -> dict[str, float]:
         return result
     for line in door.lock.console:
         if line.event == "journal.receipted" and int(line.facts["through"]) >= int(durable.facts["counter"]):
-            # Both times are the lock's ticks, because its console and its pins arrive here over different lines.
+            # Compare the lock's ticks. Arrival times cannot be compared, because console and pins have separate lines.
             result["open_to_receipt"] = float(line.ticks - moved.ticks)
             break
     return result

@@ -1,4 +1,4 @@
-"""Issuers and documents that are no longer trusted, and revocation lists that are too old."""
+"""Scenarios of issuers and documents that are no longer trusted, and of revocation lists that are too old."""
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -16,7 +16,7 @@ _URI = "https://iaca.example/status/1"
 
 
 def _crl(site: Site, *revoked: pki.Identity, days: int = 7) -> bytes:
-    """A new CRL of the Swedish IACA for its document signers."""
+    """Make a new CRL of the Swedish IACA that revokes the document signers `revoked`."""
     now = site.now() - 5  # a little earlier, because the lock is not sure of the time
     serials = [signer.certificate.serial_number for signer in revoked]
     return revocation.crl(site.iacas["SE"], serials, now, now + days * DAY)
@@ -52,7 +52,7 @@ async def _revoked_issuer(script: Script) -> None:
     await door.boot()
     script.refused(await door.tap(second), "the guest is still refused after a power cut", "mdoc.ds_revoked")
     await door.bookings.publish(lambda: province.trust(site.issuers()[1:]), "trust-list")
-    # The door does not ask for documents without a trusted issuer, so the phone shows none.
+    # The door does not ask for documents that have no trusted issuer, so the phone shows no document.
     script.refused(await door.tap(third), "a guest whose issuer left the trust list is refused", "mdoc.no_documents")
     await door.drain()
     script.promise("the strike moved twice", door.findings.openings() == 2)
@@ -66,7 +66,7 @@ async def _revoked_document(script: Script) -> None:
     point = key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
     lists = [ListEntry(_STATUS, trust.STATUS_LIST, 0, _URI, {1: 2, -1: 1, -2: point[1:33], -3: point[33:]})]
 
-    # Half a million documents, and a thousand of them are revoked: the list fills half a statement.
+    # The list has half a million documents, and a thousand of them are revoked. It takes half the space of a statement.
     others = dict.fromkeys(site.random.sample(range(100, 499_000), 1000), 1)
 
     def token(statuses: dict[int, int], signer: ec.EllipticCurvePrivateKey = key) -> bytes:
