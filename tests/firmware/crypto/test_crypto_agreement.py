@@ -21,7 +21,7 @@ ORDERS = {name: curve.n for name, curve in curves.CURVES.items()}
 def key_pairs(
     draw: st.DrawFn, curve: str | None = None, curves: st.SearchStrategy[str] = CURVES
 ) -> tuple[str, bytes, bytes]:
-    """(curve, private, public), with many scalars near both ends of the range."""
+    """Draw (curve, private, public). Many of the private keys are near both ends of the range."""
     name = curve or draw(curves)
     order = ORDERS[name]
     scalar = draw(st.one_of(st.integers(1, 20), st.integers(order - 20, order - 1), st.integers(1, order - 1)))
@@ -55,7 +55,7 @@ def test_signatures_near_the_truth_are_judged_alike(
 ) -> None:
     curve, private, public = pair
     order, size = ORDERS[curve], COORDINATE_BYTES[curve]
-    # With nonce 1, r is the x of the base point, so s needs no point multiplication.
+    # With nonce 1, r is the x coordinate of the base point. So s is found without a point multiplication.
     e = int.from_bytes(crypto_cpython.digest(hash_name, message)[:size], "big")
     r = curves.CURVES[curve].base[0] % order
     s = (e + r * int.from_bytes(private, "big")) % order
@@ -123,7 +123,7 @@ def test_gcm_seals_the_same_bytes_and_opens_them(key: bytes, nonce: bytes, plain
 
 
 def test_the_lock_answers_as_cpython_does() -> None:
-    """Every function with one right result, on the lock's own interpreter, with many inputs."""
+    """Call every function that has only one right result, with many inputs, on the lock's own interpreter."""
     source = random.Random(20)
     calls: list[Call] = []
     for round_number in range(12):

@@ -16,7 +16,7 @@ ONE = (P256.base[0], P256.base[1], 1)
 
 
 def _plain(curve: Curve, scalar: int) -> tuple[int, int] | None:
-    """`scalar` * base point by doubling and adding, affine; None for infinity."""
+    """Return `scalar` * base point in affine form, by doubling and adding. None stands for infinity."""
     result = (1, 1, 0)
     for bit in bin(scalar)[2:]:
         result = points.double(curve, result)
@@ -110,7 +110,7 @@ def test_the_blinded_scalar_spells_the_same_multiple_with_signs_alone(scalar: in
 
 
 class _CountingCurve(Curve):
-    """Counts how often its prime is read. Every point operation reads it once."""
+    """A curve that counts how often its prime is read. Every point operation reads the prime once."""
 
     def __init__(self) -> None:
         super().__init__(P256.size, P256.p, P256.n, P256.b, P256.base)
@@ -123,7 +123,7 @@ class _CountingCurve(Curve):
 
 
 def _operations(scalar: int) -> tuple[int, int]:
-    """How many point operations the two multiplications by `scalar` take, with and without existing tables."""
+    """Return the number of point operations in a multiplication with existing tables, and in one without tables."""
     curve = _CountingCurve()
     secret_multiples.multiply_base(curve, 1)
     curve.count = 0
@@ -134,7 +134,7 @@ def _operations(scalar: int) -> tuple[int, int]:
 
 
 def test_the_point_operations_do_not_depend_on_the_secret() -> None:
-    # For even numbers up to 30 the last addition may be a doubling; see `secret_multiples`.
+    # Even numbers up to 30 are left out, because their last addition may be a doubling (see `secret_multiples`).
     usual = _operations(1)
     for scalar in (3, 31, 32, 1 << 128, 1 << 255, P256.n - 1, P256.n // 2, 0xAAAA << 200):
         assert _operations(scalar) == usual

@@ -61,7 +61,7 @@ def test_r_and_s_outside_1_to_n_minus_1_are_rejected(run: Run) -> None:
 
 
 def test_s_that_is_right_modulo_n_but_not_below_it_is_rejected(run: Run) -> None:
-    # With this key the signature (x of the base point, 1) is valid, and s = n + 1 still fits into 32 bytes.
+    # With this key, r = x of the base point and s = 1 are a valid signature. s = n + 1 still fits into 32 bytes.
     e = int.from_bytes(crypto_cpython.digest("SHA-256", MESSAGE), "big")
     r, n = P256.base[0] % P256.n, P256.n
     private = (1 - e) * pow(r, -1, n) % n
@@ -85,7 +85,7 @@ def _bad_points(curve: Curve) -> list[bytes]:
     size, p = curve.size, curve.p
     good = encode_point(curve, curve.base)
     x, y = good[1 : 1 + size], good[1 + size :]
-    # A point with a small x, so x + p still fits. It is right modulo p, but not a valid coordinate.
+    # The point has a small x, so x + p still fits. x + p is right modulo p, but is not a valid coordinate.
     small = next(value for value in range(1, 100) if pow(value**3 - 3 * value + curve.b, (p - 1) // 2, p) == 1)
     root = pow(small**3 - 3 * small + curve.b, (p + 1) // 4, p)
     assert decode_point(curve, b"\x04" + small.to_bytes(size, "big") + root.to_bytes(size, "big"))

@@ -45,7 +45,7 @@ def _run(request: pytest.FixtureRequest) -> Run:
 
 
 def _verdicts(run: Run, cases: list[tuple[bytes, bytes, bytes]]) -> list[bool]:
-    """What the lock's code says of (public key, message, signature), after CPython's code has agreed."""
+    """Return whether the lock accepts each (public key, message, signature). CPython's code must agree."""
     calls: list[Call] = [("verify", ["SM2", public, "SM3", message, proof]) for public, message, proof in cases]
     verdicts: list[bool] = run(calls)
     assert verdicts == [crypto_cpython.verify("SM2", public, "SM3", message, proof) for public, message, proof in cases]
@@ -178,7 +178,7 @@ def test_the_published_vectors_of_the_suite_are_judged_as_published(run: Run) ->
     calls: list[Call] = [("digest", ["SM3", unhex(case.get("message_hex", ""))]) for case in suite["sm3"]]
     assert run(calls) == [unhex(case["digest"]) for case in suite["sm3"]]
     good = suite["sm2_sign"][0]
-    # Cases with another user id or without Z are made with gmalg above.
+    # Cases with a different user id or without Z are left out here. A test above makes them with gmalg.
     for case in [{"change": {}}, *suite["sm2_sign_negative"]]:
         if {"user_id_ascii", "note"} & case["change"].keys():
             continue

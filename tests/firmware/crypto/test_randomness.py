@@ -27,7 +27,7 @@ LAPTOP = bytes(range(32)).hex()
 
 
 def board(script: str, *arguments: str, image: Path | None = None) -> Any:
-    """What a script of `tests/on_micropython` prints on the lock's interpreter."""
+    """Run a script of `tests/on_micropython` on the lock's interpreter, and return what the script prints."""
     lock = interpreter.find()
     environment = lock.environment({"MOORING_FLASH": str(image)} if image else None)
     with script_as_compiled(ROOT / "tests" / "on_micropython" / script) as copy:
@@ -43,7 +43,7 @@ def test_a_generator_that_repeats_after_each_boot_repeats_nothing(tmp_path: Path
     boots = [board("randomness_board.py", "boot", "secret", image=image) for _ in range(3)]
     numbers = [*made.values(), *(number for boot in boots for number in boot.values())]
     assert len(set(numbers)) == len(numbers) == 3 + 3 * 11
-    # Control: without a secret the chip's generator repeats itself, except where a key is mixed in.
+    # As a control, boot without a secret. Then the chip's generator repeats itself, except where a key is mixed in.
     alone = [board("randomness_board.py", "boot", "nothing", image=image) for _ in range(2)]
     assert alone[0] == alone[1] and not set(alone[0].values()) & set(numbers)
 
@@ -92,14 +92,14 @@ def test_a_cut_after_something_was_drawn_never_brings_it_back() -> None:
             identity.begin(store)
             drawn.append(generator.random(32))
         except Cut:
-            drawn.append(generator.random(32))  # under the previous secret: a new one is used only once it is durable
+            drawn.append(generator.random(32))  # from the previous secret, as the new one is not in flash
         drawn.append(before)
     assert len(set(drawn)) == len(drawn)
 
 
 @pytest.fixture
 def stuck(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The chip's generator returns the same value for ever."""
+    """Make the chip's generator return the same value for ever."""
     monkeypatch.setattr(generator, "urandom", lambda length: b"\x55" * length)
 
 
@@ -141,7 +141,7 @@ def test_what_lies_in_flash_does_not_tell_what_was_drawn_before(tmp_path: Path) 
     drawn = generator.random(32)
     held = store.read("secret")
     assert held is not None and len(held) == 40
-    # Neither under the secret in the file nor by booting from it.
+    # Neither the secret in the file nor a boot from that file gives `drawn` again.
     generator.begin(held[:32])
     assert generator.random(32) != drawn
     identity.begin(store)

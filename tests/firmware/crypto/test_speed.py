@@ -1,4 +1,4 @@
-"""How long the lock's cryptography takes on its interpreter here (`make bench`). The chip is much slower."""
+"""Measures the speed of the lock's cryptography on its interpreter (`make bench`). The chip is much slower."""
 
 import time
 from typing import Any
@@ -41,7 +41,7 @@ answer(took)
 
 
 def p384_signature() -> tuple[bytes, bytes]:
-    """A P-384 public key, and its signature over MESSAGE as `r || s`."""
+    """Return a P-384 public key, and a signature over MESSAGE with this key as `r || s`."""
     private, public = crypto_cpython.generate("P-384")
     key = ec.derive_private_key(int.from_bytes(private, "big"), ec.SECP384R1())
     r, s = utils.decode_dss_signature(key.sign(MESSAGE, ec.ECDSA(hashes.SHA384())))

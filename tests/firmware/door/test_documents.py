@@ -1,4 +1,4 @@
-"""Which documents the door takes: only those of a type that it asked this phone for in this session."""
+"""Which documents the door takes. Their type must be one that the door asked this phone for in this session."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +14,7 @@ from tests.support.doorway import Doorway
 from tests.support.placed_lock import why_refused
 
 CLUB_CARD = "org.example.club-card"
-"""A type that an issuer in the trust list may issue, and that the profile does not ask for."""
+"""A document type that an issuer in the trust list may issue, but that the profile does not ask for."""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The door against its model, for many steps: grants, replays by couriers, all kinds of guests, time, reboots."""
+"""The door and its model must agree for many steps: grants, replays by couriers, all kinds of guests, time, reboots."""
 
 import tempfile
 from dataclasses import replace
@@ -25,8 +25,10 @@ CODES = {"revoked": "door.revoked", "suspended": "door.suspended", "unknown": "c
 
 
 def guests(names: list[str], tie: int) -> list[Guest]:
-    """The guests of a booking; the platform knows more or less of each. Each minor is tied to the guest at place `tie`,
-    if there is one and it is somebody else."""
+    """Return the guests of a booking. The platform knows more about some guests than about others.
+
+    A minor is tied to the guest at place `tie`, unless no guest is at this place or the minor is.
+    """
     listed = []
     for place, name in enumerate(names, 1):
         tied = tie if tie <= len(names) and tie != place and BORN[name] > "2005" else 0
@@ -37,7 +39,7 @@ def guests(names: list[str], tie: int) -> list[Guest]:
 
 
 class DoorMachine(ReturningSteps, RuleBasedStateMachine):
-    """Each rule is something that can happen. After it, the door and the model must agree."""
+    """Each rule makes something happen. Afterwards the door and the model must agree."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,8 +48,8 @@ class DoorMachine(ReturningSteps, RuleBasedStateMachine):
         self.bench = Bench(Path(self._folder.name), self._patch)
         self.bench.record_each()
         self.model = Model()
-        self.bookings: list[Booking] = []  # the newest version of each
-        self.signed: list[tuple[Booking, bytes]] = []  # every version that the platform ever signed
+        self.bookings: list[Booking] = []  # the newest version of each booking
+        self.signed: list[tuple[Booking, bytes]] = []  # all versions that the platform has signed
         self.openings = 0
 
     def teardown(self) -> None:

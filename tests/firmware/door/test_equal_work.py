@@ -35,7 +35,10 @@ OLD_PLATFORM = Platform()
 
 
 class House(Bench):
-    """A door whose cryptography counts its calls. `stays`: for each stay, how many it names and how many are in."""
+    """A door whose cryptography counts its calls.
+
+    `stays` holds two numbers for each stay: how many guests the grant names, and how many of them have checked in.
+    """
 
     def __init__(
         self, folder: Path, monkeypatch: pytest.MonkeyPatch, stays: list[tuple[int, int]], admits: str = "named"
@@ -61,7 +64,7 @@ class House(Bench):
         self.work = Work(self.counting, monkeypatch)
 
     def judges(self, guest: Guest, code: str) -> dict[str, int]:
-        """The work of refusing somebody who shows the document of `guest`."""
+        """Return the work of refusing somebody who shows the document of `guest`."""
 
         def act() -> None:
             with pytest.raises(RefusedError) as refused:
@@ -72,7 +75,7 @@ class House(Bench):
         return self.work.of(act)
 
     def types(self, pin: str) -> dict[str, int]:
-        """The work for a PIN that no guest has, as the first try after a boot."""
+        """Return the work for a PIN that no guest has. It is the first try after a boot."""
 
         def act() -> None:
             with pytest.raises(RefusedError, match=r"pin\.wrong"):
@@ -81,7 +84,7 @@ class House(Bench):
         return self.work.of(act)
 
     def meets(self, app: StayKeys) -> dict[str, int]:
-        """The work for a phone with stay keys of other doors."""
+        """Return the work for a phone that has only stay keys of other doors."""
         _, card = tap.touch(tap.phone(stay_keys=app))
 
         def act() -> None:
@@ -111,7 +114,7 @@ def foreign_keys() -> StayKeys:
 
 
 def counts(build: Build, does: Callable[[House], dict[str, int]], *names: str) -> dict[str, dict[str, int]]:
-    """What `does` counts for the empty house and for the houses in `names`, or for all houses if there are no names."""
+    """Return what `does` counts for the empty house and for the houses in `names`. Without names, use all houses."""
     return {name: does(build(name)) for name in HOUSES if name in ("nobody has booked", *(names or HOUSES))}
 
 
@@ -220,7 +223,7 @@ def test_a_door_that_works_on_the_keys_it_holds_alone_is_noticed(build: Build, m
 
 
 class OneByOne(Reentry):
-    """A re-entry that does it wrong: it derives the PIN of each guest in turn."""
+    """A faulty re-entry, which derives the PIN of one guest after the other."""
 
     async def by_pin(self, typed: str) -> list[Any]:
         for known in self.guests():
@@ -249,7 +252,8 @@ def test_a_look_up_that_ends_at_its_guest_is_noticed(build: Build) -> None:
     items = [bytes((n,)) for n in range(9)]
 
     def early(wanted: bytes) -> dict[str, int]:
-        # HMACs are counted. The comparison is the runtime's own, and a loop like this stops where it finds the PIN.
+        # A loop like this stops when it finds the PIN. It needs no HMAC, and the runtime does the comparison. So
+        # only the number of steps shows this fault.
         source = "def search(items, wanted):\n    for each in items:\n        if each == wanted:\n            return\n"
         space: dict[str, Any] = {}
         exec(compile(source, str(placed_lock.__file__).replace("tests/support", "firmware"), "exec"), space)

@@ -1,4 +1,4 @@
-"""A sticker or a forgotten card on the reader does not close the door. It is recorded, and the light shows it."""
+"""A sticker or a forgotten card on the reader does not block the door. The lock records it, and the light shows it."""
 
 import asyncio
 from pathlib import Path
@@ -29,7 +29,7 @@ def sticker(number: int = 0, traits: Traits = NTAG) -> Card:
 
 
 def bank_card(uid: bytes = b"\xc0ard") -> Card:
-    """Speaks ISO-DEP, and answers every command with 6A82."""
+    """Return a card that speaks ISO-DEP, and answers every command with 6A82."""
     card = Card(uid, Traits(fwi=4))
     for _ in range(20):
         card.answers.put_nowait(b"\x6a\x82")
@@ -37,7 +37,7 @@ def bank_card(uid: bytes = b"\xc0ard") -> Card:
 
 
 async def is_read(reader: Pn532Reader, board: VirtualPn532, uid: bytes = b"\x08ann") -> bool:
-    """Whether somebody who comes now is served. They leave again."""
+    """Bring a phone to the reader, and take it away again. Return whether the phone was served."""
     phone = Card(uid, PHONE)
     board.antenna.bring(phone)
     card = await asyncio.wait_for(reader.wait_for_card(), 2)
@@ -49,7 +49,7 @@ async def is_read(reader: Pn532Reader, board: VirtualPn532, uid: bytes = b"\x08a
 
 
 async def refuse(card: Pn532Card) -> None:
-    """What the door does with a card that has no mdoc."""
+    """Do what the door does with a card that has no mdoc."""
     with pytest.raises(MooringError):
         await tap.read_mdoc(card, scene.LICENCE)
     await card.release()
@@ -188,7 +188,7 @@ def test_a_card_with_a_random_uid_is_a_new_one_whenever_it_comes_and_lies_in_the
 
 
 class SilentCard(Card):
-    """Claims to speak ISO-DEP, and answers nothing."""
+    """A card that claims to speak ISO-DEP, but never answers."""
 
     async def receive(self, block: bytes) -> bytes | None:
         if block == b"\x50\x00":  # HLTA
@@ -234,7 +234,7 @@ def test_a_phone_that_waits_for_the_readers_frame_gets_it_beside_a_sticker() -> 
 
 
 def rest(here: Scene) -> None:
-    """Let the recorder do all that it can do now."""
+    """Let the recorder do all the work that it can do now."""
     while here.doorway.lock.recorder.work():
         pass
 

@@ -1,4 +1,4 @@
-"""Guessing a PIN: the waits double. Power cuts, patience or worn flash do not give more tries."""
+"""Somebody guesses PINs. The waiting times double. Power cuts, patience or worn flash do not give more tries."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ DAY_MS = 86_400_000
 
 
 class CountingMemory(Memory):
-    """A store in RAM that counts writes. If `broken` is set, writes fail."""
+    """A store in RAM that counts its writes. If `broken` is set, every write fails."""
 
     writes = 0
     broken = False
@@ -30,7 +30,7 @@ class CountingMemory(Memory):
 
 
 class Door:
-    """Tries, reboots and time."""
+    """A door for PIN tries. A test can reboot it and let time pass."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.ms = 0
@@ -44,7 +44,7 @@ class Door:
         self.attempts = PinAttempts(self.store)  # type: ignore[arg-type]
 
     def guess(self, right: bool = False) -> bool:
-        """Whether the guess was judged."""
+        """Try a PIN. Return whether the lock judged this guess."""
         try:
             self.attempts.charge()
         except RefusedError as error:

@@ -1,4 +1,4 @@
-"""Who may open, and when: every row of the table in docs/door-rules.md, with accepts and rejects."""
+"""Who may open the door, and when. Every row of the table in docs/door-rules.md is tested with accepts and rejects."""
 
 import pytest
 
@@ -174,7 +174,7 @@ def test_a_grant_for_another_listing_is_not_taken() -> None:
 
 
 def test_more_guests_than_booked_are_refused() -> None:
-    # Two companions are in. Then the platform names two more guests, with three places in all.
+    # Two companions have checked in. Then the platform names two other guests. The stay has three places in all.
     full = stay(grant(places=3), "zoe", "yan")
     full.renew(grant("ann", "ben", places=3, serial=2))
     assert judge([full]).kind == CHECK_IN
@@ -250,7 +250,7 @@ def test_of_several_adults_the_one_that_the_grant_names_answers_for_the_minor() 
     kim = Somebody("kim", CHILD, tie=(2, "parent"))
     told = judge([stay(family, "ann", "ben")], kim).fields
     assert told is not None and (told["guardian"], told["relation"]) == ("2", "parent")
-    # While only the other adult is in, that one answers, and their relation is not stated.
+    # If only Ann is in, she answers for Kim. Their relation is not stated.
     told = judge([stay(family, "ann")], kim).fields
     assert told is not None and (told["guardian"], told["relation"]) == ("1", "unstated")
 
@@ -287,7 +287,7 @@ def test_a_minor_who_checked_in_enters_alone() -> None:
 
 
 def test_who_may_be_a_minor_by_the_clock_is_one() -> None:
-    born = "2008-11-23"  # eighteen on 23 November 2026, and that day begins last at UTC-12
+    born = "2008-11-23"  # eighteen on 23 November 2026, a day that begins last at UTC-12
     of_age = 1_795_435_200
     late = grant("ben", until=of_age + 86400)
     assert refusal([stay(late)], Somebody("ben", born), interval=(of_age - 1, of_age + 9)) == "grant.guardian"

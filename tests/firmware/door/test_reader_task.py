@@ -1,4 +1,4 @@
-"""The reader's task with a whole door behind it, on virtual time: what guests see, and how soon the next is served."""
+"""The reader's task with a whole door, on virtual time: what guests see, and how soon the next guest is served."""
 
 import asyncio
 import re
@@ -23,10 +23,11 @@ from tests.support.served_reader import READY_SECONDS, Scene, play
 
 @dataclass(frozen=True)
 class NoGo:
-    """What goes wrong, and the light that is shown.
+    """A failure, and the light that the door must then show.
 
-    `phone`: changes of the guest's phone. `faults`: faults of the reader and its chip; `faults_then` replaces them from
-    the light on. `breaks`: breaks something in the lock, which is repaired before the next guest.
+    `phone` holds changes of the guest's phone. `faults` are the faults of the reader and its chip until the light, and
+    `faults_then` are their faults after it. `breaks` breaks a part of the lock. The test repairs this part before the
+    next guest comes.
     """
 
     signal: str
@@ -81,7 +82,7 @@ def test_a_read_that_is_refused_or_fails_leaves_the_door_shut_and_the_reader_rea
         with monkeypatch.context() as patch:
             if no_go.breaks is not None:
                 no_go.breaks(here, patch)
-            # Longer than the door waits: the guest sees the light, and leaves.
+            # The guest is more patient than the door, sees the light, and leaves.
             tapping = asyncio.create_task(replace(guest.plain_phone, **no_go.phone).tap(here.board, patience=60))
             answered = await here.until("answer " + no_go.signal)
             assert here.seen.done[:2] == ["show idle", "show reading"] and not here.doorway.opened()
@@ -94,7 +95,7 @@ def test_a_read_that_is_refused_or_fails_leaves_the_door_shut_and_the_reader_rea
 
 
 async def welcome(here: Scene, guest: Visitor, answered: int) -> None:
-    """A guest who comes at once is served soon enough after the light at place `answered`."""
+    """Check that a guest who comes at once is served soon enough. `answered` is the index of the light before."""
     here.seen.at_the_light = lambda: None
     following = asyncio.create_task(guest.plain_phone.tap(here.board))
     begun = await here.until("show reading", answered + 1)

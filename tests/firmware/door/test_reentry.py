@@ -41,7 +41,7 @@ def pin(doorway: Doorway, stay: Booking, guest: Visitor) -> str:
 
 
 def says(doorway: Doorway) -> str:
-    """The last answer of the door."""
+    """Return the last answer of the door."""
     return [done for done in doorway.outputs.done if done.startswith("answer")][-1].split()[1]
 
 
@@ -71,7 +71,7 @@ def test_a_phone_that_knows_nothing_of_stay_keys_checks_in_and_comes_back_all_th
 @pytest.mark.parametrize("with_app", [True, False])
 def test_a_phone_cannot_tell_from_what_it_is_asked_whether_anybody_is_in(doorway: Doorway, with_app: bool) -> None:
     guest, probe = doorway.visitor(), doorway.visitor()
-    probe.keys.add(b"p" * 32)  # of another door
+    probe.keys.add(b"p" * 32)  # a stay key of another door
     stay = doorway.book(guest)
 
     def asked() -> list[int]:
@@ -97,7 +97,7 @@ def test_another_phone_does_not_open_by_a_key_of_its_own(doorway: Doorway, stay:
     stranger = doorway.visitor()
     stranger.keys.add(b"s" * 32)
     visit = doorway.tap(stranger.phone)
-    assert not doorway.opened() and visit.outcome().result == "presented"  # and no grant names that ID
+    assert not doorway.opened() and visit.outcome().result == "presented"  # no grant names this ID
     assert says(doorway) == "refused_stay"
 
 
@@ -159,7 +159,7 @@ def test_a_key_that_cannot_be_kept_does_not_keep_the_guest_out(doorway: Doorway,
     doorway.store.worn.add("stay-keys")
     doorway.tap(guest.phone)
     assert doorway.opened()
-    doorway.run(2 * DAY + 60)  # and failing to wipe it does not stop the lock
+    doorway.run(2 * DAY + 60)  # the key cannot be wiped either, but the lock runs on
     assert doorway.lock.reentry._keys._keys == []
 
 

@@ -1,4 +1,4 @@
-"""PIN tries on the real littlefs, with a power cut at each flash operation: a judged try stays charged."""
+"""PIN tries on the real littlefs, with a power cut at each flash operation. A judged try still counts afterwards."""
 
 import shutil
 import subprocess
@@ -26,7 +26,7 @@ except RefusedError as error:
 
 
 def boot(folder: Path, image: Path, cut: str = "") -> tuple[list[list[str]], bool]:
-    """Run a board that guesses until it has to wait. Returns what it says, and whether its power was cut."""
+    """Run a board that guesses PINs until it has to wait. Return its output, and whether its power was cut."""
     script = folder / "guesses.py"
     script.write_text(as_compiled(GUESSES))
     lock = interpreter.find()

@@ -1,4 +1,4 @@
-"""What a refusal tells: the table of docs/door-signals.md, row by row, and reason classes that the province knows."""
+"""What a refusal tells: every row of the table in docs/door-signals.md, and the reasons that the province knows."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,7 @@ PAGE = (Path(__file__).parents[3] / "docs" / "door-signals.md").read_text(encodi
 
 
 def documented() -> list[tuple[str, str, str]]:
-    """(class of error, signal, code) for each code in the table "Which errors lead where"."""
+    """Return (class of error, signal, code) for each code in the table "Which errors lead where"."""
     section = PAGE.split("## Which errors lead where")[1].split("\n## ")[0]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if "|" in line]
     return [

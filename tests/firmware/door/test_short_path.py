@@ -1,4 +1,4 @@
-"""A guest shows the same document again: issuer signatures that were verified before are remembered."""
+"""A guest shows the same document again. The lock remembers the issuer signatures that it has already verified."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -36,7 +36,7 @@ def stay(doorway: Doorway, guest: Visitor) -> Booking:
 
 
 def recalled(doorway: Doorway, guest: Visitor) -> int:
-    """Tap, and return how many signatures of issuers the lock remembered, by what the console says."""
+    """Tap. Return the number of issuer signatures that the lock remembered, according to the console."""
     doorway.tap(guest.plain_phone)
     said = [line for line in console.lines().decode().splitlines() if " mdoc.verified " in line]
     return int(said[-1].rpartition("recalled=")[2])
@@ -67,7 +67,7 @@ def test_a_new_trust_list_forgets_all_and_one_without_the_issuer_refuses(
 
 
 def test_an_issuer_dropped_while_a_phone_is_being_read_is_not_trusted_any_more(doorway: Doorway) -> None:
-    # A courier who helps the guest keeps a newer list back until the read has begun.
+    # The courier is on the guest's side. It delivers a newer trust list only after the read has begun.
     guest = doorway.visitor()
     doorway.book(guest)
 

@@ -1,4 +1,4 @@
-"""Who is who at the door: the level at which a grant names a guest, guests' numbers, and one place for each person."""
+"""How the door tells guests apart: the level at which a grant names a guest, guests' numbers, one place a person."""
 
 from pathlib import Path
 from typing import Any
@@ -64,7 +64,7 @@ def test_a_guest_is_who_shows_all_that_the_grant_names_them_by(bench: Bench, kno
         if what in apart:
             assert bench.come(other) == "grant.none", what
     assert kind(bench.come(LICENCE)) == (record.CHECK_IN, 1)
-    # From here on they are also known by the document that they showed, even if a new copy has another name on it.
+    # From now on the guest is also known by this document, even if a new copy of it has a different name.
     for what, other in OTHERS.items():
         assert (kind(bench.come(other)) == (record.ENTRY, 1)) == (what not in apart - {"name"}), what
 
@@ -214,7 +214,7 @@ def test_without_a_name_or_a_birth_date_it_is_marked_and_nobody_is_taken_for_ano
     claims: list[DocumentClaim] = []
     for claim in [bench.claim(Guest(number, "1990-03-07", name="Li")) for number in "AB"]:
         shown = {name: text for name, text in claim.fields.items() if name != missing}
-        claims.append(DocumentClaim(crypto, bench.lock.commitment_keys.of, shown, "SE", False))  # asked for less
+        claims.append(DocumentClaim(crypto, bench.lock.commitment_keys.of, shown, "SE", False))  # less was asked for
     first, second = claims
     assert [mark(bench.serve([first])), mark(bench.serve([second]))] == [1, 1]
     assert kind(bench.serve([first])) == (record.ENTRY, 1) and kind(bench.serve([second])) == (record.ENTRY, 2)

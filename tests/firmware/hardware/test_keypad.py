@@ -7,7 +7,7 @@ import pytest
 from sim.board.keypad import WiegandKeypad
 from tests.support.on_lock import run_on_lock
 
-# HID's 8-bit mode, as in the installation guide of its keypads: complement of the key, then the key.
+# The 8-bit mode in the installation guide of HID's keypads. A code is the complement of the key and then the key.
 PUBLISHED = {
     "0": "11110000", "1": "11100001", "2": "11010010", "3": "11000011", "4": "10110100", "5": "10100101",
     "6": "10010110", "7": "10000111", "8": "01111000", "9": "01101001", "*": "01011010", "#": "01001011",
@@ -59,7 +59,7 @@ answer([asyncio.run(play()), listened])
 
 
 def typed(keys: str) -> list[str | int]:
-    """The bits of these keys, with pauses between the keys as of somebody who types."""
+    """Return the bits of `keys`, with the pauses of somebody who types."""
     return [step for key in keys for step in (PUBLISHED[key], 200)]
 
 
@@ -68,7 +68,10 @@ def codes(*steps: str | int) -> Any:
 
 
 def played(*steps: str | int) -> Any:
-    """The codes, and for each step -2 whether the lock listened to the wires before and after a rest."""
+    """Play `steps` on the wires. Return the codes that the lock read, and whether it listened to the wires.
+
+    A step -2 is a rest. For each rest, the second list says whether the lock listened before it and after it.
+    """
     return run_on_lock(ON_LOCK, list(steps))
 
 

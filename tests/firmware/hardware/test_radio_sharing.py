@@ -25,20 +25,22 @@ NAME = bytes(range(16))
 
 
 class Stack:
-    """A `bluetooth.BLE` that registers services only while nothing is on the air, and ends connections only if
-    `hangs_up`."""
+    """Replaces `bluetooth.BLE`. It registers services only while nothing is on the air.
+
+    It ends connections only if `hangs_up` is true.
+    """
 
     def __init__(self, hangs_up: bool = True) -> None:
         self.hangs_up = hangs_up
         self.connections: set[int] = set()
         self.made: set[int] = set()
-        """The connections that the lock has made, as a client."""
+        """Connections that the lock has made as a client."""
         self.advertising: Any = None
         self.handler: Callable[[int, Any], None] | None = lambda event, data: None
         self.registered: list[tuple[Any, ...]] = []
         self.services: tuple[Any, ...] = ()
         self.failures: list[Exception] = []
-        """The errors of the next registrations, and then of the next starts."""
+        """Errors for the next calls that register services, and then for the next starts."""
         self.deaf_starts = 0
         self.buffers: dict[int, int] = {}
         self.values: dict[int, bytes] = {}
@@ -107,7 +109,7 @@ class Stack:
         self.tell(event, (handle, 0, b""))
 
     def tell(self, event: int, data: Any) -> None:
-        """As `invoke_irq_handler_run_protected` does it: a handler that raises is not called again."""
+        """Call the handler as `invoke_irq_handler_run_protected` does. A handler that raised is not called again."""
         if self.handler is None:
             return
         try:
@@ -117,7 +119,7 @@ class Stack:
 
 
 class Link:
-    """Stands for the edge link: keeps the events that it gets."""
+    """Replaces the edge link. It keeps the events that it gets."""
 
     def __init__(self, shared: Radio) -> None:
         self.events: list[tuple[int, int | None]] = []
@@ -275,7 +277,7 @@ def test_a_radio_that_never_starts_again_is_a_reason_to_restart_the_lock() -> No
 
 
 def mended(shared: Radio) -> None:
-    """Let `mend` run."""
+    """Let `mend` run for some turns of the event loop."""
 
     async def turn() -> None:
         mending = asyncio.create_task(shared.mend(pause_ms=0))

@@ -1,4 +1,4 @@
-"""Changes of the door's switches become events, and nothing else does: on the real interpreter, look by look."""
+"""Only changes of the door's switches become events. The tests use the real interpreter."""
 
 from typing import Any
 
@@ -51,7 +51,10 @@ def seen(
     until: int | None = None,
     at_boot: dict[str, int] | None = None,
 ) -> list[tuple[int, str]]:
-    """The events of `moves`, each (ms, switch, level). The lock looks until `until`, or 200 ms after the last move."""
+    """Make `moves`, each of which is (ms, switch, level), and return the events.
+
+    The lock looks at the switches until `until`. If `until` is not given, it looks until 200 ms after the last move.
+    """
     end = until or (moves[-1][0] if moves else 0) + 200
     given: dict[str, Any] = {"moves": moves, "inputs": inputs, "held": held, "until": end, "at_boot": at_boot or {}}
     events = [(kind, what) for _, kind, what in run_on_lock(_ON_LOCK, given)]

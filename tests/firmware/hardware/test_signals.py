@@ -1,4 +1,4 @@
-"""Light and tone, pin by pin in virtual time: each state is shown as in the table, and ends as it should."""
+"""Light and tone at the pins, in virtual time. Each state is shown as the table says, and ends as it should."""
 
 import asyncio
 import importlib
@@ -32,17 +32,17 @@ TONES = {
     name: (int(hertz), int(length), OFTEN.index(often))
     for name, hertz, length, often in TONE.findall((ROOT / "docs/door-signals.md").read_text())
 }
-"""The tone of each state that has one, as the guests' page says: Hz, milliseconds, how often."""
+"""Tones in docs/door-signals.md, as (Hz, milliseconds, number of times) by the name of the state."""
 
 
 class Panel:
-    """What a guest can see and hear, read from the stand-in for `machine`."""
+    """The light and the tones of the door. They are read from the stand-in for `machine`."""
 
     def __init__(self, machine: Any, signals: Any) -> None:
         self._pins = machine._bus.pins
         self.signals = signals
         self.tones: list[tuple[int, int]] = []
-        """The tones so far: Hz and milliseconds."""
+        """All tones so far, as (Hz, milliseconds)."""
         duty = signals._buzzer.duty_u16
         sounding: list[tuple[int, float]] = []
 
@@ -173,7 +173,7 @@ def test_a_door_with_something_on_its_reader_flashes_while_it_waits_and_shows_gu
         assert here.light == COLOURS["allowed"]
         assert await flashes(here, 12) >= 3 and not [hertz for hertz, _ in here.tones if hertz == 440]
         here.signals.answer("refused_stay")
-        here.signals.show("idle")  # the thing is gone while the last guest's answer is still lit
+        here.signals.show("idle")  # the obstacle is gone while the last guest's answer is still lit
         assert here.light == COLOURS["refused_stay"]
         assert await flashes(here, 12) == 0 and here.light == COLOURS["idle"]
 

@@ -1,6 +1,6 @@
-"""The strike has no current from reset on, and opens for a short pulse even if the loop hangs.
+"""The strike has no current after a reset. An opening is a short pulse, which ends even if the event loop hangs.
 
-This runs on the real interpreter, and the host watches the pin.
+The tests run on the real interpreter, and the host watches the pin.
 """
 
 import asyncio
@@ -15,12 +15,12 @@ from sim.board.bus import BoardBus
 from tests.support.board_process import board
 
 PULSE = "from firmware.hardware import strike\nstrike.PULSE_MS, strike.LOOK_MS = 300, 20\n"
-"""A shorter pulse, so that the test is short."""
+"""Code that makes the pulse shorter, so that the test is short."""
 
 
 @asynccontextmanager
 async def running(folder: Path, source: str, runtime: str = "micropython") -> AsyncIterator[BoardBus]:
-    """A board that runs `source`, as the host sees it."""
+    """Run `source` on a board. Yield the bus on which the host sees the board's pins."""
     async with BoardBus().listening() as bus, board(folder, PULSE + source, runtime, {"MOORING_BOARD": bus.address}):
         yield bus
 
@@ -30,7 +30,7 @@ def levels(bus: BoardBus) -> list[int]:
 
 
 CLOCK = "from firmware.hardware import ticks\nclock = [0]\nticks.now = lambda: clock[0]\n"
-"""Ticks that the script moves."""
+"""Code that replaces the ticks by ticks that the script moves."""
 TO_ITS_END = """
 from machine import Pin
 door.open()
@@ -41,7 +41,7 @@ clock[0] = 300
 while True:
     pass
 """
-"""One pulse. The script looks a millisecond before its end, and the timer ends it."""
+"""Code for one pulse. The script looks a millisecond before the end of the pulse, and the timer ends the pulse."""
 MADE = "from firmware.boards import esp32_c6_devkitc_1 as pins\ndoor = strike.Strike(pins.STRIKE)\n"
 FITTED = {"fail-secure": MADE + "door.fit(False)\n", "fail-safe": MADE + "door.fit(True)\n"}
 OPEN = {"fail-secure": 1, "fail-safe": 0}

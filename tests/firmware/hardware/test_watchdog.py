@@ -1,4 +1,4 @@
-"""Only firmware that works feeds the watchdog: on the real interpreter."""
+"""Only firmware that works feeds the watchdog. The tests use the real interpreter."""
 
 from typing import Any
 

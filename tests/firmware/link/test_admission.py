@@ -1,4 +1,4 @@
-"""How much strangers in radio range can make the lock compute."""
+"""Strangers in radio range can cause only a limited amount of work in the lock."""
 
 import pytest
 

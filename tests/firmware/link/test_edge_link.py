@@ -17,7 +17,7 @@ from tests.support.bare_edge import KEYS, Edge, cut_off, greeted, run
 from tests.support.radio_world import ADDRESS, RadioWorld, radio_world
 
 CONNECTIONS = 3
-"""`firmware.link.edge_link.CONNECTIONS`; the module itself can be imported only where `bluetooth` exists."""
+"""The value of `firmware.link.edge_link.CONNECTIONS`. This module cannot be imported where `bluetooth` is missing."""
 
 
 @pytest.mark.parametrize("runtime", ["micropython", "cpython"])
@@ -54,7 +54,7 @@ def test_credit_bounds_the_stream_and_a_renewal_repeats_nothing() -> None:
             await edge.say(link.pull(1, 4))
             assert await edge.hear_records(4) == [1, 2, 3, 4]
             assert await edge.hears_nothing()
-            await edge.say(link.pull(3, 4))  # 1 and 2 are stored; 3 and 4 have been sent
+            await edge.say(link.pull(3, 4))  # records 1 and 2 are stored, records 3 and 4 have been sent
             assert await edge.hear_records(2) == [5, 6]
             assert await edge.hears_nothing()
 
@@ -143,7 +143,7 @@ def test_an_edge_that_breaks_the_rules_is_dropped_and_the_next_one_served(messag
                 for message in messages:
                     await rogue.say(message)
             except BleakError:
-                pass  # disconnected in the middle, as it should be
+                pass  # disconnected in the middle, as expected
             if len(messages) < 400:
                 await rogue.gone.wait()
         async with greeted() as edge:
@@ -192,7 +192,8 @@ def test_a_crowd_of_connections_leaves_the_edge_its_place() -> None:
                 adapter = await world.another_adapter(number)
                 assert world.radio.on_air.is_set()
                 await adapter.device.connect_le(Address(ADDRESS))
-                # Once the lock answers, it has handled the new connection, and has advertised again if it ever does.
+                # The lock answers only after it has handled the new connection. While a place is free, it has then
+                # started to advertise again.
                 await edge.say(link.deliver(b"still"))
                 assert (await edge.hear())[0] == link.RESULT
             assert not world.radio.on_air.is_set()
@@ -231,7 +232,7 @@ def test_a_courier_that_repeats_what_is_held_does_not_take_the_doors_time() -> N
                 await edge.say(link.deliver(b"slow"))
                 await edge.hear()
             await edge.say(link.deliver(b"rested"))
-            # After each of the last five the lock first answers and then rests.
+            # After each of the last five statements, the lock first answers and then rests.
             assert (await edge.hear())[1] == f"rested-{5 * REST * 100}"
 
     run(0, scenario)
@@ -244,7 +245,8 @@ def test_refusals_in_a_row_slow_a_courier_down_and_an_accepted_statement_ends_th
                 await edge.say(link.deliver(statement))
                 await edge.hear()
             await edge.say(link.deliver(b"rested"))
-            # 600 ms before the fourth, 800 before the fifth, 1000 before the accepted one, and none after that.
+            # The rests: 600 ms before the fourth statement, 800 ms before the fifth, 1000 ms before the first that is
+            # accepted. After it there are no more rests.
             assert (await edge.hear())[1] == "rested-2400"
 
     run(0, scenario)

@@ -1,4 +1,4 @@
-"""Radio events interrupt the firmware at the moments where they can on the chip: none of them stops the lock."""
+"""Radio events interrupt the firmware wherever they can interrupt it on the chip. None of them stops the lock."""
 
 import asyncio
 import json
@@ -105,7 +105,7 @@ answer(asyncio.run(taps()))
 
 def test_edges_that_come_and_go_at_bad_moments_leave_a_link_that_serves_the_next() -> None:
     async def leaves_in_the_midst(edge: Edge, heard: int) -> None:
-        """Ask for a lot, and disconnect before the lock has sent all of it."""
+        """Ask for much data, and disconnect before the lock has sent all of it."""
         await edge.say(link.pull(1, 64))
         await edge.say(link.deliver(b"s" * 900))
         for _ in range(heard):

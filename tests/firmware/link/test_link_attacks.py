@@ -1,4 +1,4 @@
-"""Attacks on the lock's end of the link, without a pass, with a wrong one, or from the middle. On both runtimes."""
+"""Attacks on the lock's end of the link: without a pass, with a wrong pass, or from the middle. On both runtimes."""
 
 import asyncio
 import hashlib
