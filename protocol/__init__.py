@@ -1,8 +1,9 @@
-"""Every byte format of Mooring, and its rules.
+"""All byte formats of Mooring, with the rules of each format.
 
-Sans-IO: bytes in, bytes or values out. No module here may use sockets, pins, files, the clock or threads, or import
-another room. All modules run on CPython and on MicroPython, except those named `*_cpython`. Cryptography is passed in
-as the `crypto` argument (see `protocol.crypto`), so the lock, the edge agent and the province share one set of rules.
+Sans-IO: functions take bytes and return bytes or values. No module here may use sockets, pins, files, the clock or
+threads. None may import another room. All modules run on CPython and on MicroPython, except those named `*_cpython`.
+Cryptography is passed in as the `crypto` argument (see `protocol.crypto`), so the lock, the edge agent and the province
+share one set of rules.
 """
 
 VERSION = "0.2.0"
@@ -16,6 +17,6 @@ if TYPE_CHECKING:
 
 
 def const(value: "_Value") -> "_Value":
-    """`value`, a literal. MicroPython's compiler inserts it wherever the name is used. If the name begins with "_", the
-    compiler does not keep the name, which saves room on the lock's heap."""
+    """Return `value`, which must be a literal. MicroPython's compiler writes the literal wherever the name is used. If
+    the name begins with "_", the compiler does not keep the name. This saves room on the lock's heap."""
     return value

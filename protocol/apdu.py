@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 OK = 0x9000
 SHORT_DATA = 255
-"""Most data bytes in a short command; a short response holds one more."""
+"""Maximum number of data bytes in a short command. A short response can hold one byte more."""
 EXTENDED_DATA = 65535
 
 SELECT = 0xA4
@@ -34,8 +34,8 @@ class Response:
 def command(cla: int, ins: int, p1: int, p2: int, data: bytes = b"", le: int = 0, extended: bool = False) -> bytes:
     """A command APDU of any of the four cases (clause 5.2).
 
-    `le` is the most response bytes wanted: 0 leaves Le out, 256 (extended: 65536) is written as zeros.
-    Raises FormatError `apdu.range`.
+    `le` is the maximum number of response bytes wanted. With 0, Le is left out. 256 (65536 in the extended form) is
+    written as zeros. Raises FormatError `apdu.range` for more data or a larger Le than the form can hold.
     """
     limit = EXTENDED_DATA if extended else SHORT_DATA
     if len(data) > limit or le < 0 or le > limit + 1:
@@ -51,14 +51,16 @@ def command(cla: int, ins: int, p1: int, p2: int, data: bytes = b"", le: int = 0
 
 
 def parse_response(raw: bytes) -> Response:
-    """`raw` as a Response. Raises FormatError `apdu.response` when it has no status word or more data than 65536."""
+    """`raw` as a Response. Raises FormatError `apdu.response` if it has no status word or more than 65536 data
+    bytes."""
     if not 2 <= len(raw) <= EXTENDED_DATA + 3:
         raise FormatError("apdu.response", "a response APDU has a status word and at most 65536 data bytes")
     return Response(raw[:-2], raw[-2] << 8 | raw[-1])
 
 
 def expect_ok(raw: bytes) -> bytes:
-    """The data of a response, which must have status 9000. Raises FormatError, TransportError `apdu.status`."""
+    """Return the data of a response. Raises FormatError for a malformed response, TransportError `apdu.status` for any
+    status but 9000."""
     response = parse_response(raw)
     if response.status != OK:
         raise refused(response.status)
@@ -66,14 +68,15 @@ def expect_ok(raw: bytes) -> bytes:
 
 
 def refused(status: int) -> TransportError:
-    """The error for a status word that is no success."""
+    """Return the error for a status word that does not mean success."""
     return TransportError("apdu.status", f"status word {status:04X}")
 
 
 def chain(ins: int, p1: int, p2: int, data: bytes, le: int, size: int, extended: bool = False) -> "Iterator[bytes]":
     """`data` as chained commands of at most `size` data bytes each (clause 5.3.3).
 
-    CLA is 10 on all but the last. Only the last carries Le, because a bare status word answers the others.
+    CLA is 10 (hexadecimal) in every command but the last. Only the last command carries Le, because the response to
+    each of the others is a bare status word.
     """
     at = 0
     while len(data) - at > size:
@@ -85,8 +88,8 @@ def chain(ins: int, p1: int, p2: int, data: bytes, le: int, size: int, extended:
 class Collector:
     """Puts a response together from the first answer and GET RESPONSEs (clause 5.3.4).
 
-    Holders are not trusted to honour Le: an answer may be shorter or longer than was asked for. Two rules bound the
-    exchange: `limit` is the most bytes accepted in all, and every GET RESPONSE must bring at least one byte.
+    A phone may ignore Le and send a shorter or longer answer than was asked for. Two rules bound the exchange. At most
+    `limit` bytes are accepted in total, and every GET RESPONSE must bring at least one byte.
     """
 
     def __init__(self, limit: int, le: int = SHORT_DATA + 1) -> None:
@@ -97,14 +100,15 @@ class Collector:
         self._corrected = False
 
     def push(self, raw: bytes) -> "bytes | None":
-        """Take a response APDU; returns the GET RESPONSE to send next, or None when `data` is complete.
+        """Take a response APDU. Return the GET RESPONSE to send next, or None when `data` is complete.
 
-        Raises TransportError `apdu.status`, `apdu.stalled` for an answer without progress, `apdu.too_long`.
+        Raises TransportError: `apdu.status` for a status word that is an error, `apdu.stalled` for an answer that adds
+        no bytes, `apdu.too_long` for more than `limit` bytes.
         """
         response = parse_response(raw)
         high, low = response.status >> 8, response.status & 0xFF
         if high == 0x6C and self._asked and not self._corrected and not response.data:
-            self._corrected = True  # 6CXX says "wrong Le, XX would be right". The second time it counts as an error.
+            self._corrected = True  # 6CXX means that Le is wrong and XX would be right. A second 6CXX is an error.
             return command(0, GET_RESPONSE, 0, 0, le=low or SHORT_DATA + 1)
         if response.status != OK and high != 0x61:
             raise refused(response.status)
@@ -140,10 +144,10 @@ def wrap_do53(data: bytes) -> bytes:
 
 
 def unwrap_do53(raw: "bytes | bytearray") -> bytes:
-    """What the one data object 53 in `raw` holds.
+    """Return the content of the data object 53 in `raw`. Nothing else may be in `raw`.
 
-    BER allows lengths that are not the shortest, so they are accepted. Indefinite lengths, lengths of more than three
-    bytes, missing bytes and trailing bytes are refused. Raises FormatError `apdu.do53`.
+    BER allows a length to be written in more bytes than it needs, so such lengths are accepted. Indefinite lengths,
+    lengths of more than three bytes, missing bytes and trailing bytes are refused. Raises FormatError `apdu.do53`.
     """
     if len(raw) < 2 or raw[0] != 0x53:
         raise FormatError("apdu.do53", "not a data object 53")

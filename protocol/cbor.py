@@ -16,11 +16,12 @@ from protocol import const
 from protocol.errors import FormatError
 
 MAX_DEPTH = 16
-"""Deepest nesting accepted. The deepest known mdoc element needs 9."""
+"""Maximum depth of nesting that is accepted. The deepest known mdoc element has depth 9."""
 
 MAX_ITEMS = 2048
-"""Most items, keys included, that one `decode` builds. One byte of input can cost a hundred bytes of heap (an empty
-map), so a limit on bytes does not bound memory. The largest part of a driving licence, the MSO, has about 200 items."""
+"""Maximum number of items that one `decode` builds. Keys count too. One byte of input (an empty map) can cost a hundred
+bytes of heap, so a limit on bytes does not bound memory. The largest part of a driving licence, the MSO, has about 200
+items."""
 
 LARGEST = const(9007199254740991)
 """2^53 - 1: the largest absolute value of a number in Mooring's own formats. JSON, SQLite and every clock can hold it,
@@ -49,7 +50,7 @@ class Raw:
 
 
 class Encoded(Raw):
-    """A tag 24 item. `raw` is the whole tagged item as it came, `content` the CBOR bytes in its byte string."""
+    """A tag 24 item. `raw` is the whole tagged item as received. `content` is the CBOR inside its byte string."""
 
     def __init__(self, raw: bytes, content: "bytes | memoryview") -> None:
         super().__init__(raw)
@@ -103,7 +104,8 @@ def _head(major: int, value: int) -> bytes:
 
 
 class _Comparison:
-    """An output for `_write` that keeps nothing and compares. `same`: was exactly `data` written?"""
+    """An output for `_write` that keeps nothing. It compares each written part with `data`. `same` says whether exactly
+    `data` was written."""
 
     def __init__(self, data: "Buffer") -> None:
         self._data = memoryview(data)
@@ -165,7 +167,7 @@ def _write(item: "Any", out: "_Pieces | _Comparison") -> None:
 
 def _utf8(text: str) -> bytes:
     for character in text:
-        # Here CPython would raise an error of its own, and MicroPython would write ill-formed bytes.
+        # For a surrogate, CPython would raise an error that is not ours, and MicroPython would write ill-formed bytes.
         if 0xD800 <= ord(character) <= 0xDFFF:
             raise FormatError("cbor.utf8", "text holds a surrogate")
     return text.encode()
@@ -175,7 +177,7 @@ _LONG = const(200)
 
 
 class _Pieces:
-    """An output for `_write` that keeps long parts uncopied. They are copied once, at the end."""
+    """An output for `_write` that does not copy long parts. Only `joined` copies them, once."""
 
     def __init__(self) -> None:
         self._pieces: list[Buffer] = []
@@ -283,8 +285,8 @@ def _slice(data: "Buffer", start: int, end: int) -> bytes:
 
 
 class _Reader:
-    """Reads items from `data`. `at` is its position, `left` how many items it may still build, `most` the bound of
-    numbers."""
+    """Reads items from `data`. `at` is the reader's position. `left` is the number of items that it may still build.
+    `most` is the limit on numbers."""
 
     def __init__(self, data: "Buffer", at: int, most: int) -> None:
         self.data = data
@@ -368,8 +370,8 @@ def decode(data: "Buffer") -> "Any":
 
 
 def decode_deterministic(data: "Buffer") -> "Any":
-    """As `decode`, but refuses every encoding except the deterministic one, so that one value has one form. Also
-    refuses numbers beyond `LARGEST` (`cbor.range`)."""
+    """As `decode`, but refuse every encoding except the deterministic one. So each value has exactly one form. Numbers
+    beyond `LARGEST` are refused too (`cbor.range`)."""
     item = _whole(data, 0, LARGEST)
     written = _Comparison(data)
     _write(item, written)

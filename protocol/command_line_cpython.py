@@ -1,7 +1,6 @@
-"""How every command takes its arguments and answers, for people and for programs (CPython only).
+"""The common form of all commands: their arguments, and their answers to people and to programs (CPython only).
 
-All commands have one way, described in docs/commands.md. Nothing is printed here: each command prints what these
-functions return.
+docs/commands.md describes this form. Nothing is printed here, because each command prints what these functions return.
 """
 
 import argparse
@@ -12,7 +11,7 @@ DONE, NO, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that takes no abbreviated options, and that tells its errors as `error_line` does."""
+    """A parser that accepts no abbreviated options and reports errors in the form of `error_line`."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"allow_abbrev": False, **options})
@@ -29,5 +28,5 @@ def error_line(code: str, message: str) -> str:
 
 
 def failure(code: str, message: str, status: int) -> dict[str, Any]:
-    """The same for programs: with --json, the last line of stdout is this object. `status` is the exit code."""
+    """An error as programs read it. With --json, the last line of stdout is this object. `status` is the exit code."""
     return {"ok": False, "error": {"code": code, "message": message}, "exit_code": status}

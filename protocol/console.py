@@ -1,9 +1,9 @@
 """The maintenance console: what a laptop on a lock's USB cable can ask (console.cddl). The laptop's side is in
 `console_cpython`.
 
-Requests and answers are lines of text between the lines of the log, so a terminal can show them, and they hold no
-control characters. Such a line is a mark, followed in base64 by the length of a message, the message and its CRC-32.
-There are a few fixed commands. No request can run code.
+Requests and answers are lines of text between the lines of the log. They hold no control characters, so a terminal can
+show them. Such a line begins with a mark. The rest is base64 of three parts: the length of a message, the message, and
+a CRC-32. There are a few fixed commands. No request can run code.
 """
 
 from binascii import a2b_base64, b2a_base64, crc32
@@ -23,14 +23,15 @@ _END = const(0x0A)
 
 
 class Assembler:
-    """Finds the console's lines in the incoming bytes. Keeps one line, of a message of at most `limit` bytes."""
+    """Finds the console's lines in the incoming bytes. It keeps one line at a time, for a message of at most `limit`
+    bytes."""
 
     def __init__(self, limit: int) -> None:
         self._longest = (limit + 8) // 3 * 4 + 1
         self._line: bytearray | None = None
 
     def push(self, byte: int) -> "bytes | None":
-        """Take the next byte. Returns a whole line, for `decode`, once there is one. Other lines are skipped."""
+        """Take the next byte. Return a whole line for `decode` if the byte completes one. Other lines are skipped."""
         line = self._line
         if byte == _MARK:
             self._line = bytearray()
@@ -53,8 +54,9 @@ def encode(message: "list[Any]") -> bytes:
 
 
 def decode(line: bytes) -> "list[Any]":
-    """The message in a line that `Assembler` found: three items, the first a number. Raises FormatError
-    `console.frame`, `console.form`, `cbor.*`."""
+    """Return the message in a line that `Assembler` found: three items, of which the first is a number. Raises
+    FormatError `console.frame` for a garbled line, `cbor.*` for malformed CBOR, `console.form` for any other
+    content."""
     line = line.rstrip(b"\r")
     try:
         content = a2b_base64(line)

@@ -11,18 +11,18 @@ UP_LIMIT = record.MAX_BYTES + 512
 """Longest message from a lock, in bytes: the longest record and a little more."""
 
 BUTTONS = ("absent", "stuck", "open", "held")
-"""The button inside: not fitted; not seen open since the lock started, or held for too long; open; held."""
+"""States of the button inside: not fitted; not seen open since the lock started, or held for too long; open; held."""
 
 
 @dataclass(frozen=True)
 class Status:
-    """What a lock says of itself.
+    """A lock's report about itself.
 
-    `lock_id` is None if the lock cannot open its memory. `next_counter` is the counter of its next record, 0 while its
-    journal is not open. `receipted_through` is the last counter with a receipt. `placed`: does it hold placement, trust
-    list and profile? `timed`: does it know the time? `free` is the free heap in bytes. `up` is the time since it
-    started in milliseconds, and wraps to 0 after six days. `button` is one of BUTTONS. `halted` is the error code for
-    which the lock does not serve, or None.
+    `lock_id` is None if the lock cannot open its memory. `next_counter` is the counter of its next record, or 0 while
+    its journal is not open. `receipted_through` is the last counter with a receipt. `placed` says whether the lock
+    holds placement, trust list and profile. `timed` says whether it knows the time. `free` is the free heap in bytes.
+    `up` is the number of milliseconds since the lock started. It wraps to 0 after six days. `button` is one of BUTTONS.
+    `halted` is the code of the error that keeps the lock from serving, or None.
     """
 
     lock_id: bytes | None
@@ -61,14 +61,14 @@ def lines(content: Any) -> list[str]:
     """The content of an answer to `log`. Raises FormatError `console.form`."""
     if not isinstance(content, bytes):
         raise FormatError("console.form", "not a log")
-    # A log may come from anyone's board, so control characters, which a terminal would obey, are replaced.
+    # A log may come from anyone's board. A terminal would obey its control characters, so they are replaced.
     text = content.decode("ascii", "replace")
     return ["".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line) for line in text.splitlines()]
 
 
 def exported(content: Any) -> record.Record | None:
-    """The content of an answer to `export`: the next record, unverified, or None. Raises FormatError `console.form`,
-    and as `record.parse`."""
+    """The content of an answer to `export`: the next record, which is not verified, or None. Raises as `record.parse`,
+    and FormatError `console.form` for any other content."""
     if content is None:
         return None
     if not isinstance(content, list) or len(content) != 2 or not isinstance(content[1], bytes):

@@ -32,7 +32,8 @@ ES512 = -36
 HMAC_256 = 5
 HPKE_P256_AES128 = 35  # HPKE-0 in draft-ietf-cose-hpke: DHKEM(P-256), HKDF-SHA256, AES-128-GCM
 
-# Private use (below -65536 in both registries), because nobody has registered the SM suite. Also in docs/formats.md.
+# Numbers for private use (below -65536 in both registries), because nobody has registered the SM suite. docs/formats.md
+# lists them too.
 SM2_SM3 = -65537
 """Algorithm: SM2 signature (GB/T 32918.2) over SM3 (GB/T 32905), user id 1234567812345678, `r || s`."""
 SM2_CURVE = -65537
@@ -48,7 +49,7 @@ SIGNATURE_ALGORITHMS = {
 
 _CURVES = {1: "P-256", 2: "P-384", 3: "P-521", SM2_CURVE: "SM2"}
 _CURVE_IDS = {name: number for number, name in _CURVES.items()}
-# For decompression. All these curves are y^2 = x^3 - 3x + b.
+# Constants for decompressing points. All these curves are y^2 = x^3 - 3x + b.
 _PRIME = {
     "P-256": 2**256 - 2**224 + 2**192 + 2**96 - 1,
     "P-384": 2**384 - 2**128 - 2**96 + 2**32 - 1,
@@ -95,8 +96,8 @@ class Message:
 def parse(item: "Any", members: int = 4) -> Message:
     """A decoded COSE array as a Message; `members` is 4 for Sign1 and Mac0, 3 for Encrypt0.
 
-    Takes the untagged array, or the array in its tag. Raises FormatError `cose.form`, VerificationError `cose.crit` for
-    critical headers, because none is supported.
+    `item` may be tagged or untagged. Raises FormatError `cose.form` for any other item, VerificationError `cose.crit`
+    for critical headers, because we support none of them.
     """
     tag = None
     if isinstance(item, cbor.Tag) and item.number in ((SIGN1_TAG, MAC0_TAG) if members == 4 else (ENCRYPT0_TAG,)):
@@ -158,9 +159,10 @@ def sign1(
 
 
 def verify_sign1(crypto: "Crypto", message: Message, key: "tuple[str, bytes]", payload: "bytes | None" = None) -> None:
-    """Check a COSE_Sign1 with `key` (curve, public); `payload` is the detached content, if it is detached.
+    """Check a COSE_Sign1 with `key` (curve, public). `payload` is the content if it is detached, otherwise None.
 
-    Raises VerificationError: `cose.algorithm` if the algorithm is unknown or not for the key's curve, `cose.signature`.
+    Raises VerificationError: `cose.algorithm` if the algorithm is unknown or not for the key's curve, `cose.signature`
+    if the signature is wrong.
     """
     curve, public = key
     expected = SIGNATURE_ALGORITHMS.get(message.algorithm) if type(message.algorithm) is int else None
@@ -173,7 +175,7 @@ def verify_sign1(crypto: "Crypto", message: Message, key: "tuple[str, bytes]", p
 
 
 def verify_mac0(crypto: "Crypto", message: Message, key: bytes, payload: "bytes | None" = None) -> None:
-    """Check an HMAC 256/256 COSE_Mac0 with `key`; `payload` is the detached content, if it is detached.
+    """Check an HMAC 256/256 COSE_Mac0 with `key`. `payload` is the content if it is detached, otherwise None.
 
     Raises VerificationError: `cose.algorithm` for any other algorithm, `cose.mac` for a wrong MAC.
     """
@@ -209,8 +211,8 @@ def encode_key(curve: str, public: bytes) -> bytes:
 
 
 def parse_key(item: "Any") -> "tuple[str, bytes]":
-    """A decoded EC2 COSE_Key as (curve, uncompressed point). Does not check that the point is on the curve; its use
-    does.
+    """A decoded EC2 COSE_Key as (curve, uncompressed point). Whether the point is on the curve is checked only when the
+    key is used.
 
     Raises FormatError `cose.key`.
     """
@@ -229,7 +231,8 @@ def parse_key(item: "Any") -> "tuple[str, bytes]":
 
 
 def _decompress(curve: str, x: bytes, odd: bool) -> bytes:
-    """Y from x and its sign bit. All the primes are 3 mod 4, so one power gives the square root."""
+    """Return y from x and the sign bit of y. All the primes are 3 mod 4, so one exponentiation gives the square
+    root."""
     p = _PRIME[curve]
     number = int.from_bytes(x, "big")
     square = (number * number * number - 3 * number + _B[curve]) % p

@@ -1,7 +1,7 @@
-"""Certificate revocation lists (RFC 5280 section 5). Only complete and direct lists are read: the CA that signs one is
-the CA whose certificates it lists. An IACA issues such lists (ISO/IEC 18013-5 Annex B.1.5).
+"""Certificate revocation lists (RFC 5280 section 5). Only complete and direct lists are read. A direct list is signed
+by the CA that issued the certificates in it. An IACA issues such lists (ISO/IEC 18013-5 Annex B.1.5).
 
-A delta CRL, an indirect CRL, or one for a part of the certificates says so in a critical extension. A list with any
+Delta CRLs, indirect CRLs and CRLs for only part of the certificates are marked by a critical extension. A list with any
 critical extension is refused.
 """
 
@@ -21,7 +21,8 @@ class CRL:
     """A parsed list: `issuer` is a DER name, `this_update` and `next_update` are seconds since 1970."""
 
     def __init__(self, data: bytes) -> None:
-        """Parse DER. Raises FormatError `der.*`, `crl.*`, `x509.validity`; VerificationError `crl.critical`."""
+        """Parse DER. Raises FormatError `der.*`, `crl.*`, `x509.validity` for a malformed list, VerificationError
+        `crl.critical` for a critical extension."""
         outside = der.Reader(data)
         whole = outside.enter(der.SEQUENCE)
         outside.finish()
@@ -63,7 +64,7 @@ class CRL:
                 authority = value.enter(der.SEQUENCE)
                 if authority.peek() == 0x80:
                     self._authority_key_identifier = authority.content(0x80)
-            # The CRL number is not used: the serial of the province's statement tells which list is the newest.
+            # The CRL number is not used, because the serial of the province's statement tells which list is the newest.
             elif critical and identifier != _CRL_NUMBER:
                 raise VerificationError("crl.critical", "a critical extension: a delta, indirect or partial CRL")
 
@@ -85,10 +86,10 @@ class CRL:
         return found
 
     def verify(self, crypto: "Crypto", issuer: "Certificate") -> None:
-        """Is this the list of `issuer`, signed by it?
+        """Check that `issuer` issued and signed this list.
 
         Raises VerificationError `crl.issuer` for another name or key, or for a key that may not sign CRLs;
-        `crl.signature`.
+        `crl.signature` if the signature is wrong.
         """
         wanted, offered = self._authority_key_identifier, issuer.subject_key_identifier
         named = x509.same_name(self.issuer, issuer.subject)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     class Crypto(Protocol):
-        """What a module must offer to be passed as `crypto`."""
+        """The functions that a module must have to be passed as `crypto`."""
 
         def random(self, length: int) -> bytes:
             """`length` bytes from the system's cryptographic generator."""
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
         def verify(self, curve: str, public: bytes, hash_name: str, message: bytes, signature: bytes) -> bool:
             """Is `signature` good for `message`? ECDSA, or on curve "SM2" the SM2 signature.
 
-            Also False for a key that is not a point on the curve, and for "SM2" without "SM3" or the reverse."""
+            False also for a key that is not a point on the curve, for "SM2" without "SM3", and for "SM3" without
+            "SM2"."""
 
         def prepare(self, curve: str) -> None:
             """Prepare for verifications on `curve`. Called when nobody waits."""
@@ -56,11 +57,12 @@ if TYPE_CHECKING:
             """AES-GCM (128- or 256-bit key, 12-byte nonce): ciphertext followed by its 16-byte tag."""
 
         def open_gcm(self, key: bytes, nonce: bytes, sealed: bytes, aad: bytes) -> bytes:
-            """Plaintext of `sealed`. Raises VerificationError `crypto.tag`."""
+            """Plaintext of `sealed`. Raises VerificationError `crypto.tag` if `sealed` is not authentic."""
 
 
 COORDINATE_BYTES = {"P-256": 32, "P-384": 48, "P-521": 66, "SM2": 32}
-"""Curves on which signatures can be verified, with the size in bytes of a coordinate, a scalar and half a signature."""
+"""Curves on which signatures can be verified. The number is the size in bytes of a coordinate, of a scalar, and of half
+a signature."""
 
 AGREEMENT_CURVES = ("P-256", "P-384")
 """Curves that `generate`, `public` and `ecdh` know: those of mdoc sessions and of our own keys."""
@@ -71,12 +73,13 @@ SUITES = (NIST, SM)
 
 
 def suite(algorithm: str) -> str:
-    """The suite, NIST or SM, that a curve or hash by this name belongs to."""
+    """The suite (NIST or SM) of the curve or hash with this name."""
     return SM if algorithm in ("SM2", "SM3") else NIST
 
 
 def is_point(crypto: "Crypto", curve: str, public: bytes) -> bool:
-    """Is `public` a point on `curve`, one of AGREEMENT_CURVES? A key agreement is tried, which refuses any other."""
+    """Is `public` a point on `curve`? `curve` is one of AGREEMENT_CURVES. The test is a key agreement, which accepts
+    only points."""
     try:
         crypto.ecdh(curve, (1).to_bytes(COORDINATE_BYTES[curve], "big"), public)
     except VerificationError:

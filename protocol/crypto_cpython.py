@@ -88,7 +88,7 @@ def verify(curve: str, public: bytes, hash_name: str, message: bytes, signature:
 
 
 def prepare(curve: str) -> None:
-    """Nothing to prepare here."""
+    """Do nothing, because this module has nothing to prepare."""
     del curve
 
 
@@ -124,7 +124,7 @@ def seal_gcm(key: bytes, nonce: bytes, plaintext: bytes, aad: bytes) -> bytes:
 
 
 def open_gcm(key: bytes, nonce: bytes, sealed: bytes, aad: bytes) -> bytes:
-    """Plaintext of `sealed`. Raises VerificationError `crypto.tag`."""
+    """Plaintext of `sealed`. Raises VerificationError `crypto.tag` if `sealed` is not authentic."""
     try:
         return AESGCM(key).decrypt(nonce, sealed, aad)
     except (InvalidTag, ValueError):

@@ -35,7 +35,8 @@ def day(year: int, month: int, day_of_month: int) -> int:
         raise _invalid()
     if not 1 <= day_of_month <= _DAYS[month - 1] + (1 if month == 2 and _leap(year) else 0):
         raise _invalid()
-    # With a year that begins in March the leap day comes last, so one formula gives the days before each month.
+    # In a year that begins in March, the leap day is the last day. So one formula gives the number of days before each
+    # month.
     shifted = year - (1 if month <= 2 else 0)
     months = (month + 9) % 12
     return (

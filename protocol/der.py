@@ -1,4 +1,5 @@
-"""Reading DER (ITU-T X.690) as far as certificates need it: only definite, shortest lengths and low tag numbers.
+"""Reading DER (ITU-T X.690) as far as certificates need it: only low tag numbers, and only definite lengths in their
+shortest form.
 
 Nothing here recurses, so nesting costs no stack. A reader never leaves the bounds of the element that it was opened on.
 """
@@ -17,7 +18,7 @@ SET = 0x31
 
 
 class Reader:
-    """A walk over the elements of `data` from `at` to `end`."""
+    """Reads the elements of `data` from `at` to `end`, one after the other."""
 
     def __init__(self, data: bytes, at: int = 0, end: "int | None" = None) -> None:
         self.data = data
@@ -32,7 +33,7 @@ class Reader:
         return self.data[self.at] if self.at < self.end else -1
 
     def _step(self) -> "tuple[int, int]":
-        """Start and end of the next element's content; moves past the element."""
+        """Move past the next element. Return the start and the end of its content."""
         at = self.at
         if at + 2 > self.end:
             raise FormatError("der.truncated", "the element ends before its length says")
@@ -105,9 +106,9 @@ class Reader:
     def serial(self) -> bytes:
         """A serial number: the content of an INTEGER without leading zeros, so that equal numbers are equal bytes.
 
-        Some issuers write more leading bytes than DER allows, or leave out the zero byte that keeps a number positive;
-        RFC 5280 section 4.1.2.2 asks readers to cope. A negative number counts as the positive number with the same
-        bytes. No issuer uses both. Raises FormatError.
+        Some issuers write more leading bytes than DER allows, or leave out the zero byte that keeps a number positive.
+        RFC 5280 section 4.1.2.2 asks readers to accept this. A negative number counts as the positive number with the
+        same bytes, because no issuer uses both numbers. Raises FormatError.
         """
         content = self.content(INTEGER)
         if not content:
@@ -117,7 +118,7 @@ class Reader:
         return b"\x00" + content if content[0] & 0x80 else content
 
     def bits(self) -> "tuple[bytes, int]":
-        """A BIT STRING: its bytes, and how many bits of the last one are unused. Raises FormatError."""
+        """A BIT STRING: its bytes, and the number of unused bits in its last byte. Raises FormatError."""
         content = self.content(BIT_STRING)
         unused = content[0] if content else 8
         if unused > 7 or (unused and len(content) == 1) or (unused and content[-1] & ((1 << unused) - 1)):

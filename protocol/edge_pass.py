@@ -1,4 +1,5 @@
-"""Edge pass: the province's statement that locks may talk to the holder of a key, an edge agent (statement.cddl)."""
+"""Edge pass: the province's statement that an edge agent with a certain key may talk to certain locks
+(statement.cddl)."""
 
 from protocol import const, statement
 from protocol.errors import FormatError
@@ -10,9 +11,10 @@ if TYPE_CHECKING:
 KIND = "edge-pass"
 
 MAX_LOCKS = 64
-"""Most lock ids in a pass. A lock keeps the pass in memory during a handshake. An edge with more locks has several."""
+"""Maximum number of lock ids in a pass, because a lock keeps the pass in memory during a handshake. An edge with more
+locks has several passes."""
 
-_PARTS = const(32)  # As `uplink.MAX_PASSES`.
+_PARTS = const(32)  # Equal to `uplink.MAX_PASSES`.
 _NAME = const("abcdefghijklmnopqrstuvwxyz0123456789-")
 
 
@@ -22,11 +24,12 @@ def _is_name(value: "Any") -> bool:
 
 
 class EdgePass(statement.Form):
-    """`issued_at` and `not_after` are in epoch seconds, both inclusive. Where a lock sees two passes for one edge, the
-    one issued later counts.
+    """`issued_at` and `not_after` are in epoch seconds and inclusive. If a lock sees two passes for one edge, the pass
+    that was issued later counts.
 
-    `edge_public` is the edge's key, a 65-byte point. `locks` are the ids of the locks that the pass is for, at most
-    MAX_LOCKS. The passes of an edge are made together: there are `parts` of them, and they have one `issued_at`.
+    `edge_public` is the edge's key, a 65-byte point. `locks` has the ids of the locks that the pass is for, at most
+    MAX_LOCKS. All passes of an edge are made together. `parts` is the number of these passes, and all of them have the
+    same `issued_at`.
     """
 
     CODE = "edge-pass.form"
@@ -39,10 +42,10 @@ class EdgePass(statement.Form):
     parts: int = statement.field(7, statement.is_positive, _PARTS, default=1)
 
     def admits(self, lock_id: bytes) -> bool:
-        """Is it for this lock?"""
+        """Is the pass for this lock?"""
         return lock_id in self.locks
 
     def check(self) -> None:
-        """It ends after it was issued. Raises FormatError `edge-pass.form`."""
+        """Check that the pass does not end before it was issued. Raises FormatError `edge-pass.form`."""
         if self.not_after < self.issued_at:
             raise FormatError(self.CODE, "it ends before it was issued")

@@ -1,8 +1,7 @@
 """Fittings: a file in which the installer writes what is wired to a lock (fittings.cddl). It is JSON, so people can
 read it.
 
-It needs no signature. Only a person who holds the inside button can write it, or one who can replace the firmware
-anyway.
+The file needs no signature. To write it, a person must hold the inside button, or must be able to replace the firmware.
 """
 
 import json
@@ -23,20 +22,20 @@ INPUTS = ("contact", "handle", "key", "tamper")
 """Switches that may be wired: the door's contact, the inside handle, the mechanical key's cylinder, the cover."""
 
 LONGEST = 512
-"""Most bytes in the file."""
+"""Maximum number of bytes in the file."""
 
 LONGEST_FRAME = 32
-"""Most bytes in a polling frame without its CRC."""
+"""Maximum number of bytes in a polling frame without its CRC."""
 
 HELD_SECONDS = 60
-"""How long a door may stay open before this is recorded, unless the fittings say otherwise."""
+"""Number of seconds that a door may stay open before this is recorded, unless the fittings give another number."""
 
 
 class Fittings:
-    """`fail_safe`: does current hold the strike shut, so that it opens when the power fails? `inputs`: which of INPUTS
-    are wired; each is a loop that is closed to ground at rest. `announce` is a phone maker's polling frame, without its
-    CRC, that the NFC reader sends when nobody is there; empty for none. `button`: is there a button inside, which
-    grounds its pin while it is held?
+    """`fail_safe` says whether current holds the strike shut. Such a strike opens when the power fails. `inputs` has
+    those of INPUTS that are wired. Each input is a loop that is closed to ground at rest. `announce` is a phone maker's
+    polling frame without its CRC. The NFC reader sends this frame when nobody is there, unless `announce` is empty.
+    `button` says whether there is a button inside. The button grounds its pin while it is held.
     """
 
     def __init__(

@@ -1,9 +1,10 @@
 """Grant: the platform's permission for one stay, and the keyed commitments that name its guests (statement.cddl).
 
 A commitment is an HMAC under a key that only the platform and this one lock can compute (static ECDH between the
-platform's key and the lock's identity key). So couriers, and anyone who dumps a lock's flash without its identity key,
-cannot test a guessed document number against it. They cannot tell how exactly a guest is named, because that is inside
-the HMAC. Who is whose child is masked under the same key.
+platform's key and the lock's identity key). So nobody else can test a guessed document number against a commitment.
+This holds for couriers, and for anyone who copies a lock's flash but does not have the lock's identity key. They also
+cannot tell how exactly a guest is named, because the naming is inside the HMAC. The ties between children and adults
+are masked under the same key.
 """
 
 from protocol import cbor, statement
@@ -19,19 +20,20 @@ MAX_GUESTS = 32
 
 UNSTATED = "unstated"
 RELATIONS = (UNSTATED, "parent", "grandparent", "sibling", "relative", "guardian", "companion")
-"""What an adult can be to a minor; the index is the code. `guardian` is a legal guardian who is none of the others."""
+"""Possible relations of an adult to a minor. The index of a relation is its code. `guardian` means a legal guardian who
+has none of the other relations."""
 
 NO_TIE = (0, UNSTATED)
-"""The tie of a guest for whom the platform states none."""
+"""The tie of a guest if the platform has not tied the guest to an adult."""
 
 
 class Grant(statement.Form):
-    """One stay, from `valid_from` to `until` in epoch seconds. At most `guests` may stay at once.
+    """One stay, from `valid_from` to `until` in epoch seconds. At most `guests` people may stay at once.
 
-    `commitments` name all, some or none of the guests. `ties` holds two masked bytes for each of them (`mask_ties`). A
-    higher `serial` of the same `grant_id` replaces the lower one. So a stay can be extended, shortened, or `cancelled`
-    for good. `horizon` is the latest `until` of this and all earlier versions. After it no version can open a door, and
-    a lock may forget the grant.
+    `commitments` name all, some or none of the guests. `ties` holds two masked bytes for each commitment (`mask_ties`).
+    A grant replaces every grant with the same `grant_id` and a lower `serial`. In this way a stay can be extended,
+    shortened, or `cancelled` for good. `horizon` is the latest `until` of this and all earlier versions. After
+    `horizon`, no version can open a door, and a lock may forget the grant.
     """
 
     CODE = "grant.form"
@@ -48,7 +50,8 @@ class Grant(statement.Form):
     ties: bytes = statement.field(11, statement.is_bytes, 0, 2 * MAX_GUESTS)
 
     def check(self) -> None:
-        """The times are in order and the guests fit each other. Raises FormatError `grant.form`."""
+        """Check that the times are in order, and that guests, commitments and ties agree. Raises FormatError
+        `grant.form`."""
         if self.valid_from >= self.until:
             raise FormatError(self.CODE, "the stay ends before it starts")
         if self.until > self.horizon:
@@ -59,10 +62,11 @@ class Grant(statement.Form):
             raise FormatError(self.CODE, "not one tie for each guest named")
 
     def tie(self, crypto: "Crypto", key: bytes, commitment: bytes) -> "tuple[int, str]":
-        """The adult for the minor with this commitment: (place in `commitments` from 1, or 0 for none; relation).
+        """Return the adult for the minor with this commitment, as (place, relation). The place is the adult's position
+        in `commitments`, counted from 1, or 0 if no adult is stated.
 
-        NO_TIE for a guest whom the grant does not name. It costs one HMAC in either case. `key` is that of the
-        commitments. Raises RefusedError `grant.tie` if the unmasked bytes are not a tie.
+        The result is NO_TIE if the grant does not name this guest. The cost is one HMAC in either case. `key` is the
+        key of the commitments. Raises RefusedError `grant.tie` if the unmasked bytes are not a tie.
         """
         mask = _mask(crypto, key, self.grant_id, self.serial, commitment)
         if commitment not in self.commitments:
@@ -77,8 +81,8 @@ class Grant(statement.Form):
 def commitment_key(crypto: "Crypto", own_private: bytes, other_public: bytes) -> bytes:
     """Key of the commitments between a platform and a lock, 32 bytes. Both sides compute the same key.
 
-    It takes one static-static ECDH, when a placement changes and not at a tap, so its timing reveals nothing of a
-    guest. Raises VerificationError `crypto.key` for a point not on the curve.
+    This takes one static-static ECDH. It is computed when a placement changes and not at a tap, so its timing reveals
+    nothing about a guest. Raises VerificationError `crypto.key` for a point not on the curve.
     """
     shared = crypto.ecdh("P-256", own_private, other_public)
     return hkdf(crypto, shared, b"", b"mooring/guest-commitment", 32)
@@ -98,10 +102,11 @@ def mask_ties(
     commitments: "list[bytes]",
     ties: "list[tuple[int, str]]",
 ) -> bytes:
-    """`Grant.ties` from a (place of the adult or 0, relation) for each of `commitments`.
+    """Return `Grant.ties`. The argument `ties` has one pair for each of `commitments`: (place of the adult or 0,
+    relation).
 
-    Masked, so that no courier can tell a family from a party. The mask covers the serial, so it is never used twice.
-    Raises ValueError for a relation that is not in RELATIONS.
+    The result is masked, so that no courier can tell a family from another group. The mask covers the serial, so it is
+    never used twice. Raises ValueError for a relation that is not in RELATIONS.
     """
     masked = bytearray()
     for named, (place, relation) in zip(commitments, ties):
@@ -112,5 +117,5 @@ def mask_ties(
 
 
 def _mask(crypto: "Crypto", key: bytes, grant_id: bytes, serial: int, named: bytes) -> bytes:
-    # The array begins with text; that of a commitment begins with bytes. So no commitment is ever a mask.
+    # This array begins with text. The array of a commitment begins with bytes. So a commitment never equals a mask.
     return crypto.hmac_sha256(key, cbor.encode(["tie", grant_id, serial, named]))

@@ -1,7 +1,7 @@
 """HPKE (RFC 9180) in base mode: DHKEM(P-256, HKDF-SHA256), HKDF-SHA256, AES-128-GCM, one message for each context.
 
-Only the single-shot form (section 6.1), so the sequence number is always 0 and the nonce is the base nonce. The costly
-half, `encapsulate`, does not depend on the message, so a lock can do it while the door is idle.
+This is only the single-shot form (section 6.1). So the sequence number is always 0, and the nonce is the base nonce.
+The costly half, `encapsulate`, does not depend on the message, so a lock can do it while the door is idle.
 """
 
 from protocol import const
@@ -50,8 +50,8 @@ def encapsulate(
 ) -> "tuple[bytes, bytes]":
     """Encap of section 4.1: (enc, shared secret) towards `public`, a 65-byte point.
 
-    `ephemeral` is a fresh (private, public) pair; one is made here if it is None. A pair must be used only once.
-    Raises VerificationError `crypto.key` for a point not on the curve.
+    `ephemeral` is a fresh (private, public) pair. If `ephemeral` is None, a pair is made here. A pair must be used only
+    once. Raises VerificationError `crypto.key` for a point not on the curve.
     """
     private, enc = ephemeral or crypto.generate("P-256")
     return enc, _shared_secret(crypto, crypto.ecdh("P-256", private, public), enc, public)
@@ -81,7 +81,8 @@ def seal(
 def open(crypto: "Crypto", private: bytes, enc: bytes, info: bytes, aad: bytes, ciphertext: bytes) -> bytes:
     """OpenBase (section 6.1): the plaintext.
 
-    Raises FormatError `hpke.form`, VerificationError `crypto.key` (enc is not a point on the curve), `crypto.tag`.
+    Raises FormatError `hpke.form` for a wrong length; VerificationError `crypto.key` if `enc` is not a point on the
+    curve, `crypto.tag` if the ciphertext is not authentic.
     """
     if len(enc) != ENC_BYTES or len(ciphertext) < 16:
         raise FormatError("hpke.form", "encapsulated key or ciphertext of the wrong length")

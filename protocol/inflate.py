@@ -1,8 +1,9 @@
 """Inflates a zlib stream and keeps only the bytes that are not zero. A lock reads status lists with it.
 
 A status list (RFC 1950 and RFC 1951) inflates to about a hundred kilobytes, and almost all bytes are zero. An ordinary
-inflater keeps the last 32 KB. This one keeps the bytes that are not zero; a list with too many of them is refused. A
-copy of zeros alone costs only a look-up. The result is exactly what the stream encodes, and the Adler-32 is checked.
+inflater keeps the last 32 KB. This inflater keeps only the bytes that are not zero, and refuses a list with too many of
+them. To copy a run of zeros, it needs only a look-up. The result is exactly what the stream encodes, and the Adler-32
+is checked.
 """
 
 from protocol import const
@@ -12,7 +13,7 @@ RECORD = 4
 """Bytes of a record: offset (3), value (1)."""
 
 PAGE = 128
-"""Records in a page. Pages are small because a heap that was in use for long has few large free places."""
+"""Number of records in a page. Pages are small because a heap that has long been in use has few large free blocks."""
 
 _MODULUS = const(65521)
 _CODE_LENGTHS = (16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15)
@@ -20,7 +21,7 @@ _CODE_LENGTHS = (16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 1
 
 class Sparse:
     """The bytes of the inflated `data` that are not zero, as sorted records in `pages` of PAGE records each. `size` is
-    the number of all inflated bytes, `count` that of the records."""
+    the number of all inflated bytes. `count` is the number of records."""
 
     def __init__(self, data: bytes, longest: int, most: int) -> None:
         """Raises FormatError `status-list.zlib` unless `data` is one whole zlib stream, `status-list.too_long` for more
@@ -80,7 +81,7 @@ class Sparse:
     # --- blocks ------------------------------------------------------------------------------------------------------
 
     def _stored(self) -> None:
-        self._bits = self._held = 0  # fewer than eight were held
+        self._bits = self._held = 0  # fewer than eight bits were held
         length = self._take(16)
         if length ^ self._take(16) != 0xFFFF or self._at + length > len(self._data):
             raise _broken()
@@ -164,7 +165,7 @@ class Sparse:
         end = self.size + length
         place = self._find(self.size - distance)
         while place < self.count:
-            # The next byte that is not zero. This same copy may have written it.
+            # This is the next byte that is not zero. The current copy may itself have written this byte.
             record = self._record(place)
             target = (record >> 8) + distance
             if target >= end:
@@ -179,7 +180,7 @@ class Sparse:
         return int.from_bytes(self.pages[place // PAGE][at : at + RECORD], "big")
 
     def _find(self, offset: int) -> int:
-        """Index of the first record at or after `offset`, or the number of records if there is none."""
+        """Index of the first record at or after `offset`, or the number of records if no record is there."""
         low, high = 0, self.count
         while low < high:
             middle = low + high >> 1
