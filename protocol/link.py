@@ -1,8 +1,8 @@
 """Messages between lock and edge agent over GATT, and their limits. Sans-IO.
 
-A message is a deterministic CBOR array (`link.cddl`). It is sealed by the session that the handshake of `link_session`
-opens on every connection, and travels in `parts`. A statement too long for one message is sent as an offer and pieces.
-If the connection breaks, the next connection continues where the last one stopped.
+A message is a deterministic CBOR array (`link.cddl`). On every connection, the handshake of `link_session` opens a
+session that seals the messages. A sealed message travels in `parts`. A statement too long for one message is sent as an
+offer and pieces. If the connection breaks, the next connection continues where the last one stopped.
 """
 
 from protocol import VERSION, cbor, statement
@@ -21,7 +21,7 @@ DOWN = "4d6f6f72-696e-672d-8a00-000000000002"
 UP = "4d6f6f72-696e-672d-8a00-000000000003"
 """Characteristic that the lock notifies."""
 COMPANY = 0xFFFF
-"""Company identifier of the advertised manufacturer data: the value for companies without a registered one."""
+"""Company identifier of the advertised manufacturer data: the value for companies without a registered identifier."""
 
 HELLO = 1
 RECORD = 2
@@ -33,26 +33,27 @@ OFFER = 18
 PIECE = 19
 
 MESSAGE_LIMIT = 8192
-"""Longest sealed message, in bytes. The longest message from a lock is a record."""
+"""Maximum size of a sealed message, in bytes. The longest message from a lock is a record."""
 PIECE_BYTES = 1024
-"""Longest statement that is delivered whole, and longest piece of a longer one. An interruption costs at most this
-much, and a lock must hold this much twice while it opens a message."""
+"""Maximum number of bytes in a statement that is delivered whole, and in a piece of a longer statement. An interruption
+costs at most this many bytes. A lock must hold this many bytes twice while it opens a message."""
 DOWN_LIMIT = PIECE_BYTES + 32
-"""Longest sealed message to a lock, in bytes."""
+"""Maximum size of a sealed message to a lock, in bytes."""
 CREDIT_LIMIT = 64
-"""Most records that one PULL may ask for. More would not be faster, and the edge's memory must stay bounded."""
+"""Maximum number of records that one PULL may ask for. A higher number would not be faster, and the edge's memory must
+stay bounded."""
 PREFIX_BYTES = 6
-"""Bytes of the lock id in the advertisement; its 31 bytes have no room for more."""
+"""Number of bytes of the lock id in the advertisement. The 31 bytes of an advertisement have no room for more."""
 
 
 class Hello:
-    """What a lock says of itself.
+    """A lock's report about itself.
 
-    `lock_id` is 16 bytes. `next_counter` is the counter that its next record will have; `receipted_through` is the last
-    counter that a receipt covers (0: none). `held` maps the kind of each statement that the lock holds to the serial of
-    that statement, as `statement.is_held` has it, because the edge passes it on. `time_nonce` is 16 bytes for a signed
-    time to answer, or None. `identity_public` is the lock's key, a 65-byte point. `software` is the version of the
-    lock's software.
+    `lock_id` is 16 bytes. `next_counter` is the counter of its next record. `receipted_through` is the last counter
+    that a receipt covers, or 0 before the first receipt. `held` maps the kind of each statement that the lock holds to
+    the serial of that statement. `held` must satisfy `statement.is_held`, because the edge passes it on. `time_nonce`
+    is the 16 bytes that the next signed time must repeat, or None. `identity_public` is the lock's key, a 65-byte
+    point. `software` is the version of the lock's software.
     """
 
     def __init__(
@@ -74,9 +75,9 @@ class Hello:
         self.software = software
 
     def repeats(self, other: "Hello | None") -> bool:
-        """Does it say nothing new after `other`, except for `next_counter`?
+        """Does this HELLO say nothing new after `other`, except for `next_counter`?
 
-        A record tells its own counter, so a HELLO for each record would only double the messages.
+        Each record states its own counter, so a HELLO for each record would only double the number of messages.
         """
         return (
             other is not None
@@ -149,7 +150,7 @@ def _is_kind(item: "Any") -> bool:
 
 
 def _parse_hello(items: "list[Any]") -> Hello:
-    # The version comes first, so a later version may change everything after it and is still recognised.
+    # The version comes first. So a later version is recognised even if everything after the version has changed.
     if len(items) < 2 or items[1] != LINK_VERSION or isinstance(items[1], bool):
         raise FormatError("link.version", "a HELLO of a version this side does not speak")
     if len(items) != 9:
@@ -172,7 +173,8 @@ def parse(message: bytes) -> "tuple[Any, ...]":
 
     `(HELLO, Hello)`, `(RECORD, record)`, `(RESULT, kind, code or None)`, `(WANT, offset)`,
     `(PULL, from_counter, credit)`, `(DELIVER, statement)`, `(OFFER, digest, size)` or `(PIECE, bytes)`.
-    Raises FormatError: `cbor.*`, `link.too_long`, `link.form`, `link.version`, `link.type`.
+    Raises FormatError: `cbor.*` and `link.form` for a malformed message, `link.too_long` for a message above
+    MESSAGE_LIMIT, `link.version` for a HELLO of another version, `link.type` for an unknown type.
     """
     if len(message) > MESSAGE_LIMIT:
         raise FormatError("link.too_long", "the message exceeds its limit")

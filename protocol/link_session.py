@@ -10,14 +10,14 @@ public key is the 65-byte point, a DH output is the x-coordinate. The edge initi
 The lock does three point multiplications (ee, es, se). Its ephemeral key can be made while the door is idle. XX gives:
 
 - both sides are authenticated, with forward secrecy;
-- the static keys are bound to this transcript: no unknown key share, no replay, and a lost key does not let an attacker
-  impersonate others to its owner;
+- the static keys are bound to this transcript, which excludes unknown key shares and replay; an attacker who has stolen
+  a key cannot impersonate others to the owner of the key;
 - a passive listener learns neither identity. An active stranger learns the lock's identity, whose first bytes are
-  advertised anyway. The edge shows its identity only to a lock that has proven itself.
+  advertised anyway. The edge shows its identity only to a lock that has proven its own identity.
 
-Static keys are used for this handshake and nothing else. The lock's identity key signs the proof once, under a `typ` of
-its own, so a stranger in range cannot cause signatures. There is one version, and it is part of the prologue. Nothing
-is sent unsealed after the handshake, so nobody can force an older or weaker version.
+Static keys are used for this handshake and nothing else. The lock's identity key signs the proof only once, so a
+stranger in range cannot cause it to sign. The proof has a `typ` that nothing else has. There is only one version, and
+the prologue includes it. Nothing is sent unsealed after the handshake. So nobody can force an older or weaker version.
 """
 
 from protocol import cbor, const, cose
@@ -38,16 +38,17 @@ ANSWER = 33
 FINISH = 34
 
 TAG_BYTES = 16
-"""Bytes that sealing adds to a message: the GCM tag. The counter is not sent: GATT keeps the order, and a loss ends the
-session."""
+"""Number of bytes that sealing adds to a message: the size of the GCM tag. The counter is not sent, because GATT keeps
+the order and a loss ends the session."""
 POINT_BYTES = 65
 OPEN_LIMIT = 80
-"""Longest OPEN, in bytes. A stranger cannot make the lock keep more than this."""
+"""Maximum size of an OPEN, in bytes. A stranger cannot make the lock keep more bytes."""
 PASS_LIMIT = 1408
-"""Longest edge pass, in bytes: one that lists 64 locks."""
+"""Maximum size of an edge pass, in bytes. A pass of this size lists 64 locks."""
 FINISH_LIMIT = PASS_LIMIT + 128
 MESSAGES_LIMIT = 1 << 32
-"""Most messages sealed with one key. No connection comes near it, and AES-GCM allows it (SP 800-38D, section 8.3)."""
+"""Maximum number of messages sealed with one key. AES-GCM allows this number (SP 800-38D, section 8.3), and no
+connection comes near it."""
 
 _NAME = const(b"Noise_XX_P256_AESGCM_SHA256")
 _PROOF_TYPE = const("mooring/link-key")
@@ -127,10 +128,10 @@ def _nonce(count: int) -> bytes:
 
 
 class Session:
-    """Seals and opens what follows the handshake, strictly in order. Each direction has a key of its own.
+    """Seals and opens the messages after the handshake, strictly in order. Each direction has its own key.
 
-    A message that does not open ends the session: after a VerificationError no more messages are opened, and the
-    connection must be dropped.
+    A message that does not open ends the session. After a VerificationError no more messages are opened, and the caller
+    must drop the connection.
     """
 
     def __init__(self, crypto: "Crypto", send_key: bytes, receive_key: bytes) -> None:
@@ -140,7 +141,7 @@ class Session:
         self._sent = self._received = 0
 
     def seal(self, message: bytes) -> bytes:
-        """The next message, sealed. Raises VerificationError `link.exhausted` after MESSAGES_LIMIT."""
+        """Seal the next message. Raises VerificationError `link.exhausted` after MESSAGES_LIMIT messages."""
         if self._sent >= MESSAGES_LIMIT:
             raise VerificationError("link.exhausted", "the key has sealed as many messages as it may; connect again")
         sealed = self._crypto.seal_gcm(self._send_key, _nonce(self._sent), message, b"")
@@ -148,7 +149,8 @@ class Session:
         return sealed
 
     def open(self, sealed: bytes) -> bytes:
-        """The other side's next message. Raises VerificationError `link.seal`: altered, repeated, or not the next."""
+        """Open the other side's next message. Raises VerificationError `link.seal` if `sealed` was altered or is not
+        the next message."""
         key = self._receive_key
         if key is None or self._received >= MESSAGES_LIMIT:
             raise VerificationError("link.seal", "the session is over")
@@ -167,7 +169,7 @@ class Session:
 class Initiator:
     """The edge's side. Call `open`, `answered` and `finish` in this order, once each.
 
-    `static` and `ephemeral` are P-256 key pairs (private, public). Only test vectors pass an ephemeral one.
+    `static` and `ephemeral` are P-256 key pairs (private, public). Only test vectors pass `ephemeral`.
     """
 
     def __init__(self, crypto: "Crypto", static: "KeyPair", ephemeral: "KeyPair | None" = None) -> None:
@@ -184,9 +186,12 @@ class Initiator:
         return cbor.encode([OPEN, VERSION, self._ephemeral[1]])
 
     def answered(self, message: bytes) -> bytes:
-        """Take the lock's ANSWER. Returns the lock's identity key, a 65-byte point, which the lock has proven to hold.
+        """Take the lock's ANSWER. Return the lock's identity key, a 65-byte point. The lock has proven that it holds
+        this key.
 
-        Raises FormatError `cbor.*`, `link.form`; VerificationError `crypto.key`, `link.handshake`, `link.proof`.
+        Raises FormatError `cbor.*`, `link.form`, `link.too_long` for a malformed message; VerificationError
+        `crypto.key` for a key that is not a point, `link.handshake` for a part that does not open, `link.proof` for a
+        wrong proof.
         """
         _, ephemeral, sealed_static, sealed_proof = _parse(
             message, ANSWER, (POINT_BYTES, POINT_BYTES + TAG_BYTES, None), "ANSWER"
@@ -200,7 +205,8 @@ class Initiator:
         return _check_proof(crypto, state.open(sealed_proof), static)
 
     def finish(self, edge_pass: bytes) -> "tuple[bytes, Session]":
-        """The FINISH message, and the session that starts with it. Raises FormatError `link.too_long`."""
+        """The FINISH message, and the session that starts with it. Raises FormatError `link.too_long` for an edge pass
+        of the wrong size."""
         if not 0 < len(edge_pass) <= PASS_LIMIT:
             raise FormatError("link.too_long", "no edge pass has this size")
         state = self._state
@@ -214,7 +220,7 @@ class Initiator:
 class Responder:
     """The lock's side. Call `opened`, `answer` and `finished` in this order, once each.
 
-    Each of the three does one point multiplication, so the lock can serve its door in between. `ephemeral` must be
+    Each of the three does one point multiplication, so the lock can serve its door between them. `ephemeral` must be
     fresh.
     """
 
@@ -244,10 +250,11 @@ class Responder:
         return cbor.encode([ANSWER, self._ephemeral[1], sealed_static, state.seal(self._proof)])
 
     def finished(self, message: bytes) -> "tuple[bytes, bytes, Session]":
-        """Take the edge's FINISH. Returns its static key, which it has proven to hold; its pass, unverified; the
-        session.
+        """Take the edge's FINISH. Return (static key, pass, session). The edge has proven that it holds the static key.
+        Its pass is not verified.
 
-        Raises FormatError `cbor.*`, `link.form`; VerificationError `crypto.key`, `link.handshake`.
+        Raises FormatError `cbor.*`, `link.form`, `link.too_long` for a malformed message; VerificationError
+        `crypto.key` for a key that is not a point, `link.handshake` for a part that does not open.
         """
         _, sealed_static, sealed_pass = _parse(message, FINISH, (POINT_BYTES + TAG_BYTES, None), "FINISH")
         state = self._state
@@ -262,12 +269,12 @@ class Responder:
 
 
 def parse_open(message: bytes) -> bytes:
-    """The ephemeral key in an OPEN. It is cheap: an OPEN that is refused here has cost no point multiplication.
+    """The ephemeral key in an OPEN. Parsing is cheap: an OPEN that is refused here has cost no point multiplication.
 
-    Raises FormatError `cbor.*`, `link.form`, `link.version`.
+    Raises FormatError `cbor.*`, `link.form`, `link.too_long` for a malformed OPEN, `link.version` for another version.
     """
     items = _items(message, OPEN_LIMIT)
-    # The version comes first, so a later version may change everything after it and is still recognised.
+    # The version comes first. So a later version is recognised even if everything after the version has changed.
     if len(items) >= 2 and items[0] == OPEN and (items[1] != VERSION or isinstance(items[1], bool)):
         raise FormatError("link.version", "an OPEN of a version this side does not speak")
     if len(items) != 3 or items[0] != OPEN or not _is_bytes(items[2], POINT_BYTES) or items[2][0] != 4:

@@ -5,7 +5,7 @@ Anyone with the province's key can check the code without that page. The signatu
 leads elsewhere is not a listing code. Capital letters and base32 fit the alphanumeric mode of ISO/IEC 18004, in which a
 QR code holds nearly twice as much text.
 
-The code names a listing, a door and an address. It names no person and no owner, and it does not change: the page says
+The code names a listing, a door and an address. It names no person and no owner. It never changes. The page says
 whether the listing is active.
 """
 
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 KIND = "listing-code"
 
 MAX_TEXT = 1024
-"""Longest text read, in characters. Even a code with the longest labels is shorter; most need a third of it."""
+"""Maximum number of characters in a text that is read. Even a code with the longest labels is shorter, and most codes
+need a third of this."""
 
 _ALPHABET = const("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567")  # RFC 4648, section 6
 _SCHEME = const("HTTPS://")
@@ -36,8 +37,8 @@ def _is_link(value: "Any") -> bool:
 
 class ListingCode(statement.Form):
     """`listing` is the code that the province gave; `place` is the address as the building shows it; `door` is the
-    number of the door within the listing. `link` is where a phone is led, in capitals and with a slash at its end;
-    `issued_at` is in epoch seconds.
+    number of the door within the listing. `link` is the start of the web address in the QR code. It is in capitals and
+    ends in a slash. `issued_at` is in epoch seconds.
     """
 
     CODE = "listing-code.form"
@@ -58,7 +59,8 @@ def read(crypto: "Crypto", text: str, public: bytes) -> ListingCode:
     """The listing code in the text of a QR code, if the province with the key `public` signed it.
 
     The case of letters does not matter, because browsers change it. Raises as `statement.open`; also FormatError
-    `listing-code.text` for other text, VerificationError `listing-code.link` if it leads elsewhere than was signed.
+    `listing-code.text` for any other text, VerificationError `listing-code.link` if the link in the text is not the
+    signed link.
     """
     if len(text) > MAX_TEXT or not all(32 < ord(letter) < 127 for letter in text):
         raise FormatError("listing-code.text", "not the text of a listing code")

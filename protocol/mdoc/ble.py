@@ -2,8 +2,7 @@
 
 There are two modes. In *mdoc central client mode* the mdoc connects, and the reader is the GATT server with the
 characteristics `READER_*`. In *mdoc peripheral server mode* the reader connects, and the mdoc is the GATT server with
-`MDOC_*`. The service has a new UUID for each transaction, which the handover states. Messages travel in
-`protocol.parts`.
+`MDOC_*`. Each transaction has a new service UUID, which the handover states. Messages travel in `protocol.parts`.
 """
 
 from protocol import const
@@ -18,10 +17,11 @@ READER_STATE = "00000005" + _SUFFIX
 READER_CLIENT2SERVER = "00000006" + _SUFFIX
 READER_SERVER2CLIENT = "00000007" + _SUFFIX
 READER_IDENT = "00000008" + _SUFFIX
-"""Characteristics of the reader's service, tables 11 and 12. By Ident the mdoc knows the reader that it met."""
+"""Characteristics of the reader's service, tables 11 and 12. Ident lets the mdoc recognise the reader with which it
+made the handover."""
 
 ANCHOR = "4d6f6f72-696e-672d-8a00-000000000010"
-"""Our own UUIDs: of a service that no phone looks for, and of its characteristic."""
+"""Our own UUID, for a service that no phone looks for and for the characteristic of that service."""
 
 MDOC_STATE = "00000001" + _SUFFIX
 MDOC_CLIENT2SERVER = "00000002" + _SUFFIX
@@ -46,7 +46,7 @@ def ident(crypto: "Crypto", e_device_key_bytes: bytes) -> bytes:
 
 
 def new_uuid(random: bytes) -> bytes:
-    """A version 4 UUID, big-endian, of 16 random bytes: each transaction has a new service UUID."""
+    """Make a version 4 UUID, big-endian, from 16 random bytes. Each transaction has a new service UUID."""
     uuid = bytearray(random)
     uuid[6] = uuid[6] & 0x0F | 0x40
     uuid[8] = uuid[8] & 0x3F | 0x80

@@ -1,11 +1,11 @@
 """The path from a document signer (DS) certificate to a trusted IACA: ISO/IEC 18013-5 clause 9.3.3, RFC 5280 section 6.
 
-There is no certificate between the two: the standard requires the IACA to sign the DS certificate itself (Annex B.1). A
-CA in between would have a revocation list of its own, which no lock holds.
+There is no certificate between the two, because the standard requires the IACA to sign the DS certificate itself (Annex
+B.1). A CA between them would have its own revocation list, which no lock holds.
 
-This is apart from the response because it is the only part that is the same at each visit. Its signatures, which take
-the time, may be remembered (`protocol.mdoc.remembered`); everything else is checked again.
-The table in `protocol.mdoc.verifier` lists the error codes.
+The path has a module separate from the response, because only the path is the same at each visit. Most of the time goes
+into verifying its signatures. A good signature may be remembered (`protocol.mdoc.remembered`). Everything else is
+checked again at each visit. The table in `protocol.mdoc.verifier` lists the error codes.
 """
 
 from protocol.errors import FormatError, VerificationError
@@ -18,15 +18,17 @@ if TYPE_CHECKING:
     from protocol.crypto import Crypto
 
 MAX_CERTIFICATES = 3
-"""Most certificates read from an x5chain. Only the DS certificate counts; a trusted root may come with it."""
+"""Maximum number of certificates read from an x5chain. Only the DS certificate counts. A trusted root may come with
+it."""
 
 MDL_DOCUMENT_SIGNER = b"\x28\x81\x8c\x5d\x05\x01\x02"
 """Extended key usage 1.0.18013.5.1.2 (Annex B.1.4)."""
 
 
 class TrustRoot:
-    """A trusted IACA certificate, for all document types or only for those in `doc_types`, and trusted from
-    `trusted_from` to `trusted_until` (seconds since 1970; None where that end is open)."""
+    """A trusted IACA certificate. It is trusted for the document types in `doc_types`, or for all types if `doc_types`
+    is None. It is trusted from `trusted_from` to `trusted_until`, both in seconds since 1970. Either may be None, which
+    means no limit."""
 
     def __init__(
         self,
@@ -49,10 +51,11 @@ class TrustRoot:
 class DocumentSigner:
     """A DS certificate with a good path.
 
-    `curve` and `public` are its key. `not_before` and `not_after` are its own validity, `valid_from` and `valid_until`
-    the validity of both it and its root, all in seconds since 1970. `country` is the two letters in its subject,
-    `state` the bytes of the subject's state or province, or None. `root` is the TrustRoot that signed it. `algorithms`
-    names the curves and hashes that the path uses. `serial` is its serial number.
+    `curve` and `public` are its key. `not_before` and `not_after` limit the time in which the certificate is valid.
+    `valid_from` and `valid_until` limit the time in which both the certificate and its root are valid. All four are in
+    seconds since 1970. `country` is the two letters in its subject. `state` is the subject's state or province in
+    bytes, or None. `root` is the TrustRoot that signed it. `algorithms` names the curves and hashes that the path uses.
+    `serial` is its serial number.
     """
 
     def __init__(self, certificate: Certificate, root: TrustRoot) -> None:
@@ -73,10 +76,10 @@ class DocumentSigner:
 def x5chain(header: object, roots: "list[TrustRoot]") -> Certificate:
     """The DS certificate in an x5chain header value (RFC 9360: one bstr or an array, DS certificate first).
 
-    If the last certificate is byte for byte one of `roots`, it is ignored: trust comes from our own list alone.
-    Raises FormatError `mdoc.certificate`; VerificationError `mdoc.x5chain` for no or too many certificates,
-    `mdoc.self_issued` for a self-issued certificate that is not one of ours, `mdoc.chain_intermediate` for a CA between
-    DS and IACA.
+    If the last certificate is byte for byte one of `roots`, it is ignored, because trust comes only from our own list.
+    Raises FormatError `mdoc.certificate` for a malformed certificate; VerificationError `mdoc.x5chain` for no or too
+    many certificates, `mdoc.self_issued` for a self-issued certificate that is not one of `roots`,
+    `mdoc.chain_intermediate` for a CA between DS and IACA.
     """
     ders = [header] if isinstance(header, bytes) else header
     if not isinstance(ders, list) or not 1 <= len(ders) <= MAX_CERTIFICATES:
@@ -104,9 +107,9 @@ def verify_path(
 ) -> DocumentSigner:
     """Judge the path from the DS certificate of a document of `doc_type` to one of `roots`, over the interval `now`.
 
-    Several roots may have the same name (a renewed key, or one entry for each document type). The first root that fits
-    in every respect counts. Otherwise raises VerificationError, if possible for the root whose key the certificate
-    names.
+    Several roots may have the same name (a renewed key, or one entry for each document type). The first root that
+    passes every check counts. If no root does, a VerificationError is raised. If possible, the error is about the root
+    whose key the certificate names.
     """
     _check_document_signer(certificate)
     _check_usable(certificate, now)
@@ -166,7 +169,8 @@ def _check_issuer(issuer: Certificate, issued: Certificate) -> None:
 
 
 def _check_place(document_signer: Certificate, anchor: Certificate) -> None:
-    # Annex B.1: both must name the same country. If the IACA names a state, the DS certificate must name the same.
+    # Annex B.1: both must name the same country. If the IACA names a state, the DS certificate must name this state
+    # too.
     country = anchor.country or b""
     if len(country) != 2 or not all(0x41 <= letter & 0xDF <= 0x5A for letter in country):
         raise VerificationError("mdoc.chain_country", "the IACA does not name its country")

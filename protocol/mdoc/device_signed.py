@@ -1,4 +1,5 @@
-"""mdoc authentication (ISO/IEC 18013-5 clause 9.1.3): does the device key that the issuer named answer in this session?
+"""mdoc authentication (ISO/IEC 18013-5 clause 9.1.3): does the answer in this session come from the device key that the
+issuer named?
 
 The table in `protocol.mdoc.verifier` lists the error codes.
 """
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 def elements(document: "Document", mso: "MobileSecurityObject") -> "dict[str, dict[str, Any]]":
     """The elements that the device itself signed. The issuer must have authorized each of them.
 
-    Raises FormatError; VerificationError `mdoc.key_authorization`.
+    Raises FormatError for malformed name spaces, VerificationError `mdoc.key_authorization` for an element without
+    authorization.
     """
     name_spaces = document.device_name_spaces.decode()
     if not isinstance(name_spaces, dict):

@@ -1,7 +1,7 @@
-"""DeviceEngagement (ISO/IEC 18013-5 clause 8.2.1.1): what the mdoc says of itself before there is a session.
+"""DeviceEngagement (ISO/IEC 18013-5 clause 8.2.1.1): what the mdoc says about itself before the session begins.
 
-The raw bytes are kept and used as they came, because SessionTranscript covers them and wallets encode differently.
-Apple sends version 1.1 with keys 5 and 6, which are unknown here and accepted.
+The raw bytes are kept and used as received, because SessionTranscript covers them and wallets encode differently. Apple
+sends version 1.1 with keys 5 and 6, which are unknown here and accepted.
 """
 
 from protocol import cbor, cose
@@ -20,7 +20,8 @@ METHOD_BLE = 2
 
 
 class Nfc:
-    """NFC data retrieval: most data bytes in a command to the mdoc and in a response from it."""
+    """NFC data retrieval: the maximum number of data bytes in a command to the mdoc, and in a response from the
+    mdoc."""
 
     def __init__(self, max_command: int, max_response: int) -> None:
         self.max_command = max_command
@@ -28,10 +29,10 @@ class Nfc:
 
 
 class Ble:
-    """BLE data retrieval. UUIDs are 16 bytes, big-endian; None where the mdoc gave none.
+    """BLE data retrieval. UUIDs are 16 bytes, big-endian. A UUID that the mdoc did not give is None.
 
-    `central`: the mdoc can be the central (the reader is the GATT server, with `central_uuid` as its service);
-    `peripheral`: the mdoc can be the GATT server, with `peripheral_uuid`.
+    `central` says whether the mdoc can be the central. The reader is then the GATT server, with `central_uuid` as its
+    service. `peripheral` says whether the mdoc can be the GATT server, with `peripheral_uuid` as its service.
     """
 
     def __init__(
@@ -52,8 +53,9 @@ class Ble:
 class DeviceEngagement:
     """A parsed DeviceEngagement.
 
-    `raw` is the engagement as it came, `e_device_key_bytes` the tagged EDeviceKeyBytes as they came. `curve` and
-    `public` are the key in them. `nfc` and `ble` are what key 2 (DeviceRetrievalMethods) offers, or None.
+    `raw` is the engagement as received. `e_device_key_bytes` are the tagged EDeviceKeyBytes as received. `curve` and
+    `public` are the key in these bytes. `nfc` and `ble` are the methods that key 2 (DeviceRetrievalMethods) offers, or
+    None.
     """
 
     def __init__(
@@ -83,8 +85,8 @@ class DeviceEngagement:
 def parse_device_engagement(raw: bytes) -> DeviceEngagement:
     """`raw` (the untagged map) as DeviceEngagement.
 
-    Raises FormatError: `cbor.*`, `cose.key` for a key we cannot use, `engagement.version`, `engagement.suite`,
-    `engagement.form`.
+    Raises FormatError: `cbor.*` for malformed CBOR, `cose.key` for a key we cannot use, `engagement.version` for an
+    unknown version, `engagement.suite` for an unknown cipher suite, `engagement.form` for any other wrong form.
     """
     item = cbor.decode(raw)
     if not isinstance(item, dict):
@@ -112,7 +114,7 @@ def _form(why: str) -> FormatError:
 
 
 def _methods(methods: "Any") -> "tuple[Nfc | None, Ble | None]":
-    """Key 2. Unknown methods, versions and options are ignored, because the standard reserves them."""
+    """Read key 2. Unknown methods, versions and options are ignored, because the standard reserves them."""
     if methods is None:
         return None, None
     if not isinstance(methods, list):

@@ -33,7 +33,8 @@ class Carrier:
 
 
 class Handover:
-    """A Handover Select with the engagement and carriers in it. `request` is our Hr, None for static handover."""
+    """A Handover Select with the engagement and carriers in it. `request` is our Handover Request (Hr), or None in
+    static handover."""
 
     def __init__(
         self,
@@ -55,7 +56,7 @@ class Handover:
 
 
 def parse_handover_select(message: bytes, request: "bytes | None" = None) -> Handover:
-    """The Handover Select `message`, an answer to `request` if the handover is negotiated.
+    """Parse the Handover Select `message`. In negotiated handover, `message` answers `request`.
 
     Unknown carriers, and records that no `ac` record names, are ignored. Raises FormatError: `ndef.*`, `engagement.*`,
     `handover.form`, `handover.version`, `handover.no_engagement`.
@@ -78,8 +79,8 @@ def parse_handover_select(message: bytes, request: "bytes | None" = None) -> Han
 def _offers(handover: Handover, offered: "list[Carrier]", records: "list[ndef.Record]") -> None:
     """Read the configuration records that `ac` records offer, in their order.
 
-    For each way of retrieval the first usable record counts. Records of other carriers or versions are ignored. A
-    malformed record is refused only if no usable one is left.
+    For each retrieval method the first usable record counts. Records of other carriers or versions are ignored. A
+    malformed record is an error only if no other record is usable.
     """
     malformed = None
     for carrier in offered:
@@ -163,8 +164,8 @@ def _fields(payload: bytes, at: int) -> "list[tuple[int, bytes]]":
 
 
 def _nfc(payload: bytes) -> "Nfc | None":
-    """Clause 8.2.2.2, version 1: field 1 is the most command data bytes, field 2 the most response data bytes. None for
-    another version, because its fields may mean anything."""
+    """Clause 8.2.2.2, version 1: field 1 is the maximum number of data bytes in a command, field 2 the maximum in a
+    response. The result is None for another version, because the fields of another version may mean anything."""
     if not payload:
         raise _form("an empty NFC carrier configuration")
     if payload[0] != 1:
@@ -181,7 +182,8 @@ def _nfc(payload: bytes) -> "Nfc | None":
 
 
 def _oob(payload: bytes) -> "tuple[int | None, bytes | None, bytes | None]":
-    """(LE role, UUID, address) of a BLE OOB record, both big-endian; in the record they are little-endian."""
+    """(LE role, UUID, address) of a BLE OOB record. UUID and address are big-endian here and little-endian in the
+    record."""
     role = uuid = address = None
     for kind, value in _fields(payload, 0):
         if kind == _AD_ROLE and len(value) == 1:
@@ -198,7 +200,7 @@ def _ble(payload: bytes, request: "bytes | None") -> "Ble | None":
     if role is None or role > 3:
         return None
     if uuid is None and request is not None:
-        # In negotiated handover, an mdoc without a UUID of its own uses the one that our request offered.
+        # In negotiated handover, an mdoc that gives no UUID uses the UUID that our request offered.
         ours = ndef.find(ndef.parse(request), ndef.MIME, _BLE_OOB)
         uuid = _oob(ours.payload)[1] if ours is not None else None
     central, peripheral = role != 0, role != 1

@@ -1,4 +1,4 @@
-"""Issuer data authentication (ISO/IEC 18013-5 clause 9.3.1): are these elements what the issuer signed?
+"""Issuer data authentication (ISO/IEC 18013-5 clause 9.3.1): did the issuer sign exactly these elements?
 
 The table in `protocol.mdoc.verifier` lists the error codes.
 """
@@ -21,7 +21,8 @@ _MDL_NAME_SPACE = const("org.iso.18013.5.1")
 def authenticate(
     crypto: "Crypto", document: Document, signer: "DocumentSigner", now: "tuple[int, int]"
 ) -> MobileSecurityObject:
-    """The MSO of `document`. Its signature, document type and validity over the whole of `now` are checked.
+    """Check the MSO of `document` and return it. Its signature must be good. Its document type must be that of the
+    document. It must be valid at every moment of the interval `now`.
 
     Raises FormatError, VerificationError.
     """
@@ -84,7 +85,8 @@ def elements(
 
 
 def _check_place(values: "dict[str, Any]", signer: "DocumentSigner") -> None:
-    # Table 5 and Annex B.1.4: a licence names the country of its DS certificate, and the state if there is one.
+    # Table 5 and Annex B.1.4: a licence names the country that its DS certificate names. If the DS certificate names a
+    # state, the licence names this state too.
     if "issuing_country" in values and values["issuing_country"] != signer.country:
         raise VerificationError("mdoc.issuing_country", "issuing_country is not the DS certificate's country")
     jurisdiction = values.get("issuing_jurisdiction")

@@ -9,21 +9,23 @@ if TYPE_CHECKING:
     from typing import Any
 
 DIGEST_BYTES = {"SHA-256": 32, "SHA-384": 48, "SHA-512": 64, "SM3": 32}
-"""Digest algorithms of the standard (table 21) and of the SM suite, and their lengths."""
+"""Digest algorithms of the standard (table 21) and of the SM suite, each with the length of its digests in bytes."""
 
 
 class MobileSecurityObject:
     """A parsed MSO.
 
-    `digests` maps name space to digest ID to digest; `device_key` is (curve, public); `authorized_name_spaces` and
-    `authorized_elements` are the keyAuthorizations; `signed`, `valid_from`, `valid_until` are seconds since 1970;
-    `status` is the revocation reference as it came, or None (`protocol.mdoc.status`).
+    `digests` maps each name space to a map from digest ID to digest. `device_key` is (curve, public).
+    `authorized_name_spaces` and `authorized_elements` are the keyAuthorizations. `signed`, `valid_from` and
+    `valid_until` are seconds since 1970. `status` is the revocation reference as received, or None
+    (`protocol.mdoc.status`).
     """
 
     def __init__(self, payload: bytes) -> None:
         """Read the issuerAuth payload, `#6.24(bstr .cbor MobileSecurityObject)`.
 
-        Raises FormatError; VerificationError `mdoc.mso_version`, `mdoc.digest_algorithm`.
+        Raises FormatError for a malformed payload; VerificationError `mdoc.mso_version` for an unknown version,
+        `mdoc.digest_algorithm` for an unknown digest algorithm.
         """
         tagged = cbor.decode(payload)
         if not isinstance(tagged, cbor.Encoded):

@@ -1,7 +1,7 @@
 """NFC engagement (ISO/IEC 18013-5 clause 8.2.2): reading the mdoc's Type 4 Tag, static or negotiated. Sans-IO.
 
-`NfcEngagement.start()` returns the first command. `push(response)` returns each next one, until it returns None and
-`handover` is set. The caller waits `wait_ms` before it sends the command that was returned last.
+`NfcEngagement.start()` returns the first command. Each call of `push(response)` returns the next command. The last call
+returns None and sets `handover`. The caller waits `wait_ms` before it sends a command.
 """
 
 from protocol import apdu, const, ndef
@@ -20,14 +20,15 @@ _CC_LENGTH = const(15)
 _RESERVED_FILES = (b"\x00\x00", b"\xe1\x02", b"\xe1\x03", b"\x3f\x00", b"\x3f\xff", b"\xff\xff")
 
 MAX_POLLS = 20
-"""How often an empty NDEF file (NLEN 0) is read again. Wallets fill it while their user interface opens."""
+"""Maximum number of times that an empty NDEF file (NLEN 0) is read. Wallets fill the file while their user interface
+opens."""
 POLL_MS = 25
 
 _HANDOVER_SERVICE = const(b"urn:nfc:sn:handover")
 _SERVICE_SELECT = ndef.encode([ndef.Record(ndef.WELL_KNOWN, b"Ts", b"", b"\x13" + _HANDOVER_SERVICE)])
 _MAX_WAIT_MS = const(1000)
 _NLEN = const(2)
-"""Length in bytes of NLEN, with which an NDEF file begins."""
+"""Length in bytes of NLEN, the field at the start of an NDEF file."""
 
 
 class CapabilityContainer:
@@ -41,7 +42,7 @@ class CapabilityContainer:
 
 
 def parse_capability_container(raw: bytes) -> CapabilityContainer:
-    """The first 15 bytes of the CC file (Type 4 Tag specification, mapping versions 2 and 3).
+    """Parse the first 15 bytes of the CC file (Type 4 Tag specification, mapping versions 2 and 3).
 
     Raises FormatError `nfc.capability_container`.
     """
@@ -63,16 +64,16 @@ def _bad_container() -> FormatError:
 class NfcEngagement:
     """The exchange that ends in a `Handover`. `request` is our Handover Request, for mdocs that negotiate.
 
-    `start` and `push` raise FormatError and TransportError: `nfc.not_mdoc` (no NDEF application, so another kind of
-    card), `nfc.negotiated` (no request to negotiate with), `nfc.empty` (the NDEF file stayed empty), `apdu.status`, and
-    what parsing a handover raises.
+    `start` and `push` raise FormatError and TransportError: `nfc.not_mdoc` (no NDEF application, so this is another
+    kind of card), `nfc.negotiated` (we have no request to negotiate with), `nfc.empty` (the NDEF file stayed empty),
+    `apdu.status`, and the errors of `parse_handover_select`.
     """
 
     def __init__(self, request: "bytes | None" = None) -> None:
         self._request = request
         self._steps = self._run()
         self.wait_ms = 0
-        """Time to wait before the command that was returned last is sent."""
+        """Milliseconds to wait before sending the command that was returned last."""
         self.handover: Handover | None = None
 
     def start(self) -> bytes:
@@ -125,10 +126,10 @@ def _read(offset: int, length: int, wait_ms: int = 0) -> "tuple[bytes, int]":
 
 
 def _write(container: CapabilityContainer, message: bytes) -> "Generator[tuple[bytes, int], bytes, None]":
-    """Write `message` to the selected file, in one command if it fits (MLc, and 255).
+    """Write `message` to the selected file, in one command if it fits into MLc and into 255 bytes.
 
-    Otherwise as the Type 4 Tag specification says: first NLEN 0, so that nobody reads half a message, then the pieces,
-    then NLEN.
+    Otherwise the order is that of the Type 4 Tag specification: first NLEN 0, so that nobody reads half a message, then
+    the pieces, then NLEN.
     """
     size = min(container.max_write, apdu.SHORT_DATA)
     length = len(message).to_bytes(_NLEN, "big")
@@ -148,7 +149,7 @@ def _update(offset: int, data: bytes) -> "tuple[bytes, int]":
 
 
 def _read_message(container: CapabilityContainer, wait_ms: int) -> "Generator[tuple[bytes, int], bytes, bytes]":
-    """The NDEF message in the selected file; `wait_ms` passes before the first read."""
+    """Read the NDEF message in the selected file. `wait_ms` passes before the first read."""
     length = 0
     for poll in range(MAX_POLLS):
         found = apdu.expect_ok((yield _read(0, 2, max(POLL_MS, wait_ms) if poll else wait_ms)))

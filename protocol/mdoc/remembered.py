@@ -1,10 +1,10 @@
-"""The short path for a document that was shown here before: issuers' signatures that are remembered as good.
+"""Remembers good signatures of issuers, so that a document that was shown here before is verified faster.
 
-The memory holds no verdict on a document, a chain or a guest. It holds only hashes that say: this signature of this key
-over these bytes is good. That stays true for ever, so age cannot make it wrong. Every other check of
-`protocol.mdoc.verifier` (validity, names, trust, digests, device authentication) is made each time. The memory is in
-RAM and covers every verified document, guest or not. A faster answer tells only that a document of this signer was
-shown here, and not whether anybody stays here.
+The memory holds no verdict on a document, a chain or a guest. It holds only hashes. Each hash means that a certain
+signature by a certain key over certain bytes is good. This stays true for ever, so an old hash is not a wrong hash.
+Every other check of `protocol.mdoc.verifier` (validity, names, trust, digests, device authentication) is made each
+time. The memory is in RAM and covers every verified document, guest or not. A faster answer tells only that a document
+of this signer was shown here, and not whether anybody stays here.
 """
 
 import hashlib
@@ -16,13 +16,15 @@ if TYPE_CHECKING:
     from protocol.crypto import Crypto
 
 MAX_SIGNATURES = 64
-"""Most signatures that are remembered. Each document has one of its own and shares one or two with its signer."""
+"""Maximum number of remembered signatures. Each document has one signature that no other document has. It shares one or
+two more with all documents of its signer."""
 
 
 class Recollection:
-    """Takes the place of `crypto` for verifying issuers' signatures in one presentation.
+    """Replaces `crypto` for verifying issuers' signatures in one presentation.
 
-    `recalled` and `computed` count the signatures. A computed one is remembered only by `RememberedSignatures.keep`.
+    `recalled` counts the signatures found in the memory. `computed` counts the signatures that had to be verified. Only
+    `RememberedSignatures.keep` adds signatures to the memory.
     """
 
     def __init__(self, crypto: "Crypto", known: "list[bytes]") -> None:
@@ -61,12 +63,13 @@ class RememberedSignatures:
         return Recollection(self._crypto, self._known)
 
     def keep(self, recollection: Recollection) -> None:
-        """Remember the signatures of a presentation that was verified as a whole. The oldest are dropped."""
+        """Remember the signatures of a presentation that was verified as a whole. If there are too many, the oldest
+        signatures are dropped."""
         kept = [name for name in self._known if name not in recollection.good]
         self._known = (kept + recollection.good)[-MAX_SIGNATURES:]
 
     def forget(self) -> None:
-        """Forget all of it."""
+        """Forget all signatures."""
         self._known = []
 
 

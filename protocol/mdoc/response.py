@@ -1,7 +1,7 @@
-"""DeviceResponse (ISO/IEC 18013-5 clause 8.3.2.1.2.2): its shape, before anything in it is believed.
+"""DeviceResponse (ISO/IEC 18013-5 clause 8.3.2.1.2.2): its form, which is parsed before anything in it is verified.
 
-Anything that a digest or signature covers is kept as the bytes that came. Elements are read only after the issuer's
-signature is known to be good: `IssuerSignedItem` reads one. `response.cddl` beside this file shows the form.
+All bytes that a digest or signature covers are kept as received. Elements are read only after the issuer's signature is
+known to be good: `IssuerSignedItem` reads one. `response.cddl` beside this file shows the form.
 """
 
 from protocol import cbor, cose
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
     from typing import Any
 
 MAX_DEVICE_RESPONSE = 65536
-"""Longest DeviceResponse read, in bytes: twice a licence with a large portrait, and small enough for the lock's
-heap."""
+"""Maximum size of a DeviceResponse, in bytes. This is twice the size of a licence with a large portrait, and small
+enough for the lock's heap."""
 
 MAX_DOCUMENTS = 4
 MAX_ELEMENTS = 128
-"""Most elements returned in one document, over all name spaces."""
+"""Maximum number of elements in one document, over all name spaces."""
 
 
 def invalid(what: str) -> FormatError:
-    """The error for a `what` that does not have the required form."""
+    """Return the error that says that `what` does not have the required form."""
     return FormatError("mdoc.form", what + " does not have the required form")
 
 
@@ -43,11 +43,11 @@ class DeviceResponse:
 
 
 class Document:
-    """One document as it came.
+    """One document as received.
 
     `name_spaces` maps each name space to its IssuerSignedItemBytes. `issuer_auth` is the issuer's signature.
-    `device_name_spaces` are the DeviceNameSpacesBytes. `device_signature` and `device_mac` are None if they did not
-    come.
+    `device_name_spaces` are the DeviceNameSpacesBytes. `device_signature` and `device_mac` are None if the document
+    does not have them.
     """
 
     def __init__(self, item: "Any") -> None:
@@ -103,10 +103,12 @@ def _name_spaces(item: "dict[Any, Any]") -> "dict[str, list[cbor.Encoded]]":
 
 
 def parse(data: bytes) -> DeviceResponse:
-    """The shape of a DeviceResponse. If the status is not 0, the result has no documents, whatever else is in it.
+    """Parse the form of a DeviceResponse. If the status is not 0, the result has no documents, even if `data` holds
+    some.
 
-    Raises FormatError `cbor.*`, `cose.form`, `mdoc.form`, `mdoc.too_long`; VerificationError `cose.crit`,
-    `mdoc.version`, `mdoc.too_many`.
+    Raises FormatError `cbor.*`, `cose.form`, `mdoc.form` for a malformed response, `mdoc.too_long` for more than
+    MAX_DEVICE_RESPONSE bytes; VerificationError `cose.crit` for a critical header, `mdoc.version` for an unknown
+    version, `mdoc.too_many` for too many documents or elements.
     """
     if len(data) > MAX_DEVICE_RESPONSE:
         raise FormatError("mdoc.too_long", "longer than any response we read")
