@@ -1,10 +1,10 @@
-"""The lock's own cryptography: the interface of `protocol.crypto`, function for function, in portable MicroPython.
+"""The lock's own cryptography, in portable MicroPython. It implements all functions of the interface `protocol.crypto`.
 
-Pass this package as `crypto`. What lives here: curves and big numbers, ECDSA, SM2, ECDH, HMAC and HKDF, SHA-384,
-SHA-512 and SM3, AES-GCM. What may not live here: byte formats of the protocol, and any state except the secret of
-`generator` and what is computed from public keys. Where a secret is involved, the module's docstring says what the time
-reveals and what blinds it. MicroPython and CPython differ only in the block cipher (`block`) and in the compiled form
-of GHASH (`ghash_viper`).
+Pass this package as `crypto`. It contains curves and big numbers, ECDSA, SM2, ECDH, HMAC and HKDF, SHA-384, SHA-512 and
+SM3, AES-GCM. It must not contain byte formats of the protocol, or any state except the secret of `generator` and values
+computed from public keys. If a module handles a secret, its docstring says what the computing time reveals, and how the
+secret is blinded. MicroPython and CPython differ only in the block cipher (`block`) and in the compiled form of GHASH
+(`ghash_viper`).
 """
 
 import gc
@@ -39,7 +39,7 @@ seal_gcm = gcm.seal
 
 
 def digest(name: str, data: bytes) -> bytes:
-    """Hash of `data`; `name` is "SHA-256", "SHA-384", "SHA-512" or "SM3". Raises ValueError for any other."""
+    """Return the hash of `data`. `name` is "SHA-256", "SHA-384", "SHA-512" or "SM3"; raises ValueError for others."""
     if name == "SHA-256":
         return bytes(sha256(data).digest())
     # Load the other hashes only if an issuer uses them, to save heap.
@@ -57,9 +57,10 @@ def digest(name: str, data: bytes) -> bytes:
 
 
 def verify(curve: str, public: bytes, hash_name: str, message: bytes, signature: bytes) -> bool:
-    """Is `signature`, `r || s`, valid for `message`? SM2 on that curve, otherwise ECDSA (FIPS 186-5, section 6.4.2).
+    """Return whether `signature`, `r || s`, is valid for `message`.
 
-    False for malformed input, also for a key that is not on the curve, and for SM2 with any hash but SM3.
+    On the curve SM2 the signature is an SM2 signature, on other curves an ECDSA signature (FIPS 186-5, section 6.4.2).
+    Return False for malformed input, for a key that is not on the curve, and for SM2 with a hash other than SM3.
     """
     if curve == "SM2" or hash_name == "SM3":
         from firmware.crypto import sm2
@@ -69,8 +70,8 @@ def verify(curve: str, public: bytes, hash_name: str, message: bytes, signature:
 
 
 def prepare(curve: str) -> None:
-    """Load the code and compute the tables for `curve` now. The first verification would do so otherwise, while a guest
-    waits, and the long-lived tables would fragment the heap."""
+    """Load the code and compute the tables for `curve` now. Otherwise the first verification would do this while a
+    guest waits, and the long-lived tables would fragment the heap."""
     gc.collect()
     if curve == "SM2":
         from firmware.crypto import sm2  # noqa: F401  # only to load it
@@ -79,7 +80,7 @@ def prepare(curve: str) -> None:
 
 
 def sign(private: bytes, message: bytes) -> bytes:
-    """ES256, `r || s`, with a nonce made from key, message and fresh random bytes (`ecdsa.sign` says why).
+    """Return the ES256 signature `r || s`. Its nonce is made from key, message and random bytes (see `ecdsa.sign`).
 
     Raises VerificationError `crypto.key` for a private key out of range.
     """

@@ -1,7 +1,7 @@
 """The AES block cipher, for any number of blocks: MicroPython's `cryptolib`, or `cryptography` on CPython.
 
-Besides SHA-256, this is the only cryptography that the package does not implement itself. On an ESP32 `cryptolib` uses
-the AES accelerator, whose time does not depend on key or data.
+AES and SHA-256 are the only algorithms that this package does not implement itself. On an ESP32 `cryptolib` uses the
+AES accelerator. The accelerator's time does not depend on key or data.
 """
 
 import sys

@@ -1,7 +1,7 @@
-"""Short Weierstrass curves y^2 = x^3 - 3x + b over a prime field, of prime order: their parameters and points.
+"""Parameters and points of short Weierstrass curves y^2 = x^3 - 3x + b, of prime order over a prime field.
 
-`CURVES` has everything that is specific to one curve; all arithmetic takes the curve as an argument. P-521 and SM2
-serve only to verify signatures of issuers and devices. The lock has no keys on them.
+`CURVES` has all values that are specific to one curve; all arithmetic takes the curve as an argument. P-521 and SM2 are
+used only to verify signatures of issuers and devices. The lock has no keys on these two curves.
 """
 
 from protocol.errors import VerificationError
@@ -9,23 +9,23 @@ from protocol.errors import VerificationError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     Affine = tuple[int, int]
-    """A point other than infinity: x and y in [0, p - 1]."""
+    """A point other than infinity, as (x, y) with x and y in [0, p - 1]."""
 
 
 class Curve:
-    """Domain parameters (SEC 1, section 3.1.1) with cofactor 1, and tables of the base point, made when needed."""
+    """Domain parameters (SEC 1, section 3.1.1) with cofactor 1, and tables for the base point, computed when needed."""
 
     def __init__(self, size: int, p: int, n: int, b: int, base: "Affine") -> None:
         self.size = size
-        """Bytes of a coordinate and of a scalar."""
+        """Length of a coordinate and of a scalar, in bytes."""
         self.p = p
         self.n = n
         self.b = b
         self.base = base
         self.odd_multiples: "list[Affine]" = []
-        """1, 3, 5, ... times the base point, for verification."""
+        """1, 3, 5, ... times the base point, used for verification."""
         self.comb: "list[Affine]" = []
-        """The comb of the base point, for secret scalars."""
+        """The comb of the base point, used for multiplication by secret scalars."""
 
 
 CURVES = {
@@ -89,10 +89,11 @@ CURVES = {
 
 
 def decode_point(curve: Curve, data: bytes) -> "Affine":
-    """Decode `data`, `04 || X || Y`, with public key validation (SP 800-56A revision 3, section 5.6.2.3.3).
+    """Decode the point `data`, `04 || X || Y`, and validate it (SP 800-56A revision 3, section 5.6.2.3.3).
 
-    The cofactor is 1, so every point on the curve but infinity has order n, and this form cannot encode infinity.
-    Raises VerificationError `crypto.key` for another form or length, a coordinate >= p, a point not on the curve.
+    The cofactor is 1, so every point on the curve except infinity has order n. This form cannot encode infinity.
+    Raises VerificationError `crypto.key` if `data` has another form or length, if a coordinate is >= p, or if the point
+    is not on the curve.
     """
     size, p = curve.size, curve.p
     if len(data) != 1 + 2 * size or data[0] != 4:
@@ -105,5 +106,5 @@ def decode_point(curve: Curve, data: bytes) -> "Affine":
 
 
 def encode_point(curve: Curve, point: "Affine") -> bytes:
-    """`point` as `04 || X || Y` (SEC 1, section 2.3.3)."""
+    """Encode `point` as `04 || X || Y` (SEC 1, section 2.3.3)."""
     return b"\x04" + point[0].to_bytes(curve.size, "big") + point[1].to_bytes(curve.size, "big")

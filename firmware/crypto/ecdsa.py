@@ -12,10 +12,10 @@ from protocol.errors import VerificationError
 
 
 def verify(curve_name: str, public: bytes, digest: bytes, signature: bytes) -> bool:
-    """Is `signature` valid for the message with this `digest`? (FIPS 186-5, section 6.4.2)
+    """Return whether `signature` is valid for the message with this `digest` (FIPS 186-5, section 6.4.2).
 
-    False for malformed input. All values here are public, so the time may depend on them. The last comparison needs no
-    inversion: the point's x is X / Z^2, so r * Z^2 is compared with X.
+    Return False for malformed input. All values here are public, so the computing time may depend on them. The point's
+    x is X / Z^2. To avoid an inversion, r * Z^2 is compared with X.
     """
     curve = CURVES[curve_name]
     size, p, n = curve.size, curve.p, curve.n
@@ -34,20 +34,22 @@ def verify(curve_name: str, public: bytes, digest: bytes, signature: bytes) -> b
     if not z:
         return False
     square = z * z % p
-    # r is x modulo n, so x may also be r + n, if that is below p.
+    # r is x modulo n, so x may also be r + n if r + n is below p.
     return r * square % p == x or (r + n < p and (r + n) * square % p == x)
 
 
 def sign(private: bytes, message: bytes, extra: bytes) -> bytes:
-    """ES256: P-256 with SHA-256. Raises VerificationError `crypto.key` for a private key out of range.
+    """Return the ES256 signature (P-256 with SHA-256) of `message`. Raises VerificationError `crypto.key` for a private
+    key out of range.
 
     The nonce is derived from key and message (RFC 6979), so a weak generator cannot reveal the key. `extra` is fresh
-    random bytes, mixed in as in section 3.6 of RFC 6979. It makes the nonce of each call different. Without it, a fault
-    induced in one of two equal calls could reveal the key. An empty `extra` gives the deterministic signature.
+    random bytes, which are mixed in as in section 3.6 of RFC 6979. They make the nonce of each call different. Without
+    them, an attacker who causes a fault in one of two equal calls could learn the key. With an empty `extra` the
+    signature is deterministic.
 
-    The time reveals nothing about the key. The multiplication is blinded (`secret_multiples`). Other arithmetic, above
-    all the inversion, takes a time that depends on its operands, so key and nonce are multiplied by a random number
-    first.
+    The computing time reveals nothing about the key. The multiplication of the point is blinded (`secret_multiples`).
+    The time of the other arithmetic, above all of the inversion, depends on its operands. Therefore key and nonce are
+    first multiplied by a random number.
     """
     curve = CURVES["P-256"]
     n = curve.n
@@ -66,7 +68,7 @@ def sign(private: bytes, message: bytes, extra: bytes) -> bytes:
 
 
 class _Nonces:
-    """HMAC_DRBG with SHA-256, as RFC 6979, section 3.2 uses it for P-256: 32 bytes at a time."""
+    """HMAC_DRBG with SHA-256, as RFC 6979, section 3.2 uses it for P-256. Each output has 32 bytes."""
 
     def __init__(self, seed: bytes) -> None:
         self._key = bytes(32)
@@ -79,7 +81,7 @@ class _Nonces:
         self._value = hmac_sha256(self._key, self._value)
 
     def next(self) -> int:
-        """The next candidate for k, in [0, 2^256 - 1]."""
+        """Return the next candidate for the nonce k, in [0, 2^256 - 1]."""
         self._value = hmac_sha256(self._key, self._value)
         candidate = int.from_bytes(self._value, "big")
         self._update(b"\x00")

@@ -24,13 +24,13 @@ else:
 _NONCE = const(12)
 _TAG = const(16)
 _BATCH = const(64)
-"""Blocks of key stream generated at once. It limits the heap that a long message needs."""
+"""Number of blocks of key stream that are generated at once. This number limits the heap that a long message needs."""
 
 
 def _tag(key: bytes, nonce: bytes, ciphertext: "Sequence[bytes | memoryview]", aad: bytes) -> bytes:
-    """The tag of `aad` and a ciphertext in pieces. All pieces but the last consist of whole blocks.
+    """Return the tag for `aad` and a ciphertext in pieces. Every piece except the last consists of whole blocks.
 
-    The hash key is the encryption of zeros; the key stream of counter 1 masks the hash.
+    The hash key is the encryption of a zero block. The hash is masked with the key stream of counter 1.
     """
     first = encrypt_blocks(key, bytes(16) + nonce + b"\x00\x00\x00\x01")
     size = sum([len(piece) for piece in ciphertext])
@@ -39,7 +39,7 @@ def _tag(key: bytes, nonce: bytes, ciphertext: "Sequence[bytes | memoryview]", a
 
 
 def _count(key: bytes, nonce: bytes, data: "bytes | memoryview") -> "list[bytes]":
-    """`data` XOR the key stream from counter 2 on, in pieces of `_BATCH` blocks."""
+    """Return `data` XOR the key stream from counter 2 on, in pieces of `_BATCH` blocks."""
     counters = bytearray((nonce + bytes(4)) * min(_BATCH, len(data) + 15 >> 4))
     counter = 2
     pieces = []
@@ -55,8 +55,10 @@ def _count(key: bytes, nonce: bytes, data: "bytes | memoryview") -> "list[bytes]
 
 
 def seal(key: bytes, nonce: bytes, plaintext: bytes, aad: bytes) -> bytes:
-    """Ciphertext of `plaintext`, followed by the tag. Raises ValueError for a key not of 16 or 32 bytes, or a nonce
-    not of 12."""
+    """Return the ciphertext of `plaintext`, followed by the tag.
+
+    Raises ValueError if the key does not have 16 or 32 bytes, or if the nonce does not have 12 bytes.
+    """
     if len(nonce) != _NONCE:
         raise ValueError("GCM nonce of the wrong length")
     pieces = _count(key, nonce, memoryview(plaintext))
@@ -65,8 +67,12 @@ def seal(key: bytes, nonce: bytes, plaintext: bytes, aad: bytes) -> bytes:
 
 
 def open_sealed(key: bytes, nonce: bytes, sealed: bytes, aad: bytes) -> bytes:
-    """Plaintext of `sealed`. A wrong tag raises VerificationError `crypto.tag` before anything is decrypted; a key not
-    of 16 or 32 bytes raises ValueError. The time to compare tags does not depend on where they differ."""
+    """Return the plaintext of `sealed`.
+
+    Raises VerificationError `crypto.tag` for a wrong tag, before any decryption, or if nonce or tag have a wrong
+    length. Raises ValueError if the key does not have 16 or 32 bytes. The time of the comparison of tags does not
+    depend on the place where they differ.
+    """
     ciphertext, tag = memoryview(sealed)[:-_TAG], sealed[-_TAG:]
     if len(nonce) != _NONCE or len(tag) != _TAG:
         raise VerificationError("crypto.tag", "the sealed bytes are not authentic")

@@ -1,14 +1,14 @@
-"""The one place where random numbers are drawn, from the chip's generator together with a secret of this device.
+"""The only place where random numbers are drawn. They come from the chip's generator and a secret of this device.
 
-The chip's generator is a true one only while its radio or another source of noise runs (ESP-IDF, Random Number
-Generation), and it does not report when it is not. So its output G is never used directly, but as in RFC 8937, section
-3: `G'(n) = Expand(Extract(secret, G(32)), tag2, n)`, with HKDF (RFC 5869). RFC 8937 derives its secret from a
-signature; here it is a secret that nobody knows. `tag2` is the number of the draw, which is never used twice under one
-secret.
+The chip's generator is truly random only while the radio or another source of noise runs (ESP-IDF, Random Number
+Generation). It does not report when no such source runs. So its output G is never used directly, but as in RFC 8937,
+section 3: `G'(n) = Expand(Extract(secret, G(32)), tag2, n)`, with HKDF (RFC 5869). In RFC 8937 the secret is derived
+from a signature; here it is random bytes that nobody knows. `tag2` is the number of the draw. No number of a draw is
+used twice with the same secret.
 
-An attacker who can predict the generator but does not know the secret learns nothing about the numbers drawn. The same
-holds for one who knows the secret but cannot predict the generator. If the generator repeats its output, the numbers
-drawn still differ.
+An attacker who can predict the generator, but does not know the secret, learns nothing about the numbers drawn. An
+attacker who knows the secret, but cannot predict the generator, learns nothing about them either. If the generator
+repeats its output, the numbers drawn still differ.
 """
 
 from os import urandom
@@ -17,23 +17,23 @@ from firmware.crypto.hkdf import hkdf_expand, hkdf_extract
 from protocol import const
 
 _DRAWN_BYTES = const(32)
-"""Bytes drawn from the chip for each number: the length of one Extract's output, as RFC 8937 requires."""
+"""Number of bytes drawn from the chip for each random number. RFC 8937 requires the length of the output of Extract."""
 
 _key = b""
 _count = 0
 
 
 def begin(secret: bytes) -> None:
-    """Draw under `secret` from now on: 32 bytes that were never used before (firmware/memory/identity.py).
+    """Use `secret` from now on. It must be 32 bytes that were never used before (firmware/memory/identity.py).
 
-    Before this call only the chip's generator counts. That suffices for values that are not keys.
+    Before this call, random numbers depend only on the chip's generator. This is enough for values that are not keys.
     """
     global _key, _count
     _key, _count = secret, 0
 
 
 def random(length: int) -> bytes:
-    """`length` unpredictable bytes."""
+    """Return `length` unpredictable bytes."""
     global _count
     drawn = b""
     while len(drawn) < length:

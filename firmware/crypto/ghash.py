@@ -1,17 +1,18 @@
-"""GHASH (SP 800-38D, section 6.4) with a table of 16 multiples of the hash key, 4 bits of the input at a time.
+"""GHASH (SP 800-38D, section 6.4). It handles 4 bits of input at a time, with a table of 16 multiples of the hash key.
 
-The method is Shoup's, as McGrew and Viega describe it in "The Galois/Counter Mode of operation". The table positions
-that are read depend on secrets. The time of a read does not, if the heap lies in memory without a cache, such as the
-internal memory of an ESP32-C6. With Python integers the time also depends a little on their leading zeros. That
-concerns only chips that cannot run `ghash_viper`.
+The method is Shoup's, as McGrew and Viega describe it in "The Galois/Counter Mode of operation". The positions at which
+the table is read depend on secrets. If the heap lies in memory without a cache, such as the internal memory of an
+ESP32-C6, a read takes the same time at every position. The time of arithmetic on Python integers depends a little on
+the number of leading zeros. This matters only on chips that cannot run `ghash_viper`.
 """
 
-# x^128 = x^7 + x^2 + x + 1; bit order is reversed, so this is E1 followed by zeros.
+# The polynomial is x^128 = x^7 + x^2 + x + 1. Its bits are in reversed order: E1, followed by zeros.
 _POLYNOMIAL = 0xE1 << 120
 
 
 def table_of_multiples(hash_key: bytes) -> "list[int]":
-    """All 16 polynomials of degree below 4, times the hash key. The most significant bit of the index is x^0."""
+    """Return the products of the hash key and all 16 polynomials of degree below 4. The index is the polynomial; the
+    most significant bit of the index is x^0."""
     table = [0] * 16
     value = int.from_bytes(hash_key, "big")
     place = 8
@@ -26,7 +27,7 @@ def table_of_multiples(hash_key: bytes) -> "list[int]":
 
 
 def table_of_reductions() -> "list[int]":
-    """For each value of the four bits that a shift by x^4 drops: their remainder modulo the field polynomial."""
+    """Return the remainder modulo the field polynomial for each value of the four bits that a shift by x^4 drops."""
     table = []
     for value in range(16):
         for _ in range(4):
@@ -36,7 +37,8 @@ def table_of_reductions() -> "list[int]":
 
 
 def ghash(hash_key: bytes, *pieces: "bytes | memoryview") -> bytes:
-    """GHASH of `pieces`, each padded with zeros to whole blocks, under `hash_key` (16 bytes); 16 bytes."""
+    """Return the GHASH (16 bytes) of `pieces` under `hash_key` (16 bytes). Each piece is padded with zeros to whole
+    blocks."""
     multiples, reductions = table_of_multiples(hash_key), table_of_reductions()
     state = 0
     for piece in pieces:

@@ -1,8 +1,8 @@
 """GHASH as in `ghash`, in viper code for MicroPython. It is about sixteen times as fast and leaves no garbage.
 
-All words are unsigned and have 32 bits, so the code is correct on machines of 32 and of 64 bits. Only a MicroPython
-with a native emitter can compile this module; otherwise `gcm` uses `ghash`. Numbers are stored with the least
-significant byte first.
+All words are unsigned and have 32 bits, so the code is correct on 32-bit and 64-bit machines. Only a MicroPython with a
+native emitter can compile this module; otherwise `gcm` uses `ghash`. Numbers are stored with the least significant byte
+first.
 """
 # Viper's types (ptr8, uint, ...) are not Python names, so neither mypy nor ruff knows them.
 # mypy: ignore-errors
@@ -15,7 +15,7 @@ from firmware.crypto.ghash import table_of_multiples, table_of_reductions
 
 @micropython.viper
 def _absorb(state: ptr8, table: ptr32, reductions: ptr16, data: ptr8, length: int):
-    # a, b, c, d: the words of the product so far, least significant first.
+    # a, b, c, d are the words of the product so far, from the least significant word to the most significant.
     start = 0
     while start < length:
         for i in range(16):
@@ -44,9 +44,10 @@ def _absorb(state: ptr8, table: ptr32, reductions: ptr16, data: ptr8, length: in
 
 
 def ghash(hash_key: bytes, *pieces: "bytes | memoryview") -> bytes:
-    """GHASH of `pieces`, each padded with zeros to whole blocks, under `hash_key` (16 bytes); 16 bytes."""
+    """Return the GHASH (16 bytes) of `pieces` under `hash_key` (16 bytes). Each piece is padded with zeros to whole
+    blocks."""
     table = b"".join([value.to_bytes(16, "little") for value in table_of_multiples(hash_key)])
-    # Only the top 16 bits of a reduction are ever set.
+    # In a remainder, only bits among the top 16 are ever set.
     reductions = b"".join([(value >> 112).to_bytes(2, "little") for value in table_of_reductions()])
     state = bytearray(16)
     for piece in pieces:

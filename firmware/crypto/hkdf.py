@@ -1,6 +1,6 @@
 """HMAC (RFC 2104, FIPS 198-1) and HKDF (RFC 5869), both with SHA-256.
 
-Neither branches on the data, so their time depends on lengths only.
+The code does not branch on the data, so its time depends only on lengths.
 """
 
 from hashlib import sha256
@@ -12,10 +12,10 @@ _HASH = const(32)
 
 
 def hmac_sha256(key: bytes, data: bytes) -> bytes:
-    """HMAC-SHA-256 of `data`, 32 bytes."""
+    """Return the HMAC-SHA-256 of `data`, 32 bytes."""
     if len(key) > _BLOCK:
         key = sha256(key).digest()
-    # One XOR of long numbers is ten times as fast as a loop over bytes.
+    # One XOR of two long integers is ten times as fast as a loop over bytes.
     padded = int.from_bytes(key + bytes(_BLOCK - len(key)), "big")
     inner = sha256((padded ^ int.from_bytes(b"\x36" * _BLOCK, "big")).to_bytes(_BLOCK, "big"))
     inner.update(data)
@@ -25,12 +25,13 @@ def hmac_sha256(key: bytes, data: bytes) -> bytes:
 
 
 def hkdf_extract(salt: bytes, secret: bytes) -> bytes:
-    """HKDF-Extract (RFC 5869, section 2.2), 32 bytes; HMAC's padding makes an empty salt 32 zero bytes."""
+    """Return HKDF-Extract (RFC 5869, section 2.2), 32 bytes. Because HMAC pads its key, an empty salt has the effect of
+    32 zero bytes."""
     return hmac_sha256(salt, secret)
 
 
 def hkdf_expand(pseudorandom_key: bytes, info: bytes, length: int) -> bytes:
-    """HKDF-Expand (RFC 5869, section 2.3): `length` bytes. Raises ValueError for more than 255 * 32."""
+    """Return HKDF-Expand (RFC 5869, section 2.3), `length` bytes. Raises ValueError for more than 255 * 32 bytes."""
     if length > 255 * _HASH:
         raise ValueError("HKDF gives at most 8160 bytes")
     output = block = b""

@@ -1,6 +1,7 @@
 """Key pairs, and key agreement by ECDH (SEC 1, section 3.3.1; SP 800-56A revision 3, section 5.7.1.2).
 
-All multiplications by a private key use `secret_multiples`, which says what the time reveals and what blinds it.
+All multiplications by a private key use `secret_multiples`. Its docstring says what the computing time reveals, and how
+the key is blinded.
 """
 
 from firmware.crypto.curve import CURVES, decode_point, encode_point
@@ -14,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def decode_scalar(curve: "Curve", private: bytes) -> int:
-    """The scalar in [1, n - 1] that `private` encodes, big-endian, in exactly as many bytes as a coordinate has.
+    """Decode `private`, a big-endian scalar in [1, n - 1], which must have exactly as many bytes as a coordinate.
 
-    Raises VerificationError `crypto.key`.
+    Raises VerificationError `crypto.key` for a scalar out of range or a wrong length.
     """
     scalar = int.from_bytes(private, "big")
     if len(private) != curve.size or not 0 < scalar < curve.n:
@@ -25,20 +26,20 @@ def decode_scalar(curve: "Curve", private: bytes) -> int:
 
 
 def generate(curve_name: str) -> "tuple[bytes, bytes]":
-    """A new key pair, (private, public)."""
+    """Generate a new key pair, (private, public)."""
     curve = CURVES[curve_name]
     scalar = random_below(curve.n, curve.size)
     return scalar.to_bytes(curve.size, "big"), encode_point(curve, multiply_base(curve, scalar))
 
 
 def public(curve_name: str, private: bytes) -> bytes:
-    """The public key of `private`. Raises VerificationError `crypto.key` for a scalar out of range."""
+    """Return the public key of `private`. Raises VerificationError `crypto.key` for a scalar out of range."""
     curve = CURVES[curve_name]
     return encode_point(curve, multiply_base(curve, decode_scalar(curve, private)))
 
 
 def ecdh(curve_name: str, private: bytes, public: bytes) -> bytes:
-    """X coordinate of the shared point. Raises VerificationError `crypto.key` for a bad scalar or a bad point.
+    """Return the x coordinate of the shared point. Raises VerificationError `crypto.key` for a bad scalar or bad point.
 
     A validated point has prime order n, so the shared point is never infinity.
     """

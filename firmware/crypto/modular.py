@@ -1,16 +1,18 @@
 """Arithmetic modulo an odd prime: inversion, and random numbers.
 
-MicroPython's `pow` has no negative exponents (`pow(3, -1, 7)` returns 0 there), so inversion is our own.
+MicroPython's `pow` does not support negative exponents (`pow(3, -1, 7)` returns 0), so this module implements
+inversion.
 """
 
 from firmware.crypto.generator import random
 
 
 def inverse(number: int, modulus: int) -> int:
-    """`number`^-1 modulo the prime `modulus`, by the extended Euclidean algorithm. Returns 0 for 0.
+    """Return `number`^-1 modulo the prime `modulus`, by the extended Euclidean algorithm. Return 0 for 0.
 
-    Guide to Elliptic Curve Cryptography, Algorithm 2.20. Its time depends on `number`, so multiply a secret by a random
-    number before, and undo that afterwards. It is about four times as fast as Fermat's `pow(a, p - 2, p)`.
+    See Guide to Elliptic Curve Cryptography, Algorithm 2.20. The computing time depends on `number`. So the caller must
+    multiply a secret by a random number first, and undo this multiplication afterwards. This algorithm is about four
+    times as fast as Fermat's `pow(a, p - 2, p)`.
     """
     low, high = number % modulus, modulus
     factor, other = 1, 0
@@ -22,7 +24,8 @@ def inverse(number: int, modulus: int) -> int:
 
 
 def inverses(numbers: "list[int]", modulus: int) -> "list[int]":
-    """Inverses of all `numbers`, none of which is 0, with one inversion (Montgomery's trick, Guide, Algorithm 2.26)."""
+    """Return the inverses of all `numbers`, which must not include 0, with only one inversion (Montgomery's trick,
+    Guide, Algorithm 2.26)."""
     products = [1]
     for number in numbers:
         products.append(products[-1] * number % modulus)
@@ -34,7 +37,8 @@ def inverses(numbers: "list[int]", modulus: int) -> "list[int]":
 
 
 def random_below(limit: int, size: int) -> int:
-    """A uniform number in [1, limit - 1], where `limit` is just below 256^`size` (FIPS 186-5, appendix A.2.2)."""
+    """Return a uniformly distributed number in [1, limit - 1] (FIPS 186-5, appendix A.2.2). `limit` must be just below
+    256^`size`."""
     while True:
         number = int.from_bytes(random(size), "big")
         if 0 < number < limit:

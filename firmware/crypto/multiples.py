@@ -1,4 +1,5 @@
-"""u1 * G + u2 * Q for public u1, u2 and Q, as ECDSA verification needs. Not for secrets: the time depends on them."""
+"""u1 * G + u2 * Q for public u1, u2 and Q, as needed to verify ECDSA signatures. The computing time depends on these
+values, so they must not be secret."""
 
 from firmware.crypto.points import add, compact, double, odd_multiples
 from protocol import const
@@ -8,17 +9,18 @@ if TYPE_CHECKING:
     from firmware.crypto.curve import Affine, Curve
     from firmware.crypto.points import Jacobian
 
-# Widths of the windows. A point's table has 2^(width - 2) entries. That of the base point has 16, which are computed
-# once and kept (below 3 KB of heap). That of the other point has 8, which are computed each time; one more bit would
-# cost as much as it saves.
+# Widths of the windows. A point's table has 2^(width - 2) entries. The table of the base point has 16 entries. They are
+# computed once and kept (below 3 KB of heap). The table of the other point has 8 entries, which are computed in each
+# call. With one more bit, computing this table would cost as much time as the larger table saves.
 _BASE_WIDTH = const(6)
 _WIDTH = const(5)
 
 
 def _windows(scalar: int, width: int, length: int) -> bytearray:
-    """Width-`width` non-adjacent form (Guide, Algorithm 3.35): at index i the digit of 2^i, modulo 2^`width`.
+    """Return the width-`width` non-adjacent form of `scalar` (Guide, Algorithm 3.35). At index i of the result is the
+    digit of 2^i, modulo 2^`width`.
 
-    Each digit is 0, or it is odd, below 2^(width - 1) in magnitude, and followed by at least width - 1 zeros.
+    A digit is either 0, or an odd number below 2^(width - 1) in magnitude that is followed by at least width - 1 zeros.
     """
     digits = bytearray(length)
     mask = (1 << width) - 1
@@ -46,13 +48,13 @@ def _windows(scalar: int, width: int, length: int) -> bytearray:
 
 
 def prepare(curve: "Curve") -> None:
-    """Compute the table of the base point, unless there is one."""
+    """Compute the table of the base point, unless it exists already."""
     if not curve.odd_multiples:
         curve.odd_multiples = compact(curve, odd_multiples(curve, curve.base, 1 << _BASE_WIDTH - 2))
 
 
 def combine(curve: "Curve", u1: int, u2: int, point: "Affine") -> "Jacobian":
-    """`u1` * base point + `u2` * `point`, for scalars in [0, n - 1] (interleaving, Guide, Algorithm 3.51)."""
+    """Return `u1` * base point + `u2` * `point`, for scalars in [0, n - 1] (interleaving, Guide, Algorithm 3.51)."""
     prepare(curve)
     base_table = curve.odd_multiples
     table = odd_multiples(curve, point, 1 << _WIDTH - 2)

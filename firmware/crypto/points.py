@@ -1,9 +1,9 @@
-"""Point arithmetic in Jacobian coordinates: (X, Y, Z) stands for (X / Z^2, Y / Z^3), and Z = 0 for infinity.
+"""Point arithmetic in Jacobian coordinates. (X, Y, Z) stands for the point (X / Z^2, Y / Z^3), and Z = 0 for infinity.
 
-Formulas: Guide to Elliptic Curve Cryptography, section 3.2.2; co-Z addition: Meloni, "New point addition formulae for
-ECC applications" (2007). Only products are reduced, not sums. Reduction is MicroPython's own `%`, which costs
-about two multiplications. The special form of the primes would allow shifts and sums instead, but each of these creates
-an integer on the heap, so they take longer.
+The formulas are from Guide to Elliptic Curve Cryptography, section 3.2.2, and for co-Z addition from Meloni, "New point
+addition formulae for ECC applications" (2007). Only products are reduced, not sums. The reduction is MicroPython's own
+`%`, which takes about as long as two multiplications. Because the primes have a special form, shifts and sums could
+replace `%`. But each shift or sum creates an integer on the heap, so this would take longer.
 """
 
 from firmware.crypto.modular import inverses
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 
 def double(curve: "Curve", point: "Jacobian", times: int = 1) -> "Jacobian":
-    """2^`times` * `point`; eight multiplications each, for curves with a = -3 (Guide, Algorithm 3.21)."""
+    """Return 2^`times` * `point`, for curves with a = -3 (Guide, Algorithm 3.21). Each doubling takes eight
+    multiplications."""
     p = curve.p
     x, y, z = point
     for _ in range(times):
@@ -33,7 +34,8 @@ def double(curve: "Curve", point: "Jacobian", times: int = 1) -> "Jacobian":
 
 
 def add(curve: "Curve", point: "Jacobian", other: "Affine", negative: bool = False) -> "Jacobian":
-    """`point` + `other`, or - `other`, for any two points; eleven multiplications (Guide, Algorithm 3.22)."""
+    """Return `point` + `other`, or if `negative` is True `point` - `other`, for any two points. This takes eleven
+    multiplications (Guide, Algorithm 3.22)."""
     p = curve.p
     x, y, z = point
     if not z:
@@ -43,7 +45,7 @@ def add(curve: "Curve", point: "Jacobian", other: "Affine", negative: bool = Fal
     rise = -rise - y if negative else rise - y
     run = other[0] * square % p - x
     if not run:
-        # Equal x: the same point or its opposite.
+        # The two points have the same x, so they are equal or opposite.
         return (1, 1, 0) if rise % p else double(curve, point)
     run_square = run * run % p
     run_cube = run_square * run % p
@@ -53,7 +55,7 @@ def add(curve: "Curve", point: "Jacobian", other: "Affine", negative: bool = Fal
 
 
 def affine(curve: "Curve", points: "list[Jacobian]") -> "list[Affine]":
-    """The same points with Z = 1, by one inversion in all. None of them may be infinity."""
+    """Return the same points with Z = 1, with only one inversion for all of them. No point may be infinity."""
     p = curve.p
     result = []
     for place, inverse in enumerate(inverses([point[2] for point in points], p)):
@@ -64,10 +66,10 @@ def affine(curve: "Curve", points: "list[Jacobian]") -> "list[Affine]":
 
 
 def odd_multiples(curve: "Curve", point: "Affine", count: int) -> "list[Affine]":
-    """1, 3, 5, ... times `point`: `count` of them, at most 2^8.
+    """Return `count` multiples of `point`: 1, 3, 5, ... times the point. `count` is at most 2^8.
 
-    Twice the point is kept with the same Z as the last multiple, so an addition takes seven multiplications. The order
-    is a prime far above 2^9, so equal or opposite points are never added here.
+    Twice the point always has the same Z as the latest multiple, so each addition takes only seven multiplications. The
+    order is a prime far above 2^9, so equal or opposite points are never added here.
     """
     p = curve.p
     x, y = point
@@ -89,8 +91,8 @@ def odd_multiples(curve: "Curve", point: "Affine", count: int) -> "list[Affine]"
 
 
 def compact(curve: "Curve", points: "list[Affine]") -> "list[Affine]":
-    """The same points in two thirds of the heap, for tables that are kept. In MicroPython the result of `%` occupies as
-    much memory as its dividend."""
+    """Return the same points in two thirds of the memory, for tables that are kept. In MicroPython the result of `%`
+    occupies as much memory as its dividend, so new integers are created from the bytes."""
     size = curve.size
     return [
         (int.from_bytes(x.to_bytes(size, "big"), "big"), int.from_bytes(y.to_bytes(size, "big"), "big"))

@@ -1,15 +1,16 @@
 """k * G and k * Q for a secret k.
 
-What the time reveals, and what blinds it: every call does the same point operations in the same order. The scalar is
-rewritten with digits that are never 0, so no operation is skipped. The time of operations on Python integers depends on
-their values. Two random numbers make these values different in each call:
+What the computing time reveals, and how k is blinded: every call does the same point operations in the same order. The
+scalar is rewritten with digits that are never 0, so no operation is skipped. The time of an operation on Python
+integers depends on their values. Two random numbers make these values different in each call:
 
-- The first point gets a random Z, which makes all coordinates of all later points random.
-- The scalar is replaced by k + r * n with a random 32-bit r, which changes the digits. Their signs decide between
-  additions and subtractions. k + r * n always fills the same number of digits, so the length of k does not show.
+- The first point gets a random Z. As a result, all coordinates of all later points are random.
+- The scalar is replaced by k + r * n with a random 32-bit r. As a result, its digits are random, and with them the
+  choice between additions and subtractions. k + r * n always has the same number of digits, so the time does not
+  reveal the length of k.
 
 So the time varies with fresh random numbers, and not with k. There is one exception: if k is twice its last digit, the
-last addition is a doubling. Such a k is an even number up to 30; a random key or nonce practically never is.
+last addition is a doubling. Such a k is an even number up to 30. Random keys and nonces are practically never so small.
 
 This does not protect against an observer of the chip's power consumption or radiation.
 """
@@ -30,9 +31,9 @@ _TEETH = const(5)  # A comb of 16 entries, below 3 KB of heap.
 
 
 def _signed_bits(curve: "Curve", scalar: int, length: int) -> int:
-    """A number whose `length` bits, read as +1 for 1 and -1 for 0, represent `scalar` modulo n.
+    """Return a number whose `length` bits represent `scalar` modulo n. A bit 1 stands for +1, and a bit 0 for -1.
 
-    Only odd numbers have such a representation. n is odd, so adding n makes an even `scalar` odd.
+    Only odd numbers have such a representation. n is odd, so adding n makes an even number odd.
     """
     blinded = scalar + (int.from_bytes(random(_BLINDING_BITS >> 3), "big") + 1) * curve.n
     blinded += (1 - (blinded & 1)) * curve.n
@@ -40,15 +41,16 @@ def _signed_bits(curve: "Curve", scalar: int, length: int) -> int:
 
 
 def _walk(curve: "Curve", table: "list[Affine]", digits: "list[int]", doublings: int) -> "Affine":
-    """Add the entries that `digits` select, most significant first, with `doublings` doublings between two entries.
+    """Add the table entries that `digits` select, from the most significant digit on, and double the sum `doublings`
+    times between two entries.
 
-    The table has entries for the upper half of all digits. Those of the lower half are their opposites.
+    The table has entries only for the upper half of all digits. The entries for the lower half are their opposites.
     """
     p = curve.p
     half = len(table)
     z = random_below(p, curve.size)
     square = z * z % p
-    # The number is positive, so its first sign is +, and the first entry is used as it is.
+    # The number is positive, so its first sign is +, and the first entry is used without a change of sign.
     x, y = table[digits[0] - half]
     result: "Jacobian" = (x * square % p, y * square % p * z % p, z)
     for digit in digits[1:]:
@@ -59,9 +61,10 @@ def _walk(curve: "Curve", table: "list[Affine]", digits: "list[int]", doublings:
 
 
 def multiply(curve: "Curve", scalar: int, point: "Affine") -> "Affine":
-    """`scalar` * `point`, for a scalar in [1, n - 1].
+    """Return `scalar` * `point`, for a scalar in [1, n - 1].
 
-    Fixed window of odd digits: Joye and Tunstall, "Exponent recoding and regular exponentiation algorithms" (2009).
+    The method is a fixed window of odd digits (Joye and Tunstall, "Exponent recoding and regular exponentiation
+    algorithms", 2009).
     """
     length = (8 * curve.size + _BLINDING_BITS + 1) // _WINDOW + 1
     bits = _signed_bits(curve, scalar, length * _WINDOW)
@@ -71,9 +74,10 @@ def multiply(curve: "Curve", scalar: int, point: "Affine") -> "Affine":
 
 
 def multiply_base(curve: "Curve", scalar: int) -> "Affine":
-    """`scalar` * base point, for a scalar in [1, n - 1]. The first call on a curve takes longer: it computes the comb.
+    """Return `scalar` * base point, for a scalar in [1, n - 1].
 
-    Comb of signed teeth: Hamburg, "Fast and compact elliptic-curve cryptography" (2012).
+    The method is a comb of signed teeth (Hamburg, "Fast and compact elliptic-curve cryptography", 2012). The first call
+    on a curve takes longer, because it computes the comb.
     """
     spacing = (8 * curve.size + _BLINDING_BITS + 1) // _TEETH + 1
     if not curve.comb:
@@ -89,8 +93,8 @@ def multiply_base(curve: "Curve", scalar: int) -> "Affine":
 
 
 def _comb(curve: "Curve", spacing: int) -> "list[Affine]":
-    """At index i: the top tooth, plus or minus each other tooth according to the bits of i. Tooth j is
-    2^(spacing * j) * G."""
+    """Return the comb. Its entry at index i is the top tooth, plus or minus each other tooth according to the bits of
+    i. Tooth j is 2^(spacing * j) * G."""
     teeth: "list[Jacobian]" = [(curve.base[0], curve.base[1], 1)]
     for _ in range(_TEETH - 1):
         teeth.append(double(curve, teeth[-1], spacing))

@@ -1,15 +1,16 @@
 """SHA-512 and SHA-384 (FIPS 180-4, sections 5.3, 6.4 and 6.5), which MicroPython's `hashlib` lacks.
 
-They hash public data only (certificates), so their time may depend on it.
+They hash only public data (certificates), so the computing time may depend on the data.
 """
 
 _MASK = (1 << 64) - 1
 _TWICE = 1 << 64 | 1
-"""A word times this is the word twice in a row, so a rotation is one shift."""
+"""A word times this number is the word written twice in a row. A rotation of the word is then one shift."""
 
 
 def _root_fraction(number: int, degree: int) -> int:
-    """The first 64 bits of the fractional part of the `degree`-th root of `number` (below 512), by Newton's method."""
+    """Return the first 64 bits of the fractional part of the `degree`-th root of `number`, by Newton's method. `number`
+    must be below 512."""
     target = number << 64 * degree
     root = 1 << 69
     while True:
@@ -34,18 +35,18 @@ def _root_fractions(primes: "list[int]", degree: int) -> bytes:
 
 
 _ROUNDS = _root_fractions(_primes(80), 3)
-"""The round constants: cube roots of the first eighty primes (section 4.2.3), as bytes to save heap."""
+"""The round constants, from the cube roots of the first eighty primes (section 4.2.3). They are bytes to save heap."""
 _INITIAL_512 = _root_fractions(_primes(8), 2)
 _INITIAL_384 = _root_fractions(_primes(16)[8:], 2)
 
 
 def sha512(data: bytes) -> bytes:
-    """SHA-512 of `data`, 64 bytes."""
+    """Return the SHA-512 of `data`, 64 bytes."""
     return _hash(_INITIAL_512, data)
 
 
 def sha384(data: bytes) -> bytes:
-    """SHA-384 of `data`, 48 bytes."""
+    """Return the SHA-384 of `data`, 48 bytes."""
     return _hash(_INITIAL_384, data)[:48]
 
 
@@ -66,7 +67,7 @@ def _hash(initial: bytes, data: bytes) -> bytes:
 
 
 def _absorb(state: "list[int]", block: bytes) -> None:
-    """One block of 128 bytes (section 6.4.2)."""
+    """Update `state` with one block of 128 bytes (section 6.4.2)."""
     mask, twice, rounds = _MASK, _TWICE, _ROUNDS
     schedule = _words(block)
     a, b, c, d, e, f, g, h = state

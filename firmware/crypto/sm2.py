@@ -7,15 +7,16 @@ from protocol import const
 from protocol.errors import VerificationError
 
 USER_ID = b"1234567812345678"
-"""The user id that GM/T 0009 prescribes if nothing else is agreed, as in certificates."""
+"""The default user id of GM/T 0009. It applies if the parties have not agreed on another, for example in certificates.
+"""
 
 _KEPT = const(8)
 _known: "dict[bytes, bytes]" = {}
-"""Z of recently used keys, by key. Z depends on the key alone, and the same issuers' keys are used for many guests."""
+"""Z of recently used keys, by key. Z depends only on the key, and many guests have documents with the same keys."""
 
 
 def identity_digest(public: bytes) -> bytes:
-    """Z (section 5.5), which binds each digest to signer, curve and key. `public` must be a point of the curve."""
+    """Return Z (section 5.5). It binds each digest to signer, curve and key. `public` must be a point of the curve."""
     digest = _known.get(public)
     if digest is None:
         curve = CURVES["SM2"]
@@ -29,9 +30,10 @@ def identity_digest(public: bytes) -> bytes:
 
 
 def verify(public: bytes, message: bytes, signature: bytes) -> bool:
-    """Is `signature`, `r || s`, valid for `message`? False for malformed input. All values here are public.
+    """Return whether `signature`, `r || s`, is valid for `message`. Return False for malformed input.
 
-    As in `ecdsa`, the point's x is X / Z^2, and (r - e) * Z^2 is compared with X instead of inverting Z.
+    All values here are public. The point's x is X / Z^2. As in `ecdsa`, to avoid an inversion, (r - e) * Z^2 is
+    compared with X.
     """
     curve = CURVES["SM2"]
     size, p, n = curve.size, curve.p, curve.n
@@ -52,5 +54,5 @@ def verify(public: bytes, message: bytes, signature: bytes) -> bool:
         return False
     square = z * z % p
     wanted = (r - e) % n
-    # The value is x modulo n, so x may also be n more, if that is below p.
+    # `wanted` is x modulo n, so x may also be `wanted` + n if this sum is below p.
     return wanted * square % p == x or (wanted + n < p and (wanted + n) * square % p == x)

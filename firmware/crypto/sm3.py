@@ -1,7 +1,7 @@
 """SM3 (GB/T 32905-2016), which MicroPython's `hashlib` lacks.
 
-It hashes public data only (certificates, signed documents), so its time may depend on it. Words have 32 bits. A word
-times `_TWICE` is the word twice in a row, so a rotation is one shift.
+It hashes only public data (certificates, signed documents), so the computing time may depend on the data. Words have 32
+bits. A word times `_TWICE` is the word written twice in a row. A rotation of the word is then one shift.
 """
 
 from protocol import const
@@ -13,7 +13,7 @@ _INITIAL = (0x7380166F, 0x4914B2B9, 0x172442D7, 0xDA8A0600, 0xA96F30BC, 0x163138
 
 
 def sm3(data: bytes) -> bytes:
-    """SM3 of `data`, 32 bytes."""
+    """Return the SM3 of `data`, 32 bytes."""
     state: "tuple[int, ...]" = _INITIAL
     whole = len(data) & ~63
     for place in range(0, whole, 64):
@@ -26,7 +26,7 @@ def sm3(data: bytes) -> bytes:
 
 
 def _absorb(state: "tuple[int, ...]", block: bytes) -> "tuple[int, ...]":
-    """One block of 64 bytes (section 5.3)."""
+    """Return the state after one block of 64 bytes (section 5.3)."""
     mask, twice = _MASK, _TWICE
     words = [int.from_bytes(block[place : place + 4], "big") for place in range(0, 64, 4)]
     for place in range(16, 68):
