@@ -1,7 +1,8 @@
-"""Who stands at the door, as far as they have shown it: one class of claim for each way of showing it.
+"""Claims about the person at the door. One class is for documents, and one is for stay keys and PINs.
 
-A claim has a `method`, which goes into the record. Its `known` says who it is under a given stay: a guest who has
-checked in already, or the guest whom it would check in. A claim without an identity checks nobody in.
+A claim has a `method`, which goes into the record. Its function `known` says who the person is under a given stay. They
+may be a guest who has checked in already, or a guest who can check in now. A claim without an identity cannot check
+anybody in.
 """
 
 from firmware.memory.stays import Guest
@@ -21,21 +22,22 @@ if TYPE_CHECKING:
 
         method: str
         stay_key: "bytes | None"
-        """The key by which the phone can open next time, if this claim checks in now."""
+        """The key with which the phone can open the door next time, if this claim leads to a check-in now."""
         fields: "dict[str, str]"
-        """What was shown and is to be registered, in canonical form; empty if nothing was shown."""
+        """The data that was shown and must be registered, in canonical form. It is empty if nothing was shown."""
         barred: "str | None"
-        """Code of the reason why this claim may not check in, or None if it may. A guest who has checked in already may
-        enter by it all the same."""
+        """Code of the reason why nobody may check in with this claim, or None. A guest who has checked in already may
+        enter with the claim all the same."""
 
         def known(self, stay: Stay) -> "tuple[int, bytes | None, bool, bool]":
-            """As `Stay.known`, but without a commitment if no identity is shown."""
+            """Like `Stay.known`, but the commitment is None if no identity was shown."""
 
         def guest(self, stay: Stay, commitment: bytes, named: bool, adult: bool) -> Guest:
-            """The guest whom this adds to `stay` when it checks in."""
+            """Make the guest that a check-in with this claim adds to `stay`."""
 
         def tie(self, stay: Stay, commitment: bytes) -> "tuple[int, str]":
-            """The adult to whom the grant of `stay` ties the guest of that commitment, as `Grant.tie`."""
+            """Find the adult who is tied to the guest with this `commitment` by the grant of `stay`. Returns the same
+            as `Grant.tie`."""
 
 
 class CommitmentKeys:
@@ -44,14 +46,14 @@ class CommitmentKeys:
     def __init__(self, crypto: "Crypto", private: bytes) -> None:
         self._crypto = crypto
         self._private = private
-        # A stay that does not exist has no platform (`stays.VACANT`); its key is one that nobody knows.
+        # The dummy stay (`stays.VACANT`) has an empty platform. Its key is random, so nobody knows it.
         self._keys = {b"": crypto.random(32)}
 
     def of(self, platform: bytes) -> bytes:
-        """The key for that platform, given as its public key (a 65-byte point).
+        """Return the key for a platform. `platform` is the platform's public key (a 65-byte point).
 
-        The first call for a platform costs one ECDH. `Reentry.refresh` makes that call when a placement names the
-        platform, and at boot, so that it does not happen while somebody waits.
+        The first call for a platform costs one ECDH. `Reentry.refresh` makes this first call at boot, and when a
+        placement names a new platform. So nobody at the door waits for it.
         """
         if platform not in self._keys:
             self._keys[platform] = commitment_key(self._crypto, self._private, platform)
@@ -61,8 +63,8 @@ class CommitmentKeys:
 class DocumentClaim:
     """A verified document whose holder is present.
 
-    `key_of` gives the commitment key for a platform. `country` is the country of the document's signer. `resident`
-    tells whether the profile counts it as a document for residents. `barred` and `stay_key` are as in Claim.
+    `key_of` gives the commitment key for a platform. `country` is the country of the document's signer. `resident` is
+    True if the profile lists the document as one for residents. `barred` and `stay_key` are as in Claim.
     """
 
     method = "mdoc"
@@ -89,7 +91,7 @@ class DocumentClaim:
         return commitment(self._crypto, self._key_of(stay.platform), stay.grant.grant_id, identity)
 
     def known(self, stay: "Stay") -> "tuple[int, bytes | None, bool, bool]":
-        """As Claim. Four HMACs."""
+        """As Claim. This costs four HMACs."""
         found = stay.known([self._commitment(stay, each) for each in self._documents[:4]])
         return found if self.fields.get("id_number") else (0, None, False, False)
 
@@ -118,14 +120,14 @@ class ReturningGuest:
         self._grant_id, self._document = guest
 
     def known(self, stay: "Stay") -> "tuple[int, bytes | None, bool, bool]":
-        """As Claim. There is no commitment, because nobody checks in by this."""
+        """As Claim. The commitment is None, because nobody checks in with this claim."""
         number = stay.number(self._document) if stay.grant.grant_id == self._grant_id else None
         return number or 0, None, False, False
 
     def guest(self, stay: "Stay", commitment: bytes, named: bool, adult: bool) -> Guest:
-        """Never called: nobody checks in by this. Raises AssertionError."""
+        """Raises AssertionError. This is never called, because nobody checks in with this claim."""
         raise AssertionError
 
     def tie(self, _stay: "Stay", _commitment: bytes) -> "tuple[int, str]":
-        """As Claim. There is never a tie."""
+        """As Claim, but there is never a tie."""
         return NO_TIE

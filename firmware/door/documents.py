@@ -1,6 +1,6 @@
-"""From a phone at the reader to a decision: ask for documents, verify them, and let the door judge the claims.
+"""Serves a phone at the reader: asks it for documents, verifies them, and lets the door judge the claims.
 
-What an answer leads to, in one session of `read_claims`:
+The table shows what each answer of the phone leads to, in one session of `read_claims`:
 
     the phone                                       not the last request    the last request
     proves a stay key that opens                    decide, ask nothing     -
@@ -10,8 +10,8 @@ What an answer leads to, in one session of `read_claims`:
     shows documents, refused for another reason     refused                 refused
     ends the session                                refused                 refused
 
-"Ask the host" is the signal `refused_stay`. If nothing opens after such a refusal, the latest of them is told, whatever
-ended the session.
+"Ask the host" is the signal `refused_stay`. If the next answer after such a refusal has no document, or the phone
+breaks off, the guest still gets the signal of that refusal.
 """
 
 import gc
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     Decide = Callable[[Sequence[Claim]], Decision]
 
     class LockMemory(Protocol):
-        """What the door needs of the lock."""
+        """The parts of the lock that the door needs."""
 
         crypto: Crypto
         identity: Identity
@@ -64,20 +64,21 @@ if TYPE_CHECKING:
 
 
 _CONSENTS = const(2)
-"""Most documents in one session that the holder may have to agree to show."""
+"""Maximum number of answers with documents in one session. The holder may have to agree to each of them on the
+phone."""
 
 
 async def read_claims(
     lock: "LockMemory", card: "Card", reading: "Reading", asking: "Asking", decide: "Decide"
 ) -> "Decision":
-    """The opening that the holder of the phone behind `card` may have.
+    """Return the opening that the holder of the phone behind `card` may have.
 
-    The phone is asked for its stay key first. If that opens, no document is asked for. Otherwise `reading` asks for
-    documents, in the order of `asking`. `decide` judges claims and raises RefusedError.
+    First the phone is asked for its stay key. If a guest has this key, no document is asked for. Otherwise `reading`
+    asks for documents, in the order of `asking`. `decide` judges claims, and raises RefusedError if none of them opens
+    the door.
 
-    The next request goes out if an answer contained no document, or if the refusal is one of those that tell the guest
-    to ask the host. All reasons of that kind are treated alike, so that a further request does not tell who is expected
-    here. Raises any MooringError.
+    The next request is sent if an answer contained no document, or if the refusal tells the guest to ask the host. All
+    such refusals are treated alike, so a further request does not reveal who is expected here. Raises any MooringError.
     """
     placement, profile = lock.trusted.in_force()
     known = await lock.reentry.by_key(card)
@@ -124,17 +125,17 @@ async def read_claims(
 
 
 def _items(profile: "Profile", roots: "list[TrustRoot]") -> "list[list[str]]":
-    """The requests of the profile, without the document types that no trusted issuer may issue."""
+    """The requests of the profile, reduced to the document types for which there is a trusted issuer."""
     issued = [doc_type for root in roots for doc_type in root.doc_types or []]
     requests = [[doc_type for doc_type in types if doc_type in issued] for types in profile.requests]
     return [types for types in requests if types]
 
 
 def _read(lock: "LockMemory", answer: "Presentation", asked: "list[str]") -> "list[Claim]":
-    """A claim for each presented document. All are verified, and all are of types that were `asked` for.
+    """Return a claim for each presented document. Every document is verified and has a type that was `asked` for.
 
-    The profile is looked up again: a courier may have brought a new one while the phone was read. From here to the
-    decision nothing waits, so the decision uses the same one.
+    The profile is looked up again, because a courier may have brought a new profile while the phone was read. Nothing
+    waits between here and the decision, so the decision uses the same profile.
     """
     _, profile = lock.trusted.in_force()
     earliest, latest = lock.clock.interval()
@@ -145,7 +146,8 @@ def _read(lock: "LockMemory", answer: "Presentation", asked: "list[str]") -> "li
         answer.device_response,
         answer.session_transcript,
         lock.trusted.roots,
-        # If the upper end is unknown, only guests who have checked in are let in, and the floor is their time.
+        # If the upper end is unknown, only guests who have checked in are let in. Their documents are verified for the
+        # time of the floor.
         now=(earliest, earliest if latest is None else latest),
         e_reader_private=answer.e_reader_private,
         doc_types=asked,

@@ -5,9 +5,9 @@
     (any other way to come) ─┘      │          │
                                     └──────────┴─▶ the door stays shut; a colour and a tone say why
 
-Every way of coming in ends in the same three steps: decide, record, open. Opening and recording are one act: the strike
-moves only after the record is in flash. Nothing here waits for a network. Every visit that does not open the door ends
-in `_refuse`; what it shows is in `refusals`. The rules are in docs/door-rules.md.
+Every visit that opens the door ends in the same three steps: decide, record, open. The strike moves only after the
+record is in flash. Nothing here waits for a network. Every visit that does not open the door ends in `_refuse`. The
+module `refusals` chooses the signal for the guest. The rules are in docs/door-rules.md.
 """
 
 import gc
@@ -35,15 +35,16 @@ if TYPE_CHECKING:
 
 
 ASK_MS = 600
-"""The "ask" signal is shown after this long. A phone that answers sooner needs nothing from its holder."""
+"""Time after a request at which the "ask" signal is shown. If the phone answers sooner, its holder need not do
+anything."""
 
 
 class Door:
     """One door.
 
-    `on_record` is called after each new record; it wakes the link to the edge agent. `mdoc_ble` is the radio for phones
-    that are read over BLE. Without it this door reads over NFC alone. `waiting` is True while a phone has been engaged
-    for BLE and has not connected yet.
+    `on_record` is called after each opening and wakes the link to the edge agent. `mdoc_ble` is the radio for phones
+    that are read over BLE. Without this radio the door reads only over NFC. `waiting` is True while a phone has been
+    engaged for BLE and has not connected yet.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class Door:
         self.waiting = False
 
     async def tap(self, card: "Card") -> None:
-        """Serve one phone from first contact to the last light. Never raises."""
+        """Serve one phone, from the first contact to the last light signal. Never raises."""
         lock = self._lock
         self.waiting = False
         reading = Reading(card, lock.crypto, lock.session_keys.take, self._on_phase, self._mdoc_ble)
@@ -73,7 +74,7 @@ class Door:
             await reading.close()
 
     def obstructed(self) -> None:
-        """Record that something lies on the reader that is not a phone."""
+        """Record that an object other than a phone lies on the reader."""
         log("reader.obstructed")
         self._lock.recorder.event(READER, "obstructed")
 
@@ -85,7 +86,7 @@ class Door:
         return self._decide(await self._lock.reentry.by_pin(pin))
 
     def _on_phase(self, event: str, **facts: "Any") -> None:
-        """A read has come to its next phase."""
+        """Log the next phase of a read, and show its signal."""
         log(event, **facts)
         if event == "ble.waiting":
             self.waiting = True
@@ -99,14 +100,16 @@ class Door:
     # --- however they came -------------------------------------------------------------------------------------------
 
     async def serve(self, arrival: "Awaitable[Decision]") -> None:
-        """Serve somebody, whichever way they come. `arrival` returns the opening they may have, or raises an error.
+        """Serve one person, who has a phone or typed a PIN. `arrival` returns the opening that they may have, or raises
+        an error.
 
         This method never raises.
         """
         started = ticks.now()
         decision: Decision | None = None
         log("tap.start")
-        # A PIN typed while a phone is being read is answered in between; then the holder sees the same light again.
+        # If a PIN is typed while a phone is being read, its signal is shown for a moment. Then the signal for the
+        # phone's holder returns.
         alone = self._lock.visits.begin()
         say = self._signals.answer if alone else self._signals.aside
         if alone:
@@ -129,14 +132,14 @@ class Door:
             self._lock.visits.end()
 
     async def _admit(self, arrival: "Awaitable[Decision]") -> "Decision":
-        """The opening, once it is allowed and its record is durable. Raises any MooringError."""
+        """Return the opening when it is allowed and its record is durable. Raises any MooringError."""
         decision = await arrival
         self._lock.recorder.opening(decision)
         return decision
 
     def _decide(self, claims: "Sequence[Claim]") -> "Decision":
-        """The opening that the rules allow to the person who made `claims`. Raises RefusedError."""
-        gc.collect()  # so that what outlives this visit lies together on the heap, apart from the visit's garbage
+        """Return the opening that the rules allow for `claims`. Raises RefusedError if they allow none."""
+        gc.collect()  # so that objects that outlive this visit lie together on the heap
         lock = self._lock
         placement, profile = lock.trusted.in_force()
         decision = policy.decide(placement, profile, lock.stays.all(), lock.clock.interval(), claims)
@@ -144,12 +147,12 @@ class Door:
         return decision
 
     def _refuse(self, error: Exception, reason: "str | None", ms: int) -> None:
-        """Log and record a refusal. Every refusal comes through here, and the strike has not moved."""
+        """Log and record a refusal. Every refusal passes through this method. The strike has not moved."""
         if isinstance(error, MooringError):
             log("tap.refused", code=error.code, ms=ms)
         else:
-            # A defect, or a hostile phone that used up the memory. The text of the error might contain a guest's data,
-            # so only its type is logged.
+            # The cause is a defect, or a hostile phone that used up the memory. The text of the error might contain a
+            # guest's data, so only its type is logged.
             log("tap.failed", error=type(error).__name__, ms=ms)
         if reason is not None:
             self._lock.recorder.refused(reason)

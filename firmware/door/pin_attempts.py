@@ -1,9 +1,10 @@
-"""How often a PIN may be tried: a few times at once, then after waits that double. A power cut does not help.
+"""Limits how often a PIN may be tried. After a few wrong tries there is a wait, and each further wrong try doubles it
+up to an hour. A power cut does not help.
 
-A try is charged in flash before it is judged, so a power cut cannot undo it. A wait begins anew at each boot, so a
-power cut cannot shorten it. One wrong try is forgotten for each hour that the lock runs. A right PIN does not reduce
-the count: otherwise a guest's PIN would buy somebody else another guess. The number in flash is an upper bound, so
-that right PINs cost no writes.
+A try is charged in flash before it is judged, so a power cut cannot undo the charge. A wait begins again at each boot,
+so a power cut cannot shorten the wait. The lock forgets one wrong try for each hour that it runs without another wrong
+try. A right PIN does not reduce the count, because then a guest's right PIN would give somebody else another guess. The
+number in flash is an upper bound of the count, so that right PINs cost no writes.
 
     event                                in RAM: wrong tries         in flash: upper bound
     boot                                 the number in flash         -
@@ -22,12 +23,12 @@ if TYPE_CHECKING:
     from firmware.memory.store import Store
 
 FREE = 3
-"""After this many wrong tries the first wait begins."""
+"""Number of wrong tries after which the first wait begins."""
 FIRST_WAIT_MS = 30 * 1000
 LONGEST_WAIT_MS = 3600 * 1000
-"""The wait from the tenth wrong try on."""
+"""Length of the wait after the tenth wrong try and each later one."""
 FORGET_MS = 3600 * 1000
-"""One wrong try is forgotten after this time, counted from the last. In the long run that allows 24 tries a day."""
+"""Time without a wrong try after which the lock forgets one wrong try. In the long run this allows 24 tries a day."""
 
 _FILE = const("pin")
 
@@ -46,21 +47,22 @@ class PinAttempts:
             raise StorageError("pin.corrupt", "the count of tries is not a number")
         self._charged = charged  # in flash; never less than the number of wrong tries
         self._wrong, self._since = charged, ticks.now()  # the number of wrong tries at the time `_since`
-        self._before = self._wrong, self._since  # the same before the try that is being judged
+        self._before = self._wrong, self._since  # both values before the try that is being judged
 
     def _elapsed(self) -> int:
-        """Milliseconds since the last wrong try, or boot."""
+        """Milliseconds since the last wrong try or since boot, whichever was later."""
         return ticks.age(self._since)
 
     def wait_ms(self) -> int:
-        """How long until the next try, in milliseconds."""
+        """Milliseconds until the next try is allowed."""
         if self._wrong < FREE:
             return 0
         wait = min(FIRST_WAIT_MS << min(self._wrong - FREE, 20), LONGEST_WAIT_MS)
         return max(0, wait - self._elapsed())
 
     def charge(self) -> None:
-        """Begin a try. Raises RefusedError `pin.wait`, or StorageError; after either nothing may be compared."""
+        """Charge a try before its PIN is compared. Raises RefusedError `pin.wait` while a wait runs, or StorageError if
+        the charge cannot be written. After an error no PIN may be compared."""
         if self.wait_ms():
             raise RefusedError("pin.wait", "too many wrong tries; try later, or use the phone")
         wrong = max(0, self._wrong - self._elapsed() // FORGET_MS) + 1
@@ -70,7 +72,7 @@ class PinAttempts:
         self._wrong, self._since = wrong, ticks.now()
 
     def right(self) -> None:
-        """The try that was charged last was right, so it does not count as a wrong one. Raises StorageError."""
+        """Take back the last charge, because the PIN was right. Raises StorageError."""
         self._wrong, self._since = self._before
         left = max(0, self._wrong - self._elapsed() // FORGET_MS)
         if self._charged > left + 1:

@@ -1,4 +1,4 @@
-"""Who may open, and when: the rules of the door as pure functions of what the lock knows (see docs/door-rules.md).
+"""The rules of the door, which say who may open it and when (see docs/door-rules.md). They are pure functions.
 
 The door calls `decide` once somebody has shown who they are. `check_grant` says which grants the lock may take.
 """
@@ -38,17 +38,20 @@ _REASONS = (
     "grant.tie",
     "grant.guardian",
 )
-"""In the order of the checks. If there are several refusals, the one latest in this order is told: it says most."""
+"""Codes of refusals, in the order of the checks. If several refusals apply, the guest is told the code that comes
+latest in this order, because it says most."""
 
 _TIES = const(2)
-"""Ties looked up for everybody who is refused. A minor is named in one stay, or in two that follow each other."""
+"""Number of ties that are looked up for everybody who is refused. A minor is named in one stay, or in two consecutive
+stays."""
 
 
 class Decision:
     """An allowed opening.
 
-    `kind` is CHECK_IN or ENTRY. It happens under `stay`, by the guest with that `number` (from 1), who made `claim`. A
-    check-in adds `guest` to the stay and registers `fields`. `interval` is the time at which it was allowed.
+    `kind` is CHECK_IN or ENTRY. `stay` is the stay under which the guest may open the door. `number` is the guest's
+    number, counted from 1. `claim` is the claim that the guest made. A check-in adds `guest` to the stay and registers
+    `fields`. `interval` is the clock's interval when the opening was allowed.
     """
 
     def __init__(
@@ -77,14 +80,16 @@ def decide(
     interval: "tuple[int, int | None]",
     claims: "Sequence[Claim]",
 ) -> Decision:
-    """Judge who stands at the door. `claims` are all of one person, who may have shown more than one document.
+    """Judge the person at the door. `claims` are all claims of this one person, who may have shown several documents.
 
-    If several openings are allowed, an entry is preferred to a check-in, then a check-in by name to one at an unnamed
-    place, then an earlier stay to a later one. Raises RefusedError with one of _REASONS.
+    If several openings are allowed, an entry is preferred to a check-in. A check-in of a named guest is preferred to a
+    check-in that takes an unnamed place. Among equal openings, an earlier stay is preferred to a later stay. Raises
+    RefusedError with one of _REASONS.
     """
     farthest = 0
     allowed: "list[Any]" = []
-    # Always MAX_STAYS stays, and every row of the table for each: so the time does not tell how many there are.
+    # Every decision judges MAX_STAYS stays, and computes every row of the table for each stay. So the time does not
+    # tell how many real stays there are.
     for stay in list(stays) + [VACANT] * (MAX_STAYS - len(stays)):
         for claim in claims:
             known = claim.known(stay)
@@ -96,12 +101,14 @@ def decide(
     for _, _, _, _, stay, claim, (number, commitment, named, _) in sorted(allowed):
         try:
             if commitment is None or number:
-                # An entry needs only the floor of the clock, so an unknown time locks out nobody who has checked in.
+                # An entry needs only the floor of the clock. So guests who have checked in can enter even if the time
+                # is unknown.
                 return Decision(ENTRY, interval, stay, claim, number)
             return _admit(profile, stay, interval, claim, commitment, named)
         except RefusedError as error:
             farthest = max(farthest, _REASONS.index(error.code))
-    # Each of `allowed` was a minor whose tie was looked up. A stranger must cost the same work.
+    # Each opening in `allowed` was the check-in of a minor, whose tie was looked up. A stranger must cost the same
+    # work.
     for claim in list(claims[:1]) * (_TIES - len(allowed)):
         claim.tie(VACANT, VACANT.grant.ties)
     raise RefusedError(_REASONS[farthest], "the rules of the door say no")
@@ -114,8 +121,8 @@ def _judge(
     claim: "Claim",
     known: "tuple[int, bytes | None, bool, bool]",
 ) -> int:
-    """Index of the first of _REASONS that keeps out the person who made `claim`, or len(_REASONS) if none does."""
-    # Every row is computed, without a branch, so that the time does not tell which of them applies.
+    """Index of the first code of _REASONS that refuses `claim`, or len(_REASONS) if no code does."""
+    # Every row is computed, without a branch, so that the time does not tell which row applies.
     (earliest, latest), grant, (number, commitment, named, again) = interval, stay.grant, known
     new, companion, present, names = number == 0, not named, stay.occupancy(0)[1], len(grant.commitments)
     late = earliest if latest is None else latest
@@ -152,7 +159,8 @@ def _admit(
     commitment: bytes,
     named: bool,
 ) -> Decision:
-    """The check-in. Raises RefusedError `grant.guardian` or `grant.tie` for a minor for whom no adult answers."""
+    """Return the check-in. Raises RefusedError for a minor: `grant.guardian` if the minor needs an adult who is in and
+    there is none; `grant.tie` if the minor's tie in the grant is invalid."""
     fields = dict(claim.fields)
     minor = "birth_date" in fields and profile.is_minor(fields["birth_date"], interval[0])
     if minor:
@@ -162,8 +170,9 @@ def _admit(
 
 
 def _guardian(profile: "Profile", stay: "Stay", tie: "tuple[int, str]") -> "tuple[int | None, str]":
-    """The adult who answers for a minor, and the relation: the one to whom the grant ties the minor, if they are in, or
-    else the first adult who is in."""
+    """Find the adult who answers for a minor. Returns (the adult's number or None, relation). If the grant ties the
+    minor to an adult who is in, this adult answers. Otherwise the first adult who is in answers. Raises RefusedError
+    `grant.guardian` if no adult is in and the profile requires one."""
     adults = [number for number in stay.present() if stay.guests[number - 1].adult]
     place, relation = tie
     if place:
@@ -178,10 +187,10 @@ def _guardian(profile: "Profile", stay: "Stay", tie: "tuple[int, str]") -> "tupl
 
 
 def check_grant(placement: "Placement", stay: "Stay | None", grant: "Grant") -> None:
-    """Check whether the lock may take this verified grant. `stay` is the stay of the same grant id, if there is one.
+    """Check whether the lock may take this verified grant. `stay` is the known stay with the same grant id, or None.
 
-    `Stays` checks serials and room. Raises RefusedError: `grant.listing` for another listing; `door.revoked` if the
-    listing is revoked and the grant would make a new stay, or a longer one.
+    `Stays` checks serials and room. Raises RefusedError: `grant.listing` if the grant is for another listing;
+    `door.revoked` if the listing is revoked and the grant would add a stay or make a stay longer.
     """
     if grant.listing != placement.listing:
         raise RefusedError("grant.listing", "the grant is for another listing")

@@ -1,9 +1,10 @@
-"""The reader's task: it brings one phone after the other to the door, and answers those who come in between.
+"""The reader's task. It passes one phone after the other to the door, and answers people who tap in between.
 
-While a phone is read over BLE, the reader is free. Somebody who taps in that time is told that the door is busy, and
-the guest being served does not notice.
+While a phone is read over BLE, the reader is free. If somebody else taps in that time, a signal says that the door is
+busy. The read of the first phone goes on.
 
-While a card is at the reader, the task does not look for another. `Door.waiting` is the state "waits for the phone":
+While a card is at the reader, the task does not look for another card. `Door.waiting` is True in the state "waits for
+the phone":
 
     state                        event                       what happens                    next state
     free                         a card comes                a tap begins                    at the reader
@@ -15,8 +16,8 @@ While a card is at the reader, the task does not look for another. `Door.waiting
     read over BLE                another card comes          it is told "busy", released     read over BLE
     waits, or read over BLE      the tap is over             -                               free
 
-A phone that was engaged for BLE and has not connected yet must not block the door. So the next phone at the reader
-takes its place, and the first one's offer is dropped.
+A phone that was engaged for BLE but has not connected yet must not block the door. So the next phone at the reader
+takes its place, and the lock stops waiting for the first phone.
 """
 
 import asyncio
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 
 WELL_MS = 15000
-"""After this long without an error the reader counts as recovered. A driver rests less than this between two tries."""
+"""Time without an error after which the reader counts as recovered. A driver's rest between two tries is shorter."""
 
 
 class _TappedCard:
@@ -59,8 +60,8 @@ class _TappedCard:
         self._card.pass_over()
 
     async def release(self) -> None:
-        """See `firmware.nfc.Card`. Waits for a command under way: the last message of a session may still be going out,
-        and the door does not wait for it."""
+        """See `firmware.nfc.Card`. This first waits for a command that is under way. The last message of a session may
+        still be on its way, because the door does not wait for it."""
         await self._flag.wait()
         await self._card.release()
         self.free.set()

@@ -6,10 +6,11 @@
     document   the same document again; the lock remembers   `protocol.mdoc.remembered`
                the signatures of its issuer
 
-Stay key and PIN yield a claim like any other, and the rules of the door judge it. The remembered signatures only make a
-check of the document faster. They belong to the documents shown last, booked or not, so they do not tell who stays.
+A stay key or a PIN yields a claim, and the rules of the door judge it like any other claim. The remembered signatures
+only make the check of a document faster. They belong to the documents that were shown last, with or without a booking.
+So they do not tell who stays.
 
-What the lock keeps of one guest, and when that changes:
+The table shows what the lock keeps for one guest, and which events change it:
 
     event                                        stay key                 PIN
     check-in (`remember`)                        stored in flash          put into the table
@@ -21,8 +22,8 @@ What the lock keeps of one guest, and when that changes:
     reboot                                       read from flash          derived again
     a phone went away during the exchange        not asked for WARY_MS    unchanged
 
-Everything that a tap or a PIN is compared with is prepared before, when stays or the time change. So a stranger costs
-the door the same work whether it has guests or none.
+A tap or a PIN is compared only with data that was prepared when stays or the time changed. So a stranger causes the
+same work, whether the door has guests or not.
 """
 
 from firmware.door.claims import ReturningGuest
@@ -49,17 +50,17 @@ if TYPE_CHECKING:
     Guest = tuple[bytes, bytes]
 
 WARY_MS = 5000
-"""Somebody whose phone went away taps again within this time."""
+"""Time within which a person whose phone went away is expected to tap again."""
 _STEP_MS = const(1500)
 _TAG = const(4)
-_PINS = const(128)  # places in the table of PINs: four full stays. If there are more guests, the latest have a place.
+_PINS = const(128)  # places in the table of PINs: four full stays; with more guests, only the latest have a place
 
 
 class Reentry:
-    """What the lock keeps so that guests can come back. It is ready once it is built.
+    """Everything that the lock keeps so that guests can come back.
 
-    A guest is (grant id, tag of the document that checked in). Both stay the same for the whole stay, even if a newer
-    grant names the guest differently.
+    A guest is a pair: (grant id, tag of the document that checked in). The pair does not change during the stay, even
+    if a newer grant names the guest differently.
     """
 
     def __init__(
@@ -87,9 +88,9 @@ class Reentry:
         self.refresh()
 
     def guests(self) -> "list[tuple[bytes, bytes, bytes]]":
-        """Everyone who may come back now: grant id, tag and commitment.
+        """All guests who may come back now. Each is (grant id, tag, commitment).
 
-        Only the lower end of the clock's interval is asked. The rules of the door judge again.
+        Only the lower end of the clock's interval is checked here. The rules of the door judge each claim again.
         """
         earliest = self._clock.interval()[0]
         return [
@@ -100,9 +101,10 @@ class Reentry:
         ]
 
     def _admissible(self, guests: "list[Guest]") -> "list[Guest]":
-        """Those of `guests` whom the rules would let in.
+        """Select those of `guests` who may come in by the rules of the door.
 
-        The lock offers no key that opens nothing: a phone that answers to a key is not asked for a document.
+        The lock must not offer a key that opens nothing, because a phone that answers to a key is not asked for a
+        document.
         """
         placement = self._trusted.placement
         _, latest = self._clock.interval()
@@ -116,10 +118,10 @@ class Reentry:
         return [guest for guest in guests if guest[0] not in over]
 
     def refresh(self) -> None:
-        """Wipe what belongs to guests who may not come back, and prepare what the others are compared with.
+        """Wipe the keys and PINs of guests who may not come back, and prepare the comparisons for all other guests.
 
-        Call this when stays or the time have changed, and not while somebody waits: a new platform costs one point
-        multiplication, and a change of guests one HMAC for each guest.
+        Call this when stays or the time have changed, but not while somebody waits. A new platform costs one point
+        multiplication. A change of guests costs one HMAC for each guest.
         """
         placement = self._trusted.placement
         platforms = [stay.platform for stay in self._stays.all()]
@@ -133,7 +135,7 @@ class Reentry:
         try:
             self._keys.retain(guests)
         except StorageError as error:
-            # The keys are gone from RAM and open nothing; the next check-in writes the file again.
+            # The wiped keys are gone from RAM and open nothing. The next check-in writes the file again.
             log("reentry.trouble", code=error.code)
         offered = self._keys.of(self._admissible(guests))
         if offered != self._offered[0]:
@@ -149,8 +151,8 @@ class Reentry:
     def remember(self, decision: "Decision") -> None:
         """Keep the stay key of a check-in for the next opening.
 
-        The door is open already, so a failure here does not matter to this opening. It costs the guest one more
-        presentation of the document.
+        The door is open already, so a failure here does not affect this opening. After a failure the guest only has to
+        present the document once more.
         """
         stay, key = decision.stay, decision.claim.stay_key
         try:
@@ -163,13 +165,15 @@ class Reentry:
     # --- by stay key -------------------------------------------------------------------------------------------------
 
     async def by_key(self, card: "Card") -> "list[ReturningGuest]":
-        """The guest whose stay key is on the phone behind `card`, as a list of one claim; empty if no key opens here.
+        """Find the guest whose stay key is on the phone behind `card`. Returns a list with one claim, or an empty list
+        if no key opens this door.
 
-        Every phone is asked, also while no guest has a key. Otherwise the question would tell an occupied home from an
-        empty one. It costs one command with a phone that has no such application, and two otherwise.
+        Every phone is asked for a stay key, even while no guest has one. Otherwise the question itself would show
+        whether the home is occupied. It costs one command if the phone has no application for stay keys, and two
+        commands if it has one.
 
-        Raises TransportError of the card. A tap within WARY_MS of that is not asked: the phone may be one that breaks
-        off when it is asked for a stay key.
+        Raises the TransportError of the card. After such an error, a tap within WARY_MS is not asked for a stay key,
+        because some phones break off when they are asked.
         """
         wary, self._wary_since = self._wary_since, None
         if wary is not None and ticks.age(wary) < WARY_MS:
@@ -198,11 +202,12 @@ class Reentry:
     # --- by PIN ------------------------------------------------------------------------------------------------------
 
     async def by_pin(self, typed: str) -> "list[ReturningGuest]":
-        """The guest whose PIN was `typed`, as a list of one claim.
+        """Find the guest whose PIN was `typed`. Returns a list with one claim.
 
-        Raises RefusedError: `door.unplaced`; `pin.form` for what cannot be a PIN, which is not counted as a try;
-        `pin.wait` after too many tries, when nothing is compared; `pin.wrong`. Raises StorageError if the try cannot be
-        charged. A wrong PIN costs one HMAC and one search through a table of fixed length, whoever is in.
+        Raises RefusedError: `door.unplaced` if the placement, the profile or the trust list is missing; `pin.form` if
+        `typed` cannot be a PIN, which does not count as a try; `pin.wait` after too many tries, and then nothing is
+        compared; `pin.wrong` if no guest who may come back has this PIN. Raises StorageError if the try cannot be
+        charged. A wrong PIN costs one HMAC and one search through a table of fixed length, however many guests are in.
         """
         self._trusted.in_force()
         if not stay_pin.is_pin(typed):
@@ -224,9 +229,11 @@ class Reentry:
         return stay_pin.stay_pin(self._crypto, self._commitment_keys.of(stay.platform), grant_id, commitment)
 
     def _mac(self, pin: str) -> bytes:
-        """What stands for a PIN in the table. Its key is drawn at each boot. No PIN is stored, not even in RAM."""
+        """Return the tag of a PIN for the table. The key for all tags is drawn at each boot. No PIN is stored, not even
+        in RAM."""
         return self._crypto.hmac_sha256(self._key, pin.encode())[:_TAG]
 
     def _fill(self, tags: bytes) -> bytes:
-        """The table, always of one length: `tags`, then places that no PIN leads to and that look the same."""
+        """Make the table, which always has the same length. It begins with `tags`. The filling after them looks like
+        tags, but no PIN matches it."""
         return (tags + self._mac("") * _PINS)[: _PINS * _TAG]

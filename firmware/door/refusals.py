@@ -1,4 +1,5 @@
-"""What a refusal tells: the guest sees a light and hears a tone; the province gets a reason class that names nobody."""
+"""The signal and the reason class of each refusal. The guest sees a light and hears a tone. The province gets a reason
+class, which names nobody."""
 
 from protocol import const
 from protocol.errors import MooringError, StorageError, TransportError
@@ -7,10 +8,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Each row: the beginning of a code, the signal, the reason class (`protocol.record.EVENTS[REFUSAL]`). The first row
-# that fits counts. It is one text, because a table of tuples would take eight times as much of the heap.
+# Each row has the beginning of a code, the signal, and the reason class (`protocol.record.EVENTS[REFUSAL]`). The first
+# row that fits a code is used. The table is one text, because tuples would take eight times as much of the heap.
 _TABLE = const(
-    # Of the stay: ask the host or the platform.
+    # Refusals because of the stay. The guest should ask the host or the platform.
     "door. refused_stay placement\n"
     "grant.none refused_stay stranger\n"
     "grant.full refused_stay places\n"
@@ -24,7 +25,7 @@ _TABLE = const(
     "trust-list. refused_stay stale\n"
     "crl. refused_stay stale\n"
     "status-list. refused_stay stale\n"
-    # Of the phone: look at it, and tap again. No document has been read yet.
+    # Refusals because of the phone. The guest should look at it and tap again. No document has been read yet.
     "nfc. refused_phone phone\n"
     "apdu. refused_phone phone\n"
     "ndef. refused_phone phone\n"
@@ -35,7 +36,7 @@ _TABLE = const(
     "reader. refused_phone phone\n"
     "session. refused_phone phone\n"
     "cbor. refused_phone phone\n"
-    # Of the document: use another.
+    # Refusals because of the document. The guest should use another document.
     "mdoc.chain_ refused_document issuer\n"
     "mdoc.ds_ refused_document issuer\n"
     "mdoc.untrusted refused_document issuer\n"
@@ -56,7 +57,8 @@ def rows() -> "Iterator[list[str]]":
 
 
 def meaning(error: Exception) -> "tuple[str, str | None]":
-    """(signal, reason class) of the error that ended a visit. A phone that went away has no class: it was not refused.
+    """Return (signal, reason class) for the error that ended a visit. The class is None if the phone went away, because
+    that is not a refusal.
 
     The number of tones with a red light tells the guest what to do: ask the host, use another document, or look at the
     phone.

@@ -1,7 +1,9 @@
-"""The stay keys in flash: one for each guest who checked in, in a file of their own. They are wiped with the stay.
+"""The stay keys in flash. Each guest who checked in has at most one. The keys are in a separate file, and are wiped
+when the stay ends.
 
-A key opens this door for the rest of the stay, and does not tell whose it is. It is written after the check-in's record
-is durable and the strike has moved. If a power cut loses it, the guest only has to show the document once more.
+A key opens this door for the rest of the stay. The key itself does not tell who has it. It is written after the
+check-in's record is durable and the strike has moved. If a power cut loses the key, the guest only has to show the
+document once more.
 """
 
 from protocol import cbor, const
@@ -21,7 +23,8 @@ _FILE = const("stay-keys")
 
 
 class StayKeys:
-    """The stay keys from flash. A guest is as in `firmware.door.reentry`. Raises StorageError `stay-keys.corrupt`."""
+    """The stay keys from flash. A guest is a pair, as in `firmware.door.reentry`. Raises StorageError
+    `stay-keys.corrupt`."""
 
     def __init__(self, store: "Store") -> None:
         self._store = store
@@ -43,13 +46,14 @@ class StayKeys:
         self._store.write(_FILE, cbor.encode([[guest[0], guest[1], key] for guest, key in self._keys]))
 
     def add(self, guest: "Guest", key: bytes) -> None:
-        """Keep `key` for `guest` instead of any earlier one. Of too many the oldest goes. Raises StorageError."""
+        """Keep `key` for `guest`, in place of an earlier key of this guest. If there are more than MAX_KEYS keys, the
+        oldest key is wiped. Raises StorageError."""
         kept = [entry for entry in self._keys if entry[0] != guest]
         self._keys = (kept + [(guest, key)])[-MAX_KEYS:]
         self._save()
 
     def retain(self, guests: "Sequence[Guest]") -> None:
-        """Wipe the keys of all other guests. If it raises StorageError, they have still been wiped from RAM."""
+        """Wipe all keys except those of `guests`. After a StorageError the keys are wiped from RAM all the same."""
         kept = [entry for entry in self._keys if entry[0] in guests]
         if len(kept) < len(self._keys):
             self._keys = kept
