@@ -1,20 +1,22 @@
 """The lock: door logic, radios, journal, clock and on-device cryptography, in MicroPython.
 
-What may not live here: byte formats (they are in `protocol`), imports of any room but `protocol`, personal data in
-flash. The modules also load under CPython, where property tests exercise them.
+Three things are forbidden here: byte formats (they are in `protocol`), imports from rooms other than `protocol`, and
+personal data in flash. The modules also load under CPython, where property tests exercise them.
 """
 
 import gc
 import sys
 
 BOOT_THRESHOLD = 8192
-"""Bytes between collections while modules load. So the modules' objects lie together at the start of the heap. Measured
-when there were fewer modules: the largest free block after boot was 246 KB with this threshold and 6 KB without."""
+"""Number of bytes that are allocated between two garbage collections while modules load. Frequent collections keep the
+modules' objects together at the start of the heap. With this threshold the largest free block after boot was 246 KB,
+and without it 6 KB. That was measured when there were fewer modules."""
 
 RUN_THRESHOLD = 32768
-"""Bytes between collections after boot. The short-lived numbers of a tap are collected before they fill the heap, so
-that they do not scatter the objects that stay. With twice this value, taps on noisy air found no free block of 4 KB,
-and a request did not fit. A verification takes 70 % longer than if the collector ran only on a full heap."""
+"""Number of bytes that are allocated between two garbage collections after boot. The short-lived numbers of a tap must
+be collected before they fill the heap, because otherwise long-lived objects end up scattered among them. With twice
+this value, taps over noisy radio found no free block of 4 KB for a request. With this value, a verification takes 70 %
+longer than with a collector that runs only when the heap is full."""
 
 _MICROPYTHON = sys.implementation.name == "micropython"
 if _MICROPYTHON:

@@ -1,4 +1,5 @@
-"""Everything the lock keeps, opened from flash once at boot, and the one way in for signed statements."""
+"""Everything that the lock keeps. It is opened from flash once, at boot. All signed statements come in through
+`Lock.deliver`."""
 
 from firmware.door import policy
 from firmware.door.claims import CommitmentKeys
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
 
 
 class Lock:
-    """The lock's memory: identity, clock, trusted statements, journal and stays, and the recorder that writes them.
+    """The lock's memory: identity, clock, trusted statements, stays, the journal, and the recorder that writes the
+    journal.
 
     `partition` is the flash of the journal. `on_record` is called when there is something new for the edge. Raises
     StorageError if a file or the journal cannot be read.
@@ -67,13 +69,13 @@ class Lock:
     def _learn_time(self) -> None:
         """Raise the clock's floor to the time at which the province signed the trust list.
 
-        That costs no write: the list is in flash anyway, and it is verified at each boot.
+        This costs no write, because the list is in flash anyway and is verified at each boot.
         """
         if self.trusted.trust is not None:
             self.clock.later_than(self.trusted.trust.issued_at)
 
     def tick(self) -> bool:
-        """Call this about once a second. True at the moment when the province should be asked for the time."""
+        """Call this about once a second. Returns True at the moment when the province should be asked for the time."""
         for stay in self.stays.all():
             self.clock.settle(stay.grant.until)
         self.reentry.refresh()
@@ -93,15 +95,17 @@ class Lock:
         )
 
     def records_from(self, counter: int) -> "Iterator[tuple[int, bytes]]":
-        """(counter, record) of every record from `counter` on that has no receipt yet."""
+        """Yield (counter, record) for every record from `counter` on that has no receipt yet."""
         return self.journal.records_from(counter)
 
     def judge(self, edge_pass: bytes, edge_public: bytes) -> str:
-        """Name of the edge that has proven that it has the key of `edge_public`. Raises as `EdgePasses.judge`."""
+        """Return the name of an edge from its pass. The edge has already proven that it has the private key of
+        `edge_public`. Raises the errors of `EdgePasses.judge`."""
         return self._edge_passes.judge(edge_pass, edge_public).edge
 
     def deliver(self, data: bytes) -> "tuple[str, str | None]":
-        """Take a statement from a courier. Returns its kind ("?" if it has none), and None or the code of the refusal.
+        """Take a statement from a courier. Returns (kind, code). The kind is "?" if the statement cannot be parsed. The
+        code is the code of the refusal, or None if the statement was taken.
 
         Nothing here trusts the courier. Every statement is verified with the province's key, or with the key of the
         platform that the placement names.
@@ -114,11 +118,12 @@ class Lock:
             try:
                 self._take(signed)
             finally:
-                self.reentry.refresh()  # even a refused grant may have made older stays expire
+                self.reentry.refresh()  # even a refused grant may have removed older stays
         except MooringError as error:
             code = error.code
         except MemoryError:
-            # The statement's parts are garbage by now. A statement that is too long must not stop link or door.
+            # A statement that is too long must not stop the link or the door. Its parts are garbage by now, so memory
+            # is free again.
             code = "lock.memory"
         self.visits.keep_room()
         if code is None:

@@ -1,4 +1,5 @@
-"""Boot: make the outputs inert, open what is in flash, then serve reader, keypad, edge link, cable and watchdog."""
+"""Boots the lock. The outputs are made inert first, and the files in flash are opened. Then tasks serve the reader, the
+keypad, the edge link, the cable and the watchdog."""
 
 import asyncio
 import gc
@@ -34,11 +35,11 @@ from protocol.errors import MooringError, StorageError
 from protocol.fittings import Fittings
 
 _RECEIVE_BUFFER = const(1024)
-"""Size of the UART's buffer, in bytes: longer than the longest frame of the reader chip."""
+"""Size of the UART's receive buffer, in bytes. The longest frame of the reader chip is shorter."""
 
 _BOOTS = {
     machine.PWRON_RESET: "power-on",
-    machine.HARD_RESET: "reset",  # by the chip's pin, or after a dip of the supply
+    machine.HARD_RESET: "reset",  # by the chip's reset pin, or after a dip of the supply
     machine.WDT_RESET: "watchdog",
     machine.DEEPSLEEP_RESET: "wake",
     machine.SOFT_RESET: "soft",
@@ -55,8 +56,8 @@ if TYPE_CHECKING:
 def main(state: str, board: "Board") -> None:
     """Run the lock for ever. `state` is the folder where littlefs is mounted, `board` a module of `firmware.boards`.
 
-    It returns only on a lock that was never enrolled. On any other lock, when something ends the loop, the outputs are
-    made inert and the board starts again.
+    This returns only on a lock that was never enrolled. On any other lock, the outputs are made inert and the board
+    starts again when the loop ends.
     """
     in_service = True
     strike = None
@@ -70,13 +71,13 @@ def main(state: str, board: "Board") -> None:
         in_service = identity.anchored(store)
         if in_service:
             if _MICROPYTHON:
-                micropython.kbd_intr(-1)  # boot.py has done so too, if it started this
+                micropython.kbd_intr(-1)  # boot.py has done this too, if it called `main`
             asyncio.run(_run(board, store, strike, signals))
         else:
             log("lock.unenrolled")
             signals.halt()
     except BaseException as error:  # noqa: BLE001  neither an interrupt nor an exit may lead to a prompt
-        # Only the type is logged: the text might contain a guest's data.
+        # Only the type is logged, because the text might contain a guest's data.
         log("lock.failed", error=type(error).__name__)
     finally:
         if strike is not None:
@@ -90,15 +91,16 @@ def _nothing(_loop: object, _context: object) -> None:
 
 
 async def _run(board: "Board", store: Store, strike: Strike, signals: Signals) -> None:
-    """Serve, or say why that is impossible. Returns when the lock should start again."""
-    # `watch` logs the name of a task that fails. Its traceback is dropped: it might contain a guest's data.
+    """Serve, or log why the lock cannot serve. Returns when the lock should start again."""
+    # `watch` logs the name of a task that fails. The task's traceback is dropped, because it might contain a guest's
+    # data.
     asyncio.get_event_loop().set_exception_handler(_nothing)
-    watchdog = WDT(timeout=WATCHDOG_MS)  # from here on it ends a boot that hangs
+    watchdog = WDT(timeout=WATCHDOG_MS)  # from here on the watchdog ends a boot that hangs
     ble = bluetooth.BLE()
     try:
-        ble.active(True)  # before any random number is drawn: the chip's generator is a true one while the radio runs
+        ble.active(True)  # before any random number is drawn, because the chip's generator needs the running radio
     except OSError:
-        log("radio.broken")  # the link tries again; if that fails too, the watchdog starts the board again
+        log("radio.broken")  # the link tries again; if it fails too, the watchdog restarts the board
     fitted, lock, news = None, None, irq_flag()
     try:
         own = identity.load(crypto, store)

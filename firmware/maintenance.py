@@ -1,14 +1,16 @@
-"""The maintenance console: answers what a laptop on the USB cable asks (`protocol/console.py`), and runs nothing.
+"""The maintenance console. It answers the commands of a laptop on the USB cable (`protocol/console.py`). It runs no
+code that comes over the cable.
 
-The REPL is off in service, so this console is all that the cable reaches. Anybody may plug in a cable:
+In service the REPL is off, so the cable reaches only this console. Anybody may plug in a cable, so some commands need
+the button inside:
 
     command                              what it needs
     status, log, export                  nothing; records are sealed
     fittings (read), inputs, signals     the button inside, held until the command is over
     fittings (write), strike             the button likewise, and a durable record before anything happens
 
-A button counts only after it was seen open, and no longer once it has been held for five minutes. So a button that
-sticks, or a wire that was bridged, opens nothing:
+A press counts only if the button was seen open before. It stops counting after five minutes. So nothing opens if a
+button sticks or if somebody has bridged its wires:
 
     state     look                                   next state
     _STUCK    open twice in a row                    _OPEN
@@ -47,26 +49,27 @@ if TYPE_CHECKING:
 
 LOOK_MS = 50
 _MOST_MS = const(300000)
-"""Longest time that a button counts as held. Nobody holds a button for longer."""
+"""Longest time for which a button counts as held. Nobody holds a button for longer."""
 _QUIET_MS = const(10000)
-"""How long a lock that cannot serve waits for a command before it starts again."""
+"""Time for which a lock that cannot serve waits for a command before it starts again."""
 
 _BURST = const(64)
-"""Most bytes read at one look, so that a flood on the line takes no more of the lock's time."""
+"""Maximum number of bytes read at one look. This limits the time that a flood on the line can take."""
 _REST = const(1)
 _REST_OF_A_VISIT = const(3)
-"""After each answer the console rests this many times as long as the answer took: the door comes first. The second
-number is for the time of a visit."""
+"""Length of the console's rest after an answer, as a multiple of the time that the answer took. The second number is
+used during a visit. The rest leaves time for the door."""
 _ABSENT = const(0)
 _STUCK = const(1)
 _OPEN = const(2)
 _HELD = const(3)
-"""States of a button, as numbers in the status. _ABSENT: the fittings have no button."""
+"""States of the button, as numbers in the status. _ABSENT means that the fittings have no button."""
 _MICROPYTHON = sys.implementation.name == "micropython"
 
 
 class Button:
-    """The button inside, looked at every LOOK_MS. Two looks in a row make a press, and a single look ends it."""
+    """The button inside. Its pin is looked at every LOOK_MS. Two looks in a row must find it pressed to make a press. A
+    single look that finds it open ends the press."""
 
     def __init__(self, pin: int) -> None:
         self._pin = Pin(pin, Pin.IN, Pin.PULL_UP)
@@ -75,7 +78,7 @@ class Button:
         self._since: int | None = None
 
     def look(self) -> int:
-        """Look. Returns _STUCK, _OPEN or _HELD."""
+        """Look at the pin. Returns _STUCK, _OPEN or _HELD."""
         level = self._pin.value()
         if level:
             self._since = None
@@ -94,9 +97,9 @@ class Button:
 class Maintenance:
     """The console of a lock.
 
-    `button` is the number of its pin. `fittings` is None if they cannot be read; then the button counts all the same,
-    so that they can be written again. `lock` is None if the lock's memory cannot be opened. `code` is the reason why
-    the lock does not serve, or None if it does.
+    `button` is the number of the button's pin. `fittings` is None if the fittings cannot be read. Then the button
+    counts all the same, so that the fittings can be written again. `lock` is None if the lock's memory cannot be
+    opened. `code` is the reason why the lock does not serve, or None if it serves.
     """
 
     def __init__(
@@ -121,13 +124,14 @@ class Maintenance:
         self._poll = select.poll()
         self._poll.register(sys.stdin, select.POLLIN)
         self._assembler = Assembler(DOWN_LIMIT)
-        self._ended = False  # the line has ended, which a serial line never does
+        self._ended = False  # whether the line has ended; a serial line never ends
         self._over = False
 
     async def run(self, watchdog: "WDT | None" = None) -> None:
-        """Serve. Returns when the lock has to start again because it was given other fittings.
+        """Serve. Returns when the lock has to start again because new fittings were written.
 
-        With a `watchdog` this feeds it, and also returns once nobody has sent a command for ten seconds.
+        If a `watchdog` is given, this method feeds it. It then also returns when nobody has sent a command for ten
+        seconds.
         """
         heard = ticks.now()
         while not self._over:
@@ -144,13 +148,13 @@ class Maintenance:
             if line is not None:
                 heard = began
                 await self._serve(line)
-            # At most LOOK_MS counts: a command with the button held may last long, and sleeps most of the time.
+            # At most LOOK_MS counts. A command that needs the button may last long, but sleeps most of the time.
             took = min(LOOK_MS, ticks.age(began))
             busy = self._lock is not None and self._lock.visits.going_on
             await asyncio.sleep((took * (_REST_OF_A_VISIT if busy else _REST) if line else LOOK_MS) / 1000)
 
     def _read(self) -> "bytes | None":
-        """The next line for the console, if one is complete."""
+        """Return the next complete line for the console, or None."""
         try:
             for _ in range(_BURST):
                 if not self._poll.poll(0):
@@ -169,7 +173,7 @@ class Maintenance:
         return None
 
     async def _serve(self, line: bytes) -> None:
-        # If memory is short, the command at the cable fails and the door goes on.
+        # If memory is short, the command on the cable fails, and the door is not disturbed.
         try:
             number, command, argument = request(line)
         except (MooringError, MemoryError):
@@ -227,7 +231,8 @@ class Maintenance:
             raise RefusedError("console.button", "the button inside is not held")
 
     def _record(self, what: str) -> None:
-        """Record what is about to be done. If this raises RefusedError or StorageError, it must not be done."""
+        """Record an action before it happens. If this raises RefusedError or StorageError, the action must not
+        happen."""
         lock = self._open()
         if lock.visits.going_on:
             raise RefusedError("console.busy", "somebody is being served")
@@ -251,7 +256,7 @@ class Maintenance:
             try:
                 self._check()
             except RefusedError:
-                if self._strike.opened_at == opened:  # unless a guest has opened since
+                if self._strike.opened_at == opened:  # unless a guest has opened the door since
                     self._strike.shut()
                 raise
             await asyncio.sleep(LOOK_MS / 1000)

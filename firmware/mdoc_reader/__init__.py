@@ -1,1 +1,1 @@
-"""Reading a mobile document over either radio: what is asked for, the session, and the decrypted answer."""
+"""Reads a mobile document over NFC or BLE: the choice of requests, the session, and the decrypted answer."""

@@ -1,8 +1,9 @@
-"""In which order phones are asked for documents, from one tap to the next.
+"""The order in which phones are asked for documents. It may change from one tap to the next.
 
-Many wallets hold one kind of document only. Some end the session when they are asked for another kind. Some libraries
-in use raise an error when one of several kinds is missing, and then the phone never answers. So a session sends one
-request of the profile after the other. If the phone breaks the session off, the next tap asks differently.
+Many wallets hold only one kind of document. Some wallets end the session when they are asked for another kind. Some
+wallet libraries raise an error if one of several requested kinds is missing, and then the phone never answers. So a
+session sends the requests of the profile one after the other. If the phone breaks off the session, the next tap asks
+differently.
 
     mode         a session asks for                            next mode, if it did not open the door
     IN_ORDER     the requests of the profile, in order         broken off with requests left: THE_REST
@@ -13,11 +14,12 @@ request of the profile after the other. If the phone breaks the session off, the
     ONE_BY_ONE   each type of the rest in its own request,     types of the rest not asked for yet: ONE_BY_ONE,
                  then the other requests                         beginning with the next of them
 
-"The rest" are the document types for which the broken-off session got no answer. In all other cases the next mode is
-IN_ORDER. An opening, a minute without a session, or other requests than before lead to IN_ORDER too.
+"The rest" means the document types for which the broken-off session got no answer. In all cases that are not in the
+table, the next mode is IN_ORDER. The mode also becomes IN_ORDER after an opening, after a minute without a session, and
+when the requests have changed.
 
-The mode is kept for all phones together: nothing here tells one phone from another. What is asked depends on the
-profile, the trust list and how the last sessions ended, and never on who is expected.
+There is one mode for all phones together, because nothing here tells one phone from another. The requests depend on the
+profile, on the trust list and on how the last sessions ended. They never depend on the guests who are expected.
 """
 
 from firmware.hardware import ticks
@@ -37,25 +39,27 @@ _TAKEN_AWAY = const(("nfc.gone", "ble.lost"))
 
 
 class Asking:
-    """What the next session asks for. A request is a list of document types.
+    """Chooses the requests of the next session. A request is a list of document types.
 
-    The state is a few small numbers. An object that is made during a visit and outlives it would fragment the heap.
+    The state is only a few small numbers, because an object that is made during a visit and kept after it would
+    fragment the heap.
     """
 
     def __init__(self) -> None:
-        self.count = 0  # how many types a phone may be asked for
+        self.count = 0  # number of types that a phone may be asked for
         self._began = 0
         self.forget()
 
     def forget(self) -> None:
-        """Ask in order again: the door has opened, everything has been asked for, or nobody came for a minute."""
+        """Return to IN_ORDER, as after an opening or after a minute without a session."""
         self.mode = _IN_ORDER
         self.start = 0  # index of the request with which the rest begins
-        self.again = False  # whether the first request of all belongs to the rest too
-        self.left = 0  # how many types of the rest have been asked for one by one
+        self.again = False  # whether the first of all requests belongs to the rest too
+        self.left = 0  # number of types of the rest that were asked for one by one
 
     def begin(self, requests: "Requests") -> "Requests":
-        """The requests of a new session, in order. `requests` are all that a phone may be asked for, in order."""
+        """Return the requests of a new session, in order. `requests` are all requests that a phone may get, in the
+        order of the profile."""
         count = sum([len(types) for types in requests])
         if count != self.count or not self._rest(requests) or (self.mode and ticks.age(self._began) >= _REMEMBERED_MS):
             self.forget()
@@ -71,11 +75,13 @@ class Asking:
         return [doc_type for types in rest for doc_type in types]
 
     def end(self, reading: "Reading", requests: "Requests") -> None:
-        """A session begun with `requests` is over, and the door has not opened."""
+        """Choose the next mode after a session that did not open the door. `requests` is the same list as for
+        `begin`."""
         if not reading.asked:
             return
-        # A request without an answer may have reached a phone that had closed the session; so it is asked again.
-        # The first request of a session counts as done even without an answer; otherwise this would never end.
+        # A request without an answer is sent again, because the phone may have closed the session before the request
+        # came. But the first request of a session counts as done even without an answer. Otherwise it would be sent
+        # again for ever.
         done = max(1, reading.answered)
         size = len(self._rest(requests))
         together = len(requests[0]) > 1  # its types have not been asked for one by one yet
@@ -88,7 +94,7 @@ class Asking:
             # The phone was taken away before it could answer, so the first request is asked again.
             self.again = not reading.answered and reading.lost in _TAKEN_AWAY
         elif self.mode == _IN_ORDER and reading.lost and together and not reading.answered:
-            # The one request that there is asked for several types.
+            # The only request asked for several types.
             self.mode, self.start, self.again = _ONE_BY_ONE, 1, True
         else:
             self.forget()

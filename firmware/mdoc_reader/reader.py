@@ -1,10 +1,11 @@
-"""The mdoc reader (ISO/IEC 18013-5): from a card in the field to a DeviceResponse, decrypted and not yet verified.
+"""The mdoc reader (ISO/IEC 18013-5). A read begins with a card in the field. It ends with a DeviceResponse that is
+decrypted but not yet verified.
 
     engagement over NFC ─▶ handover ─┬─▶ NFC ─┬─▶ session ─▶ request ─▶ response ─▶ termination
                                      └─▶ BLE ─┘              ▲              │
                                                              └──────────────┘
 
-States of a `Reading`, and what leads out of each:
+A `Reading` goes through these states:
 
     state       event                                                    next state
     new         `ask`: engagement, handover, session, first request      asked
@@ -15,7 +16,8 @@ States of a `Reading`, and what leads out of each:
     ready       `ask`: the next request in the same session              asked
     any         `close`                                                  over; a session still open is terminated
 
-Every failure ends as a MooringError, at most TOTAL_MS after first contact. Only what a read returns outlives it.
+Every failure raises a MooringError, at most TOTAL_MS after the first contact. Only the result of a read is kept after
+it.
 """
 
 import asyncio
@@ -48,33 +50,34 @@ if TYPE_CHECKING:
 MDOC_APPLICATION = b"\xa0\x00\x00\x02\x48\x04\x00"
 
 PREFERRED_CARRIER = "nfc"
-"""Which retrieval to use with an mdoc that offers both: "nfc" or "ble".
+"""The carrier to use with an mdoc that offers both NFC and BLE: "nfc" or "ble".
 
 NFC needs no connection set-up, works only at arm's length, and does not share the air with the edge link. The advantage
 of BLE is that the holder may take the phone away from the reader to agree.
 """
 
 MAX_ENCRYPTED_RESPONSE = 16384
-"""Longest encrypted response accepted, in bytes. The largest known one, with a portrait, has about 9 KB."""
+"""Maximum length of an encrypted response, in bytes. The largest known response, with a portrait, has about 9 KB."""
 
 STEP_MS = 1500
 """Longest wait for the answer to one command."""
 CONSENT_MS = 20000
-"""Longest wait for the first answer to a request: the holder may have to look at the phone and agree."""
+"""Longest wait for the first answer to a request. The holder may have to look at the phone and agree."""
 TOTAL_MS = 35000
-"""Longest read from first contact on: engagement, connection over BLE, the holder's consent, transfer."""
+"""Maximum duration of a read, counted from the first contact. It includes the engagement, the connection over BLE, the
+holder's consent and the transfer."""
 _FRAME_BYTES = const(64)
-"""Most bytes by which SessionData is longer than the encrypted response in it."""
+"""Maximum number of bytes that SessionData adds to the encrypted response inside it."""
 _FAREWELL_MS = const(60)
-"""Longest wait for the answer to the last command of a session. The holder has received it long before. Some phones
-never answer it, and the next guest must be served within 300 ms of the light."""
+"""Longest wait for the answer to the last command of a session. By then the phone has long received the command. Some
+phones never answer the last command, and the next guest must be served within 300 ms of the light."""
 
 
 class Presentation:
-    """What a holder presented, decrypted and not yet verified.
+    """The response of a holder, decrypted but not yet verified.
 
     `device_response` and `session_transcript` are encoded CBOR. `e_reader_private` is the session's ephemeral key on
-    `curve` (EReaderKey.Priv); a deviceMac is checked with it. `stay_key` is derived from the session
+    `curve` (EReaderKey.Priv). It is needed to check a deviceMac. `stay_key` is derived from the session
     (`protocol.stay_key`). `carrier` is "nfc" or "ble". `read_ms`, `round_trips` (APDUs), `sent` and `received` (bytes
     of APDUs and BLE parts) measure the read.
     """
@@ -119,17 +122,18 @@ class _Line:
 
 
 class Reading:
-    """One phone being read: any number of requests and answers in one session.
+    """The reading of one phone. It is one session with any number of requests and answers.
 
-    `ephemeral` makes the session key pair for a curve, and must never give a pair twice. If it is None,
-    `crypto.generate` does it. `on_phase(event, **facts)` is called at each phase; the facts are numbers and codes only.
-    From the event `mdoc.asked` on, the holder may have to act on the phone. `mdoc_ble` is the radio for BLE retrieval;
-    without it this reader has NFC alone. When retrieval goes over BLE, the card is released at once, so that nobody has
-    to keep the phone at the reader. Otherwise the caller releases it.
+    `ephemeral` makes the session's key pair for a curve, and must never return the same pair twice. If it is None,
+    `crypto.generate` is used. `on_phase(event, **facts)` is called at each phase. The facts are only numbers and codes.
+    From the event `mdoc.asked` on, the holder may have to act on the phone. `mdoc_ble` is the radio for BLE retrieval.
+    Without this radio, only NFC is used. If retrieval goes over BLE, the card is released at once, so that nobody has
+    to keep the phone at the reader. If it goes over NFC, the caller releases the card.
 
-    `asked` counts the requests that were sent completely, `answered` those that got a DeviceResponse. `ready` says that
-    another request may follow. `lost` is the code of how the holder ended the session, broke it off or stopped
-    answering, or empty. `farewell` is the task that sends the termination, once it has begun.
+    `asked` is the number of requests that were sent completely. `answered` is the number of requests that got a
+    DeviceResponse. `ready` is True if another request may follow. `lost` is a code if the holder ended the session or
+    the read failed, and is otherwise empty. `farewell` is the task that sends the termination, or None before this task
+    has begun.
     """
 
     def __init__(
@@ -169,12 +173,13 @@ class Reading:
         """Ask the mdoc for `items` ({document type: {namespace: [element]}}). The first call does the engagement too.
 
         `reader_auth_private` (P-256) and `reader_chain` (DER, the reader's certificate first) authenticate this reader.
-        After the answer to the `last` request the mdoc is told that the session is over, and nobody waits for its
-        answer to that.
+        After the answer to the `last` request, this reader tells the mdoc that the session is over. It does not wait
+        for a reply.
 
-        Raises TransportError (`nfc.*`, `apdu.*`, `ble.*`, `reader.timeout`, `session.state`); FormatError or
-        VerificationError if the holder sent something wrong; RefusedError `session.declined` if the holder ended the
-        session without an answer, `reader.no_carrier` if the mdoc offers no retrieval that this reader has.
+        Raises TransportError if the exchange failed or took too long (`nfc.*`, `apdu.*`, `ble.*`, `reader.timeout`), or
+        if the session is over (`session.state`). Raises FormatError or VerificationError if the holder sent something
+        wrong. Raises RefusedError: `session.declined` if the holder ended the session without an answer;
+        `reader.no_carrier` if the mdoc offers no retrieval method of this reader.
         """
         left = TOTAL_MS - ticks.since(ticks.now(), self._line.started)
         self.ready = False
@@ -203,7 +208,7 @@ class Reading:
             on_phase("nfc.engaged", ms=ticks.since(ticks.now(), line.started), apdus=line.round_trips)
             retrieval = self._retrieval = _retrieval(line, handover, self._crypto, self._mdoc_ble)
             await retrieval.begin(on_phase)
-            # Over BLE the phone needs time to find the lock. Session keys and request are made in that time.
+            # Over BLE the phone needs time to find the lock. Meanwhile the session keys and the request are made.
             began = ticks.now()
             self._curve = handover.engagement.curve
             self._e_reader_private, public = self._ephemeral(self._curve)
@@ -227,7 +232,7 @@ class Reading:
         return presentation
 
     async def _open(self, own: ReaderSession, message: bytes, last: bool) -> bytes:
-        """The DeviceResponse in `message`. Also updates the state of the session."""
+        """Return the DeviceResponse in `message`, and update the state of the session."""
         try:
             data, status = own.open(message)
         except (FormatError, VerificationError) as error:
@@ -250,7 +255,7 @@ class Reading:
         return data
 
     async def _say(self, message: bytes) -> None:
-        """Send the last `message` of the session. Returns once sending has started; `farewell` does the rest."""
+        """Start to send `message`, the last message of the session. The task `farewell` does the rest."""
         started = asyncio.Event()
         self.farewell = asyncio.create_task(self._run(message, started))
         await started.wait()
@@ -261,15 +266,17 @@ class Reading:
             assert self._retrieval is not None
             await self._retrieval.farewell(message)
         except MooringError as error:
-            # The phone may have left already; what it presented is valid all the same.
+            # The phone may have left already. The document that it presented is valid all the same.
             log("mdoc.farewell_unheard", code=error.code)
         except (OSError, MemoryError) as error:
             log("mdoc.farewell_unheard", error=type(error).__name__)
 
     async def close(self) -> None:
-        """End the read: terminate a session that is still open, let the phone go. Waits for no answer. Never raises.
+        """End the read: terminate a session that is still open, and let the phone go. This waits for no answer and
+        never raises.
 
-        Over NFC the last command may be under way when this returns, so whoever releases the card must wait for it.
+        Over NFC the last command may still be under way when this returns. The caller must wait for this command before
+        releasing the card.
         """
         own, self._session, self.ready = self._session, None, False
         unsaid, self._message = self._message, None
@@ -283,7 +290,7 @@ class Reading:
 
 async def _engage(line: _Line, crypto: "Crypto", with_ble: bool) -> "Handover":
     offer = Nfc(line.card.max_command, line.card.max_response)
-    # A UUID for this transaction only, in case the mdoc leaves the choice to the reader.
+    # A UUID for this transaction only. It is used if the mdoc lets the reader choose the UUID.
     uuid = ble.new_uuid(crypto.random(16)) if with_ble else None
     request = handover_request(offer, ble.READER_ROLE if with_ble else None, uuid)
     engagement = NfcEngagement(request)
@@ -296,7 +303,7 @@ async def _engage(line: _Line, crypto: "Crypto", with_ble: bool) -> "Handover":
             command = engagement.push(response)
         except MooringError as error:
             if error.code != "apdu.stalled":
-                line.card.pass_over()  # it answers, and its answer leads to no mdoc
+                line.card.pass_over()  # the card answers, but its answer leads to no mdoc
             raise
     assert engagement.handover is not None
     return engagement.handover
@@ -305,7 +312,7 @@ async def _engage(line: _Line, crypto: "Crypto", with_ble: bool) -> "Handover":
 def _retrieval(
     line: _Line, handover: "Handover", crypto: "Crypto", mdoc_ble: "MdocBle | None"
 ) -> "_NfcRetrieval | _BleRetrieval":
-    """The carrier to use, of those that both sides support."""
+    """Choose one of the carriers that both sides support."""
     offer = handover.ble if mdoc_ble is not None else None
     if handover.nfc is not None and (offer is None or PREFERRED_CARRIER == "nfc"):
         return _NfcRetrieval(line, handover.nfc)
@@ -324,14 +331,14 @@ def _ended(status: "int | None") -> MooringError:
 
 
 class _NfcRetrieval:
-    """Messages to and from the mdoc application (clause 8.3.3.1.2)."""
+    """Exchanges messages with the mdoc application over NFC (clause 8.3.3.1.2)."""
 
     carrier = "nfc"
 
     def __init__(self, line: _Line, offered: Nfc) -> None:
         self._line = line
         command = min(offered.max_command, line.card.max_command)
-        # A command with more than 255 bytes of data needs the extended form; so does a response with more than 256.
+        # Commands with more than 255 bytes of data, and responses with more than 256 bytes, need the extended form.
         self._extended = command > apdu.SHORT_DATA
         self._size = command
         most = min(offered.max_response, line.card.max_response)
@@ -343,10 +350,11 @@ class _NfcRetrieval:
         apdu.expect_ok(await self._line.transceive(command))
 
     async def ready(self, _on_phase: "OnPhase") -> None:
-        """Nothing to wait for: the mdoc is at the reader."""
+        """Do nothing, because the mdoc is at the reader already."""
 
     async def exchange(self, message: bytes, timeout_ms: int, on_phase: "OnPhase") -> bytes:
-        """Send `message`, return the mdoc's. `timeout_ms` is for the first response, `STEP_MS` for each later one."""
+        """Send `message` and return the mdoc's answer. `timeout_ms` is the limit for the first response, and `STEP_MS`
+        for each later response."""
         collector = apdu.Collector(MAX_ENCRYPTED_RESPONSE, self._le)
         more = collector.push(await self._send(message, self._le, self._extended, timeout_ms, on_phase))
         message = b""  # frees its memory for the answer
@@ -355,16 +363,17 @@ class _NfcRetrieval:
         return apdu.unwrap_do53(collector.data)
 
     async def farewell(self, message: bytes) -> None:
-        """Tell the mdoc that the session is over. Raises TransportError if it does not answer."""
+        """Tell the mdoc that the session is over. Raises TransportError if the mdoc does not answer."""
         await self._send(message, apdu.SHORT_DATA + 1, False, _FAREWELL_MS)
 
     def close(self) -> None:
-        """Nothing to do: the caller releases the card."""
+        """Do nothing, because the caller releases the card."""
 
     async def _send(
         self, message: bytes, le: int, extended: bool, timeout_ms: int, on_phase: "OnPhase | None" = None
     ) -> bytes:
-        """Send `message` in a data object and as many ENVELOPE commands as needed. Returns the answer to the last."""
+        """Send `message` in a data object, with as many ENVELOPE commands as needed. Returns the answer to the last
+        command."""
         size = self._size if extended else min(self._size, apdu.SHORT_DATA)
         last = None
         for command in apdu.chain(apdu.ENVELOPE, 0, 0, apdu.wrap_do53(message), le, size, extended):
@@ -378,7 +387,7 @@ class _NfcRetrieval:
 
 
 class _BleRetrieval:
-    """A `firmware.mdoc_ble` session that began with a card in the field."""
+    """Exchanges messages over BLE, in a `firmware.mdoc_ble` session that began with a card in the field."""
 
     carrier = "ble"
 
@@ -400,7 +409,7 @@ class _BleRetrieval:
         on_phase("ble.started", ms=ticks.since(ticks.now(), began), mtu=self._session.mtu)
 
     async def exchange(self, message: bytes, timeout_ms: int, on_phase: "OnPhase") -> bytes:
-        """Send `message`, return the mdoc's."""
+        """Send `message` and return the mdoc's answer."""
         sent, received = self._session.sent, self._session.received
         answer = await self._session.exchange(message, timeout_ms, on_phase)
         self._line.sent += self._session.sent - sent

@@ -1,4 +1,5 @@
-"""The reader's ephemeral keys, made while the door is idle. On the chip each takes a large part of a second."""
+"""The reader's ephemeral keys. They are made while the door is idle, because each key takes a large part of a second on
+the chip."""
 
 from protocol import const
 
@@ -7,11 +8,11 @@ if TYPE_CHECKING:
     from protocol.crypto import Crypto
 
 _CURVE = const("P-256")
-"""The curve of nearly every device key. For another curve the key is made when it is needed."""
+"""The curve of nearly every device key. A key on any other curve is made only when it is needed."""
 
 
 class SessionKeys:
-    """Gives each key pair away once. The pair that is ready is only in RAM, so a reboot forgets it."""
+    """Gives out each key pair once. A pair that is ready for use is only in RAM, so a reboot forgets it."""
 
     def __init__(self, crypto: "Crypto") -> None:
         self._crypto = crypto
@@ -23,7 +24,7 @@ class SessionKeys:
             self._ready = self._crypto.generate(_CURVE)
 
     def take(self, curve: str) -> "tuple[bytes, bytes]":
-        """A fresh (private, public) on `curve` that was never given away before."""
+        """Return a fresh key pair (private, public) on `curve`. No pair is given out twice."""
         ready = None
         if curve == _CURVE:
             ready, self._ready = self._ready, None
