@@ -1,1 +1,1 @@
-"""Programs that tests run on the lock's interpreter, or on both, and what these programs share."""
+"""Programs that tests run on the lock's interpreter or on both interpreters, and modules shared by these programs."""

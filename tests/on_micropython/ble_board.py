@@ -1,8 +1,7 @@
-"""Run by MicroPython in the BLE tests: the real reader and radio, beside a stand-in for the link, which echoes
-messages.
+"""Run by MicroPython in the BLE tests: the real reader and radio, and instead of the link a class that echoes messages.
 
-It serves taps for ever and prints a line of JSON for each. `MOORING_TEST_READER` names a file with the reader's key and
-chain, and with what to ask for.
+It serves taps for ever and prints a line of JSON for each tap. `MOORING_TEST_READER` names a file with the reader's key
+and certificate chain, and with the items to ask for.
 """
 
 import asyncio
@@ -37,7 +36,7 @@ FLAGS = b"\x02\x01\x06"
 
 
 class EchoLink:
-    """Uses the radio in the same way as `firmware.link.edge_link`."""
+    """A replacement for the link, which uses the radio in the same way as `firmware.link.edge_link`."""
 
     def __init__(self, radio: Radio) -> None:
         self.radio = radio
@@ -103,9 +102,10 @@ class Door:
             say(mark=event)
 
         items, private = self.given["items"], bytes.fromhex(self.given["private"])
-        # By position: where nothing in the firmware passes a parameter by name, the compiled modules shorten that name.
+        # Pass the arguments by position. If the firmware never passes a parameter by name, its name is shortened in the
+        # compiled modules.
         reading = firmware.mdoc_reader.reader.Reading(card, crypto, None, on_phase, self.mdoc_ble)
-        began = getattr(time, "ticks_ms")()  # noqa: B009  only this runtime has it
+        began = getattr(time, "ticks_ms")()  # noqa: B009  only this runtime has this function
         try:
             shown = await reading.ask(items, private, self.chain)
             said: Any = [shown.device_response.hex(), shown.session_transcript.hex(), shown.e_reader_private.hex()]
@@ -116,7 +116,8 @@ class Door:
 
 
 async def limit() -> None:
-    """Change constants of `firmware.mdoc_ble.session` by lines of JSON on stdin; null restores the first ones."""
+    """Read lines of JSON from stdin, and change constants of `firmware.mdoc_ble.session` accordingly. The value null
+    restores the original value of a constant."""
     own: dict[str, int] = {}
     lines = asyncio.StreamReader(sys.stdin)  # type: ignore[arg-type]  # MicroPython's takes a stream
     while line := await lines.readline():
@@ -127,7 +128,7 @@ async def limit() -> None:
 
 
 class Lights:
-    """Prints what a guest would see."""
+    """Prints the signals that a guest would see."""
 
     def show(self, name: str, after_ms: int = 0) -> None:
         say(shows=name)

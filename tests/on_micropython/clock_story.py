@@ -1,6 +1,7 @@
-"""A clock, a crystal, a province and a courier that may do anything, played from a list of steps, on both runtimes.
+"""A story of a clock, a crystal, a province and a courier that may do anything. It is a list of steps, and is played on
+both runtimes.
 
-A step is `[what, amount]`. Only this module knows the true time. `play` reports what the clock got wrong.
+A step is `[what, amount]`. Only this module knows the true time. `play` reports the errors of the clock.
 """
 
 from firmware.hardware import ticks
@@ -16,38 +17,38 @@ if TYPE_CHECKING:
 NOON_MS = 1800000000000
 LOCK_ID = bytes(16)
 TICKS = 1 << 30
-"""Where ticks wrap on the chip. On a port of 64 bits they wrap elsewhere."""
+"""Number at which ticks wrap on the chip. On a 64-bit port they wrap at another number."""
 
 
 class Memory:
-    """A store in RAM that is kept over reboots of the clock."""
+    """A store in RAM whose files are kept when the clock reboots."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
 
     def read(self, name: str) -> "bytes | None":
-        """As `Store.read`."""
+        """Do as `Store.read`."""
         return self.files.get(name)
 
     def write(self, name: str, content: bytes) -> None:
-        """As `Store.write`."""
+        """Do as `Store.write`."""
         self.files[name] = content
 
 
 class Nonces:
-    """The cryptography that a clock needs: nonces, all different."""
+    """The only cryptography that a clock needs: nonces, which are all different."""
 
     def __init__(self) -> None:
         self.made = 0
 
     def random(self, length: int) -> bytes:
-        """The next nonce."""
+        """Return the next nonce."""
         self.made += 1
         return self.made.to_bytes(length, "big")
 
 
 class World:
-    """The true time in milliseconds, and a crystal that is now `ppm` too fast, or too slow if negative."""
+    """The true time in milliseconds, and a crystal that runs `ppm` millionths too fast (too slow if negative)."""
 
     def __init__(self, period: int) -> None:
         self.true_ms = NOON_MS + 123
@@ -56,22 +57,22 @@ class World:
         self._micro = 0
 
     def pass_by(self, ms: int) -> None:
-        """Let time pass."""
+        """Let `ms` milliseconds pass."""
         self.true_ms += ms
         self._micro += ms * (1000000 + self.ppm)
 
     def now(self) -> int:
-        """The lock's ticks. They begin shortly before they wrap."""
+        """Return the lock's ticks. At the beginning they are about to wrap."""
         return (self._micro // 1000000 - 100000) % self._period
 
 
 def since(later: int, earlier: int) -> int:
-    """As `time.ticks_diff` on the chip."""
+    """Do as `time.ticks_diff` on the chip."""
     return ((later - earlier + TICKS // 2) % TICKS) - TICKS // 2
 
 
 def play(steps: "list[Any]", period: int = TICKS, ticks_diff: "Callable[[int, int], int]" = since) -> "list[str]":
-    """Play the steps. Returns everything that was wrong, in words. `ticks_diff` is for ticks that wrap at `period`."""
+    """Play the steps, and return a description of each error. `ticks_diff` must fit ticks that wrap at `period`."""
     before = ticks.now, ticks.since
     world = World(period)
     ticks.now, ticks.since = world.now, ticks_diff
@@ -90,8 +91,8 @@ class _Story:
         self.asked: list[bytes] = []  # nonces that the courier has heard, from all boots
         self.answers: list[
             tuple[SignedTime, int]
-        ] = []  # signed times that it can bring as often as it likes, and when their nonce was drawn
-        self.signed: list[int] = []  # times at which the province has signed other statements
+        ] = []  # signed times that the courier can bring any number of times, each with the true time of its signing
+        self.signed: list[int] = []  # the times at which the province has signed other statements
         self.used: list[bytes] = []
         self.lowest = 0
         self.boot()
@@ -119,7 +120,7 @@ class _Story:
             elif what == "ask":
                 self.ask()
             elif what == "answer" and self.asked:
-                # The province answers every nonce that it gets, with the time of that moment.
+                # The province answers every nonce that it gets, with the current time.
                 nonce = self.asked[amount % len(self.asked)]
                 self.answers.append((SignedTime(nonce, self.world.true_ms // 1000, LOCK_ID), self.world.true_ms))
             elif what == "bring" and self.answers:

@@ -1,8 +1,7 @@
-"""Run by MicroPython: counts all that openings write to flash, which is records, marks of receipts and files of
-littlefs.
+"""Run by MicroPython. Counts the bytes that openings write to flash, in records, marks of receipts and littlefs files.
 
-Arguments: how many openings there are, after how many of them a receipt comes, the hours between them, and the sectors
-of the journal's partition. Prints one line of JSON.
+Arguments: the number of openings, the number of openings between two receipts, the hours between two openings, and the
+number of sectors of the journal's partition. Prints one line of JSON.
 """
 
 import gc
@@ -14,7 +13,7 @@ from tests.on_micropython.power_cut_story import Story, clock
 
 
 def main(openings: int, every: int, hours: float, sectors: int) -> None:
-    """Let guests come and go. Every fourth is a new guest, until there are eight."""
+    """Let guests open the door. Every fourth opening is the check-in of a new guest, until there are eight guests."""
     getattr(gc, "threshold")(4 << 20)  # noqa: B009  images larger than the lock's heap, which is not measured here
     story = Story(sectors)
     story.tell_time()

@@ -1,9 +1,11 @@
-"""Run by MicroPython in the link tests: the real `firmware.link.edge_link` over a lock that holds made-up records.
+"""Run by MicroPython in the link tests: the real `firmware.link.edge_link` for a fake lock with made-up records.
 
-Keys are those of `tests.support.link_keys`. Admission and the check of edge passes are real. A statement that begins
-with "no" is refused; "grow" journals one more record; "fresh" changes a fact; "slow" takes a tenth of a second.
+The keys are those of `tests.support.link_keys`. Admission and the check of edge passes are real. A statement that
+begins with "no" is refused. The statement "grow" adds one record, "fresh" changes a fact of the HELLO, and "slow" takes
+a tenth of a second.
 
-The lock's ticks stand still. "slow" advances them, and so does each line on stdin, by that many milliseconds.
+The lock's ticks do not advance by themselves. "slow" advances them. A line on stdin advances them by the number of
+milliseconds in this line.
 """
 
 import asyncio
@@ -35,7 +37,7 @@ LOCK_ID = KEYS.lock_id
 
 
 def record(counter: int) -> bytes:
-    """A record without a valid signature; couriers do not check signatures."""
+    """Return a record without a valid signature, because couriers do not check signatures."""
     previous = bytes(32) if counter == 1 else bytes((counter % 255 + 1,)) * 32
     payload = cbor.encode([1, LOCK_ID, counter, previous, b"\x5a" * 500])
     return cbor.encode([PROTECTED, {}, payload, bytes(64)])
@@ -55,7 +57,8 @@ class Files:
 
 
 class Clock:
-    """A clock that stands still at MOORING_TEST_TIME. Without that, it is after a cold start and has no floor."""
+    """A clock that stands still at the time MOORING_TEST_TIME. If this variable is not set, the clock knows no time, as
+    after a cold start without a floor."""
 
     def interval(self) -> "tuple[int, int | None]":
         now = os.getenv("MOORING_TEST_TIME")
@@ -117,7 +120,7 @@ class Ticks:
 
 TICKS = Ticks()
 RESTED = [0]
-"""Milliseconds that the link has rested so far, in pauses of a tenth of a second or more."""
+"""Total of the link's pauses so far, in milliseconds. Pauses shorter than a tenth of a second are not counted."""
 _sleep = asyncio.sleep
 
 
@@ -127,7 +130,7 @@ async def rest(seconds: float) -> None:
     await _sleep(seconds)
 
 
-asyncio.sleep = rest  # type: ignore[assignment]  # the link's own, as it rests
+asyncio.sleep = rest  # type: ignore[assignment]  # the link rests with this function
 
 
 async def main() -> None:

@@ -1,9 +1,9 @@
-"""Run by either runtime: an edge's connection ends at one moment of the lock's work for it, at each moment in turn.
+"""Run by either runtime. An edge's connection ends while the lock works for this edge: once at each possible moment.
 
-With "another", the next edge has already connected and sent its OPEN when the lock continues. After each moment the
-link must still run, and the next edge must be served and receive only its own messages. Arguments: "alone" or
-"another", the first moment to try, and a stride. Prints how many moments there were, how many were tried, and what was
-wrong.
+With "another", a second edge has already connected and sent its OPEN when the lock continues. After each end the link
+must still run, and the second edge must be served and must receive only its own messages. Arguments: "alone" or
+"another", the first moment to try, and the step from one tried moment to the next. Prints the number of moments, the
+number of tried moments, and the errors.
 """
 
 import asyncio
@@ -41,14 +41,14 @@ PASS = KEYS.edge_pass()
 
 
 class Interrupted:
-    """The cryptography, with a moment before and after each function."""
+    """The cryptography, with one moment before and one after each call of a function."""
 
     def __getattr__(self, name: str) -> "Any":
         return MOMENTS.around(getattr(crypto, name))
 
 
 class Stack:
-    """A `bluetooth.BLE` that has only connections."""
+    """A `bluetooth.BLE` with connections, but without a real radio."""
 
     def __init__(self) -> None:
         self.handler: Any = None
@@ -118,7 +118,7 @@ class Clock:
 
 
 class Memory:
-    """What the link needs of a lock."""
+    """The part of a lock that the link uses."""
 
     def __init__(self) -> None:
         identity = Identity(crypto, KEYS.lock[0], KEYS.lock[0], KEYS.province[1], KEYS.link, KEYS.proof())
@@ -143,7 +143,7 @@ class Memory:
 
 
 class Edge:
-    """An edge's end of connection `number`. It computes its keys first, so that takes none of the lock's moments."""
+    """An edge's end of connection `number`. It computes its keys in advance, so that this adds no moments."""
 
     def __init__(self, stack: Stack, number: int) -> None:
         self.stack, self.number = stack, number
@@ -169,7 +169,7 @@ class Edge:
         self._say(self.session.seal(message))
 
     async def hear(self, running: "asyncio.Task[None]") -> bytes:
-        """The next message from the lock. Raises OSError once the connection has ended."""
+        """Wait for the lock's next message, and return it. Raises OSError after the connection has ended."""
         for _ in range(5000):
             if running.done():
                 await running
@@ -200,7 +200,7 @@ async def _until_gone(edge: Edge, running: "asyncio.Task[None]") -> None:
 
 
 async def one(when: int, another: bool) -> int:
-    """Run the story with the end at moment `when`, or never for 0. Returns how many moments it had."""
+    """Run the story, and end the connection at moment `when`, or never if it is 0. Return the number of moments."""
     stack = Stack()
     edge, following = Edge(stack, 1), Edge(stack, 2)
     running = asyncio.create_task(Link(Radio(stack), Memory(), irq_flag()).run())

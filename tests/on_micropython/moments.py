@@ -1,8 +1,7 @@
-"""Moments at which a radio event may interrupt the firmware, for stories that are run once per moment. For both
-runtimes.
+"""Moments at which a radio event may interrupt the firmware. Tests run a story once for each moment, on both runtimes.
 
-Moments are calls of the stack and of the cryptography, reads of the clock, and printed lines. At these places, among
-others, the chip's own task may deliver radio events.
+The moments are calls of the stack and of the cryptography, reads of the clock, and printed lines. On the chip, the
+radio's task may deliver events at these places, and at others.
 """
 
 import builtins
@@ -16,18 +15,18 @@ if TYPE_CHECKING:
 
 
 class Moments:
-    """Counts moments, and does something at one of them. There are none inside a handler."""
+    """Counts moments, and calls a function at one of them. Inside a handler no moments are counted."""
 
     def __init__(self) -> None:
         self.within = True
         self.begin(0, None)
 
     def begin(self, when: int, act: "Callable[[], object] | None") -> None:
-        """Start to count, and call `act` at moment `when`; never for 0."""
+        """Start to count moments, and call `act` at moment `when`, or never if `when` is 0."""
         self.count, self.when, self.act = 0, when, act
 
     def pass_one(self) -> None:
-        """One moment has come."""
+        """Count one moment."""
         if self.within:
             return
         self.count += 1
@@ -37,7 +36,7 @@ class Moments:
             self.within = False
 
     def around(self, call: "Any") -> "Any":
-        """`call`, with one moment before it and one after it."""
+        """Return a function that does `call`, with one moment before the call and one after it."""
 
         def called(*arguments: "Any", **named: "Any") -> "Any":
             self.pass_one()

@@ -1,11 +1,12 @@
-"""Run by MicroPython: a lock's whole flash in memory, and a power cut at each of its operations.
+"""Run by MicroPython. A lock's whole flash is in memory, and the power is cut at each operation on this flash.
 
-The story is played once, on the real littlefs and with the firmware's own cryptography. Every program and erase of both
-partitions is logged. After a cut at operation k, the flash has the results of the first k - 1 operations, and half of
-the k-th if it is torn. The lock boots from each such flash, and `verify` compares it with what was acknowledged before
-the cut. With `twice`, the power is cut again at each operation of that boot.
+The story is played once, on the real littlefs and with the firmware's own cryptography. Every program and erase
+operation on both partitions is logged. After a cut at operation k, the flash has the results of the first k - 1
+operations, and half of operation k if it is torn. The lock boots from each such flash, and `verify` compares the lock
+with everything that it acknowledged before the cut. With `twice`, the power is cut again at each operation of that
+boot.
 
-Prints one line of JSON: how many operations, cuts and records there were, and what was violated.
+Prints one line of JSON: the number of operations, cuts and records, and the violated conditions.
 """
 
 import gc
@@ -37,17 +38,17 @@ if TYPE_CHECKING:
 
 
 class Lost(Exception):
-    """A condition that must hold does not."""
+    """A condition that must hold does not hold."""
 
 
 def must(holds: bool, what: str) -> None:
-    """Raise Lost unless the condition holds."""
+    """Raise Lost unless the condition `holds` is True. `what` describes the failure."""
     if not holds:
         raise Lost(what)
 
 
 def verify(story: Story, done: int, state: MemoryFlash, journal_flash: MemoryFlash) -> None:
-    """Boot from the flash, and compare the lock with what was acknowledged in the first `done` operations."""
+    """Boot from the flash, and compare the lock with all that it acknowledged in the first `done` operations."""
     said = [(what, value) for at, what, value in story.said if at <= done]
 
     def values(wanted: str) -> "list[Any]":
@@ -72,7 +73,7 @@ def verify(story: Story, done: int, state: MemoryFlash, journal_flash: MemoryFla
         if journal.next_counter > 1:
             newest = record.parse(story.made[journal.next_counter - 1]).payload_hash
             must(journal.head == newest, "the chain goes on from elsewhere")
-        # Counted openings and events are in the tally or in a record made from it, never in both.
+        # Counted openings and events must be in the tally, or in a record made from the tally, but never in both.
         told = 0
         for number in range(1, journal.next_counter):
             note = cbor.decode(story.notes[number])
@@ -88,8 +89,8 @@ def verify(story: Story, done: int, state: MemoryFlash, journal_flash: MemoryFla
             inside = [guest.commitment for guest in stay.guests]
             must(len(set(inside)) == len(inside), "a guest checked in twice")
             must(all(guest in inside for guest in values("guest")), "a registered guest is forgotten")
-        # And the lock continues: the next record fits the chain and is there after another boot. If there is no room
-        # for a record, the story has reached the entries that are counted, and one more is counted.
+        # The lock must be able to continue: the next record must fit the chain, and must be there after another boot.
+        # If the journal has no room for a record, entries are only counted. Then the next entry must be counted.
         if not journal.has_room():
             tally.add(Line(ENTRY, "mdoc", 1, 1, 1, STAY, 1))
             again = sum(line.count for line in Tally(journal_flash, journal.last_note).lines())
@@ -106,14 +107,14 @@ def verify(story: Story, done: int, state: MemoryFlash, journal_flash: MemoryFla
 
 
 def next_record(story: Story, journal: Journal) -> bytes:
-    """A record that continues the chain. It is not sealed or signed, which saves time."""
+    """Return a record that continues the chain. To save time, it is neither sealed nor signed."""
     payload = cbor.encode([1, story.own.lock_id, journal.next_counter, journal.head, bytes(500)])
     protected = cbor.encode({cose.ALG: cose.ES256, cose.TYP: "mooring/record"})
     return cbor.encode([protected, {}, payload, bytes(64)])
 
 
 def cut_everywhere(story: Story, twice: bool, every: int) -> "tuple[int, list[str]]":
-    """Cut the power at every operation, before it and in the middle. Returns the number of cuts, and the violations."""
+    """Cut the power before each operation and in the middle of it. Return the number of cuts, and the violations."""
     state, journal = MemoryFlash(STATE_BLOCKS, story.before[0], 0), MemoryFlash(JOURNAL_BLOCKS, story.before[1], 1)
     partitions = (state, journal)
     cuts, violated = 0, []
@@ -134,7 +135,7 @@ def cut_everywhere(story: Story, twice: bool, every: int) -> "tuple[int, list[st
                     for each in trial:
                         each.power = left
                     if not _boot_is_cut(story, done, trial):
-                        again = None  # the boot has fewer operations than that, so it is not cut
+                        again = None  # the boot has no more than `again` operations, so it was not cut
                     for each in trial:
                         each.power = None
                 try:
@@ -151,7 +152,7 @@ def cut_everywhere(story: Story, twice: bool, every: int) -> "tuple[int, list[st
 
 
 def _boot_is_cut(story: Story, done: int, trial: "list[MemoryFlash]") -> bool:
-    """Boot, and do writes that change nothing, until the power goes again. False if all are done before that."""
+    """Boot, and do writes that change nothing, until the power is cut again. Return False if it was not cut."""
     try:
         vfs.mount(vfs.VfsLfs2(trial[0]), MOUNT)
     except PowerCut:
@@ -171,12 +172,12 @@ def _boot_is_cut(story: Story, done: int, trial: "list[MemoryFlash]") -> bool:
 
 
 def forget_receipts(self: Journal, through: int, head: bytes) -> None:
-    """As `Journal.receipt`, but the receipt is not durable."""
+    """Do as `Journal.receipt`, but do not store the receipt in flash."""
     self.through = through
 
 
 def close_first(self: "Any", line: Line) -> None:
-    """As `Recorder._record`, but the line is closed before the record is in the journal."""
+    """Do as `Recorder._record`, but close the line before the record is in the journal."""
     close, self._tally.close = self._tally.close, lambda line: None
     close(line)
     record_of_line(self, line)
@@ -187,12 +188,12 @@ record_of_line = Recorder._record
 
 
 def close_never(self: "Any", line: Line) -> None:
-    """As `Tally.close`, but only in memory."""
+    """Do as `Tally.close`, but only in memory."""
     del self._lines[line.key()]
 
 
 def erase_at_once(self: "Any", sectors: "list[int]") -> None:
-    """As `Journal._erase_all`, but without a checkpoint before notes are erased."""
+    """Do as `Journal._erase_all`, but make no checkpoint before notes are erased."""
     for sector in sectors:
         self._erase(sector)
 
@@ -204,12 +205,12 @@ DEFECTS = {
     "twice": (Tally, "close", close_never),
     "checkpoint": (Journal, "_erase_all", erase_at_once),
 }
-"""The defects that the test must find: a method of the firmware, and a version of it that does not survive a power
-cut."""
+"""The defects that the test must find. Each one replaces a method of the firmware by a version that does not survive a
+power cut."""
 
 
 def main(length: int, twice: bool, every: int, defect: str) -> None:
-    """Play the story and cut the power in it."""
+    """Play the story, cut the power at each of its operations, and print the result."""
     planted = DEFECTS[defect]
     if planted is not None:
         setattr(*planted)

@@ -1,4 +1,4 @@
-"""The life of a lock for the test of power cuts, and what the lock acknowledged in it. Runs on MicroPython."""
+"""The life of a lock for the test of power cuts, with all that the lock acknowledged. Runs on MicroPython."""
 
 import vfs
 
@@ -30,17 +30,17 @@ NOW = 1_800_000_000
 STAY = b"G" * 16
 MOUNT = "/lock"
 FULL = 20
-"""A story of at least this length continues until the journal is full."""
+"""Length of the shortest story that continues until the journal is full."""
 
 
 class Claim:
-    """How the guest showed who they are. The recorder needs only the method."""
+    """A guest's claim to be somebody. The recorder needs only its method."""
 
     method = "mdoc"
 
 
 class Story:
-    """The lock's life, and what it acknowledged, as (operations so far, what, value)."""
+    """The lock's life. `said` lists what the lock acknowledged, as (number of operations so far, what, value)."""
 
     def __init__(self, journal_blocks: int = JOURNAL_BLOCKS) -> None:
         self.log: list[Any] = []
@@ -67,8 +67,8 @@ class Story:
         self.before = bytes(self.state.content), bytes(self.journal.content)
 
     def tell(self, length: int) -> None:
-        """Play this many hours of guests, a courier, events and quiet times. From here on every flash operation is
-        logged."""
+        """Play `length` hours with guests, a courier, events and quiet times. The log has only flash operations of this
+        method."""
         self.lock.recorder.event(BOOT, "power-on")
         self.say("event", None)
         self.tell_time()
@@ -80,7 +80,7 @@ class Story:
             if number % 4 == 0 and self.guests < 8:
                 self.check_in()
             self.enter()
-            if number % 6 == 4:  # and again: the third entry is counted
+            if number % 6 == 4:  # more entries soon after each other, so that entries are counted
                 for _ in range(3):
                     self.enter()
             if number % 3 == 1:
@@ -95,7 +95,7 @@ class Story:
             if number == length // 2:
                 self.tell_time()
                 self.take_grant(2)
-        # No receipts come until entries can only be counted. Then all receipts come at once.
+        # No receipt comes until the journal is full and entries can only be counted. Then a receipt for all comes.
         while length >= FULL and self.lock.journal.has_room():
             clock[0] += 400_000
             self.enter()
@@ -118,11 +118,11 @@ class Story:
         self.kept: dict[int, tuple[bytes, bytes]] = {}
 
     def say(self, what: str, value: "Any") -> None:
-        """Note what the lock has acknowledged."""
+        """Note that the lock has acknowledged `what` with `value`."""
         self.said.append((len(self.log), what, value))
 
     def take(self, kind: str, body: "dict[Any, Any]", signer: "tuple[bytes, bytes]") -> None:
-        """Deliver a statement, which must be taken."""
+        """Deliver a statement. The lock must take it."""
         _, code = self.lock.deliver(statement.sign(crypto, signer[0], kind, body))
         assert code is None, code
 
@@ -134,7 +134,7 @@ class Story:
         unknown = self.lock.clock.interval()[1] is None
         self.take("time", SignedTime(nonce, NOW + clock[0] // 1000, self.own.lock_id).body(), self.province)
         if unknown:
-            self.say("event", None)  # the event that the time is known now
+            self.say("event", None)  # the event that the lock now knows the time
         self.say("floor", self.lock.clock.persisted)
 
     def take_grant(self, serial: int) -> None:
@@ -146,14 +146,14 @@ class Story:
         self.say("grant", serial)
 
     def check_in(self) -> None:
-        """The next guest checks in."""
+        """Let the next guest check in."""
         guest = Guest(bytes([self.guests + 1]) * 32, True, True)
         self.guests += 1
         self._open(CHECK_IN, guest, {"name": "somebody"})
         self.say("guest", guest.commitment)
 
     def enter(self) -> None:
-        """A registered guest enters."""
+        """Let a registered guest enter."""
         self._open(ENTRY, None, None)
 
     def _open(self, kind: int, guest: "Guest | None", fields: "dict[str, str] | None") -> None:
@@ -177,17 +177,17 @@ class Story:
         self.keep()
 
     def keep(self) -> None:
-        """Copy every new record, as an edge agent would that is always connected."""
+        """Copy every new record, like an edge agent that is always connected."""
         start = max(self.kept) + 1 if self.kept else 1
         for number, data, note in self.lock.journal.entries_from(start):
             self.kept[number] = (data, note)
 
     def all_records(self) -> "list[tuple[int, bytes, bytes]]":
-        """(counter, record, note) of all records so far."""
+        """Return (counter, record, note) for each record so far."""
         return [(number, self.kept[number][0], self.kept[number][1]) for number in sorted(self.kept)]
 
     def receipt(self, behind: int) -> None:
-        """Deliver a receipt for all records except the last few."""
+        """Deliver a receipt for all records except the latest `behind` records."""
         through = self.lock.journal.next_counter - 1 - behind
         if through <= self.lock.journal.through:
             return

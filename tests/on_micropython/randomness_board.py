@@ -1,7 +1,8 @@
-"""Run by MicroPython: one boot of a lock whose chip's generator gives the same numbers after each boot.
+"""Run by MicroPython: one boot of a lock. After each boot the chip's generator gives the same numbers.
 
-Arguments: `enrol` or `boot`. For a boot also `secret`, to draw as the firmware does, or `nothing`, to draw from the
-chip's generator alone. Prints one line of JSON: each number drawn, in hex, by its purpose.
+The first argument is `enrol` or `boot`. For `boot`, the second argument is `secret`, to draw numbers as the firmware
+does, or `nothing`, to draw them only from the chip's generator. Prints one line of JSON: each number drawn, in hex, by
+its purpose.
 """
 
 import json
@@ -29,7 +30,7 @@ drawn = [0]
 
 
 def repeating(length: int) -> bytes:
-    """The chip's generator: its stream starts from the beginning at each boot."""
+    """Return bytes like the chip's generator, but from a stream that starts from the beginning at each boot."""
     stream = b""
     while len(stream) < length:
         drawn[0] += 1
@@ -38,7 +39,7 @@ def repeating(length: int) -> bytes:
 
 
 def everything(own: identity.Identity, store: Store) -> "dict[str, bytes]":
-    """Draw a number of each kind that the lock draws."""
+    """Draw one number for each purpose for which the lock draws numbers."""
     admission = Admission(crypto, own)
     admission.prepare()
     link = admission._ephemeral
@@ -61,7 +62,7 @@ def everything(own: identity.Identity, store: Store) -> "dict[str, bytes]":
 
 
 def main(what: str, under: str) -> "dict[str, Any]":
-    """Enrol the lock, or boot it and draw."""
+    """Enrol the lock, or boot it and draw numbers."""
     setattr(generator, "urandom", repeating)  # noqa: B010  on a module that says it is a function of os
     store = Store(mount())
     if what == "enrol":

@@ -1,8 +1,9 @@
-"""Run by MicroPython: the power is cut at each flash operation by which a boot takes its secret, before it and in the
-middle.
+"""Run by MicroPython. A boot takes its secret with several flash operations. The power is cut before and in the middle
+of each of these operations.
 
-The chip's generator is stuck. Prints one line of JSON: the number of these operations, and for each life the numbers
-drawn, in hex: in two boots before the cut, in the boot that was cut (null if it drew none), and in two boots after it.
+The chip's generator always gives the same bytes. Prints one line of JSON: the number of operations, and a list of
+numbers in hex for each cut. The list has the numbers drawn in two boots before the cut, in the boot that was cut (null
+if it drew no number), and in two boots after the cut.
 """
 
 import json
@@ -20,7 +21,7 @@ BLOCKS = 8
 
 
 def boot(flash: MemoryFlash) -> "str | None":
-    """Mount, take a secret and draw. None if the power went before a number was drawn."""
+    """Mount the flash, take a secret and draw a number. Return None if the power was cut before a number was drawn."""
     setattr(generator, "urandom", lambda length: b"\x55" * length)  # noqa: B010  a chip that is stuck
     generator.begin(b"")
     try:
@@ -37,7 +38,7 @@ def boot(flash: MemoryFlash) -> "str | None":
 
 
 def main() -> None:
-    """Boot, cut at every operation, boot again."""
+    """Boot, cut the power at each operation, and boot again."""
     whole = MemoryFlash(BLOCKS)
     vfs.VfsLfs2.mkfs(whole)
     before = [boot(whole), boot(whole)]
@@ -56,7 +57,7 @@ def main() -> None:
                 left.apply(log[done][1], log[done][2], True)
             cut = last if done == len(log) else None
             lives.append((before[0], before[1], cut, boot(left), boot(left)))
-    # And with cuts while the firmware runs, so that a number that it still draws counts too.
+    # Also cut the power while the firmware runs, so that a number that it draws in spite of the cut counts too.
     for operations in range(len(log) + 1):
         left = MemoryFlash(BLOCKS, start)
         left.power = [operations]

@@ -1,9 +1,9 @@
-"""Run by either runtime: a phone's connection ends at one moment of its tap, at each moment in turn, in one of the
-modes.
+"""Run by either runtime. A phone's connection ends during its tap, once at each possible moment, in one of the modes.
 
-After each moment the tap must have ended with the right answer or as a lost connection, the link's service must be
-there, and the next phone must be served. Argument: "server" or "client"; or "memory": then there is no memory to read
-one of the phone's writes, each write in turn. Prints how many moments or writes there were, and what was wrong.
+After each end, the tap must have ended with the right answer or as a lost connection, the link's service must still be
+registered, and the next phone must be served. The argument is "server", "client" or "memory". With "memory" the
+connection does not end; instead there is no memory to read one of the phone's writes, once for each write. Prints the
+number of moments or writes, and the errors.
 """
 
 import asyncio
@@ -205,7 +205,7 @@ class Stack:
 
 
 async def tap(radio: Radio, mode: str) -> "str | None":
-    """One tap. Returns None if the answer was right, otherwise the error code."""
+    """Do one tap. Return None if the answer was right, otherwise the error code."""
     own: Session
     own = ServerSession(radio, SERVICE, 1000, bytes(16)) if mode == "server" else ClientSession(radio, SERVICE, 1000)
     try:
@@ -215,7 +215,7 @@ async def tap(radio: Radio, mode: str) -> "str | None":
         try:
             await own.farewell(GOODBYE)
         except (TransportError, OSError) as error:
-            assert answer == RESPONSE, error  # the phone may be gone: its answer has arrived
+            assert answer == RESPONSE, error  # the phone may be gone, because its answer has arrived
     except TransportError as error:
         return error.code
     finally:
@@ -227,7 +227,7 @@ async def tap(radio: Radio, mode: str) -> "str | None":
 
 
 async def one(mode: str, when: int) -> int:
-    """Run the story with the end at moment `when`, or never for 0. Returns how many moments it had."""
+    """Run the story, and end the connection at moment `when`, or never if it is 0. Return the number of moments."""
     stack = Stack()
     radio = Radio(stack, service)
     told: list[int] = []
@@ -239,7 +239,7 @@ async def one(mode: str, when: int) -> int:
     if mode == "memory":
         stack.unread = when
         code, count = await tap(radio, "server"), stack.reads
-        # The first write is State = 01. A phone that is disconnected because of it connects again.
+        # The first write is State = 01. If the lock cannot read it, it disconnects the phone, which connects again.
         assert code == ("ble.memory" if when > 1 else None), code
     else:
         MOMENTS.begin(when, stack.end)
