@@ -51,7 +51,7 @@ def number(least: float, most: float) -> Callable[[str], float]:
 
 
 def text(given: str) -> str:
-    """Type of an argument that is text. It refuses bytes that are not valid text, which a terminal can send."""
+    """Type of an argument that is text. It refuses bytes from a terminal that are not valid text."""
     try:
         given.encode()
     except UnicodeEncodeError:
@@ -72,8 +72,8 @@ def host(given: str) -> str:
 def make_folder(path: Path, argument: str, empty: bool = False) -> None:
     """Make the folder `path`, given by `argument`, and check that files can be written there.
 
-    Called before hours of work whose results will be written to the folder. Raises ConfigError `file.folder` if the
-    folder cannot be used, `file.used` if `empty` is true and the folder is not empty.
+    Commands check this before they begin hours of work. Raises ConfigError `file.folder` if the folder cannot be used,
+    `file.used` if `empty` is true and the folder is not empty.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -88,7 +88,7 @@ def make_folder(path: Path, argument: str, empty: bool = False) -> None:
 
 
 def writable(path: Path, argument: str) -> None:
-    """Check that a file can be made at `path`, given by `argument`. Raises ConfigError `file.folder` if it cannot."""
+    """Check that a file can be made at `path`, given by `argument`. Raises ConfigError `file.folder` if not."""
     try:
         with tempfile.TemporaryFile(dir=path.parent):
             pass

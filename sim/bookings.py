@@ -1,4 +1,4 @@
-"""Sends statements of the platform and the province to the lock of one door, and any other statement by a courier."""
+"""Sends statements to the lock of one door: those of platform and province, and any others by a courier."""
 
 import asyncio
 from collections.abc import Callable, Sequence

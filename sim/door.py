@@ -164,8 +164,8 @@ class Door:
             return any(line.event == "tap.start" for line in self.lock.console[before:])
 
         def in_vain() -> bool:
-            # By now the reader has looked at the empty field several times. A tap that had begun would have been
-            # reported on the console before that.
+            # By now the phone has left, and the reader has looked at the empty field several times. If the tap had
+            # begun, the console would already say so.
             return at_the_reader and self.reader.antenna.counts.looks >= looks + SWAP_LOOKS
 
         await self.until("the lock notices", lambda: begun() or in_vain() or self.lock.ended)

@@ -10,7 +10,8 @@ The library's output is used unchanged. A caller has to know these quirks of pym
   level down. The library writes the tags into the caller's nested values, so `issue` passes it a copy.
 - The library fails on a list of text, except under the name `nationality`. A tuple works, and becomes the same CBOR
   array.
-- A device key given as PEM loses leading zero bytes of its coordinates. A key given as COSE labels, as here, does not.
+- A device key given as PEM loses leading zero bytes of its coordinates. A key given as COSE labels keeps these bytes,
+  so `issue` uses COSE labels.
 - The argument `status` of `new` is written beside the documents. The argument `revocation` is written into the
   MobileSecurityObject, which is the place that ISO/IEC 18013-5 requires.
 - The x5chain contains exactly the certificates that the caller gives. Here it contains only the document signer, and

@@ -15,8 +15,8 @@ from sim.lock_console import ConsoleLine, LockConsole
 BOOT_SCRIPT = ROOT / "sim" / "board" / "start.py"
 ENROL_SCRIPT = ROOT / "sim" / "board" / "enrol.py"
 NEEDED_TO_ENROL = ("MOORING_FLASH", "MOORING_RADIO")
-"""Variables of a lock's environment that enrolment needs. MOORING_BOARD is not among them, because enrolment is no boot
-and must not appear on the board bus."""
+"""Variables of a lock's environment that enrolment needs. MOORING_BOARD is not among them. Enrolment is not a boot, so
+it must not appear on the board bus."""
 
 
 class Lock(Protocol):
@@ -146,7 +146,7 @@ class LockProcess:
 def enrolment_request(said: str, shown: str) -> bytes:
     """Return the request in the output `said` of `sim.board.enrol`.
 
-    Raises ConfigError `lock.enrolment`, whose message has `shown`, if there is no request.
+    Raises ConfigError `lock.enrolment` if there is no request. The error's message contains the end of `shown`.
     """
     words = said.split()
     if len(words) < 2 or words[-2] != "request":

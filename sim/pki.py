@@ -31,7 +31,7 @@ class Identity:
 
     @property
     def private(self) -> bytes:
-        """The private scalar as big-endian bytes, as many as the curve's size."""
+        """The private scalar in big-endian bytes. Its length is that of the curve's coordinates."""
         return self.key.private_numbers().private_value.to_bytes((self.key.key_size + 7) // 8, "big")
 
     @property

@@ -5,15 +5,16 @@ import socket
 from typing import Final
 
 ORDINARY: Final = range(10240, 32768)
-"""Ports below those of outgoing connections, which begin at 32768 on Linux and at 49152 on macOS. An outgoing
-connection could take a higher port between two starts of a program. A client that connects too early could even reach
-itself."""
+"""Ports that are lower than the ports of outgoing connections. Outgoing connections use ports from 32768 on Linux and
+from 49152 on macOS. Such a connection could take the port of a program between two starts of the program. A client that
+connects too early could even reach itself."""
 
 
 class ReservedPort:
     """A free loopback port from the range `among`. Nobody else can reserve this port until `close` is called.
 
-    The bound UDP port of the same number marks it as reserved. Any end of this process frees that UDP port.
+    The bound UDP port of the same number marks this port as reserved. When this process ends in any way, the UDP port
+    becomes free.
     """
 
     def __init__(self, among: range = ORDINARY) -> None:

@@ -178,7 +178,7 @@ class Site:
     # --- what came of it ---------------------------------------------------------------------------------------------
 
     def duplicates(self) -> int:
-        """Number of surplus registrations that the province holds for the same guest, stay and lock."""
+        """Number of check-ins at the province that repeat an earlier check-in of the same guest, stay and lock."""
         check_ins = [(r.lock_id, r.grant_id, r.guest) for r in self.province.registrations(CHECK_IN)]
         return len(check_ins) - len(set(check_ins))
 

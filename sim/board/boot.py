@@ -78,7 +78,7 @@ def boot() -> None:
             from sim.board import hostile_radio
 
             hostile_radio.plant(int(hostile))
-        bluetooth.BLE().active(True)  # first, as the chip's main.py does
+        bluetooth.BLE().active(True)  # switch the radio on first, as the chip's main.py does
     fault = os.getenv("MOORING_FAULT")
     if fault:
         from sim.board import faults

@@ -21,7 +21,7 @@ class Operations:
 
     @property
     def total(self) -> int:
-        """Number of programs and erases. If the run is repeated, MOORING_POWER_CUT can be any number up to this one."""
+        """Number of programs and erases. To cut the power in a repeated run, MOORING_POWER_CUT must not be higher."""
         return self.programs + self.erases
 
 
@@ -70,7 +70,7 @@ def operations(path: Path) -> Operations:
 
 
 def power_was_cut(status: int) -> bool:
-    """Is `status`, a returncode as in `subprocess`, that of a board whose power was cut?
+    """Return whether `status` shows that a board's power was cut. `status` is a returncode as in `subprocess`.
 
     The CPython runtime then exits with 66. MicroPython cannot exit without cleaning up, so SIGPWR ends its process.
     """

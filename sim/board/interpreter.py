@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 STAND_INS = ROOT / "sim" / "board" / "modules"
 HEAP = "512k"
-"""Heap of the lock. Objects here are twice as large as on the chip, so this heap corresponds to a smaller one there."""
+"""Heap of the lock. Objects are twice as large here as on the chip, so a smaller heap on the chip holds as many."""
 SOURCES_HEAP = "768k"
 """Heap of the lock if there is no compiler for this machine. Sources need more heap than compiled modules."""
 

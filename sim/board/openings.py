@@ -25,7 +25,7 @@ from sim.board.memory_flash import MemoryFlash
 class Durable:
     """The flash operation that made an opening durable.
 
-    `counter` is that of the opening's record, or None if the opening was counted in the tally instead.
+    `counter` is the counter of the opening's record, or None if the opening was counted in the tally instead.
     """
 
     event: BoardEvent
@@ -34,7 +34,7 @@ class Durable:
 
 @dataclass(frozen=True)
 class Opening:
-    """An opening of the strike, and the flash operation that recorded it before, or None if it was not recorded."""
+    """An opening of the strike. `durable` is the flash operation that recorded it before, or None if none did."""
 
     moved: BoardEvent
     durable: Durable | None

@@ -98,7 +98,8 @@ def _read(path: str) -> "list[Any]":
 def _main(path: str) -> None:
     from firmware import crypto
 
-    # Compiling the modules left garbage all over the heap. Collect it, because large objects need large free blocks.
+    # Compiling the modules left garbage all over the heap. This garbage is collected here, because large objects need
+    # large free blocks.
     gc.collect()
     try:
         inputs = _read(path)

@@ -1,4 +1,4 @@
-"""Sites with more than one door."""
+"""Scenarios of sites with more than one door."""
 
 from protocol.record import CHECK_IN, ENTRY
 from sim.edge import Edge

@@ -1,4 +1,4 @@
-"""Events that the door itself reports, with or without a guest."""
+"""Scenarios of events that the door itself reports, with or without a guest."""
 
 from edge_agent.counted import counted
 from firmware.boards import esp32_c6_devkitc_1 as pins

@@ -102,7 +102,7 @@ def part_fault(chance: random.Random, phone: str) -> PartFault:
 
 
 class Crew:
-    """The guests of one stay, who have different phones, a stranger, and the door."""
+    """The people at one door: guests of one stay with different phones, and a stranger."""
 
     def __init__(
         self, site: Site, guests: list[Visitor], over_ble: Visitor, stranger: Visitor, bluetooth: BleProcess
@@ -161,7 +161,7 @@ async def _attempt(noisy: Callable[[], Awaitable[bool]], tally: Tally) -> None:
 async def crew(site: Site) -> AsyncIterator[Crew]:
     """Make a crew of three guests of one stay and a stranger.
 
-    The guest who uses BLE has the Bluetooth of the phone in a separate process.
+    The guest who uses BLE has a phone whose Bluetooth runs in a separate process.
     """
     static = site.visitor()
     negotiating = site.visitor(issuer.RESIDENT_ID, "mac")

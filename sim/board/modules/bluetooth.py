@@ -4,8 +4,8 @@ This module holds the values and buffers that NimBLE holds on the chip. All that
 `sim.radio.lock_radio` (MOORING_RADIO=host:port) in small binary frames, without waiting for answers. Events come back
 on the same socket. An asyncio task passes them to the irq handler, so a running event loop is needed. As on the chip:
 - A value is cut to the size of its buffer, which is 20 bytes by default. A subscription is not reported.
-- The next connection gets the handle of an ended one. But the host never uses its own handles twice, so late events of
-  an old connection do not reach a new one.
+- A new connection gets the handle of an ended connection. But the host never uses its own handles twice, so late events
+  of the ended connection do not reach the new one.
 - Notifications and writes without response fail with ENOMEM while the stack has no free buffer.
 - Registering services fails with EBUSY during any connection, advertising, scan or connection attempt.
 - A non-int handle raises TypeError. Event data is valid only inside the irq handler. A handler that raises is removed.

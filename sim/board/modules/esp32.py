@@ -148,8 +148,8 @@ class Partition:
             self._flash.line.report(offset=sector - self._offset, data=None)
 
     def ioctl(self, op, arg):
-        """Do operation `op`: 1, 2, 3 (init, deinit, sync) return 0, 4 returns the number of blocks, 5 returns the block
-        size, 6 erases block `arg`."""
+        """Do operation `op`. Operations 1, 2 and 3 (init, deinit, sync) only return 0. Operation 4 returns the number
+        of blocks. Operation 5 returns the block size. Operation 6 erases block `arg`."""
         if op == 4:
             return self._size // self._block
         if op == 5:

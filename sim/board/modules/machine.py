@@ -136,7 +136,7 @@ def _take_or_stop(loop, connection):
 
 
 class PWM:
-    """As `machine.PWM`. The frequency is in Hz. The duty is from 0 to 65535, or from 0 to 1023 for `duty`.
+    """As `machine.PWM`. `freq` is in Hz, `duty_u16` is from 0 to 65535, and `duty` is from 0 to 1023.
 
     Changes are reported.
     """
@@ -265,7 +265,7 @@ class UART(io.IOBase if _MICROPYTHON else object):
         self._socket.close()
 
     def irq(self, handler=None, trigger=0, hard=False):
-        """Call `handler(uart)` when bytes are read, while the chip calls it when they arrive.
+        """Call `handler(uart)` when bytes are read. The chip calls the handler when bytes arrive.
 
         As on the ESP32, only a soft interrupt is possible.
         """
@@ -364,7 +364,7 @@ def reset_cause():
 
 
 def unique_id():
-    """Return six bytes: those in MOORING_UNIQUE_ID, which is in hex, or a fixed value if it is not set."""
+    """Return the six bytes that MOORING_UNIQUE_ID gives in hex, or a fixed value if this variable is not set."""
     return bytes.fromhex(os.getenv("MOORING_UNIQUE_ID") or "6d6f6f72696e")
 
 
