@@ -20,7 +20,6 @@ from edge_agent import config, database, inventory, log, status
 from edge_agent.agent import Agent
 from edge_agent.counted import counted
 from edge_agent.notify import Notifier
-from protocol import VERSION
 from protocol.command_line_cpython import DONE, INTERRUPTED, NO, UNUSABLE, Parser, error_line, failure
 from protocol.errors import ConfigError, MooringError, StorageError
 
@@ -101,7 +100,7 @@ def parser() -> Parser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    top.add_argument("--version", action="version", version=f"mooring-edge {VERSION}")
+    top.add_version("mooring-edge")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def add(name: str, text: str, with_json: bool = True) -> argparse.ArgumentParser:

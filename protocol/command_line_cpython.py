@@ -6,6 +6,8 @@ docs/commands.md describes this form. Nothing is printed here, because each comm
 import argparse
 from typing import Any, NoReturn
 
+from protocol import VERSION
+
 DONE, NO, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
 """Exit codes with one meaning in every command. 130 is 128 plus the number of SIGINT, as in every shell."""
 
@@ -15,6 +17,10 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"allow_abbrev": False, **options})
+
+    def add_version(self, name: str) -> None:
+        """Add `--version`, which prints `name` and the version of Mooring."""
+        self.add_argument("--version", action="version", version=f"{name} {VERSION}", help="print the version, and end")
 
     def error(self, message: str) -> NoReturn:
         """End the program with UNUSABLE."""

@@ -55,6 +55,7 @@ def parser() -> Parser:
     top = Parser(
         prog="python -m sim", description="Mooring in software: doors, all that is around them, and what can go wrong."
     )
+    top.add_version("sim")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     listing = commands.add_parser("list", help="list the scenarios, with what happens in each")

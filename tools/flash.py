@@ -210,6 +210,7 @@ def parser() -> Parser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    top.add_version("flash.py")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def add(name: str, act: object, summary: str, detail: str = "") -> argparse.ArgumentParser:

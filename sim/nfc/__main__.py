@@ -90,6 +90,7 @@ def parser() -> Parser:
         description="A virtual PN532 on its own, for any program that speaks to such a chip. It prints the path of its "
         "serial port, or the port it listens on, and then the outcome of each tap. It runs until interrupted.",
     )
+    top.add_version("sim.nfc")
     top.add_argument(
         "--tcp", type=whole_number(0, 65535), metavar="PORT", help="listen on this port (0: any) instead of a pty"
     )

@@ -40,6 +40,7 @@ def parser() -> Parser:
         prog="python -m sim.province",
         description="A stand-in for the province, the only party that can open records.",
     )
+    top.add_version("sim.province")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     show = commands.add_parser(
         "show",

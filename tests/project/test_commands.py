@@ -12,6 +12,7 @@ import edge_agent.__main__ as edge
 import sim.__main__ as simulator
 import sim.nfc.__main__ as chip
 import sim.province.__main__ as province
+from protocol import VERSION
 from protocol.command_line_cpython import DONE, INTERRUPTED, NO, UNUSABLE, Parser, error_line
 from tests.support.sources import ROOT
 from tools import flash
@@ -59,6 +60,13 @@ def test_a_command_line_that_cannot_be_understood_is_one_line_and_code_2(
     said = capsys.readouterr()
     assert (ended.value.code, said.out) == (UNUSABLE, "")
     assert LINE.fullmatch(said.err) and said.err.startswith("command.usage: ") and said.err.endswith("--help.\n")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_tells_the_one_version_of_mooring(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        COMMANDS[name][0](["--version"])
+    assert ended.value.code == DONE and capsys.readouterr().out.split()[1:] == [VERSION]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
