@@ -1,1 +1,1 @@
-"""Measurements, run by `make bench`. They print costs; limits are tested elsewhere."""
+"""Measurements, run by `make bench`. They print costs. Other tests check limits."""

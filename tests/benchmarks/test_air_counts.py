@@ -1,7 +1,7 @@
-"""What a check-in sends over NFC, over BLE and over the line to the chip, and how long that takes.
+"""The cost of a check-in over NFC, over BLE and on the line to the chip: frames, bytes, round trips and time.
 
-Frames, bytes and round trips are counted. Times are computed from these counts, because waits depend on this machine.
-Cryptography takes no time here. Each table ends with the theoretical minimum.
+Frames, bytes and round trips are counted. Times are computed from these counts, because real waits depend on the
+machine that runs the test. Cryptography takes no time here. Each table ends with the theoretical minimum.
 """
 
 import asyncio
@@ -30,15 +30,16 @@ from tests.support.ble_world import BleWorld, ble_world
 _CN = Profile.parse(PROFILES["CN"])
 _ORDER = [_CN.request(types) for types in _CN.requests]
 _FIRST, _SECOND, _FOURTH = _ORDER[:1], _ORDER[:2], _ORDER[:4]
-"""The requests in one session to a wallet that has the first type of the order, the second, or the fourth."""
+"""The requests in one session. The wallet has the first, the second or the fourth document type of the order."""
 _ITEMS = [_CN.request([issuer.MDL])]
 _REST = [_CN.request([doc_type for types in _CN.requests[1:] for doc_type in types])]
-"""All types but the first in one request, as at the second tap of a wallet that ended the first session early."""
+"""One request for all types except the first. It is sent at the second tap if the wallet has ended the first session
+early."""
 
 
 @dataclass
 class Measured:
-    """One check-in, from the activation of the card to the answer to the last message."""
+    """The counts of one check-in, from the activation of the card to the answer to the last message."""
 
     apdus: int
     frames: int
@@ -49,7 +50,7 @@ class Measured:
     apdu_bytes: int
 
     def on_air(self, rate: int) -> float:
-        """Milliseconds on the air alone: every bit, and the pause between two frames that the standard prescribes."""
+        """Return the milliseconds on the air only: all bits, and the prescribed pauses between frames."""
         size = (self.out + self.back) / self.frames
         return (
             1000
@@ -59,7 +60,7 @@ class Measured:
 
 
 def measure(phone: Phone, requests: Any = _ITEMS, baudrate: int = 921600, rate: int = 106) -> Measured:
-    """A read at real speeds, on virtual time."""
+    """Measure a read at real speeds, in virtual time."""
 
     async def story() -> Measured:
         async with scene.board(paced=True, traits=Traits(rates=0x33)) as board:
@@ -86,7 +87,7 @@ def measure(phone: Phone, requests: Any = _ITEMS, baudrate: int = 921600, rate: 
 
 
 def measure_own_frames(habits: Habits) -> Measured:
-    """The same read, but the chip does ISO-DEP by itself, in frames of 64 bytes."""
+    """Measure the same read, but with a chip that does ISO-DEP by itself, in frames of 64 bytes."""
     _, direct = tap.touch(tap.phone(habits=habits), max_command=255, max_response=256)
     tap.run(tap.read_mdoc(direct, *_ITEMS))
 
@@ -139,8 +140,8 @@ def test_the_cost_of_a_check_in_on_the_air() -> None:
         slow, fast = (measure(tap.phone(), _ITEMS, baudrate, rate) for baudrate in (115200, 921600))
         print(f"{f'at {rate} kbit/s on the air':<26}{slow.seconds * 1000:>10.0f}{fast.seconds * 1000:>10.0f}")
     one = cases["licence alone"]
-    # The minimum: each APDU in as few blocks of 253 bytes as possible, with an acknowledgement for every block but the
-    # last of its APDU acknowledged. RATS and its answer come on top, once.
+    # The minimum has as few blocks of 253 bytes as possible for each APDU. Every block of an APDU except the last one
+    # is acknowledged. RATS and its answer are not included.
     frames = least_frames(tap.phone())
     floor = Measured(one.apdus, frames, one.apdu_bytes + frames * (1 + CRC_SIZE), 0, 0, 0, 0)
     print(f"\nfloor for a check-in's APDUs: {frames} frames, {floor.on_air(106):.0f} ms; ours: {one.frames}, with RATS")
@@ -156,7 +157,7 @@ def test_the_cost_of_a_check_in_on_the_air() -> None:
 
 
 def least_frames(phone: Phone) -> int:
-    """Blocks for the APDUs of a read, computed from their lengths."""
+    """Return the number of blocks for the APDUs of a read, computed from the lengths of the APDUs."""
     _, direct = tap.touch(phone)
     tap.run(tap.read_mdoc(direct, *_ITEMS))
     return sum(2 * -(-len(command) // 253) + 2 * -(-len(response) // 253) - 2 for command, response in direct.exchanges)
@@ -165,15 +166,17 @@ def least_frames(phone: Phone) -> int:
 # --- BLE -------------------------------------------------------------------------------------------------------------
 
 _REQUESTS = {0x02, 0x04, 0x06, 0x08, 0x0A, 0x0C, 0x10, 0x12}
-"""ATT opcodes that have an answer. The next one waits for it."""
+"""ATT opcodes of requests. The next request must wait for the answer to the previous request."""
 _LONGEST_PACKET = 251
 _PACKET_MS = (_LONGEST_PACKET + 14) * 8 / 1000 + 0.15 + 0.08 + 0.15
-"""A full data packet at 1 Mbit/s, the pause, the empty packet that acknowledges it, the pause (Core, Vol 6, Part B)."""
+"""Time for a full data packet at 1 Mbit/s, a pause, the empty packet that acknowledges the data packet, and a pause
+(Core, Vol 6, Part B)."""
 
 
 @dataclass
 class OnBle:
-    """One read over BLE: ATT requests, parts each way, bytes of all ATT packets with their L2CAP headers."""
+    """The counts of one read over BLE. `requests` is the number of ATT requests; `parts_out` and `parts_back` are the
+    numbers of parts to and from the phone. `size` is the bytes of all ATT packets with their L2CAP headers."""
 
     mtu: int
     requests: int
@@ -183,7 +186,7 @@ class OnBle:
 
     @property
     def packets(self) -> int:
-        """Link layer packets, for the parts alone. The phone's are as long as possible."""
+        """Number of link layer packets for the parts only. The phone's parts are as long as possible."""
         ours, theirs = parts.part_size(self.mtu), min(self.mtu - 3, parts.LONGEST_PART)
         return sum(
             count * -(-(size + 7) // _LONGEST_PACKET)
@@ -191,14 +194,15 @@ class OnBle:
         )
 
     def milliseconds(self, interval_ms: int, requests: int | None = None) -> float:
-        """A request and its response take one connection interval. As many parts as fit share one interval."""
+        """Return the time in milliseconds. A request and its response take one connection interval. As many parts as
+        possible share one interval."""
         asked = self.requests if requests is None else requests
         return interval_ms * (asked + -(-self.packets // max(1, int(interval_ms / _PACKET_MS))))
 
 
 _FLOOR = {"central": 8, "peripheral": 7}
-"""The least number of requests, by the phone's mode: MTU, service, characteristics, the descriptor of each of the two
-that notify, two subscriptions; and Ident, if the phone is the client."""
+"""Minimum number of requests, by the phone's mode. The requests are: MTU, service, characteristics, one descriptor for
+each of the two characteristics that notify, two subscriptions, and, if the phone is the client, Ident."""
 
 
 async def _on_ble(world: BleWorld, mode: Mode, mtu: int) -> OnBle:
@@ -230,8 +234,8 @@ def test_the_cost_of_a_check_in_over_ble() -> None:
                         for interval in (15, 30)
                     )
                     print(f"{name:<24}{mtu:>5}{one.requests:>10}{parts:>10}{one.size:>7}{times}")
-                    # Two discoveries need one more request each, to learn that there is no more; at MTU 23 the answers
-                    # do not fit.
+                    # Two discoveries need one more request each, to learn that there are no more results. At MTU 23 the
+                    # results do not fit into one answer, so more requests are needed.
                     assert one.requests <= least + (2 if mtu > 23 else 5)
 
     asyncio.run(story())

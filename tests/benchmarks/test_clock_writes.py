@@ -1,4 +1,4 @@
-"""How much the clock's floor writes to flash, on the real littlefs, in a file system as full as a lock's."""
+"""The cost of writing the clock's floor to flash, on the real littlefs. The file system is as full as on a lock."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""How long the lock's cryptography takes on this machine's interpreter, and how much heap it keeps."""
+"""The time that the lock's cryptography takes on this machine's interpreter, and the heap that it keeps."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Write amplification: everything that an opening writes to flash, on the real littlefs and interpreter."""
+"""Write amplification: all bytes that an opening writes to flash, on the real littlefs and interpreter."""
 
 import json
 import subprocess
@@ -9,15 +9,16 @@ from sim.board import interpreter
 from sim.board.interpreter import ROOT
 
 PROGRAMMED, ERASED = 1.5, 0.25
-"""Limits: bytes programmed per byte of record, and blocks of 4 KB erased per record."""
+"""The limits for bytes programmed per byte of record, and for 4 KB blocks erased per record."""
 
 
 APART = 0.17
-"""Hours between two openings. Sooner openings are counted instead of recorded, and write less."""
+"""Hours between two openings. If openings follow sooner, they are counted instead of recorded, and write less."""
 
 
 def measure(openings: int, every: int, hours: float = APART, sectors: int = 64) -> dict[str, int]:
-    """What so many openings write, with a receipt after each `every` of them, and `hours` between two openings."""
+    """Measure the writes of `openings` openings, with a receipt after every `every` openings and `hours` between two
+    openings."""
     lock = interpreter.find()
     script = ROOT / "tests" / "on_micropython" / "flash_writes_board.py"
     command = [lock.program, "-X", "heapsize=16m", str(script), *map(str, (openings, every, hours, sectors))]
@@ -28,7 +29,7 @@ def measure(openings: int, every: int, hours: float = APART, sectors: int = 64) 
 
 
 def amplification(came: dict[str, int]) -> tuple[float, float]:
-    """(bytes programmed per byte of record, blocks erased per record), for both partitions."""
+    """Return (bytes programmed per byte of record, blocks erased per record), for both partitions together."""
     programmed = came["journal_programmed"] + came["littlefs_programmed"]
     erased = came["journal_erased"] + came["littlefs_erased"]
     return programmed / came["record_bytes"], erased / came["records"]

@@ -1,4 +1,4 @@
-"""What each way to re-enter costs the lock: point multiplications, and commands on the air."""
+"""The lock's cost for each way to come back into the room: point multiplications, and commands on the air."""
 
 from collections import Counter
 from pathlib import Path
@@ -10,11 +10,12 @@ from tests.support.counting import CountingCrypto
 from tests.support.doorway import Doorway
 
 MULTIPLICATIONS = {"verify": 2, "sign": 1, "generate": 1, "ecdh": 1, "public": 1}
-"""Multiplications of a point by a scalar. The two of a verification are done together and cost about 1.25."""
+"""Number of multiplications of a point by a scalar in each function. The two multiplications of a verification are done
+together, and cost as much as about 1.25 multiplications."""
 
 
 def multiplications(calls: Counter[str]) -> int:
-    """The sum over these calls."""
+    """Return the number of multiplications in all these calls."""
     return sum(times * calls[name] for name, times in MULTIPLICATIONS.items())
 
 
@@ -27,7 +28,7 @@ def test_the_cost_of_coming_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     rows = []
 
     def visit(name: str, come: Any, idle: int, by_phone: bool = True) -> None:
-        doorway.run(3600)  # sooner entries would be counted instead of recorded
+        doorway.run(3600)  # if an entry followed sooner, it would be counted instead of recorded
         doorway.lock.commitment_keys.of(doorway.platform.public)  # once after each boot
         counting.calls.clear()
         come()
@@ -36,7 +37,8 @@ def test_the_cost_of_coming_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         whole = multiplications(counting.calls)
         rows.append((name, commands, counting.calls["verify"], whole, whole - idle))
 
-    # Done while the door is idle: a key and an ECDH to encapsulate the record, and the session's key.
+    # `idle` is the number of multiplications done while the door is idle: a key and an ECDH to encapsulate the record,
+    # and in a session with a document, the key of the session.
     visit("check-in", lambda: doorway.tap(guest.phone), 3)
     doorway.reboot()
     visit("ID, after a power cut", lambda: doorway.tap(guest.plain_phone), 3)
