@@ -3,9 +3,12 @@
 Both are configured to keep nothing over a restart, because nothing in Mooring may depend on a broker's memory.
 
 Experiments showed that rumqttd 0.20 differs from Mosquitto as follows. The clients here allow for these differences:
+
 - The router of rumqttd panics when a session returns with unacknowledged messages of a shared subscription. The port
   still accepts connections, but clients get no answer. So clients use a clean start and no session expiry.
+
 - rumqttd drops a client that acknowledges out of order, and it ignores a client's Receive Maximum.
+
 - When a consumer goes away, its unacknowledged messages go to no other consumer. So only a receipt ends custody.
 """
 

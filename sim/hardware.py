@@ -41,8 +41,8 @@ async def assembled(
 ) -> AsyncIterator[Hardware]:
     """Build and connect the devices of a door, with their files in `folder`. The lock is new and switched off.
 
-    address: Bluetooth address of the lock's radio. board: settings of the stand-ins for the board's hardware.
-    lingers: see `sim.nfc.antenna.Antenna`.
+    `address` is the Bluetooth address of the lock's radio. `board` has the settings of the stand-ins for the board's
+    hardware. `lingers` is explained at `sim.nfc.antenna.Antenna`.
     """
     async with AsyncExitStack() as stack:
         radio = await stack.enter_async_context(LockRadio(air, address).listening())

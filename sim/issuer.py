@@ -6,14 +6,19 @@ The library's output is used unchanged. A caller has to know these quirks of pym
   whichever is later. `validUntil` becomes the end of the second date. So a credential that expired yesterday has a
   `validFrom` and a `signed` after its `validUntil`. No issuer would sign such a credential, but verifiers must refuse
   it all the same.
+
 - Elements named birth_date, expiry_date, issue_date and issuance_date become full-dates (tag 1004), at the top and one
   level down. The library writes the tags into the caller's nested values, so `issue` passes it a copy.
+
 - The library fails on a list of text, except under the name `nationality`. A tuple works, and becomes the same CBOR
   array.
+
 - A device key given as PEM loses leading zero bytes of its coordinates. A key given as COSE labels keeps these bytes,
   so `issue` uses COSE labels.
+
 - The argument `status` of `new` is written beside the documents. The argument `revocation` is written into the
   MobileSecurityObject, which is the place that ISO/IEC 18013-5 requires.
+
 - The x5chain contains exactly the certificates that the caller gives. Here it contains only the document signer, and
   not the root.
 """

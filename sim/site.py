@@ -63,10 +63,11 @@ It must be shorter than the 250 ms for which the driver waits for the chip's ans
 class Plan:
     """The parts of a site. Its doors are assigned to its listings in turn.
 
-    edges: for each edge agent, the numbers (from 1) of the doors that it serves. fittings: the hardware wired to each
-    lock. board: settings of the stand-ins for each board's hardware. profile: id of the jurisdiction's profile.
-    offset: number of seconds by which the site's time is ahead of this machine's. threads: if true, the locks run as
-    threads of this process, on CPython. Otherwise each lock is a process.
+    `edges` has, for each edge agent, the numbers (from 1) of the doors that the agent serves. `fittings` is the
+    hardware wired to each lock. `board` has the settings of the stand-ins for each board's hardware. `profile` is the
+    id of the jurisdiction's profile. `offset` is the number of seconds by which the site's time is ahead of this
+    machine's. If `threads` is true, the locks run as threads of this process, on CPython. Otherwise each lock is a
+    process.
     """
 
     doors: int = 1

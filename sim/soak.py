@@ -35,7 +35,7 @@ FINISHED = 0.99
 
 @dataclass
 class Batch:
-    """The results of some seeds of one scenario. broken: the seeds that did not keep a promise, each with the error."""
+    """The results of some seeds of one scenario. `broken` has each seed that failed, with a text that says why."""
 
     scenario: str
     seeds: int = 0

@@ -29,8 +29,8 @@ _COLOURS = {"phone": "yellow", "lock": "cyan", "edge": "blue", "MQTT": "magenta"
 class Moment:
     """One line of the timeline.
 
-    at: monotonic time in seconds at the end of the moment. took: length of the moment in milliseconds, if known.
-    after: names of the moments that caused this one.
+    `at` is the monotonic time in seconds at the end of the moment. `took` is the length of the moment in milliseconds,
+    if known. `after` has the names of the moments that caused this one.
     """
 
     name: str

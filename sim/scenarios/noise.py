@@ -34,11 +34,11 @@ DEAF = 0.02
 class Tally:
     """The results of guests' taps. A tap counts once, even if it took two tries.
 
-    taps: number of taps by guests who may come in. at_once: taps that opened the door at the first try. again: taps
-    that opened it at the second try. unfinished: taps that did not open it. wrong: openings for somebody who may not
-    come in. wedged: number of times that the door served neither of two successive clean taps, over NFC or over BLE.
-    opened: tries that opened the door, including clean ones. slowest: the longest time in seconds that a guest waited
-    in a try that opened the door.
+    `taps` is the number of taps by guests who may come in. `at_once` of these opened the door at the first try, `again`
+    at the second try, and `unfinished` not at all. `wrong` is the number of openings for somebody who may not come in.
+    `wedged` is the number of times that the door served neither of two successive clean taps over the same radio.
+    `opened` is the number of tries that opened the door, including clean ones. `slowest` is the longest time in seconds
+    that a guest waited in a try that opened the door.
     """
 
     taps: int = 0

@@ -26,7 +26,7 @@ class Promise:
 
 @dataclass
 class Script:
-    """What a scenario works with: its site, its promises, and the seed of its random choices."""
+    """The tools and the state of a scenario: its site, its promises, and the seed of its random choices."""
 
     site: Site
     promises: list[Promise] = field(default_factory=list)
@@ -84,9 +84,9 @@ def story(name: str, tells: str, **plan: Any) -> Callable[[Callable[[Script], Aw
 class Result:
     """The result of a scenario. `as_json` returns the stable form that `python -m sim run --json` prints.
 
-    opened: number of times that the strikes opened. records: number of records of openings that the province committed.
-    receipts: number of these records for which the lock has a receipt. duplicates: number of surplus registrations at
-    the province. phases_ms: milliseconds of each phase of the first opening.
+    `opened` is the number of times that the strikes opened. `records` is the number of records of openings that the
+    province committed. `receipts` is the number of these records for which the lock has a receipt. `duplicates` is the
+    number of check-ins that repeat an earlier one. `phases_ms` has the milliseconds of each phase of the first opening.
     """
 
     scenario: str
