@@ -1,8 +1,8 @@
-"""Whom a document or a booking means: numbers and names in one canonical form, and the identities made of them.
+"""The identities of the person in a document or a booking. They are made from numbers and names in canonical form.
 
 A commitment is made from an identity (`protocol.grant`). Both runtimes must compute the same bytes. MicroPython has no
-Unicode tables, so the tables for folding names are here; docs/formats.md gives the reasons. Folding works on the UTF-8
-bytes, because MicroPython keeps every single character that code takes out of a text, for ever.
+Unicode tables, so the tables for folding names are here. docs/formats.md gives the reasons. Folding works on the UTF-8
+bytes, because MicroPython keeps each single character that code takes out of a text in memory for ever.
 """
 
 from protocol import cbor, const, dates
@@ -12,8 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-# Capitals without their marks, for U+00C0 to U+024F, then for U+1E00 to U+1EFF. A small letter refers to a pair in
-# _PAIRS; "?" marks a letter that is kept as it is.
+# Table of capitals without their marks, for U+00C0 to U+024F, then for U+1E00 to U+1EFF. A small letter refers to a
+# pair in _PAIRS; "?" marks a letter that is kept as it is.
 _LATIN = const(
     b"AAAAAAACEEEEIIIIDNOOOOO OUUUUYtsAAAAAAACEEEEIIIIDNOOOOO OUUUUYtYAAAAAACCCCCCCCDDDDEEEEEEEEEEGGGGGGGG"
     b"HHHHIIIIIIIIIIiiJJKKQLLLLLLLLLLNNNNNNNNNOOOOOOOORRRRRRSSSSSSSSTTTTTTUUUUUUUUUUUUWWYYYZZZZZZSBBBB??OC"
@@ -30,16 +30,16 @@ _GREEK = const(
     b"\xb0\xa5\xcc\x9f\xcd\xa5\xce\xa9\xa2\xa3"
 )
 _CYRILLIC = const(b"\x00\x15\x01\x15\x03\x13\x07\x06\x0c\x1a\x0d\x18\x0e\x23\x19\x18")
-# Low bytes of characters in U+20xx that are dropped: direction marks, apostrophes, middle dots. The rest are spaces.
+# Low bytes of characters in U+20xx that are dropped: direction marks, apostrophes, middle dots. All others are spaces.
 _NOTHING = const(b"\x0b\x0c\x0d\x0e\x0f\x18\x19\x1b\x22\x27\x2a\x2b\x2c\x2d\x2e\x32\x35\x60")
 _SPACE = const(0x20)
-_CJK = const(0x2E80)  # From here on, scripts write a name without a space inside.
+_CJK = const(0x2E80)  # From this code point on, scripts write a name without a space inside.
 
 
 def canonical_number(document_number: str) -> str:
     """`document_number` without spaces, ASCII letters upper-cased.
 
-    ASCII only, because the two runtimes disagree on upper-casing anything else.
+    No other letters are changed, because the two runtimes disagree about their upper case.
     """
     kept = bytearray()
     for byte in document_number.encode():
@@ -49,9 +49,9 @@ def canonical_number(document_number: str) -> str:
 
 
 def is_resident(number: str) -> bool:
-    """Does the canonical `number` have the form that only residents of China have (GB 11643-1999)?
+    """Does the canonical `number` have the form of the numbers of China's residents (GB 11643-1999)?
 
-    That form is 17 digits that include a birth date, and a check character.
+    This form is 17 digits, which include a birth date, and one check character. No other number has this form.
     """
     total, characters = 0, number.encode()
     if len(characters) != 18:
@@ -68,7 +68,7 @@ def is_resident(number: str) -> bool:
 
 
 def identities(id_type: str, country: str, number: str, name: str, birth_date: str, resident: bool) -> "list[bytes]":
-    """The five identities of a person who shows this data, or is booked with it, in this order:
+    """Return the five identities of a person who shows this data or is booked with it, in this order:
 
         1  type, issuing country, number, birth date     levels at which a grant can name a guest
         2  number, birth date
@@ -76,13 +76,14 @@ def identities(id_type: str, country: str, number: str, name: str, birth_date: s
         4  name, birth date                              never in a grant: to recognise a second document
         5  birth date
 
-    `id_type` is the profile's name for the document, `country` the two letters of its issuer's country, `number` its
-    number, `name` folded, `birth_date` YYYY-MM-DD. What is not known is "". `resident`: the profile lists the document
-    as one for residents.
+    `id_type` is the profile's name for the document type. `country` is the two letters of the issuer's country.
+    `number` is the document number. `name` is the folded name. `birth_date` is YYYY-MM-DD. An unknown value is "".
+    `resident` says whether the profile lists the document as one for residents.
 
-    An identity that lacks a member is two bytes long and matches nobody. Only the first may lack the birth date; then
-    no grant can name it. A resident's number (`is_resident`) counts only on a document that is for residents and whose
-    issuer is of China. A person who shows it on any other document has no identity that a grant could name.
+    If an unknown value belongs to an identity, the identity is two bytes long and matches nobody. Identity 1 is the
+    exception: it keeps its other members. But a grant cannot hold identity 1 without a birth date. A resident's number
+    (`is_resident`) counts only if the document is for residents and its issuer is in China. On any other document, such
+    a number gives no identity that a grant could hold.
     """
     number = canonical_number(number)
     exact: list[Any] = [1, id_type, country, number, birth_date]
@@ -99,7 +100,8 @@ def identities(id_type: str, country: str, number: str, name: str, birth_date: s
 
 
 def fold(name: str) -> str:
-    """`name` as it is compared: its words in capitals without marks, sorted; "" if there are none."""
+    """Return `name` in the form for comparison: its words in capitals without marks, sorted. The result is "" if `name`
+    has no words."""
     words: list[bytes] = []
     word = bytearray()
     point = more = last = 0
@@ -120,7 +122,7 @@ def fold(name: str) -> str:
                 word = bytearray()
                 last = 0
             gap = False
-            # Müller, Mueller and Muller can be one person: ICAO 9303-3 leaves the choice to issuers.
+            # Müller, Mueller and Muller can be one person, because ICAO 9303-3 lets issuers choose the spelling.
             if (letter == 0x45 and last in (0x41, 0x4F, 0x55)) or (letter == 0x41 and last == 0x41):
                 continue
             word.extend(_utf8(letter))
@@ -171,7 +173,7 @@ def _other(point: int) -> "bytes | tuple[int, ...]":
         elif 0x490 <= point < 0x4C0 or point >= 0x4D0:
             point &= ~1
         return (_letter(point, _CYRILLIC) if point < 0x430 else point,)
-    if point in (0x254, 0x259, 0x25B):  # The small letters of three letters in the table.
+    if point in (0x254, 0x259, 0x25B):  # Only the capitals of these are in the table.
         return b"O" if point == 0x254 else b"E"
     if point < 0xC0:
         return b"" if point in b"\xad\xb4\xb7" else b" "

@@ -1,7 +1,7 @@
-"""NDEF messages (NFC Forum Data Exchange Format): records read and written, strictly and within limits.
+"""NDEF messages (NFC Forum Data Exchange Format): reads and writes records, strictly and within limits.
 
 Records are found by their type and id, not by their position, because wallets order them differently. Chunked records
-are refused; nothing in an mdoc engagement needs them.
+are refused, because nothing in an mdoc engagement needs them.
 """
 
 from protocol import const
@@ -26,7 +26,7 @@ _SR = const(0x10)
 _IL = const(0x08)
 
 MAX_MESSAGE = 4096
-"""Longest message accepted, in bytes. The longest known handover message is below 600."""
+"""Maximum size of a message that is accepted, in bytes. The longest known handover message has less than 600 bytes."""
 MAX_RECORDS = 16
 
 
@@ -52,9 +52,11 @@ class Record:
 
 
 def parse(message: bytes) -> "list[Record]":
-    """The records of `message`, which must hold one message and nothing else.
+    """Return the records of `message`, which must hold one NDEF message and nothing else.
 
-    Raises FormatError: `ndef.truncated`, `ndef.trailing`, `ndef.limit`, `ndef.chunked`, `ndef.form`.
+    Raises FormatError: `ndef.truncated` if the message ends inside a record, `ndef.trailing` for bytes after the last
+    record, `ndef.limit` for too many bytes or records, `ndef.chunked` for a chunked record, `ndef.form` for any other
+    wrong form.
     """
     if len(message) > MAX_MESSAGE:
         raise FormatError("ndef.limit", "the message is longer than we accept")
@@ -109,7 +111,8 @@ def _record(message: bytes, at: int) -> "tuple[Record, int]":
 
 
 def encode(records: "list[Record]") -> bytes:
-    """`records` as one message; records of up to 255 payload bytes take the short form. Raises FormatError."""
+    """Encode `records` as one message. Records of up to 255 payload bytes take the short form. Raises FormatError
+    `ndef.limit` for a type or an id of more than 255 bytes."""
     out = bytearray()
     for index, record in enumerate(records):
         if len(record.type) > 255 or len(record.id) > 255:
@@ -129,9 +132,9 @@ def encode(records: "list[Record]") -> bytes:
 
 
 def find(records: "list[Record]", tnf: int, type: bytes, named: "Sequence[bytes]" = ()) -> "Record | None":
-    """The one record of this kind, or None. If there are several, the one whose id is in `named`.
+    """Return the only record of this kind, or None. If there are several, return the record whose id is in `named`.
 
-    Raises FormatError `ndef.ambiguous` if that leaves none or several.
+    Raises FormatError `ndef.ambiguous` if there are several, and not exactly one of them has its id in `named`.
     """
     found = [record for record in records if is_of(record, tnf, type)]
     if len(found) > 1:

@@ -9,12 +9,12 @@ from protocol.errors import FormatError
 
 SMALLEST_MTU = 23
 LONGEST_PART = 512
-"""Longest value of an attribute, in bytes (Core Specification, Vol 3, Part F, 3.2.9)."""
+"""Maximum size of an attribute's value, in bytes (Core Specification, Vol 3, Part F, 3.2.9)."""
 PREFERRED_MTU = 515
-"""The MTU that a lock proposes to phones and edges: room for the longest part and three bytes of ATT."""
+"""The MTU that a lock proposes to phones and edges. It has room for the longest part and three bytes of ATT."""
 
 _PACKET = const(251)
-"""Longest packet of the link layer after the length extension (Core, Vol 6, Part B, 2.4)."""
+"""Maximum size of a link layer packet after the length extension (Core, Vol 6, Part B, 2.4)."""
 _HEADERS = const(7)  # Four bytes of L2CAP and three of ATT.
 
 _MORE = const(1)
@@ -22,9 +22,10 @@ _LAST = const(0)
 
 
 def part_size(mtu: int) -> int:
-    """Best length of a part, in bytes, for an ATT MTU of `mtu`: the longest that fills whole packets.
+    """Best length of a part, in bytes, for an ATT MTU of `mtu`: the greatest length that fills whole packets.
 
-    A part a few bytes longer would need another packet: at MTU 515 each part would take three packets instead of two.
+    A part that is a few bytes longer would need one more packet. At MTU 515, each part would take three packets instead
+    of two.
     """
     longest = min(max(mtu, SMALLEST_MTU) - 3, LONGEST_PART)
     packets = (longest + _HEADERS) // _PACKET
@@ -32,7 +33,8 @@ def part_size(mtu: int) -> int:
 
 
 class Parts:
-    """Iterates over the parts of `message` for an ATT MTU of `mtu`. Raises FormatError `parts.empty`."""
+    """Iterates over the parts of `message` for an ATT MTU of `mtu`. Raises FormatError `parts.empty` for an empty
+    message."""
 
     def __init__(self, message: bytes, mtu: int) -> None:
         if not message:
@@ -56,7 +58,7 @@ class Parts:
 class Assembler:
     """Joins the parts of one direction of one connection. It never keeps more than `limit` bytes.
 
-    After a FormatError it is empty and can take the next message. `limit` may change between messages.
+    After a FormatError the assembler is empty and can take the next message. `limit` may change between messages.
     """
 
     def __init__(self, limit: int) -> None:
@@ -64,11 +66,12 @@ class Assembler:
         self._parts = bytearray()
 
     def push(self, part: "bytes | memoryview") -> "bytes | None":
-        """Take one part. Returns the whole message if this was the last part, else None.
+        """Take one part. Return the whole message if this was the last part, otherwise None.
 
-        Raises FormatError: `parts.form` (nothing in it, or an unknown first byte), `parts.too_long`.
+        Raises FormatError: `parts.form` for an empty part or an unknown first byte, `parts.too_long` for a message of
+        more than `limit` bytes.
         """
-        # Some wallets send an empty last part, so that is accepted. A message must not be empty.
+        # Some wallets send an empty last part, so an empty last part is accepted. A message must not be empty.
         if not part or part[0] > _MORE or (len(part) == 1 and (part[0] == _MORE or not self._parts)):
             self.reset()
             raise FormatError("parts.form", "a part is a first byte of 0 or 1 and some of the message")

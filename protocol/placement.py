@@ -14,8 +14,8 @@ REVOKED = "revoked"
 NAMED = "named"
 UNNAMED = "unnamed"
 WALK_IN = "walk-in"
-"""Whom a listing admits: only guests whom a grant names; also their companions; or whoever comes first under a
-grant."""
+"""The guests that a listing admits. NAMED admits only guests who are named in a grant. UNNAMED also admits their
+companions. WALK_IN admits whoever comes first under a grant."""
 
 MAX_DOORS = 16
 
@@ -30,7 +30,7 @@ class Placement(statement.Form):
 
     `reader_chain` holds DER certificates for reader authentication, leaf first. `status` is ACTIVE, SUSPENDED or
     REVOKED. `admits` is NAMED, UNNAMED or WALK_IN. `door` is the number of this door within the listing, from 1.
-    docs/door-rules.md says what each of them means at the door.
+    docs/door-rules.md says what each value means at the door.
     """
 
     CODE = "placement.form"

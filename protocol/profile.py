@@ -1,4 +1,5 @@
-"""Jurisdiction profile: what the law wants registered, as data (profile.cddl; profiles/*.json is the same in JSON).
+"""Jurisdiction profile: the registration that the law requires, as data (profile.cddl). profiles/*.json hold it as
+JSON.
 
 Lock and province use the same profile. The lock asks a wallet only for elements that the profile maps, and turns the
 elements of any document type into the canonical fields below. The province checks records against the profile.
@@ -21,9 +22,9 @@ CANONICAL = ("name", "sex", "ethnicity", "birth_date", "address", "id_type", "id
 GUARDIAN = "guardian"
 RELATION = "relation"
 OF_MINORS = (GUARDIAN, RELATION)
-"""Fields of a minor's registration alone, which no document shows. GUARDIAN is the guest number of the adult of the
-same stay who answers for the minor, or NOBODY. RELATION is what that adult is to the minor, one of
-`grant.RELATIONS`."""
+"""Fields that only a minor's registration has. No document shows them. GUARDIAN is the guest number of the adult who
+answers for the minor, or NOBODY. The adult must belong to the same stay. RELATION is the adult's relation to the minor,
+one of `grant.RELATIONS`."""
 
 NOBODY = "nobody"
 
@@ -32,21 +33,21 @@ SEXES = ("male", "female", "other", "unknown")
 RESIDENT = "resident"
 FOREIGN = "foreign"
 
-# ISO/IEC 5218 codes as mDL and photo ID use them (9 stands for X there), and the PID rulebook's 3 to 6 beyond it.
+# ISO/IEC 5218 codes as mDL and photo ID use them. There, 9 stands for X. The PID rulebook adds the codes 3 to 6.
 _SEX_CODES = {0: "unknown", 1: "male", 2: "female", 3: "other", 4: "other", 5: "other", 6: "other", 9: "other"}
-# Text is processed as UTF-8 bytes, because MicroPython keeps every single character that code takes out of a text, for
-# ever.
+# Text is processed as UTF-8 bytes, because MicroPython keeps each single character that code takes out of a text in
+# memory for ever.
 _SPACES = const(b" \t\r\n\xc2\xa0\xe3\x80\x80")
 _CJK = const(b"\xe2\xba\x80")  # U+2E80: from here on, scripts write a name without a space inside.
 
 
 class Profile:
-    """A parsed profile. `serial` is its version; a lock accepts only a higher one.
+    """A parsed profile. `serial` is its version. A lock accepts a new profile only if its `serial` is higher.
 
     `deadline_seconds` and `foreign_deadline_seconds` are the time that the law allows for a registration (0: at once).
-    `retention_days` is how long the province keeps one. `adult_first`: must an adult of the stay check in before a
-    minor? `trust` holds the rules for issuers and revocation. `requests` lists the document types to ask a wallet for,
-    request by request, in the order of asking.
+    `retention_days` is the number of days for which the province keeps a registration. `adult_first` says whether an
+    adult of the stay must check in before a minor. `trust` holds the rules for issuers and revocation. `requests` has
+    one list of document types for each request to a wallet, in the order of the requests.
     """
 
     def __init__(self, body: "dict[Any, Any]") -> None:
@@ -68,8 +69,8 @@ class Profile:
     def parse(body: "dict[Any, Any]") -> "Profile":
         """The profile in an opened statement's body.
 
-        Raises FormatError `profile.form`, VerificationError `profile.never` if it asks for an element that its own list
-        `never` forbids.
+        Raises FormatError `profile.form` for a wrong form, VerificationError `profile.never` if the profile asks for an
+        element that its own list `never` forbids.
         """
         statement.check("profile.form", body, _RULES)
         for document in body["documents"].values():
@@ -87,7 +88,8 @@ class Profile:
         return Profile(body)
 
     def request(self, doc_types: "list[str]") -> "dict[str, dict[str, list[str]]]":
-        """What to ask a wallet for: {docType: {namespace: [element]}}, for the known types among `doc_types`."""
+        """The elements to ask a wallet for, as {docType: {namespace: [element]}}. Unknown types among `doc_types` are
+        left out."""
         items: dict[str, dict[str, list[str]]] = {}
         for doc_type in doc_types:
             if doc_type in self._documents:
@@ -103,7 +105,7 @@ class Profile:
 
         `name` joins all its elements, family name first. Any other field takes the first of its elements that is
         present. Raises RefusedError `profile.document` for a type not in the profile, `profile.missing` if a required
-        field is missing, `profile.value` if an element is not as its standard says.
+        field is missing, `profile.value` if an element does not have the form of its standard.
         """
         document = self._documents.get(doc_type)
         if document is None:
@@ -124,14 +126,16 @@ class Profile:
         return fields
 
     def is_resident(self, doc_type: str) -> bool:
-        """Is `doc_type`, which the profile must know, one for residents?"""
+        """Is `doc_type` a document type for residents? The profile must know `doc_type`."""
         return bool(self._documents[doc_type]["class"] == RESIDENT)
 
     def is_minor(self, birth_date: str, now: int) -> bool:
-        """Can someone born on that day (YYYY-MM-DD) be a minor at `now`, the earliest possible time in seconds?
+        """Can someone born on `birth_date` (YYYY-MM-DD) be a minor at `now`? `now` is the earliest possible time in
+        seconds.
 
-        A person is of age when the birthday has begun everywhere on earth. A day begins last at UTC-12. A person born
-        on 29 February is of age on 1 March if that year has no such day. Raises FormatError `date.form`.
+        A person is of age when the birthday has begun everywhere on earth. In UTC-12 a day begins later than anywhere
+        else. A person born on 29 February comes of age on 1 March if the year of coming of age has no 29 February.
+        Raises FormatError `date.form`.
         """
         dates.from_full_date(birth_date)
         if not self._of_age:
@@ -153,10 +157,11 @@ class Profile:
     def check_record(self, body: "dict[Any, Any]") -> None:
         """Check an opened record body against the profile, as the province does.
 
-        Raises VerificationError: `profile.id` if it was made under another profile. For a check-in also `profile.time`
-        if its time has no upper end, `profile.document` for an unknown id_type, `profile.missing`, `profile.extra` if
-        it holds more than may be collected, `profile.value` for a value that is not canonical, `profile.guardian` for a
-        minor alone where an adult must come first.
+        Raises VerificationError `profile.id` if the record was made under another profile. For a check-in it also
+        raises `profile.time` if the latest time is unknown, `profile.document` for an unknown id_type,
+        `profile.missing` if a required field is missing, `profile.extra` for a field that may not be collected,
+        `profile.value` for a value that is not canonical, `profile.guardian` for a minor without an adult if an adult
+        must check in first.
         """
         if body[record.PROFILE_ID] != self.id:
             raise VerificationError("profile.id", "made under another profile")
@@ -199,7 +204,7 @@ def _canonical(name: str, found: "list[Any]") -> str:
     elif name == "birth_date":
         text = _date(value)
     elif name == "nationality":
-        # A PID lists all nationalities. The registration takes the first.
+        # A PID lists all nationalities. The registration takes the first nationality.
         listed = value[0] if isinstance(value, list) and value else value
         text = canonical_number(_text(name, listed))
     elif name == "id_number":
@@ -228,7 +233,8 @@ def _is_canonical(name: str, text: str) -> bool:
 
 
 def _text(name: str, value: "Any") -> str:
-    """`value` without control characters, with each run of white space as one space, and none at the ends."""
+    """Return `value` without control characters. Each run of white space becomes one space, and white space at the ends
+    is removed."""
     if not isinstance(value, str) or len(value) > 512:
         raise RefusedError("profile.value", name + " is not text, or too long")
     data = value.encode()
@@ -261,7 +267,7 @@ def _date(value: "Any") -> "str | None":
     """YYYY-MM-DD from a full-date (tag 1004), a tdate (tag 0), or the structure of ISO/IEC 23220-2 6.3.1.1.3."""
     if isinstance(value, dict):
         value = value.get("birth_date")
-    # A `Tag` or text. Duck-typed, so that a decoder with its own tag class works as well.
+    # The value is a `Tag` or text. The class is not checked, so a decoder with its own tag class works as well.
     text = getattr(value, "value", value)
     return text[:10] if isinstance(text, str) and (len(text) == 10 or text[10:11] == "T") else None
 

@@ -1,7 +1,8 @@
 """Receipt: the province's statement that it has committed a lock's records (statement.cddl).
 
-Only a receipt lets anyone forget a record. It is cumulative: it covers every counter from 1 to `through`. A later
-receipt makes good a lost one, and a missing record holds the next receipt back.
+Nobody may delete a record before a receipt covers it. A receipt is cumulative: it covers every counter from 1 to
+`through`. So a later receipt replaces a lost receipt. While a record is missing, no receipt covers the records after
+it.
 """
 
 from protocol import statement
@@ -10,8 +11,8 @@ KIND = "receipt"
 
 
 class Receipt(statement.Form):
-    """`head` is the payload hash of record number `through`. A lock compares it with its own before it forgets
-    anything. `time` is in epoch seconds."""
+    """`head` is the payload hash of record number `through`. A lock compares `head` with the hash of its own record
+    before it deletes anything. `time` is in epoch seconds."""
 
     CODE = "receipt.form"
 

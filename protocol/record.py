@@ -1,8 +1,8 @@
-"""The record: what a lock seals to the province, signs, and chains to the record before it (record.cddl).
+"""The record: a lock seals it to the province, signs it, and chains it to the record before (record.cddl).
 
 The header (lock id, counter, previous hash) is in clear, because couriers need it. The body is sealed with HPKE. The
 header is the additional data of the seal, so a body cannot be moved to another place in the chain. The chain covers
-payloads and not signatures, because anyone can change an ECDSA signature into another good one.
+payloads and not signatures, because anyone can change an ECDSA signature into another good signature.
 """
 
 import hashlib
@@ -26,12 +26,13 @@ TIME = 7
 MECHANICAL = 8
 READER = 9
 MAINTENANCE = 10
-"""Kinds of record: the first two are openings, the others are events. `EVENTS` lists what each event can say."""
+"""Kinds of record: the first two are openings, the others are events. `EVENTS` lists the possible values of each
+event."""
 
 OPENINGS = (CHECK_IN, ENTRY)
 
 EVENTS = {
-    # The class of reason why someone was refused. It names nobody.
+    # The kind of reason for a refusal. It names nobody.
     REFUSAL: (
         "document",
         "issuer",
@@ -50,19 +51,22 @@ EVENTS = {
         "storage",
         "other",
     ),
-    # The door contact. forced: it opened without an opening before; found-open: it was open when the lock booted.
+    # The door contact. forced: the door opened without a preceding opening; found-open: the door was open when the lock
+    # booted.
     DOOR: ("opened", "closed", "forced", "held", "found-open"),
     TAMPER: ("opened", "closed"),
     BOOT: ("power-on", "reset", "watchdog", "wake", "soft", "other"),
-    # The clock's upper end became known, as after a cold start; or was given up, because an answer contradicted it.
+    # known: the latest possible time became known, as after a cold start. doubted: an answer contradicted this time, so
+    # the lock gave it up.
     TIME: ("known", "doubted"),
     MECHANICAL: ("key",),
-    # Something that is not a phone stays on the reader: a sticker, a forgotten card.
+    # Something that is not a phone stays on the reader, such as a sticker or a forgotten card.
     READER: ("obstructed",),
-    # What somebody did at the console while the inside button was held: wrote fittings, or pulsed the strike.
+    # An action at the console while the inside button was held: writing fittings, or moving the strike.
     MAINTENANCE: ("fittings", "strike"),
 }
-"""Each kind of event with its values of WHAT. The values are few and fixed, so a lock can count them in little room."""
+"""Each kind of event with its values of WHAT. The values are few and fixed, so a lock needs little memory to count
+them."""
 
 # Members of a body.
 KIND = 1
@@ -78,20 +82,21 @@ WHAT = 10
 COUNT = 11
 OCCUPANCY = 12
 MARK = 13
-"""Why the lock could not tell whether a guest who checks in is already in. 1: the document shows no name or no birth
-date. 2: someone with the same birth date is in, under another name. Absent if the lock could tell."""
+"""Reason why the lock could not tell whether a guest who checks in is already in. 1: the document shows no name or no
+birth date. 2: someone with the same birth date is in, under another name. The member is absent if the lock could
+tell."""
 
 GENESIS = bytes(32)
 """`previous` of record number 1."""
 
 MAX_BYTES = 4096
-"""Longest record read."""
+"""Maximum size of a record, in bytes."""
 
 _TYPE = const("mooring/record")
 _INFO = const(b"mooring/record")
 BLOCK = 384
-"""Bodies are padded to multiples of this. So all records have the same length, except check-ins with unusually long
-fields. A sector of the journal holds five or six."""
+"""Bodies are padded to a multiple of this number of bytes. So all records have the same length, except check-ins with
+unusually long fields. A sector of the journal holds five or six."""
 
 _END_OF_BODY = const(b"\x80")
 _PROTECTED = cbor.encode({cose.ALG: cose.ES256, cose.TYP: _TYPE})
@@ -99,7 +104,7 @@ _SEALED_PROTECTED = cbor.encode({cose.ALG: cose.HPKE_P256_AES128})
 
 
 class Record:
-    """A parsed record, unverified. `raw` is the whole COSE_Sign1, `payload` the signed content.
+    """A parsed record that is not yet verified. `raw` is the whole COSE_Sign1, `payload` the signed content.
 
     `payload_hash` is the SHA-256 of the payload. It identifies the record in the chain, in receipts and in refusals.
     """
@@ -135,8 +140,8 @@ def seal(
 ) -> bytes:
     """Payload of record `counter`: `body` sealed to the province's key and bound to its place in the chain.
 
-    `encapsulation` is an unused result of `hpke.encapsulate` towards the same key; one is made here if it is None.
-    Raises FormatError `record.form` if the body does not have the form of record.cddl.
+    `encapsulation` is an unused result of `hpke.encapsulate` towards the same key. If `encapsulation` is None, it is
+    made here. Raises FormatError `record.form` if the body does not have the form of record.cddl.
     """
     plaintext = _pad(cbor.encode(check_body(body)))
     aad = cose.enc_structure(_SEALED_PROTECTED, _place(lock_id, counter, previous))
@@ -148,7 +153,7 @@ def seal(
 
 
 def sign(crypto: "Crypto", private: bytes, payload: bytes) -> bytes:
-    """The record: `payload` signed ES256 by the lock's identity key."""
+    """Make the record: sign `payload` (ES256) with the lock's identity key."""
     return cbor.encode(cose.sign1(crypto, private, payload, {cose.TYP: _TYPE}))
 
 
@@ -157,7 +162,8 @@ def _place(lock_id: bytes, counter: int, previous: bytes) -> bytes:
 
 
 def _pad(body: bytes) -> bytes:
-    """Padding of ISO/IEC 9797-1, method 2. It can fill every length; a padding member of the map could not."""
+    """Padding of ISO/IEC 9797-1, method 2. This padding can fill up every length. An extra member of the map could
+    not."""
     padded = body + _END_OF_BODY
     return padded + bytes(-len(padded) % BLOCK)
 
@@ -166,7 +172,8 @@ def _pad(body: bytes) -> bytes:
 
 
 def parse(data: bytes) -> Record:
-    """The record in `data`, unverified, as a courier needs it. Raises FormatError `record.form` or `cbor.*`."""
+    """Parse the record in `data` without verifying it. This is all that a courier needs. Raises FormatError
+    `record.form` or `cbor.*`."""
     if len(data) > MAX_BYTES:
         raise FormatError("record.form", "longer than any record")
     item = cbor.decode_deterministic(data)
@@ -191,9 +198,10 @@ def parse(data: bytes) -> Record:
 
 
 def verify(crypto: "Crypto", record: Record, identity_public: bytes) -> Record:
-    """`record`, if the lock with the key `identity_public` (65-byte point) signed it.
+    """Return `record` if the lock with the key `identity_public` (65-byte point) signed it.
 
-    Raises VerificationError `record.lock` if the lock id is not that of the key, `cose.signature`.
+    Raises VerificationError `record.lock` if the lock id does not belong to the key, `cose.signature` if the signature
+    is wrong.
     """
     if placement.lock_id(crypto, identity_public) != record.lock_id:
         raise VerificationError("record.lock", "the record names another lock")
@@ -205,9 +213,10 @@ def verify(crypto: "Crypto", record: Record, identity_public: bytes) -> Record:
 
 
 def open_body(crypto: "Crypto", record: Record, sealing_private: bytes) -> "dict[Any, Any]":
-    """The body of `record`, without its padding. Does not verify the signature.
+    """Return the body of `record` without its padding. The signature is not verified.
 
-    Raises FormatError `record.form` or `hpke.form`, VerificationError `crypto.tag` or `crypto.key`.
+    Raises FormatError `record.form` or `hpke.form` for a wrong form, VerificationError `crypto.tag` or `crypto.key` if
+    the body does not open.
     """
     sealed = cose.parse(cbor.decode_deterministic(record.sealed), 3)
     enc = sealed.unprotected.get(cose.EK)
@@ -222,7 +231,7 @@ def open_body(crypto: "Crypto", record: Record, sealing_private: bytes) -> "dict
 
 
 def check_body(body: "Any") -> "dict[Any, Any]":
-    """`body`, if it has the form of record.cddl without padding. Raises FormatError `record.form`."""
+    """Return `body` if it has the form of record.cddl without padding. Raises FormatError `record.form`."""
     kind = body.get(KIND) if isinstance(body, dict) else None
     if not statement.is_uint(kind):
         raise FormatError("record.form", "no kind of record")

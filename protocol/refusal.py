@@ -1,8 +1,8 @@
 """Refusal: the province's statement that it will never commit certain records of one lock (statement.cddl).
 
-A refusal is for edge agents alone: a lock takes none, and an edge agent hands none to a lock. A table in
-docs/formats.md says what the edge agent does with each code. In short, it keeps every record that its own check finds
-good.
+A refusal is only for edge agents. An edge agent does not pass it on to a lock, and a lock does not accept it. A table
+in docs/formats.md says what the edge agent does with each code. In short, the edge agent keeps every record that passes
+its own check.
 """
 
 from protocol import statement
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 KIND = "refusal"
 
 SIGNATURE = "cose.signature"
-"""Code: the lock has not signed what came to the province."""
+"""Code: the lock has not signed the record that the province received."""
 EQUIVOCATION = "record.equivocation"
-"""Code: the lock signed two records of this counter, and the other one is committed."""
+"""Code: the lock signed two records with this counter, and the other record is committed."""
 
 MAX_ENTRIES = 64
-"""Most records in one statement. With the longest codes it still fits `statement.MAX_BYTES`."""
+"""Maximum number of records in one statement. Even with the longest codes, the statement fits `statement.MAX_BYTES`."""
 
 
 def _is_refused(value: "Any") -> bool:
@@ -30,10 +30,10 @@ def _is_refused(value: "Any") -> bool:
 
 
 class Refusal(statement.Form):
-    """Records of one lock that the province has refused by `time`, in epoch seconds.
+    """Records of one lock that the province had refused at `time` (in epoch seconds).
 
     `records` holds 1 to MAX_ENTRIES items: counter, payload hash, stable code of the reason. Each record occurs once,
-    in the order of counter and hash, so that one value has one form.
+    in the order of counter and hash, so that the same records always give the same bytes.
     """
 
     CODE = "refusal.form"
@@ -52,7 +52,7 @@ class Refusal(statement.Form):
         return body
 
     def check(self) -> None:
-        """Each record once and in order. Raises FormatError `refusal.form`."""
+        """Check that the records are in order and that each occurs once. Raises FormatError `refusal.form`."""
         keys = [entry[:2] for entry in self.records]
         if any(keys[at] >= keys[at + 1] for at in range(len(keys) - 1)):
             raise FormatError(self.CODE, "records out of order, or one of them twice")

@@ -1,8 +1,8 @@
-"""Revocation list: the issuer's own CRL or token for a lock, in a statement of the province (statement.cddl).
+"""Revocation list: an issuer's CRL or token, inside a statement of the province for a lock (statement.cddl).
 
 It has two signatures. The issuer's signature vouches for the content, and is checked against the key that the trust
-list names. The province's signature vouches that this is the newest list of its number: a courier cannot go back to an
-older serial. HELLO reports the serial as `revocation-list.<number>`.
+list names. The province's signature vouches that this is the newest list with its number, so a courier cannot go back
+to an older serial. HELLO reports the serial as `revocation-list.<number>`.
 """
 
 from protocol import statement
@@ -11,12 +11,13 @@ from protocol.trust import MAX_LISTS
 KIND = "revocation-list"
 
 MAX_CONTENT = 4096
-"""Longest CRL or token, in bytes, that a lock can read beside its other work. A status list of a million documents with
-one in a thousand revoked has about 2,500."""
+"""Maximum size of a CRL or token, in bytes. A lock can read this much beside its other work. A status list of a million
+documents, of which one in a thousand is revoked, has about 2,500 bytes."""
 
 
 class RevocationList(statement.Form):
-    """`number` is that of the entry in the trust list; `content` is the DER of a CRL, or an encoded token."""
+    """`number` is the number of the list's entry in the trust list. `content` is the DER of a CRL, or an encoded
+    token."""
 
     CODE = "revocation-list.form"
 
@@ -26,5 +27,5 @@ class RevocationList(statement.Form):
 
 
 def name(number: int) -> str:
-    """Name of the list of this number in a HELLO, and of its file on the lock."""
+    """Name of the list with this number. HELLO uses this name, and so does the list's file on the lock."""
     return KIND + "." + str(number)

@@ -6,7 +6,8 @@ KIND = "time"
 
 
 class SignedTime(statement.Form):
-    """`time`, in epoch seconds UTC, was true at some moment between the lock's question and the answer's arrival."""
+    """`time` is in epoch seconds UTC. It was the true time at some moment between the lock's question and the arrival
+    of the answer."""
 
     CODE = "time.form"
 

@@ -1,7 +1,7 @@
 """SM2 and SM3 on CPython, because `cryptography` has the hash but not the signature (CPython only).
 
-It is written from GB/T 32918, independently of the lock's `firmware.crypto.sm2`, so tests can compare the two. It only
-verifies signatures. All inputs are public, so it need not run in constant time.
+This module was written from GB/T 32918, independently of the lock's `firmware.crypto.sm2`, so tests can compare them.
+It only verifies signatures. All inputs are public, so it need not run in constant time.
 """
 
 from typing import Final
@@ -61,7 +61,7 @@ def digest(public: bytes, message: bytes) -> int:
 
 
 def verify(public: bytes, message: bytes, signature: bytes) -> bool:
-    """Is `signature`, `r || s`, good for `message` (section 7)? False for anything malformed."""
+    """Is `signature` (`r || s`) good for `message` (section 7)? False for anything malformed."""
     if len(signature) != 64 or len(public) != 65 or public[0] != 4:
         return False
     point = int.from_bytes(public[1:33], "big"), int.from_bytes(public[33:], "big")

@@ -1,11 +1,12 @@
-"""A statement: what the province, or the platform that a placement names, signs for a lock (statement.cddl).
+"""A statement: signed data for a lock. The province signs it, or the platform that a placement names (statement.cddl).
 
 A statement is a COSE_Sign1. Its protected header `typ` names the kind, so a statement of one kind never passes as
-another. One value has one form: the encoding is deterministic, the unprotected header is empty, and a body holds
-exactly the members of its kind and version. A later version may add members; this one refuses them.
+another. Each value has exactly one form, because the encoding is deterministic, the unprotected header is empty, and a
+body holds exactly the members of its kind and version. A later version may add members. This version refuses such
+members.
 
-A body is a class of `Form`. It declares each member once, with `field`: key, name, type and bounds. Parsing, writing
-and validating follow from that, on both runtimes.
+Each kind of body is a subclass of `Form`. The class declares each member once, with `field`: key, name, type and
+bounds. On both runtimes, these declarations are enough for parsing, writing and validating.
 """
 
 from protocol import cbor, const, cose
@@ -32,15 +33,15 @@ KINDS = (
 )
 
 MAX_BYTES = 8192
-"""Longest statement, in bytes. A lock must be able to store one in flash and to read it at once. A trust list is the
-longest kind."""
+"""Maximum size of a statement, in bytes. A lock must be able to store a statement in flash and to read it as a whole.
+Trust lists are the longest statements."""
 
 _TYPE = const("mooring/")
 _CODE = const("abcdefghijklmnopqrstuvwxyz0123456789-_.")
 
 
 class Statement:
-    """A parsed statement. `data` are its bytes and `kind` is the kind that it states; nothing is verified yet."""
+    """A parsed statement. `data` are its bytes. `kind` is the kind that it states. Nothing is verified yet."""
 
     def __init__(self, data: bytes, kind: str, message: cose.Message) -> None:
         self.data = data
@@ -48,9 +49,10 @@ class Statement:
         self._message: "cose.Message | None" = message
 
     def read(self, kind: str) -> "dict[Any, Any]":
-        """The body, unverified: for cheap checks before `verify`, and for couriers.
+        """Return the body without verifying it. This serves cheap checks before `verify`, and couriers.
 
-        Raises VerificationError `statement.kind` if it is not of `kind`, FormatError `statement.form` or `cbor.*`.
+        Raises VerificationError `statement.kind` for another kind, FormatError `statement.form` or `cbor.*` for a
+        malformed body.
         """
         if self.kind != kind:
             raise VerificationError("statement.kind", "a statement of another kind")
@@ -61,19 +63,19 @@ class Statement:
         return body
 
     def verify(self, crypto: "Crypto", public: bytes) -> None:
-        """Check that the owner of `public` (65-byte P-256 point) signed it.
+        """Check that the owner of `public` (65-byte P-256 point) signed the statement.
 
-        Raises VerificationError `cose.signature`.
+        Raises VerificationError `cose.signature` if the signature is wrong.
         """
         assert self._message is not None  # `open` was not called before
         cose.verify_sign1(crypto, self._message, ("P-256", public))
 
     def open(self, crypto: "Crypto", kind: str, public: bytes) -> "dict[Any, Any]":
-        """The body of a statement of `kind` that the owner of `public` signed. To be called once: it frees the signed
-        bytes, because a lock has little room beside a long statement.
+        """Check that this is a statement of `kind` and that the owner of `public` signed it. Return its body. Call this
+        only once: it frees the signed bytes, because a lock has little memory beside a long statement.
 
         Raises VerificationError `statement.kind` for another kind, `cose.signature` for another signer or altered
-        bytes, FormatError `statement.form` or `cbor.*`.
+        bytes, FormatError `statement.form` or `cbor.*` for a malformed body.
         """
         if self.kind == kind:
             self.verify(crypto, public)
@@ -93,7 +95,7 @@ def sign(crypto: "Crypto", private: bytes, kind: str, body: "dict[Any, Any]") ->
 
 
 def parse(data: bytes) -> Statement:
-    """The statement in `data`, unverified. Raises FormatError `statement.form` or `cbor.*`."""
+    """Parse the statement in `data` without verifying it. Raises FormatError `statement.form` or `cbor.*`."""
     if len(data) > MAX_BYTES:
         raise FormatError("statement.form", "longer than any statement")
     item = cbor.decode_deterministic(data)
@@ -104,7 +106,7 @@ def parse(data: bytes) -> Statement:
     known = isinstance(kind, str) and kind.startswith(_TYPE) and kind[len(_TYPE) :] in KINDS
     if not known or message.unprotected or message.payload is None:
         raise FormatError("statement.form", "not a statement of a known kind")
-    # The header holds exactly these two members: whatever else it held would be signed with them.
+    # The header must hold exactly these two members, because anything else in it would be signed too.
     if message.protected_bytes != cbor.encode({cose.ALG: cose.ES256, cose.TYP: kind}):
         raise FormatError("statement.form", "other protected header parameters than alg and typ")
     return Statement(data, str(kind)[len(_TYPE) :], message)
@@ -154,7 +156,8 @@ def is_bytes32(value: "Any") -> bool:
 
 
 def is_point(value: "Any") -> bool:
-    """65 bytes that look like an uncompressed P-256 point. Whether the point is on the curve is checked at its use."""
+    """65 bytes that look like an uncompressed P-256 point. Whether the point is on the curve is checked when the point
+    is used."""
     return is_bytes(value, 65, 65) and bool(value[0] == 4)
 
 
@@ -179,12 +182,12 @@ def is_choice(value: "Any", *choices: str) -> bool:
 
 
 def is_optional(value: "Any", rule: "Callable[..., bool]", *bounds: "Any") -> bool:
-    """None, or what `rule` takes within `bounds`."""
+    """None, or a value that `rule` accepts within `bounds`."""
     return value is None or rule(value, *bounds)
 
 
 def is_list(value: "Any", least: int, most: int, rule: "Callable[..., bool] | type[Form]", *bounds: "Any") -> bool:
-    """A list of `least` to `most` items that `rule` takes within `bounds`. Where `rule` is a Form, its `parse` judges
+    """A list of `least` to `most` items that `rule` accepts within `bounds`. If `rule` is a Form, its `parse` checks
     the items later."""
     if not isinstance(value, list) or not least <= len(value) <= most:
         return False
@@ -192,17 +195,17 @@ def is_list(value: "Any", least: int, most: int, rule: "Callable[..., bool] | ty
 
 
 def is_held(value: "Any") -> bool:
-    """What a lock says that it holds: at most 32 kinds of statement, each with its serial."""
+    """A lock's report of the statements that it holds: at most 32 kinds, each with its serial."""
     if not isinstance(value, dict) or len(value) > 32:
         return False
     return all(is_code(kind) and is_uint(serial) for kind, serial in value.items())
 
 
 def check(code: str, body: "Any", rules: "Mapping[Any, Any]") -> "dict[Any, Any]":
-    """`body`, if it is a map with exactly the members of `rules` and each value passes its rule.
+    """Return `body` if it is a map with exactly the members of `rules`, and each value passes its rule.
 
-    A rule is a function of the value, or a tuple of such a function and its bounds. Raises FormatError with `code`; its
-    message names the member by its key and never shows its value.
+    A rule is a function of the value, or a tuple of such a function and its bounds. Raises FormatError with `code`. The
+    message names a member by its key and never shows its value.
     """
     if not isinstance(body, dict):
         raise FormatError(code, "not a map")
@@ -222,9 +225,9 @@ def check(code: str, body: "Any", rules: "Mapping[Any, Any]") -> "dict[Any, Any]
 
 
 def field(key: int, rule: "Callable[..., bool]", *bounds: "Any", default: "Any" = None) -> "Any":
-    """Declares a member of a `Form`: its key, and the rule and bounds that its value must keep.
+    """Declare a member of a `Form`: its key, and the rule and bounds for its value.
 
-    `default` is for the constructor only; in a body no member may be missing.
+    `default` is only for the constructor. In a body, no member may be missing.
     """
     return (key, default, rule) + bounds
 
@@ -240,28 +243,28 @@ _Declared = object  # type: ignore[misc, assignment]  # nothing of it is needed 
 
 
 class Form(_Declared):
-    """A map of a statement: its body, or a map inside one. The class's attributes made by `field` are its members.
+    """A map in a statement: the body, or a map inside the body. Its members are the class attributes made by `field`.
 
-    `VERSION` is what a body holds under key 1; a map inside a body has 0 here, and no version. `CODE` is the error code
-    of a FormatError for a body that is not as declared.
+    `VERSION` is the version that a body holds under key 1. A map inside a body has no version, so its `VERSION` is 0.
+    `CODE` is the error code of a FormatError for a body that is not as declared.
     """
 
     CODE = ""
     VERSION = 1
 
     def __init__(self, *values: "Any", **named: "Any") -> None:
-        """Values in the order of the keys, or by name. They are checked in `parse` and `body`, not here."""
+        """Take values in the order of the keys, or by name. Only `parse` and `body` check the values."""
         for at, (_, name, declared) in enumerate(self._fields()):
             setattr(self, name, values[at] if at < len(values) else named.get(name, declared[1]))
 
     @classmethod
     def _fields(cls) -> "list[tuple[int, str, tuple[Any, ...]]]":
-        """(key, name, what `field` returned) of each member, by key."""
+        """(key, name, result of `field`) of each member, sorted by key."""
         return sorted([(each[0], name, each) for name, each in cls.__dict__.items() if isinstance(each, tuple)])
 
     @classmethod
     def parse(cls, body: "dict[Any, Any]") -> "Self":
-        """The form that `body` holds. Raises FormatError with the class's CODE."""
+        """Return the form with the values in `body`. Raises FormatError with the class's CODE."""
         fields = cls._fields()
         rules: "dict[int, Any]" = {key: declared[2:] for key, _, declared in fields}
         if cls.VERSION:
@@ -285,4 +288,5 @@ class Form(_Declared):
         return body
 
     def check(self) -> None:
-        """Rules between members, of those forms that have some. Raises FormatError with the class's CODE."""
+        """Check the rules between members. A form that has such rules overrides this. Raises FormatError with the
+        class's CODE."""

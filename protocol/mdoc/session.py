@@ -71,12 +71,12 @@ def parse_session_data(raw: bytes) -> "tuple[bytes | None, int | None]":
 class ReaderSession:
     """The reader's end of one session.
 
-    `private` and `public` are the reader's ephemeral key, on the curve of `engagement`'s key, used for this session
-    and no other. `transcript` is the encoded SessionTranscript. Raises VerificationError `crypto.key` when the
-    mdoc's key is no point on its curve.
+    `private` and `public` are the reader's ephemeral key. It is on the same curve as the key in `engagement`, and is
+    used only for this session. `transcript` is the encoded SessionTranscript. Raises VerificationError `crypto.key` if
+    the mdoc's key is not a point on its curve.
 
-    `stay_key` is derived from the session beside its own keys (`protocol.stay_key`). It is kept after `close`. It opens
-    a door only after the mdoc was verified and its holder has checked in.
+    `stay_key` is derived together with the session's own keys (`protocol.stay_key`). `close` does not delete it. A stay
+    key opens a door only after the mdoc was verified and its holder has checked in.
     """
 
     def __init__(
@@ -94,8 +94,8 @@ class ReaderSession:
         self._received = 0
 
     def request(self, request: bytes) -> bytes:
-        """The message with the encoded DeviceRequest `request`: SessionEstablishment the first time, later
-        SessionData."""
+        """The message with the encoded DeviceRequest `request`. The first message is SessionEstablishment, all later
+        messages are SessionData."""
         first, data = not self._sent, self._seal(request)
         return cbor.encode({"eReaderKey": self._e_reader_key, "data": data}) if first else session_data(data, None)
 
@@ -103,7 +103,8 @@ class ReaderSession:
         """(decrypted data or None, status or None) of a SessionData from the mdoc.
 
         Raises FormatError if it is not SessionData, VerificationError `session.encryption` if the data is not authentic
-        or not the next message. The session is then over, and `close(error_status(error))` tells the mdoc.
+        or not the next message. The caller must then end the session, and send `close(error_status(error))` to the
+        mdoc.
         """
         if self._sk_device is None:
             raise _closed()
@@ -118,7 +119,7 @@ class ReaderSession:
             raise VerificationError("session.encryption", "the mdoc's message does not decrypt")
 
     def close(self, status: int = TERMINATION) -> bytes:
-        """Forget the keys. Returns the SessionData that ends the session."""
+        """Forget the session's keys. Return the SessionData that ends the session."""
         self._sk_reader = self._sk_device = None
         return session_data(None, status)
 

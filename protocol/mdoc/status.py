@@ -1,7 +1,7 @@
 """The revocation reference in an MSO: `status` (ISO/IEC 18013-5 second edition, clause 12.3.6).
 
-The first edition reserves the member, so members with unknown names are ignored. A member with a known name must have
-its form.
+The first edition reserves `status`, so unknown members in it are ignored. A known member must have the form that the
+second edition gives it.
 """
 
 from protocol.mdoc.response import invalid, member
@@ -12,11 +12,12 @@ if TYPE_CHECKING:
 
 
 class StatusReference:
-    """Where revocation is listed: `index` in the status list at `list_uri`, `identifier` in the identifier list at
-    `identifier_uri`. None where the MSO has no such reference."""
+    """The places where a revocation would be listed: entry `index` of the status list at `list_uri`, and `identifier`
+    in the identifier list at `identifier_uri`. A URI is None if the MSO does not refer to such a list."""
 
     def __init__(self, item: "Any") -> None:
-        """`item` is the member as decoded, None if there is none. Raises FormatError `mdoc.form`."""
+        """`item` is the decoded member `status`, or None if the MSO does not have this member. Raises FormatError
+        `mdoc.form`."""
         self.list_uri: "str | None" = None
         self.index = 0
         self.identifier_uri: "str | None" = None

@@ -1,4 +1,4 @@
-"""Verification of a DeviceResponse: unless every check passes, the caller sees none of its content.
+"""Verifies a DeviceResponse. The caller sees its content only if every check passes.
 
 Every refusal is a FormatError or a VerificationError with one of these codes:
 
@@ -52,7 +52,8 @@ Every refusal is a FormatError or a VerificationError with one of these codes:
 | `mdoc.reader_key` | a deviceMac without a reader key on the device key's curve |
 | `mdoc.device_signature`, `mdoc.device_mac` | another key, another session or other content |
 
-If the caller passes revocation lists (`revocation`), they are checked. The caller decides how old they may be.
+If the caller passes revocation lists (`revocation`), these lists are checked. The caller decides how old the lists may
+be.
 """
 
 from protocol import cbor, cose
@@ -71,11 +72,11 @@ if TYPE_CHECKING:
     from protocol.x509 import Certificate
 
     class Revocation(Protocol):
-        """What the caller knows about revoked certificates and documents."""
+        """The caller's knowledge about revoked certificates and documents."""
 
         def check(self, root: chain.TrustRoot, serial: bytes, status: StatusReference) -> None:
-            """Raises VerificationError if a list says that the certificate with `serial`, which `root` signed, or the
-            document that `status` refers to, is revoked."""
+            """Raises VerificationError if a list revokes the certificate or the document. `root` signed the
+            certificate, and `serial` is its serial number. `status` refers to the document."""
 
 
 DOC_TYPES = [
@@ -85,17 +86,18 @@ DOC_TYPES = [
     "eu.europa.ec.eudi.pid.1",
     "org.mooring.cn.resident-id.1",
 ]
-"""Document types accepted unless the caller says otherwise."""
+"""Document types that are accepted unless the caller passes other types."""
 
 
 class VerifiedDocument:
     """A completely verified document.
 
     `elements` is {name space: {element: value}} as the issuer signed them. Values are as `protocol.cbor` decodes them;
-    a full-date is `cbor.Tag(1004, text)`. `device_elements` has the same form: the device alone vouches for them, as
-    the issuer allowed. `device_key` is (curve, public). `mso_hash` is the SHA-256 of the issuerAuth payload and
-    identifies this credential. `valid_until` is the earliest end of MSO and certificates, in seconds since 1970.
-    `country` is that of the DS certificate, `root` the TrustRoot of its path, `status` the MSO's revocation reference.
+    a full-date is `cbor.Tag(1004, text)`. `device_elements` has the same form. Only the device vouches for these
+    elements, and the issuer has allowed it. `device_key` is (curve, public). `mso_hash` is the SHA-256 of the
+    issuerAuth payload and identifies this credential. `valid_until` is the time at which the first of MSO and
+    certificates expires, in seconds since 1970. `country` is the country of the DS certificate. `root` is the TrustRoot
+    of the DS certificate's path. `status` is the MSO's revocation reference.
     """
 
     def __init__(
@@ -133,15 +135,15 @@ def verify(
 ) -> "list[VerifiedDocument]":
     """Verify a whole DeviceResponse and return its documents.
 
-    `session_transcript` is the encoded SessionTranscript of the session that brought it. `roots` are the trusted IACAs
-    (TrustRoot, Certificate or DER). `now` is the interval (earliest, latest), in seconds since 1970, that holds the
-    true time. `e_reader_private` is the reader's session key, needed for a deviceMac. `doc_types` are the allowed
-    document types, `DOC_TYPES` if None. `suites` are the allowed suites of algorithms (`crypto.SUITES`), all if None.
-    `issuers` replaces `crypto` for verifying issuers' signatures, and may remember good ones
-    (`protocol.mdoc.remembered`); it replaces no other check. `revocation` are the revocation lists.
+    `session_transcript` is the encoded SessionTranscript of the session in which the response was received. `roots` are
+    the trusted IACAs (TrustRoot, Certificate or DER). `now` is the interval (earliest, latest) that contains the true
+    time, in seconds since 1970. `e_reader_private` is the reader's session key, needed for a deviceMac. `doc_types` are
+    the allowed document types, `DOC_TYPES` if None. `suites` are the allowed suites of algorithms (`crypto.SUITES`),
+    all if None. `issuers` replaces `crypto`, but only for verifying issuers' signatures. `issuers` may remember good
+    signatures (`protocol.mdoc.remembered`). `revocation` are the revocation lists.
 
-    Raises FormatError, VerificationError with the codes above; FormatError `der.*`, `x509.*` for a root that is no
-    certificate.
+    Raises FormatError and VerificationError with the codes above, and FormatError `der.*` or `x509.*` for a root that
+    is not a certificate.
     """
     earliest, latest = now
     if latest is None or earliest > latest:
