@@ -1,5 +1,7 @@
-"""A PN532 and the cards at it, in software: real chip frames on one side, ISO/IEC 14443 blocks on the other.
+"""A PN532 and the cards in its field, in software.
 
-It is written from the documents alone and shares no code with the driver. So a mistake in either of them shows as soon
-as they talk to each other.
+The host sees real frames of the chip, and the cards see blocks of ISO/IEC 14443.
+
+This room is written from the documents alone and shares no code with the driver. So a mistake in either of them shows
+as soon as they talk to each other.
 """

@@ -92,7 +92,7 @@ class Chip:
     # --- the line ----------------------------------------------------------------------------------------------------
 
     def take(self, data: bytes, baudrate: int | None = None) -> None:
-        """Take bytes from the host. If `baudrate` is not the chip's, they are noise."""
+        """Take bytes from the host. Bytes at a `baudrate` that is not the chip's are noise."""
         if self.deaf:
             self._perhaps_wake(data)
         if self.deaf or baudrate not in (None, self.baudrate):
@@ -257,7 +257,7 @@ class Chip:
         tries = 0
         while len(self._targets) < data[0]:
             if self._targets:
-                self._targets[-1].halt()  # only then a second card is found; without one, the first card stays halted
+                self._targets[-1].halt()  # so that a look finds a second card; the first card stays halted
             card = await self._antenna.look(uid=uid)
             if card is not None:
                 self._targets.append(card)

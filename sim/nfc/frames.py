@@ -57,8 +57,8 @@ def parse(buffer: bytearray) -> list[Item]:
 def _parse_one(frame: bytes) -> tuple[Item | None, int]:
     """Return the item at the start of `frame`, and its size.
 
-    If no good item starts there, it is None with the number of bytes to skip. While more bytes are needed, it is None
-    with 0.
+    If no good item starts there, return None and the number of bytes to skip. While more bytes are needed, return None
+    and 0.
     """
     if len(frame) < 4:
         return None, 0

@@ -1,4 +1,4 @@
-"""A PN532 board in software. On one side a host connects to it, on the other side phones are held to it.
+"""A PN532 board in software. A host connects to one side of the board, and phones are held to the other side.
 
 The host can be a lock over TCP (address in MOORING_UART1), a program that opens a serial port over a pty, or a driver
 in this process. For phones it is a `sim.phone.phone.Field`.
@@ -32,8 +32,8 @@ class VirtualPn532:
 
     faults: see `Faults`. paced: if true, everything takes as long as on real air and on a real line. traits: parameters
     of the phones that are held to the board. looks_between: number of looks that must find the field empty before the
-    next phone comes. People swap phones so slowly that a reader always notices the empty field. 0 is for phones that
-    come at once. lingers: see `Antenna`.
+    next phone comes. People swap phones so slowly that a reader always notices the empty field. The value 0 is for
+    phones that come at once. lingers: see `Antenna`.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class VirtualPn532:
         self._card: Card | None = None
 
     def go_wrong(self, faults: Faults) -> None:
-        """Use other faults from now on, and the seed that belongs to them."""
+        """Use other faults and their seed from now on."""
         self._faults = self.antenna.faults = faults
         self._chance = self.antenna.chance = Chance(faults.seed)
         self.chip.go_wrong(faults)
@@ -120,7 +120,7 @@ class VirtualPn532:
         return os.ttyname(outer)
 
     def attach(self, write: Callable[[bytes], None]) -> None:
-        """Connect a host that takes bytes by `write`. The bytes that it sends go to `hear`."""
+        """Connect a host. It takes bytes by `write`, and sends bytes by `hear`."""
         self._write = write
         self.antenna.empty_looks = 0  # this host has not looked yet
         if self._leaves is None:

@@ -31,7 +31,7 @@ Wallet = Literal[
 
 @dataclass(frozen=True)
 class Habits:
-    """How this phone behaves on the air. The defaults are those of a good modern phone.
+    """How this phone behaves on the air. The defaults describe a good modern phone.
 
     max_read, max_write: MLe and MLc of its capability container. max_command, max_response: the lengths that it offers
     for NFC retrieval. chunk: maximum number of data bytes in one response, or None for as many as Le allows. ignore_le:

@@ -147,6 +147,6 @@ def _forge_element(chosen: dict[str, list[cbor2.CBORTag]]) -> None:
 
 
 def corrupt(message: bytes) -> bytes:
-    """SessionData with one bit of its ciphertext flipped."""
+    """Return SessionData with one bit of its ciphertext flipped."""
     content = cbor2.loads(message)
     return cbor2.dumps({**content, "data": _flip(content["data"])})

@@ -2,7 +2,7 @@
 
 It is written from the description, without code of the lock. The app does not know which lock it meets, or whether a
 lock accepted the check-in. It keeps the keys of its latest sessions. When a lock proves that it knows one of these
-keys, the app answers with that key.
+keys, the app answers with a proof that it has that key, too.
 """
 
 import hmac

@@ -13,9 +13,9 @@ from sim.province.store import Registration, Store
 
 @dataclass(frozen=True)
 class Stay:
-    """One stay, as its latest record tells: numbers of guests booked, guests checked in and openings, and its end.
+    """One stay, as described by its latest record.
 
-    `until` is the end of the stay in epoch seconds.
+    `booked` and `checked_in` are numbers of guests, and `until` is the end of the stay in epoch seconds.
     """
 
     lock_id: bytes

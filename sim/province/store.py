@@ -27,7 +27,7 @@ CHAIN = "record.chain"
 
 QUARANTINE_ROWS = 1000
 """Maximum number of rows in quarantine for one reason. Anyone can make records that a lock did not sign. Such records
-must not fill the disk, or take the room of records that a lock signed twice."""
+must not fill the disk, or take the room of two records that a lock signed with one counter."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS listings (code TEXT PRIMARY KEY, doors INTEGER NOT NULL, admits TEXT NOT NULL);
@@ -96,7 +96,7 @@ class Lock:
 
 @dataclass(frozen=True)
 class Registration:
-    """One committed record, opened: a registration, an entry or an event. Times in epoch seconds.
+    """One committed record, opened: a registration, an entry or an event. Times are epoch seconds.
 
     Only a check-in has `fields`, and only an event has `what`. `count` says how often the entry or event happened, from
     `earliest` to `latest`. `guest` is None for an event, and for entries that were counted together. Openings have
@@ -123,7 +123,7 @@ class Registration:
 
 
 class Store:
-    """One connection that any thread can use. Several stores, also in several processes, may share one file."""
+    """One connection that any thread can use. Several stores may share one file, even in several processes."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -140,7 +140,7 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Make a block whose changes are all on disk at its end, or none of them. Other writers wait."""
+        """Begin a block. At its end, either all its changes are on disk or none of them. Other writers wait."""
         with self._lock:
             self._db.execute("BEGIN IMMEDIATE")
             try:
@@ -161,7 +161,7 @@ class Store:
     # --- locks and statements ----------------------------------------------------------------------------------------
 
     def put_lock(self, lock: Lock) -> None:
-        """Add a lock, or change its placement. Its edge and its counters stay."""
+        """Add a lock, or change its placement. The lock keeps its edge and its counters."""
         self._write(
             "INSERT INTO locks (lock_id, identity, listing, room, status, platform_key, profile, door) "
             "VALUES (?,?,?,?,?,?,?,?) ON CONFLICT (lock_id) DO UPDATE SET listing=excluded.listing, "

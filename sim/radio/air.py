@@ -76,7 +76,7 @@ class AirController(Controller):
 
 
 _NOTICE_SECONDS = 0.05
-"""Seconds until one end notices that the other is gone. A real link takes longer, but no test needs that."""
+"""Seconds until one end notices that the other end is gone. A real link takes longer, but no test needs that time."""
 
 PART_OPCODES = {0x1B: "notification", 0x52: "write"}
 """ATT PDUs that carry parts of messages, both of the lock's link and of mdoc sessions."""

@@ -291,7 +291,7 @@ class AirClient(BaseBleakClient):
         try:
             return await work
         except asyncio.CancelledError:
-            # bumble cancels a pending request when the connection ends. If a caller cancelled this task, pass that on.
+            # bumble cancels a pending request when the connection ends. A caller's cancellation is passed on.
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise

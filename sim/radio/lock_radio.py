@@ -27,7 +27,7 @@ _CONNECT, _DISCONNECT_EVENT, _WRITE, _INDICATED, _MTU, _ADDRESS, _SENT = 1, 2, 3
 _CONNECT_AS_CENTRAL, _DISCONNECT_AS_CENTRAL = 7, 8
 _ADVERTISE, _STOP_ADVERTISING, _SERVICES, _VALUE, _NOTIFY, _INDICATE, _UPDATE, _DISCONNECT, _CONFIG = range(1, 10)
 
-# The low byte of bluetooth.FLAG_* is that of the ATT properties (Core, Vol 3, Part G, 3.3.1.1).
+# bluetooth.FLAG_* and the ATT properties have the same low byte (Core, Vol 3, Part G, 3.3.1.1).
 _PROPERTIES = 0x3E
 _DECLARATIONS = gatt.GATT_PRIMARY_SERVICE_ATTRIBUTE_TYPE, gatt.GATT_SECONDARY_SERVICE_ATTRIBUTE_TYPE
 _READ, _ANY_WRITE = 0x02, 0x0C
@@ -50,7 +50,7 @@ class LockRadio:
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator["LockRadio"]:
-        """Serve the lock on a loopback port of the system's choice."""
+        """Serve the lock on a loopback port that the system chooses."""
         async with serving(self._serve) as self.endpoint:
             yield self
 

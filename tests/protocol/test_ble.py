@@ -38,7 +38,7 @@ def test_the_phone_derives_the_same_ident_by_other_means() -> None:
 
 @vectors.needed
 def test_the_wallets_handovers_that_we_hold_all_lead_to_the_lock_as_server_or_carry_no_ble() -> None:
-    """This lock can serve every Handover Select in the exchanges that offers BLE, by the phone's UUID or by ours."""
+    """In each recorded exchange that offers BLE, this lock can be the server, under the phone's UUID or its own."""
     request = handover_request(None, ble.READER_ROLE, bytes(range(16)))
     found = 0
     for text in _messages(vectors.load("nfc/handover_transcripts.json")):
@@ -50,7 +50,7 @@ def test_the_wallets_handovers_that_we_hold_all_lead_to_the_lock_as_server_or_ca
 
 
 def _messages(data: object) -> list[bytes]:
-    """Every Handover Select in the transcripts."""
+    """Return every Handover Select in the transcripts."""
     if isinstance(data, dict):
         return [message for value in data.values() for message in _messages(value)]
     if isinstance(data, list):

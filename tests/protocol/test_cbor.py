@@ -1,4 +1,4 @@
-"""Claims about strict CBOR, compared with `cbor2`; refusals are compared on both runtimes."""
+"""Claims about strict CBOR, compared with `cbor2`. Both runtimes must refuse the same bytes."""
 
 import itertools
 import math
@@ -23,7 +23,7 @@ VALUES = st.recursive(
 
 
 def plain(item: Any) -> Any:
-    """The result of `cbor2`, in the types of `protocol.cbor`."""
+    """Convert a result of `cbor2` or `protocol.cbor` to plain types that can be compared."""
     if isinstance(item, cbor2.CBORTag):
         return ("tag", item.tag, plain(item.value))
     if isinstance(item, cbor.Encoded):
@@ -82,7 +82,7 @@ def test_whatever_is_accepted_means_the_same_to_cbor2(data: bytes) -> None:
     except FormatError:
         return
     if any(byte >> 5 == 6 for byte in data):
-        return  # cbor2 decodes many tags to types of their own.
+        return  # cbor2 decodes many tags to special types.
     assert plain(cbor2.loads(data)) == plain(item)
 
 
@@ -278,7 +278,7 @@ def test_both_runtimes_refuse_the_same_text() -> None:
     texts = [bytes(each) for length in (1, 2, 3) for each in itertools.product(edges, repeat=length)]
     leads, tails = (0xE0, 0xED, 0xF0, 0xF1, 0xF4, 0xF5, 0xF8), (0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF)
     texts += [bytes(each) for each in itertools.product(leads, tails, tails, tails)]
-    # The lock's heap has room for this many at a time, with the answers.
+    # The lock's heap has room for 800 texts at a time, with their answers.
     for start in range(0, len(texts), 800):
         data = [bytes([0x60 + len(text)]) + text for text in texts[start : start + 800]]
         here = [judge(each) for each in data]
@@ -292,5 +292,5 @@ def test_both_runtimes_refuse_the_same_bytes_and_read_the_rest_alike() -> None:
         for rest in (b"", b"\x00", b"\x01\x02\x03\x04\x05\x06\x07\x08\x09")
     ]
     nested = [bytes([0x82, initial]) + bytes(range(1, 10)) for initial in range(256)]
-    for data in (heads[:400], heads[400:], nested):  # In pieces, because all answers are on the lock's heap.
+    for data in (heads[:400], heads[400:], nested):  # All answers of one run are on the lock's heap.
         assert run_on_lock(ON_LOCK, [each.hex() for each in data]) == [judge(each) for each in data]

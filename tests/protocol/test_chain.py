@@ -1,4 +1,4 @@
-"""Claims about the path to an IACA without a response. The attacks on it are in tests/support/attacks/path.py."""
+"""Claims about certificate paths to an IACA. Attacks on such paths are in tests/support/attacks/path.py."""
 
 from dataclasses import replace
 from datetime import timedelta

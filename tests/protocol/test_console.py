@@ -1,4 +1,4 @@
-"""The maintenance console: its lines stand among the lines of a log and are read strictly, on both runtimes."""
+"""The maintenance console. Its lines stand between the lines of a log, and both runtimes read them strictly."""
 
 from base64 import b64encode
 from binascii import crc32
@@ -29,14 +29,14 @@ STATUS = [1, bytes(16), 5, 4, True, False, 100_000, 7, 3, None]
 
 
 def found(stream: bytes, limit: int = DOWN_LIMIT) -> list[bytes]:
-    """All console lines in `stream`."""
+    """Return all console lines in `stream`."""
     assembler = Assembler(limit)
     lines = (assembler.push(byte) for byte in stream)
     return [line for line in lines if line is not None]
 
 
 def line(message: bytes) -> bytes:
-    """The line for a message of any bytes, without its mark and line end."""
+    """Return the console line for any bytes as a message, without the line's mark and end."""
     content = len(message).to_bytes(2, "big") + message
     return b64encode(content + crc32(content).to_bytes(4, "big"))
 
@@ -94,7 +94,7 @@ GOOD = line(cbor2.dumps([1, "status", None], canonical=True))
         b64encode(b"\x00\x01" + b"\xf6" + bytes(4)),
         line(b""),
         line(cbor2.dumps([1, "status", None], canonical=True) + b"\x00"),
-        line(b"\x83\x18\x01\x66status\xf6"),  # A number not in its shortest form.
+        line(b"\x83\x18\x01\x66status\xf6"),  # The number 1 is not in its shortest form.
     ],
     ids=repr,
 )

@@ -1,4 +1,4 @@
-"""The functions of `protocol.crypto` that use either implementation of the interface."""
+"""The functions of `protocol.crypto` that work with either implementation of the interface."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The edge pass has one form, and the longest one fits a handshake."""
+"""The edge pass has one form, and the longest pass fits into a handshake."""
 
 from typing import Any
 

@@ -112,7 +112,7 @@ def test_a_handover_select_built_by_an_independent_library_is_read() -> None:
 
 
 def changed(kind: bytes, payload: bytes | None) -> bytes:
-    """SELECT with the payload of one record replaced, or without that record."""
+    """Return SELECT with `payload` in the record of type `kind`, or without this record if `payload` is None."""
     records = []
     for record in ndef.parse(SELECT):
         if record.type != kind:
@@ -172,7 +172,7 @@ def test_an_nfc_carrier_of_an_unknown_version_is_passed_over(payload: bytes) -> 
 
 
 def offering(*records: ndef.Record, offered: tuple[bytes, ...]) -> bytes:
-    """A Handover Select whose `ac` records name `offered`, in that order, with these configuration records."""
+    """Return a Handover Select with these configuration records. Its `ac` records name `offered`, in that order."""
     carriers = [ndef.Record(1, b"ac", b"", bytes((1, len(each))) + each + b"\x00") for each in offered]
     device = next(record for record in ndef.parse(SELECT) if record.type == b"iso.org:18013:deviceengagement")
     return ndef.encode([ndef.Record(1, b"Hs", b"", b"\x15" + ndef.encode(carriers)), device, *records])
@@ -270,7 +270,7 @@ def test_the_handover_of_annex_d_is_read() -> None:
     assert handover.nfc is None and handover.item() == [select, request]
     assert handover.ble is not None and handover.ble.central and not handover.ble.peripheral
     assert handover.ble.address == bytes.fromhex("2828378b1228")
-    assert handover.ble.central_uuid is not None  # From the request.
+    assert handover.ble.central_uuid is not None  # The UUID comes from the request.
 
 
 @given(st.integers(0, len(SELECT) - 1), st.integers(0, 255), st.integers(0, len(SELECT)))

@@ -21,7 +21,7 @@ OK = b"\x90\x00"
 
 
 def engage(responses: list[bytes], request: bytes | None = None) -> tuple[Handover, list[str], list[int]]:
-    """The handover after these `responses`, the commands that were sent, and the waits before them."""
+    """Give `responses` to our commands. Returns the handover, the commands, and the wait before each command."""
     engagement = NfcEngagement(request)
     command: bytes | None = engagement.start()
     sent, waits = [], []
@@ -54,7 +54,7 @@ def test_a_negotiating_tag_gets_our_request_and_its_answer_is_the_handover() -> 
     assert sent[6] == "00d600001b0019d1021454731375726e3a6e66633a736e3a68616e646f766572"
     assert sent[9] == "00d60000aa00a8" + REQUEST.hex()
     assert handover.item() == [NEGOTIATED[-1][:-2], REQUEST]
-    assert waits[7] == waits[10] == 1  # WT 0 asks for half a millisecond
+    assert waits[7] == waits[10] == 1  # WT 0 means half a millisecond, and our waits are whole milliseconds
 
 
 def test_a_negotiating_tag_without_a_request_to_give_it_is_a_clear_refusal() -> None:
@@ -97,7 +97,7 @@ def test_the_waiting_time_a_tag_asks_for_is_kept_within_bounds() -> None:
 
 
 def tag(message: bytes, cc: bytes = CC, piece: int = 255) -> list[bytes]:
-    """Responses of a tag with `message`, which is read in pieces."""
+    """Return the responses of a tag with `message`. The message is read in pieces."""
     pieces = [message[at : at + piece] + OK for at in range(0, len(message), piece)]
     return [OK, OK, cc + OK, OK, len(message).to_bytes(2, "big") + OK, *pieces]
 
@@ -236,7 +236,7 @@ def test_what_is_longer_than_mlc_is_written_in_pieces_and_never_seen_in_half(mos
     tag = WritableTag(most)
     assert negotiate(tag, request_).item() == [NEGOTIATED[-1][:-2], request_]
     assert tag.written == [ndef.encode([ndef.Record(1, b"Ts", b"", b"\x13urn:nfc:sn:handover")]), request_]
-    # NLEN is 0 from the first command of each message to the one before the last.
+    # NLEN is 0 until the last command of each message.
     assert [length for length in tag.lengths if length] == [25, len(request_)]
     if most >= 255:
         assert len(tag.lengths) == 1 + (1 if request_ == REQUEST else 1 + -(-len(LONG) // 255) + 1)

@@ -1,4 +1,4 @@
-"""Grants and their commitments: platform and lock agree, nobody else can read them, and other forms are refused."""
+"""Grants and their commitments. Platform and lock agree, nobody else can read them, and other forms are refused."""
 
 import hmac
 
@@ -83,7 +83,7 @@ def test_platform_and_lock_compute_the_same_commitment() -> None:
 
 
 def test_a_commitment_is_an_hmac_over_grant_id_and_identity() -> None:
-    # Computed with Python's hmac over 82 50 <grant id> 83 02 "E12345678" "1990-03-07"
+    # Python's hmac computes the same over these bytes: 82 50 <grant id> 83 02 "E12345678" "1990-03-07"
     said = b"\x82\x50" + GRANT_ID + b"\x83\x02\x69E12345678\x6a1990-03-07"
     assert commitment(crypto, bytes(32), GRANT_ID, known()) == hmac.digest(bytes(32), said, "sha256")
     assert said == cbor.encode([GRANT_ID, [2, "E12345678", "1990-03-07"]])

@@ -1,4 +1,4 @@
-"""HPKE against the RFC's own vector, against an independent implementation, and on the real interpreter."""
+"""HPKE compared with the RFC's own vector and with an independent implementation, also on the real interpreter."""
 
 import base64
 

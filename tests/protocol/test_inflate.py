@@ -17,7 +17,7 @@ LONGEST = 1 << 20
 
 
 def whole(sparse: Sparse) -> bytes:
-    """The bytes that the records stand for."""
+    """Return the bytes that the sparse records stand for."""
     content = bytearray(sparse.size)
     records = b"".join(sparse.pages)
     assert len(records) == RECORD * sparse.count
@@ -27,7 +27,7 @@ def whole(sparse: Sparse) -> bytes:
 
 
 def inflated(data: bytes, longest: int = LONGEST, most: int = LONGEST) -> bytes | str:
-    """The inflated `data`, or the code of the refusal."""
+    """Return the inflated `data`, or the error code of the refusal."""
     try:
         return whole(Sparse(data, longest, most))
     except FormatError as error:
@@ -35,7 +35,7 @@ def inflated(data: bytes, longest: int = LONGEST, most: int = LONGEST) -> bytes 
 
 
 def judged(data: bytes) -> bytes | str:
-    """The same, by zlib."""
+    """Let zlib inflate `data`. Returns the inflated bytes, or the error code that `inflated` must return."""
     stream = zlib.decompressobj()
     try:
         content = stream.decompress(data, LONGEST + 1)

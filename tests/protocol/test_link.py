@@ -1,4 +1,4 @@
-"""The messages between lock and edge: each is read as it was written, and other bytes are refused."""
+"""The messages between lock and edge. Each message is read as it was written, and other bytes are refused."""
 
 import pytest
 from hypothesis import given

@@ -44,7 +44,7 @@ def answered(responder: Responder, opening: bytes) -> bytes:
 
 
 def sessions() -> tuple[Session, Session]:
-    """The edge's and the lock's session after an honest handshake."""
+    """Return the edge's session and the lock's session after an honest handshake."""
     edge, lock = EDGE.initiator(), LOCK.responder()
     edge.answered(answered(lock, edge.open()))
     finish, edge_session = edge.finish(PASS)
@@ -112,7 +112,7 @@ EXPECTED = {name: VECTOR[name] for name in ("open", "answer", "finish", "up", "d
 @pytest.mark.parametrize("implementation", [crypto, lock_crypto], ids=["cryptography", "firmware.crypto"])
 def test_the_published_transcript_is_reproduced_to_the_byte(implementation: object) -> None:
     room: dict[str, Any] = {}
-    exec(_REPLAY, room)  # MicroPython runs the same source below.
+    exec(_REPLAY, room)  # The next test runs the same source on MicroPython.
     assert room["replayed"](implementation, VECTOR) == EXPECTED
 
 
@@ -220,7 +220,7 @@ def test_a_radio_that_shows_another_locks_key_without_holding_it_is_refused() ->
 
 
 def test_a_lock_cannot_claim_another_locks_link_key_as_its_own() -> None:
-    """Unknown key share: the proof names the identity that signed it, and a key is useless without its private part."""
+    """Unknown key share. The proof names the identity that signed it, and a key is useless without its private part."""
     edge = EDGE.initiator()
     claimed = link_session.prove(crypto, MALLORY.identity, LOCK.static[1])
     posing = LOCK.responder(static=(MALLORY.static[0], LOCK.static[1]), proof=claimed)
@@ -243,7 +243,7 @@ def test_an_edge_that_shows_another_edges_key_without_holding_it_is_refused() ->
 
 
 def test_who_has_stolen_a_locks_key_still_cannot_pose_as_an_edge_to_it() -> None:
-    """Key compromise impersonation: the lock's secrets do not let anyone act as the edge."""
+    """Key compromise impersonation. The lock's secrets do not let anyone act as the edge."""
     posing = Initiator(crypto, (LOCK.static[0], EDGE.static[1]))
     lock = LOCK.responder()
     posing.answered(answered(lock, posing.open()))

@@ -1,4 +1,4 @@
-"""Listing codes: a camera reads what the province signed, and other text is refused."""
+"""A camera reads a listing code as the province signed it, and other text is refused."""
 
 import io
 
@@ -21,10 +21,10 @@ TEXT = write(crypto, PRIVATE, CODE)
 
 
 def seen_by_a_camera(code: segno.QRCode) -> str:
-    """The text that an independent decoder reads from the picture."""
+    """Return the text that an independent decoder reads from the picture."""
     rows = [bytes(0 if dark else 255 for dark in row) for row in code.matrix_iter(scale=4, border=4)]
     picture = memoryview(b"".join(rows)).cast("B", (len(rows), len(rows[0])))
-    # Limited to QR codes: in so many modules the decoder sometimes finds a bar code of another kind.
+    # The decoder looks only for QR codes. Else it sometimes finds a bar code of another kind among so many modules.
     [found] = zxingcpp.read_barcodes(picture, formats=zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCode))
     return str(found.text)
 

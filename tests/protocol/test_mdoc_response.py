@@ -78,7 +78,7 @@ def verify(case: Case) -> list[verifier.VerifiedDocument]:
 
 
 def judged(case: Case) -> None:
-    """Accepted, or refused with a MooringError; any other error fails the test."""
+    """Verify a case, which may be accepted or refused with a MooringError. Any other error fails the test."""
     try:
         verify(case)
     except (FormatError, VerificationError) as refusal:
@@ -100,7 +100,7 @@ def test_a_signed_item_of_nonsense_is_answered_in_order(where: tuple[Any, ...], 
     try:
         case = present(Credential(change_item=put(*where, value)))
     except (TypeError, RuntimeError):
-        return  # A digest ID that cannot be a key in the builder's own map.
+        return  # This digest ID cannot be a key in the builder's own map.
     judged(case)
 
 

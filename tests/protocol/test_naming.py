@@ -1,4 +1,4 @@
-"""Canonical numbers and names, and the identities made of them, are the same on both runtimes."""
+"""Canonical numbers, canonical names and the identities made of them are the same on both runtimes."""
 
 import json
 import string

@@ -76,7 +76,7 @@ def _under(item: dict[Any, Any], key: Any) -> Change:
 
 
 def _places(item: Any) -> Iterator[tuple[int, Change]]:
-    """Each number in `item` and in the CBOR of its byte strings, with a function that replaces it."""
+    """Yield each number in `item` and in CBOR inside its byte strings, with a function that replaces this number."""
     if isinstance(item, bool):
         return
     if isinstance(item, int):

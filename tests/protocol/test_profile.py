@@ -1,4 +1,4 @@
-"""The jurisdiction profile: what it asks a wallet for, the fields made from that, and the province's check."""
+"""The jurisdiction profile: its request to a wallet, the fields made from the answer, and the province's check."""
 
 import copy
 from typing import Any
@@ -95,7 +95,7 @@ ALL = pytest.mark.parametrize("doc_type", sorted(ELEMENTS))
 
 
 def with_element(doc_type: str, element: str, value: Any) -> dict[str, dict[str, Any]]:
-    """The elements of a document with one of them changed, or removed if `value` is None."""
+    """Return the elements of a document, with `value` for one of them. The value None removes the element."""
     elements = copy.deepcopy(ELEMENTS[doc_type])
     for name_space in elements.values():
         if element in name_space:

@@ -1,4 +1,4 @@
-"""Minors in the profile: who is one, the further fields of their registration, and the province's check."""
+"""Minors in the profile: which guests are minors, the extra fields of their registration, and the province's check."""
 
 import copy
 from typing import Any
@@ -21,7 +21,7 @@ STEM = "99010120150601001"
 CHILD = {"birth_date": "2015-06-01", "id_number": STEM + check_digit(STEM)}
 
 BIRTHDAYS = [
-    # Birth date, and the first second of age eighteen: noon UTC, when the day begins at UTC-12.
+    # Birth date, and the first second of age eighteen. That is at noon UTC, when the birthday begins at UTC-12.
     ("2008-11-23", "2026-11-23T12:00:00Z"),
     ("2008-02-29", "2026-03-01T12:00:00Z"),
     ("2008-12-31", "2026-12-31T12:00:00Z"),
@@ -34,8 +34,8 @@ def profile(**minors: Any) -> Profile:
 
 
 def test_the_rules_for_minors_are_those_on_the_books() -> None:
-    # Law on the Protection of Minors (2020): article 2, under eighteen; article 57, a hotel asks for parents
-    # or guardians, and for the relation of those who stay together.
+    # Law on the Protection of Minors (2020). By article 2, minors are under eighteen. By article 57, a hotel asks for
+    # parents or guardians, and how the guests of a stay are related.
     assert PROFILES["CN"]["minors"] == {"of_age": 18, "adult_first": True, "fields": ["guardian", "relation"]}
 
 

@@ -1,4 +1,4 @@
-"""Receipts: what they state, and that nobody can make them state anything else."""
+"""Claims about the content of receipts. Nobody can change this content."""
 
 import pytest
 
@@ -39,7 +39,7 @@ def test_a_receipt_covers_at_least_one_record_and_no_impossible_one(through: int
 
 
 def test_a_signature_altered_yet_still_good_leaves_the_chain_hash_as_it_is() -> None:
-    # (r, s) and (r, n - s) are both good; a chain over signatures would fork at every such record.
+    # The signatures (r, s) and (r, n - s) are both good. A chain over signatures would fork at each such record.
     order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
     chain = Chain(KEYS.sealing_public)
     good = chain.append(entry())

@@ -36,7 +36,7 @@ def verified(data: bytes, public: bytes) -> record.Record:
 
 
 def resigned(payload: list[Any]) -> bytes:
-    """A record with any payload, signed by the lock, as a faulty or hostile lock could make it."""
+    """Sign any payload as a record with the lock's key, as a faulty or hostile lock could do."""
     return record.sign(crypto, CHAIN.private, cbor.encode(payload))
 
 
@@ -262,7 +262,7 @@ def test_every_event_opens_at_the_province_as_the_lock_wrote_it() -> None:
 
 
 def test_only_entries_that_were_counted_may_leave_open_whose_they_were() -> None:
-    # Even a single one: the tally counted it without telling guests apart.
+    # This also holds for a single entry, because the tally counts entries without telling guests apart.
     for together in ({**entry(), 6: None, 11: 40}, {**entry(), 6: None, 11: 1}):
         assert opened(CHAIN.sign(CHAIN.payload(together, 1, record.GENESIS))) == together
     with pytest.raises(FormatError):
@@ -285,7 +285,7 @@ def test_a_body_that_is_not_padded_or_padded_with_something_is_rejected() -> Non
 
 
 def length(body: dict[Any, Any]) -> int:
-    """Length of a record with that body, always at the same place in the chain."""
+    """Return the length of a record with that body. Its place in the chain is always the same."""
     return len(CHAIN.sign(CHAIN.payload(body, 2, FIRST.payload_hash)))
 
 
@@ -331,7 +331,7 @@ def test_a_record_sealed_on_the_lock_opens_with_an_independent_library() -> None
     answer = run_on_lock(_ON_LOCK, {"sealing": KEYS.sealing_public.hex(), "fields": fields})
     for counter, text in enumerate(answer["records"], 1):
         data = bytes.fromhex(text)
-        # Below, other libraries do the work: cbor2 reads, `cryptography` (through crypto_cpython) verifies, pyhpke
+        # Here other libraries do the work. cbor2 reads, `cryptography` (through crypto_cpython) verifies, and pyhpke
         # opens.
         protected, unprotected, payload, signature = cbor2.loads(data)
         signed = cbor2.dumps(["Signature1", protected, b"", payload])

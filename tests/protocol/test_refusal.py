@@ -1,4 +1,4 @@
-"""Refusals: what they state, and that nobody can make them state anything else."""
+"""Claims about the content of refusals. Nobody can change this content."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The short path: issuers' signatures are remembered, and no attack gets further because of it."""
+"""The lock remembers good signatures of issuers. No attack gets further because of this memory."""
 
 from datetime import datetime
 from typing import Any
@@ -32,7 +32,7 @@ def verify(case: Case, memory: RememberedSignatures) -> tuple[list[verifier.Veri
 
 
 def remembering(*cases: Case) -> RememberedSignatures:
-    """A memory after these presentations."""
+    """Return the memory of signatures after these presentations."""
     memory = RememberedSignatures(crypto)
     for case in cases:
         memory.keep(verify(case, memory)[1])
@@ -48,7 +48,7 @@ def refusal(case: Case, memory: RememberedSignatures) -> str:
 def test_a_document_seen_before_costs_no_signature_of_an_issuer() -> None:
     memory = RememberedSignatures(crypto)
     _, first = verify(present(), memory)
-    assert (first.computed, first.recalled) == (2, 0)  # Those of the DS certificate and of the MSO.
+    assert (first.computed, first.recalled) == (2, 0)  # The signatures of the DS certificate and of the MSO.
     memory.keep(first)
     documents, again = verify(present(), memory)
     assert (again.computed, again.recalled) == (0, 2)
@@ -57,7 +57,7 @@ def test_a_document_seen_before_costs_no_signature_of_an_issuer() -> None:
 
 @pytest.fixture(scope="module")
 def warm() -> RememberedSignatures:
-    """A memory of every document that any attack starts from."""
+    """Return a memory that knows each document from which an attack starts."""
     return remembering(present(), *[build() for neighbour, build in GOOD.items() if "30 KB" not in neighbour][:15])
 
 
@@ -97,7 +97,7 @@ def test_another_guests_document_is_verified_on_its_own() -> None:
     memory = remembering(present())
     other = present(Credential(change_mso=lambda mso: mso.update(status={"another": 1})))
     _, recollection = verify(other, memory)
-    assert (recollection.computed, recollection.recalled) == (1, 1)  # They share the DS certificate.
+    assert (recollection.computed, recollection.recalled) == (1, 1)  # Both documents share the DS certificate.
 
 
 def test_what_was_refused_is_not_remembered() -> None:
@@ -147,7 +147,7 @@ def test_the_memory_is_bounded_and_the_oldest_go_first() -> None:
     known = memory.recollect()._known
     assert len(known) == MAX_SIGNATURES and bytes([1]) not in known, "the one of which nothing was seen for longest"
     assert {bytes([0]), bytes([MAX_SIGNATURES])} <= set(known)
-    always = Recollection(AlwaysGood(), [])  # type: ignore[arg-type]  # it needs only this function
+    always = Recollection(AlwaysGood(), [])  # type: ignore[arg-type]  # Recollection calls only `verify`
     for number in range(100):
         always.verify("P-256", b"", "SHA-256", bytes([number]), b"")
     assert len(always.good) == MAX_SIGNATURES

@@ -25,7 +25,7 @@ SELECT = b"the handover select"
 
 
 def pair(curve: ec.EllipticCurve | None = None) -> tuple[ReaderSession, HolderSession]:
-    """The session of a reader and that of an independent holder, before the first message."""
+    """Return our reader's session and an independent holder's session, before the first message."""
     key = ec.generate_private_key(curve or ec.SECP256R1())
     said = device_engagement(key.public_key())
     parsed = parse_device_engagement(said)
@@ -54,12 +54,12 @@ def test_a_reader_session_makes_the_published_transcript_from_its_own_key() -> N
 def test_the_session_of_annex_d_is_spoken_as_it_stands() -> None:
     annex = {name: bytes.fromhex(value) for name, value in vectors.load("annex_d/annex_d.json").items()}
     private = annex["ephemeral_reader_key_d"]
-    # Here the example engages over NFC. Elsewhere its DeviceEngagement is that of a QR code.
+    # This transcript has an NFC handover. Elsewhere in annex D, the DeviceEngagement is from a QR code.
     said, _, handover = cbor2.loads(cbor2.loads(annex["session_transcript_bytes"]).value)
     parsed = parse_device_engagement(said.value)
     own = ReaderSession(crypto, private, crypto.public("P-256", private), parsed, handover)
     assert cbor.wrap(own.transcript).raw == annex["session_transcript_bytes"]
-    # Our order is deterministic and theirs is not, but the members are identical.
+    # The annex does not have our deterministic order, but the members are identical.
     assert cbor2.loads(own.request(annex["device_request"])) == cbor2.loads(annex["session_establishment"])
     assert own.open(annex["session_data"]) == (annex["device_response"], None)
     assert own.close() == annex["session_termination"]

@@ -1,4 +1,4 @@
-"""Documents of the SM suite are accepted where the suite is allowed, on both runtimes; each broken rule is refused."""
+"""Both runtimes accept documents of the SM suite where this suite is allowed. They refuse each broken rule."""
 
 import argparse
 import json
@@ -213,7 +213,7 @@ def test_a_null_after_the_algorithm_is_taken_as_some_authorities_write_it() -> N
 
 
 def _sized(changed: bytes) -> bytes:
-    """The certificate with the lengths of its two outer elements corrected."""
+    """Return the certificate after correcting the lengths of its two outer elements."""
     grown = len(changed) - len(IACA.der)
     outer, inner = (int.from_bytes(IACA.der[at : at + 2], "big") for at in (2, 6))
     inner_grown = 2 if changed[4:].startswith(IACA.der[4:8]) and changed.count(bytes.fromhex("83750500")) else 0

@@ -1,4 +1,4 @@
-"""Statements: every kind is accepted only from its signer and only in its one form."""
+"""Every kind of statement is accepted only from its signer, and only in the one form of this kind."""
 
 from typing import Any
 
@@ -84,7 +84,7 @@ def test_an_encoding_that_is_not_deterministic_is_rejected() -> None:
     protected, unprotected, payload, signature = cbor.decode(signed("time"))
     longer = (
         b"\x84" + b"\x58" + bytes((len(protected),)) + protected
-    )  # A length that would fit the short head, in a longer head.
+    )  # This head is longer than it must be for the length.
     longer += cbor.encode(unprotected) + cbor.encode(payload) + cbor.encode(signature)
     assert cbor.decode(longer) == [protected, unprotected, payload, signature]
     with pytest.raises(FormatError) as caught:
@@ -93,7 +93,7 @@ def test_an_encoding_that_is_not_deterministic_is_rejected() -> None:
 
 
 def test_a_signed_body_that_is_not_deterministic_is_rejected() -> None:
-    body = b"\xa1\x18\x01\x01"  # {1: 1}, with the key in two bytes.
+    body = b"\xa1\x18\x01\x01"  # This is {1: 1}, but the key takes two bytes.
     data = cbor.encode(cose.sign1(crypto, KEYS.signing_private, body, {cose.TYP: "mooring/time"}))
     with pytest.raises(FormatError) as caught:
         opened(data, "time")

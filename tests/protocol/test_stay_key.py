@@ -1,4 +1,4 @@
-"""The stay key's exchange: two round trips prove both sides, and a stranger learns nothing."""
+"""The stay key's exchange. Two round trips prove who both sides are, and a stranger learns nothing."""
 
 import hmac
 from collections.abc import Iterable
@@ -27,7 +27,7 @@ def phone(*keys: bytes) -> StayKeys:
 
 
 def data_of(command: bytes) -> bytes:
-    """The data of a short command with Le."""
+    """Return the data of a short command with Le."""
     assert command[:4] == bytes.fromhex("00820000") and len(command) == command[4] + 6 <= 261
     return command[5:-1]
 
@@ -78,7 +78,7 @@ def test_an_answer_recorded_earlier_opens_nothing() -> None:
     first = Exchange(crypto, [KEY], challenge)
     recorded = app.authenticate(data_of(first.command))
     assert recorded is not None and first.judge(recorded) == 0
-    # A thief who replays the phone's messages meets another nonce of the lock.
+    # If a thief replays the phone's messages, the lock has a new nonce.
     assert Exchange(crypto, [KEY], challenge).judge(recorded) is None
 
 
@@ -94,7 +94,7 @@ def test_the_locks_own_proofs_reflected_open_nothing() -> None:
     exchange = Exchange(crypto, [KEY], cbor2.dumps([1, bytes(16)]))
     _, nonce, proofs = cbor2.loads(data_of(exchange.command))
     assert exchange.judge(cbor2.dumps([1, proofs[:16]])) is None
-    # A replay with the lock's nonce as one's own does not get the right proof from another lock either.
+    # An attacker may send the lock's nonce to another lock as his own. That lock does not give the right proof either.
     twin = Exchange(crypto, [KEY], cbor2.dumps([1, nonce]))
     assert exchange.judge(cbor2.dumps([1, cbor2.loads(data_of(twin.command))[2][:16]])) is None
 
@@ -119,7 +119,7 @@ def test_a_stranger_learns_nothing_that_stays_the_same() -> None:
     seen = set()
     for app in (known, known, unknown):
         challenge = app.select() or b""
-        question = cbor2.dumps([1, bytes(16), bytes(192)])  # A reader without a key.
+        question = cbor2.dumps([1, bytes(16), bytes(192)])  # This reader knows no key.
         answer = app.authenticate(question) or b""
         assert len(challenge) == len(answer) == 19
         assert not app.recognized
@@ -202,7 +202,7 @@ answer([exchange.command.hex(), exchange.judge(bytes.fromhex(given["answer"]))])
         def random(self, length: int) -> bytes:
             return next(self._random)[:length]
 
-    exchange = Exchange(Fixed(), [OTHER, KEY], challenge)  # type: ignore[arg-type]  # it needs only this function
+    exchange = Exchange(Fixed(), [OTHER, KEY], challenge)  # type: ignore[arg-type]  # Exchange calls nothing else
     answer = app.authenticate(data_of(exchange.command)) or b""
     given = {
         "random": [nonce.hex(), filling.hex()],

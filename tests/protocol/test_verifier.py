@@ -63,14 +63,14 @@ def test_every_code_a_test_provokes_is_in_the_table_of_codes() -> None:
 
 
 def test_the_lock_rejects_all_of_it_for_the_same_reasons(tmp_path: Any) -> None:
-    # Not here: responses so large that their hex copy in this test does not fit beside the verifier.
+    # Large responses are left out, because their hex copies in this test do not fit into the heap beside the verifier.
     attacks = [attack for attack in REJECTED if len(REJECTED[attack][1]().device_response) < 20_000]
     answers = on_lock([REJECTED[attack][1]() for attack in attacks], tmp_path)
     assert dict(zip(attacks, answers, strict=True)) == {attack: REJECTED[attack][0] for attack in attacks}
 
 
 def test_the_lock_accepts_what_cpython_accepts(tmp_path: Any) -> None:
-    names = [name for name in GOOD if name != "a portrait of 30 KB"]  # It is in tests/sim/test_verify.py.
+    names = [name for name in GOOD if name != "a portrait of 30 KB"]  # tests/sim/test_verify.py has it.
     answers = on_lock([GOOD[name]() for name in names], tmp_path)
     expected = {name: sorted(document.doc_type for document in verify(GOOD[name]())) for name in names}
     assert dict(zip(names, answers, strict=True)) == expected
@@ -149,7 +149,7 @@ def test_published_responses_are_judged_as_published(name: str) -> None:
 @pytest.mark.parametrize("name", ["pymdoccbor_mac", "pymdoccbor_signature"])
 def test_a_published_response_is_not_accepted_before_it_was_signed(name: str) -> None:
     with pytest.raises(VerificationError) as refusal:
-        verify(published(name, "2026-11-23T16:52:00Z"))  # One second before validFrom.
+        verify(published(name, "2026-11-23T16:52:00Z"))  # This is one second before validFrom.
     assert refusal.value.code == "mdoc.not_yet_valid"
 
 
@@ -187,7 +187,7 @@ def test_a_mutated_response_is_rejected_in_order_or_means_the_same(
         (document,) = verify(case)
     except (FormatError, VerificationError):
         return
-    # Parts outside every signature may change, such as an unknown member, but never the result.
+    # A part that no signature covers may change, for example an unknown member. But the result never changes.
     signed = verify(seed)[0].elements
     for name_space, values in document.elements.items():
         for element, value in values.items():

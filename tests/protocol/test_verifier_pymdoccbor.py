@@ -1,4 +1,4 @@
-"""Claims about credentials that the independent issuer pymdoccbor makes in the test and our test phone presents."""
+"""Claims about credentials of the independent issuer pymdoccbor. Our test phone presents them."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -26,7 +26,7 @@ from tests.support.verifier_on_lock import on_lock
 
 DAY = timedelta(days=1)
 NOW = datetime.now(UTC)
-"""pymdoccbor uses the real time, so this file cannot fix it."""
+"""The real time, because pymdoccbor uses no other time."""
 
 IACA_NOW = replace(IACA, not_before=NOW - 9 * DAY, not_after=NOW + 900 * DAY)
 DS_NOW = replace(DS, not_before=NOW - 9 * DAY, not_after=NOW + 90 * DAY)
@@ -55,7 +55,7 @@ def numbers(name: str) -> dict[str, Any]:
 
 
 def issued() -> Any:
-    """An mDL of pymdoccbor, as it is in `documents`."""
+    """Let pymdoccbor issue an mDL, and return it as a member of `documents`."""
     issuer = MdocCborIssuer(private_key=numbers("issuer"), alg="ES256", kid="issuer")
     return issuer.new(
         doctype=MDL,

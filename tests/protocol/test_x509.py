@@ -128,7 +128,7 @@ def test_relative_names_are_not_run_together() -> None:
         ("0203 000000", "00"),
         ("0202 00c8", "00c8"),
         ("0203 0000c8", "00c8"),
-        ("0201 c8", "00c8"),  # Without the zero byte, which makes it negative.
+        ("0201 c8", "00c8"),  # Without the zero byte, the number is negative.
         ("0202 ffc8", "00c8"),
         ("0203 ffffc8", "00c8"),
         ("0203 00ffc8", "00ffc8"),

@@ -10,7 +10,7 @@ DOORS, LISTINGS = 12, 6
 
 
 def plan() -> Plan:
-    """Return a plan with two doors at each listing. Two edge agents serve one door of every listing each."""
+    """Return a plan with two doors at each listing. Each of two edge agents serves one door of every listing."""
     halves = tuple(range(1, LISTINGS + 1)), tuple(range(LISTINGS + 1, DOORS + 1))
     return Plan(doors=DOORS, listings=LISTINGS, edges=halves, threads=True)
 
