@@ -99,8 +99,8 @@ class Lock:
         return self.journal.records_from(counter)
 
     def judge(self, edge_pass: bytes, edge_public: bytes) -> str:
-        """Return the name of an edge from its pass. The edge has already proven that it has the private key of
-        `edge_public`. Raises the errors of `EdgePasses.judge`."""
+        """Return the name of an edge from its pass. The edge has already proven that it has the private key that
+        belongs to `edge_public`. Raises the errors of `EdgePasses.judge`."""
         return self._edge_passes.judge(edge_pass, edge_public).edge
 
     def deliver(self, data: bytes) -> "tuple[str, str | None]":
@@ -122,8 +122,8 @@ class Lock:
         except MooringError as error:
             code = error.code
         except MemoryError:
-            # A statement that is too long must not stop the link or the door. Its parts are garbage by now, so memory
-            # is free again.
+            # A statement that is too long must not stop the link or the door. The parts of the statement are garbage by
+            # now, so there is memory again.
             code = "lock.memory"
         self.visits.keep_room()
         if code is None:

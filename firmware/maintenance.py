@@ -9,7 +9,7 @@ the button inside:
     fittings (read), inputs, signals     the button inside, held until the command is over
     fittings (write), strike             the button likewise, and a durable record before anything happens
 
-A press counts only if the button was seen open before. It stops counting after five minutes. So nothing opens if a
+A press counts only if the button was seen open before. A press counts for at most five minutes. So nothing opens if a
 button sticks or if somebody has bridged its wires:
 
     state     look                                   next state
@@ -68,8 +68,8 @@ _MICROPYTHON = sys.implementation.name == "micropython"
 
 
 class Button:
-    """The button inside. Its pin is looked at every LOOK_MS. Two looks in a row must find it pressed to make a press. A
-    single look that finds it open ends the press."""
+    """The button inside. Its pin is looked at every LOOK_MS. A press begins when two looks in a row find the button
+    pressed. It ends when a single look finds the button open."""
 
     def __init__(self, pin: int) -> None:
         self._pin = Pin(pin, Pin.IN, Pin.PULL_UP)
@@ -148,7 +148,8 @@ class Maintenance:
             if line is not None:
                 heard = began
                 await self._serve(line)
-            # At most LOOK_MS counts. A command that needs the button may last long, but sleeps most of the time.
+            # `took` is at most LOOK_MS, because a command that needs the button may last long but sleeps most of the
+            # time.
             took = min(LOOK_MS, ticks.age(began))
             busy = self._lock is not None and self._lock.visits.going_on
             await asyncio.sleep((took * (_REST_OF_A_VISIT if busy else _REST) if line else LOOK_MS) / 1000)
@@ -237,7 +238,7 @@ class Maintenance:
         if lock.visits.going_on:
             raise RefusedError("console.busy", "somebody is being served")
         lock.recorder.act(what)
-        self._check()  # again, since writing took a moment
+        self._check()  # check again, because writing took a moment
 
     def _put(self, content: "bytes | None") -> "bytes | None":
         if content is None:

@@ -125,7 +125,7 @@ async def read_claims(
 
 
 def _items(profile: "Profile", roots: "list[TrustRoot]") -> "list[list[str]]":
-    """The requests of the profile, reduced to the document types for which there is a trusted issuer."""
+    """The requests of the profile, reduced to the document types that a trusted issuer may issue."""
     issued = [doc_type for root in roots for doc_type in root.doc_types or []]
     requests = [[doc_type for doc_type in types if doc_type in issued] for types in profile.requests]
     return [types for types in requests if types]
@@ -134,8 +134,8 @@ def _items(profile: "Profile", roots: "list[TrustRoot]") -> "list[list[str]]":
 def _read(lock: "LockMemory", answer: "Presentation", asked: "list[str]") -> "list[Claim]":
     """Return a claim for each presented document. Every document is verified and has a type that was `asked` for.
 
-    The profile is looked up again, because a courier may have brought a new profile while the phone was read. Nothing
-    waits between here and the decision, so the decision uses the same profile.
+    The profile is looked up again, because a courier may have brought a new profile while the phone was read. There is
+    no wait between this point and the decision, so the decision uses the same profile.
     """
     _, profile = lock.trusted.in_force()
     earliest, latest = lock.clock.interval()

@@ -43,8 +43,8 @@ class Door:
     """One door.
 
     `on_record` is called after each opening and wakes the link to the edge agent. `mdoc_ble` is the radio for phones
-    that are read over BLE. Without this radio the door reads only over NFC. `waiting` is True while a phone has been
-    engaged for BLE and has not connected yet.
+    that are read over BLE. Without this radio the door reads only over NFC. `waiting` is True while the door waits for
+    a phone to connect over BLE.
     """
 
     def __init__(
@@ -108,8 +108,8 @@ class Door:
         started = ticks.now()
         decision: Decision | None = None
         log("tap.start")
-        # If a PIN is typed while a phone is being read, its signal is shown for a moment. Then the signal for the
-        # phone's holder returns.
+        # If a PIN is typed while a phone is being read, the signal for the PIN is shown for a moment. Then the signal
+        # for the phone's holder returns.
         alone = self._lock.visits.begin()
         say = self._signals.answer if alone else self._signals.aside
         if alone:
@@ -128,7 +128,7 @@ class Door:
             self._on_record()
             self._lock.reentry.remember(decision)
         finally:
-            decision = None  # so that `end` can collect what the guest showed
+            decision = None  # so that `end` can free the memory of the guest's data
             self._lock.visits.end()
 
     async def _admit(self, arrival: "Awaitable[Decision]") -> "Decision":
@@ -138,7 +138,7 @@ class Door:
         return decision
 
     def _decide(self, claims: "Sequence[Claim]") -> "Decision":
-        """Return the opening that the rules allow for `claims`. Raises RefusedError if they allow none."""
+        """Return the opening that the rules allow for `claims`. Raises RefusedError if the rules allow no opening."""
         gc.collect()  # so that objects that outlive this visit lie together on the heap
         lock = self._lock
         placement, profile = lock.trusted.in_force()

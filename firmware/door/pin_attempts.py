@@ -1,5 +1,5 @@
-"""Limits how often a PIN may be tried. After a few wrong tries there is a wait, and each further wrong try doubles it
-up to an hour. A power cut does not help.
+"""Limits how often a PIN may be tried. After a few wrong tries there is a wait, and each further wrong try doubles the
+wait, up to an hour. A power cut does not help.
 
 A try is charged in flash before it is judged, so a power cut cannot undo the charge. A wait begins again at each boot,
 so a power cut cannot shorten the wait. The lock forgets one wrong try for each hour that it runs without another wrong
@@ -34,7 +34,7 @@ _FILE = const("pin")
 
 
 class PinAttempts:
-    """The count of wrong tries at this door. There is one count for all guests, since nobody says whose PIN they type.
+    """The count of wrong tries at this door. There is one count for all guests, because nobody says whose PIN it is.
 
     Raises StorageError `pin.corrupt`.
     """

@@ -39,7 +39,7 @@ _REASONS = (
     "grant.guardian",
 )
 """Codes of refusals, in the order of the checks. If several refusals apply, the guest is told the code that comes
-latest in this order, because it says most."""
+latest in this order, because this code is the most specific."""
 
 _TIES = const(2)
 """Number of ties that are looked up for everybody who is refused. A minor is named in one stay, or in two consecutive
@@ -121,7 +121,7 @@ def _judge(
     claim: "Claim",
     known: "tuple[int, bytes | None, bool, bool]",
 ) -> int:
-    """Index of the first code of _REASONS that refuses `claim`, or len(_REASONS) if no code does."""
+    """Index of the first code of _REASONS that refuses `claim`, or len(_REASONS) if the claim is allowed."""
     # Every row is computed, without a branch, so that the time does not tell which row applies.
     (earliest, latest), grant, (number, commitment, named, again) = interval, stay.grant, known
     new, companion, present, names = number == 0, not named, stay.occupancy(0)[1], len(grant.commitments)
@@ -159,8 +159,8 @@ def _admit(
     commitment: bytes,
     named: bool,
 ) -> Decision:
-    """Return the check-in. Raises RefusedError for a minor: `grant.guardian` if the minor needs an adult who is in and
-    there is none; `grant.tie` if the minor's tie in the grant is invalid."""
+    """Return the check-in. Raises RefusedError for a minor: `grant.guardian` if no adult is in who could answer for the
+    minor; `grant.tie` if the minor's tie in the grant is invalid."""
     fields = dict(claim.fields)
     minor = "birth_date" in fields and profile.is_minor(fields["birth_date"], interval[0])
     if minor:

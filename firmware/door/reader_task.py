@@ -37,7 +37,7 @@ WELL_MS = 15000
 
 
 class _TappedCard:
-    """The card at the reader while the door uses it. `free` is set once it has been released."""
+    """The card at the reader while the door uses it. `free` is set once the card has been released."""
 
     def __init__(self, card: "Card") -> None:
         self.max_command = card.max_command

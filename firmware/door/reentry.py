@@ -101,7 +101,7 @@ class Reentry:
         ]
 
     def _admissible(self, guests: "list[Guest]") -> "list[Guest]":
-        """Select those of `guests` who may come in by the rules of the door.
+        """Select the members of `guests` that the rules of the door would let in.
 
         The lock must not offer a key that opens nothing, because a phone that answers to a key is not asked for a
         document.
@@ -129,7 +129,7 @@ class Reentry:
             try:
                 self._commitment_keys.of(platform)
             except VerificationError:
-                pass  # the placement's platform key is not a point, so no grant can verify either
+                pass  # the placement's platform key is not a point, so no grant can be verified either
         known = self.guests()
         guests = [(grant_id, document) for grant_id, document, _ in known]
         try:

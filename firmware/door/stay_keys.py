@@ -1,7 +1,7 @@
-"""The stay keys in flash. Each guest who checked in has at most one. The keys are in a separate file, and are wiped
+"""The stay keys in flash. Each guest who checked in has at most one key. The keys are in a separate file, and are wiped
 when the stay ends.
 
-A key opens this door for the rest of the stay. The key itself does not tell who has it. It is written after the
+A key opens this door for the rest of the stay. The key itself does not tell who has it. The key is written after the
 check-in's record is durable and the strike has moved. If a power cut loses the key, the guest only has to show the
 document once more.
 """

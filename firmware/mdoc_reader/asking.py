@@ -41,7 +41,7 @@ _TAKEN_AWAY = const(("nfc.gone", "ble.lost"))
 class Asking:
     """Chooses the requests of the next session. A request is a list of document types.
 
-    The state is only a few small numbers, because an object that is made during a visit and kept after it would
+    The state is only a few small numbers, because an object that is made during a visit and kept afterwards would
     fragment the heap.
     """
 
@@ -51,7 +51,7 @@ class Asking:
         self.forget()
 
     def forget(self) -> None:
-        """Return to IN_ORDER, as after an opening or after a minute without a session."""
+        """Set the mode back to IN_ORDER, as after an opening or after a minute without a session."""
         self.mode = _IN_ORDER
         self.start = 0  # index of the request with which the rest begins
         self.again = False  # whether the first of all requests belongs to the rest too

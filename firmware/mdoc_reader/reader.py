@@ -16,8 +16,7 @@ A `Reading` goes through these states:
     ready       `ask`: the next request in the same session              asked
     any         `close`                                                  over; a session still open is terminated
 
-Every failure raises a MooringError, at most TOTAL_MS after the first contact. Only the result of a read is kept after
-it.
+Every failure raises a MooringError, at most TOTAL_MS after the first contact. After a read, only its result is kept.
 """
 
 import asyncio
@@ -224,7 +223,7 @@ class Reading:
         self._session = None
         began = ticks.now()
         exchange = retrieval.exchange(request, CONSENT_MS, on_phase)
-        request = b""  # frees its memory for the answer
+        request = b""  # so that the answer can use this memory
         data = await self._open(own, await exchange, last)
         on_phase("mdoc.response", ms=ticks.since(ticks.now(), began), bytes=len(data))
         presentation = Presentation(data, own, self._e_reader_private, self._curve, retrieval.carrier, line)
@@ -357,7 +356,7 @@ class _NfcRetrieval:
         for each later response."""
         collector = apdu.Collector(MAX_ENCRYPTED_RESPONSE, self._le)
         more = collector.push(await self._send(message, self._le, self._extended, timeout_ms, on_phase))
-        message = b""  # frees its memory for the answer
+        message = b""  # so that the answer can use this memory
         while more is not None:
             more = collector.push(await self._line.transceive(more))
         return apdu.unwrap_do53(collector.data)

@@ -1,1 +1,2 @@
-"""What the lock keeps: identity, journal and tally in flash, stays, the clock's floor; and what is counted in RAM."""
+"""The lock's memory. In flash: identity, journal, tally, stays and the clock's floor. In RAM: visits and recent
+entries."""

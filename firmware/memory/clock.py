@@ -49,8 +49,8 @@ DOUBT_MS = 600 * 1000
 """Time that the lock waits after a contradiction before it asks for the time again."""
 
 DARK_MS = 7 * 24 * 3600 * 1000
-"""Longest power cut that a lock without an upper end believes at once. A signed time further than this after the floor
-must be confirmed by a second signed time."""
+"""Longest power cut that a lock without an upper end believes at once. A signed time that is later than the floor by
+more than this must be confirmed by a second signed time."""
 
 _FILE = const("clock")
 
@@ -104,7 +104,7 @@ class Clock:
         self._advance()
         drift = _drift(self._run)
         floor, ceiling = self._floor_ms, self._ceiling_ms
-        if floor:  # before the first signed time, the uptime says nothing
+        if floor:  # before the first signed time, the uptime tells no time
             floor += max(self._run - drift, 0)
         return floor, None if ceiling is None else ceiling + self._run + drift
 
@@ -112,7 +112,7 @@ class Clock:
         self._floor_ms, self._ceiling_ms, self._run = earliest, latest, 0
 
     def interval(self) -> "tuple[int, int | None]":
-        """(earliest, latest). latest is None until a signed time has arrived after a cold start."""
+        """Return (earliest, latest). After a cold start, `latest` is None until a signed time has arrived."""
         earliest, latest = self._bounds()
         return earliest // 1000, None if latest is None else -(-latest // 1000)
 

@@ -48,7 +48,7 @@ class Entries:
                 self.recorded()
 
     def may_record(self, key: "Key") -> bool:
-        """May an entry of this guest be recorded now, instead of counted?"""
+        """May an entry of this guest become a record now? If not, it is only counted."""
         if not self._records.allows():
             return False
         recent = self._taken.get(key)
@@ -57,7 +57,7 @@ class Entries:
         return recent[0] is None or ticks.age(recent[0]) >= _WINDOW_MS
 
     def entered(self, key: "Key") -> None:
-        """Remember that this guest has entered now. The entry was recorded or counted before."""
+        """Remember that this guest has entered now. The caller has already recorded or counted the entry."""
         recent = self._taken.get(key)
         if recent is not None or len(self._taken) < _GUESTS or self._forget():
             self._taken[key] = (None if recent is None else recent[1], ticks.now())

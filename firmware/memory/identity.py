@@ -1,11 +1,12 @@
-"""The lock's own keys. They are made on the lock and never leave it. Only public keys and signatures leave the lock.
+"""The lock's own keys. They are made on the lock, and the private keys never leave it. An enrolment request, signed
+with one of the keys, takes the public keys to the province.
 
 This module also keeps the secret under which the lock draws random numbers (firmware/crypto/generator.py). Each boot
 uses a different secret. Flash holds the secret for the next boot and the number of boots. At boot the lock derives two
-new secrets from the stored secret. The first one replaces the stored secret. When this write is durable, the lock draws
-under the second one, which is only in RAM. So one write is enough for all numbers of a boot, and no number is drawn
-again after a power cut. The file does not reveal numbers that were drawn before (backtracking resistance, SP 800-90A,
-section 8.8). Older copies of the file remain in flash until littlefs erases their block.
+new secrets from the stored secret. The first new secret replaces the stored secret. When that write is durable, the
+lock draws under the second new secret, which is only in RAM. So one write is enough for all numbers of a boot, and no
+number is drawn again after a power cut. The file does not reveal numbers that were drawn before (backtracking
+resistance, SP 800-90A, section 8.8). Older copies of the file remain in flash until littlefs erases their block.
 """
 
 from firmware.crypto import generator
@@ -66,8 +67,8 @@ def begin(store: "Store", extra: bytes = b"") -> None:
     """Begin to draw random numbers under a secret that no earlier boot used. If flash has no secret, as at enrolment,
     make the first one. The radio must be on while the first secret is made.
 
-    `extra` is mixed into the secret. It has random bytes from another computer, which may know them. Raises
-    StorageError, for example `identity.corrupt`.
+    `extra` is mixed into the secret. The bytes of `extra` are random and come from another computer, which may remember
+    them. Raises StorageError, for example `identity.corrupt`.
     """
     saved = store.read(_SECRET) or bytes(_SECRET_BYTES + _COUNTER_BYTES)
     if len(saved) != _SECRET_BYTES + _COUNTER_BYTES:

@@ -72,8 +72,8 @@ class Journal:
 
     `head` is the payload hash of the newest record, or 32 zero bytes before the first record. `last_note` is the note
     of the newest record. `through` is the highest counter that a receipt covers. `sectors` is the number of sectors in
-    the ring. `notes` gets the note of every record that the flash holds, and later of every new record. It is asked for
-    a checkpoint before any note is erased.
+    the ring. `notes` gets the note of every record that the flash holds, and later of every new record. `notes` is
+    asked for a checkpoint before any note is erased.
     """
 
     def __init__(self, device: "BlockDevice", notes: "NoteReader | None" = None) -> None:
@@ -171,8 +171,8 @@ class Journal:
         """Make `record` durable, with the lock's own `note` (at most 255 bytes).
 
         After an error nothing was appended. Raises StorageError: `journal.chain` if the record does not follow the last
-        record; `journal.size` if it is larger than a sector; `journal.full` if every sector has records that wait for a
-        receipt; `journal.flash` if the flash fails. An error of the checkpoint is passed on.
+        record; `journal.size` if the record is larger than a sector; `journal.full` if every sector has records that
+        wait for a receipt; `journal.flash` if the flash fails. An error of the checkpoint is passed on.
         """
         parsed = records.parse(record)
         if parsed.counter != self.next_counter or parsed.previous != self.head:
@@ -233,8 +233,8 @@ class Journal:
             yield number, record
 
     def receipt(self, through: int, head: bytes) -> None:
-        """Take a verified receipt. It says that the province has all records up to `through`, so their sectors can be
-        erased. `head` is the payload hash of the record `through`.
+        """Take a verified receipt. The receipt says that the province has all records up to `through`, so their sectors
+        can be erased. `head` is the payload hash of the record `through`.
 
         Raises VerificationError: `receipt.ahead` if this lock has not made those records; `receipt.head` if the journal
         has no record with that counter and that hash. A receipt that covers no further record changes nothing.

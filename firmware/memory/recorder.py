@@ -21,9 +21,9 @@ An event goes through these states:
     counted    a line of the tally      the door is idle, `_due` names the line, and `_records` allows one more record
     recorded   a record in the journal  at once: its line is closed
 
-`_due` names the line of an alarm (door, tamper, key, reader) at once. For other lines it waits QUIET_MS, so that
-further events of the same kind can be added up. No count is lost. If the journal has no room for a count, it becomes a
-record after the next receipt.
+`_due` names the line of an alarm (door, tamper, key, reader) at once. It names other lines only after QUIET_MS, so that
+further events of the same kind can be added up. No count is lost. If the journal has no room for a count, the count
+becomes a record after the next receipt.
 
 `run` works while nobody is served, one small step at a time. It writes counts, erases sectors, tidies the tally,
 prepares a seal (in two steps of one multiplication each) and makes one record. So an arriving guest waits for at most
@@ -138,7 +138,7 @@ class Recorder:
 
     def opening(self, decision: "Opening") -> None:
         """Record an opening: a CHECK_IN or an ENTRY. On return the opening is durable, in the journal or in the tally.
-        If it is in the journal, the stays have been updated.
+        If the opening is in the journal, the stays have been updated.
 
         After a StorageError nothing was recorded, and the door must stay shut. The code is `journal.full` if there is
         no room for a check-in (there is always room for an entry), `journal.size` if the fields are larger than a
@@ -292,7 +292,7 @@ class Recorder:
     def _prepare(self, sealing_key: bytes) -> None:
         """Do the part of sealing that does not depend on the record, so that the next opening need not wait for it.
 
-        Each call does one multiplication. A guest who arrives meanwhile waits for no more than one.
+        Each call does one multiplication. So a guest who arrives meanwhile waits for at most one multiplication.
         """
         if self._ephemeral is None:
             self._ephemeral = self._crypto.generate("P-256")

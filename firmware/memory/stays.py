@@ -3,8 +3,8 @@ openings.
 
 Flash holds the grants, and keyed commitments in place of guests. It holds no name, document number or portrait. The
 file is a checkpoint. Everything that happened after the checkpoint is in the journal's notes, so an opening writes only
-its record. The checkpoint is written when a grant changes. It is also written before the journal erases notes that are
-newer than the checkpoint.
+its record. The checkpoint is written when a grant changes. The checkpoint is also written before the journal erases
+notes that are newer than the checkpoint.
 
 Somebody could deliver an older version of a grant again after its stay was removed. So the lock keeps the serial of a
 removed stay as a tombstone, until the horizon that the grant names.
@@ -46,7 +46,7 @@ class Guest:
     not name the guest, it is the commitment to their first identity.
 
     `named` is True if a version of the grant named the guest. `adult` is True if they were certainly of age. `tag`
-    recognises their document. It has the first bytes of the commitments to the document's five identities under this
+    recognises their document. `tag` has the first bytes of the commitments to the document's five identities under this
     stay: 8 bytes for each of the first four identities, and 4 bytes for the fifth. For an identity that the document
     cannot give, these bytes are zeros.
     """
@@ -145,7 +145,8 @@ class Stay:
         `commitment` is the commitment for their check-in. `named` is True if the grant contains that commitment.
         `again` is True if a guest with the same name and birth date is in.
 
-        The work is the same for everybody who has not checked in here. It does not depend on the guests who are in.
+        The work is the same for everybody who has not checked in here. The work does not depend on the guests who are
+        in.
         """
         exact, person = commitments[0], commitments[3]
         number, named, again = _place(self._documents, exact), b"", _place(self._owners, person) > 0
@@ -171,8 +172,8 @@ class Stay:
         return None
 
     def belongs(self, number: int) -> bool:
-        """Does this guest still belong to the stay? A guest belongs to it no longer if an earlier version of the grant
-        named them but the present version does not."""
+        """Does this guest still belong to the stay? A guest no longer belongs to the stay if an earlier version of the
+        grant named them but the present version does not."""
         return bool(self._bits << 1 >> number & 1)
 
     def present(self) -> "list[int]":
@@ -207,7 +208,8 @@ class Stay:
 
 def _place(table: bytes, commitment: bytes) -> int:
     """Position of `commitment` in `table`, counted from 1, or 0 if it is not there. A comparison may end early at the
-    first byte that differs. Where that byte is depends on a key, and nobody who could measure the time has the key."""
+    first byte that differs. The position of that byte depends on a key, and nobody who could measure the time has the
+    key."""
     at = table.find(commitment[:_SLOT])
     return 0 if at % _SLOT else at // _SLOT + 1
 
@@ -272,8 +274,8 @@ class Stays:
     # --- grants ------------------------------------------------------------------------------------------------------
 
     def accept(self, grant: Grant, platform: bytes, earliest: int) -> None:
-        """Take a grant that `platform` signed. It may be for a new stay, or a newer version for a known stay.
-        `earliest` is the clock's lower end, in seconds.
+        """Take a grant that `platform` signed. The grant may be for a new stay, or it may be a newer version for a
+        known stay. `earliest` is the clock's lower end, in seconds.
 
         Raises RefusedError: `grant.platform` if another platform granted this stay; `grant.serial` if the grant is not
         newer than the known version; `grant.horizon` if an earlier version had a later horizon; `grant.closed` if the
@@ -310,8 +312,8 @@ class Stays:
         self.checkpoint()
 
     def _check_room(self, grant: Grant) -> None:
-        """Make sure that there is room for a stay that is new to this lock. Raises RefusedError if there is none, or if
-        the stay is over."""
+        """Make sure that there is room for a stay that is new to this lock. Raises RefusedError if there is no room, or
+        if the stay is over."""
         if (grant.horizon if grant.cancelled else grant.until) < self._floor:
             raise RefusedError("grant.over", "the stay is over")
         if len(self._stays) >= MAX_STAYS:
@@ -330,7 +332,7 @@ class Stays:
         for grant_id in passed:
             del self._tombstones[grant_id]
         if past or passed:
-            self._save()  # now, because a reboot must not undo this even if the new grant is refused
+            self._save()  # save now, because a reboot must not undo this even if the new grant is refused
 
     def _bury(self, stay: Stay) -> None:
         grant = stay.grant

@@ -19,9 +19,9 @@ A line goes through these states:
                    the line's number
     not there      a slot that closes it                            `add`: a new line
 
-After a power cut between the record and `close`, the tally closes the line at boot. It finds the line by the note of
-the journal's newest record. A slot that a power cut left half written fails its CRC and is ignored. The lock had not
-yet acted on the event in that slot.
+After a power cut between the record and `close`, the tally closes the line at boot. The note of the journal's newest
+record names this line. A slot that a power cut left half written fails its CRC and is ignored. The lock had not yet
+acted on the event in that slot.
 
 When the sector in use is full, its lines move to the other sector, with one slot for each line. The new header is
 written last. If the power is cut before the header is written, the old sector is still valid.
@@ -61,7 +61,8 @@ _MOST = (1 << 32) - 1
 
 
 class Line:
-    """An event or entry that happened `count` times between `earliest` and `latest`. `latest` is None if it is unknown.
+    """An event or entry that happened `count` times between `earliest` and `latest`. `latest` is None if the end of
+    that time is unknown.
 
     `kind` and `what` are the fields KIND and WHAT of a record. For entries `what` is the field METHOD. `grant_id` is
     empty for events. `guest` is 0 if the line counts several guests of a stay. `number` is the number of the line's
@@ -99,7 +100,7 @@ class Line:
         return journal_notes.line(self.number, self.key(), self.count)
 
     def join(self, other: "Line") -> None:
-        """Count `other` together with this one."""
+        """Count `other` together with this line."""
         self.count = min(_MOST, self.count + other.count)
         self.earliest = min(self.earliest, other.earliest)
         unknown = self.latest is None or other.latest is None
