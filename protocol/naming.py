@@ -49,9 +49,9 @@ def canonical_number(document_number: str) -> str:
 
 
 def is_resident(number: str) -> bool:
-    """Does the canonical `number` have the form of the numbers of China's residents (GB 11643-1999)?
+    """Does the canonical `number` have the form that only numbers of residents of China have (GB 11643-1999)?
 
-    This form is 17 digits, which include a birth date, and one check character. No other number has this form.
+    This form is 17 digits, which include a birth date, and one check character.
     """
     total, characters = 0, number.encode()
     if len(characters) != 18:
@@ -80,10 +80,10 @@ def identities(id_type: str, country: str, number: str, name: str, birth_date: s
     `number` is the document number. `name` is the folded name. `birth_date` is YYYY-MM-DD. An unknown value is "".
     `resident` says whether the profile lists the document as one for residents.
 
-    If an unknown value belongs to an identity, the identity is two bytes long and matches nobody. Identity 1 is the
-    exception: it keeps its other members. But a grant cannot hold identity 1 without a birth date. A resident's number
-    (`is_resident`) counts only if the document is for residents and its issuer is in China. On any other document, such
-    a number gives no identity that a grant could hold.
+    An identity that lacks a value is two bytes long and matches nobody. Identity 1 is the exception, because it may
+    lack the birth date. No grant can hold identity 1 without a birth date. A resident's number (`is_resident`) counts
+    only if the document is for residents and its issuer is in China. On any other document, such a number gives no
+    identity that a grant could hold.
     """
     number = canonical_number(number)
     exact: list[Any] = [1, id_type, country, number, birth_date]

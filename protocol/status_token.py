@@ -1,9 +1,10 @@
-"""Status lists and identifier lists: which of its documents an issuer has revoked.
+"""Status lists and identifier lists, in which an issuer states which of its documents are revoked.
 
 Both are CWTs (RFC 8392) in a COSE_Sign1. A Token Status List (draft-ietf-oauth-status-list, claim 65533) has one to
-eight bits for each document, by index, compressed. An identifier list (ISO/IEC 18013-5 second edition, clause 12.3.6,
-claim 65530) names the revoked documents. `status_token.cddl` has the forms. The statement around a token bounds its
-length. Only the entries of a status list that are not zero are kept when it is inflated (`protocol.inflate`).
+eight bits for each document. It is ordered by index and compressed. An identifier list (ISO/IEC 18013-5 second edition,
+clause 12.3.6, claim 65530) names the revoked documents. `status_token.cddl` has the forms. The statement around a token
+bounds its length. Only the entries of a status list that are not zero are kept when it is inflated
+(`protocol.inflate`).
 """
 
 from protocol import cbor, const, cose
@@ -27,7 +28,7 @@ _IDENTIFIER_LIST = const(65530)
 _STATUS_LIST = const(65533)
 
 MAX_INFLATED = 1 << 20
-"""Longest status list read, in inflated bytes: eight million documents of one bit."""
+"""Maximum size of an inflated status list, in bytes. Eight million documents with one bit each fit into it."""
 
 VALID = 0
 INVALID = 1
@@ -43,7 +44,8 @@ class StatusToken:
     """
 
     def __init__(self, data: bytes) -> None:
-        """Raises FormatError `cbor.*`, `cose.form`, `status-list.form`; VerificationError `cose.crit`."""
+        """Raises FormatError `cbor.*`, `cose.form`, `status-list.form` for a malformed token, VerificationError
+        `cose.crit` for a critical header."""
         message = cose.parse(cbor.decode(data))
         self._message: "cose.Message | None" = message
         claims = cbor.decode(message.payload or b"")
@@ -70,9 +72,10 @@ class StatusToken:
                 raise _form("not an identifier list")
 
     def verify(self, crypto: "Crypto", key: "tuple[str, bytes]", uri: str) -> None:
-        """Is this the list of `uri`, signed by `key` (curve, public)? To be called once: it frees the signed bytes.
+        """Check that this is the list of `uri` and that `key` (curve, public) signed it. Call this only once, because
+        it frees the signed bytes.
 
-        Raises VerificationError `status-list.uri`, `status-list.signature`.
+        Raises VerificationError `status-list.uri` for another URI, `status-list.signature` for a wrong signature.
         """
         message, self._message = self._message, None
         if self.uri != uri or message is None:

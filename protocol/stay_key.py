@@ -1,9 +1,10 @@
-"""Stay key: a guest who has checked in opens by a symmetric key on the phone, in two round trips (stay_key.cddl).
+"""Stay key: a guest who has checked in opens the door with a symmetric key on the phone, in two round trips
+(stay_key.cddl).
 
 Both sides derive the key from the session of the check-in. No message mentions it, so a wallet without stay keys is not
-disturbed. Without a key nobody learns which phone or which stay it is: the phone sends a random number; the lock sends
-a proof under each of its keys, mixed with proofs under random keys; and a phone that does not find a proof under its
-own key answers with random bytes. This is the lock's side. Sans-IO.
+disturbed. Nobody without a key learns which phone or which stay takes part. The phone sends a random number. The lock
+sends a proof under each of its keys, mixed with proofs under random keys. A phone that finds no proof under its own key
+answers with random bytes. This module is the lock's side. Sans-IO.
 """
 
 from protocol import apdu, cbor, cose
@@ -15,15 +16,16 @@ if TYPE_CHECKING:
     from protocol.crypto import Crypto
 
 APPLICATION = b"\xf0Mooring\x01"
-"""AID of our own: category F of ISO/IEC 7816-5, proprietary without registration; the last byte is the version."""
+"""Our own AID. It has category F of ISO/IEC 7816-5, which means proprietary without registration. The last byte is the
+version."""
 
 INFO = b"mooring/stay-key"
-"""HKDF info of the key; the standard's own are `SKReader` and `SKDevice`."""
+"""HKDF info of the stay key. The keys of the standard have `SKReader` and `SKDevice`."""
 
 KEY_BYTES = 32
 NONCE_BYTES = 16
 MAX_KEYS = 24
-"""Most keys that one exchange can try. Their proofs fill a short APDU."""
+"""Maximum number of keys that one exchange can try. Their proofs fill a short APDU."""
 
 AUTHENTICATE = 0x82  # ISO/IEC 7816-4: EXTERNAL or MUTUAL AUTHENTICATE
 LOCK_PROOF_BYTES = 8
@@ -33,18 +35,18 @@ _PHONE = INFO + b"/phone"
 
 
 def derive(crypto: "Crypto", shared: bytes, salt: bytes) -> bytes:
-    """The stay key of a session. `shared` is the ECDH secret, `salt` the salt of the session's keys
+    """The stay key of a session. `shared` is the ECDH secret. `salt` is the salt of the session's keys
     (`session.salt`)."""
     return hkdf(crypto, shared, salt, INFO, KEY_BYTES)
 
 
 def select() -> bytes:
-    """The command that finds out whether the phone may have a key."""
+    """Return the first command. The answer shows whether the phone may have a key."""
     return apdu.command(0, apdu.SELECT, 4, 0, APPLICATION, apdu.SHORT_DATA + 1)
 
 
 class Exchange:
-    """One exchange with a phone that answered `select`. `command` is the next command for it.
+    """One exchange with a phone that answered `select`. `command` is the next command for the phone.
 
     `keys` are the keys that may open now, at most MAX_KEYS. Raises FormatError `stay-key.form` for an answer that is
     not a challenge.
@@ -53,7 +55,7 @@ class Exchange:
     def __init__(self, crypto: "Crypto", keys: "list[bytes]", challenge: bytes) -> None:
         nonce, spare = crypto.random(NONCE_BYTES), crypto.random(KEY_BYTES)
         self._crypto = crypto
-        # Always MAX_KEYS, filled up with random keys, so neither the proofs nor the time tell how many guests are in.
+        # Random keys fill the list up to MAX_KEYS. So neither the proofs nor the time show how many guests are in.
         self._keys = (keys + [spare + bytes((number,)) for number in range(MAX_KEYS)])[:MAX_KEYS]
         self._held = len(keys)
         self._nonces = _one(challenge, NONCE_BYTES) + nonce
@@ -62,7 +64,7 @@ class Exchange:
         self.command = apdu.command(0, AUTHENTICATE, 0, 0, data, apdu.SHORT_DATA + 1)
 
     def judge(self, answer: bytes) -> "int | None":
-        """Index of the key that the phone has proven to hold, or None. To be called once.
+        """Return the index of the key that the phone has proven to hold, or None. Call this only once.
 
         Raises FormatError `stay-key.form` for anything but an answer.
         """
@@ -79,7 +81,7 @@ class Exchange:
 
 
 def _one(data: bytes, size: int) -> bytes:
-    """The byte string in `[1, bstr]`, which must have that size."""
+    """The byte string in `[1, bstr]`, which must have `size` bytes."""
     head = b"\x82\x01" + bytes((0x40 + size,))  # An array of two items: the version and a byte string of that size.
     if len(data) != len(head) + size or not data.startswith(head):
         raise FormatError("stay-key.form", "not a message of this version")

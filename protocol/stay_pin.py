@@ -1,7 +1,8 @@
 """Stay PIN: eight digits for one guest of one stay. Platform and lock each derive it, so no message carries it.
 
-It depends on the commitment key, which only these two can compute (`protocol.grant`), and on the guest's commitment. So
-each guest has a PIN of their own, which stays the same when the guest list changes. The lock never stores it.
+The PIN depends on the guest's commitment and on the commitment key, which only platform and lock can compute
+(`protocol.grant`). So each guest has a separate PIN, and a change of the guest list does not change it. The lock never
+stores a PIN.
 """
 
 from protocol import cbor, const
@@ -11,7 +12,8 @@ if TYPE_CHECKING:
     from protocol.crypto import Crypto
 
 DIGITS = 8
-"""One guess in a hundred million is right. docs/threat-model.md says what that means with the lock's limits."""
+"""Number of digits in a PIN. One guess in a hundred million is right. docs/threat-model.md shows how safe this is with
+the limits that the lock sets."""
 
 _LABEL = const("mooring/stay-pin")
 
@@ -19,13 +21,13 @@ _LABEL = const("mooring/stay-pin")
 def stay_pin(crypto: "Crypto", key: bytes, grant_id: bytes, commitment: bytes) -> str:
     """PIN of the guest with that `commitment` (32 bytes) in the stay `grant_id`; `key` is `grant.commitment_key`.
 
-    This HMAC is over an array that begins with text. The array of a commitment begins with bytes, so the two never
-    meet.
+    This HMAC is over an array that begins with text. The array of a commitment begins with bytes, so the two HMACs are
+    never over the same array.
     """
     mac = crypto.hmac_sha256(key, cbor.encode([_LABEL, grant_id, commitment]))
     return "%0*d" % (DIGITS, int.from_bytes(mac[:16], "big") % 10**DIGITS)
 
 
 def is_pin(text: str) -> bool:
-    """Does `text` look like one?"""
+    """Does `text` have the form of a PIN?"""
     return len(text) == DIGITS and all("0" <= digit <= "9" for digit in text)

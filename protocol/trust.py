@@ -1,8 +1,8 @@
 """Trust list: which IACAs a lock trusts, for which document types and when, and which revocation lists apply.
 
-`statement.cddl` has the form. A revocation list (a CRL, a status list or an identifier list) comes in a statement of
-its own (`revocation_list`), because it changes daily and the issuers do not. The trust list names the key that must
-have signed it.
+`statement.cddl` has the form. A revocation list (a CRL, a status list or an identifier list) has a separate statement
+(`revocation_list`), because it changes daily and the issuers do not. The trust list names the key that must have signed
+the revocation list.
 """
 
 from protocol import cose, statement
@@ -20,7 +20,7 @@ IDENTIFIER_LIST = 3
 
 MAX_ISSUERS = 32
 MAX_LISTS = 8
-"""Most lists that a lock keeps. Each takes up to 20 KB of flash with its extract."""
+"""Maximum number of revocation lists that a lock keeps. Each list takes up to 20 KB of flash with its extract."""
 
 
 def _is_key(key: "Any") -> bool:
@@ -35,7 +35,7 @@ def _is_key(key: "Any") -> bool:
 
 class Issuer(statement.Form):
     """A trusted IACA: its `certificate` (DER) and the `doc_types` that it may vouch for. It is trusted from
-    `trusted_from` until `trusted_until`, in seconds since 1970; None where that end is open."""
+    `trusted_from` until `trusted_until`, both in seconds since 1970. Either may be None, which means no limit."""
 
     CODE = "trust-list.form"
     VERSION = 0
@@ -46,18 +46,18 @@ class Issuer(statement.Form):
     trusted_until: "int | None" = statement.field(4, statement.is_optional, statement.is_uint, default=None)
 
     def check(self) -> None:
-        """Each document type once. Raises FormatError `trust-list.form`."""
+        """Check that each document type occurs only once. Raises FormatError `trust-list.form`."""
         if len(set(self.doc_types)) != len(self.doc_types):
             raise FormatError(self.CODE, "a document type twice")
 
 
 class ListEntry(statement.Form):
-    """A list that the lock should hold.
+    """A revocation list that the lock should hold.
 
     `number` (1 to MAX_LISTS) names it in statements. `kind` is CRL, STATUS_LIST or IDENTIFIER_LIST. `issuer` is the
-    index of an issuer; the list covers everything that this issuer's key signed, also under other entries with the same
-    key. `uri` is what a token's `sub`, and the reference in an MSO, must say. `key` is the EC2 COSE_Key that must have
-    signed a token. A CRL has neither uri nor key: its IACA signs it.
+    index of an issuer. The list covers everything that the key of this issuer signed, even under another entry with the
+    same key. `uri` must be equal to the `sub` of a token and to the reference in an MSO. `key` is the EC2 COSE_Key that
+    must have signed a token. A CRL has neither `uri` nor `key`. Its IACA signs it.
     """
 
     CODE = "trust-list.form"
@@ -70,13 +70,14 @@ class ListEntry(statement.Form):
     key: "dict[Any, Any] | None" = statement.field(5, statement.is_optional, _is_key, default=None)
 
     def check(self) -> None:
-        """A token has uri and key, and a CRL has neither. Raises FormatError `trust-list.form`."""
+        """Check that a token has `uri` and `key`, and that a CRL has neither. Raises FormatError `trust-list.form`."""
         if (self.uri != "", self.key is not None) != (self.kind != CRL, self.kind != CRL):
             raise FormatError(self.CODE, "uri and key do not fit the kind of list")
 
 
 class TrustList(statement.Form):
-    """`issuers`, and the revocation `lists` for what they issued. `issued_at` is in seconds since 1970."""
+    """The trusted `issuers`, and the revocation `lists` for their certificates and documents. `issued_at` is in seconds
+    since 1970."""
 
     CODE = "trust-list.form"
 
@@ -86,11 +87,12 @@ class TrustList(statement.Form):
     lists: "list[ListEntry]" = statement.field(5, statement.is_list, 0, MAX_LISTS, ListEntry, default=())
 
     def check(self) -> None:
-        """Each list has a number of its own and an issuer. Raises FormatError `trust-list.form`."""
+        """Check that no two lists have the same number, and that each list has an issuer. Raises FormatError
+        `trust-list.form`."""
         numbers = {entry.number for entry in self.lists}
         if len(numbers) != len(self.lists) or not all(entry.issuer < len(self.issuers) for entry in self.lists):
             raise FormatError(self.CODE, "two lists of one number, or a list of no issuer")
 
     def doc_types(self) -> "list[str]":
-        """Every document type that some issuer may issue, sorted."""
+        """All document types that the issuers may vouch for, sorted."""
         return sorted({doc_type for issuer in self.issuers for doc_type in issuer.doc_types})

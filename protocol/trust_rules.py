@@ -21,11 +21,12 @@ AGES = (TRUST_LIST, CRL, STATUS_LIST)
 class TrustRules:
     """Parsed rules.
 
-    `suites` are the suites of algorithms that documents may use. `max_age` maps each of AGES to the seconds for which
-    such a list is fresh after its issue; the list itself may expire earlier. `stale` says what happens to the documents
-    that a list covers when that list may be too old: ACCEPT them; REFUSE_NEW, no check-in, but guests who have checked
-    in get in; or REFUSE_ALL, nobody gets in by document. `unlisted` says what happens to a document that refers to a
-    list which the trust list does not name: ACCEPT it, or REFUSE to check in with it.
+    `suites` are the suites of algorithms that documents may use. `max_age` maps each of AGES to a number of seconds. A
+    list is fresh for this time after its issue, unless the list itself expires earlier. `stale` is the rule for
+    documents whose list may be too old. ACCEPT accepts such documents. REFUSE_NEW refuses a check-in with them, but
+    guests who have already checked in get in. REFUSE_ALL lets nobody in with such a document. `unlisted` is the rule
+    for a document that refers to a list outside the trust list. ACCEPT accepts such a document. REFUSE refuses a
+    check-in with it.
     """
 
     def __init__(self, item: "dict[str, Any]") -> None:
@@ -37,7 +38,7 @@ class TrustRules:
 
 
 def is_rules(value: "Any") -> bool:
-    """Does `value` have the form of this member?"""
+    """Does `value` have the form of the member `trust`?"""
     if not isinstance(value, dict) or set(value) != {"suites", "max_age_seconds", "stale", "unlisted"}:
         return False
     suites, ages = value["suites"], value["max_age_seconds"]

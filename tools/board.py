@@ -26,10 +26,10 @@ RESERVE = 64 * 1024
 
 ANSWER_SECONDS = 15.0
 _SILENCE_SECONDS = 60.0
-"""How long a board may be silent: ANSWER_SECONDS while it is inspected, _SILENCE_SECONDS while files are written."""
+"""Seconds of silence allowed: ANSWER_SECONDS while a board is inspected, _SILENCE_SECONDS while files are written."""
 
 _ATTEMPTS = 2
-"""How often to try to make contact. A board that is just starting loses what is sent to it."""
+"""Number of attempts to make contact. A board that is just starting loses the bytes that are sent to it."""
 
 _MARK = "\x02"
 _BLOCK = 4096
@@ -103,7 +103,7 @@ for path in FOLDERS:
 """
 )
 
-# A chip with USB of its own takes the port away when it restarts. The pause lets mpremote close the port before that.
+# If a chip has built-in USB, its port disappears at a restart. The pause lets mpremote close the port first.
 _RESTART = "import machine, time\ntime.sleep_ms(200)\nmachine.reset()"
 
 
@@ -117,7 +117,7 @@ class Port:
 
 @dataclass(frozen=True)
 class Found:
-    """What a board reports about itself. `free` and `journal` (size of that partition, or 0) are in bytes. `mpy` is its
+    """A board's report about itself. `free` and `journal` (size of that partition, or 0) are in bytes. `mpy` is its
     `sys.implementation._mpy`. `files` and `folders` are those of the lock's software."""
 
     name: str
@@ -132,7 +132,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a send will do: the files to write, the files and folders to remove, the folders to make, and how many files
+    """The steps of a send: the files to write, the files and folders to remove, the folders to make, and how many files
     stay as they are."""
 
     write: tuple[Entry, ...]
@@ -143,7 +143,7 @@ class Plan:
 
     @property
     def size(self) -> int:
-        """How many bytes will be written."""
+        """Number of bytes that will be written."""
         return sum(entry.size for entry in self.write)
 
     @property
@@ -168,9 +168,9 @@ def candidates() -> list[Port]:
 
 
 def choose(named: str | None, present: Callable[[], list[Port]] = candidates) -> str:
-    """The port to use: `named`, or the only port that is present. It is never a guess.
+    """The port to use: `named`, or the only port that is present. The port is never guessed.
 
-    Raises ConfigError `port.none` or `port.several`, and what `candidates` raises.
+    Raises ConfigError `port.none` for no port, `port.several` for several ports; and as `candidates`.
     """
     if named is not None:
         return named
@@ -225,7 +225,7 @@ class Board:
         try:
             yield self
         except BaseException:
-            # The first error is reported. A restart that fails too, as on an unplugged board, would add nothing.
+            # Only the first error is reported. If the restart fails too, as on an unplugged board, that is no news.
             if self._reached:
                 self._restart()
             raise
@@ -239,7 +239,7 @@ class Board:
     def inspect(self) -> Found:
         """Ask the board what it is and which files it has.
 
-        Raises TransportError `port.*`, `board.silent`, `board.trouble`.
+        Raises TransportError `port.*` for the port, `board.silent` without an answer, `board.trouble` otherwise.
         """
         script = _INSPECT.replace("ROOMS", repr((*ROOMS, BOOT, MAIN)))
         told: list[Any] = []
@@ -252,7 +252,7 @@ class Board:
         return _found(told[0], told[1:-1])
 
     def _reach(self, script: str) -> list[str]:
-        # The first call does a soft reset. It ends the lock's program and leaves a clean heap.
+        # The first call does a soft reset, which ends the lock's program and leaves a clean heap.
         first = [] if self._reached else ["soft-reset", "+"]
         for _ in range(1, _ATTEMPTS):
             try:
@@ -265,8 +265,9 @@ class Board:
     def apply(self, plan: Plan, stage: Stage, progress: Callable[[int, int, str], None]) -> None:
         """Carry out `plan`, which must not be empty. `progress(number, of, path)` is called when a file begins.
 
-        Raises TransportError `port.lost`, `transfer.failed`, and `transfer.verify` if the files on the board are not
-        those that were sent. In that case the board does not start the lock.
+        Raises TransportError `port.lost` if the board disappears, `transfer.failed` if mpremote fails,
+        `transfer.verify` if the board has other files than were sent. After `transfer.verify`, the board does not start
+        the lock.
         """
         removed = list(dict.fromkeys([MAIN, *plan.remove]))
         self._prepare(removed, plan.remove_folders, plan.make_folders)
@@ -320,7 +321,7 @@ class Board:
         raise TransportError("board.trouble", f"{self.port}: {last}. Press RESET on the board and try again")
 
     def _call(self, *commands: str, seconds: float) -> tuple[int, list[str], bool]:
-        """Run mpremote. Returns its exit status, its lines, and whether it was silent for `seconds`."""
+        """Run mpremote. Return its exit status, its lines, and whether it was silent for `seconds`."""
         command = [*self._program, "connect", self.port, *commands]
         process = subprocess.Popen(
             command,
@@ -385,10 +386,10 @@ def _found(said: Any, listed: list[Any]) -> Found:
 
 
 def plan(found: Found, stage: Stage) -> Plan:
-    """What has to change so that the board has exactly the software of `stage`."""
+    """The changes that give the board exactly the software of `stage`."""
     wanted = {entry.path: entry for entry in stage.entries}
     write = {path for path, entry in wanted.items() if found.files.get(path) != entry}
-    # An old module does harm: MicroPython prefers a .py to the .mpy of the same name.
+    # An old module does harm, because MicroPython prefers a .py to the .mpy of the same name.
     remove = tuple(sorted(found.files.keys() - wanted.keys()))
     folders = {parent.as_posix() for path in wanted for parent in PurePosixPath(path).parents if parent.name}
     remove_folders = tuple(sorted(found.folders - folders, reverse=True))
@@ -402,7 +403,7 @@ def plan(found: Found, stage: Stage) -> Plan:
 def check(found: Found, stage: Stage, planned: Plan) -> None:
     """Check that this board can run the lock.
 
-    Raises ConfigError `board.interpreter`, `board.old`, `board.journal`, `board.mpy`, `board.full`.
+    Raises ConfigError `board.interpreter`, `board.old`, `board.journal`, `board.mpy` or `board.full` for what is wrong.
     """
     version = ".".join(map(str, found.version))
     if found.name != "micropython":
@@ -430,7 +431,7 @@ def check(found: Found, stage: Stage, planned: Plan) -> None:
                     "board.mpy",
                     f"{entry.path} was compiled for another board. Stage again with another --arch",
                 )
-    # A file that is overwritten frees its blocks only when the new one is closed. So the largest file counts twice.
+    # A file that is overwritten frees its blocks only when the new file is closed. So the largest file counts twice.
     after = sum(_blocks(entry.size) for entry in stage.entries) - sum(_blocks(e.size) for e in found.files.values())
     need = (
         after

@@ -14,15 +14,16 @@ from tools.board import diagnose
 
 BAUDRATE = 115200
 ANSWER_SECONDS = 15.0
-"""How long a lock may be silent. It serves its guests first, and plugging in the cable may just have started it."""
+"""Seconds that a lock may be silent. The lock serves its guests first. Plugging in the cable may have started it just
+now."""
 GLANCE_SECONDS = 3.0
-"""How long to ask a board whether it is a lock in service."""
+"""Seconds that we ask a board whether it is a lock in service."""
 
 _AGAIN_SECONDS = 1.0
 _LOOK_SECONDS = 0.05
 _PIECE, _PAUSE_SECONDS = 48, 0.06
-"""Bytes sent at once, and the pause after them. A lock reads at most 64 bytes, 20 times a second. In between its port
-can store 260 bytes."""
+"""Number of bytes sent at once, and the pause after them in seconds. A lock reads at most 64 bytes, 20 times a second.
+Between two reads, the lock's port can store 260 bytes."""
 
 _REMEDIES = {
     "console.button": "the button inside is not held. Hold it before you start the command, and until the command is "
@@ -41,7 +42,8 @@ _REMEDIES = {
 class Cable:
     """The console on `port`, open within a `with` block. The lock may be silent for `answer_seconds`.
 
-    Raises TransportError `port.missing`, `port.permission`, `port.busy`; ConfigError `program.missing`.
+    Raises TransportError `port.missing`, `port.permission` or `port.busy` if the port cannot be opened, ConfigError
+    `program.missing` if pyserial is not installed.
     """
 
     def __init__(self, port: str, answer_seconds: float = ANSWER_SECONDS) -> None:
@@ -101,7 +103,7 @@ class Cable:
         self._ask("fittings", content, repeat=False)
 
     def inputs(self) -> dict[str, bool]:
-        """For each fitted input: is it away from its state of rest? The button must be held."""
+        """Return for each fitted input whether it is away from its state of rest. The button must be held."""
         return console.inputs(self._ask("inputs"))
 
     def act(self, what: str) -> None:
@@ -111,10 +113,11 @@ class Cable:
     # --- the line ----------------------------------------------------------------------------------------------------
 
     def _ask(self, command: str, argument: Any = None, repeat: bool = True) -> Any:
-        """The content of the lock's answer. `repeat`: the request may be sent again, as hearing it twice does no harm.
+        """The content of the lock's answer. With `repeat`, the request is sent again until the answer arrives. This is
+        only for requests that do no harm if they arrive twice.
 
-        Raises RefusedError with the lock's code; TransportError `board.silent`, `port.lost`; ConfigError `board.prompt`
-        if a prompt answers; FormatError if the answer has no valid form.
+        Raises RefusedError with the lock's code; TransportError `board.silent` without an answer, `port.lost` if the
+        port disappears; ConfigError `board.prompt` if a prompt answers; FormatError if the answer has no valid form.
         """
         self._number += 1
         request = encode([self._number, command, argument])
@@ -123,7 +126,7 @@ class Cable:
         try:
             while (now := time.monotonic()) < end:
                 if now >= again and (repeat or not again):
-                    # To a prompt, "#" begins a comment. A lock ignores it, and reads what follows.
+                    # For a prompt, "#" begins a comment. A lock ignores the "#" and reads the rest.
                     self._write(b"#" + request)
                     again = time.monotonic() + _AGAIN_SECONDS
                 for byte in self._line.read(self._line.in_waiting or 1):
@@ -164,7 +167,8 @@ class Cable:
 
 
 def is_in_service(port: str, seconds: float = GLANCE_SECONDS) -> bool:
-    """Does a lock in service answer on `port`? Raises what `Cable` raises, and TransportError `port.lost`."""
+    """Does a lock in service answer on `port`? Raises as `Cable`, and TransportError `port.lost` if the port
+    disappears."""
     try:
         with Cable(port, seconds) as cable:
             cable.status()
@@ -177,5 +181,5 @@ def is_in_service(port: str, seconds: float = GLANCE_SECONDS) -> bool:
             return False
         raise
     except (FormatError, RefusedError):
-        pass  # it is a lock, with another version of the software
+        pass  # it is a lock with another version of the software
     return True

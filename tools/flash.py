@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-if not __package__:  # run by its path, so Python looks for the rooms in this folder, but they are beside it
+if not __package__:  # run by its path, so Python searches this folder, but the rooms are beside it
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 if sys.version_info < (3, 11):  # noqa: UP036  people start this with any Python
     have = f"{sys.executable} is Python {sys.version_info[0]}.{sys.version_info[1]}, and 3.11 or newer is needed."
@@ -22,7 +22,7 @@ from protocol.errors import ConfigError, MooringError, TransportError
 from tools import board, cable, service, software
 
 EXIT_CODES = {"port": 3, "board": 4, "transfer": 5, "stage": 6, "file": 6, "program": 7}
-"""The exit code by the first word of an error's code."""
+"""Exit codes, by the first word of an error's code."""
 LOCK = 8
 """The exit code of all other errors: the lock refused, or its answer makes no sense."""
 
@@ -65,7 +65,7 @@ journal,  data, 0x40,    0x3c0000, 0x40000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command. Returns its exit code."""
+    """Run the command and return its exit code."""
     taken = parser()
     options = taken.parse_args(arguments)
     if options.command == "stage" and options.arch and not options.compile:
@@ -143,12 +143,12 @@ def _send(options: argparse.Namespace) -> dict[str, Any]:
             try:
                 found = reached.inspect()
             except TransportError as error:
-                # Opening the port may have started the board, so it was not ready when it was first asked.
+                # The board may not have been ready at the first question, because opening the port may have started it.
                 if error.code == "board.silent":
                     _refuse_in_service(port)
                 raise
             if made is None:
-                # Compiled, because the sources would leave a lock too little memory to read a phone.
+                # The software is compiled, because the sources would leave a lock too little memory to read a phone.
                 temporary = stack.enter_context(tempfile.TemporaryDirectory(prefix="mooring-"))
                 made = software.stage(Path(temporary), software.architecture_of(found.mpy))
             planned = board.plan(found, made)
@@ -203,7 +203,7 @@ def _say(options: argparse.Namespace, line: str) -> None:
 
 
 def parser() -> Parser:
-    """What `tools/flash.py` takes."""
+    """The parser for the command line of `tools/flash.py`."""
     top = Parser(
         prog="flash.py",
         description="Put the lock's software onto a board, and ask a lock in service.",

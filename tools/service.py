@@ -49,7 +49,8 @@ def log(options: argparse.Namespace) -> dict[str, Any]:
 def export(options: argparse.Namespace) -> dict[str, Any]:
     """Copy the records that have no receipt yet into a new file, as a CBOR sequence (RFC 8742). They stay sealed.
 
-    Raises StorageError `file.exists`, VerificationError `record.lock`.
+    Raises StorageError `file.exists` if the file exists already, VerificationError `record.lock` for a record of
+    another lock.
     """
     if options.file.exists():
         raise StorageError("file.exists", f"{options.file} exists already. Name a new file")
@@ -74,7 +75,8 @@ def export(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def fittings(options: argparse.Namespace) -> dict[str, Any]:
-    """Print the lock's fittings, or write those in a file to the lock. Raises ConfigError `fittings.form`."""
+    """Print the lock's fittings, or write the fittings in a file to the lock. Raises ConfigError `fittings.form` if the
+    file has the wrong form."""
     if options.file is None:
         with _cable(options) as cable:
             told = cable.fittings().decode("utf-8", "replace")

@@ -1,8 +1,8 @@
 """Short names for private members and parameters, which only the lock's own software uses by name.
 
-MicroPython keeps every name on the heap for ever, once. So names that never occur in the same file get the same short
-name, and a thousand names need the memory of a hundred. A long name has the same short name in every file, so the
-program means the same.
+MicroPython keeps one copy of every name on the heap for ever. So names that never occur in the same file get the same
+short name. Then a thousand names need the memory of a hundred. A long name has the same short name in every file, so
+the meaning of the program does not change.
 """
 
 import ast
@@ -16,7 +16,7 @@ _Functions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 
 
 def short_names(source: Mapping[str, bytes]) -> dict[str, str]:
-    """The short name for each name that can have one. `source` is a whole program: its files by path."""
+    """Return a short name for each name that may be shortened. `source` is a whole program: its files by path."""
     trees = {}
     for path, content in sorted(source.items()):
         try:
@@ -30,7 +30,8 @@ def short_names(source: Mapping[str, bytes]) -> dict[str, str]:
     parameters = set().union(*(each.parameters for each in facts.values()))
     private = {name for name in bound | public if name.startswith("_") and not name.startswith("__")}
     kept |= set(dir(builtins))
-    # Files outside the rooms stand in for modules of the interpreter, so their parameters keep the names of those.
+    # Files outside the rooms stand in for modules of the interpreter, so their parameters keep the names that those
+    # modules use.
     kept |= set().union(*(each.parameters for path, each in facts.items() if "/" not in path))
     kept |= {part for path in source for part in path.removesuffix(".py").split("/")}
     free = ((private & bound) | (parameters - bound - public)) - kept
@@ -42,7 +43,8 @@ def short_names(source: Mapping[str, bytes]) -> dict[str, str]:
 
 
 def rename(content: bytes, names: Mapping[str, str]) -> bytes:
-    """`content`, a Python file, with the names replaced as in `names`. Unchanged if it cannot be parsed."""
+    """Return the Python file `content` with its names replaced as in `names`. A file that cannot be parsed is returned
+    unchanged."""
     try:
         tokens = list(tokenize.tokenize(io.BytesIO(content).readline))
     except (SyntaxError, tokenize.TokenError):
@@ -59,9 +61,9 @@ def rename(content: bytes, names: Mapping[str, str]) -> bytes:
 class _Names:
     """The names of one file.
 
-    `present` are all of them. `bound` are those that this file gives to members, globals and functions, `public` those
-    that it only looks up. `kept` are names that others have given, or that may be looked up by a string. `parameters`
-    are the names of parameters.
+    `present` has all names. `bound` has the names that this file gives to members, globals and functions. `public` has
+    the names that this file only looks up. `kept` has names that other code has given, or that may be looked up by a
+    string. `parameters` has the names of parameters.
     """
 
     def __init__(self, tree: ast.Module) -> None:
@@ -137,7 +139,8 @@ def _bases(trees: Mapping[str, ast.Module], path: str) -> set[str]:
 
 
 def _share(free: set[str], meetings: list[set[str]], taken: set[str]) -> dict[str, str]:
-    """A short name for each of `free`. Names of one meeting get different ones, and none of `taken` is used."""
+    """Choose a short name for each of `free`. Names in one meeting get different short names. No name in `taken` is
+    chosen."""
     neighbours: dict[str, set[str]] = {name: set() for name in free}
     for meeting in meetings:
         for name in meeting:

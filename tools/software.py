@@ -1,4 +1,4 @@
-"""The lock's software: which files it consists of, and a folder that holds them exactly as on the board (a stage)."""
+"""The lock's software: its files, and a folder (a stage) that holds these files exactly as they are on the board."""
 
 import hashlib
 import json
@@ -20,10 +20,10 @@ ROOMS = ("firmware", "protocol")
 """Folders of the checkout that are copied to the board under the same names."""
 
 BOARD = "esp32_c6_devkitc_1"
-"""The module of `firmware.boards` that the software on the board runs with."""
+"""Name of the module of `firmware.boards` that describes the board."""
 
 MAIN = "main.py"
-"""Removed first and written last. A lock that is being installed does not start without it."""
+"""This file is removed first and written last, because a lock that is being installed does not start without it."""
 MANIFEST = "manifest.json"
 FORMAT = "mooring-stage-1"
 
@@ -58,7 +58,7 @@ ARCHITECTURES = (
 """Values for `mpy-cross -march`. rv32imc: ESP32-C6 and C3; xtensawin: ESP32, S2 and S3; x64: the simulator."""
 
 BOOT = "boot.py"
-"""Runs a lock that is in service. It never ends, so `main.py` never runs there."""
+"""This file runs a lock that is in service. It never ends, so `main.py` never runs on such a lock."""
 
 _BOOT = """\
 import micropython; micropython.kbd_intr(-1)
@@ -131,7 +131,7 @@ Signals({board}.LIGHTS, {board}.BUZZER).halt()
 '''
 
 _CPYTHON_ONLY = "_cpython.py"
-"""Names of modules that only CPython can load end like this."""
+"""Ending of the names of modules that only CPython can load."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,8 @@ class Entry:
 
 @dataclass(frozen=True)
 class Stage:
-    """A verified stage. `source` is the `image_digest` of its sources. `architecture` is None if it is not compiled."""
+    """A verified stage. `source` is the `image_digest` of its sources. `architecture` is None if the software is not
+    compiled."""
 
     folder: Path
     entries: tuple[Entry, ...]
@@ -200,11 +201,12 @@ def entries(contents: Mapping[str, bytes]) -> tuple[Entry, ...]:
 
 
 def stage(folder: Path, architecture: str | None = None, root: Path = ROOT) -> Stage:
-    """Write the software to `folder` exactly as it must be on the board, add a manifest, and verify all by reading it.
+    """Write the software to `folder` exactly as it must be on the board, add a manifest, and verify every file by
+    reading it.
 
     With `architecture` (one of ARCHITECTURES), everything but `boot.py` and `main.py` is compiled. Raises StorageError
-    `stage.foreign` if the folder holds anything but an earlier stage (nothing is changed then), or `stage.verify`. It
-    also raises the ConfigErrors of `compile_all`.
+    `stage.foreign` if the folder holds anything but an earlier stage. Nothing is changed in this case. Raises
+    StorageError `stage.verify` if a written file is wrong. It also raises the ConfigErrors of `compile_all`.
     """
     source = sources(root)
     contents = compile_all(source, architecture) if architecture else dict(source)
@@ -259,7 +261,8 @@ def _files(folder: Path) -> set[str]:
 def load(folder: Path) -> Stage:
     """The stage in `folder`, with every file verified against its manifest.
 
-    Raises StorageError `stage.missing`, `stage.foreign` (this is no stage), `stage.verify` (a file was changed).
+    Raises StorageError `stage.missing` if there is no such folder, `stage.foreign` if it is not a stage, `stage.verify`
+    if a file was changed.
     """
     if not folder.is_dir():
         raise StorageError(
@@ -307,7 +310,7 @@ def _is_board_path(path: str) -> bool:
 
 
 def lean_sources(source: Mapping[str, bytes]) -> tuple[dict[str, bytes], dict[str, str]]:
-    """`source` as it will be compiled, and the short names in it.
+    """Return `source` in the form that is compiled, and the short names in it.
 
     `tools.terse` leaves out what a lock does not need, and `tools.short_names` shortens names.
     """
@@ -317,16 +320,16 @@ def lean_sources(source: Mapping[str, bytes]) -> tuple[dict[str, bytes], dict[st
 
 
 def compile_all(source: Mapping[str, bytes], architecture: str) -> dict[str, bytes]:
-    """Every module of `source` as .mpy, by its path on the board. It is made lean first, then compiled."""
+    """Every module of `source` as .mpy, by its path on the board. Each module is first made lean, then compiled."""
     return compile_lean(lean_sources(source)[0], architecture)
 
 
 def compile_lean(lean: Mapping[str, bytes], architecture: str) -> dict[str, bytes]:
-    """Every module that `lean_sources` made as .mpy, by its path on the board. Line numbers and assertions are left
-    out, because a lock never shows them.
+    """Compile every module that `lean_sources` made. The result has each .mpy by its path on the board. Line numbers
+    and assertions are left out, because a lock never shows them.
 
     The same sources give the same bytes, wherever the checkout is. Raises ConfigError `program.missing` if mpy-cross is
-    not installed, or `program.compile` with its message if it refuses a module.
+    not installed, or `program.compile` with the message of mpy-cross if mpy-cross refuses a module.
     """
     program = find_program("mpy-cross")
     # Only this part uses threads, because CPython's parser is not safe in threads (python/cpython#106905).

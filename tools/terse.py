@@ -1,4 +1,4 @@
-"""Leaves out of the lock's sources what would only cost memory: the sentences of errors, and what only types need.
+"""Removes parts of the lock's sources that would only cost memory: the sentences of errors, and the code for types.
 
 A lock shows only the code of an error. Code under `TYPE_CHECKING` never runs, but its names would be on the heap.
 """
@@ -17,14 +17,16 @@ _CODE = re.compile("[a-z-]+[.][a-z._-]+")
 """A string that is the code of an error or an event."""
 
 _NAME = 10
-"""The longest string, in characters, that mpy-cross stores as a name (MICROPY_ALLOC_PARSE_INTERN_STRING_LEN)."""
+"""Maximum number of characters in a string that mpy-cross stores as a name (MICROPY_ALLOC_PARSE_INTERN_STRING_LEN)."""
 
 _Cut = tuple[int, int, int, int, bytes]
-"""First line and column, last line and column (lines from 0), and the bytes that replace what is between."""
+"""A cut: first line and column, last line and column (lines count from 0), and the bytes that replace the text
+between."""
 
 
 def terse(source: bytes) -> bytes:
-    """`source` without all that. Every other line keeps its number. Unchanged if it cannot be parsed."""
+    """Return `source` without these parts. Every other line keeps its number. A source that cannot be parsed is
+    returned unchanged."""
     try:
         tree = ast.parse(source)
     except SyntaxError:
@@ -34,7 +36,7 @@ def terse(source: bytes) -> bytes:
         [*_sentences(tree, lines), *_typings(tree), *_runtime(tree), *_codes(tree), *_const(tree)], reverse=True
     ):
         head, tail = lines[top][:left], lines[bottom][right:]
-        # A backslash continues a line within a statement. A whole statement leaves only empty lines.
+        # A backslash continues a line within a statement. If a whole statement is cut, only empty lines remain.
         joint = b"\\\n" if instead else b"\n"
         lines[top : bottom + 1] = [head + instead + joint * (bottom - top) + tail]
     return b"".join(lines)
@@ -52,7 +54,8 @@ def _sentences(tree: ast.Module, source: list[bytes]) -> Iterator[_Cut]:
 
 
 def _end(call: ast.Call, source: list[bytes]) -> _Cut | None:
-    """The second argument and the comma before it, if it is the last one and only the comma is between the two."""
+    """The cut of the second argument and the comma before it. None if a third argument follows, or if anything but the
+    comma is between the two arguments."""
     if len(call.args) != 2 or call.keywords:
         return None
     _, _, top, left = _extent(call.args[0])
@@ -76,7 +79,7 @@ def _makes_error(node: ast.FunctionDef) -> bool:
 
 
 def _codes(tree: ast.Module) -> set[_Cut]:
-    """Replaces each code that is too long for a name by a sum of shorter pieces, within functions.
+    """In functions, replace each code that is too long for a name by a sum of shorter pieces.
 
     A string that is not a name needs two objects on the heap. A piece is stored once, and many codes share pieces.
     """
@@ -111,7 +114,8 @@ def _typings(tree: ast.Module) -> Iterator[_Cut]:
 
 
 def _const(tree: ast.Module) -> Iterator[_Cut]:
-    """The import of `const`, if the module only makes constants with it. The compiler replaces them by their values."""
+    """The cut of the import of `const`, if the module uses `const` only to make constants. The compiler replaces these
+    constants by their values."""
     made = [
         node.value.func
         for node in tree.body

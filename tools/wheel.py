@@ -5,7 +5,7 @@ package installed from there must not claim names such as `protocol`. While hatc
 copies the rooms to `mooring/` and puts `mooring.` before the name of a room wherever it is imported. No line is added
 or removed, so the line numbers of a traceback are those of this repository.
 
-The sdist holds the repository's own files, this one included, so the same wheel is built from it.
+The sdist holds the repository's own files, including this file. So the same wheel can be built from the sdist.
 """
 
 import ast
@@ -19,11 +19,12 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 PACKAGE = "mooring"
 ROOMS = ("edge_agent", "protocol")
-"""What `mooring-edge` needs."""
+"""Rooms that `mooring-edge` needs."""
 COMMANDS = {"edge_agent": "mooring-edge"}
-"""The command that an installed wheel has in place of `python -m ROOM`; as in `project.scripts` of pyproject.toml."""
+"""For a room, the command that an installed wheel has instead of `python -m ROOM`. pyproject.toml lists the same
+commands in `project.scripts`."""
 KINDS = (".cddl", ".json", ".py", ".toml")
-"""Files of other kinds are left out."""
+"""Endings of the files that go into the wheel."""
 
 _ROOM = "|".join(ROOMS)
 _IMPORT = re.compile(rf"from\s+(?=(?:{_ROOM})\b)".encode())
@@ -53,9 +54,11 @@ def packaged(root: Path) -> dict[str, bytes]:
 
 
 def moved(content: bytes, path: str) -> bytes:
-    """`content`, a module, as it must be inside `mooring`: imports, commands in messages, and names in comments.
+    """Return the module `content` as it must be inside `mooring`. This changes imports, commands in messages, and names
+    in comments.
 
-    Raises ValueError for `import ROOM`: that binds the room's own name, which does not exist there.
+    Raises ValueError for `import ROOM`, because such an import binds the room's own name, which does not exist inside
+    `mooring`.
     """
     lines = content.splitlines(keepends=True)
     for node in ast.walk(ast.parse(content)):
@@ -82,10 +85,11 @@ def _named(content: bytes) -> bytes:
 
 
 class BuildHook(BuildHookInterface[BuilderConfig]):  # type: ignore[misc, unused-ignore]  # only with hatchling installed
-    """What hatchling calls; pyproject.toml names this file."""
+    """The hook that hatchling calls. pyproject.toml names this file."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Give hatchling the files of the wheel. Raises ValueError for an editable install: it would be a copy."""
+        """Give hatchling the files of the wheel. Raises ValueError for an editable install, because it would be a
+        copy."""
         if version == "editable":
             raise ValueError("an editable install would not follow your edits; run the rooms from the checkout instead")
         self._folder = tempfile.TemporaryDirectory(prefix="mooring-wheel-")
