@@ -34,7 +34,7 @@ BEN = stays.Guest(b"b" * 32, True, True)
 
 
 class Bench:
-    """A lock on a bench: its folder and flash survive `reboot`."""
+    """A lock for tests. Its folder and its flash survive `reboot`."""
 
     def __init__(self, folder: Path) -> None:
         self.store = Store(str(folder))
@@ -101,7 +101,7 @@ class Bench:
 
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    # It takes a tenth of a second in the large heap of a test run. The lock needs it; these tests do not.
+    # A collection would take a tenth of a second in the large heap of a test run. Only the lock needs collections.
     monkeypatch.setattr(visits, "gc", SimpleNamespace(collect=lambda: None))
     return Bench(tmp_path)
 

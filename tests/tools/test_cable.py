@@ -1,6 +1,6 @@
-"""A stranger with a cable at a lock in service gets no prompt and runs no code, whatever they type and whatever fails.
+"""A stranger with a cable cannot get a prompt or run code on a lock in service, whatever is typed and whatever fails.
 
-The tests use the real MicroPython, and start it as a board does (`pty_board` shows how it runs boot.py and main.py).
+The tests use the real MicroPython. It starts as on a board: `pty_board` runs boot.py and main.py.
 """
 
 import os
@@ -20,7 +20,7 @@ from tools import cable, software
 
 UP = "board is up"
 PROMPTS = (">>> ", "raw REPL", "=== ", "soft reboot", "Traceback", "MARKED")
-"""What a prompt prints in any of its modes, and what is printed when typed code runs or an error reaches the prompt."""
+"""Texts that no lock in service prints. They come from a prompt, from typed code, or from an error at the prompt."""
 FLOOD = b"\x03\x01\x02\x03\x04\r\nprint('MARK'+'ED')\r\n\x03\x03\x01print('MARK'+'ED')\x04\x05A\x01\x04"
 
 
@@ -32,12 +32,12 @@ def board(compiled: software.Stage, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture
 def copy(board: Path, tmp_path: Path) -> Path:
-    """A copy of that folder, which the test may change."""
+    """A copy of the folder `board`. The test may change this copy."""
     return Path(shutil.copytree(board, tmp_path / "board"))
 
 
 class Flood:
-    """Within a `with` block, types `data` at the board again and again, as fast as the line accepts it."""
+    """Types `data` at the board again and again while in a `with` block, as fast as the line accepts it."""
 
     def __init__(self, one: PtyBoard, data: bytes = FLOOD) -> None:
         self._data = data
@@ -57,7 +57,7 @@ class Flood:
         os.close(self._line)
 
     def go_on(self, times: int) -> None:
-        """Wait until `data` was typed `times` more times."""
+        """Wait until `data` has been typed another `times` times."""
         with self._turn:
             end = self._times + times
             assert self._turn.wait_for(lambda: self._times >= end, 15)
@@ -76,7 +76,7 @@ class Flood:
 
 
 def fell_to_a_prompt(one: PtyBoard) -> list[str]:
-    """The words on the console that no lock in service prints."""
+    """Return the texts on the console that show that a prompt appeared."""
     return [word for word in PROMPTS if word in one.console]
 
 
@@ -97,7 +97,7 @@ def test_whatever_is_typed_from_reset_on_the_lock_starts_and_serves_and_there_is
 
 
 def spoil(folder: Path, path: str, old: str, new: str) -> str:
-    """A program for the board to run before its boot.py. It replaces `old` by `new` in the file at `path`."""
+    """Return a program that a board can run before boot.py. It replaces `old` by `new` in the file at `path`."""
     return f"""
 with open({path!r}) as file:
     text = file.read()
@@ -122,7 +122,7 @@ def test_without_its_last_lines_too_the_same_typing_ends_at_a_prompt(copy: Path)
 
 
 def test_from_main_py_the_same_typing_would_stop_it_for_the_port_listens_for_ctrl_c_again(copy: Path) -> None:
-    # This is why boot.py never ends: after its end, Ctrl-C is on again.
+    # When boot.py ends, the port listens for Ctrl-C again. That is why the lock's boot.py never ends.
     extra = """
 with open("/boot.py", "w") as file:
     file.write("import micropython; micropython.kbd_intr(-1)")
@@ -136,7 +136,8 @@ with open("/main.py", "w") as file:
 # --- whatever goes wrong ---------------------------------------------------------------------------------------------
 
 PLANTED = {
-    # What makes a start fail: (module, a line of it, what replaces the line). The strike is open where possible.
+    # Faults that make a start fail: (module, a line of the module, replacement of the line). In one of them the
+    # strike is open.
     "importing what starts the lock": ("firmware/main", "import esp32\n", "raise {}\n"),
     "importing something else": ("firmware/door/door", "import gc\n", "raise {}\n"),
     "making the outputs": ("firmware/hardware/strike", "        self._shut = 0\n", "        raise {}\n"),
@@ -175,7 +176,7 @@ def test_an_exception_anywhere_makes_the_outputs_inert_and_starts_the_lock_again
         paths.append(f"/{path}.py")
         (copy / f"planted-{number}").write_text(source.replace(old, new.format(raised)))
     (copy / "number").write_text("0")
-    # MicroPython prefers a .py to the .mpy of the same name. Each start but the last has one such faulty module.
+    # MicroPython prefers a .py file to the .mpy file of the same name. Each start except the last has one faulty .py.
     before = f"""
 with open({str(copy / "number")!r}) as file:
     number = int(file.read())

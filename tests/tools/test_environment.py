@@ -1,4 +1,4 @@
-"""`.ci/environment` makes the environment of all commands. While it works, it shows that it is still working."""
+"""`.ci/environment` makes the environment of all commands. Meanwhile it shows that it is still working."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ def test_whoever_waits_for_the_environment_is_told_that_it_goes_on_and_nothing_i
     gate = tmp_path / "gate"
     os.mkfifo(gate)
     python = tmp_path / "python"
-    # A Python that waits at the gate when it is asked to make an environment, and then fails.
+    # When this Python is asked to make an environment, it waits at the gate and then fails.
     python.write_text(f'#!/bin/sh\n[ "$2" != venv ] || {{ read _ < {gate}; exit 1; }}\nexec {sys.executable} "$@"\n')
     python.chmod(0o755)
     with subprocess.Popen(
@@ -29,7 +29,7 @@ def test_whoever_waits_for_the_environment_is_told_that_it_goes_on_and_nothing_i
         assert making.stdout.readline().startswith("Making .venv with Python")
         assert making.stdout.readline() == "  making the environment, 2 s\n"
         gate.write_text("go on\n")
-        # Its output ends only when every process that it started has ended.
+        # The output ends only when `.ci/environment` and every process that it started have ended.
         making.stdout.read()
         assert "could not make .venv" in making.stderr.read()
     assert making.returncode == 1

@@ -1,4 +1,4 @@
-"""Which port `flash.py send` uses, and which boards it accepts."""
+"""The port that `flash.py send` uses, and the boards that it accepts."""
 
 from dataclasses import replace
 from pathlib import Path, PurePosixPath

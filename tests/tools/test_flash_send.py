@@ -1,4 +1,4 @@
-"""Sending to a board with the real mpremote. The real MicroPython on a pseudo-terminal takes the place of the board."""
+"""Sending to a board with the real mpremote. The board is the real MicroPython on a pseudo-terminal."""
 
 import contextlib
 import fcntl
@@ -25,15 +25,15 @@ from tools import board, flash, software
 Capture = pytest.CaptureFixture[str]
 
 UP = "board is up"
-"""What the board prints at every start, before it runs any of our code."""
+"""Text that the board prints at every start, before it runs our code."""
 
 STARTED = "lock.unenrolled"
-"""What the console of a lock prints that has started and was never enrolled."""
+"""Text on the console of a lock that has started, but was never enrolled."""
 
 
 @pytest.fixture(scope="module")
 def sent(made: software.Stage, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
-    """The folder of a board after a send to a blank board, and the JSON that the command printed."""
+    """Send to a blank board. Return the folder of this board, and the JSON that the command printed."""
     folder = tmp_path_factory.mktemp("sent") / "board"
     said = io.StringIO()
     with PtyBoard(folder) as blank, contextlib.redirect_stdout(said):
@@ -44,12 +44,12 @@ def sent(made: software.Stage, tmp_path_factory: pytest.TempPathFactory) -> tupl
 
 @pytest.fixture
 def copy(sent: tuple[Path, Any], tmp_path: Path) -> Path:
-    """The folder of a board with the software on it, which the test may change."""
+    """The folder of a board with the software. The test may change this folder."""
     return Path(shutil.copytree(sent[0], tmp_path / "board"))
 
 
 def send(capsys: Capture, to: PtyBoard | str, *arguments: str) -> tuple[int, Any]:
-    """Exit code and JSON of a send to a board, or to a port that has no board."""
+    """Send to a board, or to a port without a board. Return the exit code and the JSON."""
     capsys.readouterr()
     if isinstance(to, str):
         status = flash.main(["send", "--port", to, "--json", *arguments])
@@ -124,7 +124,7 @@ print("kept", os.listdir("/state"), open("/state/keys").read())
         assert facts["removed"] == ["firmware/gone/x.py", "protocol/old.py"]
         status, facts = send(capsys, changed, str(made.folder), "--dry-run")
         assert facts["sent"] == [] and facts["removed"] == []
-        changed.wait_for("kept ['keys'] not to be touched", times=5)  # once at each start
+        changed.wait_for("kept ['keys'] not to be touched", times=5)  # once for each start
 
 
 def test_a_dry_run_changes_nothing(made: software.Stage, copy: Path, capsys: Capture) -> None:
@@ -202,7 +202,7 @@ if "lost" not in os.listdir("/"):
 
 
 class _Patience(threading.Timer):
-    """A timer that ends when `lost` is set. That is for the first timer made; those after it never end."""
+    """A timer. The first timer ends when the event in `lost` is set. All later timers never end."""
 
     def __init__(self, lost: list[threading.Event], give_up: Callable[[], None]) -> None:
         super().__init__(0, give_up)
@@ -302,7 +302,7 @@ def test_ctrl_c_ends_it_without_a_traceback() -> None:
 
 @contextlib.contextmanager
 def _line() -> Iterator[str]:
-    """A serial line with nothing at its other end."""
+    """Yield a serial line with nothing at its other end."""
     host, line = pty.openpty()
     tty.setraw(line)
     try:

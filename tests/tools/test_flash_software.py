@@ -1,4 +1,4 @@
-"""Which files the lock's software consists of, and the folder that holds them exactly as on the board."""
+"""The files of the lock's software, and the folder that holds these files exactly as on the board."""
 
 import csv
 import hashlib
@@ -24,7 +24,7 @@ FLASH = interpreter.ROOT / "tools" / "flash.py"
 
 
 def answer(capsys: pytest.CaptureFixture[str]) -> Any:
-    """The JSON object on the last line of stdout."""
+    """Return the JSON object on the last line of stdout."""
     return json.loads(capsys.readouterr().out.splitlines()[-1])
 
 
@@ -224,8 +224,8 @@ def test_a_stage_that_is_not_as_it_was_written_is_not_sent(tmp_path: Path, harm:
 # --- the staged tree on the lock's interpreter -----------------------------------------------------------------------
 
 
-# Sources need more heap: names of local variables stay on it, and compiling fragments it. Objects here are twice as
-# wide as on the chip.
+# Sources need more heap than compiled files: the names of local variables stay on the heap, and the compiler
+# fragments the heap. Objects on this machine are twice as wide as on the chip.
 @pytest.mark.parametrize(("stage", "suffix", "heap"), [("made", ".py", "640k"), ("compiled", ".mpy", interpreter.HEAP)])
 def test_the_staged_tree_alone_boots_in_the_locks_heap(
     stage: str, suffix: str, heap: str, tmp_path: Path, request: pytest.FixtureRequest
@@ -267,7 +267,7 @@ def test_the_staged_tree_alone_boots_in_the_locks_heap(
     )
     assert "lock.unenrolled" in said
     assert f"came from {made.folder}/firmware/main{suffix}" in said
-    # Modules that the lock does not load by itself must fit into the heap when they are loaded alone.
+    # The modules that the lock has not loaded at the start must also fit into the heap, without the other modules.
     rest = set(names) - set(said.split("has ")[1].split()) - {"boot", "main"}
     assert rest < set(names)
     run("".join(f"import {name}\n" for name in sorted(rest)))
@@ -331,7 +331,7 @@ def test_a_compiled_module_tells_what_it_was_compiled_for() -> None:
 def test_the_partition_table_is_aligned_in_order_and_fits_four_megabytes(capsys: pytest.CaptureFixture[str]) -> None:
     assert flash.main(["partitions"]) == 0
     rows = _partitions(capsys.readouterr().out)
-    end = 0x9000  # the boot loader and the table itself are before this
+    end = 0x9000  # the boot loader and the partition table are before this address
     for label, kind, _subtype, offset, size in rows:
         assert offset >= end, label
         assert offset % (0x10000 if kind == "app" else 0x1000) == 0, label

@@ -1,4 +1,4 @@
-"""What the installer's command can do with a lock in service, and what it needs for that. On the real MicroPython."""
+"""What the installer's command can do with a lock in service, and when it needs the button. On the real MicroPython."""
 
 import json
 import os
@@ -41,13 +41,13 @@ def board(compiled: software.Stage, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture
 def copy(board: Path, tmp_path: Path) -> Path:
-    """A copy of that folder, which the test may change."""
+    """A copy of the folder `board`. The test may change this copy."""
     return Path(shutil.copytree(board, tmp_path / "board"))
 
 
 @pytest.fixture
 def lock(copy: Path) -> Iterator[PtyBoard]:
-    """A lock in service that has already seen its button open."""
+    """Yield a lock in service that has already seen its button open."""
     with PtyBoard(copy, extra=QUICK) as one:
         one.wire(pins.BUTTON, OPEN)
         one.wait_for(READY)
@@ -55,14 +55,14 @@ def lock(copy: Path) -> Iterator[PtyBoard]:
 
 
 def ask(capsys: Capture, one: PtyBoard, *arguments: str) -> tuple[int, Any]:
-    """Exit code and JSON of a command to the lock."""
+    """Run a command that talks to the lock. Return its exit code and its JSON."""
     capsys.readouterr()
     status = flash.main([*arguments, "--port", one.port, "--json"])
     return status, json.loads(capsys.readouterr().out.splitlines()[-1])
 
 
 def button(capsys: Capture, one: PtyBoard, level: int) -> None:
-    """Hold the button or let it go, and wait until the lock has noticed. The lock first sees it open, then held."""
+    """Hold the button or release it, and wait until the lock has noticed. Before it is held, it is always released."""
     if level == HELD:
         button(capsys, one, OPEN)
     one.wire(pins.BUTTON, level)
@@ -73,13 +73,16 @@ def button(capsys: Capture, one: PtyBoard, level: int) -> None:
 
 
 def moved(one: PtyBoard) -> int:
-    """How often the lock has switched on the strike and the green light. Red and blue show the state of the reader."""
+    """Return how often the lock has switched on the strike or the green light.
+
+    The red and the blue light are not counted, because they show the state of the reader.
+    """
     changes = [*one.bus.changes(pins.STRIKE), *one.bus.changes(pins.LIGHTS[1])]
     return sum(event.facts["value"] for event in changes)
 
 
 def opened(one: PtyBoard) -> list[int]:
-    """The levels that the strike's pin has had."""
+    """Return the levels that the strike's pin has had."""
     return [event.facts["value"] for event in one.bus.changes(pins.STRIKE)]
 
 
@@ -110,7 +113,10 @@ WANT_THE_BUTTON = (
 
 
 def refusals(capsys: Capture, one: PtyBoard, file: Path) -> set[tuple[int, str]]:
-    """Exit codes and error codes of all commands that need the button. Also checks that nothing was done."""
+    """Run all commands that need the button. Return their exit codes and error codes.
+
+    Also check that these commands did nothing.
+    """
     file.write_bytes(Fittings(fail_safe=True, button=True).encode())
     before, starts = moved(one), one.starts
     answers = [
@@ -297,7 +303,7 @@ def test_lines_for_which_there_is_no_memory_cost_the_console_alone(copy: Path, c
         one.wait_for("littered")
         with Cable(one.port) as cable:
             for line in (b"~" + b"A" * 1376, encode([7, "fittings", bytes(600)])):
-                cable._write(line)  # in pieces, because the port cannot store more
+                cable._write(line)  # sends in pieces, because the port cannot store the whole line
                 assert cable.status().halted is None
         assert one.starts == 1 and "lock.task_failed" not in one.console
         told = ask(capsys, one, "log")[1]

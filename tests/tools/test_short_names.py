@@ -1,4 +1,4 @@
-"""Names that only the lock's software uses get short ones. Two names that occur in one file never get the same one."""
+"""Names that only the lock's software uses become short. Two names in the same file never get the same short name."""
 
 import ast
 import io
@@ -49,7 +49,7 @@ ROOM = {"room/doors.py": DOOR, "room/walls.py": WALL}
 
 
 def meeting(content: bytes) -> set[str]:
-    """Every name in a file, found by its tokens."""
+    """Return every name in a file, according to the tokens of the file."""
     return {t.string for t in tokenize.tokenize(io.BytesIO(content).readline) if t.type == tokenize.NAME}
 
 
@@ -96,7 +96,7 @@ def test_a_module_of_the_lock_is_the_same_program_under_other_names(path: str) -
     met = meeting(LEAN[path])
     assert len({NAMES.get(name, name) for name in met}) == len(met)
     renamed = lean_sources(sources())[0][path] if path == "firmware/door/door.py" else rename(LEAN[path], NAMES)
-    # Renamed back, the source is the same, and so is the tree.
+    # If it is renamed back, the source is the same as before. So the syntax tree has the same structure.
     back = {NAMES[name]: name for name in met if name in NAMES}
     assert rename(renamed, back) == LEAN[path]
     assert [type(node) for node in ast.walk(ast.parse(renamed))] == [

@@ -1,4 +1,4 @@
-"""The lock's build leaves out the sentences of errors, and what only types or CPython need, and keeps the rest."""
+"""The lock's build leaves out the sentences of errors, and code that only types or CPython need. It keeps the rest."""
 
 import ast
 
@@ -57,7 +57,7 @@ def test_what_cannot_be_parsed_is_left_to_the_compiler() -> None:
 
 
 def test_const_is_imported_only_where_the_compiler_does_not_put_in_its_values() -> None:
-    """MicroPython's compiler folds `const` where a module makes a constant. The name `const` would cost heap."""
+    """For constants of a module, MicroPython's compiler needs no import of `const`. The import would cost heap."""
     folded = b"from protocol import const, record\nfrom protocol import const\n_ONE = const(1)\n"
     assert terse(folded) == b"from protocol import record\n\n_ONE = const(1)\n"
     for called in (b"print(const(1))\n", b"_ONE, _TWO = const(1), const(2)\n"):
@@ -65,7 +65,7 @@ def test_const_is_imported_only_where_the_compiler_does_not_put_in_its_values() 
 
 
 class Joined(ast.NodeTransformer):
-    """Replaces a sum of strings by one string."""
+    """Replaces each sum of strings by a single string."""
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
         self.generic_visit(node)

@@ -1,4 +1,4 @@
-"""The wheel: it claims one name on PyPI, works beside a foreign `protocol`, and keeps every line number."""
+"""The wheel claims only one name on PyPI, works beside another package `protocol`, and keeps every line number."""
 
 import ast
 import subprocess
@@ -51,7 +51,7 @@ def build(source: Path, kind: str, into: Path) -> Path:
 
 
 def environment(folder: Path, wheel_file: Path) -> Path:
-    """A new environment that holds the wheel and nothing else."""
+    """Make a new environment that contains only the wheel, and return its folder."""
     run(sys.executable, "-m", "venv", "--without-pip", folder, cwd=folder.parent)
     pip = ("-m", "pip", "--disable-pip-version-check", "--python", folder / "bin/python")
     run(sys.executable, *pip, "install", "--quiet", "--no-deps", "--no-index", wheel_file, cwd=folder.parent)
@@ -59,7 +59,7 @@ def environment(folder: Path, wheel_file: Path) -> Path:
 
 
 def show(environment: Path, *beside: Path) -> None:
-    """Let `environment` import from the folders `beside` as well."""
+    """Let `environment` also import from the folders `beside`."""
     site = environment / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
     (site / "beside.pth").write_text("".join(f"{place}\n" for place in beside), encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""BLE retrieval on the lock's own interpreter, against phones with a Bluetooth host of their own."""
+"""BLE retrieval on the lock's own interpreter. Each phone has its own Bluetooth host."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -29,7 +29,7 @@ def run(story: Callable[[BleWorld], Awaitable[None]], **settings: Any) -> None:
 
 
 async def engaged(world: BleWorld, phone: Phone) -> Transaction:
-    """The phone was held to the reader and taken away. Its Bluetooth has done nothing yet."""
+    """Hold the phone to the reader, and take it away. Its Bluetooth has done nothing yet."""
     transaction = phone.touch()
     await world.reader.present(b"\x08\x00\x00\x01")
     while (command := await world.reader.command()) is not None:
@@ -40,7 +40,7 @@ async def engaged(world: BleWorld, phone: Phone) -> Transaction:
 
 @pytest.mark.parametrize("mode", [CENTRAL, PERIPHERAL])
 def test_a_phone_in_another_process_is_read_at_every_mtu(mode: str) -> None:
-    """The lock is a server for a central, and a client of a peripheral."""
+    """The lock is the server if the phone is a central, and the client if the phone is a peripheral."""
 
     async def one(world: BleWorld, mtu: int, largest: int) -> None:
         async with BleProcess(world.hci, BleHabits(mtu=mtu)) as radio:
@@ -180,7 +180,7 @@ def test_faults_at_a_part_end_in_a_clear_failure_or_in_the_right_data_never_in_w
             (PartFault("duplicate", 1, back), {"session.declined", "session.holder_cbor", "session.holder_encryption"}),
         ):
             world.air.faults = [fault]
-            # A lost part shows only as silence. No other case here depends on time.
+            # The lock notices a lost part only by a timeout. No other case here depends on time.
             await world.limit(STEP_MS=500 if fault.what == "drop" else None)
             read, outcome = await world.tapped(await world.phone(mode, habits=BleHabits(mtu=185)))
             assert fault.happened

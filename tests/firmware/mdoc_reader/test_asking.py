@@ -1,6 +1,6 @@
-"""Wallets with one kind of document: what they are asked for, and in how many taps the door opens.
+"""Wallets with one type of document: which types they are asked for, and after how many taps the door opens.
 
-What they are asked for must not tell anybody who is expected.
+The requests must not reveal which guests are expected.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from tests.support.doorway import DAY, Doorway, Visitor
 ORDER = Profile.parse(PROFILES["CN"]).requests
 RESIDENT, LICENCE, PHOTO, PID, OTHER_PHOTO = (doc_type for (doc_type,) in ORDER)
 REST = sorted([LICENCE, PHOTO, PID, OTHER_PHOTO])
-"""The document types as one request lists them."""
+"""The other document types, in the order in which one request lists them."""
 WALLETS: tuple[Wallet, ...] = ("open", "closes", "throws", "silent")
 
 
@@ -34,9 +34,9 @@ def doorway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Doorway:
 
 
 class Card(tap.DirectCard):
-    """A card whose phone may not answer; then the reader waits until its time is over.
+    """A card whose phone may not answer. Then the reader waits until its time is over.
 
-    `leaves_at` is the number of the request after which the phone is taken away instead of answering.
+    `leaves_at` is the number of a request. The phone is taken away after this request, before it answers.
     """
 
     def __init__(self, doorway: Doorway, phone: Phone, leaves_at: int = 0) -> None:
@@ -56,14 +56,14 @@ class Card(tap.DirectCard):
 
 
 def come(doorway: Doorway, phone: Phone, leaves_at: int = 0) -> TapOutcome:
-    """One tap."""
+    """Tap once with `phone`, and return the phone's result."""
     card = Card(doorway, phone, leaves_at)
     doorway.present(card)
     return card.transaction.outcome()
 
 
 def asked(doorway: Doorway, phone: Phone, most: int = 9) -> list[list[list[str]]]:
-    """The document types of each request of each tap, until the door opens."""
+    """Tap until the door opens, but at most `most` times. Return the document types of each request of each tap."""
     taps: list[list[list[str]]] = []
     while len(taps) < most:
         taps.append([list(types) for types in come(doorway, phone).requests])
@@ -135,7 +135,7 @@ def test_any_opening_begins_from_the_start(doorway: Doorway) -> None:
 
 
 def test_a_phone_that_was_taken_away_may_still_show_what_it_was_asked_for(doorway: Doorway) -> None:
-    """The holder may have taken it away to agree. So the next tap asks for that request too, after the rest."""
+    """Perhaps the holder took the phone away to agree. So the next tap asks for that type too, after the others."""
     guest = doorway.visitor(RESIDENT)
     doorway.book(guest)
     phone = with_wallet(guest, "closes")
@@ -219,7 +219,7 @@ def test_nor_more_often_where_nobody_is_let_in_by_a_stale_list(doorway: Doorway)
 
 
 def test_nothing_is_asked_after_an_answer_that_does_not_verify(doorway: Doorway) -> None:
-    """Even if the next document would open: what has not been verified must not decide what happens next."""
+    """This holds even if the next document would open the door. Unverified data must not decide what happens."""
     licence, pid = doorway.visitor(LICENCE), doorway.visitor(PID)
     doorway.book(pid)
     for tamper in ("element-value", "device-signature", "issuer-signature"):
@@ -333,13 +333,13 @@ REFUSED: dict[str, Callable[[Doorway, Visitor], None]] = {
 
 
 def certificate(root: pki.Identity, public: bytes) -> bytes:
-    """A reader certificate of always the same length. Signature and serial number alone would change it."""
+    """Return a reader certificate of a fixed length. Usually signature and serial number change the length."""
     size = len(tap.reader_chain()[0])
     return next(der for _ in range(999) if len(der := pki.reader_certificate(root, public)) == size)
 
 
 def seen_by_the_phone(doorway: Doorway, phone: Phone) -> tuple[list[tuple[int, int]], dict[str, int]]:
-    """Lengths of all commands and responses of a tap, and the cryptographic operations that the door did."""
+    """Tap once. Return the lengths of all commands and responses, and the number of cryptographic operations."""
     calls = doorway.primitives.calls
     calls.clear()
     come(doorway, phone)

@@ -9,7 +9,7 @@ from firmware.mdoc_reader.asking import Asking
 
 
 def ended(asked: int, answered: int, lost: str) -> Any:
-    """How a session ended, in the form of a `Reading`."""
+    """Return how a session ended, in the form of a `Reading`."""
     return SimpleNamespace(asked=asked, answered=answered, lost=lost)
 
 

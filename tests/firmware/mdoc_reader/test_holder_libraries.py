@@ -1,5 +1,7 @@
-"""Holder libraries in use throw an error when one of the requested document types is missing. The door opens to wallets
-on them all the same. Their answers were recorded with tests/data/holder_libraries.mjs, in a session with known keys.
+"""Some holder libraries throw an error when one of the requested document types is missing. The door must open
+nevertheless for wallets that use such a library.
+
+tests/data/holder_libraries.mjs recorded the answers of these libraries, in a session with known keys.
 """
 
 import json
@@ -32,7 +34,7 @@ def recorded(name: str) -> Any:
 
 
 class Wallet:
-    """An app on one of the libraries. If that throws, the app ends the session. `requests`: the types asked for."""
+    """An app that uses `library`. If the library throws, the app ends the session. `requests` lists the types."""
 
     def __init__(self, library: str) -> None:
         key = ec.derive_private_key(int(GIVEN["e_device_key"], 16), ec.SECP256R1())
@@ -52,7 +54,7 @@ class Wallet:
 
 
 class Recorded:
-    """The real cryptography, but each key pair that it makes is the recorded one of the session."""
+    """The real cryptography, except that `generate` always returns the recorded key pair of the session."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(crypto, name)
@@ -63,7 +65,7 @@ class Recorded:
 
 @pytest.fixture
 def doorway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Doorway:
-    """A door that expects the licence's holder and uses the recorded session keys."""
+    """A door that expects the holder of the recorded licence, and uses the recorded session keys."""
     doorway = Doorway(tmp_path, monkeypatch, Recorded())
     roots = {doc_type: iaca(doc_type).der for (doc_type,) in ORDER}
     roots[issuer.MDL] = recorded("iaca")
@@ -90,7 +92,7 @@ def test_a_wallet_on_a_library_that_throws_at_a_missing_type_opens_at_its_third_
 
 @pytest.mark.parametrize("library", GIVEN["libraries"])
 def test_such_a_library_throws_whenever_a_type_is_missing_and_at_nothing_else(library: str) -> None:
-    """This shows why a request for all types at once never opens the door to such a wallet."""
+    """This shows why a request for all types at once never opens the door for a wallet with such a library."""
     for each in GIVEN["libraries"][library]:
         assert ("throws" in each) == (each["doc_types"] != [issuer.MDL])
     assert sorted(doc_type for (doc_type,) in ORDER) in [each["doc_types"] for each in GIVEN["libraries"][library]]

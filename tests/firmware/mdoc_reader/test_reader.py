@@ -1,4 +1,4 @@
-"""The reader against an independent holder, face to face."""
+"""The reader reads an independent holder. They are connected directly."""
 
 import time
 from collections.abc import Callable
@@ -43,7 +43,7 @@ def verified(presentation: Presentation, doc_type: str = issuer.MDL) -> list[Ver
     )
 
 
-# A deviceMac needs the session's key on the curve of the device key, which is P-256 here.
+# A deviceMac needs a session key on the curve of the device key. The session key is on P-256 here.
 @pytest.mark.parametrize(
     ("authentication", "curve"),
     [("signature", ec.SECP256R1()), ("mac", ec.SECP256R1()), ("signature", ec.SECP384R1())],
@@ -60,7 +60,7 @@ def test_a_presentation_is_read_and_verifies(authentication: str, curve: ec.Elli
 
 @pytest.mark.parametrize("negotiates", [False, True], ids=["static", "negotiated"])
 def test_an_engagement_with_elements_of_a_later_version_is_read_and_kept_as_it_came(negotiates: bool) -> None:
-    """As Apple wallets do. The transcript covers unknown members too; a reader that drops them decrypts nothing."""
+    """Apple wallets send such elements. The transcript covers them, so a reader that drops them decrypts nothing."""
     presentation, outcome = read(tap.phone(version="1.1", negotiates=negotiates))
     assert len(verified(presentation)) == 1 and outcome.result == "presented"
     said = cbor2.loads(cbor2.loads(presentation.session_transcript)[0].value)
@@ -222,7 +222,7 @@ def test_a_phone_taken_away_right_after_its_answer_has_presented() -> None:
 
 
 def substitute(phone: Phone, ins: int, answer: Callable[[bytes, bytes], bytes]) -> MooringError:
-    """The error if responses to commands with `ins` are replaced by `answer(command, response)`."""
+    """Read `phone`, and return the error. `answer(command, response)` replaces responses to commands with `ins`."""
     transaction = phone.touch()
 
     def process(command: bytes) -> bytes:

@@ -1,11 +1,11 @@
-"""Ephemeral keys made in advance: ready when needed, and given away once."""
+"""Ephemeral keys are made in advance. A key is ready when it is needed, and is given out only once."""
 
 from firmware.mdoc_reader.session_keys import SessionKeys
 from protocol import crypto_cpython as crypto
 
 
 class Counting:
-    """Cryptography that counts the keys it makes."""
+    """Cryptography that counts the key pairs that it makes."""
 
     def __init__(self) -> None:
         self.made: list[str] = []

@@ -25,8 +25,11 @@ CASES = {
 
 
 class Tap:
-    """`door`: seconds of virtual time from the first light to the strike, if it moved, and to the last light.
-    `release`: seconds from the last light until the reader released the phone."""
+    """Times of one tap, in seconds of virtual time.
+
+    `door` holds the times from the first light to the strike and to the last light. If the strike did not move, both
+    are the time to the last light. `release` is the time from the last light until the reader released the phone.
+    """
 
     def __init__(self, strike: float, light: float, release: float) -> None:
         self.door = [strike, light]
@@ -34,7 +37,7 @@ class Tap:
 
 
 def over_nfc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str, habits: Habits) -> Tap:
-    """One tap, and then another guest is let in."""
+    """Tap once, and return the times. Afterwards another guest is let in."""
     booked, several = CASES[case]
     taps: list[Tap] = []
 
@@ -76,7 +79,7 @@ def test_a_holder_who_never_answers_the_termination_delays_neither_strike_nor_li
 
 
 class DeafWire(BleWire):
-    """The stack takes nothing more from the lock after this many answers."""
+    """A wire whose stack takes nothing more from the lock after `answers` answers of the phone."""
 
     def __init__(self, answers: int) -> None:
         super().__init__()
@@ -133,7 +136,7 @@ def test_the_holder_hears_that_it_is_over_before_verification_only_if_nothing_mo
     told: list[int | None] = []
 
     class Light(Outputs):
-        """Notes what the phone has been told whenever the light says that a response is being verified."""
+        """Whenever the light says that a response is being verified, notes the last status that the phone received."""
 
         def show(self, name: str, after_ms: int = 0) -> None:
             super().show(name, after_ms)
@@ -150,12 +153,12 @@ def test_the_holder_hears_that_it_is_over_before_verification_only_if_nothing_mo
     transaction, card = tap.touch(guest.plain_phone)
     here.present(card)
     assert here.opened() and transaction.outcome().status == 20
-    # It is asked for the first type, which it does not have, and for the second.
+    # The phone is asked for the first type, which it does not have, and then for the second type.
     assert told == ([None, None] if several else [20])
 
 
 def test_a_card_is_released_after_the_last_word_of_its_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the door does: a field that drops during a command would leave the phone in doubt."""
+    """If the field dropped during a command, the phone would not know whether the session has ended."""
     order: list[str] = []
 
     class Slow(tap.DirectCard):

@@ -1,4 +1,4 @@
-"""How many taps each kind of wallet needs to open the door: the table of docs/door-rules.md, with a whole door."""
+"""Number of taps that each kind of wallet needs to open a whole door. It must agree with docs/door-rules.md."""
 
 import asyncio
 import re
@@ -23,7 +23,7 @@ MOST = 8
 
 
 def table() -> list[list[int]]:
-    """The table on the page: a row for each wallet as in WALLETS, a column for each type in the order of requests."""
+    """Return the table in docs/door-rules.md. The rows follow WALLETS, and the columns follow the order of requests."""
     page = (ROOT / "docs/door-rules.md").read_text(encoding="utf-8")
     section = page.split("## What a phone is asked for")[1].split("\n## ")[0]
     rows = re.findall(r"^\| .* \d \|$", section, re.M)
@@ -46,7 +46,7 @@ class Silent(tap.DirectCard):
 
 
 async def taps(doorway: Doorway, phone: Phone) -> int:
-    """How many taps that phone needs until the door opens."""
+    """Return the number of taps that `phone` needs until the door opens."""
     for number in range(1, MOST):
         card = Silent(phone)
         doorway.outputs.done.clear()

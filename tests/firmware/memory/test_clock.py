@@ -1,4 +1,4 @@
-"""The clock's interval contains the true time, whatever an edge agent does, and its floor never goes back."""
+"""The clock's interval contains the true time, whatever an edge agent does. The clock's floor never goes back."""
 
 import ast
 from pathlib import Path
@@ -20,7 +20,7 @@ MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 
 
 class Crystal:
-    """The ticks of a lock. They run `ppm` too fast, or too slow if negative. Only the test knows the true time."""
+    """The ticks of a lock. They run `ppm` too fast. A negative `ppm` is too slow. Only tests know the true time."""
 
     def __init__(self, ppm: int = 0) -> None:
         self.true_ms = NOON * 1000
@@ -201,7 +201,7 @@ def test_a_time_far_ahead_moves_nothing_and_costs_the_upper_end(tmp_path: Path, 
     assert refusal(clock, signed) == "time.ahead"
     earliest, latest = clock.interval()
     assert earliest <= true and latest is None
-    assert refusal(clock, signed) == "time.nonce"  # the same answer again does not count as a second answer
+    assert refusal(clock, signed) == "time.nonce"  # a repeated answer does not count as a second answer
     assert clock.nonce() is None  # and the lock does not ask again at once
     crystal.run(clock_module.DOUBT_MS)
     clock.accept(answer(clock, crystal.true_ms // 1000))
@@ -264,7 +264,7 @@ def test_the_floor_rises_with_what_the_province_signed_without_being_asked(tmp_p
     clock.later_than(NOON - 5)
     assert clock.interval() == (NOON, None)
     clock.accept(answer(clock, NOON + 100))
-    clock.later_than(NOON + 300)  # beyond the upper end
+    clock.later_than(NOON + 300)  # later than the upper end of the interval
     earliest, latest = clock.interval()
     assert earliest == NOON + 100 and latest is not None and latest < NOON + 110
     rebooted = open_clock(tmp_path)
@@ -305,7 +305,7 @@ def test_what_ended_stays_ended_over_a_power_cut(tmp_path: Path, crystal: Crysta
 
 
 def run_for(clock: Clock, crystal: Crystal, ms: int) -> None:
-    """What the main loop does: a tick every second."""
+    """Let `ms` pass with one tick every second, as in the main loop."""
     for _ in range(ms // 1000):
         crystal.run(1000)
         clock.tick()

@@ -1,5 +1,6 @@
-"""After any sequence of reboots, drifts and tricks of a courier, the true time is in the interval and the floor has not
-gone back.
+"""The clock under any sequence of reboots, drifts and tricks of a courier.
+
+Afterwards the true time is in the clock's interval, and the clock's floor has not gone back.
 """
 
 import json
@@ -19,7 +20,7 @@ INDEX = st.integers(0, 7)
 
 
 def steps(ppm: int) -> st.SearchStrategy[list[list[Any]]]:
-    """Stories with a crystal of at most `ppm`."""
+    """Return stories in which the crystal is wrong by at most `ppm`."""
     kinds = {
         "run": st.one_of(st.integers(0, 100_000), st.integers(0, 48 * HOUR)),
         "cut": st.one_of(st.integers(0, 60_000), st.integers(0, 60 * 24 * HOUR)),
@@ -32,7 +33,7 @@ def steps(ppm: int) -> st.SearchStrategy[list[list[Any]]]:
         "ppm": st.integers(-ppm, ppm),
     }
     step = st.one_of([st.tuples(st.just(kind), amount).map(list) for kind, amount in kinds.items()])
-    # The order in which a nonce leads to a signed time, with delays. It comes up beside every other order.
+    # The order of steps in which a nonce leads to a signed time. Stories contain it among steps in random order.
     useful = st.builds(asked, kinds["run"], kinds["run"])
     return st.lists(st.one_of(st.lists(step, max_size=4), useful), max_size=20).map(
         lambda parts: list(chain.from_iterable(parts))
@@ -40,7 +41,7 @@ def steps(ppm: int) -> st.SearchStrategy[list[list[Any]]]:
 
 
 def asked(before: int, after: int) -> list[list[Any]]:
-    """A nonce of the lock, with delays before and after the province answers it."""
+    """Return steps that bring the lock a signed time for its nonce. There are delays before and after the answer."""
     return [["ask", 0], ["run", before], ["answer", -1], ["run", after], ["bring", -1]]
 
 
@@ -70,7 +71,7 @@ answer([play(story) + play(story, period, time.ticks_diff) for story in given])
 
 
 def invented(seed: int) -> list[list[Any]]:
-    """A long story that is the same in each run."""
+    """Return a long story that is the same in each run."""
     chance = random.Random(seed)
     story: list[list[Any]] = []
     for _ in range(60):

@@ -1,4 +1,4 @@
-"""Many entries of one guest are counted, not recorded: other guests find room, and no entry is lost."""
+"""Many entries of one guest are counted instead of recorded. So other guests find room, and no entry is lost."""
 
 from pathlib import Path
 
@@ -34,12 +34,12 @@ def awake(bench: RecordingLock) -> RecordingLock:
 
 
 def told(bench: RecordingLock) -> list[tuple[int | None, int]]:
-    """(guest, count) of the records of entries in the journal."""
+    """Return (guest, count) of each record of entries in the journal."""
     return [(body[record.GUEST], body[record.COUNT]) for body in bench.bodies() if body[record.KIND] == ENTRY]
 
 
 def all_entries(bench: RecordingLock) -> int:
-    """All entries: those in records and those that are counted."""
+    """Return the number of all entries, both in records and in the tally."""
     waiting = sum(line.count for line in bench.lock.recorder._tally.lines() if line.kind == ENTRY)
     return waiting + sum(count for _, count in told(bench))
 
@@ -149,7 +149,7 @@ def test_a_power_cut_at_any_operation_loses_no_entry_and_doubles_none(
     before = bytes(bench.flash.content)
 
     def happen() -> None:
-        for number in range(70):  # more than the slots in a sector of the tally
+        for number in range(70):  # more entries than a sector of the tally has slots
             bench.enter(number % 2 + 1)
             done.append(number)
             bench.elapse(0.5)
@@ -223,7 +223,7 @@ def test_nor_do_thirty_two_guests_fill_the_journal_in_a_night_nor_does_taking_th
     assert all_entries(bench) == taps
     bench.check_in(2)
     bench.receipt(NOW + NIGHT)
-    for _ in range(40):  # an hour or two later everything is in records
+    for _ in range(40):  # an hour or two later, all entries are in records
         bench.elapse(WINDOW)
         bench.rest()
     assert [line for line in bench.lock.recorder._tally.lines() if line.kind == ENTRY] == []

@@ -1,4 +1,4 @@
-"""The journal keeps what it acknowledged, whatever power cuts, full rings and receipts come."""
+"""The journal keeps all records that it acknowledged, in spite of power cuts, full rings and receipts."""
 
 import pytest
 from hypothesis import given
@@ -15,7 +15,7 @@ NOTE = cbor.encode([bytes(16), 1])
 
 
 def make_record(counter: int, previous: bytes, size: int = 400) -> bytes:
-    """A record in its real form, except for the signature, which the journal does not check."""
+    """Return a record in its real form. Its signature is wrong, but the journal does not check signatures."""
     payload = cbor.encode([1, LOCK_ID, counter, previous, bytes(size)])
     protected = cbor.encode({cose.ALG: cose.ES256, cose.TYP: "mooring/record"})
     return cbor.encode([protected, {}, payload, crypto_cpython.digest("SHA-256", payload) * 2])
@@ -134,7 +134,10 @@ def test_a_record_too_long_for_a_sector_is_refused() -> None:
 
 
 def scenario(device: MemoryFlash, acknowledged: list[bytes], receipts: list[int]) -> None:
-    """Append records of growing size, with a receipt after every fourth. Collect what the journal acknowledged."""
+    """Append records of growing size, with a receipt after every fourth record.
+
+    `acknowledged` collects the records that the journal acknowledged. `receipts` collects the counter of each receipt.
+    """
     journal = Journal(device)
     for step in range(60):
         acknowledged.append(append(journal, size=200 + 37 * (step % 11)))
@@ -162,7 +165,7 @@ def test_a_power_cut_at_any_flash_operation_loses_nothing_acknowledged_and_repea
         for number, content in enumerate(acknowledged, 1):
             if number > journal.through:
                 assert held[number] == content, (cut_at, number)
-        # The record that was being written may be durable. Then it counts once, and the chain continues from it.
+        # The last record may be in flash although it was not acknowledged. Then the chain continues after it.
         assert journal.next_counter - 1 in (len(acknowledged), len(acknowledged) + 1)
         assert journal.through <= len(acknowledged)
         append(journal)

@@ -12,15 +12,15 @@ from sim.board.interpreter import ROOT
 from tests.support.on_lock import script_as_compiled
 
 SOAK = bool(os.environ.get("MOORING_SOAK"))
-"""`make soak`: a longer life, and a second cut after each first cut."""
+"""True under `make soak`, which tests a longer life, and a second power cut after each first cut."""
 
 
 def cut(length: int, twice: bool = False, every: int = 1, defect: str = "none") -> dict[str, Any]:
-    """Let the board play a story of this length and cut the power at each operation. Returns what the board reports."""
+    """Let the board play a story of this length, and cut the power at each operation. Return the board's report."""
     lock = interpreter.find()
     script = ROOT / "tests" / "on_micropython" / "power_cut_board.py"
     arguments = [str(length), "twice" if twice else "once", str(every), defect]
-    # Two whole partitions in memory need more than the lock's own heap.
+    # The script holds two whole partitions in memory. So it needs a larger heap than the lock.
     with script_as_compiled(script) as copy:
         command = [lock.program, "-X", "heapsize=16m", str(copy), *arguments]
         done = subprocess.run(command, env=lock.environment(), capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""A rate limit allows what it says, and no more, over any stretch of the chip's ticks."""
+"""A rate limit allows exactly the rate that it states, at all values of the chip's ticks."""
 
 import pytest
 from hypothesis import given

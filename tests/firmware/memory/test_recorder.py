@@ -1,6 +1,6 @@
-"""Openings are recorded at once. Events are counted within limits and become records.
+"""Openings are recorded at once. Events are counted first, and become records at a limited rate.
 
-A full journal locks no registered guest out and loses nothing.
+A full journal does not lock out any registered guest, and nothing is lost.
 """
 
 import asyncio
@@ -102,9 +102,9 @@ def test_the_clock_tells_when_it_came_to_know_the_time_and_when_it_was_contradic
     bench = RecordingLock(tmp_path, monkeypatch)
     bench.tell_time(NOW)
     bench.elapse(7 * 3600)
-    bench.tell_time(NOW + 7 * 3600)  # within the drift: no event
+    bench.tell_time(NOW + 7 * 3600)  # the clock may drift as far as this, so there is no event
     bench.elapse(7 * 3600)
-    assert bench.answer_time(NOW + 15 * 3600) == "time.ahead"  # an hour passes that the lock does not notice
+    assert bench.answer_time(NOW + 15 * 3600) == "time.ahead"  # one hour passed that the lock did not notice
     bench.elapse(recorder.QUIET_MS / 1000)
     bench.rest()
     assert bench.told(TIME) == [(TIME, "known", 1), (TIME, "doubted", 1)]
@@ -170,7 +170,7 @@ def test_a_lock_that_boots_all_the_time_writes_a_slot_each_time_and_a_record_now
     for _ in range(200):
         bench.reboot().recorder.event(BOOT, "reset")
         bench.rest()
-        bench.elapse(5)  # and then the supply fails again
+        bench.elapse(5)  # then the power supply fails again
     assert bench.lock.journal.next_counter == records
     assert bench.flash.programmed - programmed <= 200 * 64 + 4 * 4096
     bench.elapse(recorder.QUIET_MS / 1000)
@@ -209,7 +209,7 @@ def test_an_event_never_makes_a_record_while_a_guest_is_served(bench: RecordingL
 
 
 def fill(bench: RecordingLock) -> int:
-    """Check guests in until that is refused, then enter until no record fits. Returns the number of entries."""
+    """Check guests in until a check-in is refused. Then enter until no record fits. Return the number of entries."""
     bench.check_in()
     with pytest.raises(StorageError, match=r"journal\.full"):
         while True:
@@ -275,7 +275,7 @@ def test_an_event_that_flash_does_not_hold_stops_nothing(bench: RecordingLock) -
 
 
 def counted(bench: RecordingLock) -> Counter[tuple[int, str]]:
-    """How often each event happened, according to records and tally together."""
+    """Return how often each event happened. Both records and tally count."""
     total: Counter[tuple[int, str]] = Counter()
     for kind, what, count in bench.told():
         total[kind, what] += count

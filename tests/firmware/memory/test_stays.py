@@ -19,7 +19,7 @@ OTHER_PLATFORM = b"\x04" + b"\x01" * 64
 
 
 class Bench:
-    """Stays over a folder that survives `reboot`; `earliest` is the clock's lower end."""
+    """Stays in a folder that survives `reboot`. `earliest` is the lower end of the clock's interval."""
 
     def __init__(self, folder: Path) -> None:
         self._store = Store(str(folder))
@@ -31,8 +31,10 @@ class Bench:
         return self.stays
 
     def take(self, form: Grant, platform: bytes = PLATFORM) -> str | None:
-        """Take a grant. Returns None or the code of the refusal. What was taken is there after a reboot, and taking it
-        again is no error."""
+        """Take a grant. Return None or the code of the refusal.
+
+        An accepted grant is still there after a reboot, and the lock can accept the same grant again without an error.
+        """
         try:
             self.stays.accept(form, platform, self.earliest)
         except RefusedError as error:
@@ -138,7 +140,7 @@ def test_what_was_forgotten_by_a_clock_stays_out_when_the_clock_falls_back_to_it
     bench.take(grant("ann", serial=2, cancelled=True))
     bench.earliest = END + 1
     bench.take(grant("ben", grant_id=number(1), until=END + 99))
-    bench.earliest = BEGIN  # a reboot: the floor in flash can be an hour older
+    bench.earliest = BEGIN  # as after a reboot, because the floor in flash can be an hour older
     assert bench.take(longer) == "grant.over"
 
 

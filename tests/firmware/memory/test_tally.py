@@ -1,4 +1,4 @@
-"""The tally counts what happened in little room, and no power cut loses a count or doubles it."""
+"""The tally counts events in little space. No power cut loses a count or doubles it."""
 
 import pytest
 from hypothesis import given
@@ -63,7 +63,7 @@ def test_a_line_named_by_the_journals_last_note_has_become_a_record_before_the_p
     note = tally.lines()[0].note()
     assert said(Tally(MemoryFlash(4, bytes(device.content)), note)) == []
     tally.add(Line(DOOR, "opened", 20, 20))
-    # It has happened again since. The note is for an earlier line with that key, which is closed already.
+    # The event has happened again since. So the note must be about an earlier line with this key, closed already.
     assert said(Tally(device, note)) == [(DOOR, "opened", b"", 0, 2)]
 
 
@@ -127,7 +127,7 @@ def test_more_ways_to_come_than_have_room_apart_are_counted_together_and_the_tal
 def test_to_close_what_was_counted_together_loses_nothing_that_is_counted_together_just_then() -> None:
     device = MemoryFlash(4)
     tally = Tally(device)
-    tally.add(Line(ENTRY, "mdoc", 10, 10, 5, b"G" * 16))  # of several guests
+    tally.add(Line(ENTRY, "mdoc", 10, 10, 5, b"G" * 16))  # this line counts entries of several guests
     for number in range(1, 63):
         tally.add(Line(ENTRY, "mdoc", 10, 10, 1, b"G" * 16, number))
     together = next(line for line in tally.lines() if not line.guest)
@@ -157,7 +157,7 @@ def test_flash_that_holds_nothing_is_noticed_and_nothing_is_called_counted() -> 
 
 
 def story(device: MemoryFlash, acknowledged: list[Line]) -> None:
-    """Count, and sometimes close a line, until the tally has moved to the other sector twice."""
+    """Count entries, and close a line after every ten, until the tally has moved to the other sector twice."""
     tally = Tally(device)
     for number in range(140):
         line = Line(ENTRY, "mdoc", number, number, 1, b"G" * 16, number % 3 + 1)
@@ -187,7 +187,7 @@ def test_a_power_cut_at_any_operation_loses_no_count_and_doubles_none(torn: bool
         for line in acknowledged:
             expected[line.key()] = expected.get(line.key(), 0) + 1
         held = counts(tally)
-        # There may be one count that was not acknowledged, and one line that was about to be closed.
+        # One line may differ. It has a count that was not acknowledged, or it was about to be closed.
         extra = [key for key in held if held[key] != expected.get(key, 0)]
         assert len(extra) <= 1, (cut_at, held, expected)
         assert all(held.get(key, 0) >= count for key, count in expected.items()), (cut_at, held, expected)

@@ -1,4 +1,4 @@
-"""ISO-DEP on the host against a small model of a card, over a channel that loses and damages blocks on request."""
+"""ISO-DEP on the host with a small model of a card. The channel between them loses and damages blocks on request."""
 
 import asyncio
 
@@ -15,7 +15,10 @@ LIMIT = 4098
 
 
 class Picc:
-    """The card's side of ISO/IEC 14443-4, 7.5. `answer` computes a response. `delays`: WTXMs sent before each."""
+    """The card's side of ISO/IEC 14443-4, 7.5. `answer` computes a response.
+
+    `delays` holds the WTXMs with which the card asks for more time before each response.
+    """
 
     def __init__(self, piece: int = 61, delays: tuple[int, ...] = ()) -> None:
         self.taken: list[bytes] = []
@@ -59,7 +62,7 @@ FINE, LOST_OUT, LOST_BACK, DAMAGED = range(4)
 
 
 def converse(reader: IsoDep, card: Picc, command: bytes, fates: list[int]) -> tuple[bytes, int]:
-    """Returns the response and the number of blocks sent. Each block takes the next of `fates`."""
+    """Send `command`. Return the response and the number of blocks sent. Each block meets the next of `fates`."""
     block: bytes | None = reader.start(command)
     blocks = 0
     while block is not None:
@@ -90,7 +93,7 @@ def test_over_a_lossy_channel_each_command_arrives_exactly_once_or_the_card_is_g
             done.append(command)
     except TransportError as error:
         assert error.code == "nfc.gone"
-    # The current command may have arrived without its sender knowing, but neither twice nor in part.
+    # The last command may have arrived although the reader does not know it. None arrived twice or in part.
     assert card.taken in (commands[: len(done)], commands[: len(done) + 1])
     assert len(done) == len(commands) or troubled
 
@@ -133,7 +136,7 @@ def test_silence_is_given_up_sooner_than_damage() -> None:
 def test_an_i_block_is_repeated_only_when_the_card_says_that_it_never_came() -> None:
     reader = IsoDep(64, LIMIT)
     assert reader.start(b"c") == b"\x02c"
-    assert reader.push(b"\xa3") == b"\xb2"  # no R(NAK) came before: the card could take the block for a second command
+    assert reader.push(b"\xa3") == b"\xb2"  # without an R(NAK) before it, the I-block could pass for a new command
     assert reader.push(b"\xa3") == b"\x02c"  # rule 6
     assert reader.push(b"\x02r") is None and reader.response == b"r"
     assert reader.start(b"d") == b"\x03d"
@@ -144,7 +147,7 @@ def test_a_chaining_card_is_asked_again_by_acknowledging_again() -> None:
     reader.start(b"c")
     assert reader.push(b"\x12one") == b"\xa3"
     assert reader.push(None) == b"\xa3"  # rule 5
-    assert reader.push(b"\x12one") == b"\xa3"  # its number shows that it was received before
+    assert reader.push(b"\x12one") == b"\xa3"  # the block number shows that the block is a repetition
     assert reader.push(b"\x03two") is None and reader.response == b"onetwo"
 
 
@@ -231,7 +234,7 @@ def test_an_answer_to_select_says_sizes_and_times(
 
 
 class Air:
-    """Returns the given answers and stores what was sent. On virtual time, silence lasts for the whole wait."""
+    """A channel that returns the given answers, and stores what was sent. Without an answer, the whole wait passes."""
 
     def __init__(self, *answers: bytes | None) -> None:
         self.sent: list[tuple[bytes, int, int]] = []

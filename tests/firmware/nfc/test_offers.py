@@ -1,4 +1,4 @@
-"""A phone that agrees to BLE and never connects costs the edge link nothing, and the next guest almost nothing."""
+"""A phone agrees to BLE, but never connects. This does not affect the edge link, and hardly delays the next guest."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -25,7 +25,7 @@ def over_ble(phone: Phone, radio: Any = None) -> Phone:
 
 
 async def engage(phone: Phone, board: VirtualPn532, uid: bytes = b"\x08\x00\x00\x01") -> BleJob:
-    """The phone is held to the reader and taken away. Its Bluetooth does nothing."""
+    """Hold the phone to the reader, and take it away. Its Bluetooth does nothing."""
     transaction = phone.touch()
     await board.present(uid)
     while (command := await board.command()) is not None:

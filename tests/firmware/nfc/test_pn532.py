@@ -64,7 +64,7 @@ def test_a_faster_rate_is_spoken_where_card_and_driver_agree(rate: int) -> None:
             spoken = board.antenna.cards[0].rate
             presentation = await read(card)
             await guest
-            await visit(reader, board, tap.phone())  # the next one starts at 106 kbit/s again
+            await visit(reader, board, tap.phone())  # the next phone starts at 106 kbit/s again
             return presentation, spoken
 
     presentation, spoken = scene.run(story())
@@ -90,7 +90,7 @@ def test_a_card_is_told_that_frames_of_256_bytes_are_taken_and_sends_them() -> N
             phone.answers.put_nowait(bytes(253) + b"\x90\x00")
             before = board.antenna.counts.frames_in
             assert len(await card.transceive(b"\x00\xb0\x00\x00")) == 255
-            assert board.antenna.counts.frames_in - before == 2  # 256 bytes including three of the block, and the rest
+            assert board.antenna.counts.frames_in - before == 2  # 253 bytes and the block's own three, then the rest
             await card.release()
 
     scene.run(story())
@@ -251,9 +251,9 @@ def test_a_phone_torn_away_at_any_block_gives_the_whole_answer_or_none_and_leave
                     result = "presented" if verified(await read(card)) else "nothing"
                 except TransportError as error:
                     result = error.code
-                began = scene.now()  # it has given its result and let the card go
+                began = scene.now()  # the reader has given its result and released the card
                 outcome = await guest
-                # The next phone is found as soon as anybody can have brought it.
+                # The reader finds the next phone as soon as a guest could have brought it.
                 following = board.card(b"\x08next")
                 waiting = asyncio.create_task(reader.wait_for_card())
                 await scene.until(lambda: board.antenna.empty_looks >= 2 * pn532.ABSENT_POLLS)
@@ -265,7 +265,7 @@ def test_a_phone_torn_away_at_any_block_gives_the_whole_answer_or_none_and_leave
         results.append(result)
         assert result in ("nfc.gone", "nfc.timeout") or (result == "presented" and outcome.result == "presented")
         assert ready_after < 0.3, f"block {at}"
-    # After the answer only the last message and the release remain, so the reader ignores the rest.
+    # After the answer, only the last message and the release remain. The reader ignores faults in these.
     assert results.index("presented") >= blocks - 4 and set(results[-3:]) == {"presented"}
 
 

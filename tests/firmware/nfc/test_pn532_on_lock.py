@@ -79,8 +79,11 @@ def read_on_lock(
     away: int = 0,
     **tapping: Any,
 ) -> tuple[dict[str, Any], list[TapOutcome]]:
-    """The lock's and the phone's result of each tap. `away`: ms for which the event loop is busy elsewhere between any
-    two steps; then the first phone gets only one command."""
+    """Let `phones` tap one after the other. Return the lock's results and the phones' results.
+
+    For `away` ms, the event loop is busy elsewhere between any two steps. If `away` is given, the first phone gets only
+    one command.
+    """
     listening = threading.Event()
     done = threading.Event()
     outcomes: list[TapOutcome] = []
@@ -119,7 +122,7 @@ def elements(said: list[str]) -> dict[str, dict[str, Any]]:
 
 
 def test_the_lock_reads_phone_after_phone_whatever_their_habits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Signature and MAC, short APDUs, a holder that ignores Le, 9 KB, a holder slower than a waiting time."""
+    """The phones differ: signature or MAC, short APDUs, ignored Le, 9 KB of data, slower than a waiting time."""
     large = {issuer.MDL: {"org.iso.18013.5.1": ["portrait"]}}
     short = Habits(max_read=15, max_command=255, max_response=256, chunk=100, ignore_le=True)
     phones = [

@@ -239,7 +239,7 @@ def test_garbage_on_the_line_at_any_time_is_passed_over() -> None:
 
 
 def test_a_response_of_an_earlier_command_is_never_taken_for_the_next_ones() -> None:
-    """Each answer arrives after the driver has given up. It must not count as the answer to the next command."""
+    """Some answers arrive after the driver has given up. They must not count as answers to the next command."""
 
     async def story() -> None:
         async with scene.board(Faults(seed=3, line_late=0.4, late_seconds=0.07)) as board:
@@ -256,7 +256,7 @@ def test_a_response_of_an_earlier_command_is_never_taken_for_the_next_ones() -> 
 
 
 class Script:
-    """A line that is not an HSU. Its far end echoes Diagnose, and answers everything else with the given bytes."""
+    """A line that is not an HSU. Its other end echoes Diagnose, and answers all other commands with the given bytes."""
 
     fixed = True
 
@@ -317,7 +317,7 @@ def test_a_command_that_the_chip_does_not_understand_is_a_fault_of_the_reader() 
 
 
 def noise(seed: int) -> Faults:
-    """About one block in eight is lost or damaged on its way. Real air is better, and real lines are much better."""
+    """Return faults that lose or damage one block in eight. Real air is better, and real lines are much better."""
     return Faults(seed, air_lost=0.02, air_damaged=0.02, line_lost=0.01, line_damaged=0.01, line_late=0.01)
 
 

@@ -19,7 +19,7 @@ EDGE = KEYS.edge[1]
 
 
 class Clock:
-    """A clock that stands still, at any interval."""
+    """A clock that stands still. Tests set its interval."""
 
     def __init__(self) -> None:
         self.now: tuple[int, int | None] = (NOW + 10, NOW + 15)
@@ -29,7 +29,7 @@ class Clock:
 
 
 class Gate:
-    """The edge passes of a lock. `reboot` keeps the flash. Signature checks are counted."""
+    """The edge passes of a lock. The flash survives `reboot`. Signature checks are counted."""
 
     def __init__(self, folder: Path) -> None:
         self.store = Store(str(folder))
@@ -105,11 +105,11 @@ def test_a_pass_without_a_list_of_at_most_64_locks_admits_nobody(gate: Gate, loc
     ("clock", "enters"),
     [
         ((NOW + 86390, NOW + 86400), True),
-        ((NOW + 86390, NOW + 86401), False),  # it may have expired
+        ((NOW + 86390, NOW + 86401), False),  # the pass may have expired
         ((NOW + 86401, NOW + 86500), False),
-        ((0, None), True),  # a cold start without a floor: the time itself comes over this link
+        ((0, None), True),  # after a cold start without a floor, because the time comes over this link
         ((NOW + 86400, None), True),
-        ((NOW + 86401, None), False),  # but a floor beyond its end is certain
+        ((NOW + 86401, None), False),  # a floor after the end of the pass proves that it has expired
     ],
 )
 def test_an_expired_pass_is_refused_by_what_the_lock_knows_of_the_time(

@@ -1,4 +1,4 @@
-"""Revocation lists: which of them the lock takes from a courier, and what they mean at a tap."""
+"""Which revocation lists the lock takes from a courier, and how they affect a tap."""
 
 import random
 import zlib
@@ -50,7 +50,7 @@ def bench(tmp_path: Path) -> Bench:
 
 
 def token(header: dict[Any, Any] | None = None, **changes: Any) -> bytes:
-    """A status token with claims changed: `_4=...` sets claim 4, None leaves it out."""
+    """Return a status token with changed claims. `_4=...` sets claim 4, and `_4=None` leaves it out."""
     claims = {**CLAIMS, **{int(key[1:]): value for key, value in changes.items()}}
     header = STATUS_TYPE if header is None else header
     return revocation.sign_token(SIGNER, header, {key: value for key, value in claims.items() if value is not None})
@@ -141,7 +141,7 @@ def test_lists_survive_a_reboot_and_are_judged_again(bench: Bench) -> None:
 
 
 def test_an_extract_that_does_not_belong_to_its_list_is_made_anew(bench: Bench) -> None:
-    # The flash after a power cut between writing the newer extract and writing the newer list.
+    # The power was cut after the newer extract was written, and before the newer list was written.
     bench.bring(CRL, crl(6))
     older = bench.store.read("revocation-list.1")
     bench.bring(CRL, crl(5))
@@ -211,7 +211,7 @@ def test_a_list_that_another_province_signed_is_refused(bench: Bench) -> None:
 
 def test_a_crl_of_another_ca_is_refused(bench: Bench) -> None:
     assert bench.bring(CRL, crl(by=OTHER)) == "crl.issuer"
-    # An issuer of the same name with another key. The key identifier shows it, or else the signature.
+    # NAMESAKE has the same name, but a different key. The key identifier shows this. Without it, the signature does.
     assert bench.bring(CRL, crl(by=NAMESAKE)) == "crl.issuer"
     assert bench.bring(CRL, crl(by=NAMESAKE, key_identifier=False)) == "crl.signature"
     assert bench.bring(CRL, crl(key_identifier=False)) is None
@@ -234,7 +234,7 @@ def test_a_crl_with_a_critical_extension_is_refused(bench: Bench, extension: x50
 
 
 def test_a_crl_whose_entry_has_a_critical_extension_is_refused(bench: Bench) -> None:
-    # An entry for another issuer's certificate, as in indirect CRLs.
+    # The entry is for a certificate of another issuer, as in an indirect CRL.
     named = x509.CertificateIssuer([x509.DirectoryName(OTHER.certificate.subject)])
     assert bench.bring(CRL, crl(5, entry_extensions=[(named, True)])) == "crl.critical"
     reason = x509.CRLReason(x509.ReasonFlags.key_compromise)

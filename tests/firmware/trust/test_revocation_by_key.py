@@ -25,7 +25,7 @@ REKEYED = replace(IACA, key_name="rekeyed", subject_key_identifier=b"rekeyed")
 REWRITTEN = replace(RENEWED, subject=credential.other_writing("utopia IACA"), key_name=IACA.subject.rfc4514_string())
 PHOTO_ID = "org.iso.23220.photoid.1"
 SERIAL = 1234567
-"""The serial number of each DS certificate that `credential` makes."""
+"""Serial number of each DS certificate that `credential` makes."""
 
 
 @pytest.fixture
@@ -41,8 +41,10 @@ def crl_of(issuer: credential.Authority, *serials: int) -> bytes:
 
 
 def tap(bench: Bench, issuers: Any = None, **settings: Any) -> str | None:
-    """The code with which the verifier refuses a document of IACA's DS, or None. `issuers` is what the verifier is
-    given."""
+    """Verify a document of IACA's DS. Return the code with which the verifier refuses it, or None.
+
+    `issuers` is passed on to the verifier.
+    """
     case = credential.present(credential.Credential(iaca=IACA, **settings))
     trusted = bench.trusted
     try:
@@ -148,7 +150,7 @@ def test_a_crl_is_read_however_its_own_number_is_written(bench: Bench) -> None:
 def test_serial_numbers_are_compared_as_numbers(bench: Bench, in_certificate: str, in_list: str) -> None:
     def number(written: str) -> int:
         shortest = int.from_bytes(bytes.fromhex(written), "big", signed=True)
-        return shortest if shortest >= 0 else shortest & 0xFF  # one byte here, because the zero before it was left out
+        return shortest if shortest >= 0 else shortest & 0xFF  # one byte, whose leading zero byte was left out
 
     trusting(bench, (IACA, DOC_TYPE), lists=[ListEntry(CRL, trust.CRL, 0)])
     placeholder = 0x7F5A5A5A

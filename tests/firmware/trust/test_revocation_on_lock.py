@@ -1,4 +1,4 @@
-"""The same lists on the lock's own interpreter and heap: they are taken, refused and searched as on CPython."""
+"""Revocation lists on the lock's own interpreter and heap. They are taken, refused and searched as on CPython."""
 
 from pathlib import Path
 from typing import Any
@@ -97,7 +97,7 @@ def test_the_lock_takes_and_asks_lists_as_cpython_does(tmp_path: Path) -> None:
 
 
 def bomb() -> dict[int, Any]:
-    """The claims of a list that inflates to three megabytes."""
+    """Return the claims of a list that inflates to three megabytes."""
     return {2: URI, 4: NOW + DAY, 6: NOW, 65533: {"bits": 1, "lst": revocation.pack({}, 3 * 8 * 10**6)}}
 
 

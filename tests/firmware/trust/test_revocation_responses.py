@@ -49,7 +49,7 @@ def bench(tmp_path: Path) -> Bench:
 
 
 def token(header: dict[Any, Any] | None = None, **changes: Any) -> bytes:
-    """A status token with claims changed: `_4=...` sets claim 4, None leaves it out."""
+    """Return a status token with changed claims. `_4=...` sets claim 4, and `_4=None` leaves it out."""
     claims = {**CLAIMS, **{int(key[1:]): value for key, value in changes.items()}}
     header = STATUS_TYPE if header is None else header
     return revocation.sign_token(SIGNER, header, {key: value for key, value in claims.items() if value is not None})
@@ -60,7 +60,10 @@ def token(header: dict[Any, Any] | None = None, **changes: Any) -> bytes:
 
 @pytest.fixture
 def judged(tmp_path: Path) -> Any:
-    """Verifies a response under the lists of a bench, which it has as `bench`; the code of the refusal, or None."""
+    """A function that verifies a response under the lists of a bench. It returns the code of the refusal, or None.
+
+    The attribute `bench` of the function is the bench.
+    """
     bench = Bench(tmp_path)
     iaca = replace(MAY_NOT, usage=credential.key_usage(key_cert_sign=True))
     issuers = [Issuer(iaca.certificate(iaca), [credential.MDL])]
@@ -100,7 +103,7 @@ GENUINE = {
 
 
 def signed_parts(token: bytes) -> Any:
-    """Payload and signature of a token, tagged or not."""
+    """Return payload and signature of a token, with or without a tag."""
     item = cbor2.loads(token)
     return (item.value if isinstance(item, cbor2.CBORTag) else item)[2:]
 
@@ -125,6 +128,6 @@ def test_a_list_damaged_on_its_way_is_refused_in_order(
         else:
             del data[place:]
     if bytes(data) != GENUINE[number] and data:
-        # What nothing signs is a token's tag, which is optional, and its unprotected header, which nothing reads.
+        # No signature covers the tag and the unprotected header. The tag is optional, and nothing reads the header.
         code = bench.bring(number, bytes(data))
         assert code is not None or signed_parts(bytes(data)) == signed_parts(GENUINE[number])

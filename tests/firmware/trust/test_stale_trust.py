@@ -1,4 +1,4 @@
-"""Lists that may be stale or that never came: each value of the profile's rule, over the whole clock interval."""
+"""Lists that may be stale or were never delivered, under each value of the profile's rule and any clock interval."""
 
 from pathlib import Path
 
@@ -29,7 +29,10 @@ REFERENCE = revocation.reference(URI, 3)
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
-    """A trust list and the three lists it names, all fresh at NOW. By their own dates they are valid for long."""
+    """A bench with a trust list and the three lists that it names.
+
+    All lists are fresh at NOW. Their own dates keep them valid for a long time.
+    """
     bench = Bench(tmp_path)
     assert bench.profile(max_age_seconds=AGES) is None
     assert bench.trusting() is None
