@@ -45,9 +45,9 @@ class PinAttempts:
         charged = 0 if raw is None else cbor.decode(raw)
         if not isinstance(charged, int) or charged < 0:
             raise StorageError("pin.corrupt", "the count of tries is not a number")
-        self._charged = charged  # in flash; never less than the number of wrong tries
-        self._wrong, self._since = charged, ticks.now()  # the number of wrong tries at the time `_since`
-        self._before = self._wrong, self._since  # both values before the try that is being judged
+        self._charged = charged  # The upper bound in flash.
+        self._wrong, self._since = charged, ticks.now()  # The count, and the time of the last wrong try or boot.
+        self._before = self._wrong, self._since  # Both values as they were before the last charge.
 
     def _elapsed(self) -> int:
         """Milliseconds since the last wrong try or since boot, whichever was later."""

@@ -53,9 +53,9 @@ class Asking:
     def forget(self) -> None:
         """Set the mode back to IN_ORDER, as after an opening or after a minute without a session."""
         self.mode = _IN_ORDER
-        self.start = 0  # index of the request with which the rest begins
-        self.again = False  # whether the first of all requests belongs to the rest too
-        self.left = 0  # number of types of the rest that were asked for one by one
+        self.start = 0  # Index of the request with which the rest begins.
+        self.again = False  # True if the first of all requests belongs to the rest too.
+        self.left = 0  # Number of types of the rest that were asked for one by one.
 
     def begin(self, requests: "Requests") -> "Requests":
         """Return the requests of a new session, in order. `requests` are all requests that a phone may get, in the

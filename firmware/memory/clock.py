@@ -63,7 +63,7 @@ class Clock:
         self._store = store
         self._lock_id = lock_id
         self.persisted = self._load()
-        self._told = self.persisted > 0  # whether there ever was a signed time; before that, the floor means nothing
+        self._told = self.persisted > 0  # True after the first signed time; before it, the floor means nothing.
         # The anchor: the last certain interval, and the crystal's milliseconds since then.
         self._floor_ms = self.persisted * 1000
         self._ceiling_ms: int | None = None

@@ -126,8 +126,8 @@ class Recorder:
         self._slots = RateLimit(SLOTS, SLOT_MS)
         self._records = RateLimit(RECORDS, RECORD_MS)
         self._entries = Entries(journal)
-        self._full = not journal.has_room()  # whether entries were counted because the journal had no room
-        self._waiting: dict[Any, Line] = {}  # events that may not be written to the tally yet
+        self._full = not journal.has_room()  # True if entries were counted because the journal had no room.
+        self._waiting: dict[Any, Line] = {}  # Events that may not be written to the tally yet.
         self._noticed: int | None = ticks.now()
         self._ephemeral: tuple[bytes, bytes] | None = None
         self._encapsulation: tuple[bytes, tuple[bytes, bytes]] | None = None

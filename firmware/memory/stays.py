@@ -37,8 +37,8 @@ _FILE = const("stays")
 _TAG = const(8)
 _TAG_BYTES = const(36)
 _PACKED = const(69)
-_SLOT = const(4)  # bytes of each entry in a table; if they match, more bytes are compared
-_TABLE = const(128)  # bytes of a table: MAX_GUESTS entries
+_SLOT = const(4)  # Bytes of each entry in a table. If they match, more bytes are compared.
+_TABLE = const(128)  # Bytes of a table with MAX_GUESTS entries.
 
 
 class Guest:
