@@ -17,7 +17,7 @@ from firmware.crypto.hkdf import hkdf_expand, hkdf_extract
 from protocol import const
 
 _DRAWN_BYTES = const(32)
-"""Number of bytes drawn from the chip for each random number. RFC 8937 requires the length of the output of Extract."""
+"""Number of bytes drawn from the chip for each random number. RFC 8937 requires as many bytes as Extract returns."""
 
 _key = b""
 _count = 0

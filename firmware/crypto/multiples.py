@@ -9,9 +9,9 @@ if TYPE_CHECKING:
     from firmware.crypto.curve import Affine, Curve
     from firmware.crypto.points import Jacobian
 
-# Widths of the windows. A point's table has 2^(width - 2) entries. The table of the base point has 16 entries. They are
-# computed once and kept (below 3 KB of heap). The table of the other point has 8 entries, which are computed in each
-# call. With one more bit, computing this table would cost as much time as the larger table saves.
+# Widths of the windows. A point's table has 2^(width - 2) entries. The table of the base point has 16 entries. It is
+# computed once and kept (below 3 KB of heap). The table of the other point has 8 entries. It is computed in each call.
+# If its width was one bit more, computing the table would take as much extra time as the larger table saves.
 _BASE_WIDTH = const(6)
 _WIDTH = const(5)
 

@@ -1,12 +1,12 @@
 """k * G and k * Q for a secret k.
 
-What the computing time reveals, and how k is blinded: every call does the same point operations in the same order. The
-scalar is rewritten with digits that are never 0, so no operation is skipped. The time of an operation on Python
-integers depends on their values. Two random numbers make these values different in each call:
+The computing time does not reveal k. Every call does the same point operations in the same order. The scalar is
+rewritten with digits that are never 0, so no operation is skipped. But the time of an operation on Python integers
+depends on their values. Therefore k is blinded: two random numbers make these values different in each call.
 
 - The first point gets a random Z. As a result, all coordinates of all later points are random.
-- The scalar is replaced by k + r * n with a random 32-bit r. As a result, its digits are random, and with them the
-  choice between additions and subtractions. k + r * n always has the same number of digits, so the time does not
+- The scalar is replaced by k + r * n with a random 32-bit r. As a result, its digits are random. The signs of the
+  digits decide between additions and subtractions. The number of digits is always the same, so the time does not
   reveal the length of k.
 
 So the time varies with fresh random numbers, and not with k. There is one exception: if k is twice its last digit, the

@@ -35,7 +35,7 @@ def _root_fractions(primes: "list[int]", degree: int) -> bytes:
 
 
 _ROUNDS = _root_fractions(_primes(80), 3)
-"""The round constants, from the cube roots of the first eighty primes (section 4.2.3). They are bytes to save heap."""
+"""The round constants, from the cube roots of the first eighty primes (section 4.2.3), stored as bytes to save heap."""
 _INITIAL_512 = _root_fractions(_primes(8), 2)
 _INITIAL_384 = _root_fractions(_primes(16)[8:], 2)
 

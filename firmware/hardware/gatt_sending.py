@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 RETRY_SECONDS = 0.005
-"""Pause between two tries while the stack has no free buffer. It is shorter than a connection interval, after which a
-buffer is free at the earliest."""
+"""Pause between two tries while the stack has no free buffer. No buffer is free again before the end of a connection
+interval, and this pause is shorter than a connection interval."""
 STUCK_MS = 5000
-"""A peer that has taken no data for this long is given up."""
+"""If a peer has taken no data for this long, the sending fails."""
 
 _NOT_CONNECTED = 107, 128  # ENOTCONN on Linux, and ENOTCONN in lwIP, whose numbers the ESP32 port uses
 

@@ -1,9 +1,11 @@
 """One Bluetooth radio with two users: the edge link, which always runs, and a session with a phone now and then.
 
 Towards the link, `Radio` behaves like `bluetooth.BLE`, so the link need not know that it shares the radio. A session
-(`firmware.mdoc_ble`) borrows the radio with `borrow` and returns it with `give_back`, one session at a time.
+(`firmware.mdoc_ble`) borrows the radio with `borrow` and returns it with `give_back`. Only one session can borrow it at
+a time.
 
-**Whose connection is it?** The stack does not say who has connected. The service that the peer writes to shows it:
+**Whose connection is it?** The stack does not say who has connected. A peer shows whether it is an edge or a phone by
+the service to which it writes:
 
 | state | event | next state | who is told |
 | --- | --- | --- | --- |
@@ -166,7 +168,7 @@ class Radio:
         self.ble.gatts_notify(connection, handle, data)
 
     def gap_advertise(self, interval_us: "int | None", data: "bytes | None" = None) -> None:
-        """Do as `bluetooth.BLE.gap_advertise`, but not before a session has returned the advertising set."""
+        """Do as `bluetooth.BLE.gap_advertise`. If a session has the advertising set, do it when the set is returned."""
         self._advertised = None if interval_us is None else (interval_us, data)
         if not self._quiet:
             self.ble.gap_advertise(interval_us, data)
@@ -294,7 +296,7 @@ class Radio:
             return False
 
     def _restart(self) -> None:
-        """Switch the radio off and on, and register all services again. Only this always ends every connection.
+        """Switch the radio off and on, and register all services again. Only this ends all connections for sure.
 
         Raises OSError if the stack refuses, and MemoryError if there is no memory. `mend` then tries again.
         """

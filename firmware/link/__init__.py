@@ -1,1 +1,1 @@
-"""The link to the edge agent: whom the lock talks to over BLE, in which order, and for how long."""
+"""The BLE link to the edge agent: which peers the lock talks to, in which order, and for how long."""

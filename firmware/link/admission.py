@@ -42,7 +42,7 @@ class Admission:
             self._ephemeral = self._crypto.generate("P-256")
 
     def begin(self, message: bytes) -> link_session.Responder:
-        """Start the handshake for the OPEN `message`, and return the lock's side of it. Does not pass `message` to it.
+        """Start the handshake for the OPEN `message`, and return the lock's side. The caller must pass `message` to it.
 
         Raises FormatError as `link_session.parse_open` does, and RefusedError `link.hurried` while no unit of the limit
         is left.

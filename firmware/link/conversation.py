@@ -60,7 +60,7 @@ if TYPE_CHECKING:
             """Yield (counter, record) for each record in the journal, from `counter` on."""
 
         def deliver(self, data: bytes) -> "tuple[str, str | None]":
-            """Take a statement. Return its kind, and None or, if the lock refuses it, the error code."""
+            """Take a statement. Return its kind and an error code, which is None if the lock accepts the statement."""
 
 
 INBOX_BYTES = 8192
@@ -120,7 +120,7 @@ class Conversation:
         self._inbox.append(message)
 
     async def step(self) -> bool:
-        """Do one piece of work. Return False if there was none. Raises MooringError if the edge must be dropped."""
+        """Do one piece of work. Return False if there was no work. Raises MooringError if the edge must be dropped."""
         if self._inbox:
             message = self._inbox.pop(0)
             if self.session is None:
@@ -236,7 +236,7 @@ class Conversation:
         if credit == 0:
             self._greet = True
         elif self._pulled_from < start <= self._next:
-            # The edge has stored all records before `start`. Those sent from `start` on count against the new credit.
+            # The edge has stored all records before `start`. Later records already sent count against the new credit.
             self._credit = max(0, credit - (self._next - start))
             self._pulled_from = start
             return

@@ -188,7 +188,7 @@ class Link:
             pass  # already gone
 
     async def _step(self) -> bool:
-        """Let the conversation do one piece of work. Return False if there was none."""
+        """Let the conversation do one piece of work. Return False if there was no work."""
         talk = self._current
         if talk is None or talk.closed:
             return False

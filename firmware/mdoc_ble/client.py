@@ -79,7 +79,7 @@ class ClientSession(Session):
         self._scan()
 
     async def ready(self) -> None:
-        """Find the phone, connect, subscribe and write State = 01. After a failure, try again, up to ATTEMPTS times."""
+        """Find the phone, connect, subscribe and write State = 01. If this fails, try again; give up after ATTEMPTS."""
         since = ticks.now()
         trouble = TransportError("ble.no_phone", "the phone was not found")
         for _ in range(ATTEMPTS):

@@ -39,7 +39,7 @@ ADVERTISE_US = 30000
 """Advertising interval while a phone is expected. It is short because a guest waits, and is used only for seconds."""
 _LOOK_AGAIN_MS = const(200)
 _TURNS = const(5)
-"""The link advertises in one of this many periods of `_LOOK_AGAIN_MS`, so that an edge can find the lock meanwhile."""
+"""The link advertises in every fifth period of `_LOOK_AGAIN_MS`, so that an edge can find the lock meanwhile."""
 
 
 class ServerSession(Session):

@@ -77,9 +77,9 @@ class Session:
         consent now. If a message from the phone has already arrived, that message is returned at once and `message` is
         not sent. A phone that ends the session right after an answer sends such a message.
 
-        Raises RefusedError `session.declined` if the phone ends the session instead; TransportError `ble.lost` if the
-        connection is lost, `ble.silent` if the phone stops answering, `ble.stuck` if it takes no more data,
-        `ble.memory` if there is no memory for its message; FormatError `parts.*` for invalid parts.
+        Raises RefusedError `session.declined` if the phone ends the session instead. Raises TransportError `ble.lost`
+        if the connection is lost, `ble.silent` if the phone stops answering, `ble.stuck` if it takes no more data, and
+        `ble.memory` if there is no memory for its message. Raises FormatError `parts.*` for invalid parts.
         """
         if self._message is None:
             await self._send(message)

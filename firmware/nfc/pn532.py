@@ -57,8 +57,8 @@ MAX_APDU_RESPONSE = 4096
 POLL_MS = 50
 """Pause between two polls, with the field off."""
 ABSENT_POLLS = 3
-"""Number of polls in a row without a card after which the card counts as taken away. At the edge of the field, single
-polls miss a card."""
+"""Number of polls in a row without a card after which the card counts as taken away. At the edge of the field, some
+polls miss a card that is still there."""
 
 CHECK_MS = 10 * 1000
 """Time between two checks whether the chip still works."""
@@ -74,7 +74,7 @@ fixed, the card is then passed over."""
 _PHONE = const(b"\x08")
 """Key in `_present` for all cards that are not to be passed over. It is shorter than any UID."""
 _DEAD_LOOKS = const(3)
-"""Maximum number of failed activations in a row. After more, a card that claims ISO-DEP is passed over."""
+"""Maximum number of failed activations in a row. After more failures, a card that claims ISO-DEP is passed over."""
 
 _BACKOFF_MS = const(250)
 _LONGEST_BACKOFF_MS = const(8000)

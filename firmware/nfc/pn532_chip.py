@@ -1,6 +1,6 @@
 """The PN532 itself: commands over a line, and recovery when the line or the chip fails (user manual UM0701-02).
 
-Clauses without a document are clauses of the user manual.
+Clause numbers without the name of a document refer to the user manual.
 
 **One command** (6.2.2): the host sends a command, and the chip answers with an ACK and later with a response. A
 response does not say which command it belongs to. So a command is sent only if no old response can still arrive:
@@ -86,7 +86,7 @@ _ECHO_MS = const(100)
 _TRIES = const(3)
 _NACKS = const(2)
 _FAREWELL_MS = const(6)
-"""Wait for the card's answer to S(DESELECT). The card may take 4.8 ms (ISO/IEC 14443-4, 8.1)."""
+"""Longest wait for the card's answer to S(DESELECT). The card may take 4.8 ms (ISO/IEC 14443-4, 8.1)."""
 _WAY_MS = const(150)
 """Time added to the card's waiting time, for long blocks on the air and on a slow line, and for a busy event loop."""
 _RESET_SECONDS = 0.006
@@ -389,7 +389,7 @@ class Pn532:
             if over:
                 return None
             left = timeout_ms - ticks.since(ticks.now(), started)
-            # Read once more after the time is over. If another task has used up the time, the frame may be there.
+            # Read once more after the time is over. If another task has used up the time, the frame may have arrived.
             over = left <= 0
             self._frames.push(await self._line.read(1 if over else left))
 

@@ -1,5 +1,5 @@
-"""The check of edge passes. The lock serves only edges with a valid pass, one that the province signed, that has not
-expired, and that was not replaced by a later pass.
+"""The check of edge passes. The lock serves only edges with a valid pass. A pass is valid if the province has signed
+it, and if it has neither expired nor been replaced by a later pass.
 
 The signature of a pass is verified once; after that the lock knows the pass by its hash. A later pass for the same edge
 name makes earlier passes invalid. So if a Pi is stolen, its pass is refused as soon as the replacement has connected.
@@ -45,9 +45,10 @@ class EdgePasses:
     def judge(self, data: bytes, edge_public: bytes) -> EdgePass:
         """Return the pass in `data` if it is valid for the edge that has proven that it has the key `edge_public`.
 
-        Raises FormatError if the pass is malformed; VerificationError `edge-pass.key` if it belongs to another edge,
-        `edge-pass.expired` if it may have expired, `cose.signature` if its signature is wrong; RefusedError
-        `edge-pass.lock` if it is for other locks, `edge-pass.replaced` if the lock has seen a later pass.
+        Raises FormatError if the pass is malformed. Raises VerificationError `edge-pass.key` if it belongs to another
+        edge, `edge-pass.expired` if it may have expired, and `cose.signature` if its signature is wrong. Raises
+        RefusedError `edge-pass.lock` if it is for other locks, and `edge-pass.replaced` if the lock has seen a later
+        pass.
 
         A pass is valid only if the clock's whole interval lies before the end of the pass. After a cold start the clock
         knows only the earliest possible time (the floor). Then this time alone is compared, because the lock gets the

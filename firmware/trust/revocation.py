@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 
 class _ListInUse:
-    """A list in use. `entry` is its entry in the trust list. `issued`, `begins` and `expires` are the times when it was
-    issued, becomes valid and expires. `bits` is the number of bits for each document in a status list, otherwise 0."""
+    """A list in use. `entry` is its entry in the trust list. `issued`, `begins` and `expires` are the times when the
+    list was issued, becomes valid and expires. In a status list, `bits` is the number of bits for each document."""
 
     def __init__(self, entry: "ListEntry", issued: int, begins: int, expires: int, bits: int = 0) -> None:
         self.entry = entry
@@ -130,11 +130,11 @@ class Revocation:
     def accept(self, signed: statement.Statement, now: "tuple[int, int | None]") -> None:
         """Verify and take a statement of kind `revocation-list`. The current time lies in the interval `now`.
 
-        Raises FormatError if the statement or its list is malformed; VerificationError if one of them does not verify,
-        also `revocation-list.early` if the list is not yet valid, and `revocation-list.expired` if it has expired;
-        RefusedError `revocation-list.serial` if the statement is not newer than the one in flash,
-        `revocation-list.unknown` if the trust list does not name its number, `revocation-list.older` if the issuer made
-        the list before the list in use.
+        Raises FormatError if the statement or its list is malformed. Raises VerificationError if one of them does not
+        verify, `revocation-list.early` if the list is not yet valid, and `revocation-list.expired` if it has expired.
+        Raises RefusedError `revocation-list.serial` if the statement is not newer than the one in flash,
+        `revocation-list.unknown` if the trust list does not name its number, and `revocation-list.older` if the issuer
+        made the list before the list in use.
         """
         form, data = self._open(signed), signed.data
         name = revocation_list.name(form.number)
@@ -167,11 +167,12 @@ class Revocation:
     # --- what a tap asks ---------------------------------------------------------------------------------------------
 
     def check(self, root: "TrustRoot", serial: bytes, status: "StatusReference") -> None:
-        """Check in the lists in use that the certificate with `serial`, which `root` signed, and the document to which
-        `status` belongs are not revoked. Stale lists are used too, because a revocation is never undone.
+        """Check that no list in use revokes the certificate or the document. The certificate has the number `serial`
+        and was signed by `root`. `status` belongs to the document. Stale lists are used too, because a revoked document
+        stays revoked.
 
-        Raises VerificationError `mdoc.ds_revoked` if the certificate is revoked; `mdoc.revoked` or `mdoc.suspended` if
-        the document is revoked or suspended; `mdoc.status_unknown` if its status has no defined meaning;
+        Raises VerificationError `mdoc.ds_revoked` if the certificate is revoked, `mdoc.revoked` if the document is
+        revoked, `mdoc.suspended` if it is suspended, `mdoc.status_unknown` if its status has no defined meaning, and
         `mdoc.status_index` if the status list has no entry for it.
         """
         for number, used in self._in_use.items():

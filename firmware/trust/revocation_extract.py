@@ -31,13 +31,13 @@ longer list with more records usually does not fit into a statement, even compre
 
 
 def extract_of_names(statement: bytes, names: "Iterable[bytes]") -> "Iterator[bytes]":
-    """Yield, in parts, the extract of a list that revokes `names` (serial numbers or identifiers)."""
+    """Yield the parts of the extract for a list that revokes `names` (serial numbers or identifiers)."""
     yield sha256(statement).digest() + bytes(4)
     yield from sorted([_fingerprint(name) for name in names])
 
 
 def extract_of_status(statement: bytes, compressed: bytes) -> "Iterator[bytes | bytearray]":
-    """Yield, in parts, the extract of the status list `compressed`.
+    """Yield the parts of the extract for the status list `compressed`.
 
     Raises FormatError `status-list.zlib` if the list cannot be inflated, `status-list.too_long` if it inflates to more
     than MAX_INFLATED bytes, `status-list.too_dense` if its extract would have more than MAX_ENTRIES records.
@@ -72,7 +72,7 @@ def _fingerprint(name: bytes) -> bytes:
 
 
 def _find(store: "Store", file: str, length: int, wanted: bytes) -> bytes:
-    """Return the first record that does not sort before `wanted`, or no bytes if all records do."""
+    """Return the first record that does not sort before `wanted`. Return no bytes if all records sort before it."""
     low, high = 0, (store.size(file) - _HEAD) // length
     while low < high:
         middle = low + high >> 1

@@ -1,4 +1,4 @@
-"""The province's statements in flash that the lock acts on. A statement is replaced only by a newer statement."""
+"""The province's statements that the lock follows. They are in flash. Each is replaced only by a newer statement."""
 
 from firmware.hardware.console import log
 from firmware.trust.revocation import Revocation
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from protocol.mdoc.verifier import VerifiedDocument
 
 _SINGLE = ("placement", "trust-list", "profile")
-"""The kinds of which the lock keeps only one statement. Of revocation lists it keeps several
+"""The lock keeps only one statement of each of these kinds. It keeps several revocation lists
 (firmware/trust/revocation.py)."""
 
 KINDS = _SINGLE + (revocation_list.KIND,)
@@ -73,10 +73,10 @@ class TrustedStatements:
     def accept(self, signed: statement.Statement, now: "tuple[int, int | None]") -> None:
         """Verify and take a statement of one of KINDS. The current time lies in the interval `now`.
 
-        Raises VerificationError if the statement does not verify, FormatError if it is malformed, RefusedError
-        `<kind>.serial` if the statement in flash is newer, or has the same serial and different content, and
-        RefusedError `placement.lock` if a placement is for another lock. For a revocation list, raises the errors of
-        `Revocation.accept`.
+        Raises VerificationError if the statement does not verify, and FormatError if it is malformed. Raises
+        RefusedError `<kind>.serial` if the statement in flash is newer, or has the same serial and different content.
+        Raises RefusedError `placement.lock` if a placement is for another lock. For a revocation list, raises the
+        errors of `Revocation.accept`.
         """
         kind, data = signed.kind, signed.data
         if kind == revocation_list.KIND:
@@ -94,7 +94,7 @@ class TrustedStatements:
         self._use(form)
 
     def serials(self) -> "dict[str, int]":
-        """Return the serial of each statement in flash, by kind; for revocation lists, by name."""
+        """Return the serial of each statement in flash. The keys are kinds, and for revocation lists their names."""
         serials = {kind: form.serial for kind, form in self._single().items() if form is not None}
         serials.update(self.revocation.serials())
         return serials
@@ -112,8 +112,8 @@ class TrustedStatements:
         return self.placement, self.profile
 
     def bars(self, document: "VerifiedDocument", latest: "int | None") -> "str | None":
-        """Return None if the profile's rules for stale and unlisted lists let a verified document check in, otherwise a
-        code. `latest` is the latest possible current time (None: unknown).
+        """Judge a verified document by the profile's rules for stale and unlisted lists. Return None if its holder may
+        check in, otherwise a code. `latest` is the latest possible current time (None: unknown).
 
         The code is `trust-list.stale`, `crl.stale` or `status-list.stale` if the list of this kind may be stale, and
         `mdoc.unlisted` if the document refers to a list that the trust list does not name. If a list may be stale and
