@@ -44,7 +44,7 @@ if this machine is lost.
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code. An error that people can mend is printed as one line, no traceback."""
+    """Run one command and return its exit code. An error that people can mend is printed as one line."""
     options = parser().parse_args(arguments)
     try:
         code = _perform(options)
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader of our output (`| head`) has gone, so nobody can be told.
+        # The program that read our output has ended (`| head`), so do not print an error.
         _drop_output()
         return FAILED
     except OSError as error:

@@ -1,8 +1,8 @@
 """The agent: links to locks, outbox and uplink wired together in one event loop.
 
 Up: the agent stores a lock's record in the outbox and sends it to the province in a batch. Down: when a receipt comes,
-the outbox deletes the records that it covers. The lock gets the receipt too and deletes them as well. Any other
-statement goes to the lock that it names. Nothing here opens a record or judges a statement.
+the outbox deletes the records that the receipt covers. The lock gets the receipt too and deletes these records as well.
+Any other statement goes to the lock that the statement names. Nothing here opens a record or judges a statement.
 """
 
 import asyncio
@@ -29,14 +29,14 @@ from protocol.errors import FormatError, StorageError, VerificationError
 from protocol.link import Hello
 
 TICK_SECONDS: Final = 1.0
-"""Time between two rounds of housekeeping. What `status` shows is at most this old."""
+"""Time between two rounds of housekeeping. The facts that `status` shows are at most this old."""
 
 
 class Agent:
     """One edge agent. `open` makes an agent for a state directory.
 
-    `outbox` must treat the locks that `credentials` list as our own locks. Tests give other functions than `LockLink`
-    and `discover` as `make_link` and `search`. `reconnect` gives the waits between attempts to reach the broker.
+    `outbox` must count the locks in `credentials` as our own locks. Tests replace `LockLink` with `make_link`, and
+    `discover` with `search`. `reconnect` gives the waits between attempts to reach the broker.
     """
 
     def __init__(
@@ -208,8 +208,8 @@ class Agent:
     def _next_counter(self, hello: Hello) -> int:
         known = self._outbox.known_through(hello.lock_id)
         if hello.next_counter <= known:
-            # The lock's journal went back to a lower counter. If the lock sends a counter again, either the record is
-            # the one that we have, or the two conflict. The outbox sets a conflicting record aside.
+            # The lock's journal went back to a lower counter. If the lock sends a record with a known counter, this
+            # record may differ from the stored record. Then the outbox sets it aside as a conflict.
             log.event("lock.regressed", lock=hello.lock_id, next_counter=hello.next_counter, known_through=known)
             return hello.receipted_through + 1
         return max(known, hello.receipted_through) + 1

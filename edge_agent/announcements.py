@@ -29,7 +29,7 @@ RENEW_PASS_SECONDS: Final = 6 * 3600.0
 
 @dataclass
 class _Said:
-    """What the agent told the province about one lock, and asked for that lock, on this connection to the broker."""
+    """Messages about one lock that the agent has sent to the province on this connection to the broker."""
 
     held: dict[str, int] | None = None
     announced_at: float = 0.0
@@ -55,7 +55,7 @@ class Announcements:
         return lock in self._said and self._said[lock].held is not None
 
     def announce(self, lock: LockState) -> None:
-        """Tell the province what the lock holds, and ask for the time. Do neither again within a short while."""
+        """Tell the province what the lock holds, and ask for the time. Skip what was already sent a short while ago."""
         try:
             self._announce(lock)
         except Exception as error:  # noqa: BLE001 -- contained here, and noted
@@ -90,7 +90,7 @@ class Announcements:
         return held
 
     def ask_pass(self) -> None:
-        """Ask the province for an edge pass, but not again within a short while."""
+        """Ask the province for an edge pass, unless the agent has asked a short while ago."""
         known, now = self._credentials, time.monotonic()
         wait = ASK_PASS_SECONDS if known.refused or not known.available.is_set() else RENEW_PASS_SECONDS
         if not self._uplink.online or (self._asked_pass is not None and now - self._asked_pass < wait):

@@ -70,7 +70,7 @@ class BrokerConnection:
         """Length of the longest payload that both the agent and the broker accept."""
         self._reason = TransportError("broker.lost", "the connection ended")
         self._waiting = threading.Semaphore(IN_FLIGHT)
-        """How many more messages may come before we acknowledge one. paho's thread takes; the event loop gives back."""
+        """Counts how many more messages may come before we acknowledge one. paho's thread subtracts, the loop adds."""
         self._settings, self._edge, self._version = settings, edge, version
         self._on_acknowledged = on_acknowledged
         self._in_flight = IN_FLIGHT
@@ -242,7 +242,7 @@ class BrokerConnection:
 
 
 class _Client(paho.Client):
-    """paho with two things that it lacks: limits on what it reads, and a report of an exception that ends its thread.
+    """A paho client that limits what it reads, and reports an exception that would end its thread.
 
     `admit()` is called for each PUBLISH. It returns True if one more message may wait for our PUBACK.
     `on_fault(error)` is called in paho's thread.
@@ -284,7 +284,7 @@ class _Client(paho.Client):
                 self._packets.close()
 
     def loop_forever(self, timeout: float = 1.0, retry_first_connection: bool = False) -> MQTTErrorCode:
-        """Do as in paho, but report an exception. Otherwise it would end paho's thread, and nobody would know."""
+        """Do as in paho, but report an exception, which would otherwise silently end paho's thread."""
         try:
             return super().loop_forever(timeout, retry_first_connection)
         except Exception as error:  # noqa: BLE001 -- contained here, and noted

@@ -97,7 +97,7 @@ class Config:
     source: Path | None
     name: str
     state_dir: Path
-    province_public_key: bytes | None  # None only in an experiment without it
+    province_public_key: bytes | None  # None only in an experiment without this key
     mqtt: Mqtt
     uplink: Uplink
     outbox: OutboxLimits

@@ -2,5 +2,5 @@
 
 
 def counted(number: int, noun: str, plural: str | None = None) -> str:
-    """Return the number and its noun: "1 record", "2 records". Give `plural` if it is more than the noun with an s."""
+    """Return the number and its noun: "1 record", "2 records". Give `plural` for an irregular plural."""
     return f"{number} {noun if number == 1 else plural or noun + 's'}"

@@ -103,7 +103,7 @@ class Credentials:
         forms = [self._read_one(signed) for signed in statements]
         together = {(form.issued_at, form.parts) for form in forms}
         passes = {lock_id: signed for form, signed in zip(forms, statements, strict=True) for lock_id in form.locks}
-        # One message brings all passes of this edge. This check notices when the broker has left one out.
+        # One message brings all passes of this edge. This check notices when the broker has left a pass out.
         if together != {(forms[0].issued_at, len(forms))} or len(passes) != sum(len(form.locks) for form in forms):
             raise VerificationError("edge-pass.together", "these are not exactly the passes that were issued together")
         return forms[0].issued_at, passes

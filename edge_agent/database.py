@@ -96,7 +96,7 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
     """Open the outbox at `path`; make it if it is missing. Raises StorageError, `outbox.version` for a newer schema."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Other users cannot read the file. They do not need to, even though the records are sealed.
+        # Keep other users from reading the file. The records are sealed, but other users do not need them.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     except OSError as error:
         advice = f"cannot make {path}: {error.strerror}. Check state_dir and its permissions."
@@ -176,7 +176,7 @@ def _check_version(connection: sqlite3.Connection) -> int:
 
 @contextlib.contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Run the block as one transaction: all or nothing. At its end the data is on disk. Raises StorageError."""
+    """Run the block as one transaction: all or nothing. After the block, the data is on disk. Raises StorageError."""
     with errors():
         connection.execute("BEGIN IMMEDIATE")
         try:

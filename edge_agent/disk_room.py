@@ -62,6 +62,6 @@ class Room:
                 "outbox.limit",
                 "outbox.max_mb is reached, so locks keep their records. Check that the province answers, or raise it.",
             )
-        # To delete records, SQLite must first write to its log. So records are refused before the disk is quite full.
+        # To delete records, SQLite must first write to its log. So keep some disk free, and refuse records earlier.
         if self._reserve and shutil.disk_usage(self._folder).free < self._reserve + size:
             raise StorageError("outbox.reserve", "less disk is free than outbox.disk_reserve_mb. Free some space.")

@@ -159,7 +159,7 @@ class Downlink:
             lock.due.set()
 
     async def deliver(self, lock: LockState) -> None:
-        """Hand over to a lock what waits for it. Look again whenever `due` is set. Run until cancelled."""
+        """Hand waiting statements over to a lock. Look again whenever `due` is set. Run until cancelled."""
         while True:
             await lock.due.wait()
             lock.due.clear()

@@ -1,9 +1,9 @@
 """Faults: errors that nobody foresaw. A fault ends one link, connection or message and nothing else. None is hidden.
 
 A hostile peer, a radio stack or a bug in this agent may cause an exception of any type. The code that serves one peer
-turns the exception into a `FaultError`, which ends the link, connection or message as any other MooringError does. The
-log shows the type and the place of the exception, and `status` counts faults by type. The exception's text is left out,
-because it may quote what the peer sent.
+turns the exception into a `FaultError`. Like any MooringError, it ends the link, the connection or the message. The log
+shows the type and the place of the exception, and `status` counts faults by type. The exception's text is left out,
+because it may quote the peer.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from protocol.errors import MooringError, TransportError
 
 CODE: Final = "edge.fault"
 RESTART: Final = Backoff(first=1.0, limit=60.0)
-"""How long to wait before a task is started again that a fault has ended."""
+"""How long to wait after a fault before the task that ended is started again."""
 
 
 class FaultError(TransportError):

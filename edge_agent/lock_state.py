@@ -71,7 +71,7 @@ class LockState:
         self.lock_id = lock_id
         """Id of the lock that proved itself at this address; empty until a lock has done so."""
         self.hello: Hello | None = None
-        """The last HELLO. None before the first HELLO, and also if the last HELLO could not be reported."""
+        """The last HELLO. It is None before the first HELLO, or if the last HELLO could not be reported."""
         self.time_answer: tuple[bytes, bytes] | None = None
         """The lock's nonce and the province's signed answer to it. Kept until the answer is handed over."""
         self.due = asyncio.Event()

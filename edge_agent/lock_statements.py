@@ -1,7 +1,7 @@
 """Read a statement for a lock: check that the right party signed it, and find the place that it takes in the queue.
 
-The lock decides whether to act on the statement. The check here stops junk: junk would take disk space and radio time
-away from the statements that province and platform signed.
+The lock decides whether to act on the statement. The check here stops junk, which would take disk space and radio
+time away from the statements that province and platform signed.
 """
 
 import hashlib
@@ -53,7 +53,7 @@ class LockStatement:
 
     @property
     def reported_as(self) -> str:
-        """The name that a lock's HELLO uses to report the serial of this kind of statement."""
+        """The name of this statement in a lock's HELLO, which gives the serial that the lock holds."""
         return revocation_list.name(int(self.name)) if self.known and self.kind == revocation_list.KIND else self.kind
 
     @property

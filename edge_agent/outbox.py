@@ -23,7 +23,7 @@ from protocol.receipt import Receipt
 from protocol.record import Record
 
 Key = tuple[bytes, int]
-"""(lock id, counter). This pair identifies a record from the lock to the province, so that none is taken twice."""
+"""(lock id, counter). The lock, the edge agent and the province identify a record by this pair."""
 
 MEGABYTE: Final = 1_000_000
 FORGED_LIMIT: Final = 1000
@@ -133,7 +133,7 @@ class Outbox:
         self._one("SELECT id FROM records LIMIT 1")
 
     def known_through(self, lock_id: bytes) -> int:
-        """Return the highest counter up to which the outbox needs no records from the lock.
+        """Return the counter before the next record that the outbox needs from the lock.
 
         This is the highest counter that is stored or receipted. But if a stored record was damaged, it is the counter
         before the damaged record.

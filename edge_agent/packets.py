@@ -31,7 +31,7 @@ _MOST: Final = {
     _PINGRESP: 0,
     _DISCONNECT: 1024,
 }
-"""Maximum number of bytes after the fixed header, by packet type. A client without QoS 2 may get no other type."""
+"""Maximum number of bytes after the fixed header, by packet type. Other types of packets are refused."""
 
 _LARGE, _MANY, _WRONG = 0x95, 0x93, 0x82
 """Reason codes of DISCONNECT: Packet too large, Receive Maximum exceeded, Protocol Error."""

@@ -37,7 +37,7 @@ from protocol.errors import MooringError, TransportError
 PROOF_SECONDS: Final = 20.0
 """Time limit for a stranger to connect and to prove itself. A lock that advertises needs a few seconds."""
 LOOK_SECONDS: Final = 5.0
-"""Maximum time between two looks at the strangers. One may have its turn, because a lock lost its connection."""
+"""Maximum time between two checks for a stranger to try. When a lock loses its connection, strangers may be tried."""
 
 Search = Callable[[float], Awaitable[list[tuple[str, bytes]]]]
 
@@ -173,7 +173,7 @@ class Roster:
         except MooringError as error:
             code = error.code
         if not lock.lock_id:
-            # Anybody can cause this event again and again, so its level must keep it out of the normal log.
+            # Anybody can cause this event again and again, so it is logged at level debug only.
             log.event("stranger.unproven", address=address, code=code)
             return
         log.event("lock.proven", address=address, lock=lock.lock_id)

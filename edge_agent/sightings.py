@@ -1,7 +1,7 @@
 """Choose the next address to try, among the addresses that claim to be one of our locks but have not proven it.
 
 An advertisement proves nothing, and anybody can advertise any number of addresses. So all these addresses share two
-places for attempts. Each claimed lock has its turn; within a lock, each address that claims it has its turn.
+places for attempts. The claimed locks take turns. When a lock has its turn, the addresses that claim it take turns.
 
 The first place takes the address that has waited longest. So an address that stays on the air does not wait behind the
 new addresses of each scan. The second place prefers addresses that were never tried. So a new lock does not wait behind
@@ -45,7 +45,7 @@ class Sightings:
         self._clock = clock
         self._seen: dict[str, _Sighting] = {}
         self._served: dict[bytes, float] = {}
-        """For each lock, when an address that claims the lock last had a turn."""
+        """For each lock, the time of the last turn of an address that claims the lock."""
         self._scan = 0
         self._places = itertools.count()
 
@@ -87,7 +87,7 @@ class Sightings:
                 del self._seen[address]
 
     def next(self, wanted: Callable[[bytes], bool], newcomers: bool = False) -> str | None:
-        """Return the address whose turn it is, or None if no address may be tried now.
+        """Return the next address to try, or None if no address may be tried now.
 
         The address was heard in the last scan, and it claims to be a lock that is `wanted`. With `newcomers`, addresses
         that were never tried come first. The turn lasts until `failed` or `forget`.

@@ -51,7 +51,7 @@ class StatementQueue:
     def add(self, lock_id: bytes, lock_statement: LockStatement) -> Outcome:
         """Queue a statement on disk and return "queued".
 
-        Return "older" if a statement that is as new or newer has the place. Return "full" if no place is free. Raises
+        Return "older" if the stored statement is not older. Return "full" if no place is free. Raises
         StorageError.
         """
         with database.transaction(self._db):
@@ -83,8 +83,8 @@ class StatementQueue:
     def _make_place(self, lock_id: bytes, lock_statement: LockStatement) -> bool:
         """Return True if a place is free, or can be freed.
 
-        If all places are taken, remove the statement with the earliest end (if several, the oldest of them). Keep it if
-        it ends later than the new statement.
+        If all places are taken, remove the statement that ends first; if several end then, remove the oldest of them.
+        But if all of them end later than the new statement, remove none and return False.
         """
         if not lock_statement.verified:
             # Keep the statements that came first. Genuine statements and junk look the same now, but genuine statements

@@ -169,7 +169,7 @@ class Uplink:
             await asyncio.sleep(wait)
 
     async def _connect_and_serve(self) -> TransportError:
-        """Serve one connection and return why it ended. Raises StorageError or ConfigError if a new one cannot help."""
+        """Serve one connection; return why it ended. Raises StorageError or ConfigError if reconnecting cannot help."""
         try:
             return await self._serve_one()
         except TransportError as error:
@@ -257,7 +257,7 @@ class Uplink:
         return 0
 
     def _end_of(self, lane: _Lane, connection: BrokerConnection) -> float:
-        """Let a lane wait at the end of the outbox, or start a repetition if one is due."""
+        """Handle a lane at the end of the outbox: let it wait, or start a repetition that is due."""
         lane.cursor = self._outbox.newest()
         now = _now()
         if lane is self._repeated and now >= self._repeat_at:
@@ -300,7 +300,7 @@ class Uplink:
         self._heard = now
 
     def _next_deadline(self, connection: BrokerConnection) -> float:
-        """Return the seconds until the next deadline: of a batch, a PUBACK or a repetition; at most PUBACK_SECONDS."""
+        """Return the seconds until the next deadline of a batch, a PUBACK or a repetition, or PUBACK_SECONDS."""
         deadlines = [batch.sent + self._timeout for lane in self._lanes for batch in lane.under_way]
         if connection.waiting_since is not None:
             deadlines.append(connection.waiting_since + PUBACK_SECONDS)
@@ -351,7 +351,7 @@ class Uplink:
 
 
 def _now() -> float:
-    """Return the event loop's own time in seconds. So a deadline and the loop's timers agree."""
+    """Return the event loop's time in seconds, so that deadlines agree with the loop's timers."""
     return asyncio.get_running_loop().time()
 
 

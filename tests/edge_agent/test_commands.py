@@ -39,7 +39,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def said(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
-    """The JSON object in the last line of stdout."""
+    """Return the JSON object in the last line of stdout."""
     content: dict[str, Any] = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
     return content
 

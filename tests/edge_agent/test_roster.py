@@ -1,7 +1,7 @@
 """A flood of fakes does not delay proven locks. All other addresses share two places for attempts.
 
-Time is virtual, so the roster, link and handshake run for hours. They are the real ones. In the simulated radio, a test
-decides who is on the air.
+Time is virtual, so a test covers hours. Roster, link and handshake are the real code. The radio is simulated, and each
+test decides who is on the air.
 """
 
 import asyncio
