@@ -26,7 +26,7 @@ Wallet = Literal[
     "throws",  # ends the session without an answer if it does not have every document type in the request
     "silent",  # stops answering if it does not have every document type in the request
 ]
-"""How a wallet behaves if it does not have everything in the request."""
+"""How a wallet behaves if it lacks something that the reader requests."""
 
 
 @dataclass(frozen=True)

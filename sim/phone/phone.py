@@ -98,7 +98,7 @@ class Transaction:
         self._e_device_key_bytes = engagement.e_device_key_bytes(key.public_key())
         own_uuid = None if phone.negotiates else uuid.uuid4()
         self.ble = BleOffer(phone.ble_modes, own_uuid) if phone.ble_modes else None
-        """The offer for BLE. If the phone takes the reader's UUID, the offer has it once the reader has sent it."""
+        """The offer for BLE. If the phone has no UUID for it, the offer later gets the UUID that the reader sends."""
         select = engagement.handover_select(
             said, phone.habits.max_command, phone.habits.max_response, phone.nfc, self.ble
         )
@@ -112,7 +112,7 @@ class Transaction:
         self._outcome = TapOutcome("unfinished")
         self._events: list[Event] = []
         self.thinking = 0.0
-        """Seconds that the owner needs before the latest answer may be sent. The caller waits so long and sets 0."""
+        """Seconds that the owner needs before the latest answer may be sent. The caller waits and sets this to 0."""
         self.owner_asked = False
         self._note("tap")
 

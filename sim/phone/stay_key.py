@@ -33,7 +33,7 @@ class StayKeys:
         self.keys = [key, *(held for held in self.keys if held != key)][:_MOST]
 
     def select(self) -> bytes | None:
-        """Return the challenge. Without a key, return None, and the app cannot be selected."""
+        """Return the challenge, or None if the app has no key. An app without a key cannot be selected."""
         self.recognized = False
         if not self.keys:
             return None

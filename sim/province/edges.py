@@ -18,9 +18,9 @@ from sim.province.keys import Keys
 from sim.province.store import Store
 
 PASS_SECONDS = 30 * 86400
-"""Lifetime of a pass. During it, a stolen Pi can serve the doors that its replacement never visits."""
+"""Lifetime of a pass. While a pass is valid, a stolen Pi can serve the doors that its replacement never visits."""
 RENEW_SECONDS = PASS_SECONDS // 2
-"""Remaining seconds at which a pass is replaced. So an edge can be without a network for this time."""
+"""A pass is replaced when fewer seconds than this remain. So an edge can be without a network for this time."""
 
 MOST_LOCKS = uplink.MAX_PASSES * MAX_LOCKS
 """Maximum number of locks that one edge can serve."""
@@ -39,8 +39,8 @@ class Edges:
     def admit(self, edge: str, locks: list[bytes] | None = None) -> None:
         """Let `edge` serve `locks`, a list of lock ids, or None for all registered locks.
 
-        The next key that asks for a pass under this name is bound to it. Raises ConfigError `edge.name` for a bad name,
-        and ConfigError `edge.locks` for a bad lock id, an empty list or more than MOST_LOCKS locks.
+        The next key that asks for a pass under this name is bound to the name. Raises ConfigError `edge.name` for a bad
+        name, and ConfigError `edge.locks` for a bad lock id, an empty list or more than MOST_LOCKS locks.
         """
         if not uplink.is_edge_name(edge):
             raise ConfigError("edge.name", "an edge's name has 1 to 32 characters of a-z, 0-9 and hyphen")

@@ -38,7 +38,10 @@ def test_the_phone_derives_the_same_ident_by_other_means() -> None:
 
 @vectors.needed
 def test_the_wallets_handovers_that_we_hold_all_lead_to_the_lock_as_server_or_carry_no_ble() -> None:
-    """In each recorded exchange that offers BLE, this lock can be the server, under the phone's UUID or its own."""
+    """In each recorded exchange that offers BLE, this lock can be the server.
+
+    The UUID of its service is the phone's, or the lock's if the phone names none.
+    """
     request = handover_request(None, ble.READER_ROLE, bytes(range(16)))
     found = 0
     for text in _messages(vectors.load("nfc/handover_transcripts.json")):

@@ -1,4 +1,4 @@
-"""Messages in parts. They arrive complete at every MTU, take few packets, and never more memory than the limit."""
+"""Messages in parts. They arrive complete at every MTU, take few packets, and take no more memory than the limit."""
 
 import pytest
 from hypothesis import given

@@ -35,7 +35,7 @@ def profile(**minors: Any) -> Profile:
 
 def test_the_rules_for_minors_are_those_on_the_books() -> None:
     # Law on the Protection of Minors (2020). By article 2, minors are under eighteen. By article 57, a hotel asks for
-    # parents or guardians, and how the guests of a stay are related.
+    # parents or guardians, and for the relation of the guests who stay together.
     assert PROFILES["CN"]["minors"] == {"of_age": 18, "adult_first": True, "fields": ["guardian", "relation"]}
 
 

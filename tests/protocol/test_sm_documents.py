@@ -1,4 +1,4 @@
-"""Both runtimes accept documents of the SM suite where this suite is allowed. They refuse each broken rule."""
+"""Both runtimes accept documents of the SM suite where it is allowed. They refuse documents that break a rule."""
 
 import argparse
 import json

@@ -84,7 +84,7 @@ def test_an_encoding_that_is_not_deterministic_is_rejected() -> None:
     protected, unprotected, payload, signature = cbor.decode(signed("time"))
     longer = (
         b"\x84" + b"\x58" + bytes((len(protected),)) + protected
-    )  # This head is longer than it must be for the length.
+    )  # This head has two bytes, but one byte is enough for this length.
     longer += cbor.encode(unprotected) + cbor.encode(payload) + cbor.encode(signature)
     assert cbor.decode(longer) == [protected, unprotected, payload, signature]
     with pytest.raises(FormatError) as caught:

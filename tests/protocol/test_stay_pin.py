@@ -12,7 +12,8 @@ KEY, GRANT, GUEST = bytes(range(32)), bytes(range(16)), bytes(range(32, 64))
 
 
 def test_a_known_answer() -> None:
-    # Python's hmac computes HMAC-SHA256 over 83 70 "mooring/stay-pin" 50 <grant id> 5820 <commitment>.
+    # Python's hmac computes HMAC-SHA256 over these bytes: 83 70 "mooring/stay-pin" 50 <grant id> 5820 <commitment>.
+    # The PIN is the first half of the result, modulo 10^8.
     import hmac
 
     said = b"\x83\x70mooring/stay-pin\x50" + GRANT + b"\x58\x20" + GUEST

@@ -55,7 +55,7 @@ def numbers(name: str) -> dict[str, Any]:
 
 
 def issued() -> Any:
-    """Let pymdoccbor issue an mDL, and return it as a member of `documents`."""
+    """Let pymdoccbor issue an mDL, and return it in the form that `documents` contains."""
     issuer = MdocCborIssuer(private_key=numbers("issuer"), alg="ES256", kid="issuer")
     return issuer.new(
         doctype=MDL,

@@ -1,4 +1,7 @@
-"""The lock's radio with a lock that learns late of its connections. It gets frames of the stand-in `bluetooth`."""
+"""The lock's radio, while the lock learns late of its connections.
+
+The test sends the same frames as the stand-in `bluetooth`.
+"""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Edges and their passes: each admitted edge gets a pass in time, and nobody else does."""
+"""Edges and their passes. Each admitted edge gets a pass in time, and nobody else gets a pass."""
 
 from collections.abc import Iterator
 from pathlib import Path

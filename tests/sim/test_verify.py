@@ -51,7 +51,7 @@ class Verdict:
 def judge(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
     """Return a function that runs the command on a FILE with the given content.
 
-    The content is an object, which is written as JSON, or bytes.
+    Bytes are written as they are. Any other object is written as JSON.
     """
 
     def run(held: Any, runtime: str = "cpython") -> Verdict:

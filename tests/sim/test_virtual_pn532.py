@@ -36,7 +36,7 @@ class Host:
         return self.heard.hex()
 
     async def command(self, content: str, seconds: float = 0.5) -> str:
-        """Send a command, check its ACK, and return the content of the response (both without TFI)."""
+        """Send a command, check its ACK, and return the response. Both are given without TFI."""
         data = b"\xd4" + bytes.fromhex(content)
         head = bytes((len(data), -len(data) & 0xFF)) if len(data) < 256 else b"\xff\xff" + len(data).to_bytes(2, "big")
         head += bytes((-sum(head[2:]) & 0xFF,)) if len(data) >= 256 else b""
