@@ -2,10 +2,10 @@
 
 Reading refuses input that could harm a parser on a lock: indefinite lengths, duplicate map keys, nesting beyond
 `MAX_DEPTH`, more than `MAX_ITEMS` items, lengths beyond the buffer, invalid UTF-8, reserved simple values, trailing
-bytes. ISO/IEC 18013-5 clause 8.1 forbids indefinite lengths in an mdoc. It also forbids lengths that are not the
-shortest, but real wallets write them (cbor-x does), so `decode` accepts them. Mooring's own formats use
-`decode_deterministic`, which refuses such lengths and numbers beyond `LARGEST`. Writing is always deterministic
-(RFC 8949 section 4.2.1).
+bytes. ISO/IEC 18013-5 clause 8.1 forbids indefinite lengths in an mdoc. It also forbids lengths that take more bytes
+than needed. Real wallets write such lengths (cbor-x does), so `decode` accepts them. Mooring's own formats use
+`decode_deterministic`, which refuses such lengths and numbers beyond `LARGEST`. Writing is always deterministic (RFC
+8949 section 4.2.1).
 
 Tag 24 items keep their exact bytes (`Encoded.raw`), because digests and signatures cover those bytes.
 """

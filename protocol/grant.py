@@ -89,7 +89,7 @@ def commitment_key(crypto: "Crypto", own_private: bytes, other_public: bytes) ->
 
 
 def commitment(crypto: "Crypto", key: bytes, grant_id: bytes, identity: bytes) -> bytes:
-    """Commitment to one of `naming.identities` in one stay, 32 bytes. It differs in each stay."""
+    """Commitment to one of `naming.identities` in one stay, 32 bytes. Each stay gives another commitment."""
     # CBOR of [grant id, identity], joined by hand, because a lock makes many of them at each tap.
     return crypto.hmac_sha256(key, b"\x82\x50" + grant_id + identity)
 
@@ -105,8 +105,8 @@ def mask_ties(
     """Return `Grant.ties`. The argument `ties` has one pair for each of `commitments`: (place of the adult or 0,
     relation).
 
-    The result is masked, so that no courier can tell a family from another group. The mask covers the serial, so it is
-    never used twice. Raises ValueError for a relation that is not in RELATIONS.
+    The result is masked, so that no courier can tell a family from another group. The mask depends on the serial, so no
+    mask is used twice. Raises ValueError for a relation that is not in RELATIONS.
     """
     masked = bytearray()
     for named, (place, relation) in zip(commitments, ties):

@@ -131,7 +131,8 @@ def offer(digest: bytes, size: int) -> bytes:
 
 
 def want(offset: int) -> bytes:
-    """The WANT message, lock to edge: continue the offered statement at `offset`. The lock has the bytes before it."""
+    """The WANT message, lock to edge: continue the offered statement at `offset`. The lock has the bytes before
+    `offset`."""
     return cbor.encode([WANT, offset])
 
 

@@ -220,8 +220,8 @@ class Initiator:
 class Responder:
     """The lock's side. Call `opened`, `answer` and `finished` in this order, once each.
 
-    Each of the three does one point multiplication, so the lock can serve its door between them. `ephemeral` must be
-    fresh.
+    Each of the three does one point multiplication, so the lock can serve its door between two calls. `ephemeral` must
+    be fresh.
     """
 
     def __init__(self, crypto: "Crypto", static: "KeyPair", proof: bytes, ephemeral: "KeyPair") -> None:

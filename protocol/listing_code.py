@@ -56,7 +56,7 @@ def write(crypto: "Crypto", private: bytes, code: ListingCode) -> str:
 
 
 def read(crypto: "Crypto", text: str, public: bytes) -> ListingCode:
-    """The listing code in the text of a QR code, if the province with the key `public` signed it.
+    """Return the listing code in the text of a QR code. The province with the key `public` must have signed it.
 
     The case of letters does not matter, because browsers change it. Raises as `statement.open`; also FormatError
     `listing-code.text` for any other text, VerificationError `listing-code.link` if the link in the text is not the

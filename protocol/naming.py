@@ -24,7 +24,7 @@ _LATIN = const(
     b"IIIIOOOOOOOOOOOOOOOOOOOOOOOOUUUUUUUUUUUUUUYYYYYYYY????YY"
 )
 _PAIRS = const(b"sSStTHiIJdDZlLJnNJ")
-# Pairs of low bytes (U+03xx, U+04xx): a letter with a mark, then the same letter without it.
+# Pairs of low bytes (U+03xx, U+04xx): a letter with a mark, then the same letter without the mark.
 _GREEK = const(
     b"\x86\x91\x88\x95\x89\x97\x8a\x99\x8c\x9f\x8e\xa5\x8f\xa9\x90\x99\xaa\x99\xab\xa5\xac\x91\xad\x95\xae\x97\xaf\x99"
     b"\xb0\xa5\xcc\x9f\xcd\xa5\xce\xa9\xa2\xa3"

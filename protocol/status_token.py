@@ -28,7 +28,7 @@ _IDENTIFIER_LIST = const(65530)
 _STATUS_LIST = const(65533)
 
 MAX_INFLATED = 1 << 20
-"""Maximum size of an inflated status list, in bytes. Eight million documents with one bit each fit into it."""
+"""Maximum size of an inflated status list, in bytes. This is enough for eight million documents with one bit each."""
 
 VALID = 0
 INVALID = 1

@@ -1,7 +1,7 @@
-"""Stay PIN: eight digits for one guest of one stay. Platform and lock each derive it, so no message carries it.
+"""Stay PIN: eight digits for one guest of one stay. Platform and lock each derive the PIN, so no message carries it.
 
 The PIN depends on the guest's commitment and on the commitment key, which only platform and lock can compute
-(`protocol.grant`). So each guest has a separate PIN, and a change of the guest list does not change it. The lock never
+(`protocol.grant`). So each guest has a separate PIN. A PIN stays the same when the guest list changes. The lock never
 stores a PIN.
 """
 

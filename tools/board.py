@@ -158,7 +158,7 @@ class Plan:
 def candidates() -> list[Port]:
     """The USB serial ports of this computer. Raises ConfigError `program.missing` if pyserial is not installed."""
     try:
-        # pyserial has no types of its own.
+        # pyserial has no type annotations.
         from serial.tools.list_ports import comports  # type: ignore[import-untyped,unused-ignore]
     except ImportError:
         raise ConfigError(
@@ -170,7 +170,7 @@ def candidates() -> list[Port]:
 def choose(named: str | None, present: Callable[[], list[Port]] = candidates) -> str:
     """The port to use: `named`, or the only port that is present. The port is never guessed.
 
-    Raises ConfigError `port.none` for no port, `port.several` for several ports; and as `candidates`.
+    Raises as `candidates`, and ConfigError `port.none` for no port, `port.several` for several ports.
     """
     if named is not None:
         return named

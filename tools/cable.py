@@ -54,7 +54,7 @@ class Cable:
 
     def __enter__(self) -> "Cable":
         try:
-            # pyserial has no types of its own.
+            # pyserial has no type annotations.
             import serial  # type: ignore[import-untyped,unused-ignore]
         except ImportError:
             raise ConfigError("program.missing", "this needs pyserial. Install pyserial") from None

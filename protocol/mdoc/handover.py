@@ -58,8 +58,9 @@ class Handover:
 def parse_handover_select(message: bytes, request: "bytes | None" = None) -> Handover:
     """Parse the Handover Select `message`. In negotiated handover, `message` answers `request`.
 
-    Unknown carriers, and records that no `ac` record names, are ignored. Raises FormatError: `ndef.*`, `engagement.*`,
-    `handover.form`, `handover.version`, `handover.no_engagement`.
+    Unknown carriers, and records that no `ac` record names, are ignored. Raises FormatError: `ndef.*`, `engagement.*`
+    or `handover.form` for a malformed message, `handover.version` for an unknown version, `handover.no_engagement`
+    without a DeviceEngagement record.
     """
     records = ndef.parse(message)
     select = ndef.find(records, ndef.WELL_KNOWN, b"Hs")

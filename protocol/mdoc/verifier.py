@@ -94,10 +94,10 @@ class VerifiedDocument:
 
     `elements` is {name space: {element: value}} as the issuer signed them. Values are as `protocol.cbor` decodes them;
     a full-date is `cbor.Tag(1004, text)`. `device_elements` has the same form. Only the device vouches for these
-    elements, and the issuer has allowed it. `device_key` is (curve, public). `mso_hash` is the SHA-256 of the
-    issuerAuth payload and identifies this credential. `valid_until` is the time at which the first of MSO and
-    certificates expires, in seconds since 1970. `country` is the country of the DS certificate. `root` is the TrustRoot
-    of the DS certificate's path. `status` is the MSO's revocation reference.
+    elements. The issuer has allowed this. `device_key` is (curve, public). `mso_hash` is the SHA-256 of the issuerAuth
+    payload and identifies this credential. `valid_until` is the time at which the first of MSO and certificates
+    expires, in seconds since 1970. `country` is the country of the DS certificate. `root` is the TrustRoot of the DS
+    certificate's path. `status` is the MSO's revocation reference.
     """
 
     def __init__(
@@ -138,9 +138,9 @@ def verify(
     `session_transcript` is the encoded SessionTranscript of the session in which the response was received. `roots` are
     the trusted IACAs (TrustRoot, Certificate or DER). `now` is the interval (earliest, latest) that contains the true
     time, in seconds since 1970. `e_reader_private` is the reader's session key, needed for a deviceMac. `doc_types` are
-    the allowed document types, `DOC_TYPES` if None. `suites` are the allowed suites of algorithms (`crypto.SUITES`),
-    all if None. `issuers` replaces `crypto`, but only for verifying issuers' signatures. `issuers` may remember good
-    signatures (`protocol.mdoc.remembered`). `revocation` are the revocation lists.
+    the allowed document types. None means `DOC_TYPES`. `suites` are the allowed suites of algorithms (`crypto.SUITES`).
+    None means all suites. `issuers` replaces `crypto`, but only for verifying issuers' signatures. `issuers` may
+    remember good signatures (`protocol.mdoc.remembered`). `revocation` are the revocation lists.
 
     Raises FormatError and VerificationError with the codes above, and FormatError `der.*` or `x509.*` for a root that
     is not a certificate.
