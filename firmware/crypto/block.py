@@ -12,7 +12,7 @@ if _MICROPYTHON:
     from cryptolib import aes
 
     def encrypt_blocks(key: bytes, blocks: "bytes | bytearray") -> bytes:
-        """AES-128 or AES-256 of each 16-byte block in `blocks`. Raises ValueError for another length of `key`."""
+        """Encrypt each 16-byte block in `blocks` with AES. Raises ValueError unless `key` has 16 or 32 bytes."""
         if len(key) not in (16, 32):
             raise ValueError("AES key of the wrong length")
         encrypted: bytes = aes(key, 1).encrypt(blocks)  # mode 1 is ECB
@@ -22,7 +22,7 @@ else:
     from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
     def encrypt_blocks(key: bytes, blocks: "bytes | bytearray") -> bytes:
-        """AES-128 or AES-256 of each 16-byte block in `blocks`. Raises ValueError for another length of `key`."""
+        """Encrypt each 16-byte block in `blocks` with AES. Raises ValueError unless `key` has 16 or 32 bytes."""
         if len(key) not in (16, 32):
             raise ValueError("AES key of the wrong length")
         # ECB is the bare block cipher, from which counter mode is built. No message is encrypted with ECB.

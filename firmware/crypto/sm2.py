@@ -12,7 +12,7 @@ USER_ID = b"1234567812345678"
 
 _KEPT = const(8)
 _known: "dict[bytes, bytes]" = {}
-"""Z of recently used keys, by key. Z depends only on the key, and many guests have documents with the same keys."""
+"""Maps recently used keys to their Z. Z depends only on the key, and many documents are signed with the same keys."""
 
 
 def identity_digest(public: bytes) -> bytes:

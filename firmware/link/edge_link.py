@@ -5,9 +5,9 @@ every message is sealed, and a message that cannot be opened ends the connection
 not trust the edge. The edge cannot read the records, and the lock verifies every statement. A peer can use only a
 limited amount of the lock's resources:
 
-- memory: one message that is being assembled, a small inbox, and one statement in pieces;
-- computing time: the rate limit of `admission`, and pauses after refused statements;
-- connections: `CONNECTIONS` of them, each with `SILENT_MS` to prove that it is an edge.
+- Memory is limited to one message that is being assembled, a small inbox, and one statement in pieces.
+- Computing time is limited by the rate limit of `admission`, and by pauses after refused statements.
+- Connections are limited to `CONNECTIONS`. Each peer except a phone must soon prove that it is an edge.
 
 This module manages the connections; `conversation` handles the messages over one connection. The link serves one edge
 at a time: whichever edge writes to DOWN first. All other connections belong to phones, or to peers that have not

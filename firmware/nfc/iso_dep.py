@@ -71,9 +71,9 @@ RATES = (106, 212, 424)
 class Ats:
     """The content of a card's answer to select (clause 5.2).
 
-    fsc: length of the longest frame that the card accepts, bytes. fwt_ms: time that the card may take to answer.
-    guard_ms: time that the card needs before the first command. rates: bit rates that the card supports in both
-    directions, kbit/s. Raises FormatError `nfc.ats` if the answer is malformed.
+    `fsc` is the length of the longest frame that the card accepts, in bytes. `fwt_ms` is the time that the card may
+    take to answer. `guard_ms` is the time that the card needs before the first command. `rates` are the bit rates that
+    the card supports in both directions, in kbit/s. Raises FormatError `nfc.ats` if the answer is malformed.
     """
 
     def __init__(self, raw: bytes) -> None:
@@ -105,8 +105,8 @@ def _milliseconds(exponent: int) -> int:
 class IsoDep:
     """The exchange of blocks with one activated card (see the head of this file).
 
-    fsc: length of the longest frame that the card accepts. limit: length of the longest response that we accept.
-    silences: see SILENCES.
+    `fsc` is the length of the longest frame that the card accepts. `limit` is the length of the longest response that
+    we accept. For `silences` see SILENCES.
     """
 
     def __init__(self, fsc: int, limit: int, silences: int = SILENCES) -> None:

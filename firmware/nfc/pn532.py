@@ -127,8 +127,9 @@ class Pn532Card:
 class _Presence:
     """A card, or a kind of card, that stays in the field.
 
-    since: tick of the first poll that found it. count: number of polls in a row that missed it. tries: number of failed
-    activations in a row. passed: whether it is to be passed over. blocks: whether it blocks the reader.
+    `since` is the tick of the first poll that found it. `count` is the number of polls in a row that missed it. `tries`
+    is the number of failed activations in a row. `passed` says whether it is to be passed over. `blocks` says whether
+    it blocks the reader.
     """
 
     def __init__(self) -> None:
@@ -140,10 +141,10 @@ class _Presence:
 class Pn532Reader:
     """A `firmware.nfc.CardReader` on a PN532.
 
-    line: an `Hsu` or another `Line`. baudrate: the speed of the line after the chip was found. max_rate: the fastest
-    speed on the air, kbit/s; no rate above 106 was tried with a real chip. announce: a frame that is sent into the
-    field after each poll without cards, for phones that wait for such a frame. reset: a function that pulls the chip's
-    reset line, or None if the line is not wired.
+    `line` is an `Hsu` or another `Line`. `baudrate` is the speed of the line after the chip was found. `max_rate` is
+    the fastest speed on the air, kbit/s. No rate above 106 was tried with a real chip. `announce` is a frame that is
+    sent into the field after each poll without cards, for phones that wait for such a frame. `reset` is a function that
+    pulls the chip's reset line, or None if the line is not wired.
     """
 
     def __init__(
