@@ -276,7 +276,7 @@ class Store:
             "SELECT counter FROM records WHERE lock_id=? AND verdict='record.chain' AND counter BETWEEN ? AND ?",
             *(lock_id, first, last + 1),
         )
-        # A record with this verdict does not fit either the record before it or the record after it.
+        # The chain breaks before or after a record with this verdict.
         ends = {end for row in rows for end in (row[0] - 1, row[0])}
         return sorted(end for end in ends if first <= end <= last)
 
@@ -339,7 +339,7 @@ class Store:
         return rows[0][0] if rows else None
 
     def refusals_about(self, now: int, seconds: int, code: str, lock_id: bytes) -> tuple[int, int]:
-        """Return the numbers of refusals of that code signed within `seconds` of `now`: of this lock, and of all."""
+        """Return the numbers of refusals of that code signed within `seconds` of `now`: for this lock, and for all."""
         # Refusals far after `now` do not count. Otherwise a clock that was set back would stop signing for a long time.
         rows = self._rows(
             "SELECT COUNT(*) FILTER (WHERE lock_id=?), COUNT(*) FROM refusals WHERE code=? AND time>? AND time<?",
