@@ -24,8 +24,8 @@ bytes of heap, so a limit on bytes does not bound memory. The largest part of a 
 items."""
 
 LARGEST = const(9007199254740991)
-"""2^53 - 1: the largest absolute value of a number in Mooring's own formats. JSON, SQLite and every clock can hold it,
-with room for a little arithmetic."""
+"""2^53 - 1: the largest absolute value of a number in Mooring's own formats. JSON, SQLite and every clock can hold this
+number, with room for a little arithmetic."""
 
 _ANY = const(18446744073709551616)
 
@@ -370,8 +370,8 @@ def decode(data: "Buffer") -> "Any":
 
 
 def decode_deterministic(data: "Buffer") -> "Any":
-    """As `decode`, but refuse every encoding except the deterministic one. So each value has exactly one form. Numbers
-    beyond `LARGEST` are refused too (`cbor.range`)."""
+    """Decode as `decode` does, but refuse every encoding except the deterministic encoding. So each value has exactly
+    one form. Numbers beyond `LARGEST` are refused too (`cbor.range`)."""
     item = _whole(data, 0, LARGEST)
     written = _Comparison(data)
     _write(item, written)

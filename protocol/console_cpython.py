@@ -1,4 +1,4 @@
-"""The laptop's side of the maintenance console: `protocol.console`, read from the other end (console.cddl)."""
+"""The laptop's side of the maintenance console (console.cddl). It reads the answers that a lock writes."""
 
 from dataclasses import dataclass
 from typing import Any

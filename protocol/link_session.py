@@ -9,10 +9,10 @@ public key is the 65-byte point, a DH output is the x-coordinate. The edge initi
 
 The lock does three point multiplications (ee, es, se). Its ephemeral key can be made while the door is idle. XX gives:
 
-- both sides are authenticated, with forward secrecy;
-- the static keys are bound to this transcript, which excludes unknown key shares and replay; an attacker who has stolen
-  a key cannot impersonate others to the owner of the key;
-- a passive listener learns neither identity. An active stranger learns the lock's identity, whose first bytes are
+- Both sides are authenticated, with forward secrecy.
+- The static keys are bound to this transcript. This excludes unknown key shares and replay. An attacker who has stolen
+  a key cannot impersonate others to the owner of the key.
+- A passive listener learns neither identity. An active stranger learns the lock's identity, whose first bytes are
   advertised anyway. The edge shows its identity only to a lock that has proven its own identity.
 
 Static keys are used for this handshake and nothing else. The lock's identity key signs the proof only once, so a

@@ -1,10 +1,10 @@
 """Stay key: a guest who has checked in opens the door with a symmetric key on the phone, in two round trips
 (stay_key.cddl).
 
-Both sides derive the key from the session of the check-in. No message mentions it, so a wallet without stay keys is not
-disturbed. Nobody without a key learns which phone or which stay takes part. The phone sends a random number. The lock
-sends a proof under each of its keys, mixed with proofs under random keys. A phone that finds no proof under its own key
-answers with random bytes. This module is the lock's side. Sans-IO.
+Both sides derive the key from the session of the check-in. No message mentions the key, so a wallet without stay keys
+is not disturbed. Nobody without a key learns which phone or which stay takes part. The phone sends a random number. The
+lock sends a proof under each of its keys, mixed with proofs under random keys. A phone that finds no proof under its
+own key answers with random bytes. This module is the lock's side. Sans-IO.
 """
 
 from protocol import apdu, cbor, cose
