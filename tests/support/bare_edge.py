@@ -34,7 +34,7 @@ class Edge:
             try:
                 await self.client.connect()
                 break
-            except BleakError:  # on this air, as on a real one, some connections fail
+            except BleakError:  # some connections fail, as on real air
                 if not attempts_left:
                     raise
         self.gone.clear()
@@ -84,7 +84,7 @@ class Edge:
         return counters
 
     async def hears_nothing(self) -> bool:
-        """Ask the lock a question. Return True if its answer is the next message, so that no other was on its way."""
+        """Ask the lock a question. Return whether its answer comes first, so that nothing else was on its way."""
         await self.say(link.deliver(b"marker"))
         return (await self.hear())[0] == link.RESULT
 

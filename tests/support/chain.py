@@ -19,7 +19,7 @@ RESIDENT = {
 NOW = 1_795_000_000
 
 OCCUPANCY = [2, 1, 1, NOW + 86400]
-"""Facts of one stay: number of places, of guests checked in and of openings, and the time of its end."""
+"""One stay: booked places, guests who have checked in, openings, and the time at which the stay ends."""
 
 
 def check_in(**fields: str) -> dict[Any, Any]:

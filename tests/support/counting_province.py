@@ -102,7 +102,7 @@ class CountingProvince:
         return [[record.parse(raw).counter for raw in b.records] for b in self.heard if isinstance(b, uplink.Batch)]
 
     def wait(self, condition: Callable[[], object]) -> None:
-        """Wait until `condition()` holds. It is checked after each message."""
+        """Wait until `condition()` holds. The condition is checked after each message."""
         with self._changed:
             self._changed.wait_for(condition)
 

@@ -121,7 +121,7 @@ class Authority:
         return key(self.key_name or self.subject.rfc4514_string(), self.curve)
 
     def certificate(self, issuer: "Authority", issuer_name: x509.Name | None = None) -> bytes:
-        """Return the certificate as DER, signed by `issuer`. If `issuer_name` is given, it is stated as the issuer."""
+        """Return the certificate as DER, signed by `issuer`. If `issuer_name` is given, the certificate names it."""
         builder = (
             x509.CertificateBuilder()
             .subject_name(self.subject)
@@ -165,7 +165,7 @@ DS = Authority(
 
 
 def signed_anew(data: bytes, old: bytes, new: bytes, key: ec.EllipticCurvePrivateKey) -> bytes:
-    """Return the certificate or CRL `data` with `old` replaced by `new`, signed again with `key` on P-256.
+    """Replace `old` by `new` in the certificate or CRL `data`, sign it again with `key` on P-256, and return it.
 
     `new` has the same length as `old`. This makes certificates and CRLs that no library would write.
     """
@@ -355,7 +355,7 @@ def present(
 ) -> Case:
     """Return the case of one response with `credentials`.
 
-    If `session` is given, the verifier uses it as the transcript. It then differs from the transcript of the phone.
+    If `session` is given, the verifier uses it as the transcript. The phone's transcript is then a different one.
     """
     chosen = credentials or (Credential(),)
     curve = chosen[0].curve

@@ -44,7 +44,7 @@ class Outputs:
 
     def __init__(self, lock: Lock) -> None:
         self._lock = lock
-        self.jammed = False  # if True, there is no hardware timer for the strike's pulse, so that `open` fails
+        self.jammed = False  # if True, `open` fails, as if no hardware timer were free
         self.seen: list[tuple[str, int]] = []
 
     def open(self) -> None:

@@ -21,7 +21,7 @@ BORN = {
     "kim": "2015-06-01",
     "leo": "2008-11-20",
 }
-"""Birth date on each document. The same name is printed on all of them.
+"""Birth date on each document. The same name is printed on all documents.
 
 So "ann" and "ana", with the same birth date, are two documents of one person. Leo comes of age two days after the story
 begins.
@@ -32,8 +32,8 @@ begins.
 class Stay:
     """A stay. `came` lists the people who have checked in, in the order of their check-ins.
 
-    `by_name` holds those who were named by the grant at their check-in, or by a version of the grant after it. `grown`
-    holds those who were of age at their check-in.
+    `by_name` holds the guests whose names were in the grant at their check-in, or in a later version of the grant.
+    `grown` holds the guests who were of age at their check-in.
     """
 
     booking: Booking
@@ -53,7 +53,7 @@ class Stay:
 
 @dataclass
 class Opening:
-    """The opening that the model expects. The lock's record must describe it."""
+    """The opening that the model expects. The lock's record must describe this opening."""
 
     stay: Stay
     name: str

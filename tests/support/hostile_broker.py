@@ -1,4 +1,4 @@
-"""A broker that knows only as much MQTT 5 as an edge needs. It attacks the edge as a test tells it."""
+"""A broker that knows only as much MQTT 5 as an edge needs. A test tells the broker how to attack the edge."""
 
 import asyncio
 import contextlib
@@ -64,7 +64,7 @@ class Session:
                 channel.sendall(data)
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait until `condition` holds. It is checked after each packet of the edge."""
+        """Wait until `condition` holds. The condition is checked after each packet of the edge."""
         while not condition():
             self.heard.clear()
             await self.heard.wait()
@@ -94,7 +94,7 @@ class HostileBroker:
         self._attacks, self._connacks = list(attacks), list(connacks)
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait until `condition` holds. It is checked after each action of an edge."""
+        """Wait until `condition` holds. The condition is checked after each action of an edge."""
         async with asyncio.timeout(20):
             while not condition():
                 self.changed.clear()
@@ -132,7 +132,7 @@ class HostileBroker:
             self.changed.set()
             writer.close()
             if attack is not None:
-                # The attack soon notices that the connection is over. Wait, because the test needs what it measured.
+                # The attack soon notices that the connection is over, and ends. The test needs its measurements.
                 await asyncio.wait({attack}, timeout=5)
                 attack.cancel()
 

@@ -239,7 +239,7 @@ class PtyBoard:
         self._own = os.ttyname(own)
         self.starts += 1
         tty.setraw(own)
-        # The prompt clears ISIG, and a running program sets it again. `_feed` uses it to tell the two apart.
+        # The prompt clears ISIG, and a running program sets it again. So `_feed` can tell the two apart.
         mode = termios.tcgetattr(own)
         mode[3] |= termios.ISIG
         for key in (termios.VINTR, termios.VQUIT, termios.VSUSP):
@@ -314,7 +314,7 @@ class PtyBoard:
 
         Ctrl-C interrupts a running program, as on the chip. But here the signal can arrive at any moment, even during
         work on the heap. So a program first gets some time to end by itself. Input after Ctrl-C waits, because here the
-        prompt discards earlier input when it appears. On the chip it does not.
+        prompt discards earlier input when it appears. The prompt of the chip does not discard any input.
         """
         if not termios.tcgetattr(self._chip)[3] & termios.ISIG:
             self._interrupt_at = 0.0

@@ -22,7 +22,10 @@ LOCK_ID = KEYS.lock_id
 _PROTECTED = cbor.encode({1: -7, 16: "mooring/record"})
 
 Answer = Callable[[tuple[object, ...]], Iterable[bytes]]
-"""A function from a message of the edge to the messages of the answer. For a FINISH, it gets a PULL of no records."""
+"""A function that gets a message of the edge and returns the messages of the answer.
+
+For a FINISH, the function gets a PULL of no records.
+"""
 
 
 def hello(next_counter: int, receipted_through: int = 0, lock_id: bytes = LOCK_ID, public: bytes = b"") -> bytes:

@@ -62,7 +62,7 @@ def ask(capsys: Capture, one: PtyBoard, *arguments: str) -> tuple[int, Any]:
 
 
 def button(capsys: Capture, one: PtyBoard, level: int) -> None:
-    """Hold the button or release it, and wait until the lock has noticed. Before it is held, it is always released."""
+    """Hold or release the button, and wait until the lock has noticed. It is always released before it is held."""
     if level == HELD:
         button(capsys, one, OPEN)
     one.wire(pins.BUTTON, level)

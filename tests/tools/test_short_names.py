@@ -96,7 +96,7 @@ def test_a_module_of_the_lock_is_the_same_program_under_other_names(path: str) -
     met = meeting(LEAN[path])
     assert len({NAMES.get(name, name) for name in met}) == len(met)
     renamed = lean_sources(sources())[0][path] if path == "firmware/door/door.py" else rename(LEAN[path], NAMES)
-    # If it is renamed back, the source is the same as before. So the syntax tree has the same structure.
+    # If the names are changed back, the source is the same as before. The syntax trees have the same structure.
     back = {NAMES[name]: name for name in met if name in NAMES}
     assert rename(renamed, back) == LEAN[path]
     assert [type(node) for node in ast.walk(ast.parse(renamed))] == [

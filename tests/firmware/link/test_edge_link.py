@@ -192,8 +192,8 @@ def test_a_crowd_of_connections_leaves_the_edge_its_place() -> None:
                 adapter = await world.another_adapter(number)
                 assert world.radio.on_air.is_set()
                 await adapter.device.connect_le(Address(ADDRESS))
-                # The lock answers only after it has handled the new connection. While a place is free, it has then
-                # started to advertise again.
+                # The lock answers only after it has handled the new connection. If another connection is possible, the
+                # lock has started to advertise again before it answers.
                 await edge.say(link.deliver(b"still"))
                 assert (await edge.hear())[0] == link.RESULT
             assert not world.radio.on_air.is_set()
@@ -245,8 +245,8 @@ def test_refusals_in_a_row_slow_a_courier_down_and_an_accepted_statement_ends_th
                 await edge.say(link.deliver(statement))
                 await edge.hear()
             await edge.say(link.deliver(b"rested"))
-            # The rests: 600 ms before the fourth statement, 800 ms before the fifth, 1000 ms before the first that is
-            # accepted. After it there are no more rests.
+            # The lock rests 600 ms before the fourth statement, 800 ms before the fifth, and 1000 ms before the first
+            # "yes". After the "yes", it does not rest any more.
             assert (await edge.hear())[1] == "rested-2400"
 
     run(0, scenario)

@@ -90,7 +90,7 @@ def test_a_card_is_told_that_frames_of_256_bytes_are_taken_and_sends_them() -> N
             phone.answers.put_nowait(bytes(253) + b"\x90\x00")
             before = board.antenna.counts.frames_in
             assert len(await card.transceive(b"\x00\xb0\x00\x00")) == 255
-            assert board.antenna.counts.frames_in - before == 2  # 253 bytes and the block's own three, then the rest
+            assert board.antenna.counts.frames_in - before == 2  # 253 bytes in the first frame, two in the second
             await card.release()
 
     scene.run(story())
@@ -265,7 +265,7 @@ def test_a_phone_torn_away_at_any_block_gives_the_whole_answer_or_none_and_leave
         results.append(result)
         assert result in ("nfc.gone", "nfc.timeout") or (result == "presented" and outcome.result == "presented")
         assert ready_after < 0.3, f"block {at}"
-    # After the answer, only the last message and the release remain. The reader ignores faults in these.
+    # After the answer, only the last message and the release remain. The reader ignores if they fail.
     assert results.index("presented") >= blocks - 4 and set(results[-3:]) == {"presented"}
 
 

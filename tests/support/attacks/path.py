@@ -56,7 +56,7 @@ def _own_root_in_x5chain() -> Case:
 
 
 def _lookalike_root() -> Case:
-    """A false root, with the name and key identifier of the trusted root, signed the DS. The x5chain holds both."""
+    """A false root signed the DS. It has the trusted root's name and key identifier, and is in the x5chain."""
     mallory = replace(IACA, key_name="mallory")
     chain = [DS.certificate(mallory), mallory.certificate(mallory)]
     return present(Credential(change_issuer_auth=put(1, 33, chain)), roots=[(IACA_DER, None)])
@@ -70,7 +70,7 @@ def _root_signed_anew() -> bytes:
 
 
 def _intermediate_that_is_listed() -> Case:
-    """A chain with an intermediate. The CRL of the IACA does not apply to an intermediate, even to a trusted one."""
+    """A chain with an intermediate. The IACA's CRL does not apply to an intermediate, even if it is trusted."""
     chain = [BELOW_INTERMEDIATE.certificate(INTERMEDIATE), INTERMEDIATE.certificate(PATHLEN_1), IACA_DER]
     return present(Credential(ds=BELOW_INTERMEDIATE, change_issuer_auth=put(1, 33, chain)), roots=[(IACA_DER, None)])
 
