@@ -26,8 +26,8 @@ if TYPE_CHECKING:
         fields: "dict[str, str]"
         """The data that was shown and must be registered, in canonical form. It is empty if nothing was shown."""
         barred: "str | None"
-        """Code of the reason why nobody may check in with this claim, or None. A guest who has checked in already may
-        enter with the claim all the same."""
+        """Code of the reason why nobody may check in with this claim, or None. A guest who has already checked in may
+        still enter with such a claim."""
 
         def known(self, stay: Stay) -> "tuple[int, bytes | None, bool, bool]":
             """Like `Stay.known`, but the commitment is None if no identity was shown."""
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
             """Make the guest that a check-in with this claim adds to `stay`."""
 
         def tie(self, stay: Stay, commitment: bytes) -> "tuple[int, str]":
-            """Find the adult who is tied to the guest with this `commitment` by the grant of `stay`. Returns the same
-            as `Grant.tie`."""
+            """Find the adult to whom the grant of `stay` ties the guest with this `commitment`. Returns the same as
+            `Grant.tie`."""
 
 
 class CommitmentKeys:
@@ -53,7 +53,7 @@ class CommitmentKeys:
         """Return the key for a platform. `platform` is the platform's public key (a 65-byte point).
 
         The first call for a platform costs one ECDH. `Reentry.refresh` makes this first call at boot, and when a
-        placement names a new platform. So nobody at the door waits for it.
+        placement names a new platform. So nobody at the door waits for the ECDH.
         """
         if platform not in self._keys:
             self._keys[platform] = commitment_key(self._crypto, self._private, platform)

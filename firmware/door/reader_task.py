@@ -1,4 +1,5 @@
-"""The reader's task. It passes one phone after the other to the door, and answers people who tap in between.
+"""The reader's task. It passes one phone after the other to the door, and answers people who tap while another phone is
+served.
 
 While a phone is read over BLE, the reader is free. If somebody else taps in that time, a signal says that the door is
 busy. The read of the first phone goes on.
@@ -37,7 +38,7 @@ WELL_MS = 15000
 
 
 class _TappedCard:
-    """The card at the reader while the door uses it. `free` is set once the card has been released."""
+    """A card at the reader, for as long as the door uses the card. `free` is set once the card has been released."""
 
     def __init__(self, card: "Card") -> None:
         self.max_command = card.max_command

@@ -8,7 +8,7 @@
 
 A stay key or a PIN yields a claim, and the rules of the door judge it like any other claim. The remembered signatures
 only make the check of a document faster. They belong to the documents that were shown last, with or without a booking.
-So they do not tell who stays.
+So the signatures do not reveal who stays here.
 
 The table shows what the lock keeps for one guest, and which events change it:
 
@@ -53,7 +53,7 @@ WARY_MS = 5000
 """Time within which a person whose phone went away is expected to tap again."""
 _STEP_MS = const(1500)
 _TAG = const(4)
-_PINS = const(128)  # places in the table of PINs: four full stays; with more guests, only the latest have a place
+_PINS = const(128)  # number of places for PINs, enough for four full stays; guests beyond this number get none
 
 
 class Reentry:
@@ -169,11 +169,11 @@ class Reentry:
         if no key opens this door.
 
         Every phone is asked for a stay key, even while no guest has one. Otherwise the question itself would show
-        whether the home is occupied. It costs one command if the phone has no application for stay keys, and two
-        commands if it has one.
+        whether the home is occupied. The question costs one command if the phone has no application for stay keys, and
+        two commands if it has one.
 
-        Raises the TransportError of the card. After such an error, a tap within WARY_MS is not asked for a stay key,
-        because some phones break off when they are asked.
+        Raises the TransportError of the card. Some phones break off the exchange when they are asked for a stay key. So
+        if the next phone is tapped within WARY_MS after such an error, the lock does not ask it for a stay key.
         """
         wary, self._wary_since = self._wary_since, None
         if wary is not None and ticks.age(wary) < WARY_MS:
@@ -234,6 +234,6 @@ class Reentry:
         return self._crypto.hmac_sha256(self._key, pin.encode())[:_TAG]
 
     def _fill(self, tags: bytes) -> bytes:
-        """Make the table, which always has the same length. It begins with `tags`. The filling after them looks like
-        tags, but no PIN matches it."""
+        """Make the table, which always has the same length. It begins with `tags`. The bytes after `tags` look like
+        tags too, but no PIN matches them."""
         return (tags + self._mac("") * _PINS)[: _PINS * _TAG]
