@@ -35,7 +35,8 @@ _BLOCK_ERASE = const(6)
 
 
 class Sectors:
-    """The sectors of the journal or of the tally. They are numbered from 0, and `count` is their number."""
+    """The sectors of the journal or of the tally. The numbers of the sectors begin with 0, and `count` says how many
+    sectors there are."""
 
     def __init__(self, device: "BlockDevice", of_tally: bool) -> None:
         journal = device.ioctl(_BLOCK_COUNT, 0) - TALLY_SECTORS

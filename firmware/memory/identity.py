@@ -110,7 +110,7 @@ def _link_key(crypto: "Crypto", store: "Store", private: bytes) -> "tuple[tuple[
 
 
 def enrol(crypto: "Crypto", store: "Store", province_public: bytes, extra: bytes = b"") -> bytes:
-    """Make the keys if there are none, pin the province's key, and return the enrolment request.
+    """Make the keys if the lock has no keys yet, pin the province's key, and return the enrolment request.
 
     At this moment the chip's generator is the lock's only source of randomness. So the radio must be on, and `extra`
     must be random bytes from the installer's computer.

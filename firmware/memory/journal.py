@@ -217,7 +217,7 @@ class Journal:
     # --- reading and trimming ----------------------------------------------------------------------------------------
 
     def entries_from(self, counter: int) -> "Iterator[tuple[int, bytes, bytes]]":
-        """Yield (counter, record, note) for every record from `counter` on that is still in flash, in order."""
+        """From `counter` on, yield (counter, record, note) for every record that is still in flash, in order."""
         for sequence, sector in sorted((s[0], n) for n, s in enumerate(self._sectors) if s is not None):
             following = self._first_after(sequence)
             if following <= counter:
@@ -228,7 +228,7 @@ class Journal:
                     yield number, content[:length], content[length:]
 
     def records_from(self, counter: int) -> "Iterator[tuple[int, bytes]]":
-        """Yield (counter, record) for every record from `counter` on that waits for its receipt."""
+        """From `counter` on, yield (counter, record) for every record without a receipt."""
         for number, record, _ in self.entries_from(max(counter, self.through + 1)):
             yield number, record
 
