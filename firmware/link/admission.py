@@ -42,7 +42,8 @@ class Admission:
             self._ephemeral = self._crypto.generate("P-256")
 
     def begin(self, message: bytes) -> link_session.Responder:
-        """Start the handshake for the OPEN `message`, and return the lock's side. The caller must pass `message` to it.
+        """Start the handshake for the OPEN `message`, and return the lock's side. The caller must then pass `message`
+        to the returned object.
 
         Raises FormatError as `link_session.parse_open` does, and RefusedError `link.hurried` while no unit of the limit
         is left.
@@ -58,7 +59,7 @@ class Admission:
         return link_session.Responder(self._crypto, identity.link, identity.link_proof, ephemeral)
 
     def proven(self) -> None:
-        """Return the unit of the limit that the latest handshake used, because its edge has proven itself."""
+        """Give back the unit of the limit that the latest handshake used, because the edge has proven who it is."""
         self._handshakes.give_back()
 
     def takes_statement(self) -> bool:

@@ -236,7 +236,8 @@ class Conversation:
         if credit == 0:
             self._greet = True
         elif self._pulled_from < start <= self._next:
-            # The edge has stored all records before `start`. Later records already sent count against the new credit.
+            # The edge has stored all records before `start`. Later records that the lock has already sent are
+            # subtracted from the new credit.
             self._credit = max(0, credit - (self._next - start))
             self._pulled_from = start
             return

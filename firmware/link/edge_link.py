@@ -9,9 +9,9 @@ limited amount of the lock's resources:
 - Computing time is limited by the rate limit of `admission`, and by pauses after refused statements.
 - Connections are limited to `CONNECTIONS`. Each peer except a phone must soon prove that it is an edge.
 
-This module manages the connections; `conversation` handles the messages over one connection. The link serves one edge
-at a time: whichever edge writes to DOWN first. All other connections belong to phones, or to peers that have not
-written yet.
+This module manages the connections; `conversation` handles the messages over one connection. The link serves only one
+edge at a time, namely the edge that writes to DOWN first. All other connections belong to phones, or to peers that have
+not written yet.
 
 | a connection | leaves by |
 | --- | --- |
