@@ -39,7 +39,8 @@ ble_gatts_start):
   this attribute (ble_att_svr.c, ble_att_svr_build_read_group_type_rsp and ble_att_svr_fill_type_value). So the phones'
   service starts with a characteristic whose last descriptor has type 0x2800, and `begin` writes the transaction's UUID
   to this descriptor. No handle ever changes, so edges are not affected.
-- After a session the service keeps its UUID until the next session. Nothing answers a phone there in between.
+- After a session the service keeps its UUID until the next session. Between two sessions no phone gets an answer from
+  this service.
 
 **The rule for event handlers.** Events arrive in NimBLE's own task. That task can interrupt any function of ours
 between two steps of the interpreter (py/vm.c, `gil_divisor`), and also while a long line is printed or `active` runs.

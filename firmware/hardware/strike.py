@@ -35,7 +35,8 @@ _TIMER = const(1)
 
 
 class Strike:
-    """An electric strike on one pin. Until `fit` is called it counts as fail-secure, which is shut without current."""
+    """An electric strike on one pin. Until `fit` is called, the lock treats it as a fail-secure strike, which is shut
+    without current."""
 
     def __init__(self, pin: int) -> None:
         self._pin = Pin(pin, Pin.OUT, value=0)
@@ -48,7 +49,7 @@ class Strike:
 
     def fit(self, fail_safe: bool) -> None:
         """Set the kind of strike. A fail-safe strike needs current to stay shut, so the level of its pin is inverted.
-        Without power it is open. While the lock boots, it is open until this call."""
+        Without power it is open. While the lock boots, a fail-safe strike is open until this call."""
         self._shut = 1 if fail_safe else 0
         self._pin.value(self._shut)
 
