@@ -3,8 +3,8 @@
 The field is on only during a poll and while a card is in use. If the chip loses its settings, damages data or stops
 answering, this file and `pn532_chip` recover the chip or report an error. Only the wait for a card has no time limit.
 
-**One poll** (`_look`): set the chip up or check it, if that is due; list the cards in the field; drop the cards to pass
-over from the list; then decide by this table. ARMED means that `_armed` is True.
+**One poll** (`_look`): set the chip up or check it, if that is due; list the cards in the field; remove from this list
+the cards that are to be passed over; then decide by this table. ARMED means that `_armed` is True.
 
 | state | cards left in the list | action | next state |
 | --- | --- | --- | --- |
@@ -16,8 +16,8 @@ over from the list; then decide by this table. ARMED means that `_armed` is True
 
 The lock starts UNARMED. If it was reset during a tap, the phone that is still there must not count as a new card.
 
-**To pass over** (`_passed`): a card that does not claim ISO-DEP (SAK bit 6, ISO/IEC 14443-3, 6.5.3.4), and a card with
-a fixed UID whose presence is marked `passed`. A presence is marked when
+**To pass over** (`_passed`): the driver passes over a card that does not claim ISO-DEP (SAK bit 6, ISO/IEC 14443-3,
+6.5.3.4), and a card with a fixed UID whose presence is marked `passed`. A presence is marked when
 
 - the card is released after `pass_over`,
 - the card has stayed for `_LEFT_MS`, or

@@ -352,7 +352,7 @@ class Pn532:
             self._timer = setting
 
     async def _ask(self, code: int, data: bytes, timeout_ms: int) -> "bytes | None":
-        """Send a command once, and return the response. If there is none, return None and leave `_doubt` set."""
+        """Send a command once, and return the response. If no response arrives, return None and leave `_doubt` set."""
         self._doubt = True
         self.commands += 1
         await self._line.write(frames.encode(bytes((frames.TO_CHIP, code)) + data))
