@@ -38,7 +38,8 @@ class _ListInUse:
 
 
 class Revocation:
-    """The revocation lists of this lock. Only lists that the trust list of the latest `adopt` names are in use."""
+    """The revocation lists of this lock. A list is in use only if it is named in the trust list that was passed to the
+    latest `adopt`."""
 
     def __init__(self, crypto: "Crypto", store: "Store", anchor: bytes) -> None:
         self._crypto = crypto
@@ -130,11 +131,11 @@ class Revocation:
     def accept(self, signed: statement.Statement, now: "tuple[int, int | None]") -> None:
         """Verify and take a statement of kind `revocation-list`. The current time lies in the interval `now`.
 
-        Raises FormatError if the statement or its list is malformed. Raises VerificationError if one of them does not
-        verify, `revocation-list.early` if the list is not yet valid, and `revocation-list.expired` if it has expired.
-        Raises RefusedError `revocation-list.serial` if the statement is not newer than the one in flash,
+        Raises FormatError if the statement or its list is malformed. Raises VerificationError if the statement or its
+        list does not verify, `revocation-list.early` if the list is not yet valid, and `revocation-list.expired` if it
+        has expired. Raises RefusedError `revocation-list.serial` if the statement is not newer than the one in flash,
         `revocation-list.unknown` if the trust list does not name its number, and `revocation-list.older` if the issuer
-        made the list before the list in use.
+        made the new list before the list in use.
         """
         form, data = self._open(signed), signed.data
         name = revocation_list.name(form.number)

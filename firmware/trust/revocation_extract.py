@@ -26,8 +26,8 @@ _HEAD = const(36)
 _NAME = const(8)
 
 MAX_ENTRIES = 4096
-"""Maximum number of records in the extract of a status list. A list for up to 32,768 documents cannot have more. A
-longer list with more records usually does not fit into a statement, even compressed."""
+"""Maximum number of records in the extract of a status list. A list for up to 32,768 documents cannot have more
+records. A longer list with more records usually does not fit into a statement, even compressed."""
 
 
 def extract_of_names(statement: bytes, names: "Iterable[bytes]") -> "Iterator[bytes]":

@@ -94,7 +94,8 @@ class TrustedStatements:
         self._use(form)
 
     def serials(self) -> "dict[str, int]":
-        """Return the serial of each statement in flash. The keys are kinds, and for revocation lists their names."""
+        """Return the serial of each statement in flash. Each key is the kind of a statement or, for a revocation list,
+        its name."""
         serials = {kind: form.serial for kind, form in self._single().items() if form is not None}
         serials.update(self.revocation.serials())
         return serials
@@ -116,8 +117,9 @@ class TrustedStatements:
         check in, otherwise a code. `latest` is the latest possible current time (None: unknown).
 
         The code is `trust-list.stale`, `crl.stale` or `status-list.stale` if the list of this kind may be stale, and
-        `mdoc.unlisted` if the document refers to a list that the trust list does not name. If a list may be stale and
-        the profile then lets nobody in, not even guests who have checked in, raises RefusedError with the code instead.
+        `mdoc.unlisted` if the document refers to a list that the trust list does not name. If a list may be stale, some
+        profiles let nobody in, not even guests who have checked in. With such a profile, the code is raised in a
+        RefusedError instead.
         """
         assert self.profile is not None and self.trust is not None
         rules = self.profile.trust
