@@ -84,7 +84,7 @@ class Lock:
     # --- what the edge link asks for ---------------------------------------------------------------------------------
 
     def hello(self) -> Hello:
-        """What the lock tells an edge about itself."""
+        """The facts about itself that the lock tells an edge."""
         return Hello(
             self.identity.lock_id,
             self.journal.next_counter,
@@ -95,7 +95,7 @@ class Lock:
         )
 
     def records_from(self, counter: int) -> "Iterator[tuple[int, bytes]]":
-        """Yield (counter, record) for every record from `counter` on that has no receipt yet."""
+        """From `counter` on, yield (counter, record) for every record without a receipt."""
         return self.journal.records_from(counter)
 
     def judge(self, edge_pass: bytes, edge_public: bytes) -> str:

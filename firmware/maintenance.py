@@ -97,9 +97,9 @@ class Button:
 class Maintenance:
     """The console of a lock.
 
-    `button` is the number of the button's pin. `fittings` is None if the fittings cannot be read. Then the button
-    counts all the same, so that the fittings can be written again. `lock` is None if the lock's memory cannot be
-    opened. `code` is the reason why the lock does not serve, or None if it serves.
+    `button` is the number of the button's pin. `fittings` is None if the fittings cannot be read. In that case the lock
+    assumes that the button is wired, so that the fittings can be written again. `lock` is None if the lock's memory
+    cannot be opened. `code` is the reason why the lock does not serve, or None if it serves.
     """
 
     def __init__(
@@ -130,8 +130,8 @@ class Maintenance:
     async def run(self, watchdog: "WDT | None" = None) -> None:
         """Serve. Returns when the lock has to start again because new fittings were written.
 
-        If a `watchdog` is given, this method feeds it. It then also returns when nobody has sent a command for ten
-        seconds.
+        If a `watchdog` is given, this method feeds it. With a `watchdog`, the method also returns when nobody has sent
+        a command for ten seconds.
         """
         heard = ticks.now()
         while not self._over:
