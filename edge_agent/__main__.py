@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _drop_output()
         return FAILED
     except OSError as error:
-        # The operating system refused something, and no module expected that there.
+        # The operating system refused something at a place where no module expects an error.
         place = f"{error.filename}: " if error.filename else ""
         reason = f"{place}{error.strerror or type(error).__name__}. Mend what the system says, then try again."
         code = _fail(StorageError("edge.system", reason), options)
@@ -203,7 +203,7 @@ def _tell_disputed(contents: inventory.Counts) -> None:
 
 
 def _contents(settings: config.Config) -> inventory.Counts | None:
-    """Count what is in the outbox. Return None if no agent has run here: then there is no outbox."""
+    """Count what is in the outbox. Return None if there is no outbox, because no agent has run here."""
     try:
         with contextlib.closing(database.open_for_reading(settings.outbox_path)) as connection:
             return inventory.counts(connection)

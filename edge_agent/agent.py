@@ -93,9 +93,9 @@ class Agent:
         search: Search = discover,
         reconnect: Backoff = RECONNECT,
     ) -> Iterator[Self]:
-        """Yield an agent on the state directory of `settings`. No other process can use the directory in the block.
+        """Yield an agent on the state directory of `settings`.
 
-        Raises StorageError.
+        During the block, no other process can use the directory. Raises StorageError.
         """
         with status.only_one(settings.state_dir):
             credentials = Credentials(settings.state_dir, settings.province_public_key)
@@ -151,7 +151,8 @@ class Agent:
                     self._announcements.announce(lock)
             self._announcements.ask_pass()
             self._show()
-            # Tell the watchdog only after the work is done and the disk has answered: it notices if either hangs.
+            # Tell the watchdog only after the work is done and the disk has answered. So the watchdog acts if
+            # the work or the disk hangs.
             self._outbox.check()
             limit = self._notifier.watchdog_seconds
             if limit is not None and time.monotonic() - fed >= limit / 3:

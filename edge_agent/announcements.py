@@ -46,7 +46,7 @@ class Announcements:
         self._asked_pass: float | None = None
 
     def start_over(self) -> None:
-        """Say everything again. The agent calls this on each new connection to the broker."""
+        """Send everything again. The agent calls this on each new connection to the broker."""
         self._said.clear()
         self._asked_pass = None
 

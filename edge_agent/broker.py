@@ -137,7 +137,10 @@ class BrokerConnection:
 
     @property
     def waiting_since(self) -> float | None:
-        """Return when the oldest message without a PUBACK was published, or None if every message has its PUBACK."""
+        """Return the time at which the oldest message without a PUBACK was published.
+
+        Return None if there is no such message.
+        """
         return min(self._unacknowledged.values(), default=None)
 
     def acknowledge(self, message: Message) -> None:
@@ -284,7 +287,7 @@ class _Client(paho.Client):
                 self._packets.close()
 
     def loop_forever(self, timeout: float = 1.0, retry_first_connection: bool = False) -> MQTTErrorCode:
-        """Do as in paho, but report an exception, which would otherwise silently end paho's thread."""
+        """Do the same as paho, but report exceptions. In paho, an exception would silently end the thread."""
         try:
             return super().loop_forever(timeout, retry_first_connection)
         except Exception as error:  # noqa: BLE001 -- contained here, and noted

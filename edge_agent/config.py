@@ -74,7 +74,7 @@ class OutboxLimits:
 
 @dataclass(frozen=True)
 class Locks:
-    """Locks to serve: those at `addresses`; if `addresses` is empty, the agent searches. `protocol.link`: `credit`."""
+    """Locks to serve. If `addresses` is empty, the agent searches for locks. `protocol.link` explains `credit`."""
 
     addresses: tuple[str, ...]
     scan_seconds: int

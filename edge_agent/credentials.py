@@ -37,7 +37,7 @@ class Credentials:
         """Set as soon as the agent has passes."""
         self._refused = False
         self.issued_at = 0
-        """When the province issued the passes, in epoch seconds; 0 while the agent has no pass."""
+        """Time at which the province issued the passes, in epoch seconds; 0 while the agent has no pass."""
         self._passes: dict[bytes, bytes] = {}
         self._prefixes: dict[bytes, bytes] = {}
         self._restore()
@@ -48,7 +48,7 @@ class Credentials:
         return self._refused
 
     def note_refusal(self) -> None:
-        """Note that a lock has refused the pass that we showed."""
+        """Record that a lock has refused our pass."""
         self._refused = True
 
     @property
@@ -98,7 +98,7 @@ class Credentials:
         self.available.set()
 
     def _read(self, message: bytes) -> tuple[int, dict[bytes, bytes]]:
-        """Return when the passes in a message were issued, and the pass for each lock."""
+        """Return the time at which the passes in a message were issued, and the pass for each lock."""
         statements = uplink.parse_passes(message).statements
         forms = [self._read_one(signed) for signed in statements]
         together = {(form.issued_at, form.parts) for form in forms}

@@ -55,7 +55,7 @@ class Faults:
         return fault
 
     def watch(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Note exceptions in `loop` from a library's callbacks, and from tasks of the library that nobody awaits."""
+        """Log exceptions in `loop` that come from a library's callbacks, or from its tasks that nobody awaits."""
         loop.set_exception_handler(lambda _loop, context: self._take(context))
 
     def _take(self, context: dict[str, Any]) -> None:

@@ -52,7 +52,10 @@ def queue_by_lock(connection: sqlite3.Connection) -> list[dict[str, object]]:
 
 
 def quarantine(connection: sqlite3.Connection) -> list[dict[str, object]]:
-    """List the records that were set aside: `lock`, `counter`, `code`, `bytes`. Raises StorageError."""
+    """List the records that were set aside, with the `lock`, `counter`, `code` and `bytes` of each.
+
+    Raises StorageError.
+    """
     with database.errors():
         rows = connection.execute(
             "SELECT hex(lock_id), counter, code, length(record) FROM quarantine ORDER BY id"
@@ -62,9 +65,10 @@ def quarantine(connection: sqlite3.Connection) -> list[dict[str, object]]:
 
 
 def disputed(connection: sqlite3.Connection) -> list[dict[str, object]]:
-    """List the records that the province refuses although our own check finds them good: `lock`, `counter`, `code`.
+    """List the disputed records, with the `lock`, `counter` and `code` of each.
 
-    They stay in the queue. Raises StorageError.
+    The province refuses a disputed record, but our own check finds it good. The record stays in the queue. Raises
+    StorageError.
     """
     with database.errors():
         rows = connection.execute(

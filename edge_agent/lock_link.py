@@ -48,7 +48,7 @@ class LockLink:
     `on_hello(hello)` is awaited for each HELLO; no record comes before the first HELLO. `on_record(record)` is awaited
     for each record, in order. It must not return before the record is stored durably, because the lock may send more
     when it returns. `next_counter(hello)` returns the first counter that is not stored. An exception from one of these
-    functions ends the connection, and the link connects again later. An exception that is no MooringError is noted in
+    functions ends the connection, and the link connects again later. An exception that is no MooringError is counted in
     `faults`. `gate` limits how many links connect at the same time.
     """
 
@@ -69,7 +69,7 @@ class LockLink:
             raise ValueError(f"credit is 1 to {link.CREDIT_LIMIT}")
         self.address = address
         self.last_error: MooringError | None = None
-        """Why the last connection ended or could not be made; None while connected."""
+        """The error that ended or prevented the last connection; None while connected."""
         self._on_hello, self._on_record, self._next_counter = on_hello, on_record, next_counter
         self._credentials = credentials
         self._credit = credit

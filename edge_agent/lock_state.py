@@ -53,7 +53,7 @@ class LinkFactory(Protocol):
 class LockState:
     """A lock at one address: the link to the lock, and the lock's last HELLO.
 
-    `make_link(on_hello)` makes the link. `on_hello(lock, hello)` judges each HELLO before the HELLO is kept. An
+    `make_link(on_hello)` makes the link. `on_hello(lock, hello)` checks each HELLO before the HELLO is kept. An
     exception from it ends the connection. `lock_id` is given if a lock has proven itself at this address before.
     """
 

@@ -328,7 +328,7 @@ class Outbox:
         self._room.add(key[0] if authentic else None, kept)
 
     def dispute(self, key: Key, code: str) -> bool:
-        """Note that the province refuses a good record. The record stays queued. Return False if noted before."""
+        """Mark a good record as refused by the province. It stays queued. Return False if it was marked before."""
         with database.transaction(self._db):
             done = self._db.execute(
                 "UPDATE records SET disputed = ? WHERE lock_id = ? AND counter = ? AND disputed IS NOT ?",

@@ -37,7 +37,10 @@ from protocol.errors import MooringError, TransportError
 PROOF_SECONDS: Final = 20.0
 """Time limit for a stranger to connect and to prove itself. A lock that advertises needs a few seconds."""
 LOOK_SECONDS: Final = 5.0
-"""Maximum time between two checks for a stranger to try. When a lock loses its connection, strangers may be tried."""
+"""Maximum time between two searches for a stranger's address to try.
+
+When a lock loses its connection, strangers may be tried.
+"""
 
 Search = Callable[[float], Awaitable[list[tuple[str, bytes]]]]
 
@@ -148,7 +151,10 @@ class Roster:
         return not any(lock.lock_id == lock_id and lock.connected for lock in self.locks.values())
 
     async def _try_strangers(self, newcomers: bool) -> None:
-        """Try strangers, one after another. Two of these tasks run at a time. Links to proven addresses do not wait."""
+        """Try strangers' addresses, one after another.
+
+        Two of these tasks run at a time. Links to proven addresses do not wait.
+        """
         while True:
             address = self._sightings.next(self._is_wanted, newcomers)
             if address is None:

@@ -118,7 +118,7 @@ class Sightings:
         return max(min([most, *dues]), 0.001)
 
     def failed(self, address: str) -> None:
-        """Note that the address did not prove itself, and end its turn."""
+        """End the turn of an address that did not prove itself."""
         known = self._seen.get(address)
         if known is not None:
             now = self._clock()

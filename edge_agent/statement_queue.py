@@ -1,9 +1,9 @@
-"""The queue of statements that province and platform sent for locks. Each is kept until its lock has sent a RESULT.
+"""The queue of statements that province and platform sent for locks.
 
-Lock, kind and name give a statement its place, and only a newer statement replaces it there. Each kind of each lock has
-a fixed number of places. So a flood of statements of one kind cannot take the places of another kind. Answers about the
-time are not queued on disk. Such an answer is good for one nonce only. After a restart of the agent, the lock's next
-HELLO asks for the time again.
+A statement is kept until its lock has sent a RESULT. Its place in the queue is fixed by its lock, kind and name. Only a
+newer statement with the same place replaces it. Each kind of each lock has a fixed number of places. So a flood of
+statements of one kind cannot take the places of another kind. Answers about the time are not queued on disk. Such an
+answer is good for one nonce only. After a restart of the agent, the lock's next HELLO asks for the time again.
 """
 
 import sqlite3
@@ -131,7 +131,10 @@ class StatementQueue:
     # --- what the placement says -------------------------------------------------------------------------------------
 
     def learn(self, lock_id: bytes, lock_statement: LockStatement) -> None:
-        """Note what a placement says. Do not queue it, because the lock already holds it. Raises StorageError."""
+        """Store the content of a placement.
+
+        Do not queue the placement, because the lock already holds it. Raises StorageError.
+        """
         with database.transaction(self._db):
             self._learn(lock_id, lock_statement.placement)
 

@@ -39,7 +39,10 @@ def only_one(state_dir: Path) -> Iterator[None]:
 
 
 def is_running(state_dir: Path) -> bool:
-    """Return True if an agent runs on the state directory. Raises StorageError `outbox.access` without permission."""
+    """Return True if an agent runs on the state directory.
+
+    Raises StorageError `outbox.access` if this user may not look.
+    """
     try:
         handle = os.open(state_dir / _LOCK, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:

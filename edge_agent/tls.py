@@ -7,10 +7,10 @@ from protocol.errors import ConfigError
 
 
 def context(ca: str, cert: str, key: str) -> ssl.SSLContext:
-    """Make a client's TLS context that trusts the authorities in the file `ca`. If `cert` is set, it shows `cert`.
+    """Make a client's TLS context that trusts the authorities in the file `ca`.
 
-    The agent makes a context for each connection. So the next connection uses a renewed certificate. Raises ConfigError
-    `config.file`.
+    If `cert` is set, the context shows this certificate to the broker. The agent makes a context for each connection.
+    So the next connection uses a renewed certificate. Raises ConfigError `config.file`.
     """
     for setting, path in (("mqtt.ca", ca), ("mqtt.cert", cert), ("mqtt.key", key)):
         if path:

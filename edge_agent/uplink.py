@@ -94,7 +94,7 @@ class Uplink:
 
     - FormatError: the message is logged, acknowledged and skipped. It would be wrong next time too.
     - Any other MooringError: the message stays unacknowledged, and the connection ends.
-    - Any other exception: it is noted in `faults`, and the message is skipped. It must not stop the next messages.
+    - Any other exception: it is counted in `faults`, and the message is skipped. It must not stop the next messages.
 
     `on_online()` is called when the connection is up, `on_offline()` when it has ended.
     """
@@ -147,7 +147,7 @@ class Uplink:
         return True
 
     def _settle(self, keys: Iterable[Key]) -> None:
-        """Note that these records have left the outbox."""
+        """Treat these records as settled, because they have left the outbox."""
         gone = set(keys)
         for lane in self._lanes:
             for batch in lane.under_way:
@@ -288,7 +288,7 @@ class Uplink:
             self._repeat_at = now + self._patience
 
     def _province_speaks(self, of: set[bytes]) -> None:
-        """Note that records of these locks were settled. These locks are not silent any more."""
+        """Treat these locks as answered and no longer silent, because records of theirs were settled."""
         now = _now()
         if self._silent & of:
             self._silent -= of
