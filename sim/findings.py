@@ -31,7 +31,7 @@ class Findings:
         return ticks / 1000 + min(at - on_the_lock / 1000 for at, on_the_lock in came)
 
     def defects(self) -> list[str]:
-        """For each tap that ended by a defect of the firmware or for lack of memory, the error's type or its code."""
+        """Type or code of the error, for each tap that ended by a defect of the firmware or for lack of memory."""
         ends = [line.facts for line in self.lock.console if line.event in ("tap.failed", "tap.refused")]
         return [facts["error"] for facts in ends if "error" in facts] + [
             facts["code"] for facts in ends if facts.get("code", "").endswith(".memory")
@@ -60,7 +60,7 @@ class Findings:
         return sum(1 for item in self.records() if item.kind in OPENINGS and item.counter <= through)
 
     def receipted_through(self) -> int:
-        """Highest counter, of a record of any kind, for which the lock holds a receipt."""
+        """Highest counter that a receipt at the lock covers. Records of all kinds count."""
         lines = [line for line in self.lock.console if line.event in ("journal.receipted", "lock.ready")]
         return max((int(line.facts.get("through", line.facts.get("receipted", 0))) for line in lines), default=0)
 
@@ -80,5 +80,5 @@ class Findings:
         return self.receipted_through() >= self.next_counter() - 1
 
     def unbroken(self) -> bool:
-        """Does the province hold every counter from 1 to the last one that the lock has used, each exactly once?"""
+        """Does the province hold every counter from 1 to the lock's last counter, each exactly once?"""
         return [item.counter for item in self.records()] == list(range(1, self.next_counter()))

@@ -93,9 +93,9 @@ class Plan:
 class Site:
     """A running site. `build` makes it.
 
-    `commits` has an entry for each message that the province has processed: the time in monotonic seconds, and for
-    each lock the counter up to which the province then had the lock's records. `secret_digits` and `secret_keys` are
-    PINs and stay keys for which `exposed` has to search too.
+    `commits` has an entry for each message that the province has processed. The entry has the time in monotonic
+    seconds. For each lock it also has the counter up to which the province then had the lock's records. `secret_digits`
+    and `secret_keys` are PINs and stay keys for which `exposed` has to search too.
     """
 
     folder: Path
@@ -190,9 +190,9 @@ class Site:
         return Search((text for person in self.people for text in person.secrets()), owned, self.secret_digits)
 
     def exposed(self) -> list[str]:
-        """Return the files of locks and edge agents, the logs and the MQTT topics in which the search finds such data.
+        """Return the places in which the search finds such data: files of locks and edge agents, logs, and MQTT topics.
 
-        Every scenario promises that there are none.
+        Every scenario promises that there is no such place.
         """
         search = self.search()
         heard = {m.topic for m in self.wiretap.heard if search.hits(m.payload) or search.hits(m.topic.encode())}

@@ -21,7 +21,10 @@ class Operations:
 
     @property
     def total(self) -> int:
-        """Number of programs and erases. To cut the power in a repeated run, MOORING_POWER_CUT must not be higher."""
+        """Number of programs and erases.
+
+        A higher MOORING_POWER_CUT would not cut the power if the run were repeated.
+        """
         return self.programs + self.erases
 
 

@@ -92,7 +92,7 @@ class Chip:
     # --- the line ----------------------------------------------------------------------------------------------------
 
     def take(self, data: bytes, baudrate: int | None = None) -> None:
-        """Take bytes from the host. Bytes at a `baudrate` that is not the chip's are noise."""
+        """Take bytes from the host. If `baudrate` is not the chip's baud rate, the bytes are noise."""
         if self.deaf:
             self._perhaps_wake(data)
         if self.deaf or baudrate not in (None, self.baudrate):

@@ -165,7 +165,7 @@ class Transaction:
         return self._on_message(message)
 
     def unmet(self, why: str) -> None:
-        """Note that the BLE connection to the reader failed."""
+        """Record in the outcome that the BLE connection to the reader failed."""
         self._note("unmet", why=why)
         self._outcome = replace(self._outcome, result="unmet", carrier="ble")
 

@@ -277,8 +277,8 @@ class Registry:
         """Return one receipt for each break of the lock's chain among `counters`, and then its latest receipt.
 
         An edge may have records from before and after a break. The head after the break does not prove that the
-        records before the break were committed. With this head alone, the edge would keep those for ever. So each side
-        of the break gets a receipt with its own head.
+        records before the break were committed. With this head alone, the edge would keep those records for ever. So
+        each side of the break gets a receipt with its own head.
         """
         reached = self.store.advance(lock_id)
         if reached is None:

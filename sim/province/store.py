@@ -190,7 +190,7 @@ class Store:
         return Lock(*rows[0]) if rows else None
 
     def heard(self, lock_id: bytes, edge: str) -> None:
-        """Note the edge that serves a lock now."""
+        """Store the name of the edge that serves a lock now."""
         self._write("UPDATE locks SET edge=? WHERE lock_id=? AND edge IS NOT ?", edge, lock_id, edge)
 
     def put_statement(self, kind: str, name: str, serial: int, statement: bytes) -> None:
@@ -271,7 +271,7 @@ class Store:
         return through or None
 
     def chain_ends(self, lock_id: bytes, first: int, last: int) -> list[int]:
-        """Return, in order, the counters from `first` to `last` after which the lock's chain is or may be broken."""
+        """Return, in order, the counters from `first` to `last` after which the lock's chain may be broken."""
         rows = self._rows(
             "SELECT counter FROM records WHERE lock_id=? AND verdict='record.chain' AND counter BETWEEN ? AND ?",
             *(lock_id, first, last + 1),
@@ -281,7 +281,10 @@ class Store:
         return sorted(end for end in ends if first <= end <= last)
 
     def quarantine(self, item: record.Record, code: str, now: int) -> None:
-        """Keep a refused record, unless there are QUARANTINE_ROWS with its code. Only count a record kept already."""
+        """Keep a refused record, unless QUARANTINE_ROWS records with its code are kept already.
+
+        If this record is kept already, only count it.
+        """
         self._write(
             "INSERT INTO quarantine (lock_id, counter, payload_hash, code, record, first_seen) SELECT ?,?,?,?,?,? "
             "WHERE (SELECT COUNT(*) FROM quarantine WHERE code=?) < ? "
@@ -339,7 +342,7 @@ class Store:
         return rows[0][0] if rows else None
 
     def refusals_about(self, now: int, seconds: int, code: str, lock_id: bytes) -> tuple[int, int]:
-        """Return the numbers of refusals of that code signed within `seconds` of `now`: for this lock, and for all."""
+        """Count the refusals with that code signed within `seconds` of `now`. Return (for this lock, for all locks)."""
         # Refusals far after `now` do not count. Otherwise a clock that was set back would stop signing for a long time.
         rows = self._rows(
             "SELECT COUNT(*) FILTER (WHERE lock_id=?), COUNT(*) FROM refusals WHERE code=? AND time>? AND time<?",

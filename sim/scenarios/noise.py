@@ -130,7 +130,7 @@ class Crew:
                 await _attempt(noisy, tally)
         for visitor in (self.guests[0], self.over_ble):
             clean = partial(self._try, visitor, tally)
-            if not await clean():  # the first clean tap after the noise may fail, but not the second too
+            if not await clean():  # only the first clean tap after the noise may fail
                 tally.wedged += not await clean()
         return tally
 

@@ -78,7 +78,7 @@ async def _power_cut_everywhere(script: Script) -> None:
         await edge.stop()
         await edge.start()
         before = door.findings.openings()
-        # Clean and torn cuts alternate. With the next seed, each operation has the other mode.
+        # Clean and torn cuts alternate. With the next seed, each operation is cut in the other mode.
         mode = ":torn" if (cuts + script.seed) % 2 else ""
         through = await _live_until(door, guest, f"{cuts + 1}{mode}")
         cuts += not through

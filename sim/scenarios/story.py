@@ -43,7 +43,7 @@ class Script:
         return self.site.edges[0]
 
     def promise(self, claim: str, held: bool) -> None:
-        """Note a claim, and whether the claim holds now."""
+        """Record a claim, and whether the claim holds now."""
         self.promises.append(Promise(claim, held))
         self.site.on_step(("✓ " if held else "✗ ") + claim)
 

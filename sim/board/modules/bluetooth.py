@@ -205,7 +205,7 @@ class BLE:
             try:
                 self._handler(event, data)
             except Exception as error:  # noqa: BLE001  any error of the handler is treated alike
-                # As `invoke_irq_handler_run_protected` of extmod/modbluetooth.c does: remove the handler.
+                # Remove a handler that raises, like `invoke_irq_handler_run_protected` in extmod/modbluetooth.c.
                 print("Unhandled exception in IRQ callback handler:", repr(error))
                 self._handler = None
 
