@@ -1,4 +1,4 @@
-"""Shared settings of all tests: how hard property tests try, and which programs this run found to test with."""
+"""Shared settings of all tests: the effort of property tests, and the programs that this run found to test with."""
 
 import gc
 import os
@@ -27,6 +27,6 @@ def pytest_report_header() -> list[str]:
 
 
 def pytest_collection_finish() -> None:
-    """The lock's software collects garbage at each tap, and would look through everything imported for it each time."""
+    """Exempt all imports from garbage collection, because the lock's software collects garbage at each tap."""
     gc.collect()
     gc.freeze()

@@ -50,7 +50,7 @@ class Measured:
     apdu_bytes: int
 
     def on_air(self, rate: int) -> float:
-        """Return the milliseconds on the air only: all bits, and the prescribed pauses between frames."""
+        """Return the milliseconds that all bits and the prescribed pauses between frames take on the air."""
         size = (self.out + self.back) / self.frames
         return (
             1000
@@ -202,7 +202,7 @@ class OnBle:
 
 _FLOOR = {"central": 8, "peripheral": 7}
 """Minimum number of requests, by the phone's mode. The requests are: MTU, service, characteristics, one descriptor for
-each of the two characteristics that notify, two subscriptions, and, if the phone is the client, Ident."""
+each of the two characteristics that notify, two subscriptions, and also Ident if the phone is the client."""
 
 
 async def _on_ble(world: BleWorld, mode: Mode, mtu: int) -> OnBle:

@@ -28,7 +28,7 @@ def test_the_cost_of_coming_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     rows = []
 
     def visit(name: str, come: Any, idle: int, by_phone: bool = True) -> None:
-        doorway.run(3600)  # if an entry followed sooner, it would be counted instead of recorded
+        doorway.run(3600)  # an entry within the hour would be counted instead of recorded
         doorway.lock.commitment_keys.of(doorway.platform.public)  # once after each boot
         counting.calls.clear()
         come()
@@ -37,8 +37,8 @@ def test_the_cost_of_coming_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         whole = multiplications(counting.calls)
         rows.append((name, commands, counting.calls["verify"], whole, whole - idle))
 
-    # `idle` is the number of multiplications done while the door is idle: a key and an ECDH to encapsulate the record,
-    # and in a session with a document, the key of the session.
+    # `idle` is the number of multiplications done while the door is idle. They are for a key and an ECDH that
+    # encapsulate the record, and for the key of the session if a document is shown.
     visit("check-in", lambda: doorway.tap(guest.phone), 3)
     doorway.reboot()
     visit("ID, after a power cut", lambda: doorway.tap(guest.plain_phone), 3)

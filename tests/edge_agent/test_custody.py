@@ -82,7 +82,7 @@ class Story:
         self.down.on_receipts(uplink.Receipts([signed]))
 
     def kept(self) -> dict[bytes, str]:
-        """For the payload hash of each record, its place: "queue", or the code with which it was set aside."""
+        """Place of each record by its payload hash: "queue", or the code with which the record was set aside."""
         queued = {record.parse(row.record).payload_hash: "queue" for row in self.outbox.batch(0, 10**9, 100)}
         rows = self.outbox._db.execute("SELECT payload_hash, code FROM quarantine").fetchall()
         assert not queued.keys() & {row[0] for row in rows}
@@ -100,7 +100,7 @@ def test_no_record_leaves_the_queue_but_by_the_provinces_word_and_none_the_disk_
         kept = edge.kept()
         for payload_hash, number in edge.stored.items():
             assert payload_hash in kept or number <= edge.receipted
-            # A record is set aside if two records have one counter: the edge saw both, or the province said so.
+            # A record is set aside if the edge saw another record with the same counter, or the province said so.
             place = kept.get(payload_hash, "queue")
             assert place in ("queue", "outbox.conflict") or (place == EQUIVOCATION and payload_hash in edge.refused)
     edge.outbox.close()

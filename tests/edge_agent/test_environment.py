@@ -1,4 +1,4 @@
-"""A command in a Python without its packages says what to run, and shows no traceback."""
+"""A command that lacks its Python packages says what to run to install them, and shows no traceback."""
 
 import subprocess
 import sys

@@ -106,7 +106,7 @@ def test_no_message_of_a_broker_costs_more_than_two_megabytes(
 
     broker = HostileBroker(measured, honest)
     attacked(tmp_path, broker, after)
-    # The edge takes as many messages within the limits as it announced, and takes each of them once.
+    # The edge takes no more messages at a time than it announced, and takes each message once.
     several = 20 * 131_000 if attack is _flood else 0
     assert peaks[0] < MOST_BYTES + several
 

@@ -1,4 +1,5 @@
-"""Refusals at the edge. Each row of the table in docs/formats.md has a test. Others show what a refusal cannot do."""
+"""Refusals at the edge. Each row of the table in docs/formats.md has a test. Other tests show what a refusal cannot
+do."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress

@@ -186,7 +186,7 @@ def test_a_lock_without_answers_takes_no_place_from_another_however_much_it_hold
 
 
 class _SendTimes(logging.Handler):
-    """Log handler that notes, in the loop's time, when the uplink sent a batch."""
+    """Log handler that keeps the loop's time of each batch that the uplink sent."""
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)

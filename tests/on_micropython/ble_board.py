@@ -1,4 +1,4 @@
-"""Run by MicroPython in the BLE tests: the real reader and radio, and instead of the link a class that echoes messages.
+"""Run by MicroPython in the BLE tests: the real reader and radio, and a class that echoes messages as the link.
 
 It serves taps for ever and prints a line of JSON for each tap. `MOORING_TEST_READER` names a file with the reader's key
 and certificate chain, and with the items to ask for.

@@ -34,7 +34,7 @@ FULL = 20
 
 
 class Claim:
-    """A guest's claim to be somebody. The recorder needs only its method."""
+    """A guest's claim to be somebody. The recorder needs only the claim's method."""
 
     method = "mdoc"
 
@@ -67,8 +67,8 @@ class Story:
         self.before = bytes(self.state.content), bytes(self.journal.content)
 
     def tell(self, length: int) -> None:
-        """Play `length` hours with guests, a courier, events and quiet times. The log has only flash operations of this
-        method."""
+        """Play `length` hours with guests, a courier, events and quiet times. The log has no flash operations except
+        those of this method."""
         self.lock.recorder.event(BOOT, "power-on")
         self.say("event", None)
         self.tell_time()
@@ -118,7 +118,7 @@ class Story:
         self.kept: dict[int, tuple[bytes, bytes]] = {}
 
     def say(self, what: str, value: "Any") -> None:
-        """Note that the lock has acknowledged `what` with `value`."""
+        """Add to `said` that the lock has acknowledged `what` with `value`."""
         self.said.append((len(self.log), what, value))
 
     def take(self, kind: str, body: "dict[Any, Any]", signer: "tuple[bytes, bytes]") -> None:

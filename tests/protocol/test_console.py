@@ -36,7 +36,7 @@ def found(stream: bytes, limit: int = DOWN_LIMIT) -> list[bytes]:
 
 
 def line(message: bytes) -> bytes:
-    """Return the console line for any bytes as a message, without the line's mark and end."""
+    """Return the console line whose message is any bytes. The line's mark and end are left out."""
     content = len(message).to_bytes(2, "big") + message
     return b64encode(content + crc32(content).to_bytes(4, "big"))
 

@@ -21,7 +21,7 @@ STEM = "99010120150601001"
 CHILD = {"birth_date": "2015-06-01", "id_number": STEM + check_digit(STEM)}
 
 BIRTHDAYS = [
-    # Birth date, and the first second of age eighteen. That is at noon UTC, when the birthday begins at UTC-12.
+    # Birth date, and the first second of age eighteen. This second is at noon UTC, when the birthday begins at UTC-12.
     ("2008-11-23", "2026-11-23T12:00:00Z"),
     ("2008-02-29", "2026-03-01T12:00:00Z"),
     ("2008-12-31", "2026-12-31T12:00:00Z"),

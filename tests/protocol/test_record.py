@@ -285,7 +285,7 @@ def test_a_body_that_is_not_padded_or_padded_with_something_is_rejected() -> Non
 
 
 def length(body: dict[Any, Any]) -> int:
-    """Return the length of a record with that body. Its place in the chain is always the same."""
+    """Return the length of a record with this body. The place of the record in the chain is always the same."""
     return len(CHAIN.sign(CHAIN.payload(body, 2, FIRST.payload_hash)))
 
 

@@ -49,7 +49,7 @@ class Board:
         self.history.append(BoardEvent(0, 0, facts, self.boots, self.number))
 
     def flashed(self) -> None:
-        """Note the flash operations since the last call, in pieces like those that the stand-in reports."""
+        """Report the flash operations since the last call, in pieces like those of the stand-in."""
         done = self.flash.log or []
         self.flash.log = []
         for _, offset, data in done:

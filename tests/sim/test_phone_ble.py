@@ -1,4 +1,4 @@
-"""The phone's Bluetooth during failures. It reports each failure, and nobody waits for it in vain."""
+"""The phone's Bluetooth during failures. The phone reports each failure, and nobody waits for the phone in vain."""
 
 import asyncio
 import os

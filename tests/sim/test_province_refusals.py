@@ -1,4 +1,5 @@
-"""Signed refusals of the province. Each is signed once and then sent again, and junk cannot cause many signatures."""
+"""Signed refusals of the province. Each refusal is signed only once, even if it is sent again. Junk cannot cause many
+signatures."""
 
 import os
 from collections.abc import Iterator

@@ -84,7 +84,8 @@ class Edge:
         return counters
 
     async def hears_nothing(self) -> bool:
-        """Ask the lock a question. Return whether its answer comes first, so that nothing else was on its way."""
+        """Send the lock a statement. Return whether its answer is the next message, so no other message was on the
+        way."""
         await self.say(link.deliver(b"marker"))
         return (await self.hear())[0] == link.RESULT
 

@@ -1,4 +1,4 @@
-"""A province that only counts, for tests that no record is lost or committed twice.
+"""A province that only counts, for tests which check that no record is lost or committed twice.
 
 It is a real MQTT client on the shared subscription. It commits records by key and gives receipts. Unlike
 `sim.province`, it opens no records and knows no profiles.

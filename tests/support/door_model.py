@@ -175,7 +175,7 @@ class Model:
         return opening
 
     def opened(self, opening: Opening, earliest: int) -> None:
-        """Note that the door has opened as expected."""
+        """Update the model after the door has opened as expected."""
         stay, name = opening.stay, opening.name
         stay.openings += 1
         if opening.check_in:

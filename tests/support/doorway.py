@@ -1,4 +1,4 @@
-"""A whole door on CPython, with the lock's real memory and rules. Phones are simulated, and outputs note their use."""
+"""A whole door on CPython, with the lock's real memory and rules. Phones are simulated, and outputs list their use."""
 
 import asyncio
 import random

@@ -41,7 +41,8 @@ time.sleep(600)
 
 
 def board(folder: Path, made: software.Stage, fittings: bytes | None = None, placed: bool = True) -> Path:
-    """Make the folder of a `PtyBoard` with the software `made`, and return it. The lock is enrolled with PROVINCE.
+    """Make the folder of a `PtyBoard` with the software `made`, and return the folder. The lock is enrolled with
+    PROVINCE.
 
     The lock has a button, unless `fittings` say something else.
     """

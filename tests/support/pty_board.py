@@ -79,7 +79,7 @@ def _run(path):
         micropython.kbd_intr(-1)
 _run("/boot.py")
 """
-"""Does at a start what the port's main.c and `_boot.py` do. If boot.py raises, only a prompt follows."""
+"""Does the work of the port's main.c and `_boot.py` at a start. If boot.py raises, only a prompt follows."""
 
 _RUN_MAIN = """
 _run("/main.py")
@@ -313,8 +313,9 @@ class PtyBoard:
         """Give `data` to the interpreter if it is at its prompt or runs a lock that listens. Return the rest.
 
         Ctrl-C interrupts a running program, as on the chip. But here the signal can arrive at any moment, even during
-        work on the heap. So a program first gets some time to end by itself. Input after Ctrl-C waits, because here the
-        prompt discards earlier input when it appears. The prompt of the chip does not discard any input.
+        work on the heap. So a program first gets some time to end by itself. Input that follows a Ctrl-C is held back
+        until the prompt has appeared, because the prompt here discards all earlier input. The prompt of the chip does
+        not discard any input.
         """
         if not termios.tcgetattr(self._chip)[3] & termios.ISIG:
             self._interrupt_at = 0.0
@@ -352,7 +353,7 @@ class PtyBoard:
             os.close(line)
 
     def _is_interruptible(self) -> bool:
-        """Return whether Ctrl-C would stop the running program, so whether the interpreter catches SIGINT.
+        """Return whether the interpreter catches SIGINT, and Ctrl-C would therefore stop the running program.
 
         Only Linux can tell this. Other systems always give True.
         """

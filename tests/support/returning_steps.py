@@ -46,7 +46,8 @@ class ReturningSteps:
         return self.fresh
 
     def checked_in(self, opening: Opening) -> None:
-        """Note that somebody has checked in by the last presentation. From now on, its stay key must open the door."""
+        """Keep the stay key of the last presentation, by which somebody has checked in. This key must open the door
+        from now on."""
         self.keys[(opening.stay.booking.grant_id, opening.name)] = self.fresh
 
     def _may_return(self, grant_id: bytes, name: str) -> Stay | None:

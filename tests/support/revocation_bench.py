@@ -56,7 +56,8 @@ class Document:
 
 
 class Bench:
-    """The trusted statements of a lock. Each method that delivers returns the code of the refusal, or None."""
+    """The trusted statements of a lock. The methods that deliver a statement return the code of the refusal, or
+    None."""
 
     def __init__(self, folder: Path) -> None:
         self.store = Store(str(folder))

@@ -47,7 +47,7 @@ def copy(board: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def lock(copy: Path) -> Iterator[PtyBoard]:
-    """Yield a lock in service that has already seen its button open."""
+    """Yield a lock in service whose button is released."""
     with PtyBoard(copy, extra=QUICK) as one:
         one.wire(pins.BUTTON, OPEN)
         one.wait_for(READY)
@@ -62,7 +62,8 @@ def ask(capsys: Capture, one: PtyBoard, *arguments: str) -> tuple[int, Any]:
 
 
 def button(capsys: Capture, one: PtyBoard, level: int) -> None:
-    """Hold or release the button, and wait until the lock has noticed. It is always released before it is held."""
+    """Hold or release the button, and wait until the lock reports this. Before a hold, the button is always
+    released."""
     if level == HELD:
         button(capsys, one, OPEN)
     one.wire(pins.BUTTON, level)

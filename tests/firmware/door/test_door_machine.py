@@ -27,7 +27,7 @@ CODES = {"revoked": "door.revoked", "suspended": "door.suspended", "unknown": "c
 def guests(names: list[str], tie: int) -> list[Guest]:
     """Return the guests of a booking. The platform knows more about some guests than about others.
 
-    A minor is tied to the guest at place `tie`, unless no guest is at this place or the minor is.
+    A minor is tied to the guest at place `tie`, unless this place has no guest or is the place of the minor.
     """
     listed = []
     for place, name in enumerate(names, 1):

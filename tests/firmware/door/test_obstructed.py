@@ -37,7 +37,7 @@ def bank_card(uid: bytes = b"\xc0ard") -> Card:
 
 
 async def is_read(reader: Pn532Reader, board: VirtualPn532, uid: bytes = b"\x08ann") -> bool:
-    """Bring a phone to the reader, and take it away again. Return whether the phone was served."""
+    """Bring a phone to the reader, and take the phone away again. Return whether the phone was served."""
     phone = Card(uid, PHONE)
     board.antenna.bring(phone)
     card = await asyncio.wait_for(reader.wait_for_card(), 2)

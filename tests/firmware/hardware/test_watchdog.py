@@ -1,4 +1,4 @@
-"""Only firmware that works feeds the watchdog. The tests use the real interpreter."""
+"""The firmware feeds the watchdog only while all its tasks work. The tests use the real interpreter."""
 
 from typing import Any
 

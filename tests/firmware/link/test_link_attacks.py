@@ -1,4 +1,5 @@
-"""Attacks on the lock's end of the link: without a pass, with a wrong pass, or from the middle. On both runtimes."""
+"""Attacks on the lock's end of the link, without a pass, with a wrong pass, or by somebody between edge and lock. On
+both runtimes."""
 
 import asyncio
 import hashlib

@@ -29,7 +29,7 @@ def run(story: Callable[[BleWorld], Awaitable[None]], **settings: Any) -> None:
 
 
 async def engaged(world: BleWorld, phone: Phone) -> Transaction:
-    """Hold the phone to the reader, and take it away. Its Bluetooth has done nothing yet."""
+    """Hold the phone to the reader, and take the phone away. The phone's Bluetooth has done nothing yet."""
     transaction = phone.touch()
     await world.reader.present(b"\x08\x00\x00\x01")
     while (command := await world.reader.command()) is not None:

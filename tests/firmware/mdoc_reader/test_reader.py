@@ -222,7 +222,8 @@ def test_a_phone_taken_away_right_after_its_answer_has_presented() -> None:
 
 
 def substitute(phone: Phone, ins: int, answer: Callable[[bytes, bytes], bytes]) -> MooringError:
-    """Read `phone`, and return the error. `answer(command, response)` replaces responses to commands with `ins`."""
+    """Read `phone`, and return the error. `answer(command, response)` replaces responses to commands whose INS is
+    `ins`."""
     transaction = phone.touch()
 
     def process(command: bytes) -> bytes:

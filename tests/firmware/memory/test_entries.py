@@ -149,7 +149,7 @@ def test_a_power_cut_at_any_operation_loses_no_entry_and_doubles_none(
     before = bytes(bench.flash.content)
 
     def happen() -> None:
-        for number in range(70):  # more entries than a sector of the tally has slots
+        for number in range(70):  # more entries than the number of slots in a sector of the tally
             bench.enter(number % 2 + 1)
             done.append(number)
             bench.elapse(0.5)

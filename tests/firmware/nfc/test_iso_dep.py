@@ -62,7 +62,7 @@ FINE, LOST_OUT, LOST_BACK, DAMAGED = range(4)
 
 
 def converse(reader: IsoDep, card: Picc, command: bytes, fates: list[int]) -> tuple[bytes, int]:
-    """Send `command`. Return the response and the number of blocks sent. Each block meets the next of `fates`."""
+    """Send `command`. Return the response and the number of blocks sent. `fates` says what happens to each block."""
     block: bytes | None = reader.start(command)
     blocks = 0
     while block is not None:
@@ -93,7 +93,7 @@ def test_over_a_lossy_channel_each_command_arrives_exactly_once_or_the_card_is_g
             done.append(command)
     except TransportError as error:
         assert error.code == "nfc.gone"
-    # The last command may have arrived although the reader does not know it. None arrived twice or in part.
+    # The last command may have arrived although the reader does not know this. No command arrived twice or in part.
     assert card.taken in (commands[: len(done)], commands[: len(done) + 1])
     assert len(done) == len(commands) or troubled
 

@@ -25,7 +25,7 @@ def over_ble(phone: Phone, radio: Any = None) -> Phone:
 
 
 async def engage(phone: Phone, board: VirtualPn532, uid: bytes = b"\x08\x00\x00\x01") -> BleJob:
-    """Hold the phone to the reader, and take it away. Its Bluetooth does nothing."""
+    """Hold the phone to the reader, and take the phone away. The phone's Bluetooth does nothing."""
     transaction = phone.touch()
     await board.present(uid)
     while (command := await board.command()) is not None:

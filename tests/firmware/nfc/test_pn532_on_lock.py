@@ -81,7 +81,7 @@ def read_on_lock(
 ) -> tuple[dict[str, Any], list[TapOutcome]]:
     """Let `phones` tap one after the other. Return the lock's results and the phones' results.
 
-    For `away` ms, the event loop is busy elsewhere between any two steps. If `away` is given, the first phone gets only
+    Between any two steps, the event loop is busy elsewhere for `away` ms. If `away` is given, the first phone gets only
     one command.
     """
     listening = threading.Event()
