@@ -1,7 +1,7 @@
 """The agent: links to locks, outbox and uplink wired together in one event loop.
 
 Up: the agent stores a lock's record in the outbox and sends it to the province in a batch. Down: when a receipt comes,
-the outbox deletes the records that the receipt covers. The lock gets the receipt too and deletes these records as well.
+the outbox deletes the records that the receipt covers. The lock gets the receipt too, and deletes these records.
 Any other statement goes to the lock that the statement names. Nothing here opens a record or judges a statement.
 """
 

@@ -32,7 +32,10 @@ from protocol import uplink
 from protocol.errors import FormatError, TransportError
 
 CONNECT_SECONDS: Final = 5.0
-"""Time limit for TCP and TLS, which take two seconds on a mobile uplink. Stopping the agent may wait this long."""
+"""Time limit for TCP and TLS, which take two seconds on a mobile uplink.
+
+A stop of the agent may have to wait this long.
+"""
 ANSWER_SECONDS: Final = 10.0
 """Time limit for CONNACK and SUBACK. A broker may need seconds when many clients reconnect after its restart."""
 GOODBYE_SECONDS: Final = 2.0

@@ -1,4 +1,4 @@
-"""Key and passes with which this edge agent proves to a lock who it is. The province signs the passes for the key.
+"""Key and passes with which this edge agent proves its identity to a lock. The province signs the passes for the key.
 
 The agent makes the key, and the key never leaves the machine. The passes come over MQTT in one message, or an installer
 copies that message into the state directory. Passes are public and useless without the key. All passes together list

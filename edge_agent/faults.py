@@ -1,9 +1,9 @@
-"""Faults: errors that nobody foresaw. A fault ends one link, connection or message and nothing else. None is hidden.
+"""Faults: errors that nobody foresaw. A fault ends one link, connection or message and nothing else.
 
-A hostile peer, a radio stack or a bug in this agent may cause an exception of any type. The code that serves one peer
-turns the exception into a `FaultError`. Like any MooringError, it ends the link, the connection or the message. The log
-shows the type and the place of the exception, and `status` counts faults by type. The exception's text is left out,
-because it may quote the peer.
+No fault is hidden. A hostile peer, a radio stack or a bug in this agent may cause an exception of any type. The code
+that serves one peer turns the exception into a `FaultError`. Like any MooringError, it ends the link, the connection or
+the message. The log shows the type and the place of the exception, and `status` counts faults by type. The exception's
+text is left out, because it may quote the peer.
 """
 
 import asyncio

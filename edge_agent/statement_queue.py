@@ -83,8 +83,8 @@ class StatementQueue:
     def _make_place(self, lock_id: bytes, lock_statement: LockStatement) -> bool:
         """Return True if a place is free, or can be freed.
 
-        If all places are taken, remove the statement that ends first; if several end then, remove the oldest of them.
-        But if all of them end later than the new statement, remove none and return False.
+        If all places are taken, remove the statement that ends first. If several statements end at that time, remove
+        the oldest of them. But if all statements end later than the new one, remove none and return False.
         """
         if not lock_statement.verified:
             # Keep the statements that came first. Genuine statements and junk look the same now, but genuine statements

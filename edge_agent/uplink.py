@@ -300,7 +300,10 @@ class Uplink:
         self._heard = now
 
     def _next_deadline(self, connection: BrokerConnection) -> float:
-        """Return the seconds until the next deadline of a batch, a PUBACK or a repetition, or PUBACK_SECONDS."""
+        """Return the seconds until the next deadline of a batch, a PUBACK or a repetition.
+
+        Without any deadline, return PUBACK_SECONDS.
+        """
         deadlines = [batch.sent + self._timeout for lane in self._lanes for batch in lane.under_way]
         if connection.waiting_since is not None:
             deadlines.append(connection.waiting_since + PUBACK_SECONDS)

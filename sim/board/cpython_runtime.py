@@ -96,7 +96,7 @@ def install() -> None:
 
 @contextmanager
 def installed() -> Iterator[None]:
-    """As `install`, but only until the `with` block ends."""
+    """Do the same as `install`, but only until the `with` block ends."""
     install()
     try:
         yield

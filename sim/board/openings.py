@@ -34,7 +34,10 @@ class Durable:
 
 @dataclass(frozen=True)
 class Opening:
-    """An opening of the strike. `durable` is the flash operation that recorded it before, or None if none did."""
+    """An opening of the strike.
+
+    `durable` is the earlier flash operation that recorded this opening, or None if no operation did so.
+    """
 
     moved: BoardEvent
     durable: Durable | None

@@ -1,4 +1,4 @@
-"""Starts the lock. This file is short, because it is compiled on the lock's heap. Other files are compiled before."""
+"""Starts the lock. The lock compiles this file on its heap, so it is short. Other files are compiled in advance."""
 
 from sim.board.boot import boot
 

@@ -263,7 +263,7 @@ class Store:
         )
 
     def advance(self, lock_id: bytes) -> int | None:
-        """Raise a lock's `through` to the last counter before a gap. Returns the new `through`, or None for 0."""
+        """Raise a lock's `through` to the last counter before a gap. Returns the new value, or None if it is 0."""
         through: int = self._rows("SELECT through FROM locks WHERE lock_id=?", lock_id)[0][0]
         while self.hash_of(lock_id, through + 1) is not None:
             through += 1
