@@ -129,5 +129,5 @@ class ReturningGuest:
         raise AssertionError
 
     def tie(self, _stay: "Stay", _commitment: bytes) -> "tuple[int, str]":
-        """As Claim, but there is never a tie."""
+        """Return NO_TIE, because nobody checks in with this claim."""
         return NO_TIE

@@ -25,7 +25,7 @@ _TABLE = const(
     "trust-list. refused_stay stale\n"
     "crl. refused_stay stale\n"
     "status-list. refused_stay stale\n"
-    # Refusals because of the phone. The guest should look at it and tap again. No document has been read yet.
+    # Refusals because of the phone. The guest should look at the phone and tap again. No document has been read yet.
     "nfc. refused_phone phone\n"
     "apdu. refused_phone phone\n"
     "ndef. refused_phone phone\n"
