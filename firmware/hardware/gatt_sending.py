@@ -16,7 +16,7 @@ interval, and this pause is shorter than a connection interval."""
 STUCK_MS = 5000
 """If a peer has taken no data for this long, the sending fails."""
 
-_NOT_CONNECTED = 107, 128  # ENOTCONN on Linux, and ENOTCONN in lwIP, whose numbers the ESP32 port uses
+_NOT_CONNECTED = 107, 128  # ENOTCONN on Linux and in lwIP; the ESP32 port uses the numbers of lwIP
 
 
 async def send_message(message: bytes, mtu: int, write: "Callable[[bytes], None]") -> None:

@@ -169,7 +169,8 @@ class Radio:
         self.ble.gatts_notify(connection, handle, data)
 
     def gap_advertise(self, interval_us: "int | None", data: "bytes | None" = None) -> None:
-        """Do as `bluetooth.BLE.gap_advertise`. If a session has the advertising set, do it when the set is returned."""
+        """Do as `bluetooth.BLE.gap_advertise`. If a session is using the advertising set, the call takes effect when
+        the session returns the set."""
         self._advertised = None if interval_us is None else (interval_us, data)
         if not self._quiet:
             self.ble.gap_advertise(interval_us, data)

@@ -86,11 +86,11 @@ class Sensors:
         if self._touched is not None and ticks.age(self._touched) >= EXPLAINED_MS:
             self._touched = None
         if self._open_since is not None and ticks.age(self._open_since) >= self._held_ms:
-            self._open_since = None  # report it once for each time that the door stands open
+            self._open_since = None  # report "held" only once each time the door is opened
             self._event(record.DOOR, "held")
 
     def levels(self) -> "dict[str, bool]":
-        """Return, by the name of each wired input, whether the input is active (not at rest)."""
+        """Return a dict from the name of each wired input to whether the input is active (not at rest)."""
         return {name: switch.active for name, switch in self._switches.items()}
 
     def _tell(self, name: str, active: bool) -> None:
