@@ -37,7 +37,7 @@ class Hsu:
 
     def __init__(self, uart: "Any") -> None:
         self._uart = uart
-        stream: Any = asyncio.StreamReader  # MicroPython's class takes a device, and it can also write
+        stream: Any = asyncio.StreamReader  # MicroPython's StreamReader takes a device and can also write
         self._stream: Any = stream(uart)
         self._held = b""
         self._closed = False

@@ -275,7 +275,7 @@ class Pn532:
         await self._clear_doubt()
         answer = await self._ask(_IN_COMMUNICATE_THRU, block, min(limit_ms, wait_ms + _WAY_MS))
         if answer is None and self._acknowledged:
-            return None  # the chip still waits for the card, because its timer is coarse, and off beyond 3.2 s
+            return None  # the chip still waits for the card; its timer is coarse, and beyond 3.2 s it is off
         status = _DAMAGED if not answer else answer[0] & 0x3F
         if status == _SILENCE:
             return None
@@ -402,7 +402,8 @@ class Pn532:
     async def _certain(self, tries: int = _TRIES) -> None:
         """Abort the current command, and read until no old response can still arrive.
 
-        The line keeps frames in order. So all frames before the echo of a new number are old, and no later frame is.
+        The line keeps frames in order. So all frames before the echo of a new number are old, and no later frame is
+        old.
         """
         self._doubt = True
         for _ in range(tries):
