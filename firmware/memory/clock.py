@@ -104,7 +104,7 @@ class Clock:
         self._advance()
         drift = _drift(self._run)
         floor, ceiling = self._floor_ms, self._ceiling_ms
-        if floor:  # before the first signed time, the uptime tells no time
+        if floor:  # before the first signed time, the uptime alone does not give the time
             floor += max(self._run - drift, 0)
         return floor, None if ceiling is None else ceiling + self._run + drift
 

@@ -280,7 +280,7 @@ class Journal:
         return [used[at][2] for at in range(len(used) - 1) if used[at + 1][1] <= self.through + 1]
 
     def _first_after(self, sequence: int) -> int:
-        """First counter of the sector that follows the sector with the number `sequence`."""
+        """First counter in the sector that follows the sector with sequence number `sequence`."""
         later = [s[:2] for s in self._sectors if s is not None and s[0] > sequence]
         return min(later)[1] if later else self.next_counter
 

@@ -205,7 +205,7 @@ class Recorder:
         Raises no StorageError. An event that cannot be written to flash is logged and lost.
         """
         if what not in record.EVENTS[kind]:
-            raise ValueError("no such event")  # better here than later, when the event is sealed
+            raise ValueError("no such event")  # otherwise the error would come later, when the event is sealed
         now = self._clock.interval()
         line = Line(kind, what, now[0] if earliest is None else earliest, now[1])
         waiting = self._waiting.get(line.key())
