@@ -57,7 +57,7 @@ if TYPE_CHECKING:
             """Return the facts about itself that the lock tells an edge."""
 
         def records_from(self, counter: int) -> "Iterator[tuple[int, bytes]]":
-            """Yield (counter, record) for each record in the journal, from `counter` on."""
+            """From `counter` on, yield (counter, record) for every record without a receipt."""
 
         def deliver(self, data: bytes) -> "tuple[str, str | None]":
             """Take a statement. Return its kind and an error code, which is None if the lock accepts the statement."""
