@@ -110,7 +110,7 @@ class ClientSession(Session):
         except TransportError as error:
             if error.code != "ble.stack":
                 raise
-            # The lock's stack refuses if the phone has already exchanged the MTU. This is no error.
+            # The lock's stack refuses this request if the phone has already exchanged the MTU. This is no error.
         uuid = bluetooth.UUID(ble.uuid_text(self._service))
         await self._step(_SERVICE_DONE, radio.gattc_discover_services, connection, uuid)
         found = self._range

@@ -120,7 +120,7 @@ class Session:
             try:
                 self._say(connection, ble.END)
             except OSError:
-                pass  # the phone also learns it from the disconnection
+                pass  # the phone also learns from the disconnection that the session is over
         self.finish()
 
     def finish(self) -> None:

@@ -91,7 +91,7 @@ class Asking:
             self.mode, self.again = _ONE_BY_ONE, self.again or together
         elif self.mode == _IN_ORDER and reading.lost and done < len(requests):
             self.mode, self.start = _THE_REST, done
-            # The phone was taken away before it could answer, so the first request is asked again.
+            # The phone was taken away before it could answer, so the first request is sent again.
             self.again = not reading.answered and reading.lost in _TAKEN_AWAY
         elif self.mode == _IN_ORDER and reading.lost and together and not reading.answered:
             # The only request asked for several types.
