@@ -24,7 +24,7 @@ _CHAINING = const(0x10)
 
 
 class Response:
-    """A response APDU: `data` and the two status bytes as one number, `status`."""
+    """A response APDU. `status` is the number that its two status bytes form."""
 
     def __init__(self, data: bytes, status: int) -> None:
         self.data = data
@@ -46,7 +46,7 @@ def command(cla: int, ins: int, p1: int, p2: int, data: bytes = b"", le: int = 0
     width = 2 if extended else 1
     if data:
         head.extend(len(data).to_bytes(width, "big"))
-    # Joined once: the data may be long, and the lock's heap is small.
+    # The parts are joined only once per command, because the data may be long and the lock's heap is small.
     return b"".join((head, data, (le & (0xFFFF if extended else 0xFF)).to_bytes(width, "big") if le else b""))
 
 

@@ -167,7 +167,7 @@ def _write(item: "Any", out: "_Pieces | _Comparison") -> None:
 
 def _utf8(text: str) -> bytes:
     for character in text:
-        # For a surrogate, CPython would raise an error that is not ours, and MicroPython would write ill-formed bytes.
+        # CPython would raise its own error for a surrogate, and MicroPython would write ill-formed bytes.
         if 0xD800 <= ord(character) <= 0xDFFF:
             raise FormatError("cbor.utf8", "text holds a surrogate")
     return text.encode()
@@ -177,7 +177,7 @@ _LONG = const(200)
 
 
 class _Pieces:
-    """An output for `_write` that does not copy long parts. Only `joined` copies them, once."""
+    """An output for `_write`. Long parts are copied only once, by `joined`."""
 
     def __init__(self) -> None:
         self._pieces: list[Buffer] = []

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 from protocol import VERSION
 
 DONE, NO, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
-"""Exit codes with one meaning in every command. 130 is 128 plus the number of SIGINT, as in every shell."""
+"""Exit codes that mean the same in every command. 130 is 128 plus the number of SIGINT, as in every shell."""
 
 
 class Parser(argparse.ArgumentParser):

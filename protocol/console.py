@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 DOWN_LIMIT = 1024
-"""Longest message to a lock, in bytes."""
+"""Maximum size of a message to a lock, in bytes."""
 
 _MARK = const(0x7E)
 _END = const(0x0A)
@@ -54,8 +54,8 @@ def encode(message: "list[Any]") -> bytes:
 
 
 def decode(line: bytes) -> "list[Any]":
-    """Return the message in a line that `Assembler` found: three items, of which the first is a number. Raises
-    FormatError `console.frame` for a garbled line, `cbor.*` for malformed CBOR, `console.form` for any other
+    """Return the message in a line that `Assembler` found. A message has three items, and the first item is a number.
+    Raises FormatError `console.frame` for a garbled line, `cbor.*` for malformed CBOR, `console.form` for any other
     content."""
     line = line.rstrip(b"\r")
     try:

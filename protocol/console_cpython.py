@@ -8,7 +8,7 @@ from protocol.console import decode
 from protocol.errors import FormatError
 
 UP_LIMIT = record.MAX_BYTES + 512
-"""Longest message from a lock, in bytes: the longest record and a little more."""
+"""Maximum size of a message from a lock, in bytes. The longest record fits into such a message."""
 
 BUTTONS = ("absent", "stuck", "open", "held")
 """States of the button inside: not fitted; not seen open since the lock started, or held for too long; open; held."""

@@ -195,7 +195,8 @@ def _content(message: Message, payload: "bytes | None", foreign_tag: int) -> byt
 
 
 def same(left: bytes, right: bytes) -> bool:
-    """Are two secrets equal? The time does not depend on where they differ, only on their lengths."""
+    """Are two secrets equal? The computing time depends only on their lengths, and not on the place where they
+    differ."""
     if len(left) != len(right):
         return False
     difference = 0

@@ -88,8 +88,8 @@ class CRL:
     def verify(self, crypto: "Crypto", issuer: "Certificate") -> None:
         """Check that `issuer` issued and signed this list.
 
-        Raises VerificationError `crl.issuer` for another name or key, or for a key that may not sign CRLs;
-        `crl.signature` if the signature is wrong.
+        Raises VerificationError `crl.issuer` if the list names another issuer or another key, or if `issuer` may not
+        sign CRLs; `crl.signature` if the signature is wrong.
         """
         wanted, offered = self._authority_key_identifier, issuer.subject_key_identifier
         named = x509.same_name(self.issuer, issuer.subject)

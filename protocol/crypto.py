@@ -34,11 +34,11 @@ if TYPE_CHECKING:
         def verify(self, curve: str, public: bytes, hash_name: str, message: bytes, signature: bytes) -> bool:
             """Is `signature` good for `message`? ECDSA, or on curve "SM2" the SM2 signature.
 
-            False also for a key that is not a point on the curve, for "SM2" without "SM3", and for "SM3" without
-            "SM2"."""
+            The result is also False if the key is not a point on the curve, and if "SM2" and "SM3" are not used
+            together."""
 
         def prepare(self, curve: str) -> None:
-            """Prepare for verifications on `curve`. Called when nobody waits."""
+            """Prepare for verifications on `curve`. A lock calls this while no guest is waiting."""
 
         def sign(self, private: bytes, message: bytes) -> bytes:
             """ES256: ECDSA on P-256 with SHA-256."""

@@ -23,7 +23,7 @@ def _number(text: str, start: int, length: int) -> int:
         raise _invalid()
     value = 0
     for digit in digits:
-        if not "0" <= digit <= "9":  # Not isdigit(), which accepts the digits of every script.
+        if not "0" <= digit <= "9":  # isdigit() is not used, because it accepts the digits of every script.
             raise _invalid()
         value = value * 10 + ord(digit) - 48
     return value

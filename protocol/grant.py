@@ -3,8 +3,8 @@
 A commitment is an HMAC under a key that only the platform and this one lock can compute (static ECDH between the
 platform's key and the lock's identity key). So nobody else can test a guessed document number against a commitment.
 This holds for couriers, and for anyone who copies a lock's flash but does not have the lock's identity key. They also
-cannot tell how exactly a guest is named, because the naming is inside the HMAC. The ties between children and adults
-are masked under the same key.
+cannot tell which of a guest's data the commitment was made from, because these data are inside the HMAC. The ties
+between children and adults are masked under the same key.
 """
 
 from protocol import cbor, statement
@@ -89,7 +89,8 @@ def commitment_key(crypto: "Crypto", own_private: bytes, other_public: bytes) ->
 
 
 def commitment(crypto: "Crypto", key: bytes, grant_id: bytes, identity: bytes) -> bytes:
-    """Commitment to one of `naming.identities` in one stay, 32 bytes. Each stay gives another commitment."""
+    """Commitment to one of `naming.identities` in one stay, 32 bytes. The same identity has a different commitment in
+    each stay."""
     # CBOR of [grant id, identity], joined by hand, because a lock makes many of them at each tap.
     return crypto.hmac_sha256(key, b"\x82\x50" + grant_id + identity)
 

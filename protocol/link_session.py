@@ -15,9 +15,10 @@ The lock does three point multiplications (ee, es, se). Its ephemeral key can be
 - A passive listener learns neither identity. An active stranger learns the lock's identity, whose first bytes are
   advertised anyway. The edge shows its identity only to a lock that has proven its own identity.
 
-Static keys are used for this handshake and nothing else. The lock's identity key signs the proof only once, so a
-stranger in range cannot cause it to sign. The proof has a `typ` that nothing else has. There is only one version, and
-the prologue includes it. Nothing is sent unsealed after the handshake. So nobody can force an older or weaker version.
+Static keys are used for this handshake and nothing else. The lock signs the proof with its identity key when it makes
+its static key, and not during a handshake. So a stranger in range cannot make the lock sign anything by starting a
+handshake. No other signed data has the `typ` of the proof. There is only one version, and the prologue includes it.
+Nothing is sent unsealed after the handshake. So nobody can force an older or weaker version.
 """
 
 from protocol import cbor, const, cose
@@ -269,7 +270,7 @@ class Responder:
 
 
 def parse_open(message: bytes) -> bytes:
-    """The ephemeral key in an OPEN. Parsing is cheap: an OPEN that is refused here has cost no point multiplication.
+    """The ephemeral key in an OPEN. An OPEN that is refused here has cost the lock no point multiplication.
 
     Raises FormatError `cbor.*`, `link.form`, `link.too_long` for a malformed OPEN, `link.version` for another version.
     """

@@ -2,7 +2,7 @@
 
 A commitment is made from an identity (`protocol.grant`). Both runtimes must compute the same bytes. MicroPython has no
 Unicode tables, so the tables for folding names are here. docs/formats.md gives the reasons. Folding works on the UTF-8
-bytes, because MicroPython keeps each single character that code takes out of a text in memory for ever.
+bytes, because MicroPython never frees the memory of a single character that code takes out of a text.
 """
 
 from protocol import cbor, const, dates

@@ -15,7 +15,8 @@ NAMED = "named"
 UNNAMED = "unnamed"
 WALK_IN = "walk-in"
 """The guests that a listing admits. NAMED admits only guests who are named in a grant. UNNAMED also admits their
-companions. WALK_IN admits whoever comes first under a grant."""
+companions. WALK_IN admits the same guests as UNNAMED. If a grant names nobody, WALK_IN admits the people who come
+first."""
 
 MAX_DOORS = 16
 

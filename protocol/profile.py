@@ -35,8 +35,8 @@ FOREIGN = "foreign"
 
 # ISO/IEC 5218 codes as mDL and photo ID use them. There, 9 stands for X. The PID rulebook adds the codes 3 to 6.
 _SEX_CODES = {0: "unknown", 1: "male", 2: "female", 3: "other", 4: "other", 5: "other", 6: "other", 9: "other"}
-# Text is processed as UTF-8 bytes, because MicroPython keeps each single character that code takes out of a text in
-# memory for ever.
+# Text is processed as UTF-8 bytes, because MicroPython never frees the memory of a single character that code takes out
+# of a text.
 _SPACES = const(b" \t\r\n\xc2\xa0\xe3\x80\x80")
 _CJK = const(b"\xe2\xba\x80")  # U+2E80: from here on, scripts write a name without a space inside.
 
@@ -70,7 +70,7 @@ class Profile:
         """The profile in an opened statement's body.
 
         Raises FormatError `profile.form` for a wrong form, VerificationError `profile.never` if the profile asks for an
-        element that its own list `never` forbids.
+        element that the profile itself forbids.
         """
         statement.check("profile.form", body, _RULES)
         for document in body["documents"].values():

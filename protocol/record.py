@@ -82,9 +82,9 @@ WHAT = 10
 COUNT = 11
 OCCUPANCY = 12
 MARK = 13
-"""Reason why the lock could not tell whether a guest who checks in is already in. 1: the document shows no name or no
-birth date. 2: someone with the same birth date is in, under another name. The member is absent if the lock could
-tell."""
+"""Reason why the lock could not tell whether a guest who checks in has already checked in with another document. 1: the
+document shows no name or no birth date. 2: a person with the same birth date and another name has already checked in.
+The member is absent if the lock could tell."""
 
 GENESIS = bytes(32)
 """`previous` of record number 1."""
@@ -162,8 +162,8 @@ def _place(lock_id: bytes, counter: int, previous: bytes) -> bytes:
 
 
 def _pad(body: bytes) -> bytes:
-    """Padding of ISO/IEC 9797-1, method 2. This padding can fill up every length. An extra member of the map could
-    not."""
+    """Padding of ISO/IEC 9797-1, method 2. This padding can extend a body to any length. An extra member in the map
+    could not."""
     padded = body + _END_OF_BODY
     return padded + bytes(-len(padded) % BLOCK)
 

@@ -1,4 +1,4 @@
-"""A statement: signed data for a lock. The province signs it, or the platform that a placement names (statement.cddl).
+"""A statement: data for a lock, signed by the province or by the platform that a placement names (statement.cddl).
 
 A statement is a COSE_Sign1. Its protected header `typ` names the kind, so a statement of one kind never passes as
 another. Each value has exactly one form, because the encoding is deterministic, the unprotected header is empty, and a
@@ -49,7 +49,8 @@ class Statement:
         self._message: "cose.Message | None" = message
 
     def read(self, kind: str) -> "dict[Any, Any]":
-        """Return the body without verifying it. This serves cheap checks before `verify`, and couriers.
+        """Return the body without verifying it. Couriers use this method. It is also used for cheap checks before
+        `verify`.
 
         Raises VerificationError `statement.kind` for another kind, FormatError `statement.form` or `cbor.*` for a
         malformed body.

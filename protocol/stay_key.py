@@ -48,14 +48,14 @@ def select() -> bytes:
 class Exchange:
     """One exchange with a phone that answered `select`. `command` is the next command for the phone.
 
-    `keys` are the keys that may open now, at most MAX_KEYS. Raises FormatError `stay-key.form` for an answer that is
-    not a challenge.
+    `keys` are the keys that may open the door now, at most MAX_KEYS. Raises FormatError `stay-key.form` for an answer
+    that is not a challenge.
     """
 
     def __init__(self, crypto: "Crypto", keys: "list[bytes]", challenge: bytes) -> None:
         nonce, spare = crypto.random(NONCE_BYTES), crypto.random(KEY_BYTES)
         self._crypto = crypto
-        # Random keys fill the list up to MAX_KEYS. So neither the proofs nor the time show how many guests are in.
+        # Random keys fill the list up to MAX_KEYS. So neither the proofs nor the time show how many keys are real.
         self._keys = (keys + [spare + bytes((number,)) for number in range(MAX_KEYS)])[:MAX_KEYS]
         self._held = len(keys)
         self._nonces = _one(challenge, NONCE_BYTES) + nonce

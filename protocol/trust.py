@@ -1,8 +1,8 @@
 """Trust list: which IACAs a lock trusts, for which document types and when, and which revocation lists apply.
 
 `statement.cddl` has the form. A revocation list (a CRL, a status list or an identifier list) has a separate statement
-(`revocation_list`), because it changes daily and the issuers do not. The trust list names the key that must have signed
-the revocation list.
+(`revocation_list`), because a revocation list changes daily, but the list of issuers does not. The trust list names the
+key that must have signed the revocation list.
 """
 
 from protocol import cose, statement

@@ -24,7 +24,7 @@ STATE = "state"
 LEAVES = (UP, RECEIPT, CMD, PASS, STATE)
 
 PROVINCE_FILTER = "$share/province/mooring/1/+/up"
-"""Shared subscription of the province's consumers. Each message goes to one of them."""
+"""Shared subscription of the province's consumers. Each message goes to only one of the consumers."""
 
 BATCH = 1
 TIME_REQUEST = 2
@@ -119,11 +119,11 @@ class LockSeen:
 
 
 class PassRequest:
-    """An edge asks for edge passes for its key (65-byte point) that are newer than `issued_at`. With 0, the edge has no
-    passes.
+    """An edge asks for edge passes for its key (65-byte point) that are newer than `issued_at`. `issued_at` is 0 if the
+    edge has no passes.
 
-    If there are newer passes, the answer is Passes on `pass`. The broker's access list says who may ask for which edge.
-    A pass is useless without the private key of the edge.
+    If there are newer passes, the answer is Passes on `pass`. The broker's access list says which client may ask for
+    the passes of which edge. A pass is useless without the private key of the edge.
     """
 
     def __init__(self, edge_public: bytes, issued_at: int) -> None:

@@ -170,7 +170,7 @@ class Certificate:
 
 def same_name(name: bytes, other: bytes) -> bool:
     """Are these DER names the same? String type, case and spaces make no difference (RFC 5280, section 7.1). Characters
-    outside ASCII are compared as bytes. Bytes that are not a name are the same only as equal bytes."""
+    outside ASCII are compared as bytes. Malformed names are the same only if their bytes are equal."""
     try:
         return name == other or _fields(name) == _fields(other)
     except FormatError:
@@ -218,7 +218,7 @@ def _attribute(name: bytes, wanted: bytes) -> "bytes | None":
 
 
 def _fields(name: bytes) -> "list[tuple[bytes, int, bytes]]":
-    """The attributes of a DER name in the form for comparison, with (b"", 0, b"") before each relative name."""
+    """The attributes of a DER name in the form for comparison. (b"", 0, b"") stands before each relative name."""
     attributes = []
     outside = der.Reader(name)
     sets = outside.enter(der.SEQUENCE)

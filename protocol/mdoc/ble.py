@@ -21,12 +21,12 @@ READER_IDENT = "00000008" + _SUFFIX
 made the handover."""
 
 ANCHOR = "4d6f6f72-696e-672d-8a00-000000000010"
-"""Our own UUID, for a service that no phone looks for and for the characteristic of that service."""
+"""Our own UUID. It names a service that no phone looks for, and also the only characteristic of this service."""
 
 MDOC_STATE = "00000001" + _SUFFIX
 MDOC_CLIENT2SERVER = "00000002" + _SUFFIX
 MDOC_SERVER2CLIENT = "00000003" + _SUFFIX
-"""Characteristics of the mdoc's service. It has no Ident."""
+"""Characteristics of the mdoc's service. This service has no Ident."""
 
 START = b"\x01"
 """Value of State: the client is ready and the session may begin."""

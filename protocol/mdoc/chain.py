@@ -3,9 +3,9 @@
 There is no certificate between the two, because the standard requires the IACA to sign the DS certificate itself (Annex
 B.1). A CA between them would have its own revocation list, which no lock holds.
 
-The path has a module separate from the response, because only the path is the same at each visit. Most of the time goes
-into verifying its signatures. A good signature may be remembered (`protocol.mdoc.remembered`). Everything else is
-checked again at each visit. The table in `protocol.mdoc.verifier` lists the error codes.
+The path is checked in its own module, because only the path is the same at each visit. Verifying the signatures takes
+most of the time. A good signature may be remembered (`protocol.mdoc.remembered`). Everything else is checked again at
+each visit. The table in `protocol.mdoc.verifier` lists the error codes.
 """
 
 from protocol.errors import FormatError, VerificationError
@@ -108,8 +108,8 @@ def verify_path(
     """Judge the path from the DS certificate of a document of `doc_type` to one of `roots`, over the interval `now`.
 
     Several roots may have the same name (a renewed key, or one entry for each document type). The first root that
-    passes every check counts. If no root does, a VerificationError is raised. If possible, the error is about the root
-    whose key the certificate names.
+    passes every check counts. If no root passes, a VerificationError is raised. If the certificate names the key of one
+    of these roots, the error is about this root.
     """
     _check_document_signer(certificate)
     _check_usable(certificate, now)

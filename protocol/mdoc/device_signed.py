@@ -84,7 +84,8 @@ _CODES = {
 def _mac_key(
     crypto: "Crypto", device_key: "tuple[str, bytes]", session_transcript: bytes, e_reader_private: "bytes | None"
 ) -> bytes:
-    """EMacKey (clause 9.1.3.5). Sessions are on NIST curves, so a device key of the SM suite can sign only."""
+    """EMacKey (clause 9.1.3.5). Sessions are on NIST curves, so a device key of the SM suite can make signatures but no
+    MACs."""
     curve, public = device_key
     if curve not in AGREEMENT_CURVES or e_reader_private is None or len(e_reader_private) != COORDINATE_BYTES[curve]:
         raise VerificationError(

@@ -38,7 +38,8 @@ class Recollection:
         return getattr(self._crypto, name)
 
     def verify(self, curve: str, public: bytes, hash_name: str, message: bytes, signature: bytes) -> bool:
-        """As `Crypto.verify`, which is called only for a signature that is not yet known to be good."""
+        """Verify a signature as `Crypto.verify` does. `Crypto.verify` is called only for a signature that is not yet
+        known to be good."""
         name = _name(curve, public, hash_name, message, signature)
         if name in self._known:
             self.recalled += 1
@@ -56,7 +57,7 @@ class RememberedSignatures:
 
     def __init__(self, crypto: "Crypto") -> None:
         self._crypto = crypto
-        self._known: list[bytes] = []  # The signature that was shown last is last in the list.
+        self._known: list[bytes] = []  # The signature that was shown most recently is at the end of the list.
 
     def recollect(self) -> Recollection:
         """A `crypto` for one presentation."""

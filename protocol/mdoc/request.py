@@ -33,9 +33,9 @@ def build_device_request(
     """An encoded DeviceRequest, one signed DocRequest for each document type of `items`.
 
     `items` is {document type: {namespace: [element]}}. `session_transcript` is encoded and untagged.
-    `reader_auth_private` is the P-256 key of the first certificate of `reader_chain` (DER, root left out).
-    `intent_to_retain` is told to the holder for every element. A registration keeps what it asks for, so the honest
-    default is True.
+    `reader_auth_private` is the P-256 key of the first certificate of `reader_chain` (DER, root left out). For every
+    element, the holder is told whether the reader intends to keep it (`intent_to_retain`). A registration keeps the
+    elements that it asks for, so the honest default is True.
     """
     chain: Any = reader_chain[0] if len(reader_chain) == 1 else reader_chain
     requests = []
