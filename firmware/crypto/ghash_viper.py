@@ -47,7 +47,7 @@ def ghash(hash_key: bytes, *pieces: "bytes | memoryview") -> bytes:
     """Return the GHASH (16 bytes) of `pieces` under `hash_key` (16 bytes). Each piece is padded with zeros to whole
     blocks."""
     table = b"".join([value.to_bytes(16, "little") for value in table_of_multiples(hash_key)])
-    # In a remainder, only bits among the top 16 are ever set.
+    # In a remainder, only the top 16 bits can be 1.
     reductions = b"".join([(value >> 112).to_bytes(2, "little") for value in table_of_reductions()])
     state = bytearray(16)
     for piece in pieces:

@@ -1,9 +1,10 @@
 """Point arithmetic in Jacobian coordinates. (X, Y, Z) stands for the point (X / Z^2, Y / Z^3), and Z = 0 for infinity.
 
-The formulas are from Guide to Elliptic Curve Cryptography, section 3.2.2, and for co-Z addition from Meloni, "New point
-addition formulae for ECC applications" (2007). Only products are reduced, not sums. The reduction is MicroPython's own
-`%`, which takes about as long as two multiplications. Because the primes have a special form, shifts and sums could
-replace `%`. But each shift or sum creates an integer on the heap, so this would take longer.
+The formulas for co-Z addition are from Meloni, "New point addition formulae for ECC applications" (2007). All other
+formulas are from Guide to Elliptic Curve Cryptography, section 3.2.2. Only products are reduced, not sums. The
+reduction is MicroPython's own `%`, which takes about as long as two multiplications. Because the primes have a special
+form, shifts and sums could replace `%`. But each shift or sum creates an integer on the heap, so this would take
+longer.
 """
 
 from firmware.crypto.modular import inverses
@@ -34,7 +35,7 @@ def double(curve: "Curve", point: "Jacobian", times: int = 1) -> "Jacobian":
 
 
 def add(curve: "Curve", point: "Jacobian", other: "Affine", negative: bool = False) -> "Jacobian":
-    """Return `point` + `other`, or if `negative` is True `point` - `other`, for any two points. This takes eleven
+    """Return `point` + `other` for any two points, or `point` - `other` if `negative` is True. This takes eleven
     multiplications (Guide, Algorithm 3.22)."""
     p = curve.p
     x, y, z = point
@@ -55,7 +56,8 @@ def add(curve: "Curve", point: "Jacobian", other: "Affine", negative: bool = Fal
 
 
 def affine(curve: "Curve", points: "list[Jacobian]") -> "list[Affine]":
-    """Return the same points with Z = 1, with only one inversion for all of them. No point may be infinity."""
+    """Return `points` in coordinates with Z = 1. This takes only one inversion for all points. No point may be
+    infinity."""
     p = curve.p
     result = []
     for place, inverse in enumerate(inverses([point[2] for point in points], p)):
@@ -91,8 +93,9 @@ def odd_multiples(curve: "Curve", point: "Affine", count: int) -> "list[Affine]"
 
 
 def compact(curve: "Curve", points: "list[Affine]") -> "list[Affine]":
-    """Return the same points in two thirds of the memory, for tables that are kept. In MicroPython the result of `%`
-    occupies as much memory as its dividend, so new integers are created from the bytes."""
+    """Return copies of `points` that take two thirds of the memory. Tables that are kept hold such copies. In
+    MicroPython the result of `%` occupies as much memory as its dividend, so new integers are created from the
+    bytes."""
     size = curve.size
     return [
         (int.from_bytes(x.to_bytes(size, "big"), "big"), int.from_bytes(y.to_bytes(size, "big"), "big"))
