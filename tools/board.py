@@ -19,14 +19,14 @@ from protocol.errors import ConfigError, TransportError
 from tools.software import BOOT, MAIN, ROOMS, Entry, Stage, compiled_for, find_program
 
 MINIMUM = (1, 24)
-"""The oldest MicroPython that the firmware runs on."""
+"""The oldest version of MicroPython that the firmware runs on."""
 
 RESERVE = 64 * 1024
-"""Bytes that must stay free on the board, for the lock's own files."""
+"""Number of bytes that must stay free on the board, for the lock's own files."""
 
 ANSWER_SECONDS = 15.0
 _SILENCE_SECONDS = 60.0
-"""Seconds of silence allowed: ANSWER_SECONDS while a board is inspected, _SILENCE_SECONDS while files are written."""
+"""A board may be silent for ANSWER_SECONDS while it is inspected, and for _SILENCE_SECONDS while files are written."""
 
 _ATTEMPTS = 2
 """Number of attempts to make contact. A board that is just starting loses the bytes that are sent to it."""
@@ -34,8 +34,8 @@ _ATTEMPTS = 2
 _MARK = "\x02"
 _BLOCK = 4096
 
-# Ctrl-C and a soft reset do not stop the lock's watchdog. Two minutes are enough for a send that is fed regularly, and
-# still restart a board that the installer has abandoned.
+# Ctrl-C and a soft reset do not stop the lock's watchdog. It is fed regularly during a send. If the installer has
+# abandoned the board, the watchdog restarts it after two minutes.
 _FEED = """
 try:
     from machine import WDT
@@ -118,7 +118,7 @@ class Port:
 @dataclass(frozen=True)
 class Found:
     """A board's report about itself. `free` and `journal` (size of that partition, or 0) are in bytes. `mpy` is its
-    `sys.implementation._mpy`. `files` and `folders` are those of the lock's software."""
+    `sys.implementation._mpy`. `files` and `folders` belong to the lock's software."""
 
     name: str
     version: tuple[int, ...]
@@ -219,13 +219,13 @@ class Board:
 
     @contextmanager
     def opened(self) -> Iterator["Board"]:
-        """A context in which the lock is stopped. At its end the board restarts, if it was reached."""
+        """A context in which the lock is stopped. If the board has answered, it restarts at the end of the context."""
         if self.port.startswith("/") and not os.access(self.port, os.R_OK | os.W_OK):
             raise diagnose(self.port)
         try:
             yield self
         except BaseException:
-            # Only the first error is reported. If the restart fails too, as on an unplugged board, that is no news.
+            # Only the first error is reported. On an unplugged board the restart fails too, but this tells nothing new.
             if self._reached:
                 self._restart()
             raise
@@ -239,7 +239,7 @@ class Board:
     def inspect(self) -> Found:
         """Ask the board what it is and which files it has.
 
-        Raises TransportError `port.*` for the port, `board.silent` without an answer, `board.trouble` otherwise.
+        Raises TransportError `port.*` if the port fails, `board.silent` without an answer, `board.trouble` otherwise.
         """
         script = _INSPECT.replace("ROOMS", repr((*ROOMS, BOOT, MAIN)))
         told: list[Any] = []
@@ -263,11 +263,11 @@ class Board:
         return self._run("resume", *first, "exec", script, seconds=self._answer_seconds)
 
     def apply(self, plan: Plan, stage: Stage, progress: Callable[[int, int, str], None]) -> None:
-        """Carry out `plan`, which must not be empty. `progress(number, of, path)` is called when a file begins.
+        """Carry out `plan`, which must not be empty. `progress(number, of, path)` is called before each file.
 
         Raises TransportError `port.lost` if the board disappears, `transfer.failed` if mpremote fails,
-        `transfer.verify` if the board has other files than were sent. After `transfer.verify`, the board does not start
-        the lock.
+        `transfer.verify` if the files on the board are not those sent. After `transfer.verify`, the board does not
+        start the lock.
         """
         removed = list(dict.fromkeys([MAIN, *plan.remove]))
         self._prepare(removed, plan.remove_folders, plan.make_folders)

@@ -14,10 +14,10 @@ from tools.board import diagnose
 
 BAUDRATE = 115200
 ANSWER_SECONDS = 15.0
-"""Seconds that a lock may be silent. The lock serves its guests first. Plugging in the cable may have started it just
-now."""
+"""Number of seconds that a lock may be silent. The lock serves its guests first. Plugging in the cable may also have
+started the lock."""
 GLANCE_SECONDS = 3.0
-"""Seconds that we ask a board whether it is a lock in service."""
+"""Number of seconds that we wait for a board to answer as a lock in service."""
 
 _AGAIN_SECONDS = 1.0
 _LOOK_SECONDS = 0.05

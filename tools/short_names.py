@@ -1,8 +1,8 @@
 """Short names for private members and parameters, which only the lock's own software uses by name.
 
 MicroPython keeps one copy of every name on the heap for ever. So names that never occur in the same file get the same
-short name. Then a thousand names need the memory of a hundred. A long name has the same short name in every file, so
-the meaning of the program does not change.
+short name. Then a thousand names need only as much memory as a hundred names. A long name has the same short name in
+every file, so the meaning of the program does not change.
 """
 
 import ast
@@ -125,7 +125,8 @@ def _outside_functions(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _bases(trees: Mapping[str, ast.Module], path: str) -> set[str]:
-    """The files with base classes of the classes in `path`. Their members are in the same objects."""
+    """The files that define base classes of the classes in `path`. An object has the members of its class and of all
+    base classes."""
     found: set[str] = set()
     for node in ast.walk(trees[path]):
         if isinstance(node, ast.ClassDef):

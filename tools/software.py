@@ -23,7 +23,8 @@ BOARD = "esp32_c6_devkitc_1"
 """Name of the module of `firmware.boards` that describes the board."""
 
 MAIN = "main.py"
-"""This file is removed first and written last, because a lock that is being installed does not start without it."""
+"""Path of the file that starts a lock that is not in service yet. It is removed first and written last, so a lock with
+incomplete software does not start."""
 MANIFEST = "manifest.json"
 FORMAT = "mooring-stage-1"
 
@@ -58,7 +59,7 @@ ARCHITECTURES = (
 """Values for `mpy-cross -march`. rv32imc: ESP32-C6 and C3; xtensawin: ESP32, S2 and S3; x64: the simulator."""
 
 BOOT = "boot.py"
-"""This file runs a lock that is in service. It never ends, so `main.py` never runs on such a lock."""
+"""Path of the file that runs a lock in service. The file never ends, so `main.py` never runs on such a lock."""
 
 _BOOT = """\
 import micropython; micropython.kbd_intr(-1)

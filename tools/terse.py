@@ -25,8 +25,8 @@ between."""
 
 
 def terse(source: bytes) -> bytes:
-    """Return `source` without these parts. Every other line keeps its number. A source that cannot be parsed is
-    returned unchanged."""
+    """Return `source` without the sentences of errors and the code for types. Every other line keeps its number. A
+    source that cannot be parsed is returned unchanged."""
     try:
         tree = ast.parse(source)
     except SyntaxError:
@@ -66,7 +66,8 @@ def _end(call: ast.Call, source: list[bytes]) -> _Cut | None:
 
 
 def _makes_error(node: ast.FunctionDef) -> bool:
-    """Does this function only make an error, with a sentence made from its one argument?"""
+    """Does this function do nothing but build an error, and does it build the error's sentence from its only
+    argument?"""
     return (
         len(node.args.args) == 1
         and isinstance(last := node.body[-1], ast.Return)

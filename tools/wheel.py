@@ -21,7 +21,7 @@ PACKAGE = "mooring"
 ROOMS = ("edge_agent", "protocol")
 """Rooms that `mooring-edge` needs."""
 COMMANDS = {"edge_agent": "mooring-edge"}
-"""For a room, the command that an installed wheel has instead of `python -m ROOM`. pyproject.toml lists the same
+"""For each room, the command that replaces `python -m ROOM` in an installed wheel. pyproject.toml lists the same
 commands in `project.scripts`."""
 KINDS = (".cddl", ".json", ".py", ".toml")
 """Endings of the files that go into the wheel."""
