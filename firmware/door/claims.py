@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from protocol.crypto import Crypto
 
     class Claim(Protocol):
-        """What `policy.decide` judges."""
+        """A claim that `policy.decide` judges."""
 
         method: str
         stay_key: "bytes | None"
@@ -91,17 +91,17 @@ class DocumentClaim:
         return commitment(self._crypto, self._key_of(stay.platform), stay.grant.grant_id, identity)
 
     def known(self, stay: "Stay") -> "tuple[int, bytes | None, bool, bool]":
-        """As Claim. This costs four HMACs."""
+        """As in `Claim`. This costs four HMACs."""
         found = stay.known([self._commitment(stay, each) for each in self._documents[:4]])
         return found if self.fields.get("id_number") else (0, None, False, False)
 
     def guest(self, stay: "Stay", commitment: bytes, named: bool, adult: bool) -> Guest:
-        """As Claim."""
+        """As in `Claim`."""
         made = [self._commitment(stay, each)[:8] if len(each) > 2 else bytes(8) for each in self._documents]
         return Guest(commitment, named, adult, b"".join(made)[:36])
 
     def tie(self, stay: "Stay", commitment: bytes) -> "tuple[int, str]":
-        """As Claim. Raises RefusedError `grant.tie`."""
+        """As in `Claim`. Raises RefusedError `grant.tie`."""
         return stay.grant.tie(self._crypto, self._key_of(stay.platform), commitment)
 
 
@@ -120,7 +120,7 @@ class ReturningGuest:
         self._grant_id, self._document = guest
 
     def known(self, stay: "Stay") -> "tuple[int, bytes | None, bool, bool]":
-        """As Claim. The commitment is None, because nobody checks in with this claim."""
+        """As in `Claim`. The commitment is None, because nobody checks in with this claim."""
         number = stay.number(self._document) if stay.grant.grant_id == self._grant_id else None
         return number or 0, None, False, False
 

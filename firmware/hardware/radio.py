@@ -298,7 +298,8 @@ class Radio:
             return False
 
     def _restart(self) -> None:
-        """Switch the radio off and on, and register all services again. Only this ends all connections for sure.
+        """Switch the radio off and on, and register all services again. No other step is certain to end all
+        connections.
 
         Raises OSError if the stack refuses, and MemoryError if there is no memory. `mend` then tries again.
         """

@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     Interval = tuple[int, int | None]
 
     class Shown(Protocol):
-        """What a guest has shown."""
+        """The claim, as far as the recorder needs it."""
 
         method: str
 
