@@ -53,7 +53,7 @@ class StayKeys:
         self._save()
 
     def retain(self, guests: "Sequence[Guest]") -> None:
-        """Wipe all keys except those of `guests`. Even after a StorageError these keys are wiped from RAM."""
+        """Wipe all keys except those of `guests`. Raises StorageError; the keys are wiped from RAM even then."""
         kept = [entry for entry in self._keys if entry[0] in guests]
         if len(kept) < len(self._keys):
             self._keys = kept
