@@ -33,8 +33,8 @@ _FIRST, _SECOND, _FOURTH = _ORDER[:1], _ORDER[:2], _ORDER[:4]
 """The requests in one session. The wallet has the first, the second or the fourth document type of the order."""
 _ITEMS = [_CN.request([issuer.MDL])]
 _REST = [_CN.request([doc_type for types in _CN.requests[1:] for doc_type in types])]
-"""One request for all types except the first. It is sent at the second tap if the wallet has ended the first session
-early."""
+"""One request for all types except the first. This request is sent at the second tap if the wallet has ended the first
+session early."""
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""A command that lacks its Python packages says what to run to install them, and shows no traceback."""
+"""A command that lacks its Python packages names the right command to run, and shows no traceback."""
 
 import subprocess
 import sys

@@ -20,7 +20,7 @@ def template(node: ast.expr) -> str | None:
 
 
 def messages() -> Iterator[tuple[str, str]]:
-    """Yield each place in the code that makes such an error, with the error's message."""
+    """Yield each place in the code where such an error is built, with the error's message."""
     for path in sorted(Path(edge_agent.__file__).parent.glob("*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         texts = [

@@ -1,4 +1,5 @@
-"""The queue of statements for locks. It keeps what the right party signed, and junk cannot take these places."""
+"""The queue of statements for locks. It keeps statements signed by the right party, and junk cannot take their
+places."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the lock accepts from a courier: only newer statements for this lock, signed by province or platform."""
+"""From a courier the lock accepts only newer statements for this lock, signed by province or platform."""
 
 from pathlib import Path
 from types import SimpleNamespace

@@ -91,7 +91,7 @@ class _Story:
         self.asked: list[bytes] = []  # nonces that the courier has heard, from all boots
         self.answers: list[
             tuple[SignedTime, int]
-        ] = []  # signed times that the courier can bring any number of times, each with the true time of its signing
+        ] = []  # signed times that the courier can bring again and again, each with the true time of its signing
         self.signed: list[int] = []  # the times at which the province has signed other statements
         self.used: list[bytes] = []
         self.lowest = 0

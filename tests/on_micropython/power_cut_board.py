@@ -2,9 +2,9 @@
 
 The story is played once, on the real littlefs and with the firmware's own cryptography. Every program and erase
 operation on both partitions is logged. After a cut at operation k, the flash has the results of the first k - 1
-operations, and half of operation k if it is torn. The lock boots from each such flash, and `verify` compares the lock
-with everything that it acknowledged before the cut. With `twice`, the power is cut again at each operation of that
-boot.
+operations, and half of operation k if this operation is torn. The lock boots from each such flash, and `verify`
+compares the lock with everything that it acknowledged before the cut. With `twice`, the power is cut again at each
+operation of that boot.
 
 Prints one line of JSON: the number of operations, cuts and records, and the violated conditions.
 """
@@ -152,7 +152,7 @@ def cut_everywhere(story: Story, twice: bool, every: int) -> "tuple[int, list[st
 
 
 def _boot_is_cut(story: Story, done: int, trial: "list[MemoryFlash]") -> bool:
-    """Boot, and do writes that change nothing, until the power is cut again. Return False if it was not cut."""
+    """Boot, and do writes that change nothing, until the power is cut again. Return False if the power was not cut."""
     try:
         vfs.mount(vfs.VfsLfs2(trial[0]), MOUNT)
     except PowerCut:

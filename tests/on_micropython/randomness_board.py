@@ -1,8 +1,8 @@
 """Run by MicroPython: one boot of a lock. After each boot the chip's generator gives the same numbers.
 
-The first argument is `enrol` or `boot`. For `boot`, the second argument is `secret`, to draw numbers as the firmware
-does, or `nothing`, to draw them only from the chip's generator. Prints one line of JSON: each number drawn, in hex, by
-its purpose.
+The first argument is `enrol` or `boot`. For `boot`, there is a second argument. With `secret`, numbers are drawn as the
+firmware draws them. With `nothing`, they come only from the chip's generator. Prints one line of JSON: each number
+drawn, in hex, by its purpose.
 """
 
 import json

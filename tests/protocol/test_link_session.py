@@ -20,7 +20,7 @@ PASS = b"an edge pass, which is not judged here"
 
 
 class Party:
-    """A lock or an edge: its identity key (locks only) and its static link key."""
+    """The keys of a lock or an edge: an identity key (locks only) and a static link key."""
 
     def __init__(self) -> None:
         self.identity = crypto.generate("P-256")

@@ -70,7 +70,7 @@ def test_the_lock_rejects_all_of_it_for_the_same_reasons(tmp_path: Any) -> None:
 
 
 def test_the_lock_accepts_what_cpython_accepts(tmp_path: Any) -> None:
-    names = [name for name in GOOD if name != "a portrait of 30 KB"]  # tests/sim/test_verify.py has it.
+    names = [name for name in GOOD if name != "a portrait of 30 KB"]  # tests/sim/test_verify.py tests this case
     answers = on_lock([GOOD[name]() for name in names], tmp_path)
     expected = {name: sorted(document.doc_type for document in verify(GOOD[name]())) for name in names}
     assert dict(zip(names, answers, strict=True)) == expected

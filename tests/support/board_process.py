@@ -1,4 +1,4 @@
-"""Starts the lock's interpreter in a process of its own, to run a script on the stand-in board."""
+"""Starts the lock's interpreter in a separate process, to run a script on the stand-in board."""
 
 import asyncio
 from collections.abc import AsyncIterator

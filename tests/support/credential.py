@@ -74,7 +74,7 @@ def name(common_name: str, country: str | None = "UT", state: str | None = None)
 
 
 def other_writing(common_name: str) -> x509.Name:
-    """Return the same name as `name`, but with the country as IA5String and the common name as PrintableString."""
+    """Return `name` with the country as IA5String and the common name as PrintableString."""
     return x509.Name(
         [
             x509.NameAttribute(NameOID.COUNTRY_NAME, "UT", _type=_ASN1Type.IA5String, _validate=False),

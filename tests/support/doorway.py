@@ -54,7 +54,7 @@ class Outputs:
 
 
 class CountingStore(Store):
-    """A store that notes the name of each file that is written. Writing a file whose name is in `worn` fails."""
+    """A store that keeps a list of the names of all written files. Writing a file whose name is in `worn` fails."""
 
     def __init__(self, folder: str) -> None:
         super().__init__(folder)

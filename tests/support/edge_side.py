@@ -1,4 +1,4 @@
-"""What an edge sends to the province, and what it reads in the answers. No broker is used."""
+"""Messages from an edge to the province, and the statements in the answers. No broker is used."""
 
 from typing import Any
 

@@ -295,7 +295,8 @@ class PtyBoard:
                     data = b""
                 if data:
                     self._booted = self._booted or b"board is up" in data
-                    # After these lines, the console of a lock in service reads the input. Before them, nothing does.
+                    # After these lines, the console of a lock in service reads the input. Before these lines, nothing
+                    # reads it.
                     self._serves = self._serves or b" lock.ready" in data or b" lock.halted" in data
                     self._send(data)
                 else:

@@ -1,4 +1,5 @@
-"""What the installer's command can do with a lock in service, and when it needs the button. On the real MicroPython."""
+"""The installer's command at a lock in service: its abilities, and the cases in which it needs the button. On the real
+MicroPython."""
 
 import json
 import os

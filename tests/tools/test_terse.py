@@ -1,4 +1,5 @@
-"""The lock's build leaves out the sentences of errors, and code that only types or CPython need. It keeps the rest."""
+"""The lock's build leaves out the sentences of errors, and code that only types or CPython need. The build keeps
+everything else."""
 
 import ast
 

@@ -1,4 +1,4 @@
-"""Which documents the door takes. Their type must be one that the door asked this phone for in this session."""
+"""Which documents the door takes. The door must have asked this phone for their type in this session."""
 
 from pathlib import Path
 from types import SimpleNamespace

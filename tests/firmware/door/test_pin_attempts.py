@@ -158,7 +158,7 @@ def test_the_number_of_guesses_in_a_stay_is_what_the_threat_model_says(door: Doo
         door.wait(door.attempts.wait_ms())
         judged += door.guess()
     assert judged == 177
-    assert judged * 4 / 10**stay_pin.DIGITS < 1 / 140_000  # four guests are in, each with a PIN
+    assert judged * 4 / 10**stay_pin.DIGITS < 1 / 140_000  # four guests have checked in, each with a PIN
 
 
 def test_ticks_that_wrapped_in_the_meantime_do_not_lock_the_pin_for_ever(

@@ -250,7 +250,7 @@ def test_of_several_adults_the_one_that_the_grant_names_answers_for_the_minor() 
     kim = Somebody("kim", CHILD, tie=(2, "parent"))
     told = judge([stay(family, "ann", "ben")], kim).fields
     assert told is not None and (told["guardian"], told["relation"]) == ("2", "parent")
-    # If only Ann is in, she answers for Kim. Their relation is not stated.
+    # If only Ann has checked in, she answers for Kim. Their relation is not stated.
     told = judge([stay(family, "ann")], kim).fields
     assert told is not None and (told["guardian"], told["relation"]) == ("1", "unstated")
 
@@ -287,7 +287,7 @@ def test_a_minor_who_checked_in_enters_alone() -> None:
 
 
 def test_who_may_be_a_minor_by_the_clock_is_one() -> None:
-    born = "2008-11-23"  # eighteen on 23 November 2026, a day that begins last at UTC-12
+    born = "2008-11-23"  # eighteen on 23 November 2026; UTC-12 is the last zone in which this day begins
     of_age = 1_795_435_200
     late = grant("ben", until=of_age + 86400)
     assert refusal([stay(late)], Somebody("ben", born), interval=(of_age - 1, of_age + 9)) == "grant.guardian"

@@ -1,4 +1,4 @@
-"""What a refusal tells: every row of the table in docs/door-signals.md, and the reasons that the province knows."""
+"""The signs of a refusal: every row of the table in docs/door-signals.md, and the reasons that the province knows."""
 
 import re
 from pathlib import Path

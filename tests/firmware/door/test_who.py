@@ -1,4 +1,5 @@
-"""How the door tells guests apart: the level at which a grant names a guest, guests' numbers, one place a person."""
+"""How the door tells guests apart: the level at which a grant names a guest, guests' numbers, one place for each
+person."""
 
 from pathlib import Path
 from typing import Any

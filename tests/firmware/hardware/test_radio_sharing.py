@@ -40,8 +40,9 @@ class Stack:
         self.registered: list[tuple[Any, ...]] = []
         self.services: tuple[Any, ...] = ()
         self.failures: list[Exception] = []
-        """Errors for the next calls that register services, and then for the next starts."""
+        """Errors that the next calls of `gatts_register_services` raise."""
         self.deaf_starts = 0
+        """Number of the next starts that fail."""
         self.buffers: dict[int, int] = {}
         self.values: dict[int, bytes] = {}
         self.mtu = 256

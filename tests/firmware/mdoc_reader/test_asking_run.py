@@ -1,4 +1,4 @@
-"""What the next tap asks a wallet for, depending on how the last session ended."""
+"""The request to a wallet at the next tap depends on the end of the last session."""
 
 from types import SimpleNamespace
 from typing import Any

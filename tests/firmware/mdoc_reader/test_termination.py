@@ -1,4 +1,5 @@
-"""The end of a session costs the guest no time: the door does not wait for the phone's answer to the termination."""
+"""The end of a session costs the guest no time, because the door does not wait for the phone's answer to the
+termination."""
 
 import asyncio
 from dataclasses import replace
@@ -136,7 +137,7 @@ def test_the_holder_hears_that_it_is_over_before_verification_only_if_nothing_mo
     told: list[int | None] = []
 
     class Light(Outputs):
-        """Whenever the light says that a response is being verified, notes the last status that the phone received."""
+        """Keeps the last status that the phone received, each time the light says that a response is being verified."""
 
         def show(self, name: str, after_ms: int = 0) -> None:
             super().show(name, after_ms)

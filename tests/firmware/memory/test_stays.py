@@ -1,4 +1,4 @@
-"""What the lock does with grants: newer versions, cancellations, and grants that must not come back."""
+"""Grants in the lock: newer versions, cancellations, and old grants that must not come back."""
 
 from hashlib import sha256
 from pathlib import Path
