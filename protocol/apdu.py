@@ -115,7 +115,7 @@ class Collector:
         if len(self.data) + len(response.data) > self._limit:
             raise TransportError("apdu.too_long", "the response is longer than we accept")
         if not self.data:
-            self.data = response.data  # Most often this is the whole response. The heap may have no room for a copy.
+            self.data = response.data  # Usually this is the whole response. It is not copied, to save heap.
         elif isinstance(self.data, bytearray):
             self.data.extend(response.data)
         else:

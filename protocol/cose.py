@@ -45,7 +45,7 @@ SIGNATURE_ALGORITHMS = {
     ES512: ("P-521", "SHA-512"),
     SM2_SM3: ("SM2", "SM3"),
 }
-"""COSE algorithm to (curve, hash). ISO/IEC 18013-5 ties each algorithm to its curve."""
+"""Maps each COSE algorithm to its (curve, hash). ISO/IEC 18013-5 ties each algorithm to its curve."""
 
 _CURVES = {1: "P-256", 2: "P-384", 3: "P-521", SM2_CURVE: "SM2"}
 _CURVE_IDS = {name: number for number, name in _CURVES.items()}

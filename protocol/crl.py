@@ -47,7 +47,7 @@ class CRL:
         self._entries: "der.Reader | None" = None
         if tbs.peek() == der.SEQUENCE:
             self._entries = tbs.enter(der.SEQUENCE)
-            # Read to the end once, so an unreadable entry is refused before anything relies on the list.
+            # All entries are read once here, so an unreadable entry is refused before anything relies on the list.
             self.serials()
         if tbs.peek() != 0xA0:
             raise FormatError("crl.extensions", "a version 2 CRL has extensions")

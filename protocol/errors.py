@@ -1,6 +1,6 @@
 """The error tree. Every refusal has a stable, dotted `code` that people, logs and tests may rely on.
 
-A message explains. It never holds personal data, because it may be logged.
+A message explains the error to people. It never holds personal data, because it may be logged.
 """
 
 

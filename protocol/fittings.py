@@ -59,7 +59,7 @@ class Fittings:
             raise ConfigError("fittings.form", "longer than 512 bytes")
         try:
             told = json.loads(data.decode())
-        except ValueError:  # From the JSON decoder or from UTF-8.
+        except ValueError:  # raised by the JSON decoder or the UTF-8 decoder
             told = None
         if not isinstance(told, dict):
             raise ConfigError("fittings.form", "not a JSON object")

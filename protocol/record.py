@@ -96,7 +96,7 @@ _TYPE = const("mooring/record")
 _INFO = const(b"mooring/record")
 BLOCK = 384
 """Bodies are padded to a multiple of this number of bytes. So all records have the same length, except check-ins with
-unusually long fields. A sector of the journal holds five or six."""
+unusually long fields. A sector of the journal holds five or six records."""
 
 _END_OF_BODY = const(b"\x80")
 _PROTECTED = cbor.encode({cose.ALG: cose.ES256, cose.TYP: _TYPE})

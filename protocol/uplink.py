@@ -75,7 +75,8 @@ def edge_of(name: str) -> "tuple[str, str]":
 
 
 class Batch:
-    """Records for the province. `batch_id` has 8 bytes and is only for logs, because each record has its own key."""
+    """Records for the province. `batch_id` has 8 bytes and is only for logs. Each record is identified by its own
+    content."""
 
     def __init__(self, batch_id: bytes, records: "list[bytes]") -> None:
         self.batch_id = batch_id

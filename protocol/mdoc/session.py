@@ -71,9 +71,9 @@ def parse_session_data(raw: bytes) -> "tuple[bytes | None, int | None]":
 class ReaderSession:
     """The reader's end of one session.
 
-    `private` and `public` are the reader's ephemeral key. It is on the same curve as the key in `engagement`, and is
-    used only for this session. `transcript` is the encoded SessionTranscript. Raises VerificationError `crypto.key` if
-    the mdoc's key is not a point on its curve.
+    `private` and `public` are the reader's ephemeral key pair. This key pair is on the same curve as the key in
+    `engagement`, and is used only for this session. `transcript` is the encoded SessionTranscript. Raises
+    VerificationError `crypto.key` if the mdoc's key is not a point on its curve.
 
     `stay_key` is derived together with the session's own keys (`protocol.stay_key`). `close` does not delete it. A stay
     key opens a door only after the mdoc was verified and its holder has checked in.
@@ -102,9 +102,9 @@ class ReaderSession:
     def open(self, message: bytes) -> "tuple[bytes | None, int | None]":
         """(decrypted data or None, status or None) of a SessionData from the mdoc.
 
-        Raises FormatError if it is not SessionData, VerificationError `session.encryption` if the data is not authentic
-        or not the next message. The caller must then end the session, and send `close(error_status(error))` to the
-        mdoc.
+        Raises FormatError if the message is not SessionData, VerificationError `session.encryption` if the data is not
+        authentic or not the next message. The caller must then end the session, and send `close(error_status(error))`
+        to the mdoc.
         """
         if self._sk_device is None:
             raise _closed()
