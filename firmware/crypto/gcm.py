@@ -69,9 +69,9 @@ def seal(key: bytes, nonce: bytes, plaintext: bytes, aad: bytes) -> bytes:
 def open_sealed(key: bytes, nonce: bytes, sealed: bytes, aad: bytes) -> bytes:
     """Return the plaintext of `sealed`.
 
-    Raises VerificationError `crypto.tag` for a wrong tag, before any decryption, or if nonce or tag have a wrong
-    length. Raises ValueError if the key does not have 16 or 32 bytes. The time of the comparison of tags does not
-    depend on the place where they differ.
+    Raises VerificationError `crypto.tag` if the tag is wrong, or if nonce or tag have a wrong length. The tag is
+    checked before anything is decrypted. Raises ValueError if the key does not have 16 or 32 bytes. The time of the
+    comparison of tags does not depend on the place where they differ.
     """
     ciphertext, tag = memoryview(sealed)[:-_TAG], sealed[-_TAG:]
     if len(nonce) != _NONCE or len(tag) != _TAG:
