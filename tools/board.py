@@ -2,7 +2,7 @@
 
 `main.py` is removed before anything else changes, and written last. So an interrupted send leaves a lock that does not
 start, and never one that runs a mixture of two versions. Only `firmware/`, `protocol/`, `boot.py` and `main.py` are
-touched. Keys, stays and the journal remain. All this needs a prompt, and a lock in service has none (`tools/cable.py`).
+touched. Keys, stays and the journal remain. This needs a prompt. A lock in service has no prompt (`tools/cable.py`).
 """
 
 import json
@@ -117,7 +117,7 @@ class Port:
 
 @dataclass(frozen=True)
 class Found:
-    """A board's report about itself. `free` and `journal` (size of that partition, or 0) are in bytes. `mpy` is its
+    """A board's report about itself. `free` and `journal` (size of its partition, or 0) are in bytes. `mpy` is its
     `sys.implementation._mpy`. `files` and `folders` belong to the lock's software."""
 
     name: str

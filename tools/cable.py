@@ -107,7 +107,8 @@ class Cable:
         return console.inputs(self._ask("inputs"))
 
     def act(self, what: str) -> None:
-        """Let the lock show its "signals", or move the "strike" for one pulse. The button must be held all the time."""
+        """If `what` is "signals", let the lock show its signals. If it is "strike", let the lock move its strike for
+        one pulse. The button must be held all the time."""
         self._ask(what, repeat=False)
 
     # --- the line ----------------------------------------------------------------------------------------------------

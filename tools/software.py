@@ -216,7 +216,7 @@ def stage(folder: Path, architecture: str | None = None, root: Path = ROOT) -> S
     contents[MAIN] = _MAIN.replace("{board}", BOARD).replace("{sizes}", repr(sizes)).encode()
     made = Stage(folder, entries(contents), image_digest(entries(source)), architecture)
     _clear(folder)
-    # The manifest comes first. After an interruption it still shows that we may replace all files in this folder.
+    # The manifest is written first. After an interruption it still shows that we may replace all files in this folder.
     manifest = {
         "format": FORMAT,
         "image": made.image,
