@@ -16,7 +16,7 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default")
 
 
 def pytest_report_header() -> list[str]:
-    """Names the interpreter that will run the lock, and the broker found beside the embedded one."""
+    """Names the interpreter that will run the lock, and the broker found besides the embedded broker."""
     try:
         found = interpreter.find()
         lock = f"{found}, {found.program}"

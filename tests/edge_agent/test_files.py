@@ -1,4 +1,4 @@
-"""A file is replaced as a whole, so a reader never sees a half of it."""
+"""A file is replaced as a whole, so a reader never sees half a file."""
 
 from pathlib import Path
 

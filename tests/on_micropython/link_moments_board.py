@@ -143,7 +143,8 @@ class Memory:
 
 
 class Edge:
-    """An edge's end of connection `number`. It computes its keys in advance, so that this adds no moments."""
+    """An edge's end of connection `number`. It computes its keys in advance, so that the computation adds no
+    moments."""
 
     def __init__(self, stack: Stack, number: int) -> None:
         self.stack, self.number = stack, number

@@ -239,7 +239,8 @@ async def one(mode: str, when: int) -> int:
     if mode == "memory":
         stack.unread = when
         code, count = await tap(radio, "server"), stack.reads
-        # The first write is State = 01. If the lock cannot read it, it disconnects the phone, which connects again.
+        # The first write is State = 01. If the lock cannot read this write, the lock disconnects the phone, and the
+        # phone connects again.
         assert code == ("ble.memory" if when > 1 else None), code
     else:
         MOMENTS.begin(when, stack.end)

@@ -88,7 +88,7 @@ def test_an_altered_header_is_rejected_by_the_signature_and_by_the_seal(at: int)
         with pytest.raises(VerificationError) as caught:
             verified(forged, CHAIN.public)
         assert caught.value.code == "cose.signature"
-    # Even if the lock's own key signs the moved record, the body does not open in another place.
+    # Even if the lock's own key signs the moved record, the body does not open in a different place.
     with pytest.raises(VerificationError) as caught:
         opened(resigned(payload))
     assert caught.value.code == "crypto.tag"

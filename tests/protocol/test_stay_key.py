@@ -94,7 +94,8 @@ def test_the_locks_own_proofs_reflected_open_nothing() -> None:
     exchange = Exchange(crypto, [KEY], cbor2.dumps([1, bytes(16)]))
     _, nonce, proofs = cbor2.loads(data_of(exchange.command))
     assert exchange.judge(cbor2.dumps([1, proofs[:16]])) is None
-    # An attacker may send the lock's nonce to another lock as his own. That lock does not give the right proof either.
+    # An attacker may send the lock's nonce to another lock as his own. The other lock does not give the right proof
+    # either.
     twin = Exchange(crypto, [KEY], cbor2.dumps([1, nonce]))
     assert exchange.judge(cbor2.dumps([1, cbor2.loads(data_of(twin.command))[2][:16]])) is None
 

@@ -133,7 +133,7 @@ def test_what_a_lock_signed_twice_is_refused_in_the_midst_of_a_flood_of_junk(wor
 
 
 def test_a_refusal_of_a_forgery_neither_refuses_nor_holds_up_the_record_that_the_lock_did_sign(world: World) -> None:
-    """An attacker who sees a record in transit can send its payload first, with another signature."""
+    """An attacker who sees a record in transit can send its payload first, with a different signature."""
     genuine = signed_by_lock(world.lock, 1)
     protected, unprotected, payload, _ = cbor.decode(genuine)
     borrowed = cbor.encode([protected, unprotected, payload, os.urandom(64)])

@@ -107,7 +107,7 @@ class Bench(PlacedLock):
     def claim(self, guest: Guest, stay_key: bytes | None = None) -> DocumentClaim:
         """Return a claim by a document of `guest`, as if it had been read and verified.
 
-        It is a Swedish driving licence unless `guest` names another type or country.
+        It is a Swedish driving licence unless `guest` names a different type or country.
         """
         shown = {
             "id_type": guest.id_type or "driving-licence",

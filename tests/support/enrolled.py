@@ -14,7 +14,7 @@ READY = " lock.ready"
 
 PROVINCE, SEALING = crypto.generate("P-256"), crypto.generate("P-256")
 KEYS = crypto.generate("P-256"), crypto.generate("P-256")
-"""The lock's key pairs, one for records and one for phones. Tests know them, and so can search for them."""
+"""The lock's key pairs, one for records and one for phones. Tests know these keys, and so can search for them."""
 LOCK_ID = placement.lock_id(crypto, KEYS[0][1])
 
 _WRITE = """

@@ -29,7 +29,7 @@ class LinkKeys:
         self.lock_id = placement.lock_id(crypto, self.lock[1])
 
     def proof(self) -> bytes:
-        """Return the lock's proof that its link key belongs to it."""
+        """Return the lock's proof that the link key belongs to the lock."""
         return link_session.prove(self.crypto, self.lock, self.link[1])
 
     def edge_pass(

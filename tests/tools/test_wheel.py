@@ -1,4 +1,5 @@
-"""The wheel claims only one name on PyPI, works beside another package `protocol`, and keeps every line number."""
+"""The wheel claims only one name on PyPI, works beside a foreign package named `protocol`, and keeps every line
+number."""
 
 import ast
 import subprocess

@@ -1,4 +1,4 @@
-"""An empty home costs the door the same work as an occupied one. A stranger learns nothing from the work."""
+"""An empty home costs the door the same work as an occupied home. A stranger learns nothing from the work."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,4 +1,5 @@
-"""A sticker or a forgotten card on the reader does not block the door. The lock records it, and the light shows it."""
+"""A sticker or a forgotten card on the reader does not block the door. The lock records the obstacle, and the light
+shows it."""
 
 import asyncio
 from pathlib import Path

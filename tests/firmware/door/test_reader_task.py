@@ -26,8 +26,8 @@ class NoGo:
     """A failure, and the light that the door must then show.
 
     `phone` holds changes of the guest's phone. `faults` are the faults of the reader and its chip until the light, and
-    `faults_then` are their faults after it. `breaks` breaks a part of the lock. The test repairs this part before the
-    next guest comes.
+    `faults_then` are the faults after the light. `breaks` breaks a part of the lock. The test repairs this part before
+    the next guest comes.
     """
 
     signal: str

@@ -192,8 +192,8 @@ def test_a_crowd_of_connections_leaves_the_edge_its_place() -> None:
                 adapter = await world.another_adapter(number)
                 assert world.radio.on_air.is_set()
                 await adapter.device.connect_le(Address(ADDRESS))
-                # The lock answers only after it has handled the new connection. If another connection is possible, the
-                # lock has started to advertise again before it answers.
+                # The lock answers only after it has handled the new connection. If one more connection is possible, the
+                # lock starts to advertise again and then answers.
                 await edge.say(link.deliver(b"still"))
                 assert (await edge.hear())[0] == link.RESULT
             assert not world.radio.on_air.is_set()

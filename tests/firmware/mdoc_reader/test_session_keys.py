@@ -1,4 +1,4 @@
-"""Ephemeral keys are made in advance. A key is ready when it is needed, and is given out only once."""
+"""Ephemeral keys are made in advance. A key is ready when it is needed, and each key is given out only once."""
 
 from firmware.mdoc_reader.session_keys import SessionKeys
 from protocol import crypto_cpython as crypto

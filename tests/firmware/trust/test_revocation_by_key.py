@@ -41,7 +41,7 @@ def crl_of(issuer: credential.Authority, *serials: int) -> bytes:
 
 
 def tap(bench: Bench, issuers: Any = None, **settings: Any) -> str | None:
-    """Verify a document of IACA's DS. Return the code with which the verifier refuses it, or None.
+    """Verify a document of IACA's DS. Return the code with which the verifier refuses the document, or None.
 
     `issuers` is passed on to the verifier.
     """
