@@ -11,7 +11,8 @@ UP_LIMIT = record.MAX_BYTES + 512
 """Maximum size of a message from a lock, in bytes. The longest record fits into such a message."""
 
 BUTTONS = ("absent", "stuck", "open", "held")
-"""States of the button inside: not fitted; not seen open since the lock started, or held for too long; open; held."""
+"""States of the inside button. absent: it is not fitted. stuck: it was held for too long, or was never seen open since
+the lock started."""
 
 
 @dataclass(frozen=True)

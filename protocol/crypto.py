@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     class Crypto(Protocol):
-        """The functions that a module must have to be passed as `crypto`."""
+        """The functions of every module that is passed as `crypto`."""
 
         def random(self, length: int) -> bytes:
             """`length` bytes from the system's cryptographic generator."""
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
         def verify(self, curve: str, public: bytes, hash_name: str, message: bytes, signature: bytes) -> bool:
             """Is `signature` good for `message`? ECDSA, or on curve "SM2" the SM2 signature.
 
-            The result is also False if the key is not a point on the curve, and if "SM2" and "SM3" are not used
-            together."""
+            The result is also False if the key is not a point on the curve, and if only one of "SM2" and "SM3" is
+            given."""
 
         def prepare(self, curve: str) -> None:
             """Prepare for verifications on `curve`. A lock calls this while no guest is waiting."""

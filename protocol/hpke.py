@@ -74,7 +74,7 @@ def seal(
     plaintext: bytes,
     ephemeral: "tuple[bytes, bytes] | None" = None,
 ) -> "tuple[bytes, bytes]":
-    """SealBase (section 6.1): (enc, ciphertext with its 16-byte tag) that only the holder of `public` can open."""
+    """SealBase (section 6.1): (enc, ciphertext with its 16-byte tag) that only the owner of `public` can open."""
     return seal_encapsulated(crypto, encapsulate(crypto, public, ephemeral), info, aad, plaintext)
 
 

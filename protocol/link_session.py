@@ -131,8 +131,8 @@ def _nonce(count: int) -> bytes:
 class Session:
     """Seals and opens the messages after the handshake, strictly in order. Each direction has its own key.
 
-    A message that does not open ends the session. After a VerificationError no more messages are opened, and the caller
-    must drop the connection.
+    If a message cannot be opened, the session ends. After a VerificationError no more messages are opened, and the
+    caller must drop the connection.
     """
 
     def __init__(self, crypto: "Crypto", send_key: bytes, receive_key: bytes) -> None:

@@ -73,7 +73,7 @@ class Statement:
 
     def open(self, crypto: "Crypto", kind: str, public: bytes) -> "dict[Any, Any]":
         """Check that this is a statement of `kind` and that the owner of `public` signed it. Return its body. Call this
-        only once: it frees the signed bytes, because a lock has little memory beside a long statement.
+        only once, because it frees the signed bytes. A lock has little memory beside a long statement.
 
         Raises VerificationError `statement.kind` for another kind, `cose.signature` for another signer or altered
         bytes, FormatError `statement.form` or `cbor.*` for a malformed body.
@@ -173,7 +173,7 @@ def is_label(value: "Any") -> bool:
 
 
 def is_code(value: "Any") -> bool:
-    """Text of 1 to 64 of a-z, 0-9, hyphen, dot and underscore: a kind of statement, or an error's code."""
+    """Text of 1 to 64 characters from a-z, 0-9, hyphen, dot and underscore: a kind of statement, or an error's code."""
     return is_text(value, 64) and value != "" and all(c in _CODE for c in value)
 
 

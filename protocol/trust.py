@@ -1,8 +1,8 @@
 """Trust list: which IACAs a lock trusts, for which document types and when, and which revocation lists apply.
 
 `statement.cddl` has the form. A revocation list (a CRL, a status list or an identifier list) has a separate statement
-(`revocation_list`), because a revocation list changes daily, but the list of issuers does not. The trust list names the
-key that must have signed the revocation list.
+(`revocation_list`). The reason is that a revocation list changes daily and the list of issuers does not. The trust list
+names the key that must have signed the revocation list.
 """
 
 from protocol import cose, statement
@@ -20,7 +20,8 @@ IDENTIFIER_LIST = 3
 
 MAX_ISSUERS = 32
 MAX_LISTS = 8
-"""Maximum number of revocation lists that a lock keeps. Each list takes up to 20 KB of flash with its extract."""
+"""Maximum number of revocation lists that a lock keeps. Each list and its extract together need at most 20 KB of
+flash."""
 
 
 def _is_key(key: "Any") -> bool:

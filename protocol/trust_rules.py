@@ -24,8 +24,8 @@ class TrustRules:
     `suites` are the suites of algorithms that documents may use. `max_age` maps each of AGES to a number of seconds. A
     list is fresh for this time after its issue, unless the list itself expires earlier. `stale` is the rule for
     documents whose list may be too old. ACCEPT accepts such documents. REFUSE_NEW refuses a check-in with them, but
-    guests who have already checked in get in. REFUSE_ALL lets nobody in with such a document. `unlisted` is the rule
-    for a document that refers to a list outside the trust list. ACCEPT accepts such a document. REFUSE refuses a
+    still admits guests who have already checked in. REFUSE_ALL lets nobody in with such a document. `unlisted` is the
+    rule for a document that refers to a list outside the trust list. ACCEPT accepts such a document. REFUSE refuses a
     check-in with it.
     """
 

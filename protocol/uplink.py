@@ -51,8 +51,8 @@ _VERSION = const("abcdefghijklmnopqrstuvwxyz0123456789-.+")
 
 
 def is_edge_name(name: "Any") -> bool:
-    """Is `name` 1 to 32 of a-z, 0-9 and hyphen? Such a name is safe in a topic, a certificate name and a broker's
-    access list."""
+    """Does `name` consist of 1 to 32 characters from a-z, 0-9 and hyphen? Such a name is safe in a topic, a certificate
+    name and a broker's access list."""
     return isinstance(name, str) and 0 < len(name) <= EDGE_NAME_LENGTH and all(c in _EDGE_NAME for c in name)
 
 
