@@ -263,7 +263,7 @@ class Board:
         return self._run("resume", *first, "exec", script, seconds=self._answer_seconds)
 
     def apply(self, plan: Plan, stage: Stage, progress: Callable[[int, int, str], None]) -> None:
-        """Carry out `plan`, which must not be empty. `progress(number, of, path)` is called before each file.
+        """Carry out `plan`, which must not be empty. `progress(number, of, path)` is called before each file is sent.
 
         Raises TransportError `port.lost` if the board disappears, `transfer.failed` if mpremote fails,
         `transfer.verify` if the files on the board are not those sent. After `transfer.verify`, the board does not

@@ -170,8 +170,8 @@ class Stage:
 
 
 def image_digest(entries: Iterable[Entry]) -> str:
-    """One SHA-256 over all of `entries`, in any order. `sha256sum FILES | sha256sum` gives the same if FILES are sorted
-    by the bytes of their names."""
+    """One SHA-256 over all of `entries`, in any order. `sha256sum FILES | sha256sum` gives the same value if FILES are
+    sorted by the bytes of their names."""
     lines = [f"{entry.sha256}  {entry.path}\n" for entry in sorted(entries, key=lambda each: each.path.encode())]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 

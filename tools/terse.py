@@ -25,7 +25,7 @@ between."""
 
 
 def terse(source: bytes) -> bytes:
-    """Return `source` without the sentences of errors and the code for types. Every other line keeps its number. A
+    """Return `source` without the sentences of errors and the code for types. All remaining lines keep their numbers. A
     source that cannot be parsed is returned unchanged."""
     try:
         tree = ast.parse(source)
@@ -66,8 +66,8 @@ def _end(call: ast.Call, source: list[bytes]) -> _Cut | None:
 
 
 def _makes_error(node: ast.FunctionDef) -> bool:
-    """Does this function do nothing but build an error, and does it build the error's sentence from its only
-    argument?"""
+    """Is this a function that only builds an error? Such a function has one argument, which goes into the error's
+    sentence."""
     return (
         len(node.args.args) == 1
         and isinstance(last := node.body[-1], ast.Return)
@@ -115,8 +115,8 @@ def _typings(tree: ast.Module) -> Iterator[_Cut]:
 
 
 def _const(tree: ast.Module) -> Iterator[_Cut]:
-    """The cut of the import of `const`, if the module uses `const` only to make constants. The compiler replaces these
-    constants by their values."""
+    """The cut that removes the import of `const`, if the module uses `const` only to make constants. The compiler
+    replaces these constants by their values."""
     made = [
         node.value.func
         for node in tree.body
