@@ -56,6 +56,7 @@ class Lock:
         self._learn_time()
         self.stays = Stays(store)
         self.journal = Journal(partition, self.stays)
+        self.stays.resume(self.journal.next_counter)
         tally = Tally(partition, self.journal.last_note)
         self.recorder = Recorder(
             *(crypto, identity, self.trusted, self.clock, self.journal, tally, self.stays, self.visits, on_record)

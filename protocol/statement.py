@@ -15,7 +15,7 @@ from protocol.errors import FormatError, VerificationError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Any, Self, dataclass_transform
+    from typing import Any, ClassVar, Self, dataclass_transform
 
     from protocol.crypto import Crypto
 
@@ -252,6 +252,7 @@ class Form(_Declared):
 
     CODE = ""
     VERSION = 1
+    _members: "ClassVar[list[tuple[int, str, tuple[Any, ...]]] | None]" = None
 
     def __init__(self, *values: "Any", **named: "Any") -> None:
         """Take values in the order of the keys, or by name. Only `parse` and `body` check the values."""
@@ -261,7 +262,11 @@ class Form(_Declared):
     @classmethod
     def _fields(cls) -> "list[tuple[int, str, tuple[Any, ...]]]":
         """(key, name, result of `field`) of each member, sorted by key."""
-        return sorted([(each[0], name, each) for name, each in cls.__dict__.items() if isinstance(each, tuple)])
+        if cls._members is None:
+            # CPython 3.13 adds a tuple of its own to each class: `__static_attributes__`.
+            own = [(name, each) for name, each in cls.__dict__.items() if isinstance(each, tuple) and name[:2] != "__"]
+            cls._members = sorted([(each[0], name, each) for name, each in own])
+        return cls._members
 
     @classmethod
     def parse(cls, body: "dict[Any, Any]") -> "Self":

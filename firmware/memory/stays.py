@@ -342,6 +342,16 @@ class Stays:
 
     # --- openings ----------------------------------------------------------------------------------------------------
 
+    def resume(self, next_counter: int) -> None:
+        """Expect the record `next_counter` next. Raises StorageError.
+
+        A journal that was erased or lost its newest sector counts from an earlier record on than the checkpoint knows.
+        Its new records are not in the checkpoint, even though records with their counters once were.
+        """
+        if self._applied >= next_counter:
+            self._applied = next_counter - 1
+            self._save()  # now: the next boot would take the new records for the old ones
+
     def record(self, counter: int, note: bytes) -> None:
         """Apply the journal's record `counter` to the stays. `note` is its note. A record that is already in the
         checkpoint changes nothing."""

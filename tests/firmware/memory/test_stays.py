@@ -232,6 +232,22 @@ def test_openings_are_counted_also_those_that_the_tally_counted(bench: Bench) ->
     assert stay.occupancy(1, Guest(who("zoe"), False, True)) == [2, 2, 8, END]
 
 
+def test_new_records_of_a_journal_that_lost_its_newest_ones_count_as_any_other_also_after_a_boot(bench: Bench) -> None:
+    bench.take(grant("ann", places=2))
+    for counter in range(1, 19):
+        bench.stays.record(counter, opening(b"G" * 16))
+    bench.stays.checkpoint()
+    bench.reboot().resume(19)
+    bench.stays.record(18, opening(b"G" * 16))
+    stay = bench.stays.get(b"G" * 16)
+    assert stay is not None and stay.openings == 18, "a record that the checkpoint has changes nothing"
+    bench.stays.resume(3)
+    for stays in (bench.stays, bench.reboot()):
+        stays.record(3, opening(b"G" * 16, Guest(who("ann"), True, True).pack()))
+        stay = stays.get(b"G" * 16)
+        assert stay is not None and (stay.openings, len(stay.present())) == (19, 1)
+
+
 def test_a_checkpoint_of_another_form_stops_the_boot(tmp_path: Path) -> None:
     Store(str(tmp_path)).write("stays", b"\x82\x00\x80")
     with pytest.raises(StorageError, match=r"stays\.corrupt"):
