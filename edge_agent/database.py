@@ -80,6 +80,9 @@ _CORRUPT = (
     "the outbox is damaged. Stop the agent, move the file aside, and start again: locks send what has no receipt.",
 )
 
+_FROM_2 = "BEGIN IMMEDIATE; ALTER TABLE statements RENAME COLUMN held_at TO queued_at; PRAGMA user_version = 3; COMMIT;"
+"""Brings a file of schema 2 up to date."""
+
 
 @contextlib.contextmanager
 def errors() -> Iterator[None]:
@@ -104,14 +107,16 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
     with errors():
         connection = sqlite3.connect(path, timeout=BUSY_MS / 1000, isolation_level=None)
         try:
-            _check_version(connection)
+            version = _check_version(connection, oldest=2)
             connection.execute("PRAGMA journal_mode = WAL")
             # In WAL mode with NORMAL, a commit may not be on disk yet when the agent asks the lock for more records.
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
             if connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
                 raise StorageError(*_CORRUPT)
-            if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+            if version == 2:
+                connection.executescript(_FROM_2)
+            if version == 0:
                 connection.executescript(
                     f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA application_id = {APPLICATION_ID};"
                     f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
@@ -154,7 +159,12 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _check_version(connection: sqlite3.Connection) -> int:
+def _check_version(connection: sqlite3.Connection, oldest: int = SCHEMA_VERSION) -> int:
+    """Return the schema version of the file, 0 for an empty file.
+
+    Raises StorageError: `outbox.version` if it is older than `oldest` or newer than ours, `outbox.foreign` if the file
+    belongs to another program.
+    """
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > SCHEMA_VERSION:
@@ -162,7 +172,13 @@ def _check_version(connection: sqlite3.Connection) -> int:
             "outbox.version",
             f"made by a newer agent (schema {version}, this one knows {SCHEMA_VERSION}). Update this agent.",
         )
-    if 0 < version < SCHEMA_VERSION:
+    if 0 < version < oldest and version >= 2:
+        raise StorageError(
+            "outbox.version",
+            f"made by an older agent (schema {version}, this one knows {SCHEMA_VERSION}). Start this agent once: it "
+            "brings the file up to date, and nothing in it is lost.",
+        )
+    if 0 < version < oldest:
         raise StorageError(
             "outbox.version",
             f"made by an older agent (schema {version}, this one knows {SCHEMA_VERSION}). Let that one deliver its "

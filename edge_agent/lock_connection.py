@@ -227,7 +227,9 @@ class LockConnection:
         try:
             work()
         except (FormatError, VerificationError) as error:
-            self._end(TransportError("lock.protocol", f"the lock sent something that is no message ({error.code})"))
+            advice = ". Update the lock's software or this agent" if error.code == "link.version" else ""
+            why = f"the lock sent something that is no message ({error.code}){advice}"
+            self._end(TransportError("lock.protocol", why))
         except Exception as error:  # noqa: BLE001 -- contained here, and noted
             self._end(FaultError(error))
 

@@ -280,6 +280,20 @@ def test_a_file_of_someone_else_or_of_another_version_is_refused(path: Path, dam
     assert refusal.value.code == code
 
 
+def test_a_file_of_the_version_before_keeps_all_that_is_in_it(path: Path) -> None:
+    lock = SigningLock()
+    with closing(Outbox(path)) as outbox:
+        fill(outbox, lock, 3)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("ALTER TABLE statements RENAME COLUMN queued_at TO held_at")
+        connection.execute("PRAGMA user_version = 2")
+    with pytest.raises(StorageError, match="Start this agent once"):
+        database.open_for_reading(path)
+    with closing(Outbox(path)) as outbox:
+        assert [row.counter for row in outbox.batch(0, 10**6, 10)] == [1, 2, 3]
+    database.open_for_reading(path).close()
+
+
 def test_a_damaged_file_is_named_with_what_to_do(path: Path) -> None:
     path.parent.mkdir()
     path.write_bytes(b"not a database at all, but long enough to be looked at" * 100)

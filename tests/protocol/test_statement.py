@@ -257,3 +257,14 @@ answer({
 
 def test_a_lock_id_is_the_front_of_the_hash_of_its_key() -> None:
     assert lock_id(crypto, POINT) == crypto.digest("SHA-256", POINT)[:16]
+
+
+def test_a_forms_members_are_those_that_it_declares_and_no_tuple_that_an_interpreter_adds() -> None:
+    class Two(statement.Form):
+        __static_attributes__ = ()  # as of CPython 3.13
+        CODE = "two.form"
+        second: int = statement.field(3, statement.is_uint)
+        first: int = statement.field(2, statement.is_uint)
+
+    assert Two(7, 8).body() == {1: 1, 2: 7, 3: 8}
+    assert Two.parse({1: 1, 2: 7, 3: 8}).second == 8
