@@ -3,7 +3,7 @@
 A connection is used once. When it ends, messages in paho's memory are dropped: the outbox knows what must be sent
 again. The MQTT session ends with the connection too (clean start, no expiry). So nothing depends on the memory of the
 broker, which may lose messages: rumqttd, for example, does not give unacknowledged messages to a returning session.
-If the agent sends a record again, the province sends the receipt again. To LOCK SEEN, the province answers with the
+If the agent sends a record again, the province sends the receipt again. The province answers LOCK SEEN with the
 statements that the lock lacks.
 
 A broker may be dishonest, so `edge_agent.packets` limits what it may send. An exception in paho or in this module ends

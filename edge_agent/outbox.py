@@ -308,7 +308,7 @@ class Outbox:
     # --- records that the province refuses ---------------------------------------------------------------------------
 
     def queued(self, key: Key) -> tuple[bytes, bytes] | None:
-        """Return the queued record with this key and its payload hash at arrival; None if the record is not queued."""
+        """Return (record, its payload hash at arrival) for the queued record with this key, else None."""
         with database.errors():
             row = self._db.execute(
                 "SELECT record, payload_hash FROM records WHERE lock_id = ? AND counter = ?", key

@@ -1,6 +1,6 @@
 """The lock: door logic, radios, journal, clock and on-device cryptography, in MicroPython.
 
-Three things are forbidden here: byte formats (they are in `protocol`), imports from rooms other than `protocol`, and
+Three things may not be here: byte formats (they are in `protocol`), imports from rooms other than `protocol`, and
 personal data in flash. The modules also load under CPython, where property tests exercise them.
 """
 

@@ -353,7 +353,7 @@ def present(
     roots: list[tuple[bytes, list[str] | None]] | None = None,
     **settings: Any,
 ) -> Case:
-    """Return the case of one response with `credentials`.
+    """Return a test case: one response that contains `credentials`.
 
     If `session` is given, the verifier uses it as the transcript. The phone's transcript is then a different one.
     """

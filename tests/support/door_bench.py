@@ -1,6 +1,7 @@
 """A door for tests: real lock, journal, stays, clock and recorder on CPython. The test moves the time.
 
-A list of what happened replaces the strike and the light. Documents that have already been read replace the phone.
+The bench keeps a list of events in place of the strike and the light. Documents that have already been read
+replace the phone.
 """
 
 import asyncio
