@@ -152,3 +152,15 @@ def a_million_documents() -> tuple[bytes, int, int]:
 
 def identifiers(*listed: bytes, issued: int = NOW - 3600, uri: str = IDENTIFIERS_URI) -> bytes:
     return revocation.identifier_token(SIGNER, uri, listed, issued)
+
+
+STATUS_TYPE = {16: "application/statuslist+cwt"}
+IDENTIFIER_TYPE = {16: "application/identifierlist+cwt"}
+CLAIMS = {2: URI, 4: NOW + DAY, 6: NOW - 60, 65533: {"bits": 1, "lst": revocation.pack({3: 1}, 100)}}
+
+
+def token(header: dict[Any, Any] | None = None, **changes: Any) -> bytes:
+    """Return a status token with changed claims. `_4=...` sets claim 4, and `_4=None` leaves it out."""
+    claims = {**CLAIMS, **{int(key[1:]): value for key, value in changes.items()}}
+    header = STATUS_TYPE if header is None else header
+    return revocation.sign_token(SIGNER, header, {key: value for key, value in claims.items() if value is not None})

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -15,25 +14,6 @@ from sim.phone.stay_key import StayKeys
 from sim.platform import Booking
 from tests.support import tap
 from tests.support.doorway import DAY, Doorway, Visitor, stored_keys
-
-
-@pytest.fixture
-def doorway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Doorway:
-    return Doorway(tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def guest(doorway: Doorway) -> Visitor:
-    return doorway.visitor()
-
-
-@pytest.fixture
-def stay(doorway: Doorway, guest: Visitor) -> Booking:
-    """A stay of one guest who has checked in."""
-    booking = doorway.book(guest)
-    doorway.tap(guest.phone)
-    assert doorway.opened() and guest.keys.keys
-    return booking
 
 
 def pin(doorway: Doorway, stay: Booking, guest: Visitor) -> str:

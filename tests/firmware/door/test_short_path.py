@@ -1,9 +1,6 @@
 """A guest shows the same document again. The lock remembers the issuer signatures that it has already verified."""
 
 from dataclasses import replace
-from pathlib import Path
-
-import pytest
 
 from firmware.hardware import console
 from sim import issuer, pki
@@ -11,26 +8,6 @@ from sim.platform import Booking
 from tests.support import tap
 from tests.support.doorway import Doorway, Visitor
 from tests.support.placed_lock import why_refused
-
-
-@pytest.fixture
-def doorway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Doorway:
-    return Doorway(tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def guest(doorway: Doorway) -> Visitor:
-    return doorway.visitor()
-
-
-@pytest.fixture
-def stay(doorway: Doorway, guest: Visitor) -> Booking:
-    """A stay of one guest who has checked in."""
-    booking = doorway.book(guest)
-    doorway.tap(guest.phone)
-    assert doorway.opened() and guest.keys.keys
-    return booking
-
 
 # --- the document again ----------------------------------------------------------------------------------------------
 

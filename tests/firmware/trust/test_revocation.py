@@ -17,9 +17,11 @@ from protocol.trust import Issuer, ListEntry
 from sim import pki, revocation
 from tests.support.credential import IACA as MAY_NOT
 from tests.support.revocation_bench import (
+    CLAIMS,
     CRL,
     DAY,
     DOC_TYPE,
+    IDENTIFIER_TYPE,
     IDENTIFIERS,
     IDENTIFIERS_URI,
     NAMESAKE,
@@ -27,6 +29,7 @@ from tests.support.revocation_bench import (
     OTHER,
     SIGNER,
     STATUS,
+    STATUS_TYPE,
     STRANGER,
     URI,
     Bench,
@@ -35,26 +38,8 @@ from tests.support.revocation_bench import (
     crl,
     identifiers,
     status,
+    token,
 )
-
-STATUS_TYPE = {16: "application/statuslist+cwt"}
-IDENTIFIER_TYPE = {16: "application/identifierlist+cwt"}
-CLAIMS = {2: URI, 4: NOW + DAY, 6: NOW - 60, 65533: {"bits": 1, "lst": revocation.pack({3: 1}, 100)}}
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    bench = Bench(tmp_path)
-    assert bench.trusting() is None
-    return bench
-
-
-def token(header: dict[Any, Any] | None = None, **changes: Any) -> bytes:
-    """Return a status token with changed claims. `_4=...` sets claim 4, and `_4=None` leaves it out."""
-    claims = {**CLAIMS, **{int(key[1:]): value for key, value in changes.items()}}
-    header = STATUS_TYPE if header is None else header
-    return revocation.sign_token(SIGNER, header, {key: value for key, value in claims.items() if value is not None})
-
 
 # --- what a list says ------------------------------------------------------------------------------------------------
 

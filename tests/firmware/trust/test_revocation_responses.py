@@ -19,9 +19,7 @@ from tests.support import credential
 from tests.support.credential import IACA as MAY_NOT
 from tests.support.revocation_bench import (
     CRL,
-    DAY,
     IDENTIFIERS,
-    NOW,
     SIGNER,
     STATUS,
     URI,
@@ -31,29 +29,6 @@ from tests.support.revocation_bench import (
     identifiers,
     status,
 )
-
-STATUS_TYPE = {16: "application/statuslist+cwt"}
-
-
-IDENTIFIER_TYPE = {16: "application/identifierlist+cwt"}
-
-
-CLAIMS = {2: URI, 4: NOW + DAY, 6: NOW - 60, 65533: {"bits": 1, "lst": revocation.pack({3: 1}, 100)}}
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    bench = Bench(tmp_path)
-    assert bench.trusting() is None
-    return bench
-
-
-def token(header: dict[Any, Any] | None = None, **changes: Any) -> bytes:
-    """Return a status token with changed claims. `_4=...` sets claim 4, and `_4=None` leaves it out."""
-    claims = {**CLAIMS, **{int(key[1:]): value for key, value in changes.items()}}
-    header = STATUS_TYPE if header is None else header
-    return revocation.sign_token(SIGNER, header, {key: value for key, value in claims.items() if value is not None})
-
 
 # --- as part of the verification of a response -----------------------------------------------------------------------
 
