@@ -255,9 +255,22 @@ class Form(_Declared):
     _members: "ClassVar[list[tuple[int, str, tuple[Any, ...]]] | None]" = None
 
     def __init__(self, *values: "Any", **named: "Any") -> None:
-        """Take values in the order of the keys, or by name. Only `parse` and `body` check the values."""
+        """Take values in the order of the keys, or by name. Only `parse` and `body` check the values.
+
+        Raises TypeError for a value that belongs to no member, or for two values of one member.
+        """
+        left = len(values) + len(named)
         for at, (_, name, declared) in enumerate(self._fields()):
-            setattr(self, name, values[at] if at < len(values) else named.get(name, declared[1]))
+            value = declared[1]
+            if at < len(values):
+                value = values[at]
+                left -= 1
+            elif name in named:
+                value = named[name]
+                left -= 1
+            setattr(self, name, value)
+        if left:
+            raise TypeError
 
     @classmethod
     def _fields(cls) -> "list[tuple[int, str, tuple[Any, ...]]]":

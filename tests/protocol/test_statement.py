@@ -263,8 +263,12 @@ def test_a_forms_members_are_those_that_it_declares_and_no_tuple_that_an_interpr
     class Two(statement.Form):
         __static_attributes__ = ()  # as of CPython 3.13
         CODE = "two.form"
-        second: int = statement.field(3, statement.is_uint)
         first: int = statement.field(2, statement.is_uint)
+        second: int = statement.field(3, statement.is_uint)
 
-    assert Two(7, 8).body() == {1: 1, 2: 7, 3: 8}
+    assert Two(7, 8).body() == Two(7, second=8).body() == {1: 1, 2: 7, 3: 8}
     assert Two.parse({1: 1, 2: 7, 3: 8}).second == 8
+    surplus: list[tuple[list[int], dict[str, int]]] = [([7, 8, 9], {}), ([7, 8], {"third": 9}), ([7, 8], {"second": 9})]
+    for values, named in surplus:
+        with pytest.raises(TypeError):
+            Two(*values, **named)
