@@ -17,6 +17,8 @@ from sim.hang import HANG_SECONDS
 from sim.lock_console import ConsoleLine, LockConsole
 from sim.lock_process import NEEDED_TO_ENROL, enrolment_request
 
+THREAD_NAME = "lock"
+
 
 class LockThread:
     """A `sim.lock_process.Lock` that is a thread. `environment` tells it where its board is."""
@@ -81,9 +83,14 @@ class LockThread:
                 write(traceback.format_exc())
                 code = 1
             modules.release()
-            loop.call_soon_threadsafe(ending.set_result, code)
+            loop.call_soon_threadsafe(finish, code)
 
-        threading.Thread(target=run, daemon=True).start()
+        def finish(code: int) -> None:
+            thread.join()  # it has nothing left to do
+            ending.set_result(code)
+
+        thread = threading.Thread(target=run, name=THREAD_NAME, daemon=True)
+        thread.start()
         return ending
 
     async def wait_for(

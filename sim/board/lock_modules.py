@@ -125,11 +125,22 @@ class LockModules:
         sys.exit(code)
 
     def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
-        with asyncio.Runner() as runner:
-            self._loop = runner.get_loop()
+        loop = self._loop = asyncio.new_event_loop()
+        loop.set_exception_handler(self._complain)
+        try:
             if self.dark:
-                self._loop.stop()
-            return runner.run(work)
+                loop.stop()
+            return loop.run_until_complete(work)
+        except RuntimeError:
+            if self.dark:
+                sys.exit()  # the loop was stopped; tasks are not cancelled, because a task may wait on in `finally`
+            raise
+        finally:
+            loop.close()
+
+    def _complain(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if not self.dark:
+            loop.default_exception_handler(context)
 
 
 def _place(name: str) -> Path:

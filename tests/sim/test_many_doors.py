@@ -4,6 +4,7 @@ import asyncio
 import threading
 from pathlib import Path
 
+from sim.lock_thread import THREAD_NAME
 from sim.site import Plan, build
 
 DOORS, LISTINGS = 12, 6
@@ -16,8 +17,6 @@ def plan() -> Plan:
 
 
 def test_a_dozen_locks_in_one_process_each_check_in_a_guest_and_share_nothing(tmp_path: Path) -> None:
-    before = threading.active_count()
-
     async def story() -> None:
         async with build(tmp_path, runtime="cpython", plan=plan()) as site:
             guests = [site.visitor() for _ in site.doors]
@@ -38,7 +37,7 @@ def test_a_dozen_locks_in_one_process_each_check_in_a_guest_and_share_nothing(tm
             assert site.duplicates() == 0 and site.exposed() == []
 
     asyncio.run(story())
-    assert threading.active_count() <= before + 1, "the locks have ended; one worker of the event loop may linger"
+    assert THREAD_NAME not in [thread.name for thread in threading.enumerate()], "no lock outlives its site"
 
 
 def test_a_lock_in_a_thread_that_loses_its_power_says_nothing_more_and_comes_back_as_it_was(tmp_path: Path) -> None:
