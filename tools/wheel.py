@@ -28,7 +28,7 @@ KINDS = (".cddl", ".json", ".py", ".toml")
 
 _ROOM = "|".join(ROOMS)
 _IMPORT = re.compile(rf"from\s+(?=(?:{_ROOM})\b)".encode())
-_RUN = re.compile(rf"python -m ({_ROOM})\b")
+_RUN = re.compile(rf"python -m ({_ROOM})\b(?!\.\w)")
 _MODULE = re.compile(rf"(?<=-m )(?=(?:{_ROOM})\b)")
 _QUOTED = re.compile(rf"(?<=`)(?=(?:{_ROOM})\.[a-z])")
 

@@ -24,6 +24,7 @@ from cryptography.x509.oid import NameOID
 
 from edge_agent import config
 from edge_agent.broker import BrokerConnection
+from protocol import VERSION
 from protocol.errors import ConfigError, TransportError
 from sim import pki
 from sim.broker import Broker
@@ -167,7 +168,7 @@ def test_the_connection_stands_if_each_side_shows_a_good_certificate(
     async def story(broker_port: int) -> None:
         async with front(tmp_path, broker_port) as port:
             connection = BrokerConnection(
-                replace(settings, host="127.0.0.1", port=port), "pi-1", "0.1.0", lambda _mid, _refusal: None
+                replace(settings, host="127.0.0.1", port=port), "pi-1", VERSION, lambda _mid, _refusal: None
             )
             try:
                 if code is None:
