@@ -33,7 +33,7 @@ def terse(source: bytes) -> bytes:
         return source  # the compiler will report it better
     lines = source.splitlines(keepends=True)
     for top, left, bottom, right, instead in sorted(
-        [*_sentences(tree, lines), *_typings(tree), *_runtime(tree), *_codes(tree), *_const(tree)], reverse=True
+        [*_sentences(tree, lines), *_typings(tree, lines), *_runtime(tree), *_codes(tree), *_const(tree)], reverse=True
     ):
         head, tail = lines[top][:left], lines[bottom][right:]
         # A backslash continues a line within a statement. If a whole statement is cut, only empty lines remain.
@@ -106,12 +106,20 @@ def _runtime(tree: ast.Module) -> Iterator[_Cut]:
             yield (*_extent(node.value), b"const(1)")
 
 
-def _typings(tree: ast.Module) -> Iterator[_Cut]:
+def _typings(tree: ast.Module, source: list[bytes]) -> Iterator[_Cut]:
+    """The cuts that remove the code for types. The branch beside it stays, because it always runs."""
     for node in tree.body:
         if isinstance(node, ast.Assign) and ast.unparse(node) == f"{_GUARD} = False":
             yield (*_extent(node), b"")
-        if isinstance(node, ast.If) and ast.unparse(node.test) == _GUARD and not node.orelse:
-            yield (*_extent(node), b"")
+        if isinstance(node, ast.If) and ast.unparse(node.test) == _GUARD:
+            top, left, bottom, right = _extent(node)
+            if node.orelse:
+                bottom = _extent(node.body[-1])[2] + 1
+                while not (word := re.match(rb"elif\b|else\b", source[bottom])):
+                    bottom += 1
+                yield (bottom, 0, bottom, word.end(), b"if" if word[0] == b"elif" else b"if 1")
+                right = 0
+            yield (top, left, bottom, right, b"")
 
 
 def _const(tree: ast.Module) -> Iterator[_Cut]:

@@ -53,6 +53,33 @@ def test_sentences_and_typings_go_and_the_code_and_every_other_line_stay() -> No
     assert refusal.value.args == ("frame.long",)
 
 
+@pytest.mark.parametrize("branch", ["else:\n", "else :  # on the lock\n", "elif size > 3:\n", "elif size < 3:\n"])
+def test_the_branch_beside_the_code_for_types_stays_in_its_lines(branch: str) -> None:
+    source = f"""\
+TYPE_CHECKING = False
+size = 4
+made = None
+if TYPE_CHECKING:
+    from typing import Any
+
+    Any = None
+# or
+{branch}    made = [
+        size,
+    ]
+ended = True
+"""
+    shorter = terse(source.encode()).decode()
+    assert "TYPE_CHECKING" not in shorter and "Any" not in shorter
+    assert shorter.splitlines()[9:] == source.splitlines()[9:]
+    told: dict[str, object] = {}
+    said: dict[str, object] = {}
+    exec(source, told)
+    exec(shorter, said)
+    assert said["made"] == told["made"] == (None if "<" in branch else [4]) and said["ended"]
+    assert run_on_lock(shorter + "answer([made, ended])\n") == [told["made"], True]
+
+
 def test_what_cannot_be_parsed_is_left_to_the_compiler() -> None:
     assert terse(b"def (:\n") == b"def (:\n"
 
