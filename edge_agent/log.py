@@ -1,7 +1,7 @@
 """Log lines of the edge agent: an event of `edge_agent.events` and its facts, as text for people or JSON for machines.
 
 Facts are lock ids, counters, sizes and codes. A person's name or number, or the content of a record, is never a fact.
-In text, the line of a warning or an error ends with a `#` and the meaning of the event.
+A warning or an error also tells the meaning of the event: in text after a `#`, in JSON as `meaning`.
 """
 
 import json
@@ -24,11 +24,13 @@ class _Format(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         level, name = record.levelname.lower(), record.getMessage()
         facts: dict[str, object] = record.__dict__["facts"]
+        meaning = EVENTS[name][1] if record.levelno >= logging.WARNING else None
         if self._json:
-            return json.dumps({"time": round(record.created, 6), "level": level, "event": name, **facts})
+            told = {"time": round(record.created, 6), "level": level, "event": name, **facts}
+            return json.dumps(told if meaning is None else {**told, "meaning": meaning})
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z"
-        meaning = [f"# {EVENTS[name][1]}"] if record.levelno >= logging.WARNING else []
-        return " ".join([stamp, level, name, *(f"{key}={_text(value)}" for key, value in facts.items()), *meaning])
+        ending = [] if meaning is None else [f"# {meaning}"]
+        return " ".join([stamp, level, name, *(f"{key}={_text(value)}" for key, value in facts.items()), *ending])
 
 
 def _text(value: object) -> str:

@@ -42,6 +42,22 @@ def test_an_event_is_one_line_of_text_or_one_json_object(capsys: pytest.CaptureF
     assert line.endswith(told + EVENTS["link.lost"][1])
 
 
+@pytest.mark.parametrize("name", EVENTS)
+def test_json_tells_a_program_what_the_text_tells_people(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A warning or an error says what it means; a line of normal work does not."""
+    level, meaning = EVENTS[name]
+    facts = {"lock": "0102", "count": 3}
+    log.start("debug", as_json=True)
+    log.event(name, **facts)
+    told = json.loads(capsys.readouterr().out)
+    log.start("debug", as_json=False)
+    log.event(name, **facts)
+    text = capsys.readouterr().out
+    spoken = {"meaning": meaning} if level in ("warning", "error") else {}
+    assert told == {"time": told["time"], "level": level, "event": name, **facts, **spoken}
+    assert (f"# {meaning}" in text) == bool(spoken)
+
+
 def test_no_module_logs_prose_past_the_events() -> None:
     imported = [
         path.name
