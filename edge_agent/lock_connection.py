@@ -76,7 +76,7 @@ class LockConnection:
                 services=[link.SERVICE],
                 timeout=CONNECT_SECONDS,
             )
-        self._assembler = Assembler(link.MESSAGE_LIMIT)
+        self._assembler = Assembler()
         self._messages: asyncio.Queue[Hello | bytes | MooringError] = asyncio.Queue()
         self._wanted: asyncio.Future[int] | None = None
         self._ended: MooringError | None = None
@@ -236,7 +236,7 @@ class LockConnection:
     def _take_part(self, part: bytes) -> None:
         if self._ended is not None:
             return
-        message = self._assembler.push(part)
+        message = self._assembler.push(part, link.MESSAGE_LIMIT)
         if message is None:
             return
         if self._session is not None:

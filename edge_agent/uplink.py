@@ -69,12 +69,12 @@ this number is still large enough to send the backlog of a whole building."""
 
 
 class _UnderWay:
-    """A published batch: the keys of its unsettled records, its rows, and when it was sent."""
+    """A published batch: the MQTT message that carries it, its rows, the keys of its unsettled records, and when it was
+    sent."""
 
-    def __init__(self, batch_id: bytes, ids: set[int], keys: set[Key], size: int) -> None:
-        self.batch_id, self.ids, self.keys, self.size = batch_id, ids, keys, size
+    def __init__(self, batch_id: bytes, mid: int, ids: set[int], keys: set[Key]) -> None:
+        self.batch_id, self.mid, self.ids, self.keys = batch_id, mid, ids, keys
         self.sent = _now()
-        self.mid: int | None = None
 
 
 class _Lane:
@@ -249,9 +249,9 @@ class Uplink:
         if gathering and size < most * 3 // 4 and waited < batching.batch_ms / 1000:
             return max(batching.batch_ms / 1000 - waited, 0.001)
         batch_id = os.urandom(8)
-        under_way = _UnderWay(batch_id, {row.id for row in rows}, {(row.lock_id, row.counter) for row in rows}, size)
-        under_way.mid = connection.publish(uplink.UP, uplink.Batch(batch_id, [row.record for row in rows]).encode())
-        lane.under_way.append(under_way)
+        mid = connection.publish(uplink.UP, uplink.Batch(batch_id, [row.record for row in rows]).encode())
+        keys = {(row.lock_id, row.counter) for row in rows}
+        lane.under_way.append(_UnderWay(batch_id, mid, {row.id for row in rows}, keys))
         lane.cursor = rows[-1].id
         log.event("batch.sent", batch=batch_id, records=len(rows), bytes=size)
         return 0

@@ -56,17 +56,17 @@ class Parts:
 
 
 class Assembler:
-    """Joins the parts of one direction of one connection. It never keeps more than `limit` bytes.
+    """Joins the parts of one direction of one connection.
 
-    After a FormatError the assembler is empty and can take the next message. `limit` may change between messages.
+    After a FormatError the assembler is empty and can take the next message.
     """
 
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
+    def __init__(self) -> None:
         self._parts = bytearray()
 
-    def push(self, part: "bytes | memoryview") -> "bytes | None":
-        """Take one part. Return the whole message if this was the last part, otherwise None.
+    def push(self, part: "bytes | memoryview", limit: int) -> "bytes | None":
+        """Take one part. Return the whole message if this was the last part, otherwise None. The assembler then has at
+        most `limit` bytes. The limit may change from part to part.
 
         Raises FormatError: `parts.form` for an empty part or an unknown first byte, `parts.too_long` for a message of
         more than `limit` bytes.
@@ -75,7 +75,7 @@ class Assembler:
         if not part or part[0] > _MORE or (len(part) == 1 and (part[0] == _MORE or not self._parts)):
             self.reset()
             raise FormatError("parts.form", "a part is a first byte of 0 or 1 and some of the message")
-        if len(self._parts) + len(part) - 1 > self.limit:
+        if len(self._parts) + len(part) - 1 > limit:
             self.reset()
             raise FormatError("parts.too_long", "the message exceeds its limit")
         self._parts.extend(memoryview(part)[1:])

@@ -36,9 +36,12 @@ class LockConsole:
         self.ended = True
         """Is the power off, and has the console been read to its end?"""
 
-    async def follow(self, source: asyncio.StreamReader) -> None:
-        """Read the console of one boot to its end."""
+    def follow(self, source: asyncio.StreamReader) -> asyncio.Task[None]:
+        """Read the console of a boot that begins now, to its end, in a task of its own."""
         self.ended = False
+        return asyncio.create_task(self._read(source))
+
+    async def _read(self, source: asyncio.StreamReader) -> None:
         with self._log.open("ab") as log:
             async for raw in source:
                 log.write(raw)

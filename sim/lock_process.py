@@ -102,8 +102,7 @@ class LockProcess:
             stderr=asyncio.subprocess.STDOUT,
         )
         assert self._process.stdout is not None
-        self._console.ended = False
-        self._reading = asyncio.create_task(self._console.follow(self._process.stdout))
+        self._reading = self._console.follow(self._process.stdout)
 
     async def wait_for(
         self, event: str, *, since: int = 0, where: Callable[[ConsoleLine], bool] | None = None

@@ -58,10 +58,9 @@ class LockThread:
             loop.call_soon_threadsafe(printed.feed_data, text.encode())
 
         modules = self._modules = LockModules({**self._environment, **(extra or {})}, write)
-        self._console.ended = False
         self._ending = self._threaded(modules, lambda: modules.load("sim.board.boot").boot(), write)
         self._ending.add_done_callback(lambda _: printed.feed_eof())
-        self._reading = asyncio.create_task(self._console.follow(printed))
+        self._reading = self._console.follow(printed)
 
     def _threaded(
         self, modules: LockModules, work: Callable[[], None], write: Callable[[str], None]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Curve:
-    """Domain parameters (SEC 1, section 3.1.1) with cofactor 1, and tables for the base point, computed when needed."""
+    """Domain parameters (SEC 1, section 3.1.1) with cofactor 1."""
 
     def __init__(self, size: int, p: int, n: int, b: int, base: "Affine") -> None:
         self.size = size
@@ -22,10 +22,6 @@ class Curve:
         self.n = n
         self.b = b
         self.base = base
-        self.odd_multiples: "list[Affine]" = []
-        """1, 3, 5, ... times the base point, used for verification."""
-        self.comb: "list[Affine]" = []
-        """The comb of the base point, used for multiplication by secret scalars."""
 
 
 CURVES = {

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 _BASE_WIDTH = const(6)
 _WIDTH = const(5)
 
+_base_tables: "dict[Curve, list[Affine]]" = {}
+"""For each curve that was used: 1, 3, 5, ... times the base point."""
+
 
 def _windows(scalar: int, width: int, length: int) -> bytearray:
     """Return the width-`width` non-adjacent form of `scalar` (Guide, Algorithm 3.35). The result has the digit of 2^i,
@@ -49,14 +52,14 @@ def _windows(scalar: int, width: int, length: int) -> bytearray:
 
 def prepare(curve: "Curve") -> None:
     """Compute the table of the base point, unless it exists already."""
-    if not curve.odd_multiples:
-        curve.odd_multiples = compact(curve, odd_multiples(curve, curve.base, 1 << _BASE_WIDTH - 2))
+    if curve not in _base_tables:
+        _base_tables[curve] = compact(curve, odd_multiples(curve, curve.base, 1 << _BASE_WIDTH - 2))
 
 
 def combine(curve: "Curve", u1: int, u2: int, point: "Affine") -> "Jacobian":
     """Return `u1` * base point + `u2` * `point`, for scalars in [0, n - 1] (interleaving, Guide, Algorithm 3.51)."""
     prepare(curve)
-    base_table = curve.odd_multiples
+    base_table = _base_tables[curve]
     table = odd_multiples(curve, point, 1 << _WIDTH - 2)
     length = 8 * curve.size + 1
     base_digits = _windows(u1, _BASE_WIDTH, length)

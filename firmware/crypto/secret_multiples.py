@@ -29,6 +29,9 @@ _BLINDING_BITS = const(32)
 _WINDOW = const(4)
 _TEETH = const(5)  # A comb of 16 entries, below 3 KB of heap.
 
+_combs: "dict[Curve, list[Affine]]" = {}
+"""For each curve that was used: the comb of its base point."""
+
 
 def _signed_bits(curve: "Curve", scalar: int, length: int) -> int:
     """Return a number whose `length` bits represent `scalar` modulo n. A bit 1 stands for +1, and a bit 0 for -1.
@@ -80,8 +83,8 @@ def multiply_base(curve: "Curve", scalar: int) -> "Affine":
     on a curve takes longer, because it computes the comb.
     """
     spacing = (8 * curve.size + _BLINDING_BITS + 1) // _TEETH + 1
-    if not curve.comb:
-        curve.comb = compact(curve, _comb(curve, spacing))
+    if curve not in _combs:
+        _combs[curve] = compact(curve, _comb(curve, spacing))
     bits = _signed_bits(curve, scalar, spacing * _TEETH)
     digits = []
     for place in range(spacing - 1, -1, -1):
@@ -89,7 +92,7 @@ def multiply_base(curve: "Curve", scalar: int) -> "Affine":
         for tooth in range(_TEETH - 1, -1, -1):
             digit = digit << 1 | (bits >> tooth * spacing + place & 1)
         digits.append(digit)
-    return _walk(curve, curve.comb, digits, 1)
+    return _walk(curve, _combs[curve], digits, 1)
 
 
 def _comb(curve: "Curve", spacing: int) -> "list[Affine]":

@@ -98,7 +98,7 @@ class DocumentClaim:
     def guest(self, stay: "Stay", commitment: bytes, named: bool, adult: bool) -> Guest:
         """As in `Claim`."""
         made = [self._commitment(stay, each)[:8] if len(each) > 2 else bytes(8) for each in self._documents]
-        return Guest(commitment, named, adult, b"".join(made)[:36])
+        return Guest.of(commitment, named, adult, b"".join(made)[:36])
 
     def tie(self, stay: "Stay", commitment: bytes) -> "tuple[int, str]":
         """As in `Claim`. Raises RefusedError `grant.tie`."""

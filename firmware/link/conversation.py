@@ -2,7 +2,7 @@
 for the edge.
 
 A conversation belongs to one connection, from the first message to the end. The radio's handler creates the
-conversation, passes it the parts that arrive, and ends it by setting `closed`. The link's task reads the current
+conversation, passes it the parts that arrive, and ends it by `close`. The link's task reads the current
 conversation into a variable and calls its `step`. If the handler starts another conversation meanwhile, the task still
 works with the old one, which is closed. So a message that was sealed for one edge is never sent to another edge.
 
@@ -81,7 +81,7 @@ time."""
 
 
 class Conversation:
-    """The conversation over `connection`. It sends notifications on the handle `value_handle`. To end it, set `closed`.
+    """The conversation over `connection`. It sends notifications on the handle `value_handle`. It ends with `close`.
 
     `partial` is a statement that arrives in pieces: empty, or [digest, size, bytes so far]. The caller keeps it after
     the conversation has ended, so that the next conversation can complete the statement.
@@ -100,19 +100,24 @@ class Conversation:
         self._partial = partial
         self._offered = False
         self._responder: link_session.Responder | None = None
-        self._assembler = Assembler(link_session.OPEN_LIMIT)
+        self._assembler = Assembler()
+        self._limit = link_session.OPEN_LIMIT
         self._inbox: list[bytes] = []
         self._greet = False
         self._told: Hello | None = None
         self._pulled_from = self._next = self._credit = 0
         self._refusals = 0
 
+    def close(self) -> None:
+        """End the conversation. Nothing more is sent, and what has arrived no longer counts."""
+        self.closed = True
+
     def push(self, part: bytes) -> None:
         """Take a part of a message. Runs in the radio's handler.
 
         Raises FormatError `parts.*` for an invalid part, or `link.flood` if too many bytes wait in the inbox.
         """
-        message = self._assembler.push(part)
+        message = self._assembler.push(part, self._limit)
         if message is None:
             return
         if sum(len(waiting) + _EACH for waiting in self._inbox) + len(message) > INBOX_BYTES:
@@ -155,7 +160,7 @@ class Conversation:
             responder = self._lock.admission.begin(message)
             # Accept no second OPEN on this connection, even if the first OPEN fails.
             self._responder = responder
-            self._assembler.limit = link_session.FINISH_LIMIT
+            self._limit = link_session.FINISH_LIMIT
             responder.opened(message)
             await asyncio.sleep(0)
             answer = responder.answer()
@@ -179,7 +184,7 @@ class Conversation:
             await asyncio.sleep(FAREWELL_SECONDS)
             raise refusal
         self._lock.admission.proven()
-        self._assembler.limit = link.DOWN_LIMIT
+        self._limit = link.DOWN_LIMIT
         self._greet = True
         log("link.proven", edge=edge, ms=ticks.since(ticks.now(), began))
 

@@ -128,7 +128,7 @@ class Link:
     def _end(self, connection: "int | None") -> None:
         talk = self._current
         if talk is not None and connection in (None, talk.connection):
-            talk.closed = True
+            talk.close()
             self._current = None
 
     def _take_part(self, connection: int) -> None:
@@ -181,7 +181,7 @@ class Link:
         if talk is not None and talk.connection == handle:
             # Messages that this peer has sent no longer count. Its handle stays in `_connections` until the radio
             # reports the disconnection.
-            talk.closed = True
+            talk.close()
         try:
             self._radio.gap_disconnect(handle)
         except OSError:

@@ -41,7 +41,8 @@ class Session:
         self._ble = radio.ble
         self._service = service
         self._flag = irq_flag()
-        self._assembler = Assembler(longest)
+        self._assembler = Assembler()
+        self._longest = longest
         self._connection: int | None = None
         self._over: MooringError | None = None
         self._message: bytes | None = None
@@ -220,7 +221,7 @@ class Session:
         self.parts_received += 1
         self.received += len(part)
         try:
-            message = self._assembler.push(part)
+            message = self._assembler.push(part, self._longest)
         except FormatError as error:
             self._over = error
             return

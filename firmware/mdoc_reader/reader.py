@@ -103,7 +103,7 @@ class Presentation:
 
 
 class _Line:
-    """A card whose exchanges are counted."""
+    """A card. Its exchanges are counted, and so are bytes over BLE."""
 
     def __init__(self, card: "Card") -> None:
         self.card = card
@@ -114,10 +114,14 @@ class _Line:
 
     async def transceive(self, command: bytes, timeout_ms: int = STEP_MS) -> bytes:
         self.round_trips += 1
-        self.sent += len(command)
+        self.count(len(command), 0)
         response = await self.card.transceive(command, timeout_ms)
-        self.received += len(response)
+        self.count(0, len(response))
         return response
+
+    def count(self, sent: int, received: int) -> None:
+        self.sent += sent
+        self.received += received
 
 
 class Reading:
@@ -411,8 +415,7 @@ class _BleRetrieval:
         """Send `message` and return the mdoc's answer."""
         sent, received = self._session.sent, self._session.received
         answer = await self._session.exchange(message, timeout_ms, on_phase)
-        self._line.sent += self._session.sent - sent
-        self._line.received += self._session.received - received
+        self._line.count(self._session.sent - sent, self._session.received - received)
         on_phase("ble.answered", parts=self._session.parts_received, bytes=self._session.received)
         return answer
 

@@ -51,9 +51,15 @@ class Guest:
     cannot give, these bytes are zeros.
     """
 
-    def __init__(self, commitment: bytes, named: bool, adult: bool, tag: bytes = bytes(_TAG_BYTES)) -> None:
+    def __init__(self, packed: bytes) -> None:
+        """`packed` is the output of `pack`."""
         # A guest is one object, packed as in flash, because a lock may have five hundred guests.
-        self._raw = bytes(((1 if named else 0) | (2 if adult else 0),)) + commitment + tag
+        self._raw = packed
+
+    @staticmethod
+    def of(commitment: bytes, named: bool, adult: bool, tag: bytes = bytes(_TAG_BYTES)) -> "Guest":
+        """Make a guest who checks in now."""
+        return Guest(bytes(((1 if named else 0) | (2 if adult else 0),)) + commitment + tag)
 
     @property
     def commitment(self) -> bytes:
@@ -86,13 +92,6 @@ class Guest:
     def pack(self) -> bytes:
         """69 bytes for flash: the two flags, the commitment and the tag."""
         return self._raw
-
-    @staticmethod
-    def unpack(packed: bytes) -> "Guest":
-        """Make a guest from the output of `pack`."""
-        guest = Guest(packed[1:33], False, False)
-        guest._raw = packed
-        return guest
 
 
 class Stay:
@@ -242,7 +241,7 @@ class Stays:
         while saved[2]:  # free each packed stay before the next one is unpacked
             body, platform, packed, openings = saved[2].pop()
             grant = Grant.parse(cbor.decode(body))
-            guests = [Guest.unpack(packed[at : at + _PACKED]) for at in range(0, len(packed), _PACKED)]
+            guests = [Guest(packed[at : at + _PACKED]) for at in range(0, len(packed), _PACKED)]
             self._stays[grant.grant_id] = Stay(grant, platform, guests, openings)
         for grant_id, serial, horizon in saved[3]:
             self._tombstones[grant_id] = (serial, horizon)
@@ -366,7 +365,7 @@ class Stays:
         if stay is not None:
             stay.openings += openings
             if guest:
-                stay.join(Guest.unpack(guest))
+                stay.join(Guest(guest))
             self._changed = True
 
 

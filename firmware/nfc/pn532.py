@@ -272,7 +272,7 @@ class Pn532Reader:
 
     async def _keep_alive(self) -> None:
         now = ticks.now()
-        if not self.chip.ready or ticks.since(now, self._started) >= REFRESH_MS:
+        if self._failures or not self.chip.ready or ticks.since(now, self._started) >= REFRESH_MS:
             await self.chip.start()
             self._started = self._checked = ticks.now()
         elif ticks.since(now, self._checked) >= CHECK_MS:
@@ -282,7 +282,6 @@ class Pn532Reader:
     async def _back_off(self) -> None:
         """Return at once after the first failure. After further failures wait, twice as long each time, and raise
         TransportError `nfc.reader`."""
-        self.chip.ready = False
         self._failures += 1
         if self._failures == 1:
             return

@@ -138,28 +138,29 @@ class Revocation:
         made the new list before the list in use.
         """
         form, data = self._open(signed), signed.data
-        name = revocation_list.name(form.number)
-        if form.serial <= self._serials.get(form.number, 0):
-            if form.serial == self._serials[form.number] and data == self._store.read(name):
+        number, serial = form.number, form.serial
+        name = revocation_list.name(number)
+        if serial <= self._serials.get(number, 0):
+            if serial == self._serials[number] and data == self._store.read(name):
                 return
             raise RefusedError("revocation-list.serial", "the lock has a newer one")
-        entries = [entry for entry in self._entries if entry.number == form.number]
+        entries = [entry for entry in self._entries if entry.number == number]
         if not entries:
             raise RefusedError("revocation-list.unknown", "the trust list names no list of this number")
         judged, parsed = self._judge(entries[0], form.content)
-        form.content = b""  # free this memory for the extract; `parsed` has all that is needed
-        used = self._in_use.get(form.number)
+        del form  # free its content for the extract; `parsed` has all that is needed
+        used = self._in_use.get(number)
         if used is not None and judged.issued < used.issued:
             raise RefusedError("revocation-list.older", "made before the list in use")
         if now[1] is not None and judged.begins > now[1]:
             raise VerificationError("revocation-list.early", "it was made or becomes valid in the future")
         if judged.expires < now[0]:
             raise VerificationError("revocation-list.expired", "the list has expired")
-        self._lay_down(form.number, parsed, data)
-        self._in_use.pop(form.number, None)  # so that no list is in use if flash fails between the two files
+        self._lay_down(number, parsed, data)
+        self._in_use.pop(number, None)  # so that no list is in use if flash fails between the two files
         self._store.write(name, data)
-        self._serials[form.number] = form.serial
-        self._in_use[form.number] = judged
+        self._serials[number] = serial
+        self._in_use[number] = judged
 
     def serials(self) -> "dict[str, int]":
         """Return the serial of each list in flash, by the list's name."""

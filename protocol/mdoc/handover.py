@@ -72,44 +72,47 @@ def parse_handover_select(message: bytes, request: "bytes | None" = None) -> Han
     if engagement is None:
         raise FormatError("handover.no_engagement", "no DeviceEngagement record")
     device = parse_device_engagement(engagement.payload)
-    handover = Handover(message, request, device, None, None)
-    _offers(handover, carriers, records)
-    return handover
+    nfc, ble = _offers(carriers, records, request)
+    return Handover(message, request, device, nfc, ble)
 
 
-def _offers(handover: Handover, offered: "list[Carrier]", records: "list[ndef.Record]") -> None:
+def _offers(
+    offered: "list[Carrier]", records: "list[ndef.Record]", request: "bytes | None"
+) -> "tuple[Nfc | None, Ble | None]":
     """Read the configuration records that `ac` records offer, in their order.
 
     For each retrieval method the first usable record counts. Records of other carriers or versions are ignored. A
     malformed record is an error only if no other record is usable.
     """
-    malformed = None
+    nfc = ble = malformed = None
     for carrier in offered:
         for record in records:
             if record.id != carrier.reference:
                 continue
             try:
-                if handover.nfc is None and ndef.is_of(record, ndef.EXTERNAL, _NFC):
-                    handover.nfc = _nfc(record.payload)
+                if nfc is None and ndef.is_of(record, ndef.EXTERNAL, _NFC):
+                    nfc = _nfc(record.payload)
                 elif ndef.is_of(record, ndef.MIME, _BLE_OOB):
-                    _take(handover, record.payload)
+                    ble = _joined(ble, _ble(record.payload, request))
             except FormatError as error:
                 malformed = error
-    if malformed is not None and handover.nfc is None and handover.ble is None:
+    if malformed is not None and nfc is None and ble is None:
         raise malformed
+    return nfc, ble
 
 
-def _take(handover: Handover, payload: bytes) -> None:
-    """Add what the BLE OOB record `payload` offers. A mode that already has a UUID keeps it."""
-    offered, held = _ble(payload, handover.request), handover.ble
-    if held is None or offered is None:
-        handover.ble = held or offered
-        return
-    if held.central_uuid is None:
-        held.central, held.central_uuid = held.central or offered.central, offered.central_uuid
-    if held.peripheral_uuid is None:
-        held.peripheral, held.peripheral_uuid = held.peripheral or offered.peripheral, offered.peripheral_uuid
-        held.address = held.address or offered.address
+def _joined(first: "Ble | None", later: "Ble | None") -> "Ble | None":
+    """The offer of two BLE OOB records together. A mode that has a UUID in the first record keeps it."""
+    if first is None or later is None:
+        return first or later
+    peripheral = first.peripheral_uuid is None
+    return Ble(
+        first.central or (first.central_uuid is None and later.central),
+        first.peripheral or (peripheral and later.peripheral),
+        first.central_uuid or later.central_uuid,
+        first.peripheral_uuid or later.peripheral_uuid,
+        first.address or (later.address if peripheral else None),
+    )
 
 
 def _form(why: str) -> FormatError:

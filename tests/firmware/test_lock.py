@@ -30,7 +30,7 @@ PROVINCE = crypto.generate("P-256")
 PLATFORM = crypto.generate("P-256")
 SEALING = crypto.generate("P-256")
 NOW = 1_800_000_000
-BEN = stays.Guest(b"b" * 32, True, True)
+BEN = stays.Guest.of(b"b" * 32, True, True)
 
 
 class Bench:

@@ -151,7 +151,7 @@ class Edge:
         self.initiator = link_session.Initiator(crypto, KEYS.edge)
         self.opening = self.initiator.open()
         self.session: link_session.Session | None = None
-        self._assembler = Assembler(link.MESSAGE_LIMIT)
+        self._assembler = Assembler()
 
     def connect_and_open(self) -> None:
         self.stack.sent[self.number] = []
@@ -178,7 +178,7 @@ class Edge:
             if parts is None:
                 raise OSError(107)
             while parts:
-                message = self._assembler.push(parts.pop(0))
+                message = self._assembler.push(parts.pop(0), link.MESSAGE_LIMIT)
                 if message is not None:
                     return message if self.session is None else self.session.open(message)
             await asyncio.sleep(0.001)

@@ -147,7 +147,7 @@ class Story:
 
     def check_in(self) -> None:
         """Let the next guest check in."""
-        guest = Guest(bytes([self.guests + 1]) * 32, True, True)
+        guest = Guest.of(bytes([self.guests + 1]) * 32, True, True)
         self.guests += 1
         self._open(CHECK_IN, guest, {"name": "somebody"})
         self.say("guest", guest.commitment)

@@ -56,7 +56,7 @@ class Stack:
         self.ends_with = 0
         self.reads = self.unread = 0
         self.state = self.to_phone = self.from_phone = 0
-        self.assembler = Assembler(1000)
+        self.assembler = Assembler()
 
     def irq(self, handler: "Any") -> None:
         self.handler = handler
@@ -175,7 +175,7 @@ class Stack:
             if data == ble.END:
                 self.end()
             return
-        if self.assembler.push(data) == REQUEST:
+        if self.assembler.push(data, 1000) == REQUEST:
             for part in Parts(RESPONSE, MTU):
                 if self.ends_with == CENTRAL_DISCONNECT:
                     self._write(self.from_phone, part)

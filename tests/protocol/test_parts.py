@@ -12,8 +12,8 @@ MTUS = st.integers(23, 517)
 
 
 def assembled(parts: list[bytes], limit: int = 4000) -> list[bytes]:
-    assembler = Assembler(limit)
-    return [message for part in parts if (message := assembler.push(part)) is not None]
+    assembler = Assembler()
+    return [message for part in parts if (message := assembler.push(part, limit)) is not None]
 
 
 @given(MESSAGES, MTUS)
@@ -40,31 +40,31 @@ def test_the_largest_response_of_our_vectors_takes_the_parts_that_the_standard_i
 
 @given(st.lists(st.binary(max_size=40), max_size=20), st.integers(0, 60))
 def test_no_parts_make_the_assembler_keep_more_than_its_limit_or_fail_otherwise(parts: list[bytes], limit: int) -> None:
-    assembler = Assembler(limit)
+    assembler = Assembler()
     for part in parts:
         try:
-            message = assembler.push(part)
+            message = assembler.push(part, limit)
         except FormatError as error:
             assert error.code in ("parts.form", "parts.too_long")
-            assert limit == 0 or assembler.push(b"\0x") == b"x"
+            assert limit == 0 or assembler.push(b"\0x", limit) == b"x"
             return
         assert message is None or len(message) <= limit
 
 
 @pytest.mark.parametrize("part", [b"", b"\x02x", b"\xffx", b"\x01", b"\x00"])
 def test_a_part_that_cannot_be_is_refused_and_the_next_message_is_whole(part: bytes) -> None:
-    assembler = Assembler(10)
+    assembler = Assembler()
     with pytest.raises(FormatError, match=r"parts\.form"):
-        assembler.push(part)
-    assert assembler.push(b"\0whole") == b"whole"
+        assembler.push(part, 10)
+    assert assembler.push(b"\0whole", 10) == b"whole"
 
 
 def test_a_message_beyond_the_limit_is_refused_at_the_part_that_exceeds_it() -> None:
-    assembler = Assembler(10)
-    assert assembler.push(b"\x01" + bytes(10)) is None
+    assembler = Assembler()
+    assert assembler.push(b"\x01" + bytes(10), 10) is None
     with pytest.raises(FormatError, match=r"parts\.too_long"):
-        assembler.push(b"\x00x")
-    assert assembler.push(b"\x00next") == b"next"
+        assembler.push(b"\x00x", 10)
+    assert assembler.push(b"\x00next", 10) == b"next"
 
 
 def test_an_empty_last_part_ends_a_message_that_has_begun() -> None:

@@ -27,7 +27,7 @@ class Edge:
         self.client = BleakClient(ADDRESS, disconnected_callback=lambda _: self.gone.set())
         self.messages: asyncio.Queue[tuple[object, ...]] = asyncio.Queue()
         self.sizes: list[int] = []
-        self._assembler = Assembler(link.MESSAGE_LIMIT)
+        self._assembler = Assembler()
 
     async def __aenter__(self) -> "Edge":
         for attempts_left in range(4, -1, -1):
@@ -46,7 +46,7 @@ class Edge:
 
     def _on_part(self, _sender: object, part: bytearray) -> None:
         self.sizes.append(len(part))
-        message = self._assembler.push(bytes(part))
+        message = self._assembler.push(bytes(part), link.MESSAGE_LIMIT)
         if message is not None and self.session is not None:
             self.messages.put_nowait(link.parse(self.session.open(message)))
         elif message is not None:

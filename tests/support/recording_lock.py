@@ -53,7 +53,7 @@ class RecordingLock(PlacedLock):
 
     def check_in(self, guest: int = 1) -> None:
         """Record the check-in of a guest, which is the guest's first opening."""
-        self._open(record.CHECK_IN, guest, (NOW, NOW + 1), Guest(who("ab"[guest - 1]), True, True), FIELDS)
+        self._open(record.CHECK_IN, guest, (NOW, NOW + 1), Guest.of(who("ab"[guest - 1]), True, True), FIELDS)
 
     def _open(
         self,

@@ -65,7 +65,7 @@ class RogueLock:
         self._answer, self._handshake, self._seal, self._parts = answer, handshake, seal, parts
         self._responder: Responder | None = None
         self._session: Session | None = None
-        self._assembler = Assembler(link.MESSAGE_LIMIT)
+        self._assembler = Assembler()
         write, notify = gatt.Characteristic.Properties.WRITE, gatt.Characteristic.Properties.NOTIFY
         down: gatt.Characteristic[bytes] = gatt.Characteristic(
             UUID(link.DOWN), write, Attribute.WRITEABLE, gatt.CharacteristicValue(write=self._on_write)
@@ -88,7 +88,7 @@ class RogueLock:
         self._assembler.reset()
 
     async def _on_write(self, connection: Connection, part: bytes) -> None:
-        message = self._assembler.push(part)
+        message = self._assembler.push(part, link.MESSAGE_LIMIT)
         if message is None:
             return
         if self._session is not None:

@@ -59,7 +59,7 @@ class Somebody:
 
 def guest(name: str, named: bool, adult: bool) -> Guest:
     """Return a guest with that name who has checked in."""
-    return Guest(who(name), named, adult, who(name)[:8] * 3 + who("as " + name)[:8] + bytes(4))
+    return Guest.of(who(name), named, adult, who(name)[:8] * 3 + who("as " + name)[:8] + bytes(4))
 
 
 def placement(status: str = "active", listing: str = LISTING, admits: str = "named") -> Placement:

@@ -121,7 +121,7 @@ class Client(BaseBleakClient):
         self._notify: Callable[[bytearray], None] = lambda _value: None
         self._responder: Responder | None = None
         self._session: Session | None = None
-        self._assembler = Assembler(link.MESSAGE_LIMIT)
+        self._assembler = Assembler()
 
     @property
     def name(self) -> str:
@@ -172,7 +172,7 @@ class Client(BaseBleakClient):
     async def write_gatt_char(self, characteristic: BleakGATTCharacteristic, data: Any, response: bool) -> None:
         if self._peer is None:
             raise BleakError("not connected")
-        message = self._assembler.push(bytes(data))
+        message = self._assembler.push(bytes(data), link.MESSAGE_LIMIT)
         if message is None or self._peer.responder is None:
             return
         if self._session is not None:

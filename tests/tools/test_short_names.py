@@ -112,6 +112,6 @@ def test_hundreds_of_names_take_the_room_of_a_hundred() -> None:
 def test_on_the_lock_a_private_member_is_found_by_the_name_it_has_in_the_sources() -> None:
     source = """
 from protocol.parts import Assembler
-answer(len(Assembler(9)._parts))
+answer(len(Assembler()._parts))
 """
     assert run_on_lock(source) == 0

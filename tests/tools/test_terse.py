@@ -158,6 +158,6 @@ def said(act):
         act()
     except MooringError as error:
         return [error.code, bool(error.message)]
-answer([said(lambda: parts.Assembler(9).push(b"")), said(lambda: fittings.Fittings.parse(b"["))])
+answer([said(lambda: parts.Assembler().push(b"", 9)), said(lambda: fittings.Fittings.parse(b"["))])
 """
     assert run_on_lock(source) == [["parts.form", False], ["fittings.form", True]]

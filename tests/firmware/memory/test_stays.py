@@ -190,7 +190,7 @@ def test_a_document_that_looks_like_what_fills_a_table_up_is_nobodys(bench: Benc
 
 def test_an_extension_that_comes_late_finds_the_guests_of_the_stay(bench: Bench) -> None:
     bench.take(grant("ann"))
-    bench.stays.record(1, opening(b"G" * 16, Guest(who("ann"), True, True).pack()))
+    bench.stays.record(1, opening(b"G" * 16, Guest.of(who("ann"), True, True).pack()))
     bench.stays.checkpoint()
     bench.earliest = END + LINGER_SECONDS
     assert bench.take(grant("ben", grant_id=number(1), until=END + 999999)) is None
@@ -214,7 +214,7 @@ def test_a_guest_who_came_as_a_companion_and_is_named_later_can_be_taken_off_the
     bench.take(grant("ann", places=2))
     stay = bench.stays.get(b"G" * 16)
     assert stay is not None
-    bench.stays.record(1, opening(b"G" * 16, Guest(who("zoe"), False, True).pack()))
+    bench.stays.record(1, opening(b"G" * 16, Guest.of(who("zoe"), False, True).pack()))
     for serial, named, belongs in ((2, ("ann",), True), (3, ("ann", "zoe"), True), (4, ("ann",), False)):
         stay.renew(grant(*named, places=2, serial=serial))
         assert stay.belongs(1) == belongs
@@ -222,14 +222,14 @@ def test_a_guest_who_came_as_a_companion_and_is_named_later_can_be_taken_off_the
 
 def test_openings_are_counted_also_those_that_the_tally_counted(bench: Bench) -> None:
     bench.take(grant("ann", places=2))
-    bench.stays.record(1, opening(b"G" * 16, Guest(who("ann"), True, True).pack()))
+    bench.stays.record(1, opening(b"G" * 16, Guest.of(who("ann"), True, True).pack()))
     bench.stays.record(2, opening(b"G" * 16))
     bench.stays.record(3, Line(ENTRY, "mdoc", 1, 2, 5, b"G" * 16, 1).note())
     bench.stays.record(4, Line(REFUSAL, "stranger", 1, 2, 7).note())
     stay = bench.stays.get(b"G" * 16)
     assert stay is not None
     assert stay.occupancy(1) == [2, 1, 8, END]
-    assert stay.occupancy(1, Guest(who("zoe"), False, True)) == [2, 2, 8, END]
+    assert stay.occupancy(1, Guest.of(who("zoe"), False, True)) == [2, 2, 8, END]
 
 
 def test_new_records_of_a_journal_that_lost_its_newest_ones_count_as_any_other_also_after_a_boot(bench: Bench) -> None:
@@ -243,7 +243,7 @@ def test_new_records_of_a_journal_that_lost_its_newest_ones_count_as_any_other_a
     assert stay is not None and stay.openings == 18, "a record that the checkpoint has changes nothing"
     bench.stays.resume(3)
     for stays in (bench.stays, bench.reboot()):
-        stays.record(3, opening(b"G" * 16, Guest(who("ann"), True, True).pack()))
+        stays.record(3, opening(b"G" * 16, Guest.of(who("ann"), True, True).pack()))
         stay = stays.get(b"G" * 16)
         assert stay is not None and (stay.openings, len(stay.present())) == (19, 1)
 
@@ -276,7 +276,7 @@ for n in range(given["stays"]):
     stays.accept(grant, bytes(65), 0)
     for name in names:
         counter += 1
-        stays.record(counter, opening(grant.grant_id, Guest(name, True, True).pack()))
+        stays.record(counter, opening(grant.grant_id, Guest.of(name, True, True).pack()))
 stays.checkpoint()
 stays = None  # a boot begins with what is in flash
 stays = Stays(memory)
