@@ -23,10 +23,10 @@ MAX_PACKET: Final = uplink.MAX_MESSAGE + PACKET_OVERHEAD
 
 _CONNACK, _PUBLISH, _PUBACK, _SUBACK, _UNSUBACK, _PINGRESP, _DISCONNECT = 2, 3, 4, 9, 11, 13, 14
 _MOST: Final = {
-    _CONNACK: 4096,  # may contain a client id and other texts
-    _PUBLISH: MAX_PACKET - 5,  # MAX_PACKET includes the fixed header of 5 bytes
-    _PUBACK: 1024,  # may contain a reason in words, like a DISCONNECT
-    _SUBACK: 256,  # for each byte, paho makes an object of 2 KB
+    _CONNACK: 4096,  # May contain a client id and other texts.
+    _PUBLISH: MAX_PACKET - 5,  # MAX_PACKET includes the fixed header of 5 bytes.
+    _PUBACK: 1024,  # May contain a reason in words, like a DISCONNECT.
+    _SUBACK: 256,  # For each byte, paho makes an object of 2 KB.
     _UNSUBACK: 256,
     _PINGRESP: 0,
     _DISCONNECT: 1024,

@@ -116,8 +116,8 @@ class Radio:
         self._services: tuple[Any, ...] = ()
         self._buffers: dict[int, tuple[int, bool]] = {}
         self._advertised: tuple[int, Any] | None = None
-        self._connections: dict[int, int] = {}  # handle: the connection's state in the table above
-        self._mtus: dict[int, int] = {}  # handle: the MTU, only after it was exchanged
+        self._connections: dict[int, int] = {}  # Maps a handle to the state in the table above.
+        self._mtus: dict[int, int] = {}  # Maps a handle to the MTU, once it was exchanged.
         self._borrower: Handler | None = None
         self._phones = phones
         self._values: tuple[int, ...] = ()

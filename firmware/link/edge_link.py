@@ -64,10 +64,10 @@ class Link:
         self._radio = radio
         self._lock = lock
         self._flag = news
-        self._connections: dict[int, int] = {}  # handle: the tick at which it connected
-        self._unwelcome: dict[int, str] = {}  # handle: why it must be disconnected
-        self._current: Conversation | None = None  # only the handler changes this
-        self._partial: list[Any] = []  # see `Conversation`
+        self._connections: dict[int, int] = {}  # Maps a handle to the tick at which it connected.
+        self._unwelcome: dict[int, str] = {}  # Maps a handle to the reason why it must be disconnected.
+        self._current: Conversation | None = None  # Only the handler changes this.
+        self._partial: list[Any] = []  # See `Conversation`.
         self._advertise_due = True
         self._down = self._up = 0
 

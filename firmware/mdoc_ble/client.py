@@ -39,7 +39,7 @@ ATTEMPTS = 3
 _SUBSCRIBE = const(b"\x01\x00")
 _WITH_RESPONSE = const(1)
 # These UUIDs are created once, because a handler must allocate as little as possible.
-_CONFIGURATION = bluetooth.UUID(0x2902)  # Client Characteristic Configuration descriptor
+_CONFIGURATION = bluetooth.UUID(0x2902)  # Client Characteristic Configuration descriptor.
 _VALUES = tuple(bluetooth.UUID(name) for name in (ble.MDOC_STATE, ble.MDOC_CLIENT2SERVER, ble.MDOC_SERVER2CLIENT))
 
 
@@ -68,9 +68,9 @@ class ClientSession(Session):
         self._awaited = 0
         self._status: int | None = None
         self._range: tuple[int, int] | None = None
-        self._handles = [0, 0, 0]  # handles of the values in `_VALUES`
-        self._ends = [0, 0, 0]  # last handles of their characteristics
-        self._configuration = 0  # handle of the descriptor 0x2902 in the characteristic that is searched now
+        self._handles = [0, 0, 0]  # Handles of the values in `_VALUES`.
+        self._ends = [0, 0, 0]  # Last handles of the characteristics of these values.
+        self._configuration = 0  # Handle of descriptor 0x2902 in the characteristic that is being searched.
         self._outbox = self._inbox = self._state = 0
         self._gone = False
 
@@ -121,7 +121,7 @@ class ClientSession(Session):
         self._state, self._outbox, self._inbox = self._handles
         if 0 in self._handles:
             raise TransportError("ble.service", "the phone's service lacks a characteristic")
-        for at in (0, 2):  # State and Server2Client
+        for at in (0, 2):  # State and Server2Client.
             # Search only from the characteristic's value to the next declaration. A response can hold only UUIDs of the
             # same length (Core, Vol 3, Part F, 3.4.3.2), so a wider search needs a request for each change of length.
             self._configuration, first, last = 0, self._handles[at], self._ends[at]

@@ -225,7 +225,7 @@ class Stays:
     def __init__(self, store: "Store") -> None:
         self._store = store
         self._stays: dict[bytes, Stay] = {}
-        self._tombstones: dict[bytes, tuple[int, int]] = {}  # grant id: (serial, horizon)
+        self._tombstones: dict[bytes, tuple[int, int]] = {}  # Maps a grant id to (serial, horizon).
         # The latest time that `_forget` has used. After a reboot the clock may show an earlier time.
         self._floor = 0
         self._applied = 0

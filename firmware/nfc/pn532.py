@@ -166,8 +166,8 @@ class Pn532Reader:
         self._absent = 0
         self._armed = False
         self._crowd_told = False
-        self._present: dict[bytes, _Presence] = {}  # key: a fixed UID, b"" for random UIDs, or _PHONE
-        self._current: _Presence | None = None  # presence of the card returned most recently, if its UID is fixed
+        self._present: dict[bytes, _Presence] = {}  # The key is a fixed UID, b"" for random UIDs, or _PHONE.
+        self._current: _Presence | None = None  # The presence of the most recently returned card, if its UID is fixed.
         self._obstructed = False
 
     async def wait_for_card(self, on_obstructed: "Callable[[bool], bool] | None" = None) -> Pn532Card:

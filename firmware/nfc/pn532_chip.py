@@ -190,8 +190,8 @@ class Pn532:
         await self.field_off()
         self._timer = -1
         await self._set_timer(_timer(50))
-        await self._configure(0x04, b"\x00")  # InCommunicateThru never repeats a block by itself
-        await self._configure(0x05, bytes((1, 0, self._more_tries)))  # a poll ends even if it has found no card
+        await self._configure(0x04, b"\x00")  # InCommunicateThru never repeats a block by itself.
+        await self._configure(0x05, bytes((1, 0, self._more_tries)))  # A poll ends even if it has found no card.
         self.ready = True
 
     async def _find(self) -> None:

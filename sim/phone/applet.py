@@ -21,10 +21,10 @@ _UNKNOWN_CLA = b"\x6e\x00"
 
 
 Wallet = Literal[
-    "open",  # answers each request with the documents that it has, even with none, and waits for the next request
-    "closes",  # answers as "open" does, but ends the session with its first answer
-    "throws",  # ends the session without an answer if it does not have every document type in the request
-    "silent",  # stops answering if it does not have every document type in the request
+    "open",  # Answers each request with the documents that it has, even with none, and waits for the next request.
+    "closes",  # Answers as "open" does, but ends the session with its first answer.
+    "throws",  # Ends the session without an answer if it does not have every document type in the request.
+    "silent",  # Stops answering if it does not have every document type in the request.
 ]
 """How a wallet behaves if it lacks something that the reader requests."""
 

@@ -20,14 +20,14 @@ from sim.phone.session import CBOR_ERROR, TERMINATION, HolderSession, SessionErr
 from sim.phone.stay_key import StayKeys
 
 Result = Literal[
-    "presented",  # the reader got a DeviceResponse
-    "recognized",  # the reader proved that it knows a stay key of this phone, and got this phone's proof
-    "declined",  # the owner said no
-    "unknown-reader",  # the reader could not be verified, so the phone did not answer
-    "no-document",  # the phone has no requested document, or its wallet refuses because one is missing
-    "unreadable",  # the reader's message could not be decrypted or read
-    "unfinished",  # the contact ended before a request came
-    "unmet",  # the phone did not find the reader over BLE, or found another reader
+    "presented",  # The reader got a DeviceResponse.
+    "recognized",  # The reader proved that it knows a stay key of this phone, and got this phone's proof.
+    "declined",  # The owner said no.
+    "unknown-reader",  # The reader could not be verified, so the phone did not answer.
+    "no-document",  # The phone has no requested document, or its wallet refuses because one is missing.
+    "unreadable",  # The reader's message could not be decrypted or read.
+    "unfinished",  # The contact ended before a request came.
+    "unmet",  # The phone did not find the reader over BLE, or found another reader.
 ]
 
 

@@ -15,12 +15,12 @@ from sim.sm2 import PrivateKey as SM2PrivateKey
 
 Authentication = Literal["signature", "mac"]
 Tamper = Literal[
-    "element-value",  # another value in a signed element
-    "extra-element",  # an added element that the issuer never signed
-    "doc-type",  # the document claims to be of another type
-    "issuer-signature",  # one bit of the issuer's signature is flipped
-    "device-signature",  # one bit of deviceSignature or deviceMac is flipped
-    "session-data",  # one bit of the encrypted message is flipped
+    "element-value",  # Another value in a signed element.
+    "extra-element",  # An added element that the issuer never signed.
+    "doc-type",  # The document claims to be of another type.
+    "issuer-signature",  # One bit of the issuer's signature is flipped.
+    "device-signature",  # One bit of deviceSignature or deviceMac is flipped.
+    "session-data",  # One bit of the encrypted message is flipped.
 ]
 
 

@@ -28,8 +28,8 @@ def test_the_cost_of_coming_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     rows = []
 
     def visit(name: str, come: Any, idle: int, by_phone: bool = True) -> None:
-        doorway.run(3600)  # an entry within the hour would be counted instead of recorded
-        doorway.lock.commitment_keys.of(doorway.platform.public)  # once after each boot
+        doorway.run(3600)  # An entry within the hour would be counted instead of recorded.
+        doorway.lock.commitment_keys.of(doorway.platform.public)  # Once after each boot.
         counting.calls.clear()
         come()
         assert doorway.opened()

@@ -91,8 +91,8 @@ class _Story:
         self.asked: list[bytes] = []  # nonces that the courier has heard, from all boots
         self.answers: list[
             tuple[SignedTime, int]
-        ] = []  # signed times that the courier can bring again and again, each with the true time of its signing
-        self.signed: list[int] = []  # the times at which the province has signed other statements
+        ] = []  # Signed times that the courier can repeat, each with its true time of signing.
+        self.signed: list[int] = []  # The times at which the province has signed other statements.
         self.used: list[bytes] = []
         self.lowest = 0
         self.boot()

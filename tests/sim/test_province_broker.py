@@ -141,7 +141,7 @@ def test_what_was_sent_during_an_outage_of_the_province_is_taken_when_sent_again
     province.resume()
     assert courier.through(province.public) == [
         1
-    ]  # the latest receipt is sent again after a reconnection, because it may have been lost
+    ]  # The latest receipt is sent again after a reconnection, because it may have been lost.
     # No receipt came, so the edge sends the records again. The broker may also have kept the first copy.
     courier.batch(*chain.records[1:])
     assert province.wait_for(lambda store: store.count() == 4)

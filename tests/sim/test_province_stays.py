@@ -79,9 +79,9 @@ def test_one_id_at_two_listings_at_once_is_shown(
 @pytest.mark.parametrize(
     ("listing", "earliest", "number"),
     [
-        ("HZ-0002", NOW + DAY + 1, "330106199003070014"),  # the first stay is over
-        ("HZ-0001", NOW + 60, "330106199003070014"),  # another stay at the same listing
-        ("HZ-0002", NOW + 60, "330106199003070030"),  # another ID
+        ("HZ-0002", NOW + DAY + 1, "330106199003070014"),  # The first stay is over.
+        ("HZ-0001", NOW + 60, "330106199003070014"),  # Another stay at the same listing.
+        ("HZ-0002", NOW + 60, "330106199003070030"),  # Another ID.
     ],
 )
 def test_what_is_no_double(province: Province, listing: str, earliest: int, number: str) -> None:

@@ -68,10 +68,10 @@ def test_a_board_that_cannot_run_the_lock_is_refused(made: software.Stage, found
 @pytest.mark.parametrize(
     ("mpy", "fits"),
     [
-        (6 | 3 << 8 | 11 << 10, True),  # the ESP32-C6
-        (6 | 3 << 8 | 11 << 10 | 1 << 16, True),  # with more flags
-        (6 | 3 << 8 | 10 << 10, False),  # an ESP32-S3
-        (6 | 2 << 8 | 11 << 10, False),  # an interpreter too old for this native code
+        (6 | 3 << 8 | 11 << 10, True),  # The ESP32-C6.
+        (6 | 3 << 8 | 11 << 10 | 1 << 16, True),  # With more flags.
+        (6 | 3 << 8 | 10 << 10, False),  # An ESP32-S3.
+        (6 | 2 << 8 | 11 << 10, False),  # An interpreter too old for this native code.
         (5 | 3 << 8 | 11 << 10, False),
         (0, False),
     ],

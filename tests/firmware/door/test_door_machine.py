@@ -48,8 +48,8 @@ class DoorMachine(ReturningSteps, RuleBasedStateMachine):
         self.bench = Bench(Path(self._folder.name), self._patch)
         self.bench.record_each()
         self.model = Model()
-        self.bookings: list[Booking] = []  # the newest version of each booking
-        self.signed: list[tuple[Booking, bytes]] = []  # all versions that the platform has signed
+        self.bookings: list[Booking] = []  # The newest version of each booking.
+        self.signed: list[tuple[Booking, bytes]] = []  # All versions that the platform has signed.
         self.openings = 0
 
     def teardown(self) -> None:

@@ -201,8 +201,8 @@ def test_a_time_far_ahead_moves_nothing_and_costs_the_upper_end(tmp_path: Path, 
     assert refusal(clock, signed) == "time.ahead"
     earliest, latest = clock.interval()
     assert earliest <= true and latest is None
-    assert refusal(clock, signed) == "time.nonce"  # a repeated answer does not count as a second answer
-    assert clock.nonce() is None  # and the lock does not ask again at once
+    assert refusal(clock, signed) == "time.nonce"  # A repeated answer does not count as a second answer.
+    assert clock.nonce() is None  # The lock does not ask again at once.
     crystal.run(clock_module.DOUBT_MS)
     clock.accept(answer(clock, crystal.true_ms // 1000))
     assert clock.interval()[0] == crystal.true_ms // 1000

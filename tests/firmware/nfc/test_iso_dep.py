@@ -136,7 +136,7 @@ def test_silence_is_given_up_sooner_than_damage() -> None:
 def test_an_i_block_is_repeated_only_when_the_card_says_that_it_never_came() -> None:
     reader = IsoDep(64, LIMIT)
     assert reader.start(b"c") == b"\x02c"
-    assert reader.push(b"\xa3") == b"\xb2"  # no R(NAK) was sent yet, so a repeated I-block could pass as new
+    assert reader.push(b"\xa3") == b"\xb2"  # No R(NAK) was sent yet, so a repeated I-block could pass as a new one.
     assert reader.push(b"\xa3") == b"\x02c"  # rule 6
     assert reader.push(b"\x02r") is None and reader.response == b"r"
     assert reader.start(b"d") == b"\x03d"
@@ -147,7 +147,7 @@ def test_a_chaining_card_is_asked_again_by_acknowledging_again() -> None:
     reader.start(b"c")
     assert reader.push(b"\x12one") == b"\xa3"
     assert reader.push(None) == b"\xa3"  # rule 5
-    assert reader.push(b"\x12one") == b"\xa3"  # the block number shows that the block is a repetition
+    assert reader.push(b"\x12one") == b"\xa3"  # The block number shows that the block is a repetition.
     assert reader.push(b"\x03two") is None and reader.response == b"onetwo"
 
 
@@ -219,8 +219,8 @@ def test_an_answer_to_select_is_understood_or_refused(raw: bytes) -> None:
         ("01", 32, 5, 0, [106]),
         ("0578807002", 256, 39, 0, [106]),
         ("0675b7a102ff", 64, 310, 1, [106, 212, 424]),
-        ("0678f7f00203", 256, 5, 0, [106, 212, 424]),  # FWI 15 is reserved
-        ("020d", 256, 5, 0, [106]),  # sizes above 8 are reserved too
+        ("0678f7f00203", 256, 5, 0, [106, 212, 424]),  # FWI 15 is reserved.
+        ("020d", 256, 5, 0, [106]),  # Sizes above 8 are reserved too.
         ("0478338e00", 256, 78, 4950, [106, 212, 424]),
     ],
 )
