@@ -223,7 +223,8 @@ class LockConnection:
         self._contain(lambda: self._take_part(bytes(part)))
 
     def _contain(self, work: Callable[[], None]) -> None:
-        """Do the work of a callback. An exception ends this connection. It must not reach the backend's own task."""
+        """Do the work of a callback. An exception in it ends this connection, and is not raised in the backend's own
+        task."""
         try:
             work()
         except (FormatError, VerificationError) as error:

@@ -77,8 +77,8 @@ class Sightings:
     def _thin_out(self, lock_id: bytes) -> None:
         """Keep at most MOST addresses that claim to be this lock.
 
-        Addresses of the last scan are kept before older addresses. Otherwise chance decides: so a flood of addresses
-        cannot keep an address out for ever.
+        Addresses of the last scan are kept before older addresses. Among the others chance decides, so a flood of
+        addresses cannot keep an address out for ever.
         """
         claimants = [address for address, known in self._seen.items() if known.lock_id == lock_id and not known.busy]
         if len(claimants) > MOST:

@@ -173,7 +173,7 @@ def _other(point: int) -> "bytes | tuple[int, ...]":
         elif 0x490 <= point < 0x4C0 or point >= 0x4D0:
             point &= ~1
         return (_letter(point, _CYRILLIC) if point < 0x430 else point,)
-    if point in (0x254, 0x259, 0x25B):  # Only the capitals of these are in the table.
+    if point in (0x254, 0x259, 0x25B):  # the table has only the capitals of these letters
         return b"O" if point == 0x254 else b"E"
     if point < 0xC0:
         return b"" if point in b"\xad\xb4\xb7" else b" "

@@ -307,5 +307,5 @@ class Form(_Declared):
         return body
 
     def check(self) -> None:
-        """Check the rules between members. A form with such rules overrides this method. Raises FormatError with the
-        class's CODE."""
+        """Check the rules that concern several members. A form that has such rules overrides this method. Raises
+        FormatError with the class's CODE."""

@@ -218,7 +218,8 @@ def _attribute(name: bytes, wanted: bytes) -> "bytes | None":
 
 
 def _fields(name: bytes) -> "list[tuple[bytes, int, bytes]]":
-    """The attributes of a DER name in the form for comparison. (b"", 0, b"") stands before each relative name."""
+    """The attributes of a DER name in the form for comparison. (b"", 0, b"") marks the beginning of each relative
+    name."""
     attributes = []
     outside = der.Reader(name)
     sets = outside.enter(der.SEQUENCE)

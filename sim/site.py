@@ -94,8 +94,8 @@ class Site:
     """A running site. `build` makes it.
 
     `commits` has an entry for each message that the province has processed. The entry has the time in monotonic
-    seconds. For each lock it also has the counter up to which the province then had the lock's records. `secret_digits`
-    and `secret_keys` are PINs and stay keys for which `exposed` has to search too.
+    seconds. For each lock it also has the counter up to which the province had all records of that lock.
+    `secret_digits` and `secret_keys` are PINs and stay keys for which `exposed` has to search too.
     """
 
     folder: Path

@@ -140,8 +140,8 @@ def _bases(trees: Mapping[str, ast.Module], path: str) -> set[str]:
 
 
 def _share(free: set[str], meetings: list[set[str]], taken: set[str]) -> dict[str, str]:
-    """Choose a short name for each name in `free`. Each of `meetings` is a set of names that get different short names.
-    No name in `taken` is chosen."""
+    """Choose a short name for each name in `free`. The names in each set of `meetings` get different short names. No
+    name in `taken` is chosen."""
     neighbours: dict[str, set[str]] = {name: set() for name in free}
     for meeting in meetings:
         for name in meeting:

@@ -1,7 +1,7 @@
 """The lock's own cryptography, in portable MicroPython. It implements all functions of the interface `protocol.crypto`.
 
 Pass this package as `crypto`. It contains curves and big numbers, ECDSA, SM2, ECDH, HMAC and HKDF, SHA-384, SHA-512 and
-SM3, AES-GCM. It must not contain byte formats of the protocol, or any state except the secret of `generator` and values
+SM3, AES-GCM. It must not contain byte formats of the protocol. Its only state is the secret of `generator` and values
 computed from public keys. If a module handles a secret, its docstring says what the computing time reveals, and how the
 secret is blinded. MicroPython and CPython differ only in the block cipher (`block`) and in the compiled form of GHASH
 (`ghash_viper`).

@@ -20,8 +20,8 @@ _base_tables: "dict[Curve, list[Affine]]" = {}
 
 
 def _windows(scalar: int, width: int, length: int) -> bytearray:
-    """Return the width-`width` non-adjacent form of `scalar` (Guide, Algorithm 3.35). The result has the digit of 2^i,
-    modulo 2^`width`, at index i.
+    """Return the width-`width` non-adjacent form of `scalar` (Guide, Algorithm 3.35). At index i, the result has the
+    digit of 2^i, as a number modulo 2^`width`.
 
     A digit is either 0, or an odd number below 2^(width - 1) in magnitude that is followed by at least width - 1 zeros.
     """

@@ -108,7 +108,8 @@ class DocumentClaim:
 class ReturningGuest:
     """A guest who has checked in and comes back without showing an ID.
 
-    `method` is "pin" or "stay-key". `guest` is the grant id and the tag of the document that checked in.
+    `method` is "pin" or "stay-key". `guest` is the grant id and the tag of the document that the guest showed at the
+    check-in.
     """
 
     barred: "str | None" = None

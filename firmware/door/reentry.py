@@ -59,8 +59,8 @@ _PINS = const(128)  # number of places for PINs, enough for four full stays; gue
 class Reentry:
     """Everything that the lock keeps so that guests can come back.
 
-    A guest is a pair: (grant id, tag of the document that checked in). The pair does not change during the stay, even
-    if a newer grant names the guest differently.
+    A guest is a pair: (grant id, tag of the document shown at the check-in). The pair does not change during the stay,
+    even if a newer grant names the guest differently.
     """
 
     def __init__(

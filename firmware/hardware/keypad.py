@@ -82,7 +82,7 @@ class Keypad:
                 if len(self._keys) < LONGEST:
                     self._keys += KEYS[low]
                 self._flag.set()
-        # If eight bits were no valid key, all further bits are noise, and are ignored until there is a pause.
+        # If eight bits were not a valid key, further bits count as noise and are ignored until there is a pause.
 
     async def _key(self) -> str:
         while not self._keys:

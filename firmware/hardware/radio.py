@@ -103,7 +103,7 @@ _INBOX = const(3)
 
 
 class Radio:
-    """The shared radio. `ble` is a `bluetooth.BLE`; methods that have the name of one of its methods are for the link.
+    """The shared radio. `ble` is a `bluetooth.BLE`. The link uses the methods that also exist in `bluetooth.BLE`.
 
     `phones` creates the service for phones. The service has five characteristics in this order: one whose descriptor
     declares the service, then State, Client2Server, Server2Client and Ident.

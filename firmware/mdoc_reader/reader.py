@@ -69,7 +69,7 @@ _FRAME_BYTES = const(64)
 """Maximum number of bytes that SessionData adds to the encrypted response inside it."""
 _FAREWELL_MS = const(60)
 """Longest wait for the answer to the last command of a session. By then the phone has long received the command. Some
-phones never answer the last command, and the next guest must be served within 300 ms of the light."""
+phones never answer the last command, and the next guest must be served within 300 ms after the light signal."""
 
 
 class Presentation:

@@ -49,8 +49,8 @@ DOUBT_MS = 600 * 1000
 """Time that the lock waits after a contradiction before it asks for the time again."""
 
 DARK_MS = 7 * 24 * 3600 * 1000
-"""Longest power cut that the lock believes at once while its clock has no upper end. A signed time that is later than
-the floor by more than this must be confirmed by a second signed time."""
+"""The longest power cut that the lock assumes. If its clock has no upper end, a signed time that is later than the
+floor by more than this must be confirmed by a second signed time."""
 
 _FILE = const("clock")
 

@@ -344,12 +344,12 @@ class Stays:
     def resume(self, next_counter: int) -> None:
         """Expect the record `next_counter` next. Raises StorageError.
 
-        A journal that was erased or lost its newest sector counts from an earlier record on than the checkpoint knows.
-        Its new records are not in the checkpoint, even though records with their counters once were.
+        If the journal was erased or lost its newest sector, its counters continue below the last counter in the
+        checkpoint. The checkpoint does not contain its new records, although it once had records with these counters.
         """
         if self._applied >= next_counter:
             self._applied = next_counter - 1
-            self._save()  # now: the next boot would take the new records for the old ones
+            self._save()  # now, because the next boot could not tell new records from old ones
 
     def record(self, counter: int, note: bytes) -> None:
         """Apply the journal's record `counter` to the stays. `note` is its note. A record that is already in the

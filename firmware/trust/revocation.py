@@ -3,7 +3,7 @@
 The file of a list has two signatures, the province's and the issuer's. The lock checks them when the list arrives, at
 each boot, and when the trust list changes. Each list also has an extract in another file, which a tap reads
 (revocation_extract.py). The lock has in memory only the facts that decide whether a list applies. Files are never
-deleted. Otherwise, if a list was removed from the trust list and added again, an older list could replace it.
+deleted. Otherwise an older list could replace a list that was removed from the trust list and later added again.
 """
 
 from firmware.trust import revocation_extract

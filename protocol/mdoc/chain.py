@@ -3,9 +3,10 @@
 There is no certificate between the two, because the standard requires the IACA to sign the DS certificate itself (Annex
 B.1). A CA between them would have its own revocation list, which no lock holds.
 
-The path is checked in its own module, because only the path is the same at each visit. Verifying the signatures takes
-most of the time. A good signature may be remembered (`protocol.mdoc.remembered`). Everything else is checked again at
-each visit. The table in `protocol.mdoc.verifier` lists the error codes.
+The check of the path has a separate module, because the path of a document is the same at each visit, and the rest of
+the answer is not. Verifying the signatures takes most of the time. A good signature may be remembered
+(`protocol.mdoc.remembered`). Everything else is checked again at each visit. The table in `protocol.mdoc.verifier`
+lists the error codes.
 """
 
 from protocol.errors import FormatError, VerificationError

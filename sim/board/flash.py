@@ -23,7 +23,7 @@ class Operations:
     def total(self) -> int:
         """Number of programs and erases.
 
-        A higher MOORING_POWER_CUT would not cut the power if the run were repeated.
+        If the same run is repeated with a MOORING_POWER_CUT above this number, the power is not cut.
         """
         return self.programs + self.erases
 

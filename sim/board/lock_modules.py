@@ -1,6 +1,6 @@
 """A separate set of modules for each lock, so that many locks can run in one CPython process and share no state.
 
-A lock has only one of some things, and the firmware keeps their state in modules: the generator's secret, the last
+Some things exist only once in a lock, and the firmware keeps their state in modules: the generator's secret, the last
 lines of the console, and the radio. So each lock here imports `firmware` and the stand-ins into its own table of
 modules. `protocol` has no state and is shared. The firmware also uses parts of the process: environment, console,
 standard input, event loop, sockets and exit. For these, each lock has its own copies of `os`, `sys`, `asyncio` and a

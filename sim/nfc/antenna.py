@@ -54,7 +54,7 @@ class Counts:
 class Antenna:
     """The field and the cards in it.
 
-    paced: if true, everything takes as long as on real air. lingers: seconds that the chip waits for a card before it
+    If `paced` is true, everything takes as long as on real air. The chip waits `lingers` seconds for a card before it
     reports an empty field. With this wait, many idle readers take little CPU time.
     """
 

@@ -24,10 +24,10 @@ _CARRIER = 13_560_000
 class Traits:
     """The parameters of a card.
 
-    fsci, fwi, sfgi: frame size, waiting time and guard time, as indices of clause 5.2. rates: bit rates as TA(1). wtxm:
-    number of waiting times that the card asks for when it needs more time. sel_res: SAK, 0x20 for ISO-DEP. wakes: the
-    card answers WUPA after HLTA, as the standard demands. fresh_uid: the card has a new UID each time it gets power, as
-    phones have.
+    `fsci`, `fwi` and `sfgi` are frame size, waiting time and guard time, as indices of clause 5.2. `rates` are bit
+    rates as TA(1). `wtxm` is the number of waiting times that the card asks for when it needs more time. `sel_res` is
+    SAK, 0x20 for ISO-DEP. With `wakes`, the card answers WUPA after HLTA, as the standard demands. With `fresh_uid`,
+    the card has a new UID each time it gets power, as phones have.
     """
 
     fsci: int = 8
@@ -50,8 +50,8 @@ class Traits:
 class Card:
     """One card. Its application takes `commands` and fills `answers`.
 
-    The command None means that the reader has let go of the card. `wtx_storm`: number of requests for more time before
-    each answer, even if the answer is ready.
+    The command None means that the reader has let go of the card. Before each answer it requests more time `wtx_storm`
+    times, even if the answer is ready.
     """
 
     def __init__(self, uid: bytes, traits: Traits | None = None, wtx_storm: int = 0) -> None:

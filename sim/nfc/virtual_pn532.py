@@ -30,10 +30,10 @@ class LineCounts:
 class VirtualPn532:
     """The board.
 
-    faults: see `Faults`. paced: if true, everything takes as long as on real air and on a real line. traits: parameters
-    of the phones that are held to the board. looks_between: number of looks that must find the field empty before the
+    If `paced` is true, everything takes as long as on real air and on a real line. `traits` are the parameters of the
+    phones that are held to the board. `looks_between` is the number of looks that must find the field empty before the
     next phone comes. People swap phones so slowly that a reader always notices the empty field. The value 0 is for
-    phones that come at once. lingers: see `Antenna`.
+    phones that come at once. `lingers` is as in `Antenna`.
     """
 
     def __init__(

@@ -33,11 +33,11 @@ Wallet = Literal[
 class Habits:
     """How this phone behaves on the air. The defaults describe a good modern phone.
 
-    max_read, max_write: MLe and MLc of its capability container. max_command, max_response: the lengths that it offers
-    for NFC retrieval. chunk: maximum number of data bytes in one response, or None for as many as Le allows. ignore_le:
-    the phone sends `chunk` bytes and ignores Le. empty_polls: number of times that its NDEF file reads as empty before
-    it has content. wallet: see `Wallet`. hangs_up: after the reader has ended the session, the phone answers no further
-    command.
+    `max_read` and `max_write` are MLe and MLc of its capability container. `max_command` and `max_response` are the
+    lengths that it offers for NFC retrieval. `chunk` is the maximum number of data bytes in one response, or None for
+    as many as Le allows. With `ignore_le`, the phone sends `chunk` bytes and ignores Le. `empty_polls` is the number of
+    times that its NDEF file reads as empty before it has content. With `hangs_up`, the phone answers no further command
+    after the reader has ended the session.
     """
 
     max_read: int = 0x7FFF
@@ -67,7 +67,8 @@ class Applet:
     `on_message` takes each session message and may return an answer. `on_ndef` is for a phone that negotiates. It takes
     each NDEF message that the reader writes, and returns the message that the reader reads next. Without `on_ndef` the
     file cannot be written. `engaged` becomes true when the reader has read `last_message`. Without `last_message`, it
-    becomes true when the reader has read anything. `stay_keys`: the keys in the stay-key app, or None without this app.
+    becomes true when the reader has read anything. `stay_keys` are the keys in the stay-key app, or None without this
+    app.
     """
 
     def __init__(

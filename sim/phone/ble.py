@@ -41,9 +41,10 @@ class BleJob:
 class BleHabits:
     """How this phone behaves on BLE.
 
-    mtu: its value in the MTU exchange. vanish: the phone disconnects `vanishings` times, either "before-start" or
-    "after-start", as soon as the session has begun. check_ident: the phone disconnects from a reader with a wrong
-    Ident. end_first: the phone ends each session with State = 02 and takes no message.
+    `mtu` is its value in the MTU exchange. If `vanish` is "before-start" or "after-start", the phone disconnects
+    `vanishings` times, before the session begins or as soon as it has begun. With `check_ident`, the phone disconnects
+    from a reader with a wrong Ident. With `end_first`, the phone ends each session with State = 02 and takes no
+    message.
     """
 
     mtu: int = 517

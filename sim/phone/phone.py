@@ -44,11 +44,11 @@ class Event:
 class TapOutcome:
     """How one tap went, as the phone saw it.
 
-    reader: the verified name of the reader. requests: the document types of each request. asked: the elements of the
-    last request, and whether the reader will keep each element. shared: the elements that the phone gave, {document
-    type: {namespace: [element]}}. status: the last session status received. device_response, session_transcript: the
-    bytes that a recorder on this phone would store. received, sent: bytes of APDUs and of BLE parts. seconds: length of
-    the whole contact.
+    `reader` is the verified name of the reader. `requests` has the document types of each request. `asked` has the
+    elements of the last request, and whether the reader will keep each element. `shared` has the elements that the
+    phone gave, as {document type: {namespace: [element]}}. `status` is the last session status received.
+    `device_response` and `session_transcript` are the bytes that a recorder on this phone would store. `received` and
+    `sent` are bytes of APDUs and of BLE parts. `seconds` is the length of the whole contact.
     """
 
     result: Result
@@ -257,14 +257,14 @@ def _unheard(_: Event) -> None:
 class Phone:
     """A phone with documents on it.
 
-    credentials: its documents. reader_roots: the reader authorities that it trusts. It answers no other reader.
-    authentication: deviceSignature or deviceMac. curve: curve of its session keys (P-256 unless given). consent: the
-    owner's answer. consent_seconds: seconds that the owner needs to answer. agrees: if given, the phone waits for this
-    event before it answers. tamper: the change that a dishonest owner's software makes. replay: a recorded
-    DeviceResponse that the phone presents instead of an honest one. habits: see `Habits`. nfc, ble_modes: the retrieval
-    that it offers. negotiates: true for a negotiated handover. version: version of its engagement. stay_keys: the keys
-    in its stay-key app, or None without this app. radio: its Bluetooth, needed with `ble_modes`. on_event: function
-    that is called with each moment of a tap.
+    `credentials` are its documents. `reader_roots` are the reader authorities that it trusts. It answers no other
+    reader. `authentication` chooses deviceSignature or deviceMac. `curve` is the curve of its session keys. `consent`
+    gives the owner's answer, and the owner needs `consent_seconds` to answer. If `agrees` is given, the phone waits for
+    this event before it answers. `tamper` is the change that a dishonest owner's software makes. `replay` is a recorded
+    DeviceResponse that the phone presents instead of an honest one. `nfc` and `ble_modes` are the retrieval that it
+    offers. If `negotiates` is true, it makes a negotiated handover. `version` is the version of its engagement.
+    `stay_keys` are the keys in its stay-key app, or None without this app. `radio` is its Bluetooth, needed with
+    `ble_modes`. `on_event` is called with each moment of a tap.
     """
 
     credentials: Sequence[Credential]
@@ -294,7 +294,7 @@ class Phone:
 
         After a handover to BLE the phone is taken away from the reader, and the session goes on over `radio`.
 
-        `tear_off_after`: number of commands that the phone answers. At the next command it is taken away instead.
+        The phone answers `tear_off_after` commands. At the next command it is taken away instead.
         """
         transaction = self.touch()
         patience_lost = False

@@ -78,8 +78,8 @@ class Listing:
 class Lock:
     """A registered lock.
 
-    identity: its key (65-byte point). edge: the edge that last served it. through: the counter up to which its records
-    are committed without a gap. door: the number of its door in the listing.
+    `identity` is its key (65-byte point). `edge` is the edge that last served it. Its records are committed without a
+    gap up to the counter `through`. `door` is the number of its door in the listing.
     """
 
     lock_id: bytes

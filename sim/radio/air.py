@@ -86,10 +86,10 @@ PART_OPCODES = {0x1B: "notification", 0x52: "write"}
 class PartFault:
     """A fault of one part of a message. It hits the `at`-th matching part from now on, and 1 is the next part.
 
-    what: "drop", "duplicate", "delay" (by `seconds`, with everything after it in that direction) or "cut" (the
-    connection breaks instead). carried_by: if given, only a "notification" or only a "write" matches. longer_than: only
-    values with more bytes than this match. The default 1 leaves out the State characteristic. between: if given, only
-    connections of the radio with this address match.
+    `what` is "drop", "duplicate", "delay" (by `seconds`, together with everything after it in that direction) or "cut"
+    (the connection breaks instead). If `carried_by` is given, only a "notification" or only a "write" matches. Only
+    values with more bytes than `longer_than` match. The default 1 leaves out the State characteristic. If `between` is
+    given, only connections of the radio with this address match.
     """
 
     what: Literal["drop", "duplicate", "delay", "cut"]
@@ -115,10 +115,11 @@ class PartFault:
 class Air(LocalLink):
     """The link layer between all controllers, and its faults.
 
-    delay_seconds: delay of each data packet. cut_after: if this is n > 0, the connection that carries the n-th data
-    packet from now is cut. faults: faults of single parts of messages. data_packets: number of data packets so far.
-    heard: (packets, bytes) so far, by ATT opcode. advertising_scale: factor for every advertising interval, for tests
-    that need short intervals. All addresses are random static addresses, written "AA:BB:CC:DD:EE:FF".
+    `delay_seconds` is the delay of each data packet. If `cut_after` is n > 0, the connection that carries the n-th data
+    packet from now is cut. `faults` are faults of single parts of messages. `data_packets` is the number of data
+    packets so far. `heard` has the (packets, bytes) so far, by ATT opcode. `advertising_scale` is a factor for every
+    advertising interval, for tests that need short intervals. All addresses are random static addresses, written
+    "AA:BB:CC:DD:EE:FF".
     """
 
     def __init__(self, advertising_scale: float = 1.0) -> None:

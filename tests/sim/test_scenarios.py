@@ -126,7 +126,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.Completed
 
 FREE_AT_READY = 110_000
 """Bytes of heap that must be free when a lock is ready. 113,280 are free in most runs and 111,968 in some, because the
-collector keeps whatever a word on the stack seems to point at."""
+collector also keeps an object if a word on the stack only looks like its address."""
 
 
 def test_a_lock_that_is_ready_has_heap_for_a_tap(kept: tuple[subprocess.CompletedProcess[str], Path]) -> None:

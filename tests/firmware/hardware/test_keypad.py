@@ -70,7 +70,7 @@ def codes(*steps: str | int) -> Any:
 def played(*steps: str | int) -> Any:
     """Play `steps` on the wires. Return the codes that the lock read, and whether it listened to the wires.
 
-    A step -2 is a rest. For each rest, the second list says whether the lock listened before the rest and after it.
+    A step of -2 is a rest. For each rest, the second list says whether the lock listened before the rest and after it.
     """
     return run_on_lock(ON_LOCK, list(steps))
 
