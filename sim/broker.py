@@ -13,6 +13,7 @@ Experiments showed that rumqttd 0.20 differs from Mosquitto as follows. The clie
 """
 
 import contextlib
+import os
 import shutil
 import socket
 import subprocess
@@ -65,14 +66,13 @@ _CONNECT: Final = b"\x10\x12\x00\x04MQTT\x05\x02\x00\x05\x00\x00\x05ready"
 _CONNACK: Final = 0x20
 
 
-def available() -> list[Kind]:
-    """Return the kinds of broker that can be started on this machine. "iotcore" is always the first one."""
-    return ["iotcore", "mosquitto"] if _mosquitto() else ["iotcore"]
+PLACES: Final = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
+"""Folders with programs. Debian installs Mosquitto in a folder that is only on root's PATH."""
 
 
-def _mosquitto() -> str | None:
-    # Debian installs Mosquitto in a folder that is only on root's PATH.
-    return shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
+def available(places: str = PLACES) -> list[Kind]:
+    """Return the kinds of broker that can be started with the programs in `places`. "iotcore" is always the first."""
+    return ["iotcore", "mosquitto"] if shutil.which("mosquitto", path=places) else ["iotcore"]
 
 
 class Broker:
@@ -85,10 +85,11 @@ class Broker:
 
     host: Final = "127.0.0.1"
 
-    def __init__(self, kind: Kind = "iotcore", port: int | None = None) -> None:
-        if kind not in available():
+    def __init__(self, kind: Kind = "iotcore", port: int | None = None, places: str = PLACES) -> None:
+        if kind not in available(places):
             raise ConfigError("broker.missing", "Mosquitto is not installed. On Debian: `apt-get install mosquitto`")
         self.kind = kind
+        self._places = places
         self._reserved: ReservedPort | None = None
         if port is None:
             self._reserved = ReservedPort()
@@ -133,7 +134,7 @@ class Broker:
 
     def _command(self, settings: Path) -> list[str]:
         if self.kind == "mosquitto":
-            return [str(_mosquitto()), "-c", str(settings)]
+            return [str(shutil.which("mosquitto", path=self._places)), "-c", str(settings)]
         return [sys.executable, "-m", "iotcore", "--config", str(settings), "--log-level", "CRITICAL"]
 
     def answers(self) -> bool:

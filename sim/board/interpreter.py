@@ -24,18 +24,27 @@ SOURCES_HEAP = "768k"
 
 @dataclass(frozen=True)
 class Interpreter:
-    """A program that can run the lock. `runtime` is "micropython" or "cpython". `version` is the program's version."""
+    """A program that can run the lock. `runtime` is "micropython" or "cpython". `version` is the program's version.
+
+    `compiles` says whether the lock's software is compiled first, where that is possible.
+    """
 
     runtime: str
     version: str
     program: str
+    compiles: bool = True
+
+    @property
+    def modules(self) -> Path | None:
+        """Folder with the compiled modules of the lock, which are compiled now if needed. None: the sources run."""
+        return compiled.folder(ROOT, self.program) if self.compiles and self.runtime == "micropython" else None
 
     @property
     def heap(self) -> str | None:
         """Size of the lock's heap, in the form of the interpreter's option. None on CPython, which has no limit."""
         if self.runtime != "micropython":
             return None
-        return SOURCES_HEAP if compiled.folder(ROOT, self.program) is None else HEAP
+        return SOURCES_HEAP if self.modules is None else HEAP
 
     def command(self, script: Path, *arguments: str) -> list[str]:
         """Return the command line that runs `script` with `arguments`."""
@@ -48,8 +57,7 @@ class Interpreter:
         variable = "PYTHONPATH"
         if self.runtime == "micropython":
             variable = "MICROPYPATH"
-            made = compiled.folder(ROOT, self.program)
-            paths = [*([str(made)] if made else []), *paths, ".frozen"]
+            paths = [*([str(self.modules)] if self.modules else []), *paths, ".frozen"]
         value = os.pathsep.join(paths)
         return {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", variable: value, **(extra or {})}
 
@@ -59,7 +67,9 @@ class Interpreter:
 
 @cache
 def find(runtime: str = "micropython") -> Interpreter:
-    """Return the interpreter for `runtime`.
+    """Return the interpreter for `runtime`: "micropython", "cpython", or "sources".
+
+    "sources" is MicroPython too, but the lock's software is not compiled first.
 
     Raises ConfigError `interpreter.missing` if it is not installed. The message says what to do.
     """
@@ -77,4 +87,4 @@ def find(runtime: str = "micropython") -> Interpreter:
     answer = subprocess.run([program, "-c", question], capture_output=True, text=True, timeout=20, check=False)
     if answer.returncode != 0:
         raise ConfigError("interpreter.broken", f"{program} does not run: {answer.stderr.strip()[-200:]}")
-    return Interpreter("micropython", answer.stdout.strip(), program)
+    return Interpreter("micropython", answer.stdout.strip(), program, compiles=runtime != "sources")

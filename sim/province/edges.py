@@ -112,4 +112,4 @@ class Edges:
         return EdgePass.parse(statement.open(crypto, signed, KIND, self._keys.signing_public))
 
     def _sign(self, form: EdgePass) -> bytes:
-        return statement.sign(crypto, self._keys.signing_private, KIND, form.body())
+        return self._keys.sign(KIND, form.body())

@@ -7,8 +7,10 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from protocol import crypto_cpython as crypto
+from protocol import statement
 from protocol.crypto import COORDINATE_BYTES
 from protocol.errors import ConfigError, VerificationError
 from sim.province.store import DATABASE
@@ -24,6 +26,10 @@ class Keys:
     signing_public: bytes
     sealing_private: bytes
     sealing_public: bytes
+
+    def sign(self, kind: str, body: dict[Any, Any]) -> bytes:
+        """Return a statement of the province."""
+        return statement.sign(crypto, self.signing_private, kind, body)
 
     @staticmethod
     def generate() -> "Keys":

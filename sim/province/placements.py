@@ -96,7 +96,7 @@ class Placements:
             admits=self._store.listing(lock.listing).admits,
             door=lock.door,
         )
-        signed = statement.sign(crypto, self._keys.signing_private, "placement", form.body())
+        signed = self._keys.sign("placement", form.body())
         self._store.put_statement("placement", lock.lock_id.hex(), form.serial, signed)
         return signed
 

@@ -18,6 +18,7 @@ from sim.province.store import Listing, Lock, Registration, Store
 class Province:
     """Keeps data and keys in `data_dir`. Once started, it speaks MQTT 5 to the broker at `broker_host`:`broker_port`.
 
+    Without `keys`, the keys in `data_dir` are used, and made at the first start.
     `clock` gives epoch seconds. Receipts and signed time statements carry the time of this clock.
     """
 
@@ -28,9 +29,10 @@ class Province:
         broker_port: int,
         clock: Callable[[], float] = time.time,
         after_commit: Callable[[], None] | None = None,
+        keys: Keys | None = None,
     ) -> None:
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.keys = Keys.load_or_generate(data_dir)
+        self.keys = keys or Keys.load_or_generate(data_dir)
         self.store = Store(data_dir)
         self.registry = Registry(self.store, self.keys, clock)
         self._clock = clock

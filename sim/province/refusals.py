@@ -9,8 +9,6 @@ keeps the record and sends it again.
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 
-from protocol import crypto_cpython as crypto
-from protocol import statement
 from protocol.record import Record
 from protocol.refusal import EQUIVOCATION, KIND, MAX_ENTRIES, Refusal
 from sim.province.keys import Keys
@@ -71,7 +69,7 @@ class Refusals:
 
     def _sign(self, code: str, lock_id: bytes, records: list[tuple[int, bytes, str]]) -> bytes:
         now = int(self._clock())
-        signed = statement.sign(crypto, self._keys.signing_private, KIND, Refusal(lock_id, now, records).body())
+        signed = self._keys.sign(KIND, Refusal(lock_id, now, records).body())
         self._store.put_refusal(code, lock_id, now, signed, [record[:2] for record in records])
         self._store.drop_refusals(code, lock_id, KEPT_OF_ONE)
         if code != EQUIVOCATION:

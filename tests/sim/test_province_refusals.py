@@ -3,18 +3,32 @@ signatures."""
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from protocol import cbor, record
-from protocol import crypto_cpython as crypto
 from protocol.refusal import EQUIVOCATION, MAX_ENTRIES, SIGNATURE
 from sim.platform import Platform
 from sim.province import Province
+from sim.province.keys import Keys
 from sim.province.refusals import ANSWERED, EVERY_SECONDS, KEPT_OF_ONE, KEPT_OF_STRANGERS, OF_STRANGERS
+from sim.province.store import QUARANTINE_ROWS
 from tests.support.chain import NOW, Chain
 from tests.support.edge_side import codes, deliver, place, receipts, refusals
+
+
+@dataclass(frozen=True)
+class NotingKeys(Keys):
+    """Keys of a province. `signed` has the kind of each statement that they sign."""
+
+    signed: list[str] = field(default_factory=list)
+
+    def sign(self, kind: str, body: dict[Any, Any]) -> bytes:
+        self.signed.append(kind)
+        return super().sign(kind, body)
 
 
 class World:
@@ -22,7 +36,9 @@ class World:
 
     def __init__(self, folder: Path) -> None:
         self.now = NOW
-        self.province = Province(folder, "127.0.0.1", 1, clock=lambda: self.now)
+        folder.mkdir(exist_ok=True)
+        self.keys = NotingKeys(**vars(Keys.load_or_generate(folder)))
+        self.province = Province(folder, "127.0.0.1", 1, clock=lambda: self.now, keys=self.keys)
         self.platform = Platform()
         self.lock = self.another_lock()
 
@@ -43,18 +59,10 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 
 @pytest.fixture
-def signatures(monkeypatch: pytest.MonkeyPatch, world: World) -> list[bytes]:
-    """Return a list that gets one item for each signature of the province's key from now on."""
-    made: list[bytes] = []
-    sign = crypto.sign
-
-    def counted(private: bytes, message: bytes) -> bytes:
-        if private == world.province.keys.signing_private:
-            made.append(message)
-        return sign(private, message)
-
-    monkeypatch.setattr(crypto, "sign", counted)
-    return made
+def signatures(world: World) -> list[str]:
+    """Return a list that gets one item for each statement that the province signs from now on."""
+    world.keys.signed.clear()
+    return world.keys.signed
 
 
 def signed_by_lock(chain: Chain, counter: int) -> bytes:
@@ -71,7 +79,7 @@ def forged(chain: Chain, number: int) -> list[bytes]:
 
 
 def test_a_record_refused_once_is_refused_again_in_the_same_words_without_a_signature(
-    world: World, signatures: list[bytes]
+    world: World, signatures: list[str]
 ) -> None:
     [bad] = forged(world.lock, 1)
     first = deliver(world.province, bad)
@@ -83,7 +91,7 @@ def test_a_record_refused_once_is_refused_again_in_the_same_words_without_a_sign
 
 
 def test_a_batch_of_refused_records_costs_one_signature_for_as_many_as_a_statement_holds(
-    world: World, signatures: list[bytes]
+    world: World, signatures: list[str]
 ) -> None:
     flood = forged(world.lock, MAX_ENTRIES + 1)
     assert world.deliver(*flood) == [(counter, SIGNATURE) for counter in range(2, MAX_ENTRIES + 2)]
@@ -96,7 +104,7 @@ def test_a_batch_of_refused_records_costs_one_signature_for_as_many_as_a_stateme
 
 
 def test_junk_in_a_locks_name_buys_one_signature_a_minute_however_much_comes(
-    world: World, signatures: list[bytes]
+    world: World, signatures: list[str]
 ) -> None:
     minutes = KEPT_OF_ONE + 2
     for _ in range(minutes):
@@ -109,18 +117,19 @@ def test_junk_in_a_locks_name_buys_one_signature_a_minute_however_much_comes(
 
 
 def test_junk_in_many_locks_names_buys_no_more_than_ten_signatures_a_minute_and_bounded_room(
-    world: World, signatures: list[bytes], monkeypatch: pytest.MonkeyPatch
+    world: World, signatures: list[str]
 ) -> None:
-    locks = [world.lock, *(world.another_lock() for _ in range(OF_STRANGERS + 2))]
+    locks = [world.lock, *(world.another_lock() for _ in range(2 * OF_STRANGERS - 1))]
     signatures.clear()
-    monkeypatch.setattr("sim.province.refusals.KEPT_OF_STRANGERS", OF_STRANGERS + 1)
-    assert OF_STRANGERS + 1 < KEPT_OF_STRANGERS
-    for minute in range(1, 4):
+    minutes = 2 * KEPT_OF_ONE
+    for minute in range(1, minutes + 1):
         for chain in locks:
             world.deliver(*forged(chain, 2))
         assert len(signatures) == minute * OF_STRANGERS
         world.now += EVERY_SECONDS
-    assert world.province.store._rows("SELECT count(*) FROM refusals") == [(OF_STRANGERS + 1,)]
+        locks = locks[OF_STRANGERS:] + locks[:OF_STRANGERS]
+    assert len(signatures) == len(locks) * KEPT_OF_ONE > KEPT_OF_STRANGERS
+    assert world.province.store._rows("SELECT count(*) FROM refusals") == [(KEPT_OF_STRANGERS,)]
 
 
 def test_what_a_lock_signed_twice_is_refused_in_the_midst_of_a_flood_of_junk(world: World) -> None:
@@ -143,15 +152,13 @@ def test_a_refusal_of_a_forgery_neither_refuses_nor_holds_up_the_record_that_the
     assert [receipt.through for receipt in receipts(world.province, answer)] == [1]
 
 
-def test_an_answer_to_refused_records_is_not_far_larger_than_what_asked_for_it(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sim.province.refusals.OF_STRANGERS", 100)
+def test_an_answer_to_refused_records_is_not_far_larger_than_what_asked_for_it(world: World) -> None:
     one_of_each = []
     for _ in range(ANSWERED + 3):
         flood = forged(world.another_lock(), 30)
         world.deliver(*flood)
         one_of_each.append(flood[0])
+        world.now += EVERY_SECONDS
     assert len(deliver(world.province, *one_of_each)) == ANSWERED
 
 
@@ -170,13 +177,12 @@ def test_refusals_survive_a_restart_of_the_province(world: World, tmp_path: Path
     again.stop()
 
 
-def test_junk_does_not_take_the_place_of_an_equivocation_in_quarantine(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sim.province.store.QUARANTINE_ROWS", 5)
-    world.deliver(*forged(world.lock, 20), signed_by_lock(world.lock, 1))
+def test_junk_does_not_take_the_place_of_an_equivocation_in_quarantine(world: World) -> None:
+    for _ in range(QUARANTINE_ROWS // 250 + 1):
+        world.deliver(*forged(world.lock, 250))
+    world.deliver(signed_by_lock(world.lock, 1))
     second = signed_by_lock(world.lock, 1)
     world.deliver(second)
     rows = world.province.store.quarantined()
-    assert [row[3] for row in rows].count(SIGNATURE) == 5
+    assert [row[3] for row in rows].count(SIGNATURE) == QUARANTINE_ROWS
     assert [row[2] for row in rows if row[3] == EQUIVOCATION] == [record.parse(second).payload_hash]

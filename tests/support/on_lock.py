@@ -35,7 +35,7 @@ This is both the time of the snippet's event loop and the time of the lock.
 def as_compiled(source: str) -> str:
     """Return `source` with the short names that private members have in the compiled modules."""
     lock = interpreter.find()
-    made = compiled.folder(interpreter.ROOT, lock.program)
+    made = lock.modules
     names = json.loads((made / compiled.NAMES).read_text()) if made else {}
     private = {name: short for name, short in names.items() if name.startswith("_") and len(name) > 1}
     renamed = rename(source.encode(), private).decode()
