@@ -191,13 +191,13 @@ def _from_text(text: str, default: object, variable: str) -> object:
     """Convert an environment variable to the type of the default. Commas separate the items of a list."""
     if isinstance(default, bool):
         if text.lower() not in ("true", "false", "1", "0"):
-            raise ConfigError("config.type", f"{variable} has another value. Set it to true or false.")
+            raise ConfigError("config.type", f"{variable} is neither true nor false. Write one of the two.")
         return text.lower() in ("true", "1")
     if isinstance(default, int):
         try:
             return int(text)
         except ValueError:
-            raise ConfigError("config.type", f"{variable} has another value. Set it to a whole number.") from None
+            raise ConfigError("config.type", f"{variable} is not a whole number. Write one.") from None
     if isinstance(default, list):
         return [part.strip() for part in text.split(",") if part.strip()]
     return text
@@ -214,7 +214,7 @@ def _checked(key: str, value: object, known: Mapping[str, Any], where: str) -> o
     # In Python a bool is also an int, but a person who writes `true` for a number has made a mistake.
     if type(value) is not type(expected) or (isinstance(value, list) and not all(isinstance(v, str) for v in value)):
         names = {str: "text in quotes", int: "a whole number", bool: "true or false", list: "a list of texts"}
-        raise ConfigError("config.type", f"{key} {where} has another type. Write {names[type(expected)]}.")
+        raise ConfigError("config.type", f"{key} {where} has the wrong type. Write {names[type(expected)]}.")
     if key in _RANGES and isinstance(value, int) and not _RANGES[key][0] <= value <= _RANGES[key][1]:
         least, most = _RANGES[key]
         raise ConfigError("config.value", f"{key} {where} is out of range. Choose {least} to {most}.")

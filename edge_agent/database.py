@@ -73,11 +73,11 @@ _ADVICE = {
     sqlite3.SQLITE_READONLY: ("outbox.access", "cannot write. Check owner and permissions of state_dir."),
     sqlite3.SQLITE_CANTOPEN: ("outbox.access", "cannot open. Check that state_dir exists, and its permissions."),
     sqlite3.SQLITE_PERM: ("outbox.access", "cannot open. Check owner and permissions of state_dir."),
-    sqlite3.SQLITE_IOERR: ("outbox.io", "the disk does not read or write. Check it; an SD card may be worn out."),
+    sqlite3.SQLITE_IOERR: ("outbox.io", "the disk cannot be read or written. Check it; an SD card may be worn out."),
 }
 _CORRUPT = (
     "outbox.corrupt",
-    "the outbox is damaged. Stop the agent, move the file aside, and start again: locks send what has no receipt.",
+    "the outbox is damaged. Stop the agent, move the file aside, and start again. Locks then send their records again.",
 )
 
 _FROM_2 = "BEGIN IMMEDIATE; ALTER TABLE statements RENAME COLUMN held_at TO queued_at; PRAGMA user_version = 3; COMMIT;"
@@ -181,8 +181,8 @@ def _check_version(connection: sqlite3.Connection, oldest: int = SCHEMA_VERSION)
     if 0 < version < oldest:
         raise StorageError(
             "outbox.version",
-            f"made by an older agent (schema {version}, this one knows {SCHEMA_VERSION}). Let that one deliver its "
-            "records, then move the file aside: locks send again what has no receipt.",
+            f"made by an older agent (schema {version}, this one knows {SCHEMA_VERSION}). Let the older agent "
+            "deliver its records, then move the file aside. Locks send records without a receipt again.",
         )
     tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
     if application != APPLICATION_ID and tables:

@@ -60,7 +60,8 @@ class Room:
         elif self.total - min(strangers, STRANGERS_BYTES) + size > self._max:
             raise StorageError(
                 "outbox.limit",
-                "outbox.max_mb is reached, so locks keep their records. Check that the province answers, or raise it.",
+                "outbox.max_mb is reached, so locks keep their records. Check that the province answers, or raise this "
+                "limit.",
             )
         # To delete records, SQLite must first write to its log. So keep some disk free, and refuse records earlier.
         if self._reserve and shutil.disk_usage(self._folder).free < self._reserve + size:

@@ -52,13 +52,13 @@ EVENTS: Final[dict[str, tuple[Level, str]]] = {
     "lock.regressed": (
         "error",
         (
-            "The lock's next counter is one that is already stored: its journal went back. Records are fetched again "
+            "The lock's next counter is already stored, so its journal went back. Records are fetched again "
             "from the last receipt. Find out what happened to the lock."
         ),
     ),
     "link.lost": ("warning", "The connection to a lock has ended or could not be made. It is tried again."),
     "record.stored": ("info", "A record is on disk."),
-    "record.duplicate": ("debug", "A record came again that is already here or receipted."),
+    "record.duplicate": ("debug", "A record came again, although it is already here or has a receipt."),
     "record.not_stored": (
         "error",
         "A record could not be stored, so the lock keeps it and sends it again. Do what the reason says.",
@@ -73,7 +73,7 @@ EVENTS: Final[dict[str, tuple[Level, str]]] = {
     ),
     "record.refused": (
         "error",
-        "The province will not commit this record, because it has another one of this counter. It was set aside.",
+        "The province will not commit this record, because it has another record with this counter. It was set aside.",
     ),
     "record.damaged": (
         "error",
@@ -98,7 +98,7 @@ EVENTS: Final[dict[str, tuple[Level, str]]] = {
         ),
     ),
     "statement.queued": ("info", "A statement waits for its lock."),
-    "statement.older": ("info", "A statement was not queued, because one as new is queued already."),
+    "statement.older": ("info", "A statement was not queued, because the queue already has one that is as new."),
     "statement.no_place": ("warning", "A statement was not queued, because there is no place for it."),
     "statement.outdated": (
         "warning",
@@ -122,5 +122,5 @@ EVENTS: Final[dict[str, tuple[Level, str]]] = {
         "The disk failed during a delivery, so a statement may be delivered twice. Do what the reason says.",
     ),
     "time.requested": ("info", "The province was asked for the time on behalf of a lock."),
-    "time.stale": ("info", "An answer about the time came that no lock waits for any more."),
+    "time.stale": ("info", "An answer about the time came, but no lock waits for it any more."),
 }

@@ -154,7 +154,7 @@ class LockConnection:
             if len(statement) <= link.PIECE_BYTES:
                 return await self._result_of([link.deliver(statement)])
             if len(statement) > LONGEST_STATEMENT:
-                raise FormatError("link.too_long", "the statement is longer than any can be")
+                raise FormatError("link.too_long", "the statement is longer than allowed")
             for _ in range(2):
                 code = await self._deliver_pieces(statement)
                 if code != "link.digest":
@@ -255,7 +255,7 @@ class LockConnection:
             if self._wanted is not None and not self._wanted.done():
                 self._wanted.set_result(content)
         elif isinstance(content, Hello) and not self._is_proven(content):
-            self._end(TransportError("lock.protocol", "the HELLO names another lock than the one that proved itself"))
+            self._end(TransportError("lock.protocol", "the HELLO names a lock that did not prove itself"))
         elif kind in (link.HELLO, link.RECORD) and isinstance(content, Hello | bytes):
             # Credit limits the records under way. A lock that ignores the limit is disconnected before it fills our
             # memory.

@@ -208,7 +208,7 @@ def encode(item: "Any") -> bytes:
 
 
 def _truncated() -> FormatError:
-    return FormatError("cbor.truncated", "the item ends before its length says")
+    return FormatError("cbor.truncated", "the item is shorter than its length says")
 
 
 def _argument(data: "Buffer", at: int) -> "tuple[int, int, int]":
@@ -304,7 +304,7 @@ class _Reader:
         major, argument, self.at = _argument(self.data, start)
         if major < 2:
             if argument > self.most - major:
-                raise FormatError("cbor.range", "a number beyond what this format has")
+                raise FormatError("cbor.range", "the number is too large for this format")
             return argument if major == 0 else -1 - argument
         if major == 2 or major == 3:
             raw = self._string(argument)

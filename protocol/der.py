@@ -36,7 +36,7 @@ class Reader:
         """Move past the next element. Return the start and the end of its content."""
         at = self.at
         if at + 2 > self.end:
-            raise FormatError("der.truncated", "the element ends before its length says")
+            raise FormatError("der.truncated", "the element is shorter than its length says")
         if self.data[at] & 31 == 31:
             raise FormatError("der.tag", "tag numbers from 31 on are not used here")
         length = self.data[at + 1]
@@ -47,19 +47,19 @@ class Reader:
             if size == 0 or size > 2:
                 raise FormatError("der.length", "indefinite or overly long length")
             if at + size > self.end:
-                raise FormatError("der.truncated", "the element ends before its length says")
+                raise FormatError("der.truncated", "the element is shorter than its length says")
             length = int.from_bytes(self.data[at : at + size], "big")
             if length < (0x80 if size == 1 else 0x100):
                 raise FormatError("der.length", "length not in its shortest form")
             at += size
         if at + length > self.end:
-            raise FormatError("der.truncated", "the element ends before its length says")
+            raise FormatError("der.truncated", "the element is shorter than its length says")
         self.at = at + length
         return at, at + length
 
     def _expect(self, tag: int) -> None:
         if self.peek() != tag:
-            raise FormatError("der.unexpected", "an element of another tag stands here")
+            raise FormatError("der.unexpected", "this element has a different tag")
 
     def enter(self, tag: int) -> "Reader":
         """A reader of the content of the next element, which must have `tag`. Raises FormatError."""

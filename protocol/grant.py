@@ -55,11 +55,11 @@ class Grant(statement.Form):
         if self.valid_from >= self.until:
             raise FormatError(self.CODE, "the stay ends before it starts")
         if self.until > self.horizon:
-            raise FormatError(self.CODE, "the stay ends after the latest end it ever had")
+            raise FormatError(self.CODE, "the stay ends after its horizon")
         if len(self.commitments) > self.guests or len(set(self.commitments)) < len(self.commitments):
-            raise FormatError(self.CODE, "more guests named than may stay, or one of them twice")
+            raise FormatError(self.CODE, "more guests are named than may stay, or one is named twice")
         if len(self.ties) != 2 * len(self.commitments):
-            raise FormatError(self.CODE, "not one tie for each guest named")
+            raise FormatError(self.CODE, "there must be one tie for each named guest")
 
     def tie(self, crypto: "Crypto", key: bytes, commitment: bytes) -> "tuple[int, str]":
         """Return the adult for the minor with this commitment, as (place, relation). The place is the adult's position
@@ -74,7 +74,7 @@ class Grant(statement.Form):
         at = self.commitments.index(commitment)
         place, code = self.ties[2 * at] ^ mask[0], self.ties[2 * at + 1] ^ mask[1]
         if place > len(self.commitments) or place == at + 1 or code >= len(RELATIONS):
-            raise RefusedError("grant.tie", "tied to nobody of this grant, or by an unknown relation")
+            raise RefusedError("grant.tie", "the tie names nobody in this grant, or an unknown relation")
         return place, RELATIONS[code]
 
 

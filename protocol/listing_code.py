@@ -68,7 +68,7 @@ def read(crypto: "Crypto", text: str, public: bytes) -> ListingCode:
     cut = text.rfind("/") + 1
     code = ListingCode.parse(statement.open(crypto, _from_base32(text[cut:]), KIND, public))
     if code.link != text[:cut]:
-        raise VerificationError("listing-code.link", "the code leads elsewhere than the province signed")
+        raise VerificationError("listing-code.link", "the code leads to a different place than the province signed")
     return code
 
 

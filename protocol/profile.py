@@ -212,7 +212,7 @@ def _canonical(name: str, found: "list[Any]") -> str:
     else:
         text = _text(name, value)
     if text is None or not _is_canonical(name, text):
-        raise RefusedError("profile.value", name + " is not what its standard says")
+        raise RefusedError("profile.value", name + " does not have the form of its standard")
     return text
 
 

@@ -55,4 +55,4 @@ class Refusal(statement.Form):
         """Check that the records are in order and that each occurs once. Raises FormatError `refusal.form`."""
         keys = [entry[:2] for entry in self.records]
         if any(keys[at] >= keys[at + 1] for at in range(len(keys) - 1)):
-            raise FormatError(self.CODE, "records out of order, or one of them twice")
+            raise FormatError(self.CODE, "records are out of order, or one occurs twice")

@@ -92,7 +92,7 @@ class TrustList(statement.Form):
         `trust-list.form`."""
         numbers = {entry.number for entry in self.lists}
         if len(numbers) != len(self.lists) or not all(entry.issuer < len(self.issuers) for entry in self.lists):
-            raise FormatError(self.CODE, "two lists of one number, or a list of no issuer")
+            raise FormatError(self.CODE, "two lists have the same number, or a list has no issuer")
 
     def doc_types(self) -> "list[str]":
         """All document types that the issuers may vouch for, sorted."""

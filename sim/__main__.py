@@ -110,7 +110,7 @@ def parser() -> Parser:
     )
     many.add_argument("--first", type=whole_number(0), default=1, metavar="N", help="the first of them (default 1)")
     many.add_argument(
-        "--keep", type=Path, metavar="FOLDER", help="keep the files of a noisy site where a promise broke"
+        "--keep", type=Path, metavar="FOLDER", help="keep the files of a noisy site if a promise does not hold there"
     )
     many.add_argument(
         "--others", type=whole_number(0), default=10, metavar="N", help="seeds of each other scenario (default 10)"

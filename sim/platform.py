@@ -145,7 +145,7 @@ class Platform:
         """
         identity = guest.identity()
         if identity is None:
-            raise ValueError("a guest who is nobody in particular has no PIN")
+            raise ValueError("a guest who cannot be named in the grant has no PIN")
         key = commitment_key(crypto, self.private, booking.lock_identity)
         return stay_pin(crypto, key, booking.grant_id, commitment(crypto, key, booking.grant_id, identity))
 

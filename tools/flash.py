@@ -32,16 +32,16 @@ exit codes:
   2    the command line cannot be used
   3    port: there is none or more than one, it is missing, in use or not permitted, or the board was unplugged
   4    board: it is silent, has no MicroPython 1.24 or newer, no journal partition or too little space, cannot run
-       what was compiled, or did not restart; for `send`, it is a lock in service; for the commands to a lock
-       in service, it is not one
+       what was compiled, or did not restart; `send` found a lock in service; another command found no lock
+       in service
   5    transfer: it broke off, or the board does not hold what was sent; send again
   6    stage or file: it is refused or damaged, or it cannot be written
   7    program: mpremote or mpy-cross is missing, or a module does not compile
   8    the lock refuses: the button is not held, or the code says why
   130  interrupted by Ctrl-C
 
-With --json, the last line on stdout is one JSON object with "command" and "ok". When not ok, it has
-"error": {"code", "message"} and "exit_code" as well. There is none with exit code 2. Codes are stable,
+With --json, the last line on stdout is one JSON object with "command" and "ok". If "ok" is false, it also
+has "error": {"code", "message"} and "exit_code". With exit code 2, no object is printed. Codes are stable,
 messages are for people.
 
 This command cannot do three things yet: put MicroPython onto a new chip (docs/installing.md tells how,
@@ -271,9 +271,19 @@ def parser() -> Parser:
     )
     send.add_argument("--quiet", action="store_true", help="no progress on stderr")
     for name, act, summary, detail in (
-        ("status", service.status, "ask a lock in service how it is", "Needs no button."),
-        ("log", service.log, "show the last lines of its log", "Codes and numbers, about nobody. Needs no button."),
-        ("export", service.export, "copy the records that wait for a receipt", "They stay sealed. Needs no button."),
+        ("status", service.status, "show the status of a lock in service", "Needs no button."),
+        (
+            "log",
+            service.log,
+            "show the last lines of its log",
+            "Prints only codes and numbers, and no personal data. Needs no button.",
+        ),
+        (
+            "export",
+            service.export,
+            "copy the records that wait for a receipt",
+            "The records stay sealed. Needs no button.",
+        ),
         ("fittings", service.fittings, "show or write what is wired to it", f"{_HOLD} The lock then restarts."),
         (
             "self-test",

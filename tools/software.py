@@ -379,6 +379,6 @@ def compiled_for(content: bytes) -> tuple[int, int, int | None]:
     `stage.verify`.
     """
     if len(content) < 4 or content[0] != ord("M"):
-        raise StorageError("stage.verify", "a file named .mpy is not one. Stage again")
+        raise StorageError("stage.verify", "a file with the ending .mpy is not an .mpy file. Stage again")
     # Third byte: flags of the architecture, architecture (4 bits), sub-version (2 bits).
     return content[1], content[2] & 3, content[2] >> 2 & 15 or None

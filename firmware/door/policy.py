@@ -195,4 +195,4 @@ def check_grant(placement: "Placement", stay: "Stay | None", grant: "Grant") -> 
     if grant.listing != placement.listing:
         raise RefusedError("grant.listing", "the grant is for another listing")
     if placement.status == REVOKED and not grant.cancelled and (stay is None or grant.until > stay.grant.until):
-        raise RefusedError("door.revoked", "a revoked listing takes no new stays and no longer ones")
+        raise RefusedError("door.revoked", "a revoked listing takes no new stay and no extension of a stay")

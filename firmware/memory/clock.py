@@ -181,7 +181,7 @@ class Clock:
         if heard < earliest:
             raise self._contradiction("time.rollback", "the signed time is before the floor")
         if not self._doubted and not self._plausible(stated):
-            raise self._contradiction("time.ahead", "the signed time is later than the time can be")
+            raise self._contradiction("time.ahead", "the signed time is later than the latest possible time")
         if latest is not None and age > WIDE_MS:
             heard = min(heard, latest)  # an answer that a courier delayed does not widen the interval
         self._doubted, self._told = False, True

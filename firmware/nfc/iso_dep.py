@@ -79,7 +79,7 @@ class Ats:
     def __init__(self, raw: bytes) -> None:
         size = len(raw)
         if not size or raw[0] != size:
-            raise FormatError("nfc.ats", "the answer to select has not the length that it states")
+            raise FormatError("nfc.ats", "the answer to select does not have the length that it states")
         fsci, ta, tb = 2, 0, 0x40
         if size > 1:
             fsci, at = raw[1] & 0x0F, 2

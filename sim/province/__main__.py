@@ -53,8 +53,8 @@ def parser() -> Parser:
     run = commands.add_parser(
         "run",
         help="run a province until interrupted",
-        description="Takes messages from the broker, commits and answers them, until SIGINT or SIGTERM. Several may "
-        "share a data folder and its work. The first run makes the keys. The printed key is for enrolling locks.",
+        description="Takes messages from the broker, commits and answers them, until SIGINT or SIGTERM. Several "
+        "provinces may share a data folder. The first run makes the keys. The printed key is for enrolling locks.",
     )
     run.add_argument(
         "--data", type=Path, required=True, metavar="DIR", help="the province's data folder; it is made if missing"
@@ -65,7 +65,7 @@ def parser() -> Parser:
         action="append",
         default=[],
         metavar="EDGE",
-        help="give the edge of this name a pass for all locks, for the next key that asks; may be repeated",
+        help="admit the edge with this name to all locks; the next key that asks under it gets a pass; may be repeated",
     )
     run.add_argument(
         "--port",
@@ -180,7 +180,8 @@ def _check_code(text: str, key: str, as_json: bool) -> int:
 def _must_hold_a_province(folder: Path) -> None:
     if not (folder / DATABASE).exists():
         raise ConfigError(
-            "province.data", f"{folder} has no province in it. --data must name the folder that a province ran with"
+            "province.data",
+            f"{folder} has no province in it. --data must name the data folder of a province that has run",
         )
 
 
