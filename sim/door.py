@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from edge_agent.counted import counted
 from firmware.boards import esp32_c6_devkitc_1 as pins
 from protocol.errors import TransportError
 from protocol.fittings import Fittings
+from sim.bell import Bell
 from sim.bookings import Bookings, taken
 from sim.findings import Findings
 from sim.hardware import SWAP_LOOKS, Hardware
@@ -27,11 +29,28 @@ _BETWEEN_CODES = 0.15
 faster than any person could type them."""
 
 
+Act = Callable[[Callable[[TapOutcome], None]], Awaitable[TapOutcome]]
+"""What a visitor does at the door. It returns the outcome, and may call its argument with the outcome so far."""
+
+
+@dataclass
+class _Visit:
+    """Somebody at the door: who came, when, and the numbers of console lines and of board reports before that."""
+
+    who: str
+    number: int
+    began: float
+    lines: int
+    reports: int
+    outcome: TapOutcome
+
+
 class Door:
     """A door whose lock the province has placed at a listing.
 
     `bookings` sends statements of platform and province to the lock. `findings` counts what the lock and the province
-    report. `taps` has every tap so far. `say` is called with a line about each tap.
+    report. `taps` has every tap that is over. `say` is called with a line about each tap. The `bell` is rung at each
+    moment of a phone.
     """
 
     def __init__(
@@ -43,6 +62,7 @@ class Door:
         bookings: Bookings,
         clock: TrueTime,
         say: Callable[[str], None],
+        bell: Bell,
     ) -> None:
         self.name = name
         self.folder = folder
@@ -56,6 +76,9 @@ class Door:
         self.taps: list[Tap] = []
         self._clock = clock
         self._say = say
+        self._bell = bell
+        self._visits: list[_Visit] = []
+        self._visitors = 0
         self._ticks_passed = 0
 
     @property
@@ -105,18 +128,22 @@ class Door:
 
     async def tap(self, visitor: Visitor, **tapping: Any) -> Tap:
         """Hold the visitor's phone to the reader until the lock has answered. `tapping` is passed on to `Phone.tap`."""
-        return await self._at_the_door(visitor.name, visitor.phone.tap(self.reader, **tapping))
+
+        def tap(follow: Callable[[TapOutcome], None]) -> Awaitable[TapOutcome]:
+            return visitor.phone.tap(self.reader, follow=follow, **tapping)
+
+        return await self._at_the_door(visitor.name, tap)
 
     async def enter(self, keys: str) -> Tap:
         """Type `keys`, which must end with `#`, on the keypad, and wait until the lock has answered."""
 
-        async def typing() -> TapOutcome:
+        async def typing(_: Callable[[TapOutcome], None]) -> TapOutcome:
             await asyncio.sleep(_BETWEEN_CODES)
             for key in keys:
                 self.keypad.press(key)
             return TapOutcome("unfinished")
 
-        return await self._at_the_door("somebody at the keypad", typing(), at_the_reader=False)
+        return await self._at_the_door("somebody at the keypad", typing, at_the_reader=False)
 
     async def switch(self, name: str, value: int) -> None:
         """Set one of the door's switches to `value` (0: at rest), and wait until the lock has noticed the change."""
@@ -124,29 +151,46 @@ class Door:
         self.bus.set_input(pins.INPUTS[name], value)
         await self.lock.wait_for("sensor." + name, since=before, where=lambda line: line.facts["active"] == str(value))
 
-    async def _at_the_door(self, who: str, act: Awaitable[TapOutcome], at_the_reader: bool = True) -> Tap:
-        when = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(self._clock.now()))
-        before, events = len(self.lock.console), len(self.bus.history)
-        began = time.monotonic()
-        outcome = await act
+    def going_on(self) -> list[Tap]:
+        """The taps that are going on now, as far as phone, lock and board have reported them."""
+        return [self._reported(visit) for visit in self._visits]
 
-        with contextlib.suppress(TransportError):  # a lock without power writes nothing more
-            await self._noticed(before, at_the_reader)
-            answer = await self.lock.wait_for_any(ANSWERS, since=before)
-            if answer.event == "tap.opened":
-                # The board reported the opening earlier, but over another connection, which may be slower.
-                await self.bus.wait_for(pins.STRIKE, 1, since=events)
-            await self.until("the answer's tone", lambda: self.lock.ended or self._tone(answer) is not None)
-        history = self.bus.history[events:]
-        moved = next((e for e in history if e.facts.get("pin") == pins.STRIKE and e.facts["value"] == 1), None)
-        opened_at = None if moved is None else max(began, self.findings.moment(moved.ticks))
-        console = self.lock.console[before:]
-        answered = next((line for line in console if line.event in ANSWERS), None)
-        shown = None if answered is None else self._tone(answered)
-        tap = Tap(outcome, began, console, moved, opened_at, shown)
-        self.taps.append(tap)
+    async def _at_the_door(self, who: str, act: Act, at_the_reader: bool = True) -> Tap:
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(self._clock.now()))
+        self._visitors += 1
+        before, events = len(self.lock.console), len(self.bus.history)
+        visit = _Visit(who, self._visitors, time.monotonic(), before, events, TapOutcome("unfinished"))
+
+        def follow(outcome: TapOutcome) -> None:
+            visit.outcome = outcome
+            self._bell.ring()
+
+        self._visits.append(visit)
+        try:
+            visit.outcome = await act(follow)
+            with contextlib.suppress(TransportError):  # a lock without power writes nothing more
+                await self._noticed(before, at_the_reader)
+                answer = await self.lock.wait_for_any(ANSWERS, since=before)
+                if answer.event == "tap.opened":
+                    # The board reported the opening earlier, but over another connection, which may be slower.
+                    await self.bus.wait_for(pins.STRIKE, 1, since=events)
+                await self.until("the answer's tone", lambda: self.lock.ended or self._tone(answer) is not None)
+            tap = self._reported(visit)
+            self.taps.append(tap)
+        finally:
+            self._visits.remove(visit)
+            self._bell.ring()
         self._say(f"{when}  {who}: {tap}")
         return tap
+
+    def _reported(self, visit: _Visit) -> Tap:
+        """Return the tap of this visit, as far as it is reported."""
+        history, console = self.bus.history[visit.reports :], self.lock.console[visit.lines :]
+        moved = next((e for e in history if e.facts.get("pin") == pins.STRIKE and e.facts["value"] == 1), None)
+        opened_at = None if moved is None else max(visit.began, self.findings.moment(moved.ticks))
+        answered = next((line for line in console if line.event in ANSWERS), None)
+        shown = None if answered is None else self._tone(answered)
+        return Tap(visit.outcome, visit.began, console, moved, opened_at, shown, visit.who, visit.number)
 
     def _tone(self, answer: ConsoleLine) -> Signal | None:
         """Return the tone and the light that came with `answer`, or None if the tone has not begun yet."""

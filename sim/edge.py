@@ -6,10 +6,11 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sim.bell import Bell
 from sim.board.interpreter import ROOT
 from sim.broker import Broker
 
@@ -19,7 +20,8 @@ class Edge:
     """An edge agent for the locks at `addresses`.
 
     Its state is in the folder `folder / name`, and its log is beside that folder. `hci` is the address at which the
-    simulated air serves a Bluetooth adapter.
+    simulated air serves a Bluetooth adapter. `said` has each event of the log, oldest first: the time in monotonic
+    seconds, and the facts. The `bell` is rung at each event.
     """
 
     name: str
@@ -28,7 +30,10 @@ class Edge:
     hci: str
     broker: Broker
     province_public: bytes
+    bell: Bell = field(default_factory=Bell)
     process: asyncio.subprocess.Process | None = None
+    said: list[tuple[float, dict[str, Any]]] = field(default_factory=list)
+    _reading: asyncio.Task[None] | None = None
 
     @property
     def state(self) -> Path:
@@ -50,26 +55,39 @@ class Edge:
             f"[locks]\naddresses = {json.dumps(list(self.addresses))}\n[log]\njson = true\n"
         )
         command = (sys.executable, "-m", "sim.radio.edge_on_air", "--hci", self.hci, "--", "run", "--config")
+        self.process = await asyncio.create_subprocess_exec(
+            *(*command, str(config)),
+            cwd=ROOT,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        assert self.process.stdout is not None
+        self._reading = asyncio.create_task(self._read(self.process.stdout))
+
+    async def _read(self, output: asyncio.StreamReader) -> None:
+        """Read what the agent prints to its end, and keep it in the log."""
+        skew = _skew()
         with self.log.open("ab") as log:
-            self.process = await asyncio.create_subprocess_exec(
-                *(*command, str(config)),
-                cwd=ROOT,
-                stdout=log,
-                stderr=log,
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
-            )
+            async for raw in output:
+                log.write(raw)
+                log.flush()
+                if raw.startswith(b"{") and raw.endswith(b"\n"):  # a line is cut off if the power fails
+                    facts = json.loads(raw)
+                    self.said.append((facts["time"] - skew, facts))
+                    self.bell.ring()
 
     async def stop(self) -> None:
         """Kill the agent's process, as when its power fails."""
         if self.process is not None and self.process.returncode is None:
             self.process.kill()
             await self.process.wait()
+        if self._reading is not None:
+            await self._reading
 
     def events(self, event: str) -> list[tuple[float, dict[str, Any]]]:
-        """Lines of the agent's log with this event, oldest first. Each is a pair of monotonic seconds and facts."""
-        skew = _skew()
-        parsed = [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
-        return [(line["time"] - skew, line) for line in parsed if line["event"] == event]
+        """Return what the agent has `said` with this event."""
+        return [line for line in self.said if line[1]["event"] == event]
 
 
 def _skew() -> float:

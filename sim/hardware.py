@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from firmware.boards import esp32_c6_devkitc_1 as pins
+from sim.bell import Bell
 from sim.board import flash
 from sim.board.bus import BoardBus
 from sim.board.keypad import WiegandKeypad
@@ -37,17 +38,23 @@ class Hardware:
 
 @asynccontextmanager
 async def assembled(
-    folder: Path, address: str, air: Air, make_lock: LockMaker, board: Mapping[str, str], lingers: float = 0.0
+    folder: Path,
+    address: str,
+    air: Air,
+    make_lock: LockMaker,
+    board: Mapping[str, str],
+    lingers: float = 0.0,
+    bell: Bell | None = None,
 ) -> AsyncIterator[Hardware]:
     """Build and connect the devices of a door, with their files in `folder`. The lock is new and switched off.
 
     `address` is the Bluetooth address of the lock's radio. `board` has the settings of the stand-ins for the board's
-    hardware. `lingers` is explained at `sim.nfc.antenna.Antenna`.
+    hardware. `lingers` is explained at `sim.nfc.antenna.Antenna`. The board rings the `bell`.
     """
     async with AsyncExitStack() as stack:
         radio = await stack.enter_async_context(LockRadio(air, address).listening())
         image = flash.create(folder / "flash.img")
-        bus = BoardBus(lambda: lock.power_off(), lambda: flash.journal(image, board))
+        bus = BoardBus(lambda: lock.power_off(), lambda: flash.journal(image, board), bell)
         await stack.enter_async_context(bus.listening())
         for pin in pins.INPUTS.values():
             bus.set_input(pin, 0)  # at rest: the door is shut, nobody uses handle or key, and the cover is on

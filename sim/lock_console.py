@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from protocol.errors import TransportError
+from sim.bell import Bell
 from sim.hang import HANG_SECONDS
 
 
@@ -26,11 +27,12 @@ class ConsoleLine:
 class LockConsole:
     """The console of one lock. `lines` has every line of this boot and of earlier boots, oldest first.
 
-    Each line is also written to the file `log`.
+    Each line is also written to the file `log`. The `bell` is rung for each line, and at the end.
     """
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, log: Path, bell: Bell | None = None) -> None:
         self._log = log
+        self._bell = bell or Bell()
         self._changed = asyncio.Condition()
         self.lines: list[ConsoleLine] = []
         self.ended = True
@@ -51,9 +53,11 @@ class LockConsole:
                     async with self._changed:
                         self.lines.append(line)
                         self._changed.notify_all()
+                    self._bell.ring()
         async with self._changed:
             self.ended = True
             self._changed.notify_all()
+        self._bell.ring()
 
     async def wait_for_any(
         self,

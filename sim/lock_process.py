@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from protocol.errors import ConfigError
+from sim.bell import Bell
 from sim.board.interpreter import ROOT, Interpreter
 from sim.hang import HANG_SECONDS
 from sim.lock_console import ConsoleLine, LockConsole
@@ -60,14 +61,16 @@ class Lock(Protocol):
 
 
 class LockProcess:
-    """A `Lock` that is a process. `environment` tells it where its board is."""
+    """A `Lock` that is a process. `environment` tells it where its board is. Its console rings the `bell`."""
 
-    def __init__(self, interpreter: Interpreter, environment: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self, interpreter: Interpreter, environment: Mapping[str, str], log: Path, bell: Bell | None = None
+    ) -> None:
         self._interpreter = interpreter
         self._environment = environment
         self._process: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Task[None] | None = None
-        self._console = LockConsole(log)
+        self._console = LockConsole(log, bell)
 
     @property
     def console(self) -> list[ConsoleLine]:

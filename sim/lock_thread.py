@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from sim.bell import Bell
 from sim.board.lock_modules import LockModules
 from sim.hang import HANG_SECONDS
 from sim.lock_console import ConsoleLine, LockConsole
@@ -21,11 +22,14 @@ THREAD_NAME = "lock"
 
 
 class LockThread:
-    """A `sim.lock_process.Lock` that is a thread. `environment` tells it where its board is."""
+    """A `sim.lock_process.Lock` that is a thread. `environment` tells it where its board is.
 
-    def __init__(self, environment: Mapping[str, str], log: Path) -> None:
+    Its console rings the `bell`.
+    """
+
+    def __init__(self, environment: Mapping[str, str], log: Path, bell: Bell | None = None) -> None:
         self._environment = environment
-        self._console = LockConsole(log)
+        self._console = LockConsole(log, bell)
         self._modules: LockModules | None = None
         self._ending: asyncio.Future[int] | None = None
         self._reading: asyncio.Task[None] | None = None

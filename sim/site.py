@@ -22,6 +22,7 @@ from protocol.fittings import Fittings
 from protocol.record import CHECK_IN
 from protocol.trust import Issuer
 from sim import issuer, pki, sm_issuer, visitors
+from sim.bell import Bell
 from sim.board.interpreter import Interpreter, find
 from sim.bookings import Bookings
 from sim.broker import Broker
@@ -95,7 +96,8 @@ class Site:
 
     `commits` has an entry for each message that the province has processed. The entry has the time in monotonic
     seconds. For each lock it also has the counter up to which the province had all records of that lock.
-    `secret_digits` and `secret_keys` are PINs and stay keys for which `exposed` has to search too.
+    `secret_digits` and `secret_keys` are PINs and stay keys for which `exposed` has to search too. The `bell` is rung
+    at each report of a lock, a board, an edge agent, the wiretap or the province, and at each moment of a phone.
     """
 
     folder: Path
@@ -119,6 +121,7 @@ class Site:
     people: list[Person] = field(default_factory=list)
     secret_digits: list[str] = field(default_factory=list)
     secret_keys: list[bytes] = field(default_factory=list)
+    bell: Bell = field(default_factory=Bell)
 
     # --- time and people ---------------------------------------------------------------------------------------------
 
@@ -216,6 +219,7 @@ async def build(
     plan = plan or Plan()
     random.seed(seed)
     true_time = TrueTime(plan.offset)
+    bell = Bell()
     async with AsyncExitStack() as stack:
         say("starting the broker and the province")
         broker = stack.enter_context(Broker("iotcore"))
@@ -225,6 +229,7 @@ async def build(
         def committed() -> None:
             at = time.monotonic()
             commits.append((at, {held.lock_id: held.through for held in province.store.locks()}))
+            bell.ring()
 
         province = Province(
             folder / "province",
@@ -235,7 +240,7 @@ async def build(
         )
         await asyncio.to_thread(province.start)
         stack.callback(province.stop)
-        wiretap = Wiretap(broker.host, broker.port)
+        wiretap = Wiretap(broker.host, broker.port, bell)
         await asyncio.to_thread(wiretap.start)
         stack.callback(wiretap.stop)
         say("putting the radio on the air")
@@ -257,11 +262,11 @@ async def build(
             wiretap=wiretap,
             commits=commits,
             on_step=say,
+            bell=bell,
         )
         for number, served in enumerate(plan.edges, 1):
-            edge = Edge(
-                f"edge-{number}", folder, [plan.address(each) for each in served], site.hci, broker, province.public
-            )
+            addresses = [plan.address(each) for each in served]
+            edge = Edge(f"edge-{number}", folder, addresses, site.hci, broker, province.public, bell)
             province.admit_edge(edge.name)
             stack.push_async_callback(edge.stop)
             await edge.start()
@@ -288,9 +293,10 @@ async def _install(stack: AsyncExitStack, site: Site, number: int) -> Door:
     """Install the lock of door `number`: the lock makes its keys, and the province binds them to the listing."""
     plan, name, listing = site.plan, f"door-{number}", site.plan.listing(number)
     folder = site.folder / name
-    make_lock = LockThread if plan.threads else partial(LockProcess, site.interpreter)
+    bell, lingers = site.bell, LINGERS if plan.threads else 0.0
+    make_lock = partial(LockThread, bell=bell) if plan.threads else partial(LockProcess, site.interpreter, bell=bell)
     hardware = await stack.enter_async_context(
-        assembled(folder, plan.address(number), site.air, make_lock, plan.board, LINGERS if plan.threads else 0.0)
+        assembled(folder, plan.address(number), site.air, make_lock, plan.board, lingers, bell)
     )
     request = await hardware.lock.enrol(site.province.public, plan.fittings.encode())
     _, identity_public, reader_public, _ = cbor2.loads(request)
@@ -304,4 +310,4 @@ async def _install(stack: AsyncExitStack, site: Site, number: int) -> Door:
     )
     lock_id = placement.lock_id(crypto, identity_public)
     bookings = Bookings(site.platform, site.province, hardware.lock, lock_id, identity_public, listing, site.time)
-    return Door(name, folder, hardware, plan.fittings, bookings, site.time, lambda text: site.on_step(text))
+    return Door(name, folder, hardware, plan.fittings, bookings, site.time, lambda text: site.on_step(text), bell)

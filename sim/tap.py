@@ -17,7 +17,7 @@ class Tap:
 
     `began` and `opened_at` are in seconds of this machine's `time.monotonic()`. `opened_at` is computed from the lock's
     ticks. `moved` is the report that the strike opened. `answer` is the light and the tone that the lock gives at the
-    end of a tap. It was read when the tone had just begun.
+    end of a tap. It was read when the tone had just begun. `who` is who came, and `number` counts the taps at the door.
     """
 
     outcome: TapOutcome
@@ -26,6 +26,8 @@ class Tap:
     moved: BoardEvent | None = None
     opened_at: float | None = None
     answer: Signal | None = None
+    who: str = ""
+    number: int = 0
 
     @property
     def opened(self) -> bool:

@@ -8,6 +8,7 @@ from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from protocol.errors import TransportError
+from sim.bell import Bell
 
 
 @dataclass(frozen=True)
@@ -20,10 +21,14 @@ class Overheard:
 
 
 class Wiretap:
-    """Listens to everything under `mooring/1` from `start` to `stop`. It reconnects by itself after an outage."""
+    """Listens to everything under `mooring/1` from `start` to `stop`. It reconnects by itself after an outage.
 
-    def __init__(self, host: str, port: int) -> None:
+    The `bell` is rung at each message, in the thread of the MQTT client.
+    """
+
+    def __init__(self, host: str, port: int, bell: Bell | None = None) -> None:
         self.heard: list[Overheard] = []
+        self._bell = bell or Bell()
         self._address = (host, port)
         self._subscribed = threading.Event()
         self._client = Client(CallbackAPIVersion.VERSION2, "wiretap", protocol=MQTTProtocolVersion.MQTTv5)
@@ -50,3 +55,4 @@ class Wiretap:
 
     def _hear(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
         self.heard.append(Overheard(time.monotonic(), message.topic, bytes(message.payload)))
+        self._bell.ring()

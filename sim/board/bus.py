@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from sim.bell import Bell
 from sim.hang import HANG_SECONDS
 from sim.loopback import serving
 
@@ -44,11 +45,14 @@ class BoardBus:
     """Collects the events of one lock, over all its boots.
 
     `values` has the last known level of each output. `journal` is a function that returns the content of the journal's
-    partition.
+    partition. The `bell` is rung at each event, at each input that is set, and when the power comes or goes.
     """
 
     def __init__(
-        self, on_watchdog: Callable[[], None] | None = None, journal: Callable[[], bytes] | None = None
+        self,
+        on_watchdog: Callable[[], None] | None = None,
+        journal: Callable[[], bytes] | None = None,
+        bell: Bell | None = None,
     ) -> None:
         self.history: list[BoardEvent] = []
         self.values: dict[PinName, int] = {}
@@ -60,11 +64,18 @@ class BoardBus:
         self._journal = journal
         self.expired = 0
         """Number of times that the watchdog was not fed in time."""
-        self._inputs: dict[PinName, int] = {}
+        self.inputs: dict[PinName, int] = {}
+        """The level of each input that was set."""
+        self._bell = bell or Bell()
         self._changed = asyncio.Condition()
         self._writer: asyncio.StreamWriter | None = None
         self._watchdog_seconds = 0.0
         self._watchdog: asyncio.TimerHandle | None = None
+
+    @property
+    def powered(self) -> bool:
+        """Is a board connected? It is connected from its boot until it loses its power."""
+        return self._writer is not None
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator["BoardBus"]:
@@ -77,9 +88,10 @@ class BoardBus:
 
     def set_input(self, pin: PinName, value: int) -> None:
         """Set an input of the lock. The input keeps its value over reboots."""
-        self._inputs[pin] = value
+        self.inputs[pin] = value
         if self._writer is not None:
             self._writer.write(_line(pin, value))
+        self._bell.ring()
 
     async def wait_for(self, pin: PinName, value: int, *, since: int | None = None) -> BoardEvent:
         """Return the first report in `history[since:]` that output `pin` is at `value`. Wait for this report if needed.
@@ -112,7 +124,7 @@ class BoardBus:
         if self._journal is not None:
             # The board does not change its flash during this copy, because it still waits for its inputs.
             await self._take({"journal": zlib.compress(self._journal(), 1)}, boot)
-        for pin, value in self._inputs.items():
+        for pin, value in self.inputs.items():
             writer.write(_line(pin, value))
         writer.write(b"\n")
         try:
@@ -127,6 +139,7 @@ class BoardBus:
                 for pin, level in list(self.values.items()):
                     if level:
                         await self._take({"pin": pin, "value": 0, "power": "off", "n": _POWER_OFF}, boot)
+                self._bell.ring()
 
     async def _take(self, facts: dict[str, Any], boot: int) -> None:
         async with self._changed:
@@ -135,6 +148,7 @@ class BoardBus:
             if "pin" in facts:
                 self.values[facts["pin"]] = facts["value"]
             self._changed.notify_all()
+        self._bell.ring()
         if "wdt" in facts:
             self._watchdog_seconds = facts["wdt"] / 1000
         if "wdt" in facts or "feed" in facts:

@@ -90,8 +90,9 @@ FOREVER = 3600.0
 class Transaction:
     """One contact, with a fresh key, a fresh engagement and at most one session. `process` takes the APDUs."""
 
-    def __init__(self, phone: "Phone") -> None:
+    def __init__(self, phone: "Phone", follow: "Callable[[TapOutcome], None] | None" = None) -> None:
         self._phone = phone
+        self._follow = follow
         self._began = time.monotonic()
         key = ec.generate_private_key(phone.curve)
         said = engagement.device_engagement(key.public_key(), phone.version)
@@ -190,6 +191,8 @@ class Transaction:
         event = Event(time.monotonic() - self._began, name, facts)
         self._events.append(event)
         self._phone.on_event(event)
+        if self._follow is not None:
+            self._follow(self.outcome())
 
     def _on_message(self, message: bytes) -> bytes | None:
         try:
@@ -285,18 +288,25 @@ class Phone:
     radio: BleLine | None = None
     on_event: Callable[[Event], None] = _unheard
 
-    def touch(self) -> Transaction:
-        """Begin a contact, for a caller that exchanges the APDUs itself."""
-        return Transaction(self)
+    def touch(self, follow: Callable[[TapOutcome], None] | None = None) -> Transaction:
+        """Begin a contact, for a caller that exchanges the APDUs itself. `follow` is explained at `tap`."""
+        return Transaction(self, follow)
 
-    async def tap(self, reader: Field, tear_off_after: int | None = None, patience: float = 30.0) -> TapOutcome:
+    async def tap(
+        self,
+        reader: Field,
+        tear_off_after: int | None = None,
+        patience: float = 30.0,
+        follow: Callable[[TapOutcome], None] | None = None,
+    ) -> TapOutcome:
         """Hold the phone to `reader` until the reader lets go. The owner gives up after `patience` seconds.
 
         After a handover to BLE the phone is taken away from the reader, and the session goes on over `radio`.
 
-        The phone answers `tear_off_after` commands. At the next command it is taken away instead.
+        The phone answers `tear_off_after` commands. At the next command it is taken away instead. `follow` is called
+        with the outcome so far, at each moment of the tap.
         """
-        transaction = self.touch()
+        transaction = self.touch(follow)
         patience_lost = False
         try:
             async with asyncio.timeout(patience):

@@ -1,0 +1,28 @@
+"""Tells whoever watches a site that a part of it has something new to report."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+class Bell:
+    """A bell that each part of a site rings when it has reported something. It does not say what is new.
+
+    While nobody listens, a ring does nothing.
+    """
+
+    def __init__(self) -> None:
+        self._listeners: list[Callable[[], None]] = []
+
+    def ring(self) -> None:
+        """Call every listener in this thread. Parts with a thread of their own ring in that thread."""
+        for listener in tuple(self._listeners):
+            listener()
+
+    @contextmanager
+    def heard_by(self, listener: Callable[[], None]) -> Iterator[None]:
+        """Call `listener` at each ring until the block ends. `listener` must return at once."""
+        self._listeners.append(listener)
+        try:
+            yield
+        finally:
+            self._listeners.remove(listener)
