@@ -1,14 +1,14 @@
 """From a courier the lock accepts only newer statements for this lock, signed by province or platform."""
 
+import gc
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from firmware.hardware import ticks
 from firmware.lock import Lock
-from firmware.memory import identity, journal_notes, stays, visits
+from firmware.memory import identity, journal_notes, stays
 from firmware.memory.store import Store
 from protocol import cbor, record, statement
 from protocol import crypto_cpython as crypto
@@ -25,6 +25,7 @@ from protocol.trust import Issuer, TrustList
 from sim import pki
 from sim.board.memory_flash import MemoryFlash
 from sim.platform import Guest
+from tests.support import chip_ticks
 
 PROVINCE = crypto.generate("P-256")
 PLATFORM = crypto.generate("P-256")
@@ -102,7 +103,7 @@ class Bench:
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     # A collection would take a tenth of a second in the large heap of a test run. Only the lock needs collections.
-    monkeypatch.setattr(visits, "gc", SimpleNamespace(collect=lambda: None))
+    monkeypatch.setattr(gc, "collect", lambda: 0)
     return Bench(tmp_path)
 
 
@@ -227,7 +228,7 @@ def test_the_floor_rises_with_the_trust_list_and_with_receipts_and_no_older_one_
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     began = ticks.now()
-    monkeypatch.setattr(ticks, "now", lambda: began)
+    chip_ticks.stand_in(monkeypatch, lambda: began)
     bench.lock.deliver(bench.placement())
     assert bench.lock.deliver(trust_list(1, NOW)) == ("trust-list", None)
     assert bench.lock.clock.interval() == (NOW, None)
@@ -250,7 +251,7 @@ def test_a_stay_that_ended_while_the_lock_ran_is_over_after_a_power_cut(
     assert bench.lock.deliver(statement.sign(crypto, PROVINCE[0], "time", body)) == ("time", None)
     bench.lock.deliver(bench.grant(until=NOW + 20))
     began = ticks.now()
-    monkeypatch.setattr(ticks, "now", lambda: began + 30_000)
+    chip_ticks.stand_in(monkeypatch, lambda: began + 30_000)
     bench.lock.tick()
     assert bench.reboot().clock.interval()[0] > NOW + 20
 

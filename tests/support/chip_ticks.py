@@ -1,4 +1,10 @@
-"""The ticks of the chip, controlled by a test. They start again at zero every twelve and a half days."""
+"""The ticks of the chip, controlled by a test.
+
+The counter is part of the chip, as the flash and the radio are, so a test stands in for it. Where the firmware runs in
+the simulator, `sim/board/boot.py` does the same.
+"""
+
+from collections.abc import Callable
 
 import pytest
 
@@ -9,12 +15,20 @@ PERIOD_MS = 1 << 30
 DAY_MS = 86400 * 1000
 
 
+def stand_in(monkeypatch: pytest.MonkeyPatch, now: Callable[[], int]) -> None:
+    """Let the ticks of the firmware be those of `now`, which must not wrap."""
+    monkeypatch.setattr(ticks, "now", now)
+
+
 class ChipTicks:
-    """A clock that a test moves. `ms` is the true time in milliseconds, and `firmware.hardware.ticks` follows it."""
+    """A clock that a test moves. `ms` is the true time in milliseconds, and `firmware.hardware.ticks` follows it.
+
+    The ticks start again at zero every twelve and a half days.
+    """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.ms = 0
-        monkeypatch.setattr(ticks, "now", lambda: self.ms % PERIOD_MS)
+        stand_in(monkeypatch, lambda: self.ms % PERIOD_MS)
         monkeypatch.setattr(ticks, "since", _since)
 
 

@@ -9,8 +9,6 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-import pytest
-
 from protocol import cose
 from protocol import crypto_cpython as crypto
 from sim.board.interpreter import ROOT
@@ -45,21 +43,13 @@ class CountingCrypto:
 class Work:
     """Counts the work of a function."""
 
-    def __init__(self, counting: CountingCrypto, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, counting: CountingCrypto) -> None:
         self._crypto = counting
-        self._compared = 0
-
-        def same(left: bytes, right: bytes) -> bool:
-            self._compared += 1
-            return cose_same(left, right)
-
-        cose_same = cose.same
-        monkeypatch.setattr(cose, "same", same)
 
     def of(self, act: Callable[[], object]) -> dict[str, int]:
         """Run `act`. Count calls of the cryptography by name, comparisons, and bytecode steps of our own code."""
         self._crypto.calls.clear()
-        self._compared = steps = 0
+        compared = steps = 0
 
         def inside(frame: FrameType, event: str, _: Any) -> Any:
             nonlocal steps
@@ -67,6 +57,8 @@ class Work:
             return inside
 
         def entered(frame: FrameType, _event: str, _: Any) -> Any:
+            nonlocal compared
+            compared += frame.f_code is cose.same.__code__
             path = frame.f_code.co_filename
             if not path.startswith(OURS) or path in UNEVEN:
                 return None
@@ -79,4 +71,4 @@ class Work:
             act()
         finally:
             sys.settrace(before)
-        return {**self._crypto.calls, "comparisons": self._compared, "steps": steps}
+        return {**self._crypto.calls, "comparisons": compared, "steps": steps}

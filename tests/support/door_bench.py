@@ -15,7 +15,6 @@ import pytest
 from firmware.door.claims import DocumentClaim
 from firmware.door.door import Door
 from firmware.door.policy import Decision
-from firmware.hardware import ticks
 from firmware.lock import Lock
 from firmware.memory import entries
 from firmware.memory.store import Store
@@ -25,6 +24,7 @@ from protocol.trust import Issuer, TrustList
 from sim import pki
 from sim.platform import RESIDENT_COUNTRY, RESIDENT_ID, Guest, Platform
 from sim.province.registry import PROFILES
+from tests.support import chip_ticks
 from tests.support.placed_lock import SEALING, PlacedLock, why_refused
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Bench(PlacedLock):
         # The door collects garbage three times for each guest. In pytest's large heap, each time would take 0.1 s.
         monkeypatch.setattr(gc, "collect", lambda: self.on_collect())
         self.on_collect: Callable[[], None] = lambda: None
-        monkeypatch.setattr(ticks, "now", lambda: self._ms)
+        chip_ticks.stand_in(monkeypatch, lambda: self._ms)
         self.now = NOW
         super().__init__(Store(str(folder)), SECTORS, PLATFORM.public, primitives)
         self.take("profile", PROFILES["CN"])

@@ -1,20 +1,17 @@
 """A whole door on CPython, with the lock's real memory and rules. Phones are simulated, and outputs list their use."""
 
 import asyncio
+import gc
 import random
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from firmware.door import door
 from firmware.door.door import Door
-from firmware.hardware import ticks
 from firmware.lock import Lock
-from firmware.memory import visits
 from firmware.memory.store import Store
 from protocol import cbor, record
 from protocol.errors import StorageError
@@ -26,7 +23,7 @@ from sim.phone.response import Credential
 from sim.phone.stay_key import StayKeys
 from sim.platform import Booking, Guest, Platform
 from sim.province.registry import PROFILES
-from tests.support import tap
+from tests.support import chip_ticks, tap
 from tests.support.counting import CountingCrypto
 from tests.support.placed_lock import LISTING, PlacedLock
 from tests.support.tap import DirectCard
@@ -85,10 +82,9 @@ class Doorway(PlacedLock):
     ) -> None:
         self.true_ms = int(time.time() + 120) * 1000
         self._booted_ms = self.true_ms
-        monkeypatch.setattr(ticks, "now", lambda: self.true_ms - self._booted_ms)
+        chip_ticks.stand_in(monkeypatch, lambda: self.true_ms - self._booted_ms)
         # A collection would take a tenth of a second in the large heap of a test run. Only the lock needs collections.
-        for module in (door, visits):
-            monkeypatch.setattr(module, "gc", SimpleNamespace(collect=lambda: None))
+        monkeypatch.setattr(gc, "collect", lambda: 0)
         self._chance = random.Random(1)
         self.platform = Platform()
         self.outputs = Outputs()

@@ -23,7 +23,7 @@ LISTING = "HZ-1"
 
 
 class PlacedLock:
-    """A lock with a placement.
+    """A lock with a placement, unless `placed` is False.
 
     `lock` is the lock since the last boot. `store` and `flash` survive `reboot`. `platform` is the public key of the
     platform that signs grants. `new_record` is set when the lock has made a record that is not about an opening.
@@ -37,6 +37,7 @@ class PlacedLock:
         platform: bytes,
         primitives: Any = crypto,
         certify: Callable[[pki.Identity, bytes], bytes] = pki.reader_certificate,
+        placed: bool = True,
     ) -> None:
         self.primitives = primitives
         self._certify = certify
@@ -47,7 +48,8 @@ class PlacedLock:
         self.new_record = asyncio.Event()
         identity.enrol(primitives, self.store, PROVINCE[1])
         self.lock = self.reboot()
-        self.place()
+        if placed:
+            self.place()
 
     def reboot(self) -> Lock:
         """Boot again from what is in flash."""

@@ -7,11 +7,9 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
-from unittest.mock import patch
 
 import pytest
 
-from firmware.hardware import ticks
 from firmware.mdoc_reader.reader import Presentation
 from firmware.nfc.pn532 import Pn532Card, Pn532Reader
 from protocol import crypto_cpython as crypto
@@ -22,7 +20,7 @@ from sim.nfc.faults import Faults
 from sim.nfc.stream_line import StreamLine
 from sim.nfc.virtual_pn532 import VirtualPn532
 from sim.phone.phone import Phone
-from tests.support import tap
+from tests.support import chip_ticks, tap
 
 T = TypeVar("T")
 
@@ -57,10 +55,11 @@ def run(story: Coroutine[Any, Any, T], seconds: float = 600) -> T:
     """Run `story` on virtual time, for at most `seconds`. The lock's ticks follow the virtual time."""
     loop = VirtualTime()
     with (
-        patch.object(ticks, "now", lambda: round(loop.time() * 1000)),
+        pytest.MonkeyPatch.context() as patch,
         cpython_runtime.installed(),
         asyncio.Runner(loop_factory=lambda: loop) as runner,  # inside the patch, because cancelled tasks wait too
     ):
+        chip_ticks.stand_in(patch, lambda: round(loop.time() * 1000))
         return runner.run(asyncio.wait_for(story, seconds))
 
 

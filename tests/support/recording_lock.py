@@ -1,18 +1,17 @@
 """A placed lock that records openings without a door, for tests of the recorder."""
 
+import gc
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from firmware.door.policy import Decision
-from firmware.hardware import ticks
-from firmware.memory import visits
 from firmware.memory.stays import Guest
 from firmware.memory.store import Store
 from protocol import crypto_cpython as crypto
 from protocol import record
 from protocol.grant import Grant
+from tests.support import chip_ticks
 from tests.support.placed_lock import LISTING, PlacedLock
 from tests.support.rules import Somebody, who
 
@@ -23,14 +22,28 @@ FIELDS = {"id_type": "passport", "name": "Nobody At All", "id_number": "X1234567
 
 
 class RecordingLock(PlacedLock):
-    """A placed lock that records openings. Its clock stands still, except during `elapse`."""
+    """A lock that records openings. Its clock stands still, except during `elapse`.
 
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, sectors: int = 16) -> None:
+    If `placed` is False, it has only been enrolled, and has no placement and no grant yet.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        sectors: int = 16,
+        placed: bool = True,
+        store: Store | None = None,
+    ) -> None:
         self.ms = 0
-        monkeypatch.setattr(ticks, "now", lambda: self.ms)
+        chip_ticks.stand_in(monkeypatch, lambda: self.ms)
         # A collection would take a tenth of a second in the large heap of a test run. Only the lock needs collections.
-        monkeypatch.setattr(visits, "gc", SimpleNamespace(collect=lambda: None))
-        super().__init__(Store(str(folder)), sectors, PLATFORM[1])
+        monkeypatch.setattr(gc, "collect", lambda: 0)
+        super().__init__(store or Store(str(folder)), sectors, PLATFORM[1], placed=placed)
+        if placed:
+            self._grant()
+
+    def _grant(self) -> None:
         until = NOW + 10**7
         grant = Grant(STAY, 1, LISTING, NOW - 100, until, 2, [who("a"), who("b")], False, until, bytes(4))
         self.take("grant", grant.body(), PLATFORM[0])

@@ -61,7 +61,7 @@ class House(Bench):
         self.place(admits=admits, platform=PLATFORM.public)
         self.reboot()
         self.tell_time(self.now)
-        self.work = Work(self.counting, monkeypatch)
+        self.work = Work(self.counting)
 
     def judges(self, guest: Guest, code: str) -> dict[str, int]:
         """Return the work of refusing somebody who shows the document of `guest`."""

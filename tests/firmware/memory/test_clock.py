@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from firmware.hardware import ticks
 from firmware.memory import clock as clock_module
 from firmware.memory.clock import Clock
 from firmware.memory.store import Store
@@ -13,6 +12,7 @@ from protocol import crypto_cpython as crypto
 from protocol.errors import StorageError, VerificationError
 from protocol.signed_time import SignedTime
 from sim.board.interpreter import ROOT
+from tests.support import chip_ticks
 
 LOCK_ID = bytes(range(16))
 NOON = 1_800_000_000
@@ -48,7 +48,7 @@ class CountingStore(Store):
 @pytest.fixture
 def crystal(monkeypatch: pytest.MonkeyPatch) -> Crystal:
     made = Crystal()
-    monkeypatch.setattr(ticks, "now", made.now)
+    chip_ticks.stand_in(monkeypatch, made.now)
     return made
 
 
@@ -238,7 +238,7 @@ def test_after_a_long_time_in_the_dark_the_time_has_to_be_said_twice(
 @pytest.mark.parametrize("ppm", [-3000, 3000])
 def test_a_crystal_out_of_its_limits_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ppm: int) -> None:
     broken = Crystal(ppm)
-    monkeypatch.setattr(ticks, "now", broken.now)
+    chip_ticks.stand_in(monkeypatch, broken.now)
     clock = open_clock(tmp_path)
     clock.accept(answer(clock, NOON))
     broken.run(7 * HOUR)
@@ -248,9 +248,11 @@ def test_a_crystal_out_of_its_limits_shows(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_ticks_that_wrapped_unseen_cost_the_upper_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chip = chip_ticks.ChipTicks(monkeypatch)
     clock = open_clock(tmp_path)
     clock.accept(answer(clock, NOON))
-    monkeypatch.setattr(ticks, "since", lambda later, earlier: -1)
+    assert clock.interval()[1] is not None
+    chip.ms += 8 * DAY
     assert clock.interval() == (NOON, None)
 
 

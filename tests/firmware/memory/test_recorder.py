@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from firmware.memory import recorder
+from firmware.memory.store import Store
 from protocol import record
 from protocol.errors import StorageError
 from protocol.record import BOOT, CHECK_IN, DOOR, ENTRY, MECHANICAL, REFUSAL, TAMPER, TIME
@@ -20,7 +21,10 @@ from tests.support.rules import who
 
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RecordingLock:
-    bench = RecordingLock(tmp_path, monkeypatch)
+    return ready(RecordingLock(tmp_path, monkeypatch))
+
+
+def ready(bench: RecordingLock) -> RecordingLock:
     bench.tell_time(NOW)
     bench.elapse(recorder.QUIET_MS / 1000)
     bench.rest()
@@ -56,12 +60,29 @@ def test_an_encapsulation_made_ahead_serves_one_record_and_no_other(bench: Recor
     assert len(set(keys)) == len(keys)
 
 
-def test_an_opening_writes_its_record_to_the_journal_and_nothing_to_the_file_system(bench: RecordingLock) -> None:
-    written: list[str] = []
-    bench.store.write = lambda name, content: written.append(name)  # type: ignore[method-assign]
+class NotingStore(Store):
+    """A store that notes what is written. `written` has the names of the files."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(str(folder))
+        self.written: list[str] = []
+
+    def write(self, name: str, content: bytes) -> None:
+        self.written.append(name)
+        super().write(name, content)
+
+
+def test_an_opening_writes_its_record_to_the_journal_and_nothing_to_the_file_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = NotingStore(tmp_path)
+    bench = ready(RecordingLock(tmp_path, monkeypatch, store=store))
+    assert store.written
+    store.written.clear()
     bench.check_in()
     bench.enter()
-    assert written == []
+    assert store.written == []
+    assert bench.lock.journal.next_counter > 2
 
 
 # --- events ----------------------------------------------------------------------------------------------------------
@@ -117,12 +138,7 @@ def test_the_clock_tells_when_it_came_to_know_the_time_and_when_it_was_contradic
 def test_nothing_is_recorded_before_there_is_a_key_to_seal_it_to_and_then_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    placed: list[RecordingLock] = []
-    monkeypatch.setattr(RecordingLock, "take", lambda self, *arguments: placed.append(self))
-    bench = RecordingLock(tmp_path, monkeypatch)
-    assert len(placed) == 2, "the lock has no placement yet"
-    monkeypatch.undo()
-    monkeypatch.setattr("firmware.hardware.ticks.now", lambda: bench.ms)
+    bench = RecordingLock(tmp_path, monkeypatch, placed=False)
     bench.lock.recorder.event(TAMPER, "opened")
     bench.rest()
     assert bench.lock.journal.next_counter == 1
