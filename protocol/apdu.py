@@ -32,7 +32,7 @@ class Response:
 
 
 def command(cla: int, ins: int, p1: int, p2: int, data: bytes = b"", le: int = 0, extended: bool = False) -> bytes:
-    """A command APDU of any of the four cases (clause 5.2).
+    """Return a command APDU of any of the four cases (clause 5.2).
 
     `le` is the maximum number of response bytes wanted. With 0, Le is left out. 256 (65536 in the extended form) is
     written as zeros. Raises FormatError `apdu.range` for more data or a larger Le than the form can hold.

@@ -63,7 +63,7 @@ class Encoded(Raw):
         return self.raw[self._at :]
 
     def decode(self) -> "Any":
-        """The item inside. Raises FormatError."""
+        """Return the item inside. Raises FormatError."""
         return _whole(self.raw, self._at)
 
 
@@ -126,7 +126,7 @@ class _Comparison:
 
 
 def byte_string_head(content: "Buffer") -> bytes:
-    """The head of a byte string with this content."""
+    """Return the head of a byte string with this content."""
     return _head(2, len(content))
 
 
@@ -365,7 +365,7 @@ def _whole(data: "Buffer", at: int, most: int = _ANY) -> "Any":
 
 
 def decode(data: "Buffer") -> "Any":
-    """The one item that `data` holds. Raises FormatError, also for trailing bytes."""
+    """Return the one item that `data` holds. Raises FormatError, also for trailing bytes."""
     return _whole(data, 0)
 
 

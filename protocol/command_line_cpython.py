@@ -28,11 +28,12 @@ class Parser(argparse.ArgumentParser):
 
 
 def error_line(code: str, message: str) -> str:
-    """An error as people read it on stderr: `code: sentence. What to do.`"""
+    """Return an error as people read it on stderr: `code: sentence. What to do.`"""
     text = message.strip() or "it failed, and nothing more is known"
     return f"{code}: {text}" + ("" if text.endswith((".", "!", "?")) else ".")
 
 
 def failure(code: str, message: str, status: int) -> dict[str, Any]:
-    """An error as programs read it. With --json, the last line of stdout is this object. `status` is the exit code."""
+    """Return an error as programs read it. With --json, the last line of stdout is this object. `status` is the exit
+    code."""
     return {"ok": False, "error": {"code": code, "message": message}, "exit_code": status}

@@ -47,7 +47,7 @@ class Assembler:
 
 
 def encode(message: "list[Any]") -> bytes:
-    """The line that carries `message`, with its line end."""
+    """Return the line that carries `message`, with its line end."""
     content = cbor.encode(message)
     content = len(content).to_bytes(2, "big") + content
     return b"~" + b2a_base64(content + crc32(content).to_bytes(4, "big"))
@@ -75,7 +75,7 @@ def decode(line: bytes) -> "list[Any]":
 
 
 def request(line: bytes) -> "tuple[int, str, Any]":
-    """(number, command, argument) of a request. Raises FormatError as `decode`."""
+    """Return (number, command, argument) of a request. Raises FormatError as `decode`."""
     number, command, argument = decode(line)
     if command == "export":
         good = statement.is_positive(argument)

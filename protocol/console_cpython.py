@@ -38,7 +38,8 @@ class Status:
 
 
 def answer(line: bytes) -> tuple[int, str | None, Any]:
-    """(number of the request, code of the refusal or None, content) of an answer. Raises FormatError as `decode`."""
+    """Return (number of the request, code of the refusal or None, content) of an answer. Raises FormatError as
+    `decode`."""
     number, code, content = decode(line)
     if not (code is None or statement.is_label(code)) or (code is not None and content is not None):
         raise FormatError("console.form", "an answer has either a content or a code")
@@ -46,7 +47,7 @@ def answer(line: bytes) -> tuple[int, str | None, Any]:
 
 
 def status(content: Any) -> Status:
-    """The content of an answer to `status`. Raises FormatError `console.form`."""
+    """Return the content of an answer to `status`. Raises FormatError `console.form`."""
     if not isinstance(content, list) or len(content) != 10 or not statement.is_version_1(content[0]):
         raise FormatError("console.form", "not a status of version 1")
     _, lock_id, next_counter, through, placed, timed, free, up, button, halted = content
@@ -59,7 +60,7 @@ def status(content: Any) -> Status:
 
 
 def lines(content: Any) -> list[str]:
-    """The content of an answer to `log`. Raises FormatError `console.form`."""
+    """Return the content of an answer to `log`. Raises FormatError `console.form`."""
     if not isinstance(content, bytes):
         raise FormatError("console.form", "not a log")
     # A log may come from anyone's board. A terminal would obey its control characters, so they are replaced.
@@ -68,8 +69,8 @@ def lines(content: Any) -> list[str]:
 
 
 def exported(content: Any) -> record.Record | None:
-    """The content of an answer to `export`: the next record, which is not verified, or None. Raises as `record.parse`,
-    and FormatError `console.form` for any other content."""
+    """Return the content of an answer to `export`: the next record, which is not verified, or None. Raises as
+    `record.parse`, and FormatError `console.form` for any other content."""
     if content is None:
         return None
     if not isinstance(content, list) or len(content) != 2 or not isinstance(content[1], bytes):
@@ -81,7 +82,7 @@ def exported(content: Any) -> record.Record | None:
 
 
 def inputs(content: Any) -> dict[str, bool]:
-    """The content of an answer to `inputs`. Raises FormatError `console.form`."""
+    """Return the content of an answer to `inputs`. Raises FormatError `console.form`."""
     if not isinstance(content, dict) or not all(statement.is_label(key) for key in content):
         raise FormatError("console.form", "not inputs")
     if not all(statement.is_bool(value) for value in content.values()):

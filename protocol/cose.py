@@ -94,7 +94,7 @@ class Message:
 
 
 def parse(item: "Any", members: int = 4) -> Message:
-    """A decoded COSE array as a Message; `members` is 4 for Sign1 and Mac0, 3 for Encrypt0.
+    """Return a decoded COSE array as a Message; `members` is 4 for Sign1 and Mac0, 3 for Encrypt0.
 
     `item` may be tagged or untagged. Raises FormatError `cose.form` for any other item, VerificationError `cose.crit`
     for critical headers, because we support none of them.
@@ -125,7 +125,7 @@ def parse(item: "Any", members: int = 4) -> Message:
 
 
 def sig_structure(protected: bytes, payload: bytes, external_aad: bytes = b"") -> bytes:
-    """Bytes that a COSE_Sign1 signature covers (RFC 9052 section 4.4)."""
+    """Return the bytes that a COSE_Sign1 signature covers (RFC 9052 section 4.4)."""
     # Joined by hand, because the payload may be as long as a statement and the heap has no room for a further copy.
     return (
         cbor.encode(["Signature1", protected, external_aad, cbor.Raw(b"")]) + cbor.byte_string_head(payload) + payload
@@ -133,7 +133,7 @@ def sig_structure(protected: bytes, payload: bytes, external_aad: bytes = b"") -
 
 
 def mac_structure(protected: bytes, payload: bytes, external_aad: bytes = b"") -> bytes:
-    """Bytes that a COSE_Mac0 tag covers (RFC 9052 section 6.3)."""
+    """Return the bytes that a COSE_Mac0 tag covers (RFC 9052 section 6.3)."""
     return cbor.encode(["MAC0", protected, external_aad, payload])
 
 
@@ -150,7 +150,8 @@ def sign1(
     unprotected: "dict[Any, Any] | None" = None,
     detached: bool = False,
 ) -> "list[Any]":
-    """An ES256 COSE_Sign1 over `payload`, as the array to encode. `detached` leaves the payload out of the array."""
+    """Return an ES256 COSE_Sign1 over `payload`, as the array to encode. `detached` leaves the payload out of the
+    array."""
     headers: dict[Any, Any] = {ALG: ES256}
     headers.update(protected or {})
     protected_bytes = cbor.encode(headers)
@@ -206,14 +207,14 @@ def same(left: bytes, right: bytes) -> bool:
 
 
 def encode_key(curve: str, public: bytes) -> bytes:
-    """A public key as an EC2 COSE_Key (RFC 9053 section 7.1.1), encoded."""
+    """Return a public key as an EC2 COSE_Key (RFC 9053 section 7.1.1), encoded."""
     size = COORDINATE_BYTES[curve]
     return cbor.encode({1: 2, -1: _CURVE_IDS[curve], -2: public[1 : 1 + size], -3: public[1 + size :]})
 
 
 def parse_key(item: "Any") -> "tuple[str, bytes]":
-    """A decoded EC2 COSE_Key as (curve, uncompressed point). Whether the point is on the curve is checked only when the
-    key is used.
+    """Return a decoded EC2 COSE_Key as (curve, uncompressed point). Whether the point is on the curve is checked only
+    when the key is used.
 
     Raises FormatError `cose.key`.
     """

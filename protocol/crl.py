@@ -69,7 +69,8 @@ class CRL:
                 raise VerificationError("crl.critical", "a critical extension: a delta, indirect or partial CRL")
 
     def serials(self) -> "list[bytes]":
-        """Serial numbers of the certificates that are revoked or on hold, as `der.Reader.serial` returns them."""
+        """Return the serial numbers of the certificates that are revoked or on hold, as `der.Reader.serial` returns
+        them."""
         found = []
         if self._entries is not None:
             entries = der.Reader(self._entries.data, self._entries.at, self._entries.end)
@@ -102,7 +103,7 @@ class CRL:
 
 
 def _extension(extensions: der.Reader) -> "tuple[bytes, bool, bytes]":
-    """(object identifier, critical, content) of the next extension."""
+    """Return (object identifier, critical, content) of the next extension."""
     extension = extensions.enter(der.SEQUENCE)
     identifier = extension.content(der.OBJECT_IDENTIFIER)
     critical = extension.peek() == der.BOOLEAN and extension.boolean()

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
         """The functions of every module that is passed as `crypto`."""
 
         def random(self, length: int) -> bytes:
-            """`length` bytes from the system's cryptographic generator."""
+            """Return `length` bytes from the system's cryptographic generator."""
 
         def digest(self, name: str, data: bytes) -> bytes:
-            """Hash of `data`; `name` is "SHA-256", "SHA-384", "SHA-512" or "SM3"."""
+            """Return the hash of `data`; `name` is "SHA-256", "SHA-384", "SHA-512" or "SM3"."""
 
         def hmac_sha256(self, key: bytes, data: bytes) -> bytes:
             """HMAC-SHA-256 (RFC 2104), 32 bytes."""
@@ -44,13 +44,14 @@ if TYPE_CHECKING:
             """ES256: ECDSA on P-256 with SHA-256."""
 
         def generate(self, curve: str) -> tuple[bytes, bytes]:
-            """A fresh key pair, (private, public)."""
+            """Return a fresh key pair, (private, public)."""
 
         def public(self, curve: str, private: bytes) -> bytes:
-            """The public key of `private`. Raises VerificationError `crypto.key` for a scalar out of range."""
+            """Return the public key of `private`. Raises VerificationError `crypto.key` for a scalar out of range."""
 
         def ecdh(self, curve: str, private: bytes, public: bytes) -> bytes:
-            """X coordinate of the shared point. Raises VerificationError `crypto.key` for a point not on the curve."""
+            """Return the x coordinate of the shared point. Raises VerificationError `crypto.key` for a point not on the
+            curve."""
 
         def seal_gcm(self, key: bytes, nonce: bytes, plaintext: bytes, aad: bytes) -> bytes:
             """AES-GCM (128- or 256-bit key, 12-byte nonce): ciphertext followed by its 16-byte tag."""
@@ -72,7 +73,7 @@ SUITES = (NIST, SM)
 
 
 def suite(algorithm: str) -> str:
-    """The suite (NIST or SM) of the curve or hash with this name."""
+    """Return the suite (NIST or SM) of the curve or hash with this name."""
     return SM if algorithm in ("SM2", "SM3") else NIST
 
 

@@ -30,12 +30,12 @@ _HASHES: Final[dict[str, type[hashes.HashAlgorithm]]] = {
 
 
 def random(length: int) -> bytes:
-    """`length` bytes from the operating system."""
+    """Return `length` bytes from the operating system."""
     return os.urandom(length)
 
 
 def digest(name: str, data: bytes) -> bytes:
-    """Hash of `data`; `name` is "SHA-256", "SHA-384", "SHA-512" or "SM3"."""
+    """Return the hash of `data`; `name` is "SHA-256", "SHA-384", "SHA-512" or "SM3"."""
     if name == "SM3":
         return sm2_cpython.sm3(data)
     return hashlib.new(name.replace("-", "").lower(), data).digest()
@@ -103,18 +103,18 @@ def _encoded(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 
 def generate(curve: str) -> tuple[bytes, bytes]:
-    """A fresh key pair, (private, public)."""
+    """Return a fresh key pair, (private, public)."""
     key = ec.generate_private_key(_CURVES[curve])
     return key.private_numbers().private_value.to_bytes(COORDINATE_BYTES[curve], "big"), _encoded(key)
 
 
 def public(curve: str, private: bytes) -> bytes:
-    """The public key of `private`."""
+    """Return the public key of `private`."""
     return _encoded(_private(curve, private))
 
 
 def ecdh(curve: str, private: bytes, public: bytes) -> bytes:
-    """X coordinate of the shared point."""
+    """Return the x coordinate of the shared point."""
     return _private(curve, private).exchange(ec.ECDH(), _load(curve, public))
 
 

@@ -30,7 +30,7 @@ def _number(text: str, start: int, length: int) -> int:
 
 
 def day(year: int, month: int, day_of_month: int) -> int:
-    """Days from 1970-01-01 to a date of the Gregorian calendar. Raises FormatError `date.form`."""
+    """Return the days from 1970-01-01 to a date of the Gregorian calendar. Raises FormatError `date.form`."""
     if not 1 <= month <= 12:
         raise _invalid()
     if not 1 <= day_of_month <= _DAYS[month - 1] + (1 if month == 2 and _leap(year) else 0):
@@ -52,7 +52,7 @@ def _seconds(days: int, hour: int, minute: int, second: int) -> int:
 
 
 def from_rfc3339(text: str) -> int:
-    """Seconds since 1970 of an RFC 3339 date-time, without its fraction. Raises FormatError `date.form`."""
+    """Return the seconds since 1970 of an RFC 3339 date-time, without its fraction. Raises FormatError `date.form`."""
     # "2026-11-23T16:52:01", then an optional fraction, then Z or an offset.
     if len(text) < 20 or text[4] != "-" or text[7] != "-" or text[10] not in "Tt" or text[13] != ":" or text[16] != ":":
         raise _invalid()
@@ -79,15 +79,15 @@ def from_rfc3339(text: str) -> int:
 
 
 def from_full_date(text: str) -> int:
-    """Days since 1970 of an RFC 3339 full-date, YYYY-MM-DD. Raises FormatError `date.form`."""
+    """Return the days since 1970 of an RFC 3339 full-date, YYYY-MM-DD. Raises FormatError `date.form`."""
     if len(text) != 10 or text[4] != "-" or text[7] != "-":
         raise _invalid()
     return day(_number(text, 0, 4), _number(text, 5, 2), _number(text, 8, 2))
 
 
 def from_asn1(text: str) -> int:
-    """Seconds since 1970 of a certificate's UTCTime (13 characters) or GeneralizedTime (15). Raises FormatError
-    `date.form`, also for the fractions and offsets that DER and RFC 5280 forbid.
+    """Return the seconds since 1970 of a certificate's UTCTime (13 characters) or GeneralizedTime (15). Raises
+    FormatError `date.form`, also for the fractions and offsets that DER and RFC 5280 forbid.
     """
     if len(text) == 13:
         year = _number(text, 0, 2)

@@ -62,19 +62,19 @@ class Reader:
             raise FormatError("der.unexpected", "this element has a different tag")
 
     def enter(self, tag: int) -> "Reader":
-        """A reader of the content of the next element, which must have `tag`. Raises FormatError."""
+        """Return a reader of the content of the next element, which must have `tag`. Raises FormatError."""
         self._expect(tag)
         start, end = self._step()
         return Reader(self.data, start, end)
 
     def content(self, tag: int) -> bytes:
-        """Content of the next element, which must have `tag`. Raises FormatError."""
+        """Return the content of the next element, which must have `tag`. Raises FormatError."""
         self._expect(tag)
         start, end = self._step()
         return bytes(self.data[start:end])
 
     def element(self, tag: int) -> bytes:
-        """The whole next element, with its head. Raises FormatError."""
+        """Return the whole next element, with its head. Raises FormatError."""
         self._expect(tag)
         start = self.at
         _, end = self._step()
@@ -90,21 +90,22 @@ class Reader:
             raise FormatError("der.trailing", "bytes after the element")
 
     def boolean(self) -> bool:
-        """A BOOLEAN. Raises FormatError."""
+        """Return a BOOLEAN. Raises FormatError."""
         content = self.content(BOOLEAN)
         if content != b"\x00" and content != b"\xff":
             raise FormatError("der.boolean", "not a boolean")
         return content == b"\xff"
 
     def unsigned(self) -> int:
-        """An INTEGER that is not negative. Raises FormatError."""
+        """Return an INTEGER that is not negative. Raises FormatError."""
         content = self.content(INTEGER)
         if not content or content[0] & 0x80 or (len(content) > 1 and content[0] == 0 and content[1] < 0x80):
             raise FormatError("der.integer", "negative, empty or not in its shortest form")
         return int.from_bytes(content, "big")
 
     def serial(self) -> bytes:
-        """A serial number: the content of an INTEGER without leading zeros, so that equal numbers are equal bytes.
+        """Return a serial number: the content of an INTEGER without leading zeros, so that equal numbers are equal
+        bytes.
 
         Some issuers write more leading bytes than DER allows, or leave out the zero byte that keeps a number positive.
         RFC 5280 section 4.1.2.2 asks readers to accept this. A negative number counts as the positive number with the
@@ -118,7 +119,7 @@ class Reader:
         return b"\x00" + content if content[0] & 0x80 else content
 
     def bits(self) -> "tuple[bytes, int]":
-        """A BIT STRING: its bytes, and the number of unused bits in its last byte. Raises FormatError."""
+        """Return a BIT STRING: its bytes, and the number of unused bits in its last byte. Raises FormatError."""
         content = self.content(BIT_STRING)
         unused = content[0] if content else 8
         if unused > 7 or (unused and len(content) == 1) or (unused and content[-1] & ((1 << unused) - 1)):

@@ -54,7 +54,7 @@ class Fittings:
 
     @staticmethod
     def parse(data: bytes) -> "Fittings":
-        """The fittings in `data`. Raises ConfigError `fittings.form`; its message says what to correct."""
+        """Return the fittings in `data`. Raises ConfigError `fittings.form`; its message says what to correct."""
         if len(data) > LONGEST:
             raise ConfigError("fittings.form", "longer than 512 bytes")
         try:
@@ -88,7 +88,7 @@ class Fittings:
         return Fittings(strike == FAIL_SAFE, tuple(inputs), held, bytes.fromhex(announce), button)
 
     def encode(self) -> bytes:
-        """The content of the file."""
+        """Return the content of the file."""
         told: dict[str, Any] = {
             "strike": FAIL_SAFE if self.fail_safe else FAIL_SECURE,
             "inputs": sorted(self.inputs),

@@ -79,7 +79,7 @@ class Grant(statement.Form):
 
 
 def commitment_key(crypto: "Crypto", own_private: bytes, other_public: bytes) -> bytes:
-    """Key of the commitments between a platform and a lock, 32 bytes. Both sides compute the same key.
+    """Return the key of the commitments between a platform and a lock, 32 bytes. Both sides compute the same key.
 
     This takes one static-static ECDH. It is computed when a placement changes and not at a tap, so its timing reveals
     nothing about a guest. Raises VerificationError `crypto.key` for a point not on the curve.
@@ -89,8 +89,8 @@ def commitment_key(crypto: "Crypto", own_private: bytes, other_public: bytes) ->
 
 
 def commitment(crypto: "Crypto", key: bytes, grant_id: bytes, identity: bytes) -> bytes:
-    """Commitment to one of `naming.identities` in one stay, 32 bytes. The same identity has a different commitment in
-    each stay."""
+    """Return the commitment to one of `naming.identities` in one stay, 32 bytes. The same identity has a different
+    commitment in each stay."""
     # CBOR of [grant id, identity], joined by hand, because a lock makes many of them at each tap.
     return crypto.hmac_sha256(key, b"\x82\x50" + grant_id + identity)
 

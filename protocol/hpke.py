@@ -60,7 +60,7 @@ def encapsulate(
 def seal_encapsulated(
     crypto: "Crypto", encapsulation: "tuple[bytes, bytes]", info: bytes, aad: bytes, plaintext: bytes
 ) -> "tuple[bytes, bytes]":
-    """(enc, ciphertext with tag) of `plaintext`. A result of `encapsulate` must be used only once."""
+    """Return (enc, ciphertext with tag) of `plaintext`. A result of `encapsulate` must be used only once."""
     enc, shared_secret = encapsulation
     key, nonce = _key_and_nonce(crypto, shared_secret, info)
     return enc, crypto.seal_gcm(key, nonce, plaintext, aad)

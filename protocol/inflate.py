@@ -180,7 +180,7 @@ class Sparse:
         return int.from_bytes(self.pages[place // PAGE][at : at + RECORD], "big")
 
     def _find(self, offset: int) -> int:
-        """Index of the first record at or after `offset`, or the number of records if all records are before
+        """Return the index of the first record at or after `offset`, or the number of records if all records are before
         `offset`."""
         low, high = 0, self.count
         while low < high:

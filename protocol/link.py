@@ -213,7 +213,7 @@ def parse(message: bytes) -> "tuple[Any, ...]":
 
 
 def advertisement(lock_id: bytes) -> bytes:
-    """Advertising data of a lock, exactly 31 bytes: flags, the service UUID, and the start of the lock id.
+    """Return the advertising data of a lock, exactly 31 bytes: flags, the service UUID, and the start of the lock id.
 
     Core Specification Supplement, part A, sections 1.1, 1.3 and 1.4.
     """

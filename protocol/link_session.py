@@ -64,7 +64,8 @@ def _signed(identity_public: bytes, link_public: bytes) -> bytes:
 
 
 def prove(crypto: "Crypto", identity: "KeyPair", link_public: bytes) -> bytes:
-    """Proof that `link_public` is the link key of the lock with the key pair `identity` (private, public)."""
+    """Return the proof that `link_public` is the link key of the lock with the key pair `identity` (private,
+    public)."""
     return cbor.encode([identity[1], crypto.sign(identity[0], _signed(identity[1], link_public))])
 
 
@@ -120,7 +121,7 @@ class _Symmetric:
         return plaintext
 
     def split(self) -> "KeyPair":
-        """The keys for (initiator to responder, responder to initiator)."""
+        """Return the keys for (initiator to responder, responder to initiator)."""
         return self._expand(b"")
 
 
@@ -181,7 +182,7 @@ class Initiator:
         self._their_ephemeral = b""
 
     def open(self) -> bytes:
-        """The OPEN message."""
+        """Return the OPEN message."""
         self._state.mix_hash(self._ephemeral[1])
         self._state.mix_hash(b"")  # the empty payload
         return cbor.encode([OPEN, VERSION, self._ephemeral[1]])
@@ -206,8 +207,8 @@ class Initiator:
         return _check_proof(crypto, state.open(sealed_proof), static)
 
     def finish(self, edge_pass: bytes) -> "tuple[bytes, Session]":
-        """The FINISH message, and the session that starts with it. Raises FormatError `link.too_long` for an edge pass
-        of the wrong size."""
+        """Return the FINISH message, and the session that starts with it. Raises FormatError `link.too_long` for an
+        edge pass of the wrong size."""
         if not 0 < len(edge_pass) <= PASS_LIMIT:
             raise FormatError("link.too_long", "no edge pass has this size")
         state = self._state
@@ -244,7 +245,7 @@ class Responder:
         state.mix_key(self._crypto.ecdh("P-256", self._ephemeral[0], self._their_ephemeral))  # ee
 
     def answer(self) -> bytes:
-        """The ANSWER message."""
+        """Return the ANSWER message."""
         state = self._state
         sealed_static = state.seal(self._static[1])
         state.mix_key(self._crypto.ecdh("P-256", self._static[0], self._their_ephemeral))  # es
@@ -270,7 +271,7 @@ class Responder:
 
 
 def parse_open(message: bytes) -> bytes:
-    """The ephemeral key in an OPEN. An OPEN that is refused here has cost the lock no point multiplication.
+    """Return the ephemeral key in an OPEN. An OPEN that is refused here has cost the lock no point multiplication.
 
     Raises FormatError `cbor.*`, `link.form`, `link.too_long` for a malformed OPEN, `link.version` for another version.
     """

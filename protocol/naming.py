@@ -142,7 +142,7 @@ def _utf8(point: int) -> bytes:
 
 
 def _canonical(point: int) -> "bytes | tuple[int, ...]":
-    """The letters that replace a code point: none, one or two letters, or a space."""
+    """Return the letters that replace a code point: none, one or two letters, or a space."""
     if 0xFF01 <= point <= 0xFF5E:
         point -= 0xFEE0  # The wide forms of ASCII.
     if point < 0x80:

@@ -22,7 +22,7 @@ MAX_DOORS = 16
 
 
 def lock_id(crypto: "Crypto", identity_public: bytes) -> bytes:
-    """Id of a lock, 16 bytes: the first half of the SHA-256 of its identity key (65-byte point)."""
+    """Return the id of a lock, 16 bytes: the first half of the SHA-256 of its identity key (65-byte point)."""
     return crypto.digest("SHA-256", identity_public)[:16]
 
 

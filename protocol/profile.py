@@ -67,7 +67,7 @@ class Profile:
 
     @staticmethod
     def parse(body: "dict[Any, Any]") -> "Profile":
-        """The profile in an opened statement's body.
+        """Return the profile in an opened statement's body.
 
         Raises FormatError `profile.form` for a wrong form, VerificationError `profile.never` if the profile asks for an
         element that the profile itself forbids.
@@ -88,8 +88,8 @@ class Profile:
         return Profile(body)
 
     def request(self, doc_types: "list[str]") -> "dict[str, dict[str, list[str]]]":
-        """The elements to ask a wallet for, as {docType: {namespace: [element]}}. Unknown types among `doc_types` are
-        left out."""
+        """Return the elements to ask a wallet for, as {docType: {namespace: [element]}}. Unknown types among
+        `doc_types` are left out."""
         items: dict[str, dict[str, list[str]]] = {}
         for doc_type in doc_types:
             if doc_type in self._documents:
@@ -101,7 +101,7 @@ class Profile:
         return items
 
     def fields(self, doc_type: str, elements: "dict[str, dict[str, Any]]") -> "dict[str, str]":
-        """Canonical fields from verified `elements`, {namespace: {element: value}} as CBOR decodes them.
+        """Return the canonical fields from verified `elements`, {namespace: {element: value}} as CBOR decodes them.
 
         `name` joins all its elements, family name first. Any other field takes the first of its elements that is
         present. Raises RefusedError `profile.document` for a type not in the profile, `profile.missing` if a required
@@ -150,7 +150,7 @@ class Profile:
         return now < day * 86400 + 43200
 
     def of_minor(self, guardian: "int | None", relation: str) -> "dict[str, str]":
-        """The fields of OF_MINORS that this profile wants in a minor's registration."""
+        """Return the fields of OF_MINORS that this profile wants in a minor's registration."""
         shown = {GUARDIAN: NOBODY if guardian is None else str(guardian), RELATION: relation}
         return {name: shown[name] for name in self._minor_fields}
 
@@ -264,7 +264,7 @@ def _join(parts: "list[str]") -> str:
 
 
 def _date(value: "Any") -> "str | None":
-    """YYYY-MM-DD from a full-date (tag 1004), a tdate (tag 0), or the structure of ISO/IEC 23220-2 6.3.1.1.3."""
+    """Return YYYY-MM-DD from a full-date (tag 1004), a tdate (tag 0), or the structure of ISO/IEC 23220-2 6.3.1.1.3."""
     if isinstance(value, dict):
         value = value.get("birth_date")
     # The value is a `Tag` or text. The class is not checked, so a decoder with its own tag class works as well.

@@ -122,7 +122,7 @@ class Record:
 
 
 def payload_hash(payload: bytes) -> bytes:
-    """Hash of a record's payload, 32 bytes. It is `previous` in the next record."""
+    """Return the hash of a record's payload, 32 bytes. It is `previous` in the next record."""
     return hashlib.sha256(payload).digest()
 
 
@@ -138,7 +138,7 @@ def seal(
     body: "dict[Any, Any]",
     encapsulation: "tuple[bytes, bytes] | None" = None,
 ) -> bytes:
-    """Payload of record `counter`: `body` sealed to the province's key and bound to its place in the chain.
+    """Return the payload of record `counter`: `body` sealed to the province's key and bound to its place in the chain.
 
     `encapsulation` is an unused result of `hpke.encapsulate` towards the same key. If `encapsulation` is None, it is
     made here. Raises FormatError `record.form` if the body does not have the form of record.cddl.

@@ -27,5 +27,5 @@ class RevocationList(statement.Form):
 
 
 def name(number: int) -> str:
-    """Name of the list with this number. HELLO uses this name, and so does the list's file on the lock."""
+    """Return the name of the list with this number. HELLO uses this name, and so does the list's file on the lock."""
     return KIND + "." + str(number)

@@ -28,7 +28,7 @@ def sm3(data: bytes) -> bytes:
 
 
 def add(one: Point | None, other: Point | None) -> Point | None:
-    """The sum of two points; None is infinity."""
+    """Return the sum of two points; None is infinity."""
     if one is None or other is None:
         return one or other
     if one[0] == other[0]:

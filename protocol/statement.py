@@ -86,7 +86,7 @@ class Statement:
 
 
 def sign(crypto: "Crypto", private: bytes, kind: str, body: "dict[Any, Any]") -> bytes:
-    """A statement of `kind` with `body`, signed ES256 by `private`. Raises FormatError `statement.form`."""
+    """Return a statement of `kind` with `body`, signed ES256 by `private`. Raises FormatError `statement.form`."""
     if kind not in KINDS:
         raise FormatError("statement.form", "no such kind of statement")
     signed = cbor.encode(cose.sign1(crypto, private, cbor.encode(body), {cose.TYP: _TYPE + kind}))
@@ -114,7 +114,7 @@ def parse(data: bytes) -> Statement:
 
 
 def open(crypto: "Crypto", data: bytes, kind: str, public: bytes) -> "dict[Any, Any]":
-    """The body of the statement in `data`. Raises as `parse` and `Statement.open`."""
+    """Return the body of the statement in `data`. Raises as `parse` and `Statement.open`."""
     return parse(data).open(crypto, kind, public)
 
 
@@ -274,7 +274,7 @@ class Form(_Declared):
 
     @classmethod
     def _fields(cls) -> "list[tuple[int, str, tuple[Any, ...]]]":
-        """(key, name, result of `field`) of each member, sorted by key."""
+        """Return (key, name, result of `field`) of each member, sorted by key."""
         if cls._members is None:
             # CPython 3.13 adds a tuple of its own to each class: `__static_attributes__`.
             own = [(name, each) for name, each in cls.__dict__.items() if isinstance(each, tuple) and name[:2] != "__"]

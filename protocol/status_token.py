@@ -86,7 +86,7 @@ class StatusToken:
 
 
 def entry_at(index: int, bits: int) -> "tuple[int, int]":
-    """(byte, shift) of entry `index` in an inflated list with `bits` bits for each entry
+    """Return (byte, shift) of entry `index` in an inflated list with `bits` bits for each entry
     (draft-ietf-oauth-status-list section 4.1)."""
     per_byte = 8 // bits
     return index // per_byte, index % per_byte * bits

@@ -35,7 +35,7 @@ _PHONE = INFO + b"/phone"
 
 
 def derive(crypto: "Crypto", shared: bytes, salt: bytes) -> bytes:
-    """The stay key of a session. `shared` is the ECDH secret. `salt` is the salt of the session's keys
+    """Return the stay key of a session. `shared` is the ECDH secret. `salt` is the salt of the session's keys
     (`session.salt`)."""
     return hkdf(crypto, shared, salt, INFO, KEY_BYTES)
 
@@ -81,7 +81,7 @@ class Exchange:
 
 
 def _one(data: bytes, size: int) -> bytes:
-    """The byte string in `[1, bstr]`, which must have `size` bytes."""
+    """Return the byte string in `[1, bstr]`, which must have `size` bytes."""
     head = b"\x82\x01" + bytes((0x40 + size,))  # An array of two items: the version and a byte string of that size.
     if len(data) != len(head) + size or not data.startswith(head):
         raise FormatError("stay-key.form", "not a message of this version")

@@ -19,7 +19,8 @@ _LABEL = const("mooring/stay-pin")
 
 
 def stay_pin(crypto: "Crypto", key: bytes, grant_id: bytes, commitment: bytes) -> str:
-    """PIN of the guest with this `commitment` (32 bytes) in the stay `grant_id`; `key` is `grant.commitment_key`.
+    """Return the PIN of the guest with this `commitment` (32 bytes) in the stay `grant_id`; `key` is
+    `grant.commitment_key`.
 
     This HMAC is over an array that begins with text. The array of a commitment begins with bytes, so the two HMACs are
     never over the same array.

@@ -57,14 +57,14 @@ def is_edge_name(name: "Any") -> bool:
 
 
 def topic(edge: str, leaf: str) -> str:
-    """Topic `leaf` (one of LEAVES) of `edge`. Raises FormatError `uplink.topic`."""
+    """Return the topic `leaf` (one of LEAVES) of `edge`. Raises FormatError `uplink.topic`."""
     if not is_edge_name(edge) or leaf not in LEAVES:
         raise FormatError("uplink.topic", "not an edge name, or no such topic")
     return ROOT + edge + "/" + leaf
 
 
 def edge_of(name: str) -> "tuple[str, str]":
-    """The (edge, leaf) that a topic names. Raises FormatError `uplink.topic`."""
+    """Return the (edge, leaf) that a topic names. Raises FormatError `uplink.topic`."""
     parts = name[len(ROOT) :].split("/")
     if not name.startswith(ROOT) or len(parts) != 2 or not is_edge_name(parts[0]) or parts[1] not in LEAVES:
         raise FormatError("uplink.topic", "not a topic of an edge")
@@ -83,7 +83,7 @@ class Batch:
         self.records = records
 
     def encode(self) -> bytes:
-        """The message. Raises FormatError `uplink.form`."""
+        """Return the message. Raises FormatError `uplink.form`."""
         _check(_is_bstr(self.batch_id, 8), "batch id")
         _check(_is_list_of_bytes(self.records, 1, MAX_RECORDS), "records")
         return _encode([BATCH, self.batch_id, self.records])
@@ -97,7 +97,7 @@ class TimeRequest:
         self.nonce = nonce
 
     def encode(self) -> bytes:
-        """The message. Raises FormatError `uplink.form`."""
+        """Return the message. Raises FormatError `uplink.form`."""
         _check(_is_bstr(self.lock_id, 16) and _is_bstr(self.nonce, 16), "lock id or nonce")
         return _encode([TIME_REQUEST, self.lock_id, self.nonce])
 
@@ -112,7 +112,7 @@ class LockSeen:
         self.held = held
 
     def encode(self) -> bytes:
-        """The message. Raises FormatError `uplink.form`."""
+        """Return the message. Raises FormatError `uplink.form`."""
         _check(_is_bstr(self.lock_id, 16), "lock id")
         _check(_is_bstr(self.identity_public, 65) and self.identity_public[0] == 4, "identity key")
         _check(statement.is_held(self.held), "held statements")
@@ -132,7 +132,7 @@ class PassRequest:
         self.issued_at = issued_at
 
     def encode(self) -> bytes:
-        """The message. Raises FormatError `uplink.form`."""
+        """Return the message. Raises FormatError `uplink.form`."""
         _check(_is_bstr(self.edge_public, 65) and self.edge_public[0] == 4, "edge key")
         _check(statement.is_uint(self.issued_at), "time of issue")
         return _encode([PASS_REQUEST, self.edge_public, self.issued_at])
@@ -145,7 +145,7 @@ class Passes:
         self.statements = statements
 
     def encode(self) -> bytes:
-        """The message. Raises FormatError `uplink.form`."""
+        """Return the message. Raises FormatError `uplink.form`."""
         _check(_is_list_of_bytes(self.statements, 1, MAX_PASSES), "passes")
         return _encode([1, self.statements])
 
@@ -161,7 +161,7 @@ class Receipts:
         self.statements = statements
 
     def encode(self) -> bytes:
-        """The message. Raises FormatError `uplink.form`."""
+        """Return the message. Raises FormatError `uplink.form`."""
         _check(_is_list_of_bytes(self.statements, 1, MAX_STATEMENTS), "receipts")
         return _encode([1, self.statements])
 
@@ -174,7 +174,7 @@ class Command:
         self.statements = statements
 
     def encode(self) -> bytes:
-        """The message. Raises FormatError `uplink.form`."""
+        """Return the message. Raises FormatError `uplink.form`."""
         _check(_is_bstr(self.lock_id, 16), "lock id")
         _check(_is_list_of_bytes(self.statements, 1, MAX_STATEMENTS), "statements")
         return _encode([1, self.lock_id, self.statements])
@@ -195,7 +195,7 @@ def in_messages(statements: "list[bytes]") -> "list[list[bytes]]":
 
 
 def parse_up(data: bytes) -> "Batch | TimeRequest | LockSeen | PassRequest":
-    """A message on `up`. Raises FormatError `uplink.form`, `uplink.too_long` or `cbor.*`."""
+    """Return a message on `up`. Raises FormatError `uplink.form`, `uplink.too_long` or `cbor.*`."""
     items = _decode(data)
     kind, count = items[0], len(items)
     message: "Batch | TimeRequest | LockSeen | PassRequest"
@@ -214,7 +214,7 @@ def parse_up(data: bytes) -> "Batch | TimeRequest | LockSeen | PassRequest":
 
 
 def parse_receipts(data: bytes) -> Receipts:
-    """A message on `receipt`. Raises FormatError `uplink.form`, `uplink.too_long` or `cbor.*`."""
+    """Return a message on `receipt`. Raises FormatError `uplink.form`, `uplink.too_long` or `cbor.*`."""
     items = _decode(data)
     _check(items[0] == 1 and len(items) == 2, "version or length")
     message = Receipts(items[1])
@@ -223,7 +223,7 @@ def parse_receipts(data: bytes) -> Receipts:
 
 
 def parse_command(data: bytes) -> Command:
-    """A message on `cmd`. Raises FormatError `uplink.form`, `uplink.too_long` or `cbor.*`."""
+    """Return a message on `cmd`. Raises FormatError `uplink.form`, `uplink.too_long` or `cbor.*`."""
     items = _decode(data)
     _check(items[0] == 1 and len(items) == 3, "version or length")
     message = Command(items[1], items[2])
@@ -232,7 +232,7 @@ def parse_command(data: bytes) -> Command:
 
 
 def parse_passes(data: bytes) -> Passes:
-    """A message on `pass`. Raises FormatError `uplink.form`, `uplink.too_long` or `cbor.*`."""
+    """Return a message on `pass`. Raises FormatError `uplink.form`, `uplink.too_long` or `cbor.*`."""
     items = _decode(data)
     _check(items[0] == 1 and len(items) == 2, "version or length")
     message = Passes(items[1])
@@ -255,7 +255,7 @@ def state(online: bool, version: str) -> bytes:
 
 
 def parse_state(data: bytes) -> "tuple[bool, str]":
-    """(online, version) of a message on `state`. Raises FormatError `uplink.form`."""
+    """Return (online, version) of a message on `state`. Raises FormatError `uplink.form`."""
     if len(data) > 256:
         raise FormatError("uplink.too_long", "longer than any state")
     try:

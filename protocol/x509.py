@@ -178,7 +178,8 @@ def same_name(name: bytes, other: bytes) -> bool:
 
 
 def hash_of(algorithm: bytes) -> "str | None":
-    """The hash of a signature with this DER AlgorithmIdentifier ("SM3" stands for SM2 with SM3), or None if unknown."""
+    """Return the hash of a signature with this DER AlgorithmIdentifier ("SM3" stands for SM2 with SM3), or None if
+    unknown."""
     if algorithm in _SM2_WITH_SM3:
         return "SM3"
     if len(algorithm) == 12 and algorithm[:11] == _ECDSA:
@@ -187,7 +188,7 @@ def hash_of(algorithm: bytes) -> "str | None":
 
 
 def read_time(validity: der.Reader) -> int:
-    """The next UTCTime or GeneralizedTime, in seconds since 1970. Raises FormatError."""
+    """Return the next UTCTime or GeneralizedTime, in seconds since 1970. Raises FormatError."""
     tag = validity.peek()
     if tag not in (der.UTC_TIME, der.GENERALIZED_TIME):
         raise FormatError("x509.validity", "not a time")
@@ -199,8 +200,8 @@ def read_time(validity: der.Reader) -> int:
 
 
 def _attribute(name: bytes, wanted: bytes) -> "bytes | None":
-    """Value of the attribute type `wanted` in a DER name, or None. Raises FormatError if this attribute type occurs
-    twice."""
+    """Return the value of the attribute type `wanted` in a DER name, or None. Raises FormatError if this attribute type
+    occurs twice."""
     found = None
     sets = der.Reader(name).enter(der.SEQUENCE)
     while sets:
@@ -218,8 +219,8 @@ def _attribute(name: bytes, wanted: bytes) -> "bytes | None":
 
 
 def _fields(name: bytes) -> "list[tuple[bytes, int, bytes]]":
-    """The attributes of a DER name in the form for comparison. (b"", 0, b"") marks the beginning of each relative
-    name."""
+    """Return the attributes of a DER name in the form for comparison. (b"", 0, b"") marks the beginning of each
+    relative name."""
     attributes = []
     outside = der.Reader(name)
     sets = outside.enter(der.SEQUENCE)

@@ -18,7 +18,7 @@ def text_forms(text: str) -> set[bytes]:
 
 
 def key_forms(key: bytes) -> set[bytes]:
-    """The bytes themselves, their hex, and their base64 at each of the three alignments."""
+    """Return the bytes themselves, their hex, and their base64 at each of the three alignments."""
     forms = {key, key.hex().encode(), key.hex().upper().encode()}
     for before in range(3):
         whole = base64.b64encode(bytes(before) + key)

@@ -38,11 +38,12 @@ class Findings:
         ]
 
     def openings(self) -> int:
-        """Number of times that the strike opened, over all boots."""
+        """Return the number of times that the strike opened, over all boots."""
         return sum(1 for event in self.bus.changes(pins.STRIKE) if event.facts.get("value") == 1)
 
     def early_openings(self) -> int:
-        """Number of times that the strike opened before the opening was in flash, by the board's own reports."""
+        """Return the number of times that the strike opened before the opening was in flash, by the board's own
+        reports."""
         moved = openings(self.bus.history)
         return self.openings() - sum(1 for opening in moved if opening.durable is not None)
 
@@ -51,11 +52,11 @@ class Findings:
         return [item for item in self.province.store.records() if item.lock_id == self.lock_id]
 
     def recorded(self) -> int:
-        """Number of records of openings that the province committed, accepted or not."""
+        """Return the number of records of openings that the province committed, accepted or not."""
         return sum(1 for item in self.records() if item.kind in OPENINGS)
 
     def receipted(self) -> int:
-        """Number of records of openings for which the lock holds a receipt."""
+        """Return the number of records of openings for which the lock holds a receipt."""
         through = self.receipted_through()
         return sum(1 for item in self.records() if item.kind in OPENINGS and item.counter <= through)
 
@@ -65,7 +66,7 @@ class Findings:
         return max((int(line.facts.get("through", line.facts.get("receipted", 0))) for line in lines), default=0)
 
     def journaled(self) -> int:
-        """Number of records of openings that the lock has reported as durable."""
+        """Return the number of records of openings that the lock has reported as durable."""
         return len({line.facts["counter"] for line in self.lock.console if line.event == "journal.durable"})
 
     def next_counter(self) -> int:

@@ -126,7 +126,7 @@ class Site:
     # --- time and people ---------------------------------------------------------------------------------------------
 
     def now(self) -> int:
-        """The true time at this site, in seconds since 1970."""
+        """Return the true time at this site, in seconds since 1970."""
         return int(self.time.now())
 
     async def pass_time(self, seconds: int) -> None:
@@ -175,14 +175,15 @@ class Site:
         return person
 
     def issuers(self) -> list[Issuer]:
-        """The issuers in the first trust list: SE, then CN."""
+        """Return the issuers in the first trust list: SE, then CN."""
         trusted = {"SE": [issuer.MDL, issuer.PHOTO_ID, issuer.PID], "CN": [issuer.RESIDENT_ID]}
         return [Issuer(self.iacas[country].der, doc_types) for country, doc_types in trusted.items()]
 
     # --- what came of it ---------------------------------------------------------------------------------------------
 
     def duplicates(self) -> int:
-        """Number of check-ins at the province that repeat an earlier check-in of the same guest, stay and lock."""
+        """Return the number of check-ins at the province that repeat an earlier check-in of the same guest, stay and
+        lock."""
         check_ins = [(r.lock_id, r.grant_id, r.guest) for r in self.province.registrations(CHECK_IN)]
         return len(check_ins) - len(set(check_ins))
 

@@ -16,9 +16,9 @@ class TrueTime:
     province_error: int = 0
 
     def now(self) -> float:
-        """The true time, in seconds since 1970."""
+        """Return the true time, in seconds since 1970."""
         return time.time() + self.offset
 
     def at_the_province(self) -> float:
-        """The time that the province's clock shows, in seconds since 1970."""
+        """Return the time that the province's clock shows, in seconds since 1970."""
         return self.now() + self.province_error

@@ -156,7 +156,8 @@ class Plan:
 
 
 def candidates() -> list[Port]:
-    """The USB serial ports of this computer. Raises ConfigError `program.missing` if pyserial is not installed."""
+    """Return the USB serial ports of this computer. Raises ConfigError `program.missing` if pyserial is not
+    installed."""
     try:
         # pyserial has no type annotations.
         from serial.tools.list_ports import comports  # type: ignore[import-untyped,unused-ignore]
@@ -168,7 +169,7 @@ def candidates() -> list[Port]:
 
 
 def choose(named: str | None, present: Callable[[], list[Port]] = candidates) -> str:
-    """The port to use: `named`, or the only port that is present. The port is never guessed.
+    """Return the port to use: `named`, or the only port that is present. The port is never guessed.
 
     Raises as `candidates`, and ConfigError `port.none` for no port, `port.several` for several ports.
     """
@@ -187,7 +188,7 @@ def choose(named: str | None, present: Callable[[], list[Port]] = candidates) ->
 
 
 def diagnose(port: str) -> TransportError:
-    """The reason why `port` cannot be opened, with advice: `port.missing`, `port.permission` or `port.busy`."""
+    """Return the reason why `port` cannot be opened, with advice: `port.missing`, `port.permission` or `port.busy`."""
     local = port.startswith("/")
     if local and not os.path.exists(port):
         return TransportError("port.missing", f"there is no {port}. Plug the board in and try again")
@@ -386,7 +387,7 @@ def _found(said: Any, listed: list[Any]) -> Found:
 
 
 def plan(found: Found, stage: Stage) -> Plan:
-    """The changes that give the board exactly the software of `stage`."""
+    """Return the changes that give the board exactly the software of `stage`."""
     wanted = {entry.path: entry for entry in stage.entries}
     write = {path for path, entry in wanted.items() if found.files.get(path) != entry}
     # An old module does harm, because MicroPython prefers a .py to the .mpy of the same name.

@@ -72,16 +72,16 @@ class Cable:
     # --- what can be asked -------------------------------------------------------------------------------------------
 
     def status(self) -> console.Status:
-        """The lock's report about itself."""
+        """Return the lock's report about itself."""
         return console.status(self._ask("status"))
 
     def log(self) -> list[str]:
-        """The last lines of the lock's log."""
+        """Return the last lines of the lock's log."""
         return console.lines(self._ask("log"))
 
     def records(self, start: int = 1) -> Iterator[record.Record]:
-        """The records from counter `start` on that have no receipt yet. They are not verified. Raises FormatError
-        `console.form` if the lock sends them out of order."""
+        """Return the records from counter `start` on that have no receipt yet. They are not verified. Raises
+        FormatError `console.form` if the lock sends them out of order."""
         while True:
             found = console.exported(self._ask("export", start))
             if found is None:
@@ -92,7 +92,7 @@ class Cable:
             start = found.counter + 1
 
     def fittings(self) -> bytes:
-        """The lock's file of fittings. The button must be held."""
+        """Return the lock's file of fittings. The button must be held."""
         content = self._ask("fittings")
         if not isinstance(content, bytes):
             raise FormatError("console.form", "the lock answered without fittings")
@@ -114,8 +114,8 @@ class Cable:
     # --- the line ----------------------------------------------------------------------------------------------------
 
     def _ask(self, command: str, argument: Any = None, repeat: bool = True) -> Any:
-        """The content of the lock's answer. With `repeat`, the request is sent again until the answer arrives. This is
-        only for requests that do no harm if they arrive twice.
+        """Return the content of the lock's answer. With `repeat`, the request is sent again until the answer arrives.
+        This is only for requests that do no harm if they arrive twice.
 
         Raises RefusedError with the lock's code; TransportError `board.silent` without an answer, `port.lost` if the
         port disappears; ConfigError `board.prompt` if a prompt answers; FormatError if the answer has no valid form.

@@ -203,7 +203,7 @@ def _say(options: argparse.Namespace, line: str) -> None:
 
 
 def parser() -> Parser:
-    """The parser for the command line of `tools/flash.py`."""
+    """Return the parser for the command line of `tools/flash.py`."""
     top = Parser(
         prog="flash.py",
         description="Put the lock's software onto a board, and ask a lock in service.",

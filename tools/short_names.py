@@ -125,8 +125,8 @@ def _outside_functions(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _bases(trees: Mapping[str, ast.Module], path: str) -> set[str]:
-    """The files that define base classes of the classes in `path`. An object has the members of its class and of all
-    base classes."""
+    """Return the files that define base classes of the classes in `path`. An object has the members of its class and of
+    all base classes."""
     found: set[str] = set()
     for node in ast.walk(trees[path]):
         if isinstance(node, ast.ClassDef):

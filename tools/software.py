@@ -145,11 +145,11 @@ class Entry:
 
     @classmethod
     def of(cls, path: str, content: bytes) -> "Entry":
-        """The entry for `content` under `path`."""
+        """Return the entry for `content` under `path`."""
         return cls(path, len(content), hashlib.sha256(content).hexdigest())
 
     def facts(self) -> dict[str, str | int]:
-        """The entry as plain values for JSON."""
+        """Return the entry as plain values for JSON."""
         return {"path": self.path, "size": self.size, "sha256": self.sha256}
 
 
@@ -177,7 +177,7 @@ def image_digest(entries: Iterable[Entry]) -> str:
 
 
 def sources(root: Path = ROOT) -> dict[str, bytes]:
-    """The content of every file of the lock's software in the checkout at `root`, by path, sorted.
+    """Return the content of every file of the lock's software in the checkout at `root`, by path, sorted.
 
     Raises StorageError `stage.source` if `root` has no such software.
     """
@@ -254,13 +254,13 @@ def _clear(folder: Path) -> None:
 
 
 def _files(folder: Path) -> set[str]:
-    """The relative paths of everything in `folder` that is not a plain folder."""
+    """Return the relative paths of everything in `folder` that is not a plain folder."""
     found = folder.rglob("*")
     return {each.relative_to(folder).as_posix() for each in found if each.is_symlink() or not each.is_dir()}
 
 
 def load(folder: Path) -> Stage:
-    """The stage in `folder`, with every file verified against its manifest.
+    """Return the stage in `folder`, with every file verified against its manifest.
 
     Raises StorageError `stage.missing` if there is no such folder, `stage.foreign` if it is not a stage, `stage.verify`
     if a file was changed.
@@ -354,7 +354,7 @@ def compile_lean(lean: Mapping[str, bytes], architecture: str) -> dict[str, byte
 
 
 def find_program(name: str) -> list[str]:
-    """The command that starts the program `name`, found beside this interpreter or on PATH.
+    """Return the command that starts the program `name`, found beside this interpreter or on PATH.
 
     Raises ConfigError `program.missing`.
     """
@@ -367,13 +367,15 @@ def find_program(name: str) -> list[str]:
 
 
 def architecture_of(mpy: int) -> str | None:
-    """The architecture of an interpreter whose `sys.implementation._mpy` is `mpy`. None if it runs no native code."""
+    """Return the architecture of an interpreter whose `sys.implementation._mpy` is `mpy`. None if it runs no native
+    code."""
     number = mpy >> 10 & 15
     return _NATIVE[number] if 0 < number < len(_NATIVE) else None
 
 
 def compiled_for(content: bytes) -> tuple[int, int, int | None]:
-    """(version, sub-version, architecture) of an .mpy file. The architecture is None if the file has only bytecode.
+    """Return (version, sub-version, architecture) of an .mpy file. The architecture is None if the file has only
+    bytecode.
 
     The numbers are those of `sys.implementation._mpy` (MicroPython's "MicroPython .mpy files"). Raises StorageError
     `stage.verify`.

@@ -54,8 +54,8 @@ def _sentences(tree: ast.Module, source: list[bytes]) -> Iterator[_Cut]:
 
 
 def _end(call: ast.Call, source: list[bytes]) -> _Cut | None:
-    """The cut of the second argument and the comma before it. None if a third argument follows, or if anything but the
-    comma is between the two arguments."""
+    """Return the cut of the second argument and the comma before it. None if a third argument follows, or if anything
+    but the comma is between the two arguments."""
     if len(call.args) != 2 or call.keywords:
         return None
     _, _, top, left = _extent(call.args[0])
@@ -107,7 +107,7 @@ def _runtime(tree: ast.Module) -> Iterator[_Cut]:
 
 
 def _typings(tree: ast.Module, source: list[bytes]) -> Iterator[_Cut]:
-    """The cuts that remove the code for types. The branch beside it stays, because it always runs."""
+    """Return the cuts that remove the code for types. The branch beside it stays, because it always runs."""
     for node in tree.body:
         if isinstance(node, ast.Assign) and ast.unparse(node) == f"{_GUARD} = False":
             yield (*_extent(node), b"")
@@ -123,8 +123,8 @@ def _typings(tree: ast.Module, source: list[bytes]) -> Iterator[_Cut]:
 
 
 def _const(tree: ast.Module) -> Iterator[_Cut]:
-    """The cut that removes the import of `const`, if the module uses `const` only to make constants. The compiler
-    replaces these constants by their values."""
+    """Return the cut that removes the import of `const`, if the module uses `const` only to make constants. The
+    compiler replaces these constants by their values."""
     made = [
         node.value.func
         for node in tree.body

@@ -41,7 +41,7 @@ __all__ = ["__version__"]
 
 
 def packaged(root: Path) -> dict[str, bytes]:
-    """The files of the wheel by their paths in the wheel, made from the rooms under `root`."""
+    """Return the files of the wheel by their paths in the wheel, made from the rooms under `root`."""
     files = {f"{PACKAGE}/__init__.py": _INIT.encode()}
     for room in ROOMS:
         for file in sorted((root / room).rglob("*")):

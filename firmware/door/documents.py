@@ -125,7 +125,7 @@ async def read_claims(
 
 
 def _items(profile: "Profile", roots: "list[TrustRoot]") -> "list[list[str]]":
-    """The requests of the profile, reduced to the document types that a trusted issuer may issue."""
+    """Return the requests of the profile, reduced to the document types that a trusted issuer may issue."""
     issued = [doc_type for root in roots for doc_type in root.doc_types or []]
     requests = [[doc_type for doc_type in types if doc_type in issued] for types in profile.requests]
     return [types for types in requests if types]

@@ -121,7 +121,7 @@ def _judge(
     claim: "Claim",
     known: "tuple[int, bytes | None, bool, bool]",
 ) -> int:
-    """Index of the first code of _REASONS that applies to `claim`, or len(_REASONS) if no code applies."""
+    """Return the index of the first code of _REASONS that applies to `claim`, or len(_REASONS) if no code applies."""
     # Every row is computed, without a branch, so that the time does not tell which row applies.
     (earliest, latest), grant, (number, commitment, named, again) = interval, stay.grant, known
     new, companion, present, names = number == 0, not named, stay.occupancy(0)[1], len(grant.commitments)

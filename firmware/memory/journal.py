@@ -158,8 +158,8 @@ class Journal:
     # --- appending ---------------------------------------------------------------------------------------------------
 
     def free_sectors(self) -> int:
-        """Number of sectors that new records can use. These are the blank sectors and the sectors that receipts
-        cover."""
+        """Return the number of sectors that new records can use. These are the blank sectors and the sectors that
+        receipts cover."""
         return sum(1 for state in self._sectors if state is None) + len(self._covered())
 
     def has_room(self) -> bool:
@@ -272,7 +272,7 @@ class Journal:
         return len(covered) > RECLAIM
 
     def _covered(self) -> "list[int]":
-        """The sectors in which every record has a receipt. The oldest sector comes first."""
+        """Return the sectors in which every record has a receipt. The oldest sector comes first."""
         used = [(state[0], state[1], sector) for sector, state in enumerate(self._sectors) if state is not None]
         used.sort()
         # The records of a sector end before the first counter of the next sector. The newest sector is in use, so it

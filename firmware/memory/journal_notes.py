@@ -21,15 +21,15 @@ _LINE = const(2)
 
 
 def opening(grant_id: bytes, guest: "Any" = None) -> bytes:
-    """The note for one opening under a grant. For a check-in, `guest` is the guest in the form of `stays.Guest.pack`.
-    Otherwise it is None."""
+    """Return the note for one opening under a grant. For a check-in, `guest` is the guest in the form of
+    `stays.Guest.pack`. Otherwise it is None."""
     return cbor.encode([_OPENING, grant_id, guest])
 
 
 def line(number: int, key: "Key", count: int) -> bytes:
-    """The note for the record that a line of the tally becomes. If the power is cut before the line is closed, the note
-    tells the next boot that the record exists. `number` is the number of the line's last slot. `key` is the line's
-    `tally.Line.key`."""
+    """Return the note for the record that a line of the tally becomes. If the power is cut before the line is closed,
+    the note tells the next boot that the record exists. `number` is the number of the line's last slot. `key` is the
+    line's `tally.Line.key`."""
     kind, what, grant_id, guest = key
     return cbor.encode([_LINE, number, kind, what, grant_id, guest, count])
 

@@ -301,7 +301,7 @@ class Recorder:
         self._encapsulation = (sealing_key, hpke.encapsulate(self._crypto, sealing_key, ephemeral))
 
     def _due(self) -> "Line | None":
-        """The line that should become a record now, or None."""
+        """Return the line that should become a record now, or None."""
         lines = self._tally.lines()
         entries = [line for line in lines if line.kind == record.ENTRY]
         if self._journal.has_room():

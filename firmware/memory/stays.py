@@ -90,7 +90,7 @@ class Guest:
                 self._raw = bytes((self._raw[0] | 1,)) + name + self.tag
 
     def pack(self) -> bytes:
-        """69 bytes for flash: the two flags, the commitment and the tag."""
+        """Return 69 bytes for flash: the two flags, the commitment and the tag."""
         return self._raw
 
 
@@ -180,19 +180,19 @@ class Stay:
         return [number for number in range(1, len(self.guests) + 1) if self.belongs(number)]
 
     def unnamed(self) -> int:
-        """Number of guests who have checked in without being named by any version of the grant."""
+        """Return the number of guests who have checked in without being named by any version of the grant."""
         return self._count
 
     def mark(self, guest: Guest) -> int:
-        """Value of record.MARK for the check-in of `guest`, or 0 if the record needs no mark."""
+        """Return the value of record.MARK for the check-in of `guest`, or 0 if the record needs no mark."""
         if not any(guest.tag[3 * _TAG : 4 * _TAG]):
             return 1
         born = guest.tag[4 * _TAG :]
         return 2 if born in [self.guests[number - 1].tag[4 * _TAG :] for number in self.present()] else 0
 
     def occupancy(self, openings: int, joining: "Guest | None" = None) -> "list[int]":
-        """Value of OCCUPANCY for a record that adds `openings` openings. `joining` is the guest who checks in with that
-        record, or None."""
+        """Return the value of OCCUPANCY for a record that adds `openings` openings. `joining` is the guest who checks
+        in with that record, or None."""
         present = self._checked + (1 if joining is not None else 0)
         return [self.grant.guests, present, self.openings + openings, self.grant.until]
 
@@ -267,7 +267,7 @@ class Stays:
         return list(self._stays.values())
 
     def get(self, grant_id: bytes) -> "Stay | None":
-        """The stay under that grant, or None."""
+        """Return the stay under that grant, or None."""
         return self._stays.get(grant_id)
 
     # --- grants ------------------------------------------------------------------------------------------------------

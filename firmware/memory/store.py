@@ -23,7 +23,7 @@ class Store:
         self._folder = folder
 
     def read(self, name: str) -> "bytes | None":
-        """Content of `name`, or None if it was never written. Raises StorageError `store.read`."""
+        """Return the content of `name`, or None if it was never written. Raises StorageError `store.read`."""
         try:
             with open(self._path(name), "rb") as file:
                 return bytes(file.read())
@@ -65,7 +65,8 @@ class Store:
             raise StorageError("store.read", name)
 
     def size(self, name: str) -> int:
-        """Number of bytes in `name`. Raises StorageError `store.read`, also for a file that was never written."""
+        """Return the number of bytes in `name`. Raises StorageError `store.read`, also for a file that was never
+        written."""
         try:
             return int(os.stat(self._path(name))[6])
         except OSError:

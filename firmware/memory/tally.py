@@ -96,7 +96,7 @@ class Line:
         return self.kind, self.what, self.grant_id, self.guest
 
     def note(self) -> bytes:
-        """The journal's note for the record that this line becomes."""
+        """Return the journal's note for the record that this line becomes."""
         return journal_notes.line(self.number, self.key(), self.count)
 
     def join(self, other: "Line") -> None:
@@ -108,7 +108,7 @@ class Line:
         self.number = max(self.number, other.number)
 
     def pack(self, closes: bool) -> bytes:
-        """The slot for this line."""
+        """Return the slot for this line."""
         latest = _UNKNOWN if self.latest is None else self.latest
         grant_id, what = self.grant_id or bytes(16), self.what.encode()
         numbers = (self.number, self.kind, closes, self.guest, self.count, self.earliest, latest)
@@ -190,7 +190,7 @@ class Tally:
     # --- counting ----------------------------------------------------------------------------------------------------
 
     def lines(self) -> "list[Line]":
-        """The lines that wait to become records, in the order in which they were begun."""
+        """Return the lines that wait to become records, in the order in which they were begun."""
         return sorted(self._lines.values(), key=lambda line: line.order)
 
     def add(self, line: Line) -> None:

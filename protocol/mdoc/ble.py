@@ -41,7 +41,7 @@ _AD_UUID128 = 0x06, 0x07
 
 
 def ident(crypto: "Crypto", e_device_key_bytes: bytes) -> bytes:
-    """The 16 bytes of Ident, from EDeviceKeyBytes as the mdoc sent them, tag 24 included."""
+    """Return the 16 bytes of Ident, from EDeviceKeyBytes as the mdoc sent them, tag 24 included."""
     return crypto.hkdf_expand(crypto.hkdf_extract(b"", e_device_key_bytes), b"BLEIdent", 16)
 
 
@@ -54,7 +54,7 @@ def new_uuid(random: bytes) -> bytes:
 
 
 def advertisement(service: bytes) -> bytes:
-    """Advertising data for the service with this UUID (16 bytes, big-endian)."""
+    """Return the advertising data for the service with this UUID (16 bytes, big-endian)."""
     return _FLAGS + b"\x11\x07" + bytes(reversed(service))
 
 
@@ -75,6 +75,6 @@ def advertises(data: "bytes | memoryview", service: bytes) -> bool:
 
 
 def uuid_text(uuid: bytes) -> str:
-    """A UUID of 16 bytes, big-endian, as `bluetooth.UUID` takes it."""
+    """Return a UUID of 16 bytes, big-endian, as `bluetooth.UUID` takes it."""
     digits = uuid.hex()
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))

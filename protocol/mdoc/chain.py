@@ -75,7 +75,7 @@ class DocumentSigner:
 
 
 def x5chain(header: object, roots: "list[TrustRoot]") -> Certificate:
-    """The DS certificate in an x5chain header value (RFC 9360: one bstr or an array, DS certificate first).
+    """Return the DS certificate in an x5chain header value (RFC 9360: one bstr or an array, DS certificate first).
 
     If the last certificate is byte for byte one of `roots`, it is ignored, because trust comes only from our own list.
     Raises FormatError `mdoc.certificate` for a malformed certificate; VerificationError `mdoc.x5chain` for no or too

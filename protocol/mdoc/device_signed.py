@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def elements(document: "Document", mso: "MobileSecurityObject") -> "dict[str, dict[str, Any]]":
-    """The elements that the device itself signed. The issuer must have authorized each element.
+    """Return the elements that the device itself signed. The issuer must have authorized each element.
 
     Raises FormatError for malformed name spaces, VerificationError `mdoc.key_authorization` for an element without
     authorization.

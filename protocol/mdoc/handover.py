@@ -102,7 +102,7 @@ def _offers(
 
 
 def _joined(first: "Ble | None", later: "Ble | None") -> "Ble | None":
-    """The offer of two BLE OOB records together. A mode that has a UUID in the first record keeps it."""
+    """Return the offer of two BLE OOB records together. A mode that has a UUID in the first record keeps it."""
     if first is None or later is None:
         return first or later
     peripheral = first.peripheral_uuid is None
@@ -154,7 +154,7 @@ def _counted(payload: bytes, at: int) -> "tuple[bytes, int]":
 
 
 def _fields(payload: bytes, at: int) -> "list[tuple[int, bytes]]":
-    """(type, value) of the length-type-value fields from `at` on."""
+    """Return (type, value) of the length-type-value fields from `at` on."""
     fields = []
     while at < len(payload):
         length = payload[at]
@@ -186,8 +186,8 @@ def _nfc(payload: bytes) -> "Nfc | None":
 
 
 def _oob(payload: bytes) -> "tuple[int | None, bytes | None, bytes | None]":
-    """(LE role, UUID, address) of a BLE OOB record. UUID and address are big-endian here and little-endian in the
-    record."""
+    """Return (LE role, UUID, address) of a BLE OOB record. UUID and address are big-endian here and little-endian in
+    the record."""
     role = uuid = address = None
     for kind, value in _fields(payload, 0):
         if kind == _AD_ROLE and len(value) == 1:
@@ -212,8 +212,8 @@ def _ble(payload: bytes, request: "bytes | None") -> "Ble | None":
 
 
 def handover_request(nfc: "Nfc | None", ble_role: "int | None" = None, ble_uuid: "bytes | None" = None) -> bytes:
-    """A Handover Request that offers NFC retrieval. With a role (0 peripheral, 1 central, 2 or 3 both), it offers BLE
-    retrieval too."""
+    """Return a Handover Request that offers NFC retrieval. With a role (0 peripheral, 1 central, 2 or 3 both), it
+    offers BLE retrieval too."""
     carriers, records = [], []
     if ble_role is not None:
         carriers.append(ndef.Record(ndef.WELL_KNOWN, b"ac", b"", b"\x01\x010\x00"))

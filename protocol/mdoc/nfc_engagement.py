@@ -77,7 +77,7 @@ class NfcEngagement:
         self.handover: Handover | None = None
 
     def start(self) -> bytes:
-        """The first command."""
+        """Return the first command."""
         command, self.wait_ms = next(self._steps)
         return command
 

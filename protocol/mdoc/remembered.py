@@ -60,7 +60,7 @@ class RememberedSignatures:
         self._known: list[bytes] = []  # The signature that was shown most recently is at the end of the list.
 
     def recollect(self) -> Recollection:
-        """A `crypto` for one presentation."""
+        """Return a `crypto` for one presentation."""
         return Recollection(self._crypto, self._known)
 
     def keep(self, recollection: Recollection) -> None:
@@ -75,7 +75,7 @@ class RememberedSignatures:
 
 
 def _name(curve: str, public: bytes, hash_name: str, message: bytes, signature: bytes) -> bytes:
-    """SHA-256 over everything that `verify` is given, each part with its length."""
+    """Return the SHA-256 over everything that `verify` is given, each part with its length."""
     name = hashlib.sha256()
     for part in (curve.encode(), public, hash_name.encode(), message, signature):
         name.update(len(part).to_bytes(4, "big"))

@@ -30,12 +30,12 @@ def session_transcript(device_engagement_bytes: bytes, e_reader_key_bytes: bytes
 
 
 def salt(crypto: "Crypto", transcript: bytes) -> bytes:
-    """SHA-256 of SessionTranscriptBytes: the salt of every key of a session."""
+    """Return the SHA-256 of SessionTranscriptBytes: the salt of every key of a session."""
     return crypto.digest("SHA-256", cbor.wrap(transcript).raw)
 
 
 def session_keys(crypto: "Crypto", shared: bytes, transcript: bytes) -> "tuple[bytes, bytes]":
-    """(SKReader, SKDevice), 32 bytes each, from the ECDH secret `shared` (clause 9.1.1.5)."""
+    """Return (SKReader, SKDevice), 32 bytes each, from the ECDH secret `shared` (clause 9.1.1.5)."""
     key = crypto.hkdf_extract(salt(crypto, transcript), shared)
     return crypto.hkdf_expand(key, b"SKReader", 32), crypto.hkdf_expand(key, b"SKDevice", 32)
 
@@ -95,13 +95,13 @@ class ReaderSession:
         self._received = 0
 
     def request(self, request: bytes) -> bytes:
-        """The message with the encoded DeviceRequest `request`. The first message is SessionEstablishment, all later
-        messages are SessionData."""
+        """Return the message with the encoded DeviceRequest `request`. The first message is SessionEstablishment, all
+        later messages are SessionData."""
         first, data = not self._sent, self._seal(request)
         return cbor.encode({"eReaderKey": self._e_reader_key, "data": data}) if first else session_data(data, None)
 
     def open(self, message: bytes) -> "tuple[bytes | None, int | None]":
-        """(decrypted data or None, status or None) of a SessionData from the mdoc.
+        """Return (decrypted data or None, status or None) of a SessionData from the mdoc.
 
         Raises FormatError if the message is not SessionData, VerificationError `session.encryption` if the data is not
         authentic or not the next message. The caller must then end the session, and send `close(error_status(error))`
@@ -136,5 +136,5 @@ def _closed() -> TransportError:
 
 
 def error_status(error: Exception) -> int:
-    """The status that tells the mdoc why its message was refused."""
+    """Return the status that tells the mdoc why its message was refused."""
     return CBOR_ERROR if isinstance(error, FormatError) else ENCRYPTION_ERROR

@@ -15,7 +15,7 @@ HLTA = b"\x50\x00"
 
 
 def crc_a(data: bytes) -> bytes:
-    """CRC_A in the byte order of the air (ISO/IEC 14443-3, annex B)."""
+    """Return the CRC_A in the byte order of the air (ISO/IEC 14443-3, annex B)."""
     value = 0x6363
     for byte in data:
         byte ^= value & 0xFF

@@ -37,7 +37,7 @@ class BleOffer:
 
 
 def cose_key(public: ec.EllipticCurvePublicKey) -> dict[int, object]:
-    """An EC2 COSE_Key."""
+    """Return an EC2 COSE_Key."""
     numbers = public.public_numbers()
     size = (public.curve.key_size + 7) // 8
     curve = 2 if isinstance(public.curve, ec.SECP384R1) else 1
@@ -45,7 +45,7 @@ def cose_key(public: ec.EllipticCurvePublicKey) -> dict[int, object]:
 
 
 def load_cose_key(key: dict[int, object]) -> ec.EllipticCurvePublicKey:
-    """The public key in an EC2 COSE_Key. Raises ValueError, KeyError or TypeError for anything else."""
+    """Return the public key in an EC2 COSE_Key. Raises ValueError, KeyError or TypeError for anything else."""
     curve: ec.EllipticCurve = {1: ec.SECP256R1(), 2: ec.SECP384R1()}[key[-1]]  # type: ignore[index]  # a foreign key
     x, y = key[-2], key[-3]
     if key[1] != 2 or not isinstance(x, bytes) or not isinstance(y, bytes):

@@ -136,7 +136,7 @@ class Transaction:
         return answer
 
     def outcome(self) -> TapOutcome:
-        """The outcome so far."""
+        """Return the outcome so far."""
         return replace(self._outcome, session_transcript=self._session.transcript, events=tuple(self._events))
 
     def end(self, *, patience_lost: bool) -> TapOutcome:

@@ -43,7 +43,7 @@ class HolderSession:
         self.reader_public: ec.EllipticCurvePublicKey | None = None
 
     def salt(self) -> bytes:
-        """SHA-256 of SessionTranscriptBytes."""
+        """Return the SHA-256 of SessionTranscriptBytes."""
         return hashlib.sha256(cbor2.dumps(cbor2.CBORTag(24, self.transcript))).digest()
 
     def derive(self, shared: bytes, info: bytes) -> bytes:
