@@ -107,8 +107,10 @@ async def _run(board: "Board", store: Store, strike: Strike, signals: Signals) -
         if own is None:
             raise StorageError("identity.corrupt")
         try:
-            fitted = Fittings.parse(store.read(fittings.FILE) or b"{}")
-            strike.fit(fitted.fail_safe)
+            told = Fittings.parse(store.read(fittings.FILE) or b"{}")
+            strike.fit(told.fail_safe)  # before the check, so that a fail-safe strike is shut if the check fails
+            told.check(board.INPUTS)
+            fitted = told
         finally:
             partition = esp32.Partition.find(esp32.Partition.TYPE_DATA, label="journal")[0]
             lock = Lock(crypto, store, own, partition, news.set)
@@ -116,7 +118,7 @@ async def _run(board: "Board", store: Store, strike: Strike, signals: Signals) -
         signals.halt()
         log("lock.halted", code=error.code)
         advise(error.message)
-        await Maintenance(store, strike, signals, board.BUTTON, fitted, lock, code=error.code).run(watchdog)
+        await Maintenance(store, strike, signals, board, fitted, lock, code=error.code).run(watchdog)
         return
     assert fitted is not None
     radio = Radio(ble, service)
@@ -140,7 +142,7 @@ async def _run(board: "Board", store: Store, strike: Strike, signals: Signals) -
         asyncio.create_task(link.run()),
         asyncio.create_task(lock.recorder.run()),
         asyncio.create_task(sensors.run()),
-        asyncio.create_task(Maintenance(store, strike, signals, board.BUTTON, fitted, lock, sensors).run()),
+        asyncio.create_task(Maintenance(store, strike, signals, board, fitted, lock, sensors).run()),
     ]
 
     if board.KEYPAD is not None:

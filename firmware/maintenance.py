@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from machine import WDT
 
+    from firmware.boards import Board
     from firmware.hardware.sensors import Sensors
     from firmware.hardware.signals import Signals
     from firmware.hardware.strike import Strike
@@ -97,7 +98,7 @@ class Button:
 class Maintenance:
     """The console of a lock.
 
-    `button` is the number of the button's pin. `fittings` is None if the fittings cannot be read. In that case the lock
+    `board` is a module of `firmware.boards`. `fittings` is None if the fittings cannot be used. In that case the lock
     assumes that the button is wired, so that the fittings can be written again. `lock` is None if the lock's memory
     cannot be opened. `code` is the reason why the lock does not serve, or None if it serves.
     """
@@ -107,7 +108,7 @@ class Maintenance:
         store: "Store",
         strike: "Strike",
         signals: "Signals",
-        button: int,
+        board: "Board",
         fittings: "Fittings | None",
         lock: "Lock | None",
         sensors: "Sensors | None" = None,
@@ -116,7 +117,8 @@ class Maintenance:
         self._store = store
         self._strike = strike
         self._signals = signals
-        self.button = Button(button) if fittings is None or fittings.button else None
+        self._inputs = board.INPUTS
+        self.button = Button(board.BUTTON) if fittings is None or fittings.button else None
         self._lock = lock
         self.sensors = sensors
         self._broken = code
@@ -243,7 +245,7 @@ class Maintenance:
     def _put(self, content: "bytes | None") -> "bytes | None":
         if content is None:
             return self._store.read(FILE) or b"{}"
-        Fittings.parse(content)
+        Fittings.parse(content).check(self._inputs)
         self._record("fittings")
         self._store.write(FILE, content)
         self._over = True

@@ -10,6 +10,7 @@ from protocol.errors import ConfigError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Container
     from typing import Any
 
 FILE = "fittings"
@@ -51,6 +52,13 @@ class Fittings:
         self.held_seconds = held_seconds
         self.announce = announce
         self.button = button
+
+    def check(self, inputs: "Container[str]") -> None:
+        """Check that the board has `inputs` for all that is wired. Raises ConfigError `fittings.input`; its message
+        says what to correct."""
+        for name in self.inputs:
+            if name not in inputs:
+                raise ConfigError("fittings.input", "this board has no input " + name + ". Take it out of the fittings")
 
     @staticmethod
     def parse(data: bytes) -> "Fittings":

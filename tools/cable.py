@@ -36,6 +36,7 @@ _REMEDIES = {
     "key to seal a record to. Wait until the placement has arrived",
     "journal.full": "too many records wait for a receipt, so no other can be written. Connect the edge agent first",
     "fittings.form": "the lock does not accept these fittings. See docs/installing.md for their form",
+    "fittings.input": "the board of this lock has no pin for an input that these fittings name. Take that input out",
 }
 
 

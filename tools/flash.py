@@ -70,6 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = taken.parse_args(arguments)
     if options.command == "stage" and options.arch and not options.compile:
         taken.error("--arch says what to compile for, so it needs --compile")
+    if options.command == "send" and options.board and options.folder:
+        taken.error("--board says for which board to stage, and FOLDER is a stage already; leave one of them out")
     try:
         facts = options.act(options)
     except MooringError as error:
@@ -107,10 +109,13 @@ def _list(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _stage(options: argparse.Namespace) -> dict[str, Any]:
-    made = software.stage(options.folder, (options.arch or REFERENCE) if options.compile else None)
+    architecture = (options.arch or REFERENCE) if options.compile else None
+    named = options.board or software.REFERENCE_BOARD
+    made = software.stage(options.folder, architecture, board=named)
     total = sum(entry.size for entry in made.entries)
     facts = {
         "folder": str(made.folder),
+        "board": named,
         "count": len(made.entries),
         "total": total,
         "image": made.image,
@@ -125,6 +130,7 @@ def _stage(options: argparse.Namespace) -> dict[str, Any]:
         )
     if not options.json:
         print(f"{made.folder}: {_counted(len(made.entries), 'file')}, {_counted(total, 'byte')}, written and verified")
+        print(f"for the board {named}")
         if made.architecture:
             print(f"compiled for {made.architecture}: {facts['saved']} bytes saved")
         print(f"source {made.source}\nimage  {made.image}")
@@ -150,7 +156,8 @@ def _send(options: argparse.Namespace) -> dict[str, Any]:
             if made is None:
                 # The software is compiled, because the sources would leave a lock too little memory to read a phone.
                 temporary = stack.enter_context(tempfile.TemporaryDirectory(prefix="mooring-"))
-                made = software.stage(Path(temporary), software.architecture_of(found.mpy))
+                named = options.board or software.REFERENCE_BOARD
+                made = software.stage(Path(temporary), software.architecture_of(found.mpy), board=named)
             planned = board.plan(found, made)
             board.check(found, made, planned)
             _say(options, f"{found.machine}, MicroPython {'.'.join(map(str, found.version))}, {found.free} bytes free")
@@ -270,6 +277,12 @@ def parser() -> Parser:
         help="seconds to wait for an answer (default %(default)g; two attempts)",
     )
     send.add_argument("--quiet", action="store_true", help="no progress on stderr")
+    for one in (stage, send):
+        one.add_argument(
+            "--board",
+            choices=software.boards(),
+            help=f"the board, one of the files in firmware/boards (default {software.REFERENCE_BOARD})",
+        )
     for name, act, summary, detail in (
         ("status", service.status, "show the status of a lock in service", "Needs no button."),
         (

@@ -19,8 +19,8 @@ ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("firmware", "protocol")
 """Folders of the checkout that are copied to the board under the same names."""
 
-BOARD = "esp32_c6_devkitc_1"
-"""Name of the module of `firmware.boards` that describes the board."""
+REFERENCE_BOARD = "esp32_c6_devkitc_1"
+"""The board that the software is for unless another is named. See `boards`."""
 
 MAIN = "main.py"
 """Path of the file that starts a lock that is not in service yet. It is removed first and written last, so a lock with
@@ -193,6 +193,12 @@ def sources(root: Path = ROOT) -> dict[str, bytes]:
     return dict(sorted(found.items()))
 
 
+def boards(root: Path = ROOT) -> list[str]:
+    """The boards that the software can run on: the names of the modules of `firmware.boards`, sorted."""
+    found = (root / "firmware" / "boards").glob("*.py")
+    return sorted(file.stem for file in found if file.stem != "__init__")
+
+
 def entries(contents: Mapping[str, bytes]) -> tuple[Entry, ...]:
     """Entries for `contents`, sorted by path."""
     return tuple(Entry.of(path, content) for path, content in sorted(contents.items()))
@@ -201,19 +207,20 @@ def entries(contents: Mapping[str, bytes]) -> tuple[Entry, ...]:
 # --- staging ---------------------------------------------------------------------------------------------------------
 
 
-def stage(folder: Path, architecture: str | None = None, root: Path = ROOT) -> Stage:
+def stage(folder: Path, architecture: str | None = None, root: Path = ROOT, board: str = REFERENCE_BOARD) -> Stage:
     """Write the software to `folder` exactly as it must be on the board, add a manifest, and verify every file by
     reading it.
 
-    With `architecture` (one of ARCHITECTURES), everything but `boot.py` and `main.py` is compiled. Raises StorageError
-    `stage.foreign` if the folder holds anything but an earlier stage. Nothing is changed in this case. Raises
-    StorageError `stage.verify` if a written file is wrong. It also raises the ConfigErrors of `compile_all`.
+    `board` is one of `boards`. With `architecture` (one of ARCHITECTURES), everything but `boot.py` and `main.py` is
+    compiled. Raises StorageError `stage.foreign` if the folder holds anything but an earlier stage. Nothing is changed
+    in this case. Raises StorageError `stage.verify` if a written file is wrong. It also raises the ConfigErrors of
+    `compile_all`.
     """
     source = sources(root)
     contents = compile_all(source, architecture) if architecture else dict(source)
-    contents[BOOT] = _BOOT.replace("{board}", BOARD).encode()
+    contents[BOOT] = _BOOT.replace("{board}", board).encode()
     sizes = tuple((path, len(content)) for path, content in sorted(contents.items()) if path != BOOT)
-    contents[MAIN] = _MAIN.replace("{board}", BOARD).replace("{sizes}", repr(sizes)).encode()
+    contents[MAIN] = _MAIN.replace("{board}", board).replace("{sizes}", repr(sizes)).encode()
     made = Stage(folder, entries(contents), image_digest(entries(source)), architecture)
     _clear(folder)
     # The manifest is written first. After an interruption it still shows that we may replace all files in this folder.

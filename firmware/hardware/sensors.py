@@ -48,7 +48,8 @@ class Switch:
 
 
 class Sensors:
-    """The inputs that are wired according to `fittings`. `pins` has the board's pin for each name of an input.
+    """The inputs that are wired according to `fittings`. `pins` has the board's pin for each name of an
+    input. The fittings must have passed their check against the board.
 
     For each event, `event` is called with the kind of the event and its WHAT (`protocol.record.EVENTS`).
     """

@@ -73,20 +73,34 @@ def test_bytes_that_are_no_json_are_refused(data: bytes) -> None:
         Fittings.parse(data)
 
 
+def test_inputs_that_the_board_has_are_fitting() -> None:
+    Fittings(inputs=("contact", "key")).check({"contact": 0, "key": 2, "tamper": 3})
+    Fittings().check({})
+
+
+def test_an_input_that_the_board_lacks_is_refused_by_its_name() -> None:
+    with pytest.raises(ConfigError) as caught:
+        Fittings(inputs=("contact", "key")).check({"contact": 0})
+    assert caught.value.code == "fittings.input"
+    assert caught.value.message == "this board has no input key. Take it out of the fittings"
+
+
 def test_the_lock_reads_and_refuses_the_same() -> None:
     source = """
 from protocol.errors import ConfigError
-from protocol.fittings import Fittings
-def read(text):
+from protocol.fittings import INPUTS, Fittings
+def read(text, board=INPUTS):
     try:
         told = Fittings.parse(text.encode())
+        told.check(board)
     except ConfigError as error:
         return error.code
     return [told.fail_safe, sorted(told.inputs), told.held_seconds, told.announce.hex()]
-answer([read(text) for text in given])
+answer([read(text) for text in given] + [read(given[0], ["contact"])])
 """
     good = Fittings(True, ("tamper", "contact"), 5, b"\x6a\x02").encode().decode()
     texts = [good, "{}", *(json.dumps(told) for told in WRONG), "", "{", '{"strike": "fail-safe"']
     said = run_on_lock(source, texts)
     assert said[:2] == [[True, ["contact", "tamper"], 5, "6a02"], [False, [], HELD_SECONDS, ""]]
-    assert said[2:] == ["fittings.form"] * (len(texts) - 2)
+    assert said[2:-1] == ["fittings.form"] * (len(texts) - 2)
+    assert said[-1] == "fittings.input"

@@ -82,6 +82,39 @@ main(state, esp32_c6_devkitc_1)
     asyncio.run(story())
 
 
+def test_a_lock_on_a_board_without_a_wired_input_says_so_and_stays_shut(tmp_path: Path) -> None:
+    source = """
+from sim.board.boot import mount
+from firmware import crypto
+from firmware.memory import identity
+from firmware.memory.store import Store
+state = mount()
+store = Store(state)
+identity.enrol(crypto, store, crypto.generate("P-256")[1])
+store.write("fittings", b'{"strike": "fail-safe", "inputs": ["contact", "key"]}')
+from firmware.boards import esp32_c6_devkitc_1
+from firmware.main import main
+del esp32_c6_devkitc_1.INPUTS["key"]
+main(state, esp32_c6_devkitc_1)
+"""
+
+    async def story() -> None:
+        image = flash.create(tmp_path / "lock.flash")
+        async with BoardBus().listening() as bus:
+            environment = {"MOORING_BOARD": bus.address, "MOORING_FLASH": str(image)}
+            async with board(tmp_path, source, "micropython", environment) as lock:
+                assert lock.stdout is not None
+                said = await lock.stdout.read()
+                assert await lock.wait() == layout.RESET_EXIT, "and it tries again"
+            assert b"lock.halted code=fittings.input" in said
+            assert b"\nthis board has no input key. Take it out of the fittings\n" in said
+            assert b"Traceback" not in said and b"lock.failed" not in said
+            levels = [event.facts["value"] for event in bus.changes(pins.STRIKE)]
+            assert levels[0] == 0 and set(levels[1:-1]) == {1}, "held shut by current, until the reset at the end"
+
+    asyncio.run(story())
+
+
 _BOOTS = """
 from sim.board.boot import mount
 from firmware import crypto

@@ -256,6 +256,31 @@ def test_a_lock_that_cannot_read_its_fittings_says_so_and_takes_others_while_its
         assert set(opened(one)) == {0}
 
 
+def test_a_lock_refuses_fittings_with_an_input_that_its_board_lacks_and_writes_nothing(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    for room in software.ROOMS:
+        shutil.copytree(software.ROOT / room, tmp_path / "checkout" / room, ignore=shutil.ignore_patterns("*.pyc"))
+    boards = tmp_path / "checkout" / "firmware" / "boards"
+    text = (boards / f"{software.REFERENCE_BOARD}.py").read_text(encoding="utf-8")
+    assert '"key": 2, ' in text
+    (boards / "without_key.py").write_text(text.replace('"key": 2, ', ""), encoding="utf-8")
+    made = software.stage(tmp_path / "made", "x64", tmp_path / "checkout", "without_key")
+    (tmp_path / "key").write_bytes(Fittings(inputs=("contact", "key"), button=True).encode())
+    (tmp_path / "contact").write_bytes(Fittings(inputs=("contact",), button=True).encode())
+    with PtyBoard(enrolled.board(tmp_path / "board", made)) as one:
+        one.wire(pins.BUTTON, OPEN)
+        one.wait_for(READY)
+        button(capsys, one, HELD)
+        status, told = ask(capsys, one, "fittings", str(tmp_path / "key"))
+        assert (status, told["error"]["code"]) == (8, "fittings.input")
+        assert told["error"]["message"].endswith("Take that input out")
+        assert ask(capsys, one, "fittings")[1]["fittings"].encode() == Fittings(button=True).encode()
+        assert ask(capsys, one, "export", str(tmp_path / "records"))[1]["records"] == 0
+        assert ask(capsys, one, "fittings", str(tmp_path / "contact"))[0] == 0
+        one.wait_for(READY, times=2)
+
+
 @pytest.mark.parametrize("lost", ["keys", "link", "placement"])
 def test_a_lock_whose_memory_is_spoilt_halts_says_so_and_shows_no_prompt(
     copy: Path, capsys: Capture, lost: str
