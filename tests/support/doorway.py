@@ -68,7 +68,8 @@ class CountingStore(Store):
 class Doorway(PlacedLock):
     """A door that has a placement, trusts one issuer and knows the time.
 
-    `run` lets time pass. `reboot` cuts the power and boots again.
+    `run` lets time pass. `reboot` cuts the power and boots again. From the next boot on,
+    `mdoc_ble` is the radio for phones.
     """
 
     store: CountingStore
@@ -85,6 +86,7 @@ class Doorway(PlacedLock):
         chip_ticks.stand_in(monkeypatch, lambda: self.true_ms - self._booted_ms)
         # A collection would take a tenth of a second in the large heap of a test run. Only the lock needs collections.
         monkeypatch.setattr(gc, "collect", lambda: 0)
+        self.mdoc_ble: Any = None
         self._chance = random.Random(1)
         self.platform = Platform()
         self.outputs = Outputs()
@@ -99,8 +101,8 @@ class Doorway(PlacedLock):
         kind, code = self.lock.deliver(signed)
         assert code is None, (kind, code)
 
-    def trust(self, *roots: bytes) -> None:
-        body = TrustList(next(self._serials), self.now, [Issuer(root, [issuer.MDL]) for root in roots]).body()
+    def trust(self, *roots: bytes, doc_type: str = issuer.MDL) -> None:
+        body = TrustList(next(self._serials), self.now, [Issuer(root, [doc_type]) for root in roots]).body()
         self.take("trust-list", body)
 
     def trust_all(self) -> None:
@@ -133,7 +135,8 @@ class Doorway(PlacedLock):
         self.true_ms += dark_seconds * 1000
         self._booted_ms = self.true_ms
         super().reboot()
-        self.door = Door(self.lock, self.outputs, self.outputs, lambda: None)  # type: ignore[arg-type]  # outputs
+        outputs: Any = self.outputs
+        self.door = Door(self.lock, outputs, outputs, lambda: None, self.mdoc_ble)
         if told:
             self.tell_time(self.now)
         return self.lock

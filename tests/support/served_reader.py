@@ -72,10 +72,16 @@ class Scene:
 
 
 def play(
-    tmp_path: Path, monkeypatch: Any, story: Callable[[Scene], Awaitable[None]], seconds: float = 600, **settings: Any
+    tmp_path: Path,
+    monkeypatch: Any,
+    story: Callable[[Scene], Awaitable[None]],
+    seconds: float = 600,
+    mdoc_ble: Any = None,
+    **settings: Any,
 ) -> None:
     doorway = Doorway(tmp_path, monkeypatch)
     doorway.outputs = Seen()
+    doorway.mdoc_ble = mdoc_ble
     doorway.reboot()
 
     async def scenery() -> None:

@@ -116,7 +116,6 @@ def test_so_does_one_that_went_on_over_ble(tmp_path: Path, monkeypatch: pytest.M
     wire = BleWire(comes)
 
     async def story(here: Scene) -> None:
-        here.doorway.door._mdoc_ble = mdoc_ble
         guest, other = here.doorway.visitor(), here.doorway.visitor()
         here.doorway.book(guest, other)
         phone = replace(guest.plain_phone, nfc=False, ble_modes=frozenset({"central"}), radio=wire, **changes)
@@ -127,7 +126,7 @@ def test_so_does_one_that_went_on_over_ble(tmp_path: Path, monkeypatch: pytest.M
         assert (await tapping).carrier == "ble"
 
     with lock_on(wire, monkeypatch) as mdoc_ble:
-        play(tmp_path, monkeypatch, story, paced=True, looks_between=7)
+        play(tmp_path, monkeypatch, story, paced=True, looks_between=7, mdoc_ble=mdoc_ble)
 
 
 # --- what guests see --------------------------------------------------------------------------------------------------

@@ -108,7 +108,6 @@ def test_over_ble_a_stack_that_does_not_take_the_termination_delays_nothing_eith
         folder.mkdir()
 
         async def story(here: Scene, wire: BleWire = wire) -> None:
-            here.doorway.door._mdoc_ble = mdoc_ble
             guest, other = here.doorway.visitor(), here.doorway.visitor()
             here.doorway.book(guest, other)
             if several:
@@ -125,7 +124,7 @@ def test_over_ble_a_stack_that_does_not_take_the_termination_delays_nothing_eith
             await tapping
 
         with lock_on(wire, monkeypatch) as mdoc_ble:
-            play(folder, monkeypatch, story, looks_between=7)
+            play(folder, monkeypatch, story, looks_between=7, mdoc_ble=mdoc_ble)
         assert not isinstance(wire, DeafWire) or wire.refused > 1
     assert times[0] == times[1]
 

@@ -83,6 +83,7 @@ def test_the_page_says_in_how_many_taps_each_wallet_opens(
         return [await row(wallet) for wallet in WALLETS]
 
     with lock_on(wire, monkeypatch) as mdoc_ble:
-        doorway.door._mdoc_ble = mdoc_ble
+        doorway.mdoc_ble = mdoc_ble
+        doorway.reboot()
         counted = scene.run(story(), 7200)
     assert counted == table()

@@ -40,11 +40,10 @@ def at_the_door(
     wire = BleWire(comes)
 
     async def scenery(here: Scene) -> None:
-        here.doorway.door._mdoc_ble = mdoc_ble
         await story(here, wire)
 
     with lock_on(wire, monkeypatch) as mdoc_ble:
-        play(tmp_path, monkeypatch, scenery, paced=True, looks_between=7)
+        play(tmp_path, monkeypatch, scenery, paced=True, looks_between=7, mdoc_ble=mdoc_ble)
 
 
 # --- the next guest ---------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from firmware.nfc import pn532
 from firmware.nfc.pn532 import Pn532Card, Pn532Reader
 from protocol.errors import TransportError
 from sim import issuer
-from sim.nfc.card import Traits
+from sim.nfc.card import Card, Traits
 from sim.nfc.faults import Faults
 from sim.nfc.virtual_pn532 import VirtualPn532
 from sim.phone.phone import TapOutcome
@@ -71,22 +71,26 @@ def test_a_faster_rate_is_spoken_where_card_and_driver_agree(rate: int) -> None:
     assert spoken == rate and len(verified(presentation)) == 1
 
 
+class Listening(Card):
+    """A card that notes each block from the reader."""
+
+    def __init__(self, uid: bytes, traits: Traits) -> None:
+        super().__init__(uid, traits)
+        self.heard: list[bytes] = []
+
+    async def receive(self, block: bytes) -> bytes | None:
+        self.heard.append(block)
+        return await super().receive(block)
+
+
 def test_a_card_is_told_that_frames_of_256_bytes_are_taken_and_sends_them() -> None:
     async def story() -> None:
         async with scene.reader() as (reader, board):
             await nobody_for(reader, 1)
-            phone = board.card(b"\x08abc")
-            heard: list[bytes] = []
-            receive = phone.receive
-
-            async def listen(block: bytes) -> bytes | None:
-                heard.append(block)
-                return await receive(block)
-
-            phone.receive = listen  # type: ignore[method-assign]
+            phone = Listening(b"\x08abc", board.traits)
             board.antenna.bring(phone)
             card = await reader.wait_for_card()
-            assert heard == [b"\xe0\x80"]  # clause 5.1: FSDI 8, no CID
+            assert phone.heard == [b"\xe0\x80"]  # clause 5.1: FSDI 8, no CID
             phone.answers.put_nowait(bytes(253) + b"\x90\x00")
             before = board.antenna.counts.frames_in
             assert len(await card.transceive(b"\x00\xb0\x00\x00")) == 255
