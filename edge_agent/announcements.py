@@ -59,7 +59,8 @@ class Announcements:
         try:
             self._announce(lock)
         except Exception as error:  # noqa: BLE001 -- contained here, and noted
-            # This HELLO cannot be reported, but the lock's next HELLO may be. The other locks are not affected.
+            # This HELLO cannot be passed on to the province, but perhaps the lock's next HELLO can. The other locks are
+            # not affected.
             lock.forget_hello()
             self._faults.note(error, address=lock.address)
 

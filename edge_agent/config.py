@@ -155,7 +155,7 @@ def _read(path: Path) -> dict[str, Any] | None:
         ) from None
     except UnicodeDecodeError:
         raise ConfigError("config.syntax", f"{path} is not UTF-8 text. Save it as UTF-8.") from None
-    except ValueError as error:  # from tomllib, or from int for a number of thousands of digits
+    except ValueError as error:  # raised by tomllib, or by int if a number has thousands of digits
         raise ConfigError("config.syntax", f"{path} is not TOML: {error}. Correct this place.") from None
     except RecursionError:
         raise ConfigError("config.syntax", f"{path} is nested too deeply. Compare it with print-config.") from None

@@ -290,7 +290,7 @@ class LockConnection:
         for waiting in (self._answer, self._result, self._wanted):
             if waiting is not None and not waiting.done():
                 waiting.set_exception(error)
-                waiting.exception()  # read once, so that asyncio does not complain if nobody waits
+                waiting.exception()  # look at the error, because asyncio would complain if nobody did
 
     def _raise_if_ended(self) -> None:
         if self._ended is not None:

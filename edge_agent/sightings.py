@@ -45,7 +45,7 @@ class Sightings:
         self._clock = clock
         self._seen: dict[str, _Sighting] = {}
         self._served: dict[bytes, float] = {}
-        """For each lock, the time of the last turn of an address that claims the lock."""
+        """For each lock, the time when an address that claims to be this lock last had its turn."""
         self._scan = 0
         self._places = itertools.count()
 

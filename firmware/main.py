@@ -39,7 +39,7 @@ _RECEIVE_BUFFER = const(1024)
 
 _BOOTS = {
     machine.PWRON_RESET: "power-on",
-    machine.HARD_RESET: "reset",  # by the chip's reset pin, or after a dip of the supply
+    machine.HARD_RESET: "reset",  # reset by the chip's reset pin, or after a dip of the supply
     machine.WDT_RESET: "watchdog",
     machine.DEEPSLEEP_RESET: "wake",
     machine.SOFT_RESET: "soft",
@@ -62,7 +62,7 @@ def main(state: str, board: "Board") -> None:
     in_service = True
     strike = None
     try:
-        strike = Strike(board.STRIKE)  # first, so that the strike is inert before anything can fail
+        strike = Strike(board.STRIKE)  # make the strike inert first, before anything can fail
         signals = Signals(board.LIGHTS, board.BUZZER)
         gc.collect()
         if _MICROPYTHON:
@@ -71,7 +71,7 @@ def main(state: str, board: "Board") -> None:
         in_service = identity.anchored(store)
         if in_service:
             if _MICROPYTHON:
-                micropython.kbd_intr(-1)  # boot.py has done this too, if it called `main`
+                micropython.kbd_intr(-1)  # if boot.py called `main`, it has already done this
             asyncio.run(_run(board, store, strike, signals))
         else:
             log("lock.unenrolled")
@@ -98,7 +98,7 @@ async def _run(board: "Board", store: Store, strike: Strike, signals: Signals) -
     watchdog = WDT(timeout=WATCHDOG_MS)  # from here on the watchdog ends a boot that hangs
     ble = bluetooth.BLE()
     try:
-        ble.active(True)  # before any random number is drawn, because the chip's generator needs the running radio
+        ble.active(True)  # switch the radio on first, because the chip's random generator needs it
     except OSError:
         log("radio.broken")  # the link tries again; if it fails too, the watchdog restarts the board
     fitted, lock, news = None, None, irq_flag()

@@ -126,7 +126,7 @@ class Maintenance:
         self._poll = select.poll()
         self._poll.register(sys.stdin, select.POLLIN)
         self._assembler = Assembler(DOWN_LIMIT)
-        self._ended = False  # whether the line has ended; a serial line never ends
+        self._ended = False  # True once the line has ended; a serial line never ends
         self._over = False
 
     async def run(self, watchdog: "WDT | None" = None) -> None:
@@ -259,7 +259,7 @@ class Maintenance:
             try:
                 self._check()
             except RefusedError:
-                if self._strike.opened_at == opened:  # unless a guest has opened the door since
+                if self._strike.opened_at == opened:  # a guest may have opened the door since
                     self._strike.shut()
                 raise
             await asyncio.sleep(LOOK_MS / 1000)

@@ -42,7 +42,7 @@ def command(cla: int, ins: int, p1: int, p2: int, data: bytes = b"", le: int = 0
         raise FormatError("apdu.range", "more data or Le than this form of APDU can hold")
     head = bytearray((cla, ins, p1, p2))
     if extended and (data or le):
-        head.append(0)  # announces the extended form, whichever field comes first
+        head.append(0)  # this zero byte announces the extended form, before Lc or Le
     width = 2 if extended else 1
     if data:
         head.extend(len(data).to_bytes(width, "big"))

@@ -67,7 +67,7 @@ class Fittings:
             raise ConfigError("fittings.form", "longer than 512 bytes")
         try:
             told = json.loads(data.decode())
-        except ValueError:  # raised by the JSON decoder or the UTF-8 decoder
+        except ValueError:  # the JSON decoder or the UTF-8 decoder raises this
             told = None
         if not isinstance(told, dict):
             raise ConfigError("fittings.form", "not a JSON object")

@@ -81,7 +81,7 @@ class Sparse:
     # --- blocks ------------------------------------------------------------------------------------------------------
 
     def _stored(self) -> None:
-        self._bits = self._held = 0  # fewer than eight bits were held
+        self._bits = self._held = 0  # fewer than eight bits were left over
         length = self._take(16)
         if length ^ self._take(16) != 0xFFFF or self._at + length > len(self._data):
             raise _broken()

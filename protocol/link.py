@@ -75,7 +75,7 @@ class Hello:
         self.software = software
 
     def repeats(self, other: "Hello | None") -> bool:
-        """Does this HELLO tell the edge nothing new after the HELLO `other`, except the value of `next_counter`?
+        """Does this HELLO differ from the HELLO `other` at most in `next_counter`?
 
         Each record states its own counter, so a HELLO for each record would only double the number of messages.
         """

@@ -120,8 +120,8 @@ class LockSeen:
 
 
 class PassRequest:
-    """An edge asks for edge passes for its key (65-byte point) that are newer than `issued_at`. `issued_at` is 0 if the
-    edge has no passes.
+    """An edge asks for the passes of its key (65-byte point), if there are passes newer than `issued_at`. `issued_at`
+    is 0 if the edge has no passes.
 
     If there are newer passes, the answer is Passes on `pass`. The broker's access list says which client may ask for
     the passes of which edge. A pass is useless without the private key of the edge.

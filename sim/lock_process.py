@@ -100,7 +100,7 @@ class LockProcess:
         self._process = await asyncio.create_subprocess_exec(
             *self._interpreter.command(BOOT_SCRIPT),
             env=self._interpreter.environment({**self._environment, **(extra or {})}),
-            stdin=asyncio.subprocess.DEVNULL,  # as when no cable is plugged into the lock
+            stdin=asyncio.subprocess.DEVNULL,  # nothing is read, as when no cable is plugged into the lock
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )

@@ -89,7 +89,7 @@ class LockThread:
             loop.call_soon_threadsafe(finish, code)
 
         def finish(code: int) -> None:
-            thread.join()  # it has nothing left to do
+            thread.join()  # the thread has nothing left to do
             ending.set_result(code)
 
         thread = threading.Thread(target=run, name=THREAD_NAME, daemon=True)

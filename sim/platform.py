@@ -23,8 +23,9 @@ class Guest:
     a `phone` number alone, the guest cannot be named, and the grant has an unnamed place instead. A later version of
     the booking may have more or less data.
 
-    `adult` is for a minor: the place, from 1, of the adult among the booking's guests who answers for the minor. 0
-    means nobody. `relation` says what the adult is to the minor (`protocol.grant.RELATIONS`).
+    For a minor, `adult` says which guest of the booking answers for the minor: the place of this adult among the
+    guests, counted from 1, or 0 for nobody. `relation` says what the adult is to the minor
+    (`protocol.grant.RELATIONS`).
     """
 
     document_number: str = ""

@@ -156,8 +156,7 @@ class Plan:
 
 
 def candidates() -> list[Port]:
-    """Return the USB serial ports of this computer. Raises ConfigError `program.missing` if pyserial is not
-    installed."""
+    """Return the USB serial ports of this computer. Raises ConfigError `program.missing` without pyserial."""
     try:
         # pyserial has no type annotations.
         from serial.tools.list_ports import comports  # type: ignore[import-untyped,unused-ignore]
@@ -395,7 +394,7 @@ def plan(found: Found, stage: Stage) -> Plan:
     folders = {parent.as_posix() for path in wanted for parent in PurePosixPath(path).parents if parent.name}
     remove_folders = tuple(sorted(found.folders - folders, reverse=True))
     if write or remove or remove_folders:
-        write.add(MAIN)  # removed before anything else changes, written last
+        write.add(MAIN)  # this file is removed before anything else changes, and written last
     ordered = sorted(write, key=lambda path: (path == MAIN, path))
     make_folders = tuple(sorted(folders - found.folders))
     return Plan(tuple(wanted[path] for path in ordered), remove, remove_folders, make_folders, len(wanted) - len(write))

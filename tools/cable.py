@@ -81,8 +81,8 @@ class Cable:
         return console.lines(self._ask("log"))
 
     def records(self, start: int = 1) -> Iterator[record.Record]:
-        """Return the records from counter `start` on that have no receipt yet. They are not verified. Raises
-        FormatError `console.form` if the lock sends them out of order."""
+        """Yield the records from counter `start` on that have no receipt yet. They are not verified. Raises FormatError
+        `console.form` if the lock sends them out of order."""
         while True:
             found = console.exported(self._ask("export", start))
             if found is None:
@@ -183,5 +183,5 @@ def is_in_service(port: str, seconds: float = GLANCE_SECONDS) -> bool:
             return False
         raise
     except (FormatError, RefusedError):
-        pass  # it is a lock with another version of the software
+        pass  # this lock has another version of the software
     return True

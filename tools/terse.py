@@ -107,7 +107,7 @@ def _runtime(tree: ast.Module) -> Iterator[_Cut]:
 
 
 def _typings(tree: ast.Module, source: list[bytes]) -> Iterator[_Cut]:
-    """Return the cuts that remove the code for types. The branch beside it stays, because it always runs."""
+    """Yield the cuts that remove the code for types. The branch beside it stays, because it always runs."""
     for node in tree.body:
         if isinstance(node, ast.Assign) and ast.unparse(node) == f"{_GUARD} = False":
             yield (*_extent(node), b"")
@@ -123,8 +123,8 @@ def _typings(tree: ast.Module, source: list[bytes]) -> Iterator[_Cut]:
 
 
 def _const(tree: ast.Module) -> Iterator[_Cut]:
-    """Return the cut that removes the import of `const`, if the module uses `const` only to make constants. The
-    compiler replaces these constants by their values."""
+    """Yield the cut that removes the import of `const`, if the module uses `const` only to make constants. The compiler
+    replaces these constants by their values."""
     made = [
         node.value.func
         for node in tree.body

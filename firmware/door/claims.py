@@ -36,8 +36,8 @@ if TYPE_CHECKING:
             """Make the guest that a check-in with this claim adds to `stay`."""
 
         def tie(self, stay: Stay, commitment: bytes) -> "tuple[int, str]":
-            """Find the adult to whom the grant of `stay` ties the guest with this `commitment`. Returns the same as
-            `Grant.tie`."""
+            """Find the adult who answers for the guest with this `commitment`, according to the grant of `stay`.
+            Returns the same as `Grant.tie`."""
 
 
 class CommitmentKeys:

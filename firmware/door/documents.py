@@ -119,7 +119,7 @@ async def read_claims(
         asking.end(reading, requests)
         raise
     except MemoryError:
-        asking.forget()  # start again from the first requests, which are the shortest
+        asking.forget()  # try the first requests again, because they are the shortest
         raise
     raise AssertionError
 

@@ -128,7 +128,7 @@ class Door:
             self._on_record()
             self._lock.reentry.remember(decision)
         finally:
-            decision = None  # so that `end` can free the memory of the guest's data
+            decision = None  # drop the guest's data, so that `end` can free its memory
             self._lock.visits.end()
 
     async def _admit(self, arrival: "Awaitable[Decision]") -> "Decision":
@@ -139,7 +139,7 @@ class Door:
 
     def _decide(self, claims: "Sequence[Claim]") -> "Decision":
         """Return the opening that the rules allow for `claims`. Raises RefusedError if the rules allow no opening."""
-        gc.collect()  # so that objects that outlive this visit lie together on the heap
+        gc.collect()  # objects that outlive this visit should lie together on the heap
         lock = self._lock
         placement, profile = lock.trusted.in_force()
         decision = policy.decide(placement, profile, lock.stays.all(), lock.clock.interval(), claims)

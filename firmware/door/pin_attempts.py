@@ -76,7 +76,7 @@ class PinAttempts:
         self._wrong, self._since = self._before
         left = max(0, self._wrong - self._elapsed() // FORGET_MS)
         if self._charged > left + 1:
-            self._write(left + 1)  # one more than the count, so that the next try costs no write
+            self._write(left + 1)  # one more than the count, so that the next try need not write
 
     def _write(self, charged: int) -> None:
         self._store.write(_FILE, cbor.encode(charged))

@@ -146,7 +146,7 @@ class Reentry:
                 self._slots = self._fill(b"".join([self._mac(self._pin(*each)) for each in known[-_PINS:]]))
                 self._known = known
             except MemoryError as error:
-                log("reentry.trouble", error=type(error).__name__)  # until the next call no PIN opens
+                log("reentry.trouble", error=type(error).__name__)  # no PIN opens before the next call of this method
 
     def remember(self, decision: "Decision") -> None:
         """Keep the stay key of a check-in for the next opening.

@@ -61,7 +61,7 @@ class Sensors:
         self._held_ms = fittings.held_seconds * 1000
         self._strike = strike
         self._event = event
-        self._touched: int | None = None  # when the key or the handle was last active
+        self._touched: int | None = None  # times at which the key or the handle was last active
         self._open_since: int | None = None
         self._looks = 0
 

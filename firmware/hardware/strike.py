@@ -42,7 +42,7 @@ class Strike:
         self._pin = Pin(pin, Pin.OUT, value=0)
         self._shut = 0
         self._timer = Timer(_TIMER)
-        self._pulse: int | None = None  # ticks at its beginning; None while the strike is shut
+        self._pulse: int | None = None  # ticks at the beginning of the pulse; None while the strike is shut
         self.opened_at: int | None = None
         """Ticks of the most recent opening. None before the first opening, and None after about six days, because the
         ticks cannot measure a longer time."""

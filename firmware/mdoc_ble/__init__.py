@@ -51,7 +51,7 @@ class MdocBle:
         then need not scan. Raises RefusedError `reader.no_carrier` if the offer lacks the necessary UUID.
         """
         if self._current is not None:
-            self._current.finish()  # the previous session may still linger
+            self._current.finish()  # the previous session may still be waiting for its phone to disconnect
         if offer.central and offer.central_uuid is not None:
             self._current = ServerSession(self._radio, offer.central_uuid, longest, ident)
         elif offer.peripheral and offer.peripheral_uuid is not None:

@@ -53,7 +53,7 @@ class Asking:
     def forget(self) -> None:
         """Set the mode back to IN_ORDER, as after an opening or after a minute without a session."""
         self.mode = _IN_ORDER
-        self.start = 0  # Index of the request with which the rest begins.
+        self.start = 0  # Index of the first request of the rest.
         self.again = False  # True if the first of all requests belongs to the rest too.
         self.left = 0  # Number of types of the rest that were asked for one by one.
 

@@ -306,7 +306,7 @@ async def _engage(line: _Line, crypto: "Crypto", with_ble: bool) -> "Handover":
             command = engagement.push(response)
         except MooringError as error:
             if error.code != "apdu.stalled":
-                line.card.pass_over()  # the card answers, but its answer leads to no mdoc
+                line.card.pass_over()  # the card answers, but it is not an mdoc
             raise
     assert engagement.handover is not None
     return engagement.handover
@@ -385,7 +385,7 @@ class _NfcRetrieval:
             last = command
         assert last is not None
         if on_phase is not None:
-            on_phase("mdoc.asked")  # called before the last command, whose response is the answer
+            on_phase("mdoc.asked")  # this is called before the last command; the response to that command is the answer
         return await self._line.transceive(last, timeout_ms)
 
 

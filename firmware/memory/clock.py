@@ -2,9 +2,9 @@
 
 `earliest` starts from a floor that never goes back. The floor is in flash, and every signed time raises it. `latest` is
 unknown after a cold start, until the province answers a nonce of this lock. The anchor is the last interval that was
-known for certain. From then on both ends move forward with the crystal: `earliest` as slowly, and `latest` as fast, as
-the crystal's worst drift allows. The lock has no other source of time. The chip's calendar clock can be set and can
-jump.
+known for certain. From then on both ends move forward with the crystal. The crystal may drift, so `earliest` moves at
+the slowest possible rate, and `latest` at the fastest. The lock has no other source of time. The chip's calendar clock
+can be set and can jump.
 
     state      upper end   new check-ins   becomes the next by
     unknown    none        refused         a signed time that is plausible: known. One that is not: doubted

@@ -184,7 +184,7 @@ class IsoDep:
         if len(block) > 1:
             self._failures = 0
             return self._inquiry()
-        return self._recover(self._inquiry)  # counts as a failure, so that a chain of empty blocks ends
+        return self._recover(self._inquiry)  # an empty block counts as a failure, so that a chain of empty blocks ends
 
     def _inquiry(self) -> bytes:
         """Return R(ACK) while the card is chaining (rules 2 and 5), otherwise R(NAK) (rule 4)."""

@@ -275,7 +275,7 @@ class Pn532:
         await self._clear_doubt()
         answer = await self._ask(_IN_COMMUNICATE_THRU, block, min(limit_ms, wait_ms + _WAY_MS))
         if answer is None and self._acknowledged:
-            return None  # the chip still waits for the card; its timer is coarse, and beyond 3.2 s it is off
+            return None  # the chip still waits for the card, because its timer is coarse, and off above 3.2 s
         status = _DAMAGED if not answer else answer[0] & 0x3F
         if status == _SILENCE:
             return None

@@ -157,7 +157,7 @@ class Revocation:
         if judged.expires < now[0]:
             raise VerificationError("revocation-list.expired", "the list has expired")
         self._lay_down(number, parsed, data)
-        self._in_use.pop(number, None)  # so that no list is in use if flash fails between the two files
+        self._in_use.pop(number, None)  # if flash fails between the two files, no list is in use
         self._store.write(name, data)
         self._serials[number] = serial
         self._in_use[number] = judged

@@ -89,7 +89,7 @@ class TrustedStatements:
                 return
             raise RefusedError(kind + ".serial", "the lock has a newer one")
         if isinstance(form, TrustList):
-            _roots(form)  # raises if this trust list cannot be used; the old one must then stay
+            _roots(form)  # this raises an error if the trust list cannot be used; then the old list must stay
         self._store.write(kind, data)
         self._use(form)
 

@@ -10,8 +10,8 @@ APP, DATA = 0, 1
 """Partition types of ESP-IDF."""
 
 PARTITIONS = (
-    # label, type, subtype, offset, size. 0x81 is ESP-IDF's data subtype for a file system. 0x40 is the first subtype
-    # that ESP-IDF leaves free.
+    # Each row has label, type, subtype, offset and size. 0x81 is ESP-IDF's data subtype for a file system. 0x40 is the
+    # first subtype that ESP-IDF leaves free.
     ("vfs", DATA, 0x81, 0, 512 * 1024),
     ("journal", DATA, 0x40, 512 * 1024, 256 * 1024),
 )

@@ -44,7 +44,7 @@ class LockModules:
             "sys": _copy(sys, stdin=_nothing_to_read()),
             "asyncio": _copy(asyncio, run=self._run),
             "socket": _copy(socket, socket=self._socket),
-            "gc": _copy(gc, collect=lambda *_: 0),  # a collection would go through the objects of all locks
+            "gc": _copy(gc, collect=lambda *_: 0),  # a garbage collection would go through the objects of all locks
         }
 
     def load(self, name: str) -> Any:
@@ -133,7 +133,7 @@ class LockModules:
             return loop.run_until_complete(work)
         except RuntimeError:
             if self.dark:
-                sys.exit()  # the loop was stopped; tasks are not cancelled, because a task may wait on in `finally`
+                sys.exit()  # tasks are not cancelled, because a task could keep waiting in `finally`
             raise
         finally:
             loop.close()

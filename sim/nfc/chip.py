@@ -257,7 +257,7 @@ class Chip:
         tries = 0
         while len(self._targets) < data[0]:
             if self._targets:
-                self._targets[-1].halt()  # so that a look finds a second card; the first card stays halted
+                self._targets[-1].halt()  # a look can then find a second card, because the first card stays halted
             card = await self._antenna.look(uid=uid)
             if card is not None:
                 self._targets.append(card)
@@ -357,7 +357,7 @@ class Chip:
         if self._target(data[0] & 0x3F) is None or self._own is None:
             return _WRONG_CONTEXT
         if data[0] & 0x40:
-            return _INVALID_PARAMETER  # a command in several pieces; no host here sends such a command
+            return _INVALID_PARAMETER  # this is a command in several pieces; no host here sends one
         if len(data) > 1:
             try:
                 self._response_left = await self._own.exchange(data[1:])

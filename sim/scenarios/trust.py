@@ -17,7 +17,7 @@ _URI = "https://iaca.example/status/1"
 
 def _crl(site: Site, *revoked: pki.Identity, days: int = 7) -> bytes:
     """Make a new CRL of the Swedish IACA that revokes the document signers `revoked`."""
-    now = site.now() - 5  # a little earlier, because the lock is not sure of the time
+    now = site.now() - 5  # it was issued a little earlier, because the lock does not know the time exactly
     serials = [signer.certificate.serial_number for signer in revoked]
     return revocation.crl(site.iacas["SE"], serials, now, now + days * DAY)
 

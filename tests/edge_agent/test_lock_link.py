@@ -51,10 +51,10 @@ def test_credit_is_renewed_only_after_storage() -> None:
         store.hold.clear()
         async with linked(store, credit=4) as lock:
             await store.until(lambda: bool(store.hellos))
-            assert await lock.deliver(b"marker") is None  # before it answers, the lock uses all its credit
+            assert await lock.deliver(b"marker") is None  # the lock answers after it has used all its credit
             sent = world.air.data_packets
             assert await lock.deliver(b"marker") is None
-            assert world.air.data_packets - sent < 20  # two messages and their acknowledgements; no record
+            assert world.air.data_packets - sent < 20  # two messages with acknowledgements, but no record
             store.hold.set()
             await store.until(lambda: len(store.counters) == 12)
         assert store.counters == list(range(1, 13))
@@ -71,7 +71,7 @@ def test_after_a_loss_the_stream_resumes_at_the_right_record(fault: str) -> None
                 world.air.cut_after = 5
             elif fault == "out of range":
                 world.air.set_in_range(ADDRESS, False)
-                await asyncio.sleep(0.1)  # the outage; the test does not wait for an event here
+                await asyncio.sleep(0.1)  # this is the outage, so there is no event to wait for
                 world.air.set_in_range(ADDRESS, True)
             else:
                 await world.kill()
@@ -171,7 +171,7 @@ def test_without_a_pass_no_lock_is_connected_and_with_one_it_is() -> None:
         known = without_pass()
         before = world.air.data_packets
         async with linked(store, known=known):
-            await asyncio.sleep(0.2)  # enough time for several attempts, but the link must make no attempt
+            await asyncio.sleep(0.2)  # this is time for several attempts, but the link must not make any
             assert world.air.data_packets == before
             known.take(KEYS.passes())
             await store.until(lambda: bool(store.hellos))
@@ -234,7 +234,7 @@ def test_a_long_statement_cut_off_anywhere_arrives_and_goes_on_where_it_was(pack
             before = world.air.data_packets
             assert await lock.deliver(statement) is None
             rest = world.air.data_packets - before
-        whole = 2 * len(statement) / 93  # for each part of 93 bytes, a packet and its acknowledgement
+        whole = 2 * len(statement) / 93  # each part of 93 bytes takes a packet and its acknowledgement
         assert rest < whole - spent + 2 * 2 * link.PIECE_BYTES / 93, "only the piece under way may be sent again"
 
     run(0, scenario)

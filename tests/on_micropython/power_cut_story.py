@@ -80,7 +80,7 @@ class Story:
             if number % 4 == 0 and self.guests < 8:
                 self.check_in()
             self.enter()
-            if number % 6 == 4:  # more entries soon after each other, so that entries are counted
+            if number % 6 == 4:  # a guest enters several times in a short time, so that entries are counted
                 for _ in range(3):
                     self.enter()
             if number % 3 == 1:
@@ -134,7 +134,7 @@ class Story:
         unknown = self.lock.clock.interval()[1] is None
         self.take("time", SignedTime(nonce, NOW + clock[0] // 1000, self.own.lock_id).body(), self.province)
         if unknown:
-            self.say("event", None)  # the event that the lock now knows the time
+            self.say("event", None)  # this event says that the lock now knows the time
         self.say("floor", self.lock.clock.persisted)
 
     def take_grant(self, serial: int) -> None:

@@ -129,7 +129,7 @@ class BLE:
         self._sizes = {}
         self._append = set()
         self._connections = {}
-        self._handles = {}  # host's handle -> lock's handle, after the events handled so far
+        self._handles = {}  # maps the host's handle to the lock's handle, after the events handled so far
         self._server_roles = set()
         self._advertising = self._scanning = self._connecting = False
         self._mtu = 256

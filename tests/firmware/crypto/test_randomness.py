@@ -92,7 +92,7 @@ def test_a_cut_after_something_was_drawn_never_brings_it_back() -> None:
             identity.begin(store)
             drawn.append(generator.random(32))
         except Cut:
-            drawn.append(generator.random(32))  # from the previous secret, as the new one is not in flash
+            drawn.append(generator.random(32))  # the boot uses the previous secret, because the new one is not in flash
         drawn.append(before)
     assert len(set(drawn)) == len(drawn)
 

@@ -140,7 +140,7 @@ def test_what_was_forgotten_by_a_clock_stays_out_when_the_clock_falls_back_to_it
     bench.take(grant("ann", serial=2, cancelled=True))
     bench.earliest = END + 1
     bench.take(grant("ben", grant_id=number(1), until=END + 99))
-    bench.earliest = BEGIN  # as after a reboot, because the floor in flash can be an hour older
+    bench.earliest = BEGIN  # after a reboot the clock can be an hour behind, like the floor in flash
     assert bench.take(longer) == "grant.over"
 
 
