@@ -7,7 +7,8 @@ share one set of rules.
 """
 
 VERSION = "0.2.0"
-"""The version of Mooring, written here and nowhere else."""
+"""The version of Mooring, written here and nowhere else: a public version in the normal form of PEP 440, without an
+epoch. Such a version is a code, as HELLO requires (`protocol.link`)."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

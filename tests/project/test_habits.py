@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from protocol import VERSION
+from protocol import VERSION, link
 
 ROOT = Path(__file__).resolve().parents[2]
 SUBJECT = ROOT / ".ci/commit-subject"
@@ -126,3 +126,27 @@ def test_the_changelog_has_a_section_for_the_version() -> None:
         r"^## \[(.+?)\](?: - \d{4}-\d\d-\d\d)?$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.M
     )
     assert headings[:2] == ["Unreleased", VERSION]
+
+
+NUMBER = "(?:0|[1-9][0-9]*)"
+NORMAL = re.compile(rf"{NUMBER}(\.{NUMBER})*((a|b|rc){NUMBER})?(\.post{NUMBER})?(\.dev{NUMBER})?")
+"""A public version in normal form, without an epoch (PEP 440, appendix B)."""
+
+
+def hello(software: str) -> bytes:
+    return link.Hello(bytes(16), 1, 0, {}, None, b"\x04" + bytes(64), software).encode()
+
+
+def test_the_version_is_in_normal_form() -> None:
+    assert NORMAL.fullmatch(VERSION)
+
+
+@pytest.mark.parametrize("version", [VERSION, "0.3.0rc1", "1.0a0", "10.2.3b4.post5.dev6", "1.0.post1"])
+def test_an_edge_agent_takes_the_hello_of_a_lock_with_any_version_in_normal_form(version: str) -> None:
+    assert NORMAL.fullmatch(version)
+    assert link.parse(hello(version))[1].software == version
+
+
+@pytest.mark.parametrize("version", ["0.3.0RC1", "v0.3", "0.3.0+local", "0.3.0 rc1", "1!0.3", "00.3", "0.3.0-rc1", ""])
+def test_no_other_spelling_counts_as_normal(version: str) -> None:
+    assert not NORMAL.fullmatch(version)

@@ -24,7 +24,7 @@ def hello_with(index: int, value: object) -> bytes:
 
 def test_a_hello_tells_the_version_of_the_lock_s_software() -> None:
     told = link.parse(HELLO.encode())[1].software
-    assert told == VERSION and link.parse(hello_with(8, "9.9.9-rc.1"))[1].software == "9.9.9-rc.1"
+    assert told == VERSION and link.parse(hello_with(8, "9.9.9rc1"))[1].software == "9.9.9rc1"
 
 
 def test_each_message_is_read_as_it_was_written() -> None:
@@ -73,6 +73,7 @@ def test_the_longest_message_down_fits_the_room_that_a_lock_has_for_it() -> None
         (cbor.encode([True, 1]), "link.form"),
         (cbor.encode([3.5 > 3, b""]), "link.form"),
         (cbor.encode([99]), "link.type"),
+        (hello_with(8, "0.3.0RC1"), "link.form"),
         (cbor.encode([link.PULL, 0, 1]), "link.form"),
         (cbor.encode([link.PULL, 1]), "link.form"),
         (cbor.encode([link.PULL, 1, link.CREDIT_LIMIT + 1]), "link.form"),
