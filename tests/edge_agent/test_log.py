@@ -2,6 +2,7 @@
 
 import ast
 import json
+import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,8 +17,9 @@ from edge_agent.events import EVENTS
 @pytest.fixture(autouse=True)
 def _as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     """Restore what `log.start` sets for the whole process."""
-    monkeypatch.setattr(log._LOGGER, "handlers", [])
-    monkeypatch.setattr(log._LOGGER, "propagate", True)
+    logger = logging.getLogger("edge_agent")
+    monkeypatch.setattr(logger, "handlers", [])
+    monkeypatch.setattr(logger, "propagate", True)
 
 
 def nodes() -> Iterator[tuple[Path, ast.AST]]:

@@ -1,0 +1,129 @@
+"""No test replaces a function of ours, so a test that passes has run the code that is shipped.
+
+A test hands in what shall be different: a parameter, an object, a file. Only a constant, whose name is in capitals, may
+be set, so that a limit is reached soon.
+"""
+
+import ast
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.sources import MAY_IMPORT, name, sources
+
+OURS = MAY_IMPORT.keys() - {"tests"}
+
+EXCEPTIONS = {
+    "firmware.hardware.ticks.now": "the chip's counter: hardware, for which a test stands in as the simulator does",
+    "firmware.hardware.ticks.since": "wraps with the chip's counter",
+    "firmware.crypto.generator.urandom": "the chip's generator: MicroPython lets nobody set it in its module `os`",
+}
+"""What a test may replace all the same, and why."""
+
+FILES = {
+    "tests/on_micropython/power_cut_board.py": "plants defects, to show that the test of power cuts finds them",
+    "tests/on_micropython/moments.py": "lets an event come at each reading of the chip's counter",
+    "tests/on_micropython/session_moments_board.py": "makes time limits short, which stand in a table",
+    "tests/on_micropython/ble_board.py": "makes time limits short, which arrive as JSON",
+    "tests/sim/test_fittings.py": "composes a board of its own from the pins of another",
+    "tests/project/test_patching.py": "shows what is found",
+}
+"""Programs that compute what they set, so that it cannot be read here, and why."""
+
+
+SETTERS = ("setattr", "object", "patch")
+"""Functions that replace something: of pytest, of Python, and of `unittest.mock`. Each is the last part of a name."""
+
+
+def imported(tree: ast.AST) -> dict[str, str]:
+    """Return the full name of each name that is imported from our rooms."""
+    names: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in OURS:
+            names |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.split(".")[0] in OURS:
+                    names |= {alias.asname: alias.name} if alias.asname else {alias.name.split(".")[0]: ""}
+    return names
+
+
+def replaced(source: str) -> Iterator[str]:
+    """Yield the full name of everything of ours that `source` replaces, or that a program in one of its strings does.
+    A name that is computed is yielded as an expression."""
+    tree = ast.parse(source)
+    names = imported(tree)
+
+    def whole(owner: ast.expr, member: str) -> Iterator[str]:
+        root, _, rest = ast.unparse(owner).partition(".")
+        if root in names:
+            yield ".".join(part for part in (names[root] or root, rest, member) if part)
+
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and "import " in node.value:
+            try:
+                yield from replaced(node.value)
+            except SyntaxError:  # a sentence
+                continue
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield from whole(node.value, node.attr)
+        elif isinstance(node, ast.Call) and (called := ast.unparse(node.func)).split(".")[-1] in SETTERS and node.args:
+            first, *others = [ast.literal_eval(each) if isinstance(each, ast.Constant) else each for each in node.args]
+            if isinstance(first, str):
+                yield from [first] * (first.split(".")[0] in OURS)
+            elif isinstance(first, ast.expr):
+                known = list(whole(first, str(others[0]) if others and isinstance(others[0], str) else "?"))
+                yield from known or [ast.unparse(first)] * (called == "setattr")
+
+
+def is_constant(full: str) -> bool:
+    """Is the last part of this name in capitals?"""
+    return full.rpartition(".")[2].isupper()
+
+
+def test_no_test_replaces_a_function_of_ours() -> None:
+    found = {
+        (name(file), full)
+        for file in sources("tests")
+        if name(file) not in FILES
+        for full in replaced(file.read_text(encoding="utf-8"))
+        if full not in EXCEPTIONS and not is_constant(full)
+    }
+    assert found == set()
+
+
+def test_each_exception_is_needed() -> None:
+    files = {name(file): set(replaced(file.read_text(encoding="utf-8"))) for file in sources("tests")}
+    assert EXCEPTIONS.keys() <= set[str]().union(*files.values())
+    assert [file for file in FILES if all(map(is_constant, files[file] - EXCEPTIONS.keys()))] == []
+
+
+@pytest.mark.parametrize(
+    ("source", "full"),
+    [
+        ("from sim import broker\ndef test(patch): patch.setattr(broker, 'available', list)", "sim.broker.available"),
+        ("def test(m): m.setattr('sim.broker.available', list)", "sim.broker.available"),
+        ("from sim.broker import Broker\nBroker.start = None", "sim.broker.Broker.start"),
+        ("import sim.broker\nsim.broker.available = list", "sim.broker.available"),
+        ("import sim.broker as b\nb.available, c = list, 1", "sim.broker.available"),
+        ("from sim import broker as b\nwith patch.object(b, 'available'): pass", "sim.broker.available"),
+        ("from unittest.mock import patch\n@patch('sim.broker.available')\ndef test(): pass", "sim.broker.available"),
+        ("run('from sim import broker\\nbroker.available = list')", "sim.broker.available"),
+        ("setattr(*planted)", "*planted"),
+    ],
+)
+def test_a_function_that_is_replaced_is_found(source: str, full: str) -> None:
+    assert list(replaced(source)) == [full] and not is_constant(full)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import socket\ndef test(m): m.setattr(socket, 'create_connection', None)",
+        "from sim.broker import Broker\nbroker = Broker()\nbroker.host = 'x'",
+        "def test(m): m.setenv('sim.broker', '1')",
+        "SENTENCE = 'to import goods, sim.broker = what you need'",
+    ],
+)
+def test_what_is_not_ours_or_is_made_for_the_test_may_be_set(source: str) -> None:
+    assert list(replaced(source)) == []
