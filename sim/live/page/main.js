@@ -1,0 +1,35 @@
+// Starts the page: words, then the views, then the server's events.
+
+import { startActs } from "/page/acts.js";
+import { byId } from "/page/dom.js";
+import { startDoor } from "/page/door.js";
+import { listen } from "/page/feed.js";
+import { startParties } from "/page/parties.js";
+import { startSound } from "/page/sound.js";
+import { State } from "/page/state.js";
+import { startStories } from "/page/stories.js";
+import { startTimeline } from "/page/timeline.js";
+import { startWay } from "/page/way.js";
+import { chosenBefore, load, onLanguage, say, speak, startLanguages } from "/page/words.js";
+
+const state = new State();
+
+function drawLine() {
+  byId("line").dataset.state = state.connected ? "live" : "away";
+  byId("line-text").textContent = say(state.connected ? "line.live" : "line.away");
+}
+
+await load();
+startLanguages();
+startDoor(state);
+startSound(state);
+startActs(state);
+startWay(state);
+startTimeline(state);
+startParties(state);
+startStories(state);
+state.on(["connection"], drawLine);
+state.on(["site"], () => speak(chosenBefore() ?? state.site.lang));
+onLanguage(drawLine);
+speak(chosenBefore() ?? (navigator.language.startsWith("zh") ? "zh" : "en"));
+listen(state);
