@@ -16,18 +16,19 @@ ROOT = Path(__file__).resolve().parents[1]
 """Folder of the checkout. In an installed wheel it is the folder of the package `mooring`."""
 
 
-def lacking(command: str, packages: "tuple[str, ...]") -> bool:
-    """Return True if this Python is too old, or if one of `packages` is missing. Then also print advice on stderr.
+def lacking(command: str, packages: "tuple[str, ...]", oldest: "tuple[int, int]" = OLDEST) -> bool:
+    """Return True if this Python is older than `oldest`, or if one of `packages` is missing. Then also print advice on
+    stderr.
 
     `command` is the words after `python`, for the advice.
     """
     missing = [name for name in packages if find_spec(name) is None]
-    old = sys.version_info[:2] < OLDEST
+    old = sys.version_info[:2] < oldest
     if not old and not missing:
         return False
     have = f"{sys.executable} is Python {sys.version_info[0]}.{sys.version_info[1]}"
     if old:
-        problem = f"python.old: {have}, and 3.11 or newer is needed."
+        problem = f"python.old: {have}, and {oldest[0]}.{oldest[1]} or newer is needed."
     else:
         problem = f"python.packages: {have} and lacks {', '.join(missing)}."
     print(problem, _advice(command), sep="\n", file=sys.stderr)

@@ -28,7 +28,8 @@ MAX_FILE = 64 * 1024 * 1024
 TIMEOUT_SECONDS = 60.0
 """Longest wait for the lock's verdict, in seconds."""
 
-_SCRIPT = interpreter.ROOT / "sim" / "board" / "verify_main.py"
+SCRIPT = interpreter.ROOT / "sim" / "board" / "verify_main.py"
+"""The program of the lock that judges a case."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
         case = load(Path(args.file))
         lock = interpreter.find(runtime)
         runtime = str(lock)
-        verdict = _on_lock(lock, case) if lock.runtime == "micropython" else _here(case)
+        verdict = on_lock(lock, case) if lock.runtime == "micropython" else _here(case)
     except ConfigError as unusable:
         print(error_line(unusable.code, unusable.message), file=sys.stderr)
         _print(runtime, [], {"code": unusable.code, "message": unusable.message})
@@ -177,16 +178,19 @@ def _here(case: Case) -> dict[str, Any]:
     return verdict
 
 
-def _on_lock(lock: interpreter.Interpreter, case: Case) -> dict[str, Any]:
+def on_lock(
+    lock: interpreter.Interpreter, case: Case, script: Path = SCRIPT, seconds: float = TIMEOUT_SECONDS
+) -> dict[str, Any]:
+    """Let `script` judge `case` on `lock`, and return the verdict. No verdict within `seconds` is a rejection too."""
     with tempfile.TemporaryDirectory() as folder:
         inputs = Path(folder, "inputs.cbor")
         inputs.write_bytes(cbor.encode(case.inputs()))
         try:
             done = subprocess.run(
-                lock.command(_SCRIPT, str(inputs)),
+                lock.command(script, str(inputs)),
                 env=lock.environment(),
                 capture_output=True,
-                timeout=TIMEOUT_SECONDS,
+                timeout=seconds,
                 check=False,
             )
         except subprocess.TimeoutExpired:

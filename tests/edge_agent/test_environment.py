@@ -30,15 +30,12 @@ def test_inside_it_nothing_is_said(module: str) -> None:
     assert (done.returncode, done.stderr) == (0, "") and done.stdout.startswith("usage:")
 
 
-def test_a_python_that_is_too_old_is_told_so(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_python_that_is_too_old_is_told_so(capsys: pytest.CaptureFixture[str]) -> None:
     from edge_agent import environment
 
     assert not environment.lacking("-m edge_agent", ("json",))
-    monkeypatch.setattr(environment, "OLDEST", (4, 0))
-    assert environment.lacking("-m edge_agent", ())
-    assert "3.11 or newer is needed" in capsys.readouterr().err
+    assert environment.lacking("-m edge_agent", (), oldest=(4, 0))
+    assert "4.0 or newer is needed" in capsys.readouterr().err
 
 
 def test_the_installers_command_runs_on_the_standard_library_alone() -> None:

@@ -310,8 +310,10 @@ def test_any_value_of_any_member_has_a_verdict(judge: Any, value: Any, member: s
     assert verdict.code in (0, 1, 2)
 
 
-def test_a_lock_without_a_verdict_is_a_rejection(monkeypatch: pytest.MonkeyPatch, judge: Any, tmp_path: Path) -> None:
-    silent = tmp_path / "silent.py"
+def test_a_lock_without_a_verdict_is_a_rejection(tmp_path: Path) -> None:
+    silent, file = tmp_path / "silent.py", tmp_path / "case.json"
+    file.write_text(json.dumps(content(present())))
+    case = verify.load(file)
     for source, code in (
         ("", "lock.crashed"),
         ("1/0", "lock.crashed"),
@@ -319,13 +321,12 @@ def test_a_lock_without_a_verdict_is_a_rejection(monkeypatch: pytest.MonkeyPatch
         ("while True: pass", "lock.timeout"),
     ):
         silent.write_text(source)
-        monkeypatch.setattr(verify, "_SCRIPT", silent)
-        monkeypatch.setattr(verify, "TIMEOUT_SECONDS", 0.5)
-        verdict = judge(content(present()), "micropython")
-        assert (verdict.code, verdict.error) == (1, code)
+        verdict = verify.on_lock(interpreter.find(), case, silent, seconds=0.5)
+        assert verdict["error"]["code"] == code and verdict["documents"] == []
+    assert verify.on_lock(interpreter.find(), case)["error"] is None
 
 
-def test_a_lock_out_of_memory_is_a_rejection(monkeypatch: pytest.MonkeyPatch, judge: Any) -> None:
+def test_a_lock_out_of_memory_is_a_rejection(judge: Any) -> None:
     roots = content(present())["trust_roots"] * 1500
     verdict = judge({**content(present()), "trust_roots": roots}, "micropython")
     assert (verdict.code, verdict.error) == (1, "lock.memory")
