@@ -108,7 +108,7 @@ async def _run(board: "Board", store: Store, strike: Strike, signals: Signals) -
             raise StorageError("identity.corrupt")
         try:
             told = Fittings.parse(store.read(fittings.FILE) or b"{}")
-            strike.fit(told.fail_safe)  # before the check, so that a fail-safe strike is shut if the check fails
+            strike.fit(told.fail_safe)  # do this first, so that a fail-safe strike is shut even if the check fails
             told.check(board.INPUTS)
             fitted = told
         finally:

@@ -73,7 +73,7 @@ def refused(status: int) -> TransportError:
 
 
 def chain(ins: int, p1: int, p2: int, data: bytes, le: int, size: int, extended: bool = False) -> "Iterator[bytes]":
-    """`data` as chained commands of at most `size` data bytes each (clause 5.3.3).
+    """Return `data` as chained commands of at most `size` data bytes each (clause 5.3.3).
 
     CLA is 10 (hexadecimal) in every command but the last. Only the last command carries Le, because the response to
     each of the others is a bare status word.
@@ -130,7 +130,8 @@ class Collector:
 
 
 def wrap_do53(data: bytes) -> bytes:
-    """`data` in a discretionary data object, tag 53, with the shortest BER length (ISO/IEC 18013-5, 8.3.3.1.2)."""
+    """Return `data` in a discretionary data object, tag 53, with the shortest BER length (ISO/IEC 18013-5,
+    8.3.3.1.2)."""
     size = len(data)
     if size < 0x80:
         head = bytes((0x53, size))

@@ -82,7 +82,7 @@ class Tag:
 
 
 def wrap(content: bytes) -> Encoded:
-    """`content` (one encoded item) as a tag 24 item, `#6.24(bstr .cbor content)`."""
+    """Return `content` (one encoded item) as a tag 24 item, `#6.24(bstr .cbor content)`."""
     return Encoded(b"\xd8\x18" + _head(2, len(content)) + content, content)
 
 

@@ -54,7 +54,8 @@ if TYPE_CHECKING:
             curve."""
 
         def seal_gcm(self, key: bytes, nonce: bytes, plaintext: bytes, aad: bytes) -> bytes:
-            """AES-GCM (128- or 256-bit key, 12-byte nonce): ciphertext followed by its 16-byte tag."""
+            """Encrypt with AES-GCM (128- or 256-bit key, 12-byte nonce). Return the ciphertext, followed by its 16-byte
+            tag."""
 
         def open_gcm(self, key: bytes, nonce: bytes, sealed: bytes, aad: bytes) -> bytes:
             """Plaintext of `sealed`. Raises VerificationError `crypto.tag` if `sealed` is not authentic."""

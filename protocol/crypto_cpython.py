@@ -119,7 +119,7 @@ def ecdh(curve: str, private: bytes, public: bytes) -> bytes:
 
 
 def seal_gcm(key: bytes, nonce: bytes, plaintext: bytes, aad: bytes) -> bytes:
-    """AES-GCM: ciphertext followed by the 16-byte tag."""
+    """Encrypt with AES-GCM. Return the ciphertext, followed by the 16-byte tag."""
     return AESGCM(key).encrypt(nonce, plaintext, aad)
 
 

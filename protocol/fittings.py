@@ -54,8 +54,8 @@ class Fittings:
         self.button = button
 
     def check(self, inputs: "Container[str]") -> None:
-        """Check that the board has `inputs` for all that is wired. Raises ConfigError `fittings.input`; its message
-        says what to correct."""
+        """Check that each wired input is one of `inputs`, the inputs of the board. Raises ConfigError `fittings.input`;
+        its message says what to correct."""
         for name in self.inputs:
             if name not in inputs:
                 raise ConfigError("fittings.input", "this board has no input " + name + ". Take it out of the fittings")

@@ -48,7 +48,7 @@ def _key_and_nonce(crypto: "Crypto", shared_secret: bytes, info: bytes) -> "tupl
 def encapsulate(
     crypto: "Crypto", public: bytes, ephemeral: "tuple[bytes, bytes] | None" = None
 ) -> "tuple[bytes, bytes]":
-    """Encap of section 4.1: (enc, shared secret) towards `public`, a 65-byte point.
+    """Do Encap (section 4.1) for `public`, a 65-byte point. Return (enc, shared secret).
 
     `ephemeral` is a fresh (private, public) pair. If `ephemeral` is None, a pair is made here. A pair must be used only
     once. Raises VerificationError `crypto.key` for a point not on the curve.
@@ -74,7 +74,8 @@ def seal(
     plaintext: bytes,
     ephemeral: "tuple[bytes, bytes] | None" = None,
 ) -> "tuple[bytes, bytes]":
-    """SealBase (section 6.1): (enc, ciphertext with its 16-byte tag) that only the owner of `public` can open."""
+    """Do SealBase (section 6.1). Return (enc, ciphertext with its 16-byte tag), which only the owner of `public` can
+    open."""
     return seal_encapsulated(crypto, encapsulate(crypto, public, ephemeral), info, aad, plaintext)
 
 

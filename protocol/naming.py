@@ -37,7 +37,7 @@ _CJK = const(0x2E80)  # From this code point on, scripts write a name without a 
 
 
 def canonical_number(document_number: str) -> str:
-    """`document_number` without spaces, ASCII letters upper-cased.
+    """Return `document_number` without spaces, and with ASCII letters in upper case.
 
     No other letters are changed, because the two runtimes disagree about their upper case.
     """

@@ -253,7 +253,7 @@ def _public_key(info: der.Reader) -> "tuple[str | None, bytes]":
 
 
 def _raw_signature(encoded: bytes, size: int) -> "bytes | None":
-    """`r || s` of an ECDSA-Sig-Value (RFC 3279 section 2.2.3), or None if `encoded` is not a signature for this
+    """Return `r || s` of an ECDSA-Sig-Value (RFC 3279 section 2.2.3), or None if `encoded` is not a signature for this
     curve."""
     try:
         outside = der.Reader(encoded)

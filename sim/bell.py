@@ -1,4 +1,4 @@
-"""Tells whoever watches a site that a part of it has something new to report."""
+"""A bell tells the code that watches a site when a part of the site has something new to report."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ class Bell:
         self._listeners: list[Callable[[], None]] = []
 
     def ring(self) -> None:
-        """Call every listener in this thread. Parts with a thread of their own ring in that thread."""
+        """Call every listener in this thread. A part that runs in a separate thread rings in that thread."""
         for listener in tuple(self._listeners):
             listener()
 

@@ -66,7 +66,7 @@ class Edge:
         self._reading = asyncio.create_task(self._read(self.process.stdout))
 
     async def _read(self, output: asyncio.StreamReader) -> None:
-        """Read what the agent prints to its end, and keep it in the log."""
+        """Read everything that the agent prints until it ends, and keep it in the log."""
         skew = _skew()
         with self.log.open("ab") as log:
             async for raw in output:

@@ -39,7 +39,7 @@ class LockConsole:
         """Is the power off, and has the console been read to its end?"""
 
     def follow(self, source: asyncio.StreamReader) -> asyncio.Task[None]:
-        """Read the console of a boot that begins now, to its end, in a task of its own."""
+        """Start a task that reads the console of the boot that begins now, until the boot ends."""
         self.ended = False
         return asyncio.create_task(self._read(source))
 

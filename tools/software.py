@@ -20,7 +20,7 @@ ROOMS = ("firmware", "protocol")
 """Folders of the checkout that are copied to the board under the same names."""
 
 REFERENCE_BOARD = "esp32_c6_devkitc_1"
-"""The board that the software is for unless another is named. See `boards`."""
+"""The board for which the software is made if no board is named. See `boards`."""
 
 MAIN = "main.py"
 """Path of the file that starts a lock that is not in service yet. It is removed first and written last, so a lock with

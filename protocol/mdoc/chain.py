@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from protocol.crypto import Crypto
 
 MAX_CERTIFICATES = 3
-"""Maximum number of certificates read from an x5chain. Only the DS certificate counts. A trusted root may come with
-it."""
+"""Maximum number of certificates read from an x5chain. Only the DS certificate counts. One of them may be a trusted
+root."""
 
 MDL_DOCUMENT_SIGNER = b"\x28\x81\x8c\x5d\x05\x01\x02"
 """Extended key usage 1.0.18013.5.1.2 (Annex B.1.4)."""

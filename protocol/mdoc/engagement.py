@@ -83,7 +83,7 @@ class DeviceEngagement:
 
 
 def parse_device_engagement(raw: bytes) -> DeviceEngagement:
-    """`raw` (the untagged map) as DeviceEngagement.
+    """Return `raw` (the untagged map) as a DeviceEngagement.
 
     Raises FormatError: `cbor.*` for malformed CBOR, `cose.key` for a key we cannot use, `engagement.version` for an
     unknown version, `engagement.suite` for an unknown cipher suite, `engagement.form` for any other wrong form.

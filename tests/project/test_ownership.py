@@ -33,7 +33,7 @@ def changes_from_outside(modules: dict[str, str]) -> Iterator[str]:
     """Yield each change of an attribute that a class of another module declares. `modules` has the sources by name."""
     trees = {module: ast.parse(text) for module, text in modules.items()}
     own = {module: declared(tree) for module, tree in trees.items()}
-    ours = set().union(*own.values())  # no other names, because those are attributes of a library's objects
+    ours = set().union(*own.values())  # other names are attributes of a library's objects
     for module, tree in trees.items():
         for change in changes(tree):
             if ast.unparse(change.value) not in ("self", "cls") and change.attr in ours - own[module]:

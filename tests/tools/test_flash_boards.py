@@ -14,7 +14,7 @@ BOARDS = ("__init__", "large", "compact")
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A checkout that has almost nothing but two boards."""
+    """A checkout with two boards and almost no other files."""
     for file in ("firmware/__init__", "protocol/__init__", *(f"firmware/boards/{one}" for one in BOARDS)):
         (tmp_path / "checkout" / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "checkout" / f"{file}.py").touch()

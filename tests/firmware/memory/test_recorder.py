@@ -61,7 +61,7 @@ def test_an_encapsulation_made_ahead_serves_one_record_and_no_other(bench: Recor
 
 
 class NotingStore(Store):
-    """A store that notes what is written. `written` has the names of the files."""
+    """A store that keeps a list of the files that are written. `written` has the names of the files."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(str(folder))

@@ -136,7 +136,7 @@ def test_silence_is_given_up_sooner_than_damage() -> None:
 def test_an_i_block_is_repeated_only_when_the_card_says_that_it_never_came() -> None:
     reader = IsoDep(64, LIMIT)
     assert reader.start(b"c") == b"\x02c"
-    assert reader.push(b"\xa3") == b"\xb2"  # No R(NAK) was sent yet, so a repeated I-block could pass as a new one.
+    assert reader.push(b"\xa3") == b"\xb2"  # No R(NAK) was sent yet, so this could be a new I-block.
     assert reader.push(b"\xa3") == b"\x02c"  # rule 6
     assert reader.push(b"\x02r") is None and reader.response == b"r"
     assert reader.start(b"d") == b"\x03d"

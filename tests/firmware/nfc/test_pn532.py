@@ -72,7 +72,7 @@ def test_a_faster_rate_is_spoken_where_card_and_driver_agree(rate: int) -> None:
 
 
 class Listening(Card):
-    """A card that notes each block from the reader."""
+    """A card that keeps a list of the blocks from the reader."""
 
     def __init__(self, uid: bytes, traits: Traits) -> None:
         super().__init__(uid, traits)
