@@ -126,6 +126,12 @@ def payload_hash(payload: bytes) -> bytes:
     return hashlib.sha256(payload).digest()
 
 
+def head(data: bytes) -> bytes:
+    """Return the payload hash of the record in `data`. The record must have been made or parsed before, because its
+    form is not checked here."""
+    return payload_hash(cbor.decode(data)[2])
+
+
 # --- at the lock -----------------------------------------------------------------------------------------------------
 
 

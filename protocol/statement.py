@@ -284,11 +284,7 @@ class Form(_Declared):
     @classmethod
     def parse(cls, body: "dict[Any, Any]") -> "Self":
         """Return the form with the values in `body`. Raises FormatError with the class's CODE."""
-        fields = cls._fields()
-        rules: "dict[int, Any]" = {key: declared[2:] for key, _, declared in fields}
-        if cls.VERSION:
-            rules[1] = is_version_1
-        check(cls.CODE, body, rules)
+        fields = cls._check(body)
         values = []
         for key, _, declared in fields:
             nested = isinstance(declared[-1], type)
@@ -297,13 +293,24 @@ class Form(_Declared):
         form.check()
         return form
 
+    @classmethod
+    def _check(cls, body: "dict[Any, Any]") -> "list[tuple[int, str, tuple[Any, ...]]]":
+        """Check each member of `body`, and return the fields."""
+        fields = cls._fields()
+        rules: "dict[int, Any]" = {key: declared[2:] for key, _, declared in fields}
+        if cls.VERSION:
+            rules[1] = is_version_1
+        check(cls.CODE, body, rules)
+        return fields
+
     def body(self) -> "dict[Any, Any]":
         """Body for `sign`. Raises FormatError with the class's CODE."""
         body: "dict[Any, Any]" = {1: self.VERSION} if self.VERSION else {}
         for key, name, declared in self._fields():
             value = getattr(self, name)
             body[key] = [item.body() for item in value] if isinstance(declared[-1], type) else value
-        self.parse(body)
+        self._check(body)
+        self.check()
         return body
 
     def check(self) -> None:

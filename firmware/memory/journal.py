@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
     from firmware.memory.flash import BlockDevice
 
+    Place = tuple[int, bytes]
+
     class NoteReader(Protocol):
         """An object that needs the notes. On the lock this is `Stays`."""
 
@@ -122,7 +124,7 @@ class Journal:
             self._sectors[sector] = (sequence, first, end)
             self._current = sector
         if last:
-            self.head = records.parse(last).payload_hash
+            self.head = records.head(last)
 
     def _header(self, sector: int) -> "tuple[int, int, int, bytes] | None":
         raw = self._flash.read(sector, 0, _HEADER_BYTES)
@@ -167,19 +169,24 @@ class Journal:
         current = self._sectors[self._current] if self._current >= 0 else None
         return self.free_sectors() > 0 or (current is not None and current[2] + RECORD_BYTES <= SECTOR)
 
-    def append(self, record: bytes, note: bytes) -> None:
-        """Make `record` durable, with the lock's own `note` (at most 255 bytes).
+    def place(self) -> "Place":
+        """Return the place in the chain of the next record: its counter, and the payload hash of the record before
+        it."""
+        return self.next_counter, self.head
 
-        After an error nothing was appended. Raises StorageError: `journal.chain` if the record does not follow the last
+    def append(self, place: "Place", head: bytes, record: bytes, note: bytes) -> None:
+        """Make `record` durable, with the lock's own `note` (at most 255 bytes). The record was made for `place`, and
+        its payload has the hash `head`. Both are taken as they are, because the caller has just made the record.
+
+        After an error nothing was appended. Raises StorageError: `journal.chain` if `place` is not that of the next
         record; `journal.size` if the record is larger than a sector; `journal.full` if every sector has records that
         wait for a receipt; `journal.flash` if the flash fails. An error of the checkpoint is passed on.
         """
-        parsed = records.parse(record)
-        if parsed.counter != self.next_counter or parsed.previous != self.head:
+        if place != self.place():
             raise StorageError("journal.chain", "the record does not continue the chain")
-        self._program(parsed.counter, record, note)
-        self.head = parsed.payload_hash
-        self._note(parsed.counter, note)
+        self._program(place[0], record, note)
+        self.head = head
+        self._note(place[0], note)
 
     def _program(self, counter: int, record: bytes, note: bytes) -> None:
         head = struct.pack(">HBBI", len(record), len(note), _FRAME_MARK, counter)
@@ -244,7 +251,7 @@ class Journal:
         if through <= self.through:
             return
         for number, record, _ in self.entries_from(through):
-            if number == through and records.parse(record).payload_hash == head:
+            if number == through and records.head(record) == head:
                 break
             raise VerificationError("receipt.head", "the receipt is for another record with that counter")
         else:

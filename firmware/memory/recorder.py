@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
     from firmware.memory.clock import Clock
     from firmware.memory.identity import Identity
-    from firmware.memory.journal import Journal
+    from firmware.memory.journal import Journal, Place
     from firmware.memory.stays import Guest, Stay, Stays
     from firmware.memory.visits import Visits
     from protocol.crypto import Crypto
@@ -171,10 +171,10 @@ class Recorder:
             if untold:
                 body[record.MARK] = untold
         sealed = self._seal(body)
-        log("record.sealed", bytes=len(sealed), ms=ticks.since(ticks.now(), began))
+        log("record.sealed", bytes=len(sealed[2]), ms=ticks.since(ticks.now(), began))
         began = ticks.now()
         counter, note = journal.next_counter, journal_notes.opening(grant_id, guest.pack() if guest else None)
-        journal.append(sealed, note)
+        journal.append(*sealed, note)
         if kind == record.ENTRY:
             self._entries.recorded()
             self._entries.entered(who)
@@ -343,7 +343,7 @@ class Recorder:
         else:
             body[record.WHAT] = line.what
         counter, note = self._journal.next_counter, line.note()
-        self._journal.append(self._seal(body), note)
+        self._journal.append(*self._seal(body), note)
         log("event.durable", counter=counter, kind=line.kind, count=line.count)
 
     # --- making a record ---------------------------------------------------------------------------------------------
@@ -363,11 +363,12 @@ class Recorder:
             record.PROFILE_ID: placement.profile_id,
         }
 
-    def _seal(self, body: "dict[Any, Any]") -> bytes:
+    def _seal(self, body: "dict[Any, Any]") -> "tuple[Place, bytes, bytes]":
+        """Make the next record. Returns what `Journal.append` takes before the note."""
         key, made = self._placement().sealing_key, None
         if self._encapsulation is not None and self._encapsulation[0] == key:
             made = self._encapsulation[1]
         self._encapsulation = None  # an encapsulation may be used only once
-        lock_id, journal = self._identity.lock_id, self._journal
-        payload = record.seal(self._crypto, key, lock_id, journal.next_counter, journal.head, body, made)
-        return record.sign(self._crypto, self._identity.private, payload)
+        crypto, place = self._crypto, self._journal.place()
+        payload = record.seal(crypto, key, self._identity.lock_id, place[0], place[1], body, made)
+        return place, record.payload_hash(payload), record.sign(crypto, self._identity.private, payload)

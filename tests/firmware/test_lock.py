@@ -81,7 +81,8 @@ class Bench:
         fields.setdefault("ties", bytes(2 * len(fields["commitments"])))  # type: ignore[arg-type]  # a list
         return statement.sign(crypto, signer, "grant", Grant(**fields).body())  # type: ignore[arg-type]  # by keyword
 
-    def record(self) -> bytes:
+    def append(self, note: bytes) -> None:
+        """Append a record to the lock's journal."""
         lock = self.lock
         body = {
             record.KIND: record.ENTRY,
@@ -95,9 +96,10 @@ class Bench:
             record.COUNT: 1,
             record.OCCUPANCY: [2, 1, 1, NOW],
         }
-        counter, head = lock.journal.next_counter, lock.journal.head
-        payload = record.seal(crypto, SEALING[1], lock.identity.lock_id, counter, head, body)
-        return record.sign(crypto, lock.identity.private, payload)
+        place = lock.journal.place()
+        payload = record.seal(crypto, SEALING[1], lock.identity.lock_id, *place, body)
+        made = record.sign(crypto, lock.identity.private, payload)
+        lock.journal.append(place, record.payload_hash(payload), made, note)
 
 
 @pytest.fixture
@@ -233,7 +235,7 @@ def test_the_floor_rises_with_the_trust_list_and_with_receipts_and_no_older_one_
     assert bench.lock.deliver(trust_list(1, NOW)) == ("trust-list", None)
     assert bench.lock.clock.interval() == (NOW, None)
     assert bench.reboot().clock.interval() == (NOW, None)
-    bench.lock.journal.append(bench.record(), journal_notes.opening(b"G" * 16))
+    bench.append(journal_notes.opening(b"G" * 16))
     late = Receipt(bench.lock.identity.lock_id, 1, bench.lock.journal.head, NOW + 60)
     assert bench.lock.deliver(statement.sign(crypto, PROVINCE[0], "receipt", late.body())) == ("receipt", None)
     assert bench.lock.clock.interval()[0] == NOW + 60
@@ -265,7 +267,7 @@ def test_a_trust_list_by_anyone_else_raises_no_floor(bench: Bench) -> None:
 
 def test_only_a_receipt_by_the_province_for_this_lock_ends_custody(bench: Bench) -> None:
     lock = bench.lock
-    lock.journal.append(bench.record(), journal_notes.opening(b"G" * 16))
+    bench.append(journal_notes.opening(b"G" * 16))
     mine = Receipt(lock.identity.lock_id, 1, lock.journal.head, NOW)
     other = Receipt(bytes(16), 1, lock.journal.head, NOW)
     assert lock.deliver(statement.sign(crypto, PLATFORM[0], "receipt", mine.body()))[1] == "cose.signature"
@@ -278,7 +280,7 @@ def test_only_a_receipt_by_the_province_for_this_lock_ends_custody(bench: Bench)
 def test_a_check_in_whose_checkpoint_was_lost_to_a_power_cut_is_known_from_the_journal(bench: Bench) -> None:
     bench.lock.deliver(bench.placement())
     bench.lock.deliver(bench.grant())
-    bench.lock.journal.append(bench.record(), journal_notes.opening(b"G" * 16, BEN.pack()))
+    bench.append(journal_notes.opening(b"G" * 16, BEN.pack()))
     # The power fails before the checkpoint.
     assert [guest.commitment for guest in bench.reboot().stays.all()[0].guests] == [b"b" * 32]
 
@@ -286,7 +288,7 @@ def test_a_check_in_whose_checkpoint_was_lost_to_a_power_cut_is_known_from_the_j
 def test_a_changed_guest_list_keeps_who_is_in(bench: Bench) -> None:
     bench.lock.deliver(bench.placement())
     bench.lock.deliver(bench.grant())
-    bench.lock.journal.append(bench.record(), journal_notes.opening(b"G" * 16, BEN.pack()))
+    bench.append(journal_notes.opening(b"G" * 16, BEN.pack()))
     bench.lock.deliver(bench.grant(serial=2, commitments=[b"b" * 32, b"c" * 32]))
     assert bench.lock.stays.all()[0].present() == [1]
     bench.lock.deliver(bench.grant(serial=3, commitments=[b"a" * 32, b"c" * 32]))

@@ -96,7 +96,8 @@ def verify(story: Story, done: int, state: MemoryFlash, journal_flash: MemoryFla
             again = sum(line.count for line in Tally(journal_flash, journal.last_note).lines())
             must(again == waiting + 1, "the next entry is not counted")
             return
-        journal.append(next_record(story, journal), journal_notes.opening(STAY))
+        made = next_record(story, journal)
+        journal.append(journal.place(), record.parse(made).payload_hash, made, journal_notes.opening(STAY))
         next_boot = Journal(journal_flash)
         must(
             (next_boot.next_counter, next_boot.head) == (journal.next_counter, journal.head),

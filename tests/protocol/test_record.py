@@ -53,6 +53,7 @@ def test_each_record_names_the_payload_of_the_one_before() -> None:
     assert parsed[0].previous == record.GENESIS
     assert [item.counter for item in parsed] == [1, 2, 3]
     assert [item.previous for item in parsed[1:]] == [item.payload_hash for item in parsed[:-1]]
+    assert [record.head(data) for data in CHAIN.records] == [item.payload_hash for item in parsed]
 
 
 def test_only_the_first_record_follows_nothing() -> None:

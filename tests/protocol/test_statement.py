@@ -272,3 +272,25 @@ def test_a_forms_members_are_those_that_it_declares_and_no_tuple_that_an_interpr
     for values, named in surplus:
         with pytest.raises(TypeError):
             Two(*values, **named)
+
+
+def test_a_body_is_checked_without_building_its_form_again() -> None:
+    built: list[int] = []
+
+    class Small(statement.Form):
+        CODE = "small.form"
+        only: int = statement.field(2, statement.is_uint)
+
+        def __init__(self, only: int) -> None:
+            built.append(only)
+            super().__init__(only)
+
+        def check(self) -> None:
+            if self.only == 7:
+                raise FormatError(self.CODE, "seven")
+
+    assert Small(5).body() == {1: 1, 2: 5} and built == [5]
+    for bad in (7, -1):
+        with pytest.raises(FormatError, match=r"small\.form"):
+            Small(bad).body()
+    assert built == [5, 7, -1]

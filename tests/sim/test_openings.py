@@ -13,6 +13,7 @@ from firmware.memory.flash import TALLY_SECTORS
 from firmware.memory.journal import Journal
 from firmware.memory.tally import Line, Tally
 from protocol import crypto_cpython as crypto
+from protocol import record
 from protocol.record import DOOR, ENTRY
 from sim.board import flash
 from sim.board.bus import BoardBus, BoardEvent
@@ -57,7 +58,8 @@ class Board:
                 self.note(offset=offset + at, data=None if data is None else data[at : at + 128].hex())
 
     def record(self, note: bytes, body: "dict[object, object]") -> None:
-        self.journal.append(self.chain.append(body), note)
+        made = record.parse(self.chain.append(body))
+        self.journal.append(self.journal.place(), made.payload_hash, made.raw, note)
         self.flashed()
 
     def opening(self) -> None:

@@ -22,8 +22,8 @@ def make_record(counter: int, previous: bytes, size: int = 400) -> bytes:
 
 
 def append(journal: Journal, size: int = 400) -> bytes:
-    made = make_record(journal.next_counter, journal.head, size)
-    journal.append(made, NOTE)
+    made = make_record(*journal.place(), size)
+    journal.append(journal.place(), record.parse(made).payload_hash, made, NOTE)
     return made
 
 
@@ -44,9 +44,10 @@ def test_a_record_is_there_again_after_a_reboot() -> None:
 def test_a_record_that_does_not_continue_the_chain_is_refused() -> None:
     journal = Journal(MemoryFlash(8))
     append(journal)
-    for stray in (make_record(1, bytes(32)), make_record(2, b"\x01" * 32), make_record(3, journal.head)):
+    for place in ((1, bytes(32)), (2, b"\x01" * 32), (3, journal.head)):
+        stray = make_record(*place)
         with pytest.raises(StorageError, match=r"journal\.chain"):
-            journal.append(stray, NOTE)
+            journal.append(place, record.parse(stray).payload_hash, stray, NOTE)
     assert len(contents(journal)) == 1
 
 
