@@ -59,8 +59,8 @@ def parse_response(raw: bytes) -> Response:
 
 
 def expect_ok(raw: bytes) -> bytes:
-    """Return the data of a response. Raises FormatError for a malformed response, TransportError `apdu.status` for any
-    status but 9000."""
+    """Return the data of a response. Raises FormatError for a malformed response. Raises TransportError `apdu.status`
+    for any status but 9000."""
     response = parse_response(raw)
     if response.status != OK:
         raise refused(response.status)

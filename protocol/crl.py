@@ -21,8 +21,8 @@ class CRL:
     """A parsed list: `issuer` is a DER name, `this_update` and `next_update` are seconds since 1970."""
 
     def __init__(self, data: bytes) -> None:
-        """Parse DER. Raises FormatError `der.*`, `crl.*`, `x509.validity` for a malformed list, VerificationError
-        `crl.critical` for a critical extension."""
+        """Parse DER. Raises FormatError `der.*`, `crl.*`, `x509.validity` for a malformed list. Raises
+        VerificationError `crl.critical` for a critical extension."""
         outside = der.Reader(data)
         whole = outside.enter(der.SEQUENCE)
         outside.finish()

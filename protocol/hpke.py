@@ -82,8 +82,8 @@ def seal(
 def open(crypto: "Crypto", private: bytes, enc: bytes, info: bytes, aad: bytes, ciphertext: bytes) -> bytes:
     """OpenBase (section 6.1): the plaintext.
 
-    Raises FormatError `hpke.form` for a wrong length; VerificationError `crypto.key` if `enc` is not a point on the
-    curve, `crypto.tag` if the ciphertext is not authentic.
+    Raises FormatError `hpke.form` for a wrong length. Raises VerificationError `crypto.key` if `enc` is not a point on
+    the curve, `crypto.tag` if the ciphertext is not authentic.
     """
     if len(enc) != ENC_BYTES or len(ciphertext) < 16:
         raise FormatError("hpke.form", "encapsulated key or ciphertext of the wrong length")

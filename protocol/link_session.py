@@ -191,7 +191,7 @@ class Initiator:
         """Take the lock's ANSWER. Return the lock's identity key, a 65-byte point. The lock has proven that it holds
         this key.
 
-        Raises FormatError `cbor.*`, `link.form`, `link.too_long` for a malformed message; VerificationError
+        Raises FormatError `cbor.*`, `link.form`, `link.too_long` for a malformed message. Raises VerificationError
         `crypto.key` for a key that is not a point, `link.handshake` for a part that does not open, `link.proof` for a
         wrong proof.
         """
@@ -255,7 +255,7 @@ class Responder:
         """Take the edge's FINISH. Return (static key, pass, session). The edge has proven that it holds the static key.
         Its pass is not verified.
 
-        Raises FormatError `cbor.*`, `link.form`, `link.too_long` for a malformed message; VerificationError
+        Raises FormatError `cbor.*`, `link.form`, `link.too_long` for a malformed message. Raises VerificationError
         `crypto.key` for a key that is not a point, `link.handshake` for a part that does not open.
         """
         _, sealed_static, sealed_pass = _parse(message, FINISH, (POINT_BYTES + TAG_BYTES, None), "FINISH")

@@ -59,8 +59,8 @@ def read(crypto: "Crypto", text: str, public: bytes) -> ListingCode:
     """Return the listing code in the text of a QR code. The province with the key `public` must have signed it.
 
     The case of letters does not matter, because browsers change it. Raises as `statement.open`; also FormatError
-    `listing-code.text` for any other text, VerificationError `listing-code.link` if the link in the text is not the
-    signed link.
+    `listing-code.text` for any other text. Raises VerificationError `listing-code.link` if the link in the text is not
+    the signed link.
     """
     if len(text) > MAX_TEXT or not all(32 < ord(letter) < 127 for letter in text):
         raise FormatError("listing-code.text", "not the text of a listing code")

@@ -69,8 +69,8 @@ class Profile:
     def parse(body: "dict[Any, Any]") -> "Profile":
         """Return the profile in an opened statement's body.
 
-        Raises FormatError `profile.form` for a wrong form, VerificationError `profile.never` if the profile asks for an
-        element that the profile itself forbids.
+        Raises FormatError `profile.form` for a wrong form. Raises VerificationError `profile.never` if the profile asks
+        for an element that the profile itself forbids.
         """
         statement.check("profile.form", body, _RULES)
         for document in body["documents"].values():

@@ -221,8 +221,8 @@ def verify(crypto: "Crypto", record: Record, identity_public: bytes) -> Record:
 def open_body(crypto: "Crypto", record: Record, sealing_private: bytes) -> "dict[Any, Any]":
     """Return the body of `record` without its padding. The signature is not verified.
 
-    Raises FormatError `record.form` or `hpke.form` for a wrong form, VerificationError `crypto.tag` or `crypto.key` if
-    the body does not open.
+    Raises FormatError `record.form` or `hpke.form` for a wrong form. Raises VerificationError `crypto.tag` or
+    `crypto.key` if the body does not open.
     """
     sealed = cose.parse(cbor.decode_deterministic(record.sealed), 3)
     enc = sealed.unprotected.get(cose.EK)

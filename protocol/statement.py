@@ -52,8 +52,8 @@ class Statement:
         """Return the body without verifying it. Couriers use this method. It is also used for cheap checks before
         `verify`.
 
-        Raises VerificationError `statement.kind` for another kind, FormatError `statement.form` or `cbor.*` for a
-        malformed body.
+        Raises VerificationError `statement.kind` for another kind. Raises FormatError `statement.form` or `cbor.*` for
+        a malformed body.
         """
         if self.kind != kind:
             raise VerificationError("statement.kind", "a statement of another kind")
@@ -76,7 +76,7 @@ class Statement:
         only once, because it frees the signed bytes. A lock has little memory beside a long statement.
 
         Raises VerificationError `statement.kind` for another kind, `cose.signature` for another signer or altered
-        bytes, FormatError `statement.form` or `cbor.*` for a malformed body.
+        bytes. Raises FormatError `statement.form` or `cbor.*` for a malformed body.
         """
         if self.kind == kind:
             self.verify(crypto, public)

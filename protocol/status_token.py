@@ -43,7 +43,7 @@ class StatusToken:
     """
 
     def __init__(self, data: bytes) -> None:
-        """Raises FormatError `cbor.*`, `cose.form`, `status-list.form` for a malformed token, VerificationError
+        """Raises FormatError `cbor.*`, `cose.form`, `status-list.form` for a malformed token. Raises VerificationError
         `cose.crit` for a critical header."""
         message = cose.parse(cbor.decode(data))
         self._message: "cose.Message | None" = message

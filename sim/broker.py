@@ -79,8 +79,8 @@ class Broker:
     """A broker on a loopback port, which starts when the object is made. It is a context manager.
 
     If no port is given, a free one is used. To simulate an outage, call `stop` and then `start`. The port stays the
-    same. Raises ConfigError `broker.missing` if `kind` is not installed, TransportError `broker.start` if it does not
-    start.
+    same. Raises ConfigError `broker.missing` if `kind` is not installed. Raises TransportError `broker.start` if it
+    does not start.
     """
 
     host: Final = "127.0.0.1"

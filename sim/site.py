@@ -213,8 +213,8 @@ async def build(
 ) -> AsyncIterator[Site]:
     """Build and run a site in `folder`. Its locks are installed, booted and in contact with the province.
 
-    Raises ConfigError if the machine lacks something that the site needs or if the profile is unknown, TransportError
-    if the parts do not reach each other.
+    Raises ConfigError if the machine lacks something that the site needs or if the profile is unknown. Raises
+    TransportError if the parts do not reach each other.
     """
     say = on_step or (lambda text: None)
     plan = plan or Plan()

@@ -17,7 +17,8 @@ class Tap:
 
     `began` and `opened_at` are in seconds of this machine's `time.monotonic()`. `opened_at` is computed from the lock's
     ticks. `moved` is the report that the strike opened. `answer` is the light and the tone that the lock gives at the
-    end of a tap. It was read when the tone had just begun. `who` is who came, and `number` counts the taps at the door.
+    end of a tap. It was read when the tone had just begun. `who` is the visitor, and `number` counts the taps at the
+    door.
     """
 
     outcome: TapOutcome

@@ -43,8 +43,8 @@ _REMEDIES = {
 class Cable:
     """The console on `port`, open within a `with` block. The lock may be silent for `answer_seconds`.
 
-    Raises TransportError `port.missing`, `port.permission` or `port.busy` if the port cannot be opened, ConfigError
-    `program.missing` if pyserial is not installed.
+    Raises TransportError `port.missing`, `port.permission` or `port.busy` if the port cannot be opened. Raises
+    ConfigError `program.missing` if pyserial is not installed.
     """
 
     def __init__(self, port: str, answer_seconds: float = ANSWER_SECONDS) -> None:
@@ -118,8 +118,9 @@ class Cable:
         """Return the content of the lock's answer. With `repeat`, the request is sent again until the answer arrives.
         This is only for requests that do no harm if they arrive twice.
 
-        Raises RefusedError with the lock's code; TransportError `board.silent` without an answer, `port.lost` if the
-        port disappears; ConfigError `board.prompt` if a prompt answers; FormatError if the answer has no valid form.
+        Raises RefusedError with the lock's code. Raises TransportError `board.silent` without an answer, `port.lost` if
+        the port disappears. Raises ConfigError `board.prompt` if a prompt answers. Raises FormatError if the answer has
+        no valid form.
         """
         self._number += 1
         request = encode([self._number, command, argument])

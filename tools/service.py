@@ -49,7 +49,7 @@ def log(options: argparse.Namespace) -> dict[str, Any]:
 def export(options: argparse.Namespace) -> dict[str, Any]:
     """Copy the records that have no receipt yet into a new file, as a CBOR sequence (RFC 8742). They stay sealed.
 
-    Raises StorageError `file.exists` if the file exists already, VerificationError `record.lock` for a record of
+    Raises StorageError `file.exists` if the file exists already. Raises VerificationError `record.lock` for a record of
     another lock.
     """
     if options.file.exists():

@@ -24,7 +24,7 @@ async def send_message(message: bytes, mtu: int, write: "Callable[[bytes], None]
 
     An OSError raised by `write` means that the stack cannot send now, or is not connected. Any other exception raised
     by `write` ends the sending and is passed on. Raises TransportError `ble.lost` if the connection is lost, or
-    `ble.stuck` if the peer takes no data for STUCK_MS, and FormatError `parts.empty` if the message is empty.
+    `ble.stuck` if the peer takes no data for STUCK_MS. Raises FormatError `parts.empty` if the message is empty.
     """
     blocked = None
     for part in Parts(message, mtu):

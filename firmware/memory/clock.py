@@ -165,7 +165,7 @@ class Clock:
         """Take a verified signed time.
 
         Raises VerificationError: `time.nonce` if it does not answer this lock's nonce; `time.rollback` if it is before
-        the floor; `time.ahead` if it is later than the time can be.
+        the floor; `time.ahead` if it is later than the latest possible time.
 
         The answer was made after the lock drew the nonce. So the true time is at least the time in the answer, and at
         most the time in the answer plus the age of the nonce. Each nonce is used once, whether the answer is believed

@@ -78,8 +78,8 @@ def x5chain(header: object, roots: "list[TrustRoot]") -> Certificate:
     """Return the DS certificate in an x5chain header value (RFC 9360: one bstr or an array, DS certificate first).
 
     If the last certificate is byte for byte one of `roots`, it is ignored, because trust comes only from our own list.
-    Raises FormatError `mdoc.certificate` for a malformed certificate; VerificationError `mdoc.x5chain` for no or too
-    many certificates, `mdoc.self_issued` for a self-issued certificate that is not one of `roots`,
+    Raises FormatError `mdoc.certificate` for a malformed certificate. Raises VerificationError `mdoc.x5chain` for no or
+    too many certificates, `mdoc.self_issued` for a self-issued certificate that is not one of `roots`,
     `mdoc.chain_intermediate` for a CA between DS and IACA.
     """
     ders = [header] if isinstance(header, bytes) else header

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 def elements(document: "Document", mso: "MobileSecurityObject") -> "dict[str, dict[str, Any]]":
     """Return the elements that the device itself signed. The issuer must have authorized each element.
 
-    Raises FormatError for malformed name spaces, VerificationError `mdoc.key_authorization` for an element without
-    authorization.
+    Raises FormatError for malformed name spaces. Raises VerificationError `mdoc.key_authorization` for an element
+    without authorization.
     """
     name_spaces = document.device_name_spaces.decode()
     if not isinstance(name_spaces, dict):

@@ -24,7 +24,7 @@ class MobileSecurityObject:
     def __init__(self, payload: bytes) -> None:
         """Read the issuerAuth payload, `#6.24(bstr .cbor MobileSecurityObject)`.
 
-        Raises FormatError for a malformed payload; VerificationError `mdoc.mso_version` for an unknown version,
+        Raises FormatError for a malformed payload. Raises VerificationError `mdoc.mso_version` for an unknown version,
         `mdoc.digest_algorithm` for an unknown digest algorithm.
         """
         tagged = cbor.decode(payload)

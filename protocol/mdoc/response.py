@@ -107,7 +107,7 @@ def parse(data: bytes) -> DeviceResponse:
     some.
 
     Raises FormatError `cbor.*`, `cose.form`, `mdoc.form` for a malformed response, `mdoc.too_long` for more than
-    MAX_DEVICE_RESPONSE bytes; VerificationError `cose.crit` for a critical header, `mdoc.version` for an unknown
+    MAX_DEVICE_RESPONSE bytes. Raises VerificationError `cose.crit` for a critical header, `mdoc.version` for an unknown
     version, `mdoc.too_many` for too many documents or elements.
     """
     if len(data) > MAX_DEVICE_RESPONSE:

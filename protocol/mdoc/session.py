@@ -103,9 +103,9 @@ class ReaderSession:
     def open(self, message: bytes) -> "tuple[bytes | None, int | None]":
         """Return (decrypted data or None, status or None) of a SessionData from the mdoc.
 
-        Raises FormatError if the message is not SessionData, VerificationError `session.encryption` if the data is not
-        authentic or not the next message. The caller must then end the session, and send `close(error_status(error))`
-        to the mdoc.
+        Raises FormatError if the message is not SessionData. Raises VerificationError `session.encryption` if the data
+        is not authentic or not the next message. The caller must then end the session, and send
+        `close(error_status(error))` to the mdoc.
         """
         if self._sk_device is None:
             raise _closed()

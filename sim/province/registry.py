@@ -117,7 +117,7 @@ class Registry:
     def queue_grant(self, lock_id: bytes, data: bytes) -> None:
         """Take a grant for a lock from its platform.
 
-        Raises ConfigError `grant.lock` for a lock that is not registered, FormatError for a malformed grant, and
+        Raises ConfigError `grant.lock` for a lock that is not registered, and FormatError for a malformed grant. Raises
         VerificationError for a grant that was not signed by the platform in the lock's placement.
         """
         lock = self.store.lock(lock_id)

@@ -39,7 +39,7 @@ class Seen(Outputs):
         self._note("aside " + name)
 
     def place(self, what: str, after: int = 0) -> int | None:
-        """Return the index in `done` of the first `what` at index `after` or later.
+        """Return the index of the first `what` in `done`, searching from index `after` on.
 
         An index is more exact than a time, because several entries may have the same time.
         """

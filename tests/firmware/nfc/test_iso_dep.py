@@ -146,7 +146,7 @@ def test_a_chaining_card_is_asked_again_by_acknowledging_again() -> None:
     reader = IsoDep(64, LIMIT)
     reader.start(b"c")
     assert reader.push(b"\x12one") == b"\xa3"
-    assert reader.push(None) == b"\xa3"  # rule 5
+    assert reader.push(None) == b"\xa3"  # Rule 5.
     assert reader.push(b"\x12one") == b"\xa3"  # The block number shows that the block is a repetition.
     assert reader.push(b"\x03two") is None and reader.response == b"onetwo"
 

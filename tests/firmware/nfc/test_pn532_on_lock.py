@@ -122,7 +122,7 @@ def elements(said: list[str]) -> dict[str, dict[str, Any]]:
 
 
 def test_the_lock_reads_phone_after_phone_whatever_their_habits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The phones differ: signature or MAC, short APDUs, ignored Le, 9 KB of data, slower than a waiting time."""
+    """The phones differ in device authentication, length of APDUs, use of Le, amount of data (up to 9 KB) and speed."""
     large = {issuer.MDL: {"org.iso.18013.5.1": ["portrait"]}}
     short = Habits(max_read=15, max_command=255, max_response=256, chunk=100, ignore_le=True)
     phones = [
