@@ -22,7 +22,8 @@ from edge_agent.counted import counted
 from protocol.command_line_cpython import DONE, NO, Parser, error_line
 from protocol.errors import ConfigError, MooringError
 from sim.answer import failed
-from sim.arguments import add_runtime, make_folder, whole_number, writable
+from sim.arguments import add_language, add_runtime, make_folder, whole_number, writable
+from sim.words import phrase
 
 # Importing the parts of a site takes a second or two. So the command first prints that it is loading.
 if TYPE_CHECKING:
@@ -31,10 +32,10 @@ if TYPE_CHECKING:
 OK, BROKEN = DONE, NO
 
 _GREETING = """
-[bold]Mooring[/bold]  one door, from a guest's tap to the province's receipt
-[dim]Real: firmware and interpreter, edge agent, MQTT, SQLite, littlefs, credential.
-In software: the board's chips, the radio waves, the phone, the province.
-Every person here is invented.[/dim]
+[bold]Mooring[/bold]  {subject}
+[dim]{real}
+{simulated}
+{invented}[/dim]
 """
 _VERIFY = (
     """The firmware's verifier judges one DeviceResponse, by default on MicroPython.
@@ -85,6 +86,7 @@ def parser() -> Parser:
         "demo", help="show a first check-in as a timeline, two refusals, and an outage that ends"
     )
     show.add_argument("--svg", type=Path, metavar="FILE", help="draw the check-in into FILE as well")
+    add_language(show)
     add_runtime(show)
 
     profile = commands.add_parser("profile", help="check a jurisdiction profile")
@@ -156,12 +158,22 @@ def _demo(chosen: argparse.Namespace) -> int:
         writable(chosen.svg, "--svg")
     from sim.progress import Progress, console
 
-    with Progress(console()) as progress:
-        progress.print(_GREETING)
-        progress.waiting("loading the parts")
+    with Progress(console(), language=chosen.lang) as progress:
+        progress.print(_greeting(chosen.lang))
+        progress.waiting(phrase("loading the parts"))
         from sim import demo
 
         return demo.show(progress, chosen.runtime, chosen.svg)
+
+
+def _greeting(language: str) -> str:
+    """Return the lines with which the demo begins, as rich markup."""
+    return _GREETING.format(
+        subject=phrase("one door, from a guest's tap to the province's receipt").said(language),
+        real=phrase("Real: firmware and interpreter, edge agent, MQTT, SQLite, littlefs, credential.").said(language),
+        simulated=phrase("In software: the board's chips, the radio waves, the phone, the province.").said(language),
+        invented=phrase("Every person here is invented.").said(language),
+    )
 
 
 def _list(as_json: bool) -> int:
@@ -208,7 +220,7 @@ def _run(chosen: argparse.Namespace) -> int:
     # With --json, a program reads stdout. If stderr is a terminal, the progress is shown there.
     shown = console(stderr=True)
     with Progress(shown, shows=not chosen.json or shown.is_terminal) as progress:
-        progress.waiting("loading the parts")
+        progress.waiting(phrase("loading the parts"))
         from sim import profiles
         from sim.scenarios import perform, stories
 

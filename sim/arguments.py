@@ -2,11 +2,13 @@
 
 import argparse
 import errno
+import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from protocol.errors import ConfigError
+from sim.words import LANGUAGES, of_locale
 
 
 def add_runtime(parser: argparse.ArgumentParser) -> None:
@@ -16,6 +18,16 @@ def add_runtime(parser: argparse.ArgumentParser) -> None:
         choices=("micropython", "cpython"),
         default="micropython",
         help="what the firmware runs on (default: %(default)s, as on the lock)",
+    )
+
+
+def add_language(parser: argparse.ArgumentParser) -> None:
+    """Declare `--lang`, the language of texts for people. The default is the language of the locale."""
+    parser.add_argument(
+        "--lang",
+        choices=LANGUAGES,
+        default=of_locale(os.environ),
+        help="language of the output: English or Chinese (default: that of LC_ALL, LC_MESSAGES or LANG)",
     )
 
 

@@ -23,6 +23,7 @@ from sim.tap import ANSWERS, Tap
 from sim.true_time import TrueTime
 from sim.visitors import Visitor
 from sim.waiting import until
+from sim.words import Phrase, phrase
 
 _BETWEEN_CODES = 0.15
 """Seconds that a person needs before the first key of the next code. The simulator sends the other keys without pause,
@@ -61,7 +62,7 @@ class Door:
         fittings: Fittings,
         bookings: Bookings,
         clock: TrueTime,
-        say: Callable[[str], None],
+        say: Callable[[Phrase], None],
         bell: Bell,
     ) -> None:
         self.name = name
@@ -180,7 +181,7 @@ class Door:
         finally:
             self._visits.remove(visit)
             self._bell.ring()
-        self._say(f"{when}  {who}: {tap}")
+        self._say(phrase("{when}  {who}: {result}", when=when, who=who, result=tap.told()))
         return tap
 
     def _reported(self, visit: _Visit) -> Tap:

@@ -14,6 +14,10 @@ from rich.console import Console
 from rich.status import Status
 from rich.text import Text
 
+from sim import picture
+from sim.lines import Lines, broken
+from sim.words import Phrase, phrase
+
 WIDTH = 80
 """Number of columns of the output. Every terminal has at least this many."""
 
@@ -30,7 +34,10 @@ def console(stderr: bool = False) -> Console:
 class Progress(AbstractContextManager["Progress"]):
     """Shows progress from `__enter__` to `__exit__`. It uses its own thread, because work may block the event loop."""
 
-    def __init__(self, console: Console, every: float = QUIET_SECONDS, shows: bool = True) -> None:
+    def __init__(
+        self, console: Console, every: float = QUIET_SECONDS, shows: bool = True, language: str = "en"
+    ) -> None:
+        self.language = language
         self._console = console
         self._shows = shows
         self._copy = Console(
@@ -66,21 +73,29 @@ class Progress(AbstractContextManager["Progress"]):
         self._copy.print(*what)
         self._printed = time.monotonic()
 
+    def say(self, what: Phrase, indent: int = 2, style: str = "") -> None:
+        """Print a phrase in the reader's language, each line with `indent` spaces before it."""
+        self.print(Lines(what.said(self.language), style, indent))
+
     def drawn(self) -> str:
         """Return the output so far as an SVG that loads nothing from the network."""
-        # The address of the font is removed. A viewer without this font shows another font of fixed width.
-        return re.sub(r",\s*url\([^;]*", "", self._copy.export_svg(title="make demo", clear=False))
+        return picture.drawn(self._copy, title="make demo")
 
-    def step(self, text: str, style: str = "") -> None:
+    def step(self, what: Phrase | str, style: str = "") -> None:
         """Print a step that is done or that begins. A long line is wrapped, and its further lines are indented."""
-        lines = [line.plain.rstrip() for line in Text(text).wrap(self._console, self._console.width - 4)]
+        text = self._said(what)
+        lines = broken(text, self._console.width - 4)
         self.print(Text("  " + "\n    ".join(lines), style=style))
-        self.waiting(text.partition(":")[0].removeprefix("· ") if text[:1] not in "✓✗0123456789" else "it goes on")
+        begins = text[:1] not in "✓✗0123456789"
+        self.waiting(re.split("[:：]", text)[0].removeprefix("· ") if begins else phrase("it goes on"))
 
-    def waiting(self, text: str) -> None:
-        """Show from now on that the command waits for `text`. "" means that it waits for nothing."""
-        self._text, self._since = text, time.monotonic()
+    def waiting(self, what: Phrase | str) -> None:
+        """Show from now on that the command waits for `what`. "" means that it waits for nothing."""
+        self._text, self._since = self._said(what), time.monotonic()
         self._show()
+
+    def _said(self, what: Phrase | str) -> str:
+        return what.said(self.language) if isinstance(what, Phrase) else what
 
     def _count(self) -> None:
         while not self._over.wait(LOOK_SECONDS):
@@ -88,9 +103,9 @@ class Progress(AbstractContextManager["Progress"]):
 
     def _show(self) -> None:
         text, now = self._text, time.monotonic()
-        seconds = f"{now - self._since:.0f} s"
+        line = phrase("{text}, {seconds:.0f} s", text=text, seconds=now - self._since).said(self.language)
         if self._status is not None:
-            self._status.update(Text(f"{text}, {seconds}" if text else "", overflow="ellipsis", no_wrap=True))
+            self._status.update(Text(line if text else "", overflow="ellipsis", no_wrap=True))
         elif self._shows and text and now - max(self._printed, self._since) >= self._every:
-            self._console.print(Text(f"    … {text}, {seconds}", style="dim"))
+            self._console.print(Text(f"    … {line}", style="dim"))
             self._printed = now

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from firmware.boards import esp32_c6_devkitc_1 as pins
 from sim.board.bus import BoardEvent
+from sim.words import Phrase, phrase
 
 _LIGHTS = pins.LIGHTS
 _COLOURS = {
@@ -17,7 +18,18 @@ _COLOURS = {
     (1, 1, 0): "amber",
     (1, 1, 1): "white",
 }
-_TIMES = {1: "once", 2: "twice", 3: "three times"}
+LIGHTS = {
+    "no": phrase("no light"),
+    "blue": phrase("blue light"),
+    "green": phrase("green light"),
+    "cyan": phrase("cyan light"),
+    "red": phrase("red light"),
+    "magenta": phrase("magenta light"),
+    "amber": phrase("amber light"),
+    "white": phrase("white light"),
+}
+"""For each colour, the name of the light for people."""
+_TIMES = {1: phrase("once"), 2: phrase("twice"), 3: phrase("three times")}
 
 
 @dataclass(frozen=True)
@@ -28,8 +40,13 @@ class Signal:
     hertz: int
     times: int
 
+    def told(self) -> Phrase:
+        """Return the signal in words."""
+        times = _TIMES.get(self.times, phrase("{times} times", times=self.times))
+        return phrase("{light}, {hertz} Hz {times}", light=LIGHTS[self.colour], hertz=self.hertz, times=times)
+
     def __str__(self) -> str:
-        return f"{self.colour} light, {self.hertz} Hz {_TIMES.get(self.times, f'{self.times} times')}"
+        return str(self.told())
 
 
 def signals(history: Sequence[BoardEvent], since: int = 0) -> list[Signal]:

@@ -41,6 +41,7 @@ from sim.true_time import TrueTime
 from sim.visitors import Visitor
 from sim.waiting import until
 from sim.wiretap import Wiretap
+from sim.words import Phrase, phrase
 
 LISTING = "330106-7K2M9Q"
 ROOM = "West Lake Lane 12, room 302"
@@ -115,7 +116,7 @@ class Site:
     hci: str
     wiretap: Wiretap
     commits: list[tuple[float, dict[bytes, int]]]
-    on_step: Callable[[str], None]
+    on_step: Callable[[Phrase], None]
     doors: list[Door] = field(default_factory=list)
     edges: list[Edge] = field(default_factory=list)
     people: list[Person] = field(default_factory=list)
@@ -209,7 +210,7 @@ async def build(
     seed: int = 1,
     runtime: str = "micropython",
     plan: Plan | None = None,
-    on_step: Callable[[str], None] | None = None,
+    on_step: Callable[[Phrase], None] | None = None,
 ) -> AsyncIterator[Site]:
     """Build and run a site in `folder`. Its locks are installed, booted and in contact with the province.
 
@@ -222,7 +223,7 @@ async def build(
     true_time = TrueTime(plan.offset)
     bell = Bell()
     async with AsyncExitStack() as stack:
-        say("starting the broker and the province")
+        say(phrase("starting the broker and the province"))
         broker = stack.enter_context(Broker("iotcore"))
         iacas = {country: pki.authority(f"TEST IACA {country}", country) for country in ("CN", "SE")}
         commits: list[tuple[float, dict[bytes, int]]] = []
@@ -244,7 +245,7 @@ async def build(
         wiretap = Wiretap(broker.host, broker.port, bell)
         await asyncio.to_thread(wiretap.start)
         stack.callback(wiretap.stop)
-        say("putting the radio on the air")
+        say(phrase("putting the radio on the air"))
         air = Air()
         site = Site(
             folder=folder,
@@ -272,14 +273,14 @@ async def build(
             stack.push_async_callback(edge.stop)
             await edge.start()
             site.edges.append(edge)
-        say("installing the lock: it makes its keys, the province binds them to a listing")
+        say(phrase("installing the lock: it makes its keys, the province binds them to a listing"))
         numbers = range(1, plan.doors + 1)
         for code in dict.fromkeys(map(plan.listing, numbers)):
             province.declare_listing(code, doors=-(-plan.doors // plan.listings))
         for number in numbers:
             site.doors.append(await _install(stack, site, number))
         province.trust(site.issuers())
-        say("booting the lock: it fetches placement, profile, trust list and the signed time over BLE")
+        say(phrase("booting the lock: it fetches placement, profile, trust list and the signed time over BLE"))
         turns = asyncio.Semaphore(BOOT_AT_ONCE)
         await asyncio.gather(*(_boot(door, turns) for door in site.doors))
         yield site

@@ -144,7 +144,9 @@ async def _play_noise(batch: Batch, seeds: Sequence[int], folder: Path, runtime:
 def _one(name: str, seed: int, runtime: str) -> Batch:
     began = time.monotonic()
     result = asyncio.run(perform(stories[name], seed, runtime))
-    broken = [promise.claim for promise in result.promises if not promise.held] + [result.error or ""] * (not result.ok)
+    broken = [str(promise.claim) for promise in result.promises if not promise.held] + [result.error or ""] * (
+        not result.ok
+    )
     tally = noise.Tally()
     return Batch(name, 1, tally, [] if result.ok else [(seed, "; ".join(broken))], time.monotonic() - began)
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from sim.board.bus import BoardEvent
 from sim.lock_console import ConsoleLine
 from sim.phone.phone import TapOutcome
-from sim.shown import Signal
+from sim.shown import LIGHTS, Signal
+from sim.words import Phrase, phrase
 
 ANSWERS = ("tap.opened", "tap.refused", "tap.failed")
 """The console events that end a tap."""
@@ -46,11 +47,22 @@ class Tap:
         line = next((line for line in self.console if line.event in ("tap.refused", "tap.failed")), None)
         return None if line is None else line.facts.get("code", line.facts.get("error"))
 
-    def __str__(self) -> str:
-        light = "" if self.answer is None else f", {self.answer.colour} light"
+    def told(self) -> Phrase:
+        """Return the result of the tap in words: the time until the door opened or the refusal, and the light."""
         if self.opened:
-            return f"let in after {self.to_open * 1000:.0f} ms{light}"
-        return "not noticed" if self.refusal is None else f"not let in, {self.refusal}{light}"
+            result = phrase("let in after {ms:.0f} ms", ms=self.to_open * 1000)
+        elif self.refusal is not None:
+            result = phrase("not let in, {code}", code=self.refusal)
+        else:
+            return phrase("not noticed")
+        return (
+            result
+            if self.answer is None
+            else phrase("{result}, {light}", result=result, light=LIGHTS[self.answer.colour])
+        )
+
+    def __str__(self) -> str:
+        return str(self.told())
 
     def milliseconds(self, event: str) -> float | None:
         """Milliseconds that a phase took, as the lock's console reports them at `event`."""

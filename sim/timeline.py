@@ -11,18 +11,29 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
-from edge_agent.counted import counted
 from sim.board.openings import Durable, openings
 from sim.door import Door
+from sim.lines import Lines
 from sim.lock_console import ConsoleLine
 from sim.shown import signals
 from sim.site import Site
 from sim.tap import Tap
+from sim.words import Phrase, phrase
 
+WHO = {
+    "phone": phrase("phone"),
+    "lock": phrase("lock"),
+    "edge": phrase("edge"),
+    "MQTT": phrase("MQTT"),
+    "province": phrase("province"),
+}
+"""The parties, by the name that `Moment.who` has."""
 _COLOURS = {"phone": "yellow", "lock": "cyan", "edge": "blue", "MQTT": "magenta", "province": "green"}
+_STYLES = {"opened": "bold green", "committed": "bold", "journal.receipted 1": "bold"}
+"""The moments that stand out, by name."""
 
 
 @dataclass
@@ -36,7 +47,7 @@ class Moment:
     name: str
     at: float
     who: str
-    what: str
+    what: Phrase
     took: float | None = None
     after: list[str] = field(default_factory=list)
 
@@ -74,25 +85,34 @@ def _chained(said: list[Moment]) -> list[Moment]:
 # --- the phone -------------------------------------------------------------------------------------------------------
 
 
+_PORTRAIT = {True: phrase("with a portrait"), False: phrase("no portrait")}
+
+
 def _phone(tap: Tap) -> list[Moment]:
     said = []
     requests = answers = 0
     for event in tap.outcome.events:
         at = tap.began + event.seconds
         if event.name == "tap":
-            said.append(Moment("phone.tap", at, "phone", "held to the lock"))
+            said.append(Moment("phone.tap", at, "phone", phrase("held to the lock")))
         elif event.name == "asked":
             requests += 1
-            kinds = counted(len(tap.outcome.requests[requests - 1]), "kind")
-            what = f"verifies who asks: {escape(str(tap.outcome.reader))}, for {kinds} of document"
+            what = phrase(
+                "verifies who asks: {reader}, for {kinds:kind} of document",
+                reader=tap.outcome.reader,
+                kinds=len(tap.outcome.requests[requests - 1]),
+            )
             said.append(Moment(f"phone.asked {requests}", at, "phone", what, after=[f"mdoc.session {requests}"]))
         elif event.name in ("presented", "refused"):
             answers += 1
-            what = "answers that it has none of these"
+            what = phrase("answers that it has none of these")
             if event.name == "presented":
                 names = [name for spaces in tap.outcome.shared.values() for names in spaces.values() for name in names]
-                portrait = "with a portrait" if any("portrait" in name for name in names) else "no portrait"
-                what = f"agrees, and signs for this session alone: {counted(len(names), 'element')}, {portrait}"
+                what = phrase(
+                    "agrees, and signs for this session alone: {elements:element}, {portrait}",
+                    elements=len(names),
+                    portrait=_PORTRAIT[any("portrait" in name for name in names)],
+                )
             said.append(Moment(f"phone.answered {answers}", at, "phone", what))
     return _chained(said)
 
@@ -100,14 +120,16 @@ def _phone(tap: Tap) -> list[Moment]:
 # --- the lock --------------------------------------------------------------------------------------------------------
 
 _LOCK = {
-    "nfc.engaged": "NFC engagement: static handover read, {apdus} APDUs",
-    "mdoc.session 1": "keys agreed (ECDH, AES-256-GCM); request signed with the door's reader key, {bytes} bytes",
-    "mdoc.session": "the next request in this session, signed alike, {bytes} bytes",
-    "mdoc.response": "response received and decrypted, {bytes} bytes",
-    "mdoc.verified": "verified: issuer's chain, signature, digests, validity, device authentication",
-    "door.decided": "decided: a grant names this guest, the stay has begun",
-    "record.sealed": "record sealed to the province (HPKE), signed by the lock, {bytes} bytes",
-    "journal.receipted": "[bold]journal trimmed[/bold]: the province has it, by its signature",
+    "nfc.engaged": phrase("NFC engagement: static handover read, {apdus} APDUs"),
+    "mdoc.session 1": phrase(
+        "keys agreed (ECDH, AES-256-GCM); request signed with the door's reader key, {bytes} bytes"
+    ),
+    "mdoc.session": phrase("the next request in this session, signed alike, {bytes} bytes"),
+    "mdoc.response": phrase("response received and decrypted, {bytes} bytes"),
+    "mdoc.verified": phrase("verified: issuer's chain, signature, digests, validity, device authentication"),
+    "door.decided": phrase("decided: a grant names this guest, the stay has begun"),
+    "record.sealed": phrase("record sealed to the province (HPKE), signed by the lock, {bytes} bytes"),
+    "journal.receipted": phrase("journal trimmed: the province has it, by its signature"),
 }
 _AFTER = {"nfc.engaged": "phone.tap", "mdoc.response": "phone.answered {}", "journal.receipted": "edge.accepted"}
 
@@ -118,15 +140,18 @@ def _lock(door: Door, tap: Tap, durable: Durable | None) -> list[Moment]:
         took = float(line.facts["ms"]) if "ms" in line.facts else None
         cause = [_AFTER[line.event].format(turn)] if line.event in _AFTER else []
         name = f"{line.event} {turn}"
-        what = _LOCK.get(name, _LOCK[line.event]).format(**line.facts)
+        what = _LOCK.get(name, _LOCK[line.event]).of(**line.facts)
         found.append((line.ticks, 0, Moment(name, 0, "lock", what, took, cause)))
     if durable is not None:
-        what = "entry counted in flash" if durable.counter is None else f"record {durable.counter} durable in flash"
+        if durable.counter is None:
+            what = phrase("journal: entry counted in flash")
+        else:
+            what = phrase("journal: record {counter} durable in flash", counter=durable.counter)
         took = tap.milliseconds("journal.durable")
-        found.append((durable.event.ticks, 1, Moment("durable", 0, "lock", "journal: " + what, took)))
+        found.append((durable.event.ticks, 1, Moment("durable", 0, "lock", what, took)))
     if tap.moved is not None:
         heard = signals([e for e in door.bus.history if e.boot == tap.moved.boot and e.number > tap.moved.number])
-        what = f"[bold green]the strike opens[/bold green]: {heard[0] if heard else 'no tone'}"
+        what = phrase("the strike opens: {signal}", signal=heard[0].told() if heard else phrase("no tone"))
         # The board's numbers show that the strike opened after the record became durable. Without a record, place the
         # opening first within its tick.
         place = 2 if durable is not None else 0
@@ -164,18 +189,19 @@ def _beyond(site: Site, door: Door, durable: Durable | None) -> list[Moment]:
     counter, said = durable.counter, []
     for at, facts in _edges(site, "record.stored"):
         if facts["counter"] == counter and facts["lock"] == door.lock_id.hex():
-            what = f"over BLE: sealed record {counter} in the outbox, durable, unreadable here"
+            what = phrase("over BLE: sealed record {counter} in the outbox, durable, unreadable here", counter=counter)
             said.append(Moment("edge.stored", at, "edge", what, after=["durable"]))
             break
     made = site.province.store.record_bytes(door.lock_id, counter)
     for message in site.wiretap.heard:
         if made is not None and made in message.payload:
-            what = f"batch on its way: {message.topic}, {counted(len(message.payload), 'byte')}"
+            size = len(message.payload)
+            what = phrase("batch on its way: {topic}, {size:byte}", topic=message.topic, size=size)
             said.append(Moment("up", message.at, "MQTT", what, after=["edge.stored"]))
             break
     for at, through in site.commits:
         if through.get(door.lock_id, 0) >= counter:
-            what = "verified, opened, checked against the profile, [bold]committed[/bold]"
+            what = phrase("verified, opened, checked against the profile, committed")
             said.append(Moment("committed", at, "province", what, after=["up"]))
             break
     newest = site.province.store.receipt(door.lock_id)
@@ -183,12 +209,13 @@ def _beyond(site: Site, door: Door, durable: Durable | None) -> list[Moment]:
     receipts = [found[1] for through in throughs if (found := site.province.store.receipt(door.lock_id, through))]
     for message in site.wiretap.heard:
         if any(signed in message.payload for signed in receipts):
-            what = f"signed receipt on its way back: {message.topic}, {counted(len(message.payload), 'byte')}"
+            size = len(message.payload)
+            what = phrase("signed receipt on its way back: {topic}, {size:byte}", topic=message.topic, size=size)
             said.append(Moment("receipt", message.at, "MQTT", what, after=["committed"]))
             break
     for at, facts in _edges(site, "receipt.accepted"):
         if facts["lock"] == door.lock_id.hex() and int(facts["through"]) >= counter:
-            what = f"receipt verified: {counted(int(facts['forgotten']), 'record')} forgotten"
+            what = phrase("receipt verified: {records:record} forgotten", records=int(facts["forgotten"]))
             said.append(Moment("edge.accepted", at, "edge", what, after=["receipt"]))
             break
     return said
@@ -199,16 +226,18 @@ def _edges(site: Site, event: str) -> list[tuple[float, dict[str, Any]]]:
     return sorted((one for edge in site.edges for one in edge.events(event)), key=lambda one: one[0])
 
 
-def table(said: list[Moment]) -> Table:
-    """Return the moments as a table."""
+def table(said: list[Moment], language: str = "en") -> Table:
+    """Return the moments as a table, in `language`."""
     start = said[0].at
     result = Table(show_edge=False, header_style="dim", pad_edge=True)
-    result.add_column("ms", justify="right", no_wrap=True, min_width=5)
-    result.add_column("who", no_wrap=True)
-    result.add_column("what", ratio=1, overflow="fold")
-    result.add_column("took", justify="right", no_wrap=True, min_width=8)
+    result.add_column(phrase("ms").said(language), justify="right", no_wrap=True, min_width=5)
+    result.add_column(phrase("who").said(language), no_wrap=True)
+    result.add_column(phrase("what").said(language), ratio=1)
+    result.add_column(phrase("took").said(language), justify="right", no_wrap=True, min_width=8)
     for moment in said:
         colour = _COLOURS[moment.who]
-        took = "" if moment.took is None else f"{moment.took:.0f} ms"
-        result.add_row(f"{(moment.at - start) * 1000:.0f}", f"[{colour}]{moment.who}[/{colour}]", moment.what, took)
+        who = Text(WHO[moment.who].said(language), colour)
+        what = Lines(moment.what.said(language), _STYLES.get(moment.name, ""))
+        took = "" if moment.took is None else phrase("{ms:.0f} ms", ms=moment.took).said(language)
+        result.add_row(f"{(moment.at - start) * 1000:.0f}", who, what, took)
     return result

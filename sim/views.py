@@ -1,13 +1,15 @@
 """Tables for people. They show a check-in's record as each party has it, and which party could read which data."""
 
-from rich.markup import escape
+from rich.cells import cell_len
 from rich.table import Table
+from rich.text import Text
 
-from edge_agent.counted import counted
 from protocol import record
 from protocol.record import Record
 from sim.door import Door
+from sim.lines import Lines
 from sim.site import Site
+from sim.words import Phrase, phrase
 
 _HEX_COLUMNS = 48
 
@@ -18,55 +20,97 @@ def _record(site: Site, door: Door, counter: int) -> Record:
     return record.parse(raw)
 
 
-def views(site: Site, door: Door, counter: int) -> Table:
-    """Return a table of the record with this counter, as lock, edge agent and province see it."""
+def views(site: Site, door: Door, counter: int, language: str = "en") -> Table:
+    """Return a table of the record with this counter, as lock, edge agent and province see it, in `language`."""
     made = _record(site, door, counter)
     fields = next(item.fields for item in site.province.registrations() if item.counter == counter)
-    result = Table(title="the same record, three times", title_justify="left", title_style="bold", show_lines=True)
-    result.show_header = False
-    result.add_column("party", no_wrap=True)
-    result.add_column("record", ratio=1, overflow="fold")
+    result = _table(phrase("the same record, three times").said(language))
+    result.show_header, result.show_lines = False, True
+    result.add_column(no_wrap=True)
+    result.add_column(ratio=1)
     hexed = made.raw.hex()
     lines = [hexed[at : at + _HEX_COLUMNS] for at in range(0, 4 * _HEX_COLUMNS, _HEX_COLUMNS)]
-    lock = "\n".join(lines) + f"\n… {counted(len(made.raw), 'byte')}, hash-chained"
-    edge = (
-        f"lock id     {made.lock_id.hex()[:16]}…\ncounter     {made.counter}\nprevious    {made.previous.hex()[:16]}…\n"
-        f"sealed      {counted(len(made.sealed), 'byte')} that only the province can open"
+    end = phrase("… {size:byte}, hash-chained", size=len(made.raw))
+    header = (
+        (phrase("lock id"), phrase("{beginning}…", beginning=made.lock_id.hex()[:16])),
+        (phrase("counter"), phrase("{counter}", counter=made.counter)),
+        (phrase("previous"), phrase("{beginning}…", beginning=made.previous.hex()[:16])),
+        (phrase("sealed"), phrase("{size:byte} that only the province can open", size=len(made.sealed))),
     )
-    province = "\n".join(f"{name:<12}{escape(text)}" for name, text in sorted(fields.items()))
-    result.add_row("[cyan]at the lock[/cyan]\n(flash)", f"[cyan]{lock}[/cyan]")
-    result.add_row("[blue]at the edge[/blue]\n(outbox)", f"[blue]{edge}[/blue]")
-    result.add_row("[green]at the\nprovince[/green]", f"[green]{province}[/green]")
+    edge = "\n".join(_padded(name.said(language)) + value.said(language) for name, value in header)
+    province = "\n".join(_padded(name) + text for name, text in sorted(fields.items()))
+    for party, place, said, colour in (
+        (phrase("at the lock"), phrase("(flash)"), "\n".join([*lines, end.said(language)]), "cyan"),
+        (phrase("at the edge"), phrase("(outbox)"), edge, "blue"),
+        (phrase("at the\nprovince"), None, province, "green"),
+    ):
+        name = Text(party.said(language), colour)
+        if place is not None:
+            name = Text.assemble(name, "\n" + place.said(language))
+        result.add_row(name, Lines(said, colour))
     return result
 
 
-def knowledge() -> Table:
-    """Return a table of the data that each party could read by design. `searched` checks it."""
-    result = Table(title="who could read what", title_justify="left", title_style="bold", show_edge=False)
-    result.add_column("party", no_wrap=True)
-    result.add_column("could read", ratio=1, overflow="fold")
-    result.add_column("could not read", ratio=1, overflow="fold")
-    result.add_row("phone", "everything: it is the guest's", "")
-    result.add_row("lock, RAM", "the elements asked for, for the length of the tap", "the portrait: never asked for")
-    result.add_row(
-        "lock, flash", "counter, hashes, grants, guests as keyed hashes", "name, birth date, document number"
-    )
-    result.add_row("edge agent", "lock id, counter, sizes, times of day", "who, which document, check-in or entry")
-    result.add_row("broker", "the same as the edge agent", "the same as the edge agent")
-    result.add_row("platform", "its own booking", "that the guest arrived, and with which document")
-    result.add_row("province", "the registration, complete", "nothing more, and it cannot open the door")
+def _table(title: str) -> Table:
+    return Table(title=title, title_justify="left", title_style="bold")
+
+
+def _padded(name: str) -> str:
+    """Return the name of a field, with the spaces that lead to the column of the values."""
+    return name + " " * max(1, 12 - cell_len(name))
+
+
+_KNOWLEDGE = (
+    (phrase("phone"), phrase("everything: it is the guest's"), phrase("")),
+    (
+        phrase("lock, RAM"),
+        phrase("the elements asked for, for the length of the tap"),
+        phrase("the portrait: never asked for"),
+    ),
+    (
+        phrase("lock, flash"),
+        phrase("counter, hashes, grants, guests as keyed hashes"),
+        phrase("name, birth date, document number"),
+    ),
+    (
+        phrase("edge agent"),
+        phrase("lock id, counter, sizes, times of day"),
+        phrase("who, which document, check-in or entry"),
+    ),
+    (phrase("broker"), phrase("the same as the edge agent"), phrase("the same as the edge agent")),
+    (phrase("platform"), phrase("its own booking"), phrase("that the guest arrived, and with which document")),
+    (
+        phrase("province"),
+        phrase("the registration, complete"),
+        phrase("nothing more, and it cannot open the door"),
+    ),
+)
+"""For each party: what it could read, and what it could not."""
+
+
+def knowledge(language: str = "en") -> Table:
+    """Return a table of the data that each party could read by design, in `language`. `searched` checks it."""
+    result = _table(phrase("who could read what").said(language))
+    result.show_edge = False
+    result.add_column(phrase("party").said(language), no_wrap=True)
+    result.add_column(phrase("could read").said(language), ratio=1)
+    result.add_column(phrase("could not read").said(language), ratio=1)
+    for party, could, could_not in _KNOWLEDGE:
+        result.add_row(party.said(language), Lines(could.said(language)), Lines(could_not.said(language)))
     return result
 
 
-def searched(site: Site) -> str:
+def searched(site: Site) -> Phrase:
     """Search for guests' data now. Returns a sentence about the places searched and the hits."""
     exposed = site.exposed()
-    heard = sum(len(message.payload) for message in site.wiretap.heard)
-    at_rest = sum(path.stat().st_size for edge in site.edges for path in edge.state.rglob("*") if path.is_file())
-    flash = sum(door.image.stat().st_size for door in site.doors)
-    found = "found: " + escape(", ".join(exposed)) if exposed else "found none"
-    return (
-        f"Searched for {counted(site.search().size, 'form')} of guests' data:\n"
-        f"  {flash // 1024} KiB of the lock's flash, {at_rest // 1024} KiB at the edge agent, "
-        f"{counted(heard, 'byte')} over MQTT,\n  every log: [{'red' if exposed else 'green'}]{found}[/]."
+    return phrase(
+        "Searched for {forms:form} of guests' data:\n"
+        "{flash} KiB of the lock's flash, {at_rest} KiB at the edge agent, {heard:byte} over MQTT,\n"
+        "every log: {found}.",
+        forms=site.search().size,
+        flash=sum(door.image.stat().st_size for door in site.doors) // 1024,
+        at_rest=sum(path.stat().st_size for edge in site.edges for path in edge.state.rglob("*") if path.is_file())
+        // 1024,
+        heard=sum(len(message.payload) for message in site.wiretap.heard),
+        found=phrase("found: {places}", places=", ".join(exposed)) if exposed else phrase("found none"),
     )

@@ -28,7 +28,7 @@ async def _two_guests(script: Script) -> None:
     second = site.visitor(issuer.RESIDENT_ID, "mac")
     await door.bookings.book(first, second)
     for guest in (first, second):
-        script.let_in(await door.tap(guest), f"the door opened for the guest with {guest.doc_type}")
+        script.let_in(await door.tap(guest), "the door opened for the guest with {document}", document=guest.doc_type)
     await door.settle(2)
     registrations = site.province.registrations(CHECK_IN)
     numbers = {registration.fields["id_number"] for registration in registrations}

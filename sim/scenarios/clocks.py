@@ -6,6 +6,7 @@ from sim.bookings import DAY
 from sim.door import Door
 from sim.phone.stay_key import StayKeys
 from sim.scenarios.story import Script, story
+from sim.words import phrase
 
 
 async def _wake_alone(door: Door) -> None:
@@ -76,18 +77,18 @@ async def _clock_rollback(script: Script) -> None:
     site.secret_digits.append(pin)
     script.let_in(await door.tap(inside), "a guest checks in")
     await door.drain()
-    for claim, error, code in (
-        ("a time that lies a day back", -DAY, "time.rollback"),
-        ("a time ten years ahead", 3650 * DAY, "time.ahead"),
+    for wrong, error, code in (
+        (phrase("a time that lies a day back"), -DAY, "time.rollback"),
+        (phrase("a time ten years ahead"), 3650 * DAY, "time.ahead"),
     ):
         await door.lock.kill()
         site.air.set_in_range(door.address, False)
         site.time.province_error = error
         await _wake_alone(door)
         answer = await _back_in_reach(script)
-        script.promise(f"{claim} is not believed ({answer})", answer == code)
-        script.refused(await door.tap(expected), f"no new guest comes in with {claim}", "clock.unknown")
-        script.let_in(await door.enter(pin + "#"), f"a registered guest gets in, with {claim}")
+        script.promise("{time} is not believed ({code})", answer == code, time=wrong, code=answer)
+        script.refused(await door.tap(expected), "no new guest comes in with {time}", "clock.unknown", time=wrong)
+        script.let_in(await door.enter(pin + "#"), "a registered guest gets in, with {time}", time=wrong)
     await door.lock.kill()
     site.time.province_error = 0
     old = [message for message in site.wiretap.heard if message.topic.endswith("/cmd")]

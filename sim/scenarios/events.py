@@ -66,7 +66,9 @@ async def _tamper(script: Script) -> None:
     await move("tamper", 0, (TAMPER, "closed"))
     await door.drain()
     events = [(item.kind, item.what) for item in site.province.events() if item.kind in _ALARMS]
-    script.promise(f"the province knows all {len(expected)} events, in the order they happened", events == expected)
+    script.promise(
+        "the province knows all {events:event}, in the order they happened", events == expected, events=len(expected)
+    )
     boots = [item.what for item in site.province.events(BOOT)]
     script.promise("the province knows why the lock booted", boots == ["power-on", "watchdog"])
     script.promise("the guest is registered once", len(site.province.registrations(CHECK_IN)) == 1)

@@ -49,7 +49,7 @@ async def _journal_full(script: Script) -> None:
     late = site.visitor()
     await door.bookings.book(*guests, late)
     checked_in = [(await door.tap(guest)).opened for guest in guests]
-    script.promise(f"{len(guests)} guests check in", all(checked_in))
+    script.promise("{guests:guest} check in", all(checked_in), guests=len(guests))
     await door.drain()
     site.air.set_in_range(door.address, False)
     opened, counted, coming, last = len(guests), 0, [*guests, *guests], late
@@ -67,7 +67,10 @@ async def _journal_full(script: Script) -> None:
         opened += 1
         counted += any(line.event == "entry.counted" for line in tap.console)
     script.promise(
-        f"registered guests always get in: {opened} times, and {counted} of those were counted", counted == 3
+        "registered guests always get in: {opened:time}, and {counted} of those were counted",
+        counted == 3,
+        opened=opened,
+        counted=counted,
     )
     await door.lock.kill()  # the counted entries survive the power cut
     await door.lock.start()
@@ -104,7 +107,8 @@ async def _reader_fault(script: Script) -> None:
     before = len(door.lock.console)
     door.reader.go_wrong(Faults(deaf_after=1, deaf_wakes=5))
     trouble = await door.lock.wait_for("reader.trouble", since=before)
-    script.promise(f"the lock notices by itself ({trouble.facts['code']})", trouble.facts["code"].startswith("nfc."))
+    code = trouble.facts["code"]
+    script.promise("the lock notices by itself ({code})", code.startswith("nfc."), code=code)
     script.promise(
         "it keeps running, and the strike has not moved", not door.lock.ended and door.findings.openings() == 0
     )

@@ -93,7 +93,7 @@ async def _suspended_listing(script: Script) -> None:
     script.refused(await door.tap(expected), "while it is suspended, the other does not check in", "door.suspended")
     script.let_in(await door.tap(inside), "the running stay is honoured")
     code = await door.bookings.bring(active)
-    script.promise(f"a courier cannot bring the old placement back ({code})", code == "placement.serial")
+    script.promise("a courier cannot bring the old placement back ({code})", code == "placement.serial", code=code)
     script.refused(await door.tap(expected), "the old placement changes nothing", "door.suspended")
     after = await door.bookings.book(later)
     script.promise("grants are still taken", after.serial == 1)
@@ -103,7 +103,7 @@ async def _suspended_listing(script: Script) -> None:
     script.refused(await door.tap(later), "when it is revoked, nobody new checks in", "door.revoked")
     script.let_in(await door.tap(inside), "the running stay is honoured to its end")
     code = await door.bookings.bring(site.platform.grant(site.platform.change(booking, until=booking.until + 3600)))
-    script.promise(f"the stay cannot be made longer ({code})", code == "door.revoked")
+    script.promise("the stay cannot be made longer ({code})", code == "door.revoked", code=code)
     await door.lock.kill()
     await door.boot()
     script.let_in(await door.tap(expected), "a power cut changes nothing of that")
@@ -128,19 +128,24 @@ async def _cancelled_stay(script: Script) -> None:
     await door.bookings.send(site.platform.cancel(first))
     script.refused(await door.tap(guest), "the stay is cancelled, and its guest is refused", "grant.none")
     code = await door.bookings.bring(site.platform.grant(first))
-    script.promise(f"a courier brings the older grant ({code})", code == "grant.serial")
+    script.promise("a courier brings the older grant ({code})", code == "grant.serial", code=code)
     script.refused(await door.tap(guest), "the older grant changes nothing", "grant.none")
     shorter = site.platform.change(second, until=site.now() - 600)
     await door.bookings.send(shorter)
     script.refused(await door.tap(other), "the other stay is shortened, and so it is over", "grant.over")
     code = await door.bookings.bring(site.platform.grant(second))
-    script.promise(f"the longer grant does not come back ({code})", code == "grant.serial")
+    script.promise("the longer grant does not come back ({code})", code == "grant.serial", code=code)
     await door.lock.kill()
     await door.boot()
     for kept, who, why in ((first, guest, "grant.none"), (second, other, "grant.over")):
         code = await door.bookings.bring(site.platform.grant(kept))
-        script.promise(f"the grant of {who.name} does not come back after a power cut ({code})", code == "grant.serial")
-        script.refused(await door.tap(who), f"{who.name} stays outside", why)
+        script.promise(
+            "the grant of {guest} does not come back after a power cut ({code})",
+            code == "grant.serial",
+            guest=who.name,
+            code=code,
+        )
+        script.refused(await door.tap(who), "{guest} stays outside", why, guest=who.name)
     anew = await door.bookings.book(guest)
     script.promise("a new booking of the same guest is another stay", anew.grant_id != first.grant_id)
     script.let_in(await door.tap(guest), "the guest checks in again")

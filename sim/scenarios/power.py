@@ -2,7 +2,6 @@
 
 import asyncio
 
-from edge_agent.counted import counted
 from firmware.boards import esp32_c6_devkitc_1 as pins
 from protocol.errors import TransportError
 from protocol.fittings import Fittings
@@ -36,11 +35,16 @@ async def _power_cut(script: Script) -> None:
         await door.boot()
         await door.drain()
         script.promise(
-            f"cut {number + 1} ({mode}, flash operation {cut}): an opening has its record",
+            "cut {number} ({mode}, flash operation {operation}): an opening has its record",
             door.findings.recorded() >= door.findings.openings(),
+            number=number + 1,
+            mode=mode,
+            operation=cut,
         )
         if not opened:
-            script.let_in(await door.tap(guest), f"after cut {number + 1} the guest taps again and gets in")
+            script.let_in(
+                await door.tap(guest), "after cut {number} the guest taps again and gets in", number=number + 1
+            )
     await door.drain()
     check_ins = site.province.registrations(CHECK_IN)
     script.promise("each guest is registered exactly once", sorted(item.guest or 0 for item in check_ins) == [1, 2])
@@ -85,7 +89,7 @@ async def _power_cut_everywhere(script: Script) -> None:
         if door.findings.openings() > before:
             await door.lock.kill()  # if the power is still on, cut it while the door is open
             await door.bus.wait_for(pins.STRIKE, 0)
-    script.promise(f"the power was cut at each of {counted(cuts, 'operation')}, until none was left", cuts >= 5)
+    script.promise("the power was cut at each of {cuts:operation}, until none was left", cuts >= 5, cuts=cuts)
     await edge.stop()
     await edge.start()
     await door.boot()
@@ -135,8 +139,8 @@ async def _stuck_loop(script: Script) -> None:
         opened = door.findings.openings()
         await door.lock.start({**_BY_THE_WATCHDOG, "MOORING_FAULT": fault})
         await door.lock.wait_ended()
-        script.promise(f"a lock with a {fault} stops, shut", door.bus.values[pins.STRIKE] == 0)
-        script.promise(f"a lock with a {fault} opens to nobody", door.findings.openings() == opened)
+        script.promise("a lock with a {fault} stops, shut", door.bus.values[pins.STRIKE] == 0, fault=fault)
+        script.promise("a lock with a {fault} opens to nobody", door.findings.openings() == opened, fault=fault)
     await door.boot(_BY_THE_WATCHDOG)
     script.let_in(await door.tap(guest), "without the fault, it lets the guest in")
     await door.settle(2)
@@ -171,7 +175,9 @@ async def _brown_out(script: Script) -> None:
     await site.until("the door's opening at the province", lambda: bool(site.province.events(DOOR)))
     told = [(item.what, item.count) for item in site.province.events(BOOT)]
     script.promise(
-        f"one record tells of all {counted(boots + 1, 'boot')}", told == [("power-on", 1), ("reset", boots + 1)]
+        "one record tells of all {boots:boot}",
+        told == [("power-on", 1), ("reset", boots + 1)],
+        boots=boots + 1,
     )
     await door.drain()
     script.promise("no counter is missing or used twice", door.findings.unbroken())

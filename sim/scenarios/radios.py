@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 from typing import Literal
 
-from edge_agent.counted import counted
 from firmware.boards import esp32_c6_devkitc_1 as pins
 from protocol.errors import TransportError
 from sim.nfc.faults import Faults
@@ -20,9 +19,11 @@ from sim.scenarios import noise
 from sim.scenarios.story import Script, story
 from sim.tap import Tap
 from sim.visitors import Visitor
+from sim.words import Phrase, phrase
 
 _ROUNDS = 1
 _DECLINED = "session.declined"
+_WAYS = {"notification": phrase("notification"), "write": phrase("write")}
 
 
 async def _nfc(script: Script, negotiates: bool) -> None:
@@ -36,13 +37,16 @@ async def _nfc(script: Script, negotiates: bool) -> None:
         door.reader.traits = noise.traits(chance)
         tap = await door.tap(guest)
         script.promise(
-            f"the phone of {guest.name} is read over NFC and opens the door: {guest.phone.habits}", _carried(tap, "nfc")
+            "the phone of {guest} is read over NFC and opens the door: {habits}",
+            _carried(tap, "nfc"),
+            guest=guest.name,
+            habits=guest.phone.habits,
         )
     stranger = site.visitor()
     stranger.phone.negotiates = negotiates
-    await _refused(script, await door.tap(stranger), "a stranger read in the same way is refused", "grant.none")
+    await _refused(script, await door.tap(stranger), phrase("a stranger read in the same way is refused"), "grant.none")
     guests[0].phone.consent = lambda asked: False
-    await _refused(script, await door.tap(guests[0]), "a guest who declines on the phone is refused", _DECLINED)
+    await _refused(script, await door.tap(guests[0]), phrase("a guest who declines on the phone is refused"), _DECLINED)
     await door.settle(2)
     script.promise("the strike moved for the two guests, once each", door.findings.openings() == 2)
 
@@ -53,7 +57,7 @@ async def _nfc_static(script: Script) -> None:
     silent = script.site.visitor()
     silent.phone.nfc = False
     tap = await script.door.tap(silent)
-    await _refused(script, tap, "a phone that offers no retrieval is refused", "reader.no_carrier")
+    await _refused(script, tap, phrase("a phone that offers no retrieval is refused"), "reader.no_carrier")
 
 
 @story(
@@ -63,7 +67,9 @@ async def _nfc_negotiated(script: Script) -> None:
     await _nfc(script, negotiates=True)
     empty = script.site.visitor()
     empty.phone.negotiates, empty.phone.habits = True, Habits(empty_polls=1000)
-    await _refused(script, await script.door.tap(empty), "a phone whose file stays empty is refused", "nfc.empty")
+    await _refused(
+        script, await script.door.tap(empty), phrase("a phone whose file stays empty is refused"), "nfc.empty"
+    )
 
 
 async def _ble(script: Script, mode: Mode) -> None:
@@ -84,18 +90,21 @@ async def _ble(script: Script, mode: Mode) -> None:
         await door.bookings.book(site.visitor())
         script.promise("while the phone is being read the edge link carries a grant", not tapping.done())
         guest.phone.agrees.set()
-        script.promise(f"the phone, at MTU {mtu}, opens the door", _carried(await tapping, "ble"))
+        script.promise("the phone, at MTU {mtu}, opens the door", _carried(await tapping, "ble"), mtu=mtu)
         script.promise("the connection had that MTU", bluetooth.mtu == mtu)
-        await _refused(script, await door.tap(stranger), "a stranger read in the same way is refused", "grant.none")
+        await _refused(
+            script, await door.tap(stranger), phrase("a stranger read in the same way is refused"), "grant.none"
+        )
         way: Literal["notification", "write"] = chance.choice(("notification", "write"))
         part = chance.randint(1, 5)
         site.air.faults = [PartFault("cut", part, way, longer_than=4, between=bluetooth.address)]
         tap = await door.tap(guest)
-        await _refused(script, tap, f"a connection cut at {way} {part} ends the read", "ble.lost", "ble.no_phone")
+        cut = phrase("a connection cut at {way} {part} ends the read", way=_WAYS[way], part=part)
+        await _refused(script, tap, cut, "ble.lost", "ble.no_phone")
         site.air.faults = []
         script.let_in(await door.tap(guest), "the same phone is let in at the next tap")
         guest.phone.consent = lambda asked: False
-        await _refused(script, await door.tap(guest), "a guest who declines on the phone is refused", _DECLINED)
+        await _refused(script, await door.tap(guest), phrase("a guest who declines on the phone is refused"), _DECLINED)
     await door.settle(2)
     script.promise("the strike moved twice, for the guest", door.findings.openings() == 2)
 
@@ -129,13 +138,16 @@ async def _tear_off(script: Script) -> None:
         torn = await door.tap(guest)
         door.reader.go_wrong(Faults())
         opened += torn.opened
+        result = phrase("had presented") if torn.opened else torn.refusal or phrase("not noticed")
         script.promise(
-            f"taken away at block {block}: {torn.refusal or 'not noticed' if not torn.opened else 'had presented'}",
+            "taken away at block {block}: {result}",
             door.findings.openings() == opened and torn.refusal in (None, "nfc.gone", "nfc.timeout"),
+            block=block,
+            result=result,
         )
         again = await door.tap(guest)
         opened += again.opened
-        script.let_in(again, f"after block {block} the next tap is served")
+        script.let_in(again, "after block {block} the next tap is served", block=block)
     await door.settle(opened)
     script.promise(
         "each opening has its record, and no other", door.findings.recorded() == door.findings.openings() == opened
@@ -152,8 +164,11 @@ async def _noisy_air(script: Script) -> None:
         for _ in range(_ROUNDS):
             tally.add(await crew.round(site.random.randrange(1 << 30)))
     script.promise(
-        f"of {counted(tally.taps, 'tap')} {tally.at_once} opened at once and {tally.again} at the second try",
+        "of {taps:tap} {at_once} opened at once and {again} at the second try",
         tally.unfinished <= 1 and tally.taps == tally.at_once + tally.again + tally.unfinished,
+        taps=tally.taps,
+        at_once=tally.at_once,
+        again=tally.again,
     )
     script.promise("nobody came in without permission", tally.wrong == 0)
     script.promise("the door served a clean tap after each round", tally.wedged == 0)
@@ -179,7 +194,7 @@ async def _two_phones(script: Script) -> None:
         await door.lock.wait_for("mdoc.asked", since=before)
         other = asyncio.create_task(site.random.choice((second, stranger)).phone.tap(door.reader))
         await door.lock.wait_for("tap.busy", since=before)
-        await _lit(script, "the light is white", _WHITE)
+        await _lit(script, phrase("the light is white"), _WHITE)
         other.cancel()
         phone.agrees.set()
         tap = await tapping
@@ -187,7 +202,7 @@ async def _two_phones(script: Script) -> None:
         script.promise("the second phone is told that the door is busy, and is not read", begun == 1)
         script.promise("the guest being read over BLE does not notice", _carried(tap, "ble"))
     script.let_in(await door.tap(second), "then the other guest is let in")
-    await _refused(script, await door.tap(stranger), "a stranger is still not let in", "grant.none")
+    await _refused(script, await door.tap(stranger), phrase("a stranger is still not let in"), "grant.none")
     await door.settle(3)
     script.promise("the strike moved three times", door.findings.openings() == 3)
 
@@ -213,17 +228,18 @@ _LIGHTS = pins.LIGHTS
 _RED, _AMBER, _WHITE = (1, 0, 0), (1, 1, 0), (1, 1, 1)
 
 
-async def _refused(script: Script, tap: Tap, claim: str, *codes: str) -> None:
+async def _refused(script: Script, tap: Tap, claim: Phrase, *codes: str) -> None:
     """As `Script.refused`, and also promise the colour of the light. Amber means "try again"."""
     script.refused(tap, claim, *codes)
-    again = str(tap.refusal).startswith(("nfc.", "ble."))
-    name, colour = ("amber", _AMBER) if again else ("red", _RED)
-    await _lit(script, f"{claim}: the light is {name}", colour)
+    if str(tap.refusal).startswith(("nfc.", "ble.")):
+        await _lit(script, phrase("{claim}: the light is amber", claim=claim), _AMBER)
+    else:
+        await _lit(script, phrase("{claim}: the light is red", claim=claim), _RED)
 
 
-async def _lit(script: Script, claim: str, colour: tuple[int, ...]) -> None:
+async def _lit(script: Script, claim: Phrase, colour: tuple[int, ...]) -> None:
     """Wait for the board's reports of its lights, and promise that the light has the colour `colour`."""
     bus = script.door.bus
     with contextlib.suppress(TransportError):
-        await script.site.until(claim, lambda: tuple(bus.values.get(pin) for pin in _LIGHTS) == colour)
+        await script.site.until(str(claim), lambda: tuple(bus.values.get(pin) for pin in _LIGHTS) == colour)
     script.promise(claim, tuple(bus.values.get(pin) for pin in _LIGHTS) == colour)

@@ -48,7 +48,7 @@ async def _tampered(script: Script) -> None:
     await door.bookings.book(guest)
     for kind in get_args(Tamper):
         guest.phone.tamper = kind
-        script.refused(await door.tap(guest), f"a response with a tampered {kind} is refused", *_CODES[kind])
+        script.refused(await door.tap(guest), "a response with a tampered {kind} is refused", *_CODES[kind], kind=kind)
     script.promise("the strike never moved", door.findings.openings() == 0)
     guest.phone.tamper = None
     script.let_in(await door.tap(guest), "the same phone, honest again, opens the door")

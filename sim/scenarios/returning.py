@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-from edge_agent.counted import counted
 from firmware.door.pin_attempts import FREE
 from protocol.record import CHECK_IN, ENTRY
 from sim.exposure import Search
@@ -37,16 +36,18 @@ async def _pin_after_checkin(script: Script) -> None:
     script.refused(await door.enter(other + "#"), "the companion's PIN does not open yet", "pin.wrong")
     key = await door.tap(guest)
     script.promise(
-        f"the phone opens by its stay key, in {counted(key.outcome.apdus, 'command')} and without showing the ID",
+        "the phone opens by its stay key, in {commands:command} and without showing the ID",
         key.opened and key.outcome.result == "recognized" and key.outcome.apdus == 2,
+        commands=key.outcome.apdus,
     )
     door.pass_ticks(600_000)  # without this, the third entry within ten minutes would be counted and recorded later
     without = replace(guest, phone=replace(guest.phone, stay_keys=None))
     again = await door.tap(without)
     recalled = next((line.facts["recalled"] for line in again.console if line.event == "mdoc.verified"), "0")
     script.promise(
-        f"the same ID again opens by the short path: {counted(int(recalled), 'signature')} need not be verified",
+        "the same ID again opens by the short path: {signatures:signature} need not be verified",
         again.opened and int(recalled) == 2,
+        signatures=int(recalled),
     )
     await door.settle(4)
     methods = [(item.kind, item.method, item.guest) for item in site.province.registrations()]
@@ -72,17 +73,22 @@ async def _pin_guessing(script: Script) -> None:
     pin = _told(site, booking, guest)
     script.let_in(await door.tap(guest), "the guest checks in")
     for digits in ("1", "1234567", "123456789"):
-        script.refused(await door.enter(digits + "#"), f"{len(digits)} digits are no PIN", "pin.form")
+        script.refused(
+            await door.enter(digits + "#"),
+            "no PIN has {digits:digit}",
+            "pin.form",
+            digits=len(digits),
+        )
     for number in range(FREE):
         guess = f"{(int(pin) + 1 + number) % 10**8:08}"
-        script.refused(await door.enter(guess + "#"), f"guess {number + 1} is wrong", "pin.wrong")
+        script.refused(await door.enter(guess + "#"), "guess {number} is wrong", "pin.wrong", number=number + 1)
     script.refused(await door.enter("00000000#"), "then no PIN is checked for a while", "pin.wait")
     script.refused(await door.enter(pin + "#"), "even the right PIN does not open", "pin.wait")
     for number in range(2):
         await door.lock.kill()
         await door.boot()
         tap = await door.enter(pin + "#")
-        script.refused(tap, f"power cut {number + 1} does not end the wait", "pin.wait")
+        script.refused(tap, "power cut {number} does not end the wait", "pin.wait", number=number + 1)
     script.let_in(await door.tap(guest), "the guest's ID opens all the same")
     await door.settle(2)
     script.promise("the strike moved for the guest alone", door.findings.openings() == 2)

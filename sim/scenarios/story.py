@@ -14,13 +14,14 @@ from sim.door import Door
 from sim.edge import Edge
 from sim.site import Plan, Site, build
 from sim.tap import Tap
+from sim.words import Phrase, phrase
 
 
 @dataclass
 class Promise:
     """One claim of a scenario, and whether the claim held."""
 
-    claim: str
+    claim: Phrase
     held: bool
 
 
@@ -42,18 +43,22 @@ class Script:
         """The site's first edge agent."""
         return self.site.edges[0]
 
-    def promise(self, claim: str, held: bool) -> None:
-        """Record a claim, and whether the claim holds now."""
-        self.promises.append(Promise(claim, held))
-        self.site.on_step(("✓ " if held else "✗ ") + claim)
+    def promise(self, claim: str | Phrase, held: bool, **fields: Any) -> None:
+        """Record a claim, and whether the claim holds now. `claim` is a phrase, or the text of one with `fields`."""
+        said = claim if isinstance(claim, Phrase) else Phrase(claim, fields)
+        self.promises.append(Promise(said, held))
+        self.site.on_step(phrase("✓ {claim}" if held else "✗ {claim}", claim=said))
 
-    def let_in(self, tap: Tap, claim: str) -> None:
+    def let_in(self, tap: Tap, claim: str, **fields: Any) -> None:
         """Promise that `tap` opened the door."""
-        self.promise(claim if tap.opened else f"{claim} ({tap.refusal})", tap.opened)
+        said = Phrase(claim, fields)
+        self.promise(said if tap.opened else phrase("{claim} ({code})", claim=said, code=tap.refusal), tap.opened)
 
-    def refused(self, tap: Tap, claim: str, *codes: str) -> None:
+    def refused(self, tap: Tap, claim: str | Phrase, *codes: str, **fields: Any) -> None:
         """Promise that `tap` left the door shut, and that the refusal has one of `codes`."""
-        self.promise(f"{claim} ({tap.refusal})", not tap.opened and tap.refusal in codes)
+        said = claim if isinstance(claim, Phrase) else Phrase(claim, fields)
+        held = not tap.opened and tap.refusal in codes
+        self.promise(phrase("{claim} ({code})", claim=said, code=tap.refusal), held)
 
 
 @dataclass(frozen=True)
@@ -115,7 +120,7 @@ class Result:
             "phases_ms": self.phases_ms,
             "seed": self.seed,
             "seconds": round(self.seconds, 2),
-            "promises": [{"claim": promise.claim, "held": promise.held} for promise in self.promises],
+            "promises": [{"claim": str(promise.claim), "held": promise.held} for promise in self.promises],
             "error": self.error,
         }
 
@@ -125,7 +130,7 @@ async def perform(
     seed: int = 1,
     runtime: str = "micropython",
     folder: Path | None = None,
-    on_step: Callable[[str], None] | None = None,
+    on_step: Callable[[Phrase], None] | None = None,
     profile: str = "CN",
 ) -> Result:
     """Run a scenario at a new site. If `folder` is given, all files of the site are kept there.
@@ -216,9 +221,9 @@ def _general(script: Script) -> None:
     )
     exposed = site.exposed()
     script.promise(
-        "no guest's data is readable on the lock, at the edge or in a log"
-        + (": " + ", ".join(exposed) if exposed else ""),
+        "no guest's data is readable on the lock, at the edge or in a log{where}",
         not exposed,
+        where=phrase(": {places}", places=", ".join(exposed)) if exposed else "",
     )
 
 

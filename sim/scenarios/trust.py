@@ -44,10 +44,10 @@ async def _revoked_issuer(script: Script) -> None:
     )
     script.let_in(await door.tap(third), "a guest of another signer of the same issuer checks in")
     code = await door.bookings.bring(clean)
-    script.promise(f"the older CRL is refused when it comes again ({code})", code == "revocation-list.serial")
+    script.promise("the older CRL is refused when it comes again ({code})", code == "revocation-list.serial", code=code)
     forged = revocation.crl(pki.authority("TEST IACA SE", "SE"), [], site.now() - 5, site.now() + DAY)
     code = await door.bookings.bring(province.registry.publish_list(_CRL, forged))
-    script.promise(f"a CRL from another CA with the same name is refused ({code})", code == "crl.issuer")
+    script.promise("a CRL from another CA with the same name is refused ({code})", code == "crl.issuer", code=code)
     await door.lock.kill()
     await door.boot()
     script.refused(await door.tap(second), "the guest is still refused after a power cut", "mdoc.ds_revoked")
@@ -87,7 +87,9 @@ async def _revoked_document(script: Script) -> None:
     stranger = ec.generate_private_key(ec.SECP256R1())
     code = await door.bookings.bring(province.registry.publish_list(_STATUS, token({}, stranger)))
     script.promise(
-        f"a list signed by a key that is not in the trust list is refused ({code})", code == "status-list.signature"
+        "a list signed by a key that is not in the trust list is refused ({code})",
+        code == "status-list.signature",
+        code=code,
     )
     await door.bookings.publish(lambda: province.publish_list(_STATUS, token({7: 1})), "revocation-list")
     script.let_in(await door.tap(second), "when the document is no longer suspended, the second guest checks in")
@@ -111,7 +113,7 @@ async def _stale_trust(script: Script) -> None:
     script.let_in(await door.tap(resident), "a guest of an issuer without a CRL checks in")
     late = revocation.crl(site.iacas["SE"], [], site.now() - 2 * DAY, site.now() - DAY)
     code = await door.bookings.bring(province.registry.publish_list(_CRL, late))
-    script.promise(f"an expired CRL is refused ({code})", code == "revocation-list.expired")
+    script.promise("an expired CRL is refused ({code})", code == "revocation-list.expired", code=code)
     await door.bookings.publish(lambda: province.publish_list(_CRL, _crl(site)), "revocation-list")
     script.let_in(await door.tap(second), "with the new CRL the second guest checks in")
     await door.drain()

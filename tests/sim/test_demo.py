@@ -25,7 +25,7 @@ from sim.tap import Tap
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a folder with the output and the picture of one run of the demo, for all tests here."""
     folder = tmp_path_factory.mktemp("demo")
-    command = [sys.executable, "-m", "sim", "demo", "--svg", str(folder / "demo.svg")]
+    command = [sys.executable, "-m", "sim", "demo", "--lang", "en", "--svg", str(folder / "demo.svg")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
     assert done.stderr == ""
@@ -74,7 +74,7 @@ def test_each_refused_guest_is_told_what_the_board_showed_them(lines: list[str])
     rows = dict(re.findall(r"^\| `(refused_\w+)` \| (.+) \|$", page, re.MULTILINE))
     for signal, name in zip(TO_DO, ("refused_stay", "refused_document", "refused_phone"), strict=True):
         light, tone, _, to_do = rows[name].split(" | ")
-        assert (light, to_do) == (signal.colour, TO_DO[signal])
+        assert (light, to_do) == (signal.colour, str(TO_DO[signal]))
         assert f"({signal.hertz} Hz)" in tone and tone.endswith(str(signal).rpartition("Hz ")[2])
     shown = [line.split("it shows")[1].strip() for line in lines if "it shows" in line]
     assert shown == [str(Signal("red", 220, 1)), str(Signal("red", 220, 2))]

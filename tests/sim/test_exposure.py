@@ -119,5 +119,5 @@ def test_leaks_planted_in_every_place_break_the_promise_of_every_scenario(tmp_pa
     for where, names in found.items():
         place = where.split(" in ")[1].split(",")[0]
         assert len(names) == 1 and place in names[0], (where, names)
-    broken = [promise.claim for promise in result.promises if not promise.held]
+    broken = [str(promise.claim) for promise in result.promises if not promise.held]
     assert len(broken) == 1 and "MQTT mooring/1/edge-1/" in broken[0], "a topic can leak as well"

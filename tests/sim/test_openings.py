@@ -179,5 +179,5 @@ def test_firmware_that_opens_before_it_records_breaks_that_promise_and_no_other(
     story = replace(stories["first-checkin"], plan=Plan(board={"MOORING_FAULT": "opens-first"}))
     result = asyncio.run(perform(story, runtime=runtime))
     assert (result.opened, result.records, result.ok) == (1, 1, False)
-    broken = [promise.claim for promise in result.promises if not promise.held]
+    broken = [str(promise.claim) for promise in result.promises if not promise.held]
     assert broken == ["each opening was in flash before the strike moved"]

@@ -1,0 +1,39 @@
+"""Draws what a command has printed, as an SVG that loads nothing from the network."""
+
+import re
+from html import escape, unescape
+
+from rich.cells import cell_len
+from rich.console import Console
+
+CHINESE_FONTS = ("Noto Sans Mono CJK SC", "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei", "WenQuanYi Zen Hei")
+"""Fonts for what the font of fixed width lacks. One of them is on nearly every system."""
+_COLUMN = 12.2
+"""Width of a column in units of the picture: rich draws characters of height 20, and the width is 0.61 of that."""
+_TEXT = re.compile(r'<text class="([^"]+)" x="([0-9.]+)" y="([0-9.]+)" textLength="[0-9.]+" ([^>]+)>([^<]*)</text>')
+_RUN = re.compile(r"[⺀-￯]+|[^⺀-￯]+")
+
+
+def drawn(recorded: Console, title: str) -> str:
+    """Return what `recorded` has printed as an SVG with a `title`."""
+    svg = recorded.export_svg(title=title, clear=False)
+    # The address of the font is removed. A viewer without this font shows another font of fixed width.
+    svg = re.sub(r",\s*url\([^;]*", "", svg)
+    families = ", ".join(f"'{font}'" for font in CHINESE_FONTS)
+    svg = svg.replace("Fira Code, monospace", f"Fira Code, monospace, {families}")
+    return _TEXT.sub(lambda found: _placed(*found.groups()), svg)
+
+
+def _placed(style: str, x: str, y: str, rest: str, content: str) -> str:
+    """Return one text of the picture, with Chinese characters two columns wide.
+
+    rich gives each character one column. So Chinese is drawn as a text of its own, and what follows stays in place.
+    """
+    at, parts = float(x), []
+    for run in _RUN.findall(unescape(content)):
+        length = cell_len(run) * _COLUMN
+        if run.strip():
+            text = escape(run).replace("\xa0", "&#160;")
+            parts.append(f'<text class="{style}" x="{at:g}" y="{y}" textLength="{length:g}" {rest}>{text}</text>')
+        at += length
+    return "".join(parts)
