@@ -21,11 +21,11 @@ class FormatError(MooringError):
 
 
 class VerificationError(MooringError):
-    """Well-formed, but not authentic, not valid now, or not from a trusted party."""
+    """The data is well-formed, but not authentic, not valid now, or not from a trusted party."""
 
 
 class RefusedError(MooringError):
-    """Authentic, but the door's rules say no (no grant, outside the stay, clock not yet known)."""
+    """The data is authentic, but the door's rules say no (no grant, outside the stay, clock not yet known)."""
 
 
 class TransportError(MooringError):

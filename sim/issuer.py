@@ -7,8 +7,8 @@ The library's output is used unchanged. A caller has to know these quirks of pym
   `validFrom` and a `signed` after its `validUntil`. No issuer would sign such a credential, but verifiers must refuse
   it all the same.
 
-- Elements named birth_date, expiry_date, issue_date and issuance_date become full-dates (tag 1004), at the top and one
-  level down. The library writes the tags into the caller's nested values, so `issue` passes it a copy.
+- Elements named birth_date, expiry_date, issue_date and issuance_date become full-dates (tag 1004), both at the top
+  level and one level below. The library writes the tags into the caller's nested values, so `issue` passes it a copy.
 
 - The library fails on a list of text, except under the name `nationality`. A tuple works, and becomes the same CBOR
   array.

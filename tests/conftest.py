@@ -1,4 +1,5 @@
-"""Shared settings of all tests: the effort of property tests, and the programs that this run found to test with."""
+"""Shared settings of all tests: the effort of property tests, and the programs that this run has found and tests
+with."""
 
 import gc
 import os

@@ -328,7 +328,8 @@ def lean_sources(source: Mapping[str, bytes]) -> tuple[dict[str, bytes], dict[st
 
 
 def compile_all(source: Mapping[str, bytes], architecture: str) -> dict[str, bytes]:
-    """Every module of `source` as .mpy, by its path on the board. Each module is first made lean, then compiled."""
+    """Return every module of `source` as .mpy, by its path on the board. Each module is first made lean, then
+    compiled."""
     return compile_lean(lean_sources(source)[0], architecture)
 
 

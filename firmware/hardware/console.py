@@ -22,7 +22,8 @@ def log(event: str, **facts: object) -> None:
 
 
 def advise(message: str) -> None:
-    """Print `message`, a ConfigError's sentence on what an installer can correct. Print nothing if it is empty."""
+    """Print `message`, the sentence of a ConfigError, which says what an installer can correct. Print nothing if it is
+    empty."""
     if message:
         print(message)
         _keep(message.encode() + b"\n")

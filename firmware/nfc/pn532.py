@@ -100,7 +100,7 @@ class Pn532Card:
         """See `firmware.nfc.Card`."""
         if self._gone or self._released:
             raise TransportError("nfc.gone", "the card is gone")
-        self._gone = True  # gone until the answer is complete, because an interrupted exchange cannot be continued
+        self._gone = True  # True until the answer is complete, because an interrupted exchange cannot be continued
         response = await exchange(self._protocol, self._ats.fwt_ms, command, self._chip.thru, timeout_ms)
         self._gone = False
         return response

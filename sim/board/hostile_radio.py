@@ -45,8 +45,8 @@ class _Events:
     def moment(self) -> None:
         """Perhaps deliver the first waiting event. Never deliver an event while a handler is running.
 
-        At most one event is delivered at each moment. The few instructions between a check and a call are too short
-        for two events, such as the end of one connection and the beginning of another.
+        At most one event is delivered at each moment. Between a check and a call there are only a few instructions.
+        This is too short for two events, such as the end of one connection and the beginning of another.
         """
         if self._waiting and not self._delivering:
             self._state = (self._state * 1103515245 + 12345) & 0x3FFFFFFF

@@ -18,7 +18,7 @@ EXCEPTIONS = {
     "firmware.hardware.ticks.since": "wraps with the chip's counter",
     "firmware.crypto.generator.urandom": "the chip's generator: MicroPython lets nobody set it in its module `os`",
 }
-"""What a test may replace all the same, and why."""
+"""The exceptions: names that a test may replace, each with the reason."""
 
 FILES = {
     "tests/on_micropython/power_cut_board.py": "plants defects, to show that the test of power cuts finds them",

@@ -57,7 +57,7 @@ class Flood:
         os.close(self._line)
 
     def go_on(self, times: int) -> None:
-        """Wait until `data` has been typed as many more times as `times` says."""
+        """Wait until `data` has been typed `times` more times."""
         with self._turn:
             end = self._times + times
             assert self._turn.wait_for(lambda: self._times >= end, 15)

@@ -30,7 +30,7 @@ def levels(bus: BoardBus) -> list[int]:
 
 
 CLOCK = "from firmware.hardware import ticks\nclock = [0]\nticks.now = lambda: clock[0]\n"
-"""Code that replaces the ticks by ticks that the script moves."""
+"""Code that replaces the firmware's ticks by ticks that the script controls."""
 TO_ITS_END = """
 from machine import Pin
 door.open()
