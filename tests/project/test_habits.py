@@ -108,6 +108,26 @@ def test_the_workflow_runs_what_a_person_can_run_on_every_system_with_a_wheel_of
     assert systems == {names[platform] for platform in re.findall(r"sys_platform == '(\w+)'", needs[1])}
 
 
+def test_the_workflow_tests_each_python_that_is_supported_and_not_the_one_that_is_found_first() -> None:
+    workflow = (ROOT / ".github/workflows/checks.yml").read_text(encoding="utf-8")
+    versions = re.findall(r'system: ubuntu-latest\n +python: "3\.(\d+)"', workflow)
+    lowest = re.search(r'requires-python = ">=3\.(\d+)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert lowest is not None
+    assert [int(version) for version in versions] == list(range(int(lowest[1]), int(versions[-1]) + 1))
+    assert "python-version: ${{ matrix.python }}" in workflow and "id: python" in workflow
+    assert "PYTHON: ${{ steps.python.outputs.python-path }}" in workflow
+
+
+def test_the_scripts_of_continuous_integration_use_nothing_that_macos_does_not_have() -> None:
+    """It has the tools of BSD, and bash 3.2."""
+    gnu = re.compile(
+        r"\bsed -i|\bdate -d|\breadlink -f|\bgrep -P|\bflock\b|\\b|\bmapfile\b|\bdeclare -A|\bnproc\b|\bstat -c"
+    )
+    files = [file for file in (ROOT / ".ci").iterdir() if file.read_bytes().startswith(b"#!")]
+    assert {file.name for file in files} >= {"run", "environment", "commit-subject"}
+    assert [(file.name, found) for file in files for found in gnu.findall(file.read_text(encoding="utf-8"))] == []
+
+
 def test_every_decision_answers_the_same_five_questions_and_is_listed() -> None:
     folder = ROOT / "docs/decisions"
     pages = sorted(folder.glob("*.md"))
