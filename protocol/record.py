@@ -1,4 +1,4 @@
-"""The record: a lock seals it to the province, signs it, and chains it to the record before (record.cddl).
+"""The record: a lock seals it to the province, signs it, and chains it to the previous record (record.cddl).
 
 The header (lock id, counter, previous hash) is in clear, because couriers need it. The body is sealed with HPKE. The
 header is the additional data of the seal, so a body cannot be moved to another place in the chain. The chain covers

@@ -60,5 +60,5 @@ class StayKeys:
             self._save()
 
     def of(self, guests: "Sequence[Guest]") -> "list[tuple[Guest, bytes]]":
-        """Pairs (guest, key), one pair for each of `guests` who has a key."""
+        """Return a pair (guest, key) for each of `guests` who has a key."""
         return [entry for entry in self._keys if entry[0] in guests]

@@ -105,7 +105,7 @@ class Sensors:
             self._event(record.DOOR, self._opening() if active else "closed")
 
     def _opening(self) -> str:
-        """Return the WHAT of the event that the door has opened. If no switch on the inside handle is wired, the lock
+        """Return the field WHAT for the event of an opened door. If no switch on the inside handle is wired, the lock
         cannot tell an intruder from a guest who leaves, so it never reports "forced"."""
         if self._looks <= 2:
             return "found-open"

