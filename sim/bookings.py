@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from protocol import placement, statement
-from sim.lock_process import Lock
+from sim.lock import Lock
 from sim.people import Person
 from sim.platform import Booking, Guest, Platform
 from sim.province.province import Province

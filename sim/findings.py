@@ -6,7 +6,7 @@ from firmware.boards import esp32_c6_devkitc_1 as pins
 from protocol.record import OPENINGS
 from sim.board.bus import BoardBus
 from sim.board.openings import openings
-from sim.lock_process import Lock
+from sim.lock import Lock
 from sim.province.province import Province
 from sim.province.store import Registration
 

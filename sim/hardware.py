@@ -10,7 +10,7 @@ from sim.bell import Bell
 from sim.board import flash
 from sim.board.bus import BoardBus
 from sim.board.keypad import WiegandKeypad
-from sim.lock_process import Lock
+from sim.lock import Lock
 from sim.nfc.card import Traits
 from sim.nfc.virtual_pn532 import VirtualPn532
 from sim.radio.air import Air

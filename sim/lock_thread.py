@@ -9,40 +9,25 @@ import asyncio
 import os
 import threading
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from sim.bell import Bell
 from sim.board.lock_modules import LockModules
 from sim.hang import HANG_SECONDS
-from sim.lock_console import ConsoleLine, LockConsole
-from sim.lock_process import NEEDED_TO_ENROL, enrolment_request
+from sim.lock import NEEDED_TO_ENROL, Lock, enrolment_request
 
 THREAD_NAME = "lock"
 
 
-class LockThread:
-    """A `sim.lock_process.Lock` that is a thread. `environment` tells it where its board is.
-
-    Its console rings the `bell`.
-    """
+class LockThread(Lock):
+    """A `Lock` that is a thread."""
 
     def __init__(self, environment: Mapping[str, str], log: Path, bell: Bell | None = None) -> None:
-        self._environment = environment
-        self._console = LockConsole(log, bell)
+        super().__init__(environment, log, bell)
         self._modules: LockModules | None = None
         self._ending: asyncio.Future[int] | None = None
         self._reading: asyncio.Task[None] | None = None
-
-    @property
-    def console(self) -> list[ConsoleLine]:
-        """Every console line of this boot and of earlier boots, oldest first."""
-        return self._console.lines
-
-    @property
-    def ended(self) -> bool:
-        """Is the power off, and has the console been read to its end?"""
-        return self._console.ended
 
     async def enrol(self, province_public: bytes, fittings: bytes) -> bytes:
         """Have the lock make its keys. Returns its request to enrol. Raises ConfigError `lock.enrolment` on failure."""
@@ -95,21 +80,6 @@ class LockThread:
         thread = threading.Thread(target=run, name=THREAD_NAME, daemon=True)
         thread.start()
         return ending
-
-    async def wait_for(
-        self, event: str, *, since: int = 0, where: Callable[[ConsoleLine], bool] | None = None
-    ) -> ConsoleLine:
-        """Wait for a console line with `event`, at index `since` or later, for which `where` is true. Returns the line.
-
-        Raises TransportError `lock.silent` after HANG_SECONDS, `lock.ended` if the lock ends before such a line.
-        """
-        return await self._console.wait_for_any((event,), since=since, where=where)
-
-    async def wait_for_any(
-        self, events: Sequence[str], *, since: int = 0, where: Callable[[ConsoleLine], bool] | None = None
-    ) -> ConsoleLine:
-        """As `wait_for`, but for the first line with any of `events`."""
-        return await self._console.wait_for_any(events, since=since, where=where)
 
     async def wait_ended(self) -> int:
         """Wait until the lock has ended by itself, by a planned power cut, and return its exit code."""
