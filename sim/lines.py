@@ -1,4 +1,4 @@
-"""Breaks text into lines, English between words and Chinese between characters.
+"""Breaks text into lines: English text between words, and Chinese text between characters.
 
 rich breaks only at spaces. A Chinese sentence has none, so rich would break it anywhere, also before a comma.
 """
@@ -12,7 +12,7 @@ from rich.measure import Measurement
 from rich.text import Text
 
 _OPENING, _CLOSING, _WIDE = "（《「", "，。；：、！？）》」", "㐀-鿿"
-# What stays together: a Chinese character or a word in Latin letters, with the punctuation that belongs to it. A line
+# A piece that is never broken: a Chinese character or a word in Latin letters, together with its punctuation. A line
 # neither begins with closing punctuation nor ends with opening punctuation (GB/T 15834-2011, 5.1).
 _PIECE = re.compile(rf"\s+|[{_OPENING}]*(?:[{_WIDE}]|[^\s{_WIDE}{_OPENING}{_CLOSING}]+)?[{_CLOSING}]*")
 

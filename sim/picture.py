@@ -7,7 +7,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 CHINESE_FONTS = ("Noto Sans Mono CJK SC", "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei", "WenQuanYi Zen Hei")
-"""Fonts for what the font of fixed width lacks. One of them is on nearly every system."""
+"""Fonts for characters that the font of fixed width lacks. Nearly every system has one of them."""
 _COLUMN = 12.2
 """Width of a column in units of the picture: rich draws characters of height 20, and the width is 0.61 of that."""
 _TEXT = re.compile(r'<text class="([^"]+)" x="([0-9.]+)" y="([0-9.]+)" textLength="[0-9.]+" ([^>]+)>([^<]*)</text>')
@@ -27,7 +27,8 @@ def drawn(recorded: Console, title: str) -> str:
 def _placed(style: str, x: str, y: str, rest: str, content: str) -> str:
     """Return one text of the picture, with Chinese characters two columns wide.
 
-    rich gives each character one column. So Chinese is drawn as a text of its own, and what follows stays in place.
+    rich gives each character one column. So each Chinese text is drawn separately, and the text after it stays in
+    place.
     """
     at, parts = float(x), []
     for run in _RUN.findall(unescape(content)):

@@ -1,9 +1,9 @@
 """The texts that the simulator shows to people, in English and in Chinese.
 
 A `phrase` is written in English where it is used, with named fields: `phrase("opened after {ms:.0f} ms", ms=12.5)`. Its
-English text is also the key of its translation, in `sim/words/zh/`. A phrase is put into words as late as possible,
-when it is shown, because only then the language of the reader is known. Output for programs (JSON, error codes, events
-of the console) is in no language and needs no phrase.
+English text is also the key of its translation, in `sim/words/zh/`. A phrase becomes text only when it is shown,
+because the language of the reader is not known before. Output for programs (JSON, error codes, events of the console)
+is in no language and needs no phrase.
 
 A third language is one more folder of translations, and its code in `LANGUAGES` and `_TRANSLATIONS`.
 """
@@ -20,12 +20,13 @@ from sim.words.zh import ZH
 LANGUAGES = ("en", "zh")
 _TRANSLATIONS: dict[str, Mapping[str, str]] = {"en": {}, "zh": ZH}
 _LOCALES = ("LC_ALL", "LC_MESSAGES", "LANG")
-"""Variables that name the language of messages. The first that is set and not empty counts (POSIX.1-2017, 8.2)."""
+"""Variables that name the language of messages. The first variable that is set and not empty counts (POSIX.1-2017,
+8.2)."""
 
 
 @dataclass(frozen=True)
 class Phrase:
-    """A text for people, in no language yet. `str` gives it in English.
+    """A text for people, before its language is chosen. `str` gives it in English.
 
     A value in `fields` may be a phrase itself. A whole number may have a noun after the colon, and an irregular plural
     after a slash: `{kinds:kind}`, `{entries:entry/entries}`. Chinese has no plural. It writes the measure word itself.
@@ -35,7 +36,7 @@ class Phrase:
     fields: Mapping[str, Any] = field(default_factory=dict)
 
     def of(self, **fields: Any) -> "Phrase":
-        """Return the phrase with these fields as well."""
+        """Return the phrase with these fields added."""
         return Phrase(self.text, {**self.fields, **fields})
 
     def said(self, language: str) -> str:

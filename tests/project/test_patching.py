@@ -1,7 +1,7 @@
 """No test replaces a function of ours, so a test that passes has run the code that is shipped.
 
-A test hands in what shall be different: a parameter, an object, a file. Only a constant, whose name is in capitals, may
-be set, so that a limit is reached soon.
+If a part must be different in a test, the test passes it in: a parameter, an object, a file. Only a constant, whose
+name is in capitals, may be set, so that a limit is reached soon.
 """
 
 import ast
@@ -28,7 +28,7 @@ FILES = {
     "tests/sim/test_fittings.py": "composes a board of its own from the pins of another",
     "tests/project/test_patching.py": "shows what is found",
 }
-"""Programs that compute what they set, so that it cannot be read here, and why."""
+"""Programs that compute the names that they set, so this test cannot find these names. Each has a reason."""
 
 
 SETTERS = ("setattr", "object", "patch")
@@ -49,8 +49,8 @@ def imported(tree: ast.AST) -> dict[str, str]:
 
 
 def replaced(source: str) -> Iterator[str]:
-    """Yield the full name of everything of ours that `source` replaces, or that a program in one of its strings does.
-    A name that is computed is yielded as an expression."""
+    """Yield the full name of everything of ours that `source` replaces, or that a program in one of its strings
+    replaces. A name that is computed is yielded as an expression."""
     tree = ast.parse(source)
     names = imported(tree)
 

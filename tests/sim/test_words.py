@@ -1,4 +1,4 @@
-"""Each text that the simulator says to people is there in Chinese, with the same fields."""
+"""Each text that the simulator shows to people has a Chinese translation with the same fields."""
 
 import ast
 import re
@@ -71,7 +71,7 @@ def test_no_translation_is_given_twice() -> None:
 
 
 NAMES = {"Token Status List", "West Lake"}
-"""Names of more than one word that Chinese has as well."""
+"""Names of more than one word that stay the same in a Chinese text."""
 
 
 def faults(english: str, chinese: str) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Promises of the scenarios and of the demo."""
 
 PROMISES = {
-    # What every scenario promises, and the form of a promise.
+    # The promises of every scenario, and the form of a promise.
     "{claim} ({code})": "{claim}（{code}）",
     "no registration is held twice": "没有重复的登记",
     "each opening was in flash before the strike moved": "每次开门，都是记录先写进闪存，电锁扣才动作",
