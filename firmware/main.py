@@ -115,7 +115,7 @@ async def _run(board: "Board", store: Store, strike: Strike, signals: Signals) -
             partition = esp32.Partition.find(esp32.Partition.TYPE_DATA, label="journal")[0]
             lock = Lock(crypto, store, own, partition, news.set)
     except MooringError as error:
-        signals.halt()
+        signals.show("fault", 0, False)
         log("lock.halted", code=error.code)
         advise(error.message)
         await Maintenance(store, strike, signals, board, fitted, lock, code=error.code).run(watchdog)
@@ -152,7 +152,7 @@ async def _run(board: "Board", store: Store, strike: Strike, signals: Signals) -
         strike.look()
         if lock.tick():
             news.set()  # wake the link, which then asks the edge for the time
-        if not lock.visits.going_on:
+        if not (lock.visits.going_on or signals.answering):  # making keys would stretch the answer's beats
             lock.session_keys.prepare()
 
     await watch(watchdog, tasks, lock.visits.lasting_ms, tick)

@@ -28,7 +28,6 @@ from machine import Pin
 
 from firmware.hardware import console, ticks
 from firmware.hardware.console import log
-from firmware.hardware.signals import ASIDE_MS
 from firmware.hardware.strike import PULSE_MS
 from protocol import const
 from protocol.console import DOWN_LIMIT, Assembler, encode, request
@@ -269,10 +268,10 @@ class Maintenance:
             raise RefusedError("console.busy", "somebody is being served")
         for name in ("refused_stay", "allowed", "ask"):
             self._signals.aside(name)
-            for _ in range(ASIDE_MS // LOOK_MS):
+            while self._signals.answering:
                 await asyncio.sleep(LOOK_MS / 1000)
                 try:
                     self._check()
                 except RefusedError:
-                    self._signals.show("idle")
+                    self._signals.rest()
                     raise

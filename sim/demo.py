@@ -22,7 +22,7 @@ from sim.board.openings import openings
 from sim.lines import Lines
 from sim.progress import Progress
 from sim.scenarios.story import Promise, Script, in_flash_first, told
-from sim.shown import LIGHTS, Signal, dark, signals
+from sim.shown import LIGHTS, Signal, paused, signals
 from sim.site import LISTING, ROOM, Site, build
 from sim.tap import Tap
 from sim.visitors import Visitor
@@ -210,9 +210,9 @@ async def _turned_away(progress: Progress, script: Script, visitor: Visitor) -> 
 
     def over() -> bool:
         heard[:] = signals(door.bus.history[events:])
-        return bool(heard) and dark(door.bus.history)
+        return bool(heard) and paused(door.bus.history)
 
-    await site.until("a tone, and then the light goes out", over)
+    await site.until("a tone, and then the light stays out", over)
     return _Refusal(tap, heard[-1])
 
 
@@ -237,7 +237,7 @@ def _alike(one: Signal, other: Signal) -> Phrase:
         return phrase("Both were shown the same.")
     if one.colour == other.colour:
         light = LIGHTS[one.colour]
-        return phrase("Both saw the same {light}; the tone says what to do next, and not why.", light=light)
+        return phrase("Both saw the same {light}; its rhythm says what to do next, and not why.", light=light)
     return phrase("The door showed something different to each.")
 
 

@@ -34,7 +34,7 @@ _TIMES = {1: phrase("once"), 2: phrase("twice"), 3: phrase("three times")}
 
 @dataclass(frozen=True)
 class Signal:
-    """A tone of `hertz` that sounded `times` times, while the light had the colour `colour`."""
+    """A tone of `hertz` with `times` beats, while the light had the colour `colour`."""
 
     colour: str
     hertz: int
@@ -49,28 +49,58 @@ class Signal:
         return str(self.told())
 
 
+class _Light:
+    """The light, as the reports of its pins tell it. `paused` is True if it was dark, and was then switched off again.
+
+    The lock always writes all three pins, in their order. Between two beats of a signal it switches the light off once.
+    In a pause, and at rest, it switches the dark light off once more (`firmware.hardware.signals`).
+    """
+
+    def __init__(self) -> None:
+        self._levels = dict.fromkeys(_LIGHTS, 0)
+        self._was_dark = True
+        self.paused = False
+
+    def take(self, pin: int, value: int) -> None:
+        """Take one report."""
+        if pin == _LIGHTS[0]:
+            self._was_dark = not any(self._levels.values())
+        self._levels[pin] = value
+        if pin == _LIGHTS[-1]:
+            self.paused = self._was_dark and not any(self._levels.values())
+
+    @property
+    def colour(self) -> str:
+        return _COLOURS[self._levels[_LIGHTS[0]], self._levels[_LIGHTS[1]], self._levels[_LIGHTS[2]]]
+
+
 def signals(history: Sequence[BoardEvent], since: int = 0) -> list[Signal]:
-    """Return the signals since the lock's ticks `since`, in order. Equal tones in the same light are one signal."""
-    levels = dict.fromkeys(_LIGHTS, 0)
+    """Return the signals since the lock's ticks `since`, in order.
+
+    Tones of the same pitch and colour are the beats of one signal, unless there is a pause between them.
+    """
+    light = _Light()
     found: list[Signal] = []
     fresh = True
     for event in history:
         facts = event.facts
-        if facts.get("pin") in levels:
-            fresh = fresh or levels[facts["pin"]] != facts["value"]
-            levels[facts["pin"]] = facts["value"]
+        if facts.get("pin") in _LIGHTS:
+            light.take(facts["pin"], facts["value"])
+            fresh = fresh or light.paused
         elif facts.get("pwm") == pins.BUZZER and facts["duty"] and event.ticks >= since:
-            colour = _COLOURS[levels[_LIGHTS[0]], levels[_LIGHTS[1]], levels[_LIGHTS[2]]]
             last = None if fresh or not found else found[-1]
-            if last is not None and (last.colour, last.hertz) == (colour, facts["freq"]):
-                found[-1] = Signal(colour, last.hertz, last.times + 1)
+            if last is not None and (last.colour, last.hertz) == (light.colour, facts["freq"]):
+                found[-1] = Signal(light.colour, last.hertz, last.times + 1)
             else:
-                found.append(Signal(colour, facts["freq"], 1))
+                found.append(Signal(light.colour, facts["freq"], 1))
             fresh = False
     return found
 
 
-def dark(history: Sequence[BoardEvent]) -> bool:
-    """Is every light off after the last event of `history`?"""
-    levels = {event.facts["pin"]: event.facts["value"] for event in history if event.facts.get("pin") in _LIGHTS}
-    return not any(levels.values())
+def paused(history: Sequence[BoardEvent]) -> bool:
+    """Is the light dark after the last event of `history`, and not only between two beats of a signal?"""
+    light = _Light()
+    for event in history:
+        if event.facts.get("pin") in _LIGHTS:
+            light.take(event.facts["pin"], event.facts["value"])
+    return light.paused

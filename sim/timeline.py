@@ -18,7 +18,7 @@ from sim.board.openings import Durable, openings
 from sim.door import Door
 from sim.lines import Lines
 from sim.lock_console import ConsoleLine
-from sim.shown import signals
+from sim.shown import LIGHTS, signals
 from sim.site import Site
 from sim.tap import Tap
 from sim.words import Phrase, phrase
@@ -151,7 +151,7 @@ def _lock(door: Door, tap: Tap, durable: Durable | None) -> list[Moment]:
         found.append((durable.event.ticks, 1, Moment("durable", 0, "lock", what, took)))
     if tap.moved is not None:
         heard = signals([e for e in door.bus.history if e.boot == tap.moved.boot and e.number > tap.moved.number])
-        what = phrase("the strike opens: {signal}", signal=heard[0].told() if heard else phrase("no tone"))
+        what = phrase("the strike opens: {signal}", signal=LIGHTS[heard[0].colour] if heard else phrase("no tone"))
         # The board's numbers show that the strike opened after the record became durable. Without a record, place the
         # opening first within its tick.
         place = 2 if durable is not None else 0

@@ -95,7 +95,8 @@ class Door:
         elif event == "mdoc.asked":
             self._signals.show("ask", ASK_MS)
         elif event == "mdoc.response":
-            self._signals.show("reading")
+            # Silent, because the lock computes now, and a tone that has begun would not end before.
+            self._signals.show("reading", 0, False)
 
     # --- however they came -------------------------------------------------------------------------------------------
 

@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 from typing import Literal
 
-from firmware.boards import esp32_c6_devkitc_1 as pins
 from protocol.errors import TransportError
 from sim.nfc.faults import Faults
 from sim.phone.applet import Habits
@@ -17,6 +16,7 @@ from sim.phone.engagement import Mode
 from sim.radio.air import PartFault
 from sim.scenarios import noise
 from sim.scenarios.story import Script, story
+from sim.shown import signals
 from sim.tap import Tap
 from sim.visitors import Visitor
 from sim.words import Phrase, phrase
@@ -44,9 +44,9 @@ async def _nfc(script: Script, negotiates: bool) -> None:
         )
     stranger = site.visitor()
     stranger.phone.negotiates = negotiates
-    await _refused(script, await door.tap(stranger), phrase("a stranger read in the same way is refused"), "grant.none")
+    _refused(script, await door.tap(stranger), phrase("a stranger read in the same way is refused"), "grant.none")
     guests[0].phone.consent = lambda asked: False
-    await _refused(script, await door.tap(guests[0]), phrase("a guest who declines on the phone is refused"), _DECLINED)
+    _refused(script, await door.tap(guests[0]), phrase("a guest who declines on the phone is refused"), _DECLINED)
     await door.settle(2)
     script.promise("the strike moved for the two guests, once each", door.findings.openings() == 2)
 
@@ -57,7 +57,7 @@ async def _nfc_static(script: Script) -> None:
     silent = script.site.visitor()
     silent.phone.nfc = False
     tap = await script.door.tap(silent)
-    await _refused(script, tap, phrase("a phone that offers no retrieval is refused"), "reader.no_carrier")
+    _refused(script, tap, phrase("a phone that offers no retrieval is refused"), "reader.no_carrier")
 
 
 @story(
@@ -67,9 +67,7 @@ async def _nfc_negotiated(script: Script) -> None:
     await _nfc(script, negotiates=True)
     empty = script.site.visitor()
     empty.phone.negotiates, empty.phone.habits = True, Habits(empty_polls=1000)
-    await _refused(
-        script, await script.door.tap(empty), phrase("a phone whose file stays empty is refused"), "nfc.empty"
-    )
+    _refused(script, await script.door.tap(empty), phrase("a phone whose file stays empty is refused"), "nfc.empty")
 
 
 async def _ble(script: Script, mode: Mode) -> None:
@@ -92,19 +90,17 @@ async def _ble(script: Script, mode: Mode) -> None:
         guest.phone.agrees.set()
         script.promise("the phone, at MTU {mtu}, opens the door", _carried(await tapping, "ble"), mtu=mtu)
         script.promise("the connection had that MTU", bluetooth.mtu == mtu)
-        await _refused(
-            script, await door.tap(stranger), phrase("a stranger read in the same way is refused"), "grant.none"
-        )
+        _refused(script, await door.tap(stranger), phrase("a stranger read in the same way is refused"), "grant.none")
         way: Literal["notification", "write"] = chance.choice(("notification", "write"))
         part = chance.randint(1, 5)
         site.air.faults = [PartFault("cut", part, way, longer_than=4, between=bluetooth.address)]
         tap = await door.tap(guest)
         cut = phrase("a connection cut at {way} {part} ends the read", way=_WAYS[way], part=part)
-        await _refused(script, tap, cut, "ble.lost", "ble.no_phone")
+        _refused(script, tap, cut, "ble.lost", "ble.no_phone")
         site.air.faults = []
         script.let_in(await door.tap(guest), "the same phone is let in at the next tap")
         guest.phone.consent = lambda asked: False
-        await _refused(script, await door.tap(guest), phrase("a guest who declines on the phone is refused"), _DECLINED)
+        _refused(script, await door.tap(guest), phrase("a guest who declines on the phone is refused"), _DECLINED)
     await door.settle(2)
     script.promise("the strike moved twice, for the guest", door.findings.openings() == 2)
 
@@ -189,12 +185,15 @@ async def _two_phones(script: Script) -> None:
             bluetooth,
         )
         phone.agrees = asyncio.Event()
-        before = len(door.lock.console)
+        before, shown = len(door.lock.console), len(door.bus.history)
         tapping = asyncio.create_task(door.tap(first))
         await door.lock.wait_for("mdoc.asked", since=before)
         other = asyncio.create_task(site.random.choice((second, stranger)).phone.tap(door.reader))
         await door.lock.wait_for("tap.busy", since=before)
-        await _lit(script, phrase("the light is white"), _WHITE)
+        white = phrase("the light is white")
+        with contextlib.suppress(TransportError):
+            await site.until(str(white), lambda: _shown(script, shown, "white"))
+        script.promise(white, _shown(script, shown, "white"))
         other.cancel()
         phone.agrees.set()
         tap = await tapping
@@ -202,7 +201,7 @@ async def _two_phones(script: Script) -> None:
         script.promise("the second phone is told that the door is busy, and is not read", begun == 1)
         script.promise("the guest being read over BLE does not notice", _carried(tap, "ble"))
     script.let_in(await door.tap(second), "then the other guest is let in")
-    await _refused(script, await door.tap(stranger), phrase("a stranger is still not let in"), "grant.none")
+    _refused(script, await door.tap(stranger), phrase("a stranger is still not let in"), "grant.none")
     await door.settle(3)
     script.promise("the strike moved three times", door.findings.openings() == 3)
 
@@ -224,22 +223,16 @@ def _carried(tap: Tap, carrier: str) -> bool:
     return tap.opened and tap.outcome.carrier == carrier
 
 
-_LIGHTS = pins.LIGHTS
-_RED, _AMBER, _WHITE = (1, 0, 0), (1, 1, 0), (1, 1, 1)
-
-
-async def _refused(script: Script, tap: Tap, claim: Phrase, *codes: str) -> None:
+def _refused(script: Script, tap: Tap, claim: Phrase, *codes: str) -> None:
     """As `Script.refused`, and also promise the colour of the light. Amber means "try again"."""
     script.refused(tap, claim, *codes)
+    shown = None if tap.answer is None else tap.answer.colour
     if str(tap.refusal).startswith(("nfc.", "ble.")):
-        await _lit(script, phrase("{claim}: the light is amber", claim=claim), _AMBER)
+        script.promise(phrase("{claim}: the light is amber", claim=claim), shown == "amber")
     else:
-        await _lit(script, phrase("{claim}: the light is red", claim=claim), _RED)
+        script.promise(phrase("{claim}: the light is red", claim=claim), shown == "red")
 
 
-async def _lit(script: Script, claim: Phrase, colour: tuple[int, ...]) -> None:
-    """Wait for the board's reports of its lights, and promise that the light has the colour `colour`."""
-    bus = script.door.bus
-    with contextlib.suppress(TransportError):
-        await script.site.until(str(claim), lambda: tuple(bus.values.get(pin) for pin in _LIGHTS) == colour)
-    script.promise(claim, tuple(bus.values.get(pin) for pin in _LIGHTS) == colour)
+def _shown(script: Script, since: int, colour: str) -> bool:
+    """Has the door shown a signal of this colour since `history[since]`?"""
+    return any(signal.colour == colour for signal in signals(script.door.bus.history[since:]))

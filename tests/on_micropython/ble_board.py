@@ -130,7 +130,7 @@ async def limit() -> None:
 class Lights:
     """Prints the signals that a guest would see."""
 
-    def show(self, name: str, after_ms: int = 0) -> None:
+    def show(self, name: str, after_ms: int = 0, sound: bool = True) -> None:
         say(shows=name)
 
     def aside(self, name: str) -> None:

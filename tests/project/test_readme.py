@@ -1,6 +1,5 @@
 """The documents are true: both READMEs say the same, and every file, test and command that a document names exists."""
 
-import ast
 import re
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import pytest
 from protocol import statement, uplink
 from sim.board.interpreter import ROOT
 from sim.scenarios import stories
+from sim.signs import in_words, signs
 
 ENGLISH, CHINESE = ROOT / "README.md", ROOT / "README.zh-CN.md"
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -126,21 +126,16 @@ def test_every_make_target_that_is_named_exists() -> None:
 
 
 def test_the_table_of_signals_is_that_of_the_firmware() -> None:
-    tree = ast.parse(text(ROOT / "firmware/hardware/signals.py"))
-    signals = next(
-        ast.literal_eval(node.value)
-        for node in tree.body
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == "_SIGNALS"
-    )
     page = text(ROOT / "docs/door-signals.md")
     rows = dict(re.findall(r"^\| `(\w+)` \| (.+)$", page.split("## ")[0], re.MULTILINE))
-    assert rows.keys() == signals.keys()
-    often = ["", "once", "twice", "three times"]
-    for name, (*lights, tone, length, times) in signals.items():
-        light, sound = rows[name].split(" | ")[:2]
-        shown = [word in light or "all three" in light for word in ("red", "green", "blue")]
-        assert shown == [bool(level) for level in lights], name
-        assert sound.endswith(f"({tone} Hz), {length} ms, {often[times]}") if tone else (sound == "none"), name
+    assert list(rows) == [sign.name for sign in signs()]
+    for sign in signs():
+        light, rhythm, sound = rows[sign.name].split(" | ")[:3]
+        shown = "".join(str(int(word in light or "all three" in light)) for word in ("red", "green", "blue"))
+        assert (shown, rhythm) == (sign.colour, in_words(sign.light)), sign.name
+        assert sound.endswith(f"({sign.hertz} Hz), {in_words(sign.tone)}") if sign.hertz else (sound == "none"), (
+            sign.name
+        )
 
 
 def test_every_family_of_error_codes_is_in_the_table() -> None:

@@ -73,9 +73,10 @@ def test_each_refused_guest_is_told_what_the_board_showed_them(lines: list[str])
     page = (ROOT / "docs/door-signals.md").read_text()
     rows = dict(re.findall(r"^\| `(refused_\w+)` \| (.+) \|$", page, re.MULTILINE))
     for signal, name in zip(TO_DO, ("refused_stay", "refused_document", "refused_phone"), strict=True):
-        light, tone, _, to_do = rows[name].split(" | ")
+        light, rhythm, tone, _, to_do = rows[name].split(" | ")
         assert (light, to_do) == (signal.colour, str(TO_DO[signal]))
-        assert f"({signal.hertz} Hz)" in tone and tone.endswith(str(signal).rpartition("Hz ")[2])
+        number = {1: "one", 2: "two", 3: "three"}[signal.times]
+        assert rhythm == f"{number} long" and tone.endswith(f"({signal.hertz} Hz), {rhythm}")
     shown = [line.split("it shows")[1].strip() for line in lines if "it shows" in line]
     assert shown == [str(Signal("red", 220, 1)), str(Signal("red", 220, 2))]
 

@@ -16,7 +16,7 @@ from sim.board.bus import BoardEvent
 from sim.progress import WIDTH, Progress
 from sim.scenarios import perform
 from sim.scenarios.story import Script, Story
-from sim.shown import Signal, dark, signals
+from sim.shown import Signal, paused, signals
 from sim.timeline import Moment, in_order, table
 from sim.words import phrase
 
@@ -51,28 +51,32 @@ def event(ticks: int, **facts: object) -> BoardEvent:
     return BoardEvent(0, ticks, facts)
 
 
-RED_TWICE = [
-    event(1, pin=pins.LIGHTS[2], value=1),
-    event(2, pin=pins.LIGHTS[0], value=1),
-    event(2, pin=pins.LIGHTS[1], value=0),
-    event(2, pin=pins.LIGHTS[2], value=0),
-    event(3, pwm=pins.BUZZER, freq=220, duty=0),
-    event(3, pwm=pins.BUZZER, freq=220, duty=32768),
-    event(403, pwm=pins.BUZZER, freq=220, duty=0),
-    event(503, pwm=pins.BUZZER, freq=220, duty=32768),
-    event(903, pwm=pins.BUZZER, freq=220, duty=0),
-]
+def lit(ticks: int, *levels: int) -> list[BoardEvent]:
+    """Return the reports of the three pins of the light, as the lock writes them."""
+    return [event(ticks, pin=pin, value=level) for pin, level in zip(pins.LIGHTS, levels, strict=True)]
+
+
+def beat(ticks: int, hertz: int, *levels: int) -> list[BoardEvent]:
+    """Return the reports of one beat of light and tone, and of the dark after it."""
+    on, off = ({"pwm": pins.BUZZER, "freq": hertz, "duty": duty} for duty in (32768, 0))
+    return [*lit(ticks, *levels), event(ticks + 1, **on), event(ticks + 600, **off), *lit(ticks + 600, 0, 0, 0)]
+
+
+RED_TWICE = [*lit(1, 0, 0, 1), *beat(2, 220, 1, 0, 0), *beat(902, 220, 1, 0, 0)]
+PAUSE = lit(1800, 0, 0, 0)
 
 
 def test_a_signal_is_what_board_lit_and_sounded() -> None:
-    once = [replace(each, ticks=each.ticks + 5000) for each in RED_TWICE[:7]]
+    once = beat(5000, 220, 1, 0, 0)
     assert [str(each) for each in signals(RED_TWICE)] == ["red light, 220 Hz twice"]
-    assert signals([*RED_TWICE, event(2000, pin=pins.LIGHTS[0], value=0), *once]) == [
-        Signal("red", 220, 2),
-        Signal("red", 220, 1),
-    ]
-    assert signals(RED_TWICE, since=404) == [Signal("red", 220, 1)] and signals(RED_TWICE, since=504) == []
-    assert not dark(RED_TWICE) and dark([*RED_TWICE, event(2000, pin=pins.LIGHTS[0], value=0)])
+    assert signals([*RED_TWICE, *PAUSE, *once]) == [Signal("red", 220, 2), Signal("red", 220, 1)]
+    assert signals([*RED_TWICE, *beat(1800, 440, 1, 1, 0)])[1:] == [Signal("amber", 440, 1)]
+    assert signals(RED_TWICE, since=700) == [Signal("red", 220, 1)] and signals(RED_TWICE, since=1504) == []
+
+
+def test_the_dark_between_two_beats_is_not_the_end_of_a_signal() -> None:
+    assert not paused(RED_TWICE) and not paused([*RED_TWICE, *PAUSE, *lit(5000, 1, 0, 0)])
+    assert paused([*RED_TWICE, *PAUSE])
 
 
 class Screen(io.StringIO):

@@ -53,7 +53,7 @@ class Outputs:
             raise OSError(16)
         self.seen.append(("open", self._lock.journal.next_counter))
 
-    def show(self, name: str, after_ms: int = 0) -> None:
+    def show(self, name: str, after_ms: int = 0, sound: bool = True) -> None:
         self.seen.append((name, self._lock.journal.next_counter))
 
     answer = show

@@ -40,7 +40,7 @@ class Outputs:
     def open(self) -> None:
         self.done.append("open")
 
-    def show(self, name: str, after_ms: int = 0) -> None:
+    def show(self, name: str, after_ms: int = 0, sound: bool = True) -> None:
         self.done.append("show " + name)
 
     def answer(self, name: str) -> None:

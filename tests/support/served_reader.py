@@ -28,7 +28,7 @@ class Seen(Outputs):
     def open(self) -> None:
         self._note("open")
 
-    def show(self, name: str, after_ms: int = 0) -> None:
+    def show(self, name: str, after_ms: int = 0, sound: bool = True) -> None:
         self._note((f"in {after_ms / 1000} seconds " if after_ms else "show ") + name)
 
     def answer(self, name: str) -> None:

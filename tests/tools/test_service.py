@@ -26,9 +26,7 @@ from tools.cable import Cable
 
 Capture = pytest.CaptureFixture[str]
 
-QUICK = (
-    "from firmware.hardware import signals, strike\nstrike.PULSE_MS, strike.LOOK_MS, signals.ASIDE_MS = 400, 20, 100\n"
-)
+QUICK = "from firmware.hardware import signals, strike\nstrike.PULSE_MS, strike.LOOK_MS, signals.UNIT_MS = 400, 20, 5\n"
 LONG = "from firmware.hardware import strike\nstrike.PULSE_MS = 600000\n"
 OPEN, HELD = 1, 0
 """Levels of the button's pin."""

@@ -105,8 +105,8 @@ DEMO = {
     "moved": "动作了",
     "did not move": "没有动作",
     "Both were shown the same.": "两人得到的信号完全相同。",
-    "Both saw the same {light}; the tone says what to do next, and not why.": (
-        "两人看到的都是{light}；提示音只说明接下来怎么办，不说明原因。"
+    "Both saw the same {light}; its rhythm says what to do next, and not why.": (
+        "两人看到的都是{light}；闪几下只说明接下来怎么办，不说明原因。"
     ),
     "The door showed something different to each.": "两人得到的信号不同。",
     # 3: an outage.

@@ -138,7 +138,7 @@ def test_the_holder_hears_that_it_is_over_before_verification_only_if_nothing_mo
     class Light(Outputs):
         """Keeps the last status that the phone received, each time the light says that a response is being verified."""
 
-        def show(self, name: str, after_ms: int = 0) -> None:
+        def show(self, name: str, after_ms: int = 0, sound: bool = True) -> None:
             super().show(name, after_ms)
             if self.done[-2:] == ["show ask", "show reading"]:
                 told.append(transaction.outcome().status)

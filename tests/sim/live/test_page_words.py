@@ -1,6 +1,5 @@
 """The live page's files: both languages say the same, nothing is loaded from elsewhere, and data is never markup."""
 
-import ast
 import json
 import re
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from sim.board.interpreter import ROOT
+from sim.signs import signs
 
 PAGE = ROOT / "sim/live/page"
 SCRIPTS = sorted(PAGE.glob("*.js"))
@@ -24,14 +24,7 @@ def words(language: str) -> dict[str, str]:
 
 
 def signals() -> list[str]:
-    tree = ast.parse((ROOT / "firmware/hardware/signals.py").read_text(encoding="utf-8"))
-    table = next(
-        node.value
-        for node in tree.body
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == "_SIGNALS"
-    )
-    assert isinstance(table, ast.Dict)
-    return [ast.literal_eval(key) for key in table.keys if key is not None]
+    return [sign.name for sign in signs()]
 
 
 def test_both_languages_say_the_same_things_with_the_same_values() -> None:
