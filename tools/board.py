@@ -1,5 +1,4 @@
-"""A board that runs MicroPython, on a serial port: finding it, inspecting it, and writing a stage onto it with
-mpremote.
+"""A board that runs MicroPython, on a serial port: find it, inspect it, and write a stage onto it with mpremote.
 
 `main.py` is removed before anything else changes, and written last. So an interrupted send leaves a lock that does not
 start, and never one that runs a mixture of two versions. Only `firmware/`, `protocol/`, `boot.py` and `main.py` are
