@@ -11,13 +11,16 @@ export PYTHON
 unexport PYTHONHOME PYTHONPATH
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-busy check lint types rooms fuzz soak bench wheel lock clean FORCE
+.PHONY: help demo live test test-busy check lint types rooms fuzz soak bench wheel lock clean FORCE
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
 demo: $(READY) ## see a guest's first check-in, two refusals and an outage that heals
 	@$(PY) -m sim demo $(ARGS)
+
+live: $(READY) ## watch a site in a browser, with buttons for what may happen at its doors
+	@$(PY) -m sim live $(ARGS)
 
 test: $(READY) ## run the tests
 	@$(PY) -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
@@ -58,7 +61,7 @@ COMPILE := .venv/uv/bin/uv pip compile --quiet --upgrade --universal --python-ve
 
 lock: $(READY) ## update the lock files to the newest versions that pyproject.toml allows
 	$(PY) -m pip install --quiet --upgrade --target .venv/uv 'uv>=0.13,<0.14'
-	$(COMPILE) --group sim --group test --group check --output-file requirements.lock pyproject.toml
+	$(COMPILE) --group sim --group live --group test --group check --output-file requirements.lock pyproject.toml
 	$(COMPILE) --group typings --output-file requirements.typings.lock
 
 clean: ## remove .venv and everything that was generated

@@ -10,6 +10,7 @@ import json
 import sys
 import textwrap
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,6 +90,26 @@ def parser() -> Parser:
     add_language(show)
     add_runtime(show)
 
+    live = commands.add_parser(
+        "live",
+        help="show a site in a browser, with buttons, until Ctrl-C",
+        description="Builds a site and serves a page that shows it as it happens. Only this machine can open the page. "
+        "Exit code: 0 stopped by Ctrl-C, 2 bad arguments, the port is in use, a package is missing, or no interpreter.",
+    )
+    live.add_argument(
+        "--port",
+        type=whole_number(0, 65535),
+        default=8437,
+        metavar="N",
+        help="port of the page; 0 for any (default 8437)",
+    )
+    live.add_argument("--doors", type=whole_number(1, 4), default=2, metavar="N", help="number of doors (default 2)")
+    live.add_argument("--story", metavar="NAME", help="play this story first: `tour`, or a name from `sim list`")
+    live.add_argument("--open", action="store_true", help="open the page in a browser if there is a display")
+    live.add_argument("--json", action="store_true", help="print one JSON object last on stdout")
+    add_language(live)
+    add_runtime(live)
+
     profile = commands.add_parser("profile", help="check a jurisdiction profile")
     actions = profile.add_subparsers(dest="action", required=True, metavar="ACTION")
     check = actions.add_parser(
@@ -130,6 +151,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _list(chosen.json)
         if chosen.command == "run":
             return _run(chosen)
+        if chosen.command == "live":
+            return _live(chosen)
         if chosen.command == "verify":
             from sim import verify
 
@@ -174,6 +197,19 @@ def _greeting(language: str) -> str:
         simulated=phrase("In software: the board's chips, the radio waves, the phone, the province.").said(language),
         invented=phrase("Every person here is invented.").said(language),
     )
+
+
+def _live(chosen: argparse.Namespace) -> int:
+    missing = [name for name in ("starlette", "uvicorn") if find_spec(name) is None]
+    if missing:
+        raise ConfigError(
+            "live.packages",
+            f"the page needs {' and '.join(missing)}. Install the dependency group: pip install --group live",
+        )
+    from sim.live import command
+
+    settings = command.Settings(chosen.port, chosen.doors, chosen.runtime, chosen.lang, chosen.story, chosen.open)
+    return command.run(settings, chosen.json)
 
 
 def _list(as_json: bool) -> int:

@@ -38,7 +38,7 @@ Act = Callable[[Callable[[TapOutcome], None]], Awaitable[TapOutcome]]
 class _Visit:
     """Somebody at the door: who came, when, and the numbers of console lines and of board reports before that."""
 
-    who: str
+    who: str | Phrase
     number: int
     began: float
     lines: int
@@ -144,7 +144,11 @@ class Door:
                 self.keypad.press(key)
             return TapOutcome("unfinished")
 
-        return await self._at_the_door("somebody at the keypad", typing, at_the_reader=False)
+        return await self._at_the_door(phrase("somebody at the keypad"), typing, at_the_reader=False)
+
+    def switched(self, name: str) -> int:
+        """Return the value to which one of the door's switches is set."""
+        return self.bus.inputs[pins.INPUTS[name]]
 
     async def switch(self, name: str, value: int) -> None:
         """Set one of the door's switches to `value` (0: at rest), and wait until the lock has noticed the change."""
@@ -156,7 +160,7 @@ class Door:
         """The taps that are going on now, as far as phone, lock and board have reported them."""
         return [self._reported(visit) for visit in self._visits]
 
-    async def _at_the_door(self, who: str, act: Act, at_the_reader: bool = True) -> Tap:
+    async def _at_the_door(self, who: str | Phrase, act: Act, at_the_reader: bool = True) -> Tap:
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(self._clock.now()))
         self._visitors += 1
         before, events = len(self.lock.console), len(self.bus.history)

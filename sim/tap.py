@@ -28,7 +28,7 @@ class Tap:
     moved: BoardEvent | None = None
     opened_at: float | None = None
     answer: Signal | None = None
-    who: str = ""
+    who: str | Phrase = ""
     number: int = 0
 
     @property

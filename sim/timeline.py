@@ -168,6 +168,8 @@ def _told(door: Door, tap: Tap, durable: Durable | None) -> list[tuple[ConsoleLi
     The number beside each line says how many lines with the same event there were up to this line.
     """
     told: list[tuple[ConsoleLine, int]] = []
+    if not tap.console:
+        return told
     turns: dict[str, int] = {}
     for line in door.lock.console[door.lock.console.index(tap.console[0]) :]:
         turns[line.event] = turns.get(line.event, 0) + 1

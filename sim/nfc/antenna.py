@@ -63,7 +63,7 @@ class Antenna:
         self.cards: list[Card] = []
         self.counts = Counts()
         self.empty_looks = 0
-        """Number of looks in a row that found the field empty."""
+        """Number of looks in a row while no phone was in the field. Stickers and other tags do not count as phones."""
         self.announced: list[bytes] = []
         """Undamaged frames, without CRC, sent while no phone was in the field. Phones may look for such frames."""
         self.looked = asyncio.Condition()
@@ -95,7 +95,12 @@ class Antenna:
             card.commands.put_nowait(None)
             if not self.cards:
                 self._brought.clear()
+            if not self.phones():
                 self.empty_looks = 0
+
+    def phones(self) -> list[Card]:
+        """The cards in the field that speak ISO/IEC 14443-4, as phones do."""
+        return [card for card in self.cards if card.traits.sel_res & ISO_DEP]
 
     async def linger(self) -> None:
         """If the field is empty, wait up to `lingers` seconds for a card."""
@@ -111,10 +116,12 @@ class Antenna:
         if self._paced:
             await asyncio.sleep(0.003)
         awake = [card for card in self.cards if card.wakes(halted_too) and uid in (None, card.uid)]
-        if not awake or self.chance.strikes(self.faults.air_lost):
+        missed = not awake or self.chance.strikes(self.faults.air_lost)
+        if missed or not self.phones():
             async with self.looked:
-                self.empty_looks = 0 if self.cards else self.empty_looks + 1
+                self.empty_looks = 0 if self.phones() else self.empty_looks + 1
                 self.looked.notify_all()
+        if missed:
             return None
         chosen = min(awake, key=lambda card: card.uid)
         chosen.select()
@@ -136,7 +143,7 @@ class Antenna:
             await asyncio.sleep(seconds_on_air(len(frame), rate) + FRAME_DELAY)
         block = frame[:-CRC_SIZE]
         whole = self.field and frame[-CRC_SIZE:] == crc_a(block)
-        if whole and not any(card.traits.sel_res & ISO_DEP for card in self.cards) and block != HLTA:
+        if whole and not self.phones() and block != HLTA:
             self.announced.append(block)
         async with asyncio.timeout(seconds):
             answer = await (self._heard(block, rate) if whole else _silence())

@@ -194,8 +194,9 @@ class VirtualPn532:
     async def present(self, uid: bytes) -> None:
         """Hold a phone to the reader, once the reader has noticed that the previous phone is gone."""
         await self.connected()
+        looks = self._looks_between * (1 + len(self.antenna.cards))  # beside a sticker, each poll takes more looks
         async with self.antenna.looked:
-            await self.antenna.looked.wait_for(lambda: self.antenna.empty_looks >= self._looks_between)
+            await self.antenna.looked.wait_for(lambda: self.antenna.empty_looks >= looks)
         self._card = self.card(uid)
         self.antenna.bring(self._card)
 

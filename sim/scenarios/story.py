@@ -3,6 +3,7 @@
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,7 @@ class Script:
         said = claim if isinstance(claim, Phrase) else Phrase(claim, fields)
         self.promises.append(Promise(said, held))
         self.site.on_step(phrase("✓ {claim}" if held else "✗ {claim}", claim=said))
+        self.site.bell.ring()
 
     def let_in(self, tap: Tap, claim: str, **fields: Any) -> None:
         """Promise that `tap` opened the door."""
@@ -132,8 +134,11 @@ async def perform(
     folder: Path | None = None,
     on_step: Callable[[Phrase], None] | None = None,
     profile: str = "CN",
+    around: Callable[[Script], AbstractContextManager[object]] = nullcontext,
 ) -> Result:
     """Run a scenario at a new site. If `folder` is given, all files of the site are kept there.
+
+    While the scenario plays, the context `around` its script is entered.
 
     Raises ConfigError if the machine lacks something that the site needs. Other errors are returned in the Result.
     """
@@ -145,7 +150,8 @@ async def perform(
             plan = replace(chosen.plan, profile=profile)
             async with build(home, seed, runtime, plan, on_step) as site:
                 script = Script(site, seed=seed)
-                error = await _play(chosen, script, kept=folder is not None)
+                with around(script):
+                    error = await _play(chosen, script, kept=folder is not None)
                 return _result(chosen, script, seed, error, time.monotonic() - began)
         except ConfigError:
             raise

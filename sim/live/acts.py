@@ -1,0 +1,215 @@
+"""The acts behind the buttons of the page. At each door, one act happens at a time."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from protocol.errors import MooringError
+from sim.door import Door
+from sim.live.guests import Guest
+from sim.live.refusal import RequestRefusedError
+from sim.live.stage import Stage
+from sim.live.texts import both
+from sim.nfc.card import Card, Traits
+from sim.words import Phrase, phrase
+
+_TORN_AFTER = 8
+"""Number of commands that a phone answers before it is taken away. It is then in the middle of the handover."""
+_STICKER = Traits(sel_res=0x00, sens_res=b"\x00\x44")
+"""Parameters of a sticker (NTAG 21x): it does not speak ISO/IEC 14443-4."""
+
+Fields = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class _Action:
+    """One action: its fields beside `action` (name: type), what it does, and a text that tells of it.
+
+    If the action has two directions, `off` is the text of the other one, for which its field is false.
+    """
+
+    fields: Mapping[str, type]
+    do: Callable[["Acts", Fields], Awaitable[None]]
+    text: Phrase
+    off: Phrase | None = None
+
+
+class Acts:
+    """Begins acts at the site of `stage` and tells how they end."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._busy: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._begun = 0
+        self._stickers: dict[str, Card] = {}
+        self._inside: dict[str, Guest] = {}
+        """The guest who was let in last, by door."""
+
+    def begin(self, asked: Fields) -> int:
+        """Begin an act and return its number.
+
+        `asked` has `action` and the fields of that action. Raises RequestRefusedError: `live.action`, `live.door`,
+        `live.person` or `live.story` for something that is not there, `live.request` for a wrong field, `live.busy` if
+        another act is going on.
+        """
+        name = asked.get("action")
+        action = _ACTIONS.get(name) if isinstance(name, str) else None
+        if action is None:
+            raise RequestRefusedError(
+                400, "live.action", f"there is no such action. Choose one of {', '.join(_ACTIONS)}"
+            )
+        fields = {key: value for key, value in asked.items() if key != "action"}
+        if fields.keys() != action.fields.keys() or any(
+            type(fields[key]) is not kind for key, kind in action.fields.items()
+        ):
+            wanted = ", ".join(f"{key} ({kind.__name__})" for key, kind in action.fields.items())
+            raise RequestRefusedError(400, "live.request", f"the fields are not those of {name}. Send {wanted}")
+        self._check(fields)
+        place = self._reserve(str(name), fields)
+        self._begun += 1
+        task = asyncio.create_task(self._run(self._begun, str(name), action, fields, place))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return self._begun
+
+    async def stop(self) -> None:
+        """Cancel the acts that are going on."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _check(self, fields: Fields) -> None:
+        """Check that what `fields` name is there."""
+        if "door" in fields and fields["door"] not in [door.name for door in self._stage.site.doors]:
+            raise RequestRefusedError(400, "live.door", "there is no such door at this site. Name one of its doors")
+        if "person" in fields and fields["person"] not in [guest.id for guest in self._stage.guests]:
+            raise RequestRefusedError(
+                400, "live.person", "there is no such person at this site. Name one of its people"
+            )
+        if "name" in fields and fields["name"] not in self._stage.stories():
+            raise RequestRefusedError(400, "live.story", "there is no such story. `python -m sim list` shows all")
+
+    def _reserve(self, name: str, fields: Fields) -> str:
+        """Reserve the place at which the act happens: a door, the network or the whole stage."""
+        place = fields.get("door", "network" if name == "network" else "stage")
+        if place in self._busy or "stage" in self._busy or (place == "stage" and self._busy):
+            raise RequestRefusedError(409, "live.busy", "another act is going on there. Wait until it is over")
+        self._busy.add(place)
+        return str(place)
+
+    async def _run(self, number: int, name: str, action: _Action, fields: Fields, place: str) -> None:
+        text = action.off if action.off is not None and False in fields.values() else action.text
+
+        def tell(state: str, code: str | None = None) -> None:
+            told = {"act": number, "action": name, "door": fields.get("door"), "state": state, "code": code}
+            self._stage.stream.publish("act", {**told, "text": both(text)})
+
+        tell("began")
+        try:
+            await action.do(self, fields)
+        except MooringError as error:
+            self._busy.discard(place)
+            tell("failed", error.code)
+        else:
+            self._busy.discard(place)
+            tell("done")
+        finally:
+            self._busy.discard(place)
+
+    def _door(self, fields: Fields) -> Door:
+        return next(door for door in self._stage.site.doors if door.name == fields["door"])
+
+    def _guest(self, wanted: str) -> Guest:
+        return next(guest for guest in self._stage.guests if wanted in (guest.id, guest.kind))
+
+    # --- what each action does ---------------------------------------------------------------------------------------
+
+    async def tap(self, fields: Fields) -> None:
+        """Hold the phone of a person to the reader."""
+        await self._tap(self._door(fields), self._guest(fields["person"]))
+
+    async def _tap(self, door: Door, guest: Guest) -> None:
+        tap = await door.tap(guest.visitor)
+        if tap.opened and guest.pin:
+            self._inside[door.name] = guest
+
+    async def tap_pin(self, fields: Fields) -> None:
+        """Type the PIN of the guest who was let in last. Before the first check-in, it is the first guest's."""
+        guest = self._inside.get(fields["door"], self._stage.guests[0])
+        await self._door(fields).enter(guest.pin + "#")
+
+    async def stranger(self, fields: Fields) -> None:
+        """Hold the phone of somebody without a stay to the reader."""
+        await self._tap(self._door(fields), self._guest("stranger"))
+
+    async def tampered(self, fields: Fields) -> None:
+        """Hold the phone of a guest who altered the document to the reader."""
+        await self._tap(self._door(fields), self._guest("tampered"))
+
+    async def tear(self, fields: Fields) -> None:
+        """Hold a phone to the reader, and take it away in the middle. It shows the ID, and not its stay key."""
+        visitor = self._guest(fields["person"]).visitor
+        phone = replace(visitor.phone, stay_keys=None)
+        await self._door(fields).tap(replace(visitor, phone=phone), tear_off_after=_TORN_AFTER)
+
+    async def tag(self, fields: Fields) -> None:
+        """Stick a sticker on the reader, or take it off."""
+        door = self._door(fields)
+        antenna = door.reader.antenna
+        if fields["on"] and door.name not in self._stickers:
+            self._stickers[door.name] = Card(b"\x04MOORED", _STICKER)
+            antenna.bring(self._stickers[door.name])
+        elif not fields["on"] and door.name in self._stickers:
+            antenna.take(self._stickers.pop(door.name))
+
+    async def network(self, fields: Fields) -> None:
+        """Kill the broker, or start it again."""
+        broker = self._stage.site.broker
+        await asyncio.to_thread(broker.start if fields["up"] else broker.stop)
+        self._stage.site.bell.ring()
+
+    async def power(self, fields: Fields) -> None:
+        """Cut the power of a lock, and boot it again."""
+        lock = self._door(fields).lock
+        await lock.kill()
+        before = len(lock.console)
+        await lock.start()
+        await lock.wait_for("lock.ready", since=before)
+
+    async def open_door(self, fields: Fields) -> None:
+        """Open or shut the door itself, as its contact notices it."""
+        door = self._door(fields)
+        if bool(door.switched("contact")) != fields["on"]:
+            await door.switch("contact", int(fields["on"]))
+
+    async def story(self, fields: Fields) -> None:
+        """Play a story on a site of its own."""
+        await self._stage.play(fields["name"])
+
+
+_AT_A_DOOR: Mapping[str, type] = {"door": str}
+_BY_SOMEBODY: Mapping[str, type] = {"door": str, "person": str}
+_ACTIONS = {
+    "tap": _Action(_BY_SOMEBODY, Acts.tap, phrase("somebody holds a phone to the reader")),
+    "tap-pin": _Action(_AT_A_DOOR, Acts.tap_pin, phrase("somebody types a PIN")),
+    "stranger": _Action(_AT_A_DOOR, Acts.stranger, phrase("somebody without a stay holds a phone to the reader")),
+    "tampered": _Action(_AT_A_DOOR, Acts.tampered, phrase("a guest shows a document that was altered")),
+    "tear": _Action(_BY_SOMEBODY, Acts.tear, phrase("a phone is taken away in the middle")),
+    "tag": _Action(
+        {"door": str, "on": bool},
+        Acts.tag,
+        phrase("a sticker is put on the reader"),
+        phrase("the sticker is taken off the reader"),
+    ),
+    "network": _Action({"up": bool}, Acts.network, phrase("the network comes back"), phrase("the network fails")),
+    "power": _Action(_AT_A_DOOR, Acts.power, phrase("the power of the lock is cut, and comes back")),
+    "open-door": _Action(
+        {"door": str, "on": bool},
+        Acts.open_door,
+        phrase("the door is opened by hand"),
+        phrase("the door is shut by hand"),
+    ),
+    "story": _Action({"name": str}, Acts.story, phrase("a story plays")),
+}

@@ -1,0 +1,123 @@
+"""Runs the live page: builds its site, prints its address, and serves it until Ctrl-C."""
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import signal
+import socket
+import sys
+import tempfile
+import webbrowser
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+
+from protocol.errors import ConfigError
+from sim.live.acts import Acts
+from sim.live.server import application
+from sim.live.stage import stage
+
+_HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the command line chooses. `port` 0 lets the system choose. `story` plays first, unless it is None."""
+
+    port: int
+    doors: int
+    runtime: str
+    language: str
+    story: str | None = None
+    opens: bool = False
+
+
+class _Server(uvicorn.Server):
+    """A server whose end is decided by this module, and not by handlers of signals that it installs."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals as they are."""
+        yield
+
+
+def bound(port: int) -> socket.socket:
+    """Return a listening socket at `port` of the loopback interface. Raises ConfigError `live.port` if it is in use."""
+    made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind((_HOST, port))
+        made.listen()
+    except OSError as error:
+        made.close()
+        raise ConfigError(
+            "live.port", f"port {port} cannot be used: {error.strerror}. Choose another one with --port, or 0 for any"
+        ) from None
+    return made
+
+
+async def serve(settings: Settings, listening: socket.socket, ready: Callable[[str], None]) -> None:
+    """Build the site, call `ready` with the page's address, and serve it until SIGINT or SIGTERM.
+
+    Raises ConfigError or TransportError if the site cannot be built.
+    """
+    port = int(listening.getsockname()[1])
+    token = secrets.token_urlsafe(24)
+    with tempfile.TemporaryDirectory(prefix="mooring-live-") as folder:
+        async with stage(Path(folder), settings.runtime, settings.doors, settings.language) as shown:
+            if settings.story is not None and settings.story not in shown.stories():
+                raise ConfigError(
+                    "site.scenario", f"there is no story {settings.story!r}. `python -m sim list` shows all; or `tour`"
+                )
+            acts = Acts(shown)
+            app = application(shown, acts, port, token)
+            config = uvicorn.Config(
+                app,
+                lifespan="off",
+                log_config=None,
+                log_level="critical",
+                access_log=False,
+                server_header=False,
+                limit_concurrency=64,
+                timeout_graceful_shutdown=1,
+            )
+            server = _Server(config)
+            serving = asyncio.create_task(server.serve(sockets=[listening]))
+            ended = asyncio.Event()
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(number, ended.set)
+            try:
+                if settings.story is not None:
+                    acts.begin({"action": "story", "name": settings.story})
+                ready(f"http://{_HOST}:{port}/#{token}")
+                await asyncio.wait([serving, asyncio.create_task(ended.wait())], return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                await acts.stop()
+                server.should_exit = True
+                await serving
+
+
+def run(settings: Settings, as_json: bool) -> int:
+    """Serve the page until Ctrl-C. Returns the exit code."""
+    listening = bound(settings.port)
+
+    def ready(address: str) -> None:
+        if as_json:
+            print(json.dumps({"ok": True, "address": address}), flush=True)
+        else:
+            print(f"The page is at {address}\nCtrl-C ends it.", flush=True)
+        if settings.opens and _has_display():
+            webbrowser.open(address)
+
+    with listening:
+        asyncio.run(serve(settings, listening, ready))
+    return 0
+
+
+def _has_display() -> bool:
+    return sys.platform == "darwin" or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))

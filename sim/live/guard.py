@@ -1,0 +1,77 @@
+"""Keeps everybody away from the live page except browsers on this machine that show this page.
+
+The server listens on loopback only. Another page in the same browser can still send requests there, and a name of its
+own may lead there (DNS rebinding). So the host that a request names must be ours, and so must its origin. Whoever acts
+must also show the token, which only the address of the page contains. A browser never sends that part of an address.
+"""
+
+import secrets
+from collections.abc import Mapping
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from sim.live.refusal import RequestRefusedError
+
+TOKEN_HEADER = "Mooring-Token"  # noqa: S105  the name of a header
+HEADERS: Mapping[str, str] = {
+    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+"""Headers of every answer."""
+
+
+def refused(refusal: RequestRefusedError) -> Response:
+    """Return the answer to a request that is not served."""
+    return JSONResponse({"code": refusal.code, "message": refusal.message}, refusal.status)
+
+
+class Guard:
+    """Lets only requests through to `app` that name this server, at `port`, and come from its own page."""
+
+    def __init__(self, app: ASGIApp, port: int) -> None:
+        self._app = app
+        self._hosts = {f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]")}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, as ASGI describes."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        headers, app = Headers(scope=scope), self._app
+        try:
+            self._check(headers, scope["method"])
+        except RequestRefusedError as refusal:
+            app = refused(refusal)
+        await app(scope, receive, send_guarded)
+
+    def _check(self, headers: Headers, method: str) -> None:
+        if headers.getlist("host") not in [[host] for host in self._hosts]:
+            raise RequestRefusedError(
+                403, "live.host", "the request names another host. Open the page at the address printed here"
+            )
+        origins = headers.getlist("origin")
+        if (origins or method == "POST") and origins not in [[f"http://{host}"] for host in self._hosts]:
+            raise RequestRefusedError(
+                403, "live.origin", "the request comes from another page. Use the buttons of this page"
+            )
+
+
+def check_token(headers: Headers, token: str) -> None:
+    """Check that a request shows the token. Raises RequestRefusedError `live.token` if not."""
+    shown = headers.get(TOKEN_HEADER, "")
+    if not secrets.compare_digest(shown.encode(), token.encode()):
+        raise RequestRefusedError(
+            403, "live.token", "the token is missing or wrong. Open the page at the address printed here"
+        )
