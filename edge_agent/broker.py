@@ -2,7 +2,7 @@
 
 A connection is used once. When it ends, messages in paho's memory are dropped, because the outbox knows what must be
 sent again. The MQTT session ends with the connection too (clean start, no expiry). So nothing depends on the memory of
-the broker, which may lose messages: rumqttd, for example, does not give unacknowledged messages to a returning session.
+the broker, which may lose messages. For example, rumqttd does not give unacknowledged messages to a returning session.
 If the agent sends a record again, the province sends the receipt again. The province answers LOCK SEEN with the
 statements that the lock lacks.
 

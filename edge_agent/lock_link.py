@@ -171,7 +171,7 @@ class LockLink:
             self._faults.note(fault, address=self.address)
 
     async def _stream(self, connection: LockConnection, hello: Hello) -> NoReturn:
-        # Skip the records that a receipt covers: they are committed, and the lock may have erased them.
+        # Skip the records that a receipt covers, because they are committed, and the lock may have erased them.
         expected = max(self._next_counter(hello), hello.receipted_through + 1)
         await connection.pull(expected, self._credit)
         renew_at = expected + (self._credit + 1) // 2
