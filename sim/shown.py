@@ -49,7 +49,7 @@ class Signal:
         return str(self.told())
 
 
-class _Light:
+class Light:
     """The light, as the reports of its pins tell it. `paused` is True if it was dark, and was then switched off again.
 
     The lock always writes all three pins, in their order. Between two beats of a signal it switches the light off once.
@@ -70,8 +70,14 @@ class _Light:
             self.paused = self._was_dark and not any(self._levels.values())
 
     @property
+    def levels(self) -> tuple[int, int, int]:
+        """The levels of red, green and blue."""
+        return self._levels[_LIGHTS[0]], self._levels[_LIGHTS[1]], self._levels[_LIGHTS[2]]
+
+    @property
     def colour(self) -> str:
-        return _COLOURS[self._levels[_LIGHTS[0]], self._levels[_LIGHTS[1]], self._levels[_LIGHTS[2]]]
+        """The name of the colour."""
+        return _COLOURS[self.levels]
 
 
 def signals(history: Sequence[BoardEvent], since: int = 0) -> list[Signal]:
@@ -79,7 +85,7 @@ def signals(history: Sequence[BoardEvent], since: int = 0) -> list[Signal]:
 
     Tones of the same pitch and colour are the beats of one signal, unless there is a pause between them.
     """
-    light = _Light()
+    light = Light()
     found: list[Signal] = []
     fresh = True
     for event in history:
@@ -99,7 +105,7 @@ def signals(history: Sequence[BoardEvent], since: int = 0) -> list[Signal]:
 
 def paused(history: Sequence[BoardEvent]) -> bool:
     """Is the light dark after the last event of `history`, and not only between two beats of a signal?"""
-    light = _Light()
+    light = Light()
     for event in history:
         if event.facts.get("pin") in _LIGHTS:
             light.take(event.facts["pin"], event.facts["value"])

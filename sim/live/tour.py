@@ -6,7 +6,7 @@ from protocol.record import CHECK_IN
 from sim import issuer
 from sim.door import Door
 from sim.scenarios.story import Script, Story
-from sim.shown import dark, signals
+from sim.shown import paused, signals
 from sim.site import Plan
 from sim.words import phrase
 
@@ -48,9 +48,9 @@ async def _tour(script: Script) -> None:
 
 
 async def _answered(door: Door, begun: int) -> None:
-    """Wait until the answer to a refused tap was shown to its end: a tone, and then no light."""
+    """Wait until the answer to a refused tap was shown to its end: a tone, and then a light that stays out."""
     history = door.bus.history
-    await door.until("the answer", lambda: bool(signals(history[begun:])) and dark(history))
+    await door.until("the answer", lambda: bool(signals(history[begun:])) and paused(history))
 
 
 TOUR = Story(
