@@ -5,6 +5,7 @@ On a terminal, the bottom line counts the seconds. In a pipe or a file, a plain 
 
 import io
 import re
+import sys
 import threading
 import time
 from contextlib import AbstractContextManager
@@ -27,7 +28,13 @@ QUIET_SECONDS = 1.5
 
 
 def console(stderr: bool = False) -> Console:
-    """Return the console to which a command prints. Its lines have at most WIDTH columns."""
+    """Return the console to which a command prints. Its lines have at most WIDTH columns.
+
+    A terminal whose encoding lacks a character, as GBK lacks "ö", shows "?" for it.
+    """
+    stream = sys.stderr if stderr else sys.stdout
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="replace")
     return Console(width=WIDTH, highlight=False, stderr=stderr)
 
 
