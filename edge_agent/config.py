@@ -191,13 +191,13 @@ def _from_text(text: str, default: object, variable: str) -> object:
     """Convert an environment variable to the type of the default. Commas separate the items of a list."""
     if isinstance(default, bool):
         if text.lower() not in ("true", "false", "1", "0"):
-            raise ConfigError("config.type", f"{variable} is neither true nor false. Write one of the two.")
+            raise ConfigError("config.type", f"{variable} has the wrong value. Set it to true or false.")
         return text.lower() in ("true", "1")
     if isinstance(default, int):
         try:
             return int(text)
         except ValueError:
-            raise ConfigError("config.type", f"{variable} is not a whole number. Write one.") from None
+            raise ConfigError("config.type", f"{variable} has the wrong value. Set it to a whole number.") from None
     if isinstance(default, list):
         return [part.strip() for part in text.split(",") if part.strip()]
     return text

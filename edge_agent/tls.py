@@ -31,7 +31,7 @@ def context(ca: str, cert: str, key: str) -> ssl.SSLContext:
         except (OSError, ssl.SSLError) as error:
             raise ConfigError(
                 "config.file",
-                f"mqtt.cert, mqtt.key: {cert} and {key} are not a certificate and its key in PEM{_reason(error)}. "
+                f"mqtt.cert, mqtt.key: {cert} and {key} are no certificate and its key in PEM{_reason(error)}. "
                 "Name two files that belong together.",
             ) from None
     return made
