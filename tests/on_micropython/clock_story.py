@@ -8,6 +8,7 @@ from firmware.hardware import ticks
 from firmware.memory.clock import Clock
 from protocol.errors import VerificationError
 from protocol.signed_time import SignedTime
+from tests.on_micropython.memory_store import MemoryStore
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,21 +19,6 @@ NOON_MS = 1800000000000
 LOCK_ID = bytes(16)
 TICKS = 1 << 30
 """Number at which ticks wrap on the chip. On a 64-bit port they wrap at a different number."""
-
-
-class Memory:
-    """A store in RAM whose files are kept when the clock reboots."""
-
-    def __init__(self) -> None:
-        self.files: dict[str, bytes] = {}
-
-    def read(self, name: str) -> "bytes | None":
-        """Do as `Store.read`."""
-        return self.files.get(name)
-
-    def write(self, name: str, content: bytes) -> None:
-        """Do as `Store.write`."""
-        self.files[name] = content
 
 
 class Nonces:
@@ -85,7 +71,7 @@ def play(steps: "list[Any]", period: int = TICKS, ticks_diff: "Callable[[int, in
 class _Story:
     def __init__(self, world: World) -> None:
         self.world = world
-        self.store = Memory()
+        self.store = MemoryStore()
         self.nonces = Nonces()
         self.wrong: list[str] = []
         self.asked: list[bytes] = []  # nonces that the courier has heard, from all boots

@@ -24,6 +24,7 @@ from firmware.memory.identity import Identity
 from firmware.trust.edge_passes import EdgePasses
 from protocol import cbor
 from protocol.link import Hello
+from tests.on_micropython.memory_store import MemoryStore
 from tests.support.link_keys import LinkKeys
 
 TYPE_CHECKING = False
@@ -43,19 +44,6 @@ def record(counter: int) -> bytes:
     return cbor.encode([PROTECTED, {}, payload, bytes(64)])
 
 
-class Files:
-    """A store without flash."""
-
-    def __init__(self) -> None:
-        self.files: dict[str, bytes] = {}
-
-    def read(self, name: str) -> "bytes | None":
-        return self.files.get(name)
-
-    def write(self, name: str, content: bytes) -> None:
-        self.files[name] = content
-
-
 class Clock:
     """A clock that stands still at the time MOORING_TEST_TIME. If this variable is not set, the clock knows no time, as
     after a cold start without a floor."""
@@ -69,7 +57,7 @@ class FakeLock:
     def __init__(self, count: int) -> None:
         identity = Identity(crypto, KEYS.lock[0], KEYS.lock[0], KEYS.province[1], KEYS.link, KEYS.proof())
         self.admission = Admission(crypto, identity)
-        self.passes = EdgePasses(crypto, Files(), identity, Clock())  # type: ignore[arg-type]  # no flash, no crystal
+        self.passes = EdgePasses(crypto, MemoryStore(), identity, Clock())  # type: ignore[arg-type]  # no flash, no crystal
         self.count = count
         self.through = 0
         self.nonce: bytes | None = None

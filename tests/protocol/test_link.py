@@ -9,7 +9,7 @@ from protocol.cbor import LARGEST
 from protocol.errors import FormatError
 from protocol.link_session import TAG_BYTES
 from protocol.statement import MAX_BYTES as LONGEST_STATEMENT
-from tests.support.on_lock import run_on_lock
+from tests.support import link_verdicts
 
 KINDS = (link.HELLO, link.RECORD, link.RESULT, link.WANT, link.PULL, link.DELIVER, link.OFFER, link.PIECE)
 PUBLIC = b"\x04" + bytes(64)
@@ -176,24 +176,7 @@ def test_the_lock_reads_and_refuses_the_same_bytes() -> None:
     good += [link.offer(bytes(32), 4000), link.want(1024), link.piece(b"p" * 99)]
     messages = good + [m[:-1] for m in good] + [m + b"\x00" for m in good]
     messages += [bytes(b ^ (1 if i == at else 0) for i, b in enumerate(m)) for m in good for at in range(0, 30, 3)]
-
-    def verdict(message: bytes) -> str:
-        try:
-            return str(link.parse(message)[0])
-        except FormatError as error:
-            return error.code
-
-    source = """
-from protocol import link
-from protocol.errors import FormatError
-def verdict(message):
-    try:
-        return str(link.parse(message)[0])
-    except FormatError as error:
-        return error.code
-answer([verdict(bytes.fromhex(m)) for m in given])
-"""
-    assert run_on_lock(source, [m.hex() for m in messages]) == [verdict(m) for m in messages]
+    assert link_verdicts.on_lock(messages) == link_verdicts.here(messages)
 
 
 # --- advertising -----------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from protocol import crypto_cpython as crypto
 from protocol.cbor import LARGEST
 from protocol.errors import MooringError
 from protocol.fittings import Fittings
-from tests.support.on_lock import run_on_lock
+from tests.support import link_verdicts
 from tests.support.statements import BODIES, FORMS, PARSERS
 
 PRIVATE, POINT = crypto.generate("P-256")
@@ -152,17 +152,7 @@ def test_the_largest_number_itself_is_read() -> None:
 def test_the_lock_refuses_the_same_numbers() -> None:
     messages = [_changed(name, at, beyond) for name, at in PLACES if name in ("hello", "pull") for beyond in BEYOND]
     messages += [link.pull(LARGEST, 1), link.pull(LARGEST + 1, 1)]
-    source = """
-from protocol import link
-from protocol.errors import FormatError
-def verdict(message):
-    try:
-        return str(link.parse(message)[0])
-    except FormatError as error:
-        return error.code
-answer([verdict(bytes.fromhex(m)) for m in given])
-"""
-    verdicts = run_on_lock(source, [m.hex() for m in messages])
+    verdicts = link_verdicts.on_lock(messages)
     assert verdicts == ["cbor.range"] * (len(messages) - 2) + [str(link.PULL), "cbor.range"]
 
 

@@ -15,6 +15,7 @@ from protocol.mdoc.chain import TrustRoot
 from tests.support import vectors
 from tests.support.attacks import GOOD, REJECTED
 from tests.support.credential import DS, IACA, MDL, MDL_NAME_SPACE, Case, Credential, key, present, seconds
+from tests.support.damage import damaged, edits
 from tests.support.verifier_on_lock import on_lock
 
 VECTORS = (
@@ -163,26 +164,14 @@ INTERESTING = st.sampled_from(
 
 @given(
     method=st.sampled_from(sorted(SEEDS)),
-    edits=st.lists(
-        st.tuples(st.floats(0, 1), st.integers(0, 3), INTERESTING | st.integers(0, 255)), min_size=1, max_size=6
-    ),
+    edited=edits(INTERESTING | st.integers(0, 255), most=6),
 )
 def test_a_mutated_response_is_rejected_in_order_or_means_the_same(
-    method: str, edits: list[tuple[float, int, int]]
+    method: str, edited: list[tuple[float, int, int]]
 ) -> None:
     seed = SEEDS[method]
-    data = bytearray(seed.device_response)
-    for where, how, value in edits:
-        at = int(where * (len(data) - 1)) if data else 0
-        if how == 0 and data:
-            data[at] = value
-        elif how == 1:
-            data.insert(at, value)
-        elif how == 2:
-            del data[at : at + 1 + value % 8]
-        else:
-            del data[at:]
-    case = Case(bytes(data), seed.session_transcript, seed.roots, seed.now, seed.e_reader_private)
+    data = damaged(seed.device_response, edited)
+    case = Case(data, seed.session_transcript, seed.roots, seed.now, seed.e_reader_private)
     try:
         (document,) = verify(case)
     except (FormatError, VerificationError):

@@ -2,12 +2,13 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from firmware.boards import esp32_c6_devkitc_1 as pins
 from protocol.fittings import Fittings
-from sim.board import flash, interpreter, layout
+from sim.board import flash, layout
 from sim.board.bus import BoardBus
 from sim.nfc.virtual_pn532 import VirtualPn532
 from sim.radio.air import Air
@@ -51,6 +52,18 @@ def test_a_polling_frame_that_the_installer_wrote_down_goes_out_while_nobody_is_
     asyncio.run(story())
 
 
+async def halted(folder: Path, source: str) -> tuple[bytes, list[Any]]:
+    """Run a lock that halts. Return what it said, and the levels of its strike."""
+    image = flash.create(folder / "lock.flash")
+    async with BoardBus().listening() as bus:
+        environment = {"MOORING_BOARD": bus.address, "MOORING_FLASH": str(image)}
+        async with board(folder, source, "micropython", environment) as lock:
+            assert lock.stdout is not None
+            said = await lock.stdout.read()
+            assert await lock.wait() == layout.RESET_EXIT, "and it tries again"
+        return said, [event.facts["value"] for event in bus.changes(pins.STRIKE)]
+
+
 def test_a_lock_whose_fittings_make_no_sense_says_so_and_gives_the_strike_no_current(tmp_path: Path) -> None:
     source = """
 from sim.board.boot import mount
@@ -65,21 +78,10 @@ from firmware.boards import esp32_c6_devkitc_1
 from firmware.main import main
 main(state, esp32_c6_devkitc_1)
 """
-
-    async def story() -> None:
-        image = flash.create(tmp_path / "lock.flash")
-        async with BoardBus().listening() as bus:
-            environment = {"MOORING_BOARD": bus.address, "MOORING_FLASH": str(image)}
-            async with board(tmp_path, source, "micropython", environment) as lock:
-                assert lock.stdout is not None
-                said = await lock.stdout.read()
-                assert await lock.wait() == layout.RESET_EXIT, "and it tries again"
-            assert b"lock.halted code=fittings.form" in said
-            assert b"\nstrike is fail-secure or fail-safe\n" in said, "and what to mend"
-            assert {event.facts["value"] for event in bus.changes(pins.STRIKE)} == {0}
-
-    assert interpreter.find().runtime == "micropython"
-    asyncio.run(story())
+    said, levels = asyncio.run(halted(tmp_path, source))
+    assert b"lock.halted code=fittings.form" in said
+    assert b"\nstrike is fail-secure or fail-safe\n" in said, "and what to mend"
+    assert set(levels) == {0}
 
 
 def test_a_lock_on_a_board_without_a_wired_input_says_so_and_stays_shut(tmp_path: Path) -> None:
@@ -97,22 +99,11 @@ from firmware.main import main
 del esp32_c6_devkitc_1.INPUTS["key"]
 main(state, esp32_c6_devkitc_1)
 """
-
-    async def story() -> None:
-        image = flash.create(tmp_path / "lock.flash")
-        async with BoardBus().listening() as bus:
-            environment = {"MOORING_BOARD": bus.address, "MOORING_FLASH": str(image)}
-            async with board(tmp_path, source, "micropython", environment) as lock:
-                assert lock.stdout is not None
-                said = await lock.stdout.read()
-                assert await lock.wait() == layout.RESET_EXIT, "and it tries again"
-            assert b"lock.halted code=fittings.input" in said
-            assert b"\nthis board has no input key. Take it out of the fittings\n" in said
-            assert b"Traceback" not in said and b"lock.failed" not in said
-            levels = [event.facts["value"] for event in bus.changes(pins.STRIKE)]
-            assert levels[0] == 0 and set(levels[1:-1]) == {1}, "held shut by current, until the reset at the end"
-
-    asyncio.run(story())
+    said, levels = asyncio.run(halted(tmp_path, source))
+    assert b"lock.halted code=fittings.input" in said
+    assert b"\nthis board has no input key. Take it out of the fittings\n" in said
+    assert b"Traceback" not in said and b"lock.failed" not in said
+    assert levels[0] == 0 and set(levels[1:-1]) == {1}, "held shut by current, until the reset at the end"
 
 
 _BOOTS = """

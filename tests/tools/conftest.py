@@ -1,5 +1,8 @@
 """Stages of the software that several tests send and boot. Each stage is made only once, because this takes time."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from tools import software
@@ -15,3 +18,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> software.Stage:
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> software.Stage:
     """A stage with the software, compiled for the MicroPython of the tests. Tests must not change it."""
     return software.stage(tmp_path_factory.mktemp("compiled"), "x64")
+
+
+@pytest.fixture
+def copy(board: Path, tmp_path: Path) -> Path:
+    """A copy of the folder `board`, which is a fixture of the module. The test may change this copy."""
+    return Path(shutil.copytree(board, tmp_path / "board"))

@@ -5,7 +5,6 @@ The tests use the real MicroPython. It starts as on a board: `pty_board` runs bo
 
 import os
 import select
-import shutil
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -28,12 +27,6 @@ FLOOD = b"\x03\x01\x02\x03\x04\r\nprint('MARK'+'ED')\r\n\x03\x03\x01print('MARK'
 def board(compiled: software.Stage, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a board with a lock in service. Tests must not change it."""
     return enrolled.board(tmp_path_factory.mktemp("enrolled") / "board", compiled)
-
-
-@pytest.fixture
-def copy(board: Path, tmp_path: Path) -> Path:
-    """A copy of the folder `board`. The test may change this copy."""
-    return Path(shutil.copytree(board, tmp_path / "board"))
 
 
 class Flood:

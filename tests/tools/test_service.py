@@ -39,12 +39,6 @@ def board(compiled: software.Stage, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture
-def copy(board: Path, tmp_path: Path) -> Path:
-    """A copy of the folder `board`. The test may change this copy."""
-    return Path(shutil.copytree(board, tmp_path / "board"))
-
-
-@pytest.fixture
 def lock(copy: Path) -> Iterator[PtyBoard]:
     """Yield a lock in service whose button is released."""
     with PtyBoard(copy, extra=QUICK) as one:

@@ -11,13 +11,13 @@ from firmware.hardware import ticks
 from firmware.memory.store import Store
 from protocol import stay_pin
 from protocol.errors import RefusedError, StorageError
-from tests.on_micropython.clock_story import Memory
+from tests.on_micropython.memory_store import MemoryStore
 from tests.support import chip_ticks
 
 DAY_MS = 86_400_000
 
 
-class CountingMemory(Memory):
+class CountingMemory(MemoryStore):
     """A store in RAM that counts its writes. If `broken` is set, every write fails."""
 
     writes = 0

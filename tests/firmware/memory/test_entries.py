@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from firmware.memory import entries, recorder
+from firmware.memory import entries
 from firmware.memory.tally import Tally
 from protocol import record
 from protocol.record import CHECK_IN, ENTRY
@@ -26,9 +26,8 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RecordingLock:
 
 
 def awake(bench: RecordingLock) -> RecordingLock:
-    bench.tell_time(NOW)
-    bench.elapse(recorder.QUIET_MS / 1000)
-    bench.rest()
+    """Return the lock, awake, after the check-in of a guest."""
+    bench.awake()
     bench.check_in()
     return bench
 

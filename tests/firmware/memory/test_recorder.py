@@ -21,14 +21,7 @@ from tests.support.rules import who
 
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RecordingLock:
-    return ready(RecordingLock(tmp_path, monkeypatch))
-
-
-def ready(bench: RecordingLock) -> RecordingLock:
-    bench.tell_time(NOW)
-    bench.elapse(recorder.QUIET_MS / 1000)
-    bench.rest()
-    return bench
+    return RecordingLock(tmp_path, monkeypatch).awake()
 
 
 def openings(bench: RecordingLock) -> list[tuple[int, int | None]]:
@@ -76,7 +69,7 @@ def test_an_opening_writes_its_record_to_the_journal_and_nothing_to_the_file_sys
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = NotingStore(tmp_path)
-    bench = ready(RecordingLock(tmp_path, monkeypatch, store=store))
+    bench = RecordingLock(tmp_path, monkeypatch, store=store).awake()
     assert store.written
     store.written.clear()
     bench.check_in()

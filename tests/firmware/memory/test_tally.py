@@ -89,12 +89,16 @@ def test_ten_thousand_entries_fit_and_every_one_is_counted() -> None:
     assert device.erases < 10_000 / 50
 
 
-def test_more_guests_than_have_room_apart_are_counted_by_stay_and_none_is_lost() -> None:
-    device = MemoryFlash(4)
-    tally = Tally(device)
+def count_each_event(tally: Tally) -> None:
     for kind, whats in EVENTS.items():
         for what in whats:
             tally.add(Line(kind, what, 1, 1))
+
+
+def test_more_guests_than_have_room_apart_are_counted_by_stay_and_none_is_lost() -> None:
+    device = MemoryFlash(4)
+    tally = Tally(device)
+    count_each_event(tally)
     for stay in range(16):
         for guest in range(1, 33):
             tally.add(Line(ENTRY, "mdoc", 1, 1, 1, bytes([stay]) * 16, guest))
@@ -111,9 +115,7 @@ def test_more_guests_than_have_room_apart_are_counted_by_stay_and_none_is_lost()
 def test_more_ways_to_come_than_have_room_apart_are_counted_together_and_the_tally_stays_in_its_sector() -> None:
     device = MemoryFlash(4)
     tally = Tally(device)
-    for kind, whats in EVENTS.items():
-        for what in whats:
-            tally.add(Line(kind, what, 1, 1))
+    count_each_event(tally)
     for stay in range(16):
         for method in ("mdoc", "pin", "stay-key"):
             for guest in (1, 2):
