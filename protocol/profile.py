@@ -2,13 +2,15 @@
 JSON.
 
 Lock and province use the same profile. The lock asks a wallet only for elements that the profile maps, and turns the
-elements of any document type into the canonical fields below. The province checks records against the profile.
+elements of any document type into the canonical fields below. The province checks records against the profile
+(`registration`).
 """
 
-from protocol import const, dates, record, statement, trust_rules
+from protocol import const, dates, statement
 from protocol.errors import FormatError, RefusedError, VerificationError
 from protocol.grant import RELATIONS
 from protocol.naming import canonical_number
+from protocol.trust_rules import TrustRules
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,60 +43,109 @@ _SPACES = const(b" \t\r\n\xc2\xa0\xe3\x80\x80")
 _CJK = const(b"\xe2\xba\x80")  # U+2E80: from here on, scripts write a name without a space inside.
 
 
-class Profile:
-    """A parsed profile. `serial` is its version. A lock accepts a new profile only if its `serial` is higher.
+def _is_labels(value: "Any", least: int, most: int) -> bool:
+    return statement.is_list(value, least, most, statement.is_label)
+
+
+def _is_required(value: "Any") -> bool:
+    if not isinstance(value, dict) or set(value) != {FOREIGN, RESIDENT}:
+        return False
+    return all(statement.is_list(names, 1, 64, statement.is_choice, *CANONICAL) for names in value.values())
+
+
+def _is_fields(value: "Any") -> bool:
+    return isinstance(value, dict) and all(
+        name in CANONICAL and name != "id_type" and statement.is_list(paths, 1, 4, _is_labels, 2, 2)
+        for name, paths in value.items()
+    )
+
+
+class Document(statement.Form):
+    """A document type. `holder` is RESIDENT or FOREIGN. `fields` maps a canonical field to a list of elements, each as
+    [namespace, element]. `id_type` is the name of this type in a registration."""
+
+    CODE = "profile.form"
+    VERSION = 0
+
+    holder: str = statement.field("class", statement.is_choice, RESIDENT, FOREIGN)
+    fields: "dict[str, list[list[str]]]" = statement.field("fields", _is_fields)
+    id_type: str = statement.field("id_type", statement.is_label)
+
+
+class Minors(statement.Form):
+    """The rules for guests below the age `of_age` in years (0: there are no such rules). `adult_first` says whether an
+    adult of the stay must check in before a minor. `fields` are those of OF_MINORS that are registered."""
+
+    CODE = "profile.form"
+    VERSION = 0
+
+    adult_first: bool = statement.field("adult_first", statement.is_bool)
+    fields: "list[str]" = statement.field("fields", statement.is_list, 0, 2, statement.is_choice, *OF_MINORS)
+    of_age: int = statement.field("of_age", statement.is_uint, 99)
+
+
+class Profile(statement.Form):
+    """A profile. `serial` is its version. A lock accepts a new profile only if its `serial` is higher.
 
     `deadline_seconds` and `foreign_deadline_seconds` are the time that the law allows for a registration (0: at once).
-    `retention_days` is the number of days for which the province keeps a registration. `adult_first` says whether an
-    adult of the stay must check in before a minor. `trust` holds the rules for issuers and revocation. `requests` has
-    one list of document types for each request to a wallet, in the order of the requests.
+    `retention_days` is the number of days for which the province keeps a registration. `documents` has each document
+    type that may be shown. `required` has the fields of a registration for RESIDENT and for FOREIGN. `never` lists
+    elements that must not be collected; a `*` at the end stands for any text. `trust` holds the rules for issuers and
+    revocation. `requests` has one list of document types for each request to a wallet, in the order of the requests.
     """
 
-    def __init__(self, body: "dict[Any, Any]") -> None:
-        self.id: str = body["id"]
-        self.serial: int = body["version"]
-        self.deadline_seconds: int = body["deadline_seconds"]
-        self.foreign_deadline_seconds: int = body["foreign_deadline_seconds"]
-        self.retention_days: int = body["retention_days"]
-        self.trust = trust_rules.TrustRules(body["trust"])
-        self.requests: list[list[str]] = body["requests"]
-        self._documents: dict[str, dict[str, Any]] = body["documents"]
-        self._required: dict[str, list[str]] = body["fields"]
-        minors = body["minors"]
-        self._of_age: int = minors["of_age"]
-        self._minor_fields: list[str] = minors["fields"]
-        self.adult_first: bool = minors["adult_first"]
+    CODE = "profile.form"
+    VERSION = 0
 
-    @staticmethod
-    def parse(body: "dict[Any, Any]") -> "Profile":
-        """Return the profile in an opened statement's body.
+    deadline_seconds: int = statement.field("deadline_seconds", statement.is_uint)
+    documents: "dict[str, Document]" = statement.field(
+        "documents", statement.is_map, 1, 16, statement.is_label, Document
+    )
+    foreign_deadline_seconds: int = statement.field("foreign_deadline_seconds", statement.is_uint)
+    id: str = statement.field("id", statement.is_label)
+    minors: Minors = statement.field("minors", statement.is_form, Minors)
+    never: "list[str]" = statement.field("never", _is_labels, 0, 64)
+    requests: "list[list[str]]" = statement.field("requests", statement.is_list, 0, 16, _is_labels, 1, 64)
+    required: "dict[str, list[str]]" = statement.field("fields", _is_required)
+    retention_days: int = statement.field("retention_days", statement.is_positive)
+    serial: int = statement.field("version", statement.is_positive)
+    trust: TrustRules = statement.field("trust", statement.is_form, TrustRules)
+
+    def check(self) -> None:
+        """Check the rules that concern several members.
 
         Raises FormatError `profile.form` for a wrong form. Raises VerificationError `profile.never` if the profile asks
         for an element that the profile itself forbids.
         """
-        statement.check("profile.form", body, _RULES)
-        for document in body["documents"].values():
-            _check_document(document, body["fields"][document["class"]], body["never"])
-        asked = [doc_type for types in body["requests"] for doc_type in types]
-        if sorted(asked) != sorted(body["documents"]):
-            raise FormatError("profile.form", "the requests must name each document type exactly once")
-        if body["minors"]["of_age"] and not all("birth_date" in names for names in body["fields"].values()):
-            raise FormatError("profile.form", "rules for minors need the birth date in each class")
         of_id_type: "dict[str, tuple[str, list[str]]]" = {}
-        for document in body["documents"].values():
-            kind = document["class"], sorted(document["fields"])
-            if of_id_type.setdefault(document["id_type"], kind) != kind:
-                raise FormatError("profile.form", "two document types of one id_type register different fields")
-        return Profile(body)
+        for document in self.documents.values():
+            self._check_document(document)
+            kind = document.holder, sorted(document.fields)
+            if of_id_type.setdefault(document.id_type, kind) != kind:
+                raise FormatError(self.CODE, "two document types of one id_type register different fields")
+        asked = [doc_type for types in self.requests for doc_type in types]
+        if sorted(asked) != sorted(self.documents):
+            raise FormatError(self.CODE, "the requests must name each document type exactly once")
+        if self.minors.of_age and not all("birth_date" in names for names in self.required.values()):
+            raise FormatError(self.CODE, "rules for minors need the birth date in each class")
+
+    def _check_document(self, document: Document) -> None:
+        for paths in document.fields.values():
+            for _, element in paths:
+                if any(_is_named(element, name) for name in self.never):
+                    raise VerificationError("profile.never", "asks for an element that must not be collected")
+        for name in self.required[document.holder]:
+            if name != "id_type" and name not in document.fields:
+                raise FormatError(self.CODE, "a document type cannot show a required field")
 
     def request(self, doc_types: "list[str]") -> "dict[str, dict[str, list[str]]]":
         """Return the elements to ask a wallet for, as {docType: {namespace: [element]}}. Unknown types among
         `doc_types` are left out."""
         items: dict[str, dict[str, list[str]]] = {}
         for doc_type in doc_types:
-            if doc_type in self._documents:
+            if doc_type in self.documents:
                 name_spaces: dict[str, list[str]] = {}
-                for paths in self._documents[doc_type]["fields"].values():
+                for paths in self.documents[doc_type].fields.values():
                     for name_space, element in paths:
                         name_spaces.setdefault(name_space, []).append(element)
                 items[doc_type] = {name_space: sorted(set(elements)) for name_space, elements in name_spaces.items()}
@@ -107,11 +158,11 @@ class Profile:
         present. Raises RefusedError `profile.document` for a type not in the profile, `profile.missing` if a required
         field is missing, `profile.value` if an element does not have the form of its standard.
         """
-        document = self._documents.get(doc_type)
+        document = self.documents.get(doc_type)
         if document is None:
             raise RefusedError("profile.document", "a document type that the profile does not know")
-        fields = {"id_type": str(document["id_type"])}
-        for name, paths in document["fields"].items():
+        fields = {"id_type": document.id_type}
+        for name, paths in document.fields.items():
             found = []
             for name_space, element in paths:
                 value = elements.get(name_space, {}).get(element)
@@ -120,14 +171,14 @@ class Profile:
             text = _canonical(name, found) if found else ""
             if text:
                 fields[name] = text
-        for name in self._required[document["class"]]:
+        for name in self.required[document.holder]:
             if name not in fields:
                 raise RefusedError("profile.missing", "the document does not show its " + name)
         return fields
 
     def is_resident(self, doc_type: str) -> bool:
         """Is `doc_type` a document type for residents? The profile must know `doc_type`."""
-        return bool(self._documents[doc_type]["class"] == RESIDENT)
+        return self.documents[doc_type].holder == RESIDENT
 
     def is_minor(self, birth_date: str, now: int) -> bool:
         """Can someone born on `birth_date` (YYYY-MM-DD) be a minor at `now`? `now` is the earliest possible time in
@@ -138,9 +189,9 @@ class Profile:
         Raises FormatError `date.form`.
         """
         dates.from_full_date(birth_date)
-        if not self._of_age:
+        if not self.minors.of_age:
             return False
-        year = int(birth_date[:4]) + self._of_age
+        year = int(birth_date[:4]) + self.minors.of_age
         if year > 9999:
             return True
         try:
@@ -152,44 +203,7 @@ class Profile:
     def of_minor(self, guardian: "int | None", relation: str) -> "dict[str, str]":
         """Return the fields of OF_MINORS that this profile wants in a minor's registration."""
         shown = {GUARDIAN: NOBODY if guardian is None else str(guardian), RELATION: relation}
-        return {name: shown[name] for name in self._minor_fields}
-
-    def check_record(self, body: "dict[Any, Any]") -> None:
-        """Check an opened record body against the profile, as the province does.
-
-        Raises VerificationError `profile.id` if the record was made under another profile. For a check-in it also
-        raises `profile.time` if the latest time is unknown, `profile.document` for an unknown id_type,
-        `profile.missing` if a required field is missing, `profile.extra` for a field that may not be collected,
-        `profile.value` for a value that is not canonical, `profile.guardian` for a minor without an adult if an adult
-        must check in first.
-        """
-        if body[record.PROFILE_ID] != self.id:
-            raise VerificationError("profile.id", "made under another profile")
-        if body[record.KIND] != record.CHECK_IN:
-            return
-        if body[record.LATEST] is None:
-            raise VerificationError("profile.time", "a check-in whose latest time is unknown")
-        fields = body[record.FIELDS]
-        document = self._of_id_type(fields.get("id_type"))
-        minor = "birth_date" in fields and _is_date(fields["birth_date"])
-        minor = minor and self.is_minor(fields["birth_date"], body[record.EARLIEST])
-        of_minor = self._minor_fields if minor else []
-        for name in self._required[document["class"]] + of_minor:
-            if not fields.get(name):
-                raise VerificationError("profile.missing", name + " is missing")
-        for name, text in fields.items():
-            if name != "id_type" and name not in document["fields"] and name not in of_minor:
-                raise VerificationError("profile.extra", "a field that this document does not register")
-            if not _is_canonical(name, text):
-                raise VerificationError("profile.value", name + " is not in canonical form")
-        if minor and self.adult_first and fields.get(GUARDIAN) == NOBODY:
-            raise VerificationError("profile.guardian", "a minor without an adult")
-
-    def _of_id_type(self, id_type: "str | None") -> "dict[str, Any]":
-        for document in self._documents.values():
-            if document["id_type"] == id_type:
-                return document
-        raise VerificationError("profile.document", "an id_type that this profile does not know")
+        return {name: shown[name] for name in self.minors.fields}
 
 
 # --- canonical forms -------------------------------------------------------------------------------------------------
@@ -211,16 +225,17 @@ def _canonical(name: str, found: "list[Any]") -> str:
         text = canonical_number(_text(name, value))
     else:
         text = _text(name, value)
-    if text is None or not _is_canonical(name, text):
+    if text is None or not is_canonical(name, text):
         raise RefusedError("profile.value", name + " does not have the form of its standard")
     return text
 
 
-def _is_canonical(name: str, text: str) -> bool:
+def is_canonical(name: str, text: str) -> bool:
+    """Is `text` the canonical form of the field `name`?"""
     if name == "sex":
         return text in SEXES
     if name == "birth_date":
-        return _is_date(text)
+        return is_date(text)
     if name == GUARDIAN:
         return text == NOBODY or (_is_number(text) and text[0] != "0")
     if name == RELATION:
@@ -272,7 +287,8 @@ def _date(value: "Any") -> "str | None":
     return text[:10] if isinstance(text, str) and (len(text) == 10 or text[10:11] == "T") else None
 
 
-def _is_date(text: str) -> bool:
+def is_date(text: str) -> bool:
+    """Is `text` a date YYYY-MM-DD from 1800 on?"""
     try:
         dates.from_full_date(text)
     except FormatError:
@@ -284,70 +300,5 @@ def _is_number(text: str) -> bool:
     return 0 < len(text) <= 4 and all("0" <= c <= "9" for c in text)
 
 
-# --- form ------------------------------------------------------------------------------------------------------------
-
-
-def _check_document(document: "dict[str, Any]", required: "list[str]", never: "list[str]") -> None:
-    for paths in document["fields"].values():
-        for _, element in paths:
-            if _is_forbidden(element, never):
-                raise VerificationError("profile.never", "asks for an element that must not be collected")
-    for name in required:
-        if name != "id_type" and name not in document["fields"]:
-            raise FormatError("profile.form", "a document type cannot show a required field")
-
-
-def _is_forbidden(element: str, never: "list[str]") -> bool:
-    return any(element == name or (name[-1] == "*" and element.startswith(name[:-1])) for name in never)
-
-
-def _is_labels(value: "Any", least: int, most: int) -> bool:
-    return statement.is_list(value, least, most, statement.is_label)
-
-
-def _is_required(value: "Any") -> bool:
-    if not isinstance(value, dict) or set(value) != {FOREIGN, RESIDENT}:
-        return False
-    return all(statement.is_list(names, 1, 64, statement.is_choice, *CANONICAL) for names in value.values())
-
-
-def _is_minors(value: "Any") -> bool:
-    if not isinstance(value, dict) or set(value) != {"adult_first", "fields", "of_age"}:
-        return False
-    if not statement.is_bool(value["adult_first"]) or not statement.is_uint(value["of_age"], 99):
-        return False
-    return statement.is_list(value["fields"], 0, 2, statement.is_choice, *OF_MINORS)
-
-
-def _is_documents(value: "Any") -> bool:
-    if not isinstance(value, dict) or not 0 < len(value) <= 16:
-        return False
-    return all(statement.is_label(doc_type) and _is_document(entry) for doc_type, entry in value.items())
-
-
-def _is_document(entry: "Any") -> bool:
-    if not isinstance(entry, dict) or set(entry) != {"class", "fields", "id_type"}:
-        return False
-    if not statement.is_label(entry["id_type"]) or not isinstance(entry["fields"], dict):
-        return False
-    if not statement.is_choice(entry["class"], RESIDENT, FOREIGN):
-        return False
-    return all(
-        name in CANONICAL and name != "id_type" and statement.is_list(paths, 1, 4, _is_labels, 2, 2)
-        for name, paths in entry["fields"].items()
-    )
-
-
-_RULES = {
-    "id": statement.is_label,
-    "version": statement.is_positive,
-    "deadline_seconds": statement.is_uint,
-    "foreign_deadline_seconds": statement.is_uint,
-    "retention_days": statement.is_positive,
-    "never": (_is_labels, 0, 64),
-    "fields": _is_required,
-    "minors": _is_minors,
-    "documents": _is_documents,
-    "requests": (statement.is_list, 0, 16, _is_labels, 1, 64),
-    "trust": trust_rules.is_rules,
-}
+def _is_named(element: str, name: str) -> bool:
+    return element == name or (name[-1] == "*" and element.startswith(name[:-1]))

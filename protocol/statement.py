@@ -195,6 +195,18 @@ def is_list(value: "Any", least: int, most: int, rule: "Callable[..., bool] | ty
     return isinstance(rule, type) or all(rule(item, *bounds) for item in value)
 
 
+def is_form(value: "Any", _form: "type[Form]") -> bool:
+    """A map. The form's `parse` checks it later."""
+    return isinstance(value, dict)
+
+
+def is_map(value: "Any", least: int, most: int, rule: "Callable[..., bool]", _form: "type[Form]") -> bool:
+    """A map of `least` to `most` maps under keys that `rule` accepts. The form's `parse` checks these maps later."""
+    if not isinstance(value, dict) or not least <= len(value) <= most:
+        return False
+    return all(rule(key) and isinstance(item, dict) for key, item in value.items())
+
+
 def is_held(value: "Any") -> bool:
     """A lock's report of the statements that it holds: at most 32 kinds, each with its serial."""
     if not isinstance(value, dict) or len(value) > 32:
@@ -225,10 +237,11 @@ def check(code: str, body: "Any", rules: "Mapping[Any, Any]") -> "dict[Any, Any]
 # --- bodies ----------------------------------------------------------------------------------------------------------
 
 
-def field(key: int, rule: "Callable[..., bool]", *bounds: "Any", default: "Any" = None) -> "Any":
+def field(key: "int | str", rule: "Callable[..., bool]", *bounds: "Any", default: "Any" = None) -> "Any":
     """Declare a member of a `Form`: its key, and the rule and bounds for its value.
 
-    `default` is only for the constructor. In a body, no member may be missing.
+    A member can also hold other forms. Then the rule is `is_form`, `is_list` or `is_map`, and the last bound is the
+    class of these forms. `default` is only for the constructor. In a body, no member may be missing.
     """
     return (key, default, rule) + bounds
 
@@ -252,7 +265,7 @@ class Form(_Declared):
 
     CODE = ""
     VERSION = 1
-    _members: "ClassVar[list[tuple[int, str, tuple[Any, ...]]] | None]" = None
+    _names: "ClassVar[list[str] | None]" = None
 
     def __init__(self, *values: "Any", **named: "Any") -> None:
         """Take values in the order of the keys, or by name. Only `parse` and `body` check the values.
@@ -260,8 +273,8 @@ class Form(_Declared):
         Raises TypeError for a value that belongs to no member, or for two values of one member.
         """
         left = len(values) + len(named)
-        for at, (_, name, declared) in enumerate(self._fields()):
-            value = declared[1]
+        for at, name in enumerate(self._members()):
+            value = getattr(type(self), name)[1]
             if at < len(values):
                 value = values[at]
                 left -= 1
@@ -273,42 +286,45 @@ class Form(_Declared):
             raise TypeError
 
     @classmethod
-    def _fields(cls) -> "list[tuple[int, str, tuple[Any, ...]]]":
-        """Return (key, name, result of `field`) of each member, sorted by key."""
-        if cls._members is None:
+    def _members(cls) -> "list[str]":
+        """Return the name of each member, sorted by key. The class attribute of that name is the result of `field`."""
+        if cls._names is None:
             # CPython 3.13 adds a tuple of its own to each class: `__static_attributes__`.
-            own = [(name, each) for name, each in cls.__dict__.items() if isinstance(each, tuple) and name[:2] != "__"]
-            cls._members = sorted([(each[0], name, each) for name, each in own])
-        return cls._members
+            own = [
+                (each[0], name) for name, each in cls.__dict__.items() if isinstance(each, tuple) and name[:2] != "__"
+            ]
+            cls._names = [name for _, name in sorted(own)]
+        return cls._names
 
     @classmethod
     def parse(cls, body: "dict[Any, Any]") -> "Self":
         """Return the form with the values in `body`. Raises FormatError with the class's CODE."""
-        fields = cls._check(body)
+        cls._check(body)
         values = []
-        for key, _, declared in fields:
-            nested = isinstance(declared[-1], type)
-            values.append([declared[-1].parse(item) for item in body[key]] if nested else body[key])
+        for name in cls._members():
+            declared = getattr(cls, name)
+            values.append(_nested(declared, body[declared[0]], True))
         form = cls(*values)
         form.check()
         return form
 
     @classmethod
-    def _check(cls, body: "dict[Any, Any]") -> "list[tuple[int, str, tuple[Any, ...]]]":
-        """Check each member of `body`, and return the fields."""
-        fields = cls._fields()
-        rules: "dict[int, Any]" = {key: declared[2:] for key, _, declared in fields}
+    def _check(cls, body: "dict[Any, Any]") -> None:
+        """Check each member of `body` by itself."""
+        rules: "dict[Any, Any]" = {}
+        for name in cls._members():
+            declared = getattr(cls, name)
+            rules[declared[0]] = declared[2:]
         if cls.VERSION:
             rules[1] = is_version_1
         check(cls.CODE, body, rules)
-        return fields
 
     def body(self) -> "dict[Any, Any]":
-        """Body for `sign`. Raises FormatError with the class's CODE."""
+        """Return the body for `sign`. Raises FormatError with the class's CODE."""
         body: "dict[Any, Any]" = {1: self.VERSION} if self.VERSION else {}
-        for key, name, declared in self._fields():
-            value = getattr(self, name)
-            body[key] = [item.body() for item in value] if isinstance(declared[-1], type) else value
+        for name in self._members():
+            declared = getattr(type(self), name)
+            body[declared[0]] = _nested(declared, getattr(self, name), False)
         self._check(body)
         self.check()
         return body
@@ -316,3 +332,16 @@ class Form(_Declared):
     def check(self) -> None:
         """Check the rules that concern several members. A form that has such rules overrides this method. Raises
         FormatError with the class's CODE."""
+
+
+def _nested(declared: "tuple[Any, ...]", value: "Any", parsing: bool) -> "Any":
+    """Return `value` of the member `declared`. If the member holds other forms, make these forms from their bodies when
+    `parsing`, else make the bodies from the forms."""
+    if not isinstance(declared[-1], type):
+        return value
+    form: "Any" = declared[-1]
+    if declared[2] is is_form:
+        return form.parse(value) if parsing else value.body()
+    if declared[2] is is_list:
+        return [form.parse(item) if parsing else item.body() for item in value]
+    return {key: form.parse(item) if parsing else item.body() for key, item in value.items()}

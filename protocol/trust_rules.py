@@ -18,8 +18,16 @@ STATUS_LIST = "status_list"
 AGES = (TRUST_LIST, CRL, STATUS_LIST)
 
 
-class TrustRules:
-    """Parsed rules.
+def _is_suites(value: "Any") -> bool:
+    return statement.is_list(value, 1, len(SUITES), statement.is_choice, *SUITES) and len(set(value)) == len(value)
+
+
+def _is_ages(value: "Any") -> bool:
+    return isinstance(value, dict) and set(value) == set(AGES) and all(map(statement.is_positive, value.values()))
+
+
+class TrustRules(statement.Form):
+    """The rules.
 
     `suites` are the suites of algorithms that documents may use. `max_age` maps each of AGES to a number of seconds. A
     list is fresh for this time after its issue, unless the list itself expires earlier. `stale` is the rule for
@@ -29,23 +37,10 @@ class TrustRules:
     check-in with it.
     """
 
-    def __init__(self, item: "dict[str, Any]") -> None:
-        """`item` must satisfy `is_rules`."""
-        self.suites: "list[str]" = item["suites"]
-        self.max_age: "dict[str, int]" = item["max_age_seconds"]
-        self.stale: str = item["stale"]
-        self.unlisted: str = item["unlisted"]
+    CODE = "profile.form"
+    VERSION = 0
 
-
-def is_rules(value: "Any") -> bool:
-    """Does `value` have the form of the member `trust`?"""
-    if not isinstance(value, dict) or set(value) != {"suites", "max_age_seconds", "stale", "unlisted"}:
-        return False
-    suites, ages = value["suites"], value["max_age_seconds"]
-    if not statement.is_list(suites, 1, len(SUITES), statement.is_choice, *SUITES):
-        return False
-    if len(set(suites)) != len(suites) or not isinstance(ages, dict) or set(ages) != set(AGES):
-        return False
-    if not all(statement.is_positive(age) for age in ages.values()):
-        return False
-    return value["stale"] in (ACCEPT, REFUSE_NEW, REFUSE_ALL) and value["unlisted"] in (ACCEPT, REFUSE)
+    max_age: "dict[str, int]" = statement.field("max_age_seconds", _is_ages)
+    stale: str = statement.field("stale", statement.is_choice, ACCEPT, REFUSE_NEW, REFUSE_ALL)
+    suites: "list[str]" = statement.field("suites", _is_suites)
+    unlisted: str = statement.field("unlisted", statement.is_choice, ACCEPT, REFUSE)

@@ -181,7 +181,7 @@ def _guardian(profile: "Profile", stay: "Stay", tie: "tuple[int, str]") -> "tupl
             return tied, relation
     if adults:
         return adults[0], UNSTATED
-    if profile.adult_first:
+    if profile.minors.adult_first:
         raise RefusedError("grant.guardian", "the guest is a minor, and no adult of the stay has checked in")
     return None, UNSTATED
 

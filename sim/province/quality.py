@@ -6,7 +6,7 @@ in the room.
 
 from typing import Any
 
-from protocol import dates, record
+from protocol import dates, record, registration
 from protocol.errors import MooringError, VerificationError
 from protocol.naming import is_resident
 from protocol.profile import Profile
@@ -28,7 +28,7 @@ def verdict(profile: Profile | None, body: dict[Any, Any]) -> str:
     try:
         if profile is None:
             raise VerificationError("profile.id", "the profile is not known here")
-        profile.check_record(body)
+        registration.check(profile, body)
         if body[record.KIND] == record.CHECK_IN:
             _check_birth_date(body)
             _check_who(body)

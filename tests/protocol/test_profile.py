@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from protocol import cbor, record
+from protocol import cbor, record, registration
 from protocol.errors import FormatError, MooringError, RefusedError, VerificationError
 from protocol.mdoc.verifier import DOC_TYPES
 from protocol.profile import Profile
@@ -327,8 +327,8 @@ def test_the_law_of_the_profile_is_the_one_on_the_books() -> None:
 def test_what_the_lock_makes_the_province_takes(doc_type: str) -> None:
     body = check_in()
     body[record.FIELDS] = CN.fields(doc_type, ELEMENTS[doc_type])
-    CN.check_record(body)
-    CN.check_record(entry())
+    registration.check(CN, body)
+    registration.check(CN, entry())
 
 
 @pytest.mark.parametrize(
@@ -352,7 +352,7 @@ def test_what_the_lock_makes_the_province_takes(doc_type: str) -> None:
 )
 def test_a_record_that_is_not_what_the_profile_wants_is_told_apart(body: dict[Any, Any], code: str) -> None:
     with pytest.raises(VerificationError) as caught:
-        CN.check_record(body)
+        registration.check(CN, body)
     assert caught.value.code == code
 
 

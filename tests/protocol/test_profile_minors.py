@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol import dates, record
+from protocol import dates, record, registration
 from protocol.errors import FormatError, VerificationError
 from protocol.grant import RELATIONS
 from protocol.profile import Profile
@@ -100,7 +100,7 @@ def test_rules_for_minors_need_a_birth_date_in_every_class() -> None:
 
 @pytest.mark.parametrize("relation", RELATIONS)
 def test_a_minor_with_an_adult_of_the_stay_is_taken(relation: str) -> None:
-    CN.check_record(check_in(**CHILD, guardian="1", relation=relation))
+    registration.check(CN, check_in(**CHILD, guardian="1", relation=relation))
 
 
 @pytest.mark.parametrize(
@@ -120,18 +120,18 @@ def test_a_minor_with_an_adult_of_the_stay_is_taken(relation: str) -> None:
 )
 def test_what_is_amiss_with_a_guardian_is_told_apart(body: dict[Any, Any], code: str) -> None:
     with pytest.raises(VerificationError) as caught:
-        CN.check_record(body)
+        registration.check(CN, body)
     assert caught.value.code == code
 
 
 def test_a_minor_alone_is_taken_where_the_profile_lets_them_check_in_alone() -> None:
-    profile(adult_first=False).check_record(check_in(**CHILD, guardian="nobody", relation="unstated"))
+    registration.check(profile(adult_first=False), check_in(**CHILD, guardian="nobody", relation="unstated"))
 
 
 def test_age_is_judged_as_at_the_door_by_the_earliest_time() -> None:
     teen = {**check_in(birth_date="2008-11-20"), record.EARLIEST: dates.from_rfc3339("2026-11-20T11:59:59Z")}
     teen[record.LATEST] = NOW + 10 * 86400
     with pytest.raises(VerificationError) as caught:
-        CN.check_record(teen)
+        registration.check(CN, teen)
     assert caught.value.code == "profile.missing"
-    CN.check_record({**teen, record.EARLIEST: dates.from_rfc3339("2026-11-20T12:00:00Z")})
+    registration.check(CN, {**teen, record.EARLIEST: dates.from_rfc3339("2026-11-20T12:00:00Z")})
