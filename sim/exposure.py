@@ -43,7 +43,7 @@ class Search:
         self._numbers = []
         for number in digits:
             if len(number) < MIN_DIGITS or not number.isdigit():
-                raise ValueError("so short that it may be found by chance")
+                raise ValueError("too short to be told from chance")
             self._numbers.append(re.compile(rb"(?<![0-9])" + number.encode() + rb"(?![0-9])"))
         self.size = len(self._needles) + len(self._numbers)
 
