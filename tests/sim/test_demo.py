@@ -45,7 +45,7 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     done = subprocess.run(
         command if language == "zh" else [*command, "--lang", "en"],
         cwd=ROOT,
-        env={**os.environ, "LC_ALL": "zh_CN.UTF-8", "PYTHONUTF8": "1"},
+        env={**os.environ, "LC_ALL": "zh_CN.UTF-8"},
         capture_output=True,
         encoding="utf-8",
         timeout=300,

@@ -7,10 +7,10 @@ LIVE = {
     "resident e-ID": "居民电子身份证",
     # What the buttons do.
     "somebody holds a phone to the reader": "有人把手机靠近读卡器",
-    "somebody types a PIN": "有人输入 PIN",
+    "somebody types a PIN": "有人输入 PIN 码",
     "somebody without a stay holds a phone to the reader": "没有预订的人把手机靠近读卡器",
     "a guest shows a document that was altered": "住客出示被改动过的证件",
-    "a phone is taken away in the middle": "手机中途被拿开",
+    "a phone is taken away in the middle": "手机中途被拿走",
     "a sticker is put on the reader": "读卡器上贴了标签",
     "the sticker is taken off the reader": "读卡器上的标签被揭下",
     "the network fails": "网络中断",
