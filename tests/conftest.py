@@ -6,9 +6,12 @@ import os
 import shutil
 
 import hypothesis
+import pytest
 
+from edge_agent.counted import counted
 from protocol.errors import ConfigError
 from sim.board import interpreter
+from tests.support import browser
 
 # Derandomized: the same tree gives the same answer everywhere. `make fuzz` looks further afield.
 hypothesis.settings.register_profile("default", max_examples=50, derandomize=True, deadline=None)
@@ -17,14 +20,25 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default")
 
 
 def pytest_report_header() -> list[str]:
-    """Names the interpreter that will run the lock, and the broker found besides the embedded broker."""
+    """Names the interpreter that will run the lock, the broker found besides the embedded broker, and the browser."""
     try:
         found = interpreter.find()
         lock = f"{found}, {found.program}"
     except ConfigError as missing:
         lock = f"no interpreter: {missing.message}"
     mosquitto = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
-    return [f"lock: {lock}", f"mosquitto: {mosquitto or 'not found; the embedded broker alone is tested'}"]
+    return [
+        f"lock: {lock}",
+        f"mosquitto: {mosquitto or 'not found; the embedded broker alone is tested'}",
+        f"browser: {browser.program() or browser.MISSING}",
+    ]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says it if tests were skipped because there is no browser."""
+    skipped = [one for one in terminalreporter.stats.get("skipped", []) if browser.MISSING in str(one.longrepr)]
+    if skipped:
+        terminalreporter.write_line(f"{browser.MISSING} ({counted(len(skipped), 'test')} skipped)", yellow=True)
 
 
 def pytest_collection_finish() -> None:

@@ -4,6 +4,8 @@ import { byId, el, icon, whole } from "/page/dom.js";
 import { Refused, act } from "/page/server.js";
 import { knows, onLanguage, pick, say } from "/page/words.js";
 
+const TAPS = ["tap", "tap-pin", "stranger", "tampered", "tear"];
+
 let told = () => ""; // a function, so that the sentence changes its language with the page
 
 export function tell(sentence) {
@@ -13,7 +15,7 @@ export function tell(sentence) {
 
 // Sends an act. What the server refuses is said, with its code.
 export async function send(state, action, facts) {
-  if (state.busy()) {
+  if (state.busy(facts.door ?? action)) {
     tell(() => say("busy"));
     return;
   }
@@ -26,16 +28,12 @@ export async function send(state, action, facts) {
   }
 }
 
-export function who(state, tap) {
-  return state.person(tap.who)?.name ?? pick(tap.who);
-}
-
 // Returns how a tap ended, in words.
 export function outcome(tap) {
+  if (!tap.outcome) return say("outcome.under-way");
   const opened = tap.moments.find((moment) => moment.id === "opened");
-  if (opened) return say("outcome.opened", { ms: whole(opened.at - tap.moments[0].at) });
-  if (!tap.over) return say("outcome.under-way");
-  return tap.code ? say("outcome.refused", { code: tap.code }) : say(`outcome.${tap.outcome ?? "unfinished"}-plain`);
+  if (opened) return say("outcome.opened-after", { ms: whole(opened.at - tap.began) });
+  return tap.code ? say("outcome.refused-with", { code: tap.code }) : say(`outcome.${tap.outcome}`);
 }
 
 function drawPeople(state) {
@@ -80,9 +78,10 @@ function drawState(state) {
   const on = pressed(state);
   for (const each of document.querySelectorAll("[data-switch]"))
     each.setAttribute("aria-pressed", String(on[each.dataset.switch]));
-  const free = state.connected && state.site && !state.busy();
-  for (const each of byId("acts").querySelectorAll("button")) each.setAttribute("aria-disabled", String(!free));
-  byId("acts").dataset.busy = String(state.busy());
+  for (const each of byId("acts").querySelectorAll("button")) {
+    const place = each.dataset.switch === "network" ? "network" : state.door;
+    each.setAttribute("aria-disabled", String(!state.connected || state.busy(place)));
+  }
 }
 
 function draw(state) {
@@ -96,9 +95,11 @@ function draw(state) {
 }
 
 function onAct(state, done) {
-  if (done.state === "failed") tell(() => [done.code, pick(done.text)].filter(Boolean).join(": "));
-  else if (done.state === "began") tell(() => say("act.began", { act: say(`act.${done.action}`), door: done.door ?? "" }));
-  else if (pick(done.text)) tell(() => pick(done.text));
+  const values = () => ({ act: say(`act.${done.action}`), code: done.code });
+  if (done.action !== "story" || done.state === "failed") {
+    // How a tap ended is said with the tap itself.
+    if (done.state !== "done" || done.door === null || !TAPS.includes(done.action)) tell(() => say(`act.is.${done.state}`, values()));
+  }
   drawState(state);
 }
 
@@ -112,10 +113,10 @@ export function startActs(state) {
   };
   for (const each of document.querySelectorAll("[data-switch]"))
     each.addEventListener("click", () => send(state, each.dataset.switch, facts[each.dataset.switch](pressed(state)[each.dataset.switch])));
-  const watched = new Set(); // taps that were seen under way: their end is said, and that of older ones is not
+  const watched = new Set(); // taps that were seen under way: their outcome is said, and that of older ones is not
   state.on(["tap"], (tap) => {
-    if (!tap.over) watched.add(tap.tap);
-    else if (watched.delete(tap.tap)) tell(() => say("outcome.of", { door: tap.door, name: who(state, tap), outcome: outcome(tap) }));
+    if (!tap.outcome) watched.add(tap.tap);
+    else if (watched.delete(tap.tap)) tell(() => say("outcome.of", { door: tap.door, name: pick(tap.who), outcome: outcome(tap) }));
   });
   state.on(["site"], () => {
     watched.clear();

@@ -110,7 +110,7 @@ function drawDoor(state) {
   scene.dataset.contact = board.contact ? "open" : "closed";
   scene.dataset.tone = board.tone ? "on" : "off";
   scene.dataset.tag = board.tag ? "on" : "off";
-  scene.dataset.phone = tap && !tap.over && tap.moments.length ? "here" : "away";
+  scene.dataset.phone = tap && !tap.outcome && tap.moments.some((moment) => moment.id === "phone.tap") ? "here" : "away";
   byId("glyph").setAttribute("href", `#g-${board.power ? (board.pattern ?? "idle") : "idle"}`);
   byId("lamp").replaceChildren(lamp(board), el("span", {}, lampWords(board)));
   const hertz = board.tone || heard[door.id]?.hertz || 0;

@@ -23,7 +23,7 @@ function elementName(name) {
 }
 
 function bytes(party, found) {
-  const shown = [el("h4", {}, say("parties.bytes"))];
+  const shown = [el("h3", {}, say("parties.bytes"))];
   if (found.where) shown.push(el("p", { class: "where" }, el("code", {}, pick(found.where))));
   if (!found.bytes) return [...shown, el("p", { class: "quiet" }, say("parties.no-bytes"))];
   const label = say("parties.bytes-of", { party: say(`party.${party}`), count: found.bytes.length / 2 });
@@ -37,9 +37,9 @@ function contents(party, found) {
   const words = el(
     "div",
     {},
-    el("h4", {}, say("parties.reads")),
+    el("h3", {}, say("parties.reads")),
     reads.length ? el("dl", { class: "reads" }, ...reads) : el("p", { class: "quiet" }, say("parties.nothing")),
-    el("h4", {}, say("parties.hidden")),
+    el("h3", {}, say("parties.hidden")),
     hidden.length ? el("ul", { class: "hidden-list" }, ...hidden) : el("p", { class: "quiet" }, say("parties.all")),
   );
   return [words, el("div", {}, ...bytes(party, found))];

@@ -15,7 +15,7 @@ export function startSound(state) {
     if (!context) return;
     const wanted = button.getAttribute("aria-pressed") === "true";
     const tone = wanted ? (state.boards[state.door]?.tone ?? 0) : 0;
-    if (tone) oscillator.frequency.setValueAtTime(tone, context.currentTime);
+    if (tone) oscillator.frequency.value = tone;
     gain.gain.setTargetAtTime(tone ? LOUD : 0, context.currentTime, SOFT_SECONDS);
   }
 

@@ -31,7 +31,7 @@ export class State extends EventTarget {
     } else if (kind === "board") this.boards[data.door] = data;
     else if (kind === "tap") this.taps.set(data.tap, data);
     else if (kind === "stores") this.stores[data.door] = data;
-    else if (kind === "act") this.acts[data.door ?? ""] = data;
+    else if (kind === "act") this.acts[data.door ?? data.action] = data;
     else if (kind === "story") this.story = data;
     else if (kind === "network") this.network = data.up;
     this.tell(kind, data);
@@ -65,8 +65,9 @@ export class State extends EventTarget {
     return this.site?.people.find((each) => each.id === id) ?? null;
   }
 
-  busy() {
-    const begun = [this.door, ""].some((place) => this.acts[place]?.state === "began");
+  // Is an act going on at this place: a door, "network", or "story", which takes the whole site?
+  busy(place) {
+    const begun = [place, "story"].some((each) => this.acts[each]?.state === "began");
     return begun || this.story?.state === "playing";
   }
 }

@@ -31,7 +31,7 @@ function title(story) {
 function drawPromises(state) {
   const story = state.story;
   byId("promises").hidden = !story;
-  const free = state.connected && state.site && !state.busy();
+  const free = state.connected && !state.busy(state.door);
   for (const each of [byId("tour"), byId("story-form").querySelector("button")]) each.setAttribute("aria-disabled", String(!free));
   if (!story) return;
   byId("promises").dataset.ok = String(story.ok);

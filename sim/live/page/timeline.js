@@ -1,6 +1,6 @@
 // The timeline of one tap, in the order in which the server sends it: causes before effects. It is never sorted here.
 
-import { outcome, who } from "/page/acts.js";
+import { outcome } from "/page/acts.js";
 import { byId, el, icon, svg, whole } from "/page/dom.js";
 import { onLanguage, pick, say } from "/page/words.js";
 
@@ -22,14 +22,13 @@ function lanes(moment, byId_) {
   return drawn;
 }
 
-function table(state, tap) {
+function table(tap) {
   const byId_ = new Map(tap.moments.map((moment) => [moment.id, moment]));
-  const start = tap.moments[0]?.at ?? 0;
   const rows = tap.moments.map((moment) =>
     el(
       "tr",
       { "data-moment": moment.id },
-      el("td", { class: "number" }, String(whole(moment.at - start))),
+      el("td", { class: "number" }, String(whole(moment.at - tap.began))),
       el("td", { class: "lanes-cell" }, lanes(moment, byId_)),
       el("td", { class: "party", "data-party": moment.who }, say(`timeline.who.${moment.who}`)),
       el("td", { class: "what" }, pick(moment.text)),
@@ -42,7 +41,7 @@ function table(state, tap) {
   return el(
     "table",
     {},
-    el("caption", {}, say("timeline.caption", { tap: tap.tap, name: who(state, tap), outcome: outcome(tap) })),
+    el("caption", {}, say("timeline.caption", { tap: tap.number, name: pick(tap.who), outcome: outcome(tap) })),
     el("thead", {}, el("tr", {}, ...head)),
     el("tbody", {}, ...rows),
   );
@@ -53,12 +52,12 @@ function chips(state, shown) {
     .tapsHere()
     .slice(-AT_MOST)
     .map((tap) => {
-      const opened = tap.moments.some((moment) => moment.id === "opened");
+      const sign = { opened: "held", refused: "broken" }[tap.outcome] ?? "waits";
       return el(
         "button",
         { type: "button", "data-tap": tap.tap, "aria-pressed": String(tap === shown), click: () => state.showTap(tap.tap) },
-        icon(opened ? "held" : tap.over ? "broken" : "waits"),
-        `${tap.tap} ${who(state, tap)}`,
+        icon(sign),
+        `${tap.number} ${pick(tap.who)}`,
         el("span", { class: "unseen" }, `, ${outcome(tap)}`),
       );
     });
@@ -72,7 +71,7 @@ function draw(state) {
   bar.replaceChildren(...chips(state, shown));
   bar.hidden = !shown;
   if (focused) bar.querySelector(`[data-tap="${focused}"]`)?.focus();
-  byId("moments").replaceChildren(shown ? table(state, shown) : el("p", { class: "quiet" }, say("timeline.none")));
+  byId("moments").replaceChildren(shown ? table(shown) : el("p", { class: "quiet" }, say("timeline.none")));
 }
 
 export function startTimeline(state) {

@@ -1,9 +1,9 @@
 // The way of a record: phone, lock, edge agent, broker, province. The envelope stands where the last known moment put it,
 // and every leg that it has passed stays drawn. Nothing moves by itself, so no drawing is ahead of what is known.
 
-import { outcome, who } from "/page/acts.js";
+import { outcome } from "/page/acts.js";
 import { byId, el, icon, whole } from "/page/dom.js";
-import { knows, onLanguage, say } from "/page/words.js";
+import { knows, onLanguage, pick, say } from "/page/words.js";
 
 const STATIONS = ["phone", "lock", "edge", "broker", "province"];
 const UP = { phone: "phone.tap", lock: "durable", edge: "edge.stored", broker: "up", province: "committed" };
@@ -26,7 +26,7 @@ function sentence(tap, at) {
   if (!tap) return say("way.none");
   if (at.back && at.back !== "province") return say(`way.back.${at.back}`, { counter: tap.counter ?? "" });
   if (at.up && at.up !== "phone") return say(`way.up.${at.up}`, { counter: tap.counter ?? "" });
-  return tap.over ? say("way.no-record", { outcome: outcome(tap) }) : say("way.reading");
+  return tap.outcome ? say("way.no-record", { outcome: outcome(tap) }) : say("way.reading");
 }
 
 function lane(kind, index, found, at, start) {
@@ -76,7 +76,7 @@ function kindWords(kind) {
 
 function holds(state, station, tap) {
   const stores = state.stores[state.door];
-  if (station === "phone") return el("p", { class: "quiet" }, tap ? `${who(state, tap)}: ${outcome(tap)}` : say("store.phone"));
+  if (station === "phone") return el("p", { class: "quiet" }, tap ? `${pick(tap.who)}: ${outcome(tap)}` : say("store.phone"));
   if (station === "broker") return el("p", { class: "quiet" }, say(state.network ? "store.broker" : "store.broker-down"));
   if (!stores) return null;
   const bytes = (one) => `${one.bytes} B`;
@@ -100,7 +100,7 @@ function draw(state) {
   const tap = state.shownTap();
   const found = byName(tap);
   const at = position(found);
-  const start = tap?.moments[0]?.at ?? 0;
+  const start = tap?.began ?? 0;
   const drawn = STATIONS.map((station, index) =>
     el(
       "li",

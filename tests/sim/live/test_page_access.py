@@ -1,0 +1,200 @@
+"""The live page is for everybody: axe finds nothing, the keyboard reaches everything, and it fits a phone."""
+
+from functools import cache
+from importlib.resources import files
+from itertools import pairwise, product
+from typing import Any
+
+import pytest
+
+from tests.sim.live.conftest import Opener
+from tests.support import live_scene as scene
+from tests.support.browser import NARROW, WIDE, Window
+from tests.support.live_feed import Feed
+
+LOOKS = list(product(("en", "zh"), ("light", "dark"), (WIDE, NARROW)))
+BUSY = {"act": 1, "action": "tap", "door": "door-1", "state": "began", "code": None, "text": scene.both("a", "b")}
+STORY = {
+    "name": "first-checkin",
+    "state": "over",
+    "ok": False,
+    "promises": [
+        {"claim": scene.both("the door opened", "门打开了"), "held": True},
+        {"claim": scene.both("nothing was lost", "没有丢失"), "held": False},
+    ],
+}
+
+
+@cache
+def axe() -> str:
+    return files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
+
+
+def complaints(window: Window) -> list[str]:
+    """Return what axe finds: the rule, and the first element that breaks it."""
+    window.page.evaluate(axe())
+    found: dict[str, Any] = window.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return [f"{one['id']}: {one['help']}: {one['nodes'][0]['html'][:200]}" for one in found["violations"]]
+
+
+def full(feed: Feed) -> None:
+    """Play a site that shows as much as possible at once."""
+    feed.records["door-1/1"] = scene.record()
+    for kind, data in [*scene.check_in(), scene.refused(), ("story", STORY)]:
+        feed.send(kind, data)
+
+
+@pytest.mark.parametrize(("language", "scheme", "size"), LOOKS, ids=str)
+def test_axe_finds_nothing(language: str, scheme: str, size: tuple[int, int], feed: Feed, open_window: Opener) -> None:
+    full(feed)
+    window = open_window(feed.address, scheme=scheme, size=size)
+    page = window.page
+    page.wait_for_selector('#taps [data-tap="2"]')
+    page.click(f'[data-language="{language}"]')
+    page.click('#taps [data-tap="1"]')
+    page.click('details[data-party="lock-flash"] summary')
+    page.wait_for_selector("pre")
+    assert complaints(window) == []
+    feed.send(*scene.board(power=False, pattern=None, tag=True))
+    feed.send("network", {"up": False})
+    feed.send("act", BUSY)
+    page.wait_for_selector('[data-act="stranger"][aria-disabled="true"]')
+    assert complaints(window) == []
+    # Nothing is wider than the window, so nobody has to scroll sideways.
+    assert page.evaluate("document.documentElement.scrollWidth") == size[0]
+
+
+def test_axe_would_find_something(feed: Feed, open_window: Opener) -> None:
+    full(feed)
+    window = open_window(feed.address)
+    window.page.wait_for_selector('#taps [data-tap="2"]')
+    window.page.evaluate("document.querySelector('#sound').replaceChildren()")
+    assert [one.partition(":")[0] for one in complaints(window)] == ["button-name"]
+
+
+def focused(window: Window) -> str:
+    """Return what has the focus, and whether its outline can be seen."""
+    return str(
+        window.page.evaluate(
+            """() => {
+              const here = document.activeElement;
+              const seen = getComputedStyle(here).outlineStyle !== "none";
+              const name = here.id || here.dataset.act && here.dataset.act + " " + (here.dataset.person ?? "")
+                || here.dataset.switch || here.dataset.language || here.dataset.tap
+                || here.closest("details")?.dataset.party || here.closest("form")?.id || here.tagName;
+              return seen ? name.trim() : "unseen " + name;
+            }"""
+        )
+    )
+
+
+def test_the_keyboard_reaches_everything_in_the_order_of_the_page_and_the_focus_is_seen(
+    feed: Feed, open_window: Opener
+) -> None:
+    full(feed)
+    window = open_window(feed.address)
+    window.page.wait_for_selector('#taps [data-tap="2"]')
+    reached: list[str] = []
+    while "BODY" not in "".join(reached[-1:]):  # after the last one the focus leaves the page
+        window.page.keyboard.press("Tab")
+        reached.append(focused(window))
+        assert len(reached) < 60
+    assert reached[:-1] == [
+        *("skip", "sound", "zh", "en", "tour", "story-name", "story-form", "tab-door-1"),
+        *("tap p1", "tear p1", "tap p2", "tear p2", "tap p3", "tear p3", "tap-pin", "stranger", "tampered"),
+        *("network", "power", "tag", "open-door", "1", "2"),
+        *("phone", "air", "lock-ram", "lock-flash", "edge", "broker", "platform", "province"),
+    ]
+
+
+def test_a_button_works_by_the_keyboard_and_the_focus_stays_on_it(feed: Feed, open_window: Opener) -> None:
+    full(feed)
+    page = open_window(feed.address).page
+    page.wait_for_selector('#taps [data-tap="2"]')
+    page.focus('[data-act="tap"][data-person="p2"]')
+    with page.expect_response("**/act"):
+        page.keyboard.press("Enter")
+    assert feed.acts == [{"action": "tap", "door": "door-1", "person": "p2"}]
+    feed.send("act", BUSY)
+    page.wait_for_selector('[data-act="stranger"][aria-disabled="true"]')
+    feed.send(*scene.refused(3))
+    page.wait_for_selector('#taps [data-tap="3"]')
+    assert page.evaluate("document.activeElement.dataset.person") == "p2"
+
+
+def test_doors_are_chosen_with_the_arrow_keys(feed: Feed, open_window: Opener) -> None:
+    full(feed)
+    page = open_window(feed.address).page
+    page.focus("#tab-door-1")
+    chosen = []
+    for key in ("ArrowRight", "ArrowRight", "ArrowLeft", "Home", "End"):
+        page.keyboard.press(key)
+        chosen.append(page.locator('[role="tab"][aria-selected="true"]').get_attribute("data-door"))
+        assert page.evaluate("document.activeElement.dataset.door") == chosen[-1]
+    assert chosen == ["door-2", "door-1", "door-2", "door-1", "door-2"]
+
+
+def test_the_skip_link_leads_to_the_page_and_the_address_keeps_its_token(feed: Feed, open_window: Opener) -> None:
+    full(feed)
+    page = open_window(feed.address).page
+    page.wait_for_selector('#taps [data-tap="2"]')
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "main"
+    assert page.url == feed.address
+
+
+def test_the_language_changes_without_loading_and_stays_after_a_reload(feed: Feed, open_window: Opener) -> None:
+    full(feed)
+    window = open_window(feed.address)
+    page = window.page
+    page.wait_for_selector('#taps [data-tap="1"]')
+    page.click('#taps [data-tap="1"]')
+    before = len(window.requests)
+    page.click('[data-language="zh"]')
+    page.wait_for_selector("html[lang='zh-CN']", state="attached")
+    assert len(window.requests) == before
+    assert page.title() == "Mooring：看得见的一扇门"
+    assert page.locator("#moments caption").inner_text() == "第 1 次，Gustav Bergström：285 毫秒后开门"
+    first = page.locator("#moments tbody tr").first.locator("td.what")
+    assert first.inner_text() == "靠近门锁"
+    page.reload()
+    page.wait_for_selector("#moments caption:has-text('第 2 次')")
+    assert page.locator('[data-language="zh"]').get_attribute("aria-pressed") == "true"
+
+
+def test_the_page_begins_in_the_language_of_the_command(feed: Feed, open_window: Opener) -> None:
+    feed.send(*scene.site("zh"))
+    page = open_window(feed.address).page  # of a browser that asks for English
+    page.wait_for_selector("html[lang='zh-CN']", state="attached")
+    assert page.locator("#door-title").inner_text() == "门"
+
+
+@pytest.mark.parametrize(("calm", "moves"), [(True, 0), (False, 1)])
+def test_who_wants_no_motion_sees_none(calm: bool, moves: int, feed: Feed, open_window: Opener) -> None:
+    full(feed)
+    page = open_window(feed.address, calm=calm).page
+    page.wait_for_selector('#scene[data-strike="open"]')
+    page.evaluate(
+        "window.moved = []; document.addEventListener('transitionrun', (one) => moved.push(one.propertyName))"
+    )
+    feed.send(*scene.board())
+    page.wait_for_selector('#scene[data-strike="shut"]')
+    # The style is computed before the answer comes, and with it any transition has begun.
+    page.evaluate("getComputedStyle(document.querySelector('.bolt')).transform")
+    assert page.evaluate("document.getAnimations().length + moved.length > 0") == bool(moves)
+
+
+def test_headings_and_landmarks_lead_through_the_page(feed: Feed, open_window: Opener) -> None:
+    full(feed)
+    page = open_window(feed.address).page
+    page.wait_for_selector('#taps [data-tap="2"]')
+    levels = page.evaluate("[...document.querySelectorAll('h1, h2, h3')].map((one) => Number(one.tagName[1]))")
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert [pair for pair in pairwise(levels) if pair[1] > pair[0] + 1] == []
+    landmarks = page.evaluate("['header', 'main', 'footer'].map((one) => document.querySelectorAll(one).length)")
+    assert landmarks == [1, 1, 1]
+    unnamed = page.evaluate(
+        "[...document.querySelectorAll('section')].filter((one) => !one.ariaLabelledByElements).length"
+    )
+    assert unnamed == 0

@@ -1,0 +1,114 @@
+"""A real browser for the tests of the live page: Chromium, headless, driven by Playwright.
+
+Playwright's own browsers are never downloaded. Where Playwright or Chromium is missing, tests skip, and in continuous
+integration they fail.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, ConsoleMessage, Page, Request
+
+MISSING = "no browser, so the live page is not tested; on Debian: apt-get install chromium-headless-shell"
+_PROGRAMS = (
+    "chromium-headless-shell",
+    "chromium",
+    "google-chrome",
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+)
+_OPTIONS = (
+    "--headless",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+WIDE, NARROW = (1280, 800), (390, 844)
+"""Sizes of a window in pixels: that of a small laptop, and that of a phone."""
+PATIENCE_MS = 60_000
+"""Time after which a wait for an element ends. No test measures it; a busy machine needs it."""
+
+
+def program() -> str | None:
+    """Return the path of the browser, or None if Playwright or the browser is missing."""
+    if find_spec("playwright") is None:
+        return None
+    return next((path for name in _PROGRAMS if (path := shutil.which(name))), None)
+
+
+@contextmanager
+def running() -> Iterator["Browser"]:
+    """Run the browser. Skips the test where there is none, and fails it in continuous integration."""
+    found = program()
+    if found is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail(MISSING)
+        pytest.skip(MISSING)
+    from playwright.sync_api import sync_playwright
+
+    # Chromium's sandbox does not work for root, and these pages are our own.
+    options = [*_OPTIONS, "--no-sandbox"] if os.geteuid() == 0 else list(_OPTIONS)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=options)
+        yield browser
+        browser.close()
+
+
+class Window:
+    """A window of the browser. It remembers every request, and every error that the page or the browser reports.
+
+    `calm` asks the page for less motion. `script` runs before those of the page.
+    """
+
+    def __init__(
+        self,
+        browser: "Browser",
+        size: tuple[int, int] = WIDE,
+        scheme: Any = "light",
+        calm: bool = False,
+        script: str | None = None,
+    ) -> None:
+        self.requests: list[str] = []
+        self.errors: list[str] = []
+        self.page: Page = browser.new_page(
+            viewport={"width": size[0], "height": size[1]},
+            color_scheme=scheme,
+            locale="en-GB",
+            reduced_motion="reduce" if calm else "no-preference",
+        )
+        self.page.set_default_timeout(PATIENCE_MS)
+        if script is not None:
+            self.page.add_init_script(script)
+        self.page.on("request", self._requested)
+        self.page.on("console", self._said)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+
+    def _requested(self, request: "Request") -> None:
+        self.requests.append(request.url)
+
+    def _said(self, message: "ConsoleMessage") -> None:
+        # The browser reports each answer that is not 2xx, and each broken line. The page has to handle both.
+        if message.type in ("error", "warning") and not message.text.startswith("Failed to load resource"):
+            self.errors.append(message.text)
+
+    def strayed(self) -> list[str]:
+        """Return the requests that left this machine."""
+        return [url for url in self.requests if not url.startswith(("http://127.0.0.1:", "data:", "blob:"))]
+
+    def text(self, selector: str) -> str:
+        """Return the text of the first element that `selector` finds, once it is there."""
+        found: str = self.page.locator(selector).first.inner_text()
+        return found
+
+    def close(self) -> None:
+        """Close the window."""
+        self.page.context.close()
