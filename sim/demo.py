@@ -18,7 +18,6 @@ from rich.text import Text
 from protocol.errors import ConfigError, MooringError, TransportError
 from protocol.record import CHECK_IN
 from sim import issuer, timeline, views
-from sim.board.openings import openings
 from sim.lines import Lines
 from sim.progress import Progress
 from sim.scenarios.story import Promise, Script, in_flash_first, told
@@ -133,7 +132,7 @@ async def _check_in(progress: Progress, script: Script) -> None:
     await site.until("the edge forgets the record", lambda: bool(edge.events("receipt.accepted")))
     script.promise("the province holds the registration", _registered(site, guest) == 1)
     script.promise("the lock trimmed its journal on the receipt", door.findings.receipted() == 1)
-    counter = next(o.durable.counter for o in openings(door.bus.history) if o.durable and o.durable.counter)
+    counter = next(o.durable.counter for o in door.findings.opened() if o.durable and o.durable.counter)
     said = timeline.moments(site, door, tap)
     to_open = next(moment.at for moment in said if moment.name == "opened") - said[0].at
     progress.print(timeline.table(said, progress.language))

@@ -1,14 +1,33 @@
 """Counts the events at one door from the reports of all parties. Scenarios make promises about these counts."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from firmware.boards import esp32_c6_devkitc_1 as pins
 from protocol.record import OPENINGS
 from sim.board.bus import BoardBus
-from sim.board.openings import openings
+from sim.board.openings import Opening, OpeningsSoFar, openings
 from sim.lock import Lock
 from sim.province.province import Province
 from sim.province.store import Registration
+
+
+class _Lag:
+    """The quickest arrival so far: the least difference, in seconds, between an arrival and the lock's ticks."""
+
+    def __init__(self) -> None:
+        self._lines = self._events = 0
+        self._least = float("inf")
+
+    def read(self, lock: Lock, bus: BoardBus) -> float:
+        """Take the lines and reports that are new since the last call. Returns the difference."""
+        for line in lock.console[self._lines :]:
+            self._least = min(self._least, line.at - line.ticks / 1000)
+        for event in bus.history[self._events :]:
+            if event.ticks:
+                self._least = min(self._least, event.at - event.ticks / 1000)
+        self._lines, self._events = len(lock.console), len(bus.history)
+        return self._least
 
 
 @dataclass(frozen=True)
@@ -19,16 +38,19 @@ class Findings:
     lock_id: bytes
     lock: Lock
     bus: BoardBus
+    _lag: _Lag = field(default_factory=_Lag)
+    _openings: OpeningsSoFar = field(default_factory=OpeningsSoFar)
 
     def moment(self, ticks: int) -> float:
         """Return the `time.monotonic()` of this machine, in seconds, at which the lock's clock showed `ticks`.
 
         The result is never too early. It is too late by at most the time that the lock's quickest line took to arrive.
         """
-        came = [(line.at, line.ticks) for line in self.lock.console] + [
-            (event.at, event.ticks) for event in self.bus.history if event.ticks
-        ]
-        return ticks / 1000 + min(at - on_the_lock / 1000 for at, on_the_lock in came)
+        return ticks / 1000 + self._lag.read(self.lock, self.bus)
+
+    def opened(self) -> Sequence[Opening]:
+        """Return the openings so far. A call takes little time, even if the history is long."""
+        return self._openings.read(self.bus.history)
 
     def defects(self) -> list[str]:
         """Type or code of the error, for each tap that ended by a defect of the firmware or for lack of memory."""

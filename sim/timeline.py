@@ -1,10 +1,13 @@
-"""The timeline of a check-in, made from the reports of all parties, in the order of cause and effect.
+"""The timeline of a tap, made from the reports of all parties, in the order of cause and effect.
 
 Each party reports over its own channel, and some channels are slower than others. So reports do not always arrive in
 the order of the events. Therefore each moment names its causes. The lock's moments are ordered by the lock's ticks.
 The moments of its pins and its flash are ordered by the numbers that the board gives them. For other parties, only the
 arrival of the report is known. The arrival is the latest possible time of the moment. The time of an effect may show
 that the moment was earlier.
+
+A tap that is going on has the moments that are reported so far. Later reports add moments. They may also show that a
+moment was earlier.
 """
 
 from dataclasses import dataclass, field
@@ -14,8 +17,9 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from sim.board.openings import Durable, openings
+from sim.board.openings import Durable
 from sim.door import Door
+from sim.edge import Edge
 from sim.lines import Lines
 from sim.lock_console import ConsoleLine
 from sim.shown import LIGHTS, signals
@@ -53,9 +57,28 @@ class Moment:
 
 
 def moments(site: Site, door: Door, tap: Tap) -> list[Moment]:
-    """Return the moments of an opening by `tap`, from the phone's arrival to the receipt. Causes precede effects."""
-    durable = next((o.durable for o in openings(door.bus.history) if o.moved is tap.moved), None)
-    return in_order([*_phone(tap), *_lock(door, tap, durable), *_beyond(site, door, durable)])
+    """Return the moments of `tap` so far, from the phone's arrival to the receipt or the refusal.
+
+    Causes precede effects.
+    """
+    durable = _durable(door, tap)
+    return in_order([*_phone(tap), *_lock(door, tap, durable), *_beyond(site, door, tap, durable)])
+
+
+def counter(door: Door, tap: Tap) -> int | None:
+    """Return the counter of the record of an opening by `tap`. None if there is none, or if it comes later."""
+    durable = _durable(door, tap)
+    return None if durable is None else durable.counter
+
+
+def complete(said: list[Moment]) -> bool:
+    """Has a tap that the door has answered all its moments? The last one of an opening is the receipt at the lock."""
+    names = {moment.name for moment in said}
+    return "durable" not in names or "journal.receipted 1" in names
+
+
+def _durable(door: Door, tap: Tap) -> Durable | None:
+    return next((opening.durable for opening in door.findings.opened() if opening.moved is tap.moved), None)
 
 
 def in_order(said: list[Moment]) -> list[Moment]:
@@ -114,12 +137,20 @@ def _phone(tap: Tap) -> list[Moment]:
                     portrait=_PORTRAIT[any("portrait" in name for name in names)],
                 )
             said.append(Moment(f"phone.answered {answers}", at, "phone", what))
+        elif event.name == "recognized":
+            said.append(Moment("phone.recognized", at, "phone", phrase("proves that it has a stay key of this door")))
+        elif event.name == "removed" and tap.outcome.result == "unfinished":
+            said.append(Moment("phone.removed", at, "phone", phrase("taken away before the end")))
     return _chained(said)
 
 
 # --- the lock --------------------------------------------------------------------------------------------------------
 
 _LOCK = {
+    "tap.start": phrase("somebody types at the keypad"),
+    "stay-key.tried": phrase("this phone was here before: it is asked for its stay key"),
+    "ble.waiting": phrase("waits for the phone over BLE"),
+    "ble.started": phrase("the phone is connected over BLE"),
     "nfc.engaged": phrase("NFC engagement: static handover read, {apdus} APDUs"),
     "mdoc.session 1": phrase(
         "keys agreed (ECDH, AES-256-GCM); request signed with the door's reader key, {bytes} bytes"
@@ -129,9 +160,16 @@ _LOCK = {
     "mdoc.verified": phrase("verified: issuer's chain, signature, digests, validity, device authentication"),
     "door.decided": phrase("decided: a grant names this guest, the stay has begun"),
     "record.sealed": phrase("record sealed to the province (HPKE), signed by the lock, {bytes} bytes"),
+    "tap.refused": phrase("the door stays shut: {code}"),
+    "tap.failed": phrase("the door stays shut, because of a defect: {error}"),
     "journal.receipted": phrase("journal trimmed: the province has it, by its signature"),
 }
-_AFTER = {"nfc.engaged": "phone.tap", "mdoc.response": "phone.answered {}", "journal.receipted": "edge.accepted"}
+_AFTER = {
+    "nfc.engaged": "phone.tap",
+    "stay-key.tried": "phone.tap",
+    "mdoc.response": "phone.answered {}",
+    "journal.receipted": "edge.accepted",
+}
 
 
 def _lock(door: Door, tap: Tap, durable: Durable | None) -> list[Moment]:
@@ -144,11 +182,12 @@ def _lock(door: Door, tap: Tap, durable: Durable | None) -> list[Moment]:
         found.append((line.ticks, 0, Moment(name, 0, "lock", what, took, cause)))
     if durable is not None:
         if durable.counter is None:
-            what = phrase("journal: entry counted in flash")
+            name, what = "counted", phrase("journal: entry counted in flash")
         else:
+            name = "durable"
             what = phrase("journal: record {counter} durable in flash", counter=durable.counter)
         took = tap.milliseconds("journal.durable")
-        found.append((durable.event.ticks, 1, Moment("durable", 0, "lock", what, took)))
+        found.append((durable.event.ticks, 1, Moment(name, 0, "lock", what, took)))
     if tap.moved is not None:
         heard = signals([e for e in door.bus.history if e.boot == tap.moved.boot and e.number > tap.moved.number])
         what = phrase("the strike opens: {signal}", signal=LIGHTS[heard[0].colour] if heard else phrase("no tone"))
@@ -174,58 +213,90 @@ def _told(door: Door, tap: Tap, durable: Durable | None) -> list[tuple[ConsoleLi
     for line in door.lock.console[door.lock.console.index(tap.console[0]) :]:
         turns[line.event] = turns.get(line.event, 0) + 1
         if line.event == "journal.receipted":
-            if durable is not None and int(line.facts["through"]) >= (durable.counter or 0):
+            if durable is not None and durable.counter and int(line.facts["through"]) >= durable.counter:
                 return [*told, (line, 1)]
-        elif line.event in _LOCK and turns.get("tap.start", 0) < 2:
+        elif line.event in _LOCK and turns.get("tap.start", 0) < 2 and _matters(line, tap):
             told.append((line, turns[line.event]))
     return told
+
+
+def _matters(line: ConsoleLine, tap: Tap) -> bool:
+    """Is this line a moment of the tap? The start is one only without a phone, whose arrival is a moment of its own."""
+    if line.event == "tap.start":
+        return not tap.outcome.events
+    return line.event != "stay-key.tried" or line.facts["known"] == "1"
 
 
 # --- beyond the door -------------------------------------------------------------------------------------------------
 
 
-def _beyond(site: Site, door: Door, durable: Durable | None) -> list[Moment]:
+def _beyond(site: Site, door: Door, tap: Tap, durable: Durable | None) -> list[Moment]:
     """Return the moments of the record after it left the door."""
     if durable is None or durable.counter is None:
         return []
     counter, said = durable.counter, []
-    for at, facts in _edges(site, "record.stored"):
+    committed = next((at for at, through in site.commits if through.get(door.lock_id, 0) >= counter), None)
+    for at, facts, edge in _edges(site, "record.stored"):
         if facts["counter"] == counter and facts["lock"] == door.lock_id.hex():
             what = phrase("over BLE: sealed record {counter} in the outbox, durable, unreadable here", counter=counter)
             said.append(Moment("edge.stored", at, "edge", what, after=["durable"]))
+            said += _outage(edge, at, committed)
             break
+    carried = [(moment.at, moment.name) for moment in said]
+
+    def before(then: float) -> list[str]:
+        """Return which moments at the edge agent caused one at `then`. An outage may also begin after it."""
+        return [name for at, name in carried if name == "edge.stored" or at <= then]
+
     made = site.province.store.record_bytes(door.lock_id, counter)
-    for message in site.wiretap.heard:
+    heard = [message for message in site.wiretap.heard if message.at >= tap.began]
+    for message in heard:
         if made is not None and made in message.payload:
             size = len(message.payload)
             what = phrase("batch on its way: {topic}, {size:byte}", topic=message.topic, size=size)
-            said.append(Moment("up", message.at, "MQTT", what, after=["edge.stored"]))
+            said.append(Moment("up", message.at, "MQTT", what, after=before(message.at)))
             break
-    for at, through in site.commits:
-        if through.get(door.lock_id, 0) >= counter:
-            what = phrase("verified, opened, checked against the profile, committed")
-            said.append(Moment("committed", at, "province", what, after=["up"]))
-            break
+    if committed is not None:
+        what = phrase("verified, opened, checked against the profile, committed")
+        said.append(Moment("committed", committed, "province", what, after=["up", *before(committed)]))
     newest = site.province.store.receipt(door.lock_id)
     throughs = range(counter, 0 if newest is None else newest[0] + 1)
     receipts = [found[1] for through in throughs if (found := site.province.store.receipt(door.lock_id, through))]
-    for message in site.wiretap.heard:
+    for message in heard:
         if any(signed in message.payload for signed in receipts):
             size = len(message.payload)
             what = phrase("signed receipt on its way back: {topic}, {size:byte}", topic=message.topic, size=size)
             said.append(Moment("receipt", message.at, "MQTT", what, after=["committed"]))
             break
-    for at, facts in _edges(site, "receipt.accepted"):
+    for at, facts, _ in _edges(site, "receipt.accepted"):
         if facts["lock"] == door.lock_id.hex() and int(facts["through"]) >= counter:
             what = phrase("receipt verified: {records:record} forgotten", records=int(facts["forgotten"]))
-            said.append(Moment("edge.accepted", at, "edge", what, after=["receipt"]))
+            said.append(Moment("edge.accepted", at, "edge", what, after=["receipt", "committed"]))
             break
     return said
 
 
-def _edges(site: Site, event: str) -> list[tuple[float, dict[str, Any]]]:
-    """Return the log lines of all edge agents with this event, oldest first."""
-    return sorted((one for edge in site.edges for one in edge.events(event)), key=lambda one: one[0])
+def _outage(edge: Edge, stored: float, committed: float | None) -> list[Moment]:
+    """Return the begin and the end of the last outage between `stored` and `committed`, or until now."""
+    lost: float | None = None
+    found: list[Moment] = []
+    for at, facts in edge.said:
+        if committed is not None and at > committed:
+            break
+        if facts["event"] == "broker.lost" and lost is None:
+            lost = at
+            what = phrase("the network is down: the record waits here, on disk")
+            found = [Moment("edge.waits", max(stored, at), "edge", what, after=["edge.stored"])]
+        elif facts["event"] == "broker.connected" and lost is not None:
+            lost = None
+            back = Moment("edge.back", at, "edge", phrase("the network is back"), after=["edge.waits"])
+            found = [*found, back] if at > stored else []
+    return found
+
+
+def _edges(site: Site, event: str) -> list[tuple[float, dict[str, Any], Edge]]:
+    """Return the log lines of all edge agents with this event, oldest first, each with its agent."""
+    return sorted(((*one, edge) for edge in site.edges for one in edge.events(event)), key=lambda one: one[0])
 
 
 def table(said: list[Moment], language: str = "en") -> Table:

@@ -37,7 +37,7 @@ class BoardEvent:
     number: int = 0
 
 
-_POWER_OFF = 1 << 30
+POWER_OFF = 1 << 30
 """Number of each line that the host adds when the power ends. It is higher than any number from the board."""
 
 
@@ -138,7 +138,7 @@ class BoardBus:
                 # Without power, every output goes to 0. The board can no longer report it, so the host adds the lines.
                 for pin, level in list(self.values.items()):
                     if level:
-                        await self._take({"pin": pin, "value": 0, "power": "off", "n": _POWER_OFF}, boot)
+                        await self._take({"pin": pin, "value": 0, "power": "off", "n": POWER_OFF}, boot)
                 self._bell.ring()
 
     async def _take(self, facts: dict[str, Any], boot: int) -> None:

@@ -8,7 +8,7 @@ counts for one opening only.
 """
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from firmware.boards import esp32_c6_devkitc_1 as pins
@@ -17,7 +17,7 @@ from firmware.memory.flash import SECTOR, TALLY_SECTORS
 from firmware.memory.journal import Journal
 from firmware.memory.tally import Tally
 from protocol.record import ENTRY
-from sim.board.bus import BoardEvent
+from sim.board.bus import POWER_OFF, BoardEvent
 from sim.board.memory_flash import MemoryFlash
 
 
@@ -47,25 +47,72 @@ def openings(history: Sequence[BoardEvent]) -> list[Opening]:
     """Return the openings of a fail-secure strike, over all boots, in the order of the board's numbers."""
     found: list[Opening] = []
     for boot in sorted({event.boot for event in history}):
-        events = sorted((event for event in history if event.boot == boot), key=lambda event: event.number)
-        found += _of_boot(events)
+        replay = _Replay(found)
+        for event in sorted((event for event in history if event.boot == boot), key=lambda event: event.number):
+            replay.take(event)
     return found
 
 
-def _of_boot(events: list[BoardEvent]) -> Iterator[Opening]:
-    flash: _Partition | None = None
-    waiting: Durable | None = None
-    for event in events:
+class OpeningsSoFar:
+    """The openings of one door, as its reports come in. The result is that of `openings`.
+
+    A report may arrive before one with a lower number. It is then kept back until that one is there, or until the power
+    ends.
+    """
+
+    def __init__(self) -> None:
+        self._found: list[Opening] = []
+        self._read = 0
+        self._boot = 0
+        self._replay = _Replay(self._found)
+        self._next = 1
+        self._kept: dict[int, BoardEvent] = {}
+
+    def read(self, history: Sequence[BoardEvent]) -> Sequence[Opening]:
+        """Take the reports in `history` that are new since the last call. Returns all openings so far."""
+        for event in history[self._read :]:
+            if event.boot != self._boot:
+                self._release(POWER_OFF)
+                self._boot, self._next = event.boot, 1
+                self._replay = _Replay(self._found)
+            if event.number in (0, POWER_OFF):
+                self._release(event.number)
+                self._replay.take(event)
+            else:
+                self._kept[event.number] = event
+                self._release(0)
+        self._read = len(history)
+        return self._found
+
+    def _release(self, through: int) -> None:
+        """Replay the kept reports that are in turn, and every one up to the number `through`."""
+        while self._next in self._kept:
+            self._replay.take(self._kept.pop(self._next))
+            self._next += 1
+        for number in sorted(number for number in self._kept if number < through):
+            self._replay.take(self._kept.pop(number))
+
+
+class _Replay:
+    """Replays the reports of one boot, in the order of their numbers. Appends each opening to `found`."""
+
+    def __init__(self, found: list[Opening]) -> None:
+        self._found = found
+        self._flash: _Partition | None = None
+        self._waiting: Durable | None = None
+
+    def take(self, event: BoardEvent) -> None:
+        """Replay one report."""
         if "journal" in event.facts:
-            flash = _Partition(zlib.decompress(event.facts["journal"]))
-        elif "offset" in event.facts and flash is not None:
+            self._flash = _Partition(zlib.decompress(event.facts["journal"]))
+        elif "offset" in event.facts and self._flash is not None:
             data = event.facts["data"]
-            recorded = flash.apply(event.facts["offset"], None if data is None else bytes.fromhex(data))
+            recorded = self._flash.apply(event.facts["offset"], None if data is None else bytes.fromhex(data))
             if recorded is not None:
-                waiting = Durable(event, recorded[0])
+                self._waiting = Durable(event, recorded[0])
         elif event.facts.get("pin") == pins.STRIKE and event.facts["value"] == 1:
-            yield Opening(event, waiting)
-            waiting = None
+            self._found.append(Opening(event, self._waiting))
+            self._waiting = None
 
 
 class _Partition:

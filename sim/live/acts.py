@@ -163,6 +163,7 @@ class Acts:
             antenna.bring(self._stickers[door.name])
         elif not fields["on"] and door.name in self._stickers:
             antenna.take(self._stickers.pop(door.name))
+        self._stage.site.bell.ring()
 
     async def network(self, fields: Fields) -> None:
         """Kill the broker, or start it again."""

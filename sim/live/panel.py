@@ -4,7 +4,8 @@ import time
 from dataclasses import dataclass, replace
 
 from firmware.boards import esp32_c6_devkitc_1 as pins
-from sim.board.bus import BoardBus, BoardEvent
+from sim.board.bus import BoardEvent
+from sim.door import Door
 from sim.shown import Light
 
 _DARK = (0, 0, 0)
@@ -26,6 +27,7 @@ class Face:
 
     `lamp` has the levels of red, green and blue. `tone` is in Hz, 0 for silence. `strike` is true if it is open, and
     `contact` if the door is. `pattern` is the name of the signal as far as its beats tell it, or None without power.
+    `tag` is true while something other than a phone lies on the reader.
     """
 
     power: bool = False
@@ -34,14 +36,16 @@ class Face:
     strike: bool = False
     contact: bool = False
     pattern: str | None = None
+    tag: bool = False
 
 
 class Panel:
-    """Follows the reports of one board. `face` is what they say so far."""
+    """Follows the reports of the board at one door. `face` is what they say so far."""
 
-    def __init__(self, bus: BoardBus) -> None:
+    def __init__(self, door: Door) -> None:
         self.face = Face()
-        self._bus = bus
+        self._bus = door.bus
+        self._antenna = door.reader.antenna
         self._read = 0
         self._light = Light()
         self._beats = 0
@@ -60,9 +64,10 @@ class Panel:
         for event in self._bus.history[self._read :]:
             show(event.at, self._after(event))
         self._read = len(self._bus.history)
-        # Power and inputs are no reports of the board. They are as they are now.
+        # Power, inputs and what lies on the reader are no reports of the board. They are as they are now.
         contact = bool(self._bus.inputs.get(pins.INPUTS["contact"], 0))
-        show(time.monotonic(), replace(self.face, power=self._bus.powered, contact=contact))
+        tag = len(self._antenna.cards) > len(self._antenna.phones())
+        show(time.monotonic(), replace(self.face, power=self._bus.powered, contact=contact, tag=tag))
         return changes
 
     def _after(self, event: BoardEvent) -> Face:
@@ -70,7 +75,7 @@ class Panel:
         facts = event.facts
         if "journal" in facts or facts.get("power") == "off":
             self._light, self._sign, self._beats = Light(), "idle", 0
-            return Face(power="journal" in facts, contact=self.face.contact)
+            return Face(power="journal" in facts, contact=self.face.contact, tag=self.face.tag)
         if facts.get("pin") == pins.STRIKE:
             return replace(self.face, strike=bool(facts["value"]))
         if facts.get("pin") in pins.LIGHTS:

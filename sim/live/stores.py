@@ -9,6 +9,7 @@ from protocol.errors import StorageError
 from sim.board.bus import BoardEvent
 from sim.door import Door
 from sim.edge import Edge
+from sim.province.view import KINDS
 from sim.site import Site
 
 SHOWN = 20
@@ -87,7 +88,7 @@ def stores(site: Site, door: Door, journal: JournalReports) -> dict[str, Any]:
         "province": [
             {
                 "counter": item.counter,
-                "kind": item.kind,
+                "kind": KINDS.get(item.kind, ""),
                 "verdict": item.verdict,
                 "receipt": item.counter <= receipted,
             }

@@ -25,7 +25,7 @@ class _DoorWatch:
 
     def __init__(self, door: Door) -> None:
         self.door = door
-        self.panel = Panel(door.bus)
+        self.panel = Panel(door)
         self.journal = JournalReports()
         self.taps: dict[int, dict[str, Any]] = {}
         """The last message of each tap, by the tap's number."""
@@ -120,6 +120,7 @@ class Watch:
             "strike": face.strike,
             "contact": face.contact,
             "pattern": face.pattern,
+            "tag": face.tag,
         }
 
     # --- taps --------------------------------------------------------------------------------------------------------
@@ -140,10 +141,12 @@ class Watch:
         return {
             "tap": self.site.doors.index(door) * 1_000_000 + tap.number,
             "door": door.name,
+            "number": tap.number,
+            "counter": timeline.counter(door, tap),
             "who": both(tap.who),
             "person": self._people.get(str(tap.who)),
             "began": self._ms(began),
-            "over": answered and _complete(said),
+            "over": answered and timeline.complete(said),
             "outcome": _outcome(tap, answered),
             "code": tap.refusal,
             "moments": [self._moment(moment) for moment in said],
@@ -170,9 +173,3 @@ def _outcome(tap: Tap, answered: bool) -> str | None:
     if tap.refusal is not None:
         return "refused"
     return "unfinished" if answered else None
-
-
-def _complete(said: list[Moment]) -> bool:
-    """Can nothing more be told? An opening's story ends with the receipt at the lock."""
-    names = {moment.name for moment in said}
-    return "opened" not in names or "journal.receipted 1" in names

@@ -5,6 +5,17 @@ LIVE = {
     # The people.
     "driving licence": "驾驶证",
     "resident e-ID": "居民电子身份证",
+    # The timeline of a tap.
+    "somebody types at the keypad": "有人在键盘上输入",
+    "this phone was here before: it is asked for its stay key": "这部手机来过：请它出示入住钥匙",
+    "proves that it has a stay key of this door": "证明持有这扇门的入住钥匙",
+    "taken away before the end": "还没读完就被拿开",
+    "waits for the phone over BLE": "等待手机经 BLE 连接",
+    "the phone is connected over BLE": "手机已经 BLE 连接",
+    "the door stays shut: {code}": "门不开：{code}",
+    "the door stays shut, because of a defect: {error}": "门不开，程序有缺陷：{error}",
+    "the network is down: the record waits here, on disk": "网络中断：记录留在这里，已落盘",
+    "the network is back": "网络恢复了",
     # What the buttons do.
     "somebody holds a phone to the reader": "有人把手机靠近读卡器",
     "somebody types a PIN": "有人输入 PIN 码",
