@@ -243,10 +243,15 @@ class Outbox:
         size = 0
         with database.errors():
             cursor = self._db.execute(
-                "SELECT id, lock_id, counter, record FROM records WHERE id > ?1 "
-                "AND (?2 IS NULL OR hex(lock_id) IN (SELECT value FROM json_each(?2))) "
-                "AND hex(lock_id) NOT IN (SELECT value FROM json_each(?3)) ORDER BY id LIMIT ?4",
-                (after, None if only is None else _as_json(only), _as_json(without), max_records),
+                "SELECT id, lock_id, counter, record FROM records WHERE id > :after "
+                "AND (:only IS NULL OR hex(lock_id) IN (SELECT value FROM json_each(:only))) "
+                "AND hex(lock_id) NOT IN (SELECT value FROM json_each(:without)) ORDER BY id LIMIT :most",
+                {
+                    "after": after,
+                    "only": None if only is None else _as_json(only),
+                    "without": _as_json(without),
+                    "most": max_records,
+                },
             )
             for row in cursor:
                 size += len(row[3])

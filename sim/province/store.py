@@ -323,7 +323,8 @@ class Store:
 
     def count(self, lock_id: bytes | None = None) -> int:
         """Return the number of committed records, of one lock or of all locks."""
-        return int(self._rows("SELECT COUNT(*) FROM records WHERE ?1 IS NULL OR lock_id=?1", lock_id)[0][0])
+        rows = self._rows("SELECT COUNT(*) FROM records WHERE ? IS NULL OR lock_id=?", lock_id, lock_id)
+        return int(rows[0][0])
 
     def quarantined(self) -> list[tuple[bytes, int, bytes, str, int]]:
         """Return (lock id, counter, payload hash, code, times seen) of each refused record."""
@@ -364,8 +365,8 @@ class Store:
     def drop_refusals(self, code: str, lock_id: bytes | None, most: int) -> None:
         """Keep only the `most` newest refusals with that code, of one lock or of all locks."""
         rows = self._rows(
-            "SELECT id FROM refusals WHERE code=?1 AND (?2 IS NULL OR lock_id=?2) ORDER BY id DESC LIMIT -1 OFFSET ?3",
-            *(code, lock_id, most),
+            "SELECT id FROM refusals WHERE code=? AND (? IS NULL OR lock_id=?) ORDER BY id DESC LIMIT -1 OFFSET ?",
+            *(code, lock_id, lock_id, most),
         )
         for (row,) in rows:
             self._write("DELETE FROM refused WHERE refusal=?", row)
@@ -380,9 +381,9 @@ class Store:
     def receipt(self, lock_id: bytes, through: int | None = None) -> tuple[int, bytes] | None:
         """Return (through, statement) of the lock's latest receipt, or of its receipt through that counter, or None."""
         rows = self._rows(
-            "SELECT through, statement FROM receipts WHERE lock_id=?1 AND (?2 IS NULL OR through=?2) "
+            "SELECT through, statement FROM receipts WHERE lock_id=? AND (? IS NULL OR through=?) "
             "ORDER BY through DESC LIMIT 1",
-            *(lock_id, through),
+            *(lock_id, through, through),
         )
         return (rows[0][0], rows[0][1]) if rows else None
 

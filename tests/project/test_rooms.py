@@ -46,6 +46,13 @@ def test_imports_are_absolute() -> None:
     assert [str(one) for file in sources(*MAY_IMPORT) for one in imports(file) if one.module.startswith(".")] == []
 
 
+def test_no_parameter_of_sqlite_is_numbered() -> None:
+    """Python 3.12.0 to 3.12.3 takes `?1` for a name, and warns where it gets a sequence."""
+    numbered = re.compile(r"[ =(<>]\?[0-9]")
+    assert numbered.search("WHERE code=?1") and not numbered.search("WHERE code=?")
+    assert [name(file) for file in sources("edge_agent", "sim") if numbered.search(file.read_text("utf-8"))] == []
+
+
 def test_no_test_module_imports_another() -> None:
     """Code that two test modules share is in `tests/support`. So a test module can be moved, split or deleted alone."""
     of_tests = [one for file in sources("tests") for one in imports(file) if one.module.startswith("tests.")]
