@@ -33,7 +33,8 @@ from protocol import link, placement
 from protocol.edge_pass import KIND as EDGE_PASS
 from protocol.errors import FormatError, MooringError, TransportError, VerificationError
 from protocol.link import Hello
-from protocol.link_session import Initiator, Session
+from protocol.link_initiator import Initiator
+from protocol.link_session import Session
 from protocol.parts import Assembler, Parts
 from protocol.statement import MAX_BYTES as LONGEST_STATEMENT
 

@@ -1,7 +1,8 @@
 """How lock and edge authenticate each other and encrypt what they say: `Noise_XX_P256_AESGCM_SHA256`.
 
 The handshake is exactly pattern XX of the Noise Protocol Framework (revision 34, sections 5 and 7.5) over P-256. A
-public key is the 65-byte point, a DH output is the x-coordinate. The edge initiates (link_session.cddl has the forms):
+public key is the 65-byte point, a DH output is the x-coordinate. The edge initiates. Its side is in `link_initiator`,
+which a lock never loads. link_session.cddl has the forms:
 
     -> e                    OPEN
     <- e, ee, s, es         ANSWER   payload: the proof that the static key is the lock's, under its identity key
@@ -58,7 +59,8 @@ _PROOF_TYPE = const("mooring/link-key")
 # --- proof that a static key is a lock's -----------------------------------------------------------------------------
 
 
-def _signed(identity_public: bytes, link_public: bytes) -> bytes:
+def signed(identity_public: bytes, link_public: bytes) -> bytes:
+    """Return the bytes that the lock with `identity_public` signs to prove that `link_public` is its link key."""
     protected = cbor.encode({cose.ALG: cose.ES256, cose.TYP: _PROOF_TYPE})
     return cose.sig_structure(protected, cbor.encode([1, identity_public, link_public]))
 
@@ -66,24 +68,15 @@ def _signed(identity_public: bytes, link_public: bytes) -> bytes:
 def prove(crypto: "Crypto", identity: "KeyPair", link_public: bytes) -> bytes:
     """Return the proof that `link_public` is the link key of the lock with the key pair `identity` (private,
     public)."""
-    return cbor.encode([identity[1], crypto.sign(identity[0], _signed(identity[1], link_public))])
-
-
-def _check_proof(crypto: "Crypto", proof: bytes, link_public: bytes) -> bytes:
-    items = cbor.decode_deterministic(proof)
-    good = isinstance(items, list) and len(items) == 2
-    if not (good and _is_bytes(items[0], POINT_BYTES) and _is_bytes(items[1], 64)):
-        raise _form("proof")
-    identity_public: bytes = items[0]
-    if not crypto.verify("P-256", identity_public, "SHA-256", _signed(identity_public, link_public), items[1]):
-        raise VerificationError("link.proof", "the link key is not that of the lock it names")
-    return identity_public
+    return cbor.encode([identity[1], crypto.sign(identity[0], signed(identity[1], link_public))])
 
 
 # --- Noise: state of a handshake (section 5.2) -----------------------------------------------------------------------
 
 
-class _Symmetric:
+class Symmetric:
+    """The state of a handshake: a hash of all that was said, and the key for the next sealed part."""
+
     def __init__(self, crypto: "Crypto") -> None:
         self._crypto = crypto
         self._hash = self._chain = _NAME + bytes(32 - len(_NAME))
@@ -92,9 +85,11 @@ class _Symmetric:
         self.mix_hash(cbor.encode(["mooring/link", VERSION]))  # the prologue
 
     def mix_hash(self, data: bytes) -> None:
+        """MixHash."""
         self._hash = self._crypto.digest("SHA-256", self._hash + data)
 
     def mix_key(self, secret: bytes) -> None:
+        """MixKey."""
         self._chain, self._key = self._expand(secret)
         self._count = 0
 
@@ -165,58 +160,7 @@ class Session:
         return message
 
 
-# --- the two sides ---------------------------------------------------------------------------------------------------
-
-
-class Initiator:
-    """The edge's side. Call `open`, `answered` and `finish` in this order, once each.
-
-    `static` and `ephemeral` are P-256 key pairs (private, public). Only test vectors pass `ephemeral`.
-    """
-
-    def __init__(self, crypto: "Crypto", static: "KeyPair", ephemeral: "KeyPair | None" = None) -> None:
-        self._crypto = crypto
-        self._static = static
-        self._ephemeral = ephemeral or crypto.generate("P-256")
-        self._state = _Symmetric(crypto)
-        self._their_ephemeral = b""
-
-    def open(self) -> bytes:
-        """Return the OPEN message."""
-        self._state.mix_hash(self._ephemeral[1])
-        self._state.mix_hash(b"")  # the empty payload
-        return cbor.encode([OPEN, VERSION, self._ephemeral[1]])
-
-    def answered(self, message: bytes) -> bytes:
-        """Take the lock's ANSWER. Return the lock's identity key, a 65-byte point. The lock has proven that it holds
-        this key.
-
-        Raises FormatError `cbor.*`, `link.form`, `link.too_long` for a malformed message. Raises VerificationError
-        `crypto.key` for a key that is not a point, `link.handshake` for a part that does not open, `link.proof` for a
-        wrong proof.
-        """
-        _, ephemeral, sealed_static, sealed_proof = _parse(
-            message, ANSWER, (POINT_BYTES, POINT_BYTES + TAG_BYTES, None), "ANSWER"
-        )
-        state, crypto = self._state, self._crypto
-        state.mix_hash(ephemeral)
-        state.mix_key(crypto.ecdh("P-256", self._ephemeral[0], ephemeral))  # ee
-        static = state.open(sealed_static)
-        state.mix_key(crypto.ecdh("P-256", self._ephemeral[0], static))  # es
-        self._their_ephemeral = ephemeral
-        return _check_proof(crypto, state.open(sealed_proof), static)
-
-    def finish(self, edge_pass: bytes) -> "tuple[bytes, Session]":
-        """Return the FINISH message, and the session that starts with it. Raises FormatError `link.too_long` for an
-        edge pass of the wrong size."""
-        if not 0 < len(edge_pass) <= PASS_LIMIT:
-            raise FormatError("link.too_long", "no edge pass has this size")
-        state = self._state
-        sealed_static = state.seal(self._static[1])
-        state.mix_key(self._crypto.ecdh("P-256", self._static[0], self._their_ephemeral))  # se
-        message = cbor.encode([FINISH, sealed_static, state.seal(edge_pass)])
-        send_key, receive_key = state.split()
-        return message, Session(self._crypto, send_key, receive_key)
+# --- the lock's side -------------------------------------------------------------------------------------------------
 
 
 class Responder:
@@ -231,7 +175,7 @@ class Responder:
         self._static = static
         self._proof = proof
         self._ephemeral = ephemeral
-        self._state = _Symmetric(crypto)
+        self._state = Symmetric(crypto)
         self._their_ephemeral = b""
 
     def opened(self, message: bytes) -> None:
@@ -258,7 +202,7 @@ class Responder:
         Raises FormatError `cbor.*`, `link.form`, `link.too_long` for a malformed message. Raises VerificationError
         `crypto.key` for a key that is not a point, `link.handshake` for a part that does not open.
         """
-        _, sealed_static, sealed_pass = _parse(message, FINISH, (POINT_BYTES + TAG_BYTES, None), "FINISH")
+        _, sealed_static, sealed_pass = parse(message, FINISH, (POINT_BYTES + TAG_BYTES, None), "FINISH")
         state = self._state
         static = state.open(sealed_static)
         state.mix_key(self._crypto.ecdh("P-256", self._ephemeral[0], static))  # se
@@ -285,7 +229,9 @@ def parse_open(message: bytes) -> bytes:
     return ephemeral
 
 
-def _parse(message: bytes, kind: int, sizes: "tuple[int | None, ...]", name: str) -> "list[Any]":
+def parse(message: bytes, kind: int, sizes: "tuple[int | None, ...]", name: str) -> "list[Any]":
+    """Return the items of the handshake message `name` of type `kind`. After the type it has byte strings of `sizes`; a
+    size of None stands for any size above that of a tag. Raises FormatError `cbor.*`, `link.form`, `link.too_long`."""
     items = _items(message, FINISH_LIMIT)
     if len(items) != len(sizes) + 1 or items[0] != kind:
         raise _form(name)

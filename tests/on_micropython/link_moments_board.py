@@ -17,7 +17,7 @@ from firmware.link.admission import Admission
 from firmware.link.edge_link import Link
 from firmware.memory.identity import Identity
 from firmware.trust.edge_passes import EdgePasses
-from protocol import link, link_session
+from protocol import link, link_initiator, link_session
 from protocol.errors import MooringError
 from protocol.link import Hello
 from protocol.parts import Assembler, Parts
@@ -148,7 +148,7 @@ class Edge:
 
     def __init__(self, stack: Stack, number: int) -> None:
         self.stack, self.number = stack, number
-        self.initiator = link_session.Initiator(crypto, KEYS.edge)
+        self.initiator = link_initiator.Initiator(crypto, KEYS.edge)
         self.opening = self.initiator.open()
         self.session: link_session.Session | None = None
         self._assembler = Assembler()

@@ -13,7 +13,8 @@ from firmware import crypto as lock_crypto
 from protocol import cbor, link_session
 from protocol import crypto_cpython as crypto
 from protocol.errors import FormatError, MooringError, VerificationError
-from protocol.link_session import Initiator, Responder, Session
+from protocol.link_initiator import Initiator
+from protocol.link_session import Responder, Session
 from tests.support.on_lock import run_on_lock
 
 PASS = b"an edge pass, which is not judged here"
@@ -82,12 +83,13 @@ VECTOR = json.loads((Path(__file__).parents[1] / "data" / "link_session.json").r
 
 _REPLAY = """
 from protocol import link_session
+from protocol.link_initiator import Initiator
 
 def replayed(crypto, vector):
     def key(name):
         private = bytes.fromhex(vector["private"][name])
         return private, crypto.public("P-256", private)
-    edge = link_session.Initiator(crypto, key("edge_static"), key("edge_ephemeral"))
+    edge = Initiator(crypto, key("edge_static"), key("edge_ephemeral"))
     lock = link_session.Responder(crypto, key("lock_static"), bytes.fromhex(vector["proof"]), key("lock_ephemeral"))
     opening = edge.open()
     lock.opened(opening)

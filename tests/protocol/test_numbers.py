@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol import cbor, cose, link, link_session, listing_code, record, statement, uplink
+from protocol import cbor, cose, link, link_initiator, link_session, listing_code, record, statement, uplink
 from protocol import crypto_cpython as crypto
 from protocol.cbor import LARGEST
 from protocol.errors import MooringError
@@ -48,7 +48,7 @@ MESSAGES: dict[str, tuple[bytes, Callable[[bytes], Any]]] = {
     "want": (link.want(1024), link.parse),
     "pull": (link.pull(7, 16), link.parse),
     "offer": (link.offer(ID32, 4000), link.parse),
-    "open": (link_session.Initiator(crypto, (PRIVATE, POINT)).open(), link_session.parse_open),
+    "open": (link_initiator.Initiator(crypto, (PRIVATE, POINT)).open(), link_session.parse_open),
     "batch": (uplink.Batch(bytes(8), [b"r"]).encode(), uplink.parse_up),
     "time-request": (uplink.TimeRequest(ID16, ID16).encode(), uplink.parse_up),
     "lock-seen": (uplink.LockSeen(ID16, POINT, {"placement": 3}).encode(), uplink.parse_up),

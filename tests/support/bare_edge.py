@@ -9,7 +9,8 @@ from bleak.exc import BleakError
 
 from protocol import crypto_cpython as crypto
 from protocol import link, record
-from protocol.link_session import Initiator, Session
+from protocol.link_initiator import Initiator
+from protocol.link_session import Session
 from protocol.parts import Assembler, Parts
 from tests.support.link_keys import LinkKeys
 from tests.support.radio_world import ADDRESS, RadioWorld, radio_world

@@ -11,7 +11,7 @@ from firmware.link.admission import STATEMENTS
 from firmware.link.conversation import REST
 from protocol import crypto_cpython as crypto
 from protocol import link
-from protocol.link_session import Initiator
+from protocol.link_initiator import Initiator
 from sim.radio.bleak_backend import install
 from tests.support.bare_edge import KEYS, Edge, cut_off, greeted, run
 from tests.support.radio_world import ADDRESS, RadioWorld, radio_world

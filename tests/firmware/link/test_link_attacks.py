@@ -10,7 +10,7 @@ import pytest
 
 from protocol import crypto_cpython as crypto
 from protocol import link, link_session
-from protocol.link_session import Initiator
+from protocol.link_initiator import Initiator
 from protocol.parts import Parts
 from tests.support.bare_edge import KEYS, Edge, cut_off, greeted, run
 from tests.support.link_keys import NOW

@@ -9,7 +9,7 @@ from firmware.memory import identity
 from firmware.memory.store import Store
 from firmware.trust.edge_passes import NAMES, EdgePasses
 from protocol import crypto_cpython as crypto
-from protocol import link_session, statement
+from protocol import link_initiator, link_session, statement
 from protocol.edge_pass import MAX_LOCKS
 from protocol.errors import MooringError
 from tests.support.link_keys import NOW, LinkKeys
@@ -163,7 +163,7 @@ def test_a_lock_makes_its_link_key_once_and_proves_it_with_its_identity(tmp_path
     first, second = identity.load(crypto, store), identity.load(crypto, store)
     assert first is not None and second is not None
     assert first.link == second.link and first.link[0] not in (first.private, first.reader_auth_private)
-    edge = link_session.Initiator(crypto, KEYS.edge)
+    edge = link_initiator.Initiator(crypto, KEYS.edge)
     lock = link_session.Responder(crypto, first.link, first.link_proof, crypto.generate("P-256"))
     lock.opened(edge.open())
     assert edge.answered(lock.answer()) == first.public
