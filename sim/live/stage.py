@@ -15,6 +15,7 @@ from sim.live.texts import both
 from sim.live.watch import Watch
 from sim.scenarios import Story, perform, stories
 from sim.scenarios.story import Promise, Script
+from sim.signs import signs
 from sim.site import ROOM, Plan, Site, build
 from sim.visitors import Visitor
 from sim.words import Phrase, phrase
@@ -130,6 +131,9 @@ class Stage:
                 for guest in (self.guests if own else ())
             ],
             "stories": [{"name": story.name, "tells": both(Phrase(story.tells))} for story in self.stories().values()],
+            "signals": {
+                sign.name: {"lamp": [int(level) for level in sign.colour], "rhythm": sign.light} for sign in signs()
+            },
             "network": site.broker.running,
             "lang": self._language,
             "version": VERSION,

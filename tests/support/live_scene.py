@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+from sim.signs import signs
+
 Message = tuple[str, dict[str, Any]]
 
 _BYTES = "8453a20126106e6d6f6f72696e672f7265636f7264a05902178501509a7be640" * 19 + "14c36548b6b392ac"
@@ -37,6 +39,9 @@ def site(lang: str = "en") -> Message:
         "people": PEOPLE,
         "stories": STORIES,
         "network": True,
+        "signals": {
+            sign.name: {"lamp": [int(level) for level in sign.colour], "rhythm": sign.light} for sign in signs()
+        },
         "lang": lang,
         "own": True,
         "version": "0",

@@ -31,13 +31,13 @@ function listen(board, before) {
 }
 
 function staff(hertz, sounding) {
-  const drawn = svg("svg", { class: `staff${sounding ? " sounds" : ""}`, viewBox: "0 0 56 36", "aria-hidden": "true" });
-  for (let line = 0; line < 5; line += 1) drawn.append(svg("path", { d: `M2 ${6 + line * LINE_GAP}h52` }));
+  const drawn = svg("svg", { class: `staff${sounding ? " sounds" : ""}`, viewBox: "0 0 40 36", "aria-hidden": "true" });
+  for (let line = 0; line < 5; line += 1) drawn.append(svg("path", { d: `M2 ${6 + line * LINE_GAP}h36` }));
   if (hertz) {
     const y = 30 - Math.log2(hertz / LOWEST_HZ) * LINE_GAP;
     drawn.append(
-      svg("ellipse", { cx: 28, cy: y, rx: 4.6, ry: 3.4, transform: `rotate(-18 28 ${y})` }),
-      svg("path", { class: "stem", d: y > 15 ? `M32 ${y - 1}v-14` : `M24 ${y + 1}v14` }),
+      svg("ellipse", { cx: 20, cy: y, rx: 4.6, ry: 3.4, transform: `rotate(-18 20 ${y})` }),
+      svg("path", { class: "stem", d: y > 15 ? `M24 ${y - 1}v-14` : `M16 ${y + 1}v14` }),
     );
   }
   return drawn;
@@ -55,10 +55,36 @@ export function lamp(board) {
   );
 }
 
-export function lampWords(board) {
+// Returns a rhythm in the firmware's marks as words: "-..__" is "1 long, 2 short".
+function rhythmWords(rhythm) {
+  if (rhythm === "=") return say("rhythm.steady");
+  const runs = rhythm.match(/\.+|-+/g) ?? [];
+  return runs.map((run) => say(run[0] === "-" ? "rhythm.long" : "rhythm.short", { count: run.length })).join(say("rhythm.and"));
+}
+
+// Returns what the lamp says. While it blinks, the words are those of the signal, also when the lamp is dark for a moment.
+export function lampWords(board, signals) {
   if (!board.power) return say("lamp.no-power");
-  const words = say(`colour.${colour(board)}`);
-  return board.pattern ? say("lamp.signal", { colour: words, signal: say(`signal.${board.pattern}`) }) : words;
+  const signal = signals[board.pattern];
+  if (!signal) return say(`colour.${colour(board)}`);
+  const rhythm = rhythmWords(signal.rhythm);
+  return say(rhythm ? "lamp.signal" : "lamp.rest", {
+    colour: say(`colour.${rhythm ? colour(signal) : colour(board)}`),
+    rhythm,
+    signal: say(`signal.${board.pattern}`),
+  });
+}
+
+// Draws a rhythm: a dot for each short beat, a bar for each long one, and a line for a light that stays on.
+function beats(rhythm) {
+  const drawn = svg("svg", { class: "beats", viewBox: "0 0 72 10", "aria-hidden": "true" });
+  let x = 2;
+  for (const mark of rhythm) {
+    const length = { ".": 6, "-": 18, "=": 68 }[mark];
+    if (length) drawn.append(svg("rect", { x, y: 2, width: length, height: 6, rx: 3 }));
+    x += (length ?? 0) + 5;
+  }
+  return drawn;
 }
 
 function toneWords(board) {
@@ -85,7 +111,7 @@ function drawTabs(state) {
       },
       board ? lamp(board) : null,
       el("span", {}, door.id),
-      board ? el("span", { class: "unseen" }, `, ${lampWords(board)}`) : null,
+      board ? el("span", { class: "unseen" }, `, ${lampWords(board, state.site.signals)}`) : null,
     );
   });
   const bar = byId("doors");
@@ -112,14 +138,16 @@ function drawDoor(state) {
   scene.dataset.tag = board.tag ? "on" : "off";
   scene.dataset.phone = tap && !tap.outcome && tap.moments.some((moment) => moment.id === "phone.tap") ? "here" : "away";
   byId("glyph").setAttribute("href", `#g-${board.power ? (board.pattern ?? "idle") : "idle"}`);
-  byId("lamp").replaceChildren(lamp(board), el("span", {}, lampWords(board)));
+  const rhythm = board.power ? (state.site.signals[board.pattern]?.rhythm ?? "") : "";
+  const said = lampWords(board, state.site.signals);
+  byId("lamp").replaceChildren(lamp(board), el("span", {}, said, beats(rhythm)));
   const hertz = board.tone || heard[door.id]?.hertz || 0;
   byId("tone").replaceChildren(staff(hertz, board.tone > 0), el("span", {}, toneWords(board)));
   const strike = say(board.strike ? "strike.open" : "strike.shut");
   const contact = say(board.contact ? "contact.open" : "contact.closed");
   byId("strike").textContent = strike;
   byId("contact").textContent = contact;
-  byId("scene-says").textContent = say("door.says", { door: door.id, lamp: lampWords(board), strike, contact });
+  byId("scene-says").textContent = say("door.says", { door: door.id, lamp: said, strike, contact });
 }
 
 function chooseByKey(state, event) {

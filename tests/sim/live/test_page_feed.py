@@ -27,19 +27,19 @@ WAY = {
 
 
 SIGNALS = {
-    "reading": ([0, 0, 1], "blue: reading, hold still"),
-    "ask": ([0, 1, 1], "cyan: agree on the phone"),
-    "allowed": ([0, 1, 0], "green: push the door"),
-    "refused_stay": ([1, 0, 0], "red: not expected now; ask the host or the platform"),
-    "refused_document": ([1, 0, 0], "red: use another document"),
-    "refused_phone": ([1, 0, 0], "red: look at the phone, tap again"),
-    "again": ([1, 1, 0], "amber: connection lost, try again"),
-    "busy": ([1, 1, 1], "white: one guest at a time"),
-    "fault": ([1, 0, 1], "magenta: the lock has a fault; call the host"),
-    "obstructed": ([0, 0, 0], "dark: something lies on the reader"),
-    "idle": ([0, 0, 0], "dark: waits for a phone"),
+    "reading": ([0, 0, 1], "blue, steady: hold the phone still", 1),
+    "ask": ([0, 1, 1], "cyan, 2 short: agree on the phone", 2),
+    "allowed": ([0, 1, 0], "green, 6 short: open, push", 6),
+    "refused_stay": ([1, 0, 0], "red, 1 long: not expected now; ask the host or the platform", 1),
+    "refused_document": ([1, 0, 0], "red, 2 long: use another document", 2),
+    "refused_phone": ([1, 0, 0], "red, 3 long: look at the phone, tap again", 3),
+    "again": ([1, 1, 0], "amber, 1 short, 1 long: connection lost, try again", 2),
+    "busy": ([1, 1, 1], "white, 3 short: one guest at a time", 3),
+    "fault": ([1, 0, 1], "magenta, 1 long, 2 short: the lock has a fault; call the host", 3),
+    "obstructed": ([1, 1, 0], "amber, 1 short: something lies on the reader", 1),
+    "idle": ([0, 0, 0], "dark: waits for a phone", 0),
 }
-"""For each signal of the door: its lamp, and the words beside it."""
+"""For each signal of the door: its lamp, the words beside it, and the number of its beats."""
 
 
 def played(feed: Feed, *messages: scene.Message) -> None:
@@ -111,11 +111,23 @@ def test_a_moment_that_comes_moves_the_envelope_and_one_that_does_not_come_leave
 def test_each_signal_has_a_colour_a_sign_of_its_own_and_words(feed: Feed, open_window: Opener) -> None:
     played(feed, scene.site(), scene.board())
     page = open_window(feed.address).page
-    for pattern, (lamp, words) in SIGNALS.items():
+    for pattern, (lamp, words, beats) in SIGNALS.items():
         feed.send(*scene.board(pattern=pattern, lamp=lamp))
         page.wait_for_selector(f'#glyph[href="#g-{pattern}"]', state="attached")
         assert page.locator("#lamp").inner_text() == words
-        assert page.locator("#scene").get_attribute("data-colour") == words.partition(":")[0].replace("dark", "off")
+        assert page.locator("#lamp .beats rect").count() == beats
+        assert page.locator("#scene").get_attribute("data-colour") == re.split("[:,]", words)[0].replace("dark", "off")
+
+
+def test_a_lamp_that_is_dark_between_two_beats_is_drawn_dark_and_keeps_its_words(
+    feed: Feed, open_window: Opener
+) -> None:
+    played(feed, scene.site(), scene.board(pattern="allowed", lamp=[0, 1, 0]))
+    page = open_window(feed.address).page
+    page.wait_for_selector('#scene[data-colour="green"]')
+    feed.send(*scene.board(pattern="allowed"))
+    page.wait_for_selector('#scene[data-colour="off"]')
+    assert page.locator("#lamp").inner_text() == "green, 6 short: open, push"
 
 
 def test_tones_are_counted_and_named_as_a_note_with_their_frequency(feed: Feed, open_window: Opener) -> None:
