@@ -107,7 +107,7 @@ def parser() -> Parser:
         command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
         command.add_argument("--config", type=Path, metavar="FILE", help="configuration file")
         if with_json:
-            command.add_argument("--json", action="store_true", help="print one JSON object last on stdout")
+            command.add_json()
         return command
 
     run = add("run", "run the agent until SIGTERM or SIGINT; logs go to stdout", with_json=False)

@@ -22,6 +22,10 @@ class Parser(argparse.ArgumentParser):
         """Add `--version`, which prints `name` and the version of Mooring."""
         self.add_argument("--version", action="version", version=f"{name} {VERSION}", help="print the version, and end")
 
+    def add_json(self) -> None:
+        """Add `--json`, which asks for output that programs can read."""
+        self.add_argument("--json", action="store_true", help="print one JSON object last on stdout")
+
     def error(self, message: str) -> NoReturn:
         """End the program with UNUSABLE."""
         self.exit(UNUSABLE, error_line("command.usage", f"{message}. See {self.prog} --help") + "\n")

@@ -12,7 +12,9 @@ from protocol.errors import FormatError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, TypeVar
+
+    _Down = TypeVar("_Down", "Receipts", "Command", "Passes")
 
 ROOT = "mooring/1/"
 
@@ -215,27 +217,24 @@ def parse_up(data: bytes) -> "Batch | TimeRequest | LockSeen | PassRequest":
 
 def parse_receipts(data: bytes) -> Receipts:
     """Return a message on `receipt`. Raises FormatError `uplink.form`, `uplink.too_long` or `cbor.*`."""
-    items = _decode(data)
-    _check(items[0] == 1 and len(items) == 2, "version or length")
-    message = Receipts(items[1])
-    message.encode()
-    return message
+    return _parse(data, Receipts, 1)
 
 
 def parse_command(data: bytes) -> Command:
     """Return a message on `cmd`. Raises FormatError `uplink.form`, `uplink.too_long` or `cbor.*`."""
-    items = _decode(data)
-    _check(items[0] == 1 and len(items) == 3, "version or length")
-    message = Command(items[1], items[2])
-    message.encode()
-    return message
+    return _parse(data, Command, 2)
 
 
 def parse_passes(data: bytes) -> Passes:
     """Return a message on `pass`. Raises FormatError `uplink.form`, `uplink.too_long` or `cbor.*`."""
+    return _parse(data, Passes, 1)
+
+
+def _parse(data: bytes, form: "type[_Down]", members: int) -> "_Down":
+    """Return the message in version 1 of `form`, whose encoder checks its `members`."""
     items = _decode(data)
-    _check(items[0] == 1 and len(items) == 2, "version or length")
-    message = Passes(items[1])
+    _check(items[0] == 1 and len(items) == members + 1, "version or length")
+    message = form(*items[1:])
     message.encode()
     return message
 

@@ -61,7 +61,7 @@ def parser() -> Parser:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     listing = commands.add_parser("list", help="list the scenarios, with what happens in each")
-    listing.add_argument("--json", action="store_true", help="print one JSON object last on stdout")
+    listing.add_json()
 
     run = commands.add_parser(
         "run",
@@ -69,7 +69,7 @@ def parser() -> Parser:
         description="Runs a scenario at a site of its own. The exit code is 0 only if every promise held.",
     )
     run.add_argument("scenario", metavar="SCENARIO", help="a name from `python -m sim list`")
-    run.add_argument("--json", action="store_true", help="print one JSON object last on stdout")
+    run.add_json()
     run.add_argument(
         "--seed", type=whole_number(0), default=1, metavar="N", help="chooses people, moments and faults (default 1)"
     )
@@ -106,7 +106,7 @@ def parser() -> Parser:
     live.add_argument("--doors", type=whole_number(1, 4), default=2, metavar="N", help="number of doors (default 2)")
     live.add_argument("--story", metavar="NAME", help="play this story first: `tour`, or a name from `sim list`")
     live.add_argument("--open", action="store_true", help="open the page in a browser if there is a display")
-    live.add_argument("--json", action="store_true", help="print one JSON object last on stdout")
+    live.add_json()
     add_language(live)
     add_runtime(live)
 

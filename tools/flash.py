@@ -228,7 +228,7 @@ def parser() -> Parser:
             epilog="Exit codes: flash.py --help",
         )
         one.set_defaults(act=act)
-        one.add_argument("--json", action="store_true", help="print one JSON object last on stdout")
+        one.add_json()
         return one
 
     add(

@@ -49,7 +49,7 @@ def parser() -> Parser:
         "on its quality, what is in quarantine and why, and how much came twice. The province may be running.",
     )
     show.add_argument("--data", type=Path, required=True, metavar="DIR", help="the province's data folder")
-    show.add_argument("--json", action="store_true", help="print one JSON object last on stdout")
+    show.add_json()
     run = commands.add_parser(
         "run",
         help="run a province until interrupted",
@@ -104,7 +104,7 @@ def parser() -> Parser:
     check.add_argument(
         "--key", required=True, metavar="HEX", help="the province's public key, as `run` and `code` print it"
     )
-    check.add_argument("--json", action="store_true", help="print one JSON object last on stdout")
+    check.add_json()
     return top
 
 

@@ -52,12 +52,25 @@ def test_a_polling_frame_that_the_installer_wrote_down_goes_out_while_nobody_is_
     asyncio.run(story())
 
 
+_ENROLLED = """
+from sim.board.boot import mount
+from firmware import crypto
+from firmware.memory import identity
+from firmware.memory.store import Store
+state = mount()
+store = Store(state)
+identity.enrol(crypto, store, crypto.generate("P-256")[1])
+from firmware.boards import esp32_c6_devkitc_1
+from firmware.main import main
+"""
+
+
 async def halted(folder: Path, source: str) -> tuple[bytes, list[Any]]:
-    """Run a lock that halts. Return what it said, and the levels of its strike."""
+    """Enrol a lock, and run `source`, in which it halts. Return what it said, and the levels of its strike."""
     image = flash.create(folder / "lock.flash")
     async with BoardBus().listening() as bus:
         environment = {"MOORING_BOARD": bus.address, "MOORING_FLASH": str(image)}
-        async with board(folder, source, "micropython", environment) as lock:
+        async with board(folder, _ENROLLED + source, "micropython", environment) as lock:
             assert lock.stdout is not None
             said = await lock.stdout.read()
             assert await lock.wait() == layout.RESET_EXIT, "and it tries again"
@@ -66,16 +79,7 @@ async def halted(folder: Path, source: str) -> tuple[bytes, list[Any]]:
 
 def test_a_lock_whose_fittings_make_no_sense_says_so_and_gives_the_strike_no_current(tmp_path: Path) -> None:
     source = """
-from sim.board.boot import mount
-from firmware import crypto
-from firmware.memory import identity
-from firmware.memory.store import Store
-state = mount()
-store = Store(state)
-identity.enrol(crypto, store, crypto.generate("P-256")[1])
 store.write("fittings", b'{"strike": "fail-open"}')
-from firmware.boards import esp32_c6_devkitc_1
-from firmware.main import main
 main(state, esp32_c6_devkitc_1)
 """
     said, levels = asyncio.run(halted(tmp_path, source))
@@ -86,16 +90,7 @@ main(state, esp32_c6_devkitc_1)
 
 def test_a_lock_on_a_board_without_a_wired_input_says_so_and_stays_shut(tmp_path: Path) -> None:
     source = """
-from sim.board.boot import mount
-from firmware import crypto
-from firmware.memory import identity
-from firmware.memory.store import Store
-state = mount()
-store = Store(state)
-identity.enrol(crypto, store, crypto.generate("P-256")[1])
 store.write("fittings", b'{"strike": "fail-safe", "inputs": ["contact", "key"]}')
-from firmware.boards import esp32_c6_devkitc_1
-from firmware.main import main
 del esp32_c6_devkitc_1.INPUTS["key"]
 main(state, esp32_c6_devkitc_1)
 """
