@@ -6,6 +6,7 @@ The file needs no signature. To write it, a person must hold the inside button, 
 
 import json
 
+from protocol import statement
 from protocol.errors import ConfigError
 
 TYPE_CHECKING = False
@@ -30,6 +31,27 @@ LONGEST_FRAME = 32
 
 HELD_SECONDS = 60
 """Number of seconds that a door may stay open before this is recorded, unless the fittings give another number."""
+
+
+def _is_inputs(value: "Any") -> bool:
+    return statement.is_list(value, 0, len(INPUTS), statement.is_choice, *INPUTS) and len(set(value)) == len(value)
+
+
+def _is_frame(value: "Any") -> bool:
+    if not statement.is_text(value, 2 * LONGEST_FRAME) or len(value) % 2:
+        return False
+    return all(digit in "0123456789abcdef" for digit in value)
+
+
+_MEMBERS = (
+    ("strike", FAIL_SECURE, FAIL_SECURE + " or " + FAIL_SAFE, statement.is_choice, FAIL_SECURE, FAIL_SAFE),
+    ("inputs", (), "a list of some of: " + ", ".join(INPUTS), _is_inputs),
+    ("held_seconds", HELD_SECONDS, "a whole number from 1 to 3600", statement.is_positive, 3600),
+    ("announce", "", "a frame of at most 32 bytes in hex, in lower case", _is_frame),
+    ("button", False, "true or false", statement.is_bool),
+)
+"""The members of the file. Each has its name, the value if it is absent, what it must be, and the rule that checks this,
+with the bounds of the rule."""
 
 
 class Fittings:
@@ -71,28 +93,16 @@ class Fittings:
             told = None
         if not isinstance(told, dict):
             raise ConfigError("fittings.form", "not a JSON object")
-        for name in told:
-            if name not in ("strike", "inputs", "held_seconds", "announce", "button"):
-                raise ConfigError(
-                    "fittings.form", "an unknown member; known are strike, inputs, held_seconds, announce, button"
-                )
-        strike = told.get("strike", FAIL_SECURE)
-        if strike not in (FAIL_SECURE, FAIL_SAFE):
-            raise ConfigError("fittings.form", "strike is fail-secure or fail-safe")
-        inputs = told.get("inputs", [])
-        if not isinstance(inputs, list) or any(name not in INPUTS for name in inputs) or len(set(inputs)) < len(inputs):
-            raise ConfigError("fittings.form", "inputs is a list of some of: " + ", ".join(INPUTS))
-        held = told.get("held_seconds", HELD_SECONDS)
-        if not isinstance(held, int) or isinstance(held, bool) or not 1 <= held <= 3600:
-            raise ConfigError("fittings.form", "held_seconds is a whole number from 1 to 3600")
-        announce = told.get("announce", "")
-        if not isinstance(announce, str) or len(announce) % 2 or len(announce) > 2 * LONGEST_FRAME:
-            raise ConfigError("fittings.form", "announce is a frame of at most 32 bytes in hex")
-        if any(digit not in "0123456789abcdef" for digit in announce):
-            raise ConfigError("fittings.form", "announce is a frame in hex, in lower case")
-        button = told.get("button", False)
-        if not isinstance(button, bool):
-            raise ConfigError("fittings.form", "button is true or false")
+        values: list[Any] = []
+        for name, absent, wanted, rule, *bounds in _MEMBERS:
+            value = told.pop(name, absent)
+            if value is not absent and not rule(value, *bounds):
+                raise ConfigError("fittings.form", name + " is " + wanted)
+            values.append(value)
+        if told:
+            known = ", ".join([each[0] for each in _MEMBERS])
+            raise ConfigError("fittings.form", "an unknown member; known are " + known)
+        strike, inputs, held, announce, button = values
         return Fittings(strike == FAIL_SAFE, tuple(inputs), held, bytes.fromhex(announce), button)
 
     def encode(self) -> bytes:
