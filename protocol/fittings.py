@@ -50,8 +50,8 @@ _MEMBERS = (
     ("announce", "", "a frame of at most 32 bytes in hex, in lower case", _is_frame),
     ("button", False, "true or false", statement.is_bool),
 )
-"""The members of the file. Each has its name, the value if it is absent, what it must be, and the rule that checks this,
-with the bounds of the rule."""
+"""The members of the file: the name, the value if the member is absent, what the value must be, the rule that checks
+it, and the bounds of the rule."""
 
 
 class Fittings:
