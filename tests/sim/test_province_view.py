@@ -14,17 +14,23 @@ from sim.province.view import KINDS
 from tests.support.chain import NOW, RESIDENT, Chain, check_in, entry, event
 
 
+def with_a_lock(folder: Path, listing: str = "HZ-0001", room: str = "1201") -> tuple[Province, Chain]:
+    """Return a province, and the records of a lock that it has registered."""
+    province = Province(folder, "127.0.0.1", 1, clock=lambda: NOW + 5)
+    chain = Chain(province.keys.sealing_public)
+    province.register_lock(
+        chain.public, listing=listing, room=room, platform_key=Platform().public, reader_chain=[b"\x30\x00"]
+    )
+    return province, chain
+
+
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     """Make the folder of a province with one lock.
 
     One record is missing, one record is flawed, and a forged record is in quarantine.
     """
-    province = Province(tmp_path, "127.0.0.1", 1, clock=lambda: NOW + 5)
-    chain = Chain(province.keys.sealing_public)
-    province.register_lock(
-        chain.public, listing="HZ-0001", room="1201", platform_key=Platform().public, reader_chain=[b"\x30\x00"]
-    )
+    province, chain = with_a_lock(tmp_path)
     for body in (check_in(), check_in(ethnicity=""), entry(), entry()):
         chain.append(body)
     stranger, _ = crypto.generate("P-256")
@@ -50,11 +56,7 @@ def test_a_name_cannot_write_into_the_tables_of_officers(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "160")
-    province = Province(tmp_path, "127.0.0.1", 1, clock=lambda: NOW + 5)
-    chain = Chain(province.keys.sealing_public)
-    province.register_lock(
-        chain.public, listing="[b]1", room="[/]", platform_key=Platform().public, reader_chain=[b"\x30\x00"]
-    )
+    province, chain = with_a_lock(tmp_path, listing="[b]1", room="[/]")
     named = chain.append({**check_in(name="[red]ok[/dim]"), 4: "[b]1"})
     province.registry.handle("edge-1", uplink.Batch(bytes(8), [named]).encode())
     province.stop()
@@ -129,11 +131,7 @@ def test_events_are_shown_and_counted_by_how_often_they_happened(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "160")
-    province = Province(tmp_path, "127.0.0.1", 1, clock=lambda: NOW + 5)
-    chain = Chain(province.keys.sealing_public)
-    province.register_lock(
-        chain.public, listing="HZ-0001", room="1201", platform_key=Platform().public, reader_chain=[b"\x30\x00"]
-    )
+    province, chain = with_a_lock(tmp_path)
     kinds = [(kind, what) for kind, whats in record.EVENTS.items() for what in whats]
     for kind, what in kinds:
         chain.append(event(kind, what, 7))
