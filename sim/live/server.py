@@ -104,6 +104,10 @@ def application(stage: Stage, acts: Acts, port: int, token: str) -> ASGIApp:
         check_token(request.headers, token)
         return JSONResponse({"act": acts.begin(await _body(request))}, 202)
 
+    async def record(request: Request) -> Response:
+        check_token(request.headers, token)
+        return JSONResponse({"parties": stage.parties(request.path_params["door"], request.path_params["counter"])})
+
     return Guard(
         Starlette(
             routes=[
@@ -111,6 +115,7 @@ def application(stage: Stage, acts: Acts, port: int, token: str) -> ASGIApp:
                 Route("/page/{name}", page),
                 Route("/events", events),
                 Route("/act", act, methods=["POST"]),
+                Route("/record/{door}/{counter:int}", record),
             ],
             exception_handlers={RequestRefusedError: _refused, HTTPException: _http, Exception: _failed},
         ),

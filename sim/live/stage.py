@@ -45,6 +45,10 @@ class Stage:
         self._watch = self._own
         self._story: dict[str, Any] | None = None
 
+    def parties(self, door: str, counter: int) -> list[dict[str, Any]]:
+        """Return what each party could read of a record at the site that is shown. Raises as `Watch.parties`."""
+        return self._watch.parties(door, counter)
+
     def stories(self) -> dict[str, Story]:
         """Every story that can be played, by name. The tour comes first."""
         return {tour.TOUR.name: tour.TOUR, **stories}

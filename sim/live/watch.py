@@ -9,6 +9,8 @@ from typing import Any
 from sim import timeline
 from sim.door import Door
 from sim.live.panel import Face, Panel
+from sim.live.parties import parties
+from sim.live.refusal import RequestRefusedError
 from sim.live.stores import JournalReports, stores
 from sim.live.stream import Told
 from sim.live.texts import both
@@ -75,6 +77,13 @@ class Watch:
             if watch.stores is not None:
                 told.append(("stores", watch.stores))
         return told
+
+    def parties(self, door: str, counter: int) -> list[dict[str, Any]]:
+        """Return what each party could read of a record. Raises RequestRefusedError `live.door` or `live.record`."""
+        watch = next((watch for watch in self._doors if watch.door.name == door), None)
+        if watch is None:
+            raise RequestRefusedError(404, "live.door", "there is no such door at this site. Name one of its doors")
+        return parties(self.site, watch.door, watch.journal, counter)
 
     def _rung(self) -> None:
         if not self._due:  # many rings lead to one look

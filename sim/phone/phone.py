@@ -47,8 +47,9 @@ class TapOutcome:
     `reader` is the verified name of the reader. `requests` has the document types of each request. `asked` has the
     elements of the last request, and whether the reader will keep each element. `shared` has the elements that the
     phone gave, as {document type: {namespace: [element]}}. `status` is the last session status received.
-    `device_response` and `session_transcript` are the bytes that a recorder on this phone would store. `received` and
-    `sent` are bytes of APDUs and of BLE parts. `seconds` is the length of the whole contact.
+    `device_response` and `session_transcript` are the bytes that a recorder on this phone would store. `session_data`
+    is the same response as it went over the air, encrypted. `received` and `sent` are bytes of APDUs and of BLE parts.
+    `seconds` is the length of the whole contact.
     """
 
     result: Result
@@ -64,6 +65,7 @@ class TapOutcome:
     carrier: Literal["nfc", "ble"] = "nfc"
     device_response: bytes = b""
     session_transcript: bytes = b""
+    session_data: bytes = b""
     events: Sequence[Event] = ()
 
 
@@ -240,7 +242,10 @@ class Transaction:
         if phone.stay_keys is not None:
             phone.stay_keys.add(self._session.stay_key)
         message = self._session.seal(answer, closing)
-        return response.corrupt(message) if phone.tamper == "session-data" else message
+        if phone.tamper == "session-data":
+            message = response.corrupt(message)
+        self._outcome = replace(self._outcome, session_data=message)
+        return message
 
     def _refuse(self, result: Result) -> bytes:
         self._outcome = replace(self._outcome, result=result)
