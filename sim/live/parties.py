@@ -93,17 +93,15 @@ def _text(value: object) -> Phrase | str:
 
 def _at_the_door(site: Site, tap: Tap | None) -> list[dict[str, Any]]:
     """Return what phone, air and the lock's memory had. Only a tap that shows a document gives them anything."""
-    response = b"" if tap is None else tap.outcome.device_response
-    sealed = b"" if tap is None else tap.outcome.session_data
-    shared = _elements(response) if response else list[Read]()
-    names = sorted({str(name) for name, _ in shared})
-    holder = next((person for person in site.people if tap is not None and person.name == str(tap.who)), None)
-    everything = [name for elements in holder.document().values() for name in elements] if holder and response else []
-    held = sorted(set(everything) - set(names))
-    air: list[Read] = [(_SIZE, len(sealed))] if sealed else []
-    if not response:
+    if tap is None or not tap.outcome.device_response:
         none = phrase("no document was shown at this tap")
         return [_party(party, none, None) for party in ("phone", "air", "lock-ram")]
+    response, sealed = tap.outcome.device_response, tap.outcome.session_data
+    shared = _elements(response)
+    names = sorted({str(name) for name, _ in shared})
+    holder = next((person for person in site.people if person.name == str(tap.who)), None)
+    everything = {name for elements in holder.document().values() for name in elements} if holder else set[str]()
+    held, air = sorted(everything - set(names)), [(_SIZE, len(sealed))]
     return [
         _party("phone", phrase("the DeviceResponse, before it is encrypted"), response, shared),
         _party("air", phrase("SessionData, as a recorder beside the door has it"), sealed, air, names),
