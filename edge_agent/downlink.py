@@ -14,7 +14,7 @@ from edge_agent.faults import Faults
 from edge_agent.lock_state import Link, LockState
 from edge_agent.outbox import Key, Outbox
 from protocol import crypto_cpython, receipt, refusal, signed_time, statement, uplink
-from protocol.errors import FormatError, StorageError, TransportError, VerificationError
+from protocol.errors import FormatError, MooringError, StorageError, TransportError, VerificationError
 from protocol.receipt import Receipt
 from protocol.refusal import Refusal
 from protocol.signed_time import SignedTime
@@ -44,14 +44,16 @@ class Downlink:
     def on_receipts(self, message: uplink.Receipts) -> list[Key]:
         """Delete committed records. Set a refused record aside if our own check finds it bad too.
 
-        Return the keys of the records that have left the queue. Raises StorageError.
+        Return the keys of the records that have left the queue. Raises StorageError. Any other unforeseen error ends
+        the statement that caused it. The keys that have left the queue until then are returned too, because otherwise
+        their batches would wait for the receipt timeout.
         """
         gone: list[Key] = []
         # Refusals come first. A receipt in the same message may cover the counter of a refused record, and would delete
         # that record.
         takers: dict[str, Callable[[Statement], None]] = {
-            refusal.KIND: lambda signed: gone.extend(self._take_refusal(signed)),
-            receipt.KIND: lambda signed: gone.extend(self._take_receipt(signed)),
+            refusal.KIND: lambda signed: self._collect(gone, self._take_refusal, signed),
+            receipt.KIND: lambda signed: self._collect(gone, self._take_receipt, signed),
         }
         self._take_all(message.statements, takers)
         return gone
@@ -96,7 +98,17 @@ class Downlink:
             return signed.open(crypto_cpython, kind, self._province_public)
         return signed.read(kind)
 
-    def _take_refusal(self, signed: Statement) -> list[Key]:
+    def _collect(self, gone: list[Key], take: Callable[[Statement], Iterable[Key]], signed: Statement) -> None:
+        """Add the keys that `take` gives for the statement to `gone`, each as soon as it has left the queue."""
+        try:
+            for key in take(signed):
+                gone.append(key)
+        except MooringError:
+            raise
+        except Exception as error:  # noqa: BLE001 -- contained here, and noted
+            self._faults.note(error, kind=signed.kind)
+
+    def _take_refusal(self, signed: Statement) -> Iterable[Key]:
         return refusals.obey(self._outbox, Refusal.parse(self._open(signed, refusal.KIND)))
 
     def _take_receipt(self, signed: Statement) -> list[Key]:

@@ -5,6 +5,8 @@ record stays in the queue, and `status` shows the dispute. Otherwise the refused
 quarantine. A refused record always stays on the disk.
 """
 
+from collections.abc import Iterator
+
 from edge_agent import log
 from edge_agent.outbox import Key, Outbox
 from protocol import crypto_cpython as crypto
@@ -13,12 +15,11 @@ from protocol.errors import MooringError
 from protocol.refusal import EQUIVOCATION, SIGNATURE, Refusal
 
 
-def obey(outbox: Outbox, refusal: Refusal) -> list[Key]:
+def obey(outbox: Outbox, refusal: Refusal) -> Iterator[Key]:
     """Apply a refusal to the stored records. The caller has verified the signature of the refusal.
 
-    Return the keys of the records that have left the queue. Raises StorageError.
+    Yield the key of each record when it has left the queue. Raises StorageError.
     """
-    moved = []
     for counter, payload_hash, code in refusal.records:
         key = (refusal.lock_id, counter)
         queued = outbox.queued(key)
@@ -33,14 +34,13 @@ def obey(outbox: Outbox, refusal: Refusal) -> list[Key]:
         if code == EQUIVOCATION:
             outbox.set_aside(key, code, authentic=True)
             log.event("record.refused", **facts)
-            moved.append(key)
+            yield key
         elif code == SIGNATURE and not _is_good(found, outbox.identity(refusal.lock_id)):
             outbox.set_aside(key, code, authentic=False)
             log.event("record.damaged", **facts)
-            moved.append(key)
+            yield key
         elif outbox.dispute(key, code):
             log.event("refusal.disputed", **facts)
-    return moved
 
 
 def _parsed(stored: bytes) -> record.Record | None:

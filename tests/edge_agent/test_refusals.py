@@ -24,11 +24,14 @@ from tests.support.signing_lock import PROVINCE_PRIVATE, PROVINCE_PUBLIC, Signin
 class Edge:
     """An outbox and a downlink. The outbox has five records of one lock."""
 
-    def __init__(self, folder: Path, province: bytes | None = PROVINCE_PUBLIC) -> None:
+    def __init__(
+        self, folder: Path, province: bytes | None = PROVINCE_PUBLIC, kind: Callable[[Path], Outbox] = Outbox
+    ) -> None:
         self.path = folder / "outbox.sqlite3"
-        self.outbox = Outbox(self.path)
+        self.outbox = kind(self.path)
         self.settled: list[Key] = []
-        self.down = Downlink(self.outbox, {}, province, Faults())
+        self.faults = Faults()
+        self.down = Downlink(self.outbox, {}, province, self.faults)
         self.lock = SigningLock()
         self.outbox.lock_seen(self.lock.hello())
         for item in self.lock.journal(5):
@@ -291,3 +294,21 @@ def test_no_bit_turned_in_what_the_province_signed_moves_or_holds_anything(edge:
     with suppress(FormatError):
         take(raw[:at] + bytes((raw[at] ^ 1 << bit,)) + raw[at + 1 :])
     assert _content(edge.path) == before
+
+
+class Defective(Outbox):
+    """An outbox with a defect: it cannot set the third record aside."""
+
+    def set_aside(self, key: Key, code: str, *, authentic: bool) -> None:
+        if key[1] == 3:
+            raise ZeroDivisionError
+        super().set_aside(key, code, authentic=authentic)
+
+
+def test_an_unforeseen_error_in_a_message_ends_one_statement_and_hides_no_record_that_has_left(tmp_path: Path) -> None:
+    edge = Edge(tmp_path, kind=Defective)
+    with closing(edge.outbox):
+        lock = edge.lock
+        edge.told(lock.refusal(EQUIVOCATION, *lock.records[1:4]), lock.receipt(1))
+        assert edge.settled == [(lock.lock_id, 2), (lock.lock_id, 1)] and edge.queue() == [3, 4, 5]
+        assert edge.faults.counts == {"ZeroDivisionError": 1}

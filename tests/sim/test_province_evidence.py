@@ -183,7 +183,7 @@ def apply(outbox: Outbox, province: Province, *records: bytes) -> list[str]:
     answer = deliver(province, *records)
     given = refusals(province, answer)
     for refusal in given:
-        obey(outbox, refusal)
+        list(obey(outbox, refusal))  # takes effect record by record
     refused = []
     for signed, receipt in zip(answer[len(given) :], receipts(province, answer), strict=True):
         try:
