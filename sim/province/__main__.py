@@ -1,4 +1,4 @@
-"""`python -m sim.province`: run a province, show its data, make and check listing codes."""
+"""`python -m sim.province`: run a province, show its data, make and check listing codes, and the card beside a door."""
 
 import argparse
 import contextlib
@@ -95,6 +95,31 @@ def parser() -> Parser:
         help="the target of the link, in capitals (default %(default)s)",
     )
     code.add_argument("--text", action="store_true", help="print only the text, for a printer")
+    card = commands.add_parser(
+        "card",
+        help="make the card beside a door, as SVG and as PDF",
+        description="Draws an A5 card for the wall beside a door: how to check in, whom to call, and the listing code "
+        "of the lock that is placed there. It is black, and can be read at one metre.",
+    )
+    card.add_argument("--data", type=Path, required=True, metavar="DIR", help="the province's data folder")
+    card.add_argument("--listing", type=arguments.text, required=True, metavar="CODE", help="the listing code")
+    card.add_argument(
+        "--phone", type=arguments.text, required=True, metavar="NUMBER", help="the phone number that helps"
+    )
+    card.add_argument("--svg", type=Path, metavar="FILE", help="write the card to this file as SVG")
+    card.add_argument("--pdf", type=Path, metavar="FILE", help="write the card to this file as PDF")
+    card.add_argument(
+        "--door", type=int, default=1, metavar="N", help="which door of the listing (default %(default)s)"
+    )
+    card.add_argument(
+        "--link",
+        type=arguments.text,
+        default=LINK,
+        metavar="URL",
+        help="the target of the link, in capitals (default %(default)s)",
+    )
+    card.add_argument("--font", type=Path, metavar="FILE", help="an OpenType font (default: that of the environment)")
+    card.add_argument("--json", action="store_true", help="print one JSON object last on stdout")
     check = commands.add_parser(
         "check-code",
         help="check a listing code; this needs only the province's public key",
@@ -152,6 +177,45 @@ def _code(chosen: argparse.Namespace) -> int:
     return 0
 
 
+def _card(chosen: argparse.Namespace) -> int:
+    from sim.paper import card
+    from sim.paper.font import Font, installed
+
+    files = {kind: file for kind, file in (("svg", chosen.svg), ("pdf", chosen.pdf)) if file is not None}
+    if not files:
+        raise ConfigError("card.file", "there is no file to write the card to. Name one with --svg, --pdf or both")
+    for kind, file in files.items():
+        arguments.writable(file, f"--{kind}")
+    _must_hold_a_province(chosen.data)
+    font = Font(chosen.font or installed())
+    store = Store(chosen.data)
+    keys = Keys.load_or_generate(chosen.data)
+    try:
+        text = Placements(store, keys, time.time).code(chosen.listing, door=chosen.door, link=chosen.link)
+    except FormatError as error:
+        raise ConfigError(error.code, f"{error.message}. Member 5 is --link: change that option") from error
+    except ConfigError as error:
+        if error.code != "listing-code.place":
+            raise
+        nobody = f"no lock is placed at door {chosen.door} of {chosen.listing}"
+        raise ConfigError("card.listing", f"{nobody}. Choose another one with --listing and --door") from error
+    finally:
+        store.close()
+    code = listing_code.read(crypto, text, keys.signing_public)
+    sheet = card.drawn(card.Card(text, code.listing, code.door, code.place, chosen.phone), font)
+    if "svg" in files:
+        files["svg"].write_text(sheet.svg(), encoding="utf-8")
+    if "pdf" in files:
+        files["pdf"].write_bytes(sheet.pdf(datetime.fromtimestamp(code.issued_at, UTC)))
+    if chosen.json:
+        named = {kind: str(file) for kind, file in files.items()}
+        print(json.dumps({"ok": True, "text": text, **named}, ensure_ascii=False))
+    else:
+        for file in files.values():
+            print(f"{file}: the card of listing {code.listing}, door {code.door}, {code.place}")
+    return 0
+
+
 def _check_code(text: str, key: str, as_json: bool) -> int:
     try:
         public = bytes.fromhex(key)
@@ -199,6 +263,8 @@ def main(arguments: list[str] | None = None) -> int:
                 return _show(chosen.data, chosen.json)
             if chosen.command == "code":
                 return _code(chosen)
+            if chosen.command == "card":
+                return _card(chosen)
             return _run(chosen.data, chosen.host, chosen.port, chosen.admit)
     except (MooringError, KeyboardInterrupt) as error:
         return failed(error, getattr(chosen, "json", False))

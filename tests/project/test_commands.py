@@ -34,6 +34,7 @@ FAILURES = [
     ("sim", ["run", "first-checkin", "--profile", "ZZ"], UNUSABLE, "profile.unknown"),
     ("sim.province", ["show", "--data", "/nowhere"], UNUSABLE, "province.data"),
     ("sim.province", ["check-code", "text", "--key", "00"], UNUSABLE, "listing-code.key"),
+    ("sim.province", ["card", "--data", "/nowhere", "--listing", "X", "--phone", "110"], UNUSABLE, "card.file"),
 ]
 """A failing call of each command that takes --json, with its exit code and its error code."""
 
