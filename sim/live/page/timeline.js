@@ -55,7 +55,7 @@ function chips(state, shown) {
       const sign = { opened: "held", refused: "broken" }[tap.outcome] ?? "waits";
       return el(
         "button",
-        { type: "button", "data-tap": tap.tap, "aria-pressed": String(tap === shown), click: () => state.showTap(tap.tap) },
+        { type: "button", "data-tap": tap.tap, "data-outcome": tap.outcome ?? "", "aria-pressed": String(tap === shown), click: () => state.showTap(tap.tap) },
         icon(sign),
         `${tap.number} ${pick(tap.who)}`,
         el("span", { class: "unseen" }, `, ${outcome(tap)}`),
