@@ -110,6 +110,15 @@ def parser() -> Parser:
     add_language(live)
     add_runtime(live)
 
+    pictures = commands.add_parser(
+        "signs",
+        help="draw the signals of the door, a picture for each",
+        description="Draws the light and the tone of each signal of the door into FOLDER, as SVG. The firmware's own "
+        "table is drawn.",
+    )
+    pictures.add_argument("folder", type=Path, metavar="FOLDER", help="the folder for the pictures")
+    pictures.add_json()
+
     profile = commands.add_parser("profile", help="check a jurisdiction profile")
     actions = profile.add_subparsers(dest="action", required=True, metavar="ACTION")
     check = actions.add_parser(
@@ -157,6 +166,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from sim import verify
 
             return verify.run(chosen)
+        if chosen.command == "signs":
+            return _signs(chosen.folder, chosen.json)
         if chosen.command == "profile":
             return _check_profile(chosen.file)
         if chosen.command == "soak":
@@ -210,6 +221,22 @@ def _live(chosen: argparse.Namespace) -> int:
 
     settings = command.Settings(chosen.port, chosen.doors, chosen.runtime, chosen.lang, chosen.story, chosen.open)
     return command.run(settings, chosen.json)
+
+
+def _signs(folder: Path, as_json: bool) -> int:
+    make_folder(folder, "FOLDER")
+    from sim.paper import sign_picture
+    from sim.signs import signs
+
+    files = []
+    for sign in signs():
+        files.append(folder / f"{sign.name}.svg")
+        files[-1].write_text(sign_picture.drawn(sign).svg(), encoding="utf-8")
+    if as_json:
+        print(json.dumps({"ok": True, "files": [str(file) for file in files]}))
+    else:
+        print(f"{folder}: {len(files)} pictures")
+    return OK
 
 
 def _list(as_json: bool) -> int:

@@ -119,7 +119,7 @@ def parser() -> Parser:
         help="the target of the link, in capitals (default %(default)s)",
     )
     card.add_argument("--font", type=Path, metavar="FILE", help="an OpenType font (default: that of the environment)")
-    card.add_argument("--json", action="store_true", help="print one JSON object last on stdout")
+    card.add_json()
     check = commands.add_parser(
         "check-code",
         help="check a listing code; this needs only the province's public key",
