@@ -1,5 +1,5 @@
-"""Everything that the lock keeps. It is opened from flash once, at boot. All signed statements come in through
-`Lock.deliver`."""
+"""Everything that the lock keeps. The files and the journal are opened from flash once, at boot. All signed statements
+come in through `Lock.deliver`."""
 
 from firmware.door import policy
 from firmware.door.claims import CommitmentKeys

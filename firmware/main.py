@@ -54,7 +54,8 @@ if TYPE_CHECKING:
 
 
 def main(state: str, board: "Board") -> None:
-    """Run the lock for ever. `state` is the folder where littlefs is mounted, `board` a module of `firmware.boards`.
+    """Run the lock for ever. `state` is the folder where littlefs is mounted, and `board` is a module of
+    `firmware.boards`.
 
     This returns only on a lock that was never enrolled. On any other lock, the outputs are made inert and the board
     starts again when the loop ends.

@@ -68,8 +68,8 @@ _MICROPYTHON = sys.implementation.name == "micropython"
 
 
 class Button:
-    """The button inside. Its pin is looked at every LOOK_MS. A press begins when two looks in a row find the button
-    pressed. It ends when a single look finds the button open."""
+    """The button inside. The lock reads the button's pin every LOOK_MS. A press begins when two looks in a row find the
+    button pressed. It ends when a single look finds the button open."""
 
     def __init__(self, pin: int) -> None:
         self._pin = Pin(pin, Pin.IN, Pin.PULL_UP)

@@ -1,4 +1,4 @@
-"""The ESP32-C6-DevKitC-1. Its strapping pins 4, 5, 8, 9 and 15 stay free."""
+"""The ESP32-C6-DevKitC-1. The board's strapping pins 4, 5, 8, 9 and 15 stay free."""
 
 STRIKE = 10
 LIGHTS = 18, 19, 20

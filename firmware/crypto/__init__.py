@@ -42,7 +42,7 @@ def digest(name: str, data: bytes) -> bytes:
     """Return the hash of `data`. `name` is "SHA-256", "SHA-384", "SHA-512" or "SM3"; raises ValueError for others."""
     if name == "SHA-256":
         return bytes(sha256(data).digest())
-    # Load the other hashes only if an issuer uses them, to save heap.
+    # To save heap, load the other hashes only if an issuer uses them.
     if name == "SM3":
         from firmware.crypto.sm3 import sm3
 

@@ -28,7 +28,8 @@ _BATCH = const(64)
 
 
 def _tag(key: bytes, nonce: bytes, ciphertext: "Sequence[bytes | memoryview]", aad: bytes) -> bytes:
-    """Return the tag for `aad` and a ciphertext in pieces. Every piece except the last consists of whole blocks.
+    """Return the tag for `aad` and for a ciphertext that comes in pieces. Every piece except the last consists of whole
+    blocks.
 
     The hash key is the encryption of a zero block. The hash is masked with the key stream of counter 1.
     """

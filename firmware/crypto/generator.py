@@ -24,7 +24,7 @@ _count = 0
 
 
 def begin(secret: bytes) -> None:
-    """Use `secret` from now on. It must be 32 bytes that were never used before (firmware/memory/identity.py).
+    """Use `secret` from now on. The secret must be 32 bytes that were never used before (firmware/memory/identity.py).
 
     Before this call, random numbers depend only on the chip's generator. This is enough for values that are not keys.
     """

@@ -27,7 +27,7 @@ def table_of_multiples(hash_key: bytes) -> "list[int]":
 
 
 def table_of_reductions() -> "list[int]":
-    """Return the remainder modulo the field polynomial for each value of the four bits that a shift by x^4 drops."""
+    """For each value of the four bits that a shift by x^4 drops, return the remainder modulo the field polynomial."""
     table = []
     for value in range(16):
         for _ in range(4):

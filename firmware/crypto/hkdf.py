@@ -25,8 +25,8 @@ def hmac_sha256(key: bytes, data: bytes) -> bytes:
 
 
 def hkdf_extract(salt: bytes, secret: bytes) -> bytes:
-    """Return HKDF-Extract (RFC 5869, section 2.2), 32 bytes. Because HMAC pads its key, an empty salt has the effect of
-    32 zero bytes."""
+    """Return HKDF-Extract (RFC 5869, section 2.2), 32 bytes. Because HMAC pads its key, an empty salt acts like a salt
+    of 32 zero bytes."""
     return hmac_sha256(salt, secret)
 
 

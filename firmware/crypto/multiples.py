@@ -11,19 +11,20 @@ if TYPE_CHECKING:
 
 # Widths of the windows. A point's table has 2^(width - 2) entries. The table of the base point has 16 entries. It is
 # computed once and kept (below 3 KB of heap). The table of the other point has 8 entries. It is computed in each call.
-# If its width was one bit more, computing the table would take as much extra time as the larger table saves.
+# If the width of this table was one bit more, its computation would take as much extra time as the larger table saves.
 _BASE_WIDTH = const(6)
 _WIDTH = const(5)
 
 _base_tables: "dict[Curve, list[Affine]]" = {}
-"""For each curve that was used: 1, 3, 5, ... times the base point."""
+"""The multiples 1, 3, 5, ... of the base point, for each curve that was used."""
 
 
 def _windows(scalar: int, width: int, length: int) -> bytearray:
     """Return the width-`width` non-adjacent form of `scalar` (Guide, Algorithm 3.35). At index i, the result has the
     digit of 2^i, as a number modulo 2^`width`.
 
-    A digit is either 0, or an odd number below 2^(width - 1) in magnitude that is followed by at least width - 1 zeros.
+    A digit is 0 or an odd number. An odd digit is below 2^(width - 1) in magnitude, and at least width - 1 zeros follow
+    it.
     """
     digits = bytearray(length)
     mask = (1 << width) - 1

@@ -7,8 +7,8 @@ from protocol import const
 from protocol.errors import VerificationError
 
 USER_ID = b"1234567812345678"
-"""The default user id of GM/T 0009. It applies if the parties have not agreed on another user id, for example in
-certificates.
+"""The default user id of GM/T 0009. It applies if the parties have agreed on no other user id. This is so in
+certificates, for example.
 """
 
 _KEPT = const(8)

@@ -1,8 +1,8 @@
 """Claims about the person at the door. One class is for documents, and one is for stay keys and PINs.
 
-A claim has a `method`, which goes into the record. Its function `known` says who the person is under a given stay. They
-may be a guest who has checked in already, or a guest who can check in now. A claim without an identity cannot check
-anybody in.
+A claim has a `method`, which goes into the record. The function `known` of a claim says who the person is under a given
+stay. The person may be a guest who has checked in already, or a guest who can check in now. A claim without an identity
+cannot check anybody in.
 """
 
 from firmware.memory.stays import Guest
@@ -64,7 +64,7 @@ class DocumentClaim:
     """A verified document whose holder is present.
 
     `key_of` gives the commitment key for a platform. `country` is the country of the document's signer. `resident` is
-    True if the profile lists the document as one for residents. `barred` and `stay_key` are as in Claim.
+    True if the profile lists the document as a document for residents. `barred` and `stay_key` are as in Claim.
     """
 
     method = "mdoc"

@@ -64,8 +64,8 @@ if TYPE_CHECKING:
 
 
 _CONSENTS = const(2)
-"""Maximum number of answers with documents in one session. The holder may have to agree to each of them on the
-phone."""
+"""Maximum number of answers with documents in one session. The holder may have to agree on the phone to each of these
+answers."""
 
 
 async def read_claims(

@@ -43,7 +43,7 @@ class Door:
     """One door.
 
     `on_record` is called after each opening and wakes the link to the edge agent. `mdoc_ble` is the radio for phones
-    that are read over BLE. Without this radio the door reads only over NFC. `waiting` is True while the door waits for
+    that are read over BLE. Without this radio, the door reads only over NFC. `waiting` is True while the door waits for
     a phone to connect over BLE.
     """
 
@@ -95,14 +95,14 @@ class Door:
         elif event == "mdoc.asked":
             self._signals.show("ask", ASK_MS)
         elif event == "mdoc.response":
-            # Silent, because the lock computes now, and a tone that has begun would not end before.
+            # This signal has no tone. The lock computes now, and could not end a tone in time.
             self._signals.show("reading", 0, False)
 
     # --- however they came -------------------------------------------------------------------------------------------
 
     async def serve(self, arrival: "Awaitable[Decision]") -> None:
-        """Serve one person, who has a phone or typed a PIN. `arrival` returns the opening that they may have, or raises
-        an error.
+        """Serve one person, who has a phone or typed a PIN. `arrival` returns the opening that this person may have, or
+        raises an error.
 
         This method never raises.
         """

@@ -1,5 +1,5 @@
 """Limits how often a PIN may be tried. After a few wrong tries there is a wait, and each further wrong try doubles the
-wait, up to an hour. A power cut does not help.
+wait, up to an hour. A power cut does not help an attacker.
 
 A try is charged in flash before it is judged, so a power cut cannot undo the charge. A wait begins again at each boot,
 so a power cut cannot shorten the wait. The lock forgets one wrong try for each hour that it runs without another wrong
@@ -26,7 +26,7 @@ FREE = 3
 """Number of wrong tries after which the first wait begins."""
 FIRST_WAIT_MS = 30 * 1000
 LONGEST_WAIT_MS = 3600 * 1000
-"""Length of the wait after the tenth wrong try and each later one."""
+"""Length of the wait after the tenth wrong try and after each later wrong try."""
 FORGET_MS = 3600 * 1000
 """Time without a wrong try after which the lock forgets one wrong try. In the long run this allows 24 tries a day."""
 

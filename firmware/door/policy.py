@@ -42,7 +42,7 @@ _REASONS = (
 latest in this order, because this code is the most specific."""
 
 _TIES = const(2)
-"""Number of ties that are looked up for everybody who is refused. A minor is named in one stay, or in two consecutive
+"""Number of ties that are looked up for each person who is refused. A minor is named in one stay, or in two consecutive
 stays."""
 
 
@@ -159,8 +159,8 @@ def _admit(
     commitment: bytes,
     named: bool,
 ) -> Decision:
-    """Return the check-in. Raises RefusedError for a minor: `grant.guardian` if no adult is in who could answer for the
-    minor; `grant.tie` if the minor's tie in the grant is invalid."""
+    """Return the check-in. Raises RefusedError for a minor: `grant.guardian` if no adult who could answer for the minor
+    is in; `grant.tie` if the minor's tie in the grant is invalid."""
     fields = dict(claim.fields)
     minor = "birth_date" in fields and profile.is_minor(fields["birth_date"], interval[0])
     if minor:

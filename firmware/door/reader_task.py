@@ -1,5 +1,5 @@
-"""The reader's task. It passes one phone after the other to the door, and answers people who tap while another phone is
-served.
+"""The reader's task. This task passes one phone after the other to the door, and answers people who tap while another
+phone is served.
 
 While a phone is read over BLE, the reader is free. If somebody else taps in that time, a signal says that the door is
 busy. The read of the first phone goes on.
@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
 
 WELL_MS = 15000
-"""Time without an error after which the reader counts as recovered. A driver's rest between two tries is shorter."""
+"""Time without an error after which the reader counts as recovered. The pause of a driver between two tries is shorter
+than this time."""
 
 
 class _TappedCard:

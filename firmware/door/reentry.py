@@ -7,8 +7,8 @@
                the signatures of its issuer
 
 A stay key or a PIN yields a claim, and the rules of the door judge it like any other claim. The remembered signatures
-only make the check of a document faster. They belong to the documents that were shown last, with or without a booking.
-So the signatures do not reveal who stays here.
+only make the check of a document faster. The signatures belong to the documents that were shown last, no matter whether
+the holders had a booking. So the signatures do not reveal who stays here.
 
 The table shows what the lock keeps for one guest, and which events change it:
 
@@ -170,7 +170,7 @@ class Reentry:
 
         Every phone is asked for a stay key, even while no guest has one. Otherwise the question itself would show
         whether the home is occupied. The question costs one command if the phone has no application for stay keys, and
-        two commands if it has one.
+        two commands if it has such an application.
 
         Raises the TransportError of the card. Some phones break off the exchange when they are asked for a stay key. So
         if the next phone is tapped within WARY_MS after such an error, the lock does not ask it for a stay key.

@@ -22,15 +22,15 @@ def log(event: str, **facts: object) -> None:
 
 
 def advise(message: str) -> None:
-    """Print `message`, the sentence of a ConfigError, which says what an installer can correct. Print nothing if it is
-    empty."""
+    """Print `message`, the sentence of a ConfigError, which says what an installer can correct. If the message is
+    empty, print nothing."""
     if message:
         print(message)
         _keep(message.encode() + b"\n")
 
 
 def answer(line: bytes) -> None:
-    """Print a line of the maintenance console. It is not an event and is not kept."""
+    """Print a line of the maintenance console. Such a line is not an event and is not kept."""
     print(line[:-1].decode())
 
 

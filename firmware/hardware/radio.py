@@ -1,8 +1,8 @@
 """One Bluetooth radio with two users: the edge link, which always runs, and a session with a phone now and then.
 
 Towards the link, `Radio` behaves like `bluetooth.BLE`, so the link need not know that it shares the radio. A session
-(`firmware.mdoc_ble`) borrows the radio with `borrow` and returns it with `give_back`. Only one session can borrow it at
-a time.
+(`firmware.mdoc_ble`) borrows the radio with `borrow` and returns it with `give_back`. Only one session can borrow the
+radio at a time.
 
 **Whose connection is it?** The stack does not say who has connected. A peer shows whether it is an edge or a phone by
 the service to which it writes:
@@ -21,10 +21,11 @@ the service to which it writes:
 | any | a handler raised an exception | MISSED: its writes and notifications are ignored | `mend` disconnects it |
 | any | the radio is restarted | none | link, then session: RESTARTED |
 
-If a connection stays UNKNOWN or EARLY, the link disconnects it after a while, because it has not written to the link.
+If a connection stays UNKNOWN or EARLY, the link disconnects it after a while, because its peer has not written to the
+link.
 
 **Who advertises?** There is only one advertising set. It has 31 bytes, with room for one 128-bit UUID, and belongs to
-the link. `begin` and `advertise` take it for a session (`_quiet`); `let_link_advertise` and `give_back` return it.
+the link. `begin` and `advertise` take the set for a session (`_quiet`); `let_link_advertise` and `give_back` return it.
 
 **What the stack allows** (MicroPython's extmod/nimble/modbluetooth_nimble.c; NimBLE's ble_gatts_reset and
 ble_gatts_start):
@@ -47,7 +48,8 @@ between two steps of the interpreter (py/vm.c, `gil_divisor`), and also while a 
 It never interrupts a handler. So these rules hold here, in the link and in the sessions:
 
 - If a handler may change a value, a task reads the value once and works with its copy. A connection may be closed
-  between the reading and the use of its handle; the stack then raises an OSError. None is never passed to the stack.
+  between the reading and the use of its handle; the stack then raises an OSError. A handle that is None is never passed
+  to the stack.
 - Each value has only one writer: either the handler or the task. If both must write a value, each write is one step
   (`pop`, `popitem`), or the value is a flag. A task sets the flag before it acts, and clears it if the action fails.
 - Values that belong together are one object. The handler creates a new object, so a task never mixes old and new.
@@ -86,7 +88,8 @@ _LAST_CLIENT_EVENT = const(19)
 MTU_EXCHANGED = const(21)
 
 RESTART_PAUSE_MS = 1500
-"""Pause after a failed restart. If the restart failed because a visit uses all the memory, the visit is over soon."""
+"""Pause after a failed restart. If the restart failed because a visit uses all the memory, the next try succeeds soon,
+because no visit lasts long."""
 _TRIES = const(9)
 """Number of failed restarts in a row after which `mend` gives up. Then only a restart of the lock helps."""
 
@@ -123,7 +126,8 @@ class Radio:
         self._values: tuple[int, ...] = ()
         self._quiet = False  # a session has the advertising set
         self._broken = irq_flag()
-        # `_failures` counts failures of a handler. `_last` and `_wrong` are connection and error of the latest failure.
+        # `_failures` counts failures of a handler. `_last` and `_wrong` are the connection and the error of the latest
+        # failure.
         self._failures = self._counted = 0
         self._last = 0
         self._wrong: type[Exception] | None = None
@@ -155,7 +159,7 @@ class Radio:
         return self._register()[: len(services)]
 
     def gatts_set_buffer(self, handle: int, size: int, append: bool = False) -> None:
-        """Do as `bluetooth.BLE.gatts_set_buffer`, now and after each restart."""
+        """Do what `bluetooth.BLE.gatts_set_buffer` does, now and after each restart."""
         self._buffers[handle] = (size, append)
         self.ble.gatts_set_buffer(handle, size, append)
 
@@ -247,7 +251,7 @@ class Radio:
             log("radio.hidden", error=error.args[0])
 
     def advertise(self, interval_us: int, data: bytes) -> None:
-        """Advertise for a session. Raises OSError if the stack has no free connection, so it cannot advertise."""
+        """Advertise for a session. Raises OSError if the stack cannot advertise because it has no free connection."""
         self._quiet = True
         self.ble.gap_advertise(interval_us, data)
 

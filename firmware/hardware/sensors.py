@@ -87,7 +87,7 @@ class Sensors:
         if self._touched is not None and ticks.age(self._touched) >= EXPLAINED_MS:
             self._touched = None
         if self._open_since is not None and ticks.age(self._open_since) >= self._held_ms:
-            self._open_since = None  # report "held" only once each time the door is opened
+            self._open_since = None  # report "held" at most once while the door stays open
             self._event(record.DOOR, "held")
 
     def levels(self) -> "dict[str, bool]":

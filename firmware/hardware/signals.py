@@ -12,8 +12,8 @@ The light repeats its word until the next signal. An answer and a signal for a s
 tone sounds once, on the beats of the light. Where the light stays on, the tone has a word of its own.
 
 The lock computes for up to half a second at a time, and nothing else runs meanwhile. So a beat may last longer, but no
-beat is lost. Therefore most signals differ by the number of their beats. "reading" is the time of the longest
-computations, so its light does not blink.
+beat is lost. Therefore most signals differ by the number of their beats. While "reading" is shown, the lock does its
+longest computations, so the light of "reading" does not blink.
 """
 
 import asyncio
@@ -23,7 +23,8 @@ from machine import PWM, Pin
 from protocol import const
 
 UNIT_MS = 100
-"""Length of a unit. At this length a light flashes at most twice a second. WCAG 2.2, 2.3.1 allows three flashes."""
+"""Length of a unit. With units of this length, a light flashes at most twice a second. WCAG 2.2, 2.3.1 allows three
+flashes."""
 _SHORT = const(2)
 _LONG = const(6)
 _OFF = const(3)
@@ -85,7 +86,7 @@ class Signals:
         self._play(name, 0, True, True)
 
     def aside(self, name: str) -> None:
-        """Show a signal for a second person once while a guest is served. Then show the guest's signal again."""
+        """While a guest is served, show a signal for a second person once. Then show the guest's signal again."""
         self._play(name, 0, True, True)
 
     def rest(self) -> None:
@@ -94,7 +95,7 @@ class Signals:
         self._play(self._rest, 0, False, True)
 
     def halt(self) -> None:
-        """Light the colour of "fault", without a rhythm or a tone, until the lock starts again."""
+        """Show the colour of "fault", without a rhythm or a tone, until the lock starts again."""
         self._light(row("fault")[1])
 
     def _play(self, name: str, after_ms: int, once: bool, sound: bool) -> None:
@@ -125,7 +126,7 @@ class Signals:
                 return
 
     async def _beat(self, mark: str, colour: "str | None", hertz: int) -> None:
-        """Show one mark. With a `colour`, switch the light. With `hertz`, sound the tone."""
+        """Show one mark. If `colour` is given, set the light. If `hertz` is not 0, sound the tone."""
         if mark == "_":
             self._light("000")
             await asyncio.sleep(_PAUSE * UNIT_MS / 1000)

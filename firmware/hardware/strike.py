@@ -8,10 +8,10 @@ the reset switches the current off. Guests leave the room mechanically, without 
     shut    shut       off       `open`: open
     open    open       running   `look`, PULSE_MS after the last `open`: shut. `shut`: shut
 
-An interrupt only asks the interpreter to call its handler. If eight such calls are waiting already, the chip drops the
-new call (the esp32 port's machine_timer.c ignores the result of `mp_sched_schedule`). So a timer that fires only once,
-at the end of the pulse, would not be safe. Instead the timer fires periodically while the strike is open. At each call
-the handler reads the clock to find out whether the pulse is over.
+An interrupt only asks the interpreter to call the timer's handler. If eight such calls are waiting already, the chip
+drops the new call (the esp32 port's machine_timer.c ignores the result of `mp_sched_schedule`). So a timer that fires
+only once, at the end of the pulse, would not be safe. Instead the timer fires periodically while the strike is open. At
+each call the handler reads the clock to find out whether the pulse is over.
 """
 
 from machine import Pin, Timer
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 PULSE_MS = 3000
-"""How long one opening lasts. It is long enough to push the door, and it ends before the next guest comes."""
+"""How long one opening lasts. The guest has enough time to push the door, and the opening ends before the next guest
+comes."""
 
 LOOK_MS = 100
 """How often the lock checks whether the pulse is over."""

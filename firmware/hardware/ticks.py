@@ -20,8 +20,8 @@ now: "Callable[[], int]" = getattr(time, "ticks_ms", _now)
 """`now()` is the number of milliseconds since an arbitrary start."""
 
 since: "Callable[[int, int], int]" = getattr(time, "ticks_diff", _since)
-"""`since(later, earlier)` is the time between two ticks, in milliseconds. It is negative after more than about six
-days."""
+"""`since(later, earlier)` is the time between two ticks, in milliseconds. The time is negative after more than about
+six days."""
 
 FOREVER = 1 << 29
 """The age, in milliseconds, that `age` returns for anything older than about six days. The chip's ticks cannot measure

@@ -1,4 +1,4 @@
-"""A rate limit for handshakes. Without it, a stranger in radio range could make the lock compute without end.
+"""A rate limit for handshakes. Without this limit, a stranger in radio range could make the lock compute without end.
 
 A handshake costs three multiplications of a point. Each handshake uses up one unit of the limit before anything is
 computed. If the edge proves itself with a valid pass, its unit is returned at once. All other units return slowly.
@@ -63,7 +63,7 @@ class Admission:
         self._handshakes.give_back()
 
     def takes_statement(self) -> bool:
-        """Count one statement from an edge. Return False if it exceeds the limit."""
+        """Count one statement from an edge. Return False if this statement exceeds the limit."""
         if not self._statements.allows():
             return False
         self._statements.use()

@@ -20,9 +20,9 @@ In state OPENING, `_responder` and `session` are None. In ANSWERED, `_responder`
 too. "Dropped" means that `step` raises an error and `edge_link` disconnects.
 
 A PULL with credit 0 stops the stream of records and asks for a HELLO. Any other PULL continues the stream or starts it
-anew. It continues the stream if `start` lies among the records sent since the previous PULL; it then means "the edge
-has stored all records before `start`". The lock also sends a HELLO by itself when a fact of the previous HELLO has
-changed.
+anew. It continues the stream if `start` lies among the records sent since the previous PULL. In this case the PULL also
+means "the edge has stored all records before `start`". The lock also sends a HELLO by itself when a fact of the
+previous HELLO has changed.
 """
 
 import asyncio
@@ -54,13 +54,14 @@ if TYPE_CHECKING:
             """Return the edge's name. Raises MooringError unless the pass is valid now for this edge and this lock."""
 
         def hello(self) -> Hello:
-            """Return the facts about itself that the lock tells an edge."""
+            """Return the facts about the lock that a HELLO contains."""
 
         def records_from(self, counter: int) -> "Iterator[tuple[int, bytes]]":
             """From `counter` on, yield (counter, record) for every record without a receipt."""
 
         def deliver(self, data: bytes) -> "tuple[str, str | None]":
-            """Take a statement. Return its kind and an error code, which is None if the lock accepts the statement."""
+            """Take a statement. Return the statement's kind and an error code, which is None if the lock accepts the
+            statement."""
 
 
 INBOX_BYTES = 8192
@@ -75,13 +76,14 @@ PATIENCE = 3
 """After this many refused statements in a row, the lock waits before it takes another statement. Each statement costs a
 signature check."""
 REST = 3
-"""After a burst of statements, the lock rests this many times as long as each statement took. Each statement costs a
-signature check. With these rests, an edge that repeats old statements for ever uses at most a quarter of the lock's
-time."""
+"""After a burst of statements, the lock rests after each further statement. This rest takes REST times as long as the
+statement took. Each statement costs a signature check. With these rests, an edge that repeats old statements for ever
+uses at most a quarter of the lock's time."""
 
 
 class Conversation:
-    """The conversation over `connection`. It sends notifications on the handle `value_handle`. It ends with `close`.
+    """The conversation over `connection`. The conversation sends notifications on the handle `value_handle`. It ends
+    with `close`.
 
     `partial` is a statement that arrives in pieces: empty, or [digest, size, bytes so far]. The caller keeps it after
     the conversation has ended, so that the next conversation can complete the statement.
@@ -109,7 +111,7 @@ class Conversation:
         self._refusals = 0
 
     def close(self) -> None:
-        """End the conversation. Nothing more is sent, and messages that have arrived no longer count."""
+        """End the conversation. Nothing more is sent, and messages that wait to be handled are ignored."""
         self.closed = True
 
     def push(self, part: bytes) -> None:
@@ -153,8 +155,8 @@ class Conversation:
     async def _shake_hands(self, message: bytes) -> None:
         """Take an OPEN or a FINISH. Between any two multiplications, other tasks can run, for example the door's."""
         began = ticks.now()
-        # The objects allocated here live as long as the connection. Collect garbage first, so that they lie together in
-        # the heap even if a visit is going on.
+        # The objects allocated here live as long as the connection. Collect garbage first, so that these objects lie
+        # together in the heap even if a visit is going on.
         gc.collect()
         if self._responder is None:
             responder = self._lock.admission.begin(message)

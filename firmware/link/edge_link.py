@@ -56,8 +56,8 @@ handshake within this time after its first write. The lock's part of a handshake
 
 
 class Link:
-    """The link over `radio` for `lock`. Call `run` once. `news` is an `irq_flag`. It must be set after each new record,
-    and after each change of a fact in the HELLO.
+    """The link over `radio` for `lock`. Call `run` once. `news` is an `irq_flag`. The flag must be set after each new
+    record, and after each change of a fact in the HELLO.
     """
 
     def __init__(self, radio: "Radio", lock: "LockMemory", news: "Any") -> None:
@@ -165,7 +165,7 @@ class Link:
         while self._unwelcome:
             self._drop(*self._unwelcome.popitem())
         if self._advertise_due and len(self._connections) < CONNECTIONS:
-            self._advertise_due = False  # before advertising, because a peer that connects at once sets it again
+            self._advertise_due = False  # before advertising, because a peer that connects at once sets the flag again
             try:
                 self._radio.gap_advertise(ADVERTISE_US, link.advertisement(self._lock.hello().lock_id))
             except OSError as error:
@@ -179,8 +179,8 @@ class Link:
         log("link.dropped", code=code)
         talk = self._current
         if talk is not None and talk.connection == handle:
-            # Messages that this peer has sent no longer count. Its handle stays in `_connections` until the radio
-            # reports the disconnection.
+            # Earlier messages of this peer are ignored from now on. The peer's handle stays in `_connections` until the
+            # radio reports the disconnection.
             talk.close()
         try:
             self._radio.gap_disconnect(handle)

@@ -31,7 +31,7 @@ _DONE = MTU_EXCHANGED, _SERVICE_DONE, _CHARACTERISTIC_DONE, _DESCRIPTOR_DONE, _W
 SCAN_US, WINDOW_US = 60000, 30000
 """Scan interval and scan window. The radio scans half of the time; the other half is for the edge link's connection."""
 INTERVAL_US = 15000, 30000
-"""Shortest and longest connection interval that the lock requests. No interval below 15 ms is accepted by every phone.
+"""Shortest and longest connection interval that the lock requests. Some phones accept no interval below 15 ms.
 """
 ATTEMPTS = 3
 """Number of failed connections to a phone after which `ready` gives up."""

@@ -36,7 +36,8 @@ def service() -> "tuple[Any, ...]":
 
 
 ADVERTISE_US = 30000
-"""Advertising interval while a phone is expected. It is short because a guest waits, and is used only for seconds."""
+"""Advertising interval while a phone is expected. The interval is short because a guest waits. It is used only for
+seconds."""
 _LOOK_AGAIN_MS = const(200)
 _TURNS = const(5)
 """The link advertises in every fifth period of `_LOOK_AGAIN_MS`, so that an edge can find the lock meanwhile."""

@@ -127,11 +127,11 @@ class _Line:
 class Reading:
     """The reading of one phone. It is one session with any number of requests and answers.
 
-    `ephemeral` makes the session's key pair for a curve, and must never return the same pair twice. If it is None,
-    `crypto.generate` is used. `on_phase(event, **facts)` is called at each phase. The facts are only numbers and codes.
-    From the event `mdoc.asked` on, the holder may have to act on the phone. `mdoc_ble` is the radio for BLE retrieval.
-    Without this radio, only NFC is used. If retrieval goes over BLE, the card is released at once, so that nobody has
-    to keep the phone at the reader. If it goes over NFC, the caller releases the card.
+    `ephemeral` makes the session's key pair for a curve, and must never return the same pair twice. If `ephemeral` is
+    None, `crypto.generate` is used. `on_phase(event, **facts)` is called at each phase. The facts are only numbers and
+    codes. From the event `mdoc.asked` on, the holder may have to act on the phone. `mdoc_ble` is the radio for BLE
+    retrieval. Without this radio, only NFC is used. If retrieval goes over BLE, the card is released at once, so that
+    nobody has to keep the phone at the reader. If retrieval goes over NFC, the caller releases the card.
 
     `asked` is the number of requests that were sent completely. `answered` is the number of requests that got a
     DeviceResponse. `ready` is True if another request may follow. `lost` is a code if the holder ended the session or
@@ -176,8 +176,8 @@ class Reading:
         """Ask the mdoc for `items` ({document type: {namespace: [element]}}). The first call does the engagement too.
 
         `reader_auth_private` (P-256) and `reader_chain` (DER, the reader's certificate first) authenticate this reader.
-        After the answer to the `last` request, this reader tells the mdoc that the session is over. It does not wait
-        for a reply.
+        After the answer to the `last` request, this reader tells the mdoc that the session is over. This reader does
+        not wait for a reply.
 
         Raises TransportError if the exchange failed or took too long (`nfc.*`, `apdu.*`, `ble.*`, `reader.timeout`), or
         if the session is over (`session.state`). Raises FormatError or VerificationError if the holder sent something
@@ -293,7 +293,7 @@ class Reading:
 
 async def _engage(line: _Line, crypto: "Crypto", with_ble: bool) -> "Handover":
     offer = Nfc(line.card.max_command, line.card.max_response)
-    # A UUID for this transaction only. It is used if the mdoc lets the reader choose the UUID.
+    # A UUID for this transaction only. This UUID is used if the mdoc lets the reader choose the UUID.
     uuid = ble.new_uuid(crypto.random(16)) if with_ble else None
     request = handover_request(offer, ble.READER_ROLE if with_ble else None, uuid)
     engagement = NfcEngagement(request)

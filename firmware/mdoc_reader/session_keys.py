@@ -1,5 +1,5 @@
-"""The reader's ephemeral keys. They are made while the door is idle, because each key takes a large part of a second on
-the chip."""
+"""The reader's ephemeral keys. The keys are made while the door is idle, because each key takes a large part of a
+second on the chip."""
 
 from protocol import const
 

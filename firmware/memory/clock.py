@@ -11,9 +11,9 @@ can be set and can jump.
     known      moves on    allowed         a signed time outside the interval: doubted. A cold start: unknown
     doubted    none        refused         the next answer that is not before the floor: known
 
-An answer that contradicts the interval is not believed at once. It only removes the upper end. The next answer, to a
-new nonce, is believed. So one slip of the province's clock cannot set the lock's clock. Each contradiction is logged on
-the console, where a crystal that drifts too much is noticed. No answer lowers the floor.
+An answer that contradicts the interval is not believed at once. Such an answer only removes the interval's upper end.
+The next answer, to a new nonce, is believed. So one slip of the province's clock cannot set the lock's clock. Each
+contradiction is logged on the console, where a crystal that drifts too much is noticed. No answer lowers the floor.
 """
 
 from firmware.hardware import ticks
@@ -32,9 +32,9 @@ either direction. The datasheets promise 10 to 40."""
 
 FIRST_PERSIST_MS = 10 * 1000
 PERSIST_MS = 3600 * 1000
-"""The floor is first written to flash ten seconds after a boot. It is written again whenever the uptime has doubled,
-and later every hour. These are ten small writes after a boot, and then 24 a day. A power cut sets the floor back by at
-most an hour, and by at most half of the uptime."""
+"""The floor is first written to flash ten seconds after a boot. The floor is written again whenever the uptime has
+doubled, and later every hour. These are ten small writes after a boot, and then 24 a day. A power cut sets the floor
+back by at most an hour, and by at most half of the uptime."""
 
 REFRESH_MS = 6 * 3600 * 1000
 """Time after which the lock asks for the time again. By then the interval is less than 5 seconds wider, at 100 ppm in
@@ -42,15 +42,15 @@ each direction."""
 
 WIDE_MS = 60 * 1000
 WIDE_REFRESH_MS = 900 * 1000
-"""If an answer took long, the interval is wide. If it is wider than WIDE_MS, the lock asks for the time again after
-WIDE_REFRESH_MS."""
+"""If an answer took long, the interval is wide. If the interval is wider than WIDE_MS, the lock asks for the time again
+after WIDE_REFRESH_MS."""
 
 DOUBT_MS = 600 * 1000
 """Time that the lock waits after a contradiction before it asks for the time again."""
 
 DARK_MS = 7 * 24 * 3600 * 1000
-"""The longest power cut that the lock assumes. If its clock has no upper end, a signed time that is later than the
-floor by more than this must be confirmed by a second signed time."""
+"""The longest power cut that the lock assumes. While the clock has no upper end, a signed time may be later than the
+floor by more than this. Then a second signed time must confirm the first."""
 
 _FILE = const("clock")
 
@@ -164,8 +164,8 @@ class Clock:
     def accept(self, signed: "SignedTime") -> None:
         """Take a verified signed time.
 
-        Raises VerificationError: `time.nonce` if it does not answer this lock's nonce; `time.rollback` if it is before
-        the floor; `time.ahead` if it is later than the latest possible time.
+        Raises VerificationError: `time.nonce` if the time is no answer to this lock's nonce; `time.rollback` if it is
+        before the floor; `time.ahead` if it is later than the latest possible time.
 
         The answer was made after the lock drew the nonce. So the true time is at least the time in the answer, and at
         most the time in the answer plus the age of the nonce. Each nonce is used once, whether the answer is believed

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 SECTOR = 4096
 """Number of bytes that are erased together. The partition's blocks have the same size."""
 TALLY_SECTORS = 2
-"""Number of sectors at the end of the partition that belong to the tally. One sector is in use. When it is full, the
-other sector takes over."""
+"""Number of sectors at the end of the partition that belong to the tally. One sector is in use. When this sector is
+full, the other sector takes over."""
 
 _BLOCK_COUNT = const(4)
 _BLOCK_ERASE = const(6)

@@ -1,4 +1,4 @@
-"""The lock's own keys. They are made on the lock, and the private keys never leave it. An enrolment request, signed
+"""The lock's own keys. The keys are made on the lock, and the private keys never leave it. An enrolment request, signed
 with one of the keys, takes the public keys to the province.
 
 This module also keeps the secret under which the lock draws random numbers (firmware/crypto/generator.py). Each boot
@@ -96,8 +96,8 @@ def load(crypto: "Crypto", store: "Store") -> "Identity | None":
 
 
 def _link_key(crypto: "Crypto", store: "Store", private: bytes) -> "tuple[tuple[bytes, bytes], bytes]":
-    """Return the link's key pair and its proof. Both are made at enrolment. A lock that was enrolled without them makes
-    them at its next boot."""
+    """Return the link's key pair and its proof. Both are made at enrolment. A lock that has no link key makes the key
+    and the proof at its next boot."""
     saved = store.read(_LINK)
     if saved is None:
         link = crypto.generate("P-256")

@@ -170,16 +170,17 @@ class Journal:
         return self.free_sectors() > 0 or (current is not None and current[2] + RECORD_BYTES <= SECTOR)
 
     def place(self) -> "Place":
-        """Return the place in the chain of the next record: its counter, and the payload hash of the record before
+        """Return the next record's place in the chain: the record's counter, and the payload hash of the record before
         it."""
         return self.next_counter, self.head
 
     def append(self, place: "Place", head: bytes, record: bytes, note: bytes) -> None:
         """Make `record` durable, with the lock's own `note` (at most 255 bytes). The record was made for `place`, and
-        its payload has the hash `head`. Both are taken as they are, because the caller has just made the record.
+        its payload has the hash `head`. The journal checks neither of them, because the caller has just made the
+        record.
 
-        After an error nothing was appended. Raises StorageError: `journal.chain` if `place` is not that of the next
-        record; `journal.size` if the record is larger than a sector; `journal.full` if every sector has records that
+        After an error nothing was appended. Raises StorageError: `journal.chain` if `place` is not the next record's
+        place; `journal.size` if the record is larger than a sector; `journal.full` if every sector has records that
         wait for a receipt; `journal.flash` if the flash fails. An error of the checkpoint is passed on.
         """
         if place != self.place():

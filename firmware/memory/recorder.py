@@ -87,7 +87,7 @@ one."""
 
 SLOTS, SLOT_MS = 16, 30000
 """Limit on writes of events to the tally. SLOTS writes are allowed at once, and one more after each SLOT_MS. Events
-that may not be written yet add up in RAM."""
+that must not be written yet add up in RAM."""
 
 RECORDS, RECORD_MS = 20, 180000
 """Limit on records of events. RECORDS records are allowed at once, and one more after each RECORD_MS. All RECORDS are
@@ -127,7 +127,7 @@ class Recorder:
         self._records = RateLimit(RECORDS, RECORD_MS)
         self._entries = Entries(journal)
         self._full = not journal.has_room()  # True if entries were counted because the journal had no room.
-        self._waiting: dict[Any, Line] = {}  # Events that may not be written to the tally yet.
+        self._waiting: dict[Any, Line] = {}  # Events that must not be written to the tally yet.
         self._noticed: int | None = ticks.now()
         self._ephemeral: tuple[bytes, bytes] | None = None
         self._encapsulation: tuple[bytes, tuple[bytes, bytes]] | None = None
@@ -364,7 +364,7 @@ class Recorder:
         }
 
     def _seal(self, body: "dict[Any, Any]") -> "tuple[Place, bytes, bytes]":
-        """Make the next record. Returns what `Journal.append` takes before the note."""
+        """Make the next record. Returns the first three arguments of `Journal.append`."""
         key, made = self._placement().sealing_key, None
         if self._encapsulation is not None and self._encapsulation[0] == key:
             made = self._encapsulation[1]

@@ -37,7 +37,7 @@ _FILE = const("stays")
 _TAG = const(8)
 _TAG_BYTES = const(36)
 _PACKED = const(69)
-_SLOT = const(4)  # Bytes of each entry in a table. If they match, more bytes are compared.
+_SLOT = const(4)  # Bytes of each entry in a table. If these bytes match, more bytes are compared.
 _TABLE = const(128)  # Bytes of a table with MAX_GUESTS entries.
 
 
@@ -45,7 +45,7 @@ class Guest:
     """A guest who has checked in. `commitment` is the commitment by which the grant names the guest. If the grant does
     not name the guest, it is the commitment to their first identity.
 
-    `named` is True if a version of the grant named the guest. `adult` is True if they were certainly of age. `tag`
+    `named` is True if a version of the grant named the guest. `adult` is True if the guest was certainly of age. `tag`
     recognises their document. `tag` has the first bytes of the commitments to the document's five identities under this
     stay: 8 bytes for each of the first four identities, and 4 bytes for the fifth. For an identity that the document
     cannot give, these bytes are zeros.
@@ -214,12 +214,12 @@ def _place(table: bytes, commitment: bytes) -> int:
 
 
 VACANT = Stay(Grant(bytes(16), 1, "", 1, 2, 1, [], False, 2, b""), b"", [], 0)
-"""A dummy stay. Dummies fill up the stays that a decision looks at, so that its duration does not show how many real
-stays there are."""
+"""A dummy stay. Dummies fill up the stays that a decision looks at, so that the duration of the decision does not show
+how many real stays there are."""
 
 
 class Stays:
-    """All stays. They are first read from the checkpoint in flash. When the journal opens, it passes on its notes,
+    """All stays. The stays are first read from the checkpoint in flash. When the journal opens, it passes on its notes,
     which bring the stays up to date."""
 
     def __init__(self, store: "Store") -> None:
@@ -258,7 +258,7 @@ class Stays:
         self._changed = False
 
     def checkpoint(self) -> None:
-        """Write the checkpoint if notes have changed a stay since it was last written. Raises StorageError."""
+        """Write the checkpoint if notes have changed a stay since the last checkpoint. Raises StorageError."""
         if self._changed:
             self._save()
 
@@ -267,7 +267,7 @@ class Stays:
         return list(self._stays.values())
 
     def get(self, grant_id: bytes) -> "Stay | None":
-        """Return the stay under that grant, or None."""
+        """Return the stay with this grant id, or None."""
         return self._stays.get(grant_id)
 
     # --- grants ------------------------------------------------------------------------------------------------------
@@ -345,7 +345,8 @@ class Stays:
         """Expect the record `next_counter` next. Raises StorageError.
 
         If the journal was erased or lost its newest sector, its counters continue below the last counter in the
-        checkpoint. The checkpoint does not contain its new records, although it once had records with these counters.
+        checkpoint. The checkpoint then has earlier records with the counters of the new records, but not the new
+        records.
         """
         if self._applied >= next_counter:
             self._applied = next_counter - 1

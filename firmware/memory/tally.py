@@ -20,8 +20,8 @@ A line goes through these states:
     not there      a slot that closes it                            `add`: a new line
 
 After a power cut between the record and `close`, the tally closes the line at boot. The note of the journal's newest
-record names this line. A slot that a power cut left half written fails its CRC and is ignored. The lock had not yet
-acted on the event in that slot.
+record names this line. If a power cut leaves a slot half written, the slot's CRC fails and the slot is ignored. The
+lock had not yet acted on the event in that slot.
 
 When the sector in use is full, its lines move to the other sector, with one slot for each line. The new header is
 written last. If the power is cut before the header is written, the old sector is still valid.
@@ -244,8 +244,8 @@ class Tally:
         self._generation += 1
 
     def _merge(self) -> None:
-        """Merge lines of entries. First all guests of a stay share one line for each method. If there are still too
-        many lines, all methods share one line too."""
+        """Merge lines of entries. In the first step, all guests of a stay share one line for each method. If there are
+        still too many lines, all methods share one line too."""
         for fold_methods in (False, True):
             if len(self._lines) <= _KEPT:
                 return

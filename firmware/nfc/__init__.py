@@ -34,9 +34,10 @@ if TYPE_CHECKING:
             """
 
         def pass_over(self) -> None:
-            """Mark the card as one that answers but holds nothing that this door can read. Call this before `release`.
+            """Mark the card as a card that answers but holds nothing that this door can read. Call this before
+            `release`.
 
-            A card with a fixed UID is then not reported again before it was taken away, so that a sticker or a
+            Such a card with a fixed UID is not reported again until it has been taken away, so that a sticker or a
             forgotten card does not block the door.
             """
 
@@ -59,7 +60,7 @@ if TYPE_CHECKING:
 
             A card that does not speak ISO-DEP is not reported.
 
-            While it waits, the driver calls `on_obstructed` with True when an object has blocked the reader for a long
+            While the driver waits, it calls `on_obstructed` with True when an object has blocked the reader for a long
             time, and with False when the object is gone. If `on_obstructed` returns False, the driver repeats the call
             after the next poll.
             """

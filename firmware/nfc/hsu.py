@@ -33,7 +33,7 @@ class Hsu:
     """
 
     fixed = False
-    """False: the driver may set the speed of this line."""
+    """False, because the driver may set the speed of this line."""
 
     def __init__(self, uart: "Any") -> None:
         self._uart = uart

@@ -57,10 +57,11 @@ _WTX = const(b"\xf2")
 DESELECT = b"\xc2"
 
 SILENCES = 4
-"""Number of waits in a row without an answer after which a card counts as gone. For a card with a long waiting time the
-number is smaller, but at least one."""
+"""Number of waits in a row without an answer after which a card counts as gone. For a card with a long waiting time,
+the number is smaller, but at least one."""
 _ASKING_MS = const(1000)
-"""Longest total time of the repeated waits for a silent card, as in nfcpy. By clause 7.2 no wait may end early."""
+"""Longest total time of the repeated waits for a silent card, as in nfcpy. According to clause 7.2, no wait may end
+early."""
 FAILURES = 8
 """Number of answers in a row without progress after which a card counts as gone. Damaged answers are counted too."""
 
@@ -204,7 +205,7 @@ async def activate(
     max_rate: int = 106,
     set_rate: "Callable[[int], Awaitable[None]] | None" = None,
 ) -> "tuple[IsoDep, Ats]":
-    """Activate ISO-DEP on the card that was just selected. Its responses may have at most `limit` bytes.
+    """Activate ISO-DEP on the card that was just selected. The card's responses may have at most `limit` bytes.
 
     For a rate above 106 kbit/s, `set_rate` is called after the card has agreed to the rate (PPS, clause 5.3). Raises
     TransportError `nfc.gone` if the card does not answer or does not agree, and FormatError `nfc.ats` if its answer is

@@ -14,7 +14,7 @@ the cards that are to be passed over; then decide by this table. ARMED means tha
 | UNARMED | any | none: a phone that is left on the reader must not open twice | UNARMED |
 | UNARMED | any, after a card with a fixed UID that is passed over now | as ARMED | as ARMED |
 
-The lock starts UNARMED. If it was reset during a tap, the phone that is still there must not count as a new card.
+The lock starts UNARMED. If the lock was reset during a tap, the phone that is still there must not count as a new card.
 
 **To pass over** (`_passed`): the driver passes over a card that does not claim ISO-DEP (SAK bit 6, ISO/IEC 14443-3,
 6.5.3.4), and a card with a fixed UID whose presence is marked `passed`. A presence is marked when
@@ -72,7 +72,7 @@ _LEFT_MS = const(60000)
 """Time after which any card counts as blocking, for example a card that was there when the lock started. If its UID is
 fixed, the card is then passed over."""
 _PHONE = const(b"\x08")
-"""Key in `_present` for all cards that are not to be passed over. It is shorter than any UID."""
+"""Key in `_present` for all cards that are not to be passed over. This key is shorter than any UID."""
 _DEAD_LOOKS = const(3)
 """Maximum number of failed activations in a row. After more failures, a card that claims ISO-DEP is passed over."""
 

@@ -141,7 +141,8 @@ class Target:
 
 
 def _targets(answer: bytes) -> "list[Target]":
-    """Return the cards in an InListPassiveTarget response. Raises TransportError `nfc.reader` if it is incomplete."""
+    """Return the cards in an InListPassiveTarget response. Raises TransportError `nfc.reader` if the response is
+    incomplete."""
     found = []
     at = 1
     for _ in range(answer[0] if answer else 0):
@@ -229,9 +230,9 @@ class Pn532:
     async def look(self) -> "list[Target]":
         """Switch the field on and list the type A cards in it, at most _MOST. Call `select` before using a card.
 
-        The chip lists two cards at a time (7.3.5). It polls with REQA. A card that HLTA has put into HALT state does
-        not answer REQA while it has power (ISO/IEC 14443-3, 6.4). So if two cards were found, both are put into HALT,
-        and the next list has other cards.
+        The chip lists two cards at a time (7.3.5). It polls with REQA. A card that HLTA has put into HALT state answers
+        no REQA until it loses power (ISO/IEC 14443-3, 6.4). So if two cards were found, both are put into HALT, and the
+        next list has other cards.
         """
         listed: list[Target] = []
         while len(listed) < _MOST:
@@ -248,7 +249,7 @@ class Pn532:
         While the chip lists two cards, it puts the first card into HALT. We know of no other reader that wakes a phone
         from HALT and then sends RATS (nfcpy and libnfc always list one card), so phones may not support this sequence.
         Therefore the field is switched off, which resets all cards, and the cards are selected one by one. Only cards
-        to pass over are put into HALT.
+        that are to be passed over are put into HALT.
         """
         await self.field_off()
         await asyncio.sleep(_RESET_SECONDS)
@@ -290,7 +291,7 @@ class Pn532:
         await self.thru(frame + _crc_a(frame), 1, _COMMAND_MS)
 
     async def set_rate(self, rate: int) -> None:
-        """Set the bit rate on the air, kbit/s. It lasts until the next `select`."""
+        """Set the bit rate on the air, kbit/s. This rate lasts until the next `select`."""
         speed = {106: 0, 212: 1, 424: 2}[rate] << 4
         values = await self.command(_READ_REGISTER, _addresses(_TX_MODE, _RX_MODE))
         if len(values) != 2:

@@ -21,9 +21,9 @@ FROM_CHIP = 0xD5
 _ERROR = const(b"\x7f")
 
 ACK_BYTES = b"\x00\x00\xff\x00\xff\x00"
-"""From the chip an ACK means that the command was understood. To the chip it means: stop the current command."""
+"""From the chip, an ACK means that the command was understood. To the chip, an ACK means: stop the current command."""
 NACK_BYTES = b"\x00\x00\xff\xff\x00\x00"
-"""To the chip a NACK means: repeat your last frame."""
+"""To the chip, a NACK means: repeat your last frame."""
 
 MAX_CONTENT = 265
 """Maximum number of bytes of content that the chip takes or sends, including TFI and command code."""

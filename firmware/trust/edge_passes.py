@@ -25,7 +25,7 @@ _KNOWN = const(4)
 
 
 class EdgePasses:
-    """Judges passes. For each edge name it keeps in flash the time when the latest pass was issued."""
+    """Judges passes. For each edge name, this object keeps in flash the time when the latest pass was issued."""
 
     def __init__(self, crypto: "Crypto", store: "Store", identity: "Identity", clock: "Clock") -> None:
         self._crypto = crypto

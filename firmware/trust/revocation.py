@@ -100,7 +100,8 @@ class Revocation:
         return _ListInUse(entry, token.issued, begins, token.expires, token.bits), token
 
     def _applies(self, entry: "ListEntry", root: "TrustRoot", status: "StatusReference | None" = None) -> bool:
-        """Return whether the list of `entry` applies to a certificate that `root` signed or a document with `status`.
+        """Return whether the list of `entry` applies to a certificate that `root` signed or to a document with
+        `status`.
 
         Issuers are compared by key, because one IACA may have several entries in the trust list: for a renewed
         certificate, or for each document type. All entries of an IACA share its lists.
@@ -133,9 +134,9 @@ class Revocation:
 
         Raises FormatError if the statement or its list is malformed. Raises VerificationError if the statement or its
         list does not verify, `revocation-list.early` if the list is not yet valid, and `revocation-list.expired` if it
-        has expired. Raises RefusedError `revocation-list.serial` if the statement is not newer than the one in flash,
-        `revocation-list.unknown` if the trust list does not name its number, and `revocation-list.older` if the issuer
-        made the new list before the list in use.
+        has expired. Raises RefusedError `revocation-list.serial` if the statement is not newer than the statement in
+        flash, `revocation-list.unknown` if the trust list does not name its number, and `revocation-list.older` if the
+        issuer made the new list before the list in use.
         """
         form, data = self._open(signed), signed.data
         number, serial = form.number, form.serial
@@ -148,7 +149,7 @@ class Revocation:
         if not entries:
             raise RefusedError("revocation-list.unknown", "the trust list names no list of this number")
         judged, parsed = self._judge(entries[0], form.content)
-        del form  # free its content for the extract; `parsed` has all that is needed
+        del form  # make room for the extract; `parsed` has all that is needed
         used = self._in_use.get(number)
         if used is not None and judged.issued < used.issued:
             raise RefusedError("revocation-list.older", "made before the list in use")

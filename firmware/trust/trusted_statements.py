@@ -25,8 +25,8 @@ KINDS = _SINGLE + (revocation_list.KIND,)
 
 
 class TrustedStatements:
-    """The statements in flash. They are verified again at each boot. So nobody can make the lock trust other issuers by
-    replacing a file."""
+    """The statements in flash. These statements are verified again at each boot. So nobody can make the lock trust
+    other issuers by replacing a file."""
 
     def __init__(self, crypto: "Crypto", store: "Store", identity: "Identity") -> None:
         self._crypto = crypto
