@@ -51,8 +51,8 @@ def command(cla: int, ins: int, p1: int, p2: int, data: bytes = b"", le: int = 0
 
 
 def parse_response(raw: bytes) -> Response:
-    """`raw` as a Response. Raises FormatError `apdu.response` if it has no status word or more than 65536 data
-    bytes."""
+    """`raw` as a Response. Raises FormatError `apdu.response` if the response has no status word or more than 65536
+    data bytes."""
     if not 2 <= len(raw) <= EXTENDED_DATA + 3:
         raise FormatError("apdu.response", "a response APDU has a status word and at most 65536 data bytes")
     return Response(raw[:-2], raw[-2] << 8 | raw[-1])
@@ -76,7 +76,7 @@ def chain(ins: int, p1: int, p2: int, data: bytes, le: int, size: int, extended:
     """Return `data` as chained commands of at most `size` data bytes each (clause 5.3.3).
 
     CLA is 10 (hexadecimal) in every command but the last. Only the last command carries Le, because the response to
-    each of the others is a bare status word.
+    each earlier command is a bare status word.
     """
     at = 0
     while len(data) - at > size:
@@ -115,7 +115,7 @@ class Collector:
         if len(self.data) + len(response.data) > self._limit:
             raise TransportError("apdu.too_long", "the response is longer than we accept")
         if not self.data:
-            self.data = response.data  # Usually this is the whole response. It is not copied, to save heap.
+            self.data = response.data  # Usually this is the whole response. To save heap, the response is not copied.
         elif isinstance(self.data, bytearray):
             self.data.extend(response.data)
         else:

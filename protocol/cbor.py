@@ -104,8 +104,8 @@ def _head(major: int, value: int) -> bytes:
 
 
 class _Comparison:
-    """An output for `_write` that keeps nothing. It compares each written part with `data`. `same` says whether exactly
-    `data` was written."""
+    """An output for `_write` that keeps nothing. It compares `data` with each part that is written. `same` says whether
+    exactly `data` was written."""
 
     def __init__(self, data: "Buffer") -> None:
         self._data = memoryview(data)
@@ -152,7 +152,7 @@ def _write(item: "Any", out: "_Pieces | _Comparison") -> None:
             _write(element, out)
     elif isinstance(item, dict):
         out.extend(_head(5, len(item)))
-        # Sorted by the encoded keys, which all differ. Values may be long and are encoded only once.
+        # The members are sorted by the encoded keys, which all differ. Values may be long and are encoded only once.
         for encoded, key in sorted([(encode(key), key) for key in item]):
             out.extend(encoded)
             _write(item[key], out)
@@ -285,8 +285,8 @@ def _slice(data: "Buffer", start: int, end: int) -> bytes:
 
 
 class _Reader:
-    """Reads items from `data`. `at` is the reader's position. `left` is the number of items that it may still build.
-    `most` is the limit on numbers."""
+    """Reads items from `data`. `at` is the reader's position. `left` is the number of items that the reader may still
+    build. `most` is the limit on numbers."""
 
     def __init__(self, data: "Buffer", at: int, most: int) -> None:
         self.data = data

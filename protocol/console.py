@@ -31,7 +31,7 @@ class Assembler:
         self._line: bytearray | None = None
 
     def push(self, byte: int) -> "bytes | None":
-        """Take the next byte. Return a whole line for `decode` if the byte completes one. Other lines are skipped."""
+        """Take the next byte. If the byte completes a line, return the line for `decode`. Other lines are skipped."""
         line = self._line
         if byte == _MARK:
             self._line = bytearray()

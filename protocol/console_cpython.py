@@ -21,9 +21,9 @@ class Status:
 
     `lock_id` is None if the lock cannot open its memory. `next_counter` is the counter of its next record, or 0 while
     its journal is not open. `receipted_through` is the last counter with a receipt. `placed` says whether the lock
-    holds placement, trust list and profile. `timed` says whether it knows the time. `free` is the free heap in bytes.
-    `up` is the number of milliseconds since the lock started. It wraps to 0 after six days. `button` is one of BUTTONS.
-    `halted` is the code of the error that keeps the lock from serving, or None.
+    holds placement, trust list and profile. `timed` says whether the lock knows the time. `free` is the free heap in
+    bytes. `up` is the number of milliseconds since the lock started. This number wraps to 0 after six days. `button` is
+    one of BUTTONS. `halted` is the code of the error that keeps the lock from serving, or None.
     """
 
     lock_id: bytes | None
@@ -69,8 +69,8 @@ def lines(content: Any) -> list[str]:
 
 
 def exported(content: Any) -> record.Record | None:
-    """Return the content of an answer to `export`: the next record, which is not verified, or None. Raises as
-    `record.parse`, and FormatError `console.form` for any other content."""
+    """Return the content of an answer to `export`: the next record, which is not verified, or None. Raises the errors
+    of `record.parse`, and FormatError `console.form` for any other content."""
     if content is None:
         return None
     if not isinstance(content, list) or len(content) != 2 or not isinstance(content[1], bytes):

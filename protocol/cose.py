@@ -126,7 +126,8 @@ def parse(item: "Any", members: int = 4) -> Message:
 
 def sig_structure(protected: bytes, payload: bytes, external_aad: bytes = b"") -> bytes:
     """Return the bytes that a COSE_Sign1 signature covers (RFC 9052 section 4.4)."""
-    # Joined by hand, because the payload may be as long as a statement and the heap has no room for a further copy.
+    # The parts are joined by hand, because the payload may be as long as a statement and the heap has no room for a
+    # further copy.
     return (
         cbor.encode(["Signature1", protected, external_aad, cbor.Raw(b"")]) + cbor.byte_string_head(payload) + payload
     )
@@ -196,8 +197,8 @@ def _content(message: Message, payload: "bytes | None", foreign_tag: int) -> byt
 
 
 def same(left: bytes, right: bytes) -> bool:
-    """Are two secrets equal? The computing time depends only on their lengths, and not on the place where they
-    differ."""
+    """Are two secrets equal? The computing time depends only on the lengths of the secrets, and not on the place where
+    the secrets differ."""
     if len(left) != len(right):
         return False
     difference = 0

@@ -18,7 +18,7 @@ _CRL_NUMBER = const(b"\x55\x1d\x14")
 
 
 class CRL:
-    """A parsed list: `issuer` is a DER name, `this_update` and `next_update` are seconds since 1970."""
+    """A parsed list: `issuer` is a DER name; `this_update` and `next_update` are seconds since 1970."""
 
     def __init__(self, data: bytes) -> None:
         """Parse DER. Raises FormatError `der.*`, `crl.*`, `x509.validity` for a malformed list. Raises

@@ -1,4 +1,4 @@
-"""The one interface to cryptography. Two modules implement it, function for function:
+"""The one interface to cryptography. Two modules implement this interface, function for function:
 
 - `protocol.crypto_cpython`, over the `cryptography` package (edge agent, simulator, tools);
 - `firmware.crypto`, our own, for MicroPython.

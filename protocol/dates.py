@@ -45,7 +45,7 @@ def day(year: int, month: int, day_of_month: int) -> int:
 
 
 def _seconds(days: int, hour: int, minute: int, second: int) -> int:
-    # RFC 3339 allows second 60. It counts as second 0 of the next minute, as in POSIX time.
+    # RFC 3339 allows second 60. A leap second counts as second 0 of the next minute, as in POSIX time.
     if hour > 23 or minute > 59 or second > 60:
         raise _invalid()
     return days * 86400 + hour * 3600 + minute * 60 + second

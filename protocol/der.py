@@ -33,7 +33,7 @@ class Reader:
         return self.data[self.at] if self.at < self.end else -1
 
     def _step(self) -> "tuple[int, int]":
-        """Move past the next element. Return the start and the end of its content."""
+        """Move past the next element. Return the start and the end of the content of this element."""
         at = self.at
         if at + 2 > self.end:
             raise FormatError("der.truncated", "the element is shorter than its length says")

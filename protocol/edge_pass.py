@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 KIND = "edge-pass"
 
 MAX_LOCKS = 64
-"""Maximum number of lock ids in a pass. It is limited because a lock keeps the pass in memory during a handshake. An
-edge with more locks has several passes."""
+"""Maximum number of lock ids in a pass. The number is limited because a lock keeps the pass in memory during a
+handshake. An edge with more locks has several passes."""
 
 _PARTS = const(32)  # Equal to `uplink.MAX_PASSES`.
 _NAME = const("abcdefghijklmnopqrstuvwxyz0123456789-")

@@ -1,11 +1,11 @@
 """The error tree. Every refusal has a stable, dotted `code` that people, logs and tests may rely on.
 
-A message explains the error to people. It never holds personal data, because it may be logged.
+A message explains the error to people. A message never holds personal data, because it may be logged.
 """
 
 
 class MooringError(Exception):
-    """Root of the tree. `code` is stable across releases, `message` is for people."""
+    """Root of the tree. `code` is stable across releases, and `message` is for people."""
 
     def __init__(self, code: str, message: str = "") -> None:
         super().__init__(code, message)

@@ -55,10 +55,11 @@ it, and the bounds of the rule."""
 
 
 class Fittings:
-    """`fail_safe` says whether current holds the strike shut. Such a strike opens when the power fails. `inputs` names
-    the switches of INPUTS that are wired. Each input is a loop that is closed to ground at rest. `announce` is a phone
-    maker's polling frame without its CRC. The NFC reader sends this frame when nobody is there, unless `announce` is
-    empty. `button` says whether there is a button inside. The button grounds its pin while it is held.
+    """`fail_safe` says whether an electric current holds the strike shut. Such a strike opens when the power fails.
+    `inputs` names the switches of INPUTS that are wired. Each input is a loop that is closed to ground at rest.
+    `announce` is a phone maker's polling frame without its CRC. The NFC reader sends this frame when nobody is there,
+    unless `announce` is empty. `button` says whether there is a button inside. The button grounds its pin while it is
+    held.
     """
 
     def __init__(

@@ -91,7 +91,7 @@ def commitment_key(crypto: "Crypto", own_private: bytes, other_public: bytes) ->
 def commitment(crypto: "Crypto", key: bytes, grant_id: bytes, identity: bytes) -> bytes:
     """Return the commitment to one of `naming.identities` in one stay, 32 bytes. The same identity has a different
     commitment in each stay."""
-    # CBOR of [grant id, identity], joined by hand, because a lock makes many of them at each tap.
+    # This is the CBOR of [grant id, identity], joined by hand, because a lock makes many commitments at each tap.
     return crypto.hmac_sha256(key, b"\x82\x50" + grant_id + identity)
 
 

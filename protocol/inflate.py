@@ -1,4 +1,4 @@
-"""Inflates a zlib stream and keeps only the bytes that are not zero. A lock reads status lists with it.
+"""Inflates a zlib stream and keeps only the bytes that are not zero. A lock reads status lists with this module.
 
 A status list (RFC 1950 and RFC 1951) inflates to about a hundred kilobytes, and almost all bytes are zero. An ordinary
 inflater keeps the last 32 KB. This inflater keeps only the bytes that are not zero, and refuses a list with too many of

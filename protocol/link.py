@@ -2,7 +2,7 @@
 
 A message is a deterministic CBOR array (`link.cddl`). On every connection, the handshake of `link_session` opens a
 session that seals the messages. A sealed message travels in `parts`. A statement too long for one message is sent as an
-offer and pieces. If the connection breaks, the next connection continues where the last one stopped.
+offer and pieces. If the connection breaks, the next connection continues where the broken connection stopped.
 """
 
 from protocol import VERSION, cbor, statement
@@ -49,11 +49,11 @@ PREFIX_BYTES = 6
 class Hello:
     """A lock's report about itself.
 
-    `lock_id` is 16 bytes. `next_counter` is the counter of its next record. `receipted_through` is the last counter
-    that a receipt covers, or 0 before the first receipt. `held` maps the kind of each statement that the lock holds to
-    the serial of that statement. `held` must satisfy `statement.is_held`, because the edge passes it on. `time_nonce`
-    is the 16 bytes that the next signed time must repeat, or None. `identity_public` is the lock's key, a 65-byte
-    point. `software` is the version of the lock's software.
+    `lock_id` is 16 bytes. `next_counter` is the counter of the lock's next record. `receipted_through` is the last
+    counter that a receipt covers, or 0 before the first receipt. `held` maps the kind of each statement that the lock
+    holds to the serial of that statement. `held` must satisfy `statement.is_held`, because the edge passes `held` on.
+    `time_nonce` is the 16 bytes that the next signed time must repeat, or None. `identity_public` is the lock's key, a
+    65-byte point. `software` is the version of the lock's software.
     """
 
     def __init__(
@@ -111,7 +111,8 @@ def record(sealed_record: bytes) -> bytes:
 
 
 def result(kind: str, code: "str | None") -> bytes:
-    """The RESULT message, lock to edge: the result for a delivered statement. `code` is None if it was accepted."""
+    """The RESULT message, lock to edge: the result for a delivered statement. `code` is None if the statement was
+    accepted."""
     return cbor.encode([RESULT, kind, code])
 
 

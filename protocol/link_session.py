@@ -1,8 +1,8 @@
 """How lock and edge authenticate each other and encrypt what they say: `Noise_XX_P256_AESGCM_SHA256`.
 
 The handshake is exactly pattern XX of the Noise Protocol Framework (revision 34, sections 5 and 7.5) over P-256. A
-public key is the 65-byte point, a DH output is the x-coordinate. The edge initiates. Its side is in `link_initiator`,
-which a lock never loads. link_session.cddl has the forms:
+public key is the 65-byte point, and a DH output is the x-coordinate. The edge initiates. The edge's side is in
+`link_initiator`, which a lock never loads. link_session.cddl has the forms:
 
     -> e                    OPEN
     <- e, ee, s, es         ANSWER   payload: the proof that the static key is the lock's, under its identity key
@@ -11,8 +11,8 @@ which a lock never loads. link_session.cddl has the forms:
 The lock does three point multiplications (ee, es, se). Its ephemeral key can be made while the door is idle. XX gives:
 
 - Both sides are authenticated, with forward secrecy.
-- The static keys are bound to this transcript. This excludes unknown key shares and replay. An attacker who has stolen
-  a key cannot impersonate others to the owner of the key.
+- The static keys are bound to this transcript. This excludes unknown key-share attacks and replay. An attacker who has
+  stolen a key cannot impersonate others to the owner of the key.
 - A passive listener learns neither identity. An active stranger learns the lock's identity, whose first bytes are
   advertised anyway. The edge shows its identity only to a lock that has proven its own identity.
 
@@ -179,8 +179,8 @@ class Responder:
         self._their_ephemeral = b""
 
     def opened(self, message: bytes) -> None:
-        """Take the edge's OPEN. Raises as `parse_open`, and VerificationError `crypto.key` for a key that is not a
-        point."""
+        """Take the edge's OPEN. Raises the errors of `parse_open`, and VerificationError `crypto.key` for a key that is
+        not a point."""
         self._their_ephemeral = parse_open(message)
         state = self._state
         state.mix_hash(self._their_ephemeral)
@@ -230,8 +230,9 @@ def parse_open(message: bytes) -> bytes:
 
 
 def parse(message: bytes, kind: int, sizes: "tuple[int | None, ...]", name: str) -> "list[Any]":
-    """Return the items of the handshake message `name` of type `kind`. After the type it has byte strings of `sizes`; a
-    size of None stands for any size above that of a tag. Raises FormatError `cbor.*`, `link.form`, `link.too_long`."""
+    """Return the items of the handshake message `name` of type `kind`. After the type, this message has byte strings of
+    `sizes`; a size of None stands for any size above that of a tag. Raises FormatError `cbor.*`, `link.form`,
+    `link.too_long`."""
     items = _items(message, FINISH_LIMIT)
     if len(items) != len(sizes) + 1 or items[0] != kind:
         raise _form(name)

@@ -37,8 +37,8 @@ def _is_link(value: "Any") -> bool:
 
 class ListingCode(statement.Form):
     """`listing` is the code that the province gave; `place` is the address as the building shows it; `door` is the
-    number of the door within the listing. `link` is the start of the web address in the QR code. It is in capitals and
-    ends in a slash. `issued_at` is in epoch seconds.
+    number of the door within the listing. `link` is the start of the web address in the QR code. This start is in
+    capitals and ends in a slash. `issued_at` is in epoch seconds.
     """
 
     CODE = "listing-code.form"
@@ -58,9 +58,9 @@ def write(crypto: "Crypto", private: bytes, code: ListingCode) -> str:
 def read(crypto: "Crypto", text: str, public: bytes) -> ListingCode:
     """Return the listing code in the text of a QR code. The province with the key `public` must have signed it.
 
-    The case of letters does not matter, because browsers change it. Raises as `statement.open`; also FormatError
-    `listing-code.text` for any other text. Raises VerificationError `listing-code.link` if the link in the text is not
-    the signed link.
+    The case of letters does not matter, because browsers change it. Raises the errors of `statement.open`, and
+    FormatError `listing-code.text` for any other text. Raises VerificationError `listing-code.link` if the link in the
+    text is not the signed link.
     """
     if len(text) > MAX_TEXT or not all(32 < ord(letter) < 127 for letter in text):
         raise FormatError("listing-code.text", "not the text of a listing code")

@@ -1,4 +1,5 @@
-"""The identities of the person in a document or a booking. They are made from numbers and names in canonical form.
+"""The identities of the person in a document or a booking. The identities are made from numbers and names in canonical
+form.
 
 A commitment is made from an identity (`protocol.grant`). Both runtimes must compute the same bytes. MicroPython has no
 Unicode tables, so the tables for folding names are here. docs/formats.md gives the reasons. Folding works on the UTF-8
@@ -78,7 +79,7 @@ def identities(id_type: str, country: str, number: str, name: str, birth_date: s
 
     `id_type` is the profile's name for the document type. `country` is the two letters of the issuer's country.
     `number` is the document number. `name` is the folded name. `birth_date` is YYYY-MM-DD. An unknown value is "".
-    `resident` says whether the profile lists the document as one for residents.
+    `resident` says whether the profile lists the document as a document for residents.
 
     An identity that lacks a value is two bytes long and matches nobody. Identity 1 is the exception, because it may
     lack the birth date. No grant can hold identity 1 without a birth date. A resident's number (`is_resident`) counts

@@ -65,8 +65,8 @@ class Assembler:
         self._parts = bytearray()
 
     def push(self, part: "bytes | memoryview", limit: int) -> "bytes | None":
-        """Take one part. Return the whole message if this was the last part, otherwise None. The assembler then has at
-        most `limit` bytes. The limit may change from part to part.
+        """Take one part. Return the whole message if this was the last part, otherwise None. After this call, the
+        assembler has at most `limit` bytes. The limit may change from part to part.
 
         Raises FormatError: `parts.form` for an empty part or an unknown first byte, `parts.too_long` for a message of
         more than `limit` bytes.

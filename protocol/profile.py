@@ -74,7 +74,7 @@ class Document(statement.Form):
 
 class Minors(statement.Form):
     """The rules for guests below the age `of_age` in years (0: there are no such rules). `adult_first` says whether an
-    adult of the stay must check in before a minor. `fields` are those of OF_MINORS that are registered."""
+    adult of the stay must check in before a minor. `fields` are the members of OF_MINORS that are registered."""
 
     CODE = "profile.form"
     VERSION = 0

@@ -26,7 +26,7 @@ TIME = 7
 MECHANICAL = 8
 READER = 9
 MAINTENANCE = 10
-"""Kinds of record: the first two are openings, the others are events. `EVENTS` lists the possible values of each
+"""Kinds of record: the first two are openings, and all others are events. `EVENTS` lists the possible values of each
 event."""
 
 OPENINGS = (CHECK_IN, ENTRY)
@@ -104,9 +104,10 @@ _SEALED_PROTECTED = cbor.encode({cose.ALG: cose.HPKE_P256_AES128})
 
 
 class Record:
-    """A parsed record that is not yet verified. `raw` is the whole COSE_Sign1, `payload` the signed content.
+    """A parsed record that is not yet verified. `raw` is the whole COSE_Sign1, and `payload` is the signed content.
 
-    `payload_hash` is the SHA-256 of the payload. It identifies the record in the chain, in receipts and in refusals.
+    `payload_hash` is the SHA-256 of the payload. This hash identifies the record in the chain, in receipts and in
+    refusals.
     """
 
     def __init__(self, raw: bytes, message: cose.Message, payload: bytes, header: "list[Any]") -> None:
@@ -122,7 +123,7 @@ class Record:
 
 
 def payload_hash(payload: bytes) -> bytes:
-    """Return the hash of a record's payload, 32 bytes. It is `previous` in the next record."""
+    """Return the hash of a record's payload, 32 bytes. The next record has this hash as `previous`."""
     return hashlib.sha256(payload).digest()
 
 
@@ -169,7 +170,7 @@ def _place(lock_id: bytes, counter: int, previous: bytes) -> bytes:
 
 def _pad(body: bytes) -> bytes:
     """Padding of ISO/IEC 9797-1, method 2. This padding can extend a body to any length. An extra member in the map
-    could not."""
+    could not do this."""
     padded = body + _END_OF_BODY
     return padded + bytes(-len(padded) % BLOCK)
 

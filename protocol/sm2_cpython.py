@@ -1,7 +1,7 @@
 """SM2 and SM3 on CPython, because `cryptography` has the hash but not the signature (CPython only).
 
-This module was written from GB/T 32918, independently of the lock's `firmware.crypto.sm2`, so tests can compare them.
-It only verifies signatures. All inputs are public, so it need not run in constant time.
+This module was written from GB/T 32918, independently of the lock's `firmware.crypto.sm2`, so tests can compare the two
+modules. It only verifies signatures. All inputs are public, so this module need not run in constant time.
 """
 
 from typing import Final

@@ -1,9 +1,9 @@
 """A statement: data for a lock, signed by the province or by the platform that a placement names (statement.cddl).
 
-A statement is a COSE_Sign1. Its protected header `typ` names the kind, so a statement of one kind never passes as
-another. Each value has exactly one form, because the encoding is deterministic, the unprotected header is empty, and a
-body holds exactly the members of its kind and version. A later version may add members. This version refuses such
-members.
+A statement is a COSE_Sign1. Its protected header `typ` names the kind, so a statement of one kind never passes as a
+statement of another kind. Each value has exactly one form, because the encoding is deterministic, the unprotected
+header is empty, and a body holds exactly the members of its kind and version. A later version may add members. This
+version refuses such members.
 
 Each kind of body is a subclass of `Form`. The class declares each member once, with `field`: key, name, type and
 bounds. On both runtimes, these declarations are enough for parsing, writing and validating.
@@ -41,7 +41,7 @@ _CODE = const("abcdefghijklmnopqrstuvwxyz0123456789-_.")
 
 
 class Statement:
-    """A parsed statement. `data` are its bytes. `kind` is the kind that it states. Nothing is verified yet."""
+    """A parsed statement. `data` are its bytes. `kind` is the kind that these bytes state. Nothing is verified yet."""
 
     def __init__(self, data: bytes, kind: str, message: cose.Message) -> None:
         self.data = data
@@ -114,7 +114,7 @@ def parse(data: bytes) -> Statement:
 
 
 def open(crypto: "Crypto", data: bytes, kind: str, public: bytes) -> "dict[Any, Any]":
-    """Return the body of the statement in `data`. Raises as `parse` and `Statement.open`."""
+    """Return the body of the statement in `data`. Raises the errors of `parse` and `Statement.open`."""
     return parse(data).open(crypto, kind, public)
 
 
@@ -168,7 +168,8 @@ def is_text(value: "Any", most: int) -> bool:
 
 
 def is_label(value: "Any") -> bool:
-    """Text of 1 to 64 characters without control characters. It is a code or a name, fit for a display and a log."""
+    """Text of 1 to 64 characters without control characters. Such a text is a code or a name, fit for a display and a
+    log."""
     return is_text(value, 64) and value != "" and all(ord(c) >= 32 and ord(c) != 127 for c in value)
 
 
@@ -196,7 +197,7 @@ def is_list(value: "Any", least: int, most: int, rule: "Callable[..., bool] | ty
 
 
 def is_form(value: "Any", _form: "type[Form]") -> bool:
-    """A map. The form's `parse` checks it later."""
+    """A map. The form's `parse` checks the map later."""
     return isinstance(value, dict)
 
 

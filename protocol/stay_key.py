@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from protocol.crypto import Crypto
 
 APPLICATION = b"\xf0Mooring\x01"
-"""Our own AID. It has category F of ISO/IEC 7816-5, which means proprietary without registration. The last byte is the
-version."""
+"""Our own AID. The application identifier has category F of ISO/IEC 7816-5, which means proprietary without
+registration. The last byte is the version."""
 
 INFO = b"mooring/stay-key"
 """HKDF info of the stay key. The keys of the standard have `SKReader` and `SKDevice`."""

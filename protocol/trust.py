@@ -35,7 +35,7 @@ def _is_key(key: "Any") -> bool:
 
 
 class Issuer(statement.Form):
-    """A trusted IACA: its `certificate` (DER) and the `doc_types` that it may vouch for. It is trusted from
+    """A trusted IACA: its `certificate` (DER) and the `doc_types` that it may vouch for. The IACA is trusted from
     `trusted_from` until `trusted_until`, both in seconds since 1970. Either may be None, which means no limit."""
 
     CODE = "trust-list.form"
@@ -55,10 +55,10 @@ class Issuer(statement.Form):
 class ListEntry(statement.Form):
     """A revocation list that the lock should hold.
 
-    `number` (1 to MAX_LISTS) names it in statements. `kind` is CRL, STATUS_LIST or IDENTIFIER_LIST. `issuer` is the
-    index of an issuer. The list covers everything that the key of this issuer signed, even under another entry with the
-    same key. `uri` must be equal to the `sub` of a token and to the reference in an MSO. `key` is the EC2 COSE_Key that
-    must have signed a token. A CRL has neither `uri` nor `key`. Its IACA signs it.
+    `number` (1 to MAX_LISTS) names the list in statements. `kind` is CRL, STATUS_LIST or IDENTIFIER_LIST. `issuer` is
+    the index of an issuer. The list covers everything that the key of this issuer signed, even under another entry with
+    the same key. `uri` must be equal to the `sub` of a token and to the reference in an MSO. `key` is the EC2 COSE_Key
+    that must have signed a token. A CRL has neither `uri` nor `key`. Its IACA signs it.
     """
 
     CODE = "trust-list.form"

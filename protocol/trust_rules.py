@@ -31,10 +31,10 @@ class TrustRules(statement.Form):
 
     `suites` are the suites of algorithms that documents may use. `max_age` maps each of AGES to a number of seconds. A
     list is fresh for this time after its issue, unless the list itself expires earlier. `stale` is the rule for
-    documents whose list may be too old. ACCEPT accepts such documents. REFUSE_NEW refuses a check-in with them, but
-    still admits guests who have already checked in. REFUSE_ALL lets nobody in with such a document. `unlisted` is the
-    rule for a document that refers to a list outside the trust list. ACCEPT accepts such a document. REFUSE refuses a
-    check-in with it.
+    documents whose list may be too old. ACCEPT accepts such documents. REFUSE_NEW refuses a check-in with such a
+    document, but still admits guests who have already checked in. REFUSE_ALL lets nobody in with such a document.
+    `unlisted` is the rule for a document that refers to a list outside the trust list. ACCEPT accepts such a document.
+    REFUSE refuses a check-in with such a document.
     """
 
     CODE = "profile.form"

@@ -169,7 +169,7 @@ class Receipts:
 
 
 class Command:
-    """Statements for one lock. The edge passes them on unchanged."""
+    """Statements for one lock. The edge hands these statements on unchanged."""
 
     def __init__(self, lock_id: bytes, statements: "list[bytes]") -> None:
         self.lock_id = lock_id
@@ -249,7 +249,7 @@ def state(online: bool, version: str) -> bytes:
     Raises FormatError `uplink.form`.
     """
     _check(_is_version(version), "version")
-    # Built by hand, because the order of members must be the same on both runtimes.
+    # The text is built by hand, because the order of members must be the same on both runtimes.
     return ('{"state":"' + ("online" if online else "offline") + '","version":"' + version + '"}').encode()
 
 

@@ -54,11 +54,11 @@ _EXTENDED_KEY_USAGE = const(b"\x55\x1d\x25")
 class Certificate:
     """A parsed certificate.
 
-    `raw` is the DER, `tbs` its signed part. `serial` is the serial number as `der.Reader.serial` returns it. `issuer`
-    and `subject` are DER names, to be compared by `same_name`. `not_before` and `not_after` are seconds since 1970.
-    `country` and `state` come from the subject and may be None. `key_usage` is the first byte of the extension, or
-    None. `extended_key_usage` holds the contents of the object identifiers, or is None. `unknown_critical` says whether
-    the certificate has a critical extension that we do not process.
+    `raw` is the DER, and `tbs` is its signed part. `serial` is the serial number as `der.Reader.serial` returns it.
+    `issuer` and `subject` are DER names, to be compared by `same_name`. `not_before` and `not_after` are seconds since
+    1970. `country` and `state` come from the subject and may be None. `key_usage` is the first byte of the extension,
+    or None. `extended_key_usage` holds the contents of the object identifiers, or is None. `unknown_critical` says
+    whether the certificate has a critical extension that we do not process.
     """
 
     def __init__(self, data: bytes) -> None:

@@ -1,7 +1,7 @@
 """The path from a document signer (DS) certificate to a trusted IACA: ISO/IEC 18013-5 clause 9.3.3, RFC 5280 section 6.
 
-There is no certificate between the two, because the standard requires the IACA to sign the DS certificate itself (Annex
-B.1). A CA between them would have its own revocation list, which no lock holds.
+There is no certificate between the DS certificate and the IACA, because the standard requires the IACA to sign the DS
+certificate itself (Annex B.1). A CA between them would have its own revocation list, which no lock holds.
 
 The check of the path has a separate module, because the path of a document is the same at each visit, and the rest of
 the answer is not. Verifying the signatures takes most of the time. A good signature may be remembered
@@ -27,9 +27,9 @@ MDL_DOCUMENT_SIGNER = b"\x28\x81\x8c\x5d\x05\x01\x02"
 
 
 class TrustRoot:
-    """A trusted IACA certificate. It is trusted for the document types in `doc_types`, or for all types if `doc_types`
-    is None. It is trusted from `trusted_from` to `trusted_until`, both in seconds since 1970. Either may be None, which
-    means no limit."""
+    """A trusted IACA certificate. The certificate is trusted for the document types in `doc_types`, or for all types if
+    `doc_types` is None. It is trusted from `trusted_from` to `trusted_until`, both in seconds since 1970. Either may be
+    None, which means no limit."""
 
     def __init__(
         self,
@@ -170,8 +170,8 @@ def _check_issuer(issuer: Certificate, issued: Certificate) -> None:
 
 
 def _check_place(document_signer: Certificate, anchor: Certificate) -> None:
-    # Annex B.1: both must name the same country. If the IACA names a state, the DS certificate must name this state
-    # too.
+    # Annex B.1: the IACA and the DS certificate must name the same country. If the IACA names a state, the DS
+    # certificate must name this state too.
     country = anchor.country or b""
     if len(country) != 2 or not all(0x41 <= letter & 0xDF <= 0x5A for letter in country):
         raise VerificationError("mdoc.chain_country", "the IACA does not name its country")

@@ -102,7 +102,7 @@ def _offers(
 
 
 def _joined(first: "Ble | None", later: "Ble | None") -> "Ble | None":
-    """Return the offer of two BLE OOB records together. A mode that has a UUID in the first record keeps it."""
+    """Return the offer of two BLE OOB records together. A mode that has a UUID in the first record keeps this UUID."""
     if first is None or later is None:
         return first or later
     peripheral = first.peripheral_uuid is None

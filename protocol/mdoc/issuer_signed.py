@@ -56,7 +56,7 @@ def _check_validity(mso: MobileSecurityObject, signer: "DocumentSigner", now: "t
 def elements(
     crypto: "Crypto", document: Document, mso: MobileSecurityObject, signer: "DocumentSigner"
 ) -> "dict[str, dict[str, Any]]":
-    """Return the elements of `document` by name space. Each is compared with its digest in the MSO.
+    """Return the elements of `document` by name space. Each element is compared with its digest in the MSO.
 
     Raises FormatError, VerificationError.
     """

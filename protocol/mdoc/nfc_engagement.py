@@ -176,7 +176,7 @@ def _wait_ms(services: "list[bytes]") -> int:
     """Minimum waiting time that the handover service asks for: 2^(WT/4 - 1) ms, rounded up and bounded.
 
     Each of `services` is the payload of a service parameter record: version, URI length, URI, mode, WT, nWait, maximum
-    message size (2). A tag may offer other services beside the one we want.
+    message size (2). A tag may offer other services beside the service that we want.
     """
     for service in services:
         end = 2 + (service[1] if len(service) > 1 else 0)

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from protocol.crypto import Crypto
 
 MAX_SIGNATURES = 64
-"""Maximum number of remembered signatures. Each document has one signature that no other document has. It shares one or
-two more with all documents of its signer."""
+"""Maximum number of remembered signatures. Each document has one signature that no other document has. The document
+shares one or two more signatures with all documents of its signer."""
 
 
 class Recollection:
@@ -64,8 +64,8 @@ class RememberedSignatures:
         return Recollection(self._crypto, self._known)
 
     def keep(self, recollection: Recollection) -> None:
-        """Remember the signatures of a presentation that was verified as a whole. If there are too many, the oldest
-        signatures are dropped."""
+        """Remember the signatures of a presentation that was verified as a whole. If there are too many signatures, the
+        oldest signatures are dropped."""
         kept = [name for name in self._known if name not in recollection.good]
         self._known = (kept + recollection.good)[-MAX_SIGNATURES:]
 

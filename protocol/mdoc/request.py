@@ -30,7 +30,7 @@ def build_device_request(
     reader_chain: "list[bytes]",
     intent_to_retain: bool = True,
 ) -> bytes:
-    """Return an encoded DeviceRequest. It has one signed DocRequest for each document type of `items`.
+    """Return an encoded DeviceRequest. The request has one signed DocRequest for each document type of `items`.
 
     `items` is {document type: {namespace: [element]}}. `session_transcript` is encoded and untagged.
     `reader_auth_private` is the P-256 key of the first certificate of `reader_chain` (DER, root left out). For every

@@ -1,7 +1,8 @@
 """DeviceResponse (ISO/IEC 18013-5 clause 8.3.2.1.2.2): its form, which is parsed before anything in it is verified.
 
-All bytes that a digest or signature covers are kept as received. `IssuerSignedItem` reads one element. It is used only
-after the issuer's signature is known to be good. `response.cddl` beside this file shows the form.
+All bytes that a digest or signature covers are kept as received. `IssuerSignedItem` reads one element.
+`IssuerSignedItem` is used only after the issuer's signature is known to be good. `response.cddl` beside this file shows
+the form.
 """
 
 from protocol import cbor, cose

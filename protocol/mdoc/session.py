@@ -51,7 +51,7 @@ def session_data(data: "bytes | None", status: "int | None") -> bytes:
 
 
 def parse_session_data(raw: bytes) -> "tuple[bytes | None, int | None]":
-    """SessionData as (data, status). At least one of them is present.
+    """SessionData as (data, status). At least one of the two is present.
 
     Unknown keys are ignored. Raises FormatError `cbor.*`, `session.form`.
     """
@@ -77,7 +77,7 @@ class ReaderSession:
     VerificationError `crypto.key` if the mdoc's key is not a point on its curve.
 
     `stay_key` is derived together with the session's own keys (`protocol.stay_key`). `close` does not delete it. A stay
-    key opens a door only after the mdoc was verified and its holder has checked in.
+    key opens a door only after the mdoc has been verified and its holder has checked in.
     """
 
     def __init__(
@@ -95,8 +95,8 @@ class ReaderSession:
         self._received = 0
 
     def request(self, request: bytes) -> bytes:
-        """Return the message with the encoded DeviceRequest `request`. The first message is SessionEstablishment, all
-        later messages are SessionData."""
+        """Return the message with the encoded DeviceRequest `request`. The first message is SessionEstablishment, and
+        all later messages are SessionData."""
         first, data = not self._sent, self._seal(request)
         return cbor.encode({"eReaderKey": self._e_reader_key, "data": data}) if first else session_data(data, None)
 

@@ -1,4 +1,4 @@
-"""Verifies a DeviceResponse. The caller sees its content only if every check passes.
+"""Verifies a DeviceResponse. The caller sees the content of the response only if every check passes.
 
 Every refusal is a FormatError or a VerificationError with one of these codes:
 
