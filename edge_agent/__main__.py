@@ -203,7 +203,7 @@ def _tell_disputed(contents: inventory.Counts) -> None:
 
 
 def _contents(settings: config.Config) -> inventory.Counts | None:
-    """Count what is in the outbox. Return None if there is no outbox, because no agent has run here."""
+    """Count what is in the outbox. If no agent has run here, there is no outbox, and the result is None."""
     try:
         with contextlib.closing(database.open_for_reading(settings.outbox_path)) as connection:
             return inventory.counts(connection)

@@ -1,4 +1,4 @@
-"""The agent: links to locks, outbox and uplink wired together in one event loop.
+"""The agent. It wires together the outbox, the uplink and the links to the locks, in one event loop.
 
 Up: the agent stores a lock's record in the outbox and sends it to the province in a batch. Down: when a receipt comes,
 the outbox deletes the records that the receipt covers. The lock gets the receipt too, and deletes these records.
@@ -210,7 +210,7 @@ class Agent:
         known = self._outbox.known_through(hello.lock_id)
         if hello.next_counter <= known:
             # The lock's journal went back to a lower counter. If the lock sends a record with a known counter, this
-            # record may differ from the stored record. Then the outbox sets it aside as a conflict.
+            # record may differ from the stored record. Then the outbox sets the new record aside as a conflict.
             log.event("lock.regressed", lock=hello.lock_id, next_counter=hello.next_counter, known_through=known)
             return hello.receipted_through + 1
         return max(known, hello.receipted_through) + 1

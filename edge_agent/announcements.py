@@ -18,7 +18,7 @@ from protocol import placement, uplink
 from protocol.link import Hello
 
 ASK_TIME_SECONDS: Final = 30.0
-"""Time between two requests for the time. It is short, because a lock without the time refuses new guests."""
+"""Time between two requests for the time. This time is short, because a lock without the time refuses new guests."""
 ANNOUNCE_SECONDS: Final = 600.0
 """Time between two announcements of the same lock. The broker may lose an announcement that it has acknowledged."""
 ASK_PASS_SECONDS: Final = 30.0
@@ -82,8 +82,8 @@ class Announcements:
     def _held_and_known(self, hello: Hello) -> dict[str, int]:
         """Return what the lock holds. Leave out the placement if the agent does not know it.
 
-        Then the province sends the placement again. The agent needs it, because it names the key that signs the lock's
-        grants.
+        Then the province sends the placement again. The agent needs the placement, because the placement names the key
+        that signs the lock's grants.
         """
         held = dict(hello.held)
         if self._queue.placement_serial(hello.lock_id) < held.get(placement.KIND, 0):

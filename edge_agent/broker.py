@@ -1,13 +1,13 @@
 """One MQTT 5 connection to the broker, from CONNECT to its end, on paho's network thread.
 
-A connection is used once. When it ends, messages in paho's memory are dropped, because the outbox knows what must be
-sent again. The MQTT session ends with the connection too (clean start, no expiry). So nothing depends on the memory of
-the broker, which may lose messages. For example, rumqttd does not give unacknowledged messages to a returning session.
-If the agent sends a record again, the province sends the receipt again. The province answers LOCK SEEN with the
-statements that the lock lacks.
+A connection is used once. When the connection ends, messages in paho's memory are dropped, because the outbox knows
+what must be sent again. The MQTT session ends with the connection too (clean start, no expiry). So nothing depends on
+the memory of the broker, which may lose messages. For example, rumqttd does not give unacknowledged messages to a
+returning session. If the agent sends a record again, the province sends the receipt again. The province answers LOCK
+SEEN with the statements that the lock lacks.
 
 A broker may be dishonest, so `edge_agent.packets` limits what it may send. An exception in paho or in this module ends
-the connection with a log line. It never ends the thread or the agent silently.
+the connection with a log line. Such an exception never ends the thread or the agent silently.
 """
 
 import asyncio
@@ -50,7 +50,8 @@ TOPICS: Final = (uplink.RECEIPT, uplink.CMD, uplink.PASS)
 
 @dataclass(frozen=True)
 class Message:
-    """A message from the province. `leaf` is `receipt`, `cmd` or `pass`. Acknowledge it after storing its content."""
+    """A message from the province. `leaf` is `receipt`, `cmd` or `pass`. Acknowledge the message after storing its
+    content."""
 
     leaf: str
     payload: bytes
@@ -73,7 +74,8 @@ class BrokerConnection:
         """Length of the longest payload that both the agent and the broker accept."""
         self._reason = TransportError("broker.lost", "the connection ended")
         self._waiting = threading.Semaphore(IN_FLIGHT)
-        """Counts how many more messages may come before we acknowledge one. paho's thread subtracts, the loop adds."""
+        """Counts how many more messages may come before we acknowledge one. paho's thread subtracts, and the loop
+        adds."""
         self._settings, self._edge, self._version = settings, edge, version
         self._on_acknowledged = on_acknowledged
         self._in_flight = IN_FLIGHT
@@ -158,7 +160,7 @@ class BrokerConnection:
         return self._reason
 
     async def close(self) -> None:
-        """End the connection. If it still works, say `offline` first."""
+        """End the connection. If the connection still works, say `offline` first."""
         if not self.lost.is_set() and self._client.is_connected():
             topic = uplink.topic(self._edge, uplink.STATE)
             info = self._client.publish(topic, uplink.state(False, self._version), qos=1, retain=True)
@@ -284,7 +286,7 @@ class _Client(paho.Client):
         return self._packets
 
     def hang_up(self) -> None:
-        """Close the socket. After an exception paho leaves it open."""
+        """Close the socket. After an exception, paho leaves the socket open."""
         if self._packets is not None:
             with contextlib.suppress(OSError):
                 self._packets.close()

@@ -1,7 +1,7 @@
 """Settings of the edge agent: a TOML file, environment variables that override it, and `default.toml`.
 
-`default.toml` is the only list of keys, types and defaults; `print-config` prints it. This module adds the limits. It
-refuses an unknown key, because otherwise a misspelt key would silently leave the default in force. The error message
+`default.toml` is the only list of keys, types and defaults; `print-config` prints it. This module adds the limits. An
+unknown key is refused, because otherwise a misspelt key would silently leave the default in force. The error message
 names the nearest known key.
 """
 
@@ -92,7 +92,7 @@ class LogSettings:
 
 @dataclass(frozen=True)
 class Config:
-    """All settings, checked. `source` is the file that they came from, or None if no file was read."""
+    """All settings, checked. `source` is the file that the settings came from, or None if no file was read."""
 
     source: Path | None
     name: str

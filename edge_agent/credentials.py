@@ -34,7 +34,7 @@ class Credentials:
         self.static = _load_or_make(state_dir / KEY_FILE)
         """Private scalar and public point."""
         self.available = asyncio.Event()
-        """Set as soon as the agent has passes."""
+        """This event is set as soon as the agent has passes."""
         self._refused = False
         self.issued_at = 0
         """Time at which the province issued the passes, in epoch seconds; 0 while the agent has no pass."""
@@ -74,7 +74,8 @@ class Credentials:
         return self._passes.get(lock_id)
 
     def take(self, message: bytes) -> bool:
-        """Replace all passes by the passes in a message on the topic `pass`. Replace none if one of them is wrong.
+        """Replace all passes by the passes in a message on the topic `pass`. If one of the new passes is wrong, no pass
+        is replaced.
 
         Return False if the present passes are as new as those in the message. Raises FormatError, VerificationError.
         """
@@ -83,7 +84,8 @@ class Credentials:
             return False
         self._use(issued_at, passes)
         if self._province_public is None:
-            # These passes may be forged. If they were stored, they could keep out genuine passes at the next start.
+            # These passes may be forged. If these passes were stored, they could keep out genuine passes at the next
+            # start.
             return True
         try:
             files.replace(self._path, message, durable=True)

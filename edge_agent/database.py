@@ -1,7 +1,7 @@
 """The SQLite file of the outbox: settings that make it durable, the schema, and advice for each error of SQLite.
 
-No record is lost if this file is lost. Each lock keeps its records until a receipt covers them. Until then it can send
-them again.
+No record is lost if this file is lost. Each lock keeps its records until a receipt covers them. Until then, the lock
+can send the records again.
 """
 
 import contextlib
@@ -134,7 +134,7 @@ def no_access(place: Path, error: OSError) -> StorageError:
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
-    """Open the outbox for reading. An agent may be using it at the same time.
+    """Open the outbox for reading. At the same time, an agent may be using the file.
 
     Raises StorageError: `outbox.missing` if the file does not exist, `outbox.access` if this user may not read it.
     """

@@ -14,7 +14,8 @@ for people to see who sends them. It is also enough for the last records of a lo
 
 
 class Room:
-    """Counts the bytes of records by lock. Own locks may use `max_bytes` in all, other locks STRANGERS_BYTES in all.
+    """Counts the bytes of records by lock. Own locks may use `max_bytes` in all, and all other locks together may use
+    STRANGERS_BYTES.
 
     `is_own(lock_id)` returns True for one of our own locks. No record is accepted while less than `reserve_bytes` of
     the disk at `folder` is free. As a lock id, None stands for records without a lock's signature.

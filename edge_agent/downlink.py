@@ -59,7 +59,8 @@ class Downlink:
         return gone
 
     def on_command(self, message: uplink.Command) -> None:
-        """Queue the statements for a lock on disk. If the disk fails, they come again when the lock is next seen."""
+        """Queue the statements for a lock on disk. If the disk fails, the statements come again when the lock is next
+        seen."""
         lock_id, known = message.lock_id, self._outbox.knows(message.lock_id)
         if not known:
             # When this lock connects later, the agent sends LOCK SEEN, and the province sends the statements again.
@@ -93,7 +94,8 @@ class Downlink:
             log.event("statement.refused", kind=kind, code=code, count=count)
 
     def _open(self, signed: Statement, kind: str) -> dict[Any, Any]:
-        """Return the body of a statement by the province. Verify it, except in an experiment without its key."""
+        """Return the body of a statement by the province. The statement is verified, except in an experiment without
+        the province's key."""
         if self._province_public is not None:
             return signed.open(crypto_cpython, kind, self._province_public)
         return signed.read(kind)
@@ -181,7 +183,8 @@ class Downlink:
                 # A statement without an answer stays in the queue. The next HELLO starts another delivery.
                 log.event("statement.waits", address=lock.address, code=error.code)
             except StorageError as error:
-                # The statement is still in the queue and is handed over once more. The lock refuses it the second time.
+                # The statement is still in the queue and is handed over once more. The lock refuses the statement the
+                # second time.
                 log.event("statement.not_settled", address=lock.address, code=error.code, reason=error.message)
             except Exception as error:  # noqa: BLE001 -- contained here, and noted
                 # The statement is still in the queue. The agent tries again after the next HELLO. Deliveries to other

@@ -13,7 +13,7 @@ PACKAGES = ("bleak", "cbor2", "cryptography", "paho")
 """The packages that the edge agent imports, beyond the standard library."""
 
 ROOT = Path(__file__).resolve().parents[1]
-"""Folder of the checkout. In an installed wheel it is the folder of the package `mooring`."""
+"""Folder of the checkout. In an installed wheel, ROOT is the folder of the package `mooring`."""
 
 
 def lacking(command: str, packages: "tuple[str, ...]", oldest: "tuple[int, int]" = OLDEST) -> bool:

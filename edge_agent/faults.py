@@ -1,9 +1,9 @@
 """Faults: errors that nobody foresaw. A fault ends one link, connection or message and nothing else.
 
 No fault is hidden. A hostile peer, a radio stack or a bug in this agent may cause an exception of any type. The code
-that serves one peer turns the exception into a `FaultError`. Like any MooringError, it ends the link, the connection or
-the message. The log shows the type and the place of the exception, and `status` counts faults by type. The exception's
-text is left out, because it may quote the peer.
+that serves one peer turns the exception into a `FaultError`. Like any MooringError, a FaultError ends the link, the
+connection or the message. The log shows the type and the place of the exception, and `status` counts faults by type.
+The exception's text is left out, because it may quote the peer.
 """
 
 import asyncio
@@ -23,7 +23,8 @@ RESTART: Final = Backoff(first=1.0, limit=60.0)
 
 
 class FaultError(TransportError):
-    """An unforeseen exception. `kind` is the name of its type, `place` its file and line. Its text is left out."""
+    """An unforeseen exception. `kind` is the name of the exception's type, and `place` is its file and line. Its text
+    is left out."""
 
     def __init__(self, error: BaseException) -> None:
         self.kind = type(error).__name__
@@ -67,7 +68,8 @@ class Faults:
 
 
 async def keep(part: str, work: Callable[[], Coroutine[Any, Any, None]], faults: Faults) -> None:
-    """Do `work` until it returns. After a fault, start it again. Raises MooringError if it makes no sense to go on."""
+    """Do `work` until it returns. After a fault, start `work` again. Raises MooringError if it makes no sense to go
+    on."""
     failures = 0
     while True:
         try:
@@ -87,8 +89,8 @@ async def keep(part: str, work: Callable[[], Coroutine[Any, Any, None]], faults:
 def cancelled() -> bool:
     """Return True if the current task was cancelled.
 
-    If it was not, a CancelledError comes from a backend that gave up a call. Without this check, such a CancelledError
-    would silently end the task that awaits the call.
+    If the task was not cancelled, a CancelledError comes from a backend that gave up a call. Without this check, such a
+    CancelledError would silently end the task that awaits the call.
     """
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

@@ -1,4 +1,4 @@
-"""One BLE connection to a lock. It turns parts into messages and back; `protocol.link_session` seals them.
+"""One BLE connection to a lock. It turns parts into messages and back; `protocol.link_session` seals the messages.
 
 Theory of operation. The connection is used once. Each step must succeed before the next step starts:
 
@@ -57,7 +57,7 @@ class LockConnection:
     """The connection to the lock at one Bluetooth address.
 
     Call `open`, `shake_hands` and `greet`, then exchange messages, then call `close`. When something ends the
-    connection, its methods raise TransportError `lock.*`.
+    connection, the methods raise TransportError `lock.*`.
     """
 
     def __init__(self, address: str, credentials: Credentials) -> None:
@@ -224,8 +224,8 @@ class LockConnection:
         self._contain(lambda: self._take_part(bytes(part)))
 
     def _contain(self, work: Callable[[], None]) -> None:
-        """Do the work of a callback. An exception in it ends this connection, and is not raised in the backend's own
-        task."""
+        """Do the work of a callback. An exception in the callback ends this connection, and is not raised in the
+        backend's own task."""
         try:
             work()
         except (FormatError, VerificationError) as error:

@@ -1,4 +1,5 @@
-"""The link to one lock over BLE. It stays connected, pulls the lock's records with credit, and hands over statements.
+"""The link to one lock over BLE. The link stays connected, pulls the lock's records with credit, and hands over
+statements.
 
 Theory of operation. The messages are those of `protocol.link`. The link makes one `LockConnection` after another. At
 each connection it asks the caller for the next counter. So after any loss, the lock continues with the first record
@@ -47,9 +48,9 @@ class LockLink:
 
     `on_hello(hello)` is awaited for each HELLO; no record comes before the first HELLO. `on_record(record)` is awaited
     for each record, in order. It must not return before the record is stored durably, because the lock may send more
-    when it returns. `next_counter(hello)` returns the first counter that is not stored. An exception from one of these
-    functions ends the connection, and the link connects again later. An exception that is no MooringError is counted in
-    `faults`. `gate` limits how many links connect at the same time.
+    when `on_record` returns. `next_counter(hello)` returns the first counter that is not stored. An exception from one
+    of these functions ends the connection, and the link connects again later. An exception that is no MooringError is
+    counted in `faults`. `gate` limits how many links connect at the same time.
     """
 
     def __init__(
@@ -104,7 +105,7 @@ class LockLink:
         return connection.lock_id
 
     async def run(self) -> None:
-        """Keep the link up until cancelled. Raise no error; store it in `last_error`."""
+        """Keep the link up until cancelled. Raise no error; store the error in `last_error`."""
         failures = 0
         while True:
             await self._credentials.available.wait()

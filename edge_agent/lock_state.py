@@ -54,7 +54,8 @@ class LockState:
     """A lock at one address: the link to the lock, and the lock's last HELLO.
 
     `make_link(on_hello)` makes the link. `on_hello(lock, hello)` checks each HELLO before the HELLO is kept. An
-    exception from it ends the connection. `lock_id` is given if a lock has proven itself at this address before.
+    exception from `on_hello` ends the connection. `lock_id` is given if a lock has proven itself at this address
+    before.
     """
 
     def __init__(
@@ -71,9 +72,10 @@ class LockState:
         self.lock_id = lock_id
         """Id of the lock that proved itself at this address; empty until a lock has done so."""
         self.hello: Hello | None = None
-        """The last HELLO. It is None before the first HELLO, or if the last HELLO could not be reported."""
+        """The last HELLO. The value is None before the first HELLO, and also if the last HELLO could not be
+        reported."""
         self.time_answer: tuple[bytes, bytes] | None = None
-        """The lock's nonce and the province's signed answer to it. Kept until the answer is handed over."""
+        """The lock's nonce and the province's signed answer to it. Both are kept until the answer is handed over."""
         self.due = asyncio.Event()
         """Set when something may be waiting for the lock."""
         self.link = make_link(heard)

@@ -35,7 +35,8 @@ time also go to the lock, but not through these places. No other kind is handed 
 
 @dataclass(frozen=True)
 class LockStatement:
-    """A statement for a lock. If several have the same `kind` and `name`, the one with the highest `serial` counts.
+    """A statement for a lock. If several statements have the same `kind` and `name`, the statement with the highest
+    `serial` counts.
 
     `name` is the grant's id, the number of a revocation list, the profile's id, or empty. If the statement cannot be
     verified yet, or its form is unknown to this agent, `name` is the statement's digest. For a grant, `until` is when
@@ -66,8 +67,8 @@ def read(signed: Statement, lock_id: bytes, province_public: bytes | None, platf
     """Read the statement `signed` for a lock. Keys are 65-byte points.
 
     `province_public` is None in an experiment without the province's key; then only the form is checked. `platform_key`
-    comes from the lock's placement. While no placement is known, it is None, and grants are not verified. Raises
-    FormatError, with the code `statement.kind` for a kind that is not for locks. Raises VerificationError:
+    comes from the lock's placement. While no placement is known, `platform_key` is None, and grants are not verified.
+    Raises FormatError, with the code `statement.kind` for a kind that is not for locks. Raises VerificationError:
     `cose.signature` for a bad signature, `placement.lock` for a placement of another lock.
     """
     kind, data = signed.kind, signed.data
@@ -83,7 +84,7 @@ def read(signed: Statement, lock_id: bytes, province_public: bytes | None, platf
     try:
         return _FORMS[kind](body, data, lock_id)
     except FormatError:
-        # The statement is signed. A lock with newer software than this agent may understand it.
+        # The statement is signed. A lock with newer software than this agent may understand the statement.
         return LockStatement(kind, _digest(data), 0, 0, data)
 
 

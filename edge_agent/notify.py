@@ -9,7 +9,7 @@ MAX_STATUS: Final = 200
 
 
 class Notifier:
-    """Sends states to the socket in NOTIFY_SOCKET. Without that variable every call does nothing."""
+    """Sends states to the socket in NOTIFY_SOCKET. Without that variable, every call does nothing."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         address = environment.get("NOTIFY_SOCKET", "")

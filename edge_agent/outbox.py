@@ -27,8 +27,8 @@ Key = tuple[bytes, int]
 
 MEGABYTE: Final = 1_000_000
 FORGED_LIMIT: Final = 1000
-"""Maximum number of records without the lock's signature that are kept, for people to look at. Anyone in radio range
-can make such records, and they must not fill the disk."""
+"""Maximum number of records without their lock's signature in the outbox. They are kept for people to look at. Anyone
+in radio range can make such records, and they must not fill the disk."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,10 @@ class Stored:
 
 
 class Outbox:
-    """The outbox at `path`. It takes at most `max_bytes` of records from own locks. `disk_room` limits others.
+    """The outbox at `path`. The outbox takes at most `max_bytes` of records from own locks. `disk_room` limits others.
 
-    `is_own(lock_id)` returns True for an own lock; by default every lock is one. No record is accepted while less than
-    `reserve_bytes` of the disk is free.
+    `is_own(lock_id)` returns True for an own lock; by default every lock counts as an own lock. No record is accepted
+    while less than `reserve_bytes` of the disk is free.
     """
 
     def __init__(
@@ -321,7 +321,8 @@ class Outbox:
         return None if row is None else (bytes(row[0]), bytes(row[1]))
 
     def set_aside(self, key: Key, code: str, *, authentic: bool) -> None:
-        """Move a record from the queue to the quarantine. If it is not `authentic`, ask the lock for it again."""
+        """Move a record from the queue to the quarantine. If the record is not `authentic`, ask the lock for this
+        record again."""
         with database.transaction(self._db):
             rows = self._db.execute(
                 "DELETE FROM records WHERE lock_id = ? AND counter = ? RETURNING record, payload_hash", key

@@ -1,10 +1,10 @@
 """Limits on what a broker may send. The head of each packet is checked before memory is used for the packet.
 
-paho reads a packet of any length, up to 256 MB, into memory. It keeps messages of QoS 2, and it makes objects of 2 KB
+paho reads a packet of any length, up to 256 MB, into memory. paho keeps messages of QoS 2, and makes objects of 2 KB
 from single bytes of a SUBACK. CONNECT announces limits (Maximum Packet Size, Receive Maximum: MQTT 5 sections
 3.1.2.11.3 and 3.1.2.11.4), but a dishonest broker ignores them. So this module enforces the limits between the socket
-and paho. A packet that breaks a limit ends the connection, as the standard says. On the next connection the agent sends
-all records without a receipt again.
+and paho. A packet that breaks a limit ends the connection, as the standard says. On the next connection, the agent
+sends again every record that has no receipt.
 """
 
 import contextlib
@@ -70,7 +70,8 @@ def check_publish(first: int, body: bytes | bytearray) -> None:
 
 
 class PacketSocket:
-    """A socket for paho on top of `channel`. It reads one packet at a time and returns only packets within the limits.
+    """A socket for paho on top of `channel`. This socket reads one packet at a time and returns only packets within the
+    limits.
 
     `admit()` is called for each PUBLISH. It returns True if one more message may wait for its PUBACK. After a
     PacketError, `refused` holds the error, and nothing more is read.
@@ -125,7 +126,7 @@ class PacketSocket:
         return True
 
     def _measure(self) -> None:
-        """Check the head once it is complete. The length in it is an integer of 1 to 4 bytes (section 1.5.5)."""
+        """Check the head once it is complete. The length in the head is an integer of 1 to 4 bytes (section 1.5.5)."""
         if len(self._head) < 2:
             return
         if self._head[-1] < 128:

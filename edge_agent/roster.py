@@ -1,7 +1,7 @@
 """Choose the locks that the agent talks to, and their addresses.
 
 Theory of operation. An edge's own locks are the locks that a pass of the province lists. Anybody can advertise the id
-of a lock. So the roster treats an address by what it has proven:
+of a lock. So the roster treats an address by what the address has proven:
 
     address      what it is                                      how it is treated
     -----------  ----------------------------------------------  ------------------------------------------------
@@ -46,7 +46,8 @@ Search = Callable[[float], Awaitable[list[tuple[str, bytes]]]]
 
 
 class Roster:
-    """Serves locks and keeps them in `locks`, by address. If `settings` name addresses, it serves only these.
+    """Serves locks and keeps them in `locks`, by address. If `settings` name addresses, the roster serves only these
+    addresses.
 
     `make(address, lock_id)` makes a lock with its link. `lock_id` is empty if no lock has proven itself at the address.
     `deliver(lock)` hands over the statements for the lock until it is cancelled.

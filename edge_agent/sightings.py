@@ -1,7 +1,8 @@
 """Choose the next address to try, among the addresses that claim to be one of our locks but have not proven it.
 
 An advertisement proves nothing, and anybody can advertise any number of addresses. So all these addresses share two
-places for attempts. The claimed locks take turns. When a lock has its turn, the addresses that claim it take turns.
+places for attempts. The claimed locks take turns. When a lock has its turn, the addresses that claim to be this lock
+take turns.
 
 The first place takes the address that has waited longest. So an address that stays on the air does not wait behind the
 new addresses of each scan. The second place prefers addresses that were never tried. So a new lock does not wait behind
@@ -19,7 +20,7 @@ from edge_agent.backoff import Backoff
 LIFETIME_SECONDS: Final = 600.0
 """An address is forgotten if it was not heard for this long."""
 MOST: Final = 256
-"""Maximum number of addresses kept for one lock. Addresses on the air now come first. Otherwise chance decides."""
+"""Maximum number of addresses kept for one lock. Addresses that are on the air come first. Otherwise chance decides."""
 AGAIN: Final = Backoff(first=1.0, limit=60.0)
 """Waits between two attempts at one address, as for a proven address: a lock may be busy or rebooting."""
 
@@ -77,7 +78,7 @@ class Sightings:
     def _thin_out(self, lock_id: bytes) -> None:
         """Keep at most MOST addresses that claim to be this lock.
 
-        Addresses of the last scan are kept before older addresses. Among the others chance decides, so a flood of
+        Addresses of the last scan are kept before older addresses. Among the others, chance decides, so a flood of
         addresses cannot keep an address out for ever.
         """
         claimants = [address for address, known in self._seen.items() if known.lock_id == lock_id and not known.busy]

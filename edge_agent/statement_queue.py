@@ -84,7 +84,7 @@ class StatementQueue:
         """Return True if a place is free, or can be freed.
 
         If all places are taken, remove the statement that ends first. If several statements end at that time, remove
-        the oldest of them. But if all statements end later than the new one, remove none and return False.
+        the oldest of them. But if all these statements end later than the new statement, remove none and return False.
         """
         if not lock_statement.verified:
             # Keep the statements that came first. Genuine statements and junk look the same now, but genuine statements
@@ -161,7 +161,8 @@ class StatementQueue:
         return 0 if row is None else int(row[0])
 
     def grants(self, lock_id: bytes, *, verified: bool) -> list[QueuedStatement]:
-        """Return the lock's queued grants that were verified; with `verified=False`, those not verified yet."""
+        """Return the lock's queued grants that were verified; with `verified=False`, return the grants that are not
+        verified yet."""
         with database.errors():
             rows = self._db.execute(
                 "SELECT id, kind, statement FROM statements WHERE lock_id = ? AND kind = ? AND verified = ? "
@@ -190,7 +191,8 @@ class StatementQueue:
     def waiting(self, lock_id: bytes) -> list[QueuedStatement]:
         """Return the statements to hand to a lock, in order.
 
-        Receipts come first, because they free space in the lock's journal. The others follow in the order of KINDS.
+        Receipts come first, because they free space in the lock's journal. The other statements follow in the order of
+        KINDS.
         """
         with database.errors():
             rows = self._db.execute(

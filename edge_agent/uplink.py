@@ -16,11 +16,11 @@ A batch:
     under way   no PUBACK within PUBACK_SECONDS           gone; the connection is closed
     under way   the connection ends                       gone; on the next connection all records are sent again
 
-A lock is silent while the province says nothing about its records. For example, the lock is not registered yet, or an
-earlier record is missing. Silent locks must not take places from others, so there are two lanes through the outbox.
-Each lane has a cursor (the row that it has reached) and a limit for its batches under way. The fresh lane reads the
-records of answered locks; its limit is `window`. The repeated lane reads the records of silent locks; its limit is
-REPEATS.
+A lock is called silent while the province says nothing about the lock's records. The reason may be that the lock is not
+registered yet, or that an earlier record is missing. Silent locks must not take places from others, so there are two
+lanes through the outbox. Each lane has a cursor (the row that it has reached) and a limit for its batches under way.
+The fresh lane reads the records of answered locks; its limit is `window`. The repeated lane reads the records of silent
+locks; its limit is REPEATS.
 
     state       event                                     next state
     ----------  ----------------------------------------  -------------------------------------------------------
@@ -92,11 +92,12 @@ class Uplink:
     `on_receipts` returns the keys of the records that have left the outbox. Each of these functions returns when the
     content of the message is durable. Then the message is acknowledged. If the function raises an exception:
 
-    - FormatError: the message is logged, acknowledged and skipped. It would be wrong next time too.
+    - FormatError: the message is logged, acknowledged and skipped. The message would be wrong next time too.
     - Any other MooringError: the message stays unacknowledged, and the connection ends.
-    - Any other exception: it is counted in `faults`, and the message is skipped. It must not stop the next messages.
+    - Any other exception: it is counted in `faults`, and the message is skipped. One message must not stop the next
+      messages.
 
-    `on_online()` is called when the connection is up, `on_offline()` when it has ended.
+    `on_online()` is called when the connection is up, and `on_offline()` when it has ended.
     """
 
     def __init__(
@@ -198,7 +199,8 @@ class Uplink:
             await connection.close()
 
     def _start_over(self) -> None:
-        """Send every record without a receipt again on the new connection: the broker may have lost some."""
+        """On the new connection, send again every record that has no receipt, because the broker may have lost some of
+        these records."""
         self._fresh, self._repeated = _Lane(self._settings.uplink.window), _Lane(REPEATS)
         self._lanes = (self._fresh, self._repeated)
         self._silent: set[bytes] = set()
@@ -288,7 +290,7 @@ class Uplink:
             self._repeat_at = now + self._patience
 
     def _province_speaks(self, of: set[bytes]) -> None:
-        """Treat these locks as answered and no longer silent, because records of theirs were settled."""
+        """Treat these locks as answered and no longer silent, because some of their records were settled."""
         now = _now()
         if self._silent & of:
             self._silent -= of
@@ -359,7 +361,8 @@ def _now() -> float:
 
 
 async def _first_end(*parts: Coroutine[object, object, TransportError]) -> TransportError:
-    """Run all parts until one of them ends. Return its reason, or raise its exception."""
+    """Run all parts until one of them ends. Return the reason of this end, or raise the exception that ended the
+    part."""
     tasks = [asyncio.ensure_future(part) for part in parts]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
