@@ -164,7 +164,7 @@ class Door:
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(self._clock.now()))
         self._visitors += 1
         before, events = len(self.lock.console), len(self.bus.history)
-        visit = _Visit(who, self._visitors, time.monotonic(), before, events, TapOutcome("unfinished"))
+        visit = _Visit(who, self._visitors, asyncio.get_running_loop().time(), before, events, TapOutcome("unfinished"))
 
         def follow(outcome: TapOutcome) -> None:
             visit.outcome = outcome

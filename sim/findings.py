@@ -42,7 +42,7 @@ class Findings:
     _openings: OpeningsSoFar = field(default_factory=OpeningsSoFar)
 
     def moment(self, ticks: int) -> float:
-        """Return the `time.monotonic()` of this machine, in seconds, at which the lock's clock showed `ticks`.
+        """Return the time of the event loop, in seconds, at which the lock's clock showed `ticks`.
 
         The result is never too early. It is too late by at most the time that the lock's quickest line took to arrive.
         """

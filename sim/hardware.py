@@ -11,6 +11,7 @@ from sim.board import flash
 from sim.board.bus import BoardBus
 from sim.board.keypad import WiegandKeypad
 from sim.lock import Lock
+from sim.loopback import Serving, serving
 from sim.nfc.card import Traits
 from sim.nfc.virtual_pn532 import VirtualPn532
 from sim.radio.air import Air
@@ -43,24 +44,26 @@ async def assembled(
     air: Air,
     make_lock: LockMaker,
     board: Mapping[str, str],
+    serve: Serving = serving,
     lingers: float = 0.0,
     bell: Bell | None = None,
 ) -> AsyncIterator[Hardware]:
     """Build and connect the devices of a door, with their files in `folder`. The lock is new and switched off.
 
     `address` is the Bluetooth address of the lock's radio. `board` has the settings of the stand-ins for the board's
-    hardware. `lingers` is explained at `sim.nfc.antenna.Antenna`. The board rings the `bell`.
+    hardware. `serve` connects the lock to its devices. `lingers` is explained at `sim.nfc.antenna.Antenna`. The board
+    rings the `bell`.
     """
     async with AsyncExitStack() as stack:
-        radio = await stack.enter_async_context(LockRadio(air, address).listening())
+        radio = await stack.enter_async_context(LockRadio(air, address).listening(serve))
         image = flash.create(folder / "flash.img")
         bus = BoardBus(lambda: lock.power_off(), lambda: flash.journal(image, board), bell)
-        await stack.enter_async_context(bus.listening())
+        await stack.enter_async_context(bus.listening(serve))
         for pin in pins.INPUTS.values():
             bus.set_input(pin, 0)  # at rest: the door is shut, nobody uses handle or key, and the cover is on
         reader = VirtualPn532(traits=Traits(fresh_uid=True), looks_between=SWAP_LOOKS, lingers=lingers)
-        uart = await reader.start()
         stack.push_async_callback(reader.stop)
+        uart = await stack.enter_async_context(serve(reader.serve))
         environment = {
             "MOORING_FLASH": str(image),
             "MOORING_BOARD": bus.address,

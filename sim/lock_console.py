@@ -1,7 +1,6 @@
 """Reads a lock's console line by line, and waits for certain lines."""
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from sim.hang import HANG_SECONDS
 
 @dataclass(frozen=True)
 class ConsoleLine:
-    """One event on the lock's console. `at` is when the line was read here, in monotonic seconds.
+    """One event on the lock's console. `at` is the time of the event loop, in seconds, when the line was read.
 
     `ticks` is the lock's clock when the lock wrote the line. `facts` has the other words of the line.
     """
@@ -93,4 +92,4 @@ def _parse(raw: bytes) -> ConsoleLine | None:
     if len(words) < 2 or not words[0].lstrip("-").isdigit():
         return None
     facts = dict(word.split("=", 1) for word in words[2:] if "=" in word)
-    return ConsoleLine(time.monotonic(), int(words[0]), words[1], facts)
+    return ConsoleLine(asyncio.get_running_loop().time(), int(words[0]), words[1], facts)

@@ -32,6 +32,7 @@ from sim.exposure import Search
 from sim.hardware import assembled
 from sim.lock_process import LockProcess
 from sim.lock_thread import LockThread
+from sim.loopback import serving, serving_directly
 from sim.people import Person
 from sim.phone.response import Authentication
 from sim.platform import Platform
@@ -296,9 +297,10 @@ async def _install(stack: AsyncExitStack, site: Site, number: int) -> Door:
     plan, name, listing = site.plan, f"door-{number}", site.plan.listing(number)
     folder = site.folder / name
     bell, lingers = site.bell, LINGERS if plan.threads else 0.0
+    serve = serving_directly if plan.threads else serving
     make_lock = partial(LockThread, bell=bell) if plan.threads else partial(LockProcess, site.interpreter, bell=bell)
     hardware = await stack.enter_async_context(
-        assembled(folder, plan.address(number), site.air, make_lock, plan.board, lingers, bell)
+        assembled(folder, plan.address(number), site.air, make_lock, plan.board, serve, lingers, bell)
     )
     request = await hardware.lock.enrol(site.province.public, plan.fittings.encode())
     _, identity_public, reader_public, _ = cbor2.loads(request)

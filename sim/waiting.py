@@ -1,7 +1,6 @@
 """Waits for a state of the simulated world that no single event announces."""
 
 import asyncio
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,8 +13,9 @@ async def until(what: str, condition: Callable[[], bool], folder: Path) -> None:
 
     The error names `folder`, whose files show why the condition did not become true.
     """
-    deadline = time.monotonic() + HANG_SECONDS
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + HANG_SECONDS
     while not condition():
-        if time.monotonic() > deadline:
+        if loop.time() > deadline:
             raise TransportError("site.waited", f"{what}: not within {HANG_SECONDS:.0f} s; see {folder}")
         await asyncio.sleep(0.02)

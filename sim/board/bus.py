@@ -16,14 +16,14 @@ from typing import Any
 
 from sim.bell import Bell
 from sim.hang import HANG_SECONDS
-from sim.loopback import serving
+from sim.loopback import Serving, serving
 
 PinName = int | str
 
 
 @dataclass(frozen=True)
 class BoardEvent:
-    """One line from the board. `at` is the host's `time.monotonic()`, and `ticks` is the lock's milliseconds.
+    """One line from the board. `at` is the time of the event loop in seconds, and `ticks` is the lock's milliseconds.
 
     `boot` is the number of the boot, from 1. `number` is the number of the line within its boot, from 1. At the
     beginning of each boot, the host adds a line 0. In this line, `facts["journal"]` is the compressed content of the
@@ -78,9 +78,9 @@ class BoardBus:
         return self._writer is not None
 
     @asynccontextmanager
-    async def listening(self) -> AsyncIterator["BoardBus"]:
-        """Serve the board on a loopback port that the system chooses."""
-        async with serving(self._serve) as self.address:
+    async def listening(self, serve: Serving = serving) -> AsyncIterator["BoardBus"]:
+        """Serve the board by `serve`."""
+        async with serve(self._serve) as self.address:
             try:
                 yield self
             finally:
@@ -144,7 +144,9 @@ class BoardBus:
     async def _take(self, facts: dict[str, Any], boot: int) -> None:
         async with self._changed:
             number = int(facts.get("n", 0))
-            self.history.append(BoardEvent(time.monotonic(), int(facts.get("t", 0)), facts, boot, number))
+            self.history.append(
+                BoardEvent(asyncio.get_running_loop().time(), int(facts.get("t", 0)), facts, boot, number)
+            )
             if "pin" in facts:
                 self.values[facts["pin"]] = facts["value"]
             self._changed.notify_all()

@@ -3,24 +3,29 @@
 Some things exist only once in a lock, and the firmware keeps their state in modules: the generator's secret, the last
 lines of the console, and the radio. So each lock here imports `firmware` and the stand-ins into its own table of
 modules. `protocol` has no state and is shared. The firmware also uses parts of the process: environment, console,
-standard input, event loop, sockets and exit. For these, each lock has its own copies of `os`, `sys`, `asyncio` and a
-few other modules.
+standard input, event loop, clock, sockets and exit. For these, each lock has its own copies of `os`, `sys`, `asyncio`
+and a few other modules.
 """
 
 import asyncio
 import builtins
 import gc
+import io
 import os
+import select
 import socket
 import sys
+import threading
+import time
 from collections.abc import Callable, Coroutine, Mapping
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
 from sim.board.interpreter import ROOT, STAND_INS
+from sim.board.lock_lines import LockPoll, LockSocket, getaddrinfo
+from sim.board.lock_loop import LockLoop
 
 _OWN = ("firmware", "sim")
 """Packages whose modules are imported separately for each lock."""
@@ -28,22 +33,38 @@ _STAND_INS = ("machine", "bluetooth", "esp32")
 
 
 class LockModules:
-    """The modules of one lock for one boot. `write` gets the text that the lock prints. The lock's thread calls it."""
+    """The modules of one lock for one boot. `write` gets the text that the lock prints.
 
-    def __init__(self, environment: Mapping[str, str], write: Callable[[str], None]) -> None:
+    The lock's tasks run on the running event loop. Its program, which waits for them, has a thread for its stack, and
+    calls `rest` to wait for a future (see `sim.board.turns`).
+    """
+
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        write: Callable[[str], None],
+        rest: Callable[["asyncio.Future[None]"], None],
+    ) -> None:
         self._write = write
+        self._rest = rest
         self._own: dict[str, ModuleType] = {}
         self._files: list[Any] = []
-        self._lines: list[socket.socket] = []
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._lines: list[LockSocket] = []
+        self._process = asyncio.get_running_loop()
+        self._loop = LockLoop(self._process, self._wake)
+        self._resting: asyncio.Future[None] | None = None
         self.dark = False
         """Has the lock lost its power? If so, its further actions are neither seen nor stored."""
         self._builtins = {**vars(builtins), "__import__": self._import, "print": self._print, "open": self._open}
+        loop = self._loop
         self._lent = {
             "os": _copy(os, environ=dict(environment), getenv=environment.get, _exit=self._exit),
-            "sys": _copy(sys, stdin=_nothing_to_read()),
-            "asyncio": _copy(asyncio, run=self._run),
-            "socket": _copy(socket, socket=self._socket),
+            "sys": _copy(sys, stdin=io.TextIOWrapper(io.BytesIO())),  # nothing is read, as without a cable
+            "asyncio": _copy(asyncio, run=self._run, get_event_loop=lambda: loop, open_connection=self._streams),
+            "socket": _copy(socket, socket=self._socket, getaddrinfo=getaddrinfo),
+            "select": _copy(select, poll=LockPoll),
+            "threading": _copy(threading, Timer=lambda seconds, ring: _Timer(loop, seconds, ring)),
+            "time": _copy(time, monotonic_ns=lambda: round(loop.time() * 1e9)),
             "gc": _copy(gc, collect=lambda *_: 0),  # a garbage collection would go through the objects of all locks
         }
 
@@ -74,18 +95,11 @@ class LockModules:
     def cut_power(self) -> None:
         """Stop the lock's event loop. From now on, the lock reaches neither its flash nor its console nor its lines."""
         self.dark = True
-        for line in self._lines:
-            with suppress(OSError):  # the other end may already have closed the line
-                line.shutdown(socket.SHUT_RDWR)
-        for file in self._files:
-            file.close()
-        loop = self._loop
-        if loop is not None:
-            with suppress(RuntimeError):  # the loop may have ended by itself
-                loop.call_soon_threadsafe(loop.stop)
+        self.release()
+        self._loop.stop()
 
     def release(self) -> None:
-        """Close all files and lines that the lock has left open. Call this when the thread has ended."""
+        """Close all files and lines that the lock has left open. Call this when the lock has ended."""
         for each in (*self._lines, *self._files):
             each.close()
 
@@ -115,32 +129,63 @@ class LockModules:
         self._files = [each for each in self._files if not each.closed] + [file]
         return file
 
-    def _socket(self, *arguments: Any, **options: Any) -> socket.socket:
-        line = socket.socket(*arguments, **options)
+    def _socket(self, *_arguments: Any) -> LockSocket:
+        line = LockSocket(self._loop, self._wait)
         self._lines.append(line)
         return line
+
+    async def _streams(self, *, sock: LockSocket) -> tuple[asyncio.StreamReader, None]:
+        """As `asyncio.open_connection`. The stand-ins only read from the stream."""
+        reader = asyncio.StreamReader()
+
+        def read() -> None:
+            data = sock.recv(1 << 16)
+            reader.feed_data(data)
+            if not data:
+                reader.feed_eof()
+                self._loop.remove_reader(sock)
+
+        self._loop.add_reader(sock, read)
+        return reader, None
 
     def _exit(self, code: int) -> None:
         self.cut_power()
         sys.exit(code)
 
     def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
-        loop = self._loop = asyncio.new_event_loop()
-        loop.set_exception_handler(self._complain)
-        try:
-            if self.dark:
-                loop.stop()
-            return loop.run_until_complete(work)
-        except RuntimeError:
-            if self.dark:
-                sys.exit()  # tasks are not cancelled, because a task could keep waiting in `finally`
-            raise
-        finally:
-            loop.close()
+        task = self._loop.create_task(work)
+        task.add_done_callback(lambda _: self._wake())
+        self._sleep(lambda: task.done() or self._loop.stopped)
+        if self._loop.exited is not None:
+            raise self._loop.exited
+        self._loop.stop()
+        return task.result()
 
-    def _complain(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        if not self.dark:
-            loop.default_exception_handler(context)
+    def _wait(self, line: LockSocket) -> None:
+        self._loop.add_reader(line, self._wake)
+        self._sleep(line.readable)
+        self._loop.remove_reader(line)
+
+    def _sleep(self, until: Callable[[], bool]) -> None:
+        """Rest until `until()` is true. `_wake` has it asked again. Ends the lock's program if its power was cut."""
+        while not self.dark and not until():
+            self._resting = self._process.create_future()
+            self._rest(self._resting)
+        if self.dark:
+            sys.exit()
+
+    def _wake(self) -> None:
+        if self._resting is not None and not self._resting.done():
+            self._resting.set_result(None)
+
+
+class _Timer:
+    """As `threading.Timer`, without a thread. `ring` is called by the lock's event loop."""
+
+    daemon = True
+
+    def __init__(self, loop: LockLoop, seconds: float, ring: Callable[[], None]) -> None:
+        self.start = lambda: loop.call_later(seconds, ring)
 
 
 def _place(name: str) -> Path:
@@ -159,8 +204,3 @@ def _copy(module: ModuleType, **others: Any) -> ModuleType:
     vars(copied).update(vars(module))
     vars(copied).update(others)
     return copied
-
-
-@cache
-def _nothing_to_read() -> Any:
-    return open(os.devnull)

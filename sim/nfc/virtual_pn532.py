@@ -76,11 +76,12 @@ class VirtualPn532:
 
         A host that reboots connects again. The chip keeps running meanwhile.
         """
-        self._server = await asyncio.start_server(self._accept, host, port)
+        self._server = await asyncio.start_server(self.serve, host, port)
         address = self._server.sockets[0].getsockname()
         return f"{address[0]}:{address[1]}"
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve a host that sends its bytes by `reader` and gets the chip's bytes by `writer`."""
         task = asyncio.current_task()
         assert task is not None
         self._serving[task] = writer

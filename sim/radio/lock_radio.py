@@ -18,7 +18,7 @@ from bumble.device import AdvertisingType, Connection, Device
 from bumble.hci import Address, Role
 from bumble.host import Host
 
-from sim.loopback import serving
+from sim.loopback import Serving, serving
 from sim.radio.air import Air
 from sim.radio.lock_radio_client import ClientRole
 
@@ -49,9 +49,10 @@ class LockRadio:
         self._air = air
 
     @asynccontextmanager
-    async def listening(self) -> AsyncIterator["LockRadio"]:
-        """Serve the lock on a loopback port that the system chooses."""
-        async with serving(self._serve) as self.endpoint:
+    async def listening(self, serve: Serving = serving) -> AsyncIterator["LockRadio"]:
+        """Serve the lock by `serve`. The radio first tells its address."""
+        address = bytes(Address(self.address))[::-1]
+        async with serve(self._serve, _HEADER.pack(len(address), _ADDRESS, 0, 0) + address) as self.endpoint:
             yield self
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -60,7 +61,6 @@ class LockRadio:
         chip = _Chip(device, writer, self.on_air, self._air.advertising_scale)
         try:
             await chip.device.power_on()
-            chip.send(_ADDRESS, 0, 0, bytes(Address(self.address))[::-1])
             while True:
                 length, kind, a, b = _HEADER.unpack(await reader.readexactly(_HEADER.size))
                 await chip.handle(kind, a, b, await reader.readexactly(length) if length else b"")

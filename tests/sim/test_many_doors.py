@@ -4,7 +4,8 @@ import asyncio
 import threading
 from pathlib import Path
 
-from sim.lock_thread import THREAD_NAME
+from sim import patient_loop
+from sim.board.turns import THREAD_NAME
 from sim.site import Plan, build
 
 DOORS, LISTINGS = 12, 6
@@ -36,7 +37,7 @@ def test_a_dozen_locks_in_one_process_each_check_in_a_guest_and_share_nothing(tm
             assert len({item.listing for item in site.province.registrations()}) == LISTINGS
             assert site.duplicates() == 0 and site.exposed() == []
 
-    asyncio.run(story())
+    patient_loop.run(story())
     assert THREAD_NAME not in [thread.name for thread in threading.enumerate()], "no lock outlives its site"
 
 
@@ -59,4 +60,4 @@ def test_a_lock_in_a_thread_that_loses_its_power_says_nothing_more_and_comes_bac
             await dark.settle(2)
             assert dark.findings.unbroken() and site.duplicates() == 0
 
-    asyncio.run(story())
+    patient_loop.run(story())

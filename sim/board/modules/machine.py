@@ -206,26 +206,27 @@ class Timer:
 
 
 def _later(timer, turn, again, period, callback):
-    def wait():
-        # This thread only waits. The scheduler runs the callback in the main thread, as after an interrupt.
-        while timer._turn == turn:
-            time.sleep(period / 1000)
-            if timer._turn == turn:
-                try:
-                    _schedule(callback, timer)
-                except RuntimeError:
-                    pass  # the queue is full
-            if not again:
-                return
+    def ring():
+        if _MICROPYTHON:
+            time.sleep(period / 1000)  # this thread only waits
+        if timer._turn == turn:
+            try:
+                _schedule(callback, timer)  # in the main thread, as after an interrupt
+            except RuntimeError:
+                pass  # the queue is full
+            if again:
+                _later(timer, turn, again, period, callback)
 
     if _MICROPYTHON:
         import _thread
 
-        _thread.start_new_thread(wait, ())
+        _thread.start_new_thread(ring, ())
     else:
         import threading
 
-        threading.Thread(target=wait, daemon=True).start()
+        waiting = threading.Timer(period / 1000, ring)
+        waiting.daemon = True
+        waiting.start()
 
 
 def _schedule(callback, timer):
