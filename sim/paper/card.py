@@ -1,7 +1,7 @@
 """The card beside the door: how to check in, whom to call, and the listing code. It is as large as A5, in black.
 
 It is made to be read at one metre. The smallest letters have a body of 8 mm, so a capital letter is 5.9 mm high. That
-is an angle of 20 minutes of arc. ISO 9241-303, 5.5.4 asks for 16, and prefers 20 to 22.
+is an angle of 20 minutes of arc. ISO 9241-303 asks for 16, and prefers 20 to 22.
 """
 
 import re
