@@ -15,7 +15,7 @@ POWER_UP_BAUDRATE = 115200
 
 _WAKE = b"\x55\x55" + bytes(14)
 """Bytes whose edges wake the chip, then padding, because the chip loses bytes that arrive while it wakes (UM0701-02,
-7.2.11)."""
+6.3.2.3)."""
 
 
 def _arrived(_uart: "Any") -> None:

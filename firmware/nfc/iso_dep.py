@@ -1,10 +1,10 @@
-"""ISO-DEP, the half-duplex block protocol of ISO/IEC 14443-4, in the reader's role, on the host.
+"""ISO-DEP, the half-duplex block protocol of ISO/IEC 14443-4:2018, in the reader's role, on the host.
 
 `IsoDep` is the protocol itself, without input or output. `activate` and `exchange` run it over any function that sends
 a block and waits for the answer. Chips that do ISO-DEP themselves use frames of 64 bytes; here frames have 256 bytes.
 
 Block numbers toggle between 0 and 1. "Number" in the table is the reader's current block number. The table says which
-block `push` returns next, with the rules of clause 7.5:
+block `push` returns next, with the rules of clauses 7.6.5.1 and 7.6.5.2:
 
 | state | answer of the card | next block, or end |
 | --- | --- | --- |
@@ -12,7 +12,7 @@ block `push` returns next, with the rules of clause 7.5:
 | sending, after an R(NAK) | R(ACK), other number | the last I-block again: the card has not received it (rule 6) |
 | all sent, or receiving | I-block, same number, no chaining | none: the response is complete |
 | all sent, or receiving | I-block, same number, chaining | R(ACK), number toggled (rule 2); state: receiving |
-| any | S(WTX) | the same S(WTX); the next answer may take that many times longer (clause 7.3) |
+| any | S(WTX) | the same S(WTX); the next answer may take that many times longer (clause 7.4) |
 | any | silence, damage, anything else | R(NAK), or R(ACK) while receiving (rules 4 and 5) |
 
 If the card is silent SILENCES times in a row, or makes no progress in FAILURES answers in a row, the exchange ends with
@@ -45,10 +45,10 @@ _RATS = const(b"\xe0\x80")  # FSDI 8, CID 0
 _SIZES = (16, 24, 32, 40, 48, 64, 96, 128, 256)
 
 _ACTIVATION_MS = const(30)
-"""Longest wait for a card's ATS. Clause 5.2.7 allows only 4.8 ms, but some phones need more, and other readers wait for
+"""Longest wait for a card's ATS. Clause 5.6 allows only 4.8 ms, but some phones need more, and other readers wait for
 30 ms too."""
 _LONGEST_WAIT_MS = const(4950)
-"""The longest waiting time that the standard allows (FWTmax, clause 7.2)."""
+"""The longest waiting time that the standard allows (FWTmax, clause 7.3)."""
 
 _CHAINING = const(0x10)
 _ACK = const(0xA2)
@@ -60,7 +60,7 @@ SILENCES = 4
 """Number of waits in a row without an answer after which a card counts as gone. For a card with a long waiting time,
 the number is smaller, but at least one."""
 _ASKING_MS = const(1000)
-"""Longest total time of the repeated waits for a silent card, as in nfcpy. According to clause 7.2, no wait may end
+"""Longest total time of the repeated waits for a silent card, as in nfcpy. According to clause 7.3, no wait may end
 early."""
 FAILURES = 8
 """Number of answers in a row without progress after which a card counts as gone. Damaged answers are counted too."""
@@ -70,7 +70,7 @@ RATES = (106, 212, 424)
 
 
 class Ats:
-    """The content of a card's answer to select (clause 5.2).
+    """The content of a card's answer to select (clause 5.3).
 
     `fsc` is the length of the longest frame that the card accepts, in bytes. `fwt_ms` is the time that the card may
     take to answer. `guard_ms` is the time that the card needs before the first command. `rates` are the bit rates that
@@ -91,7 +91,7 @@ class Ats:
             if raw[1] & 0x20:
                 tb = raw[at]
         fwi, sfgi = tb >> 4, tb & 0x0F
-        # Reserved values count as the defaults (clauses 5.2.3, 5.2.5). Frames longer than 256 bytes are never used.
+        # Reserved values count as the defaults (clauses 5.3.3, 5.3.5). Frames longer than 256 bytes are never used.
         self.fsc = _SIZES[min(fsci, 8)]
         self.fwt_ms = _milliseconds(4 if fwi == 15 else fwi)
         self.guard_ms = _milliseconds(sfgi) if 0 < sfgi < 15 else 0
@@ -99,7 +99,7 @@ class Ats:
 
 
 def _milliseconds(exponent: int) -> int:
-    """Return 256 * 16 / fc * 2**exponent in milliseconds, rounded up (the formula of clauses 5.2.5 and 7.2)."""
+    """Return 256 * 16 / fc * 2**exponent in milliseconds, rounded up (the formula of clauses 5.3.5 and 7.3)."""
     return (4096000 << exponent) // 13560000 + 1
 
 
@@ -207,7 +207,7 @@ async def activate(
 ) -> "tuple[IsoDep, Ats]":
     """Activate ISO-DEP on the card that was just selected. The card's responses may have at most `limit` bytes.
 
-    For a rate above 106 kbit/s, `set_rate` is called after the card has agreed to the rate (PPS, clause 5.3). Raises
+    For a rate above 106 kbit/s, `set_rate` is called after the card has agreed to the rate (PPS, clause 5.4). Raises
     TransportError `nfc.gone` if the card does not answer or does not agree, and FormatError `nfc.ats` if its answer is
     malformed. After either error the card must be selected again.
     """

@@ -1,6 +1,7 @@
 """The PN532 itself: commands over a line, and recovery when the line or the chip fails (user manual UM0701-02).
 
-Clause numbers without the name of a document refer to the user manual.
+Clause numbers without the name of a document refer to the user manual. Those of ISO/IEC 14443-3 and 14443-4 refer to
+the editions of 2018.
 
 **One command** (6.2.2): the host sends a command, and the chip answers with an ACK and later with a response. A
 response does not say which command it belongs to. So a command is sent only if no old response can still arrive:
@@ -79,8 +80,7 @@ _MOST = const(6)
 """Maximum number of cards that one poll finds. Further cards are not seen."""
 
 _ACK_MS = const(50)
-"""Longest wait for the chip's ACK. The chip sends it within 15 ms (6.2.2); the remaining time is for a busy event loop.
-"""
+"""Longest wait for the chip's ACK. The chip sends it at once (6.2.2). The time is for a busy event loop."""
 _COMMAND_MS = const(250)
 _ECHO_MS = const(100)
 _TRIES = const(3)
@@ -90,7 +90,7 @@ _FAREWELL_MS = const(6)
 _WAY_MS = const(150)
 """Time added to the card's waiting time, for long blocks on the air and on a slow line, and for a busy event loop."""
 _RESET_SECONDS = 0.006
-"""Time without the field that resets all cards. The standard requires 5.1 ms (ISO/IEC 14443-3, 5)."""
+"""Time without the field that resets all cards. A card is off after 5 ms at most (ISO/IEC 14443-3, 5.2.4)."""
 
 _BIT_FRAMING = const(0x633D)
 _TX_MODE = const(0x6302)
@@ -215,7 +215,7 @@ class Pn532:
 
     async def _set_baudrate(self) -> None:
         await self.command(_SET_SERIAL_BAUDRATE, bytes((_BAUDRATES.index(self._baudrate),)))
-        await self._line.write(frames.ACK_BYTES)  # the chip changes its speed after this ACK (7.2.7)
+        await self._line.write(frames.ACK_BYTES)  # the chip changes its speed after this ACK (7.2.8)
         self._spoken = self._baudrate
         await self._line.set_baudrate(self._baudrate)
         await asyncio.sleep(0.002)
@@ -231,8 +231,8 @@ class Pn532:
         """Switch the field on and list the type A cards in it, at most _MOST. Call `select` before using a card.
 
         The chip lists two cards at a time (7.3.5). It polls with REQA. A card that HLTA has put into HALT state answers
-        no REQA until it loses power (ISO/IEC 14443-3, 6.4). So if two cards were found, both are put into HALT, and the
-        next list has other cards.
+        no REQA until it loses power (ISO/IEC 14443-3, 6.3.5). So if two cards were found, both are put into HALT, and
+        the next list has other cards.
         """
         listed: list[Target] = []
         while len(listed) < _MOST:

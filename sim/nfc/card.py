@@ -98,7 +98,7 @@ class Card:
         """Does the card answer REQA, or WUPA if `halted_too`?
 
         A selected card does not answer. It returns to the state that it had before it was selected (ISO/IEC 14443-3,
-        6.4: from ACTIVE to IDLE, from ACTIVE* to HALT).
+        6.3: from ACTIVE to IDLE, from ACTIVE* to HALT).
         """
         if self.state == "active":
             self.state = "halted" if self._was_halted else "idle"

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from protocol.errors import TransportError
 
 _WAKE = b"\x55\x55" + bytes(14)
-"""The bytes that wake the chip on its UART (user manual UM0701-02, 7.2.11)."""
+"""The bytes that wake the chip on its UART (user manual UM0701-02, 6.3.2.3)."""
 
 
 class StreamLine:

@@ -284,7 +284,7 @@ def test_what_is_paced_takes_its_time(paced: bool) -> None:
     with_host(story, paced=paced)
 
 
-# --- cards beside one another (ISO/IEC 14443-3, 6.4) ------------------------------------------------------------------
+# --- cards beside one another (ISO/IEC 14443-3, 6.3) ------------------------------------------------------------------
 
 
 def test_a_card_put_to_sleep_answers_no_reqa_and_is_there_again_by_wupa_or_without_the_field() -> None:

@@ -15,7 +15,7 @@ LIMIT = 4098
 
 
 class Picc:
-    """The card's side of ISO/IEC 14443-4, 7.5. `answer` computes a response.
+    """The card's side of ISO/IEC 14443-4:2018, 7.6. `answer` computes a response.
 
     `delays` holds the WTXMs with which the card asks for more time before each response.
     """
