@@ -16,9 +16,9 @@ ANSWERS = ("tap.opened", "tap.refused", "tap.failed")
 class Tap:
     """One tap: the phone's outcome, and the reports of lock and board during the tap.
 
-    `began` and `opened_at` are seconds of the event loop's clock. `opened_at` is computed from the lock's ticks. `moved` is the report that the strike opened. `answer` is the light and the tone that the lock gives at the
-    end of a tap. It was read when the tone had just begun. `who` is the visitor, and `number` counts the taps at the
-    door.
+    `began` and `opened_at` are seconds of the event loop's clock. `opened_at` is computed from the lock's ticks.
+    `moved` is the report that the strike opened. `answer` is the light and the tone that the lock gives at the end of a
+    tap. It was read when the tone had just begun. `who` is the visitor, and `number` counts the taps at the door.
     """
 
     outcome: TapOutcome

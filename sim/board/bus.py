@@ -7,7 +7,6 @@ because a stuck process cannot reset itself.
 
 import asyncio
 import json
-import time
 import zlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
