@@ -12,8 +12,8 @@ from sim.board.interpreter import ROOT
 from sim.scenarios import stories
 from sim.signs import in_words, signs
 
-PICTURES = {"docs/demo.svg": "docs/demo.zh.svg"}
-"""The picture in the English README, and the one in the Chinese README."""
+PICTURES = {"docs/demo.svg": "docs/demo.zh.svg", "docs/live.png": "docs/live.zh.png"}
+"""The pictures in the English README, and those in the Chinese README."""
 ENGLISH, CHINESE = ROOT / "README.md", ROOT / "README.zh-CN.md"
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
@@ -179,3 +179,10 @@ def test_each_picture_is_small_and_fetches_nothing(file: str, shown: str) -> Non
     assert len(picture) < 250_000
     assert "url(http" not in picture and 'url("' not in picture
     assert shown in picture.replace("&#160;", " ")
+
+
+@pytest.mark.parametrize("file", ["live.png", "live.zh.png"])
+def test_each_picture_of_the_live_page_is_small_and_as_wide_as_the_others(file: str) -> None:
+    picture = (ROOT / "docs" / file).read_bytes()
+    assert picture.startswith(b"\x89PNG") and len(picture) < 200_000
+    assert int.from_bytes(picture[16:20], "big") == 1120
