@@ -96,7 +96,7 @@ async def _run(board: "Board", store: Store, strike: Strike, signals: Signals) -
     # `watch` logs the name of a task that fails. The task's traceback is dropped, because it might contain a guest's
     # data.
     asyncio.get_event_loop().set_exception_handler(_nothing)
-    watchdog = WDT(timeout=WATCHDOG_MS)  # from here on the watchdog ends a boot that hangs
+    watchdog = WDT(timeout=WATCHDOG_MS)  # from here on, the watchdog ends a boot that hangs
     ble = bluetooth.BLE()
     try:
         ble.active(True)  # switch the radio on first, because the chip's random generator needs it

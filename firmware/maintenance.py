@@ -1,5 +1,5 @@
-"""The maintenance console. It answers the commands of a laptop on the USB cable (`protocol/console.py`). It runs no
-code that comes over the cable.
+"""The maintenance console. The console answers the commands of a laptop on the USB cable (`protocol/console.py`). The
+console runs no code that comes over the cable.
 
 In service the REPL is off, so the cable reaches only this console. Anybody may plug in a cable, so some commands need
 the button inside:
@@ -69,7 +69,7 @@ _MICROPYTHON = sys.implementation.name == "micropython"
 
 class Button:
     """The button inside. The lock reads the button's pin every LOOK_MS. A press begins when two looks in a row find the
-    button pressed. It ends when a single look finds the button open."""
+    button pressed. A press ends when a single look finds the button open."""
 
     def __init__(self, pin: int) -> None:
         self._pin = Pin(pin, Pin.IN, Pin.PULL_UP)

@@ -1,10 +1,11 @@
-"""The lock's own cryptography, in portable MicroPython. It implements all functions of the interface `protocol.crypto`.
+"""The lock's own cryptography, in portable MicroPython. The package implements all functions of the interface
+`protocol.crypto`.
 
-Pass this package as `crypto`. It contains curves and big numbers, ECDSA, SM2, ECDH, HMAC and HKDF, SHA-384, SHA-512 and
-SM3, AES-GCM. It must not contain byte formats of the protocol. Its only state is the secret of `generator` and values
-computed from public keys. If a module handles a secret, its docstring says what the computing time reveals, and how the
-secret is blinded. MicroPython and CPython differ only in the block cipher (`block`) and in the compiled form of GHASH
-(`ghash_viper`).
+Pass this package as `crypto`. The package contains curves and big numbers, ECDSA, SM2, ECDH, HMAC and HKDF, SHA-384,
+SHA-512 and SM3, AES-GCM. The package must not contain byte formats of the protocol. The package's only state is the
+secret of `generator` and values computed from public keys. If a module handles a secret, its docstring says what the
+computing time reveals, and how the secret is blinded. MicroPython and CPython differ only in the block cipher (`block`)
+and in the compiled form of GHASH (`ghash_viper`).
 """
 
 import gc
@@ -80,7 +81,7 @@ def prepare(curve: str) -> None:
 
 
 def sign(private: bytes, message: bytes) -> bytes:
-    """Return the ES256 signature `r || s`. Its nonce is made from key, message and random bytes (see `ecdsa.sign`).
+    """Return the ES256 signature `r || s`. The nonce is made from key, message and random bytes (see `ecdsa.sign`).
 
     Raises VerificationError `crypto.key` for a private key out of range.
     """

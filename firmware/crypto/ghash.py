@@ -1,4 +1,5 @@
-"""GHASH (SP 800-38D, section 6.4). It handles 4 bits of input at a time, with a table of 16 multiples of the hash key.
+"""GHASH (SP 800-38D, section 6.4). This module handles 4 bits of input at a time, with a table of 16 multiples of the
+hash key.
 
 The method is Shoup's, as McGrew and Viega describe it in "The Galois/Counter Mode of operation". The positions at which
 the table is read depend on secrets. If the heap lies in memory without a cache, such as the internal memory of an
@@ -6,7 +7,7 @@ ESP32-C6, a read takes the same time at every position. The time of arithmetic o
 the number of leading zeros. This matters only on chips that cannot run `ghash_viper`.
 """
 
-# The polynomial is x^128 = x^7 + x^2 + x + 1. Its bits are in reversed order: E1, followed by zeros.
+# The polynomial is x^128 = x^7 + x^2 + x + 1. The bits of this number are in reversed order: E1, followed by zeros.
 _POLYNOMIAL = 0xE1 << 120
 
 

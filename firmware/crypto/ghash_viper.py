@@ -1,4 +1,5 @@
-"""GHASH as in `ghash`, in viper code for MicroPython. It is about sixteen times as fast and leaves no garbage.
+"""GHASH as in `ghash`, in viper code for MicroPython. The viper code is about sixteen times as fast and leaves no
+garbage.
 
 All words are unsigned and have 32 bits, so the code is correct on 32-bit and 64-bit machines. Only a MicroPython with a
 native emitter can compile this module; otherwise `gcm` uses `ghash`. Numbers are stored with the least significant byte

@@ -1,7 +1,7 @@
 """Key pairs, and key agreement by ECDH (SEC 1, section 3.3.1; SP 800-56A revision 3, section 5.7.1.2).
 
-All multiplications by a private key use `secret_multiples`. Its docstring says what the computing time reveals, and how
-the key is blinded.
+All multiplications by a private key use `secret_multiples`. The docstring of `secret_multiples` says what the computing
+time reveals, and how the key is blinded.
 """
 
 from firmware.crypto.curve import CURVES, decode_point, encode_point

@@ -9,9 +9,10 @@ if TYPE_CHECKING:
     from firmware.crypto.curve import Affine, Curve
     from firmware.crypto.points import Jacobian
 
-# Widths of the windows. A point's table has 2^(width - 2) entries. The table of the base point has 16 entries. It is
-# computed once and kept (below 3 KB of heap). The table of the other point has 8 entries. It is computed in each call.
-# If the width of this table was one bit more, its computation would take as much extra time as the larger table saves.
+# Widths of the windows. A point's table has 2^(width - 2) entries. The table of the base point has 16 entries. This
+# table is computed once and kept (below 3 KB of heap). The table of the other point has 8 entries. This table is
+# computed in each call. If the width of this table was one bit more, its computation would take as much extra time as
+# the larger table saves.
 _BASE_WIDTH = const(6)
 _WIDTH = const(5)
 

@@ -96,8 +96,8 @@ def multiply_base(curve: "Curve", scalar: int) -> "Affine":
 
 
 def _comb(curve: "Curve", spacing: int) -> "list[Affine]":
-    """Return the comb. Its entry at index i is the top tooth, plus or minus each other tooth according to the bits of
-    i. Tooth j is 2^(spacing * j) * G."""
+    """Return the comb. The comb's entry at index i is the top tooth, plus or minus each other tooth according to the
+    bits of i. Tooth j is 2^(spacing * j) * G."""
     teeth: "list[Jacobian]" = [(curve.base[0], curve.base[1], 1)]
     for _ in range(_TEETH - 1):
         teeth.append(double(curve, teeth[-1], spacing))

@@ -1,6 +1,6 @@
 """SHA-512 and SHA-384 (FIPS 180-4, sections 5.3, 6.4 and 6.5), which MicroPython's `hashlib` lacks.
 
-They hash only public data (certificates), so the computing time may depend on the data.
+These functions hash only public data (certificates), so the computing time may depend on the data.
 """
 
 _MASK = (1 << 64) - 1

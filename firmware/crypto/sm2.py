@@ -7,7 +7,7 @@ from protocol import const
 from protocol.errors import VerificationError
 
 USER_ID = b"1234567812345678"
-"""The default user id of GM/T 0009. It applies if the parties have agreed on no other user id. This is so in
+"""The default user id of GM/T 0009. This id applies if the parties have agreed on no other user id. This is so in
 certificates, for example.
 """
 
@@ -17,7 +17,7 @@ _known: "dict[bytes, bytes]" = {}
 
 
 def identity_digest(public: bytes) -> bytes:
-    """Return Z (section 5.5). It binds each digest to signer, curve and key. `public` must be a point of the curve."""
+    """Return Z (section 5.5). Z binds each digest to signer, curve and key. `public` must be a point of the curve."""
     digest = _known.get(public)
     if digest is None:
         curve = CURVES["SM2"]

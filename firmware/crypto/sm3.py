@@ -1,7 +1,7 @@
 """SM3 (GB/T 32905-2016), which MicroPython's `hashlib` lacks.
 
-It hashes only public data (certificates, signed documents), so the computing time may depend on the data. Words have 32
-bits. A word times `_TWICE` is the word written twice in a row. A rotation of the word is then one shift.
+This module hashes only public data (certificates, signed documents), so the computing time may depend on the data.
+Words have 32 bits. A word times `_TWICE` is the word written twice in a row. A rotation of the word is then one shift.
 """
 
 from protocol import const

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         stay_key: "bytes | None"
         """The key with which the phone can open the door next time, if this claim leads to a check-in now."""
         fields: "dict[str, str]"
-        """The data that was shown and must be registered, in canonical form. It is empty if nothing was shown."""
+        """The data that was shown and must be registered, in canonical form. The data is empty if nothing was shown."""
         barred: "str | None"
         """Code of the reason why nobody may check in with this claim, or None. A guest who has already checked in may
         still enter with such a claim."""
@@ -46,7 +46,8 @@ class CommitmentKeys:
     def __init__(self, crypto: "Crypto", private: bytes) -> None:
         self._crypto = crypto
         self._private = private
-        # The dummy stay (`stays.VACANT`) has an empty platform. Its key is random, so nobody knows it.
+        # The dummy stay (`stays.VACANT`) has an empty platform. The key of the dummy stay is random, so nobody knows
+        # it.
         self._keys = {b"": crypto.random(32)}
 
     def of(self, platform: bytes) -> bytes:

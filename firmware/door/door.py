@@ -133,7 +133,7 @@ class Door:
             self._lock.visits.end()
 
     async def _admit(self, arrival: "Awaitable[Decision]") -> "Decision":
-        """Return the opening when it is allowed and its record is durable. Raises any MooringError."""
+        """Return the opening once the rules allow it and its record is durable. Raises any MooringError."""
         decision = await arrival
         self._lock.recorder.opening(decision)
         return decision

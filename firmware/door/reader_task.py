@@ -18,7 +18,7 @@ the phone":
     waits, or read over BLE      the tap is over             -                               free
 
 A phone that was engaged for BLE but has not connected yet must not block the door. So the next phone at the reader
-takes its place, and the lock stops waiting for the first phone.
+takes the first phone's place, and the lock stops waiting for the first phone.
 """
 
 import asyncio
@@ -62,8 +62,8 @@ class _TappedCard:
         self._card.pass_over()
 
     async def release(self) -> None:
-        """See `firmware.nfc.Card`. This first waits for a command that is under way. The last message of a session may
-        still be on its way, because the door does not wait for it."""
+        """See `firmware.nfc.Card`. If a command is under way, this method first waits for its end. The last message of
+        a session may still be on its way, because the door does not wait for it."""
         await self._flag.wait()
         await self._card.release()
         self.free.set()

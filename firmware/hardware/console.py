@@ -1,7 +1,7 @@
 """The serial console: one line for each event, `<ms> <event> key=value …`, for installers and the simulator's timeline.
 
-It never prints personal data, keys or bytes from a guest, only events, codes, counts and durations. The most recent
-lines are kept, so that somebody can plug in a cable later and read them (`firmware/maintenance.py`).
+The console never prints personal data, keys or bytes from a guest, only events, codes, counts and durations. The most
+recent lines are kept, so that somebody can plug in a cable later and read them (`firmware/maintenance.py`).
 """
 
 from firmware.hardware import ticks

@@ -27,7 +27,8 @@ GAP_MS = 100
 PAUSE_MS = 10000
 """After a pause of this length, the digits typed so far are cleared."""
 BURST = 256
-"""More pulses than this without a pause of GAP_MS are noise. They would be 32 keys, and nobody types that fast."""
+"""More pulses than this without a pause of GAP_MS are noise. So many pulses would be 32 keys, and nobody types that
+fast."""
 DEAF_MS = 1000
 """How long the lock ignores the keypad after noise."""
 LONGEST = 16
@@ -35,7 +36,7 @@ LONGEST = 16
 
 
 class Keypad:
-    """A keypad on the pins `d0` and `d1`. They have pull-ups, so that they are silent if no keypad is connected."""
+    """A keypad on the pins `d0` and `d1`. The pins have pull-ups, so that they are silent if no keypad is connected."""
 
     def __init__(self, d0: int, d1: int) -> None:
         self._flag = irq_flag()

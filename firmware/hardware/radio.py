@@ -24,15 +24,16 @@ the service to which it writes:
 If a connection stays UNKNOWN or EARLY, the link disconnects it after a while, because its peer has not written to the
 link.
 
-**Who advertises?** There is only one advertising set. It has 31 bytes, with room for one 128-bit UUID, and belongs to
-the link. `begin` and `advertise` take the set for a session (`_quiet`); `let_link_advertise` and `give_back` return it.
+**Who advertises?** There is only one advertising set. The set has 31 bytes, with room for one 128-bit UUID, and belongs
+to the link. `begin` and `advertise` take the set for a session (`_quiet`); `let_link_advertise` and `give_back` return
+it.
 
 **What the stack allows** (MicroPython's extmod/nimble/modbluetooth_nimble.c; NimBLE's ble_gatts_reset and
 ble_gatts_start):
 
-- `gatts_register_services` replaces all services; it cannot append one. It fails with EBUSY while there is any
-  connection, advertising, scan or connection attempt. So it is called once before the first advertising, and again
-  after each restart. It registers the link's service first, then the service for phones.
+- `gatts_register_services` replaces all services; it cannot append one. This call fails with EBUSY while there is any
+  connection, advertising, scan or connection attempt. So this function is called once before the first advertising, and
+  again after each restart. It registers the link's service first, then the service for phones.
 - An mdoc in the central role looks for a service UUID that was made for only one transaction. The UUID of a registered
   service cannot be changed, but the value of a descriptor can. In ATT a service declaration is just an attribute of
   type 0x2800 whose value is the UUID. All attributes up to the next declaration belong to that service (Core, Vol 3,
@@ -40,7 +41,7 @@ ble_gatts_start):
   this attribute (ble_att_svr.c, ble_att_svr_build_read_group_type_rsp and ble_att_svr_fill_type_value). So the phones'
   service starts with a characteristic whose last descriptor has type 0x2800, and `begin` writes the transaction's UUID
   to this descriptor. No handle ever changes, so edges are not affected.
-- After a session the service keeps its UUID until the next session. Between two sessions no phone gets an answer from
+- After a session the service keeps its UUID until the next session. Between two sessions, no phone gets an answer from
   this service.
 
 **The rule for event handlers.** Events arrive in NimBLE's own task. That task can interrupt any function of ours

@@ -28,7 +28,7 @@ EXPLAINED_MS = PULSE_MS + 7000
 
 
 class Switch:
-    """One input. `active` is the level on which two looks in a row agreed most recently. At first it is False (at
+    """One input. `active` is the level on which two looks in a row agreed most recently. At first `active` is False (at
     rest)."""
 
     def __init__(self, pin: int) -> None:

@@ -36,8 +36,8 @@ _TIMER = const(1)
 
 
 class Strike:
-    """An electric strike on one pin. Until `fit` is called, the lock treats it as a fail-secure strike, which is shut
-    without current."""
+    """An electric strike on one pin. Until `fit` is called, the lock treats the strike as a fail-secure strike, which
+    is shut without current."""
 
     def __init__(self, pin: int) -> None:
         self._pin = Pin(pin, Pin.OUT, value=0)
@@ -45,8 +45,8 @@ class Strike:
         self._timer = Timer(_TIMER)
         self._pulse: int | None = None  # ticks at the beginning of the pulse; None while the strike is shut
         self.opened_at: int | None = None
-        """Ticks of the most recent opening. None before the first opening, and None after about six days, because the
-        ticks cannot measure a longer time."""
+        """Ticks of the most recent opening. The value is None before the first opening, and also after about six days,
+        because the ticks cannot measure a longer time."""
 
     def fit(self, fail_safe: bool) -> None:
         """Set the kind of strike. A fail-safe strike needs current to stay shut, so the level of its pin is inverted.

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from machine import WDT
 
 WATCHDOG_MS = 30000
-"""Time without feeding after which the watchdog resets the chip. It is longer than the slowest step on the chip, so an
-event loop that takes longer is stuck."""
+"""Time without feeding after which the watchdog resets the chip. This time is longer than the slowest step on the chip,
+so an event loop that takes longer is stuck."""
 
 SERVED_MS = 120000
 """A door that serves one guest for this long is stuck. Even a slow guest's tap takes less time."""

@@ -20,9 +20,9 @@ In state OPENING, `_responder` and `session` are None. In ANSWERED, `_responder`
 too. "Dropped" means that `step` raises an error and `edge_link` disconnects.
 
 A PULL with credit 0 stops the stream of records and asks for a HELLO. Any other PULL continues the stream or starts it
-anew. It continues the stream if `start` lies among the records sent since the previous PULL. In this case the PULL also
-means "the edge has stored all records before `start`". The lock also sends a HELLO by itself when a fact of the
-previous HELLO has changed.
+anew. A PULL continues the stream if its `start` lies among the records sent since the previous PULL. In this case the
+PULL also means "the edge has stored all records before `start`". The lock also sends a HELLO by itself when a fact of
+the previous HELLO has changed.
 """
 
 import asyncio
@@ -85,8 +85,8 @@ class Conversation:
     """The conversation over `connection`. The conversation sends notifications on the handle `value_handle`. It ends
     with `close`.
 
-    `partial` is a statement that arrives in pieces: empty, or [digest, size, bytes so far]. The caller keeps it after
-    the conversation has ended, so that the next conversation can complete the statement.
+    `partial` is a statement that arrives in pieces: empty, or [digest, size, bytes so far]. The caller keeps `partial`
+    after the conversation has ended, so that the next conversation can complete the statement.
     """
 
     def __init__(

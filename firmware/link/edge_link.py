@@ -48,7 +48,8 @@ if TYPE_CHECKING:
 ADVERTISE_US = 200000
 """Advertising interval. An edge finds the lock within a second, and the radio still idles for 99% of the time."""
 CONNECTIONS = 3
-"""Maximum number of connections at a time. NimBLE allows four on this chip, so one connection stays free for a phone.
+"""Maximum number of connections at a time. NimBLE allows four connections on this chip, so one connection stays free
+for a phone.
 """
 SILENT_MS = 10000
 """A peer is disconnected if it has not written to DOWN within this time after connecting, or has not completed the
@@ -64,7 +65,7 @@ class Link:
         self._radio = radio
         self._lock = lock
         self._flag = news
-        self._connections: dict[int, int] = {}  # Maps a handle to the tick at which it connected.
+        self._connections: dict[int, int] = {}  # Maps the handle of a connection to the tick at which it began.
         self._unwelcome: dict[int, str] = {}  # Maps a handle to the reason why it must be disconnected.
         self._current: Conversation | None = None  # Only the handler changes this.
         self._partial: list[Any] = []  # See `Conversation`.

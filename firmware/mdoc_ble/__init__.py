@@ -21,8 +21,8 @@ guest must tap again. A second tap before State = 01 replaces the session. A sec
 and does not disturb the session (`firmware.door.reader_task`). The edge link continues during a session
 (`firmware.hardware.radio`).
 
-The handlers of the radio's events only store what happened. For a phone they store at most one message that is being
-assembled and one complete message, each of limited length.
+The handlers of the radio's events only store what happened. For a phone, the handlers store at most one message that is
+being assembled and one complete message, each of limited length.
 """
 
 from firmware.mdoc_ble.client import ClientSession

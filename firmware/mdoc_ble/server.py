@@ -21,8 +21,9 @@ _DESCRIPTOR_READ = const(1)  # NimBLE's ATT flag; descriptors have other flags t
 
 
 def service() -> "tuple[Any, ...]":
-    """Return the service to register for phones. One of its descriptors declares the service that a phone looks for
-    (see `firmware.hardware.radio`). The result takes about a kilobyte of heap, so it is created only when needed."""
+    """Return the service to register for phones. One descriptor in this service declares the service that a phone looks
+    for (see `firmware.hardware.radio`). The result takes about a kilobyte of heap, so it is created only when
+    needed."""
     return (
         bluetooth.UUID(ble.ANCHOR),
         (
@@ -36,8 +37,8 @@ def service() -> "tuple[Any, ...]":
 
 
 ADVERTISE_US = 30000
-"""Advertising interval while a phone is expected. The interval is short because a guest waits. It is used only for
-seconds."""
+"""Advertising interval while a phone is expected. The interval is short because a guest waits. This interval is used
+only for seconds."""
 _LOOK_AGAIN_MS = const(200)
 _TURNS = const(5)
 """The link advertises in every fifth period of `_LOOK_AGAIN_MS`, so that an edge can find the lock meanwhile."""

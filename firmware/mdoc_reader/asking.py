@@ -1,4 +1,4 @@
-"""The order in which phones are asked for documents. It may change from one tap to the next.
+"""The order in which phones are asked for documents. This order may change from one tap to the next.
 
 Many wallets hold only one kind of document. Some wallets end the session when they are asked for another kind. Some
 wallet libraries raise an error if one of several requested kinds is missing, and then the phone never answers. So a
@@ -19,7 +19,7 @@ table, the next mode is IN_ORDER. The mode also becomes IN_ORDER after an openin
 when the requests have changed.
 
 There is one mode for all phones together, because nothing here tells one phone from another. The requests depend on the
-profile, on the trust list and on how the last sessions ended. They never depend on the guests who are expected.
+profile, on the trust list and on how the last sessions ended. The requests never depend on the guests who are expected.
 """
 
 from firmware.hardware import ticks

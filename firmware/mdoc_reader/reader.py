@@ -1,5 +1,5 @@
-"""The mdoc reader (ISO/IEC 18013-5). A read begins with a card in the field. It ends with a DeviceResponse that is
-decrypted but not yet verified.
+"""The mdoc reader (ISO/IEC 18013-5). A read begins with a card in the field. The read ends with a DeviceResponse that
+is decrypted but not yet verified.
 
     engagement over NFC ─▶ handover ─┬─▶ NFC ─┬─▶ session ─▶ request ─▶ response ─▶ termination
                                      └─▶ BLE ─┘              ▲              │
@@ -63,8 +63,8 @@ STEP_MS = 1500
 CONSENT_MS = 20000
 """Longest wait for the first answer to a request. The holder may have to look at the phone and agree."""
 TOTAL_MS = 35000
-"""Maximum duration of a read, counted from the first contact. It includes the engagement, the connection over BLE, the
-holder's consent and the transfer."""
+"""Maximum duration of a read, counted from the first contact. This duration includes the engagement, the connection
+over BLE, the holder's consent and the transfer."""
 _FRAME_BYTES = const(64)
 """Maximum number of bytes that SessionData adds to the encrypted response inside it."""
 _FAREWELL_MS = const(60)
@@ -76,7 +76,7 @@ class Presentation:
     """The response of a holder, decrypted but not yet verified.
 
     `device_response` and `session_transcript` are encoded CBOR. `e_reader_private` is the session's ephemeral key on
-    `curve` (EReaderKey.Priv). It is needed to check a deviceMac. `stay_key` is derived from the session
+    `curve` (EReaderKey.Priv). This key is needed to check a deviceMac. `stay_key` is derived from the session
     (`protocol.stay_key`). `carrier` is "nfc" or "ble". `read_ms`, `round_trips` (APDUs), `sent` and `received` (bytes
     of APDUs and BLE parts) measure the read.
     """
@@ -103,7 +103,7 @@ class Presentation:
 
 
 class _Line:
-    """A card. Its exchanges are counted, and so are bytes over BLE."""
+    """A card. The card's exchanges are counted, and so are bytes over BLE."""
 
     def __init__(self, card: "Card") -> None:
         self.card = card
@@ -125,7 +125,7 @@ class _Line:
 
 
 class Reading:
-    """The reading of one phone. It is one session with any number of requests and answers.
+    """The reading of one phone. This reading is one session with any number of requests and answers.
 
     `ephemeral` makes the session's key pair for a curve, and must never return the same pair twice. If `ephemeral` is
     None, `crypto.generate` is used. `on_phase(event, **facts)` is called at each phase. The facts are only numbers and

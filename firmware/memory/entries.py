@@ -5,9 +5,9 @@ a guest enters for the third time within ten minutes, this entry and later ones 
 guests together have a rate limit for records. While this limit is used up, every entry is counted. A count becomes a
 record when its guest has made no entry for ten minutes, or when the count is an hour old.
 
-All times are measured in the lock's ticks. After a boot each guest's ten minutes start again. A boot does not reset the
-rate limit, because the lock then charges the limit again for every record of entries without a receipt. So nobody gets
-more records by cutting the power.
+All times are measured in the lock's ticks. After a boot, each guest's ten minutes start again. A boot does not reset
+the rate limit, because the lock then charges the limit again for every record of entries without a receipt. So nobody
+gets more records by cutting the power.
 """
 
 from firmware.hardware import ticks

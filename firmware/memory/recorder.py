@@ -21,11 +21,11 @@ An event goes through these states:
     counted    a line of the tally      the door is idle, `_due` names the line, and `_records` allows one more record
     recorded   a record in the journal  at once: its line is closed
 
-`_due` names the line of an alarm (door, tamper, key, reader) at once. It names other lines only after QUIET_MS, so that
-further events of the same kind can be added up. No count is lost. If the journal has no room for a count, the count
-becomes a record after the next receipt.
+`_due` names the line of an alarm (door, tamper, key, reader) at once. `_due` names other lines only after QUIET_MS, so
+that further events of the same kind can be added up. No count is lost. If the journal has no room for a count, the
+count becomes a record after the next receipt.
 
-`run` works while nobody is served, one small step at a time. It writes counts, erases sectors, tidies the tally,
+`run` works while nobody is served, one small step at a time. `run` writes counts, erases sectors, tidies the tally,
 prepares a seal (in two steps of one multiplication each) and makes one record. So an arriving guest waits for at most
 one multiplication.
 """

@@ -1,7 +1,7 @@
 """The stays that this lock knows. For each stay it keeps the grant, the guests who have checked in, and the number of
 openings.
 
-Flash holds the grants, and keyed commitments in place of guests. It holds no name, document number or portrait. The
+Flash holds the grants, and keyed commitments in place of guests. Flash holds no name, document number or portrait. The
 file is a checkpoint. Everything that happened after the checkpoint is in the journal's notes, so an opening writes only
 its record. The checkpoint is written when a grant changes. The checkpoint is also written before the journal erases
 notes that are newer than the checkpoint.
@@ -43,7 +43,7 @@ _TABLE = const(128)  # Bytes of a table with MAX_GUESTS entries.
 
 class Guest:
     """A guest who has checked in. `commitment` is the commitment by which the grant names the guest. If the grant does
-    not name the guest, it is the commitment to their first identity.
+    not name the guest, `commitment` is the commitment to the guest's first identity.
 
     `named` is True if a version of the grant named the guest. `adult` is True if the guest was certainly of age. `tag`
     recognises their document. `tag` has the first bytes of the commitments to the document's five identities under this
@@ -350,7 +350,7 @@ class Stays:
         """
         if self._applied >= next_counter:
             self._applied = next_counter - 1
-            self._save()  # now, because the next boot could not tell new records from old ones
+            self._save()  # now, because the next boot could not tell new records from old records
 
     def record(self, counter: int, note: bytes) -> None:
         """Apply the journal's record `counter` to the stays. `note` is its note. A record that is already in the

@@ -17,7 +17,7 @@ _NEW = const(".new")
 
 
 class Store:
-    """The files of one folder. On the lock this is the folder where littlefs is mounted."""
+    """The files of one folder. On the lock, this is the folder where littlefs is mounted."""
 
     def __init__(self, folder: str) -> None:
         self._folder = folder

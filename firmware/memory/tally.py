@@ -64,7 +64,7 @@ class Line:
     """An event or entry that happened `count` times between `earliest` and `latest`. `latest` is None if the end of
     that time is unknown.
 
-    `kind` and `what` are the fields KIND and WHAT of a record. For entries `what` is the field METHOD. `grant_id` is
+    `kind` and `what` are the fields KIND and WHAT of a record. For entries, `what` is the field METHOD. `grant_id` is
     empty for events. `guest` is 0 if the line counts several guests of a stay. `number` is the number of the line's
     last slot. `since` is the time, in ticks, at which the line was begun, or was read at boot.
     """

@@ -1,7 +1,8 @@
 """Counts the visits that are going on, and keeps one large block of the heap free between two visits.
 
-MicroPython cannot move objects on its heap. Between two guests the edge link connects and disconnects, and leaves small
-objects all over the heap. A request of 4 KB would then find a hundred free blocks, but no block that is long enough.
+MicroPython cannot move objects on its heap. Between two guests, the edge link connects and disconnects, and leaves
+small objects all over the heap. A request of 4 KB would then find a hundred free blocks, but no block that is long
+enough.
 """
 
 import gc

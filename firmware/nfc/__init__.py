@@ -1,7 +1,7 @@
 """The interface between the door and the NFC reader chip. Every driver in this folder implements it.
 
-A driver turns a chip into a `CardReader`. It does everything below APDUs: wake and recovery of the chip, polling,
-anticollision, and ISO-DEP with its blocks, waiting time extensions and retransmissions. Some chips do ISO-DEP
+A driver turns a chip into a `CardReader`. The driver does everything below APDUs: wake and recovery of the chip,
+polling, anticollision, and ISO-DEP with its blocks, waiting time extensions and retransmissions. Some chips do ISO-DEP
 themselves (PN7160); their driver only passes APDUs. For other chips the driver does ISO-DEP (PN532 with
 InCommunicateThru, ST25R3916). Code that uses this interface does not know which chip it uses.
 """

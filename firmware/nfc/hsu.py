@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 POWER_UP_BAUDRATE = 115200
 
 _WAKE = b"\x55\x55" + bytes(14)
-"""Bytes whose edges wake the chip, then padding, because the chip loses bytes that arrive while it wakes (UM0701-02,
+"""Bytes whose edges wake the chip, followed by padding. The chip loses bytes that arrive while it wakes (UM0701-02,
 6.3.2.3)."""
 
 

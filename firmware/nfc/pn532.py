@@ -1,4 +1,4 @@
-"""Driver of the PN532. It polls for cards, and speaks ISO-DEP to them on the host, in frames of 256 bytes.
+"""Driver of the PN532. The driver polls for cards, and speaks ISO-DEP to them on the host, in frames of 256 bytes.
 
 The field is on only during a poll and while a card is in use. If the chip loses its settings, damages data or stops
 answering, this file and `pn532_chip` recover the chip or report an error. Only the wait for a card has no time limit.
@@ -29,7 +29,7 @@ for all cards that are not to be passed over. A presence ends after ABSENT_POLLS
 **Blocked**: the reader is blocked when a card that is passed over has stayed for `_OBSTRUCTED_MS`, or any card has
 stayed for `_LEFT_MS`. `on_obstructed` is called when the blocking begins and when it ends.
 
-**Errors** (`_back_off`): after the first `nfc.reader` the driver tries again at once. After each further `nfc.reader`
+**Errors** (`_back_off`): after the first `nfc.reader`, the driver tries again at once. After each further `nfc.reader`
 it resets the chip, if the reset line is wired. Then it waits, twice as long each time, and reports the error to the
 caller.
 """
@@ -69,8 +69,8 @@ _OBSTRUCTED_MS = const(10000)
 """Time after which a card that is passed over counts as blocking. People hold a wallet to the reader for a shorter
 time."""
 _LEFT_MS = const(60000)
-"""Time after which any card counts as blocking, for example a card that was there when the lock started. If its UID is
-fixed, the card is then passed over."""
+"""Time after which any card counts as blocking, for example a card that was there when the lock started. If the card's
+UID is fixed, the card is then passed over."""
 _PHONE = const(b"\x08")
 """Key in `_present` for all cards that are not to be passed over. This key is shorter than any UID."""
 _DEAD_LOOKS = const(3)

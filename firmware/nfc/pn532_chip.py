@@ -1,6 +1,6 @@
 """The PN532 itself: commands over a line, and recovery when the line or the chip fails (user manual UM0701-02).
 
-Clause numbers without the name of a document refer to the user manual. Those of ISO/IEC 14443-3 and 14443-4 refer to
+Clause numbers without the name of a document refer to the user manual. Clauses of ISO/IEC 14443-3 and 14443-4 refer to
 the editions of 2018.
 
 **One command** (6.2.2): the host sends a command, and the chip answers with an ACK and later with a response. A

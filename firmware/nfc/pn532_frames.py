@@ -32,9 +32,10 @@ ACK = 1
 NACK = 2
 CONTENT = 3
 ERROR = 4
-"""Kind of the frame by which the chip reports that it did not understand a command. Its content is only one byte."""
+"""Kind of the frame by which the chip reports that it did not understand a command. The content of this frame is only
+one byte."""
 BROKEN = 5
-"""Kind of a frame with a wrong length or checksum, which was damaged on the line."""
+"""Kind of a damaged frame, whose length or checksum is wrong."""
 
 _START = const(b"\x00\xff")
 
@@ -57,7 +58,7 @@ def encode(content: bytes) -> bytes:
 class Frames:
     """Splits a stream of bytes into frames, and skips all other bytes.
 
-    No input makes it fail. It holds at most one incomplete frame and the bytes of the latest `push`.
+    No input makes it fail. This splitter holds at most one incomplete frame and the bytes of the latest `push`.
     """
 
     def __init__(self) -> None:

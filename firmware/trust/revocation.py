@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 
 class _ListInUse:
-    """A list in use. `entry` is its entry in the trust list. `issued`, `begins` and `expires` are the times when the
-    list was issued, becomes valid and expires. In a status list, `bits` is the number of bits for each document."""
+    """A list in use. `entry` is the list's entry in the trust list. `issued`, `begins` and `expires` are the times when
+    the list was issued, becomes valid and expires. In a status list, `bits` is the number of bits for each document."""
 
     def __init__(self, entry: "ListEntry", issued: int, begins: int, expires: int, bits: int = 0) -> None:
         self.entry = entry

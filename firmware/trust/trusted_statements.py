@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from protocol.mdoc.verifier import VerifiedDocument
 
 _SINGLE = ("placement", "trust-list", "profile")
-"""The lock keeps only one statement of each of these kinds. It keeps several revocation lists
+"""The lock keeps only one statement of each of these kinds. The lock keeps several revocation lists
 (firmware/trust/revocation.py)."""
 
 KINDS = _SINGLE + (revocation_list.KIND,)
@@ -36,7 +36,7 @@ class TrustedStatements:
         self.trust: TrustList | None = None
         self.profile: Profile | None = None
         self.roots: list[TrustRoot] = []
-        """The IACAs of the trust list. Each one has the document types for which it is trusted."""
+        """The IACAs of the trust list. Each IACA has the document types for which it is trusted."""
         self.revocation = Revocation(crypto, store, identity.anchor)
         for kind in _SINGLE:
             raw = store.read(kind)
@@ -113,8 +113,8 @@ class TrustedStatements:
         return self.placement, self.profile
 
     def bars(self, document: "VerifiedDocument", latest: "int | None") -> "str | None":
-        """Judge a verified document by the profile's rules for stale and unlisted lists. Return None if its holder may
-        check in, otherwise a code. `latest` is the latest possible current time (None: unknown).
+        """Judge a verified document by the profile's rules for stale and unlisted lists. Return None if the document's
+        holder may check in, otherwise a code. `latest` is the latest possible current time (None: unknown).
 
         The code is `trust-list.stale`, `crl.stale` or `status-list.stale` if the list of this kind may be stale, and
         `mdoc.unlisted` if the document refers to a list that the trust list does not name. If a list may be stale, some
