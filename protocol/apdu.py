@@ -24,7 +24,7 @@ _CHAINING = const(0x10)
 
 
 class Response:
-    """A response APDU. `status` is the number that its two status bytes form."""
+    """A response APDU. `status` is the number that the two status bytes form."""
 
     def __init__(self, data: bytes, status: int) -> None:
         self.data = data

@@ -2,8 +2,8 @@
 
 Reading refuses input that could harm a parser on a lock: indefinite lengths, duplicate map keys, nesting beyond
 `MAX_DEPTH`, more than `MAX_ITEMS` items, lengths beyond the buffer, invalid UTF-8, reserved simple values, trailing
-bytes. ISO/IEC 18013-5 clause 8.1 forbids indefinite lengths in an mdoc. It also forbids lengths that take more bytes
-than needed. Real wallets write such lengths (cbor-x does), so `decode` accepts them. Mooring's own formats use
+bytes. ISO/IEC 18013-5 clause 8.1 forbids indefinite lengths in an mdoc. The clause also forbids lengths that take more
+bytes than needed. Real wallets write such lengths (cbor-x does), so `decode` accepts them. Mooring's own formats use
 `decode_deterministic`, which refuses such lengths and numbers beyond `LARGEST`. Writing is always deterministic (RFC
 8949 section 4.2.1).
 
@@ -104,8 +104,8 @@ def _head(major: int, value: int) -> bytes:
 
 
 class _Comparison:
-    """An output for `_write` that keeps nothing. It compares `data` with each part that is written. `same` says whether
-    exactly `data` was written."""
+    """An output for `_write` that keeps nothing. This output compares `data` with each part that is written. `same`
+    says whether exactly `data` was written."""
 
     def __init__(self, data: "Buffer") -> None:
         self._data = memoryview(data)

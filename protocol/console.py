@@ -1,9 +1,9 @@
 """The maintenance console: what a laptop on a lock's USB cable can ask (console.cddl). The laptop's side is in
 `console_cpython`.
 
-Requests and answers are lines of text between the lines of the log. They hold no control characters, so a terminal can
-show them. Such a line begins with a mark. The rest is base64 of three parts: the length of a message, the message, and
-a CRC-32. There are a few fixed commands. No request can run code.
+Requests and answers are lines of text between the lines of the log. These lines hold no control characters, so a
+terminal can show them. Such a line begins with a mark. The rest is base64 of three parts: the length of a message, the
+message, and a CRC-32. There are a few fixed commands. No request can run code.
 """
 
 from binascii import a2b_base64, b2a_base64, crc32
@@ -23,8 +23,8 @@ _END = const(0x0A)
 
 
 class Assembler:
-    """Finds the console's lines in the incoming bytes. It keeps one line at a time, for a message of at most `limit`
-    bytes."""
+    """Finds the console's lines in the incoming bytes. The assembler keeps one line at a time, for a message of at most
+    `limit` bytes."""
 
     def __init__(self, limit: int) -> None:
         self._longest = (limit + 8) // 3 * 4 + 1

@@ -1,4 +1,4 @@
-"""The laptop's side of the maintenance console (console.cddl). It reads the answers that a lock writes."""
+"""The laptop's side of the maintenance console (console.cddl). This module reads the answers that a lock writes."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -19,11 +19,11 @@ the lock started."""
 class Status:
     """A lock's report about itself.
 
-    `lock_id` is None if the lock cannot open its memory. `next_counter` is the counter of its next record, or 0 while
-    its journal is not open. `receipted_through` is the last counter with a receipt. `placed` says whether the lock
-    holds placement, trust list and profile. `timed` says whether the lock knows the time. `free` is the free heap in
-    bytes. `up` is the number of milliseconds since the lock started. This number wraps to 0 after six days. `button` is
-    one of BUTTONS. `halted` is the code of the error that keeps the lock from serving, or None.
+    `lock_id` is None if the lock cannot open its memory. `next_counter` is the counter of the lock's next record, or 0
+    while the lock's journal is not open. `receipted_through` is the last counter with a receipt. `placed` says whether
+    the lock holds placement, trust list and profile. `timed` says whether the lock knows the time. `free` is the free
+    heap in bytes. `up` is the number of milliseconds since the lock started. This number wraps to 0 after six days.
+    `button` is one of BUTTONS. `halted` is the code of the error that keeps the lock from serving, or None.
     """
 
     lock_id: bytes | None

@@ -1,7 +1,8 @@
-"""Fittings: a file in which the installer writes what is wired to a lock (fittings.cddl). It is JSON, so people can
-read it.
+"""Fittings: a file in which the installer writes what is wired to a lock (fittings.cddl). The file is JSON, so people
+can read it.
 
-The file needs no signature. To write it, a person must hold the inside button, or must be able to replace the firmware.
+The file needs no signature. To write the file, a person must hold the inside button, or must be able to replace the
+firmware.
 """
 
 import json

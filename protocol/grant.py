@@ -2,9 +2,9 @@
 
 A commitment is an HMAC under a key that only the platform and this one lock can compute (static ECDH between the
 platform's key and the lock's identity key). So nobody else can test a guessed document number against a commitment.
-This holds for couriers, and for anyone who copies a lock's flash but does not have the lock's identity key. They also
-cannot tell which of a guest's data the commitment was made from, because these data are inside the HMAC. The ties
-between children and adults are masked under the same key.
+This holds for couriers, and for anyone who copies a lock's flash but does not have the lock's identity key. These
+attackers also cannot tell which of a guest's data the commitment was made from, because these data are inside the HMAC.
+The ties between children and adults are masked under the same key.
 """
 
 from protocol import cbor, statement
@@ -81,8 +81,8 @@ class Grant(statement.Form):
 def commitment_key(crypto: "Crypto", own_private: bytes, other_public: bytes) -> bytes:
     """Return the key of the commitments between a platform and a lock, 32 bytes. Both sides compute the same key.
 
-    This takes one static-static ECDH. It is computed when a placement changes and not at a tap, so its timing reveals
-    nothing about a guest. Raises VerificationError `crypto.key` for a point not on the curve.
+    This takes one static-static ECDH. The key is computed when a placement changes and not at a tap, so the timing
+    reveals nothing about a guest. Raises VerificationError `crypto.key` for a point not on the curve.
     """
     shared = crypto.ecdh("P-256", own_private, other_public)
     return hkdf(crypto, shared, b"", b"mooring/guest-commitment", 32)

@@ -8,7 +8,8 @@ public key is the 65-byte point, and a DH output is the x-coordinate. The edge i
     <- e, ee, s, es         ANSWER   payload: the proof that the static key is the lock's, under its identity key
     -> s, se                FINISH   payload: the edge pass; the edge's first messages may follow at once
 
-The lock does three point multiplications (ee, es, se). Its ephemeral key can be made while the door is idle. XX gives:
+The lock does three point multiplications (ee, es, se). The lock's ephemeral key can be made while the door is idle. XX
+gives:
 
 - Both sides are authenticated, with forward secrecy.
 - The static keys are bound to this transcript. This excludes unknown key-share attacks and replay. An attacker who has

@@ -5,7 +5,7 @@ Anyone with the province's key can check the code without that page. The signatu
 leads elsewhere is not a listing code. Capital letters and base32 fit the alphanumeric mode of ISO/IEC 18004, in which a
 QR code holds nearly twice as much text.
 
-The code names a listing, a door and an address. It names no person and no owner. It never changes. The page says
+The code names a listing, a door and an address. The code names no person and no owner. It never changes. The page says
 whether the listing is active.
 """
 
@@ -22,7 +22,7 @@ KIND = "listing-code"
 
 MAX_TEXT = 1024
 """Maximum number of characters in a text that is read. Even a code with the longest labels is shorter, and most codes
-need a third of this."""
+need a third of this number."""
 
 _ALPHABET = const("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567")  # RFC 4648, section 6
 _SCHEME = const("HTTPS://")

@@ -11,7 +11,7 @@ SMALLEST_MTU = 23
 LONGEST_PART = 512
 """Maximum size of an attribute's value, in bytes (Core Specification, Vol 3, Part F, 3.2.9)."""
 PREFERRED_MTU = 515
-"""The MTU that a lock proposes to phones and edges. It has room for the longest part and three bytes of ATT."""
+"""The MTU that a lock proposes to phones and edges. This MTU has room for the longest part and three bytes of ATT."""
 
 _PACKET = const(251)
 """Maximum size of a link layer packet after the length extension (Core, Vol 6, Part B, 2.4)."""

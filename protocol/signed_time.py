@@ -6,7 +6,7 @@ KIND = "time"
 
 
 class SignedTime(statement.Form):
-    """`time` is in epoch seconds UTC. It was the true time at some moment between the lock's question and the arrival
+    """`time` is in epoch seconds UTC. This was the true time at some moment between the lock's question and the arrival
     of the answer."""
 
     CODE = "time.form"

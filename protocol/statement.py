@@ -1,6 +1,6 @@
 """A statement: data for a lock, signed by the province or by the platform that a placement names (statement.cddl).
 
-A statement is a COSE_Sign1. Its protected header `typ` names the kind, so a statement of one kind never passes as a
+A statement is a COSE_Sign1. The protected header `typ` names the kind, so a statement of one kind never passes as a
 statement of another kind. Each value has exactly one form, because the encoding is deterministic, the unprotected
 header is empty, and a body holds exactly the members of its kind and version. A later version may add members. This
 version refuses such members.
@@ -49,7 +49,7 @@ class Statement:
         self._message: "cose.Message | None" = message
 
     def read(self, kind: str) -> "dict[Any, Any]":
-        """Return the body without verifying it. Couriers use this method. It is also used for cheap checks before
+        """Return the body without verifying it. Couriers use this method. `read` is also used for cheap checks before
         `verify`.
 
         Raises VerificationError `statement.kind` for another kind. Raises FormatError `statement.form` or `cbor.*` for
@@ -258,7 +258,8 @@ _Declared = object  # type: ignore[misc, assignment]  # nothing of it is needed 
 
 
 class Form(_Declared):
-    """A map in a statement: the body, or a map inside the body. Its members are the class attributes made by `field`.
+    """A map in a statement: the body, or a map inside the body. The map's members are the class attributes made by
+    `field`.
 
     `VERSION` is the version that a body holds under key 1. A map inside a body has no version, so its `VERSION` is 0.
     `CODE` is the error code of a FormatError for a body that is not as declared.

@@ -39,7 +39,7 @@ class StatusToken:
     """A parsed token, not yet verified.
 
     `uri` is its `sub`. `issued`, `expires` and `not_before` are seconds since 1970; `not_before` may be None. A status
-    list has `bits` (1, 2, 4 or 8 for each document) and `compressed` (zlib). In an identifier list `bits` is 0, and
+    list has `bits` (1, 2, 4 or 8 for each document) and `compressed` (zlib). In an identifier list, `bits` is 0, and
     `identifiers` maps each revoked identifier to its entry.
     """
 

@@ -25,7 +25,7 @@ INFO = b"mooring/stay-key"
 KEY_BYTES = 32
 NONCE_BYTES = 16
 MAX_KEYS = 24
-"""Maximum number of keys that one exchange can try. Their proofs fill a short APDU."""
+"""Maximum number of keys that one exchange can try. The proofs of so many keys fill a short APDU."""
 
 AUTHENTICATE = 0x82  # ISO/IEC 7816-4: EXTERNAL or MUTUAL AUTHENTICATE
 LOCK_PROOF_BYTES = 8

@@ -231,7 +231,7 @@ def parse_passes(data: bytes) -> Passes:
 
 
 def _parse(data: bytes, form: "type[_Down]", members: int) -> "_Down":
-    """Return the message in version 1 of `form`, whose encoder checks its `members`."""
+    """Return the message in version 1 of `form`. `form` has `members` members, and its encoder checks their values."""
     items = _decode(data)
     _check(items[0] == 1 and len(items) == members + 1, "version or length")
     message = form(*items[1:])

@@ -28,8 +28,8 @@ MDL_DOCUMENT_SIGNER = b"\x28\x81\x8c\x5d\x05\x01\x02"
 
 class TrustRoot:
     """A trusted IACA certificate. The certificate is trusted for the document types in `doc_types`, or for all types if
-    `doc_types` is None. It is trusted from `trusted_from` to `trusted_until`, both in seconds since 1970. Either may be
-    None, which means no limit."""
+    `doc_types` is None. The certificate is trusted from `trusted_from` to `trusted_until`, both in seconds since 1970.
+    Either may be None, which means no limit."""
 
     def __init__(
         self,

@@ -21,8 +21,8 @@ _MDL_NAME_SPACE = const("org.iso.18013.5.1")
 def authenticate(
     crypto: "Crypto", document: Document, signer: "DocumentSigner", now: "tuple[int, int]"
 ) -> MobileSecurityObject:
-    """Check the MSO of `document` and return it. The MSO must have a good signature. It must name the document type of
-    `document`. It must be valid at every moment of the interval `now`.
+    """Check the MSO of `document` and return it. The MSO must have a good signature. The MSO must name the document
+    type of `document`. The MSO must be valid at every moment of the interval `now`.
 
     Raises FormatError, VerificationError.
     """

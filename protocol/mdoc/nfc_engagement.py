@@ -1,4 +1,4 @@
-"""NFC engagement (ISO/IEC 18013-5 clause 8.2.2): reading the mdoc's Type 4 Tag, static or negotiated. Sans-IO.
+"""NFC engagement (ISO/IEC 18013-5 clause 8.2.2), static or negotiated: the reader reads the mdoc's Type 4 Tag. Sans-IO.
 
 `NfcEngagement.start()` returns the first command. Each call of `push(response)` returns the next command. The last call
 returns None and sets `handover`. The caller waits `wait_ms` before it sends a command.
