@@ -1,4 +1,4 @@
-"""The agent. It wires together the outbox, the uplink and the links to the locks, in one event loop.
+"""The agent. The agent wires together the outbox, the uplink and the links to the locks, in one event loop.
 
 Up: the agent stores a lock's record in the outbox and sends it to the province in a batch. Down: when a receipt comes,
 the outbox deletes the records that the receipt covers. The lock gets the receipt too, and deletes these records.

@@ -149,7 +149,8 @@ class BrokerConnection:
         return min(self._unacknowledged.values(), default=None)
 
     def acknowledge(self, message: Message) -> None:
-        """Send the PUBACK of a message. Keep the order of arrival: rumqttd drops a client that does not keep it."""
+        """Send the PUBACK of a message. Keep the order of arrival: rumqttd drops a client that does not keep this
+        order."""
         self._waiting.release()
         if message.mid:
             self._client.ack(message.mid, 1)
@@ -252,7 +253,7 @@ class BrokerConnection:
 class _Client(paho.Client):
     """A paho client that limits what it reads, and reports an exception that would end its thread.
 
-    `admit()` is called for each PUBLISH. It returns True if one more message may wait for our PUBACK.
+    `admit()` is called for each PUBLISH. `admit()` returns True if one more message may wait for our PUBACK.
     `on_fault(error)` is called in paho's thread.
     """
 

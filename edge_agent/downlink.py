@@ -101,7 +101,8 @@ class Downlink:
         return signed.read(kind)
 
     def _collect(self, gone: list[Key], take: Callable[[Statement], Iterable[Key]], signed: Statement) -> None:
-        """Add the keys that `take` gives for the statement to `gone`, each as soon as it has left the queue."""
+        """Add to `gone` the keys that `take` gives for the statement. Each key is added as soon as its record has left
+        the queue."""
         try:
             for key in take(signed):
                 gone.append(key)

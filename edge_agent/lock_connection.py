@@ -1,4 +1,5 @@
-"""One BLE connection to a lock. It turns parts into messages and back; `protocol.link_session` seals the messages.
+"""One BLE connection to a lock. A connection turns parts into messages and back; `protocol.link_session` seals the
+messages.
 
 Theory of operation. The connection is used once. Each step must succeed before the next step starts:
 

@@ -44,13 +44,13 @@ STEADY_SECONDS: Final = 10.0
 
 
 class LockLink:
-    """The link to the lock at one Bluetooth address. It connects as soon as `credentials` have a pass.
+    """The link to the lock at one Bluetooth address. The link connects as soon as `credentials` have a pass.
 
     `on_hello(hello)` is awaited for each HELLO; no record comes before the first HELLO. `on_record(record)` is awaited
-    for each record, in order. It must not return before the record is stored durably, because the lock may send more
-    when `on_record` returns. `next_counter(hello)` returns the first counter that is not stored. An exception from one
-    of these functions ends the connection, and the link connects again later. An exception that is no MooringError is
-    counted in `faults`. `gate` limits how many links connect at the same time.
+    for each record, in order. `on_record` must not return before the record is stored durably, because the lock may
+    send more when `on_record` returns. `next_counter(hello)` returns the first counter that is not stored. An exception
+    from one of these functions ends the connection, and the link connects again later. An exception that is no
+    MooringError is counted in `faults`. `gate` limits how many links connect at the same time.
     """
 
     def __init__(
@@ -187,7 +187,8 @@ class LockLink:
             if record.counter < expected:
                 continue
             if record.counter > expected and self._missing != expected:
-                # Either a notification was lost, or the lock does not have the record. A new PULL shows which is true.
+                # Either a notification was lost, or the lock does not have the record. A new PULL shows which of the
+                # two is true.
                 self._missing = expected
                 raise TransportError("lock.gap", f"record {expected} did not come. It is asked for again.")
             if record.counter > expected:

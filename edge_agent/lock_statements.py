@@ -39,9 +39,9 @@ class LockStatement:
     `serial` counts.
 
     `name` is the grant's id, the number of a revocation list, the profile's id, or empty. If the statement cannot be
-    verified yet, or its form is unknown to this agent, `name` is the statement's digest. For a grant, `until` is when
-    its rights end, in epoch seconds; for other kinds it is 0. `signed` is the statement itself. `verified` is True if
-    the right party signed it. `placement` is set only for a placement.
+    verified yet, or its form is unknown to this agent, `name` is the statement's digest. For a grant, `until` is the
+    time when the grant's rights end, in epoch seconds; for other kinds it is 0. `signed` is the statement itself.
+    `verified` is True if the right party signed it. `placement` is set only for a placement.
     """
 
     kind: str

@@ -27,8 +27,8 @@ Key = tuple[bytes, int]
 
 MEGABYTE: Final = 1_000_000
 FORGED_LIMIT: Final = 1000
-"""Maximum number of records without their lock's signature in the outbox. They are kept for people to look at. Anyone
-in radio range can make such records, and they must not fill the disk."""
+"""Maximum number of records in the outbox that their lock has not signed. These records are kept for people to look at.
+Anyone in radio range can make such records, and they must not fill the disk."""
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,9 @@ MAX_PACKET: Final = uplink.MAX_MESSAGE + PACKET_OVERHEAD
 
 _CONNACK, _PUBLISH, _PUBACK, _SUBACK, _UNSUBACK, _PINGRESP, _DISCONNECT = 2, 3, 4, 9, 11, 13, 14
 _MOST: Final = {
-    _CONNACK: 4096,  # May contain a client id and other texts.
+    _CONNACK: 4096,  # This packet may contain a client id and other texts.
     _PUBLISH: MAX_PACKET - 5,  # MAX_PACKET includes the fixed header of 5 bytes.
-    _PUBACK: 1024,  # May contain a reason in words, like a DISCONNECT.
+    _PUBACK: 1024,  # This packet may contain a reason in words, like a DISCONNECT.
     _SUBACK: 256,  # For each byte, paho makes an object of 2 KB.
     _UNSUBACK: 256,
     _PINGRESP: 0,
@@ -73,7 +73,7 @@ class PacketSocket:
     """A socket for paho on top of `channel`. This socket reads one packet at a time and returns only packets within the
     limits.
 
-    `admit()` is called for each PUBLISH. It returns True if one more message may wait for its PUBACK. After a
+    `admit()` is called for each PUBLISH. `admit()` returns True if one more message may wait for its PUBACK. After a
     PacketError, `refused` holds the error, and nothing more is read.
     """
 
