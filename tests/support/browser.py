@@ -104,11 +104,6 @@ class Window:
         """Return the requests that left this machine."""
         return [url for url in self.requests if not url.startswith(("http://127.0.0.1:", "data:", "blob:"))]
 
-    def text(self, selector: str) -> str:
-        """Return the text of the first element that `selector` finds, once it is there."""
-        found: str = self.page.locator(selector).first.inner_text()
-        return found
-
     def close(self) -> None:
         """Close the window."""
         self.page.context.close()

@@ -15,160 +15,173 @@ export const colour = (board) => COLOURS[board.lamp[0] * 4 + board.lamp[1] * 2 +
 
 // Returns the name of a tone as musicians write it: 440 Hz is A4.
 export function note(hertz) {
-  const steps = Math.round(12 * Math.log2(hertz / 440)) + 57; // half tones above C0
-  return NOTES[(steps + 3) % 12] + Math.floor(steps / 12);
+    const steps = Math.round(12 * Math.log2(hertz / 440)) + 57; // half tones above C0
+    return NOTES[(steps + 3) % 12] + Math.floor(steps / 12);
 }
 
 function listen(board, before) {
-  const mine = (heard[board.door] ??= { hertz: 0, times: 0, pattern: null });
-  if (board.pattern !== mine.pattern && !REST.includes(board.pattern ?? "")) {
-    Object.assign(mine, { hertz: 0, times: 0, pattern: board.pattern });
-  }
-  if (board.tone && board.tone !== (before?.tone ?? 0)) {
-    mine.times = board.tone === mine.hertz ? mine.times + 1 : 1;
-    mine.hertz = board.tone;
-  }
+    const mine = (heard[board.door] ??= { hertz: 0, times: 0, pattern: null });
+    if (board.pattern !== mine.pattern && !REST.includes(board.pattern ?? "")) {
+        Object.assign(mine, { hertz: 0, times: 0, pattern: board.pattern });
+    }
+    if (board.tone && board.tone !== (before?.tone ?? 0)) {
+        mine.times = board.tone === mine.hertz ? mine.times + 1 : 1;
+        mine.hertz = board.tone;
+    }
 }
 
 function staff(hertz, sounding) {
-  const drawn = svg("svg", { class: `staff${sounding ? " sounds" : ""}`, viewBox: "0 0 40 36", "aria-hidden": "true" });
-  for (let line = 0; line < 5; line += 1) drawn.append(svg("path", { d: `M2 ${6 + line * LINE_GAP}h36` }));
-  if (hertz) {
-    const y = 30 - Math.log2(hertz / LOWEST_HZ) * LINE_GAP;
-    drawn.append(
-      svg("ellipse", { cx: 20, cy: y, rx: 4.6, ry: 3.4, transform: `rotate(-18 20 ${y})` }),
-      svg("path", { class: "stem", d: y > 15 ? `M24 ${y - 1}v-14` : `M16 ${y + 1}v14` }),
-    );
-  }
-  return drawn;
+    const drawn = svg("svg", {
+        class: `staff${sounding ? " sounds" : ""}`,
+        viewBox: "0 0 40 36",
+        "aria-hidden": "true",
+    });
+    for (let line = 0; line < 5; line += 1) drawn.append(svg("path", { d: `M2 ${6 + line * LINE_GAP}h36` }));
+    if (hertz) {
+        const y = 30 - Math.log2(hertz / LOWEST_HZ) * LINE_GAP;
+        drawn.append(
+            svg("ellipse", { cx: 20, cy: y, rx: 4.6, ry: 3.4, transform: `rotate(-18 20 ${y})` }),
+            svg("path", { class: "stem", d: y > 15 ? `M24 ${y - 1}v-14` : `M16 ${y + 1}v14` }),
+        );
+    }
+    return drawn;
 }
 
 // A small lamp with its sign. It tells apart without colour, beside the words.
 export function lamp(board) {
-  const shown = board.power ? colour(board) : "off";
-  const pattern = board.power ? (board.pattern ?? "idle") : "idle";
-  return svg(
-    "svg",
-    { class: "lamp", "data-colour": shown, viewBox: "0 0 44 44", "aria-hidden": "true" },
-    svg("circle", { class: "lens", cx: 22, cy: 22, r: 20 }),
-    svg("use", { class: "glyph", href: `#g-${pattern}`, x: 6, y: 6, width: 32, height: 32 }),
-  );
+    const shown = board.power ? colour(board) : "off";
+    const pattern = board.power ? (board.pattern ?? "idle") : "idle";
+    return svg(
+        "svg",
+        { class: "lamp", "data-colour": shown, viewBox: "0 0 44 44", "aria-hidden": "true" },
+        svg("circle", { class: "lens", cx: 22, cy: 22, r: 20 }),
+        svg("use", { class: "glyph", href: `#g-${pattern}`, x: 6, y: 6, width: 32, height: 32 }),
+    );
 }
 
 // Returns a rhythm in the firmware's marks as words: "-..__" is "1 long, 2 short".
 function rhythmWords(rhythm) {
-  if (rhythm === "=") return say("rhythm.steady");
-  const runs = rhythm.match(/\.+|-+/g) ?? [];
-  return runs.map((run) => say(run[0] === "-" ? "rhythm.long" : "rhythm.short", { count: run.length })).join(say("rhythm.and"));
+    if (rhythm === "=") return say("rhythm.steady");
+    const runs = rhythm.match(/\.+|-+/g) ?? [];
+    return runs
+        .map((run) => say(run[0] === "-" ? "rhythm.long" : "rhythm.short", { count: run.length }))
+        .join(say("rhythm.and"));
 }
 
-// Returns what the lamp says. While it blinks, the words are those of the signal, also when the lamp is dark for a moment.
+// Returns what the lamp says. While it blinks, the words stay those of the signal.
 export function lampWords(board, signals) {
-  if (!board.power) return say("lamp.no-power");
-  const signal = signals[board.pattern];
-  if (!signal) return say(`colour.${colour(board)}`);
-  const rhythm = rhythmWords(signal.rhythm);
-  return say(rhythm ? "lamp.signal" : "lamp.rest", {
-    colour: say(`colour.${rhythm ? colour(signal) : colour(board)}`),
-    rhythm,
-    signal: say(`signal.${board.pattern}`),
-  });
+    if (!board.power) return say("lamp.no-power");
+    const signal = signals[board.pattern];
+    if (!signal) return say(`colour.${colour(board)}`);
+    const rhythm = rhythmWords(signal.rhythm);
+    return say(rhythm ? "lamp.signal" : "lamp.rest", {
+        colour: say(`colour.${rhythm ? colour(signal) : colour(board)}`),
+        rhythm,
+        signal: say(`signal.${board.pattern}`),
+    });
 }
 
 // Draws a rhythm: a dot for each short beat, a bar for each long one, and a line for a light that stays on.
 function beats(rhythm) {
-  const drawn = svg("svg", { class: "beats", viewBox: "0 0 72 10", "aria-hidden": "true" });
-  let x = 2;
-  for (const mark of rhythm) {
-    const length = { ".": 6, "-": 18, "=": 68 }[mark];
-    if (length) drawn.append(svg("rect", { x, y: 2, width: length, height: 6, rx: 3 }));
-    x += (length ?? 0) + 5;
-  }
-  return drawn;
+    const drawn = svg("svg", { class: "beats", viewBox: "0 0 72 10", "aria-hidden": "true" });
+    let x = 2;
+    for (const mark of rhythm) {
+        const length = { ".": 6, "-": 18, "=": 68 }[mark];
+        if (length) drawn.append(svg("rect", { x, y: 2, width: length, height: 6, rx: 3 }));
+        x += (length ?? 0) + 5;
+    }
+    return drawn;
 }
 
 function toneWords(board) {
-  if (board.tone) return say("tone.sounds", { hertz: board.tone, note: note(board.tone) });
-  const last = heard[board.door];
-  return last?.hertz ? say("tone.heard", { hertz: last.hertz, note: note(last.hertz), times: last.times }) : say("tone.none");
+    if (board.tone) return say("tone.sounds", { hertz: board.tone, note: note(board.tone) });
+    const last = heard[board.door];
+    return last?.hertz
+        ? say("tone.heard", { hertz: last.hertz, note: note(last.hertz), times: last.times })
+        : say("tone.none");
 }
 
 function drawTabs(state) {
-  const tabs = state.site.doors.map((door) => {
-    const board = state.boards[door.id];
-    const chosen = door.id === state.door;
-    return el(
-      "button",
-      {
-        type: "button",
-        role: "tab",
-        id: `tab-${door.id}`,
-        "data-door": door.id,
-        "aria-selected": String(chosen),
-        "aria-controls": "door-panel",
-        tabindex: chosen ? 0 : -1,
-        click: () => state.showDoor(door.id),
-      },
-      board ? lamp(board) : null,
-      el("span", {}, door.id),
-      board ? el("span", { class: "unseen" }, `, ${lampWords(board, state.site.signals)}`) : null,
-    );
-  });
-  const bar = byId("doors");
-  const focused = bar.contains(document.activeElement);
-  bar.replaceChildren(...tabs);
-  if (focused) bar.querySelector('[aria-selected="true"]').focus();
-  byId("door-panel").setAttribute("aria-labelledby", `tab-${state.door}`);
+    const tabs = state.site.doors.map((door) => {
+        const board = state.boards[door.id];
+        const chosen = door.id === state.door;
+        return el(
+            "button",
+            {
+                type: "button",
+                role: "tab",
+                id: `tab-${door.id}`,
+                "data-door": door.id,
+                "aria-selected": String(chosen),
+                "aria-controls": "door-panel",
+                tabindex: chosen ? 0 : -1,
+                click: () => state.showDoor(door.id),
+            },
+            board ? lamp(board) : null,
+            el("span", {}, door.id),
+            board ? el("span", { class: "unseen" }, `, ${lampWords(board, state.site.signals)}`) : null,
+        );
+    });
+    const bar = byId("doors");
+    const focused = bar.contains(document.activeElement);
+    bar.replaceChildren(...tabs);
+    if (focused) bar.querySelector('[aria-selected="true"]').focus();
+    byId("door-panel").setAttribute("aria-labelledby", `tab-${state.door}`);
 }
 
 function drawDoor(state) {
-  const door = state.site?.doors.find((each) => each.id === state.door);
-  if (!door) return;
-  drawTabs(state);
-  byId("door-place").textContent = say("door.place", { listing: door.listing, room: pick(door.room), lock: door.lock.slice(0, 16) });
-  const board = state.boards[door.id];
-  if (!board) return;
-  const tap = state.tapsHere().at(-1);
-  const scene = byId("scene");
-  scene.dataset.power = board.power ? "on" : "off";
-  scene.dataset.colour = board.power ? colour(board) : "off";
-  scene.dataset.strike = board.strike ? "open" : "shut";
-  scene.dataset.contact = board.contact ? "open" : "closed";
-  scene.dataset.tone = board.tone ? "on" : "off";
-  scene.dataset.tag = board.tag ? "on" : "off";
-  scene.dataset.phone = tap && !tap.outcome && tap.moments.some((moment) => moment.id === "phone.tap") ? "here" : "away";
-  byId("glyph").setAttribute("href", `#g-${board.power ? (board.pattern ?? "idle") : "idle"}`);
-  const rhythm = board.power ? (state.site.signals[board.pattern]?.rhythm ?? "") : "";
-  const said = lampWords(board, state.site.signals);
-  byId("lamp").replaceChildren(lamp(board), el("span", {}, said, beats(rhythm)));
-  const hertz = board.tone || heard[door.id]?.hertz || 0;
-  byId("tone").replaceChildren(staff(hertz, board.tone > 0), el("span", {}, toneWords(board)));
-  const strike = say(board.strike ? "strike.open" : "strike.shut");
-  const contact = say(board.contact ? "contact.open" : "contact.closed");
-  byId("strike").textContent = strike;
-  byId("contact").textContent = contact;
-  byId("scene-says").textContent = say("door.says", { door: door.id, lamp: said, strike, contact });
+    const door = state.site?.doors.find((each) => each.id === state.door);
+    if (!door) return;
+    drawTabs(state);
+    byId("door-place").textContent = say("door.place", {
+        listing: door.listing,
+        room: pick(door.room),
+        lock: door.lock.slice(0, 16),
+    });
+    const board = state.boards[door.id];
+    if (!board) return;
+    const tap = state.tapsHere().at(-1);
+    const scene = byId("scene");
+    scene.dataset.power = board.power ? "on" : "off";
+    scene.dataset.colour = board.power ? colour(board) : "off";
+    scene.dataset.strike = board.strike ? "open" : "shut";
+    scene.dataset.contact = board.contact ? "open" : "closed";
+    scene.dataset.tone = board.tone ? "on" : "off";
+    scene.dataset.tag = board.tag ? "on" : "off";
+    scene.dataset.phone =
+        tap && !tap.outcome && tap.moments.some((moment) => moment.id === "phone.tap") ? "here" : "away";
+    byId("glyph").setAttribute("href", `#g-${board.power ? (board.pattern ?? "idle") : "idle"}`);
+    const rhythm = board.power ? (state.site.signals[board.pattern]?.rhythm ?? "") : "";
+    const said = lampWords(board, state.site.signals);
+    byId("lamp").replaceChildren(lamp(board), el("span", {}, said, beats(rhythm)));
+    const hertz = board.tone || heard[door.id]?.hertz || 0;
+    byId("tone").replaceChildren(staff(hertz, board.tone > 0), el("span", {}, toneWords(board)));
+    const strike = say(board.strike ? "strike.open" : "strike.shut");
+    const contact = say(board.contact ? "contact.open" : "contact.closed");
+    byId("strike").textContent = strike;
+    byId("contact").textContent = contact;
+    byId("scene-says").textContent = say("door.says", { door: door.id, lamp: said, strike, contact });
 }
 
 function chooseByKey(state, event) {
-  const ids = state.site.doors.map((door) => door.id);
-  const at = ids.indexOf(state.door);
-  const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: ids.length - 1 }[event.key];
-  if (to === undefined) return;
-  event.preventDefault();
-  state.showDoor(ids[(to + ids.length) % ids.length]);
+    const ids = state.site.doors.map((door) => door.id);
+    const at = ids.indexOf(state.door);
+    const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: ids.length - 1 }[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    state.showDoor(ids[(to + ids.length) % ids.length]);
 }
 
 export function startDoor(state) {
-  const before = {};
-  state.on(["board"], (board) => {
-    listen(board, before[board.door]);
-    before[board.door] = board;
-  });
-  state.on(["site"], () => {
-    for (const kept of [heard, before]) Object.keys(kept).forEach((door) => delete kept[door]);
-  });
-  state.on(["site", "board", "tap", "door"], () => drawDoor(state));
-  byId("doors").addEventListener("keydown", (event) => chooseByKey(state, event));
-  onLanguage(() => drawDoor(state));
+    const before = {};
+    state.on(["board"], (board) => {
+        listen(board, before[board.door]);
+        before[board.door] = board;
+    });
+    state.on(["site"], () => {
+        for (const kept of [heard, before]) Object.keys(kept).forEach((door) => delete kept[door]);
+    });
+    state.on(["site", "board", "tap", "door"], () => drawDoor(state));
+    byId("doors").addEventListener("keydown", (event) => chooseByKey(state, event));
+    onLanguage(() => drawDoor(state));
 }

@@ -1,16 +1,15 @@
-// The server's events. The browser comes back by itself when the line breaks, and then the server sends what is missing.
+// The server's events. The browser comes back by itself when the line breaks. Then the server sends what is missing.
 
 const KINDS = ["site", "board", "tap", "stores", "act", "story", "network"];
 const AGAIN_MS = 1000;
 
 export function listen(state) {
-  const source = new EventSource("/events");
-  for (const kind of KINDS)
-    source.addEventListener(kind, (event) => state.take(kind, JSON.parse(event.data)));
-  source.addEventListener("open", () => state.connection(true));
-  source.addEventListener("error", () => {
-    state.connection(false);
-    // After an answer other than 200 the browser gives up. A server that starts again answers soon.
-    if (source.readyState === EventSource.CLOSED) setTimeout(() => listen(state), AGAIN_MS);
-  });
+    const source = new EventSource("/events");
+    for (const kind of KINDS) source.addEventListener(kind, (event) => state.take(kind, JSON.parse(event.data)));
+    source.addEventListener("open", () => state.connection(true));
+    source.addEventListener("error", () => {
+        state.connection(false);
+        // After an answer other than 200 the browser gives up. A server that starts again answers soon.
+        if (source.readyState === EventSource.CLOSED) setTimeout(() => listen(state), AGAIN_MS);
+    });
 }

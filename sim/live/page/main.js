@@ -15,8 +15,8 @@ import { chosenBefore, load, onLanguage, say, speak, startLanguages } from "/pag
 const state = new State();
 
 function drawLine() {
-  byId("line").dataset.state = state.connected ? "live" : "away";
-  byId("line-text").textContent = say(state.connected ? "line.live" : "line.away");
+    byId("line").dataset.state = state.connected ? "live" : "away";
+    byId("line-text").textContent = say(state.connected ? "line.live" : "line.away");
 }
 
 await load();

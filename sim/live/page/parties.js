@@ -9,116 +9,133 @@ const PER_LINE = 16;
 
 // Returns bytes as people read them: an offset, and sixteen of them on each line.
 function dump(hex) {
-  const lines = [];
-  for (let at = 0; at < hex.length; at += 2 * PER_LINE) {
-    const pairs = hex.slice(at, at + 2 * PER_LINE).match(/../g);
-    lines.push(`${(at / 2).toString(16).padStart(4, "0")}  ${pairs.join(" ")}`);
-  }
-  return lines.join("\n");
+    const lines = [];
+    for (let at = 0; at < hex.length; at += 2 * PER_LINE) {
+        const pairs = hex.slice(at, at + 2 * PER_LINE).match(/../g);
+        lines.push(`${(at / 2).toString(16).padStart(4, "0")}  ${pairs.join(" ")}`);
+    }
+    return lines.join("\n");
 }
 
 function elementName(name) {
-  if (typeof name === "object") return pick(name);
-  return knows(`element.${name}`) ? say(`element.${name}`) : name;
+    if (typeof name === "object") return pick(name);
+    return knows(`element.${name}`) ? say(`element.${name}`) : name;
 }
 
 function bytes(party, found) {
-  const shown = [el("h3", {}, say("parties.bytes"))];
-  if (found.where) shown.push(el("p", { class: "where" }, el("code", {}, pick(found.where))));
-  if (!found.bytes) return [...shown, el("p", { class: "quiet" }, say("parties.no-bytes"))];
-  const label = say("parties.bytes-of", { party: say(`party.${party}`), count: found.bytes.length / 2 });
-  shown.push(el("p", { class: "quiet" }, label), el("pre", { tabindex: 0, role: "region", "aria-label": label }, dump(found.bytes)));
-  return shown;
+    const shown = [el("h3", {}, say("parties.bytes"))];
+    if (found.where) shown.push(el("p", { class: "where" }, el("code", {}, pick(found.where))));
+    if (!found.bytes) return [...shown, el("p", { class: "quiet" }, say("parties.no-bytes"))];
+    const label = say("parties.bytes-of", { party: say(`party.${party}`), count: found.bytes.length / 2 });
+    shown.push(
+        el("p", { class: "quiet" }, label),
+        el("pre", { tabindex: 0, role: "region", "aria-label": label }, dump(found.bytes)),
+    );
+    return shown;
 }
 
 function contents(party, found) {
-  const reads = found.reads.map((one) => el("div", {}, el("dt", {}, elementName(one.name)), el("dd", {}, pick(one.value))));
-  const hidden = found.hidden.map((name) => el("li", {}, elementName(name)));
-  const words = el(
-    "div",
-    {},
-    el("h3", {}, say("parties.reads")),
-    reads.length ? el("dl", { class: "reads" }, ...reads) : el("p", { class: "quiet" }, say("parties.nothing")),
-    el("h3", {}, say("parties.hidden")),
-    hidden.length ? el("ul", { class: "hidden-list" }, ...hidden) : el("p", { class: "quiet" }, say("parties.all")),
-  );
-  return [words, el("div", {}, ...bytes(party, found))];
+    const reads = found.reads.map((one) =>
+        el("div", {}, el("dt", {}, elementName(one.name)), el("dd", {}, pick(one.value))),
+    );
+    const hidden = found.hidden.map((name) => el("li", {}, elementName(name)));
+    const words = el(
+        "div",
+        {},
+        el("h3", {}, say("parties.reads")),
+        reads.length ? el("dl", { class: "reads" }, ...reads) : el("p", { class: "quiet" }, say("parties.nothing")),
+        el("h3", {}, say("parties.hidden")),
+        hidden.length ? el("ul", { class: "hidden-list" }, ...hidden) : el("p", { class: "quiet" }, say("parties.all")),
+    );
+    return [words, el("div", {}, ...bytes(party, found))];
 }
 
 export function startParties(state) {
-  const opened = new Set();
-  let subject = null; // the door and the counter whose record is shown
-  let answer = null; // a promise of what each party could read of it
+    const opened = new Set();
+    let subject = null; // the door and the counter whose record is shown
+    let answer = null; // a promise of what each party could read of it
 
-  function current() {
-    const shown = state.shownTap();
-    const province = state.stores[state.door]?.province ?? [];
-    const counter = shown?.counter ?? (shown ? null : (province.at(-1)?.counter ?? null));
-    return counter === null ? null : { door: state.door, counter };
-  }
-
-  async function show(box, party) {
-    const mine = subject;
-    if (!mine) {
-      box.replaceChildren(el("p", { class: "quiet" }, say("parties.none")));
-      return;
+    function current() {
+        const shown = state.shownTap();
+        const province = state.stores[state.door]?.province ?? [];
+        const counter = shown?.counter ?? (shown ? null : (province.at(-1)?.counter ?? null));
+        return counter === null ? null : { door: state.door, counter };
     }
-    answer ??= record(mine.door, mine.counter);
-    try {
-      const found = (await answer).parties.find((one) => one.party === party);
-      if (mine !== subject) return; // another record was chosen meanwhile
-      box.replaceChildren(...(found ? contents(party, found) : [el("p", { class: "quiet" }, say("parties.nothing"))]));
-    } catch (error) {
-      if (!(error instanceof Refused)) throw error;
-      answer = null;
-      const known = `error.${error.code}`;
-      box.replaceChildren(el("p", { class: "quiet" }, `${error.code}: ${error.text && !knows(known) ? pick(error.text) : say(known)}`));
-    }
-  }
 
-  function draw() {
-    if (!state.site) return;
-    byId("parties-says").textContent = subject ? say("parties.of", subject) : say("parties.none");
-    const made = PARTIES.map((party) => {
-      const box = el("div", { class: "party-box" });
-      const details = el(
-        "details",
-        { "data-party": party },
-        el("summary", {}, el("b", {}, say(`party.${party}`)), el("span", {}, say(`parties.${party}`))),
-        box,
-      );
-      details.open = opened.has(party);
-      if (details.open) show(box, party);
-      details.addEventListener("toggle", () => {
-        if (details.open === opened.has(party)) return;
-        if (details.open) opened.add(party);
-        else opened.delete(party);
-        if (details.open) show(box, party);
-      });
-      return details;
+    async function show(box, party) {
+        const mine = subject;
+        if (!mine) {
+            box.replaceChildren(el("p", { class: "quiet" }, say("parties.none")));
+            return;
+        }
+        answer ??= record(mine.door, mine.counter);
+        try {
+            const found = (await answer).parties.find((one) => one.party === party);
+            if (mine !== subject) return; // another record was chosen meanwhile
+            box.replaceChildren(
+                ...(found ? contents(party, found) : [el("p", { class: "quiet" }, say("parties.nothing"))]),
+            );
+        } catch (error) {
+            if (!(error instanceof Refused)) throw error;
+            answer = null;
+            const known = `error.${error.code}`;
+            box.replaceChildren(
+                el(
+                    "p",
+                    { class: "quiet" },
+                    `${error.code}: ${error.text && !knows(known) ? pick(error.text) : say(known)}`,
+                ),
+            );
+        }
+    }
+
+    function draw() {
+        if (!state.site) return;
+        byId("parties-says").textContent = subject ? say("parties.of", subject) : say("parties.none");
+        const made = PARTIES.map((party) => {
+            const box = el("div", { class: "party-box" });
+            const details = el(
+                "details",
+                { "data-party": party },
+                el("summary", {}, el("b", {}, say(`party.${party}`)), el("span", {}, say(`parties.${party}`))),
+                box,
+            );
+            details.open = opened.has(party);
+            if (details.open) show(box, party);
+            details.addEventListener("toggle", () => {
+                if (details.open === opened.has(party)) return;
+                if (details.open) opened.add(party);
+                else opened.delete(party);
+                if (details.open) show(box, party);
+            });
+            return details;
+        });
+        const focused = document.activeElement?.closest?.("#party-list details")?.dataset.party;
+        byId("party-list").replaceChildren(...made);
+        if (focused) byId("party-list").querySelector(`[data-party="${focused}"] summary`).focus();
+    }
+
+    // The same record may be readable by more parties as it goes on, so a moment of it makes the answer old.
+    function renew(always) {
+        const next = current();
+        const same = next?.door === subject?.door && next?.counter === subject?.counter;
+        if (same && !always) return;
+        subject = next;
+        answer = null;
+        draw();
+    }
+
+    const reached = () =>
+        state
+            .shownTap()
+            ?.moments.map((moment) => moment.id)
+            .join();
+    let known = "";
+    state.on(["site"], () => renew(true));
+    state.on(["tap", "shown", "door", "stores"], () => {
+        const now = reached();
+        renew(now !== known);
+        known = now;
     });
-    const focused = document.activeElement?.closest?.("#party-list details")?.dataset.party;
-    byId("party-list").replaceChildren(...made);
-    if (focused) byId("party-list").querySelector(`[data-party="${focused}"] summary`).focus();
-  }
-
-  // The same record may be readable by more parties as it goes on, so a moment of it makes the answer old.
-  function renew(always) {
-    const next = current();
-    const same = next?.door === subject?.door && next?.counter === subject?.counter;
-    if (same && !always) return;
-    subject = next;
-    answer = null;
-    draw();
-  }
-
-  const reached = () => state.shownTap()?.moments.map((moment) => moment.id).join();
-  let known = "";
-  state.on(["site"], () => renew(true));
-  state.on(["tap", "shown", "door", "stores"], () => {
-    const now = reached();
-    renew(now !== known);
-    known = now;
-  });
-  onLanguage(draw);
+    onLanguage(draw);
 }

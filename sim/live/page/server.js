@@ -3,34 +3,34 @@
 const token = decodeURIComponent(location.hash.slice(1));
 
 export class Refused extends Error {
-  constructor(code, text) {
-    super(code);
-    this.code = code;
-    this.text = text;
-  }
+    constructor(code, text) {
+        super(code);
+        this.code = code;
+        this.text = text;
+    }
 }
 
 async function ask(path, options) {
-  let response;
-  try {
-    response = await fetch(path, options);
-  } catch {
-    throw new Refused("live.away", null);
-  }
-  const body = await response.json();
-  if (!response.ok) throw new Refused(body.code, body.message);
-  return body;
+    let response;
+    try {
+        response = await fetch(path, options);
+    } catch {
+        throw new Refused("live.away", null);
+    }
+    const body = await response.json();
+    if (!response.ok) throw new Refused(body.code, body.message);
+    return body;
 }
 
 export function act(action, facts = {}) {
-  return ask("/act", {
-    method: "POST",
-    headers: { "Content-Type": "application/json", "Mooring-Token": token },
-    body: JSON.stringify({ action, ...facts }),
-  });
+    return ask("/act", {
+        method: "POST",
+        headers: { "Content-Type": "application/json", "Mooring-Token": token },
+        body: JSON.stringify({ action, ...facts }),
+    });
 }
 
 export function record(door, counter) {
-  const path = `/record/${encodeURIComponent(door)}/${encodeURIComponent(counter)}`;
-  return ask(path, { headers: { "Mooring-Token": token } });
+    const path = `/record/${encodeURIComponent(door)}/${encodeURIComponent(counter)}`;
+    return ask(path, { headers: { "Mooring-Token": token } });
 }

@@ -7,59 +7,60 @@ import { onLanguage, pick, say } from "/page/words.js";
 const TOUR = "tour";
 
 function drawChoice(state) {
-  if (!state.site) return;
-  const select = byId("story-name");
-  const chosen = select.value;
-  const names = state.site.stories.filter((story) => story.name !== TOUR);
-  select.replaceChildren(...names.map((story) => el("option", { value: story.name }, story.name)));
-  if (names.some((story) => story.name === chosen)) select.value = chosen;
-  drawTells(state);
+    if (!state.site) return;
+    const select = byId("story-name");
+    const chosen = select.value;
+    const names = state.site.stories.filter((story) => story.name !== TOUR);
+    select.replaceChildren(...names.map((story) => el("option", { value: story.name }, story.name)));
+    if (names.some((story) => story.name === chosen)) select.value = chosen;
+    drawTells(state);
 }
 
 function drawTells(state) {
-  const chosen = state.site?.stories.find((story) => story.name === byId("story-name").value);
-  byId("story-tells").textContent = chosen ? pick(chosen.tells) : "";
+    const chosen = state.site?.stories.find((story) => story.name === byId("story-name").value);
+    byId("story-tells").textContent = chosen ? pick(chosen.tells) : "";
 }
 
 function title(story) {
-  const held = story.promises.filter((promise) => promise.held).length;
-  const values = { name: story.name, held, all: story.promises.length };
-  if (story.state === "playing") return say("story.playing", values);
-  return say(story.ok ? "story.held" : "story.broken", values);
+    const held = story.promises.filter((promise) => promise.held).length;
+    const values = { name: story.name, held, all: story.promises.length };
+    if (story.state === "playing") return say("story.playing", values);
+    return say(story.ok ? "story.held" : "story.broken", values);
 }
 
 function drawPromises(state) {
-  const story = state.story;
-  byId("promises").hidden = !story;
-  const free = state.connected && !state.busy(state.door);
-  for (const each of [byId("tour"), byId("story-form").querySelector("button")]) each.setAttribute("aria-disabled", String(!free));
-  if (!story) return;
-  byId("promises").dataset.ok = String(story.ok);
-  byId("promises-title").textContent = title(story);
-  byId("promise-list").replaceChildren(
-    ...story.promises.map((promise) =>
-      el(
-        "li",
-        { "data-held": String(promise.held) },
-        icon(promise.held ? "held" : "broken"),
-        el("span", { class: "unseen" }, say(promise.held ? "story.kept" : "story.not-kept")),
-        pick(promise.claim),
-      ),
-    ),
-  );
+    const story = state.story;
+    byId("promises").hidden = !story;
+    const free = state.connected && !state.busy(state.door);
+    for (const each of [byId("tour"), byId("story-form").querySelector("button")])
+        each.setAttribute("aria-disabled", String(!free));
+    if (!story) return;
+    byId("promises").dataset.ok = String(story.ok);
+    byId("promises-title").textContent = title(story);
+    byId("promise-list").replaceChildren(
+        ...story.promises.map((promise) =>
+            el(
+                "li",
+                { "data-held": String(promise.held) },
+                icon(promise.held ? "held" : "broken"),
+                el("span", { class: "unseen" }, say(promise.held ? "story.kept" : "story.not-kept")),
+                pick(promise.claim),
+            ),
+        ),
+    );
 }
 
 export function startStories(state) {
-  byId("tour").addEventListener("click", () => send(state, "story", { name: TOUR }));
-  byId("story-form").addEventListener("submit", (event) => {
-    event.preventDefault();
-    send(state, "story", { name: byId("story-name").value });
-  });
-  byId("story-name").addEventListener("change", () => drawTells(state));
-  state.on(["site"], () => drawChoice(state));
-  state.on(["site", "story", "act", "connection", "door"], () => drawPromises(state));
-  onLanguage(() => {
-    drawChoice(state);
-    drawPromises(state);
-  });
+    byId("tour").addEventListener("click", () => send(state, "story", { name: TOUR }));
+    byId("story-form").addEventListener("submit", (event) => {
+        event.preventDefault();
+        send(state, "story", { name: byId("story-name").value });
+    });
+    byId("story-name").addEventListener("change", () => drawTells(state));
+    state.on(["site"], () => drawChoice(state));
+    state.on(["site", "story", "act", "connection", "door"], () => drawPromises(state));
+    onLanguage(() => {
+        drawChoice(state);
+        drawPromises(state);
+    });
 }

@@ -11,70 +11,93 @@ const AT_MOST = 12; // taps that can be chosen
 const laneX = (party) => 8 + LANES.indexOf(party) * LANE_GAP;
 
 // Draws the lanes of all parties, and in them this moment with a line from each cause.
-function lanes(moment, byId_) {
-  const drawn = svg("svg", { class: "lanes-drawn", viewBox: "0 0 68 26", width: 68, height: 26, "aria-hidden": "true" });
-  for (const cause of moment.after ?? []) {
-    const from = byId_.get(cause);
-    if (from && from.who !== moment.who)
-      drawn.append(svg("path", { class: "cause", d: `M${laneX(from.who)} 0V4Q${laneX(from.who)} 12 ${laneX(moment.who)} 13` }));
-  }
-  drawn.append(svg("circle", { class: "dot", "data-party": moment.who, cx: laneX(moment.who), cy: 13, r: 4.5 }));
-  return drawn;
+function lanes(moment, named) {
+    const drawn = svg("svg", {
+        class: "lanes-drawn",
+        viewBox: "0 0 68 26",
+        width: 68,
+        height: 26,
+        "aria-hidden": "true",
+    });
+    for (const cause of moment.after ?? []) {
+        const from = named.get(cause);
+        if (from && from.who !== moment.who)
+            drawn.append(
+                svg("path", {
+                    class: "cause",
+                    d: `M${laneX(from.who)} 0V4Q${laneX(from.who)} 12 ${laneX(moment.who)} 13`,
+                }),
+            );
+    }
+    drawn.append(svg("circle", { class: "dot", "data-party": moment.who, cx: laneX(moment.who), cy: 13, r: 4.5 }));
+    return drawn;
 }
 
 function table(tap) {
-  const byId_ = new Map(tap.moments.map((moment) => [moment.id, moment]));
-  const rows = tap.moments.map((moment) =>
-    el(
-      "tr",
-      { "data-moment": moment.id },
-      el("td", { class: "number" }, String(whole(moment.at - tap.began))),
-      el("td", { class: "lanes-cell" }, lanes(moment, byId_)),
-      el("td", { class: "party", "data-party": moment.who }, say(`timeline.who.${moment.who}`)),
-      el("td", { class: "what" }, pick(moment.text)),
-      el("td", { class: "number took" }, moment.took === null || moment.took === undefined ? "" : `${whole(moment.took)} ms`),
-    ),
-  );
-  const head = ["ms", "", "who", "what", "took"].map((name) =>
-    name ? el("th", { scope: "col", class: ["ms", "took"].includes(name) ? "number" : "" }, say(`timeline.${name}`)) : el("td", { class: "lanes-cell" }),
-  );
-  return el(
-    "table",
-    {},
-    el("caption", {}, say("timeline.caption", { tap: tap.number, name: pick(tap.who), outcome: outcome(tap) })),
-    el("thead", {}, el("tr", {}, ...head)),
-    el("tbody", {}, ...rows),
-  );
+    const named = new Map(tap.moments.map((moment) => [moment.id, moment]));
+    const rows = tap.moments.map((moment) =>
+        el(
+            "tr",
+            { "data-moment": moment.id },
+            el("td", { class: "number" }, String(whole(moment.at - tap.began))),
+            el("td", { class: "lanes-cell" }, lanes(moment, named)),
+            el("td", { class: "party", "data-party": moment.who }, say(`timeline.who.${moment.who}`)),
+            el("td", { class: "what" }, pick(moment.text)),
+            el(
+                "td",
+                { class: "number took" },
+                moment.took === null || moment.took === undefined ? "" : `${whole(moment.took)} ms`,
+            ),
+        ),
+    );
+    const head = ["ms", "", "who", "what", "took"].map((name) =>
+        name
+            ? el("th", { scope: "col", class: ["ms", "took"].includes(name) ? "number" : "" }, say(`timeline.${name}`))
+            : el("td", { class: "lanes-cell" }),
+    );
+    return el(
+        "table",
+        {},
+        el("caption", {}, say("timeline.caption", { tap: tap.number, name: pick(tap.who), outcome: outcome(tap) })),
+        el("thead", {}, el("tr", {}, ...head)),
+        el("tbody", {}, ...rows),
+    );
 }
 
 function chips(state, shown) {
-  return state
-    .tapsHere()
-    .slice(-AT_MOST)
-    .map((tap) => {
-      const sign = { opened: "held", refused: "broken" }[tap.outcome] ?? "waits";
-      return el(
-        "button",
-        { type: "button", "data-tap": tap.tap, "data-outcome": tap.outcome ?? "", "aria-pressed": String(tap === shown), click: () => state.showTap(tap.tap) },
-        icon(sign),
-        `${tap.number} ${pick(tap.who)}`,
-        el("span", { class: "unseen" }, `, ${outcome(tap)}`),
-      );
-    });
+    return state
+        .tapsHere()
+        .slice(-AT_MOST)
+        .map((tap) => {
+            const sign = { opened: "held", refused: "broken" }[tap.outcome] ?? "waits";
+            return el(
+                "button",
+                {
+                    type: "button",
+                    "data-tap": tap.tap,
+                    "data-outcome": tap.outcome ?? "",
+                    "aria-pressed": String(tap === shown),
+                    click: () => state.showTap(tap.tap),
+                },
+                icon(sign),
+                `${tap.number} ${pick(tap.who)}`,
+                el("span", { class: "unseen" }, `, ${outcome(tap)}`),
+            );
+        });
 }
 
 function draw(state) {
-  if (!state.site) return;
-  const shown = state.shownTap();
-  const bar = byId("taps");
-  const focused = document.activeElement?.closest?.("#taps button")?.dataset.tap;
-  bar.replaceChildren(...chips(state, shown));
-  bar.hidden = !shown;
-  if (focused) bar.querySelector(`[data-tap="${focused}"]`)?.focus();
-  byId("moments").replaceChildren(shown ? table(shown) : el("p", { class: "quiet" }, say("timeline.none")));
+    if (!state.site) return;
+    const shown = state.shownTap();
+    const bar = byId("taps");
+    const focused = document.activeElement?.closest?.("#taps button")?.dataset.tap;
+    bar.replaceChildren(...chips(state, shown));
+    bar.hidden = !shown;
+    if (focused) bar.querySelector(`[data-tap="${focused}"]`)?.focus();
+    byId("moments").replaceChildren(shown ? table(shown) : el("p", { class: "quiet" }, say("timeline.none")));
 }
 
 export function startTimeline(state) {
-  state.on(["site", "tap", "door", "shown"], () => draw(state));
-  onLanguage(() => draw(state));
+    state.on(["site", "tap", "door", "shown"], () => draw(state));
+    onLanguage(() => draw(state));
 }

@@ -1,7 +1,7 @@
 """Makes the pictures of the live page in docs/: `python -m tests.sim.live.pictures`.
 
-A real site is run, and a guest checks in. The page is caught while the door is open and the receipt is back. Look at the
-pictures before you commit them.
+A real site is run, and a guest checks in. The page is caught while the door is open and the receipt is back. Look at
+the pictures before you commit them.
 """
 
 import io
@@ -38,7 +38,7 @@ def stored(window: Window, place: Path) -> None:
     """Store a picture of the window's page, down to the end of the timeline."""
     from PIL import Image
 
-    end = window.page.locator("section.timeline").evaluate("one => Math.ceil(one.getBoundingClientRect().bottom) + 14")
+    end = window.page.locator("section.timeline").evaluate("one => Math.ceil(one.getBoundingClientRect().bottom) + 6")
     width = window.page.viewport_size["width"] if window.page.viewport_size else SIZE[0]
     window.page.set_viewport_size({"width": width, "height": end})
     taken = Image.open(io.BytesIO(window.page.screenshot()))
