@@ -9,7 +9,7 @@ import sys
 
 BOOT_THRESHOLD = 8192
 """Number of bytes that are allocated between two garbage collections while modules load. Frequent collections keep the
-modules' objects together at the start of the heap. With this threshold the largest free block after boot was 246 KB,
+modules' objects together at the start of the heap. With this threshold, the largest free block after boot was 246 KB,
 and without it 6 KB. That was measured when there were fewer modules."""
 
 RUN_THRESHOLD = 32768

@@ -1,7 +1,7 @@
 """The maintenance console. The console answers the commands of a laptop on the USB cable (`protocol/console.py`). The
 console runs no code that comes over the cable.
 
-In service the REPL is off, so the cable reaches only this console. Anybody may plug in a cable, so some commands need
+In service, the REPL is off, so the cable reaches only this console. Anybody may plug in a cable, so some commands need
 the button inside:
 
     command                              what it needs

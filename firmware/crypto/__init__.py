@@ -60,8 +60,9 @@ def digest(name: str, data: bytes) -> bytes:
 def verify(curve: str, public: bytes, hash_name: str, message: bytes, signature: bytes) -> bool:
     """Return whether `signature`, `r || s`, is valid for `message`.
 
-    On the curve SM2 the signature is an SM2 signature, on other curves an ECDSA signature (FIPS 186-5, section 6.4.2).
-    Return False for malformed input, for a key that is not on the curve, and for SM2 with a hash other than SM3.
+    On the curve SM2, the signature is an SM2 signature, and on other curves it is an ECDSA signature (FIPS 186-5,
+    section 6.4.2). Return False for malformed input, for a key that is not on the curve, and for SM2 with a hash other
+    than SM3.
     """
     if curve == "SM2" or hash_name == "SM3":
         from firmware.crypto import sm2

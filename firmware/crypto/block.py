@@ -1,6 +1,6 @@
 """The AES block cipher, for any number of blocks: MicroPython's `cryptolib`, or `cryptography` on CPython.
 
-AES and SHA-256 are the only algorithms that this package does not implement itself. On an ESP32 `cryptolib` uses the
+AES and SHA-256 are the only algorithms that this package does not implement itself. On an ESP32, `cryptolib` uses the
 AES accelerator. The accelerator's time does not depend on key or data.
 """
 

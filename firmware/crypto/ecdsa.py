@@ -45,7 +45,7 @@ def sign(private: bytes, message: bytes, extra: bytes) -> bytes:
     The nonce is derived from key and message (RFC 6979), so a weak generator cannot reveal the key. `extra` is fresh
     random bytes, which are mixed in as in section 3.6 of RFC 6979. These bytes make the nonce of each call different.
     Without these bytes, an attacker who causes a fault in one of two equal calls could learn the key. With an empty
-    `extra` the signature is deterministic.
+    `extra`, the signature is deterministic.
 
     The computing time reveals nothing about the key. The multiplication of the point is blinded (`secret_multiples`).
     The time of the other arithmetic, above all of the inversion, depends on its operands. Therefore key and nonce are

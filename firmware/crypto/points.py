@@ -93,7 +93,7 @@ def odd_multiples(curve: "Curve", point: "Affine", count: int) -> "list[Affine]"
 
 
 def compact(curve: "Curve", points: "list[Affine]") -> "list[Affine]":
-    """Return copies of `points` that take two thirds of the memory. Long-lived tables hold such copies. In MicroPython
+    """Return copies of `points` that take two thirds of the memory. Long-lived tables hold such copies. In MicroPython,
     the result of `%` occupies as much memory as its dividend, so new integers are created from the bytes."""
     size = curve.size
     return [

@@ -1,4 +1,4 @@
-"""Limits how often a PIN may be tried. After a few wrong tries there is a wait, and each further wrong try doubles the
+"""Limits how often a PIN may be tried. After a few wrong tries, there is a wait, and each further wrong try doubles the
 wait, up to an hour. A power cut does not help an attacker.
 
 A try is charged in flash before it is judged, so a power cut cannot undo the charge. A wait begins again at each boot,
@@ -28,7 +28,7 @@ FIRST_WAIT_MS = 30 * 1000
 LONGEST_WAIT_MS = 3600 * 1000
 """Length of the wait after the tenth wrong try and after each later wrong try."""
 FORGET_MS = 3600 * 1000
-"""Time without a wrong try after which the lock forgets one wrong try. In the long run this allows 24 tries a day."""
+"""Time without a wrong try after which the lock forgets one wrong try. In the long run, this allows 24 tries a day."""
 
 _FILE = const("pin")
 
@@ -62,7 +62,7 @@ class PinAttempts:
 
     def charge(self) -> None:
         """Charge a try before its PIN is compared. Raises RefusedError `pin.wait` while a wait runs, or StorageError if
-        the charge cannot be written. After an error no PIN may be compared."""
+        the charge cannot be written. After an error, no PIN may be compared."""
         if self.wait_ms():
             raise RefusedError("pin.wait", "too many wrong tries; try later, or use the phone")
         wrong = max(0, self._wrong - self._elapsed() // FORGET_MS) + 1

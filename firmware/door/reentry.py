@@ -151,7 +151,7 @@ class Reentry:
     def remember(self, decision: "Decision") -> None:
         """Keep the stay key of a check-in for the next opening.
 
-        The door is open already, so a failure here does not affect this opening. After a failure the guest only has to
+        The door is open already, so a failure here does not affect this opening. After a failure, the guest only has to
         present the document once more.
         """
         stay, key = decision.stay, decision.claim.stay_key

@@ -1,4 +1,4 @@
-"""Send a message over GATT. At times the stack has no free buffer, and it does not report when one is free again."""
+"""Send a message over GATT. At times, the stack has no free buffer, and it does not report when one is free again."""
 
 import asyncio
 

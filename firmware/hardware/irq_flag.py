@@ -12,7 +12,7 @@ def irq_flag() -> "Any":
     """Return an event with `set`, `clear` and `wait` that irq handlers may set.
 
     On the chip, irq handlers run in another thread or in an interrupt. From there, only a `ThreadSafeFlag` can wake a
-    sleeping event loop. The unix port runs the handlers in the event loop, so an `Event` is enough. On the unix port a
+    sleeping event loop. The unix port runs the handlers in the event loop, so an `Event` is enough. On the unix port, a
     `ThreadSafeFlag` would be polled every millisecond.
     """
     return getattr(asyncio, "ThreadSafeFlag" if sys.platform == "esp32" else "Event")()

@@ -35,7 +35,7 @@ ble_gatts_start):
   connection, advertising, scan or connection attempt. So this function is called once before the first advertising, and
   again after each restart. It registers the link's service first, then the service for phones.
 - An mdoc in the central role looks for a service UUID that was made for only one transaction. The UUID of a registered
-  service cannot be changed, but the value of a descriptor can. In ATT a service declaration is just an attribute of
+  service cannot be changed, but the value of a descriptor can. In ATT, a service declaration is just an attribute of
   type 0x2800 whose value is the UUID. All attributes up to the next declaration belong to that service (Core, Vol 3,
   Part G, 3.1). NimBLE reads the value afresh for each discovery, and does not check that a service was registered at
   this attribute (ble_att_svr.c, ble_att_svr_build_read_group_type_rsp and ble_att_svr_fill_type_value). So the phones'

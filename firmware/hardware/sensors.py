@@ -28,8 +28,8 @@ EXPLAINED_MS = PULSE_MS + 7000
 
 
 class Switch:
-    """One input. `active` is the level on which two looks in a row agreed most recently. At first `active` is False (at
-    rest)."""
+    """One input. `active` is the level on which two looks in a row agreed most recently. At first, `active` is False
+    (at rest)."""
 
     def __init__(self, pin: int) -> None:
         self._pin = Pin(pin, Pin.IN, Pin.PULL_UP)

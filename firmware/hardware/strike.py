@@ -1,4 +1,4 @@
-"""The strike, the only output that opens the door. After a reset it has no current. Each opening is a short pulse.
+"""The strike, the only output that opens the door. After a reset, it has no current. Each opening is a short pulse.
 
 A hardware timer, not a task, ends the pulse. The interpreter can serve the timer's interrupt after every step, so even
 a task that loops for ever cannot keep the door open. If the interpreter itself stops, the watchdog resets the chip, and
@@ -11,7 +11,7 @@ the reset switches the current off. Guests leave the room mechanically, without 
 An interrupt only asks the interpreter to call the timer's handler. If eight such calls are waiting already, the chip
 drops the new call (the esp32 port's machine_timer.c ignores the result of `mp_sched_schedule`). So a timer that fires
 only once, at the end of the pulse, would not be safe. Instead the timer fires periodically while the strike is open. At
-each call the handler reads the clock to find out whether the pulse is over.
+each call, the handler reads the clock to find out whether the pulse is over.
 """
 
 from machine import Pin, Timer

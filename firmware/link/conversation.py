@@ -20,7 +20,7 @@ In state OPENING, `_responder` and `session` are None. In ANSWERED, `_responder`
 too. "Dropped" means that `step` raises an error and `edge_link` disconnects.
 
 A PULL with credit 0 stops the stream of records and asks for a HELLO. Any other PULL continues the stream or starts it
-anew. A PULL continues the stream if its `start` lies among the records sent since the previous PULL. In this case the
+anew. A PULL continues the stream if its `start` lies among the records sent since the previous PULL. In this case, the
 PULL also means "the edge has stored all records before `start`". The lock also sends a HELLO by itself when a fact of
 the previous HELLO has changed.
 """

@@ -16,7 +16,7 @@
 | SILENT | `close` | the session lingers until the phone disconnects, `LINGER_MS` at most; then FINISHED |
 | any other | `close` | FINISHED (`_finished`): the radio is returned |
 
-After State = 01 the session's keys are in use. If the connection is lost then, the session cannot be resumed, and the
+After State = 01, the session's keys are in use. If the connection is lost then, the session cannot be resumed, and the
 guest must tap again. A second tap before State = 01 replaces the session. A second tap after State = 01 is not served,
 and does not disturb the session (`firmware.door.reader_task`). The edge link continues during a session
 (`firmware.hardware.radio`).

@@ -68,7 +68,7 @@ over BLE, the holder's consent and the transfer."""
 _FRAME_BYTES = const(64)
 """Maximum number of bytes that SessionData adds to the encrypted response inside it."""
 _FAREWELL_MS = const(60)
-"""Longest wait for the answer to the last command of a session. By then the phone has long received the command. Some
+"""Longest wait for the answer to the last command of a session. By then, the phone has long received the command. Some
 phones never answer the last command, and the next guest must be served within 300 ms after the light signal."""
 
 
@@ -211,7 +211,7 @@ class Reading:
             on_phase("nfc.engaged", ms=ticks.since(ticks.now(), line.started), apdus=line.round_trips)
             retrieval = self._retrieval = _retrieval(line, handover, self._crypto, self._mdoc_ble)
             await retrieval.begin(on_phase)
-            # Over BLE the phone needs time to find the lock. Meanwhile the session keys and the request are made.
+            # Over BLE, the phone needs time to find the lock. Meanwhile the session keys and the request are made.
             began = ticks.now()
             self._curve = handover.engagement.curve
             self._e_reader_private, public = self._ephemeral(self._curve)
@@ -278,8 +278,8 @@ class Reading:
         """End the read: terminate a session that is still open, and let the phone go. This waits for no answer and
         never raises.
 
-        Over NFC the last command may still be under way when this returns. The caller must wait for this command before
-        releasing the card.
+        Over NFC, the last command may still be under way when this returns. The caller must wait for this command
+        before releasing the card.
         """
         own, self._session, self.ready = self._session, None, False
         unsaid, self._message = self._message, None

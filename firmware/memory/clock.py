@@ -2,7 +2,7 @@
 
 `earliest` starts from a floor that never goes back. The floor is in flash, and every signed time raises it. `latest` is
 unknown after a cold start, until the province answers a nonce of this lock. The anchor is the last interval that was
-known for certain. From then on both ends move forward with the crystal. The crystal may drift, so `earliest` moves at
+known for certain. From then on, both ends move forward with the crystal. The crystal may drift, so `earliest` moves at
 the slowest possible rate, and `latest` at the fastest. The lock has no other source of time. The chip's calendar clock
 can be set and can jump.
 
@@ -37,7 +37,7 @@ doubled, and later every hour. These are ten small writes after a boot, and then
 back by at most an hour, and by at most half of the uptime."""
 
 REFRESH_MS = 6 * 3600 * 1000
-"""Time after which the lock asks for the time again. By then the interval is less than 5 seconds wider, at 100 ppm in
+"""Time after which the lock asks for the time again. By then, the interval is less than 5 seconds wider, at 100 ppm in
 each direction."""
 
 WIDE_MS = 60 * 1000
@@ -120,7 +120,7 @@ class Clock:
 
     def tick(self) -> bool:
         """Write the floor to flash when this is due. Returns True at the moment when the lock must begin to ask for the
-        time. From then on `nonce` gives a nonce for a courier to carry.
+        time. From then on, `nonce` gives a nonce for a courier to carry.
 
         Call this about once a second, because the floor must be written in time and ticks wrap after some days.
         """

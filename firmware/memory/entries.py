@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Key = tuple[bytes, int]
 
 _WINDOW_MS = const(600000)
-"""Within this time a guest's first two entries are recorded, and later entries are counted. A guest who has made no
+"""Within this time, a guest's first two entries are recorded, and later entries are counted. A guest who has made no
 entry for this long is called quiet."""
 _LONGEST_MS = const(3600000)
 """Age at which a count becomes a record even if its guest is not quiet."""

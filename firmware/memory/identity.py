@@ -2,7 +2,7 @@
 with one of the keys, takes the public keys to the province.
 
 This module also keeps the secret under which the lock draws random numbers (firmware/crypto/generator.py). Each boot
-uses a different secret. Flash holds the secret for the next boot and the number of boots. At boot the lock derives two
+uses a different secret. Flash holds the secret for the next boot and the number of boots. At boot, the lock derives two
 new secrets from the stored secret. The first new secret replaces the stored secret. When that write is durable, the
 lock draws under the second new secret, which is only in RAM. So one write is enough for all numbers of a boot, and no
 number is drawn again after a power cut. The file does not reveal numbers that were drawn before (backtracking
@@ -80,7 +80,7 @@ def begin(store: "Store", extra: bytes = b"") -> None:
 
 
 def load(crypto: "Crypto", store: "Store") -> "Identity | None":
-    """Return the identity in flash, or None on a lock that was never enrolled. From now on an enrolled lock draws
+    """Return the identity in flash, or None on a lock that was never enrolled. From now on, an enrolled lock draws
     random numbers under its secret.
 
     Raises StorageError, for example `identity.corrupt`.
@@ -112,7 +112,7 @@ def _link_key(crypto: "Crypto", store: "Store", private: bytes) -> "tuple[tuple[
 def enrol(crypto: "Crypto", store: "Store", province_public: bytes, extra: bytes = b"") -> bytes:
     """Make the keys if the lock has no keys yet, pin the province's key, and return the enrolment request.
 
-    At this moment the chip's generator is the lock's only source of randomness. So the radio must be on, and `extra`
+    At this moment, the chip's generator is the lock's only source of randomness. So the radio must be on, and `extra`
     must be random bytes from the installer's computer.
 
     The request is CBOR `[1, identity public key, reader public key, signature]`. The identity key signs the first three

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     Place = tuple[int, bytes]
 
     class NoteReader(Protocol):
-        """An object that needs the notes. On the lock this is `Stays`."""
+        """An object that needs the notes. On the lock, this is `Stays`."""
 
         def record(self, counter: int, note: bytes) -> None:
             """Take the note of a durable record."""
@@ -179,7 +179,7 @@ class Journal:
         its payload has the hash `head`. The journal checks neither of them, because the caller has just made the
         record.
 
-        After an error nothing was appended. Raises StorageError: `journal.chain` if `place` is not the next record's
+        After an error, nothing was appended. Raises StorageError: `journal.chain` if `place` is not the next record's
         place; `journal.size` if the record is larger than a sector; `journal.full` if every sector has records that
         wait for a receipt; `journal.flash` if the flash fails. An error of the checkpoint is passed on.
         """
@@ -261,7 +261,7 @@ class Journal:
         try:
             self._program(through, b"", b"")
         except StorageError as error:
-            # A full ring has no room for the mark. So this receipt is valid only until the next boot. After that boot
+            # A full ring has no room for the mark. So this receipt is valid only until the next boot. After that boot,
             # the province sends another receipt.
             if error.code != "journal.full":
                 raise

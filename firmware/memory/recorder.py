@@ -137,10 +137,10 @@ class Recorder:
     # --- openings ----------------------------------------------------------------------------------------------------
 
     def opening(self, decision: "Opening") -> None:
-        """Record an opening: a CHECK_IN or an ENTRY. On return the opening is durable, in the journal or in the tally.
+        """Record an opening: a CHECK_IN or an ENTRY. On return, the opening is durable, in the journal or in the tally.
         If the opening is in the journal, the stays have been updated.
 
-        After a StorageError nothing was recorded, and the door must stay shut. The code is `journal.full` if there is
+        After a StorageError, nothing was recorded, and the door must stay shut. The code is `journal.full` if there is
         no room for a check-in (there is always room for an entry), `journal.size` if the fields are larger than a
         sector, `journal.flash` if the flash fails, or `store.write` if a checkpoint had to be written first and could
         not be.
@@ -182,7 +182,7 @@ class Recorder:
 
     def act(self, what: str) -> None:
         """Record an action at the console before it happens. `what` is one of the actions of
-        `record.EVENTS[MAINTENANCE]`. On return the record is durable.
+        `record.EVENTS[MAINTENANCE]`. On return, the record is durable.
 
         If this raises an error, the action must not happen. Raises RefusedError `door.unplaced` if there is no key to
         seal to yet. Raises StorageError `journal.full` if less than half of the ring is free, because that half is kept

@@ -1,4 +1,4 @@
-"""The stays that this lock knows. For each stay it keeps the grant, the guests who have checked in, and the number of
+"""The stays that this lock knows. For each stay, it keeps the grant, the guests who have checked in, and the number of
 openings.
 
 Flash holds the grants, and keyed commitments in place of guests. Flash holds no name, document number or portrait. The
@@ -226,7 +226,7 @@ class Stays:
         self._store = store
         self._stays: dict[bytes, Stay] = {}
         self._tombstones: dict[bytes, tuple[int, int]] = {}  # Maps a grant id to (serial, horizon).
-        # The latest time that `_forget` has used. After a reboot the clock may show an earlier time.
+        # The latest time that `_forget` has used. After a reboot, the clock may show an earlier time.
         self._floor = 0
         self._applied = 0
         raw = store.read(_FILE)

@@ -33,7 +33,7 @@ class Store:
             raise StorageError("store.read", name)
 
     def write(self, name: str, content: bytes) -> None:
-        """Replace the content of `name`. On return the new content is durable. Raises StorageError `store.write`, and
+        """Replace the content of `name`. On return, the new content is durable. Raises StorageError `store.write`, and
         then nothing has changed."""
         self.write_parts(name, (content,))
 

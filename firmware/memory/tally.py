@@ -194,7 +194,7 @@ class Tally:
         return sorted(self._lines.values(), key=lambda line: line.order)
 
     def add(self, line: Line) -> None:
-        """Count `line`. On return the count is durable. Raises StorageError `journal.flash`, and then nothing was
+        """Count `line`. On return, the count is durable. Raises StorageError `journal.flash`, and then nothing was
         counted."""
         self._write(line, False)
         self._join(line)
@@ -227,7 +227,7 @@ class Tally:
         raise StorageError("journal.flash", "the flash does not keep what is written to it")
 
     def _move(self) -> None:
-        """Start the other sector with one slot for each line. The header is written last. Until then the old sector is
+        """Start the other sector with one slot for each line. The header is written last. Until then, the old sector is
         valid."""
         other = 1 - self._sector
         if len(self._lines) > _KEPT:

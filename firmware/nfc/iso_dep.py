@@ -209,7 +209,7 @@ async def activate(
 
     For a rate above 106 kbit/s, `set_rate` is called after the card has agreed to the rate (PPS, clause 5.4). Raises
     TransportError `nfc.gone` if the card does not answer or does not agree, and FormatError `nfc.ats` if its answer is
-    malformed. After either error the card must be selected again.
+    malformed. After either error, the card must be selected again.
     """
     answer = await transceive(_RATS, _ACTIVATION_MS, _ACTIVATION_MS + 100)
     if not answer:
@@ -231,7 +231,7 @@ async def exchange(protocol: IsoDep, fwt_ms: int, command: bytes, transceive: "T
     """Send `command`, and return the response.
 
     Raises TransportError `nfc.timeout` if `timeout_ms` are over, `nfc.gone` if the card has stopped answering, or
-    `nfc.too_long` if the response is too long. After an error the card cannot be used again, because its state is
+    `nfc.too_long` if the response is too long. After an error, the card cannot be used again, because its state is
     unknown.
     """
     started = ticks.now()

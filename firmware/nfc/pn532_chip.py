@@ -198,7 +198,7 @@ class Pn532:
     async def _find(self) -> None:
         """Wake the chip and set the speed. Try the most recently used speed first, then the other speed."""
         for _ in range(2 if self._baudrate == POWER_UP_BAUDRATE else 4):
-            # After a reset of the lock the chip still uses the fast speed; after a reset of the chip, the slow speed.
+            # After a reset of the lock, the chip still uses the fast speed; after a reset of the chip, the slow speed.
             await self._line.set_baudrate(self._spoken)
             # After a reset of the lock alone, the chip may be in the middle of a command. An ACK aborts it.
             await self._line.write(frames.ACK_BYTES)
@@ -285,7 +285,7 @@ class Pn532:
     async def broadcast(self, frame: bytes) -> None:
         """Send a frame that no card answers. Call this right after a `look` without cards, while the field is still on.
 
-        After REQA the chip is set to seven bits without CRC. So set it to eight bits, and append the CRC here.
+        After REQA, the chip is set to seven bits without CRC. So set it to eight bits, and append the CRC here.
         """
         await self._write_registers([(_TX_MODE, 0), (_RX_MODE, 0), (_BIT_FRAMING, 0)])
         await self.thru(frame + _crc_a(frame), 1, _COMMAND_MS)

@@ -58,8 +58,8 @@ class Revocation:
         return RevocationList.parse(signed.open(self._crypto, revocation_list.KIND, self._anchor))
 
     def adopt(self, trusted: "TrustList", roots: "list[TrustRoot]") -> None:
-        """From now on use the trust list `trusted`, whose issuers are `roots`. Lists without an entry in `trusted`, and
-        lists that do not match their entry, are no longer used."""
+        """From now on, use the trust list `trusted`, whose issuers are `roots`. Lists without an entry in `trusted`,
+        and lists that do not match their entry, are no longer used."""
         self._entries, self._roots = trusted.lists, roots
         self._in_use = {}
         for entry in trusted.lists:
