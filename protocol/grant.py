@@ -31,7 +31,7 @@ class Grant(statement.Form):
     """One stay, from `valid_from` to `until` in epoch seconds. At most `guests` people may stay at once.
 
     `commitments` name all, some or none of the guests. `ties` holds two masked bytes for each commitment (`mask_ties`).
-    A grant replaces every grant with the same `grant_id` and a lower `serial`. In this way a stay can be extended,
+    A grant replaces every grant with the same `grant_id` and a lower `serial`. In this way, a stay can be extended,
     shortened, or `cancelled` for good. `horizon` is the latest `until` of this and all earlier versions. After
     `horizon`, no version can open a door, and a lock may forget the grant.
     """

@@ -128,7 +128,7 @@ def _nonce(count: int) -> bytes:
 class Session:
     """Seals and opens the messages after the handshake, strictly in order. Each direction has its own key.
 
-    If a message cannot be opened, the session ends. After a VerificationError no more messages are opened, and the
+    If a message cannot be opened, the session ends. After a VerificationError, no more messages are opened, and the
     caller must drop the connection.
     """
 

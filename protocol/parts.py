@@ -58,7 +58,7 @@ class Parts:
 class Assembler:
     """Joins the parts of one direction of one connection.
 
-    After a FormatError the assembler is empty and can take the next message.
+    After a FormatError, the assembler is empty and can take the next message.
     """
 
     def __init__(self) -> None:

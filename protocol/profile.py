@@ -184,7 +184,7 @@ class Profile(statement.Form):
         """Can someone born on `birth_date` (YYYY-MM-DD) be a minor at `now`? `now` is the earliest possible time in
         seconds.
 
-        A person is of age when the birthday has begun everywhere on earth. In UTC-12 a day begins later than anywhere
+        A person is of age when the birthday has begun everywhere on earth. In UTC-12, a day begins later than anywhere
         else. A person born on 29 February comes of age on 1 March if the year of coming of age has no 29 February.
         Raises FormatError `date.form`.
         """

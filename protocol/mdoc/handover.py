@@ -81,7 +81,7 @@ def _offers(
 ) -> "tuple[Nfc | None, Ble | None]":
     """Read the configuration records that `ac` records offer, in their order.
 
-    For each retrieval method the first usable record counts. Records of other carriers or versions are ignored. A
+    For each retrieval method, the first usable record counts. Records of other carriers or versions are ignored. A
     malformed record is an error only if no other record is usable.
     """
     nfc = ble = malformed = None
