@@ -211,7 +211,7 @@ def _checked(key: str, value: object, known: Mapping[str, Any], where: str) -> o
     if key not in known:
         raise ConfigError("config.unknown_key", f"{key} {where} is not a setting. {_nearest(key, known)}")
     expected = known[key]
-    # In Python a bool is also an int, but a person who writes `true` for a number has made a mistake.
+    # In Python, a bool is also an int, but a person who writes `true` for a number has made a mistake.
     if type(value) is not type(expected) or (isinstance(value, list) and not all(isinstance(v, str) for v in value)):
         names = {str: "text in quotes", int: "a whole number", bool: "true or false", list: "a list of texts"}
         raise ConfigError("config.type", f"{key} {where} has the wrong type. Write {names[type(expected)]}.")

@@ -23,7 +23,7 @@ PASS_FILE: Final = "edge.pass"  # noqa: S105  no password
 class Credentials:
     """Key and passes in `state_dir`. The key is made at the first start. Only its owner can read the file (mode 0600).
 
-    `province_public` is the province's key, or None in an experiment without that key. In such an experiment the agent
+    `province_public` is the province's key, or None in an experiment without that key. In such an experiment, the agent
     checks only the form of passes and keeps them in memory; the locks check their signatures. Raises StorageError
     `link.key` if the key file cannot be used or written.
     """

@@ -25,7 +25,7 @@ class Downlink:
     """Handles all messages from the province. `locks` is the agent's dictionary of locks by address; it can grow later.
 
     `province_public` is the province's key, a 65-byte point, or None in an experiment without that key. In such an
-    experiment only the form of a statement is checked.
+    experiment, only the form of a statement is checked.
     """
 
     def __init__(

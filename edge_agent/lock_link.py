@@ -2,7 +2,7 @@
 statements.
 
 Theory of operation. The messages are those of `protocol.link`. The link makes one `LockConnection` after another. At
-each connection it asks the caller for the next counter. So after any loss, the lock continues with the first record
+each connection, it asks the caller for the next counter. So after any loss, the lock continues with the first record
 that is not stored.
 
     state       event                               next state
@@ -140,9 +140,9 @@ class LockLink:
 
         Raises TransportError: `lock.not_connected` if the lock is not ready, `lock.silent` if it does not answer in
         time, `lock.gone` if the connection ends, `lock.protocol` if the lock breaks the protocol. Raises FormatError
-        `link.too_long` for a statement that is too long. After a TransportError the agent does not know whether the
+        `link.too_long` for a statement that is too long. After a TransportError, the agent does not know whether the
         lock has the statement; the lock's next HELLO tells. If the connection ends in the middle of a long statement,
-        the lock keeps the part that it has. On the next connection the same statement continues after this part.
+        the lock keeps the part that it has. On the next connection, the same statement continues after this part.
         """
         connection = self._current
         if connection is None or not connection.ready:

@@ -26,7 +26,7 @@ PLACES: Final = {
     revocation_list.KIND: trust.MAX_LISTS,
     grant.KIND: 256,
 }
-"""Number of places of one lock in the queue, for each kind. In a year a lock gets about a hundred grants. When all
+"""Number of places of one lock in the queue, for each kind. In a year, a lock gets about a hundred grants. When all
 places for grants are taken, the queue keeps the grants with the latest end."""
 KINDS: Final = tuple(PLACES)
 """The kinds that are queued for a lock, in the order in which the lock can use them. Receipts and answers about the

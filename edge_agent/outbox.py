@@ -82,7 +82,7 @@ class Outbox:
         """Store the HELLO of a lock that proved itself at `address`.
 
         The HELLO may give a lower receipted counter than this outbox has. Then either the receipt still waits to be
-        delivered, or the lock did not accept it. In the second case the lock still has its records, and the agent
+        delivered, or the lock did not accept it. In the second case, the lock still has its records, and the agent
         fetches them again: the counter in the HELLO replaces the stored counter.
         """
         with database.transaction(self._db):
@@ -153,8 +153,8 @@ class Outbox:
 
         If another payload with the same key is already stored, the record goes to quarantine. Raises StorageError:
         `outbox.limit` or `outbox.strangers` if the room for own locks or for others is full, `outbox.reserve` if the
-        disk is nearly full, or an error of `edge_agent.database`. After an error the record is not stored, and the lock
-        must keep it.
+        disk is nearly full, or an error of `edge_agent.database`. After an error, the record is not stored, and the
+        lock must keep it.
         """
         receipted = self._receipted(record.lock_id)
         if receipted is not None and record.counter <= receipted[0]:

@@ -2,7 +2,7 @@
 
 Theory of operation. A PUBACK shows only that the broker is alive, because brokers lose messages that they have
 acknowledged. A record is settled when it has left the outbox, because the province has signed a receipt or a refusal
-for it. Until then the agent sends it again.
+for it. Until then, the agent sends it again.
 
 A batch:
 
@@ -335,7 +335,7 @@ class Uplink:
             try:
                 self._handle(message)
             except FormatError as error:
-                # The message would be unreadable next time too. Without a PUBACK it would block the messages after it.
+                # The message would be unreadable next time too. Without a PUBACK, it would block the messages after it.
                 log.event("downlink.unreadable", leaf=message.leaf, code=error.code)
             except MooringError as error:
                 log.event("downlink.failed", leaf=message.leaf, code=error.code, reason=error.message)
