@@ -101,7 +101,7 @@ async def _run(board: "Board", store: Store, strike: Strike, signals: Signals) -
     try:
         ble.active(True)  # switch the radio on first, because the chip's random generator needs it
     except OSError:
-        log("radio.broken")  # the link tries again; if it fails too, the watchdog restarts the board
+        log("radio.broken")  # the link tries again; if the link fails too, the watchdog restarts the board
     fitted, lock, news = None, None, irq_flag()
     try:
         own = identity.load(crypto, store)
@@ -152,8 +152,8 @@ async def _run(board: "Board", store: Store, strike: Strike, signals: Signals) -
     def tick() -> None:
         strike.look()
         if lock.tick():
-            news.set()  # wake the link, which then asks the edge for the time
-        if not (lock.visits.going_on or signals.answering):  # making keys would stretch the answer's beats
+            news.set()  # Wake the link, which then asks the edge for the time.
+        if not (lock.visits.going_on or signals.answering):  # Making keys would stretch the answer's beats.
             lock.session_keys.prepare()
 
     await watch(watchdog, tasks, lock.visits.lasting_ms, tick)

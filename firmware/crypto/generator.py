@@ -2,10 +2,10 @@
 device.
 
 The chip's generator is truly random only while the radio or another source of noise runs (ESP-IDF, Random Number
-Generation). The generator does not report when no such source runs. So its output G is never used directly. G is used
-as in RFC 8937, section 3: `G'(n) = Expand(Extract(secret, G(32)), tag2, n)`, with HKDF (RFC 5869). In RFC 8937, the
-secret is derived from a signature; here it is random bytes that nobody knows. `tag2` is the number of the draw. No
-number of a draw is used twice with the same secret.
+Generation). The generator does not report when no such source runs. So the output G of the chip's generator is never
+used directly. G is used as in RFC 8937, section 3: `G'(n) = Expand(Extract(secret, G(32)), tag2, n)`, with HKDF (RFC
+5869). In RFC 8937, the secret is derived from a signature; here it is random bytes that nobody knows. `tag2` is the
+number of the draw. No number of a draw is used twice with the same secret.
 
 An attacker who can predict the generator, but does not know the secret, learns nothing about the numbers drawn. An
 attacker who knows the secret, but cannot predict the generator, learns nothing about them either. If the generator

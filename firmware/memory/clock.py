@@ -132,8 +132,8 @@ class Clock:
         return self._until_asking <= 0 and not was_due
 
     def settle(self, until: int) -> None:
-        """Write the floor to flash once it has passed `until`, the end of a stay. So the stay is still over after a
-        power cut. This costs one write for each `until`."""
+        """Write the floor to flash as soon as the floor has passed `until`, the end of a stay. So the stay is still
+        over after a power cut. This costs one write for each `until`."""
         if self.persisted <= until < self.interval()[0]:
             self._persist()
 

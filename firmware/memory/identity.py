@@ -4,9 +4,10 @@ with one of the keys, takes the public keys to the province.
 This module also keeps the secret under which the lock draws random numbers (firmware/crypto/generator.py). Each boot
 uses a different secret. Flash holds the secret for the next boot and the number of boots. At boot, the lock derives two
 new secrets from the stored secret. The first new secret replaces the stored secret. When that write is durable, the
-lock draws under the second new secret, which is only in RAM. So one write is enough for all numbers of a boot, and no
-number is drawn again after a power cut. The file does not reveal numbers that were drawn before (backtracking
-resistance, SP 800-90A, section 8.8). Older copies of the file remain in flash until littlefs erases their block.
+lock draws random numbers under the second new secret, which is only in RAM. So one write is enough for all numbers of a
+boot, and no number is drawn again after a power cut. The file does not reveal numbers that were drawn before
+(backtracking resistance, SP 800-90A, section 8.8). Older copies of the file remain in flash until littlefs erases their
+block.
 """
 
 from firmware.crypto import generator

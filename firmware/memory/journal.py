@@ -17,7 +17,7 @@ A sector goes through these states:
     covered    the same; each of its records has one       `reclaim` while the door is idle: blank. Or `append`, when
                                                            the ring comes round to it: current
 
-A power cut can leave a torn frame, whose CRC fails. The lock has not acted on the record in that frame. At boot the
+A power cut can leave a torn frame, whose CRC fails. The lock has not acted on the record in that frame. At boot, the
 rest of that sector is left unused, and the next record opens a new sector. A sector whose header is torn is erased at
 boot. All other sectors are erased only when receipts cover all their records. Before such a sector is erased, the
 checkpoint of the stays is written, because the notes in the sector are lost. A note is the lock's own memory of what a

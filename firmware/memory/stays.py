@@ -28,7 +28,7 @@ MAX_STAYS = 16
 
 MAX_REMEMBERED = 64
 """Maximum number of stays and tombstones together. Each stay reserves the place for its tombstone, so a cancellation is
-always accepted. When all places are taken, the lock refuses only stays that are new to it."""
+always accepted. When all places are taken, the lock refuses only stays that are new to the lock."""
 
 LINGER_SECONDS = 86400
 """Time for which the guests of an ended stay are kept, in case an extension arrives late."""
@@ -58,7 +58,7 @@ class Guest:
 
     @staticmethod
     def of(commitment: bytes, named: bool, adult: bool, tag: bytes = bytes(_TAG_BYTES)) -> "Guest":
-        """Make a guest who checks in now."""
+        """Make the `Guest` for a person who checks in now."""
         return Guest(bytes(((1 if named else 0) | (2 if adult else 0),)) + commitment + tag)
 
     @property

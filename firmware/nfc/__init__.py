@@ -50,8 +50,8 @@ if TYPE_CHECKING:
         async def wait_for_card(self, on_obstructed: Callable[[bool], bool]) -> Card:
             """Wait until a card is *brought* to the reader, and return the card.
 
-            If a card stays on the reader after its release, it is reported again only after it was taken away. So a
-            phone that is left on the reader opens the door only once. Cancelling is safe.
+            If a card stays on the reader after its release, it is reported again only after somebody has taken it away.
+            So a phone that is left on the reader opens the door only once. Cancelling is safe.
 
             Raises TransportError `nfc.reader` when the driver cannot recover the chip; a new call tries again. Raises
             TransportError `nfc.collision` when the chip detects several cards, because the driver does not choose one

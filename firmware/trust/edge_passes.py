@@ -53,7 +53,7 @@ class EdgePasses:
         A pass is valid only if the clock's whole interval lies before the end of the pass. After a cold start, the
         clock knows only the earliest possible time (the floor). In that case, only this time is compared with the end
         of the pass, because the lock gets the true time over this link. An edge with an expired pass could then
-        connect, but would get only sealed records. The signature is checked last, because that is slow.
+        connect, but would get only sealed records. The signature is checked last, because this check is slow.
         """
         signed = statement.parse(data)
         form = EdgePass.parse(signed.read(KIND))

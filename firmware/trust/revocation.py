@@ -104,7 +104,7 @@ class Revocation:
         `status`.
 
         Issuers are compared by key, because one IACA may have several entries in the trust list: for a renewed
-        certificate, or for each document type. All entries of an IACA share its lists.
+        certificate, or for each document type. All entries of an IACA share the lists of the IACA.
         """
         named, own = self._roots[entry.issuer].certificate, root.certificate
         if named.curve != own.curve or named.public != own.public:
