@@ -94,7 +94,7 @@ class Message:
 
 
 def parse(item: "Any", members: int = 4) -> Message:
-    """Return a decoded COSE array as a Message; `members` is 4 for Sign1 and Mac0, 3 for Encrypt0.
+    """Return a decoded COSE array as a Message; `members` is 4 for Sign1 and Mac0, and 3 for Encrypt0.
 
     `item` may be tagged or untagged. Raises FormatError `cose.form` for any other item. Raises VerificationError
     `cose.crit` for critical headers, because we support none of them.

@@ -117,8 +117,8 @@ def result(kind: str, code: "str | None") -> bytes:
 
 
 def pull(from_counter: int, credit: int) -> bytes:
-    """The PULL message, edge to lock: asks for at most `credit` records from `from_counter` on. With `credit` 0, it
-    asks only for a HELLO."""
+    """The PULL message, edge to lock: asks for at most `credit` records from `from_counter` on. With `credit` 0, the
+    message asks only for a HELLO."""
     return cbor.encode([PULL, from_counter, credit])
 
 

@@ -132,7 +132,8 @@ def encode(records: "list[Record]") -> bytes:
 
 
 def find(records: "list[Record]", tnf: int, type: bytes, named: "Sequence[bytes]" = ()) -> "Record | None":
-    """Return the only record of this kind, or None. If there are several, return the record whose id is in `named`.
+    """Return the only record of this kind, or None. If there are several such records, return the record whose id is in
+    `named`.
 
     Raises FormatError `ndef.ambiguous` if there are several such records, unless `named` has the id of exactly one of
     them.

@@ -1,8 +1,8 @@
 """Refusal: the province's statement that it will never commit certain records of one lock (statement.cddl).
 
-A refusal is only for edge agents. An edge agent does not pass it on to a lock, and a lock does not accept it. A table
-in docs/formats.md says what the edge agent does with each code. In short, the edge agent keeps every record that passes
-its own check.
+A refusal is only for edge agents. An edge agent does not pass a refusal on to a lock, and a lock does not accept a
+refusal. A table in docs/formats.md says what the edge agent does with each code. In short, the edge agent keeps every
+record that passes its own check.
 """
 
 from protocol import statement

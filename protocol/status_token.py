@@ -54,7 +54,7 @@ class StatusToken:
             raise _form("not a token of a known type")
         self.uri: str = _member(claims, _SUBJECT, str)
         self.issued: int = _time(claims, _ISSUED)
-        # The draft only recommends this claim. The second edition of ISO/IEC 18013-5 requires it.
+        # The draft only recommends this claim. The second edition of ISO/IEC 18013-5 requires this claim.
         self.expires: int = _time(claims, _EXPIRES)
         self.not_before: "int | None" = _time(claims, _NOT_BEFORE) if _NOT_BEFORE in claims else None
         self.bits = 0

@@ -168,8 +168,8 @@ def _fields(payload: bytes, at: int) -> "list[tuple[int, bytes]]":
 
 
 def _nfc(payload: bytes) -> "Nfc | None":
-    """Clause 8.2.2.2, version 1: field 1 is the maximum number of data bytes in a command, field 2 the maximum in a
-    response. The result is None for another version, because the fields of another version may mean anything."""
+    """Clause 8.2.2.2, version 1: field 1 is the maximum number of data bytes in a command, and field 2 is the maximum
+    in a response. The result is None for another version, because the fields of another version may mean anything."""
     if not payload:
         raise _form("an empty NFC carrier configuration")
     if payload[0] != 1:
