@@ -39,7 +39,8 @@ A stop of the agent may have to wait this long.
 ANSWER_SECONDS: Final = 10.0
 """Time limit for CONNACK and SUBACK. A broker may need seconds when many clients reconnect after its restart."""
 GOODBYE_SECONDS: Final = 2.0
-"""Time that a clean stop gives the broker to take our `offline` message. After that, our last will says the same."""
+"""Time that a clean stop gives the broker to take our `offline` message. After that time, the will message of our
+connection says the same."""
 IN_FLIGHT: Final = 20
 """Number of QoS 1 messages under way in each direction. Mosquitto allows 20. A larger number makes paho slower."""
 

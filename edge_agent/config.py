@@ -23,7 +23,7 @@ DEFAULT_PATH = Path("/etc/mooring-edge/mooring-edge.toml")
 DEFAULT_TOML = Path(__file__).with_name("default.toml")
 ENVIRONMENT_PREFIX = "MOORING_EDGE_"
 ENVIRONMENT_CONFIG = ENVIRONMENT_PREFIX + "CONFIG"
-"""Environment variable that names the configuration file. The option `--config` names it too."""
+"""Environment variable that names the configuration file. The option `--config` names this file too."""
 
 _RANGES = {
     "mqtt.port": (1, 65535),

@@ -21,7 +21,8 @@ PASS_FILE: Final = "edge.pass"  # noqa: S105  no password
 
 
 class Credentials:
-    """Key and passes in `state_dir`. The key is made at the first start. Only its owner can read the file (mode 0600).
+    """Key and passes in `state_dir`. The key is made at the first start. Only the owner of the file can read it (mode
+    0600).
 
     `province_public` is the province's key, or None in an experiment without that key. In such an experiment, the agent
     checks only the form of passes and keeps them in memory; the locks check their signatures. Raises StorageError
@@ -90,7 +91,7 @@ class Credentials:
         try:
             files.replace(self._path, message, durable=True)
         except OSError as error:
-            # The agent uses these passes until its next start. Then the province sends them again.
+            # The agent uses these passes until its next start. Then the province sends the passes again.
             log.event("pass.not_stored", reason=error.strerror or type(error).__name__)
         return True
 

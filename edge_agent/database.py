@@ -139,7 +139,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     Raises StorageError: `outbox.missing` if the file does not exist, `outbox.access` if this user may not read it.
     """
     try:
-        # Open the file without SQLite first, because SQLite has only one error for every reason why a file does not
+        # Open the file without SQLite first, because SQLite has only one error for all reasons why a file does not
         # open.
         os.close(os.open(path, os.O_RDONLY))
     except FileNotFoundError:

@@ -7,8 +7,8 @@ warning or an error, what the agent does about it or what a person should do.
 from typing import Final, Literal
 
 Level = Literal["debug", "info", "warning", "error"]
-"""The level debug is for finding a fault, and info for normal work. A warning is a problem that mends itself. An error
-is a problem that a person must look at."""
+"""The level debug is for finding a fault, and the level info is for normal work. A warning is a problem that mends
+itself. An error is a problem that a person must look at."""
 
 EVENTS: Final[dict[str, tuple[Level, str]]] = {
     "agent.started": ("info", "The agent has opened its state directory and starts to work."),

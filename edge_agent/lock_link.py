@@ -34,7 +34,8 @@ from protocol.errors import MooringError, TransportError
 from protocol.link import Hello
 
 RECONNECT: Final = Backoff(first=1.0, limit=60.0)
-"""Waits between attempts. A rebooted lock is back in seconds. A lock that stays out of reach must cost little radio."""
+"""Waits between attempts. A rebooted lock is back in seconds. A lock that stays out of reach must cost little radio
+time."""
 CREDIT: Final = 16
 """Records that a lock may send before the first of them is stored: about 12 KB, or one second of a slow radio."""
 CONNECTING_AT_ONCE: Final = 3
@@ -141,8 +142,9 @@ class LockLink:
         Raises TransportError: `lock.not_connected` if the lock is not ready, `lock.silent` if it does not answer in
         time, `lock.gone` if the connection ends, `lock.protocol` if the lock breaks the protocol. Raises FormatError
         `link.too_long` for a statement that is too long. After a TransportError, the agent does not know whether the
-        lock has the statement; the lock's next HELLO tells. If the connection ends in the middle of a long statement,
-        the lock keeps the part that it has. On the next connection, the same statement continues after this part.
+        lock has the statement; the lock's next HELLO shows this. If the connection ends in the middle of a long
+        statement, the lock keeps the part that it has. On the next connection, the same statement continues after this
+        part.
         """
         connection = self._current
         if connection is None or not connection.ready:

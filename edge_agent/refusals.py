@@ -18,7 +18,7 @@ from protocol.refusal import EQUIVOCATION, SIGNATURE, Refusal
 def obey(outbox: Outbox, refusal: Refusal) -> Iterator[Key]:
     """Apply a refusal to the stored records. The caller has verified the signature of the refusal.
 
-    Yield the key of each record when it has left the queue. Raises StorageError.
+    Yield the key of each record when the record has left the queue. Raises StorageError.
     """
     for counter, payload_hash, code in refusal.records:
         key = (refusal.lock_id, counter)

@@ -273,7 +273,8 @@ class Uplink:
         return self._next_deadline(connection)
 
     def _expire(self) -> None:
-        """Drop batches that waited too long for a receipt. The locks of their records become silent."""
+        """Drop batches that waited too long for a receipt. The locks whose records are in these batches become
+        silent."""
         now = _now()
         late = {lane: [batch for batch in lane.under_way if now - batch.sent >= self._timeout] for lane in self._lanes}
         batches = [batch for lane in self._lanes for batch in late[lane]]
