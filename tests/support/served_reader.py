@@ -29,7 +29,8 @@ class Seen(Outputs):
         self._note("open")
 
     def show(self, name: str, after_ms: int = 0, sound: bool = True) -> None:
-        self._note((f"in {after_ms / 1000} seconds " if after_ms else "show ") + name)
+        when = f"in {after_ms / 1000} seconds " if after_ms else "show "
+        self._note(when + name + ("" if sound else " in silence"))
 
     def answer(self, name: str) -> None:
         self._note("answer " + name)

@@ -286,6 +286,18 @@ def test_a_lock_whose_memory_is_spoilt_halts_says_so_and_shows_no_prompt(
         assert ">>> " not in one.console
 
 
+def test_a_lock_that_halted_blinks_its_fault_and_makes_no_sound(copy: Path) -> None:
+    spoil = "with open('/state/keys', 'wb') as file:\n    file.write(b'?')\n"
+    with PtyBoard(copy, extra=QUICK + spoil) as one:
+        one.wait_for("lock.halted")
+        red, green, blue = pins.LIGHTS
+        for level in (1, 0, 1, 0):
+            one.wait_for_pin(blue, level)
+        assert {event.facts["value"] for event in one.bus.changes(red)} == {0, 1}
+        assert {event.facts["value"] for event in one.bus.changes(green)} == {0}
+        assert not [event for event in one.bus.history if event.facts.get("pwm") == pins.BUZZER and event.facts["duty"]]
+
+
 def test_a_lock_that_halted_starts_again_once_nobody_has_asked_it_anything_for_a_while(copy: Path) -> None:
     hurry = "from firmware.hardware import ticks\n_now = ticks.now\nticks.now = lambda: _now() * 20\n"
     spoil = "with open('/state/keys', 'wb') as file:\n    file.write(b'?')\n"
