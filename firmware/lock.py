@@ -85,7 +85,7 @@ class Lock:
     # --- what the edge link asks for ---------------------------------------------------------------------------------
 
     def hello(self) -> Hello:
-        """Return the facts about itself that the lock tells an edge."""
+        """Return the facts about the lock that a HELLO contains."""
         return Hello(
             self.identity.lock_id,
             self.journal.next_counter,

@@ -97,7 +97,7 @@ class Button:
 class Maintenance:
     """The console of a lock.
 
-    `board` is a module of `firmware.boards`. `fittings` is None if the fittings cannot be used. In that case the lock
+    `board` is a module of `firmware.boards`. `fittings` is None if the fittings cannot be used. In that case, the lock
     assumes that the button is wired, so that the fittings can be written again. `lock` is None if the lock's memory
     cannot be opened. `code` is the reason why the lock does not serve, or None if it serves.
     """

@@ -41,7 +41,7 @@ ble_gatts_start):
   this attribute (ble_att_svr.c, ble_att_svr_build_read_group_type_rsp and ble_att_svr_fill_type_value). So the phones'
   service starts with a characteristic whose last descriptor has type 0x2800, and `begin` writes the transaction's UUID
   to this descriptor. No handle ever changes, so edges are not affected.
-- After a session the service keeps its UUID until the next session. Between two sessions, no phone gets an answer from
+- After a session, the service keeps its UUID until the next session. Between two sessions, no phone gets an answer from
   this service.
 
 **The rule for event handlers.** Events arrive in NimBLE's own task. That task can interrupt any function of ours
@@ -188,8 +188,8 @@ class Radio:
         """Run for ever: repair what a failed handler has missed, and restart the radio again if a restart failed.
 
         After one failure, disconnect the connection of the failed event; the disconnection resets everything else. If
-        it cannot be disconnected, or if handlers failed several times, restart the radio. Raises the stack's error
-        after `_TRIES` failed restarts in a row.
+        this connection cannot be disconnected, or if handlers failed several times, restart the radio. Raises the
+        stack's error after `_TRIES` failed restarts in a row.
         """
         tries = 0
         while True:

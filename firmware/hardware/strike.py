@@ -31,8 +31,8 @@ LOOK_MS = 100
 """How often the lock checks whether the pulse is over."""
 
 _TIMER = const(1)
-"""Number of the hardware timer. Timer 0 is taken: up to MicroPython 1.28 the port uses it to notice that a UART is idle
-(`firmware/nfc/hsu.py`)."""
+"""Number of the hardware timer. Timer 0 is taken: up to MicroPython 1.28, the port uses timer 0 to notice that a UART
+is idle (`firmware/nfc/hsu.py`)."""
 
 
 class Strike:
@@ -68,8 +68,8 @@ class Strike:
         self.look()
 
     def look(self) -> None:
-        """Shut the strike if the pulse is over. The timer calls this; also call it about once a second, in case the
-        timer fails."""
+        """Shut the strike if the pulse is over. The timer calls this method; also call the method about once a second,
+        in case the timer fails."""
         if self._pulse is not None and ticks.age(self._pulse) >= PULSE_MS:
             self.shut()
         if self.opened_at is not None and ticks.age(self.opened_at) >= ticks.FOREVER:

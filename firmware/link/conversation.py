@@ -4,7 +4,7 @@ for the edge.
 A conversation belongs to one connection, from the first message to the end. The radio's handler creates the
 conversation, passes it the parts that arrive, and ends it with `close`. The link's task reads the current conversation
 into a variable and calls its `step`. If the handler starts another conversation meanwhile, the task still works with
-the old one, which is closed. So a message that was sealed for one edge is never sent to another edge.
+the old conversation, which is closed. So a message that was sealed for one edge is never sent to another edge.
 
 | state | message from the edge | what the lock does | next state |
 | --- | --- | --- | --- |

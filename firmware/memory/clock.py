@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 DRIFT_PPM = 100
 """Largest drift that the lock assumes for the 40 MHz crystal and its conversion to ticks, in parts per million and in
-either direction. The datasheets promise 10 to 40."""
+either direction. The datasheets promise 10 to 40 parts per million."""
 
 FIRST_PERSIST_MS = 10 * 1000
 PERSIST_MS = 3600 * 1000
@@ -63,7 +63,7 @@ class Clock:
         self._store = store
         self._lock_id = lock_id
         self.persisted = self._load()
-        self._told = self.persisted > 0  # True after the first signed time; before it, the floor means nothing.
+        self._told = self.persisted > 0  # True after the first signed time; before that time, the floor means nothing.
         # The anchor: the last certain interval, and the crystal's milliseconds since then.
         self._floor_ms = self.persisted * 1000
         self._ceiling_ms: int | None = None

@@ -176,8 +176,8 @@ class Journal:
 
     def append(self, place: "Place", head: bytes, record: bytes, note: bytes) -> None:
         """Make `record` durable, with the lock's own `note` (at most 255 bytes). The record was made for `place`, and
-        its payload has the hash `head`. The journal checks neither of them, because the caller has just made the
-        record.
+        its payload has the hash `head`. The journal checks neither the place nor the hash, because the caller has just
+        made the record.
 
         After an error, nothing was appended. Raises StorageError: `journal.chain` if `place` is not the next record's
         place; `journal.size` if the record is larger than a sector; `journal.full` if every sector has records that

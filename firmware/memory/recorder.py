@@ -142,8 +142,8 @@ class Recorder:
 
         After a StorageError, nothing was recorded, and the door must stay shut. The code is `journal.full` if there is
         no room for a check-in (there is always room for an entry), `journal.size` if the fields are larger than a
-        sector, `journal.flash` if the flash fails, or `store.write` if a checkpoint had to be written first and could
-        not be.
+        sector, `journal.flash` if the flash fails, or `store.write` if a checkpoint had to be written first and this
+        write failed.
         """
         journal, kind, guest, interval = self._journal, decision.kind, decision.guest, decision.interval
         grant_id, method = decision.stay.grant.grant_id, decision.claim.method

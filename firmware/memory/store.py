@@ -1,7 +1,7 @@
 """Small named files that change as a whole or not at all.
 
 New content is written to a second file, which is then renamed and replaces the old file. littlefs makes the rename
-atomic and `close` durable. So after a power cut the file has the old content or the new content, never a mixture.
+atomic and `close` durable. So after a power cut, the file has the old content or the new content, never a mixture.
 """
 
 import os

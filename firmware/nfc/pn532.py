@@ -29,9 +29,9 @@ for all cards that are not to be passed over. A presence ends after ABSENT_POLLS
 **Blocked**: the reader is blocked when a card that is passed over has stayed for `_OBSTRUCTED_MS`, or any card has
 stayed for `_LEFT_MS`. `on_obstructed` is called when the blocking begins and when it ends.
 
-**Errors** (`_back_off`): after the first `nfc.reader`, the driver tries again at once. After each further `nfc.reader`
-it resets the chip, if the reset line is wired. Then it waits, twice as long each time, and reports the error to the
-caller.
+**Errors** (`_back_off`): after the first `nfc.reader`, the driver tries again at once. After each further `nfc.reader`,
+the driver resets the chip, if the reset line is wired. Then it waits, twice as long each time, and reports the error to
+the caller.
 """
 
 import asyncio
@@ -280,7 +280,7 @@ class Pn532Reader:
             self._checked = ticks.now()
 
     async def _back_off(self) -> None:
-        """Return at once after the first failure. After further failures wait, twice as long each time, and raise
+        """Return at once after the first failure. After further failures, wait, twice as long each time, and raise
         TransportError `nfc.reader`."""
         self._failures += 1
         if self._failures == 1:

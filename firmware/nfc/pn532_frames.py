@@ -75,7 +75,7 @@ class Frames:
     def take(self) -> "tuple[int, bytes] | None":
         """Return the next frame as (kind, content), or None if no frame is complete. Only CONTENT has content.
 
-        If a frame has lost bytes, it seems to contain the beginning of the next frame. So after BROKEN only the start
+        If a frame has lost bytes, it seems to contain the beginning of the next frame. So after BROKEN, only the start
         code is skipped, and the remaining bytes are searched again. One damaged frame may be reported several times.
         """
         buffer = self._buffer

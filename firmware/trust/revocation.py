@@ -1,7 +1,7 @@
 """The issuers' revocation lists. Couriers bring the lists, the lock keeps them in flash, and every tap consults them.
 
-The file of a list has two signatures, the province's and the issuer's. The lock checks them when the list arrives, at
-each boot, and when the trust list changes. Each list also has an extract in another file, which a tap reads
+The file of a list has two signatures, the province's and the issuer's. The lock checks both signatures when the list
+arrives, at each boot, and when the trust list changes. Each list also has an extract in another file, which a tap reads
 (revocation_extract.py). The lock has in memory only the facts that decide whether a list applies. Files are never
 deleted. Otherwise an older list could replace a list that was removed from the trust list and later added again.
 """
@@ -209,7 +209,7 @@ class Revocation:
         self, root: "TrustRoot", status: "StatusReference", rules: "TrustRules", latest: "int | None"
     ) -> "str | None":
         """Return a code if one of the lists that apply to such a document is missing or may be stale. Return None if
-        all of them are fresh. `latest` is the latest possible current time (None: unknown)."""
+        all these lists are fresh. `latest` is the latest possible current time (None: unknown)."""
         for entry in self._entries:
             if not self._applies(entry, root, status):
                 continue

@@ -72,7 +72,8 @@ def _fingerprint(name: bytes) -> bytes:
 
 
 def _find(store: "Store", file: str, length: int, wanted: bytes) -> bytes:
-    """Return the first record that does not sort before `wanted`. Return no bytes if all records sort before it."""
+    """Return the first record that does not sort before `wanted`. Return no bytes if all records sort before
+    `wanted`."""
     low, high = 0, (store.size(file) - _HEAD) // length
     while low < high:
         middle = low + high >> 1

@@ -1,4 +1,5 @@
-"""The province's statements that the lock follows. They are in flash. Each is replaced only by a newer statement."""
+"""The province's statements that the lock follows. They are in flash. Each statement is replaced only by a newer
+statement."""
 
 from firmware.hardware.console import log
 from firmware.trust.revocation import Revocation
