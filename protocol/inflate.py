@@ -2,8 +2,8 @@
 
 A status list (RFC 1950 and RFC 1951) inflates to about a hundred kilobytes, and almost all bytes are zero. An ordinary
 inflater keeps the last 32 KB. This inflater keeps only the bytes that are not zero, and refuses a list with too many of
-them. To copy a run of zeros, it needs only a look-up. The result is exactly the content of the stream, and the Adler-32
-is checked.
+them. To copy a run of zeros, this inflater needs only a look-up. The result is exactly the content of the stream, and
+the Adler-32 is checked.
 """
 
 from protocol import const

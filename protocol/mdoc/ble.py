@@ -1,7 +1,7 @@
 """BLE data retrieval (ISO/IEC 18013-5 clause 8.3.3.1.1): UUIDs, advertisements, State and Ident. Sans-IO.
 
-There are two modes. In *mdoc central client mode* the mdoc connects, and the reader is the GATT server with the
-characteristics `READER_*`. In *mdoc peripheral server mode* the reader connects, and the mdoc is the GATT server with
+There are two modes. In *mdoc central client mode*, the mdoc connects, and the reader is the GATT server with the
+characteristics `READER_*`. In *mdoc peripheral server mode*, the reader connects, and the mdoc is the GATT server with
 `MDOC_*`. Each transaction has a new service UUID, which the handover states. Messages travel in `protocol.parts`.
 """
 

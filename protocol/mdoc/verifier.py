@@ -94,10 +94,10 @@ class VerifiedDocument:
 
     `elements` is {name space: {element: value}} as the issuer signed them. Values are as `protocol.cbor` decodes them;
     a full-date is `cbor.Tag(1004, text)`. `device_elements` has the same form. Only the device vouches for these
-    elements. The issuer has allowed the device to sign them. `device_key` is (curve, public). `mso_hash` is the SHA-256
-    of the issuerAuth payload and identifies this credential. `valid_until` is the earliest expiry time of the MSO and
-    the certificates, in seconds since 1970. `country` is the country of the DS certificate. `root` is the TrustRoot of
-    the DS certificate's path. `status` is the MSO's revocation reference.
+    elements. The issuer has allowed the device to sign these elements. `device_key` is (curve, public). `mso_hash` is
+    the SHA-256 of the issuerAuth payload and identifies this credential. `valid_until` is the earliest expiry time of
+    the MSO and the certificates, in seconds since 1970. `country` is the country of the DS certificate. `root` is the
+    TrustRoot of the DS certificate's path. `status` is the MSO's revocation reference.
     """
 
     def __init__(
