@@ -163,8 +163,8 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
 def _check_version(connection: sqlite3.Connection, oldest: int = SCHEMA_VERSION) -> int:
     """Return the schema version of the file, or 0 for an empty file.
 
-    Raises StorageError: `outbox.version` if it is older than `oldest` or newer than ours, `outbox.foreign` if the file
-    belongs to another program.
+    Raises StorageError: `outbox.version` if the schema is older than `oldest` or newer than our schema,
+    `outbox.foreign` if the file belongs to another program.
     """
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     version = connection.execute("PRAGMA user_version").fetchone()[0]

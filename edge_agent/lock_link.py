@@ -2,8 +2,8 @@
 statements.
 
 Theory of operation. The messages are those of `protocol.link`. The link makes one `LockConnection` after another. At
-each connection, it asks the caller for the next counter. So after any loss, the lock continues with the first record
-that is not stored.
+each connection, the link asks the caller for the next counter. So after any loss, the lock continues with the first
+record that is not stored.
 
     state       event                               next state
     ----------  ----------------------------------  ---------------------------------------------------------------

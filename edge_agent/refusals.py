@@ -27,7 +27,8 @@ def obey(outbox: Outbox, refusal: Refusal) -> Iterator[Key]:
             continue
         stored, hash_on_arrival = queued
         found = _parsed(stored)
-        # The disk may have damaged the payload after it arrived. Then the province refuses the damaged payload.
+        # The disk may have damaged the payload after the payload arrived. Then the province refuses the damaged
+        # payload.
         if payload_hash not in (hash_on_arrival, found and found.payload_hash):
             continue
         facts = {"lock": refusal.lock_id, "counter": counter, "code": code}

@@ -38,7 +38,7 @@ class QueuedStatement:
 
 
 class StatementQueue:
-    """The tables `statements` and `placements` of an outbox's database. Only this class reads and writes them.
+    """The tables `statements` and `placements` of an outbox's database. Only this class reads and writes these tables.
 
     The outbox calls the methods for receipts inside its own transaction.
     """
