@@ -1,6 +1,7 @@
 """An empty home costs the door the same work as an occupied home. A stranger learns nothing from the work."""
 
 import asyncio
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,10 @@ HOUSES = {
 }
 STRANGER = Guest("NOBODY-1", "1991-01-01", name="No One")
 OLD_PLATFORM = Platform()
+
+pytestmark = pytest.mark.skipif(
+    sys.version_info >= (3, 13), reason="traced by CPython 3.13, equal work has unequal numbers of steps"
+)
 
 
 class House(Bench):
