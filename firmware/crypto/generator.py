@@ -8,8 +8,8 @@ used directly. G is used as in RFC 8937, section 3: `G'(n) = Expand(Extract(secr
 number of the draw. No number of a draw is used twice with the same secret.
 
 An attacker who can predict the generator, but does not know the secret, learns nothing about the numbers drawn. An
-attacker who knows the secret, but cannot predict the generator, learns nothing about them either. If the generator
-repeats its output, the numbers drawn still differ.
+attacker who knows the secret, but cannot predict the generator, learns nothing about the numbers drawn either. If the
+generator repeats its output, the numbers drawn still differ.
 """
 
 from os import urandom

@@ -88,7 +88,7 @@ class Reentry:
         self.refresh()
 
     def guests(self) -> "list[tuple[bytes, bytes, bytes]]":
-        """All guests who may come back now. Each is (grant id, tag, commitment).
+        """All guests who may come back now. Each guest is (grant id, tag, commitment).
 
         Only the lower end of the clock's interval is checked here. The rules of the door judge each claim again.
         """
@@ -173,7 +173,7 @@ class Reentry:
         two commands if it has such an application.
 
         Raises the TransportError of the card. Some phones break off the exchange when they are asked for a stay key. So
-        if the next phone is tapped within WARY_MS after such an error, the lock does not ask it for a stay key.
+        if the next phone is tapped within WARY_MS after such an error, the lock does not ask this phone for a stay key.
         """
         wary, self._wary_since = self._wary_since, None
         if wary is not None and ticks.age(wary) < WARY_MS:

@@ -1,4 +1,5 @@
-"""The strike, the only output that opens the door. After a reset, it has no current. Each opening is a short pulse.
+"""The strike, the only output that opens the door. After a reset, the strike has no current. Each opening is a short
+pulse.
 
 A hardware timer, not a task, ends the pulse. The interpreter can serve the timer's interrupt after every step, so even
 a task that loops for ever cannot keep the door open. If the interpreter itself stops, the watchdog resets the chip, and

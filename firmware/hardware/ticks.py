@@ -29,7 +29,7 @@ a longer time."""
 
 
 def age(earlier: int) -> int:
-    """Return the milliseconds from `earlier` to now, or FOREVER after more than about six days. After twelve days the
+    """Return the milliseconds from `earlier` to now, or FOREVER after more than about six days. After twelve days, the
     result starts again from 0, so the caller must check an age more often than every six days."""
     elapsed = since(now(), earlier)
     return FOREVER if elapsed < 0 else elapsed

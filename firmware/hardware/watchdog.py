@@ -1,5 +1,5 @@
 """One task feeds the watchdog, but only while all other tasks work. If a task has failed, the lock restarts itself. If
-the lock can no longer do that, the watchdog resets the chip.
+the lock can no longer restart itself, the watchdog resets the chip.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """The lock's end of the edge link: a GATT server that sends records from the journal and receives statements.
 
 An edge must first complete the handshake of `link_session`, which needs a pass from the province. After the handshake,
-every message is sealed, and a message that cannot be opened ends the connection. Even after the handshake the lock does
-not trust the edge. The edge cannot read the records, and the lock verifies every statement. A peer can use only a
+every message is sealed, and a message that cannot be opened ends the connection. Even after the handshake, the lock
+does not trust the edge. The edge cannot read the records, and the lock verifies every statement. A peer can use only a
 limited amount of the lock's resources:
 
 - Memory is limited to one message that is being assembled, a small inbox, and one statement in pieces.

@@ -84,7 +84,7 @@ class Asking:
         # again for ever.
         done = max(1, reading.answered)
         size = len(self._rest(requests))
-        together = len(requests[0]) > 1  # its types have not been asked for one by one yet
+        together = len(requests[0]) > 1  # the types of the request have not been asked for one by one yet
         if self.mode == _ONE_BY_ONE and self.left + done < size:
             self.left += done
         elif self.mode == _THE_REST and reading.lost and (size > 1 or together):
@@ -94,7 +94,7 @@ class Asking:
             # The phone was taken away before it could answer, so the first request is sent again.
             self.again = not reading.answered and reading.lost in _TAKEN_AWAY
         elif self.mode == _IN_ORDER and reading.lost and together and not reading.answered:
-            # The only request asked for several types.
+            # The session had only one request, which asked for several types.
             self.mode, self.start, self.again = _ONE_BY_ONE, 1, True
         else:
             self.forget()

@@ -269,7 +269,7 @@ class Reading:
             assert self._retrieval is not None
             await self._retrieval.farewell(message)
         except MooringError as error:
-            # The phone may have left already. The document that it presented is still valid.
+            # The phone may have left already. The document that the phone presented is still valid.
             log("mdoc.farewell_unheard", code=error.code)
         except (OSError, MemoryError) as error:
             log("mdoc.farewell_unheard", error=type(error).__name__)

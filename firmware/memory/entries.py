@@ -1,12 +1,12 @@
 """Decides which entries of registered guests are recorded one by one, and when counted entries become a record.
 
 Guests may come and go as often as they like. But each record uses room in the journal that later check-ins need. So if
-a guest enters for the third time within ten minutes, this entry and later ones are only counted in the tally. All
+a guest enters for the third time within ten minutes, this entry and later entries are only counted in the tally. All
 guests together have a rate limit for records. While this limit is used up, every entry is counted. A count becomes a
 record when its guest has made no entry for ten minutes, or when the count is an hour old.
 
 All times are measured in the lock's ticks. After a boot, each guest's ten minutes start again. A boot does not reset
-the rate limit, because the lock then charges the limit again for every record of entries without a receipt. So nobody
+the rate limit, because the lock then charges the limit for every record of entries that has no receipt yet. So nobody
 gets more records by cutting the power.
 """
 

@@ -1,4 +1,4 @@
-"""The interface between the door and the NFC reader chip. Every driver in this folder implements it.
+"""The interface between the door and the NFC reader chip. Every driver in this folder implements this interface.
 
 A driver turns a chip into a `CardReader`. The driver does everything below APDUs: wake and recovery of the chip,
 polling, anticollision, and ISO-DEP with its blocks, waiting time extensions and retransmissions. Some chips do ISO-DEP

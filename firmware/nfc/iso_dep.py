@@ -1,7 +1,8 @@
 """ISO-DEP, the half-duplex block protocol of ISO/IEC 14443-4:2018, in the reader's role, on the host.
 
-`IsoDep` is the protocol itself, without input or output. `activate` and `exchange` run it over any function that sends
-a block and waits for the answer. Chips that do ISO-DEP themselves use frames of 64 bytes; here frames have 256 bytes.
+`IsoDep` is the protocol itself, without input or output. `activate` and `exchange` run the protocol over any function
+that sends a block and waits for the answer. Chips that do ISO-DEP themselves use frames of 64 bytes; here frames have
+256 bytes.
 
 Block numbers toggle between 0 and 1. "Number" in the table is the reader's current block number. The table says which
 block `push` returns next, with the rules of clauses 7.6.5.1 and 7.6.5.2:

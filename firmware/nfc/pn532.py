@@ -128,8 +128,8 @@ class _Presence:
     """A card, or a kind of card, that stays in the field.
 
     `since` is the tick of the first poll that found it. `count` is the number of polls in a row that missed it. `tries`
-    is the number of failed activations in a row. `passed` says whether it is to be passed over. `blocks` says whether
-    it blocks the reader.
+    is the number of failed activations in a row. `passed` says whether the card is to be passed over. `blocks` says
+    whether the card blocks the reader.
     """
 
     def __init__(self) -> None:

@@ -99,7 +99,8 @@ _RX_THRESHOLD = const(0x6308)
 _MOD_WIDTH = const(0x6314)
 _MIF_NFC = const(0x630C)
 _ANALOG = {212: (0x85, 0x15, 0x8A), 424: (0x85, 0x08, 0xB2)}
-"""The chip's register values at these rates (7.3.1, item 0D). The chip sets them by itself only for its own ISO-DEP."""
+"""The chip's register values at these rates (7.3.1, item 0D). The chip sets these registers by itself only for its own
+ISO-DEP."""
 
 _SILENCE = const(0x01)
 _DAMAGED = const(0x02)

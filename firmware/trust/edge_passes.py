@@ -47,8 +47,8 @@ class EdgePasses:
 
         Raises FormatError if the pass is malformed. Raises VerificationError `edge-pass.key` if the pass belongs to
         another edge, `edge-pass.expired` if the pass may have expired, and `cose.signature` if the signature is wrong.
-        Raises RefusedError `edge-pass.lock` if it is for other locks, and `edge-pass.replaced` if the lock has seen a
-        later pass.
+        Raises RefusedError `edge-pass.lock` if the pass is for other locks, and `edge-pass.replaced` if the lock has
+        seen a later pass.
 
         A pass is valid only if the clock's whole interval lies before the end of the pass. After a cold start, the
         clock knows only the earliest possible time (the floor). In that case, only this time is compared with the end

@@ -1,7 +1,7 @@
 """Extracts of revocation lists. An extract is a file of sorted records, which a tap can search fast with little memory.
 
-An issuer's own list is long, compressed or deeply nested. Reading it would take more time and memory than a tap has. So
-the lock reads the list once, when it arrives, and writes this extract:
+An issuer's own list is long, compressed or deeply nested. Reading such a list would take more time and memory than a
+tap has. So the lock reads the list once, when it arrives, and writes this extract:
 
     SHA-256 of the statement it was made from (32), bytes of the status list (4), records of equal length, sorted
 
