@@ -31,7 +31,7 @@ MDOC_SERVER2CLIENT = "00000003" + _SUFFIX
 START = b"\x01"
 """Value of State: the client is ready and the session may begin."""
 END = b"\x02"
-"""Value of State: the session is over. Either side may send it at any time."""
+"""Value of State: the session is over. Either side may send this value at any time."""
 
 READER_ROLE = 0x02
 """LE role in our Handover Request: peripheral or central, peripheral preferred (Core Supplement part A, 1.17)."""

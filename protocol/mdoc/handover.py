@@ -212,8 +212,8 @@ def _ble(payload: bytes, request: "bytes | None") -> "Ble | None":
 
 
 def handover_request(nfc: "Nfc | None", ble_role: "int | None" = None, ble_uuid: "bytes | None" = None) -> bytes:
-    """Return a Handover Request that offers NFC retrieval. With a role (0 peripheral, 1 central, 2 or 3 both), it
-    offers BLE retrieval too."""
+    """Return a Handover Request that offers NFC retrieval. With a role (0 peripheral, 1 central, 2 or 3 both), the
+    request offers BLE retrieval too."""
     carriers, records = [], []
     if ble_role is not None:
         carriers.append(ndef.Record(ndef.WELL_KNOWN, b"ac", b"", b"\x01\x010\x00"))
