@@ -2,7 +2,7 @@
 
 Theory of operation. A PUBACK shows only that the broker is alive, because brokers lose messages that they have
 acknowledged. A record is settled when it has left the outbox, because the province has signed a receipt or a refusal
-for it. Until then, the agent sends it again.
+for it. Until then, the agent sends the record again.
 
 A batch:
 
@@ -54,7 +54,7 @@ from protocol.errors import FormatError, MooringError, TransportError
 
 RECONNECT: Final = Backoff(first=1.0, limit=120.0)
 """Waits between attempts. A broker that restarts is back in about a second. After an outage of hours, the agent must
-notice within two minutes that the broker is back. But its handshakes must not use up a mobile data plan."""
+notice within two minutes that the broker is back. But the agent's handshakes must not use up a mobile data plan."""
 STEADY_SECONDS: Final = 30.0
 """After a connection that lasted this long, the agent starts again with the shortest wait. If a connection is shorter,
 the broker probably threw us out."""
@@ -336,7 +336,8 @@ class Uplink:
             try:
                 self._handle(message)
             except FormatError as error:
-                # The message would be unreadable next time too. Without a PUBACK, it would block the messages after it.
+                # The message would be unreadable next time too. Without a PUBACK, this message would block the messages
+                # after it.
                 log.event("downlink.unreadable", leaf=message.leaf, code=error.code)
             except MooringError as error:
                 log.event("downlink.failed", leaf=message.leaf, code=error.code, reason=error.message)
