@@ -9,7 +9,7 @@ from protocol.errors import MooringError
 from sim.door import Door
 from sim.live.guests import Guest
 from sim.live.refusal import RequestRefusedError
-from sim.live.stage import Stage
+from sim.live.stage import Stage, playable
 from sim.live.texts import both
 from sim.nfc.card import Card, Traits
 from sim.words import Phrase, phrase
@@ -88,7 +88,7 @@ class Acts:
             raise RequestRefusedError(
                 400, "live.person", "there is no such person at this site. Name one of its people"
             )
-        if "name" in fields and fields["name"] not in self._stage.stories():
+        if "name" in fields and fields["name"] not in playable():
             raise RequestRefusedError(400, "live.story", "there is no such story. `python -m sim list` shows all")
 
     def _reserve(self, name: str, fields: Fields) -> str:
@@ -107,16 +107,16 @@ class Acts:
             self._stage.stream.publish("act", {**told, "text": both(text)})
 
         tell("began")
+        state, code = "failed", None
         try:
             await action.do(self, fields)
+            state = "done"
         except MooringError as error:
-            self._busy.discard(place)
-            tell("failed", error.code)
-        else:
-            self._busy.discard(place)
-            tell("done")
+            code = error.code
         finally:
+            self._stage.look()  # what the act has changed comes before its end
             self._busy.discard(place)
+            tell(state, code)
 
     def _door(self, fields: Fields) -> Door:
         return next(door for door in self._stage.site.doors if door.name == fields["door"])
@@ -163,13 +163,11 @@ class Acts:
             antenna.bring(self._stickers[door.name])
         elif not fields["on"] and door.name in self._stickers:
             antenna.take(self._stickers.pop(door.name))
-        self._stage.site.bell.ring()
 
     async def network(self, fields: Fields) -> None:
         """Kill the broker, or start it again."""
         broker = self._stage.site.broker
         await asyncio.to_thread(broker.start if fields["up"] else broker.stop)
-        self._stage.site.bell.ring()
 
     async def power(self, fields: Fields) -> None:
         """Cut the power of a lock, and boot it again."""

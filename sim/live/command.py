@@ -10,7 +10,8 @@ import socket
 import sys
 import tempfile
 import webbrowser
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,7 @@ import uvicorn
 from protocol.errors import ConfigError
 from sim.live.acts import Acts
 from sim.live.server import application
-from sim.live.stage import stage
+from sim.live.stage import Stage, playable, stage
 
 _HOST = "127.0.0.1"
 
@@ -60,50 +61,71 @@ def bound(port: int) -> socket.socket:
     return made
 
 
+@asynccontextmanager
+async def serving(shown: Stage, listening: socket.socket) -> AsyncIterator[tuple[str, Acts]]:
+    """Serve the page of `shown`. Yields its address, which contains the token, and the acts."""
+    port = int(listening.getsockname()[1])
+    token = secrets.token_urlsafe(24)
+    acts = Acts(shown)
+    config = uvicorn.Config(
+        application(shown, acts, port, token),
+        lifespan="off",
+        log_config=None,
+        log_level="critical",
+        access_log=False,
+        server_header=False,
+        limit_concurrency=64,
+        timeout_graceful_shutdown=1,
+    )
+    server = _Server(config)
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    try:
+        yield f"http://{_HOST}:{port}/#{token}", acts
+    finally:
+        await acts.stop()
+        server.should_exit = True
+        await serving
+
+
 async def serve(settings: Settings, listening: socket.socket, ready: Callable[[str], None]) -> None:
     """Build the site, call `ready` with the page's address, and serve it until SIGINT or SIGTERM.
 
     Raises ConfigError or TransportError if the site cannot be built.
     """
-    port = int(listening.getsockname()[1])
-    token = secrets.token_urlsafe(24)
+    ended = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
     with tempfile.TemporaryDirectory(prefix="mooring-live-") as folder:
-        async with stage(Path(folder), settings.runtime, settings.doors, settings.language) as shown:
-            if settings.story is not None and settings.story not in shown.stories():
-                raise ConfigError(
-                    "site.scenario", f"there is no story {settings.story!r}. `python -m sim list` shows all; or `tour`"
-                )
-            acts = Acts(shown)
-            app = application(shown, acts, port, token)
-            config = uvicorn.Config(
-                app,
-                lifespan="off",
-                log_config=None,
-                log_level="critical",
-                access_log=False,
-                server_header=False,
-                limit_concurrency=64,
-                timeout_graceful_shutdown=1,
-            )
-            server = _Server(config)
-            serving = asyncio.create_task(server.serve(sockets=[listening]))
-            ended = asyncio.Event()
-            loop = asyncio.get_running_loop()
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.add_signal_handler(number, ended.set)
-            try:
-                if settings.story is not None:
-                    acts.begin({"action": "story", "name": settings.story})
-                ready(f"http://{_HOST}:{port}/#{token}")
-                await asyncio.wait([serving, asyncio.create_task(ended.wait())], return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                await acts.stop()
-                server.should_exit = True
-                await serving
+        building = asyncio.create_task(_play(settings, Path(folder), listening, ready))
+        waiting = asyncio.create_task(ended.wait())
+        await asyncio.wait([building, waiting], return_when=asyncio.FIRST_COMPLETED)
+        building.cancel()
+        waiting.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await building
+
+
+async def _play(settings: Settings, folder: Path, listening: socket.socket, ready: Callable[[str], None]) -> None:
+    async with (
+        stage(folder, settings.runtime, settings.doors, settings.language) as shown,
+        serving(shown, listening) as (address, acts),
+    ):
+        if settings.story is not None:
+            acts.begin({"action": "story", "name": settings.story})
+        ready(address)
+        await asyncio.Event().wait()
 
 
 def run(settings: Settings, as_json: bool) -> int:
-    """Serve the page until Ctrl-C. Returns the exit code."""
+    """Serve the page until Ctrl-C. Returns the exit code.
+
+    Raises ConfigError `site.scenario` if there is no such story, and as `bound` and `serve`.
+    """
+    if settings.story is not None and settings.story not in playable():
+        raise ConfigError(
+            "site.scenario",
+            f"there is no story {settings.story!r}. `tour` is one, and `python -m sim list` shows the others",
+        )
     listening = bound(settings.port)
 
     def ready(address: str) -> None:

@@ -33,6 +33,11 @@ def plan(doors: int, threads: bool = False) -> Plan:
     )
 
 
+def playable() -> dict[str, Story]:
+    """Return every story that can be played, by name. The tour comes first."""
+    return {tour.TOUR.name: tour.TOUR, **stories}
+
+
 class Stage:
     """What browsers see: a site, its people, and the story that plays or played last."""
 
@@ -48,10 +53,6 @@ class Stage:
     def parties(self, door: str, counter: int) -> list[dict[str, Any]]:
         """Return what each party could read of a record at the site that is shown. Raises as `Watch.parties`."""
         return self._watch.parties(door, counter)
-
-    def stories(self) -> dict[str, Story]:
-        """Every story that can be played, by name. The tour comes first."""
-        return {tour.TOUR.name: tour.TOUR, **stories}
 
     async def play(self, name: str) -> None:
         """Play a story on a site of its own, which is shown until the story is over.
@@ -78,9 +79,14 @@ class Stage:
 
         ok: bool | None = None
         try:
-            ok = (await perform(self.stories()[name], runtime=self._runtime, around=shown)).ok
+            ok = (await perform(playable()[name], runtime=self._runtime, around=shown)).ok
         finally:
             self._tell_story(name, "over", bool(ok), promises)
+
+    def look(self) -> None:
+        """Publish at once what has changed at the site."""
+        if self.stream.attended:
+            self._watch.look()
 
     def _show(self, watch: Watch) -> None:
         self._watch.attend(False)
@@ -134,7 +140,7 @@ class Stage:
                 }
                 for guest in (self.guests if own else ())
             ],
-            "stories": [{"name": story.name, "tells": both(Phrase(story.tells))} for story in self.stories().values()],
+            "stories": [{"name": story.name, "tells": both(Phrase(story.tells))} for story in playable().values()],
             "signals": {
                 sign.name: {"lamp": [int(level) for level in sign.colour], "rhythm": sign.light} for sign in signs()
             },

@@ -64,12 +64,12 @@ class Watch:
         """Begin or end to watch."""
         self._listening.close()
         if attended:
-            self._look()
+            self.look()
             self._listening.enter_context(self.site.bell.heard_by(self._rung))
 
     def state(self) -> list[Told]:
         """Return the messages that tell how everything is now."""
-        self._look()
+        self.look()
         told: list[Told] = [("network", {"up": bool(self._network)})]
         for watch in self._doors:
             told.append(self._board(watch, time.monotonic(), watch.panel.face))
@@ -93,9 +93,9 @@ class Watch:
 
     def _answer(self) -> None:
         self._due = False
-        self._look()
+        self.look()
 
-    def _look(self) -> None:
+    def look(self) -> None:
         """Publish what has changed since the last look."""
         if self._on_look is not None:
             self._on_look()

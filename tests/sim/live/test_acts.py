@@ -1,0 +1,230 @@
+"""Each act of the live page, over HTTP, at a real site: what it does at the door, and what it tells."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from protocol.record import CHECK_IN
+from sim import timeline
+from tests.support.live_http import Listener, LivePage, live_page
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[LivePage]:
+    with live_page() as shown:
+        yield shown
+
+
+@pytest.fixture
+def heard(page: LivePage) -> Iterator[Listener]:
+    listener = page.listen()
+    yield listener
+    listener.close()
+
+
+def tap(listener: Listener, act: dict[str, Any], over: bool = True) -> dict[str, Any]:
+    """Return the last message about the newest tap at the door of `act`, once it is over."""
+    taps = [said.data for said in listener.heard if said.kind == "tap" and said.data["door"] == act["door"]]
+    newest = taps[-1]
+    if newest["over"] or not over:
+        return newest
+    return listener.until("tap", lambda data: data["tap"] == newest["tap"] and data["over"])
+
+
+def steps(told: dict[str, Any]) -> list[str]:
+    return [moment["id"] for moment in told["moments"]]
+
+
+def test_a_tap_is_told_from_its_first_moment_to_the_receipt_in_the_order_of_the_timeline(
+    page: LivePage, heard: Listener
+) -> None:
+    act = page.act(heard, "tap", door="door-1", person="guest-1")
+    assert (act["state"], act["code"]) == ("done", None)
+    told = tap(heard, act)
+    assert (told["outcome"], told["code"], told["person"]) == ("opened", None, "guest-1")
+    assert [steps(told)[0], steps(told)[-1]] == ["phone.tap", "journal.receipted 1"]
+
+    async def said() -> list[timeline.Moment]:
+        site = page.stage.site
+        return timeline.moments(site, site.doors[0], site.doors[0].taps[told["number"] - 1])
+
+    again = page.run(said())
+    assert steps(told) == [moment.name for moment in again]
+    assert [moment["text"] for moment in told["moments"]] == [moment.what.in_all() for moment in again]
+    # These numbers are those of the console's table.
+    shown = [f"{moment['at'] - told['began']:.0f}" for moment in told["moments"]]
+    assert shown == [f"{(moment.at - again[0].at) * 1000:.0f}" for moment in again]
+    assert [moment["took"] for moment in told["moments"]] == [moment.took for moment in again]
+
+
+def test_a_tap_grows_and_no_moment_goes_away(page: LivePage, heard: Listener) -> None:
+    told = tap(heard, page.act(heard, "tap", door="door-2", person="guest-1"))
+    grown = [set(steps(said.data)) for said in heard.heard if said.kind == "tap" and said.data["tap"] == told["tap"]]
+    assert len(grown) > 5 and grown[0] < grown[-1]
+    assert all(earlier <= later for earlier, later in pairwise(grown))
+
+
+def test_what_the_guest_perceives_is_told(page: LivePage, heard: Listener) -> None:
+    page.act(heard, "tap", door="door-1", person="guest-2")
+    shut = heard.until("board", lambda data: data["door"] == "door-1" and not data["strike"])
+    faces = [said.data for said in heard.heard if said.kind == "board" and said.data["door"] == "door-1"]
+    assert {"reading", "allowed"} <= {face["pattern"] for face in faces}
+    assert any(face["strike"] and face["lamp"] == [0, 1, 0] for face in faces)
+    assert any(face["tone"] == 1760 for face in faces)
+    assert shut["power"] and not shut["contact"] and not shut["tag"]
+
+
+def test_the_record_fills_journal_outbox_and_province_and_its_receipt_empties_the_outbox(
+    page: LivePage, heard: Listener
+) -> None:
+    told = tap(heard, page.act(heard, "tap", door="door-1", person="guest-2"))
+    assert told["counter"] is not None
+    full = heard.until(
+        "stores",
+        lambda data: (
+            data["door"] == "door-1"
+            and any((one["counter"], one["state"]) == (told["counter"], "receipted") for one in data["journal"])
+        ),
+    )
+    seen = [said.data for said in heard.heard if said.kind == "stores" and said.data["door"] == "door-1"]
+    assert any(told["counter"] in [one["counter"] for one in stores["outbox"]] for stores in seen)
+    assert full["outbox"] == []
+    [row] = [one for one in full["province"] if one["counter"] == told["counter"]]
+    assert row == {"counter": told["counter"], "kind": row["kind"], "verdict": "ok", "receipt": True}
+    assert row["kind"] in ("check-in", "entry")
+
+
+@pytest.mark.parametrize(
+    ("action", "code", "pattern"),
+    [("stranger", "grant.none", "refused_stay"), ("tampered", "mdoc.digest", "refused_document")],
+)
+def test_who_is_not_let_in_is_told_with_code_and_signal(
+    page: LivePage, heard: Listener, action: str, code: str, pattern: str
+) -> None:
+    told = tap(heard, page.act(heard, action, door="door-2"))
+    assert (told["outcome"], told["code"], told["counter"]) == ("refused", code, None)
+    assert steps(told)[-1] == "tap.refused 1" and "opened" not in steps(told)
+    assert code in told["moments"][-1]["text"]["en"] and code in told["moments"][-1]["text"]["zh"]
+    heard.until("board", lambda data: data["door"] == "door-2" and data["pattern"] == pattern)
+    heard.until("board", lambda data: data["door"] == "door-2" and data["pattern"] == "idle")
+
+
+def test_after_the_check_in_a_pin_opens(page: LivePage, heard: Listener) -> None:
+    tap(heard, page.act(heard, "tap", door="door-1", person="guest-2"))
+    told = tap(heard, page.act(heard, "tap-pin", door="door-1"), over=False)
+    assert (told["outcome"], told["who"]["en"]) == ("opened", "somebody at the keypad")
+    assert steps(told)[0] == "tap.start 1" and told["who"]["zh"] != told["who"]["en"]
+
+
+def test_a_phone_that_is_taken_away_in_the_middle_opens_nothing(page: LivePage, heard: Listener) -> None:
+    told = tap(heard, page.act(heard, "tear", door="door-1", person="guest-1"))
+    assert told["outcome"] == "refused" and told["code"].startswith("nfc.")
+    assert {"phone.removed", "tap.refused 1"} <= set(steps(told)) and "opened" not in steps(told)
+
+
+def test_a_guest_gets_in_beside_a_sticker_on_the_reader(page: LivePage, heard: Listener) -> None:
+    page.act(heard, "tag", door="door-2", on=True)
+    heard.until("board", lambda data: data["door"] == "door-2" and data["tag"] and data["pattern"] == "obstructed")
+    told = tap(heard, page.act(heard, "tap", door="door-2", person="guest-2"), over=False)
+    assert told["outcome"] == "opened"
+    page.act(heard, "tag", door="door-2", on=False)
+    assert [said.data["tag"] for said in heard.heard if said.kind == "board"][-1] is False
+
+
+def test_the_door_itself_can_be_opened_and_shut(page: LivePage, heard: Listener) -> None:
+    for on in (True, False):
+        page.act(heard, "open-door", door="door-1", on=on)
+        assert [said.data for said in heard.heard if said.kind == "board"][-1]["contact"] is on
+    assert page.act(heard, "open-door", door="door-1", on=False)["state"] == "done"  # it is shut already
+
+
+def test_a_lock_without_power_shows_nothing_and_boots_again(page: LivePage, heard: Listener) -> None:
+    page.act(heard, "power", door="door-2")
+    power = [said.data["power"] for said in heard.heard if said.kind == "board" and said.data["door"] == "door-2"]
+    assert False in power and power[-1] is True
+
+
+def test_without_a_network_the_door_opens_and_the_record_waits(page: LivePage, heard: Listener) -> None:
+    page.act(heard, "network", up=False)
+    assert [said.data["up"] for said in heard.heard if said.kind == "network"][-1] is False
+    page.act(heard, "tap", door="door-1", person="child-1")
+    told = tap(heard, page.act(heard, "tap", door="door-1", person="child-1"), over=False)
+    assert told["outcome"] == "opened"
+    waits = heard.until("tap", lambda data: data["tap"] == told["tap"] and "edge.waits" in steps(data))
+    assert "committed" not in steps(waits)
+    page.act(heard, "network", up=True)
+    over = heard.until("tap", lambda data: data["tap"] == told["tap"] and data["over"])
+    later = steps(over)
+    assert [name for name in later if name in ("edge.waits", "edge.back", "committed")] == [
+        *("edge.waits", "edge.back", "committed")
+    ]
+
+
+def test_a_second_act_at_a_busy_door_is_refused_and_another_door_is_free(page: LivePage, heard: Listener) -> None:
+    first = page.post({"action": "tap", "door": "door-1", "person": "guest-1"})
+    second = page.post({"action": "stranger", "door": "door-1"})
+    elsewhere = page.post({"action": "stranger", "door": "door-2"})
+    story = page.post({"action": "story", "name": "first-checkin"})
+    assert [first[0], second[0], elsewhere[0], story[0]] == [202, 409, 202, 409]
+    assert second[1]["code"] == story[1]["code"] == "live.busy"
+    over = {first[1]["act"], elsewhere[1]["act"]}
+    while over:
+        over -= {heard.until("act", lambda data: data["state"] == "done")["act"]}
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        ({"action": "break-in", "door": "door-1"}, "live.action"),
+        ({"action": 7, "door": "door-1"}, "live.action"),
+        ({}, "live.action"),
+        ({"action": "stranger", "door": "door-9"}, "live.door"),
+        ({"action": "stranger", "door": "../door-1"}, "live.door"),
+        ({"action": "tap", "door": "door-1", "person": "nobody"}, "live.person"),
+        ({"action": "story", "name": "no-such-story"}, "live.story"),
+        ({"action": "tap", "door": "door-1"}, "live.request"),
+        ({"action": "stranger", "door": "door-1", "more": 1}, "live.request"),
+        ({"action": "network", "up": 1}, "live.request"),
+        ({"action": "tag", "door": "door-1", "on": "yes"}, "live.request"),
+        ({"action": "stranger", "door": ["door-1"]}, "live.request"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_done_is_refused_with_a_code(page: LivePage, content: Any, code: str) -> None:
+    status, told = page.post(content)
+    assert (status, told["code"]) == (400, code)
+    assert told["message"]
+
+
+def test_each_party_could_read_what_the_project_says(page: LivePage, heard: Listener) -> None:
+    tap(heard, page.act(heard, "tap", door="door-1", person="guest-1"))
+    site, guest = page.stage.site, page.stage.guests[0].visitor.person
+    [counter] = [
+        item.counter
+        for item in site.province.registrations(CHECK_IN)
+        if item.lock_id == site.doors[0].lock_id and item.fields["id_number"] == guest.document_number
+    ]
+    status, told = page.record("door-1", counter)
+    assert status == 200
+    by_party = {one["party"]: one for one in told["parties"]}
+    assert list(by_party) == ["phone", "air", "lock-ram", "lock-flash", "edge", "broker", "platform", "province"]
+    number, name = guest.document_number.encode(), guest.family_name.encode()
+    held = {party: bytes.fromhex(one["bytes"]) for party, one in by_party.items()}
+    knows = {party for party, content in held.items() if number in content or name in content}
+    assert knows == {"phone", "lock-ram", "province"}
+    assert held["lock-flash"] == held["edge"] and held["edge"] in held["broker"]
+    fields = {one["name"]: one["value"]["en"] for one in by_party["province"]["reads"] if isinstance(one["name"], str)}
+    assert fields["id_number"] == guest.document_number
+    assert "portrait" in by_party["lock-ram"]["hidden"] and by_party["phone"]["hidden"] == []
+
+
+def test_a_record_that_is_not_there_is_refused(page: LivePage) -> None:
+    assert [page.record(door, counter)[0] for door, counter in (("door-9", 1), ("door-1", 0), ("door-1", 9999))] == [
+        404,
+        404,
+        404,
+    ]
+    assert page.record("door-1", 9999)[1]["code"] == "live.record"
+    assert page.record("door-9", 1)[1]["code"] == "live.door"

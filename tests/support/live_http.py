@@ -1,0 +1,160 @@
+"""A real site with its live page, in a thread of this process, and a client that speaks HTTP to it."""
+
+import asyncio
+import http.client
+import json
+import tempfile
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sim.hang import HANG_SECONDS
+from sim.live.command import bound, serving
+from sim.live.stage import Stage, stage
+
+
+@dataclass(frozen=True)
+class Said:
+    """One message of the stream."""
+
+    number: int
+    kind: str
+    data: dict[str, Any]
+
+
+class Listener:
+    """A connection to `/events`. `heard` has every message so far."""
+
+    def __init__(self, port: int, last: int | None = None) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=HANG_SECONDS)
+        self._connection.request("GET", "/events", headers={} if last is None else {"Last-Event-ID": str(last)})
+        self.answer = self._connection.getresponse()
+        self.heard: list[Said] = []
+
+    def next(self) -> Said:
+        """Return the next message. Raises EOFError at the end of the stream."""
+        found: dict[str, str] = {}
+        while True:
+            line = self.answer.readline().decode()
+            if not line:
+                raise EOFError
+            if line == "\n" and "data" in found:
+                self.heard.append(Said(int(found["id"]), found["event"], json.loads(found["data"])))
+                return self.heard[-1]
+            if not line.startswith(":") and ": " in line:
+                name, _, value = line.rstrip("\n").partition(": ")
+                found[name] = value
+
+    def until(self, kind: str, where: Callable[[dict[str, Any]], bool] = lambda _: True) -> dict[str, Any]:
+        """Return the data of the next message of this kind for which `where` is true."""
+        while True:
+            said = self.next()
+            if said.kind == kind and where(said.data):
+                return said.data
+
+    def close(self) -> None:
+        """Disconnect."""
+        self.answer.close()
+        self._connection.close()
+
+
+class LivePage:
+    """The page of a running site. Its loop runs in another thread: see `run`."""
+
+    def __init__(self, stage: Stage, address: str, loop: asyncio.AbstractEventLoop) -> None:
+        self.stage = stage
+        self.address, _, self.token = address.partition("#")
+        self.port = int(self.address.rstrip("/").rpartition(":")[2])
+        self._loop = loop
+
+    @property
+    def origin(self) -> str:
+        """The origin of the page."""
+        return self.address.rstrip("/")
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Run `work` in the loop of the site, and return its result."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(HANG_SECONDS)
+
+    def ask(self, method: str, path: str, body: bytes | None, **headers: str) -> tuple[int, dict[str, str], bytes]:
+        """Send a request. Returns status, headers and body. In the names of `headers`, `_` stands for a hyphen."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=HANG_SECONDS)
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        connection.putrequest(method, path, skip_host="Host" in named, skip_accept_encoding=True)
+        if body is not None and "Transfer-Encoding" not in named:
+            named.setdefault("Content-Length", str(len(body)))
+        for name, value in named.items():
+            connection.putheader(name, value)
+        connection.endheaders(body)
+        answer = connection.getresponse()
+        content = answer.read()
+        connection.close()
+        return answer.status, {name.lower(): value for name, value in answer.getheaders()}, content
+
+    def post(self, content: Any, **headers: str) -> tuple[int, dict[str, Any]]:
+        """Begin an act as the page does. `headers` replace those of the page; an empty one is left out."""
+        sent = {"Origin": self.origin, "Content_Type": "application/json", "Mooring_Token": self.token, **headers}
+        body = content if isinstance(content, bytes) else json.dumps(content).encode()
+        status, _, answer = self.ask("POST", "/act", body, **{name: value for name, value in sent.items() if value})
+        told: dict[str, Any] = json.loads(answer)
+        return status, told
+
+    def record(self, door: str, counter: int, **headers: str) -> tuple[int, dict[str, Any]]:
+        """Ask what each party could read of a record."""
+        status, _, answer = self.ask(
+            "GET", f"/record/{door}/{counter}", None, **{"Mooring_Token": self.token, **headers}
+        )
+        told: dict[str, Any] = json.loads(answer)
+        return status, told
+
+    def listen(self, last: int | None = None) -> Listener:
+        """Connect to the stream, as a browser that got the message `last`."""
+        return Listener(self.port, last)
+
+    def act(self, listener: Listener, action: str, **fields: Any) -> dict[str, Any]:
+        """Begin an act, and return the message that it is over."""
+        status, told = self.post({"action": action, **fields})
+        assert status == 202, told
+        return listener.until("act", lambda data: data["act"] == told["act"] and data["state"] != "began")
+
+
+@contextmanager
+def live_page(runtime: str = "micropython", doors: int = 2) -> Iterator[LivePage]:
+    """Build a site and serve its page until the block ends."""
+    started, found = threading.Event(), list[LivePage]()
+    failed: list[BaseException] = []
+    ended: list[Callable[[], object]] = []
+
+    async def play(folder: Path) -> None:
+        loop, over = asyncio.get_running_loop(), asyncio.Event()
+        with bound(0) as listening:
+            async with stage(folder, runtime, doors, "en") as shown, serving(shown, listening) as (address, _):
+                found.append(LivePage(shown, address, loop))
+                ended.append(lambda: loop.call_soon_threadsafe(over.set))
+                started.set()
+                await over.wait()
+
+    def work() -> None:
+        with tempfile.TemporaryDirectory(prefix="mooring-live-") as folder:
+            try:
+                asyncio.run(play(Path(folder)))
+            except BaseException as error:  # noqa: BLE001  the test's own thread raises it
+                failed.append(error)
+        started.set()
+
+    thread = threading.Thread(target=work, name="live page")
+    thread.start()
+    started.wait()
+    try:
+        if failed:
+            raise failed[0]
+        yield found[0]
+    finally:
+        for end in ended:
+            end()
+        thread.join()
+    if failed:
+        raise failed[0]
