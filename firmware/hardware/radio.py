@@ -121,7 +121,7 @@ class Radio:
         self._buffers: dict[int, tuple[int, bool]] = {}
         self._advertised: tuple[int, Any] | None = None
         self._connections: dict[int, int] = {}  # Maps a handle to the state in the table above.
-        self._mtus: dict[int, int] = {}  # Maps a handle to the MTU, once it was exchanged.
+        self._mtus: dict[int, int] = {}  # Maps a handle to the MTU, once the MTU was exchanged.
         self._borrower: Handler | None = None
         self._phones = phones
         self._values: tuple[int, ...] = ()
