@@ -33,7 +33,7 @@ ble_gatts_start):
 
 - `gatts_register_services` replaces all services; it cannot append one. This call fails with EBUSY while there is any
   connection, advertising, scan or connection attempt. So this function is called once before the first advertising, and
-  again after each restart. It registers the link's service first, then the service for phones.
+  again after each restart. `Radio` registers the link's service first, then the service for phones.
 - An mdoc in the central role looks for a service UUID that was made for only one transaction. The UUID of a registered
   service cannot be changed, but the value of a descriptor can. In ATT, a service declaration is just an attribute of
   type 0x2800 whose value is the UUID. All attributes up to the next declaration belong to that service (Core, Vol 3,

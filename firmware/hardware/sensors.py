@@ -91,7 +91,7 @@ class Sensors:
             self._event(record.DOOR, "held")
 
     def levels(self) -> "dict[str, bool]":
-        """Return a dict from the name of each wired input to whether the input is active (not at rest)."""
+        """Return a dict from the name of each wired input to a bool: True if the input is active (not at rest)."""
         return {name: switch.active for name, switch in self._switches.items()}
 
     def _tell(self, name: str, active: bool) -> None:

@@ -1,5 +1,5 @@
-"""The stays that this lock knows. For each stay, it keeps the grant, the guests who have checked in, and the number of
-openings.
+"""The stays that this lock knows. For each stay, the lock keeps the grant, the guests who have checked in, and the
+number of openings.
 
 Flash holds the grants, and keyed commitments in place of guests. Flash holds no name, document number or portrait. The
 file is a checkpoint. Everything that happened after the checkpoint is in the journal's notes, so an opening writes only
