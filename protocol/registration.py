@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 def check(profile: "Profile", body: "dict[Any, Any]") -> None:
     """Check the opened body of a record against the profile.
 
-    Raises VerificationError `profile.id` if the record was made under another profile. For a check-in, it also raises
-    `profile.time` if the latest time is unknown, `profile.document` for an unknown id_type, `profile.missing` if a
-    required field is missing, `profile.extra` for a field that may not be collected, `profile.value` for a value that
+    Raises VerificationError `profile.id` if the record was made under another profile. For a check-in, the check also
+    raises `profile.time` if the latest time is unknown, `profile.document` for an unknown id_type, `profile.missing` if
+    a required field is missing, `profile.extra` for a field that may not be collected, `profile.value` for a value that
     is not canonical, `profile.guardian` for a minor without an adult if an adult must check in first.
     """
     if body[record.PROFILE_ID] != profile.id:

@@ -1,7 +1,7 @@
 """Revocation list: an issuer's CRL or token, inside a statement of the province for a lock (statement.cddl).
 
 It has two signatures. The issuer's signature vouches for the content, and is checked against the key that the trust
-list names. The province's signature vouches that this is the newest list with its number, so a courier cannot replace
+list names. The province's signature vouches that this is the newest list with this number, so a courier cannot replace
 the list by an older list. HELLO reports the serial as `revocation-list.<number>`.
 """
 
