@@ -45,8 +45,8 @@ class Downlink:
         """Delete committed records. Set a refused record aside if our own check finds it bad too.
 
         Return the keys of the records that have left the queue. Raises StorageError. Any other unforeseen error ends
-        the statement that caused it. The keys that have left the queue until then are returned too, because otherwise
-        their batches would wait for the receipt timeout.
+        the statement that caused it. The keys of records that left the queue before the error are returned too, because
+        otherwise the batches of these records would wait for the receipt timeout.
         """
         gone: list[Key] = []
         # Refusals come first. A receipt in the same message may cover the counter of a refused record, and would delete
