@@ -23,9 +23,8 @@ function elementName(name) {
 }
 
 function bytes(party, found) {
-    const shown = [el("h3", {}, say("parties.bytes"))];
-    if (found.where) shown.push(el("p", { class: "where" }, el("code", {}, pick(found.where))));
-    if (!found.bytes) return [...shown, el("p", { class: "quiet" }, say("parties.no-bytes"))];
+    const shown = [el("h3", {}, say("parties.bytes")), el("p", { class: "where" }, pick(found.where))];
+    if (!found.bytes) return shown;
     const label = say("parties.bytes-of", { party: say(`party.${party}`), count: found.bytes.length / 2 });
     shown.push(
         el("p", { class: "quiet" }, label),
@@ -34,20 +33,25 @@ function bytes(party, found) {
     return shown;
 }
 
+function list(title, rows, tag, attributes, none) {
+    return [
+        el("h3", {}, say(title)),
+        rows.length ? el(tag, attributes, ...rows) : el("p", { class: "quiet" }, say(none)),
+    ];
+}
+
 function contents(party, found) {
+    if (!found.bytes && !found.reads.length && !found.hidden.length)
+        return [el("p", { class: "where" }, pick(found.where))]; // the record never came here, or has not come yet
     const reads = found.reads.map((one) =>
         el("div", {}, el("dt", {}, elementName(one.name)), el("dd", {}, pick(one.value))),
     );
     const hidden = found.hidden.map((name) => el("li", {}, elementName(name)));
-    const words = el(
-        "div",
-        {},
-        el("h3", {}, say("parties.reads")),
-        reads.length ? el("dl", { class: "reads" }, ...reads) : el("p", { class: "quiet" }, say("parties.nothing")),
-        el("h3", {}, say("parties.hidden")),
-        hidden.length ? el("ul", { class: "hidden-list" }, ...hidden) : el("p", { class: "quiet" }, say("parties.all")),
-    );
-    return [words, el("div", {}, ...bytes(party, found))];
+    const words = [
+        ...list("parties.reads", reads, "dl", { class: "reads" }, "parties.nothing"),
+        ...list("parties.hidden", hidden, "ul", { class: "hidden-list" }, "parties.all"),
+    ];
+    return [el("div", {}, ...words), el("div", {}, ...bytes(party, found))];
 }
 
 export function startParties(state) {

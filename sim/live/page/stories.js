@@ -23,7 +23,8 @@ function drawTells(state) {
 
 function title(story) {
     const held = story.promises.filter((promise) => promise.held).length;
-    const values = { name: story.name, held, all: story.promises.length };
+    const name = story.name === TOUR ? say("story.whole") : story.name;
+    const values = { name, held, all: story.promises.length };
     if (story.state === "playing") return say("story.playing", values);
     return say(story.ok ? "story.held" : "story.broken", values);
 }

@@ -191,18 +191,25 @@ def test_an_address_without_the_token_shows_everything_and_moves_nothing(address
     page.wait_for_selector("#said:has-text('live.token')")
 
 
-def test_a_scenario_plays_on_a_site_of_its_own_and_then_the_own_site_is_back(address: str, open_window: Opener) -> None:
+@pytest.mark.parametrize(
+    ("button", "name"),
+    [("#story-form button", "first-checkin"), ("#tour", "The whole story")],
+    ids=["scenario", "tour"],
+)
+def test_a_story_plays_on_a_site_of_its_own_and_then_the_own_site_is_back(
+    button: str, name: str, address: str, open_window: Opener
+) -> None:
     page = at_door(open_window, address)
     witness(page, "#promises-title")
     witness(page, "#people")
     witness(page, "#promise-list")
     page.select_option("#story-name", "first-checkin")
-    page.click("#story-form button")
-    saw(page, "#promises-title", "first-checkin is playing")
+    page.click(button)
+    saw(page, "#promises-title", f"{name} is playing")
     saw(page, "#people", "Nobody is booked")
     saw(page, "#promise-list", "held: ")
     page.wait_for_selector("#promises-title:has-text('promises held.')")
-    assert re.fullmatch(r"first-checkin: all \d+ promises held\.", page.locator("#promises-title").inner_text())
+    assert re.fullmatch(rf"{name}: all \d+ promises held\.", page.locator("#promises-title").inner_text())
     assert page.locator('#promise-list li[data-held="false"]').count() == 0
     page.wait_for_selector(guest("guest-1"))
     free(page)
