@@ -43,11 +43,11 @@ def as_compiled(source: str) -> str:
 
 
 @contextmanager
-def script_as_compiled(script: Path) -> Iterator[Path]:
-    """Yield a copy of `script` that was changed by `as_compiled`."""
+def script_as_compiled(script: Path, before: str = "") -> Iterator[Path]:
+    """Yield a copy of `script` that begins with the code `before` and was changed by `as_compiled`."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder, script.name)
-        copy.write_text(as_compiled(script.read_text()))
+        copy.write_text(as_compiled(before + script.read_text()))
         yield copy
 
 

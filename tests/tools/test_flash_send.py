@@ -280,7 +280,8 @@ def test_without_mpremote_the_remedy_is_told(tmp_path: Path, monkeypatch: pytest
 
 
 INTERRUPTED_AT_THE_BOARD = """
-import os, signal, sys, serial
+import os, signal, sys, serial, time
+time.monotonic = lambda: 0.0  # the board is asked however slow this machine is
 from tools import flash
 write = serial.Serial.write
 def interrupted(self, data):

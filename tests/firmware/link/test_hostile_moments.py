@@ -15,7 +15,7 @@ from sim.phone.ble import BleHabits
 from sim.radio.air import PartFault
 from tests.support.bare_edge import Edge, greeted, run
 from tests.support.ble_world import BleWorld, EchoEdge, ble_world, edge_beside
-from tests.support.on_lock import run_on_lock, script_as_compiled
+from tests.support.on_lock import VIRTUAL_TIME, run_on_lock, script_as_compiled
 from tests.support.radio_world import RadioWorld
 
 BOARD = interpreter.ROOT / "tests" / "on_micropython" / "link_moments_board.py"
@@ -27,7 +27,7 @@ def test_a_connection_that_ends_at_any_moment_costs_nobody_else_anything(
     runtime: str, first: int, stride: int, how: str
 ) -> None:
     lock = interpreter.find(runtime)
-    with script_as_compiled(BOARD) if runtime == "micropython" else nullcontext(BOARD) as script:
+    with script_as_compiled(BOARD, VIRTUAL_TIME) if runtime == "micropython" else nullcontext(BOARD) as script:
         command = lock.command(script, how, str(first), str(stride))
         done = subprocess.run(command, env=lock.environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
@@ -41,7 +41,7 @@ def test_a_connection_that_ends_at_any_moment_costs_nobody_else_anything(
 def test_a_phone_that_goes_at_any_moment_or_finds_no_memory_costs_its_own_tap_alone(runtime: str, how: str) -> None:
     lock = interpreter.find(runtime)
     board = BOARD.with_name("session_moments_board.py")
-    with script_as_compiled(board) if runtime == "micropython" else nullcontext(board) as script:
+    with script_as_compiled(board, VIRTUAL_TIME) if runtime == "micropython" else nullcontext(board) as script:
         command = lock.command(script, how)
         done = subprocess.run(command, env=lock.environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
