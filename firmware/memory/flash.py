@@ -1,7 +1,7 @@
 """The journal's flash partition: the size of its sectors, and which sectors belong to the journal and which to the
 tally.
 
-The flash is NOR flash. Programming can only clear bits. Bits are set again only when a whole sector is erased. The last
+The flash is NOR flash. Programming can only clear bits. Only erasing a whole sector sets its bits again. The last
 TALLY_SECTORS sectors belong to the tally. All other sectors are the journal's ring.
 """
 

@@ -219,8 +219,8 @@ how many real stays there are."""
 
 
 class Stays:
-    """All stays. The stays are first read from the checkpoint in flash. When the journal opens, it passes on its notes,
-    which bring the stays up to date."""
+    """All stays. The stays are first read from the checkpoint in flash. When the journal opens, the journal passes on
+    its notes, which bring the stays up to date."""
 
     def __init__(self, store: "Store") -> None:
         self._store = store
