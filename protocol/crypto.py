@@ -32,7 +32,7 @@ if TYPE_CHECKING:
             """HKDF-Expand with SHA-256 (RFC 5869 section 2.3)."""
 
         def verify(self, curve: str, public: bytes, hash_name: str, message: bytes, signature: bytes) -> bool:
-            """Is `signature` good for `message`? ECDSA, or on curve "SM2" the SM2 signature.
+            """Is `signature` good for `message`? Verify an ECDSA signature, or on the curve "SM2" an SM2 signature.
 
             The result is also False if the key is not a point on the curve, and if only one of "SM2" and "SM3" is
             given."""
