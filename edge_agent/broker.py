@@ -166,7 +166,7 @@ class BrokerConnection:
         if not self.lost.is_set() and self._client.is_connected():
             topic = uplink.topic(self._edge, uplink.STATE)
             info = self._client.publish(topic, uplink.state(False, self._version), qos=1, retain=True)
-            # If the broker does not answer, the message `online` stays until our last will or our next `online`
+            # If the broker does not answer, the message `online` stays until our will message or our next `online`
             # replaces it.
             with contextlib.suppress(RuntimeError, ValueError):
                 await asyncio.to_thread(info.wait_for_publish, GOODBYE_SECONDS)
