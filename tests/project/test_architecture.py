@@ -46,3 +46,16 @@ def test_no_files_import_each_other_in_a_circle() -> None:
         found = {want if want in files else want.rpartition(".")[0] for want in wanted}
         needs[module] = (found & files.keys()) - {module}
     assert list(TopologicalSorter(needs).static_order())  # raises CycleError, which names the circle
+
+
+def test_nothing_stands_on_the_live_page_but_its_command() -> None:
+    outside = [file for file in sources("sim") if "live" not in file.relative_to(ROOT / "sim").parts]
+    wanted = [one for file in outside for one in imports(file) if one.module.startswith("sim.live")]
+    assert {one.file for one in wanted} == {"sim/__main__.py"}
+
+
+def test_the_live_page_knows_the_province_only_as_a_site_does() -> None:
+    """The page shows what the province holds. It has nothing to do with the province's own commands and pages."""
+    allowed = {"sim.province.store.Registration", "sim.province.view.KINDS"}
+    wanted = {one.module for file in sources("sim/live") for one in imports(file) if "sim.province" in one.module}
+    assert wanted <= allowed
