@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.resources import files
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ import pytest
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, ConsoleMessage, Page, Request
 
-MISSING = "no browser, so the live page is not tested; on Debian: apt-get install chromium-headless-shell"
+MISSING = "no browser, so the live page is not tested: it needs Playwright and, on Debian, chromium-headless-shell"
 _PROGRAMS = (
     "chromium-headless-shell",
     "chromium",
@@ -103,6 +104,12 @@ class Window:
     def strayed(self) -> list[str]:
         """Return the requests that left this machine."""
         return [url for url in self.requests if not url.startswith(("http://127.0.0.1:", "data:", "blob:"))]
+
+    def complaints(self) -> list[str]:
+        """Return what axe finds: the rule, and the first element that breaks it."""
+        self.page.evaluate(files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8"))
+        found: dict[str, Any] = self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        return [f"{one['id']}: {one['help']}: {one['nodes'][0]['html'][:200]}" for one in found["violations"]]
 
     def close(self) -> None:
         """Close the window."""

@@ -63,9 +63,11 @@ class Feed:
             for browser in self._browsers:
                 browser.put((kind, data))
 
-    def hang_up(self) -> None:
-        """End the streams of all browsers. They come back by themselves."""
+    def hang_up(self, forget: bool = False) -> None:
+        """End the streams of all browsers, which come back by themselves. To `forget` the messages makes a new feed."""
         with self._lock:
+            if forget:
+                self._sent.clear()
             for browser in self._browsers:
                 browser.put(_END)
             self._browsers.clear()

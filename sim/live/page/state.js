@@ -11,6 +11,7 @@ export class State extends EventTarget {
         this.network = true;
         this.story = null;
         this.connected = false;
+        this.newLine = false; // is the next site the first one of this connection?
     }
 
     // Calls `draw` whenever a message of these kinds has come, or another door or tap is shown.
@@ -25,6 +26,9 @@ export class State extends EventTarget {
     take(kind, data) {
         if (kind === "site") {
             const door = this.door;
+            // A server that was started again tells of its story after the site, if it plays one.
+            if (this.newLine) this.story = null;
+            this.newLine = false;
             Object.assign(this, fresh(), { site: data, network: data.network });
             this.tapChosen = null;
             this.door = data.doors.some((each) => each.id === door) ? door : (data.doors[0]?.id ?? null);
@@ -50,6 +54,7 @@ export class State extends EventTarget {
 
     connection(up) {
         this.connected = up;
+        this.newLine = up;
         this.tell("connection");
     }
 

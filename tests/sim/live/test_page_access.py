@@ -1,9 +1,6 @@
 """The live page is for everybody: axe finds nothing, the keyboard reaches everything, and it fits a phone."""
 
-from functools import cache
-from importlib.resources import files
 from itertools import pairwise, product
-from typing import Any
 
 import pytest
 
@@ -25,18 +22,6 @@ STORY = {
 }
 
 
-@cache
-def axe() -> str:
-    return files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
-
-
-def complaints(window: Window) -> list[str]:
-    """Return what axe finds: the rule, and the first element that breaks it."""
-    window.page.evaluate(axe())
-    found: dict[str, Any] = window.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-    return [f"{one['id']}: {one['help']}: {one['nodes'][0]['html'][:200]}" for one in found["violations"]]
-
-
 def full(feed: Feed) -> None:
     """Play a site that shows as much as possible at once."""
     feed.records["door-1/1"] = scene.record()
@@ -54,12 +39,12 @@ def test_axe_finds_nothing(language: str, scheme: str, size: tuple[int, int], fe
     page.click('#taps [data-tap="1"]')
     page.click('details[data-party="lock-flash"] summary')
     page.wait_for_selector("pre")
-    assert complaints(window) == []
+    assert window.complaints() == []
     feed.send(*scene.board(power=False, pattern=None, tag=True))
     feed.send("network", {"up": False})
     feed.send("act", BUSY)
     page.wait_for_selector('[data-act="stranger"][aria-disabled="true"]')
-    assert complaints(window) == []
+    assert window.complaints() == []
     # Nothing is wider than the window, so nobody has to scroll sideways.
     assert page.evaluate("document.documentElement.scrollWidth") == size[0]
 
@@ -69,7 +54,7 @@ def test_axe_would_find_something(feed: Feed, open_window: Opener) -> None:
     window = open_window(feed.address)
     window.page.wait_for_selector('#taps [data-tap="2"]')
     window.page.evaluate("document.querySelector('#sound').replaceChildren()")
-    assert [one.partition(":")[0] for one in complaints(window)] == ["button-name"]
+    assert [one.partition(":")[0] for one in window.complaints()] == ["button-name"]
 
 
 def focused(window: Window) -> str:

@@ -258,6 +258,17 @@ def test_the_page_comes_back_by_itself_when_the_line_breaks(feed: Feed, open_win
     page.wait_for_selector('#taps [data-tap="2"]')
 
 
+def test_a_server_that_was_started_again_frees_the_buttons(feed: Feed, open_window: Opener) -> None:
+    page = shown(open_window, feed)
+    feed.send("story", {"name": "tour", "state": "playing", "ok": None, "promises": []})
+    page.wait_for_selector('[data-act="stranger"][aria-disabled="true"]')
+    feed.hang_up(forget=True)
+    page.wait_for_selector('#line[data-state="away"]')
+    feed.send(*scene.site())
+    page.wait_for_selector('[data-act="stranger"][aria-disabled="false"]')
+    assert page.locator("#promises").is_hidden()
+
+
 def test_data_from_outside_is_text_and_never_markup(feed: Feed, open_window: Opener) -> None:
     nasty = '<img src=x onerror="document.title=1"><b id=planted>'
     kind, data = scene.tap(who=nasty)

@@ -72,6 +72,17 @@ def test_every_party_of_that_record_shows_its_own_bytes(address: str, open_windo
     assert {party for party, raw in held.items() if name.encode().hex() in raw} == {"phone", "lock-ram", "province"}
 
 
+def test_axe_finds_nothing_in_what_a_real_site_shows(address: str, open_window: Opener) -> None:
+    window = open_window(address)
+    page = window.page
+    live_site.free(page)
+    assert tapped(page, '[data-act="stranger"]') == "refused"
+    page.click('details[data-party="platform"] summary')
+    for language in ("en", "zh"):
+        page.click(f'[data-language="{language}"]')
+        assert window.complaints() == []
+
+
 @pytest.mark.parametrize("person", ["guest-2", "child-1"])
 def test_each_other_guest_has_a_button_of_their_own(person: str, address: str, open_window: Opener) -> None:
     page = at_door(open_window, address)
