@@ -11,7 +11,7 @@ export PYTHON
 unexport PYTHONHOME PYTHONPATH
 
 .DEFAULT_GOAL := help
-.PHONY: help demo live test test-busy check lint types rooms fuzz soak bench wheel lock clean FORCE
+.PHONY: help demo live test test-busy check lint types rooms fuzz soak bench doors wheel lock clean FORCE
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -51,6 +51,9 @@ soak: $(READY) ## tap hundreds of times through noise, cut the power at every op
 
 bench: $(READY) ## run the measurements
 	@$(PY) -m pytest -m bench --capture=no $(ARGS)
+
+doors: $(READY) ## let guests check in at 200 locks in one process, and print what that took
+	@MOORING_DOORS=200 $(PY) -m pytest -o faulthandler_timeout=3600 tests/sim/test_many_doors.py $(ARGS)
 
 wheel: $(READY) ## build the wheel and the sdist of the edge agent into dist/
 	$(PY) -m hatchling build

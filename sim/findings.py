@@ -71,7 +71,7 @@ class Findings:
 
     def records(self) -> list[Registration]:
         """All records of this lock that the province has committed, accepted or not, in the order of their counters."""
-        return [item for item in self.province.store.records() if item.lock_id == self.lock_id]
+        return self.province.store.records(lock_id=self.lock_id)
 
     def recorded(self) -> int:
         """Return the number of records of openings that the province committed, accepted or not."""

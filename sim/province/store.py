@@ -302,13 +302,17 @@ class Store:
         """Return the good records of events, of one kind or of all kinds, sorted by lock and counter."""
         return [item for item in self.records(kind) if item.verdict == GOOD and item.kind in record.EVENTS]
 
-    def records(self, kind: int | None = None) -> list[Registration]:
-        """Return the committed records of one kind (it may be UNOPENED) or of all kinds, sorted by lock and counter."""
+    def records(self, kind: int | None = None, lock_id: bytes | None = None) -> list[Registration]:
+        """Return the committed records, sorted by lock and counter.
+
+        If a `kind` is given (it may be UNOPENED), only records of this kind are returned. If a `lock_id` is given, only
+        records of this lock are returned.
+        """
         rows = self._rows(
             "SELECT lock_id, counter, payload_hash, kind, earliest, latest, listing, grant_id, guest, fields, method, "
-            "what, count, occupancy, verdict, committed_at FROM records WHERE ? IS NULL OR kind=? "
-            "ORDER BY lock_id, counter",
-            *(kind, kind),
+            "what, count, occupancy, verdict, committed_at FROM records "
+            "WHERE (? IS NULL OR kind=?) AND (? IS NULL OR lock_id=?) ORDER BY lock_id, counter",
+            *(kind, kind, lock_id, lock_id),
         )
         opened = (
             (*row[:9], json.loads(row[9]) if row[9] else {}, *row[10:13], json.loads(row[13]), *row[14:])
