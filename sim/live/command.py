@@ -21,6 +21,7 @@ from protocol.errors import ConfigError
 from sim.live.acts import Acts
 from sim.live.server import application
 from sim.live.stage import Stage, playable, stage
+from sim.words import phrase
 
 _HOST = "127.0.0.1"
 
@@ -119,7 +120,8 @@ async def _play(settings: Settings, folder: Path, listening: socket.socket, read
 def run(settings: Settings, as_json: bool) -> int:
     """Serve the page until Ctrl-C. Returns the exit code.
 
-    Raises ConfigError `site.scenario` if there is no such story, and as `bound` and `serve`.
+    Raises ConfigError `site.scenario` if there is no such story, KeyboardInterrupt if Ctrl-C comes before the page is
+    served, and as `bound` and `serve`.
     """
     if settings.story is not None and settings.story not in playable():
         raise ConfigError(
@@ -127,17 +129,25 @@ def run(settings: Settings, as_json: bool) -> int:
             f"there is no story {settings.story!r}. `tour` is one, and `python -m sim list` shows the others",
         )
     listening = bound(settings.port)
+    print(phrase("building the site").said(settings.language) + " …", file=sys.stderr, flush=True)
+
+    served = False
 
     def ready(address: str) -> None:
+        nonlocal served
+        served = True
         if as_json:
             print(json.dumps({"ok": True, "address": address}), flush=True)
         else:
-            print(f"The page is at {address}\nCtrl-C ends it.", flush=True)
+            print(phrase("The page is at {address}", address=address).said(settings.language), flush=True)
+            print(phrase("Ctrl-C ends it.").said(settings.language), flush=True)
         if settings.opens and _has_display():
             webbrowser.open(address)
 
     with listening:
         asyncio.run(serve(settings, listening, ready))
+    if not served:
+        raise KeyboardInterrupt
     return 0
 
 

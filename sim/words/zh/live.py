@@ -1,6 +1,10 @@
 """Texts of the live page's server: its people, what the buttons do, and its story."""
 
 LIVE = {
+    # The command.
+    "building the site": "正在搭建模拟的房源",
+    "The page is at {address}": "页面在 {address}",
+    "Ctrl-C ends it.": "按 Ctrl-C 结束。",
     "somebody at the keypad": "有人在键盘前",
     # The people.
     "driving licence": "驾驶证",
