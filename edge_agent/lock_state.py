@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Protocol, TypedDict, Unpack
 
 from edge_agent.credentials import Credentials
 from edge_agent.faults import Faults
@@ -32,21 +32,22 @@ class Link(Protocol):
         """Hand over a statement. Return the lock's refusal or None. Raises TransportError, FormatError."""
 
 
-class LinkFactory(Protocol):
-    """Makes the link to a lock; the parameters are those of `LockLink`."""
+class LinkParts(TypedDict):
+    """What the agent gives to each link. The members are parameters of `edge_agent.lock_link.LockLink`."""
 
-    def __call__(
-        self,
-        address: str,
-        *,
-        on_hello: OnHello,
-        on_record: Callable[[Record], Awaitable[None]],
-        next_counter: Callable[[Hello], int],
-        credentials: Credentials,
-        credit: int,
-        gate: asyncio.Semaphore,
-        faults: Faults,
-    ) -> Link:
+    on_hello: OnHello
+    on_record: Callable[[Record], Awaitable[None]]
+    next_counter: Callable[[Hello], int]
+    credentials: Credentials
+    credit: int
+    gate: asyncio.Semaphore
+    faults: Faults
+
+
+class LinkFactory(Protocol):
+    """Makes the link to a lock."""
+
+    def __call__(self, address: str, **parts: Unpack[LinkParts]) -> Link:
         """Return the link to the lock at `address`."""
 
 

@@ -4,13 +4,13 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import Unpack
 
 from edge_agent import config, database, inventory
 from edge_agent.agent import Agent
 from edge_agent.backoff import Backoff
 from edge_agent.credentials import Credentials
-from edge_agent.faults import Faults
-from edge_agent.lock_state import OnHello
+from edge_agent.lock_state import LinkParts, OnHello
 from edge_agent.notify import Notifier
 from protocol import crypto_cpython as crypto
 from protocol import statement, uplink
@@ -133,22 +133,12 @@ class Building:
     async def _search(self, _seconds: float) -> list[tuple[str, bytes]]:
         return [(address, lock.lock_id[:6]) for address, lock in self.locks.items()]
 
-    def _make_link(
-        self,
-        address: str,
-        *,
-        on_hello: OnHello,
-        on_record: Callable[[Record], Awaitable[None]],
-        next_counter: Callable[[Hello], int],
-        credentials: Credentials,
-        credit: int,
-        gate: asyncio.Semaphore,
-        faults: Faults,
-    ) -> WiredLink:
-        assert faults.counts == {} and credit > 0 and not gate.locked()
-        assert credentials.locks
-        self.links[address] = WiredLink(self.locks[address], on_hello, on_record, next_counter)
-        return self.links[address]
+    def _make_link(self, address: str, **parts: Unpack[LinkParts]) -> WiredLink:
+        assert parts["faults"].counts == {} and parts["credit"] > 0 and not parts["gate"].locked()
+        assert parts["credentials"].locks
+        wired = WiredLink(self.locks[address], parts["on_hello"], parts["on_record"], parts["next_counter"])
+        self.links[address] = wired
+        return wired
 
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator["WiredLink"]:
