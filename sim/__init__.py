@@ -1,4 +1,5 @@
-"""Software for all that surrounds lock and edge agent: board, chips, radio, phone, issuer, province, faults, scenarios.
+"""Software for everything around the lock and the edge agent: board, chips, radio, phone, issuer, province, faults,
+scenarios.
 
 `sim` may import every other room. Only `tests` may import `sim`. The fakes in `sim` are servers that speak the real
 protocol.

@@ -201,7 +201,7 @@ def _demo(chosen: argparse.Namespace) -> int:
 
 
 def _greeting(language: str) -> str:
-    """Return the lines with which the demo begins, as rich markup."""
+    """Return the first lines of the demo, in rich's markup."""
     return _GREETING.format(
         subject=phrase("one door, from a guest's tap to the province's receipt").said(language),
         real=phrase("Real: firmware and interpreter, edge agent, MQTT, SQLite, littlefs, credential.").said(language),

@@ -63,7 +63,7 @@ def number(least: float, most: float) -> Callable[[str], float]:
 
 
 def text(given: str) -> str:
-    """Type of an argument that is text. It refuses bytes from a terminal that are not valid text."""
+    """Type of an argument that is text. If the terminal sent bytes that are not valid text, the argument is refused."""
     try:
         given.encode()
     except UnicodeEncodeError:

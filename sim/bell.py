@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 
 class Bell:
-    """A bell that each part of a site rings when it has reported something. It does not say what is new.
+    """A bell that each part of a site rings when it has reported something. The bell does not say what is new.
 
     While nobody listens, a ring does nothing.
     """

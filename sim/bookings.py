@@ -1,4 +1,6 @@
-"""Sends statements to the lock of one door: those of platform and province, and any others by a courier."""
+"""Sends statements to the lock of one door: those of the platform and of the province, and any other statement that a
+courier carries.
+"""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -57,7 +59,9 @@ class Bookings:
         return booking
 
     async def share(self, booking: Booking) -> None:
-        """Send a stay that was booked at another door of the listing, so that its guests may also enter here."""
+        """Send a stay that was booked at another door of the listing, so that the guests of the stay may also enter
+        here.
+        """
         await self.send(replace(booking, lock_identity=self.identity_public))
 
     async def send(self, booking: Booking) -> None:

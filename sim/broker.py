@@ -76,7 +76,7 @@ def available(places: str = PLACES) -> list[Kind]:
 
 
 class Broker:
-    """A broker on a loopback port, which starts when the object is made. It is a context manager.
+    """A broker on a loopback port. It starts when the object is made. The object is a context manager.
 
     If no port is given, a free one is used. To simulate an outage, call `stop` and then `start`. The port stays the
     same. Raises ConfigError `broker.missing` if `kind` is not installed. Raises TransportError `broker.start` if it

@@ -36,7 +36,7 @@ Act = Callable[[Callable[[TapOutcome], None]], Awaitable[TapOutcome]]
 
 @dataclass
 class _Visit:
-    """Somebody at the door: who came, when, and the numbers of console lines and of board reports before that."""
+    """Somebody at the door: who came, when, and how many console lines and board reports there were before."""
 
     who: str | Phrase
     number: int
@@ -51,7 +51,7 @@ class Door:
 
     `bookings` sends statements of platform and province to the lock. `findings` counts what the lock and the province
     report. `taps` has every tap that is over. `say` is called with a line about each tap. The `bell` is rung at each
-    moment of a phone.
+    moment that a phone reports.
     """
 
     def __init__(

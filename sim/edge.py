@@ -86,7 +86,7 @@ class Edge:
             await self._reading
 
     def events(self, event: str) -> list[tuple[float, dict[str, Any]]]:
-        """Return what the agent has `said` with this event."""
+        """Return the items of `said` that have this event."""
         return [line for line in self.said if line[1]["event"] == event]
 
 

@@ -1,4 +1,5 @@
-"""Searches files for guests' data, PINs and keys, which must not be readable there. Finds every form that programs use.
+"""Searches files for guests' data, PINs and keys, which must not be readable there. Finds the data in every form in
+which programs write such data.
 
 Each form has at least five bytes or six digits, so that random bytes do not match by chance.
 """

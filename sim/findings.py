@@ -13,7 +13,7 @@ from sim.province.store import Registration
 
 
 class _Lag:
-    """The quickest arrival so far: the least difference, in seconds, between an arrival and the lock's ticks."""
+    """The least difference so far, in seconds, between the ticks of a line or a report and its arrival."""
 
     def __init__(self) -> None:
         self._lines = self._events = 0
@@ -64,8 +64,7 @@ class Findings:
         return sum(1 for event in self.bus.changes(pins.STRIKE) if event.facts.get("value") == 1)
 
     def early_openings(self) -> int:
-        """Return the number of times that the strike opened before the opening was in flash, by the board's own
-        reports."""
+        """Return how often the strike opened before the opening was in flash. Only the board's own reports count."""
         moved = openings(self.bus.history)
         return self.openings() - sum(1 for opening in moved if opening.durable is not None)
 

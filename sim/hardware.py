@@ -22,7 +22,9 @@ SWAP_LOOKS = 8
 After three polls the lock knows that the previous phone has gone."""
 
 LockMaker = Callable[[Mapping[str, str], Path], Lock]
-"""Function that makes a lock. It gets the environment by which the lock finds its board, and the console's log file."""
+"""Function that makes a lock. The function gets the environment by which the lock finds its board, and the path of the
+console's log.
+"""
 
 
 @dataclass(frozen=True)

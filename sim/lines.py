@@ -1,6 +1,6 @@
 """Breaks text into lines: English text between words, and Chinese text between characters.
 
-rich breaks only at spaces. A Chinese sentence has none, so rich would break it anywhere, also before a comma.
+rich breaks only at spaces. A Chinese sentence has no spaces, so rich would break it anywhere, also before a comma.
 """
 
 import re
@@ -36,7 +36,7 @@ def broken(text: str, width: int) -> Iterator[str]:
 
 
 class Lines:
-    """A text for rich that is broken by `broken` where it does not fit. Markup in it is not interpreted."""
+    """A text for rich. If the text does not fit into the line, `broken` breaks it. Markup in it is not interpreted."""
 
     def __init__(self, text: str, style: str = "", indent: int = 0) -> None:
         self._text, self._style, self._indent = text, style, indent

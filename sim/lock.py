@@ -16,7 +16,7 @@ it must not appear on the board bus."""
 class Lock(ABC):
     """A lock. A subclass says what runs it: a process, or a thread of this process.
 
-    `environment` tells the lock where its board is. Its console is written to `log`, and rings the `bell`.
+    `environment` tells the lock where its board is. The lock's console is written to `log`, and rings the `bell`.
     """
 
     def __init__(self, environment: Mapping[str, str], log: Path, bell: Bell | None = None) -> None:
@@ -45,7 +45,7 @@ class Lock(ABC):
     async def wait_for_any(
         self, events: Sequence[str], *, since: int = 0, where: Callable[[ConsoleLine], bool] | None = None
     ) -> ConsoleLine:
-        """As `wait_for`, but for the first line with any of `events`."""
+        """Do the same as `wait_for`, but for the first line with any of `events`."""
         return await self._console.wait_for_any(events, since=since, where=where)
 
     @abstractmethod
@@ -58,7 +58,7 @@ class Lock(ABC):
 
     @abstractmethod
     async def wait_ended(self) -> int:
-        """Wait until the lock has ended by itself, by a planned power cut, and return its exit code."""
+        """Wait until a planned power cut has ended the lock, and return the lock's exit code."""
 
     @abstractmethod
     def power_off(self) -> None:

@@ -52,7 +52,7 @@ class LockProcess(Lock):
         self._reading = self._console.follow(self._process.stdout)
 
     async def wait_ended(self) -> int:
-        """Wait until the process has ended by itself, by a planned power cut, and return its exit code."""
+        """Wait until a planned power cut has ended the process, and return its exit code."""
         assert self._process is not None and self._reading is not None
         code = await asyncio.wait_for(self._process.wait(), HANG_SECONDS)
         await self._reading

@@ -1,10 +1,10 @@
 """A lock in this process, on CPython. One process can run hundreds of such locks.
 
 Each lock runs the unmodified firmware over the same stand-ins, and has its own modules. The tasks of all locks run on
-the event loop of the process. The program of each lock only waits for its tasks, so its thread rests. Run the site on a
-`sim.patient_loop`, so that the locks do not use up each other's time. Such a lock has no separate heap and no littlefs,
-and its event loop cannot be killed if it never yields. Tests of the heap, of littlefs or of such a loop need a
-`LockProcess`.
+the event loop of the process. The program of each lock only waits for the lock's tasks, so the program's thread rests.
+Run the site on a `sim.patient_loop`, so that the locks do not use up each other's time. Such a lock has no separate
+heap and no littlefs. If a step of the lock never ends, it cannot be killed. Tests of the heap, of littlefs or of such a
+step need a `LockProcess`.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from sim.lock import NEEDED_TO_ENROL, Lock, enrolment_request
 
 
 class LockThread(Lock):
-    """A `Lock` that is a thread. Its devices must be served by `sim.loopback.serving_directly`."""
+    """A `Lock` that is a thread. The lock's devices must be served by `sim.loopback.serving_directly`."""
 
     def __init__(self, environment: Mapping[str, str], log: Path, bell: Bell | None = None) -> None:
         super().__init__(environment, log, bell)
@@ -49,7 +49,7 @@ class LockThread(Lock):
         self._ending.add_done_callback(lambda _: printed.feed_eof())
 
     async def wait_ended(self) -> int:
-        """Wait until the lock has ended by itself, by a planned power cut, and return its exit code."""
+        """Wait until a planned power cut has ended the lock, and return the lock's exit code."""
         assert self._ending is not None and self._reading is not None
         code = await asyncio.wait_for(asyncio.shield(self._ending), HANG_SECONDS)
         await self._reading

@@ -18,7 +18,7 @@ class Serving(Protocol):
     """`serving` or `serving_directly`."""
 
     def __call__(self, handler: Handler, greeting: bytes = b"") -> AbstractAsyncContextManager[str]:
-        """Serve `handler`. Yields the address at which it is served. Each peer first gets `greeting`."""
+        """Serve `handler`. Yields the address at which the handler is served. Each peer first gets `greeting`."""
 
 
 @asynccontextmanager
@@ -61,8 +61,8 @@ _served: dict[int, tuple[asyncio.AbstractEventLoop, Handler, bytes]] = {}
 class DirectEnd(asyncio.Transport):
     """The peer's end of a direct connection to the handler that is served at `number`.
 
-    `feed` gets what the handler writes. It gets no bytes when the handler has closed the connection. Raises OSError if
-    nothing is served there. Use it only while the handler's event loop does nothing else.
+    `feed` gets what the handler writes. When the handler has closed the connection, `feed` gets b"". Raises OSError if
+    nothing is served there. Use this class only while the handler's event loop does nothing else.
     """
 
     def __init__(self, number: int, feed: Callable[[bytes], None]) -> None:
@@ -76,7 +76,7 @@ class DirectEnd(asyncio.Transport):
         protocol = asyncio.StreamReaderProtocol(self._reader, loop=loop)
         writer = asyncio.StreamWriter(self, protocol, self._reader, loop)
         self._task = loop.create_task(handler(self._reader, writer))
-        self.write(greeting)  # before the handler begins, because a lock may wait for it while nothing else can work
+        self.write(greeting)  # before the handler begins: a lock may wait for the greeting while nothing else works
 
     def send(self, data: bytes) -> None:
         """Send `data` to the handler. Raises OSError if the connection is closed."""

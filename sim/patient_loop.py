@@ -37,7 +37,9 @@ class PatientLoop(asyncio.SelectorEventLoop):
         super().__init__(self._clock)
 
     def time(self) -> float:
-        """Return the clock in seconds. It begins at `time.monotonic()`, and is behind it from then on."""
+        """Return the clock in seconds. The clock begins at `time.monotonic()`. From then on it is behind
+        `time.monotonic()`.
+        """
         return self._began + self._clock.waited
 
 

@@ -1,4 +1,4 @@
-"""Invented guests. After every scenario, the simulator searches for their data in all places where it must not be."""
+"""Invented guests. After every scenario, the simulator searches all places where the guests' data must not be."""
 
 import random
 from dataclasses import dataclass

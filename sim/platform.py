@@ -1,4 +1,6 @@
-"""The booking platform. It knows the guests of each booking. Its grants name guests by keyed commitments only."""
+"""The booking platform. The platform knows the guests of each booking. Its grants name guests by keyed commitments
+only.
+"""
 
 import os
 from dataclasses import dataclass, replace
@@ -38,7 +40,7 @@ class Guest:
     phone: str = ""
 
     def identity(self) -> bytes | None:
-        """Return the most exact identity that the data allows (`protocol.naming`), or None if it names nobody.
+        """Return the most exact identity that the data allows (`protocol.naming`), or None if the data name nobody.
 
         A resident's number contains the birth date. Raises ValueError for a resident's number on a document of another
         type or country, and for any other number without a birth date or a name.

@@ -73,7 +73,7 @@ class Progress(AbstractContextManager["Progress"]):
             self._status.stop()
 
     def print(self, *what: object) -> None:
-        """Print above the line that counts the seconds. The arguments are those of `Console.print`."""
+        """Print something above the line that counts the seconds. The arguments are those of `Console.print`."""
         if not self._shows:
             return
         self._console.print(*what)

@@ -56,7 +56,7 @@ def crl(
 
 
 def pack(statuses: Mapping[int, int], size: int, bits: int = 1) -> bytes:
-    """Return the compressed status list of `size` documents. All are valid except those in `statuses`."""
+    """Return the compressed status list of `size` documents. All documents are valid except those in `statuses`."""
     packed = bytearray((size * bits + 7) // 8)
     for index, status in statuses.items():
         packed[index * bits // 8] |= status << index * bits % 8

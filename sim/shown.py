@@ -50,7 +50,8 @@ class Signal:
 
 
 class Light:
-    """The light, as the reports of its pins tell it. `paused` is True if it was dark, and was then switched off again.
+    """The light, from the reports of its three pins. `paused` is True if the light was dark, and was then switched off
+    again.
 
     The lock always writes all three pins, in their order. Between two beats of a signal it switches the light off once.
     In a pause, and at rest, it switches the dark light off once more (`firmware.hardware.signals`).

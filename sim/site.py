@@ -62,7 +62,7 @@ It must be shorter than the 250 ms for which the driver waits for the chip's ans
 
 @dataclass(frozen=True)
 class Plan:
-    """The parts of a site. Its doors are assigned to its listings in turn.
+    """The parts of a site. The site's doors are assigned to its listings in turn.
 
     `edges` has, for each edge agent, the numbers (from 1) of the doors that the agent serves. `fittings` is the
     hardware wired to each lock. `board` has the settings of the stand-ins for each board's hardware. `profile` is the

@@ -47,7 +47,9 @@ class Tap:
         return None if line is None else line.facts.get("code", line.facts.get("error"))
 
     def told(self) -> Phrase:
-        """Return the result of the tap in words: the time until the door opened or the refusal, and the light."""
+        """Return in words the result of the tap and the light. The result is the time until the door opened, or the
+        refusal.
+        """
         if self.opened:
             result = phrase("let in after {ms:.0f} ms", ms=self.to_open * 1000)
         elif self.refusal is not None:

@@ -6,7 +6,7 @@ The moments of its pins and its flash are ordered by the numbers that the board 
 arrival of the report is known. The arrival is the latest possible time of the moment. The time of an effect may show
 that the moment was earlier.
 
-A tap that is going on has the moments that are reported so far. Later reports add moments. They may also show that a
+While a tap goes on, it has the moments that are reported so far. Later reports add moments, and may also show that a
 moment was earlier.
 """
 
@@ -66,13 +66,15 @@ def moments(site: Site, door: Door, tap: Tap) -> list[Moment]:
 
 
 def counter(door: Door, tap: Tap) -> int | None:
-    """Return the counter of the record of an opening by `tap`. None if there is none, or if it comes later."""
+    """Return the counter of the record of the opening by `tap`, or None if there is no such record yet."""
     durable = _durable(door, tap)
     return None if durable is None else durable.counter
 
 
 def complete(said: list[Moment]) -> bool:
-    """Has a tap that the door has answered all its moments? The last one of an opening is the receipt at the lock."""
+    """Are all moments of a tap there, if the door has answered the tap? The last moment of an opening is the receipt at
+    the lock.
+    """
     names = {moment.name for moment in said}
     return "durable" not in names or "journal.receipted 1" in names
 
@@ -202,9 +204,8 @@ def _lock(door: Door, tap: Tap, durable: Durable | None) -> list[Moment]:
 
 
 def _told(door: Door, tap: Tap, durable: Durable | None) -> list[tuple[ConsoleLine, int]]:
-    """Return the console lines of this tap that the timeline shows.
-
-    The number beside each line says how many lines with the same event there were up to this line.
+    """Return the console lines of this tap that the timeline shows, each with a number. The number says how many lines
+    with the same event there were up to this line.
     """
     told: list[tuple[ConsoleLine, int]] = []
     if not tap.console:
@@ -221,7 +222,9 @@ def _told(door: Door, tap: Tap, durable: Durable | None) -> list[tuple[ConsoleLi
 
 
 def _matters(line: ConsoleLine, tap: Tap) -> bool:
-    """Is this line a moment of the tap? The start is one only without a phone, whose arrival is a moment of its own."""
+    """Is this line a moment of the tap? The start is a moment only if there was no phone, because the arrival of a
+    phone is a moment of its own.
+    """
     if line.event == "tap.start":
         return not tap.outcome.events
     return line.event != "stay-key.tried" or line.facts["known"] == "1"
@@ -245,7 +248,9 @@ def _beyond(site: Site, door: Door, tap: Tap, durable: Durable | None) -> list[M
     carried = [(moment.at, moment.name) for moment in said]
 
     def before(then: float) -> list[str]:
-        """Return which moments at the edge agent caused one at `then`. An outage may also begin after it."""
+        """Return which moments at the edge agent caused a moment at `then`. An outage that began after `then` caused
+        nothing.
+        """
         return [name for at, name in carried if name == "edge.stored" or at <= then]
 
     made = site.province.store.record_bytes(door.lock_id, counter)
@@ -277,7 +282,7 @@ def _beyond(site: Site, door: Door, tap: Tap, durable: Durable | None) -> list[M
 
 
 def _outage(edge: Edge, stored: float, committed: float | None) -> list[Moment]:
-    """Return the begin and the end of the last outage between `stored` and `committed`, or until now."""
+    """Return the beginning and the end of the last outage between `stored` and `committed`, or until now."""
     lost: float | None = None
     found: list[Moment] = []
     for at, facts in edge.said:
@@ -295,7 +300,7 @@ def _outage(edge: Edge, stored: float, committed: float | None) -> list[Moment]:
 
 
 def _edges(site: Site, event: str) -> list[tuple[float, dict[str, Any], Edge]]:
-    """Return the log lines of all edge agents with this event, oldest first, each with its agent."""
+    """Return the log lines with this event of all edge agents, oldest first, each together with its agent."""
     return sorted(((*one, edge) for edge in site.edges for one in edge.events(event)), key=lambda one: one[0])
 
 

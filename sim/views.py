@@ -1,4 +1,4 @@
-"""Tables for people. They show a check-in's record as each party has it, and which party could read which data."""
+"""Tables for people. The tables show a check-in's record as each party has it, and which data each party could read."""
 
 from rich.cells import cell_len
 from rich.table import Table

@@ -1,4 +1,4 @@
-"""A listener at the broker. It keeps all messages that a curious network operator could see."""
+"""A listener at the broker. The listener keeps all messages that a curious network operator could see."""
 
 import threading
 import time

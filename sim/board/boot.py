@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 
 MOUNT_POINT = "/state"
 CORRUPT_EXIT = 65
-"""Exit code if the partition is not blank but cannot be mounted. It is not formatted, because formatting would silently
-delete its content."""
+"""Exit code if the partition is not blank but cannot be mounted. Such a partition is not formatted, because formatting
+would silently delete its content.
+"""
 
 
 def mount() -> str:
-    """Mount the state partition. Format it first if it is blank. Returns the folder that holds the lock's state.
+    """Mount the state partition. A blank partition is formatted first. Returns the folder that holds the lock's state.
 
     Ends the process with `CORRUPT_EXIT` if the partition is not blank and holds no file system.
     """

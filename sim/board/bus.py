@@ -1,4 +1,5 @@
-"""The host's end of the board bus. It gets reports of the lock's pins and its journal's flash, and sets its inputs.
+"""The host's end of the board bus. The host gets reports of the lock's pins and of the journal's flash, and sets the
+lock's inputs.
 
 The stand-ins connect to the bus (MOORING_BOARD) and send a JSON line for each change. The lines are numbered in the
 order of the changes. If the watchdog is not fed in time, `on_watchdog` is called. That function should kill the lock,
@@ -37,7 +38,7 @@ class BoardEvent:
 
 
 POWER_OFF = 1 << 30
-"""Number of each line that the host adds when the power ends. It is higher than any number from the board."""
+"""Number of each line that the host adds when the power ends. The number is higher than any number from the board."""
 
 
 class BoardBus:
@@ -56,7 +57,7 @@ class BoardBus:
         self.history: list[BoardEvent] = []
         self.values: dict[PinName, int] = {}
         self.address = ""
-        """The value for MOORING_BOARD. It is set while the bus is `listening`."""
+        """The value for MOORING_BOARD. The value is set while the bus is `listening`."""
         self.on_watchdog = on_watchdog
         self.boots = 0
         """Number of times that a board has connected."""
@@ -73,7 +74,7 @@ class BoardBus:
 
     @property
     def powered(self) -> bool:
-        """Is a board connected? It is connected from its boot until it loses its power."""
+        """Is a board connected? A board is connected from its boot until it loses its power."""
         return self._writer is not None
 
     @asynccontextmanager
@@ -96,7 +97,7 @@ class BoardBus:
         """Return the first report in `history[since:]` that output `pin` is at `value`. Wait for this report if needed.
 
         Without `since`, return the last report of the output if the output is at `value` now. Otherwise wait for the
-        next report that it is at `value`. Raises TimeoutError after HANG_SECONDS.
+        next report that the output is at `value`. Raises TimeoutError after HANG_SECONDS.
         """
         start = len(self.history) if since is None else since
 
@@ -134,7 +135,8 @@ class BoardBus:
             if self._writer is writer:
                 self._writer = None
                 self._stop_watchdog()
-                # Without power, every output goes to 0. The board can no longer report it, so the host adds the lines.
+                # Without power, every output goes to 0. The board can no longer report this, so the host adds the
+                # lines.
                 for pin, level in list(self.values.items()):
                     if level:
                         await self._take({"pin": pin, "value": 0, "power": "off", "n": POWER_OFF}, boot)

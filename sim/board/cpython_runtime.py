@@ -36,7 +36,7 @@ class DeviceStream:
         return data
 
     async def readexactly(self, n: int) -> bytes:
-        """Return exactly `n` bytes. Raises EOFError if the stream ends before."""
+        """Return exactly `n` bytes. Raises EOFError if the stream has fewer bytes left."""
         data = b""
         while len(data) < n:
             more = await self.read(n - len(data))
@@ -46,7 +46,7 @@ class DeviceStream:
         return data
 
     async def readline(self) -> bytes:
-        """Return the bytes up to and including a newline, or all further bytes if the stream ends before."""
+        """Return the bytes up to and including a newline, or all remaining bytes if no newline follows."""
         line = b""
         while not line.endswith(b"\n"):
             more = await self.read(1)

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from firmware.memory.recorder import Recorder
 
 WATCHDOG_MS = 5000
-"""Time limit of the watchdog, in milliseconds, after a lock hangs. It is shorter than the firmware's limit, and longer
-than the strike's pulse."""
+"""Time limit of the watchdog, in milliseconds, after a lock hangs. This limit is shorter than the firmware's limit, and
+longer than the strike's pulse.
+"""
 
 
 def _stuck_open() -> None:

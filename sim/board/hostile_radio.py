@@ -1,10 +1,10 @@
 """Delivers events of the radio at bad moments (MOORING_RADIO_HOSTILE=seed).
 
-On the chip, a separate task delivers the events, so an event can arrive at any moment. The stand-in alone delivers
-events only between two steps of the event loop. This module holds each event back until a moment at which the firmware
-is working. Such moments are just before and just after the firmware calls the Bluetooth stack or the crypto, reads the
-clock, or prints. The seed chooses the moment. When the event loop is idle, waiting events are delivered too. So no
-event is lost, and all events stay in order.
+On the chip, a separate task delivers the events, so an event can arrive at any moment. Without this module, the
+stand-in delivers events only between two steps of the event loop. This module holds each event back until a moment at
+which the firmware is working. Such moments are just before and just after the firmware calls the Bluetooth stack or the
+crypto, reads the clock, or prints. The seed chooses the moment. When the event loop is idle, waiting events are
+delivered too. So no event is lost, and all events stay in order.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ class _Events:
         """Perhaps deliver the first waiting event. Never deliver an event while a handler is running.
 
         At most one event is delivered at each moment. Between a check and a call there are only a few instructions.
-        This is too short for two events, such as the end of one connection and the beginning of another.
+        This time is too short for two events, such as the end of one connection and the beginning of another.
         """
         if self._waiting and not self._delivering:
             self._state = (self._state * 1103515245 + 12345) & 0x3FFFFFFF

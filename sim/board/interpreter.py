@@ -17,7 +17,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 STAND_INS = ROOT / "sim" / "board" / "modules"
 HEAP = "512k"
-"""Heap of the lock. Objects are twice as large here as on the chip, so a smaller heap on the chip holds as many."""
+"""Heap of the lock. An object is twice as large here as on the chip. So a smaller heap on the chip holds as many
+objects as this heap.
+"""
 SOURCES_HEAP = "768k"
 """Heap of the lock if there is no compiler for this machine. Sources need more heap than compiled modules."""
 
@@ -36,7 +38,7 @@ class Interpreter:
 
     @property
     def modules(self) -> Path | None:
-        """Folder with the compiled modules of the lock, which are compiled now if needed. None: the sources run."""
+        """Folder with the compiled modules of the lock. If needed, they are compiled now. None: the sources run."""
         return compiled.folder(ROOT, self.program) if self.compiles and self.runtime == "micropython" else None
 
     @property
@@ -71,7 +73,7 @@ def find(runtime: str = "micropython") -> Interpreter:
 
     "sources" is MicroPython too, but the lock's software is not compiled first.
 
-    Raises ConfigError `interpreter.missing` if it is not installed. The message says what to do.
+    Raises ConfigError `interpreter.missing` if the interpreter is not installed. The message says what to do.
     """
     if runtime == "cpython":
         return Interpreter("cpython", sys.version.split()[0], sys.executable)

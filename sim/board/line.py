@@ -48,7 +48,8 @@ def connect(address: str) -> socket.socket:
 
 def send(connection: "Any", data: bytes) -> None:
     """Send all of `data`. Raises OSError if it fails."""
-    # MicroPython's socket is a stream. Its `write` sends all bytes. Its `send` may send only some of them.
+    # MicroPython's socket is a stream. The stream's `write` sends all bytes. Its `send` may send only a part of the
+    # bytes.
     if _MICROPYTHON:
         connection.write(data)
     else:

@@ -1,4 +1,4 @@
-"""The lines of a lock that runs in this process: what its modules have instead of the process's sockets.
+"""The lines of a lock that runs in this process. The lock's modules use these lines instead of the process's sockets.
 
 A line leads directly to the handler of its peer (`sim.loopback.serving_directly`), so no byte passes through the
 system. The functions have the names and arguments of `socket` and `select`, as far as the stand-ins use them.
@@ -16,7 +16,9 @@ Wait = Callable[["LockSocket"], None]
 
 
 class LockSocket:
-    """A socket. `wait(socket)` returns once there is something to read. Only the program before its loop waits."""
+    """A socket. `wait(socket)` returns once there is something to read. Only the lock's program waits, before its event
+    loop runs.
+    """
 
     def __init__(self, loop: LockLoop, wait: Wait) -> None:
         self._loop = loop

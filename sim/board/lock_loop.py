@@ -15,7 +15,7 @@ ExceptionHandler = Callable[["LockLoop", dict[str, Any]], object]
 class LockLoop:
     """A lock's part of the event loop `process`. `on_stop` is called once, when the loop has stopped.
 
-    It has those methods of `asyncio.AbstractEventLoop` that asyncio calls for the tasks of a lock.
+    This class has those methods of `asyncio.AbstractEventLoop` that asyncio calls for the tasks of a lock.
     """
 
     def __init__(self, process: asyncio.AbstractEventLoop, on_stop: Callable[[], None]) -> None:
@@ -28,21 +28,21 @@ class LockLoop:
         self._readers: dict[int, tuple[Callable[..., object], tuple[Any, ...]]] = {}
         self.stopped = False
         self.exited: SystemExit | None = None
-        """The exit that stopped the loop, if a step of the lock has exited."""
+        """The SystemExit that stopped the loop, or None if no step of the lock has raised one."""
 
     def stop(self) -> None:
-        """Run no further step of the lock. Its tasks are dropped as they are."""
+        """Run no further step of the lock. The lock's tasks are dropped in the state in which they are."""
         if not self.stopped:
             self.stopped = True
             self._process.call_soon(self._drop)
 
     def _drop(self) -> None:
-        # The tasks are not cancelled, because a task could keep waiting in `finally`. But their frames are closed now,
-        # because the garbage collector would close them at any moment, in the middle of something else.
+        # The tasks are not cancelled, because a task could keep waiting in `finally`. But the tasks' frames are closed
+        # now. Otherwise the garbage collector would close the frames later, in the middle of something else.
         asyncio._set_running_loop(self._self)
         try:
             for task in asyncio.all_tasks(self._self):
-                with suppress(BaseException):  # whatever the lock still does, it has no power
+                with suppress(BaseException):  # the lock has no power, so nothing that it still does has an effect
                     work: Any = task.get_coro()
                     work.close()
         finally:
@@ -79,23 +79,23 @@ class LockLoop:
         return not self.stopped
 
     def is_closed(self) -> bool:
-        """Return whether no step is run any more."""
+        """Return whether the loop has stopped for good."""
         return self.stopped
 
     def call_soon(self, callback: Callable[..., object], *args: Any, context: Any = None) -> asyncio.Handle:
-        """As the process's event loop, unless this loop has stopped by then."""
+        """Call `callback` soon, as the process's event loop does, unless this loop has stopped by then."""
         return self._process.call_soon(self._step, callback, *args, context=context)
 
     def call_later(
         self, delay: float, callback: Callable[..., object], *args: Any, context: Any = None
     ) -> asyncio.TimerHandle:
-        """As `call_soon`, after `delay` seconds."""
+        """Do the same as `call_soon`, but after `delay` seconds."""
         return self._process.call_later(delay, self._step, callback, *args, context=context)
 
     def call_at(
         self, when: float, callback: Callable[..., object], *args: Any, context: Any = None
     ) -> asyncio.TimerHandle:
-        """As `call_soon`, at the time `when`."""
+        """Do the same as `call_soon`, but at the time `when`."""
         return self._process.call_at(when, self._step, callback, *args, context=context)
 
     def create_future(self) -> "asyncio.Future[Any]":
@@ -139,12 +139,12 @@ class LockLoop:
             self.call_soon(callback, *arguments)
 
     def add_reader(self, fd: Any, callback: Callable[..., object], *args: Any) -> None:
-        """Call `callback` when there is something to read from the line `fd`, or when more of it is left to read."""
+        """Call `callback` whenever there is something to read from the line `fd`, or something left to read."""
         number = fd if isinstance(fd, int) else fd.fileno()
         self._readers[number] = callback, args
         if self._readable[number]():
             self.became_readable(number)
 
     def remove_reader(self, fd: Any) -> bool:
-        """Call no reader of the line `fd` any more."""
+        """Stop calling the reader of the line `fd`."""
         return self._readers.pop(fd if isinstance(fd, int) else fd.fileno(), None) is not None

@@ -1,10 +1,10 @@
 """A separate set of modules for each lock, so that many locks can run in one CPython process and share no state.
 
-Some things exist only once in a lock, and the firmware keeps their state in modules: the generator's secret, the last
-lines of the console, and the radio. So each lock here imports `firmware` and the stand-ins into its own table of
-modules. `protocol` has no state and is shared. The firmware also uses parts of the process: environment, console,
-standard input, event loop, clock, sockets and exit. For these, each lock has its own copies of `os`, `sys`, `asyncio`
-and a few other modules.
+Some things exist only once in a lock: the generator's secret, the last lines of the console, and the radio. The
+firmware keeps the state of these things in modules. So each lock here imports `firmware` and the stand-ins into its own
+table of modules. `protocol` has no state and is shared. The firmware also uses parts of the process: environment,
+console, standard input, event loop, clock, sockets and exit. For these, each lock has its own copies of `os`, `sys`,
+`asyncio` and a few other modules.
 """
 
 import asyncio
@@ -35,8 +35,8 @@ _STAND_INS = ("machine", "bluetooth", "esp32")
 class LockModules:
     """The modules of one lock for one boot. `write` gets the text that the lock prints.
 
-    The lock's tasks run on the running event loop. Its program, which waits for them, has a thread for its stack, and
-    calls `rest` to wait for a future (see `sim.board.turns`).
+    The lock's tasks run on the running event loop. The lock's program waits for these tasks. The program has a thread
+    of its own, so that it has a stack, and calls `rest` to wait for a future (see `sim.board.turns`).
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class LockModules:
         loop = self._loop
         self._lent = {
             "os": _copy(os, environ=dict(environment), getenv=environment.get, _exit=self._exit),
-            "sys": _copy(sys, stdin=io.TextIOWrapper(io.BytesIO())),  # nothing is read, as without a cable
+            "sys": _copy(sys, stdin=io.TextIOWrapper(io.BytesIO())),  # nothing is read, as if no cable were connected
             "asyncio": _copy(asyncio, run=self._run, get_event_loop=lambda: loop, open_connection=self._streams),
             "socket": _copy(socket, socket=self._socket, getaddrinfo=getaddrinfo),
             "select": _copy(select, poll=LockPoll),
@@ -199,7 +199,9 @@ def _compiled(path: Path) -> CodeType:
 
 
 def _copy(module: ModuleType, **others: Any) -> ModuleType:
-    """Return a copy of `module`, in which `others` replace or add members."""
+    """Return a copy of `module` to which `others` are added. A member of `others` replaces the module's member with the
+    same name.
+    """
     copied = ModuleType(module.__name__)
     vars(copied).update(vars(module))
     vars(copied).update(others)

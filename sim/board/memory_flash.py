@@ -14,7 +14,7 @@ SECTOR = layout.SECTOR
 
 
 class MemoryFlash(NorFlash):
-    """A partition with a number of `sectors`. It is blank, or has a copy of `content`.
+    """A partition with a number of `sectors`. The partition is blank, or has a copy of `content`.
 
     Each finished operation is appended to `log` under `name`. `power` is the number of operations that succeed before
     the power is cut. Several partitions can share it. A partition that is `dead` ignores what is programmed.

@@ -37,7 +37,9 @@ class NorFlash:
         raise PowerCut
 
     def done(self, at: int, data: "bytes | None") -> None:
-        """Called after `data` was programmed at `at`, or with None after the sector at `at` was erased."""
+        """Called after each operation at `at`. `data` is what was programmed there, or None if the sector at `at` was
+        erased.
+        """
 
     def program(self, at: int, data: "Any") -> None:
         """Program `data` at `at`: clear each bit that is 0 in `data`."""

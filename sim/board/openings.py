@@ -54,10 +54,10 @@ def openings(history: Sequence[BoardEvent]) -> list[Opening]:
 
 
 class OpeningsSoFar:
-    """The openings of one door, as its reports come in. The result is that of `openings`.
+    """Finds the openings of one door while its reports come in. The result is the same as that of `openings`.
 
-    A report may arrive before one with a lower number. It is then kept back until that one is there, or until the power
-    ends.
+    A report may arrive before a report with a lower number. The early report is kept back until the lower number has
+    arrived, or until the power ends.
     """
 
     def __init__(self) -> None:
@@ -85,7 +85,7 @@ class OpeningsSoFar:
         return self._found
 
     def _release(self, through: int) -> None:
-        """Replay the kept reports that are in turn, and every one up to the number `through`."""
+        """Replay the kept reports whose turn has come, and all kept reports with a number below `through`."""
         while self._next in self._kept:
             self._replay.take(self._kept.pop(self._next))
             self._next += 1
@@ -127,8 +127,8 @@ class _Partition:
     def apply(self, offset: int, data: bytes | None) -> tuple[int | None] | None:
         """Program `data` at `offset`, or erase the sector at `offset` if `data` is None.
 
-        If this recorded an opening, returns a tuple of one item: the record's counter, or None for an entry in the
-        tally. Otherwise returns None.
+        If this operation recorded an opening, returns a tuple of one item: the record's counter, or None for an entry
+        in the tally. Otherwise returns None.
         """
         sector = offset - offset % SECTOR
         if sector < self._ring:

@@ -11,7 +11,7 @@ THREAD_NAME = "lock"
 
 
 class Turns:
-    """Runs `work` in turns with the running event loop. `ended` gets its result, the exit code."""
+    """Runs `work` in turns with the running event loop. `ended` gets the result of `work`, the exit code."""
 
     def __init__(self, work: Callable[[], int]) -> None:
         self._work = work

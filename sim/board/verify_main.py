@@ -1,4 +1,5 @@
-"""Judges one DeviceResponse with the firmware's verifier. MicroPython runs this as a script, CPython calls `judge`.
+"""Judges one DeviceResponse with the firmware's verifier. MicroPython runs this file as a script, and CPython calls
+`judge`.
 
 As a script: `micropython verify_main.py INPUTS`, where INPUTS is a file with the CBOR array
 `[device_response, session_transcript, [* root], [earliest, latest], e_reader_private / null, [* docType] / null]`.
@@ -49,9 +50,9 @@ def refuse(code: str, message: str, out: "TextIO") -> None:
 
 
 def _write(value: "Any", out: "TextIO") -> None:
-    """Write `value` as JSON, in pieces. In one string, a portrait in hex would not fit into the lock's heap.
+    """Write `value` as JSON, in pieces. As one string, a portrait in hex would not fit into the lock's heap.
 
-    Bytes become hex. Dates and other values that JSON does not have become text.
+    Bytes become hex. A date becomes text, and so does any other value that JSON lacks.
     """
     if isinstance(value, cbor.Encoded):
         value = value.content

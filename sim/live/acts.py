@@ -15,7 +15,7 @@ from sim.nfc.card import Card, Traits
 from sim.words import Phrase, phrase
 
 _TORN_AFTER = 8
-"""Number of commands that a phone answers before it is taken away. It is then in the middle of the handover."""
+"""Number of commands that a phone answers before it is taken away, in the middle of the handover."""
 _STICKER = Traits(sel_res=0x00, sens_res=b"\x00\x44")
 """Parameters of a sticker (NTAG 21x): it does not speak ISO/IEC 14443-4."""
 
@@ -24,9 +24,10 @@ Fields = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class _Action:
-    """One action: its fields beside `action` (name: type), what it does, and a text that tells of it.
+    """One action. `fields` has the name and the type of each field except `action`, `do` does the action, and `text`
+    describes it.
 
-    If the action has two directions, `off` is the text of the other one, for which its field is false.
+    Some actions have a field that says whether something is put on or taken off. `off` is the text for the value false.
     """
 
     fields: Mapping[str, type]
@@ -81,7 +82,7 @@ class Acts:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _check(self, fields: Fields) -> None:
-        """Check that what `fields` name is there."""
+        """Check that there are the door, the person and the story that `fields` name."""
         if "door" in fields and fields["door"] not in [door.name for door in self._stage.site.doors]:
             raise RequestRefusedError(400, "live.door", "there is no such door at this site. Name one of its doors")
         if "person" in fields and fields["person"] not in [guest.id for guest in self._stage.guests]:
@@ -136,7 +137,7 @@ class Acts:
             self._inside[door.name] = guest
 
     async def tap_pin(self, fields: Fields) -> None:
-        """Type the PIN of the guest who was let in last. Before the first check-in, it is the first guest's."""
+        """Type the PIN of the guest who was let in last. Before the first check-in, type the PIN of the first guest."""
         guest = self._inside.get(fields["door"], self._stage.guests[0])
         await self._door(fields).enter(guest.pin + "#")
 
@@ -149,7 +150,7 @@ class Acts:
         await self._tap(self._door(fields), self._guest("tampered"))
 
     async def tear(self, fields: Fields) -> None:
-        """Hold a phone to the reader, and take it away in the middle. It shows the ID, and not its stay key."""
+        """Hold a phone to the reader, and take it away in the middle. The phone shows the ID, and not its stay key."""
         visitor = self._guest(fields["person"]).visitor
         phone = replace(visitor.phone, stay_keys=None)
         await self._door(fields).tap(replace(visitor, phone=phone), tear_off_after=_TORN_AFTER)
@@ -178,7 +179,7 @@ class Acts:
         await lock.wait_for("lock.ready", since=before)
 
     async def open_door(self, fields: Fields) -> None:
-        """Open or shut the door itself, as its contact notices it."""
+        """Open or shut the door itself. The door's contact notices this."""
         door = self._door(fields)
         if bool(door.switched("contact")) != fields["on"]:
             await door.switch("contact", int(fields["on"]))

@@ -39,7 +39,7 @@ class Settings:
 
 
 class _Server(uvicorn.Server):
-    """A server whose end is decided by this module, and not by handlers of signals that it installs."""
+    """A server that installs no handlers of signals, because this module decides when the server ends."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

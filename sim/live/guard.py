@@ -1,8 +1,9 @@
-"""Keeps everybody away from the live page except browsers on this machine that show this page.
+"""Serves only browsers on this machine that show the live page, and refuses everybody else.
 
-The server listens on loopback only. Another page in the same browser can still send requests there, and a name of its
-own may lead there (DNS rebinding). So the host that a request names must be ours, and so must its origin. Whoever acts
-must also show the token, which only the address of the page contains. A browser never sends that part of an address.
+The server listens on loopback only. Another page in the same browser can still send requests to the server, and the
+name of that page's host may lead to the server (DNS rebinding). So a request must name our host, and must come from our
+origin. Whoever acts must also show the token, which only the address of the page contains. The token is in the part of
+an address that a browser never sends.
 """
 
 import secrets
@@ -32,7 +33,9 @@ def refused(refusal: RequestRefusedError) -> Response:
 
 
 class Guard:
-    """Lets only requests through to `app` that name this server, at `port`, and come from its own page."""
+    """Passes a request on to `app` only if the request names this server, at `port`, and comes from the server's own
+    page.
+    """
 
     def __init__(self, app: ASGIApp, port: int) -> None:
         self._app = app

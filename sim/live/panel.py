@@ -25,9 +25,9 @@ _SIGNS = {
 class Face:
     """What can be perceived at one moment.
 
-    `lamp` has the levels of red, green and blue. `tone` is in Hz, 0 for silence. `strike` is true if it is open, and
-    `contact` if the door is. `pattern` is the name of the signal as far as its beats tell it, or None without power.
-    `tag` is true while something other than a phone lies on the reader.
+    `lamp` has the levels of red, green and blue. `tone` is in Hz, 0 for silence. `strike` is true if the strike is
+    open, and `contact` is true if the door is open. `pattern` is the name of the signal that the beats so far show, or
+    None without power. `tag` is true while something other than a phone lies on the reader.
     """
 
     power: bool = False
@@ -40,7 +40,7 @@ class Face:
 
 
 class Panel:
-    """Follows the reports of the board at one door. `face` is what they say so far."""
+    """Follows the reports of the board at one door. `face` is what the reports have shown so far."""
 
     def __init__(self, door: Door) -> None:
         self.face = Face()
@@ -64,7 +64,7 @@ class Panel:
         for event in self._bus.history[self._read :]:
             show(event.at, self._after(event))
         self._read = len(self._bus.history)
-        # Power, inputs and what lies on the reader are no reports of the board. They are as they are now.
+        # The board does not report its power, its inputs or what lies on the reader. So read their present values.
         contact = bool(self._bus.inputs.get(pins.INPUTS["contact"], 0))
         tag = len(self._antenna.cards) > len(self._antenna.phones())
         show(time.monotonic(), replace(self.face, power=self._bus.powered, contact=contact, tag=tag))
@@ -80,7 +80,8 @@ class Panel:
             return replace(self.face, strike=bool(facts["value"]))
         if facts.get("pin") in pins.LIGHTS:
             self._light.take(facts["pin"], facts["value"])
-            # The firmware sets the three lights one after the other. Only after the last one they show a colour.
+            # The firmware sets the three lights one after the other. Only after the last of them do the lights show a
+            # colour.
             if facts["pin"] == pins.LIGHTS[-1]:
                 return self._lit(self._light.levels)
         if facts.get("pwm") == pins.BUZZER:

@@ -24,7 +24,7 @@ PAGE = Path(__file__).parent / "page"
 MOST_BYTES = 2048
 """Maximum size of the body of a request."""
 ALIVE_SECONDS = 15.0
-"""After so many seconds without a message a comment is sent. It shows whether the connection still lives."""
+"""After this many seconds without a message, a comment is sent, to find out whether the connection still lives."""
 _FILES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".json": "application/json",
           ".svg": "image/svg+xml", ".png": "image/png", ".woff2": "font/woff2"}  # fmt: skip
 

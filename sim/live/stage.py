@@ -1,4 +1,4 @@
-"""The stage: the page's own site, and for the length of a story the site of that story in its place."""
+"""The stage shows the page's own site. While a story plays, the stage shows the site of that story instead."""
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -39,7 +39,7 @@ def playable() -> dict[str, Story]:
 
 
 class Stage:
-    """What browsers see: a site, its people, and the story that plays or played last."""
+    """What browsers see: a site, its people, and the story that is playing or was played last."""
 
     def __init__(self, site: Site, guests: list[Guest], runtime: str, language: str) -> None:
         self.site = site

@@ -1,8 +1,9 @@
 """Sends messages to all browsers that are connected, as server-sent events (WHATWG HTML, 9.2).
 
-A browser first gets the whole state, and then each message. If it comes back after a loss, it names the last message
-that it got. If all later messages are still here, it gets only those. A browser that does not keep up is dropped, and
-comes back for the state. So a slow browser delays nobody, and costs a bounded amount of memory.
+A browser first gets the whole state, and then each message. A browser that comes back after a loss names the last
+message that it got. If all later messages are still kept, the browser gets only those. A browser that does not keep up
+is dropped. It then connects again and gets the whole state. So a slow browser delays nobody, and costs a bounded amount
+of memory.
 """
 
 import asyncio
@@ -28,7 +29,7 @@ Told = tuple[str, Any]
 
 @dataclass(eq=False)
 class Client:
-    """One connected browser. `first` is for it alone, and `queue` gets all later messages.
+    """One connected browser. `first` is what only this browser gets, and `queue` gets all later messages.
 
     `dropped` is set when the browser did not keep up.
     """
@@ -59,7 +60,7 @@ class Stream:
         return bool(self._clients)
 
     def join(self, last: str | None) -> Client:
-        """Connect a browser. `last` is the number of the last message that it got, or None.
+        """Connect a browser. `last` is the number of the last message that the browser got, or None.
 
         Raises RequestRefusedError `live.full` if CLIENTS browsers are connected.
         """
@@ -94,7 +95,7 @@ class Stream:
                 self.leave(client)
 
     def _missed(self, last: str | None) -> bytes:
-        """Return what a browser lacks that got the message with number `last`."""
+        """Return what a browser still needs if `last` is the number of the last message that it got."""
         if last is not None and last.isascii() and last.isdigit() and self._kept:
             if self._kept[0][0] - 1 <= int(last) <= self._last:
                 return b"".join(encoded for number, encoded in self._kept if number > int(last))

@@ -4,5 +4,5 @@ from sim.words import LANGUAGES, Phrase
 
 
 def both(text: Phrase | str) -> dict[str, str]:
-    """Return `text` by language. A name is the same in each."""
+    """Return `text` by language. A name is the same in every language."""
     return text.in_all() if isinstance(text, Phrase) else dict.fromkeys(LANGUAGES, text)

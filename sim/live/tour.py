@@ -1,4 +1,4 @@
-"""The whole story that the page plays by itself: it is the demo's, at a site with two doors."""
+"""The story that the page plays from beginning to end. It is the story of the demo, at a site with two doors."""
 
 import asyncio
 
@@ -48,7 +48,9 @@ async def _tour(script: Script) -> None:
 
 
 async def _answered(door: Door, begun: int) -> None:
-    """Wait until the answer to a refused tap was shown to its end: a tone, and then a light that stays out."""
+    """Wait until the door has shown the whole answer to a refused tap. At its end, the tone is over and the light stays
+    out.
+    """
     history = door.bus.history
     await door.until("the answer", lambda: bool(signals(history[begun:])) and paused(history))
 

@@ -1,4 +1,6 @@
-"""Tells what happens at a site, as messages for the page. It looks when the site's bell rings, and only if attended."""
+"""Tells what happens at a site, as messages for the page. It looks each time the site's bell rings, but only while a
+browser is connected.
+"""
 
 import asyncio
 import time
@@ -19,11 +21,11 @@ from sim.tap import Tap
 from sim.timeline import Moment
 
 TAPS = 20
-"""Number of taps of each door that a new browser is told."""
+"""Number of taps of each door about which a new browser is told."""
 
 
 class _DoorWatch:
-    """What was told of one door so far."""
+    """What browsers have been told about one door so far."""
 
     def __init__(self, door: Door) -> None:
         self.door = door
@@ -37,7 +39,8 @@ class _DoorWatch:
 
 
 class Watch:
-    """Watches `site` while `attend`ed, and gives each change to `publish`. `people` has the id of each known person.
+    """Watches `site` while `attend`ed, and gives each change to `publish`. `people` maps the name of each known person
+    to the person's id.
 
     `on_look` is called at each look.
     """
@@ -88,7 +91,7 @@ class Watch:
     def _rung(self) -> None:
         if not self._due:  # many rings lead to one look
             self._due = True
-            with suppress(RuntimeError):  # a client of the broker may ring while everything is put away
+            with suppress(RuntimeError):  # a client of the broker may ring while the site is shut down
                 self._loop.call_soon_threadsafe(self._answer)
 
     def _answer(self) -> None:

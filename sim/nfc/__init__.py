@@ -2,6 +2,6 @@
 
 The host sees real frames of the chip, and the cards see blocks of ISO/IEC 14443.
 
-This room is written from the documents alone and shares no code with the driver. So a mistake in either of them shows
-as soon as they talk to each other.
+This room is written from the documents alone and shares no code with the driver. So a mistake in this room or in the
+driver shows as soon as the two talk to each other.
 """

@@ -35,7 +35,7 @@ _BETWEEN = 1.0
 
 
 def _phone() -> Phone:
-    """Return a phone for the taps. It engages, but answers no request, because it trusts no reader authority."""
+    """Return a phone for the taps. The phone engages, but answers no request, because it trusts no reader authority."""
     key = ec.generate_private_key(ec.SECP256R1())
     public = key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
     signer = pki.document_signer(pki.authority("TEST IACA", issuer.COUNTRY[issuer.MDL]))

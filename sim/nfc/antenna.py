@@ -65,7 +65,9 @@ class Antenna:
         self.empty_looks = 0
         """Number of looks in a row while no phone was in the field. Stickers and other tags do not count as phones."""
         self.announced: list[bytes] = []
-        """Undamaged frames, without CRC, sent while no phone was in the field. Phones may look for such frames."""
+        """The undamaged frames that were sent while no phone was in the field, without their CRC. A real phone may wait
+        for such frames.
+        """
         self.looked = asyncio.Condition()
         self.faults = faults
         self.chance = chance

@@ -50,13 +50,13 @@ class Traits:
 class Card:
     """One card. Its application takes `commands` and fills `answers`.
 
-    The command None means that the reader has let go of the card. Before each answer it requests more time `wtx_storm`
-    times, even if the answer is ready.
+    The command None means that the reader has let go of the card. Before each answer, the card requests more time
+    `wtx_storm` times, even if the answer is ready.
     """
 
     def __init__(self, uid: bytes, traits: Traits | None = None, wtx_storm: int = 0) -> None:
         self.uid = uid
-        """The current UID. With `fresh_uid` it changes when the power goes."""
+        """The current UID. With `fresh_uid`, the UID changes when the power goes."""
         self.traits = traits or Traits()
         self.state: State = "off"
         self.rate = 106
@@ -97,8 +97,8 @@ class Card:
     def wakes(self, halted_too: bool) -> bool:
         """Does the card answer REQA, or WUPA if `halted_too`?
 
-        A selected card does not answer. It returns to the state that it had before it was selected (ISO/IEC 14443-3,
-        6.3: from ACTIVE to IDLE, from ACTIVE* to HALT).
+        A selected card does not answer. The card returns to the state that it had before it was selected (ISO/IEC
+        14443-3, 6.3: from ACTIVE to IDLE, from ACTIVE* to HALT).
         """
         if self.state == "active":
             self.state = "halted" if self._was_halted else "idle"

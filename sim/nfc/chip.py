@@ -1,4 +1,4 @@
-"""The PN532. It handles each command frame of its host (user manual UM0701-02, chapter 7)."""
+"""The PN532. The chip handles each command frame of its host (user manual UM0701-02, chapter 7)."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -36,7 +36,7 @@ Handler = Callable[[bytes], Awaitable[bytes | None]]
 
 
 class Chip:
-    """One chip. It takes bytes from the host by `take`, and passes its own frames to `emit` in order."""
+    """One chip. The chip takes bytes from the host by `take`, and passes its own frames to `emit` in order."""
 
     def __init__(self, antenna: Antenna, faults: Faults, emit: Callable[[bytes], None]) -> None:
         self.baudrate = POWER_UP_BAUDRATE
@@ -357,7 +357,7 @@ class Chip:
         if self._target(data[0] & 0x3F) is None or self._own is None:
             return _WRONG_CONTEXT
         if data[0] & 0x40:
-            return _INVALID_PARAMETER  # this is a command in several pieces; no host here sends one
+            return _INVALID_PARAMETER  # such a frame is one piece of a longer command; no host here sends one
         if len(data) > 1:
             try:
                 self._response_left = await self._own.exchange(data[1:])

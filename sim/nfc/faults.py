@@ -1,4 +1,4 @@
-"""Faults between host, chip and card. They happen by chance, with a seed, or at a given moment."""
+"""Faults between host, chip and card. The faults happen by chance, with a seed, or at a given moment."""
 
 import random
 from dataclasses import dataclass, field

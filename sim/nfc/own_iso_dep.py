@@ -40,7 +40,9 @@ class OwnIsoDep:
             answer = await self._ask(bytes((0xA2 | self._number,)))
 
     async def _ask(self, block: bytes) -> bytes:
-        """Send `block` and return the card's block. Grant requests for more time, and ask again for damaged blocks."""
+        """Send `block` and return the card's block. Grant each request for more time, and ask again for each damaged
+        block.
+        """
         outgoing, patience = block, self._fwt
         again = block if block[0] & 0xF0 == 0xA0 else bytes((0xB2 | self._number,))
         failures = 0

@@ -1,6 +1,7 @@
 """A line to a PN532 over an asyncio stream, for a driver that runs in the same process as the virtual chip.
 
-Like `firmware.nfc.hsu.Hsu`, it is a `Line` as `firmware.nfc.pn532_chip` describes it. It has no speed to set.
+Like `firmware.nfc.hsu.Hsu`, this class is a `Line` as `firmware.nfc.pn532_chip` describes it. The line has no speed to
+set.
 """
 
 import asyncio

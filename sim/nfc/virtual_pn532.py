@@ -1,7 +1,7 @@
 """A PN532 board in software. A host connects to one side of the board, and phones are held to the other side.
 
 The host can be a lock over TCP (address in MOORING_UART1), a program that opens a serial port over a pty, or a driver
-in this process. For phones it is a `sim.phone.phone.Field`.
+in this process. For phones, the board is a `sim.phone.phone.Field`.
 """
 
 import asyncio
@@ -108,7 +108,8 @@ class VirtualPn532:
     def open_terminal(self) -> str:
         """Open a pty with the chip behind it. Returns the path of the serial port."""
         inner, outer = os.openpty()
-        # The pty is raw from the start. It stays open here, so it keeps this mode when a program closes and reopens it.
+        # The pty is raw from the start. The pty stays open here, so it keeps this mode when a program closes and
+        # reopens it.
         tty.setraw(outer)
         os.set_blocking(inner, False)
         self._terminal = inner, outer
@@ -121,7 +122,7 @@ class VirtualPn532:
         return os.ttyname(outer)
 
     def attach(self, write: Callable[[bytes], None]) -> None:
-        """Connect a host. It takes bytes by `write`, and sends bytes by `hear`."""
+        """Connect a host. The host takes bytes by `write`, and sends bytes by `hear`."""
         self._write = write
         self.antenna.empty_looks = 0  # this host has not looked yet
         if self._leaves is None:
@@ -189,13 +190,13 @@ class VirtualPn532:
     # --- phones: `sim.phone.phone.Field` -----------------------------------------------------------------------------
 
     def card(self, uid: bytes) -> Card:
-        """Return a new card with this board's traits. It is not in the field yet."""
+        """Return a new card with this board's traits. The card is not in the field yet."""
         return Card(uid, self.traits, self._faults.wtx_storm)
 
     async def present(self, uid: bytes) -> None:
         """Hold a phone to the reader, once the reader has noticed that the previous phone is gone."""
         await self.connected()
-        looks = self._looks_between * (1 + len(self.antenna.cards))  # beside a sticker, each poll takes more looks
+        looks = self._looks_between * (1 + len(self.antenna.cards))  # with a sticker there, each poll takes more looks
         async with self.antenna.looked:
             await self.antenna.looked.wait_for(lambda: self.antenna.empty_looks >= looks)
         self._card = self.card(uid)

@@ -1,7 +1,8 @@
-"""The card beside the door: how to check in, whom to call, and the listing code. It is as large as A5, in black.
+"""The card beside the door: how to check in, whom to call, and the listing code. The card is as large as A5, in black.
 
-It is made to be read at one metre. The smallest letters have a body of 8 mm, so a capital letter is 5.9 mm high. That
-is an angle of 20 minutes of arc. ISO 9241-303 asks for 16, and prefers 20 to 22.
+The card is made to be read at one metre. The smallest letters have a body of 8 mm, so a capital letter is 5.9 mm high.
+At one metre, this height is an angle of 20 minutes of arc. ISO 9241-303 asks for 16 minutes of arc, and prefers 20 to
+22.
 """
 
 import re
@@ -19,7 +20,7 @@ SMALL, LARGE = 8.0, 12.0
 """Sizes of the letters' bodies."""
 _INNER = WIDTH - 2 * MARGIN
 _LINE = 1.2
-"""Distance of two lines, in sizes of a letter's body."""
+"""Distance between two lines of text. The unit is the size of a letter's body."""
 CODE_SIZE = 66.0
 """Width of the QR code, with its quiet zone."""
 _CODE_TOP = 108.0
@@ -38,8 +39,9 @@ _STEPS = (
 
 @dataclass(frozen=True)
 class Card:
-    """What is on the card. `code` is the text of the QR code. `listing`, `door` and `place` are what it says. `phone`
-    is the number that helps."""
+    """What is on the card. `code` is the text of the QR code. `listing`, `door` and `place` are what this text says.
+    `phone` is the number to call for help.
+    """
 
     code: str
     listing: str
@@ -51,8 +53,8 @@ class Card:
 def drawn(card: Card, font: Font) -> Sheet:
     """Return the card as a sheet.
 
-    Raises ConfigError `card.phone` if the phone number is none, `card.room` if a text is too long for the card, and
-    `card.font` if the font lacks a character.
+    Raises ConfigError `card.phone` if `phone` is not a phone number, `card.room` if a text is too long for the card,
+    and `card.font` if the font lacks a character.
     """
     _check_phone(card.phone)
     sheet = Sheet(WIDTH, HEIGHT, f"{card.listing}: 刷手机入住 Check in with your phone", "zh-CN", font)
@@ -113,7 +115,9 @@ def _code(text: str, x: float, y: float) -> Shape:
 
 
 def _fit(sheet: Sheet, text: str, x: float, y: float, what: str) -> None:
-    """Put one line on the sheet, as large as it fits. Raises ConfigError `card.room` if it does not fit at all."""
+    """Put one line on the sheet, in the largest size that fits. Raises ConfigError `card.room` if the line does not fit
+    in any size.
+    """
     sheet.font.check(text)
     size = min(LARGE, (WIDTH - MARGIN - x) / sheet.font.width(text))
     if size < SMALL:
@@ -137,7 +141,7 @@ def _wrap(sheet: Sheet, text: str, x: float, y: float, bottom: float, what: str)
 
 
 def _broken(font: Font, text: str, width: float) -> list[str]:
-    """Break `text` into lines of at most `width`, which is in sizes of a letter's body."""
+    """Break `text` into lines of at most `width`. The unit is the size of a letter's body."""
     lines = [""]
     for piece in re.findall(r"[⺀-￯]|[^⺀-￯ -]*[ -]?", text):
         while piece:

@@ -77,7 +77,7 @@ class Font:
         return 0.0 if pen.bounds is None else float((pen.bounds[3] - pen.bounds[1]) / self._em)
 
     def outline(self, text: str, x: float, y: float, size: float) -> str:
-        """Return the outlines of `text` as the data of an SVG path. It begins at `x` on the baseline `y`."""
+        """Return the outlines of `text` as the data of an SVG path. The text begins at `x` on the baseline `y`."""
         scale = size / self._em
         pen = SVGPathPen(self._glyphs, ntos=lambda number: f"{number:.2f}".rstrip("0").rstrip("."))
         for letter in text:

@@ -1,4 +1,6 @@
-"""Pictograms, drawn for Mooring. Each fits into a square of 100 by 100 units, and `placed` puts it on a sheet."""
+"""Pictograms, drawn for Mooring. Each pictogram fits into a square of 100 by 100 units, and `placed` puts it on a
+sheet.
+"""
 
 import math
 from collections.abc import Callable, Iterable
@@ -12,7 +14,7 @@ _ROUND = 0.5523
 
 
 def box(x: float, y: float, width: float, height: float, radius: float = 0.0) -> Path:
-    """Return a rectangle, with corners of that radius."""
+    """Return a rectangle with rounded corners of this radius."""
     right, bottom, r, k = x + width, y + height, radius, radius * (1 - _ROUND)
     if not r:
         return [("M", x, y), ("L", right, y), ("L", right, bottom), ("L", x, bottom), ("Z",)]
@@ -83,7 +85,7 @@ def handset() -> list[Shape]:
 
 
 def lamp(ink: str) -> list[Shape]:
-    """A lamp of the colour `ink` that shines."""
+    """A shining lamp of the colour `ink`."""
     rays = [math.radians(step * 45) for step in range(8)]
     return [
         Shape(disc(50, 50, 25), ink=ink),
@@ -101,7 +103,7 @@ def dark_lamp() -> list[Shape]:
 
 
 def loudspeaker(sounds: bool) -> list[Shape]:
-    """A loudspeaker. If it `sounds`, waves come from it. If not, it is crossed out."""
+    """A loudspeaker. If it `sounds`, waves come from it. If not, the loudspeaker is crossed out."""
     horn: Path = [("M", 8.0, 36.0), ("L", 26.0, 36.0), ("L", 50.0, 14.0), ("L", 50.0, 86.0), ("L", 26.0, 64.0),
                   ("L", 8.0, 64.0), ("Z",)]  # fmt: skip
     if sounds:

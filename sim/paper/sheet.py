@@ -1,7 +1,7 @@
-"""A sheet of paper. It is drawn once, and written as SVG or as PDF.
+"""A sheet of paper. A sheet is drawn once, and written as SVG or as PDF.
 
-Lengths are in millimetres, from the upper left corner. In the SVG, letters are outlines, so it looks the same on every
-machine. In the PDF, letters are text in an embedded part of the font, so they can be searched and read aloud.
+Lengths are in millimetres, from the upper left corner. In the SVG, letters are outlines, so the sheet looks the same on
+every machine. In the PDF, letters are text in an embedded part of the font, so they can be searched and read aloud.
 """
 
 import io
@@ -26,7 +26,7 @@ _FAMILY = "sheet"
 
 @dataclass(frozen=True)
 class Shape:
-    """A path in the colour `ink`. It is filled, or drawn as a line of the width `line`."""
+    """A path in the colour `ink`. The path is filled, or drawn as a line of the width `line`."""
 
     path: Path
     ink: str = BLACK
@@ -44,7 +44,8 @@ class Text:
 
 
 class Sheet:
-    """A sheet of the size `width` by `height`. `title` says what it is, and `language` is its language (BCP 47).
+    """A sheet of the size `width` by `height`. `title` says what the sheet is, and `language` is the sheet's language
+    (BCP 47).
 
     A sheet without text needs no `font`.
     """
@@ -66,7 +67,7 @@ class Sheet:
         self.items += shapes
 
     def text(self, content: str, x: float, y: float, size: float, width: float = 0.0) -> None:
-        """Put a line of text on the sheet. It is centred if a `width` is given.
+        """Put a line of text on the sheet. The line is centred if a `width` is given.
 
         Raises ConfigError `card.font` if the font lacks a character.
         """
@@ -96,7 +97,7 @@ class Sheet:
         return f'<path {look} stroke-linejoin="round" d="{data}"/>'
 
     def pdf(self, made: datetime) -> bytes:
-        """Return the sheet as PDF. `made` is the time that the file says it was made."""
+        """Return the sheet as PDF. `made` is the time of making that is written into the file."""
         document = FPDF(unit="mm", format=(self.width, self.height))
         document.set_auto_page_break(False)
         document.set_title(self.title)
@@ -112,7 +113,7 @@ class Sheet:
             else:
                 _pdf(document, item)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the font's tables that are left out
+            warnings.simplefilter("ignore")  # fpdf warns of each table of the font that it leaves out
             written = io.BytesIO()
             document.output(written)
         return written.getvalue()

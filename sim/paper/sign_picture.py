@@ -57,8 +57,9 @@ def drawn(sign: Sign) -> Sheet:
 
 
 def blocks(rhythm: str, goes_on: bool) -> list[tuple[int, int]]:
-    """Return the times, in units, in which light or tone is on while the picture looks. `goes_on`: the rhythm
-    repeats."""
+    """Return begin and end, in units, of each time that the light or the tone is on, up to SHOWN. If `goes_on` is true,
+    the rhythm repeats.
+    """
     if rhythm == "=":
         return [(0, SHOWN)]
     found, now = [], 0

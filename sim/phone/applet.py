@@ -33,11 +33,11 @@ Wallet = Literal[
 class Habits:
     """How this phone behaves on the air. The defaults describe a good modern phone.
 
-    `max_read` and `max_write` are MLe and MLc of its capability container. `max_command` and `max_response` are the
-    lengths that it offers for NFC retrieval. `chunk` is the maximum number of data bytes in one response, or None for
-    as many as Le allows. With `ignore_le`, the phone sends `chunk` bytes and ignores Le. `empty_polls` is the number of
-    times that its NDEF file reads as empty before it has content. With `hangs_up`, the phone answers no further command
-    after the reader has ended the session.
+    `max_read` and `max_write` are MLe and MLc of the phone's capability container. `max_command` and `max_response` are
+    the lengths that the phone offers for NFC retrieval. `chunk` is the maximum number of data bytes in one response, or
+    None for as many as Le allows. With `ignore_le`, the phone sends `chunk` bytes and ignores Le. `empty_polls` is how
+    often a reader finds the phone's NDEF file empty before the file has content. With `hangs_up`, the phone answers no
+    further command after the reader has ended the session.
     """
 
     max_read: int = 0x7FFF

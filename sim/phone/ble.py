@@ -26,7 +26,9 @@ ATTEMPTS = 3
 
 @dataclass(frozen=True)
 class BleJob:
-    """A session to begin: the phone's role, the service's UUID, and EDeviceKeyBytes, from which Ident is computed."""
+    """A session that is to begin: the phone's role, the service's UUID, and EDeviceKeyBytes, from which Ident is
+    computed.
+    """
 
     mode: Mode
     uuid: uuid_module.UUID
@@ -41,10 +43,10 @@ class BleJob:
 class BleHabits:
     """How this phone behaves on BLE.
 
-    `mtu` is its value in the MTU exchange. If `vanish` is "before-start" or "after-start", the phone disconnects
-    `vanishings` times, before the session begins or as soon as it has begun. With `check_ident`, the phone disconnects
-    from a reader with a wrong Ident. With `end_first`, the phone ends each session with State = 02 and takes no
-    message.
+    `mtu` is the phone's value in the MTU exchange. If `vanish` is "before-start" or "after-start", the phone
+    disconnects `vanishings` times, before the session begins or as soon as it has begun. With `check_ident`, the phone
+    disconnects from a reader with a wrong Ident. With `end_first`, the phone ends each session with State = 02 and
+    takes no message.
     """
 
     mtu: int = 517

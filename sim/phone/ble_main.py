@@ -2,8 +2,9 @@
 
     python -m sim.phone.ble_main --hci 127.0.0.1:4711 --address E1:00:00:00:00:01 [--mtu 185]
 
-It takes commands on its input and reports on its output, as one JSON object a line. `sim.phone.ble_process` is the
-other end. The session's keys stay with the phone, so this process only sees encrypted messages.
+The process takes commands on its input, and writes reports to its output, as one JSON object a line.
+`sim.phone.ble_process` is the other end. The session's keys stay with the phone, so this process only sees encrypted
+messages.
 """
 
 import argparse

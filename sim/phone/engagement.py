@@ -107,7 +107,9 @@ def handover_select(
 SERVICE_PARAMETER = _message(
     _record(1, b"Tp", b"", b"\x10" + bytes((len(_SERVICE),)) + _SERVICE + b"\x00\x08\x0f\xff\xff")
 )
-"""First message of a phone that negotiates. It says that the phone has the handover service and answers within 2 ms."""
+"""First message of a phone that negotiates. The message says that the phone has the handover service and answers within
+2 ms.
+"""
 SERVICE_SELECT = _message(_record(1, b"Ts", b"", bytes((len(_SERVICE),)) + _SERVICE))
 SERVICE_GRANTED = _message(_record(1, b"Te", b"", b"\x00"))
 

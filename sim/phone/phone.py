@@ -24,7 +24,7 @@ Result = Literal[
     "recognized",  # The reader proved that it knows a stay key of this phone, and got this phone's proof.
     "declined",  # The owner said no.
     "unknown-reader",  # The reader could not be verified, so the phone did not answer.
-    "no-document",  # The phone has no requested document, or its wallet refuses because one is missing.
+    "no-document",  # The phone has no requested document, or the wallet refuses because one document is missing.
     "unreadable",  # The reader's message could not be decrypted or read.
     "unfinished",  # The contact ended before a request came.
     "unmet",  # The phone did not find the reader over BLE, or found another reader.
@@ -101,7 +101,7 @@ class Transaction:
         self._e_device_key_bytes = engagement.e_device_key_bytes(key.public_key())
         own_uuid = None if phone.negotiates else uuid.uuid4()
         self.ble = BleOffer(phone.ble_modes, own_uuid) if phone.ble_modes else None
-        """The offer for BLE. If the phone has no UUID for it, the offer later gets the UUID that the reader sends."""
+        """The offer for BLE. An offer without a UUID later gets the UUID that the reader sends."""
         select = engagement.handover_select(
             said, phone.habits.max_command, phone.habits.max_response, phone.nfc, self.ble
         )
@@ -269,10 +269,10 @@ class Phone:
     reader. `authentication` chooses deviceSignature or deviceMac. `curve` is the curve of its session keys. `consent`
     gives the owner's answer, and the owner needs `consent_seconds` to answer. If `agrees` is given, the phone waits for
     this event before it answers. `tamper` is the change that a dishonest owner's software makes. `replay` is a recorded
-    DeviceResponse that the phone presents instead of an honest one. `nfc` and `ble_modes` are the retrieval that it
-    offers. If `negotiates` is true, it makes a negotiated handover. `version` is the version of its engagement.
-    `stay_keys` are the keys in its stay-key app, or None without this app. `radio` is its Bluetooth, needed with
-    `ble_modes`. `on_event` is called with each moment of a tap.
+    DeviceResponse that the phone presents instead of an honest one. `nfc` and `ble_modes` say which ways of retrieval
+    the phone offers. If `negotiates` is true, it makes a negotiated handover. `version` is the version of its
+    engagement. `stay_keys` are the keys in its stay-key app, or None without this app. `radio` is its Bluetooth, needed
+    with `ble_modes`. `on_event` is called with each moment of a tap.
     """
 
     credentials: Sequence[Credential]
@@ -308,8 +308,8 @@ class Phone:
 
         After a handover to BLE the phone is taken away from the reader, and the session goes on over `radio`.
 
-        The phone answers `tear_off_after` commands. At the next command it is taken away instead. `follow` is called
-        with the outcome so far, at each moment of the tap.
+        If `tear_off_after` is given, the phone answers this many commands. At the next command, it is taken away.
+        `follow` is called with the outcome so far, at each moment of the tap.
         """
         transaction = self.touch(follow)
         patience_lost = False

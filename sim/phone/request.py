@@ -37,7 +37,7 @@ class Asked:
 
 
 def read(raw: bytes, transcript: bytes, roots: Iterable[x509.Certificate], now: datetime | None = None) -> list[Asked]:
-    """Return the documents that `raw` asks for. An unverified reader is no error.
+    """Return the documents that `raw` asks for. An unverified reader is not an error.
 
     Raises RequestError if `raw` is malformed.
     """

@@ -100,7 +100,8 @@ def _device_signed(
     content = ["DeviceAuthentication", cbor2.loads(session.transcript), doc_type, name_spaces]
     covered = cbor2.dumps(cbor2.CBORTag(24, cbor2.dumps(content)))
     if isinstance(key, SM2PrivateKey):
-        # Session keys are on NIST curves. A device key of the SM suite is not, so it can sign, but cannot make a MAC.
+        # Session keys are on NIST curves. A device key of the SM suite is on another curve, so it can sign, but cannot
+        # make a MAC.
         protected = cbor2.dumps({1: -65537})
         proof = key.sign(cbor2.dumps(["Signature1", protected, b"", covered]))
         authentication = "signature"

@@ -26,7 +26,7 @@ class SessionError(Exception):
 
 
 class HolderSession:
-    """One session. The reader's first message establishes it, and sets `transcript` and `reader_public`."""
+    """One session. The reader's first message establishes the session, and sets `transcript` and `reader_public`."""
 
     def __init__(self, key: ec.EllipticCurvePrivateKey, engagement: bytes, select: bytes) -> None:
         self._key = key

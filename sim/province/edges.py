@@ -4,7 +4,7 @@ An edge is admitted by name. The first key that asks for a pass under this name 
 because the broker lets only the edge itself use its topics. Another key gets no pass until the edge is admitted again,
 for example after the Pi was replaced.
 
-A pass lists at most 64 locks. An edge with more locks has several passes. They are made and sent together.
+A pass lists at most 64 locks. An edge with more locks has several passes. These passes are made and sent together.
 """
 
 import logging

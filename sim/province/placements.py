@@ -45,9 +45,9 @@ class Placements:
     def place(self, lock: Lock, reader_chain: list[bytes]) -> bytes:
         """Register a lock, or change its placement. Returns the new placement statement, with the next serial.
 
-        A lock that is new to a listing gets its first free door. Raises ConfigError `placement.lock_taken` if the lock
-        is placed at another listing. Raises ConfigError `placement.listing_taken` if every door of the listing has
-        another lock, and FormatError `placement.form` if a value does not fit into a placement.
+        A lock that is new to a listing gets the listing's first free door. Raises ConfigError `placement.lock_taken` if
+        the lock is placed at another listing. Raises ConfigError `placement.listing_taken` if every door of the listing
+        has another lock, and FormatError `placement.form` if a value does not fit into a placement.
         """
         with self._store.transaction():
             placed = replace(lock, door=self._door_for(lock))
@@ -110,9 +110,9 @@ class Placements:
     def code(self, listing: str, place: str | None = None, door: int = 1, link: str = LINK) -> str:
         """Return the text of the QR code for a door of a listing.
 
-        `place` is the address. By default it is the address of the door's lock. Raises ConfigError `listing-code.door`
-        if the listing does not have that door. Raises ConfigError `listing-code.place` if no address is given and the
-        door has no lock, and FormatError `listing-code.form` if a value does not fit into a listing code.
+        `place` is the address. The default is the address of the door's lock. Raises ConfigError `listing-code.door` if
+        the listing does not have that door. Raises ConfigError `listing-code.place` if no address is given and the door
+        has no lock, and FormatError `listing-code.form` if a value does not fit into a listing code.
         """
         doors = self._store.listing(listing).doors
         if not 1 <= door <= doors:

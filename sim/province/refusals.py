@@ -17,9 +17,10 @@ from sim.province.store import Store
 EVERY_SECONDS = 60
 """Seconds in which at most one new statement is signed for one lock and reason."""
 OF_LOCKS = 100
-"""Maximum number of new statements in EVERY_SECONDS, over all locks, about records that their locks signed."""
+"""Maximum number of new statements in EVERY_SECONDS that refuse records signed by a lock. All locks count together."""
 OF_STRANGERS = 10
-"""Maximum number of new statements in EVERY_SECONDS, over all locks, about records that anybody could have made.
+"""Maximum number of new statements in EVERY_SECONDS that refuse records that anybody could have made. All locks count
+together.
 
 Such statements only help an edge whose disk has damaged a record.
 """
@@ -28,7 +29,7 @@ ANSWERED = 8
 KEPT_OF_ONE = 4
 """Maximum number of statements kept for one lock and reason. An older statement is signed again when it is needed."""
 KEPT_OF_STRANGERS = 64
-"""Maximum number of statements kept, over all locks, about records that anybody could have made."""
+"""Maximum number of kept statements that refuse records that anybody could have made. All locks count together."""
 
 
 class Refusals:

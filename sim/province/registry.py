@@ -129,7 +129,9 @@ class Registry:
         self._notify()
 
     def lacking(self, lock: Lock, held: dict[str, int]) -> list[bytes]:
-        """Return the statements that a lock with the serials `held` still needs, in the order of their use."""
+        """Return the statements that a lock with the serials `held` still needs, in the order in which the lock uses
+        them.
+        """
         wanted = [("placement", lock.lock_id.hex()), ("profile", lock.profile), ("trust-list", "")]
         wanted += [(revocation_list.KIND, str(number)) for number in range(1, MAX_LISTS + 1)]
         lacked = []
@@ -254,7 +256,7 @@ class Registry:
         return ["records committed", "records unusable"]
 
     def _judge(self, lock: Lock, item: record.Record) -> tuple[dict[Any, Any] | None, str]:
-        """Return the body of an authentic record, or None if it cannot be opened, and the verdict on the record.
+        """Return (body, verdict) of an authentic record. The body is None if the record cannot be opened.
 
         An authentic record is never refused. Receipts are cumulative, so a missing record would hold back the receipts
         of all later records, until the lock's journal is full.
@@ -274,7 +276,7 @@ class Registry:
         return body, judged
 
     def _receipts(self, lock_id: bytes, counters: set[int]) -> list[bytes]:
-        """Return one receipt for each break of the lock's chain among `counters`, and then its latest receipt.
+        """Return one receipt for each break of the lock's chain among `counters`, and then the lock's latest receipt.
 
         An edge may have records from before and after a break. The head after the break does not prove that the
         records before the break were committed. With this head alone, the edge would keep those records for ever. So

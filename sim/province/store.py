@@ -23,7 +23,7 @@ UNOPENED = 0
 """`kind` of a committed record whose body could not be opened or read."""
 
 CHAIN = "record.chain"
-"""Verdict on a record that does not fit the chain: its `previous`, or that of the next record, is the wrong hash."""
+"""Verdict on a record that does not fit the chain, because its `previous` or the next record's `previous` is wrong."""
 
 QUARANTINE_ROWS = 1000
 """Maximum number of rows in quarantine for one reason. Anyone can make records that a lock did not sign. Such records
@@ -78,8 +78,8 @@ class Listing:
 class Lock:
     """A registered lock.
 
-    `identity` is its key (65-byte point). `edge` is the edge that last served it. Its records are committed without a
-    gap up to the counter `through`. `door` is the number of its door in the listing.
+    `identity` is the lock's key (65-byte point). `edge` is the edge that last served the lock. The lock's records are
+    committed without a gap up to the counter `through`. `door` is the number of the lock's door in the listing.
     """
 
     lock_id: bytes
@@ -140,7 +140,7 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Begin a block. At its end, either all its changes are on disk or none of them. Other writers wait."""
+        """Begin a block. At the block's end, either all its changes are on disk or none of them. Other writers wait."""
         with self._lock:
             self._db.execute("BEGIN IMMEDIATE")
             try:
@@ -203,7 +203,7 @@ class Store:
         return (rows[0][0], rows[0][1]) if rows else None
 
     def put_edge(self, name: str, public: bytes | None, locks: list[bytes] | None) -> None:
-        """Admit an edge. `public` is None until it asks for a pass. `locks` are lock ids, or None for all locks."""
+        """Admit an edge. Until the edge asks for a pass, `public` is None. `locks` are lock ids, or None for all."""
         listed = None if locks is None else b"".join(locks)
         self._write("INSERT OR REPLACE INTO edges VALUES (?,?,?)", name, public, listed)
 
@@ -347,7 +347,9 @@ class Store:
         return rows[0][0] if rows else None
 
     def refusals_about(self, now: int, seconds: int, code: str, lock_id: bytes) -> tuple[int, int]:
-        """Count the refusals with that code signed within `seconds` of `now`. Return (for this lock, for all locks)."""
+        """Count the refusals with that code signed within `seconds` of `now`: (those about this lock, those about all
+        locks).
+        """
         # Refusals far after `now` do not count. Otherwise a clock that was set back would stop signing for a long time.
         rows = self._rows(
             "SELECT COUNT(*) FILTER (WHERE lock_id=?), COUNT(*) FROM refusals WHERE code=? AND time>? AND time<?",

@@ -1,7 +1,8 @@
 """The air: one `Air` connects every controller of a site. It can lose packets, delay them and cut connections.
 
 It extends bumble's LocalLink in these points:
-- Advertisements reach only controllers that listen. With 200 locks, most of the load came from sending them to all.
+- Advertisements reach only controllers that listen. With 200 locks, most of the load would come from sending every
+  advertisement to every controller.
 - A radio can be out of range or without power.
 - A cancelled connection attempt ends. If two controllers connect at once, one of them fails.
 - An adapter can be attached from another process, as HCI over TCP.
@@ -38,7 +39,8 @@ class AirController(Controller):
     def allocate_connection_handle(self) -> int:
         """Return a new handle.
 
-        Handles of ended connections are not used again. A lock that does not know of the end yet may still use them.
+        Handles of ended connections are not used again. A lock that does not know of the end yet may still use such a
+        handle.
         """
         self._last_handle = self._last_handle % 0xEFF + 1
         return self._last_handle
@@ -99,7 +101,8 @@ PART_OPCODES = {0x1B: "notification", 0x52: "write"}
 
 @dataclass
 class PartFault:
-    """A fault of one part of a message. It hits the `at`-th matching part from now on, and 1 is the next part.
+    """A fault that hits one part of a message. From now on, matching parts are counted from 1, and the fault hits part
+    `at`.
 
     `what` is "drop", "duplicate", "delay" (by `seconds`, together with everything after it in that direction) or "cut"
     (the connection breaks instead). If `carried_by` is given, only a "notification" or only a "write" matches. Only
@@ -160,7 +163,7 @@ class Air(LocalLink):
     def set_in_range(self, address: str, reachable: bool) -> None:
         """Take the radio with `address` out of range of all others, or bring it back.
 
-        When it goes out of range, its connections end by timeout.
+        When the radio goes out of range, its connections end by timeout.
         """
         key = bytes(hci.Address(address))
         if reachable:

@@ -1,4 +1,4 @@
-"""The radio chip of one lock. It serves the stand-in `bluetooth` module and has a bumble device on the air.
+"""The radio chip of one lock. The chip serves the stand-in `bluetooth` module and has a bumble device on the air.
 
 The frames are defined in `sim/board/modules/bluetooth.py`. The device exists as long as the lock's connection. So a
 lock that loses its power leaves the air, and its peers see a supervision timeout.

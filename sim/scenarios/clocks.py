@@ -1,4 +1,4 @@
-"""Scenarios of the lock's clock. They show what the lock does while it does not know the time exactly."""
+"""Scenarios of the lock's clock. The scenarios show what the lock does while it does not know the time exactly."""
 
 import asyncio
 

@@ -135,7 +135,7 @@ class Crew:
         return tally
 
     async def _try(self, visitor: Visitor, tally: Tally, chance: random.Random | None = None) -> bool:
-        """Tap once. If `chance` is given, it chooses the noise, else there is none. Returns whether the door opened."""
+        """Tap once. `chance` chooses the noise. Without it, there is no noise. Returns whether the door opened."""
         self.door.reader.go_wrong(Faults() if chance is None else nfc_noise(chance))
         self.site.air.faults = []
         if chance is not None and chance.random() < BROKEN_PARTS:

@@ -77,7 +77,7 @@ async def _power_cut_everywhere(script: Script) -> None:
     await door.settle(1)
     cuts, through = 0, False
     while not through:
-        # Restart the edge agent too. Otherwise it would wait longer after each time that the lock disappears.
+        # Restart the edge agent too. Otherwise the agent would wait longer each time that the lock disappears.
         await door.lock.kill()
         await edge.stop()
         await edge.start()

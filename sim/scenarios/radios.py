@@ -224,7 +224,7 @@ def _carried(tap: Tap, carrier: str) -> bool:
 
 
 def _refused(script: Script, tap: Tap, claim: Phrase, *codes: str) -> None:
-    """As `Script.refused`, and also promise the colour of the light. Amber means "try again"."""
+    """Make the promises of `Script.refused`, and also promise the colour of the light. Amber means "try again"."""
     script.refused(tap, claim, *codes)
     shown = None if tap.answer is None else tap.answer.colour
     if str(tap.refusal).startswith(("nfc.", "ble.")):

@@ -45,7 +45,7 @@ class Script:
         return self.site.edges[0]
 
     def promise(self, claim: str | Phrase, held: bool, **fields: Any) -> None:
-        """Record a claim, and whether the claim holds now. `claim` is a phrase, or the text of one with `fields`."""
+        """Record a claim, and whether the claim holds now. `claim` is a phrase, or a phrase's text for `fields`."""
         said = claim if isinstance(claim, Phrase) else Phrase(claim, fields)
         self.promises.append(Promise(said, held))
         self.site.on_step(phrase("✓ {claim}" if held else "✗ {claim}", claim=said))
@@ -138,7 +138,7 @@ async def perform(
 ) -> Result:
     """Run a scenario at a new site. If `folder` is given, all files of the site are kept there.
 
-    While the scenario plays, the context `around` its script is entered.
+    `around` gets the script and returns a context manager, inside which the scenario plays.
 
     Raises ConfigError if the machine lacks something that the site needs. Other errors are returned in the Result.
     """
@@ -199,7 +199,7 @@ def _result(chosen: Story, script: Script, seed: int, error: str | None, seconds
 
 
 def in_flash_first(script: Script) -> None:
-    """Promise that each opening was in flash before the strike opened, by the reports of each board."""
+    """Promise that each opening was in flash before the strike opened. The reports of each board tell both."""
     early = sum(door.findings.early_openings() for door in script.site.doors)
     script.promise("each opening was in flash before the strike moved", early == 0)
 

@@ -5,7 +5,7 @@ English text is also the key of its translation, in `sim/words/zh/`. A phrase be
 because the language of the reader is not known before. Output for programs (JSON, error codes, events of the console)
 is in no language and needs no phrase.
 
-A third language is one more folder of translations, and its code in `LANGUAGES` and `_TRANSLATIONS`.
+To add a third language, add a folder of translations, and add the language's code to `LANGUAGES` and `_TRANSLATIONS`.
 """
 
 import re
@@ -29,7 +29,8 @@ class Phrase:
     """A text for people, before its language is chosen. `str` gives it in English.
 
     A value in `fields` may be a phrase itself. A whole number may have a noun after the colon, and an irregular plural
-    after a slash: `{kinds:kind}`, `{entries:entry/entries}`. Chinese has no plural. It writes the measure word itself.
+    after a slash: `{kinds:kind}`, `{entries:entry/entries}`. Chinese has no plural. The translation contains the
+    measure word itself.
     """
 
     text: str

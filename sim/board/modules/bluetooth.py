@@ -82,7 +82,7 @@ _CONNECTIONS = const(4)
 
 
 class UUID:
-    """As `bluetooth.UUID`. It is made from an int (16 bits), a string, or 2, 4 or 16 little-endian bytes."""
+    """As `bluetooth.UUID`. A UUID is made from an int (16 bits), a string, or 2, 4 or 16 little-endian bytes."""
 
     def __init__(self, value):
         if isinstance(value, int):
@@ -294,7 +294,7 @@ class BLE:
         self._handler = handler
 
     def gap_advertise(self, interval_us, adv_data=None, *, resp_data=None, connectable=True):
-        """Advertise every `interval_us` microseconds, or stop if it is None. This air has no scan responses."""
+        """Advertise every `interval_us` microseconds. None stops the advertising. This air has no scan responses."""
         if interval_us is None:
             self._advertising = False
             self._send(_STOP_ADVERTISING, 0, 0)
@@ -344,7 +344,7 @@ class BLE:
         return tuple(handles)
 
     def gatts_read(self, value_handle):
-        """Return the local value. In append mode, reading also empties it."""
+        """Return the local value. In append mode, reading the value also empties it."""
         value = self._values.get(_handle(value_handle), b"")
         if value_handle in self._append:
             self._values[value_handle] = b""
@@ -356,7 +356,7 @@ class BLE:
         self._send(_UPDATE if send_update else _VALUE, 0, value_handle, bytes(data))
 
     def gatts_set_buffer(self, value_handle, len, append=False):
-        """Set the size in bytes of the buffer for peers' writes. With `append`, writes are joined until read."""
+        """Set the size in bytes of the buffer for peers' writes. With `append`, a read returns all writes so far."""
         self._sizes[_handle(value_handle)] = len
         if append:
             self._append.add(value_handle)
@@ -383,7 +383,7 @@ class BLE:
         self._send_on(_INDICATE, conn_handle, value_handle, held)
 
     def gap_scan(self, duration_ms=0, interval_us=1280000, window_us=11250, active=False):
-        """Report advertisements for `duration_ms` milliseconds, for ever if it is 0. If it is None, stop."""
+        """Report advertisements for `duration_ms` milliseconds. 0 means for ever. None stops the scan."""
         if duration_ms is None:
             if self._scanning:
                 self._send(_SCAN, 0, 0)

@@ -137,7 +137,7 @@ class Partition:
                 self._erase(start)
         self._flash.program(place, buf)
         if self._info[4] == _REPORTED:
-            # Report it in pieces, because a whole record as text would need much of the lock's heap at once.
+            # Report the data in pieces, because a whole record as text would need much of the lock's heap at once.
             for at in range(0, len(buf), _PIECE):
                 data = hexlify(buf[at : at + _PIECE]).decode()
                 self._flash.line.report(offset=place - self._offset + at, data=data)

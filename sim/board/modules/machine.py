@@ -86,7 +86,7 @@ class Pin:
         self.value(1 - self._value)
 
     def irq(self, handler=None, trigger=IRQ_RISING | IRQ_FALLING, **_):
-        """Call `handler(pin)` on edges. Here an asyncio task calls it, so a running event loop is needed."""
+        """Call `handler(pin)` on edges. Here an asyncio task calls the handler, so a running event loop is needed."""
         self._handler, self._trigger = handler, trigger
         if handler is not None:
             _start_watching()
@@ -121,7 +121,8 @@ def _start_watching():
 
 
 def _watch():
-    # This is a plain generator, as every MicroPython task is. It waits in the poller, as the streams of asyncio do.
+    # This is a plain generator, as every MicroPython task is. This generator waits in the poller, as the streams of
+    # asyncio do.
     from asyncio import core
 
     while _bus.socket is not None:
