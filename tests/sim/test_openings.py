@@ -1,7 +1,9 @@
 """The board's own record shows whether each opening was in flash before the strike moved. Every defect is found."""
 
 import asyncio
+import random
 import zlib
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,13 +20,21 @@ from protocol.record import DOOR, ENTRY
 from sim.board import flash
 from sim.board.bus import BoardBus, BoardEvent
 from sim.board.memory_flash import MemoryFlash
-from sim.board.openings import openings
+from sim.board.openings import Opening, OpeningsSoFar, openings
 from sim.scenarios import perform, stories
 from sim.site import Plan
 from tests.support.board_process import RUNTIMES, board
 from tests.support.chain import Chain, check_in, entry, event
 
 GRANT = bytes(range(16))
+
+
+def as_they_come(history: list[BoardEvent]) -> Sequence[Opening]:
+    """Return the openings, found while the reports come one by one."""
+    so_far = OpeningsSoFar()
+    for told in range(len(history)):
+        so_far.read(history[: told + 1])
+    return so_far.read(history)
 
 
 class Board:
@@ -85,6 +95,27 @@ class Board:
         """Return an item for each opening: the counter of its record, "counted", or None for an unrecorded opening."""
         found = [one.durable for one in openings(self.history)]
         return [None if one is None else one.counter or "counted" for one in found]
+
+
+def test_reports_that_overtake_each_other_change_no_opening() -> None:
+    """A timer's callback reports between two lines of the firmware. So a report may come before a lower number."""
+    lock, chance = Board(), random.Random(5)
+    for _ in range(5):
+        lock.opening()
+        lock.strike()
+    lock.counted()
+    lock.strike()
+    lock.boot()
+    lock.strike()
+    assert as_they_come(lock.history) == openings(lock.history)
+    for _ in range(20):
+        swapped = list(lock.history)
+        for at in range(1, len(swapped) - 1):
+            if chance.random() < 0.3 and swapped[at].boot == swapped[at + 1].boot and swapped[at].number:
+                swapped[at], swapped[at + 1] = swapped[at + 1], swapped[at]
+        found = as_they_come(swapped)
+        assert [one.durable and one.durable.counter for one in found] == [1, 2, 3, 4, 5, None, None]
+        assert found == openings(lock.history)
 
 
 def test_each_record_or_count_of_an_opening_serves_one_move_of_the_strike() -> None:

@@ -166,3 +166,59 @@ def test_a_check_in_is_told_in_the_same_order_however_late_each_channel_is() -> 
     assert told == [told[0]] * 3
     assert all(at <= then for one in times for at, then in pairwise(one))
     assert result.phases_ms["open_to_receipt"] > 0
+
+
+def test_a_refused_tap_is_told_to_its_refusal_and_each_look_before_only_lacks_moments() -> None:
+    looks: list[list[str]] = []
+
+    async def play(script: Script) -> None:
+        site, door = script.site, script.door
+
+        def look() -> None:
+            for tap in door.going_on():
+                looks.append([each.name for each in timeline.moments(site, door, tap)])
+
+        loop = asyncio.get_running_loop()
+
+        def rung() -> None:
+            loop.call_soon_threadsafe(look)
+
+        with site.bell.heard_by(rung):
+            tap = await door.tap(site.visitor())
+        script.refused(tap, "a stranger is refused", "grant.none")
+        said = timeline.moments(site, door, tap)
+        assert [each.name for each in said][-1] == "tap.refused 1" and timeline.complete(said)
+        assert "grant.none" in str(said[-1].what) and timeline.counter(door, tap) is None
+        assert door.going_on() == [] and site.bell is not None
+        assert set(looks[-1]) == {each.name for each in said}
+
+    result = asyncio.run(perform(Story("told", "what happened", play), runtime="cpython"))
+    assert result.ok, (result.promises, result.error)
+    assert looks[0] in (["phone.tap"], []) and len({len(look) for look in looks}) > 5
+    assert all(set(earlier) <= set(later) for earlier, later in pairwise(looks))
+
+
+def test_an_outage_is_told_where_the_record_waits_for_its_end() -> None:
+    async def play(script: Script) -> None:
+        site, door, edge = script.site, script.door, script.edge
+        guest = site.visitor()
+        await door.bookings.book(guest)
+        await asyncio.to_thread(site.broker.stop)
+        tap = await door.tap(guest)
+        script.let_in(tap, "the door opened")
+        await site.until("the edge has it", lambda: bool(edge.events("record.stored")))
+        waiting = timeline.moments(site, door, tap)
+        assert [each.name for each in waiting][-2:] == ["edge.stored", "edge.waits"] and not timeline.complete(waiting)
+        await asyncio.to_thread(site.broker.start)
+        await door.settle(1)
+        await site.until("the edge forgets", lambda: bool(edge.events("receipt.accepted")))
+        said = timeline.moments(site, door, tap)
+        told = [each.name for each in said if each.name not in ("up", "receipt")]  # the wiretap may miss these two
+        assert told[-6:] == [
+            *("edge.stored", "edge.waits", "edge.back"),
+            *("committed", "edge.accepted", "journal.receipted 1"),
+        ]
+        assert all(earlier.at <= later.at for earlier, later in pairwise(said)) and timeline.complete(said)
+
+    result = asyncio.run(perform(Story("told", "what happened", play), runtime="cpython"))
+    assert result.ok, (result.promises, result.error)
