@@ -57,7 +57,7 @@ def caught(found: "Browser", address: str, language: str, person: str) -> Window
     window.page.click(f'[data-language="{language}"]')
     live_site.free(window.page)
     window.page.click(live_site.guest(person))
-    window.page.wait_for_function(_STILL, polling=20)
+    window.page.wait_for_function(_STILL, polling=20, timeout=60_000)
     return window
 
 
