@@ -8,7 +8,7 @@ connections are made one after another, and the adapter negotiates the MTU.
 import asyncio
 import uuid as uuid_module
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar, cast
 from unittest.mock import patch
 
@@ -218,11 +218,14 @@ class AirClient(BaseBleakClient):
         """Wait for an advertisement, connect, exchange the MTU, and discover the services."""
         adapter = await _current()
         await self._see(adapter)
-        async with adapter.connecting:
-            try:
-                connection = await adapter.device.connect_le(Address(self.address), timeout=CONNECT_SECONDS)
-            except (BaseBumbleError, TimeoutError) as error:
-                raise BleakError(f"connection failed: {error}") from error
+        attempt = asyncio.create_task(_attempt(adapter, self.address))
+        try:
+            connection = await asyncio.shield(attempt)
+        except (BaseBumbleError, TimeoutError) as error:
+            raise BleakError(f"connection failed: {error}") from error
+        except asyncio.CancelledError:
+            attempt.add_done_callback(_unwanted)
+            raise
         self._connection = connection
         connection.on(Connection.EVENT_DISCONNECTION, self._on_disconnection)
         if adapter.device.lookup_connection(connection.handle) is not connection:
@@ -342,3 +345,28 @@ class AirClient(BaseBleakClient):
         """End the subscription."""
         proxy = cast("CharacteristicProxy[bytes]", characteristic.obj)
         await self._guard(self._connected().gatt_client.unsubscribe(proxy))
+
+
+async def _attempt(adapter: Adapter, address: str) -> Connection:
+    """Connect to `address`. This is never cancelled, because the adapter would go on connecting.
+
+    The next attempt to connect would then get this connection.
+    """
+    async with adapter.connecting:
+        return await adapter.device.connect_le(Address(address), timeout=CONNECT_SECONDS)
+
+
+def _unwanted(attempt: "asyncio.Task[Connection]") -> None:
+    """End the connection of an attempt that its caller has given up."""
+    if not attempt.cancelled() and attempt.exception() is None:
+        ending = asyncio.ensure_future(_end(attempt.result()))
+        _endings.add(ending)
+        ending.add_done_callback(_endings.discard)
+
+
+_endings: "set[asyncio.Future[None]]" = set()
+
+
+async def _end(connection: Connection) -> None:
+    with suppress(BaseBumbleError):  # the connection may end by itself at the same time
+        await connection.disconnect()
