@@ -6,7 +6,7 @@ A measured time would depend on how busy the machine is. These counts are the sa
 import sys
 from collections import Counter
 from collections.abc import Callable
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 from protocol import cose
@@ -40,6 +40,70 @@ class CountingCrypto:
         return counted
 
 
+def _counts(code: CodeType) -> bool:
+    """Return True if the steps of `code` are counted."""
+    return code.co_filename.startswith(OURS) and code.co_filename not in UNEVEN
+
+
+class Steps:
+    """Runs functions, and counts comparisons of secrets and the bytecode steps of our own code.
+
+    `compared` and `taken` are the counts.
+    """
+
+    def __init__(self) -> None:
+        self.compared = self.taken = 0
+
+    def _entered(self, code: CodeType, _offset: int = 0) -> None:
+        self.compared += code is cose.same.__code__
+
+    def _stepped(self, code: CodeType, _offset: int = 0) -> None:
+        self.taken += _counts(code)
+
+    # A trace function may see no opcodes of a function's first run: CPython 3.12 and 3.13 prepare the function for such
+    # reports only when it is entered again. Then a count depends on what ran earlier. `sys.monitoring` (PEP 669), which
+    # 3.11 lacks, reports from the first step on.
+    if sys.version_info >= (3, 12):
+
+        def of(self, act: Callable[[], object]) -> None:
+            """Run `act` and count what it does."""
+            monitoring = sys.monitoring
+            tool, events = monitoring.PROFILER_ID, monitoring.events
+            monitoring.use_tool_id(tool, "steps")
+            monitoring.register_callback(tool, events.PY_START, self._entered)
+            monitoring.register_callback(tool, events.INSTRUCTION, self._stepped)
+            monitoring.set_events(tool, events.PY_START | events.INSTRUCTION)
+            try:
+                act()
+            finally:
+                monitoring.set_events(tool, events.NO_EVENTS)
+                monitoring.register_callback(tool, events.PY_START, None)
+                monitoring.register_callback(tool, events.INSTRUCTION, None)
+                monitoring.free_tool_id(tool)
+
+    else:
+
+        def of(self, act: Callable[[], object]) -> None:
+            """Run `act` and count what it does."""
+
+            def inside(frame: FrameType, event: str, _: Any) -> Any:
+                if event == "opcode":
+                    self._stepped(frame.f_code)
+                return inside
+
+            def entered(frame: FrameType, _event: str, _: Any) -> Any:
+                self._entered(frame.f_code)
+                frame.f_trace_opcodes = _counts(frame.f_code)
+                return inside if frame.f_trace_opcodes else None
+
+            before = sys.gettrace()
+            sys.settrace(entered)
+            try:
+                act()
+            finally:
+                sys.settrace(before)
+
+
 class Work:
     """Counts the work of a function."""
 
@@ -49,26 +113,6 @@ class Work:
     def of(self, act: Callable[[], object]) -> dict[str, int]:
         """Run `act`. Count calls of the cryptography by name, comparisons, and bytecode steps of our own code."""
         self._crypto.calls.clear()
-        compared = steps = 0
-
-        def inside(frame: FrameType, event: str, _: Any) -> Any:
-            nonlocal steps
-            steps += event == "opcode"
-            return inside
-
-        def entered(frame: FrameType, _event: str, _: Any) -> Any:
-            nonlocal compared
-            compared += frame.f_code is cose.same.__code__
-            path = frame.f_code.co_filename
-            if not path.startswith(OURS) or path in UNEVEN:
-                return None
-            frame.f_trace_opcodes = True
-            return inside
-
-        before = sys.gettrace()
-        sys.settrace(entered)
-        try:
-            act()
-        finally:
-            sys.settrace(before)
-        return {**self._crypto.calls, "comparisons": compared, "steps": steps}
+        steps = Steps()
+        steps.of(act)
+        return {**self._crypto.calls, "comparisons": steps.compared, "steps": steps.taken}
