@@ -54,10 +54,11 @@ class Edge:
             "[uplink]\nbatch_ms = 50\nreceipt_timeout_seconds = 5\n"
             f"[locks]\naddresses = {json.dumps(list(self.addresses))}\n[log]\njson = true\n"
         )
-        command = (sys.executable, "-m", "sim.radio.edge_on_air", "--hci", self.hci, "--", "run", "--config")
+        command = (sys.executable, "-m", "sim.radio.edge_on_air", "--hci", self.hci, "--until-input-ends")
         self.process = await asyncio.create_subprocess_exec(
-            *(*command, str(config)),
+            *(*command, "--", "run", "--config", str(config)),
             cwd=ROOT,
+            stdin=asyncio.subprocess.PIPE,  # it ends with this process, however this process ends
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             env={**os.environ, "PYTHONPATH": str(ROOT)},

@@ -1,9 +1,11 @@
 """The simulated air: range, adapters in other processes, and faults like those of a real radio."""
 
 import asyncio
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from bleak import BleakClient, BleakScanner
@@ -15,7 +17,7 @@ from bumble.device import Device
 from bumble.hci import Address
 from bumble.host import Host
 
-from protocol import link
+from protocol import crypto_cpython, link
 from sim.board.interpreter import ROOT
 from sim.radio import bleak_backend
 from sim.radio.air import Air, PartFault
@@ -236,5 +238,30 @@ def test_the_edge_agents_own_command_runs_on_the_air() -> None:
             )
             shown, _ = await process.communicate()
             assert process.returncode == 0 and b"--hci" not in shown and b"usage" in shown
+
+    asyncio.run(scenario())
+
+
+def test_an_edge_agent_ends_with_the_simulator_that_started_it_even_if_that_was_killed(tmp_path: Path) -> None:
+    config, province = tmp_path / "edge.toml", crypto_cpython.generate("P-256")[1]
+    config.write_text(
+        f'name = "edge-1"\nstate_dir = "{tmp_path / "state"}"\nprovince_public_key = "{province.hex()}"\n'
+        '[mqtt]\nhost = "127.0.0.1"\nport = 1\n[locks]\naddresses = []\n[log]\njson = true\n'
+    )
+
+    async def scenario() -> None:
+        async with Air().serving_hci() as endpoint:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "sim.radio.edge_on_air", "--hci", endpoint, "--until-input-ends"),
+                *("--", "run", "--config", str(config)),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                cwd=ROOT,
+            )
+            assert process.stdin is not None and process.stdout is not None
+            assert b"{" in await process.stdout.readline(), "it runs"
+            process.stdin.close()
+            await process.communicate()
+            assert process.returncode == -signal.SIGKILL
 
     asyncio.run(scenario())
