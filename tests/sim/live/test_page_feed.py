@@ -155,7 +155,7 @@ def test_the_tone_is_heard_only_by_who_asks_for_it(feed: Feed, open_window: Open
     window.page.wait_for_selector("#tone .staff.sounds")
     assert window.page.evaluate("made.length") == 0
     window.page.click("#sound")
-    window.page.wait_for_function("made.length == 1 && made[0].frequency.value == 880")
+    window.page.wait_for_function("() => made.length == 1 && made[0].frequency.value == 880")
     assert window.page.locator("#sound").get_attribute("aria-pressed") == "true"
     window.page.click("#sound")
     assert window.page.locator("#sound").get_attribute("aria-pressed") == "false"
