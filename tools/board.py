@@ -1,8 +1,8 @@
 """A board that runs MicroPython, on a serial port: find it, inspect it, and write a stage onto it with mpremote.
 
-`main.py` is removed before anything else changes, and written last. So an interrupted send leaves a lock that does not
-start, and never one that runs a mixture of two versions. Only `firmware/`, `protocol/`, `boot.py` and `main.py` are
-touched. Keys, stays and the journal remain. This needs a prompt. A lock in service has no prompt (`tools/cable.py`).
+`main.py` is removed before anything else changes, and written last. So an interrupted transfer leaves a lock that does
+not start, and never a mixture of two versions. Only `firmware/`, `protocol/`, `boot.py` and `main.py` are touched.
+Keys, stays and the journal remain. This needs a prompt. A lock in service has no prompt (`tools/cable.py`).
 """
 
 import json
@@ -34,8 +34,8 @@ _ATTEMPTS = 2
 _MARK = "\x02"
 _BLOCK = 4096
 
-# Ctrl-C and a soft reset do not stop the lock's watchdog. It is fed regularly during a send. If the installer has
-# abandoned the board, the watchdog restarts it after two minutes.
+# Ctrl-C and a soft reset do not stop the lock's watchdog. So this code feeds the watchdog while files are sent. If the
+# installer has abandoned the board, the watchdog restarts the board after two minutes.
 _FEED = """
 try:
     from machine import WDT
@@ -117,8 +117,8 @@ class Port:
 
 @dataclass(frozen=True)
 class Found:
-    """A board's report about itself. `free` and `journal` (size of its partition, or 0) are in bytes. `mpy` is its
-    `sys.implementation._mpy`. `files` and `folders` belong to the lock's software."""
+    """A board's report about itself. `free` is the free space in bytes. `journal` is the size in bytes of the journal's
+    partition, or 0. `mpy` is `sys.implementation._mpy`. `files` and `folders` belong to the lock's software."""
 
     name: str
     version: tuple[int, ...]
@@ -170,7 +170,7 @@ def candidates() -> list[Port]:
 def choose(named: str | None, present: Callable[[], list[Port]] = candidates) -> str:
     """Return the port to use: `named`, or the only port that is present. The port is never guessed.
 
-    Raises as `candidates`, and ConfigError `port.none` for no port, `port.several` for several ports.
+    Raises the errors of `candidates`, and ConfigError `port.none` for no port, `port.several` for several ports.
     """
     if named is not None:
         return named
@@ -202,8 +202,8 @@ def diagnose(port: str) -> TransportError:
 
 
 class Board:
-    """A board on `port`. It may be silent for `answer_seconds` while it is inspected. `after` makes the timers, as
-    `threading.Timer` does."""
+    """A board on `port`. The board may be silent for `answer_seconds` while it is inspected. `after` makes the timers,
+    as `threading.Timer` does."""
 
     def __init__(
         self,
@@ -239,7 +239,7 @@ class Board:
     def inspect(self) -> Found:
         """Ask the board what it is and which files it has.
 
-        Raises TransportError `port.*` if the port fails, `board.silent` without an answer, `board.trouble` otherwise.
+        Raises TransportError `port.*` if the port fails, `board.silent` if no answer comes, `board.trouble` otherwise.
         """
         script = _INSPECT.replace("ROOMS", repr((*ROOMS, BOOT, MAIN)))
         told: list[Any] = []
@@ -266,8 +266,8 @@ class Board:
         """Carry out `plan`, which must not be empty. `progress(number, of, path)` is called before each file is sent.
 
         Raises TransportError `port.lost` if the board disappears, `transfer.failed` if mpremote fails,
-        `transfer.verify` if the files on the board are not those sent. After `transfer.verify`, the board does not
-        start the lock.
+        `transfer.verify` if the board's files differ from those that were sent. After `transfer.verify`, the board does
+        not start the lock.
         """
         removed = list(dict.fromkeys([MAIN, *plan.remove]))
         self._prepare(removed, plan.remove_folders, plan.make_folders)
@@ -292,7 +292,7 @@ class Board:
         self._run("resume", "exec", script, seconds=_SILENCE_SECONDS, written=True)
 
     def _run(self, *commands: str, seconds: float, written: bool = False) -> list[str]:
-        """Like `_call`, but turns mpremote's failures into our errors."""
+        """Do the same as `_call`, but turn mpremote's failures into our errors."""
         status, lines, silent = self._call(*commands, seconds=seconds)
         if status == 0:
             return lines

@@ -17,7 +17,7 @@ ANSWER_SECONDS = 15.0
 """Number of seconds that a lock may be silent. The lock serves its guests first. Plugging in the cable may also have
 started the lock."""
 GLANCE_SECONDS = 3.0
-"""Number of seconds that we wait for a board to answer as a lock in service."""
+"""Number of seconds that we wait for the answer of a lock in service, to find out if a board is one."""
 
 _AGAIN_SECONDS = 1.0
 _LOOK_SECONDS = 0.05
@@ -81,8 +81,9 @@ class Cable:
         return console.lines(self._ask("log"))
 
     def records(self, start: int = 1) -> Iterator[record.Record]:
-        """Yield the records from counter `start` on that have no receipt yet. They are not verified. Raises FormatError
-        `console.form` if the lock sends them out of order."""
+        """Yield the records that have no receipt yet, from counter `start` on. They are not verified. Raises
+        FormatError `console.form` if the lock sends them out of order.
+        """
         while True:
             found = console.exported(self._ask("export", start))
             if found is None:
@@ -108,8 +109,9 @@ class Cable:
         return console.inputs(self._ask("inputs"))
 
     def act(self, what: str) -> None:
-        """If `what` is "signals", let the lock show its signals. If it is "strike", let the lock move its strike for
-        one pulse. The button must be held all the time."""
+        """If `what` is "signals", let the lock show its signals. If `what` is "strike", let the lock move its strike
+        for one pulse. The button must be held all the time.
+        """
         self._ask(what, repeat=False)
 
     # --- the line ----------------------------------------------------------------------------------------------------
@@ -118,9 +120,9 @@ class Cable:
         """Return the content of the lock's answer. With `repeat`, the request is sent again until the answer arrives.
         This is only for requests that do no harm if they arrive twice.
 
-        Raises RefusedError with the lock's code. Raises TransportError `board.silent` without an answer, `port.lost` if
-        the port disappears. Raises ConfigError `board.prompt` if a prompt answers. Raises FormatError if the answer has
-        no valid form.
+        Raises RefusedError with the lock's code. Raises TransportError `board.silent` if no answer comes, `port.lost`
+        if the port disappears. Raises ConfigError `board.prompt` if a prompt answers. Raises FormatError if the answer
+        has no valid form.
         """
         self._number += 1
         request = encode([self._number, command, argument])
@@ -170,8 +172,9 @@ class Cable:
 
 
 def is_in_service(port: str, seconds: float = GLANCE_SECONDS) -> bool:
-    """Does a lock in service answer on `port`? Raises as `Cable`, and TransportError `port.lost` if the port
-    disappears."""
+    """Does a lock in service answer on `port`? Raises the errors of `Cable`, and TransportError `port.lost` if the port
+    disappears.
+    """
     try:
         with Cable(port, seconds) as cable:
             cable.status()

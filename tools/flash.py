@@ -204,7 +204,7 @@ def _partitions(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _say(options: argparse.Namespace, line: str) -> None:
-    """Tell people about progress. It goes to stderr, so that stdout has only the result."""
+    """Tell people about progress. The line goes to stderr, so that stdout has only the result."""
     if not options.quiet:
         print(line, file=sys.stderr, flush=True)
 

@@ -47,7 +47,7 @@ def log(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def export(options: argparse.Namespace) -> dict[str, Any]:
-    """Copy the records that have no receipt yet into a new file, as a CBOR sequence (RFC 8742). They stay sealed.
+    """Write the records that have no receipt yet to a new file, as a CBOR sequence (RFC 8742). They stay sealed.
 
     Raises StorageError `file.exists` if the file exists already. Raises VerificationError `record.lock` for a record of
     another lock.
@@ -75,8 +75,9 @@ def export(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def fittings(options: argparse.Namespace) -> dict[str, Any]:
-    """Print the lock's fittings, or write the fittings in a file to the lock. Raises ConfigError `fittings.form` if the
-    file has the wrong form."""
+    """Print the lock's fittings, or send the fittings in a file to the lock. Raises ConfigError `fittings.form` if the
+    file has the wrong form.
+    """
     if options.file is None:
         with _cable(options) as cable:
             told = cable.fittings().decode("utf-8", "replace")

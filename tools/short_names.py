@@ -22,7 +22,7 @@ def short_names(source: Mapping[str, bytes]) -> dict[str, str]:
         try:
             trees[path] = ast.parse(content)
         except SyntaxError:
-            continue  # the compiler will report it better
+            continue  # the compiler will report the error better
     facts = {path: _Names(tree) for path, tree in trees.items()}
     bound = set().union(*(each.bound for each in facts.values()))
     public = set().union(*(each.public for each in facts.values()))

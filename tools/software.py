@@ -23,8 +23,9 @@ REFERENCE_BOARD = "esp32_c6_devkitc_1"
 """The board for which the software is made if no board is named. See `boards`."""
 
 MAIN = "main.py"
-"""Path of the file that starts a lock that is not in service yet. It is removed first and written last, so a lock with
-incomplete software does not start."""
+"""Path of the file that starts a lock that is not in service yet. This file is removed first and written last, so a
+lock with incomplete software does not start.
+"""
 MANIFEST = "manifest.json"
 FORMAT = "mooring-stage-1"
 
@@ -213,7 +214,7 @@ def stage(folder: Path, architecture: str | None = None, root: Path = ROOT, boar
 
     `board` is one of `boards`. With `architecture` (one of ARCHITECTURES), everything but `boot.py` and `main.py` is
     compiled. Raises StorageError `stage.foreign` if the folder holds anything but an earlier stage. Nothing is changed
-    in this case. Raises StorageError `stage.verify` if a written file is wrong. It also raises the ConfigErrors of
+    in this case. Raises StorageError `stage.verify` if a written file is wrong. Also raises the ConfigErrors of
     `compile_all`.
     """
     source = sources(root)
@@ -223,7 +224,8 @@ def stage(folder: Path, architecture: str | None = None, root: Path = ROOT, boar
     contents[MAIN] = _MAIN.replace("{board}", board).replace("{sizes}", repr(sizes)).encode()
     made = Stage(folder, entries(contents), image_digest(entries(source)), architecture)
     _clear(folder)
-    # The manifest is written first. After an interruption it still shows that we may replace all files in this folder.
+    # The manifest is written first. So after an interruption, the manifest still shows that we may replace all files in
+    # this folder.
     manifest = {
         "format": FORMAT,
         "image": made.image,
@@ -240,7 +242,7 @@ def stage(folder: Path, architecture: str | None = None, root: Path = ROOT, boar
 
 
 def _clear(folder: Path) -> None:
-    """Make `folder` empty. It must be missing, empty, or hold an earlier stage and nothing else."""
+    """Make `folder` empty. A folder that holds anything but an earlier stage is an error."""
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise StorageError("stage.foreign", f"{folder} is not a folder. Name a new or an empty folder")
     folder.mkdir(parents=True, exist_ok=True)

@@ -30,7 +30,7 @@ def terse(source: bytes) -> bytes:
     try:
         tree = ast.parse(source)
     except SyntaxError:
-        return source  # the compiler will report it better
+        return source  # the compiler will report the error better
     lines = source.splitlines(keepends=True)
     for top, left, bottom, right, instead in sorted(
         [*_sentences(tree, lines), *_typings(tree, lines), *_runtime(tree), *_codes(tree), *_const(tree)], reverse=True
@@ -107,7 +107,7 @@ def _runtime(tree: ast.Module) -> Iterator[_Cut]:
 
 
 def _typings(tree: ast.Module, source: list[bytes]) -> Iterator[_Cut]:
-    """Yield the cuts that remove the code for types. The branch beside it stays, because it always runs."""
+    """Yield the cuts that remove the code for types. An `else` branch stays, because it always runs."""
     for node in tree.body:
         if isinstance(node, ast.Assign) and ast.unparse(node) == f"{_GUARD} = False":
             yield (*_extent(node), b"")

@@ -88,8 +88,9 @@ class BuildHook(BuildHookInterface[BuilderConfig]):  # type: ignore[misc, unused
     """The hook that hatchling calls. pyproject.toml names this file."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Give hatchling the files of the wheel. Raises ValueError for an editable install, because it would be a
-        copy."""
+        """Give hatchling the files of the wheel. Raises ValueError for an editable install, because the hook copies the
+        rooms, so later edits would have no effect.
+        """
         if version == "editable":
             raise ValueError("an editable install would not follow your edits; run the rooms from the checkout instead")
         self._folder = tempfile.TemporaryDirectory(prefix="mooring-wheel-")
