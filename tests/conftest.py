@@ -35,7 +35,7 @@ def pytest_report_header() -> list[str]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Says it if tests were skipped because there is no browser."""
+    """Tells how many tests were skipped because there is no browser."""
     skipped = [one for one in terminalreporter.stats.get("skipped", []) if browser.MISSING in str(one.longrepr)]
     if skipped:
         terminalreporter.write_line(f"{browser.MISSING} ({counted(len(skipped), 'test')} skipped)", yellow=True)

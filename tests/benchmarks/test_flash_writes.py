@@ -13,8 +13,9 @@ PROGRAMMED, ERASED = 1.5, 0.25
 
 
 APART = 0.17
-"""Hours between two openings. If this time was shorter, openings would be counted instead of recorded, and write
-less."""
+"""Hours between two openings. If this time were shorter, openings would be counted instead of recorded, and would write
+less.
+"""
 
 
 def measure(openings: int, every: int, hours: float = APART, sectors: int = 64) -> dict[str, int]:

@@ -266,7 +266,9 @@ def test_status_without_an_agent_is_exit_code_3(file: Path, tmp_path: Path, caps
 
 @contextlib.contextmanager
 def _systemd() -> Iterator[socket.socket]:
-    """Yield a socket that hears what the agent tells systemd. Its path is short: macOS allows 104 bytes."""
+    """Yield a socket that hears what the agent tells systemd. The socket's path is short, because macOS allows only 104
+    bytes.
+    """
     with (
         tempfile.TemporaryDirectory(prefix="mooring-", dir="/tmp") as folder,
         socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener,

@@ -100,7 +100,7 @@ def test_no_record_leaves_the_queue_but_by_the_provinces_word_and_none_the_disk_
         kept = edge.kept()
         for payload_hash, number in edge.stored.items():
             assert payload_hash in kept or number <= edge.receipted
-            # A record is set aside if the edge saw another record with the same counter, or the province said so.
+            # A record is set aside if the edge or the province saw another record with the same counter.
             place = kept.get(payload_hash, "queue")
             assert place in ("queue", "outbox.conflict") or (place == EQUIVOCATION and payload_hash in edge.refused)
     edge.outbox.close()

@@ -27,7 +27,7 @@ def junk(lock: SigningLock, size: int = 3700) -> Iterator[Record]:
 
 
 def fill(box: Outbox, lock: SigningLock) -> tuple[int, str]:
-    """Store junk of a lock until the outbox refuses. Return the bytes stored and the code of the refusal."""
+    """Store junk of a lock until the outbox refuses more. Return the bytes stored and the code of the refusal."""
     taken = 0
     for item in junk(lock):
         try:

@@ -11,7 +11,7 @@ MENDABLE = {"ConfigError", "StorageError"}
 
 
 def template(node: ast.expr) -> str | None:
-    """Return the text of a string, with X in place of each inserted value; None if the node is no string."""
+    """Return the text of a string, with X in place of each inserted value; None if the node is not a string."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return node.value
     if isinstance(node, ast.JoinedStr):

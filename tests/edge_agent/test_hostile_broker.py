@@ -1,4 +1,4 @@
-"""A broker ignores all limits. This costs the edge little memory and ends only one connection."""
+"""A broker that ignores all limits costs the edge little memory and ends only one connection."""
 
 import asyncio
 import os

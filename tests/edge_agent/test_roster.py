@@ -44,7 +44,7 @@ class OtherKeys(LinkKeys):
 
 
 class House:
-    """An edge with a roster. Its files are in one folder. `hellos` holds the HELLOs of its locks."""
+    """An edge with a roster. The roster's files are in one folder. `hellos` holds the HELLOs of the edge's locks."""
 
     def __init__(self, folder: Path, ether: Ether, *addresses: str, passes: bytes | None = b"") -> None:
         (folder / "link.key").write_bytes(KEYS.edge[0])

@@ -1,4 +1,4 @@
-"""Many addresses claim to be our lock. Each has its turn, and no address is kept for ever."""
+"""Many addresses claim to be our lock. Each address has its turn, and no address is kept for ever."""
 
 import random
 

@@ -1,5 +1,6 @@
-"""The queue of statements for locks. It keeps statements signed by the right party, and junk cannot take their
-places."""
+"""The queue of statements for locks. The queue keeps statements signed by the right party, and junk cannot take the
+places of these statements.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path

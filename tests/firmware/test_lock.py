@@ -1,4 +1,4 @@
-"""From a courier the lock accepts only newer statements for this lock, signed by province or platform."""
+"""From a courier, the lock accepts only newer statements, for this lock, signed by the province or the platform."""
 
 import gc
 from pathlib import Path

@@ -1,7 +1,8 @@
-"""Run by MicroPython in the BLE tests: the real reader and radio, and a class that echoes messages as the link.
+"""In the BLE tests, MicroPython runs this program with the real reader and radio. The link is a class that echoes
+messages.
 
-It serves taps for ever and prints a line of JSON for each tap. `MOORING_TEST_READER` names a file with the reader's key
-and certificate chain, and with the items to ask for.
+The program serves taps for ever and prints a line of JSON for each tap. `MOORING_TEST_READER` names a file with the
+reader's key and certificate chain, and with the items to ask for.
 """
 
 import asyncio

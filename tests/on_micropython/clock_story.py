@@ -48,12 +48,12 @@ class World:
         self._micro += ms * (1000000 + self.ppm)
 
     def now(self) -> int:
-        """Return the lock's ticks. At the beginning they are about to wrap."""
+        """Return the lock's ticks. At the beginning, the ticks are about to wrap."""
         return (self._micro // 1000000 - 100000) % self._period
 
 
 def since(later: int, earlier: int) -> int:
-    """Do as `time.ticks_diff` on the chip."""
+    """Do the same as `time.ticks_diff` on the chip."""
     return ((later - earlier + TICKS // 2) % TICKS) - TICKS // 2
 
 

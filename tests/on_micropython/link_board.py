@@ -1,4 +1,5 @@
-"""Run by MicroPython in the link tests: the real `firmware.link.edge_link` for a fake lock with made-up records.
+"""In the link tests, MicroPython runs this program: the real `firmware.link.edge_link` for a fake lock with made-up
+records.
 
 The keys are those of `tests.support.link_keys`. Admission and the check of edge passes are real. A statement that
 begins with "no" is refused. The statement "grow" adds one record, "fresh" changes a fact of the HELLO, and "slow" takes

@@ -201,7 +201,7 @@ async def _until_gone(edge: Edge, running: "asyncio.Task[None]") -> None:
 
 
 async def one(when: int, another: bool) -> int:
-    """Run the story, and end the connection at moment `when`, or never if it is 0. Return the number of moments."""
+    """Run the story, and end the connection at moment `when`, or never if `when` is 0. Return the number of moments."""
     stack = Stack()
     edge, following = Edge(stack, 1), Edge(stack, 2)
     running = asyncio.create_task(Link(Radio(stack), Memory(), irq_flag()).run())

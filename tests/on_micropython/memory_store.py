@@ -2,7 +2,7 @@
 
 
 class MemoryStore:
-    """Replaces `Store`. A reboot does not lose its files, and nothing wears out."""
+    """Replaces `Store`. The files survive a reboot, and nothing wears out."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}

@@ -95,7 +95,8 @@ class Story:
             if number == length // 2:
                 self.tell_time()
                 self.take_grant(2)
-        # No receipt comes until the journal is full and entries can only be counted. Then one receipt for all comes.
+        # No receipt comes until the journal is full and entries can only be counted. Then one receipt comes for all
+        # records.
         while length >= FULL and self.lock.journal.has_room():
             clock[0] += 400_000
             self.enter()

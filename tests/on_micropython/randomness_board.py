@@ -1,8 +1,8 @@
 """Run by MicroPython: one boot of a lock. After each boot the chip's generator gives the same numbers.
 
 The first argument is `enrol` or `boot`. For `boot`, there is a second argument. With `secret`, numbers are drawn as the
-firmware draws them. With `nothing`, they come only from the chip's generator. Prints one line of JSON: each number
-drawn, in hex, by its purpose.
+firmware draws them. With `nothing`, all numbers come only from the chip's generator. Prints one line of JSON: each
+number drawn, in hex, by its purpose.
 """
 
 import json
@@ -30,7 +30,7 @@ drawn = [0]
 
 
 def repeating(length: int) -> bytes:
-    """Return bytes like the chip's generator, but from a stream that starts from the beginning at each boot."""
+    """Return bytes in place of the chip's generator, from a stream that starts from the beginning at each boot."""
     stream = b""
     while len(stream) < length:
         drawn[0] += 1

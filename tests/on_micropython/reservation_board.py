@@ -1,5 +1,5 @@
-"""Run by MicroPython. A boot takes its secret with several flash operations. The power is cut before and in the middle
-of each of these operations.
+"""Run by MicroPython. Several flash operations are needed when a boot takes its secret. The power is cut before and in
+the middle of each of these operations.
 
 The chip's generator always gives the same bytes. Prints one line of JSON: the number of operations, and a list of
 numbers in hex for each cut. The list has the numbers drawn in two boots before the cut, in the boot that was cut (null

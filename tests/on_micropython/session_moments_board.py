@@ -227,7 +227,7 @@ async def tap(radio: Radio, mode: str) -> "str | None":
 
 
 async def one(mode: str, when: int) -> int:
-    """Run the story, and end the connection at moment `when`, or never if it is 0. Return the number of moments."""
+    """Run the story, and end the connection at moment `when`, or never if `when` is 0. Return the number of moments."""
     stack = Stack()
     radio = Radio(stack, service)
     told: list[int] = []

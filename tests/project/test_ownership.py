@@ -1,5 +1,6 @@
-"""An object is changed only by its own methods, or by the file that defines its class. So nothing is set from outside
-after an object was made."""
+"""An object is changed only by its own methods, or by the file that defines its class. So nothing on an object is set
+from outside after the object was made.
+"""
 
 import ast
 from collections.abc import Iterator

@@ -32,7 +32,9 @@ FILES = {
 
 
 SETTERS = ("setattr", "object", "patch")
-"""Functions that replace something: of pytest, of Python, and of `unittest.mock`. Each is the last part of a name."""
+"""Functions that replace something: of pytest, of Python, and of `unittest.mock`. Each entry is the last part of a
+name.
+"""
 
 
 def imported(tree: ast.AST) -> dict[str, str]:

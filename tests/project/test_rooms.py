@@ -11,13 +11,13 @@ from sim.board import interpreter
 from tests.support.sources import CPYTHON_ONLY, MAY_IMPORT, ROOT, imports, name, sources
 
 SANS_IO = {"array", "binascii", "collections", "errno", "hashlib", "io", "json", "math", "micropython", "struct", "sys"}
-"""Modules that `protocol` may import. It uses no sockets, pins, files, clock, threads or randomness."""
+"""Modules that `protocol` may import. `protocol` uses no sockets, pins, files, clock, threads or randomness."""
 
 ON_THE_LOCK = SANS_IO | {
     *("asyncio", "gc", "os", "select", "time", "cryptolib", "uctypes", "vfs"),
     *("machine", "bluetooth", "esp32"),
 }
-"""Modules that `firmware` may import. MicroPython 1.29 for the ESP32-C6 contains all of them."""
+"""Modules that `firmware` may import. MicroPython 1.29 for the ESP32-C6 contains all these modules."""
 
 LONGEST, LONGEST_TEST = 450, 400
 """Maximum number of lines of a file, and of a file in `tests`."""
@@ -26,7 +26,7 @@ EMPTY_WORDS = {"util", "utils", "helper", "helpers", "common", "misc", "manager"
 
 
 def offences(room: str, allowed: set[str]) -> list[str]:
-    """Return the imports that the lock would execute of modules outside `allowed` and outside our rooms."""
+    """Return each import of a module outside `allowed` and outside our rooms, if the lock would execute this import."""
     return [
         str(one)
         for file in sources(room)

@@ -1,4 +1,4 @@
-"""docs/where.md names files that exist. For each change it names at most eight files, each with a reason."""
+"""docs/where.md names files that exist. For each change, the page names at most eight files, each with a reason."""
 
 import re
 

@@ -1,4 +1,6 @@
-"""The maintenance console. Its lines stand between the lines of a log, and both runtimes read them strictly."""
+"""The maintenance console. The console's lines stand between the lines of a log, and both runtimes read the console's
+lines strictly.
+"""
 
 from base64 import b64encode
 from binascii import crc32

@@ -172,7 +172,9 @@ def test_an_nfc_carrier_of_an_unknown_version_is_passed_over(payload: bytes) -> 
 
 
 def offering(*records: ndef.Record, offered: tuple[bytes, ...]) -> bytes:
-    """Return a Handover Select with these configuration records. Its `ac` records name `offered`, in that order."""
+    """Return a Handover Select with these configuration records. The `ac` records of the Handover Select name
+    `offered`, in that order.
+    """
     carriers = [ndef.Record(1, b"ac", b"", bytes((1, len(each))) + each + b"\x00") for each in offered]
     device = next(record for record in ndef.parse(SELECT) if record.type == b"iso.org:18013:deviceengagement")
     return ndef.encode([ndef.Record(1, b"Hs", b"", b"\x15" + ndef.encode(carriers)), device, *records])

@@ -1,4 +1,6 @@
-"""Grants and their commitments. Platform and lock agree, nobody else can read them, and other forms are refused."""
+"""Grants and their commitments. Platform and lock read the same in a grant, nobody else can read it, and other forms
+are refused.
+"""
 
 import hmac
 

@@ -1,4 +1,6 @@
-"""Messages in parts. They arrive complete at every MTU, take few packets, and take no more memory than the limit."""
+"""Messages in parts. The messages arrive complete at every MTU, need few packets, and use no more memory than the
+limit.
+"""
 
 import pytest
 from hypothesis import given

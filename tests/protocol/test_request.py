@@ -92,7 +92,7 @@ def test_a_request_signed_with_another_key_names_nobody() -> None:
 
 def test_a_reader_of_an_unknown_root_names_nobody() -> None:
     private, public = crypto.generate("P-256")
-    stranger = pki.authority("reader root")  # This root has the same name.
+    stranger = pki.authority("reader root")  # the false root has the same name as the true root
     assert who_asks(build(private=private, chain=[pki.reader_certificate(stranger, public)])) is None
 
 

@@ -1,4 +1,4 @@
-"""Both runtimes accept documents of the SM suite where it is allowed. They refuse documents that break a rule."""
+"""Both runtimes accept documents of the SM suite where it is allowed. Documents that break a rule are refused."""
 
 import argparse
 import json

@@ -78,7 +78,7 @@ def test_an_answer_recorded_earlier_opens_nothing() -> None:
     first = Exchange(crypto, [KEY], challenge)
     recorded = app.authenticate(data_of(first.command))
     assert recorded is not None and first.judge(recorded) == 0
-    # If a thief replays the phone's messages, the lock has a new nonce.
+    # If a thief replays the phone's messages, they do not fit the lock's new nonce.
     assert Exchange(crypto, [KEY], challenge).judge(recorded) is None
 
 
@@ -94,8 +94,8 @@ def test_the_locks_own_proofs_reflected_open_nothing() -> None:
     exchange = Exchange(crypto, [KEY], cbor2.dumps([1, bytes(16)]))
     _, nonce, proofs = cbor2.loads(data_of(exchange.command))
     assert exchange.judge(cbor2.dumps([1, proofs[:16]])) is None
-    # An attacker may send the lock's nonce to another lock as his own. The other lock does not give the right proof
-    # either.
+    # An attacker may send the lock's nonce to another lock, as if he were the phone. The other lock does not give the
+    # right proof either.
     twin = Exchange(crypto, [KEY], cbor2.dumps([1, nonce]))
     assert exchange.judge(cbor2.dumps([1, cbor2.loads(data_of(twin.command))[2][:16]])) is None
 

@@ -132,5 +132,5 @@ def test_a_soak_plays_its_seeds_and_tells_of_them_in_a_table(capsys: pytest.Capt
     seeds, taps, at_once, again, unfinished, wrong, wedged = (int(cell) for cell in noisy[1:8])
     assert (seeds, taps, wrong, wedged) == (1, 3, 0, 0)
     assert at_once + again + unfinished == taps and float(noisy[8]) > 0
-    # One tap of a hundred may stay unfinished. So no tap of three may stay unfinished.
+    # One tap in a hundred may stay unfinished. So if there are only three taps, none may stay unfinished.
     assert (code, noisy[-1]) == ((1, "NO") if unfinished else (0, "yes"))

@@ -39,7 +39,7 @@ class Run:
 
 @pytest.fixture(scope="module", params=["en", "zh"])
 def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Run the demo in a Chinese locale, once for all tests here. In English only because `--lang` asks for it."""
+    """Run the demo in a Chinese locale, once for all tests here. The language is English only if `--lang` asks."""
     language, picture = request.param, tmp_path_factory.mktemp("demo") / "demo.svg"
     command = [sys.executable, "-m", "sim", "demo", "--svg", str(picture)]
     done = subprocess.run(

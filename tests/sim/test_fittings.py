@@ -66,7 +66,7 @@ from firmware.main import main
 
 
 async def halted(folder: Path, source: str) -> tuple[bytes, list[Any]]:
-    """Enrol a lock, and run `source`, in which it halts. Return what it said, and the levels of its strike."""
+    """Enrol a lock, and run `source`, in which the lock halts. Return its output, and the strike's levels."""
     image = flash.create(folder / "lock.flash")
     async with BoardBus().listening() as bus:
         environment = {"MOORING_BOARD": bus.address, "MOORING_FLASH": str(image)}

@@ -1,4 +1,4 @@
-"""The lock's radio, while the lock learns late of its connections.
+"""The lock's radio, if the lock learns late of connections.
 
 The test sends the same frames as the stand-in `bluetooth`.
 """
@@ -22,7 +22,9 @@ _FLAG_NOTIFY = 0x10
 
 
 class LateLock:
-    """A lock that exchanges frames with its radio. It sends the test's frames, even if unread events are waiting."""
+    """A lock that exchanges frames with its radio. This lock sends the test's frames, even if unread events are
+    waiting.
+    """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader

@@ -1,4 +1,4 @@
-"""Many locks in one process. Each has its own modules, flash and console, and serves its own door.
+"""Many locks in one process. Each lock has its own modules, flash and console, and serves its own door.
 
 The suite plays a part of a building. `make doors` plays 200 locks, and prints what they took.
 """

@@ -1,4 +1,4 @@
-"""The virtual PN532 as a separate program. It is reached on a socket, and its command line chooses its faults."""
+"""The virtual PN532 as a separate program. It listens on a socket. Its arguments choose its faults."""
 
 import asyncio
 import subprocess

@@ -30,7 +30,7 @@ EDGE = "edge-1"
 
 
 class Courier:
-    """The MQTT side of an edge. It sends the messages of the test, and queues the province's answers."""
+    """The MQTT side of an edge. The edge sends the messages of the test, and queues the province's answers."""
 
     def __init__(self, broker: brokers.Broker, edge: str = EDGE) -> None:
         self.edge = edge

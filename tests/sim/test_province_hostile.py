@@ -1,4 +1,6 @@
-"""Hostile and broken input at the province is counted, skipped and limited. Its content never gets into a log."""
+"""Hostile and broken input at the province is counted, skipped and limited. The content of such input never gets into a
+log.
+"""
 
 import json
 import logging

@@ -22,7 +22,7 @@ from tests.support.edge_side import codes, deliver, place, receipts, refusals
 
 @dataclass(frozen=True)
 class NotingKeys(Keys):
-    """Keys of a province. `signed` has the kind of each statement that they sign."""
+    """Keys of a province. `signed` has the kind of each statement that the keys sign."""
 
     signed: list[str] = field(default_factory=list)
 

@@ -1,4 +1,4 @@
-"""Occupancy, guardians, and one ID at two listings at once. All are computed from records as locks make them."""
+"""Occupancy, guardians, and one ID at two listings at once. All this is computed from records as locks make them."""
 
 from pathlib import Path
 from typing import Any

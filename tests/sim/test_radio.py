@@ -27,7 +27,7 @@ ECHO = "4d6f6f72-0000-0000-0000-0000000000aa"
 
 
 async def echo_device(air: Air, address: str) -> Device:
-    """Return a peripheral that is not a lock. It sends each written value back in a notification."""
+    """Return a peripheral that is not a lock. The peripheral sends each written value back in a notification."""
     controller = air.controller(address, address)
     device = Device(address, Address(address), host=Host(controller, controller))
 

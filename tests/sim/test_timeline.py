@@ -57,7 +57,7 @@ def lit(ticks: int, *levels: int) -> list[BoardEvent]:
 
 
 def beat(ticks: int, hertz: int, *levels: int) -> list[BoardEvent]:
-    """Return the reports of one beat of light and tone, and of the dark after it."""
+    """Return the reports of one beat of light and tone, and of the darkness after the beat."""
     on, off = ({"pwm": pins.BUZZER, "freq": hertz, "duty": duty} for duty in (32768, 0))
     return [*lit(ticks, *levels), event(ticks + 1, **on), event(ticks + 600, **off), *lit(ticks + 600, 0, 0, 0)]
 

@@ -16,7 +16,9 @@ PLACES = {"phrase": 0, "promise": 0, "let_in": 1, "refused": 1, "story": 1}
 
 
 def literals(node: ast.expr) -> list[str]:
-    """Return the texts that `node` may have. A variable has none here. Its text is found where it was made."""
+    """Return the texts that `node` may have. A variable has none here, because its text is found where the text was
+    made.
+    """
     if isinstance(node, ast.IfExp):
         return literals(node.body) + literals(node.orelse)
     return [node.value] if isinstance(node, ast.Constant) and isinstance(node.value, str) else []
@@ -63,7 +65,7 @@ def test_each_text_is_given_its_fields() -> None:
         for text in literals(node)
         if {each.arg for each in call.keywords} != fields(text) and ast.unparse(call.func) != "story"
     ]
-    # The lock's moments are given the facts of a console line (`Phrase.of`).
+    # The phrases of the lock's moments get the facts of a console line (`Phrase.of`).
     assert [one for one in wrong if one[0] != "sim/timeline.py"] == []
     assert 0 < len(wrong) < 10
 

@@ -27,7 +27,7 @@ _ON_BLUETOOTH = ("bluetooth", "firmware.mdoc_ble.server", "firmware.mdoc_ble.cli
 
 @contextmanager
 def lock_on(wire: "BleWire", monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Yield the lock's `MdocBle` on `wire`. Its modules import a stand-in for the board's `bluetooth`."""
+    """Yield the lock's `MdocBle` on `wire`. The lock's modules import a stand-in for the board's `bluetooth`."""
     monkeypatch.syspath_prepend(str(STAND_INS))
     for name in _ON_BLUETOOTH:
         monkeypatch.delitem(sys.modules, name, raising=False)

@@ -48,7 +48,7 @@ def program() -> str | None:
 
 @contextmanager
 def running() -> Iterator["Browser"]:
-    """Run the browser. Skips the test where there is none, and fails it in continuous integration."""
+    """Run the browser. Where there is no browser, the test is skipped, and in continuous integration it fails."""
     found = program()
     if found is None:
         if os.environ.get("CI") == "true":
@@ -65,7 +65,8 @@ def running() -> Iterator["Browser"]:
 
 
 class Window:
-    """A window of the browser. It remembers every request, and every error that the page or the browser reports.
+    """A window of the browser. The window remembers every request, and every error that the page or the browser
+    reports.
 
     `calm` asks the page for less motion. `script` runs before those of the page.
     """

@@ -22,7 +22,9 @@ from tests.support.signing_lock import PROVINCE_PRIVATE, PROVINCE_PUBLIC, Signin
 
 
 class WiredLink:
-    """A link by wire. It has the interface of `edge_agent.lock_link.LockLink` and calls the agent in the same order."""
+    """A link by wire. This class has the interface of `edge_agent.lock_link.LockLink` and calls the agent in the same
+    order.
+    """
 
     def __init__(
         self,
@@ -171,7 +173,9 @@ class Building:
 
 
 async def eventually(condition: Callable[[], object]) -> None:
-    """Wait until `condition()` holds. It polls, because conditions about files on disk have no event to wait for."""
+    """Wait until `condition()` holds. This function polls, because conditions about files on disk have no event to wait
+    for.
+    """
     while not condition():  # noqa: ASYNC110
         await asyncio.sleep(0.02)
 

@@ -1,6 +1,6 @@
 """Runs pytest while other processes keep the machine busy. No test result may depend on the speed of the machine.
 
-`make test-busy` calls this module. It passes its arguments to pytest, and exits with the exit code of pytest.
+`make test-busy` calls this module. This program passes its arguments to pytest, and exits with the exit code of pytest.
 """
 
 import subprocess

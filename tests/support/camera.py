@@ -11,7 +11,7 @@ _POINTS = 72
 
 
 def of_svg(svg: str, dpi: float) -> Image.Image:
-    """Return a picture of an SVG that has its size in millimetres. No font of this machine is used."""
+    """Return a picture of an SVG whose size is in millimetres. No font of this machine is used."""
     picture = resvg_py.svg_to_bytes(svg_string=svg, dpi=96, zoom=dpi / 96, skip_system_fonts=True)
     return Image.open(io.BytesIO(bytes(picture))).convert("RGB")
 

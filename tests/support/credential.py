@@ -58,7 +58,7 @@ def _generated(name: str, curve: str) -> ec.EllipticCurvePrivateKey:
 
 
 def key(name: str, curve: str = "P-256") -> ec.EllipticCurvePrivateKey:
-    """Return the private key of the party `name`. It is made once per run."""
+    """Return the private key of the party `name`. The key is made once per run."""
     return _generated(name, curve)
 
 

@@ -1,4 +1,5 @@
-"""A second implementation of the rules in docs/door-rules.md. It knows people by name, and does not use keys.
+"""A second implementation of the rules in docs/door-rules.md. This implementation knows people by name, and does not
+use keys.
 
 The lock must delete old grants, because its flash is small. The model remembers the last accepted version of every
 grant for ever. If lock and model always give the same answers, then the lock's deletions do no harm.

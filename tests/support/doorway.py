@@ -1,4 +1,6 @@
-"""A whole door on CPython, with the lock's real memory and rules. Phones are simulated, and outputs list their use."""
+"""A whole door on CPython, with the lock's real memory and rules. Phones are simulated, and each output keeps a list of
+its use.
+"""
 
 import asyncio
 import gc

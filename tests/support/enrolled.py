@@ -1,4 +1,4 @@
-"""A board with the lock's software that has been enrolled, as the board of a lock in service."""
+"""A board that has the lock's software and has been enrolled, like the board of a lock in service."""
 
 from pathlib import Path
 

@@ -22,7 +22,7 @@ HASTY = Backoff(first=0.02, limit=0.1)
 
 
 class LinkStore:
-    """Replaces the outbox. It refuses the first `failures` records. Records wait until `hold` is set."""
+    """Replaces the outbox. The store refuses the first `failures` records. Records wait until `hold` is set."""
 
     def __init__(self) -> None:
         self.counters: list[int] = []

@@ -23,7 +23,7 @@ _TYPES = {
     ".svg": "image/svg+xml",
 }
 _END = None
-"""Put into the queue of a browser, this ends its stream of events."""
+"""When this value is put into the queue of a browser, the browser's stream of events ends."""
 
 
 class Feed:

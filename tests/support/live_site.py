@@ -31,7 +31,7 @@ def running(*options: str) -> Iterator[str]:
 
 
 def state(address: str, last: str = "stores") -> list[tuple[str, Any]]:
-    """Return the messages that a new browser gets, up to the first of the kind `last`."""
+    """Return the messages that a new browser gets, up to the first message of the kind `last`."""
     found: list[tuple[str, Any]] = []
     with urllib.request.urlopen(address.partition("#")[0] + "events") as stream:
         kind = ""

@@ -26,9 +26,8 @@ asyncio.core.ticks = lambda: _ms
 from firmware.hardware import ticks
 ticks.now = lambda: _ms
 """
-"""Code to put before a snippet. When nothing is due, it lets the time jump to the next timer.
-
-This is both the time of the snippet's event loop and the time of the lock.
+"""Code to put before a snippet. When nothing is due, this code lets the time jump to the next timer. The snippet's
+event loop and the lock share this time.
 """
 
 
@@ -54,8 +53,9 @@ def script_as_compiled(script: Path, before: str = "") -> Iterator[Path]:
 def run_on_lock(source: str, value: Any = None) -> Any:
     """Run `source` on MicroPython, and return the value that `source` passes to `answer(...)`.
 
-    `source` finds `value` under the name `given`. It can use private members of the lock's modules by the names that
-    they have in the sources. Values travel as JSON. A failure raises AssertionError with the interpreter's output.
+    `source` finds `value` under the name `given`. `source` can use private members of the lock's modules by the names
+    that the members have in the sources. Values travel as JSON. A failure raises AssertionError with the interpreter's
+    output.
     """
     prelude = (
         "import json, sys\n"

@@ -54,7 +54,7 @@ class PWM:
         self.on_change()
 
     def duty_u16(self, duty: int) -> None:
-        """Set the tone on, or off with 0."""
+        """Switch the tone on, or off if `duty` is 0."""
         self._duty = duty
         self.on_change()
 
@@ -67,7 +67,9 @@ def machine() -> ModuleType:
 
 
 class Panel:
-    """The light and the tones of the door. `signals` was made just before, of what `machine` returns."""
+    """The light and the tones of the door. `signals` is the firmware's signals, made just before with the module that
+    `machine` returned.
+    """
 
     def __init__(self, signals: Any) -> None:
         self.signals = signals

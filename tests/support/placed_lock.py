@@ -66,7 +66,9 @@ class PlacedLock:
     def place(
         self, status: str = "active", admits: str = "named", listing: str = LISTING, platform: bytes | None = None
     ) -> None:
-        """Deliver the province's next placement. It can change the listing and the platform that signs grants."""
+        """Deliver the province's next placement. The new placement can change the listing and the platform that signs
+        grants.
+        """
         own = self.lock.identity
         self._platform_key = platform or self._platform_key
         chain = [self._certify(tap.reader_root(), crypto.public("P-256", own.reader_auth_private))]

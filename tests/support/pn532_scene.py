@@ -57,7 +57,7 @@ def run(story: Coroutine[Any, Any, T], seconds: float = 600) -> T:
     with (
         pytest.MonkeyPatch.context() as patch,
         cpython_runtime.installed(),
-        asyncio.Runner(loop_factory=lambda: loop) as runner,  # cancelled tasks wait too, so they need the patch
+        asyncio.Runner(loop_factory=lambda: loop) as runner,  # inside the patch, because cancelled tasks wait too
     ):
         chip_ticks.stand_in(patch, lambda: round(loop.time() * 1000))
         return runner.run(asyncio.wait_for(story, seconds))
@@ -117,7 +117,7 @@ def wire(board: VirtualPn532) -> StreamLine:
 
 @asynccontextmanager
 async def board(faults: Faults | None = None, **settings: Any) -> AsyncIterator[VirtualPn532]:
-    """Yield a virtual PN532. It is switched off at the end of the block."""
+    """Yield a virtual PN532. The board is switched off at the end of the block."""
     virtual = VirtualPn532(faults, **settings)
     try:
         yield virtual

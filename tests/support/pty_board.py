@@ -87,7 +87,7 @@ _run("/main.py")
 
 
 def stand_ins(folder: Path) -> Path:
-    """Copy the stand-ins for hardware modules into `folder`, and return it. Firmware and protocol are not copied.
+    """Copy the stand-ins for hardware modules into `folder`, and return `folder`. Firmware and protocol are not copied.
 
     The modules that the stand-ins import are copied too.
     """
@@ -354,7 +354,7 @@ class PtyBoard:
             os.close(line)
 
     def _is_interruptible(self) -> bool:
-        """Return whether the interpreter catches SIGINT, and Ctrl-C would therefore stop the running program.
+        """Return whether Ctrl-C would stop the running program, because the interpreter catches SIGINT.
 
         Only Linux can tell this. Other systems always give True.
         """

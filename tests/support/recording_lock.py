@@ -25,7 +25,7 @@ FIELDS = {"id_type": "passport", "name": "Nobody At All", "id_number": "X1234567
 class RecordingLock(PlacedLock):
     """A lock that records openings. Its clock stands still, except during `elapse`.
 
-    If `placed` is False, it has only been enrolled, and has no placement and no grant yet.
+    If `placed` is False, the lock has only been enrolled, and has no placement and no grant yet.
     """
 
     def __init__(

@@ -77,7 +77,7 @@ class ReturningSteps:
         attempts = self.bench.lock.reentry._attempts
         self.bench.wait(-(-attempts.wait_ms() // 1000))
         stay = self._may_return(booking.grant_id, name)
-        # Nobody knows the PIN of a person who is not named. It would depend on all that the document shows.
+        # Nobody knows the PIN of a person who is not named. Such a PIN would depend on all that the document shows.
         known = Guest(name, BORN[name], id_type="driving-licence", country="SE")
         held = self.model.stays.get(booking.grant_id)
         for guest in [] if held is None else held.booking.guests:

@@ -114,7 +114,9 @@ class Bench:
         return statement.sign(crypto, PROVINCE[0], "revocation-list", RevocationList(serial, number, content).body())
 
     def asked(self, serial: int = 1, status: Any = None, root: int = 0) -> str | None:
-        """Return the code with which the lists refuse a document, or None. `serial` is that of its DS certificate."""
+        """Return the code with which the lists refuse a document, or None. `serial` is the number of the DS
+        certificate.
+        """
         try:
             self.trusted.revocation.check(self.trusted.roots[root], serial_bytes(serial), StatusReference(status))
         except MooringError as error:

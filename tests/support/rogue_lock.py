@@ -1,4 +1,6 @@
-"""A radio that acts as a lock. A test decides how it does the handshake, and which messages it sends afterwards."""
+"""A radio that acts as a lock. A test decides how the radio does the handshake, and which messages the radio sends
+afterwards.
+"""
 
 from collections.abc import Callable, Iterable
 

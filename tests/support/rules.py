@@ -25,8 +25,8 @@ def who(name: str) -> bytes:
 class Somebody:
     """A claim by somebody who shows a document.
 
-    If `born` is None, the claim is made without a document. It is then enough for an entry, but not for a check-in.
-    `person` is the name of the person. It is only needed if the document shows a different name.
+    If `born` is None, the claim is made without a document. Such a claim is enough for an entry, but not for a
+    check-in. `person` is the name of the person. This name is only needed if the document shows a different name.
     """
 
     method = "mdoc"

@@ -51,7 +51,9 @@ def lock_of(keys: LinkKeys, **looks: Any) -> Peer:
 
 
 class Ether:
-    """The air. `peers` holds the devices on it by address. `tries` lists (time, address) of each attempt to connect."""
+    """The air. `peers` holds the devices on the air by address. `tries` lists (time, address) of each attempt to
+    connect.
+    """
 
     def __init__(self, client: "type[Client] | None" = None) -> None:
         self._client = client or Client

@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 
 STEP_SECONDS = 0.05
 _BREATH_SECONDS = 0.002
-"""Real time between two steps, in which threads and peers work. If it is too short, the peers only seem slower."""
+"""Real time between two steps, in which threads and peers work. If this time is too short, the peers only seem slower.
+"""
 
 
 class SteppedTime(asyncio.SelectorEventLoop):

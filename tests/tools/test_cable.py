@@ -1,6 +1,6 @@
 """A stranger with a cable cannot get a prompt or run code on a lock in service, whatever is typed and whatever fails.
 
-The tests use the real MicroPython. It starts as on a board: `pty_board` runs boot.py and main.py.
+The tests use the real MicroPython. MicroPython starts as on a board: `pty_board` runs boot.py and main.py.
 """
 
 import os

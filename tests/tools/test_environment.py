@@ -1,4 +1,4 @@
-"""`.ci/environment` makes the environment of all commands. Meanwhile it shows that it is still working."""
+"""`.ci/environment` makes the environment of all commands. Meanwhile the script shows that it is still working."""
 
 import os
 import shutil

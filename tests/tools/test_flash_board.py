@@ -71,7 +71,7 @@ def test_a_board_that_cannot_run_the_lock_is_refused(made: software.Stage, found
         (6 | 3 << 8 | 11 << 10, True),  # The ESP32-C6.
         (6 | 3 << 8 | 11 << 10 | 1 << 16, True),  # With more flags.
         (6 | 3 << 8 | 10 << 10, False),  # An ESP32-S3.
-        (6 | 2 << 8 | 11 << 10, False),  # An interpreter too old for this native code.
+        (6 | 2 << 8 | 11 << 10, False),  # An interpreter that is too old for this native code.
         (5 | 3 << 8 | 11 << 10, False),
         (0, False),
     ],

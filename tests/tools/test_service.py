@@ -55,8 +55,9 @@ def ask(capsys: Capture, one: PtyBoard, *arguments: str) -> tuple[int, Any]:
 
 
 def button(capsys: Capture, one: PtyBoard, level: int) -> None:
-    """Hold or release the button, and wait until the lock reports this. Before a hold, the button is always
-    released."""
+    """Hold or release the button, and wait until the lock reports this. A button that is to be held is always released
+    first.
+    """
     if level == HELD:
         button(capsys, one, OPEN)
     one.wire(pins.BUTTON, level)

@@ -1,4 +1,4 @@
-"""Which documents the door takes. The door must have asked this phone for their type in this session."""
+"""Which documents the door takes. The door must have asked this phone for a document of that type in this session."""
 
 from pathlib import Path
 from types import SimpleNamespace

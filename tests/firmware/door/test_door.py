@@ -1,4 +1,4 @@
-"""The door either makes a record and then moves the strike, or does neither. The tests also check what it shows."""
+"""The door either makes a record and then moves the strike, or does neither. Tests also check what the door shows."""
 
 import asyncio
 import weakref
@@ -45,7 +45,7 @@ def test_each_opening_is_recorded_before_the_strike_moves_and_says_who_stays(ben
     kinds = [(body[record.KIND], body[record.GUEST]) for body in (first, again, second)]
     assert kinds == [(record.CHECK_IN, 1), (record.ENTRY, 1), (record.CHECK_IN, 2)]
     until = NOW + 86400
-    # The stay has two places. At its first two openings, only one guest had registered.
+    # The stay has two places. At the first two openings, only one guest had registered.
     occupancy = [body[record.OCCUPANCY] for body in (first, again, second)]
     assert occupancy == [[2, 1, 1, until], [2, 1, 2, until], [2, 2, 3, until]]
     assert record.FIELDS in first and record.FIELDS not in again

@@ -31,7 +31,7 @@ class CountingMemory(MemoryStore):
 
 
 class Door:
-    """A door for PIN tries. A test can reboot it and let time pass."""
+    """A door for PIN tries. A test can reboot the door and let time pass."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.ms = 0

@@ -1,4 +1,6 @@
-"""Who may open the door, and when. Every row of the table in docs/door-rules.md is tested with accepts and rejects."""
+"""Who may open the door, and when. Every row of the table in docs/door-rules.md is tested with cases to accept and
+cases to refuse.
+"""
 
 import pytest
 

@@ -95,7 +95,9 @@ def test_a_read_that_is_refused_or_fails_leaves_the_door_shut_and_the_reader_rea
 
 
 async def welcome(here: Scene, guest: Visitor, answered: int) -> None:
-    """Check that a guest who comes at once is served soon enough. `answered` is the index of the light before."""
+    """Check that a guest who comes at once is served soon enough. `answered` is the index of the light that answered
+    the guest before.
+    """
     here.seen.at_the_light = lambda: None
     following = asyncio.create_task(guest.plain_phone.tap(here.board))
     begun = await here.until("show reading", answered + 1)
@@ -142,7 +144,8 @@ def test_a_guest_who_has_to_agree_is_told_so_and_then_let_in(tmp_path: Path, mon
         page = (ROOT / "docs/door-signals.md").read_text().replace("\n", " ")
         (told,) = re.findall(r"`ask` comes only if the phone has not answered within ([\d.]+) seconds", page)
         after = f"in {told} seconds ask"
-        # The lock computes after the response, and a tone would not end before that. So the light alone comes back.
+        # The lock begins to compute right after the response, and a tone would not end in time. So the light comes back
+        # without a tone.
         back = "show reading in silence"
         assert here.seen.done == ["show idle", "show reading", after, back, "open", "answer allowed"]
 

@@ -1,4 +1,6 @@
-"""PIN tries on the real littlefs, with a power cut at each flash operation. A judged try still counts afterwards."""
+"""PIN tries on the real littlefs, with a power cut at each flash operation. A try that the lock has judged still counts
+after the cut.
+"""
 
 import shutil
 import subprocess

@@ -44,7 +44,7 @@ def test_a_new_trust_list_forgets_all_and_one_without_the_issuer_refuses(
 
 
 def test_an_issuer_dropped_while_a_phone_is_being_read_is_not_trusted_any_more(doorway: Doorway) -> None:
-    # The courier is on the guest's side. It delivers a newer trust list only after the read has begun.
+    # The courier is on the guest's side. The courier delivers a newer trust list only after the read has begun.
     guest = doorway.visitor()
     doorway.book(guest)
 

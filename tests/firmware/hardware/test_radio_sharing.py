@@ -25,9 +25,9 @@ NAME = bytes(range(16))
 
 
 class Stack:
-    """Replaces `bluetooth.BLE`. It registers services only while nothing is on the air.
+    """Replaces `bluetooth.BLE`. The stack registers services only while nothing is on the air.
 
-    It ends connections only if `hangs_up` is true.
+    The stack ends connections only if `hangs_up` is true.
     """
 
     def __init__(self, hangs_up: bool = True) -> None:

@@ -1,5 +1,6 @@
-"""Everybody can tell the signals apart: without colour, without sound, and by sound alone. None of them flashes too
-quickly. docs/door-signals.md says why the smallest differences are large enough."""
+"""Everybody can tell the signals apart: without colour, without sound, and by sound alone. No signal flashes too
+quickly. docs/door-signals.md says why the smallest differences are large enough.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -46,7 +47,7 @@ def shown(panel: Callable[[], Panel]) -> Shown:
 
 
 def differ(one: Rhythm, other: Rhythm) -> bool:
-    """Can a person tell these rhythms apart, whoever they are?"""
+    """Can every person tell these rhythms apart?"""
     if len(one) != len(other):
         return all(len(each) <= SEEN_AT_ONCE or len(each) > MANY for each in (one, other))
     return any(max(pair) >= LONGER * min(pair) for pair in zip(one, other, strict=True))

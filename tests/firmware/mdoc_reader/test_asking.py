@@ -135,7 +135,7 @@ def test_any_opening_begins_from_the_start(doorway: Doorway) -> None:
 
 
 def test_a_phone_that_was_taken_away_may_still_show_what_it_was_asked_for(doorway: Doorway) -> None:
-    """Perhaps the holder took the phone away to agree. So the next tap asks for that type too, after the others."""
+    """Perhaps the holder took the phone away to consent. So the next tap asks for that type too, after the others."""
     guest = doorway.visitor(RESIDENT)
     doorway.book(guest)
     phone = with_wallet(guest, "closes")

@@ -1,4 +1,4 @@
-"""The reader reads an independent holder. They are connected directly."""
+"""The reader reads documents from an independent holder. They are connected directly."""
 
 import time
 from collections.abc import Callable
@@ -60,7 +60,9 @@ def test_a_presentation_is_read_and_verifies(authentication: str, curve: ec.Elli
 
 @pytest.mark.parametrize("negotiates", [False, True], ids=["static", "negotiated"])
 def test_an_engagement_with_elements_of_a_later_version_is_read_and_kept_as_it_came(negotiates: bool) -> None:
-    """Apple wallets send such elements. The transcript covers them, so a reader that drops one decrypts nothing."""
+    """Apple wallets send such elements. The transcript covers these elements, so a reader that drops an element
+    decrypts nothing.
+    """
     presentation, outcome = read(tap.phone(version="1.1", negotiates=negotiates))
     assert len(verified(presentation)) == 1 and outcome.result == "presented"
     said = cbor2.loads(cbor2.loads(presentation.session_transcript)[0].value)

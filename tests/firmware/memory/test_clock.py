@@ -20,7 +20,9 @@ MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 
 
 class Crystal:
-    """The ticks of a lock. They run `ppm` too fast. A negative `ppm` means too slow. Only tests know the true time."""
+    """The ticks of a lock. They run `ppm` too fast. If `ppm` is negative, the crystal is too slow. Only tests know the
+    true time.
+    """
 
     def __init__(self, ppm: int = 0) -> None:
         self.true_ms = NOON * 1000

@@ -33,7 +33,8 @@ def steps(ppm: int) -> st.SearchStrategy[list[list[Any]]]:
         "ppm": st.integers(-ppm, ppm),
     }
     step = st.one_of([st.tuples(st.just(kind), amount).map(list) for kind, amount in kinds.items()])
-    # The order of steps in which a nonce leads to a signed time. Stories contain it among steps in random order.
+    # The order of steps in which a nonce leads to a signed time. Stories contain these steps in this order, among steps
+    # in random order.
     useful = st.builds(asked, kinds["run"], kinds["run"])
     return st.lists(st.one_of(st.lists(step, max_size=4), useful), max_size=20).map(
         lambda parts: list(chain.from_iterable(parts))

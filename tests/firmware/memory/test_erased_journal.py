@@ -1,4 +1,6 @@
-"""A lock in service whose journal is erased while its files stay. On the real interpreter, with edge and province."""
+"""A lock in service whose journal is erased while its files stay. The tests use the real interpreter, an edge and a
+province.
+"""
 
 import asyncio
 from pathlib import Path
@@ -21,7 +23,7 @@ def erase_journal(image: Path) -> None:
 
 
 async def opening(door: Door, guest: Visitor) -> int:
-    """Let a guest in. Return the kind of the opening, as the lock tells it."""
+    """Let a guest in. Return the kind of the opening, as the lock reports it."""
     tap = await door.tap(guest)
     assert tap.opened
     return next(int(line.facts["kind"]) for line in tap.console if line.event == "tap.opened")

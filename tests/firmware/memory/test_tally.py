@@ -1,4 +1,4 @@
-"""The tally counts events in little space. No power cut loses a count or doubles it."""
+"""The tally needs little space to count events. No power cut loses a count or doubles it."""
 
 import pytest
 from hypothesis import given
@@ -63,7 +63,7 @@ def test_a_line_named_by_the_journals_last_note_has_become_a_record_before_the_p
     note = tally.lines()[0].note()
     assert said(Tally(MemoryFlash(4, bytes(device.content)), note)) == []
     tally.add(Line(DOOR, "opened", 20, 20))
-    # The event has happened again since. So the note must be about an earlier line with this key, which is closed
+    # The event has happened again since then. So the note must be about an earlier line with this key, which is closed
     # already.
     assert said(Tally(device, note)) == [(DOOR, "opened", b"", 0, 2)]
 
@@ -190,7 +190,7 @@ def test_a_power_cut_at_any_operation_loses_no_count_and_doubles_none(torn: bool
         for line in acknowledged:
             expected[line.key()] = expected.get(line.key(), 0) + 1
         held = counts(tally)
-        # One line may differ. It has a count that was not acknowledged, or it was about to be closed.
+        # One line may differ. This line has a count that was not acknowledged, or was about to be closed.
         extra = [key for key in held if held[key] != expected.get(key, 0)]
         assert len(extra) <= 1, (cut_at, held, expected)
         assert all(held.get(key, 0) >= count for key, count in expected.items()), (cut_at, held, expected)

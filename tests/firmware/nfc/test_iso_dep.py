@@ -1,4 +1,4 @@
-"""ISO-DEP on the host with a small model of a card. The channel between them loses and damages blocks on request."""
+"""ISO-DEP on the host with a small model of a card. The channel to the card loses and damages blocks on request."""
 
 import asyncio
 

@@ -1,4 +1,6 @@
-"""A phone agrees to BLE, but never connects. This does not affect the edge link, and hardly delays the next guest."""
+"""A phone agrees to BLE, but never connects. Such a phone does not affect the edge link, and hardly delays the next
+guest.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -269,7 +269,7 @@ def test_a_phone_torn_away_at_any_block_gives_the_whole_answer_or_none_and_leave
         results.append(result)
         assert result in ("nfc.gone", "nfc.timeout") or (result == "presented" and outcome.result == "presented")
         assert ready_after < 0.3, f"block {at}"
-    # After the answer, only the last message and the release remain. The reader ignores failures of these two.
+    # After the answer, only the last message and the release remain. The reader ignores failures of these two steps.
     assert results.index("presented") >= blocks - 4 and set(results[-3:]) == {"presented"}
 
 

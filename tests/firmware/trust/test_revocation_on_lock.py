@@ -1,4 +1,4 @@
-"""Revocation lists on the lock's own interpreter and heap. They are taken, refused and searched as on CPython."""
+"""Revocation lists on the lock's own interpreter and heap. The lists are taken, refused and searched as on CPython."""
 
 from pathlib import Path
 from typing import Any

@@ -23,7 +23,9 @@ def browser() -> Iterator["Browser"]:
 
 @pytest.fixture
 def open_window(browser: "Browser") -> Iterator[Opener]:
-    """Return a function that opens an address in a new window. In no window may a request or an error go astray."""
+    """Return a function that opens an address in a new window. No window may send a request off this machine or report
+    an error.
+    """
     opened: list[Window] = []
 
     def open_it(address: str, **settings: Any) -> Window:
@@ -40,6 +42,6 @@ def open_window(browser: "Browser") -> Iterator[Opener]:
 
 @pytest.fixture
 def feed() -> Iterator[Feed]:
-    """A server that plays to browsers what the test writes."""
+    """A server that sends browsers the messages that the test writes."""
     with Feed() as playing:
         yield playing

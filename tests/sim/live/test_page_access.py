@@ -1,4 +1,4 @@
-"""The live page is for everybody: axe finds nothing, the keyboard reaches everything, and it fits a phone."""
+"""The live page is for everybody: axe finds nothing, the keyboard reaches everything, and the page fits a phone."""
 
 from itertools import pairwise, product
 
@@ -80,7 +80,7 @@ def test_the_keyboard_reaches_everything_in_the_order_of_the_page_and_the_focus_
     window = open_window(feed.address)
     window.page.wait_for_selector('#taps [data-tap="2"]')
     reached: list[str] = []
-    while "BODY" not in "".join(reached[-1:]):  # after the last one the focus leaves the page
+    while "BODY" not in "".join(reached[-1:]):  # after the last element, the focus leaves the page
         window.page.keyboard.press("Tab")
         reached.append(focused(window))
         assert len(reached) < 60
@@ -150,7 +150,7 @@ def test_the_language_changes_without_loading_and_stays_after_a_reload(feed: Fee
 
 def test_the_page_begins_in_the_language_of_the_command(feed: Feed, open_window: Opener) -> None:
     feed.send(*scene.site("zh"))
-    page = open_window(feed.address).page  # of a browser that asks for English
+    page = open_window(feed.address).page  # this browser asks for English
     page.wait_for_selector("html[lang='zh-CN']", state="attached")
     assert page.locator("#door-title").inner_text() == "门"
 
@@ -165,7 +165,7 @@ def test_who_wants_no_motion_sees_none(calm: bool, moves: int, feed: Feed, open_
     )
     feed.send(*scene.board())
     page.wait_for_selector('#scene[data-strike="shut"]')
-    # The style is computed before the answer comes, and with it any transition has begun.
+    # The browser computes the style before it answers. So when the answer comes, any transition has begun.
     page.evaluate("getComputedStyle(document.querySelector('.bolt')).transform")
     assert page.evaluate("document.getAnimations().length + moved.length > 0") == bool(moves)
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def address(browser: object) -> Iterator[str]:
-    """The address of a real site that this module's tests share. It is built only where there is a browser."""
+    """The address of a real site that this module's tests share. The site is built only where there is a browser."""
     with live_site.running() as found:
         yield found
 
@@ -160,7 +160,7 @@ def test_a_tag_lies_on_the_reader_until_it_is_taken_off(address: str, open_windo
     page.click('[data-switch="tag"]')
     page.wait_for_selector('[data-switch="tag"][aria-pressed="true"]')
     page.wait_for_selector('#scene[data-tag="on"]')
-    assert tapped(page, guest("guest-1")) == "opened"  # the door reads the phone beside it
+    assert tapped(page, guest("guest-1")) == "opened"  # the door reads the phone although a sticker is there
     page.click('[data-switch="tag"]')
     page.wait_for_selector('#scene[data-tag="off"]')
     page.wait_for_selector('[data-switch="tag"][aria-pressed="false"]')

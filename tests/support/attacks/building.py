@@ -62,7 +62,7 @@ def answer(change: Callable[[Any], None]) -> Build:
 
 
 def under(**settings: Any) -> Build:
-    """Return a function that builds a response. `settings` are the properties of its DS certificate."""
+    """Return a function that builds a response. `settings` are the properties of the response's DS certificate."""
     return lambda: present(Credential(ds=replace(DS, **settings)))
 
 
