@@ -85,7 +85,10 @@ class Panel:
             if facts["pin"] == pins.LIGHTS[-1]:
                 return self._lit(self._light.levels)
         if facts.get("pwm") == pins.BUZZER:
-            return replace(self.face, tone=facts["freq"] if facts["duty"] else 0)
+            tone = facts["freq"] if facts["duty"] else 0
+            if tone and self._sign == "obstructed":  # that signal has no tone, and its colour is that of "again"
+                self._sign = "again"
+            return replace(self.face, tone=tone)
         return self.face
 
     def _lit(self, lamp: tuple[int, int, int]) -> Face:

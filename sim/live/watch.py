@@ -61,11 +61,13 @@ class Watch:
         self._network: bool | None = None
         self._loop = asyncio.get_running_loop()
         self._due = False
+        self._attended = False
         self._listening = ExitStack()
 
     def attend(self, attended: bool) -> None:
         """Begin or end to watch."""
         self._listening.close()
+        self._attended = attended
         if attended:
             self.look()
             self._listening.enter_context(self.site.bell.heard_by(self._rung))
@@ -96,7 +98,8 @@ class Watch:
 
     def _answer(self) -> None:
         self._due = False
-        self.look()
+        if self._attended:  # another site may be shown by now, and its doors have the same names
+            self.look()
 
     def look(self) -> None:
         """Publish what has changed since the last look."""

@@ -62,6 +62,16 @@ def test_each_signal_of_the_firmware_has_its_name_by_the_end_of_its_word(sign: A
         assert (panel.face.pattern, panel.face.lamp) == ("idle", (0, 0, 0))
 
 
+def test_an_amber_light_with_a_tone_is_again_from_its_first_beat_on() -> None:
+    reports, _, panel = scene()
+    reports.light("110")
+    panel.read()
+    assert panel.face.pattern == "obstructed"
+    reports.say(pwm=pins.BUZZER, freq=440, duty=32768)
+    panel.read()
+    assert panel.face.pattern == "again"
+
+
 def test_no_colour_is_shown_that_the_light_never_had() -> None:
     reports, _, panel = scene()
     panel.read()
