@@ -146,10 +146,6 @@ class Door:
 
         return await self._at_the_door(phrase("somebody at the keypad"), typing, at_the_reader=False)
 
-    def switched(self, name: str) -> int:
-        """Return the value to which one of the door's switches is set."""
-        return self.bus.inputs[pins.INPUTS[name]]
-
     async def switch(self, name: str, value: int) -> None:
         """Set one of the door's switches to `value` (0: at rest), and wait until the lock has noticed the change."""
         before = len(self.lock.console)

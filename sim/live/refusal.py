@@ -1,5 +1,9 @@
-"""A request to the live page that is not served."""
+"""Requests to the live page that are not served, and defects of the page itself."""
 
+import sys
+import traceback
+
+from protocol.command_line_cpython import error_line
 from protocol.errors import MooringError
 
 
@@ -9,3 +13,11 @@ class RequestRefusedError(MooringError):
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(code, message)
         self.status = status
+
+
+def defect(error: Exception) -> str:
+    """Tell whoever runs the server of a defect: the type of the error, and its place. Returns the code for the page."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{place.filename}, line {place.lineno}"
+    print(error_line("live.defect", f"{type(error).__name__} in {where}. Please report it"), file=sys.stderr)
+    return "live.defect"

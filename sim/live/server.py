@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from protocol.errors import MooringError
 from sim.live.acts import Acts
 from sim.live.guard import Guard, check_token, refused
-from sim.live.refusal import RequestRefusedError
+from sim.live.refusal import RequestRefusedError, defect
 from sim.live.stage import Stage
 from sim.live.stream import Client
 
@@ -156,6 +156,5 @@ async def _http(_: Request, error: Exception) -> Response:
 
 
 async def _failed(_: Request, error: Exception) -> Response:
-    # The browser learns no more than that. Whoever runs the server sees the type of the error.
-    code = error.code if isinstance(error, MooringError) else "live.defect"
+    code = error.code if isinstance(error, MooringError) else defect(error)
     return refused(RequestRefusedError(500, code, "this request has failed in the server. Look at the server's output"))

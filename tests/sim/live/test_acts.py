@@ -137,13 +137,21 @@ def test_the_door_itself_can_be_opened_and_shut(page: LivePage, heard: Listener)
     for on in (True, False):
         page.act(heard, "open-door", door="door-1", on=on)
         assert [said.data for said in heard.heard if said.kind == "board"][-1]["contact"] is on
-    assert page.act(heard, "open-door", door="door-1", on=False)["state"] == "done"  # it is shut already
 
 
 def test_a_lock_without_power_shows_nothing_and_boots_again(page: LivePage, heard: Listener) -> None:
     page.act(heard, "power", door="door-2")
     power = [said.data["power"] for said in heard.heard if said.kind == "board" and said.data["door"] == "door-2"]
     assert False in power and power[-1] is True
+
+
+def test_an_act_that_fails_is_told_with_its_code_and_the_door_is_free_again(page: LivePage, heard: Listener) -> None:
+    image = page.stage.site.doors[1].image
+    image.rename(image.with_suffix(".away"))  # a board without its flash does not boot
+    failed = page.act(heard, "power", door="door-2")
+    image.with_suffix(".away").replace(image)
+    assert (failed["state"], failed["code"]) == ("failed", "lock.ended")
+    assert page.act(heard, "power", door="door-2")["state"] == "done"
 
 
 def test_without_a_network_the_door_opens_and_the_record_waits(page: LivePage, heard: Listener) -> None:

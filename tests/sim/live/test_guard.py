@@ -1,14 +1,16 @@
 """The live page's server answers only its own page: host, origin, token, sizes and numbers are checked."""
 
+import asyncio
 import json
 import socket
+import threading
 from collections.abc import Iterator
 
 import pytest
 
 from sim.live.guard import HEADERS
 from sim.live.server import MOST_BYTES
-from sim.live.stream import CLIENTS
+from sim.live.stream import CLIENTS, QUEUE
 from tests.support.live_http import LivePage, live_page
 
 STRANGER = {"action": "stranger", "door": "door-1"}
@@ -168,3 +170,28 @@ def test_a_page_that_comes_back_gets_what_it_missed_and_a_stranger_gets_everythi
         anew.close()
     back.close()
     other.close()
+
+
+def test_a_page_that_does_not_read_is_disconnected_and_delays_nobody(page: LivePage) -> None:
+    quick = page.listen()
+    quick.until("stores")
+    with socket.create_connection(("127.0.0.1", page.port)) as slow:
+        slow.sendall(f"GET /events HTTP/1.1\r\nHost: 127.0.0.1:{page.port}\r\n\r\n".encode())
+        assert slow.recv(12) == b"HTTP/1.1 200"
+        much = 4 * QUEUE
+
+        async def publish() -> None:
+            for number in range(much):
+                page.stage.stream.publish("network", {"up": True, "number": number, "filler": "x" * 20_000})
+                await asyncio.sleep(0)
+
+        working = threading.Thread(target=page.run, args=(publish(),))
+        working.start()
+        got = [quick.until("network")["number"] for _ in range(much)]
+        working.join()
+        assert got == list(range(much))
+        rest = 0
+        while piece := slow.recv(1 << 16):  # the server has closed this connection
+            rest += len(piece)
+        assert rest < much * 20_000
+    quick.close()
