@@ -122,7 +122,8 @@ class Broker:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                # In a new session, Ctrl-C does not reach the broker. It reaches the demo, which then stops the broker.
+                # In a new session, Ctrl-C does not reach the broker. Ctrl-C reaches the demo, which then stops the
+                # broker.
                 start_new_session=True,
             )
         deadline = time.monotonic() + START_SECONDS

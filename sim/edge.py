@@ -94,6 +94,6 @@ class Edge:
 def _skew() -> float:
     """Return the number of seconds that this machine's `time.time()` is ahead of `time.monotonic()`."""
     looks = [(time.monotonic(), time.time(), time.monotonic()) for _ in range(8)]
-    # A reading of the clocks is less exact if an interruption makes it longer. So use the shortest reading.
+    # An interruption makes a reading of the clocks longer and less exact. So use the shortest reading.
     before, now, after = min(looks, key=lambda look: look[2] - look[0])
     return now - (before + after) / 2

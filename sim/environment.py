@@ -6,7 +6,8 @@ _PACKAGES = (*PACKAGES, "bumble", "iotcore", "pymdoccbor", "rich", "segno")
 
 
 def incomplete(command: str) -> bool:
-    """Return whether a package needed by `command` is missing. If so, stderr says it and tells what to run instead.
+    """Return whether a package needed by `command` is missing. If so, a text on stderr says what is missing and what to
+    run instead.
 
     `command` is the part of the command line after `python`.
     """

@@ -53,7 +53,7 @@ class Findings:
         return self._openings.read(self.bus.history)
 
     def defects(self) -> list[str]:
-        """Type or code of the error, for each tap that ended by a defect of the firmware or for lack of memory."""
+        """Type or code of the error, for each tap that a defect of the firmware or a lack of memory ended."""
         ends = [line.facts for line in self.lock.console if line.event in ("tap.failed", "tap.refused")]
         return [facts["error"] for facts in ends if "error" in facts] + [
             facts["code"] for facts in ends if facts.get("code", "").endswith(".memory")

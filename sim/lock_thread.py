@@ -3,7 +3,7 @@
 Each lock runs the unmodified firmware over the same stand-ins, and has its own modules. The tasks of all locks run on
 the event loop of the process. The program of each lock only waits for the lock's tasks, so the program's thread rests.
 Run the site on a `sim.patient_loop`, so that the locks do not use up each other's time. Such a lock has no separate
-heap and no littlefs. If a step of the lock never ends, it cannot be killed. Tests of the heap, of littlefs or of such a
+heap and no littlefs. A step of the lock that never ends cannot be killed. Tests of the heap, of littlefs or of such a
 step need a `LockProcess`.
 """
 

@@ -281,7 +281,8 @@ async def build(
             site.doors.append(await _install(stack, site, number))
         province.trust(site.issuers())
         say(phrase("booting the lock: it fetches placement, profile, trust list and the signed time over BLE"))
-        # With many locks, the agents start last. Earlier, they would lose 20 seconds with each lock that is still off.
+        # With many locks, the agents start last. Agents that started earlier would lose 20 seconds with each lock that
+        # is still off.
         late = site.edges if plan.threads else []
         await asyncio.gather(*(door.boot(statements=True) for door in site.doors), *(edge.start() for edge in late))
         yield site

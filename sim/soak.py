@@ -57,8 +57,7 @@ class Batch:
 
 
 def run(seeds: range, others: int, jobs: int, runtime: str, keep: Path | None) -> int:
-    """Play noisy air with `seeds`, and each of the other scenarios of radios and power with the number `others` of
-    seeds.
+    """Play noisy air with `seeds`. Play every other scenario of radios and power with `others` seeds.
 
     Up to `jobs` sites run at the same time. Prints the progress and then the table. If a promise did not hold at a
     noisy site, the files of that site are copied to `keep`. Returns 0 if every promise held and enough taps opened the

@@ -72,9 +72,7 @@ def counter(door: Door, tap: Tap) -> int | None:
 
 
 def complete(said: list[Moment]) -> bool:
-    """Are all moments of a tap there, if the door has answered the tap? The last moment of an opening is the receipt at
-    the lock.
-    """
+    """Are all moments of an answered tap there? The last moment of an opening is the receipt at the lock."""
     names = {moment.name for moment in said}
     return "durable" not in names or "journal.receipted 1" in names
 

@@ -22,7 +22,8 @@ ERASED = 0xFF
 OPERATIONS_SUFFIX = ".ops"
 OPERATIONS_FORMAT = "<QQQQ"
 """Format of the file with the counters since the last boot: programs, erases, bytes programmed, 1 if power was cut. The
-file is beside the image, and has OPERATIONS_SUFFIX after the image's name."""
+file is beside the image. Its name is the image's name, followed by OPERATIONS_SUFFIX.
+"""
 
 POWER_CUT_EXIT = 66
 WATCHDOG_EXIT = 70

@@ -19,7 +19,9 @@ class PowerCut(Exception):  # noqa: N818  an event, not an error of the code
 
 
 class NorFlash:
-    """The rules of NOR flash. A subclass stores the bytes. It defines `load` and `store`, and may define `done`."""
+    """The rules of NOR flash. A subclass stores the bytes. The subclass defines `load` and `store`, and may define
+    `done`.
+    """
 
     def __init__(self) -> None:
         self.operations = self.programs = self.erases = self.programmed = 0

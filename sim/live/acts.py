@@ -118,7 +118,7 @@ class Acts:
         except Exception as error:  # noqa: BLE001  a defect ends this act, and nothing else
             code = defect(error)
         finally:
-            self._stage.look()  # what the act has changed comes before its end
+            self._stage.look()  # tell what the act has changed, and then that it is over
             self._busy.discard(place)
             tell(state, code)
 
@@ -145,11 +145,11 @@ class Acts:
         await self._door(fields).enter(guest.pin + "#")
 
     async def stranger(self, fields: Fields) -> None:
-        """Hold the phone of somebody without a stay to the reader."""
+        """Hold to the reader the phone of somebody without a stay."""
         await self._tap(self._door(fields), self._guest("stranger"))
 
     async def tampered(self, fields: Fields) -> None:
-        """Hold the phone of a guest who altered the document to the reader."""
+        """Hold to the reader the phone of a guest who altered the document."""
         await self._tap(self._door(fields), self._guest("tampered"))
 
     async def tear(self, fields: Fields) -> None:

@@ -121,7 +121,7 @@ def run(settings: Settings, as_json: bool) -> int:
     """Serve the page until Ctrl-C. Returns the exit code.
 
     Raises ConfigError `site.scenario` if there is no such story, KeyboardInterrupt if Ctrl-C comes before the page is
-    served, and as `bound` and `serve`.
+    served, and the errors of `bound` and `serve`.
     """
     if settings.story is not None and settings.story not in playable():
         raise ConfigError(

@@ -1,4 +1,6 @@
-"""The people of the page's own site: a stay for three, somebody without one, and somebody with an altered document."""
+"""The people of the page's own site: three guests of one stay, a stranger without a stay, and a guest with an altered
+document.
+"""
 
 from dataclasses import dataclass
 from typing import Literal

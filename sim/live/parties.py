@@ -92,7 +92,7 @@ def _text(value: object) -> Phrase | str:
 
 
 def _at_the_door(site: Site, tap: Tap | None) -> list[dict[str, Any]]:
-    """Return what phone, air and the lock's memory had. Only a tap that shows a document gives them anything."""
+    """Return what phone, air and the lock's memory had. Only a tap that shows a document gives these three anything."""
     if tap is None or not tap.outcome.device_response:
         none = phrase("no document was shown at this tap")
         return [_party(party, none, None) for party in ("phone", "air", "lock-ram")]

@@ -51,7 +51,9 @@ class Stage:
         self._story: dict[str, Any] | None = None
 
     def parties(self, door: str, counter: int) -> list[dict[str, Any]]:
-        """Return what each party could read of a record at the site that is shown. Raises as `Watch.parties`."""
+        """Return what each party could read of a record at the site that is shown. Raises the errors of
+        `Watch.parties`.
+        """
         return self._watch.parties(door, counter)
 
     async def play(self, name: str) -> None:

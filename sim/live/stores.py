@@ -52,7 +52,7 @@ class JournalReports:
 
 
 def outbox(edge: Edge, lock_id: bytes) -> list[tuple[int, bytes]]:
-    """Return counter and record of each record of a lock that waits in an edge agent's outbox."""
+    """Return (counter, record) for each record that waits in an edge agent's outbox and comes from this lock."""
     try:
         connection = database.open_for_reading(edge.state / "outbox.sqlite3")
     except StorageError:

@@ -270,7 +270,7 @@ class Phone:
     gives the owner's answer, and the owner needs `consent_seconds` to answer. If `agrees` is given, the phone waits for
     this event before it answers. `tamper` is the change that a dishonest owner's software makes. `replay` is a recorded
     DeviceResponse that the phone presents instead of an honest one. `nfc` and `ble_modes` say which ways of retrieval
-    the phone offers. If `negotiates` is true, it makes a negotiated handover. `version` is the version of its
+    the phone offers. If `negotiates` is true, the phone makes a negotiated handover. `version` is the version of its
     engagement. `stay_keys` are the keys in its stay-key app, or None without this app. `radio` is its Bluetooth, needed
     with `ble_modes`. `on_event` is called with each moment of a tap.
     """

@@ -1,4 +1,6 @@
-"""`python -m sim.province`: run a province, show its data, make and check listing codes, and the card beside a door."""
+"""`python -m sim.province`: run a province, show its data, make and check listing codes, and make the card beside a
+door.
+"""
 
 import argparse
 import contextlib

@@ -1,4 +1,4 @@
-"""The passes of edge agents. An edge agent may talk to the locks that its pass from the province lists.
+"""The passes of edge agents. An edge agent may talk only to the locks in its pass from the province.
 
 An edge is admitted by name. The first key that asks for a pass under this name is bound to the name. That is safe
 because the broker lets only the edge itself use its topics. Another key gets no pass until the edge is admitted again,

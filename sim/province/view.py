@@ -46,7 +46,7 @@ def _time(seconds: int | None) -> str:
 
 
 def delay(item: Registration) -> int | None:
-    """Return the longest possible time from check-in to commit in seconds. None if the lock did not know the time."""
+    """Return in seconds the longest possible time from check-in to commit. None if the lock did not know the time."""
     if item.latest is None or item.earliest is None:
         return None
     return max(0, item.committed_at - item.earliest)

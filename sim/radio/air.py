@@ -51,8 +51,8 @@ class AirController(Controller):
             self.on_le_disconnected(stale, hci.HCI_ErrorCode.CONNECTION_TIMEOUT_ERROR)
         super().on_le_connect_ind(packet)
 
-    # bumble writes each packet as coloured text for its log, even if nobody reads the log. With many locks that took a
-    # tenth of the processor's time, so these two methods do the same work without the text.
+    # bumble writes each packet as coloured text for its log, even if nobody reads the log. With many locks, this text
+    # took a tenth of the processor's time. So these two methods do the same work without the text.
 
     def on_hci_packet(self, packet: hci.HCI_Packet) -> None:
         """Take a packet from the host."""

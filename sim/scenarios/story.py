@@ -78,7 +78,7 @@ stories: dict[str, Story] = {}
 
 
 def story(name: str, tells: str, **plan: Any) -> Callable[[Callable[[Script], Awaitable[None]]], Story]:
-    """Return a decorator that makes a scenario of an async function. `plan` has fields of the `Plan` for its site."""
+    """Return a decorator that turns an async function into a scenario. `plan` has fields of the `Plan` for its site."""
 
     def add(play: Callable[[Script], Awaitable[None]]) -> Story:
         stories[name] = Story(name, tells, play, Plan(**plan))

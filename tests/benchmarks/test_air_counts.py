@@ -176,7 +176,8 @@ _PACKET_MS = (_LONGEST_PACKET + 14) * 8 / 1000 + 0.15 + 0.08 + 0.15
 @dataclass
 class OnBle:
     """The counts of one read over BLE. `requests` is the number of ATT requests; `parts_out` and `parts_back` are the
-    numbers of parts to and from the phone. `size` is the bytes of all ATT packets with their L2CAP headers."""
+    numbers of parts to and from the phone. `size` is the number of bytes in all ATT packets with their L2CAP headers.
+    """
 
     mtu: int
     requests: int

@@ -10,7 +10,7 @@ from edge_agent import files
 @pytest.mark.parametrize("durable", [True, False])
 def test_a_file_is_replaced_for_its_owner_alone_and_nothing_else_stays(tmp_path: Path, durable: bool) -> None:
     path = tmp_path / "link.key"
-    # An earlier attempt was cut off by a power cut and has left this file.
+    # A power cut ended an earlier attempt, which has left this file.
     (tmp_path / "link.key.new").write_bytes(b"torn, and longer than what comes")
     for content in (b"first", b"second"):
         files.replace(path, content, durable=durable)

@@ -173,12 +173,12 @@ def _boot_is_cut(story: Story, done: int, trial: "list[MemoryFlash]") -> bool:
 
 
 def forget_receipts(self: Journal, through: int, head: bytes) -> None:
-    """Do as `Journal.receipt`, but do not store the receipt in flash."""
+    """Do the same as `Journal.receipt`, but do not store the receipt in flash."""
     self.through = through
 
 
 def close_first(self: "Any", line: Line) -> None:
-    """Do as `Recorder._record`, but close the line before the record is in the journal."""
+    """Do the same as `Recorder._record`, but close the line before the record is in the journal."""
     close, self._tally.close = self._tally.close, lambda line: None
     close(line)
     record_of_line(self, line)
@@ -189,12 +189,12 @@ record_of_line = Recorder._record
 
 
 def close_never(self: "Any", line: Line) -> None:
-    """Do as `Tally.close`, but only in memory."""
+    """Do the same as `Tally.close`, but only in memory."""
     del self._lines[line.key()]
 
 
 def erase_at_once(self: "Any", sectors: "list[int]") -> None:
-    """Do as `Journal._erase_all`, but make no checkpoint before notes are erased."""
+    """Do the same as `Journal._erase_all`, but make no checkpoint before notes are erased."""
     for sector in sectors:
         self._erase(sector)
 

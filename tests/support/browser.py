@@ -68,7 +68,7 @@ class Window:
     """A window of the browser. The window remembers every request, and every error that the page or the browser
     reports.
 
-    `calm` asks the page for less motion. `script` runs before those of the page.
+    `calm` asks the page for less motion. `script` runs before the scripts of the page.
     """
 
     def __init__(

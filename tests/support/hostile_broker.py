@@ -82,7 +82,8 @@ class Session:
 
 
 class HostileBroker:
-    """A broker that attacks each new connection with the next of `attacks`. When no attack is left, it is honest.
+    """A broker that attacks each new connection with the next of `attacks`. When no attack is left, the broker is
+    honest.
 
     On the first connections it sends `connacks` in place of the usual CONNACK, one for each connection.
     """

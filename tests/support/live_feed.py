@@ -64,7 +64,7 @@ class Feed:
                 browser.put((kind, data))
 
     def hang_up(self, forget: bool = False) -> None:
-        """End the streams of all browsers, which come back by themselves. To `forget` the messages makes a new feed."""
+        """End the streams of all browsers, which come back by themselves. If `forget` is true, a new feed begins."""
         with self._lock:
             if forget:
                 self._sent.clear()

@@ -60,7 +60,7 @@ class PWM:
 
 
 def machine() -> ModuleType:
-    """Return a module with what the firmware's signals need of `machine`."""
+    """Return a module that has what the firmware's signals need from `machine`."""
     made = ModuleType("machine")
     made.Pin, made.PWM = Pin, PWM  # type: ignore[attr-defined]
     return made

@@ -153,7 +153,7 @@ class PtyBoard:
         self._cut_after = cut_after
         self._deaf = deaf
         self.awake = threading.Event()
-        """Set once the board has lost its first `deaf` bytes."""
+        """This event is set once the board has lost its first `deaf` bytes."""
         self._booted = False
         self._patience = patience
         self._interrupt_at = 0.0
@@ -354,7 +354,7 @@ class PtyBoard:
             os.close(line)
 
     def _is_interruptible(self) -> bool:
-        """Return whether Ctrl-C would stop the running program, because the interpreter catches SIGINT.
+        """Return whether the interpreter catches SIGINT. If so, Ctrl-C would stop the running program.
 
         Only Linux can tell this. Other systems always give True.
         """

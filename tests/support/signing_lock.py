@@ -67,7 +67,7 @@ class SigningLock:
         return statement.sign(crypto, private, "refusal", Refusal(self.lock_id, 1_800_000_001, refused).body())
 
     def placement(self, serial: int = 1, platform: bytes = PLATFORM_PUBLIC, private: bytes = PROVINCE_PRIVATE) -> bytes:
-        """Return a placement of the lock. `platform` is the public key for the signatures of its grants."""
+        """Return a placement of the lock. `platform` is the public key of the platform that signs grants."""
         body = Placement(
             *(serial, self.lock_id, "LC-1", "active", platform, SEALING_PUBLIC, "CN", "1", [b"\x30\x00"], "named", 1)
         ).body()

@@ -13,7 +13,7 @@ FOLDER = ROOT.parent / "shared" / "vectors"
 REASON = f"needs the published vectors in {FOLDER.relative_to(ROOT.parent)} beside the checkout, which are not there"
 
 needed = pytest.mark.skipif(not FOLDER.is_dir(), reason=REASON)
-"""Mark for a test that reads vectors."""
+"""The mark of a test that reads vectors."""
 
 
 def load(name: str) -> dict[str, Any]:

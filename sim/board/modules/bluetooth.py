@@ -351,7 +351,7 @@ class BLE:
         return value
 
     def gatts_write(self, value_handle, data, send_update=False):
-        """Set the local value. With `send_update`, notify or indicate it to all subscribed peers."""
+        """Set the local value. With `send_update`, notify or indicate the value to all subscribed peers."""
         self._values[_handle(value_handle)] = bytes(data)
         self._send(_UPDATE if send_update else _VALUE, 0, value_handle, bytes(data))
 
@@ -377,7 +377,7 @@ class BLE:
         self._send_on(_NOTIFY, conn_handle, value_handle, self._values.get(value_handle, b"") if data is None else data)
 
     def gatts_indicate(self, conn_handle, value_handle, data=None):
-        """As `gatts_notify`, but the peer confirms the value, and an event reports the confirmation."""
+        """Do the same as `gatts_notify`, but the peer confirms the value. An event reports the confirmation."""
         self._take_buffer(conn_handle)
         held = self._values.get(value_handle, b"") if data is None else data
         self._send_on(_INDICATE, conn_handle, value_handle, held)

@@ -89,7 +89,9 @@ def _open():
 
 
 class Partition:
-    """As `esp32.Partition`, for the data partitions of `sim.board.layout`. It is a simple and extended block device."""
+    """Stands in for `esp32.Partition`, for the data partitions of `sim.board.layout`. It is both a simple and an
+    extended block device.
+    """
 
     TYPE_APP = layout.APP
     TYPE_DATA = layout.DATA

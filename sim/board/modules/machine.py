@@ -180,7 +180,7 @@ class PWM:
 
 
 class Timer:
-    """As `machine.Timer` of the ESP32 port.
+    """Stands in for `machine.Timer` of the ESP32 port.
 
     Callbacks run between two steps of the interpreter, even in a loop that never yields. While the queue is full,
     callbacks are lost. If the interpreter itself stops, no callback runs. Up to MicroPython 1.28, the callbacks of

@@ -7,7 +7,7 @@ import pytest
 from sim.board.keypad import WiegandKeypad
 from tests.support.on_lock import run_on_lock
 
-# The 8-bit mode in the installation guide of HID's keypads. A code is the complement of the key and then the key.
+# The 8-bit mode in the installation guide of HID's keypads. A code is the complement of the key, followed by the key.
 PUBLISHED = {
     "0": "11110000", "1": "11100001", "2": "11010010", "3": "11000011", "4": "10110100", "5": "10100101",
     "6": "10010110", "7": "10000111", "8": "01111000", "9": "01101001", "*": "01011010", "#": "01001011",

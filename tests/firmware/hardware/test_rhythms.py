@@ -22,8 +22,9 @@ STATES = ("idle", "obstructed", "reading", "ask", "fault")
 LONGER = 3.0
 """Smallest ratio of the lengths of two beats that count as different (ITU-R M.1677-1: a dash is three dots)."""
 SEEN_AT_ONCE, MANY = 3, 5
-"""Numbers of beats up to the first are named at a glance (Trick and Pylyshyn 1994: up to four). Any number above the
-second is "many"."""
+"""People see at a glance how many beats there are, up to SEEN_AT_ONCE (Trick and Pylyshyn 1994: up to four). More beats
+than MANY are "many".
+"""
 FLASHES = 3
 """Largest number of flashes in any one second (WCAG 2.2, 2.3.1)."""
 

@@ -53,7 +53,8 @@ def seen(
 ) -> list[tuple[int, str]]:
     """Make `moves`, each of which is (ms, switch, level), and return the events.
 
-    The lock looks at the switches until `until`. If `until` is not given, it looks until 200 ms after the last move.
+    The lock looks at the switches until `until`. If `until` is not given, the lock looks until 200 ms after the last
+    move.
     """
     end = until or (moves[-1][0] if moves else 0) + 200
     given: dict[str, Any] = {"moves": moves, "inputs": inputs, "held": held, "until": end, "at_boot": at_boot or {}}

@@ -26,7 +26,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RecordingLock:
 
 
 def awake(bench: RecordingLock) -> RecordingLock:
-    """Return the lock, awake, after the check-in of a guest."""
+    """Wake the lock, check a guest in, and return the lock."""
     bench.awake()
     bench.check_in()
     return bench

@@ -159,7 +159,7 @@ def test_the_driver_takes_less_than_a_tenth_of_the_heap(monkeypatch: pytest.Monk
 def test_a_phone_torn_away_leaves_the_lock_ready_for_the_next(monkeypatch: pytest.MonkeyPatch, faults: Faults) -> None:
     board = VirtualPn532(faults, traits=Traits(fwi=4))
     said, outcomes = read_on_lock(monkeypatch, board, [tap.phone()] * 2, [LICENCE] * 2)
-    # On a slow machine the chip answers too late, and the tap ends by that. `test_pn532_trouble` holds the codes.
+    # On a slow machine, the chip answers too late, and this ends the tap. `test_pn532_trouble` holds the codes.
     assert all(code in ("nfc.gone", "nfc.timeout") for code in said["taps"]) and len(said["taps"]) == 2
     assert [outcome.result for outcome in outcomes] == ["unfinished", "unfinished"]
 

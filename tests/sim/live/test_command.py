@@ -1,4 +1,4 @@
-"""`python -m sim live` tells its address, ends by Ctrl-C with code 0, and says what is missing."""
+"""`python -m sim live` tells its address, says what is missing, and ends with code 0 after Ctrl-C."""
 
 import json
 import signal

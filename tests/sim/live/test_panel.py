@@ -32,7 +32,7 @@ class Reports:
             self.say(pin=pin, value=int(level))
 
     def play(self, colour: str, word: str) -> None:
-        """Show the light of a signal: a beat for each mark, with the dark between, and the pauses."""
+        """Show the light of a signal: a beat for each mark, the darkness between the beats, and the pauses."""
         for mark in word:
             if mark == "_":
                 self.light("000")
@@ -76,7 +76,7 @@ def test_no_colour_is_shown_that_the_light_never_had() -> None:
     reports, _, panel = scene()
     panel.read()
     reports.light("001")
-    reports.light("110")  # on its way the light is magenta for a moment, which would be a fault
+    reports.light("110")  # on the way to yellow, the light is magenta for a moment
     assert [face.lamp for _, face in panel.read()] == [(0, 0, 1), (1, 1, 0)]
 
 
