@@ -1,4 +1,4 @@
-"""One door of a site. Its lock is installed and running, and people use it."""
+"""One door of a site. The door's lock is installed and running, and people use the door."""
 
 import asyncio
 import contextlib

@@ -67,7 +67,7 @@ class Edge:
         self._reading = asyncio.create_task(self._read(self.process.stdout))
 
     async def _read(self, output: asyncio.StreamReader) -> None:
-        """Read everything that the agent prints until it ends, and keep it in the log."""
+        """Until the agent ends, read everything that it prints, and keep the text in the log."""
         skew = _skew()
         with self.log.open("ab") as log:
             async for raw in output:

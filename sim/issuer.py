@@ -55,7 +55,7 @@ def issue(
 
     `data` is {namespace: {element: value}}. `device_public` is the phone's public key for the document: an uncompressed
     point on P-256 or P-384. `signer` is the document signer, which signs ES256 with a P-256 key and ES384 with a P-384
-    key. By default the document is valid for a year from today. `revocation` becomes `status` of the
+    key. By default, the document is valid for a year from today. `revocation` becomes `status` of the
     MobileSecurityObject.
     """
     today = datetime.now(UTC).date()

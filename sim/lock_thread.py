@@ -73,7 +73,7 @@ def _begin(
 ) -> tuple[LockModules, "asyncio.Future[int]"]:
     """Call a function of a module of a new lock. The future gets the exit code with which a process would have ended.
 
-    If an error ends the function, its traceback is written as an interpreter would print it.
+    If an error ends the function, the error's traceback is written as an interpreter would print it.
     """
 
     def work() -> int:

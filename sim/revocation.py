@@ -84,7 +84,7 @@ def status_token(
     size: int = 1000,
     bits: int = 1,
 ) -> bytes:
-    """Make a Token Status List of `size` documents at `uri`. By default it expires a week after `issued`."""
+    """Make a Token Status List of `size` documents at `uri`. By default, it expires a week after `issued`."""
     claims = _claims(uri, issued, issued + 7 * DAY if expires is None else expires)
     claims[65533] = {"bits": bits, "lst": pack(statuses, size, bits)}
     return sign_token(key, {16: "application/statuslist+cwt"}, claims)

@@ -53,8 +53,8 @@ class Light:
     """The light, from the reports of its three pins. `paused` is True if the light was dark, and was then switched off
     again.
 
-    The lock always writes all three pins, in their order. Between two beats of a signal it switches the light off once.
-    In a pause, and at rest, it switches the dark light off once more (`firmware.hardware.signals`).
+    The lock always writes all three pins, in their order. Between two beats of a signal, the lock switches the light
+    off once. In a pause, and at rest, it switches the dark light off once more (`firmware.hardware.signals`).
     """
 
     def __init__(self) -> None:

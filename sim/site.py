@@ -95,7 +95,7 @@ class Site:
     """A running site. `build` makes it.
 
     `commits` has an entry for each message that the province has processed. The entry has the time in monotonic
-    seconds. For each lock it also has the counter up to which the province had all records of that lock.
+    seconds. For each lock, it also has the counter up to which the province had all records of that lock.
     `secret_digits` and `secret_keys` are PINs and stay keys for which `exposed` has to search too. The `bell` is rung
     at each report of a lock, a board, an edge agent, the wiretap or the province, and at each moment of a phone.
     """
@@ -130,8 +130,9 @@ class Site:
         return int(self.time.now())
 
     async def pass_time(self, seconds: int) -> None:
-        """Move the site's time ahead by `seconds`. During that time the locks are off. Then the province tells them the
-        new time."""
+        """Move the site's time ahead by `seconds`. During that time, the locks are off. Then the province tells them
+        the new time.
+        """
         for door in self.doors:
             await door.lock.kill()
         self.time.offset += seconds

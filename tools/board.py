@@ -132,7 +132,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Plan:
-    """The steps of a send: the files to write, the files and folders to remove, the folders to make, and how many files
+    """Steps of a transfer: the files to write, the files and folders to remove, the folders to make, and how many files
     stay as they are."""
 
     write: tuple[Entry, ...]
@@ -225,7 +225,7 @@ class Board:
         try:
             yield self
         except BaseException:
-            # Only the first error is reported. On an unplugged board the restart fails too, but this tells nothing new.
+            # Only the first error is reported. On an unplugged board, the restart fails too. This tells nothing new.
             if self._reached:
                 self._restart()
             raise

@@ -1,6 +1,6 @@
 """The wheel: the rooms that the installed commands need, placed in one package `mooring`.
 
-In this repository a room is imported by its own name (`from protocol import cbor`). PyPI is shared by everyone, so a
+In this repository, a room is imported by its own name (`from protocol import cbor`). PyPI is shared by everyone, so a
 package installed from there must not claim names such as `protocol`. While hatchling builds the wheel, `BuildHook`
 copies the rooms to `mooring/` and puts `mooring.` before the name of a room wherever it is imported. No line is added
 or removed, so the line numbers of a traceback are those of this repository.

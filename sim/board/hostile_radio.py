@@ -45,7 +45,7 @@ class _Events:
     def moment(self) -> None:
         """Perhaps deliver the first waiting event. Never deliver an event while a handler is running.
 
-        At most one event is delivered at each moment. Between a check and a call there are only a few instructions.
+        At most one event is delivered at each moment. Between a check and a call, there are only a few instructions.
         This time is too short for two events, such as the end of one connection and the beginning of another.
         """
         if self._waiting and not self._delivering:

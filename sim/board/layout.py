@@ -1,4 +1,4 @@
-"""The layout of the lock's flash. The stand-in `esp32` and the host's code use it, on both runtimes.
+"""The layout of the lock's flash. The stand-in `esp32` and the host's code use this layout, on both runtimes.
 
 The image file has the partitions one after the other, as a partition table on the chip would place them.
 """

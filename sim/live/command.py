@@ -1,4 +1,4 @@
-"""Runs the live page: builds its site, prints its address, and serves it until Ctrl-C."""
+"""Runs the live page: builds its site, prints its address, and serves the page until Ctrl-C."""
 
 import asyncio
 import contextlib

@@ -28,7 +28,7 @@ class JournalReports:
 
     def __init__(self) -> None:
         self.records: dict[int, bytes] = {}
-        """Each record by its counter, in the order in which they were written."""
+        """Each record by its counter, in the order of writing."""
         self._read = 0
         self._frame = b""
         self._end = -1

@@ -67,7 +67,7 @@ class BleLine(Protocol):
     async def open(self, job: BleJob) -> None:
         """Connect to the reader, or wait until the reader connects.
 
-        Raises TimeoutError if a step takes too long, and ConnectionError (with the reason in one word) if it fails.
+        Raises TimeoutError if a step takes too long, and ConnectionError (with the reason in one word) if a step fails.
         """
 
     async def receive(self) -> bytes | None:

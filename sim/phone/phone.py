@@ -306,7 +306,7 @@ class Phone:
     ) -> TapOutcome:
         """Hold the phone to `reader` until the reader lets go. The owner gives up after `patience` seconds.
 
-        After a handover to BLE the phone is taken away from the reader, and the session goes on over `radio`.
+        After a handover to BLE, the phone is taken away from the reader, and the session goes on over `radio`.
 
         If `tear_off_after` is given, the phone answers this many commands. At the next command, it is taken away.
         `follow` is called with the outcome so far, at each moment of the tap.

@@ -1,4 +1,4 @@
-"""Refusals: signed statements of the province that it will never commit certain records.
+"""Refusals: signed statements in which the province says that it will never commit certain records.
 
 Anyone who reaches the broker can send records that no lock signed. So signing is limited. One signature covers up to 64
 records. A signed statement is kept, and sent again when it is needed. The number of new signatures in a minute is

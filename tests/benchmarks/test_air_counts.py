@@ -235,8 +235,8 @@ def test_the_cost_of_a_check_in_over_ble() -> None:
                         for interval in (15, 30)
                     )
                     print(f"{name:<24}{mtu:>5}{one.requests:>10}{parts:>10}{one.size:>7}{times}")
-                    # Two discoveries need one more request each, to learn that there are no more results. At MTU 23 the
-                    # results do not fit into one answer, so more requests are needed.
+                    # Two discoveries need one more request each, to learn that there are no more results. At MTU 23,
+                    # the results do not fit into one answer, so more requests are needed.
                     assert one.requests <= least + (2 if mtu > 23 else 5)
 
     asyncio.run(story())

@@ -188,7 +188,7 @@ def test_a_proven_lock_is_tried_on_its_schedule_as_if_a_hundred_fakes_were_not_t
 
     for fakes in (0, 100):
         visit(fakes)
-    # Both runs draw random parts from one source, so their waits differ. In both runs the waits grow to 60 s.
+    # Both runs draw random parts from one source, so their waits differ. In both runs, the waits grow to 60 s.
     assert len(waits[100]) >= 33 and abs(len(waits[100]) - len(waits[0])) <= 8
     assert max(waits[100]) <= 61 and max(waits[0]) <= 61
 

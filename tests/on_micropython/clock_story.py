@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 NOON_MS = 1800000000000
 LOCK_ID = bytes(16)
 TICKS = 1 << 30
-"""Number at which ticks wrap on the chip. On a 64-bit port they wrap at a different number."""
+"""Number at which ticks wrap on the chip. On a 64-bit port, the ticks wrap at a different number."""
 
 
 class Nonces:

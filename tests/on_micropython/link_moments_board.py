@@ -1,6 +1,6 @@
 """Run by either runtime. An edge's connection ends while the lock works for this edge: once at each possible moment.
 
-With "another", a second edge has already connected and sent its OPEN when the lock continues. After each end the link
+With "another", a second edge has already connected and sent its OPEN when the lock continues. After each end, the link
 must still run, and the second edge must be served and must receive only its own messages. Arguments: "alone" or
 "another", the first moment to try, and the step from one tried moment to the next. Prints the number of moments, the
 number of tried moments, and the errors.

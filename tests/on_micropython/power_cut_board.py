@@ -115,7 +115,9 @@ def next_record(story: Story, journal: Journal) -> bytes:
 
 
 def cut_everywhere(story: Story, twice: bool, every: int) -> "tuple[int, list[str]]":
-    """Cut the power before each operation and in the middle of it. Return the number of cuts, and the violations."""
+    """Cut the power before each operation and in the middle of each operation. Return the number of cuts, and the
+    violations.
+    """
     state, journal = MemoryFlash(STATE_BLOCKS, story.before[0], 0), MemoryFlash(JOURNAL_BLOCKS, story.before[1], 1)
     partitions = (state, journal)
     cuts, violated = 0, []

@@ -119,7 +119,7 @@ def test_the_workflow_tests_each_python_that_is_supported_and_not_the_one_that_i
 
 
 def test_the_scripts_of_continuous_integration_use_nothing_that_macos_does_not_have() -> None:
-    """On macOS there are the tools of BSD, and bash 3.2."""
+    """On macOS, there are the tools of BSD, and bash 3.2."""
     gnu = re.compile(
         r"\bsed -i|\bdate -d|\breadlink -f|\bgrep -P|\bflock\b|\\b|\bmapfile\b|\bdeclare -A|\bnproc\b|\bstat -c"
     )

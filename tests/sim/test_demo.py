@@ -72,7 +72,7 @@ def test_the_demo_speaks_the_language_of_the_locale_or_of_the_option(run: Run) -
     told = [line for line in run.lines if re.search("[㐀-鿿]", line) and "郑志强" not in line]
     words = [line for line in run.lines if re.search("[a-z]{2,} [a-z]{2,} [a-z]{2,}", line)]
     assert bool(told) == (run.language == "zh") and bool(words) == (run.language == "en"), words
-    # Codes, topics and the fields of a record are for programs too, and the same in every language.
+    # Codes, topics and the fields of a record are for programs too, and are the same in every language.
     for same in ("grant.none", "mooring/1/edge-1/receipt", "birth_date", "deviceMac"):
         assert any(same in line for line in run.lines), same
 

@@ -1,6 +1,6 @@
 """`python -m sim.province` with data that is damaged, missing or from another program ends with an error.
 
-In these cases the command makes no new data.
+In these cases, the command makes no new data.
 """
 
 import json

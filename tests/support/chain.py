@@ -60,7 +60,7 @@ class Chain:
         return record.sign(crypto, self.private, payload)
 
     def append(self, body: dict[Any, Any]) -> bytes:
-        """Append a record with `body` to the chain, and return it."""
+        """Append a record with `body` to the chain, and return the record."""
         payload = self.payload(body, len(self.records) + 1, self._head)
         self._head = record.payload_hash(payload)
         self.records.append(self.sign(payload))

@@ -165,7 +165,7 @@ DS = Authority(
 
 
 def signed_anew(data: bytes, old: bytes, new: bytes, key: ec.EllipticCurvePrivateKey) -> bytes:
-    """Replace `old` by `new` in the certificate or CRL `data`, sign it again with `key` on P-256, and return it.
+    """Replace `old` by `new` in the certificate or CRL `data`. Return the result, signed again with `key` on P-256.
 
     `new` has the same length as `old`. This makes certificates and CRLs that no library would write.
     """

@@ -40,7 +40,7 @@ IACA = pki.authority("IACA", "SE").der
 class Outputs:
     """Replaces both the strike and the signals.
 
-    `seen` lists every command to them, with the value that the journal's next counter had at that moment.
+    `seen` lists every command to these two, with the value that the journal's next counter had at that moment.
     """
 
     def __init__(self, lock: Lock) -> None:

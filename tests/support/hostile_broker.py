@@ -85,7 +85,7 @@ class HostileBroker:
     """A broker that attacks each new connection with the next of `attacks`. When no attack is left, the broker is
     honest.
 
-    On the first connections it sends `connacks` in place of the usual CONNACK, one for each connection.
+    On the first connections, the broker sends `connacks` in place of the usual CONNACK, one for each connection.
     """
 
     def __init__(self, *attacks: Attack, connacks: tuple[bytes, ...] = ()) -> None:

@@ -97,7 +97,7 @@ class Panel:
         return not self.heard or not self.heard[-1][1]
 
     async def watched(self, seconds: float, begin: Callable[[], None]) -> tuple[list[Change], list[Change]]:
-        """Call `begin`, and return the changes of light and tone in the `seconds` after it. Times begin at 0."""
+        """Call `begin`, and return the changes of light and tone in the `seconds` after this call. Times begin at 0."""
         self.lit, self.heard = [], []
         start = _milliseconds()
         begin()

@@ -129,8 +129,8 @@ with open("/main.py", "w") as file:
 # --- whatever goes wrong ---------------------------------------------------------------------------------------------
 
 PLANTED = {
-    # Faults that make a start fail: (module, a line of the module, replacement of the line). In one of them the
-    # strike is open.
+    # Faults that make a start fail: (module, a line of the module, replacement of the line). In one of them, the strike
+    # is open.
     "importing what starts the lock": ("firmware/main", "import esp32\n", "raise {}\n"),
     "importing something else": ("firmware/door/door", "import gc\n", "raise {}\n"),
     "making the outputs": ("firmware/hardware/strike", "        self._shut = 0\n", "        raise {}\n"),

@@ -331,7 +331,7 @@ class UART(io.IOBase if _MICROPYTHON else object):
 
 
 class WDT:
-    """As `machine.WDT`. A feed that is late ends the process. If there are no more feeds, the host's bus notices it."""
+    """As `machine.WDT`. A feed that is late ends the process. The host's bus notices if no more feeds come."""
 
     def __init__(self, id=0, timeout=5000):
         self._timeout = timeout

@@ -34,7 +34,7 @@ def doorway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Doorway:
 
 
 class Card(tap.DirectCard):
-    """A card whose phone may fail to answer. In that case the reader waits for the answer until it gives up.
+    """A card whose phone may fail to answer. In that case, the reader waits for the answer until it gives up.
 
     `leaves_at` is the number of a request. The phone is taken away after this request, before it answers.
     """

@@ -197,7 +197,7 @@ def test_a_list_that_another_province_signed_is_refused(bench: Bench) -> None:
 def test_a_crl_of_another_ca_is_refused(bench: Bench) -> None:
     assert bench.bring(CRL, crl(by=OTHER)) == "crl.issuer"
     # NAMESAKE has the same name, but a different key. The key identifier shows the difference. If the CRL has no key
-    # identifier, the signature shows it.
+    # identifier, the signature shows the difference.
     assert bench.bring(CRL, crl(by=NAMESAKE)) == "crl.issuer"
     assert bench.bring(CRL, crl(by=NAMESAKE, key_identifier=False)) == "crl.signature"
     assert bench.bring(CRL, crl(key_identifier=False)) is None

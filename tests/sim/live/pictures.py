@@ -23,7 +23,7 @@ LARGEST = 200_000
 COLOURS = 128
 
 # The page is held still at a moment: the act is over, the door is green, and the receipt is back at the lock. On a busy
-# machine the receipt may come only after the door has shut. Then the command waits in vain, and ends.
+# machine, the receipt may come only after the door has shut. Then the command waits in vain, and ends.
 _HOLD = "window.EventSource = class extends EventSource { constructor(place) { super(place); window.line = this; } };"
 _STILL = """() => {
   const green = document.querySelector('#scene[data-colour="green"][data-strike="open"]');

@@ -1,4 +1,4 @@
-"""The live page in a browser, with a feed that the tests write: it shows what it is told, in that order."""
+"""The live page in a browser, with a feed that the tests write: the page shows what the feed tells, in that order."""
 
 import re
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""The card beside the door can be read at one metre by people, in black, and by the camera of a phone."""
+"""The card beside the door is black, and can be read at one metre by people and by the camera of a phone."""
 
 import re
 from pathlib import Path
