@@ -108,7 +108,9 @@ def _runtime(tree: ast.Module) -> Iterator[_Cut]:
 
 
 def _typings(tree: ast.Module, source: list[bytes]) -> Iterator[_Cut]:
-    """Yield the cuts that remove the code for types. An `else` branch stays, because it always runs."""
+    """Yield the cuts that remove the code for types. An `elif` or `else` branch stays, because `TYPE_CHECKING` is
+    always false.
+    """
     for node in tree.body:
         if isinstance(node, ast.Assign) and ast.unparse(node) == f"{_GUARD} = False":
             yield (*_extent(node), b"")

@@ -28,7 +28,8 @@ class _Action:
     """One action. `fields` has the name and the type of each field except `action`, `do` does the action, and `text`
     describes it.
 
-    Some actions have a field that says whether something is put on or taken off. `off` is the text for the value false.
+    Some actions have two directions, and a field that is true or false. `off` describes the action if this field is
+    false.
     """
 
     fields: Mapping[str, type]
