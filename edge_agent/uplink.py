@@ -291,7 +291,7 @@ class Uplink:
             self._repeat_at = now + self._patience
 
     def _province_speaks(self, of: set[bytes]) -> None:
-        """Treat these locks as answered and no longer silent, because some of their records were settled."""
+        """Note that the province has answered about the locks in `of`. It has settled some of their records."""
         now = _now()
         if self._silent & of:
             self._silent -= of

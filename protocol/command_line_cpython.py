@@ -38,6 +38,6 @@ def error_line(code: str, message: str) -> str:
 
 
 def failure(code: str, message: str, status: int) -> dict[str, Any]:
-    """Return an error as programs read it. With --json, the last line of stdout is this object. `status` is the exit
-    code."""
+    """Return an error as an object for programs. With --json, the last line of stdout is this object. `status` is the
+    exit code."""
     return {"ok": False, "error": {"code": code, "message": message}, "exit_code": status}

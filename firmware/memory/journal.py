@@ -74,8 +74,8 @@ class Journal:
 
     `head` is the payload hash of the newest record, or 32 zero bytes before the first record. `last_note` is the note
     of the newest record. `through` is the highest counter that a receipt covers. `sectors` is the number of sectors in
-    the ring. `notes` gets the note of every record that the flash holds, and later of every new record. `notes` is
-    asked for a checkpoint before any note is erased.
+    the ring. `notes` gets the note of every record that the flash holds, and later of every new record. Before a
+    note is erased, the journal asks `notes` for a checkpoint.
     """
 
     def __init__(self, device: "BlockDevice", notes: "NoteReader | None" = None) -> None:

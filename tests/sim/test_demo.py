@@ -150,8 +150,8 @@ def test_the_picture_is_of_the_demo_and_fetches_nothing(run: Run) -> None:
     words = "".join(labels(run.picture))
     assert all(shown in words for shown in SHOWN[run.language][:3]) and "grant.none" not in words
     assert "url(http" not in run.picture and 'url("' not in run.picture
-    # The picture in the README has the same lines, with other numbers. Moments that did not cause each other may change
-    # places, because their times decide.
+    # The picture in the README has the same lines, with other numbers. Moments that did not cause each other may stand
+    # in another order, because they are sorted by time.
     committed = labels(PICTURE[run.language].read_text(encoding="utf-8"))
     assert len(committed) > 60
     assert sorted(labels(run.picture)) == sorted(committed)

@@ -1,5 +1,5 @@
-// The way of a record: phone, lock, edge agent, broker, province. The envelope stands where the last known moment put
-// it, and every leg that it has passed stays drawn. Nothing moves by itself, so no drawing is ahead of what is known.
+// The way of a record: phone, lock, edge agent, broker, province. The envelope stands at the last place that is
+// known from the timeline, and the line up to this place stays drawn. Nothing moves by itself, so no drawing is ahead of what is known.
 
 import { outcome } from "/page/acts.js";
 import { byId, el, icon, whole } from "/page/dom.js";
