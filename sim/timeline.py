@@ -138,7 +138,8 @@ def _phone(tap: Tap) -> list[Moment]:
                 )
             said.append(Moment(f"phone.answered {answers}", at, "phone", what))
         elif event.name == "recognized":
-            said.append(Moment("phone.recognized", at, "phone", phrase("proves that it has a stay key of this door")))
+            what = phrase("proves that it has a stay key of this door")
+            said.append(Moment("phone.recognized", at, "phone", what, after=["stay-key.tried 1"]))
         elif event.name == "removed" and tap.outcome.result == "unfinished":
             said.append(Moment("phone.removed", at, "phone", phrase("taken away before the end")))
     return _chained(said)
@@ -168,6 +169,7 @@ _AFTER = {
     "nfc.engaged": "phone.tap",
     "stay-key.tried": "phone.tap",
     "mdoc.response": "phone.answered {}",
+    "door.decided": "phone.recognized",
     "journal.receipted": "edge.accepted",
 }
 

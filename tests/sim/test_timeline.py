@@ -13,6 +13,7 @@ from rich.console import Console
 from firmware.boards import esp32_c6_devkitc_1 as pins
 from sim import timeline
 from sim.board.bus import BoardEvent
+from sim.phone.stay_key import StayKeys
 from sim.progress import WIDTH, Progress
 from sim.scenarios import perform
 from sim.scenarios.story import Script, Story
@@ -166,6 +167,25 @@ def test_a_check_in_is_told_in_the_same_order_however_late_each_channel_is() -> 
     assert told == [told[0]] * 3
     assert all(at <= then for one in times for at, then in pairwise(one))
     assert result.phases_ms["open_to_receipt"] > 0
+
+
+def test_a_phone_proves_its_stay_key_after_it_was_asked_and_before_the_lock_decides() -> None:
+    told: list[list[str]] = []
+
+    async def play(script: Script) -> None:
+        site, door = script.site, script.door
+        guest = site.visitor()
+        guest.phone.stay_keys = StayKeys()
+        await door.bookings.book(guest)
+        script.let_in(await door.tap(guest), "the guest checks in")
+        again = await door.tap(guest)
+        script.let_in(again, "the phone opens by its stay key")
+        await door.settle(2)
+        told.append([each.name for each in timeline.moments(site, door, again)])
+
+    result = asyncio.run(perform(Story("told", "what happened", play), runtime="cpython"))
+    assert result.ok, (result.promises, result.error)
+    assert told[0][:4] == ["phone.tap", "stay-key.tried 1", "phone.recognized", "door.decided 1"]
 
 
 def test_a_refused_tap_is_told_to_its_refusal_and_each_look_before_only_lacks_moments() -> None:
