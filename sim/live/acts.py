@@ -107,7 +107,7 @@ class Acts:
 
         def tell(state: str, code: str | None = None) -> None:
             told = {"act": number, "action": name, "door": fields.get("door"), "state": state, "code": code}
-            self._stage.stream.publish("act", {**told, "text": both(text)})
+            self._stage.tell_act({**told, "text": both(text)})
 
         tell("began")
         state, code = "failed", None

@@ -49,6 +49,8 @@ class Stage:
         self._own = Watch(site, self.stream.publish, {guest.visitor.name: guest.id for guest in guests})
         self._watch = self._own
         self._story: dict[str, Any] | None = None
+        self._acts: dict[int, dict[str, Any]] = {}
+        """The acts that are going on, by number."""
 
     def parties(self, door: str, counter: int) -> list[dict[str, Any]]:
         """Return what each party could read of a record at the site that is shown. Raises the errors of
@@ -85,6 +87,14 @@ class Stage:
         finally:
             self._tell_story(name, "over", bool(ok), promises)
 
+    def tell_act(self, told: dict[str, Any]) -> None:
+        """Publish that an act began or ended. A page that comes in between is told that the act is going on."""
+        if told["state"] == "began":
+            self._acts[told["act"]] = told
+        else:
+            self._acts.pop(told["act"], None)
+        self.stream.publish("act", told)
+
     def look(self) -> None:
         """Publish at once what has changed at the site."""
         if self.stream.attended:
@@ -113,7 +123,8 @@ class Stage:
 
     def _state(self) -> list[Told]:
         story: list[Told] = [] if self._story is None else [("story", self._story)]
-        return [("site", self._told()), *story, *self._watch.state()]
+        acts: list[Told] = [("act", told) for told in self._acts.values()]
+        return [("site", self._told()), *story, *acts, *self._watch.state()]
 
     def _told(self) -> dict[str, Any]:
         site = self._watch.site

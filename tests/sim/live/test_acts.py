@@ -145,6 +145,21 @@ def test_a_lock_without_power_shows_nothing_and_boots_again(page: LivePage, hear
     assert False in power and power[-1] is True
 
 
+def test_a_page_that_comes_while_an_act_goes_on_is_told_of_it(page: LivePage, heard: Listener) -> None:
+    status, told = page.post({"action": "power", "door": "door-1"})
+    assert status == 202
+    late = page.listen()
+    assert late.until("act")["state"] == "began"
+    assert late.until("act")["state"] == "done"
+    late.close()
+    heard.until("act", lambda data: data["act"] == told["act"] and data["state"] == "done")
+    later = page.listen()
+    while later.next().kind != "stores":  # the state ends with the stores
+        pass
+    assert "act" not in [said.kind for said in later.heard]
+    later.close()
+
+
 def test_an_act_that_fails_is_told_with_its_code_and_the_door_is_free_again(page: LivePage, heard: Listener) -> None:
     image = page.stage.site.doors[1].image
     image.rename(image.with_suffix(".away"))  # a board without its flash does not boot
