@@ -5,6 +5,7 @@ import { Refused, act } from "/page/server.js";
 import { knows, onLanguage, pick, say } from "/page/words.js";
 
 const TAPS = ["tap", "tap-pin", "stranger", "tampered", "tear"];
+const SWITCHES = ["network", "tag", "open-door"];
 
 let told = () => ""; // a function, so that the sentence changes its language with the page
 
@@ -68,7 +69,7 @@ function drawPeople(state) {
 function documentWords(person) {
     const words = [pick(person.document)];
     if (person.kind === "child") words.push(say("kind.child"));
-    return words.filter(Boolean).join(", ");
+    return words.filter(Boolean).join(say("kind.and"));
 }
 
 function pressed(state) {
@@ -98,8 +99,15 @@ function draw(state) {
     byId("said").textContent = told();
 }
 
+// A switch does one thing or its opposite, and its button does not say which. The server does.
+function actWords(done) {
+    if (!SWITCHES.includes(done.action)) return say(`act.${done.action}`);
+    const text = pick(done.text);
+    return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
 function onAct(state, done) {
-    const values = () => ({ act: say(`act.${done.action}`), code: done.code });
+    const values = () => ({ act: actWords(done), code: done.code });
     if (done.action !== "story" || done.state === "failed") {
         // How a tap ended is said with the tap itself.
         if (done.state !== "done" || done.door === null || !TAPS.includes(done.action))

@@ -217,6 +217,19 @@ def test_while_an_act_goes_on_its_door_takes_no_other(feed: Feed, open_window: O
     assert feed.acts == []
 
 
+def test_a_switch_says_which_of_its_two_acts_was_done(feed: Feed, open_window: Opener) -> None:
+    page = shown(open_window, feed)
+    for text, said in (
+        ("the network fails", "The network fails"),
+        ("the network comes back", "The network comes back"),
+    ):
+        act = {"act": 1, "action": "network", "door": None, "code": None, "text": scene.both(text, "网络")}
+        feed.send("act", {**act, "state": "began"})
+        page.wait_for_selector(f"#said:has-text('{said}: under way.')")
+        feed.send("act", {**act, "state": "done"})
+        page.wait_for_selector(f"#said:has-text('{said}: done.')")
+
+
 def test_how_a_tap_ended_is_said_once_it_is_known(feed: Feed, open_window: Opener) -> None:
     page = shown(open_window, feed, 3)
     assert page.locator("#said").inner_text() == ""

@@ -217,7 +217,7 @@ def test_a_story_plays_on_a_site_of_its_own_and_then_the_own_site_is_back(
     page.select_option("#story-name", "first-checkin")
     page.click(button)
     saw(page, "#promises-title", f"{name} is playing")
-    saw(page, "#people", "Nobody is booked")
+    saw(page, "#people", "come by themselves")
     saw(page, "#promise-list", "held: ")
     page.wait_for_selector("#promises-title:has-text('promises held.')")
     assert re.fullmatch(rf"{name}: all \d+ promises held\.", page.locator("#promises-title").inner_text())
