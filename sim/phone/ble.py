@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid as uuid_module
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -119,11 +120,18 @@ class PhoneBluetooth:
 
     async def open(self, job: BleJob) -> None:
         """Connect to the reader, or wait until the reader connects."""
+        await self._insist(lambda: self._as_central(job) if job.mode == "central" else self._as_peripheral(job))
+
+    async def begin(self, address: Address, job: BleJob) -> None:
+        """Connect to the reader at `address` as a central, whatever it advertises. Raises as `open`."""
+        await self._insist(lambda: self._begin(address, job))
+
+    async def _insist(self, once: Callable[[], Awaitable[bool]]) -> None:
         self._reset()
         self.moved = self.parts = (0, 0)
         for attempt in range(ATTEMPTS):
             try:
-                while not await (self._as_central(job) if job.mode == "central" else self._as_peripheral(job)):
+                while not await once():
                     pass
                 return
             except (BaseBumbleError, asyncio.CancelledError) as error:
@@ -149,9 +157,9 @@ class PhoneBluetooth:
     # --- mdoc central client mode ------------------------------------------------------------------------------------
 
     async def _as_central(self, job: BleJob) -> bool:
-        return await self.begin(await self.find(job.uuid), job)
+        return await self._begin(await self.find(job.uuid), job)
 
-    async def begin(self, address: Address, job: BleJob) -> bool:
+    async def _begin(self, address: Address, job: BleJob) -> bool:
         """Connect to the reader at `address`, and begin the session with State = 01.
 
         Returns False if the phone disconnected on purpose and must try again.
