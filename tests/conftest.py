@@ -4,6 +4,7 @@ with."""
 import gc
 import os
 import shutil
+import signal
 
 import hypothesis
 import pytest
@@ -17,6 +18,12 @@ from tests.support import browser
 hypothesis.settings.register_profile("default", max_examples=50, derandomize=True, deadline=None)
 hypothesis.settings.register_profile("long", max_examples=2000, deadline=None, print_blob=True)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+def pytest_configure() -> None:
+    """Let the tests' programs take Ctrl-C. What a script starts with `&` ignores it, and so do its own children."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header() -> list[str]:
