@@ -22,6 +22,11 @@ function elementName(name) {
     return knows(`element.${name}`) ? say(`element.${name}`) : name;
 }
 
+function elementValue(one) {
+    const value = pick(one.value);
+    return one.name === "kind" && knows(`kind.${value}`) ? say(`kind.${value}`) : value;
+}
+
 function bytes(party, found) {
     const shown = [el("h3", {}, say("parties.bytes")), el("p", { class: "where" }, pick(found.where))];
     if (!found.bytes) return shown;
@@ -44,7 +49,7 @@ function contents(party, found) {
     if (!found.bytes && !found.reads.length && !found.hidden.length)
         return [el("p", { class: "where" }, pick(found.where))]; // the record never came here, or has not come yet
     const reads = found.reads.map((one) =>
-        el("div", {}, el("dt", {}, elementName(one.name)), el("dd", {}, pick(one.value))),
+        el("div", {}, el("dt", {}, elementName(one.name)), el("dd", {}, elementValue(one))),
     );
     const hidden = found.hidden.map((name) => el("li", {}, elementName(name)));
     const words = [

@@ -91,8 +91,10 @@ function kindWords(kind) {
 
 function holds(state, station, tap) {
     const stores = state.stores[state.door];
-    if (station === "phone")
-        return el("p", { class: "quiet" }, tap ? `${pick(tap.who)}: ${outcome(tap)}` : say("store.phone"));
+    if (station === "phone") {
+        const values = tap ? { name: pick(tap.who), outcome: outcome(tap) } : {};
+        return el("p", { class: "quiet" }, say(tap ? "store.tap" : "store.phone", values));
+    }
     if (station === "broker")
         return el("p", { class: "quiet" }, say(state.network ? "store.broker" : "store.broker-down"));
     if (!stores) return null;

@@ -309,6 +309,19 @@ def test_each_party_opens_with_its_own_bytes(feed: Feed, open_window: Opener) ->
         assert box.locator("pre").count() == bool(party["bytes"])
 
 
+def test_what_a_party_reads_is_named_in_the_language_of_the_page(feed: Feed, open_window: Opener) -> None:
+    reads = [{"name": "kind", "value": "check-in"}, {"name": "birth_date", "value": "1975-03-13"}]
+    province = {"party": "province", "reads": reads, "hidden": ["portrait"], "bytes": None, "where": "here"}
+    feed.records["door-1/1"] = {"parties": [province]}
+    page = shown(open_window, feed)
+    page.click('[data-language="zh"]')
+    box = page.locator('details[data-party="province"]')
+    box.locator("summary").click()
+    box.locator("dl.reads").wait_for()
+    assert box.locator("dl.reads").inner_text().split() == ["记录种类", "入住登记", "出生日期", "1975-03-13"]
+    assert box.locator(".hidden-list").inner_text() == "人像"
+
+
 def test_a_party_that_a_record_has_not_reached_says_only_that(feed: Feed, open_window: Opener) -> None:
     away: dict[str, object] = {
         "party": "province",

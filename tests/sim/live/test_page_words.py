@@ -52,6 +52,13 @@ def test_every_signal_of_the_door_has_a_word_and_a_sign() -> None:
     assert [name for name in names if f'id="g-{name}"' not in MARKUP] == []
 
 
+def test_every_field_that_the_province_registers_has_a_word() -> None:
+    profile = json.loads((ROOT / "protocol/profiles/cn.json").read_text(encoding="utf-8"))
+    fields = {*profile["fields"]["resident"], *profile["fields"]["foreign"], *profile["minors"]["fields"]}
+    assert len(fields) > 8
+    assert [name for name in sorted(fields) if f"element.{name}" not in words("zh")] == []
+
+
 def test_every_sign_that_the_page_draws_is_in_its_markup() -> None:
     drawn = set(re.findall(r'href="#([\w-]+)"', MARKUP)) | {"i-" + name for name in re.findall(r'icon\("(\w+)"', CODE)}
     assert len(drawn) > 10
