@@ -12,6 +12,7 @@ Experiments showed that rumqttd 0.20 differs from Mosquitto as follows. The clie
 - When a consumer goes away, its unacknowledged messages go to no other consumer. So only a receipt ends custody.
 """
 
+import asyncio
 import contextlib
 import os
 import shutil
@@ -191,3 +192,14 @@ class Broker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+async def started(port: int | None = None) -> Broker:
+    """Start a broker, as `Broker` does, in a thread. Locks of another site may need the event loop meanwhile."""
+    starting = asyncio.create_task(asyncio.to_thread(Broker, "iotcore", port))
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        with contextlib.suppress(ConfigError, TransportError):
+            (await starting).close()
+        raise

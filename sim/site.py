@@ -25,7 +25,7 @@ from sim import issuer, pki, sm_issuer, visitors
 from sim.bell import Bell
 from sim.board.interpreter import Interpreter, find
 from sim.bookings import Bookings
-from sim.broker import Broker
+from sim.broker import Broker, started
 from sim.door import Door
 from sim.edge import Edge
 from sim.exposure import Search
@@ -224,7 +224,7 @@ async def build(
     bell = Bell()
     async with AsyncExitStack() as stack:
         say(phrase("starting the broker and the province"))
-        broker = stack.enter_context(Broker("iotcore"))
+        broker = stack.enter_context(await started())
         iacas = {country: pki.authority(f"TEST IACA {country}", country) for country in ("CN", "SE")}
         commits: list[tuple[float, dict[bytes, int]]] = []
 

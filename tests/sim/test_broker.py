@@ -1,5 +1,6 @@
 """The brokers that scenarios and tests run against."""
 
+import asyncio
 import socket
 import subprocess
 import sys
@@ -8,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from protocol.errors import ConfigError
-from sim.broker import Broker, Kind, available
+from sim.broker import Broker, Kind, available, started
+from sim.ports import ReservedPort
 
 
 @pytest.mark.parametrize("kind", available())
@@ -65,3 +67,32 @@ def test_a_missing_mosquitto_is_named_with_its_remedy(tmp_path: Path) -> None:
     assert "apt-get install" in refusal.value.message
     with Broker("iotcore", places=str(tmp_path)) as broker:
         assert broker.answers()
+
+
+def test_the_loop_goes_on_while_a_broker_starts() -> None:
+    async def turns() -> int:
+        starting = asyncio.create_task(started())
+        count = 0
+        while not starting.done():
+            await asyncio.sleep(0)
+            count += 1
+        starting.result().close()
+        return count
+
+    assert asyncio.run(turns()) > 10
+
+
+def test_a_broker_whose_start_is_given_up_is_closed() -> None:
+    async def given_up(port: int) -> None:
+        starting = asyncio.create_task(started(port))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        starting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+
+    reserved = ReservedPort()
+    asyncio.run(given_up(reserved.port))
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", reserved.port)).close()
+    reserved.close()
