@@ -116,6 +116,9 @@ class Acts:
             state = "done"
         except MooringError as error:
             code = error.code
+        except asyncio.CancelledError:
+            code = "live.ended"
+            raise
         except Exception as error:  # noqa: BLE001  a defect ends this act, and nothing else
             code = defect(error)
         finally:

@@ -36,6 +36,18 @@ def test_it_serves_until_it_is_stopped_and_ends_without_a_word(number: signal.Si
     assert told["ok"] is True and len(token) >= 32
 
 
+def test_an_act_that_the_end_of_the_command_cuts_short_is_told_with_a_code() -> None:
+    with started("--json", "--story", "first-checkin") as process:
+        assert process.stdout is not None
+        page = json.loads(process.stdout.readline())["address"].partition("#")[0]
+        with urllib.request.urlopen(page + "events") as stream:
+            assert stream.readline().startswith(b"id: ")
+            process.send_signal(signal.SIGINT)
+            acts = [json.loads(line[6:]) for line in stream if line.startswith(b'data: {"act"')]
+        process.communicate()
+    assert (acts[-1]["state"], acts[-1]["code"]) == ("failed", "live.ended")
+
+
 def test_ctrl_c_while_the_site_is_built_ends_it_too() -> None:
     with started() as process:
         assert process.stderr is not None
