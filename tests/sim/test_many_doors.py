@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from sim import patient_loop
+from sim import issuer, patient_loop
 from sim.board.turns import THREAD_NAME
 from sim.site import Plan, Site, build
 
@@ -39,7 +39,8 @@ def spent() -> str:
 
 
 async def everybody_checks_in(site: Site) -> None:
-    guests = [site.visitor() for _ in site.doors]
+    kinds = issuer.MDL, issuer.RESIDENT_ID  # two kinds, because the names of one kind are fewer than 200
+    guests = [site.visitor(kinds[number % 2]) for number in range(DOORS)]
     for door, guest in zip(site.doors, guests, strict=True):
         await door.bookings.book(guest)
     taps = await asyncio.gather(*(door.tap(guest) for door, guest in zip(site.doors, guests, strict=True)))
