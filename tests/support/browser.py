@@ -68,7 +68,8 @@ class Window:
     """A window of the browser. The window remembers every request, and every error that the page or the browser
     reports.
 
-    `calm` asks the page for less motion. `script` runs before the scripts of the page.
+    `calm` asks the page for less motion. `script` runs before the scripts of the page. `locale` is the
+    language that the browser asks for.
     """
 
     def __init__(
@@ -78,13 +79,14 @@ class Window:
         scheme: Any = "light",
         calm: bool = False,
         script: str | None = None,
+        locale: str = "en-GB",
     ) -> None:
         self.requests: list[str] = []
         self.errors: list[str] = []
         self.page: Page = browser.new_page(
             viewport={"width": size[0], "height": size[1]},
             color_scheme=scheme,
-            locale="en-GB",
+            locale=locale,
             reduced_motion="reduce" if calm else "no-preference",
         )
         self.page.set_default_timeout(FOREVER_MS)

@@ -19,6 +19,9 @@ function drawLine() {
     byId("line-text").textContent = say(state.connected ? "line.live" : "line.away");
 }
 
+// The page speaks Chinese if the browser or the command does. The button of the page beats both.
+const browsers = navigator.language.startsWith("zh") ? "zh" : "en";
+
 await load();
 startLanguages();
 startDoor(state);
@@ -29,7 +32,7 @@ startTimeline(state);
 startParties(state);
 startStories(state);
 state.on(["connection"], drawLine);
-state.on(["site"], () => speak(chosenBefore() ?? state.site.lang));
+state.on(["site"], () => speak(chosenBefore() ?? (state.site.lang === "zh" ? "zh" : browsers)));
 onLanguage(drawLine);
-speak(chosenBefore() ?? (navigator.language.startsWith("zh") ? "zh" : "en"));
+speak(chosenBefore() ?? browsers);
 listen(state);

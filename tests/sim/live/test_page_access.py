@@ -148,11 +148,18 @@ def test_the_language_changes_without_loading_and_stays_after_a_reload(feed: Fee
     assert page.locator('[data-language="zh"]').get_attribute("aria-pressed") == "true"
 
 
-def test_the_page_begins_in_the_language_of_the_command(feed: Feed, open_window: Opener) -> None:
-    feed.send(*scene.site("zh"))
-    page = open_window(feed.address).page  # this browser asks for English
-    page.wait_for_selector("html[lang='zh-CN']", state="attached")
-    assert page.locator("#door-title").inner_text() == "门"
+@pytest.mark.parametrize(
+    ("command", "browser_locale", "spoken"),
+    [("zh", "en-GB", "zh-CN"), ("en", "zh-CN", "zh-CN"), ("en", "en-GB", "en")],
+)
+def test_the_page_begins_in_chinese_if_the_command_or_the_browser_speaks_it(
+    command: str, browser_locale: str, spoken: str, feed: Feed, open_window: Opener
+) -> None:
+    feed.send(*scene.site(command))
+    page = open_window(feed.address, locale=browser_locale).page
+    page.wait_for_selector(".tab, [role='tab']")
+    page.wait_for_selector(f"html[lang='{spoken}']", state="attached")
+    assert page.locator("#door-title").inner_text() == {"zh-CN": "门", "en": "The door"}[spoken]
 
 
 @pytest.mark.parametrize(("calm", "moves"), [(True, 0), (False, 1)])
