@@ -5,6 +5,7 @@ import contextlib
 import itertools
 import logging
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -173,6 +174,9 @@ class _SendTimes(logging.Handler):
         super().__init__(logging.INFO)
         self.times: list[float] = []
 
+    def more_than(self, number: int) -> bool:
+        return len(self.times) > number
+
     def emit(self, entry: logging.LogRecord) -> None:
         if entry.getMessage() == "batch.sent":
             self.times.append(asyncio.get_running_loop().time())
@@ -198,7 +202,7 @@ def test_a_lock_without_answers_takes_no_place_from_another_however_much_it_hold
             async with running(tmp_path, broker.port, batch_bytes=1024, window=1, receipt_timeout_seconds=3) as edge:
                 edge.store(stuck, 20)
                 for before in range(1 + edge_uplink.REPEATS):
-                    await time_passes(lambda before=before: len(sent.times) > before)
+                    await time_passes(partial(sent.more_than, before))
                     # Time stands still until the province has heard the batch, however slow this machine is.
                     await _off_loop(province.wait, lambda before=before: len(province.batches()) > before)
                 assert edge.uplink.under_way == edge_uplink.REPEATS, "the window is free again"
