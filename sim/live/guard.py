@@ -4,6 +4,9 @@ The server listens on loopback only. Another page in the same browser can still 
 name of that page's host may lead to the server (DNS rebinding). So a request must name our host, and must come from our
 origin. Whoever acts must also show the token, which only the address of the page contains. The token is in the part of
 an address that a browser never sends.
+
+A browser does not say the origin of a navigation or a download, but it says whether another site asked for it (Fetch
+Metadata). Another page may only lead to the page itself. A download of the events would never end.
 """
 
 import secrets
@@ -25,6 +28,10 @@ HEADERS: Mapping[str, str] = {
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 """Headers of every answer."""
+_OWN_SITES: tuple[list[str], ...] = ([], ["same-origin"], ["none"])
+"""Values of the header Sec-Fetch-Site that are not those of another page. `none` is an address that somebody typed. Old
+browsers do not send the header.
+"""
 
 
 def refused(refusal: RequestRefusedError) -> Response:
@@ -54,18 +61,19 @@ class Guard:
 
         headers, app = Headers(scope=scope), self._app
         try:
-            self._check(headers, scope["method"])
+            self._check(headers, scope["method"], scope["path"])
         except RequestRefusedError as refusal:
             app = refused(refusal)
         await app(scope, receive, send_guarded)
 
-    def _check(self, headers: Headers, method: str) -> None:
+    def _check(self, headers: Headers, method: str, path: str) -> None:
         if headers.getlist("host") not in [[host] for host in self._hosts]:
             raise RequestRefusedError(
                 403, "live.host", "the request names another host. Open the page at the address printed here"
             )
         origins = headers.getlist("origin")
-        if (origins or method == "POST") and origins not in [[f"http://{host}"] for host in self._hosts]:
+        foreign = (origins or method == "POST") and origins not in [[f"http://{host}"] for host in self._hosts]
+        if foreign or (path != "/" and headers.getlist("sec-fetch-site") not in _OWN_SITES):
             raise RequestRefusedError(
                 403, "live.origin", "the request comes from another page. Use the buttons of this page"
             )

@@ -18,7 +18,7 @@ from sim.live.acts import Acts
 from sim.live.guard import Guard, check_token, refused
 from sim.live.refusal import RequestRefusedError, defect
 from sim.live.stage import Stage
-from sim.live.stream import Client
+from sim.live.stream import Client, number
 
 PAGE = Path(__file__).parent / "page"
 MOST_BYTES = 2048
@@ -91,9 +91,7 @@ def application(stage: Stage, acts: Acts, port: int, token: str) -> ASGIApp:
 
     def _file(name: str) -> Response:
         if name not in files:
-            raise RequestRefusedError(
-                404, "live.missing", "there is nothing at this address. Open the page at its beginning"
-            )
+            raise _missing()
         return FileResponse(files[name], media_type=_FILES[files[name].suffix])
 
     async def events(request: Request) -> Response:
@@ -106,7 +104,10 @@ def application(stage: Stage, acts: Acts, port: int, token: str) -> ASGIApp:
 
     async def record(request: Request) -> Response:
         check_token(request.headers, token)
-        return JSONResponse({"parties": stage.parties(request.path_params["door"], request.path_params["counter"])})
+        counter = number(request.path_params["counter"])
+        if counter is None:
+            raise _missing()
+        return JSONResponse({"parties": stage.parties(request.path_params["door"], counter)})
 
     return Guard(
         Starlette(
@@ -115,12 +116,16 @@ def application(stage: Stage, acts: Acts, port: int, token: str) -> ASGIApp:
                 Route("/page/{name}", page),
                 Route("/events", events),
                 Route("/act", act, methods=["POST"]),
-                Route("/record/{door}/{counter:int}", record),
+                Route("/record/{door}/{counter}", record),
             ],
             exception_handlers={RequestRefusedError: _refused, HTTPException: _http, Exception: _failed},
         ),
         port,
     )
+
+
+def _missing(status: int = 404) -> RequestRefusedError:
+    return RequestRefusedError(status, "live.missing", "there is nothing at this address. Open the page at /")
 
 
 async def _body(request: Request) -> dict[str, Any]:
@@ -150,9 +155,7 @@ async def _refused(_: Request, error: Exception) -> Response:
 
 async def _http(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return refused(
-        RequestRefusedError(error.status_code, "live.missing", "there is nothing at this address. Open the page at /")
-    )
+    return refused(_missing(error.status_code))
 
 
 async def _failed(_: Request, error: Exception) -> Response:

@@ -96,13 +96,20 @@ class Stream:
 
     def _missed(self, last: str | None) -> bytes:
         """Return what a browser still needs if `last` is the number of the last message that it got."""
-        if last is not None and last.isascii() and last.isdigit() and self._kept:
-            if self._kept[0][0] - 1 <= int(last) <= self._last:
-                return b"".join(encoded for number, encoded in self._kept if number > int(last))
+        got = None if last is None else number(last)
+        if got is not None and self._kept and self._kept[0][0] - 1 <= got <= self._last:
+            return b"".join(encoded for at, encoded in self._kept if at > got)
         return b"".join(_encoded(self._last, kind, content) for kind, content in self._state())
 
 
-def _encoded(number: int, kind: str, content: Any) -> bytes:
+def number(text: str) -> int | None:
+    """Return the number that the digits of `text` state. Returns None for any other text, and for more than 20 digits:
+    nothing here has such a number, and Python refuses to read very long ones.
+    """
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 20 else None
+
+
+def _encoded(at: int, kind: str, content: Any) -> bytes:
     # JSON has no line breaks, so the content takes one line.
     said = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
-    return f"id: {number}\nevent: {kind}\ndata: {said}\n\n".encode()
+    return f"id: {at}\nevent: {kind}\ndata: {said}\n\n".encode()

@@ -102,7 +102,7 @@ class LivePage:
         told: dict[str, Any] = json.loads(answer)
         return status, told
 
-    def record(self, door: str, counter: int, **headers: str) -> tuple[int, dict[str, Any]]:
+    def record(self, door: str, counter: int | str, **headers: str) -> tuple[int, dict[str, Any]]:
         """Ask what each party could read of a record."""
         status, _, answer = self.ask(
             "GET", f"/record/{door}/{counter}", None, **{"Mooring_Token": self.token, **headers}

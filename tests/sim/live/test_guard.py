@@ -57,6 +57,20 @@ def test_even_a_look_from_another_page_is_refused(page: LivePage) -> None:
     assert (status, json.loads(body)["code"]) == (403, "live.origin")
 
 
+@pytest.mark.parametrize("path", ["/events", "/page/index.html", "/record/door-1/1", "/nothing"])
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "anything", ""])
+def test_another_page_can_lead_a_browser_to_nothing_but_the_page(page: LivePage, path: str, site: str) -> None:
+    """A navigation and a download have no origin. A download of the events would take a page's place for ever."""
+    status, _, body = page.ask("GET", path, None, Sec_Fetch_Site=site, Mooring_Token=page.token)
+    assert (status, json.loads(body)["code"]) == (403, "live.origin")
+    assert page.ask("GET", "/", None, Sec_Fetch_Site=site)[0] == 200
+
+
+@pytest.mark.parametrize("site", ["same-origin", "none"])
+def test_what_the_page_itself_or_a_person_asks_for_is_served(page: LivePage, site: str) -> None:
+    assert page.ask("GET", "/page/main.js", None, Sec_Fetch_Site=site)[0] == 200
+
+
 @pytest.mark.parametrize("shown", ["", "x", "{token}x", "{half}", "ключ"])
 def test_without_the_token_nobody_acts_or_reads_a_record(page: LivePage, shown: str) -> None:
     token = shown.format(token=page.token, half=page.token[:16]).encode().decode("latin-1")
@@ -112,6 +126,14 @@ def test_a_form_of_another_page_is_refused(page: LivePage) -> None:
         status, told = page.post(NEVER, Content_Type=kind)
         assert (status, told["code"]) == (400, "live.request")
     assert page.post(NEVER, Content_Type="application/json; charset=utf-8")[1]["code"] == "live.action"
+
+
+def test_a_number_that_python_does_not_read_is_no_defect(page: LivePage) -> None:
+    """Python refuses to read numbers of more than 4300 digits."""
+    status, told = page.record("door-1", "9" * 5000)
+    assert (status, told["code"]) == (404, "live.missing")
+    status, told = page.record("door-1", "9" * 5000, Mooring_Token="x")
+    assert (status, told["code"]) == (403, "live.token")
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def test_a_browser_that_comes_back_gets_what_it_missed_and_no_more() -> None:
     assert up_to_date.first == b""
 
 
-@pytest.mark.parametrize("last", ["0", "-1", "x", "", "١", "9" * 30])
+@pytest.mark.parametrize("last", ["0", "-1", "x", "", "١", "9" * 30, "9" * 5000])
 def test_a_number_that_is_not_ours_gets_the_state(last: str) -> None:
     site = Site()
     site.stream.join(None)
