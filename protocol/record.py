@@ -128,9 +128,15 @@ def payload_hash(payload: bytes) -> bytes:
 
 
 def head(data: bytes) -> bytes:
-    """Return the payload hash of the record in `data`. The record must have been made or parsed before, because its
-    form is not checked here."""
-    return payload_hash(cbor.decode(data)[2])
+    """Return the payload hash of the record in `data`.
+
+    The record must have been made or parsed before. Only what is needed to find the payload is checked here. Raises
+    FormatError `record.form` if there is no payload.
+    """
+    signed = cbor.decode(data)
+    if not isinstance(signed, list) or len(signed) != 4 or not isinstance(signed[2], bytes):
+        raise FormatError("record.form", "no signed record")
+    return payload_hash(signed[2])
 
 
 # --- at the lock -----------------------------------------------------------------------------------------------------
