@@ -1,4 +1,4 @@
-"""Follow a refusal: the province refuses to commit a record. A table in docs/formats.md says what the agent then does.
+"""Handles a refusal of the province to commit a record. A table in docs/formats.md says what the agent then does.
 
 The agent checks the record itself. If the province says that a signature is bad, and the agent finds it good, the
 record stays in the queue, and `status` shows the dispute. Otherwise the refused record moves from the queue to the

@@ -50,8 +50,8 @@ class Bookings:
     ) -> Booking:
         """Book a stay for `guests`, from `begins` to `ends` seconds from now.
 
-        `ties` says which adult answers for a minor: {minor: (adult, relation)}. Minor and adult are given as places in
-        `guests`, counted from 1.
+        `ties` says which adult answers for a minor: {minor: (adult, relation)}. The minor and the
+        adult are given by their positions in `guests`, counted from 1.
         """
         now, named = int(self.time.now()), booking_names(guests, ties or {})
         booking = self.platform.book(self.identity_public, self.listing, now + begins, now + ends, named, places)

@@ -34,7 +34,7 @@ WHO = {
     "MQTT": phrase("MQTT"),
     "province": phrase("province"),
 }
-"""The parties, by the name that `Moment.who` has."""
+"""Each party as people call it. The key is the value of `Moment.who`."""
 _COLOURS = {"phone": "yellow", "lock": "cyan", "edge": "blue", "MQTT": "magenta", "province": "green"}
 _STYLES = {"opened": "bold green", "committed": "bold", "journal.receipted 1": "bold"}
 """The moments that stand out, by name."""

@@ -21,7 +21,7 @@ from sim.tap import Tap
 from sim.timeline import Moment
 
 TAPS = 20
-"""Number of taps of each door about which a new browser is told."""
+"""A new browser is told about this many taps of each door."""
 
 
 class _DoorWatch:

@@ -1,4 +1,4 @@
-"""The lock's radio, if the lock learns late of connections.
+"""The radio of a lock whose software has not read the newest events yet. A connection may have ended meanwhile.
 
 The test sends the same frames as the stand-in `bluetooth`.
 """

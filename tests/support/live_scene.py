@@ -197,7 +197,7 @@ def lights(moments: int) -> Iterator[Message]:
 
 
 def check_in(moments: int = len(MOMENTS)) -> list[Message]:
-    """Return all messages of a site at which a check-in has come this far."""
+    """Return all messages up to the first `moments` moments of a check-in."""
     journal = 1 if moments >= 10 else 0
     return [
         site(),

@@ -141,7 +141,7 @@ def test_what_lies_in_flash_does_not_tell_what_was_drawn_before(tmp_path: Path) 
     drawn = generator.random(32)
     held = store.read("secret")
     assert held is not None and len(held) == 40
-    # Neither the secret in the file nor a boot from that file gives `drawn` again.
+    # The secret in the file does not reproduce `drawn`. A boot from this file does not reproduce it either.
     generator.begin(held[:32])
     assert generator.random(32) != drawn
     identity.begin(store)

@@ -1,5 +1,5 @@
 """Everybody can tell the signals apart: without colour, without sound, and by sound alone. No signal flashes too
-quickly. docs/door-signals.md says why the smallest differences are large enough.
+quickly. docs/door-signals.md says why people notice even the smallest difference between two signals.
 """
 
 import asyncio

@@ -48,7 +48,7 @@ def played(feed: Feed, *messages: scene.Message) -> None:
 
 
 def shown(open_window: Opener, feed: Feed, moments: int = MOMENTS, **settings: Any) -> "Page":
-    """Open the page at a site at which a check-in has come this far."""
+    """Open the page after the first `moments` moments of a check-in."""
     played(feed, *scene.check_in(moments))
     window: Window = open_window(feed.address, **settings)
     window.page.wait_for_selector("#taps [data-tap]")
