@@ -56,9 +56,7 @@ def test_each_record_names_the_payload_of_the_one_before() -> None:
     assert [record.head(data) for data in CHAIN.records] == [item.payload_hash for item in parsed]
 
 
-@pytest.mark.parametrize(
-    "item", [0, b"", "four", [], [b"", {}, b""], [b"", {}, "text", b""], {0: 0, 1: 1, 2: b"", 3: 3}], ids=repr
-)
+@pytest.mark.parametrize("item", [0, "four", [b"", {}, b""], [b"", {}, "text", b""], {0: 0, 1: 1, 2: b"", 3: 3}])
 def test_what_has_no_payload_has_no_head_and_is_refused_in_order(item: Any) -> None:
     with pytest.raises(FormatError, match=r"record\.form"):
         record.head(cbor.encode(item))
