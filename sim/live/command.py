@@ -96,6 +96,8 @@ async def serve(settings: Settings, listening: socket.socket, ready: Callable[[s
     ended = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    # From here on, Ctrl-C ends the command in order. Before, it may come while the event loop is being made.
+    print(phrase("building the site").said(settings.language) + " …", file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory(prefix="mooring-live-") as folder:
         building = asyncio.create_task(_play(settings, Path(folder), listening, ready))
         waiting = asyncio.create_task(ended.wait())
@@ -129,8 +131,6 @@ def run(settings: Settings, as_json: bool) -> int:
             f"there is no story {settings.story!r}. `tour` is one, and `python -m sim list` shows the others",
         )
     listening = bound(settings.port)
-    print(phrase("building the site").said(settings.language) + " …", file=sys.stderr, flush=True)
-
     served = False
 
     def ready(address: str) -> None:
