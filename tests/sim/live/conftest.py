@@ -1,4 +1,4 @@
-"""Fixtures for the tests of the live page: one browser for each module, and windows that watch what the page does."""
+"""Fixtures for the tests of the live page: a page and a browser for each module, and those who watch what happens."""
 
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -7,11 +7,27 @@ import pytest
 
 from tests.support.browser import Window, running
 from tests.support.live_feed import Feed
+from tests.support.live_http import Listener, LivePage, live_page
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 Opener = Callable[..., Window]
+
+
+@pytest.fixture(scope="module")
+def page(request: pytest.FixtureRequest) -> Iterator[LivePage]:
+    """The page of a real site, which this module's tests share. SITE in the module has the arguments of `live_page`."""
+    with live_page(**request.module.SITE) as shown:
+        yield shown
+
+
+@pytest.fixture
+def heard(page: LivePage) -> Iterator[Listener]:
+    """A browser's connection to the stream of that page."""
+    listener = page.listen()
+    yield listener
+    listener.close()
 
 
 @pytest.fixture(scope="module")

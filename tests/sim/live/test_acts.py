@@ -1,6 +1,5 @@
 """Each act of the live page, over HTTP, at a real site: what it does at the door, and what it tells."""
 
-from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -8,20 +7,9 @@ import pytest
 
 from protocol.record import CHECK_IN
 from sim import timeline
-from tests.support.live_http import Listener, LivePage, live_page
+from tests.support.live_http import Listener, LivePage
 
-
-@pytest.fixture(scope="module")
-def page() -> Iterator[LivePage]:
-    with live_page() as shown:
-        yield shown
-
-
-@pytest.fixture
-def heard(page: LivePage) -> Iterator[Listener]:
-    listener = page.listen()
-    yield listener
-    listener.close()
+SITE = {"runtime": "micropython", "doors": 2}
 
 
 def tap(listener: Listener, act: dict[str, Any], over: bool = True) -> dict[str, Any]:

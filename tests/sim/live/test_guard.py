@@ -4,24 +4,20 @@ import asyncio
 import json
 import socket
 import threading
-from collections.abc import Iterator
 
 import pytest
 
 from sim.live.guard import HEADERS
 from sim.live.server import MOST_BYTES
 from sim.live.stream import CLIENTS, QUEUE
-from tests.support.live_http import LivePage, live_page
+from tests.support.live_http import LivePage
 
 STRANGER = {"action": "stranger", "door": "door-1"}
 NEVER = {"action": "never"}
 """An action that does not exist. A request that gets as far as this action has passed every other check."""
 
 
-@pytest.fixture(scope="module")
-def page() -> Iterator[LivePage]:
-    with live_page(runtime="cpython", doors=1) as shown:
-        yield shown
+SITE = {"runtime": "cpython", "doors": 1}
 
 
 def test_it_listens_on_loopback_only(page: LivePage) -> None:

@@ -1,25 +1,11 @@
 """The page plays a story on a site of its own, with its promises, and then shows its own site again."""
 
-from collections.abc import Iterator
 from typing import Any
 
-import pytest
-
 from sim.scenarios import stories
-from tests.support.live_http import Listener, LivePage, live_page
+from tests.support.live_http import Listener, LivePage
 
-
-@pytest.fixture(scope="module")
-def page() -> Iterator[LivePage]:
-    with live_page(runtime="cpython") as shown:
-        yield shown
-
-
-@pytest.fixture
-def heard(page: LivePage) -> Iterator[Listener]:
-    listener = page.listen()
-    yield listener
-    listener.close()
+SITE = {"runtime": "cpython", "doors": 2}
 
 
 def test_every_scenario_can_be_chosen_by_name_and_the_tour_comes_first(heard: Listener) -> None:
