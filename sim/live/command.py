@@ -10,15 +10,14 @@ import socket
 import sys
 import tempfile
 import webbrowser
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import uvicorn
-
 from protocol.errors import ConfigError
 from sim.live.acts import Acts
+from sim.live.connections import Server
 from sim.live.server import application
 from sim.live.stage import Stage, playable, stage
 from sim.words import phrase
@@ -36,15 +35,6 @@ class Settings:
     language: str
     story: str | None = None
     opens: bool = False
-
-
-class _Server(uvicorn.Server):
-    """A server that installs no handlers of signals, because this module decides when the server ends."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave the signals as they are."""
-        yield
 
 
 def bound(port: int) -> socket.socket:
@@ -68,17 +58,7 @@ async def serving(shown: Stage, listening: socket.socket) -> AsyncIterator[tuple
     port = int(listening.getsockname()[1])
     token = secrets.token_urlsafe(24)
     acts = Acts(shown)
-    config = uvicorn.Config(
-        application(shown, acts, port, token),
-        lifespan="off",
-        log_config=None,
-        log_level="critical",
-        access_log=False,
-        server_header=False,
-        limit_concurrency=64,
-        timeout_graceful_shutdown=1,
-    )
-    server = _Server(config)
+    server = Server(application(shown, acts, port, token))
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     try:
         yield f"http://{_HOST}:{port}/#{token}", acts

@@ -12,9 +12,9 @@ Metadata). Another page may only lead to the page itself. A download of the even
 import secrets
 from collections.abc import Mapping
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sim.live.refusal import RequestRefusedError
 
@@ -27,7 +27,7 @@ HEADERS: Mapping[str, str] = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
-"""Headers of every answer."""
+"""Headers of every answer. The server adds them (`sim/live/connections.py`), also to what no guard sees."""
 _OWN_SITES: tuple[list[str], ...] = ([], ["same-origin"], ["none"])
 """Values of the header Sec-Fetch-Site that are not those of another page. `none` is an address that somebody typed. Old
 browsers do not send the header.
@@ -54,17 +54,12 @@ class Guard:
             await self._app(scope, receive, send)
             return
 
-        async def send_guarded(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(HEADERS)
-            await send(message)
-
         headers, app = Headers(scope=scope), self._app
         try:
             self._check(headers, scope["method"], scope["path"])
         except RequestRefusedError as refusal:
             app = refused(refusal)
-        await app(scope, receive, send_guarded)
+        await app(scope, receive, send)
 
     def _check(self, headers: Headers, method: str, path: str) -> None:
         if headers.getlist("host") not in [[host] for host in self._hosts]:

@@ -23,6 +23,8 @@ from sim.live.stream import Client, number
 PAGE = Path(__file__).parent / "page"
 MOST_BYTES = 2048
 """Maximum size of the body of a request."""
+EVENTS = "text/event-stream"
+"""Media type of the events (WHATWG HTML, 9.2)."""
 ALIVE_SECONDS = 15.0
 """After this many seconds without a message, a comment is sent, to find out whether the connection still lives."""
 _FILES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".json": "application/json",
@@ -33,7 +35,7 @@ class EventStream(Response):
     """The endless answer with the messages for one `client`. `leave` is called when the connection has ended."""
 
     def __init__(self, client: Client, leave: Callable[[Client], None]) -> None:
-        super().__init__(media_type="text/event-stream")
+        super().__init__(media_type=EVENTS)
         del self.headers["content-length"]
         self._client = client
         self._leave = leave
@@ -95,6 +97,8 @@ def application(stage: Stage, acts: Acts, port: int, token: str) -> ASGIApp:
         return FileResponse(files[name], media_type=_FILES[files[name].suffix])
 
     async def events(request: Request) -> Response:
+        if request.method == "HEAD":
+            return Response(headers={"Content-Type": EVENTS})  # without a place among the browsers (RFC 9110, 9.3.2)
         client = stage.stream.join(request.headers.get("last-event-id"))
         return EventStream(client, stage.stream.leave)
 

@@ -1,6 +1,7 @@
 """The live page's server answers only its own page: host, origin, token, sizes and numbers are checked."""
 
 import asyncio
+import contextlib
 import json
 import socket
 import threading
@@ -156,12 +157,41 @@ def test_every_answer_has_the_headers_that_keep_a_page_to_itself(page: LivePage,
     assert "default-src 'self'" in headers["content-security-policy"] and "server" not in headers
 
 
+def test_an_answer_that_no_route_gives_has_these_headers_too(page: LivePage) -> None:
+    with socket.create_connection(("127.0.0.1", page.port)) as wrong, wrong.makefile("rb") as answer:
+        wrong.sendall(b"GET / HTTP/1.1\r\nno header\r\n\r\n")
+        head, _, body = answer.read().decode().partition("\r\n\r\n")
+    assert json.loads(body)["code"] == "live.http"
+    said = {name.lower(): value for name, _, value in (line.partition(": ") for line in head.splitlines())}
+    assert {name: said.get(name.lower()) for name in HEADERS} == dict(HEADERS)
+
+
+def test_silent_connections_keep_nobody_out(page: LivePage) -> None:
+    with contextlib.ExitStack() as silent:
+        for _ in range(70):
+            silent.enter_context(socket.create_connection(("127.0.0.1", page.port)))
+        assert page.ask("GET", "/", None)[0] == 200
+
+
+def test_a_head_of_the_events_takes_no_place(page: LivePage) -> None:
+    with contextlib.ExitStack() as asking:
+        for _ in range(CLIENTS):
+            connection = asking.enter_context(socket.create_connection(("127.0.0.1", page.port)))
+            connection.sendall(f"HEAD /events HTTP/1.1\r\nHost: 127.0.0.1:{page.port}\r\n\r\n".encode())
+            assert connection.recv(12) == b"HTTP/1.1 200"
+        assert not page.stage.stream.attended
+        listener = page.listen()
+        assert listener.answer.status == 200
+        listener.close()
+
+
 def test_only_so_many_pages_are_served_and_one_that_closes_makes_room(page: LivePage) -> None:
     listeners = [page.listen() for _ in range(CLIENTS)]
     for listener in listeners:
         assert listener.next().kind == "site"
-    status, _, body = page.ask("GET", "/events", None)
+    status, headers, body = page.ask("GET", "/events", None)
     assert (status, json.loads(body)["code"]) == (503, "live.full")
+    assert {name: headers.get(name.lower()) for name in HEADERS} == dict(HEADERS)
     for listener in listeners:
         listener.close()
 
