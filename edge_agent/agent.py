@@ -35,8 +35,8 @@ TICK_SECONDS: Final = 1.0
 class Agent:
     """One edge agent. `open` makes an agent for a state directory.
 
-    `outbox` must count the locks in `credentials` as our own locks. Tests replace `LockLink` with `make_link`, and
-    `discover` with `search`. `reconnect` gives the waits between attempts to reach the broker.
+    The locks that `outbox` takes for our own must be the locks in `credentials`. `make_link` and `search` are other
+    functions in tests. `reconnect` says how long the agent waits between two attempts to reach the broker.
     """
 
     def __init__(

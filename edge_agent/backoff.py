@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Backoff:
-    """Seconds to wait between attempts. The waits double from `first` to `limit`.
+    """Seconds to wait between attempts. Each wait is twice as long as the wait before it, from `first` up to `limit`.
 
     Half of each wait is random. After a power cut in a building or a restart of the broker, all locks and agents come
     back at the same moment. Without the random half, all of them would also try again at the same moments.

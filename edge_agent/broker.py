@@ -1,4 +1,4 @@
-"""One MQTT 5 connection to the broker, from CONNECT to its end, on paho's network thread.
+"""One MQTT 5 connection to the broker. It lives from its CONNECT until it ends, on paho's network thread.
 
 A connection is used once. When the connection ends, messages in paho's memory are dropped, because the outbox knows
 what must be sent again. The MQTT session ends with the connection too (clean start, no expiry). So nothing depends on
@@ -34,15 +34,18 @@ from protocol.errors import FormatError, TransportError
 CONNECT_SECONDS: Final = 5.0
 """Time limit for TCP and TLS, which take two seconds on a mobile uplink.
 
-A stop of the agent may have to wait this long.
+If somebody stops the agent, the stop may take this long.
 """
 ANSWER_SECONDS: Final = 10.0
 """Time limit for CONNACK and SUBACK. A broker may need seconds when many clients reconnect after its restart."""
 GOODBYE_SECONDS: Final = 2.0
-"""Time that a clean stop gives the broker to take our `offline` message. After that time, the will message of our
-connection says the same."""
+"""Time that a clean stop gives the broker to take our `offline` message. After that time, the broker publishes the MQTT
+will of our connection, which says the same.
+"""
 IN_FLIGHT: Final = 20
-"""Number of QoS 1 messages under way in each direction. Mosquitto allows 20. A larger number makes paho slower."""
+"""Maximum number of QoS 1 messages that are under way in each direction. Mosquitto allows 20. A larger number makes
+paho slower.
+"""
 
 
 TOPICS: Final = (uplink.RECEIPT, uplink.CMD, uplink.PASS)
@@ -166,7 +169,7 @@ class BrokerConnection:
         if not self.lost.is_set() and self._client.is_connected():
             topic = uplink.topic(self._edge, uplink.STATE)
             info = self._client.publish(topic, uplink.state(False, self._version), qos=1, retain=True)
-            # If the broker does not answer, the message `online` stays until our will message or our next `online`
+            # If the broker does not answer, the message `online` stays until our MQTT will or our next `online`
             # replaces it.
             with contextlib.suppress(RuntimeError, ValueError):
                 await asyncio.to_thread(info.wait_for_publish, GOODBYE_SECONDS)

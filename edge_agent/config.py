@@ -56,7 +56,9 @@ class Mqtt:
 
 @dataclass(frozen=True)
 class Uplink:
-    """Batches: their size, how long records are gathered, how many are under way, how long to wait for a receipt."""
+    """Batches: the size of a batch, how long records are gathered for it, how many batches may be under way, and how
+    long to wait for a receipt.
+    """
 
     batch_bytes: int
     batch_ms: int
@@ -155,7 +157,7 @@ def _read(path: Path) -> dict[str, Any] | None:
         ) from None
     except UnicodeDecodeError:
         raise ConfigError("config.syntax", f"{path} is not UTF-8 text. Save it as UTF-8.") from None
-    except ValueError as error:  # raised by tomllib, or by int if a number has thousands of digits
+    except ValueError as error:  # from tomllib; also from int(), for a number with thousands of digits
         raise ConfigError("config.syntax", f"{path} is not TOML: {error}. Correct this place.") from None
     except RecursionError:
         raise ConfigError("config.syntax", f"{path} is nested too deeply. Compare it with print-config.") from None

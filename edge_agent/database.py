@@ -134,7 +134,7 @@ def no_access(place: Path, error: OSError) -> StorageError:
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
-    """Open the outbox for reading. At the same time, an agent may be using the file.
+    """Open the outbox for reading. An agent may be using the file meanwhile.
 
     Raises StorageError: `outbox.missing` if the file does not exist, `outbox.access` if this user may not read it.
     """

@@ -27,7 +27,7 @@ class Room:
         self._taken: Counter[bytes | None] = Counter()
 
     def add(self, lock_id: bytes | None, size: int) -> None:
-        """Count `size` more bytes of a lock. A negative `size` is for deleted records."""
+        """Add `size` bytes to the count of a lock. A negative `size` is for deleted records."""
         self._taken[lock_id] += size
         if self._taken[lock_id] <= 0:
             del self._taken[lock_id]

@@ -49,8 +49,8 @@ class Downlink:
         otherwise the batches of these records would wait for the receipt timeout.
         """
         gone: list[Key] = []
-        # Refusals come first. A receipt in the same message may cover the counter of a refused record, and would delete
-        # that record.
+        # Refusals come first. A receipt in the same message may cover the counter of a refused record. Such a receipt
+        # would delete that record.
         takers: dict[str, Callable[[Statement], None]] = {
             refusal.KIND: lambda signed: self._collect(gone, self._take_refusal, signed),
             receipt.KIND: lambda signed: self._collect(gone, self._take_receipt, signed),
@@ -59,8 +59,9 @@ class Downlink:
         return gone
 
     def on_command(self, message: uplink.Command) -> None:
-        """Queue the statements for a lock on disk. If the disk fails, the statements come again when the lock is next
-        seen."""
+        """Put the statements for a lock into the queue on disk. If the disk fails, the statements come again when the
+        lock is next seen.
+        """
         lock_id, known = message.lock_id, self._outbox.knows(message.lock_id)
         if not known:
             # When this lock connects later, the agent sends LOCK SEEN, and the province sends the statements again.
@@ -184,8 +185,8 @@ class Downlink:
                 # A statement without an answer stays in the queue. The next HELLO starts another delivery.
                 log.event("statement.waits", address=lock.address, code=error.code)
             except StorageError as error:
-                # The statement is still in the queue and is handed over once more. The lock refuses the statement the
-                # second time.
+                # The statement is still in the queue and is handed over once more. The lock then refuses the statement,
+                # because the lock already has it.
                 log.event("statement.not_settled", address=lock.address, code=error.code, reason=error.message)
             except Exception as error:  # noqa: BLE001 -- contained here, and noted
                 # The statement is still in the queue. The agent tries again after the next HELLO. Deliveries to other

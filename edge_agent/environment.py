@@ -20,7 +20,7 @@ def lacking(command: str, packages: "tuple[str, ...]", oldest: "tuple[int, int]"
     """Return True if this Python is older than `oldest`, or if one of `packages` is missing. Then also print advice on
     stderr.
 
-    `command` is the words after `python`, for the advice.
+    The advice quotes `command`, which is the part of the command line after `python`.
     """
     missing = [name for name in packages if find_spec(name) is None]
     old = sys.version_info[:2] < oldest

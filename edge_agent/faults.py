@@ -56,7 +56,9 @@ class Faults:
         return fault
 
     def watch(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Log exceptions in `loop` that come from a library's callbacks, or from its tasks that nobody awaits."""
+        """Log the exceptions that the event loop `loop` reports. They come from callbacks of a library, or from tasks
+        that nobody awaits.
+        """
         loop.set_exception_handler(lambda _loop, context: self._take(context))
 
     def _take(self, context: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Counts and lists of the content of an outbox, for commands that people use while the agent runs."""
+"""Count and list what is in an outbox, for commands that people use while the agent runs."""
 
 import sqlite3
 import time

@@ -1,5 +1,5 @@
-"""One BLE connection to a lock. A connection turns parts into messages and back; `protocol.link_session` seals the
-messages.
+"""One BLE connection to a lock. A connection joins parts into messages and cuts messages into parts.
+`protocol.link_session` seals the messages.
 
 Theory of operation. The connection is used once. Each step must succeed before the next step starts:
 
@@ -40,7 +40,8 @@ from protocol.parts import Assembler, Parts
 from protocol.statement import MAX_BYTES as LONGEST_STATEMENT
 
 CONNECT_SECONDS: Final = 20.0
-"""Time limit for connecting. A sleeping lock advertises about once a second, and BlueZ may have to scan for it."""
+"""Time limit for connecting. BlueZ may have to scan for a sleeping lock, which advertises about once a second.
+"""
 HELLO_SECONDS: Final = 10.0
 """Time limit for each answer of the handshake. The lock needs a second or two to compute an answer."""
 RESULT_SECONDS: Final = 30.0
@@ -259,8 +260,8 @@ class LockConnection:
         elif isinstance(content, Hello) and not self._is_proven(content):
             self._end(TransportError("lock.protocol", "the HELLO names a lock that did not prove itself"))
         elif kind in (link.HELLO, link.RECORD) and isinstance(content, Hello | bytes):
-            # Credit limits the records under way. A lock that ignores the limit is disconnected before it fills our
-            # memory.
+            # The credit limits how many records may be under way. A lock that ignores the limit is disconnected before
+            # it fills our memory.
             if self._messages.qsize() > 2 * link.CREDIT_LIMIT:
                 self._end(TransportError("lock.protocol", "the lock sent more records than it was asked for"))
             else:

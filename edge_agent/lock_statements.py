@@ -84,7 +84,8 @@ def read(signed: Statement, lock_id: bytes, province_public: bytes | None, platf
     try:
         return _FORMS[kind](body, data, lock_id)
     except FormatError:
-        # The statement is signed. A lock with newer software than this agent may understand the statement.
+        # The statement is signed. If the lock's software is newer than this agent, the lock may understand the
+        # statement.
         return LockStatement(kind, _digest(data), 0, 0, data)
 
 

@@ -1,7 +1,7 @@
 """Log lines of the edge agent: an event of `edge_agent.events` and its facts, as text for people or JSON for machines.
 
-Facts are lock ids, counters, sizes and codes. A person's name or number, or the content of a record, is never a fact.
-A warning or an error also tells the meaning of the event: in text after a `#`, in JSON as `meaning`.
+Facts are lock ids, counters, sizes and codes. No fact contains a person's name or number, or the content of a record. A
+warning or an error also tells the meaning of the event: in text after a `#`, in JSON as `meaning`.
 """
 
 import json

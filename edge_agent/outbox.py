@@ -215,7 +215,9 @@ class Outbox:
         return "conflict"
 
     def _quarantine(self, key: Key, record: bytes, payload_hash: bytes | None, code: str, authentic: bool) -> int:
-        """Insert into the quarantine, inside a transaction. Return the bytes to count after the transaction."""
+        """Insert into the quarantine, inside a transaction. Return how many bytes the caller must count after the
+        transaction.
+        """
         done = self._db.execute(
             "INSERT OR IGNORE INTO quarantine (lock_id, counter, record_hash, payload_hash, authentic, record, code, "
             "stored_at) VALUES (?,?,?,?,?,?,?,?)",
@@ -234,10 +236,10 @@ class Outbox:
         only: Collection[bytes] | None = None,
         without: Collection[bytes] = (),
     ) -> list[Stored]:
-        """Return records with `id` above `after`, in order of arrival, within both limits.
+        """Return records whose `id` is greater than `after`, in order of arrival, within both limits.
 
-        The first such record is always included, even if it is above the limit. With `only`, take records of these
-        locks only. With `without`, skip records of these locks.
+        The first such record is always included, even if it is above the limit. If `only` is given, all records are
+        from locks in `only`. No record is from a lock in `without`.
         """
         taken: list[Stored] = []
         size = 0

@@ -2,9 +2,9 @@
 
 paho reads a packet of any length, up to 256 MB, into memory. paho keeps messages of QoS 2, and makes objects of 2 KB
 from single bytes of a SUBACK. CONNECT announces limits (Maximum Packet Size, Receive Maximum: MQTT 5 sections
-3.1.2.11.3 and 3.1.2.11.4), but a dishonest broker ignores them. So this module enforces the limits between the socket
-and paho. A packet that breaks a limit ends the connection, as the standard says. On the next connection, the agent
-sends again every record that has no receipt.
+3.1.2.11.3 and 3.1.2.11.4), but a dishonest broker ignores them. So this module stands between the socket and paho, and
+enforces the limits. A packet that breaks a limit ends the connection, as the standard says. On the next connection, the
+agent sends again every record that has no receipt.
 """
 
 import contextlib

@@ -22,7 +22,9 @@ LIFETIME_SECONDS: Final = 600.0
 MOST: Final = 256
 """Maximum number of addresses kept for one lock. Addresses that are on the air come first. Otherwise chance decides."""
 AGAIN: Final = Backoff(first=1.0, limit=60.0)
-"""Waits between two attempts at one address, as for a proven address: a lock may be busy or rebooting."""
+"""How long to wait between two attempts at one address. The waits are those of a proven address, because a lock may be
+busy or rebooting.
+"""
 
 
 @dataclass
@@ -90,8 +92,8 @@ class Sightings:
     def next(self, wanted: Callable[[bytes], bool], newcomers: bool = False) -> str | None:
         """Return the next address to try, or None if no address may be tried now.
 
-        The address was heard in the last scan, and it claims to be a lock that is `wanted`. With `newcomers`, addresses
-        that were never tried come first. The turn lasts until `failed` or `forget`.
+        The address was heard in the last scan, and it claims to be a lock that is `wanted`. If `newcomers` is true,
+        addresses that were never tried come first. The turn lasts until `failed` or `forget`.
         """
         now = self._clock()
         self._expire()
@@ -113,7 +115,7 @@ class Sightings:
                 yield address, known
 
     def pause(self, wanted: Callable[[bytes], bool], most: float) -> float:
-        """Return the seconds until `next` may give a different answer, but at most `most`."""
+        """Return the seconds until `next` may give a different answer, but never more than `most`."""
         now = self._clock()
         dues = [known.due - now for _, known in self._waiting(wanted)]
         return max(min([most, *dues]), 0.001)

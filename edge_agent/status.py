@@ -60,8 +60,8 @@ def is_running(state_dir: Path) -> bool:
 
 def write(state_dir: Path, facts: dict[str, object]) -> None:
     """Replace the facts that the agent shows about itself. Call this only when a fact changes, to spare the SD card."""
-    # Ignore an error: with a full disk, the agent must still deliver records, and `status` shows older facts. The file
-    # need not survive a power cut, because it is only used while the agent runs.
+    # Ignore an error: if the disk is full, the agent must still deliver records. `status` then shows older facts. The
+    # file need not survive a power cut, because it is only used while the agent runs.
     with contextlib.suppress(OSError):
         files.replace(state_dir / _FILE, json.dumps(facts).encode(), durable=False)
 

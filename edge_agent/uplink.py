@@ -1,8 +1,8 @@
 """Send batches of records from the outbox to the province. Repeat each record until a receipt covers it.
 
 Theory of operation. A PUBACK shows only that the broker is alive, because brokers lose messages that they have
-acknowledged. A record is settled when it has left the outbox, because the province has signed a receipt or a refusal
-for it. Until then, the agent sends the record again.
+acknowledged. When the province has signed a receipt or a refusal for a record, the record leaves the outbox. The record
+is then settled. Until then, the agent sends the record again.
 
 A batch:
 
@@ -59,13 +59,16 @@ STEADY_SECONDS: Final = 30.0
 """After a connection that lasted this long, the agent starts again with the shortest wait. If a connection is shorter,
 the broker probably threw us out."""
 PUBACK_SECONDS: Final = 30.0
-"""Time limit for a PUBACK. A broker that needs longer hangs, even if TCP still works. Keepalive notices that later."""
+"""Time limit for a PUBACK. A broker that needs more time than this hangs, even if TCP still works. Keepalive notices
+that later.
+"""
 RESEND_LIMIT: Final = 600.0
 """Maximum wait before the records of silent locks are sent once more."""
 REPEATS: Final = 4
-"""Number of batches of silent locks under way at a time, in addition to the window. Each of these places carries one
-batch per receipt timeout. So the agent repeats only a few KB/s while the province is away. When the province is back,
-this number is still large enough to send the backlog of a whole building."""
+"""Maximum number of batches of silent locks that are under way at a time, in addition to the window. At most this many
+batches are sent in each receipt timeout. So the agent repeats only a few KB/s while the province is away. When the
+province is back, this number is still large enough to send the backlog of a whole building.
+"""
 
 
 class _UnderWay:
@@ -224,7 +227,7 @@ class Uplink:
                 await asyncio.sleep(0)
 
     def _publish_next(self, connection: BrokerConnection) -> float:
-        """Publish a batch if it is time to do so. Return the seconds until the next look; 0 means at once."""
+        """Publish a batch if it is time to do so. Return the seconds until the next call; 0 means at once."""
         return min(self._publish_from(connection, lane) for lane in self._lanes)
 
     def _publish_from(self, connection: BrokerConnection, lane: _Lane) -> float:
@@ -291,7 +294,7 @@ class Uplink:
             self._repeat_at = now + self._patience
 
     def _province_speaks(self, of: set[bytes]) -> None:
-        """Note that the province has answered about the locks in `of`. It has settled some of their records."""
+        """Note that the province has settled some records of each lock in `of`."""
         now = _now()
         if self._silent & of:
             self._silent -= of

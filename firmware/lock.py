@@ -96,7 +96,7 @@ class Lock:
         )
 
     def records_from(self, counter: int) -> "Iterator[tuple[int, bytes]]":
-        """From `counter` on, yield (counter, record) for every record without a receipt."""
+        """Yield (counter, record) for each record without a receipt, beginning with the record number `counter`."""
         return self.journal.records_from(counter)
 
     def judge(self, edge_pass: bytes, edge_public: bytes) -> str:

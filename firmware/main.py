@@ -153,7 +153,7 @@ async def _run(board: "Board", store: Store, strike: Strike, signals: Signals) -
         strike.look()
         if lock.tick():
             news.set()  # Wake the link, which then asks the edge for the time.
-        if not (lock.visits.going_on or signals.answering):  # Making keys would stretch the answer's beats.
+        if not (lock.visits.going_on or signals.answering):  # Making keys would slow the answer down.
             lock.session_keys.prepare()
 
     await watch(watchdog, tasks, lock.visits.lasting_ms, tick)

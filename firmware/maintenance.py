@@ -51,10 +51,10 @@ LOOK_MS = 50
 _MOST_MS = const(300000)
 """Longest time for which a button counts as held. Nobody holds a button for longer."""
 _QUIET_MS = const(10000)
-"""Time for which a lock that cannot serve waits for a command before it starts again."""
+"""If a lock cannot serve, it waits for a command for this long, and then starts again."""
 
 _BURST = const(64)
-"""Maximum number of bytes read at one look. This limits the time that a flood on the line can take."""
+"""Maximum number of bytes that are read at a time. This limits the time that a flood on the line can take."""
 _REST = const(1)
 _REST_OF_A_VISIT = const(3)
 """Length of the console's rest after an answer, as a multiple of the time that the answer took. The second number is
@@ -68,8 +68,9 @@ _MICROPYTHON = sys.implementation.name == "micropython"
 
 
 class Button:
-    """The button inside. The lock reads the button's pin every LOOK_MS. A press begins when two looks in a row find the
-    button pressed. A press ends when a single look finds the button open."""
+    """The button inside. The lock reads the button's pin every LOOK_MS. A press begins when the button was read as
+    pressed twice in a row. A press ends when the button is read as open once.
+    """
 
     def __init__(self, pin: int) -> None:
         self._pin = Pin(pin, Pin.IN, Pin.PULL_UP)
@@ -131,8 +132,7 @@ class Maintenance:
     async def run(self, watchdog: "WDT | None" = None) -> None:
         """Serve. Returns when the lock has to start again because new fittings were written.
 
-        If a `watchdog` is given, this method feeds it. With a `watchdog`, the method also returns when nobody has sent
-        a command for ten seconds.
+        If a `watchdog` is given, this method feeds it, and also returns when nobody has sent a command for ten seconds.
         """
         heard = ticks.now()
         while not self._over:

@@ -24,7 +24,7 @@ _CHAINING = const(0x10)
 
 
 class Response:
-    """A response APDU. `status` is the number that the two status bytes form."""
+    """A response APDU. `status` holds the two status bytes as one number."""
 
     def __init__(self, data: bytes, status: int) -> None:
         self.data = data
@@ -34,8 +34,9 @@ class Response:
 def command(cla: int, ins: int, p1: int, p2: int, data: bytes = b"", le: int = 0, extended: bool = False) -> bytes:
     """Return a command APDU of any of the four cases (clause 5.2).
 
-    `le` is the maximum number of response bytes wanted. With 0, Le is left out. 256 (65536 in the extended form) is
-    written as zeros. Raises FormatError `apdu.range` for more data or a larger Le than the form can hold.
+    `le` is the maximum number of response bytes wanted. If `le` is 0, Le is left out. The value 256 (65536 in the
+    extended form) is written as zeros. Raises FormatError `apdu.range` for more data or a larger Le than the form can
+    hold.
     """
     limit = EXTENDED_DATA if extended else SHORT_DATA
     if len(data) > limit or le < 0 or le > limit + 1:
@@ -86,7 +87,7 @@ def chain(ins: int, p1: int, p2: int, data: bytes, le: int, size: int, extended:
 
 
 class Collector:
-    """Puts a response together from the first answer and GET RESPONSEs (clause 5.3.4).
+    """Joins the first answer and the answers to GET RESPONSE into one response (clause 5.3.4).
 
     A phone may ignore Le and send a shorter or longer answer than was asked for. Two rules bound the exchange. At most
     `limit` bytes are accepted in total, and every GET RESPONSE must bring at least one byte.

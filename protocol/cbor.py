@@ -212,7 +212,7 @@ def _truncated() -> FormatError:
 
 
 def _argument(data: "Buffer", at: int) -> "tuple[int, int, int]":
-    """Head at `at`: (major type, argument, offset after the head)."""
+    """Return the head that begins at offset `at`, as (major type, argument, offset after the head)."""
     if at >= len(data):
         raise _truncated()
     initial = data[at]
@@ -246,7 +246,7 @@ def _simple(data: "Buffer", at: int) -> "tuple[Any, int]":
 
 
 def _half(bits: int) -> float:
-    """IEEE 754 half precision, RFC 8949 appendix D."""
+    """Return the number whose IEEE 754 half precision form is `bits` (RFC 8949 appendix D)."""
     exponent = bits >> 10 & 31
     mantissa = bits & 1023
     if exponent == 0:

@@ -32,8 +32,8 @@ ES512 = -36
 HMAC_256 = 5
 HPKE_P256_AES128 = 35  # HPKE-0 in draft-ietf-cose-hpke: DHKEM(P-256), HKDF-SHA256, AES-128-GCM
 
-# Numbers for private use (below -65536 in both registries), because nobody has registered the SM suite. docs/formats.md
-# lists them too.
+# Nobody has registered the SM suite, so these numbers are for private use (below -65536 in both registries).
+# docs/formats.md lists them too.
 SM2_SM3 = -65537
 """Algorithm: SM2 signature (GB/T 32918.2) over SM3 (GB/T 32905), user id 1234567812345678, `r || s`."""
 SM2_CURVE = -65537
@@ -89,7 +89,7 @@ class Message:
 
     @property
     def algorithm(self) -> "Any":
-        """The `alg` of the protected header, or None. An unprotected `alg` does not count."""
+        """Return the `alg` of the protected header, or None. An unprotected `alg` does not count."""
         return self.protected.get(ALG)
 
 
@@ -139,7 +139,7 @@ def mac_structure(protected: bytes, payload: bytes, external_aad: bytes = b"") -
 
 
 def enc_structure(protected: bytes, external_aad: bytes = b"") -> bytes:
-    """Additional data of a COSE_Encrypt0 (RFC 9052 section 5.3)."""
+    """Return the additional data of a COSE_Encrypt0 (RFC 9052 section 5.3)."""
     return cbor.encode(["Encrypt0", protected, external_aad])
 
 

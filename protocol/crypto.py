@@ -26,13 +26,13 @@ if TYPE_CHECKING:
             """HMAC-SHA-256 (RFC 2104), 32 bytes."""
 
         def hkdf_extract(self, salt: bytes, secret: bytes) -> bytes:
-            """HKDF-Extract with SHA-256 (RFC 5869 section 2.2), 32 bytes."""
+            """Return the 32 bytes of HKDF-Extract with SHA-256 (RFC 5869 section 2.2)."""
 
         def hkdf_expand(self, pseudorandom_key: bytes, info: bytes, length: int) -> bytes:
-            """HKDF-Expand with SHA-256 (RFC 5869 section 2.3)."""
+            """Return `length` bytes of HKDF-Expand with SHA-256 (RFC 5869 section 2.3)."""
 
         def verify(self, curve: str, public: bytes, hash_name: str, message: bytes, signature: bytes) -> bool:
-            """Is `signature` good for `message`? Verify an ECDSA signature, or on the curve "SM2" an SM2 signature.
+            """Is `signature` good for `message`? Verify an SM2 signature if `curve` is "SM2", else an ECDSA signature.
 
             The result is also False if the key is not a point on the curve, and if only one of "SM2" and "SM3" is
             given."""
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
             """Prepare for verifications on `curve`. A lock calls this while no guest is waiting."""
 
         def sign(self, private: bytes, message: bytes) -> bytes:
-            """ES256: ECDSA on P-256 with SHA-256."""
+            """Return an ES256 signature (ECDSA on P-256 with SHA-256)."""
 
         def generate(self, curve: str) -> tuple[bytes, bytes]:
             """Return a fresh key pair, (private, public)."""
@@ -89,5 +89,5 @@ def is_point(crypto: "Crypto", curve: str, public: bytes) -> bool:
 
 
 def hkdf(crypto: "Crypto", secret: bytes, salt: bytes, info: bytes, length: int) -> bytes:
-    """HKDF-SHA-256 (RFC 5869), extract then expand."""
+    """Return `length` bytes of HKDF-SHA-256 (RFC 5869): extract, then expand."""
     return crypto.hkdf_expand(crypto.hkdf_extract(salt, secret), info, length)

@@ -47,12 +47,12 @@ def hmac_sha256(key: bytes, data: bytes) -> bytes:
 
 
 def hkdf_extract(salt: bytes, secret: bytes) -> bytes:
-    """HKDF-Extract with SHA-256 (RFC 5869 section 2.2); an empty salt stands for 32 zero bytes."""
+    """Return HKDF-Extract with SHA-256 (RFC 5869 section 2.2), 32 bytes. An empty salt stands for 32 zero bytes."""
     return hmac.digest(salt or bytes(32), secret, "sha256")
 
 
 def hkdf_expand(pseudorandom_key: bytes, info: bytes, length: int) -> bytes:
-    """HKDF-Expand with SHA-256 (RFC 5869 section 2.3)."""
+    """Return `length` bytes of HKDF-Expand with SHA-256 (RFC 5869 section 2.3)."""
     return HKDFExpand(algorithm=hashes.SHA256(), length=length, info=info).derive(pseudorandom_key)
 
 
@@ -73,7 +73,7 @@ def _private(curve: str, private: bytes) -> ec.EllipticCurvePrivateKey:
 
 
 def verify(curve: str, public: bytes, hash_name: str, message: bytes, signature: bytes) -> bool:
-    """ECDSA or SM2 verification; False for anything malformed."""
+    """Verify an ECDSA or SM2 signature. Return False also for anything malformed."""
     if curve == "SM2" or hash_name == "SM3":
         return curve == "SM2" and hash_name == "SM3" and sm2_cpython.verify(public, message, signature)
     size = COORDINATE_BYTES[curve]

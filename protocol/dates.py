@@ -53,7 +53,7 @@ def _seconds(days: int, hour: int, minute: int, second: int) -> int:
 
 def from_rfc3339(text: str) -> int:
     """Return the seconds since 1970 of an RFC 3339 date-time, without its fraction. Raises FormatError `date.form`."""
-    # "2026-11-23T16:52:01", then an optional fraction, then Z or an offset.
+    # The text is like "2026-11-23T16:52:01". A fraction may follow. Then comes Z or an offset.
     if len(text) < 20 or text[4] != "-" or text[7] != "-" or text[10] not in "Tt" or text[13] != ":" or text[16] != ":":
         raise _invalid()
     days = day(_number(text, 0, 4), _number(text, 5, 2), _number(text, 8, 2))

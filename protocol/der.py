@@ -18,7 +18,7 @@ SET = 0x31
 
 
 class Reader:
-    """Reads the elements of `data` from `at` to `end`, one after the other."""
+    """Reads the elements in `data[at:end]`, one after the other."""
 
     def __init__(self, data: bytes, at: int = 0, end: "int | None" = None) -> None:
         self.data = data
@@ -29,7 +29,7 @@ class Reader:
         return self.at < self.end
 
     def peek(self) -> int:
-        """Tag of the next element, or -1 at the end."""
+        """Return the tag of the next element, or -1 at the end."""
         return self.data[self.at] if self.at < self.end else -1
 
     def _step(self) -> "tuple[int, int]":

@@ -24,16 +24,16 @@ RELATIONS = (UNSTATED, "parent", "grandparent", "sibling", "relative", "guardian
 has none of the other relations."""
 
 NO_TIE = (0, UNSTATED)
-"""The tie of a guest if the platform has not tied the guest to an adult."""
+"""The tie of a guest whom the platform has not tied to an adult."""
 
 
 class Grant(statement.Form):
     """One stay, from `valid_from` to `until` in epoch seconds. At most `guests` people may stay at once.
 
     `commitments` name all, some or none of the guests. `ties` holds two masked bytes for each commitment (`mask_ties`).
-    A grant replaces every grant with the same `grant_id` and a lower `serial`. In this way, a stay can be extended,
-    shortened, or `cancelled` for good. `horizon` is the latest `until` of this and all earlier versions. After
-    `horizon`, no version can open a door, and a lock may forget the grant.
+    A grant takes the place of every grant that has the same `grant_id` and a lower `serial`. In this way, a stay can be
+    extended, shortened, or `cancelled` for good. `horizon` is the latest `until` of this and all earlier versions.
+    After `horizon`, no version can open a door, and a lock may forget the grant.
     """
 
     CODE = "grant.form"
@@ -89,8 +89,9 @@ def commitment_key(crypto: "Crypto", own_private: bytes, other_public: bytes) ->
 
 
 def commitment(crypto: "Crypto", key: bytes, grant_id: bytes, identity: bytes) -> bytes:
-    """Return the commitment to one of `naming.identities` in one stay, 32 bytes. The same identity has a different
-    commitment in each stay."""
+    """Return the 32-byte commitment to one of `naming.identities` in one stay. The same identity has a different
+    commitment in each stay.
+    """
     # This is the CBOR of [grant id, identity], joined by hand, because a lock makes many commitments at each tap.
     return crypto.hmac_sha256(key, b"\x82\x50" + grant_id + identity)
 

@@ -28,13 +28,15 @@ def _expand(crypto: "Crypto", suite: bytes, key: bytes, label: bytes, info: byte
 
 
 def _shared_secret(crypto: "Crypto", shared_x: bytes, enc: bytes, public: bytes) -> bytes:
-    """ExtractAndExpand of section 4.1, over the KEM context enc || pkR."""
+    """Do ExtractAndExpand (section 4.1) over the KEM context enc || pkR."""
     extracted = _extract(crypto, _KEM, b"", b"eae_prk", shared_x)
     return _expand(crypto, _KEM, extracted, b"shared_secret", enc + public, 32)
 
 
 def _key_and_nonce(crypto: "Crypto", shared_secret: bytes, info: bytes) -> "tuple[bytes, bytes]":
-    """KeySchedule of section 5.1 in base mode: no pre-shared key, so its id and value are empty."""
+    """Do KeySchedule (section 5.1) in base mode. There is no pre-shared key, so the id and the value of this key are
+    empty.
+    """
     context = (
         b"\x00" + _extract(crypto, _SUITE, b"", b"psk_id_hash", b"") + _extract(crypto, _SUITE, b"", b"info_hash", info)
     )

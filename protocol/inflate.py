@@ -129,7 +129,9 @@ class Sparse:
                 self._copy(length, self._extended(symbol, 2, 30, 0, 1))
 
     def _extended(self, symbol: int, step: int, last: int, longest: int, base: int) -> int:
-        """A length or distance (section 3.2.5): after every `step` symbols, the number of extra bits grows by one."""
+        """Return a length or a distance (section 3.2.5). After every `step` symbols, the number of extra bits grows by
+        one.
+        """
         if symbol == last:
             return longest
         if symbol > last:

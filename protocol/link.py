@@ -75,7 +75,7 @@ class Hello:
         self.software = software
 
     def repeats(self, other: "Hello | None") -> bool:
-        """Does this HELLO differ from the HELLO `other` at most in `next_counter`?
+        """Return True if this HELLO and the HELLO `other` differ in `next_counter` only, or not at all.
 
         Each record states its own counter, so a HELLO for each record would only double the number of messages.
         """
@@ -117,8 +117,9 @@ def result(kind: str, code: "str | None") -> bytes:
 
 
 def pull(from_counter: int, credit: int) -> bytes:
-    """The PULL message, edge to lock: asks for at most `credit` records from `from_counter` on. With `credit` 0, the
-    message asks only for a HELLO."""
+    """The PULL message, edge to lock. It asks for at most `credit` records, starting with the record number
+    `from_counter`. If `credit` is 0, the message asks only for a HELLO.
+    """
     return cbor.encode([PULL, from_counter, credit])
 
 
@@ -172,7 +173,7 @@ def _form(name: str) -> FormatError:
 
 
 def parse(message: bytes) -> "tuple[Any, ...]":
-    """One message as a tuple that starts with its type.
+    """Return the message as a tuple. Its first item is the type of the message.
 
     `(HELLO, Hello)`, `(RECORD, record)`, `(RESULT, kind, code or None)`, `(WANT, offset)`,
     `(PULL, from_counter, credit)`, `(DELIVER, statement)`, `(OFFER, digest, size)` or `(PIECE, bytes)`.

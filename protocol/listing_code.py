@@ -51,7 +51,9 @@ class ListingCode(statement.Form):
 
 
 def write(crypto: "Crypto", private: bytes, code: ListingCode) -> str:
-    """Return the text for the QR code, signed by the province's `private`. Raises FormatError `listing-code.form`."""
+    """Return the text for the QR code, signed with the province's key `private`. Raises FormatError
+    `listing-code.form`.
+    """
     return code.link + _to_base32(statement.sign(crypto, private, KIND, code.body()))
 
 

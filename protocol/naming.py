@@ -3,7 +3,7 @@ form.
 
 A commitment is made from an identity (`protocol.grant`). Both runtimes must compute the same bytes. MicroPython has no
 Unicode tables, so the tables for folding names are here. docs/formats.md gives the reasons. Folding works on the UTF-8
-bytes, because MicroPython never frees the memory of a single character that code takes out of a text.
+bytes. If a program takes a single character out of a text, MicroPython never frees the memory of that character.
 """
 
 from protocol import cbor, const, dates
@@ -34,7 +34,7 @@ _CYRILLIC = const(b"\x00\x15\x01\x15\x03\x13\x07\x06\x0c\x1a\x0d\x18\x0e\x23\x19
 # Low bytes of characters in U+20xx that are dropped: direction marks, apostrophes, middle dots. All others are spaces.
 _NOTHING = const(b"\x0b\x0c\x0d\x0e\x0f\x18\x19\x1b\x22\x27\x2a\x2b\x2c\x2d\x2e\x32\x35\x60")
 _SPACE = const(0x20)
-_CJK = const(0x2E80)  # From this code point on, scripts write a name without a space inside.
+_CJK = const(0x2E80)  # Scripts with this code point or a higher one write a name without a space in it.
 
 
 def canonical_number(document_number: str) -> str:

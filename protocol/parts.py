@@ -22,7 +22,8 @@ _LAST = const(0)
 
 
 def part_size(mtu: int) -> int:
-    """Best length of a part, in bytes, for an ATT MTU of `mtu`: the greatest length that fills whole packets.
+    """Return the best length of a part, in bytes, for an ATT MTU of `mtu`: the greatest length that fills whole
+    packets.
 
     A part that is a few bytes longer would need one more packet. At MTU 515, each part would take three packets instead
     of two.

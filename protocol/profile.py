@@ -37,10 +37,10 @@ FOREIGN = "foreign"
 
 # ISO/IEC 5218 codes as mDL and photo ID use them. There, 9 stands for X. The PID rulebook adds the codes 3 to 6.
 _SEX_CODES = {0: "unknown", 1: "male", 2: "female", 3: "other", 4: "other", 5: "other", 6: "other", 9: "other"}
-# Text is processed as UTF-8 bytes, because MicroPython never frees the memory of a single character that code takes out
-# of a text.
+# Text is processed as UTF-8 bytes. If a program takes a single character out of a text, MicroPython never frees the
+# memory of that character.
 _SPACES = const(b" \t\r\n\xc2\xa0\xe3\x80\x80")
-_CJK = const(b"\xe2\xba\x80")  # U+2E80: from here on, scripts write a name without a space inside.
+_CJK = const(b"\xe2\xba\x80")  # Scripts with the code point U+2E80 or a higher one write a name without a space in it.
 
 
 def _is_labels(value: "Any", least: int, most: int) -> bool:
@@ -288,7 +288,7 @@ def _date(value: "Any") -> "str | None":
 
 
 def is_date(text: str) -> bool:
-    """Is `text` a date YYYY-MM-DD from 1800 on?"""
+    """Is `text` a date YYYY-MM-DD in the year 1800 or later?"""
     try:
         dates.from_full_date(text)
     except FormatError:

@@ -1,4 +1,5 @@
-"""The check of a registration: does a record that a lock made have what its profile wants? The province asks this.
+"""The check of a registration: does the record of a lock hold everything that the lock's profile wants? The province
+asks this.
 
 A lock never loads this module.
 """

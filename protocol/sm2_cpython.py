@@ -42,7 +42,7 @@ def add(one: Point | None, other: Point | None) -> Point | None:
 
 
 def multiply(scalar: int, point: Point) -> Point | None:
-    """`scalar` * `point`; None is infinity."""
+    """Return `scalar` * `point`; None is infinity."""
     total: Point | None = None
     step: Point | None = point
     while scalar:

@@ -73,7 +73,7 @@ class Statement:
 
     def open(self, crypto: "Crypto", kind: str, public: bytes) -> "dict[Any, Any]":
         """Check that this is a statement of `kind` and that the owner of `public` signed it. Return its body. Call this
-        only once, because it frees the signed bytes. A lock has little memory beside a long statement.
+        only once, because it frees the signed bytes. A lock that holds a long statement has little memory left.
 
         Raises VerificationError `statement.kind` for another kind, `cose.signature` for another signer or altered
         bytes. Raises FormatError `statement.form` or `cbor.*` for a malformed body.
@@ -337,8 +337,9 @@ class Form(_Declared):
 
 
 def _nested(declared: "tuple[Any, ...]", value: "Any", parsing: bool) -> "Any":
-    """Return `value` of the member `declared`. If the member holds other forms, make these forms from their bodies when
-    `parsing`, else make the bodies from the forms."""
+    """Return `value` of the member `declared`. If the member holds other forms, make these forms from their bodies if
+    `parsing` is true, else make the bodies from the forms.
+    """
     if not isinstance(declared[-1], type):
         return value
     form: "Any" = declared[-1]

@@ -20,7 +20,7 @@ APPLICATION = b"\xf0Mooring\x01"
 registration. The last byte is the version."""
 
 INFO = b"mooring/stay-key"
-"""HKDF info of the stay key. The keys of the standard have `SKReader` and `SKDevice`."""
+"""HKDF info of the stay key. The info of the standard's own keys is `SKReader` or `SKDevice`."""
 
 KEY_BYTES = 32
 NONCE_BYTES = 16

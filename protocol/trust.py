@@ -95,5 +95,5 @@ class TrustList(statement.Form):
             raise FormatError(self.CODE, "two lists have the same number, or a list has no issuer")
 
     def doc_types(self) -> "list[str]":
-        """All document types that the issuers may vouch for, sorted."""
+        """Return all document types that the issuers may vouch for, sorted."""
         return sorted({doc_type for issuer in self.issuers for doc_type in issuer.doc_types})

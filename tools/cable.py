@@ -17,7 +17,7 @@ ANSWER_SECONDS = 15.0
 """Number of seconds that a lock may be silent. The lock serves its guests first. Plugging in the cable may also have
 started the lock."""
 GLANCE_SECONDS = 3.0
-"""Number of seconds that we wait for the answer of a lock in service, to find out if a board is one."""
+"""Number of seconds that we wait for an answer, to find out if a board is a lock in service."""
 
 _AGAIN_SECONDS = 1.0
 _LOOK_SECONDS = 0.05
@@ -81,8 +81,8 @@ class Cable:
         return console.lines(self._ask("log"))
 
     def records(self, start: int = 1) -> Iterator[record.Record]:
-        """Yield the records that have no receipt yet, from counter `start` on. They are not verified. Raises
-        FormatError `console.form` if the lock sends them out of order.
+        """Yield the records that have no receipt yet, beginning with the record number `start`. They are not verified.
+        Raises FormatError `console.form` if the lock sends them out of order.
         """
         while True:
             found = console.exported(self._ask("export", start))
@@ -117,8 +117,8 @@ class Cable:
     # --- the line ----------------------------------------------------------------------------------------------------
 
     def _ask(self, command: str, argument: Any = None, repeat: bool = True) -> Any:
-        """Return the content of the lock's answer. With `repeat`, the request is sent again until the answer arrives.
-        This is only for requests that do no harm if they arrive twice.
+        """Return the content of the lock's answer. If `repeat` is true, the request is sent again until the answer
+        arrives. This is only for requests that do no harm if they arrive twice.
 
         Raises RefusedError with the lock's code. Raises TransportError `board.silent` if no answer comes, `port.lost`
         if the port disappears. Raises ConfigError `board.prompt` if a prompt answers. Raises FormatError if the answer

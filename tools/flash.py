@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-if not __package__:  # when run by its path, Python searches this folder but not its parent
+if not __package__:  # if this file is run by its path, Python searches this folder but not its parent
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 if sys.version_info < (3, 11):  # noqa: UP036  people start this with any Python
     have = f"{sys.executable} is Python {sys.version_info[0]}.{sys.version_info[1]}, and 3.11 or newer is needed."

@@ -171,8 +171,9 @@ class Stage:
 
 
 def image_digest(entries: Iterable[Entry]) -> str:
-    """One SHA-256 over all of `entries`, in any order. `sha256sum FILES | sha256sum` gives the same value if FILES are
-    sorted by the bytes of their names."""
+    """Return one SHA-256 over all of `entries`, whatever their order. `sha256sum FILES | sha256sum` gives the same
+    value if FILES are sorted by the bytes of their names.
+    """
     lines = [f"{entry.sha256}  {entry.path}\n" for entry in sorted(entries, key=lambda each: each.path.encode())]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
@@ -195,7 +196,7 @@ def sources(root: Path = ROOT) -> dict[str, bytes]:
 
 
 def boards(root: Path = ROOT) -> list[str]:
-    """The boards that the software can run on: the names of the modules of `firmware.boards`, sorted."""
+    """Return the boards that the software can run on: the names of the modules of `firmware.boards`, sorted."""
     found = (root / "firmware" / "boards").glob("*.py")
     return sorted(file.stem for file in found if file.stem != "__init__")
 
@@ -212,10 +213,10 @@ def stage(folder: Path, architecture: str | None = None, root: Path = ROOT, boar
     """Write the software to `folder` exactly as it must be on the board, add a manifest, and verify every file by
     reading it.
 
-    `board` is one of `boards`. With `architecture` (one of ARCHITECTURES), everything but `boot.py` and `main.py` is
-    compiled. Raises StorageError `stage.foreign` if the folder holds anything but an earlier stage. Nothing is changed
-    in this case. Raises StorageError `stage.verify` if a written file is wrong. Also raises the ConfigErrors of
-    `compile_all`.
+    `board` is one of `boards`. If `architecture` (one of ARCHITECTURES) is given, everything but `boot.py` and
+    `main.py` is compiled. Raises StorageError `stage.foreign` if the folder holds anything but an earlier stage.
+    Nothing is changed in this case. Raises StorageError `stage.verify` if a written file is wrong. Also raises the
+    ConfigErrors of `compile_all`.
     """
     source = sources(root)
     contents = compile_all(source, architecture) if architecture else dict(source)
@@ -377,8 +378,9 @@ def find_program(name: str) -> list[str]:
 
 
 def architecture_of(mpy: int) -> str | None:
-    """Return the architecture of an interpreter whose `sys.implementation._mpy` is `mpy`. None if it runs no native
-    code."""
+    """Return the architecture of an interpreter whose `sys.implementation._mpy` is `mpy`. Return None if the
+    interpreter runs no native code.
+    """
     number = mpy >> 10 & 15
     return _NATIVE[number] if 0 < number < len(_NATIVE) else None
 

@@ -54,8 +54,8 @@ def _sentences(tree: ast.Module, source: list[bytes]) -> Iterator[_Cut]:
 
 
 def _end(call: ast.Call, source: list[bytes]) -> _Cut | None:
-    """Return the cut that removes the second argument and the comma before it. None if a third argument follows, or if
-    anything but the comma is between the two arguments.
+    """Return the cut that removes the second argument and the comma before it. Return None if a third argument follows,
+    or if anything but the comma is between the two arguments.
     """
     if len(call.args) != 2 or call.keywords:
         return None

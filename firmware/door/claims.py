@@ -30,7 +30,7 @@ if TYPE_CHECKING:
         still enter with such a claim."""
 
         def known(self, stay: Stay) -> "tuple[int, bytes | None, bool, bool]":
-            """Like `Stay.known`, but the commitment is None if no identity was shown."""
+            """Return what `Stay.known` returns. If no identity was shown, the commitment is None."""
 
         def guest(self, stay: Stay, commitment: bytes, named: bool, adult: bool) -> Guest:
             """Make the guest that a check-in with this claim adds to `stay`."""

@@ -35,8 +35,9 @@ if TYPE_CHECKING:
 
 
 ASK_MS = 600
-"""Time after a request at which the "ask" signal is shown. If the phone answers sooner, its holder need not do
-anything."""
+"""Time between a request and the "ask" signal. If the phone answers before that signal, its holder need not do
+anything.
+"""
 
 
 class Door:
@@ -95,14 +96,14 @@ class Door:
         elif event == "mdoc.asked":
             self._signals.show("ask", ASK_MS)
         elif event == "mdoc.response":
-            # This signal has no tone. The lock computes now, and could not end a tone in time.
+            # This signal has no tone. The lock is about to compute for a while. It could not end a tone in time.
             self._signals.show("reading", 0, False)
 
     # --- however they came -------------------------------------------------------------------------------------------
 
     async def serve(self, arrival: "Awaitable[Decision]") -> None:
-        """Serve one person, who has a phone or typed a PIN. `arrival` returns the opening that this person may have, or
-        raises an error.
+        """Serve one person, who came with a phone or typed a PIN. `arrival` returns the opening that this person may
+        have, or raises an error.
 
         This method never raises.
         """

@@ -3,7 +3,7 @@ wait, up to an hour. A power cut does not help an attacker.
 
 A try is charged in flash before it is judged, so a power cut cannot undo the charge. A wait begins again at each boot,
 so a power cut cannot shorten the wait. The lock forgets one wrong try for each hour that it runs without another wrong
-try. A right PIN does not reduce the count, because then a guest's right PIN would give somebody else another guess. The
+try. A right PIN does not reduce the count. Otherwise a guest's right PIN would give somebody else another guess. The
 number in flash is an upper bound of the count, so that right PINs cost no writes.
 
     event                                in RAM: wrong tries         in flash: upper bound

@@ -160,7 +160,8 @@ def _admit(
     named: bool,
 ) -> Decision:
     """Return the check-in. Raises RefusedError for a minor: `grant.guardian` if no adult who could answer for the minor
-    is in; `grant.tie` if the minor's tie in the grant is invalid."""
+    has checked in; `grant.tie` if the minor's tie in the grant is invalid.
+    """
     fields = dict(claim.fields)
     minor = "birth_date" in fields and profile.is_minor(fields["birth_date"], interval[0])
     if minor:
@@ -171,8 +172,8 @@ def _admit(
 
 def _guardian(profile: "Profile", stay: "Stay", tie: "tuple[int, str]") -> "tuple[int | None, str]":
     """Find the adult who answers for a minor. Returns (the adult's number or None, relation). If the grant ties the
-    minor to an adult who is in, this adult answers. Otherwise the first adult who is in answers. Raises RefusedError
-    `grant.guardian` if no adult is in and the profile requires one."""
+    minor to an adult who has checked in, this adult answers. Otherwise the first adult who checked in answers. Raises
+    RefusedError `grant.guardian` if no adult has checked in and the profile requires an adult."""
     adults = [number for number in stay.present() if stay.guests[number - 1].adult]
     place, relation = tie
     if place:

@@ -77,7 +77,7 @@ async def serve(reader: "CardReader", door: "Door", signals: "Signals") -> None:
     def obstructed(there: bool) -> bool:
         nonlocal rest
         if troubled or (tap is not None and not tap.done()):
-            return False  # the light shows something else now; the reader asks again at its next look
+            return False  # the light shows something else now; the reader will ask again
         rest = "obstructed" if there else "idle"
         signals.show(rest)
         if there:

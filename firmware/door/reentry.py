@@ -207,7 +207,8 @@ class Reentry:
         Raises RefusedError: `door.unplaced` if the placement, the profile or the trust list is missing; `pin.form` if
         `typed` cannot be a PIN, which does not count as a try; `pin.wait` after too many tries, and then nothing is
         compared; `pin.wrong` if no guest who may come back has this PIN. Raises StorageError if the try cannot be
-        charged. A wrong PIN costs one HMAC and one search through a table of fixed length, however many guests are in.
+        charged. A wrong PIN costs one HMAC and one search through a table of fixed length. The number of guests does
+        not change this cost.
         """
         self._trusted.in_force()
         if not stay_pin.is_pin(typed):

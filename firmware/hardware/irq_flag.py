@@ -1,4 +1,4 @@
-"""Create an event that interrupts and radio handlers may set."""
+"""Create an event that may be set by interrupts and by handlers of the radio."""
 
 import asyncio
 import sys

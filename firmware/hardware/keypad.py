@@ -2,8 +2,8 @@
 
 Each key is sent as eight bits, as in the 8-bit mode of keypads for access control. The low four bits are the key, and
 the high four bits are their complement, so that a lost pulse is noticed. There are ten digits. `*` clears the digits
-typed so far, and `#` confirms them. The keypad beeps by itself. While the interpreter is busy, the chip queues eight
-edges, just enough for one key.
+typed so far, and `#` confirms them. The keypad beeps by itself. While the interpreter is busy, the chip can queue at
+most eight pulses, just enough for one key.
 
 The wires are on the outside of the door. Somebody who reaches the wires could pulse them so fast that the queue has no
 place for any other interrupt. So if pulses come without a pause, the lock ignores the keypad for a while.

@@ -4,8 +4,8 @@ Towards the link, `Radio` behaves like `bluetooth.BLE`, so the link need not kno
 (`firmware.mdoc_ble`) borrows the radio with `borrow` and returns it with `give_back`. Only one session can borrow the
 radio at a time.
 
-**Whose connection is it?** The stack does not say who has connected. A peer shows whether it is an edge or a phone by
-the service to which it writes:
+**Whose connection is it?** The stack does not say who has connected. The service to which a peer writes shows whether
+the peer is an edge or a phone:
 
 | state | event | next state | who is told |
 | --- | --- | --- | --- |
@@ -222,7 +222,8 @@ class Radio:
     # --- what a session uses -----------------------------------------------------------------------------------------
 
     def borrow(self, handler: "Handler") -> None:
-        """Until `give_back`, pass events of phones, and events of this radio as a client, to `handler`.
+        """Pass to `handler` the events of phones, and the events of this radio as a client, until `give_back` is
+        called.
 
         Raises TransportError `ble.busy` while another session has the radio.
         """

@@ -1,7 +1,7 @@
 """The door's switches: door contact, inside handle, mechanical key, cover. Each change of a switch is an event.
 
-Every input is a loop that is closed to ground at rest, so a cut wire reads as an alarm. The inputs are polled because
-contacts bounce. A new level counts only when two looks in a row agree. This module never opens the door. The inside
+Every input is a loop that is closed to ground at rest, so a cut wire looks like an alarm. The inputs are polled because
+contacts bounce. A new level counts only when it was read twice in a row. This module never opens the door. The inside
 handle opens the door mechanically, whether this code runs or not.
 """
 
@@ -28,8 +28,7 @@ EXPLAINED_MS = PULSE_MS + 7000
 
 
 class Switch:
-    """One input. `active` is the level on which two looks in a row agreed most recently. At first, `active` is False
-    (at rest)."""
+    """One input. `active` is the latest level that was read twice in a row. At first, `active` is False (at rest)."""
 
     def __init__(self, pin: int) -> None:
         self._pin = Pin(pin, Pin.IN, Pin.PULL_UP)

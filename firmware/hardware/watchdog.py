@@ -28,7 +28,7 @@ async def watch(
     """Feed `watchdog` and call `tick` about once a second. Return when the lock should restart.
 
     The lock should restart when a task has ended, or when the door has served one guest for too long. `serving_ms`
-    returns for how long the door has served the current guest, or 0 between two guests. So a long row of guests is no
+    returns how long the door has served the current guest, or 0 between two guests. So a long row of guests is no
     reason to restart.
     """
     while True:

@@ -57,7 +57,7 @@ if TYPE_CHECKING:
             """Return the facts about the lock that a HELLO contains."""
 
         def records_from(self, counter: int) -> "Iterator[tuple[int, bytes]]":
-            """From `counter` on, yield (counter, record) for every record without a receipt."""
+            """Yield (counter, record) for each record without a receipt, beginning with the record number `counter`."""
 
         def deliver(self, data: bytes) -> "tuple[str, str | None]":
             """Take a statement. Return the statement's kind and an error code, which is None if the lock accepts the

@@ -129,7 +129,7 @@ class Reading:
 
     `ephemeral` makes the session's key pair for a curve, and must never return the same pair twice. If `ephemeral` is
     None, `crypto.generate` is used. `on_phase(event, **facts)` is called at each phase. The facts are only numbers and
-    codes. From the event `mdoc.asked` on, the holder may have to act on the phone. `mdoc_ble` is the radio for BLE
+    codes. After the event `mdoc.asked`, the holder may have to act on the phone. `mdoc_ble` is the radio for BLE
     retrieval. Without this radio, only NFC is used. If retrieval goes over BLE, the card is released at once, so that
     nobody has to keep the phone at the reader. If retrieval goes over NFC, the caller releases the card.
 
@@ -227,7 +227,7 @@ class Reading:
         self._session = None
         began = ticks.now()
         exchange = retrieval.exchange(request, CONSENT_MS, on_phase)
-        request = b""  # so that the answer can use this memory
+        request = b""  # frees memory for the answer
         data = await self._open(own, await exchange, last)
         on_phase("mdoc.response", ms=ticks.since(ticks.now(), began), bytes=len(data))
         presentation = Presentation(data, own, self._e_reader_private, self._curve, retrieval.carrier, line)
@@ -360,7 +360,7 @@ class _NfcRetrieval:
         for each later response."""
         collector = apdu.Collector(MAX_ENCRYPTED_RESPONSE, self._le)
         more = collector.push(await self._send(message, self._le, self._extended, timeout_ms, on_phase))
-        message = b""  # so that the answer can use this memory
+        message = b""  # frees memory for the answer
         while more is not None:
             more = collector.push(await self._line.transceive(more))
         return apdu.unwrap_do53(collector.data)

@@ -119,8 +119,8 @@ class Clock:
     # --- the floor in flash ------------------------------------------------------------------------------------------
 
     def tick(self) -> bool:
-        """Write the floor to flash when this is due. Returns True at the moment when the lock must begin to ask for the
-        time. From then on, `nonce` gives a nonce for a courier to carry.
+        """Write the floor to flash if it is time to do so. Returns True at the moment when the lock must begin to ask
+        for the time. From then on, `nonce` gives a nonce for a courier to carry.
 
         Call this about once a second, because the floor must be written in time and ticks wrap after some days.
         """
@@ -217,6 +217,7 @@ class Clock:
 
 
 def _drift(ms: int) -> int:
-    """Largest error of a duration of `ms` milliseconds. This is the crystal's drift, rounded up, plus the length of a
-    tick."""
+    """Return the largest error of a duration of `ms` milliseconds. This is the crystal's drift, rounded up, plus the
+    length of a tick.
+    """
     return ms * DRIFT_PPM // 1000000 + 2

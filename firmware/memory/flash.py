@@ -15,10 +15,10 @@ if TYPE_CHECKING:
         """The part of MicroPython's extended block device interface that the lock needs."""
 
         def readblocks(self, block: int, buf: bytearray, offset: int) -> object:
-            """Fill `buf` from `offset` in `block`."""
+            """Read bytes of `block`, beginning at `offset`, until `buf` is full."""
 
         def writeblocks(self, block: int, buf: bytes, offset: int) -> object:
-            """Program `buf` at `offset` in `block`. The bytes there must have been erased."""
+            """Write the bytes of `buf` into `block`, beginning at `offset`. The bytes there must have been erased."""
 
         def ioctl(self, op: int, arg: int) -> int:
             """If `op` is 4, return the number of blocks. If `op` is 6, erase block `arg`."""
@@ -52,7 +52,7 @@ class Sectors:
         return bytes(buffer)
 
     def program(self, sector: int, at: int, data: bytes) -> bool:
-        """Write `data` in one operation. Returns True if the data reads back as written."""
+        """Write `data` in one operation. Returns True if the data can be read back as it was written."""
         if data:
             self._device.writeblocks(self._first + sector, data, at)
         return self.read(sector, at, len(data)) == data

@@ -57,7 +57,7 @@ class Identity:
 
 def anchored(store: "Store") -> bool:
     """Is this lock in service? A lock is in service if it has a province's key. A lock also counts as in service if the
-    file with that key cannot be read. The `boot.py` that `tools/software.py` writes follows the same rule."""
+    file with that key cannot be read. `tools/software.py` writes a `boot.py` that follows the same rule."""
     try:
         return store.read(_ANCHOR) is not None
     except StorageError:

@@ -196,7 +196,7 @@ class Journal:
         frame += b"\xff" * (_padded(len(frame)) - len(frame))
         if len(frame) > SECTOR - _HEADER_BYTES:
             raise StorageError("journal.size", "the record is larger than a sector")
-        for _ in range(2):  # a frame that does not read back as written is tried once more, in another sector
+        for _ in range(2):  # a frame that cannot be read back as it was written is tried once more, in another sector
             current = self._sectors[self._current] if self._current >= 0 else None
             if current is None or current[2] + len(frame) > SECTOR:
                 current = self._open_sector()
@@ -225,7 +225,9 @@ class Journal:
     # --- reading and trimming ----------------------------------------------------------------------------------------
 
     def entries_from(self, counter: int) -> "Iterator[tuple[int, bytes, bytes]]":
-        """From `counter` on, yield (counter, record, note) for every record that is still in flash, in order."""
+        """Yield (counter, record, note) for every record that is still in flash, beginning with the record number
+        `counter`.
+        """
         for sequence, sector in sorted((s[0], n) for n, s in enumerate(self._sectors) if s is not None):
             following = self._first_after(sequence)
             if following <= counter:
@@ -236,7 +238,7 @@ class Journal:
                     yield number, content[:length], content[length:]
 
     def records_from(self, counter: int) -> "Iterator[tuple[int, bytes]]":
-        """From `counter` on, yield (counter, record) for every record without a receipt."""
+        """Yield (counter, record) for each record without a receipt, beginning with the record number `counter`."""
         for number, record, _ in self.entries_from(max(counter, self.through + 1)):
             yield number, record
 
@@ -288,7 +290,7 @@ class Journal:
         return [used[at][2] for at in range(len(used) - 1) if used[at + 1][1] <= self.through + 1]
 
     def _first_after(self, sequence: int) -> int:
-        """First counter in the sector that follows the sector with sequence number `sequence`."""
+        """Return the first counter in the sector that follows the sector with the sequence number `sequence`."""
         later = [s[:2] for s in self._sectors if s is not None and s[0] > sequence]
         return min(later)[1] if later else self.next_counter
 

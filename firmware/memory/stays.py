@@ -98,8 +98,8 @@ class Stay:
     """A stay: its grant, the key of the platform that signed the grant, the guests and the number of openings.
 
     A guest's number is their position in `guests`, counted from 1. It never changes. A tap searches tables that are
-    made in advance. All tables have the same length, however many guests are in. A search that finds nothing goes
-    through the whole table.
+    made in advance. All tables have the same length. It does not depend on the number of guests. A search that finds
+    nothing goes through the whole table.
     """
 
     def __init__(self, grant: Grant, platform: bytes, guests: "list[Guest]", openings: int) -> None:
@@ -142,10 +142,10 @@ class Stay:
 
         Returns (number, commitment, named, again). `number` is the guest's number if they have checked in, or else 0.
         `commitment` is the commitment for their check-in. `named` is True if the grant contains that commitment.
-        `again` is True if a guest with the same name and birth date is in.
+        `again` is True if a guest with the same name and birth date has checked in.
 
-        The work is the same for everybody who has not checked in here. The work does not depend on the guests who are
-        in.
+        The work is the same for everybody who has not checked in here. The work does not depend on the guests who have
+        checked in.
         """
         exact, person = commitments[0], commitments[3]
         number, named, again = _place(self._documents, exact), b"", _place(self._owners, person) > 0
@@ -176,7 +176,7 @@ class Stay:
         return bool(self._bits << 1 >> number & 1)
 
     def present(self) -> "list[int]":
-        """Numbers of the guests who have checked in and still belong to the stay."""
+        """Return the numbers of the guests who have checked in and still belong to the stay."""
         return [number for number in range(1, len(self.guests) + 1) if self.belongs(number)]
 
     def unnamed(self) -> int:
@@ -197,8 +197,9 @@ class Stay:
         return [self.grant.guests, present, self.openings + openings, self.grant.until]
 
     def renew(self, grant: Grant) -> None:
-        """Continue under `grant`, a newer version of the grant. A named guest who is in may stay in if the new version
-        contains a commitment to any of their first three identities."""
+        """Continue under `grant`, a newer version of the grant. A named guest who has checked in still belongs to the
+        stay if the new version contains a commitment to any of their first three identities.
+        """
         self.grant = grant
         for guest in self.guests:
             guest.renew(grant.commitments)
@@ -206,9 +207,10 @@ class Stay:
 
 
 def _place(table: bytes, commitment: bytes) -> int:
-    """Position of `commitment` in `table`, counted from 1, or 0 if it is not there. A comparison may end early at the
-    first byte that differs. The position of that byte depends on a key, and nobody who could measure the time has the
-    key."""
+    """Return the position of `commitment` in `table`, counted from 1, or 0 if `table` does not contain it. A comparison
+    may end early at the first byte that differs. The position of that byte depends on a key, and nobody who could
+    measure the time has the key.
+    """
     at = table.find(commitment[:_SLOT])
     return 0 if at % _SLOT else at // _SLOT + 1
 
@@ -263,7 +265,7 @@ class Stays:
             self._save()
 
     def all(self) -> "list[Stay]":
-        """All stays that are not cancelled, in no particular order."""
+        """Return all stays that are not cancelled, in no particular order."""
         return list(self._stays.values())
 
     def get(self, grant_id: bytes) -> "Stay | None":
@@ -278,8 +280,8 @@ class Stays:
 
         Raises RefusedError: `grant.platform` if another platform granted this stay; `grant.serial` if the grant is not
         newer than the known version; `grant.horizon` if an earlier version had a later horizon; `grant.closed` if the
-        stay was cancelled or ended long ago; `grant.over` if a new stay is already over; `grant.many` if there is no
-        room for a new stay.
+        stay was cancelled, or if it ended long ago; `grant.over` if a new stay is already over; `grant.many` if there
+        is no room for a new stay.
         """
         self._forget(earliest)
         stay = self._stays.get(grant.grant_id)
@@ -344,9 +346,9 @@ class Stays:
     def resume(self, next_counter: int) -> None:
         """Expect the record `next_counter` next. Raises StorageError.
 
-        If the journal was erased or lost its newest sector, its counters continue below the last counter in the
-        checkpoint. The checkpoint then has earlier records with the counters of the new records, but not the new
-        records.
+        The journal may have been erased, or may have lost its newest sector. Its counters then continue below the last
+        counter in the checkpoint. The checkpoint has the effects of older records with these counters, and of none of
+        the new records.
         """
         if self._applied >= next_counter:
             self._applied = next_counter - 1

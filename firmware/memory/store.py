@@ -38,8 +38,9 @@ class Store:
         self.write_parts(name, (content,))
 
     def write_parts(self, name: str, parts: "Iterable[bytes | bytearray]") -> None:
-        """Like `write`, for content that comes in parts. An error of `parts` is passed on, and then nothing has
-        changed."""
+        """Do what `write` does, for content that comes in parts. An error of `parts` is passed on, and then nothing has
+        changed.
+        """
         path = self._path(name)
         try:
             with open(path + _NEW, "wb") as file:

@@ -210,7 +210,7 @@ class Tally:
             self._move()
 
     def _write(self, line: Line, closes: bool) -> None:
-        for _ in range(_SLOTS):  # a slot that does not read back as written is skipped
+        for _ in range(_SLOTS):  # a slot that cannot be read back as it was written is skipped
             if self._at >= SECTOR:
                 self._move()
                 if closes:

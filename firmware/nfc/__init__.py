@@ -3,7 +3,7 @@
 A driver turns a chip into a `CardReader`. The driver does everything below APDUs: wake and recovery of the chip,
 polling, anticollision, and ISO-DEP with its blocks, waiting time extensions and retransmissions. Some chips do ISO-DEP
 themselves (PN7160); their driver only passes APDUs. For other chips, the driver does ISO-DEP (PN532 with
-InCommunicateThru, ST25R3916). Code that uses this interface does not know which chip it uses.
+InCommunicateThru, ST25R3916). Code that uses this interface does not know which chip is behind the interface.
 """
 
 TYPE_CHECKING = False

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 POWER_UP_BAUDRATE = 115200
 
 _WAKE = b"\x55\x55" + bytes(14)
-"""Bytes whose edges wake the chip, followed by padding. The chip loses bytes that arrive while it wakes (UM0701-02,
-6.3.2.3)."""
+"""Bytes that wake the chip by the edges of their signal, followed by padding. The chip loses bytes that arrive while it
+wakes (UM0701-02, 6.3.2.3).
+"""
 
 
 def _arrived(_uart: "Any") -> None:
@@ -25,15 +26,15 @@ def _arrived(_uart: "Any") -> None:
 class Hsu:
     """The line on `uart`, a `machine.UART` at 115200 baud with an `rxbuf` of 600 bytes or more.
 
-    On the ESP32, an event loop that waits for a UART polls the UART only once per FreeRTOS tick of 10 ms. Each exchange
-    with the chip has two such waits. An interrupt wakes the loop at once, even if its handler does nothing
+    On the ESP32, a waiting event loop polls its UARTs only once per FreeRTOS tick of 10 ms. Each exchange with the chip
+    has two such waits. An interrupt wakes the loop at once, even if its handler does nothing
     (ports/esp32/machine_uart.c). So this class sets the interrupt for an idle line, which comes 0.5 to 1 ms after each
-    frame. The port can queue eight calls of handlers. The interrupt for an idle line needs only one place in this
-    queue; an interrupt for each byte would need all eight.
+    frame. The port can queue at most eight calls of handlers. The interrupt for an idle line needs only one place in
+    this queue; an interrupt for each byte would need all eight.
     """
 
     fixed = False
-    """False, because the driver may set the speed of this line."""
+    """The value is False, because the driver may set the speed of this line."""
 
     def __init__(self, uart: "Any") -> None:
         self._uart = uart

@@ -58,13 +58,14 @@ _WTX = const(b"\xf2")
 DESELECT = b"\xc2"
 
 SILENCES = 4
-"""Number of waits in a row without an answer after which a card counts as gone. For a card with a long waiting time,
-the number is smaller, but at least one."""
+"""After this many waits in a row without an answer, a card counts as gone. For a card with a long waiting time, the
+number is smaller, but at least one.
+"""
 _ASKING_MS = const(1000)
 """Longest total time of the repeated waits for a silent card, as in nfcpy. According to clause 7.3, no wait may end
 early."""
 FAILURES = 8
-"""Number of answers in a row without progress after which a card counts as gone. Damaged answers are counted too."""
+"""After this many answers in a row without progress, a card counts as gone. Damaged answers are counted too."""
 
 RATES = (106, 212, 424)
 """Bit rates that `activate` can negotiate, kbit/s."""

@@ -30,8 +30,8 @@ for all cards that are not to be passed over. A presence ends after ABSENT_POLLS
 stayed for `_LEFT_MS`. `on_obstructed` is called when the blocking begins and when it ends.
 
 **Errors** (`_back_off`): after the first `nfc.reader`, the driver tries again at once. After each further `nfc.reader`,
-the driver resets the chip, if the reset line is wired. Then it waits, twice as long each time, and reports the error to
-the caller.
+the driver resets the chip, if the reset line is wired. Then the driver waits, twice as long each time, and reports the
+error to the caller.
 """
 
 import asyncio
@@ -57,8 +57,9 @@ MAX_APDU_RESPONSE = 4096
 POLL_MS = 50
 """Pause between two polls, with the field off."""
 ABSENT_POLLS = 3
-"""Number of polls in a row without a card after which the card counts as taken away. At the edge of the field, some
-polls miss a card that is still there."""
+"""After this many polls in a row without a card, the card counts as taken away. At the edge of the field, some polls
+miss a card that is still there.
+"""
 
 CHECK_MS = 10 * 1000
 """Time between two checks whether the chip still works."""
@@ -155,7 +156,8 @@ class Pn532Reader:
         announce: bytes = b"",
         reset: "Callable[[], None] | None" = None,
     ) -> None:
-        # With `announce`, poll with only one REQA, because the frame must follow the REQA that no card has answered.
+        # If there is a frame to announce, poll with only one REQA, because this frame must follow the REQA that no card
+        # has answered.
         self.chip = Pn532(line, baudrate, once=bool(announce))
         self._max_rate = max_rate
         self._announce = announce

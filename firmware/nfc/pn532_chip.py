@@ -159,8 +159,8 @@ class Pn532:
     """The chip on `line`, at `baudrate` if the driver may set the speed of the line.
 
     Every method raises TransportError `nfc.reader` within about a second if the chip does not answer as it should. Call
-    `start` first, and again after such an error. Only one caller may use the chip at a time. Cancelling is safe. With
-    `once`, a poll sends one REQA instead of two.
+    `start` first, and again after such an error. Only one caller may use the chip at a time. Cancelling is safe. If
+    `once` is true, a poll sends one REQA instead of two.
     """
 
     def __init__(self, line: "Line", baudrate: int = POWER_UP_BAUDRATE, once: bool = False) -> None:
@@ -277,7 +277,7 @@ class Pn532:
         await self._clear_doubt()
         answer = await self._ask(_IN_COMMUNICATE_THRU, block, min(limit_ms, wait_ms + _WAY_MS))
         if answer is None and self._acknowledged:
-            return None  # the chip still waits for the card, because its timer is coarse, and off above 3.2 s
+            return None  # the chip still waits for the card, because the chip's timer is coarse, and is off above 3.2 s
         status = _DAMAGED if not answer else answer[0] & 0x3F
         if status == _SILENCE:
             return None

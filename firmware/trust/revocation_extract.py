@@ -27,7 +27,7 @@ _NAME = const(8)
 
 MAX_ENTRIES = 4096
 """Maximum number of records in the extract of a status list. A list for up to 32,768 documents cannot have more
-records. A longer list with more records usually does not fit into a statement, even compressed."""
+records. A longer list with more records usually does not fit into a statement, even if the list is compressed."""
 
 
 def extract_of_names(statement: bytes, names: "Iterable[bytes]") -> "Iterator[bytes]":

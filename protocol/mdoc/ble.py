@@ -59,7 +59,7 @@ def advertisement(service: bytes) -> bytes:
 
 
 def advertises(data: "bytes | memoryview", service: bytes) -> bool:
-    """Does this advertising data name the service with this UUID (16 bytes, big-endian)? Malformed data names none."""
+    """Is the service `service` (a big-endian UUID) in this advertising data? Malformed data contains no service."""
     wanted = bytes(reversed(service))
     at = 0
     while at + 1 < len(data):

@@ -106,7 +106,8 @@ def x5chain(header: object, roots: "list[TrustRoot]") -> Certificate:
 def verify_path(
     crypto: "Crypto", certificate: Certificate, doc_type: str, roots: "list[TrustRoot]", now: "tuple[int, int]"
 ) -> DocumentSigner:
-    """Judge the path from the DS certificate of a document of `doc_type` to one of `roots`, over the interval `now`.
+    """Judge the path from a DS certificate to one of `roots`, for a document of type `doc_type`, at every time in
+    `now`.
 
     Several roots may have the same name (a renewed key, or one entry for each document type). The first root that
     passes every check counts. If no root passes, a VerificationError is raised. If the certificate names the key of one

@@ -51,7 +51,7 @@ class Handover:
         self.ble = ble
 
     def item(self) -> "Any":
-        """NFCHandover, `[Hs, Hr / null]`, for SessionTranscript."""
+        """Return NFCHandover, `[Hs, Hr / null]`, for SessionTranscript."""
         return [self.select, self.request]
 
 
@@ -102,7 +102,9 @@ def _offers(
 
 
 def _joined(first: "Ble | None", later: "Ble | None") -> "Ble | None":
-    """Return the offer of two BLE OOB records together. A mode that has a UUID in the first record keeps this UUID."""
+    """Join the offers of two BLE OOB records into one offer. A mode that has a UUID in the first record keeps this
+    UUID.
+    """
     if first is None or later is None:
         return first or later
     peripheral = first.peripheral_uuid is None
@@ -154,7 +156,7 @@ def _counted(payload: bytes, at: int) -> "tuple[bytes, int]":
 
 
 def _fields(payload: bytes, at: int) -> "list[tuple[int, bytes]]":
-    """Return (type, value) of the length-type-value fields from `at` on."""
+    """Return (type, value) of each length-type-value field. The first field begins at offset `at`."""
     fields = []
     while at < len(payload):
         length = payload[at]
@@ -212,8 +214,9 @@ def _ble(payload: bytes, request: "bytes | None") -> "Ble | None":
 
 
 def handover_request(nfc: "Nfc | None", ble_role: "int | None" = None, ble_uuid: "bytes | None" = None) -> bytes:
-    """Return a Handover Request that offers NFC retrieval. With a role (0 peripheral, 1 central, 2 or 3 both), the
-    request offers BLE retrieval too."""
+    """Return a Handover Request that offers NFC retrieval. If a role is given (0 peripheral, 1 central, 2 or 3 both),
+    the request offers BLE retrieval too.
+    """
     carriers, records = [], []
     if ble_role is not None:
         carriers.append(ndef.Record(ndef.WELL_KNOWN, b"ac", b"", b"\x01\x010\x00"))

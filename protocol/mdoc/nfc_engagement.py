@@ -173,7 +173,7 @@ def _read_message(container: CapabilityContainer, wait_ms: int) -> "Generator[tu
 
 
 def _wait_ms(services: "list[bytes]") -> int:
-    """Minimum waiting time that the handover service asks for: 2^(WT/4 - 1) ms, rounded up and bounded.
+    """Return the minimum waiting time that the handover service asks for: 2^(WT/4 - 1) ms, rounded up and bounded.
 
     Each of `services` is the payload of a service parameter record: version, URI length, URI, mode, WT, nWait, maximum
     message size (2). A tag may offer other services beside the service that we want.

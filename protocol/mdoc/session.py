@@ -23,8 +23,8 @@ _TAG_LENGTH = const(16)
 def session_transcript(device_engagement_bytes: bytes, e_reader_key_bytes: bytes, handover: "Any") -> bytes:
     """SessionTranscript (clause 9.1.5.1), encoded and untagged.
 
-    The caller passes the first two arguments encoded and wrapped in tag 24. `handover` is the item itself: None,
-    `[Hs, Hr / None]`, ...
+    The first two arguments must be encoded already, and wrapped in tag 24. `handover` is the item itself: None, `[Hs,
+    Hr / None]`, ...
     """
     return cbor.encode([cbor.Raw(device_engagement_bytes), cbor.Raw(e_reader_key_bytes), handover])
 
