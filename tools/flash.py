@@ -99,7 +99,7 @@ def _counted(number: int, noun: str) -> str:
 
 
 def _list(options: argparse.Namespace) -> dict[str, Any]:
-    found = software.entries(software.sources())
+    found = software.entries(software.needed())
     total, image = sum(entry.size for entry in found), software.image_digest(found)
     if not options.json:
         for entry in found:
@@ -124,7 +124,7 @@ def _stage(options: argparse.Namespace) -> dict[str, Any]:
         "saved": 0,
     }
     if made.architecture:
-        uncompiled = sum(len(content) for content in software.sources().values())
+        uncompiled = sum(len(content) for content in software.needed(board=named).values())
         facts["saved"] = uncompiled - sum(
             entry.size for entry in made.entries if entry.path not in (software.BOOT, software.MAIN)
         )

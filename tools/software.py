@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from protocol.errors import ConfigError, StorageError
+from tools.closure import closure
 from tools.short_names import rename, short_names
 from tools.terse import terse
 
@@ -135,6 +136,9 @@ Signals({board}.LIGHTS, {board}.BUZZER).halt()
 _CPYTHON_ONLY = "_cpython.py"
 """Ending of the names of modules that only CPython can load."""
 
+IMAGE = "firmware/image"
+"""Folder with the definition of our own image (docs/image.md). Its files are for the build of MicroPython."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -179,20 +183,30 @@ def image_digest(entries: Iterable[Entry]) -> str:
 
 
 def sources(root: Path = ROOT) -> dict[str, bytes]:
-    """Return the content of every file of the lock's software in the checkout at `root`, by path, sorted.
+    """Return the content of every module that can run on the lock in the checkout at `root`, by path, sorted.
 
-    Raises StorageError `stage.source` if `root` has no such software.
+    A lock needs only some of them (`needed`). Raises StorageError `stage.source` if `root` has no such software.
     """
     found = {}
     for room in ROOMS:
         for file in (root / room).rglob("*.py"):
-            if file.is_file() and not file.name.endswith(_CPYTHON_ONLY):
-                found[file.relative_to(root).as_posix()] = file.read_bytes()
+            path = file.relative_to(root).as_posix()
+            if file.is_file() and not file.name.endswith(_CPYTHON_ONLY) and not path.startswith(IMAGE + "/"):
+                found[path] = file.read_bytes()
     if not all(f"{room}/__init__.py" in found for room in ROOMS):
         raise StorageError(
             "stage.source", f"there is no firmware/ or no protocol/ in {root}. Run this command in a complete checkout"
         )
     return dict(sorted(found.items()))
+
+
+def needed(root: Path = ROOT, board: str = REFERENCE_BOARD, image: str = "") -> dict[str, bytes]:
+    """Return the content of every file of the lock's software in the checkout at `root`, by path, sorted.
+
+    `board` is one of `boards`. `image` is the identity of the image that runs the software, or empty for a stock image.
+    Raises StorageError `stage.source` if `root` does not have all of the software.
+    """
+    return closure(sources(root), ("firmware.main", f"firmware.boards.{board}"), image)
 
 
 def boards(root: Path = ROOT) -> list[str]:
@@ -218,7 +232,7 @@ def stage(folder: Path, architecture: str | None = None, root: Path = ROOT, boar
     Nothing is changed in this case. Raises StorageError `stage.verify` if a written file is wrong. Also raises the
     ConfigErrors of `compile_all`.
     """
-    source = sources(root)
+    source = needed(root, board)
     contents = compile_all(source, architecture) if architecture else dict(source)
     contents[BOOT] = _BOOT.replace("{board}", board).encode()
     sizes = tuple((path, len(content)) for path, content in sorted(contents.items()) if path != BOOT)

@@ -43,7 +43,10 @@ class Import:
 
 
 def sources(*rooms: str) -> list[Path]:
-    return [file for room in rooms for file in sorted((ROOT / room).rglob("*.py")) if "__pycache__" not in file.parts]
+    """Return the modules of `rooms`. The files of our image are none: MicroPython's build takes them."""
+    found = [file for room in rooms for file in sorted((ROOT / room).rglob("*.py"))]
+    image = ROOT / "firmware/image"
+    return [file for file in found if "__pycache__" not in file.parts and not file.is_relative_to(image)]
 
 
 def name(file: Path) -> str:

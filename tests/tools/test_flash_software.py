@@ -31,21 +31,29 @@ def answer(capsys: pytest.CaptureFixture[str]) -> Any:
 # --- list ------------------------------------------------------------------------------------------------------------
 
 
-def test_the_list_is_every_module_of_the_lock_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_list_is_every_module_that_the_lock_needs_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
     assert flash.main(["list", "--json"]) == 0
     listed = {one["path"] for one in answer(capsys)["files"]}
+    assert listed == set(software.needed())
+    assert {"firmware/main.py", "firmware/crypto/ghash_viper.py", "protocol/mdoc/verifier.py"} <= listed
+    assert not listed & {"protocol/uplink.py", "protocol/listing_code.py", "protocol/link_initiator.py", *CPYTHON_ONLY}
+
+
+def test_every_module_for_both_interpreters_is_a_source_and_the_files_of_the_image_are_none() -> None:
     rooms = {
         path.relative_to(interpreter.ROOT).as_posix()
         for room in ("firmware", "protocol")
         for path in (interpreter.ROOT / room).rglob("*.py")
     }
-    assert listed == rooms - CPYTHON_ONLY
-    assert {"firmware/main.py", "firmware/crypto/ghash_viper.py", "protocol/mdoc/verifier.py"} <= listed
+    image = {path for path in rooms if path.startswith(f"{software.IMAGE}/")}
+    assert len(image) == 3
+    assert set(software.sources()) == rooms - CPYTHON_ONLY - image
 
 
 def test_the_lock_reads_no_file_that_is_not_a_module() -> None:
     others = [path for path in (interpreter.ROOT / "firmware").rglob("*") if path.is_file() and path.suffix != ".py"]
-    assert [path for path in others if "__pycache__" not in path.parts] == []
+    foreign = [path for path in others if "__pycache__" not in path.parts]
+    assert [path for path in foreign if not path.is_relative_to(interpreter.ROOT / software.IMAGE)] == []
 
 
 def test_no_listed_module_needs_cpython() -> None:
@@ -69,14 +77,14 @@ def test_sizes_and_digests_are_those_of_the_files(capsys: pytest.CaptureFixture[
 
 
 def test_the_image_digest_is_what_sha256sum_says() -> None:
-    paths = sorted(software.sources())
+    paths = sorted(software.needed())
     lines = [f"{hashlib.sha256((interpreter.ROOT / path).read_bytes()).hexdigest()}  {path}\n" for path in paths]
     expected = hashlib.sha256("".join(lines).encode()).hexdigest()
-    assert software.image_digest(software.entries(software.sources())) == expected
+    assert software.image_digest(software.entries(software.needed())) == expected
 
 
 def test_the_image_digest_does_not_depend_on_the_order_of_files() -> None:
-    entries = list(software.entries(software.sources()))
+    entries = list(software.entries(software.needed()))
     expected = software.image_digest(entries)
     random.Random(1).shuffle(entries)
     assert software.image_digest(entries) == expected
@@ -111,12 +119,12 @@ def test_a_stage_holds_the_software_main_and_a_manifest_that_tells_their_digests
     made = software.stage(folder)
     manifest = json.loads((folder / "manifest.json").read_bytes())
     present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    assert present == {*software.sources(), "boot.py", "main.py", "manifest.json"}
+    assert present == {*software.needed(), "boot.py", "main.py", "manifest.json"}
     assert {one["path"]: one["sha256"] for one in manifest["files"]} == {
         path: hashlib.sha256((folder / path).read_bytes()).hexdigest() for path in present - {"manifest.json"}
     }
     assert manifest["image"] == made.image
-    assert manifest["source"] == software.image_digest(software.entries(software.sources()))
+    assert manifest["source"] == software.image_digest(software.entries(software.needed()))
 
 
 @pytest.fixture
@@ -125,6 +133,9 @@ def small(tmp_path: Path) -> Path:
     for room in ("firmware", "protocol"):
         (tmp_path / "small" / room).mkdir(parents=True)
         (tmp_path / "small" / room / "__init__.py").write_text(f'"""{room}"""\n')
+    (tmp_path / "small/firmware/boards").mkdir()
+    for path in ("firmware/main.py", "firmware/boards/__init__.py", f"firmware/boards/{software.REFERENCE_BOARD}.py"):
+        (tmp_path / "small" / path).write_text("import protocol\n")
     return tmp_path / "small"
 
 

@@ -1,0 +1,95 @@
+"""A lock gets the modules that its first module needs, and no others. The lock's interpreter loads exactly these."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from protocol.errors import StorageError
+from sim.board import interpreter
+from tools import software
+from tools.closure import closure
+
+PROGRAM = {
+    "firmware/__init__.py": b"",
+    "firmware/main.py": b"import sys\nfrom firmware import door\nfrom protocol.form import FORM\nimport asyncio.core\n",
+    "firmware/door/__init__.py": b"",
+    "firmware/door/alone.py": b"",
+    "protocol/__init__.py": b"",
+    "protocol/form.py": b"FORM = 1\n",
+    "protocol/other.py": b"",
+}
+
+LOAD = """
+import json, sys
+from firmware.main import main
+from firmware.boards import {board}
+from firmware import crypto
+for name in ("SHA-256", "SHA-384", "SHA-512", "SM3"):
+    crypto.digest(name, b"")
+for curve in ("P-256", "SM2"):
+    crypto.prepare(curve)
+print("\\x02" + json.dumps([name for name in sys.modules if name.split(".")[0] in ("firmware", "protocol")]))
+"""
+"""Loads the lock, and everything that a lock loads only when it first uses it."""
+
+
+def paths(added: bytes, image: str = "") -> set[str]:
+    """Return what is needed beside the modules that PROGRAM needs, if `main.py` has the lines `added`."""
+    whole = {**PROGRAM, "firmware/main.py": PROGRAM["firmware/main.py"] + added}
+    base = {"firmware/__init__.py", "firmware/main.py", "firmware/door/__init__.py"}
+    needed = set(closure(whole, ["firmware.main"], image))
+    assert needed >= base | {"protocol/__init__.py", "protocol/form.py"}
+    return needed - base - {"protocol/__init__.py", "protocol/form.py"}
+
+
+@pytest.mark.parametrize(
+    ("added", "more"),
+    [
+        (b"", set()),
+        (b"import protocol.other\n", {"protocol/other.py"}),
+        (b"from protocol import other as why\n", {"protocol/other.py"}),
+        (b"def late():\n    from protocol import other\n", {"protocol/other.py"}),
+        (b"try:\n    import protocol.other\nexcept OSError:\n    pass\n", {"protocol/other.py"}),
+        (b"if size:\n    pass\nelse:\n    import protocol.other\n", {"protocol/other.py"}),
+        (b"if TYPE_CHECKING:\n    import protocol.other\n", set()),
+        (b"if TYPE_CHECKING:\n    pass\nelse:\n    import protocol.other\n", {"protocol/other.py"}),
+        (b"if _MICROPYTHON:\n    import protocol.other\n", {"protocol/other.py"}),
+        (b"if _MICROPYTHON:\n    pass\nelse:\n    import protocol.other\n", set()),
+    ],
+)
+def test_an_import_that_the_lock_runs_is_followed_and_no_other(added: bytes, more: set[str]) -> None:
+    assert paths(added) == more
+
+
+@pytest.mark.parametrize(("sign", "on_image"), [("==", True), ("!=", False)])
+def test_an_import_for_one_image_is_followed_for_that_image_alone(sign: str, on_image: bool) -> None:
+    added = f'if getattr(sys.implementation, "_build", "") {sign} "OURS":\n    import protocol.other\n'.encode()
+    assert paths(added, "OURS") == ({"protocol/other.py"} if on_image else set())
+    assert paths(added) == (set() if on_image else {"protocol/other.py"})
+    assert paths(added, "ANOTHER") == (set() if on_image else {"protocol/other.py"})
+
+
+@pytest.mark.parametrize("added", [b"import protocol.none\n", b"from firmware.none import thing\n"])
+def test_a_module_that_is_missing_is_named(added: bytes) -> None:
+    with pytest.raises(StorageError) as refused:
+        paths(added)
+    assert refused.value.code == "stage.source"
+    assert "firmware/main.py needs" in refused.value.message and ".none, which is missing" in refused.value.message
+
+
+def test_the_locks_interpreter_loads_exactly_the_modules_that_a_lock_is_given(tmp_path: Path) -> None:
+    given = software.needed()
+    for path, content in software.lean_sources(given)[0].items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(content)
+    script = tmp_path / "load.py"
+    script.write_text(LOAD.format(board=software.REFERENCE_BOARD))
+    lock = interpreter.find("sources")
+    environment = lock.environment({"MICROPYPATH": f"{tmp_path}:{interpreter.STAND_INS}:{interpreter.ROOT}:.frozen"})
+    done = subprocess.run(lock.command(script), env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-1000:]
+    loaded = json.loads(done.stdout.rpartition("\x02")[2])
+    modules = {path.removesuffix("/__init__.py").removesuffix(".py").replace("/", ".") for path in given}
+    assert modules == set(loaded)

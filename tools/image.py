@@ -1,0 +1,50 @@
+"""The files of the lock's software as our own image freezes them: the modules that the lock needs, in their lean form.
+
+The manifest in `firmware/image` calls `lean_tree` while MicroPython is built. `mpy-cross` of that build compiles them.
+"""
+
+from pathlib import Path
+
+from tools.software import IMAGE, ROOT, lean_sources, needed
+
+TREE = "build/image"
+"""Folder in the checkout to which the lean modules are written."""
+
+RUNS_FIRST = ("_boot.py", "main.py")
+"""The files in the image's folder `modules`, in the order in which MicroPython runs them."""
+
+
+def identity(root: Path = ROOT) -> str:
+    """Return the identity of our own image: the name of its folder.
+
+    MicroPython's build takes the name of the board from that folder. On the lock it is `sys.implementation._build`.
+    """
+    (board,) = (file.parent.name for file in (root / IMAGE).glob("*/mpconfigboard.cmake"))
+    return board
+
+
+def frozen(root: Path = ROOT) -> dict[str, bytes]:
+    """Return the modules that the image freezes, in their lean form, by path, sorted.
+
+    Raises the errors of `needed`.
+    """
+    return lean_sources(needed(root, image=identity(root)))[0]
+
+
+def lean_tree(root: Path = ROOT) -> tuple[str, tuple[str, ...]]:
+    """Write the modules of `frozen` to a folder. Return that folder and the modules' paths in it.
+
+    A file that is already right is not written again, because MicroPython's build compiles what is newer than before.
+    Everything else in the folder is removed. Raises the errors of `needed`.
+    """
+    folder = root / TREE
+    modules = frozen(root)
+    for path, content in modules.items():
+        file = folder / path
+        if not file.is_file() or file.read_bytes() != content:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+    for file in folder.rglob("*"):
+        if file.is_file() and file.relative_to(folder).as_posix() not in modules:
+            file.unlink()
+    return str(folder), tuple(modules)
