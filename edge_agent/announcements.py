@@ -1,4 +1,4 @@
-"""Messages to the province on behalf of the locks: announce a lock, ask for the time, ask for a new edge pass.
+"""Sends messages to the province on behalf of the locks: announces a lock, asks for the time or for a new edge pass.
 
 Any message may be lost, even after the broker has acknowledged it. So the agent repeats each message after a while.
 """

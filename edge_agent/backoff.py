@@ -17,6 +17,6 @@ class Backoff:
 
     def wait(self, failures: int) -> float:
         """Return the seconds to wait after `failures` (>= 1) failed attempts in a row."""
-        # The exponent is limited: after weeks of failures, it would overflow a float.
+        # The exponent is limited. Otherwise, after weeks of failures, the result would overflow a float.
         ceiling = min(self.limit, self.first * 2.0 ** min(failures - 1, 64))
         return ceiling * random.uniform(0.5, 1.0)

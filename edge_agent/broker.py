@@ -1,4 +1,4 @@
-"""One MQTT 5 connection to the broker. It lives from its CONNECT until it ends, on paho's network thread.
+"""One MQTT 5 connection to the broker. The connection runs on paho's network thread, from its CONNECT until it ends.
 
 A connection is used once. When the connection ends, messages in paho's memory are dropped, because the outbox knows
 what must be sent again. The MQTT session ends with the connection too (clean start, no expiry). So nothing depends on
@@ -284,8 +284,8 @@ class _Client(paho.Client):
         # paho also uses this method to wrap its socket, for example for websockets.
         channel = super()._create_socket()
         if isinstance(channel, socket.socket):
-            # Without this option, a PUBLISH that follows a PUBACK waits for the peer's delayed ACK. That adds 40 ms to
-            # each hop of a check-in.
+            # Without this option, a PUBLISH that follows a PUBACK waits for the peer's delayed ACK. The wait adds 40 ms
+            # to each hop of a check-in.
             channel.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._packets = PacketSocket(channel, self._admit)
         return self._packets

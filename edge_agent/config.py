@@ -1,8 +1,8 @@
 """Settings of the edge agent: a TOML file, environment variables that override it, and `default.toml`.
 
 `default.toml` is the only list of keys, types and defaults; `print-config` prints it. This module adds the limits. An
-unknown key is refused, because otherwise a misspelt key would silently leave the default in force. The error message
-names the nearest known key.
+unknown key is refused. Otherwise, a misspelt key would silently leave the default in force. The error message names the
+nearest known key.
 """
 
 import difflib
@@ -68,7 +68,9 @@ class Uplink:
 
 @dataclass(frozen=True)
 class OutboxLimits:
-    """Maximum size of all records, and how much disk must stay free. Both are megabytes (1 MB = 1,000,000 bytes)."""
+    """Maximum size of all records, and how much disk must stay free. Both sizes are in megabytes (1 MB = 1,000,000
+    bytes).
+    """
 
     max_mb: int
     disk_reserve_mb: int
@@ -86,7 +88,7 @@ class Locks:
 
 @dataclass(frozen=True)
 class LogSettings:
-    """`level` is a level of `logging` in lower case. With `json`, each line is a JSON object."""
+    """`level` is a level of `logging` in lower case. If `json` is true, each line is a JSON object."""
 
     level: str
     json: bool
@@ -157,7 +159,7 @@ def _read(path: Path) -> dict[str, Any] | None:
         ) from None
     except UnicodeDecodeError:
         raise ConfigError("config.syntax", f"{path} is not UTF-8 text. Save it as UTF-8.") from None
-    except ValueError as error:  # from tomllib; also from int(), for a number with thousands of digits
+    except ValueError as error:  # this comes from tomllib, or from int() for a number with thousands of digits
         raise ConfigError("config.syntax", f"{path} is not TOML: {error}. Correct this place.") from None
     except RecursionError:
         raise ConfigError("config.syntax", f"{path} is nested too deeply. Compare it with print-config.") from None

@@ -20,7 +20,8 @@ BUSY_MS = 5000
 WAL_LIMIT_BYTES = 4_000_000
 """The write-ahead log is cut back to this size after a burst."""
 
-# Other modules check all values before they are stored. The CHECKs find a file that another program has written to.
+# Other modules check all values before they are stored. If another program has written to the file, the CHECKs notice
+# it.
 _SCHEMA = f"""
 CREATE TABLE records (
     id INTEGER PRIMARY KEY AUTOINCREMENT,   -- order of arrival; no number is used twice, so a cursor stays valid

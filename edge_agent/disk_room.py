@@ -9,9 +9,10 @@ from typing import Final
 from protocol.errors import StorageError
 
 STRANGERS_BYTES: Final = 1_000_000
-"""Maximum size of all records from locks that no pass lists, plus all records that no lock has signed. This is enough
-for people to see who sends such records. This size is also enough for the last records of a lock that moved to another
-edge agent."""
+"""Maximum size of all records from locks that no pass lists, plus all records that no lock has signed. This size is
+enough for people to see who sends such records. This size is also enough for the last records of a lock that moved to
+another edge agent.
+"""
 
 
 class Room:

@@ -45,8 +45,8 @@ class Downlink:
         """Delete committed records. Set a refused record aside if our own check finds it bad too.
 
         Return the keys of the records that have left the queue. Raises StorageError. Any other unforeseen error ends
-        the statement that caused it. The keys of records that left the queue before the error are returned too, because
-        otherwise the batches of these records would wait for the receipt timeout.
+        the statement that caused it. The keys of records that left the queue before the error are returned too.
+        Otherwise, the batches of these records would wait for the receipt timeout.
         """
         gone: list[Key] = []
         # Refusals come first. A receipt in the same message may cover the counter of a refused record. Such a receipt
@@ -79,7 +79,7 @@ class Downlink:
         self._wake(lock_id)
 
     def _take_all(self, statements: list[bytes], takers: dict[str, Callable[[Statement], None]]) -> None:
-        """Give each statement to the taker of its kind, one kind after another. Count and log refused statements."""
+        """Pass each statement to the function for its kind, kind by kind. Count and log refused statements."""
         refused: Counter[tuple[str, str]] = Counter()
         parsed = [signed for signed in map(_parsed, statements) if signed is not None]
         for kind, take in takers.items():

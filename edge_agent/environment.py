@@ -1,4 +1,5 @@
-"""Advice for a command whose packages are not installed, for example because it runs outside the checkout's `.venv`.
+"""Gives advice if the packages of a command are not installed, for example because the command runs outside the
+checkout's `.venv`.
 
 This module runs on any Python 3, because people start commands with the Python of their system.
 """

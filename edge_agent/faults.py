@@ -56,8 +56,8 @@ class Faults:
         return fault
 
     def watch(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Log the exceptions that the event loop `loop` reports. They come from callbacks of a library, or from tasks
-        that nobody awaits.
+        """Log the exceptions that the event loop `loop` reports. These exceptions come from callbacks of a library, or
+        from tasks that nobody awaits.
         """
         loop.set_exception_handler(lambda _loop, context: self._take(context))
 

@@ -50,7 +50,9 @@ DISCONNECT_SECONDS: Final = 5.0
 """Time limit for disconnecting. BlueZ answers at once or never."""
 
 RADIO_FAILURES: Final = (BleakError, OSError, EOFError)
-"""Exceptions of a bleak backend when radio or D-Bus fail. TimeoutError is an OSError; EOFError means a closed bus."""
+"""The exceptions that a backend of bleak raises when radio or D-Bus fails. TimeoutError is an OSError; EOFError means a
+closed bus.
+"""
 
 _T = TypeVar("_T")
 

@@ -37,7 +37,9 @@ RECONNECT: Final = Backoff(first=1.0, limit=60.0)
 """Waits between attempts. A rebooted lock is back in seconds. A lock that stays out of reach must cost little radio
 time."""
 CREDIT: Final = 16
-"""Records that a lock may send before the first of them is stored: about 12 KB, or one second of a slow radio."""
+"""Number of records that a lock may send before the first of these records is stored: about 12 KB, or one second of a
+slow radio.
+"""
 CONNECTING_AT_ONCE: Final = 3
 """Maximum number of connection attempts at a time, for all locks together. BlueZ hangs if many attempts wait."""
 STEADY_SECONDS: Final = 10.0
@@ -50,7 +52,7 @@ class LockLink:
     `on_hello(hello)` is awaited for each HELLO; no record comes before the first HELLO. `on_record(record)` is awaited
     for each record, in order. `on_record` must not return before the record is stored durably, because the lock may
     send more when `on_record` returns. `next_counter(hello)` returns the first counter that is not stored. An exception
-    from one of these functions ends the connection, and the link connects again later. An exception that is no
+    from one of these functions ends the connection, and the link connects again later. An exception that is not a
     MooringError is counted in `faults`. `gate` limits how many links connect at the same time.
     """
 
@@ -137,7 +139,8 @@ class LockLink:
             return FaultError(error)
 
     async def deliver(self, statement: bytes) -> str | None:
-        """Hand one signed statement to the lock. Return None if the lock accepts it, else the code of the refusal.
+        """Hand one signed statement to the lock. Return None if the lock accepts the statement, else the code of the
+        refusal.
 
         Raises TransportError: `lock.not_connected` if the lock is not ready, `lock.silent` if it does not answer in
         time, `lock.gone` if the connection ends, `lock.protocol` if the lock breaks the protocol. Raises FormatError

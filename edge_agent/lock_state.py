@@ -76,7 +76,9 @@ class LockState:
         """The last HELLO. The value is None before the first HELLO, and also if the last HELLO could not be
         reported."""
         self.time_answer: tuple[bytes, bytes] | None = None
-        """The lock's nonce and the province's signed answer to it. Both are kept until the answer is handed over."""
+        """The lock's nonce and the province's signed answer to it. Nonce and answer are kept until the answer is handed
+        over.
+        """
         self.due = asyncio.Event()
         """Set when something may be waiting for the lock."""
         self.link = make_link(heard)

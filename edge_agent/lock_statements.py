@@ -54,7 +54,7 @@ class LockStatement:
 
     @property
     def reported_as(self) -> str:
-        """The name of this statement in a lock's HELLO, which gives the serial that the lock holds."""
+        """Return the name of this statement in a HELLO. Under this name, a HELLO gives the lock's serial."""
         return revocation_list.name(int(self.name)) if self.known and self.kind == revocation_list.KIND else self.kind
 
     @property

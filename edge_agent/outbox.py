@@ -135,8 +135,8 @@ class Outbox:
     def known_through(self, lock_id: bytes) -> int:
         """Return the counter that comes before the counter of the next record that the outbox needs from the lock.
 
-        This is the highest counter that is stored or receipted. But if a stored record was damaged, the result is the
-        counter before the damaged record.
+        The result is the highest counter that is stored or receipted. But if a stored record was damaged, the result is
+        the counter before the damaged record.
         """
         known = max(
             self._one("SELECT max(counter) FROM records WHERE lock_id = ?", lock_id),

@@ -39,7 +39,7 @@ PROOF_SECONDS: Final = 20.0
 LOOK_SECONDS: Final = 5.0
 """Maximum time between two searches for a stranger's address to try.
 
-When a lock loses its connection, strangers may be tried.
+When a lock has lost its connection, addresses of strangers may be tried.
 """
 
 Search = Callable[[float], Awaitable[list[tuple[str, bytes]]]]

@@ -1,9 +1,10 @@
 """The queue of statements that province and platform sent for locks.
 
 A statement is kept until its lock has sent a RESULT. The statement's place in the queue is fixed by its lock, kind and
-name. Only a newer statement with the same place replaces it. Each kind of each lock has a fixed number of places. So a
-flood of statements of one kind cannot take the places of another kind. Answers about the time are not queued on disk.
-Such an answer is good for one nonce only. After a restart of the agent, the lock's next HELLO asks for the time again.
+name. Only a newer statement with the same place replaces an older statement. Each kind of each lock has a fixed number
+of places. So a flood of statements of one kind cannot take the places of another kind. Answers about the time are not
+queued on disk. Such an answer is good for one nonce only. After a restart of the agent, the lock's next HELLO asks for
+the time again.
 """
 
 import sqlite3

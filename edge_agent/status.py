@@ -19,8 +19,9 @@ _FILE = "status.json"
 def only_one(state_dir: Path) -> Iterator[None]:
     """Keep the state directory for this process alone.
 
-    Raises StorageError: `outbox.busy` if another agent uses it, `outbox.access` if this user may not use it. The system
-    releases a file lock when the process ends, even after a crash. So a dead agent leaves nothing to clean up.
+    Raises StorageError: `outbox.busy` if another agent uses the directory, `outbox.access` if this user may not use the
+    directory. The system releases a file lock when the process ends, even after a crash. So a dead agent leaves nothing
+    to clean up.
     """
     try:
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -300,8 +300,8 @@ class Uplink:
             self._silent -= of
             self._fresh.cursor = 0
         if now - self._heard >= self._patience:
-            # The province settled nothing for a whole wait, so it was away. Now it is back: repeat the records of the
-            # other silent locks at once.
+            # The province settled nothing for a whole wait, so it was away. Now the province is back: repeat the
+            # records of the other silent locks at once.
             self._repeat_at = now
         self._heard = now
 
@@ -366,8 +366,7 @@ def _now() -> float:
 
 
 async def _first_end(*parts: Coroutine[object, object, TransportError]) -> TransportError:
-    """Run all parts until one of them ends. Return the reason of this end, or raise the exception that ended the
-    part."""
+    """Run all parts until one of them ends. Return the reason for that, or raise the exception that ended the part."""
     tasks = [asyncio.ensure_future(part) for part in parts]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -10,13 +10,14 @@ import sys
 BOOT_THRESHOLD = 8192
 """Number of bytes that are allocated between two garbage collections while modules load. Frequent collections keep the
 modules' objects together at the start of the heap. With this threshold, the largest free block after boot was 246 KB,
-and without it 6 KB. That was measured when there were fewer modules."""
+and without it 6 KB. These sizes were measured when there were fewer modules."""
 
 RUN_THRESHOLD = 32768
 """Number of bytes that are allocated between two garbage collections after boot. The short-lived numbers of a tap must
-be collected before they fill the heap, because otherwise long-lived objects end up scattered among them. With twice
-this value, taps over noisy radio found no free block of 4 KB for a request. With this value, a verification takes 70 %
-longer than with a collector that runs only when the heap is full."""
+be collected before they fill the heap. Otherwise, long-lived objects would lie scattered among these numbers. With
+twice this value, taps over noisy radio found no free block of 4 KB for a request. With this value, a verification takes
+70 % longer than with a collector that runs only when the heap is full.
+"""
 
 _MICROPYTHON = sys.implementation.name == "micropython"
 if _MICROPYTHON:

@@ -70,7 +70,7 @@ class Lock:
     def _learn_time(self) -> None:
         """Raise the clock's floor to the time at which the province signed the trust list.
 
-        This costs no write, because the list is in flash anyway and is verified at each boot.
+        Raising the floor here costs no write, because the list is in flash anyway and is verified at each boot.
         """
         if self.trusted.trust is not None:
             self.clock.later_than(self.trusted.trust.issued_at)

@@ -57,8 +57,8 @@ def main(state: str, board: "Board") -> None:
     """Run the lock for ever. `state` is the folder where littlefs is mounted, and `board` is a module of
     `firmware.boards`.
 
-    This returns only on a lock that was never enrolled. On any other lock, the outputs are made inert and the board
-    starts again when the loop ends.
+    This function returns only on a lock that was never enrolled. On any other lock, the outputs are made inert and the
+    board starts again when the loop ends.
     """
     in_service = True
     strike = None

@@ -54,7 +54,7 @@ _QUIET_MS = const(10000)
 """If a lock cannot serve, it waits for a command for this long, and then starts again."""
 
 _BURST = const(64)
-"""Maximum number of bytes that are read at a time. This limits the time that a flood on the line can take."""
+"""Maximum number of bytes that are read at a time. The limit bounds the time that a flood on the line can take."""
 _REST = const(1)
 _REST_OF_A_VISIT = const(3)
 """Length of the console's rest after an answer, as a multiple of the time that the answer took. The second number is

@@ -19,5 +19,6 @@ if TYPE_CHECKING:
 
 def const(value: "_Value") -> "_Value":
     """Return `value`, which must be a literal. MicroPython's compiler writes the literal wherever the name is used. If
-    the name begins with "_", the compiler does not keep the name. This saves room on the lock's heap."""
+    the name begins with "_", the compiler does not keep the name. A name that is not kept takes no room on the lock's
+    heap."""
     return value

@@ -1,6 +1,6 @@
 """CBOR (RFC 8949): the strict subset that Mooring reads and writes, on both runtimes.
 
-Reading refuses input that could harm a parser on a lock: indefinite lengths, duplicate map keys, nesting beyond
+The reader refuses input that could harm a parser on a lock: indefinite lengths, duplicate map keys, nesting beyond
 `MAX_DEPTH`, more than `MAX_ITEMS` items, lengths beyond the buffer, invalid UTF-8, reserved simple values, trailing
 bytes. ISO/IEC 18013-5 clause 8.1 forbids indefinite lengths in an mdoc. The clause also forbids lengths that take more
 bytes than needed. Real wallets write such lengths (cbor-x does), so `decode` accepts them. Mooring's own formats use

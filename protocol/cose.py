@@ -214,8 +214,8 @@ def encode_key(curve: str, public: bytes) -> bytes:
 
 
 def parse_key(item: "Any") -> "tuple[str, bytes]":
-    """Return a decoded EC2 COSE_Key as (curve, uncompressed point). Whether the point is on the curve is checked only
-    when the key is used.
+    """Return a decoded EC2 COSE_Key as (curve, uncompressed point). Only a use of the key checks whether the point is
+    on the curve.
 
     Raises FormatError `cose.key`.
     """

@@ -3,8 +3,8 @@
 - `protocol.crypto_cpython`, over the `cryptography` package (edge agent, simulator, tools);
 - `firmware.crypto`, our own, for MicroPython.
 
-Both must give the same answers, and tests compare the answers. A public key is the uncompressed point `04 || X || Y`; a
-private key is a big-endian scalar of the curve's size; a signature is `r || s` (RFC 9053 section 2.1).
+Both modules must give the same answers, and tests compare the answers. A public key is the uncompressed point `04 || X
+|| Y`; a private key is a big-endian scalar of the curve's size; a signature is `r || s` (RFC 9053 section 2.1).
 """
 
 from protocol.errors import VerificationError

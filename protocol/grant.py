@@ -2,9 +2,9 @@
 
 A commitment is an HMAC under a key that only the platform and this one lock can compute (static ECDH between the
 platform's key and the lock's identity key). So nobody else can test a guessed document number against a commitment.
-This holds for couriers, and for anyone who copies a lock's flash but does not have the lock's identity key. These
-attackers also cannot tell which of a guest's data the commitment was made from, because these data are inside the HMAC.
-The ties between children and adults are masked under the same key.
+Couriers cannot test a guess, and neither can anyone who copies a lock's flash but does not have the lock's identity
+key. These attackers also cannot tell which of a guest's data the commitment was made from, because these data are
+inside the HMAC. The ties between children and adults are masked under the same key.
 """
 
 from protocol import cbor, statement
@@ -92,7 +92,8 @@ def commitment(crypto: "Crypto", key: bytes, grant_id: bytes, identity: bytes) -
     """Return the 32-byte commitment to one of `naming.identities` in one stay. The same identity has a different
     commitment in each stay.
     """
-    # This is the CBOR of [grant id, identity], joined by hand, because a lock makes many commitments at each tap.
+    # The HMAC is over the CBOR of [grant id, identity]. This CBOR is joined by hand, because a lock makes many
+    # commitments at each tap.
     return crypto.hmac_sha256(key, b"\x82\x50" + grant_id + identity)
 
 

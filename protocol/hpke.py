@@ -1,7 +1,7 @@
 """HPKE (RFC 9180) in base mode: DHKEM(P-256, HKDF-SHA256), HKDF-SHA256, AES-128-GCM, one message for each context.
 
-This is only the single-shot form (section 6.1). So the sequence number is always 0, and the nonce is the base nonce.
-The costly half, `encapsulate`, does not depend on the message, so a lock can do it while the door is idle.
+The module has only the single-shot form (section 6.1). So the sequence number is always 0, and the nonce is the base
+nonce. The costly half, `encapsulate`, does not depend on the message, so a lock can do it while the door is idle.
 """
 
 from protocol import const

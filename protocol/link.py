@@ -50,8 +50,8 @@ class Hello:
     """A lock's report about itself.
 
     `lock_id` is 16 bytes. `next_counter` is the counter of the lock's next record. `receipted_through` is the last
-    counter that a receipt covers, or 0 before the first receipt. `held` maps the kind of each statement that the lock
-    holds to the serial of that statement. `held` must satisfy `statement.is_held`, because the edge passes `held` on.
+    counter that a receipt covers, or 0 before the first receipt. `held` has the serial of each statement that the lock
+    holds, by the kind of the statement. `held` must satisfy `statement.is_held`, because the edge passes `held` on.
     `time_nonce` is the 16 bytes that the next signed time must repeat, or None. `identity_public` is the lock's key, a
     65-byte point. `software` is the version of the lock's software.
     """
@@ -89,7 +89,7 @@ class Hello:
         )
 
     def encode(self) -> bytes:
-        """The HELLO message, lock to edge."""
+        """Return the HELLO message, which goes from lock to edge."""
         return cbor.encode(
             [
                 HELLO,
@@ -106,41 +106,47 @@ class Hello:
 
 
 def record(sealed_record: bytes) -> bytes:
-    """The RECORD message, lock to edge: one record as it is in the journal."""
+    """Return the RECORD message (lock to edge): one record as it is in the journal."""
     return cbor.encode([RECORD, sealed_record])
 
 
 def result(kind: str, code: "str | None") -> bytes:
-    """The RESULT message, lock to edge: the result for a delivered statement. `code` is None if the statement was
-    accepted."""
+    """Return the RESULT message (lock to edge): the result for a delivered statement. `code` is None if the statement
+    was accepted.
+    """
     return cbor.encode([RESULT, kind, code])
 
 
 def pull(from_counter: int, credit: int) -> bytes:
-    """The PULL message, edge to lock. It asks for at most `credit` records, starting with the record number
-    `from_counter`. If `credit` is 0, the message asks only for a HELLO.
+    """Return the PULL message (edge to lock). The message asks for at most `credit` records, starting with the record
+    number `from_counter`. If `credit` is 0, the message asks only for a HELLO.
     """
     return cbor.encode([PULL, from_counter, credit])
 
 
 def deliver(statement: bytes) -> bytes:
-    """The DELIVER message, edge to lock: one signed statement of at most PIECE_BYTES."""
+    """Return the DELIVER message (edge to lock): one signed statement of at most PIECE_BYTES."""
     return cbor.encode([DELIVER, statement])
 
 
 def offer(digest: bytes, size: int) -> bytes:
-    """The OFFER message, edge to lock: a statement of `size` bytes with this SHA-256. A WANT answers it."""
+    """Return the OFFER message (edge to lock): a statement of `size` bytes with this SHA-256. The lock answers with a
+    WANT.
+    """
     return cbor.encode([OFFER, digest, size])
 
 
 def want(offset: int) -> bytes:
-    """The WANT message, lock to edge: continue the offered statement at `offset`. The lock has the bytes before
-    `offset`."""
+    """Return the WANT message (lock to edge), which asks for the offered statement from its byte `offset`. The lock has
+    all bytes before that byte.
+    """
     return cbor.encode([WANT, offset])
 
 
 def piece(content: bytes) -> bytes:
-    """The PIECE message, edge to lock: the next bytes of the offered statement. A RESULT answers the last piece."""
+    """Return the PIECE message (edge to lock): the next bytes of the offered statement. After the last piece, the lock
+    answers with a RESULT.
+    """
     return cbor.encode([PIECE, content])
 
 

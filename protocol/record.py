@@ -175,8 +175,9 @@ def _place(lock_id: bytes, counter: int, previous: bytes) -> bytes:
 
 
 def _pad(body: bytes) -> bytes:
-    """Padding of ISO/IEC 9797-1, method 2. This padding can extend a body to any length. An extra member in the map
-    could not do this."""
+    """Pad `body` as in ISO/IEC 9797-1, method 2. This padding can extend a body to any length. An extra member in the
+    map could not do this.
+    """
     padded = body + _END_OF_BODY
     return padded + bytes(-len(padded) % BLOCK)
 
@@ -185,8 +186,9 @@ def _pad(body: bytes) -> bytes:
 
 
 def parse(data: bytes) -> Record:
-    """Parse the record in `data` without verifying it. This is all that a courier needs. Raises FormatError
-    `record.form` or `cbor.*`."""
+    """Parse the record in `data` without verifying it. A courier needs no more than that. Raises FormatError
+    `record.form` or `cbor.*`.
+    """
     if len(data) > MAX_BYTES:
         raise FormatError("record.form", "longer than any record")
     item = cbor.decode_deterministic(data)

@@ -30,7 +30,7 @@ def _is_refused(value: "Any") -> bool:
 
 
 class Refusal(statement.Form):
-    """Records of one lock that the province had refused at `time` (in epoch seconds).
+    """Records of one lock that the province had refused by `time` (in epoch seconds).
 
     `records` holds 1 to MAX_ENTRIES items: counter, payload hash, stable code of the reason. Each record occurs once,
     in the order of counter and hash, so that the same records always give the same bytes.

@@ -6,8 +6,9 @@ KIND = "time"
 
 
 class SignedTime(statement.Form):
-    """`time` is in epoch seconds UTC. This was the true time at some moment between the lock's question and the arrival
-    of the answer."""
+    """`time` is in epoch seconds UTC. `time` was the true time at some moment between the lock's question and the
+    arrival of the answer.
+    """
 
     CODE = "time.form"
 

@@ -1,4 +1,4 @@
-"""SM2 and SM3 on CPython, because `cryptography` has the hash but not the signature (CPython only).
+"""This module has SM2 and SM3 for CPython, because `cryptography` has the hash but not the signature (CPython only).
 
 This module was written from GB/T 32918, independently of the lock's `firmware.crypto.sm2`, so tests can compare the two
 modules. It only verifies signatures. All inputs are public, so this module need not run in constant time.
@@ -54,7 +54,7 @@ def multiply(scalar: int, point: Point) -> Point | None:
 
 
 def digest(public: bytes, message: bytes) -> int:
-    """E = SM3(Z || message) (section 5.5)."""
+    """Return E = SM3(Z || message) (section 5.5)."""
     parameters = b"".join(number.to_bytes(32, "big") for number in (A, B, *G))
     z = sm3((8 * len(USER_ID)).to_bytes(2, "big") + USER_ID + parameters + public[1:])
     return int.from_bytes(sm3(z + message), "big")

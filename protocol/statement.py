@@ -122,94 +122,99 @@ def open(crypto: "Crypto", data: bytes, kind: str, public: bytes) -> "dict[Any, 
 
 
 def is_uint(value: "Any", most: int = cbor.LARGEST) -> bool:
-    """An integer from 0 to `most`."""
+    """Accept an integer from 0 to `most`."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most
 
 
 def is_positive(value: "Any", most: int = cbor.LARGEST) -> bool:
-    """An integer from 1 to `most`."""
+    """Accept an integer from 1 to `most`."""
     return is_uint(value, most) and value > 0
 
 
 def is_version_1(value: "Any") -> bool:
-    """The integer 1: there is no other version yet."""
+    """Accept only the integer 1, because there is no other version yet."""
     return is_positive(value, 1)
 
 
 def is_bool(value: "Any") -> bool:
-    """True or False."""
+    """Accept True or False."""
     return isinstance(value, bool)
 
 
 def is_bytes(value: "Any", least: int, most: int) -> bool:
-    """A byte string of `least` to `most` bytes."""
+    """Accept a byte string of `least` to `most` bytes."""
     return isinstance(value, bytes) and least <= len(value) <= most
 
 
 def is_bytes16(value: "Any") -> bool:
-    """Sixteen bytes: an identifier or a nonce."""
+    """Accept sixteen bytes: an identifier or a nonce."""
     return is_bytes(value, 16, 16)
 
 
 def is_bytes32(value: "Any") -> bool:
-    """Thirty-two bytes: a SHA-256 value."""
+    """Accept thirty-two bytes: a SHA-256 value."""
     return is_bytes(value, 32, 32)
 
 
 def is_point(value: "Any") -> bool:
-    """65 bytes that look like an uncompressed P-256 point. Whether the point is on the curve is checked when the point
-    is used."""
+    """Accept 65 bytes that look like an uncompressed P-256 point. Only a use of the point checks whether the point is
+    on the curve.
+    """
     return is_bytes(value, 65, 65) and bool(value[0] == 4)
 
 
 def is_text(value: "Any", most: int) -> bool:
-    """Text of at most `most` characters."""
+    """Accept a text of at most `most` characters."""
     return isinstance(value, str) and len(value) <= most
 
 
 def is_label(value: "Any") -> bool:
-    """Text of 1 to 64 characters without control characters. Such a text is a code or a name, fit for a display and a
-    log."""
+    """Accept a text of 1 to 64 characters without control characters. Such a text is a code or a name, fit for a
+    display and a log.
+    """
     return is_text(value, 64) and value != "" and all(ord(c) >= 32 and ord(c) != 127 for c in value)
 
 
 def is_code(value: "Any") -> bool:
-    """Text of 1 to 64 characters from a-z, 0-9, hyphen, dot and underscore: a kind of statement, or an error's code."""
+    """Accept a text of 1 to 64 characters from a-z, 0-9, hyphen, dot and underscore: a kind of statement or a code."""
     return is_text(value, 64) and value != "" and all(c in _CODE for c in value)
 
 
 def is_choice(value: "Any", *choices: str) -> bool:
-    """One of the texts `choices`."""
+    """Accept one of the texts `choices`."""
     return isinstance(value, str) and value in choices
 
 
 def is_optional(value: "Any", rule: "Callable[..., bool]", *bounds: "Any") -> bool:
-    """None, or a value that `rule` accepts within `bounds`."""
+    """Accept None, or a value that `rule` accepts within `bounds`."""
     return value is None or rule(value, *bounds)
 
 
 def is_list(value: "Any", least: int, most: int, rule: "Callable[..., bool] | type[Form]", *bounds: "Any") -> bool:
-    """A list of `least` to `most` items that `rule` accepts within `bounds`. If `rule` is a Form, its `parse` checks
-    the items later."""
+    """Accept a list of `least` to `most` items that `rule` accepts within `bounds`. If `rule` is a Form, its `parse`
+    checks the items later.
+    """
     if not isinstance(value, list) or not least <= len(value) <= most:
         return False
     return isinstance(rule, type) or all(rule(item, *bounds) for item in value)
 
 
 def is_form(value: "Any", _form: "type[Form]") -> bool:
-    """A map. The form's `parse` checks the map later."""
+    """Accept a map. The form's `parse` checks the map later."""
     return isinstance(value, dict)
 
 
 def is_map(value: "Any", least: int, most: int, rule: "Callable[..., bool]", _form: "type[Form]") -> bool:
-    """A map of `least` to `most` maps under keys that `rule` accepts. The form's `parse` checks these maps later."""
+    """Accept a map of `least` to `most` maps under keys that `rule` accepts. The form's `parse` checks the inner maps
+    later.
+    """
     if not isinstance(value, dict) or not least <= len(value) <= most:
         return False
     return all(rule(key) and isinstance(item, dict) for key, item in value.items())
 
 
 def is_held(value: "Any") -> bool:
-    """A lock's report of the statements that it holds: at most 32 kinds, each with its serial."""
+    """Accept a lock's report of the statements that it holds: at most 32 kinds, each with its serial."""
     if not isinstance(value, dict) or len(value) > 32:
         return False
     return all(is_code(kind) and is_uint(serial) for kind, serial in value.items())

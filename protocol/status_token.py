@@ -1,9 +1,9 @@
 """Status lists and identifier lists, in which an issuer states which of its documents are revoked.
 
-Both are CWTs (RFC 8392) in a COSE_Sign1. A Token Status List (draft-ietf-oauth-status-list, claim 65533) has one to
-eight bits for each document. This list is ordered by index and compressed. An identifier list (ISO/IEC 18013-5 second
-edition, clause 12.3.6, claim 65530) names the revoked documents. `status_token.cddl` has the forms. The statement
-around a token bounds its length. When a status list is inflated, only its entries that are not zero are kept
+Both kinds of list are CWTs (RFC 8392) in a COSE_Sign1. A Token Status List (draft-ietf-oauth-status-list, claim 65533)
+has one to eight bits for each document. This list is ordered by index and compressed. An identifier list (ISO/IEC
+18013-5 second edition, clause 12.3.6, claim 65530) names the revoked documents. `status_token.cddl` has the forms. The
+statement around a token bounds its length. When a status list is inflated, only its entries that are not zero are kept
 (`protocol.inflate`).
 """
 
@@ -28,7 +28,8 @@ _IDENTIFIER_LIST = const(65530)
 _STATUS_LIST = const(65533)
 
 MAX_INFLATED = 1 << 20
-"""Maximum size of an inflated status list, in bytes. This is enough for eight million documents with one bit each."""
+"""Maximum size of an inflated status list, in bytes. This size is enough for eight million documents with one bit each.
+"""
 
 VALID = 0
 INVALID = 1

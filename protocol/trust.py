@@ -36,7 +36,7 @@ def _is_key(key: "Any") -> bool:
 
 class Issuer(statement.Form):
     """A trusted IACA: its `certificate` (DER) and the `doc_types` that it may vouch for. The IACA is trusted from
-    `trusted_from` until `trusted_until`, both in seconds since 1970. Either may be None, which means no limit."""
+    `trusted_from` until `trusted_until`, both in seconds since 1970. Either time may be None, which means no limit."""
 
     CODE = "trust-list.form"
     VERSION = 0

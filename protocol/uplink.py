@@ -35,8 +35,9 @@ PASS_REQUEST = 4
 """Types of a message on `up`. The type is the first member of the message."""
 
 MAX_MESSAGE = 131072
-"""Maximum size of a message, in bytes. This is half the limit of the strictest broker in use (rumqttd, as set in
-sim/broker.py)."""
+"""Maximum size of a message, in bytes. This size is half the limit of the strictest broker in use (rumqttd, as set in
+sim/broker.py).
+"""
 MAX_RECORDS = 256
 MAX_STATEMENTS = 256
 MAX_PASSES = 32

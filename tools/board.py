@@ -203,8 +203,7 @@ def diagnose(port: str) -> TransportError:
 
 class Board:
     """A board on `port`. The board may be silent for `answer_seconds` while it is inspected. The argument `after` makes
-    the timers, as `threading.Timer` does.
-    """
+    the timers, as `threading.Timer` does."""
 
     def __init__(
         self,

@@ -118,7 +118,7 @@ class Cable:
 
     def _ask(self, command: str, argument: Any = None, repeat: bool = True) -> Any:
         """Return the content of the lock's answer. If `repeat` is true, the request is sent again until the answer
-        arrives. This is only for requests that do no harm if they arrive twice.
+        arrives. Repeating is only for requests that do no harm if they arrive twice.
 
         Raises RefusedError with the lock's code. Raises TransportError `board.silent` if no answer comes, `port.lost`
         if the port disappears. Raises ConfigError `board.prompt` if a prompt answers. Raises FormatError if the answer
@@ -163,7 +163,7 @@ class Cable:
         try:
             number, code, content = console.answer(line)
         except FormatError:
-            return False, None  # noise; the request is sent again
+            return False, None  # this line is noise; the request is sent again
         if number != self._number:
             return False, None
         if code is not None:

@@ -1,4 +1,4 @@
-"""Which modules the lock needs: everything that its first module imports, directly or through others.
+"""Finds the modules that the lock needs: all modules that its first module imports, directly or through others.
 
 Imports are read from the sources, and imports inside functions count too. An import that the lock never runs does not
 count: under `TYPE_CHECKING`, for CPython, or for another image.
@@ -40,7 +40,7 @@ def closure(source: Mapping[str, bytes], first: Iterable[str], image: str = "") 
             waiting.append((module.rpartition(".")[0], path))
         for imported, names in _imports(ast.parse(source[path]), image):
             waiting.append((imported, path))
-            # A name that is no module is something that the imported module defines.
+            # A name that is not a module is something that the imported module defines.
             inside = [f"{imported}.{name}" for name in names]
             waiting += [(each, path) for each in inside if _path(source, each)]
     return {path: source[path] for path in sorted(found)}

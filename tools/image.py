@@ -34,8 +34,8 @@ def frozen(root: Path = ROOT) -> dict[str, bytes]:
 def lean_tree(root: Path = ROOT) -> tuple[str, tuple[str, ...]]:
     """Write the modules of `frozen` to a folder. Return that folder and the modules' paths in it.
 
-    A file that is already right is not written again, because MicroPython's build compiles what is newer than before.
-    Everything else in the folder is removed. Raises the errors of `needed`.
+    MicroPython's build compiles every file that is newer than before. So a file that is already right is not written
+    again. Everything else in the folder is removed. Raises the errors of `needed`.
     """
     folder = root / TREE
     modules = frozen(root)

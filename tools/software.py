@@ -183,7 +183,7 @@ def image_digest(entries: Iterable[Entry]) -> str:
 
 
 def sources(root: Path = ROOT) -> dict[str, bytes]:
-    """Return the content of every module that can run on the lock in the checkout at `root`, by path, sorted.
+    """From the checkout at `root`, return the content of every module that can run on the lock, by path, sorted.
 
     A lock needs only some of them (`needed`). Raises StorageError `stage.source` if `root` has no such software.
     """
@@ -216,7 +216,7 @@ def boards(root: Path = ROOT) -> list[str]:
 
 
 def entries(contents: Mapping[str, bytes]) -> tuple[Entry, ...]:
-    """Entries for `contents`, sorted by path."""
+    """Return an entry for each of `contents`, sorted by path."""
     return tuple(Entry.of(path, content) for path, content in sorted(contents.items()))
 
 

@@ -54,8 +54,8 @@ def packaged(root: Path) -> dict[str, bytes]:
 
 
 def moved(content: bytes, path: str) -> bytes:
-    """Return the module `content` as it must be inside `mooring`. This changes imports, commands in messages, and names
-    in comments.
+    """Return the module `content` as it must be inside `mooring`. The move changes imports, commands in messages, and
+    names in comments.
 
     Raises ValueError for `import ROOM`, because such an import binds the room's own name, which does not exist inside
     `mooring`.

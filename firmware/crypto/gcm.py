@@ -40,7 +40,7 @@ def _tag(key: bytes, nonce: bytes, ciphertext: "Sequence[bytes | memoryview]", a
 
 
 def _count(key: bytes, nonce: bytes, data: "bytes | memoryview") -> "list[bytes]":
-    """Return `data` XOR the key stream from counter 2 on, in pieces of `_BATCH` blocks."""
+    """Return `data` XOR the key stream that begins with counter 2, in pieces of `_BATCH` blocks."""
     counters = bytearray((nonce + bytes(4)) * min(_BATCH, len(data) + 15 >> 4))
     counter = 2
     pieces = []

@@ -5,7 +5,7 @@ The chip's generator is truly random only while the radio or another source of n
 Generation). The generator does not report when no such source runs. So the output G of the chip's generator is never
 used directly. G is used as in RFC 8937, section 3: `G'(n) = Expand(Extract(secret, G(32)), tag2, n)`, with HKDF (RFC
 5869). In RFC 8937, the secret is derived from a signature; here it is random bytes that nobody knows. `tag2` is the
-number of the draw. No number of a draw is used twice with the same secret.
+number of the draw. No two draws with the same secret have the same number.
 
 An attacker who can predict the generator, but does not know the secret, learns nothing about the numbers drawn. An
 attacker who knows the secret, but cannot predict the generator, learns nothing about the numbers drawn either. If the
@@ -27,7 +27,8 @@ _count = 0
 def begin(secret: bytes) -> None:
     """Use `secret` from now on. The secret must be 32 bytes that were never used before (firmware/memory/identity.py).
 
-    Before this call, random numbers depend only on the chip's generator. This is enough for values that are not keys.
+    Before this call, random numbers depend only on the chip's generator. Such numbers are good enough for values that
+    are not keys.
     """
     global _key, _count
     _key, _count = secret, 0

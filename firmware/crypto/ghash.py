@@ -4,7 +4,7 @@ hash key.
 The method is Shoup's, as McGrew and Viega describe it in "The Galois/Counter Mode of operation". The positions at which
 the table is read depend on secrets. If the heap lies in memory without a cache, such as the internal memory of an
 ESP32-C6, a read takes the same time at every position. The time of arithmetic on Python integers depends a little on
-the number of leading zeros. This matters only on chips that cannot run `ghash_viper`.
+the number of leading zeros. This dependence matters only on chips that cannot run `ghash_viper`.
 """
 
 # The polynomial is x^128 = x^7 + x^2 + x + 1. The bits of this number are in reversed order: E1, followed by zeros.

@@ -1,5 +1,6 @@
-"""u1 * G + u2 * Q for public u1, u2 and Q, as needed to verify ECDSA signatures. The computing time depends on these
-values, so they must not be secret."""
+"""Computes u1 * G + u2 * Q for public u1, u2 and Q, as needed to verify ECDSA signatures. The computing time depends on
+these values, so they must not be secret.
+"""
 
 from firmware.crypto.points import add, compact, double, odd_multiples
 from protocol import const
@@ -11,8 +12,8 @@ if TYPE_CHECKING:
 
 # Widths of the windows. A point's table has 2^(width - 2) entries. The table of the base point has 16 entries. This
 # table is computed once and kept (below 3 KB of heap). The table of the other point has 8 entries. This table is
-# computed in each call. If the width of this table was one bit more, its computation would take as much extra time as
-# the larger table saves.
+# computed in each call. With a width of one bit more, computing this table would take as much extra time as the larger
+# table saves.
 _BASE_WIDTH = const(6)
 _WIDTH = const(5)
 

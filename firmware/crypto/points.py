@@ -35,8 +35,9 @@ def double(curve: "Curve", point: "Jacobian", times: int = 1) -> "Jacobian":
 
 
 def add(curve: "Curve", point: "Jacobian", other: "Affine", negative: bool = False) -> "Jacobian":
-    """Return `point` + `other` for any two points, or `point` - `other` if `negative` is True. This takes eleven
-    multiplications (Guide, Algorithm 3.22)."""
+    """Return `point` + `other` for any two points, or `point` - `other` if `negative` is True. The sum takes eleven
+    multiplications (Guide, Algorithm 3.22).
+    """
     p = curve.p
     x, y, z = point
     if not z:
@@ -56,8 +57,7 @@ def add(curve: "Curve", point: "Jacobian", other: "Affine", negative: bool = Fal
 
 
 def affine(curve: "Curve", points: "list[Jacobian]") -> "list[Affine]":
-    """Return `points` in coordinates with Z = 1. This takes only one inversion for all points. No point may be
-    infinity."""
+    """Return `points` in coordinates with Z = 1. One inversion is enough for all points. No point may be infinity."""
     p = curve.p
     result = []
     for place, inverse in enumerate(inverses([point[2] for point in points], p)):

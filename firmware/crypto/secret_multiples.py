@@ -1,4 +1,4 @@
-"""k * G and k * Q for a secret k.
+"""Computes k * G and k * Q for a secret k.
 
 The computing time does not reveal k. Every call does the same point operations in the same order. The scalar is
 rewritten with digits that are never 0, so no operation is skipped. But the time of an operation on Python integers
@@ -12,7 +12,7 @@ depends on their values. Therefore k is blinded: two random numbers make these v
 So the time varies with fresh random numbers, and not with k. There is one exception: if k is twice its last digit, the
 last addition is a doubling. Such a k is an even number up to 30. Random keys and nonces are practically never so small.
 
-This does not protect against an observer of the chip's power consumption or radiation.
+The blinding does not protect against an observer of the chip's power consumption or radiation.
 """
 
 from firmware.crypto.generator import random
@@ -44,8 +44,8 @@ def _signed_bits(curve: "Curve", scalar: int, length: int) -> int:
 
 
 def _walk(curve: "Curve", table: "list[Affine]", digits: "list[int]", doublings: int) -> "Affine":
-    """Add the table entries that `digits` select, from the most significant digit on, and double the sum `doublings`
-    times between two entries.
+    """Add the table entries that `digits` select, beginning with the most significant digit. Between two entries,
+    double the sum `doublings` times.
 
     The table has entries only for the upper half of all digits. The entries for the lower half are their opposites.
     """

@@ -7,8 +7,7 @@ from protocol import const
 from protocol.errors import VerificationError
 
 USER_ID = b"1234567812345678"
-"""The default user id of GM/T 0009. This id applies if the parties have agreed on no other user id. This is so in
-certificates, for example.
+"""The default user id of GM/T 0009. This id applies if the parties have agreed on no other user id, as in certificates.
 """
 
 _KEPT = const(8)

@@ -107,7 +107,7 @@ class DocumentClaim:
 
 
 class ReturningGuest:
-    """A guest who has checked in and comes back without showing an ID.
+    """The claim of a guest who has checked in, and who comes back without showing an ID.
 
     `method` is "pin" or "stay-key". `guest` is the grant id and the tag of the document that the guest showed at the
     check-in.
@@ -127,7 +127,7 @@ class ReturningGuest:
         return number or 0, None, False, False
 
     def guest(self, stay: "Stay", commitment: bytes, named: bool, adult: bool) -> Guest:
-        """Raises AssertionError. This is never called, because nobody checks in with this claim."""
+        """Raises AssertionError. This method is never called, because nobody checks in with this claim."""
         raise AssertionError
 
     def tie(self, _stay: "Stay", _commitment: bytes) -> "tuple[int, str]":

@@ -96,7 +96,7 @@ class Door:
         elif event == "mdoc.asked":
             self._signals.show("ask", ASK_MS)
         elif event == "mdoc.response":
-            # This signal has no tone. The lock is about to compute for a while. It could not end a tone in time.
+            # This signal has no tone. The lock is about to compute for a while, so it could not end a tone in time.
             self._signals.show("reading", 0, False)
 
     # --- however they came -------------------------------------------------------------------------------------------

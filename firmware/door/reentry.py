@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     Guest = tuple[bytes, bytes]
 
 WARY_MS = 5000
-"""Time within which a person whose phone went away is expected to tap again."""
+"""After a phone went away, its holder is expected to tap again within this time."""
 _STEP_MS = const(1500)
 _TAG = const(4)
 _PINS = const(128)  # number of places for PINs, enough for four full stays; guests beyond this number get none
@@ -235,6 +235,7 @@ class Reentry:
         return self._crypto.hmac_sha256(self._key, pin.encode())[:_TAG]
 
     def _fill(self, tags: bytes) -> bytes:
-        """Make the table, which always has the same length. It begins with `tags`. The bytes after `tags` look like
-        tags too, but no PIN matches them."""
+        """Make the table, which always has the same length. It begins with `tags`. The bytes that follow `tags` look
+        like tags too, but no PIN matches them.
+        """
         return (tags + self._mac("") * _PINS)[: _PINS * _TAG]

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def irq_flag() -> "Any":
-    """Return an event with `set`, `clear` and `wait` that irq handlers may set.
+    """Return an event that irq handlers may set. Its methods are `set`, `clear` and `wait`.
 
     On the chip, irq handlers run in another thread or in an interrupt. From there, only a `ThreadSafeFlag` can wake a
     sleeping event loop. The unix port runs the handlers in the event loop, so an `Event` is enough. On the unix port, a

@@ -89,10 +89,11 @@ _LAST_CLIENT_EVENT = const(19)
 MTU_EXCHANGED = const(21)
 
 RESTART_PAUSE_MS = 1500
-"""Pause after a failed restart. If the restart failed because a visit uses all the memory, the next try succeeds soon,
-because no visit lasts long."""
+"""Pause after a failed restart. The restart may have failed because a visit uses all the memory. Then the next try
+succeeds soon, because no visit lasts long.
+"""
 _TRIES = const(9)
-"""Number of failed restarts in a row after which `mend` gives up. Then only a restart of the lock helps."""
+"""`mend` gives up after this many failed restarts in a row. Then only a restart of the lock helps."""
 
 _UNKNOWN = const(0)
 _PHONE = const(1)

@@ -90,7 +90,7 @@ class Signals:
         self._play(name, 0, True, True)
 
     def rest(self) -> None:
-        """Show the state at rest at once, whatever is shown now."""
+        """Show the state at rest immediately, whatever is shown now."""
         self._state = self._rest
         self._play(self._rest, 0, False, True)
 

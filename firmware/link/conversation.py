@@ -70,7 +70,8 @@ because an edge sends some of them without waiting for an answer."""
 _EACH = const(64)
 """Number of extra bytes counted for each message, so that the inbox never holds thousands of short messages."""
 FAREWELL_SECONDS = 0.5
-"""Pause between the message that refuses an edge and the disconnection, so that the radio can still send the message.
+"""When the lock has refused an edge, it waits for this long before it disconnects. So the radio can still send the
+message.
 """
 PATIENCE = 3
 """After this many refused statements in a row, the lock waits before it takes another statement. Each statement costs a

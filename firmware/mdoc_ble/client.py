@@ -34,7 +34,7 @@ INTERVAL_US = 15000, 30000
 """Shortest and longest connection interval that the lock requests. Some phones accept no interval below 15 ms.
 """
 ATTEMPTS = 3
-"""Number of failed connections to a phone after which `ready` gives up."""
+"""`ready` gives up after this many failed connections to a phone."""
 
 _SUBSCRIBE = const(b"\x01\x00")
 _WITH_RESPONSE = const(1)

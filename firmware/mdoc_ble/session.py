@@ -130,7 +130,7 @@ class Session:
             return
         self._finished = True
         if self._over is None:
-            # This stops a task that is still sending. The next phone may get the same connection handle.
+            # This error stops a task that is still sending. The next phone may get the same connection handle.
             self._over = lost()
         if self._linger is not None:
             self._linger.cancel()

@@ -176,8 +176,8 @@ class Reading:
         """Ask the mdoc for `items` ({document type: {namespace: [element]}}). The first call does the engagement too.
 
         `reader_auth_private` (P-256) and `reader_chain` (DER, the reader's certificate first) authenticate this reader.
-        After the answer to the `last` request, this reader tells the mdoc that the session is over. This reader does
-        not wait for a reply.
+        If `last` is true, this reader tells the mdoc after the answer that the session is over. This reader does not
+        wait for a reply.
 
         Raises TransportError if the exchange failed or took too long (`nfc.*`, `apdu.*`, `ble.*`, `reader.timeout`), or
         if the session is over (`session.state`). Raises FormatError or VerificationError if the holder sent something
@@ -275,11 +275,11 @@ class Reading:
             log("mdoc.farewell_unheard", error=type(error).__name__)
 
     async def close(self) -> None:
-        """End the read: terminate a session that is still open, and let the phone go. This waits for no answer and
-        never raises.
+        """End the read: terminate a session that is still open, and let the phone go. This method waits for no answer
+        and never raises.
 
-        Over NFC, the last command may still be under way when this returns. The caller must wait for this command
-        before releasing the card.
+        Over NFC, the last command may still be under way when this method returns. The caller must wait for this
+        command before releasing the card.
         """
         own, self._session, self.ready = self._session, None, False
         unsaid, self._message = self._message, None
@@ -385,7 +385,9 @@ class _NfcRetrieval:
             last = command
         assert last is not None
         if on_phase is not None:
-            on_phase("mdoc.asked")  # this is called before the last command; the response to that command is the answer
+            on_phase(
+                "mdoc.asked"
+            )  # this method is called before the last command; the response to that command is the answer
         return await self._line.transceive(last, timeout_ms)
 
 

@@ -33,8 +33,8 @@ either direction. The datasheets promise 10 to 40 parts per million."""
 FIRST_PERSIST_MS = 10 * 1000
 PERSIST_MS = 3600 * 1000
 """The floor is first written to flash ten seconds after a boot. The floor is written again whenever the uptime has
-doubled, and later every hour. These are ten small writes after a boot, and then 24 a day. A power cut sets the floor
-back by at most an hour, and by at most half of the uptime."""
+doubled, and later every hour. Altogether, the floor is written ten times after a boot, and then 24 times a day. A power
+cut sets the floor back by at most an hour, and by at most half of the uptime."""
 
 REFRESH_MS = 6 * 3600 * 1000
 """Time after which the lock asks for the time again. By then, the interval is less than 5 seconds wider, at 100 ppm in
@@ -46,7 +46,7 @@ WIDE_REFRESH_MS = 900 * 1000
 after WIDE_REFRESH_MS."""
 
 DOUBT_MS = 600 * 1000
-"""Time that the lock waits after a contradiction before it asks for the time again."""
+"""After a contradiction, the lock waits for this long before it asks for the time again."""
 
 DARK_MS = 7 * 24 * 3600 * 1000
 """The longest power cut that the lock assumes. While the clock has no upper end, a signed time may be later than the
@@ -133,7 +133,7 @@ class Clock:
 
     def settle(self, until: int) -> None:
         """Write the floor to flash as soon as the floor has passed `until`, the end of a stay. So the stay is still
-        over after a power cut. This costs one write for each `until`."""
+        over after a power cut. Each `until` costs one write."""
         if self.persisted <= until < self.interval()[0]:
             self._persist()
 
@@ -164,7 +164,7 @@ class Clock:
     def accept(self, signed: "SignedTime") -> None:
         """Take a verified signed time.
 
-        Raises VerificationError: `time.nonce` if the time is no answer to this lock's nonce; `time.rollback` if it is
+        Raises VerificationError: `time.nonce` if the time does not answer this lock's nonce; `time.rollback` if it is
         before the floor; `time.ahead` if it is later than the latest possible time.
 
         The answer was made after the lock drew the nonce. So the true time is at least the time in the answer, and at
@@ -195,8 +195,8 @@ class Clock:
     def later_than(self, seconds: int) -> None:
         """Raise the floor to `seconds`, the time of signing that is written in a verified statement of the province.
 
-        Such a statement answers no nonce and may be old, so it only raises the floor. Nothing else confirms the time in
-        the statement. So a time that contradicts the interval is ignored.
+        Such a statement does not answer a nonce and may be old, so it only raises the floor. Nothing else confirms the
+        time in the statement. So a time that contradicts the interval is ignored.
         """
         earliest, latest = self._bounds()
         if seconds * 1000 > earliest and self._plausible(seconds * 1000):
@@ -217,7 +217,7 @@ class Clock:
 
 
 def _drift(ms: int) -> int:
-    """Return the largest error of a duration of `ms` milliseconds. This is the crystal's drift, rounded up, plus the
-    length of a tick.
+    """Return the largest error of a duration of `ms` milliseconds. The error is the crystal's drift, rounded up, plus
+    the length of a tick.
     """
     return ms * DRIFT_PPM // 1000000 + 2

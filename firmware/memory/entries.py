@@ -6,7 +6,7 @@ guests together have a rate limit for records. While this limit is used up, ever
 record when its guest has made no entry for ten minutes, or when the count is an hour old.
 
 All times are measured in the lock's ticks. After a boot, each guest's ten minutes start again. A boot does not reset
-the rate limit, because the lock then charges the limit for every record of entries that has no receipt yet. So nobody
+the rate limit: at the boot, the lock charges the limit for every record of entries that has no receipt yet. So nobody
 gets more records by cutting the power.
 """
 
@@ -32,8 +32,9 @@ _AT_ONCE = const(96)
 _EACH_MS = const(300000)
 """Time after which all guests together may cause one more record."""
 _GUESTS = const(64)
-"""Number of guests whose last two entries are remembered. This is enough for two large stays. Entries of all other
-guests are counted."""
+"""Maximum number of guests whose last two entries are remembered. This number is enough for two large stays. Entries of
+all other guests are counted.
+"""
 
 
 class Entries:

@@ -45,7 +45,7 @@ class Sectors:
         self.count = TALLY_SECTORS if of_tally else journal
 
     def read(self, sector: int, at: int, length: int) -> bytes:
-        """Read `length` bytes of a sector, from offset `at`."""
+        """Read `length` bytes of a sector, beginning at offset `at`."""
         buffer = bytearray(length)
         if length:
             self._device.readblocks(self._first + sector, buffer, at)

@@ -66,7 +66,7 @@ def anchored(store: "Store") -> bool:
 
 def begin(store: "Store", extra: bytes = b"") -> None:
     """Begin to draw random numbers under a secret that no earlier boot used. If flash has no secret, as at enrolment,
-    make the first one. The radio must be on while the first secret is made.
+    make the first secret. The radio must be on while the first secret is made.
 
     `extra` is mixed into the secret. The bytes of `extra` are random and come from another computer, which may remember
     them. Raises StorageError, for example `identity.corrupt`.

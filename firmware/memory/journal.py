@@ -160,8 +160,9 @@ class Journal:
     # --- appending ---------------------------------------------------------------------------------------------------
 
     def free_sectors(self) -> int:
-        """Return the number of sectors that new records can use. These are the blank sectors and the sectors that
-        receipts cover."""
+        """Return the number of sectors that new records can use. Such sectors are blank, or receipts cover all their
+        records.
+        """
         return sum(1 for state in self._sectors if state is None) + len(self._covered())
 
     def has_room(self) -> bool:

@@ -185,8 +185,8 @@ class Recorder:
         `record.EVENTS[MAINTENANCE]`. On return, the record is durable.
 
         If this raises an error, the action must not happen. Raises RefusedError `door.unplaced` if there is no key to
-        seal to yet. Raises StorageError `journal.full` if less than half of the ring is free, because that half is kept
-        for guests. Raises StorageError `journal.flash` if the flash fails.
+        seal to yet. Raises StorageError `journal.full` if less than half of the ring is free, because half of the ring
+        is kept for guests. Raises StorageError `journal.flash` if the flash fails.
         """
         if self._trusted.placement is None:
             raise RefusedError("door.unplaced", "without a placement nothing can be recorded")

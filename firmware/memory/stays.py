@@ -6,8 +6,8 @@ file is a checkpoint. Everything that happened after the checkpoint is in the jo
 its record. The checkpoint is written when a grant changes. The checkpoint is also written before the journal erases
 notes that are newer than the checkpoint.
 
-Somebody could deliver an older version of a grant again after its stay was removed. So the lock keeps the serial of a
-removed stay as a tombstone, until the horizon that the grant names.
+After a stay was removed, somebody could once more deliver an older version of its grant. So the lock keeps the serial
+of a removed stay as a tombstone, until the horizon that the grant names.
 """
 
 from hashlib import sha256
@@ -98,7 +98,7 @@ class Stay:
     """A stay: its grant, the key of the platform that signed the grant, the guests and the number of openings.
 
     A guest's number is their position in `guests`, counted from 1. It never changes. A tap searches tables that are
-    made in advance. All tables have the same length. It does not depend on the number of guests. A search that finds
+    made in advance. All tables have the same length, which does not depend on the number of guests. A search that finds
     nothing goes through the whole table.
     """
 
@@ -333,7 +333,7 @@ class Stays:
         for grant_id in passed:
             del self._tombstones[grant_id]
         if past or passed:
-            self._save()  # save now, because a reboot must not undo this even if the new grant is refused
+            self._save()  # save now: no reboot may bring these back, even if the new grant is refused
 
     def _bury(self, stay: Stay) -> None:
         grant = stay.grant
@@ -352,7 +352,7 @@ class Stays:
         """
         if self._applied >= next_counter:
             self._applied = next_counter - 1
-            self._save()  # now, because the next boot could not tell new records from old records
+            self._save()  # save now, because the next boot could not tell new records from old ones
 
     def record(self, counter: int, note: bytes) -> None:
         """Apply the journal's record `counter` to the stays. `note` is its note. A record that is already in the

@@ -51,8 +51,8 @@ class Store:
             raise StorageError("store.write", name)
 
     def read_part(self, name: str, at: int, length: int) -> bytes:
-        """Read `length` bytes from offset `at`, or fewer at the end of the file. Returns no bytes for a file that was
-        never written.
+        """Read `length` bytes, beginning at offset `at`, or fewer at the end of the file. Returns no bytes for a file
+        that was never written.
 
         Raises StorageError `store.read`.
         """

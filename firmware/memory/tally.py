@@ -47,8 +47,9 @@ if TYPE_CHECKING:
 _SLOT = const(64)
 _SLOTS = SECTOR // _SLOT - 1
 _KEPT = sum(map(len, EVENTS.values())) + MAX_STAYS + 1
-"""Maximum number of lines after a move to the other sector. This is enough for one line for each event of
-`record.EVENTS` and one line for each stay. The remaining slots are for new lines."""
+"""Maximum number of lines after a move to the other sector. There is room for one line for each event of
+`record.EVENTS`, and for one line for each stay. The remaining slots are for new lines.
+"""
 SEVERAL = "several"
 """Value of `what` in a line that counts entries by several methods."""
 

@@ -143,7 +143,7 @@ class Pn532Reader:
     """A `firmware.nfc.CardReader` on a PN532.
 
     `line` is an `Hsu` or another `Line`. `baudrate` is the speed of the line after the chip was found. `max_rate` is
-    the fastest speed on the air, kbit/s. No rate above 106 was tried with a real chip. `announce` is a frame that is
+    the fastest speed on the air, in kbit/s. No rate above 106 was tried with a real chip. `announce` is a frame that is
     sent into the field after each poll without cards, for phones that wait for such a frame. `reset` is a function that
     pulls the chip's reset line, or None if the line is not wired.
     """

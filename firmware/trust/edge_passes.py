@@ -21,7 +21,7 @@ _FILE = const("edges")
 NAMES = 16
 """Maximum number of edge names that are remembered. Fewer edges than this are in range of one door."""
 _KNOWN = const(4)
-"""Number of verified passes that are remembered by hash."""
+"""Maximum number of verified passes that are remembered by hash."""
 
 
 class EdgePasses:
@@ -43,7 +43,8 @@ class EdgePasses:
         return latest
 
     def judge(self, data: bytes, edge_public: bytes) -> EdgePass:
-        """Return the pass in `data` if it is valid for the edge that has proven that it has the key `edge_public`.
+        """Return the pass in `data` if it is valid for the edge that has the key `edge_public`. The edge has already
+        proven this.
 
         Raises FormatError if the pass is malformed. Raises VerificationError `edge-pass.key` if the pass belongs to
         another edge, `edge-pass.expired` if the pass may have expired, and `cose.signature` if the signature is wrong.

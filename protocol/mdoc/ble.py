@@ -21,7 +21,9 @@ READER_IDENT = "00000008" + _SUFFIX
 made the handover."""
 
 ANCHOR = "4d6f6f72-696e-672d-8a00-000000000010"
-"""Our own UUID. This UUID names a service that no phone looks for, and also the only characteristic of this service."""
+"""Our own UUID. This UUID is that of a service that no phone looks for. The only characteristic of this service has the
+same UUID.
+"""
 
 MDOC_STATE = "00000001" + _SUFFIX
 MDOC_CLIENT2SERVER = "00000002" + _SUFFIX

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from protocol.crypto import Crypto
 
 MAX_CERTIFICATES = 3
-"""Maximum number of certificates read from an x5chain. Only the DS certificate counts. One of them may be a trusted
-root."""
+"""Maximum number of certificates read from an x5chain. Only the DS certificate counts. One of these certificates may be
+a trusted root.
+"""
 
 MDL_DOCUMENT_SIGNER = b"\x28\x81\x8c\x5d\x05\x01\x02"
 """Extended key usage 1.0.18013.5.1.2 (Annex B.1.4)."""
@@ -29,7 +30,7 @@ MDL_DOCUMENT_SIGNER = b"\x28\x81\x8c\x5d\x05\x01\x02"
 class TrustRoot:
     """A trusted IACA certificate. The certificate is trusted for the document types in `doc_types`, or for all types if
     `doc_types` is None. The certificate is trusted from `trusted_from` to `trusted_until`, both in seconds since 1970.
-    Either may be None, which means no limit."""
+    Either time may be None, which means no limit."""
 
     def __init__(
         self,

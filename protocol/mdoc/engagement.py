@@ -78,7 +78,7 @@ class DeviceEngagement:
 
     @property
     def tagged(self) -> bytes:
-        """DeviceEngagementBytes: `raw` in tag 24, as SessionTranscript holds it."""
+        """Return DeviceEngagementBytes: `raw` in tag 24, as SessionTranscript holds it."""
         return cbor.wrap(self.raw).raw
 
 

@@ -170,8 +170,9 @@ def _fields(payload: bytes, at: int) -> "list[tuple[int, bytes]]":
 
 
 def _nfc(payload: bytes) -> "Nfc | None":
-    """Clause 8.2.2.2, version 1: field 1 is the maximum number of data bytes in a command, and field 2 is the maximum
-    in a response. The result is None for another version, because the fields of another version may mean anything."""
+    """Read the fields of version 1 (clause 8.2.2.2). Field 1 is the maximum number of data bytes in a command, and
+    field 2 is the maximum in a response. For another version, return None, because its fields may mean anything.
+    """
     if not payload:
         raise _form("an empty NFC carrier configuration")
     if payload[0] != 1:

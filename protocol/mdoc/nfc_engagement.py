@@ -104,7 +104,7 @@ class NfcEngagement:
         return (yield from self._negotiate(container, services))
 
     def _negotiate(self, container: CapabilityContainer, services: "list[bytes]") -> "Steps":
-        """Tag NDEF Exchange Protocol: select the handover service, write Hr, read Hs (clause 8.2.2.1)."""
+        """Do the Tag NDEF Exchange Protocol: select the handover service, write Hr, read Hs (clause 8.2.2.1)."""
         wait_ms = _wait_ms(services)
         if self._request is None:
             raise TransportError("nfc.negotiated", "the mdoc wants negotiated handover, which this door does not offer")

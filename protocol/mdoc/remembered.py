@@ -1,10 +1,10 @@
 """Remembers good signatures of issuers, so that a document that was shown here before is verified faster.
 
 The memory holds no verdict on a document, a chain or a guest. It holds only hashes. Each hash means that a certain
-signature by a certain key over certain bytes is good. This stays true for ever, so a hash cannot become wrong with age.
-Every other check of `protocol.mdoc.verifier` (validity, names, trust, digests, device authentication) is made each
-time. The memory is in RAM and covers every verified document, whether or not its holder is a guest. A faster answer
-tells only that a document of this signer was shown here, and not whether anybody stays here.
+signature by a certain key over certain bytes is good. Such a fact stays true for ever, so a hash cannot become wrong
+with age. Every other check of `protocol.mdoc.verifier` (validity, names, trust, digests, device authentication) is made
+each time. The memory is in RAM and covers every verified document, whether or not its holder is a guest. A faster
+answer tells only that a document of this signer was shown here, and not whether anybody stays here.
 """
 
 import hashlib

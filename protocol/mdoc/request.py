@@ -12,13 +12,13 @@ VERSION = "1.0"
 
 
 def items_request(doc_type: str, name_spaces: "dict[str, list[str]]", intent_to_retain: bool) -> cbor.Encoded:
-    """ItemsRequestBytes for one document: namespaces with the elements asked for."""
+    """Return ItemsRequestBytes for one document: the namespaces, with the elements that are asked for."""
     asked = {name_space: dict.fromkeys(names, intent_to_retain) for name_space, names in name_spaces.items()}
     return cbor.wrap(cbor.encode({"docType": doc_type, "nameSpaces": asked}))
 
 
 def reader_authentication(session_transcript: bytes, items: cbor.Encoded) -> bytes:
-    """ReaderAuthenticationBytes: the detached content that the reader signs (clause 9.1.4.4)."""
+    """Return ReaderAuthenticationBytes: the detached content that the reader signs (clause 9.1.4.4)."""
     return cbor.wrap(cbor.encode(["ReaderAuthentication", cbor.Raw(session_transcript), items])).raw
 
 

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 MAX_DEVICE_RESPONSE = 65536
-"""Maximum size of a DeviceResponse, in bytes. This is twice the size of a licence with a large portrait, and small
-enough for the lock's heap."""
+"""Maximum size of a DeviceResponse, in bytes. This limit is twice the size of a licence with a large portrait, and is
+small enough for the lock's heap.
+"""
 
 MAX_DOCUMENTS = 4
 MAX_ELEMENTS = 128

@@ -21,7 +21,7 @@ _TAG_LENGTH = const(16)
 
 
 def session_transcript(device_engagement_bytes: bytes, e_reader_key_bytes: bytes, handover: "Any") -> bytes:
-    """SessionTranscript (clause 9.1.5.1), encoded and untagged.
+    """Return SessionTranscript (clause 9.1.5.1), encoded and untagged.
 
     The first two arguments must be encoded already, and wrapped in tag 24. `handover` is the item itself: None, `[Hs,
     Hr / None]`, ...
